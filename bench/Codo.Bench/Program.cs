@@ -1,0 +1,1 @@
+Console.WriteLine("usage: Codo.Bench cron|http");
