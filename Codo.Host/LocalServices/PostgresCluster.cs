@@ -1,0 +1,164 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace Codo.Host.LocalServices;
+
+/// <summary>
+/// One PostgreSQL cluster and its server as a child process on a Unix socket. Whoever makes one must hold a lock that keeps every other owner off <paramref name="data"/>.
+/// </summary>
+/// <param name="binaries">The programs to run it with.</param>
+/// <param name="user">The user to run it as, null for our own.</param>
+/// <param name="data">The cluster's directory.</param>
+/// <param name="sockets">The directory of its socket, private to <paramref name="user"/>.</param>
+/// <param name="settings">Settings of postgresql.conf that hold for this run.</param>
+/// <param name="log">Takes every line that the server writes.</param>
+internal sealed class PostgresCluster(PostgresBinaries binaries, PostgresUser? user, string data, string sockets, IReadOnlyDictionary<string, string> settings, Action<string> log)
+{
+    private static readonly TimeSpan StartLimit = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(30);
+
+    private Process? server;
+    private Task output = Task.CompletedTask;
+
+    /// <summary>The postmaster's process id; null when it does not run.</summary>
+    public int? Pid => server is { HasExited: false } ? server.Id : null;
+
+    /// <summary>Ends when the server that <see cref="Start"/> started has ended, for whatever reason.</summary>
+    public Task Exited => server?.WaitForExitAsync() ?? Task.CompletedTask;
+
+    public string ConnectionString(string database) => $"Host={sockets};Username=codo;Database={database}";
+
+    /// <summary>Makes the cluster when it is not there yet.</summary>
+    /// <param name="sync">Whether the new files are on the disk before this returns; only a cluster that may be lost does without.</param>
+    public async Task Create(bool sync, CancellationToken cancellation = default)
+    {
+        if (Directory.Exists(data))
+            return;
+
+        // Renamed when it is whole: an initdb that was cut off must not look like a cluster at the next start.
+        var unfinished = data + ".new";
+        if (Directory.Exists(unfinished))
+            Directory.Delete(unfinished, recursive: true);
+        PostgresUser.Own(unfinished, user);
+        List<string> arguments = ["-D", unfinished, "-U", "codo", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions"];
+        if (!sync)
+            arguments.Add("--no-sync");
+
+        using var initdb = await Children.Start(Children.Command(user, "KILL", binaries.Initdb, arguments));
+        initdb.StandardInput.Close();
+        var said = await Task.WhenAll(initdb.StandardOutput.ReadToEndAsync(cancellation), initdb.StandardError.ReadToEndAsync(cancellation));
+        await initdb.WaitForExitAsync(cancellation);
+        if (initdb.ExitCode != 0)
+            throw new StartRefused($"PostgreSQL could not make its cluster in {data}: {string.Concat(said).Trim()}");
+        Directory.Move(unfinished, data);
+    }
+
+    /// <summary>Starts the server and returns when it takes connections.</summary>
+    /// <exception cref="InvalidOperationException">It ended or was not ready in time; the message holds what it said last.</exception>
+    public async Task Start(CancellationToken cancellation = default)
+    {
+        await EndPredecessor(cancellation);
+        List<string> arguments = ["-D", data, "-k", sockets, "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", "port=5432"];
+        foreach (var (name, value) in settings)
+            arguments.AddRange(["-c", $"{name}={value}"]);
+
+        // INT is PostgreSQL's fast shutdown: what the host's death leaves behind is a cluster that was stopped cleanly.
+        server = await Children.Start(Children.Command(user, "INT", binaries.Postgres, arguments));
+        server.StandardInput.Close();
+        var last = new Queue<string>();
+        output = Task.WhenAll(Read(server.StandardOutput, last), Read(server.StandardError, last));
+
+        var limit = Stopwatch.StartNew();
+        while (!IsReady(server.Id))
+        {
+            if (server.HasExited)
+                await output;
+            if (server.HasExited || limit.Elapsed > StartLimit)
+                throw new InvalidOperationException($"PostgreSQL did not start in {data}: {string.Join(" | ", last)}");
+            await Task.Delay(TimeSpan.FromMilliseconds(10), cancellation);
+        }
+    }
+
+    /// <summary>Stops the server cleanly; one that does not end in 30 s is ended the hard way, which costs it a recovery at its next start.</summary>
+    public async Task Stop()
+    {
+        if (server is null)
+            return;
+
+        foreach (var signal in (int[])[Posix.Interrupt, Posix.Quit, Posix.Kill])
+        {
+            if (server.HasExited || !Posix.Signal(server.Id, signal))
+                break;
+            await Task.WhenAny(server.WaitForExitAsync(), Task.Delay(StopLimit));
+        }
+
+        // A backend that outlives a killed postmaster for a moment keeps the pipe open.
+        await Task.WhenAny(output, Task.Delay(StopLimit));
+        server.Dispose();
+        server = null;
+    }
+
+    /// <summary>A server that was killed together with its owner may still be shutting down, and it holds the files until it is done.</summary>
+    private async Task EndPredecessor(CancellationToken cancellation)
+    {
+        var pidFile = Path.Combine(data, "postmaster.pid");
+        if (!File.Exists(pidFile) || !int.TryParse(File.ReadLines(pidFile).FirstOrDefault(), NumberStyles.None, CultureInfo.InvariantCulture, out var pid) || !Posix.Signal(pid, 0))
+            return;
+
+        if (!IsServerOfThisCluster(pid))
+        {
+            // After a restart of the machine the number may belong to anyone, and PostgreSQL refuses to start while such a process of its own user is alive.
+            File.Delete(pidFile);
+            return;
+        }
+
+        var limit = Stopwatch.StartNew();
+        Posix.Signal(pid, Posix.Interrupt);
+        while (IsServerOfThisCluster(pid))
+        {
+            if (limit.Elapsed > StopLimit)
+                Posix.Signal(pid, Posix.Quit);
+            await Task.Delay(TimeSpan.FromMilliseconds(10), cancellation);
+        }
+    }
+
+    private bool IsServerOfThisCluster(int pid)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{pid}/cmdline").Split('\0').Contains(data);
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Connecting proves nothing: another server may be on the socket. The pid file names the process and, in its last line, says whether it takes connections.</summary>
+    private bool IsReady(int pid)
+    {
+        try
+        {
+            var lines = File.ReadAllLines(Path.Combine(data, "postmaster.pid"));
+            return lines.Length >= 8 && lines[0] == pid.ToString(CultureInfo.InvariantCulture) && lines[7].Trim() == "ready";
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+
+    private async Task Read(StreamReader from, Queue<string> last)
+    {
+        while (await from.ReadLineAsync() is { } line)
+        {
+            log(line);
+            lock (last)
+            {
+                last.Enqueue(line);
+                if (last.Count > 5)
+                    last.Dequeue();
+            }
+        }
+    }
+}

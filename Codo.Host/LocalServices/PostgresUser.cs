@@ -1,0 +1,39 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace Codo.Host.LocalServices;
+
+/// <summary>The user that PostgreSQL runs as: PostgreSQL refuses root, so root hands it to <c>postgres</c> or, where that is unknown, to <c>nobody</c>.</summary>
+internal sealed record PostgresUser(string Name, int Id, int Group)
+{
+    /// <summary>Null for a host that is not root: PostgreSQL then simply runs as the host's own user.</summary>
+    /// <param name="cluster">A cluster that exists keeps the owner that it has, whatever users the machine got since it was made.</param>
+    public static PostgresUser? ForRoot(string cluster)
+    {
+        if (!Environment.IsPrivilegedProcess)
+            return null;
+
+        var users = File.ReadLines("/etc/passwd").Select(line => line.Split(':')).Where(fields => fields.Length >= 4).ToList();
+        var owner = Directory.Exists(cluster) ? OwnerOf(cluster) : "root";
+        var fields = (owner == "root" ? null : users.Find(user => user[0] == owner)) ?? users.Find(user => user[0] == "postgres") ?? users.Find(user => user[0] == "nobody")
+            ?? throw new StartRefused("PostgreSQL refuses to run as root, and this machine has neither a user postgres nor a user nobody. Add one with `useradd --system postgres`.");
+        return new PostgresUser(fields[0], int.Parse(fields[2], CultureInfo.InvariantCulture), int.Parse(fields[3], CultureInfo.InvariantCulture));
+    }
+
+    /// <summary>Gives a directory to this user alone, and makes it when it is not there.</summary>
+    public static void Own(string directory, PostgresUser? user)
+    {
+        Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        File.SetUnixFileMode(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        if (user is not null)
+            Posix.ChangeOwner(directory, user.Id, user.Group);
+    }
+
+    private static string OwnerOf(string path)
+    {
+        using var asked = Process.Start(new ProcessStartInfo("stat", ["-c", "%U", path]) { RedirectStandardOutput = true })!;
+        var owner = asked.StandardOutput.ReadToEnd().Trim();
+        asked.WaitForExit();
+        return owner;
+    }
+}
