@@ -1,0 +1,105 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using Codo.Platform.Http;
+using Microsoft.IdentityModel.JsonWebTokens;
+using Microsoft.IdentityModel.Tokens;
+
+namespace Codo.Host.Auth;
+
+/// <summary>Where a request's token came from: only a cookie is sent by a browser without the page asking for it.</summary>
+internal enum TokenSource
+{
+    None,
+    Header,
+    Query,
+    Cookie,
+}
+
+/// <summary>Reads and verifies the JWT of a request: signature, algorithm and life time, which the original leaves out.</summary>
+internal sealed class Tokens
+{
+    /// <summary>How far the issuer's clock may be ahead; expiry is taken to the second.</summary>
+    private static readonly TimeSpan EarlyBy = TimeSpan.FromSeconds(10);
+
+    private readonly JsonWebTokenHandler handler = new() { MapInboundClaims = false };
+    private readonly TokenValidationParameters parameters;
+
+    public Tokens(string secret, TimeProvider time) => parameters = new TokenValidationParameters
+    {
+        IssuerSigningKey = new SymmetricSecurityKey(Encoding.UTF8.GetBytes(secret)),
+        ValidAlgorithms = [SecurityAlgorithms.HmacSha256],
+        RequireSignedTokens = true,
+        ValidateIssuer = false,
+        ValidateAudience = false,
+        LifetimeValidator = (from, until, _, _) =>
+        {
+            var now = time.GetUtcNow().UtcDateTime;
+            if (until is null) throw new SecurityTokenMalformedException("no exp");
+            if (until <= now) throw new SecurityTokenExpiredException();
+            return from is null || from <= now + EarlyBy ? true : throw new SecurityTokenNotYetValidException();
+        },
+    };
+
+    /// <summary>An explicit header wins over a query value, and that over a cookie.</summary>
+    public static (string Token, TokenSource Source) Find(HttpRequest request)
+    {
+        if (request.Headers["auth-key"].ToString() is { Length: > 0 } header) return (header, TokenSource.Header);
+        if (request.Headers.Authorization.ToString() is { } bearer && bearer.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase))
+            return (bearer["Bearer ".Length..].Trim(), TokenSource.Header);
+        if (request.Query["auth_key"].ToString() is { Length: > 0 } query) return (query, TokenSource.Query);
+        if (request.Cookies.TryGetValue("auth_key", out var cookie) && cookie.Length > 0) return (cookie.Trim('"'), TokenSource.Cookie);
+        return ("", TokenSource.None);
+    }
+
+    /// <summary>The caller, or why there is none: missing, malformed, signature, expired, not_yet_valid, no_user_id.</summary>
+    public async Task<(Caller? Caller, string Reason)> Read(HttpContext context, string token)
+    {
+        if (token.Length == 0) return (null, "missing");
+        var result = await handler.ValidateTokenAsync(token, parameters);
+        if (!result.IsValid)
+        {
+            return (null, result.Exception switch
+            {
+                SecurityTokenExpiredException => "expired",
+                SecurityTokenNotYetValidException => "not_yet_valid",
+                SecurityTokenMalformedException or ArgumentException => "malformed",
+                _ => handler.CanReadToken(token) ? "signature" : "malformed",
+            });
+        }
+        var jwt = (JsonWebToken)result.SecurityToken;
+        if (!jwt.TryGetPayloadValue<JsonElement>("data", out var data) || data.ValueKind != JsonValueKind.Object || UserId(data) is not { } id) return (null, "no_user_id");
+        var username = Word(data, "username");
+        var nickname = Word(data, "nickname");
+        return (new Caller(id, username, nickname.Length > 0 ? nickname : username, Word(data, "email"), IsTrue(data, "is_superuser"),
+            context.Connection.RemoteIpAddress?.ToString() ?? "", context.TraceIdentifier), "");
+    }
+
+    /// <summary>The name that an unverified token claims, for the log alone.</summary>
+    public string ClaimedName(string token)
+    {
+        try
+        {
+            return handler.CanReadToken(token) && handler.ReadJsonWebToken(token).TryGetPayloadValue<JsonElement>("data", out var data) && data.ValueKind == JsonValueKind.Object
+                ? Word(data, "username")
+                : "";
+        }
+        catch (Exception error) when (error is ArgumentException or SecurityTokenMalformedException or JsonException)
+        {
+            return "";
+        }
+    }
+
+    private static long? UserId(JsonElement data)
+    {
+        if (!data.TryGetProperty("user_id", out var value)) return null;
+        if (value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number)) return number;
+        return value.ValueKind == JsonValueKind.String && long.TryParse(value.GetString(), NumberStyles.None, CultureInfo.InvariantCulture, out var digits) ? digits : null;
+    }
+
+    private static string Word(JsonElement data, string name) =>
+        data.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString()!.Replace("\0", "", StringComparison.Ordinal) : "";
+
+    private static bool IsTrue(JsonElement data, string name) => data.TryGetProperty(name, out var value)
+        && (value.ValueKind == JsonValueKind.True || (value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var one) && one == 1));
+}

@@ -1,0 +1,105 @@
+using System.Reflection;
+using Codo.Host.Auth;
+using Codo.Host.Hangfire;
+using Codo.Modules.Alerts;
+using Codo.Modules.Cron;
+using Codo.Modules.Tasks;
+using Codo.Platform.Cluster;
+using Codo.Platform.Data;
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Hangfire.PostgreSql;
+using Npgsql;
+using StackExchange.Redis;
+
+namespace Codo.Host;
+
+/// <summary>The whole product on one screen: what is registered, what is prepared before it listens, and what stands in front of a route.</summary>
+internal static class Composition
+{
+    private static readonly Assembly[] Migrated = [typeof(Migrator).Assembly, typeof(CronModule).Assembly, typeof(TasksModule).Assembly, typeof(AlertsModule).Assembly];
+
+    public static void AddCodo(this WebApplicationBuilder builder)
+    {
+        var (services, configuration) = (builder.Services, builder.Configuration);
+        var postgres = configuration.GetConnectionString("Postgres")!;
+        var settings = configuration.GetSection("Codo").Get<NodeSettings>() ?? new NodeSettings();
+        services.AddSettings<NodeSettings>("Codo").AddSingleton<Disk>();
+        services.AddSingleton(TimeProvider.System).AddSingleton<Zone>();
+        services.AddSingleton(provider => Json.Options(provider.GetRequiredService<Zone>()));
+        services.AddHttpContextAccessor().AddScoped(CallerOfThisScope);
+        services.AddMediator().AddRequestLimit();
+        services.AddPostgres(postgres);
+        services.AddSingleton<IConnectionMultiplexer>(_ => ConnectionMultiplexer.Connect(RedisOptions(configuration.GetConnectionString("Redis")!)));
+        services.AddSingleton(new SecretBox(MasterKeys(configuration), settings.MasterKeyNumber));
+        services.AddSingleton(new Tokens(configuration["Codo:Auth:TokenSecret"]!, TimeProvider.System));
+        services.AddCron().AddTasks().AddAlerts();
+        services.AddCluster(new Node(NodeName(settings)), new ClusterSettings(postgres, TimeSpan.FromSeconds(settings.ShutdownGrace)));
+        services.AddCodoHangfire(postgres);
+        services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(settings.ShutdownGrace + 30));
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = settings.MaxBody;
+        });
+    }
+
+    /// <summary>Everything that must be true before the first request: the schema, the key, the zone.</summary>
+    public static async Task Prepare(this WebApplication app)
+    {
+        await Migrate(app);
+        var source = app.Services.GetRequiredService<NpgsqlDataSource>();
+        await MasterKeyCheck.Verify(source, app.Services.GetRequiredService<SecretBox>());
+        var settings = app.Services.GetRequiredService<NodeSettings>();
+        if (settings.TimeZone.Length > 0) await Settings.Replace(source, "time_zone", TimeZoneInfo.FindSystemTimeZoneById(settings.TimeZone).Id);
+        var zone = await Settings.ReadOrKeep(source, "time_zone", TimeZoneInfo.Local.Id);
+        app.Services.GetRequiredService<Zone>().Info = TimeZoneInfo.FindSystemTimeZoneById(zone);
+    }
+
+    /// <summary>The schema alone: what <c>Codo.Host migrate</c> does.</summary>
+    public static Task Migrate(this WebApplication app) => Migrator.Run(
+        app.Services.GetRequiredService<NpgsqlDataSource>(), Migrated, app.Services.GetRequiredService<ILogger<Program>>(),
+        connection => PostgreSqlObjectsInstaller.Install(connection, HangfireSetup.Schema));
+
+    public static void UseCodo(this WebApplication app)
+    {
+        app.UseRequests();
+        app.UseFailures();
+        app.UsePaths();
+        app.UseWebSockets();
+        app.UseRouting();
+        app.UseGate();
+        app.UseRateLimiter();
+        app.MapCron();
+        app.MapTasks();
+        app.MapAlerts();
+        app.MapDashboard();
+    }
+
+    private static Caller CallerOfThisScope(IServiceProvider provider) =>
+        provider.GetRequiredService<IHttpContextAccessor>().HttpContext is { } context ? Caller.Of(context) ?? throw new InvalidOperationException("The caller is known behind the gate only.") : Caller.Codo;
+
+    private static ConfigurationOptions RedisOptions(string text)
+    {
+        var options = ConfigurationOptions.Parse(text);
+        // Redis may be away at any time, at the start too: what depends on it says so in its health, and goes on when it is back.
+        options.AbortOnConnectFail = false;
+        options.ClientName = "codo";
+        return options;
+    }
+
+    private static Dictionary<int, string> MasterKeys(IConfiguration configuration)
+    {
+        var keys = configuration.GetSection("Codo:OldMasterKeys").GetChildren().ToDictionary(old => int.Parse(old.Key, System.Globalization.CultureInfo.InvariantCulture), old => old.Value!);
+        keys[configuration.GetValue("Codo:MasterKeyNumber", 1)] = configuration["Codo:MasterKey"]!;
+        return keys;
+    }
+
+    // Two hosts on one machine have two data directories; the name must be the same at every start of each.
+    private static string NodeName(NodeSettings settings)
+    {
+        if (settings.NodeName.Length > 0) return settings.NodeName;
+        var hash = System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(Path.GetFullPath(settings.DataDirectory)));
+        return $"{Environment.MachineName}-{Convert.ToHexStringLower(hash)[..4]}";
+    }
+}

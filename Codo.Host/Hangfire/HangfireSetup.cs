@@ -1,0 +1,65 @@
+using Codo.Platform.Data;
+using Codo.Platform.Http;
+using Hangfire;
+using Hangfire.PostgreSql;
+using Npgsql;
+
+namespace Codo.Host.Hangfire;
+
+/// <summary>Hangfire as Codo runs it: a few workers, because a job only starts work; two of its defaults changed that stop a cluster.</summary>
+internal static class HangfireSetup
+{
+    /// <summary>Connections of this host for Hangfire (docs/operations.md has the sum).</summary>
+    private const int PoolSize = 15;
+
+    /// <summary>A host that dies while it holds the recurring-job lock stops all recurring jobs for this long; Hangfire's default is 10 minutes.</summary>
+    private static readonly TimeSpan LockTimeout = TimeSpan.FromSeconds(15);
+
+    public static IServiceCollection AddCodoHangfire(this IServiceCollection services, string connectionString)
+    {
+        var limited = new NpgsqlConnectionStringBuilder(Postgres.WithLimits(connectionString, PoolSize, "codo hangfire")) { PersistSecurityInfo = true }.ConnectionString;
+        services.AddHangfire(configuration => configuration
+            .SetDataCompatibilityLevel(CompatibilityLevel.Version_180)
+            .UseSimpleAssemblyNameTypeSerializer()
+            .UseRecommendedSerializerSettings()
+            .UsePostgreSqlStorage(storage => storage.UseNpgsqlConnection(limited), new PostgreSqlStorageOptions
+            {
+                SchemaName = Schema,
+                PrepareSchemaIfNecessary = false,
+                DistributedLockTimeout = LockTimeout,
+                QueuePollInterval = TimeSpan.FromSeconds(1),
+                EnableLongPolling = true,
+                UseSlidingInvisibilityTimeout = true,
+                InvisibilityTimeout = TimeSpan.FromSeconds(10),
+            }));
+        // Two servers, because one server takes its queues in alphabetical order: alerts must neither wait behind the rest nor hold it up.
+        services.AddHangfireServer(options => Server(options, "work", 4, "cron", "orders", "default"));
+        services.AddHangfireServer(options => Server(options, "alerts", 1, "alerts"));
+        return services;
+    }
+
+    public const string Schema = "hangfire";
+
+    /// <summary>The dashboard is read-only: its buttons would go behind the ledger and the audit.</summary>
+    public static void MapDashboard(this IEndpointRouteBuilder routes) =>
+        routes.MapHangfireDashboard("/hangfire", new DashboardOptions
+        {
+            DashboardTitle = "Codo",
+            AppPath = "/",
+            IsReadOnlyFunc = _ => true,
+            // The gate has let in superusers alone; Hangfire's own filter would shut out everybody who is not on this machine.
+            Authorization = [],
+            DisplayStorageConnectionString = false,
+        }).Needs(Right.Superuser);
+
+    private static void Server(BackgroundJobServerOptions options, string name, int workers, params string[] queues)
+    {
+        options.ServerName = $"{Environment.MachineName}:{Environment.ProcessId}:{name}";
+        options.WorkerCount = workers;
+        options.Queues = queues;
+        // Half of this is how late a job is at the middle; every poll costs a few short transactions.
+        options.SchedulePollingInterval = TimeSpan.FromMilliseconds(75);
+        options.CancellationCheckInterval = TimeSpan.FromSeconds(5);
+        options.StopTimeout = TimeSpan.FromSeconds(5);
+    }
+}

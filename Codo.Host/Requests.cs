@@ -1,0 +1,53 @@
+using System.Diagnostics;
+using System.Threading.RateLimiting;
+using Codo.Platform.Cluster;
+using Codo.Platform.Http;
+
+namespace Codo.Host;
+
+/// <summary>What every request gets: an id, a language, the headers of a careful server, a line in the log for a change, and a rate limit.</summary>
+internal static class Requests
+{
+    /// <summary>Stands first.</summary>
+    public static IApplicationBuilder UseRequests(this IApplicationBuilder app) => app.Use(async (HttpContext context, RequestDelegate next) =>
+    {
+        var given = context.Request.Headers["X-Request-Id"].ToString();
+        context.TraceIdentifier = IsId(given) ? given : Guid.NewGuid().ToString("N");
+        Language.English = Language.PrefersEnglish(context.Request.Headers.AcceptLanguage);
+        context.Response.OnStarting(() =>
+        {
+            context.Response.Headers["X-Request-Id"] = context.TraceIdentifier;
+            context.Response.Headers.XContentTypeOptions = "nosniff";
+            context.Response.Headers["Referrer-Policy"] = "same-origin";
+            context.Response.Headers.XFrameOptions = "SAMEORIGIN";
+            return Task.CompletedTask;
+        });
+        var began = Stopwatch.GetTimestamp();
+        await next(context);
+        if (HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method)) return;
+        // The path alone: a query may hold a token, a body may hold a secret.
+        context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger("Codo.Http").LogInformation(
+            "{Method} {Path} {Status} in {Milliseconds:0.0} ms by {Username} ({UserId}) from {Address}, request {RequestId}",
+            context.Request.Method, context.Request.Path.Value, context.Response.StatusCode, Stopwatch.GetElapsedTime(began).TotalMilliseconds,
+            Caller.Of(context)?.Username ?? "", Caller.Of(context)?.UserId, context.Connection.RemoteIpAddress, context.TraceIdentifier);
+    });
+
+    /// <summary>By user, or by address where a route asks for no token. It stands behind the gate: what has no token is refused there at no cost.</summary>
+    public static IServiceCollection AddRequestLimit(this IServiceCollection services) => services.AddRateLimiter(options =>
+    {
+        options.RejectionStatusCode = 429;
+        options.GlobalLimiter = PartitionedRateLimiter.Create<HttpContext, string>(context =>
+        {
+            var limit = context.RequestServices.GetRequiredService<NodeSettings>().RequestsPerSecond;
+            return RateLimitPartition.GetTokenBucketLimiter(Caller.Of(context) is { } caller ? "user " + caller.UserId : "address " + context.Connection.RemoteIpAddress, _ => new TokenBucketRateLimiterOptions
+            {
+                TokenLimit = limit,
+                TokensPerPeriod = Math.Max(1, limit / 10),
+                ReplenishmentPeriod = TimeSpan.FromMilliseconds(100),
+                QueueLimit = 0,
+            });
+        });
+    });
+
+    private static bool IsId(string text) => text.Length is > 0 and <= 64 && text.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' or '.');
+}

@@ -1,0 +1,26 @@
+namespace Codo.Platform.Cluster;
+
+/// <summary>The work that a module runs on this node. The cluster asks it to settle what a dead node left, to look at what operators ask of it, and to end in good order.</summary>
+public interface INodeWork
+{
+    /// <summary>For logs and the dashboard: <c>cron</c>, <c>orders</c>.</summary>
+    string Name { get; }
+
+    /// <summary>Settles every row under way that names this node and an incarnation up to the one given: each is guarded, so that two settlers do no harm.</summary>
+    Task Settle(string node, long incarnation, CancellationToken cancellation);
+
+    /// <summary>Reads this node's flagged rows (kill requests, rows that were settled in its absence) and new work. Asked for by a notification, and every second as a net.</summary>
+    Task Look(CancellationToken cancellation);
+
+    /// <summary>Waits until what runs has ended, at most until the token says that the grace is over; then ends what is left and records it.</summary>
+    Task Drain(CancellationToken graceOver);
+
+    /// <summary>What is under way on all nodes, longest first, for the page Running.</summary>
+    Task<IReadOnlyList<RunningWork>> Running(CancellationToken cancellation);
+}
+
+/// <summary>One line of the page Running.</summary>
+/// <param name="What">As the operator knows it: <c>Cron backup-db #123</c>.</param>
+/// <param name="Since">UTC.</param>
+/// <param name="Detail">Process group, attempt, host: what helps to find it.</param>
+public sealed record RunningWork(string What, string Node, DateTime Since, string Detail);

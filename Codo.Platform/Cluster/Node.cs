@@ -1,0 +1,71 @@
+using System.Diagnostics;
+
+namespace Codo.Platform.Cluster;
+
+/// <summary>This host as a member of the cluster: what it is called, which start of it this is, and whether it may begin new work.</summary>
+public sealed class Node
+{
+    /// <summary>A node without a heartbeat for this long is dead, by PostgreSQL's clock.</summary>
+    public static readonly TimeSpan Lease = TimeSpan.FromSeconds(10);
+
+    /// <summary>A clock further off than this from PostgreSQL's would fire schedules at the wrong time.</summary>
+    public static readonly TimeSpan MostSkew = TimeSpan.FromSeconds(30);
+
+    private long renewedAt = long.MinValue;
+    private long steadySince = long.MinValue;
+    private long incarnation;
+    private TimeSpan skew;
+    private volatile bool draining;
+
+    /// <param name="name">Unique in the cluster; the same at every start of this host.</param>
+    public Node(string name) => Name = name;
+
+    public string Name { get; }
+
+    /// <summary>Rises at every start, and when the node comes back after it was declared dead. Rows under way name it.</summary>
+    public long Incarnation => Interlocked.Read(ref incarnation);
+
+    /// <summary>PostgreSQL's clock minus this machine's, as last measured.</summary>
+    public TimeSpan Skew => skew;
+
+    /// <summary>True while the host is being stopped: what runs may end, nothing new begins.</summary>
+    public bool Draining => draining;
+
+    /// <summary>Whether the lease is held: the last heartbeat that PostgreSQL confirmed was sent less than a lease ago.</summary>
+    public bool HoldsLease => Since(ref renewedAt) < Lease;
+
+    /// <summary>Whether the database has answered every heartbeat for a whole lease, without which nobody else may be judged dead.</summary>
+    public bool SteadyForALease => HoldsLease && Since(ref steadySince) >= Lease;
+
+    /// <summary>Whether new work may begin here; <see cref="WhyNot"/> says why not.</summary>
+    public bool MayStart => WhyNot is null;
+
+    /// <summary>Why no new work may begin here, in words; null when it may.</summary>
+    public string? WhyNot =>
+        draining ? "the node is shutting down"
+        : !HoldsLease ? "the node has lost its lease: PostgreSQL has confirmed no heartbeat for 10 s"
+        : skew.Duration() > MostSkew ? $"the node's clock is {skew.TotalSeconds:0} s off PostgreSQL's"
+        : null;
+
+    /// <summary>Begins the drain.</summary>
+    public void Drain() => draining = true;
+
+    internal void Became(long newIncarnation) => Interlocked.Exchange(ref incarnation, newIncarnation);
+
+    /// <param name="sentAt"><see cref="Stopwatch.GetTimestamp"/> before the heartbeat was sent: the lease counts from there.</param>
+    internal void Renewed(long sentAt, TimeSpan measuredSkew)
+    {
+        // A pause of more than two beats starts the steady stretch anew.
+        if (Since(ref renewedAt) > TimeSpan.FromSeconds(6)) Interlocked.Exchange(ref steadySince, sentAt);
+        skew = measuredSkew;
+        Interlocked.Exchange(ref renewedAt, sentAt);
+    }
+
+    internal void Lost() => Interlocked.Exchange(ref renewedAt, long.MinValue);
+
+    private static TimeSpan Since(ref long stamp)
+    {
+        var value = Interlocked.Read(ref stamp);
+        return value == long.MinValue ? TimeSpan.MaxValue : Stopwatch.GetElapsedTime(value);
+    }
+}

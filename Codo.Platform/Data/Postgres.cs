@@ -1,0 +1,31 @@
+using Dapper;
+using Microsoft.Extensions.DependencyInjection;
+using Npgsql;
+
+namespace Codo.Platform.Data;
+
+/// <summary>The one way to PostgreSQL: a pooled data source, with limits that turn a database that does not answer into a 503 instead of a hang.</summary>
+public static class Postgres
+{
+    /// <summary>Connections of this host for everything but Hangfire, which has a pool of its own (docs/operations.md has the sum).</summary>
+    public const int PoolSize = 30;
+
+    /// <summary>Registers <see cref="NpgsqlDataSource"/>.</summary>
+    public static IServiceCollection AddPostgres(this IServiceCollection services, string connectionString)
+    {
+        DefaultTypeMap.MatchNamesWithUnderscores = true;
+        return services.AddSingleton(_ => NpgsqlDataSource.Create(WithLimits(connectionString, PoolSize, "codo")));
+    }
+
+    /// <summary>The connection string with a pool size, a name that the operator sees in <c>pg_stat_activity</c>, and time limits in seconds.</summary>
+    public static string WithLimits(string connectionString, int poolSize, string name) => new NpgsqlConnectionStringBuilder(connectionString)
+    {
+        MaxPoolSize = poolSize,
+        ApplicationName = name,
+        Timeout = 5,
+        CommandTimeout = 15,
+        KeepAlive = 15,
+        IncludeErrorDetail = false,
+        Timezone = "UTC",
+    }.ConnectionString;
+}

@@ -1,0 +1,101 @@
+using System.Text.Json;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Platform.Http;
+
+/// <summary>Every failure in one place: refusals, limits, a database that does not answer, and what nobody foresaw.</summary>
+public static class Failures
+{
+    /// <summary>Answers what the rest of the pipeline throws, and gives bare 404, 405 and 413 the contract's JSON.</summary>
+    public static IApplicationBuilder UseFailures(this IApplicationBuilder app) => app.Use(async (HttpContext context, RequestDelegate next) =>
+    {
+        try
+        {
+            await next(context);
+            if (context.Response is { HasStarted: false, ContentLength: null, ContentType: null } && Bare(context.Response.StatusCode) is { } text)
+                await Write(context, context.Response.StatusCode, context.Response.StatusCode, text);
+        }
+        catch (Refusal refusal)
+        {
+            await Write(context, refusal.Code, StatusOf(refusal.Kind), refusal.Text);
+        }
+        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        {
+            // The client went away: there is nobody left to answer, and nothing failed.
+            context.Response.StatusCode = 499;
+        }
+        catch (BadHttpRequestException error)
+        {
+            var text = Bare(error.StatusCode) ?? new Text("请求无效：" + error.Message, "Bad request: " + error.Message);
+            await Write(context, error.StatusCode, error.StatusCode, text);
+        }
+        catch (Exception error) when (IsDatabaseAway(error))
+        {
+            Log(context).LogWarning("Database away: {Method} {Path} answered 503: {Cause}", context.Request.Method, context.Request.Path.Value, error.Message);
+            await Write(context, 503, 503, new Text("数据库暂时无法响应，请稍后重试", "The database does not answer in time; try again shortly"));
+        }
+        catch (Exception error)
+        {
+            Log(context).LogError(error, "Unhandled failure: {Method} {Path}", context.Request.Method, context.Request.Path.Value);
+            var id = context.TraceIdentifier;
+            await Write(context, 500, 500, new Text($"内部错误，请求编号 {id}", $"Internal error, request id {id}"));
+        }
+    });
+
+    /// <summary>Whether the failure says that PostgreSQL cannot be reached, has no connection to give, or does not answer in time.</summary>
+    public static bool IsDatabaseAway(Exception error) => error switch
+    {
+        // 57P: shutting down, starting up or an administrator's end; 53: no resources; 08: connection; 57014: statement timeout; 55P03: lock timeout.
+        PostgresException { SqlState: var state } => state is "57014" or "55P03" || state.StartsWith("57P", StringComparison.Ordinal)
+            || state.StartsWith("53", StringComparison.Ordinal) || state.StartsWith("08", StringComparison.Ordinal),
+        NpgsqlException => true,
+        TimeoutException => true,
+        _ => false,
+    };
+
+    /// <summary>Writes a failure: the envelope, or RFC 9457 problem details for a client that asks for them.</summary>
+    /// <param name="code">The envelope's <c>code</c>.</param>
+    /// <param name="status">The true HTTP status; the envelope of a business failure goes out as 200.</param>
+    public static async Task Write(HttpContext context, int code, int status, Text text, object? more = null)
+    {
+        if (context.Response.HasStarted) return;
+        var options = context.RequestServices.GetRequiredService<JsonSerializerOptions>();
+        var business = code < 100 || code == 402;
+        context.Response.Clear();
+        if (context.Request.Headers.Accept.Any(accept => accept?.Contains("application/problem+json", StringComparison.OrdinalIgnoreCase) == true))
+        {
+            context.Response.StatusCode = status;
+            await context.Response.WriteAsJsonAsync(
+                new { type = "about:blank", title = text.ToString(), status, code, detail = text.ToString() }, options, "application/problem+json", context.RequestAborted);
+            return;
+        }
+        context.Response.StatusCode = business && code != 402 ? 200 : status;
+        var answer = JsonSerializer.SerializeToNode(more ?? new { }, options)!.AsObject();
+        answer.Insert(0, "code", code);
+        answer.Insert(1, "msg", text.ToString());
+        await context.Response.WriteAsJsonAsync(answer, options, context.RequestAborted);
+    }
+
+    private static Text? Bare(int status) => status switch
+    {
+        404 => new Text("没有这个地址", "No such path"),
+        405 => new Text("此地址不支持这个方法", "This path does not have that method"),
+        413 => new Text("请求体太大", "The body is too large"),
+        429 => new Text("请求太频繁，请稍后重试", "Too many requests; try again shortly"),
+        _ => null,
+    };
+
+    private static int StatusOf(RefusalKind kind) => kind switch
+    {
+        RefusalKind.Forbidden => 403,
+        RefusalKind.NotFound => 404,
+        RefusalKind.Conflict => 409,
+        _ => 400,
+    };
+
+    private static ILogger Log(HttpContext context) => context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger("Codo.Http");
+}

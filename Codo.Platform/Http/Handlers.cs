@@ -1,0 +1,40 @@
+using System.Reflection;
+using FluentValidation;
+using MediatR;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Codo.Platform.Http;
+
+/// <summary>Registers a module's slices. MediatR 5.1.0 brings no registration of its own for this container.</summary>
+public static class Handlers
+{
+    private static readonly Type[] Kinds = [typeof(IRequestHandler<,>), typeof(INotificationHandler<>), typeof(IValidator<>)];
+
+    /// <summary>Every handler and validator of the assembly, each for what it handles.</summary>
+    public static IServiceCollection AddHandlers(this IServiceCollection services, Assembly assembly)
+    {
+        foreach (var type in assembly.GetTypes().Where(type => type is { IsAbstract: false, IsGenericTypeDefinition: false }))
+            foreach (var handled in type.GetInterfaces().Where(face => face.IsGenericType && Kinds.Contains(face.GetGenericTypeDefinition())))
+                services.AddScoped(handled, type);
+        return services;
+    }
+
+    /// <summary>The mediator and its one pipeline step, validation.</summary>
+    public static IServiceCollection AddMediator(this IServiceCollection services) => services
+        .AddScoped<IMediator, Mediator>()
+        .AddScoped<ServiceFactory>(provider => provider.GetRequiredService)
+        .AddScoped(typeof(IPipelineBehavior<,>), typeof(Validating<,>));
+}
+
+internal sealed class Validating<TRequest, TAnswer>(IEnumerable<IValidator<TRequest>> validators) : IPipelineBehavior<TRequest, TAnswer>
+{
+    public async Task<TAnswer> Handle(TRequest request, CancellationToken cancellationToken, RequestHandlerDelegate<TAnswer> next)
+    {
+        foreach (var validator in validators)
+        {
+            var result = await validator.ValidateAsync(request, cancellationToken);
+            if (!result.IsValid) throw result.Errors[0].ToRefusal();
+        }
+        return await next();
+    }
+}

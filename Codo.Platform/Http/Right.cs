@@ -1,0 +1,33 @@
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Codo.Platform.Http;
+
+/// <summary>What a route asks of its caller beyond a valid token. What depends on the object is checked by the slice.</summary>
+/// <param name="Name">How the right is called in the API's description.</param>
+/// <param name="Holds">Whether the caller has it.</param>
+public sealed record Right(string Name, Func<Caller, IServiceProvider, bool> Holds)
+{
+    /// <summary>Any valid token.</summary>
+    public static readonly Right Token = new("token", (_, _) => true);
+
+    /// <summary>No token at all. To be used for what a probe or a newcomer's browser asks.</summary>
+    public static readonly Right Anybody = new("anybody", (_, _) => true);
+
+    /// <summary>A token with <c>is_superuser</c>.</summary>
+    public static readonly Right Superuser = new("superuser", (caller, _) => caller.IsSuperuser);
+
+    /// <summary>A superuser, or a username that the list setting names; <c>*</c> in it is everyone with a token.</summary>
+    public static Right OperatorOf(string setting) => new($"superuser or {setting}", (caller, services) =>
+        caller.IsSuperuser || Names(services.GetRequiredService<IConfiguration>(), setting) is var names
+        && (names.Contains("*") || names.Contains(caller.Username)));
+
+    /// <summary>A list setting's values: an array (<c>X:0</c>, <c>X:1</c>) or one comma-separated text; <c>*</c> when it is not set.</summary>
+    public static IReadOnlySet<string> Names(IConfiguration configuration, string setting)
+    {
+        var section = configuration.GetSection(setting);
+        var values = section.Value?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
+            ?? section.GetChildren().Select(child => child.Value ?? "").Where(value => value != "").ToArray();
+        return section.Exists() ? values.ToHashSet(StringComparer.Ordinal) : new HashSet<string>(StringComparer.Ordinal) { "*" };
+    }
+}

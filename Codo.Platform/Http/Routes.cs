@@ -1,0 +1,50 @@
+using System.Text.Json;
+using MediatR;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Codo.Platform.Http;
+
+/// <summary>How a module lists its routes: one line each, the method, the path, the slice, what it is for, and who may.</summary>
+public static class Routes
+{
+    public static RouteHandlerBuilder Get<TQuery, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right? right = null)
+        where TQuery : IRequest<TAnswer> where TAnswer : Answer => Slice<TQuery, TAnswer>(routes, HttpMethods.Get, path, summary, right);
+
+    public static RouteHandlerBuilder Post<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right? right = null)
+        where TCommand : IRequest<TAnswer> where TAnswer : Answer => Slice<TCommand, TAnswer>(routes, HttpMethods.Post, path, summary, right);
+
+    public static RouteHandlerBuilder Put<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right? right = null)
+        where TCommand : IRequest<TAnswer> where TAnswer : Answer => Slice<TCommand, TAnswer>(routes, HttpMethods.Put, path, summary, right);
+
+    public static RouteHandlerBuilder Patch<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right? right = null)
+        where TCommand : IRequest<TAnswer> where TAnswer : Answer => Slice<TCommand, TAnswer>(routes, HttpMethods.Patch, path, summary, right);
+
+    public static RouteHandlerBuilder Delete<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right? right = null)
+        where TCommand : IRequest<TAnswer> where TAnswer : Answer => Slice<TCommand, TAnswer>(routes, HttpMethods.Delete, path, summary, right);
+
+    /// <summary>A route that is no slice (a stream, a page) gets its right the same way.</summary>
+    public static TBuilder Needs<TBuilder>(this TBuilder builder, Right right) where TBuilder : IEndpointConventionBuilder =>
+        builder.WithMetadata(right);
+
+    private static RouteHandlerBuilder Slice<TRequest, TAnswer>(IEndpointRouteBuilder routes, string method, string path, string summary, Right? right)
+        where TRequest : IRequest<TAnswer> where TAnswer : Answer
+    {
+        var route = routes.MapMethods(path, [method], (Delegate)(static async (HttpContext context) =>
+        {
+            var options = context.RequestServices.GetRequiredService<JsonSerializerOptions>();
+            var request = await Body.Bind<TRequest>(context, options);
+            var answer = await context.RequestServices.GetRequiredService<IMediator>().Send(request, context.RequestAborted);
+            await context.Response.WriteAsJsonAsync<object>(answer, options, context.RequestAborted);
+        }));
+        route.WithMetadata(right ?? Right.Token).WithSummary(summary).Produces<TAnswer>();
+        return route.WithMetadata(new SliceOf(typeof(TRequest)));
+    }
+}
+
+/// <summary>Marks a slice's endpoint, and tells the API's description which record holds the query's or the body's values.
+/// ASP.NET's own <c>Accepts</c> is not used: it refuses bodies whose Content-Type is not the one named.</summary>
+/// <param name="Type">The slice's query or command record.</param>
+public sealed record SliceOf(Type Type);

@@ -1,0 +1,57 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Codo.Platform.Http;
+
+/// <summary>A sentence for a person, in Chinese and in English. In an answer it is written in the language of the request.</summary>
+/// <param name="Zh">Chinese; where the original has a text, the original's.</param>
+/// <param name="En">English.</param>
+[JsonConverter(typeof(TextConverter))]
+public readonly record struct Text(string Zh, string En)
+{
+    /// <summary>A text that is the same in both languages: a name, a number.</summary>
+    public static Text Same(string text) => new(text, text);
+
+    /// <summary>The text in the language of the request under way (<see cref="Language.English"/>).</summary>
+    public override string ToString() => Language.English ? En : Zh;
+}
+
+/// <summary>The language of the request under way; outside a request it is Chinese.</summary>
+public static class Language
+{
+    private static readonly AsyncLocal<bool> Preferred = new();
+
+    /// <summary>True when the caller prefers English to Chinese (<c>Accept-Language</c>).</summary>
+    public static bool English
+    {
+        get => Preferred.Value;
+        set => Preferred.Value = value;
+    }
+
+    /// <summary>Whether an <c>Accept-Language</c> value prefers English: the best quality among <c>en</c> beats that among <c>zh</c>.</summary>
+    public static bool PrefersEnglish(string? acceptLanguage)
+    {
+        if (string.IsNullOrEmpty(acceptLanguage)) return false;
+        double english = 0, chinese = 0;
+        foreach (var part in acceptLanguage.Split(','))
+        {
+            var pieces = part.Split(';');
+            var tag = pieces[0].Trim();
+            var quality = 1.0;
+            foreach (var piece in pieces.Skip(1))
+                if (piece.Trim().StartsWith("q=", StringComparison.OrdinalIgnoreCase)
+                    && !double.TryParse(piece.Trim().AsSpan(2), System.Globalization.CultureInfo.InvariantCulture, out quality))
+                    quality = 0;
+            if (tag.StartsWith("en", StringComparison.OrdinalIgnoreCase)) english = Math.Max(english, quality);
+            if (tag.StartsWith("zh", StringComparison.OrdinalIgnoreCase)) chinese = Math.Max(chinese, quality);
+        }
+        return english > chinese;
+    }
+}
+
+internal sealed class TextConverter : JsonConverter<Text>
+{
+    public override Text Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => Text.Same(reader.GetString() ?? "");
+
+    public override void Write(Utf8JsonWriter writer, Text value, JsonSerializerOptions options) => writer.WriteStringValue(value.ToString());
+}

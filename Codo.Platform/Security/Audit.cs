@@ -1,0 +1,35 @@
+using System.Text.Json;
+using Codo.Platform.Http;
+using Dapper;
+using Npgsql;
+
+namespace Codo.Platform.Security;
+
+/// <summary>Who changed what. Written in the transaction of the change itself, so that neither exists without the other.</summary>
+public static class Audit
+{
+    private const string WriteSql = """
+        INSERT INTO platform.audit (user_id, username, nickname, address, request_id, action, kind, object_id, before, after)
+        VALUES (@UserId, @Username, @Nickname, @Address, @RequestId, @Action, @Kind, @ObjectId, CAST(@Before AS jsonb), CAST(@After AS jsonb))
+        """;
+
+    /// <summary>Writes one line.</summary>
+    /// <param name="action">The verb: <c>create</c>, <c>edit</c>, <c>pause</c>, <c>kill</c>, <c>approve</c>.</param>
+    /// <param name="kind">What was changed: <c>job</c>, <c>order</c>, <c>template</c>.</param>
+    /// <param name="before">What it was; null when it is new. The caller of this method leaves secrets out or masks them.</param>
+    /// <param name="after">What it is now; null when it is gone.</param>
+    public static Task Write(NpgsqlConnection connection, NpgsqlTransaction transaction, Caller caller, string action, string kind, string objectId, object? before = null, object? after = null) =>
+        connection.ExecuteAsync(WriteSql, new
+        {
+            caller.UserId,
+            caller.Username,
+            caller.Nickname,
+            caller.Address,
+            caller.RequestId,
+            Action = action,
+            Kind = kind,
+            ObjectId = objectId,
+            Before = before is null ? null : JsonSerializer.Serialize(before, Json.Stored),
+            After = after is null ? null : JsonSerializer.Serialize(after, Json.Stored),
+        }, transaction);
+}

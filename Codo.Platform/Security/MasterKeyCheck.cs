@@ -1,0 +1,31 @@
+using System.Security.Cryptography;
+using Codo.Platform.Data;
+using Npgsql;
+
+namespace Codo.Platform.Security;
+
+/// <summary>This node's master key is not the one that the database's secrets are sealed with.</summary>
+public sealed class MasterKeyIsAnother() : Exception(
+    "Codo:MasterKey is not the key that this database's secrets are sealed with: set the same key on every node, or restore the backup of the old one. / "
+    + "Codo:MasterKey 与此数据库中的密文不符：各节点必须使用同一密钥，或恢复原密钥的备份。");
+
+/// <summary>Refuses a node with another key before it stores anything.</summary>
+public static class MasterKeyCheck
+{
+    private const string Place = "platform.setting.master_key_check";
+
+    /// <summary>Stores a check value at the first start, and opens it at every other.</summary>
+    /// <exception cref="MasterKeyIsAnother"/>
+    public static async Task Verify(NpgsqlDataSource source, SecretBox box)
+    {
+        var stored = await Settings.ReadOrKeep(source, "master_key_check", Convert.ToBase64String(box.Seal("codo", Place)));
+        try
+        {
+            box.Open(Convert.FromBase64String(stored), Place);
+        }
+        catch (CryptographicException)
+        {
+            throw new MasterKeyIsAnother();
+        }
+    }
+}
