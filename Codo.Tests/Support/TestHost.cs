@@ -1,0 +1,122 @@
+using System.Net.Http.Headers;
+using System.Text;
+using System.Text.Json.Nodes;
+using Codo.Host;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Tests.Support;
+
+/// <summary>A whole Codo in this process, on a port of its own, with a database of its own unless it is given one.</summary>
+internal sealed class TestHost : IAsyncDisposable
+{
+    private readonly WebApplication app;
+    private readonly DirectoryInfo folder;
+
+    private TestHost(WebApplication app, DirectoryInfo folder, string postgres)
+    {
+        (this.app, this.folder, Postgres) = (app, folder, postgres);
+        Http = new HttpClient(new SocketsHttpHandler { UseCookies = false, AllowAutoRedirect = false }) { BaseAddress = new Uri(app.Urls.First()), Timeout = TimeSpan.FromSeconds(60) };
+        Source = app.Services.GetRequiredService<NpgsqlDataSource>();
+    }
+
+    /// <summary>Without a token: each request names its own.</summary>
+    public HttpClient Http { get; }
+
+    public string Postgres { get; }
+
+    public NpgsqlDataSource Source { get; }
+
+    public IServiceProvider Services => app.Services;
+
+    /// <summary>Starts a host.</summary>
+    /// <param name="database">The connection string of a database; null makes a new one, already migrated.</param>
+    /// <param name="settings">Settings by their full name, <c>Codo:Cron:MaxParallel</c>.</param>
+    public static async Task<TestHost> Start(TestPostgres postgres, string? database = null, params (string Name, string Value)[] settings)
+    {
+        database ??= await postgres.CreateDatabase(await postgres.Template("codo_migrated", Migrate));
+        var folder = Directory.CreateTempSubdirectory("codo-host-");
+        var app = Build(database, folder.FullName, settings);
+        await app.Prepare();
+        app.UseCodo();
+        await app.StartAsync();
+        return new TestHost(app, folder, database);
+    }
+
+    /// <summary>A database with this binary's schema.</summary>
+    public static async Task Migrate(string connectionString)
+    {
+        await using var app = Build(connectionString, Path.GetTempPath(), []);
+        await app.Migrate();
+    }
+
+    /// <summary>Sends a request as its user would, and reads the envelope.</summary>
+    /// <param name="body">JSON text as it goes out; null sends none.</param>
+    public async Task<JsonObject> Send(HttpMethod method, string path, string? body = null, string? token = null, string? language = null)
+    {
+        using var request = Request(method, path, body, token ?? TestTokens.Admin);
+        if (language is not null) request.Headers.AcceptLanguage.ParseAdd(language);
+        using var response = await Http.SendAsync(request);
+        var text = await response.Content.ReadAsStringAsync();
+        return JsonNode.Parse(text) as JsonObject ?? throw new InvalidOperationException($"{(int)response.StatusCode}: {text}");
+    }
+
+    public Task<JsonObject> Get(string path, string? token = null) => Send(HttpMethod.Get, path, null, token);
+
+    public Task<JsonObject> Post(string path, object body, string? token = null) => Send(HttpMethod.Post, path, Text(body), token);
+
+    public Task<JsonObject> Put(string path, object body, string? token = null) => Send(HttpMethod.Put, path, Text(body), token);
+
+    public Task<JsonObject> Patch(string path, object body, string? token = null) => Send(HttpMethod.Patch, path, Text(body), token);
+
+    public Task<JsonObject> Delete(string path, object body, string? token = null) => Send(HttpMethod.Delete, path, Text(body), token);
+
+    /// <summary>A request that a test wants to shape itself.</summary>
+    public static HttpRequestMessage Request(HttpMethod method, string path, string? body, string? token)
+    {
+        var request = new HttpRequestMessage(method, path);
+        if (token is not null) request.Headers.Add("auth-key", token);
+        if (body is not null)
+        {
+            request.Content = new ByteArrayContent(Encoding.UTF8.GetBytes(body));
+            request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
+        }
+        return request;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Http.Dispose();
+        await app.StopAsync();
+        await app.DisposeAsync();
+        folder.Delete(recursive: true);
+    }
+
+    private static string Text(object body) => body as string ?? System.Text.Json.JsonSerializer.Serialize(body);
+
+    private static WebApplication Build(string postgres, string folder, (string Name, string Value)[] settings)
+    {
+        var builder = WebApplication.CreateBuilder(new WebApplicationOptions { EnvironmentName = "Testing", ContentRootPath = folder });
+        builder.Configuration.Sources.Clear();
+        builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
+        {
+            ["ConnectionStrings:Postgres"] = postgres,
+            ["ConnectionStrings:Redis"] = "127.0.0.1:1,abortConnect=false",
+            ["Codo:DataDirectory"] = folder,
+            ["Codo:Auth:TokenSecret"] = TestTokens.Secret,
+            ["Codo:MasterKey"] = "a-master-key-for-tests-of-more-than-32-bytes",
+            ["Codo:TimeZone"] = "Asia/Shanghai",
+            ["Codo:ShutdownGrace"] = "0",
+            ["Codo:MinFreeDisk"] = "0",
+        });
+        builder.Configuration.AddInMemoryCollection(settings.ToDictionary(setting => setting.Name, setting => (string?)setting.Value));
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        builder.Logging.ClearProviders();
+        builder.AddCodo();
+        return builder.Build();
+    }
+}
