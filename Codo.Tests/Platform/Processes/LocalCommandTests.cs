@@ -1,0 +1,241 @@
+using System.Diagnostics;
+using System.Text;
+using Codo.Platform.Processes;
+using Codo.Tests.Support;
+using Shouldly;
+using Xunit;
+
+namespace Codo.Tests.Platform.Processes;
+
+public sealed class LocalCommandTests
+{
+    [Theory]
+    [InlineData("exit 0", 0, null)]
+    [InlineData("exit 3", 3, null)]
+    [InlineData("no-such-program-here", 127, null)]
+    [InlineData("kill -KILL $$", 137, "SIGKILL")]
+    [InlineData("kill -TERM $$", 143, "SIGTERM")]
+    [InlineData("kill -SEGV $$; sleep 1", 139, "SIGSEGV")]
+    public async Task Tells_how_the_command_ended(string command, int exitCode, string? signal)
+    {
+        var end = await RunAsync(command);
+        end.End.ExitCode.ShouldBe(exitCode);
+        end.End.Signal.ShouldBe(signal);
+        end.End.OutputCut.ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task Keeps_the_order_of_output_and_error()
+    {
+        var run = await RunAsync("for i in 1 2 3 4 5; do echo out $i; echo err $i >&2; done");
+        run.Output.ShouldBe(string.Concat(Enumerable.Range(1, 5).Select(i => $"out {i}\nerr {i}\n")));
+    }
+
+    [Fact]
+    public async Task Finds_standard_input_at_its_end()
+    {
+        var run = await RunAsync("read line; echo \"status $?\"; cat; echo end");
+        run.Output.ShouldBe("status 1\nend\n");
+    }
+
+    [Fact]
+    public async Task Looks_as_if_sh_had_been_called_directly()
+    {
+        var run = await RunAsync("echo \"$0 $#\"; tr '\\0' '|' </proc/$$/cmdline");
+        run.Output.ShouldBe("/bin/sh 0\n/bin/sh|-c|echo \"$0 $#\"; tr '\\0' '|' </proc/$$/cmdline|");
+    }
+
+    [Fact]
+    public async Task Leads_a_session_of_its_own()
+    {
+        var command = LocalCommand.Start("ps -o pid=,pgid=,sid= $$ | tr -s ' '", NewRunId());
+        var (_, output) = await ReadAsync(command);
+        var id = command.Mark.ProcessGroup;
+        output.Trim().ShouldBe($"{id} {id} {id}");
+        command.Mark.StartTicks.ShouldBeGreaterThan(0);
+        command.Mark.BootId.ShouldBe(RunMark.CurrentBootId);
+    }
+
+    [Fact]
+    public async Task Ends_a_pipeline_whose_reader_is_gone_without_a_word()
+    {
+        var run = await RunAsync("yes | head -1; grep SigIgn /proc/self/status");
+        run.Output.ShouldBe("y\nSigIgn:\t0000000000000000\n");
+    }
+
+    [Theory]
+    [InlineData("printf '%s' 'it''s \"quoted\" $HOME `x` \\ ; & | > *'", "its \"quoted\" $HOME `x` \\ ; & | > *")]
+    [InlineData("echo one\necho two\n\n# and a comment", "one\ntwo\n")]
+    [InlineData("printf '你好 🙂'", "你好 🙂")]
+    [InlineData("-n 2>/dev/null; echo after", "after\n")]
+    [InlineData("", "")]
+    public async Task Passes_the_command_on_unchanged(string command, string output) =>
+        (await RunAsync(command)).Output.ShouldBe(output);
+
+    [Fact]
+    public async Task Takes_the_longest_command_that_the_system_takes()
+    {
+        var command = "printf %s ".PadRight(LocalCommand.MaxCommandBytes, 'x');
+        (await RunAsync(command)).Output.Length.ShouldBe(LocalCommand.MaxCommandBytes - 10);
+    }
+
+    [Fact]
+    public void Refuses_what_cannot_be_started_with_a_sentence()
+    {
+        Refused(() => LocalCommand.Start(new string('x', LocalCommand.MaxCommandBytes + 1), "r")).ShouldContain("131072 bytes");
+        Refused(() => LocalCommand.Start("echo a\0b", "r")).ShouldContain("NUL");
+        Refused(() => LocalCommand.Start("true", "r", workingDirectory: "/no/such/place")).ShouldContain("/no/such/place");
+        Refused(() => LocalCommand.Start("true", "r", new Dictionary<string, string> { ["A=B"] = "" })).ShouldContain("A=B");
+        Refused(() => LocalCommand.Start("true", "r", new Dictionary<string, string> { ["LONG"] = new('x', 200_000) })).ShouldContain("Argument list too long");
+
+        static string Refused(Action start) => Should.Throw<CommandNotStartedException>(start).Message;
+    }
+
+    [Fact]
+    public async Task Starts_in_the_working_directory() =>
+        (await ReadAsync(LocalCommand.Start("pwd", NewRunId(), workingDirectory: "/usr/lib"))).Output.ShouldBe("/usr/lib\n");
+
+    [Fact]
+    public async Task Gets_the_hosts_environment_without_its_settings()
+    {
+        string[] secrets = ["Codo__MasterKey", "CODO__AUTH__TOKENSECRET", "ConnectionStrings__Postgres", "connectionstrings__redis", "ASPNETCORE_URLS", "DOTNET_ENVIRONMENT"];
+        foreach (var name in secrets) Environment.SetEnvironmentVariable(name, "secret-value");
+        try
+        {
+            var runId = NewRunId();
+            var own = new Dictionary<string, string> { ["CODO_JOB_ID"] = "备份", ["EMPTY"] = "" };
+            var (_, output) = await ReadAsync(LocalCommand.Start("env", runId, own));
+            var lines = output.Split('\n');
+            lines.ShouldContain($"PATH={Environment.GetEnvironmentVariable("PATH")}");
+            lines.ShouldContain($"CODO_RUN_ID={runId}");
+            lines.ShouldContain("CODO_JOB_ID=备份");
+            lines.ShouldContain("EMPTY=");
+            output.ShouldNotContain("secret-value");
+        }
+        finally
+        {
+            foreach (var name in secrets) Environment.SetEnvironmentVariable(name, null);
+        }
+    }
+
+    [Fact]
+    public async Task Does_not_wait_for_a_background_child_that_holds_the_output()
+    {
+        var clock = Stopwatch.StartNew();
+        var command = LocalCommand.Start("sleep 1000 & echo done", NewRunId());
+        var (end, output) = await ReadAsync(command);
+        output.ShouldBe("done\n");
+        end.ShouldBe(new CommandEnd(0, OutputCut: true));
+        clock.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(5));
+        (await ProcessTree.KillAsync(command.Mark)).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task Does_not_wait_for_a_background_child_that_writes_without_end()
+    {
+        var command = LocalCommand.Start("yes & exit 4", NewRunId());
+        var (end, _) = await ReadAsync(command);
+        end.ShouldBe(new CommandEnd(4, OutputCut: true));
+        (await ProcessTree.KillAsync(command.Mark)).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task Reads_all_that_was_written_before_the_end_however_slow_the_reader_is()
+    {
+        // The child holds the pipe, which is full when the command ends; the reader takes longer than the time that is waited after the end.
+        var command = LocalCommand.Start("sleep 1000 & head -c 60000 /dev/zero | tr '\\0' x; exit 0", NewRunId());
+        var read = 0;
+        var end = await command.ReadToEndAsync(async bytes =>
+        {
+            read += bytes.Length;
+            var clock = Stopwatch.StartNew();
+            await Eventually.Holds(() => clock.ElapsedMilliseconds > 400);
+        });
+        read.ShouldBe(60_000);
+        end.OutputCut.ShouldBeTrue();
+        (await ProcessTree.KillAsync(command.Mark)).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task Reads_what_a_child_writes_shortly_after_the_end() =>
+        (await RunAsync("(sleep 0.05; echo late) & echo early")).Output.ShouldBe("early\nlate\n");
+
+    [Fact]
+    public async Task Goes_on_after_the_command_closed_its_output()
+    {
+        var run = await RunAsync("exec >/dev/null 2>&1; sleep 0.1; exit 9");
+        run.End.ShouldBe(new CommandEnd(9));
+    }
+
+    [Fact]
+    public async Task Leaves_the_command_alone_when_reading_is_cancelled()
+    {
+        using var cancel = new CancellationTokenSource();
+        var command = LocalCommand.Start("echo up; sleep 1000", NewRunId());
+        await Should.ThrowAsync<OperationCanceledException>(() => command.ReadToEndAsync(_ => new ValueTask(cancel.CancelAsync()), cancel.Token));
+        (await ProcessTree.IsAliveAsync(command.Mark)).ShouldBeTrue();
+        (await ProcessTree.KillAsync(command.Mark)).ShouldBe(0);
+        await Eventually.Holds(() => !Directory.Exists($"/proc/{command.Mark.ProcessGroup}"));
+    }
+
+    [Fact]
+    public async Task Passes_on_what_the_reader_throws()
+    {
+        var command = LocalCommand.Start("echo up; sleep 1000", NewRunId());
+        await Should.ThrowAsync<InvalidDataException>(() => command.ReadToEndAsync(_ => throw new InvalidDataException()));
+        (await ProcessTree.KillAsync(command.Mark)).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task Reads_fifty_megabytes_in_bounded_memory()
+    {
+        var buffer = new OutputBuffer(1024 * 1024);
+        var before = GC.GetTotalMemory(forceFullCollection: true);
+        var end = await LocalCommand.Start("head -c 52428800 /dev/zero | tr '\\0' x; echo; echo the end", NewRunId()).ReadToEndAsync(bytes =>
+        {
+            buffer.Append(bytes.Span);
+            return ValueTask.CompletedTask;
+        });
+        end.ExitCode.ShouldBe(0);
+        buffer.Total.ShouldBe(52_428_800 + 9);
+        buffer.ToString().ShouldEndWith("x\nthe end\n");
+        (GC.GetTotalMemory(forceFullCollection: true) - before).ShouldBeLessThan(25 * 1024 * 1024);
+    }
+
+    [Fact]
+    public async Task Holds_no_thread_while_a_hundred_commands_hang()
+    {
+        // The first command brings up what .NET needs once for all of them.
+        await RunAsync("true");
+        var threads = Directory.GetDirectories("/proc/self/task").Length;
+        var commands = Enumerable.Range(0, 100).Select(_ => LocalCommand.Start("echo up; exec sleep 1000", NewRunId())).ToList();
+        var up = 0;
+        var ends = commands.Select(command => command.ReadToEndAsync(_ =>
+        {
+            Interlocked.Increment(ref up);
+            return ValueTask.CompletedTask;
+        })).ToList();
+        await Eventually.Holds(() => up == 100);
+
+        // .NET waits for 63 handles on one thread; other tests of the run may start a few.
+        (Directory.GetDirectories("/proc/self/task").Length - threads).ShouldBeLessThan(20);
+        var clock = Stopwatch.StartNew();
+        (await RunAsync("echo next")).Output.ShouldBe("next\n");
+        clock.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(2));
+
+        (await Task.WhenAll(commands.Select(command => ProcessTree.KillAsync(command.Mark)))).ShouldAllBe(left => left == 0);
+        (await Task.WhenAll(ends)).ShouldAllBe(end => end.Signal == "SIGTERM");
+        foreach (var command in commands) Directory.Exists($"/proc/{command.Mark.ProcessGroup}").ShouldBeFalse("a zombie was left");
+    }
+
+    internal static string NewRunId() => $"test-{Guid.NewGuid():N}";
+
+    internal static async Task<(CommandEnd End, string Output)> ReadAsync(LocalCommand command)
+    {
+        using var output = new MemoryStream();
+        var end = await command.ReadToEndAsync(bytes => output.WriteAsync(bytes));
+        return (end, Encoding.UTF8.GetString(output.ToArray()));
+    }
+
+    private static Task<(CommandEnd End, string Output)> RunAsync(string command) => ReadAsync(LocalCommand.Start(command, NewRunId()));
+}
