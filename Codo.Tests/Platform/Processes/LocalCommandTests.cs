@@ -2,8 +2,6 @@ using System.Diagnostics;
 using System.Text;
 using Codo.Platform.Processes;
 using Codo.Tests.Support;
-using Shouldly;
-using Xunit;
 
 namespace Codo.Tests.Platform.Processes;
 

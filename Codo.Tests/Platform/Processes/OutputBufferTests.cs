@@ -1,8 +1,6 @@
 using System.Text;
 using Codo.Platform.Processes;
 using CsCheck;
-using Shouldly;
-using Xunit;
 
 namespace Codo.Tests.Platform.Processes;
 
