@@ -147,7 +147,7 @@ public sealed class LocalCommandTests
         {
             read += bytes.Length;
             var clock = Stopwatch.StartNew();
-            await Eventually.Holds(() => clock.ElapsedMilliseconds > 400);
+            await Eventually.True(() => clock.ElapsedMilliseconds > 400, "a slow reader");
         });
         read.ShouldBe(60_000);
         end.OutputCut.ShouldBeTrue();
@@ -173,7 +173,7 @@ public sealed class LocalCommandTests
         await Should.ThrowAsync<OperationCanceledException>(() => command.ReadToEndAsync(_ => new ValueTask(cancel.CancelAsync()), cancel.Token));
         (await ProcessTree.IsAliveAsync(command.Mark)).ShouldBeTrue();
         (await ProcessTree.KillAsync(command.Mark)).ShouldBe(0);
-        await Eventually.Holds(() => !Directory.Exists($"/proc/{command.Mark.ProcessGroup}"));
+        await Eventually.True(() => !Directory.Exists($"/proc/{command.Mark.ProcessGroup}"), "no zombie is left");
     }
 
     [Fact]
@@ -213,7 +213,7 @@ public sealed class LocalCommandTests
             Interlocked.Increment(ref up);
             return ValueTask.CompletedTask;
         })).ToList();
-        await Eventually.Holds(() => up == 100);
+        await Eventually.True(() => up == 100, "all commands are up");
 
         // .NET waits for 63 handles on one thread; other tests of the run may start a few.
         (Directory.GetDirectories("/proc/self/task").Length - threads).ShouldBeLessThan(20);

@@ -96,7 +96,7 @@ public sealed class ProcessTreeTests
         using var host = Process.Start(start)!;
         var said = host.StandardOutput.ReadToEndAsync();
         var record = Path.Combine(folder, "mark");
-        await Eventually.Holds(() => File.Exists(record) || (host.HasExited ? throw new InvalidOperationException(said.Result) : false), TimeSpan.FromSeconds(60));
+        await Eventually.True(() => host.HasExited ? throw new InvalidOperationException(said.Result) : File.Exists(record), "the host has started its command", seconds: 60);
         host.Kill();
         await host.WaitForExitAsync();
 
