@@ -88,7 +88,7 @@ public sealed class ProcessTreeTests
     public async Task Ends_after_the_death_of_its_host_what_the_host_had_started()
     {
         var folder = Directory.CreateTempSubdirectory("codo-tree-").FullName;
-        var start = new ProcessStartInfo("dotnet", [typeof(HostThatDies).Assembly.Location, "-class", typeof(HostThatDies).FullName!, "-explicit", "only"])
+        var start = new ProcessStartInfo("dotnet", [typeof(HostThatDies).Assembly.Location, "--filter-class", typeof(HostThatDies).FullName!, "--explicit", "only"])
         {
             Environment = { [HostThatDies.Folder] = folder },
             RedirectStandardOutput = true,
