@@ -1,3 +1,5 @@
+using Codo.Platform.Http;
+
 namespace Codo.Platform.Processes;
 
 /// <summary>The environment that a command gets: the host's, without anything that configures the host, and the command's own variables.</summary>
@@ -21,7 +23,7 @@ public static class CommandEnvironment
         foreach (var (name, value) in own ?? new Dictionary<string, string>())
         {
             if (name.Length == 0 || name.Contains('=') || name.Contains('\0') || value.Contains('\0'))
-                throw new CommandNotStartedException($"环境变量 {name} 无效", $"The environment variable '{name}' has a name or a value that cannot be passed on.");
+                throw new CommandNotStartedException(new Text($"环境变量 {name} 无效", $"The environment variable '{name}' has a name or a value that cannot be passed on."));
             environment[name] = value;
         }
 

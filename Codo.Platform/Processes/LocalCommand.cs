@@ -1,6 +1,7 @@
 using System.ComponentModel;
 using System.Diagnostics;
 using System.Text;
+using Codo.Platform.Http;
 
 namespace Codo.Platform.Processes;
 
@@ -49,11 +50,11 @@ public sealed class LocalCommand
         if (command.StartsWith('-') || command.StartsWith('+')) command = " " + command;
         var length = Encoding.UTF8.GetByteCount(command);
         if (length > MaxCommandBytes)
-            throw new CommandNotStartedException($"命令过长：{length} 字节，最多 {MaxCommandBytes} 字节", $"The command is {length} bytes long; the system takes {MaxCommandBytes} at most.");
+            throw new CommandNotStartedException(new Text($"命令过长：{length} 字节，最多 {MaxCommandBytes} 字节", $"The command is {length} bytes long; the system takes {MaxCommandBytes} at most."));
         if (command.Contains('\0'))
-            throw new CommandNotStartedException("命令包含空字符（NUL）", "The command contains a NUL character, which no shell can be given.");
+            throw new CommandNotStartedException(new Text("命令包含空字符（NUL）", "The command contains a NUL character, which no shell can be given."));
         if (workingDirectory is not null && !Directory.Exists(workingDirectory))
-            throw new CommandNotStartedException($"工作目录 {workingDirectory} 不存在", $"The working directory {workingDirectory} does not exist.");
+            throw new CommandNotStartedException(new Text($"工作目录 {workingDirectory} 不存在", $"The working directory {workingDirectory} does not exist."));
 
         // All three are redirected because .NET otherwise takes the child for one that uses the terminal. The launcher replaces input and error.
         var start = new ProcessStartInfo("setsid", [.. Launcher, command])
@@ -74,7 +75,7 @@ public sealed class LocalCommand
         }
         catch (Win32Exception cause)
         {
-            throw new CommandNotStartedException($"命令无法启动：{cause.Message}", $"The command could not be started: {cause.Message}", cause);
+            throw new CommandNotStartedException(new Text($"命令无法启动：{cause.Message}", $"The command could not be started: {cause.Message}"), cause);
         }
     }
 
