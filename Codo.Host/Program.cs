@@ -1,8 +1,1 @@
-using Codo.Host;
-
-var builder = WebApplication.CreateBuilder(args);
-builder.AddCodo();
-var app = builder.Build();
-await app.Prepare();
-app.UseCodo();
-await app.RunAsync();
+return await Codo.Host.Commands.CommandLine.Run(args);

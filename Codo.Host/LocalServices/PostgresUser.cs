@@ -29,6 +29,24 @@ internal sealed record PostgresUser(string Name, int Id, int Group)
             Posix.ChangeOwner(directory, user.Id, user.Group);
     }
 
+    /// <exception cref="StartRefused">A directory above <paramref name="path"/> is closed to this user; the sentence names it.</exception>
+    public async Task MustReach(string path, CancellationToken cancellation)
+    {
+        using var test = await Children.Start(Children.Command(this, "KILL", "test", ["-x", path]));
+        await test.WaitForExitAsync(cancellation);
+        if (test.ExitCode == 0)
+            return;
+
+        var closed = path;
+        for (var parent = Path.GetDirectoryName(path); parent is not null; parent = Path.GetDirectoryName(parent))
+        {
+            if (!File.GetUnixFileMode(parent).HasFlag(UnixFileMode.OtherExecute))
+                closed = parent;
+        }
+
+        throw new StartRefused($"PostgreSQL runs as user {Name}, who cannot get to {path}: {closed} is closed to others. Open it with `chmod o+x {closed}`, or set Codo__DataDirectory to another place.");
+    }
+
     private static string OwnerOf(string path)
     {
         using var asked = Process.Start(new ProcessStartInfo("stat", ["-c", "%U", path]) { RedirectStandardOutput = true })!;

@@ -1,0 +1,84 @@
+using System.CommandLine;
+using Codo.Host.LocalServices;
+using Codo.Platform.Data;
+using Codo.Platform.Security;
+using Microsoft.Extensions.Options;
+using Npgsql;
+
+namespace Codo.Host.Commands;
+
+/// <summary>The commands of the binary. What a command does not know and what looks like a setting (<c>--Codo:TimeZone=UTC</c>, <c>--urls http://…</c>) goes to the host's configuration.</summary>
+internal static class CommandLine
+{
+    /// <summary>The operator has to change something before it can work.</summary>
+    private const int Refused = 2;
+
+    public static async Task<int> Run(string[] arguments)
+    {
+        var root = new RootCommand("Codo: cron jobs, orders of tasks, and alerts. Any setting can be given as --Key=value, such as --urls=http://0.0.0.0:9900 or --Codo:TimeZone=UTC.")
+        {
+            Serve(),
+            IssueToken.Command(),
+            Migrate(),
+        };
+        root.TreatUnmatchedTokensAsErrors = false;
+        root.SetAction((parsed, _) => Hosting.Serve(SettingsOf(parsed)));
+        try
+        {
+            // No response files: a value may begin with @.
+            var parsed = root.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
+            if (parsed.Errors.Count > 0)
+                throw new StartRefused(string.Join(Environment.NewLine, parsed.Errors.Select(error => error.Message).Distinct()));
+            return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+        }
+        catch (Exception failure) when (Sentence(failure) is not null)
+        {
+            await Console.Error.WriteLineAsync(Sentence(failure));
+            return Refused;
+        }
+    }
+
+    /// <summary>What to tell the operator; null for what is no mistake of theirs, which ends with its stack.</summary>
+    private static string? Sentence(Exception failure) => failure switch
+    {
+        StartRefused or MasterKeyIsAnother or SchemaIsNewer => failure.Message,
+        OptionsValidationException wrong => string.Join(Environment.NewLine, wrong.Failures),
+        TimeZoneNotFoundException => $"Codo:TimeZone: {failure.Message}",
+        // What the configuration binder throws for a value of the wrong type; the message names the setting.
+        InvalidOperationException { InnerException: FormatException or ArgumentException } => $"{failure.Message} {failure.InnerException!.Message}",
+        NpgsqlException => $"ConnectionStrings:Postgres: {failure.Message}",
+        _ => null,
+    };
+
+    /// <summary>The arguments that are settings.</summary>
+    /// <exception cref="StartRefused">One is neither a setting nor a command.</exception>
+    public static string[] SettingsOf(ParseResult parsed)
+    {
+        var tokens = parsed.UnmatchedTokens;
+        for (var i = 0; i < tokens.Count; i++)
+        {
+            if (!tokens[i].StartsWith("--", StringComparison.Ordinal) || tokens[i].Length == 2)
+                throw new StartRefused($"'{tokens[i]}' is neither a command nor a setting. --help lists the commands.");
+            if (tokens[i].Contains('=', StringComparison.Ordinal))
+                continue;
+            if (++i == tokens.Count || tokens[i].StartsWith("--", StringComparison.Ordinal))
+                throw new StartRefused($"{tokens[i - 1]} has no value. A setting is given as --Key=value.");
+        }
+
+        return [.. tokens];
+    }
+
+    private static Command Serve()
+    {
+        var command = new Command("serve", "Run the host. This is what happens without a command.") { TreatUnmatchedTokensAsErrors = false };
+        command.SetAction((parsed, _) => Hosting.Serve(SettingsOf(parsed)));
+        return command;
+    }
+
+    private static Command Migrate()
+    {
+        var command = new Command("migrate", "Bring the database to this version and end.") { TreatUnmatchedTokensAsErrors = false };
+        command.SetAction((parsed, _) => Hosting.Migrate(SettingsOf(parsed)));
+        return command;
+    }
+}

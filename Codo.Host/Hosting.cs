@@ -1,0 +1,50 @@
+using Codo.Host.Commands;
+using Codo.Host.LocalServices;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+
+namespace Codo.Host;
+
+/// <summary>Builds and runs the host, on what <see cref="Installation"/> brings along; that goes last, after all that uses it has stopped.</summary>
+internal static class Hosting
+{
+    public static async Task<int> Serve(string[] arguments)
+    {
+        var builder = Builder(arguments);
+        await using var installation = await Prepare(builder);
+        await using var app = builder.Build();
+        await app.Prepare();
+        app.UseCodo();
+        await app.StartAsync();
+        var addresses = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses;
+        var showToken = app.Configuration.GetValue("Codo:ShowToken", !Console.IsOutputRedirected);
+        Welcome.Print(Console.Out, addresses, installation, showToken, app.Services.GetRequiredService<TimeProvider>());
+        await app.WaitForShutdownAsync();
+        return 0;
+    }
+
+    public static async Task<int> Migrate(string[] arguments)
+    {
+        var builder = Builder(arguments);
+        await using var installation = await Prepare(builder);
+        await using var app = builder.Build();
+        await app.Migrate();
+        return 0;
+    }
+
+    // The content root is where the binary is: nothing may depend on the working directory.
+    private static WebApplicationBuilder Builder(string[] arguments)
+    {
+        var builder = WebApplication.CreateBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        SettingSources.Add(builder.Configuration, arguments);
+        return builder;
+    }
+
+    private static async Task<Installation> Prepare(WebApplicationBuilder builder)
+    {
+        using var logs = LoggerFactory.Create(logging => logging.AddConfiguration(builder.Configuration.GetSection("Logging")).AddSimpleConsole());
+        var installation = await Installation.Prepare(builder.Configuration, logs);
+        builder.AddCodo();
+        return installation;
+    }
+}

@@ -1,0 +1,76 @@
+namespace Codo.Host.LocalServices;
+
+/// <summary>Everything that this node keeps on the disk of its machine. One host at a time holds it.</summary>
+internal sealed class DataDirectory : IDisposable
+{
+    private readonly FileStream held;
+
+    private DataDirectory(string path, FileStream held)
+    {
+        Path = path;
+        this.held = held;
+    }
+
+    public string Path { get; }
+
+    /// <summary>Where the settings put it; nothing is made yet.</summary>
+    public static string Locate(IConfiguration configuration)
+    {
+        if (configuration["Codo:DataDirectory"] is { Length: > 0 } chosen)
+            return System.IO.Path.GetFullPath(chosen);
+        if (Environment.IsPrivilegedProcess)
+            return "/var/lib/codo";
+        if (Environment.GetEnvironmentVariable("XDG_DATA_HOME") is { Length: > 0 } dataHome)
+            return System.IO.Path.Combine(dataHome, "codo");
+        if (Environment.GetEnvironmentVariable("HOME") is { Length: > 0 } home)
+            return System.IO.Path.Combine(home, ".local/share/codo");
+        throw new StartRefused("There is no HOME to keep Codo's data in. Set Codo__DataDirectory to a directory that this user may write.");
+    }
+
+    /// <summary>Makes the directory (mode 700) when it is not there, and says so when this user cannot write in it.</summary>
+    public static void Create(string path)
+    {
+        try
+        {
+            Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            throw Closed(path, failure);
+        }
+    }
+
+    /// <summary>Takes the directory for this process. The kernel lets go of it when the process ends, however it ends.</summary>
+    /// <exception cref="StartRefused">Another host has it, or this user may not write there.</exception>
+    public static DataDirectory Hold(string path)
+    {
+        Create(path);
+        try
+        {
+            // FileShare.None is flock(LOCK_EX) here; the file itself stays for good, since a new one would be another lock.
+            return new DataDirectory(path, new FileStream(System.IO.Path.Combine(path, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
+        }
+        catch (UnauthorizedAccessException failure)
+        {
+            throw Closed(path, failure);
+        }
+        catch (IOException failure) when (failure.HResult == WouldBlock)
+        {
+            throw new StartRefused($"Another Codo host is running on the data directory {path}. Stop it first, or give this one a directory of its own with Codo__DataDirectory.");
+        }
+    }
+
+    /// <summary>
+    /// Lets another user walk through the directory, to its own part of it, without listing or reading anything: root's PostgreSQL runs as that user. What else is here is
+    /// mode 600 or 700 by itself.
+    /// </summary>
+    public void LetThrough() => File.SetUnixFileMode(Path, File.GetUnixFileMode(Path) | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+
+    public void Dispose() => held.Dispose();
+
+    // EWOULDBLOCK, which .NET hands on as it is.
+    private const int WouldBlock = 11;
+
+    private static StartRefused Closed(string path, Exception failure) =>
+        new($"The data directory {path} cannot be used by user {Environment.UserName}: {failure.Message} Set Codo__DataDirectory to one that can.");
+}

@@ -1,0 +1,162 @@
+using System.Security.Cryptography;
+using System.Text;
+using Npgsql;
+
+namespace Codo.Host.LocalServices;
+
+/// <summary>The host's own PostgreSQL: a cluster in the data directory, watched for as long as the host runs, and reachable on a private Unix socket only.</summary>
+internal sealed class EmbeddedPostgres : IAsyncDisposable
+{
+    private const string Database = "codo";
+    private const string DatabaseExistsSql = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_database WHERE datname = 'codo')";
+    private const string CreateDatabaseSql = "CREATE DATABASE codo";
+
+    // What sockaddr_un holds; PostgreSQL's file in the directory is named .s.PGSQL.5432.
+    private const int LongestSocketPath = 107;
+    private const long LogLimit = 5 << 20;
+
+    private static readonly TimeSpan LongestBackoff = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// The host uses at most 30 + 15 pooled connections and a few of its own; a second command such as migrate or a psql must find room besides. Memory is kept small because
+    /// the whole product shares a machine with what it runs. Durability settings stay at PostgreSQL's defaults, and are named so that no one thinks them forgotten.
+    /// </summary>
+    private static readonly Dictionary<string, string> Settings = new()
+    {
+        ["max_connections"] = "80",
+        ["shared_buffers"] = "64MB",
+        ["work_mem"] = "8MB",
+        ["maintenance_work_mem"] = "64MB",
+        ["autovacuum_max_workers"] = "2",
+        ["max_logical_replication_workers"] = "0",
+        ["max_parallel_workers_per_gather"] = "0",
+        ["min_wal_size"] = "80MB",
+        ["max_wal_size"] = "512MB",
+        ["checkpoint_timeout"] = "15min",
+        ["jit"] = "off",
+        ["fsync"] = "on",
+        ["full_page_writes"] = "on",
+        ["synchronous_commit"] = "on",
+        ["timezone"] = "UTC",
+        ["log_timezone"] = "UTC",
+        ["log_checkpoints"] = "off",
+        ["log_line_prefix"] = "%m [%p] ",
+    };
+
+    private readonly PostgresCluster cluster;
+    private readonly BoundedLog serverLog;
+    private readonly string? borrowedSockets;
+    private readonly ILogger log;
+    private readonly CancellationTokenSource stopping = new();
+    private Task watch = Task.CompletedTask;
+
+    private EmbeddedPostgres(PostgresCluster cluster, BoundedLog serverLog, string? borrowedSockets, ILogger log)
+    {
+        this.cluster = cluster;
+        this.serverLog = serverLog;
+        this.borrowedSockets = borrowedSockets;
+        this.log = log;
+    }
+
+    public string ConnectionString => cluster.ConnectionString(Database);
+
+    /// <summary>The postmaster's process id; null while it does not run.</summary>
+    public int? Pid => cluster.Pid;
+
+    /// <exception cref="StartRefused">PostgreSQL is not installed, cannot reach its directory, or does not start.</exception>
+    public static async Task<EmbeddedPostgres> Start(DataDirectory directory, ILogger log, CancellationToken cancellation = default)
+    {
+        var data = Path.Combine(directory.Path, "postgres");
+        var binaries = Directory.Exists(data) ? PostgresBinaries.Of(data) : PostgresBinaries.Newest();
+        var user = PostgresUser.ForRoot(data);
+        if (user is not null)
+        {
+            directory.LetThrough();
+            await user.MustReach(directory.Path, cancellation);
+        }
+
+        var own = Path.Combine(directory.Path, "postgres-socket");
+        var fits = Path.Combine(own, ".s.PGSQL.5432").Length < LongestSocketPath;
+        var sockets = fits ? own : ShortDirectoryFor(directory.Path);
+        var serverLog = new BoundedLog(Path.Combine(directory.Path, "postgres.log"), LogLimit);
+        var cluster = new PostgresCluster(binaries, user, data, sockets, Settings, serverLog.Append);
+        var postgres = new EmbeddedPostgres(cluster, serverLog, fits ? null : sockets, log);
+        try
+        {
+            PostgresUser.Own(sockets, user);
+            await cluster.Create(sync: true, cancellation);
+            await cluster.Start(cancellation);
+            await postgres.CreateDatabase(cancellation);
+        }
+        catch (Exception failure)
+        {
+            await postgres.DisposeAsync();
+            if (failure is InvalidOperationException or NpgsqlException or IOException or UnauthorizedAccessException)
+                throw new StartRefused($"{failure.Message} Its log is {directory.Path}/postgres.log.");
+            throw;
+        }
+
+        postgres.watch = postgres.Watch();
+        return postgres;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await stopping.CancelAsync();
+        await watch;
+        await cluster.Stop();
+        serverLog.Dispose();
+        stopping.Dispose();
+        if (borrowedSockets is not null && Directory.Exists(borrowedSockets))
+            Directory.Delete(borrowedSockets, recursive: true);
+    }
+
+    private async Task Watch()
+    {
+        var backoff = TimeSpan.FromMilliseconds(200);
+        while (true)
+        {
+            try
+            {
+                await cluster.Exited.WaitAsync(stopping.Token);
+                log.LogError("PostgreSQL ended by itself; starting it again in {Backoff}. Its log: postgres.log in the data directory", backoff);
+                await Task.Delay(backoff, stopping.Token);
+                await cluster.Start(stopping.Token);
+                log.LogInformation("PostgreSQL runs again");
+                backoff = TimeSpan.FromMilliseconds(200);
+            }
+            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception failure)
+            {
+                // The next turn finds it ended and tries again: a full disk or a backend that outlived its postmaster passes.
+                log.LogError("PostgreSQL does not start: {Reason}", failure.Message);
+                backoff = backoff * 2 > LongestBackoff ? LongestBackoff : backoff * 2;
+            }
+        }
+    }
+
+    private async Task CreateDatabase(CancellationToken cancellation)
+    {
+        await using var connection = new NpgsqlConnection(cluster.ConnectionString("postgres") + ";Pooling=false");
+        await connection.OpenAsync(cancellation);
+        await using var exists = new NpgsqlCommand(DatabaseExistsSql, connection);
+        if (await exists.ExecuteScalarAsync(cancellation) is true)
+            return;
+        await using var create = new NpgsqlCommand(CreateDatabaseSql, connection);
+        await create.ExecuteNonQueryAsync(cancellation);
+    }
+
+    private static string ShortDirectoryFor(string dataDirectory)
+    {
+        var runtime = Environment.IsPrivilegedProcess ? "/run" : Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR") is { Length: > 0 and < 60 } own ? own : "/tmp";
+        var name = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(dataDirectory)))[..16];
+        var path = Path.Combine(runtime, $"codo-{name}");
+        // In /tmp anyone may have made the name before us, as a link to somewhere else; setting the mode of what another user owns fails by itself.
+        if (new DirectoryInfo(path).LinkTarget is not null)
+            throw new StartRefused($"{path} is a link that Codo did not make. Remove it, or choose a shorter Codo__DataDirectory.");
+        return path;
+    }
+}

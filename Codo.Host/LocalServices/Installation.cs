@@ -1,0 +1,84 @@
+namespace Codo.Host.LocalServices;
+
+/// <summary>
+/// What a host needs before it can be built, from the settings or, where they are empty, brought along: data directory, PostgreSQL, Redis and secrets. Disposing stops
+/// what was started here, and belongs after everything else of the host has ended.
+/// </summary>
+internal sealed class Installation : IAsyncDisposable
+{
+    private readonly DataDirectory directory;
+    private EmbeddedPostgres? postgres;
+    private EmbeddedRedis? redis;
+
+    private Installation(DataDirectory directory) => this.directory = directory;
+
+    public string DataDirectory => directory.Path;
+
+    public bool OwnsPostgres => postgres is not null;
+
+    public bool OwnsRedis => redis is not null;
+
+    public string PostgresConnectionString { get; private set; } = "";
+
+    public string RedisConfiguration { get; private set; } = "";
+
+    public string TokenSecret { get; private set; } = "";
+
+    public string MasterKey { get; private set; } = "";
+
+    /// <summary>Starts what the settings leave empty, and writes what it found into them, so that the rest of the host has one source to read.</summary>
+    /// <exception cref="StartRefused">The operator has to change something first.</exception>
+    public static async Task<Installation> Prepare(IConfigurationManager configuration, ILoggerFactory logs, CancellationToken cancellation = default)
+    {
+        var installation = new Installation(LocalServices.DataDirectory.Hold(LocalServices.DataDirectory.Locate(configuration)));
+        try
+        {
+            await installation.Start(configuration, logs, cancellation);
+        }
+        catch
+        {
+            await installation.DisposeAsync();
+            throw;
+        }
+
+        configuration.AddInMemoryCollection(new Dictionary<string, string?>
+        {
+            ["Codo:DataDirectory"] = installation.DataDirectory,
+            ["ConnectionStrings:Postgres"] = installation.PostgresConnectionString,
+            ["ConnectionStrings:Redis"] = installation.RedisConfiguration,
+            [GeneratedSecrets.TokenSecret] = installation.TokenSecret,
+            [GeneratedSecrets.MasterKey] = installation.MasterKey,
+        });
+        return installation;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        redis?.Dispose();
+        if (postgres is not null)
+            await postgres.DisposeAsync();
+        directory.Dispose();
+    }
+
+    private async Task Start(IConfiguration configuration, ILoggerFactory logs, CancellationToken cancellation)
+    {
+        TokenSecret = GeneratedSecrets.Resolve(configuration, GeneratedSecrets.TokenSecret, DataDirectory);
+        MasterKey = GeneratedSecrets.Resolve(configuration, GeneratedSecrets.MasterKey, DataDirectory);
+
+        if (configuration.GetConnectionString("Postgres") is { Length: > 0 } external)
+            PostgresConnectionString = external;
+        else
+        {
+            postgres = await EmbeddedPostgres.Start(directory, logs.CreateLogger("Codo.Postgres"), cancellation);
+            PostgresConnectionString = postgres.ConnectionString;
+        }
+
+        if (configuration.GetConnectionString("Redis") is { Length: > 0 } shared)
+            RedisConfiguration = shared;
+        else
+        {
+            redis = EmbeddedRedis.Start();
+            RedisConfiguration = redis.Configuration;
+        }
+    }
+}
