@@ -4,8 +4,6 @@ using Codo.Modules.Cron.Jobs;
 using Codo.Platform.Http;
 using Cronos;
 using CsCheck;
-using Shouldly;
-using Xunit;
 using CronExpression = Codo.Modules.Cron.Jobs.CronExpression;
 
 namespace Codo.Tests.Cron.Jobs;

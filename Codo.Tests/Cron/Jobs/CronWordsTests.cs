@@ -1,8 +1,6 @@
 using System.Collections.Concurrent;
 using Codo.Platform.Http;
 using CsCheck;
-using Shouldly;
-using Xunit;
 using static Codo.Tests.Cron.Jobs.CronExpressionTests;
 
 namespace Codo.Tests.Cron.Jobs;

@@ -1,8 +1,6 @@
 using System.Globalization;
 using Codo.Platform.Http;
 using CsCheck;
-using Shouldly;
-using Xunit;
 
 namespace Codo.Tests.Platform.Http;
 
