@@ -1,0 +1,22 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace Codo.Modules.Cron;
+
+/// <summary>The section <c>Codo:Cron</c>.</summary>
+internal sealed class CronSettings
+{
+    /// <summary>Commands that run at once on a node; past it a fire is queued.</summary>
+    [Range(1, 10_000)]
+    public int MaxParallel { get; set; } = 200;
+
+    /// <summary>Bytes of output that are kept of one run: the head and the tail, half each.</summary>
+    [Range(1024, 256 << 20)]
+    public int OutputLimit { get; set; } = 1 << 20;
+
+    /// <summary>Days that the ledger is kept, counted from the due time.</summary>
+    [Range(1, 36_500)]
+    public int LogRetentionDays { get; set; } = 90;
+
+    /// <summary>Names of variables in a job's <c>env</c> whose values are never shown; <c>*</c> stands for anything.</summary>
+    public string[] SecretNames { get; set; } = ["*PASSWORD*", "*PASSWD*", "*SECRET*", "*TOKEN*", "*_KEY"];
+}

@@ -1,0 +1,110 @@
+using System.Globalization;
+using Codo.Modules.Cron.Jobs;
+using Codo.Platform.Http;
+
+namespace Codo.Modules.Cron.Executions;
+
+/// <summary>What one job's due times become. Pure: everything that it depends on is an argument, so that each policy can be walked through in a test.</summary>
+internal static class Accounting
+{
+    /// <summary>A due time noticed later than this is a misfire. Waiting for a free slot afterwards is not lateness.</summary>
+    public static readonly TimeSpan Late = TimeSpan.FromSeconds(5);
+
+    /// <summary>With <c>misfire: all</c> at most this many are made up for at once; the older ones are missed.</summary>
+    public const int MostCatchUps = 1000;
+
+    /// <summary>The job as the ledger needs it.</summary>
+    /// <param name="AccountedTo">Every due time up to here is in the ledger already.</param>
+    internal sealed record Due(CronExpression Expression, TimeZoneInfo Zone, bool Paused, string Overlap, string Misfire, TimeSpan MisfireWindow, DateTimeOffset AccountedTo);
+
+    /// <summary>An execution of the job that is queued, running or waiting for its retry.</summary>
+    internal sealed record Going(long LogId, bool Running);
+
+    /// <summary>One entry of the ledger: a fire, or a stretch of due times that do not run for one reason.</summary>
+    /// <param name="Reason">Neighbouring stretches with the same reason are one row; null for a fire.</param>
+    internal sealed record Entry(ExecutionStatus Status, string Trigger, DateTimeOffset From, DateTimeOffset Until, int Times, string? Reason, Text Cause);
+
+    /// <summary>The entries in order, what <c>replace</c> ends, and the next due time.</summary>
+    internal sealed record Outcome(List<Entry> Entries, bool StopOthers, DateTimeOffset? NextRunAt);
+
+    /// <summary>Accounts for every due time in (<see cref="Due.AccountedTo"/>, <paramref name="now"/>].</summary>
+    public static Outcome Account(Due job, IReadOnlyList<Going> going, DateTimeOffset now)
+    {
+        var entries = new List<Entry>();
+        var stopOthers = false;
+        if (job.Paused)
+        {
+            foreach (var time in job.Expression.Between(job.AccountedTo, now, job.Zone)) Skip(entries, ExecutionStatus.Skipped, time, "paused", new Text("任务已暂停", "The job is paused"));
+        }
+        else
+        {
+            var active = going.Count;
+            var blocker = going.Count > 0 ? going[0].LogId : 0;
+            foreach (var (time, trigger) in Fires(job, now, entries))
+            {
+                if (job.Overlap == "skip" && active > 0)
+                {
+                    Skip(entries, ExecutionStatus.Skipped, time, $"overlap {blocker}", Overlaps("skip", blocker));
+                    continue;
+                }
+                // One that is to run and one that waits for it.
+                if (job.Overlap == "queue" && active > 1)
+                {
+                    Skip(entries, ExecutionStatus.Skipped, time, $"overlap {blocker}", Overlaps("queue", blocker));
+                    continue;
+                }
+                if (job.Overlap == "replace")
+                {
+                    stopOthers = true;
+                    // Of several that fall due at once the newest runs.
+                    for (var i = 0; i < entries.Count; i++)
+                        if (entries[i].Status == ExecutionStatus.Queued)
+                            entries[i] = entries[i] with { Status = ExecutionStatus.Skipped, Reason = "replaced", Cause = new Text("被更新的一次执行取代（overlap=replace）", "A newer fire took its place (overlap=replace)") };
+                }
+                active++;
+                entries.Add(new Entry(ExecutionStatus.Queued, trigger, time, time, 1, null, default));
+            }
+        }
+        return new Outcome(entries, stopOthers, job.Expression.Next(now, job.Zone));
+    }
+
+    // What is to run, oldest first; what is missed goes to the entries on the way.
+    private static List<(DateTimeOffset Time, string Trigger)> Fires(Due job, DateTimeOffset now, List<Entry> entries)
+    {
+        var fires = new List<(DateTimeOffset, string)>();
+        var late = new Queue<DateTimeOffset>();
+        var keep = job.Misfire switch { "all" => MostCatchUps, "once" => 1, _ => 0 };
+        foreach (var time in job.Expression.Between(job.AccountedTo, now, job.Zone))
+        {
+            if (now - time <= Late)
+            {
+                fires.Add((time, "schedule"));
+                continue;
+            }
+            if (keep == 0 || now - time > job.MisfireWindow) Miss(time);
+            else late.Enqueue(time);
+            if (late.Count > keep) Miss(late.Dequeue());
+        }
+        fires.InsertRange(0, late.Select(time => (time, "catch_up")));
+        return fires;
+
+        void Miss(DateTimeOffset time) => Skip(entries, ExecutionStatus.Missed, time, $"late {job.Misfire}", new Text(
+            $"错过：到期 5 秒之后才被处理（停机、数据库不可用或节点繁忙），misfire={job.Misfire}，窗口 {Seconds(job.MisfireWindow)} 秒",
+            $"Missed: noticed more than 5 s late (downtime, no database, or a busy node), misfire={job.Misfire}, window {Seconds(job.MisfireWindow)} s"));
+    }
+
+    private static Text Overlaps(string policy, long blocker) => blocker > 0
+        ? new Text($"上一次执行（日志 {blocker}）尚未结束，overlap={policy}", $"The previous run (log {blocker}) has not ended, overlap={policy}")
+        : new Text($"上一次执行尚未结束，overlap={policy}", $"The previous run has not ended, overlap={policy}");
+
+    // A stretch for one reason is one entry however long it is.
+    private static void Skip(List<Entry> entries, ExecutionStatus status, DateTimeOffset time, string reason, Text cause)
+    {
+        if (entries.Count > 0 && entries[^1] is var last && last.Reason == reason && last.Status == status)
+            entries[^1] = last with { Until = time, Times = last.Times + 1 };
+        else
+            entries.Add(new Entry(status, "schedule", time, time, 1, reason, cause));
+    }
+
+    private static string Seconds(TimeSpan time) => time.TotalSeconds.ToString("0", CultureInfo.InvariantCulture);
+}
