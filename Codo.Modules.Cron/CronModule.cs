@@ -1,3 +1,7 @@
+using Codo.Modules.Cron.Executions;
+using Codo.Modules.Cron.Jobs;
+using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
@@ -7,10 +11,34 @@ namespace Codo.Modules.Cron;
 /// <summary>The module's registration and its table of contents.</summary>
 public static class CronModule
 {
-    public static IServiceCollection AddCron(this IServiceCollection services) => services.AddHandlers(typeof(CronModule).Assembly);
+    private static readonly Right Operator = Right.OperatorOf("Codo:Cron:Operators");
+
+    public static IServiceCollection AddCron(this IServiceCollection services) => services
+        .AddHandlers(typeof(CronModule).Assembly)
+        .AddSettings<CronSettings>("Codo:Cron")
+        .AddSingleton<JobEnvironment>()
+        .AddSingleton<Ledger>()
+        .AddSingleton<ExecutionStore>()
+        .AddSingleton<Settling>()
+        .AddSingleton<Runner>()
+        .AddSingleton<INodeWork>(provider => provider.GetRequiredService<Runner>())
+        .AddSingleton<RecurringJobs>()
+        .AddTransient<Wake>()
+        .AddHostedService<Upkeep>()
+        .AddHostedService(provider => provider.GetRequiredService<RecurringJobs>());
 
     /// <summary>Every route of the module.</summary>
     public static void MapCron(this IEndpointRouteBuilder routes)
     {
+        routes.Get<ListJobs.Query, ListJobs.Result>("/v1/cron/job/", "Jobs, next run first, paused last");
+        routes.Post<CreateJob.Command, CreateJob.Result>("/v1/cron/job/", "Make a job", Operator);
+        routes.Put<EditJob.Command, EditJob.Result>("/v1/cron/job/", "Change the fields of a job that the request carries", Operator);
+        routes.Delete<DeleteJob.Command, DeleteJob.Result>("/v1/cron/job/", "Delete a job; what runs goes on", Operator);
+        routes.Patch<TogglePause.Command, TogglePause.Result>("/v1/cron/job/", "Pause a job, or let it run again", Operator);
+        routes.Post<RunJob.Command, RunJob.Result>("/v1/cron/job/run/", "Run a job now", Operator);
+        routes.Post<KillExecution.Command, KillExecution.Result>("/v1/cron/job/kill/", "End an execution with its whole process tree", Operator);
+        routes.Get<NextTimes.Query, NextTimes.Result>("/v1/cron/job/next/", "The next times of an expression, and what it means in words");
+        routes.Get<ListLogs.Query, ListLogs.Result>("/v1/cron/log/", "The fire ledger, newest first");
+        routes.Get<ReadOutput.Query, ReadOutput.Result>("/v1/cron/log/output/", "The output of an execution, whole or since the last time");
     }
 }

@@ -80,6 +80,11 @@ public static class Partitions
                 // Another node has just made it.
                 return;
             }
+            catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.CheckViolation)
+            {
+                // Rows of this stretch lie in the default partition already (a foreign clock, or no upkeep for long): they stay there, and so do their neighbours.
+                return;
+            }
             catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.ObjectNotInPrerequisiteState && whenNotPossible is not null)
             {
                 // A table with a default partition cannot detach concurrently.

@@ -1,0 +1,211 @@
+using System.Text.Json;
+using Codo.Platform.Cluster;
+using Codo.Platform.Http;
+using Codo.Platform.Processes;
+using Dapper;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Modules.Cron.Executions;
+
+/// <summary>What is recorded when an attempt has ended; it survives this process in a file when the database is away.</summary>
+/// <param name="RetryAt">When the next attempt may start; null when this was the last.</param>
+internal sealed record ExecutionResult(Claimed Claimed, string Node, Ending Ending, DateTime? RetryAt, string Output, long OutputBytes);
+
+/// <summary>The runner's statements. Each is guarded by node and incarnation, so that a node that was declared dead changes nothing any more.</summary>
+internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node, ILogger<ExecutionStore> log)
+{
+    /// <summary>Characters of output that lists show; the rest is had from the endpoint that the last line names.</summary>
+    public const int ListLimit = 64 << 10;
+
+    private const string ClaimSql = """
+        WITH free AS (
+            SELECT g.log_id FROM cron.going g
+            WHERE g.state = 'queued' AND g.not_before <= @Now
+                AND NOT (g.exclusive AND EXISTS (SELECT 1 FROM cron.going o WHERE o.job = g.job AND o.log_id <> g.log_id AND (o.state = 'running' OR o.log_id < g.log_id)))
+                AND EXISTS (SELECT 1 FROM platform.node n WHERE n.name = @Node AND n.incarnation = @Incarnation AND n.fenced < n.incarnation)
+            ORDER BY g.not_before, g.log_id LIMIT @Room FOR UPDATE SKIP LOCKED
+        ), claimed AS (
+            UPDATE cron.going g SET state = 'running', node = @Node, incarnation = @Incarnation FROM free WHERE g.log_id = free.log_id
+            RETURNING g.log_id, g.nominal_at, g.job, g.job_id, g.attempt
+        ), started AS (
+            UPDATE cron.cron_log l SET status = 'running', exec_time = CASE WHEN c.attempt = 1 THEN @Now ELSE l.exec_time END
+            FROM claimed c WHERE l.log_id = c.log_id AND l.nominal_at = c.nominal_at AND l.status = 'queued'
+            RETURNING c.log_id, c.nominal_at, c.job, c.job_id, c.attempt, gen_random_uuid()::text AS run_id, l.task_cmd, l.spec, l.env, l.trigger
+        ), attempted AS (
+            INSERT INTO cron.attempt (log_id, nominal_at, attempt, trigger, run_id, node, incarnation, started_at)
+            SELECT log_id, nominal_at, attempt, CASE WHEN attempt = 1 THEN trigger ELSE 'retry' END, run_id, @Node, @Incarnation, @Now FROM started
+        )
+        SELECT log_id, nominal_at, job, job_id, attempt, run_id, CAST(@Incarnation AS bigint) AS incarnation, task_cmd, spec::text AS spec, env FROM started
+        """;
+
+    private const string MineSql = """
+        SELECT log_id, attempt, incarnation, stop_zh, stop_en FROM cron.going WHERE node = @Node AND state = 'running'
+        """;
+
+    private const string WorkSql = """
+        SELECT EXISTS (SELECT 1 FROM cron.going WHERE state = 'queued' AND not_before <= @Now) AS queued,
+            EXISTS (SELECT 1 FROM cron.job WHERE NOT paused AND next_run_at < @Behind) AS behind
+        """;
+
+    private const string MarkSql = """
+        WITH marked AS (
+            UPDATE cron.attempt SET process_group = @ProcessGroup, start_ticks = @StartTicks, boot_id = @BootId
+            WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt
+        )
+        SELECT stop_zh AS zh, stop_en AS en FROM cron.going WHERE log_id = @LogId AND attempt = @Attempt AND stop_zh IS NOT NULL
+        """;
+
+    private const string EndSql = """
+        WITH ended AS (
+            UPDATE cron.attempt SET ended_at = @EndedAt, status = @Status, exit_code = @ExitCode, left_alive = @Left, cause_zh = @Zh, cause_en = @En
+            WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt AND node = @Node AND incarnation = @Incarnation AND ended_at IS NULL
+            RETURNING 1
+        ), gone AS (
+            DELETE FROM cron.going WHERE log_id = @LogId AND attempt = @Attempt AND @RetryAt IS NULL AND EXISTS (SELECT 1 FROM ended)
+        ), again AS (
+            UPDATE cron.going SET state = 'queued', attempt = attempt + 1, not_before = @RetryAt, node = NULL, incarnation = NULL, stop_zh = NULL, stop_en = NULL
+            WHERE log_id = @LogId AND attempt = @Attempt AND @RetryAt IS NOT NULL AND EXISTS (SELECT 1 FROM ended)
+        )
+        UPDATE cron.cron_log SET status = CASE WHEN @RetryAt IS NULL THEN @Status ELSE 'queued' END, ended_at = @EndedAt, exit_code = @ExitCode,
+            task_log = @Log, cause_zh = @Zh, cause_en = @En
+        WHERE log_id = @LogId AND nominal_at = @NominalAt AND status = 'running' AND EXISTS (SELECT 1 FROM ended)
+        """;
+
+    private const string AppendSql = """
+        INSERT INTO cron.output (log_id, nominal_at, attempt, from_byte, next_byte, text) VALUES (@LogId, @NominalAt, @Attempt, @From, @Next, @Text)
+        ON CONFLICT DO NOTHING
+        """;
+
+    private const string DropMiddleSql = """
+        DELETE FROM cron.output WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt AND from_byte >= @Head AND next_byte <= @Tail
+        """;
+
+    private const string AllRunningSql = """
+        SELECT a.log_id, g.job_id, a.attempt, a.node, a.started_at, a.process_group FROM cron.going g
+        JOIN cron.attempt a ON a.log_id = g.log_id AND a.nominal_at = g.nominal_at AND a.attempt = g.attempt
+        WHERE g.state = 'running' ORDER BY a.started_at LIMIT 500
+        """;
+
+    private string SpoolFolder => Path.Combine(node.DataDirectory, "spool", "cron");
+
+    /// <summary>Takes up to <paramref name="room"/> queued executions for this node; their attempts are committed when this returns.</summary>
+    public async Task<List<Claimed>> Claim(string nodeName, long incarnation, int room, DateTime now, CancellationToken cancellation)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        try
+        {
+            return (await connection.QueryAsync<Claimed>(ClaimSql, new { Node = nodeName, Incarnation = incarnation, Room = room, Now = now })).AsList();
+        }
+        catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.UniqueViolation)
+        {
+            // Another node has claimed a fire of the same job in this instant; the next look finds it running.
+            return [];
+        }
+    }
+
+    public async Task<IEnumerable<MineRow>> Mine(string nodeName, CancellationToken cancellation)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        return await connection.QueryAsync<MineRow>(MineSql, new { Node = nodeName });
+    }
+
+    public async Task<WorkRow?> HasWork(DateTime now, CancellationToken cancellation)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        return await connection.QuerySingleAsync<WorkRow>(WorkSql, new { Now = now, Behind = now - Accounting.Late });
+    }
+
+    /// <summary>Stores what finds the processes again; returns why the run is to be ended, when somebody asked before there was a process to end.</summary>
+    public async Task<Text?> RecordMark(Claimed claimed, RunMark mark)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        return await connection.QuerySingleOrDefaultAsync<StopRow>(MarkSql, new { claimed.LogId, claimed.NominalAt, claimed.Attempt, mark.ProcessGroup, mark.StartTicks, mark.BootId }) is { } stop
+            ? new Text(stop.Zh, stop.En)
+            : null;
+    }
+
+    /// <summary>Records how an attempt ended; false when the row was settled before.</summary>
+    public async Task<bool> RecordEnd(ExecutionResult result)
+    {
+        var (claimed, ending) = (result.Claimed, result.Ending);
+        var text = result.Output.Length <= ListLimit
+            ? result.Output
+            : result.Output[..(char.IsHighSurrogate(result.Output[ListLimit - 1]) ? ListLimit - 1 : ListLimit)] + $"\n… /v1/cron/log/output/?log_id={claimed.LogId} …";
+        await using var connection = await source.OpenConnectionAsync();
+        return await connection.ExecuteAsync(EndSql, new
+        {
+            claimed.LogId,
+            claimed.NominalAt,
+            claimed.Attempt,
+            result.Node,
+            claimed.Incarnation,
+            ending.EndedAt,
+            Status = ending.Status.Word(),
+            ending.ExitCode,
+            ending.Left,
+            Zh = ending.Cause.Zh ?? "",
+            En = ending.Cause.En ?? "",
+            result.RetryAt,
+            Log = text,
+        }) > 0;
+    }
+
+    /// <summary>Appends a piece of output, and lets go of the pieces that have fallen out between head and tail.</summary>
+    public async Task AppendOutput(Claimed claimed, long from, OutputPart part, int limit, long total)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        await connection.ExecuteAsync(AppendSql, new { claimed.LogId, claimed.NominalAt, claimed.Attempt, From = from, part.Next, part.Text });
+        if (total > limit)
+            await connection.ExecuteAsync(DropMiddleSql, new { claimed.LogId, claimed.NominalAt, claimed.Attempt, Head = (long)(limit / 2), Tail = total - (limit / 2) });
+    }
+
+    public async Task<IReadOnlyList<RunningWork>> AllRunning(CancellationToken cancellation)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        return (await connection.QueryAsync<RunningRow>(AllRunningSql))
+            .Select(row => new RunningWork($"Cron {row.JobId} #{row.LogId}", row.Node, row.StartedAt, $"attempt {row.Attempt}, process group {row.ProcessGroup?.ToString() ?? "-"}")).ToList();
+    }
+
+    /// <summary>Puts a result into a file; false when that cannot be done either, which is logged.</summary>
+    public bool Spool(ExecutionResult result)
+    {
+        try
+        {
+            Directory.CreateDirectory(SpoolFolder);
+            var unfinished = FileOf(result) + ".part";
+            File.WriteAllBytes(unfinished, JsonSerializer.SerializeToUtf8Bytes(result));
+            File.Move(unfinished, FileOf(result), overwrite: true);
+            return true;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            log.LogError("The result of execution {LogId} cannot be put aside while the database is away: {Cause}", result.Claimed.LogId, error.Message);
+            return false;
+        }
+    }
+
+    public void Unspool(ExecutionResult result) => File.Delete(FileOf(result));
+
+    /// <summary>Records every result that an earlier incarnation put aside; a row that was settled meanwhile stays as it is.</summary>
+    public async Task ReplaySpool()
+    {
+        if (!Directory.Exists(SpoolFolder)) return;
+        foreach (var file in Directory.GetFiles(SpoolFolder, "*.json"))
+        {
+            var result = JsonSerializer.Deserialize<ExecutionResult>(await File.ReadAllBytesAsync(file))!;
+            if (await RecordEnd(result)) log.LogInformation("Execution {LogId} ended as {Status} while the database was away; it is recorded now", result.Claimed.LogId, result.Ending.Status.Word());
+            File.Delete(file);
+        }
+    }
+
+    private string FileOf(ExecutionResult result) => Path.Combine(SpoolFolder, $"{result.Claimed.LogId}-{result.Claimed.Attempt}.json");
+
+    internal sealed record MineRow(long LogId, int Attempt, long Incarnation, string? StopZh, string? StopEn);
+
+    internal sealed record WorkRow(bool Queued, bool Behind);
+
+    private sealed record StopRow(string Zh, string En);
+
+    private sealed record RunningRow(long LogId, string JobId, int Attempt, string Node, DateTime StartedAt, int? ProcessGroup);
+}

@@ -1,0 +1,72 @@
+using System.Text;
+using Codo.Platform.Http;
+using Codo.Platform.Processes;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Cron.Executions;
+
+/// <summary>The whole output of an execution, or what has come since the last time it was asked for.</summary>
+internal static class ReadOutput
+{
+    internal sealed record Query(long? LogId, long? After, int? Attempt) : IRequest<Result>;
+
+    /// <param name="After">The value to ask with next.</param>
+    /// <param name="Ended">Nothing more will come.</param>
+    internal sealed record Result(long LogId, int Attempt, string Status, string Data, long After, bool Ended, Text Cause) : Answer(Say.Fetched);
+
+    internal sealed class Validator : AbstractValidator<Query>
+    {
+        public Validator()
+        {
+            RuleFor(query => query.LogId).NotNull().Refuse("log_id 不能为空", "log_id is missing");
+            RuleFor(query => query.After).Must(after => after is null or >= 0).Refuse("after 不能小于 0", "after is below 0");
+            RuleFor(query => query.Attempt).Within(1, int.MaxValue, "attempt");
+        }
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
+    {
+        /// <summary>Pieces of one answer; a reader that is far behind asks again.</summary>
+        private const int Most = 64;
+
+        private const string RowSql = """
+            SELECT l.nominal_at, l.status, l.cause_zh, l.cause_en, a.attempt, a.ended_at IS NOT NULL AS ended
+            FROM cron.cron_log l LEFT JOIN LATERAL (
+                SELECT attempt, ended_at FROM cron.attempt a
+                WHERE a.log_id = l.log_id AND a.nominal_at = l.nominal_at AND (@Attempt IS NULL OR a.attempt = @Attempt) ORDER BY attempt DESC LIMIT 1) a ON true
+            WHERE l.log_id = @LogId
+            """;
+
+        private const string PiecesSql = """
+            SELECT from_byte, next_byte, text FROM cron.output
+            WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt AND from_byte >= @After ORDER BY from_byte LIMIT @Most
+            """;
+
+        public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            var row = await connection.QuerySingleOrDefaultAsync<Row>(RowSql, new { request.LogId, request.Attempt })
+                ?? throw Refusal.NotFound($"日志 {request.LogId} 不存在", $"There is no log {request.LogId}");
+            if (request.Attempt is not null && row.Attempt is null)
+                throw Refusal.NotFound($"日志 {request.LogId} 没有第 {request.Attempt} 次尝试", $"Log {request.LogId} has no attempt {request.Attempt}");
+            var after = request.After ?? 0;
+            var pieces = (await connection.QueryAsync<Piece>(PiecesSql, new { request.LogId, row.NominalAt, Attempt = row.Attempt ?? 0, After = after, Most })).AsList();
+            var text = new StringBuilder();
+            foreach (var piece in pieces)
+            {
+                if (piece.FromByte > after) text.Append('\n').Append(OutputBuffer.Gap(piece.FromByte - after)).Append('\n');
+                text.Append(piece.Text);
+                after = piece.NextByte;
+            }
+            var ended = pieces.Count < Most && (row.Ended ?? row.Status is not ("queued" or "running"));
+            return new Result(request.LogId!.Value, row.Attempt ?? 0, row.Status, text.ToString(), after, ended, new Text(row.CauseZh, row.CauseEn));
+        }
+
+        private sealed record Row(DateTime NominalAt, string Status, string CauseZh, string CauseEn, int? Attempt, bool? Ended);
+
+        private sealed record Piece(long FromByte, long NextByte, string Text);
+    }
+}

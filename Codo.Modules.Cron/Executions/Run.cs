@@ -1,0 +1,46 @@
+using Codo.Platform.Http;
+using Codo.Platform.Processes;
+
+namespace Codo.Modules.Cron.Executions;
+
+/// <summary>One attempt that this node has claimed.</summary>
+internal sealed record Claimed(long LogId, DateTime NominalAt, long Job, string JobId, int Attempt, string RunId, long Incarnation, string TaskCmd, string Spec, byte[]? Env);
+
+/// <summary>How an attempt ended, as it is recorded.</summary>
+/// <param name="Left">Processes that could not be ended; 0 when none, null when nothing was killed.</param>
+internal sealed record Ending(ExecutionStatus Status, int? ExitCode, int? Left, Text Cause, DateTime EndedAt);
+
+/// <summary>A command of this node that is under way: its output, and whether somebody asked for its end.</summary>
+internal sealed class Run(Claimed claimed, int outputLimit) : IDisposable
+{
+    private readonly TaskCompletionSource<Stop> stop = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public Claimed Claimed { get; } = claimed;
+
+    public OutputBuffer Output { get; } = new(outputLimit);
+
+    /// <summary>Bytes of output that the database has.</summary>
+    public long Flushed { get; set; }
+
+    /// <summary>Held while output is written: the last piece must not overtake one under way.</summary>
+    public SemaphoreSlim Flushing { get; } = new(1);
+
+    /// <summary>The process group and its start time on their way into the attempt's row.</summary>
+    public Task MarkRecorded { get; set; } = Task.CompletedTask;
+
+    /// <summary>Set when the command has ended; from then on the row may be gone rightly.</summary>
+    public bool Over { get; set; }
+
+    /// <summary>Completes when the command is to be ended; the first reason counts.</summary>
+    public Task<Stop> Stopped => stop.Task;
+
+    public void Ask(ExecutionStatus status, Text cause) => stop.TrySetResult(new Stop(status, cause));
+
+    public void Dispose() => Flushing.Dispose();
+}
+
+/// <summary>Why a command is to be ended, and what its row becomes.</summary>
+internal sealed record Stop(ExecutionStatus Status, Text Cause);
+
+/// <summary>The part of a job that a running command keeps whatever happens to the job.</summary>
+internal sealed record Spec(int? Timeout, int Retries, int RetryDelay, string? WorkingDirectory);

@@ -1,0 +1,254 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using System.Text.Json;
+using Codo.Modules.Cron.Jobs;
+using Codo.Platform.Cluster;
+using Codo.Platform.Http;
+using Codo.Platform.Processes;
+using Microsoft.Extensions.Logging;
+
+namespace Codo.Modules.Cron.Executions;
+
+/// <summary>This node's runner: claims what is queued, runs it, ends it when asked, and records how it ended. Nothing here waits in a worker or holds a thread.</summary>
+internal sealed class Runner(ExecutionStore store, Ledger ledger, Settling settling, JobEnvironment environments, CronSettings settings, Node node, Disk disk, TimeProvider time, ILogger<Runner> log) : INodeWork, IDisposable
+{
+    /// <summary>What is kept of a run's output while the disk is nearly full.</summary>
+    private const int OutputWhenDiskIsLow = 64 << 10;
+
+    private readonly ConcurrentDictionary<(long LogId, int Attempt), Run> running = new();
+    private readonly SemaphoreSlim claiming = new(1);
+    private readonly CancellationTokenSource giveUp = new();
+
+    public string Name => "cron";
+
+    /// <summary>Claims and starts as much of what is queued as there is room for.</summary>
+    public async Task StartQueued(CancellationToken cancellation)
+    {
+        await claiming.WaitAsync(cancellation);
+        try
+        {
+            while (node.MayStart && settings.MaxParallel - running.Count is > 0 and var room)
+            {
+                var claimed = await store.Claim(node.Name, node.Incarnation, room, time.GetUtcNow().UtcDateTime, cancellation);
+                foreach (var one in claimed)
+                {
+                    var run = new Run(one, disk.IsLow ? Math.Min(OutputWhenDiskIsLow, settings.OutputLimit) : settings.OutputLimit);
+                    running[(one.LogId, one.Attempt)] = run;
+                    _ = Task.Run(() => Carry(run), CancellationToken.None);
+                }
+                if (claimed.Count < room) break;
+            }
+        }
+        finally
+        {
+            claiming.Release();
+        }
+    }
+
+    public async Task Look(CancellationToken cancellation)
+    {
+        var mine = running.Values.Where(run => !run.Over).ToList();
+        var rows = (await store.Mine(node.Name, cancellation)).ToDictionary(row => (row.LogId, row.Attempt));
+        foreach (var run in mine)
+        {
+            if (!rows.TryGetValue((run.Claimed.LogId, run.Claimed.Attempt), out var row) || row.Incarnation != run.Claimed.Incarnation)
+                run.Ask(ExecutionStatus.Interrupted, new Text("节点曾失去租约，此执行已由其他节点结算，命令被终止", "This node had lost its lease and the execution was settled meanwhile; the command was ended"));
+            else if (row.StopZh is not null)
+                run.Ask(ExecutionStatus.Killed, new Text(row.StopZh, row.StopEn ?? row.StopZh));
+        }
+        await Flush(mine, cancellation);
+        if (await store.HasWork(time.GetUtcNow().UtcDateTime, cancellation) is not { } work) return;
+        // The net below the wake-ups: what is 5 s behind is accounted for whoever should have done it.
+        if (work.Behind) await ledger.AccountDue(cancellation);
+        if (work.Queued || work.Behind) await StartQueued(cancellation);
+    }
+
+    public Task Settle(string deadNode, long incarnation, CancellationToken cancellation) => settling.Settle(deadNode, incarnation, cancellation);
+
+    public Task<IReadOnlyList<RunningWork>> Running(CancellationToken cancellation) => store.AllRunning(cancellation);
+
+    public async Task Drain(CancellationToken graceOver)
+    {
+        await claiming.WaitAsync(CancellationToken.None);
+        claiming.Release();
+        try
+        {
+            while (!running.IsEmpty) await Task.Delay(TimeSpan.FromMilliseconds(50), graceOver);
+        }
+        catch (OperationCanceledException)
+        {
+            log.LogWarning("The grace is over: {Count} commands are ended", running.Count);
+        }
+        foreach (var run in running.Values)
+            run.Ask(ExecutionStatus.Interrupted, new Text("Codo 正在停止，宽限期已过，命令被终止", "Codo was being stopped and the grace was over; the command was ended"));
+        // TERM, 5 s, KILL, and the row; with the database away the result goes to the spool.
+        for (var waited = 0; !running.IsEmpty && waited < 160; waited++)
+        {
+            if (waited == 100) await giveUp.CancelAsync();
+            await Task.Delay(TimeSpan.FromMilliseconds(100), CancellationToken.None);
+        }
+    }
+
+    public void Dispose()
+    {
+        claiming.Dispose();
+        giveUp.Dispose();
+    }
+
+    private async Task Carry(Run run)
+    {
+        var key = (run.Claimed.LogId, run.Claimed.Attempt);
+        try
+        {
+            var ending = await RunToEnd(run);
+            run.Over = true;
+            await Record(run, ending);
+            await run.MarkRecorded;
+        }
+        catch (Exception error)
+        {
+            log.LogError(error, "Execution {LogId} of job {JobId} could not be carried through; it stays running until this node's next start settles it", run.Claimed.LogId, run.Claimed.JobId);
+        }
+        finally
+        {
+            running.TryRemove(key, out _);
+        }
+        try
+        {
+            // The place that has become free, and what waited for this one's end.
+            if (node.MayStart) await StartQueued(CancellationToken.None);
+        }
+        catch (Exception error)
+        {
+            log.LogWarning("After execution {LogId} nothing more could be claimed, it is tried again within a second: {Cause}", run.Claimed.LogId, error.Message);
+        }
+    }
+
+    private async Task<Ending> RunToEnd(Run run)
+    {
+        var claimed = run.Claimed;
+        var spec = JsonSerializer.Deserialize<Spec>(claimed.Spec, Json.Stored)!;
+        LocalCommand command;
+        try
+        {
+            // Between the claim and here this node may have stood still: a lease that ran out means that somebody settles, and perhaps repeats, this row.
+            if (!node.HoldsLease) return Over(ExecutionStatus.Interrupted, null, null, new Text("节点失去租约，命令未启动", "The node lost its lease; the command was not started"));
+            command = LocalCommand.Start(claimed.TaskCmd, claimed.RunId, environments.Open(claimed.Env).Concat(Facts(claimed)).ToDictionary(StringComparer.Ordinal), spec.WorkingDirectory is { Length: > 0 } folder ? folder : null);
+        }
+        catch (CommandNotStartedException error)
+        {
+            return Over(ExecutionStatus.Faild, null, null, new Text(error.Chinese, error.Message));
+        }
+        run.MarkRecorded = RecordMark(run, command.Mark);
+        using var limit = new CancellationTokenSource();
+        if (spec.Timeout is { } seconds) _ = AskAfter(run, TimeSpan.FromSeconds(seconds), limit.Token);
+        var ended = command.ReadToEndAsync(bytes =>
+        {
+            run.Output.Append(bytes.Span);
+            return ValueTask.CompletedTask;
+        });
+        int? left = null;
+        if (await Task.WhenAny(ended, run.Stopped) == run.Stopped) left = await ProcessTree.KillAsync(command.Mark);
+        // What cannot be killed would hold the row for ever; it is reported as left instead.
+        var end = left > 0 ? await Within(ended, TimeSpan.FromSeconds(1)) : await ended;
+        await limit.CancelAsync();
+        if (!run.Stopped.IsCompleted || left is null)
+            return end!.Value.ExitCode == 0 ? Over(ExecutionStatus.Success, 0, null, default) : Over(ExecutionStatus.Faild, end.Value.ExitCode, null, default);
+        var stop = await run.Stopped;
+        var rest = left == 0 ? new Text("，进程已全部结束", "; no process is left") : new Text($"，仍有 {left} 个进程无法结束", $"; {left} processes could not be ended");
+        return Over(stop.Status, end?.ExitCode, left, new Text(stop.Cause.Zh + rest.Zh, stop.Cause.En + rest.En));
+    }
+
+    private Ending Over(ExecutionStatus status, int? exitCode, int? left, Text cause) => new(status, exitCode, left, cause, time.GetUtcNow().UtcDateTime);
+
+    private static async Task<CommandEnd?> Within(Task<CommandEnd> ended, TimeSpan time)
+    {
+        await Task.WhenAny(ended, Task.Delay(time));
+        return ended.IsCompleted ? await ended : null;
+    }
+
+    private async Task AskAfter(Run run, TimeSpan limit, CancellationToken cancellation)
+    {
+        await Task.Delay(limit, time, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (cancellation.IsCancellationRequested) return;
+        var seconds = limit.TotalSeconds.ToString("0", CultureInfo.InvariantCulture);
+        run.Ask(ExecutionStatus.Timeout, new Text($"超过时限 {seconds} 秒，命令被终止", $"Ran past its limit of {seconds} s and was ended"));
+    }
+
+    // Until the mark is stored a later incarnation finds the processes by the run id alone, so this is retried and never given up while the command runs.
+    private async Task RecordMark(Run run, RunMark mark)
+    {
+        while (!run.Over)
+        {
+            try
+            {
+                if (await store.RecordMark(run.Claimed, mark) is { } stop) run.Ask(ExecutionStatus.Killed, stop);
+                return;
+            }
+            catch (Exception error) when (Failures.IsDatabaseAway(error))
+            {
+                if (giveUp.IsCancellationRequested) return;
+                await Task.Delay(TimeSpan.FromSeconds(1));
+            }
+        }
+    }
+
+    private async Task Record(Run run, Ending ending)
+    {
+        var spec = JsonSerializer.Deserialize<Spec>(run.Claimed.Spec, Json.Stored)!;
+        var retry = ending.Status is ExecutionStatus.Faild or ExecutionStatus.Timeout && run.Claimed.Attempt <= spec.Retries;
+        DateTime? retryAt = retry ? ending.EndedAt.AddSeconds(spec.RetryDelay) : null;
+        var result = new ExecutionResult(run.Claimed, node.Name, ending, retryAt, run.Output.ToString(), run.Output.Total);
+        var spooled = false;
+        while (true)
+        {
+            try
+            {
+                await FlushOne(run, ended: true);
+                if (!await store.RecordEnd(result))
+                    log.LogWarning("Execution {LogId} of job {JobId} ended as {Status}, but was settled before: the ledger keeps what it says", run.Claimed.LogId, run.Claimed.JobId, ending.Status.Word());
+                if (spooled) store.Unspool(result);
+                return;
+            }
+            catch (Exception error) when (Failures.IsDatabaseAway(error))
+            {
+                // The result waits in a file, so that it outlives this process if the database does not come back in its time.
+                if (!spooled) spooled = store.Spool(result);
+                if (giveUp.IsCancellationRequested) return;
+                await Task.Delay(TimeSpan.FromSeconds(1));
+            }
+        }
+    }
+
+    private async Task Flush(List<Run> runs, CancellationToken cancellation)
+    {
+        foreach (var run in runs)
+            if (run.Output.Total > run.Flushed && !cancellation.IsCancellationRequested)
+                await FlushOne(run, ended: false);
+    }
+
+    private async Task FlushOne(Run run, bool ended)
+    {
+        await run.Flushing.WaitAsync();
+        try
+        {
+            while (run.Output.Since(run.Flushed, ended, most: 256 << 10) is { Text.Length: > 0 } part)
+            {
+                await store.AppendOutput(run.Claimed, run.Flushed + part.Missing, part, settings.OutputLimit, run.Output.Total);
+                run.Flushed = part.Next;
+            }
+        }
+        finally
+        {
+            run.Flushing.Release();
+        }
+    }
+
+    private static IEnumerable<KeyValuePair<string, string>> Facts(Claimed claimed) =>
+    [
+        new("CODO_JOB_ID", claimed.JobId),
+        new("CODO_LOG_ID", claimed.LogId.ToString(CultureInfo.InvariantCulture)),
+        new("CODO_NOMINAL_TIME", claimed.NominalAt.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture)),
+        new("CODO_ATTEMPT", claimed.Attempt.ToString(CultureInfo.InvariantCulture)),
+    ];
+}

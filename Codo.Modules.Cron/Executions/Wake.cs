@@ -1,0 +1,19 @@
+using Hangfire;
+
+namespace Codo.Modules.Cron.Executions;
+
+/// <summary>What a Hangfire recurring job calls: a wake-up, nothing more. Hangfire does not tell the due time and merges fires in a stall, so the ledger works out what is due.</summary>
+internal sealed class Wake(Ledger ledger, Runner runner)
+{
+    /// <summary>Accounts for everything that is due, this job's fire among it, and starts what there is room for. The name is stored in Hangfire: renaming it orphans every recurring job.</summary>
+    /// <param name="id">The job's surrogate id.</param>
+    /// <param name="jobId">For the dashboard.</param>
+    [Queue("cron")]
+    [JobDisplayName("Cron {1}")]
+    [AutomaticRetry(Attempts = 0)]
+    public async Task Fire(long id, string jobId, CancellationToken cancellation)
+    {
+        // A burst is accounted for by its first wake-up; for the others this is one look at an index.
+        if (await ledger.AccountDue(cancellation) > 0) await runner.StartQueued(cancellation);
+    }
+}

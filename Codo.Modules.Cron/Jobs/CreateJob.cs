@@ -1,0 +1,79 @@
+using System.Text.Json;
+using Codo.Modules.Cron.Executions;
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Cron.Jobs;
+
+internal static class CreateJob
+{
+    internal sealed record Command(
+        string? JobId, string? Cmd, string? Cron, string? TimeZone, int? Timeout, string? Overlap, string? Misfire, int? MisfireWindow, int? Retries, int? RetryDelay,
+        JsonElement? Env, string? WorkingDirectory, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
+
+    internal sealed record Result(string JobId) : Answer(Say.Added);
+
+    internal sealed class Validator : AbstractValidator<Command>
+    {
+        public Validator()
+        {
+            RuleFor(job => job.JobId).Must(id => !string.IsNullOrWhiteSpace(id)).Refuse("job id 不能为空", "job_id is missing");
+            RuleFor(job => job.JobId).AtMost(JobFields.MaxJobId, "job_id");
+            RuleFor(job => job.Cmd).Must(cmd => !string.IsNullOrWhiteSpace(cmd)).Refuse("cmd 不能为空", "cmd is missing");
+            this.Fields();
+        }
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source, RecurringJobs recurring, JobEnvironment environments, Zone zone, TimeProvider time, Caller caller) : IRequestHandler<Command, Result>
+    {
+        private const string InsertSql = """
+            INSERT INTO cron.job (job_id, cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory, description, tags, owners,
+                creator_id, creator, updater_id, updater, accounted_to, next_run_at)
+            VALUES (@JobId, @Cmd, @Cron, @TimeZone, @Timeout, @Overlap, @Misfire, @MisfireWindow, @Retries, @RetryDelay, @Env, @WorkingDirectory, @Description, @Tags, @Owners,
+                @CallerId, @CallerName, @CallerId, @CallerName, @Now, @NextRunAt)
+            ON CONFLICT (job_id) DO NOTHING RETURNING id
+            """;
+
+        public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
+        {
+            var expression = JobFields.Expression(request.Cron, "添加失败，定时器错误", "Not added: the schedule is wrong");
+            var inZone = request.TimeZone is null ? zone.Info : TimeZoneInfo.FindSystemTimeZoneById(request.TimeZone);
+            var variables = environments.Merge(JobFields.Variables(request.Env) ?? [], null);
+            var now = time.GetUtcNow();
+            var job = new
+            {
+                request.JobId,
+                request.Cmd,
+                Cron = expression.ToString(),
+                TimeZone = inZone.Id,
+                Timeout = request.Timeout is > 0 ? request.Timeout : null,
+                Overlap = request.Overlap ?? "skip",
+                Misfire = request.Misfire ?? "once",
+                MisfireWindow = request.MisfireWindow ?? 60,
+                Retries = request.Retries ?? 0,
+                RetryDelay = request.RetryDelay ?? 10,
+                Env = environments.Seal(variables),
+                WorkingDirectory = request.WorkingDirectory ?? "",
+                Description = request.Description ?? "",
+                Tags = request.Tags ?? [],
+                Owners = request.Owners ?? [],
+                CallerId = caller.UserId,
+                CallerName = caller.Nickname,
+                Now = now.UtcDateTime,
+                NextRunAt = expression.Next(now, inZone)?.UtcDateTime,
+            };
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var id = await connection.ExecuteScalarAsync<long?>(InsertSql, job, transaction)
+                ?? throw Refusal.Conflict($"job {request.JobId} 已存在", $"job {request.JobId} exists already");
+            await Audit.Write(connection, transaction, caller, "create", "job", request.JobId!, after: new { job.Cmd, job.Cron, job.TimeZone, job.Timeout, job.Overlap, job.Misfire, job.MisfireWindow, job.Retries, job.RetryDelay, Env = variables.Keys, job.WorkingDirectory, job.Description, job.Tags, job.Owners });
+            await transaction.CommitAsync(cancellationToken);
+            recurring.Changed(id);
+            return new Result(request.JobId!);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+using System.Text.Json;
+using Codo.Modules.Cron.Executions;
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Cron.Jobs;
+
+/// <summary>Changes the fields that the request carries. What runs goes on under what it was started with; the account starts anew from now.</summary>
+internal static class EditJob
+{
+    internal sealed record Command(
+        string? JobId, string? Cmd, string? Cron, string? TimeZone, int? Timeout, string? Overlap, string? Misfire, int? MisfireWindow, int? Retries, int? RetryDelay,
+        JsonElement? Env, string? WorkingDirectory, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
+
+    internal sealed record Result(string JobId) : Answer(Text.Same($"job {JobId} edit success!"));
+
+    internal sealed class Validator : AbstractValidator<Command>
+    {
+        public Validator()
+        {
+            RuleFor(job => job.JobId).Must(id => !string.IsNullOrWhiteSpace(id)).Refuse("job id 不能为空", "job_id is missing");
+            RuleFor(job => job.Cmd).Must(cmd => cmd is null || !string.IsNullOrWhiteSpace(cmd)).Refuse("cmd 不能为空", "cmd is empty");
+            this.Fields();
+        }
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, RecurringJobs recurring, JobEnvironment environments, Caller caller) : IRequestHandler<Command, Result>
+    {
+        private const string UpdateSql = """
+            UPDATE cron.job SET cmd = coalesce(@Cmd, cmd), cron = @Cron, time_zone = @TimeZone, timeout = CASE WHEN @Timeout IS NULL THEN timeout ELSE nullif(@Timeout, 0) END,
+                overlap = coalesce(@Overlap, overlap), misfire = coalesce(@Misfire, misfire), misfire_window = coalesce(@MisfireWindow, misfire_window),
+                retries = coalesce(@Retries, retries), retry_delay = coalesce(@RetryDelay, retry_delay), env = @Env, working_directory = coalesce(@WorkingDirectory, working_directory),
+                description = coalesce(@Description, description), tags = coalesce(@Tags, tags), owners = coalesce(@Owners, owners),
+                updater_id = @CallerId, updater = @CallerName, update_time = @Now, next_run_at = @NextRunAt, gap_log_id = NULL, gap_nominal_at = NULL, gap_reason = NULL
+            WHERE id = @Id
+            """;
+
+        private const string ShownSql = """
+            SELECT cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, working_directory, description, tags, owners FROM cron.job WHERE id = @Id
+            """;
+
+        public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var (job, now) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
+                ?? throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
+            var expression = JobFields.Expression(request.Cron ?? job.Cron, "修改失败，定时器错误", "Not changed: the schedule is wrong");
+            var zone = TimeZoneInfo.FindSystemTimeZoneById(request.TimeZone ?? job.TimeZone);
+            var before = await connection.QuerySingleAsync<Shown>(ShownSql, new { job.Id }, transaction);
+            await connection.ExecuteAsync(UpdateSql, new
+            {
+                job.Id,
+                request.Cmd,
+                Cron = expression.ToString(),
+                TimeZone = zone.Id,
+                request.Timeout,
+                request.Overlap,
+                request.Misfire,
+                request.MisfireWindow,
+                request.Retries,
+                request.RetryDelay,
+                Env = JobFields.Variables(request.Env) is { } variables ? environments.Seal(environments.Merge(variables, job.Env)) : job.Env,
+                request.WorkingDirectory,
+                request.Description,
+                request.Tags,
+                request.Owners,
+                CallerId = caller.UserId,
+                CallerName = caller.Nickname,
+                Now = now.UtcDateTime,
+                NextRunAt = expression.Next(now, zone)?.UtcDateTime,
+            }, transaction);
+            var after = await connection.QuerySingleAsync<Shown>(ShownSql, new { job.Id }, transaction);
+            await Audit.Write(connection, transaction, caller, "edit", "job", request.JobId!, before, after);
+            await transaction.CommitAsync(cancellationToken);
+            recurring.Changed(job.Id);
+            return new Result(request.JobId!);
+        }
+
+        private sealed record Shown(
+            string Cmd, string Cron, string TimeZone, int? Timeout, string Overlap, string Misfire, int MisfireWindow, int Retries, int RetryDelay, string WorkingDirectory, string Description, string[] Tags, string[] Owners);
+    }
+}

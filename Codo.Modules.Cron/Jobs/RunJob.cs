@@ -1,0 +1,61 @@
+using Codo.Modules.Cron.Executions;
+using Codo.Platform.Cluster;
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Cron.Jobs;
+
+/// <summary>Runs a job now, also a paused one. The overlap policy holds: where it forbids the run, the request is refused and nothing is recorded.</summary>
+internal static class RunJob
+{
+    internal sealed record Command(string? JobId) : IRequest<Result>;
+
+    internal sealed record Result(string JobId, long LogId) : Answer(new Text($"job {JobId} 已开始执行", $"job {JobId} is to run now"));
+
+    internal sealed class Validator : AbstractValidator<Command>
+    {
+        public Validator() => RuleFor(job => job.JobId).Must(id => !string.IsNullOrWhiteSpace(id)).Refuse("job id 不能为空", "job_id is missing");
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Runner runner, Node node, TimeProvider time, Caller caller) : IRequestHandler<Command, Result>
+    {
+        private const string GoingSql = """
+            SELECT log_id FROM cron.going WHERE job = @Id ORDER BY log_id
+            """;
+
+        private const string InsertSql = """
+            WITH fire AS (
+                INSERT INTO cron.cron_log (job, job_id, kind, trigger, by_id, by_name, nominal_at, nominal_until, status, exec_time, task_cmd, spec, env)
+                SELECT id, job_id, 'manual', 'manual', @CallerId, @CallerName, @Now, @Now, 'queued', @Now, cmd,
+                    jsonb_build_object('timeout', timeout, 'retries', retries, 'retry_delay', retry_delay, 'working_directory', working_directory, 'overlap', overlap), env
+                FROM cron.job WHERE id = @Id
+                RETURNING log_id, nominal_at, job, job_id, spec ->> 'overlap' AS overlap
+            )
+            INSERT INTO cron.going (log_id, nominal_at, job, job_id, not_before, exclusive)
+            SELECT log_id, nominal_at, job, job_id, nominal_at, overlap <> 'allow' FROM fire RETURNING log_id
+            """;
+
+        public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var (job, _) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
+                ?? throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
+            var going = (await connection.QueryAsync<long>(GoingSql, new { job.Id }, transaction)).AsList();
+            if ((job.Overlap == "skip" && going.Count > 0) || (job.Overlap == "queue" && going.Count > 1))
+                throw Refusal.Conflict($"job {request.JobId} 正在执行（日志 {going[0]}），overlap={job.Overlap}，未重复执行", $"job {request.JobId} is running (log {going[0]}), overlap={job.Overlap}: not run again");
+            if (job.Overlap == "replace" && going.Count > 0) await ledger.StopOthers(connection, transaction, job.Id);
+            var logId = await connection.QuerySingleAsync<long>(InsertSql, new { job.Id, CallerId = caller.UserId, CallerName = caller.Nickname, Now = time.GetUtcNow().UtcDateTime }, transaction);
+            await Audit.Write(connection, transaction, caller, "run", "job", request.JobId!, after: new { LogId = logId });
+            // Another node starts it when this one may not.
+            if (!node.MayStart) await Control.Notify(connection, transaction, "");
+            await transaction.CommitAsync(cancellationToken);
+            await runner.StartQueued(cancellationToken);
+            return new Result(request.JobId!, logId);
+        }
+    }
+}

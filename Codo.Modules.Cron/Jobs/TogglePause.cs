@@ -1,0 +1,44 @@
+using Codo.Modules.Cron.Executions;
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Cron.Jobs;
+
+/// <summary>Pauses a job that runs, and lets a paused one run again. The due times of the pause are one row of the ledger.</summary>
+internal static class TogglePause
+{
+    internal sealed record Command(string? JobId) : IRequest<Result>;
+
+    internal sealed record Result(string JobId, bool Paused) : Answer(Paused
+        ? new Text($"job {JobId} 禁用执行成功！", $"job {JobId} is paused")
+        : new Text($"job {JobId} 恢复执行成功", $"job {JobId} runs again"));
+
+    internal sealed class Validator : AbstractValidator<Command>
+    {
+        public Validator() => RuleFor(job => job.JobId).Must(id => !string.IsNullOrWhiteSpace(id)).Refuse("job id 不能为空", "job_id is missing");
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, RecurringJobs recurring, Caller caller) : IRequestHandler<Command, Result>
+    {
+        private const string ToggleSql = """
+            UPDATE cron.job SET paused = NOT paused, updater_id = @CallerId, updater = @CallerName, update_time = clock_timestamp() WHERE id = @Id RETURNING paused
+            """;
+
+        public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var (job, _) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
+                ?? throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
+            var paused = await connection.ExecuteScalarAsync<bool>(ToggleSql, new { job.Id, CallerId = caller.UserId, CallerName = caller.Nickname }, transaction);
+            await Audit.Write(connection, transaction, caller, paused ? "pause" : "resume", "job", request.JobId!);
+            await transaction.CommitAsync(cancellationToken);
+            recurring.Changed(job.Id);
+            return new Result(request.JobId!, paused);
+        }
+    }
+}
