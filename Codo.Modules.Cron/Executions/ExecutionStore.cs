@@ -62,12 +62,12 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
             WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt AND node = @Node AND incarnation = @Incarnation AND ended_at IS NULL
             RETURNING 1
         ), gone AS (
-            DELETE FROM cron.going WHERE log_id = @LogId AND attempt = @Attempt AND @RetryAt IS NULL AND EXISTS (SELECT 1 FROM ended)
+            DELETE FROM cron.going WHERE log_id = @LogId AND attempt = @Attempt AND CAST(@RetryAt AS timestamptz) IS NULL AND EXISTS (SELECT 1 FROM ended)
         ), again AS (
-            UPDATE cron.going SET state = 'queued', attempt = attempt + 1, not_before = @RetryAt, node = NULL, incarnation = NULL, stop_zh = NULL, stop_en = NULL
-            WHERE log_id = @LogId AND attempt = @Attempt AND @RetryAt IS NOT NULL AND EXISTS (SELECT 1 FROM ended)
+            UPDATE cron.going SET state = 'queued', attempt = attempt + 1, not_before = CAST(@RetryAt AS timestamptz), node = NULL, incarnation = NULL, stop_zh = NULL, stop_en = NULL
+            WHERE log_id = @LogId AND attempt = @Attempt AND CAST(@RetryAt AS timestamptz) IS NOT NULL AND EXISTS (SELECT 1 FROM ended)
         )
-        UPDATE cron.cron_log SET status = CASE WHEN @RetryAt IS NULL THEN @Status ELSE 'queued' END, ended_at = @EndedAt, exit_code = @ExitCode,
+        UPDATE cron.cron_log SET status = CASE WHEN CAST(@RetryAt AS timestamptz) IS NULL THEN @Status ELSE 'queued' END, ended_at = @EndedAt, exit_code = @ExitCode,
             task_log = @Log, cause_zh = @Zh, cause_en = @En
         WHERE log_id = @LogId AND nominal_at = @NominalAt AND status = 'running' AND EXISTS (SELECT 1 FROM ended)
         """;

@@ -137,7 +137,7 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Settling settl
         }
         catch (CommandNotStartedException error)
         {
-            return Over(ExecutionStatus.Faild, null, null, new Text(error.Chinese, error.Message));
+            return Over(ExecutionStatus.Faild, null, null, error.Text);
         }
         run.MarkRecorded = RecordMark(run, command.Mark);
         using var limit = new CancellationTokenSource();

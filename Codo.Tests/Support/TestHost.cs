@@ -116,6 +116,8 @@ internal sealed class TestHost : IAsyncDisposable
         builder.Configuration.AddInMemoryCollection(settings.ToDictionary(setting => setting.Name, setting => (string?)setting.Value));
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Logging.ClearProviders();
+        // For a person who looks for the cause of a failure; a run of the suite is quiet.
+        if (Environment.GetEnvironmentVariable("CODO_TEST_LOG") is not null) builder.Logging.AddSimpleConsole();
         builder.AddCodo();
         return builder.Build();
     }
