@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Builds Codo when that is needed and runs it; arguments go to the host (./run.sh token --user me, ./run.sh --urls http://0.0.0.0:9900).
+set -euo pipefail
+here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
+. "$here/.ci/packages.sh"
+
+missing=()
+[ -n "${ConnectionStrings__Postgres:-}" ] || has_postgres || missing+=(postgresql)
+[ -e /usr/share/zoneinfo/UTC ] || missing+=(tzdata)
+command -v setpriv >/dev/null && command -v setsid >/dev/null || missing+=(util-linux)
+install_missing "${missing[@]}"
+
+if ! command -v dotnet >/dev/null && [ -x "$HOME/.dotnet/dotnet" ]; then
+  PATH=$HOME/.dotnet:$PATH
+fi
+if ! (cd "$here" && dotnet --version) >/dev/null 2>&1; then
+  echo "The .NET 10 SDK is not there. https://learn.microsoft.com/dotnet/core/install/linux says how to install it." >&2
+  exit 2
+fi
+
+# Where this user cannot write into the source, for example because another user built there, the build goes to the user's cache.
+output=$here/Codo.Host/bin/Release/net10.0
+place=()
+if [ ! -w "$here/Codo.Host" ] || { [ -e "$here/Codo.Host/obj" ] && [ ! -w "$here/Codo.Host/obj" ]; } || { [ -e "$here/Codo.Platform/obj" ] && [ ! -w "$here/Codo.Platform/obj" ]; }; then
+  cache=${XDG_CACHE_HOME:-$HOME/.cache}/codo/build
+  output=$cache/bin/Codo.Host/release
+  place=(--artifacts-path "$cache")
+fi
+
+# The stamp is older than any source that changed while or after it was built.
+stamp=$output/.built
+if [ ! -e "$stamp" ] || [ -n "$(cd "$here" && find Codo.Host Codo.Platform Codo.Modules.* ./*.props global.json appsettings.json \
+    \( -name bin -o -name obj \) -prune -o -newer "$stamp" -type f -print -quit)" ]; then
+  echo "Building …" >&2
+  log=$(mktemp)
+  started=$(mktemp)
+  # No build server stays behind: it would take as much memory as the host.
+  if ! (cd "$here" && DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 dotnet build Codo.Host -c Release -v quiet -nodeReuse:false \
+      -p:UseSharedCompilation=false "${place[@]}") >"$log" 2>&1 </dev/null; then
+    cat "$log" >&2
+    exit 1
+  fi
+  mv "$started" "$stamp"
+  rm -f "$log"
+fi
+
+export DOTNET_ROOT=${DOTNET_ROOT:-$(dirname "$(readlink -f "$(command -v dotnet)")")}
+export Codo__ShowToken=${Codo__ShowToken:-true}
+exec "$output/Codo.Host" "$@"
