@@ -48,7 +48,10 @@ public static class RefusingRules
 
     /// <summary>Refuses text longer than <paramref name="most"/> characters, naming the field.</summary>
     public static IRuleBuilderOptions<T, string?> AtMost<T>(this IRuleBuilder<T, string?> rule, int most, string field) =>
-        rule.Must(text => text is null || text.Length <= most).Refuse($"{field} 不能超过 {most} 个字符", $"{field} is longer than {most} characters");
+        rule.Must(text => text is null || text.IsWithin(most)).Refuse($"{field} 不能超过 {most} 个字符", $"{field} is longer than {most} characters");
+
+    /// <summary>Whether a text has at most so many characters; one outside the basic plane counts once, though C# stores it as two.</summary>
+    public static bool IsWithin(this string text, int most) => text.Length <= most || (text.Length <= most * 2 && text.EnumerateRunes().Count() <= most);
 
     /// <summary>Refuses a number outside [<paramref name="least"/>, <paramref name="most"/>], naming the field; absent is accepted.</summary>
     public static IRuleBuilderOptions<T, int?> Within<T>(this IRuleBuilder<T, int?> rule, int least, int most, string field) =>

@@ -1,0 +1,46 @@
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Layout;
+
+/// <summary>Gives a word of the steps' arguments the name that forms show for it.</summary>
+internal static class CreateArgument
+{
+    internal sealed record Command(string? ArgsName, string? ArgsSelf) : IRequest<Result>;
+
+    internal sealed record Result(long ArgsId) : Answer(Say.Added);
+
+    internal sealed class Validator : AbstractValidator<Command>
+    {
+        public Validator()
+        {
+            RuleFor(command => command.ArgsName).Given();
+            RuleFor(command => command.ArgsSelf).Given();
+            RuleFor(command => command.ArgsName).AtMost(LibraryRules.MostName, "args_name");
+            RuleFor(command => command.ArgsSelf).AtMost(LibraryRules.MostText, "args_self");
+        }
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Command, Result>
+    {
+        private const string AddSql = """
+            INSERT INTO tasks.scheduler_args_list (args_name, args_self, creator, creator_id) VALUES (@ArgsName, @ArgsSelf, @Username, @UserId)
+            ON CONFLICT (args_name) DO NOTHING
+            RETURNING args_id
+            """;
+
+        public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var id = await connection.ExecuteScalarAsync<long?>(AddSql, new { command.ArgsName, command.ArgsSelf, caller.Username, caller.UserId }, transaction) ?? throw LibraryRules.NameIsTaken;
+            await Audit.Write(connection, transaction, caller, "create", "argument", $"{id}", after: command);
+            await transaction.CommitAsync(cancellationToken);
+            return new Result(id);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Layout;
+
+internal static class CreateExecuteUser
+{
+    /// <summary>Characters of a private key; the longest RSA keys in use have some 13,000.</summary>
+    public const int MostKey = 65_536;
+
+    public const int MostRemarks = 1000, MostPassphrase = 1000;
+
+    internal sealed record Command(string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Remarks) : IRequest<Result>
+    {
+        // A record writes out all it holds; this one holds a private key.
+        public override string ToString() => $"CreateExecuteUser {AliasUser}";
+    }
+
+    internal sealed record Result(long Id) : Answer(Say.Added);
+
+    internal sealed class Validator : AbstractValidator<Command>
+    {
+        public Validator()
+        {
+            RuleFor(command => command.AliasUser).Given();
+            RuleFor(command => command.ExecUser).Given();
+            RuleFor(command => command.UserKey).Given();
+            RuleFor(command => command.AliasUser).Must(name => !ExecuteUser.HasChinese(name)).Refuse("名称不能有汉字", "The name must have no Chinese characters");
+            RuleFor(command => command.ExecUser).Must(name => !ExecuteUser.HasChinese(name)).Refuse("名称不能有汉字", "The name must have no Chinese characters");
+            RuleFor(command => command.AliasUser).AtMost(LibraryRules.MostName, "alias_user");
+            RuleFor(command => command.ExecUser).AtMost(LibraryRules.MostName, "exec_user");
+            RuleFor(command => command.SshPort).Within(1, 65535, "ssh_port");
+            RuleFor(command => command.UserKey).AtMost(MostKey, "user_key");
+            RuleFor(command => command.Passphrase).AtMost(MostPassphrase, "passphrase");
+            RuleFor(command => command.Remarks).AtMost(MostRemarks, "remarks");
+        }
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source, Caller caller, SecretBox box) : IRequestHandler<Command, Result>
+    {
+        private const string AddSql = """
+            INSERT INTO tasks.scheduler_execute_user (alias_user, exec_user, ssh_port, user_key, passphrase, remarks, creator, creator_id)
+            VALUES (@AliasUser, @ExecUser, @Port, @Key, CAST(@Secret AS bytea), @Remarks, @Username, @UserId)
+            ON CONFLICT (alias_user) DO NOTHING
+            RETURNING id
+            """;
+
+        public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
+        {
+            var (passphrase, port, remarks) = (string.IsNullOrEmpty(command.Passphrase) ? null : command.Passphrase, command.SshPort ?? 22, command.Remarks ?? "");
+            ExecuteUser.CheckKey(command.UserKey!, passphrase);
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var id = await connection.ExecuteScalarAsync<long?>(AddSql, new
+            {
+                command.AliasUser,
+                command.ExecUser,
+                Port = port,
+                Key = box.Seal(command.UserKey!, ExecuteUser.KeyPlace),
+                Secret = passphrase is null ? null : box.Seal(passphrase, ExecuteUser.PassphrasePlace),
+                Remarks = remarks,
+                caller.Username,
+                caller.UserId,
+            }, transaction) ?? throw LibraryRules.NameIsTaken;
+            await Audit.Write(connection, transaction, caller, "create", "execute_user", $"{id}",
+                after: new { command.AliasUser, command.ExecUser, ssh_port = port, user_key = ExecuteUser.Mask, passphrase = passphrase is null ? null : ExecuteUser.Mask, remarks });
+            await transaction.CommitAsync(cancellationToken);
+            return new Result(id);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Layout;
+
+/// <summary>Takes an execute-user away. Steps may go on naming it: an order that is made from them warns.</summary>
+internal static class DeleteExecuteUser
+{
+    internal sealed record Command(long? ExecUserId) : IRequest<Answer>;
+
+    internal sealed record Gone(string AliasUser, string ExecUser, int SshPort, string Remarks);
+
+    internal sealed class Validator : AbstractValidator<Command>
+    {
+        public Validator() => RuleFor(command => command.ExecUserId).IdGiven();
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Command, Answer>
+    {
+        private const string RemoveSql = """
+            DELETE FROM tasks.scheduler_execute_user WHERE id = @ExecUserId RETURNING alias_user, exec_user, ssh_port, remarks
+            """;
+
+        public async Task<Answer> Handle(Command command, CancellationToken cancellationToken)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var gone = await connection.QuerySingleOrDefaultAsync<Gone>(RemoveSql, command, transaction) ?? throw LibraryRules.NoSuchId;
+            await Audit.Write(connection, transaction, caller, "delete", "execute_user", $"{command.ExecUserId}", before: gone);
+            await transaction.CommitAsync(cancellationToken);
+            return new Answer(Say.Deleted);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+using System.Text.Json.Serialization;
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Dapper;
+using FluentValidation;
+using FluentValidation.Results;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Layout;
+
+/// <summary>Puts new steps in the place of a template's, in one transaction: as GET gave them, or made from commands. The groups' properties stay unless they are sent too.</summary>
+internal static class ReplaceSteps
+{
+    private static readonly Text Emptied = new("模板内容清空", "The template is empty now");
+    private static readonly Text Saved = new("修改成功", "Saved");
+
+    internal sealed record Command(long? TempId, IReadOnlyList<Step?>? NewTempData, IReadOnlyList<GroupProperties?>? Groups) : IRequest<Answer>;
+
+    internal sealed record Step(
+        long? Id, int? Group, int? Level, string? CommandName, string? Command, string? Args, string? Trigger, string? ExecUser, string? ForceHost, int? Timeout, int? Retries, string? OnError);
+
+    internal sealed record GroupProperties(int? Group, [property: JsonConverter(typeof(NumberOrText))] string? Batch, int? BatchPause, int? MaxFailures, string? Next);
+
+    internal sealed class Validator : AbstractValidator<Command>
+    {
+        public Validator()
+        {
+            RuleFor(command => command.TempId).TemplateGiven();
+            RuleFor(command => command).Must(command => command.NewTempData is not null || command.Groups is not null).Refuse(LibraryRules.NothingMissing.Zh, LibraryRules.NothingMissing.En);
+            RuleFor(command => command).Custom((command, context) =>
+            {
+                if ((StepRules.Wrong(command.NewTempData) ?? StepRules.Wrong(command.Groups)) is { } wrong)
+                    context.AddFailure(new ValidationFailure("new_temp_data", wrong.Text.En) { CustomState = wrong });
+            });
+        }
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Command, Answer>
+    {
+        private const string RemoveSql = """
+            DELETE FROM tasks.scheduler_temp_details WHERE temp_id = @TempId AND id <> ALL (@Kept)
+            """;
+
+        // A step that stays keeps its id and who made it. New ids rise in the order that was sent, which is the order in which steps of one level run.
+        private const string SaveSql = """
+            INSERT INTO tasks.scheduler_temp_details AS d
+                (id, temp_id, "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, on_error, creator, creator_id)
+            SELECT COALESCE(s.id, nextval(pg_get_serial_sequence('tasks.scheduler_temp_details', 'id'))), @TempId, s.step_group, s.level, s.command_name, s.command, s.args, s.trigger,
+                s.exec_user, s.force_host, s.timeout, s.retries, s.on_error, @Username, @UserId
+            FROM unnest(@Ids, @Groups, @Levels, @Names, @Commands, @Args, @Triggers, @ExecUsers, @ForceHosts, @Timeouts, @Retries, @OnErrors)
+                AS s(id, step_group, level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, on_error)
+            ON CONFLICT (id) DO UPDATE SET "group" = excluded."group", level = excluded.level, command_name = excluded.command_name, command = excluded.command, args = excluded.args,
+                trigger = excluded.trigger, exec_user = excluded.exec_user, force_host = excluded.force_host, timeout = excluded.timeout, retries = excluded.retries,
+                on_error = excluded.on_error, update_time = now()
+            WHERE d.temp_id = @TempId
+            """;
+
+        private const string RemoveGroupsSql = """
+            DELETE FROM tasks.scheduler_temp_group WHERE temp_id = @TempId
+            """;
+
+        private const string GroupsSql = """
+            INSERT INTO tasks.scheduler_temp_group (temp_id, "group", batch, batch_pause, max_failures, next)
+            SELECT @TempId, g.step_group, g.batch, g.batch_pause, g.max_failures, g.next
+            FROM unnest(@Groups, @Batches, @Pauses, @Failures, @Nexts) AS g(step_group, batch, batch_pause, max_failures, next)
+            """;
+
+        private const string TouchSql = """
+            UPDATE tasks.scheduler_temp_list SET update_time = now() WHERE temp_id = @TempId
+            """;
+
+        public async Task<Answer> Handle(Command command, CancellationToken cancellationToken)
+        {
+            var id = command.TempId!.Value;
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            await TemplateRight.LockForEdit(connection, transaction, caller, id);
+            var before = await TemplateContent.Read(connection, transaction, id);
+            if (command.NewTempData is { } steps) await Replace(connection, transaction, id, steps!, before.Steps);
+            if (command.Groups is { } groups) await Replace(connection, transaction, id, groups!);
+            await connection.ExecuteAsync(TouchSql, new { TempId = id }, transaction);
+            var after = await TemplateContent.Read(connection, transaction, id);
+            await Audit.Write(connection, transaction, caller, "edit", "template", $"{id}", new { before.Steps, before.Groups }, new { after.Steps, after.Groups });
+            await transaction.CommitAsync(cancellationToken);
+            return new Answer(command.NewTempData is { Count: 0 } ? Emptied : Saved);
+        }
+
+        private async Task Replace(NpgsqlConnection connection, NpgsqlTransaction transaction, long id, IReadOnlyList<Step> steps, IReadOnlyList<StepRow> before)
+        {
+            // An id that is not this template's means nothing here. Removed as it is met, so that a step that was copied together with its id gets one of its own.
+            var known = before.Select(step => step.Id).ToHashSet();
+            var ids = steps.Select(step => step.Id is { } kept && known.Remove(kept) ? (long?)kept : null).ToArray();
+            await connection.ExecuteAsync(RemoveSql, new { TempId = id, Kept = ids.OfType<long>().ToArray() }, transaction);
+            await connection.ExecuteAsync(SaveSql, new
+            {
+                TempId = id,
+                Ids = ids,
+                Groups = steps.Select(step => step.Group ?? 99).ToArray(),
+                Levels = steps.Select(step => step.Level ?? 99).ToArray(),
+                Names = steps.Select(step => step.CommandName!).ToArray(),
+                Commands = steps.Select(step => step.Command!).ToArray(),
+                Args = steps.Select(step => step.Args ?? "").ToArray(),
+                Triggers = steps.Select(step => step.Trigger ?? "order").ToArray(),
+                ExecUsers = steps.Select(step => string.IsNullOrWhiteSpace(step.ExecUser) ? "root" : step.ExecUser).ToArray(),
+                ForceHosts = steps.Select(step => (step.ForceHost ?? "").Trim()).ToArray(),
+                Timeouts = steps.Select(step => step.Timeout ?? 1800).ToArray(),
+                Retries = steps.Select(step => step.Retries ?? 0).ToArray(),
+                OnErrors = steps.Select(step => step.OnError ?? "stop").ToArray(),
+                caller.Username,
+                caller.UserId,
+            }, transaction);
+        }
+
+        private static async Task Replace(NpgsqlConnection connection, NpgsqlTransaction transaction, long id, IReadOnlyList<GroupProperties> groups)
+        {
+            await connection.ExecuteAsync(RemoveGroupsSql, new { TempId = id }, transaction);
+            await connection.ExecuteAsync(GroupsSql, new
+            {
+                TempId = id,
+                Groups = groups.Select(group => group.Group!.Value).ToArray(),
+                Batches = groups.Select(group => group.Batch ?? "").ToArray(),
+                Pauses = groups.Select(group => group.BatchPause ?? 0).ToArray(),
+                Failures = groups.Select(group => group.MaxFailures ?? 0).ToArray(),
+                Nexts = groups.Select(group => group.Next ?? "auto").ToArray(),
+            }, transaction);
+        }
+    }
+}

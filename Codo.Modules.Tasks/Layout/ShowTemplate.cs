@@ -1,0 +1,41 @@
+using System.Data;
+using Codo.Platform.Http;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Layout;
+
+internal static class ShowTemplate
+{
+    private static readonly Text Fetched = new("获取模板详情成功", "OK");
+
+    internal sealed record Query(long? TempId) : IRequest<Result>;
+
+    internal sealed record Result(Content Data, IReadOnlyList<string> TempUser, IReadOnlyList<GroupRow> Groups) : Answer(Fetched);
+
+    internal sealed record Content(IReadOnlyList<StepRow> TempList, IReadOnlyList<string> TempUser);
+
+    internal sealed class Validator : AbstractValidator<Query>
+    {
+        public Validator() => RuleFor(query => query.TempId).TemplateGiven();
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
+    {
+        private const string ThereSql = """
+            SELECT EXISTS (SELECT FROM tasks.scheduler_temp_list WHERE temp_id = @TempId)
+            """;
+
+        public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            // One view of it all: another's save must not come between the steps and the groups.
+            await using var transaction = await connection.BeginTransactionAsync(IsolationLevel.RepeatableRead, cancellationToken);
+            if (!await connection.ExecuteScalarAsync<bool>(ThereSql, query, transaction)) throw TemplateRight.NoSuchTemplate;
+            var content = await TemplateContent.Read(connection, transaction, query.TempId!.Value);
+            return new Result(new Content(content.Steps, content.Users), content.Users, content.Groups);
+        }
+    }
+}

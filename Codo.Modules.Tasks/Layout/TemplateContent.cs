@@ -1,0 +1,49 @@
+using Dapper;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Layout;
+
+/// <summary>One step as it is stored and as the console gets it.</summary>
+/// <param name="TempId">Text, as the original's.</param>
+/// <param name="Timeout">Seconds.</param>
+internal sealed record StepRow(
+    long Id, string TempId, int Group, int Level, string CommandName, string Command, string Args, string Trigger, string ExecUser, string ForceHost,
+    int Timeout, int Retries, string OnError, string Creator);
+
+/// <summary>How a group goes over its hosts.</summary>
+/// <param name="Batch">A number of hosts, a percentage of them, or nothing for all at once.</param>
+/// <param name="BatchPause">Seconds between two batches.</param>
+/// <param name="MaxFailures">With more failed hosts than this no further batch starts.</param>
+/// <param name="Next"><c>auto</c>, or <c>confirm</c> to wait for a person after each batch.</param>
+internal sealed record GroupRow(int Group, string Batch, int BatchPause, int MaxFailures, string Next);
+
+/// <summary>All that hangs on a template.</summary>
+/// <param name="Groups">Every group that a step is in or that has properties, with the defaults where it has none.</param>
+/// <param name="Users"><c>{user_id},,,{nickname}</c>, the console's own form.</param>
+internal sealed record TemplateContent(IReadOnlyList<StepRow> Steps, IReadOnlyList<GroupRow> Groups, IReadOnlyList<string> Users)
+{
+    private const string StepsSql = """
+        SELECT id, temp_id::text AS temp_id, "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, on_error, creator
+        FROM tasks.scheduler_temp_details WHERE temp_id = @TempId ORDER BY "group", level, id
+        """;
+
+    private const string GroupsSql = """
+        SELECT "group", COALESCE(p.batch, '') AS batch, COALESCE(p.batch_pause, 0) AS batch_pause, COALESCE(p.max_failures, 0) AS max_failures, COALESCE(p.next, 'auto') AS next
+        FROM (SELECT DISTINCT "group" FROM tasks.scheduler_temp_details WHERE temp_id = @TempId) d
+        FULL JOIN (SELECT "group", batch, batch_pause, max_failures, next FROM tasks.scheduler_temp_group WHERE temp_id = @TempId) p USING ("group")
+        ORDER BY "group"
+        """;
+
+    private const string UsersSql = """
+        SELECT user_id || ',,,' || nickname FROM tasks.scheduler_temp_user WHERE temp_id = @TempId ORDER BY id
+        """;
+
+    public static async Task<TemplateContent> Read(NpgsqlConnection connection, NpgsqlTransaction? transaction, long tempId)
+    {
+        var template = new { TempId = tempId };
+        return new TemplateContent(
+            (await connection.QueryAsync<StepRow>(StepsSql, template, transaction)).AsList(),
+            (await connection.QueryAsync<GroupRow>(GroupsSql, template, transaction)).AsList(),
+            (await connection.QueryAsync<string>(UsersSql, template, transaction)).AsList());
+    }
+}
