@@ -1,0 +1,98 @@
+using Codo.Modules.Tasks.Hosts;
+using Codo.Tests.Modules.Tasks.Layout;
+using Codo.Tests.Support;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Codo.Tests.Modules.Tasks.Hosts;
+
+public sealed class HostKeysTests(LibraryHost library) : IClassFixture<LibraryHost>
+{
+    private const string Path = "/v2/task/host_key/";
+    private static readonly HostKey First = HostKey.Of("ssh-ed25519", [1, 2, 3]), Second = HostKey.Of("ssh-rsa", [4, 5, 6]);
+    private readonly TestHost host = library.Host;
+
+    private HostKeys Keys => host.Services.GetRequiredService<HostKeys>();
+
+    [Fact]
+    public void A_fingerprint_reads_as_ssh_keygen_shows_it() => First.Fingerprint.ShouldBe("SHA256:A5BYxvLAy0ksUzsKTRTvd8wPeKvMztUofYShogEcBOo=".TrimEnd('='));
+
+    [Fact]
+    public async Task The_first_key_is_pinned_and_another_is_not_put_in_its_place()
+    {
+        var name = LibraryHost.Name("h") + ".Example";
+        (await Keys.Find(name, 22, default)).ShouldBeNull();
+        (await Keys.Pin(name, 22, First, 7, default)).IsSame(First).ShouldBeTrue();
+        (await Keys.Pin(name.ToUpperInvariant(), 22, Second, 8, default)).IsSame(First).ShouldBeTrue();
+        (await Keys.Find(name, 22, default))!.Fingerprint.ShouldBe(First.Fingerprint);
+        (await Keys.Find(name, 2222, default)).ShouldBeNull();
+        var text = HostKeys.Changed(name, 22, First, Second);
+        foreach (var said in new[] { text.Zh, text.En })
+            new[] { First.Fingerprint, Second.Fingerprint, $"DELETE /v2/task/host_key/?host={name.ToLowerInvariant()}&port=22" }.ShouldAllBe(part => said.Contains(part));
+    }
+
+    [Fact]
+    public async Task Of_many_who_meet_a_host_at_once_all_see_the_key_of_the_first()
+    {
+        var name = LibraryHost.Name("h");
+        var pinned = await Task.WhenAll(Enumerable.Range(0, 24).Select(number => Keys.Pin(name, 22, HostKey.Of("ssh-ed25519", [(byte)number]), number, default)));
+        pinned.Select(key => key.Fingerprint).Distinct().Count().ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task IPv6_is_one_host_however_it_is_written()
+    {
+        await Keys.Pin("2001:DB8:0:0::1", 22, First, null, default);
+        (await Keys.Find("2001:db8::1", 22, default))!.IsSame(First).ShouldBeTrue();
+        (await host.Get(Path + "?host=2001:db8:0::1")).Data().Single()!["host"]!.GetValue<string>().ShouldBe("2001:db8::1");
+    }
+
+    [Fact]
+    public async Task A_superuser_sees_the_keys_and_forgets_one()
+    {
+        var name = LibraryHost.Name("h");
+        await Keys.Pin(name, 22, First, 7, default);
+        await Keys.Pin(name, 2200, Second, null, default);
+        var listed = await host.Get($"{Path}?host={name}");
+        (listed.Code(), listed["count"]!.GetValue<long>()).ShouldBe((0, 2));
+        var row = listed.Data()[0]!.AsObject();
+        row.Select(field => field.Key).ShouldBe(["host", "port", "key_type", "fingerprint", "first_seen", "list_id"]);
+        (row["fingerprint"]!.GetValue<string>(), row["list_id"]!.GetValue<long>()).ShouldBe((First.Fingerprint, 7));
+        (await host.Delete(Path, new { host = name })).ShouldSay(0, "删除成功");
+        (await Keys.Find(name, 22, default)).ShouldBeNull();
+        (await host.Delete(Path, new { host = name })).ShouldSay(-1, $"没有记录主机 {name}:22 的密钥");
+        (await host.Send(HttpMethod.Delete, $"{Path}?host={name}&port=2200")).Code().ShouldBe(0);
+        (await Keys.Pin(name, 22, Second, null, default)).IsSame(Second).ShouldBeTrue();
+        (await host.Delete(Path, new { })).ShouldSay(-1, "host 不能为空");
+        (await host.Delete(Path, new { host = name, port = "x" })).ShouldRefuseNaming("port");
+        (await host.Delete(Path, new { host = name, port = 0 })).ShouldRefuseNaming("port");
+        (await host.Get(Path + "?page=0")).ShouldRefuseNaming("page");
+    }
+
+    [Fact]
+    public async Task Nobody_else_does()
+    {
+        (await host.Get(Path, TestTokens.For(5, "somebody"))).Code().ShouldBe(-2);
+        (await host.Delete(Path, new { host = "x" }, TestTokens.For(5, "somebody"))).Code().ShouldBe(-2);
+    }
+
+    [Theory]
+    [InlineData("10.0.0.1", true)]
+    [InlineData("web-1.example.com", true)]
+    [InlineData("web_1", true)]
+    [InlineData("::1", true)]
+    [InlineData("fe80::1%eth0", true)]
+    [InlineData("10.0.0.256", false)]
+    [InlineData("10.0.0", false)]
+    [InlineData("10.0.0.01", false)]
+    [InlineData("1.2.3.4.5", false)]
+    [InlineData("[::1]", false)]
+    [InlineData("::1::", false)]
+    [InlineData("-web", false)]
+    [InlineData("web.", false)]
+    [InlineData("", false)]
+    [InlineData("127.0.0.1; touch x", false)]
+    [InlineData("a b", false)]
+    [InlineData("web\n", false)]
+    [InlineData("主机", false)]
+    public void Tells_a_host_from_what_is_none(string text, bool valid) => HostName.IsValid(text).ShouldBe(valid);
+}

@@ -1,0 +1,240 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+using Codo.Modules.Tasks.Layout;
+using Codo.Platform.Security;
+using Codo.Tests.Support;
+using Dapper;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Codo.Tests.Modules.Tasks.Layout;
+
+public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<LibraryHost>
+{
+    private const string Path = LibraryHost.User;
+    private readonly TestHost host = library.Host;
+
+    [Theory]
+    [InlineData("ed25519", "", "")]
+    [InlineData("ed25519", "", "a passphrase")]
+    [InlineData("ecdsa", "", "")]
+    [InlineData("rsa", "PEM", "")]
+    [InlineData("rsa", "PEM", "口令 with spaces")]
+    [InlineData("rsa", "PKCS8", "")]
+    [InlineData("ecdsa", "PKCS8", "secret")]
+    public async Task Takes_each_kind_of_key_and_opens_it_again_for_the_engine(string kind, string form, string passphrase)
+    {
+        var (key, alias) = (await NewKey(kind, form, passphrase), LibraryHost.Name("u"));
+        (await host.Post(Path, new { id = "", alias_user = alias, exec_user = "deploy", ssh_port = "2222", user_key = key, passphrase, remarks = "备注" })).ShouldSay(0, "添加成功");
+        await using var connection = await host.Source.OpenConnectionAsync();
+        var opened = (await ExecuteUser.Find(connection, host.Services.GetRequiredService<SecretBox>(), alias))!;
+        (opened.Login, opened.Port, opened.PrivateKey, opened.Passphrase ?? "").ShouldBe(("deploy", 2222, key, passphrase));
+    }
+
+    [Fact]
+    public async Task Shows_the_fields_of_the_console_with_the_key_masked()
+    {
+        var alias = LibraryHost.Name("u");
+        await Add(alias, await NewKey());
+        var row = await Find(alias);
+        row.Select(field => field.Key).Order().ShouldBe(["alias_user", "exec_user", "id", "password", "remarks", "ssh_port", "update_time", "user_key"]);
+        (row["user_key"]!.GetValue<string>(), row["password"]!.GetValue<string>(), row["ssh_port"]!.GetValue<int>()).ShouldBe(("******", "", 22));
+    }
+
+    [Fact]
+    public async Task The_mask_sent_back_leaves_the_key_and_another_key_replaces_it()
+    {
+        var (alias, key) = (LibraryHost.Name("u"), await NewKey(passphrase: "one"));
+        await Add(alias, key, "one");
+        var row = await Find(alias);
+        row["remarks"] = "edited";
+        row["ssh_port"] = "2022";
+        (await host.Send(HttpMethod.Put, Path, row.ToJsonString())).ShouldSay(0, "编辑成功");
+        (await Find(alias))["remarks"]!.GetValue<string>().ShouldBe("edited");
+        (await Opened(alias)).ShouldBe((key, "one"));
+        (await host.Put(Path, new { id = row["id"]!.GetValue<long>(), passphrase = "******" })).Code().ShouldBe(0);
+        (await Opened(alias)).ShouldBe((key, "one"));
+
+        var another = await NewKey();
+        (await host.Put(Path, new { id = row["id"]!.GetValue<long>(), user_key = another })).ShouldSay(0, "编辑成功");
+        (await Opened(alias)).ShouldBe((another, null));
+        var changed = (await library.Audited("execute_user", row["id"]!.GetValue<long>())).Select(line => JsonNode.Parse(line.After)!["secrets_changed"]?.GetValue<bool>());
+        changed.ShouldBe([null, false, false, true]);
+    }
+
+    [Fact]
+    public async Task Refuses_keys_that_cannot_be_read_with_the_reason()
+    {
+        var locked = await NewKey(passphrase: "right");
+        async Task<string> Refused(string key, string? passphrase)
+        {
+            var answer = await host.Post(Path, new { alias_user = LibraryHost.Name("u"), exec_user = "root", user_key = key, passphrase });
+            answer.Code().ShouldBe(-1);
+            return answer.Msg();
+        }
+        (await Refused(locked, null)).ShouldBe("私钥有口令保护，请填写 passphrase");
+        (await Refused(locked, "wrong")).ShouldStartWith("私钥无法读取：passphrase 不对");
+        (await Refused("******", null)).ShouldStartWith("私钥无法读取");
+        (await Refused("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI me@here", null)).ShouldStartWith("私钥无法读取");
+        (await Refused(locked[..200], null)).ShouldStartWith("私钥无法读取");
+        (await Refused("-----BEGIN OPENSSH PRIVATE KEY-----\n!!!\n-----END OPENSSH PRIVATE KEY-----", null)).ShouldStartWith("私钥无法读取");
+
+        var alias = LibraryHost.Name("u");
+        await Add(alias, locked, "right");
+        var id = (await Find(alias))["id"]!.GetValue<long>();
+        (await host.Put(Path, new { id, user_key = "junk" })).Code().ShouldBe(-1);
+        (await host.Put(Path, new { id, passphrase = "wrong" })).Code().ShouldBe(-1);
+        (await host.Put(Path, new { id, passphrase = "" })).ShouldSay(-1, "私钥有口令保护，请填写 passphrase");
+        (await Opened(alias)).ShouldBe((locked, "right"));
+    }
+
+    [Theory]
+    [InlineData("alias_user", null, -1, "参数不能为空")]
+    [InlineData("exec_user", null, -1, "参数不能为空")]
+    [InlineData("user_key", null, -1, "参数不能为空")]
+    [InlineData("alias_user", "\" \"", -1, "参数不能为空")]
+    [InlineData("alias_user", "\"部署\"", -1, "名称不能有汉字")]
+    [InlineData("exec_user", "\"root用户\"", -1, "名称不能有汉字")]
+    [InlineData("ssh_port", "0", -1, "ssh_port 必须在 1 到 65535 之间")]
+    [InlineData("ssh_port", "65536", -1, "ssh_port 必须在 1 到 65535 之间")]
+    [InlineData("ssh_port", "\"22a\"", -1, "字段 ssh_port 的值或类型不正确")]
+    [InlineData("user_key", "[]", -1, "字段 user_key 的值或类型不正确")]
+    [InlineData("remarks", "{}", -1, "字段 remarks 的值或类型不正确")]
+    [InlineData("passphrase", "7", -1, "字段 passphrase 的值或类型不正确")]
+    public async Task Refuses_a_wrong_execute_user(string field, string? json, int code, string msg)
+    {
+        var body = new JsonObject { ["alias_user"] = LibraryHost.Name("u"), ["exec_user"] = "root", ["ssh_port"] = 22, ["user_key"] = "k" };
+        body[field] = json is null ? null : JsonNode.Parse(json);
+        (await host.Send(HttpMethod.Post, Path, body.ToJsonString())).ShouldSay(code, msg);
+    }
+
+    [Theory]
+    [InlineData("""{"exec_user": "root"}""", -1, "ID不能为空")]
+    [InlineData("""{"id": 999999999, "exec_user": "root"}""", -1, "ID不存在")]
+    [InlineData("""{"id": "", "exec_user": "root"}""", -1, "字段 id 的值或类型不正确")]
+    [InlineData("""{"id": 1, "exec_user": ""}""", -1, "不能为空")]
+    [InlineData("""{"id": 1, "user_key": ""}""", -1, "不能为空")]
+    [InlineData("""{"id": 1, "alias_user": ""}""", -1, "不能为空")]
+    [InlineData("""{"id": 1, "alias_user": "部署"}""", -2, "项目代号或者英文名称不能有汉字")]
+    [InlineData("""{"id": 1, "exec_user": "部署"}""", -1, "系统用户名称不能有汉字")]
+    [InlineData("""{"id": 1, "ssh_port": 70000}""", -1, "ssh_port 必须在 1 到 65535 之间")]
+    public async Task Refuses_a_wrong_change(string body, int code, string msg) => (await host.Send(HttpMethod.Put, Path, body)).ShouldSay(code, msg);
+
+    [Fact]
+    public async Task Refuses_text_that_is_too_long()
+    {
+        foreach (var (field, length) in new[] { ("alias_user", 101), ("exec_user", 101), ("user_key", 65_537), ("passphrase", 1001), ("remarks", 1001) })
+        {
+            var body = new JsonObject { ["alias_user"] = "u", ["exec_user"] = "root", ["user_key"] = "k" };
+            body[field] = new string('x', length);
+            (await host.Send(HttpMethod.Post, Path, body.ToJsonString())).ShouldRefuseNaming(field);
+            body["id"] = 1;
+            (await host.Send(HttpMethod.Put, Path, body.ToJsonString())).ShouldRefuseNaming(field);
+        }
+    }
+
+    [Fact]
+    public async Task An_alias_is_one_users_and_a_new_one_goes_to_the_steps_that_name_it()
+    {
+        var (first, second, key) = (LibraryHost.Name("u"), LibraryHost.Name("u"), await NewKey());
+        var codes = await Task.WhenAll(Enumerable.Range(0, 6).Select(async _ => (await host.Post(Path, new { alias_user = first, exec_user = "root", user_key = key })).Code()));
+        codes.Order().ShouldBe([-2, -2, -2, -2, -2, 0]);
+        await Add(second, key);
+        var id = (await Find(second))["id"]!.GetValue<long>();
+        (await host.Put(Path, new { id, alias_user = first })).ShouldSay(-2, "名称不能重复");
+        var template = await library.AddTemplate();
+        await host.Put(LibraryHost.Details, new { temp_id = template, new_temp_data = new[] { new { command_name = "a", command = "ls", exec_user = second } } });
+        (await host.Put(Path, new { id, alias_user = second + "2" })).ShouldSay(0, "编辑成功");
+        (await library.Show(template))["data"]!["temp_list"]![0]!["exec_user"]!.GetValue<string>().ShouldBe(second + "2");
+    }
+
+    [Fact]
+    public async Task Deletes_an_execute_user_once()
+    {
+        var alias = LibraryHost.Name("u");
+        await Add(alias, await NewKey());
+        var id = (await Find(alias))["id"]!.GetValue<long>();
+        (await host.Delete(Path, new { exec_user_id = $"{id}" })).ShouldSay(0, "删除成功");
+        (await host.Delete(Path, new { exec_user_id = id })).ShouldSay(-1, "ID不存在");
+        (await host.Delete(Path, new { })).ShouldSay(-1, "ID不能为空");
+    }
+
+    [Fact]
+    public async Task No_secret_is_in_any_answer_audit_row_column_or_log()
+    {
+        using var logged = new Lines();
+        host.Services.GetRequiredService<ILoggerFactory>().AddProvider(logged);
+        var (alias, passphrase) = (LibraryHost.Name("u"), "Passphrase-that-leaks-nowhere");
+        var (key, other) = (await NewKey(passphrase: passphrase), await NewKey("rsa", "PEM"));
+        var answers = new List<JsonObject>
+        {
+            await host.Post(Path, new { alias_user = alias, exec_user = "root", user_key = key, passphrase }),
+            await host.Post(Path, new { alias_user = alias, exec_user = "root", user_key = key, passphrase }),
+            await host.Post(Path, new { alias_user = alias + "x", exec_user = "root", user_key = key + passphrase, passphrase = "no" }),
+            await host.Send(HttpMethod.Post, Path, $$"""{"alias_user": {{JsonValue.Create(key)!.ToJsonString()}}, "user_key": ["{{passphrase}}"]}"""),
+            await host.Send(HttpMethod.Post, Path, $$"""{"user_key": {{JsonValue.Create(key)!.ToJsonString()}}, "passphrase": "{{passphrase}}" oops}"""),
+        };
+        var id = (await Find(alias))["id"]!.GetValue<long>();
+        answers.Add(await host.Put(Path, new { id, user_key = other, remarks = "r" }));
+        answers.Add(await host.Put(Path, new { id, user_key = key, passphrase }));
+        answers.Add(await host.Get(Path));
+        answers.Add(await host.Delete(Path, new { exec_user_id = id }));
+
+        await using var connection = await host.Source.OpenConnectionAsync();
+        var audited = string.Join('\n', await connection.QueryAsync<string>("SELECT a::text FROM platform.audit a"));
+        var stored = string.Join('\n', await connection.QueryAsync<string>("SELECT encode(user_key, 'escape') || encode(COALESCE(passphrase, ''), 'escape') FROM tasks.scheduler_execute_user"));
+        var seen = string.Join('\n', answers.Select(answer => answer.ToJsonString()).Append(audited).Append(stored).Concat(logged.All));
+        audited.ShouldContain("execute_user");
+        logged.All.ShouldContain(line => line.Contains(Path, StringComparison.Ordinal));
+        foreach (var secret in key.Split('\n').Concat(other.Split('\n')).Where(line => line.Length > 20 && !line.StartsWith("-----", StringComparison.Ordinal)).Append(passphrase))
+            seen.ShouldNotContain(secret);
+    }
+
+    internal static async Task<string> NewKey(string kind = "ed25519", string form = "", string passphrase = "")
+    {
+        var folder = Directory.CreateTempSubdirectory("codo-key-");
+        try
+        {
+            var file = System.IO.Path.Combine(folder.FullName, "key");
+            string[] arguments = ["-q", "-t", kind, "-N", passphrase, "-f", file, .. kind == "rsa" ? new[] { "-b", "2048" } : [], .. form.Length > 0 ? new[] { "-m", form } : []];
+            using var made = Process.Start("ssh-keygen", arguments);
+            await made.WaitForExitAsync();
+            made.ExitCode.ShouldBe(0);
+            return await File.ReadAllTextAsync(file);
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    private async Task Add(string alias, string key, string? passphrase = null) =>
+        (await host.Post(Path, new { alias_user = alias, exec_user = "root", user_key = key, passphrase })).ShouldSay(0, "添加成功");
+
+    private async Task<JsonObject> Find(string alias) => (await host.Get(Path)).Data().Single(row => row!["alias_user"]!.GetValue<string>() == alias)!.DeepClone().AsObject();
+
+    private async Task<(string, string?)> Opened(string alias)
+    {
+        await using var connection = await host.Source.OpenConnectionAsync();
+        var user = (await ExecuteUser.Find(connection, host.Services.GetRequiredService<SecretBox>(), alias))!;
+        return (user.PrivateKey, user.Passphrase);
+    }
+
+    private sealed class Lines : ILoggerProvider, ILogger
+    {
+        public ConcurrentQueue<string> All { get; } = new();
+
+        public ILogger CreateLogger(string categoryName) => this;
+
+        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) => All.Enqueue(formatter(state, exception) + exception);
+
+        public void Dispose()
+        {
+        }
+    }
+}
