@@ -81,7 +81,22 @@ internal static class EditJob
             return new Result(request.JobId!);
         }
 
-        private sealed record Shown(
-            string Cmd, string Cron, string TimeZone, int? Timeout, string Overlap, string Misfire, int MisfireWindow, int Retries, int RetryDelay, string WorkingDirectory, string Description, string[] Tags, string[] Owners);
+        // Npgsql reports an array column as System.Array, which fits no constructor that Dapper would look for: hence properties.
+        private sealed class Shown
+        {
+            public string Cmd { get; init; } = "";
+            public string Cron { get; init; } = "";
+            public string TimeZone { get; init; } = "";
+            public int? Timeout { get; init; }
+            public string Overlap { get; init; } = "";
+            public string Misfire { get; init; } = "";
+            public int MisfireWindow { get; init; }
+            public int Retries { get; init; }
+            public int RetryDelay { get; init; }
+            public string WorkingDirectory { get; init; } = "";
+            public string Description { get; init; } = "";
+            public string[] Tags { get; init; } = [];
+            public string[] Owners { get; init; } = [];
+        }
     }
 }

@@ -6,7 +6,7 @@ using Cronos;
 using CsCheck;
 using CronExpression = Codo.Modules.Cron.Jobs.CronExpression;
 
-namespace Codo.Tests.Cron.Jobs;
+namespace Codo.Tests.Modules.Cron.Jobs;
 
 public sealed class CronExpressionTests
 {

@@ -1,9 +1,9 @@
 using System.Collections.Concurrent;
 using Codo.Platform.Http;
 using CsCheck;
-using static Codo.Tests.Cron.Jobs.CronExpressionTests;
+using static Codo.Tests.Modules.Cron.Jobs.CronExpressionTests;
 
-namespace Codo.Tests.Cron.Jobs;
+namespace Codo.Tests.Modules.Cron.Jobs;
 
 public sealed class CronWordsTests
 {

@@ -1,6 +1,6 @@
 using Codo.Tests.Support;
 
-namespace Codo.Tests.Modules.Cron;
+namespace Codo.Tests.Modules.Cron.Jobs;
 
 public sealed class RunJobTests(TestPostgres postgres)
 {

@@ -1,0 +1,144 @@
+using System.Globalization;
+using Codo.Modules.Cron.Executions;
+using Codo.Tests.Support;
+using Dapper;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Codo.Tests.Modules.Cron.Executions;
+
+public sealed class LedgerTests(TestPostgres postgres)
+{
+    [Fact]
+    public async Task Two_hosts_that_race_write_each_due_time_once_and_run_it_once()
+    {
+        var marks = Directory.CreateTempSubdirectory("codo-marks-");
+        await using var first = await TestHost.Start(postgres);
+        await using var second = await TestHost.Start(postgres, first.Postgres);
+        for (var i = 0; i < 20; i++) await first.Make(new { job_id = $"race {i}", cmd = $"echo x >> {marks}/$CODO_LOG_ID", cron = "* * * * * *", overlap = "allow" });
+        await using var connection = await first.Source.OpenConnectionAsync();
+        await Eventually.True(async () => await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.cron_log WHERE status = 'success'") >= 100, "100 fires succeeded");
+        (await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM (SELECT job, nominal_at FROM cron.cron_log GROUP BY 1, 2 HAVING count(*) > 1) twice")).ShouldBe(0);
+        var gaps = await connection.ExecuteScalarAsync<int>("""
+            SELECT count(*) FROM (SELECT nominal_at - lag(nominal_until) OVER (PARTITION BY job ORDER BY nominal_at) AS step FROM cron.cron_log) s WHERE step <> interval '1 second'
+            """);
+        gaps.ShouldBe(0);
+        foreach (var file in marks.GetFiles()) File.ReadAllLines(file.FullName).Length.ShouldBe(1, file.Name);
+        marks.Delete(recursive: true);
+    }
+
+    [Fact]
+    public async Task Direct_races_on_the_account_insert_one_row()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await host.Make(new { job_id = "raced", cmd = "true", cron = CronClient.Never, misfire = "all", misfire_window = 600, overlap = "allow" });
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync("UPDATE cron.job SET cron = '0 * * * * *', accounted_to = now() - interval '5 minutes', next_run_at = now() - interval '4 minutes'");
+        var ledger = host.Services.GetRequiredService<Ledger>();
+        await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => ledger.AccountDue(CancellationToken.None))));
+        (await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.cron_log WHERE trigger IN ('catch_up', 'schedule')")).ShouldBeInRange(4, 6);
+        (await connection.ExecuteScalarAsync<int>("SELECT count(DISTINCT nominal_at) - count(*) FROM cron.cron_log")).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_pause_is_one_row_while_it_lasts_and_after_it()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await host.Make(new { job_id = "paused", cmd = "true", cron = CronClient.Never });
+        await host.Patch("/v1/cron/job/", new { job_id = "paused" });
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync("UPDATE cron.job SET cron = '*/10 * * * * *', accounted_to = now() - interval '1 hour', next_run_at = now() - interval '59 minutes'");
+        var ledger = host.Services.GetRequiredService<Ledger>();
+        await ledger.AccountPaused(CancellationToken.None);
+        var during = (await host.Logs("paused")).Single();
+        during.Status().ShouldBe("skipped");
+        during["task_log"]!.GetValue<string>().ShouldBe("任务已暂停");
+        during["times"]!.GetValue<int>().ShouldBeInRange(359, 361);
+        await connection.ExecuteAsync("UPDATE cron.job SET accounted_to = accounted_to - interval '20 seconds', next_run_at = now() - interval '20 seconds'");
+        await host.Patch("/v1/cron/job/", new { job_id = "paused" });
+        var after = (await host.Logs("paused")).Where(row => row.Status() == "skipped").ShouldHaveSingleItem();
+        after["times"]!.GetValue<int>().ShouldBeGreaterThan(during["times"]!.GetValue<int>());
+        (await host.Send(HttpMethod.Get, "/v1/cron/log/?key=status&value=skipped", language: "en"))["data"]![0]!["task_log"]!.GetValue<string>().ShouldBe("The job is paused");
+    }
+
+    [Fact]
+    public async Task What_was_missed_is_shown_with_its_reason_and_what_is_in_the_window_is_made_up_for_once()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await host.Make(new { job_id = "missed", cmd = "echo made up", cron = CronClient.Never });
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync("UPDATE cron.job SET cron = '*/10 * * * * *', misfire_window = 60, accounted_to = now() - interval '10 minutes', next_run_at = now() - interval '590 seconds'");
+        // The wake-up of this job is not due for years: the sweep finds it.
+        var logs = await Eventually.Get(async () => await host.Logs("missed"), rows => rows.Any(row => row["trigger"]!.GetValue<string>() == "catch_up" && row.Status() == "success"), "the sweep made up for it");
+        var missed = logs.First(row => row.Status() == "missed");
+        missed["times"]!.GetValue<int>().ShouldBeInRange(57, 60);
+        missed["task_log"]!.GetValue<string>().ShouldContain("misfire=once");
+        logs.Count(row => row["trigger"]!.GetValue<string>() == "catch_up").ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task A_hundred_commands_that_never_end_do_not_delay_the_next_and_past_the_limit_a_fire_is_queued()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:Cron:MaxParallel", "101"));
+        for (var i = 0; i < 100; i++) await host.Make(new { job_id = $"hang {i}", cmd = "exec sleep 1000", cron = CronClient.Never });
+        var hanging = new List<long>();
+        for (var i = 0; i < 100; i++) hanging.Add(await host.RunNow($"hang {i}"));
+        await host.Make(new { job_id = "quick", cmd = "echo quick", cron = CronClient.Never });
+        (await host.Ended(await host.RunNow("quick"))).Status().ShouldBe("success");
+        await host.Make(new { job_id = "last place", cmd = "exec sleep 1000", cron = CronClient.Never });
+        await host.Running(await host.RunNow("last place"));
+        var queued = await host.RunNow("quick");
+        (await host.Log(queued)).Status().ShouldBe("queued");
+        await host.Post("/v1/cron/job/kill/", new { log_id = hanging[0] });
+        (await host.Ended(queued)).Status().ShouldBe("success");
+    }
+
+    [Fact]
+    public async Task Months_past_the_retention_are_dropped_and_the_rest_stays()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:Cron:LogRetentionDays", "30"));
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync("CREATE TABLE cron.cron_log_202001 PARTITION OF cron.cron_log FOR VALUES FROM ('2020-01-01 00:00:00+00') TO ('2020-02-01 00:00:00+00')");
+        await connection.ExecuteAsync("""
+            INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd)
+            SELECT 1, 'old', 'schedule', 'schedule', at, at, 'success', at, 'true' FROM unnest(ARRAY['2020-01-05 00:00+00', '2021-01-05 00:00+00', now()::text]::timestamptz[]) at
+            """);
+        await host.Services.GetServices<Microsoft.Extensions.Hosting.IHostedService>().OfType<Upkeep>().Single().DropOld();
+        (await connection.QueryAsync<DateTime>("SELECT nominal_at FROM cron.cron_log")).ShouldHaveSingleItem().Year.ShouldBe(DateTime.UtcNow.Year);
+        (await connection.ExecuteScalarAsync<string?>("SELECT to_regclass('cron.cron_log_202001')::text")).ShouldBeNull();
+    }
+
+    [Fact]
+    public async Task The_ledger_is_filtered_by_each_key_and_by_dates_whose_ends_are_inclusive()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync("""
+            INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd, task_log)
+            SELECT 1, 'j' || n, 'schedule', 'schedule', at, at, CASE WHEN n = 1 THEN 'faild' ELSE 'success' END, at, 'cmd ' || n, 'out ' || n
+            FROM (VALUES (1, '2026-10-01 00:00:00+08'::timestamptz), (2, '2026-10-01 23:59:59+08'), (3, '2026-10-02 00:00:00+08'), (4, now())) v(n, at)
+            """);
+        async Task<string> Ids(string query)
+        {
+            var answer = await host.Get("/v1/cron/log/?" + query);
+            answer.Code().ShouldBe(0, answer.ToJsonString());
+            answer["status"]!.GetValue<int>().ShouldBe(0);
+            var ids = string.Join(',', answer["data"]!.AsArray().Select(row => row!["job_id"]!.GetValue<string>()));
+            answer["count"]!.GetValue<int>().ShouldBe(ids.Length == 0 ? 0 : ids.Split(',').Length);
+            return ids;
+        }
+
+        (await Ids("job_id=&start_date=&end_date=")).ShouldBe("j4");
+        (await Ids("start_date=2026-10-1&end_date=2026-10-01")).ShouldBe("j2,j1");
+        (await Ids("start_date=2026-10-01&end_date=2026-10-02 00:00")).ShouldBe("j3,j2,j1");
+        (await Ids("start_date=2026-10-01 12:00&end_date=2026-10-01 23:59:59")).ShouldBe("j2");
+        (await Ids("start_date=2026-10-01&key=status&value=faild")).ShouldBe("j1");
+        (await Ids("start_date=2026-10-01&key=task_cmd&value=cmd 2")).ShouldBe("j2");
+        (await Ids("start_date=2026-10-01&key=task_log&value=out 3")).ShouldBe("j3");
+        (await Ids("start_date=2026-10-01&key=job_id&value=j1")).ShouldBe("j1");
+        (await Ids("start_date=2026-10-01&key=exec_time&value=2026-10-01 23:59:59")).ShouldBe("j2");
+        var id = await connection.ExecuteScalarAsync<long>("SELECT log_id FROM cron.cron_log WHERE job_id = 'j3'");
+        (await Ids(string.Create(CultureInfo.InvariantCulture, $"start_date=2026-10-01&key=log_id&value={id}"))).ShouldBe("j3");
+        foreach (var wrong in new[] { "key=secret&value=1", "start_date=yesterday", "end_date=1", "key=log_id&value=x", "key=exec_time&value=x", "page=0", "limit=0" })
+            (await host.Get("/v1/cron/log/?" + wrong)).Code().ShouldBe(-1, wrong);
+    }
+}

@@ -1,0 +1,182 @@
+using System.Diagnostics;
+using Codo.Tests.Support;
+using Dapper;
+
+namespace Codo.Tests.Modules.Cron.Executions;
+
+/// <summary>What a command meets, and what its row says afterwards.</summary>
+public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
+{
+    private TestHost host = null!;
+
+    public async ValueTask InitializeAsync() => host = await TestHost.Start(postgres, null, ("Codo:Cron:OutputLimit", "100000"));
+
+    public ValueTask DisposeAsync() => host.DisposeAsync();
+
+    [Fact]
+    public async Task A_command_knows_what_it_is_and_nothing_of_codos_settings()
+    {
+        await host.Make(new { job_id = "env", cmd = "env; pwd; read x; echo read:$?", cron = CronClient.Never, working_directory = "/", env = new { MY = "own" } });
+        var logId = await host.RunNow("env");
+        var log = await host.Ended(logId);
+        var output = log["task_log"]!.GetValue<string>();
+        output.ShouldContain("CODO_JOB_ID=env\n");
+        output.ShouldContain($"CODO_LOG_ID={logId}\n");
+        output.ShouldContain("CODO_ATTEMPT=1\n");
+        output.ShouldContain("CODO_RUN_ID=");
+        output.ShouldContain("CODO_NOMINAL_TIME=2");
+        output.ShouldContain("MY=own\n");
+        output.ShouldContain("\n/\nread:1\n");
+        output.ShouldNotContain("ConnectionStrings__", Case.Insensitive);
+        output.ShouldNotContain("Codo__", Case.Insensitive);
+    }
+
+    [Fact]
+    public async Task A_time_limit_ends_the_whole_tree_also_what_ignores_TERM()
+    {
+        await host.Make(new { job_id = "slow", cmd = "trap '' TERM; (trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done') & echo started; while :; do sleep 1; done", cron = CronClient.Never, timeout = 1 });
+        var log = await host.Ended(await host.RunNow("slow"));
+        log.Status().ShouldBe("timeout");
+        log["task_log"]!.GetValue<string>().ShouldBe("started\n超过时限 1 秒，命令被终止，进程已全部结束");
+        log["attempts"]![0]!["left_alive"]!.GetValue<int>().ShouldBe(0);
+        await NothingIsLeftOf(log["log_id"]!.GetValue<long>());
+    }
+
+    [Fact]
+    public async Task A_kill_ends_the_whole_tree_within_its_grace_and_says_by_whom()
+    {
+        await host.Make(new { job_id = "kill", cmd = "sleep 1000 & sleep 1000", cron = CronClient.Never });
+        var logId = await host.RunNow("kill");
+        await host.Running(logId);
+        (await host.Post("/v1/cron/job/kill/", new { log_id = logId })).Code().ShouldBe(0);
+        var log = await host.Ended(logId);
+        log.Status().ShouldBe("killed");
+        log["task_log"]!.GetValue<string>().ShouldStartWith("被 admin 终止");
+        await NothingIsLeftOf(logId);
+        (await host.Post("/v1/cron/job/kill/", new { log_id = logId })).Code().ShouldBe(-1);
+        (await host.Post("/v1/cron/job/kill/", new { log_id = 999_999 })).Code().ShouldBe(-1);
+        (await host.Post("/v1/cron/job/kill/", new { })).Code().ShouldBe(-1);
+    }
+
+    [Fact]
+    public async Task A_failed_attempt_is_repeated_and_each_attempt_is_told()
+    {
+        var flag = Path.GetTempFileName();
+        File.Delete(flag);
+        await host.Make(new { job_id = "retry", cmd = $"echo try $CODO_ATTEMPT; test -e {flag} && exit 0; touch {flag}; exit 7", cron = CronClient.Never, retries = 2, retry_delay = 1 });
+        var log = await host.Ended(await host.RunNow("retry"));
+        log.Status().ShouldBe("success");
+        log["task_log"]!.GetValue<string>().ShouldBe("try 2\n");
+        var attempts = log["attempts"]!.AsArray();
+        attempts.Select(attempt => (string?)attempt!["trigger"]).ShouldBe(["manual", "retry"]);
+        attempts[0]!["exit_code"]!.GetValue<int>().ShouldBe(7);
+        var first = await host.Get($"/v1/cron/log/output/?log_id={log["log_id"]}&attempt=1");
+        first["data"]!.GetValue<string>().ShouldBe("try 1\n");
+        File.Delete(flag);
+    }
+
+    [Fact]
+    public async Task Fifty_megabytes_keep_head_and_tail_and_say_what_is_missing()
+    {
+        await host.Make(new { job_id = "big", cmd = "echo head; head -c 50000000 /dev/zero | tr '\\0' x; echo; echo tail", cron = CronClient.Never });
+        var logId = await host.RunNow("big");
+        await host.Ended(logId, 60);
+        var text = "";
+        for (var (after, ended) = (0L, false); !ended;)
+        {
+            var part = await host.Get($"/v1/cron/log/output/?log_id={logId}&after={after}");
+            text += part["data"]!.GetValue<string>();
+            (after, ended) = (part["after"]!.GetValue<long>(), part["ended"]!.GetValue<bool>());
+        }
+        text.ShouldStartWith("head\nxxx");
+        text.ShouldEndWith("xxx\ntail\n");
+        text.ShouldContain("bytes missing");
+        text.Length.ShouldBeInRange(90_000, 400_000);
+        await using var connection = await host.Source.OpenConnectionAsync();
+        (await connection.QuerySingleAsync<long>("SELECT sum(length(text)) FROM cron.output WHERE log_id = @logId", new { logId })).ShouldBeLessThan(400_000);
+    }
+
+    [Fact]
+    public async Task Output_that_is_no_utf8_four_byte_characters_and_nul_are_kept_readably()
+    {
+        await host.Make(new { job_id = "bytes", cmd = """printf 'ok \360\237\230\200 \377\376 \000 end'""", cron = CronClient.Never });
+        (await host.Ended(await host.RunNow("bytes")))["task_log"]!.GetValue<string>().ShouldBe("ok 😀 \uFFFD\uFFFD ␀ end");
+    }
+
+    [Fact]
+    public async Task Output_can_be_followed_while_it_comes()
+    {
+        var gate = Path.Combine(Path.GetTempPath(), "codo-gate-" + Guid.NewGuid().ToString("N"));
+        await host.Make(new { job_id = "follow", cmd = $"echo one; while ! test -e {gate}; do sleep 0.05; done; echo two", cron = CronClient.Never });
+        var logId = await host.RunNow("follow");
+        var first = await Eventually.Get(async () => await host.Get($"/v1/cron/log/output/?log_id={logId}"), part => part["data"]!.GetValue<string>() == "one\n", "the first line is there while the command runs");
+        first["ended"]!.GetValue<bool>().ShouldBeFalse();
+        (await host.Log(logId))["task_log"]!.GetValue<string>().ShouldBe("one\n");
+        await File.WriteAllTextAsync(gate, "");
+        await host.Ended(logId);
+        var rest = await host.Get($"/v1/cron/log/output/?log_id={logId}&after={first["after"]}");
+        (rest["data"]!.GetValue<string>(), rest["ended"]!.GetValue<bool>()).ShouldBe(("two\n", true));
+        File.Delete(gate);
+    }
+
+    [Fact]
+    public async Task A_command_that_cannot_start_says_why()
+    {
+        await host.Make(new { job_id = "nowhere", cmd = "true", cron = CronClient.Never, working_directory = "/no/such/folder" });
+        var log = await host.Ended(await host.RunNow("nowhere"));
+        log.Status().ShouldBe("faild");
+        log["task_log"]!.GetValue<string>().ShouldContain("/no/such/folder");
+    }
+
+    [Fact]
+    public async Task Skip_refuses_a_second_run_queue_lets_one_wait_and_replace_ends_the_first()
+    {
+        foreach (var overlap in new[] { "skip", "queue", "replace", "allow" }) await host.Make(new { job_id = overlap, cmd = "sleep 1000", cron = CronClient.Never, overlap });
+        await host.Running(await host.RunNow("skip"));
+        var refused = await host.Post("/v1/cron/job/run/", new { job_id = "skip" });
+        (refused.Code(), refused.Msg()).ShouldSatisfyAllConditions(answer => answer.Item1.ShouldBe(-1), answer => answer.Item2.ShouldContain("overlap=skip"));
+
+        var running = await host.RunNow("queue");
+        await host.Running(running);
+        var waiting = await host.RunNow("queue");
+        (await host.Log(waiting)).Status().ShouldBe("queued");
+        (await host.Post("/v1/cron/job/run/", new { job_id = "queue" })).Code().ShouldBe(-1);
+        await host.Post("/v1/cron/job/kill/", new { log_id = running });
+        await host.Running(waiting);
+
+        var first = await host.RunNow("replace");
+        await host.Running(first);
+        var second = await host.RunNow("replace");
+        await host.Running(second);
+        (await host.Ended(first)).Status().ShouldBe("killed");
+
+        await host.Running(await host.RunNow("allow"));
+        await host.Running(await host.RunNow("allow"));
+    }
+
+    [Fact]
+    public async Task A_queued_execution_is_killed_before_it_starts_and_a_deleted_job_lets_what_runs_end()
+    {
+        var gate = Path.Combine(Path.GetTempPath(), "codo-gate-" + Guid.NewGuid().ToString("N"));
+        await host.Make(new { job_id = "doomed", cmd = $"while ! test -e {gate}; do sleep 0.05; done; echo old", cron = CronClient.Never, overlap = "queue" });
+        var running = await host.RunNow("doomed");
+        await host.Running(running);
+        var waiting = await host.RunNow("doomed");
+        (await host.Post("/v1/cron/job/kill/", new { log_id = waiting })).Code().ShouldBe(0);
+        (await host.Ended(waiting)).Status().ShouldBe("killed");
+        await host.Put("/v1/cron/job/", new { job_id = "doomed", cmd = "echo new" });
+        await host.Delete("/v1/cron/job/", new { job_id = "doomed" });
+        await host.Make(new { job_id = "doomed", cmd = "echo reborn", cron = CronClient.Never });
+        (await host.Ended(await host.RunNow("doomed")))["task_log"]!.GetValue<string>().ShouldBe("reborn\n");
+        await File.WriteAllTextAsync(gate, "");
+        var log = await host.Ended(running);
+        (log.Status(), log["task_log"]!.GetValue<string>()).ShouldBe(("success", "old\n"));
+        File.Delete(gate);
+    }
+
+    private static async Task NothingIsLeftOf(long logId)
+    {
+        using var grep = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"grep -lsz '^CODO_LOG_ID={logId}$' /proc/[0-9]*/environ | while read f; do p=${{f#/proc/}}; p=${{p%/environ}}; grep -qs zombie /proc/$p/status || cat /proc/$p/cmdline; done"]) { RedirectStandardOutput = true })!;
+        (await grep.StandardOutput.ReadToEndAsync()).ShouldBeEmpty();
+    }
+}
