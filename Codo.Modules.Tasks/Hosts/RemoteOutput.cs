@@ -1,0 +1,145 @@
+using System.Buffers;
+using System.Globalization;
+using System.IO.Pipelines;
+using System.Text;
+using Codo.Platform.Processes;
+
+namespace Codo.Modules.Tasks.Hosts;
+
+/// <summary>
+/// Where the connection's own thread puts what a host sends. The line that tells the process group is taken out; the rest waits, bounded, for whoever reads it.
+/// When it is full the thread waits, and so, over TCP, does the command.
+/// </summary>
+internal sealed class RemoteOutput : Stream
+{
+    // A login shell's start files may write before the command's own line comes. After this much it is not looked for any more.
+    private const int MostBeforeMark = 64 * 1024;
+    private const int MostWaiting = 256 * 1024;
+
+    private readonly Pipe pipe = new(new PipeOptions(pauseWriterThreshold: MostWaiting, resumeWriterThreshold: MostWaiting / 2, useSynchronizationContext: false));
+    private readonly TaskCompletionSource<RunMark?> mark = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock gate = new();
+    private readonly byte[] markStart;
+    private readonly string runId;
+    private MemoryStream? beforeMark = new();
+    private bool complete;
+    private long received;
+
+    public RemoteOutput(string runId)
+    {
+        this.runId = runId;
+        markStart = Encoding.UTF8.GetBytes($"{RemoteScripts.MarkPrefix}{runId} ");
+    }
+
+    /// <summary>The run's processes, as soon as the host has told; null when the output ended without.</summary>
+    public Task<RunMark?> Mark => mark.Task;
+
+    /// <summary>Bytes that have come so far.</summary>
+    public long Received => Interlocked.Read(ref received);
+
+    /// <summary>The connection's thread waits for the reader.</summary>
+    public bool IsFull { get; private set; }
+
+    /// <summary>Passes everything on that comes until <see cref="Complete"/>.</summary>
+    public async Task CopyToAsync(Func<ReadOnlyMemory<byte>, ValueTask> onOutput, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            var read = await pipe.Reader.ReadAsync(cancellation);
+            foreach (var piece in read.Buffer) await onOutput(piece);
+            pipe.Reader.AdvanceTo(read.Buffer.End);
+            if (read.IsCompleted) return;
+        }
+    }
+
+    /// <summary>Nobody reads any more: from here on the connection's thread throws away what comes, instead of waiting for ever.</summary>
+    public void StopReading() => pipe.Reader.Complete();
+
+    /// <summary>Nothing more is taken; the reader gets what is there and then its end.</summary>
+    public void Complete()
+    {
+        lock (gate)
+        {
+            if (complete) return;
+            complete = true;
+            if (beforeMark is { Length: > 0 } kept) pipe.Writer.Write(kept.ToArray());
+            beforeMark = null;
+            pipe.Writer.Complete();
+        }
+
+        mark.TrySetResult(null);
+    }
+
+    public override void Write(ReadOnlySpan<byte> buffer)
+    {
+        Interlocked.Add(ref received, buffer.Length);
+        ValueTask<FlushResult> flush;
+        lock (gate)
+        {
+            if (complete) return;
+            if (beforeMark is null) pipe.Writer.Write(buffer);
+            else LookForMark(buffer);
+            flush = pipe.Writer.FlushAsync();
+        }
+
+        if (flush.IsCompleted) return;
+        IsFull = true;
+        flush.AsTask().GetAwaiter().GetResult();
+        IsFull = false;
+    }
+
+    private void LookForMark(ReadOnlySpan<byte> buffer)
+    {
+        beforeMark!.Write(buffer);
+        var bytes = beforeMark.GetBuffer().AsSpan(0, (int)beforeMark.Length);
+        var start = bytes.IndexOf(markStart);
+        var length = start < 0 ? -1 : bytes[start..].IndexOf((byte)'\n');
+        if (length < 0 && bytes.Length < MostBeforeMark) return;
+        if (length < 0)
+        {
+            pipe.Writer.Write(bytes);
+        }
+        else
+        {
+            var fields = Encoding.ASCII.GetString(bytes.Slice(start + markStart.Length, length - markStart.Length)).Split(' ');
+            pipe.Writer.Write(bytes[..start]);
+            pipe.Writer.Write(bytes[(start + length + 1)..]);
+            mark.TrySetResult(new RunMark(runId, int.Parse(fields[0], CultureInfo.InvariantCulture), long.Parse(fields[1], CultureInfo.InvariantCulture), fields[2] == "-" ? "" : fields[2]));
+        }
+
+        beforeMark = null;
+    }
+
+    public override bool CanRead => false;
+
+    public override bool CanSeek => false;
+
+    public override bool CanWrite => true;
+
+    public override long Length => throw new NotSupportedException();
+
+    public override long Position
+    {
+        get => throw new NotSupportedException();
+        set => throw new NotSupportedException();
+    }
+
+    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
+
+    public override void Flush()
+    {
+    }
+
+    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+    public override void SetLength(long value) => throw new NotSupportedException();
+
+    protected override void Dispose(bool disposing)
+    {
+        // SSH.NET disposes the stream when the channel is closed.
+        if (disposing) Complete();
+        base.Dispose(disposing);
+    }
+}

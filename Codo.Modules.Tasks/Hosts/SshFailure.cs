@@ -1,0 +1,31 @@
+using Codo.Platform.Http;
+
+namespace Codo.Modules.Tasks.Hosts;
+
+/// <summary>Why a host could not be used. Only after <see cref="Lost"/> may something be running there.</summary>
+internal enum SshFailureKind
+{
+    /// <summary>No such name, no answer in time, refused, or not an SSH server. Nothing was started.</summary>
+    Unreachable,
+
+    /// <summary>The host does not take the user with this key. Nothing was started.</summary>
+    Authentication,
+
+    /// <summary>The caller does not trust the host's key. Nothing was started.</summary>
+    HostKey,
+
+    /// <summary>The host takes the connection but did not run the command (no more sessions, a forced command, a login shell that refuses). Nothing was started.</summary>
+    Refused,
+
+    /// <summary>The link broke, or no exit status came, after the command had been sent: it may have ended, or run on.</summary>
+    Lost,
+}
+
+/// <summary>A host that could not be used, or was lost.</summary>
+internal sealed class SshFailedException(SshFailureKind kind, Text text, Exception? inner = null) : Exception(text.En, inner)
+{
+    public SshFailureKind Kind { get; } = kind;
+
+    /// <summary>For the person who follows the order; names the host.</summary>
+    public Text Text { get; } = text;
+}

@@ -1,0 +1,62 @@
+using Codo.Modules.Tasks.Hosts;
+using Codo.Tests.Support;
+
+namespace Codo.Tests.Tasks.Hosts;
+
+public sealed class SshKeysTests
+{
+    [Theory]
+    [InlineData("-t ed25519")]
+    [InlineData("-t rsa -b 2048")]
+    [InlineData("-t rsa -b 2048 -m PEM")]
+    [InlineData("-t rsa -b 2048 -m PKCS8")]
+    [InlineData("-t ecdsa -b 256")]
+    [InlineData("-t ecdsa -b 384 -m PEM")]
+    [InlineData("-t ecdsa -b 521 -m PKCS8")]
+    public void Reads_each_kind_with_and_without_a_passphrase(string kind)
+    {
+        SshKeys.TryRead(Make(kind, ""), null, out _, out var why).ShouldBeTrue(why.En);
+        SshKeys.TryRead(Make(kind, ""), "not needed", out _, out why).ShouldBeTrue(why.En);
+
+        var locked = Make(kind, "pass phrase");
+        SshKeys.TryRead(locked, "pass phrase", out var key, out why).ShouldBeTrue(why.En);
+        key.ShouldNotBeNull();
+        SshKeys.TryRead(locked, "", out _, out why).ShouldBeFalse();
+        why.En.ShouldContain("passphrase is needed");
+        SshKeys.TryRead(locked, "wrong", out key, out why).ShouldBeFalse();
+        key.ShouldBeNull();
+        why.En.ShouldContain("passphrase is wrong");
+    }
+
+    [Fact]
+    public void Reads_a_key_as_a_browser_sends_it() =>
+        SshKeys.TryRead("  " + Make("-t ed25519", "").TrimEnd().Replace("\n", "\r\n", StringComparison.Ordinal), null, out _, out _).ShouldBeTrue();
+
+    [Theory]
+    [InlineData("", "no private key")]
+    [InlineData("nonsense", "no private key")]
+    [InlineData("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUq someone", "public key")]
+    [InlineData("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----", "cannot be read")]
+    [InlineData("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "cannot be read")]
+    public void Says_why_something_else_is_no_key(string text, string reason)
+    {
+        SshKeys.TryRead(text, null, out var key, out var why).ShouldBeFalse();
+        key.ShouldBeNull();
+        why.En.ShouldContain(reason);
+    }
+
+    private static string Make(string kind, string passphrase)
+    {
+        var folder = Directory.CreateTempSubdirectory("codo-key-");
+        try
+        {
+            var file = Path.Combine(folder.FullName, "key");
+            TestSshd.Run("ssh-keygen", [.. kind.Split(' '), "-q", "-N", passphrase, "-f", file]);
+            return File.ReadAllText(file);
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+}

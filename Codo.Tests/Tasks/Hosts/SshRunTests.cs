@@ -1,0 +1,191 @@
+using System.Diagnostics;
+using Codo.Modules.Tasks.Hosts;
+using Codo.Platform.Processes;
+using Codo.Tests.Support;
+
+namespace Codo.Tests.Tasks.Hosts;
+
+public sealed class SshRunTests(TestSshd sshd) : IClassFixture<TestSshd>
+{
+    /// <summary>What a shell, a quoting layer or a wire is likely to mangle. None of it ends a here-document.</summary>
+    private const string Awkward = "it's \"quoted\" '' \\ \\\\ \\n \\' $HOME $(id) `id` ${x} $'a' !! !x %s * ? [a] {a,b} ~ # ; & | < > ( ) \t你好 🙂 é\n\n  two  blanks  \n\\";
+
+    [Theory]
+    [InlineData("/bin/bash")]
+    [InlineData("/bin/dash")]
+    [InlineData("/bin/zsh")]
+    public async Task Runs_the_command_unchanged_in_the_users_login_shell(string shell)
+    {
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target(user: sshd.MakeAccount(shell)));
+
+        (await RemoteRun.ToEnd(connection, "echo out; echo err >&2; echo out again; exit 3")).ShouldBe((new CommandEnd(3), "out\nerr\nout again\n"));
+        (await RemoteRun.ToEnd(connection, $"cat <<'END OF IT'\n{Awkward}\nEND OF IT")).Output.ShouldBe(Awkward + "\n");
+        (await RemoteRun.ToEnd(connection, "printf '%s' 'it'\\''s' \"$CODO_STEP\"", new() { ["CODO_STEP"] = Awkward })).Output.ShouldBe("it's" + Awkward);
+        (await RemoteRun.ToEnd(connection, "tr '\\0' ' ' </proc/$$/cmdline; ps -o comm= $$")).Output.ShouldStartWith($"{shell} -c tr ");
+        (await RemoteRun.ToEnd(connection, "-n 2>/dev/null; echo after")).Output.ShouldBe("after\n");
+        (await RemoteRun.ToEnd(connection, "read line; echo \"status $?\"; cat")).Output.ShouldBe("status 1\n");
+        (await RemoteRun.ToEnd(connection, "kill -KILL $$")).ShouldBe((new CommandEnd(137), ""));
+        (await RemoteRun.ToEnd(connection, "yes | head -1")).Output.ShouldBe("y\n");
+        (await RemoteRun.ToEnd(connection, "no-such-program-here")).End.ExitCode.ShouldBe(127);
+
+        // With `setsid --wait` and no shell in between, each of these reported 0, 9 or 15.
+        (await RemoteRun.ToEnd(connection, "sh -c 'exit 5'")).End.ExitCode.ShouldBe(5);
+        (await RemoteRun.ToEnd(connection, "kill -TERM $$; sleep 1")).End.Signal.ShouldBe("SIGTERM");
+    }
+
+    [Fact]
+    public async Task Tells_where_the_runs_processes_are()
+    {
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target());
+        var run = new RemoteRun(connection, "echo $$ $CODO_RUN_ID; ps -o pgid=,sid= $$");
+        var mark = await run.Mark;
+        await run.End;
+        run.Output.Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries).ShouldBe([$"{mark.ProcessGroup}", mark.RunId, $"{mark.ProcessGroup}", $"{mark.ProcessGroup}"]);
+        mark.StartTicks.ShouldBeGreaterThan(0);
+        mark.BootId.ShouldBe(RunMark.CurrentBootId);
+    }
+
+    [Fact]
+    public async Task Passes_on_what_the_shells_start_file_says()
+    {
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target(user: sshd.MakeAccount("/bin/zsh", "echo welcome; echo on error >&2")));
+        var run = new RemoteRun(connection, "echo command");
+        (await run.End).ExitCode.ShouldBe(0);
+        (await run.Mark).ProcessGroup.ShouldBeGreaterThan(1);
+        run.Output.ShouldEndWith("command\n");
+        run.Output.ShouldStartWith("welcome\n");
+    }
+
+    [Fact]
+    public async Task Does_without_setsid_where_there_is_none()
+    {
+        var tools = Directory.CreateDirectory(Path.Combine(sshd.Folder, "tools")).FullName;
+        foreach (var tool in (string[])["sh", "cat", "grep", "tr", "awk", "sleep", "ps"]) File.CreateSymbolicLink(Path.Combine(tools, tool), $"/usr/bin/{tool}");
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target(user: sshd.MakeAccount("/bin/zsh", $"PATH={tools}")));
+        (await RemoteRun.ToEnd(connection, "command -v setsid || echo none; exit 3")).ShouldBe((new CommandEnd(3), "none\n"));
+
+        var run = new RemoteRun(connection, "trap '' TERM; echo up; sleep 1000 & sleep 1000; sleep 1000");
+        await run.Up;
+        (await connection.KillAsync(await run.Mark, TimeSpan.FromSeconds(0.3))).ShouldBe(new RunLeft(0));
+        (await run.End).Signal.ShouldBe("SIGKILL");
+    }
+
+    [Fact]
+    public async Task Says_that_a_host_did_not_run_the_command()
+    {
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target(user: sshd.MakeAccount("/usr/sbin/nologin")));
+        var run = new RemoteRun(connection, "echo never");
+        (await Should.ThrowAsync<SshFailedException>(() => run.End)).Kind.ShouldBe(SshFailureKind.Refused);
+        run.Output.ShouldContain("not available");
+    }
+
+    [Fact]
+    public async Task Says_that_a_host_opens_no_more_sessions()
+    {
+        await using var narrow = new TestSshd { MoreConfiguration = "MaxSessions 1" };
+        await narrow.InitializeAsync();
+        await using var connection = await SshConnection.ConnectAsync(narrow.Target());
+        var first = new RemoteRun(connection, "echo up; sleep 1000");
+        await first.Up;
+        var second = new RemoteRun(connection, "echo never");
+        (await Should.ThrowAsync<SshFailedException>(() => second.End)).Kind.ShouldBe(SshFailureKind.Refused);
+        // A kill finds another way.
+        (await connection.KillAsync(await first.Mark)).ShouldBe(new RunLeft(0));
+        (await first.End).Signal.ShouldBe("SIGTERM");
+    }
+
+    [Fact]
+    public async Task Sends_long_commands_and_refuses_longer_ones_with_a_sentence()
+    {
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target());
+        (await RemoteRun.ToEnd(connection, "printf %s " + new string('x', 60_000))).Output.Length.ShouldBe(60_000);
+        (await Should.ThrowAsync<CommandNotStartedException>(() => RemoteRun.ToEnd(connection, new string('x', 70_000)))).Text.En.ShouldContain("at most");
+        (await Should.ThrowAsync<CommandNotStartedException>(() => RemoteRun.ToEnd(connection, "a\0b"))).Text.En.ShouldContain("NUL");
+        (await Should.ThrowAsync<CommandNotStartedException>(() => RemoteRun.ToEnd(connection, "true", new() { ["A B"] = "" }))).Text.En.ShouldContain("A B");
+    }
+
+    [Fact]
+    public async Task Does_not_wait_for_a_background_child_that_holds_the_output()
+    {
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target());
+        foreach (var child in (string[])["sleep 1000", "yes"])
+        {
+            var clock = Stopwatch.StartNew();
+            var run = new RemoteRun(connection, $"{child} & echo done; exit 4");
+            (await run.End).ShouldBe(new CommandEnd(4, OutputCut: true));
+            run.Output.ShouldContain("done\n");
+            clock.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(10));
+            (await connection.KillAsync(await run.Mark)).ShouldBe(new RunLeft(0));
+        }
+    }
+
+    [Fact]
+    public async Task Reads_a_hundred_thousand_lines_fast_and_in_order()
+    {
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target());
+        var clock = Stopwatch.StartNew();
+        var (end, output) = await RemoteRun.ToEnd(connection, "seq 100000");
+        clock.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(3));
+        end.ShouldBe(new CommandEnd(0));
+        output.ShouldBe(string.Concat(Enumerable.Range(1, 100_000).Select(i => $"{i}\n")));
+    }
+
+    [Fact]
+    public async Task Makes_the_command_wait_for_a_slow_reader()
+    {
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target());
+        var before = GC.GetTotalMemory(forceFullCollection: true);
+        using var goOn = new SemaphoreSlim(0);
+        var bytes = 0L;
+        var ending = connection.RunAsync("head -c 52428800 /dev/zero | tr '\\0' x", $"test-{Guid.NewGuid():N}", null, _ => ValueTask.CompletedTask, async piece =>
+        {
+            if (bytes == 0) await goOn.WaitAsync();
+            bytes += piece.Length;
+        });
+        await Eventually.True(() => ThreadsWaiting() > 0, "the connection's thread waits for the reader");
+        (GC.GetTotalMemory(forceFullCollection: true) - before).ShouldBeLessThan(25 * 1024 * 1024);
+        goOn.Release();
+        (await ending).ShouldBe(new CommandEnd(0));
+        bytes.ShouldBe(52_428_800);
+
+        // The command itself stands still: it waits in a write to its pipe.
+        static int ThreadsWaiting() => TestSshd.Run("ps", "-eo", "wchan:32=,comm=").Split('\n').Count(line => line.Contains("pipe_write", StringComparison.Ordinal) && line.EndsWith(" tr", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Passes_on_what_the_reader_throws_and_leaves_the_connection_usable()
+    {
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target());
+        await Should.ThrowAsync<InvalidDataException>(() => connection.RunAsync("yes | head -c 5000000", "test-throws", null, _ => ValueTask.CompletedTask, _ => throw new InvalidDataException()));
+        await Should.ThrowAsync<InvalidDataException>(() => connection.RunAsync("yes | head -c 5000000", "test-throws", null, _ => throw new InvalidDataException(), _ => ValueTask.CompletedTask));
+        (await RemoteRun.ToEnd(connection, "echo still here")).Output.ShouldBe("still here\n");
+    }
+
+    [Fact]
+    public async Task Runs_on_a_hundred_hosts_at_once_with_few_threads()
+    {
+        // What the first connection alone brings up.
+        await using (var first = await SshConnection.ConnectAsync(sshd.Target())) await RemoteRun.ToEnd(first, "true");
+        var threads = Directory.GetDirectories("/proc/self/task").Length;
+        var pool = ThreadPool.ThreadCount;
+        var clock = Stopwatch.StartNew();
+        var connections = await Task.WhenAll(Enumerable.Range(0, 100).Select(i => SshConnection.ConnectAsync(sshd.Target(TestSshd.Hosts[i % TestSshd.Hosts.Count]))));
+        var connected = clock.Elapsed;
+        var runs = connections.Select(connection => new RemoteRun(connection, "echo up; exec sleep 1000")).ToList();
+        await Task.WhenAll(runs.Select(run => run.Up));
+        var started = clock.Elapsed;
+
+        // One thread a connection is SSH.NET's. Reading, waiting and recording must not add to it.
+        (Directory.GetDirectories("/proc/self/task").Length - threads).ShouldBeLessThan(125);
+        (ThreadPool.ThreadCount - pool).ShouldBeLessThan(20);
+        (await RemoteRun.ToEnd(connections[0], "echo next")).Output.ShouldBe("next\n");
+
+        var left = await Task.WhenAll(runs.Zip(connections, async (run, connection) => await connection.KillAsync(await run.Mark)));
+        left.ShouldAllBe(one => one == new RunLeft(0));
+        (await Task.WhenAll(runs.Select(run => run.End))).ShouldAllBe(end => end.Signal == "SIGTERM");
+        await Task.WhenAll(connections.Select(connection => connection.DisposeAsync().AsTask()));
+        var ended = clock.Elapsed;
+        TestContext.Current.SendDiagnosticMessage($"100 hosts connected after {connected.TotalSeconds:F1} s, running after {started.TotalSeconds:F1} s, killed after {ended.TotalSeconds:F1} s, {threads} threads before");
+        started.ShouldBeLessThan(TimeSpan.FromSeconds(40));
+    }
+}
