@@ -9,6 +9,8 @@ namespace Codo.Modules.Tasks.Hosts;
 /// <summary>Private keys as people paste them: OpenSSH, PEM (RSA, ECDSA) and PKCS#8, with and without a passphrase; ed25519, RSA and ECDSA.</summary>
 internal static class SshKeys
 {
+    private static readonly Text PassphraseNeeded = new("私钥已加密，需要密码短语", "The private key is encrypted; its passphrase is needed");
+
     /// <summary>Reads a key, or says in a sentence why it cannot be used.</summary>
     /// <param name="passphrase">Null or empty for none; one that the key does not need is not looked at.</param>
     public static bool TryRead(string text, string? passphrase, [NotNullWhen(true)] out PrivateKeyFile? key, out Text why)
@@ -25,6 +27,13 @@ internal static class SshKeys
             return false;
         }
 
+        // Without a passphrase SSH.NET tries the empty one on PKCS#8, and then speaks of padding.
+        if (string.IsNullOrEmpty(passphrase) && normal.StartsWith("-----BEGIN ENCRYPTED", StringComparison.Ordinal))
+        {
+            why = PassphraseNeeded;
+            return false;
+        }
+
         try
         {
             using var stream = new MemoryStream(Encoding.UTF8.GetBytes(normal));
@@ -33,7 +42,7 @@ internal static class SshKeys
         }
         catch (SshPassPhraseNullOrEmptyException)
         {
-            why = new Text("私钥已加密，需要密码短语", "The private key is encrypted; its passphrase is needed");
+            why = PassphraseNeeded;
         }
         catch (Exception cause)
         {
