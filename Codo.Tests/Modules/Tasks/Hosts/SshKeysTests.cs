@@ -1,7 +1,7 @@
 using Codo.Modules.Tasks.Hosts;
 using Codo.Tests.Support;
 
-namespace Codo.Tests.Tasks.Hosts;
+namespace Codo.Tests.Modules.Tasks.Hosts;
 
 public sealed class SshKeysTests
 {

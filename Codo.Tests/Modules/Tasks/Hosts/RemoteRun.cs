@@ -2,7 +2,7 @@ using System.Text;
 using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Processes;
 
-namespace Codo.Tests.Tasks.Hosts;
+namespace Codo.Tests.Modules.Tasks.Hosts;
 
 /// <summary>A command under way on a host of the test's sshd.</summary>
 internal sealed class RemoteRun

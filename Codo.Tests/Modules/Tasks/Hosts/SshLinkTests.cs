@@ -5,7 +5,7 @@ using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Processes;
 using Codo.Tests.Support;
 
-namespace Codo.Tests.Tasks.Hosts;
+namespace Codo.Tests.Modules.Tasks.Hosts;
 
 /// <summary>What can go wrong between here and there. Each test cuts or changes a server of its own.</summary>
 public sealed class SshLinkTests

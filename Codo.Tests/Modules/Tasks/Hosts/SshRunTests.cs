@@ -3,7 +3,7 @@ using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Processes;
 using Codo.Tests.Support;
 
-namespace Codo.Tests.Tasks.Hosts;
+namespace Codo.Tests.Modules.Tasks.Hosts;
 
 public sealed class SshRunTests(TestSshd sshd) : IClassFixture<TestSshd>
 {
