@@ -9,7 +9,7 @@ namespace Codo.Modules.Tasks.Hosts;
 /// <summary>Private keys as people paste them: OpenSSH, PEM (RSA, ECDSA) and PKCS#8, with and without a passphrase; ed25519, RSA and ECDSA.</summary>
 internal static class SshKeys
 {
-    private static readonly Text PassphraseNeeded = new("私钥已加密，需要密码短语", "The private key is encrypted; its passphrase is needed");
+    private static readonly Text PassphraseNeeded = new("私钥有口令保护，请填写 passphrase", "The private key is encrypted; its passphrase is needed");
 
     /// <summary>Reads a key, or says in a sentence why it cannot be used.</summary>
     /// <param name="passphrase">Null or empty for none; one that the key does not need is not looked at.</param>
@@ -22,8 +22,8 @@ internal static class SshKeys
         if (!normal.StartsWith("-----BEGIN ", StringComparison.Ordinal))
         {
             why = normal.StartsWith("ssh-", StringComparison.Ordinal) || normal.StartsWith("ecdsa-", StringComparison.Ordinal)
-                ? new Text("这是公钥，需要私钥", "This is a public key; the private key is needed")
-                : new Text("不是私钥：应以 -----BEGIN 开头", "This is no private key: it would begin with -----BEGIN");
+                ? new Text("私钥无法读取：这是公钥", "This is a public key; the private key is needed")
+                : new Text("私钥无法读取：应以 -----BEGIN 开头", "This is no private key: it would begin with -----BEGIN");
             return false;
         }
 
@@ -48,8 +48,8 @@ internal static class SshKeys
         {
             // The readers throw whatever their parsers throw. None of it is worth a stack trace, and the key itself must not get into a log.
             why = string.IsNullOrEmpty(passphrase)
-                ? new Text($"无法读取私钥：{cause.Message}", $"The private key cannot be read: {cause.Message}")
-                : new Text("无法读取私钥：密码短语错误，或私钥已损坏", "The private key cannot be read: the passphrase is wrong, or the key is damaged");
+                ? new Text($"私钥无法读取：{cause.Message}", $"The private key cannot be read: {cause.Message}")
+                : new Text("私钥无法读取：passphrase 不对，或私钥已损坏", "The private key cannot be read: the passphrase is wrong, or the key is damaged");
         }
 
         return false;

@@ -1,10 +1,8 @@
-using System.Text;
+using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Dapper;
 using Npgsql;
-using Renci.SshNet;
-using Renci.SshNet.Common;
 
 namespace Codo.Modules.Tasks.Layout;
 
@@ -47,23 +45,8 @@ internal sealed class ExecuteUser
     /// <exception cref="Refusal">The key cannot be read, or not with this passphrase.</exception>
     public static void CheckKey(string privateKey, string? passphrase)
     {
-        try
-        {
-            using var text = new MemoryStream(Encoding.UTF8.GetBytes(privateKey.Trim() + "\n"));
-            new PrivateKeyFile(text, passphrase).Dispose();
-        }
-        catch (SshPassPhraseNullOrEmptyException)
-        {
-            throw Refusal.Invalid("私钥有口令保护，请填写 passphrase", "The private key is protected: give its passphrase");
-        }
-        catch (Exception) when (!string.IsNullOrEmpty(passphrase))
-        {
-            throw Refusal.Invalid("私钥无法读取：passphrase 不对，或不是支持的私钥格式", "The private key cannot be read: the passphrase is wrong, or it is no supported private key");
-        }
-        catch (Exception)
-        {
-            throw Refusal.Invalid("私钥无法读取：不是支持的私钥格式（OpenSSH、PEM、PKCS#8）", "The private key cannot be read: it is no supported private key (OpenSSH, PEM, PKCS#8)");
-        }
+        if (!SshKeys.TryRead(privateKey, passphrase, out var key, out var why)) throw new Refusal(-1, why);
+        key.Dispose();
     }
 
     /// <summary>Whether a name holds Chinese characters, which neither an alias nor a system user may have.</summary>
