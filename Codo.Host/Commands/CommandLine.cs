@@ -25,8 +25,9 @@ internal static class CommandLine
         root.SetAction((parsed, _) => Hosting.Serve(SettingsOf(parsed)));
         try
         {
-            // No response files: a value may begin with @.
-            var parsed = root.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
+            // The parser drops a first argument whose end is the program's name, and --Codo:DataDirectory=/srv/codo is one: the name itself goes first. No response
+            // files: a value may begin with @.
+            var parsed = root.Parse([RootCommand.ExecutableName, .. arguments], new ParserConfiguration { ResponseFileTokenReplacer = null });
             if (parsed.Errors.Count > 0)
                 throw new StartRefused(string.Join(Environment.NewLine, parsed.Errors.Select(error => error.Message).Distinct()));
             return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });

@@ -1,0 +1,78 @@
+using Codo.Tests.Support;
+
+namespace Codo.Tests.Host.Commands;
+
+public sealed class CommandLineTests
+{
+    [Theory]
+    [InlineData("srve", "'srve' is neither a command nor a setting.")]
+    [InlineData("--urls", "--urls has no value.")]
+    [InlineData("token", "Option '--user' is required.")]
+    [InlineData("token --user me --days 367", "--days is a number from 1 to 366.")]
+    [InlineData("token --user me --days soon", "--days is a number from 1 to 366.")]
+    [InlineData("token --user me other", "'other' is neither a command nor a setting.")]
+    public async Task What_it_does_not_understand_is_refused_with_a_sentence_and_2(string line, string sentence)
+    {
+        var (exitCode, _, errors) = await HostProcess.Run(line.Split(' '));
+        exitCode.ShouldBe(2);
+        errors.ShouldStartWith(sentence);
+    }
+
+    [Fact]
+    public async Task Tells_its_version_and_its_commands()
+    {
+        (await HostProcess.Run(["--version"])).Output.ShouldStartWith("0.");
+        var help = (await HostProcess.Run(["--help"])).Output;
+        foreach (var command in (string[])["serve", "token", "migrate"])
+            help.ShouldContain($"  {command} ");
+    }
+
+    [Theory]
+    [InlineData("Codo:ShutdownGrace", "soon")]
+    [InlineData("Codo:ShutdownGrace", "-1")]
+    public async Task A_wrong_setting_stops_the_start_with_its_name(string name, string value)
+    {
+        using var folder = new TestFolder();
+        var (exitCode, _, errors) = await HostProcess.Run([$"--Codo:DataDirectory={folder.At("codo")}", "--urls=http://127.0.0.1:0", $"--{name}={value}"]);
+        exitCode.ShouldBe(2, errors);
+        errors.ShouldContain(name.Split(':')[1]);
+        errors.ShouldNotContain("   at ");
+    }
+
+    [Fact]
+    public async Task The_command_line_wins_over_the_environment_and_that_over_a_file_where_it_was_started()
+    {
+        using var folder = new TestFolder();
+        File.WriteAllText(folder.At("appsettings.json"), $$"""{ "Codo": { "DataDirectory": "{{folder.At("from-file")}}" } /* a comment */ }""");
+        (string, string) variable = ("Codo__DataDirectory", folder.At("from-environment"));
+
+        await HostProcess.Run(["token", "--user", "me"], workingDirectory: folder.Path);
+        Directory.GetDirectories(folder.Path).ShouldBe([folder.At("from-file")]);
+        await HostProcess.Run(["token", "--user", "me"], workingDirectory: folder.Path, environment: variable);
+        Directory.Exists(folder.At("from-environment")).ShouldBeTrue();
+        await HostProcess.Run(["token", "--user", "me", $"--Codo:DataDirectory={folder.At("from-argument")}"], workingDirectory: folder.Path, environment: variable);
+        Directory.Exists(folder.At("from-argument")).ShouldBeTrue();
+    }
+
+    [Fact]
+    public async Task A_settings_file_that_is_not_JSON_is_named()
+    {
+        using var folder = new TestFolder();
+        File.WriteAllText(folder.At("appsettings.json"), "{ Codo }");
+        var (exitCode, _, errors) = await HostProcess.Run(["token", "--user", "me"], workingDirectory: folder.Path);
+        exitCode.ShouldBe(2);
+        errors.ShouldStartWith($"The settings in {folder.At("appsettings.json")} are not JSON:");
+    }
+
+    [Fact]
+    public async Task Without_HOME_it_asks_for_a_data_directory()
+    {
+        await using var user = await TestUser.Make();
+        Assert.SkipUnless(await CanRun(user), $"{AppContext.BaseDirectory} or the .NET runtime is closed to other users.");
+        var (exitCode, _, errors) = await HostProcess.Run(["token", "--user", "me"], user.Identity, environment: ("HOME", ""));
+        exitCode.ShouldBe(2);
+        errors.ShouldContain("Codo__DataDirectory");
+    }
+
+    private static async Task<bool> CanRun(TestUser user) => (await HostProcess.Run(["--version"], user.Identity)).ExitCode == 0;
+}

@@ -1,0 +1,55 @@
+using Codo.Host.Auth;
+using Codo.Host.Commands;
+using Codo.Tests.Support;
+using Microsoft.AspNetCore.Http;
+using Microsoft.IdentityModel.JsonWebTokens;
+
+namespace Codo.Tests.Host.Commands;
+
+public sealed class IssueTokenTests
+{
+    [Fact]
+    public async Task A_token_that_the_command_prints_is_good_for_the_host_of_that_directory()
+    {
+        using var folder = new TestFolder();
+        var (exitCode, output, errors) = await HostProcess.Run(["token", "--user", "王伟", "--superuser", "--days", "2"], environment: ("Codo__DataDirectory", folder.At("codo")));
+        exitCode.ShouldBe(0, errors);
+        errors.ShouldContain($"No host has run on {folder.At("codo")} yet");
+
+        var secret = (await File.ReadAllTextAsync(folder.At("codo/secrets/token-secret"))).Trim();
+        var (caller, reason) = await new Tokens(secret, TimeProvider.System).Read(new DefaultHttpContext(), output.Trim());
+
+        reason.ShouldBe("");
+        caller!.UserId.ShouldBe(IssueToken.UserId("王伟"));
+        caller.Username.ShouldBe("王伟");
+        caller.Nickname.ShouldBe("王伟");
+        caller.IsSuperuser.ShouldBeTrue();
+    }
+
+    [Fact]
+    public void The_payload_is_the_contracts()
+    {
+        var now = DateTimeOffset.FromUnixTimeSeconds(1_800_000_000);
+        var token = new JsonWebToken(IssueToken.Sign(new string('s', 32), "me", superuser: false, TimeSpan.FromDays(30), now));
+
+        token.Alg.ShouldBe("HS256");
+        token.Issuer.ShouldBe("auth: ss");
+        token.Subject.ShouldBe("my token");
+        token.GetPayloadValue<long>("nbf").ShouldBe(1_800_000_000);
+        token.GetPayloadValue<long>("iat").ShouldBe(1_800_000_000);
+        token.GetPayloadValue<long>("exp").ShouldBe(1_800_000_000 + (30 * 86_400));
+        token.Id.Length.ShouldBe(32);
+        token.GetPayloadValue<System.Text.Json.JsonElement>("data").GetRawText()
+            .ShouldBe($$"""{"user_id":{{IssueToken.UserId("me")}},"username":"me","nickname":"me","email":"","is_superuser":false}""");
+    }
+
+    [Fact]
+    public void A_name_is_always_the_same_user_and_no_other_name_is()
+    {
+        IssueToken.UserId("me").ShouldBe(IssueToken.UserId("me"));
+        IssueToken.UserId("me").ShouldNotBe(IssueToken.UserId("Me"));
+        IssueToken.UserId("me").ShouldBeInRange(1_000_000_000, 1_000_000_000 + (1L << 40));
+        // Tokens of an earlier version stay good for what their user made.
+        IssueToken.UserId("me").ShouldBe(169_657_998_092);
+    }
+}

@@ -1,0 +1,145 @@
+using System.Diagnostics;
+using System.Net.Http.Json;
+using System.Text;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using Codo.Host.Commands;
+using Codo.Host.LocalServices;
+
+namespace Codo.Tests.Support;
+
+/// <summary>
+/// The real binary as a process of its own, with its own PostgreSQL and Redis unless it is given others, in a session of its own. What only a process can show: kill -9,
+/// signals, exit codes, what it prints. It dies with the test process.
+/// </summary>
+internal sealed partial class HostProcess : IAsyncDisposable
+{
+    private readonly Process process;
+    private readonly StringBuilder output;
+    private readonly Task reading;
+
+    private HostProcess(Process process, StringBuilder output, Task reading, string dataDirectory) =>
+        (this.process, this.output, this.reading, DataDirectory) = (process, output, reading, dataDirectory);
+
+    /// <summary>The binary beside the tests.</summary>
+    public static string Binary => Path.Combine(AppContext.BaseDirectory, "Codo.Host");
+
+    public int Pid => process.Id;
+
+    public string DataDirectory { get; }
+
+    /// <summary>Where it listens.</summary>
+    public Uri Address { get; private set; } = null!;
+
+    /// <summary>Everything that it printed so far.</summary>
+    public string Output
+    {
+        get
+        {
+            lock (output)
+                return output.ToString();
+        }
+    }
+
+    /// <summary>Starts a host on the data directory and returns when it listens.</summary>
+    /// <param name="user">Who it runs as; null is the user of the tests.</param>
+    public static async Task<HostProcess> Start(
+        string dataDirectory, PostgresUser? user = null, string? binary = null, string workingDirectory = "/", params (string Name, string Value)[] environment)
+    {
+        (string, string)[] own = [("Codo__DataDirectory", dataDirectory), ("ASPNETCORE_URLS", "http://127.0.0.1:0"), ("Codo__MinFreeDisk", "0")];
+        var (process, output, reading) = await Begin(binary ?? Binary, [], user, workingDirectory, [.. own, .. environment]);
+        var host = new HostProcess(process, output, reading, dataDirectory);
+        await Eventually.True(() => process.HasExited || Listening().IsMatch(host.Output), "the host listens or ends", seconds: 60);
+        if (Listening().Match(host.Output) is not { Success: true } match)
+        {
+            await reading;
+            throw new InvalidOperationException($"The host ended with {process.ExitCode}: {host.Output}");
+        }
+
+        host.Address = new Uri(match.Groups[1].Value);
+        return host;
+    }
+
+    /// <summary>Runs the binary to its end.</summary>
+    public static async Task<(int ExitCode, string Output, string Errors)> Run(
+        string[] arguments, PostgresUser? user = null, string? binary = null, string workingDirectory = "/", params (string Name, string Value)[] environment)
+    {
+        using var process = await Children.Start(Command(binary ?? Binary, arguments, user, workingDirectory, environment));
+        process.StandardInput.Close();
+        var said = await Task.WhenAll(process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        await process.WaitForExitAsync();
+        return (process.ExitCode, said[0], said[1]);
+    }
+
+    /// <summary>Sends a request as a superuser of this installation, and reads the envelope.</summary>
+    public async Task<JsonObject> Send(HttpMethod method, string path, object? body = null)
+    {
+        var secret = (await File.ReadAllTextAsync(Path.Combine(DataDirectory, "secrets/token-secret"))).Trim();
+        using var http = new HttpClient { BaseAddress = Address };
+        using var request = new HttpRequestMessage(method, path) { Content = body is null ? null : JsonContent.Create(body) };
+        request.Headers.Add("auth-key", IssueToken.Sign(secret, "tester", superuser: true, TimeSpan.FromHours(1), DateTimeOffset.UtcNow));
+        using var response = await http.SendAsync(request);
+        return (await response.Content.ReadFromJsonAsync<JsonObject>())!;
+    }
+
+    /// <summary>Ends it as a crash does; returns when it is gone. Its PostgreSQL may take a moment longer.</summary>
+    public async Task Kill()
+    {
+        Posix.Signal(process.Id, Posix.Kill);
+        await process.WaitForExitAsync();
+    }
+
+    /// <summary>Sends a signal and answers the exit code.</summary>
+    /// <param name="group">Whether its whole process group gets it, as from Ctrl-C in a terminal.</param>
+    public async Task<int> Stop(int signal = 15, bool group = false)
+    {
+        Posix.Signal(group ? -process.Id : process.Id, signal);
+        await process.WaitForExitAsync();
+        await reading;
+        return process.ExitCode;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Kill();
+        // The caller deletes the data directory next, and PostgreSQL is still writing to it.
+        await Eventually.True(() => !File.Exists(Path.Combine(DataDirectory, "postgres/postmaster.pid")), "PostgreSQL has followed its host");
+        process.Dispose();
+    }
+
+    private static async Task<(Process Process, StringBuilder Output, Task Reading)> Begin(
+        string binary, string[] arguments, PostgresUser? user, string workingDirectory, (string Name, string Value)[] environment)
+    {
+        var process = await Children.Start(Command(binary, arguments, user, workingDirectory, environment));
+        process.StandardInput.Close();
+        var output = new StringBuilder();
+        return (process, output, Task.WhenAll(Read(process.StandardOutput, output), Read(process.StandardError, output)));
+    }
+
+    private static ProcessStartInfo Command(string binary, string[] arguments, PostgresUser? user, string workingDirectory, (string Name, string Value)[] environment)
+    {
+        var command = Children.Command(user, "KILL", binary, arguments);
+        command.WorkingDirectory = workingDirectory;
+        foreach (var name in (string[])["HOME", "DOTNET_ROOT"])
+        {
+            if (Environment.GetEnvironmentVariable(name) is { } value)
+                command.Environment[name] = value;
+        }
+
+        foreach (var (name, value) in environment)
+            command.Environment[name] = value;
+        return command;
+    }
+
+    private static async Task Read(StreamReader from, StringBuilder output)
+    {
+        while (await from.ReadLineAsync() is { } line)
+        {
+            lock (output)
+                output.AppendLine(line);
+        }
+    }
+
+    [GeneratedRegex("^Codo (?:is up: |已启动：)(http://[^ \n]+)", RegexOptions.Multiline)]
+    private static partial Regex Listening();
+}

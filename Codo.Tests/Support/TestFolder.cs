@@ -1,0 +1,20 @@
+namespace Codo.Tests.Support;
+
+/// <summary>A temporary folder that goes with the test.</summary>
+internal sealed class TestFolder : IDisposable
+{
+    private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("codo-test-");
+
+    /// <param name="open">Whether other users may walk through it, which root's PostgreSQL has to.</param>
+    public TestFolder(bool open = true)
+    {
+        if (open)
+            folder.UnixFileMode |= UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
+    }
+
+    public string Path => folder.FullName;
+
+    public string At(string name) => System.IO.Path.Combine(Path, name);
+
+    public void Dispose() => folder.Delete(recursive: true);
+}
