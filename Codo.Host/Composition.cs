@@ -1,6 +1,8 @@
 using System.Reflection;
+using Codo.Host.Api;
 using Codo.Host.Auth;
 using Codo.Host.Hangfire;
+using Codo.Host.Pages;
 using Codo.Modules.Alerts;
 using Codo.Modules.Cron;
 using Codo.Modules.Tasks;
@@ -36,6 +38,7 @@ internal static class Composition
         services.AddCron().AddTasks().AddAlerts();
         services.AddCluster(new Node(NodeName(settings)), new ClusterSettings(postgres, TimeSpan.FromSeconds(settings.ShutdownGrace)));
         services.AddCodoHangfire(postgres);
+        services.AddHealth().AddDescription();
         services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(settings.ShutdownGrace + 30));
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
@@ -74,6 +77,9 @@ internal static class Composition
         app.MapTasks();
         app.MapAlerts();
         app.MapDashboard();
+        app.MapHealth();
+        app.MapDescription();
+        app.MapFrontPage();
     }
 
     private static Caller CallerOfThisScope(IServiceProvider provider) =>

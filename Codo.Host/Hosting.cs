@@ -18,6 +18,7 @@ internal static class Hosting
         await app.StartAsync();
         var addresses = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses;
         var showToken = app.Configuration.GetValue("Codo:ShowToken", !Console.IsOutputRedirected);
+        Exposure.Warn(app, addresses);
         Welcome.Print(Console.Out, addresses, installation, showToken, app.Services.GetRequiredService<TimeProvider>());
         await app.WaitForShutdownAsync();
         return 0;
@@ -37,6 +38,7 @@ internal static class Hosting
     {
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         SettingSources.Add(builder.Configuration, arguments);
+        builder.Services.AddLines(builder.Configuration);
         return builder;
     }
 

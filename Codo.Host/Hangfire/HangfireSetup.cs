@@ -41,7 +41,9 @@ internal static class HangfireSetup
     public const string Schema = "hangfire";
 
     /// <summary>The dashboard is read-only: its buttons would go behind the ledger and the audit.</summary>
-    public static void MapDashboard(this IEndpointRouteBuilder routes) =>
+    public static void MapDashboard(this IEndpointRouteBuilder routes)
+    {
+        RunningPage.Register();
         routes.MapHangfireDashboard("/hangfire", new DashboardOptions
         {
             DashboardTitle = "Codo",
@@ -51,6 +53,7 @@ internal static class HangfireSetup
             Authorization = [],
             DisplayStorageConnectionString = false,
         }).Needs(Right.Superuser);
+    }
 
     private static void Server(BackgroundJobServerOptions options, string name, int workers, params string[] queues)
     {

@@ -42,7 +42,7 @@ public sealed class NodeSettings
 /// <summary>Room on the disk that holds the data directory.</summary>
 public sealed class Disk(NodeSettings settings)
 {
-    private long readAt = long.MinValue;
+    private long readAt = -10_000;
     private long free;
 
     /// <summary>Free bytes, at most a second old.</summary>

@@ -1,19 +1,139 @@
 using System.Net;
+using System.Text.Json.Nodes;
+using Codo.Platform.Http;
 using Codo.Tests.Support;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Codo.Tests.Host;
 
-public sealed class GateTests(TestPostgres postgres)
+/// <summary>Who is let in, and what everybody else is told.</summary>
+public sealed class GateTests(TestPostgres postgres) : IAsyncLifetime
 {
+    private TestHost host = null!;
+
+    public async ValueTask InitializeAsync() => host = await TestHost.Start(postgres, null, ("Codo:Auth:AllowedOrigins:0", "https://console.example.test"), ("Codo:PublicUrl", "https://codo.example.test/"));
+
+    public ValueTask DisposeAsync() => host.DisposeAsync();
+
     [Fact]
-    public async Task An_unknown_path_is_404_in_the_contracts_form_and_the_dashboard_needs_a_superuser()
+    public async Task Every_route_without_a_token_is_401_unless_it_is_meant_for_anybody()
     {
-        await using var host = await TestHost.Start(postgres);
-        (await host.Get("/nowhere/"))["code"]!.GetValue<int>().ShouldBe(404);
-        using var none = await host.Http.GetAsync("/hangfire");
-        none.StatusCode.ShouldBe(HttpStatusCode.Unauthorized);
-        (await host.Get("/hangfire", TestTokens.For(5, "somebody")))["code"]!.GetValue<int>().ShouldBe(403);
-        using var dashboard = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, "/hangfire", null, TestTokens.Admin));
+        string[] open = ["/", "/sign-in", "/sign-out", "/are_you_ok", "/healthz/live", "/healthz/ready", "/openapi/{documentName}.json", "/docs", "/i"];
+        var walked = 0;
+        foreach (var endpoint in host.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>())
+        {
+            var pattern = "/" + endpoint.RoutePattern.RawText!.Trim('/');
+            var isOpen = open.Any(path => pattern == path || (path.Length > 1 && pattern.StartsWith(path + "/", StringComparison.Ordinal)));
+            (endpoint.Metadata.GetMetadata<Right>() == Right.Anybody).ShouldBe(isOpen, pattern);
+            if (isOpen) continue;
+            foreach (var method in endpoint.Metadata.GetMetadata<HttpMethodMetadata>()?.HttpMethods ?? ["GET"])
+            {
+                using var request = new HttpRequestMessage(new HttpMethod(method), System.Text.RegularExpressions.Regex.Replace(pattern, @"\{[^}]*\}", "x"));
+                using var response = await host.Http.SendAsync(request);
+                response.StatusCode.ShouldBe(HttpStatusCode.Unauthorized, $"{method} {pattern}");
+                walked++;
+            }
+        }
+        walked.ShouldBeGreaterThan(10);
+    }
+
+    public static TheoryData<string, string> BadTokens()
+    {
+        var none = TestTokens.Payload(5, "eve", superuser: true);
+        none["data"]!.AsObject().Remove("user_id");
+        var expired = TestTokens.Payload(5, "eve", superuser: true);
+        expired["exp"] = DateTimeOffset.UtcNow.ToUnixTimeSeconds() - 1;
+        var early = TestTokens.Payload(5, "eve", superuser: true);
+        early["nbf"] = DateTimeOffset.UtcNow.ToUnixTimeSeconds() + 600;
+        var endless = TestTokens.Payload(5, "eve", superuser: true);
+        endless.Remove("exp");
+        var text = new JsonObject { ["exp"] = DateTimeOffset.UtcNow.ToUnixTimeSeconds() + 600, ["data"] = "text" };
+        var unsigned = Base64("""{"alg":"none","typ":"JWT"}""") + "." + Base64(TestTokens.Payload(5, "eve", superuser: true).ToJsonString()) + ".";
+        return new TheoryData<string, string>
+        {
+            { "nonsense", "malformed" },
+            { "a.b.c", "malformed" },
+            { TestTokens.Sign(TestTokens.Payload(5, "eve", superuser: true), "another-secret-that-is-long-enough-too"), "signature" },
+            { unsigned, "signature" },
+            { TestTokens.Sign(expired), "expired" },
+            { TestTokens.Sign(early), "not_yet_valid" },
+            { TestTokens.Sign(endless), "malformed" },
+            { TestTokens.Sign(none), "no_user_id" },
+            { TestTokens.Sign(text), "no_user_id" },
+        };
+
+        static string Base64(string json) => Convert.ToBase64String(System.Text.Encoding.UTF8.GetBytes(json)).TrimEnd('=').Replace('+', '-').Replace('/', '_');
+    }
+
+    [Theory]
+    [MemberData(nameof(BadTokens))]
+    public async Task A_bad_token_is_401_and_the_answer_says_why(string token, string reason)
+    {
+        using var response = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, "/v1/cron/job/", null, token));
+        response.StatusCode.ShouldBe(HttpStatusCode.Unauthorized);
+        var answer = JsonNode.Parse(await response.Content.ReadAsStringAsync())!;
+        ((int)answer["code"]!, (string)answer["msg"]!, (string)answer["reason"]!).ShouldBe((401, "你没有登录", reason));
+    }
+
+    [Fact]
+    public async Task A_token_is_taken_from_the_cookie_both_headers_and_the_query()
+    {
+        using var missing = await host.Http.GetAsync("/v1/cron/job/");
+        (await missing.Content.ReadAsStringAsync()).ShouldContain("\"reason\":\"missing\"");
+        foreach (var (name, value, query) in new[]
+        {
+            ("Cookie", $"a=b; auth_key={TestTokens.Admin}", ""), ("auth-key", TestTokens.Admin, ""), ("Authorization", "Bearer " + TestTokens.Admin, ""), ("X-Nothing", "x", "?auth_key=" + TestTokens.Admin),
+        })
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, "/v1/cron/job/" + query);
+            request.Headers.TryAddWithoutValidation(name, value);
+            using var response = await host.Http.SendAsync(request);
+            response.StatusCode.ShouldBe(HttpStatusCode.OK, name);
+        }
+    }
+
+    [Theory]
+    [InlineData(402, "Origin", "https://evil.example.test")]
+    [InlineData(402, "Origin", "null")]
+    [InlineData(402, "Sec-Fetch-Site", "cross-site")]
+    [InlineData(402, "X-Xsrftoken", "wrong", "Origin", "https://evil.example.test")]
+    [InlineData(200, "Origin", "https://console.example.test")]
+    [InlineData(200, "Origin", "https://codo.example.test")]
+    [InlineData(200, "Origin", "self")]
+    [InlineData(200, "X-Xsrftoken", "k3y", "Origin", "https://evil.example.test")]
+    [InlineData(200)]
+    public async Task A_change_with_the_cookie_needs_a_page_that_may(int status, params string[] headers)
+    {
+        using var request = TestHost.Request(HttpMethod.Patch, "/v1/cron/job/", """{"job_id":"nobody"}""", null);
+        request.Headers.TryAddWithoutValidation("Cookie", $"auth_key={TestTokens.Admin}; _xsrf=k3y");
+        for (var i = 0; i < headers.Length; i += 2) request.Headers.TryAddWithoutValidation(headers[i], headers[i + 1] == "self" ? host.Http.BaseAddress!.ToString().TrimEnd('/') : headers[i + 1]);
+        using var response = await host.Http.SendAsync(request);
+        ((int)response.StatusCode).ShouldBe(status);
+        if (status == 402) (await response.Content.ReadAsStringAsync()).ShouldContain("csrf error");
+    }
+
+    [Fact]
+    public async Task The_xsrf_cookie_is_set_only_when_it_is_absent()
+    {
+        foreach (var (cookie, isSet) in new[] { ($"auth_key={TestTokens.Admin}", true), ($"auth_key={TestTokens.Admin}; _xsrf=theirs", false) })
+        {
+            using var request = TestHost.Request(HttpMethod.Get, "/v1/cron/job/", null, null);
+            request.Headers.TryAddWithoutValidation("Cookie", cookie);
+            using var response = await host.Http.SendAsync(request);
+            response.Headers.TryGetValues("Set-Cookie", out var set);
+            (set?.Any(value => value.StartsWith("_xsrf=", StringComparison.Ordinal)) ?? false).ShouldBe(isSet);
+        }
+    }
+
+    [Fact]
+    public async Task The_dashboard_is_for_superusers_and_cannot_change_anything()
+    {
+        (await host.Get("/hangfire", TestTokens.For(5, "somebody"))).ToJsonString().ShouldContain("\"code\":403");
+        using var dashboard = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, "/hangfire/recurring", null, TestTokens.Admin));
         dashboard.StatusCode.ShouldBe(HttpStatusCode.OK);
+        (await dashboard.Content.ReadAsStringAsync()).ShouldNotContain("data-url=\"/hangfire/recurring/trigger\"");
+        using var running = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, "/hangfire/running", null, TestTokens.Admin));
+        (await running.Content.ReadAsStringAsync()).ShouldContain("Nothing is under way");
     }
 }

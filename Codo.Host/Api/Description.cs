@@ -1,0 +1,88 @@
+using System.Text.Json;
+using Codo.Platform.Http;
+using Microsoft.AspNetCore.OpenApi;
+using Microsoft.OpenApi;
+using Scalar.AspNetCore;
+
+namespace Codo.Host.Api;
+
+/// <summary>The API's description, <c>/openapi/v1.json</c>, and its reader, <c>/docs</c>. The slices' records are its source: nothing is written twice.</summary>
+internal static class Description
+{
+    private const string Codes = """
+        Every answer is `{"code": …, "msg": …}`. `code` 0 is success. A failure of the request itself is HTTP 200 with another `code`: -1 a wrong or missing field, an unknown id, or a state that
+        does not allow it; -2 a right that the caller lacks, or a name that is taken; the paths of task orders have a few more, in their descriptions. With `Accept: application/problem+json` the
+        same failure comes as RFC 9457 problem details with the true status (400, 403, 404, 409). HTTP 401 no valid token (`reason` says why), 402 cross-origin request refused, 405, 413, 429, and
+        503 when the database does not answer in time.
+        """;
+
+    public static IServiceCollection AddDescription(this IServiceCollection services)
+    {
+        services.ConfigureHttpJsonOptions(options => options.SerializerOptions.PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower);
+        return services.AddOpenApi("v1", options =>
+        {
+            options.AddDocumentTransformer((document, _, _) =>
+            {
+                document.Info = new OpenApiInfo { Title = "Codo", Version = "v1", Description = Codes };
+                document.Components ??= new OpenApiComponents();
+                document.Components.SecuritySchemes = new Dictionary<string, IOpenApiSecurityScheme>
+                {
+                    ["token"] = new OpenApiSecurityScheme { Type = SecuritySchemeType.ApiKey, In = ParameterLocation.Header, Name = "auth-key", Description = "A JWT (HS256); `Codo.Host token` prints one." },
+                };
+                document.Security = [new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference("token", document)] = [] }];
+                return Task.CompletedTask;
+            });
+            options.AddOperationTransformer(Describe);
+            options.AddSchemaTransformer((schema, context, _) =>
+            {
+                if (context.JsonTypeInfo.Type == typeof(Text) || context.JsonTypeInfo.Type == typeof(DateTime))
+                {
+                    schema.Type = JsonSchemaType.String;
+                    schema.Format = null;
+                    schema.Properties?.Clear();
+                    schema.Required?.Clear();
+                }
+                return Task.CompletedTask;
+            });
+        });
+    }
+
+    public static void MapDescription(this IEndpointRouteBuilder routes)
+    {
+        routes.MapOpenApi("/openapi/{documentName}.json").Needs(Right.Anybody);
+        // Its script and fonts are served from this host: nothing is fetched from elsewhere.
+        routes.MapScalarApiReference("/docs", options => options.WithTitle("Codo API").WithOpenApiRoutePattern("/openapi/v1.json").DisableDefaultFonts().DisableAgent().DisableTelemetry().HideClientButton().HideDeveloperTools()).Needs(Right.Anybody);
+    }
+
+    private static async Task Describe(OpenApiOperation operation, OpenApiOperationTransformerContext context, CancellationToken cancellation)
+    {
+        var metadata = context.Description.ActionDescriptor.EndpointMetadata;
+        var right = metadata.OfType<Right>().LastOrDefault() ?? Right.Superuser;
+        operation.Description = right == Right.Anybody ? "Needs no token." : $"Needs: {right.Name}.";
+        if (right == Right.Anybody) operation.Security = [];
+        foreach (var (status, text) in new[] { ("401", "No valid token: `reason` says why"), ("503", "The database does not answer in time") })
+            if (right != Right.Anybody)
+                (operation.Responses ??= [])[status] = new OpenApiResponse { Description = text };
+        if (metadata.OfType<SliceOf>().LastOrDefault() is not { } slice) return;
+        operation.Tags = new HashSet<OpenApiTagReference> { new(context.Description.RelativePath!.Split('/')[1], context.Document) };
+        if (operation.Responses?.TryGetValue("200", out var ok) == true && ok is OpenApiResponse answer)
+            answer.Description = "`code` 0 and the fields below; on a failure another `code` (-1: a wrong field, an unknown id, a state that does not allow it; -2: no right, or a name that is taken) and `msg` alone";
+        if (context.Description.HttpMethod != "GET")
+        {
+            operation.RequestBody = new OpenApiRequestBody
+            {
+                Content = new Dictionary<string, OpenApiMediaType> { ["application/json"] = new() { Schema = await context.GetOrCreateSchemaAsync(slice.Type, null, cancellation) } },
+            };
+            return;
+        }
+        foreach (var property in slice.Type.GetProperties())
+        {
+            (operation.Parameters ??= []).Add(new OpenApiParameter
+            {
+                Name = JsonNamingPolicy.SnakeCaseLower.ConvertName(property.Name),
+                In = ParameterLocation.Query,
+                Schema = await context.GetOrCreateSchemaAsync(property.PropertyType, null, cancellation),
+            });
+        }
+    }
+}

@@ -1,0 +1,92 @@
+using System.Globalization;
+using Codo.Platform.Cluster;
+using Codo.Platform.Http;
+using Dapper;
+using Hangfire;
+using Microsoft.AspNetCore.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Npgsql;
+using StackExchange.Redis;
+
+namespace Codo.Host.Api;
+
+/// <summary>Whether this host is alive, and whether it can do its work: each thing that it stands on, by name. Without PostgreSQL it is not ready; what it can do without is degraded, and still 200.</summary>
+internal static class Health
+{
+    public static IServiceCollection AddHealth(this IServiceCollection services)
+    {
+        services.AddHealthChecks()
+            .AddAsyncCheck("postgresql", provider => Postgres(provider.GetRequiredService<NpgsqlDataSource>()))
+            .AddAsyncCheck("redis", provider => Redis(provider.GetRequiredService<IConnectionMultiplexer>()))
+            .AddAsyncCheck("hangfire", provider => Hangfire(provider.GetRequiredService<JobStorage>()))
+            .AddAsyncCheck("disk", provider => Disk(provider.GetRequiredService<Disk>()))
+            .AddAsyncCheck("clock", provider => Clock(provider.GetRequiredService<Node>()))
+            .AddAsyncCheck("lease", provider => Lease(provider.GetRequiredService<Node>()));
+        return services;
+    }
+
+    public static void MapHealth(this IEndpointRouteBuilder routes)
+    {
+        routes.MapMethods("/are_you_ok/", ["GET", "HEAD"], (HttpContext context) => context.Response.WriteAsJsonAsync(new { code = 0, msg = "I'm OK" }))
+            .Needs(Right.Anybody).WithTags("host").WithSummary("Whether anybody is there, as the original answers it");
+        routes.MapHealthChecks("/healthz/live", new HealthCheckOptions { Predicate = _ => false, ResponseWriter = Write }).Needs(Right.Anybody);
+        routes.MapHealthChecks("/healthz/ready", new HealthCheckOptions { ResponseWriter = Write }).Needs(Right.Anybody);
+    }
+
+    private static IHealthChecksBuilder AddAsyncCheck(this IHealthChecksBuilder builder, string name, Func<IServiceProvider, Task<HealthCheckResult>> check) =>
+        builder.Add(new HealthCheckRegistration(name, provider => new Check(() => check(provider)), null, null, TimeSpan.FromSeconds(5)));
+
+    private static Task Write(HttpContext context, HealthReport report) => context.Response.WriteAsJsonAsync(new
+    {
+        code = report.Status == HealthStatus.Unhealthy ? 503 : 0,
+        msg = report.Status.ToString().ToLowerInvariant(),
+        checks = report.Entries.ToDictionary(entry => entry.Key, entry => new { status = entry.Value.Status.ToString().ToLowerInvariant(), detail = entry.Value.Description ?? "" }),
+    });
+
+    private static async Task<HealthCheckResult> Postgres(NpgsqlDataSource source)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        return HealthCheckResult.Healthy(await connection.QuerySingleAsync<string>("SHOW server_version"));
+    }
+
+    private static async Task<HealthCheckResult> Redis(IConnectionMultiplexer redis)
+    {
+        if (!redis.IsConnected) return HealthCheckResult.Degraded("Redis is away: the output of steps waits in the spool");
+        var took = await redis.GetDatabase().PingAsync();
+        return HealthCheckResult.Healthy(took.TotalMilliseconds.ToString("0.0 ms", CultureInfo.InvariantCulture));
+    }
+
+    private static async Task<HealthCheckResult> Hangfire(JobStorage storage)
+    {
+        var servers = await Task.Run(() => storage.GetMonitoringApi().Servers().Count(server => server.Heartbeat > DateTime.UtcNow.AddMinutes(-2)));
+        return servers > 0 ? HealthCheckResult.Healthy($"{servers} servers") : HealthCheckResult.Degraded("no Hangfire server has reported for two minutes: schedules are fired by the sweep alone");
+    }
+
+    private static Task<HealthCheckResult> Disk(Disk disk) => Task.FromResult(disk.IsLow
+        ? HealthCheckResult.Degraded($"{disk.Free >> 20} MiB free, less than Codo:MinFreeDisk: output is cut and new orders are refused")
+        : HealthCheckResult.Healthy($"{disk.Free >> 20} MiB free"));
+
+    private static Task<HealthCheckResult> Clock(Node node) => Task.FromResult(node.Skew.Duration() > Node.MostSkew
+        ? HealthCheckResult.Degraded($"{node.Skew.TotalSeconds:0} s off PostgreSQL's clock: nothing new starts here")
+        : HealthCheckResult.Healthy($"{node.Skew.TotalMilliseconds:0} ms off PostgreSQL's"));
+
+    private static Task<HealthCheckResult> Lease(Node node) => Task.FromResult(node.HoldsLease
+        ? HealthCheckResult.Healthy($"{node.Name}, incarnation {node.Incarnation}")
+        : HealthCheckResult.Degraded("the lease is lost: nothing new starts here"));
+
+    private sealed class Check(Func<Task<HealthCheckResult>> check) : IHealthCheck
+    {
+        public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+        {
+            try
+            {
+                return await check().WaitAsync(cancellationToken);
+            }
+            catch (Exception error)
+            {
+                // PostgreSQL is what everything else stands on; without the others Codo still does a part of its work.
+                return context.Registration.Name == "postgresql" ? HealthCheckResult.Unhealthy(error.Message) : HealthCheckResult.Degraded(error.Message);
+            }
+        }
+    }
+}

@@ -1,0 +1,25 @@
+using Serilog;
+using Serilog.Events;
+using Serilog.Formatting.Compact;
+
+namespace Codo.Host;
+
+/// <summary>The host's log: one line an event, JSON, or plain text on a terminal. What frameworks say of every request and query is left out, because it holds tokens and values.</summary>
+internal static class Lines
+{
+    private const string OnTerminal = "{Timestamp:HH:mm:ss} {Level:u3} {SourceContext}: {Message:lj}{NewLine}{Exception}";
+
+    public static IServiceCollection AddLines(this IServiceCollection services, IConfiguration configuration) => services.AddSerilog(logger =>
+    {
+        logger.MinimumLevel.Information()
+            .MinimumLevel.Override("Microsoft", LogEventLevel.Warning)
+            .MinimumLevel.Override("Microsoft.Hosting.Lifetime", LogEventLevel.Information)
+            .MinimumLevel.Override("Hangfire", LogEventLevel.Warning)
+            .MinimumLevel.Override("Npgsql", LogEventLevel.Warning)
+            .Enrich.FromLogContext();
+        foreach (var level in configuration.GetSection("Logging:LogLevel").GetChildren())
+            if (Enum.TryParse<LogLevel>(level.Value, ignoreCase: true, out var least) && least != LogLevel.None)
+                _ = level.Key == "Default" ? logger.MinimumLevel.Is((LogEventLevel)least) : logger.MinimumLevel.Override(level.Key, (LogEventLevel)least);
+        _ = Console.IsOutputRedirected ? logger.WriteTo.Console(new RenderedCompactJsonFormatter()) : logger.WriteTo.Console(outputTemplate: OnTerminal, formatProvider: System.Globalization.CultureInfo.InvariantCulture);
+    });
+}

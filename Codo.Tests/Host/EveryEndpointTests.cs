@@ -1,0 +1,150 @@
+using System.Net;
+using System.Text.Json.Nodes;
+using Codo.Host;
+using Codo.Tests.Support;
+
+namespace Codo.Tests.Host;
+
+/// <summary>The section "For every endpoint" of the contract.</summary>
+public sealed class EveryEndpointTests(TestPostgres postgres) : IAsyncLifetime
+{
+    private TestHost host = null!;
+
+    public async ValueTask InitializeAsync() => host = await TestHost.Start(postgres, null, ("Codo:MaxBody", "100000"));
+
+    public ValueTask DisposeAsync() => host.DisposeAsync();
+
+    [Theory]
+    [InlineData("/api/cron//v1/cron/job/", "/v1/cron/job/")]
+    [InlineData("//v1///cron/job", "/v1/cron/job")]
+    [InlineData("/cron/v1/cron/log/", "/v1/cron/log/")]
+    [InlineData("/api/task/ws/v1/task/log/", "/ws/v1/task/log/")]
+    [InlineData("/task/v2/task/list/", "/v2/task/list/")]
+    [InlineData("/tasks/x", "/tasks/x")]
+    [InlineData("/api/cron", "/")]
+    [InlineData("", "/")]
+    [InlineData("/", "/")]
+    public void Paths_lose_their_gateway_prefix_and_their_repeated_slashes(string asked, string served) => Paths.Normalise(asked).ShouldBe(served);
+
+    [Theory]
+    [InlineData("GET", "/are_you_ok/", 200)]
+    [InlineData("HEAD", "/are_you_ok", 200)]
+    [InlineData("GET", "/api/cron/are_you_ok/", 200)]
+    [InlineData("GET", "/nowhere/", 404)]
+    [InlineData("DELETE", "/v1/cron/log/", 405)]
+    [InlineData("POST", "/v1/cron/log/output/", 405)]
+    public async Task Unknown_paths_and_methods_answer_in_json(string method, string path, int status)
+    {
+        using var response = await host.Http.SendAsync(TestHost.Request(new HttpMethod(method), path, null, null));
+        ((int)response.StatusCode).ShouldBe(status);
+        if (status == 200) return;
+        JsonNode.Parse(await response.Content.ReadAsStringAsync())!["code"]!.GetValue<int>().ShouldBe(status);
+        response.Content.Headers.ContentType!.ToString().ShouldBe("application/json; charset=utf-8");
+    }
+
+    [Fact]
+    public async Task A_client_of_problem_details_gets_the_true_status()
+    {
+        foreach (var (method, body, status) in new[] { ("DELETE", "{\"job_id\":\"nobody\"}", 404), ("DELETE", "{}", 400), ("DELETE", "[]", 400) })
+        {
+            using var request = TestHost.Request(new HttpMethod(method), "/v1/cron/job/", body, TestTokens.Admin);
+            request.Headers.TryAddWithoutValidation("Accept", "application/problem+json");
+            using var response = await host.Http.SendAsync(request);
+            ((int)response.StatusCode).ShouldBe(status);
+            response.Content.Headers.ContentType!.MediaType.ShouldBe("application/problem+json");
+            var problem = JsonNode.Parse(await response.Content.ReadAsStringAsync())!;
+            problem["status"]!.GetValue<int>().ShouldBe(status);
+            problem["code"]!.GetValue<int>().ShouldBe(-1);
+        }
+    }
+
+    [Fact]
+    public async Task A_body_past_the_limit_is_413()
+    {
+        using var response = await host.Http.SendAsync(TestHost.Request(HttpMethod.Post, "/v1/cron/job/", new string(' ', 200_000), TestTokens.Admin));
+        response.StatusCode.ShouldBe(HttpStatusCode.RequestEntityTooLarge);
+        (await response.Content.ReadAsStringAsync()).ShouldContain("\"code\":413");
+    }
+
+    [Fact]
+    public async Task Past_the_rate_limit_is_429()
+    {
+        await using var limited = await TestHost.Start(postgres, null, ("Codo:RequestsPerSecond", "5"));
+        var codes = new List<int>();
+        for (var i = 0; i < 30; i++) codes.Add((await limited.Get("/v1/cron/job/"))["code"]!.GetValue<int>());
+        codes.ShouldContain(0);
+        codes.ShouldContain(429);
+    }
+
+    [Fact]
+    public async Task A_request_id_comes_back_and_the_language_follows_the_caller()
+    {
+        using var request = TestHost.Request(HttpMethod.Get, "/v1/cron/job/", null, TestTokens.Admin);
+        request.Headers.Add("X-Request-Id", "my-id.1");
+        using var response = await host.Http.SendAsync(request);
+        response.Headers.GetValues("X-Request-Id").ShouldBe(["my-id.1"]);
+        using var forged = TestHost.Request(HttpMethod.Get, "/v1/cron/job/", null, TestTokens.Admin);
+        forged.Headers.TryAddWithoutValidation("X-Request-Id", "a b<script>");
+        using var own = await host.Http.SendAsync(forged);
+        own.Headers.GetValues("X-Request-Id").Single().ShouldMatch("^[0-9a-f]{32}$");
+        foreach (var (language, message) in new[] { (null, "获取成功"), ("zh-CN,zh;q=0.9,en;q=0.8", "获取成功"), ("en-US,en;q=0.9", "OK"), ("fr", "获取成功"), ("en;q=0.5,zh", "获取成功") })
+            (await host.Send(HttpMethod.Get, "/v1/cron/job/", null, language: language))["msg"]!.GetValue<string>().ShouldBe(message, language);
+    }
+
+    [Fact]
+    public async Task Readiness_names_each_thing_and_redis_away_is_degraded_and_not_dead()
+    {
+        using var response = await host.Http.GetAsync("/healthz/ready");
+        response.StatusCode.ShouldBe(HttpStatusCode.OK);
+        var answer = JsonNode.Parse(await response.Content.ReadAsStringAsync())!;
+        answer["msg"]!.GetValue<string>().ShouldBe("degraded");
+        answer["checks"]!.AsObject().Select(pair => pair.Key).ShouldBe(["postgresql", "redis", "hangfire", "disk", "clock", "lease"], ignoreOrder: true);
+        answer["checks"]!["postgresql"]!["status"]!.GetValue<string>().ShouldBe("healthy");
+        answer["checks"]!["redis"]!["status"]!.GetValue<string>().ShouldBe("degraded");
+        answer["checks"]!["disk"]!["detail"]!.GetValue<string>().ShouldNotStartWith("0 ");
+    }
+
+    [Fact]
+    public async Task Without_postgres_requests_are_503_with_a_code_and_the_host_is_not_ready()
+    {
+        await using var own = await TestPostgres.StartNew();
+        await using var lonely = await TestHost.Start(own);
+        await own.Stop();
+        using var response = await lonely.Http.SendAsync(TestHost.Request(HttpMethod.Get, "/v1/cron/job/", null, TestTokens.Admin));
+        response.StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
+        (await response.Content.ReadAsStringAsync()).ShouldContain("\"code\":503");
+        using var ready = await lonely.Http.GetAsync("/healthz/ready");
+        ready.StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
+        using var live = await lonely.Http.GetAsync("/healthz/live");
+        live.StatusCode.ShouldBe(HttpStatusCode.OK);
+        await own.Start();
+        await Eventually.True(async () => (await lonely.Get("/v1/cron/job/"))["code"]!.GetValue<int>() == 0, "it answers again");
+    }
+
+    [Fact]
+    public async Task The_description_has_every_route_with_its_body_or_query_and_its_answer()
+    {
+        var document = (await host.Get("/openapi/v1.json"))["paths"]!.AsObject();
+        var post = document["/v1/cron/job"]!["post"]!;
+        post["requestBody"]!.ToJsonString().ShouldContain("schema");
+        post["responses"]!["200"]!["description"]!.GetValue<string>().ShouldContain("-1");
+        document["/v1/cron/log"]!["get"]!["parameters"]!.AsArray().Select(parameter => parameter!["name"]!.GetValue<string>()).ShouldContain("start_date");
+        foreach (var path in document.Where(path => path.Key.StartsWith("/v", StringComparison.Ordinal)))
+            foreach (var operation in path.Value!.AsObject())
+                operation.Value!["responses"]!["200"].ShouldNotBeNull($"{operation.Key} {path.Key}");
+        using var docs = await host.Http.GetAsync("/docs/");
+        docs.StatusCode.ShouldBe(HttpStatusCode.OK);
+    }
+
+    [Fact]
+    public async Task The_front_page_turns_a_token_into_the_cookie_and_a_bad_one_into_a_reason()
+    {
+        (await host.Http.GetStringAsync("/")).ShouldContain("name=\"token\"");
+        using var good = await host.Http.PostAsync("/sign-in/", new FormUrlEncodedContent([new("token", TestTokens.Admin)]));
+        good.StatusCode.ShouldBe(HttpStatusCode.Redirect);
+        good.Headers.GetValues("Set-Cookie").Single().ShouldSatisfyAllConditions(cookie => cookie.ShouldStartWith("auth_key="), cookie => cookie.ShouldContain("httponly"), cookie => cookie.ShouldContain("samesite=lax"));
+        using var bad = await host.Http.PostAsync("/sign-in/", new FormUrlEncodedContent([new("token", "<script>")]));
+        bad.StatusCode.ShouldBe(HttpStatusCode.Unauthorized);
+        (await bad.Content.ReadAsStringAsync()).ShouldContain("malformed");
+    }
+}
