@@ -1,0 +1,162 @@
+using Codo.Modules.Tasks.Orders;
+using Dapper;
+using Hangfire;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Execution;
+
+/// <summary>
+/// Moves an order on: begins it when its time has come, opens the groups and batches whose turn it is, takes their lanes for this node, and ends it. Idempotent, and the only place
+/// that does so; whatever changes an order leaves a row in <c>tasks.advance</c> and asks for this.
+/// </summary>
+internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRunner runner, Telling telling)
+{
+    private const string LockSql = """
+        SELECT schedule, begins_at <= clock_timestamp() AS due FROM tasks.scheduler_task_list WHERE list_id = @ListId FOR NO KEY UPDATE
+        """;
+
+    private const string AccountedSql = """
+        DELETE FROM tasks.advance WHERE list_id = @ListId
+        """;
+
+    private const string GroupsSql = """
+        SELECT g.task_group, g.batches, g.batch_pause, g.max_failures, g.confirm, g.allowed, g.wake_at IS NOT NULL AS pausing,
+               COALESCE(g.wake_at <= clock_timestamp(), false) AS pause_over, l.batch, l.state, l.lanes
+        FROM tasks.order_group g
+        JOIN (SELECT task_group, batch, state, count(*) AS lanes FROM tasks.lane WHERE list_id = @ListId GROUP BY task_group, batch, state) l USING (task_group)
+        WHERE g.list_id = @ListId
+        """;
+
+    private const string OpenSql = """
+        UPDATE tasks.lane SET state = 'ready', since = clock_timestamp() WHERE list_id = @ListId AND task_group = @Group AND batch = @Batch AND state = ANY(@From)
+        """;
+
+    private const string OpenedSql = """
+        UPDATE tasks.order_group SET wake_at = NULL WHERE list_id = @ListId AND task_group = @Group AND wake_at IS NOT NULL
+        """;
+
+    private const string PauseSql = """
+        UPDATE tasks.order_group SET wake_at = clock_timestamp() + make_interval(secs => batch_pause) WHERE list_id = @ListId AND task_group = @Group AND wake_at IS NULL
+        """;
+
+    // A lane that is owned counts as running: its owner is about to start the step.
+    private const string PressingSql = """
+        SELECT DISTINCT CASE WHEN l.state = 'running' THEN 2 ELSE s.task_status END
+        FROM tasks.lane l
+        CROSS JOIN LATERAL (SELECT i.task_status FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status <> 3 ORDER BY i.task_level, i.sched_id LIMIT 1) s
+        WHERE l.list_id = @ListId AND l.task_group = @Group
+        """;
+
+    private const string BeginSql = """
+        UPDATE tasks.scheduler_task_list SET schedule = 'start' WHERE list_id = @ListId AND schedule = ANY(@From)
+        """;
+
+    private const string StatusSql = """
+        UPDATE tasks.scheduler_task_list SET status = @Status WHERE list_id = @ListId AND status <> @Status
+        """;
+
+    private const string EndSql = """
+        UPDATE tasks.scheduler_task_list o SET schedule = 'OK', ended_at = clock_timestamp(),
+            status = CASE WHEN EXISTS (SELECT FROM tasks.scheduler_task_info i WHERE i.list_id = o.list_id AND i.task_status <> 3) THEN 4 ELSE 3 END
+        WHERE o.list_id = @ListId AND o.schedule = ANY(@From)
+        """;
+
+    private readonly Dictionary<long, bool> underWay = [];
+
+    /// <summary>The background job that carries an order's changes between nodes and over a crash.</summary>
+    [AutomaticRetry(Attempts = 0)]
+    [JobDisplayName("Order {0}")]
+    public Task Advance(long listId) => Now(listId);
+
+    /// <summary>The same at once. Calls for an order that is being advanced are folded into one more round: a hundred lanes that end together must not wait for one row with a hundred connections.</summary>
+    public async Task Now(long listId)
+    {
+        lock (underWay)
+        {
+            if (!underWay.TryAdd(listId, false))
+            {
+                underWay[listId] = true;
+                return;
+            }
+        }
+        try
+        {
+            do await Once(listId);
+            while (AskedAgain(listId));
+        }
+        catch
+        {
+            // The row in tasks.advance is still there, so the next look tries again.
+            lock (underWay) underWay.Remove(listId);
+            throw;
+        }
+    }
+
+    private bool AskedAgain(long listId)
+    {
+        lock (underWay)
+        {
+            if (!underWay[listId]) return !underWay.Remove(listId);
+            underWay[listId] = false;
+            return true;
+        }
+    }
+
+    private async Task Once(long listId)
+    {
+        using var held = new HeldSlots(slots);
+        List<OwnedLane> taken = [];
+        bool tells;
+        await using (var connection = await source.OpenConnectionAsync())
+        await using (var transaction = await connection.BeginTransactionAsync())
+        {
+            var order = await connection.QuerySingleOrDefaultAsync<OrderRow>(LockSql, new { ListId = listId }, transaction);
+            await connection.ExecuteAsync(AccountedSql, new { ListId = listId }, transaction);
+            var state = order is null ? OrderState.Ended : OrderStates.Read(order.Schedule);
+            if (state == OrderState.Ready && order!.Due)
+            {
+                await connection.ExecuteAsync(BeginSql, new { ListId = listId, From = OrderStates.From(OrderAction.Begin) }, transaction);
+                state = OrderState.Start;
+            }
+            if (state == OrderState.Start) taken = await Move(connection, transaction, listId, held);
+            tells = await Telling.Note(connection, transaction, listId);
+            await transaction.CommitAsync();
+        }
+        runner.Start(taken, held);
+        if (tells) await telling.Tell(listId);
+    }
+
+    private async Task<List<OwnedLane>> Move(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId, HeldSlots held)
+    {
+        var rows = await connection.QueryAsync<GroupRow>(GroupsSql, new { ListId = listId }, transaction);
+        var move = Progress.Next(rows.GroupBy(row => row.TaskGroup).Select(Group));
+        if (move.Group is not { } group)
+        {
+            await connection.ExecuteAsync(EndSql, new { ListId = listId, From = OrderStates.From(OrderAction.Finish) }, transaction);
+            return [];
+        }
+        if (move.Open is { } batch)
+        {
+            await connection.ExecuteAsync(OpenSql, new { ListId = listId, Group = group, Batch = batch, From = LaneStates.From(LaneAction.Open) }, transaction);
+            await connection.ExecuteAsync(OpenedSql, new { ListId = listId, Group = group }, transaction);
+        }
+        if (move.StartPause) await connection.ExecuteAsync(PauseSql, new { ListId = listId, Group = group }, transaction);
+        var taken = await slots.Take(connection, transaction, held, listId);
+        var codes = (await connection.QueryAsync<int>(PressingSql, new { ListId = listId, Group = group }, transaction)).ToHashSet();
+        var status = StepStates.Pressing.FirstOrDefault(code => codes.Contains((int)code), StepState.Waiting);
+        await connection.ExecuteAsync(StatusSql, new { ListId = listId, Status = (short)status }, transaction);
+        return taken;
+    }
+
+    private static GroupProgress Group(IGrouping<int, GroupRow> rows)
+    {
+        var group = rows.First();
+        return new GroupProgress(group.TaskGroup, group.Batches, group.BatchPause, group.MaxFailures, group.Confirm, group.Allowed, group.Pausing, group.PauseOver,
+            [.. rows.Select(row => new BatchLanes(row.Batch, LaneStates.Read(row.State), (int)row.Lanes))]);
+    }
+
+    private sealed record OrderRow(string Schedule, bool Due);
+
+    private sealed record GroupRow(
+        int TaskGroup, int Batches, int BatchPause, int MaxFailures, bool Confirm, int Allowed, bool Pausing, bool PauseOver, int Batch, string State, long Lanes);
+}

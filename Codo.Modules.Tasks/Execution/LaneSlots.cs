@@ -1,0 +1,69 @@
+using Codo.Platform.Cluster;
+using Dapper;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Execution;
+
+/// <summary>A lane that this node owns.</summary>
+internal sealed record OwnedLane(long LaneId, long ListId, int TaskGroup, string Host, string Node, long Incarnation);
+
+/// <summary>How many lanes this node may run at once, and how it takes them.</summary>
+internal sealed class LaneSlots(Node node, TaskSettings settings) : IDisposable
+{
+    private const string TakeSql = """
+        UPDATE tasks.lane SET state = 'running', since = clock_timestamp(), node = @Node, incarnation = @Incarnation
+        WHERE lane_id IN (
+            SELECT l.lane_id FROM tasks.lane l JOIN tasks.scheduler_task_list o USING (list_id)
+            WHERE l.state = 'ready' AND o.schedule = 'start' AND (CAST(@ListId AS bigint) IS NULL OR l.list_id = @ListId)
+            ORDER BY l.lane_id LIMIT @Limit FOR UPDATE OF l SKIP LOCKED)
+        RETURNING lane_id, list_id, task_group, host, node, incarnation
+        """;
+
+    private readonly SemaphoreSlim gate = new(1);
+    private int used;
+
+    /// <summary>Whether lanes may be waiting that the last taking had no slot for.</summary>
+    public bool Short { get; private set; }
+
+    /// <summary>Makes lanes that may run this node's own, as many as there are slots, none while the node may start nothing.</summary>
+    /// <param name="held">Gets the slots; what it holds when it is disposed is given back.</param>
+    /// <param name="listId">Of this order only; null takes the oldest of all.</param>
+    public async Task<List<OwnedLane>> Take(NpgsqlConnection connection, NpgsqlTransaction transaction, HeldSlots held, long? listId)
+    {
+        if (!node.MayStart) return [];
+        // The statement waits for nobody (SKIP LOCKED), so holding the gate over it is short, and no two takings count the same slot.
+        await gate.WaitAsync();
+        try
+        {
+            var limit = settings.MaxParallelHosts - Volatile.Read(ref used);
+            Short = limit <= 0;
+            if (limit <= 0) return [];
+            var taken = (await connection.QueryAsync<OwnedLane>(TakeSql, new { Node = node.Name, node.Incarnation, ListId = listId, Limit = limit }, transaction)).AsList();
+            Short = taken.Count == limit;
+            Interlocked.Add(ref used, taken.Count);
+            held.Add(taken.Count);
+            return taken;
+        }
+        finally
+        {
+            gate.Release();
+        }
+    }
+
+    public void Release(int count) => Interlocked.Add(ref used, -count);
+
+    public void Dispose() => gate.Dispose();
+}
+
+/// <summary>Slots between the taking of lanes and their start: given back when the transaction in between fails.</summary>
+internal sealed class HeldSlots(LaneSlots slots) : IDisposable
+{
+    private int count;
+
+    public void Add(int more) => count += more;
+
+    /// <summary>The lanes have started; each gives back its own slot when it ends.</summary>
+    public void HandOver() => count = 0;
+
+    public void Dispose() => slots.Release(count);
+}

@@ -1,0 +1,46 @@
+namespace Codo.Modules.Tasks.Execution;
+
+/// <summary>A group of an order and how many of its lanes stand where, batch by batch.</summary>
+/// <param name="BatchPause">Seconds between two batches.</param>
+/// <param name="Allowed">The batch that a person let begin, 0 for none.</param>
+/// <param name="Pausing">The pause before the next batch is under way or over.</param>
+/// <param name="PauseOver">It is over.</param>
+internal sealed record GroupProgress(
+    int Group, int Batches, int BatchPause, int MaxFailures, bool Confirm, int Allowed, bool Pausing, bool PauseOver, IReadOnlyList<BatchLanes> Lanes);
+
+/// <summary>Lanes of one batch that stand in one state.</summary>
+internal readonly record struct BatchLanes(int Batch, LaneState State, int Count);
+
+/// <summary>What an order does next.</summary>
+/// <param name="Group">Its first unfinished group; null when all are finished.</param>
+/// <param name="Open">The batch of that group to open now; null for none.</param>
+/// <param name="StartPause">The pause before the next batch begins now.</param>
+internal readonly record struct NextMove(int? Group, int? Open = null, bool StartPause = false);
+
+/// <summary>Which group and batch of an order may begin: pure, so that every case can be tested without running one.</summary>
+internal static class Progress
+{
+    /// <summary>Groups go in ascending order; one begins when every lane of those before it is done or was stopped.</summary>
+    public static NextMove Next(IEnumerable<GroupProgress> groups)
+    {
+        foreach (var group in groups.OrderBy(group => group.Group))
+            if (!group.Lanes.All(lanes => lanes.State is LaneState.Done or LaneState.Stopped or LaneState.Ended))
+                return In(group);
+        return new NextMove(null);
+    }
+
+    private static NextMove In(GroupProgress group)
+    {
+        var waiting = group.Lanes.Where(lanes => lanes.State == LaneState.Waiting).Select(lanes => lanes.Batch).ToHashSet();
+        var next = waiting.Count == 0 ? 0 : waiting.Min();
+        // A batch is opened as a whole, so one that still waits was never begun, and those before it were.
+        if (next == 0) return new NextMove(group.Group);
+        if (next == 1 || group.Allowed >= next) return new NextMove(group.Group, next);
+        var before = group.Lanes.Where(lanes => lanes.Batch < next);
+        if (before.Any(lanes => lanes.State is LaneState.Ready or LaneState.Running or LaneState.Hand or LaneState.Timed)) return new NextMove(group.Group);
+        if (before.Where(lanes => lanes.State is LaneState.Failed or LaneState.Interrupted).Sum(lanes => lanes.Count) > group.MaxFailures) return new NextMove(group.Group);
+        if (group.Confirm) return new NextMove(group.Group);
+        if (group.BatchPause == 0 || group.PauseOver) return new NextMove(group.Group, next);
+        return new NextMove(group.Group, StartPause: !group.Pausing);
+    }
+}

@@ -1,0 +1,26 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace Codo.Modules.Tasks;
+
+/// <summary>The section <c>Codo:Tasks</c>, as far as orders and their execution need it.</summary>
+internal sealed class TaskSettings
+{
+    /// <summary>Hosts of one group of an order at most.</summary>
+    [Range(1, 10_000)]
+    public int MaxHostsPerGroup { get; set; } = 100;
+
+    /// <summary>Lanes that this node runs at once; further ones wait for a free slot here or elsewhere.</summary>
+    [Range(1, 10_000)]
+    public int MaxParallelHosts { get; set; } = 200;
+
+    /// <summary>Seconds between accept and start where the order names none.</summary>
+    [Range(0, 86_400)]
+    public int StartDelay { get; set; }
+
+    /// <summary>Whether steps for 127.0.0.1 may run on Codo's own machine.</summary>
+    public bool AllowLocal { get; set; } = true;
+
+    /// <summary>Seconds that an SSH connection may take to be made.</summary>
+    [Range(1, 300)]
+    public int ConnectTimeout { get; set; } = 5;
+}
