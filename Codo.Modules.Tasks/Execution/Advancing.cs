@@ -9,7 +9,7 @@ namespace Codo.Modules.Tasks.Execution;
 /// Moves an order on: begins it when its time has come, opens the groups and batches whose turn it is, takes their lanes for this node, and ends it. Idempotent, and the only place
 /// that does so; whatever changes an order leaves a row in <c>tasks.advance</c> and asks for this.
 /// </summary>
-internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRunner runner, Telling telling)
+internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRunner runner, IBackgroundJobClient jobs)
 {
     private const string LockSql = """
         SELECT schedule, begins_at <= clock_timestamp() AS due FROM tasks.scheduler_task_list WHERE list_id = @ListId FOR NO KEY UPDATE
@@ -102,11 +102,27 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
         }
     }
 
+    /// <summary>Takes lanes of any order that wait for a node with a free slot.</summary>
+    public async Task TakeWaiting()
+    {
+        using var held = new HeldSlots(slots);
+        List<OwnedLane> taken;
+        await using (var connection = await source.OpenConnectionAsync())
+        await using (var transaction = await connection.BeginTransactionAsync())
+        {
+            taken = await slots.Take(connection, transaction, held, null);
+            await transaction.CommitAsync();
+        }
+        runner.Start(taken, held);
+        // What an order shows changes with its lanes.
+        foreach (var listId in taken.Select(lane => lane.ListId).Distinct()) await Now(listId);
+    }
+
     private async Task Once(long listId)
     {
         using var held = new HeldSlots(slots);
         List<OwnedLane> taken = [];
-        bool tells;
+        long? news;
         await using (var connection = await source.OpenConnectionAsync())
         await using (var transaction = await connection.BeginTransactionAsync())
         {
@@ -119,16 +135,16 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
                 state = OrderState.Start;
             }
             if (state == OrderState.Start) taken = await Move(connection, transaction, listId, held);
-            tells = await Telling.Note(connection, transaction, listId);
+            news = await Telling.Note(connection, transaction, listId);
             await transaction.CommitAsync();
         }
         runner.Start(taken, held);
-        if (tells) await telling.Tell(listId);
+        if (news is { } noted) await Telling.Queue(source, jobs, listId, noted);
     }
 
     private async Task<List<OwnedLane>> Move(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId, HeldSlots held)
     {
-        var rows = await connection.QueryAsync<GroupRow>(GroupsSql, new { ListId = listId }, transaction);
+        var rows = (await connection.QueryAsync<GroupRow>(GroupsSql, new { ListId = listId }, transaction)).AsList();
         var move = Progress.Next(rows.GroupBy(row => row.TaskGroup).Select(Group));
         if (move.Group is not { } group)
         {
@@ -138,6 +154,11 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
         if (move.Open is { } batch)
         {
             await connection.ExecuteAsync(OpenSql, new { ListId = listId, Group = group, Batch = batch, From = LaneStates.From(LaneAction.Open) }, transaction);
+            await connection.ExecuteAsync(OpenedSql, new { ListId = listId, Group = group }, transaction);
+        }
+        else if (rows.Any(row => row.TaskGroup == group && row.PauseOver))
+        {
+            // Something of the batches before runs again: the pause is counted anew after it.
             await connection.ExecuteAsync(OpenedSql, new { ListId = listId, Group = group }, transaction);
         }
         if (move.StartPause) await connection.ExecuteAsync(PauseSql, new { ListId = listId, Group = group }, transaction);

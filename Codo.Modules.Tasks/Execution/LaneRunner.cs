@@ -1,0 +1,212 @@
+using Codo.Platform.Cluster;
+using Dapper;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Execution;
+
+/// <summary>A step that its lane's owner has claimed: the attempt's row is committed, nothing is spawned yet.</summary>
+internal sealed record ClaimedStep(
+    long SchedId, int Attempt, string RunId, int TaskLevel, string TaskName, string TaskCmd, string TaskArgs, string ExecUser, string Host, int Timeout, int Retries, string OnError, int Tries,
+    string Args, byte[]? SecretArgs);
+
+/// <summary>Runs the steps of the lanes that this node owns, one after another. A lane costs no thread while its command runs.</summary>
+internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots slots, StepRun stepRun, Lazy<Advancing> advancing, ILogger<LaneRunner> log) : IDisposable
+{
+    // The lane's row is locked first: whoever stops or ends it waits here, and the other way round.
+    private const string OwnSql = """
+        SELECT o.start_time <= clock_timestamp() AS due, o.start_time, o.args, o.secret_args
+        FROM tasks.lane l JOIN tasks.scheduler_task_list o USING (list_id)
+        WHERE l.lane_id = @LaneId AND l.state = 'running' AND l.node = @Node AND l.incarnation = @Incarnation FOR NO KEY UPDATE OF l
+        """;
+
+    private const string EndAttemptSql = """
+        UPDATE tasks.attempt SET ended_at = clock_timestamp(), exit_code = @ExitCode, outcome = @Outcome, cause = @Cause, left_behind = @LeftBehind
+        WHERE sched_id = @SchedId AND attempt = @Attempt AND ended_at IS NULL
+        """;
+
+    private const string EndStepSql = """
+        UPDATE tasks.scheduler_task_info SET task_status = @Status, outcome = @Outcome, cause = @Cause WHERE sched_id = @SchedId AND task_status = ANY(@From)
+        """;
+
+    private const string NextSql = """
+        SELECT sched_id, task_level, task_name, task_cmd, task_args, exec_user, force_host, task_status, timeout, retries, on_error, tries
+        FROM tasks.scheduler_task_info WHERE lane_id = @LaneId AND task_status <> 3 ORDER BY task_level, sched_id LIMIT 1
+        """;
+
+    private const string ClaimSql = """
+        WITH step AS (
+            UPDATE tasks.scheduler_task_info SET task_status = 2, outcome = NULL, cause = '', attempts = attempts + 1, tries = tries + 1
+            WHERE sched_id = @SchedId AND task_status = ANY(@From) RETURNING sched_id, attempts)
+        INSERT INTO tasks.attempt (sched_id, attempt, list_id, lane_id, node, incarnation, run_id, host, exec_user)
+        SELECT sched_id, attempts, @ListId, @LaneId, @Node, @Incarnation, @RunId, @Host, @ExecUser FROM step
+        RETURNING attempt
+        """;
+
+    private const string AdoptSql = """
+        SELECT attempt, run_id FROM tasks.attempt WHERE sched_id = @SchedId AND ended_at IS NULL AND node = @Node AND incarnation = @Incarnation
+        """;
+
+    private const string LeaveSql = """
+        UPDATE tasks.lane SET state = @State, since = clock_timestamp(), due_at = @DueAt, node = NULL, incarnation = NULL WHERE lane_id = @LaneId AND state = ANY(@From)
+        """;
+
+    private const string ChangedSql = """
+        INSERT INTO tasks.advance (list_id) VALUES (@ListId)
+        """;
+
+    // Lanes by the hundred end a step at once; the pool is the requests' as well.
+    private readonly SemaphoreSlim connections = new(12);
+    private readonly CancellationTokenSource givenUp = new();
+    private int running;
+
+    /// <summary>Lanes that run here now.</summary>
+    public int Running => Volatile.Read(ref running);
+
+    public void Start(List<OwnedLane> lanes, HeldSlots held)
+    {
+        held.HandOver();
+        foreach (var lane in lanes)
+        {
+            Interlocked.Increment(ref running);
+            _ = Task.Run(() => Run(lane));
+        }
+    }
+
+    /// <summary>The host ends: what could not be recorded is left to whoever settles this node.</summary>
+    public void GiveUp() => givenUp.Cancel();
+
+    public void Dispose()
+    {
+        connections.Dispose();
+        givenUp.Dispose();
+    }
+
+    private async Task Run(OwnedLane lane)
+    {
+        try
+        {
+            ClaimedStep? step = null;
+            StepEnd? end = null;
+            await using var hosts = stepRun.Connections();
+            while ((step = await Persistently(() => EndAndClaim(lane, step, end))) is not null)
+                end = await stepRun.Run(lane, step, hosts);
+        }
+        catch (OperationCanceledException) when (givenUp.IsCancellationRequested)
+        {
+            log.LogWarning("Lane {Lane} of order {Order}: the host ended before its state was recorded; it is settled later", lane.LaneId, lane.ListId);
+        }
+        finally
+        {
+            slots.Release(1);
+            Interlocked.Decrement(ref running);
+        }
+        await Afterwards(lane.ListId);
+    }
+
+    private async Task Afterwards(long listId)
+    {
+        try
+        {
+            await advancing.Value.Now(listId);
+            if (slots.Short) await advancing.Value.TakeWaiting();
+        }
+        catch (Exception error)
+        {
+            // The row in tasks.advance is looked for every second, and so are lanes that nobody has taken.
+            log.LogWarning("Order {Order} could not be advanced yet: {Cause}", listId, error.Message);
+        }
+    }
+
+    // What has run cannot be run again to learn how it ended, so its end is kept and tried until the database takes it.
+    private async Task<T> Persistently<T>(Func<Task<T>> record)
+    {
+        for (var pause = 100; ; pause = Math.Min(pause * 2, 2000))
+        {
+            givenUp.Token.ThrowIfCancellationRequested();
+            await connections.WaitAsync(givenUp.Token);
+            try
+            {
+                return await record();
+            }
+            catch (Exception error) when (error is not OperationCanceledException)
+            {
+                log.LogWarning("A step's end could not be recorded, it is tried again: {Cause}", error.Message);
+            }
+            finally
+            {
+                connections.Release();
+            }
+            await Task.Delay(pause, givenUp.Token);
+        }
+    }
+
+    private async Task<ClaimedStep?> EndAndClaim(OwnedLane lane, ClaimedStep? ran, StepEnd? end)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        await using var transaction = await connection.BeginTransactionAsync();
+        var own = await connection.QuerySingleOrDefaultAsync<OwnRow>(OwnSql, lane, transaction);
+        if (ran is not null) await connection.ExecuteAsync(EndAttemptSql, new { ran.SchedId, ran.Attempt, end!.ExitCode, end.Outcome, end.Cause, end.LeftBehind }, transaction);
+        // Stopped, ended or settled meanwhile: only how the command ended was still to be said, and not even that when the settler has said it.
+        var next = own is null ? null : await GoOn(connection, transaction, lane, own, ran, end);
+        await transaction.CommitAsync();
+        return next;
+    }
+
+    private async Task<ClaimedStep?> GoOn(NpgsqlConnection connection, NpgsqlTransaction transaction, OwnedLane lane, OwnRow own, ClaimedStep? ran, StepEnd? end)
+    {
+        var action = ran is null ? StepAction.Succeed : end!.For(ran);
+        if (ran is not null && action != StepAction.Retry)
+        {
+            var status = StepStates.Next(StepState.Running, action)!.Value;
+            var outcome = action == StepAction.Ignore ? "ignored" : end!.Outcome;
+            await connection.ExecuteAsync(EndStepSql, new { ran.SchedId, Status = (short)status, Outcome = outcome, end!.Cause, From = new[] { (short)StepState.Running } }, transaction);
+        }
+        if (action == StepAction.Fail) return await Leave(connection, transaction, lane, LaneAction.Fail);
+        if (action == StepAction.Interrupt) return await Leave(connection, transaction, lane, LaneAction.Interrupt);
+        var step = await connection.QuerySingleOrDefaultAsync<NextRow>(NextSql, lane, transaction);
+        if (step is null) return await Leave(connection, transaction, lane, LaneAction.Finish);
+        var state = (StepState)step.TaskStatus;
+        if (state == StepState.Hand) return await Leave(connection, transaction, lane, LaneAction.MeetHand);
+        if (state == StepState.Timed && !own.Due) return await Leave(connection, transaction, lane, LaneAction.MeetTimed, own.StartTime);
+        if (state == StepState.Failed) return await Leave(connection, transaction, lane, LaneAction.Fail);
+        if (state == StepState.Interrupted) return await Leave(connection, transaction, lane, LaneAction.Interrupt);
+        if (!node.MayStart) return await Leave(connection, transaction, lane, LaneAction.GiveBack);
+        var claimed = new ClaimedStep(
+            step.SchedId, 0, Guid.NewGuid().ToString("N"), step.TaskLevel, step.TaskName, step.TaskCmd, step.TaskArgs, step.ExecUser,
+            step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, step.Timeout, step.Retries, step.OnError, step.Tries + 1, own.Args, own.SecretArgs);
+        // A commit whose answer was lost is repeated: the step is then claimed already, by this runner, which has not spawned it.
+        if (state == StepState.Running && await connection.QuerySingleOrDefaultAsync<AdoptRow>(AdoptSql, new { step.SchedId, lane.Node, lane.Incarnation }, transaction) is { } adopted)
+            return claimed with { Attempt = adopted.Attempt, RunId = adopted.RunId, Tries = step.Tries };
+        return claimed with { Attempt = await connection.QuerySingleAsync<int>(ClaimSql, Claim(lane, claimed, state), transaction) };
+    }
+
+    // A step that is to be retried is running still, without a command under way; only the lane's owner comes here.
+    private static object Claim(OwnedLane lane, ClaimedStep step, StepState state) => new
+    {
+        step.SchedId,
+        lane.ListId,
+        lane.LaneId,
+        lane.Node,
+        lane.Incarnation,
+        step.RunId,
+        step.Host,
+        step.ExecUser,
+        From = state == StepState.Running ? [(short)StepState.Running] : StepStates.From(StepAction.Claim),
+    };
+
+    private static async Task<ClaimedStep?> Leave(NpgsqlConnection connection, NpgsqlTransaction transaction, OwnedLane lane, LaneAction action, DateTime? dueAt = null)
+    {
+        var state = LaneStates.Next(LaneState.Running, action)!.Value;
+        await connection.ExecuteAsync(LeaveSql, new { lane.LaneId, State = state.Word(), DueAt = dueAt, From = new[] { LaneState.Running.Word() } }, transaction);
+        await connection.ExecuteAsync(ChangedSql, lane, transaction);
+        return null;
+    }
+
+    private sealed record OwnRow(bool Due, DateTime StartTime, string Args, byte[]? SecretArgs);
+
+    private sealed record AdoptRow(int Attempt, string RunId);
+
+    private sealed record NextRow(
+        long SchedId, int TaskLevel, string TaskName, string TaskCmd, string TaskArgs, string ExecUser, string ForceHost, short TaskStatus, int Timeout, int Retries, string OnError, int Tries);
+}

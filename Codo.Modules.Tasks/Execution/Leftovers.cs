@@ -1,0 +1,72 @@
+using Codo.Platform.Processes;
+using Dapper;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Execution;
+
+/// <summary>A command whose attempt is over, or about to be, without anybody having seen it end.</summary>
+/// <param name="Machine">Where its node ran.</param>
+internal sealed record Leftover(
+    long SchedId, int Attempt, long ListId, long LaneId, string RunId, string Host, string ExecUser, int? ProcessGroup, long? StartTicks, string? BootId, string Machine)
+{
+    /// <summary>What is known of its processes.</summary>
+    public RunMark Mark => new(RunId, ProcessGroup ?? 0, StartTicks ?? 0, BootId ?? "");
+
+    /// <summary>Whether they are, or were, on the machine that asks.</summary>
+    public bool IsHere => Place.IsLocal(Host) && Machine == Environment.MachineName;
+}
+
+/// <summary>Looks for commands that were left behind, and ends them. The answers are the words of <c>left_behind</c>.</summary>
+internal sealed class Leftovers(NpgsqlDataSource source, RemoteSteps remote, ILogger<Leftovers> log)
+{
+    private const string OfNodeSql = """
+        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, n.machine
+        FROM tasks.attempt a JOIN platform.node n ON n.name = a.node
+        WHERE a.node = @Node AND a.ended_at IS NOT NULL AND a.left_behind IN ('running', 'unreachable') AND a.host = '127.0.0.1'
+        """;
+
+    private const string SaySql = """
+        UPDATE tasks.attempt SET left_behind = @LeftBehind WHERE sched_id = @SchedId AND attempt = @Attempt AND left_behind IS DISTINCT FROM @LeftBehind
+        """;
+
+    // Settling has seconds in all, and the steps of a dead node may be many.
+    private static readonly TimeSpan ShortGrace = TimeSpan.FromSeconds(1);
+
+    /// <summary>What a node finds when it is back: commands of its own that were settled in its absence. They are killed, and that is recorded.</summary>
+    public async Task EndLocal(string node)
+    {
+        List<Leftover> found;
+        await using (var connection = await source.OpenConnectionAsync())
+            found = (await connection.QueryAsync<Leftover>(OfNodeSql, new { Node = node })).AsList();
+        foreach (var left in found.Where(left => left.IsHere)) await Say(left, await End(left));
+    }
+
+    /// <summary>Ends a command with everything that belongs to it.</summary>
+    public async Task<string> End(Leftover left, bool quickly = false)
+    {
+        if (Place.IsLocal(left.Host))
+        {
+            if (!left.IsHere) return "unreachable";
+            return await ProcessTree.KillAsync(left.Mark, quickly ? ShortGrace : null) == 0 ? "gone" : "running";
+        }
+        return Word(await remote.Kill(left), left);
+    }
+
+    /// <summary>Looks without touching it, except on this machine, where what the node left is its own to end.</summary>
+    public async Task<string> LookAt(Leftover left) =>
+        Place.IsLocal(left.Host) ? await End(left, quickly: true) : Word(await remote.Alive(left), left);
+
+    /// <summary>Records what became known.</summary>
+    public async Task Say(Leftover left, string word)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        await connection.ExecuteAsync(SaySql, new { left.SchedId, left.Attempt, LeftBehind = word });
+    }
+
+    private string Word(int? alive, Leftover left)
+    {
+        if (alive is null) log.LogWarning("Whether the command of step {Step} still runs on {Host} is not known: the host cannot be reached", left.SchedId, left.Host);
+        return alive switch { null => "unreachable", 0 => "gone", _ => "running" };
+    }
+}

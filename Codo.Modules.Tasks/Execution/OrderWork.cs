@@ -1,0 +1,121 @@
+using Codo.Platform.Cluster;
+using Dapper;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Execution;
+
+/// <summary>The orders' part of a node: what is due, what is asked of its commands, what a dead node left, and the end of this one.</summary>
+internal sealed class OrderWork(
+    NpgsqlDataSource source, Node node, Advancing advancing, LaneRunner runner, RunningAttempts attempts, Settling settling, Leftovers leftovers, ILogger<OrderWork> log) : INodeWork
+{
+    // What was changed a moment ago is being advanced by whoever changed it.
+    private const string DueSql = """
+        SELECT list_id FROM tasks.advance WHERE at < clock_timestamp() - interval '2 seconds'
+        UNION SELECT list_id FROM tasks.scheduler_task_list WHERE schedule = 'ready' AND begins_at <= clock_timestamp()
+        UNION SELECT g.list_id FROM tasks.order_group g JOIN tasks.scheduler_task_list o USING (list_id) WHERE g.wake_at <= clock_timestamp() AND o.schedule = 'start'
+        LIMIT 1000
+        """;
+
+    private const string ReleaseDueSql = """
+        UPDATE tasks.lane SET state = 'ready', since = clock_timestamp(), due_at = NULL
+        WHERE lane_id IN (SELECT lane_id FROM tasks.lane WHERE due_at <= clock_timestamp() ORDER BY lane_id FOR UPDATE SKIP LOCKED) AND state = ANY(@From)
+        """;
+
+    private const string SoonSql = """
+        SELECT CAST(extract(epoch FROM LEAST(
+            (SELECT min(begins_at) FROM tasks.scheduler_task_list WHERE schedule = 'ready'),
+            (SELECT min(due_at) FROM tasks.lane WHERE due_at IS NOT NULL),
+            (SELECT min(wake_at) FROM tasks.order_group WHERE wake_at IS NOT NULL)) - clock_timestamp()) AS float8)
+        """;
+
+    private const string AskedSql = """
+        SELECT sched_id, attempt, stop_requested FROM tasks.attempt WHERE node = @Name AND ended_at IS NULL AND stop_requested IS NOT NULL
+        """;
+
+    private const string RunningSql = """
+        SELECT a.list_id, i.task_name, a.host, a.node, a.started_at, a.attempt, COALESCE(a.process_group, 0) AS process_group
+        FROM tasks.attempt a JOIN tasks.scheduler_task_info i USING (sched_id) WHERE a.ended_at IS NULL ORDER BY a.started_at LIMIT 1000
+        """;
+
+    private static readonly TimeSpan KillTime = TimeSpan.FromSeconds(8);
+    private readonly CancellationTokenSource ended = new();
+    private long lookedAs;
+    private int timer;
+
+    public string Name => "orders";
+
+    public Task Settle(string node, long incarnation, CancellationToken cancellation) => settling.Settle(node, incarnation, cancellation);
+
+    public async Task Look(CancellationToken cancellation)
+    {
+        // Another incarnation's rows were settled, or are about to be; what runs under them is killed, whoever runs it.
+        foreach (var attempt in attempts.All.Where(attempt => attempt.Lane.Incarnation != node.Incarnation)) attempt.Ask(StopReason.Settled);
+        List<long> due;
+        double? soon;
+        await using (var connection = await source.OpenConnectionAsync(cancellation))
+        {
+            foreach (var asked in await connection.QueryAsync<Asked>(AskedSql, new { node.Name })) attempts.Ask(asked.SchedId, asked.Attempt, asked.StopRequested);
+            if (node.MayStart) await connection.ExecuteAsync(ReleaseDueSql, new { From = LaneStates.From(LaneAction.Due) });
+            due = node.MayStart ? (await connection.QueryAsync<long>(DueSql)).AsList() : [];
+            soon = await connection.QuerySingleAsync<double?>(SoonSql);
+        }
+        if (lookedAs != node.Incarnation)
+        {
+            lookedAs = node.Incarnation;
+            await leftovers.EndLocal(node.Name);
+        }
+        foreach (var listId in due) await advancing.Now(listId);
+        await advancing.TakeWaiting();
+        if (soon is { } seconds) LookAgainIn(seconds);
+    }
+
+    public async Task Drain(CancellationToken graceOver)
+    {
+        await ended.CancelAsync();
+        await Until(() => runner.Running == 0, graceOver);
+        foreach (var attempt in attempts.All) attempt.Ask(StopReason.Shutdown);
+        using var killed = new CancellationTokenSource(KillTime);
+        await Until(() => runner.Running == 0, killed.Token);
+        runner.GiveUp();
+    }
+
+    public async Task<IReadOnlyList<RunningWork>> Running(CancellationToken cancellation)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        var rows = await connection.QueryAsync<RunningRow>(RunningSql);
+        return [.. rows.Select(row => new RunningWork($"Order #{row.ListId} {row.TaskName} @ {row.Host}", row.Node, row.StartedAt, $"attempt {row.Attempt}, process group {row.ProcessGroup}"))];
+    }
+
+    // The regular look comes every second; what is due in between is not to wait for it.
+    private void LookAgainIn(double seconds)
+    {
+        if (seconds is < 0 or > 1 || Interlocked.Exchange(ref timer, 1) == 1) return;
+        _ = Task.Run(async () =>
+        {
+            try
+            {
+                await Task.Delay(TimeSpan.FromSeconds(seconds) + TimeSpan.FromMilliseconds(2), ended.Token);
+                Interlocked.Exchange(ref timer, 0);
+                await Look(ended.Token);
+            }
+            catch (OperationCanceledException) when (ended.IsCancellationRequested)
+            {
+                // The host ends; what is due is another node's, or the next start's.
+            }
+            catch (Exception error)
+            {
+                log.LogWarning("What was due could not be begun, the next look tries again: {Cause}", error.Message);
+            }
+        }, CancellationToken.None);
+    }
+
+    private static async Task Until(Func<bool> holds, CancellationToken atMost)
+    {
+        while (!holds() && !atMost.IsCancellationRequested) await Task.Delay(20, CancellationToken.None);
+    }
+
+    private sealed record Asked(long SchedId, int Attempt, string StopRequested);
+
+    private sealed record RunningRow(long ListId, string TaskName, string Host, string Node, DateTime StartedAt, int Attempt, int ProcessGroup);
+}

@@ -1,0 +1,125 @@
+using System.Globalization;
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Dapper;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Execution;
+
+/// <summary>
+/// Settles what a dead node, or this one's earlier start, had under way. A step whose command was under way becomes 6 with what is known of the command; a lane between two
+/// steps goes back to be taken by another node. Guarded row by row, so that two settlers do no harm.
+/// </summary>
+internal sealed class Settling(NpgsqlDataSource source, Leftovers leftovers, Lazy<Advancing> advancing)
+{
+    private const string LeftSql = """
+        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine, '') AS machine
+        FROM tasks.attempt a LEFT JOIN platform.node n ON n.name = a.node
+        WHERE a.node = @Node AND a.incarnation <= @Incarnation AND a.ended_at IS NULL ORDER BY a.lane_id
+        """;
+
+    private const string IdleSql = """
+        SELECT lane_id, list_id FROM tasks.lane WHERE node = @Node AND incarnation <= @Incarnation AND state = 'running' ORDER BY lane_id
+        """;
+
+    private const string LockSql = """
+        SELECT lane_id FROM tasks.lane WHERE lane_id = @LaneId FOR NO KEY UPDATE
+        """;
+
+    private const string EndSql = """
+        UPDATE tasks.attempt SET ended_at = clock_timestamp(), outcome = COALESCE(stop_requested, 'interrupted'), cause = @Cause, left_behind = @LeftBehind
+        WHERE sched_id = @SchedId AND attempt = @Attempt AND ended_at IS NULL
+        """;
+
+    private const string StepSql = """
+        UPDATE tasks.scheduler_task_info SET task_status = 6, outcome = 'interrupted', cause = @Cause WHERE sched_id = @SchedId AND task_status = ANY(@From)
+        """;
+
+    private const string LeaveSql = """
+        UPDATE tasks.lane SET state = @State, since = clock_timestamp(), node = NULL, incarnation = NULL
+        WHERE lane_id = @LaneId AND node = @Node AND incarnation <= @Incarnation AND state = ANY(@From)
+          AND NOT EXISTS (SELECT FROM tasks.attempt a WHERE a.lane_id = @LaneId AND a.ended_at IS NULL)
+        """;
+
+    private const string ChangedSql = """
+        INSERT INTO tasks.advance (list_id) VALUES (@ListId)
+        """;
+
+    // A node is found dead after its lease, and what it left is to be settled 5 s later: a host that does not answer by then is looked at again afterwards.
+    private static readonly TimeSpan LookTime = TimeSpan.FromSeconds(2.5);
+
+    public async Task Settle(string node, long incarnation, CancellationToken cancellation)
+    {
+        // A claim that was being committed while the rows were read shows in the next round; a node that is declared dead commits no further one.
+        while (await Round(node, incarnation, cancellation)) cancellation.ThrowIfCancellationRequested();
+    }
+
+    private async Task<bool> Round(string node, long incarnation, CancellationToken cancellation)
+    {
+        List<Leftover> left;
+        await using (var connection = await source.OpenConnectionAsync(cancellation))
+            left = (await connection.QueryAsync<Leftover>(LeftSql, new { Node = node, Incarnation = incarnation })).AsList();
+        var changed = new HashSet<long>(left.Select(attempt => attempt.ListId));
+        // The looks all at once: most of their time is waiting for hosts.
+        var looks = left.Select(attempt => (Left: attempt, Look: Task.Run(() => leftovers.LookAt(attempt), CancellationToken.None))).ToList();
+        var enough = Task.Delay(LookTime, cancellation);
+        foreach (var (attempt, look) in looks)
+        {
+            await Task.WhenAny(look, enough);
+            await Interrupt(node, incarnation, attempt, look.IsCompletedSuccessfully ? look.Result : "unreachable");
+            if (!look.IsCompleted) _ = look.ContinueWith(late => leftovers.Say(attempt, late.Result), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+        }
+        changed.UnionWith(await GiveBack(node, incarnation, cancellation));
+        foreach (var listId in changed) await advancing.Value.Now(listId);
+        return changed.Count > 0;
+    }
+
+    private async Task Interrupt(string node, long incarnation, Leftover left, string word)
+    {
+        var cause = Cause(node, word).Both();
+        await using var connection = await source.OpenConnectionAsync();
+        await using var transaction = await connection.BeginTransactionAsync();
+        await connection.ExecuteAsync(LockSql, left, transaction);
+        if (await connection.ExecuteAsync(EndSql, new { left.SchedId, left.Attempt, Cause = cause, LeftBehind = word }, transaction) == 0) return;
+        var step = await connection.ExecuteAsync(StepSql, new { left.SchedId, Cause = cause, From = new[] { (short)StepState.Running } }, transaction);
+        await connection.ExecuteAsync(LeaveSql, Leave(left.LaneId, node, incarnation, LaneAction.Interrupt), transaction);
+        await connection.ExecuteAsync(ChangedSql, left, transaction);
+        if (step > 0)
+            await Audit.Write(connection, transaction, Caller.Codo, "interrupt", "order", left.ListId.ToString(CultureInfo.InvariantCulture), after: new { left.SchedId, left.Attempt, left.Host, node, left_behind = word });
+        await transaction.CommitAsync();
+    }
+
+    private async Task<List<long>> GiveBack(string node, long incarnation, CancellationToken cancellation)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        var idle = (await connection.QueryAsync<Idle>(IdleSql, new { Node = node, Incarnation = incarnation })).AsList();
+        foreach (var lane in idle)
+        {
+            await using var transaction = await connection.BeginTransactionAsync(cancellation);
+            // Locked by a statement of its own, so that the next one sees what the last owner has committed.
+            await connection.ExecuteAsync(LockSql, lane, transaction);
+            await connection.ExecuteAsync(LeaveSql, Leave(lane.LaneId, node, incarnation, LaneAction.GiveBack), transaction);
+            await connection.ExecuteAsync(ChangedSql, lane, transaction);
+            await transaction.CommitAsync(cancellation);
+        }
+        return [.. idle.Select(lane => lane.ListId)];
+    }
+
+    private static object Leave(long laneId, string node, long incarnation, LaneAction action) => new
+    {
+        LaneId = laneId,
+        Node = node,
+        Incarnation = incarnation,
+        State = LaneStates.Next(LaneState.Running, action)!.Value.Word(),
+        From = LaneStates.From(action),
+    };
+
+    private static Text Cause(string node, string word) => word switch
+    {
+        "gone" => new Text($"节点 {node} 失联，其命令已不在运行", $"The node {node} was lost; its command runs no more"),
+        "running" => new Text($"节点 {node} 失联，其命令仍在运行", $"The node {node} was lost; its command still runs"),
+        _ => new Text($"节点 {node} 失联，无法得知其命令是否仍在运行", $"The node {node} was lost; whether its command still runs cannot be known"),
+    };
+
+    private sealed record Idle(long LaneId, long ListId);
+}

@@ -1,0 +1,134 @@
+using System.Text;
+using Codo.Modules.Tasks.Orders;
+using Codo.Platform.Cluster;
+using Codo.Platform.Http;
+using Codo.Platform.Processes;
+using Dapper;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Execution;
+
+/// <summary>Runs the command of one claimed attempt, here or on a host, and says how it ended. It never throws.</summary>
+internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings settings, OrderArguments arguments, OpenOutput open, RunningAttempts running, RemoteSteps remote, ILogger<StepRun> log)
+{
+    private const string MarkSql = """
+        UPDATE tasks.attempt SET process_group = @ProcessGroup, start_ticks = @StartTicks, boot_id = @BootId
+        WHERE sched_id = @SchedId AND attempt = @Attempt AND ended_at IS NULL RETURNING COALESCE(stop_requested, '')
+        """;
+
+    private const string KilledSql = """
+        UPDATE tasks.attempt SET left_behind = @LeftBehind WHERE sched_id = @SchedId AND attempt = @Attempt AND left_behind IS DISTINCT FROM @LeftBehind
+        """;
+
+    // After a kill the reading ends with the last process; what could not be killed may hold the pipe for ever.
+    private static readonly TimeSpan ReadAfterKill = TimeSpan.FromSeconds(2);
+
+    public async Task<StepEnd> Run(OwnedLane lane, ClaimedStep step, LaneHosts hosts)
+    {
+        var attempt = running.Add(lane, step);
+        try
+        {
+            var values = arguments.Open(step.Args, step.SecretArgs);
+            var line = StepCommand.Of(step.TaskCmd, step.TaskArgs, values, lane.ListId);
+            await using var output = open(new OutputPlace(lane.ListId, lane.TaskGroup, step.TaskLevel, lane.Host, step.SchedId, step.Attempt), values.Secrets);
+            await output.Append(Encoding.UTF8.GetBytes($"[CMD]: {line.Shown}\n"));
+            var end = await Run(attempt, line.Command, output, hosts);
+            // What the command did not say itself is said where its reader looks.
+            if (end.Outcome != "failed" && end.Cause.Length > 0) await output.Append(Encoding.UTF8.GetBytes($"[Codo]: {end.Cause}\n"));
+            await output.Complete();
+            return end;
+        }
+        catch (Exception error)
+        {
+            log.LogError(error, "Step {Step} attempt {Attempt} of order {Order} could not be run", step.SchedId, step.Attempt, lane.ListId);
+            return StepEnd.Failed(new Text($"步骤无法执行：{error.Message}", $"The step could not be run: {error.Message}"));
+        }
+        finally
+        {
+            running.Remove(attempt);
+        }
+    }
+
+    private async Task<StepEnd> Run(RunningAttempt attempt, string command, StepOutput output, LaneHosts hosts)
+    {
+        // The last look before anything is spawned: a node that may have been declared dead must not begin what another may be settling.
+        if (!node.HoldsLease || node.Incarnation != attempt.Lane.Incarnation)
+            return StepEnd.Interrupted(new Text("节点在启动命令之前失去了租约，命令未启动", "The node lost its lease before the command was started; it was not started"));
+        try
+        {
+            return Place.IsLocal(attempt.Step.Host) ? await Local(attempt, command, output) : await remote.Run(attempt, command, output, hosts, mark => Record(attempt, mark));
+        }
+        catch (CommandNotStartedException notStarted)
+        {
+            return StepEnd.Failed(notStarted.Text);
+        }
+    }
+
+    private async Task<StepEnd> Local(RunningAttempt attempt, string command, StepOutput output)
+    {
+        if (!settings.AllowLocal) return StepEnd.Failed(new Text("不允许在 Codo 所在机器上执行（Codo:Tasks:AllowLocal）", "Running on Codo's own machine is not allowed (Codo:Tasks:AllowLocal)"));
+        var started = LocalCommand.Start(command, attempt.Step.RunId);
+        var recording = Record(attempt, started.Mark);
+        using var over = new CancellationTokenSource();
+        var reading = started.ReadToEndAsync(output.Append, over.Token);
+        try
+        {
+            var limit = Task.Delay(TimeSpan.FromSeconds(attempt.Step.Timeout), over.Token);
+            var first = await Task.WhenAny(reading, attempt.Stop, limit);
+            await recording;
+            if (first == reading) return Endings.Of(await reading);
+            var alive = await ProcessTree.KillAsync(started.Mark);
+            await Task.WhenAny(reading, Task.Delay(ReadAfterKill, over.Token));
+            return await Cut(attempt, first == limit ? null : await attempt.Stop, alive);
+        }
+        catch (Exception error) when (error is not CommandNotStartedException)
+        {
+            // Its output can no longer be taken; a command that nobody reads or waits for must not stay.
+            var alive = await ProcessTree.KillAsync(started.Mark);
+            return StepEnd.Failed(new Text($"无法读取命令输出，命令已被终止：{error.Message}", $"The command's output could not be read, so it was killed: {error.Message}")) with { LeftBehind = alive > 0 ? "running" : null };
+        }
+        finally
+        {
+            await over.CancelAsync();
+            await ((Task)reading).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    /// <summary>Says how a command ended that was killed, once that was tried.</summary>
+    private async Task<StepEnd> Cut(RunningAttempt attempt, string? reason, int alive)
+    {
+        if (reason == StopReason.Settled) await SayKilled(attempt.Step, alive);
+        return Endings.Cut(reason, attempt.Step.Timeout, alive);
+    }
+
+    // Recorded as soon as it is known, and the flag read again: a stop that came before it could find no process to kill.
+    private async Task Record(RunningAttempt attempt, RunMark mark)
+    {
+        try
+        {
+            await using var connection = await source.OpenConnectionAsync();
+            var asked = await connection.QuerySingleOrDefaultAsync<string?>(MarkSql, new { attempt.Step.SchedId, attempt.Step.Attempt, mark.ProcessGroup, mark.StartTicks, mark.BootId });
+            if (asked is null) attempt.Ask(StopReason.Settled);
+            else if (asked.Length > 0) attempt.Ask(asked);
+        }
+        catch (Exception error)
+        {
+            // The command can still be found by its run id, and its flag is read every second.
+            log.LogWarning("The process of step {Step} could not be recorded: {Cause}", attempt.Step.SchedId, error.Message);
+        }
+    }
+
+    private async Task SayKilled(ClaimedStep step, int alive)
+    {
+        try
+        {
+            await using var connection = await source.OpenConnectionAsync();
+            await connection.ExecuteAsync(KilledSql, new { step.SchedId, step.Attempt, LeftBehind = alive > 0 ? "running" : "gone" });
+        }
+        catch (Exception error)
+        {
+            log.LogWarning("That the command of step {Step} was killed could not be recorded: {Cause}", step.SchedId, error.Message);
+        }
+    }
+}

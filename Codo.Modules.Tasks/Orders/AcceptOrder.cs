@@ -1,0 +1,27 @@
+using System.Text.Json;
+using Codo.Platform.Http;
+using MediatR;
+using Microsoft.AspNetCore.Http;
+
+namespace Codo.Modules.Tasks.Orders;
+
+/// <summary>Makes an order from a template.</summary>
+internal static class AcceptOrder
+{
+    /// <param name="Hosts">By group; an object, JSON text or a Python literal.</param>
+    /// <param name="Args">The same kinds.</param>
+    /// <param name="AssociatedUser">The same kinds: names, by a key of the sender's own.</param>
+    /// <param name="Hold">The whole order waits for <paramref name="ExecTime"/>, not only its timed steps.</param>
+    /// <param name="StartDelay">Seconds.</param>
+    internal sealed record Command(
+        string? TaskName, long? TempId, JsonElement? Hosts, JsonElement? Args, string? Details, string? Submitter, string? Executor, JsonElement? AssociatedUser,
+        string? Schedule, string? ExecTime, string? TaskType, bool? Hold, int? StartDelay) : IRequest<Result>;
+
+    internal sealed record Result(long ListId, IReadOnlyList<Text> Warnings) : Answer(new Text($"Task creation success, ID：{ListId}", $"Task creation success, ID: {ListId}"));
+
+    internal sealed class Handler(Acceptance acceptance, IHttpContextAccessor http) : IRequestHandler<Command, Result>
+    {
+        public Task<Result> Handle(Command command, CancellationToken cancellationToken) =>
+            acceptance.Accept(command, http.HttpContext?.Request.Headers["Idempotency-Key"].ToString() ?? "", cancellationToken);
+    }
+}

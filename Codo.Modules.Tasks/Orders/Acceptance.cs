@@ -1,0 +1,145 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Dapper;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Orders;
+
+/// <summary>Stores an order with all its steps in one transaction, once for each idempotency key, and has it started.</summary>
+internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Drafting drafting, OrderArguments arguments, Wake wake)
+{
+    private const string KeySql = """
+        INSERT INTO tasks.idempotency AS i (user_id, key, body, list_id) VALUES (@UserId, @Key, @Body, 0)
+        ON CONFLICT (user_id, key) DO UPDATE SET body = excluded.body, list_id = 0, at = clock_timestamp() WHERE i.at < clock_timestamp() - interval '24 hours'
+        """;
+
+    private const string FirstSql = """
+        SELECT body, list_id FROM tasks.idempotency WHERE user_id = @UserId AND key = @Key
+        """;
+
+    private const string KeptSql = """
+        UPDATE tasks.idempotency SET list_id = @ListId WHERE user_id = @UserId AND key = @Key
+        """;
+
+    private const string OrderSql = """
+        INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, secret_args, details, description, associated_user, creator, creator_id, executor, approver_ids,
+            watchers, status, schedule, temp_id, start_time, hold, not_before)
+        VALUES (@TaskName, @TaskType, @Hosts, @Args, @SecretArgs, @Details, @Description, @Associated, @Creator, @CreatorId, @Executor, @ApproverIds,
+            @Watchers, @Status, @Schedule, @TempId, GREATEST(CAST(@StartTime AS timestamptz), clock_timestamp()), @Hold, clock_timestamp() + make_interval(secs => @StartDelay))
+        RETURNING list_id
+        """;
+
+    private const string GroupsSql = """
+        INSERT INTO tasks.order_group (list_id, task_group, batches, batch_pause, max_failures, confirm)
+        SELECT @ListId, g.* FROM unnest(@Groups, @Batches, @Pauses, @MaxFailures, @Confirms) AS g
+        """;
+
+    private const string LanesSql = """
+        INSERT INTO tasks.lane (list_id, task_group, host, batch)
+        SELECT @ListId, l.task_group, l.host, l.batch FROM unnest(@Groups, @Hosts, @Batches) WITH ORDINALITY AS l(task_group, host, batch, place) ORDER BY l.place
+        """;
+
+    // Every lane of a group has the group's steps; ids rise in the order that they run in.
+    private const string StepsSql = """
+        INSERT INTO tasks.scheduler_task_info (list_id, lane_id, task_group, task_level, task_name, task_cmd, task_args, trigger, exec_user, force_host, exec_ip, task_status, timeout, retries, on_error)
+        SELECT l.list_id, l.lane_id, l.task_group, s.level, s.name, s.cmd, s.args, s.trigger, s.exec_user, s.force_host, l.host, s.status, s.timeout, s.retries, s.on_error
+        FROM tasks.lane l
+        JOIN unnest(@Groups, @Levels, @Names, @Commands, @Arguments, @Triggers, @ExecUsers, @ForceHosts, @Statuses, @Timeouts, @Retries, @OnErrors)
+            WITH ORDINALITY AS s(task_group, level, name, cmd, args, trigger, exec_user, force_host, status, timeout, retries, on_error, place) USING (task_group)
+        WHERE l.list_id = @ListId ORDER BY l.lane_id, s.place
+        """;
+
+    /// <param name="idempotencyKey">The header's value; empty for none.</param>
+    public async Task<AcceptOrder.Result> Accept(AcceptOrder.Command command, string idempotencyKey, CancellationToken cancellation)
+    {
+        if (idempotencyKey.Length > 200) throw Refusal.Invalid("Idempotency-Key 不能超过 200 个字符", "Idempotency-Key is longer than 200 characters");
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        var key = new { caller.UserId, Key = idempotencyKey, Body = idempotencyKey.Length == 0 ? "" : Digest(command) };
+        if (idempotencyKey.Length > 0 && await connection.ExecuteAsync(KeySql, key, transaction) == 0) return await First(connection, transaction, key.Body, key);
+        var draft = await drafting.Make(connection, command);
+        var id = await Store(connection, transaction, draft);
+        if (idempotencyKey.Length > 0) await connection.ExecuteAsync(KeptSql, new { caller.UserId, Key = idempotencyKey, ListId = id }, transaction);
+        await Audit.Write(connection, transaction, caller, "create", "order", id.ToString(CultureInfo.InvariantCulture),
+            after: new { task_name = draft.TaskName, temp_id = draft.Plan.Template.TempId, schedule = draft.Ready ? "ready" : "new" });
+        await Wake.Note(connection, transaction, id);
+        await transaction.CommitAsync(cancellation);
+        // What awaits approval has nobody waiting for it: the next look tells of it.
+        if (draft.Ready) wake.Order(id);
+        return new AcceptOrder.Result(id, draft.Warnings);
+    }
+
+    private static string Digest(AcceptOrder.Command command) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(JsonSerializer.Serialize(command, Json.Stored))));
+
+    private static async Task<AcceptOrder.Result> First(NpgsqlConnection connection, NpgsqlTransaction transaction, string body, object key)
+    {
+        var first = await connection.QuerySingleAsync<FirstRow>(FirstSql, key, transaction);
+        return first.Body == body
+            ? new AcceptOrder.Result(first.ListId, [])
+            : throw Refusal.Conflict("同一个 Idempotency-Key 已用于另一个请求", "This Idempotency-Key was used with another body");
+    }
+
+    private async Task<long> Store(NpgsqlConnection connection, NpgsqlTransaction transaction, OrderDraft draft)
+    {
+        var (args, secrets) = arguments.Seal(draft.Values);
+        var plan = draft.Plan;
+        var id = await connection.QuerySingleAsync<long>(OrderSql, new
+        {
+            draft.TaskName,
+            draft.TaskType,
+            Hosts = JsonSerializer.Serialize(plan.Groups.ToDictionary(group => group.Group, group => string.Join(',', group.Lanes.Select(lane => lane.Host))), Json.Stored),
+            Args = args,
+            SecretArgs = secrets,
+            draft.Details,
+            draft.Description,
+            Associated = draft.Associated.ToJsonString(Json.Stored),
+            draft.Creator,
+            draft.CreatorId,
+            draft.Executor,
+            ApproverIds = plan.Template.Users.Select(user => user.UserId).Distinct().ToArray(),
+            Watchers = draft.Watchers.ToArray(),
+            Status = (short)plan.FirstStatus,
+            Schedule = (draft.Ready ? OrderState.Ready : OrderState.New).Word(),
+            plan.Template.TempId,
+            StartTime = draft.StartTime?.UtcDateTime,
+            draft.Hold,
+            StartDelay = (double)draft.StartDelay,
+        }, transaction);
+        await connection.ExecuteAsync(GroupsSql, new
+        {
+            ListId = id,
+            Groups = plan.Groups.Select(group => group.Group).ToArray(),
+            Batches = plan.Groups.Select(group => group.Batches).ToArray(),
+            Pauses = plan.Groups.Select(group => group.BatchPause).ToArray(),
+            MaxFailures = plan.Groups.Select(group => group.MaxFailures).ToArray(),
+            Confirms = plan.Groups.Select(group => group.Confirm).ToArray(),
+        }, transaction);
+        var lanes = plan.Groups.SelectMany(group => group.Lanes.Select(lane => (group.Group, lane.Host, lane.Batch))).ToList();
+        await connection.ExecuteAsync(LanesSql, new { ListId = id, Groups = lanes.Select(lane => lane.Group).ToArray(), Hosts = lanes.Select(lane => lane.Host).ToArray(), Batches = lanes.Select(lane => lane.Batch).ToArray() }, transaction);
+        await connection.ExecuteAsync(StepsSql, Steps(id, [.. plan.Steps]), transaction);
+        return id;
+    }
+
+    private static object Steps(long id, List<TemplateStep> steps) => new
+    {
+        ListId = id,
+        Groups = steps.Select(step => step.Group).ToArray(),
+        Levels = steps.Select(step => step.Level).ToArray(),
+        Names = steps.Select(step => step.CommandName).ToArray(),
+        Commands = steps.Select(step => step.Command).ToArray(),
+        Arguments = steps.Select(step => step.Args).ToArray(),
+        Triggers = steps.Select(step => step.Trigger).ToArray(),
+        ExecUsers = steps.Select(step => step.ExecUser).ToArray(),
+        ForceHosts = steps.Select(step => step.ForceHost).ToArray(),
+        Statuses = steps.Select(step => (short)Execution.StepStates.First(step.Trigger)).ToArray(),
+        Timeouts = steps.Select(step => step.Timeout).ToArray(),
+        Retries = steps.Select(step => step.Retries).ToArray(),
+        OnErrors = steps.Select(step => step.OnError).ToArray(),
+    };
+
+    private sealed record FirstRow(string Body, long ListId);
+}

@@ -1,0 +1,72 @@
+using System.Globalization;
+using Codo.Platform.Cluster;
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Orders;
+
+/// <summary>Approves a new order; moves the time of one that was approved and has steps that wait for it.</summary>
+internal static class ApproveOrder
+{
+    /// <param name="Hold">Puts the whole order off until the start time, not only its timed steps.</param>
+    internal sealed record Command(long? ListId, string? StartTime, bool? Hold) : IRequest<Result>;
+
+    internal sealed record Result(IReadOnlyList<Text> Warnings) : Answer(new Text("任务开始成功", "The order is approved"));
+
+    internal sealed class Validator : AbstractValidator<Command>
+    {
+        public Validator() => RuleFor(command => command)
+            .Must(command => command.ListId is not null && !string.IsNullOrWhiteSpace(command.StartTime)).Refuse("订单ID和开始时间不能为空", "list_id and start_time are required");
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source, Caller caller, Zone zone, Wake wake) : IRequestHandler<Command, Result>
+    {
+        // A time in the past means now.
+        private const string ApproveSql = """
+            UPDATE tasks.scheduler_task_list SET schedule = 'ready', executor = @Nickname, executor_id = @UserId, hold = COALESCE(@Hold, hold),
+                start_time = GREATEST(@StartTime, clock_timestamp()), not_before = GREATEST(not_before, clock_timestamp())
+            WHERE list_id = @ListId AND schedule = ANY(@From)
+            """;
+
+        private const string MoveSql = """
+            UPDATE tasks.scheduler_task_list SET start_time = GREATEST(@StartTime, clock_timestamp()), hold = COALESCE(@Hold, hold) WHERE list_id = @ListId
+            """;
+
+        private const string MoveLanesSql = """
+            UPDATE tasks.lane l SET due_at = o.start_time FROM tasks.scheduler_task_list o WHERE o.list_id = l.list_id AND l.list_id = @ListId AND l.state = 'timed'
+            """;
+
+        private const string TimedSql = """
+            SELECT count(*) FROM tasks.scheduler_task_info WHERE list_id = @ListId AND task_status = 7
+            """;
+
+        public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
+        {
+            if (!Times.TryParse(command.StartTime, zone.Info, out var start)) throw Refusal.Invalid("start_time " + Times.Expected.Zh, "start_time " + Times.Expected.En);
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var order = await OrderAccess.Lock(connection, transaction, command.ListId!.Value);
+            if (!order.MayApprove(caller)) throw Refusal.Forbidden("你没有审批权限", "You have no right to approve this order");
+            var timed = await connection.ExecuteScalarAsync<long>(TimedSql, order, transaction);
+            var values = new { order.ListId, StartTime = start.UtcDateTime, command.Hold, caller.Nickname, caller.UserId, From = OrderStates.From(OrderAction.Approve) };
+            var approves = order.State == OrderState.New;
+            var held = command.Hold ?? order.Hold;
+            if (order.State == OrderState.Ended) throw Refusal.Conflict("订单已结束，不能再开始", "The order has ended and does not start again");
+            if (!approves && timed == 0 && !(held && order.State == OrderState.Ready)) throw Refusal.Conflict("订单已审批，且没有等待执行时间的任务", "The order is approved already, and nothing in it waits for a time");
+            await connection.ExecuteAsync(approves ? ApproveSql : MoveSql, values, transaction);
+            await connection.ExecuteAsync(MoveLanesSql, order, transaction);
+            await Audit.Write(connection, transaction, caller, approves ? "approve" : "move", "order", order.ListId.ToString(CultureInfo.InvariantCulture),
+                new { order.Schedule, order.StartTime }, new { start_time = start.UtcDateTime, hold = held });
+            await Wake.Note(connection, transaction, order.ListId);
+            await Control.Notify(connection, transaction, "");
+            await transaction.CommitAsync(cancellationToken);
+            wake.Order(order.ListId);
+            var early = approves && timed == 0 && !held && start > DateTimeOffset.UtcNow.AddMinutes(1);
+            return new Result(early ? [new Text("模板没有定时任务，订单立即开始；要整体等待请使用 hold", "No step is timed, so the order starts at once; use hold to put it off as a whole")] : []);
+        }
+    }
+}

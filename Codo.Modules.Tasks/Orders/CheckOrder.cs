@@ -1,0 +1,127 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Http;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Orders;
+
+/// <summary>One order as its page shows it: the group and host that were asked for, their steps, the hosts beside them, and who did what.</summary>
+internal static class CheckOrder
+{
+    internal sealed record Query(long? ListId, string? GetRunGroup, string? GetRunHost) : IRequest<Result>;
+
+    internal sealed record Result(Page Data) : Answer(new Text("获取订单信息成功", "OK"));
+
+    internal sealed record Argument(string ArgsKey, JsonNode? ArgsValue);
+
+    internal sealed record Event(DateTime Time, string User, long UserId, string Action, JsonNode? Detail);
+
+    internal sealed record Attempt(long SchedId, int Number, DateTime StartTime, DateTime? EndTime, int? ExitCode, string Node, string Host, string? Outcome, string Cause, string? LeftBehind);
+
+    internal sealed record Step(
+        long SchedId, string ListId, int TaskGroup, int TaskLevel, string TaskName, string TaskCmd, string TaskArgs, string Trigger, string ExecUser, string ForceHost, string ExecIp,
+        string TaskStatus, string? Outcome, string Cause, int Timeout, int Retries, string OnError)
+    {
+        public IReadOnlyList<Attempt> Attempts { get; init; } = [];
+    }
+
+    internal sealed record Page(
+        DateTime CreateTime, DateTime StartTime, string Username, string Creator, string Executor, JsonObject NewArgs, IReadOnlyList<Argument> NewArgsList, string Schedule,
+        string AssociatedUser, bool ApprovalButton, IReadOnlyList<string> ArgsKeys, IReadOnlyList<string> HandList, IReadOnlyList<int> GroupList, string RunGroup,
+        IReadOnlyList<string> ThisHostList, string ThisHost, IReadOnlyList<Step> SchedulerList, IReadOnlyDictionary<string, string> HostsStatus, string ListId,
+        string TaskName, string TaskType, string Details, string Description, string Status, bool Hold, DateTime? EndedAt, IReadOnlyList<Event> Events);
+
+    internal sealed class Validator : AbstractValidator<Query>
+    {
+        public Validator() => RuleFor(query => query.ListId).NotNull().Refuse("订单ID不能为空", "list_id is required");
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Query, Result>
+    {
+        private const string OrderSql = $"""
+            SELECT {OrderRow.Columns} FROM tasks.scheduler_task_list o WHERE o.list_id = @ListId AND {OrderAccess.Visible}
+            """;
+
+        private const string ApproversSql = """
+            SELECT approver_ids FROM tasks.scheduler_task_list WHERE list_id = @ListId
+            """;
+
+        private const string LanesSql = """
+            SELECT l.lane_id, l.task_group, l.host, l.state,
+                   COALESCE((SELECT i.task_status FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status <> 3 ORDER BY i.task_level, i.sched_id LIMIT 1), 3) AS status
+            FROM tasks.lane l WHERE l.list_id = @ListId ORDER BY l.task_group, l.lane_id
+            """;
+
+        private const string StepsSql = """
+            SELECT sched_id, CAST(list_id AS text) AS list_id, task_group, task_level, task_name, task_cmd, task_args, trigger, exec_user, force_host, exec_ip,
+                   CAST(task_status AS text) AS task_status, outcome, cause, timeout, retries, on_error
+            FROM tasks.scheduler_task_info WHERE lane_id = @LaneId ORDER BY task_level, sched_id
+            """;
+
+        private const string AttemptsSql = """
+            SELECT sched_id, attempt AS number, started_at AS start_time, ended_at AS end_time, exit_code, node, host, outcome, cause, left_behind
+            FROM tasks.attempt WHERE sched_id = ANY(@Steps) ORDER BY sched_id, attempt
+            """;
+
+        private const string HandSql = """
+            SELECT task_name FROM tasks.scheduler_task_info WHERE list_id = @ListId AND trigger = 'hand' GROUP BY task_name ORDER BY min(sched_id)
+            """;
+
+        private const string NamesSql = """
+            SELECT args_self, args_name FROM tasks.scheduler_args_list WHERE args_self = ANY(@Words)
+            """;
+
+        private const string EventsSql = """
+            SELECT at, nickname, user_id, action, CAST(after AS text) AS after FROM platform.audit WHERE kind = 'order' AND object_id = @Id ORDER BY audit_id
+            """;
+
+        public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
+        {
+            var viewer = new Viewer(caller);
+            var id = query.ListId!.Value;
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            var order = await connection.QuerySingleOrDefaultAsync<OrderRow>(OrderSql, new { viewer.UserId, viewer.IsSuperuser, viewer.Names, ListId = id }) ?? throw OrderAccess.NoSuchOrder;
+            var lanes = (await connection.QueryAsync<LaneRow>(LanesSql, new { ListId = id })).AsList();
+            if (lanes.Count == 0) throw Refusal.NotFound("没有可运行组", "The order has no group");
+            var group = query.GetRunGroup ?? lanes.FirstOrDefault(lane => lane.Status != (int)StepState.Done, lanes[0]).TaskGroup.ToString(CultureInfo.InvariantCulture);
+            var beside = lanes.Where(lane => lane.TaskGroup.ToString(CultureInfo.InvariantCulture) == group).ToList();
+            var shown = query.GetRunHost is { } host ? beside.Find(lane => lane.Host == host) : beside.FirstOrDefault();
+            if (shown is null) throw Refusal.NotFound("运行组中没有可执行主机", "The group has no such host", -2);
+            var steps = (await connection.QueryAsync<Step>(StepsSql, shown)).AsList();
+            var attempts = (await connection.QueryAsync<Attempt>(AttemptsSql, new { Steps = steps.Select(step => step.SchedId).ToArray() })).ToLookup(attempt => attempt.SchedId);
+            var arguments = await Arguments(connection, order.Args);
+            return new Result(new Page(
+                order.CreateTime, order.StartTime, caller.Username, order.Creator, order.Executor,
+                new JsonObject(arguments.Select(argument => KeyValuePair.Create(argument.ArgsKey, argument.ArgsValue?.DeepClone()))), arguments, order.Schedule, Admins(order.AssociatedUser),
+                OrderAccess.MayApprove(caller, await connection.QuerySingleAsync<long[]>(ApproversSql, new { ListId = id })), [.. arguments.Select(argument => argument.ArgsKey)],
+                (await connection.QueryAsync<string>(HandSql, new { ListId = id })).AsList(), [.. lanes.Select(lane => lane.TaskGroup).Distinct()], group, [.. beside.Select(lane => lane.Host)], shown.Host,
+                [.. steps.Select(step => step with { Attempts = [.. attempts[step.SchedId]] })], beside.ToDictionary(lane => lane.Host, lane => lane.Status.ToString(CultureInfo.InvariantCulture)),
+                id.ToString(CultureInfo.InvariantCulture), order.TaskName, order.TaskType, order.Details, order.Description, order.Status, order.Hold, order.EndedAt, await Events(connection, id)));
+        }
+
+        // Under the name that the library has for the word, where it has one; the first, where it has several.
+        private static async Task<List<Argument>> Arguments(NpgsqlConnection connection, string args)
+        {
+            var values = JsonNode.Parse(args)!.AsObject();
+            var names = (await connection.QueryAsync<(string Self, string Name)>(NamesSql, new { Words = values.Select(value => value.Key).ToArray() })).ToLookup(row => row.Self, row => row.Name);
+            return [.. values.Select(value => new Argument(names[value.Key].FirstOrDefault() ?? value.Key, value.Value)).DistinctBy(argument => argument.ArgsKey)];
+        }
+
+        private static string Admins(string associated) =>
+            JsonNode.Parse(associated) is JsonObject people && people["admin"] is JsonArray admins ? string.Join('，', admins.Select(admin => admin?.ToString())) : "";
+
+        private static async Task<List<Event>> Events(NpgsqlConnection connection, long id)
+        {
+            var rows = await connection.QueryAsync<EventRow>(EventsSql, new { Id = id.ToString(CultureInfo.InvariantCulture) });
+            return [.. rows.Select(row => new Event(row.At, row.Nickname, row.UserId, row.Action, row.After is null ? null : JsonNode.Parse(row.After)))];
+        }
+
+        private sealed record LaneRow(long LaneId, int TaskGroup, string Host, string State, int Status);
+
+        private sealed record EventRow(DateTime At, string Nickname, long UserId, string Action, string? After);
+    }
+}

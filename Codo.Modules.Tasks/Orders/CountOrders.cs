@@ -1,0 +1,30 @@
+using Codo.Platform.Http;
+using Dapper;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Orders;
+
+/// <summary>How many orders of each type there are: the original's statement page.</summary>
+internal static class CountOrders
+{
+    internal sealed record Query : IRequest<Result>;
+
+    internal sealed record Row(string TaskType, long TaskLen);
+
+    internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Say.Fetched);
+
+    internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
+    {
+        private const string CountSql = """
+            SELECT task_type, count(*) AS task_len FROM tasks.scheduler_task_list GROUP BY task_type ORDER BY task_len DESC, task_type
+            """;
+
+        public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            var rows = (await connection.QueryAsync<Row>(CountSql)).AsList();
+            return new Result(rows, rows.Sum(row => row.TaskLen));
+        }
+    }
+}

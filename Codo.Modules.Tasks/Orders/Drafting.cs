@@ -1,0 +1,129 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Codo.Modules.Tasks.Execution;
+using Codo.Modules.Tasks.Hosts;
+using Codo.Platform.Cluster;
+using Codo.Platform.Http;
+using Dapper;
+using Microsoft.Extensions.Configuration;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Orders;
+
+/// <summary>Everything of an order that was asked for and found good, and nothing of it stored yet.</summary>
+/// <param name="CreatorId">Null when a superuser named somebody, whose id nobody knows.</param>
+/// <param name="Watchers">Every name in <paramref name="Associated"/>.</param>
+internal sealed record OrderDraft(
+    OrderPlan Plan, ArgumentValues Values, bool Ready, string TaskName, string TaskType, string Details, string Description, string Creator, long? CreatorId, string Executor,
+    JsonObject Associated, IReadOnlyList<string> Watchers, DateTimeOffset? StartTime, bool Hold, int StartDelay, IReadOnlyList<Text> Warnings);
+
+/// <summary>Reads and checks what accept and preview are given.</summary>
+internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, OrderArguments arguments, Disk disk, IConfiguration configuration)
+{
+    private const string TemplateSql = """
+        SELECT temp_name FROM tasks.scheduler_temp_list WHERE temp_id = @TempId
+        """;
+
+    private const string StepsSql = """
+        SELECT "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, on_error
+        FROM tasks.scheduler_temp_details WHERE temp_id = @TempId ORDER BY "group", level, id
+        """;
+
+    private const string GroupsSql = """
+        SELECT "group", batch, batch_pause, max_failures, next FROM tasks.scheduler_temp_group WHERE temp_id = @TempId
+        """;
+
+    private const string UsersSql = """
+        SELECT user_id, nickname FROM tasks.scheduler_temp_user WHERE temp_id = @TempId ORDER BY id
+        """;
+
+    /// <exception cref="Refusal">The request is wrong, or the caller may not submit it.</exception>
+    public async Task<OrderDraft> Make(NpgsqlConnection connection, AcceptOrder.Command command)
+    {
+        if (string.IsNullOrWhiteSpace(command.TaskName) || command.TempId is null || IsAbsent(command.Hosts)) throw Missing("task_name, temp_id, hosts");
+        if (command.Schedule is not (null or "new" or "ready")) throw Refusal.Invalid("schedule 只能是 new 或 ready", "schedule must be new or ready");
+        if (command.StartDelay is < 0 or > 86400) throw Refusal.Invalid("start_delay 必须在 0 到 86400 之间", "start_delay must be between 0 and 86400");
+        if (Math.Max(command.TaskName.Length, command.TaskType?.Length ?? 0) > 200) throw Refusal.Invalid("task_name 和 task_type 不能超过 200 个字符", "task_name and task_type are at most 200 characters long");
+        if (disk.IsLow) throw Refusal.Conflict("磁盘空间不足（Codo:MinFreeDisk），暂不接受新订单", "Too little disk space is free (Codo:MinFreeDisk): no new order is accepted");
+        var hosts = Hosts(Object(command.Hosts!.Value, "hosts"));
+        var values = arguments.Read(IsAbsent(command.Args) ? null : Object(command.Args!.Value, "args"));
+        var given = IsAbsent(command.AssociatedUser) ? [] : Object(command.AssociatedUser!.Value, "associated_user");
+        var start = Time(command.ExecTime);
+        var template = await Read(connection, command.TempId.Value);
+        var plan = OrderPlan.Make(template, hosts, settings);
+        var ready = command.Schedule == "ready";
+        if (ready && plan.HasTimed && start is null) throw Missing("exec_time");
+        var mayApprove = OrderAccess.MayApprove(caller, [.. template.Users.Select(user => user.UserId)]);
+        if (ready && !mayApprove && !MaySubmitReady())
+            throw Refusal.Forbidden($"{caller.Username} 不是模板「{template.TempName}」的用户，不能提交免审批订单", $"{caller.Username} is no user of the template {template.TempName} and may not submit an order that needs no approval");
+        var (creator, creatorId, description) = Submitter(command.Submitter);
+        var associated = new JsonObject { ["admin"] = new JsonArray([.. template.Users.Select(user => user.Nickname).Append(creator).Distinct().Select(name => JsonValue.Create(name))]) };
+        foreach (var (key, people) in given) associated[key] = people?.DeepClone();
+        var warnings = await new OrderWarnings(connection).Of(plan, values, start, [.. hosts.Keys]);
+        return new OrderDraft(
+            plan, values, ready, command.TaskName.Trim(), string.IsNullOrWhiteSpace(command.TaskType) ? template.TempName : command.TaskType.Trim(), command.Details ?? "", description, creator, creatorId,
+            command.Executor ?? "", associated, [.. Names(associated).Distinct()], start, command.Hold ?? false, command.StartDelay ?? settings.StartDelay, warnings);
+    }
+
+    private static async Task<Template> Read(NpgsqlConnection connection, long tempId)
+    {
+        var name = await connection.QuerySingleOrDefaultAsync<string?>(TemplateSql, new { TempId = tempId }) ?? throw Refusal.NotFound("模板不存在", "No such template", -3);
+        var steps = (await connection.QueryAsync<TemplateStep>(StepsSql, new { TempId = tempId })).AsList();
+        if (steps.Count == 0) throw Refusal.NotFound("模板没有任务", "The template has no steps", -3);
+        var groups = (await connection.QueryAsync<TemplateGroup>(GroupsSql, new { TempId = tempId })).AsList();
+        return new Template(tempId, name, steps, groups, (await connection.QueryAsync<(long, string)>(UsersSql, new { TempId = tempId })).AsList());
+    }
+
+    private static Dictionary<int, IReadOnlyList<string>> Hosts(JsonObject given)
+    {
+        var hosts = new Dictionary<int, IReadOnlyList<string>>();
+        foreach (var (key, value) in given)
+        {
+            if (!int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out var group)) throw Refusal.Invalid($"hosts 的组 {key} 不是数字", $"hosts: the group {key} is no number");
+            var list = value switch
+            {
+                null => [],
+                JsonArray many => many.Select(one => one?.ToString() ?? ""),
+                _ => value.ToString().Split(','),
+            };
+            var names = list.Select(name => name.Trim()).Where(name => name.Length > 0).Distinct(StringComparer.OrdinalIgnoreCase).ToList();
+            if (names.Find(name => !HostName.IsValid(name)) is { } wrong) throw Refusal.Invalid($"ip格式有误：{wrong}", $"{wrong} is no IP address or host name", 5);
+            hosts[group] = names;
+        }
+        return hosts;
+    }
+
+    private DateTimeOffset? Time(string? text)
+    {
+        if (string.IsNullOrWhiteSpace(text)) return null;
+        return Times.TryParse(text, zone.Info, out var time) ? time : throw Refusal.Invalid("exec_time " + Times.Expected.Zh, "exec_time " + Times.Expected.En);
+    }
+
+    // Hooks name the person whose push they handle. Whoever may pose as anyone may pose as the one who approves, so the name counts from a superuser only.
+    private (string Creator, long? CreatorId, string Description) Submitter(string? name) => name?.Trim() switch
+    {
+        null or "" => (caller.Nickname, caller.UserId, ""),
+        var own when own == caller.Username || own == caller.Nickname => (caller.Nickname, caller.UserId, ""),
+        var other when caller.IsSuperuser => (other, null, ""),
+        var other => (caller.Nickname, caller.UserId, new Text($"提交人（未核实）：{other}", $"submitted for (not verified): {other}").Both()),
+    };
+
+    private bool MaySubmitReady() => configuration.GetSection("Codo:Tasks:ReadySubmitters").Exists() && Right.Names(configuration, "Codo:Tasks:ReadySubmitters") is var names && (names.Contains(caller.Username) || names.Contains("*"));
+
+    private static IEnumerable<string> Names(JsonNode? people) => people switch
+    {
+        JsonObject groups => groups.SelectMany(group => Names(group.Value)),
+        JsonArray list => list.SelectMany(Names),
+        // "<user_id>,,,<nickname>" is how the console sends a person elsewhere.
+        JsonValue one => one.ToString().Split(",,,", StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).TakeLast(1),
+        _ => [],
+    };
+
+    private static JsonObject Object(JsonElement element, string field) =>
+        PythonLiteral.TryParseObject(element, out var value, out var why) ? value! : throw Refusal.Invalid($"{field} {why.Zh}", $"{field} {why.En}");
+
+    private static bool IsAbsent(JsonElement? element) => element is null || element.Value.ValueKind is JsonValueKind.Null or JsonValueKind.Undefined || (element.Value.ValueKind == JsonValueKind.String && element.Value.GetString() is "");
+
+    private static Refusal Missing(string fields) => Refusal.Invalid($"必要参数缺失：{fields}", $"Required fields are missing: {fields}", 6);
+}

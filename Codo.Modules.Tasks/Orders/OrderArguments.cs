@@ -1,0 +1,69 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Microsoft.Extensions.Configuration;
+
+namespace Codo.Modules.Tasks.Orders;
+
+/// <summary>An order's arguments at rest: shown values as JSON, secret ones sealed beside it and masked in it.</summary>
+internal sealed class OrderArguments(SecretBox box, IConfiguration configuration)
+{
+    /// <summary>What stands for a secret value wherever it is shown.</summary>
+    public const string Mask = "******";
+
+    private const string SealPlace = "tasks.scheduler_task_list.secret_args";
+
+    private readonly SecretPatterns secretNames = SecretPatterns.From(configuration);
+
+    /// <summary>Takes what was submitted apart.</summary>
+    /// <exception cref="Refusal">The mask was submitted as a value: it would be taken for the secret itself.</exception>
+    public ArgumentValues Read(JsonObject? submitted)
+    {
+        var values = (submitted ?? []).ToDictionary(pair => pair.Key, pair => Text(pair.Value), StringComparer.Ordinal);
+        var secret = values.Keys.Where(secretNames.Match).ToHashSet(StringComparer.Ordinal);
+        if (values.FirstOrDefault(pair => pair.Value == Mask).Key is { } masked)
+            throw Refusal.Invalid($"参数 {masked} 的值是掩码 {Mask}，请填写真实值", $"The value of {masked} is the mask {Mask}; give the value itself");
+        return new ArgumentValues(values, secret);
+    }
+
+    /// <summary>The text to store, and the secrets beside it; null where there are none.</summary>
+    public (string Args, byte[]? SecretArgs) Seal(ArgumentValues values)
+    {
+        var shown = JsonSerializer.Serialize(values.Shown, Json.Stored);
+        var secrets = values.All.Where(pair => values.SecretNames.Contains(pair.Key)).ToDictionary();
+        return (shown, secrets.Count == 0 ? null : box.Seal(JsonSerializer.Serialize(secrets, Json.Stored), SealPlace));
+    }
+
+    /// <summary>The arguments of a stored order, secrets opened.</summary>
+    public ArgumentValues Open(string args, byte[]? secretArgs)
+    {
+        var values = JsonNode.Parse(args)!.AsObject().ToDictionary(pair => pair.Key, pair => Text(pair.Value), StringComparer.Ordinal);
+        var secrets = secretArgs is null ? [] : JsonSerializer.Deserialize<Dictionary<string, string>>(box.Open(secretArgs, SealPlace), Json.Stored)!;
+        foreach (var (name, value) in secrets) values[name] = value;
+        return new ArgumentValues(values, secrets.Keys.ToHashSet(StringComparer.Ordinal));
+    }
+
+    // A value is one argument of a command, so it is text: what Python and JSON call true, null or a list is written as it was sent in JSON.
+    private static string Text(JsonNode? value) => value switch
+    {
+        null => "",
+        JsonValue one when one.GetValueKind() == JsonValueKind.String => one.GetValue<string>(),
+        _ => value.ToJsonString(Json.Stored),
+    };
+}
+
+/// <summary>Argument values of one order. No record: nothing writes it out by accident.</summary>
+internal sealed class ArgumentValues(IReadOnlyDictionary<string, string> all, IReadOnlySet<string> secretNames)
+{
+    public IReadOnlyDictionary<string, string> All => all;
+
+    public IReadOnlySet<string> SecretNames => secretNames;
+
+    /// <summary>The values with secrets masked.</summary>
+    public IReadOnlyDictionary<string, string> Shown => all.ToDictionary(pair => pair.Key, pair => secretNames.Contains(pair.Key) ? OrderArguments.Mask : pair.Value);
+
+    /// <summary>The texts that no output may show.</summary>
+    public IReadOnlyCollection<string> Secrets => [.. all.Where(pair => secretNames.Contains(pair.Key) && pair.Value.Length > 0).Select(pair => pair.Value)];
+}

@@ -1,0 +1,51 @@
+using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Http;
+
+namespace Codo.Modules.Tasks.Orders;
+
+/// <summary>A step of a template, as an order takes it over.</summary>
+/// <param name="Timeout">Seconds.</param>
+internal sealed record TemplateStep(
+    int Group, int Level, string CommandName, string Command, string Args, string Trigger, string ExecUser, string ForceHost, int Timeout, int Retries, string OnError);
+
+/// <summary>How a group of a template goes over its hosts.</summary>
+internal sealed record TemplateGroup(int Group, string Batch, int BatchPause, int MaxFailures, string Next);
+
+/// <summary>A template with everything that an order copies from it.</summary>
+internal sealed record Template(
+    long TempId, string TempName, IReadOnlyList<TemplateStep> Steps, IReadOnlyList<TemplateGroup> Groups, IReadOnlyList<(long UserId, string Nickname)> Users);
+
+/// <summary>A group of an order: its lanes in order, each with its batch from 1, and the steps that every one of them runs.</summary>
+internal sealed record PlannedGroup(int Group, IReadOnlyList<PlannedLane> Lanes, IReadOnlyList<TemplateStep> Steps, int Batches, int BatchPause, int MaxFailures, bool Confirm);
+
+internal readonly record struct PlannedLane(string Host, int Batch);
+
+/// <summary>What an order is going to run where: made by accept and preview alike, before anything is stored.</summary>
+internal sealed record OrderPlan(Template Template, IReadOnlyList<PlannedGroup> Groups)
+{
+    public IEnumerable<TemplateStep> Steps => Groups.SelectMany(group => group.Steps);
+
+    public bool HasTimed => Steps.Any(step => step.Trigger == "timed");
+
+    /// <summary>What the order shows before anything has run: the most pressing first step of its first group.</summary>
+    public StepState FirstStatus => StepStates.First(Groups[0].Steps[0].Trigger);
+
+    /// <summary>Puts hosts and steps together.</summary>
+    /// <param name="hosts">By group.</param>
+    /// <exception cref="Refusal">A group without hosts, or with too many.</exception>
+    public static OrderPlan Make(Template template, IReadOnlyDictionary<int, IReadOnlyList<string>> hosts, TaskSettings settings)
+    {
+        var groups = new List<PlannedGroup>();
+        foreach (var steps in template.Steps.GroupBy(step => step.Group).OrderBy(group => group.Key))
+        {
+            if (!hosts.TryGetValue(steps.Key, out var own) || own.Count == 0) throw Refusal.Invalid("The exec host cannot be empty", $"The exec host cannot be empty: group {steps.Key} has none", -4);
+            if (own.Count > settings.MaxHostsPerGroup)
+                throw Refusal.Invalid("Too many hosts, please execute in groups", $"Too many hosts, please execute in groups: group {steps.Key} has {own.Count}, {settings.MaxHostsPerGroup} at most", -4);
+            var how = template.Groups.FirstOrDefault(group => group.Group == steps.Key) ?? new TemplateGroup(steps.Key, "", 0, 0, "auto");
+            var size = BatchSize.Of(how.Batch, own.Count);
+            groups.Add(new PlannedGroup(
+                steps.Key, [.. own.Select((host, position) => new PlannedLane(host, 1 + (position / size)))], [.. steps], 1 + ((own.Count - 1) / size), how.BatchPause, how.MaxFailures, how.Next == "confirm"));
+        }
+        return new OrderPlan(template, groups);
+    }
+}

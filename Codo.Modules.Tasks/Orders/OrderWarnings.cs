@@ -1,0 +1,67 @@
+using System.Text.RegularExpressions;
+using Codo.Modules.Tasks.Execution;
+using Codo.Modules.Tasks.Hosts;
+using Codo.Platform.Http;
+using Dapper;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Orders;
+
+/// <summary>What is likely to be a mistake in an order, and does not keep it from being accepted.</summary>
+internal sealed partial class OrderWarnings(NpgsqlConnection connection)
+{
+    private const string UsersSql = """
+        SELECT alias FROM unnest(@Aliases) AS alias WHERE NOT EXISTS (SELECT FROM tasks.scheduler_execute_user u WHERE u.alias_user = alias) ORDER BY alias
+        """;
+
+    private const string KeysSql = """
+        SELECT DISTINCT p.host FROM unnest(@Aliases, @Hosts) AS p(alias, host) JOIN tasks.scheduler_execute_user u ON u.alias_user = p.alias
+        WHERE NOT EXISTS (SELECT FROM tasks.host_keys k WHERE k.host = p.host AND k.port = u.ssh_port) ORDER BY p.host
+        """;
+
+    private const string WordsSql = """
+        SELECT DISTINCT args_self FROM tasks.scheduler_args_list WHERE args_self = ANY(@Words)
+        """;
+
+    private const int MostNamed = 10;
+
+    public async Task<IReadOnlyList<Text>> Of(OrderPlan plan, ArgumentValues values, DateTimeOffset? start, IReadOnlyCollection<int> groups)
+    {
+        var warnings = new List<Text>();
+        if (start is not null && !plan.HasTimed) warnings.Add(new Text("模板没有定时任务，exec_time 不起作用（整体等待请用 hold）", "No step is timed: exec_time holds nothing up (hold puts off the order as a whole)"));
+        if (groups.Except(plan.Groups.Select(group => group.Group)).ToList() is { Count: > 0 } extra)
+            warnings.Add(new Text($"模板没有这些组，其主机被忽略：{string.Join(", ", extra)}", $"The template has no such group, its hosts are ignored: {string.Join(", ", extra)}"));
+        await Places(plan, warnings);
+        foreach (var (name, value) in values.Shown.Where(pair => pair.Value.Any(char.IsWhiteSpace)))
+            warnings.Add(new Text($"参数 {name} 的值含有空白，将作为一个参数传递", $"The value of {name} has blanks; it reaches the command as one argument"));
+        foreach (var word in await WithoutValue(plan, values)) warnings.Add(new Text($"参数 {word} 没有值", $"The word {word} has no value"));
+        return warnings;
+    }
+
+    private async Task Places(OrderPlan plan, List<Text> warnings)
+    {
+        var remote = plan.Groups
+            .SelectMany(group => group.Steps.Select(step => (step.ExecUser, step.ForceHost)).Distinct()
+                .SelectMany(step => step.ForceHost.Length > 0 ? [(step.ExecUser, Host: step.ForceHost)] : group.Lanes.Select(lane => (step.ExecUser, lane.Host))))
+            .Where(pair => !Place.IsLocal(pair.Host)).Distinct().ToList();
+        if (remote.Count == 0) return;
+        foreach (var alias in await connection.QueryAsync<string>(UsersSql, new { Aliases = remote.Select(pair => pair.ExecUser).Distinct().ToArray() }))
+            warnings.Add(new Text($"执行用户 {alias} 不存在", $"There is no execute-user {alias}"));
+        var met = (await connection.QueryAsync<string>(KeysSql, new { Aliases = remote.Select(pair => pair.ExecUser).ToArray(), Hosts = remote.Select(pair => HostKeys.Name(pair.Host)).ToArray() })).AsList();
+        if (met.Count == 0) return;
+        var named = string.Join(", ", met.Take(MostNamed)) + (met.Count > MostNamed ? $" … ({met.Count})" : "");
+        warnings.Add(new Text($"这些主机的密钥尚未记录，将在首次连接时记录：{named}", $"No key of these hosts is pinned yet, the first connection pins it: {named}"));
+    }
+
+    // A word of small letters is the command's own; one of capitals, or one that the library names, was meant to be replaced.
+    private async Task<IEnumerable<string>> WithoutValue(OrderPlan plan, ArgumentValues values)
+    {
+        var words = plan.Steps.SelectMany(step => step.Args.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)).Distinct().Where(word => !values.All.ContainsKey(word) && word != "FLOW_ID").ToArray();
+        if (words.Length == 0) return [];
+        var known = (await connection.QueryAsync<string>(WordsSql, new { Words = words })).ToHashSet(StringComparer.Ordinal);
+        return words.Where(word => known.Contains(word) || Capitals().IsMatch(word));
+    }
+
+    [GeneratedRegex("^[A-Z][A-Z0-9_]+$")]
+    private static partial Regex Capitals();
+}

@@ -1,0 +1,61 @@
+using System.Globalization;
+using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Orders;
+
+/// <summary>Lets a hand step go on every host that has begun.</summary>
+internal static class ReleaseHandSteps
+{
+    internal sealed record Command(long? ListId, string? HandTask) : IRequest<Answer>;
+
+    internal sealed class Validator : AbstractValidator<Command>
+    {
+        public Validator()
+        {
+            RuleFor(command => command.ListId).NotNull().Refuse("订单ID 不能为空", "list_id is required");
+            RuleFor(command => command.HandTask).NotEmpty().Refuse("任务名称不正确", "hand_task names no hand step", -2);
+        }
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source, Caller caller, Wake wake) : IRequestHandler<Command, Answer>
+    {
+        private const string NamedSql = """
+            SELECT EXISTS (SELECT FROM tasks.scheduler_task_info WHERE list_id = @ListId AND trigger = 'hand' AND task_name = @Name)
+            """;
+
+        private const string LanesSql = """
+            SELECT l.lane_id FROM tasks.lane l
+            WHERE l.list_id = @ListId AND l.state <> 'waiting'
+              AND EXISTS (SELECT FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_name = @Name AND i.task_status = ANY(@From))
+            ORDER BY l.lane_id FOR NO KEY UPDATE OF l
+            """;
+
+        private const string ReleaseSql = """
+            UPDATE tasks.scheduler_task_info SET task_status = 1, outcome = NULL, cause = @By WHERE lane_id = ANY(@Lanes) AND task_name = @Name AND task_status = ANY(@From)
+            """;
+
+        public async Task<Answer> Handle(Command command, CancellationToken cancellationToken)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var order = await Intervention.Lock(connection, transaction, caller, command.ListId!.Value);
+            var asked = new { order.ListId, Name = command.HandTask, From = StepStates.From(StepAction.Release) };
+            if (!await connection.ExecuteScalarAsync<bool>(NamedSql, asked, transaction)) throw Refusal.NotFound("任务名称不正确", "hand_task names no hand step", -2);
+            var lanes = (await connection.QueryAsync<long>(LanesSql, asked, transaction)).ToArray();
+            var released = await connection.ExecuteAsync(ReleaseSql, new { Lanes = lanes, asked.Name, asked.From, By = caller.Nickname }, transaction);
+            if (released == 0) throw Refusal.Conflict("没有正在等待该任务的主机", "No host that has begun waits at this step");
+            await Intervention.LetGo(connection, transaction, lanes);
+            await Audit.Write(connection, transaction, caller, "release", "order", order.ListId.ToString(CultureInfo.InvariantCulture), after: new { hand_task = command.HandTask, steps = released });
+            await Wake.Note(connection, transaction, order.ListId);
+            await transaction.CommitAsync(cancellationToken);
+            wake.Order(order.ListId);
+            return new Answer(new Text("审核干预成功", "Released"));
+        }
+    }
+}

@@ -1,0 +1,103 @@
+using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Http;
+using Dapper;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Orders;
+
+/// <summary><c>restart</c> and <c>restart_failed</c>: a lane runs again from a level on, each step with a new attempt, once nothing is left of the old ones.</summary>
+internal static class RestartLane
+{
+    private const string MaySql = """
+        SELECT o.approver_ids FROM tasks.scheduler_task_list o WHERE o.list_id = @ListId
+        """;
+
+    private const string LeftoversSql = """
+        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine, '') AS machine
+        FROM tasks.attempt a JOIN tasks.lane l USING (lane_id) LEFT JOIN platform.node n ON n.name = a.node
+        WHERE l.list_id = @ListId AND l.task_group = @Group AND (CAST(@Host AS text) IS NULL OR l.host = @Host)
+          AND a.ended_at IS NOT NULL AND a.left_behind IN ('running', 'unreachable') AND l.state = ANY(@From)
+        """;
+
+    private const string LeftSql = """
+        SELECT host FROM tasks.attempt WHERE lane_id = @LaneId AND ended_at IS NOT NULL AND left_behind IN ('running', 'unreachable') LIMIT 1
+        """;
+
+    // A person has decided to go on all the same; the next restart is not to ask again for the same command.
+    private const string ForgetSql = """
+        UPDATE tasks.attempt SET left_behind = NULL, cause = cause || @Forced WHERE lane_id = @LaneId AND ended_at IS NOT NULL AND left_behind IN ('running', 'unreachable')
+        """;
+
+    private const string UnderWaySql = """
+        SELECT EXISTS (SELECT FROM tasks.attempt WHERE lane_id = @LaneId AND ended_at IS NULL)
+        """;
+
+    private const string StepsSql = """
+        SELECT sched_id, task_level, task_status, trigger FROM tasks.scheduler_task_info WHERE lane_id = @LaneId ORDER BY task_level, sched_id
+        """;
+
+    private const string SkipSql = """
+        UPDATE tasks.scheduler_task_info SET task_status = 3, outcome = 'skipped', cause = @By WHERE lane_id = @LaneId AND task_level < @Level AND task_status = ANY(@From)
+        """;
+
+    private const string AgainSql = """
+        UPDATE tasks.scheduler_task_info SET task_status = CASE WHEN task_status = 7 THEN 7 WHEN trigger = 'hand' THEN 5 ELSE 1 END, outcome = NULL, cause = '', tries = 0
+        WHERE lane_id = @LaneId AND task_level >= @Level
+        """;
+
+    private const string LaneSql = """
+        UPDATE tasks.lane SET state = 'ready', since = clock_timestamp(), due_at = NULL WHERE lane_id = @LaneId AND state = ANY(@From)
+        """;
+
+    private const string FailedSql = """
+        SELECT l.lane_id, l.task_group, l.host, l.state, s.task_level FROM tasks.lane l
+        CROSS JOIN LATERAL (SELECT i.task_level, i.task_status FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status <> 3 ORDER BY i.task_level, i.sched_id LIMIT 1) s
+        WHERE l.list_id = @ListId AND l.task_group = @Group AND l.state = ANY(@From) AND s.task_status IN (4, 6) ORDER BY l.lane_id FOR NO KEY UPDATE OF l
+        """;
+
+    /// <summary>Kills what interrupted attempts left on their hosts, and records what came of it. For somebody who may restart; for others it does nothing.</summary>
+    /// <param name="host">The lane's; null for the whole group.</param>
+    public static async Task EndLeftovers(NpgsqlDataSource source, Leftovers leftovers, Caller caller, long listId, int group, string? host)
+    {
+        List<Leftover> left;
+        await using (var connection = await source.OpenConnectionAsync())
+        {
+            var approvers = await connection.QuerySingleOrDefaultAsync<long[]?>(MaySql, new { ListId = listId });
+            if (approvers is null || !OrderAccess.MayApprove(caller, approvers)) return;
+            left = (await connection.QueryAsync<Leftover>(LeftoversSql, new { ListId = listId, Group = group, Host = host, From = LaneStates.From(LaneAction.Restart) })).AsList();
+        }
+        await Task.WhenAll(left.Select(async each => await leftovers.Say(each, await leftovers.End(each))));
+    }
+
+    /// <returns>For the audit.</returns>
+    public static async Task<object> One(NpgsqlConnection connection, NpgsqlTransaction transaction, Caller caller, LockedLane lane, int level, bool force)
+    {
+        if (LaneStates.Next(lane.Stands, LaneAction.Restart) is null || await connection.ExecuteScalarAsync<bool>(UnderWaySql, lane, transaction))
+            throw Refusal.Conflict($"主机 {lane.Host} 上有任务正在执行或还未开始", $"On {lane.Host} a step runs, or nothing has begun yet");
+        var steps = (await connection.QueryAsync<StepRow>(StepsSql, lane, transaction)).AsList();
+        if (!steps.Exists(step => step.TaskLevel >= level)) throw Refusal.NotFound("没有这个级别的任务", "There is no step of that level or a higher one");
+        if (steps.Exists(step => step.TaskLevel < level && (StepState)step.TaskStatus is StepState.Hand or StepState.Timed))
+            throw Refusal.Conflict("前面还有等待人工或等待时间的任务", "An earlier step waits for a person or for its time");
+        if (!force && await connection.QuerySingleOrDefaultAsync<string?>(LeftSql, lane, transaction) is { } host)
+            throw Refusal.Conflict(
+                $"上次中断的命令在 {host} 上可能仍在运行且无法终止；确认后可用 force 强制重新执行", $"What is left of an interrupted command may still run on {host} and could not be killed; force restarts all the same");
+        if (force) await connection.ExecuteAsync(ForgetSql, new { lane.LaneId, Forced = new Text($"；{caller.Nickname} 强制重新执行", $"; {caller.Nickname} forced a restart").Both() }, transaction);
+        await connection.ExecuteAsync(SkipSql, new { lane.LaneId, Level = level, By = caller.Nickname, From = StepStates.From(StepAction.Skip) }, transaction);
+        await connection.ExecuteAsync(AgainSql, new { lane.LaneId, Level = level }, transaction);
+        await connection.ExecuteAsync(LaneSql, new { lane.LaneId, From = LaneStates.From(LaneAction.Restart) }, transaction);
+        return new { lane.TaskGroup, lane.Host, level, force };
+    }
+
+    /// <returns>For the audit.</returns>
+    public static async Task<object> Failed(NpgsqlConnection connection, NpgsqlTransaction transaction, Caller caller, long listId, int group, bool force)
+    {
+        var lanes = (await connection.QueryAsync<FailedRow>(FailedSql, new { ListId = listId, Group = group, From = LaneStates.From(LaneAction.Restart) }, transaction)).AsList();
+        if (lanes.Count == 0) throw Refusal.Conflict("该组没有失败或中断的主机", "No host of this group has failed or was interrupted");
+        foreach (var lane in lanes) await One(connection, transaction, caller, new LockedLane(lane.LaneId, lane.TaskGroup, lane.Host, lane.State), lane.TaskLevel, force);
+        return new { group, hosts = lanes.Select(lane => lane.Host), force };
+    }
+
+    private sealed record StepRow(long SchedId, int TaskLevel, short TaskStatus, string Trigger);
+
+    private sealed record FailedRow(long LaneId, int TaskGroup, string Host, string State, int TaskLevel);
+}

@@ -1,0 +1,33 @@
+using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Http;
+using Dapper;
+using Hangfire;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Orders;
+
+/// <summary>How a change of an order is acted on: a row in the change's own transaction, which a crash does not lose, and a background job after it, which is quick.</summary>
+internal sealed class Wake(IBackgroundJobClient jobs, ILogger<Wake> log)
+{
+    private const string NoteSql = """
+        INSERT INTO tasks.advance (list_id) VALUES (@ListId)
+        """;
+
+    /// <summary>In the transaction of the change.</summary>
+    public static Task Note(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId) => connection.ExecuteAsync(NoteSql, new { ListId = listId }, transaction);
+
+    /// <summary>After the commit.</summary>
+    public void Order(long listId)
+    {
+        try
+        {
+            jobs.Enqueue<Advancing>("orders", advancing => advancing.Advance(listId));
+        }
+        catch (Exception error) when (Failures.IsDatabaseAway(error) || error is Hangfire.Common.JobLoadException or BackgroundJobClientException)
+        {
+            // The change is committed and must be answered as such; the next look finds its row.
+            log.LogWarning("The job for order {Order} could not be queued, it is found by the next look: {Cause}", listId, error.Message);
+        }
+    }
+}
