@@ -1,6 +1,12 @@
+using Codo.Modules.Tasks.Execution;
 using Codo.Modules.Tasks.Hosts;
 using Codo.Modules.Tasks.Layout;
+using Codo.Modules.Tasks.Orders;
+using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -10,8 +16,19 @@ namespace Codo.Modules.Tasks;
 public static class TasksModule
 {
     public static IServiceCollection AddTasks(this IServiceCollection services) => services
+        .AddSettings<TaskSettings>("Codo:Tasks")
         .AddSingleton<HostKeys>()
+        .AddOrders()
         .AddHandlers(typeof(TasksModule).Assembly);
+
+    private static IServiceCollection AddOrders(this IServiceCollection services) => services
+        .AddSingleton<OrderArguments>()
+        .AddScoped<Drafting>().AddScoped<Acceptance>().AddSingleton<Wake>()
+        .AddSingleton<LaneSlots>().AddSingleton<RunningAttempts>().AddSingleton<RemoteSteps>().AddSingleton<StepRun>().AddSingleton<LaneRunner>()
+        .AddSingleton<Advancing>().AddSingleton(provider => new Lazy<Advancing>(provider.GetRequiredService<Advancing>))
+        .AddSingleton<Leftovers>().AddSingleton<Settling>().AddSingleton<OrderWork>()
+        .AddSingleton<INodeWork>(provider => provider.GetRequiredService<OrderWork>())
+        .AddSingleton<OpenOutput>(_ => (_, _) => new NoOutput());
 
     /// <summary>Every route of the module.</summary>
     public static void MapTasks(this IEndpointRouteBuilder routes)
@@ -43,5 +60,24 @@ public static class TasksModule
 
         routes.Get<ListHostKeys.Query, ListHostKeys.Result>("/v2/task/host_key/", "Pinned host keys", Right.Superuser);
         routes.Delete<ForgetHostKey.Command, Answer>("/v2/task/host_key/", "Forget a host's key", Right.Superuser);
+
+        MapOrders(routes);
+    }
+
+    private static void MapOrders(IEndpointRouteBuilder routes)
+    {
+        routes.Get<GetCsrfKey.Query, GetCsrfKey.Result>("/v2/task/accept/", "The key against cross-site requests");
+        routes.Post<AcceptOrder.Command, AcceptOrder.Result>("/v2/task/accept/", "Make an order from a template");
+        routes.Post<PreviewOrder.Command, PreviewOrder.Result>("/v2/task/preview/", "What an order would run; creates nothing");
+        routes.Post<SubmitPage.Command, AcceptOrder.Result>("/other/v1/submission/post_task/", "Make an order, its body as a text");
+        routes.Get<ListOrders.Query, ListOrders.Result>("/v2/task/list/", "Orders that have not ended");
+        routes.Patch<ApproveOrder.Command, ApproveOrder.Result>("/v2/task/list/", "Approve an order, or move its time");
+        routes.Put<EndOrder.Command, Answer>("/v2/task/list/", "End an order");
+        routes.Get<CheckOrder.Query, CheckOrder.Result>("/v2/task/check/", "One order");
+        routes.Put<ReleaseHandSteps.Command, Answer>("/v2/task/check/", "Let a hand step go on every host that has begun");
+        routes.Patch<InterveneInOrder.Command, Answer>("/v2/task/check/", "Release, restart, stop or skip in one lane or group");
+        routes.Get<ListHistory.Query, ListHistory.Result>("/v2/task/check_history/", "Orders that have ended");
+        routes.Get<CountOrders.Query, CountOrders.Result>("/v2/task/statement/", "Orders by type");
+        routes.Map("/other/{**rest}", (RequestDelegate)OtherPages.Refuse).Needs(Right.Anybody);
     }
 }

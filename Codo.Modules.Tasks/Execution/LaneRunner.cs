@@ -88,7 +88,7 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
         {
             ClaimedStep? step = null;
             StepEnd? end = null;
-            await using var hosts = stepRun.Connections();
+            await using var hosts = stepRun.Hosts();
             while ((step = await Persistently(() => EndAndClaim(lane, step, end))) is not null)
                 end = await stepRun.Run(lane, step, hosts);
         }

@@ -7,7 +7,7 @@ namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>The orders' part of a node: what is due, what is asked of its commands, what a dead node left, and the end of this one.</summary>
 internal sealed class OrderWork(
-    NpgsqlDataSource source, Node node, Advancing advancing, LaneRunner runner, RunningAttempts attempts, Settling settling, Leftovers leftovers, ILogger<OrderWork> log) : INodeWork
+    NpgsqlDataSource source, Node node, Advancing advancing, LaneRunner runner, RunningAttempts attempts, Settling settling, Leftovers leftovers, ILogger<OrderWork> log) : INodeWork, IDisposable
 {
     // What was changed a moment ago is being advanced by whoever changed it.
     private const string DueSql = """
@@ -86,6 +86,8 @@ internal sealed class OrderWork(
         var rows = await connection.QueryAsync<RunningRow>(RunningSql);
         return [.. rows.Select(row => new RunningWork($"Order #{row.ListId} {row.TaskName} @ {row.Host}", row.Node, row.StartedAt, $"attempt {row.Attempt}, process group {row.ProcessGroup}"))];
     }
+
+    public void Dispose() => ended.Dispose();
 
     // The regular look comes every second; what is due in between is not to wait for it.
     private void LookAgainIn(double seconds)

@@ -24,6 +24,9 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
     // After a kill the reading ends with the last process; what could not be killed may hold the pipe for ever.
     private static readonly TimeSpan ReadAfterKill = TimeSpan.FromSeconds(2);
 
+    /// <summary>The connections that the steps of one lane share.</summary>
+    public LaneHosts Hosts() => remote.Hosts();
+
     public async Task<StepEnd> Run(OwnedLane lane, ClaimedStep step, LaneHosts hosts)
     {
         var attempt = running.Add(lane, step);

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Microsoft.Extensions.Configuration;

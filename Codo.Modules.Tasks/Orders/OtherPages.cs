@@ -1,0 +1,11 @@
+using Codo.Platform.Http;
+using Microsoft.AspNetCore.Http;
+
+namespace Codo.Modules.Tasks.Orders;
+
+/// <summary>Pages of the original that are no part of Codo: the caller is told where to read about it.</summary>
+internal static class OtherPages
+{
+    public static Task Refuse(HttpContext context) => Failures.Write(
+        context, 404, 404, new Text("此页面属于 codo-task 的 other 服务，Codo 不提供，见 docs/migration.md", "This page belongs to codo-task's service \"other\", which Codo does not have; see docs/migration.md"));
+}
