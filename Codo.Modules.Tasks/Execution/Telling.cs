@@ -71,5 +71,23 @@ internal sealed class Telling(NpgsqlDataSource source, IMediator mediator)
         _ => OrderSituation.GoesOn,
     };
 
-    private sealed record Row(long ListId, string TaskName, string TaskType, int Situation, long[] ApproverIds, string[] Watchers, string[] Hosts, DateTime Now);
+    // With properties, because Dapper gives no array to a constructor.
+    private sealed record Row
+    {
+        public long ListId { get; init; }
+
+        public required string TaskName { get; init; }
+
+        public required string TaskType { get; init; }
+
+        public int Situation { get; init; }
+
+        public long[] ApproverIds { get; init; } = [];
+
+        public string[] Watchers { get; init; } = [];
+
+        public string[] Hosts { get; init; } = [];
+
+        public DateTime Now { get; init; }
+    }
 }

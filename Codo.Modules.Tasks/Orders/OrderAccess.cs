@@ -45,9 +45,21 @@ internal sealed record Viewer(long UserId, bool IsSuperuser, string[] Names)
     }
 }
 
-/// <summary>An order whose row is locked.</summary>
-internal sealed record LockedOrder(long ListId, string Schedule, long? CreatorId, long[] ApproverIds, bool Hold, DateTime StartTime)
+/// <summary>An order whose row is locked. With properties, because Dapper gives no array to a constructor.</summary>
+internal sealed record LockedOrder
 {
+    public long ListId { get; init; }
+
+    public required string Schedule { get; init; }
+
+    public long? CreatorId { get; init; }
+
+    public long[] ApproverIds { get; init; } = [];
+
+    public bool Hold { get; init; }
+
+    public DateTime StartTime { get; init; }
+
     public OrderState State => OrderStates.Read(Schedule);
 
     public bool MayApprove(Caller caller) => OrderAccess.MayApprove(caller, ApproverIds);

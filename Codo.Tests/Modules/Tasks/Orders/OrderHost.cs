@@ -85,5 +85,18 @@ internal static class OrderHost
         return await connection.QuerySingleAsync<T>(sql, parameters);
     }
 
+    /// <summary>Whether a process runs; one that waits to be reaped does not.</summary>
+    public static bool IsAlive(string id)
+    {
+        try
+        {
+            return !File.ReadAllText($"/proc/{id.Trim()}/stat").Split(')')[^1].StartsWith(" Z", StringComparison.Ordinal);
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+
     public static int Code(this JsonObject answer) => (int)answer["code"]!;
 }
