@@ -1,21 +1,110 @@
+using Codo.Modules.Tasks.Hosts;
+using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Codo.Platform.Processes;
 
 namespace Codo.Modules.Tasks.Execution;
 
-/// <summary>Steps on other hosts.</summary>
-internal sealed class RemoteSteps
+/// <summary>Steps on other hosts: their commands outlive the connection, so what becomes of one is asked of the host.</summary>
+internal sealed class RemoteSteps(HostAccess access, Node node)
 {
-    public LaneHosts Hosts() => new();
+    // After a kill the reading ends with the last process; what could not be killed may hold the channel for ever.
+    private static readonly TimeSpan ReadAfterKill = TimeSpan.FromSeconds(2);
 
-    public Task<StepEnd> Run(RunningAttempt attempt, string command, StepOutput output, LaneHosts hosts, Func<RunMark, Task> record) => Task.FromResult(StepEnd.Unreachable(new Text("x", "x")));
+    public LaneHosts Hosts() => new(access);
 
-    public Task<int?> Kill(Leftover left) => Task.FromResult<int?>(null);
+    /// <param name="record">Records how to find the command, once it has begun.</param>
+    public async Task<StepEnd> Run(RunningAttempt attempt, string command, StepOutput output, LaneHosts hosts, Func<RunMark, Task> record)
+    {
+        SshConnection connection;
+        try
+        {
+            connection = await hosts.Connect(attempt.Step.Host, attempt.Step.ExecUser, attempt.Lane.ListId);
+        }
+        catch (SshFailedException failure)
+        {
+            return NotRun(failure);
+        }
+        // Connecting takes a while: a person may have stopped the lane, and the node may have been taken for dead, before anything was sent.
+        if (attempt.Stop.IsCompleted) return Endings.Cut(await attempt.Stop, attempt.Step.Timeout, 0);
+        if (!node.HoldsLease) return StepEnd.Interrupted(new Text("节点在启动命令之前失去了租约，命令未启动", "The node lost its lease before the command was started; it was not started"));
+        return await Run(attempt, connection, command, output, record);
+    }
 
-    public Task<int?> Alive(Leftover left) => Task.FromResult<int?>(null);
-}
+    /// <summary>Ends what was left behind; how many of its processes are still there, null when the host cannot be asked.</summary>
+    public Task<int?> Kill(Leftover left) => Ask(left.Host, left.ExecUser, target => SshConnection.KillAsync(target, left.Mark));
 
-internal sealed class LaneHosts : IAsyncDisposable
-{
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    /// <summary>How many processes of what was left behind are there; null when the host cannot be asked.</summary>
+    public Task<int?> Alive(Leftover left) => Ask(left.Host, left.ExecUser, target => SshConnection.ProbeAsync(target, left.Mark));
+
+    private async Task<int?> Ask(string host, string execUser, Func<SshTarget, Task<RunLeft>> ask)
+    {
+        try
+        {
+            return (await ask(await access.Target(host, execUser))).Processes;
+        }
+        catch (CommandNotStartedException)
+        {
+            // Its execute-user is gone or changed: nobody can look any more.
+            return null;
+        }
+    }
+
+    private async Task<StepEnd> Run(RunningAttempt attempt, SshConnection connection, string command, StepOutput output, Func<RunMark, Task> record)
+    {
+        var mark = new RunMark(attempt.Step.RunId, 0, 0, "");
+        var recording = Task.CompletedTask;
+        using var over = new CancellationTokenSource();
+        var reading = connection.RunAsync(command, attempt.Step.RunId, null, Started, output.Append, over.Token);
+        try
+        {
+            var limit = Task.Delay(TimeSpan.FromSeconds(attempt.Step.Timeout), over.Token);
+            var first = await Task.WhenAny(reading, attempt.Stop, limit);
+            if (first == reading) return await Ended(reading, attempt, mark);
+            var left = await connection.KillAsync(mark);
+            await Task.WhenAny(reading, Task.Delay(ReadAfterKill, over.Token));
+            return Endings.Cut(first == limit ? null : await attempt.Stop, attempt.Step.Timeout, left.Processes);
+        }
+        catch (Exception error) when (error is not CommandNotStartedException)
+        {
+            // Its output can no longer be taken; a command that nobody reads or waits for must not stay.
+            var left = await connection.KillAsync(mark);
+            var word = left.Processes switch { null => "unreachable", 0 => null, _ => "running" };
+            return StepEnd.Failed(new Text($"无法读取命令输出，命令已被终止：{error.Message}", $"The command's output could not be read, so it was killed: {error.Message}")) with { LeftBehind = word };
+        }
+        finally
+        {
+            await over.CancelAsync();
+            await ((Task)reading).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await recording;
+        }
+
+        ValueTask Started(RunMark known)
+        {
+            mark = known;
+            recording = record(known);
+            return ValueTask.CompletedTask;
+        }
+    }
+
+    private async Task<StepEnd> Ended(Task<CommandEnd> reading, RunningAttempt attempt, RunMark mark)
+    {
+        try
+        {
+            return Endings.Of(await reading);
+        }
+        catch (SshFailedException failure) when (failure.Kind == SshFailureKind.Lost)
+        {
+            // It may have ended or run on. Nobody repeats it unasked; a restart kills first what is left.
+            var alive = await Ask(attempt.Step.Host, attempt.Step.ExecUser, target => SshConnection.ProbeAsync(target, mark));
+            return StepEnd.Lost(failure.Text, alive switch { null => "unreachable", 0 => "gone", _ => "running" });
+        }
+        catch (SshFailedException failure)
+        {
+            return NotRun(failure);
+        }
+    }
+
+    private static StepEnd NotRun(SshFailedException failure) =>
+        failure.Kind is SshFailureKind.Unreachable or SshFailureKind.Refused ? StepEnd.Unreachable(failure.Text) : StepEnd.Failed(failure.Text);
 }

@@ -37,6 +37,7 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
             await using var output = open(new OutputPlace(lane.ListId, lane.TaskGroup, step.TaskLevel, lane.Host, step.SchedId, step.Attempt), values.Secrets);
             await output.Append(Encoding.UTF8.GetBytes($"[CMD]: {line.Shown}\n"));
             var end = await Run(attempt, line.Command, output, hosts);
+            if (attempt.Stop.IsCompleted && await attempt.Stop == StopReason.Settled) await SayKilled(step, end.LeftBehind ?? "gone");
             // What the command did not say itself is said where its reader looks.
             if (end.Outcome != "failed" && end.Cause.Length > 0) await output.Append(Encoding.UTF8.GetBytes($"[Codo]: {end.Cause}\n"));
             await output.Complete();
@@ -83,7 +84,7 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
             if (first == reading) return Endings.Of(await reading);
             var alive = await ProcessTree.KillAsync(started.Mark);
             await Task.WhenAny(reading, Task.Delay(ReadAfterKill, over.Token));
-            return await Cut(attempt, first == limit ? null : await attempt.Stop, alive);
+            return Endings.Cut(first == limit ? null : await attempt.Stop, attempt.Step.Timeout, alive);
         }
         catch (Exception error) when (error is not CommandNotStartedException)
         {
@@ -96,13 +97,6 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
             await over.CancelAsync();
             await ((Task)reading).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
-    }
-
-    /// <summary>Says how a command ended that was killed, once that was tried.</summary>
-    private async Task<StepEnd> Cut(RunningAttempt attempt, string? reason, int alive)
-    {
-        if (reason == StopReason.Settled) await SayKilled(attempt.Step, alive);
-        return Endings.Cut(reason, attempt.Step.Timeout, alive);
     }
 
     // Recorded as soon as it is known, and the flag read again: a stop that came before it could find no process to kill.
@@ -122,12 +116,13 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
         }
     }
 
-    private async Task SayKilled(ClaimedStep step, int alive)
+    // Its row was settled in this node's absence; what became of the command after that is added to it.
+    private async Task SayKilled(ClaimedStep step, string word)
     {
         try
         {
             await using var connection = await source.OpenConnectionAsync();
-            await connection.ExecuteAsync(KilledSql, new { step.SchedId, step.Attempt, LeftBehind = alive > 0 ? "running" : "gone" });
+            await connection.ExecuteAsync(KilledSql, new { step.SchedId, step.Attempt, LeftBehind = word });
         }
         catch (Exception error)
         {
