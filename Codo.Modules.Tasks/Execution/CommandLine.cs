@@ -33,12 +33,12 @@ internal sealed record CommandLine(string Line, string Shown)
     /// <param name="command">The step's command.</param>
     /// <param name="args">The step's arguments; null is none.</param>
     /// <param name="values">The order's arguments (<see cref="Values"/>).</param>
-    /// <param name="orderId">What <see cref="FlowId"/> becomes.</param>
+    /// <param name="orderId">What <see cref="FlowId"/> becomes; null while there is no order yet, and the word stays.</param>
     /// <param name="isSecret">Whether the argument of that name is a secret.</param>
     /// <param name="line">The line when the answer is true.</param>
     /// <param name="why">Which value cannot be put in, and why, when the answer is false.</param>
     public static bool TryRender(
-        string command, string? args, IReadOnlyDictionary<string, string> values, long orderId, Func<string, bool> isSecret, out CommandLine? line, out Text why)
+        string command, string? args, IReadOnlyDictionary<string, string> values, long? orderId, Func<string, bool> isSecret, out CommandLine? line, out Text why)
     {
         line = null;
         why = default;
@@ -73,7 +73,7 @@ internal sealed record CommandLine(string Line, string Shown)
                 }
             }
 
-            var literal = start == 0 ? word : word.Replace(FlowId, orderId.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
+            var literal = start == 0 ? word : orderId is { } id ? word.Replace(FlowId, id.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal) : word;
             real.Append(literal);
             shown.Append(literal);
         }

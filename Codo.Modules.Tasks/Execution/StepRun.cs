@@ -33,15 +33,19 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
         try
         {
             var values = arguments.Open(step.Args, step.SecretArgs);
-            var line = StepCommand.Of(step.TaskCmd, step.TaskArgs, values, lane.ListId);
+            var line = values.Line(step.TaskCmd, step.TaskArgs, lane.ListId);
             await using var output = open(new OutputPlace(lane.ListId, lane.TaskGroup, step.TaskLevel, lane.Host, step.SchedId, step.Attempt), values.Secrets);
             await output.Append(Encoding.UTF8.GetBytes($"[CMD]: {line.Shown}\n"));
-            var end = await Run(attempt, line.Command, output, hosts);
+            var end = await Run(attempt, line.Line, output, hosts);
             if (attempt.Stop.IsCompleted && await attempt.Stop == StopReason.Settled) await SayKilled(step, end.LeftBehind ?? "gone");
             // What the command did not say itself is said where its reader looks.
             if (end.Outcome != "failed" && end.Cause.Length > 0) await output.Append(Encoding.UTF8.GetBytes($"[Codo]: {end.Cause}\n"));
             await output.Complete();
             return end;
+        }
+        catch (CommandNotStartedException notStarted)
+        {
+            return StepEnd.Failed(notStarted.Text);
         }
         catch (Exception error)
         {

@@ -2,9 +2,9 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Codo.Modules.Tasks.Execution;
-using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
+using Codo.Platform.Processes;
 using Dapper;
 using Microsoft.Extensions.Configuration;
 using Npgsql;
@@ -52,6 +52,7 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
         var start = Time(command.ExecTime);
         var template = await Read(connection, command.TempId.Value);
         var plan = OrderPlan.Make(template, hosts, settings);
+        CheckLines(plan, values);
         var ready = command.Schedule == "ready";
         if (ready && plan.HasTimed && start is null) throw Missing("exec_time");
         var mayApprove = OrderAccess.MayApprove(caller, [.. template.Users.Select(user => user.UserId)]);
@@ -81,17 +82,26 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
         foreach (var (key, value) in given)
         {
             if (!int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out var group)) throw Refusal.Invalid($"hosts 的组 {key} 不是数字", $"hosts: the group {key} is no number");
-            var list = value switch
-            {
-                null => [],
-                JsonArray many => many.Select(one => one?.ToString() ?? ""),
-                _ => value.ToString().Split(','),
-            };
-            var names = list.Select(name => name.Trim()).Where(name => name.Length > 0).Distinct(StringComparer.OrdinalIgnoreCase).ToList();
-            if (names.Find(name => !HostName.IsValid(name)) is { } wrong) throw Refusal.Invalid($"ip格式有误：{wrong}", $"{wrong} is no IP address or host name", 5);
-            hosts[group] = names;
+            var text = value is JsonArray many ? string.Join(',', many.Select(one => one?.ToString())) : value?.ToString();
+            hosts[group] = HostList.TryParse(text, out var names, out var wrong) ? names : throw Refusal.Invalid($"ip格式有误：{wrong}", $"{wrong} is no IP address or host name", 5);
         }
         return hosts;
+    }
+
+    // What cannot be put together is said now, not in the middle of the order.
+    private static void CheckLines(OrderPlan plan, ArgumentValues values)
+    {
+        foreach (var step in plan.Steps)
+        {
+            try
+            {
+                values.Line(step.Command, step.Args, 0);
+            }
+            catch (CommandNotStartedException wrong)
+            {
+                throw Refusal.Invalid($"任务 {step.CommandName}：{wrong.Text.Zh}", $"Step {step.CommandName}: {wrong.Text.En}");
+            }
+        }
     }
 
     private DateTimeOffset? Time(string? text)

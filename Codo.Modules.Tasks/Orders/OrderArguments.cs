@@ -1,6 +1,8 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Http;
+using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Microsoft.Extensions.Configuration;
 
@@ -10,17 +12,17 @@ namespace Codo.Modules.Tasks.Orders;
 internal sealed class OrderArguments(SecretBox box, IConfiguration configuration)
 {
     /// <summary>What stands for a secret value wherever it is shown.</summary>
-    public const string Mask = "******";
+    public const string Mask = CommandLine.Mask;
 
     private const string SealPlace = "tasks.scheduler_task_list.secret_args";
 
-    private readonly SecretPatterns secretNames = SecretPatterns.From(configuration);
+    private readonly SecretNames secretNames = new(Names(configuration));
 
     /// <summary>Takes what was submitted apart.</summary>
     /// <exception cref="Refusal">The mask was submitted as a value: it would be taken for the secret itself.</exception>
     public ArgumentValues Read(JsonObject? submitted)
     {
-        var values = (submitted ?? []).ToDictionary(pair => pair.Key, pair => Text(pair.Value), StringComparer.Ordinal);
+        var values = CommandLine.Values(submitted ?? []);
         var secret = values.Keys.Where(secretNames.Match).ToHashSet(StringComparer.Ordinal);
         if (values.FirstOrDefault(pair => pair.Value == Mask).Key is { } masked)
             throw Refusal.Invalid($"参数 {masked} 的值是掩码 {Mask}，请填写真实值", $"The value of {masked} is the mask {Mask}; give the value itself");
@@ -38,19 +40,19 @@ internal sealed class OrderArguments(SecretBox box, IConfiguration configuration
     /// <summary>The arguments of a stored order, secrets opened.</summary>
     public ArgumentValues Open(string args, byte[]? secretArgs)
     {
-        var values = JsonNode.Parse(args)!.AsObject().ToDictionary(pair => pair.Key, pair => Text(pair.Value), StringComparer.Ordinal);
+        var values = CommandLine.Values(JsonNode.Parse(args)!.AsObject()).ToDictionary(StringComparer.Ordinal);
         var secrets = secretArgs is null ? [] : JsonSerializer.Deserialize<Dictionary<string, string>>(box.Open(secretArgs, SealPlace), Json.Stored)!;
         foreach (var (name, value) in secrets) values[name] = value;
         return new ArgumentValues(values, secrets.Keys.ToHashSet(StringComparer.Ordinal));
     }
 
-    // A value is one argument of a command, so it is text: what Python and JSON call true, null or a list is written as it was sent in JSON.
-    private static string Text(JsonNode? value) => value switch
+    // An array, or one text with commas.
+    private static IEnumerable<string> Names(IConfiguration configuration)
     {
-        null => "",
-        JsonValue one when one.GetValueKind() == JsonValueKind.String => one.GetValue<string>(),
-        _ => value.ToJsonString(Json.Stored),
-    };
+        var section = configuration.GetSection("Codo:Tasks:SecretNames");
+        if (!section.Exists()) return SecretNames.Default;
+        return section.Value?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) ?? section.GetChildren().Select(child => child.Value ?? "").Where(name => name.Length > 0);
+    }
 }
 
 /// <summary>Argument values of one order. No record: nothing writes it out by accident.</summary>
@@ -62,6 +64,12 @@ internal sealed class ArgumentValues(IReadOnlyDictionary<string, string> all, IR
 
     /// <summary>The values with secrets masked.</summary>
     public IReadOnlyDictionary<string, string> Shown => all.ToDictionary(pair => pair.Key, pair => secretNames.Contains(pair.Key) ? OrderArguments.Mask : pair.Value);
+
+    /// <summary>The line that a step runs with these values.</summary>
+    /// <param name="listId">Null while there is no order yet.</param>
+    /// <exception cref="CommandNotStartedException">A value has no place there, or the line is too long.</exception>
+    public CommandLine Line(string command, string args, long? listId) =>
+        CommandLine.TryRender(command, args, all, listId, secretNames.Contains, out var line, out var why) ? line! : throw new CommandNotStartedException(why);
 
     /// <summary>The texts that no output may show.</summary>
     public IReadOnlyCollection<string> Secrets => [.. all.Where(pair => secretNames.Contains(pair.Key) && pair.Value.Length > 0).Select(pair => pair.Value)];

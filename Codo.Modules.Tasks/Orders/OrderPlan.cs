@@ -42,9 +42,10 @@ internal sealed record OrderPlan(Template Template, IReadOnlyList<PlannedGroup> 
             if (own.Count > settings.MaxHostsPerGroup)
                 throw Refusal.Invalid("Too many hosts, please execute in groups", $"Too many hosts, please execute in groups: group {steps.Key} has {own.Count}, {settings.MaxHostsPerGroup} at most", -4);
             var how = template.Groups.FirstOrDefault(group => group.Group == steps.Key) ?? new TemplateGroup(steps.Key, "", 0, 0, "auto");
-            var size = BatchSize.Of(how.Batch, own.Count);
+            // A batch that the template's own check let pass is always read; all hosts at once otherwise.
+            var batches = (BatchSize.TryParse(how.Batch, out var size, out _) ? size : BatchSize.All).Batches(own.Count);
             groups.Add(new PlannedGroup(
-                steps.Key, [.. own.Select((host, position) => new PlannedLane(host, 1 + (position / size)))], [.. steps], 1 + ((own.Count - 1) / size), how.BatchPause, how.MaxFailures, how.Next == "confirm"));
+                steps.Key, [.. own.Select((host, position) => new PlannedLane(host, 1 + batches[position]))], [.. steps], 1 + batches[^1], how.BatchPause, how.MaxFailures, how.Next == "confirm"));
         }
         return new OrderPlan(template, groups);
     }

@@ -32,7 +32,7 @@ internal sealed partial class OrderWarnings(NpgsqlConnection connection)
         if (groups.Except(plan.Groups.Select(group => group.Group)).ToList() is { Count: > 0 } extra)
             warnings.Add(new Text($"模板没有这些组，其主机被忽略：{string.Join(", ", extra)}", $"The template has no such group, its hosts are ignored: {string.Join(", ", extra)}"));
         await Places(plan, warnings);
-        foreach (var (name, value) in values.Shown.Where(pair => pair.Value.Any(char.IsWhiteSpace)))
+        foreach (var (name, _) in values.All.Where(pair => CommandLine.HasBlanks(pair.Value)))
             warnings.Add(new Text($"参数 {name} 的值含有空白，将作为一个参数传递", $"The value of {name} has blanks; it reaches the command as one argument"));
         foreach (var word in await WithoutValue(plan, values)) warnings.Add(new Text($"参数 {word} 没有值", $"The word {word} has no value"));
         return warnings;
@@ -56,7 +56,7 @@ internal sealed partial class OrderWarnings(NpgsqlConnection connection)
     // A word of small letters is the command's own; one of capitals, or one that the library names, was meant to be replaced.
     private async Task<IEnumerable<string>> WithoutValue(OrderPlan plan, ArgumentValues values)
     {
-        var words = plan.Steps.SelectMany(step => step.Args.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)).Distinct().Where(word => !values.All.ContainsKey(word) && word != "FLOW_ID").ToArray();
+        var words = CommandLine.Words(plan.Steps.Select(step => step.Args)).Where(word => CommandLine.HasNoValue(word, values.All)).ToArray();
         if (words.Length == 0) return [];
         var known = (await connection.QueryAsync<string>(WordsSql, new { Words = words })).ToHashSet(StringComparer.Ordinal);
         return words.Where(word => known.Contains(word) || Capitals().IsMatch(word));

@@ -1,0 +1,133 @@
+using System.Text.Json.Nodes;
+using Codo.Tests.Modules.Tasks.Orders;
+using Codo.Tests.Support;
+using static Codo.Tests.Modules.Tasks.Orders.OrderHost;
+
+namespace Codo.Tests.Modules.Tasks.Execution;
+
+/// <summary>Orders over SSH: a real sshd on loopback, whose addresses stand for hosts.</summary>
+public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassFixture<OrderFixture>, IClassFixture<TestSshd>
+{
+    private readonly TestHost host = fixture.Host;
+
+    [Theory]
+    [InlineData("/bin/bash")]
+    [InlineData("/bin/dash")]
+    [InlineData("/bin/zsh")]
+    public async Task Runs_in_the_login_shell_and_pins_the_host(string shell)
+    {
+        var alias = await ExecuteUser(sshd.MakeAccount(shell));
+        var template = await host.Template(Step("test", "VALUE = VALUE && exit 3", execUser: alias));
+        var order = await host.Order(template, OnHosts("127.0.0.2"), new { VALUE = "it's; $(touch x) \"y\"\nz" });
+        await host.Stands(order, "4", "&get_run_host=127.0.0.2");
+        var step = (await host.Steps(order))[0];
+        ((string)step["outcome"]!, (int)step["attempts"]![0]!["exit_code"]!).ShouldBe(("failed", 3));
+        (await host.Intervene(order, "skip", ip: "127.0.0.2")).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+        (await host.Ask<long>("SELECT count(*) FROM tasks.host_keys WHERE host = '127.0.0.2' AND port = @Port", new { sshd.Port })).ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task Ending_an_order_kills_the_whole_tree_on_the_host()
+    {
+        var alias = await ExecuteUser(Environment.UserName);
+        var file = fixture.NewFile();
+        var order = await host.Order(await host.Template(Step($"trap '' TERM; setsid sleep 600 & echo $! > {file}; sleep 600 & wait; sleep 600", execUser: alias)), OnHosts("127.0.0.3"));
+        await Eventually.True(() => File.Exists(file) && File.ReadAllText(file).Length > 0, "the command runs");
+        (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
+        (await host.Statuses(order)).ShouldBe("6");
+        await Eventually.True(() => !IsAlive(File.ReadAllText(file)), "the child in another session is gone too");
+        await Eventually.Get(async () => (await host.Steps(order))[0]["attempts"]![0]!.AsObject(), attempt => (string?)attempt["outcome"] == "ended", "the attempt is ended");
+    }
+
+    [Fact]
+    public async Task A_cut_link_is_lost_and_a_restart_kills_first_what_is_left()
+    {
+        await using var own = new TestSshd();
+        await own.InitializeAsync();
+        var alias = await ExecuteUser(Environment.UserName, own);
+        var (file, ledger) = (fixture.NewFile(), fixture.NewFile());
+        var order = await host.Order(await host.Template(Step($"echo x >> {ledger}; echo $$ > {file}; exec sleep 600", execUser: alias, retries: 3)), OnHosts("127.0.0.4"));
+        await Eventually.True(() => File.Exists(file) && File.ReadAllText(file).Length > 0, "the command runs");
+        var first = await File.ReadAllTextAsync(file);
+        own.CutConnections();
+        await host.Stands(order, "6");
+        var step = (await host.Steps(order))[0];
+        ((string)step["outcome"]!, (string)step["attempts"]![0]!["left_behind"]!, step["attempts"]!.AsArray().Count).ShouldBe(("lost", "running", 1));
+        IsAlive(first).ShouldBeTrue();
+
+        (await host.Intervene(order, "restart", ip: "127.0.0.4")).Code().ShouldBe(0);
+        IsAlive(first).ShouldBeFalse();
+        await Eventually.True(async () => (await File.ReadAllTextAsync(file)) != first && (await File.ReadAllLinesAsync(ledger)).Length == 2, "it runs again, once");
+
+        // Nobody can be asked now: a restart is refused, unless it is forced.
+        await own.Stop();
+        await host.Stands(order, "6", seconds: 40);
+        var refused = await host.Intervene(order, "restart", ip: "127.0.0.4");
+        (refused.Code(), ((string)refused["msg"]!).Contains("force")).ShouldBe((-1, true));
+        await own.Start();
+        (await host.Intervene(order, "restart", ip: "127.0.0.4")).Code().ShouldBe(0);
+        await Eventually.True(async () => (await File.ReadAllLinesAsync(ledger)).Length == 3, "it runs again, once more");
+        (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_changed_host_key_fails_the_step_and_says_what_to_do()
+    {
+        await using var own = new TestSshd();
+        await own.InitializeAsync();
+        var alias = await ExecuteUser(Environment.UserName, own);
+        var template = await host.Template(Step("true", execUser: alias));
+        (await host.Ended(await host.Order(template, OnHosts("127.0.0.5")))).ShouldBe("3");
+        var before = own.HostFingerprint;
+        await own.ChangeHostKey();
+        var order = await host.Order(template, OnHosts("127.0.0.5"));
+        await host.Stands(order, "4");
+        var cause = (string)(await host.Steps(order))[0]["cause"]!;
+        cause.ShouldContain(before);
+        cause.ShouldContain(own.HostFingerprint);
+        cause.ShouldContain("DELETE /v2/task/host_key/");
+        (await host.Delete("/v2/task/host_key/", new { host = "127.0.0.5", port = own.Port })).Code().ShouldBe(0);
+        (await host.Intervene(order, "restart", ip: "127.0.0.5")).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+    }
+
+    [Fact]
+    public async Task An_unreachable_host_an_unknown_user_and_an_unknown_alias_fail_the_step_and_say_so()
+    {
+        var nowhere = await ExecuteUser(Environment.UserName, port: TestRedis.FreePort());
+        var stranger = await ExecuteUser("nobody-of-that-name");
+        var order = await host.Order(
+            await host.Template(
+                Step("true", group: 1, execUser: nowhere), Step("true", group: 2, execUser: stranger), Step("true", group: 3, execUser: "no-such-alias"), Step("true", group: 4, execUser: nowhere, onError: "continue")),
+            Enumerable.Range(1, 4).ToDictionary(group => $"{group}", _ => "127.0.0.6"));
+        foreach (var (group, outcome) in new[] { (1, "unreachable"), (2, "failed"), (3, "failed") })
+        {
+            await host.Stands(order, "4", $"&get_run_group={group}");
+            ((string)(await host.Steps(order, $"&get_run_group={group}"))[0]["outcome"]!).ShouldBe(outcome);
+            (await host.Intervene(order, "skip", ip: "127.0.0.6", group: group)).Code().ShouldBe(0);
+        }
+        (await host.Ended(order)).ShouldBe("3");
+        ((string)(await host.Steps(order, "&get_run_group=4"))[0]["outcome"]!).ShouldBe("ignored");
+    }
+
+    [Fact]
+    public async Task Runs_the_lanes_of_many_hosts_at_once()
+    {
+        var alias = await ExecuteUser(Environment.UserName);
+        var file = fixture.NewFile();
+        var order = await host.Order(await host.Template([.. Enumerable.Range(1, 3).Select(level => Step($"echo x >> {file}", level: level, execUser: alias))]), OnHosts([.. TestSshd.Hosts.Skip(1)]));
+        (await host.Ended(order, 60)).ShouldBe("3");
+        (await File.ReadAllLinesAsync(file)).Length.ShouldBe(45);
+    }
+
+    private static Dictionary<string, string> OnHosts(params string[] hosts) => new() { ["1"] = string.Join(',', hosts) };
+
+    private async Task<string> ExecuteUser(string login, TestSshd? server = null, int? port = null)
+    {
+        var alias = $"u{Guid.NewGuid():N}";
+        var body = new JsonObject { ["alias_user"] = alias, ["exec_user"] = login, ["ssh_port"] = port ?? (server ?? sshd).Port, ["user_key"] = (server ?? sshd).PrivateKey, ["remarks"] = "" };
+        (await host.Post("/v2/task_layout/user/", body.ToJsonString())).Code().ShouldBe(0);
+        return alias;
+    }
+}
