@@ -1,0 +1,200 @@
+using System.Net.Http.Json;
+using System.Text.Json.Nodes;
+using Codo.Host.LocalServices;
+using Codo.Tests.Modules.Cron;
+using Codo.Tests.Support;
+using Dapper;
+using Npgsql;
+
+namespace Codo.Tests.Faults;
+
+/// <summary>The cron module under real faults: processes that are killed or stopped, a database that goes away.</summary>
+public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
+{
+    private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("codo-faults-");
+
+    public void Dispose() => folder.Delete(recursive: true);
+
+    [Fact]
+    public async Task After_kill_minus_nine_in_mid_run_the_next_start_ends_the_survivors_and_the_row_says_interrupted()
+    {
+        var pid = Path.Combine(folder.FullName, "pid");
+        var database = await Database();
+        long logId;
+        await using (var first = await Start("one", database))
+        {
+            await Send(first, HttpMethod.Post, "/v1/cron/job/", new { job_id = "survivor", cmd = $"echo started; echo $$ > {pid}; trap '' TERM HUP PIPE; while :; do sleep 1; done", cron = CronClient.Never });
+            logId = (await Send(first, HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "survivor" }))["log_id"]!.GetValue<long>();
+            await Eventually.True(() => File.Exists(pid) && File.ReadAllText(pid).Length > 1, "the command runs");
+            await first.Kill();
+        }
+        IsAlive(pid).ShouldBeTrue("the command outlives its host");
+
+        await using var second = await Start("one", database);
+        IsAlive(pid).ShouldBeFalse("survivors are ended before the host listens");
+        var log = await Log(second, logId);
+        log.Status().ShouldBe("interrupted");
+        log["task_log"]!.GetValue<string>().ShouldContain("中断");
+        (await Send(second, HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "survivor" })).Code().ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_host_that_dies_with_hangfires_recurring_lock_in_its_hand_stops_no_schedule()
+    {
+        var database = await Database();
+        await using var source = NpgsqlDataSource.Create(database);
+        await using var connection = await source.OpenConnectionAsync();
+        await using (var dying = await Start("one", database))
+        {
+            await Send(dying, HttpMethod.Post, "/v1/cron/job/", new { job_id = "tick", cmd = "true", cron = "* * * * * *", overlap = "allow" });
+            await Eventually.True(async () => await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.cron_log WHERE status = 'success'") >= 2, "it fires");
+            await dying.Kill();
+        }
+        // Whether the kill met the lock or not, it is held now, as the dead host would have left it.
+        await connection.ExecuteAsync("INSERT INTO hangfire.lock (resource, acquired) VALUES ('hangfire:recurring-jobs:lock', now()) ON CONFLICT DO NOTHING");
+        var held = await connection.ExecuteScalarAsync<DateTime>("SELECT now()");
+        await using var heir = await Start("two", database);
+        await Eventually.True(async () => await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.cron_log WHERE status = 'success' AND nominal_at > @held", new { held }) >= 3, "the heir fires while the lock is held");
+        await Eventually.True(async () => await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM hangfire.lock WHERE acquired <= @held", new { held }) == 0, "the lock was taken over", 60);
+        (await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM (SELECT 1 FROM cron.cron_log GROUP BY job, nominal_at HAVING count(*) > 1) twice")).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_database_that_is_away_past_the_lease_harms_no_running_command_and_every_due_time_is_accounted_for()
+    {
+        await using var own = await TestPostgres.StartNew();
+        var gate = Path.Combine(folder.FullName, "gate");
+        await using var host = await TestHost.Start(own);
+        await host.Make(new { job_id = "through", cmd = $"echo before; while ! test -e {gate}; do sleep 0.1; done; echo after", cron = CronClient.Never });
+        await host.Make(new { job_id = "tick", cmd = "true", cron = "* * * * * *", overlap = "allow", misfire = "once" });
+        var logId = await host.RunNow("through");
+        await host.Running(logId);
+        await own.Stop();
+        await Eventually.True(async () => (await host.Http.GetStringAsync("/healthz/live")).Length > 0 && (await Ready(host)).Contains("lease is lost", StringComparison.Ordinal), "the lease is lost", 60);
+        await own.Start();
+        await File.WriteAllTextAsync(gate, "");
+        var log = await Eventually.Get(async () => await TryLog(host, logId), row => row.Status() == "success", "the command ended well and is recorded", 60);
+        log["task_log"]!.GetValue<string>().ShouldBe("before\nafter\n");
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await Eventually.True(async () => await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.cron_log WHERE trigger = 'catch_up' AND status = 'success'") >= 1, "the outage was made up for once", 60);
+        // From the first fire to the last no second is missing, whether it ran or was missed.
+        (await connection.ExecuteScalarAsync<int>("""
+            SELECT count(*) FROM (SELECT nominal_at - lag(nominal_until) OVER (ORDER BY nominal_at) AS step FROM cron.cron_log WHERE job_id = 'tick') s WHERE step <> interval '1 second'
+            """)).ShouldBe(0);
+        (await connection.ExecuteScalarAsync<int>("SELECT coalesce(sum(times), 0) FROM cron.cron_log WHERE job_id = 'tick' AND status = 'missed'")).ShouldBeGreaterThan(0);
+    }
+
+    [Fact]
+    public async Task A_node_that_stood_still_past_its_lease_is_settled_by_another_and_ends_its_command_when_it_comes_back()
+    {
+        var pid = Path.Combine(folder.FullName, "pid");
+        var database = await Database();
+        await using var stopped = await Start("one", database);
+        await Send(stopped, HttpMethod.Post, "/v1/cron/job/", new { job_id = "frozen", cmd = $"echo $$ > {pid}; exec setsid -w sleep 1000", cron = CronClient.Never });
+        var logId = (await Send(stopped, HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "frozen" }))["log_id"]!.GetValue<long>();
+        await Eventually.True(() => File.Exists(pid) && File.ReadAllText(pid).Length > 1, "the command runs");
+        await using var other = await Start("two", database);
+        Posix.Signal(stopped.Pid, 19);
+        try
+        {
+            var log = await Eventually.Get(async () => (JsonObject?)await Log(other, logId), row => row.Status() == "interrupted", "the other node settles the row", 60);
+            log["task_log"]!.GetValue<string>().ShouldContain("中断");
+            // Same machine, same boot: what was left was ended by the one that settled.
+            IsAlive(pid).ShouldBeFalse();
+        }
+        finally
+        {
+            Posix.Signal(stopped.Pid, 18);
+        }
+        // It joins anew and may work again; the settled row stays as it is.
+        var back = await Eventually.Get(async () => (JsonObject?)await Send(stopped, HttpMethod.Get, "/healthz/ready"), answer => answer["checks"]!["lease"]!["status"]!.GetValue<string>() == "healthy", "the node is back", 60);
+        back["checks"]!["lease"]!["detail"]!.GetValue<string>().ShouldContain("incarnation");
+        (await Log(stopped, logId)).Status().ShouldBe("interrupted");
+        await stopped.Stop();
+    }
+
+    [Fact]
+    public async Task What_ended_while_the_database_was_away_is_kept_in_a_file_over_a_stop_and_recorded_at_the_next_start()
+    {
+        await using var own = await TestPostgres.StartNew();
+        var database = await own.CreateDatabase();
+        var (gate, done) = (Path.Combine(folder.FullName, "gate"), Path.Combine(folder.FullName, "done"));
+        long logId;
+        await using (var host = await Start("one", database, ("Codo__ShutdownGrace", "1")))
+        {
+            await Send(host, HttpMethod.Post, "/v1/cron/job/", new { job_id = "kept", cmd = $"while ! test -e {gate}; do sleep 0.1; done; echo result; touch {done}", cron = CronClient.Never });
+            logId = (await Send(host, HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "kept" }))["log_id"]!.GetValue<long>();
+            await Eventually.Get(async () => (JsonObject?)await Log(host, logId), row => row.Status() == "running", "it runs");
+            await own.Stop();
+            await File.WriteAllTextAsync(gate, "");
+            await Eventually.True(() => Directory.Exists(Spool("one")) && Directory.GetFiles(Spool("one"), "*.json").Length == 1, "the result is put aside");
+            (await host.Stop()).ShouldBe(0);
+        }
+        await own.Start();
+        await using var next = await Start("one", database);
+        var log = await Log(next, logId);
+        (log.Status(), log["task_log"]!.GetValue<string>()).ShouldBe(("success", "result\n"));
+        Directory.GetFiles(Spool("one"), "*.json").ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_stop_gives_what_runs_its_grace_and_records_how_it_ended()
+    {
+        var database = await Database();
+        long quick, slow;
+        await using (var host = await Start("one", database, ("Codo__ShutdownGrace", "2")))
+        {
+            await Send(host, HttpMethod.Post, "/v1/cron/job/", new { job_id = "quick", cmd = "sleep 1; echo done", cron = CronClient.Never });
+            await Send(host, HttpMethod.Post, "/v1/cron/job/", new { job_id = "slow", cmd = "exec sleep 1000", cron = CronClient.Never });
+            quick = (await Send(host, HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "quick" }))["log_id"]!.GetValue<long>();
+            slow = (await Send(host, HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "slow" }))["log_id"]!.GetValue<long>();
+            await Eventually.Get(async () => (JsonObject?)await Log(host, slow), row => row.Status() == "running", "it runs");
+            (await host.Stop()).ShouldBe(0);
+        }
+        await using var source = NpgsqlDataSource.Create(database);
+        await using var connection = await source.OpenConnectionAsync();
+        var statuses = (await connection.QueryAsync<(long, string)>("SELECT log_id, status FROM cron.cron_log")).ToDictionary();
+        statuses[quick].ShouldBe("success");
+        statuses[slow].ShouldBe("interrupted");
+    }
+
+    // A zombie has ended; who reaps it, and when, is its parent's matter.
+    private static bool IsAlive(string pidFile)
+    {
+        var stat = $"/proc/{File.ReadAllText(pidFile).Trim()}/stat";
+        return File.Exists(stat) && File.ReadAllText(stat) is var text && text[(text.LastIndexOf(')') + 2)..][0] is not ('Z' or 'X');
+    }
+
+    private string Spool(string node) => Path.Combine(folder.FullName, node, "spool", "cron");
+
+    private async Task<string> Database() => await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
+
+    private Task<HostProcess> Start(string node, string database, params (string, string)[] more) => HostProcess.Start(
+        Path.Combine(folder.FullName, node),
+        environment:
+        [
+            ("ConnectionStrings__Postgres", database), ("Codo__Auth__TokenSecret", TestTokens.Secret), ("Codo__MasterKey", "a-master-key-for-tests-of-more-than-32-bytes"), ("Codo__NodeName", node),
+            ("Codo__TimeZone", "Asia/Shanghai"), .. more,
+        ]);
+
+    private static async Task<JsonObject> Send(HostProcess host, HttpMethod method, string path, object? body = null)
+    {
+        using var http = new HttpClient { BaseAddress = host.Address };
+        using var request = new HttpRequestMessage(method, path) { Content = body is null ? null : JsonContent.Create(body) };
+        request.Headers.Add("auth-key", TestTokens.Admin);
+        using var response = await http.SendAsync(request);
+        return (await response.Content.ReadFromJsonAsync<JsonObject>())!;
+    }
+
+    private static async Task<JsonObject> Log(HostProcess host, long logId) =>
+        (await Send(host, HttpMethod.Get, $"/v1/cron/log/?key=log_id&value={logId}"))["data"]!.AsArray().Single()!.AsObject();
+
+    private static async Task<JsonObject?> TryLog(TestHost host, long logId) =>
+        (await host.Get($"/v1/cron/log/?key=log_id&value={logId}"))["data"] is JsonArray { Count: 1 } rows ? rows[0]!.AsObject() : null;
+
+    private static async Task<string> Ready(TestHost host)
+    {
+        using var response = await host.Http.GetAsync("/healthz/ready");
+        return await response.Content.ReadAsStringAsync();
+    }
+}
