@@ -48,7 +48,8 @@ internal static class ReplaceSteps
                 (id, temp_id, "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, on_error, creator, creator_id)
             SELECT COALESCE(s.id, nextval(pg_get_serial_sequence('tasks.scheduler_temp_details', 'id'))), @TempId, s.step_group, s.level, s.command_name, s.command, s.args, s.trigger,
                 s.exec_user, s.force_host, s.timeout, s.retries, s.on_error, @Username, @UserId
-            FROM unnest(@Ids, @Groups, @Levels, @Names, @Commands, @Args, @Triggers, @ExecUsers, @ForceHosts, @Timeouts, @Retries, @OnErrors)
+            FROM unnest(CAST(@Ids AS bigint[]), CAST(@Groups AS int[]), CAST(@Levels AS int[]), CAST(@Names AS text[]), CAST(@Commands AS text[]), CAST(@Args AS text[]),
+                CAST(@Triggers AS text[]), CAST(@ExecUsers AS text[]), CAST(@ForceHosts AS text[]), CAST(@Timeouts AS int[]), CAST(@Retries AS int[]), CAST(@OnErrors AS text[]))
                 AS s(id, step_group, level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, on_error)
             ON CONFLICT (id) DO UPDATE SET "group" = excluded."group", level = excluded.level, command_name = excluded.command_name, command = excluded.command, args = excluded.args,
                 trigger = excluded.trigger, exec_user = excluded.exec_user, force_host = excluded.force_host, timeout = excluded.timeout, retries = excluded.retries,
@@ -63,7 +64,7 @@ internal static class ReplaceSteps
         private const string GroupsSql = """
             INSERT INTO tasks.scheduler_temp_group (temp_id, "group", batch, batch_pause, max_failures, next)
             SELECT @TempId, g.step_group, g.batch, g.batch_pause, g.max_failures, g.next
-            FROM unnest(@Groups, @Batches, @Pauses, @Failures, @Nexts) AS g(step_group, batch, batch_pause, max_failures, next)
+            FROM unnest(CAST(@Groups AS int[]), CAST(@Batches AS text[]), CAST(@Pauses AS int[]), CAST(@Failures AS int[]), CAST(@Nexts AS text[])) AS g(step_group, batch, batch_pause, max_failures, next)
             """;
 
         private const string TouchSql = """

@@ -38,7 +38,7 @@ internal static class ReplaceTemplateUsers
 
         private const string AddSql = """
             INSERT INTO tasks.scheduler_temp_user (temp_id, user_id, nickname)
-            SELECT @TempId, u.user_id, u.nickname FROM unnest(@Ids, @Nicknames) AS u(user_id, nickname)
+            SELECT @TempId, u.user_id, u.nickname FROM unnest(CAST(@Ids AS bigint[]), CAST(@Nicknames AS text[])) AS u(user_id, nickname)
             ON CONFLICT (temp_id, user_id) DO NOTHING
             """;
 
