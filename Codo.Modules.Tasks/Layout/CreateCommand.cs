@@ -31,23 +31,22 @@ internal static class CreateCommand
 
     internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Command, Result>
     {
-        private const string AddSql = """
-            INSERT INTO tasks.scheduler_cmd_list (command_name, command, args, force_host, creator, creator_id)
-            VALUES (@CommandName, @Line, @Args, @ForceHost, @Username, @UserId)
-            ON CONFLICT (lower(command_name)) DO NOTHING
-            RETURNING command_id
+        private const string AddSql = $"""
+            WITH made AS (
+                INSERT INTO tasks.scheduler_cmd_list (command_name, command, args, force_host, creator, creator_id)
+                VALUES (@CommandName, @Line, @Args, @ForceHost, @Username, @UserId)
+                ON CONFLICT (lower(command_name)) DO NOTHING
+                RETURNING command_id AS id)
+            {Audit.MadeSql}
             """;
 
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
             var (name, line, args, host) = (command.CommandName!, command.Line!, command.Args ?? "", (command.ForceHost ?? "").Trim());
+            var parameters = Audit.Made(caller, "command", new { command_name = name, command = line, args, force_host = host });
+            parameters.AddDynamicParams(new { CommandName = name, Line = line, Args = args, ForceHost = host });
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var id = await connection.ExecuteScalarAsync<long?>(AddSql, new { CommandName = name, Line = line, Args = args, ForceHost = host, caller.Username, caller.UserId }, transaction)
-                ?? throw LibraryRules.NameIsTaken;
-            await Audit.Write(connection, transaction, caller, "create", "command", $"{id}", after: new { command_name = name, command = line, args, force_host = host });
-            await transaction.CommitAsync(cancellationToken);
-            return new Result(id);
+            return new Result(await connection.ExecuteScalarAsync<long?>(AddSql, parameters) ?? throw LibraryRules.NameIsTaken);
         }
     }
 }
