@@ -1,1 +1,28 @@
-Console.WriteLine("usage: Codo.Bench cron|http");
+using Codo.Bench;
+
+if (args is not [var name, ..] || name is "--help" or "-h")
+{
+    Console.WriteLine("""
+        usage: Codo.Bench cron|http|orders|logs --address http://127.0.0.1:9900 --token TOKEN
+
+        Measures a running host on the same machine and prints a table. It makes jobs, templates and orders that begin with "bench"; give it a host of its own:
+          export Codo__DataDirectory=$(mktemp -d); ./run.sh --urls http://127.0.0.1:9901 &
+          dotnet run -c Release --project bench/Codo.Bench -- cron --address http://127.0.0.1:9901 --token "$(./run.sh token --user bench --superuser)"
+        """);
+    return 0;
+}
+
+string Option(string option, string otherwise) => Array.IndexOf(args, option) is >= 0 and var place && place + 1 < args.Length ? args[place + 1] : otherwise;
+using var client = new BenchClient(Option("--address", "http://127.0.0.1:9900"), Option("--token", Environment.GetEnvironmentVariable("TOKEN") ?? ""));
+switch (name)
+{
+    case "cron":
+        await CronBench.Run(client);
+        return 0;
+    case "http":
+        await HttpBench.Run(client);
+        return 0;
+    default:
+        Console.Error.WriteLine($"There is no benchmark called {name}; --help lists them.");
+        return 2;
+}
