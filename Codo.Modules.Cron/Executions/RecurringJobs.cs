@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using Codo.Modules.Cron.Jobs;
 using Dapper;
 using Hangfire;
 using Hangfire.Storage;
@@ -71,7 +72,7 @@ internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManage
                 recurring.RemoveIfExists(have.Id);
                 mended++;
             }
-            else if (have.Cron != row.Cron || have.TimeZoneId != row.TimeZone || have.Removed || have.Error is not null || have.NextExecution is null || have.LoadException is not null || !row.JobId.Equals(have.Job?.Args[1]))
+            else if (have.Cron != row.ForCronos || have.TimeZoneId != row.TimeZone || have.Removed || have.Error is not null || have.NextExecution is null || have.LoadException is not null || !row.JobId.Equals(have.Job?.Args[1]))
             {
                 // One that Hangfire has disabled after too many errors is enabled by being made anew alone.
                 recurring.RemoveIfExists(have.Id);
@@ -93,11 +94,14 @@ internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManage
     }
 
     // Relaxed: after a stall one wake-up is enough, because the ledger accounts for every due time itself.
-    private void Register(Row row) => recurring.AddOrUpdate<Wake>(Prefix + row.Id, wake => wake.Fire(row.Id, row.JobId, CancellationToken.None), row.Cron, new RecurringJobOptions
+    private void Register(Row row) => recurring.AddOrUpdate<Wake>(Prefix + row.Id, wake => wake.Fire(row.Id, row.JobId, CancellationToken.None), row.ForCronos, new RecurringJobOptions
     {
         TimeZone = TimeZoneInfo.FindSystemTimeZoneById(row.TimeZone),
         MisfireHandling = MisfireHandlingMode.Relaxed,
     });
 
-    private sealed record Row(long Id, string JobId, string Cron, string TimeZone);
+    private sealed record Row(long Id, string JobId, string Cron, string TimeZone)
+    {
+        public string ForCronos { get; } = JobRow.Expression(Cron).ForCronos;
+    }
 }

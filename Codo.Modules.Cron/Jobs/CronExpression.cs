@@ -25,11 +25,18 @@ internal sealed class CronExpression
         this.fields = fields;
         this.parsed = parsed;
         IsInterval = fields[Second..(Hour + 1)].Any(field => field.Canonical.AsSpan().IndexOfAny("*-/") >= 0);
+        ForCronos = InDigits(fields);
         Fields = Array.ConvertAll(fields, field => field.Source);
     }
 
     /// <summary>The six fields as they were written: second, minute, hour, day, month, weekday.</summary>
     public IReadOnlyList<string> Fields { get; }
+
+    /// <summary>
+    /// The six fields as Cronos takes them. Whatever parses with Cronos itself, Hangfire above all, must be given this one: it knows neither
+    /// <c>last</c> nor a star in a list, and counts wrongly from one Sunday to the other.
+    /// </summary>
+    public string ForCronos { get; }
 
     /// <summary>
     /// Whether the second, minute or hour is a star, a range or a step. Such an expression goes on by the clock when an hour comes twice; one that only
@@ -74,7 +81,7 @@ internal sealed class CronExpression
             fields[i] = field!;
         }
 
-        var parsed = Cronos.CronExpression.Parse(string.Join(' ', fields.Select(field => field.Canonical)), CronFormat.IncludeSeconds);
+        var parsed = Cronos.CronExpression.Parse(InDigits(fields), CronFormat.IncludeSeconds);
         if (parsed.GetNextOccurrence(Ago, inclusive: true) is null)
         {
             why = new("日、月、星期：没有同时满足的日期", "day, month, weekday: no date matches all three");
@@ -108,8 +115,10 @@ internal sealed class CronExpression
     /// <summary>The fields with one space between them.</summary>
     public override string ToString() => string.Join(' ', Fields);
 
-    /// <summary>What Cronos makes of it, for tests that compare.</summary>
-    internal string Canonical => parsed.ToString();
+    /// <summary>What Cronos makes of it: the same text for all writings of one meaning.</summary>
+    internal string Meaning => parsed.ToString();
+
+    private static string InDigits(IEnumerable<CronField> fields) => string.Join(' ', fields.Select(field => field.Canonical));
 
     // Cronos computes on the wall clock alone, as if that were UTC.
     private DateTime? NextOnWall(DateTime from) => parsed.GetNextOccurrence(DateTime.SpecifyKind(from, DateTimeKind.Utc), inclusive: true);

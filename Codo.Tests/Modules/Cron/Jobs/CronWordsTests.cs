@@ -79,9 +79,9 @@ public sealed class CronWordsTests
             if (!Codo.Modules.Cron.Jobs.CronExpression.TryParse(text, out var expression, out _, out _))
                 return;
             var says = expression!.Describe();
-            if (byZh.GetOrAdd(says.Zh, expression.Canonical) != expression.Canonical || byEn.GetOrAdd(says.En, expression.Canonical) != expression.Canonical
-                || words.GetOrAdd(expression.Canonical, says) != says)
-                throw new ShouldAssertException($"{expression.Canonical}: {says.Zh} {says.En}");
+            if (byZh.GetOrAdd(says.Zh, expression.Meaning) != expression.Meaning || byEn.GetOrAdd(says.En, expression.Meaning) != expression.Meaning
+                || words.GetOrAdd(expression.Meaning, says) != says)
+                throw new ShouldAssertException($"{expression.Meaning}: {says.Zh} {says.En}");
         }, iter: 8_000);
     }
 
