@@ -20,6 +20,8 @@ public static class CronModule
         .AddSingleton<Ledger>()
         .AddSingleton<ExecutionStore>()
         .AddSingleton<Settling>()
+        .AddSingleton<News>()
+        .AddTransient<Telling>()
         .AddSingleton<Runner>()
         .AddSingleton<INodeWork>(provider => provider.GetRequiredService<Runner>())
         .AddSingleton<RecurringJobs>()

@@ -13,7 +13,7 @@ namespace Codo.Modules.Cron.Executions;
 internal sealed record ExecutionResult(Claimed Claimed, string Node, Ending Ending, DateTime? RetryAt, string Output, long OutputBytes);
 
 /// <summary>The runner's statements. Each is guarded by node and incarnation, so that a node that was declared dead changes nothing any more.</summary>
-internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node, ILogger<ExecutionStore> log)
+internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node, News news, ILogger<ExecutionStore> log)
 {
     /// <summary>Characters of output that lists show; the rest is had from the endpoint that the last line names.</summary>
     public const int ListLimit = 64 << 10;
@@ -66,10 +66,17 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
         ), again AS (
             UPDATE cron.going SET state = 'queued', attempt = attempt + 1, not_before = CAST(@RetryAt AS timestamptz), node = NULL, incarnation = NULL, stop_zh = NULL, stop_en = NULL
             WHERE log_id = @LogId AND attempt = @Attempt AND CAST(@RetryAt AS timestamptz) IS NOT NULL AND EXISTS (SELECT 1 FROM ended)
+        ), news AS (
+            INSERT INTO cron.news (kind, job, job_id, log_id, nominal_at, nominal_until)
+            SELECT 'ended', @Job, @JobId, @LogId, @NominalAt, @NominalAt WHERE CAST(@RetryAt AS timestamptz) IS NULL AND EXISTS (SELECT 1 FROM ended)
+                AND (@Status IN ('faild', 'timeout', 'interrupted')
+                    OR @Status = 'success' AND (EXISTS (SELECT 1 FROM cron.job WHERE id = @Job AND troubled) OR EXISTS (SELECT 1 FROM cron.news WHERE job = @Job)))
+            RETURNING 1
         )
         UPDATE cron.cron_log SET status = CASE WHEN CAST(@RetryAt AS timestamptz) IS NULL THEN @Status ELSE 'queued' END, ended_at = @EndedAt, exit_code = @ExitCode,
             task_log = @Log, cause_zh = @Zh, cause_en = @En
         WHERE log_id = @LogId AND nominal_at = @NominalAt AND status = 'running' AND EXISTS (SELECT 1 FROM ended)
+        RETURNING EXISTS (SELECT 1 FROM news)
         """;
 
     private const string AppendSql = """
@@ -133,8 +140,10 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
             ? result.Output
             : result.Output[..(char.IsHighSurrogate(result.Output[ListLimit - 1]) ? ListLimit - 1 : ListLimit)] + $"\n… /v1/cron/log/output/?log_id={claimed.LogId} …";
         await using var connection = await source.OpenConnectionAsync();
-        return await connection.ExecuteAsync(EndSql, new
+        var isNews = await connection.ExecuteScalarAsync<bool?>(EndSql, new
         {
+            claimed.Job,
+            claimed.JobId,
             claimed.LogId,
             claimed.NominalAt,
             claimed.Attempt,
@@ -148,7 +157,9 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
             En = ending.Cause.En ?? "",
             result.RetryAt,
             Log = text,
-        }) > 0;
+        });
+        if (isNews == true) news.Soon();
+        return isNews is not null;
     }
 
     /// <summary>Appends a piece of output, and lets go of the pieces that have fallen out between head and tail.</summary>

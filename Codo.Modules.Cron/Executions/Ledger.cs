@@ -7,7 +7,7 @@ using Npgsql;
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>Writes the fire ledger: locks jobs, accounts for their due times, inserts the rows and moves <c>accounted_to</c>, in one transaction. Two nodes that race find the job locked, or accounted for.</summary>
-internal sealed class Ledger(NpgsqlDataSource source, TimeProvider time, Node node)
+internal sealed class Ledger(NpgsqlDataSource source, News news, TimeProvider time, Node node)
 {
     /// <summary>Jobs that one transaction takes; a burst of more is taken in turns.</summary>
     private const int Batch = 500;
@@ -58,7 +58,11 @@ internal sealed class Ledger(NpgsqlDataSource source, TimeProvider time, Node no
         """;
 
     private const string ExtendGapSql = """
-        UPDATE cron.cron_log SET nominal_until = @Until, times = times + @Times WHERE log_id = @LogId AND nominal_at = @NominalAt
+        UPDATE cron.cron_log SET nominal_until = @Until, times = times + @Times WHERE log_id = @LogId AND nominal_at = @NominalAt RETURNING times
+        """;
+
+    private const string InsertNewsSql = """
+        INSERT INTO cron.news (kind, job, job_id, log_id, nominal_at, nominal_until, times) VALUES (@Kind, @Job, @JobId, @LogId, @From, @Until, @Times)
         """;
 
     private const string MoveSql = """
@@ -103,7 +107,7 @@ internal sealed class Ledger(NpgsqlDataSource source, TimeProvider time, Node no
     public async Task<Locked?> LockAndAccount(NpgsqlConnection connection, NpgsqlTransaction transaction, string jobId)
     {
         if (await connection.QuerySingleOrDefaultAsync<JobRow>(LockOneSql, new { JobId = jobId }, transaction) is not { } job) return null;
-        return new Locked(job, await Account(connection, transaction, [job]));
+        return new Locked(job, (await Account(connection, transaction, [job])).Now);
     }
 
     private async Task<int> AccountSome(string lockSql, CancellationToken cancellation)
@@ -112,16 +116,18 @@ internal sealed class Ledger(NpgsqlDataSource source, TimeProvider time, Node no
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         var jobs = (await connection.QueryAsync<JobRow>(lockSql, new { Now = time.GetUtcNow().UtcDateTime, Batch }, transaction)).AsList();
         if (jobs.Count == 0) return 0;
-        await Account(connection, transaction, jobs);
+        var (_, isNews) = await Account(connection, transaction, jobs);
         await transaction.CommitAsync(cancellation);
+        if (isNews) news.Soon();
         return jobs.Count;
     }
 
-    private async Task<DateTimeOffset> Account(NpgsqlConnection connection, NpgsqlTransaction transaction, List<JobRow> jobs)
+    private async Task<(DateTimeOffset Now, bool IsNews)> Account(NpgsqlConnection connection, NpgsqlTransaction transaction, List<JobRow> jobs)
     {
         var now = time.GetUtcNow();
         var going = (await connection.QueryAsync<GoingRow>(GoingSql, new { Jobs = jobs.Select(job => job.Id).ToArray() }, transaction)).ToLookup(row => row.Job);
         var fires = new List<(long Job, string Trigger, DateTime At)>();
+        var tidings = new List<Tiding>();
         var gaps = new (long? LogId, DateTime? At, string? Reason)[jobs.Count];
         var nexts = new DateTime?[jobs.Count];
         for (var i = 0; i < jobs.Count; i++)
@@ -139,7 +145,7 @@ internal sealed class Ledger(NpgsqlDataSource source, TimeProvider time, Node no
                 }
                 else
                 {
-                    gaps[i] = await WriteGap(connection, transaction, job, gaps[i], entry);
+                    gaps[i] = await WriteGap(connection, transaction, job, gaps[i], entry, tidings);
                 }
             }
             nexts[i] = outcome.NextRunAt?.UtcDateTime;
@@ -162,14 +168,16 @@ internal sealed class Ledger(NpgsqlDataSource source, TimeProvider time, Node no
             GapTimes = gaps.Select(gap => gap.At).ToArray(),
             GapReasons = gaps.Select(gap => gap.Reason).ToArray(),
         }, transaction);
-        return now;
+        await connection.ExecuteAsync(InsertNewsSql, tidings, transaction);
+        return (now, tidings.Count > 0);
     }
 
-    private static async Task<(long?, DateTime?, string?)> WriteGap(NpgsqlConnection connection, NpgsqlTransaction transaction, JobRow job, (long? LogId, DateTime? At, string? Reason) open, Accounting.Entry entry)
+    private static async Task<(long?, DateTime?, string?)> WriteGap(NpgsqlConnection connection, NpgsqlTransaction transaction, JobRow job, (long? LogId, DateTime? At, string? Reason) open, Accounting.Entry entry, List<Tiding> tidings)
     {
         if (open.LogId is { } logId && open.Reason == entry.Reason)
         {
-            await connection.ExecuteAsync(ExtendGapSql, new { LogId = logId, NominalAt = open.At, Until = entry.Until.UtcDateTime, entry.Times }, transaction);
+            var times = await connection.ExecuteScalarAsync<int>(ExtendGapSql, new { LogId = logId, NominalAt = open.At, Until = entry.Until.UtcDateTime, entry.Times }, transaction);
+            Note(job, logId, open.At!.Value, entry, times, tidings);
             return open;
         }
         var from = entry.From.UtcDateTime;
@@ -185,7 +193,17 @@ internal sealed class Ledger(NpgsqlDataSource source, TimeProvider time, Node no
             entry.Cause.Zh,
             entry.Cause.En,
         }, transaction);
+        if (made is { } written) Note(job, written, from, entry, entry.Times, tidings);
         return (made, from, entry.Reason);
+    }
+
+    // A miss is news whenever it is noticed; skips are once they are three in a row, which are one row of the ledger since nothing ran in between.
+    private static void Note(JobRow job, long logId, DateTime at, Accounting.Entry entry, int times, List<Tiding> tidings)
+    {
+        if (entry.Status == ExecutionStatus.Missed)
+            tidings.Add(new Tiding("missed", job.Id, job.JobId, logId, entry.From.UtcDateTime, entry.Until.UtcDateTime, entry.Times));
+        else if (entry.Reason!.StartsWith("overlap", StringComparison.Ordinal) && times >= News.SkipsThatCount && times - entry.Times < News.SkipsThatCount)
+            tidings.Add(new Tiding("skipped", job.Id, job.JobId, logId, at, entry.Until.UtcDateTime, times));
     }
 
     /// <summary>Makes room for a fire under <c>overlap: replace</c>: what runs is asked to end, what is queued is taken from the queue.</summary>
@@ -199,6 +217,8 @@ internal sealed class Ledger(NpgsqlDataSource source, TimeProvider time, Node no
 
     /// <summary>A job whose row the caller's transaction holds.</summary>
     internal sealed record Locked(JobRow Job, DateTimeOffset AccountedTo);
+
+    private sealed record Tiding(string Kind, long Job, string JobId, long LogId, DateTime From, DateTime Until, int Times);
 
     private sealed record GoingRow(long Job, long LogId, bool Running);
 }

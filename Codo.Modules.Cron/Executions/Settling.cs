@@ -8,7 +8,7 @@ using Npgsql;
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>Settles what a dead node left running: its survivors on this machine are ended first, then the rows become <c>interrupted</c>, and only then may the job run again.</summary>
-internal sealed class Settling(NpgsqlDataSource source, ExecutionStore store, Node node, TimeProvider time, ILogger<Settling> log)
+internal sealed class Settling(NpgsqlDataSource source, ExecutionStore store, News news, Node node, TimeProvider time, ILogger<Settling> log)
 {
     private const string LeftSql = """
         SELECT g.log_id, g.nominal_at, g.job_id, g.attempt, a.run_id, a.process_group, a.start_ticks, a.boot_id, n.boot_id AS node_boot_id
@@ -19,10 +19,12 @@ internal sealed class Settling(NpgsqlDataSource source, ExecutionStore store, No
 
     private const string SettleSql = """
         WITH gone AS (
-            DELETE FROM cron.going WHERE log_id = @LogId AND attempt = @Attempt AND node = @Dead AND incarnation <= @Incarnation AND state = 'running' RETURNING 1
+            DELETE FROM cron.going WHERE log_id = @LogId AND attempt = @Attempt AND node = @Dead AND incarnation <= @Incarnation AND state = 'running' RETURNING job, job_id
         ), ended AS (
             UPDATE cron.attempt SET ended_at = @Now, status = 'interrupted', left_alive = @Left, cause_zh = @Zh, cause_en = @En
             WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt AND ended_at IS NULL AND EXISTS (SELECT 1 FROM gone)
+        ), news AS (
+            INSERT INTO cron.news (kind, job, job_id, log_id, nominal_at, nominal_until) SELECT 'ended', job, job_id, @LogId, @NominalAt, @NominalAt FROM gone
         )
         UPDATE cron.cron_log l SET status = 'interrupted', ended_at = @Now, cause_zh = @Zh, cause_en = @En,
             task_log = coalesce((SELECT left(string_agg(o.text, '' ORDER BY o.from_byte), 65536) FROM cron.output o
@@ -64,7 +66,9 @@ internal sealed class Settling(NpgsqlDataSource source, ExecutionStore store, No
             cause.Zh,
             cause.En,
         });
-        if (settled > 0) log.LogWarning("Execution {LogId} of job {JobId} is interrupted: {Cause}", row.LogId, row.JobId, cause.En);
+        if (settled == 0) return;
+        news.Soon();
+        log.LogWarning("Execution {LogId} of job {JobId} is interrupted: {Cause}", row.LogId, row.JobId, cause.En);
     }
 
     private sealed record LeftRow(long LogId, DateTime NominalAt, string JobId, int Attempt, string RunId, int? ProcessGroup, long? StartTicks, string? BootId, string? NodeBootId);

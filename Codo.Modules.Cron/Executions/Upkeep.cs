@@ -8,7 +8,7 @@ using Npgsql;
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>Partitions ahead of time, retention, and the account of paused jobs. Every node does it; each step does no harm when done twice.</summary>
-internal sealed class Upkeep(NpgsqlDataSource source, Ledger ledger, CronSettings settings, Node node, TimeProvider time, ILogger<Upkeep> log) : BackgroundService
+internal sealed class Upkeep(NpgsqlDataSource source, Ledger ledger, News news, CronSettings settings, Node node, TimeProvider time, ILogger<Upkeep> log) : BackgroundService
 {
     private static readonly string[] Tables = ["cron.cron_log", "cron.attempt", "cron.output"];
     private static readonly TimeSpan AccountPeriod = TimeSpan.FromSeconds(60), PartitionPeriod = TimeSpan.FromHours(1);
@@ -47,6 +47,7 @@ internal sealed class Upkeep(NpgsqlDataSource source, Ledger ledger, CronSetting
                 try
                 {
                     if (node.HoldsLease) await ledger.AccountPaused(stoppingToken);
+                    await news.Sweep(stoppingToken);
                     if (time.GetUtcNow() < partitionsDue) continue;
                     partitionsDue = time.GetUtcNow() + PartitionPeriod;
                     await MakePartitions();

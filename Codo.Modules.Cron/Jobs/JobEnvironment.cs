@@ -23,6 +23,10 @@ internal sealed class JobEnvironment(SecretBox box, CronSettings settings)
     /// <summary>As answers and the audit show it.</summary>
     public Dictionary<string, string> Masked(byte[]? stored) => Open(stored).ToDictionary(pair => pair.Key, pair => secret.IsMatch(pair.Key) ? Mask : pair.Value);
 
+    /// <summary>The text with every value that is not shown replaced; values of a character or two would hit words that are no secrets.</summary>
+    public string WithoutSecrets(string text, byte[]? stored) => Open(stored).Where(pair => secret.IsMatch(pair.Key) && pair.Value.Length > 2)
+        .OrderByDescending(pair => pair.Value.Length).Aggregate(text, (masked, pair) => masked.Replace(pair.Value, Mask, StringComparison.Ordinal));
+
     /// <summary>What a caller sent, with the masks replaced by what is stored.</summary>
     /// <exception cref="Refusal">A mask for a name that has no value yet.</exception>
     public Dictionary<string, string> Merge(IReadOnlyDictionary<string, string> given, byte[]? stored)

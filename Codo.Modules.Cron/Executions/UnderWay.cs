@@ -1,0 +1,34 @@
+using Codo.Platform.Events;
+using Dapper;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Cron.Executions;
+
+/// <summary>Answers other modules what runs now.</summary>
+internal static class UnderWay
+{
+    internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<JobsUnderWay, IReadOnlyList<JobUnderWay>>
+    {
+        private const string RunningSql = """
+            SELECT g.job_id, g.log_id, a.started_at, a.node, j.owners FROM cron.going g
+            JOIN cron.attempt a ON a.log_id = g.log_id AND a.nominal_at = g.nominal_at AND a.attempt = g.attempt
+            LEFT JOIN cron.job j ON j.id = g.job WHERE g.state = 'running' ORDER BY a.started_at
+            """;
+
+        public async Task<IReadOnlyList<JobUnderWay>> Handle(JobsUnderWay request, CancellationToken cancellationToken)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            return [.. (await connection.QueryAsync<Row>(RunningSql)).Select(row => new JobUnderWay(row.JobId, row.LogId, row.StartedAt, row.Node, row.Owners ?? []))];
+        }
+
+        private sealed record Row
+        {
+            public required string JobId { get; init; }
+            public long LogId { get; init; }
+            public DateTime StartedAt { get; init; }
+            public required string Node { get; init; }
+            public string[]? Owners { get; init; }
+        }
+    }
+}
