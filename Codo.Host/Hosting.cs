@@ -11,7 +11,8 @@ internal static class Hosting
     public static async Task<int> Serve(string[] arguments)
     {
         var builder = Builder(arguments);
-        await using var installation = await Prepare(builder);
+        await using var early = EarlyLines(builder);
+        await using var installation = await Prepare(builder, early);
         await using var app = builder.Build();
         await app.Prepare();
         app.UseCodo();
@@ -27,7 +28,8 @@ internal static class Hosting
     public static async Task<int> Migrate(string[] arguments)
     {
         var builder = Builder(arguments);
-        await using var installation = await Prepare(builder);
+        await using var early = EarlyLines(builder);
+        await using var installation = await Prepare(builder, early);
         await using var app = builder.Build();
         await app.Migrate();
         return 0;
@@ -42,10 +44,12 @@ internal static class Hosting
         return builder;
     }
 
-    private static async Task<Installation> Prepare(WebApplicationBuilder builder)
+    // What is logged before the host is built, and by its PostgreSQL after that.
+    private static ServiceProvider EarlyLines(WebApplicationBuilder builder) => new ServiceCollection().AddLines(builder.Configuration).BuildServiceProvider();
+
+    private static async Task<Installation> Prepare(WebApplicationBuilder builder, ServiceProvider early)
     {
-        using var logs = LoggerFactory.Create(logging => logging.AddConfiguration(builder.Configuration.GetSection("Logging")).AddSimpleConsole());
-        var installation = await Installation.Prepare(builder.Configuration, logs);
+        var installation = await Installation.Prepare(builder.Configuration, early.GetRequiredService<ILoggerFactory>());
         builder.AddCodo();
         return installation;
     }

@@ -15,6 +15,12 @@ public sealed class OneFileTests(PublishedHost published)
 
         (await RunJob(host, "echo hello from one file")).ShouldBe("hello from one file\n");
 
+        using (var http = new HttpClient { BaseAddress = host.Address })
+        {
+            (await http.GetStringAsync("/are_you_ok/")).ShouldContain("I'm OK");
+            (await http.GetStringAsync("/")).ShouldContain("</html>");
+        }
+
         host.Output.ShouldContain("To be reached from other machines: ASPNETCORE_URLS=");
         host.Output.ShouldContain($"Back up: {folder.At("codo")};");
         // A token is for a person who looks on; here there is none.
