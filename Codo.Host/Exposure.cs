@@ -8,12 +8,12 @@ internal static class Exposure
 {
     private static readonly string[] Operators = ["Codo:Cron:Operators", "Codo:Tasks:Operators"];
 
-    public static void Warn(WebApplication app, IEnumerable<string> addresses)
+    public static void Warn(IConfiguration configuration, ILogger log, IEnumerable<string> addresses)
     {
         var beyond = addresses.Where(address => !IsLoopback(address)).ToList();
         if (beyond.Count == 0) return;
-        foreach (var setting in Operators.Where(setting => Right.Names(app.Configuration, setting).Contains("*")))
-            app.Logger.LogWarning("Listening beyond this machine ({Addresses}) with {Setting} = *: everybody with a token may change and run what it names. List usernames there to narrow it", beyond, setting);
+        foreach (var setting in Operators.Where(setting => Right.Names(configuration, setting).Contains("*")))
+            log.LogWarning("Listening beyond this machine ({Addresses}) with {Setting} = *: everybody with a token may change and run what it names. List usernames there to narrow it", beyond, setting);
     }
 
     internal static bool IsLoopback(string address) =>

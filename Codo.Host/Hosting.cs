@@ -19,7 +19,7 @@ internal static class Hosting
         await app.StartAsync();
         var addresses = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses;
         var showToken = app.Configuration.GetValue("Codo:ShowToken", !Console.IsOutputRedirected);
-        Exposure.Warn(app, addresses);
+        Exposure.Warn(app.Configuration, app.Logger, addresses);
         Welcome.Print(Console.Out, addresses, installation, showToken, app.Services.GetRequiredService<TimeProvider>());
         await app.WaitForShutdownAsync();
         return 0;

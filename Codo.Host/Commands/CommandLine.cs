@@ -47,6 +47,7 @@ internal static class CommandLine
         TimeZoneNotFoundException => $"Codo:TimeZone: {failure.Message}",
         // What the configuration binder throws for a value of the wrong type; the message names the setting.
         InvalidOperationException { InnerException: FormatException or ArgumentException } => $"{failure.Message} {failure.InnerException!.Message}",
+        IOException { InnerException: Microsoft.AspNetCore.Connections.AddressInUseException } => $"ASPNETCORE_URLS: {failure.Message}",
         NpgsqlException => $"ConnectionStrings:Postgres: {failure.Message}",
         _ => null,
     };

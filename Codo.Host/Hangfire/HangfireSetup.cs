@@ -15,6 +15,12 @@ internal static class HangfireSetup
     /// <summary>A host that dies while it holds the recurring-job lock stops all recurring jobs for this long; Hangfire's default is 10 minutes.</summary>
     private static readonly TimeSpan LockTimeout = TimeSpan.FromSeconds(15);
 
+    /// <summary>Half of this is how late a job's wake-up is at the middle; every poll costs a few short transactions.</summary>
+    private static readonly TimeSpan Precise = TimeSpan.FromMilliseconds(75);
+
+    /// <summary>Each server polls for schedules; one that is precise is enough for a host.</summary>
+    private static readonly TimeSpan Idle = TimeSpan.FromSeconds(15);
+
     public static IServiceCollection AddCodoHangfire(this IServiceCollection services, string connectionString)
     {
         var limited = new NpgsqlConnectionStringBuilder(Postgres.WithLimits(connectionString, PoolSize, "codo hangfire")) { PersistSecurityInfo = true }.ConnectionString;
@@ -33,8 +39,8 @@ internal static class HangfireSetup
                 InvisibilityTimeout = TimeSpan.FromSeconds(10),
             }));
         // Two servers, because one server takes its queues in alphabetical order: alerts must neither wait behind the rest nor hold it up.
-        services.AddHangfireServer(options => Server(options, "work", 4, "cron", "orders", "default"));
-        services.AddHangfireServer(options => Server(options, "alerts", 1, "alerts"));
+        services.AddHangfireServer(options => Server(options, "work", 4, Precise, "cron", "orders", "default"));
+        services.AddHangfireServer(options => Server(options, "alerts", 1, Idle, "alerts"));
         return services;
     }
 
@@ -55,13 +61,12 @@ internal static class HangfireSetup
         }).Needs(Right.Superuser);
     }
 
-    private static void Server(BackgroundJobServerOptions options, string name, int workers, params string[] queues)
+    private static void Server(BackgroundJobServerOptions options, string name, int workers, TimeSpan polling, params string[] queues)
     {
         options.ServerName = $"{Environment.MachineName}:{Environment.ProcessId}:{name}";
         options.WorkerCount = workers;
         options.Queues = queues;
-        // Half of this is how late a job is at the middle; every poll costs a few short transactions.
-        options.SchedulePollingInterval = TimeSpan.FromMilliseconds(75);
+        options.SchedulePollingInterval = polling;
         options.CancellationCheckInterval = TimeSpan.FromSeconds(5);
         options.StopTimeout = TimeSpan.FromSeconds(5);
     }

@@ -63,16 +63,17 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
     public async Task A_database_that_is_away_past_the_lease_harms_no_running_command_and_every_due_time_is_accounted_for()
     {
         await using var own = await TestPostgres.StartNew();
-        var gate = Path.Combine(folder.FullName, "gate");
+        var ticks = Path.Combine(folder.FullName, "ticks");
         await using var host = await TestHost.Start(own);
-        await host.Make(new { job_id = "through", cmd = $"echo before; while ! test -e {gate}; do sleep 0.1; done; echo after", cron = CronClient.Never });
+        // The command itself is the clock of the outage: it counts 30 s while the database is away.
+        await host.Make(new { job_id = "through", cmd = $"echo before; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do sleep 1; echo $i >> {ticks}; done; echo after; sleep 5", cron = CronClient.Never });
         await host.Make(new { job_id = "tick", cmd = "true", cron = "* * * * * *", overlap = "allow", misfire = "once" });
         var logId = await host.RunNow("through");
         await host.Running(logId);
         await own.Stop();
         await Eventually.True(async () => (await host.Http.GetStringAsync("/healthz/live")).Length > 0 && (await Ready(host)).Contains("lease is lost", StringComparison.Ordinal), "the lease is lost", 60);
+        await Eventually.True(() => File.Exists(ticks) && File.ReadAllLines(ticks).Length >= 30, "30 s of the command have passed", 90);
         await own.Start();
-        await File.WriteAllTextAsync(gate, "");
         var log = await Eventually.Get(async () => await TryLog(host, logId), row => row.Status() == "success", "the command ended well and is recorded", 60);
         log["task_log"]!.GetValue<string>().ShouldBe("before\nafter\n");
         await using var connection = await host.Source.OpenConnectionAsync();

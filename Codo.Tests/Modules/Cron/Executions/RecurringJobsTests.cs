@@ -1,27 +1,80 @@
+using Codo.Modules.Cron.Executions;
 using Codo.Tests.Support;
+using Dapper;
 using Hangfire;
 using Hangfire.Storage;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Codo.Tests.Modules.Cron.Executions;
 
-public sealed class RecurringJobsTests(TestPostgres postgres) : IAsyncLifetime
+public sealed class RecurringJobsTests(TestPostgres postgres)
 {
-    private TestHost host = null!;
+    [Fact]
+    public async Task Hangfire_follows_the_table_and_what_drifted_or_was_given_up_is_put_right()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await host.Make(new { job_id = "kept", cmd = "true", cron = CronClient.Never });
+        await host.Make(new { job_id = "changed", cmd = "true", cron = CronClient.Never });
+        await host.Make(new { job_id = "given up", cmd = "true", cron = CronClient.Never });
+        await Eventually.True(() => Recurring(host).Count == 3, "all three are registered");
+        await host.Put("/v1/cron/job/", new { job_id = "changed", cron = "0 0 1 1 1 *", time_zone = "Europe/Berlin" });
+        await Eventually.True(() => Recurring(host).Any(job => job.Cron == "0 0 1 1 1 *" && job.TimeZoneId == "Europe/Berlin"), "the change is registered");
+        await host.Patch("/v1/cron/job/", new { job_id = "kept" });
+        await Eventually.True(() => Recurring(host).Count == 2, "a paused job is not registered");
+        await host.Patch("/v1/cron/job/", new { job_id = "kept" });
+        await Eventually.True(() => Recurring(host).Count == 3, "it is again");
 
-    public async ValueTask InitializeAsync() => host = await TestHost.Start(postgres);
-
-    public ValueTask DisposeAsync() => host.DisposeAsync();
+        var jobs = host.Services.GetRequiredService<RecurringJobs>();
+        (await jobs.Reconcile(CancellationToken.None)).ShouldBe(0);
+        await using var connection = await host.Source.OpenConnectionAsync();
+        var ids = (await connection.QueryAsync<(string Name, long Id)>("SELECT job_id, id FROM cron.job")).ToDictionary(row => row.Name, row => row.Id);
+        var manager = host.Services.GetRequiredService<IRecurringJobManager>();
+        manager.RemoveIfExists($"cron:{ids["kept"]}");
+        manager.AddOrUpdate<Wake>("cron:999999", wake => wake.Fire(999999, "orphan", CancellationToken.None), "0 0 0 1 1 *");
+        // What Hangfire leaves of a job whose schedule it gave up after MaxRetryAttemptCount.
+        await connection.ExecuteAsync("UPDATE hangfire.hash SET value = 'it failed too often' WHERE key = @key AND field = 'Error'", new { key = $"recurring-job:cron:{ids["given up"]}" });
+        await connection.ExecuteAsync("INSERT INTO hangfire.hash (key, field, value) VALUES (@key, 'Error', 'it failed too often') ON CONFLICT DO NOTHING", new { key = $"recurring-job:cron:{ids["given up"]}" });
+        await connection.ExecuteAsync("UPDATE hangfire.set SET score = -1 WHERE key = 'recurring-jobs' AND value = @value", new { value = $"cron:{ids["given up"]}" });
+        (await jobs.Reconcile(CancellationToken.None)).ShouldBe(3);
+        (await jobs.Reconcile(CancellationToken.None)).ShouldBe(0);
+        Recurring(host).Select(job => job.Id).ShouldBe(ids.Values.Select(id => $"cron:{id}"), ignoreOrder: true);
+        Recurring(host).ShouldAllBe(job => job.Error == null && job.NextExecution != null);
+        await host.Delete("/v1/cron/job/", new { job_id = "kept" });
+        await Eventually.True(() => Recurring(host).Count == 2, "a deleted job is gone");
+    }
 
     [Fact]
-    public async Task Every_expression_that_is_taken_reaches_Hangfire_also_what_Cronos_would_not_take_as_it_is_written()
+    public async Task With_a_real_redis_the_host_is_healthy_and_below_the_least_free_disk_output_is_cut_to_64_kib()
     {
-        string[] expressions = ["0 0 3 last * *", "0 7,* 3 * * *", "0 0 3 * * fri-sun", "0 0 3 L-1W * *", "0 0 3 * * 7#2"];
-        for (var i = 0; i < expressions.Length; i++)
-            (await host.Post("/v1/cron/job/", new { job_id = $"job-{i}", cmd = "true", cron = expressions[i] })).ToJsonString().ShouldContain("\"code\":0");
+        await using var redis = await TestRedis.StartNew();
+        await using (var healthy = await TestHost.Start(postgres, null, ("ConnectionStrings:Redis", redis.Configuration)))
+        {
+            await Eventually.True(async () => (await healthy.Get("/healthz/ready"))["msg"]!.GetValue<string>() == "healthy", "everything is healthy");
+            await healthy.Make(new { job_id = "big", cmd = "head -c 300000 /dev/zero | tr '\\0' x", cron = CronClient.Never });
+            (await Length(healthy, await healthy.RunNow("big"))).ShouldBe(300_000);
+        }
+        await using var full = await TestHost.Start(postgres, null, ("Codo:MinFreeDisk", long.MaxValue.ToString(System.Globalization.CultureInfo.InvariantCulture)));
+        await full.Make(new { job_id = "big", cmd = "head -c 300000 /dev/zero | tr '\\0' x", cron = CronClient.Never });
+        (await Length(full, await full.RunNow("big"))).ShouldBeInRange(60_000, 70_000);
+        (await full.Get("/healthz/ready"))["checks"]!["disk"]!["status"]!.GetValue<string>().ShouldBe("degraded");
+    }
 
-        using var hangfire = host.Services.GetRequiredService<JobStorage>().GetConnection();
-        await Eventually.True(() => hangfire.GetRecurringJobs().Count(job => job.Id.StartsWith("cron:", StringComparison.Ordinal) && job.NextExecution is not null && job.Error is null)
-            == expressions.Length, "all jobs are in Hangfire", 20);
+    private static async Task<int> Length(TestHost host, long logId)
+    {
+        await host.Ended(logId);
+        var text = "";
+        for (var (after, ended) = (0L, false); !ended;)
+        {
+            var part = await host.Get($"/v1/cron/log/output/?log_id={logId}&after={after}");
+            text += part["data"]!.GetValue<string>();
+            (after, ended) = (part["after"]!.GetValue<long>(), part["ended"]!.GetValue<bool>());
+        }
+        return text.Length;
+    }
+
+    private static List<RecurringJobDto> Recurring(TestHost host)
+    {
+        using var connection = host.Services.GetRequiredService<JobStorage>().GetConnection();
+        return connection.GetRecurringJobs();
     }
 }
