@@ -1,0 +1,22 @@
+using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Data;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Codo.Modules.Tasks.Logs;
+
+/// <summary>What logs are made of.</summary>
+internal static class LogRegistration
+{
+    public static IServiceCollection AddLogs(this IServiceCollection services) => services
+        .AddSettings<LogSettings>("Codo:Tasks")
+        .AddSingleton<SpoolFolder>()
+        .AddSingleton<LogTable>()
+        .AddSingleton<TaskLogChannel>()
+        .AddSingleton<LogChanges>()
+        .AddSingleton<StepLogs>()
+        .AddSingleton<Subscriber>()
+        .AddSingleton<OpenOutput>(provider => provider.GetRequiredService<StepLogs>().Open)
+        .AddHostedService(provider => provider.GetRequiredService<LogChanges>())
+        .AddHostedService(provider => provider.GetRequiredService<Subscriber>())
+        .AddHostedService(provider => provider.GetRequiredService<StepLogs>());
+}

@@ -1,0 +1,298 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using Codo.Modules.Tasks.Execution;
+
+namespace Codo.Modules.Tasks.Logs;
+
+/// <summary>
+/// The output of one attempt until the database has all of it. Lines are numbered as they come; past the limit they go, without a number, to tail files of which the
+/// newest are kept, and get their numbers from <see cref="Seal"/>, behind a line that says what is missing. Where nothing can be written, a megabyte is kept in
+/// memory. One thread adds, others read.
+/// </summary>
+internal sealed class Spool
+{
+    private const int MostKept = 1 << 20, Segments = 4;
+
+    private readonly SpoolFolder folder;
+    private readonly SpoolFile? head;
+    private readonly List<SpoolFile> tail = [];
+    // Lines that could not be written; the first has the number that follows the head's last, and keptBefore more that were given up again.
+    private readonly List<SpooledLine> kept = [];
+    private readonly long headLimit, tailLimit;
+    private long keptBefore, keptBytes;
+    private long tailLines, tailBytes;
+    private long lost;
+    private string? failure;
+    private bool inTail;
+
+    private Spool(SpoolFolder folder, OutputPlace place, SpoolFile? head)
+    {
+        (this.folder, Place, this.head) = (folder, place, head);
+        headLimit = folder.MaxOutputPerStep / 2;
+        tailLimit = folder.MaxOutputPerStep - headLimit;
+    }
+
+    public OutputPlace Place { get; }
+
+    /// <summary>Numbered lines that can be read, from 1.</summary>
+    public long Lines
+    {
+        get
+        {
+            lock (kept) return (head?.Lines ?? 0) + keptBefore + kept.Count;
+        }
+    }
+
+    /// <summary>The time of the first line, null before there is one.</summary>
+    public long? FirstMilliseconds { get; private set; }
+
+    /// <summary>Why output is lost or may be; null while the spool is whole.</summary>
+    public string? Failure => failure;
+
+    public static Spool Create(SpoolFolder folder, OutputPlace place)
+    {
+        try
+        {
+            var head = JsonSerializer.SerializeToUtf8Bytes(place);
+            folder.Reserve(head.Length + 4);
+            return new Spool(folder, place, SpoolFile.Create(folder.NewPath(place.SchedId, place.Attempt), head));
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            var spool = new Spool(folder, place, null);
+            spool.Fail(error.Message, DateTimeOffset.UtcNow.ToUnixTimeMilliseconds());
+            return spool;
+        }
+    }
+
+    /// <summary>What an earlier process left of an attempt, sealed; null, and gone, when nothing can be made of it.</summary>
+    public static Spool? Reopen(SpoolFolder folder, string path)
+    {
+        if (SpoolFile.Open(path) is not { } head)
+        {
+            File.Delete(path);
+            return null;
+        }
+
+        var spool = new Spool(folder, JsonSerializer.Deserialize<OutputPlace>(head.Head)!, head);
+        var at = head.Start;
+        if (head.Next(ref at, 1) is [var first]) spool.FirstMilliseconds = first.Milliseconds;
+        foreach (var segment in Directory.EnumerateFiles(Path.GetDirectoryName(path)!, Path.GetFileName(path) + ".tail-*").Order(StringComparer.Ordinal))
+            if (SpoolFile.Open(segment) is { } opened) spool.tail.Add(opened);
+            else File.Delete(segment);
+        // The copying of the tail was cut short: it is done again, and gives the same lines the same numbers.
+        if (spool.tail.Count > 0 && spool.FindGap() is { } gap) head.Truncate(gap);
+        folder.Found(head.Length + spool.tail.Sum(file => file.Length));
+        spool.Seal();
+        return spool;
+    }
+
+    /// <summary>Takes a line; it can be read after <see cref="Flush"/>.</summary>
+    public void Add(long milliseconds, bool continues, string text)
+    {
+        FirstMilliseconds ??= milliseconds;
+        var marks = continues ? LineMarks.Continues : LineMarks.None;
+        if (failure is not null)
+        {
+            Keep(milliseconds, marks, Encoding.UTF8.GetBytes(text));
+            return;
+        }
+
+        inTail |= head!.Length + head.Pending.Bytes >= headLimit;
+        if (!inTail)
+        {
+            head.Add(milliseconds, marks, text);
+            return;
+        }
+
+        try
+        {
+            if (tail.Count == 0 || tail[^1].Length + tail[^1].Pending.Bytes >= tailLimit / Segments) Rotate();
+            tailBytes += tail[^1].Add(milliseconds, marks, text);
+            tailLines++;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            Fail(error.Message, milliseconds);
+        }
+    }
+
+    /// <summary>Hands what was added to the system. It never fails; what cannot be written is kept in memory as far as that goes.</summary>
+    public void Flush()
+    {
+        if (failure is not null) return;
+        try
+        {
+            Write(head!);
+            if (tail.Count > 0) Write(tail[^1]);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            Fail(error.Message, DateTimeOffset.UtcNow.ToUnixTimeMilliseconds());
+        }
+    }
+
+    /// <summary>No more output comes: the tail gets its place behind the head.</summary>
+    public void Seal()
+    {
+        Flush();
+        if (tail.Count > 0 && failure is null) Join();
+        if (lost == 0) return;
+        var text = string.Create(CultureInfo.InvariantCulture, $"[Codo]: 丢失 {lost} 行输出：{failure} / {lost} lines of output are lost: {failure}");
+        lock (kept) kept.Add(new SpooledLine(0, DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), LineMarks.None, Encoding.UTF8.GetBytes(text)));
+        lost = 0;
+    }
+
+    public SpoolPosition Find(long line)
+    {
+        var written = head?.Lines ?? 0;
+        return line <= written ? head!.Find(line) : new SpoolPosition { Offset = long.MaxValue, Lines = line - 1 };
+    }
+
+    /// <summary>The next lines, none when there are no more yet.</summary>
+    public IReadOnlyList<SpooledLine> Next(ref SpoolPosition at, int most)
+    {
+        var written = head?.Lines ?? 0;
+        if (at.Lines < written)
+        {
+            if (at.Lines == 0) at = head!.Start;
+            return head!.Next(ref at, most);
+        }
+
+        lock (kept)
+        {
+            var from = (int)Math.Clamp(at.Lines - written - keptBefore, 0, kept.Count);
+            var first = written + keptBefore + from + 1;
+            var read = kept.Skip(from).Take(most).Select((line, number) => line with { Line = first + number }).ToList();
+            if (read.Count > 0) at.Lines = read[^1].Line;
+            return read;
+        }
+    }
+
+    /// <summary>The database has every line up to this one: memory that held them is given back.</summary>
+    public void Stored(long line)
+    {
+        lock (kept)
+        {
+            var count = (int)Math.Clamp(line - (head?.Lines ?? 0) - keptBefore, 0, kept.Count);
+            keptBytes -= kept.Take(count).Sum(gone => (long)gone.Utf8.Length);
+            kept.RemoveRange(0, count);
+            keptBefore += count;
+        }
+    }
+
+    /// <summary>To be called when the database has every line, and not before.</summary>
+    public void Delete()
+    {
+        foreach (var file in tail) Delete(file);
+        tail.Clear();
+        if (head is not null) Delete(head);
+    }
+
+    /// <summary>Leaves the files to the next start of this host.</summary>
+    public void Leave()
+    {
+        foreach (var file in tail) file.Dispose();
+        head?.Dispose();
+    }
+
+    private void Write(SpoolFile file)
+    {
+        if (file.Pending.Bytes == 0) return;
+        folder.Reserve(file.Pending.Bytes);
+        file.Flush();
+    }
+
+    private void Delete(SpoolFile file)
+    {
+        folder.Release(file.Length);
+        file.Delete();
+    }
+
+    private void Rotate()
+    {
+        if (tail.Count > 0) Write(tail[^1]);
+        if (tail.Count > Segments)
+        {
+            Delete(tail[0]);
+            tail.RemoveAt(0);
+        }
+
+        var before = JsonSerializer.SerializeToUtf8Bytes(new TailHead(tailLines, tailBytes));
+        folder.Reserve(before.Length + 4);
+        tail.Add(SpoolFile.Create(string.Create(CultureInfo.InvariantCulture, $"{head!.Path}.tail-{tailLines:D19}"), before));
+    }
+
+    private void Join()
+    {
+        try
+        {
+            var missing = JsonSerializer.Deserialize<TailHead>(tail[0].Head)!;
+            var mark = LineMarks.Gap;
+            foreach (var file in tail)
+            {
+                var at = file.Start;
+                for (var read = file.Next(ref at, 1000); read.Count > 0; read = file.Next(ref at, 1000))
+                {
+                    foreach (var line in read)
+                    {
+                        if (mark == LineMarks.Gap && missing.Lines > 0) head!.Add(line.Milliseconds, mark, missing.Text);
+                        head!.Add(line with { Marks = line.Marks | (missing.Lines > 0 ? LineMarks.None : mark) });
+                        mark = LineMarks.None;
+                    }
+
+                    Write(head!);
+                }
+            }
+
+            foreach (var file in tail) Delete(file);
+            tail.Clear();
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            Fail(error.Message, DateTimeOffset.UtcNow.ToUnixTimeMilliseconds());
+        }
+    }
+
+    private long? FindGap()
+    {
+        var at = head!.Start;
+        for (var read = head.Next(ref at, 1000); read.Count > 0; read = head.Next(ref at, 1000))
+            foreach (var line in read)
+                if (line.Marks.HasFlag(LineMarks.Gap))
+                    return line.Line;
+        return null;
+    }
+
+    private void Fail(string why, long milliseconds)
+    {
+        failure = why;
+        foreach (var line in head?.TakePending() ?? []) Keep(line.Milliseconds, line.Marks, line.Utf8.ToArray());
+        // Without room the tail cannot get its place any more.
+        lost += tail.Sum(file => file.Lines + file.TakePending().Count);
+        Keep(milliseconds, LineMarks.None, Encoding.UTF8.GetBytes($"[Codo]: 无法暂存输出，日志可能不完整：{why} / The output cannot be spooled, the log may be incomplete: {why}"));
+    }
+
+    private void Keep(long milliseconds, LineMarks marks, byte[] utf8)
+    {
+        lock (kept)
+        {
+            if (keptBytes + utf8.Length > MostKept)
+            {
+                lost++;
+                return;
+            }
+
+            keptBytes += utf8.Length;
+            kept.Add(new SpooledLine(0, milliseconds, marks, utf8));
+        }
+    }
+
+    /// <summary>What came between the head and a tail file.</summary>
+    private sealed record TailHead(long Lines, long Bytes)
+    {
+        public string Text => string.Create(CultureInfo.InvariantCulture,
+            $"[Codo]: … 缺少 {Lines} 行（{Bytes} 字节），超出 Codo:Tasks:MaxOutputPerStep / {Lines} lines ({Bytes} bytes) are missing, past Codo:Tasks:MaxOutputPerStep …");
+    }
+}

@@ -1,0 +1,151 @@
+using System.Collections.Concurrent;
+using Codo.Modules.Tasks.Execution;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Codo.Modules.Tasks.Logs;
+
+/// <summary>Opens the output of attempts, and follows every spool of this node until the database has all of it: while its step runs, at its end, and those that an earlier process left.</summary>
+internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChannel channel, LogChanges changes, TimeProvider time, ILogger<StepLogs> log) : BackgroundService
+{
+    private static readonly TimeSpan Period = TimeSpan.FromSeconds(5);
+    // A database that hangs must not hold up the step's end for longer than its other statements do.
+    private static readonly TimeSpan MostAtEnd = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan MostToPublish = TimeSpan.FromSeconds(5);
+
+    private readonly ConcurrentDictionary<(long SchedId, int Attempt), Delivery> deliveries = new();
+    private readonly CancellationTokenSource stopping = new();
+
+    /// <summary>How many ended attempts have lines that are not in the database yet.</summary>
+    public int CatchingUp => deliveries.Values.Count(delivery => delivery.Ended && !delivery.Done);
+
+    /// <summary>Whether lines of this log lie on this node that are not in the database although their step has ended.</summary>
+    public bool IsCatchingUp(string logKey) => deliveries.Values.Any(delivery => delivery.Ended && !delivery.Done && delivery.Place.LogKey == logKey);
+
+    /// <summary>Takes the output of an attempt. Whatever is away, it takes it.</summary>
+    /// <param name="secrets">Texts that are masked before anything else is done with a line.</param>
+    public StepOutput Open(OutputPlace place, IReadOnlyCollection<string> secrets)
+    {
+        var spool = Spool.Create(folder, place);
+        if (spool.Failure is { } why) log.LogError("The output of {LogKey} cannot be spooled, its log may be incomplete: {Cause}", place.LogKey, why);
+        var delivery = new Delivery(spool, table);
+        deliveries[(place.SchedId, place.Attempt)] = delivery;
+        var opened = new StepLog(this, delivery, new Publication(delivery, channel, log), secrets, time);
+        opened.Start(stopping.Token);
+        return opened;
+    }
+
+    /// <summary>Returns when the database has every line, or when it does not answer: then the rest is written when it does.</summary>
+    public async Task Finish(Delivery delivery, Task publishing)
+    {
+        if (delivery.Spool.Failure is { } why) log.LogError("The log of {LogKey} may be incomplete: {Cause}", delivery.Place.LogKey, why);
+        await TryFinish(delivery, underWay: true);
+        // The spool is still read for what is to be published; nobody waits for that.
+        _ = Retire(delivery, publishing);
+    }
+
+    public override Task StartAsync(CancellationToken cancellationToken)
+    {
+        changes.Heard += Hear;
+        // Before any step can open a spool of its own.
+        try
+        {
+            foreach (var path in folder.Left()) TakeUp(path);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            log.LogError("The spools of an earlier process cannot be read, their lines may be missing: {Cause}", error.Message);
+        }
+
+        return base.StartAsync(cancellationToken);
+    }
+
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        changes.Heard -= Hear;
+        await stopping.CancelAsync();
+        await base.StopAsync(cancellationToken);
+        foreach (var delivery in deliveries.Values) delivery.Spool.Leave();
+    }
+
+    public override void Dispose()
+    {
+        stopping.Dispose();
+        base.Dispose();
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(Period);
+        try
+        {
+            do
+            {
+                foreach (var delivery in deliveries.Values) await Look(delivery, stoppingToken);
+            }
+            while (await timer.WaitForNextTickAsync(stoppingToken));
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            log.LogDebug("The comparison of spools ends with the host");
+        }
+    }
+
+    private void TakeUp(string path)
+    {
+        if (Spool.Reopen(folder, path) is not { } spool) return;
+        deliveries[(spool.Place.SchedId, spool.Place.Attempt)] = new Delivery(spool, table) { Ended = true };
+        log.LogInformation("An earlier process left {Lines} lines of {LogKey}; what the database lacks of them is written", spool.Lines, spool.Place.LogKey);
+    }
+
+    private async Task Look(Delivery delivery, CancellationToken cancellation)
+    {
+        try
+        {
+            if (!delivery.Ended) await delivery.Look(cancellation);
+            else if (!delivery.Done && await TryFinish(delivery, underWay: false)) await Retire(delivery, Task.CompletedTask);
+        }
+        catch (Exception error) when (error is not OperationCanceledException)
+        {
+            log.LogWarning("Lines of {LogKey} could not be compared with the database, it is tried again in {Seconds} s: {Cause}", delivery.Place.LogKey, Period.TotalSeconds, error.Message);
+        }
+    }
+
+    private async Task<bool> TryFinish(Delivery delivery, bool underWay)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(stopping.Token);
+        // What an earlier process left may be any amount.
+        if (underWay) limit.CancelAfter(MostAtEnd + TimeSpan.FromMilliseconds(delivery.Spool.Lines / 10d));
+        try
+        {
+            await delivery.Finish(underWay, limit.Token);
+            return true;
+        }
+        catch (Exception error)
+        {
+            log.LogWarning("The log of {LogKey} is still catching up, its lines wait in the spool: {Cause}", delivery.Place.LogKey, error.Message);
+            return false;
+        }
+    }
+
+    private async Task Retire(Delivery delivery, Task publishing)
+    {
+        try
+        {
+            await publishing.WaitAsync(MostToPublish, stopping.Token);
+        }
+        catch (Exception error) when (error is TimeoutException or OperationCanceledException)
+        {
+            log.LogDebug("The last lines of {LogKey} were not published", delivery.Place.LogKey);
+        }
+
+        if (!delivery.Done || !deliveries.TryRemove(new((delivery.Place.SchedId, delivery.Place.Attempt), delivery))) return;
+        delivery.Spool.Delete();
+        delivery.Dispose();
+    }
+
+    private void Hear(LogChange? change)
+    {
+        if (change is not null && deliveries.TryGetValue((change.SchedId, change.Attempt), out var delivery)) delivery.Hear(change.Line);
+    }
+}

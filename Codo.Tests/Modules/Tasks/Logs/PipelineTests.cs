@@ -1,0 +1,117 @@
+using System.Globalization;
+using System.Text.Json;
+using Codo.Tests.Support;
+using Dapper;
+using StackExchange.Redis;
+
+namespace Codo.Tests.Modules.Tasks.Logs;
+
+public sealed class PipelineTests(TestPostgres postgres)
+{
+    [Theory]
+    [InlineData(RedisKind.Server)]
+    [InlineData(RedisKind.Embedded)]
+    public async Task Stores_what_a_step_prints_before_the_step_ends(string kind)
+    {
+        await using var redis = await RedisKind.Start(kind);
+        await using var host = await TestHost.Start(postgres, null, ("ConnectionStrings:Redis", redis.Configuration));
+        foreach (var count in new[] { 3, 1000, 20_000 })
+        {
+            var place = LogSteps.Place();
+            await using var output = host.Open(place);
+            await output.PrintLines(1, count);
+            await output.Complete();
+            (await host.Source.Stored(place)).ShouldBeLines(count);
+        }
+    }
+
+    [Fact]
+    public async Task Stores_what_a_step_prints_without_any_Redis()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var place = LogSteps.Place();
+        await using var output = host.Open(place);
+        await output.PrintLines(1, 5000);
+        await output.Complete();
+        (await host.Source.Stored(place)).ShouldBeLines(5000);
+    }
+
+    [Fact]
+    public async Task Publishes_every_line_in_the_originals_format()
+    {
+        await using var redis = await TestRedis.StartNew();
+        await using var host = await TestHost.Start(postgres, null, ("ConnectionStrings:Redis", redis.Configuration));
+        await using var connection = await ConnectionMultiplexer.ConnectAsync(redis.Configuration);
+        var queue = await connection.GetSubscriber().SubscribeAsync(RedisChannel.Literal("task_log"));
+        await Connected(redis);
+
+        var place = LogSteps.Place();
+        await using var output = host.Open(place);
+        await output.Print("[CMD]: date\n中文 😀\n");
+        await output.Complete();
+
+        var first = JsonDocument.Parse((byte[])(await queue.ReadAsync(TestContext.Current.CancellationToken)).Message!).RootElement;
+        first.GetProperty("log_key").GetString().ShouldBe(string.Create(CultureInfo.InvariantCulture, $"{place.ListId}_1_1_10.0.0.1"));
+        first.GetProperty("result").GetString().ShouldBe("[CMD]: date");
+        first.GetProperty("exec_time").GetInt64().ShouldBeInRange(DateTimeOffset.UtcNow.AddMinutes(-1).ToUnixTimeMilliseconds(), DateTimeOffset.UtcNow.ToUnixTimeMilliseconds());
+        first.GetProperty("line").GetInt64().ShouldBe(1);
+        var second = JsonDocument.Parse((byte[])(await queue.ReadAsync(TestContext.Current.CancellationToken)).Message!).RootElement;
+        second.GetProperty("result").GetString().ShouldBe("中文 😀");
+    }
+
+    [Fact]
+    public async Task Stores_the_messages_of_other_publishers()
+    {
+        await using var redis = await TestRedis.StartNew();
+        await using var host = await TestHost.Start(postgres, null, ("ConnectionStrings:Redis", redis.Configuration));
+        await Connected(redis);
+        await using var connection = await ConnectionMultiplexer.ConnectAsync(redis.Configuration);
+        string[] messages =
+        [
+            """{"log_key": "77_1_2_10.0.0.9", "exec_time": 1700000000123, "result": "from the original"}""",
+            """{"log_key": "77_1_2_10.0.0.9", "exec_time": 1700000000456, "result": "half a pair \ud83d and nul \u0000 and \ud83d\ude00"}""",
+            """{"log_key": "77_1_2_10.0.0.9", "exec_time": "1700000000789", "result": 5}""",
+            """{"log_key": "no such form", "exec_time": 1e300, "result": "odd"}""",
+            "no JSON at all",
+        ];
+        foreach (var message in messages) await connection.GetSubscriber().PublishAsync(RedisChannel.Literal("task_log"), message);
+
+        await using var database = await host.Source.OpenConnectionAsync();
+        var stored = await Eventually.Get(
+            async () => (await database.QueryAsync<(string Key, long List, int Level, string Text)>("SELECT log_key, list_id, task_level, log_info FROM tasks.scheduler_task_log ORDER BY line")).AsList(),
+            rows => rows.Count == 4, "four lines");
+        stored[0].ShouldBe(("77_1_2_10.0.0.9", 77L, 2, "from the original"));
+        stored[1].Text.ShouldBe("half a pair \uFFFD and nul ␀ and 😀");
+        stored[2].Text.ShouldBe("5");
+        stored[3].ShouldBe(("no such form", 0L, 0, "odd"));
+    }
+
+    [Fact]
+    public async Task Takes_whatever_a_command_can_print()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var place = LogSteps.Place();
+        await using var output = host.Open(place);
+        await output.Print("nul \0, emoji 😀, CRLF\r\nprogress 1\rprogress 2\r\n\nafter an empty line\n");
+        await output.Append(new byte[] { (byte)'b', 0xFF, 0xC3, (byte)'\n' });
+        foreach (var part in "split 中\n"u8.ToArray()) await output.Append(new[] { part });
+        await output.Print(new string('x', 3 << 19) + "\n");
+        await output.Print("no newline at the end");
+        await output.Complete();
+
+        var stored = await host.Source.Stored(place);
+        stored.Take(7).ShouldBe(["nul ␀, emoji 😀, CRLF", "progress 1", "progress 2", "", "after an empty line", "b\uFFFD\uFFFD", "split 中"]);
+        stored[7].Length.ShouldBe(1 << 20);
+        stored[8].Length.ShouldBe(1 << 19);
+        stored[9].ShouldBe("no newline at the end");
+        await using var connection = await host.Source.OpenConnectionAsync();
+        (await connection.QueryAsync<long>("SELECT line FROM tasks.scheduler_task_log WHERE sched_id = @SchedId AND continues", place)).ShouldBe([8L]);
+    }
+
+    // Publishing before the host has connected would prove nothing.
+    private static async Task Connected(TestRedis redis)
+    {
+        await using var connection = await ConnectionMultiplexer.ConnectAsync(redis.Configuration + ",allowAdmin=true");
+        await Eventually.True(async () => (await connection.GetServer("127.0.0.1", redis.Port).ClientListAsync()).Any(client => client.Name == "codo" && client.SubscriptionCount > 0), "the host listens");
+    }
+}
