@@ -1,6 +1,7 @@
 using Codo.Modules.Tasks.Execution;
 using Codo.Modules.Tasks.Hosts;
 using Codo.Modules.Tasks.Layout;
+using Codo.Modules.Tasks.Logs;
 using Codo.Modules.Tasks.Orders;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
@@ -19,6 +20,7 @@ public static class TasksModule
         .AddSettings<TaskSettings>("Codo:Tasks")
         .AddSingleton<HostKeys>()
         .AddOrders()
+        .AddLogs()
         .AddHandlers(typeof(TasksModule).Assembly);
 
     private static IServiceCollection AddOrders(this IServiceCollection services) => services
@@ -27,8 +29,7 @@ public static class TasksModule
         .AddSingleton<LaneSlots>().AddSingleton<RunningAttempts>().AddSingleton<HostAccess>().AddSingleton<RemoteSteps>().AddSingleton<StepRun>().AddSingleton<LaneRunner>()
         .AddSingleton<Advancing>().AddSingleton(provider => new Lazy<Advancing>(provider.GetRequiredService<Advancing>))
         .AddSingleton<Leftovers>().AddSingleton<Settling>().AddSingleton<OrderWork>()
-        .AddSingleton<INodeWork>(provider => provider.GetRequiredService<OrderWork>())
-        .AddSingleton<OpenOutput>(_ => (_, _) => new NoOutput());
+        .AddSingleton<INodeWork>(provider => provider.GetRequiredService<OrderWork>());
 
     /// <summary>Every route of the module.</summary>
     public static void MapTasks(this IEndpointRouteBuilder routes)
@@ -62,6 +63,16 @@ public static class TasksModule
         routes.Delete<ForgetHostKey.Command, Answer>("/v2/task/host_key/", "Forget a host's key", Right.Superuser);
 
         MapOrders(routes);
+        MapLogs(routes);
+    }
+
+    private static void MapLogs(IEndpointRouteBuilder routes)
+    {
+        routes.Get<ReadLog.Query, ReadLog.Result>("/v2/task/log/", "A step's log, from some line on");
+        routes.Get<SearchLogs.Query, SearchLogs.Result>("/v2/task/log/search/", "Lines of all logs that contain a text, newest first");
+        routes.MapGet("/v2/task/log/stream/", StreamLog.Handle).WithSummary("A log as server-sent events").Needs(Right.Token);
+        routes.MapGet("/ws/v1/task/log/", WatchLog.WithTimes).WithSummary("A log over a WebSocket, as the original sends it").Needs(Right.Token);
+        routes.MapGet("/ws/v1/task/log_data/", WatchLog.OutputOnly).WithSummary("The same without times and commands").Needs(Right.Token);
     }
 
     private static void MapOrders(IEndpointRouteBuilder routes)

@@ -22,13 +22,3 @@ internal abstract class StepOutput : IAsyncDisposable
 
 /// <summary>Opens the output of an attempt. Secrets are the texts that no line may show.</summary>
 internal delegate StepOutput OpenOutput(OutputPlace place, IReadOnlyCollection<string> secrets);
-
-/// <summary>Output that nobody keeps.</summary>
-internal sealed class NoOutput : StepOutput
-{
-    public override ValueTask Append(ReadOnlyMemory<byte> bytes) => ValueTask.CompletedTask;
-
-    public override ValueTask Complete() => ValueTask.CompletedTask;
-
-    public override ValueTask DisposeAsync() => ValueTask.CompletedTask;
-}

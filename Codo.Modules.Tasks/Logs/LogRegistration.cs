@@ -15,8 +15,13 @@ internal static class LogRegistration
         .AddSingleton<LogChanges>()
         .AddSingleton<StepLogs>()
         .AddSingleton<Subscriber>()
+        .AddSingleton<LogReader>()
+        .AddSingleton<LogFeeds>()
+        .AddSingleton<LogSearch>()
+        .AddSingleton<LogUpkeep>()
         .AddSingleton<OpenOutput>(provider => provider.GetRequiredService<StepLogs>().Open)
         .AddHostedService(provider => provider.GetRequiredService<LogChanges>())
         .AddHostedService(provider => provider.GetRequiredService<Subscriber>())
-        .AddHostedService(provider => provider.GetRequiredService<StepLogs>());
+        .AddHostedService(provider => provider.GetRequiredService<StepLogs>())
+        .AddHostedService(provider => provider.GetRequiredService<LogUpkeep>());
 }

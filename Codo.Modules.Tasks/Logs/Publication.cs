@@ -44,7 +44,7 @@ internal sealed class Publication(Delivery delivery, TaskLogChannel channel, ILo
         {
             try
             {
-                await channel.Publish(delivery.Place, lines);
+                await channel.Publish(delivery.Place, lines, cancellation);
                 if (wasAway) log.LogInformation("Redis is back: lines of {LogKey} are published again", delivery.Place.LogKey);
                 wasAway = false;
                 var bytes = lines.Sum(line => (long)line.Utf8.Length);

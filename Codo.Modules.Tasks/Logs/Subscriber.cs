@@ -70,17 +70,17 @@ internal sealed class Subscriber(TaskLogChannel channel, LogTable table, Cluster
         {
             if (held) await hold.ExecuteNonQueryAsync(stopping);
             else held = (bool)(await ask.ExecuteScalarAsync(stopping))!;
-            if (held) await Subscribe();
+            if (held) await Subscribe(stopping);
             else await Unsubscribe();
             wasAway = false;
         }
         while (await timer.WaitForNextTickAsync(stopping));
     }
 
-    private async Task Subscribe()
+    private async Task Subscribe(CancellationToken stopping)
     {
         if (queue is not null) return;
-        var subscribed = await channel.Subscribe();
+        var subscribed = await channel.Subscribe(stopping);
         subscribed.OnMessage(message => Take(message.Message));
         queue = subscribed;
         log.LogInformation("This node writes the log lines that are published on {Channel}", TaskLogChannel.Name);

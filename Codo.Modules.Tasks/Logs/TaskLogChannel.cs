@@ -9,23 +9,29 @@ internal sealed class TaskLogChannel(IServiceProvider services)
 {
     public const string Name = "task_log";
 
-    // Made when it is first used: a Redis that does not answer must hold up neither the start of the host nor a step.
-    private readonly Lazy<IConnectionMultiplexer> redis = new(services.GetRequiredService<IConnectionMultiplexer>);
+    private static readonly TimeSpan MostToConnect = TimeSpan.FromSeconds(1);
+
+    // Made when it is first used, and by nobody's thread: the client waits for seconds for a Redis that is not there, and neither a start nor an end of the host may.
+    private readonly Lazy<Task<IConnectionMultiplexer>> redis = new(() => Task.Run(services.GetRequiredService<IConnectionMultiplexer>));
 
     private static RedisChannel Channel => RedisChannel.Literal(Name);
 
     /// <summary>Sends the lines in their order and waits until Redis has the last of them, so that no more than one batch is ever on its way.</summary>
     /// <exception cref="RedisException">Redis is away; some of the lines may have arrived.</exception>
-    public async Task Publish(OutputPlace place, IReadOnlyList<SpooledLine> lines)
+    /// <exception cref="TimeoutException">It does not answer; some of the lines may have arrived.</exception>
+    public async Task Publish(OutputPlace place, IReadOnlyList<SpooledLine> lines, CancellationToken cancellation)
     {
-        var subscriber = redis.Value.GetSubscriber();
+        var connected = await redis.Value.WaitAsync(MostToConnect, cancellation);
         // Otherwise the client would hold them back, for as long as its time limit is.
-        if (!redis.Value.IsConnected) throw new RedisException("Redis is not connected");
+        if (!connected.IsConnected) throw new RedisException("Redis is not connected");
+        var subscriber = connected.GetSubscriber();
         for (var number = 0; number < lines.Count - 1; number++)
             _ = subscriber.PublishAsync(Channel, TaskLogMessage.Write(place, lines[number]), CommandFlags.FireAndForget);
         await subscriber.PublishAsync(Channel, TaskLogMessage.Write(place, lines[^1]));
     }
 
     /// <summary>Hears every message, in order, until the queue is unsubscribed; the connection is mended by itself.</summary>
-    public Task<ChannelMessageQueue> Subscribe() => redis.Value.GetSubscriber().SubscribeAsync(Channel);
+    /// <exception cref="TimeoutException">Redis has not been reached yet.</exception>
+    public async Task<ChannelMessageQueue> Subscribe(CancellationToken cancellation) =>
+        await (await redis.Value.WaitAsync(MostToConnect, cancellation)).GetSubscriber().SubscribeAsync(Channel).WaitAsync(cancellation);
 }

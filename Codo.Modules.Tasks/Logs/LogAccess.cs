@@ -1,0 +1,21 @@
+using Codo.Modules.Tasks.Orders;
+using Codo.Platform.Http;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Logs;
+
+/// <summary>A log is seen by those who see its order; one without an order, another publisher's, by superusers.</summary>
+internal static class LogAccess
+{
+    public static Refusal NoSuchLog => Refusal.NotFound("没有这个日志，或你没有权限查看", "No such log, or it is not yours to see");
+
+    /// <exception cref="Refusal">None of this name is to be seen by the caller.</exception>
+    public static async Task<LogKey> Open(NpgsqlDataSource source, Caller caller, string? logKey, CancellationToken cancellation)
+    {
+        if (string.IsNullOrEmpty(logKey)) throw Refusal.Invalid("log_key 不能为空", "log_key must be given");
+        var key = LogKey.Parse(logKey);
+        if (caller.IsSuperuser) return key;
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        return key.ListId > 0 && await OrderAccess.Sees(connection, caller, key.ListId) ? key : throw NoSuchLog;
+    }
+}

@@ -1,0 +1,163 @@
+using Dapper;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Logs;
+
+/// <summary>One line as clients get it.</summary>
+internal sealed record LogRow(long LogId, string LogKey, long SchedId, int Attempt, long Line, bool Continues, int TaskLevel, string LogInfo, DateTime ExecTime, DateTime LogTime)
+{
+    /// <summary>What it costs to hold, in bytes.</summary>
+    public int Weight => LogInfo.Length + 100;
+
+    public LogCursor Cursor => new(SchedId, Attempt, Line);
+}
+
+/// <summary>A part of a log.</summary>
+/// <param name="After">The last line of the part; what was asked with when the part is empty.</param>
+/// <param name="SeveralSteps">See <see cref="LogCursor.Text"/>.</param>
+/// <param name="More">There is more already.</param>
+internal sealed record LogPart(List<LogRow> Rows, LogCursor After, bool SeveralSteps, bool More);
+
+/// <summary>The end of a log.</summary>
+/// <param name="Before">Lines before these.</param>
+internal sealed record LogEnd(List<LogRow> Rows, long Before, LogCursor After, bool SeveralSteps);
+
+/// <summary>
+/// Reads a log in the order that it was written: attempt after attempt, by the time of their first lines, then the lines of other publishers. A line that is
+/// missing ends what is read, until it is there.
+/// </summary>
+internal sealed class LogReader(NpgsqlDataSource source)
+{
+    /// <summary>Bytes of one part; a line may go beyond.</summary>
+    public const int MostBytes = 512 << 10;
+
+    private const string AttemptsSql = """
+        SELECT sched_id, attempt, exec_time AS since FROM tasks.scheduler_task_log
+        WHERE list_id = @ListId AND log_key = @LogKey AND line = 1 AND sched_id > 0 AND (CAST(@SchedId AS bigint) IS NULL OR sched_id = @SchedId) AND (CAST(@Attempt AS int) IS NULL OR attempt = @Attempt)
+        ORDER BY exec_time, attempt, sched_id
+        """;
+
+    private const string LinesSql = """
+        SELECT log_id, log_key, sched_id, attempt, line, continues, task_level, log_info, exec_time, log_time
+        FROM (SELECT part.*, sum(octet_length(log_info)) OVER (ORDER BY line) - octet_length(log_info) AS before
+              FROM (SELECT log_id, log_key, sched_id, attempt, line, continues, task_level, log_info, exec_time, log_time FROM tasks.scheduler_task_log
+                    WHERE sched_id = @SchedId AND attempt = @Attempt AND line > @After AND exec_time >= @Since ORDER BY line LIMIT @Limit) part) sized
+        WHERE before < @Bytes ORDER BY line
+        """;
+
+    private const string ForeignLinesSql = """
+        SELECT log_id, log_key, sched_id, attempt, line, continues, task_level, log_info, exec_time, log_time FROM tasks.scheduler_task_log
+        WHERE sched_id = 0 AND list_id = @ListId AND log_key = @LogKey AND line > @After ORDER BY line LIMIT @Limit
+        """;
+
+    private const string LastLinesSql = """
+        SELECT log_id, log_key, sched_id, attempt, line, continues, task_level, log_info, exec_time, log_time
+        FROM (SELECT part.*, sum(octet_length(log_info)) OVER (ORDER BY line DESC) - octet_length(log_info) AS behind
+              FROM (SELECT log_id, log_key, sched_id, attempt, line, continues, task_level, log_info, exec_time, log_time FROM tasks.scheduler_task_log
+                    WHERE sched_id = @SchedId AND attempt = @Attempt AND line > @After AND line <= @Upto AND exec_time >= @Since ORDER BY line DESC LIMIT @Limit) part) sized
+        WHERE behind < @Bytes ORDER BY line
+        """;
+
+    private const string LengthSql = """
+        SELECT CASE WHEN count(*) = max(line) THEN max(line) ELSE
+            (SELECT min(line) FROM (SELECT line, lead(line) OVER (ORDER BY line) AS next FROM tasks.scheduler_task_log
+                                    WHERE sched_id = @SchedId AND attempt = @Attempt AND exec_time >= @Since) lines WHERE next <> line + 1) END AS head,
+            max(line) AS last
+        FROM tasks.scheduler_task_log WHERE sched_id = @SchedId AND attempt = @Attempt AND exec_time >= @Since
+        """;
+
+    private const string ForeignLengthSql = """
+        SELECT count(*) FROM tasks.scheduler_task_log WHERE sched_id = 0 AND list_id = @ListId AND log_key = @LogKey
+        """;
+
+    /// <summary>How often the database was asked for a part.</summary>
+    public long Reads => Interlocked.Read(ref reads);
+
+    private long reads;
+
+    /// <summary>The lines that follow a cursor.</summary>
+    /// <param name="schedId">Only this step's; null for all. The same with <paramref name="attempt"/>.</param>
+    public async Task<LogPart> Next(LogKey key, LogCursor after, int limit, CancellationToken cancellation, long? schedId = null, int? attempt = null)
+    {
+        Interlocked.Increment(ref reads);
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        var attempts = await Attempts(connection, key, schedId, attempt, cancellation);
+        var several = attempts.DistinctBy(stream => stream.SchedId).Skip(1).Any();
+        var rows = new List<LogRow>();
+        var bytes = 0;
+        foreach (var stream in From(attempts, after))
+        {
+            var line = stream.Is(after) ? after.Line : 0;
+            var part = await Query(connection, LinesSql, new { stream.SchedId, stream.Attempt, After = line, stream.Since, Limit = limit - rows.Count, Bytes = (long)MostBytes - bytes }, cancellation);
+            foreach (var row in part)
+            {
+                if (row.Line != ++line) return Part(rows, after, several, more: false);
+                rows.Add(row);
+                bytes += row.Weight;
+            }
+
+            if (rows.Count >= limit || bytes >= MostBytes) return Part(rows, after, several, more: true);
+            // The sum that cut the part counts in other bytes than this one.
+            if (part.Count > 0 && await Query(connection, LinesSql, new { stream.SchedId, stream.Attempt, After = line, stream.Since, Limit = 1, Bytes = 1L }, cancellation) is [var next] && next.Line == line + 1)
+                return Part(rows, after, several, more: true);
+        }
+
+        if (schedId is null && attempt is null)
+            rows.AddRange(await Query(connection, ForeignLinesSql, new { key.ListId, LogKey = key.Text, After = after is { SchedId: null or 0, Attempt: 0 } ? after.Line : 0, Limit = limit - rows.Count }, cancellation));
+        return Part(rows, after, several, rows.Count >= limit);
+    }
+
+    /// <summary>The last lines that can be read without passing a missing one.</summary>
+    public async Task<LogEnd> End(LogKey key, int limit, CancellationToken cancellation)
+    {
+        Interlocked.Increment(ref reads);
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        var attempts = await Attempts(connection, key, null, null, cancellation);
+        var lengths = new List<(AttemptLog Stream, long Lines)>();
+        var whole = true;
+        foreach (var stream in attempts)
+        {
+            var length = await connection.QuerySingleAsync<Length>(new CommandDefinition(LengthSql, stream, cancellationToken: cancellation));
+            lengths.Add((stream, length.Head));
+            whole = length.Head == length.Last;
+            if (!whole) break;
+        }
+
+        var foreign = whole ? await connection.ExecuteScalarAsync<long>(new CommandDefinition(ForeignLengthSql, new { key.ListId, LogKey = key.Text }, cancellationToken: cancellation)) : 0;
+        // Other publishers' logs are as long as the original's steps printed: they are read from their beginning.
+        var rows = foreign == 0 ? [] : await Query(connection, ForeignLinesSql, new { key.ListId, LogKey = key.Text, After = 0L, Limit = 100_000 }, cancellation);
+        if (rows.Count > limit) rows.RemoveRange(0, rows.Count - limit);
+        foreach (var (stream, lines) in Enumerable.Reverse(lengths))
+        {
+            if (rows.Count >= limit || rows.Sum(row => row.Weight) >= MostBytes) break;
+            rows.InsertRange(0, await Query(connection, LastLinesSql, new { stream.SchedId, stream.Attempt, After = 0L, Upto = lines, stream.Since, Limit = limit - rows.Count, Bytes = (long)MostBytes }, cancellation));
+        }
+
+        var after = rows.Count == 0 ? LogCursor.Start : rows[^1].Cursor;
+        return new LogEnd(rows, lengths.Sum(length => length.Lines) + foreign - rows.Count, after, attempts.DistinctBy(stream => stream.SchedId).Skip(1).Any());
+    }
+
+    private static async Task<List<AttemptLog>> Attempts(NpgsqlConnection connection, LogKey key, long? schedId, int? attempt, CancellationToken cancellation) =>
+        (await connection.QueryAsync<AttemptLog>(new CommandDefinition(
+            AttemptsSql, new { key.ListId, LogKey = key.Text, SchedId = schedId, Attempt = attempt }, cancellationToken: cancellation))).AsList();
+
+    private static async Task<List<LogRow>> Query(NpgsqlConnection connection, string sql, object parameters, CancellationToken cancellation) =>
+        (await connection.QueryAsync<LogRow>(new CommandDefinition(sql, parameters, cancellationToken: cancellation))).AsList();
+
+    private static IEnumerable<AttemptLog> From(List<AttemptLog> attempts, LogCursor after)
+    {
+        if (after == LogCursor.Start) return attempts;
+        var place = attempts.FindIndex(stream => stream.Is(after));
+        // Past the last attempt are the lines of other publishers; an attempt whose first line has not come has nothing to show.
+        return place < 0 ? [] : attempts.Skip(place);
+    }
+
+    private static LogPart Part(List<LogRow> rows, LogCursor after, bool several, bool more) => new(rows, rows.Count == 0 ? after : rows[^1].Cursor, several, more);
+
+    private sealed record AttemptLog(long SchedId, int Attempt, DateTime Since)
+    {
+        public bool Is(LogCursor cursor) => cursor.Attempt == Attempt && (cursor.SchedId is null || cursor.SchedId == SchedId);
+    }
+
+    private sealed record Length(long Head, long Last);
+}

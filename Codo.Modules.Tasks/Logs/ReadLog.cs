@@ -1,0 +1,36 @@
+using Codo.Platform.Http;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Logs;
+
+/// <summary>A log from some line on.</summary>
+internal static class ReadLog
+{
+    private const int DefaultLimit = 1000, MostLimit = 10_000;
+
+    internal sealed record Query(string? LogKey, string? After, int? Limit, long? SchedId, int? Attempt) : IRequest<Result>;
+
+    /// <param name="After">To ask with next.</param>
+    /// <param name="More">There is more already; otherwise ask again later.</param>
+    /// <param name="CatchingUp">The step has ended and this node has lines of it that the database does not have yet.</param>
+    internal sealed record Result(IReadOnlyList<LogRow> Data, string After, bool More, bool CatchingUp) : Answer(Say.Fetched);
+
+    internal sealed class Validator : AbstractValidator<Query>
+    {
+        public Validator() => RuleFor(query => query.Limit).Within(1, MostLimit, "limit");
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source, LogReader reader, StepLogs steps, Caller caller) : IRequestHandler<Query, Result>
+    {
+        public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
+        {
+            var key = await LogAccess.Open(source, caller, query.LogKey, cancellationToken);
+            // Asked before the lines: what is written between is then in them.
+            var catchingUp = steps.IsCatchingUp(key.Text);
+            var part = await reader.Next(key, LogCursor.Read(query.After), query.Limit ?? DefaultLimit, cancellationToken, query.SchedId, query.Attempt);
+            return new Result(part.Rows, part.After.Text(part.SeveralSteps), part.More, catchingUp);
+        }
+    }
+}

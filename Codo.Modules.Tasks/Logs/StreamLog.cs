@@ -1,0 +1,147 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using Codo.Platform.Http;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Logs;
+
+/// <summary>A log as server-sent events: one event a line, its id the cursor to resume from.</summary>
+internal static class StreamLog
+{
+    private const int PageLines = 1000;
+
+    // Proxies cut off what is silent for a minute.
+    private static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(15);
+
+    public static async Task Handle(HttpContext context)
+    {
+        var services = context.RequestServices;
+        var key = await LogAccess.Open(services.GetRequiredService<NpgsqlDataSource>(), Caller.Of(context)!, context.Request.Query["log_key"], context.RequestAborted);
+        var resume = context.Request.Headers["Last-Event-ID"].ToString();
+        var stream = new Stream(
+            context, Number(context, "sched_id"), (int?)Number(context, "attempt"), LogCursor.Read(resume.Length > 0 ? resume : context.Request.Query["after"]), services.GetRequiredService<JsonSerializerOptions>());
+        var feeds = services.GetRequiredService<LogFeeds>();
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping);
+        var feed = feeds.Share(key);
+        using var follower = new Follower();
+        feed.Join(follower);
+        try
+        {
+            if (await stream.Begin(feed, follower)) await Follow(stream, feed, follower, services.GetRequiredService<LogReader>(), ending.Token);
+        }
+        catch (OperationCanceledException) when (ending.IsCancellationRequested)
+        {
+            // The client has gone, or the host goes.
+        }
+        finally
+        {
+            feed.Leave(follower);
+            feeds.Return(feed);
+        }
+    }
+
+    private static async Task Follow(Stream stream, LogFeed feed, Follower follower, LogReader reader, CancellationToken ending)
+    {
+        var total = -1L;
+        while (true)
+        {
+            if (follower.Has is null && !feed.Attach(follower, stream.After))
+            {
+                var part = await reader.Next(feed.Key, stream.After, PageLines, ending, stream.SchedId, stream.Attempt);
+                if (part.Rows.Count > 0)
+                {
+                    if (!await stream.Send(part.Rows, part.SeveralSteps, feed, follower)) return;
+                    continue;
+                }
+
+                if (feed.Window() is { } end) total = end.Total;
+            }
+            else
+            {
+                var rows = feed.Take(follower);
+                if (rows.Count > 0)
+                {
+                    if (!await stream.Send(rows, feed.SeveralSteps, feed, follower)) return;
+                    feed.Took(follower, rows.Count);
+                    continue;
+                }
+
+                total = follower.Has!.Value;
+            }
+
+            while (!await Comes(feed.MoreThan(total), ending))
+                if (!await stream.Beat(feed, follower))
+                    return;
+        }
+    }
+
+    private static async Task<bool> Comes(Task more, CancellationToken ending)
+    {
+        try
+        {
+            await more.WaitAsync(Heartbeat, ending);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
+    }
+
+    private static long? Number(HttpContext context, string name)
+    {
+        var text = context.Request.Query[name].ToString();
+        if (text.Length == 0) return null;
+        return long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number <= int.MaxValue ? number : throw Refusal.Invalid($"{name} 必须是数字", $"{name} must be a number");
+    }
+
+    private sealed class Stream(HttpContext context, long? schedId, int? attempt, LogCursor after, JsonSerializerOptions json)
+    {
+        public long? SchedId => schedId;
+
+        public int? Attempt => attempt;
+
+        /// <summary>The last line that went out.</summary>
+        public LogCursor After { get; private set; } = after;
+
+        public Task<bool> Begin(LogFeed feed, Follower follower)
+        {
+            context.Response.ContentType = "text/event-stream; charset=utf-8";
+            context.Response.Headers.CacheControl = "no-cache, no-transform";
+            context.Response.Headers["X-Accel-Buffering"] = "no";
+            return Beat(feed, follower);
+        }
+
+        public Task<bool> Beat(LogFeed feed, Follower follower) => Write(": \n\n", feed, follower);
+
+        public async Task<bool> Send(List<LogRow> rows, bool severalSteps, LogFeed feed, Follower follower)
+        {
+            var text = new StringBuilder();
+            foreach (var row in rows)
+            {
+                if ((schedId is not null && row.SchedId != schedId) || (attempt is not null && row.Attempt != attempt)) continue;
+                text.Append("id: ").Append(row.Cursor.Text(severalSteps)).Append("\ndata: ").Append(JsonSerializer.Serialize(row, json)).Append("\n\n");
+            }
+
+            After = rows[^1].Cursor;
+            return text.Length == 0 || await Write(text.ToString(), feed, follower);
+        }
+
+        private async Task<bool> Write(string text, LogFeed feed, Follower follower)
+        {
+            if (await SlowReader.Takes(Out(text), feed, follower.Dropped)) return true;
+            context.Abort();
+            return false;
+        }
+
+        private async Task Out(string text)
+        {
+            await context.Response.WriteAsync(text, context.RequestAborted);
+            await context.Response.Body.FlushAsync(context.RequestAborted);
+        }
+    }
+}

@@ -1,0 +1,250 @@
+using System.Globalization;
+using System.Net.WebSockets;
+using System.Text;
+using Codo.Modules.Tasks.Execution;
+using Codo.Modules.Tasks.Logs;
+using Codo.Tests.Support;
+using Dapper;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Codo.Tests.Modules.Tasks.Logs;
+
+public sealed class ReadLogTests(TestPostgres postgres)
+{
+    [Fact]
+    public async Task Reads_attempt_after_attempt_and_never_passes_a_missing_line()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var place = LogSteps.Place();
+        await Print(host, place, "[CMD]: a", "one", "two");
+        await Print(host, place with { Attempt = 2 }, "[CMD]: a", "again");
+        var key = $"/v2/task/log/?log_key={place.LogKey}";
+
+        var whole = await host.Get(key);
+        whole["data"]!.AsArray().Select(row => $"{row!["attempt"]}:{row["line"]} {row["log_info"]}").ShouldBe(["1:1 [CMD]: a", "1:2 one", "1:3 two", "2:1 [CMD]: a", "2:2 again"]);
+        whole["after"]!.GetValue<string>().ShouldBe("2:2");
+        whole["more"]!.GetValue<bool>().ShouldBeFalse();
+        (await host.Get(key + "&after=2:2"))["data"]!.AsArray().ShouldBeEmpty();
+
+        var pieces = new List<string>();
+        var after = "";
+        for (var part = await host.Get(key + "&limit=2"); part["data"]!.AsArray().Count > 0; part = await host.Get($"{key}&limit=2&after={after}"))
+        {
+            pieces.AddRange(part["data"]!.AsArray().Select(row => row!["log_info"]!.GetValue<string>()));
+            after = part["after"]!.GetValue<string>();
+        }
+
+        pieces.ShouldBe(["[CMD]: a", "one", "two", "[CMD]: a", "again"]);
+        (await host.Get(key + "&attempt=2"))["data"]!.AsArray().Count.ShouldBe(2);
+
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync("DELETE FROM tasks.scheduler_task_log WHERE sched_id = @SchedId AND attempt = 1 AND line = 2", place);
+        (await host.Get(key))["data"]!.AsArray().Count.ShouldBe(1);
+        (await host.Get(key + "&after=5"))["code"]!.GetValue<int>().ShouldBe(-1);
+    }
+
+    [Fact]
+    public async Task Reads_steps_that_share_a_log_in_the_order_that_they_ran()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var first = LogSteps.Place();
+        var second = first with { SchedId = first.SchedId + 500_000 };
+        await Print(host, first, "first");
+        await Print(host, second, "second");
+        await Print(host, first with { Attempt = 2 }, "first again");
+        var part = await host.Get($"/v2/task/log/?log_key={first.LogKey}&limit=2");
+        part["data"]!.AsArray().Select(row => row!["log_info"]!.GetValue<string>()).ShouldBe(["first", "second"]);
+        var rest = await host.Get($"/v2/task/log/?log_key={first.LogKey}&after={part["after"]}");
+        rest["data"]!.AsArray().Select(row => row!["log_info"]!.GetValue<string>()).ShouldBe(["first again"]);
+    }
+
+    [Fact]
+    public async Task Shows_a_log_to_those_who_see_its_order_and_to_nobody_else()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var place = LogSteps.Place();
+        await Order(host, place.ListId, creator: 7, approvers: [8], watchers: ["wang"]);
+        await Print(host, place, "for few");
+        foreach (var (user, name, sees) in new[] { (7L, "maker", true), (8L, "approver", true), (9L, "wang", true), (10L, "stranger", false) })
+        {
+            var token = TestTokens.For(user, name);
+            (await host.Get($"/v2/task/log/?log_key={place.LogKey}", token))["code"]!.GetValue<int>().ShouldBe(sees ? 0 : -1, name);
+            (await host.Get("/v2/task/log/search/?q=FEW", token))["data"]!.AsArray().Count.ShouldBe(sees ? 1 : 0, name);
+            (await Watch(host, "log", place.LogKey, token)).Contains("for few", StringComparison.Ordinal).ShouldBe(sees, name);
+        }
+
+        using var refused = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, $"/v2/task/log/stream?log_key={place.LogKey}", null, null));
+        ((int)refused.StatusCode).ShouldBe(401);
+    }
+
+    [Fact]
+    public async Task Sends_the_whole_log_over_a_WebSocket_and_again_when_there_is_more()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var place = LogSteps.Place();
+        await using var output = host.Open(place);
+        using var times = await Connect(host, "log", TestTokens.Admin);
+        using var plain = await Connect(host, "log_data", TestTokens.Admin);
+        await Send(times, place.LogKey);
+        await Send(plain, place.LogKey);
+        await output.Print("[CMD]: echo\none\n");
+        await output.Complete();
+        var text = await Receive(times);
+        text.ShouldMatch("^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}： \\[CMD\\]: echo----[0-9: -]+： one$");
+        (await Receive(plain)).ShouldBe("one");
+
+        await Print(host, place with { Attempt = 2 }, [.. Enumerable.Range(1, 2000).Select(number => $"more {number}")]);
+        var window = (await Eventually.Get(() => Receive(plain)!, received => received.EndsWith("more 2000", StringComparison.Ordinal), "the end")).Split("----");
+        window.Length.ShouldBe(1001);
+        window[0].ShouldContain("1002 earlier lines");
+
+        // The same socket, another log.
+        var other = LogSteps.Place();
+        await Print(host, other, "of the other");
+        await Send(plain, other.LogKey);
+        (await Receive(plain)).ShouldBe("of the other");
+    }
+
+    [Fact]
+    public async Task Streams_events_that_can_be_resumed()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var place = LogSteps.Place();
+        await using var output = host.Open(place);
+        await output.PrintLines(1, 2500);
+        await output.Complete();
+        using var whole = new EventReader(host, place.LogKey);
+        (await whole.Take(2500)).Select(row => row.Text).ShouldBe(LogSteps.Lines(2500));
+        using var resumed = new EventReader(host, place.LogKey, "1:2400");
+        (await resumed.Take(100)).Select(row => row.Text).ShouldBe(LogSteps.Lines(2500).Skip(2400));
+        await Print(host, place with { Attempt = 2 }, "next attempt");
+        (await whole.Take(1))[0].ShouldBe(("2:1", "next attempt"));
+        (await resumed.Take(1))[0].ShouldBe(("2:1", "next attempt"));
+    }
+
+    [Fact]
+    public async Task Serves_two_hundred_followers_with_one_read_a_change()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var place = LogSteps.Place();
+        await Print(host, place, "first");
+        var readers = Enumerable.Range(0, 200).Select(_ => new EventReader(host, place.LogKey)).ToList();
+        await Task.WhenAll(readers.Select(reader => reader.Take(1)));
+        var log = host.Services.GetRequiredService<LogReader>();
+        var before = log.Reads;
+        for (var attempt = 2; attempt <= 6; attempt++)
+        {
+            await Print(host, place with { Attempt = attempt }, "more");
+            await Task.WhenAll(readers.Select(reader => reader.Take(1)));
+        }
+
+        // One for each change, and one more where the change is announced while it is read.
+        (log.Reads - before).ShouldBeInRange(5, 10);
+        foreach (var reader in readers) reader.Dispose();
+    }
+
+    [Fact]
+    public async Task Drops_a_follower_that_does_not_read_and_serves_the_others()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var place = LogSteps.Place();
+        await Print(host, place, "first");
+        using var idle = new EventReader(host, place.LogKey);
+        await idle.Take(1);
+        using var busy = new EventReader(host, place.LogKey);
+        await busy.Take(1);
+        await using var output = host.Open(place with { Attempt = 2 });
+        var line = new string('x', 10_000) + "\n";
+        for (var number = 0; number < 2500; number++) await output.Print(line);
+        await output.Complete();
+        (await busy.Take(2500)).Count.ShouldBe(2500);
+        // What the system's buffers held comes, then the end.
+        await Should.ThrowAsync<Exception>(() => idle.Take(2500));
+    }
+
+    internal static async Task Order(TestHost host, long listId, long creator, long[]? approvers = null, string[]? watchers = null)
+    {
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync(
+            """
+            INSERT INTO tasks.scheduler_task_list (list_id, task_name, task_type, hosts, args, creator, creator_id, approver_ids, watchers, schedule, temp_id, start_time, not_before)
+            VALUES (@ListId, 'an order', 't', '{}', '{}', 'maker', @Creator, @Approvers, @Watchers, 'start', 1, now(), now())
+            """, new { ListId = listId, Creator = creator, Approvers = approvers ?? [], Watchers = watchers ?? [] });
+    }
+
+    internal static async Task Print(TestHost host, OutputPlace place, params string[] lines)
+    {
+        await using var output = host.Open(place);
+        await output.Print(string.Concat(lines.Select(line => line + "\n")));
+        await output.Complete();
+    }
+
+    private static async Task<ClientWebSocket> Connect(TestHost host, string path, string token)
+    {
+        var socket = new ClientWebSocket();
+        socket.Options.SetRequestHeader("auth-key", token);
+        await socket.ConnectAsync(new Uri(host.Http.BaseAddress!.ToString().Replace("http", "ws", StringComparison.Ordinal) + $"ws/v1/task/{path}/"), TestContext.Current.CancellationToken);
+        return socket;
+    }
+
+    private static async Task<string> Watch(TestHost host, string path, string logKey, string token)
+    {
+        using var socket = await Connect(host, path, token);
+        await Send(socket, logKey);
+        return await Receive(socket);
+    }
+
+    private static Task Send(ClientWebSocket socket, string text) => socket.SendAsync(Encoding.UTF8.GetBytes(text), WebSocketMessageType.Text, true, TestContext.Current.CancellationToken);
+
+    private static async Task<string> Receive(ClientWebSocket socket)
+    {
+        var buffer = new byte[4 << 20];
+        var length = 0;
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        limit.CancelAfter(TimeSpan.FromSeconds(30));
+        while (true)
+        {
+            var received = await socket.ReceiveAsync(buffer.AsMemory(length), limit.Token);
+            if (received.MessageType == WebSocketMessageType.Close) return $"closed: {socket.CloseStatusDescription}";
+            length += received.Count;
+            if (received.EndOfMessage) return Encoding.UTF8.GetString(buffer, 0, length);
+        }
+    }
+}
+
+/// <summary>A client of the event stream.</summary>
+internal sealed class EventReader(TestHost host, string logKey, string? lastEventId = null) : IDisposable
+{
+    private HttpResponseMessage? response;
+    private StreamReader? stream;
+
+    public async Task<List<(string Id, string Text)>> Take(int count)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        limit.CancelAfter(TimeSpan.FromSeconds(40));
+        if (stream is null)
+        {
+            using var request = TestHost.Request(HttpMethod.Get, string.Create(CultureInfo.InvariantCulture, $"/v2/task/log/stream/?log_key={logKey}"), null, TestTokens.Admin);
+            if (lastEventId is not null) request.Headers.Add("Last-Event-ID", lastEventId);
+            response = await host.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, limit.Token);
+            stream = new StreamReader(await response.Content.ReadAsStreamAsync(limit.Token));
+        }
+
+        var events = new List<(string, string)>();
+        var id = "";
+        while (events.Count < count)
+        {
+            var line = await stream.ReadLineAsync(limit.Token) ?? throw new EndOfStreamException();
+            if (line.StartsWith("id: ", StringComparison.Ordinal)) id = line[4..];
+            if (line.StartsWith("data: ", StringComparison.Ordinal)) events.Add((id, System.Text.Json.Nodes.JsonNode.Parse(line[6..])!["log_info"]!.GetValue<string>()));
+        }
+
+        return events;
+    }
+
+    public void Dispose()
+    {
+        stream?.Dispose();
+        response?.Dispose();
+    }
+}

@@ -1,0 +1,156 @@
+using System.Text;
+using Codo.Modules.Tasks.Logs;
+using Codo.Platform.Cluster;
+
+namespace Codo.Tests.Modules.Tasks.Logs;
+
+public sealed class SpoolTests : IDisposable
+{
+    private readonly DirectoryInfo directory = Directory.CreateTempSubdirectory("codo-spool-");
+
+    public void Dispose() => directory.Delete(recursive: true);
+
+    [Fact]
+    public void Gives_lines_back_from_any_line_on_while_it_grows()
+    {
+        var spool = Spool.Create(Folder(), LogSteps.Place());
+        for (var line = 1; line <= 3000; line++)
+        {
+            spool.Add(1000 + line, false, $"line {line}");
+            if (line % 7 == 0) spool.Flush();
+        }
+
+        spool.Lines.ShouldBe(2996);
+        spool.Flush();
+        foreach (var from in new[] { 1, 2, 256, 257, 1999, 3000 }) Texts(spool, from).ShouldBe(Enumerable.Range(from, 3001 - from).Select(line => $"line {line}"));
+        Texts(spool, 3001).ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Keeps_head_and_tail_with_a_line_that_says_what_is_missing()
+    {
+        var folder = Folder(("MaxOutputPerStep", 100_000));
+        var spool = Spool.Create(folder, LogSteps.Place());
+        Fill(spool, 20_000);
+        spool.Seal();
+        var texts = Texts(spool, 1);
+        var gap = texts.FindIndex(text => text.Contains("are missing", StringComparison.Ordinal));
+        texts[..gap].ShouldBe(Enumerable.Range(1, gap).Select(line => $"line {line}"));
+        var tail = texts[(gap + 1)..];
+        tail.ShouldBe(Enumerable.Range(20_001 - tail.Count, tail.Count).Select(line => $"line {line}"));
+        texts[gap].ShouldContain($"{20_000 - gap - tail.Count} lines");
+        folder.Used.ShouldBeInRange(90_000, 140_000);
+        Files().Count.ShouldBe(1);
+        spool.Delete();
+        folder.Used.ShouldBe(0);
+        Files().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Joins_the_tail_alike_however_often_that_is_cut_short()
+    {
+        Fill(Spool.Create(Folder(("MaxOutputPerStep", 100_000)), LogSteps.Place()), 20_000);
+        var crashed = Copy();
+        var sealedOnce = Reopen(directory);
+        var whole = Texts(sealedOnce, 1);
+        whole[^1].ShouldBe("line 20000");
+
+        // The joining died half way: the head has some of the tail, the tail is still there.
+        var head = sealedOnce.Lines / 2 > 0 ? Files().Single() : throw new InvalidOperationException();
+        var target = crashed.EnumerateFiles("*.log", SearchOption.AllDirectories).Single().FullName;
+        var bytes = File.ReadAllBytes(head.FullName);
+        File.WriteAllBytes(target, bytes[..(bytes.Length - 20_000)]);
+        Texts(Reopen(crashed), 1).ShouldBe(whole);
+        crashed.Delete(recursive: true);
+    }
+
+    [Fact]
+    public void Takes_off_a_line_whose_writing_was_cut_short()
+    {
+        var place = LogSteps.Place();
+        var spool = Spool.Create(Folder(), place);
+        Fill(spool, 500);
+        spool.Leave();
+        var file = Files().Single();
+        using (var stream = file.OpenWrite()) stream.SetLength(file.Length - 3);
+        var again = Reopen(directory);
+        again.Place.ShouldBe(place);
+        Texts(again, 1).ShouldBe(Enumerable.Range(1, 499).Select(line => $"line {line}"));
+        again.FirstMilliseconds.ShouldBe(1001);
+    }
+
+    [Fact]
+    public void Goes_on_in_memory_where_nothing_can_be_written_and_says_so()
+    {
+        var folder = Folder(("MaxSpool", 1 << 20));
+        var spool = Spool.Create(folder, LogSteps.Place());
+        for (var line = 1; line <= 3000; line++)
+        {
+            spool.Add(1000 + line, false, $"line {line} {new string('x', 1000)}");
+            spool.Flush();
+        }
+
+        spool.Failure.ShouldNotBeNull();
+        spool.Seal();
+        var texts = Texts(spool, 1);
+        texts.Count(text => text.Contains("cannot be spooled", StringComparison.Ordinal)).ShouldBe(1);
+        texts[^1].ShouldMatch("丢失 [0-9]+ 行输出.*lines of output are lost");
+        texts.Count(text => text.StartsWith("line ", StringComparison.Ordinal)).ShouldBeInRange(1900, 2100);
+        folder.Used.ShouldBeLessThanOrEqualTo(1 << 20);
+        spool.Stored(spool.Lines);
+        Texts(spool, spool.Lines + 1).ShouldBeEmpty();
+    }
+
+    private static void Fill(Spool spool, int lines)
+    {
+        for (var line = 1; line <= lines; line++)
+        {
+            spool.Add(1000 + line, false, $"line {line}");
+            if (line % 50 == 0) spool.Flush();
+        }
+
+        spool.Flush();
+    }
+
+    private static List<string> Texts(Spool spool, long from)
+    {
+        var texts = new List<string>();
+        var at = spool.Find(from);
+        for (var read = spool.Next(ref at, 100); read.Count > 0; read = spool.Next(ref at, 100))
+            foreach (var line in read)
+            {
+                line.Line.ShouldBe(from + texts.Count);
+                texts.Add(Encoding.UTF8.GetString(line.Utf8.Span));
+            }
+
+        return texts;
+    }
+
+    private static SpoolFolder Folder(DirectoryInfo at, params (string Name, long Value)[] settings)
+    {
+        var logs = new LogSettings();
+        foreach (var (name, value) in settings)
+            if (name == "MaxSpool") logs.MaxSpool = value;
+            else logs.MaxOutputPerStep = value;
+        var node = new NodeSettings { DataDirectory = at.FullName, MinFreeDisk = 0 };
+        return new SpoolFolder(node, logs, new Disk(node));
+    }
+
+    private static Spool Reopen(DirectoryInfo at)
+    {
+        var folder = Folder(at, ("MaxOutputPerStep", 100_000));
+        return Spool.Reopen(folder, folder.Left().Single())!;
+    }
+
+    private SpoolFolder Folder(params (string Name, long Value)[] settings) => Folder(directory, settings);
+
+    private List<FileInfo> Files() => [.. directory.EnumerateFiles("*", SearchOption.AllDirectories)];
+
+    private DirectoryInfo Copy()
+    {
+        var copy = Directory.CreateTempSubdirectory("codo-spool-");
+        Directory.CreateDirectory(Path.Combine(copy.FullName, "spool", "logs"));
+        foreach (var file in Files()) file.CopyTo(Path.Combine(copy.FullName, "spool", "logs", file.Name));
+        return copy;
+    }
+}
