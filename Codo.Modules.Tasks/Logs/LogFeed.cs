@@ -75,6 +75,15 @@ internal sealed class LogFeed(LogKey key, LogReader reader, ILogger log) : IDisp
         lock (gate) return begun ? (window.Skip(Math.Max(0, window.Count - WindowLines)).ToList(), before + window.Count) : null;
     }
 
+    /// <summary>Completes when lines come after this was asked for.</summary>
+    public Task NextChange
+    {
+        get
+        {
+            lock (gate) return changed.Task;
+        }
+    }
+
     /// <summary>Completes when there are more lines than <paramref name="total"/>.</summary>
     public Task MoreThan(long total)
     {

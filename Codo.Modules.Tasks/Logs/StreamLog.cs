@@ -46,9 +46,10 @@ internal static class StreamLog
 
     private static async Task Follow(Stream stream, LogFeed feed, Follower follower, LogReader reader, CancellationToken ending)
     {
-        var total = -1L;
         while (true)
         {
+            // Taken before the lines are read: what comes after that completes it.
+            var more = feed.NextChange;
             if (follower.Has is null && !feed.Attach(follower, stream.After))
             {
                 var part = await reader.Next(feed.Key, stream.After, PageLines, ending, stream.SchedId, stream.Attempt);
@@ -57,8 +58,6 @@ internal static class StreamLog
                     if (!await stream.Send(part.Rows, part.SeveralSteps, feed, follower)) return;
                     continue;
                 }
-
-                if (feed.Window() is { } end) total = end.Total;
             }
             else
             {
@@ -69,11 +68,9 @@ internal static class StreamLog
                     feed.Took(follower, rows.Count);
                     continue;
                 }
-
-                total = follower.Has!.Value;
             }
 
-            while (!await Comes(feed.MoreThan(total), ending))
+            while (!await Comes(more, ending))
                 if (!await stream.Beat(feed, follower))
                     return;
         }
