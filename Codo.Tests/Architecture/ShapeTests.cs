@@ -1,0 +1,66 @@
+using System.Reflection;
+using System.Runtime.CompilerServices;
+using Codo.Modules.Alerts;
+using Codo.Modules.Cron;
+using Codo.Modules.Tasks;
+using Codo.Platform.Data;
+using MediatR;
+
+namespace Codo.Tests.Architecture;
+
+/// <summary>The shape that the compiler does not hold by itself. Each rule is a function that lists what breaks it, so that a test can show that it finds something.</summary>
+public sealed class ShapeTests
+{
+    private static readonly Assembly Platform = typeof(Migrator).Assembly;
+    private static readonly Assembly[] Modules = [typeof(CronModule).Assembly, typeof(TasksModule).Assembly, typeof(AlertsModule).Assembly];
+    private static readonly string[] Folders = ["Http", "Data", "Processes", "Cluster", "Security", "Events"];
+    private static readonly string[] EmptyWords = ["Dto", "Service", "Manager", "Helper", "Utils", "Impl"];
+
+    [Fact]
+    public void A_module_shows_its_module_class_and_nothing_else()
+    {
+        foreach (var module in Modules) Shown(module).ShouldBe([module.GetName().Name!.Split('.')[^1] + "Module"]);
+        Shown(typeof(ShapeTests).Assembly).Count.ShouldBeGreaterThan(1, "the rule finds what is public");
+    }
+
+    [Fact]
+    public void Everything_in_a_module_is_sealed()
+    {
+        foreach (var module in Modules) Open(module).ShouldBeEmpty();
+        Open(typeof(FluentValidation.AbstractValidator<>).Assembly).ShouldNotBeEmpty("the rule finds what is open");
+    }
+
+    [Fact]
+    public void Modules_do_not_know_each_other()
+    {
+        foreach (var module in Modules) Modules.Where(other => other != module).Select(other => other.GetName().Name).Intersect(References(module)).ShouldBeEmpty(module.FullName);
+        References(typeof(Codo.Host.Paths).Assembly).ShouldContain("Codo.Modules.Cron", "the rule finds a reference");
+    }
+
+    [Fact]
+    public void Platform_has_its_six_folders_and_no_others() =>
+        Own(Platform).Select(type => type.Namespace!.Split('.').ElementAtOrDefault(2) ?? "").Distinct().ShouldBe(Folders, ignoreOrder: true);
+
+    [Fact]
+    public void Platform_says_nothing_of_jobs_orders_or_alerts_but_in_what_modules_promise_each_other() =>
+        Own(Platform).Where(type => type.Namespace != "Codo.Platform.Events" && new[] { "Job", "Order", "Lane", "Incident", "Schedule" }.Any(word => type.Name.Contains(word, StringComparison.Ordinal)))
+            .ShouldBeEmpty();
+
+    [Fact]
+    public void No_name_says_nothing() =>
+        Modules.Append(Platform).Append(typeof(Codo.Host.Paths).Assembly).SelectMany(Own).Where(type => EmptyWords.Any(word => type.Name.EndsWith(word, StringComparison.Ordinal))).ShouldBeEmpty();
+
+    [Fact]
+    public void A_handler_never_sends_a_request() =>
+        Modules.SelectMany(Own).Where(type => type.GetInterfaces().Any(face => face.IsGenericType && face.GetGenericTypeDefinition() == typeof(IRequestHandler<,>)))
+            .Where(type => type.GetConstructors().Any(constructor => constructor.GetParameters().Any(parameter => parameter.ParameterType == typeof(IMediator)))).ShouldBeEmpty();
+
+    private static List<string> Shown(Assembly assembly) => assembly.GetExportedTypes().Where(type => !typeof(Microsoft.AspNetCore.Components.IComponent).IsAssignableFrom(type)).Select(type => type.Name).ToList();
+
+    private static List<string> Open(Assembly assembly) => Own(assembly).Where(type => type is { IsClass: true, IsSealed: false, IsAbstract: false }).Select(type => type.FullName!).ToList();
+
+    private static IEnumerable<string?> References(Assembly assembly) => assembly.GetReferencedAssemblies().Select(name => name.Name);
+
+    private static IEnumerable<Type> Own(Assembly assembly) => assembly.GetTypes().Where(type => type.GetCustomAttribute<CompilerGeneratedAttribute>() is null && type.Namespace?.StartsWith(assembly.GetName().Name!.Split('.')[0], StringComparison.Ordinal) == true
+        && !type.FullName!.Contains('<', StringComparison.Ordinal));
+}
