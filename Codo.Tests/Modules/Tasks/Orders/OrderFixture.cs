@@ -12,6 +12,9 @@ public sealed class OrderFixture(TestPostgres postgres) : IAsyncLifetime
     /// <summary>A path of its own in a folder that goes with the class.</summary>
     public string NewFile() => Path.Combine(folder.FullName, Guid.NewGuid().ToString("N"));
 
+    /// <summary>A migrated database of its own, for a test that starts further hosts.</summary>
+    internal async Task<string> NewDatabase() => await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
+
     public async ValueTask InitializeAsync() => Host = await TestHost.Start(postgres);
 
     public async ValueTask DisposeAsync()

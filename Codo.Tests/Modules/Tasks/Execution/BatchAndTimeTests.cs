@@ -1,0 +1,148 @@
+using System.Text.Json.Nodes;
+using Codo.Tests.Modules.Tasks.Orders;
+using Codo.Tests.Support;
+using static Codo.Tests.Modules.Tasks.Orders.OrderHost;
+
+namespace Codo.Tests.Modules.Tasks.Execution;
+
+/// <summary>What waits: for a batch, a confirmation, a pause, a time, a free slot.</summary>
+public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<OrderFixture>
+{
+    private const string Here = "127.0.0.1";
+    private readonly TestHost host = fixture.Host;
+
+    [Fact]
+    public async Task A_batch_begins_when_the_one_before_it_is_over_and_its_pause_has_passed()
+    {
+        var order = await host.Order(await host.Template(Groups(batch: "2", pause: 1), [], Step("true", forceHost: Here)), On(5));
+        (await host.Ended(order)).ShouldBe("3");
+        (await host.Ask<bool>("""
+            SELECT bool_and(a.started_at >= b.last + interval '1 second') FROM tasks.attempt a JOIN tasks.lane l USING (lane_id)
+            JOIN (SELECT l.batch, max(a.ended_at) AS last FROM tasks.attempt a JOIN tasks.lane l USING (lane_id) WHERE a.list_id = @order GROUP BY l.batch) b ON b.batch = l.batch - 1
+            WHERE a.list_id = @order
+            """, new { order })).ShouldBeTrue();
+        (await host.Ask<int>("SELECT max(batch) FROM tasks.lane WHERE list_id = @order", new { order })).ShouldBe(3);
+    }
+
+    [Fact]
+    public async Task Past_the_threshold_no_further_batch_starts_until_a_person_lets_it()
+    {
+        var flag = fixture.NewFile();
+        var order = await host.Order(await host.Template(Groups(batch: "50%", maxFailures: 1), [], Step($"test -e {flag}", forceHost: Here)), On(4));
+        await Count(order, "failed", 2);
+        await Count(order, "waiting", 2);
+        (await host.Patch("/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "next_batch" })).Code().ShouldBe(0);
+        await Count(order, "failed", 4);
+        (await host.Patch("/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "next_batch" })).Code().ShouldBe(-1);
+        await File.WriteAllTextAsync(flag, "");
+        (await host.Patch("/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "restart_failed" })).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+    }
+
+    [Fact]
+    public async Task A_confirmed_group_waits_for_a_person_after_each_batch()
+    {
+        var order = await host.Order(await host.Template(Groups(batch: "1", next: "confirm"), [], Step("true", forceHost: Here)), On(3));
+        for (var done = 1; done <= 2; done++)
+        {
+            await Count(order, "done", done);
+            await Count(order, "waiting", 3 - done);
+            (await host.Patch("/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "next_batch" })).Code().ShouldBe(0);
+        }
+        (await host.Ended(order)).ShouldBe("3");
+    }
+
+    [Fact]
+    public async Task A_timed_step_waits_for_its_time_and_nothing_else_does()
+    {
+        var template = await host.Template(Step("true", level: 1), Step("true", level: 2, trigger: "timed"));
+        var later = await Accept(template, new { exec_time = "2099-01-01 00:00" });
+        await host.Stands(later, "37");
+        (await host.Patch("/v2/task/list/", new { list_id = later, start_time = DateTime.UtcNow.AddSeconds(2).ToString("yyyy-MM-ddTHH:mm:ssZ", System.Globalization.CultureInfo.InvariantCulture) })).Code().ShouldBe(0);
+        await host.Stands(later, "37");
+        (await host.Ended(later)).ShouldBe("3");
+        (await host.Ask<double>("""
+            SELECT extract(epoch FROM a.started_at - o.start_time)::float8 FROM tasks.attempt a JOIN tasks.scheduler_task_info i USING (sched_id) JOIN tasks.scheduler_task_list o ON o.list_id = a.list_id
+            WHERE a.list_id = @later AND i.trigger = 'timed'
+            """, new { later })).ShouldBeInRange(0, 1);
+    }
+
+    [Fact]
+    public async Task A_time_in_the_past_means_now()
+    {
+        var order = await Accept(await host.Template(Step("true", trigger: "timed")), new { exec_time = "2001-02-03 04:05:06" });
+        (await host.Ended(order)).ShouldBe("3");
+    }
+
+    [Fact]
+    public async Task Hold_holds_the_whole_order_and_a_start_delay_puts_it_off()
+    {
+        var template = await host.Template(Step("true"));
+        var held = await Accept(template, new { exec_time = "2099-01-01 00:00", hold = true });
+        var delayed = await Accept(template, new { start_delay = "1" });
+        (await host.Ended(delayed)).ShouldBe("3");
+        (await host.Ask<double>("SELECT extract(epoch FROM a.started_at - o.create_time)::float8 FROM tasks.attempt a JOIN tasks.scheduler_task_list o USING (list_id) WHERE o.list_id = @delayed", new { delayed })).ShouldBeInRange(1, 2.5);
+        (await host.Statuses(held)).ShouldBe("1");
+        ((string)(await host.Check(held))["schedule"]!).ShouldBe("ready");
+        (await host.Patch("/v2/task/list/", new { list_id = held, start_time = "2020-01-01 00:00" })).Code().ShouldBe(0);
+        (await host.Ended(held)).ShouldBe("3");
+    }
+
+    [Fact]
+    public async Task Only_so_many_lanes_run_at_once_on_a_node_and_all_get_their_turn()
+    {
+        await using var small = await TestHost.Start(new TestPostgres(), await Fresh(), ("Codo:Tasks:MaxParallelHosts", "3"));
+        var order = await small.Order(await small.Template(Step("sleep 0.1", forceHost: Here)), On(10));
+        (await small.Ended(order)).ShouldBe("3");
+        (await small.Ask<long>("""
+            SELECT max((SELECT count(*) FROM tasks.attempt b WHERE b.list_id = a.list_id AND b.started_at <= a.started_at AND b.ended_at > a.started_at)) FROM tasks.attempt a WHERE a.list_id = @order
+            """, new { order })).ShouldBeLessThanOrEqualTo(3);
+    }
+
+    [Fact]
+    public async Task A_hundred_orders_with_a_long_step_do_not_delay_the_next()
+    {
+        var file = fixture.NewFile();
+        var slow = await host.Template(Step($"while ! test -e {file}; do sleep 0.5; done"));
+        var quick = await host.Template(Step("true"));
+        var orders = await Task.WhenAll(Enumerable.Range(0, 100).Select(_ => host.Order(slow)));
+        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM tasks.attempt WHERE list_id = ANY(@orders) AND ended_at IS NULL", new { orders }) == 100, "all run at once", 60);
+        var began = System.Diagnostics.Stopwatch.GetTimestamp();
+        (await host.Ended(await host.Order(quick))).ShouldBe("3");
+        System.Diagnostics.Stopwatch.GetElapsedTime(began).TotalSeconds.ShouldBeLessThan(5);
+        await File.WriteAllTextAsync(file, "");
+        foreach (var order in orders) await host.Ended(order, 60);
+    }
+
+    [Fact]
+    public async Task A_hundred_hosts_with_five_steps_each_run_them_all_once_in_order()
+    {
+        var file = fixture.NewFile();
+        var order = await host.Order(await host.Template([.. Enumerable.Range(1, 5).Select(level => Step($"echo {level} >> {file}", level: level, forceHost: Here))]), On(100));
+        (await host.Ended(order, 90)).ShouldBe("3");
+        (await File.ReadAllLinesAsync(file)).CountBy(line => line).ShouldAllBe(pair => pair.Value == 100);
+        (await host.Ask<bool>("""
+            SELECT bool_and(later.started_at >= earlier.ended_at) FROM tasks.attempt later JOIN tasks.scheduler_task_info l ON l.sched_id = later.sched_id
+            JOIN tasks.scheduler_task_info e ON e.lane_id = l.lane_id AND e.task_level = l.task_level - 1 JOIN tasks.attempt earlier ON earlier.sched_id = e.sched_id WHERE later.list_id = @order
+            """, new { order })).ShouldBeTrue();
+    }
+
+    private static Dictionary<string, string> On(int hosts) => new() { ["1"] = string.Join(',', Enumerable.Range(1, hosts).Select(last => $"10.1.0.{last}")) };
+
+    private static JsonArray Groups(string batch, int pause = 0, int maxFailures = 0, string next = "auto") =>
+        [new JsonObject { ["group"] = 1, ["batch"] = batch, ["batch_pause"] = pause, ["max_failures"] = maxFailures, ["next"] = next }];
+
+    private Task<string> Fresh() => fixture.NewDatabase();
+
+    private Task Count(long order, string state, long count) => Eventually.True(
+        async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = @state", new { order, state }) == count, $"{count} lanes {state}");
+
+    private async Task<long> Accept(long template, object more)
+    {
+        var body = new JsonObject { ["task_name"] = "timed", ["temp_id"] = template, ["hosts"] = new JsonObject { ["1"] = Here }, ["schedule"] = "ready" };
+        foreach (var (key, value) in System.Text.Json.JsonSerializer.SerializeToNode(more)!.AsObject()) body[key] = value?.DeepClone();
+        var answer = await host.Post("/v2/task/accept/", body.ToJsonString());
+        answer.Code().ShouldBe(0, answer.ToJsonString());
+        return (long)answer["list_id"]!;
+    }
+}

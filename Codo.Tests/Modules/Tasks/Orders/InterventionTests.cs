@@ -1,0 +1,212 @@
+using System.Diagnostics;
+using Codo.Tests.Support;
+using static Codo.Tests.Modules.Tasks.Orders.OrderHost;
+
+namespace Codo.Tests.Modules.Tasks.Orders;
+
+/// <summary>What people do to an order that runs.</summary>
+public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<OrderFixture>
+{
+    private const string Here = "127.0.0.1";
+    private readonly TestHost host = fixture.Host;
+
+    [Fact]
+    public async Task A_hand_step_waits_until_it_is_executed()
+    {
+        var order = await host.Order(await host.Template(Step("true", level: 1), Step("true", level: 2, trigger: "hand", name: "gate"), Step("true", level: 3)));
+        await host.Stands(order, "351");
+        var page = await host.Check(order);
+        (page["hand_list"]!.ToJsonString(), (string)page["hosts_status"]![Here]!).ShouldBe(("[\"gate\"]", "5"));
+        await Eventually.Get<string>(() => host.Ask<string?>("SELECT status::text FROM tasks.scheduler_task_list WHERE list_id = @order", new { order }), status => status == "5", "the order shows 5");
+        (await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND node IS NOT NULL", new { order })).ShouldBe(0);
+
+        (await host.Intervene(order, "execute", level: 2)).Code().ShouldBe(-2);
+        var first = (long)(await host.Steps(order))[0]["sched_id"]!;
+        (await host.Intervene(order, "execute", level: 1, more: new { scheduler_id = first })).Code().ShouldBe(-1);
+        var gate = (long)(await host.Steps(order))[1]["sched_id"]!;
+        var released = await host.Intervene(order, "execute", level: 2, more: new { scheduler_id = $"{gate}" });
+        (released.Code(), (string)released["msg"]!).ShouldBe((0, "审核执行成功"));
+        (await host.Ended(order)).ShouldBe("3");
+    }
+
+    [Fact]
+    public async Task Put_releases_a_hand_step_on_every_host_that_has_begun_and_on_no_other()
+    {
+        var template = await host.Template(Step("true", group: 1, trigger: "hand", name: "确认", forceHost: Here), Step("true", group: 2, trigger: "hand", name: "确认", forceHost: Here));
+        var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2", ["2"] = "10.0.0.3" });
+        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'hand'", new { order }) == 2, "both wait");
+        (await host.Put("/v2/task/check/", new { list_id = order })).Code().ShouldBe(-2);
+        (await host.Put("/v2/task/check/", new { list_id = order, hand_task = "nothing" })).Code().ShouldBe(-2);
+        ((string)(await host.Put("/v2/task/check/", new { hand_task = "x" }))["msg"]!).ShouldBe("订单ID 不能为空");
+        var answer = await host.Put("/v2/task/check/", new { list_id = order, hand_task = "确认" });
+        (answer.Code(), (string)answer["msg"]!).ShouldBe((0, "审核干预成功"));
+        await host.Stands(order, "3", "&get_run_group=1&get_run_host=10.0.0.2");
+        await host.Stands(order, "5", "&get_run_group=2");
+        await Eventually.True(async () => (await host.Put("/v2/task/check/", new { list_id = order, hand_task = "确认" })).Code() == 0, "the second group has begun");
+        (await host.Ended(order)).ShouldBe("3");
+    }
+
+    [Fact]
+    public async Task A_later_hand_step_may_be_released_ahead()
+    {
+        var file = fixture.NewFile();
+        var order = await host.Order(await host.Template(Step($"while ! test -e {file}; do sleep 0.05; done", level: 1), Step("true", level: 2, trigger: "hand")));
+        await host.Stands(order, "25");
+        var step = (long)(await host.Steps(order))[1]["sched_id"]!;
+        (await host.Intervene(order, "execute", level: 2, more: new { scheduler_id = step })).Code().ShouldBe(0);
+        await File.WriteAllTextAsync(file, "");
+        (await host.Ended(order)).ShouldBe("3");
+    }
+
+    [Fact]
+    public async Task Restart_runs_from_a_level_on_and_counts_failures_before_it_as_skipped()
+    {
+        var (file, flag) = (fixture.NewFile(), fixture.NewFile());
+        var order = await host.Order(await host.Template(
+            Step($"echo 1 >> {file}", level: 1), Step($"echo 2 >> {file}; test -e {flag}", level: 2), Step($"echo 3 >> {file}", level: 3), Step($"echo 4 >> {file}", level: 4, trigger: "hand")));
+        await host.Stands(order, "3415");
+        (await host.Intervene(order, "restart", level: 9)).Code().ShouldBe(-1);
+        var answer = await host.Intervene(order, "restart", level: 3);
+        (answer.Code(), (string)answer["msg"]!).ShouldBe((0, "重新执行成功"));
+        await host.Stands(order, "3335");
+        var steps = await host.Steps(order);
+        ((string)steps[1]["outcome"]!, (string)steps[1]["cause"]!).ShouldBe(("skipped", "admin"));
+        // An earlier step waits for a person.
+        await Eventually.True(async () => (await host.Intervene(order, "restart", level: 5)).Code() == -1, "refused");
+        await File.WriteAllTextAsync(flag, "");
+        (await host.Intervene(order, "restart", level: 1)).Code().ShouldBe(0);
+        await host.Stands(order, "3335");
+        (await host.Intervene(order, "execute", level: 4, more: new { scheduler_id = (long)steps[3]["sched_id"]! })).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+        string.Concat(await File.ReadAllLinesAsync(file)).ShouldBe("1231234");
+        (await host.Steps(order)).Select(step => step["attempts"]!.AsArray().Count).ShouldBe([2, 2, 2, 1]);
+    }
+
+    [Fact]
+    public async Task Restart_is_refused_while_a_step_of_the_lane_runs()
+    {
+        var order = await host.Order(await host.Template(Step("sleep 600", level: 1), Step("true", level: 2)));
+        await host.Stands(order, "21");
+        (await host.Intervene(order, "restart")).Code().ShouldBe(-1);
+        (await host.Statuses(order)).ShouldBe("21");
+        (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task Stop_one_kills_the_lane_within_a_second_and_no_later_group_waits_for_it()
+    {
+        var (file, done) = (fixture.NewFile(), fixture.NewFile());
+        var template = await host.Template(
+            Step($"echo $$ > {file}.$$; exec sleep 600", level: 1, forceHost: Here), Step("true", level: 2, forceHost: Here), Step($"echo x >> {done}", group: 2, forceHost: Here));
+        var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1", ["2"] = "10.0.0.2" });
+        var started = await Eventually.Get(() => Task.FromResult(Directory.GetFiles(Path.GetDirectoryName(file)!, Path.GetFileName(file) + ".*").FirstOrDefault(name => new FileInfo(name).Length > 0)), _ => true, "it runs");
+        var began = Stopwatch.GetTimestamp();
+        var answer = await host.Intervene(order, "stop_one", ip: "10.0.0.1");
+        (answer.Code(), (string)answer["msg"]!).ShouldBe((0, "终止此组任务成功"));
+        (await host.Statuses(order, "&get_run_group=1")).ShouldBe("66");
+        await Eventually.True(() => !IsAlive(File.ReadAllText(started)), "it is dead");
+        Stopwatch.GetElapsedTime(began).TotalSeconds.ShouldBeLessThan(3);
+        // Not every step is 3, so the history does not paint it green.
+        (await host.Ended(order)).ShouldBe("4");
+        File.Exists(done).ShouldBeTrue();
+        var step = (await host.Steps(order, "&get_run_group=1"))[0];
+        ((string)step["outcome"]!, (string)step["cause"]!, (string)step["attempts"]![0]!["outcome"]!).ShouldBe(("stopped", "admin", "stopped"));
+    }
+
+    [Fact]
+    public async Task A_stopped_lane_can_be_restarted_while_the_order_goes_on()
+    {
+        var file = fixture.NewFile();
+        var template = await host.Template(Step($"test -e {file} || sleep 600", forceHost: Here));
+        var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2" });
+        await host.Stands(order, "2", "&get_run_host=10.0.0.2");
+        await host.Stands(order, "2", "&get_run_host=10.0.0.1");
+        (await host.Intervene(order, "stop_one", ip: "10.0.0.1")).Code().ShouldBe(0);
+        await File.WriteAllTextAsync(file, "");
+        await Eventually.True(async () => (await host.Intervene(order, "restart", ip: "10.0.0.1")).Code() == 0, "the killed command is gone, so it may");
+        await host.Stands(order, "3", "&get_run_host=10.0.0.1");
+        (await host.Intervene(order, "stop_one", ip: "10.0.0.2")).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("4");
+    }
+
+    [Fact]
+    public async Task Skip_counts_a_failed_step_as_done()
+    {
+        var order = await host.Order(await host.Template(Step("exit 1", level: 1), Step("true", level: 2)));
+        await host.Stands(order, "41");
+        (await host.Intervene(order, "skip", level: 2)).Code().ShouldBe(-1);
+        (await host.Intervene(order, "skip", level: 1)).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+        ((string)(await host.Steps(order))[0]["outcome"]!).ShouldBe("skipped");
+    }
+
+    [Fact]
+    public async Task Restart_failed_restarts_every_failed_lane_where_it_stands_and_no_other()
+    {
+        var (file, flag) = (fixture.NewFile(), fixture.NewFile());
+        var template = await host.Template(Step($"echo a >> {file}", level: 1, forceHost: Here), Step($"test -e {flag}", level: 2, forceHost: Here));
+        var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2,10.0.0.3" });
+        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'failed'", new { order }) == 3, "all failed");
+        await File.WriteAllTextAsync(flag, "");
+        var answer = await host.Patch("/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "restart_failed" });
+        (answer.Code(), (string)answer["msg"]!).ShouldBe((0, "重新执行成功"));
+        (await host.Ended(order)).ShouldBe("3");
+        (await File.ReadAllLinesAsync(file)).Length.ShouldBe(3);
+    }
+
+    [Fact]
+    public async Task End_kills_what_runs_and_nothing_else_ever_runs()
+    {
+        var (file, never) = (fixture.NewFile(), fixture.NewFile());
+        var order = await host.Order(await host.Template(
+            Step($"trap '' TERM; sleep 600 & echo $! > {file}; wait; sleep 600", level: 1), Step($"touch {never}", level: 2), Step("true", level: 3, trigger: "hand"), Step($"touch {never}", group: 2)),
+            new Dictionary<string, string> { ["1"] = Here, ["2"] = Here });
+        await Eventually.True(() => File.Exists(file) && new FileInfo(file).Length > 0, "it runs");
+        var answer = await host.Put("/v2/task/list/", new { list_id = order });
+        (answer.Code(), (string)answer["msg"]!).ShouldBe((0, "订单终止成功"));
+        (await host.Statuses(order)).ShouldBe("666");
+        (await host.Statuses(order, "&get_run_group=2")).ShouldBe("6");
+        (await host.Ended(order)).ShouldBe("4");
+        await Eventually.True(() => !IsAlive(File.ReadAllText(file)), "the child is dead");
+        await Eventually.Get(async () => (await host.Steps(order))[0]["attempts"]![0]!.AsObject(), attempt => (string?)attempt["outcome"] == "ended", "the attempt is ended");
+        File.Exists(never).ShouldBeFalse();
+        (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(-1);
+        foreach (var type in new[] { "restart", "stop_one", "skip" }) (await host.Intervene(order, type)).Code().ShouldBe(-1);
+        (await host.Patch("/v2/task/list/", new { list_id = order, start_time = "2020-01-01 00:00" })).Code().ShouldBe(-1);
+    }
+
+    [Theory]
+    [InlineData("{}", -1, "缺少必要参数")]
+    [InlineData("""{"list_id": 1, "task_group": 1, "task_level": 1}""", -1, "缺少必要参数")]
+    [InlineData("""{"list_id": 1, "task_group": 1, "task_level": 1, "exec_ip": "127.0.0.1"}""", -1, "执行类型不能为空")]
+    [InlineData("""{"list_id": 1, "task_group": 1, "task_level": 1, "exec_ip": "127.0.0.1", "hand_type": "dance"}""", -5, "错误任务类型")]
+    [InlineData("""{"list_id": 1, "task_group": 1, "task_level": 1, "exec_ip": "127.0.0.1", "hand_type": "execute"}""", -2, "审批执行任务参数缺失")]
+    [InlineData("""{"list_id": 99999999, "task_group": 1, "task_level": 1, "exec_ip": "127.0.0.1", "hand_type": "restart"}""", -1, "没有这个订单")]
+    public async Task Refuses_a_wrong_intervention(string body, int code, string msg)
+    {
+        var answer = await host.Patch("/v2/task/check/", body);
+        (answer.Code(), (string)answer["msg"]!).ShouldBe((code, msg));
+    }
+
+    [Fact]
+    public async Task Only_those_with_the_right_may_and_the_submitter_may_stop_and_end()
+    {
+        var (friend, submitter, stranger) = (TestTokens.For(21, "friend"), TestTokens.For(22, "submitter"), TestTokens.For(23, "stranger"));
+        var template = await host.Template(null, ["21,,,friend"], Step("exit 1", level: 1), Step("true", level: 2));
+        var order = await host.Order(template, schedule: "new", token: submitter);
+        (await host.Patch("/v2/task/list/", new { list_id = order, start_time = "2020-01-01 00:00" }, submitter)).Code().ShouldBe(-2);
+        (await host.Patch("/v2/task/list/", new { list_id = order, start_time = "2020-01-01 00:00" }, friend)).Code().ShouldBe(0);
+        await host.Stands(order, "41");
+        (await host.Intervene(order, "skip", token: submitter)).Code().ShouldBe(-2);
+        (await host.Intervene(order, "skip", token: stranger)).Code().ShouldBe(-2);
+        (await host.Intervene(order, "stop_one", token: stranger)).Code().ShouldBe(-2);
+        (await host.Put("/v2/task/list/", new { list_id = order }, stranger)).Code().ShouldBe(-2);
+        (await host.Get($"/v2/task/check/?list_id={order}", stranger)).Code().ShouldBe(-1);
+        (await host.Get($"/v2/task/check/?list_id={order}", submitter))["data"]!["approval_button"]!.GetValue<bool>().ShouldBeFalse();
+        (await host.Get($"/v2/task/check/?list_id={order}", friend))["data"]!["approval_button"]!.GetValue<bool>().ShouldBeTrue();
+        (await host.Intervene(order, "stop_one", token: submitter)).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("4");
+        var events = (await host.Check(order))["events"]!.AsArray().Select(each => $"{each!["user"]} {each["action"]}");
+        events.ShouldBe(["submitter create", "friend approve", "submitter stop_one"]);
+    }
+}
