@@ -33,6 +33,10 @@ internal sealed class OrderWork(
         SELECT sched_id, attempt, stop_requested FROM tasks.attempt WHERE node = @Name AND ended_at IS NULL AND stop_requested IS NOT NULL
         """;
 
+    private const string ForgetKeysSql = """
+        DELETE FROM tasks.idempotency WHERE at < clock_timestamp() - interval '24 hours'
+        """;
+
     private const string RunningSql = """
         SELECT a.list_id, i.task_name, a.host, a.node, a.started_at, a.attempt, COALESCE(a.process_group, 0) AS process_group
         FROM tasks.attempt a JOIN tasks.scheduler_task_info i USING (sched_id) WHERE a.ended_at IS NULL ORDER BY a.started_at LIMIT 1000
@@ -40,6 +44,8 @@ internal sealed class OrderWork(
 
     private static readonly TimeSpan KillTime = TimeSpan.FromSeconds(8);
     private readonly CancellationTokenSource ended = new();
+    private static readonly TimeSpan CleanEvery = TimeSpan.FromHours(1);
+    private DateTime cleanedAt;
     private long lookedAs;
     private int timer;
 
@@ -65,6 +71,7 @@ internal sealed class OrderWork(
             lookedAs = node.Incarnation;
             await leftovers.EndLocal(node.Name);
         }
+        if (DateTime.UtcNow - cleanedAt > CleanEvery) await Clean(cancellation);
         foreach (var listId in due) await advancing.Now(listId);
         await advancing.TakeWaiting();
         if (soon is { } seconds) LookAgainIn(seconds);
@@ -110,6 +117,13 @@ internal sealed class OrderWork(
                 log.LogWarning("What was due could not be begun, the next look tries again: {Cause}", error.Message);
             }
         }, CancellationToken.None);
+    }
+
+    private async Task Clean(CancellationToken cancellation)
+    {
+        cleanedAt = DateTime.UtcNow;
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        await connection.ExecuteAsync(ForgetKeysSql);
     }
 
     private static async Task Until(Func<bool> holds, CancellationToken atMost)

@@ -35,12 +35,13 @@ internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Draftin
 
     private const string GroupsSql = """
         INSERT INTO tasks.order_group (list_id, task_group, batches, batch_pause, max_failures, confirm)
-        SELECT @ListId, g.* FROM unnest(@Groups, @Batches, @Pauses, @MaxFailures, @Confirms) AS g
+        SELECT @ListId, g.* FROM unnest(CAST(@Groups AS int[]), CAST(@Batches AS int[]), CAST(@Pauses AS int[]), CAST(@MaxFailures AS int[]), CAST(@Confirms AS boolean[])) AS g
         """;
 
     private const string LanesSql = """
         INSERT INTO tasks.lane (list_id, task_group, host, batch)
-        SELECT @ListId, l.task_group, l.host, l.batch FROM unnest(@Groups, @Hosts, @Batches) WITH ORDINALITY AS l(task_group, host, batch, place) ORDER BY l.place
+        SELECT @ListId, l.task_group, l.host, l.batch
+        FROM unnest(CAST(@Groups AS int[]), CAST(@Hosts AS text[]), CAST(@Batches AS int[])) WITH ORDINALITY AS l(task_group, host, batch, place) ORDER BY l.place
         """;
 
     // Every lane of a group has the group's steps; ids rise in the order that they run in.
@@ -48,7 +49,8 @@ internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Draftin
         INSERT INTO tasks.scheduler_task_info (list_id, lane_id, task_group, task_level, task_name, task_cmd, task_args, trigger, exec_user, force_host, exec_ip, task_status, timeout, retries, on_error)
         SELECT l.list_id, l.lane_id, l.task_group, s.level, s.name, s.cmd, s.args, s.trigger, s.exec_user, s.force_host, l.host, s.status, s.timeout, s.retries, s.on_error
         FROM tasks.lane l
-        JOIN unnest(@Groups, @Levels, @Names, @Commands, @Arguments, @Triggers, @ExecUsers, @ForceHosts, @Statuses, @Timeouts, @Retries, @OnErrors)
+        JOIN unnest(CAST(@Groups AS int[]), CAST(@Levels AS int[]), CAST(@Names AS text[]), CAST(@Commands AS text[]), CAST(@Arguments AS text[]), CAST(@Triggers AS text[]),
+                CAST(@ExecUsers AS text[]), CAST(@ForceHosts AS text[]), CAST(@Statuses AS smallint[]), CAST(@Timeouts AS int[]), CAST(@Retries AS int[]), CAST(@OnErrors AS text[]))
             WITH ORDINALITY AS s(task_group, level, name, cmd, args, trigger, exec_user, force_host, status, timeout, retries, on_error, place) USING (task_group)
         WHERE l.list_id = @ListId ORDER BY l.lane_id, s.place
         """;

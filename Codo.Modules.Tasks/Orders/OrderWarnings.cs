@@ -11,11 +11,11 @@ namespace Codo.Modules.Tasks.Orders;
 internal sealed partial class OrderWarnings(NpgsqlConnection connection)
 {
     private const string UsersSql = """
-        SELECT alias FROM unnest(@Aliases) AS alias WHERE NOT EXISTS (SELECT FROM tasks.scheduler_execute_user u WHERE u.alias_user = alias) ORDER BY alias
+        SELECT alias FROM unnest(CAST(@Aliases AS text[])) AS alias WHERE NOT EXISTS (SELECT FROM tasks.scheduler_execute_user u WHERE u.alias_user = alias) ORDER BY alias
         """;
 
     private const string KeysSql = """
-        SELECT DISTINCT p.host FROM unnest(@Aliases, @Hosts) AS p(alias, host) JOIN tasks.scheduler_execute_user u ON u.alias_user = p.alias
+        SELECT DISTINCT p.host FROM unnest(CAST(@Aliases AS text[]), CAST(@Hosts AS text[])) AS p(alias, host) JOIN tasks.scheduler_execute_user u ON u.alias_user = p.alias
         WHERE NOT EXISTS (SELECT FROM tasks.host_keys k WHERE k.host = p.host AND k.port = u.ssh_port) ORDER BY p.host
         """;
 

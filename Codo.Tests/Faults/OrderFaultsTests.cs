@@ -1,0 +1,223 @@
+using System.Net.Http.Json;
+using System.Text.Json.Nodes;
+using Codo.Host.LocalServices;
+using Codo.Tests.Modules.Tasks.Orders;
+using Codo.Tests.Support;
+using Dapper;
+using Npgsql;
+using static Codo.Tests.Modules.Tasks.Orders.OrderHost;
+
+namespace Codo.Tests.Faults;
+
+/// <summary>Orders under real faults: hosts that are killed or stand still, a database that goes away, two hosts on one order.</summary>
+public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : IClassFixture<TestSshd>, IDisposable
+{
+    private const string Here = "127.0.0.1";
+    private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("codo-faults-");
+
+    public void Dispose() => folder.Delete(recursive: true);
+
+    [Fact]
+    public async Task Fifty_orders_are_all_accounted_for_after_kills_at_random_moments_and_no_command_ran_twice_for_one_release()
+    {
+        var database = await Database();
+        var ledger = Directory.CreateDirectory(In("ledger")).FullName;
+        var nodes = new Dictionary<string, HostProcess> { ["one"] = await Start("one", database), ["two"] = await Start("two", database) };
+        try
+        {
+            var template = await Template(nodes["one"], [.. Enumerable.Range(1, 3).Select(level => Line("echo $CODO_RUN_ID", $">> {ledger}/FLOW_ID-{level}; sleep 0.1", level))]);
+            var accepted = new List<long>();
+            var random = new Random(20260307);
+            for (var round = 0; round < 3; round++)
+            {
+                var accepting = Enumerable.Range(0, 17).Select(_ => TryAccept(nodes[random.Next(2) == 0 ? "one" : "two"], template)).ToList();
+                await Task.WhenAny(Task.WhenAll(accepting), Task.Delay(random.Next(50, 600), TestContext.Current.CancellationToken));
+                var victim = round % 2 == 0 ? "one" : "two";
+                await nodes[victim].Kill();
+                accepted.AddRange((await Task.WhenAll(accepting)).OfType<long>());
+                await nodes[victim].DisposeAsync();
+                nodes[victim] = await Start(victim, database);
+            }
+            await using var source = NpgsqlDataSource.Create(database);
+            await using var connection = await source.OpenConnectionAsync();
+            // What was answered is there; what was not may be there too, whole or not at all.
+            (await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM tasks.scheduler_task_list WHERE list_id = ANY(@accepted)", new { accepted = accepted.ToArray() })).ShouldBe(accepted.Count);
+            (await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM tasks.scheduler_task_list o WHERE (SELECT count(*) FROM tasks.scheduler_task_info i WHERE i.list_id = o.list_id) <> 3")).ShouldBe(0);
+            await Eventually.True(
+                async () => await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM tasks.scheduler_task_list o WHERE schedule <> 'OK' AND NOT EXISTS (SELECT FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state = 'interrupted')") == 0,
+                "every order has ended, or waits for a person at an interrupted step", 60);
+            // A release is an attempt; each ran once at most, and the done ones exactly once.
+            var runs = Directory.GetFiles(ledger).SelectMany(File.ReadAllLines).Where(line => line.Length > 0).ToList();
+            runs.ShouldBe(runs.Distinct());
+            var done = (await connection.QueryAsync<string>("SELECT run_id FROM tasks.attempt WHERE outcome = 'done'")).ToHashSet();
+            done.Except(runs).ShouldBeEmpty();
+            (await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM tasks.attempt WHERE attempt > 1")).ShouldBe(0);
+            (await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM tasks.attempt WHERE ended_at IS NULL")).ShouldBe(0);
+            // People restart what was interrupted, and all is well.
+            foreach (var waiting in (await connection.QueryAsync<long>("SELECT list_id FROM tasks.scheduler_task_list WHERE schedule = 'start'")).ToList())
+                (await Send(nodes["two"], HttpMethod.Patch, "/v2/task/check/", new { list_id = waiting, task_group = 1, hand_type = "restart_failed" })).Code().ShouldBe(0);
+            await Eventually.True(async () => await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM tasks.scheduler_task_list WHERE schedule <> 'OK' OR status <> 3") == 0, "all ended with 3", 60);
+        }
+        finally
+        {
+            foreach (var node in nodes.Values) await node.DisposeAsync();
+        }
+    }
+
+    [Fact]
+    public async Task After_a_kill_in_mid_step_the_next_start_ends_the_survivors_and_a_remote_command_is_ended_by_the_restart()
+    {
+        var database = await Database();
+        var (local, remote) = (In("local"), In("remote"));
+        long order;
+        await using (var first = await Start("one", database))
+        {
+            await Send(first, HttpMethod.Post, "/v2/task_layout/user/", new { alias_user = "me", exec_user = Environment.UserName, ssh_port = sshd.Port, user_key = sshd.PrivateKey, remarks = "" });
+            var template = await Template(first, Line($"if test -n \"$SSH_CONNECTION\"; then echo $$ >> {remote}; else echo $$ >> {local}; trap '' TERM HUP PIPE; fi; while :; do sleep 1; done", "", 1));
+            order = (long)(await TryAccept(first, template, $"{Here},127.0.0.7"))!;
+            await Eventually.True(() => Written(local) && Written(remote), "both run");
+            await first.Kill();
+        }
+        OrderHost.IsAlive(Last(local)).ShouldBeTrue("commands outlive their host");
+        await using var second = await Start("one", database);
+        OrderHost.IsAlive(Last(local)).ShouldBeFalse("survivors are ended before the host listens");
+        OrderHost.IsAlive(Last(remote)).ShouldBeTrue("nobody has asked for the remote one's end");
+        foreach (var (host, left) in new[] { (Here, "gone"), ("127.0.0.7", "running") })
+        {
+            var step = (await Send(second, HttpMethod.Get, $"/v2/task/check/?list_id={order}&get_run_host={host}"))["data"]!["scheduler_list"]![0]!;
+            ((string)step["task_status"]!, (string)step["outcome"]!, (string)step["attempts"]![0]!["left_behind"]!).ShouldBe(("6", "interrupted", left), host);
+        }
+        var survivor = Last(remote);
+        (await Send(second, HttpMethod.Patch, "/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "restart_failed" })).Code().ShouldBe(0);
+        OrderHost.IsAlive(survivor).ShouldBeFalse("the restart kills first what is left");
+        await Eventually.True(() => File.ReadAllLines(remote).Length == 2 && File.ReadAllLines(local).Length == 2, "both run again, once");
+        (await Send(second, HttpMethod.Put, "/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
+        await Eventually.True(() => !OrderHost.IsAlive(Last(local)) && !OrderHost.IsAlive(Last(remote)), "the end kills both", 20);
+    }
+
+    [Fact]
+    public async Task A_node_that_stood_still_is_settled_by_another_within_fifteen_seconds_and_kills_its_command_when_it_is_back()
+    {
+        var database = await Database();
+        var pid = In("pid");
+        await using var still = await Start("one", database);
+        var template = await Template(still, Line($"echo $$ >> {pid}; exec sleep 600", "", 1));
+        var order = (long)(await TryAccept(still, template))!;
+        await Eventually.True(() => Written(pid), "it runs");
+        await using var other = await Start("two", database);
+        Posix.Signal(still.Pid, 19);
+        try
+        {
+            await Eventually.Get(async () => (await Send(other, HttpMethod.Get, $"/v2/task/check/?list_id={order}"))["data"]!["scheduler_list"]![0]!.AsObject(), step => (string)step["task_status"]! == "6", "the other node settles it", 17);
+        }
+        finally
+        {
+            Posix.Signal(still.Pid, 18);
+        }
+        await Eventually.True(() => !OrderHost.IsAlive(Last(pid)), "the command is ended");
+        (await Send(other, HttpMethod.Patch, "/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "restart_failed" })).Code().ShouldBe(0);
+        await Eventually.True(() => File.ReadAllLines(pid).Length == 2, "it runs again, once");
+        (await Send(other, HttpMethod.Put, "/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task Two_hosts_that_race_on_the_same_orders_run_each_step_once()
+    {
+        await using var first = await TestHost.Start(postgres, null, ("Codo:NodeName", "one"));
+        await using var second = await TestHost.Start(postgres, first.Postgres, ("Codo:NodeName", "two"));
+        var file = In("ledger");
+        var template = await first.Template([.. Enumerable.Range(1, 2).Select(level => Step($"echo $CODO_RUN_ID >> {file}", level: level, forceHost: Here))]);
+        var hosts = new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2,10.0.0.3" };
+        var orders = await Task.WhenAll(Enumerable.Range(0, 12).Select(n => (n % 2 == 0 ? first : second).Order(template, hosts)));
+        // Everybody advances everything, all the time.
+        using var over = new CancellationTokenSource();
+        var racing = new[] { first, second }.Select(host => Task.Run(async () =>
+        {
+            var advancing = (Codo.Modules.Tasks.Execution.Advancing)host.Services.GetService(typeof(Codo.Modules.Tasks.Execution.Advancing))!;
+            while (!over.IsCancellationRequested)
+                foreach (var order in orders) await advancing.Advance(order);
+        })).ToList();
+        foreach (var order in orders) (await first.Ended(order, 60)).ShouldBe("3");
+        await over.CancelAsync();
+        await Task.WhenAll(racing);
+        var lines = await File.ReadAllLinesAsync(file);
+        (lines.Length, lines.Distinct().Count()).ShouldBe((72, 72));
+        (await first.Ask<long>("SELECT count(*) FROM tasks.attempt WHERE attempt > 1")).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_database_that_restarts_harms_no_order()
+    {
+        await using var own = await TestPostgres.StartNew();
+        await using var host = await TestHost.Start(own);
+        var (gate, file) = (In("gate"), In("steps"));
+        var template = await host.Template(Step($"echo 1 >> {file}; while ! test -e {gate}; do sleep 0.05; done", level: 1), Step($"echo 2 >> {file}", level: 2));
+        var order = await host.Order(template);
+        await Eventually.True(() => Written(file), "the first step runs");
+        await own.Stop();
+        await File.WriteAllTextAsync(gate, "");
+        await own.Start();
+        await Eventually.Get(
+            async () =>
+            {
+                try
+                {
+                    return await host.Ask<string>("SELECT schedule || status FROM tasks.scheduler_task_list WHERE list_id = @order", new { order });
+                }
+                catch (NpgsqlException)
+                {
+                    return null;
+                }
+            }, state => state == "OK3", "the order ends well", 40);
+        (await File.ReadAllTextAsync(file)).ShouldBe("1\n2\n");
+    }
+
+    private static bool Written(string file) => File.Exists(file) && new FileInfo(file).Length > 1;
+
+    private static string Last(string file) => File.ReadAllLines(file)[^1];
+
+    private string In(string name) => Path.Combine(folder.FullName, name);
+
+    private async Task<string> Database() => await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
+
+    private Task<HostProcess> Start(string node, string database) => HostProcess.Start(
+        In(node),
+        environment:
+        [
+            ("ConnectionStrings__Postgres", database), ("Codo__Auth__TokenSecret", TestTokens.Secret), ("Codo__MasterKey", "a-master-key-for-tests-of-more-than-32-bytes"), ("Codo__NodeName", node),
+            ("Codo__TimeZone", "Asia/Shanghai"),
+        ]);
+
+    private static JsonObject Line(string command, string args, int level) => Step(command, args, level: level, execUser: "me");
+
+    private static async Task<long> Template(HostProcess host, params JsonObject[] steps)
+    {
+        var name = Guid.NewGuid().ToString("N");
+        (await Send(host, HttpMethod.Post, "/v2/task_layout/temp/", new { temp_name = name })).Code().ShouldBe(0);
+        var id = (long)(await Send(host, HttpMethod.Get, $"/v2/task_layout/temp/?key=temp_name&value={name}"))["data"]![0]!["temp_id"]!;
+        (await Send(host, HttpMethod.Put, "/v2/task_layout/details/", new { temp_id = id, new_temp_data = steps })).Code().ShouldBe(0);
+        return id;
+    }
+
+    private static async Task<long?> TryAccept(HostProcess host, long template, string hosts = Here)
+    {
+        try
+        {
+            return (long?)(await Send(host, HttpMethod.Post, "/v2/task/accept/", new { task_name = "fault", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = hosts }, schedule = "ready" }))["list_id"];
+        }
+        catch (Exception error) when (error is HttpRequestException or IOException or TaskCanceledException)
+        {
+            // The host died over it.
+            return null;
+        }
+    }
+
+    private static async Task<JsonObject> Send(HostProcess host, HttpMethod method, string path, object? body = null)
+    {
+        using var http = new HttpClient { BaseAddress = host.Address };
+        using var request = new HttpRequestMessage(method, path) { Content = body is null ? null : JsonContent.Create(body) };
+        request.Headers.Add("auth-key", TestTokens.Admin);
+        using var response = await http.SendAsync(request);
+        return (await response.Content.ReadFromJsonAsync<JsonObject>())!;
+    }
+}
