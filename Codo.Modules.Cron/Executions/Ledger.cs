@@ -41,7 +41,7 @@ internal sealed class Ledger(NpgsqlDataSource source, News news, TimeProvider ti
             INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd, spec, env)
             SELECT j.id, j.job_id, 'schedule', f.trigger, f.at, f.at, 'queued', f.at, j.cmd,
                 jsonb_build_object('timeout', j.timeout, 'retries', j.retries, 'retry_delay', j.retry_delay, 'working_directory', j.working_directory, 'overlap', j.overlap), j.env
-            FROM unnest(@Jobs, @Triggers, @Times) WITH ORDINALITY AS f(job, trigger, at, place) JOIN cron.job j ON j.id = f.job
+            FROM unnest(CAST(@Jobs AS bigint[]), CAST(@Triggers AS text[]), CAST(@Times AS timestamptz[])) WITH ORDINALITY AS f(job, trigger, at, place) JOIN cron.job j ON j.id = f.job
             ORDER BY f.place
             ON CONFLICT (job, nominal_at) WHERE kind = 'schedule' DO NOTHING
             RETURNING log_id, nominal_at, job, job_id, spec ->> 'overlap' AS overlap
@@ -67,7 +67,7 @@ internal sealed class Ledger(NpgsqlDataSource source, News news, TimeProvider ti
 
     private const string MoveSql = """
         UPDATE cron.job j SET accounted_to = @Now, next_run_at = m.next_run_at, gap_log_id = m.gap_log_id, gap_nominal_at = m.gap_nominal_at, gap_reason = m.gap_reason
-        FROM unnest(@Jobs, @Nexts, @GapIds, @GapTimes, @GapReasons) AS m(job, next_run_at, gap_log_id, gap_nominal_at, gap_reason)
+        FROM unnest(CAST(@Jobs AS bigint[]), CAST(@Nexts AS timestamptz[]), CAST(@GapIds AS bigint[]), CAST(@GapTimes AS timestamptz[]), CAST(@GapReasons AS text[])) AS m(job, next_run_at, gap_log_id, gap_nominal_at, gap_reason)
         WHERE j.id = m.job
         """;
 

@@ -36,7 +36,7 @@ internal static class ReadOutput
             SELECT l.nominal_at, l.status, l.cause_zh, l.cause_en, a.attempt, a.ended_at IS NOT NULL AS ended
             FROM cron.cron_log l LEFT JOIN LATERAL (
                 SELECT attempt, ended_at FROM cron.attempt a
-                WHERE a.log_id = l.log_id AND a.nominal_at = l.nominal_at AND (@Attempt IS NULL OR a.attempt = @Attempt) ORDER BY attempt DESC LIMIT 1) a ON true
+                WHERE a.log_id = l.log_id AND a.nominal_at = l.nominal_at AND (CAST(@Attempt AS int) IS NULL OR a.attempt = @Attempt) ORDER BY attempt DESC LIMIT 1) a ON true
             WHERE l.log_id = @LogId
             """;
 

@@ -31,7 +31,7 @@ internal static class EditJob
     internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, RecurringJobs recurring, JobEnvironment environments, Caller caller) : IRequestHandler<Command, Result>
     {
         private const string UpdateSql = """
-            UPDATE cron.job SET cmd = coalesce(@Cmd, cmd), cron = @Cron, time_zone = @TimeZone, timeout = CASE WHEN @Timeout IS NULL THEN timeout ELSE nullif(@Timeout, 0) END,
+            UPDATE cron.job SET cmd = coalesce(@Cmd, cmd), cron = @Cron, time_zone = @TimeZone, timeout = CASE WHEN CAST(@Timeout AS int) IS NULL THEN timeout ELSE nullif(@Timeout, 0) END,
                 overlap = coalesce(@Overlap, overlap), misfire = coalesce(@Misfire, misfire), misfire_window = coalesce(@MisfireWindow, misfire_window),
                 retries = coalesce(@Retries, retries), retry_delay = coalesce(@RetryDelay, retry_delay), env = @Env, working_directory = coalesce(@WorkingDirectory, working_directory),
                 description = coalesce(@Description, description), tags = coalesce(@Tags, tags), owners = coalesce(@Owners, owners),

@@ -37,7 +37,7 @@ internal static class CreateCommand
                 VALUES (@CommandName, @Line, @Args, @ForceHost, @Username, @UserId)
                 ON CONFLICT (lower(command_name)) DO NOTHING
                 RETURNING command_id AS id)
-            {Audit.MadeSql}
+            {Audit.MadeLine}
             """;
 
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)

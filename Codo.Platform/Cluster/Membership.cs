@@ -27,7 +27,7 @@ internal sealed class Membership(Node node, NpgsqlDataSource source, IEnumerable
 
     private const string FenceSql = """
         UPDATE platform.node SET fenced = incarnation
-        WHERE fenced < incarnation AND heartbeat_at < clock_timestamp() - @Lease AND pg_postmaster_start_time() < clock_timestamp() - @Lease
+        WHERE fenced < incarnation AND heartbeat_at < clock_timestamp() - CAST(@Lease AS interval) AND pg_postmaster_start_time() < clock_timestamp() - CAST(@Lease AS interval)
         RETURNING name
         """;
 

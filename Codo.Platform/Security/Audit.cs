@@ -17,13 +17,13 @@ public static class Audit
     /// The line of a new object as the end of the very statement that makes it, for what is made a thousand times a second: one round trip instead of three. Put it behind
     /// <c>WITH made AS (INSERT … RETURNING … AS id)</c> and give it <see cref="Made"/>; it answers the id, or nothing when nothing was made.
     /// </summary>
-    public const string MadeSql = """
+    public const string MadeLine = """
         INSERT INTO platform.audit (user_id, username, nickname, address, request_id, action, kind, object_id, after)
         SELECT @UserId, @Username, @Nickname, @Address, @RequestId, 'create', @Kind, made.id::text, CAST(@After AS jsonb) FROM made
         RETURNING CAST(object_id AS bigint)
         """;
 
-    /// <summary>The parameters of <see cref="MadeSql"/>, to which the statement adds its own; <c>@UserId</c> and <c>@Username</c> are the caller's.</summary>
+    /// <summary>The parameters of <see cref="MadeLine"/>, to which the statement adds its own; <c>@UserId</c> and <c>@Username</c> are the caller's.</summary>
     public static DynamicParameters Made(Caller caller, string kind, object after) => new(new
     {
         caller.UserId,
