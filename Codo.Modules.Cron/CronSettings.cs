@@ -16,7 +16,4 @@ internal sealed class CronSettings
     /// <summary>Days that the ledger is kept, counted from the due time.</summary>
     [Range(1, 36_500)]
     public int LogRetentionDays { get; set; } = 90;
-
-    /// <summary>Names of variables in a job's <c>env</c> whose values are never shown; <c>*</c> stands for anything.</summary>
-    public string[] SecretNames { get; set; } = ["*PASSWORD*", "*PASSWD*", "*SECRET*", "*TOKEN*", "*_KEY"];
 }

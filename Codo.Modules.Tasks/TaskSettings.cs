@@ -19,8 +19,4 @@ internal sealed class TaskSettings
 
     /// <summary>Whether steps for 127.0.0.1 may run on Codo's own machine.</summary>
     public bool AllowLocal { get; set; } = true;
-
-    /// <summary>Seconds that an SSH connection may take to be made.</summary>
-    [Range(1, 300)]
-    public int ConnectTimeout { get; set; } = 5;
 }

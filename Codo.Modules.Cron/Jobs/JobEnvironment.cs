@@ -1,19 +1,18 @@
 using System.Text.Json;
-using System.Text.RegularExpressions;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
+using Microsoft.Extensions.Configuration;
 
 namespace Codo.Modules.Cron.Jobs;
 
 /// <summary>A job's own environment variables: sealed at rest, and those whose names say so never shown.</summary>
-internal sealed class JobEnvironment(SecretBox box, CronSettings settings)
+internal sealed class JobEnvironment(SecretBox box, IConfiguration configuration)
 {
     /// <summary>What stands for a value that is not shown; sent back, it leaves the value as it was.</summary>
     public const string Mask = "******";
 
     private const string Place = "cron.job.env";
-    private readonly Regex secret = new(
-        "^(" + string.Join('|', settings.SecretNames.Select(name => Regex.Escape(name).Replace("\\*", ".*", StringComparison.Ordinal))) + ")$", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant);
+    private readonly SecretNames secret = SecretNames.Of(configuration, "Codo:Cron:SecretNames");
 
     public byte[]? Seal(IReadOnlyDictionary<string, string> variables) => variables.Count == 0 ? null : box.Seal(JsonSerializer.Serialize(variables), Place);
 
@@ -21,10 +20,10 @@ internal sealed class JobEnvironment(SecretBox box, CronSettings settings)
         stored is null ? [] : JsonSerializer.Deserialize<Dictionary<string, string>>(box.Open(stored, Place))!;
 
     /// <summary>As answers and the audit show it.</summary>
-    public Dictionary<string, string> Masked(byte[]? stored) => Open(stored).ToDictionary(pair => pair.Key, pair => secret.IsMatch(pair.Key) ? Mask : pair.Value);
+    public Dictionary<string, string> Masked(byte[]? stored) => Open(stored).ToDictionary(pair => pair.Key, pair => secret.Match(pair.Key) ? Mask : pair.Value);
 
     /// <summary>The text with every value that is not shown replaced; values of a character or two would hit words that are no secrets.</summary>
-    public string WithoutSecrets(string text, byte[]? stored) => Open(stored).Where(pair => secret.IsMatch(pair.Key) && pair.Value.Length > 2)
+    public string WithoutSecrets(string text, byte[]? stored) => Open(stored).Where(pair => secret.Match(pair.Key) && pair.Value.Length > 2)
         .OrderByDescending(pair => pair.Value.Length).Aggregate(text, (masked, pair) => masked.Replace(pair.Value, Mask, StringComparison.Ordinal));
 
     /// <summary>What a caller sent, with the masks replaced by what is stored.</summary>
@@ -32,7 +31,7 @@ internal sealed class JobEnvironment(SecretBox box, CronSettings settings)
     public Dictionary<string, string> Merge(IReadOnlyDictionary<string, string> given, byte[]? stored)
     {
         var before = Open(stored);
-        return given.ToDictionary(pair => pair.Key, pair => pair.Value != Mask || !secret.IsMatch(pair.Key)
+        return given.ToDictionary(pair => pair.Key, pair => pair.Value != Mask || !secret.Match(pair.Key)
             ? pair.Value
             : before.TryGetValue(pair.Key, out var kept) ? kept : throw Refusal.Invalid($"env.{pair.Key} 的值不能是 {Mask}", $"The value of env.{pair.Key} cannot be {Mask}"));
     }

@@ -16,7 +16,7 @@ internal sealed class OrderArguments(SecretBox box, IConfiguration configuration
 
     private const string SealPlace = "tasks.scheduler_task_list.secret_args";
 
-    private readonly SecretNames secretNames = new(Names(configuration));
+    private readonly SecretNames secretNames = SecretNames.Of(configuration, "Codo:Tasks:SecretNames");
 
     /// <summary>Takes what was submitted apart.</summary>
     /// <exception cref="Refusal">The mask was submitted as a value: it would be taken for the secret itself.</exception>
@@ -44,14 +44,6 @@ internal sealed class OrderArguments(SecretBox box, IConfiguration configuration
         var secrets = secretArgs is null ? [] : JsonSerializer.Deserialize<Dictionary<string, string>>(box.Open(secretArgs, SealPlace), Json.Stored)!;
         foreach (var (name, value) in secrets) values[name] = value;
         return new ArgumentValues(values, secrets.Keys.ToHashSet(StringComparer.Ordinal));
-    }
-
-    // An array, or one text with commas.
-    private static IEnumerable<string> Names(IConfiguration configuration)
-    {
-        var section = configuration.GetSection("Codo:Tasks:SecretNames");
-        if (!section.Exists()) return SecretNames.Default;
-        return section.Value?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) ?? section.GetChildren().Select(child => child.Value ?? "").Where(name => name.Length > 0);
     }
 }
 

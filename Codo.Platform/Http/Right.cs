@@ -1,3 +1,4 @@
+using Codo.Platform.Data;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -22,12 +23,6 @@ public sealed record Right(string Name, Func<Caller, IServiceProvider, bool> Hol
         caller.IsSuperuser || Names(services.GetRequiredService<IConfiguration>(), setting) is var names
         && (names.Contains("*") || names.Contains(caller.Username)));
 
-    /// <summary>A list setting's values: an array (<c>X:0</c>, <c>X:1</c>) or one comma-separated text; <c>*</c> when it is not set.</summary>
-    public static IReadOnlySet<string> Names(IConfiguration configuration, string setting)
-    {
-        var section = configuration.GetSection(setting);
-        var values = section.Value?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
-            ?? section.GetChildren().Select(child => child.Value ?? "").Where(value => value != "").ToArray();
-        return section.Exists() ? values.ToHashSet(StringComparer.Ordinal) : new HashSet<string>(StringComparer.Ordinal) { "*" };
-    }
+    /// <summary>The names that a list setting gives; <c>*</c> when it is not set.</summary>
+    public static IReadOnlySet<string> Names(IConfiguration configuration, string setting) => (Bound.List(configuration, setting) ?? ["*"]).ToHashSet(StringComparer.Ordinal);
 }

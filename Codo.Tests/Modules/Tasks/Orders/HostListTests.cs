@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Codo.Modules.Tasks.Orders;
+using Codo.Platform.Security;
 using CsCheck;
 
 namespace Codo.Tests.Modules.Tasks.Orders;

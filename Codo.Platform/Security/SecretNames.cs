@@ -1,14 +1,20 @@
-namespace Codo.Modules.Tasks.Orders;
+using Codo.Platform.Data;
+using Microsoft.Extensions.Configuration;
 
-/// <summary>Which arguments are secrets, by their names: patterns in which <c>*</c> stands for any run of characters, ignoring case.</summary>
-internal sealed class SecretNames(IEnumerable<string> patterns)
+namespace Codo.Platform.Security;
+
+/// <summary>Which values are secrets, by their names: patterns in which <c>*</c> stands for any run of characters, ignoring case.</summary>
+public sealed class SecretNames(IEnumerable<string> patterns)
 {
-    /// <summary>The patterns of <c>Codo:Tasks:SecretNames</c> when it is not set.</summary>
+    /// <summary>The patterns where the setting names none.</summary>
     public static readonly IReadOnlyList<string> Default = ["*PASSWORD*", "*PASSWD*", "*SECRET*", "*TOKEN*", "*_KEY"];
 
     private readonly string[] patterns = [.. patterns];
 
-    /// <summary>Whether the argument of that name is a secret.</summary>
+    /// <summary>The patterns of a list setting; one that is set replaces the default.</summary>
+    public static SecretNames Of(IConfiguration configuration, string setting) => new(Bound.List(configuration, setting) ?? Default);
+
+    /// <summary>Whether the value of that name is a secret.</summary>
     public bool Match(string name) => patterns.Any(pattern => Matches(pattern, name));
 
     // Goes back to the last star only, so that its time grows with the product of the lengths at worst, whatever the pattern.
