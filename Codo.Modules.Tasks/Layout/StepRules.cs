@@ -1,5 +1,5 @@
 using System.Text.RegularExpressions;
-using Codo.Modules.Tasks.Hosts;
+using Codo.Modules.Tasks.Orders;
 using Codo.Platform.Http;
 
 namespace Codo.Modules.Tasks.Layout;
@@ -66,7 +66,7 @@ internal static partial class StepRules
         number is null || (number >= least && number <= most) ? null : Refusal.Invalid($"{field} 必须在 {least} 到 {most} 之间", $"{field} must be between {least} and {most}");
 
     private static Refusal? NoHost(string? host, string field) =>
-        string.IsNullOrWhiteSpace(host) || HostName.IsValid(host.Trim()) ? null : Refusal.Invalid($"{field} 不是 IP 地址或主机名", $"{field} is no IP address and no host name");
+        string.IsNullOrWhiteSpace(host) || HostList.TryHost(host.Trim(), out _) ? null : Refusal.Invalid($"{field} 不是 IP 地址或主机名", $"{field} is no IP address and no host name");
 
     // The table's own CHECK says the same.
     [GeneratedRegex(@"^([1-9][0-9]{0,5}|([1-9]|[1-9][0-9]|100)%)\z", RegexOptions.CultureInvariant)]
