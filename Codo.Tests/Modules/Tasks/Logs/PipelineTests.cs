@@ -1,7 +1,10 @@
 using System.Globalization;
 using System.Text.Json;
+using Codo.Modules.Tasks.Logs;
 using Codo.Tests.Support;
 using Dapper;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
 using StackExchange.Redis;
 
 namespace Codo.Tests.Modules.Tasks.Logs;
@@ -106,6 +109,60 @@ public sealed class PipelineTests(TestPostgres postgres)
         stored[9].ShouldBe("no newline at the end");
         await using var connection = await host.Source.OpenConnectionAsync();
         (await connection.QueryAsync<long>("SELECT line FROM tasks.scheduler_task_log WHERE sched_id = @SchedId AND continues", place)).ShouldBe([8L]);
+    }
+
+    [Fact]
+    public async Task Keeps_up_with_a_hundred_thousand_and_a_million_lines_in_bounded_memory()
+    {
+        await using var redis = await TestRedis.StartNew();
+        await using var host = await TestHost.Start(postgres, null, ("ConnectionStrings:Redis", redis.Configuration));
+        await Connected(redis);
+        foreach (var count in new[] { 100_000, 1_000_000 })
+        {
+            var place = LogSteps.Place();
+            await using var output = host.Open(place);
+            await output.PrintLines(1, count);
+            await output.Complete();
+            await using var connection = await host.Source.OpenConnectionAsync();
+            (await connection.QuerySingleAsync<(long, long, long)>("SELECT count(*), max(line), count(*) FILTER (WHERE log_info <> 'line ' || line) FROM tasks.scheduler_task_log WHERE sched_id = @SchedId", place))
+                .ShouldBe((count, count, 0L));
+        }
+    }
+
+    [Fact]
+    public async Task Keeps_the_lines_of_a_step_that_runs_over_midnight_in_their_order()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var midnight = new DateTimeOffset(DateTime.UtcNow.Date.AddDays(1), TimeSpan.Zero);
+        var time = new FakeTimeProvider(midnight.AddMilliseconds(-1));
+        using var logs = ActivatorUtilities.CreateInstance<StepLogs>(host.Services, time);
+        var place = LogSteps.Place();
+        await using var output = logs.Open(place, []);
+        await output.PrintLines(1, 10);
+        time.Advance(TimeSpan.FromMilliseconds(2));
+        await output.PrintLines(11, 10);
+        await output.Complete();
+
+        await using var connection = await host.Source.OpenConnectionAsync();
+        (await connection.QueryAsync<string>("SELECT DISTINCT CAST(tableoid AS regclass)::text FROM tasks.scheduler_task_log WHERE sched_id = @SchedId ORDER BY 1", place))
+            .ShouldBe([$"tasks.scheduler_task_log_{midnight.AddDays(-1):yyyyMMdd}", $"tasks.scheduler_task_log_{midnight:yyyyMMdd}"]);
+        (await host.Get($"/v2/task/log/?log_key={place.LogKey}"))["data"]!.AsArray().Select(row => row!["log_info"]!.GetValue<string>()).ShouldBe(LogSteps.Lines(20));
+    }
+
+    [Fact]
+    public async Task Shows_no_secret_anywhere()
+    {
+        await using var redis = await TestRedis.StartNew();
+        await using var host = await TestHost.Start(postgres, null, ("ConnectionStrings:Redis", redis.Configuration));
+        await using var connection = await ConnectionMultiplexer.ConnectAsync(redis.Configuration);
+        var queue = await connection.GetSubscriber().SubscribeAsync(RedisChannel.Literal("task_log"));
+        var place = LogSteps.Place();
+        await using var output = host.Open(place, "hunter2hunter2");
+        await output.Print("[CMD]: login hunter2hunter2\nhunter2hun");
+        await output.Print("ter2 http://x/?p=hunter2hunter2\n");
+        await output.Complete();
+        (await host.Source.Stored(place)).ShouldBe(["[CMD]: login ******", "****** http://x/?p=******"]);
+        for (var line = 0; line < 2; line++) ((string)(await queue.ReadAsync(TestContext.Current.CancellationToken)).Message!).ShouldNotContain("hunter2");
     }
 
     // Publishing before the host has connected would prove nothing.

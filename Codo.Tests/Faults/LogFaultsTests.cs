@@ -1,0 +1,198 @@
+using System.Diagnostics;
+using System.Net.Http.Json;
+using System.Text.Json.Nodes;
+using Codo.Modules.Tasks.Execution;
+using Codo.Modules.Tasks.Logs;
+using Codo.Platform.Cluster;
+using Codo.Tests.Modules.Tasks.Logs;
+using Codo.Tests.Modules.Tasks.Orders;
+using Codo.Tests.Support;
+using Dapper;
+using Microsoft.Extensions.DependencyInjection;
+using Npgsql;
+using StackExchange.Redis;
+
+namespace Codo.Tests.Faults;
+
+/// <summary>Output under real faults: whatever goes away while a step prints, every line that was read is in the table, once, in order.</summary>
+public sealed class LogFaultsTests(TestPostgres postgres) : IDisposable
+{
+    private const int Lines = 10_000;
+
+    private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("codo-faults-");
+
+    public void Dispose() => folder.Delete(recursive: true);
+
+    [Theory]
+    [InlineData(RedisKind.Server)]
+    [InlineData(RedisKind.Embedded)]
+    public async Task A_Redis_that_is_away_for_five_seconds_and_comes_back_empty_costs_no_line(string kind)
+    {
+        await using var redis = await RedisKind.Start(kind);
+        await using var host = await TestHost.Start(postgres, null, ("ConnectionStrings:Redis", redis.Configuration));
+        await Subscribed(host);
+        var place = LogSteps.Place();
+        await using var output = host.Open(place);
+        await PrintFor(output, TimeSpan.FromSeconds(6), at: [(0.1, redis.Stop), (0.93, redis.StartEmpty)]);
+        await output.Complete();
+        (await host.Source.Stored(place)).ShouldBeLines(Lines);
+
+        // And the subscription is there again, by itself.
+        await using var publisher = await ConnectionMultiplexer.ConnectAsync(redis.Configuration);
+        await Eventually.True(async () =>
+        {
+            await publisher.GetSubscriber().PublishAsync(RedisChannel.Literal("task_log"), """{"log_key": "5_1_1_h", "exec_time": 1700000000000, "result": "foreign"}""");
+            await using var connection = await host.Source.OpenConnectionAsync();
+            return await connection.ExecuteScalarAsync<bool>("SELECT EXISTS (SELECT FROM tasks.scheduler_task_log WHERE log_key = '5_1_1_h')");
+        }, "the subscriber hears again");
+    }
+
+    [Fact]
+    public async Task A_database_that_restarts_costs_no_line()
+    {
+        await using var own = await TestPostgres.StartNew();
+        await using var redis = await TestRedis.StartNew();
+        await using var host = await TestHost.Start(own, null, ("ConnectionStrings:Redis", redis.Configuration));
+        await Subscribed(host);
+        var place = LogSteps.Place();
+        await using var output = host.Open(place);
+        await PrintFor(output, TimeSpan.FromSeconds(2), at: [(0.2, own.Stop), (0.8, own.Start)]);
+        await output.Complete();
+        (await host.Source.Stored(place)).ShouldBeLines(Lines);
+    }
+
+    [Fact]
+    public async Task A_step_that_ends_while_the_database_is_away_is_caught_up_with_later()
+    {
+        await using var own = await TestPostgres.StartNew();
+        await using var host = await TestHost.Start(own);
+        var place = LogSteps.Place();
+        await using var output = host.Open(place);
+        await own.Stop();
+        await output.PrintLines(1, Lines);
+        await output.Complete();
+        var steps = host.Services.GetRequiredService<StepLogs>();
+        steps.IsCatchingUp(place.LogKey).ShouldBeTrue();
+        await own.Start();
+        await Eventually.True(() => !steps.IsCatchingUp(place.LogKey), "the log has caught up");
+        (await host.Source.Stored(place)).ShouldBeLines(Lines);
+        await Eventually.True(() => host.Services.GetRequiredService<SpoolFolder>().Left().Count == 0, "the spool is gone");
+    }
+
+    [Fact]
+    public async Task A_host_that_is_killed_in_mid_stream_loses_no_line_and_its_turn_goes_to_another()
+    {
+        await using var redis = await TestRedis.StartNew();
+        var database = await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
+        await using var source = NpgsqlDataSource.Create(database);
+        var killed = await StartProcess(database, redis);
+        var schedId = await Endless(killed, source);
+        await using (var other = await TestHost.Start(postgres, database, ("ConnectionStrings:Redis", redis.Configuration)))
+        {
+            other.Services.GetRequiredService<Subscriber>().Subscribed.ShouldBeFalse("the first host has the turn");
+            var place = LogSteps.Place();
+            await using var output = other.Open(place);
+            await PrintFor(output, TimeSpan.FromSeconds(3), at: [(0.5, killed.Kill)]);
+            var gone = Stopwatch.GetTimestamp();
+            await Eventually.True(() => other.Services.GetRequiredService<Subscriber>().Subscribed, "the other host takes over");
+            Stopwatch.GetElapsedTime(gone).ShouldBeLessThan(TimeSpan.FromSeconds(5));
+            await output.Complete();
+            (await source.Stored(place)).ShouldBeLines(Lines);
+        }
+
+        var read = LinesInSpool();
+        read.ShouldBeGreaterThan(100);
+        await killed.DisposeAsync();
+        await using var again = await StartProcess(database, redis);
+        var ran = new OutputPlace(0, 0, 0, "", schedId, 1);
+        var stored = await Eventually.Get(async () => await source.Stored(ran), lines => lines.Count >= read, "what was read is stored");
+        stored[0].ShouldStartWith("[CMD]: ");
+        stored.Skip(1).SequenceEqual(LogSteps.Lines(stored.Count - 1)).ShouldBeTrue("a line is missing, twice there or out of order");
+    }
+
+    [Fact]
+    public async Task A_follower_on_another_node_sees_a_line_within_300_ms()
+    {
+        await using var redis = await TestRedis.StartNew();
+        await using var here = await TestHost.Start(postgres, null, ("ConnectionStrings:Redis", redis.Configuration));
+        await Subscribed(here);
+        await using var there = await TestHost.Start(postgres, here.Postgres, ("ConnectionStrings:Redis", redis.Configuration));
+        var place = LogSteps.Place();
+        await using var output = here.Open(place);
+        await output.Print("first\n");
+        using var follower = new EventReader(there, place.LogKey);
+        await follower.Take(1);
+        var took = new List<TimeSpan>();
+        for (var line = 0; line < 21; line++)
+        {
+            var printed = Stopwatch.GetTimestamp();
+            await output.Print("next\n");
+            await follower.Take(1);
+            took.Add(Stopwatch.GetElapsedTime(printed));
+        }
+
+        // The median: one line may meet a pause of a busy machine.
+        took.Order().ElementAt(10).ShouldBeLessThan(TimeSpan.FromMilliseconds(300));
+    }
+
+    private static Task Subscribed(TestHost host) => Eventually.True(() => host.Services.GetRequiredService<Subscriber>().Subscribed, "the host listens to Redis");
+
+    /// <summary>Prints all lines evenly over a time, and does something to the world at the given parts of it.</summary>
+    private static async Task PrintFor(StepOutput output, TimeSpan time, (double Part, Func<Task> Do)[] at)
+    {
+        const int Pieces = 100;
+        var next = new Queue<(double Part, Func<Task> Do)>(at);
+        var doing = new List<Task>();
+        using var timer = new PeriodicTimer(time / Pieces);
+        for (var piece = 0; piece < Pieces; piece++)
+        {
+            if (next.TryPeek(out var due) && piece >= due.Part * Pieces) doing.Add(next.Dequeue().Do());
+            await output.PrintLines((piece * (Lines / Pieces)) + 1, Lines / Pieces);
+            await timer.WaitForNextTickAsync(TestContext.Current.CancellationToken);
+        }
+
+        await Task.WhenAll(doing);
+    }
+
+    private Task<HostProcess> StartProcess(string database, TestRedis redis) => HostProcess.Start(
+        Path.Combine(folder.FullName, "killed"),
+        environment:
+        [
+            ("ConnectionStrings__Postgres", database), ("ConnectionStrings__Redis", redis.Configuration), ("Codo__Auth__TokenSecret", TestTokens.Secret),
+            ("Codo__MasterKey", "a-master-key-for-tests-of-more-than-32-bytes"), ("Codo__NodeName", "killed"), ("Codo__TimeZone", "Asia/Shanghai"),
+        ]);
+
+    /// <summary>An order whose step prints without an end; answers the step once its lines come.</summary>
+    private static async Task<long> Endless(HostProcess host, NpgsqlDataSource source)
+    {
+        await Send(host, HttpMethod.Post, "/v2/task_layout/temp/", new { temp_name = "endless" });
+        await using var connection = await source.OpenConnectionAsync();
+        var template = await connection.ExecuteScalarAsync<long>("SELECT max(temp_id) FROM tasks.scheduler_temp_list");
+        var step = OrderHost.Step("i=0; while :; do i=$((i+1)); echo line $i; test $((i % 50)) = 0 && sleep 0.02; done");
+        await Send(host, HttpMethod.Put, "/v2/task_layout/details/", new JsonObject { ["temp_id"] = template, ["new_temp_data"] = new JsonArray(step) });
+        await Send(host, HttpMethod.Post, "/v2/task/accept/", new { task_name = "endless", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" }, schedule = "ready" });
+        return await Eventually.Get<long>(async () => await connection.ExecuteScalarAsync<long>("SELECT COALESCE(max(sched_id), 0) FROM tasks.scheduler_task_log WHERE line = 100"), id => id > 0, "its lines come");
+    }
+
+    private static async Task Send(HostProcess host, HttpMethod method, string path, object body)
+    {
+        using var http = new HttpClient { BaseAddress = host.Address };
+        using var request = new HttpRequestMessage(method, path) { Content = JsonContent.Create(body) };
+        request.Headers.Add("auth-key", TestTokens.Admin);
+        using var response = await http.SendAsync(request);
+        var answer = await response.Content.ReadFromJsonAsync<JsonObject>();
+        ((int)answer!["code"]!).ShouldBe(0, answer.ToJsonString());
+    }
+
+    private long LinesInSpool()
+    {
+        var copy = Directory.CreateTempSubdirectory("codo-faults-");
+        var target = Directory.CreateDirectory(Path.Combine(copy.FullName, "spool", "logs"));
+        foreach (var file in Directory.EnumerateFiles(Path.Combine(folder.FullName, "killed", "spool", "logs"))) File.Copy(file, Path.Combine(target.FullName, Path.GetFileName(file)));
+        var node = new NodeSettings { DataDirectory = copy.FullName, MinFreeDisk = 0 };
+        var spools = new SpoolFolder(node, new LogSettings(), new Disk(node));
+        var lines = Spool.Reopen(spools, spools.Left().Single())!.Lines;
+        copy.Delete(recursive: true);
+        return lines;
+    }
+}

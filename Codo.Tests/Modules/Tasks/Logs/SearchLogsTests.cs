@@ -1,0 +1,101 @@
+using Codo.Modules.Tasks.Logs;
+using Codo.Tests.Support;
+using Dapper;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Codo.Tests.Modules.Tasks.Logs;
+
+public sealed class SearchLogsTests(TestPostgres postgres)
+{
+    [Fact]
+    public async Task Finds_a_literal_text_in_any_case_newest_first_with_and_without_an_index()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await ReadLogTests.Order(host, 41, creator: 7);
+        // Two days that are over, and today.
+        await Day(host, daysAgo: 1, list: 41, host1: "10.0.0.1", "100% Done", "部署完成 OK", "other");
+        await Day(host, daysAgo: 0, list: 42, host1: "10.0.0.2", "100x done", "still 100% DONE here", "部署中");
+        await ShouldFind(host);
+        await host.Services.GetRequiredService<LogUpkeep>().IndexClosedDays(TestContext.Current.CancellationToken);
+        await using var connection = await host.Source.OpenConnectionAsync();
+        (await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'scheduler_task_log_%_trgm'")).ShouldBe(1);
+        await ShouldFind(host);
+
+        (await Texts(host, "q=done", TestTokens.For(7, "maker"))).ShouldBe(["100% Done"]);
+        (await host.Get("/v2/task/log/search/"))["code"]!.GetValue<int>().ShouldBe(-1);
+        (await host.Get("/v2/task/log/search/?q=x&from=yesterday"))["code"]!.GetValue<int>().ShouldBe(-1);
+    }
+
+    [Fact]
+    public async Task Says_that_it_has_not_seen_all_when_the_time_is_over()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:Tasks:SearchTime", "10"));
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync("""
+            INSERT INTO tasks.scheduler_task_log (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time)
+            SELECT '43_1_1_h', 43, 1, 43, 1, n, false, CASE n WHEN 1 THEN 'the needle' ELSE 'hay' END, clock_timestamp() - (200001 - n) * interval '1 microsecond' FROM generate_series(1, 200000) n
+            """);
+        var answer = await host.Get("/v2/task/log/search/?q=needle");
+        answer["partial"]!.GetValue<bool>().ShouldBeTrue();
+        answer["data"]!.AsArray().ShouldBeEmpty();
+        // In the newest lines a frequent text is found all the same.
+        (await host.Get("/v2/task/log/search/?q=hay&limit=5"))["data"]!.AsArray().Count.ShouldBe(5);
+    }
+
+    [Fact]
+    public async Task Drops_days_past_their_retention_while_lines_go_on_being_written()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:Tasks:LogRetentionDays", "5"));
+        await using var connection = await host.Source.OpenConnectionAsync();
+        foreach (var days in new[] { 4, 9 })
+        {
+            var day = DateTime.UtcNow.Date.AddDays(-days);
+            await connection.ExecuteAsync($"CREATE TABLE tasks.scheduler_task_log_{day:yyyyMMdd} PARTITION OF tasks.scheduler_task_log FOR VALUES FROM ('{day:yyyy-MM-dd} 00:00+00') TO ('{day.AddDays(1):yyyy-MM-dd} 00:00+00')");
+        }
+
+        await Day(host, daysAgo: 4, list: 41, host1: "h", "kept");
+        await Day(host, daysAgo: 9, list: 41, host1: "h", "dropped");
+        await Day(host, daysAgo: 400, list: 41, host1: "h", "of a foreign clock");
+        var place = LogSteps.Place();
+        await using var output = host.Open(place);
+        var upkeep = host.Services.GetRequiredService<LogUpkeep>().DropOld();
+        await output.PrintLines(1, 3000);
+        await output.Complete();
+        await upkeep;
+        (await host.Source.Stored(place)).ShouldBeLines(3000);
+        (await connection.QueryAsync<string>("SELECT log_info FROM tasks.scheduler_task_log WHERE list_id = 41")).ShouldBe(["kept"]);
+    }
+
+    private static async Task ShouldFind(TestHost host)
+    {
+        (await Texts(host, "q=100%25%20done")).ShouldBe(["still 100% DONE here", "100% Done"]);
+        (await Texts(host, "q=DONE")).ShouldBe(["still 100% DONE here", "100x done", "100% Done"]);
+        (await Texts(host, "q=部署")).ShouldBe(["部署中", "部署完成 OK"]);
+        (await Texts(host, "q=部署完成")).ShouldBe(["部署完成 OK"]);
+        (await Texts(host, "q=done&list_id=41")).ShouldBe(["100% Done"]);
+        (await Texts(host, "q=done&host=10.0.0.1")).ShouldBe(["100% Done"]);
+        (await Texts(host, "q=done&limit=2&page=2")).ShouldBe(["100% Done"]);
+        (await Texts(host, $"q=done&to={DateTime.UtcNow.AddHours(8).Date.AddDays(-1):yyyy-MM-dd}&from=2020-01-01")).ShouldBe(["100% Done"]);
+        var first = (await host.Get("/v2/task/log/search/?q=done&list_id=41"))["data"]![0]!;
+        (first["order_name"]!.GetValue<string>(), first["host"]!.GetValue<string>(), first["list_id"]!.GetValue<long>()).ShouldBe(("an order", "10.0.0.1", 41L));
+    }
+
+    private static async Task<List<string>> Texts(TestHost host, string query, string? token = null)
+    {
+        var answer = await host.Get("/v2/task/log/search/?" + query, token);
+        answer["code"]!.GetValue<int>().ShouldBe(0, answer.ToJsonString());
+        answer["partial"]!.GetValue<bool>().ShouldBeFalse(query);
+        return [.. answer["data"]!.AsArray().Select(row => row!["log_info"]!.GetValue<string>())];
+    }
+
+    /// <summary>Lines around noon of a day; today's are from now.</summary>
+    private static async Task Day(TestHost host, int daysAgo, long list, string host1, params string[] lines)
+    {
+        await using var connection = await host.Source.OpenConnectionAsync();
+        var time = daysAgo == 0 ? DateTime.UtcNow : DateTime.UtcNow.Date.AddDays(-daysAgo).AddHours(4);
+        await connection.ExecuteAsync("""
+            INSERT INTO tasks.scheduler_task_log (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time)
+            SELECT @List || '_1_1_' || @Host, @List, 1, @List, @Days + 1, n, false, text, @Time + n * interval '1 millisecond' FROM unnest(@Lines) WITH ORDINALITY l (text, n)
+            """, new { List = list, Host = host1, Days = daysAgo, Time = time, Lines = lines });
+    }
+}
