@@ -236,6 +236,15 @@ internal sealed class LogFeeds(LogReader reader, LogChanges changes, ILogger<Log
     private readonly Dictionary<string, LogFeed> feeds = new(StringComparer.Ordinal);
     private bool listening;
 
+    /// <summary>How many logs are followed.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (gate) return feeds.Count;
+        }
+    }
+
     /// <summary>To be given back with <see cref="Return"/>.</summary>
     public LogFeed Share(LogKey key)
     {

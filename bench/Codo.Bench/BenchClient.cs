@@ -29,5 +29,8 @@ internal sealed class BenchClient(string address, string token) : IDisposable
         if (!bytes.AsSpan(0, Math.Min(12, bytes.Length)).StartsWith("{\"code\":0,"u8)) throw new InvalidOperationException($"{method} {path}: {System.Text.Encoding.UTF8.GetString(bytes)}");
     }
 
+    /// <summary>An answer that does not end.</summary>
+    public Task<Stream> Stream(string path) => http.GetStreamAsync(path);
+
     public void Dispose() => http.Dispose();
 }

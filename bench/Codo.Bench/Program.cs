@@ -22,6 +22,9 @@ switch (name)
     case "http":
         await HttpBench.Run(client);
         return 0;
+    case "logs":
+        await LogsBench.Run(client, Option("--pid", ""));
+        return 0;
     default:
         Console.Error.WriteLine($"There is no benchmark called {name}; --help lists them.");
         return 2;

@@ -162,6 +162,26 @@ public sealed class ReadLogTests(TestPostgres postgres)
         await Should.ThrowAsync<Exception>(() => idle.Take(2500));
     }
 
+    [Fact]
+    public async Task Drops_a_WebSocket_that_does_not_read()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var place = LogSteps.Place();
+        using var idle = await Connect(host, "log", TestTokens.Admin);
+        await Send(idle, place.LogKey);
+        await using var output = host.Open(place);
+        var line = new string('x', 400_000) + "\n";
+        var feeds = host.Services.GetRequiredService<LogFeeds>();
+        // What the system's buffers hold is unknown: it prints until it is over.
+        await Eventually.True(() => feeds.Count == 1, "it follows");
+        await Eventually.True(async () =>
+        {
+            await output.Print(line);
+            return feeds.Count == 0;
+        }, "it is dropped", 60);
+        await output.Complete();
+    }
+
     internal static async Task Order(TestHost host, long listId, long creator, long[]? approvers = null, string[]? watchers = null)
     {
         await using var connection = await host.Source.OpenConnectionAsync();
