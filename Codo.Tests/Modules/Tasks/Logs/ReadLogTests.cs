@@ -154,10 +154,11 @@ public sealed class ReadLogTests(TestPostgres postgres)
         using var busy = new EventReader(host, place.LogKey);
         await busy.Take(1);
         await using var output = host.Open(place with { Attempt = 2 });
+        var reading = busy.Take(2500);
         var line = new string('x', 10_000) + "\n";
         for (var number = 0; number < 2500; number++) await output.Print(line);
         await output.Complete();
-        (await busy.Take(2500)).Count.ShouldBe(2500);
+        (await reading).Count.ShouldBe(2500);
         // What the system's buffers held comes, then the end.
         await Should.ThrowAsync<Exception>(() => idle.Take(2500));
     }
@@ -170,9 +171,9 @@ public sealed class ReadLogTests(TestPostgres postgres)
         using var idle = await Connect(host, "log", TestTokens.Admin);
         await Send(idle, place.LogKey);
         await using var output = host.Open(place);
-        var line = new string('x', 400_000) + "\n";
+        var line = new string('x', 40_000) + "\n";
         var feeds = host.Services.GetRequiredService<LogFeeds>();
-        // What the system's buffers hold is unknown: it prints until it is over.
+        // What the system's buffers hold is unknown: it prints until it is over, slowly enough to stay under MaxOutputPerStep.
         await Eventually.True(() => feeds.Count == 1, "it follows");
         await Eventually.True(async () =>
         {
