@@ -171,7 +171,8 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
         if (state == StepState.Timed && !own.Due) return await Leave(connection, transaction, lane, LaneAction.MeetTimed, own.StartTime);
         if (state == StepState.Failed) return await Leave(connection, transaction, lane, LaneAction.Fail);
         if (state == StepState.Interrupted) return await Leave(connection, transaction, lane, LaneAction.Interrupt);
-        if (!node.MayStart) return await Leave(connection, transaction, lane, LaneAction.GiveBack);
+        // Under an earlier incarnation this node was taken for dead: what it owns is being settled, and the lane is anybody's.
+        if (!node.MayStart || node.Incarnation != lane.Incarnation) return await Leave(connection, transaction, lane, LaneAction.GiveBack);
         var claimed = new ClaimedStep(
             step.SchedId, 0, Guid.NewGuid().ToString("N"), step.TaskLevel, step.TaskName, step.TaskCmd, step.TaskArgs, step.ExecUser,
             step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, step.Timeout, step.Retries, step.OnError, step.Tries + 1, own.Args, own.SecretArgs);

@@ -58,7 +58,7 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
         var reading = connection.RunAsync(command, attempt.Step.RunId, null, Started, output.Append, over.Token);
         try
         {
-            var limit = Task.Delay(TimeSpan.FromSeconds(attempt.Step.Timeout), over.Token);
+            var limit = TimeLimit.Of(attempt.Step, over.Token);
             var first = await Task.WhenAny(reading, attempt.Stop, limit);
             if (first == reading) return await Ended(reading, attempt, mark);
             var left = await connection.KillAsync(mark);

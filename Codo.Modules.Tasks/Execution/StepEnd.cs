@@ -30,6 +30,15 @@ internal sealed record StepEnd(StepAction Action, string Outcome, int? ExitCode,
     };
 }
 
+/// <summary>The time limit of a step.</summary>
+internal static class TimeLimit
+{
+    // A timer takes 49 days at most.
+    private const int Most = 45 * 86400;
+
+    public static Task Of(ClaimedStep step, CancellationToken over) => Task.Delay(TimeSpan.FromSeconds(Math.Min(step.Timeout, Most)), over);
+}
+
 /// <summary>Sentences that are stored, and read later in either language.</summary>
 internal static class Causes
 {

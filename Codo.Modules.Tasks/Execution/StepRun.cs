@@ -82,7 +82,7 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
         var reading = started.ReadToEndAsync(output.Append, over.Token);
         try
         {
-            var limit = Task.Delay(TimeSpan.FromSeconds(attempt.Step.Timeout), over.Token);
+            var limit = TimeLimit.Of(attempt.Step, over.Token);
             var first = await Task.WhenAny(reading, attempt.Stop, limit);
             await recording;
             if (first == reading) return Endings.Of(await reading);

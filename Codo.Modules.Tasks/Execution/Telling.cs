@@ -9,11 +9,11 @@ namespace Codo.Modules.Tasks.Execution;
 /// <summary>Tells other modules what becomes of an order. What was told is kept in the order's row, so that a crash between a change and its telling loses nothing.</summary>
 internal sealed class Telling(NpgsqlDataSource source, IMediator mediator)
 {
-    // An order that ends without ever having been in trouble is nobody's news.
+    // An order that ends without ever having been in trouble is nobody's news, nor is a lane that a person stopped.
     private const string Situation = """
         CASE WHEN o.schedule = 'OK' THEN CASE WHEN o.told IN (0, 9) THEN o.told ELSE 9 END
              WHEN o.schedule = 'new' THEN 1
-             WHEN o.schedule = 'start' AND o.status IN (4, 5, 6) THEN o.status
+             WHEN o.schedule = 'start' AND (o.status IN (4, 5) OR o.status = 6 AND EXISTS (SELECT FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state = 'interrupted')) THEN o.status
              ELSE 0 END
         """;
 

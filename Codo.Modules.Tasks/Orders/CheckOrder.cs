@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
-using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Http;
 using Dapper;
 using FluentValidation;
@@ -87,7 +86,7 @@ internal static class CheckOrder
             var order = await connection.QuerySingleOrDefaultAsync<OrderRow>(OrderSql, new { viewer.UserId, viewer.IsSuperuser, viewer.Names, ListId = id }) ?? throw OrderAccess.NoSuchOrder;
             var lanes = (await connection.QueryAsync<LaneRow>(LanesSql, new { ListId = id })).AsList();
             if (lanes.Count == 0) throw Refusal.NotFound("没有可运行组", "The order has no group");
-            var group = query.GetRunGroup ?? lanes.FirstOrDefault(lane => lane.Status != (int)StepState.Done, lanes[0]).TaskGroup.ToString(CultureInfo.InvariantCulture);
+            var group = query.GetRunGroup ?? lanes.FirstOrDefault(lane => lane.State is not ("done" or "stopped"), lanes[0]).TaskGroup.ToString(CultureInfo.InvariantCulture);
             var beside = lanes.Where(lane => lane.TaskGroup.ToString(CultureInfo.InvariantCulture) == group).ToList();
             var shown = query.GetRunHost is { } host ? beside.Find(lane => lane.Host == host) : beside.FirstOrDefault();
             if (shown is null) throw Refusal.NotFound("运行组中没有可执行主机", "The group has no such host", -2);

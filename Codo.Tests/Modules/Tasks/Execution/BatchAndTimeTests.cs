@@ -91,7 +91,7 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
     [Fact]
     public async Task Only_so_many_lanes_run_at_once_on_a_node_and_all_get_their_turn()
     {
-        await using var small = await TestHost.Start(new TestPostgres(), await Fresh(), ("Codo:Tasks:MaxParallelHosts", "3"));
+        await using var small = await fixture.Another(("Codo:Tasks:MaxParallelHosts", "3"));
         var order = await small.Order(await small.Template(Step("sleep 0.1", forceHost: Here)), On(10));
         (await small.Ended(order)).ShouldBe("3");
         (await small.Ask<long>("""
@@ -127,12 +127,37 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
             """, new { order })).ShouldBeTrue();
     }
 
+    [Fact]
+    public async Task Other_modules_are_told_of_trouble_and_of_its_end_and_of_nothing_else()
+    {
+        var fine = await host.Order(await host.Template(Step("true")));
+        (await host.Ended(fine)).ShouldBe("3");
+        var order = await host.Order(await host.Template(Step("exit 1", level: 1), Step("true", level: 2, trigger: "hand")));
+        await Told(order, 4);
+        (await host.Intervene(order, "skip")).Code().ShouldBe(0);
+        await Told(order, 5);
+        (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
+        await Told(order, 9);
+        await Told(await host.Order(await host.Template(Step("true")), schedule: "new"), 1);
+        (await host.Ask<long>("SELECT count(*) FROM hangfire.job WHERE invocationdata ->> 'Type' LIKE '%Telling%' AND arguments ->> 0 = @id", new { id = $"{order}" })).ShouldBe(3);
+        (await host.Ask<long>("SELECT count(*) FROM hangfire.job WHERE invocationdata ->> 'Type' LIKE '%Telling%' AND arguments ->> 0 = @id", new { id = $"{fine}" })).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task No_order_is_accepted_when_the_disk_is_nearly_full()
+    {
+        await using var full = await fixture.Another(("Codo:MinFreeDisk", $"{long.MaxValue}"));
+        var template = await full.Template(Step("true"));
+        var answer = await full.Post("/v2/task/accept/", new { task_name = "x", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = Here } });
+        (answer.Code(), ((string)answer["msg"]!).Contains("磁盘")).ShouldBe((-1, true));
+    }
+
+    private Task Told(long order, short what) => Eventually.True(async () => await host.Ask<short>("SELECT told FROM tasks.scheduler_task_list WHERE list_id = @order", new { order }) == what, $"told {what}");
+
     private static Dictionary<string, string> On(int hosts) => new() { ["1"] = string.Join(',', Enumerable.Range(1, hosts).Select(last => $"10.1.0.{last}")) };
 
     private static JsonArray Groups(string batch, int pause = 0, int maxFailures = 0, string next = "auto") =>
         [new JsonObject { ["group"] = 1, ["batch"] = batch, ["batch_pause"] = pause, ["max_failures"] = maxFailures, ["next"] = next }];
-
-    private Task<string> Fresh() => fixture.NewDatabase();
 
     private Task Count(long order, string state, long count) => Eventually.True(
         async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = @state", new { order, state }) == count, $"{count} lanes {state}");

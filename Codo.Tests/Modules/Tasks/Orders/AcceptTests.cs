@@ -82,7 +82,7 @@ public sealed class AcceptTests(OrderFixture fixture) : IClassFixture<OrderFixtu
     [Fact]
     public async Task Without_approval_only_for_those_with_the_right_or_named_in_the_settings()
     {
-        await using var strict = await TestHost.Start(new TestPostgres(), await fixture.NewDatabase(), ("Codo:Tasks:ReadySubmitters", "hook"));
+        await using var strict = await fixture.Another(("Codo:Tasks:ReadySubmitters", "hook"));
         var template = await strict.Template(null, ["31,,,member"], Step("true"));
         var body = new { task_name = "x", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" }, schedule = "ready", submitter = "boss" };
         var refused = await strict.Post(Accept, body, TestTokens.For(33, "other"));

@@ -12,8 +12,8 @@ public sealed class OrderFixture(TestPostgres postgres) : IAsyncLifetime
     /// <summary>A path of its own in a folder that goes with the class.</summary>
     public string NewFile() => Path.Combine(folder.FullName, Guid.NewGuid().ToString("N"));
 
-    /// <summary>A migrated database of its own, for a test that starts further hosts.</summary>
-    internal async Task<string> NewDatabase() => await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
+    /// <summary>A further host with settings and a database of its own.</summary>
+    internal Task<TestHost> Another(params (string Name, string Value)[] settings) => TestHost.Start(postgres, null, settings);
 
     public async ValueTask InitializeAsync() => Host = await TestHost.Start(postgres);
 
