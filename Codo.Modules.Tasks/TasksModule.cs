@@ -26,7 +26,7 @@ public static class TasksModule
     private static IServiceCollection AddOrders(this IServiceCollection services) => services
         .AddSingleton<OrderArguments>()
         .AddScoped<Drafting>().AddScoped<Acceptance>().AddSingleton<Wake>()
-        .AddSingleton<LaneSlots>().AddSingleton<RunningAttempts>().AddSingleton<HostAccess>().AddSingleton<RemoteSteps>().AddSingleton<StepRun>().AddSingleton<LaneRunner>()
+        .AddSingleton<DatabaseTurns>().AddSingleton<LaneSlots>().AddSingleton<RunningAttempts>().AddSingleton<HostAccess>().AddSingleton<RemoteSteps>().AddSingleton<StepRun>().AddSingleton<LaneRunner>()
         .AddSingleton<Advancing>().AddSingleton(provider => new Lazy<Advancing>(provider.GetRequiredService<Advancing>))
         .AddSingleton<Leftovers>().AddSingleton<Settling>().AddSingleton<OrderWork>()
         .AddSingleton<INodeWork>(provider => provider.GetRequiredService<OrderWork>());

@@ -10,7 +10,7 @@ using Renci.SshNet;
 namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>Connects to hosts as an execute-user, and holds their keys to those that were pinned.</summary>
-internal sealed class HostAccess(NpgsqlDataSource source, SecretBox box, HostKeys hostKeys)
+internal sealed class HostAccess(NpgsqlDataSource source, SecretBox box, HostKeys hostKeys, DatabaseTurns turns)
 {
     // Reading a key that has a passphrase takes a tenth of a second of a CPU, and a hundred lanes need the same one.
     private readonly ConcurrentDictionary<(string Key, string? Passphrase), PrivateKeyFile> read = new();
@@ -33,7 +33,7 @@ internal sealed class HostAccess(NpgsqlDataSource source, SecretBox box, HostKey
             throw new SshFailedException(SshFailureKind.HostKey, HostKeys.Changed(pinned, shown), failure);
         }
         if (known is not { Pinned: null, Shown: { } first }) return connection;
-        var now = await hostKeys.Pin(first, listId, CancellationToken.None);
+        var now = await turns.UntilAnswered(() => hostKeys.Pin(first, listId, CancellationToken.None));
         if (HostKeys.AreSame(now, first)) return connection;
         // Another lane met the host in the same moment, and was shown another key.
         await connection.DisposeAsync();
@@ -45,15 +45,17 @@ internal sealed class HostAccess(NpgsqlDataSource source, SecretBox box, HostKey
 
     private async Task<SshTarget> Target(string host, string execUser, KnownKey known)
     {
-        ExecuteUser? user;
-        await using (var connection = await source.OpenConnectionAsync()) user = await ExecuteUser.Find(connection, box, execUser);
-        if (user is null) throw new CommandNotStartedException(new Text($"执行用户 {execUser} 不存在", $"There is no execute-user {execUser}"));
+        var user = await turns.UntilAnswered(async () =>
+        {
+            await using var connection = await source.OpenConnectionAsync();
+            return await ExecuteUser.Find(connection, box, execUser);
+        }) ?? throw new CommandNotStartedException(new Text($"执行用户 {execUser} 不存在", $"There is no execute-user {execUser}"));
         if (!read.TryGetValue((user.PrivateKey, user.Passphrase), out var key))
         {
             if (!SshKeys.TryRead(user.PrivateKey, user.Passphrase, out key, out var why)) throw new CommandNotStartedException(new Text($"执行用户 {execUser}：{why.Zh}", $"Execute-user {execUser}: {why.En}"));
             read[(user.PrivateKey, user.Passphrase)] = key;
         }
-        known.Pinned = await hostKeys.Find(host, user.Port, CancellationToken.None);
+        known.Pinned = await turns.UntilAnswered(() => hostKeys.Find(host, user.Port, CancellationToken.None));
         return new SshTarget(host, user.Port, user.Login, key, known.Trusts, known.Pinned?.Type);
     }
 

@@ -11,7 +11,7 @@ internal sealed record ClaimedStep(
     string Args, byte[]? SecretArgs);
 
 /// <summary>Runs the steps of the lanes that this node owns, one after another. A lane costs no thread while its command runs.</summary>
-internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots slots, StepRun stepRun, Lazy<Advancing> advancing, ILogger<LaneRunner> log) : IDisposable
+internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots slots, StepRun stepRun, DatabaseTurns turns, Lazy<Advancing> advancing, ILogger<LaneRunner> log)
 {
     // The lane's row is locked first: whoever stops or ends it waits here, and the other way round.
     private const string OwnSql = """
@@ -55,9 +55,6 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
         INSERT INTO tasks.advance (list_id) VALUES (@ListId)
         """;
 
-    // Lanes by the hundred end a step at once; the pool is the requests' as well.
-    private readonly SemaphoreSlim connections = new(12);
-    private readonly CancellationTokenSource givenUp = new();
     private int running;
 
     /// <summary>Lanes that run here now.</summary>
@@ -73,15 +70,6 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
         }
     }
 
-    /// <summary>The host ends: what could not be recorded is left to whoever settles this node.</summary>
-    public void GiveUp() => givenUp.Cancel();
-
-    public void Dispose()
-    {
-        connections.Dispose();
-        givenUp.Dispose();
-    }
-
     private async Task Run(OwnedLane lane)
     {
         try
@@ -89,10 +77,11 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
             ClaimedStep? step = null;
             StepEnd? end = null;
             await using var hosts = stepRun.Hosts();
-            while ((step = await Persistently(() => EndAndClaim(lane, step, end))) is not null)
+            // What has run cannot be run again to learn how it ended, so its end is kept until the database takes it.
+            while ((step = await turns.UntilAnswered(() => EndAndClaim(lane, step, end))) is not null)
                 end = await stepRun.Run(lane, step, hosts);
         }
-        catch (OperationCanceledException) when (givenUp.IsCancellationRequested)
+        catch (OperationCanceledException) when (turns.HasGivenUp)
         {
             log.LogWarning("Lane {Lane} of order {Order}: the host ended before its state was recorded; it is settled later", lane.LaneId, lane.ListId);
         }
@@ -115,29 +104,6 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
         {
             // The row in tasks.advance is looked for every second, and so are lanes that nobody has taken.
             log.LogWarning("Order {Order} could not be advanced yet: {Cause}", listId, error.Message);
-        }
-    }
-
-    // What has run cannot be run again to learn how it ended, so its end is kept and tried until the database takes it.
-    private async Task<T> Persistently<T>(Func<Task<T>> record)
-    {
-        for (var pause = 100; ; pause = Math.Min(pause * 2, 2000))
-        {
-            givenUp.Token.ThrowIfCancellationRequested();
-            await connections.WaitAsync(givenUp.Token);
-            try
-            {
-                return await record();
-            }
-            catch (Exception error) when (error is not OperationCanceledException)
-            {
-                log.LogWarning("A step's end could not be recorded, it is tried again: {Cause}", error.Message);
-            }
-            finally
-            {
-                connections.Release();
-            }
-            await Task.Delay(pause, givenUp.Token);
         }
     }
 

@@ -7,7 +7,7 @@ namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>The orders' part of a node: what is due, what is asked of its commands, what a dead node left, and the end of this one.</summary>
 internal sealed class OrderWork(
-    NpgsqlDataSource source, Node node, Advancing advancing, LaneRunner runner, RunningAttempts attempts, Settling settling, Leftovers leftovers, ILogger<OrderWork> log) : INodeWork, IDisposable
+    NpgsqlDataSource source, Node node, Advancing advancing, LaneRunner runner, RunningAttempts attempts, DatabaseTurns turns, Settling settling, Leftovers leftovers, ILogger<OrderWork> log) : INodeWork, IDisposable
 {
     // What was changed a moment ago is being advanced by whoever changed it.
     private const string DueSql = """
@@ -45,6 +45,7 @@ internal sealed class OrderWork(
     private static readonly TimeSpan KillTime = TimeSpan.FromSeconds(8);
     private readonly CancellationTokenSource ended = new();
     private static readonly TimeSpan CleanEvery = TimeSpan.FromHours(1);
+    private Task advancingDue = Task.CompletedTask;
     private DateTime cleanedAt;
     private long lookedAs;
     private int timer;
@@ -72,7 +73,8 @@ internal sealed class OrderWork(
             await leftovers.EndLocal(node.Name);
         }
         if (DateTime.UtcNow - cleanedAt > CleanEvery) await Clean(cancellation);
-        foreach (var listId in due) await advancing.Now(listId);
+        // Beside the looks: after an outage a thousand orders may be due, and a kill must not wait for them.
+        if (due.Count > 0 && advancingDue.IsCompleted) advancingDue = Task.Run(() => AdvanceAll(due), CancellationToken.None);
         await advancing.TakeWaiting();
         if (soon is { } seconds) LookAgainIn(seconds);
     }
@@ -84,7 +86,7 @@ internal sealed class OrderWork(
         foreach (var attempt in attempts.All) attempt.Ask(StopReason.Shutdown);
         using var killed = new CancellationTokenSource(KillTime);
         await Until(() => runner.Running == 0, killed.Token);
-        runner.GiveUp();
+        turns.GiveUp();
     }
 
     public async Task<IReadOnlyList<RunningWork>> Running(CancellationToken cancellation)
@@ -117,6 +119,21 @@ internal sealed class OrderWork(
                 log.LogWarning("What was due could not be begun, the next look tries again: {Cause}", error.Message);
             }
         }, CancellationToken.None);
+    }
+
+    private async Task AdvanceAll(List<long> due)
+    {
+        foreach (var listId in due)
+        {
+            try
+            {
+                await advancing.Now(listId);
+            }
+            catch (Exception error)
+            {
+                log.LogWarning("Order {Order} could not be advanced yet: {Cause}", listId, error.Message);
+            }
+        }
     }
 
     private async Task Clean(CancellationToken cancellation)

@@ -10,7 +10,7 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>Runs the command of one claimed attempt, here or on a host, and says how it ended. It never throws.</summary>
-internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings settings, OrderArguments arguments, OpenOutput open, RunningAttempts running, RemoteSteps remote, ILogger<StepRun> log)
+internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings settings, OrderArguments arguments, OpenOutput open, RunningAttempts running, RemoteSteps remote, DatabaseTurns turns, ILogger<StepRun> log)
 {
     private const string MarkSql = """
         UPDATE tasks.attempt SET process_group = @ProcessGroup, start_ticks = @StartTicks, boot_id = @BootId
@@ -84,7 +84,6 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
         {
             var limit = TimeLimit.Of(attempt.Step, over.Token);
             var first = await Task.WhenAny(reading, attempt.Stop, limit);
-            await recording;
             if (first == reading) return Endings.Of(await reading);
             var alive = await ProcessTree.KillAsync(started.Mark);
             await Task.WhenAny(reading, Task.Delay(ReadAfterKill, over.Token));
@@ -100,6 +99,7 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
         {
             await over.CancelAsync();
             await ((Task)reading).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await recording;
         }
     }
 
@@ -108,8 +108,11 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
     {
         try
         {
-            await using var connection = await source.OpenConnectionAsync();
-            var asked = await connection.QuerySingleOrDefaultAsync<string?>(MarkSql, new { attempt.Step.SchedId, attempt.Step.Attempt, mark.ProcessGroup, mark.StartTicks, mark.BootId });
+            var asked = await turns.Once(async () =>
+            {
+                await using var connection = await source.OpenConnectionAsync();
+                return await connection.QuerySingleOrDefaultAsync<string?>(MarkSql, new { attempt.Step.SchedId, attempt.Step.Attempt, mark.ProcessGroup, mark.StartTicks, mark.BootId });
+            });
             if (asked is null) attempt.Ask(StopReason.Settled);
             else if (asked.Length > 0) attempt.Ask(asked);
         }

@@ -146,6 +146,21 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
     }
 
     [Fact]
+    public async Task A_stop_on_one_node_reaches_the_command_on_another_within_a_second()
+    {
+        await using var first = await TestHost.Start(postgres, null, ("Codo:NodeName", "one"));
+        var pid = In("pid");
+        var order = await first.Order(await first.Template(Step($"echo $$ >> {pid}; exec sleep 600")));
+        await Eventually.True(() => Written(pid), "it runs");
+        await using var second = await TestHost.Start(postgres, first.Postgres, ("Codo:NodeName", "two"));
+        (await second.Intervene(order, "stop_one")).Code().ShouldBe(0);
+        var began = System.Diagnostics.Stopwatch.GetTimestamp();
+        await Eventually.True(() => !OrderHost.IsAlive(Last(pid)), "it is dead");
+        System.Diagnostics.Stopwatch.GetElapsedTime(began).TotalSeconds.ShouldBeLessThan(4);
+        (await second.Ended(order)).ShouldBe("4");
+    }
+
+    [Fact]
     public async Task A_database_that_restarts_harms_no_order()
     {
         await using var own = await TestPostgres.StartNew();

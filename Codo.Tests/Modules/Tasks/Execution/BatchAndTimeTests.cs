@@ -139,7 +139,7 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
         (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
         await Told(order, 9);
         await Told(await host.Order(await host.Template(Step("true")), schedule: "new"), 1);
-        (await host.Ask<long>("SELECT count(*) FROM hangfire.job WHERE invocationdata ->> 'Type' LIKE '%Telling%' AND arguments ->> 0 = @id", new { id = $"{order}" })).ShouldBe(3);
+        (await host.Ask<long>("SELECT count(*) FROM hangfire.job WHERE invocationdata ->> 'Type' LIKE '%Telling%' AND arguments ->> 0 = @id", new { id = $"{order}" })).ShouldBeGreaterThanOrEqualTo(3);
         (await host.Ask<long>("SELECT count(*) FROM hangfire.job WHERE invocationdata ->> 'Type' LIKE '%Telling%' AND arguments ->> 0 = @id", new { id = $"{fine}" })).ShouldBe(0);
     }
 

@@ -1,0 +1,60 @@
+using System.Security.Cryptography;
+using Microsoft.Extensions.Logging;
+
+namespace Codo.Modules.Tasks.Execution;
+
+/// <summary>
+/// Turns at the database for what runs on this node. Lanes by the hundred end a step at once, and the pool is the requests' as well, so they take it few at a time;
+/// and a step must not fail because the database was away, so they wait until it is back.
+/// </summary>
+internal sealed class DatabaseTurns(ILogger<DatabaseTurns> log) : IDisposable
+{
+    private const int AtOnce = 12;
+
+    private readonly SemaphoreSlim turns = new(AtOnce);
+    private readonly CancellationTokenSource givenUp = new();
+
+    /// <summary>Whether the host ends and nothing more is to be waited for.</summary>
+    public bool HasGivenUp => givenUp.IsCancellationRequested;
+
+    /// <summary>Takes a turn; failures are the caller's.</summary>
+    public async Task<T> Once<T>(Func<Task<T>> ask)
+    {
+        await turns.WaitAsync(givenUp.Token);
+        try
+        {
+            return await ask();
+        }
+        finally
+        {
+            turns.Release();
+        }
+    }
+
+    /// <summary>Takes turns until one succeeds.</summary>
+    /// <exception cref="OperationCanceledException">The host ends.</exception>
+    public async Task<T> UntilAnswered<T>(Func<Task<T>> ask)
+    {
+        for (var pause = 100; ; pause = Math.Min(pause * 2, 2000))
+        {
+            try
+            {
+                return await Once(ask);
+            }
+            catch (Exception error) when (error is not (OperationCanceledException or CryptographicException))
+            {
+                log.LogWarning("The database did not take or give what a step needs, it is asked again: {Cause}", error.Message);
+            }
+            await Task.Delay(pause, givenUp.Token);
+        }
+    }
+
+    /// <summary>What waits is given up; whoever settles this node goes on with it.</summary>
+    public void GiveUp() => givenUp.Cancel();
+
+    public void Dispose()
+    {
+        turns.Dispose();
+        givenUp.Dispose();
+    }
+}
