@@ -47,7 +47,7 @@ public static class Partitions
             if (full.Length != last.Length || string.CompareOrdinal(full, last) >= 0) continue;
             // DETACH CONCURRENTLY waits for readers without holding writers up; it needs to stand outside a transaction.
             await Patiently(source, $"ALTER TABLE {table} DETACH PARTITION {full} CONCURRENTLY", $"ALTER TABLE {table} DETACH PARTITION {full}");
-            await Patiently(source, $"DROP TABLE {full}");
+            await Patiently(source, $"DROP TABLE IF EXISTS {full}");
             dropped++;
         }
         return dropped;
@@ -75,9 +75,9 @@ public static class Partitions
             {
                 await Task.Delay(TimeSpan.FromMilliseconds(200 * attempt));
             }
-            catch (PostgresException error) when (error.SqlState is PostgresErrorCodes.DuplicateTable)
+            catch (PostgresException error) when (error.SqlState is PostgresErrorCodes.DuplicateTable or PostgresErrorCodes.UndefinedTable)
             {
-                // Another node has just made it.
+                // Another node has just made it, or has just detached or dropped it.
                 return;
             }
             catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.CheckViolation)

@@ -19,7 +19,7 @@ internal static class TestTokens
         var now = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         return new JsonObject
         {
-            ["exp"] = now + 3600,
+            ["exp"] = now + 86_400,
             ["nbf"] = now - 10,
             ["iat"] = now - 10,
             ["iss"] = "auth: ss",
