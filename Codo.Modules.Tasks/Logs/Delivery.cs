@@ -31,6 +31,12 @@ internal sealed class Delivery : IDisposable
     /// <summary>No line comes any more: the spool is sealed.</summary>
     public bool Ended { get; set; }
 
+    /// <summary>Whoever ended it waits for its lines: nobody else sees to them.</summary>
+    public bool Awaited { get; set; }
+
+    /// <summary>Reads the spool until it is over.</summary>
+    public Task Publishing { get; set; } = Task.CompletedTask;
+
     /// <summary>Every line up to this one is in the database for certain.</summary>
     public long Stored => Interlocked.Read(ref stored);
 
@@ -86,6 +92,7 @@ internal sealed class Delivery : IDisposable
         }
     }
 
+    /// <summary>Only when nobody can be looking any more.</summary>
     public void Dispose() => gate.Dispose();
 
     private async Task LetArrive(long all, CancellationToken cancellation)

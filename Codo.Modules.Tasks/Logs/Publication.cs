@@ -24,14 +24,21 @@ internal sealed class Publication(Delivery delivery, TaskLogChannel channel, ILo
     {
         delivery.Moved = Wake;
         var at = default(SpoolPosition);
-        while (!cancellation.IsCancellationRequested)
+        try
         {
-            // Read before the lines: what ended after this look is looked at again.
-            var ended = delivery.Ended;
-            var lines = delivery.Spool.Next(ref at, BatchLines);
-            if (lines.Count > 0) await Publish(lines, cancellation);
-            else if (ended) return;
-            else await wake.Wait(cancellation);
+            while (true)
+            {
+                // Read before the lines: what ended after this look is looked at again.
+                var ended = delivery.Ended;
+                var lines = delivery.Spool.Next(ref at, BatchLines);
+                if (lines.Count > 0) await Publish(lines, cancellation);
+                else if (ended) return;
+                else await wake.Wait(cancellation);
+            }
+        }
+        catch (Exception error) when (error is OperationCanceledException or ObjectDisposedException)
+        {
+            log.LogDebug("Lines of {LogKey} after {Line} are not published: the host stops, or they are all stored and Redis was too slow", delivery.Place.LogKey, at.Lines);
         }
     }
 

@@ -13,7 +13,6 @@ internal sealed class StepLog : StepOutput
     private readonly SecretMask mask;
     private readonly LineReader reader;
     private readonly TimeProvider time;
-    private Task publishing = Task.CompletedTask;
     private long latest;
     private bool ended;
 
@@ -25,7 +24,7 @@ internal sealed class StepLog : StepOutput
     }
 
     /// <summary>Begins to publish; it ends by itself after the end of the output.</summary>
-    public void Start(CancellationToken stopping) => publishing = Task.Run(() => publication.Run(stopping), CancellationToken.None);
+    public void Start(CancellationToken stopping) => delivery.Publishing = Task.Run(() => publication.Run(stopping), CancellationToken.None);
 
     public override ValueTask Append(ReadOnlyMemory<byte> bytes)
     {
@@ -42,13 +41,13 @@ internal sealed class StepLog : StepOutput
 
     public override async ValueTask Complete()
     {
-        if (End()) await logs.Finish(delivery, publishing);
+        if (End()) await logs.Finish(delivery);
     }
 
     /// <summary>Without <see cref="Complete"/> nobody waits: what is missing is written in the background.</summary>
     public override ValueTask DisposeAsync()
     {
-        if (End()) _ = logs.Finish(delivery, publishing);
+        if (End()) _ = logs.Finish(delivery);
         return ValueTask.CompletedTask;
     }
 
@@ -61,6 +60,7 @@ internal sealed class StepLog : StepOutput
             mask.Complete(reader.Append);
             reader.Complete();
             delivery.Spool.Seal();
+            delivery.Awaited = true;
             delivery.Ended = true;
         }
 

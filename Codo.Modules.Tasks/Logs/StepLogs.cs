@@ -36,12 +36,13 @@ internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChanne
     }
 
     /// <summary>Returns when the database has every line, or when it does not answer: then the rest is written when it does.</summary>
-    public async Task Finish(Delivery delivery, Task publishing)
+    public async Task Finish(Delivery delivery)
     {
         if (delivery.Spool.Failure is { } why) log.LogError("The log of {LogKey} may be incomplete: {Cause}", delivery.Place.LogKey, why);
         await TryFinish(delivery, underWay: true);
+        delivery.Awaited = false;
         // The spool is still read for what is to be published; nobody waits for that.
-        _ = Retire(delivery, publishing);
+        _ = Retire(delivery);
     }
 
     public override Task StartAsync(CancellationToken cancellationToken)
@@ -65,7 +66,11 @@ internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChanne
         changes.Heard -= Hear;
         await stopping.CancelAsync();
         await base.StopAsync(cancellationToken);
-        foreach (var delivery in deliveries.Values) delivery.Spool.Leave();
+        foreach (var delivery in deliveries.Values)
+        {
+            delivery.Spool.Leave();
+            delivery.Dispose();
+        }
     }
 
     public override void Dispose()
@@ -103,7 +108,7 @@ internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChanne
         try
         {
             if (!delivery.Ended) await delivery.Look(cancellation);
-            else if (!delivery.Done && await TryFinish(delivery, underWay: false)) await Retire(delivery, Task.CompletedTask);
+            else if (!delivery.Awaited && (delivery.Done || await TryFinish(delivery, underWay: false))) await Retire(delivery);
         }
         catch (Exception error) when (error is not OperationCanceledException)
         {
@@ -128,11 +133,11 @@ internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChanne
         }
     }
 
-    private async Task Retire(Delivery delivery, Task publishing)
+    private async Task Retire(Delivery delivery)
     {
         try
         {
-            await publishing.WaitAsync(MostToPublish, stopping.Token);
+            await delivery.Publishing.WaitAsync(MostToPublish, stopping.Token);
         }
         catch (Exception error) when (error is TimeoutException or OperationCanceledException)
         {
@@ -141,7 +146,6 @@ internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChanne
 
         if (!delivery.Done || !deliveries.TryRemove(new((delivery.Place.SchedId, delivery.Place.Attempt), delivery))) return;
         delivery.Spool.Delete();
-        delivery.Dispose();
     }
 
     private void Hear(LogChange? change)

@@ -1,5 +1,7 @@
 using System.ComponentModel;
 using System.Diagnostics;
+using System.IO.Pipes;
+using System.Runtime.InteropServices;
 using System.Text;
 using Codo.Platform.Http;
 
@@ -10,7 +12,7 @@ namespace Codo.Platform.Processes;
 /// so that their order is kept. It outlives the host. Neither running nor reading it holds a thread.
 /// </summary>
 /// <remarks>Call <see cref="ReadToEndAsync"/> once: a command whose output nobody reads stops when the pipe is full.</remarks>
-public sealed class LocalCommand
+public sealed partial class LocalCommand
 {
     /// <summary>The longest command, in bytes of UTF-8: the kernel takes no longer argument (128 KiB with the byte that ends it).</summary>
     public const int MaxCommandBytes = (128 * 1024) - 1;
@@ -138,20 +140,24 @@ public sealed class LocalCommand
     }
 
     /// <returns>Bytes read; 0 at the end of the output; -1 when there is nothing in the pipe and somebody holds it open.</returns>
-    private static async Task<int> ReadWhatIsThereAsync(Stream output, byte[] buffer)
+    private static async Task<int> ReadWhatIsThereAsync(Stream output, byte[] buffer) => HasSomething((PipeStream)output) ? await output.ReadAsync(buffer) : -1;
+
+    // The kernel is asked: that a read does not complete at once says nothing on a busy machine, where the notice that the pipe can be read may wait to be handled.
+    private static bool HasSomething(PipeStream output)
     {
-        using var giveUp = new CancellationTokenSource();
-        // A read of a pipe that holds something is over before the call returns.
-        var read = output.ReadAsync(buffer, giveUp.Token);
-        if (read.IsCompleted) return await read;
-        await giveUp.CancelAsync();
-        try
-        {
-            return await read;
-        }
-        catch (OperationCanceledException)
-        {
-            return -1;
-        }
+        const short pollIn = 1, pollHangUp = 16;
+        var asked = new PollRequest { Descriptor = (int)output.SafePipeHandle.DangerousGetHandle(), Events = pollIn };
+        return Poll(ref asked, 1, 0) > 0 && (asked.Answers & (pollIn | pollHangUp)) != 0;
+    }
+
+    [LibraryImport("libc", EntryPoint = "poll")]
+    private static partial int Poll(ref PollRequest request, nuint count, int milliseconds);
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct PollRequest
+    {
+        public int Descriptor;
+        public short Events;
+        public short Answers;
     }
 }

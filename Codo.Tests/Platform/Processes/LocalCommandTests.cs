@@ -30,6 +30,26 @@ public sealed class LocalCommandTests
     }
 
     [Fact]
+    public async Task Loses_nothing_of_many_commands_at_once_on_a_busy_machine()
+    {
+        using var over = new CancellationTokenSource();
+        // Every thread of the pool is busy, so that nobody hears in time that a pipe can be read.
+        for (var i = 0; i < 64; i++) _ = Task.Run(() => Busy(over.Token));
+        var runs = await Task.WhenAll(Enumerable.Range(0, 60).Select(_ => RunAsync("seq 1 2000")));
+        await over.CancelAsync();
+        foreach (var run in runs) run.Output.Length.ShouldBe(8893);
+    }
+
+    private static async Task Busy(CancellationToken over)
+    {
+        while (!over.IsCancellationRequested)
+        {
+            Thread.SpinWait(2_000_000);
+            await Task.Yield();
+        }
+    }
+
+    [Fact]
     public async Task Finds_standard_input_at_its_end()
     {
         var run = await RunAsync("read line; echo \"status $?\"; cat; echo end");
