@@ -86,8 +86,19 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
         step.Remove("id");
         step.ToJsonString().ShouldBe(new JsonObject
         {
-            ["temp_id"] = $"{id}", ["group"] = 88, ["level"] = 88, ["command_name"] = "拉代码", ["command"] = "git pull", ["args"] = "", ["trigger"] = "hand", ["exec_user"] = "root",
-            ["force_host"] = "", ["timeout"] = 1800, ["retries"] = 0, ["on_error"] = "stop", ["creator"] = "admin",
+            ["temp_id"] = $"{id}",
+            ["group"] = 88,
+            ["level"] = 88,
+            ["command_name"] = "拉代码",
+            ["command"] = "git pull",
+            ["args"] = "",
+            ["trigger"] = "hand",
+            ["exec_user"] = "root",
+            ["force_host"] = "",
+            ["timeout"] = 1800,
+            ["retries"] = 0,
+            ["on_error"] = "stop",
+            ["creator"] = "admin",
         }.ToJsonString());
     }
 

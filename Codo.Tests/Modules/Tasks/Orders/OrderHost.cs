@@ -10,19 +10,19 @@ internal static class OrderHost
     /// <summary>A step as the details page sends it.</summary>
     public static JsonObject Step(string command, string args = "", int group = 1, int level = 1, string trigger = "order", string? name = null, string execUser = "root", string forceHost = "",
         int timeout = 60, int retries = 0, string onError = "stop") => new()
-    {
-        ["group"] = group,
-        ["level"] = level,
-        ["command_name"] = name ?? command.Split(' ')[0],
-        ["command"] = command,
-        ["args"] = args,
-        ["trigger"] = trigger,
-        ["exec_user"] = execUser,
-        ["force_host"] = forceHost,
-        ["timeout"] = timeout,
-        ["retries"] = retries,
-        ["on_error"] = onError,
-    };
+        {
+            ["group"] = group,
+            ["level"] = level,
+            ["command_name"] = name ?? command.Split(' ')[0],
+            ["command"] = command,
+            ["args"] = args,
+            ["trigger"] = trigger,
+            ["exec_user"] = execUser,
+            ["force_host"] = forceHost,
+            ["timeout"] = timeout,
+            ["retries"] = retries,
+            ["on_error"] = onError,
+        };
 
     /// <summary>Makes a template with these steps; answers its id.</summary>
     public static async Task<long> Template(this TestHost host, params JsonObject[] steps) => await host.Template(null, [], steps);
