@@ -2,6 +2,7 @@ using System.Reflection;
 using Codo.Host.Api;
 using Codo.Host.Auth;
 using Codo.Host.Hangfire;
+using Codo.Host.LocalServices;
 using Codo.Host.Pages;
 using Codo.Modules.Alerts;
 using Codo.Modules.Cron;
@@ -25,7 +26,7 @@ internal static class Composition
     {
         var (services, configuration) = (builder.Services, builder.Configuration);
         var postgres = configuration.GetConnectionString("Postgres")!;
-        var settings = configuration.GetSection("Codo").Get<NodeSettings>() ?? new NodeSettings();
+        var settings = Bound.Check<NodeSettings>(configuration, "Codo");
         services.AddSettings<NodeSettings>("Codo").AddSingleton<Disk>();
         services.AddSingleton(TimeProvider.System).AddSingleton<Zone>();
         services.AddSingleton(provider => Json.Options(provider.GetRequiredService<Zone>()));
@@ -96,7 +97,8 @@ internal static class Composition
 
     private static Dictionary<int, string> MasterKeys(IConfiguration configuration)
     {
-        var keys = configuration.GetSection("Codo:OldMasterKeys").GetChildren().ToDictionary(old => int.Parse(old.Key, System.Globalization.CultureInfo.InvariantCulture), old => old.Value!);
+        var keys = configuration.GetSection("Codo:OldMasterKeys").GetChildren().ToDictionary(
+            old => int.TryParse(old.Key, out var number) ? number : throw new StartRefused($"Codo:OldMasterKeys:{old.Key}: the name of an old key is its number, such as Codo__OldMasterKeys__1."), old => old.Value!);
         keys[configuration.GetValue("Codo:MasterKeyNumber", 1)] = configuration["Codo:MasterKey"]!;
         return keys;
     }

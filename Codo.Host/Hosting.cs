@@ -12,13 +12,15 @@ internal static class Hosting
     {
         var builder = Builder(arguments);
         await using var early = EarlyLines(builder);
+        // Before anything starts: what is wrong in a setting must stop the start, not a host that runs.
+        var showToken = builder.Configuration.GetValue("Codo:ShowToken", !Console.IsOutputRedirected);
+        CheckAddresses(builder.Configuration);
         await using var installation = await Prepare(builder, early);
         await using var app = builder.Build();
         await app.Prepare();
         app.UseCodo();
         await app.StartAsync();
         var addresses = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses;
-        var showToken = app.Configuration.GetValue("Codo:ShowToken", !Console.IsOutputRedirected);
         Exposure.Warn(app.Configuration, app.Logger, addresses);
         Welcome.Print(Console.Out, addresses, installation, showToken, app.Services.GetRequiredService<TimeProvider>());
         await app.WaitForShutdownAsync();
@@ -44,13 +46,37 @@ internal static class Hosting
         return builder;
     }
 
+    private static void CheckAddresses(IConfiguration configuration)
+    {
+        foreach (var address in (configuration["urls"] ?? "").Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+        {
+            try
+            {
+                BindingAddress.Parse(address);
+            }
+            catch (FormatException failure)
+            {
+                throw new StartRefused($"ASPNETCORE_URLS: {failure.Message}. It is a list of addresses such as http://127.0.0.1:9900 or http://0.0.0.0:9900, with ; between them.");
+            }
+        }
+    }
+
     // What is logged before the host is built, and by its PostgreSQL after that.
     private static ServiceProvider EarlyLines(WebApplicationBuilder builder) => new ServiceCollection().AddLines(builder.Configuration).BuildServiceProvider();
 
     private static async Task<Installation> Prepare(WebApplicationBuilder builder, ServiceProvider early)
     {
         var installation = await Installation.Prepare(builder.Configuration, early.GetRequiredService<ILoggerFactory>());
-        builder.AddCodo();
-        return installation;
+        try
+        {
+            builder.AddCodo();
+            return installation;
+        }
+        catch
+        {
+            // A wrong setting: what was started for the host goes before the sentence that says so.
+            await installation.DisposeAsync();
+            throw;
+        }
     }
 }

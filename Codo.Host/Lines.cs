@@ -1,3 +1,4 @@
+using Codo.Host.LocalServices;
 using Serilog;
 using Serilog.Events;
 using Serilog.Formatting.Compact;
@@ -18,7 +19,9 @@ internal static class Lines
             .MinimumLevel.Override("Npgsql", LogEventLevel.Warning)
             .Enrich.FromLogContext();
         foreach (var level in configuration.GetSection("Logging:LogLevel").GetChildren())
-            if (Enum.TryParse<LogLevel>(level.Value, ignoreCase: true, out var least) && least != LogLevel.None)
+            if (!Enum.TryParse<LogLevel>(level.Value, ignoreCase: true, out var least))
+                throw new StartRefused($"Logging:LogLevel:{level.Key} is '{level.Value}'. It is one of {string.Join(", ", Enum.GetNames<LogLevel>())}.");
+            else if (least != LogLevel.None)
                 _ = level.Key == "Default" ? logger.MinimumLevel.Is((LogEventLevel)least) : logger.MinimumLevel.Override(level.Key, (LogEventLevel)least);
         _ = Console.IsOutputRedirected ? logger.WriteTo.Console(new RenderedCompactJsonFormatter()) : logger.WriteTo.Console(outputTemplate: OnTerminal, formatProvider: System.Globalization.CultureInfo.InvariantCulture);
     });

@@ -70,9 +70,9 @@ public static class TasksModule
     {
         routes.Get<ReadLog.Query, ReadLog.Result>("/v2/task/log/", "A step's log, from some line on");
         routes.Get<SearchLogs.Query, SearchLogs.Result>("/v2/task/log/search/", "Lines of all logs that contain a text, newest first");
-        routes.MapGet("/v2/task/log/stream/", StreamLog.Handle).WithSummary("A log as server-sent events").Needs(Right.Token);
-        routes.MapGet("/ws/v1/task/log/", WatchLog.WithTimes).WithSummary("A log over a WebSocket, as the original sends it").Needs(Right.Token);
-        routes.MapGet("/ws/v1/task/log_data/", WatchLog.OutputOnly).WithSummary("The same without times and commands").Needs(Right.Token);
+        routes.MapGet("/v2/task/log/stream/", (Delegate)StreamLog.Handle).WithSummary("A log as server-sent events").Needs(Right.Token);
+        routes.MapGet("/ws/v1/task/log/", (Delegate)WatchLog.WithTimes).WithSummary("A log over a WebSocket, as the original sends it").Needs(Right.Token);
+        routes.MapGet("/ws/v1/task/log_data/", (Delegate)WatchLog.OutputOnly).WithSummary("The same without times and commands").Needs(Right.Token);
     }
 
     private static void MapOrders(IEndpointRouteBuilder routes)

@@ -32,6 +32,8 @@ internal static class Description
                 document.Security = [new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference("token", document)] = [] }];
                 return Task.CompletedTask;
             });
+            // Every slice calls its answer Result: under that name alone they would all be described as one.
+            options.CreateSchemaReferenceId = type => OpenApiOptions.CreateDefaultSchemaReferenceId(type) is { } name ? type.Type.DeclaringType?.Name + name : null;
             options.AddOperationTransformer(Describe);
             options.AddSchemaTransformer((schema, context, _) =>
             {

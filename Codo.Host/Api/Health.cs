@@ -27,7 +27,7 @@ internal static class Health
 
     public static void MapHealth(this IEndpointRouteBuilder routes)
     {
-        routes.MapMethods("/are_you_ok/", ["GET", "HEAD"], (HttpContext context) => context.Response.WriteAsJsonAsync(new { code = 0, msg = "I'm OK" }))
+        routes.MapMethods("/are_you_ok/", ["GET", "HEAD"], (Delegate)(static (HttpContext context) => context.Response.WriteAsJsonAsync(new { code = 0, msg = "I'm OK" })))
             .Needs(Right.Anybody).WithTags("host").WithSummary("Whether anybody is there, as the original answers it");
         routes.MapHealthChecks("/healthz/live", new HealthCheckOptions { Predicate = _ => false, ResponseWriter = Write }).Needs(Right.Anybody);
         routes.MapHealthChecks("/healthz/ready", new HealthCheckOptions { ResponseWriter = Write }).Needs(Right.Anybody);

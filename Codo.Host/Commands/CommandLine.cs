@@ -44,7 +44,7 @@ internal static class CommandLine
     {
         StartRefused or MasterKeyIsAnother or SchemaIsNewer => failure.Message,
         OptionsValidationException wrong => string.Join(Environment.NewLine, wrong.Failures),
-        TimeZoneNotFoundException => $"Codo:TimeZone: {failure.Message}",
+        TimeZoneNotFoundException => $"Codo:TimeZone: {failure.Message} It is an IANA name such as Asia/Shanghai.",
         // What the configuration binder throws for a value of the wrong type; the message names the setting.
         InvalidOperationException { InnerException: FormatException or ArgumentException } => $"{failure.Message} {failure.InnerException!.Message}",
         IOException { InnerException: Microsoft.AspNetCore.Connections.AddressInUseException } => $"ASPNETCORE_URLS: {failure.Message}",

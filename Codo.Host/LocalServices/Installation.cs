@@ -1,3 +1,5 @@
+using Npgsql;
+
 namespace Codo.Host.LocalServices;
 
 /// <summary>
@@ -66,7 +68,7 @@ internal sealed class Installation : IAsyncDisposable
         MasterKey = GeneratedSecrets.Resolve(configuration, GeneratedSecrets.MasterKey, DataDirectory);
 
         if (configuration.GetConnectionString("Postgres") is { Length: > 0 } external)
-            PostgresConnectionString = external;
+            PostgresConnectionString = Readable(external);
         else
         {
             postgres = await EmbeddedPostgres.Start(directory, logs.CreateLogger("Codo.Postgres"), cancellation);
@@ -79,6 +81,19 @@ internal sealed class Installation : IAsyncDisposable
         {
             redis = EmbeddedRedis.Start();
             RedisConfiguration = redis.Configuration;
+        }
+    }
+
+    private static string Readable(string connectionString)
+    {
+        try
+        {
+            return new NpgsqlConnectionStringBuilder(connectionString).ConnectionString.Length > 0 ? connectionString : "";
+        }
+        catch (ArgumentException failure)
+        {
+            // The text itself may hold a password and is not repeated.
+            throw new StartRefused($"ConnectionStrings:Postgres: {failure.Message} It is of the form Host=db;Database=codo;Username=codo;Password=….");
         }
     }
 }

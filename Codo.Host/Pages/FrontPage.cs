@@ -26,6 +26,8 @@ internal static class FrontPage
 
     private static async Task SignIn(HttpContext context)
     {
+        // Another page must not sign its reader in as somebody else, or out.
+        if (!await CrossOrigin.Allows(context, TokenSource.Cookie)) return;
         var form = context.Request.HasFormContentType ? await context.Request.ReadFormAsync(context.RequestAborted) : null;
         var token = form?["token"].ToString().Trim() ?? "";
         var (caller, reason) = await context.RequestServices.GetRequiredService<Tokens>().Read(context, token);
@@ -46,11 +48,11 @@ internal static class FrontPage
         context.Response.Redirect("/");
     }
 
-    private static Task SignOut(HttpContext context)
+    private static async Task SignOut(HttpContext context)
     {
+        if (!await CrossOrigin.Allows(context, TokenSource.Cookie)) return;
         context.Response.Cookies.Delete("auth_key");
         context.Response.Redirect("/");
-        return Task.CompletedTask;
     }
 
     private static Task Write(HttpContext context, string session)

@@ -174,9 +174,10 @@ internal sealed class Ledger(NpgsqlDataSource source, News news, TimeProvider ti
 
     private static async Task<(long?, DateTime?, string?)> WriteGap(NpgsqlConnection connection, NpgsqlTransaction transaction, JobRow job, (long? LogId, DateTime? At, string? Reason) open, Accounting.Entry entry, List<Tiding> tidings)
     {
-        if (open.LogId is { } logId && open.Reason == entry.Reason)
+        // A stretch that has outlived the retention has lost its row with the month in which it began; what comes now begins another.
+        if (open.LogId is { } logId && open.Reason == entry.Reason
+            && await connection.ExecuteScalarAsync<int?>(ExtendGapSql, new { LogId = logId, NominalAt = open.At, Until = entry.Until.UtcDateTime, entry.Times }, transaction) is { } times)
         {
-            var times = await connection.ExecuteScalarAsync<int>(ExtendGapSql, new { LogId = logId, NominalAt = open.At, Until = entry.Until.UtcDateTime, entry.Times }, transaction);
             Note(job, logId, open.At!.Value, entry, times, tidings);
             return open;
         }

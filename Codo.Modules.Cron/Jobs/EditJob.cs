@@ -51,7 +51,9 @@ internal static class EditJob
                 ?? throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
             var expression = JobFields.Expression(request.Cron ?? job.Cron, "修改失败，定时器错误", "Not changed: the schedule is wrong");
             var zone = TimeZoneInfo.FindSystemTimeZoneById(request.TimeZone ?? job.TimeZone);
+            var env = JobFields.Variables(request.Env) is { } variables ? environments.Seal(environments.Merge(variables, job.Env)) : job.Env;
             var before = await connection.QuerySingleAsync<Shown>(ShownSql, new { job.Id }, transaction);
+            before.Env = environments.Masked(job.Env);
             await connection.ExecuteAsync(UpdateSql, new
             {
                 job.Id,
@@ -64,7 +66,7 @@ internal static class EditJob
                 request.MisfireWindow,
                 request.Retries,
                 request.RetryDelay,
-                Env = JobFields.Variables(request.Env) is { } variables ? environments.Seal(environments.Merge(variables, job.Env)) : job.Env,
+                Env = env,
                 request.WorkingDirectory,
                 request.Description,
                 request.Tags,
@@ -75,6 +77,7 @@ internal static class EditJob
                 NextRunAt = expression.Next(now, zone)?.UtcDateTime,
             }, transaction);
             var after = await connection.QuerySingleAsync<Shown>(ShownSql, new { job.Id }, transaction);
+            after.Env = environments.Masked(env);
             await Audit.Write(connection, transaction, caller, "edit", "job", request.JobId!, before, after);
             await transaction.CommitAsync(cancellationToken);
             recurring.Changed(job.Id);
@@ -97,6 +100,7 @@ internal static class EditJob
             public string Description { get; init; } = "";
             public string[] Tags { get; init; } = [];
             public string[] Owners { get; init; } = [];
+            public Dictionary<string, string> Env { get; set; } = [];
         }
     }
 }

@@ -26,6 +26,8 @@ internal interface IJobFields
 /// <summary>What every field of a job may be.</summary>
 internal static partial class JobFields
 {
+    private static readonly JsonSerializerOptions Strict = Json.Options(new Zone());
+
     public const int MaxCommand = 100_000, MaxJobId = 190;
 
     public static void Fields<T>(this AbstractValidator<T> validator) where T : IJobFields
@@ -43,8 +45,8 @@ internal static partial class JobFields
         validator.RuleFor(job => job.WorkingDirectory).Must(folder => string.IsNullOrEmpty(folder) || folder.StartsWith('/'))
             .Refuse("working_directory 必须是绝对路径", "working_directory must be an absolute path");
         validator.RuleFor(job => job.Description).AtMost(4000, "description");
-        validator.RuleFor(job => job.Tags).Must(Short).Refuse("tags 最多 50 个，每个不超过 100 个字符", "tags: 50 at most, of 100 characters at most");
-        validator.RuleFor(job => job.Owners).Must(Short).Refuse("owners 最多 50 个，每个不超过 100 个字符", "owners: 50 at most, of 100 characters at most");
+        validator.RuleFor(job => job.Tags).Must(Short).Refuse("tags 最多 50 个，每个 1 到 100 个字符", "tags: 50 at most, of 1 to 100 characters");
+        validator.RuleFor(job => job.Owners).Must(Short).Refuse("owners 最多 50 个，每个 1 到 100 个字符", "owners: 50 at most, of 1 to 100 characters");
     }
 
     /// <summary>The variables that a caller sent, as an object or as its JSON text; null when it sent none.</summary>
@@ -54,7 +56,8 @@ internal static partial class JobFields
         if (given is not { } env || env.ValueKind == JsonValueKind.Null) return null;
         try
         {
-            if (env.ValueKind == JsonValueKind.String) env = JsonDocument.Parse(env.GetString()!).RootElement;
+            // Read again by the strict reader: half of a surrogate pair may be escaped in the text.
+            if (env.ValueKind == JsonValueKind.String) env = JsonSerializer.Deserialize<JsonElement>(env.GetString()!, Strict);
         }
         catch (JsonException)
         {

@@ -82,7 +82,13 @@ internal sealed class Membership(Node node, NpgsqlDataSource source, IEnumerable
         }
     }
 
-    public void Dispose() => stopping.Dispose();
+    public void Dispose()
+    {
+        // A start that failed disposes without stopping: the thread must be gone before what it waits on is.
+        stopping.Cancel();
+        heart?.Join(TimeSpan.FromSeconds(7));
+        stopping.Dispose();
+    }
 
     private async Task Join()
     {

@@ -12,6 +12,7 @@ public sealed class NodeSettings
     public string TimeZone { get; set; } = "";
 
     /// <summary>The address under which people reach Codo; links and the cross-origin rule use it.</summary>
+    [RegularExpression("https?://.+", ErrorMessage = "It must be an address such as https://codo.example.com, or empty.")]
     public string PublicUrl { get; set; } = "";
 
     /// <summary>Unique in the cluster; empty makes one from the machine's name and the data directory.</summary>

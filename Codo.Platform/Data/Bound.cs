@@ -1,3 +1,4 @@
+using System.ComponentModel.DataAnnotations;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
@@ -10,8 +11,18 @@ public static class Bound
     /// <summary>Registers <typeparamref name="T"/> itself; its data annotations are checked when the host starts, and a wrong value stops the start with its name.</summary>
     public static IServiceCollection AddSettings<T>(this IServiceCollection services, string section) where T : class
     {
-        services.AddOptions<T>().BindConfiguration(section).ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton<IValidateOptions<T>>(new Checked<T>(section));
+        services.AddOptions<T>().BindConfiguration(section).ValidateOnStart();
         return services.AddSingleton(provider => provider.GetRequiredService<IOptions<T>>().Value);
+    }
+
+    /// <summary>Reads a section that is needed before the host is built; what is wrong in it is refused as at the start.</summary>
+    /// <exception cref="OptionsValidationException">A value is out of bounds; the failures name the settings.</exception>
+    public static T Check<T>(IConfiguration configuration, string section) where T : class, new()
+    {
+        var value = configuration.GetSection(section).Get<T>() ?? new T();
+        var result = new Checked<T>(section).Validate(null, value);
+        return result.Failed ? throw new OptionsValidationException(section, typeof(T), result.Failures) : value;
     }
 
     /// <summary>A list setting: an array (<c>X:0</c>, <c>X:1</c>) or one text with commas; null when it is not set. The binder is not used for these: it would add to a default instead of replacing it.</summary>
@@ -21,5 +32,17 @@ public static class Bound
         if (!section.Exists()) return null;
         return section.Value?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
             ?? section.GetChildren().Select(child => child.Value ?? "").Where(value => value.Length > 0).ToArray();
+    }
+}
+
+/// <summary>Checks a settings class by its annotations, and names a wrong setting as the operator writes it, <c>Codo:Cron:MaxParallel</c>.</summary>
+internal sealed class Checked<T>(string section) : IValidateOptions<T> where T : class
+{
+    public ValidateOptionsResult Validate(string? name, T options)
+    {
+        var wrong = new List<ValidationResult>();
+        return Validator.TryValidateObject(options, new ValidationContext(options), wrong, validateAllProperties: true)
+            ? ValidateOptionsResult.Success
+            : ValidateOptionsResult.Fail(wrong.Select(one => $"{section}:{string.Join(", ", one.MemberNames)}: {one.ErrorMessage}"));
     }
 }

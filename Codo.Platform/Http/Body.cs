@@ -41,9 +41,10 @@ public static class Body
         catch (JsonException error)
         {
             var field = FieldOf(error.Path);
-            throw field.Length > 0 && error.InnerException is null
-                ? Refusal.Invalid($"字段 {field} 的值或类型不正确", $"The field {field} has a wrong value or type")
-                : Refusal.Invalid($"请求体不是有效的 JSON（第 {error.LineNumber + 1} 行，{field}）", $"The body is not valid JSON (line {error.LineNumber + 1}, {field})");
+            if (field.Length > 0 && error.InnerException is null)
+                throw Refusal.Invalid($"字段 {field} 的值或类型不正确", $"The field {field} has a wrong value or type");
+            var (zh, en) = field.Length > 0 ? ($"，字段 {field}", $", field {field}") : ("", "");
+            throw Refusal.Invalid($"请求体不是有效的 JSON（第 {error.LineNumber + 1} 行{zh}）", $"The body is not valid JSON (line {error.LineNumber + 1}{en})");
         }
         catch (Exception error) when (error is InvalidOperationException or NotSupportedException)
         {

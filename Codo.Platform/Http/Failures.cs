@@ -65,12 +65,16 @@ public static class Failures
         if (context.Response.HasStarted) return;
         var options = context.RequestServices.GetRequiredService<JsonSerializerOptions>();
         var business = code < 100 || code == 402;
+        // 405 has to say which methods there are, and routing has written it already.
+        var allowed = context.Response.Headers.Allow;
         context.Response.Clear();
+        context.Response.Headers.Allow = allowed;
         if (context.Request.Headers.Accept.Any(accept => accept?.Contains("application/problem+json", StringComparison.OrdinalIgnoreCase) == true))
         {
             context.Response.StatusCode = status;
-            await context.Response.WriteAsJsonAsync(
-                new { type = "about:blank", title = text.ToString(), status, code, detail = text.ToString() }, options, "application/problem+json", context.RequestAborted);
+            var problem = JsonSerializer.SerializeToNode(new { type = "about:blank", title = text.ToString(), status, code, detail = text.ToString() }, options)!.AsObject();
+            foreach (var (name, value) in JsonSerializer.SerializeToNode(more ?? new { }, options)!.AsObject()) problem[name] = value?.DeepClone();
+            await context.Response.WriteAsJsonAsync(problem, options, "application/problem+json", context.RequestAborted);
             return;
         }
         context.Response.StatusCode = business && code != 402 ? 200 : status;

@@ -15,7 +15,7 @@ public static class Json
         PropertyNameCaseInsensitive = false,
         // Answers are JSON and served as such with nosniff: Chinese and quotes need no escaping for a page.
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        Converters = { new PlainText(), new Digits32(), new Digits64(), new YesNo(), new ZonedDateTimeConverter(zone) },
+        Converters = { new PlainText(), new PlainElement(), new Digits32(), new Digits64(), new YesNo(), new ZonedDateTimeConverter(zone) },
     };
 
     /// <summary>Options for what is stored as jsonb or compared by machines: no zone, no leniency.</summary>
@@ -50,6 +50,33 @@ internal sealed class PlainText : JsonConverter<string>
     public override string ReadAsPropertyName(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => reader.GetString()!;
 
     public override void WriteAsPropertyName(Utf8JsonWriter writer, string value, JsonSerializerOptions options) => writer.WritePropertyName(value);
+}
+
+/// <summary>Free JSON within a body: the same of every text and name in it, so that whoever reads them later meets no surprise.</summary>
+internal sealed class PlainElement : JsonConverter<JsonElement>
+{
+    public override JsonElement Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+    {
+        var element = JsonElement.ParseValue(ref reader);
+        try
+        {
+            return IsPlain(element) ? element : throw new JsonException("text");
+        }
+        catch (InvalidOperationException)
+        {
+            throw new JsonException("text");
+        }
+    }
+
+    public override void Write(Utf8JsonWriter writer, JsonElement value, JsonSerializerOptions options) => value.WriteTo(writer);
+
+    private static bool IsPlain(JsonElement element) => element.ValueKind switch
+    {
+        JsonValueKind.String => !element.GetString()!.Contains('\0', StringComparison.Ordinal),
+        JsonValueKind.Array => element.EnumerateArray().All(IsPlain),
+        JsonValueKind.Object => element.EnumerateObject().All(member => !member.Name.Contains('\0', StringComparison.Ordinal) && IsPlain(member.Value)),
+        _ => true,
+    };
 }
 
 internal sealed class Digits32 : JsonConverter<int>

@@ -37,6 +37,7 @@ public sealed class EveryEndpointTests(TestPostgres postgres) : IAsyncLifetime
     {
         using var response = await host.Http.SendAsync(TestHost.Request(new HttpMethod(method), path, null, null));
         ((int)response.StatusCode).ShouldBe(status);
+        if (status == 405) response.Content.Headers.Allow.ShouldBe(["GET"]);
         if (status == 200) return;
         JsonNode.Parse(await response.Content.ReadAsStringAsync())!["code"]!.GetValue<int>().ShouldBe(status);
         response.Content.Headers.ContentType!.ToString().ShouldBe("application/json; charset=utf-8");
@@ -56,6 +57,10 @@ public sealed class EveryEndpointTests(TestPostgres postgres) : IAsyncLifetime
             problem["status"]!.GetValue<int>().ShouldBe(status);
             problem["code"]!.GetValue<int>().ShouldBe(-1);
         }
+        using var nobody = TestHost.Request(HttpMethod.Get, "/v1/cron/job/", null, null);
+        nobody.Headers.TryAddWithoutValidation("Accept", "application/problem+json");
+        using var unknown = await host.Http.SendAsync(nobody);
+        JsonNode.Parse(await unknown.Content.ReadAsStringAsync())!["reason"]!.GetValue<string>().ShouldBe("missing");
     }
 
     [Fact]
@@ -124,7 +129,8 @@ public sealed class EveryEndpointTests(TestPostgres postgres) : IAsyncLifetime
     [Fact]
     public async Task The_description_has_every_route_with_its_body_or_query_and_its_answer()
     {
-        var document = (await host.Get("/openapi/v1.json"))["paths"]!.AsObject();
+        var whole = await host.Get("/openapi/v1.json");
+        var document = whole["paths"]!.AsObject();
         var post = document["/v1/cron/job"]!["post"]!;
         post["requestBody"]!.ToJsonString().ShouldContain("schema");
         post["responses"]!["200"]!["description"]!.GetValue<string>().ShouldContain("-1");
@@ -132,6 +138,12 @@ public sealed class EveryEndpointTests(TestPostgres postgres) : IAsyncLifetime
         foreach (var path in document.Where(path => path.Key.StartsWith("/v", StringComparison.Ordinal)))
             foreach (var operation in path.Value!.AsObject())
                 operation.Value!["responses"]!["200"].ShouldNotBeNull($"{operation.Key} {path.Key}");
+        foreach (var (path, field) in new[] { ("/v1/cron/job", "count"), ("/v1/cron/log", "status"), ("/v1/cron/job/next", "cron_text"), ("/v1/cron/log/output", "after") })
+        {
+            var schema = document[path]!["get"]!["responses"]!["200"]!["content"]!["application/json"]!["schema"]!["$ref"]!.GetValue<string>().Split('/')[^1];
+            whole["components"]!["schemas"]![schema]!["properties"]![field].ShouldNotBeNull($"{path} answers {schema}");
+        }
+        foreach (var raw in new[] { "/are_you_ok", "/v2/task/log/stream", "/ws/v1/task/log", "/ws/v1/task/log_data" }) document[raw].ShouldNotBeNull(raw);
         using var docs = await host.Http.GetAsync("/docs/");
         docs.StatusCode.ShouldBe(HttpStatusCode.OK);
     }
@@ -146,5 +158,12 @@ public sealed class EveryEndpointTests(TestPostgres postgres) : IAsyncLifetime
         using var bad = await host.Http.PostAsync("/sign-in/", new FormUrlEncodedContent([new("token", "<script>")]));
         bad.StatusCode.ShouldBe(HttpStatusCode.Unauthorized);
         (await bad.Content.ReadAsStringAsync()).ShouldContain("malformed");
+        foreach (var path in new[] { "/sign-in/", "/sign-out/" })
+        {
+            using var foreign = new HttpRequestMessage(HttpMethod.Post, path) { Content = new FormUrlEncodedContent([new("token", TestTokens.Admin)]) };
+            foreign.Headers.Add("Origin", "https://evil.example.test");
+            using var refused = await host.Http.SendAsync(foreign);
+            ((int)refused.StatusCode, refused.Headers.Contains("Set-Cookie")).ShouldBe((402, false));
+        }
     }
 }

@@ -99,6 +99,20 @@ public sealed class HostProcessTests
         refused.Errors.ShouldStartWith(sentence);
     }
 
+    [Fact]
+    public async Task A_connection_string_that_cannot_be_read_is_named_and_not_repeated()
+    {
+        using var folder = new TestFolder();
+        var secret = new string('s', 32);
+
+        var refused = await HostProcess.Run(
+            [$"--Codo:DataDirectory={folder.At("codo")}", "--ConnectionStrings:Postgres=pass-word", $"--Codo:MasterKey={secret}", $"--Codo:Auth:TokenSecret={secret}"]);
+
+        refused.ExitCode.ShouldBe(2);
+        refused.Errors.ShouldStartWith("ConnectionStrings:Postgres:");
+        refused.Errors.ShouldNotContain("pass-word");
+    }
+
     private static int PostmasterOf(string data) => int.Parse(File.ReadLines(Path.Combine(data, "postgres/postmaster.pid")).First(), System.Globalization.CultureInfo.InvariantCulture);
 
     private static async Task<object?> Execute(string data, string sql)

@@ -64,6 +64,23 @@ public sealed class LedgerTests(TestPostgres postgres)
     }
 
     [Fact]
+    public async Task A_pause_whose_row_has_passed_its_retention_goes_on_in_a_row_of_its_own()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await host.Make(new { job_id = "long paused", cmd = "true", cron = CronClient.Never });
+        await host.Patch("/v1/cron/job/", new { job_id = "long paused" });
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync("UPDATE cron.job SET cron = '*/10 * * * * *', accounted_to = now() - interval '1 hour', next_run_at = now() - interval '59 minutes'");
+        var ledger = host.Services.GetRequiredService<Ledger>();
+        await ledger.AccountPaused(CancellationToken.None);
+        // As the retention leaves it when the month in which the pause began is dropped.
+        await connection.ExecuteAsync("DELETE FROM cron.cron_log");
+        await connection.ExecuteAsync("UPDATE cron.job SET accounted_to = now() - interval '60 seconds', next_run_at = now() - interval '50 seconds'");
+        await ledger.AccountPaused(CancellationToken.None);
+        (await host.Logs("long paused")).Single()["times"]!.GetValue<int>().ShouldBeInRange(5, 7);
+    }
+
+    [Fact]
     public async Task What_was_missed_is_shown_with_its_reason_and_what_is_in_the_window_is_made_up_for_once()
     {
         await using var host = await TestHost.Start(postgres);

@@ -109,6 +109,9 @@ public sealed class JobContractTests(TestPostgres postgres) : IAsyncLifetime
     [InlineData("""{"job_id":"bad","cmd":{"a":1},"cron":"* * * * * *"}""", "cmd")]
     [InlineData("""{"job_id":"bad","cmd":"a\u0000b","cron":"* * * * * *"}""", "cmd")]
     [InlineData("""{"job_id":"bad","cmd":"\ud800","cron":"* * * * * *"}""", "")]
+    [InlineData("""{"job_id":"bad","cmd":"true","cron":"* * * * * *","env":{"A":"\ud800"}}""", "env")]
+    [InlineData("""{"job_id":"bad","cmd":"true","cron":"* * * * * *","env":{"\ud800":"x"}}""", "env")]
+    [InlineData("""{"job_id":"bad","cmd":"true","cron":"* * * * * *","env":"{\"A\":\"\\ud800\"}"}""", "env")]
     [InlineData("[]", "JSON")]
     [InlineData("null", "JSON")]
     [InlineData("{", "JSON")]
@@ -179,6 +182,8 @@ public sealed class JobContractTests(TestPostgres postgres) : IAsyncLifetime
         await using var connection = await host.Source.OpenConnectionAsync();
         var audit = string.Join('\n', await connection.QueryAsync<string>("SELECT coalesce(before::text, '') || coalesce(after::text, '') FROM platform.audit"));
         audit.ShouldNotContain("s3cret-value");
+        var edit = await connection.QuerySingleAsync<string>("SELECT (before ->> 'env') || ' ' || (after ->> 'env') FROM platform.audit WHERE action = 'edit' AND object_id = 'env'");
+        edit.ShouldBe("""{"PLAIN": "seen", "DB_PASSWORD": "******"} {"PLAIN": "new", "DB_PASSWORD": "******"}""");
         (await connection.QuerySingleAsync<string>("SELECT encode(env, 'escape') FROM cron.job WHERE job_id = 'env'")).ShouldNotContain("s3cret");
         (await host.Post("/v1/cron/job/", new { job_id = "env2", cmd = "true", cron = CronClient.Never, env = new { X_TOKEN = "******" } })).Code().ShouldBe(-1);
     }
