@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Codo.Platform.Cluster;
 using Dapper;
 using Microsoft.Extensions.Logging;
@@ -55,17 +56,21 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
         INSERT INTO tasks.advance (list_id) VALUES (@ListId)
         """;
 
-    private int running;
+    // By reference: a lane that was stopped and restarted may be here twice for a moment.
+    private readonly ConcurrentDictionary<OwnedLane, bool> lanes = new(ReferenceEqualityComparer.Instance);
 
     /// <summary>Lanes that run here now.</summary>
-    public int Running => Volatile.Read(ref running);
+    public int Running => lanes.Count;
 
-    public void Start(List<OwnedLane> lanes, HeldSlots held)
+    /// <summary>Whether the lane runs here now.</summary>
+    public bool Runs(long laneId) => lanes.Keys.Any(lane => lane.LaneId == laneId);
+
+    public void Start(List<OwnedLane> taken, HeldSlots held)
     {
         held.HandOver();
-        foreach (var lane in lanes)
+        foreach (var lane in taken)
         {
-            Interlocked.Increment(ref running);
+            lanes[lane] = true;
             _ = Task.Run(() => Run(lane));
         }
     }
@@ -88,7 +93,7 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
         finally
         {
             slots.Release(1);
-            Interlocked.Decrement(ref running);
+            lanes.TryRemove(lane, out _);
         }
         await Afterwards(lane.ListId);
     }

@@ -43,9 +43,11 @@ internal sealed class OrderWork(
         """;
 
     private static readonly TimeSpan KillTime = TimeSpan.FromSeconds(8);
-    private readonly CancellationTokenSource ended = new();
+    private static readonly TimeSpan StraysEvery = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan CleanEvery = TimeSpan.FromHours(1);
+    private readonly CancellationTokenSource ended = new();
     private Task advancingDue = Task.CompletedTask;
+    private DateTime straysAt;
     private DateTime cleanedAt;
     private long lookedAs;
     private int timer;
@@ -73,6 +75,11 @@ internal sealed class OrderWork(
             await leftovers.EndLocal(node.Name);
         }
         if (DateTime.UtcNow - cleanedAt > CleanEvery) await Clean(cancellation);
+        if (DateTime.UtcNow - straysAt > StraysEvery)
+        {
+            straysAt = DateTime.UtcNow;
+            await settling.SettleStrays(node.Name, node.Incarnation, runner.Runs);
+        }
         // Beside the looks: after an outage a thousand orders may be due, and a kill must not wait for them.
         if (due.Count > 0 && advancingDue.IsCompleted) advancingDue = Task.Run(() => AdvanceAll(due), CancellationToken.None);
         await advancing.TakeWaiting();

@@ -22,6 +22,17 @@ internal sealed class Settling(NpgsqlDataSource source, Leftovers leftovers, Laz
         SELECT lane_id, list_id FROM tasks.lane WHERE node = @Node AND incarnation <= @Incarnation AND state = 'running' ORDER BY lane_id
         """;
 
+    // What was begun a moment ago may be on its way from the transaction to the runner.
+    private const string StrayLanesSql = """
+        SELECT lane_id, list_id FROM tasks.lane WHERE node = @Node AND incarnation = @Incarnation AND state = 'running' AND since < clock_timestamp() - interval '15 seconds' ORDER BY lane_id
+        """;
+
+    private const string StrayAttemptsSql = """
+        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine, '') AS machine
+        FROM tasks.attempt a LEFT JOIN platform.node n ON n.name = a.node
+        WHERE a.node = @Node AND a.incarnation = @Incarnation AND a.ended_at IS NULL AND a.started_at < clock_timestamp() - interval '15 seconds' ORDER BY a.lane_id
+        """;
+
     private const string LockSql = """
         SELECT lane_id FROM tasks.lane WHERE lane_id = @LaneId FOR NO KEY UPDATE
         """;
@@ -54,6 +65,22 @@ internal sealed class Settling(NpgsqlDataSource source, Leftovers leftovers, Laz
         while (await Round(node, incarnation, cancellation)) cancellation.ThrowIfCancellationRequested();
     }
 
+    /// <summary>
+    /// Settles what is this node's by its rows and runs nowhere: lanes whose taking was committed although the answer to the commit was lost, and what a failure of the runner left.
+    /// </summary>
+    public async Task SettleStrays(string node, long incarnation, Func<long, bool> runsHere)
+    {
+        List<Leftover> attempts;
+        List<Idle> lanes;
+        await using (var connection = await source.OpenConnectionAsync())
+        {
+            attempts = (await connection.QueryAsync<Leftover>(StrayAttemptsSql, new { Node = node, Incarnation = incarnation })).Where(attempt => !runsHere(attempt.LaneId)).ToList();
+            lanes = (await connection.QueryAsync<Idle>(StrayLanesSql, new { Node = node, Incarnation = incarnation })).Where(lane => !runsHere(lane.LaneId)).ToList();
+        }
+        foreach (var attempt in attempts) await Interrupt(node, incarnation, attempt, await leftovers.LookAt(attempt));
+        await GiveBack(node, incarnation, lanes);
+    }
+
     private async Task<bool> Round(string node, long incarnation, CancellationToken cancellation)
     {
         List<Leftover> left;
@@ -69,7 +96,11 @@ internal sealed class Settling(NpgsqlDataSource source, Leftovers leftovers, Laz
             await Interrupt(node, incarnation, attempt, look.IsCompletedSuccessfully ? look.Result : "unreachable");
             if (!look.IsCompleted) _ = look.ContinueWith(late => leftovers.Say(attempt, late.Result), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
         }
-        changed.UnionWith(await GiveBack(node, incarnation, cancellation));
+        List<Idle> idle;
+        await using (var connection = await source.OpenConnectionAsync(cancellation))
+            idle = (await connection.QueryAsync<Idle>(IdleSql, new { Node = node, Incarnation = incarnation })).AsList();
+        await GiveBack(node, incarnation, idle);
+        changed.UnionWith(idle.Select(lane => lane.ListId));
         foreach (var listId in changed) await advancing.Value.Now(listId);
         return changed.Count > 0;
     }
@@ -89,20 +120,18 @@ internal sealed class Settling(NpgsqlDataSource source, Leftovers leftovers, Laz
         await transaction.CommitAsync();
     }
 
-    private async Task<List<long>> GiveBack(string node, long incarnation, CancellationToken cancellation)
+    private async Task GiveBack(string node, long incarnation, List<Idle> idle)
     {
-        await using var connection = await source.OpenConnectionAsync(cancellation);
-        var idle = (await connection.QueryAsync<Idle>(IdleSql, new { Node = node, Incarnation = incarnation })).AsList();
+        await using var connection = await source.OpenConnectionAsync();
         foreach (var lane in idle)
         {
-            await using var transaction = await connection.BeginTransactionAsync(cancellation);
+            await using var transaction = await connection.BeginTransactionAsync();
             // Locked by a statement of its own, so that the next one sees what the last owner has committed.
             await connection.ExecuteAsync(LockSql, lane, transaction);
             await connection.ExecuteAsync(LeaveSql, Leave(lane.LaneId, node, incarnation, LaneAction.GiveBack), transaction);
             await connection.ExecuteAsync(ChangedSql, lane, transaction);
-            await transaction.CommitAsync(cancellation);
+            await transaction.CommitAsync();
         }
-        return [.. idle.Select(lane => lane.ListId)];
     }
 
     private static object Leave(long laneId, string node, long incarnation, LaneAction action) => new

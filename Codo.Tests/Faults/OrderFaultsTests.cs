@@ -161,6 +161,42 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
     }
 
     [Fact]
+    public async Task A_lane_that_is_a_nodes_own_by_its_row_and_runs_nowhere_is_given_back()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:NodeName", "one"));
+        var order = await host.Order(await host.Template(Step("true", trigger: "hand", level: 1), Step("true", level: 2)));
+        await host.Stands(order, "51");
+        // As after a commit whose answer was lost: the row names this node, and no runner has it.
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync("UPDATE tasks.scheduler_task_info SET task_status = 1 WHERE list_id = @order", new { order });
+        await connection.ExecuteAsync("""
+            UPDATE tasks.lane l SET state = 'running', since = now() - interval '1 minute', node = n.name, incarnation = n.incarnation FROM platform.node n WHERE l.list_id = @order AND n.name = 'one'
+            """, new { order });
+        (await host.Ended(order, 60)).ShouldBe("3");
+    }
+
+    [Fact]
+    public async Task A_stop_of_the_host_gives_what_runs_its_grace_and_the_rest_goes_on_at_the_next_start()
+    {
+        var database = await Database();
+        var file = In("steps");
+        long quick, slow;
+        await using (var host = await TestHost.Start(postgres, database, ("Codo:NodeName", "one"), ("Codo:ShutdownGrace", "2")))
+        {
+            quick = await host.Order(await host.Template(Step($"echo 1 >> {file}; sleep 1", level: 1), Step($"echo 2 >> {file}", level: 2)));
+            slow = await host.Order(await host.Template(Step("exec sleep 600")));
+            await host.Stands(slow, "2");
+            await host.Stands(quick, "21");
+        }
+        await using var next = await TestHost.Start(postgres, database, ("Codo:NodeName", "one"));
+        (await next.Ended(quick)).ShouldBe("3");
+        (await File.ReadAllTextAsync(file)).ShouldBe("1\n2\n");
+        var step = (await next.Steps(slow))[0];
+        ((string)step["task_status"]!, (string)step["outcome"]!).ShouldBe(("6", "interrupted"));
+        step["attempts"]![0]!["left_behind"].ShouldBeNull();
+    }
+
+    [Fact]
     public async Task A_database_that_restarts_harms_no_order()
     {
         await using var own = await TestPostgres.StartNew();
