@@ -75,18 +75,22 @@ public static class TasksModule
         routes.MapGet("/ws/v1/task/log_data/", (Delegate)WatchLog.OutputOnly).WithSummary("The same without times and commands").Needs(Right.Token);
     }
 
+    private const string AcceptCodes =
+        "Codes: -1 a wrong field or another schedule; -2 a ready order without the right to approve; -3 an unknown template or one without steps; "
+        + "-4 a group without hosts or with too many; 5 no IP address or host name; 6 a required field is missing.";
+
     private static void MapOrders(IEndpointRouteBuilder routes)
     {
         routes.Get<GetCsrfKey.Query, GetCsrfKey.Result>("/v2/task/accept/", "The key against cross-site requests");
-        routes.Post<AcceptOrder.Command, AcceptOrder.Result>("/v2/task/accept/", "Make an order from a template");
-        routes.Post<PreviewOrder.Command, PreviewOrder.Result>("/v2/task/preview/", "What an order would run; creates nothing");
-        routes.Post<SubmitPage.Command, AcceptOrder.Result>("/other/v1/submission/post_task/", "Make an order, its body as a text");
+        routes.Post<AcceptOrder.Command, AcceptOrder.Result>("/v2/task/accept/", "Make an order from a template").WithDescription(AcceptCodes);
+        routes.Post<PreviewOrder.Command, PreviewOrder.Result>("/v2/task/preview/", "What an order would run; creates nothing").WithDescription(AcceptCodes);
+        routes.Post<SubmitPage.Command, AcceptOrder.Result>("/other/v1/submission/post_task/", "Make an order, its body as a text").WithDescription(AcceptCodes + " -1 also: a required field is missing; -2 also: post_data is no JSON.");
         routes.Get<ListOrders.Query, ListOrders.Result>("/v2/task/list/", "Orders that have not ended");
-        routes.Patch<ApproveOrder.Command, ApproveOrder.Result>("/v2/task/list/", "Approve an order, or move its time");
-        routes.Put<EndOrder.Command, Answer>("/v2/task/list/", "End an order");
-        routes.Get<CheckOrder.Query, CheckOrder.Result>("/v2/task/check/", "One order");
-        routes.Put<ReleaseHandSteps.Command, Answer>("/v2/task/check/", "Let a hand step go on every host that has begun");
-        routes.Patch<InterveneInOrder.Command, Answer>("/v2/task/check/", "Release, restart, stop or skip in one lane or group");
+        routes.Patch<ApproveOrder.Command, ApproveOrder.Result>("/v2/task/list/", "Approve an order, or move its time").WithDescription("Codes: -1 a missing field, or the order has ended; -2 no right to approve it.");
+        routes.Put<EndOrder.Command, Answer>("/v2/task/list/", "End an order").WithDescription("Codes: -1 a missing or unknown list_id, or it has ended; -2 no right to end it.");
+        routes.Get<CheckOrder.Query, CheckOrder.Result>("/v2/task/check/", "One order").WithDescription("Codes: -1 a missing or unknown list_id, or no group to show; -2 the group has no hosts.");
+        routes.Put<ReleaseHandSteps.Command, Answer>("/v2/task/check/", "Let a hand step go on every host that has begun").WithDescription("Codes: -1 a missing list_id, or the order is not running; -2 no such hand step, or no right.");
+        routes.Patch<InterveneInOrder.Command, Answer>("/v2/task/check/", "Release, restart, stop or skip in one lane or group").WithDescription("Codes: -1 a missing field, or a state that does not allow it; -2 a missing field of execute, or no right; -5 an unknown hand_type.");
         routes.Get<ListHistory.Query, ListHistory.Result>("/v2/task/check_history/", "Orders that have ended");
         routes.Get<CountOrders.Query, CountOrders.Result>("/v2/task/statement/", "Orders by type");
         routes.Map("/other/{**rest}", (RequestDelegate)OtherPages.Refuse).Needs(Right.Anybody);

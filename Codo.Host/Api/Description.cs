@@ -60,13 +60,13 @@ internal static class Description
     {
         var metadata = context.Description.ActionDescriptor.EndpointMetadata;
         var right = metadata.OfType<Right>().LastOrDefault() ?? Right.Superuser;
-        operation.Description = right == Right.Anybody ? "Needs no token." : $"Needs: {right.Name}.";
+        operation.Description = ((right == Right.Anybody ? "Needs no token. " : $"Needs: {right.Name}. ") + operation.Description).Trim();
         if (right == Right.Anybody) operation.Security = [];
         foreach (var (status, text) in new[] { ("401", "No valid token: `reason` says why"), ("503", "The database does not answer in time") })
             if (right != Right.Anybody)
                 (operation.Responses ??= [])[status] = new OpenApiResponse { Description = text };
+        operation.Tags = new HashSet<OpenApiTagReference> { new(Subject(context.Description.RelativePath ?? ""), context.Document) };
         if (metadata.OfType<SliceOf>().LastOrDefault() is not { } slice) return;
-        operation.Tags = new HashSet<OpenApiTagReference> { new(context.Description.RelativePath!.Split('/')[1], context.Document) };
         if (operation.Responses?.TryGetValue("200", out var ok) == true && ok is OpenApiResponse answer)
             answer.Description = "`code` 0 and the fields below; on a failure another `code` (-1: a wrong field, an unknown id, a state that does not allow it; -2: no right, or a name that is taken) and `msg` alone";
         if (context.Description.HttpMethod != "GET")
@@ -86,5 +86,12 @@ internal static class Description
                 Schema = await context.GetOrCreateSchemaAsync(property.PropertyType, null, cancellation),
             });
         }
+    }
+
+    // What the path is about: cron, task_layout, task, alerts; the host's own paths have no version in them.
+    private static string Subject(string path)
+    {
+        var pieces = path.Split('/', StringSplitOptions.RemoveEmptyEntries).SkipWhile(piece => piece is "ws" or "other").ToArray();
+        return pieces.Length > 1 && pieces[0] is ['v', var digit] && char.IsAsciiDigit(digit) ? pieces[1] : "host";
     }
 }

@@ -52,13 +52,14 @@ internal sealed class Ledger(NpgsqlDataSource source, News news, TimeProvider ti
 
     private const string InsertGapSql = """
         INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, times, status, exec_time, task_cmd, cause_zh, cause_en)
-        VALUES (@Job, @JobId, 'schedule', 'schedule', @From, @Until, @Times, @Status, @From, @Cmd, @Zh, @En)
+        VALUES (@Job, @JobId, 'schedule', 'schedule', @From, @Until, @Times, @Status, @Until, @Cmd, @Zh, @En)
         ON CONFLICT (job, nominal_at) WHERE kind = 'schedule' DO NOTHING
         RETURNING log_id
         """;
 
+    // A stretch stands in the list where it ends: a pause that goes on is among the newest, however long ago it began.
     private const string ExtendGapSql = """
-        UPDATE cron.cron_log SET nominal_until = @Until, times = times + @Times WHERE log_id = @LogId AND nominal_at = @NominalAt RETURNING times
+        UPDATE cron.cron_log SET nominal_until = @Until, exec_time = @Until, times = times + @Times WHERE log_id = @LogId AND nominal_at = @NominalAt RETURNING times
         """;
 
     private const string InsertNewsSql = """

@@ -55,10 +55,12 @@ internal sealed class Membership(Node node, NpgsqlDataSource source, IEnumerable
         var sent = Stopwatch.GetTimestamp();
         await Join();
         node.Renewed(sent, node.Skew);
-        await SettleUnsettled(cancellationToken);
         // A thread of its own: a thread pool that is busy with a burst of commands must not cost the lease.
         heart = new Thread(KeepLease) { IsBackground = true, Name = "codo heartbeat" };
         heart.Start();
+        // The lease is held meanwhile, so that no other node settles this start's own; and nothing begins before the survivors of the last one have ended.
+        await SettleUnsettled(cancellationToken);
+        node.Settled();
         sweep = Task.Run(Sweep, CancellationToken.None);
         log.LogInformation("Node {Node} joined as incarnation {Incarnation}", node.Name, node.Incarnation);
     }

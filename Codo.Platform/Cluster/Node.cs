@@ -15,7 +15,7 @@ public sealed class Node
     private long steadySince = long.MinValue;
     private long incarnation;
     private TimeSpan skew;
-    private volatile bool draining;
+    private volatile bool draining, settled;
 
     /// <param name="name">Unique in the cluster; the same at every start of this host.</param>
     public Node(string name) => Name = name;
@@ -43,12 +43,16 @@ public sealed class Node
     /// <summary>Why no new work may begin here, in words; null when it may.</summary>
     public string? WhyNot =>
         draining ? "the node is shutting down"
+        : !settled ? "what an earlier start of this node left is being settled"
         : !HoldsLease ? "the node has lost its lease: PostgreSQL has confirmed no heartbeat for 10 s"
         : skew.Duration() > MostSkew ? $"the node's clock is {skew.TotalSeconds:0} s off PostgreSQL's"
         : null;
 
     /// <summary>Begins the drain.</summary>
     public void Drain() => draining = true;
+
+    /// <summary>What an earlier start left is settled, its survivors are ended: now new work may begin.</summary>
+    internal void Settled() => settled = true;
 
     internal void Became(long newIncarnation) => Interlocked.Exchange(ref incarnation, newIncarnation);
 
