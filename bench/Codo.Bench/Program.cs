@@ -22,6 +22,9 @@ switch (name)
     case "http":
         await HttpBench.Run(client);
         return 0;
+    case "orders":
+        await OrdersBench.Run(client);
+        return 0;
     case "logs":
         await LogsBench.Run(client, Option("--pid", ""));
         return 0;
