@@ -1,3 +1,7 @@
+using Codo.Modules.Alerts.Channels;
+using Codo.Modules.Alerts.Incidents;
+using Codo.Modules.Alerts.Rules;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
@@ -7,10 +11,49 @@ namespace Codo.Modules.Alerts;
 /// <summary>The module's registration and its table of contents.</summary>
 public static class AlertsModule
 {
-    public static IServiceCollection AddAlerts(this IServiceCollection services) => services.AddHandlers(typeof(AlertsModule).Assembly);
+    public static IServiceCollection AddAlerts(this IServiceCollection services)
+    {
+        services.AddHealthChecks().AddCheck<Undeliverable>(Heartbeat.AlertsCheck);
+        return services
+            .AddHandlers(typeof(AlertsModule).Assembly)
+            .AddSettings<AlertSettings>("Codo:Alerts")
+            .AddSingleton<Outbound>()
+            .AddSingleton<IChannel, EmailChannel>().AddSingleton<IChannel, AliyunSmsChannel>().AddSingleton<IChannel, DingTalkChannel>().AddSingleton<IChannel, WeComChannel>()
+            .AddSingleton<IChannel, FeishuChannel>().AddSingleton<IChannel, WebhookChannel>().AddSingleton<IChannel, CommandChannel>()
+            .AddSingleton<ChannelSettings>().AddSingleton<Contacts>().AddSingleton<Wording>().AddSingleton<Sending>().AddSingleton<Courier>()
+            .AddSingleton<Undeliverable>().AddSingleton<Telling>().AddSingleton<IncidentLog>().AddSingleton<Watch>()
+            .AddHostedService(provider => provider.GetRequiredService<Courier>())
+            .AddHostedService(provider => provider.GetRequiredService<Watch>())
+            .AddHostedService<Heartbeat>();
+    }
 
     /// <summary>Every route of the module.</summary>
     public static void MapAlerts(this IEndpointRouteBuilder routes)
     {
+        routes.Get<ListIncidents.Query, ListIncidents.Result>("/v2/alerts/incident/", "Incidents, newest first");
+        routes.Patch<ChangeIncident.Command, ChangeIncident.Result>("/v2/alerts/incident/", "Acknowledge or resolve an incident (those who were told, superuser)");
+        IncidentPage.Map(routes);
+
+        routes.Get<ListRules.Query, ListRules.Result>("/v2/alerts/rule/", "Rules, in the order in which they are asked", Right.Superuser);
+        routes.Post<CreateRule.Command, CreateRule.Result>("/v2/alerts/rule/", "Make a rule", Right.Superuser);
+        routes.Put<EditRule.Command, Answer>("/v2/alerts/rule/", "Change the fields of a rule that the request carries", Right.Superuser);
+        routes.Delete<DeleteRule.Command, Answer>("/v2/alerts/rule/", "Delete a rule", Right.Superuser);
+
+        routes.Get<ListSilences.Query, ListSilences.Result>("/v2/alerts/silence/", "Silences");
+        routes.Post<CreateSilence.Command, CreateSilence.Result>("/v2/alerts/silence/", "Tell nobody for a time", Right.Superuser);
+        routes.Delete<DeleteSilence.Command, Answer>("/v2/alerts/silence/", "End a silence", Right.Superuser);
+
+        routes.Get<ListContacts.Query, ListContacts.Result>("/v2/alerts/contact/", "Contacts (superuser: all; others: their own)");
+        routes.Post<SaveContact.Command, Answer>("/v2/alerts/contact/", "Keep a contact (superuser: anybody's; others: their own)");
+        routes.Put<SaveContact.Command, Answer>("/v2/alerts/contact/", "Change a contact (superuser: anybody's; others: their own)");
+        routes.Delete<DeleteContact.Command, Answer>("/v2/alerts/contact/", "Delete a contact (superuser: anybody's; others: their own)");
+
+        routes.Get<ListChannels.Query, ListChannels.Result>("/v2/alerts/channel/", "Channels, their secrets masked", Right.Superuser);
+        routes.Post<CreateChannel.Command, CreateChannel.Result>("/v2/alerts/channel/", "Make a channel", Right.Superuser);
+        routes.Put<EditChannel.Command, Answer>("/v2/alerts/channel/", "Change the fields and settings of a channel that the request carries", Right.Superuser);
+        routes.Delete<DeleteChannel.Command, Answer>("/v2/alerts/channel/", "Delete a channel", Right.Superuser);
+        routes.Post<TestChannel.Command, TestChannel.Result>("/v2/alerts/channel/test/", "Send one message now, and answer what came back", Right.Superuser);
+
+        routes.Get<ListDeliveries.Query, ListDeliveries.Result>("/v2/alerts/delivery/", "What was sent, to whom, and what came back");
     }
 }

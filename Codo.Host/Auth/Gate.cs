@@ -21,6 +21,8 @@ internal static class Gate
         var right = endpoint.Metadata.GetMetadata<Right>() ?? Right.Superuser;
         if (right == Right.Anybody)
         {
+            // A page that greets a stranger may still know who comes with a token.
+            if (Tokens.Find(context.Request).Token is { Length: > 0 } shown && (await context.RequestServices.GetRequiredService<Tokens>().Read(context, shown)).Caller is { } known) Caller.Set(context, known);
             await next(context);
             return;
         }

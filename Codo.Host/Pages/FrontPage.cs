@@ -45,8 +45,11 @@ internal static class FrontPage
             Secure = context.Request.IsHttps,
             Expires = new JsonWebToken(token).ValidTo,
         });
-        context.Response.Redirect("/");
+        context.Response.Redirect(Next(form!["next"].ToString()));
     }
+
+    // The page of an incident is what a link in a message leads to; any other address could be somebody else's.
+    private static string Next(string asked) => asked.StartsWith("/i/", StringComparison.Ordinal) && asked.AsSpan(3) is { Length: > 0 and < 20 } id && !id.ContainsAnyExceptInRange('0', '9') ? asked : "/";
 
     private static async Task SignOut(HttpContext context)
     {

@@ -1,0 +1,82 @@
+using System.Text.Json;
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+
+namespace Codo.Modules.Alerts.Channels;
+
+/// <summary>A channel's settings between a request, the two columns that hold them, and the channel.</summary>
+internal sealed class ChannelSettings(IEnumerable<IChannel> channels, SecretBox box)
+{
+    /// <summary>What stands for a value that is not shown; sent back, it leaves the value as it was.</summary>
+    public const string Mask = "******";
+
+    private const string Place = "alerts.channel.secrets";
+    private const int MostValue = 4000;
+    private readonly Dictionary<string, IChannel> byKind = channels.ToDictionary(channel => channel.Kind, StringComparer.Ordinal);
+
+    public IChannel Of(string kind) => byKind[kind];
+
+    /// <summary>What is stored: the open settings as JSON, the secret ones sealed.</summary>
+    /// <param name="before">What was stored, whose values stay where the request carries none or a mask; null for a new channel.</param>
+    /// <exception cref="Refusal">A setting that the kind does not have, lacks, or cannot be so.</exception>
+    public (string Settings, byte[]? Secrets) Store(string kind, JsonElement? given, Stored? before)
+    {
+        var values = before is null ? [] : Open(kind, before);
+        foreach (var (name, value) in Given(given))
+        {
+            var field = Of(kind).Fields.FirstOrDefault(field => field.Name == name)
+                ?? throw Refusal.Invalid($"settings.{name} 不是 {kind} 的设置", $"settings.{name} is no setting of {kind}");
+            if (field.Secret && value == Mask)
+            {
+                if (before is null) throw Refusal.Invalid($"settings.{name} 的值不能是 {Mask}", $"The value of settings.{name} cannot be {Mask}");
+                continue;
+            }
+            values[name] = value;
+        }
+        foreach (var field in Of(kind).Fields) Check(field, values);
+        var secrets = values.Where(pair => Of(kind).Fields.Any(field => field.Name == pair.Key && field.Secret)).ToDictionary();
+        return (JsonSerializer.Serialize(values.Where(pair => !secrets.ContainsKey(pair.Key)).ToDictionary(), Json.Stored), secrets.Count == 0 ? null : box.Seal(JsonSerializer.Serialize(secrets), Place));
+    }
+
+    /// <summary>Every setting, defaults filled in: what a channel sends with.</summary>
+    public Dictionary<string, string> Open(string kind, Stored stored)
+    {
+        var values = Of(kind).Fields.ToDictionary(field => field.Name, field => field.Default);
+        foreach (var (name, value) in JsonSerializer.Deserialize<Dictionary<string, string>>(stored.Settings)!) values[name] = value;
+        if (stored.Secrets is not null)
+            foreach (var (name, value) in JsonSerializer.Deserialize<Dictionary<string, string>>(box.Open(stored.Secrets, Place))!) values[name] = value;
+        return values;
+    }
+
+    /// <summary>As answers and the audit show it.</summary>
+    public Dictionary<string, string> Masked(string kind, Stored stored) => Open(kind, stored).ToDictionary(
+        pair => pair.Key, pair => pair.Value.Length > 0 && Of(kind).Fields.Any(field => field.Name == pair.Key && field.Secret) ? Mask : pair.Value);
+
+    private static void Check(Field field, Dictionary<string, string> values)
+    {
+        var value = values.TryGetValue(field.Name, out var given) ? given : values[field.Name] = field.Default;
+        if (field.Required && value.Length == 0) throw Refusal.Invalid($"settings.{field.Name} 不能为空", $"settings.{field.Name} is missing");
+        if (field.Allowed is { } words && !words.Contains(value)) throw Refusal.Invalid($"settings.{field.Name} 只能是 {string.Join(" | ", words)}", $"settings.{field.Name} must be one of {string.Join(" | ", words)}");
+        var wrong = value.Length > MostValue
+            || (field.Name is "url" or "endpoint" && value.Length > 0 && !(Uri.TryCreate(value, UriKind.Absolute, out var url) && url.Scheme is "http" or "https"))
+            || (field.Name == "port" && !(int.TryParse(value, out var port) && port is > 0 and < 65536))
+            || (field.Name == "path" && !value.StartsWith('/'))
+            || (field.Name == "from" && !MimeKit.MailboxAddress.TryParse(value, out _));
+        if (wrong) throw Refusal.Invalid($"settings.{field.Name} 格式错误", $"settings.{field.Name} is not of the right form");
+    }
+
+    private static IEnumerable<(string Name, string Value)> Given(JsonElement? given)
+    {
+        if (given is not { } settings || settings.ValueKind == JsonValueKind.Null) return [];
+        if (settings.ValueKind != JsonValueKind.Object) throw Refusal.Invalid("settings 必须是 JSON 对象", "settings must be a JSON object");
+        return settings.EnumerateObject().Where(pair => pair.Value.ValueKind != JsonValueKind.Null).Select(pair => (pair.Name, pair.Value.ValueKind switch
+        {
+            JsonValueKind.String => pair.Value.GetString()!,
+            JsonValueKind.Number => pair.Value.GetRawText(),
+            _ => throw Refusal.Invalid($"settings.{pair.Name} 必须是文本", $"settings.{pair.Name} must be text"),
+        })).ToList();
+    }
+}
+
+/// <summary>The two columns.</summary>
+internal sealed record Stored(string Settings, byte[]? Secrets);

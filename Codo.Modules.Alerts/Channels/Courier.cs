@@ -1,0 +1,159 @@
+using System.Collections.Concurrent;
+using Dapper;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Modules.Alerts.Channels;
+
+/// <summary>Sends what is due. The rows are the truth: a message is claimed before its channel is called, and one whose host died is claimed once more when its time is over.</summary>
+internal sealed class Courier(NpgsqlDataSource source, Sending sending, TimeProvider time, ILogger<Courier> log) : BackgroundService
+{
+    private static readonly TimeSpan Window = TimeSpan.FromMinutes(1), Tick = TimeSpan.FromSeconds(1), AfterLimit = TimeSpan.FromSeconds(20);
+
+    private const string DueSql = """
+        SELECT channel_id FROM alerts.delivery WHERE state = ANY(@From) AND due_at <= @Now
+        UNION SELECT channel_id FROM alerts.delivery WHERE state = 'held'
+        """;
+
+    // One node at a time looks after a channel, so that its rate is counted once.
+    private const string LockSql = """
+        SELECT channel_id, name, kind, enabled, language, rate_limit, timeout, settings::text AS settings, secrets FROM alerts.channel WHERE channel_id = @Channel FOR UPDATE SKIP LOCKED
+        """;
+
+    private const string UsedSql = """
+        SELECT count(*) FROM alerts.delivery WHERE channel_id = @Channel AND reason <> 'test' AND started_at > @Since
+        """;
+
+    private const string ClaimSql = """
+        UPDATE alerts.delivery SET state = 'sending', attempts = attempts + 1, started_at = @Now, due_at = @Until
+        WHERE delivery_id IN (SELECT delivery_id FROM alerts.delivery WHERE channel_id = @Channel AND state = ANY(@From) AND due_at <= @Now ORDER BY delivery_id LIMIT @Room FOR UPDATE)
+        RETURNING delivery_id, incident_id, round, channel_id, reason, people, attempts
+        """;
+
+    private const string HoldSql = """
+        UPDATE alerts.delivery SET state = 'held' WHERE channel_id = @Channel AND state = ANY(@From) AND due_at <= @Now AND attempts = 0 AND reason <> 'digest'
+        """;
+
+    private const string DigestSql = """
+        WITH held AS (
+            SELECT delivery_id, people FROM alerts.delivery WHERE channel_id = @Channel AND state = ANY(@From)
+        ), digest AS (
+            INSERT INTO alerts.delivery (channel_id, channel_name, reason, people, due_at, create_time)
+            SELECT @Channel, @Name, 'digest', ARRAY(SELECT DISTINCT unnest(people) FROM held ORDER BY 1), @Now, @Now WHERE EXISTS (SELECT 1 FROM held) RETURNING delivery_id
+        )
+        UPDATE alerts.delivery d SET state = 'digested', digest_id = g.delivery_id FROM digest g WHERE d.delivery_id IN (SELECT delivery_id FROM held)
+        """;
+
+    private const string DropSql = """
+        UPDATE alerts.delivery SET state = 'failed', ended_at = @Now, answer = 'the channel is disabled' WHERE channel_id = @Channel AND state = ANY(@From)
+        """;
+
+    private readonly SemaphoreSlim asked = new(0);
+    private readonly ConcurrentDictionary<Task, bool> underWay = new();
+    private int pending;
+
+    /// <summary>Looks at once, instead of at the next second.</summary>
+    public void Soon()
+    {
+        if (Interlocked.Exchange(ref pending, 1) == 0) asked.Release();
+    }
+
+    /// <summary>Claims and sends what is due now; returns when all of it has been answered.</summary>
+    internal async Task SendDue()
+    {
+        await Begin(CancellationToken.None);
+        await Task.WhenAll(underWay.Keys);
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            try
+            {
+                await asked.WaitAsync(Tick, stoppingToken);
+                Interlocked.Exchange(ref pending, 0);
+                await Begin(stoppingToken);
+            }
+            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+            {
+                break;
+            }
+            catch (Exception error)
+            {
+                log.LogWarning("Alerts could not be sent, it is tried again in a second: {Cause}", error.Message);
+                await Task.Delay(Tick, CancellationToken.None);
+            }
+        }
+        await Task.WhenAll(underWay.Keys);
+    }
+
+    public override void Dispose()
+    {
+        asked.Dispose();
+        base.Dispose();
+    }
+
+    private async Task Begin(CancellationToken cancellation)
+    {
+        List<long> due;
+        await using (var connection = await source.OpenConnectionAsync(cancellation))
+            due = (await connection.QueryAsync<long>(DueSql, new { Now = time.GetUtcNow().UtcDateTime, From = DeliveryStates.From(DeliveryAction.Claim) })).AsList();
+        foreach (var channel in due)
+        {
+            var (row, claimed) = await Claim(channel, cancellation);
+            foreach (var delivery in claimed)
+            {
+                var task = Task.Run(() => sending.Carry(row!, delivery), CancellationToken.None);
+                underWay[task] = true;
+                _ = task.ContinueWith(ended => underWay.TryRemove(ended, out _), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+            }
+        }
+    }
+
+    private async Task<(ChannelRow? Row, List<Delivery> Claimed)> Claim(long channel, CancellationToken cancellation)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        if (await connection.QuerySingleOrDefaultAsync<ChannelRow>(LockSql, new { Channel = channel }, transaction) is not { } row) return (null, []);
+        var now = time.GetUtcNow().UtcDateTime;
+        if (!row.Enabled)
+        {
+            await connection.ExecuteAsync(DropSql, new { Channel = channel, Now = now, From = DeliveryStates.From(DeliveryAction.GiveUp) }, transaction);
+            await transaction.CommitAsync(cancellation);
+            return (row, []);
+        }
+        var room = row.RateLimit - (int)await connection.ExecuteScalarAsync<long>(UsedSql, new { Channel = channel, Since = now - Window }, transaction);
+        var claimed = room <= 0 ? [] : (await connection.QueryAsync<Delivery>(ClaimSql, new
+        {
+            Channel = channel,
+            Now = now,
+            Until = now.AddSeconds(row.Timeout) + AfterLimit,
+            From = DeliveryStates.From(DeliveryAction.Claim),
+            Room = room,
+        }, transaction)).AsList();
+        await connection.ExecuteAsync(HoldSql, new { Channel = channel, Now = now, From = DeliveryStates.From(DeliveryAction.Hold) }, transaction);
+        if (claimed.Count < room) await connection.ExecuteAsync(DigestSql, new { Channel = channel, row.Name, Now = now, From = DeliveryStates.From(DeliveryAction.Digest) }, transaction);
+        await transaction.CommitAsync(cancellation);
+        return (row, claimed);
+    }
+}
+
+/// <summary>A channel as it is stored.</summary>
+internal sealed record ChannelRow(long ChannelId, string Name, string Kind, bool Enabled, string Language, int RateLimit, int Timeout, string Settings, byte[]? Secrets)
+{
+    public Stored Stored => new(Settings, Secrets);
+}
+
+/// <summary>A message that this node has claimed.</summary>
+internal sealed record Delivery
+{
+    public long DeliveryId { get; init; }
+    public long? IncidentId { get; init; }
+    public int Round { get; init; }
+    public long ChannelId { get; init; }
+    public string Reason { get; init; } = "";
+    public string[] People { get; init; } = [];
+    public int Attempts { get; init; }
+}

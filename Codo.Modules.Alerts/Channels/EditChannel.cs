@@ -1,0 +1,69 @@
+using System.Text.Json;
+using Codo.Modules.Alerts.Rules;
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Alerts.Channels;
+
+/// <summary>Changes the fields and settings that the request carries. Its kind stays.</summary>
+internal static class EditChannel
+{
+    internal sealed record Command(long? ChannelId, string? Name, bool? Enabled, string? Language, int? RateLimit, int? Timeout, JsonElement? Settings) : IRequest<Answer>, IChannelFields;
+
+    internal sealed class Validator : AbstractValidator<Command>
+    {
+        public Validator()
+        {
+            RuleFor(channel => channel.ChannelId).NotNull().Refuse("ID不能为空", "channel_id is missing");
+            this.Fields();
+        }
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels, Caller caller) : IRequestHandler<Command, Answer>
+    {
+        private const string LockSql = """
+            SELECT channel_id, name, kind, enabled, language, rate_limit, timeout, settings::text AS settings, secrets FROM alerts.channel WHERE channel_id = @ChannelId FOR UPDATE
+            """;
+
+        private const string UpdateSql = """
+            UPDATE alerts.channel SET name = @Name, enabled = @Enabled, language = @Language, rate_limit = @RateLimit, timeout = @Timeout, settings = CAST(@Settings AS jsonb), secrets = @Secrets,
+                update_time = now()
+            WHERE channel_id = @ChannelId
+            """;
+
+        public async Task<Answer> Handle(Command request, CancellationToken cancellationToken)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var before = await connection.QuerySingleOrDefaultAsync<ChannelRow>(LockSql, new { request.ChannelId }, transaction) ?? throw RuleFields.NoSuchId;
+            var (settings, secrets) = channels.Store(before.Kind, request.Settings, before.Stored);
+            var after = before with
+            {
+                Name = request.Name ?? before.Name,
+                Enabled = request.Enabled ?? before.Enabled,
+                Language = request.Language ?? before.Language,
+                RateLimit = request.RateLimit ?? before.RateLimit,
+                Timeout = request.Timeout ?? before.Timeout,
+                Settings = settings,
+                Secrets = secrets,
+            };
+            try
+            {
+                await connection.ExecuteAsync(UpdateSql, after, transaction);
+            }
+            catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.UniqueViolation)
+            {
+                throw RuleFields.NameIsTaken;
+            }
+            await Audit.Write(connection, transaction, caller, "edit", "alert_channel", $"{request.ChannelId}", Shown(before), Shown(after));
+            await transaction.CommitAsync(cancellationToken);
+            return new Answer(Say.Edited);
+        }
+
+        private object Shown(ChannelRow row) => new { row.Name, row.Enabled, row.Language, row.RateLimit, row.Timeout, Settings = channels.Masked(row.Kind, row.Stored) };
+    }
+}

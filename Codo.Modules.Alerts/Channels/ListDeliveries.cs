@@ -1,0 +1,83 @@
+using Codo.Modules.Alerts.Incidents;
+using Codo.Platform.Http;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Alerts.Channels;
+
+/// <summary>What was sent, when, to whom, and what came back, newest first. Those of an incident for those who may see it; digests and tests for superusers.</summary>
+internal static class ListDeliveries
+{
+    internal sealed record Query(int? Page, int? Limit, long? IncidentId, long? ChannelId, string? State, string? Reason) : IRequest<Result>, IPaged;
+
+    internal sealed record Result(List<View> Data, long Count) : Answer(Say.Fetched);
+
+    // With properties, because Dapper gives no array to a constructor.
+    internal sealed record View
+    {
+        public long DeliveryId { get; init; }
+        public long? IncidentId { get; init; }
+        public long ChannelId { get; init; }
+        public string ChannelName { get; init; } = "";
+        public string Reason { get; init; } = "";
+        public string[] People { get; init; } = [];
+        public string State { get; init; } = "";
+        public int Attempts { get; init; }
+        public DateTime CreateTime { get; init; }
+        public DateTime? StartedAt { get; init; }
+        public DateTime? EndedAt { get; init; }
+        public string Answer { get; init; } = "";
+        public long? DigestId { get; init; }
+    }
+
+    internal sealed class Validator : AbstractValidator<Query>
+    {
+        public Validator()
+        {
+            this.Paged();
+            RuleFor(query => query.State).OneOf("state", "due", "sending", "sent", "failed", "held", "digested");
+            RuleFor(query => query.Reason).OneOf("reason", "opened", "repeated", "escalated", "recovered", "digest", "test");
+        }
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Query, Result>
+    {
+        private const int DefaultLimit = 15;
+
+        private const string From = $"""
+            FROM alerts.delivery d LEFT JOIN alerts.task_monitor m ON m.id = d.incident_id
+            WHERE (CAST(@IncidentId AS bigint) IS NULL OR d.incident_id = @IncidentId) AND (CAST(@ChannelId AS bigint) IS NULL OR d.channel_id = @ChannelId)
+                AND (CAST(@State AS text) IS NULL OR d.state = @State) AND (CAST(@Reason AS text) IS NULL OR d.reason = @Reason) AND {Sight.Visible}
+            """;
+
+        private const string ListSql = $"""
+            SELECT d.delivery_id, d.incident_id, d.channel_id, d.channel_name, d.reason, d.people, d.state, d.attempts, d.create_time, d.started_at, d.ended_at, d.answer, d.digest_id
+            {From} ORDER BY d.delivery_id DESC LIMIT @Limit OFFSET @Offset;
+            """;
+
+        private const string CountSql = $"""
+            SELECT count(*) {From}
+            """;
+
+        public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            await using var both = await connection.QueryMultipleAsync(ListSql + CountSql, new
+            {
+                request.IncidentId,
+                request.ChannelId,
+                request.State,
+                request.Reason,
+                Super = caller.IsSuperuser,
+                caller.UserId,
+                Names = Sight.Names(caller),
+                Limit = request.Limit ?? DefaultLimit,
+                Offset = request.Offset(DefaultLimit),
+            });
+            var rows = (await both.ReadAsync<View>()).AsList();
+            return new Result(rows, await both.ReadSingleAsync<long>());
+        }
+    }
+}

@@ -1,0 +1,61 @@
+using System.Net.Http.Headers;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace Codo.Modules.Alerts.Channels;
+
+/// <summary>The one HTTP client of the channels: it follows no redirect, because a message is for the address that the operator has set.</summary>
+internal sealed class Outbound : IDisposable
+{
+    private const int MostAnswer = 64 << 10, MostShown = 500;
+
+    private readonly HttpClient http = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, PooledConnectionLifetime = TimeSpan.FromMinutes(2), ConnectTimeout = TimeSpan.FromSeconds(10) })
+    {
+        Timeout = Timeout.InfiniteTimeSpan,
+        MaxResponseContentBufferSize = MostAnswer,
+        DefaultRequestHeaders = { UserAgent = { new ProductInfoHeaderValue("Codo", null) } },
+    };
+
+    private static readonly JsonSerializerOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+
+    public static byte[] Json(object body) => JsonSerializer.SerializeToUtf8Bytes(body, Plain);
+
+    /// <summary>Posts JSON; answers the status and the beginning of the body.</summary>
+    public Task<(int Status, string Body)> Post(string url, byte[] json, CancellationToken cancellation, params (string Name, string Value)[] headers)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Post, url) { Content = new ByteArrayContent(json) };
+        request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json", "utf-8");
+        foreach (var (name, value) in headers) request.Headers.Add(name, value);
+        return Send(request, cancellation);
+    }
+
+    public async Task<(int Status, string Body)> Send(HttpRequestMessage request, CancellationToken cancellation)
+    {
+        using (request)
+        {
+            using var response = await http.SendAsync(request, cancellation);
+            var body = Encoding.UTF8.GetString(await response.Content.ReadAsByteArrayAsync(cancellation));
+            return ((int)response.StatusCode, body);
+        }
+    }
+
+    /// <summary>Whether a robot took it: its answer is JSON with a field that is 0, whatever the HTTP status.</summary>
+    public static Outcome Judge((int Status, string Body) answer, string field, string good)
+    {
+        var shown = Shown(answer);
+        try
+        {
+            return new Outcome(answer.Status is >= 200 and < 300 && JsonNode.Parse(answer.Body)?[field]?.ToString() == good, shown);
+        }
+        catch (Exception error) when (error is JsonException or InvalidOperationException)
+        {
+            return new Outcome(false, shown);
+        }
+    }
+
+    public static string Shown((int Status, string Body) answer) => $"HTTP {answer.Status} {(answer.Body.Length > MostShown ? answer.Body[..MostShown] + "…" : answer.Body)}".Trim();
+
+    public void Dispose() => http.Dispose();
+}

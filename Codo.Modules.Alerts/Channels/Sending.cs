@@ -1,0 +1,122 @@
+using Codo.Modules.Alerts.Incidents;
+using Codo.Modules.Alerts.Rules;
+using Dapper;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Modules.Alerts.Channels;
+
+/// <summary>One try of one message: its words, the call within the channel's time limit, and the record of what came back.</summary>
+internal sealed class Sending(
+    NpgsqlDataSource source, ChannelSettings channels, Contacts contacts, Wording wording, Undeliverable undeliverable, AlertSettings settings, TimeProvider time, ILogger<Sending> log)
+{
+    /// <summary>Each pause before the next try is so many times as long as the last.</summary>
+    private const int Growth = 6;
+
+    private const string IncidentSql = $"""
+        SELECT {IncidentView.Columns} FROM alerts.task_monitor m WHERE m.id = @Id
+        """;
+
+    private const string HeldSql = $"""
+        SELECT d.reason, {IncidentView.Columns} FROM alerts.delivery d JOIN alerts.task_monitor m ON m.id = d.incident_id WHERE d.digest_id = @DeliveryId ORDER BY d.delivery_id
+        """;
+
+    // What a digest carries shares its fate.
+    private const string EndSql = """
+        UPDATE alerts.delivery SET state = @State, ended_at = @Now, answer = CASE WHEN delivery_id = @DeliveryId THEN @Answer ELSE 'digest ' || @DeliveryId END
+        WHERE (delivery_id = @DeliveryId AND state = 'sending' AND attempts = @Attempts) OR (digest_id = @DeliveryId AND state = 'digested')
+        RETURNING incident_id, round
+        """;
+
+    private const string RetrySql = """
+        UPDATE alerts.delivery SET state = 'due', due_at = @DueAt, answer = @Answer WHERE delivery_id = @DeliveryId AND state = 'sending' AND attempts = @Attempts
+        """;
+
+    private const string ToldSql = """
+        UPDATE alerts.task_monitor SET call_status = 1 WHERE id = ANY(@Incidents) AND call_status <> 1
+        """;
+
+    private const string AllFailedSql = """
+        SELECT NOT EXISTS (SELECT 1 FROM alerts.delivery WHERE incident_id = @Incident AND round = @Round AND state <> 'failed')
+        """;
+
+    /// <summary>Sends a claimed message and records what came of it; never throws.</summary>
+    public async Task Carry(ChannelRow channel, Delivery delivery)
+    {
+        Outcome outcome;
+        try
+        {
+            outcome = await Compose(channel, delivery) is { } message ? await Call(channel, message) : new Outcome(false, "the incident is gone", Retry: false);
+        }
+        catch (Exception error)
+        {
+            outcome = new Outcome(false, error.Message);
+        }
+        try
+        {
+            await Record(channel, delivery, outcome);
+        }
+        catch (Exception error)
+        {
+            log.LogWarning("What came of delivery {Id} by {Channel} could not be recorded, it is tried again once its time is over: {Cause}", delivery.DeliveryId, channel.Name, error.Message);
+        }
+    }
+
+    /// <summary>Calls the channel, within its time limit. Whatever it throws is an answer.</summary>
+    public async Task<Outcome> Call(ChannelRow channel, Message message)
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(channel.Timeout));
+        try
+        {
+            return await channels.Of(channel.Kind).Send(channels.Open(channel.Kind, channel.Stored), message, limit.Token);
+        }
+        catch (Exception error) when (limit.IsCancellationRequested)
+        {
+            return new Outcome(false, $"no answer within {channel.Timeout} s ({error.GetType().Name})");
+        }
+        catch (Exception error)
+        {
+            return new Outcome(false, error.InnerException is { } inner ? $"{error.Message} {inner.Message}" : error.Message);
+        }
+    }
+
+    private async Task<Message?> Compose(ChannelRow channel, Delivery delivery)
+    {
+        var english = channel.Language == "en";
+        var people = await contacts.Find(delivery.People);
+        await using var connection = await source.OpenConnectionAsync();
+        if (delivery.Reason == "digest")
+        {
+            var held = await connection.QueryAsync<string, IncidentView.Row, (string, IncidentView.Row)>(HeldSql, (reason, incident) => (reason, incident), new { delivery.DeliveryId }, splitOn: "id");
+            return wording.Digest(delivery.DeliveryId, held.AsList(), english, people);
+        }
+        var incident = await connection.QuerySingleOrDefaultAsync<IncidentView.Row>(IncidentSql, new { Id = delivery.IncidentId });
+        return incident is null ? null : wording.Of(delivery.DeliveryId, delivery.Reason, incident, english, people);
+    }
+
+    private async Task Record(ChannelRow channel, Delivery delivery, Outcome outcome)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        var now = time.GetUtcNow().UtcDateTime;
+        if (!outcome.Taken && outcome.Retry && delivery.Attempts <= settings.Retries)
+        {
+            var pause = settings.RetryDelay * Math.Pow(Growth, delivery.Attempts - 1);
+            await connection.ExecuteAsync(RetrySql, new { delivery.DeliveryId, delivery.Attempts, outcome.Answer, DueAt = now.AddSeconds(pause) });
+            log.LogWarning("Delivery {Id} by {Channel} failed and is tried again in {Pause} s: {Answer}", delivery.DeliveryId, channel.Name, pause, outcome.Answer);
+            return;
+        }
+        var carried = (await connection.QueryAsync<Carried>(EndSql, new { delivery.DeliveryId, delivery.Attempts, State = outcome.Taken ? "sent" : "failed", outcome.Answer, Now = now })).AsList();
+        var incidents = carried.Where(one => one.IncidentId is not null).ToList();
+        if (outcome.Taken)
+        {
+            await connection.ExecuteAsync(ToldSql, new { Incidents = incidents.Select(one => one.IncidentId!.Value).ToArray() });
+            await undeliverable.Over(connection);
+            return;
+        }
+        log.LogError("Delivery {Id} by {Channel} is given up: {Answer}", delivery.DeliveryId, channel.Name, outcome.Answer);
+        foreach (var one in incidents)
+            if (await connection.ExecuteScalarAsync<bool>(AllFailedSql, new { Incident = one.IncidentId, one.Round })) await undeliverable.Raise(connection, null, one.IncidentId!.Value);
+    }
+
+    private sealed record Carried(long? IncidentId, int Round);
+}

@@ -1,0 +1,55 @@
+using Codo.Modules.Alerts.Incidents;
+using Codo.Modules.Alerts.Rules;
+using Codo.Platform.Http;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Alerts.Channels;
+
+/// <summary>Sends one message at once, to the caller unless others are named, and answers what came back.</summary>
+internal static class TestChannel
+{
+    internal sealed record Command(long? ChannelId, string[]? People) : IRequest<Result>;
+
+    internal sealed record Result(long DeliveryId, bool Delivered, string Answer) : Answer(Delivered ? new Text("发送成功", "Sent") : new Text("发送失败", "Not sent"));
+
+    internal sealed class Validator : AbstractValidator<Command>
+    {
+        public Validator()
+        {
+            RuleFor(test => test.ChannelId).NotNull().Refuse("ID不能为空", "channel_id is missing");
+            RuleFor(test => test.People).Must(RuleFields.Names).Refuse("people 最多 50 个，每个不超过 100 个字符", "people: 50 at most, of 100 characters at most");
+        }
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source, Sending sending, Contacts contacts, Wording wording, Undeliverable undeliverable, Caller caller, TimeProvider time) : IRequestHandler<Command, Result>
+    {
+        private const string ReadSql = """
+            SELECT channel_id, name, kind, enabled, language, rate_limit, timeout, settings::text AS settings, secrets FROM alerts.channel WHERE channel_id = @ChannelId
+            """;
+
+        // Never due: a test is not repeated, also when this host dies in the middle of it.
+        private const string BeginSql = """
+            INSERT INTO alerts.delivery (channel_id, channel_name, reason, people, state, attempts, due_at, create_time, started_at)
+            VALUES (@ChannelId, @Name, 'test', @People, 'sending', 1, 'infinity', @Now, @Now) RETURNING delivery_id
+            """;
+
+        private const string EndSql = """
+            UPDATE alerts.delivery SET state = @State, ended_at = @Now, answer = @Answer WHERE delivery_id = @Id
+            """;
+
+        public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            var channel = await connection.QuerySingleOrDefaultAsync<ChannelRow>(ReadSql, new { request.ChannelId }) ?? throw RuleFields.NoSuchId;
+            var names = request.People is { Length: > 0 } named ? named : Sight.Names(caller);
+            var id = await connection.ExecuteScalarAsync<long>(BeginSql, new { channel.ChannelId, channel.Name, People = names, Now = time.GetUtcNow().UtcDateTime });
+            var outcome = await sending.Call(channel, wording.Test(id, caller.Nickname, channel.Language == "en", await contacts.Find(names)));
+            await connection.ExecuteAsync(EndSql, new { Id = id, State = outcome.Taken ? "sent" : "failed", outcome.Answer, Now = time.GetUtcNow().UtcDateTime });
+            if (outcome.Taken) await undeliverable.Over(connection);
+            return new Result(id, outcome.Taken, outcome.Answer);
+        }
+    }
+}

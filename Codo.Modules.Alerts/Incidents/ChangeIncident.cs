@@ -1,0 +1,66 @@
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Alerts.Incidents;
+
+/// <summary>A person takes an incident on, or closes it.</summary>
+internal static class ChangeIncident
+{
+    internal sealed record Command(long? Id, string? Action) : IRequest<Result>;
+
+    internal sealed record Result(long Id, string State) : Answer(State == "resolved" ? new Text("已解决", "Resolved") : new Text("已确认", "Acknowledged"));
+
+    internal sealed class Validator : AbstractValidator<Command>
+    {
+        public Validator()
+        {
+            RuleFor(command => command.Id).NotNull().Refuse("ID不能为空", "id is missing");
+            RuleFor(command => command.Action).NotNull().Refuse("action 不能为空", "action is missing");
+            RuleFor(command => command.Action).OneOf("action", "acknowledge", "resolve");
+        }
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source, Caller caller, TimeProvider time) : IRequestHandler<Command, Result>
+    {
+        private const string LockSql = $"""
+            SELECT m.state, m.told_names, m.told_ids FROM alerts.task_monitor m WHERE m.id = @Id AND {Sight.Visible} FOR UPDATE
+            """;
+
+        private const string AcknowledgeSql = """
+            UPDATE alerts.task_monitor SET state = 'acknowledged', acknowledger_id = @UserId, acknowledger = @Name, acknowledged_at = @Now, escalate_at = NULL WHERE id = @Id AND state = ANY(@From)
+            """;
+
+        private const string ResolveSql = """
+            UPDATE alerts.task_monitor SET state = 'resolved', resolver = @Name, resolved_at = @Now, escalate_at = NULL WHERE id = @Id AND state = ANY(@From)
+            """;
+
+        public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
+        {
+            var action = command.Action == "resolve" ? IncidentAction.Resolve : IncidentAction.Acknowledge;
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var before = await connection.QuerySingleOrDefaultAsync<Row>(LockSql, new { command.Id, Super = caller.IsSuperuser, caller.UserId, Names = Sight.Names(caller) }, transaction)
+                ?? throw Refusal.NotFound($"事件 {command.Id} 不存在", $"There is no incident {command.Id}");
+            if (!Sight.MayActOn(caller, before.ToldNames, before.ToldIds)) throw Refusal.Forbidden("只有收到此告警的人或超级用户可以处理", "Only those who were told of it, or a superuser, may do this");
+            var changed = await connection.ExecuteAsync(
+                action == IncidentAction.Resolve ? ResolveSql : AcknowledgeSql,
+                new { command.Id, caller.UserId, Name = caller.Nickname, Now = time.GetUtcNow().UtcDateTime, From = IncidentStates.From(action) }, transaction);
+            if (changed == 0) throw Refusal.Conflict($"事件 {command.Id} 的状态是 {before.State}", $"Incident {command.Id} is {before.State}");
+            var after = action == IncidentAction.Resolve ? "resolved" : "acknowledged";
+            await Audit.Write(connection, transaction, caller, command.Action!, "incident", $"{command.Id}", new { before.State }, new { State = after });
+            await transaction.CommitAsync(cancellationToken);
+            return new Result(command.Id!.Value, after);
+        }
+
+        private sealed record Row
+        {
+            public string State { get; init; } = "";
+            public string[] ToldNames { get; init; } = [];
+            public long[] ToldIds { get; init; } = [];
+        }
+    }
+}

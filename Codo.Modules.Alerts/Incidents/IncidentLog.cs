@@ -1,0 +1,168 @@
+using Codo.Modules.Alerts.Channels;
+using Codo.Modules.Alerts.Rules;
+using Dapper;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Modules.Alerts.Incidents;
+
+/// <summary>Opens, folds and recovers incidents, each in one transaction with the messages that it causes. Hosts that race are kept in line by a lock on the fingerprint.</summary>
+internal sealed class IncidentLog(NpgsqlDataSource source, Telling telling, Courier courier, TimeProvider time, ILogger<IncidentLog> log)
+{
+    private const string LockSql = """
+        SELECT pg_advisory_xact_lock(hashtextextended(@Key, 0))
+        """;
+
+    private const string RulesSql = """
+        SELECT rule_id, source, kinds, subject, failures, waits_after, runs_after, involved, people, escalation::text AS escalation, escalate_after, repeat_after, channels
+        FROM alerts.rule WHERE enabled ORDER BY priority DESC, rule_id DESC
+        """;
+
+    private const string SilencesSql = """
+        SELECT silence_id, source, kind, subject, ends_at FROM alerts.silence WHERE starts_at <= @Now AND ends_at > @Now ORDER BY silence_id
+        """;
+
+    private const string OpenSql = """
+        SELECT id, rule_id, ctime, told_at, rounds, call_level, subjects, pending, detail_zh, detail_en FROM alerts.task_monitor
+        WHERE fingerprint = @Fingerprint AND state = ANY(@From) FOR UPDATE
+        """;
+
+    private const string StretchSql = """
+        SELECT fingerprint FROM alerts.task_monitor WHERE kind = 'missed' AND state <> 'resolved' AND last_time >= @Since ORDER BY id DESC LIMIT 1
+        """;
+
+    private const string InsertSql = """
+        INSERT INTO alerts.task_monitor (list_id, call_info, ctime, source, kind, subject, subjects, fingerprint, last_time, title_zh, title_en, detail_zh, detail_en, output, pending, rule_id)
+        VALUES (@ListId, @Info, @At, @Source, @Kind, @Subject, @Subjects, @Fingerprint, @Now, @TitleZh, @TitleEn, @DetailZh, @DetailEn, @Output, @Pending, @RuleId)
+        RETURNING id
+        """;
+
+    private const string FoldSql = """
+        UPDATE alerts.task_monitor SET count = count + @More, last_time = @Now, ctime = LEAST(ctime, @At), title_zh = @TitleZh, title_en = @TitleEn, detail_zh = @DetailZh, detail_en = @DetailEn,
+            output = CASE WHEN @Output = '' THEN output ELSE @Output END,
+            subjects = ARRAY(SELECT DISTINCT unnest(subjects || @Subjects) ORDER BY 1), pending = ARRAY(SELECT DISTINCT unnest(pending || @Pending) ORDER BY 1)
+        WHERE id = @Id
+        """;
+
+    private const string SilencedSql = """
+        UPDATE alerts.task_monitor SET silence_id = @SilenceId, escalate_at = NULL WHERE id = @Id
+        """;
+
+    private const string OfJobSql = """
+        SELECT id FROM alerts.task_monitor WHERE source = 'job' AND kind <> 'overlong' AND state <> 'resolved' AND @JobId = ANY(pending) ORDER BY id FOR UPDATE
+        """;
+
+    private const string DropPendingSql = """
+        UPDATE alerts.task_monitor SET pending = array_remove(pending, @JobId) WHERE id = @Id RETURNING cardinality(pending)
+        """;
+
+    private const string OfFingerprintSql = """
+        SELECT id FROM alerts.task_monitor WHERE fingerprint = @Fingerprint AND state <> 'resolved' FOR UPDATE
+        """;
+
+    private const string RecoverSql = """
+        UPDATE alerts.task_monitor SET state = 'resolved', resolver = 'Codo', resolved_at = @Now, escalate_at = NULL, pending = '{}' WHERE id = @Id AND state = ANY(@From)
+        """;
+
+    /// <summary>A stretch of downtime ends when nothing more was missed for this long.</summary>
+    private static readonly TimeSpan StretchGap = TimeSpan.FromSeconds(60);
+
+    private static readonly string[] MayFold = IncidentStates.From(IncidentAction.Fold);
+    private static readonly string[] MayRecover = IncidentStates.From(IncidentAction.Recover);
+
+    /// <summary>Something went wrong: opens an incident or adds to the open one, and tells whom the rule names, unless they were told a short while ago or a silence is in force.</summary>
+    /// <param name="merge">The trouble as it reads together with the incident that is open; null when the newest says it all.</param>
+    public async Task Raise(Trouble trouble, DateTime? at = null, Func<OpenIncident, Trouble>? merge = null)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        await using var transaction = await connection.BeginTransactionAsync();
+        await connection.ExecuteAsync(LockSql, new { Key = trouble.Fingerprint }, transaction);
+        var now = time.GetUtcNow().UtcDateTime;
+        var fingerprint = trouble.Kind == "missed" ? await Stretch(connection, transaction, trouble, now) : trouble.Fingerprint;
+        var open = await connection.QuerySingleOrDefaultAsync<OpenIncident>(OpenSql, new { Fingerprint = fingerprint, From = MayFold }, transaction);
+        var rules = (await connection.QueryAsync<Rule>(RulesSql, transaction: transaction)).AsList();
+        var rule = open is null ? rules.Find(rule => rule.Fits(trouble)) : rules.Find(rule => rule.RuleId == open.RuleId);
+        if (open is null && (rule is null || !rule.IsReached(trouble))) return;
+        if (open is not null && merge is not null) trouble = merge(open);
+        var row = new
+        {
+            Id = open?.Id ?? 0,
+            trouble.ListId,
+            trouble.Info,
+            At = at ?? now,
+            trouble.Source,
+            trouble.Kind,
+            Subject = trouble.Subjects.Count > 0 ? trouble.Subjects[0] : "",
+            Subjects = trouble.Subjects.ToArray(),
+            Fingerprint = fingerprint,
+            Now = now,
+            TitleZh = trouble.Title.Zh,
+            TitleEn = trouble.Title.En,
+            DetailZh = trouble.Detail.Zh,
+            DetailEn = trouble.Detail.En,
+            trouble.Output,
+            Pending = trouble.Pending.ToArray(),
+            rule?.RuleId,
+            More = trouble.Continues ? 0 : 1,
+        };
+        if (open is not null) await connection.ExecuteAsync(FoldSql, row, transaction);
+        var id = open?.Id ?? await connection.ExecuteScalarAsync<long>(InsertSql, row, transaction);
+        if (open is null) log.LogWarning("Incident {Id}: {Title}", id, trouble.Title.En);
+        var silence = (await connection.QueryAsync<Silence>(SilencesSql, new { Now = now }, transaction)).FirstOrDefault(silence => silence.Means(trouble.Source, trouble.Kind, trouble.Subjects));
+        if (silence is not null)
+            await connection.ExecuteAsync(SilencedSql, new { Id = id, silence.SilenceId }, transaction);
+        else if (rule is not null && (open?.ToldAt is not { } told || now - told >= TimeSpan.FromSeconds(rule.RepeatAfter)))
+            await telling.Tell(connection, transaction, new Round(id, (open?.Rounds ?? 0) + 1, open?.ToldAt is null ? "opened" : "repeated", open?.CallLevel ?? 0, Heard(rule, trouble)), rule);
+        await transaction.CommitAsync();
+        courier.Soon();
+    }
+
+    /// <summary>A job succeeded: what waited for it is over, and an incident of several jobs once nothing of it is left.</summary>
+    public async Task RecoverJob(string jobId)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        await using var transaction = await connection.BeginTransactionAsync();
+        foreach (var id in (await connection.QueryAsync<long>(OfJobSql, new { JobId = jobId }, transaction)).AsList())
+            if (await connection.ExecuteScalarAsync<int>(DropPendingSql, new { Id = id, JobId = jobId }, transaction) == 0) await Recover(connection, transaction, id);
+        await transaction.CommitAsync();
+        courier.Soon();
+    }
+
+    /// <summary>What the fingerprint names is over.</summary>
+    public async Task Recover(string fingerprint)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        await using var transaction = await connection.BeginTransactionAsync();
+        foreach (var id in (await connection.QueryAsync<long>(OfFingerprintSql, new { Fingerprint = fingerprint }, transaction)).AsList()) await Recover(connection, transaction, id);
+        await transaction.CommitAsync();
+        courier.Soon();
+    }
+
+    private async Task Recover(NpgsqlConnection connection, NpgsqlTransaction transaction, long id)
+    {
+        if (await connection.ExecuteAsync(RecoverSql, new { Id = id, Now = time.GetUtcNow().UtcDateTime, From = MayRecover }, transaction) == 0) return;
+        await telling.TellRecovery(connection, transaction, id);
+        log.LogInformation("Incident {Id} is over", id);
+    }
+
+    // All that is missed within one stretch is one incident, however many transactions and nodes notice it.
+    private static async Task<string> Stretch(NpgsqlConnection connection, NpgsqlTransaction transaction, Trouble trouble, DateTime now) =>
+        await connection.ExecuteScalarAsync<string?>(StretchSql, new { Since = now - StretchGap }, transaction) ?? $"{trouble.Fingerprint}:{now:yyyyMMddHHmmss}";
+
+    private static List<Person> Heard(Rule rule, Trouble trouble) => rule.Involved && trouble.People.Count > 0 ? [.. trouble.People] : [.. rule.People.Select(name => new Person(name))];
+}
+
+/// <summary>The incident that a trouble adds to.</summary>
+internal sealed record OpenIncident
+{
+    public long Id { get; init; }
+    public long? RuleId { get; init; }
+    public DateTime Ctime { get; init; }
+    public DateTime? ToldAt { get; init; }
+    public int Rounds { get; init; }
+    public int CallLevel { get; init; }
+    public string[] Subjects { get; init; } = [];
+    public string[] Pending { get; init; } = [];
+    public string DetailZh { get; init; } = "";
+    public string DetailEn { get; init; } = "";
+}

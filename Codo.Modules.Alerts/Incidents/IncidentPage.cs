@@ -1,0 +1,142 @@
+using System.Net;
+using Codo.Platform.Http;
+using Dapper;
+using MediatR;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+using Npgsql;
+
+namespace Codo.Modules.Alerts.Incidents;
+
+/// <summary>The page that a message links to: what happened, at phone width, with a button that acknowledges. Without a token it is a sign-in form and shows nothing of the incident.</summary>
+internal static class IncidentPage
+{
+    private const string ReadSql = $"""
+        SELECT {IncidentView.Columns} FROM alerts.task_monitor m WHERE m.id = @Id AND {Sight.Visible}
+        """;
+
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapGet("/i/{id:long}", (RequestDelegate)Show).Needs(Right.Anybody).ExcludeFromDescription();
+        routes.MapPost("/i/{id:long}", (RequestDelegate)Act).Needs(Right.Token).ExcludeFromDescription();
+    }
+
+    private static async Task Show(HttpContext context)
+    {
+        if (Caller.Of(context) is not { } caller)
+        {
+            await Write(context, StatusCodes.Status401Unauthorized, Pair("请先登录", "Sign in"), SignIn(Id(context)));
+            return;
+        }
+        await Show(context, caller, null);
+    }
+
+    private static async Task Act(HttpContext context)
+    {
+        var form = context.Request.HasFormContentType ? await context.Request.ReadFormAsync(context.RequestAborted) : null;
+        try
+        {
+            await context.RequestServices.GetRequiredService<IMediator>().Send(new ChangeIncident.Command(Id(context), form?["action"].ToString()), context.RequestAborted);
+        }
+        catch (Refusal refusal)
+        {
+            await Show(context, Caller.Of(context)!, refusal);
+            return;
+        }
+        // 303: a reload of the page shows it again, and does not act again.
+        context.Response.StatusCode = StatusCodes.Status303SeeOther;
+        context.Response.Headers.Location = context.Request.Path.Value;
+    }
+
+    private static async Task Show(HttpContext context, Caller caller, Refusal? refused)
+    {
+        var source = context.RequestServices.GetRequiredService<NpgsqlDataSource>();
+        await using var connection = await source.OpenConnectionAsync(context.RequestAborted);
+        var row = await connection.QuerySingleOrDefaultAsync<IncidentView.Row>(ReadSql, new { Id = Id(context), Super = caller.IsSuperuser, caller.UserId, Names = Sight.Names(caller) });
+        if (row is null)
+            await Write(context, StatusCodes.Status404NotFound, Pair("没有这个事件", "No such incident"), $"<p>{Pair("它不存在，或你无权查看。", "It does not exist, or you may not see it.")}</p>");
+        else
+            await Write(context, refused is null ? 200 : 409, Language.English ? row.TitleEn : row.TitleZh, Body(context, caller, row, refused));
+    }
+
+    private static string Body(HttpContext context, Caller caller, IncidentView.Row row, Refusal? refused)
+    {
+        var zone = context.RequestServices.GetRequiredService<Zone>();
+        var state = row.State switch
+        {
+            "open" => Pair("未处理", "Open"),
+            "acknowledged" => Pair($"{row.Acknowledger} 已确认", $"Acknowledged by {row.Acknowledger}"),
+            _ => Pair($"已解决（{row.Resolver}）", $"Resolved ({row.Resolver})"),
+        };
+        var facts = new List<(string Name, string Value)>
+        {
+            (Pair("首次", "First"), zone.Text(row.Ctime)),
+            (Pair("最近", "Last"), zone.Text(row.LastTime)),
+            (Pair("次数", "Times"), $"{row.Count}"),
+        };
+        if (row.CallUsers.Length > 0) facts.Add((Pair("通知", "Told"), row.CallUsers.Replace(",", ", ", StringComparison.Ordinal)));
+        if (row.SilenceId is not null) facts.Add((Pair("静默", "Silenced"), $"{row.SilenceId}"));
+        if (row.AcknowledgedAt is { } acknowledged) facts.Add((Pair("确认于", "Acknowledged"), zone.Text(acknowledged)));
+        if (row.ResolvedAt is { } resolved) facts.Add((Pair("解决于", "Resolved"), zone.Text(resolved)));
+        var detail = Language.English ? row.DetailEn : row.DetailZh;
+        return $"""
+            <p class="state {row.State}">{Encode(state)}</p>
+            {(refused is null ? "" : $"<p class=\"error\">{Encode(refused.Text.ToString())}</p>")}
+            <pre class="detail">{Encode(detail)}</pre>
+            <dl>{string.Concat(facts.Select(fact => $"<dt>{Encode(fact.Name)}</dt><dd>{Encode(fact.Value)}</dd>"))}</dl>
+            {Buttons(caller, row)}
+            {(row.Output.Length == 0 ? "" : $"<h2>{Pair("最后的输出", "Last lines of output")}</h2><pre>{Encode(row.Output)}</pre>")}
+            <p class="foot">{Encode(row.CallInfo)} · #{row.Id}</p>
+            """;
+    }
+
+    private static string Buttons(Caller caller, IncidentView.Row row)
+    {
+        if (row.State == "resolved" || !Sight.MayActOn(caller, row.ToldNames, row.ToldIds)) return "";
+        var acknowledge = row.State == "open" ? $"""<button name="action" value="acknowledge">{Pair("我来处理", "Acknowledge")}</button>""" : "";
+        return $"""<form method="post" action="/i/{row.Id}">{acknowledge}<button class="second" name="action" value="resolve">{Pair("标记为已解决", "Resolve")}</button></form>""";
+    }
+
+    private static string SignIn(long id) => $"""
+        <form method="post" action="/sign-in/"><input type="hidden" name="next" value="/i/{id}">
+        <label for="token">{Pair("令牌", "Token")}</label><input id="token" name="token" type="password" autocomplete="off" required autofocus>
+        <button>{Pair("登录", "Sign in")}</button></form>
+        <p class="foot">{Pair("codo-admin 签发的令牌在此有效；同域登录后会自动识别。", "A token that codo-admin signed is good here.")}</p>
+        """;
+
+    private static Task Write(HttpContext context, int status, string title, string body)
+    {
+        context.Response.StatusCode = status;
+        context.Response.ContentType = "text/html; charset=utf-8";
+        context.Response.Headers.CacheControl = "no-store";
+        context.Response.Headers.ContentSecurityPolicy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+        return context.Response.WriteAsync($$"""
+            <!doctype html>
+            <html lang="{{Pair("zh", "en")}}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{{Encode(title)}}</title>
+            <style>
+            :root { color-scheme: light dark; --line: #8884; --soft: #8881; --blue: #0b62d6; --red: #c62828; --green: #2e7d32; --amber: #b26a00; }
+            @media (prefers-color-scheme: dark) { :root { --blue: #6aa8ff; --red: #ff8a80; --green: #81c784; --amber: #ffb74d; } }
+            body { font: 16px/1.6 system-ui, "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif; max-width: 40rem; margin: 0 auto; padding: 1.2rem 1rem 3rem; overflow-wrap: anywhere; }
+            h1 { font-size: 1.35rem; line-height: 1.35; margin: 0 0 .4rem; } h2 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
+            .state { display: inline-block; margin: 0 0 .6rem; padding: .1rem .7rem; border-radius: 1rem; font-weight: 600; border: 1px solid currentColor; }
+            .open { color: var(--red); } .acknowledged { color: var(--amber); } .resolved { color: var(--green); } .error { color: var(--red); }
+            pre { font: .82rem/1.5 ui-monospace, monospace; white-space: pre-wrap; background: var(--soft); border: 1px solid var(--line); border-radius: .5rem; padding: .7rem .8rem; margin: .4rem 0; }
+            pre.detail { font: inherit; background: none; border: 0; padding: 0; }
+            dl { display: grid; grid-template-columns: auto 1fr; gap: .15rem 1rem; margin: .8rem 0; } dt { opacity: .7; } dd { margin: 0; }
+            form { display: grid; gap: .6rem; margin: 1rem 0; } label { font-weight: 600; }
+            input { font: inherit; padding: .6rem .7rem; border: 1px solid var(--line); border-radius: .5rem; background: Canvas; color: CanvasText; min-width: 0; }
+            button { font: inherit; font-weight: 600; min-height: 2.9rem; border: 0; border-radius: .5rem; background: var(--blue); color: Canvas; cursor: pointer; }
+            button.second { background: none; color: var(--blue); border: 1px solid var(--blue); }
+            .foot { opacity: .7; font-size: .85rem; margin-top: 1.6rem; }
+            </style></head><body><h1>{{Encode(title)}}</h1>{{body}}</body></html>
+            """, context.RequestAborted);
+    }
+
+    private static long Id(HttpContext context) => long.Parse((string)context.Request.RouteValues["id"]!, System.Globalization.CultureInfo.InvariantCulture);
+
+    private static string Pair(string zh, string en) => Language.English ? en : zh;
+
+    private static string Encode(string text) => WebUtility.HtmlEncode(text);
+}

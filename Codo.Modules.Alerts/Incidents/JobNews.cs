@@ -1,0 +1,104 @@
+using System.Globalization;
+using Codo.Platform.Events;
+using Codo.Platform.Http;
+using MediatR;
+
+namespace Codo.Modules.Alerts.Incidents;
+
+/// <summary>What the cron module tells becomes incidents.</summary>
+internal sealed class JobNews(IncidentLog incidents, Zone zone) : INotificationHandler<ExecutionEnded>, INotificationHandler<FiresSkipped>, INotificationHandler<FiresMissed>
+{
+    /// <summary>Jobs that the list of a downtime names; the rest is a number.</summary>
+    private const int MostLines = 100;
+
+    public Task Handle(ExecutionEnded notification, CancellationToken cancellationToken) => notification.Succeeded ? incidents.RecoverJob(notification.JobId) : incidents.Raise(Failure(notification));
+
+    public Task Handle(FiresSkipped notification, CancellationToken cancellationToken) => incidents.Raise(new Trouble(
+        "job", "skipped", $"job:{notification.JobId}:skipped", Info(notification.LogId, notification.JobId),
+        new Text($"任务 {notification.JobId} 连续跳过 {notification.Times} 次", $"Job {notification.JobId} was skipped {notification.Times} times in a row"),
+        new Text($"自 {zone.Text(notification.Since)} 起\n{notification.Cause.Zh}", $"Since {zone.Text(notification.Since)}\n{notification.Cause.En}"))
+    {
+        Subjects = [notification.JobId],
+        Pending = [notification.JobId],
+        People = Owners(notification.Owners),
+    });
+
+    public Task Handle(FiresMissed notification, CancellationToken cancellationToken)
+    {
+        var jobs = notification.Jobs;
+        var (from, noticed) = (jobs.Min(job => job.From), jobs.Max(job => job.NoticedAt));
+        var ids = jobs.Select(job => job.JobId).Distinct(StringComparer.Ordinal).ToList();
+        var lines = jobs.Select(Line).ToList();
+        var trouble = new Trouble("job", "missed", "job:missed", Info(0, ids[0]), Downtime(from, noticed, ids.Count), new Text(List(lines, line => line.Zh), List(lines, line => line.En)))
+        {
+            Subjects = ids,
+            Pending = ids,
+            People = Owners(jobs.SelectMany(job => job.Owners)),
+        };
+        return incidents.Raise(trouble, from, open => trouble with
+        {
+            Title = Downtime(open.Ctime < from ? open.Ctime : from, noticed, open.Subjects.Union(ids).Count()),
+            Detail = new Text(List([.. Lines(open.DetailZh), .. lines.Select(line => line.Zh)], line => line), List([.. Lines(open.DetailEn), .. lines.Select(line => line.En)], line => line)),
+        });
+    }
+
+    private Trouble Failure(ExecutionEnded ended)
+    {
+        var how = ended.Status switch
+        {
+            "timeout" => new Text("超时", "timed out"),
+            "interrupted" => new Text("被中断", "was interrupted"),
+            _ => new Text("失败", "failed"),
+        };
+        var facts = new List<Text>();
+        if (ended.ExitCode is { } code) facts.Add(new Text($"退出码 {code}", $"Exit code {code}"));
+        if (ended.Node.Length > 0) facts.Add(new Text($"节点 {ended.Node}", $"On node {ended.Node}"));
+        facts.Add(new Text($"{zone.Text(ended.StartedAt)} 开始，{zone.Text(ended.EndedAt)} 结束", $"From {zone.Text(ended.StartedAt)} to {zone.Text(ended.EndedAt)}"));
+        if (ended.FailuresInARow > 1) facts.Add(new Text($"连续第 {ended.FailuresInARow} 次", $"{ended.FailuresInARow} times in a row"));
+        if (ended.Cause.Zh.Length > 0) facts.Add(ended.Cause);
+        facts.Add(Text.Same($"$ {(ended.Command.Length > 500 ? ended.Command[..500] + " …" : ended.Command)}"));
+        return new Trouble("job", "failed", $"job:{ended.JobId}:failed", Info(ended.LogId, ended.JobId),
+            new Text($"任务 {ended.JobId} {how.Zh}", $"Job {ended.JobId} {how.En}"), Joined(facts))
+        {
+            Subjects = [ended.JobId],
+            Pending = [ended.JobId],
+            Output = Tail.Of(ended.Output),
+            Streak = ended.FailuresInARow,
+            People = Owners(ended.Owners),
+        };
+    }
+
+    private Text Line(MissedJob job)
+    {
+        var when = job.Times == 1 ? zone.Text(job.From) : $"{zone.Text(job.From)} – {zone.Text(job.Until)}";
+        return new Text($"{job.JobId}：{job.Times} 次，{when}", $"{job.JobId}: {job.Times}, {when}");
+    }
+
+    private Text Downtime(DateTime from, DateTime until, int jobs) => new(
+        $"Codo 停机 {Clock(from)}–{Clock(until)}，漏跑 {jobs} 个任务", $"Codo was down {Clock(from)}–{Clock(until)}, {jobs} job{(jobs == 1 ? "" : "s")} missed");
+
+    private string Clock(DateTime utc) => TimeZoneInfo.ConvertTimeFromUtc(utc, zone.Info).ToString("HH:mm", CultureInfo.InvariantCulture);
+
+    private static string List<T>(List<T> lines, Func<T, string> text) =>
+        string.Join('\n', lines.Take(MostLines).Select(text)) + (lines.Count > MostLines ? $"\n… +{lines.Count - MostLines}" : "");
+
+    private static string[] Lines(string text) => text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+
+    private static Text Joined(List<Text> facts) => new(string.Join('\n', facts.Select(fact => fact.Zh)), string.Join('\n', facts.Select(fact => fact.En)));
+
+    private static string Info(long logId, string jobId) => $"ID-{logId} 任务-{jobId} 类型-cron";
+
+    private static List<Person> Owners(IEnumerable<string> names) => [.. names.Distinct(StringComparer.Ordinal).Select(name => new Person(name))];
+}
+
+/// <summary>The end of an output, as a message shows it.</summary>
+internal static class Tail
+{
+    private const int Lines = 20, MostCharacters = 3000;
+
+    public static string Of(string output)
+    {
+        var text = string.Join('\n', output.ReplaceLineEndings("\n").TrimEnd('\n').Split('\n').TakeLast(Lines));
+        return text.Length <= MostCharacters ? text : "…" + text[^MostCharacters..];
+    }
+}

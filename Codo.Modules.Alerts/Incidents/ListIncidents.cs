@@ -1,0 +1,122 @@
+using Codo.Platform.Cluster;
+using Codo.Platform.Http;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Alerts.Incidents;
+
+/// <summary>Incidents that the caller may see, newest first.</summary>
+internal static class ListIncidents
+{
+    internal sealed record Query(int? Page, int? Limit, long? Id, string? State, string? Source, string? Kind, string? Subject, long? ListId) : IRequest<Result>, IPaged;
+
+    internal sealed record Result(List<IncidentView> Data, long Count) : Answer(Say.Fetched);
+
+    internal sealed class Validator : AbstractValidator<Query>
+    {
+        public Validator()
+        {
+            this.Paged();
+            RuleFor(query => query.State).OneOf("state", "open", "acknowledged", "resolved");
+            RuleFor(query => query.Source).OneOf("source", "job", "order", "codo");
+            RuleFor(query => query.Kind).OneOf("kind", [.. Rules.Matching.Kinds, "undeliverable"]);
+        }
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source, NodeSettings node, Caller caller) : IRequestHandler<Query, Result>
+    {
+        private const int DefaultLimit = 15;
+
+        private const string Where = $"""
+            WHERE (CAST(@Id AS bigint) IS NULL OR m.id = @Id) AND (CAST(@State AS text) IS NULL OR m.state = @State) AND (CAST(@Source AS text) IS NULL OR m.source = @Source)
+                AND (CAST(@Kind AS text) IS NULL OR m.kind = @Kind) AND (CAST(@Subject AS text) IS NULL OR @Subject = ANY(m.subjects)) AND (CAST(@ListId AS bigint) IS NULL OR m.list_id = @ListId)
+                AND {Sight.Visible}
+            """;
+
+        private const string ListSql = $"""
+            SELECT {IncidentView.Columns} FROM alerts.task_monitor m {Where} ORDER BY m.id DESC LIMIT @Limit OFFSET @Offset;
+            """;
+
+        private const string CountSql = $"""
+            SELECT count(*) FROM alerts.task_monitor m {Where}
+            """;
+
+        public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            await using var both = await connection.QueryMultipleAsync(ListSql + CountSql, new
+            {
+                request.Id,
+                request.State,
+                request.Source,
+                request.Kind,
+                request.Subject,
+                request.ListId,
+                Super = caller.IsSuperuser,
+                caller.UserId,
+                Names = Sight.Names(caller),
+                Limit = request.Limit ?? DefaultLimit,
+                Offset = request.Offset(DefaultLimit),
+            });
+            var rows = (await both.ReadAsync<IncidentView.Row>()).Select(row => IncidentView.Of(row, node)).ToList();
+            return new Result(rows, await both.ReadSingleAsync<long>());
+        }
+    }
+}
+
+/// <summary>An incident as it is answered: the original's columns, and what an incident has beyond them.</summary>
+/// <param name="CallStatus">0 nobody was told, 1 told, 2 could not be told.</param>
+/// <param name="Url">The page for a phone.</param>
+internal sealed record IncidentView(
+    long Id, long? ListId, int CallLevel, string CallInfo, string CallStatus, string CallUsers, DateTime Ctime, string Source, string Kind, string Subject, string[] Subjects, string Fingerprint, string State,
+    int Count, DateTime FirstTime, DateTime LastTime, Text Title, Text Detail, string Output, long? RuleId, long? SilenceId, string Acknowledger, DateTime? AcknowledgeTime, string Resolver,
+    DateTime? ResolveTime, string Url)
+{
+    public const string Columns = """
+        m.id, m.list_id, m.call_level, m.call_info, m.call_status, m.call_users, m.ctime, m.source, m.kind, m.subject, m.subjects, m.fingerprint, m.state, m.count, m.last_time, m.title_zh, m.title_en,
+        m.detail_zh, m.detail_en, m.output, m.rule_id, m.silence_id, m.acknowledger, m.acknowledged_at, m.resolver, m.resolved_at, m.told_names, m.told_ids
+        """;
+
+    public static IncidentView Of(Row row, NodeSettings node) => new(
+        row.Id, row.ListId, row.CallLevel, row.CallInfo, $"{row.CallStatus}", row.CallUsers, row.Ctime, row.Source, row.Kind, row.Subject, row.Subjects, row.Fingerprint, row.State, row.Count, row.Ctime,
+        row.LastTime, new Text(row.TitleZh, row.TitleEn), new Text(row.DetailZh, row.DetailEn), row.Output, row.RuleId, row.SilenceId, row.Acknowledger, row.AcknowledgedAt, row.Resolver, row.ResolvedAt,
+        Link(node, row.Id));
+
+    /// <summary>The page of an incident, as people reach Codo.</summary>
+    public static string Link(NodeSettings node, long id) => $"{node.PublicUrl.TrimEnd('/')}/i/{id}";
+
+    // With properties, because Dapper gives no array to a constructor.
+    internal sealed record Row
+    {
+        public long Id { get; init; }
+        public long? ListId { get; init; }
+        public int CallLevel { get; init; }
+        public string CallInfo { get; init; } = "";
+        public short CallStatus { get; init; }
+        public string CallUsers { get; init; } = "";
+        public DateTime Ctime { get; init; }
+        public string Source { get; init; } = "";
+        public string Kind { get; init; } = "";
+        public string Subject { get; init; } = "";
+        public string[] Subjects { get; init; } = [];
+        public string Fingerprint { get; init; } = "";
+        public string State { get; init; } = "";
+        public int Count { get; init; }
+        public DateTime LastTime { get; init; }
+        public string TitleZh { get; init; } = "";
+        public string TitleEn { get; init; } = "";
+        public string DetailZh { get; init; } = "";
+        public string DetailEn { get; init; } = "";
+        public string Output { get; init; } = "";
+        public long? RuleId { get; init; }
+        public long? SilenceId { get; init; }
+        public string Acknowledger { get; init; } = "";
+        public DateTime? AcknowledgedAt { get; init; }
+        public string Resolver { get; init; } = "";
+        public DateTime? ResolvedAt { get; init; }
+        public string[] ToldNames { get; init; } = [];
+        public long[] ToldIds { get; init; } = [];
+    }
+}

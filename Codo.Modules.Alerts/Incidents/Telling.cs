@@ -1,0 +1,67 @@
+using Codo.Modules.Alerts.Rules;
+using Dapper;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Modules.Alerts.Incidents;
+
+/// <summary>One telling of an incident: to whom, at which step of the escalation, why.</summary>
+internal sealed record Round(long Incident, int Number, string Reason, int Level, IReadOnlyList<Person> People);
+
+/// <summary>Writes the messages of an incident in the transaction that changes it: one a channel, which the courier sends.</summary>
+internal sealed class Telling(Undeliverable undeliverable, TimeProvider time, ILogger<Telling> log)
+{
+    private const string NamesSql = """
+        SELECT user_id AS id, name FROM alerts.contact WHERE user_id = ANY(@Ids)
+        """;
+
+    private const string InsertSql = """
+        INSERT INTO alerts.delivery (incident_id, round, channel_id, channel_name, reason, people, due_at, create_time)
+        SELECT @Incident, @Number, c.channel_id, c.name, @Reason, @Names, @Now, @Now FROM alerts.channel c
+        WHERE c.enabled AND (cardinality(CAST(@Channels AS bigint[])) = 0 OR c.channel_id = ANY(@Channels)) ORDER BY c.channel_id
+        """;
+
+    private const string AnyChannelSql = """
+        SELECT EXISTS (SELECT 1 FROM alerts.channel)
+        """;
+
+    private const string ToldSql = """
+        UPDATE alerts.task_monitor SET rounds = @Number, told_at = @Now, call_level = @Level, escalate_at = @EscalateAt, silence_id = NULL,
+            told_names = ARRAY(SELECT DISTINCT unnest(told_names || @Names) ORDER BY 1), told_ids = ARRAY(SELECT DISTINCT unnest(told_ids || @Ids) ORDER BY 1),
+            call_users = array_to_string(ARRAY(SELECT DISTINCT unnest(told_names || @Names) ORDER BY 1), ',')
+        WHERE id = @Incident
+        """;
+
+    private const string RecoverySql = """
+        WITH heard AS (
+            SELECT d.channel_id, max(d.channel_name) AS name FROM alerts.delivery d WHERE d.incident_id = @Id AND d.state <> 'failed' GROUP BY d.channel_id
+        ), counted AS (
+            UPDATE alerts.task_monitor SET rounds = rounds + 1 WHERE id = @Id AND EXISTS (SELECT 1 FROM heard) RETURNING rounds, told_names
+        )
+        INSERT INTO alerts.delivery (incident_id, round, channel_id, channel_name, reason, people, due_at, create_time)
+        SELECT @Id, c.rounds, h.channel_id, h.name, 'recovered', c.told_names, @Now, @Now FROM heard h CROSS JOIN counted c ORDER BY h.channel_id
+        """;
+
+    /// <summary>Queues the round's messages, and sets when the rule's next people are told.</summary>
+    public async Task Tell(NpgsqlConnection connection, NpgsqlTransaction transaction, Round round, Rule rule)
+    {
+        var now = time.GetUtcNow().UtcDateTime;
+        var ids = round.People.Where(person => person.Id is not null).Select(person => person.Id!.Value).Distinct().ToArray();
+        // An approver of whom only the id is known has his name in his contact.
+        var known = (await connection.QueryAsync<(long Id, string Name)>(NamesSql, new { Ids = ids }, transaction)).ToDictionary(row => row.Id, row => row.Name);
+        var names = round.People.Select(person => person.Id is { } id && known.TryGetValue(id, out var name) ? name : person.Name).Where(name => name.Length > 0).Distinct(StringComparer.Ordinal).ToArray();
+        var more = round.Level < rule.Steps.Length;
+        var messages = await connection.ExecuteAsync(InsertSql, new { round.Incident, round.Number, round.Reason, Names = names, Now = now, rule.Channels }, transaction);
+        await connection.ExecuteAsync(
+            ToldSql, new { round.Incident, round.Number, Now = now, round.Level, EscalateAt = more ? now.AddSeconds(rule.EscalateAfter) : (DateTime?)null, Names = names, Ids = ids }, transaction);
+        if (messages > 0) return;
+        if (await connection.ExecuteScalarAsync<bool>(AnyChannelSql, transaction: transaction))
+            await undeliverable.Raise(connection, transaction, round.Incident);
+        else
+            log.LogWarning("Incident {Id}: nobody is told, because no channel has been set up (docs/alerts.md)", round.Incident);
+    }
+
+    /// <summary>Those who heard of it hear that it is over, by the channels that told them.</summary>
+    public Task TellRecovery(NpgsqlConnection connection, NpgsqlTransaction transaction, long id) =>
+        connection.ExecuteAsync(RecoverySql, new { Id = id, Now = time.GetUtcNow().UtcDateTime }, transaction);
+}

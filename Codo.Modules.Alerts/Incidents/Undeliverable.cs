@@ -1,0 +1,57 @@
+using Dapper;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Modules.Alerts.Incidents;
+
+/// <summary>Alerts that no channel took: an incident of its own, which nobody can be sent. It shows in the log and in the host's readiness, until a message gets through again.</summary>
+internal sealed class Undeliverable(NpgsqlDataSource source, TimeProvider time, ILogger<Undeliverable> log) : IHealthCheck
+{
+    private const string RaiseSql = """
+        INSERT INTO alerts.task_monitor (call_info, call_status, ctime, source, kind, subject, fingerprint, last_time, title_zh, title_en, detail_zh, detail_en)
+        VALUES ('ID-' || @Incident || ' 任务-alerts 类型-codo', 2, @Now, 'codo', 'undeliverable', 'alerts', 'codo:undeliverable', @Now,
+            '告警无法送达', 'Alerts could not be delivered', '最近一条：事件 ' || @Incident, 'The last one: incident ' || @Incident)
+        ON CONFLICT (fingerprint) WHERE state <> 'resolved' DO UPDATE SET count = alerts.task_monitor.count + 1, last_time = @Now, detail_zh = excluded.detail_zh, detail_en = excluded.detail_en
+        """;
+
+    private const string MarkSql = """
+        UPDATE alerts.task_monitor SET call_status = 2 WHERE id = @Incident
+        """;
+
+    private const string OverSql = """
+        UPDATE alerts.task_monitor SET state = 'resolved', resolver = 'Codo', resolved_at = @Now WHERE fingerprint = 'codo:undeliverable' AND state = ANY(@From)
+        """;
+
+    private const string OpenSql = """
+        SELECT id, count FROM alerts.task_monitor WHERE fingerprint = 'codo:undeliverable' AND state <> 'resolved'
+        """;
+
+    /// <summary>No channel took this incident's message.</summary>
+    public async Task Raise(NpgsqlConnection connection, NpgsqlTransaction? transaction, long incident)
+    {
+        await connection.ExecuteAsync(RaiseSql, new { Incident = incident, Now = time.GetUtcNow().UtcDateTime }, transaction);
+        await connection.ExecuteAsync(MarkSql, new { Incident = incident }, transaction);
+        log.LogError("Incident {Id} could not be delivered by any channel", incident);
+    }
+
+    /// <summary>A message got through.</summary>
+    public Task Over(NpgsqlConnection connection) => connection.ExecuteAsync(OverSql, new { Now = time.GetUtcNow().UtcDateTime, From = IncidentStates.From(IncidentAction.Recover) });
+
+    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+    {
+        try
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            return await connection.QuerySingleOrDefaultAsync<Row>(OpenSql) is { } open
+                ? HealthCheckResult.Degraded($"{open.Count} alerts could not be delivered by any channel: incident {open.Id}")
+                : HealthCheckResult.Healthy("alerts are delivered");
+        }
+        catch (Exception error)
+        {
+            return HealthCheckResult.Degraded(error.Message);
+        }
+    }
+
+    private sealed record Row(long Id, int Count);
+}

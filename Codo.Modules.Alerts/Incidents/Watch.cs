@@ -1,0 +1,168 @@
+using Codo.Modules.Alerts.Channels;
+using Codo.Modules.Alerts.Rules;
+using Codo.Platform.Cluster;
+using Codo.Platform.Events;
+using Codo.Platform.Http;
+using Dapper;
+using MediatR;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Modules.Alerts.Incidents;
+
+/// <summary>What time alone brings: the next people of an incident that nobody acknowledged, what waits or runs too long, and the end of the retention. Every node does it; each step does no harm when done twice.</summary>
+internal sealed class Watch(
+    NpgsqlDataSource source, IncidentLog incidents, Telling telling, Courier courier, IServiceScopeFactory scopes, AlertSettings settings, Node node, Zone zone, TimeProvider time, ILogger<Watch> log) : BackgroundService
+{
+    private static readonly TimeSpan Tick = TimeSpan.FromSeconds(5), LongPeriod = TimeSpan.FromSeconds(30), RetentionPeriod = TimeSpan.FromHours(1), AfterSilence = TimeSpan.FromSeconds(5);
+    private DateTimeOffset longDue, retentionDue;
+
+    private const string DueSql = """
+        SELECT id, rounds, call_level, rule_id, source, kind, subjects FROM alerts.task_monitor WHERE state = ANY(@From) AND escalate_at <= @Now ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED
+        """;
+
+    private const string RuleSql = """
+        SELECT rule_id, source, kinds, subject, failures, waits_after, runs_after, involved, people, escalation::text AS escalation, escalate_after, repeat_after, channels
+        FROM alerts.rule WHERE rule_id = @RuleId
+        """;
+
+    private const string SilencesSql = """
+        SELECT silence_id, source, kind, subject, ends_at FROM alerts.silence WHERE starts_at <= @Now AND ends_at > @Now ORDER BY ends_at DESC
+        """;
+
+    private const string PutOffSql = """
+        UPDATE alerts.task_monitor SET escalate_at = @At WHERE id = @Id
+        """;
+
+    private const string LongOpenSql = """
+        SELECT fingerprint FROM alerts.task_monitor WHERE kind IN ('waiting', 'overlong') AND source = @Source AND state <> 'resolved'
+        """;
+
+    private const string WantedSql = """
+        SELECT EXISTS (SELECT 1 FROM alerts.rule WHERE enabled AND (waits_after IS NOT NULL OR runs_after IS NOT NULL))
+            OR EXISTS (SELECT 1 FROM alerts.task_monitor WHERE kind IN ('waiting', 'overlong') AND state <> 'resolved')
+        """;
+
+    private const string DropOldSql = """
+        DELETE FROM alerts.task_monitor WHERE state = 'resolved' AND resolved_at < @Before
+        """;
+
+    // Digests and tests belong to no incident.
+    private const string DropLooseSql = """
+        DELETE FROM alerts.delivery WHERE incident_id IS NULL AND create_time < @Before
+        """;
+
+    /// <summary>Tells the next people of each incident that nobody acknowledged in time; a silence puts it off.</summary>
+    internal async Task Escalate()
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        await using var transaction = await connection.BeginTransactionAsync();
+        var now = time.GetUtcNow().UtcDateTime;
+        var due = (await connection.QueryAsync<DueRow>(DueSql, new { Now = now, From = IncidentStates.From(IncidentAction.Escalate) }, transaction)).AsList();
+        if (due.Count == 0) return;
+        var silences = (await connection.QueryAsync<Silence>(SilencesSql, new { Now = now }, transaction)).AsList();
+        foreach (var incident in due)
+        {
+            var rule = await connection.QuerySingleOrDefaultAsync<Rule>(RuleSql, new { incident.RuleId }, transaction);
+            var silence = silences.Find(silence => silence.Means(incident.Source, incident.Kind, incident.Subjects));
+            if (rule is null || incident.CallLevel >= rule.Steps.Length)
+                await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)null }, transaction);
+            else if (silence is not null)
+                await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)(silence.EndsAt + AfterSilence) }, transaction);
+            else
+                await telling.Tell(connection, transaction, new Round(incident.Id, incident.Rounds + 1, "escalated", incident.CallLevel + 1, [.. rule.Steps[incident.CallLevel].Select(name => new Person(name))]), rule);
+        }
+        await transaction.CommitAsync();
+        courier.Soon();
+    }
+
+    /// <summary>Raises what waits or runs longer than its rule allows, and recovers what no longer does.</summary>
+    internal async Task FindLong()
+    {
+        await using (var connection = await source.OpenConnectionAsync())
+            if (!await connection.ExecuteScalarAsync<bool>(WantedSql)) return;
+        await using var scope = scopes.CreateAsyncScope();
+        var mediator = scope.ServiceProvider.GetRequiredService<IMediator>();
+        await RaiseAll("job", [.. (await mediator.Send(new JobsUnderWay())).Select(Overlong)]);
+    }
+
+    /// <summary>Drops resolved incidents past their retention, with their deliveries.</summary>
+    internal async Task DropOld()
+    {
+        var before = time.GetUtcNow().AddDays(-settings.RetentionDays).UtcDateTime;
+        await using var connection = await source.OpenConnectionAsync();
+        if (await connection.ExecuteAsync(DropOldSql, new { Before = before }) is > 0 and var count) log.LogInformation("{Count} resolved incidents are past their retention and were dropped", count);
+        await connection.ExecuteAsync(DropLooseSql, new { Before = before });
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(Tick, time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stoppingToken))
+            {
+                try
+                {
+                    if (node.HoldsLease) await Once();
+                }
+                catch (Exception error) when (error is not OperationCanceledException)
+                {
+                    log.LogWarning("The watch over incidents failed, it is tried again in {Period}: {Cause}", Tick, error.Message);
+                }
+            }
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            log.LogDebug("The watch over incidents ends with the host");
+        }
+    }
+
+    private async Task Once()
+    {
+        var now = time.GetUtcNow();
+        await Escalate();
+        if (now >= longDue)
+        {
+            longDue = now + LongPeriod;
+            await FindLong();
+        }
+        if (now >= retentionDue)
+        {
+            retentionDue = now + RetentionPeriod;
+            await DropOld();
+        }
+    }
+
+    private async Task RaiseAll(string from, List<Trouble> troubles)
+    {
+        foreach (var trouble in troubles) await incidents.Raise(trouble);
+        List<string> open;
+        await using (var connection = await source.OpenConnectionAsync()) open = (await connection.QueryAsync<string>(LongOpenSql, new { Source = from })).AsList();
+        foreach (var fingerprint in open.Except(troubles.Select(trouble => trouble.Fingerprint))) await incidents.Recover(fingerprint);
+    }
+
+    private Trouble Overlong(JobUnderWay run) => new(
+        "job", "overlong", $"job:{run.JobId}:{run.LogId}:overlong", $"ID-{run.LogId} 任务-{run.JobId} 类型-cron",
+        new Text($"任务 {run.JobId} 运行过久", $"Job {run.JobId} has been running too long"),
+        new Text($"节点 {run.Node}，自 {zone.Text(run.Since)} 起", $"On node {run.Node}, since {zone.Text(run.Since)}"))
+    {
+        Subjects = [run.JobId],
+        Lasted = time.GetUtcNow().UtcDateTime - run.Since,
+        People = [.. run.Owners.Select(name => new Person(name))],
+        Continues = true,
+    };
+
+    private sealed record DueRow
+    {
+        public long Id { get; init; }
+        public int Rounds { get; init; }
+        public int CallLevel { get; init; }
+        public long? RuleId { get; init; }
+        public string Source { get; init; } = "";
+        public string Kind { get; init; } = "";
+        public string[] Subjects { get; init; } = [];
+    }
+}

@@ -1,0 +1,77 @@
+using System.Text.Json.Nodes;
+using Codo.Platform.Http;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Alerts.Rules;
+
+/// <summary>Rules in the order in which they are asked.</summary>
+internal static class ListRules
+{
+    internal sealed record Query(int? Page, int? Limit, long? RuleId) : IRequest<Result>, IPaged;
+
+    internal sealed record Result(List<View> Data, long Count) : Answer(Say.Fetched);
+
+    internal sealed record View(
+        long RuleId, string Name, bool Enabled, int Priority, string Source, string[] Kinds, string Subject, int Failures, int? WaitsAfter, int? RunsAfter, bool Involved, string[] People,
+        JsonNode Escalation, int EscalateAfter, int RepeatAfter, long[] Channels, string Creator, DateTime CreateTime, DateTime UpdateTime);
+
+    public const string Columns = """
+        rule_id, name, enabled, priority, source, kinds, subject, failures, waits_after, runs_after, involved, people, escalation::text AS escalation, escalate_after, repeat_after, channels, creator,
+        create_time, update_time
+        """;
+
+    internal sealed class Validator : AbstractValidator<Query>
+    {
+        public Validator() => this.Paged();
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
+    {
+        private const int DefaultLimit = 15;
+
+        private const string ListSql = $"""
+            SELECT {Columns} FROM alerts.rule WHERE CAST(@RuleId AS bigint) IS NULL OR rule_id = @RuleId ORDER BY priority DESC, rule_id DESC LIMIT @Limit OFFSET @Offset;
+            """;
+
+        private const string CountSql = """
+            SELECT count(*) FROM alerts.rule WHERE CAST(@RuleId AS bigint) IS NULL OR rule_id = @RuleId
+            """;
+
+        public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            await using var both = await connection.QueryMultipleAsync(ListSql + CountSql, new { request.RuleId, Limit = request.Limit ?? DefaultLimit, Offset = request.Offset(DefaultLimit) });
+            var rules = (await both.ReadAsync<Row>()).Select(row => new View(
+                row.RuleId, row.Name, row.Enabled, row.Priority, row.Source, row.Kinds, row.Subject, row.Failures, row.WaitsAfter, row.RunsAfter, row.Involved, row.People,
+                JsonNode.Parse(row.Escalation)!, row.EscalateAfter, row.RepeatAfter, row.Channels, row.Creator, row.CreateTime, row.UpdateTime)).ToList();
+            return new Result(rules, await both.ReadSingleAsync<long>());
+        }
+    }
+
+    // With properties, because Dapper gives no array to a constructor.
+    internal sealed record Row
+    {
+        public long RuleId { get; init; }
+        public string Name { get; init; } = "";
+        public bool Enabled { get; init; }
+        public int Priority { get; init; }
+        public string Source { get; init; } = "";
+        public string[] Kinds { get; init; } = [];
+        public string Subject { get; init; } = "";
+        public int Failures { get; init; }
+        public int? WaitsAfter { get; init; }
+        public int? RunsAfter { get; init; }
+        public bool Involved { get; init; }
+        public string[] People { get; init; } = [];
+        public string Escalation { get; init; } = "[]";
+        public int EscalateAfter { get; init; }
+        public int RepeatAfter { get; init; }
+        public long[] Channels { get; init; } = [];
+        public string Creator { get; init; } = "";
+        public DateTime CreateTime { get; init; }
+        public DateTime UpdateTime { get; init; }
+    }
+}

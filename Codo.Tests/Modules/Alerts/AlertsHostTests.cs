@@ -1,0 +1,150 @@
+using System.Net;
+using Codo.Tests.Modules.Cron;
+using Codo.Tests.Support;
+
+namespace Codo.Tests.Modules.Alerts;
+
+/// <summary>A whole host: from a command that fails to the message, and every endpoint with its rights.</summary>
+public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
+{
+    private static readonly string Ann = TestTokens.For(7, "ann"), Bob = TestTokens.For(8, "bob");
+    private TestHost host = null!;
+    private HttpStub stub = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        stub = await HttpStub.Start();
+        host = await TestHost.Start(postgres, null, ("Codo:PublicUrl", "https://codo.example.test"), ("Codo:Alerts:HeartbeatUrl", stub.Url + "/beat"));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await host.DisposeAsync();
+        await stub.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task A_job_that_fails_is_told_to_its_owner_and_its_recovery_as_well()
+    {
+        (await host.Post("/v2/alerts/channel/", new { name = "hook", kind = "webhook", settings = new { url = stub.Url + "/hook" } })).Code().ShouldBe(0);
+        await host.Make(new { job_id = "flaky", cmd = "echo token is $API_TOKEN; test -e $FLAG", cron = CronClient.Never, owners = new[] { "ann" }, env = new { API_TOKEN = "sesame", FLAG = "/nowhere" } });
+        var log = await host.Ended(await host.RunNow("flaky"));
+        var ended = DateTime.UtcNow;
+        await Eventually.True(() => Hooks().Count == 1, "the failure is told", seconds: 90);
+        (DateTime.UtcNow - ended).TotalSeconds.ShouldBeLessThan(30, "generous on a busy machine; a quiet one takes less than two");
+        var told = Hooks()[0].Json;
+        told["title"]!.GetValue<string>().ShouldBe("【告警】任务 flaky 失败");
+        told["incident"]!["output"]!.GetValue<string>().ShouldBe("token is ******");
+        told["people"]![0]!["name"]!.GetValue<string>().ShouldBe("ann");
+
+        var incident = (await host.Get("/v2/alerts/incident/?state=open&subject=flaky", Bob))["data"]![0]!;
+        incident["call_info"]!.GetValue<string>().ShouldBe($"ID-{log["log_id"]} 任务-flaky 类型-cron");
+        var id = incident["id"]!.GetValue<long>();
+        (await host.Patch("/v2/alerts/incident/", new { id, action = "acknowledge" }, Bob)).Code().ShouldBe(-2);
+        (await host.Patch("/v2/alerts/incident/", new { id, action = "acknowledge" }, Ann)).Msg().ShouldBe("已确认");
+        (await host.Get($"/v2/alerts/incident/?id={id}"))["data"]![0]!["acknowledger"]!.GetValue<string>().ShouldBe("ann");
+
+        (await host.Put("/v1/cron/job/", new { job_id = "flaky", env = new { FLAG = "/" } })).Code().ShouldBe(0);
+        await host.Ended(await host.RunNow("flaky"));
+        await Eventually.True(() => Hooks().Count == 2, "the recovery is told", seconds: 90);
+        Hooks()[1].Json["title"]!.GetValue<string>().ShouldBe("【已恢复】任务 flaky 失败");
+        await host.Ended(await host.RunNow("flaky"));
+        (await host.Get("/v2/alerts/delivery/?incident_id=" + id, Ann))["data"]!.AsArray().Select(row => $"{row!["reason"]} {row["state"]}").ShouldBe(["recovered sent", "opened sent"]);
+        (await host.Get("/v2/alerts/incident/?limit=1"))["count"]!.GetValue<long>().ShouldBe(1);
+        await Eventually.True(() => stub.Requests.Any(got => got.Path == "/beat"), "the heartbeat is heard outside", seconds: 90);
+    }
+
+    [Fact]
+    public async Task Rules_channels_silences_and_contacts_are_kept_with_their_rights_and_secrets_never_shown()
+    {
+        foreach (var path in new[] { "rule", "channel" }) (await host.Get($"/v2/alerts/{path}/", Ann)).Code().ShouldBe(-2);
+        (await host.Get("/v2/alerts/rule/"))["data"]![0]!["name"]!.GetValue<string>().ShouldBe("default");
+        var made = await host.Post("/v2/alerts/rule/", new { name = "db", subject = "db-*", escalation = new[] { new[] { "boss" } }, runs_after = "60" });
+        var rule = made["rule_id"]!.GetValue<long>();
+        (await host.Put("/v2/alerts/rule/", new { rule_id = rule, repeat_after = 60, runs_after = 0 })).Code().ShouldBe(0);
+        var shown = (await host.Get($"/v2/alerts/rule/?rule_id={rule}"))["data"]![0]!;
+        (shown["subject"]!.GetValue<string>(), shown["repeat_after"]!.GetValue<int>(), shown["runs_after"], shown["escalation"]!.ToJsonString()).ShouldBe(("db-*", 60, null, """[["boss"]]"""));
+        (await host.Post("/v2/alerts/rule/", new { name = "db" })).Code().ShouldBe(-2);
+        foreach (var wrong in new object[] { new { }, new { name = "x", kinds = new[] { "explodes" } }, new { name = "x", source = "moon" }, new { name = "x", failures = 0 }, new { name = "x", escalation = new[] { Array.Empty<string>() } } })
+            (await host.Post("/v2/alerts/rule/", wrong)).Code().ShouldBe(-1, wrong.ToString());
+        (await host.Delete("/v2/alerts/rule/", new { rule_id = rule })).Code().ShouldBe(0);
+        (await host.Delete("/v2/alerts/rule/", new { rule_id = rule })).Code().ShouldBe(-1);
+
+        stub.Answer = (_, _) => (200, """{"errcode":0}""");
+        var channel = (await host.Post("/v2/alerts/channel/", new { name = "ding", kind = "dingtalk", settings = new { url = stub.Url + "/one", secret = "SEC1" } }))["channel_id"]!.GetValue<long>();
+        (await host.Get("/v2/alerts/channel/"))["data"]![0]!["settings"]!.ToJsonString().ShouldBe("""{"url":"******","secret":"******"}""");
+        (await host.Put("/v2/alerts/channel/", new { channel_id = channel, language = "en", settings = new { url = stub.Url + "/two", secret = "******" } })).Code().ShouldBe(0);
+        var test = await host.Post("/v2/alerts/channel/test/", new { channel_id = channel });
+        (test["delivered"]!.GetValue<bool>(), test["answer"]!.GetValue<string>()).ShouldBe((true, """HTTP 200 {"errcode":0}"""));
+        var got = stub.Requests.Last(request => request.Path != "/beat");
+        got.Path.ShouldBe("/two");
+        got.Query["sign"].ShouldBe(Codo.Modules.Alerts.Channels.DingTalkChannel.Sign(got.Query["timestamp"], "SEC1"));
+        await using (var connection = await host.Source.OpenConnectionAsync())
+        await using (var command = new Npgsql.NpgsqlCommand("SELECT string_agg(c::text, '') || (SELECT string_agg(a::text, '') FROM platform.audit a) FROM alerts.channel c", connection))
+            ((string)(await command.ExecuteScalarAsync())!).ShouldSatisfyAllConditions(all => all.ShouldNotContain("SEC1"), all => all.ShouldNotContain("/two"));
+        foreach (var wrong in new object[]
+        {
+            new { name = "x", kind = "pigeon" }, new { name = "x", kind = "webhook" }, new { name = "x", kind = "webhook", settings = new { url = "ftp://x" } },
+            new { name = "x", kind = "webhook", settings = new { url = "http://x", colour = "red" } }, new { name = "x", kind = "dingtalk", settings = new { url = "******" } },
+            new { name = "x", kind = "email", settings = new { host = "h", from = "a@b", port = 99999 } }, new { name = "x", kind = "command", settings = new { path = "sh" } }, new { name = "x", kind = "webhook", settings = "url" },
+        }) (await host.Post("/v2/alerts/channel/", wrong)).Code().ShouldBe(-1, wrong.ToString());
+
+        (await host.Post("/v2/alerts/contact/", new { name = "ann", tel = "13800000001" }, Ann)).Code().ShouldBe(0);
+        (await host.Put("/v2/alerts/contact/", new { name = "ann", email = "ann@example.test" }, Ann)).Code().ShouldBe(0);
+        (await host.Post("/v2/alerts/contact/", new { name = "bob", tel = "1" }, Ann)).Code().ShouldBe(-1);
+        (await host.Post("/v2/alerts/contact/", new { name = "bob", tel = "13800000002" }, Ann)).Code().ShouldBe(-2);
+        (await host.Get("/v2/alerts/contact/", Ann))["data"]![0]!.ToJsonString().ShouldStartWith("""{"name":"ann","user_id":7,"tel":"13800000001","email":"ann@example.test","feishu":"",""");
+        (await host.Get("/v2/alerts/contact/", Bob))["count"]!.GetValue<long>().ShouldBe(0);
+        (await host.Delete("/v2/alerts/contact/", new { name = "ann" }, Bob)).Code().ShouldBe(-2);
+
+        (await host.Post("/v2/alerts/silence/", new { subject = "*", ends_at = "2099-01-01 00:00", reason = "quiet" }, Ann)).Code().ShouldBe(-2);
+        (await host.Post("/v2/alerts/silence/", new { subject = "*", ends_at = "2020-01-01 00:00", reason = "quiet" })).Code().ShouldBe(-1);
+        (await host.Post("/v2/alerts/silence/", new { subject = "*", ends_at = "soon", reason = "quiet" })).Code().ShouldBe(-1);
+        (await host.Post("/v2/alerts/silence/", new { subject = "*", ends_at = "2099-01-01 00:00" })).Code().ShouldBe(-1);
+        var silence = (await host.Post("/v2/alerts/silence/", new { subject = "*", ends_at = "2099-01-01 00:00", reason = "quiet" }))["silence_id"]!.GetValue<long>();
+        (await host.Get("/v2/alerts/silence/", Ann))["data"]![0]!["ends_at"]!.GetValue<string>().ShouldBe("2099-01-01 00:00:00");
+        (await host.Delete("/v2/alerts/silence/", new { silence_id = silence })).Code().ShouldBe(0);
+        foreach (var query in new[] { "incident/?page=0", "incident/?state=new", "incident/?kind=x", "delivery/?limit=0", "delivery/?state=x", "rule/?page=x", "channel/?channel_id=5abc", "silence/?limit=-1", "contact/?page=0" })
+            (await host.Get("/v2/alerts/" + query)).Code().ShouldBe(-1, query);
+        (await host.Delete("/v2/alerts/channel/", new { channel_id = channel })).Code().ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task The_page_asks_a_stranger_to_sign_in_and_lets_those_who_were_told_acknowledge()
+    {
+        await host.Post("/v2/alerts/channel/", new { name = "hook", kind = "webhook", settings = new { url = stub.Url + "/hook" } });
+        await host.Make(new { job_id = "pa<ge", cmd = "echo '<script>alert(1)</script>'; exit 3", cron = CronClient.Never, owners = new[] { "ann" } });
+        await host.Ended(await host.RunNow("pa<ge"));
+        await Eventually.True(() => Hooks().Count == 1, "the failure is told", seconds: 90);
+        var path = new Uri(Hooks()[0].Json["url"]!.GetValue<string>()).AbsolutePath;
+
+        var stranger = await host.Http.GetAsync(path);
+        stranger.StatusCode.ShouldBe(HttpStatusCode.Unauthorized);
+        (await stranger.Content.ReadAsStringAsync()).ShouldSatisfyAllConditions(html => html.ShouldContain("name=\"token\""), html => html.ShouldNotContain("pa&lt;ge"));
+        using var signedIn = await host.Http.PostAsync("/sign-in/", new FormUrlEncodedContent([new("token", Ann), new("next", path)]));
+        signedIn.Headers.Location!.ToString().ShouldBe(path);
+        using var elsewhere = await host.Http.PostAsync("/sign-in/", new FormUrlEncodedContent([new("token", Ann), new("next", "//evil.example.test")]));
+        elsewhere.Headers.Location!.ToString().ShouldBe("/");
+
+        (await Page(HttpMethod.Get, path, Bob)).Html.ShouldSatisfyAllConditions(html => html.ShouldContain("任务 pa&lt;ge 失败"), html => html.ShouldContain("&lt;script&gt;"), html => html.ShouldNotContain("<script"), html => html.ShouldNotContain("<button"));
+        (await Page(HttpMethod.Get, path, Ann)).Html.ShouldContain("我来处理");
+        (await Page(HttpMethod.Post, path, Ann, "https://evil.example.test")).Status.ShouldBe(402);
+        (await Page(HttpMethod.Post, path, Bob)).Status.ShouldBe(409);
+        (await Page(HttpMethod.Post, path, Ann)).Status.ShouldBe(303);
+        (await Page(HttpMethod.Get, path, Ann)).Html.ShouldSatisfyAllConditions(html => html.ShouldContain("ann 已确认"), html => html.ShouldNotContain("我来处理"));
+        (await Page(HttpMethod.Get, "/i/999", Ann)).Status.ShouldBe(404);
+        (await Page(HttpMethod.Post, path, null)).Status.ShouldBe(401);
+    }
+
+    private List<HttpStub.Got> Hooks() => [.. stub.Requests.Where(got => got.Path == "/hook")];
+
+    private async Task<(int Status, string Html)> Page(HttpMethod method, string path, string? token, string? origin = null)
+    {
+        using var request = new HttpRequestMessage(method, path);
+        if (token is not null) request.Headers.Add("Cookie", "auth_key=" + token);
+        if (origin is not null) request.Headers.Add("Origin", origin);
+        if (method == HttpMethod.Post) request.Content = new FormUrlEncodedContent([new("action", "acknowledge")]);
+        using var response = await host.Http.SendAsync(request);
+        return ((int)response.StatusCode, await response.Content.ReadAsStringAsync());
+    }
+}

@@ -1,0 +1,200 @@
+using System.Security.Cryptography;
+using System.Text;
+using Codo.Modules.Alerts.Channels;
+using Codo.Tests.Support;
+using StackExchange.Redis;
+
+namespace Codo.Tests.Modules.Alerts.Channels;
+
+/// <summary>Each channel against a real receiver that checks what it gets by the channel's published rule.</summary>
+public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
+{
+    private AlertBench bench = null!;
+    private HttpStub stub = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        (bench, stub) = (await AlertBench.Start(postgres), await HttpStub.Start());
+        await bench.Contact("ann", "13800000001", "ann@example.test", "ou_ann");
+        await bench.Contact("bob", "13800000002", "bob@example.test");
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await bench.DisposeAsync();
+        await stub.DisposeAsync();
+    }
+
+    [Fact]
+    public void Aliyuns_published_example_gives_the_published_signature() => AliyunSmsChannel.Sign("GET", new Dictionary<string, string>
+    {
+        ["AccessKeyId"] = "testId",
+        ["Action"] = "SendSms",
+        ["Format"] = "XML",
+        ["OutId"] = "123",
+        ["PhoneNumbers"] = "15300000001",
+        ["RegionId"] = "cn-hangzhou",
+        ["SignName"] = "阿里云短信测试专用",
+        ["SignatureMethod"] = "HMAC-SHA1",
+        ["SignatureNonce"] = "45e25e9b-0a6f-4070-8c85-2956eda1b466",
+        ["SignatureVersion"] = "1.0",
+        ["TemplateCode"] = "SMS_71390007",
+        ["TemplateParam"] = """{"customer":"test"}""",
+        ["Timestamp"] = "2017-07-12T02:42:19Z",
+        ["Version"] = "2017-05-25",
+    }, "testSecret").ShouldBe("zJDF+Lrzhj/ThnlvIToysFRq6t4=");
+
+    [Fact]
+    public async Task An_sms_is_one_signed_call_for_all_numbers()
+    {
+        stub.Answer = (_, _) => (200, """{"Code":"OK","Message":"OK","BizId":"1^2"}""");
+        await bench.Channel("aliyun_sms", new { access_key_id = "id", access_key_secret = "s3cret", sign_name = "运维", template_code = "SMS_1", endpoint = stub.Url + "/" });
+        await Tell();
+        var query = stub.Requests.Single().Query;
+        var signature = query["Signature"];
+        query.Remove("Signature");
+        AliyunSmsChannel.Sign("GET", query, "s3cret").ShouldBe(signature);
+        (query["PhoneNumbers"], query["Action"], query["SignName"], query["Timestamp"]).ShouldBe(("13800000001,13800000002", "SendSms", "运维", "2026-03-01T04:00:00Z"));
+        query["TemplateParam"].ShouldBe("""{"msg":"【告警】任务 backup 失败 https://codo.example.test/i/1"}""");
+        (await Answers()).Single().ShouldBe("""sent HTTP 200 {"Code":"OK","Message":"OK","BizId":"1^2"}""");
+        stub.Answer = (_, _) => (200, """{"Code":"isv.BUSINESS_LIMIT_CONTROL"}""");
+        await bench.Publish(bench.Failed("other", owners: "ann"));
+        await bench.Deliver();
+        (await Answers()).Last().ShouldStartWith("due HTTP 200");
+    }
+
+    [Fact]
+    public async Task DingTalk_gets_its_signature_in_the_query_and_the_numbers_to_at()
+    {
+        stub.Answer = (_, _) => (200, """{"errcode":0,"errmsg":"ok"}""");
+        await bench.Channel("dingtalk", new { url = stub.Url + "/robot/send?access_token=t0ken", secret = "SECabc" });
+        await Tell();
+        var got = stub.Requests.Single();
+        got.Query["access_token"].ShouldBe("t0ken");
+        got.Query["timestamp"].ShouldBe("1772337600000");
+        got.Query["sign"].ShouldBe(Convert.ToBase64String(new HMACSHA256("SECabc"u8.ToArray()).ComputeHash(Encoding.UTF8.GetBytes($"{got.Query["timestamp"]}\nSECabc"))));
+        got.Json["at"]!["atMobiles"]!.ToJsonString().ShouldBe("""["13800000001","13800000002"]""");
+        got.Json["text"]!["content"]!.GetValue<string>().ShouldStartWith("@13800000001 @13800000002\n【告警】任务 backup 失败\n");
+        (await Answers()).Single().ShouldStartWith("sent");
+    }
+
+    [Fact]
+    public async Task WeCom_is_told_in_2048_bytes_at_most_with_the_link_kept()
+    {
+        stub.Answer = (_, _) => (200, """{"errcode":0}""");
+        await bench.Channel("wecom", new { url = stub.Url + "/cgi-bin/webhook/send?key=k" });
+        await bench.Publish(bench.Failed(owners: ["ann"], output: string.Concat(Enumerable.Repeat("输出很长很长很长很长很长很长很长很长很长很长很长很长很长很长很长很长\n", 30))));
+        await bench.Deliver();
+        var text = stub.Requests.Single().Json["text"]!;
+        var content = text["content"]!.GetValue<string>();
+        Encoding.UTF8.GetByteCount(content).ShouldBeLessThanOrEqualTo(2048);
+        content.ShouldEndWith("\n…\nhttps://codo.example.test/i/1");
+        text["mentioned_mobile_list"]!.ToJsonString().ShouldBe("""["13800000001"]""");
+    }
+
+    [Fact]
+    public async Task Feishu_gets_its_signature_in_the_body_and_what_a_command_prints_calls_nobody()
+    {
+        stub.Answer = (_, _) => (200, """{"code":0,"msg":"success"}""");
+        await bench.Channel("feishu", new { url = stub.Url + "/open-apis/bot/v2/hook/x", secret = "fs" }, language: "en");
+        await bench.Publish(bench.Failed(output: "<at user_id=\"all\">everyone</at>", owners: ["ann", "bob"]));
+        await bench.Deliver();
+        var body = stub.Requests.Single().Json;
+        var stamp = body["timestamp"]!.GetValue<string>();
+        body["sign"]!.GetValue<string>().ShouldBe(Convert.ToBase64String(new HMACSHA256(Encoding.UTF8.GetBytes($"{stamp}\nfs")).ComputeHash([])));
+        var text = body["content"]!["text"]!.GetValue<string>();
+        text.ShouldStartWith("<at user_id=\"ou_ann\"></at>\n[ALERT] Job backup failed\n");
+        text.ShouldNotContain("<at user_id=\"all\"");
+        stub.Answer = (_, _) => (200, """{"code":19021,"msg":"sign match fail"}""");
+        await bench.Publish(bench.Failed("other"));
+        await bench.Deliver();
+        (await Answers()).Last().ShouldStartWith("due HTTP 200 {\"code\":19021");
+    }
+
+    [Fact]
+    public async Task A_webhook_is_signed_over_the_body_as_it_goes_out()
+    {
+        await bench.Channel("webhook", new { url = stub.Url + "/hook", secret = "wh" });
+        await Tell();
+        var got = stub.Requests.Single();
+        got.Headers["X-Codo-Signature-256"].ShouldBe("sha256=" + Convert.ToHexStringLower(new HMACSHA256("wh"u8.ToArray()).ComputeHash(got.Body)));
+        got.Headers["Content-Type"].ShouldStartWith("application/json");
+        (got.Json["reason"]!.GetValue<string>(), got.Json["incident"]!["subject"]!.GetValue<string>(), got.Json["people"]![0]!["email"]!.GetValue<string>()).ShouldBe(("opened", "backup", "ann@example.test"));
+    }
+
+    [Fact]
+    public async Task A_command_gets_the_message_on_its_input_and_nothing_of_codos_settings()
+    {
+        using var folder = new TestFolder();
+        var script = folder.At("tell.sh");
+        await File.WriteAllTextAsync(script, $"#!/bin/sh\ncat > {folder.At("got")}\nenv > {folder.At("env")}\necho told $1\nexit $2\n");
+        File.SetUnixFileMode(script, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        await bench.Channel("command", new { path = script, arguments = "them 0" }, "good");
+        await bench.Channel("command", new { path = script, arguments = "nobody 7" }, "bad");
+        await bench.Channel("command", new { path = folder.At("absent") }, "absent");
+        Environment.SetEnvironmentVariable("Codo__Alerts__Secret", "hidden");
+        try
+        {
+            await Tell();
+        }
+        finally
+        {
+            Environment.SetEnvironmentVariable("Codo__Alerts__Secret", null);
+        }
+        (await File.ReadAllTextAsync(folder.At("got"))).ShouldContain("\"title\":\"【告警】任务 backup 失败\"");
+        (await File.ReadAllTextAsync(folder.At("env"))).ShouldNotContain("hidden");
+        (await Answers()).ShouldSatisfyAllConditions(all => all[0].ShouldBe("sent exit 0 told them"), all => all[1].ShouldBe("due exit 7 told nobody"), all => all[2].ShouldStartWith("due An error occurred"));
+    }
+
+    [Theory]
+    [InlineData("starttls")]
+    [InlineData("tls")]
+    [InlineData("none")]
+    public async Task A_mail_goes_to_those_who_have_an_address_encrypted_as_it_is_set(string security)
+    {
+        await using var sink = new SmtpSink(implicitTls: security == "tls");
+        await bench.Channel("email", new { host = "127.0.0.1", port = sink.Port, security, from = "Codo <codo@example.test>", username = security == "none" ? "" : "codo", password = "pw", certificate_sha256 = sink.Fingerprint });
+        await bench.Publish(bench.Failed(output: "最后一行", owners: ["ann", "bob", "nobody"]));
+        await bench.Deliver();
+        (await Answers()).Single().ShouldStartWith("sent");
+        var mail = sink.Mails.Single();
+        (mail.Encrypted, mail.Login).ShouldBe(security == "none" ? (false, "") : (true, ":codo:pw"));
+        mail.To.ShouldBe(["ann@example.test", "bob@example.test"]);
+        using var stream = new MemoryStream(Encoding.UTF8.GetBytes(mail.Data));
+        using var message = await MimeKit.MimeMessage.LoadAsync(stream);
+        message.Subject.ShouldBe("【告警】任务 backup 失败");
+        message.TextBody!.ShouldContain("最后一行");
+    }
+
+    [Fact]
+    public async Task A_mail_server_with_another_certificate_is_not_talked_to()
+    {
+        await using var sink = new SmtpSink();
+        await bench.Channel("email", new { host = "127.0.0.1", port = sink.Port, from = "codo@example.test", certificate_sha256 = new string('0', 64) }, "pinned");
+        await bench.Channel("email", new { host = "127.0.0.1", port = sink.Port, from = "codo@example.test" }, "unknown");
+        await Tell();
+        (await Answers()).ShouldAllBe(answer => answer.StartsWith("due "));
+        sink.Mails.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task What_codo_admin_keeps_in_redis_goes_before_codos_own_table()
+    {
+        await using var redis = await TestRedis.StartNew();
+        await using (var admin = await ConnectionMultiplexer.ConnectAsync(redis.Configuration))
+            await admin.GetDatabase().HashSetAsync("ann__contact", [new HashEntry("tel", "13900000009"), new HashEntry("email", "")]);
+        await using var own = await AlertBench.Start(postgres, redis.Configuration, bench.Source.ConnectionString);
+        await own.Channel("webhook", new { url = stub.Url });
+        await own.Publish(own.Failed(owners: ["ann"]));
+        await own.Deliver();
+        stub.Requests.Single().Json["people"]!.ToJsonString().ShouldBe("""[{"name":"ann","tel":"13900000009","email":"ann@example.test","feishu":"ou_ann"}]""");
+    }
+
+    private async Task Tell()
+    {
+        await bench.Publish(bench.Failed(owners: ["ann", "bob"]));
+        await bench.Deliver();
+    }
+
+    private Task<List<string>> Answers() => bench.Rows<string>("SELECT state || ' ' || answer FROM alerts.delivery ORDER BY delivery_id");
+}

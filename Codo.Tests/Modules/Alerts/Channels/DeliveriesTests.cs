@@ -1,0 +1,124 @@
+using Codo.Modules.Alerts.Incidents;
+using Codo.Tests.Support;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
+namespace Codo.Tests.Modules.Alerts.Channels;
+
+/// <summary>Receivers that are slow, fail, or never answer; the rate limit and its digest; what no channel takes.</summary>
+public sealed class DeliveriesTests(TestPostgres postgres) : IAsyncLifetime
+{
+    private AlertBench bench = null!;
+    private HttpStub stub = null!;
+
+    public async ValueTask InitializeAsync() => (bench, stub) = (await AlertBench.Start(postgres), await HttpStub.Start());
+
+    public async ValueTask DisposeAsync()
+    {
+        await bench.DisposeAsync();
+        await stub.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task One_that_answers_500_and_then_200_is_tried_again_after_a_pause_and_no_more_than_that()
+    {
+        stub.Answer = (n, _) => (n < 3 ? 500 : 200, "x");
+        await bench.Channel("webhook", new { url = stub.Url });
+        await bench.Publish(bench.Failed());
+        foreach (var (wait, tries) in new[] { (0, 1), (4, 1), (1, 2), (29, 2), (1, 3), (600, 3) })
+        {
+            bench.Time.Advance(TimeSpan.FromSeconds(wait));
+            await bench.Deliver();
+            stub.Requests.Count.ShouldBe(tries);
+        }
+        (await bench.Rows<string>("SELECT state || ' ' || attempts || ' ' || answer FROM alerts.delivery")).ShouldBe(["sent 3 HTTP 200 x"]);
+        (await Health()).ShouldBe(HealthStatus.Healthy);
+    }
+
+    [Fact]
+    public async Task One_that_never_answers_holds_up_nobody_and_is_given_up_after_its_tries()
+    {
+        stub.Answer = (_, got) => (got.Path == "/never" ? -1 : 200, "x");
+        await bench.Channel("webhook", new { url = stub.Url + "/never" }, "never", timeout: 1);
+        await bench.Channel("webhook", new { url = stub.Url + "/good" }, "good");
+        await bench.Publish(bench.Failed());
+        var first = bench.Deliver();
+        await Eventually.True(async () => (await bench.Rows<string>("SELECT state FROM alerts.delivery WHERE channel_name = 'good'")).Single() == "sent", "the other channel has sent");
+        await first;
+        for (var i = 0; i < 4; i++)
+        {
+            bench.Time.Advance(TimeSpan.FromHours(1));
+            await bench.Deliver();
+        }
+        (await bench.Rows<string>("SELECT state || ' ' || attempts || ' ' || answer FROM alerts.delivery ORDER BY delivery_id")).First().ShouldStartWith("failed 5 no answer within 1 s");
+        (await Health()).ShouldBe(HealthStatus.Healthy);
+    }
+
+    [Fact]
+    public async Task What_no_channel_takes_is_an_incident_and_the_host_is_degraded_until_one_gets_through()
+    {
+        stub.Answer = (_, _) => (503, "down");
+        await bench.Channel("webhook", new { url = stub.Url });
+        await bench.Channel("email", new { host = "127.0.0.1", from = "codo@example.test" });
+        await bench.Publish(bench.Failed());
+        for (var i = 0; i < 5; i++)
+        {
+            await bench.Deliver();
+            bench.Time.Advance(TimeSpan.FromHours(1));
+        }
+        (await bench.Incident("undeliverable")).ShouldSatisfyAllConditions(
+            incident => incident.Title.En.ShouldBe("Alerts could not be delivered"), incident => incident.Detail.En.ShouldBe("The last one: incident 1"), incident => incident.State.ShouldBe("open"));
+        (await bench.Incident()).CallStatus.ShouldBe("2");
+        (await Health()).ShouldBe(HealthStatus.Degraded);
+        stub.Answer = (_, _) => (200, "up");
+        await bench.Publish(bench.Failed("other"));
+        await bench.Deliver();
+        (await Health()).ShouldBe(HealthStatus.Healthy);
+        (await bench.Incident("undeliverable")).State.ShouldBe("resolved");
+    }
+
+    [Fact]
+    public async Task Past_the_rate_limit_messages_are_held_back_and_come_as_one_digest()
+    {
+        await bench.Channel("webhook", new { url = stub.Url }, rateLimit: 2);
+        for (var i = 1; i <= 5; i++) await bench.Publish(bench.Failed($"job-{i}", owners: $"owner-{i}"));
+        await bench.Deliver();
+        (await bench.Deliveries()).Select(row => row.Split(' ')[1]).ShouldBe(["sent", "sent", "held", "held", "held"]);
+        bench.Time.Advance(TimeSpan.FromSeconds(59));
+        await bench.Deliver();
+        stub.Requests.Count.ShouldBe(2);
+        bench.Time.Advance(TimeSpan.FromSeconds(2));
+        await bench.Deliver();
+        await bench.Deliver();
+        (await bench.Deliveries()).ShouldBe(["opened sent owner-1", "opened sent owner-2", "opened sent owner-3", "opened sent owner-4", "opened sent owner-5", "digest sent owner-3,owner-4,owner-5"]);
+        var digest = stub.Requests.Last().Json;
+        digest["title"]!.GetValue<string>().ShouldBe("【Codo 汇总】另有 3 条告警");
+        digest["text"]!.GetValue<string>().ShouldContain("【告警】任务 job-4 失败 https://codo.example.test/i/4");
+    }
+
+    [Fact]
+    public async Task A_message_whose_host_died_while_it_was_sent_is_sent_once_more_by_another()
+    {
+        await bench.Channel("webhook", new { url = stub.Url });
+        await bench.Publish(bench.Failed());
+        // As a host leaves it that dies between the claim and the record of the answer.
+        await bench.Rows<int>($"UPDATE alerts.delivery SET state = 'sending', attempts = 1, started_at = '2026-03-01 04:00:00Z', due_at = '2026-03-01 04:00:30Z'");
+        await bench.Deliver();
+        stub.Requests.ShouldBeEmpty();
+        bench.Time.Advance(TimeSpan.FromSeconds(31));
+        await using var other = await AlertBench.Start(postgres, database: bench.Source.ConnectionString);
+        other.Time.Advance(TimeSpan.FromSeconds(31));
+        await Task.WhenAll(bench.Deliver(), other.Deliver());
+        stub.Requests.Count.ShouldBe(1);
+        (await bench.Rows<string>("SELECT state || ' ' || attempts FROM alerts.delivery")).ShouldBe(["sent 2"]);
+    }
+
+    [Fact]
+    public async Task Without_any_channel_an_incident_is_recorded_and_nothing_is_degraded()
+    {
+        await bench.Publish(bench.Failed());
+        (await bench.Incident()).CallStatus.ShouldBe("0");
+        (await Health()).ShouldBe(HealthStatus.Healthy);
+    }
+
+    private async Task<HealthStatus> Health() => (await bench.Get<Undeliverable>().CheckHealthAsync(new HealthCheckContext())).Status;
+}

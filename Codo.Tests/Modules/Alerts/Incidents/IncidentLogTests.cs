@@ -1,0 +1,182 @@
+using Codo.Modules.Alerts.Incidents;
+using Codo.Modules.Alerts.Rules;
+using Codo.Platform.Events;
+using Codo.Platform.Http;
+using Codo.Tests.Support;
+
+namespace Codo.Tests.Modules.Alerts.Incidents;
+
+/// <summary>What becomes of trouble over time: folded, told, acknowledged, escalated, silenced, recovered. The clock is the test's.</summary>
+public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
+{
+    private AlertBench bench = null!;
+    private HttpStub stub = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        (bench, stub) = (await AlertBench.Start(postgres), await HttpStub.Start());
+        await bench.Channel("webhook", new { url = stub.Url });
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await bench.DisposeAsync();
+        await stub.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task The_same_again_adds_to_the_open_incident_and_is_told_again_only_after_its_time()
+    {
+        await bench.Publish(bench.Failed(owners: "ann"));
+        await bench.Deliver();
+        bench.Time.Advance(TimeSpan.FromHours(3.9));
+        await bench.Publish(bench.Failed(inARow: 2, owners: "ann"));
+        (await bench.Deliveries()).ShouldBe(["opened sent ann"]);
+        bench.Time.Advance(TimeSpan.FromHours(0.2));
+        await bench.Publish(bench.Failed(inARow: 3, owners: "ann"));
+        await bench.Deliver();
+        (await bench.Deliveries()).ShouldBe(["opened sent ann", "repeated sent ann"]);
+        var incident = await bench.Incident();
+        (incident.Count, incident.State, incident.CallStatus, incident.CallUsers, incident.CallInfo).ShouldBe((3, "open", "1", "ann", "ID-17 任务-backup 类型-cron"));
+        var told = stub.Requests.First().Json;
+        told["title"]!.GetValue<string>().ShouldBe("【告警】任务 backup 失败");
+        told["text"]!.GetValue<string>().ShouldSatisfyAllConditions(
+            text => text.ShouldContain("退出码 3"), text => text.ShouldContain("节点 node-a"), text => text.ShouldContain("boom"), text => text.ShouldEndWith($"https://codo.example.test/i/{incident.Id}"));
+    }
+
+    [Fact]
+    public async Task A_success_resolves_it_and_those_who_heard_of_it_hear_that_too()
+    {
+        await bench.Publish(bench.Failed(owners: "ann"));
+        await bench.Deliver();
+        await bench.Publish(bench.Succeeded("another"));
+        (await bench.Incident()).State.ShouldBe("open");
+        await bench.Publish(bench.Succeeded());
+        await bench.Deliver();
+        (await bench.Deliveries()).ShouldBe(["opened sent ann", "recovered sent ann"]);
+        (await bench.Incident()).State.ShouldBe("resolved");
+        stub.Requests.Last().Json["title"]!.GetValue<string>().ShouldBe("【已恢复】任务 backup 失败");
+        await bench.Publish(bench.Succeeded());
+        await bench.Publish(bench.Failed());
+        (await bench.Rows<long>("SELECT count(*) FROM alerts.task_monitor")).Single().ShouldBe(2);
+    }
+
+    [Fact]
+    public async Task Twenty_tellings_at_once_on_two_hosts_are_one_incident_and_one_message()
+    {
+        await using var other = await AlertBench.Start(postgres, database: bench.Source.ConnectionString);
+        await Task.WhenAll(Enumerable.Range(0, 20).Select(i => Task.Run(() => (i % 2 == 0 ? bench : other).Publish(bench.Failed()))));
+        await Task.WhenAll(bench.Deliver(), other.Deliver());
+        var incident = await bench.Incident();
+        (incident.Count, stub.Requests.Count).ShouldBe((20, 1));
+    }
+
+    [Fact]
+    public async Task Nobody_acknowledges_and_the_next_people_are_told_step_by_step()
+    {
+        await bench.Send(new CreateRule.Command("chain", null, null, "job", null, "back*", null, null, null, null, null, [["carol"], ["dave", "erin"]], 600, null, null));
+        await bench.Publish(bench.Failed(owners: "ann"));
+        for (var i = 0; i < 4; i++)
+        {
+            bench.Time.Advance(TimeSpan.FromSeconds(599));
+            await bench.Watch.Escalate();
+            bench.Time.Advance(TimeSpan.FromSeconds(1));
+            await bench.Watch.Escalate();
+        }
+        await bench.Deliver();
+        (await bench.Deliveries()).ShouldBe(["opened sent ann", "escalated sent carol", "escalated sent dave,erin"]);
+        var incident = await bench.Incident();
+        (incident.CallLevel, incident.CallUsers).ShouldBe((2, "ann,carol,dave,erin"));
+    }
+
+    [Fact]
+    public async Task Who_acknowledges_stops_the_escalation_and_what_is_refused_says_so()
+    {
+        await bench.Send(new CreateRule.Command("chain", null, null, null, null, null, null, null, null, null, ["ann"], [["carol"]], 600, null, null));
+        await bench.Publish(bench.Failed());
+        var id = (await bench.Incident()).Id;
+        (await bench.Send(new ChangeIncident.Command(id, "acknowledge"))).State.ShouldBe("acknowledged");
+        bench.Time.Advance(TimeSpan.FromHours(1));
+        await bench.Watch.Escalate();
+        (await bench.Deliveries()).ShouldBe(["opened due ann"]);
+        (await Should.ThrowAsync<Refusal>(() => bench.Send(new ChangeIncident.Command(id, "acknowledge")))).Text.En.ShouldBe($"Incident {id} is acknowledged");
+        (await bench.Send(new ChangeIncident.Command(id, "resolve"))).State.ShouldBe("resolved");
+        await Should.ThrowAsync<Refusal>(() => bench.Send(new ChangeIncident.Command(id, "resolve")));
+        await Should.ThrowAsync<Refusal>(() => bench.Send(new ChangeIncident.Command(id, "shout")));
+        await Should.ThrowAsync<Refusal>(() => bench.Send(new ChangeIncident.Command(99, "resolve")));
+    }
+
+    [Fact]
+    public async Task A_silence_records_and_sends_nothing_until_it_is_over()
+    {
+        await bench.Send(new CreateSilence.Command("job", "failed", "back*", null, "2026-03-01 13:00", "moving the database"));
+        await bench.Publish(bench.Failed());
+        await bench.Publish(bench.Failed("other"));
+        (await bench.Rows<string>("SELECT subject || ' ' || (silence_id IS NOT NULL) || ' ' || rounds FROM alerts.task_monitor ORDER BY id")).ShouldBe(["backup true 0", "other false 1"]);
+        bench.Time.Advance(TimeSpan.FromMinutes(61));
+        await bench.Publish(bench.Failed());
+        (await bench.Rows<string>("SELECT subject || ' ' || (silence_id IS NOT NULL) || ' ' || rounds FROM alerts.task_monitor ORDER BY id")).ShouldBe(["backup false 1", "other false 1"]);
+    }
+
+    [Fact]
+    public async Task A_rule_may_ask_for_so_many_failures_and_the_one_that_fits_first_decides()
+    {
+        await bench.Send(new CreateRule.Command("patient", null, 5, "job", ["failed"], "nightly-*", 3, null, null, null, ["night"], null, null, null, null));
+        foreach (var (job, inARow) in new[] { ("nightly-1", 1), ("nightly-1", 2), ("hourly", 1) }) await bench.Publish(bench.Failed(job, inARow));
+        (await bench.Rows<string>("SELECT subject FROM alerts.task_monitor")).ShouldBe(["hourly"]);
+        await bench.Publish(bench.Failed("nightly-1", 3));
+        (await bench.Deliveries()).ShouldBe(["opened due ", "opened due night"]);
+    }
+
+    [Fact]
+    public async Task All_that_one_downtime_made_miss_is_one_incident_that_ends_with_the_last_job()
+    {
+        var now = bench.Time.GetUtcNow().UtcDateTime;
+        MissedJob Missed(string job, int minutesAgo, int times) => new(job, now.AddMinutes(-minutesAgo), now.AddMinutes(-1), times, now, [$"owner-of-{job}"]);
+        await bench.Publish(new FiresMissed([Missed("a", 7, 6), Missed("b", 5, 1)]));
+        bench.Time.Advance(TimeSpan.FromSeconds(2));
+        await bench.Publish(new FiresMissed([Missed("c", 6, 2)]));
+        var incident = await bench.Incident("missed");
+        incident.Title.Zh.ShouldBe("Codo 停机 11:53–12:00，漏跑 3 个任务");
+        incident.Detail.Zh.Split('\n').Select(line => line[..1]).ShouldBe(["a", "b", "c"]);
+        (await bench.Deliveries()).ShouldBe(["opened due owner-of-a,owner-of-b"]);
+        foreach (var job in new[] { "a", "b" }) await bench.Publish(bench.Succeeded(job));
+        (await bench.Incident("missed")).State.ShouldBe("open");
+        await bench.Publish(bench.Succeeded("c"));
+        (await bench.Incident("missed")).State.ShouldBe("resolved");
+        bench.Time.Advance(TimeSpan.FromHours(1));
+        await bench.Publish(new FiresMissed([Missed("a", 1, 1)]));
+        (await bench.Rows<long>("SELECT count(*) FROM alerts.task_monitor WHERE kind = 'missed'")).Single().ShouldBe(2);
+    }
+
+    [Fact]
+    public async Task Skips_in_a_row_are_told_once_and_a_run_that_takes_too_long_until_it_has_ended()
+    {
+        var now = bench.Time.GetUtcNow().UtcDateTime;
+        await bench.Publish(new FiresSkipped("slow", 5, 3, now.AddMinutes(-3), now, new Text("上一次执行尚未结束", "The previous run has not ended"), ["ann"]));
+        (await bench.Incident("skipped")).Title.Zh.ShouldBe("任务 slow 连续跳过 3 次");
+        await bench.Send(new CreateRule.Command("long", null, null, "job", ["overlong"], null, null, null, 600, null, null, null, null, null, null));
+        bench.Running.Add(new JobUnderWay("slow", 5, now, "node-a", ["ann"]));
+        await bench.Watch.FindLong();
+        bench.Time.Advance(TimeSpan.FromMinutes(11));
+        await bench.Watch.FindLong();
+        await bench.Watch.FindLong();
+        var incident = await bench.Incident("overlong");
+        (incident.Count, incident.State, incident.Title.En).ShouldBe((1, "open", "Job slow has been running too long"));
+        bench.Running.Clear();
+        await bench.Watch.FindLong();
+        (await bench.Incident("overlong")).State.ShouldBe("resolved");
+        (await bench.Deliveries()).ShouldBe(["opened due ann", "opened due ann", "recovered due ann"]);
+    }
+
+    [Fact]
+    public async Task Resolved_incidents_go_when_their_retention_is_over_and_open_ones_stay()
+    {
+        await bench.Publish(bench.Failed("a"));
+        await bench.Publish(bench.Failed("b"));
+        await bench.Publish(bench.Succeeded("a"));
+        bench.Time.Advance(TimeSpan.FromDays(91));
+        await bench.Watch.DropOld();
+        (await bench.Rows<string>("SELECT subject FROM alerts.task_monitor")).ShouldBe(["b"]);
+    }
+}
