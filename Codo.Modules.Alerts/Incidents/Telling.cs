@@ -47,9 +47,9 @@ internal sealed class Telling(Undeliverable undeliverable, TimeProvider time, IL
     {
         var now = time.GetUtcNow().UtcDateTime;
         var ids = round.People.Where(person => person.Id is not null).Select(person => person.Id!.Value).Distinct().ToArray();
-        // An approver of whom only the id is known has his name in his contact.
+        // An approver whose name nobody told has it in his contact.
         var known = (await connection.QueryAsync<(long Id, string Name)>(NamesSql, new { Ids = ids }, transaction)).ToDictionary(row => row.Id, row => row.Name);
-        var names = round.People.Select(person => person.Id is { } id && known.TryGetValue(id, out var name) ? name : person.Name).Where(name => name.Length > 0).Distinct(StringComparer.Ordinal).ToArray();
+        var names = round.People.Select(person => person.Name.Length == 0 && person.Id is { } id && known.TryGetValue(id, out var name) ? name : person.Name).Where(name => name.Length > 0).Distinct(StringComparer.Ordinal).ToArray();
         var more = round.Level < rule.Steps.Length;
         var messages = await connection.ExecuteAsync(InsertSql, new { round.Incident, round.Number, round.Reason, Names = names, Now = now, rule.Channels }, transaction);
         await connection.ExecuteAsync(

@@ -86,6 +86,9 @@ internal sealed class Watch(
         await using var scope = scopes.CreateAsyncScope();
         var mediator = scope.ServiceProvider.GetRequiredService<IMediator>();
         await RaiseAll("job", [.. (await mediator.Send(new JobsUnderWay())).Select(Overlong)]);
+        // Of an order the oldest of each kind speaks for all its hosts.
+        var orders = await mediator.Send(new OrdersUnderWay());
+        await RaiseAll("order", [.. orders.GroupBy(order => (order.ListId, order.Situation)).Select(group => Long(group.MinBy(order => order.Since)!))]);
     }
 
     /// <summary>Drops resolved incidents past their retention, with their deliveries.</summary>
@@ -154,6 +157,24 @@ internal sealed class Watch(
         People = [.. run.Owners.Select(name => new Person(name))],
         Continues = true,
     };
+
+    private Trouble Long(OrderUnderWay order)
+    {
+        var (kind, what) = order.Situation switch
+        {
+            OrderSituation.AwaitsApproval => ("waiting", new Text("等待审批过久", "has been waiting for its approval too long")),
+            OrderSituation.AwaitsPerson => ("waiting", new Text("等待人工确认过久", "has been waiting for a person too long")),
+            _ => ("overlong", new Text("有步骤运行过久", "has a step that has been running too long")),
+        };
+        var place = order.Step.Length == 0 ? new Text("", "") : Text.Same($"{order.Host}: {order.Step}\n");
+        var since = zone.Text(order.Since);
+        return OrderNews.About(order.ListId, order.TaskName, order.TaskType, kind, $"order:{order.ListId}:{order.Situation}", what,
+            new Text($"{place.Zh}自 {since} 起", $"{place.En}Since {since}"), order.Approvers, order.Associated) with
+        {
+            Lasted = time.GetUtcNow().UtcDateTime - order.Since,
+            Continues = true,
+        };
+    }
 
     private sealed record DueRow
     {

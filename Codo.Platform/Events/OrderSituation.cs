@@ -28,8 +28,29 @@ public enum OrderSituation
 /// <param name="TaskType">The template's name, unless accept gave another.</param>
 /// <param name="Since">UTC; when the situation was noted.</param>
 /// <param name="Hosts">Of the lanes that failed or were interrupted; empty in other situations.</param>
-/// <param name="ApproverIds">User ids with the right to approve it.</param>
+/// <param name="Approvers">Those with the right to approve it; superusers, who have it for every order, are not among them.</param>
 /// <param name="Associated">Names in its <c>associated_user</c>, as they were given.</param>
+/// <param name="Steps">Where each of those lanes stands.</param>
+/// <param name="Output">The end of what the first of those steps printed, as far as it is stored; its secrets are masked.</param>
 public sealed record OrderSituationChanged(
     long ListId, string TaskName, string TaskType, OrderSituation Situation, DateTime Since,
-    IReadOnlyList<string> Hosts, IReadOnlyList<long> ApproverIds, IReadOnlyList<string> Associated) : INotification;
+    IReadOnlyList<string> Hosts, IReadOnlyList<Approver> Approvers, IReadOnlyList<string> Associated, IReadOnlyList<StepInTrouble> Steps, string Output) : INotification;
+
+/// <summary>Somebody with the right to approve an order.</summary>
+/// <param name="Name">Empty when he is no longer among the template's users.</param>
+public sealed record Approver(long Id, string Name);
+
+/// <summary>The step at which a lane stands.</summary>
+/// <param name="Outcome">In words, as the order's page has it: <c>failed</c>, <c>timeout</c>, <c>lost</c>.</param>
+/// <param name="Cause">Why, in words; may be empty.</param>
+public sealed record StepInTrouble(string Host, string Step, string Outcome, string Cause, int? ExitCode);
+
+/// <summary>Asks for what orders wait for, and which of their steps run, on all nodes.</summary>
+public sealed record OrdersUnderWay : IRequest<IReadOnlyList<OrderUnderWay>>;
+
+/// <summary>An order that waits, or one of its steps that runs.</summary>
+/// <param name="Situation"><see cref="OrderSituation.AwaitsApproval"/>, <see cref="OrderSituation.AwaitsPerson"/>, or <see cref="OrderSituation.GoesOn"/> for a step that runs.</param>
+/// <param name="Step">Empty while it awaits its approval.</param>
+/// <param name="Since">UTC.</param>
+public sealed record OrderUnderWay(
+    long ListId, string TaskName, string TaskType, OrderSituation Situation, string Step, string Host, DateTime Since, IReadOnlyList<Approver> Approvers, IReadOnlyList<string> Associated);

@@ -23,7 +23,7 @@ internal sealed class AlertBench : IAsyncDisposable
 {
     private readonly ServiceProvider services;
 
-    private AlertBench(ServiceProvider services, FakeTimeProvider time, List<JobUnderWay> running) => (this.services, Time, Running) = (services, time, running);
+    private AlertBench(ServiceProvider services, FakeTimeProvider time, List<JobUnderWay> running, List<OrderUnderWay> waiting) => (this.services, Time, Running, Orders) = (services, time, running, waiting);
 
     public FakeTimeProvider Time { get; }
 
@@ -37,6 +37,9 @@ internal sealed class AlertBench : IAsyncDisposable
 
     /// <summary>What runs, as the cron module would answer it.</summary>
     public List<JobUnderWay> Running { get; }
+
+    /// <summary>What orders wait for, as the tasks module would answer it.</summary>
+    public List<OrderUnderWay> Orders { get; }
 
     public static async Task<AlertBench> Start(TestPostgres postgres, string redis = "127.0.0.1:1,abortConnect=false", string? database = null)
     {
@@ -54,7 +57,9 @@ internal sealed class AlertBench : IAsyncDisposable
             .AddScoped(_ => Caller.Codo);
         var running = new List<JobUnderWay>();
         services.AddSingleton<IRequestHandler<JobsUnderWay, IReadOnlyList<JobUnderWay>>>(new Answering(running));
-        return new AlertBench(services.BuildServiceProvider(), time, running);
+        var waiting = new List<OrderUnderWay>();
+        services.AddSingleton<IRequestHandler<OrdersUnderWay, IReadOnlyList<OrderUnderWay>>>(new AnsweringOrders(waiting));
+        return new AlertBench(services.BuildServiceProvider(), time, running, waiting);
     }
 
     /// <summary>Sends a command or query as Codo itself.</summary>
@@ -98,6 +103,11 @@ internal sealed class AlertBench : IAsyncDisposable
     public async Task<IncidentView> Incident(string kind = "failed") => (await Send(new ListIncidents.Query(1, 1, null, null, null, kind, null, null))).Data.Single();
 
     public async ValueTask DisposeAsync() => await services.DisposeAsync();
+
+    private sealed class AnsweringOrders(List<OrderUnderWay> orders) : IRequestHandler<OrdersUnderWay, IReadOnlyList<OrderUnderWay>>
+    {
+        public Task<IReadOnlyList<OrderUnderWay>> Handle(OrdersUnderWay request, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<OrderUnderWay>>([.. orders]);
+    }
 
     private sealed class Answering(List<JobUnderWay> running) : IRequestHandler<JobsUnderWay, IReadOnlyList<JobUnderWay>>
     {

@@ -170,6 +170,43 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task All_failed_hosts_of_an_order_are_one_incident_for_its_people_until_it_goes_on_or_ends()
+    {
+        await bench.Contact("olga", id: 42);
+        var failed = new OrderSituationChanged(9, "deploy shop", "deploy", OrderSituation.Failed, bench.Time.GetUtcNow().UtcDateTime, ["10.0.0.1", "10.0.0.2"], [new Approver(42, ""), new Approver(43, "paul")], ["ann"],
+            [new StepInTrouble("10.0.0.1", "restart", "failed", "", 7), new StepInTrouble("10.0.0.2", "restart", "timeout", "ran past 5 s", null)], "no such unit");
+        await bench.Publish(failed);
+        await bench.Publish(failed with { Situation = OrderSituation.Interrupted });
+        var incident = await bench.Incident();
+        (incident.ListId, incident.CallInfo, incident.CallUsers, incident.Count).ShouldBe((9, "ID-9 任务-deploy shop 类型-deploy", "ann,olga,paul", 2));
+        incident.Detail.En.ShouldContain("10.0.0.1: restart failed (7)\n10.0.0.2: restart timeout ran past 5 s");
+        incident.Output.ShouldBe("no such unit");
+        await bench.Publish(failed with { Situation = OrderSituation.GoesOn, Hosts = [], Steps = [] });
+        (await bench.Incident()).State.ShouldBe("resolved");
+        (await bench.Deliveries()).ShouldBe(["opened due ann,olga,paul", "recovered due ann,olga,paul"]);
+        (await bench.Rows<long[]>("SELECT told_ids FROM alerts.task_monitor")).Single().ShouldBe([42, 43]);
+    }
+
+    [Fact]
+    public async Task An_order_that_waits_too_long_is_told_once_and_is_over_when_it_waits_no_more()
+    {
+        await bench.Send(new CreateRule.Command("waits", null, null, "order", null, "deploy", null, 900, 60, null, null, null, null, null, null));
+        var since = bench.Time.GetUtcNow().UtcDateTime;
+        bench.Orders.Add(new OrderUnderWay(9, "deploy shop", "deploy", OrderSituation.AwaitsApproval, "", "", since, [], ["ann"]));
+        bench.Orders.Add(new OrderUnderWay(10, "other", "patch", OrderSituation.AwaitsPerson, "check", "10.0.0.1", since, [], ["bob"]));
+        bench.Orders.Add(new OrderUnderWay(11, "deploy api", "deploy", OrderSituation.GoesOn, "sync", "10.0.0.1", since, [], ["eve"]));
+        bench.Time.Advance(TimeSpan.FromSeconds(899));
+        await bench.Watch.FindLong();
+        bench.Time.Advance(TimeSpan.FromSeconds(2));
+        await bench.Watch.FindLong();
+        await bench.Watch.FindLong();
+        (await bench.Rows<string>("SELECT title_en FROM alerts.task_monitor ORDER BY id")).ShouldBe(["Order 11 deploy api has a step that has been running too long", "Order 9 deploy shop has been waiting for its approval too long"]);
+        bench.Orders.Clear();
+        await bench.Watch.FindLong();
+        (await bench.Deliveries()).ShouldBe(["opened due eve", "opened due ann", "recovered due eve", "recovered due ann"], ignoreOrder: true);
+    }
+
+    [Fact]
     public async Task Resolved_incidents_go_when_their_retention_is_over_and_open_ones_stay()
     {
         await bench.Publish(bench.Failed("a"));

@@ -1,0 +1,40 @@
+using Codo.Platform.Events;
+using Codo.Platform.Http;
+using MediatR;
+
+namespace Codo.Modules.Alerts.Incidents;
+
+/// <summary>What the tasks module tells becomes incidents: all failed hosts of an order are one, which ends when the order goes on or has ended.</summary>
+internal sealed class OrderNews(IncidentLog incidents, Zone zone) : INotificationHandler<OrderSituationChanged>
+{
+    /// <summary>Hosts that a message names; the rest is a number.</summary>
+    private const int MostLines = 20;
+
+    public Task Handle(OrderSituationChanged notification, CancellationToken cancellationToken) => notification.Situation is OrderSituation.Failed or OrderSituation.Interrupted
+        ? incidents.Raise(Failure(notification))
+        : incidents.Recover(Fingerprint(notification.ListId));
+
+    /// <summary>Something of an order, as every kind of trouble with it reads.</summary>
+    public static Trouble About(long listId, string name, string type, string kind, string fingerprint, Text what, Text detail, IEnumerable<Approver> approvers, IEnumerable<string> associated) => new(
+        "order", kind, fingerprint, $"ID-{listId} 任务-{name} 类型-{type}",
+        new Text($"订单 {listId} {name} {what.Zh}", $"Order {listId} {name} {what.En}"), detail)
+    {
+        ListId = listId,
+        Subjects = [type],
+        People = [.. associated.Select(person => new Person(person)), .. approvers.Select(approver => new Person(approver.Name, approver.Id))],
+    };
+
+    private Trouble Failure(OrderSituationChanged order)
+    {
+        var what = order.Situation == OrderSituation.Failed ? new Text("失败", "failed") : new Text("被中断", "was interrupted");
+        var lines = order.Steps.Take(MostLines).Select(Line).ToList();
+        if (order.Steps.Count > MostLines) lines.Add($"… +{order.Steps.Count - MostLines}");
+        lines.Insert(0, zone.Text(order.Since));
+        return About(order.ListId, order.TaskName, order.TaskType, "failed", Fingerprint(order.ListId), what, Text.Same(string.Join('\n', lines)), order.Approvers, order.Associated) with { Output = Tail.Of(order.Output) };
+    }
+
+    private static string Line(StepInTrouble step) =>
+        $"{step.Host}: {step.Step} {step.Outcome}{(step.ExitCode is { } code ? $" ({code})" : "")}{(step.Cause.Length > 0 ? " " + step.Cause : "")}";
+
+    private static string Fingerprint(long listId) => $"order:{listId}:failed";
+}

@@ -1,0 +1,33 @@
+using Codo.Tests.Modules.Tasks.Orders;
+using Codo.Tests.Support;
+
+namespace Codo.Tests.Modules.Alerts;
+
+/// <summary>A whole host: an order that fails, and its people.</summary>
+public sealed class AlertsOfOrdersTests(TestPostgres postgres)
+{
+    [Fact]
+    public async Task An_order_that_fails_is_told_to_its_people_and_over_when_it_is_ended()
+    {
+        await using var stub = await HttpStub.Start();
+        await using var host = await TestHost.Start(postgres);
+        (await host.Post("/v2/alerts/channel/", new { name = "hook", kind = "webhook", language = "en", settings = new { url = stub.Url } })).Code().ShouldBe(0);
+        var template = await host.Template(null, ["42,,,paul"], OrderHost.Step("echo about to fail; exit 7", name: "restart"));
+        var made = await host.Post("/v2/task/accept/", new { task_name = "deploy shop", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" }, args = new { }, schedule = "ready", associated_user = new Dictionary<string, string[]> { ["dev"] = ["ann"] } });
+        made.Code().ShouldBe(0, made.ToJsonString());
+        var order = made["list_id"]!.GetValue<long>();
+        await Eventually.True(() => stub.Requests.Count == 1, "the failure is told", seconds: 90);
+        var told = stub.Requests.First().Json;
+        told["title"]!.GetValue<string>().ShouldBe($"[ALERT] Order {order} deploy shop failed");
+        told["incident"]!["detail"]!.GetValue<string>().ShouldContain("127.0.0.1: restart failed (7)");
+        told["people"]!.AsArray().Select(person => person!["name"]!.GetValue<string>()).ShouldBe(["ann", "paul"]);
+
+        // Only those who were told of an order's incident, and superusers, see it.
+        (await host.Get($"/v2/alerts/incident/?list_id={order}", TestTokens.For(9, "stranger")))["count"]!.GetValue<long>().ShouldBe(0);
+        foreach (var token in new[] { TestTokens.For(42, "p"), TestTokens.For(7, "ann") }) (await host.Get($"/v2/alerts/incident/?list_id={order}", token))["count"]!.GetValue<long>().ShouldBe(1);
+
+        (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
+        await Eventually.True(() => stub.Requests.Count == 2, "its end is told", seconds: 90);
+        stub.Requests.Last().Json["title"]!.GetValue<string>().ShouldBe($"[RECOVERED] Order {order} deploy shop failed");
+    }
+}
