@@ -3,7 +3,8 @@ using Codo.Tests.Support;
 
 namespace Codo.Tests.Modules.Alerts;
 
-/// <summary>A whole host: an order that fails, and its people.</summary>
+/// <summary>A whole host: an order that fails, and its people. Alone in the process, because Hangfire keeps some of its state in statics that two hosts would share.</summary>
+[Collection("one host in the process")]
 public sealed class AlertsOfOrdersTests(TestPostgres postgres)
 {
     [Fact]
@@ -31,3 +32,6 @@ public sealed class AlertsOfOrdersTests(TestPostgres postgres)
         stub.Requests.Last().Json["title"]!.GetValue<string>().ShouldBe($"[RECOVERED] Order {order} deploy shop failed");
     }
 }
+
+[CollectionDefinition("one host in the process", DisableParallelization = true)]
+public sealed class OneHostInTheProcess;
