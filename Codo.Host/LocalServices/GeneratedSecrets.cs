@@ -46,14 +46,9 @@ internal static class GeneratedSecrets
                 file.Flush(flushToDisk: true);
             }
 
-            try
-            {
-                File.Move(unfinished, path, overwrite: false);
-            }
-            catch (IOException) when (File.Exists(path))
-            {
-                File.Delete(unfinished);
-            }
+            // A link is refused where the name is taken, in one step; .NET's Move looks first and renames then, and between the two another process may have won.
+            Posix.LinkIfFree(unfinished, path);
+            File.Delete(unfinished);
         }
 
         var secret = File.ReadAllText(path).Trim();
