@@ -34,25 +34,27 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
     [Fact]
     public async Task A_time_limit_ends_the_whole_tree_also_what_ignores_TERM()
     {
-        await host.Make(new { job_id = "slow", cmd = "trap '' TERM; (trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done') & echo started; while :; do sleep 1; done", cron = CronClient.Never, timeout = 1 });
-        var log = await host.Ended(await host.RunNow("slow"));
+        var job = Unique("slow");
+        await host.Make(new { job_id = job, cmd = "trap '' TERM; (trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done') & echo started; while :; do sleep 1; done", cron = CronClient.Never, timeout = 1 });
+        var log = await host.Ended(await host.RunNow(job));
         log.Status().ShouldBe("timeout");
         log["task_log"]!.GetValue<string>().ShouldBe("started\n超过时限 1 秒，命令被终止，进程已全部结束");
         log["attempts"]![0]!["left_alive"]!.GetValue<int>().ShouldBe(0);
-        await NothingIsLeftOf(log["log_id"]!.GetValue<long>());
+        await NothingIsLeftOf(job);
     }
 
     [Fact]
     public async Task A_kill_ends_the_whole_tree_within_its_grace_and_says_by_whom()
     {
-        await host.Make(new { job_id = "kill", cmd = "sleep 1000 & sleep 1000", cron = CronClient.Never });
-        var logId = await host.RunNow("kill");
+        var job = Unique("kill");
+        await host.Make(new { job_id = job, cmd = "sleep 1000 & sleep 1000", cron = CronClient.Never });
+        var logId = await host.RunNow(job);
         await host.Running(logId);
         (await host.Post("/v1/cron/job/kill/", new { log_id = logId })).Code().ShouldBe(0);
         var log = await host.Ended(logId);
         log.Status().ShouldBe("killed");
         log["task_log"]!.GetValue<string>().ShouldStartWith("被 admin 终止");
-        await NothingIsLeftOf(logId);
+        await NothingIsLeftOf(job);
         (await host.Post("/v1/cron/job/kill/", new { log_id = logId })).Code().ShouldBe(-1);
         (await host.Post("/v1/cron/job/kill/", new { log_id = 999_999 })).Code().ShouldBe(-1);
         (await host.Post("/v1/cron/job/kill/", new { })).Code().ShouldBe(-1);
@@ -174,9 +176,12 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
         File.Delete(gate);
     }
 
-    private static async Task NothingIsLeftOf(long logId)
+    /// <summary>Other databases of this run number their executions from 1 too, and their commands run on the same machine.</summary>
+    private static string Unique(string name) => name + "-" + Guid.NewGuid().ToString("N");
+
+    private static async Task NothingIsLeftOf(string job)
     {
-        using var grep = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"grep -lsz '^CODO_LOG_ID={logId}$' /proc/[0-9]*/environ | while read f; do p=${{f#/proc/}}; p=${{p%/environ}}; grep -qs zombie /proc/$p/status || cat /proc/$p/cmdline; done"]) { RedirectStandardOutput = true })!;
+        using var grep = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"grep -lsz '^CODO_JOB_ID={job}$' /proc/[0-9]*/environ | while read f; do p=${{f#/proc/}}; p=${{p%/environ}}; grep -qs zombie /proc/$p/status || cat /proc/$p/cmdline; done"]) { RedirectStandardOutput = true })!;
         (await grep.StandardOutput.ReadToEndAsync()).ShouldBeEmpty();
     }
 }
