@@ -1,7 +1,9 @@
 using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Hangfire;
+using Hangfire.AspNetCore;
 using Hangfire.PostgreSql;
+using Hangfire.PostgreSql.Factories;
 using Npgsql;
 
 namespace Codo.Host.Hangfire;
@@ -21,23 +23,27 @@ internal static class HangfireSetup
     /// <summary>Each server polls for schedules; one that is precise is enough for a host.</summary>
     private static readonly TimeSpan Idle = TimeSpan.FromSeconds(15);
 
+    private static PostgreSqlStorageOptions Options => new()
+    {
+        SchemaName = Schema,
+        PrepareSchemaIfNecessary = false,
+        DistributedLockTimeout = LockTimeout,
+        QueuePollInterval = TimeSpan.FromSeconds(1),
+        EnableLongPolling = true,
+        UseSlidingInvisibilityTimeout = true,
+        InvisibilityTimeout = TimeSpan.FromSeconds(10),
+    };
+
     public static IServiceCollection AddCodoHangfire(this IServiceCollection services, string connectionString)
     {
         var limited = new NpgsqlConnectionStringBuilder(Postgres.WithLimits(connectionString, PoolSize, "codo hangfire")) { PersistSecurityInfo = true }.ConnectionString;
+        // Storage and activator are this host's own: Hangfire would keep them in statics, where the hosts of one process (the tests') take each other's jobs.
+        services.AddSingleton<JobStorage>(_ => new PostgreSqlStorage(new NpgsqlConnectionFactory(limited, Options), Options));
+        services.AddSingleton<JobActivator>(provider => new AspNetCoreJobActivator(provider.GetRequiredService<IServiceScopeFactory>()));
         services.AddHangfire(configuration => configuration
             .SetDataCompatibilityLevel(CompatibilityLevel.Version_180)
             .UseSimpleAssemblyNameTypeSerializer()
-            .UseRecommendedSerializerSettings()
-            .UsePostgreSqlStorage(storage => storage.UseNpgsqlConnection(limited), new PostgreSqlStorageOptions
-            {
-                SchemaName = Schema,
-                PrepareSchemaIfNecessary = false,
-                DistributedLockTimeout = LockTimeout,
-                QueuePollInterval = TimeSpan.FromSeconds(1),
-                EnableLongPolling = true,
-                UseSlidingInvisibilityTimeout = true,
-                InvisibilityTimeout = TimeSpan.FromSeconds(10),
-            }));
+            .UseRecommendedSerializerSettings());
         // Two servers, because one server takes its queues in alphabetical order: alerts must neither wait behind the rest nor hold it up.
         services.AddHangfireServer(options => Server(options, "work", 4, Precise, "cron", "orders", "default"));
         services.AddHangfireServer(options => Server(options, "alerts", 1, Idle, "alerts"));

@@ -1,4 +1,3 @@
-using Codo.Host.LocalServices;
 using Codo.Tests.Support;
 using Npgsql;
 

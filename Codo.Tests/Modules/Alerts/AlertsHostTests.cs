@@ -30,7 +30,7 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
         await host.Make(new { job_id = "flaky", cmd = "echo token is $API_TOKEN; test -e $FLAG", cron = CronClient.Never, owners = new[] { "ann" }, env = new { API_TOKEN = "sesame", FLAG = "/nowhere" } });
         var log = await host.Ended(await host.RunNow("flaky"));
         var ended = DateTime.UtcNow;
-        await Eventually.True(() => Hooks().Count == 1, "the failure is told", seconds: 90);
+        await Eventually.True(() => Hooks().Count == 1, "the failure is told");
         (DateTime.UtcNow - ended).TotalSeconds.ShouldBeLessThan(30, "generous on a busy machine; a quiet one takes less than two");
         var told = Hooks()[0].Json;
         told["title"]!.GetValue<string>().ShouldBe("【告警】任务 flaky 失败");
@@ -46,12 +46,12 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
 
         (await host.Put("/v1/cron/job/", new { job_id = "flaky", env = new { FLAG = "/" } })).Code().ShouldBe(0);
         await host.Ended(await host.RunNow("flaky"));
-        await Eventually.True(() => Hooks().Count == 2, "the recovery is told", seconds: 90);
+        await Eventually.True(() => Hooks().Count == 2, "the recovery is told");
         Hooks()[1].Json["title"]!.GetValue<string>().ShouldBe("【已恢复】任务 flaky 失败");
         await host.Ended(await host.RunNow("flaky"));
         (await host.Get("/v2/alerts/delivery/?incident_id=" + id, Ann))["data"]!.AsArray().Select(row => $"{row!["reason"]} {row["state"]}").ShouldBe(["recovered sent", "opened sent"]);
         (await host.Get("/v2/alerts/incident/?limit=1"))["count"]!.GetValue<long>().ShouldBe(1);
-        await Eventually.True(() => stub.Requests.Any(got => got.Path == "/beat"), "the heartbeat is heard outside", seconds: 90);
+        await Eventually.True(() => stub.Requests.Any(got => got.Path == "/beat"), "the heartbeat is heard outside");
     }
 
     [Fact]
@@ -115,7 +115,7 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
         await host.Post("/v2/alerts/channel/", new { name = "hook", kind = "webhook", settings = new { url = stub.Url + "/hook" } });
         await host.Make(new { job_id = "pa<ge", cmd = "echo '<script>alert(1)</script>'; exit 3", cron = CronClient.Never, owners = new[] { "ann" } });
         await host.Ended(await host.RunNow("pa<ge"));
-        await Eventually.True(() => Hooks().Count == 1, "the failure is told", seconds: 90);
+        await Eventually.True(() => Hooks().Count == 1, "the failure is told");
         var path = new Uri(Hooks()[0].Json["url"]!.GetValue<string>()).AbsolutePath;
 
         var stranger = await host.Http.GetAsync(path);
