@@ -27,7 +27,7 @@ public static class TasksModule
         .AddSingleton<OrderArguments>()
         .AddScoped<Drafting>().AddScoped<Acceptance>().AddSingleton<Wake>()
         .AddSingleton<DatabaseTurns>().AddSingleton<LaneSlots>().AddSingleton<RunningAttempts>().AddSingleton<HostAccess>().AddSingleton<RemoteSteps>().AddSingleton<StepRun>().AddSingleton<LaneRunner>()
-        .AddSingleton<Advancing>().AddSingleton(provider => new Lazy<Advancing>(provider.GetRequiredService<Advancing>))
+        .AddSingleton<News>().AddSingleton<Advancing>().AddSingleton(provider => new Lazy<Advancing>(provider.GetRequiredService<Advancing>))
         .AddSingleton<Leftovers>().AddSingleton<Settling>().AddSingleton<OrderWork>()
         .AddSingleton<INodeWork>(provider => provider.GetRequiredService<OrderWork>());
 

@@ -9,7 +9,7 @@ namespace Codo.Modules.Tasks.Execution;
 /// Moves an order on: begins it when its time has come, opens the groups and batches whose turn it is, takes their lanes for this node, and ends it. Idempotent, and the only place
 /// that does so; whatever changes an order leaves a row in <c>tasks.advance</c> and asks for this.
 /// </summary>
-internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRunner runner, IBackgroundJobClient jobs)
+internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRunner runner, News news)
 {
     private const string LockSql = """
         SELECT schedule, begins_at <= clock_timestamp() AS due FROM tasks.scheduler_task_list WHERE list_id = @ListId FOR NO KEY UPDATE
@@ -122,7 +122,7 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
     {
         using var held = new HeldSlots(slots);
         List<OwnedLane> taken = [];
-        long? news;
+        bool changed;
         await using (var connection = await source.OpenConnectionAsync())
         await using (var transaction = await connection.BeginTransactionAsync())
         {
@@ -135,11 +135,11 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
                 state = OrderState.Start;
             }
             if (state == OrderState.Start) taken = await Move(connection, transaction, listId, held);
-            news = await Telling.Note(connection, transaction, listId);
+            changed = await News.Note(connection, transaction, listId);
             await transaction.CommitAsync();
         }
         runner.Start(taken, held);
-        if (news is { } noted) await Telling.Queue(source, jobs, listId, noted);
+        if (changed) news.Soon(listId);
     }
 
     private async Task<List<OwnedLane>> Move(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId, HeldSlots held)

@@ -1,40 +1,38 @@
 using Codo.Platform.Events;
+using Codo.Platform.Http;
 using Dapper;
 using Hangfire;
 using MediatR;
+using Microsoft.Extensions.Logging;
 using Npgsql;
 
 namespace Codo.Modules.Tasks.Execution;
 
-/// <summary>Tells other modules what becomes of an order. What was told is kept in the order's row, so that a crash between a change and its telling loses nothing.</summary>
+/// <summary>Tells other modules what becomes of an order, from the rows in <c>tasks.news</c>. A crash after the telling tells twice, which whoever listens must stand, and never not at all.</summary>
 internal sealed class Telling(NpgsqlDataSource source, IMediator mediator)
 {
-    // An order that ends without ever having been in trouble is nobody's news, nor is a lane that a person stopped.
-    private const string Situation = """
-        CASE WHEN o.schedule = 'OK' THEN CASE WHEN o.told IN (0, 9) THEN o.told ELSE 9 END
-             WHEN o.schedule = 'new' THEN 1
-             WHEN o.schedule = 'start' AND (o.status IN (4, 5) OR o.status = 6 AND EXISTS (SELECT FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state = 'interrupted')) THEN o.status
-             ELSE 0 END
+    // One teller of an order at a time, so that an older situation is not told after a newer one.
+    private const string LockSql = """
+        SELECT pg_advisory_xact_lock(hashtext('tasks.news'), hashint8(@ListId))
         """;
 
-    // The row in tasks.advance stays until the telling is queued.
-    private const string NoteSql = $"""
-        INSERT INTO tasks.advance (list_id) SELECT o.list_id FROM tasks.scheduler_task_list o WHERE o.list_id = @ListId AND o.told <> {Situation} RETURNING advance_id
+    private const string NewsSql = """
+        SELECT n.news_id, n.at, n.situation, o.told FROM tasks.news n JOIN tasks.scheduler_task_list o USING (list_id) WHERE n.list_id = @ListId ORDER BY n.news_id
         """;
 
-    private const string QueuedSql = $"""
-        UPDATE tasks.scheduler_task_list o SET told = {Situation} WHERE o.list_id = @ListId AND o.told <> {Situation}
+    private const string ToldSql = """
+        UPDATE tasks.scheduler_task_list SET told = @Situation WHERE list_id = @ListId
         """;
 
     private const string ForgetSql = """
-        DELETE FROM tasks.advance WHERE advance_id = @Noted
+        DELETE FROM tasks.news WHERE list_id = @ListId AND news_id <= @Last
         """;
 
     private const string ReadSql = $"""
-        SELECT o.list_id, o.task_name, o.task_type, {Situation} AS situation, o.approver_ids, o.watchers,
+        SELECT o.list_id, o.task_name, o.task_type, {News.Situation} AS situation, o.approver_ids, o.watchers,
                ARRAY(SELECT COALESCE((SELECT u.nickname FROM tasks.scheduler_temp_user u WHERE u.temp_id = o.temp_id AND u.user_id = a.id), '')
                 FROM unnest(o.approver_ids) WITH ORDINALITY AS a(id, place) ORDER BY a.place) AS approver_names,
-               ARRAY(SELECT l.host FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state IN ('failed', 'interrupted') ORDER BY l.lane_id) AS hosts, clock_timestamp() AS now
+               ARRAY(SELECT l.host FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state IN ('failed', 'interrupted') ORDER BY l.lane_id) AS hosts
         FROM tasks.scheduler_task_list o WHERE o.list_id = @ListId
         """;
 
@@ -51,36 +49,30 @@ internal sealed class Telling(NpgsqlDataSource source, IMediator mediator)
             SELECT line, log_info FROM tasks.scheduler_task_log WHERE sched_id = @SchedId AND attempt = @Attempts ORDER BY line DESC LIMIT 20) n
         """;
 
-    /// <summary>Notes in the transaction that changed the order whether there is something to tell: a number to give to <see cref="Queue"/> after the commit.</summary>
-    public static Task<long?> Note(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId) =>
-        connection.QuerySingleOrDefaultAsync<long?>(NoteSql, new { ListId = listId }, transaction);
-
-    /// <summary>Queues the telling. A crash in the middle tells twice, which whoever listens must stand, and never not at all.</summary>
-    public static async Task Queue(NpgsqlDataSource source, IBackgroundJobClient jobs, long listId, long noted)
-    {
-        jobs.Enqueue<Telling>("alerts", telling => telling.Tell(listId));
-        await using var connection = await source.OpenConnectionAsync();
-        await connection.ExecuteAsync(QueuedSql, new { ListId = listId });
-        await connection.ExecuteAsync(ForgetSql, new { Noted = noted });
-    }
-
-    /// <summary>The background job.</summary>
+    /// <summary>The background job. What fails here stays in the table, and is told again.</summary>
     [AutomaticRetry(Attempts = 5, DelaysInSeconds = [1, 5, 20, 60, 300])]
     [JobDisplayName("Order {0}: tell of its situation")]
     public async Task Tell(long listId)
     {
-        Row? row;
-        List<StepRow> steps = [];
-        var output = "";
-        await using (var connection = await source.OpenConnectionAsync())
-        {
-            row = await connection.QuerySingleOrDefaultAsync<Row>(ReadSql, new { ListId = listId });
-            if (row is null) return;
-            if (row.Hosts.Length > 0) steps = (await connection.QueryAsync<StepRow>(StepsSql, new { ListId = listId })).AsList();
-            if (steps.Count > 0) output = await connection.ExecuteScalarAsync<string?>(OutputSql, steps[0]) ?? "";
-        }
-        await mediator.Publish(new OrderSituationChanged(row.ListId, row.TaskName, row.TaskType, Read(row.Situation), row.Now, row.Hosts, [.. row.ApproverIds.Zip(row.ApproverNames, (id, name) => new Approver(id, name))], row.Watchers,
-            steps.ConvertAll(step => new StepInTrouble(step.Host, step.Step, step.Outcome, step.Cause, step.ExitCode)), output));
+        await using var connection = await source.OpenConnectionAsync();
+        await using var transaction = await connection.BeginTransactionAsync();
+        await connection.ExecuteAsync(LockSql, new { ListId = listId }, transaction);
+        var news = (await connection.QueryAsync<NewsRow>(NewsSql, new { ListId = listId }, transaction)).AsList();
+        if (news.Count == 0) return;
+        var row = await connection.QuerySingleAsync<Row>(ReadSql, new { ListId = listId }, transaction);
+        // What became of it and went back in the meantime is told as it is now: whoever listens may have to count it.
+        if (news.Exists(item => item.Situation != item.Told) || row.Situation != news[0].Told) await mediator.Publish(await Describe(connection, transaction, row, news[0].At));
+        await connection.ExecuteAsync(ToldSql, new { ListId = listId, row.Situation }, transaction);
+        await connection.ExecuteAsync(ForgetSql, new { ListId = listId, Last = news[^1].NewsId }, transaction);
+        await transaction.CommitAsync();
+    }
+
+    private static async Task<OrderSituationChanged> Describe(NpgsqlConnection connection, NpgsqlTransaction transaction, Row row, DateTime since)
+    {
+        var steps = row.Hosts.Length == 0 ? [] : (await connection.QueryAsync<StepRow>(StepsSql, new { row.ListId }, transaction)).AsList();
+        var output = steps.Count == 0 ? "" : await connection.ExecuteScalarAsync<string?>(OutputSql, steps[0], transaction) ?? "";
+        return new OrderSituationChanged(row.ListId, row.TaskName, row.TaskType, Read(row.Situation), since, row.Hosts, [.. row.ApproverIds.Zip(row.ApproverNames, (id, name) => new Approver(id, name))], row.Watchers,
+            steps.ConvertAll(step => new StepInTrouble(step.Host, step.Step, step.Outcome, step.Cause, step.ExitCode)), output);
     }
 
     private static OrderSituation Read(int situation) => situation switch
@@ -94,6 +86,8 @@ internal sealed class Telling(NpgsqlDataSource source, IMediator mediator)
     };
 
     private sealed record StepRow(string Host, long SchedId, string Step, string Outcome, string Cause, int Attempts, int? ExitCode);
+
+    private sealed record NewsRow(long NewsId, DateTime At, short Situation, short Told);
 
     // With properties, because Dapper gives no array to a constructor.
     private sealed record Row
@@ -113,7 +107,48 @@ internal sealed class Telling(NpgsqlDataSource source, IMediator mediator)
         public string[] Watchers { get; init; } = [];
 
         public string[] Hosts { get; init; } = [];
+    }
+}
 
-        public DateTime Now { get; init; }
+/// <summary>Notes what is to be told of orders, and gets it told: at once after the commit that noted it, and by a sweep for what a crash in between left.</summary>
+internal sealed class News(NpgsqlDataSource source, IBackgroundJobClient jobs, ILogger<News> log)
+{
+    // An order that ends without ever having been in trouble is nobody's news, nor is a lane that a person stopped.
+    public const string Situation = """
+        CASE WHEN o.schedule = 'OK' THEN CASE WHEN o.told IN (0, 9) THEN o.told ELSE 9 END
+             WHEN o.schedule = 'new' THEN 1
+             WHEN o.schedule = 'start' AND (o.status IN (4, 5) OR o.status = 6 AND EXISTS (SELECT FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state = 'interrupted')) THEN o.status
+             ELSE 0 END
+        """;
+
+    private const string NoteSql = $"""
+        INSERT INTO tasks.news (list_id, situation) SELECT o.list_id, {Situation} FROM tasks.scheduler_task_list o
+        WHERE o.list_id = @ListId AND COALESCE((SELECT n.situation FROM tasks.news n WHERE n.list_id = o.list_id ORDER BY n.news_id DESC LIMIT 1), o.told) <> {Situation}
+        """;
+
+    private const string LeftSql = """
+        UPDATE tasks.news SET asked_at = clock_timestamp() WHERE asked_at < clock_timestamp() - interval '20 seconds' RETURNING list_id
+        """;
+
+    /// <summary>Notes what the order's situation has become, in the transaction that changed it and holds its row. True when it is news: then <see cref="Soon"/> is called after the commit.</summary>
+    public static async Task<bool> Note(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId) => await connection.ExecuteAsync(NoteSql, new { ListId = listId }, transaction) > 0;
+
+    public void Soon(long listId)
+    {
+        try
+        {
+            jobs.Enqueue<Telling>("alerts", telling => telling.Tell(listId));
+        }
+        catch (Exception error) when (Failures.IsDatabaseAway(error) || error is BackgroundJobClientException)
+        {
+            log.LogWarning("What became of order {Order} could not be queued to be told, the sweep does it: {Cause}", listId, error.Message);
+        }
+    }
+
+    /// <summary>On any node, every few seconds.</summary>
+    public async Task Sweep(CancellationToken cancellation)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        foreach (var listId in (await connection.QueryAsync<long>(LeftSql)).Distinct()) Soon(listId);
     }
 }

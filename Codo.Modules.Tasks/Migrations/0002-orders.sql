@@ -23,7 +23,7 @@ CREATE TABLE tasks.scheduler_task_list (
     watchers        text[] NOT NULL DEFAULT '{}',
     -- The most pressing of the lanes of the first unfinished group, in the codes of scheduler_task_info.
     status          smallint NOT NULL DEFAULT 1 CHECK (status BETWEEN 0 AND 7),
-    -- What other modules were last told of it (Telling.cs); written once that is queued.
+    -- What other modules were last told of it (Telling.cs).
     told            smallint NOT NULL DEFAULT 0,
     schedule        text NOT NULL CHECK (schedule IN ('new', 'ready', 'start', 'OK')),
     temp_id         bigint NOT NULL,
@@ -146,6 +146,17 @@ CREATE TABLE tasks.advance (
     at         timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX advance_list ON tasks.advance (list_id);
+
+-- What has become of an order and other modules have not been told yet: written with the change itself, deleted once it was told.
+CREATE TABLE tasks.news (
+    news_id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    list_id   bigint NOT NULL,
+    situation smallint NOT NULL,
+    at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- When the telling was last queued; the sweep queues it again.
+    asked_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX news_list ON tasks.news (list_id);
 
 CREATE TABLE tasks.idempotency (
     user_id bigint NOT NULL,

@@ -27,6 +27,13 @@ internal sealed class TestHost : IAsyncDisposable
     /// <summary>Without a token: each request names its own.</summary>
     public HttpClient Http { get; }
 
+    // One for all hosts of the process, and never disposed: Hangfire keeps the last host's in a static, and the workers of every other host would stand still once that one is gone.
+    // A run of the suite is quiet; the variable is for a person who looks for the cause of a failure.
+    private static readonly ILoggerFactory Loggers = LoggerFactory.Create(logging =>
+    {
+        if (Environment.GetEnvironmentVariable("CODO_TEST_LOG") is not null) logging.AddSimpleConsole();
+    });
+
     public string Postgres { get; }
 
     public NpgsqlDataSource Source { get; }
@@ -117,10 +124,8 @@ internal sealed class TestHost : IAsyncDisposable
         });
         builder.Configuration.AddInMemoryCollection(settings.ToDictionary(setting => setting.Name, setting => (string?)setting.Value));
         builder.WebHost.UseUrls("http://127.0.0.1:0");
-        builder.Logging.ClearProviders();
-        // For a person who looks for the cause of a failure; a run of the suite is quiet.
-        if (Environment.GetEnvironmentVariable("CODO_TEST_LOG") is not null) builder.Logging.AddSimpleConsole();
         builder.AddCodo();
+        builder.Services.AddSingleton(Loggers);
         return builder.Build();
     }
 }

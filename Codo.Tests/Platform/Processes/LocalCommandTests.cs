@@ -235,8 +235,8 @@ public sealed class LocalCommandTests
         })).ToList();
         await Eventually.True(() => up == 100, "all commands are up");
 
-        // .NET waits for 63 handles on one thread; other tests of the run may start a few.
-        (Directory.GetDirectories("/proc/self/task").Length - threads).ShouldBeLessThan(20);
+        // .NET waits for 63 handles on one thread; hosts of other tests start some dozens meanwhile, a thread a command would be a hundred.
+        (Directory.GetDirectories("/proc/self/task").Length - threads).ShouldBeLessThan(80);
         var clock = Stopwatch.StartNew();
         (await RunAsync("echo next")).Output.ShouldBe("next\n");
         clock.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(2));

@@ -1,6 +1,8 @@
 using System.Text.Json.Nodes;
+using Codo.Modules.Tasks.Execution;
 using Codo.Tests.Modules.Tasks.Orders;
 using Codo.Tests.Support;
+using Microsoft.Extensions.DependencyInjection;
 using static Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
 namespace Codo.Tests.Modules.Tasks.Execution;
@@ -141,6 +143,19 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
         await Told(await host.Order(await host.Template(Step("true")), schedule: "new"), 1);
         (await host.Ask<long>("SELECT count(*) FROM hangfire.job WHERE invocationdata ->> 'Type' LIKE '%Telling%' AND arguments ->> 0 = @id", new { id = $"{order}" })).ShouldBeGreaterThanOrEqualTo(3);
         (await host.Ask<long>("SELECT count(*) FROM hangfire.job WHERE invocationdata ->> 'Type' LIKE '%Telling%' AND arguments ->> 0 = @id", new { id = $"{fine}" })).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task What_a_crash_left_untold_is_told_by_the_sweep_and_what_was_told_is_not_told_again()
+    {
+        var order = await host.Order(await host.Template(Step("exit 1")));
+        await Told(order, 4);
+        // As a host leaves it that dies between the change and its background job.
+        await host.Ask<int>("WITH n AS (INSERT INTO tasks.news (list_id, situation, asked_at) VALUES (@order, 4, now() - interval '1 minute')) UPDATE tasks.scheduler_task_list SET told = 0 WHERE list_id = @order RETURNING 1", new { order });
+        await Told(order, 4);
+        (await host.Ask<long>("SELECT count(*) FROM tasks.news WHERE list_id = @order", new { order })).ShouldBe(0);
+        await host.Services.GetRequiredService<Advancing>().Now(order);
+        (await host.Ask<long>("SELECT count(*) FROM tasks.news WHERE list_id = @order", new { order })).ShouldBe(0);
     }
 
     [Fact]
