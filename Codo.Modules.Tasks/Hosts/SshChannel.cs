@@ -12,7 +12,8 @@ internal static class SshChannel
 {
     // A background process of the command keeps the channel open after its end. Nothing tells that the exit status has come, so it is looked for.
     private static readonly TimeSpan LookAgain = TimeSpan.FromMilliseconds(200);
-    private const int QuietLooksAfterEnd = 2;
+    // Two seconds: a busy host or a slow link may pause in the middle of what it still has to send.
+    private const int QuietLooksAfterEnd = 10;
     private const int MostBytesAfterEnd = 4 * 1024 * 1024;
 
     // A host that refuses to execute anything says nothing at all. But a login shell may take its time over its start files: version managers wait a minute for a lock.
