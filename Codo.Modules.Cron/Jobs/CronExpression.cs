@@ -20,10 +20,14 @@ internal sealed class CronExpression
     private readonly Cronos.CronExpression parsed;
     private readonly CronField[] fields;
 
+    // A page of jobs is asked for far more often than an expression changes.
+    private readonly Lazy<Text> words;
+
     private CronExpression(CronField[] fields, Cronos.CronExpression parsed)
     {
         this.fields = fields;
         this.parsed = parsed;
+        words = new Lazy<Text>(() => CronWords.Describe(fields));
         IsInterval = fields[Second..(Hour + 1)].Any(field => field.Canonical.AsSpan().IndexOfAny("*-/") >= 0);
         ForCronos = InDigits(fields);
         Fields = Array.ConvertAll(fields, field => field.Source);
@@ -107,7 +111,7 @@ internal sealed class CronExpression
     }
 
     /// <summary>The expression in words: complete, and the same for two expressions exactly when they mean the same.</summary>
-    public Text Describe() => CronWords.Describe(fields);
+    public Text Describe() => words.Value;
 
     /// <summary>What a clock change does to the due time <paramref name="next"/> in <paramref name="zone"/>; null when it does nothing.</summary>
     public Text? DstNote(DateTimeOffset next, TimeZoneInfo zone) => new WallClock(zone).Note(next, IsInterval, NextOnWall);

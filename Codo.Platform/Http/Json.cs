@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Numerics;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -15,7 +16,7 @@ public static class Json
         PropertyNameCaseInsensitive = false,
         // Answers are JSON and served as such with nosniff: Chinese and quotes need no escaping for a page.
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        Converters = { new PlainText(), new PlainElement(), new Digits32(), new Digits64(), new YesNo(), new ZonedDateTimeConverter(zone) },
+        Converters = { new PlainText(), new PlainElement(), new Digits<int>(), new Digits<long>(), new YesNo(), new ZonedDateTimeConverter(zone) },
     };
 
     /// <summary>Options for what is stored as jsonb or compared by machines: no zone, no leniency.</summary>
@@ -79,28 +80,17 @@ internal sealed class PlainElement : JsonConverter<JsonElement>
     };
 }
 
-internal sealed class Digits32 : JsonConverter<int>
+/// <summary>A number, also as digits in text.</summary>
+internal sealed class Digits<T> : JsonConverter<T> where T : struct, IBinaryInteger<T>, IMinMaxValue<T>
 {
-    public override int Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => reader.TokenType switch
+    public override T Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => reader.TokenType switch
     {
-        JsonTokenType.Number when reader.TryGetInt32(out var number) => number,
-        JsonTokenType.String when int.TryParse(reader.GetString(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) => number,
+        JsonTokenType.Number when reader.TryGetInt64(out var number) && number >= long.CreateChecked(T.MinValue) && number <= long.CreateChecked(T.MaxValue) => T.CreateChecked(number),
+        JsonTokenType.String when T.TryParse(reader.GetString(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) => number,
         _ => throw new JsonException("number"),
     };
 
-    public override void Write(Utf8JsonWriter writer, int value, JsonSerializerOptions options) => writer.WriteNumberValue(value);
-}
-
-internal sealed class Digits64 : JsonConverter<long>
-{
-    public override long Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => reader.TokenType switch
-    {
-        JsonTokenType.Number when reader.TryGetInt64(out var number) => number,
-        JsonTokenType.String when long.TryParse(reader.GetString(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) => number,
-        _ => throw new JsonException("number"),
-    };
-
-    public override void Write(Utf8JsonWriter writer, long value, JsonSerializerOptions options) => writer.WriteNumberValue(value);
+    public override void Write(Utf8JsonWriter writer, T value, JsonSerializerOptions options) => writer.WriteNumberValue(long.CreateChecked(value));
 }
 
 internal sealed class YesNo : JsonConverter<bool>
