@@ -5,14 +5,12 @@ using Codo.Tests.Support;
 
 namespace Codo.Tests.Host;
 
+public sealed class SmallBodyHost(TestPostgres postgres) : HostFixture(postgres, ("Codo:MaxBody", "100000"));
+
 /// <summary>The section "For every endpoint" of the contract.</summary>
-public sealed class EveryEndpointTests(TestPostgres postgres) : IAsyncLifetime
+public sealed class EveryEndpointTests(SmallBodyHost fixture) : IClassFixture<SmallBodyHost>
 {
-    private TestHost host = null!;
-
-    public async ValueTask InitializeAsync() => host = await TestHost.Start(postgres, null, ("Codo:MaxBody", "100000"));
-
-    public ValueTask DisposeAsync() => host.DisposeAsync();
+    private readonly TestHost host = fixture.Host;
 
     [Theory]
     [InlineData("/api/cron//v1/cron/job/", "/v1/cron/job/")]
@@ -74,7 +72,7 @@ public sealed class EveryEndpointTests(TestPostgres postgres) : IAsyncLifetime
     [Fact]
     public async Task Past_the_rate_limit_is_429()
     {
-        await using var limited = await TestHost.Start(postgres, null, ("Codo:RequestsPerSecond", "5"));
+        await using var limited = await fixture.Another(("Codo:RequestsPerSecond", "5"));
         var codes = new List<int>();
         for (var i = 0; i < 30; i++) codes.Add((await limited.Get("/v1/cron/job/"))["code"]!.GetValue<int>());
         codes.ShouldContain(0);

@@ -7,14 +7,12 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Codo.Tests.Host;
 
+public sealed class GateHost(TestPostgres postgres) : HostFixture(postgres, ("Codo:Auth:AllowedOrigins:0", "https://console.example.test"), ("Codo:PublicUrl", "https://codo.example.test/"));
+
 /// <summary>Who is let in, and what everybody else is told.</summary>
-public sealed class GateTests(TestPostgres postgres) : IAsyncLifetime
+public sealed class GateTests(GateHost fixture) : IClassFixture<GateHost>
 {
-    private TestHost host = null!;
-
-    public async ValueTask InitializeAsync() => host = await TestHost.Start(postgres, null, ("Codo:Auth:AllowedOrigins:0", "https://console.example.test"), ("Codo:PublicUrl", "https://codo.example.test/"));
-
-    public ValueTask DisposeAsync() => host.DisposeAsync();
+    private readonly TestHost host = fixture.Host;
 
     [Fact]
     public async Task Every_route_without_a_token_is_401_unless_it_is_meant_for_anybody()

@@ -4,14 +4,12 @@ using Dapper;
 
 namespace Codo.Tests.Modules.Cron.Jobs;
 
+public sealed class CronHost(TestPostgres postgres) : HostFixture(postgres);
+
 /// <summary>The lines of the contract for <c>/v1/cron/job/</c>, on one host.</summary>
-public sealed class JobContractTests(TestPostgres postgres) : IAsyncLifetime
+public sealed class JobContractTests(CronHost fixture) : IClassFixture<CronHost>
 {
-    private TestHost host = null!;
-
-    public async ValueTask InitializeAsync() => host = await TestHost.Start(postgres);
-
-    public ValueTask DisposeAsync() => host.DisposeAsync();
+    private readonly TestHost host = fixture.Host;
 
     [Fact]
     public async Task A_job_is_made_listed_changed_paused_and_deleted_with_the_originals_words()
@@ -150,6 +148,7 @@ public sealed class JobContractTests(TestPostgres postgres) : IAsyncLifetime
     [Fact]
     public async Task Pages_are_counted_and_wrong_ones_refused()
     {
+        await using var host = await fixture.Another();
         for (var i = 0; i < 20; i++) await host.Make(new { job_id = $"page {i:00}", cmd = "true", cron = CronClient.Never });
         var first = await host.Get("/v1/cron/job/?job_id=");
         first["data"]!.AsArray().Count.ShouldBe(15);
@@ -164,6 +163,7 @@ public sealed class JobContractTests(TestPostgres postgres) : IAsyncLifetime
     [Fact]
     public async Task Paused_jobs_come_last_and_the_rest_in_the_order_of_their_next_run()
     {
+        await using var host = await fixture.Another();
         await host.Make(new { job_id = "late", cmd = "true", cron = "0 0 0 29 2 *" });
         await host.Make(new { job_id = "soon", cmd = "true", cron = "0 0 * * * *" });
         await host.Make(new { job_id = "paused", cmd = "true", cron = "0 * * * * *" });

@@ -4,15 +4,11 @@ using Dapper;
 
 namespace Codo.Tests.Modules.Tasks.Layout;
 
-/// <summary>One host for the tests of a class, and what they ask of it again and again. Tests share the database, so each makes names of its own.</summary>
-public sealed class LibraryHost(TestPostgres postgres) : IAsyncLifetime
+/// <summary>A host, and what tests of the library ask of it again and again.</summary>
+public sealed class LibraryHost(TestPostgres postgres) : HostFixture(postgres)
 {
-    private TestHost? host;
-
     internal const string Command = "/v2/task_layout/command/", Args = "/v2/task_layout/args/", Temp = "/v2/task_layout/temp/", Details = "/v2/task_layout/details/",
         User = "/v2/task_layout/user/", TempArgs = "/v2/task_layout/temp/args/";
-
-    internal TestHost Host => host!;
 
     internal static string Name(string what = "n") => $"{what}-{Guid.NewGuid():N}"[..20];
 
@@ -31,10 +27,6 @@ public sealed class LibraryHost(TestPostgres postgres) : IAsyncLifetime
         return (await connection.QueryAsync<(string, string, string)>(
             "SELECT action, COALESCE(before::text, ''), COALESCE(after::text, '') FROM platform.audit WHERE kind = @kind AND object_id = @id ORDER BY audit_id", new { kind, id = $"{id}" })).AsList();
     }
-
-    public async ValueTask InitializeAsync() => host = await TestHost.Start(postgres);
-
-    public async ValueTask DisposeAsync() => await Host.DisposeAsync();
 }
 
 internal static class AnswerReading
