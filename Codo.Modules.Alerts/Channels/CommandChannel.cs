@@ -9,6 +9,7 @@ namespace Codo.Modules.Alerts.Channels;
 internal sealed class CommandChannel : IChannel
 {
     private const int MostShown = 500;
+    private static readonly TimeSpan Lingering = TimeSpan.FromMilliseconds(500);
 
     public string Kind => "command";
 
@@ -40,7 +41,9 @@ internal sealed class CommandChannel : IChannel
                 var said = Task.WhenAll(Read(process.StandardOutput, cancellation), Read(process.StandardError, cancellation));
                 await Feed(process, Outbound.Json(message.Facts), cancellation);
                 await process.WaitForExitAsync(cancellation);
-                return new Outcome(process.ExitCode == 0, $"exit {process.ExitCode} {string.Concat(await said).Trim()}".Trim());
+                // What it has left in the background may hold its output open, which says nothing of how it ended.
+                await Task.WhenAny(said, Task.Delay(Lingering, cancellation));
+                return new Outcome(process.ExitCode == 0, $"exit {process.ExitCode} {(said.IsCompletedSuccessfully ? string.Concat(await said).Trim() : "")}".Trim());
             }
             finally
             {

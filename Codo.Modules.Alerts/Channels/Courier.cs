@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Codo.Modules.Alerts.Incidents;
 using Dapper;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -7,7 +8,7 @@ using Npgsql;
 namespace Codo.Modules.Alerts.Channels;
 
 /// <summary>Sends what is due. The rows are the truth: a message is claimed before its channel is called, and one whose host died is claimed once more when its time is over.</summary>
-internal sealed class Courier(NpgsqlDataSource source, Sending sending, TimeProvider time, ILogger<Courier> log) : BackgroundService
+internal sealed class Courier(NpgsqlDataSource source, Sending sending, Undeliverable undeliverable, TimeProvider time, ILogger<Courier> log) : BackgroundService
 {
     private static readonly TimeSpan Window = TimeSpan.FromMinutes(1), Tick = TimeSpan.FromSeconds(1), AfterLimit = TimeSpan.FromSeconds(20);
 
@@ -47,6 +48,7 @@ internal sealed class Courier(NpgsqlDataSource source, Sending sending, TimeProv
 
     private const string DropSql = """
         UPDATE alerts.delivery SET state = 'failed', ended_at = @Now, answer = 'the channel is disabled' WHERE channel_id = @Channel AND state = ANY(@From)
+        RETURNING incident_id, round
         """;
 
     private readonly SemaphoreSlim asked = new(0);
@@ -120,7 +122,7 @@ internal sealed class Courier(NpgsqlDataSource source, Sending sending, TimeProv
         var now = time.GetUtcNow().UtcDateTime;
         if (!row.Enabled)
         {
-            await connection.ExecuteAsync(DropSql, new { Channel = channel, Now = now, From = DeliveryStates.From(DeliveryAction.GiveUp) }, transaction);
+            await undeliverable.GivenUp(connection, transaction, (await connection.QueryAsync<GivenUp>(DropSql, new { Channel = channel, Now = now, From = DeliveryStates.From(DeliveryAction.GiveUp) }, transaction)).AsList());
             await transaction.CommitAsync(cancellation);
             return (row, []);
         }

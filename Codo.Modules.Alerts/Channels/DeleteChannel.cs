@@ -1,3 +1,4 @@
+using Codo.Modules.Alerts.Incidents;
 using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
@@ -18,7 +19,7 @@ internal static class DeleteChannel
         public Validator() => RuleFor(channel => channel.ChannelId).NotNull().Refuse("ID不能为空", "channel_id is missing");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller, TimeProvider time) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, Undeliverable undeliverable, Caller caller, TimeProvider time) : IRequestHandler<Command, Answer>
     {
         private const string DeleteSql = """
             DELETE FROM alerts.channel WHERE channel_id = @ChannelId RETURNING name, kind
@@ -26,6 +27,7 @@ internal static class DeleteChannel
 
         private const string DropSql = """
             UPDATE alerts.delivery SET state = 'failed', ended_at = @Now, answer = 'the channel was deleted' WHERE channel_id = @ChannelId AND state = ANY(@From)
+            RETURNING incident_id, round
             """;
 
         public async Task<Answer> Handle(Command request, CancellationToken cancellationToken)
@@ -33,7 +35,8 @@ internal static class DeleteChannel
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var gone = await connection.QuerySingleOrDefaultAsync<Gone>(DeleteSql, new { request.ChannelId }, transaction) ?? throw RuleFields.NoSuchId;
-            await connection.ExecuteAsync(DropSql, new { request.ChannelId, Now = time.GetUtcNow().UtcDateTime, From = DeliveryStates.From(DeliveryAction.GiveUp) }, transaction);
+            var dropped = await connection.QueryAsync<GivenUp>(DropSql, new { request.ChannelId, Now = time.GetUtcNow().UtcDateTime, From = DeliveryStates.From(DeliveryAction.GiveUp) }, transaction);
+            await undeliverable.GivenUp(connection, transaction, dropped.AsList());
             await Audit.Write(connection, transaction, caller, "delete", "alert_channel", $"{request.ChannelId}", before: gone);
             await transaction.CommitAsync(cancellationToken);
             return new Answer(Say.Deleted);

@@ -26,7 +26,7 @@ internal sealed class EmailChannel : IChannel
         mail.From.Add(MailboxAddress.Parse(settings["from"]));
         mail.To.AddRange(to.Select(person => new MailboxAddress(person.Name, person.Email)));
         mail.Headers.Add("Auto-Submitted", "auto-generated");
-        using var smtp = new SmtpClient();
+        using var smtp = new Client();
         if (settings["certificate_sha256"] is { Length: > 0 } pinned)
         {
             smtp.ServerCertificateValidationCallback = (_, certificate, _, _) =>
@@ -37,12 +37,17 @@ internal sealed class EmailChannel : IChannel
             await smtp.ConnectAsync(settings["host"], int.Parse(settings["port"], System.Globalization.CultureInfo.InvariantCulture), Security(settings["security"]), cancellation);
             if (settings["username"].Length > 0) await smtp.AuthenticateAsync(settings["username"], settings["password"], cancellation);
             var answer = await smtp.SendAsync(mail, cancellation);
-            await smtp.DisconnectAsync(true, cancellation);
-            return new Outcome(true, answer);
+            // It is taken; how the server says goodbye does not matter, and a second mail would.
+            await smtp.DisconnectAsync(true, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            return new Outcome(true, smtp.Refused.Count == 0 ? answer : $"{answer} (not for {string.Join("; ", smtp.Refused)})");
         }
-        catch (SmtpCommandException error) when ((int)error.StatusCode is >= 500 and < 600 && error.ErrorCode is SmtpErrorCode.RecipientNotAccepted or SmtpErrorCode.SenderNotAccepted)
+        catch (SmtpCommandException error) when ((int)error.StatusCode is >= 500 and < 600 && error.ErrorCode == SmtpErrorCode.SenderNotAccepted)
         {
             return new Outcome(false, error.Message, Retry: false);
+        }
+        catch (SmtpCommandException error) when (smtp.Refused.Count == to.Count)
+        {
+            return new Outcome(false, $"{error.Message} {string.Join("; ", smtp.Refused)}", Retry: smtp.MayMend);
         }
     }
 
@@ -52,4 +57,20 @@ internal sealed class EmailChannel : IChannel
         "none" => SecureSocketOptions.None,
         _ => SecureSocketOptions.StartTls,
     };
+
+    // One address that is refused must not keep the mail from the others.
+    private sealed class Client : SmtpClient
+    {
+        public List<string> Refused { get; } = [];
+
+        /// <summary>Whether a refusal was for now only.</summary>
+        public bool MayMend { get; private set; }
+
+        protected override void OnRecipientNotAccepted(MimeMessage message, MailboxAddress mailbox, SmtpResponse response)
+        {
+            // Everybody who sees the incident reads this, and addresses are their owners' affair.
+            Refused.Add($"{mailbox.Name}: {(int)response.StatusCode} {response.Response.Replace(mailbox.Address, mailbox.Name, StringComparison.OrdinalIgnoreCase)}");
+            MayMend |= (int)response.StatusCode < 500;
+        }
+    }
 }

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Codo.Modules.Alerts.Incidents;
 
 namespace Codo.Modules.Alerts.Channels;
 
@@ -14,7 +15,6 @@ internal sealed class Outbound : IDisposable
     private readonly HttpClient http = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, PooledConnectionLifetime = TimeSpan.FromMinutes(2), ConnectTimeout = TimeSpan.FromSeconds(10) })
     {
         Timeout = Timeout.InfiniteTimeSpan,
-        MaxResponseContentBufferSize = MostAnswer,
         DefaultRequestHeaders = { UserAgent = { new ProductInfoHeaderValue("Codo", null) } },
     };
 
@@ -35,9 +35,12 @@ internal sealed class Outbound : IDisposable
     {
         using (request)
         {
-            using var response = await http.SendAsync(request, cancellation);
-            var body = Encoding.UTF8.GetString(await response.Content.ReadAsByteArrayAsync(cancellation));
-            return ((int)response.StatusCode, body);
+            using var response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation);
+            // Whoever answers at length has answered all the same.
+            var body = new byte[MostAnswer];
+            await using var stream = await response.Content.ReadAsStreamAsync(cancellation);
+            var length = await stream.ReadAtLeastAsync(body, body.Length, throwOnEndOfStream: false, cancellation);
+            return ((int)response.StatusCode, Encoding.UTF8.GetString(body, 0, length));
         }
     }
 
@@ -55,7 +58,7 @@ internal sealed class Outbound : IDisposable
         }
     }
 
-    public static string Shown((int Status, string Body) answer) => $"HTTP {answer.Status} {(answer.Body.Length > MostShown ? answer.Body[..MostShown] + "…" : answer.Body)}".Trim();
+    public static string Shown((int Status, string Body) answer) => $"HTTP {answer.Status} {Excerpt.Head(answer.Body, MostShown)}".Trim();
 
     public void Dispose() => http.Dispose();
 }

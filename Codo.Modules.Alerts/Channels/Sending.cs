@@ -13,6 +13,8 @@ internal sealed class Sending(
     /// <summary>Each pause before the next try is so many times as long as the last.</summary>
     private const int Growth = 6;
 
+    private const int MostOfAnswer = 600;
+
     private const string IncidentSql = $"""
         SELECT {IncidentView.Columns} FROM alerts.task_monitor m WHERE m.id = @Id
         """;
@@ -34,10 +36,6 @@ internal sealed class Sending(
 
     private const string ToldSql = """
         UPDATE alerts.task_monitor SET call_status = 1 WHERE id = ANY(@Incidents) AND call_status <> 1
-        """;
-
-    private const string AllFailedSql = """
-        SELECT NOT EXISTS (SELECT 1 FROM alerts.delivery WHERE incident_id = @Incident AND round = @Round AND state <> 'failed')
         """;
 
     /// <summary>Sends a claimed message and records what came of it; never throws.</summary>
@@ -64,6 +62,12 @@ internal sealed class Sending(
 
     /// <summary>Calls the channel, within its time limit. Whatever it throws is an answer.</summary>
     public async Task<Outcome> Call(ChannelRow channel, Message message)
+    {
+        var outcome = await Try(channel, message);
+        return outcome with { Answer = Excerpt.Storable(Excerpt.Head(outcome.Answer, MostOfAnswer)) };
+    }
+
+    private async Task<Outcome> Try(ChannelRow channel, Message message)
     {
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(channel.Timeout));
         try
@@ -105,18 +109,14 @@ internal sealed class Sending(
             log.LogWarning("Delivery {Id} by {Channel} failed and is tried again in {Pause} s: {Answer}", delivery.DeliveryId, channel.Name, pause, outcome.Answer);
             return;
         }
-        var carried = (await connection.QueryAsync<Carried>(EndSql, new { delivery.DeliveryId, delivery.Attempts, State = outcome.Taken ? "sent" : "failed", outcome.Answer, Now = now })).AsList();
-        var incidents = carried.Where(one => one.IncidentId is not null).ToList();
+        var carried = (await connection.QueryAsync<GivenUp>(EndSql, new { delivery.DeliveryId, delivery.Attempts, State = outcome.Taken ? "sent" : "failed", outcome.Answer, Now = now })).AsList();
         if (outcome.Taken)
         {
-            await connection.ExecuteAsync(ToldSql, new { Incidents = incidents.Select(one => one.IncidentId!.Value).ToArray() });
+            await connection.ExecuteAsync(ToldSql, new { Incidents = carried.Where(one => one.IncidentId is not null).Select(one => one.IncidentId!.Value).ToArray() });
             await undeliverable.Over(connection);
             return;
         }
         log.LogError("Delivery {Id} by {Channel} is given up: {Answer}", delivery.DeliveryId, channel.Name, outcome.Answer);
-        foreach (var one in incidents)
-            if (await connection.ExecuteScalarAsync<bool>(AllFailedSql, new { Incident = one.IncidentId, one.Round })) await undeliverable.Raise(connection, null, one.IncidentId!.Value);
+        await undeliverable.GivenUp(connection, null, carried);
     }
-
-    private sealed record Carried(long? IncidentId, int Round);
 }

@@ -44,6 +44,7 @@ internal sealed class Wording(Zone zone, NodeSettings node)
                 incident.Subject,
                 incident.Subjects,
                 incident.State,
+                incident.Ending,
                 incident.Count,
                 first_time = Utc(incident.Ctime),
                 last_time = Utc(incident.LastTime),
@@ -80,6 +81,8 @@ internal sealed class Wording(Zone zone, NodeSettings node)
 
     private static string Line(string reason, IncidentView.Row incident, bool english) => (reason, english) switch
     {
+        ("recovered", false) when incident.Ending == "deleted" => $"【已关闭】{incident.TitleZh}（任务已删除）",
+        ("recovered", true) when incident.Ending == "deleted" => $"[CLOSED] {incident.TitleEn} (the job was deleted)",
         ("recovered", false) => $"【已恢复】{incident.TitleZh}",
         ("repeated", false) => $"【仍未恢复】{incident.TitleZh}",
         ("escalated", false) => $"【升级】{incident.TitleZh}",
@@ -90,5 +93,5 @@ internal sealed class Wording(Zone zone, NodeSettings node)
         (_, true) => $"[ALERT] {incident.TitleEn}",
     };
 
-    private static string Utc(DateTime time) => time.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
+    private static string Utc(DateTime time) => time.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
 }

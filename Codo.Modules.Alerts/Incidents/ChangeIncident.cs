@@ -35,7 +35,7 @@ internal static class ChangeIncident
             """;
 
         private const string ResolveSql = """
-            UPDATE alerts.task_monitor SET state = 'resolved', resolver = @Name, resolved_at = @Now, escalate_at = NULL WHERE id = @Id AND state = ANY(@From)
+            UPDATE alerts.task_monitor SET state = 'resolved', ending = 'person', resolver = @Name, resolved_at = @Now, escalate_at = NULL WHERE id = @Id AND state = ANY(@From)
             """;
 
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)

@@ -23,7 +23,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Telling telling, Cour
         """;
 
     private const string OpenSql = """
-        SELECT id, rule_id, ctime, told_at, rounds, call_level, subjects, pending, detail_zh, detail_en FROM alerts.task_monitor
+        SELECT id, rule_id, ctime, told_at, rounds, call_level, subjects, pending, told_names, detail_zh, detail_en FROM alerts.task_monitor
         WHERE fingerprint = @Fingerprint AND state = ANY(@From) FOR UPDATE
         """;
 
@@ -45,7 +45,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Telling telling, Cour
         """;
 
     private const string SilencedSql = """
-        UPDATE alerts.task_monitor SET silence_id = @SilenceId, escalate_at = NULL WHERE id = @Id
+        UPDATE alerts.task_monitor SET silence_id = @SilenceId WHERE id = @Id
         """;
 
     private const string OfJobSql = """
@@ -61,7 +61,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Telling telling, Cour
         """;
 
     private const string RecoverSql = """
-        UPDATE alerts.task_monitor SET state = 'resolved', resolver = 'Codo', resolved_at = @Now, escalate_at = NULL, pending = '{}' WHERE id = @Id AND state = ANY(@From)
+        UPDATE alerts.task_monitor SET state = 'resolved', ending = @Ending, resolver = 'Codo', resolved_at = @Now, escalate_at = NULL, pending = '{}' WHERE id = @Id AND state = ANY(@From)
         """;
 
     /// <summary>A stretch of downtime ends when nothing more was missed for this long.</summary>
@@ -96,11 +96,11 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Telling telling, Cour
             Subjects = trouble.Subjects.ToArray(),
             Fingerprint = fingerprint,
             Now = now,
-            TitleZh = trouble.Title.Zh,
-            TitleEn = trouble.Title.En,
-            DetailZh = trouble.Detail.Zh,
-            DetailEn = trouble.Detail.En,
-            trouble.Output,
+            TitleZh = Excerpt.Storable(trouble.Title.Zh),
+            TitleEn = Excerpt.Storable(trouble.Title.En),
+            DetailZh = Excerpt.Storable(trouble.Detail.Zh),
+            DetailEn = Excerpt.Storable(trouble.Detail.En),
+            Output = Excerpt.Storable(trouble.Output),
             Pending = trouble.Pending.ToArray(),
             rule?.RuleId,
             More = trouble.Continues ? 0 : 1,
@@ -111,19 +111,19 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Telling telling, Cour
         var silence = (await connection.QueryAsync<Silence>(SilencesSql, new { Now = now }, transaction)).FirstOrDefault(silence => silence.Means(trouble.Source, trouble.Kind, trouble.Subjects));
         if (silence is not null)
             await connection.ExecuteAsync(SilencedSql, new { Id = id, silence.SilenceId }, transaction);
-        else if (rule is not null && (open?.ToldAt is not { } told || now - told >= TimeSpan.FromSeconds(rule.RepeatAfter)))
-            await telling.Tell(connection, transaction, new Round(id, (open?.Rounds ?? 0) + 1, open?.ToldAt is null ? "opened" : "repeated", open?.CallLevel ?? 0, Heard(rule, trouble)), rule);
+        else if (rule is not null)
+            await Tell(connection, transaction, id, open, rule, trouble, now);
         await transaction.CommitAsync();
         courier.Soon();
     }
 
-    /// <summary>A job succeeded: what waited for it is over, and an incident of several jobs once nothing of it is left.</summary>
-    public async Task RecoverJob(string jobId)
+    /// <summary>A job succeeded, or was deleted: what waited for it is over, and an incident of several jobs once nothing of it is left.</summary>
+    public async Task RecoverJob(string jobId, bool deleted = false)
     {
         await using var connection = await source.OpenConnectionAsync();
         await using var transaction = await connection.BeginTransactionAsync();
         foreach (var id in (await connection.QueryAsync<long>(OfJobSql, new { JobId = jobId }, transaction)).AsList())
-            if (await connection.ExecuteScalarAsync<int>(DropPendingSql, new { Id = id, JobId = jobId }, transaction) == 0) await Recover(connection, transaction, id);
+            if (await connection.ExecuteScalarAsync<int>(DropPendingSql, new { Id = id, JobId = jobId }, transaction) == 0) await Recover(connection, transaction, id, deleted ? "deleted" : "recovered");
         await transaction.CommitAsync();
         courier.Soon();
     }
@@ -133,14 +133,14 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Telling telling, Cour
     {
         await using var connection = await source.OpenConnectionAsync();
         await using var transaction = await connection.BeginTransactionAsync();
-        foreach (var id in (await connection.QueryAsync<long>(OfFingerprintSql, new { Fingerprint = fingerprint }, transaction)).AsList()) await Recover(connection, transaction, id);
+        foreach (var id in (await connection.QueryAsync<long>(OfFingerprintSql, new { Fingerprint = fingerprint }, transaction)).AsList()) await Recover(connection, transaction, id, "recovered");
         await transaction.CommitAsync();
         courier.Soon();
     }
 
-    private async Task Recover(NpgsqlConnection connection, NpgsqlTransaction transaction, long id)
+    private async Task Recover(NpgsqlConnection connection, NpgsqlTransaction transaction, long id, string ending)
     {
-        if (await connection.ExecuteAsync(RecoverSql, new { Id = id, Now = time.GetUtcNow().UtcDateTime, From = MayRecover }, transaction) == 0) return;
+        if (await connection.ExecuteAsync(RecoverSql, new { Id = id, Ending = ending, Now = time.GetUtcNow().UtcDateTime, From = MayRecover }, transaction) == 0) return;
         await telling.TellRecovery(connection, transaction, id);
         log.LogInformation("Incident {Id} is over", id);
     }
@@ -148,6 +148,20 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Telling telling, Cour
     // All that is missed within one stretch is one incident, however many transactions and nodes notice it.
     private static async Task<string> Stretch(NpgsqlConnection connection, NpgsqlTransaction transaction, Trouble trouble, DateTime now) =>
         await connection.ExecuteScalarAsync<string?>(StretchSql, new { Since = now - StretchGap }, transaction) ?? $"{trouble.Fingerprint}:{now:yyyyMMddHHmmss}";
+
+    private async Task Tell(NpgsqlConnection connection, NpgsqlTransaction transaction, long id, OpenIncident? open, Rule rule, Trouble trouble, DateTime now)
+    {
+        var people = Heard(rule, trouble);
+        var reason = open?.ToldAt is null ? "opened" : "repeated";
+        if (open?.ToldAt is { } told && now - told < TimeSpan.FromSeconds(rule.RepeatAfter))
+        {
+            // A stretch of downtime goes on to jobs of other people, who have heard nothing of it yet.
+            people = trouble.Kind == "missed" ? people.FindAll(person => !open.ToldNames.Contains(person.Name, StringComparer.Ordinal)) : [];
+            if (people.Count == 0) return;
+            reason = "opened";
+        }
+        await telling.Tell(connection, transaction, new Round(id, (open?.Rounds ?? 0) + 1, reason, open?.CallLevel ?? 0, people), rule);
+    }
 
     private static List<Person> Heard(Rule rule, Trouble trouble) => rule.Involved && trouble.People.Count > 0 ? [.. trouble.People] : [.. rule.People.Select(name => new Person(name))];
 }
@@ -163,6 +177,7 @@ internal sealed record OpenIncident
     public int CallLevel { get; init; }
     public string[] Subjects { get; init; } = [];
     public string[] Pending { get; init; } = [];
+    public string[] ToldNames { get; init; } = [];
     public string DetailZh { get; init; } = "";
     public string DetailEn { get; init; } = "";
 }

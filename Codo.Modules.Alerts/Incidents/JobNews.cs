@@ -6,12 +6,16 @@ using MediatR;
 namespace Codo.Modules.Alerts.Incidents;
 
 /// <summary>What the cron module tells becomes incidents.</summary>
-internal sealed class JobNews(IncidentLog incidents, Zone zone) : INotificationHandler<ExecutionEnded>, INotificationHandler<FiresSkipped>, INotificationHandler<FiresMissed>
+internal sealed class JobNews(IncidentLog incidents, Zone zone) : INotificationHandler<ExecutionEnded>, INotificationHandler<FiresSkipped>, INotificationHandler<FiresMissed>, INotificationHandler<JobDeleted>
 {
     /// <summary>Jobs that the list of a downtime names; the rest is a number.</summary>
     private const int MostLines = 100;
 
+    private const int MostOfCommand = 500;
+
     public Task Handle(ExecutionEnded notification, CancellationToken cancellationToken) => notification.Succeeded ? incidents.RecoverJob(notification.JobId) : incidents.Raise(Failure(notification));
+
+    public Task Handle(JobDeleted notification, CancellationToken cancellationToken) => incidents.RecoverJob(notification.JobId, deleted: true);
 
     public Task Handle(FiresSkipped notification, CancellationToken cancellationToken) => incidents.Raise(new Trouble(
         "job", "skipped", $"job:{notification.JobId}:skipped", Info(notification.LogId, notification.JobId),
@@ -56,13 +60,13 @@ internal sealed class JobNews(IncidentLog incidents, Zone zone) : INotificationH
         facts.Add(new Text($"{zone.Text(ended.StartedAt)} 开始，{zone.Text(ended.EndedAt)} 结束", $"From {zone.Text(ended.StartedAt)} to {zone.Text(ended.EndedAt)}"));
         if (ended.FailuresInARow > 1) facts.Add(new Text($"连续第 {ended.FailuresInARow} 次", $"{ended.FailuresInARow} times in a row"));
         if (ended.Cause.Zh.Length > 0) facts.Add(ended.Cause);
-        facts.Add(Text.Same($"$ {(ended.Command.Length > 500 ? ended.Command[..500] + " …" : ended.Command)}"));
+        facts.Add(Text.Same("$ " + Excerpt.Head(ended.Command, MostOfCommand)));
         return new Trouble("job", "failed", $"job:{ended.JobId}:failed", Info(ended.LogId, ended.JobId),
             new Text($"任务 {ended.JobId} {how.Zh}", $"Job {ended.JobId} {how.En}"), Joined(facts))
         {
             Subjects = [ended.JobId],
             Pending = [ended.JobId],
-            Output = Tail.Of(ended.Output),
+            Output = Excerpt.Tail(ended.Output),
             Streak = ended.FailuresInARow,
             People = Owners(ended.Owners),
         };
@@ -89,16 +93,4 @@ internal sealed class JobNews(IncidentLog incidents, Zone zone) : INotificationH
     private static string Info(long logId, string jobId) => $"ID-{logId} 任务-{jobId} 类型-cron";
 
     private static List<Person> Owners(IEnumerable<string> names) => [.. names.Distinct(StringComparer.Ordinal).Select(name => new Person(name))];
-}
-
-/// <summary>The end of an output, as a message shows it.</summary>
-internal static class Tail
-{
-    private const int Lines = 20, MostCharacters = 3000;
-
-    public static string Of(string output)
-    {
-        var text = string.Join('\n', output.ReplaceLineEndings("\n").TrimEnd('\n').Split('\n').TakeLast(Lines));
-        return text.Length <= MostCharacters ? text : "…" + text[^MostCharacters..];
-    }
 }

@@ -68,20 +68,21 @@ internal static class ListIncidents
 
 /// <summary>An incident as it is answered: the original's columns, and what an incident has beyond them.</summary>
 /// <param name="CallStatus">0 nobody was told, 1 told, 2 could not be told.</param>
+/// <param name="Ending">Empty until it is resolved, then how: <c>recovered</c>, <c>deleted</c> with its job, or by a <c>person</c>.</param>
 /// <param name="Url">The page for a phone.</param>
 internal sealed record IncidentView(
     long Id, long? ListId, int CallLevel, string CallInfo, string CallStatus, string CallUsers, DateTime Ctime, string Source, string Kind, string Subject, string[] Subjects, string Fingerprint, string State,
-    int Count, DateTime FirstTime, DateTime LastTime, Text Title, Text Detail, string Output, long? RuleId, long? SilenceId, string Acknowledger, DateTime? AcknowledgeTime, string Resolver,
-    DateTime? ResolveTime, string Url)
+    int Count, DateTime FirstTime, DateTime LastTime, Text Title, Text Detail, string Output, long? RuleId, long? SilenceId, string Acknowledger, DateTime? AcknowledgeTime, string Ending,
+    string Resolver, DateTime? ResolveTime, string Url)
 {
     public const string Columns = """
         m.id, m.list_id, m.call_level, m.call_info, m.call_status, m.call_users, m.ctime, m.source, m.kind, m.subject, m.subjects, m.fingerprint, m.state, m.count, m.last_time, m.title_zh, m.title_en,
-        m.detail_zh, m.detail_en, m.output, m.rule_id, m.silence_id, m.acknowledger, m.acknowledged_at, m.resolver, m.resolved_at, m.told_names, m.told_ids
+        m.detail_zh, m.detail_en, m.output, m.rule_id, m.silence_id, m.acknowledger, m.acknowledged_at, m.ending, m.resolver, m.resolved_at, m.told_names, m.told_ids
         """;
 
     public static IncidentView Of(Row row, NodeSettings node) => new(
         row.Id, row.ListId, row.CallLevel, row.CallInfo, $"{row.CallStatus}", row.CallUsers, row.Ctime, row.Source, row.Kind, row.Subject, row.Subjects, row.Fingerprint, row.State, row.Count, row.Ctime,
-        row.LastTime, new Text(row.TitleZh, row.TitleEn), new Text(row.DetailZh, row.DetailEn), row.Output, row.RuleId, row.SilenceId, row.Acknowledger, row.AcknowledgedAt, row.Resolver, row.ResolvedAt,
+        row.LastTime, new Text(row.TitleZh, row.TitleEn), new Text(row.DetailZh, row.DetailEn), row.Output, row.RuleId, row.SilenceId, row.Acknowledger, row.AcknowledgedAt, row.Ending, row.Resolver, row.ResolvedAt,
         Link(node, row.Id));
 
     /// <summary>The page of an incident, as people reach Codo.</summary>
@@ -114,6 +115,7 @@ internal sealed record IncidentView(
         public long? SilenceId { get; init; }
         public string Acknowledger { get; init; } = "";
         public DateTime? AcknowledgedAt { get; init; }
+        public string Ending { get; init; } = "";
         public string Resolver { get; init; } = "";
         public DateTime? ResolvedAt { get; init; }
         public string[] ToldNames { get; init; } = [];

@@ -30,7 +30,7 @@ internal sealed class OrderNews(IncidentLog incidents, Zone zone) : INotificatio
         var lines = order.Steps.Take(MostLines).Select(Line).ToList();
         if (order.Steps.Count > MostLines) lines.Add($"… +{order.Steps.Count - MostLines}");
         lines.Insert(0, zone.Text(order.Since));
-        return About(order.ListId, order.TaskName, order.TaskType, "failed", Fingerprint(order.ListId), what, Text.Same(string.Join('\n', lines)), order.Approvers, order.Associated) with { Output = Tail.Of(order.Output) };
+        return About(order.ListId, order.TaskName, order.TaskType, "failed", Fingerprint(order.ListId), what, Text.Same(string.Join('\n', lines)), order.Approvers, order.Associated) with { Output = Excerpt.Tail(order.Output) };
     }
 
     private static string Line(StepInTrouble step) =>

@@ -34,7 +34,8 @@ internal sealed class Telling(Undeliverable undeliverable, TimeProvider time, IL
 
     private const string RecoverySql = """
         WITH heard AS (
-            SELECT d.channel_id, max(d.channel_name) AS name FROM alerts.delivery d WHERE d.incident_id = @Id AND d.state <> 'failed' GROUP BY d.channel_id
+            SELECT d.channel_id, max(d.channel_name) AS name FROM alerts.delivery d JOIN alerts.channel c USING (channel_id)
+            WHERE d.incident_id = @Id AND d.state <> 'failed' AND c.enabled GROUP BY d.channel_id
         ), counted AS (
             UPDATE alerts.task_monitor SET rounds = rounds + 1 WHERE id = @Id AND EXISTS (SELECT 1 FROM heard) RETURNING rounds, told_names
         )

@@ -19,8 +19,12 @@ internal sealed class Undeliverable(NpgsqlDataSource source, TimeProvider time, 
         UPDATE alerts.task_monitor SET call_status = 2 WHERE id = @Incident
         """;
 
+    private const string AllFailedSql = """
+        SELECT NOT EXISTS (SELECT 1 FROM alerts.delivery WHERE incident_id = @Incident AND round = @Round AND state <> 'failed')
+        """;
+
     private const string OverSql = """
-        UPDATE alerts.task_monitor SET state = 'resolved', resolver = 'Codo', resolved_at = @Now WHERE fingerprint = 'codo:undeliverable' AND state = ANY(@From)
+        UPDATE alerts.task_monitor SET state = 'resolved', ending = 'recovered', resolver = 'Codo', resolved_at = @Now WHERE fingerprint = 'codo:undeliverable' AND state = ANY(@From)
         """;
 
     private const string OpenSql = """
@@ -33,6 +37,13 @@ internal sealed class Undeliverable(NpgsqlDataSource source, TimeProvider time, 
         await connection.ExecuteAsync(RaiseSql, new { Incident = incident, Now = time.GetUtcNow().UtcDateTime }, transaction);
         await connection.ExecuteAsync(MarkSql, new { Incident = incident }, transaction);
         log.LogError("Incident {Id} could not be delivered by any channel", incident);
+    }
+
+    /// <summary>Messages were given up: what no other channel has taken, or may still take, is undeliverable.</summary>
+    public async Task GivenUp(NpgsqlConnection connection, NpgsqlTransaction? transaction, IEnumerable<GivenUp> messages)
+    {
+        foreach (var message in messages.Where(message => message.IncidentId is not null).Distinct())
+            if (await connection.ExecuteScalarAsync<bool>(AllFailedSql, new { Incident = message.IncidentId, message.Round }, transaction)) await Raise(connection, transaction, message.IncidentId!.Value);
     }
 
     /// <summary>A message got through.</summary>
@@ -55,3 +66,6 @@ internal sealed class Undeliverable(NpgsqlDataSource source, TimeProvider time, 
 
     private sealed record Row(long Id, int Count);
 }
+
+/// <summary>A message that no try is left for; without an incident it was a digest.</summary>
+internal sealed record GivenUp(long? IncidentId, int Round);

@@ -16,8 +16,8 @@ namespace Codo.Modules.Alerts.Incidents;
 internal sealed class Watch(
     NpgsqlDataSource source, IncidentLog incidents, Telling telling, Courier courier, IServiceScopeFactory scopes, AlertSettings settings, Node node, Zone zone, TimeProvider time, ILogger<Watch> log) : BackgroundService
 {
-    private static readonly TimeSpan Tick = TimeSpan.FromSeconds(5), LongPeriod = TimeSpan.FromSeconds(30), RetentionPeriod = TimeSpan.FromHours(1), AfterSilence = TimeSpan.FromSeconds(5);
-    private DateTimeOffset longDue, retentionDue;
+    private static readonly TimeSpan Tick = TimeSpan.FromSeconds(1), Again = TimeSpan.FromSeconds(60), RetentionPeriod = TimeSpan.FromHours(1), AfterSilence = TimeSpan.FromSeconds(5);
+    private DateTimeOffset retentionDue;
 
     private const string DueSql = """
         SELECT id, rounds, call_level, rule_id, source, kind, subjects FROM alerts.task_monitor WHERE state = ANY(@From) AND escalate_at <= @Now ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED
@@ -36,13 +36,13 @@ internal sealed class Watch(
         UPDATE alerts.task_monitor SET escalate_at = @At WHERE id = @Id
         """;
 
-    private const string LongOpenSql = """
-        SELECT fingerprint FROM alerts.task_monitor WHERE kind IN ('waiting', 'overlong') AND source = @Source AND state <> 'resolved'
+    private const string LongRulesSql = """
+        SELECT rule_id, source, kinds, subject, waits_after, runs_after, repeat_after FROM alerts.rule
+        WHERE enabled AND (waits_after IS NOT NULL OR runs_after IS NOT NULL) ORDER BY priority DESC, rule_id DESC
         """;
 
-    private const string WantedSql = """
-        SELECT EXISTS (SELECT 1 FROM alerts.rule WHERE enabled AND (waits_after IS NOT NULL OR runs_after IS NOT NULL))
-            OR EXISTS (SELECT 1 FROM alerts.task_monitor WHERE kind IN ('waiting', 'overlong') AND state <> 'resolved')
+    private const string LongOpenSql = """
+        SELECT fingerprint, last_time FROM alerts.task_monitor WHERE kind IN ('waiting', 'overlong') AND state <> 'resolved'
         """;
 
     private const string DropOldSql = """
@@ -81,14 +81,28 @@ internal sealed class Watch(
     /// <summary>Raises what waits or runs longer than its rule allows, and recovers what no longer does.</summary>
     internal async Task FindLong()
     {
+        List<Rule> rules;
+        Dictionary<string, DateTime> open;
         await using (var connection = await source.OpenConnectionAsync())
-            if (!await connection.ExecuteScalarAsync<bool>(WantedSql)) return;
+        {
+            rules = (await connection.QueryAsync<Rule>(LongRulesSql)).AsList();
+            open = (await connection.QueryAsync<(string Fingerprint, DateTime LastTime)>(LongOpenSql)).ToDictionary(row => row.Fingerprint, row => row.LastTime);
+        }
+        if (rules.Count == 0 && open.Count == 0) return;
         await using var scope = scopes.CreateAsyncScope();
         var mediator = scope.ServiceProvider.GetRequiredService<IMediator>();
-        await RaiseAll("job", [.. (await mediator.Send(new JobsUnderWay())).Select(Overlong)]);
-        // Of an order the oldest of each kind speaks for all its hosts.
+        var jobs = await mediator.Send(new JobsUnderWay());
         var orders = await mediator.Send(new OrdersUnderWay());
-        await RaiseAll("order", [.. orders.GroupBy(order => (order.ListId, order.Situation)).Select(group => Long(group.MinBy(order => order.Since)!))]);
+        // Of an order the oldest of each kind speaks for all its hosts.
+        foreach (var trouble in jobs.Select(Overlong).Concat(orders.GroupBy(order => (order.ListId, order.Situation)).Select(group => Long(group.MinBy(order => order.Since)!))))
+        {
+            var known = open.TryGetValue(trouble.Fingerprint, out var noted);
+            // Without its rule what is open stays so until it is over.
+            if (!(rules.Find(rule => rule.Fits(trouble))?.IsReached(trouble) ?? known)) continue;
+            open.Remove(trouble.Fingerprint);
+            if (!known || time.GetUtcNow().UtcDateTime - noted >= Again) await incidents.Raise(trouble);
+        }
+        foreach (var fingerprint in open.Keys) await incidents.Recover(fingerprint);
     }
 
     /// <summary>Drops resolved incidents past their retention, with their deliveries.</summary>
@@ -127,24 +141,12 @@ internal sealed class Watch(
     {
         var now = time.GetUtcNow();
         await Escalate();
-        if (now >= longDue)
-        {
-            longDue = now + LongPeriod;
-            await FindLong();
-        }
+        await FindLong();
         if (now >= retentionDue)
         {
             retentionDue = now + RetentionPeriod;
             await DropOld();
         }
-    }
-
-    private async Task RaiseAll(string from, List<Trouble> troubles)
-    {
-        foreach (var trouble in troubles) await incidents.Raise(trouble);
-        List<string> open;
-        await using (var connection = await source.OpenConnectionAsync()) open = (await connection.QueryAsync<string>(LongOpenSql, new { Source = from })).AsList();
-        foreach (var fingerprint in open.Except(troubles.Select(trouble => trouble.Fingerprint))) await incidents.Recover(fingerprint);
     }
 
     private Trouble Overlong(JobUnderWay run) => new(

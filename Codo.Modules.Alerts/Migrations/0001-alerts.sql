@@ -108,9 +108,12 @@ CREATE TABLE alerts.task_monitor (
     acknowledger_id bigint,
     acknowledger    text NOT NULL DEFAULT '',
     acknowledged_at timestamptz,
+    -- How it was resolved: the trouble was over, its job was deleted, or a person did.
+    ending          text NOT NULL DEFAULT '' CHECK (ending IN ('', 'recovered', 'deleted', 'person')),
     resolver        text NOT NULL DEFAULT '',
     resolved_at     timestamptz,
     CHECK ((state = 'resolved') = (resolved_at IS NOT NULL)),
+    CHECK ((state = 'resolved') = (ending <> '')),
     CHECK (state <> 'acknowledged' OR acknowledged_at IS NOT NULL)
 );
 CREATE UNIQUE INDEX task_monitor_open ON alerts.task_monitor (fingerprint) WHERE state <> 'resolved';

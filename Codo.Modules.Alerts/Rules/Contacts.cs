@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Dapper;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -7,7 +8,15 @@ namespace Codo.Modules.Alerts.Rules;
 
 /// <summary>How a person is reached; empty where that is not known.</summary>
 /// <param name="Feishu">The Feishu user id.</param>
-internal sealed record Contact(string Name, string Tel, string Email, string Feishu);
+internal sealed partial record Contact(string Name, string Tel, string Email, string Feishu)
+{
+    public static bool IsTel(string text) => Number().IsMatch(text);
+
+    public static bool IsEmail(string text) => text.Length <= 254 && MimeKit.MailboxAddress.TryParse(text, out var parsed) && parsed.Address == text && text.Contains('@', StringComparison.Ordinal);
+
+    [GeneratedRegex(@"^\+?[0-9]{5,20}\z", RegexOptions.CultureInvariant)]
+    private static partial Regex Number();
+}
 
 /// <summary>Finds people's contacts: Redis hash <c>{user}__contact</c>, which codo-admin writes, else Codo's own table.</summary>
 internal sealed class Contacts(NpgsqlDataSource source, IConnectionMultiplexer redis, ILogger<Contacts> log)
@@ -39,12 +48,21 @@ internal sealed class Contacts(NpgsqlDataSource source, IConnectionMultiplexer r
         try
         {
             var fields = await redis.GetDatabase().HashGetAsync($"{name}__contact", ["tel", "email"]).WaitAsync(RedisPatience);
-            return (fields[0].IsNullOrEmpty ? null : (string?)fields[0], fields[1].IsNullOrEmpty ? null : (string?)fields[1]);
+            return (Good(name, "tel", fields[0], Contact.IsTel), Good(name, "email", fields[1], Contact.IsEmail));
         }
         catch (Exception error) when (error is RedisException or TimeoutException)
         {
             log.LogWarning("The contact of {Name} could not be read from Redis, Codo's own table is used: {Cause}", name, error.Message);
             return null;
         }
+    }
+
+    // One value that is no number or address would make a channel refuse the message for everybody.
+    private string? Good(string name, string field, string? value, Func<string, bool> isGood)
+    {
+        if (string.IsNullOrWhiteSpace(value)) return null;
+        if (isGood(value.Trim())) return value.Trim();
+        log.LogWarning("{Field} of {Name} in Redis is not one, Codo's own table is used", field, name);
+        return null;
     }
 }

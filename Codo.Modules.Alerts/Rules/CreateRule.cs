@@ -57,6 +57,7 @@ internal static class CreateRule
             };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            await RuleFields.DemandChannels(connection, transaction, request.Channels);
             var id = await connection.ExecuteScalarAsync<long?>(InsertSql, rule, transaction) ?? throw RuleFields.NameIsTaken;
             await Audit.Write(connection, transaction, caller, "create", "alert_rule", $"{id}", after: rule);
             await transaction.CommitAsync(cancellationToken);

@@ -45,6 +45,7 @@ internal static class EditRule
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var before = await connection.QuerySingleOrDefaultAsync<ListRules.Row>(LockSql, new { request.RuleId }, transaction) ?? throw RuleFields.NoSuchId;
+            await RuleFields.DemandChannels(connection, transaction, request.Channels);
             try
             {
                 await connection.ExecuteAsync(UpdateSql, new

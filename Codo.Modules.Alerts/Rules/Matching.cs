@@ -13,7 +13,7 @@ internal static class Matching
     /// <summary>Whether the pattern means one of the subjects; <c>*</c> in it stands for anything.</summary>
     public static bool Means(string pattern, IEnumerable<string> subjects)
     {
-        if (pattern == "*") return true;
+        if (pattern is "*" or "") return true;
         var text = "^" + Regex.Escape(pattern).Replace("\\*", ".*", StringComparison.Ordinal) + "$";
         return subjects.Any(subject => Regex.IsMatch(subject, text, RegexOptions.CultureInvariant | RegexOptions.Singleline | RegexOptions.NonBacktracking));
     }

@@ -1,5 +1,7 @@
 using Codo.Platform.Http;
+using Dapper;
 using FluentValidation;
+using Npgsql;
 
 namespace Codo.Modules.Alerts.Rules;
 
@@ -26,6 +28,10 @@ internal static class RuleFields
     public const int MaxName = 100;
     private const int MaxPeople = 50, MaxSteps = 10, LongestWait = 30 * 86_400;
 
+    private const string AbsentSql = """
+        SELECT DISTINCT id FROM unnest(CAST(@Channels AS bigint[])) AS id WHERE NOT EXISTS (SELECT 1 FROM alerts.channel c WHERE c.channel_id = id) ORDER BY id
+        """;
+
     public static readonly Refusal NoSuchId = Refusal.NotFound("ID不存在", "There is nothing with this id");
     public static readonly Refusal NameIsTaken = Refusal.Conflict("名称不能重复", "The name is taken", -2);
 
@@ -47,6 +53,13 @@ internal static class RuleFields
         validator.RuleFor(rule => rule.Escalation).Must(steps => steps is null || (steps.Length <= MaxSteps && steps.All(step => step is { Length: > 0 } && Names(step))))
             .Refuse("escalation 最多 10 级，每级至少一人", "escalation: 10 steps at most, of one person at least");
         validator.RuleFor(rule => rule.Channels).Must(channels => channels is null || channels.Length <= 100).Refuse("channels 太多", "channels: too many");
+    }
+
+    /// <summary>A channel that is not there would tell nobody, and nobody would notice.</summary>
+    public static async Task DemandChannels(NpgsqlConnection connection, NpgsqlTransaction transaction, long[]? channels)
+    {
+        var absent = channels is null ? [] : (await connection.QueryAsync<long>(AbsentSql, new { Channels = channels }, transaction)).AsList();
+        if (absent.Count > 0) throw Refusal.Invalid($"channels 中的 {string.Join(", ", absent)} 不存在", $"channels: there is no channel {string.Join(", ", absent)}");
     }
 
     public static bool Names(string[]? names) => names is null || (names.Length <= MaxPeople && names.All(name => !string.IsNullOrWhiteSpace(name) && name.IsWithin(MaxName)));

@@ -19,9 +19,8 @@ internal static partial class SaveContact
         {
             RuleFor(contact => contact.Name).Must(name => !string.IsNullOrWhiteSpace(name)).Refuse("名称不能为空", "The name is missing");
             RuleFor(contact => contact.Name).AtMost(RuleFields.MaxName, "name");
-            RuleFor(contact => contact.Tel).Must(tel => string.IsNullOrEmpty(tel) || Number().IsMatch(tel)).Refuse("tel 格式错误", "tel is no telephone number");
-            RuleFor(contact => contact.Email).Must(email => string.IsNullOrEmpty(email) || (email.Length <= 254 && MimeKit.MailboxAddress.TryParse(email, out var parsed) && parsed.Address == email))
-                .Refuse("email 格式错误", "email is no address");
+            RuleFor(contact => contact.Tel).Must(tel => string.IsNullOrEmpty(tel) || Contact.IsTel(tel)).Refuse("tel 格式错误", "tel is no telephone number");
+            RuleFor(contact => contact.Email).Must(email => string.IsNullOrEmpty(email) || Contact.IsEmail(email)).Refuse("email 格式错误", "email is no address");
             RuleFor(contact => contact.Feishu).Must(id => string.IsNullOrEmpty(id) || Id().IsMatch(id)).Refuse("feishu 格式错误", "feishu is no user id");
         }
     }
@@ -60,9 +59,6 @@ internal static partial class SaveContact
             return new Answer(before is null ? Say.Added : Say.Edited);
         }
     }
-
-    [GeneratedRegex(@"^\+?[0-9]{5,20}\z", RegexOptions.CultureInvariant)]
-    private static partial Regex Number();
 
     // It goes into a message as an attribute.
     [GeneratedRegex(@"^[0-9A-Za-z_\-]{1,100}\z", RegexOptions.CultureInvariant)]

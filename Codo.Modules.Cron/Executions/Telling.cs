@@ -21,7 +21,7 @@ internal sealed class Telling(NpgsqlDataSource source, IMediator mediator, JobEn
 
     private const string ReadSql = """
         SELECT n.news_id, n.at, n.kind, n.job, n.job_id, n.log_id, n.nominal_at, n.nominal_until, n.times, coalesce(l.status, '') AS status, l.exec_time, l.ended_at, l.exit_code,
-            coalesce(l.task_cmd, '') AS task_cmd, coalesce(l.cause_zh, '') AS cause_zh, coalesce(l.cause_en, '') AS cause_en, l.env, j.owners,
+            coalesce(l.task_cmd, '') AS task_cmd, coalesce(l.cause_zh, '') AS cause_zh, coalesce(l.cause_en, '') AS cause_en, l.env, j.owners, j.id IS NOT NULL AS is_there,
             (SELECT a.node FROM cron.attempt a WHERE a.log_id = n.log_id AND a.nominal_at = n.nominal_at ORDER BY a.attempt DESC LIMIT 1) AS node
         FROM (SELECT * FROM cron.news ORDER BY news_id LIMIT @Batch) n
         LEFT JOIN cron.cron_log l ON l.log_id = n.log_id AND l.nominal_at = n.nominal_at
@@ -64,10 +64,20 @@ internal sealed class Telling(NpgsqlDataSource source, IMediator mediator, JobEn
         await connection.ExecuteAsync(LockSql, transaction: transaction);
         var news = (await connection.QueryAsync<Row>(ReadSql, new { Batch }, transaction)).AsList();
         if (news.Count == 0) return 0;
-        foreach (var row in news.Where(row => row.Kind == "skipped" || (row.Kind == "ended" && row.Status.Length > 0))) await mediator.Publish(row.Kind == "ended" ? await Ended(connection, transaction, row) : await Skipped(connection, transaction, row));
-        var missed = news.Where(row => row.Kind == "missed").ToList();
-        foreach (var job in missed.Select(row => row.Job).Distinct()) await connection.ExecuteAsync(TroubledSql, new { Job = job }, transaction);
-        if (missed.Count > 0) await mediator.Publish(new FiresMissed(missed.ConvertAll(row => new MissedJob(row.JobId, row.NominalAt, row.NominalUntil, row.Times, row.At, row.Owners ?? []))));
+        // Of a job that was deleted meanwhile only that is told: nothing of it can become well again.
+        var left = news.FindAll(row => row.Kind == "deleted" || (row.IsThere && (row.Kind != "ended" || row.Status.Length > 0)));
+        for (var i = 0; i < left.Count; i++)
+        {
+            var missed = left.Skip(i).TakeWhile(row => row.Kind == "missed").ToList();
+            await mediator.Publish(left[i].Kind switch
+            {
+                "ended" => await Ended(connection, transaction, left[i]),
+                "skipped" => await Skipped(connection, transaction, left[i]),
+                "missed" => await Missed(connection, transaction, missed),
+                _ => new JobDeleted(left[i].JobId),
+            });
+            i += Math.Max(0, missed.Count - 1);
+        }
         await connection.ExecuteAsync(ForgetSql, new { Told = news.Select(row => row.NewsId).ToArray() }, transaction);
         await transaction.CommitAsync();
         return news.Count;
@@ -87,6 +97,13 @@ internal sealed class Telling(NpgsqlDataSource source, IMediator mediator, JobEn
     {
         await connection.ExecuteAsync(TroubledSql, new { row.Job }, transaction);
         return new FiresSkipped(row.JobId, row.LogId, row.Times, row.NominalAt, row.NominalUntil, new Text(row.CauseZh, row.CauseEn), row.Owners ?? []);
+    }
+
+    // What was noticed together is told together, and before a success that comes after it.
+    private static async Task<INotification> Missed(NpgsqlConnection connection, NpgsqlTransaction transaction, List<Row> missed)
+    {
+        foreach (var job in missed.Select(row => row.Job).Distinct()) await connection.ExecuteAsync(TroubledSql, new { Job = job }, transaction);
+        return new FiresMissed(missed.ConvertAll(row => new MissedJob(row.JobId, row.NominalAt, row.NominalUntil, row.Times, row.At, row.Owners ?? [])));
     }
 
     // With properties, because Dapper gives no array to a constructor.
@@ -111,6 +128,7 @@ internal sealed class Telling(NpgsqlDataSource source, IMediator mediator, JobEn
         public byte[]? Env { get; init; }
         public string[]? Owners { get; init; }
         public string? Node { get; init; }
+        public bool IsThere { get; init; }
     }
 }
 

@@ -2,7 +2,7 @@
 CREATE TABLE cron.news (
     news_id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at            timestamptz NOT NULL DEFAULT clock_timestamp(),
-    kind          text NOT NULL CHECK (kind IN ('ended', 'skipped', 'missed')),
+    kind          text NOT NULL CHECK (kind IN ('ended', 'skipped', 'missed', 'deleted')),
     job           bigint NOT NULL,
     job_id        text NOT NULL,
     log_id        bigint NOT NULL,

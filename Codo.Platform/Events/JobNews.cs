@@ -31,6 +31,9 @@ public sealed record FiresMissed(IReadOnlyList<MissedJob> Jobs) : INotification;
 /// <param name="NoticedAt">UTC; when Codo was back, or had time again.</param>
 public sealed record MissedJob(string JobId, DateTime From, DateTime Until, int Times, DateTime NoticedAt, IReadOnlyList<string> Owners);
 
+/// <summary>A job of which something had been told was deleted: it neither fails nor succeeds any more.</summary>
+public sealed record JobDeleted(string JobId) : INotification;
+
 /// <summary>Asks for the jobs' executions that are running now, on all nodes.</summary>
 public sealed record JobsUnderWay : IRequest<IReadOnlyList<JobUnderWay>>;
 

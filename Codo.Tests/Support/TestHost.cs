@@ -82,6 +82,13 @@ internal sealed class TestHost : IAsyncDisposable
 
     public Task<JsonObject> Delete(string path, object body, string? token = null) => Send(HttpMethod.Delete, path, Text(body), token);
 
+    /// <summary>One number from the database.</summary>
+    public async Task<long> Count(string sql)
+    {
+        await using var command = Source.CreateCommand(sql);
+        return Convert.ToInt64(await command.ExecuteScalarAsync(), System.Globalization.CultureInfo.InvariantCulture);
+    }
+
     /// <summary>A request that a test wants to shape itself.</summary>
     public static HttpRequestMessage Request(HttpMethod method, string path, string? body, string? token)
     {

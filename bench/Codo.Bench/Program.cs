@@ -3,7 +3,7 @@ using Codo.Bench;
 if (args is not [var name, ..] || name is "--help" or "-h")
 {
     Console.WriteLine("""
-        usage: Codo.Bench cron|http|orders|logs --address http://127.0.0.1:9900 --token TOKEN
+        usage: Codo.Bench cron|http|orders|logs|alerts --address http://127.0.0.1:9900 --token TOKEN
 
         Measures a running host on the same machine and prints a table. It makes jobs, templates and orders that begin with "bench"; give it a host of its own:
           export Codo__DataDirectory=$(mktemp -d); ./run.sh --urls http://127.0.0.1:9901 &
@@ -27,6 +27,9 @@ switch (name)
         return 0;
     case "logs":
         await LogsBench.Run(client, Option("--pid", ""));
+        return 0;
+    case "alerts":
+        await AlertsBench.Run(client);
         return 0;
     default:
         Console.Error.WriteLine($"There is no benchmark called {name}; --help lists them.");

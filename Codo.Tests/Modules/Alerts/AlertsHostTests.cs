@@ -1,6 +1,7 @@
 using System.Net;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Codo.Tests.Modules.Alerts;
 
@@ -9,6 +10,7 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
 {
     private static readonly string Ann = TestTokens.For(7, "ann"), Bob = TestTokens.For(8, "bob");
     private TestHost host = null!;
+    private readonly string flag = Path.Combine(Path.GetTempPath(), $"codo-flag-{Guid.NewGuid():N}");
     private HttpStub stub = null!;
 
     public async ValueTask InitializeAsync()
@@ -21,6 +23,7 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
     {
         await host.DisposeAsync();
         await stub.DisposeAsync();
+        File.Delete(flag);
     }
 
     [Fact]
@@ -29,9 +32,7 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
         (await host.Post("/v2/alerts/channel/", new { name = "hook", kind = "webhook", settings = new { url = stub.Url + "/hook" } })).Code().ShouldBe(0);
         await host.Make(new { job_id = "flaky", cmd = "echo token is $API_TOKEN; test -e $FLAG", cron = CronClient.Never, owners = new[] { "ann" }, env = new { API_TOKEN = "sesame", FLAG = "/nowhere" } });
         var log = await host.Ended(await host.RunNow("flaky"));
-        var ended = DateTime.UtcNow;
         await Eventually.True(() => Hooks().Count == 1, "the failure is told");
-        (DateTime.UtcNow - ended).TotalSeconds.ShouldBeLessThan(30, "generous on a busy machine; a quiet one takes less than two");
         var told = Hooks()[0].Json;
         told["title"]!.GetValue<string>().ShouldBe("【告警】任务 flaky 失败");
         told["incident"]!["output"]!.GetValue<string>().ShouldBe("token is ******");
@@ -55,6 +56,50 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_job_that_is_deleted_takes_its_incidents_along_and_those_who_heard_of_them_hear_why()
+    {
+        (await host.Post("/v2/alerts/channel/", new { name = "hook", kind = "webhook", settings = new { url = stub.Url + "/hook" } })).Code().ShouldBe(0);
+        await host.Make(new { job_id = "doomed", cmd = "exit 1", cron = CronClient.Never, owners = new[] { "ann" } });
+        await host.Ended(await host.RunNow("doomed"));
+        await Eventually.True(() => Hooks().Count == 1, "the failure is told");
+        (await host.Delete("/v1/cron/job/", new { job_id = "doomed" })).Code().ShouldBe(0);
+        await Eventually.True(() => Hooks().Count == 2, "the end is told");
+        var told = Hooks()[1].Json;
+        (told["title"]!.GetValue<string>(), told["reason"]!.GetValue<string>(), told["people"]![0]!["name"]!.GetValue<string>()).ShouldBe(("【已关闭】任务 doomed 失败（任务已删除）", "recovered", "ann"));
+        var incident = (await host.Get("/v2/alerts/incident/?subject=doomed"))["data"]![0]!;
+        (incident["state"]!.GetValue<string>(), incident["ending"]!.GetValue<string>()).ShouldBe(("resolved", "deleted"));
+        (await Page(HttpMethod.Get, $"/i/{incident["id"]}", Ann)).Html.ShouldContain("已关闭（任务已删除）");
+        // Of which nothing was told, nothing is told now, and what fails after the deletion belongs to nobody.
+        await host.Make(new { job_id = "fine", cmd = "true", cron = CronClient.Never });
+        await host.Ended(await host.RunNow("fine"));
+        (await host.Delete("/v1/cron/job/", new { job_id = "fine" })).Code().ShouldBe(0);
+        await host.Make(new { job_id = "outlives", cmd = $"while [ ! -e {flag} ]; do sleep 0.05; done; exit 1", cron = CronClient.Never });
+        var log = await host.RunNow("outlives");
+        await host.Running(log);
+        (await host.Delete("/v1/cron/job/", new { job_id = "outlives" })).Code().ShouldBe(0);
+        await File.WriteAllTextAsync(flag, "");
+        (await host.Ended(log)).Status().ShouldBe("faild");
+        await Eventually.True(async () => await host.Count("SELECT count(*) FROM cron.news") == 0, "all news is told");
+        (await host.Get("/v2/alerts/incident/"))["count"]!.GetValue<long>().ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task What_was_noted_and_never_queued_is_told_by_the_sweep()
+    {
+        await host.Make(new { job_id = "swept", cmd = "exit 1", cron = CronClient.Never });
+        var log = await host.Ended(await host.RunNow("swept"));
+        await Eventually.True(async () => await host.Count("SELECT count(*) FROM alerts.task_monitor") == 1, "the failure is an incident");
+        // As a host leaves it that dies after the commit and before it queues the telling.
+        await using (var connection = await host.Source.OpenConnectionAsync())
+        await using (var command = new Npgsql.NpgsqlCommand("""
+            INSERT INTO cron.news (kind, job, job_id, log_id, nominal_at, nominal_until, at) SELECT 'ended', job, job_id, log_id, nominal_at, nominal_at, now() - interval '1 minute' FROM cron.cron_log WHERE job_id = 'swept'
+            """, connection)) (await command.ExecuteNonQueryAsync()).ShouldBe(1);
+        await host.Services.GetRequiredService<Codo.Modules.Cron.Executions.News>().Sweep(TestContext.Current.CancellationToken);
+        await Eventually.True(async () => await host.Count("SELECT count(*) FROM cron.news") == 0, "the sweep has told it");
+        (await host.Count("SELECT count FROM alerts.task_monitor")).ShouldBe(2);
+    }
+
+    [Fact]
     public async Task Rules_channels_silences_and_contacts_are_kept_with_their_rights_and_secrets_never_shown()
     {
         foreach (var path in new[] { "rule", "channel" }) (await host.Get($"/v2/alerts/{path}/", Ann)).Code().ShouldBe(-2);
@@ -65,8 +110,9 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
         var shown = (await host.Get($"/v2/alerts/rule/?rule_id={rule}"))["data"]![0]!;
         (shown["subject"]!.GetValue<string>(), shown["repeat_after"]!.GetValue<int>(), shown["runs_after"], shown["escalation"]!.ToJsonString()).ShouldBe(("db-*", 60, null, """[["boss"]]"""));
         (await host.Post("/v2/alerts/rule/", new { name = "db" })).Code().ShouldBe(-2);
-        foreach (var wrong in new object[] { new { }, new { name = "x", kinds = new[] { "explodes" } }, new { name = "x", source = "moon" }, new { name = "x", failures = 0 }, new { name = "x", escalation = new[] { Array.Empty<string>() } } })
+        foreach (var wrong in new object[] { new { }, new { name = "x", kinds = new[] { "explodes" } }, new { name = "x", source = "moon" }, new { name = "x", failures = 0 }, new { name = "x", escalation = new[] { Array.Empty<string>() } }, new { name = "x", channels = new[] { 77 } } })
             (await host.Post("/v2/alerts/rule/", wrong)).Code().ShouldBe(-1, wrong.ToString());
+        (await host.Put("/v2/alerts/rule/", new { rule_id = rule, channels = new[] { 77, 78 } })).Msg().ShouldBe("channels 中的 77, 78 不存在");
         (await host.Delete("/v2/alerts/rule/", new { rule_id = rule })).Code().ShouldBe(0);
         (await host.Delete("/v2/alerts/rule/", new { rule_id = rule })).Code().ShouldBe(-1);
 
@@ -82,6 +128,7 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
         await using (var connection = await host.Source.OpenConnectionAsync())
         await using (var command = new Npgsql.NpgsqlCommand("SELECT string_agg(c::text, '') || (SELECT string_agg(a::text, '') FROM platform.audit a) FROM alerts.channel c", connection))
             ((string)(await command.ExecuteScalarAsync())!).ShouldSatisfyAllConditions(all => all.ShouldNotContain("SEC1"), all => all.ShouldNotContain("/two"));
+        (await host.Post("/v2/alerts/contact/", new { name = "zed", email = "zed" })).Code().ShouldBe(-1);
         foreach (var wrong in new object[]
         {
             new { name = "x", kind = "pigeon" }, new { name = "x", kind = "webhook" }, new { name = "x", kind = "webhook", settings = new { url = "ftp://x" } },

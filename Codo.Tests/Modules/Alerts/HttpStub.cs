@@ -18,6 +18,9 @@ internal sealed class HttpStub : IAsyncDisposable
     /// <summary>What is answered to the nth request, from 1: status and body. A negative status never answers.</summary>
     public Func<int, Got, (int Status, string Body)> Answer { get; set; } = (_, _) => (200, "{}");
 
+    /// <summary>What an answer waits for, once the request is read.</summary>
+    public Task Hold { get; set; } = Task.CompletedTask;
+
     public string Url => app.Urls.First();
 
     public static async Task<HttpStub> Start()
@@ -49,6 +52,7 @@ internal sealed class HttpStub : IAsyncDisposable
             context.Request.Headers.ToDictionary(pair => pair.Key, pair => pair.Value.ToString(), StringComparer.OrdinalIgnoreCase), body.ToArray());
         Requests.Enqueue(got);
         var (status, text) = Answer(Requests.Count, got);
+        await Hold;
         if (status < 0) await Task.Delay(Timeout.Infinite, context.RequestAborted).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (status < 0) return;
         context.Response.StatusCode = status;

@@ -30,6 +30,9 @@ internal sealed class SmtpSink : IAsyncDisposable
 
     public int Port => ((IPEndPoint)listener.LocalEndpoint).Port;
 
+    /// <summary>An address that is refused.</summary>
+    public string Refused { get; init; } = "none";
+
     public string Fingerprint => certificate.GetCertHashString(HashAlgorithmName.SHA256);
 
     /// <summary>Each mail with its envelope: what came after DATA, whether the connection was encrypted, and who it was for.</summary>
@@ -81,6 +84,11 @@ internal sealed class SmtpSink : IAsyncDisposable
                     await Say(stream, "235 welcome");
                     break;
                 case "RCPT":
+                    if (line.Contains(Refused, StringComparison.Ordinal))
+                    {
+                        await Say(stream, $"550 <{Refused}> is unknown here");
+                        break;
+                    }
                     to.Add(line[(line.IndexOf('<') + 1)..line.IndexOf('>')]);
                     await Say(stream, "250 ok");
                     break;

@@ -64,6 +64,17 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task An_account_that_takes_no_link_in_a_variable_gets_the_title_without_one()
+    {
+        stub.Answer = (_, got) => (200, got.Query["TemplateParam"].Contains("http") ? """{"Code":"isv.PARAM_NOT_SUPPORT_URL"}""" : """{"Code":"OK"}""");
+        await bench.Channel("aliyun_sms", new { access_key_id = "id", access_key_secret = "s3cret", sign_name = "运维", template_code = "SMS_1", endpoint = stub.Url + "/" });
+        await bench.Publish(bench.Failed("a-job-with-a-name-that-is-longer-than-a-variable", owners: "ann"));
+        await bench.Deliver();
+        (await Answers()).Single().ShouldStartWith("sent");
+        stub.Requests.Last().Query["TemplateParam"].ShouldBe("""{"msg":"【告警】任务 a-job-with-a-name-that-is-l…"}""");
+    }
+
+    [Fact]
     public async Task DingTalk_gets_its_signature_in_the_query_and_the_numbers_to_at()
     {
         stub.Answer = (_, _) => (200, """{"errcode":0,"errmsg":"ok"}""");
@@ -167,6 +178,27 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task One_address_that_is_refused_does_not_keep_the_mail_from_the_others()
+    {
+        await using var sink = new SmtpSink { Refused = "bob@example.test" };
+        await bench.Channel("email", new { host = "127.0.0.1", port = sink.Port, security = "none", from = "codo@example.test" });
+        await Tell();
+        sink.Mails.Single().To.ShouldBe(["ann@example.test"]);
+        (await Answers()).Single().ShouldBe("sent taken (not for bob: 550 <bob> is unknown here)");
+        await bench.Publish(bench.Failed("other", owners: "bob"));
+        await bench.Deliver();
+        (await Answers()).Last().ShouldStartWith("failed No recipients were accepted");
+    }
+
+    [Fact]
+    public async Task A_command_that_leaves_something_in_the_background_is_judged_by_its_own_end()
+    {
+        await bench.Channel("command", new { path = "/bin/sh", arguments = "-c sleep$IFS$9\"30\"&" }, timeout: 20);
+        await Tell();
+        (await Answers()).Single().ShouldBe("sent exit 0");
+    }
+
+    [Fact]
     public async Task A_mail_server_with_another_certificate_is_not_talked_to()
     {
         await using var sink = new SmtpSink();
@@ -182,12 +214,16 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
     {
         await using var redis = await TestRedis.StartNew();
         await using (var admin = await ConnectionMultiplexer.ConnectAsync(redis.Configuration))
+        {
             await admin.GetDatabase().HashSetAsync("ann__contact", [new HashEntry("tel", "13900000009"), new HashEntry("email", "")]);
+            // What is no number and no address would make a channel refuse the message for everybody.
+            await admin.GetDatabase().HashSetAsync("bob__contact", [new HashEntry("tel", "none"), new HashEntry("email", "bob at home")]);
+        }
         await using var own = await AlertBench.Start(postgres, redis.Configuration, bench.Source.ConnectionString);
         await own.Channel("webhook", new { url = stub.Url });
-        await own.Publish(own.Failed(owners: ["ann"]));
+        await own.Publish(own.Failed(owners: ["ann", "bob"]));
         await own.Deliver();
-        stub.Requests.Single().Json["people"]!.ToJsonString().ShouldBe("""[{"name":"ann","tel":"13900000009","email":"ann@example.test","feishu":"ou_ann"}]""");
+        stub.Requests.Single().Json["people"]!.ToJsonString().ShouldBe("""[{"name":"ann","tel":"13900000009","email":"ann@example.test","feishu":"ou_ann"},{"name":"bob","tel":"13800000002","email":"bob@example.test","feishu":""}]""");
     }
 
     private async Task Tell()

@@ -1,3 +1,4 @@
+using Codo.Modules.Alerts.Channels;
 using Codo.Modules.Alerts.Incidents;
 using Codo.Tests.Support;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
@@ -32,6 +33,66 @@ public sealed class DeliveriesTests(TestPostgres postgres) : IAsyncLifetime
         }
         (await bench.Rows<string>("SELECT state || ' ' || attempts || ' ' || answer FROM alerts.delivery")).ShouldBe(["sent 3 HTTP 200 x"]);
         (await Health()).ShouldBe(HealthStatus.Healthy);
+    }
+
+    [Fact]
+    public async Task One_that_is_slow_is_waited_for_and_not_told_twice()
+    {
+        var answer = new TaskCompletionSource();
+        stub.Hold = answer.Task;
+        await bench.Channel("webhook", new { url = stub.Url }, timeout: 60);
+        await bench.Publish(bench.Failed());
+        var first = bench.Deliver();
+        await Eventually.True(() => stub.Requests.Count == 1, "it is being told");
+        bench.Time.Advance(TimeSpan.FromSeconds(59));
+        await using var other = await AlertBench.Start(postgres, database: bench.Source.ConnectionString);
+        other.Time.Advance(TimeSpan.FromSeconds(59));
+        await other.Deliver();
+        answer.SetResult();
+        await first;
+        stub.Requests.Count.ShouldBe(1);
+        (await bench.Rows<string>("SELECT state || ' ' || attempts FROM alerts.delivery")).ShouldBe(["sent 1"]);
+    }
+
+    [Theory]
+    [InlineData(200_000)]
+    [InlineData(50)]
+    public async Task An_answer_that_is_long_or_no_text_is_an_answer(int length)
+    {
+        stub.Answer = (_, _) => (200, "\0" + string.Concat(Enumerable.Repeat("😀", length)));
+        await bench.Channel("webhook", new { url = stub.Url });
+        await bench.Publish(bench.Failed());
+        await bench.Deliver();
+        (await bench.Rows<string>("SELECT state || ' ' || attempts FROM alerts.delivery")).ShouldBe(["sent 1"]);
+    }
+
+    [Fact]
+    public async Task What_waited_for_a_channel_that_is_disabled_or_deleted_is_undeliverable_and_its_recovery_goes_by_the_others()
+    {
+        stub.Answer = (_, _) => (503, "down");
+        var first = await bench.Channel("webhook", new { url = stub.Url }, "first");
+        await bench.Publish(bench.Failed());
+        await bench.Deliver();
+        await bench.Send(new EditChannel.Command(first, null, false, null, null, null, null));
+        bench.Time.Advance(TimeSpan.FromMinutes(1));
+        await bench.Deliver();
+        (await bench.Incident("undeliverable")).Detail.En.ShouldBe("The last one: incident 1");
+        stub.Answer = (_, _) => (200, "up");
+        var second = await bench.Channel("webhook", new { url = stub.Url }, "second");
+        await bench.Channel("webhook", new { url = stub.Url }, "third");
+        await bench.Publish(bench.Failed("other"));
+        await bench.Deliver();
+        (await Health()).ShouldBe(HealthStatus.Healthy);
+        await bench.Send(new DeleteChannel.Command(second));
+        await bench.Publish(bench.Succeeded("other"));
+        await bench.Deliver();
+        (await bench.Rows<string>("SELECT channel_name || ' ' || reason || ' ' || state FROM alerts.delivery ORDER BY delivery_id")).ShouldBe(["first opened failed", "second opened sent", "third opened sent", "third recovered sent"]);
+        stub.Answer = (_, _) => (503, "down");
+        await bench.Send(new DeleteChannel.Command(first));
+        await bench.Publish(bench.Failed("last"));
+        await bench.Deliver();
+        await bench.Send(new DeleteChannel.Command((await bench.Rows<long>("SELECT channel_id FROM alerts.channel")).Single()));
+        (await Health()).ShouldBe(HealthStatus.Degraded);
     }
 
     [Fact]
