@@ -7,12 +7,18 @@ namespace Codo.Modules.Tasks.Execution;
 internal static class Endings
 {
     /// <summary>It ended by itself: exit status 0 is success, anything else is not.</summary>
-    public static StepEnd Of(CommandEnd end) => end switch
+    public static StepEnd Of(CommandEnd end)
     {
-        { ExitCode: 0 } => StepEnd.Done,
-        { Signal: { } signal } => StepEnd.Failed(new Text($"退出码 {end.ExitCode}（{signal}）", $"Exit status {end.ExitCode} ({signal})"), end.ExitCode),
-        _ => StepEnd.Failed(new Text($"退出码 {end.ExitCode}", $"Exit status {end.ExitCode}"), end.ExitCode),
-    };
+        var ended = end switch
+        {
+            { ExitCode: 0 } => StepEnd.Done,
+            { Signal: { } signal } => StepEnd.Failed(new Text($"退出码 {end.ExitCode}（{signal}）", $"Exit status {end.ExitCode} ({signal})"), end.ExitCode),
+            _ => StepEnd.Failed(new Text($"退出码 {end.ExitCode}", $"Exit status {end.ExitCode}"), end.ExitCode),
+        };
+        if (!end.OutputCut) return ended;
+        var cut = new Text("命令已结束，其后台进程仍占用输出，此后的输出未读取", "The command has ended, but its background process holds the output open: what comes later is not read").Both();
+        return ended with { Cause = ended.Cause.Length == 0 ? cut : $"{ended.Cause}; {cut}", IsToldInLog = true };
+    }
 
     /// <summary>It was killed.</summary>
     /// <param name="reason">One of <see cref="StopReason"/>; null for the time limit.</param>

@@ -11,6 +11,9 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
     // After a kill the reading ends with the last process; what could not be killed may hold the channel for ever.
     private static readonly TimeSpan ReadAfterKill = TimeSpan.FromSeconds(2);
 
+    // Until then a command that is to be killed is given the time to say where it is.
+    private static readonly TimeSpan TellTime = TimeSpan.FromSeconds(1);
+
     public LaneHosts Hosts() => new(access);
 
     /// <param name="record">Records how to find the command, once it has begun.</param>
@@ -53,6 +56,7 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
     private async Task<StepEnd> Run(RunningAttempt attempt, SshConnection connection, string command, StepOutput output, Func<RunMark, Task> record)
     {
         var mark = new RunMark(attempt.Step.RunId, 0, 0, "");
+        var told = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var recording = Task.CompletedTask;
         using var over = new CancellationTokenSource();
         var reading = connection.RunAsync(command, attempt.Step.RunId, null, Started, output.Append, over.Token);
@@ -61,6 +65,9 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
             var limit = TimeLimit.Of(attempt.Step, over.Token);
             var first = await Task.WhenAny(reading, attempt.Stop, limit);
             if (first == reading) return await Ended(reading, attempt, mark);
+            await Task.WhenAny(told.Task, reading, Task.Delay(TellTime, over.Token));
+            // The login shell is still busy with its start files: nothing of the command can be found yet, and it must not begin once they are done.
+            if (!told.Task.IsCompleted && !reading.IsCompleted) connection.Cut();
             var left = await connection.KillAsync(mark);
             await Task.WhenAny(reading, Task.Delay(ReadAfterKill, over.Token));
             return Endings.Cut(first == limit ? null : await attempt.Stop, attempt.Step.Timeout, left.Processes);
@@ -70,7 +77,7 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
             // Its output can no longer be taken; a command that nobody reads or waits for must not stay.
             var left = await connection.KillAsync(mark);
             var word = left.Processes switch { null => "unreachable", 0 => null, _ => "running" };
-            return StepEnd.Failed(new Text($"无法读取命令输出，命令已被终止：{error.Message}", $"The command's output could not be read, so it was killed: {error.Message}")) with { LeftBehind = word };
+            return StepEnd.Failed(new Text($"无法读取命令输出，命令已被终止：{error.Message}", $"The command's output could not be read, so it was killed: {error.Message}")) with { LeftBehind = word, IsToldInLog = false };
         }
         finally
         {
@@ -82,6 +89,7 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
         ValueTask Started(RunMark known)
         {
             mark = known;
+            told.TrySetResult();
             recording = record(known);
             return ValueTask.CompletedTask;
         }

@@ -12,6 +12,9 @@ internal sealed record StepEnd(StepAction Action, string Outcome, int? ExitCode,
 {
     public static readonly StepEnd Done = new(StepAction.Succeed, "done", 0, "");
 
+    /// <summary>Whether the log says why. Of an exit status the command itself says enough; of what happened to it, or to its output, only Codo can tell.</summary>
+    public bool IsToldInLog { get; init; } = ExitCode is null;
+
     public static StepEnd Failed(Text cause, int? exitCode = null) => new(StepAction.Fail, "failed", exitCode, cause.Both());
 
     public static StepEnd Unreachable(Text cause) => new(StepAction.Fail, "unreachable", null, cause.Both());

@@ -39,7 +39,7 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
             var end = await Run(attempt, line.Line, output, hosts);
             if (attempt.Stop.IsCompleted && await attempt.Stop == StopReason.Settled) await SayKilled(step, end.LeftBehind ?? "gone");
             // What the command did not say itself is said where its reader looks.
-            if (end.Outcome != "failed" && end.Cause.Length > 0) await output.Append(Encoding.UTF8.GetBytes($"[Codo]: {end.Cause}\n"));
+            if (end.IsToldInLog && end.Cause.Length > 0) await output.Append(Encoding.UTF8.GetBytes($"[Codo]: {end.Cause}\n"));
             await output.Complete();
             return end;
         }
@@ -93,7 +93,7 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
         {
             // Its output can no longer be taken; a command that nobody reads or waits for must not stay.
             var alive = await ProcessTree.KillAsync(started.Mark);
-            return StepEnd.Failed(new Text($"无法读取命令输出，命令已被终止：{error.Message}", $"The command's output could not be read, so it was killed: {error.Message}")) with { LeftBehind = alive > 0 ? "running" : null };
+            return StepEnd.Failed(new Text($"无法读取命令输出，命令已被终止：{error.Message}", $"The command's output could not be read, so it was killed: {error.Message}")) with { LeftBehind = alive > 0 ? "running" : null, IsToldInLog = false };
         }
         finally
         {

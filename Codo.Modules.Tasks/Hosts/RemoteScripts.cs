@@ -32,6 +32,7 @@ internal static partial class RemoteScripts
 
     // $1 is the run's id and $2 the command, the rest are variables. After them come the fields of /proc/PID/stat from the third on, behind the name in parentheses:
     // the fifth is the process group, the twenty-second the start time. A group that this process does not lead is not the run's alone and is given as 0.
+    // Whoever cannot tell this, because nobody listens any more, is not to run: it was killed, or taken for gone, before it could be found.
     private const string Start = """
         run=$1 command=$2
         shift 2
@@ -39,7 +40,7 @@ internal static partial class RemoteScripts
         { IFS= read -r stat </proc/$$/stat; IFS= read -r boot </proc/sys/kernel/random/boot_id; } 2>/dev/null
         set -- 1 2 ${stat##*) }
         if [ "${5:-$$}" = $$ ]; then group=$$; else group=0; fi
-        printf '\001codo %s %s %s %s\n' "$run" "$group" "${22:-0}" "${boot:--}"
+        printf '\001codo %s %s %s %s\n' "$run" "$group" "${22:-0}" "${boot:--}" || exit 1
         CODO_RUN_ID=$run
         export CODO_RUN_ID
         exec 2>&1

@@ -102,8 +102,10 @@ internal static class SshChannel
         return true;
     }
 
-    private static SshFailedException Lost(string why, Exception? cause) =>
-        new(SshFailureKind.Lost, new Text($"连接中断，命令结果未知：{why}", $"the link was lost, and how the command ended is not known: {why}"), cause);
+    /// <summary>What is said of a command whose link broke.</summary>
+    public static Text Unknown(Text why) => new($"连接中断，命令结果未知：{why.Zh}", $"the link was lost, and how the command ended is not known: {why.En}");
+
+    private static SshFailedException Lost(string why, Exception? cause) => new(SshFailureKind.Lost, Unknown(Text.Same(why)), cause);
 
     [UnsafeAccessor(UnsafeAccessorKind.Method, Name = "set_OutputStream")]
     private static extern void SetOutput(SshCommand command, Stream stream);

@@ -23,18 +23,19 @@ internal sealed class SshConnection : IAsyncDisposable
 
     // For each step of the handshake after that, and to open a channel: a host that asks elsewhere about its users may take longer than one that only has to be there.
     private static readonly TimeSpan StepLimit = TimeSpan.FromSeconds(15);
-    private static readonly TimeSpan KeepAlive = TimeSpan.FromSeconds(60);
 
     // Key exchange is work for the CPU: 200 at once on two cores would all run into their time limits.
     private static readonly SemaphoreSlim Handshakes = new(16 * Environment.ProcessorCount);
 
     private readonly SshTarget target;
     private readonly SshClient client;
+    private readonly SshLink link;
 
     private SshConnection(SshTarget target, SshClient client)
     {
         this.target = target;
         this.client = client;
+        link = new SshLink(client);
     }
 
     /// <summary>Whether it can still be used, as far as is known.</summary>
@@ -79,8 +80,10 @@ internal sealed class SshConnection : IAsyncDisposable
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         var reading = ReadAsync();
         var ending = SshChannel.RunAsync(client, text, output, expectMark: true, stop.Token);
+        var silence = link.SilenceAsync(output, target.KeepAlive, stop.Token);
         try
         {
+            if (await Task.WhenAny(ending, reading, silence) == silence && silence.IsCompletedSuccessfully) link.Cut();
             // A reader that fails must be heard of at once, not when the command has ended.
             if (await Task.WhenAny(ending, reading) == reading) await reading;
             var end = await ending;
@@ -91,7 +94,7 @@ internal sealed class SshConnection : IAsyncDisposable
         {
             // What came before the link broke is output all the same.
             await reading;
-            throw new SshFailedException(failure.Kind, Named(target, failure.Text), failure);
+            throw new SshFailedException(failure.Kind, Named(target, silence.IsCompletedSuccessfully ? Silent(target.KeepAlive) : failure.Text), failure);
         }
         finally
         {
@@ -120,6 +123,9 @@ internal sealed class SshConnection : IAsyncDisposable
 
     /// <summary>Counts what is left of a run that was started over a connection that is no more.</summary>
     public static Task<RunLeft> ProbeAsync(SshTarget target, RunMark run) => AnewAsync(target, connection => connection.ProbeAsync(run));
+
+    /// <summary>Breaks the link. What runs goes on; a command that has not told yet how to find its processes does not begin any more.</summary>
+    public void Cut() => link.Cut();
 
     public async ValueTask DisposeAsync() => await SshChannel.OnOwnThread(() =>
     {
@@ -187,7 +193,7 @@ internal sealed class SshConnection : IAsyncDisposable
         // It costs 90 ms of a CPU a connection here, where curve25519 costs 13: nine seconds for a hundred hosts. ML-KEM, its successor, stays first where the host has it.
         foreach (var slow in info.KeyExchangeAlgorithms.Keys.Where(name => name.StartsWith("sntrup", StringComparison.Ordinal)).ToList()) info.KeyExchangeAlgorithms.Remove(slow);
 
-        var client = new SshClient(info) { KeepAliveInterval = KeepAlive };
+        var client = new SshClient(info);
         HostKey? refused = null;
         var handshaking = false;
         client.ServerIdentificationReceived += (_, _) =>
@@ -241,6 +247,9 @@ internal sealed class SshConnection : IAsyncDisposable
         SshAuthenticationException => new(SshFailureKind.Authentication, Named(target, new Text($"用户 {target.User} 认证失败", $"it does not let {target.User} in with this key")), cause),
         _ => new(SshFailureKind.Unreachable, Named(target, new Text($"无法连接：{cause.Message}", $"it cannot be reached: {cause.Message}")), cause),
     };
+
+    private static Text Silent(TimeSpan time) =>
+        SshChannel.Unknown(new Text($"主机 {time.TotalSeconds:0.#} 秒没有任何回应", $"nothing has come from the host for {time.TotalSeconds:0.#} s, not even an answer to the keep-alive"));
 
     private static Text Named(SshTarget target, Text text) => new($"主机 {target.Host}：{text.Zh}", $"Host {target.Host}: {text.En}");
 }

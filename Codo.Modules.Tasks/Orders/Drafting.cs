@@ -44,7 +44,7 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
         if (string.IsNullOrWhiteSpace(command.TaskName) || command.TempId is null || IsAbsent(command.Hosts)) throw Missing("task_name, temp_id, hosts");
         if (command.Schedule is not (null or "new" or "ready")) throw Refusal.Invalid("schedule 只能是 new 或 ready", "schedule must be new or ready");
         if (command.StartDelay is < 0 or > 86400) throw Refusal.Invalid("start_delay 必须在 0 到 86400 之间", "start_delay must be between 0 and 86400");
-        if (Math.Max(command.TaskName.Length, command.TaskType?.Length ?? 0) > 200) throw Refusal.Invalid("task_name 和 task_type 不能超过 200 个字符", "task_name and task_type are at most 200 characters long");
+        if (!command.TaskName.IsWithin(200) || command.TaskType?.IsWithin(200) == false) throw Refusal.Invalid("task_name 和 task_type 不能超过 200 个字符", "task_name and task_type are at most 200 characters long");
         if (disk.IsLow) throw Refusal.Conflict("磁盘空间不足（Codo:MinFreeDisk），暂不接受新订单", "Too little disk space is free (Codo:MinFreeDisk): no new order is accepted");
         var hosts = Hosts(Object(command.Hosts!.Value, "hosts"));
         var values = arguments.Read(IsAbsent(command.Args) ? null : Object(command.Args!.Value, "args"));

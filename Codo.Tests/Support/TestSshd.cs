@@ -95,11 +95,22 @@ public sealed class TestSshd : IAsyncLifetime
     /// <summary>Ends every connection at once, as a broken link would; what was started over them goes on.</summary>
     public void CutConnections()
     {
+        foreach (var id in Sessions()) Posix.Signal(id, Posix.Kill);
+    }
+
+    /// <summary>Every connection stays and says nothing any more, as when a host stands still or a wall on the way forgets it. New ones are taken.</summary>
+    public void FreezeConnections()
+    {
+        foreach (var id in Sessions()) Run("kill", "-s", "STOP", $"{id}");
+    }
+
+    private List<int> Sessions()
+    {
         // Listed in the order of their start: a session's second process comes after its first.
         var sessions = new HashSet<int> { server!.Id };
         foreach (var process in Processes().Where(process => sessions.Contains(process.Parent) && process.Name.StartsWith("sshd", StringComparison.Ordinal)))
             sessions.Add(process.Id);
-        foreach (var id in sessions.Where(id => id != server.Id)) Posix.Signal(id, Posix.Kill);
+        return [.. sessions.Where(id => id != server.Id)];
     }
 
     /// <summary>The server proves itself with another key from now on.</summary>

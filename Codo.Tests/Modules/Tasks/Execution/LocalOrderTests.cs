@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Codo.Host.LocalServices;
 using Codo.Tests.Modules.Tasks.Orders;
 using Codo.Tests.Support;
 using static Codo.Tests.Modules.Tasks.Orders.OrderHost;
@@ -23,6 +24,18 @@ public sealed class LocalOrderTests(OrderFixture fixture) : IClassFixture<OrderF
         var steps = await host.Steps(order);
         steps.ShouldAllBe(step => (string)step["outcome"]! == "done");
         steps.ShouldAllBe(step => (int)step["attempts"]![0]!["exit_code"]! == 0);
+    }
+
+    [Fact]
+    public async Task Says_when_a_background_process_held_the_output_open()
+    {
+        var file = fixture.NewFile();
+        var order = await host.Order(await host.Template(Step($"sleep 600 & echo $! > {file}; echo up")));
+        (await host.Ended(order)).ShouldBe("3");
+        Posix.Signal(int.Parse(await File.ReadAllTextAsync(file)), Posix.Kill);
+        var step = (await host.Steps(order))[0];
+        ((string)step["outcome"]!, (string)step["cause"]!).ShouldBe(("done", "命令已结束，其后台进程仍占用输出，此后的输出未读取 / The command has ended, but its background process holds the output open: what comes later is not read"));
+        (await host.Log($"{order}_1_1_{Here}")).ShouldEndWith($"up\n[Codo]: {step["cause"]}");
     }
 
     [Fact]

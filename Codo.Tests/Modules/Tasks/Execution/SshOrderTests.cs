@@ -40,6 +40,27 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
         await Eventually.Get(async () => (await host.Steps(order))[0]["attempts"]![0]!.AsObject(), attempt => (string?)attempt["outcome"] == "ended", "the attempt is ended");
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task What_is_killed_while_its_login_shell_starts_never_runs(bool byPerson)
+    {
+        var account = sshd.MakeAccount("/bin/zsh", "echo x >> $HOME/begun; while [ ! -e $HOME/go ]; do sleep 0.02; done");
+        var home = Path.Combine(sshd.Folder, account);
+        var begun = Path.Combine(home, "begun");
+        var step = Step("echo ran >> $HOME/ledger; exec sleep 600", execUser: await ExecuteUser(account), timeout: byPerson ? 1800 : 1);
+        var order = await host.Order(await host.Template(step), OnHosts("127.0.0.7"));
+        await Eventually.True(() => File.Exists(begun), "the login shell reads its start file");
+        if (byPerson) (await host.Intervene(order, "stop_one", ip: "127.0.0.7")).Code().ShouldBe(0);
+        // Whoever kills looks over a connection of its own, in a login shell of its own.
+        await Eventually.True(() => File.ReadAllLines(begun).Length > 1, "the host is asked what is left");
+        await File.WriteAllTextAsync(Path.Combine(home, "go"), "");
+        var attempt = await Eventually.Get(async () => (await host.Steps(order))[0]["attempts"]![0]!.AsObject(), attempt => attempt["end_time"] is not null, "the attempt is over");
+        ((string?)attempt["outcome"], (string?)attempt["left_behind"]).ShouldBe((byPerson ? "stopped" : "timeout", null));
+        await Eventually.True(() => Processes(account) == 0, "nothing of the account runs any more");
+        File.Exists(Path.Combine(home, "ledger")).ShouldBeFalse();
+    }
+
     [Fact]
     public async Task A_cut_link_is_lost_and_a_restart_kills_first_what_is_left()
     {
@@ -87,6 +108,7 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
         cause.ShouldContain(before);
         cause.ShouldContain(own.HostFingerprint);
         cause.ShouldContain("DELETE /v2/task/host_key/");
+        (await host.Log($"{order}_1_1_127.0.0.5")).ShouldBe($"[CMD]: true\n[Codo]: {cause}");
         (await host.Delete("/v2/task/host_key/", new { host = "127.0.0.5", port = own.Port })).Code().ShouldBe(0);
         (await host.Intervene(order, "restart", ip: "127.0.0.5")).Code().ShouldBe(0);
         (await host.Ended(order)).ShouldBe("3");
@@ -120,6 +142,8 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
         (await host.Ended(order, 60)).ShouldBe("3");
         (await File.ReadAllLinesAsync(file)).Length.ShouldBe(45);
     }
+
+    private static int Processes(string account) => int.Parse(TestSshd.Run("sh", "-c", $"ps -o pid= -u {account} | wc -l"));
 
     private static Dictionary<string, string> OnHosts(params string[] hosts) => new() { ["1"] = string.Join(',', hosts) };
 

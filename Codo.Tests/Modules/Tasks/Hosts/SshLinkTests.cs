@@ -42,6 +42,46 @@ public sealed class SshLinkTests
         unreachable.Failure!.Kind.ShouldBe(SshFailureKind.Unreachable);
     }
 
+    [Fact]
+    public async Task Loses_a_command_whose_host_falls_silent()
+    {
+        await using var sshd = await NewSshd();
+        var target = sshd.Target() with { KeepAlive = TimeSpan.FromSeconds(0.3) };
+        await using var connection = await SshConnection.ConnectAsync(target);
+        var run = new RemoteRun(connection, "echo up; exec sleep 1000");
+        await run.Up;
+        sshd.FreezeConnections();
+        var failure = await Should.ThrowAsync<SshFailedException>(() => run.End.WaitAsync(TimeSpan.FromSeconds(20)));
+        failure.Kind.ShouldBe(SshFailureKind.Lost);
+        failure.Text.En.ShouldContain("nothing has come from the host for 0.3 s");
+        connection.IsConnected.ShouldBeFalse();
+        (await connection.ProbeAsync(await run.Mark)).ShouldBe(new RunLeft(1));
+        (await connection.KillAsync(await run.Mark)).ShouldBe(new RunLeft(0));
+    }
+
+    [Fact]
+    public async Task Takes_neither_a_quiet_command_nor_a_slow_reader_for_silence()
+    {
+        await using var sshd = await NewSshd();
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target() with { KeepAlive = TimeSpan.FromSeconds(0.2) });
+        (await RemoteRun.ToEnd(connection, "sleep 1.5; echo end")).ShouldBe((new CommandEnd(0), "end\n"));
+
+        await using var other = await SshConnection.ConnectAsync(sshd.Target());
+        Task<(CommandEnd, string)>? meanwhile = null;
+        var read = 0L;
+        var end = await connection.RunAsync(
+            "head -c 3000000 /dev/zero",
+            "test-slow-reader",
+            null,
+            _ => ValueTask.CompletedTask,
+            async bytes =>
+            {
+                await (meanwhile ??= RemoteRun.ToEnd(other, "sleep 1.5"));
+                read += bytes.Length;
+            });
+        (end, read).ShouldBe((new CommandEnd(0), 3_000_000));
+    }
+
     [Theory]
     [InlineData("trap '' TERM; sleep 1000 & sh -c 'trap \"\" TERM; sleep 1000; :' & echo up; wait; sleep 1000", "SIGKILL")]
     [InlineData("setsid env -i sleep 1000 & setsid -f sleep 1000; env -i sh -c 'sleep 1000; :' & sleep 0.2; echo up; wait", "SIGTERM")]

@@ -79,6 +79,9 @@ internal static class OrderHost
         return await host.Patch("/v2/task/check/", body.ToJsonString(), token);
     }
 
+    /// <summary>The lines of a log.</summary>
+    public static async Task<string> Log(this TestHost host, string key) => string.Join('\n', (await host.Get($"/v2/task/log/?log_key={key}"))["data"]!.AsArray().Select(line => (string)line!["log_info"]!));
+
     public static async Task<T> Ask<T>(this TestHost host, string sql, object? parameters = null)
     {
         await using var connection = await host.Source.OpenConnectionAsync();
