@@ -7,8 +7,9 @@ namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>A command whose attempt is over, or about to be, without anybody having seen it end.</summary>
 /// <param name="Machine">Where its node ran.</param>
+/// <param name="Unwanted">A person has stopped it, or ended its order.</param>
 internal sealed record Leftover(
-    long SchedId, int Attempt, long ListId, long LaneId, string RunId, string Host, string ExecUser, int? ProcessGroup, long? StartTicks, string? BootId, string Machine)
+    long SchedId, int Attempt, long ListId, long LaneId, string RunId, string Host, string ExecUser, int? ProcessGroup, long? StartTicks, string? BootId, string Machine, bool Unwanted)
 {
     /// <summary>What is known of its processes.</summary>
     public RunMark Mark => new(RunId, ProcessGroup ?? 0, StartTicks ?? 0, BootId ?? "");
@@ -21,9 +22,15 @@ internal sealed record Leftover(
 internal sealed class Leftovers(NpgsqlDataSource source, RemoteSteps remote, ILogger<Leftovers> log)
 {
     private const string OfNodeSql = """
-        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, n.machine
+        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, n.machine, a.stop_requested IS NOT NULL AS unwanted
         FROM tasks.attempt a JOIN platform.node n ON n.name = a.node
         WHERE a.node = @Node AND a.ended_at IS NOT NULL AND a.left_behind IN ('running', 'unreachable') AND a.host = '127.0.0.1'
+        """;
+
+    private const string OfOrderSql = """
+        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine, '') AS machine, true AS unwanted
+        FROM tasks.attempt a LEFT JOIN platform.node n ON n.name = a.node
+        WHERE a.list_id = @ListId AND (CAST(@LaneId AS bigint) IS NULL OR a.lane_id = @LaneId) AND a.ended_at IS NOT NULL AND a.left_behind IN ('running', 'unreachable')
         """;
 
     private const string SaySql = """
@@ -42,6 +49,23 @@ internal sealed class Leftovers(NpgsqlDataSource source, RemoteSteps remote, ILo
         foreach (var left in found.Where(left => left.IsHere)) await Say(left, await End(left));
     }
 
+    /// <summary>Ends what lost links and dead nodes left of an order that a person has ended, or of a lane that he has stopped. Never throws: what he asked for is committed.</summary>
+    /// <param name="laneId">Null for the whole order.</param>
+    public async Task EndAll(long listId, long? laneId)
+    {
+        try
+        {
+            List<Leftover> found;
+            await using (var connection = await source.OpenConnectionAsync())
+                found = (await connection.QueryAsync<Leftover>(OfOrderSql, new { ListId = listId, LaneId = laneId })).AsList();
+            await Task.WhenAll(found.Select(async left => await Say(left, await End(left))));
+        }
+        catch (Exception error)
+        {
+            log.LogWarning("What is left of order {Order} could not be ended: {Cause}", listId, error.Message);
+        }
+    }
+
     /// <summary>Ends a command with everything that belongs to it.</summary>
     public async Task<string> End(Leftover left, bool quickly = false)
     {
@@ -53,9 +77,9 @@ internal sealed class Leftovers(NpgsqlDataSource source, RemoteSteps remote, ILo
         return Word(await remote.Kill(left), left);
     }
 
-    /// <summary>Looks without touching it, except on this machine, where what the node left is its own to end.</summary>
+    /// <summary>Looks without touching it, except on this machine, where what the node left is its own to end, and where a person wants it to end.</summary>
     public async Task<string> LookAt(Leftover left) =>
-        Place.IsLocal(left.Host) ? await End(left, quickly: true) : Word(await remote.Alive(left), left);
+        left.Unwanted || Place.IsLocal(left.Host) ? await End(left, quickly: true) : Word(await remote.Alive(left), left);
 
     /// <summary>Records what became known.</summary>
     public async Task Say(Leftover left, string word)

@@ -13,7 +13,7 @@ namespace Codo.Modules.Tasks.Execution;
 internal sealed class Settling(NpgsqlDataSource source, Leftovers leftovers, Lazy<Advancing> advancing)
 {
     private const string LeftSql = """
-        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine, '') AS machine
+        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine, '') AS machine, a.stop_requested IS NOT NULL AS unwanted
         FROM tasks.attempt a LEFT JOIN platform.node n ON n.name = a.node
         WHERE a.node = @Node AND a.incarnation <= @Incarnation AND a.ended_at IS NULL ORDER BY a.lane_id
         """;
@@ -28,7 +28,7 @@ internal sealed class Settling(NpgsqlDataSource source, Leftovers leftovers, Laz
         """;
 
     private const string StrayAttemptsSql = """
-        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine, '') AS machine
+        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine, '') AS machine, a.stop_requested IS NOT NULL AS unwanted
         FROM tasks.attempt a LEFT JOIN platform.node n ON n.name = a.node
         WHERE a.node = @Node AND a.incarnation = @Incarnation AND a.ended_at IS NULL AND a.started_at < clock_timestamp() - interval '15 seconds' ORDER BY a.lane_id
         """;

@@ -54,14 +54,14 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
         var plan = OrderPlan.Make(template, hosts, settings);
         CheckLines(plan, values);
         var ready = command.Schedule == "ready";
-        if (ready && plan.HasTimed && start is null) throw Missing("exec_time");
+        if (ready && (plan.HasTimed || command.Hold == true) && start is null) throw Missing("exec_time");
         var mayApprove = OrderAccess.MayApprove(caller, [.. template.Users.Select(user => user.UserId)]);
         if (ready && !mayApprove && !MaySubmitReady())
             throw Refusal.Forbidden($"{caller.Username} 不是模板「{template.TempName}」的用户，不能提交免审批订单", $"{caller.Username} is no user of the template {template.TempName} and may not submit an order that needs no approval");
         var (creator, creatorId, description) = Submitter(command.Submitter);
         var associated = new JsonObject { ["admin"] = new JsonArray([.. template.Users.Select(user => user.Nickname).Append(creator).Distinct().Select(name => JsonValue.Create(name))]) };
         foreach (var (key, people) in given) associated[key] = people?.DeepClone();
-        var warnings = await new OrderWarnings(connection).Of(plan, values, start, [.. hosts.Keys]);
+        var warnings = await new OrderWarnings(connection).Of(plan, values, command.Hold == true ? null : start, [.. hosts.Keys]);
         return new OrderDraft(
             plan, values, ready, command.TaskName.Trim(), string.IsNullOrWhiteSpace(command.TaskType) ? template.TempName : command.TaskType.Trim(), command.Details ?? "", description, creator, creatorId,
             command.Executor ?? "", associated, [.. Names(associated).Distinct()], start, command.Hold ?? false, command.StartDelay ?? settings.StartDelay, warnings);

@@ -42,12 +42,13 @@ internal static class InterveneInOrder
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var order = await Intervention.Lock(connection, transaction, caller, id, submitterToo: command.HandType == "stop_one");
+            var stopped = command.HandType == "stop_one" ? await Lane() : null;
             var (done, text) = command.HandType switch
             {
                 "execute" => (await ReleaseStep.Apply(connection, transaction, caller, id, command.SchedulerId!.Value), new Text("审核执行成功", "Released")),
                 "restart" => (await RestartLane.One(connection, transaction, caller, await Lane(), level, command.Force == true), new Text("重新执行成功", "Restarted")),
                 "restart_failed" => (await RestartLane.Failed(connection, transaction, caller, id, group, command.Force == true), new Text("重新执行成功", "Restarted")),
-                "stop_one" => (await StopLane.Apply(connection, transaction, caller, await Lane()), new Text("终止此组任务成功", "Stopped")),
+                "stop_one" => (await StopLane.Apply(connection, transaction, caller, stopped!), new Text("终止此组任务成功", "Stopped")),
                 "skip" => (await SkipStep.Apply(connection, transaction, caller, await Lane(), level, command.SchedulerId), new Text("审核执行成功", "Skipped")),
                 _ => (await LetNextBatch.Apply(connection, transaction, id, group), new Text("审核执行成功", "The next batch begins")),
             };
@@ -56,6 +57,7 @@ internal static class InterveneInOrder
             await Control.Notify(connection, transaction, "");
             await transaction.CommitAsync(cancellationToken);
             wake.Order(id);
+            if (stopped is not null) await leftovers.EndAll(id, stopped.LaneId);
             return new Answer(text);
 
             Task<LockedLane> Lane() => Intervention.Lane(connection, transaction, id, group, command.ExecIp!);

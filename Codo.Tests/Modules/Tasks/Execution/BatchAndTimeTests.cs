@@ -81,6 +81,8 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
     {
         var template = await host.Template(Step("true"));
         var held = await Accept(template, new { exec_time = "2099-01-01 00:00", hold = true });
+        ((await host.Post("/v2/task/preview/", new { task_name = "t", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = Here }, schedule = "ready", exec_time = "2099-01-01 00:00", hold = true }))["warnings"]!.AsArray())
+            .ShouldBeEmpty();
         var delayed = await Accept(template, new { start_delay = "1" });
         (await host.Ended(delayed)).ShouldBe("3");
         (await host.Ask<double>("SELECT extract(epoch FROM a.started_at - o.create_time)::float8 FROM tasks.attempt a JOIN tasks.scheduler_task_list o USING (list_id) WHERE o.list_id = @delayed", new { delayed })).ShouldBeInRange(1, 2.5);

@@ -92,6 +92,27 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
         (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Who_ends_an_order_or_stops_a_lane_ends_what_a_lost_link_left_too(bool wholeOrder)
+    {
+        await using var own = new TestSshd();
+        await own.InitializeAsync();
+        var file = fixture.NewFile();
+        var order = await host.Order(await host.Template(Step($"echo $$ > {file}; exec sleep 600", execUser: await ExecuteUser(Environment.UserName, own))), OnHosts("127.0.0.4"));
+        await Eventually.True(() => File.Exists(file) && File.ReadAllText(file).Length > 0, "the command runs");
+        own.CutConnections();
+        await host.Stands(order, "6");
+        IsAlive(await File.ReadAllTextAsync(file)).ShouldBeTrue();
+
+        var answer = wholeOrder ? await host.Put("/v2/task/list/", new { list_id = order }) : await host.Intervene(order, "stop_one", ip: "127.0.0.4");
+        answer.Code().ShouldBe(0);
+        IsAlive(await File.ReadAllTextAsync(file)).ShouldBeFalse();
+        var attempt = (await host.Steps(order))[0]["attempts"]![0]!;
+        ((string)attempt["outcome"]!, (string)attempt["left_behind"]!).ShouldBe(("lost", "gone"));
+    }
+
     [Fact]
     public async Task A_changed_host_key_fails_the_step_and_says_what_to_do()
     {

@@ -58,6 +58,7 @@ public sealed class AcceptTests(OrderFixture fixture) : IClassFixture<OrderFixtu
     [InlineData("""{"task_name": "x", "temp_id": 99999999, "hosts": {"1": "127.0.0.1"}}""", -3, "模板不存在")]
     [InlineData("""{"task_name": "x", "temp_id": EMPTY, "hosts": {"1": "127.0.0.1"}}""", -3, "模板没有任务")]
     [InlineData("""{"task_name": "x", "temp_id": TIMED, "hosts": {"1": "127.0.0.1"}, "schedule": "ready"}""", 6, "必要参数缺失")]
+    [InlineData("""{"task_name": "x", "temp_id": TEMP, "hosts": {"1": "127.0.0.1"}, "schedule": "ready", "hold": true}""", 6, "必要参数缺失")]
     [InlineData("""{"task_name": "x", "temp_id": "5abc", "hosts": {"1": "127.0.0.1"}}""", -1, "temp_id")]
     public async Task Refuses_a_wrong_order_and_stores_nothing(string body, int code, string msg)
     {
@@ -66,6 +67,15 @@ public sealed class AcceptTests(OrderFixture fixture) : IClassFixture<OrderFixtu
         var answer = await host.Post(Accept, body.Replace("TEMP", $"{plain}").Replace("TIMED", $"{timed}").Replace("EMPTY", $"{empty}"));
         (answer.Code(), ((string)answer["msg"]!).Contains(msg)).ShouldBe((code, true), answer.ToJsonString());
         (await host.Ask<long>("SELECT count(*) FROM tasks.scheduler_task_list")).ShouldBe(before);
+    }
+
+    [Fact]
+    public async Task A_name_has_200_characters_of_any_kind()
+    {
+        var template = await host.Template(Step("true"));
+        object Named(string name) => new { task_name = name, temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" } };
+        (await host.Post(Accept, Named(string.Concat(Enumerable.Repeat("😀", 200))))).Code().ShouldBe(0);
+        (await host.Post(Accept, Named(string.Concat(Enumerable.Repeat("😀", 201))))).Code().ShouldBe(-1);
     }
 
     [Fact]
