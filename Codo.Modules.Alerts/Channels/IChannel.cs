@@ -25,7 +25,7 @@ internal sealed record Field(string Name, bool Secret = false, bool Required = t
 /// <param name="Retry">Whether another try may help.</param>
 internal sealed record Outcome(bool Taken, string Answer, bool Retry = true)
 {
-    public static Outcome NobodyHas(string what) => new(false, $"none of the people has a {what} (see /v2/alerts/contact/)", Retry: false);
+    public static Outcome NobodyHas(string what) => new(false, $"nobody's {what} is known (see /v2/alerts/contact/)", Retry: false);
 }
 
 /// <summary>A message as a channel sends it.</summary>

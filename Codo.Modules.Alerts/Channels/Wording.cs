@@ -83,6 +83,8 @@ internal sealed class Wording(Zone zone, NodeSettings node)
     {
         ("recovered", false) when incident.Ending == "deleted" => $"【已关闭】{incident.TitleZh}（任务已删除）",
         ("recovered", true) when incident.Ending == "deleted" => $"[CLOSED] {incident.TitleEn} (the job was deleted)",
+        ("recovered", false) when incident.Ending == "ended" => $"【已关闭】{incident.TitleZh}（订单已结束）",
+        ("recovered", true) when incident.Ending == "ended" => $"[CLOSED] {incident.TitleEn} (the order has ended)",
         ("recovered", false) => $"【已恢复】{incident.TitleZh}",
         ("repeated", false) => $"【仍未恢复】{incident.TitleZh}",
         ("escalated", false) => $"【升级】{incident.TitleZh}",

@@ -129,11 +129,12 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Telling telling, Cour
     }
 
     /// <summary>What the fingerprint names is over.</summary>
-    public async Task Recover(string fingerprint)
+    /// <param name="ending"><c>recovered</c>, or <c>ended</c> with its order.</param>
+    public async Task Recover(string fingerprint, string ending = "recovered")
     {
         await using var connection = await source.OpenConnectionAsync();
         await using var transaction = await connection.BeginTransactionAsync();
-        foreach (var id in (await connection.QueryAsync<long>(OfFingerprintSql, new { Fingerprint = fingerprint }, transaction)).AsList()) await Recover(connection, transaction, id, "recovered");
+        foreach (var id in (await connection.QueryAsync<long>(OfFingerprintSql, new { Fingerprint = fingerprint }, transaction)).AsList()) await Recover(connection, transaction, id, ending);
         await transaction.CommitAsync();
         courier.Soon();
     }

@@ -69,6 +69,7 @@ internal static class IncidentPage
             "open" => Pair("未处理", "Open"),
             "acknowledged" => Pair($"{row.Acknowledger} 已确认", $"Acknowledged by {row.Acknowledger}"),
             _ when row.Ending == "deleted" => Pair("已关闭（任务已删除）", "Closed (the job was deleted)"),
+            _ when row.Ending == "ended" => Pair("已关闭（订单已结束）", "Closed (the order has ended)"),
             _ => Pair($"已解决（{row.Resolver}）", $"Resolved ({row.Resolver})"),
         };
         var facts = new List<(string Name, string Value)>

@@ -68,7 +68,7 @@ internal static class ListIncidents
 
 /// <summary>An incident as it is answered: the original's columns, and what an incident has beyond them.</summary>
 /// <param name="CallStatus">0 nobody was told, 1 told, 2 could not be told.</param>
-/// <param name="Ending">Empty until it is resolved, then how: <c>recovered</c>, <c>deleted</c> with its job, or by a <c>person</c>.</param>
+/// <param name="Ending">Empty until it is resolved, then how: <c>recovered</c>, <c>deleted</c> with its job, <c>ended</c> with its order, or by a <c>person</c>.</param>
 /// <param name="Url">The page for a phone.</param>
 internal sealed record IncidentView(
     long Id, long? ListId, int CallLevel, string CallInfo, string CallStatus, string CallUsers, DateTime Ctime, string Source, string Kind, string Subject, string[] Subjects, string Fingerprint, string State,

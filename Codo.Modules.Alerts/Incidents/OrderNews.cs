@@ -12,7 +12,7 @@ internal sealed class OrderNews(IncidentLog incidents, Zone zone) : INotificatio
 
     public Task Handle(OrderSituationChanged notification, CancellationToken cancellationToken) => notification.Situation is OrderSituation.Failed or OrderSituation.Interrupted
         ? incidents.Raise(Failure(notification))
-        : incidents.Recover(Fingerprint(notification.ListId));
+        : incidents.Recover(Fingerprint(notification.ListId), notification.Situation == OrderSituation.Ended ? "ended" : "recovered");
 
     /// <summary>Something of an order, as every kind of trouble with it reads.</summary>
     public static Trouble About(long listId, string name, string type, string kind, string fingerprint, Text what, Text detail, IEnumerable<Approver> approvers, IEnumerable<string> associated) => new(
@@ -28,13 +28,17 @@ internal sealed class OrderNews(IncidentLog incidents, Zone zone) : INotificatio
     {
         var what = order.Situation == OrderSituation.Failed ? new Text("失败", "failed") : new Text("被中断", "was interrupted");
         var lines = order.Steps.Take(MostLines).Select(Line).ToList();
-        if (order.Steps.Count > MostLines) lines.Add($"… +{order.Steps.Count - MostLines}");
-        lines.Insert(0, zone.Text(order.Since));
-        return About(order.ListId, order.TaskName, order.TaskType, "failed", Fingerprint(order.ListId), what, Text.Same(string.Join('\n', lines)), order.Approvers, order.Associated) with { Output = Excerpt.Tail(order.Output) };
+        if (order.Steps.Count > MostLines) lines.Add(Text.Same($"… +{order.Steps.Count - MostLines}"));
+        lines.Insert(0, Text.Same(zone.Text(order.Since)));
+        var detail = new Text(string.Join('\n', lines.Select(line => line.Zh)), string.Join('\n', lines.Select(line => line.En)));
+        return About(order.ListId, order.TaskName, order.TaskType, "failed", Fingerprint(order.ListId), what, detail, order.Approvers, order.Associated) with { Output = Excerpt.Tail(order.Output) };
     }
 
-    private static string Line(StepInTrouble step) =>
-        $"{step.Host}: {step.Step} {step.Outcome}{(step.ExitCode is { } code ? $" ({code})" : "")}{(step.Cause.Length > 0 ? " " + step.Cause : "")}";
+    private static Text Line(StepInTrouble step)
+    {
+        var line = $"{step.Host}: {step.Step} {step.Outcome}{(step.ExitCode is { } code ? $" ({code})" : "")}";
+        return new Text($"{line} {step.Cause.Zh}".TrimEnd(), $"{line} {step.Cause.En}".TrimEnd());
+    }
 
     private static string Fingerprint(long listId) => $"order:{listId}:failed";
 }

@@ -108,8 +108,8 @@ CREATE TABLE alerts.task_monitor (
     acknowledger_id bigint,
     acknowledger    text NOT NULL DEFAULT '',
     acknowledged_at timestamptz,
-    -- How it was resolved: the trouble was over, its job was deleted, or a person did.
-    ending          text NOT NULL DEFAULT '' CHECK (ending IN ('', 'recovered', 'deleted', 'person')),
+    -- How it was resolved: the trouble was over, its job was deleted, its order has ended, or a person did.
+    ending          text NOT NULL DEFAULT '' CHECK (ending IN ('', 'recovered', 'deleted', 'ended', 'person')),
     resolver        text NOT NULL DEFAULT '',
     resolved_at     timestamptz,
     CHECK ((state = 'resolved') = (resolved_at IS NOT NULL)),

@@ -72,7 +72,7 @@ internal sealed class Telling(NpgsqlDataSource source, IMediator mediator)
         var steps = row.Hosts.Length == 0 ? [] : (await connection.QueryAsync<StepRow>(StepsSql, new { row.ListId }, transaction)).AsList();
         var output = steps.Count == 0 ? "" : await connection.ExecuteScalarAsync<string?>(OutputSql, steps[0], transaction) ?? "";
         return new OrderSituationChanged(row.ListId, row.TaskName, row.TaskType, Read(row.Situation), since, row.Hosts, [.. row.ApproverIds.Zip(row.ApproverNames, (id, name) => new Approver(id, name))], row.Watchers,
-            steps.ConvertAll(step => new StepInTrouble(step.Host, step.Step, step.Outcome, step.Cause, step.ExitCode)), output);
+            steps.ConvertAll(step => new StepInTrouble(step.Host, step.Step, step.Outcome, Causes.Apart(step.Cause), step.ExitCode)), output);
     }
 
     private static OrderSituation Read(int situation) => situation switch

@@ -1,3 +1,4 @@
+using Codo.Platform.Http;
 using MediatR;
 
 namespace Codo.Platform.Events;
@@ -43,7 +44,7 @@ public sealed record Approver(long Id, string Name);
 /// <summary>The step at which a lane stands.</summary>
 /// <param name="Outcome">In words, as the order's page has it: <c>failed</c>, <c>timeout</c>, <c>lost</c>.</param>
 /// <param name="Cause">Why, in words; may be empty.</param>
-public sealed record StepInTrouble(string Host, string Step, string Outcome, string Cause, int? ExitCode);
+public sealed record StepInTrouble(string Host, string Step, string Outcome, Text Cause, int? ExitCode);
 
 /// <summary>Asks for what orders wait for, and which of their steps run, on all nodes.</summary>
 public sealed record OrdersUnderWay : IRequest<IReadOnlyList<OrderUnderWay>>;

@@ -28,7 +28,7 @@ public sealed class AlertsOfOrdersTests(TestPostgres postgres)
 
         (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
         await Eventually.True(() => stub.Requests.Count == 2, "its end is told");
-        stub.Requests.Last().Json["title"]!.GetValue<string>().ShouldBe($"[RECOVERED] Order {order} deploy shop failed");
+        stub.Requests.Last().Json["title"]!.GetValue<string>().ShouldBe($"[CLOSED] Order {order} deploy shop failed (the order has ended)");
     }
 
     [Fact]

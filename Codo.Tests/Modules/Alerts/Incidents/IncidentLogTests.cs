@@ -222,12 +222,13 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
     {
         await bench.Contact("olga", id: 42);
         var failed = new OrderSituationChanged(9, "deploy shop", "deploy", OrderSituation.Failed, bench.Time.GetUtcNow().UtcDateTime, ["10.0.0.1", "10.0.0.2"], [new Approver(42, ""), new Approver(43, "paul")], ["ann"],
-            [new StepInTrouble("10.0.0.1", "restart", "failed", "", 7), new StepInTrouble("10.0.0.2", "restart", "timeout", "ran past 5 s", null)], "no such unit");
+            [new StepInTrouble("10.0.0.1", "restart", "failed", Text.Same(""), 7), new StepInTrouble("10.0.0.2", "restart", "timeout", new Text("超过 5 秒", "ran past 5 s"), null)], "no such unit");
         await bench.Publish(failed);
         await bench.Publish(failed with { Situation = OrderSituation.Interrupted });
         var incident = await bench.Incident();
         (incident.ListId, incident.CallInfo, incident.CallUsers, incident.Count).ShouldBe((9, "ID-9 任务-deploy shop 类型-deploy", "ann,olga,paul", 2));
         incident.Detail.En.ShouldContain("10.0.0.1: restart failed (7)\n10.0.0.2: restart timeout ran past 5 s");
+        incident.Detail.Zh.ShouldEndWith("10.0.0.2: restart timeout 超过 5 秒");
         incident.Output.ShouldBe("no such unit");
         await bench.Publish(failed with { Situation = OrderSituation.GoesOn, Hosts = [], Steps = [] });
         (await bench.Incident()).State.ShouldBe("resolved");
