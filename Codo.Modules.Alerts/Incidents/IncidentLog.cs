@@ -164,7 +164,11 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Telling telling, Cour
         await telling.Tell(connection, transaction, new Round(id, (open?.Rounds ?? 0) + 1, reason, open?.CallLevel ?? 0, people), rule);
     }
 
-    private static List<Person> Heard(Rule rule, Trouble trouble) => rule.Involved && trouble.People.Count > 0 ? [.. trouble.People] : [.. rule.People.Select(name => new Person(name))];
+    private static List<Person> Heard(Rule rule, Trouble trouble)
+    {
+        List<Person> involved = rule.Involved ? [.. trouble.People] : [];
+        return involved.Count > 0 && !trouble.Orphaned ? involved : [.. involved, .. rule.People.Select(name => new Person(name))];
+    }
 }
 
 /// <summary>The incident that a trouble adds to.</summary>

@@ -38,6 +38,7 @@ internal sealed class JobNews(IncidentLog incidents, Zone zone) : INotificationH
             Subjects = ids,
             Pending = ids,
             People = Owners(jobs.SelectMany(job => job.Owners)),
+            Orphaned = jobs.Any(job => job.Owners.Count == 0),
         };
         return incidents.Raise(trouble, from, open => trouble with
         {

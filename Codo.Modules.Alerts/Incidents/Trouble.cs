@@ -32,6 +32,9 @@ internal sealed record Trouble(string Source, string Kind, string Fingerprint, s
     /// <summary>Those whose job or order it is.</summary>
     public IReadOnlyList<Person> People { get; init; } = [];
 
+    /// <summary>Whether a part of it is nobody's, so that the rule's own people are told as well.</summary>
+    public bool Orphaned { get; init; }
+
     /// <summary>Found again by a sweep, not happened again: it is not counted.</summary>
     public bool Continues { get; init; }
 }

@@ -33,13 +33,12 @@ internal sealed class Contacts(NpgsqlDataSource source, IConnectionMultiplexer r
         Dictionary<string, Contact> own;
         await using (var connection = await source.OpenConnectionAsync())
             own = (await connection.QueryAsync<Contact>(FindSql, new { Names = names.ToArray() })).ToDictionary(contact => contact.Name, StringComparer.Ordinal);
-        var found = new List<Contact>();
-        foreach (var name in names)
+        // At once: asked one by one of a Redis that hangs, many people would take longer than the message has before it counts as lost.
+        return [.. await Task.WhenAll(names.Select(async name =>
         {
             var contact = own.GetValueOrDefault(name) ?? new Contact(name, "", "", "");
-            found.Add(await Published(name) is { } published ? contact with { Tel = published.Tel ?? contact.Tel, Email = published.Email ?? contact.Email } : contact);
-        }
-        return found;
+            return await Published(name) is { } published ? contact with { Tel = published.Tel ?? contact.Tel, Email = published.Email ?? contact.Email } : contact;
+        }))];
     }
 
     private async Task<(string? Tel, string? Email)?> Published(string name)

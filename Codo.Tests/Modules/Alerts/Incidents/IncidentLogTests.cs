@@ -197,6 +197,16 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_a_downtime_made_miss_is_told_to_the_owners_and_for_jobs_of_nobody_to_the_people_of_the_rule()
+    {
+        var now = bench.Time.GetUtcNow().UtcDateTime;
+        await bench.Send(new CreateRule.Command("all", null, null, null, null, null, null, null, null, null, ["ops"], null, null, null, null));
+        await bench.Publish(new FiresMissed([new MissedJob("a", now, now, 1, now, ["ann"])]));
+        await bench.Publish(new FiresMissed([new MissedJob("b", now, now, 1, now, ["ann"]), new MissedJob("c", now, now, 1, now, [])]));
+        (await bench.Deliveries()).ShouldBe(["opened due ann", "opened due ops"]);
+    }
+
+    [Fact]
     public async Task Skips_in_a_row_are_told_once_and_a_run_that_takes_too_long_until_it_has_ended()
     {
         var now = bench.Time.GetUtcNow().UtcDateTime;
