@@ -46,8 +46,9 @@ internal sealed class Upkeep(NpgsqlDataSource source, Ledger ledger, News news, 
             {
                 try
                 {
-                    if (node.HoldsLease) await ledger.AccountPaused(stoppingToken);
+                    // First: what people are to hear of must not wait for the rest to succeed.
                     await news.Sweep(stoppingToken);
+                    if (node.HoldsLease) await ledger.AccountPaused(stoppingToken);
                     if (time.GetUtcNow() < partitionsDue) continue;
                     partitionsDue = time.GetUtcNow() + PartitionPeriod;
                     await MakePartitions();
