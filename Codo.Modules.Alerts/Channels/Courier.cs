@@ -135,8 +135,9 @@ internal sealed class Courier(NpgsqlDataSource source, Sending sending, Undelive
             From = DeliveryStates.From(DeliveryAction.Claim),
             Room = room,
         }, transaction)).AsList();
-        await connection.ExecuteAsync(HoldSql, new { Channel = channel, Now = now, From = DeliveryStates.From(DeliveryAction.Hold) }, transaction);
-        if (claimed.Count < room) await connection.ExecuteAsync(DigestSql, new { Channel = channel, row.Name, Now = now, From = DeliveryStates.From(DeliveryAction.Digest) }, transaction);
+        // With room left nothing is held back: what was written since the claim is claimed by the next look.
+        if (claimed.Count >= room) await connection.ExecuteAsync(HoldSql, new { Channel = channel, Now = now, From = DeliveryStates.From(DeliveryAction.Hold) }, transaction);
+        else await connection.ExecuteAsync(DigestSql, new { Channel = channel, row.Name, Now = now, From = DeliveryStates.From(DeliveryAction.Digest) }, transaction);
         await transaction.CommitAsync(cancellation);
         return (row, claimed);
     }

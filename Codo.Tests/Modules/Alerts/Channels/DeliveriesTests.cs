@@ -157,6 +157,21 @@ public sealed class DeliveriesTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_is_raised_while_the_courier_looks_is_sent_by_itself_as_long_as_the_rate_allows()
+    {
+        await bench.Channel("webhook", new { url = stub.Url }, rateLimit: 1000);
+        var raising = Task.WhenAll(Enumerable.Range(0, 4).Select(part => Task.Run(async () =>
+        {
+            for (var i = 0; i < 40; i++) await bench.Publish(bench.Failed($"job-{part}-{i}"));
+        })));
+        while (!raising.IsCompleted) await bench.Deliver();
+        await raising;
+        await bench.Deliver();
+        (await bench.Rows<string>("SELECT DISTINCT reason || ' ' || state || ' ' || attempts FROM alerts.delivery")).ShouldBe(["opened sent 1"]);
+        stub.Requests.Count.ShouldBe(160);
+    }
+
+    [Fact]
     public async Task A_message_whose_host_died_while_it_was_sent_is_sent_once_more_by_another()
     {
         await bench.Channel("webhook", new { url = stub.Url });
