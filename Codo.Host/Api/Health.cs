@@ -3,7 +3,6 @@ using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Dapper;
 using Hangfire;
-using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Npgsql;
 using StackExchange.Redis;
@@ -29,19 +28,21 @@ internal static class Health
     {
         routes.MapMethods("/are_you_ok/", ["GET", "HEAD"], (Delegate)(static (HttpContext context) => context.Response.WriteAsJsonAsync(new { code = 0, msg = "I'm OK" })))
             .Needs(Right.Anybody).WithTags("host").WithSummary("Whether anybody is there, as the original answers it");
-        routes.MapHealthChecks("/healthz/live", new HealthCheckOptions { Predicate = _ => false, ResponseWriter = Write }).Needs(Right.Anybody);
-        routes.MapHealthChecks("/healthz/ready", new HealthCheckOptions { ResponseWriter = Write }).Needs(Right.Anybody);
+        MapReport(routes, "/healthz/live", _ => false, "Whether the process answers; nothing that it stands on is asked");
+        MapReport(routes, "/healthz/ready", _ => true, "Whether it can do its work: everything that it stands on, by name. 200 also when something is degraded");
     }
+
+    private static void MapReport(IEndpointRouteBuilder routes, string path, Func<HealthCheckRegistration, bool> which, string summary) =>
+        routes.MapMethods(path, ["GET", "HEAD"], async (HealthCheckService checks, HttpContext context) =>
+            {
+                var report = await checks.CheckHealthAsync(which, context.RequestAborted);
+                context.Response.Headers.CacheControl = "no-store";
+                return TypedResults.Json(Report.Of(report), statusCode: report.Status == HealthStatus.Unhealthy ? 503 : 200);
+            })
+            .Produces<Report>(200).Produces<Report>(503).Needs(Right.Anybody).WithTags("host").WithSummary(summary);
 
     private static IHealthChecksBuilder AddAsyncCheck(this IHealthChecksBuilder builder, string name, Func<IServiceProvider, Task<HealthCheckResult>> check) =>
         builder.Add(new HealthCheckRegistration(name, provider => new Check(() => check(provider)), null, null, TimeSpan.FromSeconds(5)));
-
-    private static Task Write(HttpContext context, HealthReport report) => context.Response.WriteAsJsonAsync(new
-    {
-        code = report.Status == HealthStatus.Unhealthy ? 503 : 0,
-        msg = report.Status.ToString().ToLowerInvariant(),
-        checks = report.Entries.ToDictionary(entry => entry.Key, entry => new { status = entry.Value.Status.ToString().ToLowerInvariant(), detail = entry.Value.Description ?? "" }),
-    });
 
     private static async Task<HealthCheckResult> Postgres(NpgsqlDataSource source)
     {
@@ -73,6 +74,18 @@ internal static class Health
     private static Task<HealthCheckResult> Lease(Node node) => Task.FromResult(node.HoldsLease
         ? HealthCheckResult.Healthy($"{node.Name}, incarnation {node.Incarnation}")
         : HealthCheckResult.Degraded("the lease is lost: nothing new starts here"));
+
+    /// <param name="Code">0, or 503 where something without which no work is done is away.</param>
+    /// <param name="Msg">The worst of the checks: <c>healthy</c>, <c>degraded</c> or <c>unhealthy</c>.</param>
+    internal sealed record Report(int Code, string Msg, IReadOnlyDictionary<string, Part> Checks)
+    {
+        public static Report Of(HealthReport report) => new(
+            report.Status == HealthStatus.Unhealthy ? 503 : 0, Word(report.Status), report.Entries.ToDictionary(entry => entry.Key, entry => new Part(Word(entry.Value.Status), entry.Value.Description ?? "")));
+
+        private static string Word(HealthStatus status) => status.ToString().ToLowerInvariant();
+    }
+
+    internal sealed record Part(string Status, string Detail);
 
     private sealed class Check(Func<Task<HealthCheckResult>> check) : IHealthCheck
     {

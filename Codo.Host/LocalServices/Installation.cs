@@ -67,20 +67,20 @@ internal sealed class Installation : IAsyncDisposable
         TokenSecret = GeneratedSecrets.Resolve(configuration, GeneratedSecrets.TokenSecret, DataDirectory);
         MasterKey = GeneratedSecrets.Resolve(configuration, GeneratedSecrets.MasterKey, DataDirectory);
 
+        if (configuration.GetConnectionString("Redis") is { Length: > 0 } shared)
+            RedisConfiguration = SharedRedis.Readable(shared);
+        else
+        {
+            redis = EmbeddedRedis.Start();
+            RedisConfiguration = redis.Configuration;
+        }
+
         if (configuration.GetConnectionString("Postgres") is { Length: > 0 } external)
             PostgresConnectionString = Readable(external);
         else
         {
             postgres = await EmbeddedPostgres.Start(directory, logs.CreateLogger("Codo.Postgres"), cancellation);
             PostgresConnectionString = postgres.ConnectionString;
-        }
-
-        if (configuration.GetConnectionString("Redis") is { Length: > 0 } shared)
-            RedisConfiguration = shared;
-        else
-        {
-            redis = EmbeddedRedis.Start();
-            RedisConfiguration = redis.Configuration;
         }
     }
 

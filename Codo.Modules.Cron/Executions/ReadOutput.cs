@@ -13,9 +13,10 @@ internal static class ReadOutput
 {
     internal sealed record Query(long? LogId, long? After, int? Attempt) : IRequest<Result>;
 
+    /// <param name="From">The byte that <paramref name="Data"/> begins with. It is before the one asked for where that is no beginning of a character, or lies among bytes that are not text.</param>
     /// <param name="After">The value to ask with next.</param>
     /// <param name="Ended">Nothing more will come.</param>
-    internal sealed record Result(long LogId, int Attempt, string Status, string Data, long After, bool Ended, Text Cause) : Answer(Say.Fetched);
+    internal sealed record Result(long LogId, int Attempt, string Status, string Data, long From, long After, bool Ended, Text Cause) : Answer(Say.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {
@@ -42,7 +43,7 @@ internal static class ReadOutput
 
         private const string PiecesSql = """
             SELECT from_byte, next_byte, text FROM cron.output
-            WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt AND from_byte >= @After ORDER BY from_byte LIMIT @Most
+            WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt AND next_byte > @After ORDER BY from_byte LIMIT @Most
             """;
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
@@ -54,6 +55,8 @@ internal static class ReadOutput
                 throw Refusal.NotFound($"日志 {request.LogId} 没有第 {request.Attempt} 次尝试", $"Log {request.LogId} has no attempt {request.Attempt}");
             var after = request.After ?? 0;
             var pieces = (await connection.QueryAsync<Piece>(PiecesSql, new { request.LogId, row.NominalAt, Attempt = row.Attempt ?? 0, After = after, Most })).AsList();
+            if (pieces is [var first, ..] && first.FromByte < after) pieces[0] = first.From(after);
+            var from = pieces.Count == 0 ? after : Math.Min(after, pieces[0].FromByte);
             var text = new StringBuilder();
             foreach (var piece in pieces)
             {
@@ -61,12 +64,24 @@ internal static class ReadOutput
                 text.Append(piece.Text);
                 after = piece.NextByte;
             }
+
             var ended = pieces.Count < Most && (row.Ended ?? row.Status is not ("queued" or "running"));
-            return new Result(request.LogId!.Value, row.Attempt ?? 0, row.Status, text.ToString(), after, ended, new Text(row.CauseZh, row.CauseEn));
+            return new Result(request.LogId!.Value, row.Attempt ?? 0, row.Status, text.ToString(), from, after, ended, new Text(row.CauseZh, row.CauseEn));
         }
 
         private sealed record Row(DateTime NominalAt, string Status, string CauseZh, string CauseEn, int? Attempt, bool? Ended);
 
-        private sealed record Piece(long FromByte, long NextByte, string Text);
+        private sealed record Piece(long FromByte, long NextByte, string Text)
+        {
+            /// <summary>What is left of it from a byte on: the whole of it where bytes were replaced, so that none can be counted any more.</summary>
+            public Piece From(long after)
+            {
+                var bytes = Encoding.UTF8.GetBytes(Text);
+                if (bytes.Length != NextByte - FromByte) return this;
+                var skip = (int)(after - FromByte);
+                while ((bytes[skip] & 0b1100_0000) == 0b1000_0000) skip--;
+                return new Piece(FromByte + skip, NextByte, Encoding.UTF8.GetString(bytes.AsSpan(skip)));
+            }
+        }
     }
 }

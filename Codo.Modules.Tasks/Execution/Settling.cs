@@ -42,6 +42,12 @@ internal sealed class Settling(NpgsqlDataSource source, Leftovers leftovers, Laz
         WHERE sched_id = @SchedId AND attempt = @Attempt AND ended_at IS NULL
         """;
 
+    // Whoever follows its log is told what its node may have taken along.
+    private const string TellSql = """
+        SELECT count(pg_notify('codo_log', '0:0:0:' || s.list_id || '_' || s.task_group || '_' || s.task_level || '_' || l.host))
+        FROM tasks.scheduler_task_info s JOIN tasks.lane l USING (lane_id) WHERE s.sched_id = @SchedId
+        """;
+
     private const string StepSql = """
         UPDATE tasks.scheduler_task_info SET task_status = 6, outcome = 'interrupted', cause = @Cause WHERE sched_id = @SchedId AND task_status = ANY(@From)
         """;
@@ -115,6 +121,7 @@ internal sealed class Settling(NpgsqlDataSource source, Leftovers leftovers, Laz
         var step = await connection.ExecuteAsync(StepSql, new { left.SchedId, Cause = cause, From = new[] { (short)StepState.Running } }, transaction);
         await connection.ExecuteAsync(LeaveSql, Leave(left.LaneId, node, incarnation, LaneAction.Interrupt), transaction);
         await connection.ExecuteAsync(ChangedSql, left, transaction);
+        await connection.ExecuteAsync(TellSql, left, transaction);
         if (step > 0)
             await Audit.Write(connection, transaction, Caller.Codo, "interrupt", "order", left.ListId.ToString(CultureInfo.InvariantCulture), after: new { left.SchedId, left.Attempt, left.Host, node, left_behind = word });
         await transaction.CommitAsync();

@@ -13,6 +13,8 @@ internal static class LogAccess
     public static async Task<LogKey> Open(NpgsqlDataSource source, Caller caller, string? logKey, CancellationToken cancellation)
     {
         if (string.IsNullOrEmpty(logKey)) throw Refusal.Invalid("log_key 不能为空", "log_key must be given");
+        // PostgreSQL takes no NUL in a text: no log can have such a name.
+        if (logKey.Contains('\0', StringComparison.Ordinal)) throw Refusal.Invalid("log_key 的值不正确", "log_key is not of the right form");
         var key = LogKey.Parse(logKey);
         if (caller.IsSuperuser) return key;
         await using var connection = await source.OpenConnectionAsync(cancellation);

@@ -7,7 +7,7 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>Lines of one attempt were written, on whichever node.</summary>
-/// <param name="Line">The last of them.</param>
+/// <param name="Line">The last of them; 0 says that no line was written, but that something became of an attempt whose node was lost.</param>
 internal sealed record LogChange(long SchedId, int Attempt, long Line, string LogKey)
 {
     public static LogChange? Parse(string payload)

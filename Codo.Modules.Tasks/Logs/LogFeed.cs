@@ -22,7 +22,7 @@ internal sealed class Follower : IDisposable
 /// The end of one log in memory, for all who follow it on this node: the database is read once for each change, however many they are. It is read no further than
 /// the slowest of them can follow; one who takes nothing for two seconds while a megabyte waits is dropped.
 /// </summary>
-internal sealed class LogFeed(LogKey key, LogReader reader, ILogger log) : IDisposable
+internal sealed class LogFeed(LogKey key, LogReader reader, LogRest rest, ILogger log) : IDisposable
 {
     /// <summary>Bytes that are kept for followers.</summary>
     public const int MostBytes = 1 << 20;
@@ -45,12 +45,18 @@ internal sealed class LogFeed(LogKey key, LogReader reader, ILogger log) : IDisp
     private long before;
     private long bytes;
     private long bytesEver;
+    private long changes;
     private bool begun;
+    private volatile bool ask = true;
+    private volatile Behind? elsewhere;
 
     public LogKey Key => key;
 
     /// <summary>Whether a cursor has to name its step.</summary>
     public bool SeveralSteps { get; private set; }
+
+    /// <summary>What a node that is away has of it, in words for a reader; null where nothing is missing.</summary>
+    public Behind? Missing => elsewhere is { Alive: false } away ? away : null;
 
     /// <summary>Bytes that came since the feed began.</summary>
     public long BytesEver => Interlocked.Read(ref bytesEver);
@@ -61,7 +67,12 @@ internal sealed class LogFeed(LogKey key, LogReader reader, ILogger log) : IDisp
     public void Begin() => reading = Task.Run(Read);
 
     /// <summary>There may be more.</summary>
-    public void Look() => news.Set();
+    /// <param name="attempts">And it may be otherwise with what other nodes have.</param>
+    public void Look(bool attempts)
+    {
+        if (attempts) ask = true;
+        news.Set();
+    }
 
     public void Dispose()
     {
@@ -69,10 +80,10 @@ internal sealed class LogFeed(LogKey key, LogReader reader, ILogger log) : IDisp
         ended.Dispose();
     }
 
-    /// <summary>The last lines, and how many there are in all; null while the first read is under way.</summary>
-    public (List<LogRow> Rows, long Total)? Window()
+    /// <summary>The last lines, how many there are in all, and what to ask <see cref="Beyond"/> with; null while the first read is under way.</summary>
+    public (List<LogRow> Rows, long Total, long Change)? Window()
     {
-        lock (gate) return begun ? (window.Skip(Math.Max(0, window.Count - WindowLines)).ToList(), before + window.Count) : null;
+        lock (gate) return begun ? (window.Skip(Math.Max(0, window.Count - WindowLines)).ToList(), before + window.Count, changes) : null;
     }
 
     /// <summary>Completes when lines come after this was asked for.</summary>
@@ -84,10 +95,10 @@ internal sealed class LogFeed(LogKey key, LogReader reader, ILogger log) : IDisp
         }
     }
 
-    /// <summary>Completes when there are more lines than <paramref name="total"/>.</summary>
-    public Task MoreThan(long total)
+    /// <summary>Completes when something has come, or become otherwise, since a change.</summary>
+    public Task Beyond(long change)
     {
-        lock (gate) return begun && before + window.Count > total ? Task.CompletedTask : changed.Task;
+        lock (gate) return changes > change ? Task.CompletedTask : changed.Task;
     }
 
     public void Join(Follower follower)
@@ -143,6 +154,7 @@ internal sealed class LogFeed(LogKey key, LogReader reader, ILogger log) : IDisp
                 {
                 }
 
+                if (ask) await AskForRest(token);
                 await news.Wait(token);
             }
             catch (OperationCanceledException) when (token.IsCancellationRequested)
@@ -188,6 +200,23 @@ internal sealed class LogFeed(LogKey key, LogReader reader, ILogger log) : IDisp
         return part.More;
     }
 
+    private async Task AskForRest(CancellationToken cancellation)
+    {
+        ask = false;
+        var before = Missing;
+        try
+        {
+            elsewhere = await rest.Elsewhere(key, cancellation);
+        }
+        catch
+        {
+            ask = true;
+            throw;
+        }
+
+        if (Missing != before) Pulse();
+    }
+
     private async Task MakeRoom(long size, int count, CancellationToken cancellation)
     {
         while (true)
@@ -221,6 +250,7 @@ internal sealed class LogFeed(LogKey key, LogReader reader, ILogger log) : IDisp
         TaskCompletionSource waited;
         lock (gate)
         {
+            changes++;
             waited = changed;
             changed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         }
@@ -230,7 +260,7 @@ internal sealed class LogFeed(LogKey key, LogReader reader, ILogger log) : IDisp
 }
 
 /// <summary>The logs that are followed on this node.</summary>
-internal sealed class LogFeeds(LogReader reader, LogChanges changes, ILogger<LogFeeds> log) : IDisposable
+internal sealed class LogFeeds(LogReader reader, LogRest rest, LogChanges changes, ILogger<LogFeeds> log) : IDisposable
 {
     private readonly Lock gate = new();
     private readonly Dictionary<string, LogFeed> feeds = new(StringComparer.Ordinal);
@@ -254,7 +284,7 @@ internal sealed class LogFeeds(LogReader reader, LogChanges changes, ILogger<Log
             listening = true;
             if (!feeds.TryGetValue(key.Text, out var feed))
             {
-                feeds[key.Text] = feed = new LogFeed(key, reader, log);
+                feeds[key.Text] = feed = new LogFeed(key, reader, rest, log);
                 feed.Begin();
             }
 
@@ -287,8 +317,8 @@ internal sealed class LogFeeds(LogReader reader, LogChanges changes, ILogger<Log
         {
             if (change is null)
                 foreach (var feed in feeds.Values)
-                    feed.Look();
-            else if (feeds.TryGetValue(change.LogKey, out var feed)) feed.Look();
+                    feed.Look(attempts: true);
+            else if (feeds.TryGetValue(change.LogKey, out var feed)) feed.Look(attempts: change.Line == 0);
         }
     }
 }

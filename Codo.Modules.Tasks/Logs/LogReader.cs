@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Dapper;
 using Npgsql;
 
@@ -7,8 +8,10 @@ namespace Codo.Modules.Tasks.Logs;
 internal sealed record LogRow(long LogId, string LogKey, long SchedId, int Attempt, long Line, bool Continues, int TaskLevel, string LogInfo, DateTime ExecTime, DateTime LogTime)
 {
     /// <summary>What it costs to hold, in bytes.</summary>
+    [JsonIgnore]
     public int Weight => LogInfo.Length + 100;
 
+    [JsonIgnore]
     public LogCursor Cursor => new(SchedId, Attempt, Line);
 }
 

@@ -16,6 +16,7 @@ internal static class LogRegistration
         .AddSingleton<StepLogs>()
         .AddSingleton<Subscriber>()
         .AddSingleton<LogReader>()
+        .AddSingleton<LogRest>()
         .AddSingleton<LogFeeds>()
         .AddSingleton<LogSearch>()
         .AddSingleton<LogUpkeep>()

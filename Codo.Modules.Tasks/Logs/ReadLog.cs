@@ -14,23 +14,25 @@ internal static class ReadLog
 
     /// <param name="After">To ask with next.</param>
     /// <param name="More">There is more already; otherwise ask again later.</param>
-    /// <param name="CatchingUp">The step has ended and this node has lines of it that the database does not have yet.</param>
-    internal sealed record Result(IReadOnlyList<LogRow> Data, string After, bool More, bool CatchingUp) : Answer(Say.Fetched);
+    /// <param name="CatchingUp">The step has ended and its node has lines of it, or may have, that the database does not have yet: ask again.</param>
+    /// <param name="Missing">The same, and the node is away: which one, in words; else empty.</param>
+    internal sealed record Result(IReadOnlyList<LogRow> Data, string After, bool More, bool CatchingUp, Text Missing) : Answer(Say.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {
         public Validator() => RuleFor(query => query.Limit).Within(1, MostLimit, "limit");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, LogReader reader, StepLogs steps, Caller caller) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, LogReader reader, StepLogs steps, LogRest rest, Caller caller) : IRequestHandler<Query, Result>
     {
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
             var key = await LogAccess.Open(source, caller, query.LogKey, cancellationToken);
             // Asked before the lines: what is written between is then in them.
-            var catchingUp = steps.IsCatchingUp(key.Text);
+            var here = steps.IsCatchingUp(key.Text);
+            var elsewhere = await rest.Elsewhere(key, cancellationToken, query.SchedId, query.Attempt);
             var part = await reader.Next(key, LogCursor.Read(query.After), query.Limit ?? DefaultLimit, cancellationToken, query.SchedId, query.Attempt);
-            return new Result(part.Rows, part.After.Text(part.SeveralSteps), part.More, catchingUp);
+            return new Result(part.Rows, part.After.Text(part.SeveralSteps), part.More, here || elsewhere is { Alive: true }, elsewhere?.Missing ?? Text.Same(""));
         }
     }
 }

@@ -6,15 +6,18 @@ using Microsoft.Extensions.Logging;
 namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>Opens the output of attempts, and follows every spool of this node until the database has all of it: while its step runs, at its end, and those that an earlier process left.</summary>
-internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChannel channel, LogChanges changes, TimeProvider time, ILogger<StepLogs> log) : BackgroundService
+internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChannel channel, LogChanges changes, LogRest rest, TimeProvider time, ILogger<StepLogs> log) : BackgroundService
 {
     private static readonly TimeSpan Period = TimeSpan.FromSeconds(5);
     // A database that hangs must not hold up the step's end for longer than its other statements do.
     private static readonly TimeSpan MostAtEnd = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan MostToPublish = TimeSpan.FromSeconds(5);
+    // From the last line of an attempt until its end is recorded.
+    private static readonly TimeSpan ToBeRecorded = TimeSpan.FromMilliseconds(250);
 
     private readonly ConcurrentDictionary<(long SchedId, int Attempt), Delivery> deliveries = new();
     private readonly CancellationTokenSource stopping = new();
+    private readonly Signal finished = new();
 
     /// <summary>How many ended attempts have lines that are not in the database yet.</summary>
     public int CatchingUp => deliveries.Values.Count(delivery => delivery.Ended && !delivery.Done);
@@ -41,6 +44,7 @@ internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChanne
         if (delivery.Spool.Failure is { } why) log.LogError("The log of {LogKey} may be incomplete: {Cause}", delivery.Place.LogKey, why);
         await TryFinish(delivery, underWay: true);
         delivery.Awaited = false;
+        finished.Set();
         // The spool is still read for what is to be published; nobody waits for that.
         _ = Retire(delivery);
     }
@@ -82,6 +86,7 @@ internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChanne
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(Period);
+        var saying = SayWhole(stoppingToken);
         try
         {
             do
@@ -93,6 +98,29 @@ internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChanne
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
             log.LogDebug("The comparison of spools ends with the host");
+        }
+
+        await saying;
+    }
+
+    /// <summary>Says of ended attempts that the database has all of their lines, many at once.</summary>
+    private async Task SayWhole(CancellationToken cancellation)
+    {
+        while (!cancellation.IsCancellationRequested)
+        {
+            try
+            {
+                if (await finished.Wait(Period, cancellation)) await Task.Delay(ToBeRecorded, cancellation);
+                await rest.SayWhole([.. deliveries.Where(pair => !pair.Value.Done).Select(pair => pair.Key)], cancellation);
+            }
+            catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception error)
+            {
+                log.LogDebug("That logs are whole is said later: {Cause}", error.Message);
+            }
         }
     }
 
@@ -108,7 +136,11 @@ internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChanne
         try
         {
             if (!delivery.Ended) await delivery.Look(cancellation);
-            else if (!delivery.Awaited && (delivery.Done || await TryFinish(delivery, underWay: false))) await Retire(delivery);
+            else if (!delivery.Awaited && (delivery.Done || await TryFinish(delivery, underWay: false)))
+            {
+                finished.Set();
+                await Retire(delivery);
+            }
         }
         catch (Exception error) when (error is not OperationCanceledException)
         {

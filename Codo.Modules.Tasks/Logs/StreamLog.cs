@@ -23,7 +23,7 @@ internal static class StreamLog
         var key = await LogAccess.Open(services.GetRequiredService<NpgsqlDataSource>(), Caller.Of(context)!, context.Request.Query["log_key"], context.RequestAborted);
         var resume = context.Request.Headers["Last-Event-ID"].ToString();
         var stream = new Stream(
-            context, Number(context, "sched_id"), (int?)Number(context, "attempt"), LogCursor.Read(resume.Length > 0 ? resume : context.Request.Query["after"]), services.GetRequiredService<JsonSerializerOptions>());
+            context, Number(context, "sched_id", long.MaxValue), (int?)Number(context, "attempt", int.MaxValue), LogCursor.Read(resume.Length > 0 ? resume : context.Request.Query["after"]), services.GetRequiredService<JsonSerializerOptions>());
         var feeds = services.GetRequiredService<LogFeeds>();
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping);
         var feed = feeds.Share(key);
@@ -70,6 +70,7 @@ internal static class StreamLog
                 }
             }
 
+            if (!await stream.Say(feed.Missing, feed, follower)) return;
             while (!await Comes(more, ending))
                 if (!await stream.Beat(feed, follower))
                     return;
@@ -89,11 +90,11 @@ internal static class StreamLog
         }
     }
 
-    private static long? Number(HttpContext context, string name)
+    private static long? Number(HttpContext context, string name, long most)
     {
         var text = context.Request.Query[name].ToString();
         if (text.Length == 0) return null;
-        return long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number <= int.MaxValue ? number : throw Refusal.Invalid($"{name} 必须是数字", $"{name} must be a number");
+        return long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number <= most ? number : throw Refusal.Invalid($"{name} 必须是数字", $"{name} must be a number");
     }
 
     private sealed class Stream(HttpContext context, long? schedId, int? attempt, LogCursor after, JsonSerializerOptions json)
@@ -101,6 +102,8 @@ internal static class StreamLog
         public long? SchedId => schedId;
 
         public int? Attempt => attempt;
+
+        private Behind? said;
 
         /// <summary>The last line that went out.</summary>
         public LogCursor After { get; private set; } = after;
@@ -114,6 +117,14 @@ internal static class StreamLog
         }
 
         public Task<bool> Beat(LogFeed feed, Follower follower) => Write(": \n\n", feed, follower);
+
+        /// <summary>Says, as an event of its own, what a node that is away has of the log; an empty one takes it back.</summary>
+        public Task<bool> Say(Behind? missing, LogFeed feed, Follower follower)
+        {
+            if (missing == said) return Task.FromResult(true);
+            said = missing;
+            return Write($"event: missing\ndata: {JsonSerializer.Serialize(new { missing = missing?.Missing ?? Text.Same("") }, json)}\n\n", feed, follower);
+        }
 
         public async Task<bool> Send(List<LogRow> rows, bool severalSteps, LogFeed feed, Follower follower)
         {

@@ -89,14 +89,14 @@ internal static class WatchLog
         var feed = feeds.Share(key);
         try
         {
-            var sent = -1L;
+            var seen = 0L;
             var last = "";
             while (true)
             {
-                await feed.MoreThan(Math.Max(sent, 0)).WaitAsync(over);
-                if (feed.Window() is not { } end || end.Total == 0) continue;
-                sent = end.Total;
-                var text = Text(end.Rows, end.Total, show);
+                await feed.Beyond(seen).WaitAsync(over);
+                if (feed.Window() is not { } end) continue;
+                seen = end.Change;
+                var text = Text(end.Rows, end.Total, show, feed.Missing?.Line);
                 // More commands are no more output: where those are left out there is nothing new to send.
                 if (text == last) continue;
                 last = text;
@@ -116,11 +116,12 @@ internal static class WatchLog
         }
     }
 
-    private static string Text(List<LogRow> rows, long total, Func<LogRow, string?> show)
+    private static string Text(List<LogRow> rows, long total, Func<LogRow, string?> show, string? missing)
     {
         var older = total - rows.Count;
         var lines = rows.Select(show).OfType<string>();
         if (older > 0) lines = lines.Prepend($"… 之前的 {older} 行未显示 / {older} earlier lines are not shown …");
+        if (missing is not null) lines = lines.Append(missing);
         return string.Join("----", lines);
     }
 
@@ -135,7 +136,9 @@ internal static class WatchLog
             if (received.MessageType == WebSocketMessageType.Close) return null;
             length += received.Count;
             if (received.EndOfMessage) return Encoding.UTF8.GetString(buffer, 0, length).Trim();
-            if (length == buffer.Length) return null;
+            if (length < buffer.Length) continue;
+            await socket.CloseAsync(WebSocketCloseStatus.MessageTooBig, "log_key", ending);
+            return null;
         }
     }
 }

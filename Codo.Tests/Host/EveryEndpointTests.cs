@@ -31,11 +31,13 @@ public sealed class EveryEndpointTests(SmallBodyHost fixture) : IClassFixture<Sm
     [InlineData("GET", "/nowhere/", 404)]
     [InlineData("DELETE", "/v1/cron/log/", 405)]
     [InlineData("POST", "/v1/cron/log/output/", 405)]
+    [InlineData("HEAD", "/healthz/live", 200)]
+    [InlineData("POST", "/healthz/ready", 405)]
     public async Task Unknown_paths_and_methods_answer_in_json(string method, string path, int status)
     {
         using var response = await host.Http.SendAsync(TestHost.Request(new HttpMethod(method), path, null, null));
         ((int)response.StatusCode).ShouldBe(status);
-        if (status == 405) response.Content.Headers.Allow.ShouldBe(["GET"]);
+        if (status == 405) response.Content.Headers.Allow.ShouldBe(path.StartsWith("/healthz", StringComparison.Ordinal) ? ["GET", "HEAD"] : ["GET"]);
         if (status == 200) return;
         JsonNode.Parse(await response.Content.ReadAsStringAsync())!["code"]!.GetValue<int>().ShouldBe(status);
         response.Content.Headers.ContentType!.ToString().ShouldBe("application/json; charset=utf-8");
@@ -141,6 +143,8 @@ public sealed class EveryEndpointTests(SmallBodyHost fixture) : IClassFixture<Sm
             var schema = document[path]!["get"]!["responses"]!["200"]!["content"]!["application/json"]!["schema"]!["$ref"]!.GetValue<string>().Split('/')[^1];
             whole["components"]!["schemas"]![schema]!["properties"]![field].ShouldNotBeNull($"{path} answers {schema}");
         }
+        foreach (var (path, status) in new[] { ("/healthz/live", "200"), ("/healthz/ready", "200"), ("/healthz/ready", "503") })
+            document[path]!["get"]!["responses"]![status]!["content"]!["application/json"]!["schema"]!.ToJsonString().ShouldContain("Report");
         foreach (var raw in new[] { "/are_you_ok", "/v2/task/log/stream", "/ws/v1/task/log", "/ws/v1/task/log_data" }) document[raw].ShouldNotBeNull(raw);
         using var docs = await host.Http.GetAsync("/docs/");
         docs.StatusCode.ShouldBe(HttpStatusCode.OK);

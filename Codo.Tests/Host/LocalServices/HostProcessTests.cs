@@ -1,3 +1,4 @@
+using Codo.Host.LocalServices;
 using Codo.Tests.Support;
 using Npgsql;
 
@@ -111,6 +112,34 @@ public sealed class HostProcessTests
         refused.Errors.ShouldStartWith("ConnectionStrings:Postgres:");
         refused.Errors.ShouldNotContain("pass-word");
     }
+
+    [Theory]
+    [InlineData("redis://:pass-word@10.0.0.1:6379/0")]
+    [InlineData("10.0.0.1:6379,password=first,pass-word=second")]
+    [InlineData("10.0.0.1:6379,ssl=pass-word")]
+    [InlineData("not a pass-word")]
+    [InlineData("password=pass-word")]
+    public async Task A_Redis_configuration_that_cannot_be_read_is_named_and_not_repeated(string configuration)
+    {
+        using var folder = new TestFolder();
+        var secret = new string('s', 32);
+
+        var refused = await HostProcess.Run(
+            [$"--Codo:DataDirectory={folder.At("codo")}", $"--ConnectionStrings:Redis={configuration}", $"--Codo:MasterKey={secret}", $"--Codo:Auth:TokenSecret={secret}"]);
+
+        refused.ExitCode.ShouldBe(2, refused.Output);
+        refused.Errors.ShouldStartWith("ConnectionStrings:Redis");
+        (refused.Output + refused.Errors).ShouldNotContain("pass-word");
+    }
+
+    [Theory]
+    [InlineData("redis")]
+    [InlineData("redis_1:6379,password=x,ssl=true")]
+    [InlineData("10.0.0.1:6379,10.0.0.2:6379,abortConnect=false")]
+    [InlineData("[::1]:6379")]
+    [InlineData("a.example.com:26379,serviceName=primary")]
+    [InlineData("!/run/redis.sock")]
+    public void A_Redis_configuration_that_the_client_takes_is_taken(string configuration) => SharedRedis.Readable(configuration).ShouldBe(configuration);
 
     /// <summary>With its start time: a process id is soon another process's.</summary>
     private static (int Id, string Started) PostmasterOf(string data)

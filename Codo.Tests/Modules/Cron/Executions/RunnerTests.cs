@@ -122,6 +122,34 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Output_is_read_from_any_byte_on_and_nothing_after_it_is_left_out()
+    {
+        await host.Make(new { job_id = "middle", cmd = "printf 'one 中文 two\\nthree\\n'", cron = CronClient.Never });
+        await host.Make(new { job_id = "binary", cmd = "printf 'one \\377 two\\n'", cron = CronClient.Never });
+        async Task<(long, string, long)> From(long logId, long after)
+        {
+            var part = await host.Get($"/v1/cron/log/output/?log_id={logId}&after={after}");
+            return (part["from"]!.GetValue<long>(), part["data"]!.GetValue<string>(), part["after"]!.GetValue<long>());
+        }
+
+        var text = await host.RunNow("middle");
+        await host.Ended(text);
+        (await From(text, 0)).ShouldBe((0, "one 中文 two\nthree\n", 21));
+        (await From(text, 2)).ShouldBe((2, "e 中文 two\nthree\n", 21));
+        // In the middle of a character.
+        (await From(text, 5)).ShouldBe((4, "中文 two\nthree\n", 21));
+        (await From(text, 20)).ShouldBe((20, "\n", 21));
+        (await From(text, 21)).ShouldBe((21, "", 21));
+        (await From(text, 900)).ShouldBe((900, "", 900));
+
+        var binary = await host.RunNow("binary");
+        await host.Ended(binary);
+        // One byte became three: where the asked one is now cannot be known.
+        (await From(binary, 7)).ShouldBe((0, "one \uFFFD two\n", 10));
+        (await From(binary, 10)).ShouldBe((10, "", 10));
+    }
+
+    [Fact]
     public async Task A_command_that_cannot_start_says_why()
     {
         await host.Make(new { job_id = "nowhere", cmd = "true", cron = CronClient.Never, working_directory = "/no/such/folder" });

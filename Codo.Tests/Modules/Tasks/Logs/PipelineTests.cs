@@ -112,7 +112,7 @@ public sealed class PipelineTests(TestPostgres postgres)
     }
 
     [Fact]
-    public async Task Keeps_up_with_a_hundred_thousand_and_a_million_lines_in_bounded_memory()
+    public async Task Keeps_up_with_a_hundred_thousand_and_a_million_lines()
     {
         await using var redis = await TestRedis.StartNew();
         await using var host = await TestHost.Start(postgres, null, ("ConnectionStrings:Redis", redis.Configuration));

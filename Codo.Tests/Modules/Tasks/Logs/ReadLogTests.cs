@@ -200,7 +200,7 @@ public sealed class ReadLogTests(TestPostgres postgres)
         await output.Complete();
     }
 
-    private static async Task<ClientWebSocket> Connect(TestHost host, string path, string token)
+    internal static async Task<ClientWebSocket> Connect(TestHost host, string path, string token)
     {
         var socket = new ClientWebSocket();
         socket.Options.SetRequestHeader("auth-key", token);
@@ -215,9 +215,9 @@ public sealed class ReadLogTests(TestPostgres postgres)
         return await Receive(socket);
     }
 
-    private static Task Send(ClientWebSocket socket, string text) => socket.SendAsync(Encoding.UTF8.GetBytes(text), WebSocketMessageType.Text, true, TestContext.Current.CancellationToken);
+    internal static Task Send(ClientWebSocket socket, string text) => socket.SendAsync(Encoding.UTF8.GetBytes(text), WebSocketMessageType.Text, true, TestContext.Current.CancellationToken);
 
-    private static async Task<string> Receive(ClientWebSocket socket)
+    internal static async Task<string> Receive(ClientWebSocket socket)
     {
         var buffer = new byte[4 << 20];
         var length = 0;
@@ -238,6 +238,17 @@ internal sealed class EventReader(TestHost host, string logKey, string? lastEven
 {
     private HttpResponseMessage? response;
     private StreamReader? stream;
+
+    /// <summary>What is said to be missing, empty when nothing is any more.</summary>
+    public async Task<string> Missing()
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(40));
+        while (true)
+        {
+            if (await stream!.ReadLineAsync(limit.Token) != "event: missing") continue;
+            return System.Text.Json.Nodes.JsonNode.Parse((await stream.ReadLineAsync(limit.Token))![6..])!["missing"]!.GetValue<string>();
+        }
+    }
 
     public async Task<List<(string Id, string Text)>> Take(int count)
     {

@@ -1,0 +1,80 @@
+using System.Net.WebSockets;
+using Codo.Platform.Cluster;
+using Codo.Tests.Modules.Tasks.Orders;
+using Codo.Tests.Support;
+using Dapper;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Codo.Tests.Modules.Tasks.Logs;
+
+/// <summary>What a reader is told of lines that another node has.</summary>
+public sealed class LogRestTests(TestPostgres postgres)
+{
+    [Fact]
+    public async Task Says_of_an_ended_step_that_its_log_is_whole()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var order = await host.Order(await host.Template(OrderHost.Step("echo one")));
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await Eventually.True(() => connection.ExecuteScalarAsync<bool>("SELECT log_whole FROM tasks.attempt WHERE list_id = @order", new { order }), "it is said");
+    }
+
+    [Fact]
+    public async Task Tells_readers_and_followers_that_lines_are_missing_while_their_node_is_away()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var order = await host.Order(await host.Template(OrderHost.Step("echo one; echo two")));
+        var key = $"{order}_1_1_127.0.0.1";
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await Eventually.True(() => connection.ExecuteScalarAsync<bool>("SELECT log_whole FROM tasks.attempt WHERE list_id = @order", new { order }), "it has ended");
+
+        using var page = await ReadLogTests.Connect(host, "log_data", TestTokens.Admin);
+        await ReadLogTests.Send(page, key);
+        (await ReadLogTests.Receive(page)).ShouldBe("one----two");
+        using var stream = new EventReader(host, key);
+        await stream.Take(3);
+
+        // As another node's, which has not said that all of it is here.
+        await connection.ExecuteAsync("INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version, heartbeat_at) VALUES ('gone', 1, 'm', 'b', 1, 'v', now() - interval '1 hour')");
+        await connection.ExecuteAsync("UPDATE tasks.attempt SET node = 'gone', log_whole = false WHERE list_id = @order", new { order });
+        await connection.ExecuteAsync("SELECT pg_notify('codo_log', '0:0:0:' || @key)", new { key });
+        (await ReadLogTests.Receive(page)).ShouldBe("one----two----[Codo]: 节点 gone 不在线：只有它才有的输出在它回来之前缺失 / The node gone is away: output that it alone has is missing until it is back");
+        (await stream.Missing()).ShouldContain("gone");
+        await Reads("gone", catchingUp: false);
+        await Reads("", catchingUp: false, "&attempt=2");
+
+        // It is back, and then has written all.
+        await connection.ExecuteAsync("UPDATE platform.node SET heartbeat_at = now() WHERE name = 'gone'");
+        await Reads("", catchingUp: true);
+        await using (var back = await TestHost.Start(postgres, host.Postgres, ("Codo:NodeName", "gone")))
+        {
+            back.Services.GetRequiredService<Node>().Name.ShouldBe("gone");
+            (await ReadLogTests.Receive(page)).ShouldBe("one----two");
+            (await stream.Missing()).ShouldBe("");
+            await Reads("", catchingUp: false);
+        }
+
+        async Task Reads(string missing, bool catchingUp, string more = "")
+        {
+            var part = await host.Get($"/v2/task/log/?log_key={key}{more}");
+            var said = part["missing"]!.GetValue<string>();
+            (said.Contains("gone", StringComparison.Ordinal), said.Length == 0).ShouldBe((missing.Length > 0, missing.Length == 0), said);
+            part["catching_up"]!.GetValue<bool>().ShouldBe(catchingUp);
+        }
+    }
+
+    [Fact]
+    public async Task Refuses_a_name_that_no_log_can_have()
+    {
+        await using var host = await TestHost.Start(postgres);
+        foreach (var path in new[] { "/v2/task/log/", "/v2/task/log/stream/" })
+            (await host.Get($"{path}?log_key=1_1_1_a%00b"))["code"]!.GetValue<int>().ShouldBe(-1, path);
+        using var socket = await ReadLogTests.Connect(host, "log", TestTokens.Admin);
+        await ReadLogTests.Send(socket, "1_1_1_a\0b");
+        (await ReadLogTests.Receive(socket)).ShouldStartWith("closed: ");
+        using var longer = await ReadLogTests.Connect(host, "log", TestTokens.Admin);
+        await ReadLogTests.Send(longer, new string('x', 5000));
+        (await ReadLogTests.Receive(longer)).ShouldStartWith("closed: ");
+        longer.CloseStatus.ShouldBe(WebSocketCloseStatus.MessageTooBig);
+    }
+}
