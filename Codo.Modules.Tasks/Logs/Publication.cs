@@ -7,7 +7,7 @@ namespace Codo.Modules.Tasks.Logs;
 internal sealed class Publication(Delivery delivery, TaskLogChannel channel, ILogger log)
 {
     // What is published and not yet written fills buffers in Redis and in the subscriber; past theirs, lines are dropped and have to be written by comparison.
-    private const int BatchLines = 500, MostLines = 20_000, MostBytes = 8 << 20;
+    private const int BatchLines = 500, MostLines = 20_000, MostBytes = 2 << 20;
 
     private static readonly TimeSpan Again = TimeSpan.FromMilliseconds(250);
 

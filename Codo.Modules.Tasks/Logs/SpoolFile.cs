@@ -103,8 +103,9 @@ internal sealed class SpoolFile : IDisposable
     /// <summary>Takes a line; it is neither written nor to be read before <see cref="Flush"/>. Returns the bytes that it will take.</summary>
     public int Add(long milliseconds, LineMarks marks, string text)
     {
-        var most = RecordHead + Encoding.UTF8.GetMaxByteCount(text.Length);
-        var record = pending.GetSpan(most);
+        // Counted, where the most that it could be is three megabytes for one.
+        var most = text.Length < 4096 ? Encoding.UTF8.GetMaxByteCount(text.Length) : Encoding.UTF8.GetByteCount(text);
+        var record = pending.GetSpan(RecordHead + most);
         return Advance(record, Encoding.UTF8.GetBytes(text, record[RecordHead..]), milliseconds, marks);
     }
 

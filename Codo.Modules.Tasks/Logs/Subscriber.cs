@@ -17,7 +17,7 @@ internal sealed class Subscriber(TaskLogChannel channel, LogTable table, Cluster
 {
     // Any constant does, as long as every version of Codo takes the same one.
     private const long Lock = 0x0C0D0_0104;
-    private const int MostLines = 50_000, MostWeight = 64 << 20;
+    private const int MostLines = 50_000, MostWeight = 16 << 20;
 
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(1), Collect = TimeSpan.FromMilliseconds(50), CollectFirst = TimeSpan.FromMilliseconds(4), MostWait = TimeSpan.FromSeconds(2);
 

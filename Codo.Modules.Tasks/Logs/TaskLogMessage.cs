@@ -18,7 +18,7 @@ internal static partial class TaskLogMessage
 
     private static readonly JsonWriterOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
-    public static byte[] Write(OutputPlace place, in SpooledLine line)
+    public static ReadOnlyMemory<byte> Write(OutputPlace place, in SpooledLine line)
     {
         var buffer = new ArrayBufferWriter<byte>(line.Utf8.Length + 160);
         using (var json = new Utf8JsonWriter(buffer, Plain))
@@ -34,7 +34,7 @@ internal static partial class TaskLogMessage
             json.WriteEndObject();
         }
 
-        return buffer.WrittenSpan.ToArray();
+        return buffer.WrittenMemory;
     }
 
     /// <summary>Null for what is no message of this kind. A line without a number gets <see cref="LogLine.Line"/> 0.</summary>
