@@ -10,9 +10,10 @@ using Npgsql;
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>Tells other modules what became of jobs, from the rows in <c>cron.news</c>, in their order.</summary>
-internal sealed class Telling(NpgsqlDataSource source, IMediator mediator, JobEnvironment environments)
+internal sealed class Telling(NpgsqlDataSource source, IMediator mediator, JobEnvironment environments, ILogger<Telling> log)
 {
-    private const int Batch = 200;
+    private const int Batch = 200, MostTries = 5;
+    private const string One = "one";
 
     // One teller at a time, so that a success is not told before the failure that it ends.
     private const string LockSql = """
@@ -20,7 +21,7 @@ internal sealed class Telling(NpgsqlDataSource source, IMediator mediator, JobEn
         """;
 
     private const string ReadSql = """
-        SELECT n.news_id, n.at, n.kind, n.job, n.job_id, n.log_id, n.nominal_at, n.nominal_until, n.times, coalesce(l.status, '') AS status, l.exec_time, l.ended_at, l.exit_code,
+        SELECT n.news_id, n.at, n.kind, n.job, n.job_id, n.log_id, n.nominal_at, n.nominal_until, n.times, n.tries, coalesce(l.status, '') AS status, l.exec_time, l.ended_at, l.exit_code,
             coalesce(l.task_cmd, '') AS task_cmd, coalesce(l.cause_zh, '') AS cause_zh, coalesce(l.cause_en, '') AS cause_en, l.env, j.owners, j.id IS NOT NULL AS is_there,
             (SELECT a.node FROM cron.attempt a WHERE a.log_id = n.log_id AND a.nominal_at = n.nominal_at ORDER BY a.attempt DESC LIMIT 1) AS node
         FROM (SELECT * FROM cron.news ORDER BY news_id LIMIT @Batch) n
@@ -47,6 +48,10 @@ internal sealed class Telling(NpgsqlDataSource source, IMediator mediator, JobEn
         DELETE FROM cron.news WHERE news_id = ANY(@Told)
         """;
 
+    private const string TriedSql = """
+        UPDATE cron.news SET tries = tries + 1 WHERE news_id = @NewsId
+        """;
+
     /// <summary>The background job. What fails here stays in the table, and is told again.</summary>
     [AutomaticRetry(Attempts = 5, DelaysInSeconds = [1, 5, 20, 60, 300])]
     [JobDisplayName("Cron: tell what became of jobs")]
@@ -69,18 +74,41 @@ internal sealed class Telling(NpgsqlDataSource source, IMediator mediator, JobEn
         for (var i = 0; i < left.Count; i++)
         {
             var missed = left.Skip(i).TakeWhile(row => row.Kind == "missed").ToList();
-            await mediator.Publish(left[i].Kind switch
+            await transaction.SaveAsync(One);
+            try
             {
-                "ended" => await Ended(connection, transaction, left[i]),
-                "skipped" => await Skipped(connection, transaction, left[i]),
-                "missed" => await Missed(connection, transaction, missed),
-                _ => new JobDeleted(left[i].JobId),
-            });
+                await mediator.Publish(left[i].Kind switch
+                {
+                    "ended" => await Ended(connection, transaction, left[i]),
+                    "skipped" => await Skipped(connection, transaction, left[i]),
+                    "missed" => await Missed(connection, transaction, missed),
+                    _ => new JobDeleted(left[i].JobId),
+                });
+            }
+            catch (Exception error) when (!Failures.IsDatabaseAway(error))
+            {
+                await transaction.RollbackAsync(One);
+                var givenUp = await Stop(connection, transaction, news, missed.Count > 0 ? missed : [left[i]], error);
+                await transaction.CommitAsync();
+                if (!givenUp) throw;
+                return Batch;
+            }
             i += Math.Max(0, missed.Count - 1);
         }
         await connection.ExecuteAsync(ForgetSql, new { Told = news.Select(row => row.NewsId).ToArray() }, transaction);
         await transaction.CommitAsync();
         return news.Count;
+    }
+
+    /// <summary>What was told stays told. What cannot be told is tried again some times, and then given up, because everything else waits behind it.</summary>
+    private async Task<bool> Stop(NpgsqlConnection connection, NpgsqlTransaction transaction, List<Row> news, List<Row> untold, Exception error)
+    {
+        var at = untold[0];
+        var givenUp = at.Tries + 1 >= MostTries;
+        if (givenUp) log.LogError(error, "What became of job {Job} (execution {LogId}, {Kind}) could not be told in {Tries} tries and is told to nobody", at.JobId, at.LogId, at.Kind, MostTries);
+        await connection.ExecuteAsync(ForgetSql, new { Told = news.TakeWhile(row => row.NewsId < at.NewsId).Concat(givenUp ? untold : []).Select(row => row.NewsId).ToArray() }, transaction);
+        await connection.ExecuteAsync(TriedSql, new { at.NewsId }, transaction);
+        return givenUp;
     }
 
     private async Task<INotification> Ended(NpgsqlConnection connection, NpgsqlTransaction transaction, Row row)
@@ -118,6 +146,7 @@ internal sealed class Telling(NpgsqlDataSource source, IMediator mediator, JobEn
         public DateTime NominalAt { get; init; }
         public DateTime NominalUntil { get; init; }
         public int Times { get; init; }
+        public int Tries { get; init; }
         public required string Status { get; init; }
         public DateTime? ExecTime { get; init; }
         public DateTime? EndedAt { get; init; }

@@ -9,7 +9,9 @@ CREATE TABLE cron.news (
     nominal_at    timestamptz NOT NULL,
     -- Of the stretch that was skipped or missed.
     nominal_until timestamptz NOT NULL,
-    times         int NOT NULL DEFAULT 1
+    times         int NOT NULL DEFAULT 1,
+    -- Tellings that failed for another cause than the database.
+    tries         int NOT NULL DEFAULT 0
 );
 CREATE INDEX news_of_job ON cron.news (job);
 

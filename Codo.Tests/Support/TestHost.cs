@@ -2,6 +2,7 @@ using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json.Nodes;
 using Codo.Host;
+using Dapper;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.Configuration;
@@ -100,6 +101,13 @@ internal sealed class TestHost : IAsyncDisposable
             request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
         }
         return request;
+    }
+
+    /// <summary>One row, or one value, of the host's database.</summary>
+    public async Task<T> Ask<T>(string sql, object? parameters = null)
+    {
+        await using var connection = await Source.OpenConnectionAsync();
+        return await connection.QuerySingleAsync<T>(sql, parameters);
     }
 
     public async ValueTask DisposeAsync()

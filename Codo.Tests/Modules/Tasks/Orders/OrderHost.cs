@@ -82,12 +82,6 @@ internal static class OrderHost
     /// <summary>The lines of a log.</summary>
     public static async Task<string> Log(this TestHost host, string key) => string.Join('\n', (await host.Get($"/v2/task/log/?log_key={key}"))["data"]!.AsArray().Select(line => (string)line!["log_info"]!));
 
-    public static async Task<T> Ask<T>(this TestHost host, string sql, object? parameters = null)
-    {
-        await using var connection = await host.Source.OpenConnectionAsync();
-        return await connection.QuerySingleAsync<T>(sql, parameters);
-    }
-
     /// <summary>Whether a process runs; one that waits to be reaped does not.</summary>
     public static bool IsAlive(string id)
     {
