@@ -34,7 +34,8 @@ CREATE TABLE cron.job (
     gap_nominal_at    timestamptz,
     gap_reason        text
 );
-CREATE INDEX job_due ON cron.job (next_run_at) WHERE NOT paused;
+-- What is due, and the first page of the list in its order.
+CREATE INDEX job_due ON cron.job (paused, next_run_at, job_id);
 
 CREATE SEQUENCE cron.cron_log_id;
 

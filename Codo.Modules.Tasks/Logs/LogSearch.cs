@@ -13,7 +13,7 @@ namespace Codo.Modules.Tasks.Logs;
 /// </summary>
 internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
 {
-    private const int FirstStretch = 10_000, LongestStretch = 80_000;
+    private const int LeastStretch = 500, FirstStretch = 10_000, LongestStretch = 80_000;
 
     private static readonly DateTime Ever = DateTime.MinValue.ToUniversalTime(), Never = new(9999, 1, 1, 0, 0, 0, DateTimeKind.Utc);
 
@@ -71,7 +71,8 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
         await using var connection = await source.OpenConnectionAsync(cancellation);
         // The whole search sees one state, and its settings end with it.
         await using var transaction = await connection.BeginTransactionAsync(System.Data.IsolationLevel.RepeatableRead, cancellation);
-        await connection.ExecuteAsync("SET LOCAL enable_seqscan = off", transaction: transaction);
+        // A day that has not been analysed yet looks small to the planner, which would then sort all of it for its newest lines.
+        await connection.ExecuteAsync("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off", transaction: transaction);
         var run = new Run(connection, transaction, wanted, caller, limit, TimeSpan.FromMilliseconds(settings.SearchTime), cancellation);
         if (wanted.ListId is not null)
         {
@@ -176,7 +177,7 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
             DateTime? rest = before;
             while (rest is not null && !IsFull)
             {
-                if (scanned > most / 2)
+                if (count < LeastStretch)
                 {
                     partial = true;
                     return;
@@ -184,8 +185,10 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
 
                 var start = Stopwatch.GetTimestamp();
                 rest = await Stretch(from, rest.Value, count);
-                scanned += Stopwatch.GetElapsedTime(start);
-                count = Math.Min(count * 2, LongestStretch);
+                var took = Stopwatch.GetElapsedTime(start);
+                scanned += took;
+                // As many lines as the time is expected to suffice for: on a busy machine a stretch of full length takes far longer than the whole search may.
+                count = (int)Math.Min(Math.Min(count * 2, LongestStretch), count * ((most / 2) - scanned) / took);
             }
         }
 
@@ -195,9 +198,9 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
             await transaction.SaveAsync("search", cancellation);
             try
             {
-                await connection.ExecuteAsync(string.Create(CultureInfo.InvariantCulture, $"SET LOCAL statement_timeout = {Math.Max(50, (int)time.TotalMilliseconds)}"), transaction: transaction);
+                await connection.ExecuteAsync(string.Create(CultureInfo.InvariantCulture, $"SET LOCAL statement_timeout = {Math.Max(50, (int)time.TotalMilliseconds)}; SET LOCAL enable_bitmapscan = on"), transaction: transaction);
                 lines.AddRange(await connection.QueryAsync<Match>(Command(sql, from, before)));
-                await connection.ExecuteAsync("SET LOCAL statement_timeout = 0", transaction: transaction);
+                await connection.ExecuteAsync("SET LOCAL statement_timeout = 0; SET LOCAL enable_bitmapscan = off", transaction: transaction);
                 return true;
             }
             catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.QueryCanceled && !cancellation.IsCancellationRequested)

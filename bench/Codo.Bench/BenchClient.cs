@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
 
@@ -8,6 +9,8 @@ internal sealed class BenchClient(string address, string token) : IDisposable
 {
     /// <summary>Connections at once, as the original was measured with.</summary>
     public const int Connections = 16;
+
+    private static readonly byte[] Good = "{\"code\":0,"u8.ToArray();
 
     private readonly HttpClient http = new(new SocketsHttpHandler { UseCookies = false, MaxConnectionsPerServer = 256 }) { BaseAddress = new Uri(address), DefaultRequestHeaders = { { "auth-key", token } } };
 
@@ -24,9 +27,21 @@ internal sealed class BenchClient(string address, string token) : IDisposable
     public async Task Raw(HttpMethod method, string path, object? body = null)
     {
         using var request = new HttpRequestMessage(method, path) { Content = body is null ? null : JsonContent.Create(body) };
-        using var response = await http.SendAsync(request);
-        var bytes = await response.Content.ReadAsByteArrayAsync();
-        if (!bytes.AsSpan(0, Math.Min(12, bytes.Length)).StartsWith("{\"code\":0,"u8)) throw new InvalidOperationException($"{method} {path}: {System.Text.Encoding.UTF8.GetString(bytes)}");
+        using var response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        await using var answer = await response.Content.ReadAsStreamAsync();
+        var buffer = ArrayPool<byte>.Shared.Rent(64 * 1024);
+        try
+        {
+            var first = await answer.ReadAtLeastAsync(buffer, Good.Length, throwOnEndOfStream: false);
+            if (!buffer.AsSpan(0, first).StartsWith(Good)) throw new InvalidOperationException($"{method} {path}: {System.Text.Encoding.UTF8.GetString(buffer, 0, first)}");
+            while (await answer.ReadAsync(buffer) > 0)
+            {
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
     }
 
     /// <summary>An answer that does not end.</summary>
