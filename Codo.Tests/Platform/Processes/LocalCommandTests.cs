@@ -217,7 +217,7 @@ public sealed class LocalCommandTests
         end.ExitCode.ShouldBe(0);
         buffer.Total.ShouldBe(52_428_800 + 9);
         buffer.ToString().ShouldEndWith("x\nthe end\n");
-        (GC.GetTotalMemory(forceFullCollection: true) - before).ShouldBeLessThan(25 * 1024 * 1024);
+        await Eventually.True(() => GC.GetTotalMemory(forceFullCollection: true) - before < 45 * 1024 * 1024, "it is not held in memory; other tests hold some for a moment");
     }
 
     [Fact]
@@ -235,8 +235,8 @@ public sealed class LocalCommandTests
         })).ToList();
         await Eventually.True(() => up == 100, "all commands are up");
 
-        // .NET waits for 63 handles on one thread; hosts of other tests start some dozens meanwhile, a thread a command would be a hundred.
-        (Directory.GetDirectories("/proc/self/task").Length - threads).ShouldBeLessThan(80);
+        // .NET waits for 63 handles on one thread; a thread a command would be a hundred.
+        await Eventually.True(() => Directory.GetDirectories("/proc/self/task").Length - threads < 80, "few threads; hosts of other tests start some dozens meanwhile");
         (await RunAsync("echo next")).Output.ShouldBe("next\n");
 
         (await Task.WhenAll(commands.Select(command => ProcessTree.KillAsync(command.Mark)))).ShouldAllBe(left => left == 0);
