@@ -21,7 +21,7 @@ internal sealed class Telling(NpgsqlDataSource source, IMediator mediator, JobEn
         """;
 
     private const string ReadSql = """
-        SELECT n.news_id, n.at, n.kind, n.job, n.job_id, n.log_id, n.nominal_at, n.nominal_until, n.times, n.tries, coalesce(l.status, '') AS status, l.exec_time, l.ended_at, l.exit_code,
+        SELECT n.news_id, n.at, n.kind, n.job, n.job_id, n.log_id, n.nominal_at, n.nominal_until, n.times, n.tries, n.at < clock_timestamp() - interval '10 minutes' AS is_old, coalesce(l.status, '') AS status, l.exec_time, l.ended_at, l.exit_code,
             coalesce(l.task_cmd, '') AS task_cmd, coalesce(l.cause_zh, '') AS cause_zh, coalesce(l.cause_en, '') AS cause_en, l.env, j.owners, j.id IS NOT NULL AS is_there,
             (SELECT a.node FROM cron.attempt a WHERE a.log_id = n.log_id AND a.nominal_at = n.nominal_at ORDER BY a.attempt DESC LIMIT 1) AS node
         FROM (SELECT * FROM cron.news ORDER BY news_id LIMIT @Batch) n
@@ -100,12 +100,13 @@ internal sealed class Telling(NpgsqlDataSource source, IMediator mediator, JobEn
         return news.Count;
     }
 
-    /// <summary>What was told stays told. What cannot be told is tried again some times, and then given up, because everything else waits behind it.</summary>
+    /// <summary>What was told stays told. What cannot be told is tried again for ten minutes, and then given up, because everything else waits behind it.</summary>
     private async Task<bool> Stop(NpgsqlConnection connection, NpgsqlTransaction transaction, List<Row> news, List<Row> untold, Exception error)
     {
         var at = untold[0];
-        var givenUp = at.Tries + 1 >= MostTries;
-        if (givenUp) log.LogError(error, "What became of job {Job} (execution {LogId}, {Kind}) could not be told in {Tries} tries and is told to nobody", at.JobId, at.LogId, at.Kind, MostTries);
+        // Every run that ends asks for a telling, so that tries alone may be over within a second.
+        var givenUp = at.IsOld && at.Tries + 1 >= MostTries;
+        if (givenUp) log.LogError(error, "What became of job {Job} (execution {LogId}, {Kind}) could not be told in {Tries} tries and is told to nobody", at.JobId, at.LogId, at.Kind, at.Tries + 1);
         await connection.ExecuteAsync(ForgetSql, new { Told = news.TakeWhile(row => row.NewsId < at.NewsId).Concat(givenUp ? untold : []).Select(row => row.NewsId).ToArray() }, transaction);
         await connection.ExecuteAsync(TriedSql, new { at.NewsId }, transaction);
         return givenUp;
@@ -147,6 +148,7 @@ internal sealed class Telling(NpgsqlDataSource source, IMediator mediator, JobEn
         public DateTime NominalUntil { get; init; }
         public int Times { get; init; }
         public int Tries { get; init; }
+        public bool IsOld { get; init; }
         public required string Status { get; init; }
         public DateTime? ExecTime { get; init; }
         public DateTime? EndedAt { get; init; }
