@@ -3,6 +3,7 @@ using Codo.Host.Api;
 using Codo.Host.Auth;
 using Codo.Host.Hangfire;
 using Codo.Host.LocalServices;
+using Codo.Host.Operations;
 using Codo.Host.Pages;
 using Codo.Modules.Alerts;
 using Codo.Modules.Cron;
@@ -28,14 +29,16 @@ internal static class Composition
         var postgres = configuration.GetConnectionString("Postgres")!;
         var settings = Bound.Check<NodeSettings>(configuration, "Codo");
         services.AddSettings<NodeSettings>("Codo").AddSingleton<Disk>();
-        services.AddSingleton(TimeProvider.System).AddSingleton<Zone>();
+        // Read by everything that asks for the time: PostgreSQL's clock decides what is due, late or old.
+        services.AddSingleton<DatabaseClock>().AddSingleton<TimeProvider>(provider => provider.GetRequiredService<DatabaseClock>()).AddSingleton<Zone>().AddSingleton<StoredZone>()
+            .AddLoop<StoredZone>("time zone", TimeSpan.FromHours(1), (stored, stopping) => stored.Remember(stopping));
         services.AddSingleton(provider => Json.Options(provider.GetRequiredService<Zone>()));
         services.AddHttpContextAccessor().AddScoped(CallerOfThisScope);
-        services.AddMediator().AddRequestLimit();
+        services.AddMediator().AddHandlers(typeof(Composition).Assembly).AddRequestLimit();
         services.AddPostgres(postgres);
         services.AddSingleton<IConnectionMultiplexer>(_ => ConnectionMultiplexer.Connect(RedisOptions(configuration.GetConnectionString("Redis")!)));
         services.AddSingleton(new SecretBox(MasterKeys(configuration), settings.MasterKeyNumber));
-        services.AddSingleton(new Tokens(configuration["Codo:Auth:TokenSecret"]!, TimeProvider.System));
+        services.AddSingleton(provider => new Tokens(configuration["Codo:Auth:TokenSecret"]!, provider.GetRequiredService<TimeProvider>()));
         services.AddCron().AddTasks().AddAlerts();
         services.AddCluster(new Node(NodeName(settings)), new ClusterSettings(postgres, TimeSpan.FromSeconds(settings.ShutdownGrace)));
         services.AddCodoHangfire(postgres);
@@ -54,10 +57,8 @@ internal static class Composition
         await Migrate(app);
         var source = app.Services.GetRequiredService<NpgsqlDataSource>();
         await MasterKeyCheck.Verify(source, app.Services.GetRequiredService<SecretBox>());
-        var settings = app.Services.GetRequiredService<NodeSettings>();
-        if (settings.TimeZone.Length > 0) await Settings.Replace(source, "time_zone", TimeZoneInfo.FindSystemTimeZoneById(settings.TimeZone).Id);
-        var zone = await Settings.ReadOrKeep(source, "time_zone", TimeZoneInfo.Local.Id);
-        app.Services.GetRequiredService<Zone>().Info = TimeZoneInfo.FindSystemTimeZoneById(zone);
+        await app.Services.GetRequiredService<DatabaseClock>().Measure(source, CancellationToken.None);
+        await app.Services.GetRequiredService<StoredZone>().Load(app.Services.GetRequiredService<NodeSettings>().TimeZone);
     }
 
     /// <summary>The schema alone: what <c>Codo.Host migrate</c> does.</summary>
@@ -77,6 +78,7 @@ internal static class Composition
         app.MapCron();
         app.MapTasks();
         app.MapAlerts();
+        app.MapOperations();
         app.MapDashboard();
         app.MapHealth();
         app.MapDescription();

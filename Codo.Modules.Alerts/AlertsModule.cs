@@ -1,6 +1,7 @@
 using Codo.Modules.Alerts.Channels;
 using Codo.Modules.Alerts.Incidents;
 using Codo.Modules.Alerts.Rules;
+using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Microsoft.AspNetCore.Routing;
@@ -22,9 +23,13 @@ public static class AlertsModule
             .AddSingleton<IChannel, FeishuChannel>().AddSingleton<IChannel, WebhookChannel>().AddSingleton<IChannel, CommandChannel>()
             .AddSingleton<ChannelSettings>().AddSingleton<Contacts>().AddSingleton<Wording>().AddSingleton<Sending>().AddSingleton<Courier>()
             .AddSingleton<Undeliverable>().AddSingleton<Telling>().AddSingleton<IncidentLog>().AddSingleton<Watch>()
+            .AddSingleton<Heartbeat>()
             .AddHostedService(provider => provider.GetRequiredService<Courier>())
-            .AddHostedService(provider => provider.GetRequiredService<Watch>())
-            .AddHostedService<Heartbeat>();
+            .AddLoop<Courier>("alerts courier", TimeSpan.FromSeconds(1), (courier, stopping) => courier.Begin(stopping), courier => courier.Written)
+            .AddLoop<Watch>("alerts escalation", TimeSpan.FromSeconds(1), (watch, _) => watch.Run(watch.Escalate))
+            .AddLoop<Watch>("alerts overlong", TimeSpan.FromSeconds(1), (watch, _) => watch.Run(watch.FindLong))
+            .AddLoop<Watch>("alerts retention", TimeSpan.FromHours(1), (watch, stopping) => watch.Retain(stopping))
+            .AddLoop<Heartbeat>("alerts heartbeat", TimeSpan.FromSeconds(5), (heartbeat, stopping) => heartbeat.Tick(stopping));
     }
 
     /// <summary>Every route of the module.</summary>

@@ -2,7 +2,10 @@ using Codo.Modules.Cron.Executions;
 using Codo.Modules.Cron.Jobs;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
+using Codo.Platform.Events;
 using Codo.Platform.Http;
+using Hangfire;
+using Hangfire.Server;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -13,21 +16,35 @@ public static class CronModule
 {
     private static readonly Right Operator = Right.OperatorOf("Codo:Cron:Operators");
 
-    public static IServiceCollection AddCron(this IServiceCollection services) => services
+    public static IServiceCollection AddCron(this IServiceCollection services)
+    {
+        services.AddHealthChecks().AddCheck<ScheduleCheck>("jobs");
+        return services.AddEngine();
+    }
+
+    private static IServiceCollection AddEngine(this IServiceCollection services) => services
         .AddHandlers(typeof(CronModule).Assembly)
         .AddSettings<CronSettings>("Codo:Cron")
         .AddSingleton<JobEnvironment>()
         .AddSingleton<Ledger>()
         .AddSingleton<ExecutionStore>()
-        .AddSingleton<Settling>()
-        .AddSingleton<News>()
-        .AddTransient<Telling>()
+        .AddSingleton<Recovery>()
+        .AddSingleton<IOutboxReader, EndedReader>().AddSingleton<IOutboxReader, SkippedReader>().AddSingleton<IOutboxReader, MissedReader>()
+        .AddSingleton<IOutboxReader, DeletedReader>().AddSingleton<IOutboxReader, BrokenReader>().AddSingleton<IOutboxReader, MendedReader>()
         .AddSingleton<Runner>()
         .AddSingleton<INodeWork>(provider => provider.GetRequiredService<Runner>())
         .AddSingleton<RecurringJobs>()
-        .AddTransient<Wake>()
-        .AddHostedService<Upkeep>()
-        .AddHostedService(provider => provider.GetRequiredService<RecurringJobs>());
+        .AddSingleton<ITimeZoneResolver, FixedOffsets>()
+        .AddSingleton<IBackgroundProcess, TriggerDueJobs>()
+        .AddTransient<FireDueJobs>()
+        .AddSingleton<ScheduleCheck>()
+        .AddSingleton<PartitionMaintenance>()
+        .AddHostedService(provider => provider.GetRequiredService<PartitionMaintenance>())
+        .AddLoop<PartitionMaintenance>("cron partitions", TimeSpan.FromHours(1), (maintenance, stopping) => maintenance.Maintain(stopping))
+        .AddLoop<Ledger>("cron paused jobs", TimeSpan.FromSeconds(60), (ledger, stopping) => ledger.AccountPaused(stopping))
+        .AddLoop<ScheduleCheck>("cron schedule check", TimeSpan.FromSeconds(20), (check, stopping) => check.Check(stopping))
+        .AddLoop<RecurringJobs>("cron reconciler", TimeSpan.FromSeconds(60), (recurring, stopping) => recurring.Reconcile(stopping))
+        .AddLoop<RecurringJobs>("cron registration", TimeSpan.FromSeconds(60), (recurring, stopping) => recurring.ReconcileChanged(stopping), recurring => recurring.Changes);
 
     /// <summary>Every route of the module.</summary>
     public static void MapCron(this IEndpointRouteBuilder routes)

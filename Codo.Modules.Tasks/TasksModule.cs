@@ -5,6 +5,7 @@ using Codo.Modules.Tasks.Logs;
 using Codo.Modules.Tasks.Orders;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
+using Codo.Platform.Events;
 using Codo.Platform.Http;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -27,9 +28,11 @@ public static class TasksModule
         .AddSingleton<OrderArguments>()
         .AddScoped<Drafting>().AddScoped<Acceptance>().AddSingleton<Wake>()
         .AddSingleton<DatabaseTurns>().AddSingleton<LaneSlots>().AddSingleton<RunningAttempts>().AddSingleton<HostAccess>().AddSingleton<RemoteSteps>().AddSingleton<StepRun>().AddSingleton<LaneRunner>()
-        .AddSingleton<News>().AddSingleton<Advancing>().AddSingleton(provider => new Lazy<Advancing>(provider.GetRequiredService<Advancing>))
-        .AddSingleton<Leftovers>().AddSingleton<Settling>().AddSingleton<OrderWork>()
-        .AddSingleton<INodeWork>(provider => provider.GetRequiredService<OrderWork>());
+        .AddSingleton<IOutboxReader, OrderSituationReader>().AddSingleton<IOutboxReader, BrokenOrderReader>().AddSingleton<Advancing>().AddSingleton(provider => new Lazy<Advancing>(provider.GetRequiredService<Advancing>))
+        .AddSingleton<Leftovers>().AddSingleton<Recovery>().AddSingleton<OrderWork>()
+        .AddSingleton<INodeWork>(provider => provider.GetRequiredService<OrderWork>())
+        .AddLoop<OrderWork>("orders strays", TimeSpan.FromSeconds(15), (work, stopping) => work.RecoverStrays(stopping))
+        .AddLoop<OrderWork>("orders cleanup", TimeSpan.FromHours(1), (work, stopping) => work.Clean(stopping));
 
     /// <summary>Every route of the module.</summary>
     public static void MapTasks(this IEndpointRouteBuilder routes)

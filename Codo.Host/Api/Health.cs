@@ -1,5 +1,6 @@
 using System.Globalization;
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Dapper;
 using Hangfire;
@@ -15,6 +16,7 @@ internal static class Health
     public static IServiceCollection AddHealth(this IServiceCollection services)
     {
         services.AddHealthChecks()
+            .AddCheck<StoredZone>("time_zone")
             .AddAsyncCheck("postgresql", provider => Postgres(provider.GetRequiredService<NpgsqlDataSource>()))
             .AddAsyncCheck("redis", provider => Redis(provider.GetRequiredService<IConnectionMultiplexer>()))
             .AddAsyncCheck("hangfire", provider => Hangfire(provider.GetRequiredService<JobStorage>()))

@@ -17,11 +17,8 @@ internal static class HangfireSetup
     /// <summary>A host that dies while it holds the recurring-job lock stops all recurring jobs for this long; Hangfire's default is 10 minutes.</summary>
     private static readonly TimeSpan LockTimeout = TimeSpan.FromSeconds(15);
 
-    /// <summary>Half of this is how late a job's wake-up is at the middle; every poll costs a few short transactions.</summary>
-    private static readonly TimeSpan Precise = TimeSpan.FromMilliseconds(75);
-
-    /// <summary>Each server polls for schedules; one that is precise is enough for a host.</summary>
-    private static readonly TimeSpan Idle = TimeSpan.FromSeconds(15);
+    /// <summary>Hangfire's own schedule is a fallback: the cron module triggers what is due to the millisecond.</summary>
+    private static readonly TimeSpan Polling = TimeSpan.FromSeconds(5);
 
     private static PostgreSqlStorageOptions Options => new()
     {
@@ -44,9 +41,17 @@ internal static class HangfireSetup
             .SetDataCompatibilityLevel(CompatibilityLevel.Version_180)
             .UseSimpleAssemblyNameTypeSerializer()
             .UseRecommendedSerializerSettings());
-        // Two servers, because one server takes its queues in alphabetical order: alerts must neither wait behind the rest nor hold it up.
-        services.AddHangfireServer(options => Server(options, "work", 4, Precise, "cron", "orders", "default"));
-        services.AddHangfireServer(options => Server(options, "alerts", 1, Idle, "alerts"));
+        // Background processes that modules register (IBackgroundProcess) run in this server.
+        services.AddHangfireServer((provider, options) =>
+        {
+            options.ServerName = $"{Environment.MachineName}:{Environment.ProcessId}";
+            options.WorkerCount = 4;
+            options.Queues = ["cron", "orders", "default"];
+            options.SchedulePollingInterval = Polling;
+            options.CancellationCheckInterval = TimeSpan.FromSeconds(5);
+            options.StopTimeout = TimeSpan.FromSeconds(5);
+            options.TimeZoneResolver = provider.GetRequiredService<ITimeZoneResolver>();
+        });
         return services;
     }
 
@@ -64,16 +69,7 @@ internal static class HangfireSetup
             // The gate has let in superusers alone; Hangfire's own filter would shut out everybody who is not on this machine.
             Authorization = [],
             DisplayStorageConnectionString = false,
+            TimeZoneResolver = routes.ServiceProvider.GetRequiredService<ITimeZoneResolver>(),
         }).Needs(Right.Superuser);
-    }
-
-    private static void Server(BackgroundJobServerOptions options, string name, int workers, TimeSpan polling, params string[] queues)
-    {
-        options.ServerName = $"{Environment.MachineName}:{Environment.ProcessId}:{name}";
-        options.WorkerCount = workers;
-        options.Queues = queues;
-        options.SchedulePollingInterval = polling;
-        options.CancellationCheckInterval = TimeSpan.FromSeconds(5);
-        options.StopTimeout = TimeSpan.FromSeconds(5);
     }
 }

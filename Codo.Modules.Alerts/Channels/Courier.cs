@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
 using Codo.Modules.Alerts.Incidents;
+using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Dapper;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -8,9 +10,9 @@ using Npgsql;
 namespace Codo.Modules.Alerts.Channels;
 
 /// <summary>Sends what is due. The rows are the truth: a message is claimed before its channel is called, and one whose host died is claimed once more when its time is over.</summary>
-internal sealed class Courier(NpgsqlDataSource source, Sending sending, Undeliverable undeliverable, TimeProvider time, ILogger<Courier> log) : BackgroundService
+internal sealed class Courier(NpgsqlDataSource source, Sending sending, Undeliverable undeliverable, TimeProvider time, ILogger<Courier> log) : IHostedService
 {
-    private static readonly TimeSpan Window = TimeSpan.FromMinutes(1), Tick = TimeSpan.FromSeconds(1), AfterLimit = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Window = TimeSpan.FromMinutes(1), AfterLimit = TimeSpan.FromSeconds(20);
 
     private const string DueSql = """
         SELECT channel_id FROM alerts.delivery WHERE state = ANY(@From) AND due_at <= @Now
@@ -51,15 +53,12 @@ internal sealed class Courier(NpgsqlDataSource source, Sending sending, Undelive
         RETURNING incident_id, round
         """;
 
-    private readonly SemaphoreSlim asked = new(0);
     private readonly ConcurrentDictionary<Task, bool> underWay = new();
-    private int pending;
 
-    /// <summary>Looks at once, instead of at the next second.</summary>
-    public void Soon()
-    {
-        if (Interlocked.Exchange(ref pending, 1) == 0) asked.Release();
-    }
+    /// <summary>Set when there is something to send: it is sent at once, instead of at the next second.</summary>
+    public WakeSignal Written { get; } = new();
+
+    public void Soon() => Written.Set();
 
     /// <summary>Claims and sends what is due now; returns when all of it has been answered.</summary>
     internal async Task SendDue()
@@ -68,43 +67,30 @@ internal sealed class Courier(NpgsqlDataSource source, Sending sending, Undelive
         await Task.WhenAll(underWay.Keys);
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        while (!stoppingToken.IsCancellationRequested)
-        {
-            try
-            {
-                await asked.WaitAsync(Tick, stoppingToken);
-                Interlocked.Exchange(ref pending, 0);
-                await Begin(stoppingToken);
-            }
-            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-            {
-                break;
-            }
-            catch (Exception error)
-            {
-                log.LogWarning("Alerts could not be sent, it is tried again in a second: {Cause}", error.Message);
-                await Task.Delay(Tick, CancellationToken.None);
-            }
-        }
-        await Task.WhenAll(underWay.Keys);
-    }
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    public override void Dispose()
-    {
-        asked.Dispose();
-        base.Dispose();
-    }
+    /// <summary>What was claimed is sent to its end.</summary>
+    public Task StopAsync(CancellationToken cancellationToken) => Task.WhenAll(underWay.Keys);
 
-    private async Task Begin(CancellationToken cancellation)
+    /// <summary>Claims what is due, and begins to send it. A channel that cannot be read holds up none of the others.</summary>
+    internal async Task Begin(CancellationToken cancellation)
     {
         List<long> due;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
             due = (await connection.QueryAsync<long>(DueSql, new { Now = time.GetUtcNow().UtcDateTime, From = DeliveryStates.From(DeliveryAction.Claim) })).AsList();
         foreach (var channel in due)
         {
-            var (row, claimed) = await Claim(channel, cancellation);
+            (ChannelRow? Row, List<Delivery> Claimed) taken;
+            try
+            {
+                taken = await Claim(channel, cancellation);
+            }
+            catch (Exception error) when (!DatabaseErrors.IsTransient(error) && !cancellation.IsCancellationRequested)
+            {
+                log.LogError(error, "Messages of channel {Channel} cannot be claimed; the other channels go on", channel);
+                continue;
+            }
+            var (row, claimed) = taken;
             foreach (var delivery in claimed)
             {
                 var task = Task.Run(() => sending.Carry(row!, delivery), CancellationToken.None);

@@ -49,7 +49,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Telling telling, Cour
         """;
 
     private const string OfJobSql = """
-        SELECT id FROM alerts.task_monitor WHERE source = 'job' AND kind <> 'overlong' AND state <> 'resolved' AND @JobId = ANY(pending) ORDER BY id FOR UPDATE
+        SELECT id FROM alerts.task_monitor WHERE source = 'job' AND kind <> 'overlong' AND state <> 'resolved' AND pending @> ARRAY[CAST(@JobId AS text)] ORDER BY id FOR UPDATE
         """;
 
     private const string DropPendingSql = """

@@ -6,7 +6,8 @@ using MediatR;
 namespace Codo.Modules.Alerts.Incidents;
 
 /// <summary>What the cron module tells becomes incidents.</summary>
-internal sealed class JobNews(IncidentLog incidents, Zone zone) : INotificationHandler<ExecutionEnded>, INotificationHandler<FiresSkipped>, INotificationHandler<FiresMissed>, INotificationHandler<JobDeleted>
+internal sealed class JobNews(IncidentLog incidents, Zone zone) : INotificationHandler<ExecutionEnded>, INotificationHandler<FiresSkipped>, INotificationHandler<FiresMissed>, INotificationHandler<JobDeleted>,
+    INotificationHandler<JobBroke>, INotificationHandler<JobMended>
 {
     /// <summary>Jobs that the list of a downtime names; the rest is a number.</summary>
     private const int MostLines = 100;
@@ -15,7 +16,11 @@ internal sealed class JobNews(IncidentLog incidents, Zone zone) : INotificationH
 
     public Task Handle(ExecutionEnded notification, CancellationToken cancellationToken) => notification.Succeeded ? incidents.RecoverJob(notification.JobId) : incidents.Raise(Failure(notification));
 
-    public Task Handle(JobDeleted notification, CancellationToken cancellationToken) => incidents.RecoverJob(notification.JobId, deleted: true);
+    public async Task Handle(JobDeleted notification, CancellationToken cancellationToken)
+    {
+        await incidents.RecoverJob(notification.JobId, deleted: true);
+        await incidents.Recover(Broken(notification.JobId), "deleted");
+    }
 
     public Task Handle(FiresSkipped notification, CancellationToken cancellationToken) => incidents.Raise(new Trouble(
         "job", "skipped", $"job:{notification.JobId}:skipped", Info(notification.LogId, notification.JobId),
@@ -26,6 +31,17 @@ internal sealed class JobNews(IncidentLog incidents, Zone zone) : INotificationH
         Pending = [notification.JobId],
         People = Owners(notification.Owners),
     });
+
+    public Task Handle(JobBroke notification, CancellationToken cancellationToken) => incidents.Raise(new Trouble(
+        "job", "broken", Broken(notification.JobId), Info(0, notification.JobId),
+        new Text($"任务 {notification.JobId} 已损坏，不再执行", $"Job {notification.JobId} is broken and fires nothing"),
+        new Text($"自 {zone.Text(notification.At)} 起\n{notification.Why.Zh}", $"Since {zone.Text(notification.At)}\n{notification.Why.En}"))
+    {
+        Subjects = [notification.JobId],
+        People = Owners(notification.Owners),
+    });
+
+    public Task Handle(JobMended notification, CancellationToken cancellationToken) => incidents.Recover(Broken(notification.JobId));
 
     public Task Handle(FiresMissed notification, CancellationToken cancellationToken)
     {
@@ -46,6 +62,8 @@ internal sealed class JobNews(IncidentLog incidents, Zone zone) : INotificationH
             Detail = new Text(List([.. Lines(open.DetailZh), .. lines.Select(line => line.Zh)], line => line), List([.. Lines(open.DetailEn), .. lines.Select(line => line.En)], line => line)),
         });
     }
+
+    private static string Broken(string jobId) => $"job:{jobId}:broken";
 
     private Trouble Failure(ExecutionEnded ended)
     {

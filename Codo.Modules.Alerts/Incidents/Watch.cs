@@ -1,12 +1,12 @@
 using Codo.Modules.Alerts.Channels;
 using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
 using Dapper;
 using MediatR;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
@@ -14,10 +14,11 @@ namespace Codo.Modules.Alerts.Incidents;
 
 /// <summary>What time alone brings: the next people of an incident that nobody acknowledged, what waits or runs too long, and the end of the retention. Every node does it; each step does no harm when done twice.</summary>
 internal sealed class Watch(
-    NpgsqlDataSource source, IncidentLog incidents, Telling telling, Courier courier, IServiceScopeFactory scopes, AlertSettings settings, Node node, Zone zone, TimeProvider time, ILogger<Watch> log) : BackgroundService
+    NpgsqlDataSource source, IncidentLog incidents, Telling telling, Courier courier, IServiceScopeFactory scopes, AlertSettings settings, Node node, RetentionGuard guard, Zone zone, TimeProvider time, ILogger<Watch> log)
 {
-    private static readonly TimeSpan Tick = TimeSpan.FromSeconds(1), Again = TimeSpan.FromSeconds(60), RetentionPeriod = TimeSpan.FromHours(1), AfterSilence = TimeSpan.FromSeconds(5);
-    private DateTimeOffset retentionDue;
+    private const string OneIncident = "one";
+
+    private static readonly TimeSpan Again = TimeSpan.FromSeconds(60), AfterSilence = TimeSpan.FromSeconds(5);
 
     private const string DueSql = """
         SELECT id, rounds, call_level, rule_id, source, kind, subjects FROM alerts.task_monitor WHERE state = ANY(@From) AND escalate_at <= @Now ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED
@@ -65,17 +66,33 @@ internal sealed class Watch(
         var silences = (await connection.QueryAsync<Silence>(SilencesSql, new { Now = now }, transaction)).AsList();
         foreach (var incident in due)
         {
-            var rule = await connection.QuerySingleOrDefaultAsync<Rule>(RuleSql, new { incident.RuleId }, transaction);
-            var silence = silences.Find(silence => silence.Means(incident.Source, incident.Kind, incident.Subjects));
-            if (rule is null || incident.CallLevel >= rule.Steps.Length)
-                await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)null }, transaction);
-            else if (silence is not null)
-                await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)(silence.EndsAt + AfterSilence) }, transaction);
-            else
-                await telling.Tell(connection, transaction, new Round(incident.Id, incident.Rounds + 1, "escalated", incident.CallLevel + 1, [.. rule.Steps[incident.CallLevel].Select(name => new Person(name))]), rule);
+            // One that cannot be escalated is put off for a minute, and the rest goes on.
+            await transaction.SaveAsync(OneIncident);
+            try
+            {
+                await EscalateOne(connection, transaction, incident, silences);
+            }
+            catch (Exception error) when (!DatabaseErrors.IsTransient(error))
+            {
+                log.LogError(error, "Incident {Id} could not be escalated; it is tried again in a minute", incident.Id);
+                await transaction.RollbackAsync(OneIncident);
+                await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)(now + Again) }, transaction);
+            }
         }
         await transaction.CommitAsync();
         courier.Soon();
+    }
+
+    private async Task EscalateOne(NpgsqlConnection connection, NpgsqlTransaction transaction, DueRow incident, List<Silence> silences)
+    {
+        var rule = await connection.QuerySingleOrDefaultAsync<Rule>(RuleSql, new { incident.RuleId }, transaction);
+        var silence = silences.Find(silence => silence.Means(incident.Source, incident.Kind, incident.Subjects));
+        if (rule is null || incident.CallLevel >= rule.Steps.Length)
+            await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)null }, transaction);
+        else if (silence is not null)
+            await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)(silence.EndsAt + AfterSilence) }, transaction);
+        else
+            await telling.Tell(connection, transaction, new Round(incident.Id, incident.Rounds + 1, "escalated", incident.CallLevel + 1, [.. rule.Steps[incident.CallLevel].Select(name => new Person(name))]), rule);
     }
 
     /// <summary>Raises what waits or runs longer than its rule allows, and recovers what no longer does.</summary>
@@ -100,53 +117,35 @@ internal sealed class Watch(
             // Without its rule what is open stays so until it is over.
             if (!(rules.Find(rule => rule.Fits(trouble))?.IsReached(trouble) ?? known)) continue;
             open.Remove(trouble.Fingerprint);
-            if (!known || time.GetUtcNow().UtcDateTime - noted >= Again) await incidents.Raise(trouble);
+            if (known && time.GetUtcNow().UtcDateTime - noted < Again) continue;
+            try
+            {
+                await incidents.Raise(trouble);
+            }
+            catch (Exception error) when (!DatabaseErrors.IsTransient(error))
+            {
+                log.LogError(error, "No incident could be opened for {Fingerprint}", trouble.Fingerprint);
+            }
         }
         foreach (var fingerprint in open.Keys) await incidents.Recover(fingerprint);
     }
 
     /// <summary>Drops resolved incidents past their retention, with their deliveries.</summary>
-    internal async Task DropOld()
+    internal async Task DropOld(DateTime now)
     {
-        var before = time.GetUtcNow().AddDays(-settings.RetentionDays).UtcDateTime;
+        var before = now.AddDays(-settings.RetentionDays);
         await using var connection = await source.OpenConnectionAsync();
         if (await connection.ExecuteAsync(DropOldSql, new { Before = before }) is > 0 and var count) log.LogInformation("{Count} resolved incidents are past their retention and were dropped", count);
         await connection.ExecuteAsync(DropLooseSql, new { Before = before });
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        using var timer = new PeriodicTimer(Tick, time);
-        try
-        {
-            while (await timer.WaitForNextTickAsync(stoppingToken))
-            {
-                try
-                {
-                    if (node.HoldsLease) await Once();
-                }
-                catch (Exception error) when (error is not OperationCanceledException)
-                {
-                    log.LogWarning("The watch over incidents failed, it is tried again in {Period}: {Cause}", Tick, error.Message);
-                }
-            }
-        }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-        {
-            log.LogDebug("The watch over incidents ends with the host");
-        }
-    }
+    /// <summary>A run of <see cref="Escalate"/> or <see cref="FindLong"/>, on a node that may be believed.</summary>
+    public Task Run(Func<Task> look) => node.HoldsLease ? look() : Task.CompletedTask;
 
-    private async Task Once()
+    /// <summary>The hourly run: the end of the retention.</summary>
+    public async Task Retain(CancellationToken cancellation)
     {
-        var now = time.GetUtcNow();
-        await Escalate();
-        await FindLong();
-        if (now >= retentionDue)
-        {
-            retentionDue = now + RetentionPeriod;
-            await DropOld();
-        }
+        if (await guard.Allows(cancellation) is { } now) await DropOld(now);
     }
 
     private Trouble Overlong(JobUnderWay run) => new(

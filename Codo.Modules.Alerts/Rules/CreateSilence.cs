@@ -18,7 +18,7 @@ internal static class CreateSilence
     {
         public Validator()
         {
-            RuleFor(silence => silence.Source).OneOf("source", "", "job", "order");
+            RuleFor(silence => silence.Source).OneOf("source", "", "job", "order", "codo");
             RuleFor(silence => silence.Kind).OneOf("kind", ["", .. Matching.Kinds]);
             RuleFor(silence => silence.Subject).AtMost(200, "subject");
             RuleFor(silence => silence.Reason).Must(reason => !string.IsNullOrWhiteSpace(reason)).Refuse("reason 不能为空", "reason is missing");

@@ -8,7 +8,7 @@ namespace Codo.Modules.Alerts.Rules;
 internal static class Matching
 {
     /// <summary>Every kind that a rule or a silence can name.</summary>
-    public static readonly string[] Kinds = ["failed", "skipped", "missed", "waiting", "overlong"];
+    public static readonly string[] Kinds = ["failed", "skipped", "missed", "waiting", "overlong", "broken", "system"];
 
     /// <summary>Whether the pattern means one of the subjects; <c>*</c> in it stands for anything.</summary>
     public static bool Means(string pattern, IEnumerable<string> subjects)
@@ -37,7 +37,21 @@ internal sealed record Rule
     public long[] Channels { get; init; } = [];
 
     /// <summary>Who is told at each step after the first.</summary>
-    public string[][] Steps => JsonSerializer.Deserialize<string[][]>(Escalation)!;
+    /// <summary>None where the stored steps do not read.</summary>
+    public string[][] Steps
+    {
+        get
+        {
+            try
+            {
+                return JsonSerializer.Deserialize<string[][]>(Escalation)?.Where(step => step is not null).Select(step => step.Where(name => name is not null).ToArray()).ToArray() ?? [];
+            }
+            catch (JsonException)
+            {
+                return [];
+            }
+        }
+    }
 
     /// <summary>Whether this rule decides about the trouble.</summary>
     public bool Fits(Trouble trouble) =>

@@ -7,7 +7,7 @@ namespace Codo.Modules.Cron.Executions;
 /// <summary>What one job's due times become. Pure: everything that it depends on is an argument, so that each policy can be walked through in a test.</summary>
 internal static class Accounting
 {
-    /// <summary>A due time noticed later than this is a misfire. Waiting for a free slot afterwards is not lateness.</summary>
+    /// <summary>A due time noticed later than this is a misfire, unless Codo itself held it up. Waiting for a free slot afterwards is not lateness.</summary>
     public static readonly TimeSpan Late = TimeSpan.FromSeconds(5);
 
     /// <summary>With <c>misfire: all</c> at most this many are made up for at once; the older ones are missed.</summary>
@@ -15,7 +15,14 @@ internal static class Accounting
 
     /// <summary>The job as the ledger needs it.</summary>
     /// <param name="AccountedTo">Every due time up to here is in the ledger already.</param>
-    internal sealed record Due(CronExpression Expression, TimeZoneInfo Zone, bool Paused, string Overlap, string Misfire, TimeSpan MisfireWindow, DateTimeOffset AccountedTo);
+    /// <param name="SteadySince">Since when Codo has looked for due jobs without a pause: what was due after that is not late because Codo was away, only held up by Codo itself.</param>
+    /// <param name="Gap">Set when the due times up to now are recorded as missed for a reason of their own: the job was broken, or its account was ahead of the clock.</param>
+    internal sealed record Due(
+        CronExpression Expression, TimeZoneInfo Zone, bool Paused, string Overlap, string Misfire, TimeSpan MisfireWindow, DateTimeOffset AccountedTo, DateTimeOffset SteadySince, GapReason? Gap = null);
+
+    /// <summary>Why due times are recorded as missed whatever the misfire policy says.</summary>
+    /// <param name="Key">Neighbouring stretches with the same key are one row.</param>
+    internal sealed record GapReason(string Key, Text Cause);
 
     /// <summary>An execution of the job that is queued, running or waiting for its retry.</summary>
     internal sealed record Going(long LogId, bool Running);
@@ -24,23 +31,35 @@ internal static class Accounting
     /// <param name="Reason">Neighbouring stretches with the same reason are one row; null for a fire.</param>
     internal sealed record Entry(ExecutionStatus Status, string Trigger, DateTimeOffset From, DateTimeOffset Until, int Times, string? Reason, Text Cause);
 
-    /// <summary>The entries in order, what <c>replace</c> ends, and the next due time.</summary>
-    internal sealed record Outcome(List<Entry> Entries, bool StopOthers, DateTimeOffset? NextRunAt);
+    /// <summary>The entries in order, what <c>replace</c> ends, up to when the job is accounted for, and the next due time.</summary>
+    internal sealed record Outcome(List<Entry> Entries, bool StopOthers, DateTimeOffset AccountedTo, DateTimeOffset? NextRunAt);
 
-    /// <summary>Accounts for every due time in (<see cref="Due.AccountedTo"/>, <paramref name="now"/>].</summary>
+    /// <summary>Due times of one job that one pass works out; the next pass goes on. A job that was away for a year must not hold up the others for a minute.</summary>
+    public const int MostTimes = 20_000;
+
+    /// <summary>What lies further back is not worked out at all: no downtime is that long, a damaged row is.</summary>
+    private static readonly TimeSpan Furthest = TimeSpan.FromDays(400);
+
+    /// <summary>Accounts for every due time in (<see cref="Due.AccountedTo"/>, <paramref name="now"/>], or for the first <see cref="MostTimes"/> of them where more are long past.</summary>
     public static Outcome Account(Due job, IReadOnlyList<Going> going, DateTimeOffset now)
     {
+        if (job.AccountedTo < now - Furthest) job = job with { AccountedTo = now - Furthest };
+        var (times, upTo) = Times(job, now);
         var entries = new List<Entry>();
         var stopOthers = false;
-        if (job.Paused)
+        if (job.Gap is { } gap)
         {
-            foreach (var time in job.Expression.Between(job.AccountedTo, now, job.Zone)) Skip(entries, ExecutionStatus.Skipped, time, "paused", new Text("任务已暂停", "The job is paused"));
+            foreach (var time in times) Skip(entries, ExecutionStatus.Missed, time, gap.Key, gap.Cause);
+        }
+        else if (job.Paused)
+        {
+            foreach (var time in times) Skip(entries, ExecutionStatus.Skipped, time, "paused", new Text("任务已暂停", "The job is paused"));
         }
         else
         {
             var active = going.Count;
             var blocker = going.Count > 0 ? going[0].LogId : 0;
-            foreach (var (time, trigger) in Fires(job, now, entries))
+            foreach (var (time, trigger) in Fires(job, times, now, entries))
             {
                 if (job.Overlap == "skip" && active > 0)
                 {
@@ -65,18 +84,32 @@ internal static class Accounting
                 entries.Add(new Entry(ExecutionStatus.Queued, trigger, time, time, 1, null, default));
             }
         }
-        return new Outcome(entries, stopOthers, job.Expression.Next(now, job.Zone));
+        return new Outcome(entries, stopOthers, upTo, job.Expression.Next(upTo, job.Zone));
+    }
+
+    // Cut only where every policy agrees that what comes before is missed: one catch-up must not become two.
+    private static (List<DateTimeOffset> Times, DateTimeOffset UpTo) Times(Due job, DateTimeOffset now)
+    {
+        var times = new List<DateTimeOffset>();
+        foreach (var time in job.Expression.Between(job.AccountedTo, now, job.Zone))
+        {
+            if (times.Count >= MostTimes && now - times[^1] > job.MisfireWindow && now - times[^1] > Late) return (times, times[^1]);
+            times.Add(time);
+        }
+        return (times, now);
     }
 
     // What is to run, oldest first; what is missed goes to the entries on the way.
-    private static List<(DateTimeOffset Time, string Trigger)> Fires(Due job, DateTimeOffset now, List<Entry> entries)
+    private static List<(DateTimeOffset Time, string Trigger)> Fires(Due job, List<DateTimeOffset> times, DateTimeOffset now, List<Entry> entries)
     {
         var fires = new List<(DateTimeOffset, string)>();
         var late = new Queue<DateTimeOffset>();
         var keep = job.Misfire switch { "all" => MostCatchUps, "once" => 1, _ => 0 };
-        foreach (var time in job.Expression.Between(job.AccountedTo, now, job.Zone))
+        foreach (var time in times)
         {
-            if (now - time <= Late)
+            // Codo was there all the time and could not account for it, for example because the job's row was locked: not a misfire.
+            var heldUp = time >= job.SteadySince && now - time <= job.MisfireWindow;
+            if (now - time <= Late || heldUp)
             {
                 fires.Add((time, "schedule"));
                 continue;

@@ -1,5 +1,7 @@
 using System.Text.Json;
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
+using Codo.Platform.Events;
 using Codo.Platform.Http;
 using Codo.Platform.Processes;
 using Dapper;
@@ -9,11 +11,11 @@ using Npgsql;
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>What is recorded when an attempt has ended; it survives this process in a file when the database is away.</summary>
-/// <param name="RetryAt">When the next attempt may start; null when this was the last.</param>
-internal sealed record ExecutionResult(Claimed Claimed, string Node, Ending Ending, DateTime? RetryAt, string Output, long OutputBytes);
+/// <param name="RetryDelay">Seconds until the next attempt may start; null when this was the last.</param>
+internal sealed record ExecutionResult(Claimed Claimed, string Node, Ending Ending, int? RetryDelay, string Output, long OutputBytes);
 
 /// <summary>The runner's statements. Each is guarded by node and incarnation, so that a node that was declared dead changes nothing any more.</summary>
-internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node, News news, ILogger<ExecutionStore> log)
+internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node, Outbox outbox, ILogger<ExecutionStore> log)
 {
     /// <summary>Characters of output that lists show; the rest is had from the endpoint that the last line names.</summary>
     public const int ListLimit = 64 << 10;
@@ -21,7 +23,7 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
     private const string ClaimSql = """
         WITH free AS (
             SELECT g.log_id FROM cron.going g
-            WHERE g.state = 'queued' AND g.not_before <= @Now
+            WHERE g.state = 'queued' AND g.not_before <= statement_timestamp()
                 AND NOT (g.exclusive AND EXISTS (SELECT 1 FROM cron.going o WHERE o.job = g.job AND o.log_id <> g.log_id AND (o.state = 'running' OR o.log_id < g.log_id)))
                 AND EXISTS (SELECT 1 FROM platform.node n WHERE n.name = @Node AND n.incarnation = @Incarnation AND n.fenced < n.incarnation)
             ORDER BY g.not_before, g.log_id LIMIT @Room FOR UPDATE SKIP LOCKED
@@ -29,12 +31,12 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
             UPDATE cron.going g SET state = 'running', node = @Node, incarnation = @Incarnation FROM free WHERE g.log_id = free.log_id
             RETURNING g.log_id, g.nominal_at, g.job, g.job_id, g.attempt
         ), started AS (
-            UPDATE cron.cron_log l SET status = 'running', exec_time = CASE WHEN c.attempt = 1 THEN @Now ELSE l.exec_time END
+            UPDATE cron.cron_log l SET status = 'running', exec_time = CASE WHEN c.attempt = 1 THEN clock_timestamp() ELSE l.exec_time END
             FROM claimed c WHERE l.log_id = c.log_id AND l.nominal_at = c.nominal_at AND l.status = 'queued'
             RETURNING c.log_id, c.nominal_at, c.job, c.job_id, c.attempt, gen_random_uuid()::text AS run_id, l.task_cmd, l.spec, l.env, l.trigger
         ), attempted AS (
             INSERT INTO cron.attempt (log_id, nominal_at, attempt, trigger, run_id, node, incarnation, started_at)
-            SELECT log_id, nominal_at, attempt, CASE WHEN attempt = 1 THEN trigger ELSE 'retry' END, run_id, @Node, @Incarnation, @Now FROM started
+            SELECT log_id, nominal_at, attempt, CASE WHEN attempt = 1 THEN trigger ELSE 'retry' END, run_id, @Node, @Incarnation, clock_timestamp() FROM started
         )
         SELECT log_id, nominal_at, job, job_id, attempt, run_id, CAST(@Incarnation AS bigint) AS incarnation, task_cmd, spec::text AS spec, env FROM started
         """;
@@ -44,8 +46,8 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
         """;
 
     private const string WorkSql = """
-        SELECT EXISTS (SELECT 1 FROM cron.going WHERE state = 'queued' AND not_before <= @Now) AS queued,
-            EXISTS (SELECT 1 FROM cron.job WHERE NOT paused AND next_run_at < @Behind) AS behind
+        SELECT EXISTS (SELECT 1 FROM cron.going WHERE state = 'queued' AND not_before <= statement_timestamp()) AS queued,
+            EXISTS (SELECT 1 FROM cron.job WHERE NOT paused AND next_run_at <= statement_timestamp() AND broken_at IS NULL) AS due, clock_timestamp() AS now
         """;
 
     private const string MarkSql = """
@@ -62,21 +64,22 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
             WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt AND node = @Node AND incarnation = @Incarnation AND ended_at IS NULL
             RETURNING 1
         ), gone AS (
-            DELETE FROM cron.going WHERE log_id = @LogId AND attempt = @Attempt AND CAST(@RetryAt AS timestamptz) IS NULL AND EXISTS (SELECT 1 FROM ended)
+            DELETE FROM cron.going WHERE log_id = @LogId AND attempt = @Attempt AND CAST(@RetryDelay AS int) IS NULL AND EXISTS (SELECT 1 FROM ended)
         ), again AS (
-            UPDATE cron.going SET state = 'queued', attempt = attempt + 1, not_before = CAST(@RetryAt AS timestamptz), node = NULL, incarnation = NULL, stop_zh = NULL, stop_en = NULL
-            WHERE log_id = @LogId AND attempt = @Attempt AND CAST(@RetryAt AS timestamptz) IS NOT NULL AND EXISTS (SELECT 1 FROM ended)
-        ), news AS (
-            INSERT INTO cron.news (kind, job, job_id, log_id, nominal_at, nominal_until)
-            SELECT 'ended', @Job, @JobId, @LogId, @NominalAt, @NominalAt WHERE CAST(@RetryAt AS timestamptz) IS NULL AND EXISTS (SELECT 1 FROM ended)
+            UPDATE cron.going SET state = 'queued', attempt = attempt + 1, not_before = clock_timestamp() + make_interval(secs => CAST(@RetryDelay AS int)), node = NULL, incarnation = NULL, stop_zh = NULL, stop_en = NULL
+            WHERE log_id = @LogId AND attempt = @Attempt AND CAST(@RetryDelay AS int) IS NOT NULL AND EXISTS (SELECT 1 FROM ended)
+        ), told AS (
+            INSERT INTO platform.outbox (stream, kind, payload)
+            SELECT 'job:' || CAST(@Job AS bigint), 'cron.ended', jsonb_build_object('job', CAST(@Job AS bigint), 'job_id', CAST(@JobId AS text), 'log_id', CAST(@LogId AS bigint), 'nominal_at', CAST(@NominalAt AS timestamptz))
+            WHERE CAST(@RetryDelay AS int) IS NULL AND EXISTS (SELECT 1 FROM ended)
                 AND (@Status IN ('faild', 'timeout', 'interrupted')
-                    OR @Status = 'success' AND (EXISTS (SELECT 1 FROM cron.job WHERE id = @Job AND troubled) OR EXISTS (SELECT 1 FROM cron.news WHERE job = @Job)))
+                    OR @Status = 'success' AND (EXISTS (SELECT 1 FROM cron.job WHERE id = @Job AND troubled) OR EXISTS (SELECT 1 FROM platform.outbox WHERE stream = 'job:' || CAST(@Job AS bigint))))
             RETURNING 1
         )
-        UPDATE cron.cron_log SET status = CASE WHEN CAST(@RetryAt AS timestamptz) IS NULL THEN @Status ELSE 'queued' END, ended_at = @EndedAt, exit_code = @ExitCode,
+        UPDATE cron.cron_log SET status = CASE WHEN CAST(@RetryDelay AS int) IS NULL THEN @Status ELSE 'queued' END, ended_at = @EndedAt, exit_code = @ExitCode,
             task_log = @Log, cause_zh = @Zh, cause_en = @En
         WHERE log_id = @LogId AND nominal_at = @NominalAt AND status = 'running' AND EXISTS (SELECT 1 FROM ended)
-        RETURNING EXISTS (SELECT 1 FROM news)
+        RETURNING EXISTS (SELECT 1 FROM told)
         """;
 
     private const string AppendSql = """
@@ -97,12 +100,12 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
     private string SpoolFolder => Path.Combine(node.DataDirectory, "spool", "cron");
 
     /// <summary>Takes up to <paramref name="room"/> queued executions for this node; their attempts are committed when this returns.</summary>
-    public async Task<List<Claimed>> Claim(string nodeName, long incarnation, int room, DateTime now, CancellationToken cancellation)
+    public async Task<List<Claimed>> Claim(string nodeName, long incarnation, int room, CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
         try
         {
-            return (await connection.QueryAsync<Claimed>(ClaimSql, new { Node = nodeName, Incarnation = incarnation, Room = room, Now = now })).AsList();
+            return (await connection.QueryAsync<Claimed>(ClaimSql, new { Node = nodeName, Incarnation = incarnation, Room = room })).AsList();
         }
         catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.UniqueViolation)
         {
@@ -117,10 +120,10 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
         return await connection.QueryAsync<MineRow>(MineSql, new { Node = nodeName });
     }
 
-    public async Task<WorkRow?> HasWork(DateTime now, CancellationToken cancellation)
+    public async Task<WorkRow> HasWork(CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
-        return await connection.QuerySingleAsync<WorkRow>(WorkSql, new { Now = now, Behind = now - Accounting.Late });
+        return await connection.QuerySingleAsync<WorkRow>(WorkSql);
     }
 
     /// <summary>Stores what finds the processes again; returns why the run is to be ended, when somebody asked before there was a process to end.</summary>
@@ -140,7 +143,7 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
             ? result.Output
             : result.Output[..(char.IsHighSurrogate(result.Output[ListLimit - 1]) ? ListLimit - 1 : ListLimit)] + $"\n… /v1/cron/log/output/?log_id={claimed.LogId} …";
         await using var connection = await source.OpenConnectionAsync();
-        var isNews = await connection.ExecuteScalarAsync<bool?>(EndSql, new
+        var isTold = await connection.ExecuteScalarAsync<bool?>(EndSql, new
         {
             claimed.Job,
             claimed.JobId,
@@ -155,11 +158,11 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
             ending.Left,
             Zh = ending.Cause.Zh ?? "",
             En = ending.Cause.En ?? "",
-            result.RetryAt,
+            result.RetryDelay,
             Log = text,
         });
-        if (isNews == true) news.Soon();
-        return isNews is not null;
+        if (isTold == true) outbox.Wake();
+        return isTold is not null;
     }
 
     /// <summary>Appends a piece of output, and lets go of the pieces that have fallen out between head and tail.</summary>
@@ -204,9 +207,19 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
         if (!Directory.Exists(SpoolFolder)) return;
         foreach (var file in Directory.GetFiles(SpoolFolder, "*.json"))
         {
-            var result = JsonSerializer.Deserialize<ExecutionResult>(await File.ReadAllBytesAsync(file))!;
-            if (await RecordEnd(result)) log.LogInformation("Execution {LogId} ended as {Status} while the database was away; it is recorded now", result.Claimed.LogId, result.Ending.Status.Word());
-            File.Delete(file);
+            try
+            {
+                var result = JsonSerializer.Deserialize<ExecutionResult>(await File.ReadAllBytesAsync(file));
+                if (result is not { Claimed: { JobId: not null, RunId: not null }, Node: not null, Ending: not null, Output: not null }) throw new JsonException("It is no result of an execution.");
+                if (await RecordEnd(result)) log.LogInformation("Execution {LogId} ended as {Status} while the database was away; it is recorded now", result.Claimed.LogId, result.Ending.Status.Word());
+                File.Delete(file);
+            }
+            catch (Exception error) when (!DatabaseErrors.IsTransient(error))
+            {
+                // A power loss leaves empty and half-written files. The row of such an execution is recovered as interrupted.
+                log.LogError(error, "The spooled result {File} does not read; it is set aside in {Folder}", Path.GetFileName(file), BadFiles.FolderOf(node.DataDirectory));
+                BadFiles.SetAside(node.DataDirectory, file);
+            }
         }
     }
 
@@ -214,7 +227,7 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
 
     internal sealed record MineRow(long LogId, int Attempt, long Incarnation, string? StopZh, string? StopEn);
 
-    internal sealed record WorkRow(bool Queued, bool Behind);
+    internal sealed record WorkRow(bool Queued, bool Due, DateTime Now);
 
     private sealed record StopRow(string Zh, string En);
 

@@ -1,4 +1,5 @@
 using Codo.Platform.Cluster;
+using Codo.Platform.Events;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Dapper;
@@ -20,7 +21,7 @@ internal static class KillExecution
         public Validator() => RuleFor(kill => kill.LogId).NotNull().Refuse("log_id 不能为空", "log_id is missing");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Outbox outbox, Caller caller) : IRequestHandler<Command, Result>
     {
         private const string LockSql = """
             SELECT job_id, state, node FROM cron.going WHERE log_id = @LogId FOR UPDATE
@@ -30,19 +31,13 @@ internal static class KillExecution
             UPDATE cron.going SET stop_zh = @Zh, stop_en = @En WHERE log_id = @LogId AND state = 'running'
             """;
 
-        private const string UnqueueSql = """
-            WITH gone AS (DELETE FROM cron.going WHERE log_id = @LogId AND state = 'queued' RETURNING nominal_at)
-            UPDATE cron.cron_log l SET status = 'killed', ended_at = clock_timestamp(), cause_zh = @Zh, cause_en = @En
-            FROM gone g WHERE l.log_id = @LogId AND l.nominal_at = g.nominal_at AND l.status = 'queued'
-            """;
-
         private const string ExistsSql = """
             SELECT EXISTS (SELECT 1 FROM cron.cron_log WHERE log_id = @LogId)
             """;
 
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
         {
-            var cause = new { request.LogId, Zh = $"被 {caller.Nickname} 终止", En = $"Ended by {caller.Nickname}" };
+            var cause = new Text($"被 {caller.Nickname} 终止", $"Ended by {caller.Nickname}");
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             if (await connection.QuerySingleOrDefaultAsync<Row>(LockSql, new { request.LogId }, transaction) is not { } going)
@@ -51,10 +46,12 @@ internal static class KillExecution
                     ? Refusal.Conflict($"日志 {request.LogId} 的执行已经结束", $"The execution of log {request.LogId} has ended")
                     : Refusal.NotFound($"日志 {request.LogId} 不存在", $"There is no log {request.LogId}");
             }
-            await connection.ExecuteAsync(going.State == "running" ? StopSql : UnqueueSql, cause, transaction);
+            if (going.State == "running") await connection.ExecuteAsync(StopSql, new { request.LogId, cause.Zh, cause.En }, transaction);
+            else await QueuedExecutions.Drop(connection, transaction, request.LogId!.Value, cause);
             await Audit.Write(connection, transaction, caller, "kill", "job", going.JobId, after: new { request.LogId });
             if (going.Node is not null) await Control.Notify(connection, transaction, going.Node);
             await transaction.CommitAsync(cancellationToken);
+            outbox.Wake();
             return new Result(request.LogId!.Value);
         }
 

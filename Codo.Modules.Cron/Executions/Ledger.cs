@@ -1,35 +1,43 @@
 using Codo.Modules.Cron.Jobs;
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
+using Codo.Platform.Events;
 using Codo.Platform.Http;
 using Dapper;
+using Microsoft.Extensions.Logging;
 using Npgsql;
 
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>Writes the fire ledger: locks jobs, accounts for their due times, inserts the rows and moves <c>accounted_to</c>, in one transaction. Two nodes that race find the job locked, or accounted for.</summary>
-internal sealed class Ledger(NpgsqlDataSource source, News news, TimeProvider time, Node node)
+internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, ILogger<Ledger> log)
 {
+    private const string OneJob = "one";
+
+    /// <summary>Due times of a broken job.</summary>
+    internal static readonly Accounting.GapReason BrokenGap = new("broken", new Text("任务数据损坏，未执行", "The job was broken"));
+
     /// <summary>Jobs that one transaction takes; a burst of more is taken in turns.</summary>
     private const int Batch = 500;
 
-    private const string LockDueSql = """
-        SELECT id, job_id, cmd, cron, time_zone, paused, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory,
-            accounted_to, gap_log_id, gap_nominal_at, gap_reason
-        FROM cron.job WHERE NOT paused AND next_run_at <= @Now
+    internal const string Columns = """
+        id, job_id, cmd, cron, time_zone, paused, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory,
+            accounted_to, next_run_at, gap_log_id, gap_nominal_at, gap_reason, broken_at, broken_zh, broken_en, create_time, clock_timestamp() AS locked_at
+        """;
+
+    // statement_timestamp() and not clock_timestamp(): a volatile function keeps the planner from the index, and every job would be looked at.
+    private const string LockDueSql = $"""
+        SELECT {Columns} FROM cron.job WHERE NOT paused AND next_run_at <= statement_timestamp() AND broken_at IS NULL
         ORDER BY next_run_at LIMIT @Batch FOR UPDATE SKIP LOCKED
         """;
 
-    private const string LockPausedSql = """
-        SELECT id, job_id, cmd, cron, time_zone, paused, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory,
-            accounted_to, gap_log_id, gap_nominal_at, gap_reason
-        FROM cron.job WHERE paused AND next_run_at <= @Now
+    private const string LockPausedSql = $"""
+        SELECT {Columns} FROM cron.job WHERE paused AND next_run_at <= statement_timestamp() AND broken_at IS NULL
         ORDER BY next_run_at LIMIT @Batch FOR UPDATE SKIP LOCKED
         """;
 
-    private const string LockOneSql = """
-        SELECT id, job_id, cmd, cron, time_zone, paused, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory,
-            accounted_to, gap_log_id, gap_nominal_at, gap_reason
-        FROM cron.job WHERE job_id = @JobId FOR UPDATE
+    private const string LockOneSql = $"""
+        SELECT {Columns} FROM cron.job WHERE job_id = @JobId FOR UPDATE
         """;
 
     private const string GoingSql = """
@@ -62,31 +70,33 @@ internal sealed class Ledger(NpgsqlDataSource source, News news, TimeProvider ti
         UPDATE cron.cron_log SET nominal_until = @Until, exec_time = @Until, times = times + @Times WHERE log_id = @LogId AND nominal_at = @NominalAt RETURNING times
         """;
 
-    private const string InsertNewsSql = """
-        INSERT INTO cron.news (kind, job, job_id, log_id, nominal_at, nominal_until, times) VALUES (@Kind, @Job, @JobId, @LogId, @From, @Until, @Times)
+    // The account moves forward only: a clock that was put back accounts for nothing twice.
+    private const string MoveSql = """
+        UPDATE cron.job j SET accounted_to = GREATEST(j.accounted_to, m.accounted_to), next_run_at = m.next_run_at, gap_log_id = m.gap_log_id, gap_nominal_at = m.gap_nominal_at, gap_reason = m.gap_reason
+        FROM unnest(CAST(@Jobs AS bigint[]), CAST(@Accounted AS timestamptz[]), CAST(@Nexts AS timestamptz[]), CAST(@GapIds AS bigint[]), CAST(@GapTimes AS timestamptz[]), CAST(@GapReasons AS text[]))
+            AS m(job, accounted_to, next_run_at, gap_log_id, gap_nominal_at, gap_reason)
+        WHERE j.id = m.job
         """;
 
-    private const string MoveSql = """
-        UPDATE cron.job j SET accounted_to = @Now, next_run_at = m.next_run_at, gap_log_id = m.gap_log_id, gap_nominal_at = m.gap_nominal_at, gap_reason = m.gap_reason
-        FROM unnest(CAST(@Jobs AS bigint[]), CAST(@Nexts AS timestamptz[]), CAST(@GapIds AS bigint[]), CAST(@GapTimes AS timestamptz[]), CAST(@GapReasons AS text[])) AS m(job, next_run_at, gap_log_id, gap_nominal_at, gap_reason)
-        WHERE j.id = m.job
+    private const string BreakSql = """
+        UPDATE cron.job SET broken_at = clock_timestamp(), broken_zh = @Zh, broken_en = @En, next_run_at = NULL, gap_log_id = @GapId, gap_nominal_at = @GapAt, gap_reason = @GapKey WHERE id = @Id
         """;
 
     private const string StopRunningSql = """
         UPDATE cron.going SET stop_zh = @Zh, stop_en = @En WHERE job = @Job AND state = 'running' AND stop_zh IS NULL RETURNING node
         """;
 
-    private const string DropQueuedSql = """
-        WITH dropped AS (DELETE FROM cron.going WHERE job = @Job AND state = 'queued' RETURNING log_id, nominal_at)
-        UPDATE cron.cron_log l SET status = 'killed', ended_at = @Now, cause_zh = @Zh, cause_en = @En
-        FROM dropped d WHERE l.log_id = d.log_id AND l.nominal_at = d.nominal_at AND l.status = 'queued'
-        """;
+    // This node's looks, by which it is told whether a due time is late because Codo was away or was only held up.
+    private static readonly TimeSpan LongestLook = TimeSpan.FromSeconds(5);
+    private readonly Lock looks = new();
+    private TimeSpan lookedAt = TimeSpan.MinValue;
+    private DateTimeOffset steadySince = DateTimeOffset.MaxValue;
 
     /// <summary>Takes every job that is due and not locked by somebody else; returns how many.</summary>
     public async Task<int> AccountDue(CancellationToken cancellation)
     {
         var taken = 0;
-        while (node.MayStart)
+        while (node.MayStart(Runner.WorkName))
         {
             var some = await AccountSome(LockDueSql, cancellation);
             taken += some;
@@ -98,58 +108,152 @@ internal sealed class Ledger(NpgsqlDataSource source, News news, TimeProvider ti
     /// <summary>Paused jobs' due times are accounted for as well, so that the ledger answers while the pause lasts.</summary>
     public async Task AccountPaused(CancellationToken cancellation)
     {
-        while (await AccountSome(LockPausedSql, cancellation) == Batch)
+        while (node.HoldsLease && await AccountSome(LockPausedSql, cancellation) == Batch)
         {
         }
     }
 
-    /// <summary>Locks one job and accounts for it up to now, inside the caller's transaction: what a change of the job begins with.</summary>
+    /// <summary>Locks one job and accounts for it up to now, inside the caller's transaction: what a change of the job begins with. A broken job is locked and not accounted for.</summary>
     /// <returns>The job as it was, and up to when it is accounted for now; null when there is none.</returns>
     public async Task<Locked?> LockAndAccount(NpgsqlConnection connection, NpgsqlTransaction transaction, string jobId)
     {
         if (await connection.QuerySingleOrDefaultAsync<JobRow>(LockOneSql, new { JobId = jobId }, transaction) is not { } job) return null;
-        return new Locked(job, (await Account(connection, transaction, [job])).Now);
+        var now = new DateTimeOffset(job.LockedAt, TimeSpan.Zero);
+        if (job.BrokenAt is not null) return new Locked(job, now, false);
+        await transaction.SaveAsync(OneJob);
+        try
+        {
+            return new Locked(job, now, await AccountWhole(connection, transaction, job));
+        }
+        catch (Exception error) when (DatabaseErrors.IsPermanent(error))
+        {
+            log.LogError(error, "Job {JobId} is broken", job.JobId);
+            await transaction.RollbackAsync(OneJob);
+            await Break(connection, transaction, job, Text.Same(StorableText.Clean(error.Message)), withGap: false);
+            return new Locked(job, now, true);
+        }
+    }
+
+    /// <summary>Accounts for one locked job up to now, also where more is due than one pass works out.</summary>
+    /// <returns>Whether the outbox was written.</returns>
+    internal async Task<bool> AccountWhole(NpgsqlConnection connection, NpgsqlTransaction transaction, JobRow job, Accounting.GapReason? reason = null)
+    {
+        var isTold = false;
+        while (true)
+        {
+            var (told, due) = await Account(connection, transaction, [job], reason);
+            isTold |= told;
+            if (due.Count == 0) return isTold;
+            job = await connection.QuerySingleAsync<JobRow>(LockOneSql, new { job.JobId }, transaction);
+        }
+    }
+
+    /// <summary>This node has looked for due jobs just now.</summary>
+    /// <param name="now">PostgreSQL's time.</param>
+    public void Looked(DateTime now)
+    {
+        lock (looks)
+        {
+            if (lookedAt == TimeSpan.MinValue || BootTime.Now - lookedAt > LongestLook) steadySince = new DateTimeOffset(now, TimeSpan.Zero);
+            lookedAt = BootTime.Now;
+        }
+    }
+
+    private DateTimeOffset SteadySince
+    {
+        get
+        {
+            lock (looks) return lookedAt == TimeSpan.MinValue || BootTime.Now - lookedAt > LongestLook ? DateTimeOffset.MaxValue : steadySince;
+        }
     }
 
     private async Task<int> AccountSome(string lockSql, CancellationToken cancellation)
     {
+        try
+        {
+            return await AccountSome(lockSql, Batch, cancellation);
+        }
+        catch (Exception error) when (DatabaseErrors.IsPermanent(error))
+        {
+            // One of the batch has a row that PostgreSQL does not take: alone each shows whether it is the one.
+            log.LogError(error, "Due jobs could not be accounted for together; each is accounted for alone");
+            var taken = 0;
+            while (await AccountAlone(lockSql, cancellation)) taken++;
+            return taken;
+        }
+    }
+
+    private async Task<int> AccountSome(string lockSql, int batch, CancellationToken cancellation)
+    {
         await using var connection = await source.OpenConnectionAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        var jobs = (await connection.QueryAsync<JobRow>(lockSql, new { Now = time.GetUtcNow().UtcDateTime, Batch }, transaction)).AsList();
+        var jobs = (await connection.QueryAsync<JobRow>(lockSql, new { Batch = batch }, transaction)).AsList();
         if (jobs.Count == 0) return 0;
-        var (_, isNews) = await Account(connection, transaction, jobs);
+        var isTold = (await Account(connection, transaction, jobs)).IsTold;
         await transaction.CommitAsync(cancellation);
-        if (isNews) news.Soon();
+        Looked(jobs[^1].LockedAt);
+        if (isTold) outbox.Wake();
         return jobs.Count;
     }
 
-    private async Task<(DateTimeOffset Now, bool IsNews)> Account(NpgsqlConnection connection, NpgsqlTransaction transaction, List<JobRow> jobs)
+    private async Task<bool> AccountAlone(string lockSql, CancellationToken cancellation)
     {
-        var now = time.GetUtcNow();
-        var going = (await connection.QueryAsync<GoingRow>(GoingSql, new { Jobs = jobs.Select(job => job.Id).ToArray() }, transaction)).ToLookup(row => row.Job);
-        var fires = new List<(long Job, string Trigger, DateTime At)>();
-        var tidings = new List<Tiding>();
-        var gaps = new (long? LogId, DateTime? At, string? Reason)[jobs.Count];
-        var nexts = new DateTime?[jobs.Count];
-        for (var i = 0; i < jobs.Count; i++)
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        if (await connection.QueryFirstOrDefaultAsync<JobRow>(lockSql, new { Batch = 1 }, transaction) is not { } job) return false;
+        await transaction.SaveAsync(OneJob, cancellation);
+        try
         {
-            var job = jobs[i];
-            var outcome = Accounting.Account(job.ToDue(), going[job.Id].Select(row => new Accounting.Going(row.LogId, row.Running)).ToList(), now);
+            await Account(connection, transaction, [job]);
+        }
+        catch (Exception error) when (DatabaseErrors.IsPermanent(error))
+        {
+            await transaction.RollbackAsync(OneJob, cancellation);
+            await Break(connection, transaction, job, Text.Same(StorableText.Clean(error.Message)), withGap: false);
+        }
+        await transaction.CommitAsync(cancellation);
+        outbox.Wake();
+        return true;
+    }
+
+    /// <summary>Accounts for jobs that the transaction has locked. One that does not read becomes broken, and the rest goes on.</summary>
+    /// <returns>Whether the outbox was written, and the jobs that have more due times than one pass works out.</returns>
+    private async Task<(bool IsTold, List<long> Due)> Account(NpgsqlConnection connection, NpgsqlTransaction transaction, List<JobRow> jobs, Accounting.GapReason? reason = null)
+    {
+        var going = (await connection.QueryAsync<GoingRow>(GoingSql, new { Jobs = jobs.Select(job => job.Id).ToArray() }, transaction)).ToLookup(row => row.Job);
+        var (fires, moves, due, isTold) = (new List<(long Job, string Trigger, DateTime At)>(), new List<Move>(), new List<long>(), false);
+        var steady = SteadySince;
+        foreach (var job in jobs)
+        {
+            Accounting.Outcome outcome;
+            try
+            {
+                outcome = Accounting.Account(job.ToDue(steady, reason), going[job.Id].Select(row => new Accounting.Going(row.LogId, row.Running)).ToList(), new DateTimeOffset(job.LockedAt, TimeSpan.Zero));
+            }
+            catch (Exception error) when (error is JobIsBroken or ArgumentException or OverflowException or InvalidOperationException)
+            {
+                log.LogError(error, "Job {JobId} is broken", job.JobId);
+                await Break(connection, transaction, job, (error as JobIsBroken)?.Why ?? Text.Same(StorableText.Clean(error.Message)), withGap: true);
+                isTold = true;
+                continue;
+            }
             if (outcome.StopOthers) await StopOthers(connection, transaction, job.Id);
-            gaps[i] = (job.GapLogId, job.GapNominalAt, job.GapReason);
+            var gap = new Gap(job.GapLogId, job.GapNominalAt, job.GapReason);
             foreach (var entry in outcome.Entries)
             {
                 if (entry.Reason is null)
                 {
                     fires.Add((job.Id, entry.Trigger, entry.From.UtcDateTime));
-                    gaps[i] = default;
+                    gap = default;
                 }
                 else
                 {
-                    gaps[i] = await WriteGap(connection, transaction, job, gaps[i], entry, tidings);
+                    (gap, var told) = await WriteGap(connection, transaction, job, gap, entry);
+                    isTold |= told;
                 }
             }
-            nexts[i] = outcome.NextRunAt?.UtcDateTime;
+            if (outcome.NextRunAt <= new DateTimeOffset(job.LockedAt, TimeSpan.Zero)) due.Add(job.Id);
+            moves.Add(new Move(job.Id, outcome.AccountedTo.UtcDateTime, outcome.NextRunAt?.UtcDateTime, gap));
         }
         if (fires.Count > 0)
         {
@@ -162,26 +266,35 @@ internal sealed class Ledger(NpgsqlDataSource source, News news, TimeProvider ti
         }
         await connection.ExecuteAsync(MoveSql, new
         {
-            Now = now.UtcDateTime,
-            Jobs = jobs.Select(job => job.Id).ToArray(),
-            Nexts = nexts,
-            GapIds = gaps.Select(gap => gap.LogId).ToArray(),
-            GapTimes = gaps.Select(gap => gap.At).ToArray(),
-            GapReasons = gaps.Select(gap => gap.Reason).ToArray(),
+            Jobs = moves.Select(move => move.Job).ToArray(),
+            Accounted = moves.Select(move => move.AccountedTo).ToArray(),
+            Nexts = moves.Select(move => move.Next).ToArray(),
+            GapIds = moves.Select(move => move.Gap.LogId).ToArray(),
+            GapTimes = moves.Select(move => move.Gap.At).ToArray(),
+            GapReasons = moves.Select(move => move.Gap.Reason).ToArray(),
         }, transaction);
-        await connection.ExecuteAsync(InsertNewsSql, tidings, transaction);
-        return (now, tidings.Count > 0);
+        return (isTold, due);
     }
 
-    private static async Task<(long?, DateTime?, string?)> WriteGap(NpgsqlConnection connection, NpgsqlTransaction transaction, JobRow job, (long? LogId, DateTime? At, string? Reason) open, Accounting.Entry entry, List<Tiding> tidings)
+    /// <summary>Sets a job apart, with the due time at which it was found in the ledger.</summary>
+    private static async Task Break(NpgsqlConnection connection, NpgsqlTransaction transaction, JobRow job, Text why, bool withGap)
+    {
+        var gap = default(Gap);
+        if (withGap && job.NextRunAt is { } at && at <= job.LockedAt)
+        {
+            var time = new DateTimeOffset(at, TimeSpan.Zero);
+            (gap, _) = await WriteGap(connection, transaction, job, default, new Accounting.Entry(ExecutionStatus.Missed, "schedule", time, time, 1, BrokenGap.Key, why), tell: false);
+        }
+        await connection.ExecuteAsync(BreakSql, new { job.Id, why.Zh, why.En, GapId = gap.LogId, GapAt = gap.At, GapKey = gap.Reason }, transaction);
+        await Outbox.Write(connection, transaction, JobEvents.Stream(job.Id), JobEvents.Broken, new JobEvents.Brokenness(job.Id, job.JobId, why.Zh, why.En));
+    }
+
+    private static async Task<(Gap Gap, bool IsTold)> WriteGap(NpgsqlConnection connection, NpgsqlTransaction transaction, JobRow job, Gap open, Accounting.Entry entry, bool tell = true)
     {
         // A stretch that has outlived the retention has lost its row with the month in which it began; what comes now begins another.
         if (open.LogId is { } logId && open.Reason == entry.Reason
             && await connection.ExecuteScalarAsync<int?>(ExtendGapSql, new { LogId = logId, NominalAt = open.At, Until = entry.Until.UtcDateTime, entry.Times }, transaction) is { } times)
-        {
-            Note(job, logId, open.At!.Value, entry, times, tidings);
-            return open;
-        }
+            return (open, tell && await Tell(connection, transaction, job, logId, open.At!.Value, entry, times));
         var from = entry.From.UtcDateTime;
         var made = await connection.ExecuteScalarAsync<long?>(InsertGapSql, new
         {
@@ -195,32 +308,38 @@ internal sealed class Ledger(NpgsqlDataSource source, News news, TimeProvider ti
             entry.Cause.Zh,
             entry.Cause.En,
         }, transaction);
-        if (made is { } written) Note(job, written, from, entry, entry.Times, tidings);
-        return (made, from, entry.Reason);
+        return (new Gap(made, from, entry.Reason), tell && made is { } written && await Tell(connection, transaction, job, written, from, entry, entry.Times));
     }
 
-    // A miss is news whenever it is noticed; skips are once they are three in a row, which are one row of the ledger since nothing ran in between.
-    private static void Note(JobRow job, long logId, DateTime at, Accounting.Entry entry, int times, List<Tiding> tidings)
+    // A miss is told whenever it is noticed; skips are once they are three in a row, which are one row of the ledger since nothing ran in between.
+    private static async Task<bool> Tell(NpgsqlConnection connection, NpgsqlTransaction transaction, JobRow job, long logId, DateTime at, Accounting.Entry entry, int times)
     {
-        if (entry.Status == ExecutionStatus.Missed)
-            tidings.Add(new Tiding("missed", job.Id, job.JobId, logId, entry.From.UtcDateTime, entry.Until.UtcDateTime, entry.Times));
-        else if (entry.Reason!.StartsWith("overlap", StringComparison.Ordinal) && times >= News.SkipsThatCount && times - entry.Times < News.SkipsThatCount)
-            tidings.Add(new Tiding("skipped", job.Id, job.JobId, logId, at, entry.Until.UtcDateTime, times));
+        var isMissed = entry.Status == ExecutionStatus.Missed;
+        var isSkipped = entry.Reason!.StartsWith("overlap", StringComparison.Ordinal) && times >= JobEvents.SkipsThatCount && times - entry.Times < JobEvents.SkipsThatCount;
+        if (!isMissed && !isSkipped) return false;
+        await Outbox.Write(connection, transaction, JobEvents.Stream(job.Id), isMissed ? JobEvents.Missed : JobEvents.Skipped, isMissed
+            ? new JobEvents.Stretch(job.Id, job.JobId, logId, entry.From.UtcDateTime, entry.Until.UtcDateTime, entry.Times)
+            : new JobEvents.Stretch(job.Id, job.JobId, logId, at, entry.Until.UtcDateTime, times));
+        return true;
     }
 
     /// <summary>Makes room for a fire under <c>overlap: replace</c>: what runs is asked to end, what is queued is taken from the queue.</summary>
     public async Task StopOthers(NpgsqlConnection connection, NpgsqlTransaction transaction, long job)
     {
         var cause = new Text("被新的一次执行取代（overlap=replace）", "Replaced by the next fire (overlap=replace)");
-        await connection.ExecuteAsync(DropQueuedSql, new { Job = job, Now = time.GetUtcNow().UtcDateTime, cause.Zh, cause.En }, transaction);
+        await QueuedExecutions.DropOfJob(connection, transaction, job, cause);
         foreach (var holder in await connection.QueryAsync<string>(StopRunningSql, new { Job = job, cause.Zh, cause.En }, transaction))
             await Control.Notify(connection, transaction, holder);
     }
 
     /// <summary>A job whose row the caller's transaction holds.</summary>
-    internal sealed record Locked(JobRow Job, DateTimeOffset AccountedTo);
+    /// <param name="IsTold">Whether the outbox was written: the caller wakes it after its commit.</param>
+    internal sealed record Locked(JobRow Job, DateTimeOffset AccountedTo, bool IsTold);
 
-    private sealed record Tiding(string Kind, long Job, string JobId, long LogId, DateTime From, DateTime Until, int Times);
+    /// <summary>The job's newest row of the ledger when that is a stretch of skips or misses.</summary>
+    private readonly record struct Gap(long? LogId, DateTime? At, string? Reason);
+
+    private sealed record Move(long Job, DateTime AccountedTo, DateTime? Next, Gap Gap);
 
     private sealed record GoingRow(long Job, long LogId, bool Running);
 }

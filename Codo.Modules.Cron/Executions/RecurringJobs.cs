@@ -1,107 +1,130 @@
 using System.Threading.Channels;
 using Codo.Modules.Cron.Jobs;
+using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Dapper;
 using Hangfire;
 using Hangfire.Storage;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
 namespace Codo.Modules.Cron.Executions;
 
-/// <summary>Keeps Hangfire's recurring jobs equal to the table by difference: at the start, on a change, and every 60 s, which also revives one that Hangfire has given up.</summary>
-internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManager recurring, JobStorage storage, TimeProvider time, ILogger<RecurringJobs> log) : BackgroundService
+/// <summary>
+/// Reconciles Hangfire's recurring jobs with the table by difference: at the start, on a change, and every 60 s, which also revives one that Hangfire has given up. They are registered at the offset that is in
+/// force now, as <c>UTC+05:30</c>, so that Hangfire never computes times across a change of the clock; when the offset changes they are registered anew.
+/// </summary>
+internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManager recurring, JobStorage storage, TimeProvider time, ILogger<RecurringJobs> log) : IDisposable
 {
-    private const string Prefix = "cron:";
-    private static readonly TimeSpan Period = TimeSpan.FromSeconds(60);
+    public const string Prefix = "cron:";
 
     private const string AllSql = """
-        SELECT id, job_id, cron, time_zone FROM cron.job WHERE NOT paused
+        SELECT id, job_id, cron, time_zone FROM cron.job WHERE NOT paused AND broken_at IS NULL
         """;
 
     private const string OneSql = """
-        SELECT id, job_id, cron, time_zone FROM cron.job WHERE NOT paused AND id = @Id
+        SELECT id, job_id, cron, time_zone FROM cron.job WHERE NOT paused AND broken_at IS NULL AND id = @Id
         """;
 
     private readonly Channel<long> changed = Channel.CreateUnbounded<long>(new UnboundedChannelOptions { SingleReader = true });
 
-    /// <summary>To be called after the commit that changed the job. When the process dies before it is heard, the next start or another node's minute finds the difference.</summary>
-    public void Changed(long id) => changed.Writer.TryWrite(id);
+    /// <summary>Set when a job of this node's may have another next due time.</summary>
+    public AutoResetEvent ScheduleChanged { get; } = new(false);
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    /// <summary>Wakes the registration of changed jobs.</summary>
+    public WakeSignal Changes { get; } = new();
+
+    /// <summary>To be called after the commit that changed the job. When the process dies before it is heard, the next start or another node's minute finds the difference.</summary>
+    public void Changed(long id)
     {
-        var due = time.GetUtcNow();
-        while (!stoppingToken.IsCancellationRequested)
+        changed.Writer.TryWrite(id);
+        Changes.Set();
+        ScheduleChanged.Set();
+    }
+
+    /// <summary>Registers what was changed since the last run.</summary>
+    public async Task ReconcileChanged(CancellationToken cancellation)
+    {
+        while (changed.Reader.TryPeek(out var id))
         {
-            try
+            await using (var connection = await source.OpenConnectionAsync(cancellation))
             {
-                if (time.GetUtcNow() >= due)
-                {
-                    due = time.GetUtcNow() + Period;
-                    await Reconcile(stoppingToken);
-                }
-                using var wait = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
-                wait.CancelAfter(Period);
-                await changed.Reader.WaitToReadAsync(wait.Token);
-                while (changed.Reader.TryRead(out var id)) await ReconcileOne(id, stoppingToken);
+                if (await connection.QuerySingleOrDefaultAsync<Row>(OneSql, new { Id = id }) is { } row && Wanted(row) is { } wanted) Register(wanted);
+                else recurring.RemoveIfExists(Prefix + id);
             }
-            catch (OperationCanceledException)
-            {
-                // Either the host stops or the minute is over.
-            }
-            catch (Exception error)
-            {
-                log.LogWarning("Hangfire's recurring jobs could not be compared with the table, it is tried again: {Cause}", error.Message);
-                await Task.Delay(TimeSpan.FromSeconds(1), CancellationToken.None);
-                due = time.GetUtcNow();
-            }
+            // Taken out only now: after a failure it is tried again.
+            changed.Reader.TryRead(out _);
         }
     }
 
-    /// <summary>Compares all; returns how many were put right.</summary>
+    /// <summary>Compares all; returns how many were put right. One that cannot be compared is logged, and the rest goes on.</summary>
     internal async Task<int> Reconcile(CancellationToken cancellation)
     {
-        await using var connection = await source.OpenConnectionAsync(cancellation);
-        var wanted = (await connection.QueryAsync<Row>(AllSql)).ToDictionary(row => Prefix + row.Id, StringComparer.Ordinal);
+        Dictionary<string, Registration> wanted;
+        await using (var connection = await source.OpenConnectionAsync(cancellation))
+            wanted = (await connection.QueryAsync<Row>(AllSql)).Select(Wanted).OfType<Registration>().ToDictionary(registration => Prefix + registration.Id, StringComparer.Ordinal);
         using var hangfire = storage.GetConnection();
         var mended = 0;
         foreach (var have in hangfire.GetRecurringJobs().Where(job => job.Id.StartsWith(Prefix, StringComparison.Ordinal)))
         {
-            if (!wanted.Remove(have.Id, out var row))
+            cancellation.ThrowIfCancellationRequested();
+            try
             {
-                recurring.RemoveIfExists(have.Id);
-                mended++;
-            }
-            else if (have.Cron != row.ForCronos || have.TimeZoneId != row.TimeZone || have.Removed || have.Error is not null || have.NextExecution is null || have.LoadException is not null || !row.JobId.Equals(have.Job?.Args[1]))
-            {
+                wanted.Remove(have.Id, out var registration);
+                if (registration is not null && IsSame(have, registration)) continue;
                 // One that Hangfire has disabled after too many errors is enabled by being made anew alone.
                 recurring.RemoveIfExists(have.Id);
-                Register(row);
+                if (registration is not null) Register(registration);
                 mended++;
             }
+            catch (Exception error) when (!DatabaseErrors.IsTransient(error))
+            {
+                log.LogError(error, "Hangfire's recurring job {Id} could not be put right", have.Id);
+            }
         }
-        foreach (var row in wanted.Values) Register(row);
-        mended += wanted.Count;
+        foreach (var registration in wanted.Values)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            Register(registration);
+            mended++;
+        }
         if (mended > 0) log.LogInformation("{Count} of Hangfire's recurring jobs were put right", mended);
         return mended;
     }
 
-    private async Task ReconcileOne(long id, CancellationToken cancellation)
+    public void Dispose() => ScheduleChanged.Dispose();
+
+    private static bool IsSame(RecurringJobDto have, Registration wanted) =>
+        have.Cron == wanted.Cron && have.TimeZoneId == wanted.Zone.Id && !have.Removed && have.Error is null && have.NextExecution is not null && have.LoadException is null && wanted.JobId.Equals(have.Job?.Args[1]);
+
+    // A job that does not read is the ledger's to break; here it is left out.
+    private Registration? Wanted(Row row)
     {
-        await using var connection = await source.OpenConnectionAsync(cancellation);
-        if (await connection.QuerySingleOrDefaultAsync<Row>(OneSql, new { Id = id }) is { } row) Register(row);
-        else recurring.RemoveIfExists(Prefix + id);
+        try
+        {
+            return new Registration(row.Id, row.JobId, JobRow.ExpressionOf(row.Cron).ForCronos, FixedZone.At(JobRow.ZoneOf(row.TimeZone).GetUtcOffset(time.GetUtcNow())));
+        }
+        catch (JobIsBroken broken)
+        {
+            log.LogWarning("Job {JobId} is not registered with Hangfire: {Why}", row.JobId, broken.Message);
+            return null;
+        }
     }
 
     // Relaxed: after a stall one wake-up is enough, because the ledger accounts for every due time itself.
-    private void Register(Row row) => recurring.AddOrUpdate<Wake>(Prefix + row.Id, wake => wake.Fire(row.Id, row.JobId, CancellationToken.None), row.ForCronos, new RecurringJobOptions
+    private void Register(Registration job) => recurring.AddOrUpdate<FireDueJobs>(Prefix + job.Id, fire => fire.Fire(job.Id, job.JobId, CancellationToken.None), job.Cron, new RecurringJobOptions
     {
-        TimeZone = TimeZoneInfo.FindSystemTimeZoneById(row.TimeZone),
+        TimeZone = job.Zone,
         MisfireHandling = MisfireHandlingMode.Relaxed,
     });
 
-    private sealed record Row(long Id, string JobId, string Cron, string TimeZone)
-    {
-        public string ForCronos { get; } = JobRow.Expression(Cron).ForCronos;
-    }
+    private sealed record Row(long Id, string JobId, string Cron, string TimeZone);
+
+    private sealed record Registration(long Id, string JobId, string Cron, TimeZoneInfo Zone);
+}
+
+/// <summary>Resolves the fixed offsets under which recurring jobs are registered.</summary>
+internal sealed class FixedOffsets : ITimeZoneResolver
+{
+    public TimeZoneInfo GetTimeZoneById(string timeZoneId) => FixedZone.Parse(timeZoneId) ?? TimeZoneInfo.FindSystemTimeZoneById(timeZoneId);
 }

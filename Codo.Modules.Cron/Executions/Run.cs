@@ -22,6 +22,9 @@ internal sealed class Run(Claimed claimed, int outputLimit) : IDisposable
     /// <summary>Bytes of output that the database has.</summary>
     public long Flushed { get; set; }
 
+    /// <summary>Whether PostgreSQL has refused a piece of its output.</summary>
+    public bool IsRefused { get; set; }
+
     /// <summary>Held while output is written: the last piece must not overtake one under way.</summary>
     public SemaphoreSlim Flushing { get; } = new(1);
 

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using Codo.Modules.Cron.Jobs;
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Processes;
 using Microsoft.Extensions.Logging;
@@ -10,7 +11,7 @@ using Microsoft.Extensions.Logging;
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>This node's runner: claims what is queued, runs it, ends it when asked, and records how it ended. Nothing here waits in a worker or holds a thread.</summary>
-internal sealed class Runner(ExecutionStore store, Ledger ledger, Settling settling, JobEnvironment environments, CronSettings settings, Node node, Disk disk, TimeProvider time, ILogger<Runner> log) : INodeWork, IDisposable
+internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recovery, JobEnvironment environments, CronSettings settings, Node node, Disk disk, TimeProvider time, ILogger<Runner> log) : INodeWork, IDisposable
 {
     /// <summary>What is kept of a run's output while the disk is nearly full.</summary>
     private const int OutputWhenDiskIsLow = 64 << 10;
@@ -19,7 +20,10 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Settling settl
     private readonly SemaphoreSlim claiming = new(1);
     private readonly CancellationTokenSource giveUp = new();
 
-    public string Name => "cron";
+    /// <summary>The work's name in the cluster.</summary>
+    public const string WorkName = "cron";
+
+    public string Name => WorkName;
 
     /// <summary>Claims and starts as much of what is queued as there is room for.</summary>
     public async Task StartQueued(CancellationToken cancellation)
@@ -27,9 +31,9 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Settling settl
         await claiming.WaitAsync(cancellation);
         try
         {
-            while (node.MayStart && settings.MaxParallel - running.Count is > 0 and var room)
+            while (node.MayStart(WorkName) && settings.MaxParallel - running.Count is > 0 and var room)
             {
-                var claimed = await store.Claim(node.Name, node.Incarnation, room, time.GetUtcNow().UtcDateTime, cancellation);
+                var claimed = await store.Claim(node.Name, node.Incarnation, room, cancellation);
                 foreach (var one in claimed)
                 {
                     var run = new Run(one, disk.IsLow ? Math.Min(OutputWhenDiskIsLow, settings.OutputLimit) : settings.OutputLimit);
@@ -45,7 +49,7 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Settling settl
         }
     }
 
-    public async Task Look(CancellationToken cancellation)
+    public async Task Poll(CancellationToken cancellation)
     {
         var mine = running.Values.Where(run => !run.Over).ToList();
         var rows = (await store.Mine(node.Name, cancellation)).ToDictionary(row => (row.LogId, row.Attempt));
@@ -56,14 +60,15 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Settling settl
             else if (row.StopZh is not null)
                 run.Ask(ExecutionStatus.Killed, new Text(row.StopZh, row.StopEn ?? row.StopZh));
         }
+        var work = await store.HasWork(cancellation);
+        ledger.Looked(work.Now);
+        // Fallback for lost wake-ups: account for jobs that are due.
+        if (work.Due) await ledger.AccountDue(cancellation);
+        if (work.Queued || work.Due) await StartQueued(cancellation);
         await Flush(mine, cancellation);
-        if (await store.HasWork(time.GetUtcNow().UtcDateTime, cancellation) is not { } work) return;
-        // The net below the wake-ups: what is 5 s behind is accounted for whoever should have done it.
-        if (work.Behind) await ledger.AccountDue(cancellation);
-        if (work.Queued || work.Behind) await StartQueued(cancellation);
     }
 
-    public Task Settle(string deadNode, long incarnation, CancellationToken cancellation) => settling.Settle(deadNode, incarnation, cancellation);
+    public Task Recover(string deadNode, long incarnation, CancellationToken cancellation) => recovery.Recover(deadNode, incarnation, cancellation);
 
     public Task<IReadOnlyList<RunningWork>> Running(CancellationToken cancellation) => store.AllRunning(cancellation);
 
@@ -100,7 +105,7 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Settling settl
         var key = (run.Claimed.LogId, run.Claimed.Attempt);
         try
         {
-            var ending = await RunToEnd(run);
+            var ending = await RunOrFail(run);
             run.Over = true;
             await Record(run, ending);
             await run.MarkRecorded;
@@ -116,18 +121,46 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Settling settl
         try
         {
             // The place that has become free, and what waited for this one's end.
-            if (node.MayStart) await StartQueued(CancellationToken.None);
+            if (node.MayStart(WorkName)) await StartQueued(CancellationToken.None);
         }
         catch (Exception error)
         {
-            log.LogWarning("After execution {LogId} nothing more could be claimed, it is tried again within a second: {Cause}", run.Claimed.LogId, error.Message);
+            log.LogWarning(error, "After execution {LogId} nothing more could be claimed; the next poll tries again", run.Claimed.LogId);
+        }
+    }
+
+    // Whatever keeps a command from being run (a row that does not read, an environment under another key) is this execution's failure, and nothing of it is left behind.
+    private async Task<Ending> RunOrFail(Run run)
+    {
+        try
+        {
+            return await RunToEnd(run);
+        }
+        catch (Exception error)
+        {
+            log.LogError(error, "Execution {LogId} of job {JobId} could not be run", run.Claimed.LogId, run.Claimed.JobId);
+            var left = await ProcessTree.KillAsync(new RunMark(run.Claimed.RunId, 0, 0, RunMark.CurrentBootId));
+            var why = StorableText.Clean(error.Message);
+            return Over(ExecutionStatus.Faild, null, left, new Text($"无法执行：{why}", $"It could not be run: {why}"));
+        }
+    }
+
+    private static Spec? SpecOf(Claimed claimed)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<Spec>(claimed.Spec, Json.Stored);
+        }
+        catch (JsonException)
+        {
+            return null;
         }
     }
 
     private async Task<Ending> RunToEnd(Run run)
     {
         var claimed = run.Claimed;
-        var spec = JsonSerializer.Deserialize<Spec>(claimed.Spec, Json.Stored)!;
+        var spec = SpecOf(claimed) ?? throw new InvalidOperationException("its spec in cron.cron_log does not read");
         LocalCommand command;
         try
         {
@@ -185,7 +218,7 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Settling settl
                 if (await store.RecordMark(run.Claimed, mark) is { } stop) run.Ask(ExecutionStatus.Killed, stop);
                 return;
             }
-            catch (Exception error) when (Failures.IsDatabaseAway(error))
+            catch (Exception error) when (DatabaseErrors.IsTransient(error))
             {
                 if (giveUp.IsCancellationRequested) return;
                 await Task.Delay(TimeSpan.FromSeconds(1));
@@ -195,36 +228,55 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Settling settl
 
     private async Task Record(Run run, Ending ending)
     {
-        var spec = JsonSerializer.Deserialize<Spec>(run.Claimed.Spec, Json.Stored)!;
-        var retry = ending.Status is ExecutionStatus.Faild or ExecutionStatus.Timeout && run.Claimed.Attempt <= spec.Retries;
-        DateTime? retryAt = retry ? ending.EndedAt.AddSeconds(spec.RetryDelay) : null;
-        var result = new ExecutionResult(run.Claimed, node.Name, ending, retryAt, run.Output.ToString(), run.Output.Total);
-        var spooled = false;
+        var spec = SpecOf(run.Claimed);
+        var retry = spec is not null && ending.Status is ExecutionStatus.Faild or ExecutionStatus.Timeout && run.Claimed.Attempt <= spec!.Retries;
+        var result = new ExecutionResult(run.Claimed, node.Name, ending, retry ? spec!.RetryDelay : null, run.Output.ToString(), run.Output.Total);
+        var (spooled, refused) = (false, false);
         while (true)
         {
             try
             {
-                await FlushOne(run, ended: true);
+                if (!refused) await FlushOne(run, ended: true);
                 if (!await store.RecordEnd(result))
                     log.LogWarning("Execution {LogId} of job {JobId} ended as {Status}, but was settled before: the ledger keeps what it says", run.Claimed.LogId, run.Claimed.JobId, ending.Status.Word());
                 if (spooled) store.Unspool(result);
                 return;
             }
-            catch (Exception error) when (Failures.IsDatabaseAway(error))
+            catch (Exception error) when (DatabaseErrors.IsTransient(error))
             {
                 // The result waits in a file, so that it outlives this process if the database does not come back in its time.
                 if (!spooled) spooled = store.Spool(result);
                 if (giveUp.IsCancellationRequested) return;
                 await Task.Delay(TimeSpan.FromSeconds(1));
             }
+            catch (Exception error) when (!refused && DatabaseErrors.IsPermanent(error))
+            {
+                // What PostgreSQL does not take would be refused again: the end is recorded without it, with the reason.
+                log.LogError(error, "The output of execution {LogId} is not stored: PostgreSQL does not take it", run.Claimed.LogId);
+                refused = true;
+                var why = StorableText.Clean(error.Message);
+                var cause = new Text($"{ending.Cause.Zh}；输出无法保存：{why}".TrimStart('；'), $"{ending.Cause.En}; its output could not be stored: {why}".TrimStart(';', ' '));
+                result = result with { Output = "", Ending = ending with { Cause = cause } };
+            }
         }
     }
 
     private async Task Flush(List<Run> runs, CancellationToken cancellation)
     {
-        foreach (var run in runs)
-            if (run.Output.Total > run.Flushed && !cancellation.IsCancellationRequested)
+        foreach (var run in runs.Where(run => run.Output.Total > run.Flushed && !run.IsRefused))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            try
+            {
                 await FlushOne(run, ended: false);
+            }
+            catch (Exception error) when (DatabaseErrors.IsPermanent(error))
+            {
+                // Not tried again each second; its end is recorded with the reason.
+                run.IsRefused = true;
+                log.LogError(error, "Output of execution {LogId} is not stored: PostgreSQL does not take it", run.Claimed.LogId);
+            }
+        }
     }
 
     private async Task FlushOne(Run run, bool ended)

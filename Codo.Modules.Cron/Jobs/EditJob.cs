@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Codo.Modules.Cron.Executions;
+using Codo.Platform.Events;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Dapper;
@@ -28,14 +29,15 @@ internal static class EditJob
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, RecurringJobs recurring, JobEnvironment environments, Caller caller) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Outbox outbox, RecurringJobs recurring, JobEnvironment environments, Caller caller) : IRequestHandler<Command, Result>
     {
         private const string UpdateSql = """
             UPDATE cron.job SET cmd = coalesce(@Cmd, cmd), cron = @Cron, time_zone = @TimeZone, timeout = CASE WHEN CAST(@Timeout AS int) IS NULL THEN timeout ELSE nullif(@Timeout, 0) END,
                 overlap = coalesce(@Overlap, overlap), misfire = coalesce(@Misfire, misfire), misfire_window = coalesce(@MisfireWindow, misfire_window),
                 retries = coalesce(@Retries, retries), retry_delay = coalesce(@RetryDelay, retry_delay), env = @Env, working_directory = coalesce(@WorkingDirectory, working_directory),
                 description = coalesce(@Description, description), tags = coalesce(@Tags, tags), owners = coalesce(@Owners, owners),
-                updater_id = @CallerId, updater = @CallerName, update_time = @Now, next_run_at = @NextRunAt, gap_log_id = NULL, gap_nominal_at = NULL, gap_reason = NULL
+                updater_id = @CallerId, updater = @CallerName, update_time = @Now, accounted_to = @Now, next_run_at = @NextRunAt, gap_log_id = NULL, gap_nominal_at = NULL, gap_reason = NULL,
+                broken_at = NULL, broken_zh = '', broken_en = ''
             WHERE id = @Id
             """;
 
@@ -47,10 +49,10 @@ internal static class EditJob
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var (job, now) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
+            var (job, now, isTold) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
                 ?? throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
             var expression = JobFields.Expression(request.Cron ?? job.Cron, "修改失败，定时器错误", "Not changed: the schedule is wrong");
-            var zone = TimeZoneInfo.FindSystemTimeZoneById(request.TimeZone ?? job.TimeZone);
+            var zone = JobFields.Zone(request.TimeZone ?? job.TimeZone);
             var env = JobFields.Variables(request.Env) is { } variables ? environments.Seal(environments.Merge(variables, job.Env)) : job.Env;
             var before = await connection.QuerySingleAsync<Shown>(ShownSql, new { job.Id }, transaction);
             before.Env = environments.Masked(job.Env);
@@ -79,7 +81,9 @@ internal static class EditJob
             var after = await connection.QuerySingleAsync<Shown>(ShownSql, new { job.Id }, transaction);
             after.Env = environments.Masked(env);
             await Audit.Write(connection, transaction, caller, "edit", "job", request.JobId!, before, after);
+            if (job.BrokenAt is not null) await Outbox.Write(connection, transaction, JobEvents.Stream(job.Id), JobEvents.Mended, new JobEvents.Job(job.JobId));
             await transaction.CommitAsync(cancellationToken);
+            if (isTold || job.BrokenAt is not null) outbox.Wake();
             recurring.Changed(job.Id);
             return new Result(request.JobId!);
         }

@@ -88,6 +88,20 @@ internal static partial class JobFields
         throw wrongFieldCount ? Refusal.Invalid(failedZh, failedEn) : Refusal.Invalid($"{failedZh}：{why.Zh}", $"{failedEn}: {why.En}");
     }
 
+    /// <summary>A zone that is given, or stored and perhaps no longer there.</summary>
+    /// <exception cref="Refusal">This machine has no such zone.</exception>
+    public static TimeZoneInfo Zone(string id)
+    {
+        try
+        {
+            return JobRow.ZoneOf(id);
+        }
+        catch (JobIsBroken broken)
+        {
+            throw Refusal.Invalid("time_zone：" + broken.Why.Zh, "time_zone: " + broken.Why.En);
+        }
+    }
+
     private static Refusal NoVariables() => Refusal.Invalid("env 必须是 JSON 对象，名称对应文本", "env must be a JSON object of names and texts");
 
     private static bool Short(string[]? words) => words is null || (words.Length <= 50 && words.All(word => word is { Length: > 0 and <= 100 }));

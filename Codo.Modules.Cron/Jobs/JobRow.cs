@@ -1,10 +1,12 @@
 using System.Collections.Concurrent;
 using Codo.Modules.Cron.Executions;
+using Codo.Platform.Data;
+using Codo.Platform.Http;
 
 namespace Codo.Modules.Cron.Jobs;
 
 /// <summary>A job as the ledger locks it.</summary>
-internal sealed class JobRow
+internal sealed record JobRow
 {
     // Expressions repeat from fire to fire, and parsing one costs more than all the rest of a fire.
     private static readonly ConcurrentDictionary<string, CronExpression> Parsed = new(StringComparer.Ordinal);
@@ -28,8 +30,46 @@ internal sealed class JobRow
     public DateTime? GapNominalAt { get; init; }
     public string? GapReason { get; init; }
 
-    public Accounting.Due ToDue() => new(
-        Expression(Cron), TimeZoneInfo.FindSystemTimeZoneById(TimeZone), Paused, Overlap, Misfire, TimeSpan.FromSeconds(MisfireWindow), new DateTimeOffset(AccountedTo, TimeSpan.Zero));
+    /// <summary>PostgreSQL's time when the row was locked.</summary>
+    public DateTime LockedAt { get; init; }
+
+    public DateTime? BrokenAt { get; init; }
+    public string BrokenZh { get; init; } = "";
+    public string BrokenEn { get; init; } = "";
+    public DateTime CreateTime { get; init; }
+    public DateTime? NextRunAt { get; init; }
+
+    /// <summary>The job as the account needs it.</summary>
+    /// <exception cref="JobIsBroken">The row does not read; the exception says why in words.</exception>
+    public Accounting.Due ToDue(DateTimeOffset steadySince, Accounting.GapReason? gap = null) => new(
+        ExpressionOf(Cron), ZoneOf(TimeZone), Paused, Overlap, Misfire, TimeSpan.FromSeconds(MisfireWindow), new DateTimeOffset(AccountedTo, TimeSpan.Zero), steadySince, gap);
+
+    /// <exception cref="JobIsBroken">The machine's zone data has no such zone.</exception>
+    public static TimeZoneInfo ZoneOf(string id)
+    {
+        try
+        {
+            return FixedZone.Parse(id) ?? TimeZoneInfo.FindSystemTimeZoneById(id);
+        }
+        catch (Exception error) when (error is TimeZoneNotFoundException or InvalidTimeZoneException or System.Security.SecurityException or ArgumentException)
+        {
+            throw new JobIsBroken(new Text(
+                $"本机没有时区 {id}（系统时区数据更新后可能移除，Debian 可安装 tzdata-legacy），请修改任务的 time_zone", $"This machine has no time zone {id} (an update of its zone data may have removed it; Debian has tzdata-legacy); change the job's time_zone"));
+        }
+    }
+
+    /// <exception cref="JobIsBroken">The stored expression does not parse.</exception>
+    public static CronExpression ExpressionOf(string text)
+    {
+        try
+        {
+            return Expression(text);
+        }
+        catch (Exception error) when (error is InvalidOperationException or FormatException or ArgumentException)
+        {
+            throw new JobIsBroken(new Text($"定时表达式 {text} 无法解析，请修改任务的 cron", $"The expression {text} does not parse; change the job's cron"));
+        }
+    }
 
     /// <summary>A stored expression, which was checked when it arrived.</summary>
     public static CronExpression Expression(string text)
@@ -40,4 +80,10 @@ internal sealed class JobRow
         if (Parsed.Count > 20_000) Parsed.Clear();
         return Parsed[text] = parsed!;
     }
+}
+
+/// <summary>The row of a job does not read: it fires nothing until it is edited, or until what it lacks is there again.</summary>
+internal sealed class JobIsBroken(Text why) : Exception(why.En)
+{
+    public Text Why { get; } = why;
 }

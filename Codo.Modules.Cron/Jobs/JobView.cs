@@ -3,24 +3,42 @@ using Codo.Platform.Http;
 namespace Codo.Modules.Cron.Jobs;
 
 /// <summary>A job as answers show it: the original's fields, and Codo's own behind them.</summary>
+/// <param name="State"><c>running</c>, <c>paused</c>, or <c>broken</c>: it does not read, fires nothing, and <paramref name="Broken"/> says why.</param>
 internal sealed record JobView(
     string JobId, string Cmd, string Cron, string NextRunTime, string Status, IReadOnlyDictionary<string, string> Cron1, Text CronText, string TimeZone, int? Timeout, string Overlap, string Misfire,
     int MisfireWindow, int Retries, int RetryDelay, IReadOnlyDictionary<string, string> Env, string WorkingDirectory, string Description, string[] Tags, string[] Owners,
-    long CreatorId, string Creator, DateTime CreateTime, long UpdaterId, string Updater, DateTime UpdateTime)
+    long CreatorId, string Creator, DateTime CreateTime, long UpdaterId, string Updater, DateTime UpdateTime, string State, Text Broken)
 {
     private static readonly string[] FieldNames = ["second", "minute", "hour", "day", "month", "day_of_week"];
 
-    /// <summary>The view of a row, its next time in the job's own zone.</summary>
+    /// <summary>The view of a row, its next time in the job's own zone. It never throws: what does not read is shown as broken.</summary>
     public static JobView Of(Row row, JobEnvironment environments)
     {
-        var expression = JobRow.Expression(row.Cron);
-        var fields = FieldNames.Zip(expression.Fields).ToDictionary(pair => pair.First, pair => pair.Second);
+        var broken = row.BrokenAt is null ? default : new Text(row.BrokenZh, row.BrokenEn);
+        CronExpression? expression = null;
+        var next = "None";
+        try
+        {
+            expression = JobRow.ExpressionOf(row.Cron);
+            var zone = JobRow.ZoneOf(row.TimeZone);
+            if (row is { Paused: false, NextRunAt: { } at, BrokenAt: null }) next = Times.FormatWithOffset(new DateTimeOffset(at, TimeSpan.Zero), zone);
+        }
+        catch (Exception error) when (error is JobIsBroken or ArgumentException)
+        {
+            if (broken.En is null) broken = (error as JobIsBroken)?.Why ?? Text.Same(error.Message);
+        }
+        if (environments.TryMasked(row.Env) is not { } env)
+        {
+            env = [];
+            if (broken.En is null) broken = new Text("环境变量无法读取（主密钥不同或数据损坏），请重新设置 env", "The environment does not read (another master key, or a damaged row); set env again");
+        }
+        var fields = FieldNames.Zip(expression?.Fields ?? row.Cron.Split(' ', StringSplitOptions.RemoveEmptyEntries)).ToDictionary(pair => pair.First, pair => pair.Second);
         fields["week"] = "*";
         fields["year"] = "*";
-        var next = row.Paused || row.NextRunAt is not { } at ? "None" : Times.FormatWithOffset(new DateTimeOffset(at, TimeSpan.Zero), TimeZoneInfo.FindSystemTimeZoneById(row.TimeZone));
-        return new JobView(row.JobId, row.Cmd, row.Cron, next, row.Paused ? "1" : "0", fields, expression.Describe(), row.TimeZone, row.Timeout, row.Overlap, row.Misfire, row.MisfireWindow,
-            row.Retries, row.RetryDelay, environments.Masked(row.Env), row.WorkingDirectory, row.Description, row.Tags, row.Owners,
-            row.CreatorId, row.Creator, row.CreateTime, row.UpdaterId, row.Updater, row.UpdateTime);
+        return new JobView(row.JobId, row.Cmd, row.Cron, next, row.Paused ? "1" : "0", fields, expression?.Describe() ?? Text.Same(row.Cron), row.TimeZone, row.Timeout, row.Overlap, row.Misfire, row.MisfireWindow,
+            row.Retries, row.RetryDelay, env, row.WorkingDirectory, row.Description, row.Tags, row.Owners,
+            row.CreatorId, row.Creator, row.CreateTime, row.UpdaterId, row.Updater, row.UpdateTime,
+            broken.En is not null ? "broken" : row.Paused ? "paused" : "running", new Text(broken.Zh ?? "", broken.En ?? ""));
     }
 
     /// <summary>The columns that a view is made of.</summary>
@@ -49,5 +67,8 @@ internal sealed record JobView(
         public string Updater { get; init; } = "";
         public DateTime UpdateTime { get; init; }
         public DateTime? NextRunAt { get; init; }
+        public DateTime? BrokenAt { get; init; }
+        public string BrokenZh { get; init; } = "";
+        public string BrokenEn { get; init; } = "";
     }
 }

@@ -1,5 +1,6 @@
 using Codo.Modules.Cron.Executions;
 using Codo.Platform.Cluster;
+using Codo.Platform.Events;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Dapper;
@@ -21,7 +22,7 @@ internal static class RunJob
         public Validator() => RuleFor(job => job.JobId).Must(id => !string.IsNullOrWhiteSpace(id)).Refuse("job id 不能为空", "job_id is missing");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Runner runner, Node node, TimeProvider time, Caller caller) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Outbox outbox, Runner runner, Node node, TimeProvider time, Caller caller) : IRequestHandler<Command, Result>
     {
         private const string GoingSql = """
             SELECT log_id FROM cron.going WHERE job = @Id ORDER BY log_id
@@ -43,7 +44,7 @@ internal static class RunJob
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var (job, _) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
+            var (job, _, isTold) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
                 ?? throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
             var going = (await connection.QueryAsync<long>(GoingSql, new { job.Id }, transaction)).AsList();
             if ((job.Overlap == "skip" && going.Count > 0) || (job.Overlap == "queue" && going.Count > 1))
@@ -52,8 +53,9 @@ internal static class RunJob
             var logId = await connection.QuerySingleAsync<long>(InsertSql, new { job.Id, CallerId = caller.UserId, CallerName = caller.Nickname, Now = time.GetUtcNow().UtcDateTime }, transaction);
             await Audit.Write(connection, transaction, caller, "run", "job", request.JobId!, after: new { LogId = logId });
             // Another node starts it when this one may not.
-            if (!node.MayStart) await Control.Notify(connection, transaction, "");
+            if (!node.MayStart(Runner.WorkName)) await Control.Notify(connection, transaction, "");
             await transaction.CommitAsync(cancellationToken);
+            if (isTold) outbox.Wake();
             await runner.StartQueued(cancellationToken);
             return new Result(request.JobId!, logId);
         }

@@ -1,6 +1,9 @@
 using Codo.Modules.Tasks.Orders;
+using Codo.Platform.Data;
+using Codo.Platform.Events;
 using Dapper;
 using Hangfire;
+using Microsoft.Extensions.Logging;
 using Npgsql;
 
 namespace Codo.Modules.Tasks.Execution;
@@ -9,10 +12,10 @@ namespace Codo.Modules.Tasks.Execution;
 /// Moves an order on: begins it when its time has come, opens the groups and batches whose turn it is, takes their lanes for this node, and ends it. Idempotent, and the only place
 /// that does so; whatever changes an order leaves a row in <c>tasks.advance</c> and asks for this.
 /// </summary>
-internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRunner runner, News news)
+internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRunner runner, Outbox outbox, ILogger<Advancing> log)
 {
     private const string LockSql = """
-        SELECT schedule, begins_at <= clock_timestamp() AS due FROM tasks.scheduler_task_list WHERE list_id = @ListId FOR NO KEY UPDATE
+        SELECT schedule, begins_at <= clock_timestamp() AS due, broken_en <> '' AS is_broken FROM tasks.scheduler_task_list WHERE list_id = @ListId FOR NO KEY UPDATE
         """;
 
     private const string AccountedSql = """
@@ -61,6 +64,19 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
         WHERE o.list_id = @ListId AND o.schedule = ANY(@From)
         """;
 
+    private const string BreakSql = """
+        WITH later AS (
+            UPDATE tasks.advance SET at = clock_timestamp() + interval '1 minute' WHERE list_id = @ListId
+        ), again AS (
+            INSERT INTO tasks.advance (list_id, at) SELECT @ListId, clock_timestamp() + interval '1 minute' WHERE NOT EXISTS (SELECT FROM tasks.advance WHERE list_id = @ListId)
+        )
+        UPDATE tasks.scheduler_task_list SET broken_zh = @Zh, broken_en = @En WHERE list_id = @ListId AND broken_en <> @En RETURNING list_id
+        """;
+
+    private const string MendSql = """
+        UPDATE tasks.scheduler_task_list SET broken_zh = '', broken_en = '' WHERE list_id = @ListId
+        """;
+
     private readonly Dictionary<long, bool> underWay = [];
 
     /// <summary>The background job that carries an order's changes between nodes and over a crash.</summary>
@@ -81,7 +97,7 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
         }
         try
         {
-            do await Once(listId);
+            do await OnceOrBreak(listId);
             while (AskedAgain(listId));
         }
         catch
@@ -115,31 +131,72 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
         }
         runner.Start(taken, held);
         // What an order shows changes with its lanes.
-        foreach (var listId in taken.Select(lane => lane.ListId).Distinct()) await Now(listId);
+        foreach (var listId in taken.Select(lane => lane.ListId).Distinct())
+        {
+            try
+            {
+                await Now(listId);
+            }
+            catch (Exception error)
+            {
+                // Its row in tasks.advance stays; the lanes of other orders have started all the same.
+                log.LogWarning(error, "Order {Order} could not be advanced yet", listId);
+            }
+        }
+    }
+
+    private async Task OnceOrBreak(long listId)
+    {
+        try
+        {
+            await Once(listId);
+        }
+        catch (Exception error) when (!DatabaseErrors.IsTransient(error) && error is not OperationCanceledException)
+        {
+            log.LogError(error, "Order {Order} cannot be advanced; it is set apart and tried again in a minute", listId);
+            await Break(listId, StorableText.Clean(error.Message));
+        }
+    }
+
+    private async Task Break(long listId, string why)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        await using var transaction = await connection.BeginTransactionAsync();
+        var (zh, en) = ($"订单无法推进：{why}", $"The order cannot be advanced: {why}");
+        if (await connection.ExecuteScalarAsync<long?>(BreakSql, new { ListId = listId, Zh = zh, En = en }, transaction) is not null)
+            await Outbox.Write(connection, transaction, OrderEvents.Stream(listId), OrderEvents.Broken, new OrderEvents.Brokenness(listId, zh, en));
+        await transaction.CommitAsync();
+        outbox.Wake();
     }
 
     private async Task Once(long listId)
     {
         using var held = new HeldSlots(slots);
         List<OwnedLane> taken = [];
-        bool changed;
+        bool changed, mended;
         await using (var connection = await source.OpenConnectionAsync())
         await using (var transaction = await connection.BeginTransactionAsync())
         {
             var order = await connection.QuerySingleOrDefaultAsync<OrderRow>(LockSql, new { ListId = listId }, transaction);
             await connection.ExecuteAsync(AccountedSql, new { ListId = listId }, transaction);
+            mended = order is { IsBroken: true };
             var state = order is null ? OrderState.Ended : OrderStates.Read(order.Schedule);
             if (state == OrderState.Ready && order!.Due)
             {
                 await connection.ExecuteAsync(BeginSql, new { ListId = listId, From = OrderStates.From(OrderAction.Begin) }, transaction);
                 state = OrderState.Start;
             }
+            if (mended)
+            {
+                await connection.ExecuteAsync(MendSql, new { ListId = listId }, transaction);
+                await Outbox.Write(connection, transaction, OrderEvents.Stream(listId), OrderEvents.Broken, new OrderEvents.Brokenness(listId, "", ""));
+            }
             if (state == OrderState.Start) taken = await Move(connection, transaction, listId, held);
-            changed = await News.Note(connection, transaction, listId);
+            changed = await OrderEvents.Note(connection, transaction, listId);
             await transaction.CommitAsync();
         }
         runner.Start(taken, held);
-        if (changed) news.Soon(listId);
+        if (changed || mended) outbox.Wake();
     }
 
     private async Task<List<OwnedLane>> Move(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId, HeldSlots held)
@@ -176,7 +233,7 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
             [.. rows.Select(row => new BatchLanes(row.Batch, LaneStates.Read(row.State), (int)row.Lanes))]);
     }
 
-    private sealed record OrderRow(string Schedule, bool Due);
+    private sealed record OrderRow(string Schedule, bool Due, bool IsBroken);
 
     private sealed record GroupRow(
         int TaskGroup, int Batches, int BatchPause, int MaxFailures, bool Confirm, int Allowed, bool Pausing, bool PauseOver, int Batch, string State, long Lanes);

@@ -1,5 +1,6 @@
-using System.Security.Cryptography;
+using Codo.Platform.Data;
 using Microsoft.Extensions.Logging;
+using Polly;
 
 namespace Codo.Modules.Tasks.Execution;
 
@@ -13,6 +14,7 @@ internal sealed class DatabaseTurns(ILogger<DatabaseTurns> log) : IDisposable
 
     private readonly SemaphoreSlim turns = new(AtOnce);
     private readonly CancellationTokenSource givenUp = new();
+    private readonly ResiliencePipeline untilAnswered = DatabaseErrors.UntilAnswered(log, "A step");
 
     /// <summary>Whether the host ends and nothing more is to be waited for.</summary>
     public bool HasGivenUp => givenUp.IsCancellationRequested;
@@ -31,25 +33,11 @@ internal sealed class DatabaseTurns(ILogger<DatabaseTurns> log) : IDisposable
         }
     }
 
-    /// <summary>Takes turns until one succeeds.</summary>
+    /// <summary>Takes turns until one succeeds or fails for good (<see cref="DatabaseErrors"/>).</summary>
     /// <exception cref="OperationCanceledException">The host ends.</exception>
-    public async Task<T> UntilAnswered<T>(Func<Task<T>> ask)
-    {
-        for (var pause = 100; ; pause = Math.Min(pause * 2, 2000))
-        {
-            try
-            {
-                return await Once(ask);
-            }
-            catch (Exception error) when (error is not (OperationCanceledException or CryptographicException))
-            {
-                log.LogWarning("The database did not take or give what a step needs, it is asked again: {Cause}", error.Message);
-            }
-            await Task.Delay(pause, givenUp.Token);
-        }
-    }
+    public async Task<T> UntilAnswered<T>(Func<Task<T>> ask) => await untilAnswered.ExecuteAsync(async _ => await Once(ask), givenUp.Token);
 
-    /// <summary>What waits is given up; whoever settles this node goes on with it.</summary>
+    /// <summary>What waits is given up; whoever recovers this node goes on with it.</summary>
     public void GiveUp() => givenUp.Cancel();
 
     public void Dispose()

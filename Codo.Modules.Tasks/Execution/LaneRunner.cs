@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
+using Codo.Platform.Http;
 using Dapper;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -83,10 +85,15 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
             StepEnd? end = null;
             await using var hosts = stepRun.Hosts();
             // What has run cannot be run again to learn how it ended, so its end is kept until the database takes it.
-            while ((step = await turns.UntilAnswered(() => EndAndClaim(lane, step, end))) is not null)
+            while ((step = await EndAndClaimWhenAnswered(lane, step, end)) is not null)
                 end = await stepRun.Run(lane, step, hosts);
         }
-        catch (OperationCanceledException) when (turns.HasGivenUp)
+        catch (Exception error) when (!turns.HasGivenUp)
+        {
+            // Its rows say that it runs here although nothing does: the strays' loop makes it interrupted.
+            log.LogError(error, "Lane {Lane} of order {Order} could not be carried on", lane.LaneId, lane.ListId);
+        }
+        catch (OperationCanceledException)
         {
             log.LogWarning("Lane {Lane} of order {Order}: the host ended before its state was recorded; it is settled later", lane.LaneId, lane.ListId);
         }
@@ -96,6 +103,21 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
             lanes.TryRemove(lane, out _);
         }
         await Afterwards(lane.ListId);
+    }
+
+    private async Task<ClaimedStep?> EndAndClaimWhenAnswered(OwnedLane lane, ClaimedStep? ran, StepEnd? end)
+    {
+        try
+        {
+            return await turns.UntilAnswered(() => EndAndClaim(lane, ran, end));
+        }
+        catch (Exception error) when (ran is not null && DatabaseErrors.IsPermanent(error))
+        {
+            // What PostgreSQL refuses it would refuse again: the step ends with that as its cause.
+            log.LogError(error, "How step {Step} attempt {Attempt} of order {Order} ended is not taken by PostgreSQL", ran.SchedId, ran.Attempt, lane.ListId);
+            var refused = StepEnd.Interrupted(new Text($"结果无法保存：{error.Message}", $"Its end could not be stored: {error.Message}"), end!.LeftBehind is "running" or "unreachable" ? end.LeftBehind : null);
+            return await turns.UntilAnswered(() => EndAndClaim(lane, ran, refused));
+        }
     }
 
     private async Task Afterwards(long listId)
@@ -108,7 +130,7 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
         catch (Exception error)
         {
             // The row in tasks.advance is looked for every second, and so are lanes that nobody has taken.
-            log.LogWarning("Order {Order} could not be advanced yet: {Cause}", listId, error.Message);
+            log.LogWarning(error, "Order {Order} could not be advanced yet", listId);
         }
     }
 
@@ -143,7 +165,7 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
         if (state == StepState.Failed) return await Leave(connection, transaction, lane, LaneAction.Fail);
         if (state == StepState.Interrupted) return await Leave(connection, transaction, lane, LaneAction.Interrupt);
         // Under an earlier incarnation this node was taken for dead: what it owns is being settled, and the lane is anybody's.
-        if (!node.MayStart || node.Incarnation != lane.Incarnation) return await Leave(connection, transaction, lane, LaneAction.GiveBack);
+        if (!node.MayStart(OrderWork.WorkName) || node.Incarnation != lane.Incarnation) return await Leave(connection, transaction, lane, LaneAction.GiveBack);
         var claimed = new ClaimedStep(
             step.SchedId, 0, Guid.NewGuid().ToString("N"), step.TaskLevel, step.TaskName, step.TaskCmd, step.TaskArgs, step.ExecUser,
             step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, step.Timeout, step.Retries, step.OnError, step.Tries + 1, own.Args, own.SecretArgs);

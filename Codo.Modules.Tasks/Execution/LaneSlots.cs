@@ -30,7 +30,7 @@ internal sealed class LaneSlots(Node node, TaskSettings settings) : IDisposable
     /// <param name="listId">Of this order only; null takes the oldest of all.</param>
     public async Task<List<OwnedLane>> Take(NpgsqlConnection connection, NpgsqlTransaction transaction, HeldSlots held, long? listId)
     {
-        if (!node.MayStart) return [];
+        if (!node.MayStart(OrderWork.WorkName)) return [];
         // The statement waits for nobody (SKIP LOCKED), so holding the gate over it is short, and no two takings count the same slot.
         await gate.WaitAsync();
         try

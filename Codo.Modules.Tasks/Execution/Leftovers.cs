@@ -1,3 +1,4 @@
+using Codo.Platform.Data;
 using Codo.Platform.Processes;
 using Dapper;
 using Microsoft.Extensions.Logging;
@@ -46,7 +47,17 @@ internal sealed class Leftovers(NpgsqlDataSource source, RemoteSteps remote, ILo
         List<Leftover> found;
         await using (var connection = await source.OpenConnectionAsync())
             found = (await connection.QueryAsync<Leftover>(OfNodeSql, new { Node = node })).AsList();
-        foreach (var left in found.Where(left => left.IsHere)) await Say(left, await End(left));
+        foreach (var left in found.Where(left => left.IsHere))
+        {
+            try
+            {
+                await Say(left, await End(left));
+            }
+            catch (Exception error) when (!DatabaseErrors.IsTransient(error))
+            {
+                log.LogError(error, "What is left of step {Step} attempt {Attempt} could not be ended", left.SchedId, left.Attempt);
+            }
+        }
     }
 
     /// <summary>Ends what lost links and dead nodes left of an order that a person has ended, or of a lane that he has stopped. Never throws: what he asked for is committed.</summary>
@@ -62,7 +73,7 @@ internal sealed class Leftovers(NpgsqlDataSource source, RemoteSteps remote, ILo
         }
         catch (Exception error)
         {
-            log.LogWarning("What is left of order {Order} could not be ended: {Cause}", listId, error.Message);
+            log.LogWarning(error, "What is left of order {Order} could not be ended", listId);
         }
     }
 

@@ -7,13 +7,13 @@ namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>The orders' part of a node: what is due, what is asked of its commands, what a dead node left, and the end of this one.</summary>
 internal sealed class OrderWork(
-    NpgsqlDataSource source, Node node, Advancing advancing, LaneRunner runner, RunningAttempts attempts, DatabaseTurns turns, Settling settling, Leftovers leftovers, News news, ILogger<OrderWork> log) : INodeWork, IDisposable
+    NpgsqlDataSource source, Node node, Advancing advancing, LaneRunner runner, RunningAttempts attempts, DatabaseTurns turns, Recovery recovery, Leftovers leftovers, RetentionGuard guard, ILogger<OrderWork> log) : INodeWork, IDisposable
 {
     // What was changed a moment ago is being advanced by whoever changed it.
     private const string DueSql = """
         SELECT list_id FROM tasks.advance WHERE at < clock_timestamp() - interval '2 seconds'
-        UNION SELECT list_id FROM tasks.scheduler_task_list WHERE schedule = 'ready' AND begins_at <= clock_timestamp()
-        UNION SELECT g.list_id FROM tasks.order_group g JOIN tasks.scheduler_task_list o USING (list_id) WHERE g.wake_at <= clock_timestamp() AND o.schedule = 'start'
+        UNION SELECT list_id FROM tasks.scheduler_task_list WHERE schedule = 'ready' AND begins_at <= clock_timestamp() AND broken_en = ''
+        UNION SELECT g.list_id FROM tasks.order_group g JOIN tasks.scheduler_task_list o USING (list_id) WHERE g.wake_at <= clock_timestamp() AND o.schedule = 'start' AND o.broken_en = ''
         LIMIT 1000
         """;
 
@@ -43,20 +43,32 @@ internal sealed class OrderWork(
         """;
 
     private static readonly TimeSpan KillTime = TimeSpan.FromSeconds(8);
-    private static readonly TimeSpan StraysEvery = TimeSpan.FromSeconds(15);
-    private static readonly TimeSpan CleanEvery = TimeSpan.FromHours(1);
     private readonly CancellationTokenSource ended = new();
     private Task advancingDue = Task.CompletedTask;
-    private DateTime straysAt;
-    private DateTime cleanedAt;
     private long lookedAs;
     private int timer;
 
-    public string Name => "orders";
+    /// <summary>The work's name in the cluster.</summary>
+    public const string WorkName = "orders";
 
-    public Task Settle(string node, long incarnation, CancellationToken cancellation) => settling.Settle(node, incarnation, cancellation);
+    public string Name => WorkName;
 
-    public async Task Look(CancellationToken cancellation)
+    public WakeSignal Wake { get; } = new();
+
+    public Task Recover(string node, long incarnation, CancellationToken cancellation) => recovery.Recover(node, incarnation, cancellation);
+
+    /// <summary>Recovers what is this node's by its rows and runs nowhere.</summary>
+    public Task RecoverStrays(CancellationToken cancellation) => node.HoldsLease ? recovery.RecoverStrays(node.Name, node.Incarnation, runner.Runs) : Task.CompletedTask;
+
+    /// <summary>Forgets idempotency keys that are past their day.</summary>
+    public async Task Clean(CancellationToken cancellation)
+    {
+        if (await guard.Allows(cancellation) is null) return;
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        await connection.ExecuteAsync(ForgetKeysSql);
+    }
+
+    public async Task Poll(CancellationToken cancellation)
     {
         // Another incarnation's rows were settled, or are about to be; what runs under them is killed, whoever runs it.
         foreach (var attempt in attempts.All.Where(attempt => attempt.Lane.Incarnation != node.Incarnation)) attempt.Ask(StopReason.Settled);
@@ -65,8 +77,8 @@ internal sealed class OrderWork(
         await using (var connection = await source.OpenConnectionAsync(cancellation))
         {
             foreach (var asked in await connection.QueryAsync<Asked>(AskedSql, new { node.Name })) attempts.Ask(asked.SchedId, asked.Attempt, asked.StopRequested);
-            if (node.MayStart) await connection.ExecuteAsync(ReleaseDueSql, new { From = LaneStates.From(LaneAction.Due) });
-            due = node.MayStart ? (await connection.QueryAsync<long>(DueSql)).AsList() : [];
+            if (node.MayStart(WorkName)) await connection.ExecuteAsync(ReleaseDueSql, new { From = LaneStates.From(LaneAction.Due) });
+            due = node.MayStart(WorkName) ? (await connection.QueryAsync<long>(DueSql)).AsList() : [];
             soon = await connection.QuerySingleAsync<double?>(SoonSql);
         }
         if (lookedAs != node.Incarnation)
@@ -74,17 +86,10 @@ internal sealed class OrderWork(
             lookedAs = node.Incarnation;
             await leftovers.EndLocal(node.Name);
         }
-        if (DateTime.UtcNow - cleanedAt > CleanEvery) await Clean(cancellation);
-        if (DateTime.UtcNow - straysAt > StraysEvery)
-        {
-            straysAt = DateTime.UtcNow;
-            await settling.SettleStrays(node.Name, node.Incarnation, runner.Runs);
-            await news.Sweep(cancellation);
-        }
         // Beside the looks: after an outage a thousand orders may be due, and a kill must not wait for them.
         if (due.Count > 0 && advancingDue.IsCompleted) advancingDue = Task.Run(() => AdvanceAll(due), CancellationToken.None);
         await advancing.TakeWaiting();
-        if (soon is { } seconds) LookAgainIn(seconds);
+        if (soon is { } seconds) PollAgainIn(seconds);
     }
 
     public async Task Drain(CancellationToken graceOver)
@@ -106,8 +111,8 @@ internal sealed class OrderWork(
 
     public void Dispose() => ended.Dispose();
 
-    // The regular look comes every second; what is due in between is not to wait for it.
-    private void LookAgainIn(double seconds)
+    // The poll comes every second; what is due in between is not to wait for it.
+    private void PollAgainIn(double seconds)
     {
         if (seconds is < 0 or > 1 || Interlocked.Exchange(ref timer, 1) == 1) return;
         _ = Task.Run(async () =>
@@ -116,15 +121,12 @@ internal sealed class OrderWork(
             {
                 await Task.Delay(TimeSpan.FromSeconds(seconds) + TimeSpan.FromMilliseconds(2), ended.Token);
                 Interlocked.Exchange(ref timer, 0);
-                await Look(ended.Token);
+                Wake.Set();
             }
-            catch (OperationCanceledException) when (ended.IsCancellationRequested)
+            catch (OperationCanceledException)
             {
                 // The host ends; what is due is another node's, or the next start's.
-            }
-            catch (Exception error)
-            {
-                log.LogWarning("What was due could not be begun, the next look tries again: {Cause}", error.Message);
+                log.LogDebug("The orders' timer ends with the host");
             }
         }, CancellationToken.None);
     }
@@ -139,16 +141,9 @@ internal sealed class OrderWork(
             }
             catch (Exception error)
             {
-                log.LogWarning("Order {Order} could not be advanced yet: {Cause}", listId, error.Message);
+                log.LogWarning(error, "Order {Order} could not be advanced yet", listId);
             }
         }
-    }
-
-    private async Task Clean(CancellationToken cancellation)
-    {
-        cleanedAt = DateTime.UtcNow;
-        await using var connection = await source.OpenConnectionAsync(cancellation);
-        await connection.ExecuteAsync(ForgetKeysSql);
     }
 
     private static async Task Until(Func<bool> holds, CancellationToken atMost)

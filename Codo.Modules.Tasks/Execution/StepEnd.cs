@@ -41,16 +41,3 @@ internal static class TimeLimit
 
     public static Task Of(ClaimedStep step, CancellationToken over) => Task.Delay(TimeSpan.FromSeconds(Math.Min(step.Timeout, Most)), over);
 }
-
-/// <summary>Sentences that are stored, and read later in either language.</summary>
-internal static class Causes
-{
-    /// <summary>The two languages of what <see cref="Both"/> has put together.</summary>
-    public static Text Apart(string both)
-    {
-        var halves = both.Split(" / ");
-        return halves.Length == 2 ? new Text(halves[0], halves[1]) : Text.Same(both);
-    }
-
-    public static string Both(this Text text) => text.Zh == text.En ? text.Zh : $"{text.Zh} / {text.En}";
-}

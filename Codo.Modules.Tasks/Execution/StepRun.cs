@@ -39,7 +39,7 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
             var end = await Run(attempt, line.Line, output, hosts);
             if (attempt.Stop.IsCompleted && await attempt.Stop == StopReason.Settled) await SayKilled(step, end.LeftBehind ?? "gone");
             // What the command did not say itself is said where its reader looks.
-            if (end.IsToldInLog && end.Cause.Length > 0) await output.Append(Encoding.UTF8.GetBytes($"[Codo]: {end.Cause}\n"));
+            if (end.IsToldInLog && end.Cause.Length > 0) await output.Append(Encoding.UTF8.GetBytes($"[Codo]: {Causes.Shown(end.Cause)}\n"));
             await output.Complete();
             return end;
         }
@@ -119,7 +119,7 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
         catch (Exception error)
         {
             // The command can still be found by its run id, and its flag is read every second.
-            log.LogWarning("The process of step {Step} could not be recorded: {Cause}", attempt.Step.SchedId, error.Message);
+            log.LogWarning(error, "The process of step {Step} could not be recorded", attempt.Step.SchedId);
         }
     }
 
@@ -133,7 +133,7 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
         }
         catch (Exception error)
         {
-            log.LogWarning("That the command of step {Step} was killed could not be recorded: {Cause}", step.SchedId, error.Message);
+            log.LogWarning(error, "That the command of step {Step} was killed could not be recorded", step.SchedId);
         }
     }
 }

@@ -1,4 +1,5 @@
 using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Cluster;
 
 namespace Codo.Modules.Tasks.Logs;
 
@@ -14,7 +15,7 @@ internal sealed class Delivery : IDisposable
     private readonly LogTable table;
     private readonly LogKey key;
     private readonly SemaphoreSlim gate = new(1);
-    private readonly Signal news = new();
+    private readonly WakeSignal news = new();
     private long stored;
     private long heard;
     private long linesAtLastLook;

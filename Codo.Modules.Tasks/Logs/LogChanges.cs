@@ -1,7 +1,5 @@
 using System.Globalization;
 using Codo.Platform.Cluster;
-using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 using Npgsql;
 
 namespace Codo.Modules.Tasks.Logs;
@@ -25,36 +23,15 @@ internal sealed record LogChange(long SchedId, int Attempt, long Line, string Lo
 }
 
 /// <summary>Hears of every writing of lines, over one connection of this node: executors learn how far their lines have come, followers that there is more.</summary>
-internal sealed class LogChanges(ClusterSettings settings, ILogger<LogChanges> log) : BackgroundService
+internal sealed class LogChanges(ClusterSettings settings)
 {
-    private static readonly TimeSpan Again = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(5);
 
-    /// <summary>Null says that changes may have been missed: whoever waits for one looks for himself. Called one after another; a handler must be quick.</summary>
+    /// <summary>Null says that changes may have been missed: whoever waits for one looks again. Called one after another; a handler must be quick.</summary>
     public event Action<LogChange?>? Heard;
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        var wasDown = false;
-        while (!stoppingToken.IsCancellationRequested)
-        {
-            try
-            {
-                await Listen(stoppingToken);
-            }
-            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-            {
-                return;
-            }
-            catch (Exception error)
-            {
-                if (!wasDown) log.LogWarning("Changes of logs are not heard of, it is tried again every {Seconds} s: {Cause}", Again.TotalSeconds, error.Message);
-                wasDown = true;
-                await Task.Delay(Again, CancellationToken.None);
-            }
-        }
-    }
-
-    private async Task Listen(CancellationToken stopping)
+    /// <summary>Returns only by an exception: the connection was lost, or the host ends.</summary>
+    public async Task Listen(LoopState state, CancellationToken stopping)
     {
         var text = new NpgsqlConnectionStringBuilder(settings.PostgresConnectionString) { Pooling = false, Timeout = 3, KeepAlive = 5, ApplicationName = "codo logs" }.ConnectionString;
         await using var connection = new NpgsqlConnection(text);
@@ -62,6 +39,10 @@ internal sealed class LogChanges(ClusterSettings settings, ILogger<LogChanges> l
         connection.Notification += (_, notice) => Heard?.Invoke(LogChange.Parse(notice.Payload));
         await using (var listen = new NpgsqlCommand($"LISTEN {LogTable.Channel}", connection)) await listen.ExecuteNonQueryAsync(stopping);
         Heard?.Invoke(null);
-        while (true) await connection.WaitAsync(stopping);
+        while (true)
+        {
+            state.Succeeded();
+            await connection.WaitAsync(Quiet, stopping);
+        }
     }
 }

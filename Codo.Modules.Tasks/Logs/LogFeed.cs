@@ -1,3 +1,4 @@
+using Codo.Platform.Cluster;
 using Microsoft.Extensions.Logging;
 
 namespace Codo.Modules.Tasks.Logs;
@@ -37,7 +38,7 @@ internal sealed class LogFeed(LogKey key, LogReader reader, LogRest rest, ILogge
     private readonly Lock gate = new();
     private readonly List<LogRow> window = [];
     private readonly HashSet<Follower> followers = [];
-    private readonly Signal news = new(), taken = new();
+    private readonly WakeSignal news = new(), taken = new();
     private readonly CancellationTokenSource ended = new();
     private TaskCompletionSource changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private LogCursor head = LogCursor.Start;

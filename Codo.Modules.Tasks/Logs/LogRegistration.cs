@@ -1,4 +1,5 @@
 using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -19,10 +20,16 @@ internal static class LogRegistration
         .AddSingleton<LogRest>()
         .AddSingleton<LogFeeds>()
         .AddSingleton<LogSearch>()
-        .AddSingleton<LogUpkeep>()
+        .AddSingleton<LogPartitionMaintenance>()
         .AddSingleton<OpenOutput>(provider => provider.GetRequiredService<StepLogs>().Open)
-        .AddHostedService(provider => provider.GetRequiredService<LogChanges>())
+        .AddLoop<LogChanges>("log changes", TimeSpan.FromSeconds(1), (changes, state, stopping) => changes.Listen(state, stopping))
         .AddHostedService(provider => provider.GetRequiredService<Subscriber>())
+        .AddLoop<Subscriber>("log subscriber", TimeSpan.FromSeconds(1), (subscriber, state, stopping) => subscriber.HoldOrAsk(state, stopping))
+        .AddLoop<Subscriber>("log writer", TimeSpan.FromSeconds(1), (subscriber, state, stopping) => subscriber.WriteAll(state, stopping))
         .AddHostedService(provider => provider.GetRequiredService<StepLogs>())
-        .AddHostedService(provider => provider.GetRequiredService<LogUpkeep>());
+        .AddLoop<StepLogs>("log comparison", TimeSpan.FromSeconds(5), (logs, stopping) => logs.Compare(stopping))
+        .AddLoop<StepLogs>("log completion", TimeSpan.FromSeconds(5), (logs, stopping) => logs.SayWhole(stopping), logs => logs.Finished)
+        .AddHostedService(provider => provider.GetRequiredService<LogPartitionMaintenance>())
+        .AddLoop<LogPartitionMaintenance>("log partitions", TimeSpan.FromHours(1), (maintenance, stopping) => maintenance.Maintain(stopping))
+        .AddLoop<LogPartitionMaintenance>("log index", TimeSpan.FromHours(1), (maintenance, stopping) => maintenance.IndexClosedDays(stopping));
 }

@@ -54,5 +54,5 @@ internal sealed record Behind(string Node, bool Alive)
     public Text Missing => Alive ? new Text("", "") : new Text($"节点 {Node} 不在线：只有它才有的输出在它回来之前缺失", $"The node {Node} is away: output that it alone has is missing until it is back");
 
     /// <summary>The same as a line of the log, empty where nothing is missing.</summary>
-    public string Line => Alive ? "" : $"[Codo]: {Missing.Both()}";
+    public string Line => Alive ? "" : $"[Codo]: {Missing.Side()}";
 }

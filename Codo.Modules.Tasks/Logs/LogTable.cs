@@ -1,4 +1,6 @@
+using Codo.Platform.Data;
 using Dapper;
+using Microsoft.Extensions.Logging;
 using Npgsql;
 
 namespace Codo.Modules.Tasks.Logs;
@@ -7,7 +9,7 @@ namespace Codo.Modules.Tasks.Logs;
 internal sealed record LineRange(long First, long Last);
 
 /// <summary>Writes lines into the table, as often as anybody likes: a line that is there stays as it is.</summary>
-internal sealed class LogTable(NpgsqlDataSource source)
+internal sealed class LogTable(NpgsqlDataSource source, ILogger<LogTable> log)
 {
     /// <summary>Lines of one statement; more gain nothing (80,000 lines a second at this size).</summary>
     public const int BatchLines = 1000;
@@ -41,8 +43,41 @@ internal sealed class LogTable(NpgsqlDataSource source)
         SELECT nextval('tasks.foreign_line') FROM generate_series(1, @Count)
         """;
 
-    /// <summary>Writes the lines in one statement. Whoever writes several lines at once writes them in the same order, so that no two writers wait for each other in a ring.</summary>
+    /// <summary>Writes the lines, in one statement unless PostgreSQL does not take one of them: then each alone, and in the place of what is not taken a line that says so.</summary>
     public async Task Write(IReadOnlyCollection<LogLine> lines, CancellationToken cancellation)
+    {
+        try
+        {
+            await WriteTogether(lines, cancellation);
+        }
+        catch (Exception error) when (DatabaseErrors.IsPermanent(error))
+        {
+            foreach (var line in lines) await WriteAlone(line, cancellation);
+        }
+    }
+
+    private async Task WriteAlone(LogLine line, CancellationToken cancellation)
+    {
+        try
+        {
+            await WriteTogether([line], cancellation);
+        }
+        catch (Exception error) when (DatabaseErrors.IsPermanent(error))
+        {
+            log.LogError(error, "Line {Line} of {LogKey} is not stored: PostgreSQL does not take it", line.Line, line.Key.Text);
+            try
+            {
+                await WriteTogether([line with { Text = $"[Codo]: {StorableText.Clean(error.Message)}" }], cancellation);
+            }
+            catch (Exception again) when (DatabaseErrors.IsPermanent(again))
+            {
+                log.LogError(again, "Nothing is stored in the place of line {Line} of {LogKey}", line.Line, line.Key.Text);
+            }
+        }
+    }
+
+    // Sorted, so that concurrent writers cannot deadlock.
+    private async Task WriteTogether(IReadOnlyCollection<LogLine> lines, CancellationToken cancellation)
     {
         if (lines.Count == 0) return;
         var ordered = lines.OrderBy(line => line.SchedId).ThenBy(line => line.Attempt).ThenBy(line => line.Line).ToList();

@@ -1,3 +1,4 @@
+using Codo.Platform.Cluster;
 using Microsoft.Extensions.Logging;
 using StackExchange.Redis;
 
@@ -11,7 +12,7 @@ internal sealed class Publication(Delivery delivery, TaskLogChannel channel, ILo
 
     private static readonly TimeSpan Again = TimeSpan.FromMilliseconds(250);
 
-    private readonly Signal wake = new();
+    private readonly WakeSignal wake = new();
     private readonly Queue<(long Line, long Bytes)> underWay = new();
     private long bytesUnderWay;
     private bool wasAway;

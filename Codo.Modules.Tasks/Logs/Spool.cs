@@ -66,26 +66,43 @@ internal sealed class Spool
         }
     }
 
-    /// <summary>What an earlier process left of an attempt, sealed; null, and gone, when nothing can be made of it.</summary>
-    public static Spool? Reopen(SpoolFolder folder, string path)
+    /// <summary>What an earlier process left of an attempt, sealed.</summary>
+    /// <exception cref="InvalidDataException">Nothing can be made of it: not even its head reads.</exception>
+    public static Spool Reopen(SpoolFolder folder, string path)
     {
-        if (SpoolFile.Open(path) is not { } head)
+        var head = SpoolFile.Open(path) ?? throw new InvalidDataException("The spool's head is not whole.");
+        Spool spool;
+        try
         {
-            File.Delete(path);
-            return null;
+            spool = new Spool(folder, PlaceOf(head.Head), head);
         }
-
-        var spool = new Spool(folder, JsonSerializer.Deserialize<OutputPlace>(head.Head)!, head);
+        catch
+        {
+            head.Dispose();
+            throw;
+        }
         var at = head.Start;
         if (head.Next(ref at, 1) is [var first]) spool.FirstMilliseconds = first.Milliseconds;
         foreach (var segment in Directory.EnumerateFiles(Path.GetDirectoryName(path)!, Path.GetFileName(path) + ".tail-*").Order(StringComparer.Ordinal))
             if (SpoolFile.Open(segment) is { } opened) spool.tail.Add(opened);
-            else File.Delete(segment);
+            else folder.SetAside(segment);
         // The copying of the tail was cut short: it is done again, and gives the same lines the same numbers.
         if (spool.tail.Count > 0 && spool.FindGap() is { } gap) head.Truncate(gap);
         folder.Found(head.Length + spool.tail.Sum(file => file.Length));
         spool.Seal();
         return spool;
+    }
+
+    private static OutputPlace PlaceOf(byte[] head)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<OutputPlace>(head) is { Host: not null } place ? place : throw new InvalidDataException("The spool's head names no attempt.");
+        }
+        catch (JsonException error)
+        {
+            throw new InvalidDataException("The spool's head does not read.", error);
+        }
     }
 
     /// <summary>Takes a line; it can be read after <see cref="Flush"/>.</summary>

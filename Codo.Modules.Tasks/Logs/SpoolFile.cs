@@ -37,6 +37,7 @@ internal struct SpoolPosition
 /// </summary>
 internal sealed class SpoolFile : IDisposable
 {
+    private const long EndOfTime = 253_402_300_800_000;
     private const int RecordHead = 13, BlockSize = 128 << 10, IndexEvery = 256;
 
     private readonly SafeFileHandle handle;
@@ -259,9 +260,10 @@ internal sealed class SpoolFile : IDisposable
         return block.AsMemory(0, RandomAccess.Read(handle, block, offset));
     }
 
-    // What lies between the last whole line and the end after a crash may be anything.
+    // What lies between the last whole line and the end after a crash may be anything; zeros after a power loss would read as empty lines of 1970.
     private static int? RecordSize(ReadOnlySpan<byte> block) =>
-        block.Length >= RecordHead && BinaryPrimitives.ReadInt32LittleEndian(block) is >= 0 and < 1 << 30 and var text ? RecordHead + text : null;
+        block.Length >= RecordHead && BinaryPrimitives.ReadInt32LittleEndian(block) is >= 0 and < 1 << 30 and var text
+        && BinaryPrimitives.ReadInt64LittleEndian(block[4..]) is > 0 and < EndOfTime ? RecordHead + text : null;
 
     private static (long Milliseconds, LineMarks Marks) Fields(ReadOnlySpan<byte> record) => (BinaryPrimitives.ReadInt64LittleEndian(record[4..]), (LineMarks)record[12]);
 }

@@ -1,4 +1,5 @@
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 
 namespace Codo.Modules.Tasks.Logs;
 
@@ -21,6 +22,10 @@ internal sealed class SpoolFolder(NodeSettings node, LogSettings settings, Disk 
 
     /// <summary>The spools that an earlier process left.</summary>
     public IReadOnlyList<string> Left() => [.. Directory.EnumerateFiles(path.Value, "*.log").Order(StringComparer.Ordinal)];
+
+    /// <summary>Moves a file that does not read to where a person finds it; returns where that is.</summary>
+    /// <exception cref="IOException">It cannot be moved.</exception>
+    public string SetAside(string file) => BadFiles.SetAside(node.DataDirectory, file);
 
     /// <exception cref="IOException">There is no room for that.</exception>
     public void Reserve(long bytes)

@@ -1,14 +1,14 @@
 using System.Collections.Concurrent;
 using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Cluster;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>Opens the output of attempts, and follows every spool of this node until the database has all of it: while its step runs, at its end, and those that an earlier process left.</summary>
-internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChannel channel, LogChanges changes, LogRest rest, TimeProvider time, ILogger<StepLogs> log) : BackgroundService
+internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChannel channel, LogChanges changes, LogRest rest, TimeProvider time, ILogger<StepLogs> log) : IHostedService, IDisposable
 {
-    private static readonly TimeSpan Period = TimeSpan.FromSeconds(5);
     // A database that hangs must not hold up the step's end for longer than its other statements do.
     private static readonly TimeSpan MostAtEnd = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan MostToPublish = TimeSpan.FromSeconds(5);
@@ -17,7 +17,9 @@ internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChanne
 
     private readonly ConcurrentDictionary<(long SchedId, int Attempt), Delivery> deliveries = new();
     private readonly CancellationTokenSource stopping = new();
-    private readonly Signal finished = new();
+
+    /// <summary>Set when a delivery has become whole.</summary>
+    public WakeSignal Finished { get; } = new();
 
     /// <summary>How many ended attempts have lines that are not in the database yet.</summary>
     public int CatchingUp => deliveries.Values.Count(delivery => delivery.Ended && !delivery.Done);
@@ -44,12 +46,12 @@ internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChanne
         if (delivery.Spool.Failure is { } why) log.LogError("The log of {LogKey} may be incomplete: {Cause}", delivery.Place.LogKey, why);
         await TryFinish(delivery, underWay: true);
         delivery.Awaited = false;
-        finished.Set();
+        Finished.Set();
         // The spool is still read for what is to be published; nobody waits for that.
         _ = Retire(delivery);
     }
 
-    public override Task StartAsync(CancellationToken cancellationToken)
+    public Task StartAsync(CancellationToken cancellationToken)
     {
         changes.Heard += Hear;
         // Before any step can open a spool of its own.
@@ -59,17 +61,15 @@ internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChanne
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            log.LogError("The spools of an earlier process cannot be read, their lines may be missing: {Cause}", error.Message);
+            log.LogError(error, "The folder of spools cannot be read, lines of an earlier process may be missing");
         }
-
-        return base.StartAsync(cancellationToken);
+        return Task.CompletedTask;
     }
 
-    public override async Task StopAsync(CancellationToken cancellationToken)
+    public async Task StopAsync(CancellationToken cancellationToken)
     {
         changes.Heard -= Hear;
         await stopping.CancelAsync();
-        await base.StopAsync(cancellationToken);
         foreach (var delivery in deliveries.Values)
         {
             delivery.Spool.Leave();
@@ -77,58 +77,34 @@ internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChanne
         }
     }
 
-    public override void Dispose()
-    {
-        stopping.Dispose();
-        base.Dispose();
-    }
+    public void Dispose() => stopping.Dispose();
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    /// <summary>Compares every spool with the database, and retires those of which the database has all.</summary>
+    public async Task Compare(CancellationToken cancellation)
     {
-        using var timer = new PeriodicTimer(Period);
-        var saying = SayWhole(stoppingToken);
-        try
-        {
-            do
-            {
-                foreach (var delivery in deliveries.Values) await Look(delivery, stoppingToken);
-            }
-            while (await timer.WaitForNextTickAsync(stoppingToken));
-        }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-        {
-            log.LogDebug("The comparison of spools ends with the host");
-        }
-
-        await saying;
+        foreach (var delivery in deliveries.Values) await Look(delivery, cancellation);
     }
 
     /// <summary>Says of ended attempts that the database has all of their lines, many at once.</summary>
-    private async Task SayWhole(CancellationToken cancellation)
+    public async Task SayWhole(CancellationToken cancellation)
     {
-        while (!cancellation.IsCancellationRequested)
-        {
-            try
-            {
-                if (await finished.Wait(Period, cancellation)) await Task.Delay(ToBeRecorded, cancellation);
-                await rest.SayWhole([.. deliveries.Where(pair => !pair.Value.Done).Select(pair => pair.Key)], cancellation);
-            }
-            catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
-            {
-                return;
-            }
-            catch (Exception error)
-            {
-                log.LogDebug("That logs are whole is said later: {Cause}", error.Message);
-            }
-        }
+        await Task.Delay(ToBeRecorded, cancellation);
+        await rest.SayWhole([.. deliveries.Where(pair => !pair.Value.Done).Select(pair => pair.Key)], cancellation);
     }
 
+    // One that a power loss has damaged must not keep the others, or the host, from going on.
     private void TakeUp(string path)
     {
-        if (Spool.Reopen(folder, path) is not { } spool) return;
-        deliveries[(spool.Place.SchedId, spool.Place.Attempt)] = new Delivery(spool, table) { Ended = true };
-        log.LogInformation("An earlier process left {Lines} lines of {LogKey}; what the database lacks of them is written", spool.Lines, spool.Place.LogKey);
+        try
+        {
+            var spool = Spool.Reopen(folder, path);
+            deliveries[(spool.Place.SchedId, spool.Place.Attempt)] = new Delivery(spool, table) { Ended = true };
+            log.LogInformation("An earlier process left {Lines} lines of {LogKey}; what the database lacks of them is written", spool.Lines, spool.Place.LogKey);
+        }
+        catch (Exception error)
+        {
+            log.LogError(error, "The spool {File} does not read; it is set aside in {Folder}", Path.GetFileName(path), Path.GetDirectoryName(folder.SetAside(path)));
+        }
     }
 
     private async Task Look(Delivery delivery, CancellationToken cancellation)
@@ -138,13 +114,13 @@ internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChanne
             if (!delivery.Ended) await delivery.Look(cancellation);
             else if (!delivery.Awaited && (delivery.Done || await TryFinish(delivery, underWay: false)))
             {
-                finished.Set();
+                Finished.Set();
                 await Retire(delivery);
             }
         }
         catch (Exception error) when (error is not OperationCanceledException)
         {
-            log.LogWarning("Lines of {LogKey} could not be compared with the database, it is tried again in {Seconds} s: {Cause}", delivery.Place.LogKey, Period.TotalSeconds, error.Message);
+            log.LogWarning(error, "Lines of {LogKey} could not be compared with the database; it is tried again", delivery.Place.LogKey);
         }
     }
 
@@ -160,7 +136,7 @@ internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChanne
         }
         catch (Exception error)
         {
-            log.LogWarning("The log of {LogKey} is still catching up, its lines wait in the spool: {Cause}", delivery.Place.LogKey, error.Message);
+            log.LogWarning(error, "The log of {LogKey} is still catching up, its lines wait in the spool", delivery.Place.LogKey);
             return false;
         }
     }

@@ -1,10 +1,11 @@
 using System.Diagnostics;
 using System.Threading.Channels;
 using Codo.Platform.Cluster;
-using Codo.Platform.Http;
+using Codo.Platform.Data;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Npgsql;
+using Polly;
 using StackExchange.Redis;
 
 namespace Codo.Modules.Tasks.Logs;
@@ -13,49 +14,29 @@ namespace Codo.Modules.Tasks.Logs;
 /// Writes what is published on <c>task_log</c>. One node at a time does, the one whose session holds an advisory lock; the others ask for it every second. A database
 /// that is away does not end the turn: lines are collected until it is back, or until another node is found to have the lock.
 /// </summary>
-internal sealed class Subscriber(TaskLogChannel channel, LogTable table, ClusterSettings cluster, ILogger<Subscriber> log) : BackgroundService
+internal sealed class Subscriber(TaskLogChannel channel, LogTable table, ClusterSettings cluster, ILogger<Subscriber> log) : IHostedService
 {
     // Any constant does, as long as every version of Codo takes the same one.
     private const long Lock = 0x0C0D0_0104;
     private const int MostLines = 50_000, MostWeight = 16 << 20;
 
-    private static readonly TimeSpan Look = TimeSpan.FromSeconds(1), Collect = TimeSpan.FromMilliseconds(50), CollectFirst = TimeSpan.FromMilliseconds(4), MostWait = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Look = TimeSpan.FromSeconds(1), Collect = TimeSpan.FromMilliseconds(50), CollectFirst = TimeSpan.FromMilliseconds(4), Quiet = TimeSpan.FromSeconds(5);
 
     private readonly Channel<LogLine> lines = Channel.CreateBounded<LogLine>(new BoundedChannelOptions(MostLines) { SingleReader = true });
+    private readonly ResiliencePipeline untilAnswered = DatabaseErrors.UntilAnswered(log, "The log subscriber");
     private ChannelMessageQueue? queue;
     private Queue<long> numbers = new();
     private long weight;
-    private bool wasAway;
 
     /// <summary>Whether this node has the turn.</summary>
     public bool Subscribed => queue is not null;
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        var writing = WriteAll(stoppingToken);
-        while (!stoppingToken.IsCancellationRequested)
-        {
-            try
-            {
-                await HoldOrAsk(stoppingToken);
-            }
-            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-            {
-                break;
-            }
-            catch (Exception error)
-            {
-                if (!wasAway) log.LogWarning("The log subscriber cannot reach PostgreSQL or Redis, it is tried again every second: {Cause}", error.Message);
-                wasAway = true;
-                await Task.Delay(Look / 2, CancellationToken.None);
-            }
-        }
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-        await Unsubscribe();
-        await writing;
-    }
+    public Task StopAsync(CancellationToken cancellationToken) => Unsubscribe();
 
-    private async Task HoldOrAsk(CancellationToken stopping)
+    /// <summary>Asks for the turn each second, and holds it. Returns only by an exception: PostgreSQL or Redis cannot be reached, or the host ends.</summary>
+    public async Task HoldOrAsk(LoopState state, CancellationToken stopping)
     {
         var text = new NpgsqlConnectionStringBuilder(cluster.PostgresConnectionString) { Pooling = false, Timeout = 3, CommandTimeout = 3, ApplicationName = "codo log subscriber" }.ConnectionString;
         await using var connection = new NpgsqlConnection(text);
@@ -72,7 +53,7 @@ internal sealed class Subscriber(TaskLogChannel channel, LogTable table, Cluster
             else held = (bool)(await ask.ExecuteScalarAsync(stopping))!;
             if (held) await Subscribe(stopping);
             else await Unsubscribe();
-            wasAway = false;
+            state.Succeeded();
         }
         while (await timer.WaitForNextTickAsync(stopping));
     }
@@ -103,23 +84,34 @@ internal sealed class Subscriber(TaskLogChannel channel, LogTable table, Cluster
         if (line.SchedId == 0) log.LogWarning("A line of {LogKey} from another publisher is lost: the database takes lines more slowly than they come", line.Key.Text);
     }
 
-    private async Task WriteAll(CancellationToken stopping)
+    /// <summary>Writes what is taken. Returns only by an exception.</summary>
+    public async Task WriteAll(LoopState state, CancellationToken stopping)
     {
         var flushed = 0L;
+        while (true)
+        {
+            state.Succeeded();
+            if (!await HasLines(stopping)) continue;
+            // The first line after a pause is not kept waiting; in a stream of lines there are at most twenty statements a second that are not full.
+            var rest = Collect - Stopwatch.GetElapsedTime(flushed);
+            var batch = await Gather(rest > CollectFirst && flushed != 0 ? rest : CollectFirst, stopping);
+            flushed = Stopwatch.GetTimestamp();
+            await untilAnswered.ExecuteAsync(async token => await Write(batch, token), stopping);
+        }
+    }
+
+    // Wakes up now and then without a line, so that the loop is seen to live.
+    private async Task<bool> HasLines(CancellationToken stopping)
+    {
+        using var quiet = CancellationTokenSource.CreateLinkedTokenSource(stopping);
+        quiet.CancelAfter(Quiet);
         try
         {
-            while (await lines.Reader.WaitToReadAsync(stopping))
-            {
-                // The first line after a pause is not kept waiting; in a stream of lines there are at most twenty statements a second that are not full.
-                var rest = Collect - Stopwatch.GetElapsedTime(flushed);
-                var batch = await Gather(rest > CollectFirst && flushed != 0 ? rest : CollectFirst, stopping);
-                flushed = Stopwatch.GetTimestamp();
-                await Write(batch, stopping);
-            }
+            return await lines.Reader.WaitToReadAsync(quiet.Token);
         }
-        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        catch (OperationCanceledException) when (!stopping.IsCancellationRequested)
         {
-            log.LogDebug("The log subscriber ends with the host");
+            return false;
         }
     }
 
@@ -145,31 +137,8 @@ internal sealed class Subscriber(TaskLogChannel channel, LogTable table, Cluster
 
     private async Task Write(List<LogLine> batch, CancellationToken stopping)
     {
-        var wait = TimeSpan.FromMilliseconds(100);
-        while (true)
-        {
-            try
-            {
-                await Number(batch, stopping);
-                await table.Write(batch, stopping);
-                return;
-            }
-            catch (PostgresException error) when (!Failures.IsDatabaseAway(error))
-            {
-                // One line that the database does not take must not take the others along, nor stop the log for good.
-                if (batch.Count == 1) log.LogError(error, "A line of {LogKey} is not stored: PostgreSQL does not take it", batch[0].Key.Text);
-                else
-                    foreach (var line in batch)
-                        await Write([line], stopping);
-                return;
-            }
-            catch (Exception error) when (Failures.IsDatabaseAway(error))
-            {
-                log.LogWarning("{Count} log lines wait for PostgreSQL: {Cause}", batch.Count, error.Message);
-                await Task.Delay(wait, stopping);
-                wait = wait * 2 < MostWait ? wait * 2 : MostWait;
-            }
-        }
+        await Number(batch, stopping);
+        await table.Write(batch, stopping);
     }
 
     // Once, before the first try: written again, a line must be the same.

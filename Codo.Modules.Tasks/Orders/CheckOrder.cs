@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Http;
 using Dapper;
 using FluentValidation;
@@ -98,7 +99,7 @@ internal static class CheckOrder
                 new JsonObject(arguments.Select(argument => KeyValuePair.Create(argument.ArgsKey, argument.ArgsValue?.DeepClone()))), arguments, order.Schedule, Admins(order.AssociatedUser),
                 OrderAccess.MayApprove(caller, await connection.QuerySingleAsync<long[]>(ApproversSql, new { ListId = id })), [.. arguments.Select(argument => argument.ArgsKey)],
                 (await connection.QueryAsync<string>(HandSql, new { ListId = id })).AsList(), [.. lanes.Select(lane => lane.TaskGroup).Distinct()], group, [.. beside.Select(lane => lane.Host)], shown.Host,
-                [.. steps.Select(step => step with { Attempts = [.. attempts[step.SchedId]] })], beside.ToDictionary(lane => lane.Host, lane => lane.Status.ToString(CultureInfo.InvariantCulture)),
+                [.. steps.Select(step => step with { Cause = Causes.Apart(step.Cause).ToString(), Attempts = [.. attempts[step.SchedId].Select(attempt => attempt with { Cause = Causes.Apart(attempt.Cause).ToString() })] })], beside.ToDictionary(lane => lane.Host, lane => lane.Status.ToString(CultureInfo.InvariantCulture)),
                 id.ToString(CultureInfo.InvariantCulture), order.TaskName, order.TaskType, order.Details, order.Description, order.Status, order.Hold, order.EndedAt, await Events(connection, id)));
         }
 

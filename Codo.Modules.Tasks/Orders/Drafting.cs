@@ -116,7 +116,7 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
         null or "" => (caller.Nickname, caller.UserId, ""),
         var own when own == caller.Username || own == caller.Nickname => (caller.Nickname, caller.UserId, ""),
         var other when caller.IsSuperuser => (other, null, ""),
-        var other => (caller.Nickname, caller.UserId, new Text($"提交人（未核实）：{other}", $"submitted for (not verified): {other}").Both()),
+        var other => (caller.Nickname, caller.UserId, new Text($"提交人（未核实）：{other}", $"submitted for (not verified): {other}").Side()),
     };
 
     private bool MaySubmitReady() => configuration.GetSection("Codo:Tasks:ReadySubmitters").Exists() && Right.Names(configuration, "Codo:Tasks:ReadySubmitters") is var names && (names.Contains(caller.Username) || names.Contains("*"));

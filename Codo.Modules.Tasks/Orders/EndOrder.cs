@@ -55,7 +55,7 @@ internal static class EndOrder
                 throw Refusal.Conflict("订单已经结束", "The order has ended already");
             await connection.ExecuteAsync(LanesSql, new { order.ListId, From = LaneStates.From(LaneAction.End) }, transaction);
             var nodes = await connection.QueryAsync<string>(KillSql, order, transaction);
-            await connection.ExecuteAsync(StepsSql, new { order.ListId, By = caller.Nickname, From = StepStates.From(StepAction.Stop) }, transaction);
+            await connection.ExecuteAsync(StepsSql, new { order.ListId, By = Text.Same(caller.Nickname).Both(), From = StepStates.From(StepAction.Stop) }, transaction);
             await connection.ExecuteAsync(StatusSql, order, transaction);
             await Audit.Write(connection, transaction, caller, "end", "order", order.ListId.ToString(CultureInfo.InvariantCulture), new { order.Schedule });
             await Wake.Note(connection, transaction, order.ListId);

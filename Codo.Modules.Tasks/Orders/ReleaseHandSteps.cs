@@ -48,7 +48,7 @@ internal static class ReleaseHandSteps
             var asked = new { order.ListId, Name = command.HandTask, From = StepStates.From(StepAction.Release) };
             if (!await connection.ExecuteScalarAsync<bool>(NamedSql, asked, transaction)) throw Refusal.NotFound("任务名称不正确", "hand_task names no hand step", -2);
             var lanes = (await connection.QueryAsync<long>(LanesSql, asked, transaction)).ToArray();
-            var released = await connection.ExecuteAsync(ReleaseSql, new { Lanes = lanes, asked.Name, asked.From, By = caller.Nickname }, transaction);
+            var released = await connection.ExecuteAsync(ReleaseSql, new { Lanes = lanes, asked.Name, asked.From, By = Text.Same(caller.Nickname).Both() }, transaction);
             if (released == 0) throw Refusal.Conflict("没有正在等待该任务的主机", "No host that has begun waits at this step");
             await Intervention.LetGo(connection, transaction, lanes);
             await Audit.Write(connection, transaction, caller, "release", "order", order.ListId.ToString(CultureInfo.InvariantCulture), after: new { hand_task = command.HandTask, steps = released });

@@ -21,7 +21,7 @@ internal static class ReleaseStep
     {
         var lane = await connection.QuerySingleOrDefaultAsync<long?>(LaneSql, new { ListId = listId, SchedId = schedId }, transaction)
             ?? throw Refusal.NotFound("订单中没有这个任务", "The order has no such step");
-        if (await connection.ExecuteAsync(ReleaseSql, new { SchedId = schedId, By = caller.Nickname, From = StepStates.From(StepAction.Release) }, transaction) == 0)
+        if (await connection.ExecuteAsync(ReleaseSql, new { SchedId = schedId, By = Text.Same(caller.Nickname).Both(), From = StepStates.From(StepAction.Release) }, transaction) == 0)
             throw Refusal.Conflict("该任务不在等待人工干预", "This step does not wait for a person");
         await Intervention.LetGo(connection, transaction, [lane]);
         return new { sched_id = schedId };

@@ -25,7 +25,7 @@ internal static class RestartLane
 
     // A person has decided to go on all the same; the next restart is not to ask again for the same command.
     private const string ForgetSql = """
-        UPDATE tasks.attempt SET left_behind = NULL, cause = cause || @Forced WHERE lane_id = @LaneId AND ended_at IS NOT NULL AND left_behind IN ('running', 'unreachable')
+        UPDATE tasks.attempt SET left_behind = NULL, cause = CASE WHEN cause = '' THEN @Forced ELSE cause || E'\x1F' || @Forced END WHERE lane_id = @LaneId AND ended_at IS NOT NULL AND left_behind IN ('running', 'unreachable')
         """;
 
     private const string UnderWaySql = """
@@ -81,8 +81,8 @@ internal static class RestartLane
         if (!force && await connection.QuerySingleOrDefaultAsync<string?>(LeftSql, lane, transaction) is { } host)
             throw Refusal.Conflict(
                 $"上次中断的命令在 {host} 上可能仍在运行且无法终止；确认后可用 force 强制重新执行", $"What is left of an interrupted command may still run on {host} and could not be killed; force restarts all the same");
-        if (force) await connection.ExecuteAsync(ForgetSql, new { lane.LaneId, Forced = new Text($"；{caller.Nickname} 强制重新执行", $"; {caller.Nickname} forced a restart").Both() }, transaction);
-        await connection.ExecuteAsync(SkipSql, new { lane.LaneId, Level = level, By = caller.Nickname, From = StepStates.From(StepAction.Skip) }, transaction);
+        if (force) await connection.ExecuteAsync(ForgetSql, new { lane.LaneId, Forced = new Text($"{caller.Nickname} 强制重新执行", $"{caller.Nickname} forced a restart").Both() }, transaction);
+        await connection.ExecuteAsync(SkipSql, new { lane.LaneId, Level = level, By = Text.Same(caller.Nickname).Both(), From = StepStates.From(StepAction.Skip) }, transaction);
         await connection.ExecuteAsync(AgainSql, new { lane.LaneId, Level = level }, transaction);
         await connection.ExecuteAsync(LaneSql, new { lane.LaneId, From = LaneStates.From(LaneAction.Restart) }, transaction);
         return new { lane.TaskGroup, lane.Host, level, force };

@@ -28,7 +28,7 @@ internal static class SkipStep
     public static async Task<object> Apply(NpgsqlConnection connection, NpgsqlTransaction transaction, Caller caller, LockedLane lane, int level, long? schedId)
     {
         var skipped = await connection.QuerySingleOrDefaultAsync<long?>(
-            SkipSql, new { lane.LaneId, Level = level, SchedId = schedId, By = caller.Nickname, From = StepStates.From(StepAction.Skip) }, transaction)
+            SkipSql, new { lane.LaneId, Level = level, SchedId = schedId, By = Text.Same(caller.Nickname).Both(), From = StepStates.From(StepAction.Skip) }, transaction)
             ?? throw Refusal.Conflict("该任务没有失败或中断，不能跳过", "This step has not failed and was not interrupted");
         await connection.ExecuteAsync(GoOnSql, new { lane.LaneId, From = LaneStates.From(LaneAction.Skip) }, transaction);
         return new { sched_id = skipped, lane.TaskGroup, lane.Host };

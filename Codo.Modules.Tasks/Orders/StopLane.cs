@@ -26,7 +26,7 @@ internal static class StopLane
         if (await connection.ExecuteAsync(LaneSql, new { lane.LaneId, From = LaneStates.From(LaneAction.Stop) }, transaction) == 0)
             throw Refusal.Conflict("该主机的任务已完成或已终止", "This host is done or stopped already");
         var killed = await connection.ExecuteAsync(KillSql, lane, transaction);
-        await connection.ExecuteAsync(StepsSql, new { lane.LaneId, By = caller.Nickname, From = StepStates.From(StepAction.Stop) }, transaction);
+        await connection.ExecuteAsync(StepsSql, new { lane.LaneId, By = Text.Same(caller.Nickname).Both(), From = StepStates.From(StepAction.Stop) }, transaction);
         return new { lane.TaskGroup, lane.Host, killed };
     }
 }

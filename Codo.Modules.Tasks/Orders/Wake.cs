@@ -1,5 +1,5 @@
 using Codo.Modules.Tasks.Execution;
-using Codo.Platform.Http;
+using Codo.Platform.Data;
 using Dapper;
 using Hangfire;
 using Microsoft.Extensions.Logging;
@@ -24,7 +24,7 @@ internal sealed class Wake(IBackgroundJobClient jobs, ILogger<Wake> log)
         {
             jobs.Enqueue<Advancing>("orders", advancing => advancing.Advance(listId));
         }
-        catch (Exception error) when (Failures.IsDatabaseAway(error) || error is Hangfire.Common.JobLoadException or BackgroundJobClientException)
+        catch (Exception error) when (DatabaseErrors.IsTransient(error) || error is Hangfire.Common.JobLoadException or BackgroundJobClientException)
         {
             // The change is committed and must be answered as such; the next look finds its row.
             log.LogWarning("The job for order {Order} could not be queued, it is found by the next look: {Cause}", listId, error.Message);

@@ -1,16 +1,19 @@
 namespace Codo.Platform.Cluster;
 
-/// <summary>The work that a module runs on this node. The cluster asks it to settle what a dead node left, to look at what operators ask of it, and to end in good order.</summary>
+/// <summary>
+/// The work that a module runs on this node. The cluster asks it to recover what a dead node left, to poll for what operators ask of it, and to end in good order. Each work is polled and recovered by loops
+/// of its own, so that a failure of one never holds up another.
+/// </summary>
 public interface INodeWork
 {
-    /// <summary>For logs and the dashboard: <c>cron</c>, <c>orders</c>.</summary>
+    /// <summary>For logs, loops and the dashboard: <c>cron</c>, <c>orders</c>.</summary>
     string Name { get; }
 
-    /// <summary>Settles every row under way that names this node and an incarnation up to the one given: each is guarded, so that two settlers do no harm.</summary>
-    Task Settle(string node, long incarnation, CancellationToken cancellation);
+    /// <summary>Recovers every row under way that names this node and an incarnation up to the one given: each is guarded, so that two nodes that recover it do no harm.</summary>
+    Task Recover(string node, long incarnation, CancellationToken cancellation);
 
-    /// <summary>Reads this node's flagged rows (kill requests, rows that were settled in its absence) and new work. Asked for by a notification, and every second as a net.</summary>
-    Task Look(CancellationToken cancellation);
+    /// <summary>Reads this node's flagged rows (kill requests, rows that were recovered in its absence) and new work. Run after a notification, and every second as a fallback.</summary>
+    Task Poll(CancellationToken cancellation);
 
     /// <summary>Waits until what runs has ended, at most until the token says that the grace is over; then ends what is left and records it.</summary>
     Task Drain(CancellationToken graceOver);

@@ -1,5 +1,6 @@
-using System.Diagnostics;
 using System.Reflection;
+using Codo.Platform.Data;
+using Codo.Platform.Events;
 using Dapper;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -8,8 +9,9 @@ using Npgsql;
 
 namespace Codo.Platform.Cluster;
 
-/// <summary>Joins the cluster, keeps the lease, settles what dead nodes left, and leaves in good order.</summary>
-internal sealed class Membership(Node node, NpgsqlDataSource source, IEnumerable<INodeWork> works, ClusterSettings settings, ILogger<Membership> log) : IHostedService, IDisposable
+/// <summary>Joins the cluster, keeps the lease, fences dead nodes, has what they left recovered, and leaves in good order.</summary>
+internal sealed class Membership(
+    Node node, NpgsqlDataSource source, DatabaseClock clock, WorkLoops works, LoopStates states, ClusterSettings settings, ILogger<Membership> log) : IHostedService, IDisposable
 {
     private const string JoinSql = """
         INSERT INTO platform.node AS n (name, incarnation, machine, boot_id, process_id, version, started_at, heartbeat_at)
@@ -25,43 +27,41 @@ internal sealed class Membership(Node node, NpgsqlDataSource source, IEnumerable
         RETURNING clock_timestamp()
         """;
 
+    // A heartbeat in the future is one from before the clock was put back: a node that lives has sent others since (fencing waits a lease after a jump).
     private const string FenceSql = """
         UPDATE platform.node SET fenced = incarnation
-        WHERE fenced < incarnation AND heartbeat_at < clock_timestamp() - CAST(@Lease AS interval) AND pg_postmaster_start_time() < clock_timestamp() - CAST(@Lease AS interval)
+        WHERE fenced < incarnation
+            AND (heartbeat_at < clock_timestamp() - CAST(@Lease AS interval) OR heartbeat_at > clock_timestamp() + CAST(@Lease AS interval))
+            AND pg_postmaster_start_time() NOT BETWEEN clock_timestamp() - CAST(@Lease AS interval) AND clock_timestamp()
         RETURNING name
         """;
 
-    private const string UnsettledSql = """
-        SELECT name, fenced FROM platform.node WHERE settled < fenced
-        """;
-
-    private const string SettledSql = """
-        UPDATE platform.node SET settled = @Fenced WHERE name = @Name AND settled < @Fenced AND fenced >= @Fenced
-        """;
-
-    // A node that left is dead at once: what its drain could not record is settled by the others without waiting for the lease.
+    // A node that left is dead at once: what its drain could not record is recovered by the others without waiting for the lease.
     private const string LeaveSql = """
         UPDATE platform.node SET heartbeat_at = '-infinity', stopped_at = clock_timestamp() WHERE name = @Name AND incarnation = @Incarnation
         """;
 
     private static readonly TimeSpan Beat = TimeSpan.FromSeconds(2);
     private readonly CancellationTokenSource stopping = new();
-    private readonly INodeWork[] works = [.. works];
+    private readonly LoopState beats = states.Add("heartbeat", Beat);
+    private LoopGroup? recoveries;
+    private PeriodicLoop? fence;
     private Thread? heart;
-    private Task sweep = Task.CompletedTask;
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        var sent = Stopwatch.GetTimestamp();
+        var sent = BootTime.Now;
         await Join();
         node.Renewed(sent, node.Skew);
         // A thread of its own: a thread pool that is busy with a burst of commands must not cost the lease.
         heart = new Thread(KeepLease) { IsBackground = true, Name = "codo heartbeat" };
         heart.Start();
-        // The lease is held meanwhile, so that no other node settles this start's own; and nothing begins before the survivors of the last one have ended.
-        await SettleUnsettled(cancellationToken);
-        node.Settled();
-        sweep = Task.Run(Sweep, CancellationToken.None);
+        // The lease is held meanwhile, so that no other node recovers this start's own; and nothing begins before the survivors of the last one have ended.
+        await works.RecoverAtStart(cancellationToken);
+        fence = new PeriodicLoop(states.Add("fencing", Beat), new WakeSignal(), (_, token) => node.SteadyForALease && clock.IsSteadyFor(Node.Lease) ? Fence(token) : Task.CompletedTask, log);
+        recoveries = new LoopGroup(works.Recoveries());
+        await fence.StartAsync(cancellationToken);
+        await recoveries.StartAsync(cancellationToken);
         log.LogInformation("Node {Node} joined as incarnation {Incarnation}", node.Name, node.Incarnation);
     }
 
@@ -69,18 +69,19 @@ internal sealed class Membership(Node node, NpgsqlDataSource source, IEnumerable
     {
         node.Drain();
         using (var grace = new CancellationTokenSource(settings.ShutdownGrace))
-            await Task.WhenAll(works.Select(work => work.Drain(grace.Token)));
+            await Task.WhenAll(works.Works.Select(work => work.Drain(grace.Token)));
+        if (fence is not null) await fence.StopAsync(CancellationToken.None);
+        if (recoveries is not null) await recoveries.StopAsync(CancellationToken.None);
         await stopping.CancelAsync();
-        await sweep;
         heart?.Join(TimeSpan.FromSeconds(7));
         try
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await connection.ExecuteAsync(LeaveSql, new { node.Name, node.Incarnation });
         }
-        catch (Exception error) when (Http.Failures.IsDatabaseAway(error))
+        catch (Exception error) when (DatabaseErrors.IsTransient(error))
         {
-            log.LogWarning("The node could not sign off, its lease runs out instead: {Cause}", error.Message);
+            log.LogWarning(error, "The node could not sign off, its lease runs out instead");
         }
     }
 
@@ -89,6 +90,8 @@ internal sealed class Membership(Node node, NpgsqlDataSource source, IEnumerable
         // A start that failed disposes without stopping: the thread must be gone before what it waits on is.
         stopping.Cancel();
         heart?.Join(TimeSpan.FromSeconds(7));
+        fence?.Dispose();
+        recoveries?.Dispose();
         stopping.Dispose();
     }
 
@@ -121,9 +124,10 @@ internal sealed class Membership(Node node, NpgsqlDataSource source, IEnumerable
                 }
                 BeatOnce(connection);
             }
-            catch (Exception error) when (error is NpgsqlException or TimeoutException or InvalidOperationException or System.Net.Sockets.SocketException or IOException)
+            catch (Exception error)
             {
-                log.LogWarning("Heartbeat failed: {Cause}", error.Message);
+                beats.Failed(error);
+                log.LogWarning(error, "The heartbeat failed");
                 connection?.Dispose();
                 connection = null;
             }
@@ -136,76 +140,29 @@ internal sealed class Membership(Node node, NpgsqlDataSource source, IEnumerable
 
     private void BeatOnce(NpgsqlConnection connection)
     {
-        var sent = Stopwatch.GetTimestamp();
-        var here = DateTime.UtcNow;
+        var sent = BootTime.Now;
         var there = connection.QuerySingleOrDefault<DateTime?>(BeatSql, new { node.Name, node.Incarnation, node.Skew });
-        if (there is { } clock)
+        if (there is { } time)
         {
-            node.Renewed(sent, clock - here - (Stopwatch.GetElapsedTime(sent) / 2));
+            node.Renewed(sent, clock.Measured(time, sent, BootTime.Now));
+            beats.Succeeded();
             return;
         }
-        // Another node has declared this one dead. Whatever ran here was settled or is about to be; the works see it when they look, and end those commands.
+        // Another node has declared this one dead. What ran here was recovered or is about to be; the works see it when they poll, and end those commands.
         log.LogWarning("Node {Node} incarnation {Incarnation} was declared dead; it joins anew", node.Name, node.Incarnation);
         node.Lost();
+        sent = BootTime.Now;
         Join().GetAwaiter().GetResult();
         node.Renewed(sent, node.Skew);
+        beats.Succeeded();
     }
 
-    private async Task Sweep()
+    private async Task Fence(CancellationToken cancellation)
     {
-        using var timer = new PeriodicTimer(Beat);
-        while (await Ticks(timer))
-        {
-            try
-            {
-                if (node.SteadyForALease) await Fence();
-                if (node.HoldsLease) await SettleUnsettled(stopping.Token);
-            }
-            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
-            {
-                return;
-            }
-            catch (Exception error)
-            {
-                log.LogWarning(error, "Settling failed; it is tried again in {Seconds} s", Beat.TotalSeconds);
-            }
-        }
-    }
-
-    private async Task<bool> Ticks(PeriodicTimer timer)
-    {
-        try
-        {
-            return await timer.WaitForNextTickAsync(stopping.Token);
-        }
-        catch (OperationCanceledException)
-        {
-            return false;
-        }
-    }
-
-    private async Task Fence()
-    {
-        await using var connection = await source.OpenConnectionAsync(stopping.Token);
+        await using var connection = await source.OpenConnectionAsync(cancellation);
         foreach (var dead in await connection.QueryAsync<string>(FenceSql, new { Node.Lease }))
             log.LogWarning("Node {Dead} is dead: no heartbeat for {Seconds} s", dead, Node.Lease.TotalSeconds);
     }
-
-    private async Task SettleUnsettled(CancellationToken cancellation)
-    {
-        List<Unsettled> dead;
-        await using (var connection = await source.OpenConnectionAsync(cancellation))
-            dead = (await connection.QueryAsync<Unsettled>(UnsettledSql)).AsList();
-        foreach (var left in dead)
-        {
-            foreach (var work in works) await work.Settle(left.Name, left.Fenced, cancellation);
-            await using var connection = await source.OpenConnectionAsync(cancellation);
-            await connection.ExecuteAsync(SettledSql, left);
-            log.LogInformation("Settled what node {Dead} left up to incarnation {Incarnation}", left.Name, left.Fenced);
-        }
-    }
-
-    private sealed record Unsettled(string Name, long Fenced);
 }
 
 /// <summary>What the cluster needs to know of the host.</summary>
@@ -223,10 +180,24 @@ public static class Machine
 /// <summary>Registers the node, its lease and its control channel. Call it after the modules' <see cref="INodeWork"/> and before Hangfire's server.</summary>
 public static class ClusterRegistration
 {
-    public static IServiceCollection AddCluster(this IServiceCollection services, Node node, ClusterSettings settings) => services
-        .AddSingleton(node)
-        .AddSingleton(settings)
-        // Stopped in reverse: the control channel still listens while the membership drains, so that a kill reaches what is given its grace.
-        .AddHostedService<ControlListener>()
-        .AddHostedService<Membership>();
+    public static IServiceCollection AddCluster(this IServiceCollection services, Node node, ClusterSettings settings)
+    {
+        services.AddHealthChecks().AddCheck<LoopStates>("loops").AddCheck<DeadLetters>("outbox").AddCheck<RetentionGuard>("retention");
+        return services
+            .AddSingleton(node)
+            .AddSingleton(settings)
+            .AddSingleton<LoopStates>()
+            .AddSingleton<WorkLoops>()
+            .AddSingleton<ControlListener>()
+            .AddSingleton<RetentionGuard>()
+            .AddSingleton<Outbox>()
+            .AddSingleton<OutboxRelay>()
+            .AddSingleton<DeadLetters>()
+            // Stopped in reverse: the control channel and the polls still run while the membership drains, so that a kill reaches what is given its grace.
+            .AddLoop<ControlListener>("control channel", TimeSpan.FromSeconds(1), (listener, state, stopping) => listener.Listen(state, stopping))
+            .AddSingleton<IHostedService>(provider => new LoopGroup(provider.GetRequiredService<WorkLoops>().Polls()))
+            .AddLoop<RetentionGuard>("clock watch", TimeSpan.FromMinutes(1), (guard, stopping) => guard.Watch(stopping))
+            .AddLoop<OutboxRelay>("outbox", TimeSpan.FromSeconds(1), (relay, stopping) => relay.PublishDue(stopping), relay => relay.Written)
+            .AddHostedService<Membership>();
+    }
 }

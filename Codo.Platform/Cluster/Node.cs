@@ -1,4 +1,4 @@
-using System.Diagnostics;
+using System.Collections.Concurrent;
 
 namespace Codo.Platform.Cluster;
 
@@ -15,7 +15,8 @@ public sealed class Node
     private long steadySince = long.MinValue;
     private long incarnation;
     private TimeSpan skew;
-    private volatile bool draining, settled;
+    private volatile bool draining;
+    private readonly ConcurrentDictionary<string, bool> recovered = new(StringComparer.Ordinal);
 
     /// <param name="name">Unique in the cluster; the same at every start of this host.</param>
     public Node(string name) => Name = name;
@@ -31,19 +32,20 @@ public sealed class Node
     /// <summary>True while the host is being stopped: what runs may end, nothing new begins.</summary>
     public bool Draining => draining;
 
-    /// <summary>Whether the lease is held: the last heartbeat that PostgreSQL confirmed was sent less than a lease ago.</summary>
+    /// <summary>Whether the lease is held: the last heartbeat that PostgreSQL confirmed was sent less than a lease ago. Measured by <see cref="BootTime"/>: a machine that was suspended has lost it.</summary>
     public bool HoldsLease => Since(ref renewedAt) < Lease;
 
     /// <summary>Whether the database has answered every heartbeat for a whole lease, without which nobody else may be judged dead.</summary>
     public bool SteadyForALease => HoldsLease && Since(ref steadySince) >= Lease;
 
-    /// <summary>Whether new work may begin here; <see cref="WhyNot"/> says why not.</summary>
-    public bool MayStart => WhyNot is null;
+    /// <summary>Whether new work of this kind may begin here.</summary>
+    /// <param name="work"><see cref="INodeWork.Name"/>.</param>
+    public bool MayStart(string work) => WhyNot(work) is null;
 
-    /// <summary>Why no new work may begin here, in words; null when it may.</summary>
-    public string? WhyNot =>
+    /// <summary>Why no new work of this kind may begin here, in words; null when it may.</summary>
+    public string? WhyNot(string work) =>
         draining ? "the node is shutting down"
-        : !settled ? "what an earlier start of this node left is being settled"
+        : !recovered.ContainsKey(work) ? "what an earlier start of this node left is being recovered"
         : !HoldsLease ? "the node has lost its lease: PostgreSQL has confirmed no heartbeat for 10 s"
         : skew.Duration() > MostSkew ? $"the node's clock is {skew.TotalSeconds:0} s off PostgreSQL's"
         : null;
@@ -51,18 +53,21 @@ public sealed class Node
     /// <summary>Begins the drain.</summary>
     public void Drain() => draining = true;
 
-    /// <summary>What an earlier start left is settled, its survivors are ended: now new work may begin.</summary>
-    internal void Settled() => settled = true;
+    /// <summary>What an earlier start left of this kind of work is recovered, its survivors are ended: now new work of the kind may begin.</summary>
+    internal void Recovered(string work) => recovered[work] = true;
+
+    /// <summary>Whether <see cref="Recovered"/> was called for it.</summary>
+    internal bool HasRecovered(string work) => recovered.ContainsKey(work);
 
     internal void Became(long newIncarnation) => Interlocked.Exchange(ref incarnation, newIncarnation);
 
-    /// <param name="sentAt"><see cref="Stopwatch.GetTimestamp"/> before the heartbeat was sent: the lease counts from there.</param>
-    internal void Renewed(long sentAt, TimeSpan measuredSkew)
+    /// <param name="sentAt"><see cref="BootTime.Now"/> before the heartbeat was sent: the lease counts from there.</param>
+    internal void Renewed(TimeSpan sentAt, TimeSpan measuredSkew)
     {
         // A pause of more than two beats starts the steady stretch anew.
-        if (Since(ref renewedAt) > TimeSpan.FromSeconds(6)) Interlocked.Exchange(ref steadySince, sentAt);
+        if (Since(ref renewedAt) > TimeSpan.FromSeconds(6)) Interlocked.Exchange(ref steadySince, sentAt.Ticks);
         skew = measuredSkew;
-        Interlocked.Exchange(ref renewedAt, sentAt);
+        Interlocked.Exchange(ref renewedAt, sentAt.Ticks);
     }
 
     internal void Lost() => Interlocked.Exchange(ref renewedAt, long.MinValue);
@@ -70,6 +75,6 @@ public sealed class Node
     private static TimeSpan Since(ref long stamp)
     {
         var value = Interlocked.Read(ref stamp);
-        return value == long.MinValue ? TimeSpan.MaxValue : Stopwatch.GetElapsedTime(value);
+        return value == long.MinValue ? TimeSpan.MaxValue : BootTime.Now - TimeSpan.FromTicks(value);
     }
 }

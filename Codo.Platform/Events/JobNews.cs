@@ -4,7 +4,7 @@ using MediatR;
 namespace Codo.Platform.Events;
 
 /// <summary>A job's execution ended in a way that people may want to hear of: it failed, timed out or was interrupted; or it succeeded after something had been told of the job.
-/// Published by a background job in queue <c>alerts</c>, at least once, in the order in which a job's executions ended.</summary>
+/// Published by the outbox, at least once, in the order in which a job's executions ended.</summary>
 /// <param name="Status"><c>success</c>, <c>faild</c>, <c>timeout</c> or <c>interrupted</c>.</param>
 /// <param name="FailuresInARow">This one included; 0 for a success.</param>
 /// <param name="NominalAt">UTC, as all times here.</param>
@@ -40,3 +40,10 @@ public sealed record JobsUnderWay : IRequest<IReadOnlyList<JobUnderWay>>;
 /// <summary>An execution that is running.</summary>
 /// <param name="Since">UTC; when its present attempt began.</param>
 public sealed record JobUnderWay(string JobId, long LogId, DateTime Since, string Node, IReadOnlyList<string> Owners);
+
+/// <summary>A job cannot be read or computed any more, and fires nothing until it is edited or reads again.</summary>
+/// <param name="Why">What does not read.</param>
+public sealed record JobBroke(string JobId, DateTime At, Text Why, IReadOnlyList<string> Owners) : INotification;
+
+/// <summary>What <see cref="JobBroke"/> told of is over.</summary>
+public sealed record JobMended(string JobId) : INotification;

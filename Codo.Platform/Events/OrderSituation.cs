@@ -25,7 +25,7 @@ public enum OrderSituation
     Ended,
 }
 
-/// <summary>An order's situation has changed. Published by a background job in queue <c>alerts</c>, at least once for each change; two changes in a row may be told as the last of them.</summary>
+/// <summary>An order's situation has changed. Published by the outbox, at least once for each change; two changes in a row may be told as the last of them.</summary>
 /// <param name="TaskType">The template's name, unless accept gave another.</param>
 /// <param name="Since">UTC; when the situation was noted.</param>
 /// <param name="Hosts">Of the lanes that failed or were interrupted; empty in other situations.</param>

@@ -1,9 +1,9 @@
 using System.Text.Json;
+using Codo.Platform.Data;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using Npgsql;
 
 namespace Codo.Platform.Http;
 
@@ -33,7 +33,7 @@ public static class Failures
             var text = Bare(error.StatusCode) ?? new Text("请求无效：" + error.Message, "Bad request: " + error.Message);
             await Write(context, error.StatusCode, error.StatusCode, text);
         }
-        catch (Exception error) when (IsDatabaseAway(error))
+        catch (Exception error) when (DatabaseErrors.IsTransient(error))
         {
             Log(context).LogWarning("Database away: {Method} {Path} answered 503: {Cause}", context.Request.Method, context.Request.Path.Value, error.Message);
             await Write(context, 503, 503, new Text("数据库暂时无法响应，请稍后重试", "The database does not answer in time; try again shortly"));
@@ -45,17 +45,6 @@ public static class Failures
             await Write(context, 500, 500, new Text($"内部错误，请求编号 {id}", $"Internal error, request id {id}"));
         }
     });
-
-    /// <summary>Whether the failure says that PostgreSQL cannot be reached, has no connection to give, or does not answer in time.</summary>
-    public static bool IsDatabaseAway(Exception error) => error switch
-    {
-        // 57P: shutting down, starting up or an administrator's end; 53: no resources; 08: connection; 57014: statement timeout; 55P03: lock timeout.
-        PostgresException { SqlState: var state } => state is "57014" or "55P03" || state.StartsWith("57P", StringComparison.Ordinal)
-            || state.StartsWith("53", StringComparison.Ordinal) || state.StartsWith("08", StringComparison.Ordinal),
-        NpgsqlException => true,
-        TimeoutException => true,
-        _ => false,
-    };
 
     /// <summary>Writes a failure: the envelope, or RFC 9457 problem details for a client that asks for them.</summary>
     /// <param name="code">The envelope's <c>code</c>.</param>

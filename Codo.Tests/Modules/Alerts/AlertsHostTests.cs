@@ -1,7 +1,6 @@
 using System.Net;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
-using Microsoft.Extensions.DependencyInjection;
 
 namespace Codo.Tests.Modules.Alerts;
 
@@ -79,23 +78,22 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
         (await host.Delete("/v1/cron/job/", new { job_id = "outlives" })).Code().ShouldBe(0);
         await File.WriteAllTextAsync(flag, "");
         (await host.Ended(log)).Status().ShouldBe("faild");
-        await Eventually.True(async () => await host.Count("SELECT count(*) FROM cron.news") == 0, "all news is told");
+        await Eventually.True(async () => await host.Count("SELECT count(*) FROM platform.outbox") == 0, "all news is told");
         (await host.Get("/v2/alerts/incident/"))["count"]!.GetValue<long>().ShouldBe(1);
     }
 
     [Fact]
-    public async Task What_was_noted_and_never_queued_is_told_by_the_sweep()
+    public async Task What_was_written_and_whose_host_died_is_told_by_the_next_run_of_the_outbox()
     {
         await host.Make(new { job_id = "swept", cmd = "exit 1", cron = CronClient.Never });
         var log = await host.Ended(await host.RunNow("swept"));
         await Eventually.True(async () => await host.Count("SELECT count(*) FROM alerts.task_monitor") == 1, "the failure is an incident");
-        // As a host leaves it that dies after the commit and before it queues the telling.
+        // As a host leaves it that dies after the commit and before it wakes the outbox.
         await using (var connection = await host.Source.OpenConnectionAsync())
         await using (var command = new Npgsql.NpgsqlCommand("""
-            INSERT INTO cron.news (kind, job, job_id, log_id, nominal_at, nominal_until, at) SELECT 'ended', job, job_id, log_id, nominal_at, nominal_at, now() - interval '1 minute' FROM cron.cron_log WHERE job_id = 'swept'
+            INSERT INTO platform.outbox (stream, kind, payload) SELECT 'job:' || job, 'cron.ended', jsonb_build_object('job', job, 'job_id', job_id, 'log_id', log_id, 'nominal_at', nominal_at) FROM cron.cron_log WHERE job_id = 'swept'
             """, connection)) (await command.ExecuteNonQueryAsync()).ShouldBe(1);
-        await host.Services.GetRequiredService<Codo.Modules.Cron.Executions.News>().Sweep(TestContext.Current.CancellationToken);
-        await Eventually.True(async () => await host.Count("SELECT count(*) FROM cron.news") == 0, "the sweep has told it");
+        await Eventually.True(async () => await host.Count("SELECT count(*) FROM platform.outbox") == 0, "the sweep has told it");
         (await host.Count("SELECT count FROM alerts.task_monitor")).ShouldBe(2);
     }
 

@@ -38,14 +38,14 @@ public sealed class AlertsOfOrdersTests(TestPostgres postgres)
         var template = await host.Template(null, ["42,,,paul"], OrderHost.Step("true", name: "restart"));
         var made = await host.Post("/v2/task/accept/", new { task_name = "deploy shop", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" }, args = new { }, schedule = "new" });
         made.Code().ShouldBe(0, made.ToJsonString());
-        await Eventually.True(async () => await host.Count("SELECT count(*) FROM tasks.news") == 0, "that it awaits its approval is told");
+        await Eventually.True(async () => await host.Count("SELECT count(*) FROM platform.outbox") == 0, "that it awaits its approval is told");
         // As a host leaves it that dies after the commit and before it queues the telling.
         await using (var connection = await host.Source.OpenConnectionAsync())
         await using (var command = new Npgsql.NpgsqlCommand("""
             UPDATE tasks.scheduler_task_list SET told = 0;
-            INSERT INTO tasks.news (list_id, situation, asked_at) SELECT list_id, 1, now() - interval '1 minute' FROM tasks.scheduler_task_list
+            INSERT INTO platform.outbox (stream, kind, payload) SELECT 'order:' || list_id, 'orders.situation', jsonb_build_object('list_id', list_id, 'situation', 1) FROM tasks.scheduler_task_list
             """, connection)) await command.ExecuteNonQueryAsync();
-        await Eventually.True(async () => await host.Count("SELECT count(*) FROM tasks.news") == 0, "the regular look has told it", seconds: 60);
+        await Eventually.True(async () => await host.Count("SELECT count(*) FROM platform.outbox") == 0, "the regular look has told it", seconds: 60);
         (await host.Count("SELECT told FROM tasks.scheduler_task_list")).ShouldBe(1);
     }
 }

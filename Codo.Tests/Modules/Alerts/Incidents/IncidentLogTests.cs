@@ -278,7 +278,7 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
         await bench.Publish(bench.Failed("b"));
         await bench.Publish(bench.Succeeded("a"));
         bench.Time.Advance(TimeSpan.FromDays(91));
-        await bench.Watch.DropOld();
+        await bench.Watch.DropOld(bench.Time.GetUtcNow().UtcDateTime);
         (await bench.Rows<string>("SELECT subject FROM alerts.task_monitor")).ShouldBe(["b"]);
     }
 }

@@ -118,7 +118,7 @@ public sealed class AccountingTests
     }
 
     private static Accounting.Due Job(string cron, string overlap, string misfire = "once", bool paused = false, int window = 60, DateTimeOffset? from = null) =>
-        new(Parse(cron), TimeZoneInfo.Utc, paused, overlap, misfire, TimeSpan.FromSeconds(window), from ?? Noon);
+        new(Parse(cron), TimeZoneInfo.Utc, paused, overlap, misfire, TimeSpan.FromSeconds(window), from ?? Noon, DateTimeOffset.MaxValue);
 
     private static Accounting.Outcome Account(Accounting.Due job, DateTimeOffset now) => Accounting.Account(job, [], now);
 

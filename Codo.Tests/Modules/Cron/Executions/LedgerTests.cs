@@ -123,8 +123,8 @@ public sealed class LedgerTests(TestPostgres postgres)
             SELECT 1, 'old', 'schedule', 'schedule', at, at, 'success', at, 'true' FROM unnest(ARRAY['2020-01-05 00:00+00', '2021-01-05 00:00+00', now()::text]::timestamptz[]) at
             """);
         // Twice at once, as two nodes would.
-        var upkeep = host.Services.GetServices<Microsoft.Extensions.Hosting.IHostedService>().OfType<Upkeep>().Single();
-        await Task.WhenAll(Task.Run(upkeep.DropOld), Task.Run(upkeep.DropOld));
+        var maintenance = host.Services.GetRequiredService<PartitionMaintenance>();
+        await Task.WhenAll(Task.Run(() => maintenance.DropOld(CancellationToken.None)), Task.Run(() => maintenance.DropOld(CancellationToken.None)));
         (await connection.QueryAsync<DateTime>("SELECT nominal_at FROM cron.cron_log")).ShouldHaveSingleItem().Year.ShouldBe(DateTime.UtcNow.Year);
         (await connection.ExecuteScalarAsync<string?>("SELECT to_regclass('cron.cron_log_202001')::text")).ShouldBeNull();
     }

@@ -18,7 +18,7 @@ public sealed class RecurringJobsTests(TestPostgres postgres)
         await host.Make(new { job_id = "given up", cmd = "true", cron = CronClient.Never });
         await Eventually.True(() => Recurring(host).Count == 3, "all three are registered");
         await host.Put("/v1/cron/job/", new { job_id = "changed", cron = "0 0 1 1 1 *", time_zone = "Europe/Berlin" });
-        await Eventually.True(() => Recurring(host).Any(job => job.Cron == "0 0 1 1 1 *" && job.TimeZoneId == "Europe/Berlin"), "the change is registered");
+        await Eventually.True(() => Recurring(host).Any(job => job.Cron == "0 0 1 1 1 *" && job.TimeZoneId == Codo.Platform.Data.FixedZone.At(TimeZoneInfo.FindSystemTimeZoneById("Europe/Berlin").GetUtcOffset(DateTimeOffset.UtcNow)).Id), "the change is registered");
         await host.Patch("/v1/cron/job/", new { job_id = "kept" });
         await Eventually.True(() => Recurring(host).Count == 2, "a paused job is not registered");
         await host.Patch("/v1/cron/job/", new { job_id = "kept" });
@@ -30,7 +30,7 @@ public sealed class RecurringJobsTests(TestPostgres postgres)
         var ids = (await connection.QueryAsync<(string Name, long Id)>("SELECT job_id, id FROM cron.job")).ToDictionary(row => row.Name, row => row.Id);
         var manager = host.Services.GetRequiredService<IRecurringJobManager>();
         manager.RemoveIfExists($"cron:{ids["kept"]}");
-        manager.AddOrUpdate<Wake>("cron:999999", wake => wake.Fire(999999, "orphan", CancellationToken.None), "0 0 0 1 1 *");
+        manager.AddOrUpdate<FireDueJobs>("cron:999999", fire => fire.Fire(999999, "orphan", CancellationToken.None), "0 0 0 1 1 *");
         // What Hangfire leaves of a job whose schedule it gave up after MaxRetryAttemptCount.
         await connection.ExecuteAsync("UPDATE hangfire.hash SET value = 'it failed too often' WHERE key = @key AND field = 'Error'", new { key = $"recurring-job:cron:{ids["given up"]}" });
         await connection.ExecuteAsync("INSERT INTO hangfire.hash (key, field, value) VALUES (@key, 'Error', 'it failed too often') ON CONFLICT DO NOTHING", new { key = $"recurring-job:cron:{ids["given up"]}" });

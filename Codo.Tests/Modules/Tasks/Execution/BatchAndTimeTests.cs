@@ -143,21 +143,20 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
         (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
         await Told(order, 9);
         await Told(await host.Order(await host.Template(Step("true")), schedule: "new"), 1);
-        (await host.Ask<long>("SELECT count(*) FROM hangfire.job WHERE invocationdata ->> 'Type' LIKE '%Telling%' AND arguments ->> 0 = @id", new { id = $"{order}" })).ShouldBeGreaterThanOrEqualTo(3);
-        (await host.Ask<long>("SELECT count(*) FROM hangfire.job WHERE invocationdata ->> 'Type' LIKE '%Telling%' AND arguments ->> 0 = @id", new { id = $"{fine}" })).ShouldBe(0);
+        (await host.Ask<int>("SELECT told FROM tasks.scheduler_task_list WHERE list_id = @fine", new { fine })).ShouldBe(0);
     }
 
     [Fact]
-    public async Task What_a_crash_left_untold_is_told_by_the_sweep_and_what_was_told_is_not_told_again()
+    public async Task What_a_crash_left_untold_is_told_by_the_outbox_and_what_was_told_is_not_told_again()
     {
         var order = await host.Order(await host.Template(Step("exit 1")));
         await Told(order, 4);
         // As a host leaves it that dies between the change and its background job.
-        await host.Ask<int>("WITH n AS (INSERT INTO tasks.news (list_id, situation, asked_at) VALUES (@order, 4, now() - interval '1 minute')) UPDATE tasks.scheduler_task_list SET told = 0 WHERE list_id = @order RETURNING 1", new { order });
+        await host.Ask<int>("WITH n AS (INSERT INTO platform.outbox (stream, kind, payload) SELECT 'order:' || CAST(@order AS bigint), 'orders.situation', jsonb_build_object('list_id', CAST(@order AS bigint), 'situation', 4)) UPDATE tasks.scheduler_task_list SET told = 0 WHERE list_id = @order RETURNING 1", new { order });
         await Told(order, 4);
-        (await host.Ask<long>("SELECT count(*) FROM tasks.news WHERE list_id = @order", new { order })).ShouldBe(0);
+        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM platform.outbox WHERE stream = @stream", new { stream = $"order:{order}" }) == 0, "the message is gone");
         await host.Services.GetRequiredService<Advancing>().Now(order);
-        (await host.Ask<long>("SELECT count(*) FROM tasks.news WHERE list_id = @order", new { order })).ShouldBe(0);
+        (await host.Ask<long>("SELECT count(*) FROM platform.outbox WHERE stream = @stream", new { stream = $"order:{order}" })).ShouldBe(0);
     }
 
     [Fact]

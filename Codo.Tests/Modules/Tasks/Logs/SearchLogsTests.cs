@@ -17,7 +17,7 @@ public sealed class SearchLogsTests(TestPostgres postgres)
         await Day(host, daysAgo: 2, list: 41, host1: "10.0.0.1", "100% Done", "部署完成 OK", "other");
         await Day(host, daysAgo: 0, list: 42, host1: "10.0.0.2", "100x done", "still 100% DONE here", "部署中");
         await ShouldFind(host);
-        await host.Services.GetRequiredService<LogUpkeep>().IndexClosedDays(TestContext.Current.CancellationToken);
+        await host.Services.GetRequiredService<LogPartitionMaintenance>().IndexClosedDays(TestContext.Current.CancellationToken);
         (await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM pg_indexes WHERE indexname = @name", new { name = over + "_trgm" })).ShouldBe(1);
         await ShouldFind(host);
 
@@ -53,7 +53,7 @@ public sealed class SearchLogsTests(TestPostgres postgres)
         await Day(host, daysAgo: 400, list: 41, host1: "h", "of a foreign clock");
         var place = LogSteps.Place();
         await using var output = host.Open(place);
-        var upkeep = host.Services.GetRequiredService<LogUpkeep>().DropOld();
+        var upkeep = host.Services.GetRequiredService<LogPartitionMaintenance>().DropOld(CancellationToken.None);
         await output.PrintLines(1, 3000);
         await output.Complete();
         await upkeep;

@@ -1,3 +1,4 @@
+using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Dapper;
 using Microsoft.Extensions.Hosting;
@@ -7,7 +8,7 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>Day partitions ahead of time, retention, and the search index of days that are over. Every node does it; nothing is harmed when two do.</summary>
-internal sealed class LogUpkeep(NpgsqlDataSource source, LogSettings settings, TimeProvider time, ILogger<LogUpkeep> log) : BackgroundService
+internal sealed class LogPartitionMaintenance(NpgsqlDataSource source, LogSettings settings, RetentionGuard guard, TimeProvider time, ILogger<LogPartitionMaintenance> log) : IHostedService
 {
     private const string Table = "tasks.scheduler_task_log";
 
@@ -17,7 +18,7 @@ internal sealed class LogUpkeep(NpgsqlDataSource source, LogSettings settings, T
     private const int DaysAhead = 3;
 
     // An index is built on a day that has been over for so long that nobody adds to it but replays.
-    private static readonly TimeSpan Period = TimeSpan.FromHours(1), Settled = TimeSpan.FromHours(1);
+    private static readonly TimeSpan Settled = TimeSpan.FromHours(1);
 
     private const string DeleteOldSql = """
         DELETE FROM tasks.scheduler_task_log_default WHERE exec_time < @Before
@@ -32,20 +33,27 @@ internal sealed class LogUpkeep(NpgsqlDataSource source, LogSettings settings, T
         ORDER BY c.relname DESC
         """;
 
-    public override async Task StartAsync(CancellationToken cancellationToken)
+    /// <summary>Before a line is written there is a partition for it.</summary>
+    public Task StartAsync(CancellationToken cancellationToken) => MakePartitions();
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    /// <summary>The hourly run.</summary>
+    public async Task Maintain(CancellationToken cancellation)
     {
         await MakePartitions();
-        await base.StartAsync(cancellationToken);
+        await DropOld(cancellation);
     }
 
     /// <summary>Drops the days that are past their retention.</summary>
-    internal async Task DropOld()
+    internal async Task DropOld(CancellationToken cancellation)
     {
-        var before = time.GetUtcNow().AddDays(-settings.LogRetentionDays);
+        if (await guard.Allows(cancellation) is not { } now) return;
+        var before = now.AddDays(-settings.LogRetentionDays);
         if (await Partitions.Drop(source, Table, PartitionSpan.Day, before) is > 0 and var count)
             log.LogInformation("{Count} days of logs are past their retention of {Days} days and were dropped", count, settings.LogRetentionDays);
-        await using var connection = await source.OpenConnectionAsync();
-        await connection.ExecuteAsync(DeleteOldSql, new { Before = before.UtcDateTime }, commandTimeout: 600);
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        await connection.ExecuteAsync(DeleteOldSql, new { Before = before }, commandTimeout: 600);
     }
 
     /// <summary>Makes closed days searchable by index; without the extension pg_trgm searches scan, and say what they have not seen.</summary>
@@ -75,32 +83,6 @@ internal sealed class LogUpkeep(NpgsqlDataSource source, LogSettings settings, T
                 await connection.ExecuteAsync("RESET maintenance_work_mem");
                 await connection.ExecuteAsync("SELECT pg_advisory_unlock(@IndexLock)", new { IndexLock });
             }
-        }
-    }
-
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        using var timer = new PeriodicTimer(Period, time);
-        try
-        {
-            do
-            {
-                try
-                {
-                    await MakePartitions();
-                    await DropOld();
-                    await IndexClosedDays(stoppingToken);
-                }
-                catch (Exception error) when (error is not OperationCanceledException)
-                {
-                    log.LogWarning(error, "Upkeep of the logs failed; it is tried again in {Period}", Period);
-                }
-            }
-            while (await timer.WaitForNextTickAsync(stoppingToken));
-        }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-        {
-            log.LogDebug("Upkeep of the logs ends with the host");
         }
     }
 

@@ -1,9 +1,9 @@
 using System.Threading.Channels;
 
-namespace Codo.Modules.Tasks.Logs;
+namespace Codo.Platform.Cluster;
 
-/// <summary>Wakes one waiter; set several times before he looks, it wakes him once.</summary>
-internal sealed class Signal
+/// <summary>Wakes one waiter. Set several times before the waiter looks, it wakes it once.</summary>
+public sealed class WakeSignal
 {
     private readonly Channel<bool> set = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
 

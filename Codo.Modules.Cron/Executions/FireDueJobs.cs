@@ -3,7 +3,7 @@ using Hangfire;
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>What a Hangfire recurring job calls: a wake-up, nothing more. Hangfire does not tell the due time and merges fires in a stall, so the ledger works out what is due.</summary>
-internal sealed class Wake(Ledger ledger, Runner runner)
+internal sealed class FireDueJobs(Ledger ledger, Runner runner)
 {
     /// <summary>Accounts for everything that is due, this job's fire among it, and starts what there is room for. The name is stored in Hangfire: renaming it orphans every recurring job.</summary>
     /// <param name="id">The job's surrogate id.</param>

@@ -1,16 +1,18 @@
 using System.Globalization;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Dapper;
+using Microsoft.Extensions.Logging;
 using Npgsql;
 
 namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>
-/// Settles what a dead node, or this one's earlier start, had under way. A step whose command was under way becomes 6 with what is known of the command; a lane between two
-/// steps goes back to be taken by another node. Guarded row by row, so that two settlers do no harm.
+/// Recovers what a dead node, or this one's earlier start, had under way. A step whose command was under way becomes 6 with what is known of the command; a lane between two
+/// steps goes back to be taken by another node. Guarded row by row, so that two nodes that recover it do no harm.
 /// </summary>
-internal sealed class Settling(NpgsqlDataSource source, Leftovers leftovers, Lazy<Advancing> advancing)
+internal sealed class Recovery(NpgsqlDataSource source, Leftovers leftovers, Lazy<Advancing> advancing, ILogger<Recovery> log)
 {
     private const string LeftSql = """
         SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine, '') AS machine, a.stop_requested IS NOT NULL AS unwanted
@@ -58,23 +60,32 @@ internal sealed class Settling(NpgsqlDataSource source, Leftovers leftovers, Laz
           AND NOT EXISTS (SELECT FROM tasks.attempt a WHERE a.lane_id = @LaneId AND a.ended_at IS NULL)
         """;
 
+    private const string TakeOutSql = """
+        WITH ended AS (
+            UPDATE tasks.attempt SET ended_at = clock_timestamp(), outcome = 'interrupted', left_behind = @LeftBehind WHERE sched_id = @SchedId AND attempt = @Attempt AND ended_at IS NULL
+        ), step AS (
+            UPDATE tasks.scheduler_task_info SET task_status = 6, outcome = 'interrupted' WHERE sched_id = @SchedId AND task_status = 2
+        )
+        UPDATE tasks.lane SET state = 'interrupted', since = clock_timestamp(), node = NULL, incarnation = NULL WHERE lane_id = @LaneId AND state = 'running'
+        """;
+
     private const string ChangedSql = """
         INSERT INTO tasks.advance (list_id) VALUES (@ListId)
         """;
 
-    // A node is found dead after its lease, and what it left is to be settled 5 s later: a host that does not answer by then is looked at again afterwards.
+    // A node is found dead after its lease, and what it left is to be recovered 5 s later: a host that does not answer by then is looked at again afterwards.
     private static readonly TimeSpan LookTime = TimeSpan.FromSeconds(2.5);
 
-    public async Task Settle(string node, long incarnation, CancellationToken cancellation)
+    public async Task Recover(string node, long incarnation, CancellationToken cancellation)
     {
         // A claim that was being committed while the rows were read shows in the next round; a node that is declared dead commits no further one.
         while (await Round(node, incarnation, cancellation)) cancellation.ThrowIfCancellationRequested();
     }
 
     /// <summary>
-    /// Settles what is this node's by its rows and runs nowhere: lanes whose taking was committed although the answer to the commit was lost, and what a failure of the runner left.
+    /// Recovers what is this node's by its rows and runs nowhere: lanes whose taking was committed although the answer to the commit was lost, and what a failure of the runner left.
     /// </summary>
-    public async Task SettleStrays(string node, long incarnation, Func<long, bool> runsHere)
+    public async Task RecoverStrays(string node, long incarnation, Func<long, bool> runsHere)
     {
         List<Leftover> attempts;
         List<Idle> lanes;
@@ -84,7 +95,7 @@ internal sealed class Settling(NpgsqlDataSource source, Leftovers leftovers, Laz
             lanes = (await connection.QueryAsync<Idle>(StrayLanesSql, new { Node = node, Incarnation = incarnation })).Where(lane => !runsHere(lane.LaneId)).ToList();
         }
         foreach (var attempt in attempts) await Interrupt(node, incarnation, attempt, await leftovers.LookAt(attempt));
-        await GiveBack(node, incarnation, lanes);
+        _ = await GiveBack(node, incarnation, lanes);
     }
 
     private async Task<bool> Round(string node, long incarnation, CancellationToken cancellation)
@@ -92,32 +103,60 @@ internal sealed class Settling(NpgsqlDataSource source, Leftovers leftovers, Laz
         List<Leftover> left;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
             left = (await connection.QueryAsync<Leftover>(LeftSql, new { Node = node, Incarnation = incarnation })).AsList();
-        var changed = new HashSet<long>(left.Select(attempt => attempt.ListId));
+        var changed = new HashSet<long>();
         // The looks all at once: most of their time is waiting for hosts.
         var looks = left.Select(attempt => (Left: attempt, Look: Task.Run(() => leftovers.LookAt(attempt), CancellationToken.None))).ToList();
         var enough = Task.Delay(LookTime, cancellation);
         foreach (var (attempt, look) in looks)
         {
             await Task.WhenAny(look, enough);
-            await Interrupt(node, incarnation, attempt, look.IsCompletedSuccessfully ? look.Result : "unreachable");
-            if (!look.IsCompleted) _ = look.ContinueWith(late => leftovers.Say(attempt, late.Result), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+            if (look.Exception is { } why) log.LogWarning(why, "Whether the command of step {Step} still runs could not be found out", attempt.SchedId);
+            if (await Interrupt(node, incarnation, attempt, look.IsCompletedSuccessfully ? look.Result : "unreachable")) changed.Add(attempt.ListId);
+            if (!look.IsCompleted) _ = SayLate(attempt, look);
         }
         List<Idle> idle;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
             idle = (await connection.QueryAsync<Idle>(IdleSql, new { Node = node, Incarnation = incarnation })).AsList();
-        await GiveBack(node, incarnation, idle);
-        changed.UnionWith(idle.Select(lane => lane.ListId));
+        changed.UnionWith(await GiveBack(node, incarnation, idle));
         foreach (var listId in changed) await advancing.Value.Now(listId);
         return changed.Count > 0;
     }
 
-    private async Task Interrupt(string node, long incarnation, Leftover left, string word)
+    private async Task SayLate(Leftover left, Task<string> look)
+    {
+        try
+        {
+            await leftovers.Say(left, await look);
+        }
+        catch (Exception error)
+        {
+            log.LogWarning(error, "What became of the command of step {Step} could not be recorded; its row says unreachable", left.SchedId);
+        }
+    }
+
+    /// <summary>Makes an attempt interrupted; false when it was ended meanwhile, or its rows do not read: then the lane alone is taken from the node.</summary>
+    private async Task<bool> Interrupt(string node, long incarnation, Leftover left, string word)
+    {
+        try
+        {
+            return await TryInterrupt(node, incarnation, left, word);
+        }
+        catch (Exception error) when (DatabaseErrors.IsPermanent(error))
+        {
+            log.LogError(error, "Step {Step} attempt {Attempt} of order {Order} could not be recovered as usual; only its end is recorded", left.SchedId, left.Attempt, left.ListId);
+            await using var connection = await source.OpenConnectionAsync();
+            await connection.ExecuteAsync(TakeOutSql, new { left.SchedId, left.Attempt, left.LaneId, LeftBehind = word });
+            return true;
+        }
+    }
+
+    private async Task<bool> TryInterrupt(string node, long incarnation, Leftover left, string word)
     {
         var cause = Cause(node, word).Both();
         await using var connection = await source.OpenConnectionAsync();
         await using var transaction = await connection.BeginTransactionAsync();
         await connection.ExecuteAsync(LockSql, left, transaction);
-        if (await connection.ExecuteAsync(EndSql, new { left.SchedId, left.Attempt, Cause = cause, LeftBehind = word }, transaction) == 0) return;
+        if (await connection.ExecuteAsync(EndSql, new { left.SchedId, left.Attempt, Cause = cause, LeftBehind = word }, transaction) == 0) return false;
         var step = await connection.ExecuteAsync(StepSql, new { left.SchedId, Cause = cause, From = new[] { (short)StepState.Running } }, transaction);
         await connection.ExecuteAsync(LeaveSql, Leave(left.LaneId, node, incarnation, LaneAction.Interrupt), transaction);
         await connection.ExecuteAsync(ChangedSql, left, transaction);
@@ -125,20 +164,24 @@ internal sealed class Settling(NpgsqlDataSource source, Leftovers leftovers, Laz
         if (step > 0)
             await Audit.Write(connection, transaction, Caller.Codo, "interrupt", "order", left.ListId.ToString(CultureInfo.InvariantCulture), after: new { left.SchedId, left.Attempt, left.Host, node, left_behind = word });
         await transaction.CommitAsync();
+        return true;
     }
 
-    private async Task GiveBack(string node, long incarnation, List<Idle> idle)
+    /// <summary>Gives lanes back to be taken by any node; returns the orders of those that were.</summary>
+    private async Task<List<long>> GiveBack(string node, long incarnation, List<Idle> idle)
     {
+        var given = new List<long>();
         await using var connection = await source.OpenConnectionAsync();
         foreach (var lane in idle)
         {
             await using var transaction = await connection.BeginTransactionAsync();
             // Locked by a statement of its own, so that the next one sees what the last owner has committed.
             await connection.ExecuteAsync(LockSql, lane, transaction);
-            await connection.ExecuteAsync(LeaveSql, Leave(lane.LaneId, node, incarnation, LaneAction.GiveBack), transaction);
+            if (await connection.ExecuteAsync(LeaveSql, Leave(lane.LaneId, node, incarnation, LaneAction.GiveBack), transaction) > 0) given.Add(lane.ListId);
             await connection.ExecuteAsync(ChangedSql, lane, transaction);
             await transaction.CommitAsync();
         }
+        return given;
     }
 
     private static object Leave(long laneId, string node, long incarnation, LaneAction action) => new

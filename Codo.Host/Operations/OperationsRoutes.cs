@@ -1,0 +1,15 @@
+using Codo.Platform.Http;
+
+namespace Codo.Host.Operations;
+
+/// <summary>What an operator does to Codo itself.</summary>
+internal static class OperationsRoutes
+{
+    public static void MapOperations(this IEndpointRouteBuilder routes)
+    {
+        routes.Get<ListOutbox.Query, ListOutbox.Result>("/v2/outbox/", "Messages between modules that were given up (dead letters); dead=false: that wait", Right.Superuser);
+        routes.Post<ResendMessage.Command, Answer>("/v2/outbox/resend/", "Send a dead letter again", Right.Superuser);
+        routes.Delete<DeleteMessage.Command, Answer>("/v2/outbox/", "Delete a dead letter", Right.Superuser);
+        routes.Post<ConfirmClock.Command, Answer>("/v2/nodes/clock/", "Confirm that PostgreSQL's clock is right after it jumped; retention goes on", Right.Superuser);
+    }
+}

@@ -1,0 +1,50 @@
+using Codo.Platform.Cluster;
+using Codo.Platform.Data;
+using Dapper;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Modules.Cron.Executions;
+
+/// <summary>The ledger's partitions: made ahead of time, dropped past their retention. Every node does it; each step does no harm when done twice.</summary>
+internal sealed class PartitionMaintenance(NpgsqlDataSource source, CronSettings settings, RetentionGuard guard, TimeProvider time, ILogger<PartitionMaintenance> log) : IHostedService
+{
+    private static readonly string[] Tables = ["cron.cron_log", "cron.attempt", "cron.output"];
+
+    // Rows of foreign clocks and of long downtimes lie in the default partitions, which are never dropped whole.
+    private const string DeleteOldSql = """
+        WITH o AS (DELETE FROM cron.output_default WHERE nominal_at < @Before), a AS (DELETE FROM cron.attempt_default WHERE nominal_at < @Before)
+        DELETE FROM cron.cron_log_default WHERE nominal_at < @Before
+        """;
+
+    /// <summary>Before anything fires there is a partition for it.</summary>
+    public Task StartAsync(CancellationToken cancellationToken) => MakePartitions();
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    /// <summary>The hourly run.</summary>
+    public async Task Maintain(CancellationToken cancellation)
+    {
+        await MakePartitions();
+        await DropOld(cancellation);
+    }
+
+    /// <summary>Drops what is older than the retention; a month goes when its last day is older.</summary>
+    internal async Task DropOld(CancellationToken cancellation)
+    {
+        if (await guard.Allows(cancellation) is not { } now) return;
+        var before = now.AddDays(-settings.LogRetentionDays);
+        foreach (var table in Tables)
+            if (await Partitions.Drop(source, table, PartitionSpan.Month, before) is > 0 and var count)
+                log.LogInformation("{Count} months of {Table} are past their retention of {Days} days and were dropped", count, table, settings.LogRetentionDays);
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        await connection.ExecuteAsync(DeleteOldSql, new { Before = before });
+    }
+
+    // From last month on: what is made up for, or found to be missed, belongs to its due time.
+    private async Task MakePartitions()
+    {
+        foreach (var table in Tables) await Partitions.Ensure(source, table, PartitionSpan.Month, time.GetUtcNow().AddMonths(-1), ahead: 3);
+    }
+}

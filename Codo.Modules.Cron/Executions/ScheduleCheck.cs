@@ -1,0 +1,120 @@
+using Codo.Modules.Cron.Jobs;
+using Codo.Platform.Cluster;
+using Codo.Platform.Events;
+using Codo.Platform.Http;
+using Dapper;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Modules.Cron.Executions;
+
+/// <summary>
+/// Finds jobs that would be silent: broken ones that read again, ones whose account is ahead of PostgreSQL's clock (it was put back, or the row is damaged), and ones whose next due time is not what their
+/// expression says. Each is put right under its lock, with what did not run in the ledger.
+/// </summary>
+internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, RecurringJobs recurring, Outbox outbox, Node node, ILogger<ScheduleCheck> log) : IHealthCheck
+{
+    private const string AllSql = $"""
+        SELECT {Ledger.Columns} FROM cron.job ORDER BY id
+        """;
+
+    private const string LockSql = $"""
+        SELECT {Ledger.Columns} FROM cron.job WHERE id = @Id FOR UPDATE SKIP LOCKED
+        """;
+
+    private const string MendSql = """
+        UPDATE cron.job SET broken_at = NULL, broken_zh = '', broken_en = '' WHERE id = @Id
+        """;
+
+    // The newest due time up to now of which the ledger knows; without one, since when the job is as it is.
+    private const string AccountedSql = """
+        SELECT coalesce((SELECT LEAST(l.nominal_until, @Now) FROM cron.cron_log l WHERE l.job = j.id AND l.kind = 'schedule' AND l.nominal_at <= @Now ORDER BY l.nominal_at DESC LIMIT 1),
+            LEAST(j.update_time, @Now)) FROM cron.job j WHERE j.id = @Id
+        """;
+
+    private const string BackSql = """
+        UPDATE cron.job SET accounted_to = @From, gap_log_id = NULL, gap_nominal_at = NULL, gap_reason = NULL WHERE id = @Id
+        """;
+
+    private const string BrokenSql = """
+        SELECT job_id FROM cron.job WHERE broken_at IS NOT NULL ORDER BY broken_at LIMIT 6
+        """;
+
+    // Another node's clock may be measured a little ahead.
+    private static readonly TimeSpan Ahead = TimeSpan.FromSeconds(2);
+
+    private static readonly Accounting.GapReason ClockGap = new("clock", new Text(
+        "任务的记账时间超前于 PostgreSQL 时钟（时钟曾被拨回，或数据被改动），这段时间没有执行", "The job's account was ahead of PostgreSQL's clock (it was put back, or the row was changed); nothing ran meanwhile"));
+
+    public async Task Check(CancellationToken cancellation)
+    {
+        if (!node.HoldsLease) return;
+        List<long> wrong;
+        await using (var connection = await source.OpenConnectionAsync(cancellation))
+            wrong = (await connection.QueryAsync<JobRow>(AllSql)).Where(job => Wrong(job) is not null).Select(job => job.Id).ToList();
+        foreach (var id in wrong)
+        {
+            try
+            {
+                await PutRight(id, cancellation);
+            }
+            catch (Exception error) when (!cancellation.IsCancellationRequested)
+            {
+                log.LogError(error, "The schedule of job {Id} is wrong and could not be put right", id);
+            }
+        }
+    }
+
+    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellationToken);
+        var broken = (await connection.QueryAsync<string>(BrokenSql)).AsList();
+        return broken.Count == 0
+            ? HealthCheckResult.Healthy("every job reads")
+            : HealthCheckResult.Degraded($"broken jobs, which fire nothing: {string.Join(", ", broken.Take(5))}{(broken.Count > 5 ? " …" : "")}");
+    }
+
+    /// <summary>What is wrong with a job's schedule; null when nothing is.</summary>
+    internal static string? Wrong(JobRow job)
+    {
+        try
+        {
+            var (expression, zone) = (JobRow.ExpressionOf(job.Cron), JobRow.ZoneOf(job.TimeZone));
+            if (job.BrokenAt is not null) return "it was broken and reads again";
+            if (job.AccountedTo > job.LockedAt + Ahead) return $"its account is ahead of PostgreSQL's clock, at {job.AccountedTo:yyyy-MM-dd HH:mm:ss} UTC";
+            return expression.Next(new DateTimeOffset(job.AccountedTo, TimeSpan.Zero), zone)?.UtcDateTime == job.NextRunAt ? null : $"its next due time was {job.NextRunAt:yyyy-MM-dd HH:mm:ss} UTC";
+        }
+        catch (JobIsBroken broken)
+        {
+            // The ledger breaks it, with the due time at which it was found; without one it is found here.
+            return job.BrokenAt is null && (job.NextRunAt is null || job.NextRunAt > job.LockedAt) ? broken.Message : null;
+        }
+    }
+
+    private async Task PutRight(long id, CancellationToken cancellation)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        if (await connection.QuerySingleOrDefaultAsync<JobRow>(LockSql, new { Id = id }, transaction) is not { } job || Wrong(job) is not { } wrong) return;
+        Accounting.GapReason? reason = null;
+        if (job.BrokenAt is not null)
+        {
+            await connection.ExecuteAsync(MendSql, new { job.Id }, transaction);
+            await Outbox.Write(connection, transaction, JobEvents.Stream(job.Id), JobEvents.Mended, new JobEvents.Job(job.JobId));
+            reason = Ledger.BrokenGap;
+        }
+        if (job.AccountedTo > job.LockedAt + Ahead)
+        {
+            var from = await connection.ExecuteScalarAsync<DateTime>(AccountedSql, new { job.Id, Now = job.LockedAt }, transaction);
+            await connection.ExecuteAsync(BackSql, new { job.Id, From = from }, transaction);
+            job = job with { AccountedTo = from, GapLogId = null, GapNominalAt = null, GapReason = null };
+            reason ??= ClockGap;
+        }
+        await ledger.AccountWhole(connection, transaction, job, reason);
+        await transaction.CommitAsync(cancellation);
+        log.LogWarning("The schedule of job {JobId} was put right: {Wrong}", job.JobId, wrong);
+        recurring.Changed(job.Id);
+        outbox.Wake();
+    }
+}

@@ -1,0 +1,79 @@
+using System.Diagnostics;
+using Codo.Platform.Cluster;
+using Dapper;
+using Hangfire;
+using Hangfire.Server;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Modules.Cron.Executions;
+
+/// <summary>
+/// Wakes due jobs to the millisecond: a process of the Hangfire server that waits for the earliest next due time, which Codo alone computes, and triggers the recurring jobs that are due. The first at once,
+/// since its wake-up accounts for everything that is due; the others at a bounded rate. Hangfire's own schedule and the node's poll are the fallbacks below it.
+/// </summary>
+internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManager recurring, RecurringJobs jobs, Node node, LoopStates states, ILogger<TriggerDueJobs> log) : IBackgroundProcess
+{
+    private const int MostWaiting = 200;
+
+    private const string DueSql = """
+        SELECT id, next_run_at FROM cron.job WHERE NOT paused AND next_run_at <= statement_timestamp() AND broken_at IS NULL ORDER BY next_run_at LIMIT @MostWaiting
+        """;
+
+    private const string NextSql = """
+        SELECT CAST(extract(epoch FROM next_run_at - clock_timestamp()) AS float8) FROM cron.job
+        WHERE NOT paused AND next_run_at > statement_timestamp() AND broken_at IS NULL ORDER BY next_run_at LIMIT 1
+        """;
+
+    // A change of a job on another node is seen after the longest wait; the poll of that node is as late.
+    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(1), WhileAccounted = TimeSpan.FromMilliseconds(50), BetweenTriggers = TimeSpan.FromMilliseconds(20);
+
+    private readonly LoopState state = states.Add("cron trigger", LongestWait);
+    private readonly Queue<long> waiting = new();
+
+    // Which due time of a job was triggered: until it is accounted for it is found again in each round.
+    private readonly Dictionary<long, DateTime> triggered = [];
+    private long triggeredAt;
+
+    /// <summary>One round; Hangfire calls it again and again until the server stops.</summary>
+    public void Execute(BackgroundProcessContext context)
+    {
+        try
+        {
+            var wait = Round();
+            state.Succeeded();
+            if (wait > TimeSpan.Zero) WaitHandle.WaitAny([context.StoppingToken.WaitHandle, jobs.ScheduleChanged], wait);
+        }
+        catch (Exception error) when (!context.IsStopping)
+        {
+            state.Failed(error);
+            log.LogWarning(error, "Due jobs could not be triggered; Hangfire's schedule and the poll fire them meanwhile");
+            context.Wait(LongestWait);
+        }
+    }
+
+    /// <summary>Triggers what is due; returns how long nothing more will be.</summary>
+    private TimeSpan Round()
+    {
+        // A node that may not start anything leaves the triggering to the others.
+        if (!node.MayStart(Runner.WorkName)) return LongestWait;
+        using var connection = source.OpenConnection();
+        var due = connection.Query<(long Id, DateTime At)>(DueSql, new { MostWaiting }).AsList();
+        var isFirst = waiting.Count == 0;
+        if (due.Count == 0) triggered.Clear();
+        foreach (var (id, at) in due.Where(job => !triggered.TryGetValue(job.Id, out var known) || known != job.At))
+        {
+            triggered[id] = at;
+            if (waiting.Count < MostWaiting) waiting.Enqueue(id);
+        }
+        if (waiting.Count > 0 && (isFirst || Stopwatch.GetElapsedTime(triggeredAt) >= BetweenTriggers))
+        {
+            triggeredAt = Stopwatch.GetTimestamp();
+            recurring.Trigger(RecurringJobs.Prefix + waiting.Dequeue());
+        }
+        if (waiting.Count > 0) return BetweenTriggers;
+        // A job that is being accounted for has no next due time yet.
+        var longest = due.Count > 0 ? WhileAccounted : LongestWait;
+        return connection.ExecuteScalar<double?>(NextSql) is { } seconds && seconds < longest.TotalSeconds ? TimeSpan.FromSeconds(Math.Max(0, seconds)) + TimeSpan.FromMilliseconds(1) : longest;
+    }
+}

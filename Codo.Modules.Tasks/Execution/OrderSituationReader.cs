@@ -1,0 +1,109 @@
+using Codo.Platform.Events;
+using Codo.Platform.Http;
+using Dapper;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Execution;
+
+/// <summary>Reads what has become of an order, for other modules.</summary>
+internal sealed class OrderSituationReader : IOutboxReader
+{
+    private const string ToldSql = """
+        UPDATE tasks.scheduler_task_list SET told = @Situation WHERE list_id = @ListId
+        """;
+
+    private const string ReadSql = $"""
+        SELECT o.list_id, o.task_name, o.task_type, {OrderEvents.Situation} AS situation, o.told, o.approver_ids, o.watchers,
+               ARRAY(SELECT COALESCE((SELECT u.nickname FROM tasks.scheduler_temp_user u WHERE u.temp_id = o.temp_id AND u.user_id = a.id), '')
+                FROM unnest(o.approver_ids) WITH ORDINALITY AS a(id, place) ORDER BY a.place) AS approver_names,
+               ARRAY(SELECT l.host FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state IN ('failed', 'interrupted') ORDER BY l.lane_id) AS hosts
+        FROM tasks.scheduler_task_list o WHERE o.list_id = @ListId
+        """;
+
+    // Of each lane that stands, the step at which it does.
+    private const string StepsSql = """
+        SELECT DISTINCT ON (l.lane_id) l.host, i.sched_id, i.task_name AS step, COALESCE(i.outcome, '') AS outcome, i.cause, i.attempts,
+            (SELECT a.exit_code FROM tasks.attempt a WHERE a.sched_id = i.sched_id ORDER BY a.attempt DESC LIMIT 1) AS exit_code
+        FROM tasks.lane l JOIN tasks.scheduler_task_info i USING (lane_id)
+        WHERE l.list_id = @ListId AND l.state IN ('failed', 'interrupted') AND i.task_status IN (4, 6) ORDER BY l.lane_id, i.task_level, i.sched_id
+        """;
+
+    private const string OutputSql = """
+        SELECT right(string_agg(n.log_info, E'\n' ORDER BY n.line), 8000) FROM (
+            SELECT line, log_info FROM tasks.scheduler_task_log WHERE sched_id = @SchedId AND attempt = @Attempts ORDER BY line DESC LIMIT 20) n
+        """;
+
+    public string Kind => OrderEvents.SituationChanged;
+
+    public async Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction)
+    {
+        var changed = messages[0].Read<OrderEvents.Changed>();
+        if (await connection.QuerySingleOrDefaultAsync<Row>(ReadSql, new { changed.ListId }, transaction) is not { } row) return null;
+        await connection.ExecuteAsync(ToldSql, new { changed.ListId, row.Situation }, transaction);
+        // What became of it and went back in the meantime is told as it is now: whoever listens may have to count it.
+        return changed.Situation == row.Told && row.Situation == row.Told ? null : await Describe(connection, transaction, row, messages[0].At);
+    }
+
+    private static async Task<OrderSituationChanged> Describe(NpgsqlConnection connection, NpgsqlTransaction transaction, Row row, DateTime since)
+    {
+        var steps = row.Hosts.Length == 0 ? [] : (await connection.QueryAsync<StepRow>(StepsSql, new { row.ListId }, transaction)).AsList();
+        var output = steps.Count == 0 ? "" : await connection.ExecuteScalarAsync<string?>(OutputSql, steps[0], transaction) ?? "";
+        return new OrderSituationChanged(row.ListId, row.TaskName, row.TaskType, Read(row.Situation), since, row.Hosts, [.. row.ApproverIds.Zip(row.ApproverNames, (id, name) => new Approver(id, name))], row.Watchers,
+            steps.ConvertAll(step => new StepInTrouble(step.Host, step.Step, step.Outcome, Causes.Apart(step.Cause), step.ExitCode)), output);
+    }
+
+    private static OrderSituation Read(int situation) => situation switch
+    {
+        1 => OrderSituation.AwaitsApproval,
+        4 => OrderSituation.Failed,
+        5 => OrderSituation.AwaitsPerson,
+        6 => OrderSituation.Interrupted,
+        9 => OrderSituation.Ended,
+        _ => OrderSituation.GoesOn,
+    };
+
+    private sealed record StepRow(string Host, long SchedId, string Step, string Outcome, string Cause, int Attempts, int? ExitCode);
+
+    // With properties, because Dapper gives no array to a constructor.
+    private sealed record Row
+    {
+        public long ListId { get; init; }
+
+        public required string TaskName { get; init; }
+
+        public required string TaskType { get; init; }
+
+        public int Situation { get; init; }
+
+        public int Told { get; init; }
+
+        public long[] ApproverIds { get; init; } = [];
+
+        public string[] ApproverNames { get; init; } = [];
+
+        public string[] Watchers { get; init; } = [];
+
+        public string[] Hosts { get; init; } = [];
+    }
+}
+
+/// <summary>Reads that an order cannot be advanced.</summary>
+internal sealed class BrokenOrderReader : IOutboxReader
+{
+    private const string NameSql = """
+        SELECT task_name FROM tasks.scheduler_task_list WHERE list_id = @ListId
+        """;
+
+    public string Kind => OrderEvents.Broken;
+
+    public async Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction)
+    {
+        var broken = messages[0].Read<OrderEvents.Brokenness>();
+        var name = await connection.ExecuteScalarAsync<string?>(NameSql, new { broken.ListId }, transaction);
+        var key = $"order:{broken.ListId}";
+        return broken.En.Length == 0
+            ? new SystemTroubleOver(key)
+            : new SystemTroubleFound(key, new Text($"订单 {broken.ListId} {name} 的数据无法读取，无法推进", $"Order {broken.ListId} {name} does not read and cannot be advanced"), new Text(broken.Zh, broken.En));
+    }
+}

@@ -1,0 +1,62 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
+namespace Codo.Platform.Cluster;
+
+/// <summary>What is known of one loop of this host.</summary>
+public sealed class LoopState
+{
+    private long succeededAt = BootTime.Now.Ticks;
+    private volatile Exception? failure;
+
+    internal LoopState(string name, TimeSpan period) => (Name, Period) = (name, period);
+
+    public string Name { get; }
+
+    public TimeSpan Period { get; }
+
+    /// <summary>Time since the last success, on a clock that no change of the wall clock moves; since the start where there was none.</summary>
+    public TimeSpan Age => BootTime.Now - TimeSpan.FromTicks(Interlocked.Read(ref succeededAt));
+
+    /// <summary>Why the last run failed; null when it succeeded.</summary>
+    public Exception? Failure => failure;
+
+    /// <summary>Whether it has not succeeded for ten periods.</summary>
+    public bool IsStale => Age > Period * 10;
+
+    /// <summary>Called by the loop after each run, and by the body of a loop that runs for long.</summary>
+    public void Succeeded()
+    {
+        failure = null;
+        Interlocked.Exchange(ref succeededAt, BootTime.Now.Ticks);
+    }
+
+    public void Failed(Exception error) => failure = error;
+}
+
+/// <summary>Every loop of this host, for readiness: one that has not succeeded for ten periods is degraded and named.</summary>
+public sealed class LoopStates : IHealthCheck
+{
+    private readonly ConcurrentDictionary<string, LoopState> loops = new(StringComparer.Ordinal);
+
+    /// <summary>All of them, by name.</summary>
+    public IReadOnlyList<LoopState> All => [.. loops.Values.OrderBy(loop => loop.Name, StringComparer.Ordinal)];
+
+    /// <exception cref="InvalidOperationException">There is a loop of that name.</exception>
+    public LoopState Add(string name, TimeSpan period)
+    {
+        var state = new LoopState(name, period);
+        return loops.TryAdd(name, state) ? state : throw new InvalidOperationException($"There are two loops called '{name}'.");
+    }
+
+    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+    {
+        var stale = All.Where(loop => loop.IsStale).ToList();
+        return Task.FromResult(stale.Count == 0
+            ? HealthCheckResult.Healthy("last success: " + string.Join(", ", All.Select(Shown)))
+            : HealthCheckResult.Degraded("no success for ten periods: " + string.Join("; ", stale.Select(loop => $"{Shown(loop)}{(loop.Failure is { } why ? $" ({why.Message})" : "")}"))));
+    }
+
+    private static string Shown(LoopState loop) => string.Create(CultureInfo.InvariantCulture, $"{loop.Name} {loop.Age.TotalSeconds:0.0} s ago");
+}

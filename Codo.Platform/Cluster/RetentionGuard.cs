@@ -1,0 +1,108 @@
+using System.Globalization;
+using Codo.Platform.Events;
+using Codo.Platform.Http;
+using Dapper;
+using MediatR;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Platform.Cluster;
+
+/// <summary>
+/// Stands in front of everything that deletes history. It allows a drop only while this node holds its lease, and only by a time of PostgreSQL that agrees with the time that has passed: a clock that is more
+/// than a day ahead of that would drop what nobody meant to lose. Then every drop stops, an incident is opened, and a person confirms the clock (<c>POST /v2/nodes/clock/</c>) or puts it right.
+/// </summary>
+public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceScopeFactory scopes, ILogger<RetentionGuard> log) : IHealthCheck
+{
+    /// <summary>The key of the incident that a jump opens.</summary>
+    public const string Trouble = "clock";
+
+    private static readonly TimeSpan MostJump = TimeSpan.FromDays(1);
+
+    // Other nodes have watched the clock while this one was away: what they saw counts as passed.
+    private const string SeenSql = """
+        SELECT clock_timestamp() AS now, max(clock_seen_at) AS highest, max(clock_seen_at) FILTER (WHERE name = @Name) AS seen_at,
+            max(clock_boot_id) FILTER (WHERE name = @Name) AS boot_id, max(clock_boot_time) FILTER (WHERE name = @Name) AS boot_time
+        FROM platform.node
+        """;
+
+    private const string RememberSql = """
+        UPDATE platform.node SET clock_seen_at = GREATEST(clock_seen_at, @Now), clock_boot_id = @BootId, clock_boot_time = @BootTime WHERE name = @Name
+        """;
+
+    private const string ConfirmSql = """
+        UPDATE platform.node SET clock_seen_at = clock_timestamp(), clock_boot_id = NULL, clock_boot_time = NULL
+        """;
+
+    private Text? jump;
+    private bool asked;
+
+    /// <summary>Watches the clock, so that a jump is noticed within a minute and not only when something is about to be dropped.</summary>
+    public Task Watch(CancellationToken cancellation) => node.Incarnation == 0 ? Task.CompletedTask : Allows(cancellation);
+
+    /// <summary>Whether history may be dropped now.</summary>
+    /// <returns>PostgreSQL's time, by which what is old is told; null when nothing may be dropped.</returns>
+    public async Task<DateTime?> Allows(CancellationToken cancellation)
+    {
+        if (!node.HoldsLease) return null;
+        Seen seen;
+        var boot = BootTime.Now;
+        await using (var connection = await source.OpenConnectionAsync(cancellation))
+        {
+            seen = await connection.QuerySingleAsync<Seen>(SeenSql, new { node.Name });
+            if (!IsJump(seen, Machine.BootId, boot)) await connection.ExecuteAsync(RememberSql, new { node.Name, seen.Now, Machine.BootId, BootTime = boot });
+        }
+        var found = IsJump(seen, Machine.BootId, boot) ? Say(seen) : (Text?)null;
+        await Tell(found);
+        return found is null ? seen.Now : null;
+    }
+
+    /// <summary>A person says that PostgreSQL's clock is right.</summary>
+    public static Task Confirm(NpgsqlConnection connection, NpgsqlTransaction transaction) => connection.ExecuteAsync(ConfirmSql, transaction: transaction);
+
+    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+        Task.FromResult(jump is { } found ? HealthCheckResult.Degraded(found.En) : HealthCheckResult.Healthy("PostgreSQL's clock agrees with the time that has passed"));
+
+    /// <summary>Whether PostgreSQL's time is more than a day ahead of what it has shown before and the time that has passed since.</summary>
+    internal static bool IsJump(Seen seen, string bootId, TimeSpan boot)
+    {
+        if (seen.Highest is not { } highest) return false;
+        // Across a reboot nobody knows how long the machine was off.
+        var expected = seen.SeenAt is { } at && seen.BootId == bootId && seen.BootTime is { } then && boot > then ? at + (boot - then) : highest;
+        return seen.Now > (expected > highest ? expected : highest) + MostJump;
+    }
+
+    private static Text Say(Seen seen)
+    {
+        var (now, before) = (Stamp(seen.Now), Stamp(seen.Highest!.Value));
+        return new Text(
+            $"PostgreSQL 的时钟显示 {now} UTC，而此前最后一次为 {before} UTC：跳跃超过一天。所有历史清理已停止。请校正时钟，或以 POST /v2/nodes/clock/ 确认它是正确的",
+            $"PostgreSQL's clock says {now} UTC and said {before} UTC before: a jump of more than a day. Nothing is dropped by retention. Put the clock right, or confirm it by POST /v2/nodes/clock/");
+    }
+
+    private static string Stamp(DateTime utc) => utc.ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
+
+    private async Task Tell(Text? found)
+    {
+        var isNew = !asked || (found is null) != (jump is null);
+        (jump, asked) = (found, true);
+        if (!isNew) return;
+        if (found is { } text) log.LogError("{Jump}", text.En);
+        await using var scope = scopes.CreateAsyncScope();
+        var mediator = scope.ServiceProvider.GetRequiredService<IMediator>();
+        if (found is { } detail) await mediator.Publish(new SystemTroubleFound(Trouble, new Text("PostgreSQL 时钟异常，历史清理已停止", "PostgreSQL's clock jumped; retention is stopped"), detail));
+        else await mediator.Publish(new SystemTroubleOver(Trouble));
+    }
+
+    /// <summary>What PostgreSQL shows now, and has shown before.</summary>
+    internal sealed record Seen
+    {
+        public DateTime Now { get; init; }
+        public DateTime? Highest { get; init; }
+        public DateTime? SeenAt { get; init; }
+        public string? BootId { get; init; }
+        public TimeSpan? BootTime { get; init; }
+    }
+}

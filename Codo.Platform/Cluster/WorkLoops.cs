@@ -1,0 +1,112 @@
+using System.Collections.Concurrent;
+using Dapper;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Platform.Cluster;
+
+/// <summary>Two loops for each module's work: its poll every second, and its recovery of what dead nodes left every two. One work's failure holds up no other.</summary>
+internal sealed class WorkLoops
+{
+    private const string UnrecoveredSql = """
+        SELECT name, fenced FROM platform.node WHERE settled < fenced
+        """;
+
+    private const string RecoveredSql = """
+        UPDATE platform.node SET settled = @Fenced WHERE name = @Name AND settled < @Fenced AND fenced >= @Fenced
+        """;
+
+    private static readonly TimeSpan PollPeriod = TimeSpan.FromSeconds(1), RecoveryPeriod = TimeSpan.FromSeconds(2);
+
+    private readonly NpgsqlDataSource source;
+    private readonly Node node;
+    private readonly ILogger<WorkLoops> log;
+    private readonly Worked[] works;
+
+    public WorkLoops(NpgsqlDataSource source, Node node, IEnumerable<INodeWork> works, LoopStates states, ILogger<WorkLoops> log)
+    {
+        (this.source, this.node, this.log) = (source, node, log);
+        this.works = [.. works.Select(work => new Worked(work, states.Add($"{work.Name} poll", PollPeriod), states.Add($"{work.Name} recovery", RecoveryPeriod)))];
+    }
+
+    public IReadOnlyList<INodeWork> Works => [.. works.Select(worked => worked.Work)];
+
+    /// <summary>Makes every work poll now.</summary>
+    public void Wake()
+    {
+        foreach (var worked in works) worked.Wake.Set();
+    }
+
+    /// <summary>The polls.</summary>
+    public IEnumerable<PeriodicLoop> Polls() => works.Select(worked => new PeriodicLoop(worked.Polled, worked.Wake, (_, stopping) => Poll(worked, stopping), log));
+
+    /// <summary>The recoveries.</summary>
+    public IEnumerable<PeriodicLoop> Recoveries() => works.Select(worked => new PeriodicLoop(worked.Recovered, worked.Fenced, (_, stopping) => Recover(worked, stopping), log));
+
+    /// <summary>The first recovery, of all works at once. What fails is logged and goes on in the loops: the host starts, and only that work begins nothing new.</summary>
+    public Task RecoverAtStart(CancellationToken cancellation) => Task.WhenAll(works.Select(async worked =>
+    {
+        try
+        {
+            await Recover(worked, cancellation);
+        }
+        catch (Exception error) when (!cancellation.IsCancellationRequested)
+        {
+            worked.Recovered.Failed(error);
+            log.LogError(error, "What an earlier start left of {Work} could not be recovered; it is tried again, and no {Work} begins on this node before", worked.Work.Name, worked.Work.Name);
+        }
+    }));
+
+    private Task Poll(Worked worked, CancellationToken stopping) =>
+        // Nothing is this node's before it has joined.
+        node.Incarnation == 0 ? Task.CompletedTask : worked.Work.Poll(stopping);
+
+    private async Task Recover(Worked worked, CancellationToken cancellation)
+    {
+        if (!node.HoldsLease) return;
+        List<Unrecovered> dead;
+        await using (var connection = await source.OpenConnectionAsync(cancellation))
+            dead = (await connection.QueryAsync<Unrecovered>(UnrecoveredSql)).AsList();
+        foreach (var left in dead.Where(left => !worked.HasDone(left)))
+        {
+            await worked.Work.Recover(left.Name, left.Fenced, cancellation);
+            worked.Done[left.Name] = left.Fenced;
+        }
+        node.Recovered(worked.Work.Name);
+        foreach (var left in dead.Where(left => works.All(other => other.HasDone(left))))
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellation);
+            if (await connection.ExecuteAsync(RecoveredSql, left) > 0) log.LogInformation("Recovered what node {Dead} left up to incarnation {Incarnation}", left.Name, left.Fenced);
+        }
+    }
+
+    private sealed record Unrecovered(string Name, long Fenced);
+
+    /// <summary>A work, its loops, and which dead incarnations it has recovered. The last is kept in memory: a node that dies before all works are done leaves it to be done again, which does no harm.</summary>
+    private sealed record Worked(INodeWork Work, LoopState Polled, LoopState Recovered)
+    {
+        public WakeSignal Wake { get; } = new();
+
+        public WakeSignal Fenced { get; } = new();
+
+        public ConcurrentDictionary<string, long> Done { get; } = new(StringComparer.Ordinal);
+
+        public bool HasDone(Unrecovered left) => Done.TryGetValue(left.Name, out var incarnation) && incarnation >= left.Fenced;
+    }
+}
+
+/// <summary>Runs several loops as one hosted service, so that they start and stop together.</summary>
+internal sealed class LoopGroup(IEnumerable<PeriodicLoop> loops) : IHostedService, IDisposable
+{
+    private readonly PeriodicLoop[] loops = [.. loops];
+
+    public Task StartAsync(CancellationToken cancellationToken) => Task.WhenAll(loops.Select(loop => loop.StartAsync(cancellationToken)));
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.WhenAll(loops.Select(loop => loop.StopAsync(cancellationToken)));
+
+    public void Dispose()
+    {
+        foreach (var loop in loops) loop.Dispose();
+    }
+}

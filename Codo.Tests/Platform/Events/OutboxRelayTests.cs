@@ -1,0 +1,183 @@
+using System.Text.Json.Nodes;
+using Codo.Platform.Events;
+using Codo.Tests.Support;
+using Dapper;
+using MediatR;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+using Npgsql;
+
+namespace Codo.Tests.Platform.Events;
+
+/// <summary>The relay on a real database, with listeners that a test makes fail.</summary>
+public sealed class OutboxRelayTests(TestPostgres postgres)
+{
+    [Fact]
+    public async Task Messages_of_a_stream_are_published_in_order_and_one_that_fails_blocks_only_its_own()
+    {
+        await using var bench = await Bench.Start(postgres);
+        bench.Failing.Add("a1");
+        await bench.Write(("a", "a1"), ("b", "b1"), ("a", "a2"), ("b", "b2"), ("b", "b3"));
+        await bench.Relay.PublishDue(CancellationToken.None);
+        bench.Told.ShouldBe(["b1", "b2", "b3"]);
+        (await bench.Ask<string>("SELECT string_agg(payload ->> 'name' || attempts, ' ' ORDER BY message_id) FROM platform.outbox")).ShouldBe("a11 a20");
+        bench.Failing.Clear();
+        await bench.Ask<int>("UPDATE platform.outbox SET next_try_at = now() RETURNING 1");
+        await bench.Relay.PublishDue(CancellationToken.None);
+        bench.Told.ShouldBe(["b1", "b2", "b3", "a1", "a2"]);
+        (await bench.Ask<long>("SELECT count(*) FROM platform.outbox")).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_message_that_can_never_be_published_becomes_a_dead_letter_and_the_rest_of_its_stream_goes_on()
+    {
+        await using var bench = await Bench.Start(postgres);
+        bench.Failing.Add("bad");
+        await bench.Write(("a", "bad"), ("a", "good"));
+        for (var attempt = 0; attempt < OutboxRelay.MostAttempts; attempt++)
+        {
+            bench.Told.ShouldBeEmpty();
+            await bench.Ask<int?>("WITH u AS (UPDATE platform.outbox SET next_try_at = now() RETURNING 1) SELECT count(*)::int FROM u");
+            await bench.Relay.PublishDue(CancellationToken.None);
+        }
+        bench.Told.ShouldBe(["good"]);
+        bench.Troubles.ShouldBe([DeadLetters.Trouble]);
+        (await bench.Ask<string>("SELECT cause FROM platform.outbox WHERE dead_at IS NOT NULL"))!.ShouldContain("the listener cannot take it");
+        // It is not tried again by itself.
+        await bench.Relay.PublishDue(CancellationToken.None);
+        (await bench.Ask<int>("SELECT attempts FROM platform.outbox")).ShouldBe(OutboxRelay.MostAttempts);
+    }
+
+    [Fact]
+    public async Task A_message_of_a_kind_that_nobody_reads_is_a_dead_letter_in_the_end_and_not_lost()
+    {
+        await using var bench = await Bench.Start(postgres);
+        await bench.Ask<long>("INSERT INTO platform.outbox (stream, kind, attempts) VALUES ('x', 'unheard', @most) RETURNING message_id", new { most = OutboxRelay.MostAttempts - 1 });
+        await bench.Relay.PublishDue(CancellationToken.None);
+        (await bench.Ask<string>("SELECT cause FROM platform.outbox WHERE dead_at IS NOT NULL"))!.ShouldContain("unheard");
+    }
+
+    [Fact]
+    public async Task Messages_that_are_read_together_are_one_event_and_a_damaged_one_among_them_spoils_only_itself()
+    {
+        await using var bench = await Bench.Start(postgres);
+        await bench.Write(("m1", "+x"), ("m2", "+y"), ("m3", "+damaged"), ("m4", "+z"));
+        await bench.Relay.PublishDue(CancellationToken.None);
+        bench.Told.Order().ShouldBe(["+x", "+y", "+z"]);
+        (await bench.Ask<string>("SELECT stream FROM platform.outbox")).ShouldBe("m3");
+        await bench.Write(("m1", "+p"), ("m2", "+q"));
+        await bench.Relay.PublishDue(CancellationToken.None);
+        bench.Told.ShouldContain("+p +q");
+    }
+
+    [Fact]
+    public async Task Two_relays_that_race_publish_each_message_once_and_in_order()
+    {
+        await using var bench = await Bench.Start(postgres);
+        var other = bench.Another();
+        for (var round = 0; round < 40; round++) await bench.Write(($"s{round % 4}", $"{round:00}"));
+        await Task.WhenAll(Enumerable.Range(0, 4).Select(number => Task.Run(async () =>
+        {
+            while (await bench.Ask<long>("SELECT count(*) FROM platform.outbox") > 0) await (number % 2 == 0 ? bench.Relay : other).PublishDue(CancellationToken.None);
+        })));
+        bench.Told.Order().ShouldBe(Enumerable.Range(0, 40).Select(round => $"{round:00}"));
+        for (var stream = 0; stream < 4; stream++)
+        {
+            var mine = bench.Told.Where(name => int.Parse(name, System.Globalization.CultureInfo.InvariantCulture) % 4 == stream).ToList();
+            mine.ShouldBe(mine.Order());
+        }
+    }
+
+    private sealed record Named(string Name) : INotification;
+
+    private sealed class Bench : IAsyncDisposable, IMediator
+    {
+        private readonly ServiceProvider services;
+        private readonly NpgsqlDataSource source;
+
+        private Bench(NpgsqlDataSource source)
+        {
+            this.source = source;
+            services = new ServiceCollection().AddSingleton<IMediator>(this).BuildServiceProvider();
+            Relay = Another();
+        }
+
+        public OutboxRelay Relay { get; }
+
+        public HashSet<string> Failing { get; } = [];
+
+        public List<string> Told { get; } = [];
+
+        public List<string> Troubles { get; } = [];
+
+        public static async Task<Bench> Start(TestPostgres postgres)
+        {
+            DefaultTypeMap.MatchNamesWithUnderscores = true;
+            return new Bench(NpgsqlDataSource.Create(await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate))));
+        }
+
+        public OutboxRelay Another() =>
+            new(source, services.GetRequiredService<IServiceScopeFactory>(), new Outbox(), [new Reader("alone", false), new Reader("together", true)], NullLogger<OutboxRelay>.Instance);
+
+        public async Task Write(params (string Stream, string Name)[] messages)
+        {
+            await using var connection = await source.OpenConnectionAsync();
+            await using var transaction = await connection.BeginTransactionAsync();
+            foreach (var (stream, name) in messages) await Outbox.Write(connection, transaction, stream, name.StartsWith('+') ? "together" : "alone", new { name });
+            await transaction.CommitAsync();
+        }
+
+        public async Task<T?> Ask<T>(string sql, object? parameters = null)
+        {
+            await using var connection = await source.OpenConnectionAsync();
+            return await connection.ExecuteScalarAsync<T>(sql, parameters);
+        }
+
+        public Task Publish(object notification, CancellationToken cancellationToken = default)
+        {
+            lock (Told)
+            {
+                switch (notification)
+                {
+                    case SystemTroubleFound trouble:
+                        Troubles.Add(trouble.Key);
+                        break;
+                    case Named named when Failing.Contains(named.Name):
+                        throw new InvalidDataException("the listener cannot take it\0");
+                    case Named named:
+                        Told.Add(named.Name);
+                        break;
+                }
+            }
+            return Task.CompletedTask;
+        }
+
+        public Task Publish<TNotification>(TNotification notification, CancellationToken cancellationToken = default) where TNotification : INotification => Publish((object)notification, cancellationToken);
+
+        public Task<TResponse> Send<TResponse>(IRequest<TResponse> request, CancellationToken cancellationToken = default) => throw new NotSupportedException();
+
+        public Task Send<TRequest>(TRequest request, CancellationToken cancellationToken = default) where TRequest : IRequest => throw new NotSupportedException();
+
+        public Task<object> Send(object request, CancellationToken cancellationToken = default) => throw new NotSupportedException();
+
+        public async ValueTask DisposeAsync()
+        {
+            await services.DisposeAsync();
+            await source.DisposeAsync();
+        }
+    }
+
+    private sealed class Reader(string kind, bool together) : IOutboxReader
+    {
+        public string Kind => kind;
+
+        public bool ReadsTogether => together;
+
+        public Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction)
+        {
+            var names = messages.Select(message => JsonNode.Parse(message.Payload)!["name"]!.GetValue<string>()).ToList();
+            if (names.Contains("+damaged")) throw new InvalidDataException("damaged");
+            return Task.FromResult<INotification?>(new Named(string.Join(' ', names)));
+        }
+    }
+}
