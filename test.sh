@@ -11,6 +11,8 @@ for pair in redis-server:redis-server sshd:openssh-server zsh:zsh chromium:chrom
 done
 [ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ] || missing+=(fonts-noto-cjk)
 [ -e /usr/share/zoneinfo/UTC ] || missing+=(tzdata)
+ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing+=(faketime)
+PATH=$PATH:/usr/sbin command -v zic >/dev/null || missing+=(libc-bin)
 install_missing "${missing[@]}"
 
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1

@@ -33,6 +33,7 @@ public static class CronModule
         .AddSingleton<IOutboxReader, DeletedReader>().AddSingleton<IOutboxReader, BrokenReader>().AddSingleton<IOutboxReader, MendedReader>()
         .AddSingleton<Runner>()
         .AddSingleton<INodeWork>(provider => provider.GetRequiredService<Runner>())
+        .AddSingleton<WakeSources>()
         .AddSingleton<RecurringJobs>()
         .AddSingleton<ITimeZoneResolver, FixedOffsets>()
         .AddSingleton<IBackgroundProcess, TriggerDueJobs>()

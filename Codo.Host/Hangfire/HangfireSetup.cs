@@ -1,3 +1,4 @@
+using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Hangfire;
@@ -16,9 +17,6 @@ internal static class HangfireSetup
 
     /// <summary>A host that dies while it holds the recurring-job lock stops all recurring jobs for this long; Hangfire's default is 10 minutes.</summary>
     private static readonly TimeSpan LockTimeout = TimeSpan.FromSeconds(15);
-
-    /// <summary>Hangfire's own schedule is a fallback: the cron module triggers what is due to the millisecond.</summary>
-    private static readonly TimeSpan Polling = TimeSpan.FromSeconds(5);
 
     private static PostgreSqlStorageOptions Options => new()
     {
@@ -47,7 +45,7 @@ internal static class HangfireSetup
             options.ServerName = $"{Environment.MachineName}:{Environment.ProcessId}";
             options.WorkerCount = 4;
             options.Queues = ["cron", "orders", "default"];
-            options.SchedulePollingInterval = Polling;
+            options.SchedulePollingInterval = TimeSpan.FromSeconds(provider.GetRequiredService<NodeSettings>().SchedulePolling);
             options.CancellationCheckInterval = TimeSpan.FromSeconds(5);
             options.StopTimeout = TimeSpan.FromSeconds(5);
             options.TimeZoneResolver = provider.GetRequiredService<ITimeZoneResolver>();

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using System.Text.RegularExpressions;
 using Codo.Modules.Alerts.Incidents;
 
 namespace Codo.Modules.Alerts.Rules;
@@ -14,8 +13,23 @@ internal static class Matching
     public static bool Means(string pattern, IEnumerable<string> subjects)
     {
         if (pattern is "*" or "") return true;
-        var text = "^" + Regex.Escape(pattern).Replace("\\*", ".*", StringComparison.Ordinal) + "$";
-        return subjects.Any(subject => Regex.IsMatch(subject, text, RegexOptions.CultureInvariant | RegexOptions.Singleline | RegexOptions.NonBacktracking));
+        var parts = pattern.Split('*');
+        return subjects.Any(subject => subject is not null && Means(parts, subject));
+    }
+
+    // No regular expression: a pattern of any length must neither be refused by the engine nor cost more than it is long.
+    private static bool Means(string[] parts, string subject)
+    {
+        if (parts.Length == 1) return subject == parts[0];
+        if (!subject.StartsWith(parts[0], StringComparison.Ordinal) || !subject.EndsWith(parts[^1], StringComparison.Ordinal) || subject.Length < parts[0].Length + parts[^1].Length) return false;
+        var (at, end) = (parts[0].Length, subject.Length - parts[^1].Length);
+        foreach (var part in parts[1..^1])
+        {
+            var found = subject.AsSpan(at, end - at).IndexOf(part, StringComparison.Ordinal);
+            if (found < 0) return false;
+            at += found + part.Length;
+        }
+        return true;
     }
 }
 

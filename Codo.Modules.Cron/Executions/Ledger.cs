@@ -67,7 +67,7 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
 
     // A stretch stands in the list where it ends: a pause that goes on is among the newest, however long ago it began.
     private const string ExtendGapSql = """
-        UPDATE cron.cron_log SET nominal_until = @Until, exec_time = @Until, times = times + @Times WHERE log_id = @LogId AND nominal_at = @NominalAt RETURNING times
+        UPDATE cron.cron_log SET nominal_until = GREATEST(nominal_until, @Until), exec_time = GREATEST(exec_time, @Until), times = times + @Times WHERE log_id = @LogId AND nominal_at = @NominalAt RETURNING times
         """;
 
     // The account moves forward only: a clock that was put back accounts for nothing twice.

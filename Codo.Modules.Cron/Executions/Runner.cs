@@ -11,7 +11,7 @@ using Microsoft.Extensions.Logging;
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>This node's runner: claims what is queued, runs it, ends it when asked, and records how it ended. Nothing here waits in a worker or holds a thread.</summary>
-internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recovery, JobEnvironment environments, CronSettings settings, Node node, Disk disk, TimeProvider time, ILogger<Runner> log) : INodeWork, IDisposable
+internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recovery, JobEnvironment environments, CronSettings settings, WakeSources sources, Node node, Disk disk, TimeProvider time, ILogger<Runner> log) : INodeWork, IDisposable
 {
     /// <summary>What is kept of a run's output while the disk is nearly full.</summary>
     private const int OutputWhenDiskIsLow = 64 << 10;
@@ -63,8 +63,8 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
         var work = await store.HasWork(cancellation);
         ledger.Looked(work.Now);
         // Fallback for lost wake-ups: account for jobs that are due.
-        if (work.Due) await ledger.AccountDue(cancellation);
-        if (work.Queued || work.Due) await StartQueued(cancellation);
+        if (work.Due && sources.Poll) await ledger.AccountDue(cancellation);
+        if (work.Queued || (work.Due && sources.Poll)) await StartQueued(cancellation);
         await Flush(mine, cancellation);
     }
 

@@ -42,7 +42,7 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
         """;
 
     // Another node's clock may be measured a little ahead.
-    private static readonly TimeSpan Ahead = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Ahead = TimeSpan.FromSeconds(2), Made = TimeSpan.FromMinutes(1);
 
     private static readonly Accounting.GapReason ClockGap = new("clock", new Text(
         "任务的记账时间超前于 PostgreSQL 时钟（时钟曾被拨回，或数据被改动），这段时间没有执行", "The job's account was ahead of PostgreSQL's clock (it was put back, or the row was changed); nothing ran meanwhile"));
@@ -83,6 +83,8 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
             var (expression, zone) = (JobRow.ExpressionOf(job.Cron), JobRow.ZoneOf(job.TimeZone));
             if (job.BrokenAt is not null) return "it was broken and reads again";
             if (job.AccountedTo > job.LockedAt + Ahead) return $"its account is ahead of PostgreSQL's clock, at {job.AccountedTo:yyyy-MM-dd HH:mm:ss} UTC";
+            // Both are taken at the same moment when a job is made, one by PostgreSQL and one by the node.
+            if (job.AccountedTo < job.CreateTime - Made && job.CreateTime < job.LockedAt) return "its account lies before it was made";
             return expression.Next(new DateTimeOffset(job.AccountedTo, TimeSpan.Zero), zone)?.UtcDateTime == job.NextRunAt ? null : $"its next due time was {job.NextRunAt:yyyy-MM-dd HH:mm:ss} UTC";
         }
         catch (JobIsBroken broken)

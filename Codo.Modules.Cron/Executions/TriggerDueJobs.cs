@@ -12,7 +12,7 @@ namespace Codo.Modules.Cron.Executions;
 /// Wakes due jobs to the millisecond: a process of the Hangfire server that waits for the earliest next due time, which Codo alone computes, and triggers the recurring jobs that are due. The first at once,
 /// since its wake-up accounts for everything that is due; the others at a bounded rate. Hangfire's own schedule and the node's poll are the fallbacks below it.
 /// </summary>
-internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManager recurring, RecurringJobs jobs, Node node, LoopStates states, ILogger<TriggerDueJobs> log) : IBackgroundProcess
+internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManager recurring, RecurringJobs jobs, WakeSources sources, Node node, LoopStates states, ILogger<TriggerDueJobs> log) : IBackgroundProcess
 {
     private const int MostWaiting = 200;
 
@@ -26,13 +26,13 @@ internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManag
         """;
 
     // A change of a job on another node is seen after the longest wait; the poll of that node is as late.
-    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(1), WhileAccounted = TimeSpan.FromMilliseconds(50), BetweenTriggers = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(1), WhileAccounted = TimeSpan.FromMilliseconds(50), BetweenTriggers = TimeSpan.FromMilliseconds(20), Again = TimeSpan.FromMilliseconds(300);
 
     private readonly LoopState state = states.Add("cron trigger", LongestWait);
     private readonly Queue<long> waiting = new();
 
-    // Which due time of a job was triggered: until it is accounted for it is found again in each round.
-    private readonly Dictionary<long, DateTime> triggered = [];
+    // Which due time of a job was triggered, and when: until it is accounted for it is found again in each round. After a while it is triggered again, because the job's row may have been locked.
+    private readonly Dictionary<long, (DateTime Due, long At)> triggered = [];
     private long triggeredAt;
 
     /// <summary>One round; Hangfire calls it again and again until the server stops.</summary>
@@ -56,14 +56,14 @@ internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManag
     private TimeSpan Round()
     {
         // A node that may not start anything leaves the triggering to the others.
-        if (!node.MayStart(Runner.WorkName)) return LongestWait;
+        if (!sources.Trigger || !node.MayStart(Runner.WorkName)) return LongestWait;
         using var connection = source.OpenConnection();
         var due = connection.Query<(long Id, DateTime At)>(DueSql, new { MostWaiting }).AsList();
         var isFirst = waiting.Count == 0;
         if (due.Count == 0) triggered.Clear();
-        foreach (var (id, at) in due.Where(job => !triggered.TryGetValue(job.Id, out var known) || known != job.At))
+        foreach (var (id, at) in due.Where(job => !triggered.TryGetValue(job.Id, out var known) || known.Due != job.At || Stopwatch.GetElapsedTime(known.At) > Again))
         {
-            triggered[id] = at;
+            triggered[id] = (at, Stopwatch.GetTimestamp());
             if (waiting.Count < MostWaiting) waiting.Enqueue(id);
         }
         if (waiting.Count > 0 && (isFirst || Stopwatch.GetElapsedTime(triggeredAt) >= BetweenTriggers))

@@ -42,7 +42,9 @@ internal sealed record JobRow
     /// <summary>The job as the account needs it.</summary>
     /// <exception cref="JobIsBroken">The row does not read; the exception says why in words.</exception>
     public Accounting.Due ToDue(DateTimeOffset steadySince, Accounting.GapReason? gap = null) => new(
-        ExpressionOf(Cron), ZoneOf(TimeZone), Paused, Overlap, Misfire, TimeSpan.FromSeconds(MisfireWindow), new DateTimeOffset(AccountedTo, TimeSpan.Zero), steadySince, gap);
+        ExpressionOf(Cron), ZoneOf(TimeZone), Paused, Overlap, Misfire, TimeSpan.FromSeconds(MisfireWindow),
+        // Nothing was due before the job was made: an account that lies further back is damage.
+        new DateTimeOffset(AccountedTo < CreateTime && CreateTime < LockedAt ? CreateTime : AccountedTo, TimeSpan.Zero), steadySince, gap);
 
     /// <exception cref="JobIsBroken">The machine's zone data has no such zone.</exception>
     public static TimeZoneInfo ZoneOf(string id)

@@ -21,3 +21,6 @@ BEGIN
         DELETE FROM hangfire.hash WHERE key LIKE 'recurring-job:cron:%';
     END IF;
 END $$;
+
+-- A NULL among names reads as nothing that code expects. NOT VALID: rows of the version before are not looked at.
+ALTER TABLE cron.job ADD CONSTRAINT job_whole CHECK (array_position(tags, NULL) IS NULL AND array_position(owners, NULL) IS NULL) NOT VALID;

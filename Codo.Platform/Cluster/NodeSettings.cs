@@ -35,6 +35,10 @@ public sealed class NodeSettings
     [Range(1024L, 1L << 30)]
     public long MaxBody { get; set; } = 8L << 20;
 
+    /// <summary>Seconds between two looks of Hangfire's own schedule at what is due: a fallback, since Codo triggers due jobs itself.</summary>
+    [Range(1, 86400)]
+    public int SchedulePolling { get; set; } = 5;
+
     /// <summary>Requests a second of one caller before 429.</summary>
     [Range(1, 1_000_000)]
     public int RequestsPerSecond { get; set; } = 10_000;

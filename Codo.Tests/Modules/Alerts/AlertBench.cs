@@ -51,6 +51,7 @@ internal sealed class AlertBench : IAsyncDisposable
         services.AddLogging().AddMediator().AddAlerts();
         services.AddSingleton<IConfiguration>(new ConfigurationBuilder().Build())
             .AddSingleton<TimeProvider>(time).AddSingleton(zone).AddSingleton(Json.Options(zone)).AddSingleton(new Node("bench")).AddSingleton(NpgsqlDataSource.Create(database))
+            .AddSingleton<RetentionGuard>().AddSingleton<LoopStates>()
             .AddSingleton(new NodeSettings { PublicUrl = "https://codo.example.test/" })
             .AddSingleton(new SecretBox(new Dictionary<int, string> { [1] = "a-master-key-for-tests-of-more-than-32-bytes" }, 1))
             .AddSingleton<IConnectionMultiplexer>(await ConnectionMultiplexer.ConnectAsync(redis))

@@ -1,0 +1,162 @@
+using System.Text.Json.Nodes;
+using Codo.Tests.Support;
+using Dapper;
+using Npgsql;
+
+namespace Codo.Tests.Faults;
+
+/// <summary>What a power loss, an upgrade of the machine's zone data or a wrong clock leaves behind does not keep a host from starting, and a wrong clock decides nothing.</summary>
+public sealed class DamagedStartTests(TestPostgres postgres) : IDisposable
+{
+    private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("codo-damaged-");
+
+    public void Dispose() => folder.Delete(recursive: true);
+
+    [Fact]
+    public async Task Spools_that_a_power_loss_has_damaged_are_set_aside_and_the_start_goes_on()
+    {
+        var data = Path.Combine(folder.FullName, "one");
+        var (cron, logs) = (Path.Combine(data, "spool", "cron"), Path.Combine(data, "spool", "logs"));
+        Directory.CreateDirectory(cron);
+        Directory.CreateDirectory(logs);
+        byte[][] damaged = [[], new byte[64], "{}"u8.ToArray(), "null"u8.ToArray(), "{\"Claimed\":{}"u8.ToArray(), [0xff, 0xfe, 0x00], [4, 0, 0, 0, (byte)'{', (byte)'}', 0, 0], new byte[4096]];
+        for (var i = 0; i < damaged.Length; i++)
+        {
+            await File.WriteAllBytesAsync(Path.Combine(cron, $"{i}-1.json"), damaged[i]);
+            await File.WriteAllBytesAsync(Path.Combine(logs, $"{i}-1-abcdef01.log"), damaged[i]);
+        }
+        var database = await Database();
+        await Execute(database, "INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version) VALUES ('one', 1, 'm', 'b', 1, '0')");
+        await using var host = await HostProcess.Start(data, environment: Settings("one", database));
+        Directory.GetFiles(cron).ShouldBeEmpty();
+        Directory.GetFiles(logs).ShouldBeEmpty();
+        Directory.GetFiles(Path.Combine(data, "spool", "bad")).Length.ShouldBe(2 * damaged.Length);
+        host.Output.ShouldContain("set aside");
+        (await Send(host, "/healthz/ready"))["checks"]!["loops"]!["status"]!.GetValue<string>().ShouldBe("healthy");
+    }
+
+    [Fact]
+    public async Task The_zone_that_codo_stored_may_vanish_and_the_host_goes_on_at_its_last_offset()
+    {
+        var database = await Database();
+        await Execute(database, "INSERT INTO platform.setting VALUES ('time_zone', 'Mars/Olympus'), ('time_zone_offset', '08:00:00') ON CONFLICT (key) DO UPDATE SET value = excluded.value");
+        await using var host = await HostProcess.Start(Path.Combine(folder.FullName, "one"), environment: Settings("one", database));
+        var zone = (await Send(host, "/healthz/ready"))["checks"]!["time_zone"]!;
+        zone["status"]!.GetValue<string>().ShouldBe("degraded");
+        zone["detail"]!.GetValue<string>().ShouldSatisfyAllConditions(text => text.ShouldContain("Mars/Olympus"), text => text.ShouldContain("UTC+08:00"));
+        await Send(host, "/v1/cron/job/", new { job_id = "tick", cmd = "true", cron = "* * * * * *" });
+        var job = (await Send(host, "/v1/cron/job/?job_id=tick"))["data"]![0]!;
+        job["next_run_time"]!.GetValue<string>().ShouldEndWith("+08:00");
+        await Eventually.True(async () => await Ask<long>(database, "SELECT count(*) FROM cron.cron_log WHERE status = 'success'") > 1, "it fires");
+    }
+
+    [Fact]
+    public async Task No_second_engine_computes_times_across_a_change_of_the_clock()
+    {
+        // A zone whose winter time is the exception, as Europe/Dublin has it, and whose change lies some seconds ahead.
+        var zones = Path.Combine(folder.FullName, "zoneinfo");
+        var change = DateTimeOffset.UtcNow.AddSeconds(25);
+        var rules = Path.Combine(folder.FullName, "rules");
+        await File.WriteAllTextAsync(rules, $"""
+            Rule Except min 2020 - Jan 1 0:00u 0 STD
+            Rule Except {change.Year} only - {change:MMM} {change.Day} {change:HH:mm:ss}u -1:00 EXC
+            Zone Test/Exception 1:00 Except %s
+
+            """.Replace("min 2020", "1990 only", StringComparison.Ordinal));
+        await Run("cp", "-a", "/usr/share/zoneinfo/.", zones);
+        await Run("/usr/sbin/zic", "-d", zones, rules);
+        var database = await Database();
+        await using var host = await HostProcess.Start(Path.Combine(folder.FullName, "one"), environment: [.. Settings("one", database), ("TZDIR", zones)]);
+        (await Send(host, "/v1/cron/job/", new { job_id = "across", cmd = "true", cron = "* * * * * *", time_zone = "Test/Exception", overlap = "allow" }))["code"]!.GetValue<int>().ShouldBe(0);
+        await Eventually.True(async () => await Ask<bool>(database, $"SELECT count(*) >= 10 FROM cron.cron_log WHERE status = 'success' AND nominal_at > '{change:yyyy-MM-dd HH:mm:ss}+00'"), "it fires beyond the change", 90);
+        (await Ask<long>(database, "SELECT count(*) FROM (SELECT nominal_at - lag(nominal_until) OVER (ORDER BY nominal_at) AS step FROM cron.cron_log) s WHERE step <> interval '1 second'")).ShouldBe(0);
+        await Eventually.True(async () => await Ask<bool>(database, "SELECT bool_and(value = 'UTC+00:00') FROM hangfire.hash WHERE key LIKE 'recurring-job:cron:%' AND field = 'TimeZoneId'"), "Hangfire has the offset that is in force now", 90);
+        Resident(host.Pid).ShouldBeLessThan(1_000_000, "kB of memory");
+    }
+
+    [Fact]
+    public async Task A_node_whose_clock_is_400_days_ahead_starts_nothing_and_drops_nothing()
+    {
+        var database = await Database();
+        await using var right = await HostProcess.Start(Path.Combine(folder.FullName, "right"), environment: Settings("right", database));
+        await Execute(database, """
+            INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd) SELECT 1, 'history', 'schedule', 'schedule', at, at, 'success', at, 'true' FROM generate_series(now() - interval '20 days', now(), interval '1 day') at
+            """);
+        await Execute(database, "INSERT INTO tasks.scheduler_task_log (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time) SELECT 'k', 1, 1, 1, 1, row_number() OVER (), false, 'x', at FROM generate_series(now() - interval '20 days', now(), interval '1 day') at");
+        await Send(right, "/v1/cron/job/", new { job_id = "tick", cmd = "true", cron = "* * * * * *", overlap = "allow" });
+        await using var wrong = await HostProcess.Start(Path.Combine(folder.FullName, "wrong"), environment: [.. Settings("wrong", database), ("LD_PRELOAD", FakeTime()), ("FAKETIME", "+400d"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]);
+        var clock = await Eventually.Get(async () => (JsonObject?)(await Send(wrong, "/healthz/ready"))["checks"]!["clock"]!.AsObject(), row => row["status"]!.GetValue<string>() == "degraded", "the node says that its clock is wrong", 60);
+        clock["detail"]!.GetValue<string>().ShouldContain("nothing new starts here");
+        // Its first rounds of retention and of the clock's watch are over when these loops have succeeded.
+        await Eventually.True(async () => (await Send(wrong, "/healthz/ready"))["checks"]!["loops"]!["detail"]!.GetValue<string>() is var text && text.Contains("cron partitions", StringComparison.Ordinal) && text.Contains("log partitions", StringComparison.Ordinal), "its loops ran");
+        var fires = await Ask<long>(database, "SELECT count(*) FROM cron.cron_log WHERE job_id = 'tick' AND status = 'success'");
+        await Eventually.True(async () => await Ask<long>(database, "SELECT count(*) FROM cron.cron_log WHERE job_id = 'tick' AND status = 'success'") > fires + 3, "the other node goes on");
+        (await Ask<long>(database, "SELECT count(*) FROM cron.cron_log WHERE job_id = 'history'")).ShouldBe(21);
+        (await Ask<long>(database, "SELECT count(*) FROM tasks.scheduler_task_log")).ShouldBe(21);
+        (await Ask<long>(database, "SELECT count(*) FROM cron.attempt WHERE node = 'wrong'")).ShouldBe(0);
+        (await Ask<long>(database, "SELECT count(*) FROM platform.node WHERE name = 'right' AND fenced = incarnation")).ShouldBe(0);
+        (await Ask<long>(database, "SELECT count(*) FROM cron.cron_log WHERE nominal_at > now() + interval '1 minute'")).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_wall_clock_that_is_put_back_a_day_stops_no_loop()
+    {
+        var database = await Database();
+        var rate = Path.Combine(folder.FullName, "faketime");
+        await File.WriteAllTextAsync(rate, "+0");
+        await using var host = await HostProcess.Start(Path.Combine(folder.FullName, "one"),
+            environment: [.. Settings("one", database), ("LD_PRELOAD", FakeTime()), ("FAKETIME_TIMESTAMP_FILE", rate), ("FAKETIME_NO_CACHE", "1"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]);
+        await Send(host, "/v1/cron/job/", new { job_id = "tick", cmd = "true", cron = "* * * * * *", overlap = "allow" });
+        await Eventually.True(async () => await Ask<long>(database, "SELECT count(*) FROM cron.cron_log WHERE status = 'success'") > 1, "it fires");
+        await File.WriteAllTextAsync(rate, "-1d");
+        await Eventually.True(async () => (await Send(host, "/healthz/ready"))["checks"]!["clock"]!["status"]!.GetValue<string>() == "degraded", "the node notices", 60);
+        // Longer than ten periods of the loops that run each second.
+        var put = await Ask<DateTime>(database, "SELECT clock_timestamp()");
+        await Eventually.True(async () => await Ask<bool>(database, $"SELECT clock_timestamp() > '{put:O}'::timestamptz + interval '12 seconds'"), "time goes by", 60);
+        (await Send(host, "/healthz/ready"))["checks"]!["loops"]!["status"]!.GetValue<string>().ShouldBe("healthy");
+        await File.WriteAllTextAsync(rate, "+0");
+        var fires = await Ask<long>(database, "SELECT count(*) FROM cron.cron_log WHERE status = 'success'");
+        await Eventually.True(async () => await Ask<long>(database, "SELECT count(*) FROM cron.cron_log WHERE status = 'success'") > fires + 2, "it fires again", 60);
+    }
+
+    private static string FakeTime() =>
+        Directory.GetFiles("/usr/lib", "libfaketime.so.1", SearchOption.AllDirectories).FirstOrDefault() ?? throw new FileNotFoundException("libfaketime.so.1: ./test.sh installs the package faketime.");
+
+    private static long Resident(int pid) =>
+        long.Parse(File.ReadLines($"/proc/{pid}/status").First(line => line.StartsWith("VmRSS:", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], System.Globalization.CultureInfo.InvariantCulture);
+
+    private static async Task Run(string program, params string[] arguments)
+    {
+        using var process = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo(program, arguments) { RedirectStandardError = true })!;
+        var errors = await process.StandardError.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        process.ExitCode.ShouldBe(0, errors);
+    }
+
+    private async Task<string> Database() => await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
+
+    private static (string, string)[] Settings(string node, string database) =>
+    [
+        ("ConnectionStrings__Postgres", database), ("Codo__Auth__TokenSecret", TestTokens.Secret), ("Codo__MasterKey", "a-master-key-for-tests-of-more-than-32-bytes"), ("Codo__NodeName", node), ("Codo__ShutdownGrace", "0"),
+    ];
+
+    private static async Task<JsonObject> Send(HostProcess host, string path, object? body = null)
+    {
+        using var http = new HttpClient { BaseAddress = host.Address };
+        using var request = TestHost.Request(body is null ? HttpMethod.Get : HttpMethod.Post, path, body is null ? null : System.Text.Json.JsonSerializer.Serialize(body), TestTokens.Admin);
+        using var response = await http.SendAsync(request);
+        return JsonNode.Parse(await response.Content.ReadAsStringAsync())!.AsObject();
+    }
+
+    private static async Task<T> Ask<T>(string database, string sql)
+    {
+        await using var connection = new NpgsqlConnection(database);
+        return await connection.QuerySingleAsync<T>(sql);
+    }
+
+    private static async Task Execute(string database, string sql)
+    {
+        await using var connection = new NpgsqlConnection(database);
+        await connection.ExecuteAsync(sql);
+    }
+}

@@ -1,0 +1,66 @@
+using System.Net.Sockets;
+using System.Text;
+using Codo.Platform.Data;
+using Npgsql;
+
+namespace Codo.Tests.Platform.Data;
+
+public sealed class DatabaseErrorsTests
+{
+    [Theory]
+    [InlineData("57P01", true)]
+    [InlineData("57P03", true)]
+    [InlineData("57014", true)]
+    [InlineData("53300", true)]
+    [InlineData("08006", true)]
+    [InlineData("55P03", true)]
+    [InlineData("40001", true)]
+    [InlineData("40P01", true)]
+    [InlineData("22021", false)]
+    [InlineData("23514", false)]
+    [InlineData("23505", false)]
+    [InlineData("42703", false)]
+    public void A_state_of_postgresql_is_transient_or_permanent_and_never_both(string state, bool isTransient)
+    {
+        var error = new PostgresException("it says", "ERROR", "ERROR", state);
+        (DatabaseErrors.IsTransient(error), DatabaseErrors.IsPermanent(error)).ShouldBe((isTransient, !isTransient));
+    }
+
+    [Fact]
+    public void A_lost_connection_and_a_time_limit_are_transient_and_a_text_that_cannot_be_sent_is_not()
+    {
+        DatabaseErrors.IsTransient(new NpgsqlException("lost", new SocketException())).ShouldBeTrue();
+        DatabaseErrors.IsTransient(new TimeoutException()).ShouldBeTrue();
+        DatabaseErrors.IsTransient(new NpgsqlException("half a pair", new EncoderFallbackException())).ShouldBeFalse();
+        DatabaseErrors.IsPermanent(new InvalidCastException()).ShouldBeTrue();
+        DatabaseErrors.IsPermanent(new OperationCanceledException()).ShouldBeFalse();
+    }
+
+    // Lone surrogates do not survive an attribute.
+    [Fact]
+    public void Text_from_outside_is_stored_without_what_postgresql_refuses()
+    {
+        foreach (var (text, stored) in new[]
+        {
+            ("plain", "plain"), ("a\0b", "ab"), ("half \uD83D", "half \uFFFD"), ("\uDE00 half", "\uFFFD half"), ("\uD83D\uDE00 whole", "\uD83D\uDE00 whole"),
+        }) StorableText.Clean(text).ShouldBe(stored);
+    }
+
+    [Theory]
+    [InlineData("UTC+05:30", 330)]
+    [InlineData("UTC-03:00", -180)]
+    [InlineData("UTC+00:00", 0)]
+    public void A_fixed_zone_is_read_by_its_name(string id, int minutes)
+    {
+        FixedZone.Parse(id)!.BaseUtcOffset.ShouldBe(TimeSpan.FromMinutes(minutes));
+        FixedZone.At(TimeSpan.FromMinutes(minutes)).Id.ShouldBe(id);
+        FixedZone.Parse(id)!.SupportsDaylightSavingTime.ShouldBeFalse();
+    }
+
+    [Theory]
+    [InlineData("UTC")]
+    [InlineData("UTC+5:30")]
+    [InlineData("UTC+25:00")]
+    [InlineData("Europe/Dublin")]
+    public void Other_names_are_no_fixed_zones(string id) => FixedZone.Parse(id).ShouldBeNull();
+}
