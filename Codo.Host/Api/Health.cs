@@ -19,7 +19,7 @@ internal static class Health
             .AddCheck<StoredZone>("time_zone")
             .AddAsyncCheck("postgresql", provider => Postgres(provider.GetRequiredService<NpgsqlDataSource>()))
             .AddAsyncCheck("redis", provider => Redis(provider.GetRequiredService<IConnectionMultiplexer>()))
-            .AddAsyncCheck("hangfire", provider => Hangfire(provider.GetRequiredService<JobStorage>()))
+            .AddAsyncCheck("hangfire", provider => Hangfire(provider.GetRequiredService<JobStorage>(), provider.GetRequiredService<TimeProvider>()))
             .AddAsyncCheck("disk", provider => Disk(provider.GetRequiredService<Disk>()))
             .AddAsyncCheck("clock", provider => Clock(provider.GetRequiredService<Node>()))
             .AddAsyncCheck("lease", provider => Lease(provider.GetRequiredService<Node>()));
@@ -59,9 +59,9 @@ internal static class Health
         return HealthCheckResult.Healthy(took.TotalMilliseconds.ToString("0.0 ms", CultureInfo.InvariantCulture));
     }
 
-    private static async Task<HealthCheckResult> Hangfire(JobStorage storage)
+    private static async Task<HealthCheckResult> Hangfire(JobStorage storage, TimeProvider time)
     {
-        var servers = await Task.Run(() => storage.GetMonitoringApi().Servers().Count(server => server.Heartbeat > DateTime.UtcNow.AddMinutes(-2)));
+        var servers = await Task.Run(() => storage.GetMonitoringApi().Servers().Count(server => server.Heartbeat > time.GetUtcNow().UtcDateTime.AddMinutes(-2)));
         return servers > 0 ? HealthCheckResult.Healthy($"{servers} servers") : HealthCheckResult.Degraded("no Hangfire server has reported for two minutes: schedules are fired by the sweep alone");
     }
 

@@ -42,7 +42,7 @@ internal static class IssueToken
         command.SetAction(parsed =>
         {
             var secret = Secret(SettingSources.Add(new ConfigurationBuilder(), CommandLine.SettingsOf(parsed)).Build());
-            Console.WriteLine(Sign(secret, parsed.GetRequiredValue(user).Trim(), parsed.GetValue(superuser), TimeSpan.FromDays(parsed.GetValue(days)), DateTimeOffset.UtcNow));
+            Console.WriteLine(Sign(secret, parsed.GetRequiredValue(user).Trim(), parsed.GetValue(superuser), TimeSpan.FromDays(parsed.GetValue(days)), TimeProvider.System.GetUtcNow()));
         });
         return command;
     }

@@ -35,10 +35,11 @@ internal sealed class RunningPage : RazorPage
     private void Table(List<RunningWork> rows, Zone zone)
     {
         WriteLiteral("<div class=\"table-responsive\"><table class=\"table\"><thead><tr><th>What</th><th>Node</th><th>Since</th><th>For</th><th>Detail</th></tr></thead><tbody>");
+        var now = Context.GetHttpContext().RequestServices.GetRequiredService<TimeProvider>().GetUtcNow().UtcDateTime;
         foreach (var row in rows)
         {
             WriteLiteral("<tr>");
-            foreach (var cell in new[] { row.What, row.Node, zone.Text(row.Since), (DateTime.UtcNow - row.Since).ToString(@"d\.hh\:mm\:ss", CultureInfo.InvariantCulture), row.Detail })
+            foreach (var cell in new[] { row.What, row.Node, zone.Text(row.Since), (now - row.Since).ToString(@"d\.hh\:mm\:ss", CultureInfo.InvariantCulture), row.Detail })
             {
                 WriteLiteral("<td>");
                 Write(cell);

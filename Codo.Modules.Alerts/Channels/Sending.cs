@@ -56,7 +56,7 @@ internal sealed class Sending(
         }
         catch (Exception error)
         {
-            log.LogWarning("What came of delivery {Id} by {Channel} could not be recorded, it is tried again once its time is over: {Cause}", delivery.DeliveryId, channel.Name, error.Message);
+            log.LogWarning(error, "What came of delivery {Id} by {Channel} could not be recorded; it is tried again once its time is over", delivery.DeliveryId, channel.Name);
         }
     }
 

@@ -51,7 +51,7 @@ internal sealed class Contacts(NpgsqlDataSource source, IConnectionMultiplexer r
         }
         catch (Exception error) when (error is RedisException or TimeoutException)
         {
-            log.LogWarning("The contact of {Name} could not be read from Redis, Codo's own table is used: {Cause}", name, error.Message);
+            log.LogWarning(error, "The contact of {Name} could not be read from Redis, Codo's own table is used", name);
             return null;
         }
     }

@@ -194,7 +194,7 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            log.LogError("The result of execution {LogId} cannot be put aside while the database is away: {Cause}", result.Claimed.LogId, error.Message);
+            log.LogError(error, "The result of execution {LogId} cannot be put aside while the database is away", result.Claimed.LogId);
             return false;
         }
     }

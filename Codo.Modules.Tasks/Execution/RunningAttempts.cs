@@ -27,8 +27,6 @@ internal sealed class RunningAttempt(OwnedLane lane, ClaimedStep step)
 
     public ClaimedStep Step => step;
 
-    public DateTime Since { get; } = DateTime.UtcNow;
-
     /// <summary>Completes with the reason when the command is to be killed.</summary>
     public Task<string> Stop => stop.Task;
 

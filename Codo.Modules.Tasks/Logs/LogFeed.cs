@@ -164,7 +164,7 @@ internal sealed class LogFeed(LogKey key, LogReader reader, LogRest rest, ILogge
             }
             catch (Exception error)
             {
-                log.LogWarning("Followers of {LogKey} wait: {Cause}", key.Text, error.Message);
+                log.LogWarning(error, "Followers of {LogKey} wait", key.Text);
                 await Task.Delay(Again, CancellationToken.None);
             }
         }

@@ -61,7 +61,7 @@ internal sealed class Spool
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             var spool = new Spool(folder, place, null);
-            spool.Fail(error.Message, DateTimeOffset.UtcNow.ToUnixTimeMilliseconds());
+            spool.Fail(error.Message, folder.Now);
             return spool;
         }
     }
@@ -146,7 +146,7 @@ internal sealed class Spool
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            Fail(error.Message, DateTimeOffset.UtcNow.ToUnixTimeMilliseconds());
+            Fail(error.Message, folder.Now);
         }
     }
 
@@ -157,7 +157,7 @@ internal sealed class Spool
         if (tail.Count > 0 && failure is null) Join();
         if (lost == 0) return;
         var text = string.Create(CultureInfo.InvariantCulture, $"[Codo]: 丢失 {lost} 行输出：{failure} / {lost} lines of output are lost: {failure}");
-        lock (kept) kept.Add(new SpooledLine(0, DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), LineMarks.None, Encoding.UTF8.GetBytes(text)));
+        lock (kept) kept.Add(new SpooledLine(0, folder.Now, LineMarks.None, Encoding.UTF8.GetBytes(text)));
         lost = 0;
     }
 
@@ -268,7 +268,7 @@ internal sealed class Spool
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            Fail(error.Message, DateTimeOffset.UtcNow.ToUnixTimeMilliseconds());
+            Fail(error.Message, folder.Now);
         }
     }
 

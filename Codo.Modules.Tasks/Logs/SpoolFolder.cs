@@ -4,12 +4,15 @@ using Codo.Platform.Data;
 namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>Where this node's spools lie, and how much they may take together.</summary>
-internal sealed class SpoolFolder(NodeSettings node, LogSettings settings, Disk disk)
+internal sealed class SpoolFolder(NodeSettings node, LogSettings settings, Disk disk, TimeProvider time)
 {
     private readonly Lazy<string> path = new(() => Directory.CreateDirectory(
         System.IO.Path.Combine(node.DataDirectory, "spool", "logs"), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute).FullName);
 
     private long used;
+
+    /// <summary>Milliseconds since 1970, for a line that Codo itself adds.</summary>
+    public long Now => time.GetUtcNow().ToUnixTimeMilliseconds();
 
     /// <summary>Bytes of all spools.</summary>
     public long Used => Interlocked.Read(ref used);

@@ -14,7 +14,7 @@ namespace Codo.Modules.Tasks.Logs;
 /// Writes what is published on <c>task_log</c>. One node at a time does, the one whose session holds an advisory lock; the others ask for it every second. A database
 /// that is away does not end the turn: lines are collected until it is back, or until another node is found to have the lock.
 /// </summary>
-internal sealed class Subscriber(TaskLogChannel channel, LogTable table, ClusterSettings cluster, ILogger<Subscriber> log) : IHostedService
+internal sealed class Subscriber(TaskLogChannel channel, LogTable table, ClusterSettings cluster, TimeProvider time, ILogger<Subscriber> log) : IHostedService
 {
     // Any constant does, as long as every version of Codo takes the same one.
     private const long Lock = 0x0C0D0_0104;
@@ -78,7 +78,7 @@ internal sealed class Subscriber(TaskLogChannel channel, LogTable table, Cluster
     // Must not wait: what Redis sends piles up without a bound. A numbered line that is dropped here is written by its executor's comparison.
     private void Take(RedisValue message)
     {
-        if (TaskLogMessage.Parse(message) is not { } line) return;
+        if (TaskLogMessage.Parse(message, time) is not { } line) return;
         if (Interlocked.Add(ref weight, line.Weight) <= MostWeight && lines.Writer.TryWrite(line)) return;
         Interlocked.Add(ref weight, -line.Weight);
         if (line.SchedId == 0) log.LogWarning("A line of {LogKey} from another publisher is lost: the database takes lines more slowly than they come", line.Key.Text);

@@ -38,17 +38,18 @@ internal static partial class TaskLogMessage
     }
 
     /// <summary>Null for what is no message of this kind. A line without a number gets <see cref="LogLine.Line"/> 0.</summary>
-    public static LogLine? Parse(ReadOnlyMemory<byte> message)
+    /// <param name="time">For a line without a time.</param>
+    public static LogLine? Parse(ReadOnlyMemory<byte> message, TimeProvider time)
     {
         try
         {
             using var json = JsonDocument.Parse(message);
-            return Read(json.RootElement);
+            return Read(json.RootElement, time);
         }
         catch (InvalidOperationException)
         {
             // Half a surrogate pair, which Python writes as an escape: JSON takes it, text cannot.
-            return WithoutLoneSurrogates(message);
+            return WithoutLoneSurrogates(message, time);
         }
         catch (JsonException)
         {
@@ -56,12 +57,12 @@ internal static partial class TaskLogMessage
         }
     }
 
-    private static LogLine? WithoutLoneSurrogates(ReadOnlyMemory<byte> message)
+    private static LogLine? WithoutLoneSurrogates(ReadOnlyMemory<byte> message, TimeProvider time)
     {
         try
         {
             using var json = JsonDocument.Parse(LoneSurrogate().Replace(Encoding.UTF8.GetString(message.Span), match => match.Value.Length == 12 ? match.Value : "\\uFFFD"));
-            return Read(json.RootElement);
+            return Read(json.RootElement, time);
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException)
         {
@@ -69,17 +70,17 @@ internal static partial class TaskLogMessage
         }
     }
 
-    private static LogLine? Read(JsonElement json)
+    private static LogLine? Read(JsonElement json, TimeProvider time)
     {
         if (json.ValueKind != JsonValueKind.Object || !json.TryGetProperty("log_key", out var key) || key.ValueKind != JsonValueKind.String || !json.TryGetProperty("result", out var result))
             return null;
         var text = result.ValueKind == JsonValueKind.String ? result.GetString()! : result.GetRawText();
-        var time = Number(json, "exec_time") is { } milliseconds and > 0 and < 253_402_300_800_000 ? DateTime.UnixEpoch.AddMilliseconds(milliseconds) : DateTime.UtcNow;
+        var at = Number(json, "exec_time") is { } milliseconds and > 0 and < 253_402_300_800_000 ? DateTime.UnixEpoch.AddMilliseconds(milliseconds) : time.GetUtcNow().UtcDateTime;
         var (sched, attempt, line) = (Number(json, "sched_id"), Number(json, "attempt"), Number(json, "line"));
         var numbered = sched > 0 && attempt is > 0 and <= int.MaxValue && line > 0;
         return new LogLine(
             LogKey.Parse(Storable(key.GetString()!)), numbered ? sched!.Value : 0, numbered ? (int)attempt!.Value : 0, numbered ? line!.Value : 0,
-            json.TryGetProperty("continues", out var continues) && continues.ValueKind == JsonValueKind.True, Storable(text), time);
+            json.TryGetProperty("continues", out var continues) && continues.ValueKind == JsonValueKind.True, Storable(text), at);
     }
 
     private static long? Number(JsonElement json, string name) => json.TryGetProperty(name, out var value)

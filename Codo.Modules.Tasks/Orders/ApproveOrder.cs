@@ -23,7 +23,7 @@ internal static class ApproveOrder
             .Must(command => command.ListId is not null && !string.IsNullOrWhiteSpace(command.StartTime)).Refuse("订单ID和开始时间不能为空", "list_id and start_time are required");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller, Zone zone, Wake wake) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Caller caller, Zone zone, Wake wake, TimeProvider time) : IRequestHandler<Command, Result>
     {
         // A time in the past means now.
         private const string ApproveSql = """
@@ -65,7 +65,7 @@ internal static class ApproveOrder
             await Control.Notify(connection, transaction, "");
             await transaction.CommitAsync(cancellationToken);
             wake.Order(order.ListId);
-            var early = approves && timed == 0 && !held && start > DateTimeOffset.UtcNow.AddMinutes(1);
+            var early = approves && timed == 0 && !held && start > time.GetUtcNow().AddMinutes(1);
             return new Result(early ? [new Text("模板没有定时任务，订单立即开始；要整体等待请使用 hold", "No step is timed, so the order starts at once; use hold to put it off as a whole")] : []);
         }
     }

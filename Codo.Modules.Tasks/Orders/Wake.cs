@@ -27,7 +27,7 @@ internal sealed class Wake(IBackgroundJobClient jobs, ILogger<Wake> log)
         catch (Exception error) when (DatabaseErrors.IsTransient(error) || error is Hangfire.Common.JobLoadException or BackgroundJobClientException)
         {
             // The change is committed and must be answered as such; the next look finds its row.
-            log.LogWarning("The job for order {Order} could not be queued, it is found by the next look: {Cause}", listId, error.Message);
+            log.LogWarning(error, "The job for order {Order} could not be queued; the next poll finds its row", listId);
         }
     }
 }

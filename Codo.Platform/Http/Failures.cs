@@ -35,7 +35,7 @@ public static class Failures
         }
         catch (Exception error) when (DatabaseErrors.IsTransient(error))
         {
-            Log(context).LogWarning("Database away: {Method} {Path} answered 503: {Cause}", context.Request.Method, context.Request.Path.Value, error.Message);
+            Log(context).LogWarning(error, "Database away: {Method} {Path} answered 503", context.Request.Method, context.Request.Path.Value);
             await Write(context, 503, 503, new Text("数据库暂时无法响应，请稍后重试", "The database does not answer in time; try again shortly"));
         }
         catch (Exception error)

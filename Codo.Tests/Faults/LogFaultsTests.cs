@@ -209,7 +209,7 @@ public sealed class LogFaultsTests(TestPostgres postgres) : IDisposable
         var target = Directory.CreateDirectory(Path.Combine(copy.FullName, "spool", "logs"));
         foreach (var file in Directory.EnumerateFiles(Path.Combine(folder.FullName, "killed", "spool", "logs"))) File.Copy(file, Path.Combine(target.FullName, Path.GetFileName(file)));
         var node = new NodeSettings { DataDirectory = copy.FullName, MinFreeDisk = 0 };
-        var spools = new SpoolFolder(node, new LogSettings(), new Disk(node));
+        var spools = new SpoolFolder(node, new LogSettings(), new Disk(node), TimeProvider.System);
         var lines = Spool.Reopen(spools, spools.Left().Single())!.Lines;
         copy.Delete(recursive: true);
         return lines;

@@ -1,9 +1,11 @@
 using Codo.Modules.Cron.Executions;
 using Codo.Tests.Support;
 using Dapper;
-using Hangfire;
 using Hangfire.Storage;
+using Hangfire;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Codo.Tests.Modules.Cron.Executions;
 
@@ -41,6 +43,22 @@ public sealed class RecurringJobsTests(TestPostgres postgres)
         Recurring(host).ShouldAllBe(job => job.Error == null && job.NextExecution != null);
         await host.Delete("/v1/cron/job/", new { job_id = "kept" });
         await Eventually.True(() => Recurring(host).Count == 2, "a deleted job is gone");
+    }
+
+    [Fact]
+    public async Task They_are_registered_at_the_offset_in_force_and_anew_when_it_changes()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await host.Make(new { job_id = "dublin", cmd = "true", cron = CronClient.Never, time_zone = "Europe/Dublin" });
+        await host.Make(new { job_id = "shanghai", cmd = "true", cron = CronClient.Never });
+        await Eventually.True(() => Recurring(host).Count == 2, "both are registered");
+        var time = new FakeTimeProvider(new DateTimeOffset(2026, 10, 25, 0, 59, 0, TimeSpan.Zero));
+        using var jobs = new RecurringJobs(host.Source, host.Services.GetRequiredService<IRecurringJobManager>(), host.Services.GetRequiredService<JobStorage>(), time, NullLogger<RecurringJobs>.Instance);
+        await jobs.Reconcile(CancellationToken.None);
+        Recurring(host).Select(job => job.TimeZoneId).Order().ShouldBe(["UTC+01:00", "UTC+08:00"]);
+        time.Advance(TimeSpan.FromMinutes(2));
+        (await jobs.Reconcile(CancellationToken.None)).ShouldBe(1);
+        Recurring(host).Select(job => job.TimeZoneId).Order().ShouldBe(["UTC+00:00", "UTC+08:00"]);
     }
 
     [Fact]

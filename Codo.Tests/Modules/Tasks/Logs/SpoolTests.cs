@@ -133,7 +133,7 @@ public sealed class SpoolTests : IDisposable
             if (name == "MaxSpool") logs.MaxSpool = value;
             else logs.MaxOutputPerStep = value;
         var node = new NodeSettings { DataDirectory = at.FullName, MinFreeDisk = 0 };
-        return new SpoolFolder(node, logs, new Disk(node));
+        return new SpoolFolder(node, logs, new Disk(node), TimeProvider.System);
     }
 
     private static Spool Reopen(DirectoryInfo at)
