@@ -1,4 +1,8 @@
+using System.Buffers.Binary;
 using System.Net;
+using System.Security.Cryptography;
+using System.Text;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Dapper;
 using Npgsql;
@@ -9,7 +13,24 @@ namespace Codo.Modules.Tasks.Hosts;
 /// <param name="Type">As in a known_hosts file, such as <c>ssh-ed25519</c> or <c>ssh-rsa</c>.</param>
 /// <param name="Fingerprint">As <c>ssh-keygen -l</c> shows it: <c>SHA256:…</c>.</param>
 /// <param name="Bytes">The public key itself, in the protocol's form.</param>
-internal sealed record HostKey(string Host, int Port, string Type, string Fingerprint, byte[] Bytes);
+internal sealed record HostKey(string Host, int Port, string Type, string Fingerprint, byte[] Bytes)
+{
+    /// <summary>The bastions over which the host is reached, <c>host:port</c> from the first to the last, with commas between; empty when it is reached directly.
+    /// One address may be another machine on another way.</summary>
+    public string Path { get; init; } = "";
+
+    /// <summary>A key from its bytes.</summary>
+    public static HostKey From(byte[] bytes, string host, int port, string path = "") =>
+        new(host, port, TypeOf(bytes), $"SHA256:{Convert.ToBase64String(SHA256.HashData(bytes)).TrimEnd('=')}", bytes) { Path = path };
+
+    // A string with its length in front (RFC 4253, section 6.6). It is the host's word, so it may be anything.
+    private static string TypeOf(byte[] bytes)
+    {
+        if (bytes.Length < 4) return "";
+        var length = BinaryPrimitives.ReadUInt32BigEndian(bytes);
+        return length > bytes.Length - 4 ? "" : OutsideText.Clean(Encoding.ASCII.GetString(bytes, 4, (int)length), 100);
+    }
+}
 
 /// <summary>The keys that hosts showed when they were first met. A host that shows another one later is refused until a superuser forgets the old one.</summary>
 internal sealed class HostKeys(NpgsqlDataSource source)

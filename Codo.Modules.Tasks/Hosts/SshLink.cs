@@ -1,10 +1,7 @@
 using System.Net.Sockets;
-using System.Runtime.CompilerServices;
 using System.Text;
 using Renci.SshNet;
 using Renci.SshNet.Common;
-using Renci.SshNet.Messages;
-using Renci.SshNet.Messages.Connection;
 
 namespace Codo.Modules.Tasks.Hosts;
 
@@ -15,11 +12,13 @@ namespace Codo.Modules.Tasks.Hosts;
 internal sealed class SshLink
 {
     private readonly Session session;
+    private readonly Socket socket;
     private long answers;
 
-    public SshLink(SshClient client)
+    /// <param name="socket">That of the connection.</param>
+    public SshLink(Session session, Socket socket)
     {
-        session = (Session)SessionOf(client);
+        (this.session, this.socket) = (session, socket);
         session.RequestSuccessReceived += (_, _) => Interlocked.Increment(ref answers);
         // The usual answer: no host knows the request, and every host has to say so (RFC 4254, section 4).
         session.RequestFailureReceived += (_, _) => Interlocked.Increment(ref answers);
@@ -46,7 +45,7 @@ internal sealed class SshLink
     {
         try
         {
-            SocketOf(session)?.Shutdown(SocketShutdown.Both);
+            socket.Shutdown(SocketShutdown.Both);
         }
         catch (Exception broken) when (broken is SocketException or ObjectDisposedException)
         {
@@ -58,7 +57,7 @@ internal sealed class SshLink
     {
         try
         {
-            Send(session, Request(Encoding.ASCII.GetBytes("keepalive@openssh.com"), wantReply: true));
+            SshNetInternals.Send(session, SshNetInternals.Request(Encoding.ASCII.GetBytes("keepalive@openssh.com"), wantReply: true));
             return true;
         }
         catch (Exception broken) when (broken is SshException or ObjectDisposedException or SocketException)
@@ -67,17 +66,4 @@ internal sealed class SshLink
             return false;
         }
     }
-
-    [UnsafeAccessor(UnsafeAccessorKind.Method, Name = "get_Session")]
-    [return: UnsafeAccessorType("Renci.SshNet.ISession, Renci.SshNet")]
-    private static extern object SessionOf(BaseClient client);
-
-    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_socket")]
-    private static extern ref Socket? SocketOf(Session session);
-
-    [UnsafeAccessor(UnsafeAccessorKind.Method, Name = "SendMessage")]
-    private static extern void Send(Session session, Message message);
-
-    [UnsafeAccessor(UnsafeAccessorKind.Constructor)]
-    private static extern GlobalRequestMessage Request(byte[] requestName, bool wantReply);
 }

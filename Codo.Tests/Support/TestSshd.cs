@@ -30,6 +30,9 @@ public sealed class TestSshd : IAsyncLifetime
     /// <summary>Lines on top of the configuration, before the first start.</summary>
     public string MoreConfiguration { get; init; } = "";
 
+    /// <summary>How many connections that have not logged in it takes at once, in the words of its configuration.</summary>
+    public string MaxStartups { get; init; } = "2000";
+
     public async ValueTask InitializeAsync()
     {
         if (!File.Exists(Sshd))
@@ -51,7 +54,7 @@ public sealed class TestSshd : IAsyncLifetime
             UseDNS no
             PasswordAuthentication no
             KbdInteractiveAuthentication no
-            MaxStartups 2000
+            MaxStartups {MaxStartups}
             {MoreConfiguration}
             MaxSessions 1000
             # The start files of whoever runs the tests may do anything, and did: wait a minute for a lock.
