@@ -29,7 +29,7 @@ internal sealed class SshFailedException(SshFailureKind kind, Text text, Excepti
     public SshFailureKind Kind { get; } = kind;
 
     /// <summary>For the person who follows the order; names the host.</summary>
-    public Text Text { get; } = new(OutsideText.Clean(text.Zh), OutsideText.Clean(text.En));
+    public Text Text { get; } = OutsideText.Clean(text);
 
     /// <summary>The host took the connection and dropped it before a session existed, as a busy sshd does (<c>MaxStartups</c>): another try may well succeed.</summary>
     public bool IsDropped { get; init; }

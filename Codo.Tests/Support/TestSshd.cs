@@ -107,6 +107,9 @@ public sealed class TestSshd : IAsyncLifetime
         foreach (var id in Sessions()) Run("kill", "-s", "STOP", $"{id}");
     }
 
+    /// <summary>Connections that are open now.</summary>
+    public int ConnectionCount => Processes().Count(process => process.Parent == server!.Id);
+
     private List<int> Sessions()
     {
         // Listed in the order of their start: a session's second process comes after its first.
@@ -173,7 +176,8 @@ public sealed class TestSshd : IAsyncLifetime
         return process.ExitCode == 0 ? output : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)}: {errors.Result}");
     }
 
-    private string In(string name) => Path.Combine(Folder, name);
+    /// <summary>A path in its folder.</summary>
+    public string In(string name) => Path.Combine(Folder, name);
 
     private void MakeHostKey()
     {
