@@ -22,28 +22,35 @@ internal sealed class Bastion : IAsyncDisposable
     // The library numbers its own channels from 0; nothing else uses these.
     private const uint FirstChannel = 0x4000_0000;
 
+    // A link that has died without a word would keep all its hosts unreachable until TCP gives up.
+    private static readonly TimeSpan KeepAlive = TimeSpan.FromSeconds(20);
+
     private readonly SshConnection connection;
     private readonly Session session;
+    private readonly CancellationTokenSource ended = new();
     private readonly ConcurrentDictionary<uint, ForwardedStream> streams = new();
     private readonly Channel<(Message Message, TaskCompletionSource? Sent)> outgoing = Channel.CreateUnbounded<(Message, TaskCompletionSource?)>(new() { SingleReader = true });
     private readonly Lock gate = new();
+    private long received;
     private uint last = FirstChannel;
     private int users;
     private bool closed;
 
-    public Bastion(SshConnection connection)
+    /// <param name="keepAlive">How often the bastion is asked for an answer; one that says nothing for as long again is cut.</param>
+    public Bastion(SshConnection connection, TimeSpan? keepAlive = null)
     {
         this.connection = connection;
         session = connection.Session;
         session.ChannelOpenConfirmationReceived += (_, opened) => Find(opened.Message)?.Opened(opened.Message);
         session.ChannelOpenFailureReceived += (_, refused) => Find(refused.Message)?.Refused(refused.Message);
-        session.ChannelDataReceived += (_, data) => Find(data.Message)?.Received(data.Message);
+        session.ChannelDataReceived += (_, data) => Take(data.Message);
         session.ChannelWindowAdjustReceived += (_, adjust) => Find(adjust.Message)?.Adjusted(adjust.Message.BytesToAdd);
         session.ChannelEofReceived += (_, end) => Find(end.Message)?.Ended();
         session.ChannelCloseReceived += (_, end) => Find(end.Message)?.Closed();
         session.Disconnected += (_, _) => CloseAll();
         session.ErrorOccured += (_, _) => CloseAll();
         _ = SshChannel.OnOwnThread(SendAll);
+        _ = connection.CutWhenSilentAsync(() => Interlocked.Read(ref received), keepAlive ?? KeepAlive, ended.Token);
     }
 
     /// <summary>Whether it can still be used, as far as is known.</summary>
@@ -87,7 +94,7 @@ internal sealed class Bastion : IAsyncDisposable
         }
         catch (TimeoutException silent)
         {
-            // It may be that host which does not answer, or the bastion: the connection stays, and its own silence is found out by the commands on it.
+            // It may be that host which does not answer, or the bastion: the connection stays, and its own silence is found out beside.
             stream.Dispose();
             throw new SshFailedException(SshFailureKind.Unreachable, new Text($"跳板机 {limit.TotalSeconds:0} 秒内没有连上它", $"its bastion has not reached it within {limit.TotalSeconds:0} s"), silent);
         }
@@ -113,9 +120,16 @@ internal sealed class Bastion : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         closed = true;
+        await ended.CancelAsync();
         CloseAll();
         outgoing.Writer.TryComplete();
         await connection.DisposeAsync();
+    }
+
+    private void Take(ChannelDataMessage data)
+    {
+        Interlocked.Add(ref received, data.Size);
+        Find(data)?.Received(data);
     }
 
     private ForwardedStream? Find(ChannelMessage message) => streams.GetValueOrDefault(message.LocalChannelNumber);
@@ -153,6 +167,8 @@ internal sealed record BastionName(string Path, string Host, int Port, string Us
 /// <summary>The bastions that are connected now. One that no host uses any more is closed after a while.</summary>
 internal sealed class Bastions : IAsyncDisposable
 {
+    private const int MostTries = 5;
+
     private static readonly TimeSpan IdleTime = TimeSpan.FromSeconds(30);
 
     private readonly ConcurrentDictionary<BastionName, Lazy<Task<Bastion>>> connected = new();
@@ -162,7 +178,7 @@ internal sealed class Bastions : IAsyncDisposable
     /// <exception cref="SshFailedException">It cannot be reached, entered or trusted.</exception>
     public async Task<BastionUse> Take(BastionName name, Func<Task<SshConnection>> connect)
     {
-        while (true)
+        for (var tries = 0; tries < MostTries; tries++)
         {
             var entry = connected.GetOrAdd(name, _ => new Lazy<Task<Bastion>>(async () => new Bastion(await connect())));
             Bastion bastion;
@@ -179,6 +195,8 @@ internal sealed class Bastions : IAsyncDisposable
             if (bastion.TryEnter()) return new BastionUse(bastion, () => Left(name, entry, bastion));
             if (connected.TryRemove(KeyValuePair.Create(name, entry))) await bastion.DisposeAsync();
         }
+
+        throw new SshFailedException(SshFailureKind.Unreachable, new Text("它一登录就断开连接", "it drops the connection as soon as somebody has logged in"));
     }
 
     public async ValueTask DisposeAsync()

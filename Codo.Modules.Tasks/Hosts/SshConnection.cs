@@ -112,6 +112,15 @@ internal sealed class SshConnection : IAsyncDisposable
     /// <summary>Breaks the link. What runs goes on; a command that has not told yet how to find its processes does not begin any more.</summary>
     public void Cut() => link.Cut();
 
+    /// <summary>Cuts the link once its host says nothing any more, as a bastion's, on which no command runs that would notice.</summary>
+    /// <param name="received">How much has come from it.</param>
+    public async Task CutWhenSilentAsync(Func<long> received, TimeSpan interval, CancellationToken cancellation)
+    {
+        var silence = link.SilenceAsync(received, () => false, interval, cancellation);
+        await silence.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (silence.IsCompletedSuccessfully) link.Cut();
+    }
+
     public async ValueTask DisposeAsync() => await SshChannel.OnOwnThread(() =>
     {
         client.Dispose();

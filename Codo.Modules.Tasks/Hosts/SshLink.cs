@@ -26,7 +26,12 @@ internal sealed class SshLink
 
     /// <summary>Ends when for a whole interval nothing has come from a host that has answered before.</summary>
     /// <param name="output">Of the command that runs: what it writes is an answer too, and what waits for its reader keeps answers waiting.</param>
-    public async Task SilenceAsync(RemoteOutput output, TimeSpan interval, CancellationToken cancellation)
+    public Task SilenceAsync(RemoteOutput output, TimeSpan interval, CancellationToken cancellation) => SilenceAsync(() => output.Received, () => output.IsFull, interval, cancellation);
+
+    /// <summary>The same for what is no command.</summary>
+    /// <param name="received">How much has come, beside answers.</param>
+    /// <param name="isFull">What has come waits for its reader, and keeps answers waiting.</param>
+    public async Task SilenceAsync(Func<long> received, Func<bool> isFull, TimeSpan interval, CancellationToken cancellation)
     {
         while (true)
         {
@@ -34,10 +39,10 @@ internal sealed class SshLink
             // To send may have to wait for a change of the session's keys, and for room in the socket.
             _ = SshChannel.OnOwnThread(Ask);
             await Task.Delay(interval, cancellation);
-            if (Heard() == before && Interlocked.Read(ref answers) > 0 && !output.IsFull) return;
+            if (Heard() == before && Interlocked.Read(ref answers) > 0 && !isFull()) return;
         }
 
-        long Heard() => Interlocked.Read(ref answers) + output.Received;
+        long Heard() => Interlocked.Read(ref answers) + received();
     }
 
     /// <summary>Breaks the link at once.</summary>

@@ -64,10 +64,27 @@ internal static class BastionChain
     public static async Task<string> UsersOf(NpgsqlConnection connection, NpgsqlTransaction transaction, long id) =>
         string.Join(", ", await connection.QueryAsync<string>(UsersSql, new { Id = id }, transaction));
 
-    /// <summary>How the hosts of execute-users are reached: the path under which their keys are pinned, and the port.</summary>
-    public static async Task<IReadOnlyDictionary<string, (string Path, int Port)>> Ways(NpgsqlConnection connection, IReadOnlyCollection<string> aliases) =>
-        (await connection.QueryAsync<WayRow>(WaysSql, new { Aliases = aliases.ToArray() })).GroupBy(row => row.Alias)
-            .ToDictionary(way => way.Key, way => (way.Where(row => row.Hop > 0).Aggregate("", (path, row) => HostKeys.Through(path, row.SshHost, row.SshPort)), way.First().LastPort));
+    /// <summary>How the hosts of execute-users are reached.</summary>
+    public static async Task<IReadOnlyDictionary<string, Way>> Ways(NpgsqlConnection connection, IReadOnlyCollection<string> aliases) =>
+        (await connection.QueryAsync<WayRow>(WaysSql, new { Aliases = aliases.ToArray() })).GroupBy(row => row.Alias).ToDictionary(rows => rows.Key, rows =>
+        {
+            var (bastions, path) = (new List<KeyPlace>(), "");
+            foreach (var row in rows.Where(row => row.Hop > 0))
+            {
+                bastions.Add(new KeyPlace(path, HostKeys.Name(row.SshHost), row.SshPort));
+                path = HostKeys.Through(path, row.SshHost, row.SshPort);
+            }
+
+            return new Way(path, rows.First().LastPort, bastions);
+        });
+
+    /// <summary>Where a host's key is pinned.</summary>
+    internal sealed record KeyPlace(string Path, string Host, int Port);
+
+    /// <param name="Path">Under which the keys of the hosts are pinned.</param>
+    /// <param name="Port">Of SSH on the hosts.</param>
+    /// <param name="Bastions">The first of them is reached directly.</param>
+    internal sealed record Way(string Path, int Port, IReadOnlyList<KeyPlace> Bastions);
 
     private sealed record Hop(long Id, string AliasUser, string SshHost);
 

@@ -49,12 +49,13 @@ internal sealed partial class OrderWarnings(NpgsqlConnection connection, TaskSet
         foreach (var alias in await connection.QueryAsync<string>(UsersSql, new { Aliases = remote.Select(pair => pair.ExecUser).Distinct().ToArray() }))
             warnings.Add(new Text($"执行用户 {alias} 不存在", $"There is no execute-user {alias}"));
         var ways = await BastionChain.Ways(connection, [.. remote.Select(pair => pair.ExecUser).Distinct()]);
-        var places = remote.Where(pair => ways.ContainsKey(pair.ExecUser)).Select(pair => (Host: HostKeys.Name(pair.Host), Way: ways[pair.ExecUser])).ToList();
+        var places = remote.Where(pair => ways.ContainsKey(pair.ExecUser)).Select(pair => new BastionChain.KeyPlace(ways[pair.ExecUser].Path, HostKeys.Name(pair.Host), ways[pair.ExecUser].Port))
+            .Concat(ways.Values.SelectMany(way => way.Bastions)).Distinct().ToList();
         var met = (await connection.QueryAsync<string>(KeysSql, new
         {
-            Paths = places.Select(place => place.Way.Path).ToArray(),
+            Paths = places.Select(place => place.Path).ToArray(),
             Hosts = places.Select(place => place.Host).ToArray(),
-            Ports = places.Select(place => place.Way.Port).ToArray(),
+            Ports = places.Select(place => place.Port).ToArray(),
         })).AsList();
         if (met.Count == 0) return;
         var named = string.Join(", ", met.Take(MostNamed)) + (met.Count > MostNamed ? $" … ({met.Count})" : "");

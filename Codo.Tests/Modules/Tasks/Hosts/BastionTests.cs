@@ -99,6 +99,29 @@ public sealed class BastionTests(TestSshd behind) : IClassFixture<TestSshd>
     }
 
     [Fact]
+    public async Task A_bastion_that_falls_silent_is_cut()
+    {
+        await using var front = await NewSshd();
+        await using var bastion = new Bastion(await SshConnection.ConnectAsync(front.Target()), TimeSpan.FromSeconds(0.3));
+        using var stream = await bastion.OpenAsync("127.0.0.3", behind.Port, TimeSpan.FromSeconds(10));
+        front.FreezeConnections();
+        await Eventually.True(() => !bastion.IsConnected, "it is cut");
+        await Should.ThrowAsync<Exception>(() => bastion.OpenAsync("127.0.0.3", behind.Port, TimeSpan.FromSeconds(10)));
+        await Eventually.True(() => stream.Socket.Poll(0, SelectMode.SelectRead), "its streams end");
+    }
+
+    [Fact]
+    public async Task A_busy_host_behind_a_bastion_is_tried_again()
+    {
+        await using var front = await NewSshd();
+        await using var busy = new TestSshd { MaxStartups = "1:100:2" };
+        await busy.InitializeAsync();
+        await using var bastions = new Bastions();
+        var connections = await Task.WhenAll(TestSshd.Hosts.Take(6).Select(host => SshConnection.ConnectAsync(busy.Target(host) with { Via = () => Take(bastions, front.Target()) })));
+        foreach (var connection in connections) await connection.DisposeAsync();
+    }
+
+    [Fact]
     public async Task Says_what_the_bastion_does_not_reach_or_allow()
     {
         await using var front = new TestSshd { MoreConfiguration = "PermitOpen 127.0.0.9:*" };
