@@ -3,8 +3,10 @@ using Codo.Platform.Http;
 
 namespace Codo.Modules.Tasks.Execution;
 
-/// <summary>How long a failed step pauses before it is tried again: <c>retry_delay</c> seconds, then twice as long each time, a day at most. A fifth more or less, so that the
-/// lanes of a hundred hosts that failed together do not come back together.</summary>
+/// <summary>
+/// How long a failed step pauses before it is tried again: <c>retry_delay</c> seconds, then twice as long each time, a day at most. A fifth more or less, so
+/// that the lanes of a hundred hosts that failed together do not come back together.
+/// </summary>
 internal static class RetryPause
 {
     public static TimeSpan Of(ClaimedStep ran) => Of(ran.RetryDelay, ran.Tries, Random.Shared.NextDouble());

@@ -10,12 +10,12 @@ using Renci.SshNet.Messages.Connection;
 namespace Codo.Modules.Tasks.Hosts;
 
 /// <summary>
-/// A connection to a bastion, shared by the hosts behind it. Each of them gets a <c>direct-tcpip</c> channel (RFC 4254, section 7.2) that ends in a pair of sockets inside this
-/// process: no port is opened, so no other user of this machine can use the way.
+/// A connection to a bastion, shared by the hosts behind it. Each of them gets a <c>direct-tcpip</c> channel (RFC 4254, section 7.2) that ends in a pair of
+/// sockets inside this process: no port is opened, so no other user of this machine can use the way.
 /// </summary>
 /// <remarks>
-/// The channels are Codo's own. Those of SSH.NET write to their socket on the thread that reads the connection, so that one host whose output nobody takes would stop all hosts behind
-/// the bastion. Here a host that is not read uses up its own window, and nothing else.
+/// The channels are Codo's own. Those of SSH.NET write to their socket on the thread that reads the connection, so that one host whose output nobody takes
+/// would stop all hosts behind the bastion. Here a host that is not read uses up its own window, and nothing else.
 /// </remarks>
 internal sealed class Bastion : IAsyncDisposable
 {
@@ -29,7 +29,8 @@ internal sealed class Bastion : IAsyncDisposable
     private readonly Session session;
     private readonly CancellationTokenSource ended = new();
     private readonly ConcurrentDictionary<uint, ForwardedStream> streams = new();
-    private readonly Channel<(Message Message, TaskCompletionSource? Sent)> outgoing = Channel.CreateUnbounded<(Message, TaskCompletionSource?)>(new() { SingleReader = true });
+    private readonly Channel<(Message Message, TaskCompletionSource? Sent)> outgoing =
+        Channel.CreateUnbounded<(Message, TaskCompletionSource?)>(new() { SingleReader = true });
     private readonly Lock gate = new();
     private long received;
     private uint last = FirstChannel;
@@ -96,7 +97,8 @@ internal sealed class Bastion : IAsyncDisposable
         {
             // It may be that host which does not answer, or the bastion: the connection stays, and its own silence is found out beside.
             stream.Dispose();
-            throw new SshFailedException(SshFailureKind.Unreachable, new Text($"跳板机 {limit.TotalSeconds:0} 秒内没有连上它", $"its bastion has not reached it within {limit.TotalSeconds:0} s"), silent);
+            throw new SshFailedException(SshFailureKind.Unreachable,
+                new Text($"跳板机 {limit.TotalSeconds:0} 秒内没有连上它", $"its bastion has not reached it within {limit.TotalSeconds:0} s"), silent);
         }
         catch
         {
@@ -109,7 +111,9 @@ internal sealed class Bastion : IAsyncDisposable
     public Task SendAsync(Message message)
     {
         var sent = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        return outgoing.Writer.TryWrite((message, sent)) ? sent.Task : Task.FromException(new SshConnectionException("The connection to the bastion is closed."));
+        return outgoing.Writer.TryWrite((message, sent))
+            ? sent.Task
+            : Task.FromException(new SshConnectionException("The connection to the bastion is closed."));
     }
 
     /// <summary>The same, for a message that nobody waits for.</summary>
@@ -202,7 +206,8 @@ internal sealed class Bastions : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await ended.CancelAsync();
-        foreach (var entry in connected.Values.Where(entry => entry is { IsValueCreated: true, Value.IsCompletedSuccessfully: true })) await (await entry.Value).DisposeAsync();
+        foreach (var entry in connected.Values.Where(entry => entry is { IsValueCreated: true, Value.IsCompletedSuccessfully: true }))
+            await (await entry.Value).DisposeAsync();
         ended.Dispose();
     }
 

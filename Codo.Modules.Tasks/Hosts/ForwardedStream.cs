@@ -9,7 +9,10 @@ using Renci.SshNet.Messages.Connection;
 
 namespace Codo.Modules.Tasks.Hosts;
 
-/// <summary>A stream through a bastion to a host behind it. What the bastion sends goes to one of two connected sockets, the other (<see cref="Socket"/>) is the SSH client's.</summary>
+/// <summary>
+/// A stream through a bastion to a host behind it. What the bastion sends goes to one of two connected sockets, the other (<see cref="Socket"/>) is the SSH
+/// client's.
+/// </summary>
 internal sealed partial class ForwardedStream : IDisposable
 {
     private const int WindowSize = 1024 * 1024;
@@ -159,7 +162,8 @@ internal sealed partial class ForwardedStream : IDisposable
     {
         const int unix = 1, stream = 1, closeOnExec = 0x80000;
         var ends = new int[2];
-        if (socketpair(unix, stream | closeOnExec, 0, ends) != 0) throw new Win32Exception(Marshal.GetLastPInvokeError(), $"socketpair: {Marshal.GetLastPInvokeErrorMessage()}");
+        if (socketpair(unix, stream | closeOnExec, 0, ends) != 0)
+            throw new Win32Exception(Marshal.GetLastPInvokeError(), $"socketpair: {Marshal.GetLastPInvokeErrorMessage()}");
         return (End(ends[0]), End(ends[1]));
 
         static Socket End(int descriptor) => new(new SafeSocketHandle(descriptor, ownsHandle: true));

@@ -1,8 +1,8 @@
 namespace Codo.Modules.Tasks.Hosts;
 
 /// <summary>
-/// How many key exchanges this process works on at once. They are work for the CPU: 200 at once on two cores would all run into their time limits. A host that lets the exchange stand
-/// still is no work, and takes a place from nobody: its place is given back after a moment, and the exchange goes on without.
+/// How many key exchanges this process works on at once. They are work for the CPU: 200 at once on two cores would all run into their time limits. A host
+/// that lets the exchange stand still is no work, and takes a place from nobody: its place is given back after a moment, and the exchange goes on without.
 /// </summary>
 internal sealed class HandshakePlaces(int count, TimeSpan limit) : IDisposable
 {

@@ -31,7 +31,8 @@ internal static class KnownHosts
 
         if (!Kinds.Contains(words[0], StringComparer.Ordinal))
         {
-            why = new Text($"不支持这种密钥：{words[0]}（支持 {string.Join(", ", Kinds)}）", $"This kind of key is not supported: {words[0]} (these are: {string.Join(", ", Kinds)})");
+            why = new Text($"不支持这种密钥：{words[0]}（支持 {string.Join(", ", Kinds)}）",
+                $"This kind of key is not supported: {words[0]} (these are: {string.Join(", ", Kinds)})");
             return false;
         }
 
@@ -59,7 +60,8 @@ internal static class KnownHosts
             if (trimmed.Length == 0 || trimmed.StartsWith('#')) continue;
             if (trimmed.StartsWith('@'))
             {
-                skipped.Add(new Skipped(number, new Text("带标记的行（@revoked、@cert-authority）不导入", "Lines with a marker (@revoked, @cert-authority) are not imported")));
+                skipped.Add(new Skipped(number, new Text("带标记的行（@revoked、@cert-authority）不导入",
+                    "Lines with a marker (@revoked, @cert-authority) are not imported")));
                 continue;
             }
 
@@ -100,16 +102,20 @@ internal static class KnownHosts
             if (HostKeys.AreSame(other.Key, key)) return;
             var better = Array.IndexOf(Kinds, key.Type) < Array.IndexOf(Kinds, other.Key.Type);
             skipped.Add(new Skipped(better ? other.Line : number, new Text(
-                $"{HostKeys.Address(host, port)} 有多个密钥，采用 {(better ? key : other.Key).Type}", $"{HostKeys.Address(host, port)} has several keys; {(better ? key : other.Key).Type} is taken")));
+                $"{HostKeys.Address(host, port)} 有多个密钥，采用 {(better ? key : other.Key).Type}",
+                $"{HostKeys.Address(host, port)} has several keys; {(better ? key : other.Key).Type} is taken")));
             if (better) keys[(key.Host, port)] = (key, number);
         }
     }
 
     private static Text? NoAddress(string entry) => entry switch
     {
-        _ when entry.StartsWith('|') => new Text("主机名已散列（HashKnownHosts），无法得知是哪台主机", "The host's name is hashed (HashKnownHosts): which one it is cannot be known"),
-        _ when entry.StartsWith('!') || entry.Contains('*', StringComparison.Ordinal) || entry.Contains('?', StringComparison.Ordinal) => new Text($"不支持模式：{entry}", $"Patterns are not supported: {entry}"),
-        _ when Address(entry) is var (host, port) && (port is < 1 or > 65535 || !HostList.TryHost(host, out _)) => new Text($"不是 IP 地址或主机名：{entry}", $"No IP address and no host name: {entry}"),
+        _ when entry.StartsWith('|') => new Text("主机名已散列（HashKnownHosts），无法得知是哪台主机",
+            "The host's name is hashed (HashKnownHosts): which one it is cannot be known"),
+        _ when entry.StartsWith('!') || entry.Contains('*', StringComparison.Ordinal) || entry.Contains('?', StringComparison.Ordinal) =>
+            new Text($"不支持模式：{entry}", $"Patterns are not supported: {entry}"),
+        _ when Address(entry) is var (host, port) && (port is < 1 or > 65535 || !HostList.TryHost(host, out _)) =>
+            new Text($"不是 IP 地址或主机名：{entry}", $"No IP address and no host name: {entry}"),
         _ => null,
     };
 

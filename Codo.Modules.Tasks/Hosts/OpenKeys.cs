@@ -9,8 +9,8 @@ using Renci.SshNet;
 namespace Codo.Modules.Tasks.Hosts;
 
 /// <summary>
-/// Private keys that were read a moment ago: reading one that has a passphrase takes a tenth of a second of a CPU, and a hundred lanes need the same one. A key that nobody asked for
-/// within five minutes is dropped. What is looked up is a digest, so that no text of a key is held.
+/// Private keys that were read a moment ago: reading one that has a passphrase takes a tenth of a second of a CPU, and a hundred lanes need the same one. A
+/// key that nobody asked for within five minutes is dropped. What is looked up is a digest, so that no text of a key is held.
 /// </summary>
 internal sealed class OpenKeys : IDisposable
 {

@@ -20,7 +20,9 @@ internal static class SshHandshake
     /// <summary>Until the host has said what it is, name look-up included, and for its first word after that.</summary>
     public static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(5);
 
-    /// <summary>For each further step, and to open a channel: a host that asks elsewhere about its users may take longer than one that only has to be there.</summary>
+    /// <summary>
+    /// For each further step, and to open a channel: a host that asks elsewhere about its users may take longer than one that only has to be there.
+    /// </summary>
     public static readonly TimeSpan StepLimit = TimeSpan.FromSeconds(15);
 
     private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(0.1);
@@ -28,7 +30,8 @@ internal static class SshHandshake
     private static readonly HandshakePlaces Places = new(16 * Environment.ProcessorCount, TimeSpan.FromSeconds(1));
 
     // A key exchange or a login that failed for one of these fails again. The others are those of a host that has no room just now, or went away.
-    private static readonly DisconnectReason[] Passing = [DisconnectReason.None, DisconnectReason.ConnectionLost, DisconnectReason.ByApplication, DisconnectReason.TooManyConnections];
+    private static readonly DisconnectReason[] Passing =
+        [DisconnectReason.None, DisconnectReason.ConnectionLost, DisconnectReason.ByApplication, DisconnectReason.TooManyConnections];
 
     /// <exception cref="SshFailedException">Unreachable, not let in, or not trusted.</exception>
     public static async Task<ConnectedClient> ConnectAsync(SshTarget target, CancellationToken cancellation)
@@ -60,7 +63,8 @@ internal static class SshHandshake
         catch (OperationCanceledException)
         {
             // Connecting cannot be interrupted. It ends by its own time limits, and what it made is dropped.
-            _ = connecting.ContinueWith(Drop, CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion | TaskContinuationOptions.LongRunning, TaskScheduler.Default);
+            _ = connecting.ContinueWith(Drop, CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion | TaskContinuationOptions.LongRunning,
+                TaskScheduler.Default);
             throw;
         }
 
@@ -87,8 +91,10 @@ internal static class SshHandshake
             MaxSessions = int.MaxValue,
         };
         PreferKnownKey(info, target.KnownKeyType);
-        // It costs 90 ms of a CPU a connection here, where curve25519 costs 13: nine seconds for a hundred hosts. ML-KEM, its successor, stays first where the host has it.
-        foreach (var slow in info.KeyExchangeAlgorithms.Keys.Where(name => name.StartsWith("sntrup", StringComparison.Ordinal)).ToList()) info.KeyExchangeAlgorithms.Remove(slow);
+        // It costs 90 ms of a CPU a connection here, where curve25519 costs 13: nine seconds for a hundred hosts. ML-KEM, its successor, stays first where
+        // the host has it.
+        foreach (var slow in info.KeyExchangeAlgorithms.Keys.Where(name => name.StartsWith("sntrup", StringComparison.Ordinal)).ToList())
+            info.KeyExchangeAlgorithms.Remove(slow);
 
         var client = new SshClient(info);
         SshNetInternals.ConnectOver(client, () => socket = Dial(target, way));
@@ -135,7 +141,8 @@ internal static class SshHandshake
         }
         catch (SshFailedException failure)
         {
-            throw new SshFailedException(failure.Kind, SshConnection.Named(target, new Text($"无法通过跳板机：{failure.Text.Zh}", $"its bastion cannot be used: {failure.Text.En}")), failure);
+            throw new SshFailedException(failure.Kind,
+                SshConnection.Named(target, new Text($"无法通过跳板机：{failure.Text.Zh}", $"its bastion cannot be used: {failure.Text.En}")), failure);
         }
     }
 
@@ -186,20 +193,24 @@ internal static class SshHandshake
     {
         var algorithms = info.HostKeyAlgorithms;
         foreach (var name in algorithms.Keys.Where(name => name.Contains("-cert-", StringComparison.Ordinal)).ToList()) algorithms.Remove(name);
-        foreach (var name in algorithms.Keys.Where(name => name == knownType || (knownType == "ssh-rsa" && name.StartsWith("rsa-sha2-", StringComparison.Ordinal))).Reverse().ToList())
+        foreach (var name in algorithms.Keys.Where(IsKnown).Reverse().ToList())
         {
             var algorithm = algorithms[name];
             algorithms.Remove(name);
             algorithms.Insert(0, name, algorithm);
         }
+
+        bool IsKnown(string name) => name == knownType || (knownType == "ssh-rsa" && name.StartsWith("rsa-sha2-", StringComparison.Ordinal));
     }
 
     private static SshFailedException Failure(SshTarget target, HostKey? refused, bool identified, Exception cause)
     {
         if (refused is not null)
-            return new(SshFailureKind.HostKey, SshConnection.Named(target, new Text($"主机密钥不受信任：{refused.Fingerprint}", $"its key {refused.Fingerprint} is not trusted")), cause);
+            return new(SshFailureKind.HostKey, SshConnection.Named(target,
+                new Text($"主机密钥不受信任：{refused.Fingerprint}", $"its key {refused.Fingerprint} is not trusted")), cause);
         if (cause is SshAuthenticationException)
-            return new(SshFailureKind.Authentication, SshConnection.Named(target, new Text($"用户 {target.User} 认证失败", $"it does not let {target.User} in with this key")), cause);
+            return new(SshFailureKind.Authentication,
+                SshConnection.Named(target, new Text($"用户 {target.User} 认证失败", $"it does not let {target.User} in with this key")), cause);
         // The message of a failure before the host has said what it is shows its bytes in hexadecimal; the first line says enough.
         var said = identified ? cause.Message : cause.Message.Split('\n')[0].TrimEnd('\r', ':');
         return new(SshFailureKind.Unreachable, SshConnection.Named(target, new Text($"无法连接：{said}", $"it cannot be reached: {said}")), cause)

@@ -14,16 +14,19 @@ internal static class SshNetInternals
 {
     // The library's own types that are not public, and their members, found by name.
     private const string ServiceFactory = "Renci.SshNet.IServiceFactory, Renci.SshNet", Connector = "Renci.SshNet.Connection.IConnector, Renci.SshNet";
-    private const string ServiceFactoryField = "_serviceFactory", CreateSession = "CreateSession", CreateConnector = "CreateConnector", ConnectorConnect = "Connect";
+    private const string ServiceFactoryField = "_serviceFactory", CreateSession = "CreateSession", CreateConnector = "CreateConnector",
+        ConnectorConnect = "Connect";
 
     private const BindingFlags Hidden = BindingFlags.Instance | BindingFlags.NonPublic;
 
     /// <summary>The session of a connected client.</summary>
-    /// <remarks>https://github.com/sshnet/SSH.NET/issues/1684: a client cannot be asked whether its host still answers. <see cref="Session"/> is public, the way to it is not.</remarks>
+    /// <remarks>https://github.com/sshnet/SSH.NET/issues/1684: a client cannot be asked whether its host still answers. <see cref="Session"/> is public, the
+    /// way to it is not.</remarks>
     public static Session SessionOf(BaseClient client) => (Session)GetSession(client);
 
     /// <summary>Sends a message; waits while the session's keys change, and for room in the socket.</summary>
-    /// <remarks>https://github.com/sshnet/SSH.NET/issues/1684 for the keep-alive; https://github.com/sshnet/SSH.NET/issues/732 for a forwarded stream.</remarks>
+    /// <remarks>https://github.com/sshnet/SSH.NET/issues/1684 for the keep-alive; https://github.com/sshnet/SSH.NET/issues/732 for a forwarded
+    /// stream.</remarks>
     [UnsafeAccessor(UnsafeAccessorKind.Method, Name = "SendMessage")]
     public static extern void Send(Session session, Message message);
 
@@ -42,7 +45,9 @@ internal static class SshNetInternals
     [UnsafeAccessor(UnsafeAccessorKind.Method, Name = "set_ExtendedOutputStream")]
     public static extern void SetErrorOutput(SshCommand command, Stream stream);
 
-    /// <summary>Lets a client connect over a socket of the caller's: one whose connect has a time limit that holds, or one end of a stream through a bastion.</summary>
+    /// <summary>
+    /// Lets a client connect over a socket of the caller's: one whose connect has a time limit that holds, or one end of a stream through a bastion.
+    /// </summary>
     /// <param name="open">Called once for each connect, on the thread that connects; its exceptions pass through.</param>
     /// <remarks>https://github.com/sshnet/SSH.NET/issues/732 and https://github.com/sshnet/SSH.NET/issues/481: a client connects to an address only.</remarks>
     public static void ConnectOver(BaseClient client, Func<System.Net.Sockets.Socket> open)
@@ -67,9 +72,11 @@ internal static class SshNetInternals
     internal static IEnumerable<string> MissingByName()
     {
         foreach (var type in (string[])[ServiceFactory, Connector]) if (Type.GetType(type) is null) yield return type;
-        foreach (var method in (string[])[CreateSession, CreateConnector]) if (Type.GetType(ServiceFactory)?.GetMethod(method) is null) yield return $"{ServiceFactory}: {method}";
+        foreach (var method in (string[])[CreateSession, CreateConnector])
+            if (Type.GetType(ServiceFactory)?.GetMethod(method) is null) yield return $"{ServiceFactory}: {method}";
         if (Type.GetType(Connector)?.GetMethod(ConnectorConnect) is null) yield return $"{Connector}: {ConnectorConnect}";
-        foreach (var type in (Type[])[typeof(BaseClient), typeof(Session)]) if (type.GetField(ServiceFactoryField, Hidden) is null) yield return $"{type.Name}.{ServiceFactoryField}";
+        foreach (var type in (Type[])[typeof(BaseClient), typeof(Session)])
+            if (type.GetField(ServiceFactoryField, Hidden) is null) yield return $"{type.Name}.{ServiceFactoryField}";
     }
 
     private static Type ServiceFactoryType => Type.GetType(ServiceFactory, throwOnError: true)!;

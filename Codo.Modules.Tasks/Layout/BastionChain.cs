@@ -38,9 +38,11 @@ internal static class BastionChain
 
     private const string WaysSql = """
         WITH RECURSIVE way AS (
-            SELECT alias_user AS alias, ssh_port AS last_port, via_id, 0 AS hop, '' AS ssh_host, 0 AS ssh_port FROM tasks.scheduler_execute_user WHERE alias_user = ANY(@Aliases)
+            SELECT alias_user AS alias, ssh_port AS last_port, via_id, 0 AS hop, '' AS ssh_host, 0 AS ssh_port
+            FROM tasks.scheduler_execute_user WHERE alias_user = ANY(@Aliases)
             UNION ALL
-            SELECT w.alias, w.last_port, u.via_id, w.hop + 1, u.ssh_host, u.ssh_port FROM way w JOIN tasks.scheduler_execute_user u ON u.id = w.via_id WHERE w.hop < 3)
+            SELECT w.alias, w.last_port, u.via_id, w.hop + 1, u.ssh_host, u.ssh_port
+            FROM way w JOIN tasks.scheduler_execute_user u ON u.id = w.via_id WHERE w.hop < 3)
         SELECT alias, last_port, hop, ssh_host, ssh_port FROM way ORDER BY alias, hop DESC
         """;
 
@@ -53,7 +55,8 @@ internal static class BastionChain
         var way = (await connection.QueryAsync<Hop>(AboveSql, new { Alias = alias }, transaction)).AsList();
         if (way.Count == 0) throw Refusal.Invalid($"via：执行用户 {alias} 不存在", $"via: there is no execute-user {alias}");
         if (way.FirstOrDefault(hop => hop.SshHost.Length == 0) is { } nowhere)
-            throw Refusal.Invalid($"via：执行用户 {nowhere.AliasUser} 没有 ssh_host，不能作为跳板机", $"via: the execute-user {nowhere.AliasUser} has no ssh_host, so it is no bastion");
+            throw Refusal.Invalid($"via：执行用户 {nowhere.AliasUser} 没有 ssh_host，不能作为跳板机",
+                $"via: the execute-user {nowhere.AliasUser} has no ssh_host, so it is no bastion");
         if (way.Exists(hop => hop.Id == id)) throw Refusal.Invalid($"via：跳板机 {alias} 又经过它自己，形成环", $"via: the way over {alias} leads back to this execute-user");
         var below = id is null ? 0 : await connection.ExecuteScalarAsync<int>(BelowSql, new { Id = id }, transaction);
         if (way.Count + below > Most) throw Refusal.Invalid($"via：最多经过 {Most} 台跳板机", $"via: a way has at most {Most} bastions");

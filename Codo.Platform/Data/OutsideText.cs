@@ -4,8 +4,8 @@ using Codo.Platform.Http;
 namespace Codo.Platform.Data;
 
 /// <summary>
-/// Text that came from outside and is going to be stored: what a host, a gateway, a token, a message or an exception says. A NUL or half a surrogate pair in it would make PostgreSQL
-/// or its driver refuse the row for ever, and control characters would reach terminals and pages.
+/// Text that came from outside and is going to be stored: what a host, a gateway, a token, a message or an exception says. A NUL or half a surrogate pair in
+/// it would make PostgreSQL or its driver refuse the row for ever, and control characters would reach terminals and pages.
 /// </summary>
 public static class OutsideText
 {
@@ -14,14 +14,18 @@ public static class OutsideText
 
     private const char NulPicture = '␀', Unreadable = '\uFFFD';
 
-    /// <summary>What PostgreSQL can hold, and nothing else changed: for output, whose colours and whose length are its own. NUL becomes ␀, half a surrogate pair U+FFFD.</summary>
+    /// <summary>
+    /// What PostgreSQL can hold, and nothing else changed: for output, whose colours and whose length are its own. NUL becomes ␀, half a surrogate pair
+    /// U+FFFD.
+    /// </summary>
     public static string Storable(string text) => IsClean(text, StorableLetter) ? text : Clean(text, int.MaxValue, StorableLetter);
 
     /// <summary>Cleans both languages of a sentence that quotes somebody.</summary>
     public static Text Clean(Text text) => new(Clean(text.Zh), Clean(text.En));
 
     /// <summary>
-    /// Control characters become their pictures (␀, ␛), halves of surrogate pairs U+FFFD; line ends (CRLF as LF) and tabs stay. What is longer than <paramref name="most"/> is cut, and ends in "…".
+    /// Control characters become their pictures (␀, ␛), halves of surrogate pairs U+FFFD; line ends (CRLF as LF) and tabs stay. What is longer than <paramref
+    /// name="most"/> is cut, and ends in "…".
     /// </summary>
     public static string Clean(string? text, int most = DefaultMost)
     {

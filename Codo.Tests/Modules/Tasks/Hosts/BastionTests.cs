@@ -15,7 +15,8 @@ public sealed class BastionTests(TestSshd behind) : IClassFixture<TestSshd>
         await using var bastions = new Bastions();
         var connections = await Task.WhenAll(TestSshd.Hosts.Select(host => SshConnection.ConnectAsync(Behind(bastions, front, host))));
         front.ConnectionCount.ShouldBe(1);
-        var outputs = await Task.WhenAll(connections.Select(async (connection, number) => (await RemoteRun.ToEnd(connection, $"echo {number}; exit {number}")).ToString()));
+        var outputs = await Task.WhenAll(connections.Select(async (connection, number) =>
+            (await RemoteRun.ToEnd(connection, $"echo {number}; exit {number}")).ToString()));
         outputs.ShouldBe(Enumerable.Range(0, connections.Length).Select(number => (new CommandEnd(number), $"{number}\n").ToString()));
         foreach (var connection in connections) await connection.DisposeAsync();
 
@@ -117,7 +118,8 @@ public sealed class BastionTests(TestSshd behind) : IClassFixture<TestSshd>
         await using var busy = new TestSshd { MaxStartups = "1:100:2" };
         await busy.InitializeAsync();
         await using var bastions = new Bastions();
-        var connections = await Task.WhenAll(TestSshd.Hosts.Take(6).Select(host => SshConnection.ConnectAsync(busy.Target(host) with { Via = () => Take(bastions, front.Target()) })));
+        var connections = await Task.WhenAll(TestSshd.Hosts.Take(6).Select(host =>
+            SshConnection.ConnectAsync(busy.Target(host) with { Via = () => Take(bastions, front.Target()) })));
         foreach (var connection in connections) await connection.DisposeAsync();
     }
 
@@ -148,7 +150,8 @@ public sealed class BastionTests(TestSshd behind) : IClassFixture<TestSshd>
         return sshd;
     }
 
-    private SshTarget Behind(Bastions bastions, TestSshd front, string host, int? port = null) => behind.Target(host, port: port) with { Via = () => Take(bastions, front.Target()) };
+    private SshTarget Behind(Bastions bastions, TestSshd front, string host, int? port = null) =>
+        behind.Target(host, port: port) with { Via = () => Take(bastions, front.Target()) };
 
     private static Task<BastionUse> Take(Bastions bastions, SshTarget bastion) =>
         bastions.Take(new BastionName("", bastion.Host, bastion.Port, bastion.User, ""), () => SshConnection.ConnectAsync(bastion));

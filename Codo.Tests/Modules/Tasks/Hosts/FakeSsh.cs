@@ -46,7 +46,8 @@ internal sealed class FakeSsh : IAsyncDisposable
     }
 
     /// <summary>SSH_MSG_DISCONNECT with a description in UTF-8.</summary>
-    public static byte[] Disconnect(int reason, byte[] description) => Packet([1, .. Number(reason), .. Number(description.Length), .. description, .. Number(0)]);
+    public static byte[] Disconnect(int reason, byte[] description) =>
+        Packet([1, .. Number(reason), .. Number(description.Length), .. description, .. Number(0)]);
 
     /// <summary>SSH_MSG_KEXINIT of a server that could go on.</summary>
     public static byte[] KeyExchangeInit()

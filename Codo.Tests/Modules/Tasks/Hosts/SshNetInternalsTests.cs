@@ -5,7 +5,9 @@ using Renci.SshNet;
 
 namespace Codo.Tests.Modules.Tasks.Hosts;
 
-/// <summary>Private members of SSH.NET may go with any of its versions. Each that is gone is named here, and the file says which upstream issue it belongs to.</summary>
+/// <summary>
+/// Private members of SSH.NET may go with any of its versions. Each that is gone is named here, and the file says which upstream issue it belongs to.
+/// </summary>
 public sealed class SshNetInternalsTests
 {
     [Fact]
@@ -25,7 +27,8 @@ public sealed class SshNetInternalsTests
         typeof(SshNetInternals).Assembly.GetTypes().Where(type => type != typeof(SshNetInternals)).SelectMany(Accessors).ShouldBeEmpty();
 
     private static IEnumerable<MethodInfo> Accessors(Type type) =>
-        type.GetMethods(BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly).Where(method => method.GetCustomAttribute<UnsafeAccessorAttribute>() is not null);
+        type.GetMethods(BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly).Where(method =>
+            method.GetCustomAttribute<UnsafeAccessorAttribute>() is not null);
 
     // The runtime looks for the member when it compiles the accessor.
     private static IEnumerable<string> Gone(IEnumerable<MethodInfo> accessors)
