@@ -102,6 +102,10 @@ internal static class EditExecuteUser
                     $"ssh_port 由 {before.SshPort} 改为 {after.SshPort}：主机密钥按主机和端口记录，端口 {after.SshPort} 已记录 {known} 台主机的密钥，其余主机按未知主机处理",
                     $"ssh_port has changed from {before.SshPort} to {after.SshPort}: host keys are pinned per host and port. {known} keys are pinned for port {after.SshPort}; every other host is met as unknown there"));
             }
+            if (after.Via != before.Via || (after.SshHost != before.SshHost && before.SshHost.Length > 0))
+                warnings.Add(new Text(
+                    "到主机的路径变了（via 或 ssh_host）：主机密钥按路径记录，新路径上没有记录的主机按未知主机处理",
+                    "The way to the hosts has changed (via or ssh_host): host keys are pinned per way, and a host without one on the new way is met as unknown"));
             var secrets = after.UserKey != before.UserKey || after.Passphrase != before.Passphrase;
             await Audit.Write(connection, transaction, caller, "edit", "execute_user", $"{command.Id}", Masked(before, false, null), Masked(after, secrets, after.SshPort == before.SshPort ? null : known));
             await transaction.CommitAsync(cancellationToken);
