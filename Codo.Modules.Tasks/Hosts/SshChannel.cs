@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.CompilerServices;
 using Codo.Platform.Http;
 using Codo.Platform.Processes;
 using Renci.SshNet;
@@ -54,8 +53,8 @@ internal static class SshChannel
         var command = client.CreateCommand(text);
 
         // SSH.NET's own streams can only be read by a thread that waits, and take whatever comes without bound. Ours is written to by the connection's thread.
-        SetOutput(command, output);
-        SetErrorOutput(command, output);
+        SshNetInternals.SetOutput(command, output);
+        SshNetInternals.SetErrorOutput(command, output);
         try
         {
             return (command, command.ExecuteAsync(CancellationToken.None));
@@ -106,10 +105,4 @@ internal static class SshChannel
     public static Text Unknown(Text why) => new($"连接中断，命令结果未知：{why.Zh}", $"the link was lost, and how the command ended is not known: {why.En}");
 
     private static SshFailedException Lost(string why, Exception? cause) => new(SshFailureKind.Lost, Unknown(Text.Same(why)), cause);
-
-    [UnsafeAccessor(UnsafeAccessorKind.Method, Name = "set_OutputStream")]
-    private static extern void SetOutput(SshCommand command, Stream stream);
-
-    [UnsafeAccessor(UnsafeAccessorKind.Method, Name = "set_ExtendedOutputStream")]
-    private static extern void SetErrorOutput(SshCommand command, Stream stream);
 }

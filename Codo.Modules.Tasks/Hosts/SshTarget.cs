@@ -11,4 +11,10 @@ internal sealed record SshTarget(string Host, int Port, string User, PrivateKeyF
 {
     /// <summary>How often a host is asked for an answer while a command runs; one that says nothing for as long again is lost.</summary>
     public TimeSpan KeepAlive { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>How it is reached, as <see cref="HostKey.Path"/>; empty when directly.</summary>
+    public string Path { get; init; } = "";
+
+    /// <summary>Takes part in the connection to the bastion before it; null when it is reached directly.</summary>
+    public Func<Task<BastionUse>>? Via { get; init; }
 }
