@@ -61,7 +61,7 @@ internal sealed class ConnectionLimit(int most, int mostPerAddress, IReadOnlyLis
             Held? gone = null;
             if (address is not null && shares.TryGetValue(address, out var own) && own.Count >= mostPerAddress)
             {
-                gone = own.Unproven.First?.Value;
+                gone = own.Unproven.First?.Value ?? own.Resting.First?.Value;
                 if (gone is null) return (null, null);
             }
             else if (open >= most)
@@ -115,8 +115,11 @@ internal sealed class ConnectionLimit(int most, int mostPerAddress, IReadOnlyLis
     private void End(Held held)
     {
         lock (gate)
-            if (--held.Requests == 0 && !held.Forgotten)
-                held.Place = resting.AddLast(held);
+        {
+            if (--held.Requests > 0 || held.Forgotten) return;
+            held.Place = resting.AddLast(held);
+            if (held.Address is not null && shares.TryGetValue(held.Address, out var share)) held.PlaceInShare = share.Resting.AddLast(held);
+        }
     }
 
     private sealed class Share
@@ -124,6 +127,8 @@ internal sealed class ConnectionLimit(int most, int mostPerAddress, IReadOnlyLis
         public int Count { get; set; }
 
         public LinkedList<Held> Unproven { get; } = new();
+
+        public LinkedList<Held> Resting { get; } = new();
     }
 
     /// <summary>A connection that was let in.</summary>

@@ -37,7 +37,7 @@ public static class TasksModule
         .AddSingleton<INodeWork>(provider => provider.GetRequiredService<OrderWork>())
         .AddLoop<OrderWork>("orders strays", TimeSpan.FromSeconds(15), (work, stopping) => work.RecoverStrays(stopping))
         .AddLoop<OrderWork>("orders cleanup", TimeSpan.FromHours(1), (work, stopping) => work.Clean(stopping))
-        .AddLoop<PendingOrders>("orders pending", TimeSpan.FromMinutes(1), (pending, stopping) => pending.EndOverdue(stopping));
+        .AddLoop<PendingOrders>("orders pending", TimeSpan.FromSeconds(10), (pending, stopping) => pending.EndOverdue(stopping));
 
     /// <summary>Bytes of a template as it is sent: a thousand steps are longer than any other body.</summary>
     private const long MostOfTemplate = 8 << 20;

@@ -60,7 +60,7 @@ internal static class EditJob
             await connection.ExecuteAsync(UpdateSql, new
             {
                 job.Id,
-                Cmd = request.Cmd == Beginning.Of(job.Cmd) ? null : request.Cmd,
+                Cmd = Beginning.Is(request.Cmd, job.Cmd) ? null : request.Cmd,
                 Cron = expression.ToString(),
                 TimeZone = zone.Id,
                 request.Timeout,

@@ -21,6 +21,9 @@ internal static class ListJobs
     {
         private const int DefaultLimit = 15;
 
+        // A job holds up to 200 KiB of texts.
+        private const int Some = 10;
+
         private const string PageSql = """
             SELECT id FROM cron.job WHERE CAST(@JobId AS text) IS NULL OR job_id = @JobId
             ORDER BY paused, next_run_at NULLS LAST, job_id LIMIT @Limit OFFSET @Offset;
@@ -43,7 +46,7 @@ internal static class ListJobs
             var ids = (await both.ReadAsync<long>()).AsList();
             var count = await both.ReadSingleAsync<long>();
             if (request.JobId is not null && count == 0) throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
-            return new Result(Chunks.Read(ids, (some, cancellation) => Read(some, request.JobId is null, cancellation), cancellation: cancellationToken), count);
+            return new Result(Chunks.Read(ids, (some, cancellation) => Read(some, request.JobId is null, cancellation), Some, cancellationToken), count);
         }
 
         private async Task<IEnumerable<(long, JobView)>> Read(long[] ids, bool inList, CancellationToken cancellation)

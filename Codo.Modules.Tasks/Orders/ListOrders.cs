@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Codo.Platform.Http;
@@ -57,47 +58,51 @@ internal sealed record OrderRow(
         o.executor, o.executor_id, CAST(o.status AS text) AS status, o.schedule, CAST(o.temp_id AS text) AS temp_id, o.create_time, o.start_time, o.hold, o.ended_at
         """;
 
-    private const string RowsSql = $"""
-        SELECT {Columns} FROM tasks.scheduler_task_list o WHERE o.list_id = ANY(@Ids)
-        """;
+    private const int MostValue = 100;
 
-    // An order holds up to half a megabyte of texts.
-    private const int Some = 25;
+    // Of a long text its beginning: an order holds up to half a megabyte.
+    private const string RowsSql = """
+        SELECT o.list_id, o.task_name, o.task_type, left(o.hosts, 4097) AS hosts, left(o.args, 4097) AS args,
+            CASE WHEN length(o.details) > 4096 THEN left(o.details, 4096) || '… (+' || length(o.details) - 4096 || ')' ELSE o.details END AS details,
+            left(o.description, 4096) AS description, left(o.associated_user, 4097) AS associated_user, o.creator, o.creator_id,
+            o.executor, o.executor_id, CAST(o.status AS text) AS status, o.schedule, CAST(o.temp_id AS text) AS temp_id, o.create_time, o.start_time, o.hold, o.ended_at
+        FROM tasks.scheduler_task_list o WHERE o.list_id = ANY(@Ids)
+        """;
 
     /// <summary>The orders of a page, as lists show them.</summary>
     public static IAsyncEnumerable<OrderRow> Read(NpgsqlDataSource source, IReadOnlyList<long> ids, CancellationToken cancellation) => Chunks.Read(ids, async (some, stop) =>
     {
         await using var connection = await source.OpenConnectionAsync(stop);
-        return (await connection.QueryAsync<OrderRow>(RowsSql, new { Ids = some })).Select(row => (row.ListId, row.InList()));
-    }, Some, cancellation);
+        return (await connection.QueryAsync<OrderRow>(RowsSql, new { Ids = some })).Select(row => (row.ListId, row with { Hosts = Short(row.Hosts), Args = Short(row.Args), AssociatedUser = Short(row.AssociatedUser) }));
+    }, cancellation: cancellation);
 
-    /// <summary>As lists show it: long texts by their beginnings.</summary>
-    public OrderRow InList() => this with
-    {
-        Details = Beginning.Of(Details),
-        Description = Beginning.Of(Description),
-        Hosts = Short(Hosts),
-        Args = Short(Args),
-        AssociatedUser = Short(AssociatedUser),
-    };
-
-    // Still an object, because clients parse it: the first members, their values cut.
+    // Still an object, because clients parse it: the members that are whole in the text's beginning, their values cut.
     private static string Short(string json)
     {
-        const int mostMembers = 20, mostValue = 100;
+        const int mostMembers = 20;
         if (json.Length <= Beginning.Length) return json;
+        var shown = new JsonObject();
         try
         {
-            if (JsonNode.Parse(json) is not JsonObject all) return Beginning.Of(json);
-            var shown = new JsonObject(all.Take(mostMembers).Select(member => KeyValuePair.Create(Cut(member.Key), (JsonNode?)Cut(member.Value?.ToString() ?? ""))));
-            if (all.Count > mostMembers) shown["…"] = $"+{all.Count - mostMembers}";
-            return shown.ToJsonString(Json.Stored);
+            var reader = new Utf8JsonReader(Encoding.UTF8.GetBytes(json), isFinalBlock: false, default);
+            reader.Read();
+            while (shown.Count < mostMembers && reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                var name = Cut(reader.GetString()!);
+                shown[name] = "…";
+                if (!reader.Read()) break;
+                var text = reader.TokenType == JsonTokenType.String ? reader.GetString()! : Encoding.UTF8.GetString(reader.ValueSpan);
+                if (!reader.TrySkip()) break;
+                shown[name] = Cut(text);
+            }
         }
-        catch (Exception error) when (error is JsonException or ArgumentException)
+        catch (Exception error) when (error is JsonException or InvalidOperationException)
         {
-            return Beginning.Of(json);
+            // An import may have brought anything; what was read of it is shown.
         }
+        shown["…"] = "…";
+        return shown.ToJsonString(Json.Stored);
 
-        static string Cut(string text) => text.Length <= mostValue ? text : text[..(char.IsHighSurrogate(text[mostValue - 1]) ? mostValue - 1 : mostValue)] + "…";
+        static string Cut(string text) => text.Length <= MostValue ? text : text[..(char.IsHighSurrogate(text[MostValue - 1]) ? MostValue - 1 : MostValue)] + "…";
     }
 }

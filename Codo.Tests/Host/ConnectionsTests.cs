@@ -57,7 +57,8 @@ public sealed class ConnectionsTests
 
             var newest = (await host.Send(HttpMethod.Get, "/v1/cron/log/?limit=1"))["data"]![0]!["log_id"]!.GetValue<long>();
             await Eventually.True(async () => (await host.Send(HttpMethod.Get, "/v1/cron/log/?limit=10&key=status&value=success"))["data"]!.AsArray().Count(log => log!["log_id"]!.GetValue<long>() > newest) >= 2, "the job goes on");
-            (await host.Send(HttpMethod.Get, "/v1/cron/log/?key=status&value=faild"))["count"]!.GetValue<long>().ShouldBe(0);
+            var failed = await host.Send(HttpMethod.Get, "/v1/cron/log/?key=status&value=faild");
+            failed["count"]!.GetValue<long>().ShouldBe(0, failed.ToJsonString());
         }
         finally
         {
@@ -68,6 +69,26 @@ public sealed class ConnectionsTests
         slowest.ShouldBeLessThan(TimeSpan.FromSeconds(5));
         host.Output.ShouldNotContain("Out of memory");
         (await host.Stop()).ShouldBe(0, host.Output);
+    }
+
+    [Fact]
+    public async Task A_command_for_which_there_is_no_descriptor_is_a_failed_run_and_the_host_goes_on()
+    {
+        using var folder = new TestFolder();
+        await using var host = await HostProcess.Start(folder.At("codo"));
+        await host.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = "any", cmd = "true", cron = "0 0 0 29 2 *" });
+        (await Run(host))["status"]!.GetValue<string>().ShouldBe("success");
+
+        // A few are left for what the host itself opens meanwhile, and too few for a command.
+        var taken = Directory.EnumerateFileSystemEntries($"/proc/{host.Pid}/fd").Select(path => int.Parse(Path.GetFileName(path), System.Globalization.CultureInfo.InvariantCulture)).ToHashSet();
+        var free = 0;
+        var limit = 0;
+        while (free < 40) free += taken.Contains(limit++) ? 0 : 1;
+        await Limit(host, limit);
+        var failed = await Run(host);
+        await Limit(host, 4096);
+        (failed["status"]!.GetValue<string>(), failed["task_log"]!.GetValue<string>().Contains("ulimit -n", StringComparison.Ordinal)).ShouldBe(("faild", true), failed.ToJsonString());
+        (await Run(host))["status"]!.GetValue<string>().ShouldBe("success");
     }
 
     [Fact]
@@ -82,6 +103,21 @@ public sealed class ConnectionsTests
         IsClosed(other).ShouldBeFalse();
         many.Count(socket => !IsClosed(socket)).ShouldBe(20);
         foreach (var socket in many.Append(other)) socket.Dispose();
+    }
+
+    private static async Task<System.Text.Json.Nodes.JsonObject> Run(HostProcess host)
+    {
+        var id = (await host.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "any" }))["log_id"]!.GetValue<long>();
+        return await Eventually.Get<System.Text.Json.Nodes.JsonObject>(
+            async () => (await host.Send(HttpMethod.Get, $"/v1/cron/log/?key=log_id&value={id}"))["data"]![0]!.AsObject(), log => log["status"]!.GetValue<string>() is not ("queued" or "running"), "the run has ended");
+    }
+
+    // Only the soft limit: lowering the hard one could not be taken back.
+    private static async Task Limit(HostProcess host, int limit)
+    {
+        using var changed = Process.Start("prlimit", ["--pid", $"{host.Pid}", $"--nofile={limit}:"]);
+        await changed.WaitForExitAsync();
+        changed.ExitCode.ShouldBe(0);
     }
 
     private static async Task<Socket> Connect(HostProcess host, string from)

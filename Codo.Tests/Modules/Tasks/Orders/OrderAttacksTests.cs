@@ -44,6 +44,18 @@ public sealed class OrderAttacksTests(OrderAttacksHost fixture) : IClassFixture<
         ((string)(await any.Check((long)made["list_id"]!))["details"]!).Length.ShouldBe(60_000);
     }
 
+    [Fact]
+    public async Task A_job_that_is_edited_as_a_list_showed_it_keeps_its_whole_command()
+    {
+        var cmd = "echo " + string.Concat(Enumerable.Repeat("界😀", 5000));
+        (await host.Post("/v1/cron/job/", new { job_id = "long", cmd, cron = "0 0 0 29 2 *", env = new Dictionary<string, string> { ["A"] = new string('a', 9000) } })).Code().ShouldBe(0);
+        var shown = (await host.Get("/v1/cron/job/"))["data"]!.AsArray().Single(job => (string)job!["job_id"]! == "long")!;
+        ((string)shown["cmd"]!).Length.ShouldBeLessThan(9000);
+        (await host.Put("/v1/cron/job/", new JsonObject { ["job_id"] = "long", ["cmd"] = shown["cmd"]!.DeepClone(), ["env"] = shown["env"]!.DeepClone(), ["cron"] = "0 0 1 29 2 *" }.ToJsonString())).Code().ShouldBe(0);
+        var whole = (await host.Get("/v1/cron/job/?job_id=long"))["data"]![0]!;
+        ((string)whole["cmd"]!, (string)whole["cron"]!, ((string)whole["env"]!["A"]!).Length).ShouldBe((cmd, "0 0 1 29 2 *", 9000));
+    }
+
     [Theory]
     [InlineData("/v2/task/list/")]
     [InlineData("/v2/task/check_history/")]
