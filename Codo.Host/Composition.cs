@@ -98,7 +98,7 @@ internal static class Composition
         var connections = new ConnectionLimit(most, settings.MaxConnectionsPerAddress, proxies);
         kestrel.ConfigureEndpointDefaults(endpoint => endpoint.Use(connections.Guard));
         // What is closed for another takes a moment to go: Kestrel's own limit, which refuses the newest, keeps that from eating the reserve.
-        kestrel.Limits.MaxConcurrentConnections = most + Descriptors.Reserved(descriptors) / 4;
+        kestrel.Limits.MaxConcurrentConnections = most + Descriptors.Reserved(descriptors) / 8;
         kestrel.Limits.MaxConcurrentUpgradedConnections = Math.Max(16, most / 2);
     }
 

@@ -15,7 +15,7 @@ public static partial class Descriptors
     private const int LimitOfOpenFiles = 7, DuplicateClosedOnExec = 1030, ReadOnlyClosedOnExec = 0x80000;
 
     /// <summary>Descriptors that connections leave to commands, PostgreSQL, SSH and files, out of so many.</summary>
-    public static long Reserved(long limit) => Math.Min(1024, limit / 2);
+    public static long Reserved(long limit) => Math.Min(2048, limit / 2);
 
     /// <summary>Raises the soft limit to the hard one; answers what it is then.</summary>
     public static long Raise()
