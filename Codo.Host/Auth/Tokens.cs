@@ -90,8 +90,9 @@ internal sealed class Tokens
         if (!jwt.TryGetPayloadValue<JsonElement>("data", out var data) || data.ValueKind != JsonValueKind.Object || UserId(data) is not { } id) return (null, "no_user_id");
         var username = Word(data, "username");
         var nickname = Word(data, "nickname");
-        return (new Caller(id, username, nickname.Length > 0 ? nickname : username, Word(data, "email"), IsTrue(data, "is_superuser"),
-            context.Connection.RemoteIpAddress?.ToString() ?? "", context.TraceIdentifier) { Expires = new DateTimeOffset(jwt.ValidTo, TimeSpan.Zero) }, "");
+        var address = context.Connection.RemoteIpAddress?.ToString() ?? "";
+        var caller = new Caller(id, username, nickname.Length > 0 ? nickname : username, Word(data, "email"), IsTrue(data, "is_superuser"), address, context.TraceIdentifier);
+        return (caller with { Expires = new DateTimeOffset(jwt.ValidTo, TimeSpan.Zero) }, "");
     }
 
     /// <summary>The name that an unverified token claims, for the log alone.</summary>
