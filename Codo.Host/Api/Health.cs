@@ -32,8 +32,13 @@ internal static class Health
         routes.MapMethods("/are_you_ok/", ["GET", "HEAD"], (Delegate)(static (HttpContext context) => context.Response.WriteAsJsonAsync(new { code = 0, msg = "I'm OK" })))
             .Needs(Right.Anybody).WithTags("host").WithSummary("Whether anybody is there, as the original answers it");
         MapReport(routes, "/healthz/live", _ => Task.FromResult(Alive), "Whether the process answers; nothing that it stands on is asked");
-        MapReport(routes, "/healthz/ready", services => services.GetRequiredService<RecentHealth>().Read(), "Whether it can do its work. With a token: everything that it stands on, by name. 200 also when something is degraded");
+        MapReport(routes, "/healthz/ready", Ready, "Whether it can do its work. With a token: everything that it stands on, by name. 200 also when something is degraded");
     }
+
+    // A caller with a token has a limit of its own, and wants to see what has changed.
+    private static Task<HealthReport> Ready(IServiceProvider services) => Caller.Of(services.GetRequiredService<IHttpContextAccessor>().HttpContext!) is null
+        ? services.GetRequiredService<RecentHealth>().Read()
+        : services.GetRequiredService<HealthCheckService>().CheckHealthAsync();
 
     private static readonly HealthReport Alive = new(new Dictionary<string, HealthReportEntry>(), TimeSpan.Zero);
 
