@@ -25,6 +25,7 @@ public static class AlertsModule
             .AddSingleton<Undeliverable>().AddSingleton<Telling>().AddSingleton<IncidentLog>().AddSingleton<Watch>()
             .AddSingleton<Heartbeat>()
             .AddHostedService(provider => provider.GetRequiredService<Courier>())
+            .AddHostedService<SealAddresses>()
             .AddLoop<Courier>("alerts courier", TimeSpan.FromSeconds(1), (courier, stopping) => courier.Begin(stopping), courier => courier.Written)
             .AddLoop<Watch>("alerts escalation", TimeSpan.FromSeconds(1), (watch, _) => watch.Run(watch.Escalate))
             .AddLoop<Watch>("alerts overlong", TimeSpan.FromSeconds(1), (watch, _) => watch.Run(watch.FindLong))

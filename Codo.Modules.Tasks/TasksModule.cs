@@ -17,22 +17,30 @@ namespace Codo.Modules.Tasks;
 /// <summary>The module's registration and its table of contents.</summary>
 public static class TasksModule
 {
-    public static IServiceCollection AddTasks(this IServiceCollection services) => services
-        .AddSettings<TaskSettings>("Codo:Tasks")
-        .AddSingleton<HostKeys>().AddSingleton<OpenKeys>().AddSingleton<Bastions>()
-        .AddOrders()
-        .AddLogs()
-        .AddHandlers(typeof(TasksModule).Assembly);
+    public static IServiceCollection AddTasks(this IServiceCollection services)
+    {
+        services.AddHealthChecks().AddCheck<OrderWords>(OrderWords.Check);
+        return services
+            .AddSettings<TaskSettings>("Codo:Tasks")
+            .AddSingleton<HostKeys>().AddSingleton<OpenKeys>().AddSingleton<Bastions>()
+            .AddOrders()
+            .AddLogs()
+            .AddHandlers(typeof(TasksModule).Assembly);
+    }
 
     private static IServiceCollection AddOrders(this IServiceCollection services) => services
-        .AddSingleton<OrderArguments>()
+        .AddSingleton<OrderArguments>().AddSingleton<OrderWords>()
         .AddScoped<Drafting>().AddScoped<Acceptance>().AddSingleton<Wake>()
         .AddSingleton<DatabaseTurns>().AddSingleton<LaneSlots>().AddSingleton<RunningAttempts>().AddSingleton<HostAccess>().AddSingleton<RemoteSteps>().AddSingleton<StepRun>().AddSingleton<LaneRunner>()
         .AddSingleton<IOutboxReader, OrderSituationReader>().AddSingleton<IOutboxReader, BrokenOrderReader>().AddSingleton<Advancing>().AddSingleton(provider => new Lazy<Advancing>(provider.GetRequiredService<Advancing>))
-        .AddSingleton<Leftovers>().AddSingleton<Recovery>().AddSingleton<OrderWork>()
+        .AddSingleton<Leftovers>().AddSingleton<Recovery>().AddSingleton<PendingOrders>().AddSingleton<OrderWork>()
         .AddSingleton<INodeWork>(provider => provider.GetRequiredService<OrderWork>())
         .AddLoop<OrderWork>("orders strays", TimeSpan.FromSeconds(15), (work, stopping) => work.RecoverStrays(stopping))
-        .AddLoop<OrderWork>("orders cleanup", TimeSpan.FromHours(1), (work, stopping) => work.Clean(stopping));
+        .AddLoop<OrderWork>("orders cleanup", TimeSpan.FromHours(1), (work, stopping) => work.Clean(stopping))
+        .AddLoop<PendingOrders>("orders pending", TimeSpan.FromSeconds(10), (pending, stopping) => pending.EndOverdue(stopping));
+
+    /// <summary>Bytes of a template as it is sent: a thousand steps are longer than any other body.</summary>
+    private const long MostOfTemplate = 8 << 20;
 
     /// <summary>Every route of the module.</summary>
     public static void MapTasks(this IEndpointRouteBuilder routes)
@@ -53,7 +61,7 @@ public static class TasksModule
         routes.Post<CreateTemplate.Command, CreateTemplate.Result>("/v2/task_layout/temp/", "Make a template", operators);
         routes.Delete<DeleteTemplate.Command, Answer>("/v2/task_layout/temp/", "Delete a template (superuser, its users, its creator)");
         routes.Get<ShowTemplate.Query, ShowTemplate.Result>("/v2/task_layout/details/", "A template's steps, groups and users");
-        routes.Put<ReplaceSteps.Command, Answer>("/v2/task_layout/details/", "Replace a template's steps (superuser, its users, its creator)");
+        routes.Put<ReplaceSteps.Command, Answer>("/v2/task_layout/details/", "Replace a template's steps (superuser, its users, its creator)").WithBody(MostOfTemplate);
         routes.Patch<ReplaceTemplateUsers.Command, Answer>("/v2/task_layout/details/", "Replace a template's users (superuser, its users, its creator)");
         routes.Get<ListTemplateArguments.Query, ListTemplateArguments.Result>("/v2/task_layout/temp/args/", "Arguments that a template takes");
 

@@ -19,6 +19,7 @@ internal static class Description
     public static IServiceCollection AddDescription(this IServiceCollection services)
     {
         services.ConfigureHttpJsonOptions(options => options.SerializerOptions.PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower);
+        services.AddSingleton<BuiltDescription>();
         return services.AddOpenApi("v1", options =>
         {
             options.AddDocumentTransformer((document, _, _) =>
@@ -51,9 +52,9 @@ internal static class Description
 
     public static void MapDescription(this IEndpointRouteBuilder routes)
     {
-        routes.MapOpenApi("/openapi/{documentName}.json").Needs(Right.Anybody);
+        routes.MapGet("/openapi/{documentName}.json", (RequestDelegate)(context => context.RequestServices.GetRequiredService<BuiltDescription>().Answer(context))).Needs(Right.Anybody).ExcludeFromDescription();
         // Its script and fonts are served from this host: nothing is fetched from elsewhere.
-        routes.MapScalarApiReference("/docs", options => options.WithTitle("Codo API").WithOpenApiRoutePattern("/openapi/v1.json").DisableDefaultFonts().DisableAgent().DisableTelemetry().HideClientButton().HideDeveloperTools()).Needs(Right.Anybody);
+        routes.MapScalarApiReference("/docs", options => options.WithTitle("Codo API").WithOpenApiRoutePattern("/openapi/v1.json").DisableDefaultFonts().DisableAgent().DisableTelemetry().HideClientButton().HideDeveloperTools()).Needs(Right.Anybody).WithDocsPolicy();
     }
 
     private static async Task Describe(OpenApiOperation operation, OpenApiOperationTransformerContext context, CancellationToken cancellation)

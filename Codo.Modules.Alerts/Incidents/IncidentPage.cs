@@ -96,7 +96,7 @@ internal static class IncidentPage
 
     private static string Buttons(Caller caller, IncidentView.Row row)
     {
-        if (row.State == "resolved" || !Sight.MayActOn(caller, row.ToldNames, row.ToldIds)) return "";
+        if (row.State == "resolved" || !Sight.MayActOn(caller, row.ToldByName, row.ToldIds)) return "";
         var acknowledge = row.State == "open" ? $"""<button name="action" value="acknowledge">{Pair("我来处理", "Acknowledge")}</button>""" : "";
         return $"""<form method="post" action="/i/{row.Id}">{acknowledge}<button class="second" name="action" value="resolve">{Pair("标记为已解决", "Resolve")}</button></form>""";
     }

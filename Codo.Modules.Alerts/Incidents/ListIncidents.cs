@@ -77,7 +77,7 @@ internal sealed record IncidentView(
 {
     public const string Columns = """
         m.id, m.list_id, m.call_level, m.call_info, m.call_status, m.call_users, m.ctime, m.source, m.kind, m.subject, m.subjects, m.fingerprint, m.state, m.count, m.last_time, m.title_zh, m.title_en,
-        m.detail_zh, m.detail_en, m.output, m.rule_id, m.silence_id, m.acknowledger, m.acknowledged_at, m.ending, m.resolver, m.resolved_at, m.told_names, m.told_ids
+        m.detail_zh, m.detail_en, m.output, m.rule_id, m.silence_id, m.acknowledger, m.acknowledged_at, m.ending, m.resolver, m.resolved_at, m.told_by_name, m.told_ids
         """;
 
     public static IncidentView Of(Row row, NodeSettings node) => new(
@@ -118,7 +118,7 @@ internal sealed record IncidentView(
         public string Ending { get; init; } = "";
         public string Resolver { get; init; } = "";
         public DateTime? ResolvedAt { get; init; }
-        public string[] ToldNames { get; init; } = [];
+        public string[] ToldByName { get; init; } = [];
         public long[] ToldIds { get; init; } = [];
     }
 }

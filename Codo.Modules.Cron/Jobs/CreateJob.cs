@@ -13,7 +13,7 @@ internal static class CreateJob
 {
     internal sealed record Command(
         string? JobId, string? Cmd, string? Cron, string? TimeZone, int? Timeout, string? Overlap, string? Misfire, int? MisfireWindow, int? Retries, int? RetryDelay,
-        JsonElement? Env, string? WorkingDirectory, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
+        JsonElement? Env, string[]? SecretEnv, string? WorkingDirectory, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
 
     internal sealed record Result(string JobId) : Answer(Say.Added);
 
@@ -28,7 +28,7 @@ internal static class CreateJob
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, RecurringJobs recurring, JobEnvironment environments, Zone zone, TimeProvider time, Caller caller) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, RecurringJobs recurring, JobEnvironment environments, Quotas quotas, Zone zone, TimeProvider time, Caller caller) : IRequestHandler<Command, Result>
     {
         private const string InsertSql = """
             INSERT INTO cron.job (job_id, cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory, description, tags, owners,
@@ -38,11 +38,15 @@ internal static class CreateJob
             ON CONFLICT (job_id) DO NOTHING RETURNING id
             """;
 
+        private const string MineSql = """
+            SELECT count(*) FROM cron.job WHERE creator_id = @UserId
+            """;
+
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
         {
             var expression = JobFields.Expression(request.Cron, "添加失败，定时器错误", "Not added: the schedule is wrong");
             var inZone = request.TimeZone is null ? zone.Info : TimeZoneInfo.FindSystemTimeZoneById(request.TimeZone);
-            var variables = environments.Merge(JobFields.Variables(request.Env) ?? [], null);
+            var variables = environments.Merge(JobFields.Variables(request.Env), request.SecretEnv, null);
             var now = time.GetUtcNow();
             var job = new
             {
@@ -68,9 +72,11 @@ internal static class CreateJob
             };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            if (await quotas.Jobs() is var most && !Quotas.HasRoom(caller, most, await connection.ExecuteScalarAsync<long>(MineSql, new { caller.UserId }, transaction)))
+                throw Refusal.Conflict($"你的任务数已达上限 {most}（Codo:Quotas:Jobs）", $"You have {most} jobs already (Codo:Quotas:Jobs)");
             var id = await connection.ExecuteScalarAsync<long?>(InsertSql, job, transaction)
                 ?? throw Refusal.Conflict($"job {request.JobId} 已存在", $"job {request.JobId} exists already");
-            await Audit.Write(connection, transaction, caller, "create", "job", request.JobId!, after: new { job.Cmd, job.Cron, job.TimeZone, job.Timeout, job.Overlap, job.Misfire, job.MisfireWindow, job.Retries, job.RetryDelay, Env = variables.Keys, job.WorkingDirectory, job.Description, job.Tags, job.Owners });
+            await Audit.Write(connection, transaction, caller, "create", "job", request.JobId!, after: new { job.Cmd, job.Cron, job.TimeZone, job.Timeout, job.Overlap, job.Misfire, job.MisfireWindow, job.Retries, job.RetryDelay, Env = variables.Values.Keys, SecretEnv = variables.Marked, job.WorkingDirectory, job.Description, job.Tags, job.Owners });
             await transaction.CommitAsync(cancellationToken);
             recurring.Changed(id);
             return new Result(request.JobId!);

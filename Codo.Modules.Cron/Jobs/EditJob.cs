@@ -15,7 +15,7 @@ internal static class EditJob
 {
     internal sealed record Command(
         string? JobId, string? Cmd, string? Cron, string? TimeZone, int? Timeout, string? Overlap, string? Misfire, int? MisfireWindow, int? Retries, int? RetryDelay,
-        JsonElement? Env, string? WorkingDirectory, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
+        JsonElement? Env, string[]? SecretEnv, string? WorkingDirectory, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
 
     internal sealed record Result(string JobId) : Answer(Text.Same($"job {JobId} edit success!"));
 
@@ -53,13 +53,14 @@ internal static class EditJob
                 ?? throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
             var expression = JobFields.Expression(request.Cron ?? job.Cron, "修改失败，定时器错误", "Not changed: the schedule is wrong");
             var zone = JobFields.Zone(request.TimeZone ?? job.TimeZone);
-            var env = JobFields.Variables(request.Env) is { } variables ? environments.Seal(environments.Merge(variables, job.Env)) : job.Env;
+            var variables = environments.Merge(JobFields.Variables(request.Env), request.SecretEnv, job.Env);
+            var env = request.Env is null && request.SecretEnv is null ? job.Env : environments.Seal(variables);
             var before = await connection.QuerySingleAsync<Shown>(ShownSql, new { job.Id }, transaction);
-            before.Env = environments.Masked(job.Env);
+            (before.Env, before.SecretEnv) = (environments.Masked(job.Env), (environments.TryOpen(job.Env) ?? JobVariables.None).Marked);
             await connection.ExecuteAsync(UpdateSql, new
             {
                 job.Id,
-                request.Cmd,
+                Cmd = Beginning.Is(request.Cmd, job.Cmd) ? null : request.Cmd,
                 Cron = expression.ToString(),
                 TimeZone = zone.Id,
                 request.Timeout,
@@ -79,7 +80,7 @@ internal static class EditJob
                 NextRunAt = expression.Next(now, zone)?.UtcDateTime,
             }, transaction);
             var after = await connection.QuerySingleAsync<Shown>(ShownSql, new { job.Id }, transaction);
-            after.Env = environments.Masked(env);
+            (after.Env, after.SecretEnv) = (environments.Masked(variables), variables.Marked);
             await Audit.Write(connection, transaction, caller, "edit", "job", request.JobId!, before, after);
             if (job.BrokenAt is not null) await Outbox.Write(connection, transaction, JobEvents.Stream(job.Id), JobEvents.Mended, new JobEvents.Job(job.JobId));
             await transaction.CommitAsync(cancellationToken);
@@ -105,6 +106,7 @@ internal static class EditJob
             public string[] Tags { get; init; } = [];
             public string[] Owners { get; init; } = [];
             public Dictionary<string, string> Env { get; set; } = [];
+            public IReadOnlyList<string> SecretEnv { get; set; } = [];
         }
     }
 }

@@ -6,13 +6,14 @@ namespace Codo.Modules.Cron.Jobs;
 /// <param name="State"><c>running</c>, <c>paused</c>, or <c>broken</c>: it does not read, fires nothing, and <paramref name="Broken"/> says why.</param>
 internal sealed record JobView(
     string JobId, string Cmd, string Cron, string NextRunTime, string Status, IReadOnlyDictionary<string, string> Cron1, Text CronText, string TimeZone, int? Timeout, string Overlap, string Misfire,
-    int MisfireWindow, int Retries, int RetryDelay, IReadOnlyDictionary<string, string> Env, string WorkingDirectory, string Description, string[] Tags, string[] Owners,
+    int MisfireWindow, int Retries, int RetryDelay, IReadOnlyDictionary<string, string> Env, IReadOnlyList<string> SecretEnv, string WorkingDirectory, string Description, string[] Tags, string[] Owners,
     long CreatorId, string Creator, DateTime CreateTime, long UpdaterId, string Updater, DateTime UpdateTime, string State, Text Broken)
 {
     private static readonly string[] FieldNames = ["second", "minute", "hour", "day", "month", "day_of_week"];
 
     /// <summary>The view of a row, its next time in the job's own zone. It never throws: what does not read is shown as broken.</summary>
-    public static JobView Of(Row row, JobEnvironment environments)
+    /// <param name="inList">Long texts are shown by their beginnings.</param>
+    public static JobView Of(Row row, JobEnvironment environments, bool inList)
     {
         var broken = row.BrokenAt is null ? default : new Text(row.BrokenZh, row.BrokenEn);
         CronExpression? expression = null;
@@ -27,16 +28,18 @@ internal sealed record JobView(
         {
             if (broken.En is null) broken = (error as JobIsBroken)?.Why ?? Text.Same(error.Message);
         }
-        if (environments.TryMasked(row.Env) is not { } env)
+        if (environments.TryOpen(row.Env) is not { } variables)
         {
-            env = [];
+            variables = JobVariables.None;
             if (broken.En is null) broken = new Text("环境变量无法读取（主密钥不同或数据损坏），请重新设置 env", "The environment does not read (another master key, or a damaged row); set env again");
         }
+        var env = environments.Masked(variables);
+        if (inList) env = env.ToDictionary(pair => pair.Key, pair => Beginning.Of(pair.Value));
         var fields = FieldNames.Zip(expression?.Fields ?? row.Cron.Split(' ', StringSplitOptions.RemoveEmptyEntries)).ToDictionary(pair => pair.First, pair => pair.Second);
         fields["week"] = "*";
         fields["year"] = "*";
-        return new JobView(row.JobId, row.Cmd, row.Cron, next, row.Paused ? "1" : "0", fields, expression?.Describe() ?? Text.Same(row.Cron), row.TimeZone, row.Timeout, row.Overlap, row.Misfire, row.MisfireWindow,
-            row.Retries, row.RetryDelay, env, row.WorkingDirectory, row.Description, row.Tags, row.Owners,
+        return new JobView(row.JobId, inList ? Beginning.Of(row.Cmd) : row.Cmd, row.Cron, next, row.Paused ? "1" : "0", fields, expression?.Describe() ?? Text.Same(row.Cron), row.TimeZone, row.Timeout, row.Overlap, row.Misfire, row.MisfireWindow,
+            row.Retries, row.RetryDelay, env, variables.Marked, row.WorkingDirectory, row.Description, row.Tags, row.Owners,
             row.CreatorId, row.Creator, row.CreateTime, row.UpdaterId, row.Updater, row.UpdateTime,
             broken.En is not null ? "broken" : row.Paused ? "paused" : "running", new Text(broken.Zh ?? "", broken.En ?? ""));
     }
@@ -44,6 +47,7 @@ internal sealed record JobView(
     /// <summary>The columns that a view is made of.</summary>
     internal sealed class Row
     {
+        public long Id { get; init; }
         public string JobId { get; init; } = "";
         public string Cmd { get; init; } = "";
         public string Cron { get; init; } = "";

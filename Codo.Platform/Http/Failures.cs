@@ -26,7 +26,7 @@ public static class Failures
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
             // The client went away: there is nobody left to answer, and nothing failed.
-            context.Response.StatusCode = 499;
+            if (!context.Response.HasStarted) context.Response.StatusCode = 499;
         }
         catch (BadHttpRequestException error)
         {

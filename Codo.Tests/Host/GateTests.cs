@@ -1,3 +1,4 @@
+using System.Buffers.Text;
 using System.Net;
 using System.Text.Json.Nodes;
 using Codo.Platform.Http;
@@ -48,6 +49,10 @@ public sealed class GateTests(GateHost fixture) : IClassFixture<GateHost>
         early["nbf"] = DateTimeOffset.UtcNow.ToUnixTimeSeconds() + 86_400;
         var endless = TestTokens.Payload(5, "eve", superuser: true);
         endless.Remove("exp");
+        var nobody = TestTokens.Payload(0, "eve", superuser: true);
+        var below = TestTokens.Payload(-5, "eve", superuser: true);
+        var half = Signed("""{"alg":"HS256","typ":"JWT"}""", TestTokens.Payload(5, "eve", superuser: true).ToJsonString().Replace("\"eve\"", "\"\\ud800\"", StringComparison.Ordinal));
+        var critical = Signed("""{"alg":"HS256","typ":"JWT","crit":["b64"],"b64":false}""", TestTokens.Payload(5, "eve", superuser: true).ToJsonString());
         var text = new JsonObject { ["exp"] = DateTimeOffset.UtcNow.ToUnixTimeSeconds() + 86_400, ["data"] = "text" };
         var unsigned = Base64("""{"alg":"none","typ":"JWT"}""") + "." + Base64(TestTokens.Payload(5, "eve", superuser: true).ToJsonString()) + ".";
         return new TheoryData<string, string>
@@ -61,9 +66,19 @@ public sealed class GateTests(GateHost fixture) : IClassFixture<GateHost>
             { TestTokens.Sign(endless), "malformed" },
             { TestTokens.Sign(none), "no_user_id" },
             { TestTokens.Sign(text), "no_user_id" },
+            { TestTokens.Sign(nobody), "no_user_id" },
+            { TestTokens.Sign(below), "no_user_id" },
+            { half, "malformed" },
+            { critical, "malformed" },
         };
 
-        static string Base64(string json) => Convert.ToBase64String(System.Text.Encoding.UTF8.GetBytes(json)).TrimEnd('=').Replace('+', '-').Replace('/', '_');
+        static string Base64(string json) => Base64Url.EncodeToString(System.Text.Encoding.UTF8.GetBytes(json));
+
+        static string Signed(string header, string payload)
+        {
+            var signed = Base64(header) + "." + Base64(payload);
+            return signed + "." + Base64Url.EncodeToString(System.Security.Cryptography.HMACSHA256.HashData(System.Text.Encoding.UTF8.GetBytes(TestTokens.Secret), System.Text.Encoding.ASCII.GetBytes(signed)));
+        }
     }
 
     [Theory]
