@@ -19,4 +19,7 @@ internal sealed class TaskSettings
 
     /// <summary>Whether steps for 127.0.0.1 may run on Codo's own machine.</summary>
     public bool AllowLocal { get; set; } = true;
+
+    /// <summary>Whether an approval for a time more than a minute ahead holds the whole order, not only its timed steps.</summary>
+    public bool LaterMeansHold { get; set; } = true;
 }

@@ -12,7 +12,8 @@ namespace Codo.Modules.Tasks.Orders;
 /// <summary>One order as its page shows it: the group and host that were asked for, their steps, the hosts beside them, and who did what.</summary>
 internal static class CheckOrder
 {
-    internal sealed record Query(long? ListId, string? GetRunGroup, string? GetRunHost) : IRequest<Result>;
+    /// <param name="ExecIp">The same as <paramref name="GetRunHost"/>, under the name that every other request of an order has for it.</param>
+    internal sealed record Query(long? ListId, string? GetRunGroup, string? GetRunHost, string? ExecIp) : IRequest<Result>;
 
     internal sealed record Result(Page Data) : Answer(new Text("获取订单信息成功", "OK"));
 
@@ -89,7 +90,7 @@ internal static class CheckOrder
             if (lanes.Count == 0) throw Refusal.NotFound("没有可运行组", "The order has no group");
             var group = query.GetRunGroup ?? lanes.FirstOrDefault(lane => lane.State is not ("done" or "stopped"), lanes[0]).TaskGroup.ToString(CultureInfo.InvariantCulture);
             var beside = lanes.Where(lane => lane.TaskGroup.ToString(CultureInfo.InvariantCulture) == group).ToList();
-            var shown = query.GetRunHost is { } host ? beside.Find(lane => lane.Host == host) : beside.FirstOrDefault();
+            var shown = (query.GetRunHost ?? query.ExecIp) is { } host ? beside.Find(lane => lane.Host == host) : beside.FirstOrDefault();
             if (shown is null) throw Refusal.NotFound("运行组中没有可执行主机", "The group has no such host", -2);
             var steps = (await connection.QueryAsync<Step>(StepsSql, shown)).AsList();
             var attempts = (await connection.QueryAsync<Attempt>(AttemptsSql, new { Steps = steps.Select(step => step.SchedId).ToArray() })).ToLookup(attempt => attempt.SchedId);
