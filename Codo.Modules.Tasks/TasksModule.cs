@@ -25,7 +25,7 @@ public static class TasksModule
         .AddHandlers(typeof(TasksModule).Assembly);
 
     private static IServiceCollection AddOrders(this IServiceCollection services) => services
-        .AddSingleton<OrderArguments>()
+        .AddSingleton<OrderArguments>().AddSingleton<OrderFeeds>()
         .AddScoped<Drafting>().AddScoped<Acceptance>().AddSingleton<Wake>()
         .AddSingleton<DatabaseTurns>().AddSingleton<LaneSlots>().AddSingleton<RunningAttempts>().AddSingleton<HostAccess>().AddSingleton<RemoteSteps>().AddSingleton<StepRun>().AddSingleton<LaneRunner>()
         .AddSingleton<IOutboxReader, OrderSituationReader>().AddSingleton<IOutboxReader, BrokenOrderReader>().AddSingleton<Advancing>().AddSingleton(provider => new Lazy<Advancing>(provider.GetRequiredService<Advancing>))
@@ -73,7 +73,7 @@ public static class TasksModule
     {
         routes.Get<ReadLog.Query, ReadLog.Result>("/v2/task/log/", "A step's log, from some line on");
         routes.Get<SearchLogs.Query, SearchLogs.Result>("/v2/task/log/search/", "Lines of all logs that contain a text, newest first");
-        routes.MapGet("/v2/task/log/stream/", (Delegate)StreamLog.Handle).WithSummary("A log as server-sent events").Needs(Right.Token);
+        routes.MapGet("/v2/task/log/stream/", (Delegate)StreamLog.Handle).WithSummary("A log, or all output of an order, as server-sent events").Needs(Right.Token);
         routes.MapGet("/ws/v1/task/log/", (Delegate)WatchLog.WithTimes).WithSummary("A log over a WebSocket, as the original sends it").Needs(Right.Token);
         routes.MapGet("/ws/v1/task/log_data/", (Delegate)WatchLog.OutputOnly).WithSummary("The same without times and commands").Needs(Right.Token);
     }
@@ -92,6 +92,8 @@ public static class TasksModule
         routes.Patch<ApproveOrder.Command, ApproveOrder.Result>("/v2/task/list/", "Approve an order, or move its time").WithDescription("Codes: -1 a missing field, or the order has ended; -2 no right to approve it.");
         routes.Put<EndOrder.Command, Answer>("/v2/task/list/", "End an order").WithDescription("Codes: -1 a missing or unknown list_id, or it has ended; -2 no right to end it.");
         routes.Get<CheckOrder.Query, CheckOrder.Result>("/v2/task/check/", "One order").WithDescription("Codes: -1 a missing or unknown list_id, or no group to show; -2 the group has no hosts.");
+        routes.Get<ShowGrid.Query, ShowGrid.Result>("/v2/task/grid/", "An order's hosts and steps, compact").WithDescription("Codes: -1 a missing or unknown list_id.");
+        routes.MapGet("/v2/task/stream/", (Delegate)StreamOrder.Handle).WithSummary("An order's hosts and steps as they change, as server-sent events").Needs(Right.Token);
         routes.Put<ReleaseHandSteps.Command, Answer>("/v2/task/check/", "Let a hand step go on every host that has begun").WithDescription("Codes: -1 a missing list_id, or the order is not running; -2 no such hand step, or no right.");
         routes.Patch<InterveneInOrder.Command, Answer>("/v2/task/check/", "Release, restart, stop or skip in one lane or group").WithDescription("Codes: -1 a missing field, or a state that does not allow it; -2 a missing field of execute, or no right; -5 an unknown hand_type.");
         routes.Get<ListHistory.Query, ListHistory.Result>("/v2/task/check_history/", "Orders that have ended");
