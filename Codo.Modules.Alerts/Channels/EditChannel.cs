@@ -12,6 +12,7 @@ namespace Codo.Modules.Alerts.Channels;
 /// <summary>Changes the fields and settings that the request carries. Its kind stays.</summary>
 internal static class EditChannel
 {
+    [Echoed("kind", "creator", "create_time", "update_time")]
     internal sealed record Command(long? ChannelId, string? Name, bool? Enabled, string? Language, int? RateLimit, int? Timeout, JsonElement? Settings) : IRequest<Answer>, IChannelFields;
 
     internal sealed class Validator : AbstractValidator<Command>

@@ -14,6 +14,7 @@ internal static class CreateExecuteUser
 
     public const int MostRemarks = 1000, MostPassphrase = 1000;
 
+    [Echoed("id", "update_time")]
     internal sealed record Command(string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Remarks) : IRequest<Result>
     {
         // A record writes out all it holds; this one holds a private key.

@@ -10,6 +10,7 @@ namespace Codo.Modules.Tasks.Layout;
 /// <summary>Changes an execute-user. The mask leaves a secret as it was; a new key brings its own passphrase or none; a new alias goes to the steps that name the old one.</summary>
 internal static class EditExecuteUser
 {
+    [Echoed("update_time")]
     internal sealed record Command(long? Id, string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Remarks) : IRequest<Answer>
     {
         // A record writes out all it holds; this one holds a private key.

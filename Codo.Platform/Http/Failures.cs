@@ -21,7 +21,8 @@ public static class Failures
         }
         catch (Refusal refusal)
         {
-            await Write(context, refusal.Code, StatusOf(refusal.Kind), refusal.Text);
+            object more = refusal.Hint is { } hint ? new { hint } : new { };
+            await Write(context, refusal.Code, StatusOf(refusal.Kind), refusal.Text, UnknownFields.AddTo(context, more, context.RequestServices.GetRequiredService<JsonSerializerOptions>()));
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {

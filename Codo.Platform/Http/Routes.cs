@@ -37,7 +37,7 @@ public static class Routes
             var options = context.RequestServices.GetRequiredService<JsonSerializerOptions>();
             var request = await Body.Bind<TRequest>(context, options);
             var answer = await context.RequestServices.GetRequiredService<IMediator>().Send(request, context.RequestAborted);
-            await context.Response.WriteAsJsonAsync<object>(answer, options, context.RequestAborted);
+            await context.Response.WriteAsJsonAsync(UnknownFields.AddTo(context, answer, options), options, context.RequestAborted);
         }));
         route.WithMetadata(right ?? Right.Token).WithSummary(summary).Produces<TAnswer>();
         return route.WithMetadata(new SliceOf(typeof(TRequest)));
