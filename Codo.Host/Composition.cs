@@ -61,7 +61,7 @@ internal static class Composition
         await app.Services.GetRequiredService<StoredZone>().Load(app.Services.GetRequiredService<NodeSettings>().TimeZone);
     }
 
-    /// <summary>The schema alone: what <c>Codo.Host migrate</c> does.</summary>
+    /// <summary>The schema alone: what <c>codo migrate</c> does.</summary>
     public static Task Migrate(this WebApplication app) => Migrator.Run(
         app.Services.GetRequiredService<NpgsqlDataSource>(), Migrated, app.Services.GetRequiredService<ILogger<Program>>(),
         connection => PostgreSqlObjectsInstaller.Install(connection, HangfireSetup.Schema));

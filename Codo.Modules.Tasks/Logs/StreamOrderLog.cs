@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Codo.Modules.Tasks.Orders;
+using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
@@ -90,7 +91,7 @@ internal sealed class OrderLogNews : IDisposable
     private readonly LogChanges changes;
     private readonly string prefix;
     private readonly Lock gate = new();
-    private readonly Signal signal = new();
+    private readonly WakeSignal signal = new();
     private HashSet<(long SchedId, int Attempt)> some = [];
 
     public OrderLogNews(LogChanges changes, long listId)

@@ -23,6 +23,7 @@ internal static class CheckOrder
 
     internal sealed record Attempt(long SchedId, int Number, DateTime StartTime, DateTime? EndTime, int? ExitCode, string Node, string Host, string? Outcome, string Cause, string? LeftBehind);
 
+    /// <param name="ExecUser">Who it runs as: the execute-user's alias, on Codo's own machine Codo's own user.</param>
     internal sealed record Step(
         long SchedId, string ListId, int TaskGroup, int TaskLevel, string TaskName, string TaskCmd, string TaskArgs, string Trigger, string ExecUser, string ForceHost, string ExecIp,
         string TaskStatus, string? Outcome, string Cause, int Timeout, int Retries, string OnError)
@@ -100,7 +101,8 @@ internal static class CheckOrder
                 new JsonObject(arguments.Select(argument => KeyValuePair.Create(argument.ArgsKey, argument.ArgsValue?.DeepClone()))), arguments, order.Schedule, Admins(order.AssociatedUser),
                 OrderAccess.MayApprove(caller, await connection.QuerySingleAsync<long[]>(ApproversSql, new { ListId = id })), [.. arguments.Select(argument => argument.ArgsKey)],
                 (await connection.QueryAsync<string>(HandSql, new { ListId = id })).AsList(), [.. lanes.Select(lane => lane.TaskGroup).Distinct()], group, [.. beside.Select(lane => lane.Host)], shown.Host,
-                [.. steps.Select(step => step with { Cause = Causes.Apart(step.Cause).ToString(), Attempts = [.. attempts[step.SchedId].Select(attempt => attempt with { Cause = Causes.Apart(attempt.Cause).ToString() })] })], beside.ToDictionary(lane => lane.Host, lane => lane.Status.ToString(CultureInfo.InvariantCulture)),
+                [.. steps.Select(step => step with { Cause = Causes.Apart(step.Cause).ToString(), Attempts = [.. attempts[step.SchedId].Select(attempt => attempt with { Cause = Causes.Apart(attempt.Cause).ToString() })],
+                    ExecUser = Place.User(step.ForceHost.Length > 0 ? step.ForceHost : step.ExecIp, step.ExecUser) })], beside.ToDictionary(lane => lane.Host, lane => lane.Status.ToString(CultureInfo.InvariantCulture)),
                 id.ToString(CultureInfo.InvariantCulture), order.TaskName, order.TaskType, order.Details, order.Description, order.Status, order.Hold, order.EndedAt, await Events(connection, id)));
         }
 

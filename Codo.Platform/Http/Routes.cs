@@ -44,6 +44,10 @@ public static class Routes
     }
 }
 
+/// <summary>What a route that is no slice takes from its query, for the API's description.</summary>
+/// <param name="Names">As they stand in the query.</param>
+public sealed record TakesQuery(params string[] Names);
+
 /// <summary>Marks a slice's endpoint, and tells the API's description which record holds the query's or the body's values.
 /// ASP.NET's own <c>Accepts</c> is not used: it refuses bodies whose Content-Type is not the one named.</summary>
 /// <param name="Type">The slice's query or command record.</param>

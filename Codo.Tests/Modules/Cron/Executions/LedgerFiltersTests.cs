@@ -119,6 +119,6 @@ public sealed class LedgerFiltersTests(CronHost fixture) : IClassFixture<CronHos
         ((string)jobs["f-web"]["last_status"]!, jobs["f-web"]["last_seconds"]).ShouldBe(("skipped", null));
         (jobs["f-none"]["last_status"], jobs["f-none"]["last_exec_time"]).ShouldBe(((JsonNode?)null, (JsonNode?)null));
         var wrong = await host.Get("/v1/cron/job/?status=paused");
-        (wrong.Code(), wrong.Msg().Contains("0 | 1 | queued", StringComparison.Ordinal)).ShouldBe((-1, true));
+        (wrong.Code(), wrong.Msg().Contains("0 | 1 | broken | queued", StringComparison.Ordinal)).ShouldBe((-1, true));
     }
 }
