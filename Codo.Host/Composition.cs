@@ -62,7 +62,7 @@ internal static class Composition
         await app.Services.GetRequiredService<StoredZone>().Load(app.Services.GetRequiredService<NodeSettings>().TimeZone);
     }
 
-    /// <summary>The schema alone: what <c>Codo.Host migrate</c> does.</summary>
+    /// <summary>The schema alone: what <c>codo migrate</c> does.</summary>
     public static Task Migrate(this WebApplication app) => Migrator.Run(
         app.Services.GetRequiredService<NpgsqlDataSource>(), Migrated, app.Services.GetRequiredService<ILogger<Program>>(),
         connection => PostgreSqlObjectsInstaller.Install(connection, HangfireSetup.Schema));
@@ -74,7 +74,8 @@ internal static class Composition
         app.UseFailures();
         app.UseKnownHosts();
         app.UsePaths();
-        app.UseWebSockets();
+        // Gateways cut off what is silent for a minute, some for half of one; the framework's own interval is two minutes.
+        app.UseWebSockets(new WebSocketOptions { KeepAliveInterval = TimeSpan.FromSeconds(15), KeepAliveTimeout = TimeSpan.FromSeconds(60) });
         app.UseRouting();
         app.UseGate();
         app.UseRateLimiter();

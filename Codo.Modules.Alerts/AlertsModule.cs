@@ -18,7 +18,7 @@ public static class AlertsModule
         return services
             .AddHandlers(typeof(AlertsModule).Assembly)
             .AddSettings<AlertSettings>("Codo:Alerts")
-            .AddSingleton<Outbound>()
+            .AddSingleton<Outbound>().AddSingleton<PublicAddress>()
             .AddSingleton<IChannel, EmailChannel>().AddSingleton<IChannel, AliyunSmsChannel>().AddSingleton<IChannel, DingTalkChannel>().AddSingleton<IChannel, WeComChannel>()
             .AddSingleton<IChannel, FeishuChannel>().AddSingleton<IChannel, WebhookChannel>().AddSingleton<IChannel, CommandChannel>()
             .AddSingleton<ChannelSettings>().AddSingleton<Contacts>().AddSingleton<Wording>().AddSingleton<Sending>().AddSingleton<Courier>()

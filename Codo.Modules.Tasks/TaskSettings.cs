@@ -27,6 +27,9 @@ internal sealed class TaskSettings
     [Range(0, 36_500)]
     public int PendingDays { get; set; } = 14;
 
+    /// <summary>Whether an approval for a time more than a minute ahead holds the whole order, not only its timed steps.</summary>
+    public bool LaterMeansHold { get; set; } = true;
+
     /// <summary>What becomes of a host whose key is not known.</summary>
     public HostKeyPolicy HostKeys { get; set; } = HostKeyPolicy.Pin;
 }

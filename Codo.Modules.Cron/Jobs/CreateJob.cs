@@ -11,11 +11,14 @@ namespace Codo.Modules.Cron.Jobs;
 
 internal static class CreateJob
 {
+    [Echoed("next_run_time", "status", "cron1", "cron_text", "creator_id", "creator", "create_time", "updater_id", "updater", "update_time", "last_status", "last_exec_time", "last_seconds", "state", "broken")]
     internal sealed record Command(
         string? JobId, string? Cmd, string? Cron, string? TimeZone, int? Timeout, string? Overlap, string? Misfire, int? MisfireWindow, int? Retries, int? RetryDelay,
         JsonElement? Env, string[]? SecretEnv, string? WorkingDirectory, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
 
-    internal sealed record Result(string JobId) : Answer(Say.Added);
+    /// <param name="CronText">The expression in words.</param>
+    /// <param name="NextRunTimes">The next three times, in the job's zone.</param>
+    internal sealed record Result(string JobId, Text CronText, IReadOnlyList<string> NextRunTimes, IReadOnlyList<Text> Warnings) : Answer(Say.Added);
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -79,7 +82,8 @@ internal static class CreateJob
             await Audit.Write(connection, transaction, caller, "create", "job", request.JobId!, after: new { job.Cmd, job.Cron, job.TimeZone, job.Timeout, job.Overlap, job.Misfire, job.MisfireWindow, job.Retries, job.RetryDelay, Env = variables.Values.Keys, SecretEnv = variables.Marked, job.WorkingDirectory, job.Description, job.Tags, job.Owners });
             await transaction.CommitAsync(cancellationToken);
             recurring.Changed(id);
-            return new Result(request.JobId!);
+            var advice = JobAdvice.Of(expression, inZone, now, request.Cmd, request.WorkingDirectory);
+            return new Result(request.JobId!, advice.CronText, advice.NextRunTimes, advice.Warnings);
         }
     }
 }

@@ -13,11 +13,14 @@ namespace Codo.Modules.Cron.Jobs;
 /// <summary>Changes the fields that the request carries. What runs goes on under what it was started with; the account starts anew from now.</summary>
 internal static class EditJob
 {
+    [Echoed("next_run_time", "status", "cron1", "cron_text", "creator_id", "creator", "create_time", "updater_id", "updater", "update_time", "last_status", "last_exec_time", "last_seconds", "state", "broken")]
     internal sealed record Command(
         string? JobId, string? Cmd, string? Cron, string? TimeZone, int? Timeout, string? Overlap, string? Misfire, int? MisfireWindow, int? Retries, int? RetryDelay,
         JsonElement? Env, string[]? SecretEnv, string? WorkingDirectory, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
 
-    internal sealed record Result(string JobId) : Answer(Text.Same($"job {JobId} edit success!"));
+    /// <param name="CronText">The expression in words.</param>
+    /// <param name="NextRunTimes">The next three times, in the job's zone; those that a paused job would run at, if it were let run.</param>
+    internal sealed record Result(string JobId, Text CronText, IReadOnlyList<string> NextRunTimes, IReadOnlyList<Text> Warnings) : Answer(Text.Same($"job {JobId} edit success!"));
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -86,7 +89,8 @@ internal static class EditJob
             await transaction.CommitAsync(cancellationToken);
             if (isTold || job.BrokenAt is not null) outbox.Wake();
             recurring.Changed(job.Id);
-            return new Result(request.JobId!);
+            var advice = JobAdvice.Of(expression, zone, now, request.Cmd, request.WorkingDirectory);
+            return new Result(request.JobId!, advice.CronText, advice.NextRunTimes, advice.Warnings);
         }
 
         // Npgsql reports an array column as System.Array, which fits no constructor that Dapper would look for: hence properties.

@@ -90,7 +90,8 @@ internal static partial class JobFields
     public static CronExpression Expression(string? text, string failedZh, string failedEn)
     {
         if (CronExpression.TryParse(text ?? "", out var expression, out var why, out var wrongFieldCount)) return expression!;
-        throw wrongFieldCount ? Refusal.Invalid(failedZh, failedEn) : Refusal.Invalid($"{failedZh}：{why.Zh}", $"{failedEn}: {why.En}");
+        var said = wrongFieldCount ? new Text(failedZh, failedEn) : new Text($"{failedZh}：{why.Zh}", $"{failedEn}: {why.En}");
+        throw new Refusal(-1, said) { Hint = CronHints.Of(text ?? "") };
     }
 
     /// <summary>A zone that is given, or stored and perhaps no longer there.</summary>

@@ -4,10 +4,14 @@ namespace Codo.Modules.Cron.Jobs;
 
 /// <summary>A job as answers show it: the original's fields, and Codo's own behind them.</summary>
 /// <param name="State"><c>running</c>, <c>paused</c>, or <c>broken</c>: it does not read, fires nothing, and <paramref name="Broken"/> says why.</param>
+/// <param name="LastStatus">Of the newest row of the ledger; null before the first.</param>
+/// <param name="LastExecTime">When it started, or was due where it never did.</param>
+/// <param name="LastSeconds">How long it ran; null while it runs, and where it never did.</param>
 internal sealed record JobView(
     string JobId, string Cmd, string Cron, string NextRunTime, string Status, IReadOnlyDictionary<string, string> Cron1, Text CronText, string TimeZone, int? Timeout, string Overlap, string Misfire,
     int MisfireWindow, int Retries, int RetryDelay, IReadOnlyDictionary<string, string> Env, IReadOnlyList<string> SecretEnv, string WorkingDirectory, string Description, string[] Tags, string[] Owners,
-    long CreatorId, string Creator, DateTime CreateTime, long UpdaterId, string Updater, DateTime UpdateTime, string State, Text Broken)
+    long CreatorId, string Creator, DateTime CreateTime, long UpdaterId, string Updater, DateTime UpdateTime, string State, Text Broken,
+    string? LastStatus, DateTime? LastExecTime, double? LastSeconds)
 {
     private static readonly string[] FieldNames = ["second", "minute", "hour", "day", "month", "day_of_week"];
 
@@ -41,7 +45,8 @@ internal sealed record JobView(
         return new JobView(row.JobId, inList ? Beginning.Of(row.Cmd) : row.Cmd, row.Cron, next, row.Paused ? "1" : "0", fields, expression?.Describe() ?? Text.Same(row.Cron), row.TimeZone, row.Timeout, row.Overlap, row.Misfire, row.MisfireWindow,
             row.Retries, row.RetryDelay, env, variables.Marked, row.WorkingDirectory, row.Description, row.Tags, row.Owners,
             row.CreatorId, row.Creator, row.CreateTime, row.UpdaterId, row.Updater, row.UpdateTime,
-            broken.En is not null ? "broken" : row.Paused ? "paused" : "running", new Text(broken.Zh ?? "", broken.En ?? ""));
+            broken.En is not null ? "broken" : row.Paused ? "paused" : "running", new Text(broken.Zh ?? "", broken.En ?? ""),
+            row.LastStatus, row.LastExecTime, row.LastSeconds);
     }
 
     /// <summary>The columns that a view is made of.</summary>
@@ -74,5 +79,8 @@ internal sealed record JobView(
         public DateTime? BrokenAt { get; init; }
         public string BrokenZh { get; init; } = "";
         public string BrokenEn { get; init; } = "";
+        public string? LastStatus { get; init; }
+        public DateTime? LastExecTime { get; init; }
+        public double? LastSeconds { get; init; }
     }
 }

@@ -18,6 +18,8 @@ internal static class ReplaceSteps
     /// <param name="TempArgs">Words that orders may replace, beside those of the library; absent leaves them as they are.</param>
     internal sealed record Command(long? TempId, IReadOnlyList<Step?>? NewTempData, IReadOnlyList<GroupProperties?>? Groups, IReadOnlyList<string?>? TempArgs) : IRequest<Answer>;
 
+    // The console sends steps back as it got them, or made from commands of the library.
+    [Echoed("temp_id", "command_id", "creator", "creator_id", "create_time", "update_time")]
     internal sealed record Step(
         long? Id, int? Group, int? Level, string? CommandName, string? Command, string? Args, string? Trigger, string? ExecUser, string? ForceHost, int? Timeout, int? Retries, int? RetryDelay, string? OnError);
 

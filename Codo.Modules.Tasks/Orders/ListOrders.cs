@@ -48,14 +48,14 @@ internal static class ListOrders
 
 /// <summary>An order's columns, as lists answer them.</summary>
 /// <param name="TempId">Text, as the original has it.</param>
-/// <param name="Status">Text, as the original has it.</param>
+/// <param name="Status">Text, as the original has it; <c>0</c> before the approval, so that the console shows 新建 and an approver finds the order.</param>
 internal sealed record OrderRow(
     long ListId, string TaskName, string TaskType, string Hosts, string Args, string Details, string Description, string AssociatedUser, string Creator, long? CreatorId,
     string Executor, long? ExecutorId, string Status, string Schedule, string TempId, DateTime CreateTime, DateTime StartTime, bool Hold, DateTime? EndedAt)
 {
     public const string Columns = """
         o.list_id, o.task_name, o.task_type, o.hosts, o.args, o.details, o.description, o.associated_user, o.creator, o.creator_id,
-        o.executor, o.executor_id, CAST(o.status AS text) AS status, o.schedule, CAST(o.temp_id AS text) AS temp_id, o.create_time, o.start_time, o.hold, o.ended_at
+        o.executor, o.executor_id, CASE WHEN o.schedule = 'new' THEN '0' ELSE CAST(o.status AS text) END AS status, o.schedule, CAST(o.temp_id AS text) AS temp_id, o.create_time, o.start_time, o.hold, o.ended_at
         """;
 
     private const int MostValue = 100;

@@ -22,7 +22,9 @@ public static class Body
             return HttpMethods.IsDelete(context.Request.Method) ? FromQuery<T>(context.Request.Query, options) : Read<T>("{}"u8, options);
         if (bytes.AsSpan().StartsWith((ReadOnlySpan<byte>)[0xEF, 0xBB, 0xBF])) bytes = bytes[3..];
         if (!Utf8.IsValid(bytes)) throw Refusal.Invalid("请求体不是有效的 UTF-8", "The body is not valid UTF-8");
-        return Read<T>(bytes, options);
+        var request = Read<T>(bytes, options);
+        UnknownFields.Note<T>(context, bytes, options);
+        return request;
     }
 
     private static T FromQuery<T>(IQueryCollection query, JsonSerializerOptions options)

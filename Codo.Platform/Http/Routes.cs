@@ -40,12 +40,16 @@ public static class Routes
             var options = context.RequestServices.GetRequiredService<JsonSerializerOptions>();
             var request = await Body.Bind<TRequest>(context, options);
             var answer = await context.RequestServices.GetRequiredService<IMediator>().Send(request, context.RequestAborted);
-            await context.Response.WriteAsJsonAsync<object>(answer, options, context.RequestAborted);
+            await context.Response.WriteAsJsonAsync(UnknownFields.AddTo(context, answer, options), options, context.RequestAborted);
         }));
         route.WithMetadata(right ?? Right.Token).WithSummary(summary).Produces<TAnswer>();
         return route.WithMetadata(new SliceOf(typeof(TRequest)));
     }
 }
+
+/// <summary>What a route that is no slice takes from its query, for the API's description.</summary>
+/// <param name="Names">As they stand in the query.</param>
+public sealed record TakesQuery(params string[] Names);
 
 /// <summary>Marks a slice's endpoint, and tells the API's description which record holds the query's or the body's values.
 /// ASP.NET's own <c>Accepts</c> is not used: it refuses bodies whose Content-Type is not the one named.</summary>

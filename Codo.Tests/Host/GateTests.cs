@@ -128,6 +128,47 @@ public sealed class GateTests(GateHost fixture) : IClassFixture<GateHost>
         if (status == 402) (await response.Content.ReadAsStringAsync()).ShouldContain("csrf error");
     }
 
+    // What a gateway leaves of Host, and the page that the browser was on.
+    [Theory]
+    [InlineData(true, "console.lan", "http://console.lan:8080", "")]
+    [InlineData(true, "console.lan", "http://console.lan", "")]
+    [InlineData(false, "console.lan:9900", "http://console.lan:8080", "")]
+    [InlineData(false, "console.lan", "http://evil.example.test:8080", "")]
+    [InlineData(false, "10.0.0.5:9900", "http://console.lan", "")]
+    [InlineData(true, "10.0.0.5:9900", "http://console.lan", "?_xsrf=k3y")]
+    [InlineData(false, "10.0.0.5:9900", "http://console.lan", "?_xsrf=wrong")]
+    [InlineData(false, "10.0.0.5:9900", "http://console.lan", "?_xsrf=")]
+    [InlineData(true, "10.0.0.5:9900", "https://codo.example.test", "")]
+    [InlineData(true, "10.0.0.5:9900", "https://console.example.test", "")]
+    [InlineData(false, "10.0.0.5", "null", "")]
+    public async Task A_handshake_is_let_in_from_a_page_that_may_whatever_the_gateway_makes_of_Host(bool isLetIn, string hostHeader, string origin, string query)
+    {
+        using var socket = new System.Net.WebSockets.ClientWebSocket();
+        socket.Options.CollectHttpResponseDetails = true;
+        socket.Options.SetRequestHeader("Cookie", $"auth_key={TestTokens.Admin}; _xsrf=k3y");
+        socket.Options.SetRequestHeader("Origin", origin);
+        socket.Options.SetRequestHeader("Host", hostHeader);
+        var address = new Uri(host.Http.BaseAddress!.ToString().Replace("http", "ws", StringComparison.Ordinal) + "api/task/ws/v1/task/log/" + query);
+        if (isLetIn)
+        {
+            await socket.ConnectAsync(address, TestContext.Current.CancellationToken);
+            return;
+        }
+        await Should.ThrowAsync<System.Net.WebSockets.WebSocketException>(() => socket.ConnectAsync(address, TestContext.Current.CancellationToken));
+        ((int)socket.HttpStatusCode).ShouldBe(402);
+    }
+
+    [Fact]
+    public async Task A_change_is_not_let_in_by_what_lets_a_handshake_in()
+    {
+        using var request = TestHost.Request(HttpMethod.Patch, "/v1/cron/job/?_xsrf=k3y", """{"job_id":"nobody"}""", null);
+        request.Headers.TryAddWithoutValidation("Cookie", $"auth_key={TestTokens.Admin}; _xsrf=k3y");
+        request.Headers.TryAddWithoutValidation("Origin", "http://console.lan:8080");
+        request.Headers.Host = "console.lan";
+        using var response = await host.Http.SendAsync(request);
+        ((int)response.StatusCode).ShouldBe(402);
+    }
+
     [Fact]
     public async Task The_xsrf_cookie_is_set_only_when_it_is_absent()
     {
