@@ -46,4 +46,6 @@ fi
 
 export DOTNET_ROOT=${DOTNET_ROOT:-$(dirname "$(readlink -f "$(command -v dotnet)")")}
 export Codo__ShowToken=${Codo__ShowToken:-true}
+# The host refuses settings that happen to lie where it is started; those of this checkout are meant.
+[ "$PWD" != "$here" ] || set -- "$@" --config "$here/appsettings.json"
 exec "$output/codo" "$@"

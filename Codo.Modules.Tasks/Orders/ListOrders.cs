@@ -65,7 +65,7 @@ internal sealed record OrderRow(
         SELECT o.list_id, o.task_name, o.task_type, left(o.hosts, 4097) AS hosts, left(o.args, 4097) AS args,
             CASE WHEN length(o.details) > 4096 THEN left(o.details, 4096) || '… (+' || length(o.details) - 4096 || ')' ELSE o.details END AS details,
             left(o.description, 4096) AS description, left(o.associated_user, 4097) AS associated_user, o.creator, o.creator_id,
-            o.executor, o.executor_id, CAST(o.status AS text) AS status, o.schedule, CAST(o.temp_id AS text) AS temp_id, o.create_time, o.start_time, o.hold, o.ended_at
+            o.executor, o.executor_id, CASE WHEN o.schedule = 'new' THEN '0' ELSE CAST(o.status AS text) END AS status, o.schedule, CAST(o.temp_id AS text) AS temp_id, o.create_time, o.start_time, o.hold, o.ended_at
         FROM tasks.scheduler_task_list o WHERE o.list_id = ANY(@Ids)
         """;
 

@@ -99,7 +99,8 @@ public sealed class DamagedStartTests(TestPostgres postgres) : IDisposable
     }
 
     private static string FakeTime() =>
-        Directory.GetFiles("/usr/lib", "libfaketime.so.1", SearchOption.AllDirectories).FirstOrDefault() ?? throw new FileNotFoundException("libfaketime.so.1: ./test.sh installs the package faketime.");
+        Directory.GetDirectories("/usr/lib").Select(folder => Path.Combine(folder, "faketime", "libfaketime.so.1")).FirstOrDefault(File.Exists)
+        ?? throw new FileNotFoundException("libfaketime.so.1: ./test.sh installs the package faketime.");
 
     private static long Resident(int pid) =>
         long.Parse(File.ReadLines($"/proc/{pid}/status").First(line => line.StartsWith("VmRSS:", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], System.Globalization.CultureInfo.InvariantCulture);

@@ -70,6 +70,27 @@ public sealed class PeriodicLoopTests
     }
 
     [Fact]
+    public async Task A_clock_that_is_put_back_a_day_stops_no_loop_and_ages_none()
+    {
+        var clock = new DatabaseClock();
+        clock.Measured(DateTime.UtcNow, BootTime.Now, BootTime.Now);
+        var (runs, state) = (0, new LoopState("sweep", TimeSpan.FromMilliseconds(5)));
+        using var loop = new PeriodicLoop(state, new WakeSignal(), (_, _) =>
+        {
+            runs++;
+            return Task.CompletedTask;
+        }, NullLogger.Instance);
+        await loop.StartAsync(CancellationToken.None);
+        await Eventually.True(() => Volatile.Read(ref runs) >= 2, "it runs");
+        clock.Measured(DateTime.UtcNow.AddDays(-1), BootTime.Now, BootTime.Now);
+        clock.GetUtcNow().ShouldBeLessThan(DateTimeOffset.UtcNow.AddHours(-23));
+        var before = Volatile.Read(ref runs);
+        await Eventually.True(() => Volatile.Read(ref runs) >= before + 5, "it goes on");
+        state.Age.ShouldBeLessThan(TimeSpan.FromSeconds(20));
+        await loop.StopAsync(CancellationToken.None);
+    }
+
+    [Fact]
     public void Time_since_boot_goes_on()
     {
         var first = BootTime.Now;

@@ -35,7 +35,7 @@ public sealed class LedgerTests(TestPostgres postgres)
         await using var host = await TestHost.Start(postgres);
         await host.Make(new { job_id = "raced", cmd = "true", cron = CronClient.Never, misfire = "all", misfire_window = 600, overlap = "allow" });
         await using var connection = await host.Source.OpenConnectionAsync();
-        await connection.ExecuteAsync("UPDATE cron.job SET cron = '0 * * * * *', accounted_to = now() - interval '5 minutes', next_run_at = now() - interval '4 minutes'");
+        await connection.ExecuteAsync("UPDATE cron.job SET cron = '0 * * * * *', create_time = '2000-01-01', accounted_to = now() - interval '5 minutes', next_run_at = now() - interval '4 minutes'");
         var ledger = host.Services.GetRequiredService<Ledger>();
         await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => ledger.AccountDue(CancellationToken.None))));
         (await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.cron_log WHERE trigger IN ('catch_up', 'schedule')")).ShouldBeInRange(4, 6);
@@ -49,14 +49,14 @@ public sealed class LedgerTests(TestPostgres postgres)
         await host.Make(new { job_id = "paused", cmd = "true", cron = CronClient.Never });
         await host.Patch("/v1/cron/job/", new { job_id = "paused" });
         await using var connection = await host.Source.OpenConnectionAsync();
-        await connection.ExecuteAsync("UPDATE cron.job SET cron = '*/10 * * * * *', accounted_to = now() - interval '1 hour', next_run_at = now() - interval '59 minutes'");
+        await connection.ExecuteAsync("UPDATE cron.job SET cron = '*/10 * * * * *', create_time = '2000-01-01', accounted_to = now() - interval '1 hour', next_run_at = now() - interval '59 minutes'");
         var ledger = host.Services.GetRequiredService<Ledger>();
         await ledger.AccountPaused(CancellationToken.None);
         var during = (await host.Logs("paused")).Single();
         during.Status().ShouldBe("skipped");
         during["task_log"]!.GetValue<string>().ShouldBe("任务已暂停");
         during["times"]!.GetValue<int>().ShouldBeInRange(359, 361);
-        await connection.ExecuteAsync("UPDATE cron.job SET accounted_to = accounted_to - interval '20 seconds', next_run_at = now() - interval '20 seconds'");
+        await connection.ExecuteAsync("UPDATE cron.job SET create_time = '2000-01-01', accounted_to = accounted_to - interval '20 seconds', next_run_at = now() - interval '20 seconds'");
         await host.Patch("/v1/cron/job/", new { job_id = "paused" });
         var after = (await host.Logs("paused")).Where(row => row.Status() == "skipped").ShouldHaveSingleItem();
         after["times"]!.GetValue<int>().ShouldBeGreaterThan(during["times"]!.GetValue<int>());
@@ -70,12 +70,12 @@ public sealed class LedgerTests(TestPostgres postgres)
         await host.Make(new { job_id = "long paused", cmd = "true", cron = CronClient.Never });
         await host.Patch("/v1/cron/job/", new { job_id = "long paused" });
         await using var connection = await host.Source.OpenConnectionAsync();
-        await connection.ExecuteAsync("UPDATE cron.job SET cron = '*/10 * * * * *', accounted_to = now() - interval '1 hour', next_run_at = now() - interval '59 minutes'");
+        await connection.ExecuteAsync("UPDATE cron.job SET cron = '*/10 * * * * *', create_time = '2000-01-01', accounted_to = now() - interval '1 hour', next_run_at = now() - interval '59 minutes'");
         var ledger = host.Services.GetRequiredService<Ledger>();
         await ledger.AccountPaused(CancellationToken.None);
         // As the retention leaves it when the month in which the pause began is dropped.
         await connection.ExecuteAsync("DELETE FROM cron.cron_log");
-        await connection.ExecuteAsync("UPDATE cron.job SET accounted_to = now() - interval '60 seconds', next_run_at = now() - interval '50 seconds'");
+        await connection.ExecuteAsync("UPDATE cron.job SET create_time = '2000-01-01', accounted_to = now() - interval '60 seconds', next_run_at = now() - interval '50 seconds'");
         await ledger.AccountPaused(CancellationToken.None);
         (await host.Logs("long paused")).Single()["times"]!.GetValue<int>().ShouldBeInRange(5, 7);
     }
@@ -86,7 +86,7 @@ public sealed class LedgerTests(TestPostgres postgres)
         await using var host = await TestHost.Start(postgres);
         await host.Make(new { job_id = "missed", cmd = "echo made up", cron = CronClient.Never });
         await using var connection = await host.Source.OpenConnectionAsync();
-        await connection.ExecuteAsync("UPDATE cron.job SET cron = '*/10 * * * * *', misfire_window = 60, accounted_to = now() - interval '10 minutes', next_run_at = now() - interval '590 seconds'");
+        await connection.ExecuteAsync("UPDATE cron.job SET cron = '*/10 * * * * *', misfire_window = 60, create_time = '2000-01-01', accounted_to = now() - interval '10 minutes', next_run_at = now() - interval '590 seconds'");
         // The wake-up of this job is not due for years: the sweep finds it.
         var logs = await Eventually.Get(async () => await host.Logs("missed"), rows => rows.Any(row => row["trigger"]!.GetValue<string>() == "catch_up" && row.Status() == "success"), "the sweep made up for it");
         var missed = logs.First(row => row.Status() == "missed");
