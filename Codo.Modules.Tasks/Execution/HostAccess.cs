@@ -84,7 +84,7 @@ internal sealed class LaneHosts(HostAccess access) : IAsyncDisposable
     {
         if (connections.Remove((host, execUser), out var open))
         {
-            if (open.IsConnected) return connections[(host, execUser)] = open;
+            if (open is { IsConnected: true, IsUsedUp: false }) return connections[(host, execUser)] = open;
             await open.DisposeAsync();
         }
         return connections[(host, execUser)] = await access.Connect(host, execUser, listId);
