@@ -13,7 +13,7 @@ internal static class CreateJob
 {
     internal sealed record Command(
         string? JobId, string? Cmd, string? Cron, string? TimeZone, int? Timeout, string? Overlap, string? Misfire, int? MisfireWindow, int? Retries, int? RetryDelay,
-        JsonElement? Env, string? WorkingDirectory, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
+        JsonElement? Env, string? WorkingDirectory, string? Interpreter, string? Encoding, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
 
     internal sealed record Result(string JobId) : Answer(Say.Added);
 
@@ -31,9 +31,9 @@ internal static class CreateJob
     internal sealed class Handler(NpgsqlDataSource source, RecurringJobs recurring, JobEnvironment environments, Zone zone, TimeProvider time, Caller caller) : IRequestHandler<Command, Result>
     {
         private const string InsertSql = """
-            INSERT INTO cron.job (job_id, cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory, description, tags, owners,
+            INSERT INTO cron.job (job_id, cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory, interpreter, encoding, description, tags, owners,
                 creator_id, creator, updater_id, updater, accounted_to, next_run_at)
-            VALUES (@JobId, @Cmd, @Cron, @TimeZone, @Timeout, @Overlap, @Misfire, @MisfireWindow, @Retries, @RetryDelay, @Env, @WorkingDirectory, @Description, @Tags, @Owners,
+            VALUES (@JobId, @Cmd, @Cron, @TimeZone, @Timeout, @Overlap, @Misfire, @MisfireWindow, @Retries, @RetryDelay, @Env, @WorkingDirectory, @Interpreter, @Encoding, @Description, @Tags, @Owners,
                 @CallerId, @CallerName, @CallerId, @CallerName, @Now, @NextRunAt)
             ON CONFLICT (job_id) DO NOTHING RETURNING id
             """;
@@ -58,6 +58,8 @@ internal static class CreateJob
                 RetryDelay = request.RetryDelay ?? 10,
                 Env = environments.Seal(variables),
                 WorkingDirectory = request.WorkingDirectory ?? "",
+                Interpreter = request.Interpreter?.Trim() ?? "",
+                Encoding = request.Encoding ?? "utf-8",
                 Description = request.Description ?? "",
                 Tags = request.Tags ?? [],
                 Owners = request.Owners ?? [],
@@ -70,7 +72,7 @@ internal static class CreateJob
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var id = await connection.ExecuteScalarAsync<long?>(InsertSql, job, transaction)
                 ?? throw Refusal.Conflict($"job {request.JobId} 已存在", $"job {request.JobId} exists already");
-            await Audit.Write(connection, transaction, caller, "create", "job", request.JobId!, after: new { job.Cmd, job.Cron, job.TimeZone, job.Timeout, job.Overlap, job.Misfire, job.MisfireWindow, job.Retries, job.RetryDelay, Env = variables.Keys, job.WorkingDirectory, job.Description, job.Tags, job.Owners });
+            await Audit.Write(connection, transaction, caller, "create", "job", request.JobId!, after: new { job.Cmd, job.Cron, job.TimeZone, job.Timeout, job.Overlap, job.Misfire, job.MisfireWindow, job.Retries, job.RetryDelay, Env = variables.Keys, job.WorkingDirectory, job.Interpreter, job.Encoding, job.Description, job.Tags, job.Owners });
             await transaction.CommitAsync(cancellationToken);
             recurring.Changed(id);
             return new Result(request.JobId!);

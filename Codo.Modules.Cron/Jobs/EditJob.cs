@@ -15,7 +15,7 @@ internal static class EditJob
 {
     internal sealed record Command(
         string? JobId, string? Cmd, string? Cron, string? TimeZone, int? Timeout, string? Overlap, string? Misfire, int? MisfireWindow, int? Retries, int? RetryDelay,
-        JsonElement? Env, string? WorkingDirectory, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
+        JsonElement? Env, string? WorkingDirectory, string? Interpreter, string? Encoding, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
 
     internal sealed record Result(string JobId) : Answer(Text.Same($"job {JobId} edit success!"));
 
@@ -35,6 +35,7 @@ internal static class EditJob
             UPDATE cron.job SET cmd = coalesce(@Cmd, cmd), cron = @Cron, time_zone = @TimeZone, timeout = CASE WHEN CAST(@Timeout AS int) IS NULL THEN timeout ELSE nullif(@Timeout, 0) END,
                 overlap = coalesce(@Overlap, overlap), misfire = coalesce(@Misfire, misfire), misfire_window = coalesce(@MisfireWindow, misfire_window),
                 retries = coalesce(@Retries, retries), retry_delay = coalesce(@RetryDelay, retry_delay), env = @Env, working_directory = coalesce(@WorkingDirectory, working_directory),
+                interpreter = coalesce(@Interpreter, interpreter), encoding = coalesce(@Encoding, encoding),
                 description = coalesce(@Description, description), tags = coalesce(@Tags, tags), owners = coalesce(@Owners, owners),
                 updater_id = @CallerId, updater = @CallerName, update_time = @Now, accounted_to = @Now, next_run_at = @NextRunAt, gap_log_id = NULL, gap_nominal_at = NULL, gap_reason = NULL,
                 broken_at = NULL, broken_zh = '', broken_en = ''
@@ -42,7 +43,7 @@ internal static class EditJob
             """;
 
         private const string ShownSql = """
-            SELECT cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, working_directory, description, tags, owners FROM cron.job WHERE id = @Id
+            SELECT cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, working_directory, interpreter, encoding, description, tags, owners FROM cron.job WHERE id = @Id
             """;
 
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
@@ -70,6 +71,8 @@ internal static class EditJob
                 request.RetryDelay,
                 Env = env,
                 request.WorkingDirectory,
+                Interpreter = request.Interpreter?.Trim(),
+                request.Encoding,
                 request.Description,
                 request.Tags,
                 request.Owners,
@@ -101,6 +104,8 @@ internal static class EditJob
             public int Retries { get; init; }
             public int RetryDelay { get; init; }
             public string WorkingDirectory { get; init; } = "";
+            public string Interpreter { get; init; } = "";
+            public string Encoding { get; init; } = "";
             public string Description { get; init; } = "";
             public string[] Tags { get; init; } = [];
             public string[] Owners { get; init; } = [];

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Codo.Platform.Http;
+using Codo.Platform.Processes;
 using FluentValidation;
 
 namespace Codo.Modules.Cron.Jobs;
@@ -18,6 +19,8 @@ internal interface IJobFields
     int? RetryDelay { get; }
     JsonElement? Env { get; }
     string? WorkingDirectory { get; }
+    string? Interpreter { get; }
+    string? Encoding { get; }
     string? Description { get; }
     string[]? Tags { get; }
     string[]? Owners { get; }
@@ -44,6 +47,9 @@ internal static partial class JobFields
         validator.RuleFor(job => job.WorkingDirectory).AtMost(4096, "working_directory");
         validator.RuleFor(job => job.WorkingDirectory).Must(folder => string.IsNullOrEmpty(folder) || folder.StartsWith('/'))
             .Refuse("working_directory 必须是绝对路径", "working_directory must be an absolute path");
+        validator.RuleFor(job => job.Interpreter).AtMost(CommandForm.MostInterpreter, "interpreter");
+        validator.RuleFor(job => job.Interpreter).Must(line => line is null || !line.Contains('\n')).Refuse("interpreter 只能是一行，例如 /usr/bin/env python3", "interpreter must be one line, such as /usr/bin/env python3");
+        validator.RuleFor(job => job.Encoding).OneOf("encoding", [.. CommandForm.Encodings]);
         validator.RuleFor(job => job.Description).AtMost(4000, "description");
         validator.RuleFor(job => job.Tags).Must(Short).Refuse("tags 最多 50 个，每个 1 到 100 个字符", "tags: 50 at most, of 1 to 100 characters");
         validator.RuleFor(job => job.Owners).Must(Short).Refuse("owners 最多 50 个，每个 1 到 100 个字符", "owners: 50 at most, of 1 to 100 characters");

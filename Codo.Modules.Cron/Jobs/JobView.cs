@@ -6,7 +6,7 @@ namespace Codo.Modules.Cron.Jobs;
 /// <param name="State"><c>running</c>, <c>paused</c>, or <c>broken</c>: it does not read, fires nothing, and <paramref name="Broken"/> says why.</param>
 internal sealed record JobView(
     string JobId, string Cmd, string Cron, string NextRunTime, string Status, IReadOnlyDictionary<string, string> Cron1, Text CronText, string TimeZone, int? Timeout, string Overlap, string Misfire,
-    int MisfireWindow, int Retries, int RetryDelay, IReadOnlyDictionary<string, string> Env, string WorkingDirectory, string Description, string[] Tags, string[] Owners,
+    int MisfireWindow, int Retries, int RetryDelay, IReadOnlyDictionary<string, string> Env, string WorkingDirectory, string Interpreter, string Encoding, string Description, string[] Tags, string[] Owners,
     long CreatorId, string Creator, DateTime CreateTime, long UpdaterId, string Updater, DateTime UpdateTime, string State, Text Broken)
 {
     private static readonly string[] FieldNames = ["second", "minute", "hour", "day", "month", "day_of_week"];
@@ -36,7 +36,7 @@ internal sealed record JobView(
         fields["week"] = "*";
         fields["year"] = "*";
         return new JobView(row.JobId, row.Cmd, row.Cron, next, row.Paused ? "1" : "0", fields, expression?.Describe() ?? Text.Same(row.Cron), row.TimeZone, row.Timeout, row.Overlap, row.Misfire, row.MisfireWindow,
-            row.Retries, row.RetryDelay, env, row.WorkingDirectory, row.Description, row.Tags, row.Owners,
+            row.Retries, row.RetryDelay, env, row.WorkingDirectory, row.Interpreter, row.Encoding, row.Description, row.Tags, row.Owners,
             row.CreatorId, row.Creator, row.CreateTime, row.UpdaterId, row.Updater, row.UpdateTime,
             broken.En is not null ? "broken" : row.Paused ? "paused" : "running", new Text(broken.Zh ?? "", broken.En ?? ""));
     }
@@ -57,6 +57,8 @@ internal sealed record JobView(
         public int RetryDelay { get; init; }
         public byte[]? Env { get; init; }
         public string WorkingDirectory { get; init; } = "";
+        public string Interpreter { get; init; } = "";
+        public string Encoding { get; init; } = "";
         public string Description { get; init; } = "";
         public string[] Tags { get; init; } = [];
         public string[] Owners { get; init; } = [];

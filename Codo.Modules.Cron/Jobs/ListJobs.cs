@@ -22,7 +22,7 @@ internal static class ListJobs
         private const int DefaultLimit = 15;
 
         private const string ListSql = """
-            SELECT job_id, cmd, cron, time_zone, paused, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory, description, tags, owners,
+            SELECT job_id, cmd, cron, time_zone, paused, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory, interpreter, encoding, description, tags, owners,
                 creator_id, creator, create_time, updater_id, updater, update_time, next_run_at, broken_at, broken_zh, broken_en
             FROM cron.job WHERE CAST(@JobId AS text) IS NULL OR job_id = @JobId
             ORDER BY paused, next_run_at NULLS LAST, job_id LIMIT @Limit OFFSET @Offset;

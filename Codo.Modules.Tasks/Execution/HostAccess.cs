@@ -56,7 +56,7 @@ internal sealed class HostAccess(NpgsqlDataSource source, SecretBox box, HostKey
             read[(user.PrivateKey, user.Passphrase)] = key;
         }
         known.Pinned = await turns.UntilAnswered(() => hostKeys.Find(host, user.Port, CancellationToken.None));
-        return new SshTarget(host, user.Port, user.Login, key, known.Trusts, known.Pinned?.Type);
+        return new SshTarget(host, user.Port, user.Login, key, known.Trusts, known.Pinned?.Type) { Encoding = CommandForm.EncodingOf(user.Encoding) };
     }
 
     private sealed class KnownKey

@@ -33,10 +33,10 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
         try
         {
             var values = arguments.Open(step.Args, step.SecretArgs);
-            var line = values.Line(step.TaskCmd, step.TaskArgs, lane.ListId);
+            var line = values.Line(CommandForm.With(step.Interpreter, step.TaskCmd), CommandForm.Clean(step.TaskArgs), lane.ListId);
             await using var output = open(new OutputPlace(lane.ListId, lane.TaskGroup, step.TaskLevel, lane.Host, step.SchedId, step.Attempt), values.Secrets);
             await output.Append(Encoding.UTF8.GetBytes($"[CMD]: {line.Shown}\n"));
-            var end = await Run(attempt, line.Line, new CommandForm(Private: line.Line != line.Shown), output, hosts);
+            var end = await Run(attempt, line.Line, new CommandForm(Private: line.Line != line.Shown, Pty: step.Pty), output, hosts);
             if (attempt.Stop.IsCompleted && await attempt.Stop == StopReason.Settled) await SayKilled(step, end.LeftBehind ?? "gone");
             // What the command did not say itself is said where its reader looks.
             if (end.IsToldInLog && end.Cause.Length > 0) await output.Append(Encoding.UTF8.GetBytes($"[Codo]: {Causes.Shown(end.Cause)}\n"));

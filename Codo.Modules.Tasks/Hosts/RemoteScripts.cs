@@ -172,7 +172,6 @@ internal static partial class RemoteScripts
     public static byte[] Run(string command, string runId, IReadOnlyDictionary<string, string>? environment, EndMark mark, CommandForm? form = null)
     {
         form ??= CommandForm.Plain;
-        command = CommandForm.Clean(command);
         // The shell would take a text that begins with one of these for an option.
         if (command.StartsWith('-') || command.StartsWith('+')) command = " " + command;
         var variables = environment ?? new Dictionary<string, string>();

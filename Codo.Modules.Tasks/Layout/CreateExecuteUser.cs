@@ -1,4 +1,5 @@
 using Codo.Platform.Http;
+using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
@@ -14,7 +15,7 @@ internal static class CreateExecuteUser
 
     public const int MostRemarks = 1000, MostPassphrase = 1000;
 
-    internal sealed record Command(string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Remarks) : IRequest<Result>
+    internal sealed record Command(string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Remarks, string? Encoding) : IRequest<Result>
     {
         // A record writes out all it holds; this one holds a private key.
         public override string ToString() => $"CreateExecuteUser {AliasUser}";
@@ -37,14 +38,15 @@ internal static class CreateExecuteUser
             RuleFor(command => command.UserKey).AtMost(MostKey, "user_key");
             RuleFor(command => command.Passphrase).AtMost(MostPassphrase, "passphrase");
             RuleFor(command => command.Remarks).AtMost(MostRemarks, "remarks");
+            RuleFor(command => command.Encoding).OneOf("encoding", [.. CommandForm.Encodings]);
         }
     }
 
     internal sealed class Handler(NpgsqlDataSource source, Caller caller, SecretBox box) : IRequestHandler<Command, Result>
     {
         private const string AddSql = """
-            INSERT INTO tasks.scheduler_execute_user (alias_user, exec_user, ssh_port, user_key, passphrase, remarks, creator, creator_id)
-            VALUES (@AliasUser, @ExecUser, @Port, @Key, CAST(@Secret AS bytea), @Remarks, @Username, @UserId)
+            INSERT INTO tasks.scheduler_execute_user (alias_user, exec_user, ssh_port, user_key, passphrase, remarks, encoding, creator, creator_id)
+            VALUES (@AliasUser, @ExecUser, @Port, @Key, CAST(@Secret AS bytea), @Remarks, @Encoding, @Username, @UserId)
             ON CONFLICT (alias_user) DO NOTHING
             RETURNING id
             """;
@@ -52,6 +54,7 @@ internal static class CreateExecuteUser
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
             var (passphrase, port, remarks) = (string.IsNullOrEmpty(command.Passphrase) ? null : command.Passphrase, command.SshPort ?? 22, command.Remarks ?? "");
+            var encoding = command.Encoding ?? "utf-8";
             ExecuteUser.CheckKey(command.UserKey!, passphrase);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
@@ -63,11 +66,12 @@ internal static class CreateExecuteUser
                 Key = box.Seal(command.UserKey!, ExecuteUser.KeyPlace),
                 Secret = passphrase is null ? null : box.Seal(passphrase, ExecuteUser.PassphrasePlace),
                 Remarks = remarks,
+                Encoding = encoding,
                 caller.Username,
                 caller.UserId,
             }, transaction) ?? throw LibraryRules.NameIsTaken;
             await Audit.Write(connection, transaction, caller, "create", "execute_user", $"{id}",
-                after: new { command.AliasUser, command.ExecUser, ssh_port = port, user_key = ExecuteUser.Mask, passphrase = passphrase is null ? null : ExecuteUser.Mask, remarks });
+                after: new { command.AliasUser, command.ExecUser, ssh_port = port, user_key = ExecuteUser.Mask, passphrase = passphrase is null ? null : ExecuteUser.Mask, remarks, encoding });
             await transaction.CommitAsync(cancellationToken);
             return new Result(id);
         }

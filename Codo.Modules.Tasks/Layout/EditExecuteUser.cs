@@ -1,4 +1,5 @@
 using Codo.Platform.Http;
+using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
@@ -10,7 +11,7 @@ namespace Codo.Modules.Tasks.Layout;
 /// <summary>Changes an execute-user. The mask leaves a secret as it was; a new key brings its own passphrase or none; a new alias goes to the steps that name the old one.</summary>
 internal static class EditExecuteUser
 {
-    internal sealed record Command(long? Id, string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Remarks) : IRequest<Answer>
+    internal sealed record Command(long? Id, string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Remarks, string? Encoding) : IRequest<Answer>
     {
         // A record writes out all it holds; this one holds a private key.
         public override string ToString() => $"EditExecuteUser {Id}";
@@ -32,22 +33,23 @@ internal static class EditExecuteUser
             RuleFor(command => command.UserKey).AtMost(CreateExecuteUser.MostKey, "user_key");
             RuleFor(command => command.Passphrase).AtMost(CreateExecuteUser.MostPassphrase, "passphrase");
             RuleFor(command => command.Remarks).AtMost(CreateExecuteUser.MostRemarks, "remarks");
+            RuleFor(command => command.Encoding).OneOf("encoding", [.. CommandForm.Encodings]);
         }
 
         private static bool GivenOrAbsent(string? text) => text is null || !string.IsNullOrWhiteSpace(text);
     }
 
-    internal sealed record State(string AliasUser, string ExecUser, int SshPort, byte[] UserKey, byte[]? Passphrase, string Remarks);
+    internal sealed record State(string AliasUser, string ExecUser, int SshPort, byte[] UserKey, byte[]? Passphrase, string Remarks, string Encoding);
 
     internal sealed class Handler(NpgsqlDataSource source, Caller caller, SecretBox box) : IRequestHandler<Command, Answer>
     {
         private const string LockSql = """
-            SELECT alias_user, exec_user, ssh_port, user_key, passphrase, remarks FROM tasks.scheduler_execute_user WHERE id = @Id FOR UPDATE
+            SELECT alias_user, exec_user, ssh_port, user_key, passphrase, remarks, encoding FROM tasks.scheduler_execute_user WHERE id = @Id FOR UPDATE
             """;
 
         private const string SaveSql = """
             UPDATE tasks.scheduler_execute_user SET alias_user = @AliasUser, exec_user = @ExecUser, ssh_port = @SshPort, user_key = @UserKey,
-                passphrase = CAST(@Passphrase AS bytea), remarks = @Remarks, update_time = now()
+                passphrase = CAST(@Passphrase AS bytea), remarks = @Remarks, encoding = @Encoding, update_time = now()
             WHERE id = @Id
             """;
 
@@ -66,10 +68,11 @@ internal static class EditExecuteUser
                 ExecUser = command.ExecUser ?? before.ExecUser,
                 SshPort = command.SshPort ?? before.SshPort,
                 Remarks = command.Remarks ?? before.Remarks,
+                Encoding = command.Encoding ?? before.Encoding,
             };
             try
             {
-                await connection.ExecuteAsync(SaveSql, new { command.Id, after.AliasUser, after.ExecUser, after.SshPort, after.UserKey, after.Passphrase, after.Remarks }, transaction);
+                await connection.ExecuteAsync(SaveSql, new { command.Id, after.AliasUser, after.ExecUser, after.SshPort, after.UserKey, after.Passphrase, after.Remarks, after.Encoding }, transaction);
             }
             catch (PostgresException error) when (error.IsTaken())
             {
@@ -104,6 +107,7 @@ internal static class EditExecuteUser
             passphrase = state.Passphrase is null ? null : ExecuteUser.Mask,
             secrets_changed = secretsChanged,
             state.Remarks,
+            state.Encoding,
         };
     }
 }

@@ -16,11 +16,11 @@ internal sealed class ExecuteUser
     public const string KeyPlace = "tasks.scheduler_execute_user.user_key", PassphrasePlace = "tasks.scheduler_execute_user.passphrase";
 
     private const string FindSql = """
-        SELECT alias_user, exec_user, ssh_port, user_key, passphrase FROM tasks.scheduler_execute_user WHERE alias_user = @Alias
+        SELECT alias_user, exec_user, ssh_port, user_key, passphrase, encoding FROM tasks.scheduler_execute_user WHERE alias_user = @Alias
         """;
 
-    private ExecuteUser(string alias, string login, int port, string privateKey, string? passphrase) =>
-        (Alias, Login, Port, PrivateKey, Passphrase) = (alias, login, port, privateKey, passphrase);
+    private ExecuteUser(string alias, string login, int port, string privateKey, string? passphrase, string encoding) =>
+        (Alias, Login, Port, PrivateKey, Passphrase, Encoding) = (alias, login, port, privateKey, passphrase, encoding);
 
     /// <summary>What a step's <c>exec_user</c> names.</summary>
     public string Alias { get; }
@@ -34,11 +34,14 @@ internal sealed class ExecuteUser
 
     public string? Passphrase { get; }
 
+    /// <summary>What commands on its hosts are handed over in, and what they write.</summary>
+    public string Encoding { get; }
+
     /// <summary>Reads and opens an execute-user; null when there is none of that name.</summary>
     public static async Task<ExecuteUser?> Find(NpgsqlConnection connection, SecretBox box, string alias)
     {
         var row = await connection.QuerySingleOrDefaultAsync<Row>(FindSql, new { Alias = alias });
-        return row is null ? null : new ExecuteUser(row.AliasUser, row.ExecUser, row.SshPort, box.Open(row.UserKey, KeyPlace), row.Passphrase is { } secret ? box.Open(secret, PassphrasePlace) : null);
+        return row is null ? null : new ExecuteUser(row.AliasUser, row.ExecUser, row.SshPort, box.Open(row.UserKey, KeyPlace), row.Passphrase is { } secret ? box.Open(secret, PassphrasePlace) : null, row.Encoding);
     }
 
     /// <summary>Refuses a private key that no step could be run with. The reason names neither the key nor the passphrase.</summary>
@@ -52,5 +55,5 @@ internal sealed class ExecuteUser
     /// <summary>Whether a name holds Chinese characters, which neither an alias nor a system user may have.</summary>
     public static bool HasChinese(string? name) => name is not null && name.EnumerateRunes().Any(rune => rune.Value is >= 0x4E00 and <= 0x9FFF or >= 0x3400 and <= 0x4DBF or >= 0x20000 and <= 0x3FFFF);
 
-    private sealed record Row(string AliasUser, string ExecUser, int SshPort, byte[] UserKey, byte[]? Passphrase);
+    private sealed record Row(string AliasUser, string ExecUser, int SshPort, byte[] UserKey, byte[]? Passphrase, string Encoding);
 }

@@ -11,7 +11,7 @@ internal static class ListExecuteUsers
 
     internal sealed record Result(IReadOnlyList<Row> Data) : Answer(Say.Fetched);
 
-    internal sealed record Row(long Id, string AliasUser, string ExecUser, int SshPort, string Remarks, DateTime UpdateTime)
+    internal sealed record Row(long Id, string AliasUser, string ExecUser, int SshPort, string Remarks, DateTime UpdateTime, string Encoding)
     {
         /// <summary>Always empty: a field that the console's form has.</summary>
         public string Password => "";
@@ -22,7 +22,7 @@ internal static class ListExecuteUsers
     internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
     {
         private const string RowsSql = """
-            SELECT id, alias_user, exec_user, ssh_port, remarks, update_time FROM tasks.scheduler_execute_user ORDER BY id
+            SELECT id, alias_user, exec_user, ssh_port, remarks, update_time, encoding FROM tasks.scheduler_execute_user ORDER BY id
             """;
 
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)

@@ -26,7 +26,7 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
         """;
 
     private const string StepsSql = """
-        SELECT "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, on_error
+        SELECT "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, on_error, pty, interpreter
         FROM tasks.scheduler_temp_details WHERE temp_id = @TempId ORDER BY "group", level, id
         """;
 

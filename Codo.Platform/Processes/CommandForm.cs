@@ -10,6 +10,9 @@ namespace Codo.Platform.Processes;
 /// <param name="Encoding">What the command is written in and writes; null for UTF-8.</param>
 public sealed partial record CommandForm(bool Private = false, bool Pty = false, Encoding? Encoding = null)
 {
+    /// <summary>Characters of an interpreter with its argument.</summary>
+    public const int MostInterpreter = 500;
+
     /// <summary>A command as it is: one argument of its shell, in UTF-8, without a terminal.</summary>
     public static CommandForm Plain { get; } = new();
 
@@ -35,9 +38,12 @@ public sealed partial record CommandForm(bool Private = false, bool Pty = false,
         return argument.Length == 0 ? [line.Groups[1].Value] : [line.Groups[1].Value, argument];
     }
 
-    /// <summary>A command with the line in front that names its interpreter; as it is where none is set, or where it has such a line.</summary>
-    public static string With(string? interpreter, string command) =>
-        string.IsNullOrWhiteSpace(interpreter) || command.StartsWith("#!", StringComparison.Ordinal) ? command : $"#!{interpreter.Trim()}\n{command}";
+    /// <summary>A command that was cleaned, with the line in front that names its interpreter where one is set; a line of the command's own goes before that.</summary>
+    public static string With(string? interpreter, string command)
+    {
+        command = Clean(command);
+        return string.IsNullOrWhiteSpace(interpreter) || Interpreter(command) is not null ? command : $"#!{interpreter.Trim()}\n{command}";
+    }
 
     /// <summary>The bytes of a command for its shell.</summary>
     /// <exception cref="CommandNotStartedException">The encoding lacks a character of it.</exception>

@@ -75,7 +75,6 @@ public sealed partial class LocalCommand
     {
         ArgumentException.ThrowIfNullOrEmpty(runId);
         form ??= CommandForm.Plain;
-        command = CommandForm.Clean(command);
         // The shell would take a text that begins with one of these for an option.
         if (command.StartsWith('-') || command.StartsWith('+')) command = " " + command;
         var length = Encoding.UTF8.GetByteCount(command);

@@ -266,7 +266,7 @@ public sealed class LocalCommandTests
     [InlineData("echo a\r\necho b\r", "a\nb\n", 0)]
     public async Task A_script_is_run_as_it_was_pasted(string text, string output, int status)
     {
-        var command = LocalCommand.Start(text, NewRunId());
+        var command = LocalCommand.Start(CommandForm.With(null, text), NewRunId());
         var run = await ReadAsync(command);
         (run.End, run.Output.Replace("sh: 7: ", "", StringComparison.Ordinal)).ShouldBe((new CommandEnd(status), output));
         File.Exists(ScriptFile(command)).ShouldBeFalse();

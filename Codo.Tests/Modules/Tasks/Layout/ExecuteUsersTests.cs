@@ -38,7 +38,7 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
         var alias = LibraryHost.Name("u");
         await Add(alias, await NewKey());
         var row = await Find(alias);
-        row.Select(field => field.Key).Order().ShouldBe(["alias_user", "exec_user", "id", "password", "remarks", "ssh_port", "update_time", "user_key"]);
+        row.Select(field => field.Key).Order().ShouldBe(["alias_user", "encoding", "exec_user", "id", "password", "remarks", "ssh_port", "update_time", "user_key"]);
         (row["user_key"]!.GetValue<string>(), row["password"]!.GetValue<string>(), row["ssh_port"]!.GetValue<int>()).ShouldBe(("******", "", 22));
     }
 
