@@ -95,7 +95,7 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
         {
             try
             {
-                values.Line(step.Command, step.Args, 0);
+                values.Line(CommandForm.With(step.Interpreter, step.Command), CommandForm.Clean(step.Args), 0);
             }
             catch (CommandNotStartedException wrong)
             {
