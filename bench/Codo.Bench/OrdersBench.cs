@@ -21,6 +21,13 @@ internal sealed class OrdersBench(BenchClient client)
         await bench.Print("100 hosts × 5 steps", 3, "", 1, 100, [.. Enumerable.Range(1, 5).Select(level => Step("true", 1, level))]);
         await bench.AtOnce(20, "≤ 1.5 s");
         await bench.AcceptedPerSecond("≥ 250 a second");
+        await OverSsh(client);
+    }
+
+    /// <summary>The part over SSH alone, beside OpenSSH's client.</summary>
+    public static async Task OverSsh(BenchClient client)
+    {
+        var bench = new OrdersBench(client);
         await bench.OverSsh(100, 3, 3, "", "");
         await bench.OverSsh(100, 1, 3, $"for ((i = 0; i < {LoopsOf100Milliseconds()}; i++)); do :; done", ", a `.bashrc` that takes 100 ms of processor");
         await bench.OverSsh(1000, 1, 1, "", "");

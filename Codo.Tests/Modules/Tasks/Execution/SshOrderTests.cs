@@ -129,7 +129,7 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
         cause.ShouldContain(before);
         cause.ShouldContain(own.HostFingerprint);
         cause.ShouldContain("DELETE /v2/task/host_key/");
-        (await host.Log($"{order}_1_1_127.0.0.5")).ShouldBe($"[CMD]: true\n[Codo]: {cause}");
+        (await host.Log($"{order}_1_1_127.0.0.5")).ShouldStartWith($"[CMD]: true\n[Codo]: {cause} / ");
         (await host.Delete("/v2/task/host_key/", new { host = "127.0.0.5", port = own.Port })).Code().ShouldBe(0);
         (await host.Intervene(order, "restart", ip: "127.0.0.5")).Code().ShouldBe(0);
         (await host.Ended(order)).ShouldBe("3");
