@@ -19,4 +19,17 @@ internal sealed class TaskSettings
 
     /// <summary>Whether steps for 127.0.0.1 may run on Codo's own machine.</summary>
     public bool AllowLocal { get; set; } = true;
+
+    /// <summary>What becomes of a host whose key is not known.</summary>
+    public HostKeyPolicy HostKeys { get; set; } = HostKeyPolicy.Pin;
+}
+
+/// <summary>What becomes of a host whose key is not known. A known host with another key is refused under both.</summary>
+internal enum HostKeyPolicy
+{
+    /// <summary>The first contact pins its key.</summary>
+    Pin,
+
+    /// <summary>It is refused until a superuser has given its key.</summary>
+    Strict,
 }

@@ -19,7 +19,7 @@ public static class TasksModule
 {
     public static IServiceCollection AddTasks(this IServiceCollection services) => services
         .AddSettings<TaskSettings>("Codo:Tasks")
-        .AddSingleton<HostKeys>()
+        .AddSingleton<HostKeys>().AddSingleton<OpenKeys>().AddSingleton<Bastions>()
         .AddOrders()
         .AddLogs()
         .AddHandlers(typeof(TasksModule).Assembly);
@@ -59,10 +59,12 @@ public static class TasksModule
 
         routes.Get<ListExecuteUsers.Query, ListExecuteUsers.Result>("/v2/task_layout/user/", "Execute-users, without their keys");
         routes.Post<CreateExecuteUser.Command, CreateExecuteUser.Result>("/v2/task_layout/user/", "Add an execute-user", operators);
-        routes.Put<EditExecuteUser.Command, Answer>("/v2/task_layout/user/", "Change an execute-user", operators);
+        routes.Put<EditExecuteUser.Command, EditExecuteUser.Result>("/v2/task_layout/user/", "Change an execute-user", operators);
         routes.Delete<DeleteExecuteUser.Command, Answer>("/v2/task_layout/user/", "Delete an execute-user", operators);
 
         routes.Get<ListHostKeys.Query, ListHostKeys.Result>("/v2/task/host_key/", "Pinned host keys", Right.Superuser);
+        routes.Post<AddHostKeys.Command, AddHostKeys.Result>("/v2/task/host_key/", "Pin host keys before the first contact", Right.Superuser)
+            .WithDescription("One key (`host`, `port`, `key`), or the text of a known_hosts file (`known_hosts`). Codes: -1 a wrong field, a damaged key, or another key is pinned and `replace` is not sent.");
         routes.Delete<ForgetHostKey.Command, Answer>("/v2/task/host_key/", "Forget a host's key", Right.Superuser);
 
         MapOrders(routes);

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Microsoft.IdentityModel.JsonWebTokens;
 using Microsoft.IdentityModel.Tokens;
@@ -21,6 +22,9 @@ internal sealed class Tokens
 {
     /// <summary>How far the issuer's clock may be ahead; expiry is taken to the second.</summary>
     private static readonly TimeSpan EarlyBy = TimeSpan.FromSeconds(10);
+
+    // Characters of a name that are kept.
+    private const int MostWord = 200;
 
     private readonly JsonWebTokenHandler handler = new() { MapInboundClaims = false };
     private readonly TokenValidationParameters parameters;
@@ -97,8 +101,19 @@ internal sealed class Tokens
         return value.ValueKind == JsonValueKind.String && long.TryParse(value.GetString(), NumberStyles.None, CultureInfo.InvariantCulture, out var digits) ? digits : null;
     }
 
-    private static string Word(JsonElement data, string name) =>
-        data.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString()!.Replace("\0", "", StringComparison.Ordinal) : "";
+    private static string Word(JsonElement data, string name)
+    {
+        if (!data.TryGetProperty(name, out var value) || value.ValueKind != JsonValueKind.String) return "";
+        try
+        {
+            return OutsideText.Clean(value.GetString(), MostWord);
+        }
+        catch (InvalidOperationException)
+        {
+            // Half a surrogate pair, as an escape: JSON takes it, text cannot.
+            return "";
+        }
+    }
 
     private static bool IsTrue(JsonElement data, string name) => data.TryGetProperty(name, out var value)
         && (value.ValueKind == JsonValueKind.True || (value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var one) && one == 1));

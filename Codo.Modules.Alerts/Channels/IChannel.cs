@@ -1,4 +1,5 @@
 using Codo.Modules.Alerts.Rules;
+using Codo.Platform.Data;
 
 namespace Codo.Modules.Alerts.Channels;
 
@@ -25,6 +26,9 @@ internal sealed record Field(string Name, bool Secret = false, bool Required = t
 /// <param name="Retry">Whether another try may help.</param>
 internal sealed record Outcome(bool Taken, string Answer, bool Retry = true)
 {
+    /// <summary>What the other side said; it is stored, so it is cleaned.</summary>
+    public string Answer { get; init; } = OutsideText.Clean(Answer);
+
     public static Outcome NobodyHas(string what) => new(false, $"nobody's {what} is known (see /v2/alerts/contact/)", Retry: false);
 }
 

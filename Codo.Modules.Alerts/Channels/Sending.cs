@@ -64,7 +64,7 @@ internal sealed class Sending(
     public async Task<Outcome> Call(ChannelRow channel, Message message)
     {
         var outcome = await Try(channel, message);
-        return outcome with { Answer = Excerpt.Storable(Excerpt.Head(outcome.Answer, MostOfAnswer)) };
+        return outcome with { Answer = Excerpt.Head(outcome.Answer, MostOfAnswer) };
     }
 
     private async Task<Outcome> Try(ChannelRow channel, Message message)

@@ -1,5 +1,6 @@
 using Codo.Modules.Alerts.Channels;
 using Codo.Modules.Alerts.Rules;
+using Codo.Platform.Data;
 using Dapper;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -96,11 +97,11 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Telling telling, Cour
             Subjects = trouble.Subjects.ToArray(),
             Fingerprint = fingerprint,
             Now = now,
-            TitleZh = Excerpt.Storable(trouble.Title.Zh),
-            TitleEn = Excerpt.Storable(trouble.Title.En),
-            DetailZh = Excerpt.Storable(trouble.Detail.Zh),
-            DetailEn = Excerpt.Storable(trouble.Detail.En),
-            Output = Excerpt.Storable(trouble.Output),
+            TitleZh = OutsideText.Storable(trouble.Title.Zh),
+            TitleEn = OutsideText.Storable(trouble.Title.En),
+            DetailZh = OutsideText.Storable(trouble.Detail.Zh),
+            DetailEn = OutsideText.Storable(trouble.Detail.En),
+            Output = OutsideText.Storable(trouble.Output),
             Pending = trouble.Pending.ToArray(),
             rule?.RuleId,
             More = trouble.Continues ? 0 : 1,

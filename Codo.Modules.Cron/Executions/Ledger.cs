@@ -130,7 +130,7 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
         {
             log.LogError(error, "Job {JobId} is broken", job.JobId);
             await transaction.RollbackAsync(OneJob);
-            await Break(connection, transaction, job, Text.Same(StorableText.Clean(error.Message)), withGap: false);
+            await Break(connection, transaction, job, Text.Same(OutsideText.Clean(error.Message)), withGap: false);
             return new Locked(job, now, true);
         }
     }
@@ -210,7 +210,7 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
         catch (Exception error) when (DatabaseErrors.IsPermanent(error))
         {
             await transaction.RollbackAsync(OneJob, cancellation);
-            await Break(connection, transaction, job, Text.Same(StorableText.Clean(error.Message)), withGap: false);
+            await Break(connection, transaction, job, Text.Same(OutsideText.Clean(error.Message)), withGap: false);
         }
         await transaction.CommitAsync(cancellation);
         outbox.Wake();
@@ -234,7 +234,7 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
             catch (Exception error) when (error is JobIsBroken or ArgumentException or OverflowException or InvalidOperationException)
             {
                 log.LogError(error, "Job {JobId} is broken", job.JobId);
-                await Break(connection, transaction, job, (error as JobIsBroken)?.Why ?? Text.Same(StorableText.Clean(error.Message)), withGap: true);
+                await Break(connection, transaction, job, (error as JobIsBroken)?.Why ?? Text.Same(OutsideText.Clean(error.Message)), withGap: true);
                 isTold = true;
                 continue;
             }

@@ -144,7 +144,7 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
         {
             log.LogError(error, "Execution {LogId} of job {JobId} could not be run", run.Claimed.LogId, run.Claimed.JobId);
             var left = await ProcessTree.KillAsync(new RunMark(run.Claimed.RunId, 0, 0, RunMark.CurrentBootId));
-            var why = StorableText.Clean(error.Message);
+            var why = OutsideText.Clean(error.Message);
             return Over(ExecutionStatus.Faild, null, left, new Text($"无法执行：{why}", $"It could not be run: {why}"));
         }
     }
@@ -263,7 +263,7 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
                 // What PostgreSQL does not take would be refused again: the end is recorded without it, with the reason.
                 log.LogError(error, "The output of execution {LogId} is not stored: PostgreSQL does not take it", run.Claimed.LogId);
                 refused = true;
-                var why = StorableText.Clean(error.Message);
+                var why = OutsideText.Clean(error.Message);
                 var cause = new Text($"{ending.Cause.Zh}；输出无法保存：{why}".TrimStart('；'), $"{ending.Cause.En}; its output could not be stored: {why}".TrimStart(';', ' '));
                 result = result with { Output = "", Ending = ending with { Cause = cause } };
             }

@@ -154,7 +154,7 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
         catch (Exception error) when (!DatabaseErrors.IsTransient(error) && error is not OperationCanceledException)
         {
             log.LogError(error, "Order {Order} cannot be advanced; it is set apart and tried again in a minute", listId);
-            await Break(listId, StorableText.Clean(error.Message));
+            await Break(listId, OutsideText.Clean(error.Message));
         }
     }
 

@@ -40,5 +40,5 @@ internal static class Causes
         return halves.Length == 2 ? new Text(halves[0], halves[1]) : Text.Same(stored);
     }
 
-    private static string Plain(string text) => StorableText.Clean(text).Replace(Languages, ' ').Replace(Sentences, ' ');
+    private static string Plain(string text) => OutsideText.Clean(text).Replace(Languages, ' ').Replace(Sentences, ' ');
 }

@@ -1,37 +1,37 @@
-using System.Collections.Concurrent;
 using Codo.Modules.Tasks.Hosts;
 using Codo.Modules.Tasks.Layout;
 using Codo.Platform.Http;
 using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Npgsql;
-using Renci.SshNet;
 
 namespace Codo.Modules.Tasks.Execution;
 
-/// <summary>Connects to hosts as an execute-user, and holds their keys to those that were pinned.</summary>
-internal sealed class HostAccess(NpgsqlDataSource source, SecretBox box, HostKeys hostKeys, DatabaseTurns turns)
+/// <summary>Connects to hosts as an execute-user, directly or over its bastions, and holds their keys to those that are pinned.</summary>
+internal sealed class HostAccess(NpgsqlDataSource source, SecretBox box, HostKeys hostKeys, OpenKeys openKeys, Bastions bastions, TaskSettings settings, DatabaseTurns turns)
 {
-    // Reading a key that has a passphrase takes a tenth of a second of a CPU, and a hundred lanes need the same one.
-    private readonly ConcurrentDictionary<(string Key, string? Passphrase), PrivateKeyFile> read = new();
-
     /// <summary>Connects, and pins the key of a host that was never met.</summary>
     /// <param name="listId">The order that needs it.</param>
     /// <exception cref="SshFailedException">It cannot be reached, lets the user not in, or has another key than the one that is pinned.</exception>
     /// <exception cref="CommandNotStartedException">There is no such execute-user, or its key cannot be read.</exception>
-    public async Task<SshConnection> Connect(string host, string execUser, long listId)
+    public async Task<SshConnection> Connect(string host, string execUser, long listId) => await Connect(await Reach(host, execUser, listId), listId);
+
+    /// <summary>Where to look for a command that was left behind.</summary>
+    public async Task<SshTarget> Target(string host, string execUser) => (await Reach(host, execUser, null)).Target;
+
+    private async Task<SshConnection> Connect(Reached reached, long? listId)
     {
-        var known = new KnownKey();
-        var target = await Target(host, execUser, known);
+        var (target, known) = (reached.Target, reached.Known);
         SshConnection connection;
         try
         {
             connection = await SshConnection.ConnectAsync(target);
         }
-        catch (SshFailedException failure) when (failure.Kind == SshFailureKind.HostKey && known is { Pinned: { } pinned, Shown: { } shown })
+        catch (SshFailedException failure) when (failure.Kind == SshFailureKind.HostKey && known.Shown is { } shown && !known.Takes(shown))
         {
-            throw new SshFailedException(SshFailureKind.HostKey, HostKeys.Changed(pinned, shown), failure);
+            throw new SshFailedException(SshFailureKind.HostKey, known.Pinned is { } pinned ? HostKeys.Changed(pinned, shown) : HostKeys.Unknown(shown), failure);
         }
+
         if (known is not { Pinned: null, Shown: { } first }) return connection;
         var now = await turns.UntilAnswered(() => hostKeys.Pin(first, listId, CancellationToken.None));
         if (HostKeys.AreSame(now, first)) return connection;
@@ -40,35 +40,56 @@ internal sealed class HostAccess(NpgsqlDataSource source, SecretBox box, HostKey
         throw new SshFailedException(SshFailureKind.HostKey, HostKeys.Changed(now, first));
     }
 
-    /// <summary>Where to look for a command that was left behind.</summary>
-    public Task<SshTarget> Target(string host, string execUser) => Target(host, execUser, new KnownKey());
-
-    private async Task<SshTarget> Target(string host, string execUser, KnownKey known)
+    private async Task<Reached> Reach(string host, string execUser, long? listId)
     {
-        var user = await turns.UntilAnswered(async () =>
+        var chain = await turns.UntilAnswered(async () =>
         {
             await using var connection = await source.OpenConnectionAsync();
-            return await ExecuteUser.Find(connection, box, execUser);
-        }) ?? throw new CommandNotStartedException(new Text($"执行用户 {execUser} 不存在", $"There is no execute-user {execUser}"));
-        if (!read.TryGetValue((user.PrivateKey, user.Passphrase), out var key))
+            return await ExecuteUser.FindChain(connection, box, execUser);
+        });
+        if (chain.Count == 0) throw new CommandNotStartedException(new Text($"执行用户 {execUser} 不存在", $"There is no execute-user {execUser}"));
+        Reached? before = null;
+        var path = "";
+        // From this machine outwards.
+        foreach (var hop in chain.Skip(1).Reverse())
         {
-            if (!SshKeys.TryRead(user.PrivateKey, user.Passphrase, out key, out var why)) throw new CommandNotStartedException(new Text($"执行用户 {execUser}：{why.Zh}", $"Execute-user {execUser}: {why.En}"));
-            read[(user.PrivateKey, user.Passphrase)] = key;
+            before = await Reach(hop.SshHost, hop, path, Via(before, listId));
+            path = HostKeys.Through(path, hop.SshHost, hop.Port);
         }
-        known.Pinned = await turns.UntilAnswered(() => hostKeys.Find(host, user.Port, CancellationToken.None));
-        return new SshTarget(host, user.Port, user.Login, key, known.Trusts, known.Pinned?.Type) { Encoding = CommandForm.EncodingOf(user.Encoding) };
+
+        return await Reach(host, chain[0], path, Via(before, listId));
     }
 
-    private sealed class KnownKey
+    private async Task<Reached> Reach(string host, ExecuteUser user, string path, Func<Task<BastionUse>>? via)
     {
-        public HostKey? Pinned { get; set; }
+        if (!openKeys.TryOpen(user, out var key, out var why)) throw new CommandNotStartedException(new Text($"执行用户 {user.Alias}：{why.Zh}", $"Execute-user {user.Alias}: {why.En}"));
+        var pinned = await turns.UntilAnswered(() => hostKeys.Find(host, user.Port, CancellationToken.None, path));
+        var known = new KnownKey(pinned, settings.HostKeys == HostKeyPolicy.Pin);
+        var target = new SshTarget(host, user.Port, user.Login, key, known.Trusts, pinned?.Type)
+        {
+            Encoding = CommandForm.EncodingOf(user.Encoding),
+            Path = path,
+            Via = via,
+        };
+        return new Reached(target, known, new BastionName(path, HostKeys.Name(host), user.Port, user.Login, OpenKeys.Digest(user)));
+    }
+
+    private Func<Task<BastionUse>>? Via(Reached? before, long? listId) => before is null ? null : () => bastions.Take(before.Name, () => Connect(before, listId));
+
+    private sealed record Reached(SshTarget Target, KnownKey Known, BastionName Name);
+
+    private sealed class KnownKey(HostKey? pinned, bool takesUnknown)
+    {
+        public HostKey? Pinned => pinned;
 
         public HostKey? Shown { get; private set; }
+
+        public bool Takes(HostKey key) => pinned is null ? takesUnknown : HostKeys.AreSame(pinned, key);
 
         public bool Trusts(HostKey key)
         {
             Shown = key;
-            return Pinned is null || HostKeys.AreSame(Pinned, key);
+            return Takes(key);
         }
     }
 }

@@ -10,7 +10,7 @@ namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>A step that its lane's owner has claimed: the attempt's row is committed, nothing is spawned yet.</summary>
 internal sealed record ClaimedStep(
-    long SchedId, int Attempt, string RunId, int TaskLevel, string TaskName, string TaskCmd, string TaskArgs, string ExecUser, string Host, int Timeout, int Retries, string OnError, int Tries,
+    long SchedId, int Attempt, string RunId, int TaskLevel, string TaskName, string TaskCmd, string TaskArgs, string ExecUser, string Host, int Timeout, int Retries, int RetryDelay, string OnError, int Tries,
     string Args, byte[]? SecretArgs, bool Pty, string Interpreter);
 
 /// <summary>Runs the steps of the lanes that this node owns, one after another. A lane costs no thread while its command runs.</summary>
@@ -33,7 +33,7 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
         """;
 
     private const string NextSql = """
-        SELECT sched_id, task_level, task_name, task_cmd, task_args, exec_user, force_host, task_status, timeout, retries, on_error, tries, pty, interpreter
+        SELECT sched_id, task_level, task_name, task_cmd, task_args, exec_user, force_host, task_status, timeout, retries, retry_delay, on_error, tries, pty, interpreter
         FROM tasks.scheduler_task_info WHERE lane_id = @LaneId AND task_status <> 3 ORDER BY task_level, sched_id LIMIT 1
         """;
 
@@ -52,6 +52,16 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
 
     private const string LeaveSql = """
         UPDATE tasks.lane SET state = @State, since = clock_timestamp(), due_at = @DueAt, node = NULL, incarnation = NULL WHERE lane_id = @LaneId AND state = ANY(@From)
+        """;
+
+    private const string PauseSql = """
+        UPDATE tasks.lane SET state = @State, since = clock_timestamp(), due_at = clock_timestamp() + make_interval(secs => @Seconds), node = NULL, incarnation = NULL
+        WHERE lane_id = @LaneId AND state = ANY(@From)
+        """;
+
+    // Shown while it pauses; the claim of the next attempt clears it.
+    private const string RetriesSql = """
+        UPDATE tasks.scheduler_task_info SET cause = @Cause WHERE sched_id = @SchedId AND task_status = 2
         """;
 
     private const string ChangedSql = """
@@ -155,6 +165,7 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
             var outcome = action == StepAction.Ignore ? "ignored" : end!.Outcome;
             await connection.ExecuteAsync(EndStepSql, new { ran.SchedId, Status = (short)status, Outcome = outcome, end!.Cause, From = new[] { (short)StepState.Running } }, transaction);
         }
+        if (action == StepAction.Retry && RetryPause.Of(ran!) is { TotalSeconds: > 0 } pause) return await Pause(connection, transaction, lane, ran!, end!, pause);
         if (action == StepAction.Fail) return await Leave(connection, transaction, lane, LaneAction.Fail);
         if (action == StepAction.Interrupt) return await Leave(connection, transaction, lane, LaneAction.Interrupt);
         var step = await connection.QuerySingleOrDefaultAsync<NextRow>(NextSql, lane, transaction);
@@ -168,7 +179,8 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
         if (!node.MayStart(OrderWork.WorkName) || node.Incarnation != lane.Incarnation) return await Leave(connection, transaction, lane, LaneAction.GiveBack);
         var claimed = new ClaimedStep(
             step.SchedId, 0, Guid.NewGuid().ToString("N"), step.TaskLevel, step.TaskName, step.TaskCmd, step.TaskArgs, step.ExecUser,
-            step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, step.Timeout, step.Retries, step.OnError, step.Tries + 1, own.Args, own.SecretArgs, step.Pty, step.Interpreter);
+            step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, step.Timeout, step.Retries, step.RetryDelay, step.OnError, step.Tries + 1, own.Args, own.SecretArgs,
+            step.Pty, step.Interpreter);
         // A commit whose answer was lost is repeated: the step is then claimed already, by this runner, which has not spawned it.
         if (state == StepState.Running && await connection.QuerySingleOrDefaultAsync<AdoptRow>(AdoptSql, new { step.SchedId, lane.Node, lane.Incarnation }, transaction) is { } adopted)
             return claimed with { Attempt = adopted.Attempt, RunId = adopted.RunId, Tries = step.Tries };
@@ -189,6 +201,17 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
         From = state == StepState.Running ? [(short)StepState.Running] : StepStates.From(StepAction.Claim),
     };
 
+    // The lane holds no slot while it pauses, and any node may go on with it.
+    private static async Task<ClaimedStep?> Pause(NpgsqlConnection connection, NpgsqlTransaction transaction, OwnedLane lane, ClaimedStep ran, StepEnd end, TimeSpan pause)
+    {
+        var state = LaneStates.Next(LaneState.Running, LaneAction.AwaitRetry)!.Value;
+        var cause = end.Cause.And(RetryPause.Told(ran, pause));
+        await connection.ExecuteAsync(RetriesSql, new { ran.SchedId, Cause = cause }, transaction);
+        await connection.ExecuteAsync(PauseSql, new { lane.LaneId, State = state.Word(), Seconds = pause.TotalSeconds, From = new[] { LaneState.Running.Word() } }, transaction);
+        await connection.ExecuteAsync(ChangedSql, lane, transaction);
+        return null;
+    }
+
     private static async Task<ClaimedStep?> Leave(NpgsqlConnection connection, NpgsqlTransaction transaction, OwnedLane lane, LaneAction action, DateTime? dueAt = null)
     {
         var state = LaneStates.Next(LaneState.Running, action)!.Value;
@@ -202,5 +225,6 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
     private sealed record AdoptRow(int Attempt, string RunId);
 
     private sealed record NextRow(
-        long SchedId, int TaskLevel, string TaskName, string TaskCmd, string TaskArgs, string ExecUser, string ForceHost, short TaskStatus, int Timeout, int Retries, string OnError, int Tries, bool Pty, string Interpreter);
+        long SchedId, int TaskLevel, string TaskName, string TaskCmd, string TaskArgs, string ExecUser, string ForceHost, short TaskStatus, int Timeout, int Retries, int RetryDelay, string OnError, int Tries,
+        bool Pty, string Interpreter);
 }

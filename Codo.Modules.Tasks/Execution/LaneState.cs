@@ -15,7 +15,7 @@ internal enum LaneState
     /// <summary>Its next step waits for a person. Put there by the owner; a release or a restart takes it out.</summary>
     Hand,
 
-    /// <summary>Its next step waits for the order's start time. Put there by the owner; the time or a restart takes it out.</summary>
+    /// <summary>Its next step waits for the order's start time, or for the pause before its retry. Put there by the owner; the time or a restart takes it out.</summary>
     Timed,
 
     /// <summary>A step failed. Put there by the owner; a restart or a skip takes it out.</summary>
@@ -52,10 +52,13 @@ internal enum LaneAction
     /// <summary>The owner meets a step whose time has not come.</summary>
     MeetTimed,
 
+    /// <summary>A step failed and pauses before its retry.</summary>
+    AwaitRetry,
+
     /// <summary>A person releases the step that it waits at.</summary>
     Release,
 
-    /// <summary>The order's start time has come, or was moved.</summary>
+    /// <summary>The order's start time has come, or was moved; the pause before a retry is over.</summary>
     Due,
 
     /// <summary>A step failed for good.</summary>
@@ -90,7 +93,7 @@ internal static class LaneStates
         (LaneState.Ready, LaneAction.Claim) => LaneState.Running,
         (LaneState.Running, LaneAction.GiveBack) => LaneState.Ready,
         (LaneState.Running, LaneAction.MeetHand) => LaneState.Hand,
-        (LaneState.Running, LaneAction.MeetTimed) => LaneState.Timed,
+        (LaneState.Running, LaneAction.MeetTimed or LaneAction.AwaitRetry) => LaneState.Timed,
         (LaneState.Running, LaneAction.Fail) => LaneState.Failed,
         (LaneState.Running, LaneAction.Interrupt) => LaneState.Interrupted,
         (LaneState.Running, LaneAction.Finish) => LaneState.Done,

@@ -1,5 +1,6 @@
 using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Processes;
 
@@ -88,6 +89,8 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
 
         ValueTask Started(RunMark known)
         {
+            // The boot id is the host's word, and is stored.
+            known = known with { BootId = OutsideText.Clean(known.BootId, 64) };
             mark = known;
             told.TrySetResult();
             recording = record(known);

@@ -40,7 +40,7 @@ internal enum StepAction
     /// <summary>It failed, and is to be gone on from all the same.</summary>
     Ignore,
 
-    /// <summary>It failed, and a retry is left: the next attempt begins at once.</summary>
+    /// <summary>It failed, and a retry is left: the next attempt begins after a pause, in which the step counts as running.</summary>
     Retry,
 
     /// <summary>It failed for good.</summary>

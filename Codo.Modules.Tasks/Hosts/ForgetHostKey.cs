@@ -10,9 +10,11 @@ namespace Codo.Modules.Tasks.Hosts;
 /// <summary>Forgets a host's key, so that the next connection pins the one that the host has now.</summary>
 internal static class ForgetHostKey
 {
-    internal sealed record Command(string? Host, int? Port) : IRequest<Answer>;
+    /// <param name="Port">22 when absent.</param>
+    /// <param name="Path">The bastions on the way, as the list shows them; absent means that the host is reached directly.</param>
+    internal sealed record Command(string? Host, int? Port, string? Path) : IRequest<Answer>;
 
-    internal sealed record Gone(string Host, int Port, string KeyType, string Fingerprint);
+    internal sealed record Gone(string Host, int Port, string Path, string KeyType, string Fingerprint);
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -26,15 +28,15 @@ internal static class ForgetHostKey
     internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Command, Answer>
     {
         private const string RemoveSql = """
-            DELETE FROM tasks.host_keys WHERE host = @Host AND port = @Port RETURNING host, port, key_type, fingerprint
+            DELETE FROM tasks.host_keys WHERE path = @Path AND host = @Host AND port = @Port RETURNING host, port, path, key_type, fingerprint
             """;
 
         public async Task<Answer> Handle(Command command, CancellationToken cancellationToken)
         {
-            var (host, port) = (HostKeys.Name(command.Host!.Trim()), command.Port ?? 22);
+            var (host, port, path) = (HostKeys.Name(command.Host!.Trim()), command.Port ?? 22, HostKeys.NormalPath(command.Path));
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var gone = await connection.QuerySingleOrDefaultAsync<Gone>(RemoveSql, new { Host = host, Port = port }, transaction)
+            var gone = await connection.QuerySingleOrDefaultAsync<Gone>(RemoveSql, new { Path = path, Host = host, Port = port }, transaction)
                 ?? throw Refusal.NotFound($"没有记录主机 {host}:{port} 的密钥", $"No key of {host}:{port} is pinned");
             await Audit.Write(connection, transaction, caller, "forget", "host_key", $"{host}:{port}", before: gone);
             await transaction.CommitAsync(cancellationToken);

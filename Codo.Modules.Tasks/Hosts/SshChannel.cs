@@ -1,5 +1,4 @@
 using System.Net.Sockets;
-using System.Runtime.CompilerServices;
 using Codo.Platform.Http;
 using Codo.Platform.Processes;
 using Renci.SshNet;
@@ -53,8 +52,8 @@ internal static class SshChannel
         var command = client.CreateCommand(RemoteScripts.LoginText);
 
         // SSH.NET's own streams can only be read by a thread that waits, and take whatever comes without bound. Ours is written to by the connection's thread.
-        SetOutput(command, output);
-        SetErrorOutput(command, output);
+        SshNetInternals.SetOutput(command, output);
+        SshNetInternals.SetErrorOutput(command, output);
         Task executing;
         try
         {
@@ -135,10 +134,4 @@ internal static class SshChannel
     public static Text Unknown(Text why) => new($"连接中断，命令结果未知：{why.Zh}", $"the link was lost, and how the command ended is not known: {why.En}");
 
     private static SshFailedException Lost(Text why, Exception? cause) => new(SshFailureKind.Lost, Unknown(why), cause);
-
-    [UnsafeAccessor(UnsafeAccessorKind.Method, Name = "set_OutputStream")]
-    private static extern void SetOutput(SshCommand command, Stream stream);
-
-    [UnsafeAccessor(UnsafeAccessorKind.Method, Name = "set_ExtendedOutputStream")]
-    private static extern void SetErrorOutput(SshCommand command, Stream stream);
 }

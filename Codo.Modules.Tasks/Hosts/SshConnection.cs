@@ -3,7 +3,6 @@ using System.Text;
 using Codo.Platform.Http;
 using Codo.Platform.Processes;
 using Renci.SshNet;
-using Renci.SshNet.Common;
 
 namespace Codo.Modules.Tasks.Hosts;
 
@@ -18,14 +17,7 @@ internal readonly record struct RunLeft(int? Processes, SshFailedException? Fail
 /// </remarks>
 internal sealed class SshConnection : IAsyncDisposable
 {
-    /// <summary>Until the host has answered, name look-up included.</summary>
-    public static readonly TimeSpan ConnectLimit = TimeSpan.FromSeconds(5);
-
-    // For each step of the handshake after that, and to open a channel: a host that asks elsewhere about its users may take longer than one that only has to be there.
-    private static readonly TimeSpan StepLimit = TimeSpan.FromSeconds(15);
-
-    // Key exchange is work for the CPU: 200 at once on two cores would all run into their time limits.
-    private static readonly SemaphoreSlim Handshakes = new(16 * Environment.ProcessorCount);
+    private static readonly TimeSpan StepLimit = SshHandshake.StepLimit;
 
     // Characters of an account of processes: one line is asked for, and a login shell's start files may write some more.
     private const int MostAnswer = 64 * 1024;
@@ -33,13 +25,18 @@ internal sealed class SshConnection : IAsyncDisposable
     private readonly SshTarget target;
     private readonly SshClient client;
     private readonly SshLink link;
+    private readonly BastionUse? way;
 
-    private SshConnection(SshTarget target, SshClient client)
+    private SshConnection(SshTarget target, ConnectedClient connected)
     {
         this.target = target;
-        this.client = client;
-        link = new SshLink(client);
+        (client, way) = (connected.Client, connected.Way);
+        Session = SshNetInternals.SessionOf(client);
+        link = new SshLink(Session, connected.Socket);
     }
+
+    /// <summary>What a bastion's streams go over.</summary>
+    public Session Session { get; }
 
     /// <summary>Whether it can still be used, as far as is known.</summary>
     public bool IsConnected => client.IsConnected;
@@ -50,22 +47,10 @@ internal sealed class SshConnection : IAsyncDisposable
     /// <summary>What commands there are written in and write; null for UTF-8.</summary>
     public Encoding? Encoding => target.Encoding;
 
-    /// <summary>Connects and logs in.</summary>
+    /// <summary>Connects and logs in. A host that drops the connection before a session exists is tried again, with growing pauses, within <see cref="SshHandshake.ConnectLimit"/>.</summary>
     /// <exception cref="SshFailedException">Unreachable, not let in, or not trusted.</exception>
-    public static async Task<SshConnection> ConnectAsync(SshTarget target, CancellationToken cancellation = default)
-    {
-        var connecting = SshChannel.OnOwnThread(() => Connect(target));
-        try
-        {
-            return await connecting.WaitAsync(cancellation);
-        }
-        catch (OperationCanceledException)
-        {
-            // Connecting cannot be interrupted. It ends by its own time limits, and what it made is dropped.
-            _ = connecting.ContinueWith(made => made.Result.client.Dispose(), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion | TaskContinuationOptions.LongRunning, TaskScheduler.Default);
-            throw;
-        }
-    }
+    public static async Task<SshConnection> ConnectAsync(SshTarget target, CancellationToken cancellation = default) =>
+        new(target, await SshHandshake.ConnectAsync(target, cancellation));
 
     /// <summary>Runs a command in the user's login shell and passes its output on, errors included, in the order in which they were written.</summary>
     /// <param name="command">Shell text.</param>
@@ -141,9 +126,19 @@ internal sealed class SshConnection : IAsyncDisposable
     /// <summary>Breaks the link. What runs goes on; a command that has not told yet how to find its processes does not begin any more.</summary>
     public void Cut() => link.Cut();
 
+    /// <summary>Cuts the link once its host says nothing any more, as a bastion's, on which no command runs that would notice.</summary>
+    /// <param name="received">How much has come from it.</param>
+    public async Task CutWhenSilentAsync(Func<long> received, TimeSpan interval, CancellationToken cancellation)
+    {
+        var silence = link.SilenceAsync(received, () => false, interval, cancellation);
+        await silence.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (silence.IsCompletedSuccessfully) link.Cut();
+    }
+
     public async ValueTask DisposeAsync() => await SshChannel.OnOwnThread(() =>
     {
         client.Dispose();
+        way?.Dispose();
         return true;
     });
 
@@ -199,76 +194,8 @@ internal sealed class SshConnection : IAsyncDisposable
 
     private SshFailedException NoAnswer(Text why) => new(SshFailureKind.Refused, Named(target, why));
 
-    private static SshConnection Connect(SshTarget target)
-    {
-        var info = new ConnectionInfo(target.Host, target.Port, target.User, new PrivateKeyAuthenticationMethod(target.User, target.Key))
-        {
-            Timeout = ConnectLimit,
-            RetryAttempts = 1,
-            // SSH.NET makes a caller wait who wants more; the host's own limit is answered at once.
-            MaxSessions = int.MaxValue,
-        };
-        PreferKnownKey(info, target.KnownKeyType);
-        // It costs 90 ms of a CPU a connection here, where curve25519 costs 13: nine seconds for a hundred hosts. ML-KEM, its successor, stays first where the host has it.
-        foreach (var slow in info.KeyExchangeAlgorithms.Keys.Where(name => name.StartsWith("sntrup", StringComparison.Ordinal)).ToList()) info.KeyExchangeAlgorithms.Remove(slow);
-
-        var client = new SshClient(info);
-        HostKey? refused = null;
-        var handshaking = false;
-        client.ServerIdentificationReceived += (_, _) =>
-        {
-            Handshakes.Wait();
-            handshaking = true;
-            info.Timeout = StepLimit;
-        };
-        client.HostKeyReceived += (_, shown) =>
-        {
-            var type = System.Text.Encoding.ASCII.GetString(shown.HostKey, 4, shown.HostKey[3]);
-            var key = new HostKey(target.Host, target.Port, type, $"SHA256:{shown.FingerPrintSHA256}", shown.HostKey);
-            shown.CanTrust = target.Trust(key);
-            if (!shown.CanTrust) refused = key;
-        };
-
-        try
-        {
-            client.Connect();
-            if (!client.IsConnected) throw new SshConnectionException("The host closed the connection.");
-            return new SshConnection(target, client);
-        }
-        catch (Exception cause)
-        {
-            client.Dispose();
-            throw Failure(target, refused, cause);
-        }
-        finally
-        {
-            if (handshaking) Handshakes.Release();
-        }
-    }
-
-    // A host that has several keys shows the first kind on our list that it has. Without this, a kind that it got later would look like a changed key.
-    // Certificates are not asked for: what is pinned is the key itself.
-    private static void PreferKnownKey(ConnectionInfo info, string? knownType)
-    {
-        var algorithms = info.HostKeyAlgorithms;
-        foreach (var name in algorithms.Keys.Where(name => name.Contains("-cert-", StringComparison.Ordinal)).ToList()) algorithms.Remove(name);
-        foreach (var name in algorithms.Keys.Where(name => name == knownType || (knownType == "ssh-rsa" && name.StartsWith("rsa-sha2-", StringComparison.Ordinal))).Reverse().ToList())
-        {
-            var algorithm = algorithms[name];
-            algorithms.Remove(name);
-            algorithms.Insert(0, name, algorithm);
-        }
-    }
-
-    private static SshFailedException Failure(SshTarget target, HostKey? refused, Exception cause) => cause switch
-    {
-        _ when refused is not null => new(SshFailureKind.HostKey, Named(target, new Text($"主机密钥不受信任：{refused.Fingerprint}", $"its key {refused.Fingerprint} is not trusted")), cause),
-        SshAuthenticationException => new(SshFailureKind.Authentication, Named(target, new Text($"用户 {target.User} 认证失败", $"it does not let {target.User} in with this key")), cause),
-        _ => new(SshFailureKind.Unreachable, Named(target, new Text($"无法连接：{cause.Message}", $"it cannot be reached: {cause.Message}")), cause),
-    };
-
     private static Text Silent(TimeSpan time) =>
         SshChannel.Unknown(new Text($"主机 {time.TotalSeconds:0.#} 秒没有任何回应", $"nothing has come from the host for {time.TotalSeconds:0.#} s, not even an answer to the keep-alive"));
 
-    private static Text Named(SshTarget target, Text text) => new($"主机 {target.Host}：{text.Zh}", $"Host {target.Host}: {text.En}");
+    public static Text Named(SshTarget target, Text text) => new($"主机 {target.Host}：{text.Zh}", $"Host {target.Host}: {text.En}");
 }

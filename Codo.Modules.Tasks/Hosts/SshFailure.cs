@@ -1,3 +1,4 @@
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 
 namespace Codo.Modules.Tasks.Hosts;
@@ -22,10 +23,14 @@ internal enum SshFailureKind
 }
 
 /// <summary>A host that could not be used, or was lost.</summary>
-internal sealed class SshFailedException(SshFailureKind kind, Text text, Exception? inner = null) : Exception(text.En, inner)
+/// <remarks>Its text holds what the host and SSH.NET say, and is stored: it is cleaned here.</remarks>
+internal sealed class SshFailedException(SshFailureKind kind, Text text, Exception? inner = null) : Exception(OutsideText.Clean(text.En), inner)
 {
     public SshFailureKind Kind { get; } = kind;
 
     /// <summary>For the person who follows the order; names the host.</summary>
-    public Text Text { get; } = text;
+    public Text Text { get; } = OutsideText.Clean(text);
+
+    /// <summary>The host took the connection and dropped it before a session existed, as a busy sshd does (<c>MaxStartups</c>): another try may well succeed.</summary>
+    public bool IsDropped { get; init; }
 }

@@ -1,39 +1,70 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Text;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Renci.SshNet;
 using Renci.SshNet.Common;
+using Renci.SshNet.Security;
 
 namespace Codo.Modules.Tasks.Hosts;
 
-/// <summary>Private keys as people paste them: OpenSSH, PEM (RSA, ECDSA) and PKCS#8, with and without a passphrase; ed25519, RSA and ECDSA.</summary>
+/// <summary>
+/// Private keys as people paste them: OpenSSH, PEM (RSA, ECDSA), PKCS#8, PuTTY (versions 2 and 3) and ssh.com, with and without a passphrase; ed25519, RSA and ECDSA.
+/// With one may come an OpenSSH certificate of its public key.
+/// </summary>
 internal static class SshKeys
 {
+    private const string CertificateMark = "-cert-v01@openssh.com ";
+
     private static readonly Text PassphraseNeeded = new("私钥有口令保护，请填写 passphrase", "The private key is encrypted; its passphrase is needed");
 
     /// <summary>Reads a key, or says in a sentence why it cannot be used.</summary>
     /// <param name="passphrase">Null or empty for none; one that the key does not need is not looked at.</param>
-    public static bool TryRead(string text, string? passphrase, [NotNullWhen(true)] out PrivateKeyFile? key, out Text why)
+    public static bool TryRead(string text, string? passphrase, [NotNullWhen(true)] out PrivateKeyFile? key, out Text why) => TryRead(text, passphrase, null, out key, out why);
+
+    /// <summary>Reads a key together with its certificate, or says in a sentence why they cannot be used.</summary>
+    /// <param name="certificate">Null or empty for none.</param>
+    public static bool TryRead(string text, string? passphrase, string? certificate, [NotNullWhen(true)] out PrivateKeyFile? key, out Text why)
     {
         key = null;
-        why = default;
-        // Browsers send CRLF, and people lose the last line end: neither makes another key.
-        var normal = text.Replace("\r\n", "\n", StringComparison.Ordinal).Trim() + "\n";
-        if (!normal.StartsWith("-----BEGIN ", StringComparison.Ordinal))
+        var normal = Normal(text);
+        if (NoKey(normal) is { } no)
         {
-            why = normal.StartsWith("ssh-", StringComparison.Ordinal) || normal.StartsWith("ecdsa-", StringComparison.Ordinal)
-                ? new Text("私钥无法读取：这是公钥", "This is a public key; the private key is needed")
-                : new Text("私钥无法读取：应以 -----BEGIN 开头", "This is no private key: it would begin with -----BEGIN");
+            why = no;
             return false;
         }
 
-        // Without a passphrase SSH.NET tries the empty one on PKCS#8, and then speaks of padding.
-        if (string.IsNullOrEmpty(passphrase) && normal.StartsWith("-----BEGIN ENCRYPTED", StringComparison.Ordinal))
+        // Without a passphrase SSH.NET tries the empty one on some kinds, and then speaks of padding.
+        if (string.IsNullOrEmpty(passphrase) && IsLocked(normal))
         {
             why = PassphraseNeeded;
             return false;
         }
 
+        var given = Strip(certificate ?? "");
+        if (given.Length > 0 && !given.Contains(CertificateMark, StringComparison.Ordinal))
+        {
+            why = new Text("证书无法读取：应为 OpenSSH 用户证书，一行，以 ssh-…-cert-v01@openssh.com 开头", "This is no OpenSSH certificate: it would be one line that begins with ssh-…-cert-v01@openssh.com");
+            return false;
+        }
+
+        if (!TryOpen(normal, passphrase, out var alone, out why)) return false;
+        if (given.Length == 0)
+        {
+            key = alone;
+            return true;
+        }
+
+        alone.Dispose();
+        return TryOpen(normal, passphrase, given, out key, out why);
+    }
+
+    /// <summary>The certificate as it is stored: one line, without what surrounds it.</summary>
+    public static string NormalCertificate(string text) => Strip(text);
+
+    private static bool TryOpen(string normal, string? passphrase, [NotNullWhen(true)] out PrivateKeyFile? key, out Text why)
+    {
+        (key, why) = (null, default);
         try
         {
             using var stream = new MemoryStream(Encoding.UTF8.GetBytes(normal));
@@ -47,11 +78,66 @@ internal static class SshKeys
         catch (Exception cause)
         {
             // The readers throw whatever their parsers throw. None of it is worth a stack trace, and the key itself must not get into a log.
+            var said = OutsideText.Clean(cause.Message, 300);
             why = string.IsNullOrEmpty(passphrase)
-                ? new Text($"私钥无法读取：{cause.Message}", $"The private key cannot be read: {cause.Message}")
+                ? new Text($"私钥无法读取：{said}", $"The private key cannot be read: {said}")
                 : new Text("私钥无法读取：passphrase 不对，或私钥已损坏", "The private key cannot be read: the passphrase is wrong, or the key is damaged");
         }
 
         return false;
     }
+
+    private static bool TryOpen(string normal, string? passphrase, string certificate, [NotNullWhen(true)] out PrivateKeyFile? key, out Text why)
+    {
+        (key, why) = (null, default);
+        try
+        {
+            using var stream = new MemoryStream(Encoding.UTF8.GetBytes(normal));
+            using var certified = new MemoryStream(Encoding.UTF8.GetBytes(certificate + "\n"));
+            var read = new PrivateKeyFile(stream, passphrase, certified);
+            if (read.Certificate!.Type == Certificate.CertificateType.User)
+            {
+                key = read;
+                return true;
+            }
+
+            read.Dispose();
+            why = new Text("证书是主机证书，需要用户证书", "The certificate is a host's; a user's is needed");
+        }
+        // The library's word for it; parsers throw the same type.
+        catch (ArgumentException other) when (other.Message.Contains("does not certify", StringComparison.Ordinal))
+        {
+            why = new Text("证书不属于这个私钥", "The certificate does not belong to this private key");
+        }
+        catch (Exception cause)
+        {
+            var said = OutsideText.Clean(cause.Message, 300);
+            why = new Text($"证书无法读取：{said}", $"The certificate cannot be read: {said}");
+        }
+
+        return false;
+    }
+
+    // Browsers send CRLF, Windows' editors a BOM, YAML indents, and people lose the last line end: none of it makes another key.
+    private static string Normal(string text)
+    {
+        var normal = Strip(text).Replace("\r\n", "\n", StringComparison.Ordinal);
+        // A PuTTY key's check sum covers its comment as it stands.
+        return normal.StartsWith('-') ? string.Concat(normal.Split('\n').Select(line => line.Trim() + "\n")) : normal + "\n";
+    }
+
+    private static string Strip(string text) => text.Trim().Trim('\uFEFF', '\u200B').Trim();
+
+    private static Text? NoKey(string normal) => normal switch
+    {
+        _ when normal.StartsWith("-----BEGIN ", StringComparison.Ordinal) || normal.StartsWith("---- BEGIN SSH2 ENCRYPTED PRIVATE KEY", StringComparison.Ordinal)
+            || normal.StartsWith("PuTTY-User-Key-File-", StringComparison.Ordinal) => null,
+        _ when normal.StartsWith("ssh-", StringComparison.Ordinal) || normal.StartsWith("ecdsa-", StringComparison.Ordinal) || normal.StartsWith("---- BEGIN SSH2 PUBLIC KEY", StringComparison.Ordinal) =>
+            new Text("私钥无法读取：这是公钥", "This is a public key; the private key is needed"),
+        _ => new Text("私钥无法读取：应以 -----BEGIN 开头（也可以是 PuTTY 或 ssh.com 的私钥）", "This is no private key: it would begin with -----BEGIN, or be one of PuTTY or ssh.com"),
+    };
+
+    private static bool IsLocked(string normal) =>
+        normal.StartsWith("-----BEGIN ENCRYPTED", StringComparison.Ordinal)
+        || (normal.StartsWith("PuTTY-", StringComparison.Ordinal) && !normal.Contains("\nEncryption: none\n", StringComparison.Ordinal));
 }

@@ -1,10 +1,7 @@
 using System.Net.Sockets;
-using System.Runtime.CompilerServices;
 using System.Text;
 using Renci.SshNet;
 using Renci.SshNet.Common;
-using Renci.SshNet.Messages;
-using Renci.SshNet.Messages.Connection;
 
 namespace Codo.Modules.Tasks.Hosts;
 
@@ -15,11 +12,13 @@ namespace Codo.Modules.Tasks.Hosts;
 internal sealed class SshLink
 {
     private readonly Session session;
+    private readonly Socket socket;
     private long answers;
 
-    public SshLink(SshClient client)
+    /// <param name="socket">That of the connection.</param>
+    public SshLink(Session session, Socket socket)
     {
-        session = (Session)SessionOf(client);
+        (this.session, this.socket) = (session, socket);
         session.RequestSuccessReceived += (_, _) => Interlocked.Increment(ref answers);
         // The usual answer: no host knows the request, and every host has to say so (RFC 4254, section 4).
         session.RequestFailureReceived += (_, _) => Interlocked.Increment(ref answers);
@@ -27,7 +26,12 @@ internal sealed class SshLink
 
     /// <summary>Ends when for a whole interval nothing has come from a host that has answered before.</summary>
     /// <param name="output">Of the command that runs: what it writes is an answer too, and what waits for its reader keeps answers waiting.</param>
-    public async Task SilenceAsync(RemoteOutput output, TimeSpan interval, CancellationToken cancellation)
+    public Task SilenceAsync(RemoteOutput output, TimeSpan interval, CancellationToken cancellation) => SilenceAsync(() => output.Received, () => output.IsFull, interval, cancellation);
+
+    /// <summary>The same for what is no command.</summary>
+    /// <param name="received">How much has come, beside answers.</param>
+    /// <param name="isFull">What has come waits for its reader, and keeps answers waiting.</param>
+    public async Task SilenceAsync(Func<long> received, Func<bool> isFull, TimeSpan interval, CancellationToken cancellation)
     {
         while (true)
         {
@@ -35,10 +39,10 @@ internal sealed class SshLink
             // To send may have to wait for a change of the session's keys, and for room in the socket.
             _ = SshChannel.OnOwnThread(Ask);
             await Task.Delay(interval, cancellation);
-            if (Heard() == before && Interlocked.Read(ref answers) > 0 && !output.IsFull) return;
+            if (Heard() == before && Interlocked.Read(ref answers) > 0 && !isFull()) return;
         }
 
-        long Heard() => Interlocked.Read(ref answers) + output.Received;
+        long Heard() => Interlocked.Read(ref answers) + received();
     }
 
     /// <summary>Breaks the link at once.</summary>
@@ -46,7 +50,7 @@ internal sealed class SshLink
     {
         try
         {
-            SocketOf(session)?.Shutdown(SocketShutdown.Both);
+            socket.Shutdown(SocketShutdown.Both);
         }
         catch (Exception broken) when (broken is SocketException or ObjectDisposedException)
         {
@@ -58,7 +62,7 @@ internal sealed class SshLink
     {
         try
         {
-            Send(session, Request(Encoding.ASCII.GetBytes("keepalive@openssh.com"), wantReply: true));
+            SshNetInternals.Send(session, SshNetInternals.Request(Encoding.ASCII.GetBytes("keepalive@openssh.com"), wantReply: true));
             return true;
         }
         catch (Exception broken) when (broken is SshException or ObjectDisposedException or SocketException)
@@ -67,17 +71,4 @@ internal sealed class SshLink
             return false;
         }
     }
-
-    [UnsafeAccessor(UnsafeAccessorKind.Method, Name = "get_Session")]
-    [return: UnsafeAccessorType("Renci.SshNet.ISession, Renci.SshNet")]
-    private static extern object SessionOf(BaseClient client);
-
-    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_socket")]
-    private static extern ref Socket? SocketOf(Session session);
-
-    [UnsafeAccessor(UnsafeAccessorKind.Method, Name = "SendMessage")]
-    private static extern void Send(Session session, Message message);
-
-    [UnsafeAccessor(UnsafeAccessorKind.Constructor)]
-    private static extern GlobalRequestMessage Request(byte[] requestName, bool wantReply);
 }

@@ -15,4 +15,10 @@ internal sealed record SshTarget(string Host, int Port, string User, PrivateKeyF
 
     /// <summary>What commands there are written in and write; null for UTF-8.</summary>
     public Encoding? Encoding { get; init; }
+
+    /// <summary>How it is reached, as <see cref="HostKey.Path"/>; empty when directly.</summary>
+    public string Path { get; init; } = "";
+
+    /// <summary>Takes part in the connection to the bastion before it; null when it is reached directly.</summary>
+    public Func<Task<BastionUse>>? Via { get; init; }
 }

@@ -1,3 +1,4 @@
+using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Http;
 using Codo.Platform.Processes;
 using Codo.Platform.Security;
@@ -13,15 +14,23 @@ internal static class CreateExecuteUser
     /// <summary>Characters of a private key; the longest RSA keys in use have some 13,000.</summary>
     public const int MostKey = 65_536;
 
-    public const int MostRemarks = 1000, MostPassphrase = 1000;
+    public const int MostRemarks = 1000, MostPassphrase = 1000, MostCertificate = 16_384;
 
-    internal sealed record Command(string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Remarks, string? Encoding) : IRequest<Result>
+    /// <param name="SshPort">The port of SSH on the hosts; 22 when absent.</param>
+    /// <param name="UserKey">OpenSSH, PEM, PKCS#8, PuTTY or ssh.com.</param>
+    /// <param name="Certificate">An OpenSSH certificate of the key, one line.</param>
+    /// <param name="SshHost">The machine that is entered when this is another's bastion: address or name.</param>
+    /// <param name="Via">The alias of the execute-user that is the bastion; it has <c>ssh_host</c>.</param>
+    internal sealed record Command(
+        string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Certificate, string? SshHost, string? Via, string? Remarks,
+        string? Encoding) : IRequest<Result>
     {
         // A record writes out all it holds; this one holds a private key.
         public override string ToString() => $"CreateExecuteUser {AliasUser}";
     }
 
-    internal sealed record Result(long Id) : Answer(Say.Added);
+    /// <param name="Warnings">What is likely to be a mistake.</param>
+    internal sealed record Result(long Id, IReadOnlyList<Text> Warnings) : Answer(Say.Added);
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -37,16 +46,18 @@ internal static class CreateExecuteUser
             RuleFor(command => command.SshPort).Within(1, 65535, "ssh_port");
             RuleFor(command => command.UserKey).AtMost(MostKey, "user_key");
             RuleFor(command => command.Passphrase).AtMost(MostPassphrase, "passphrase");
+            RuleFor(command => command.Certificate).AtMost(MostCertificate, "certificate");
+            RuleFor(command => command.SshHost).HostOrNothing("ssh_host");
             RuleFor(command => command.Remarks).AtMost(MostRemarks, "remarks");
             RuleFor(command => command.Encoding).OneOf("encoding", [.. CommandForm.Encodings]);
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller, SecretBox box) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Caller caller, SecretBox box, TimeProvider time) : IRequestHandler<Command, Result>
     {
         private const string AddSql = """
-            INSERT INTO tasks.scheduler_execute_user (alias_user, exec_user, ssh_port, user_key, passphrase, remarks, encoding, creator, creator_id)
-            VALUES (@AliasUser, @ExecUser, @Port, @Key, CAST(@Secret AS bytea), @Remarks, @Encoding, @Username, @UserId)
+            INSERT INTO tasks.scheduler_execute_user (alias_user, exec_user, ssh_port, user_key, passphrase, certificate, ssh_host, via_id, remarks, encoding, creator, creator_id)
+            VALUES (@AliasUser, @ExecUser, @Port, @Key, CAST(@Secret AS bytea), @Certificate, @SshHost, CAST(@ViaId AS bigint), @Remarks, @Encoding, @Username, @UserId)
             ON CONFLICT (alias_user) DO NOTHING
             RETURNING id
             """;
@@ -55,9 +66,11 @@ internal static class CreateExecuteUser
         {
             var (passphrase, port, remarks) = (string.IsNullOrEmpty(command.Passphrase) ? null : command.Passphrase, command.SshPort ?? 22, command.Remarks ?? "");
             var encoding = command.Encoding ?? "utf-8";
-            ExecuteUser.CheckKey(command.UserKey!, passphrase);
+            var (certificate, host) = (SshKeys.NormalCertificate(command.Certificate ?? ""), (command.SshHost ?? "").Trim());
+            var warnings = ExecuteUser.CheckKey(command.UserKey!, passphrase, certificate, time.GetUtcNow());
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var via = string.IsNullOrWhiteSpace(command.Via) ? (long?)null : await BastionChain.Find(connection, transaction, command.Via.Trim(), null);
             var id = await connection.ExecuteScalarAsync<long?>(AddSql, new
             {
                 command.AliasUser,
@@ -65,15 +78,30 @@ internal static class CreateExecuteUser
                 Port = port,
                 Key = box.Seal(command.UserKey!, ExecuteUser.KeyPlace),
                 Secret = passphrase is null ? null : box.Seal(passphrase, ExecuteUser.PassphrasePlace),
+                Certificate = certificate,
+                SshHost = host,
+                ViaId = via,
                 Remarks = remarks,
                 Encoding = encoding,
                 caller.Username,
                 caller.UserId,
             }, transaction) ?? throw LibraryRules.NameIsTaken;
             await Audit.Write(connection, transaction, caller, "create", "execute_user", $"{id}",
-                after: new { command.AliasUser, command.ExecUser, ssh_port = port, user_key = ExecuteUser.Mask, passphrase = passphrase is null ? null : ExecuteUser.Mask, remarks, encoding });
+                after: new
+                {
+                    command.AliasUser,
+                    command.ExecUser,
+                    ssh_port = port,
+                    user_key = ExecuteUser.Mask,
+                    passphrase = passphrase is null ? null : ExecuteUser.Mask,
+                    certificate,
+                    ssh_host = host,
+                    command.Via,
+                    remarks,
+                    encoding,
+                });
             await transaction.CommitAsync(cancellationToken);
-            return new Result(id);
+            return new Result(id, warnings);
         }
     }
 }

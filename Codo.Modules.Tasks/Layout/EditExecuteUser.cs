@@ -1,3 +1,4 @@
+using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Http;
 using Codo.Platform.Processes;
 using Codo.Platform.Security;
@@ -11,11 +12,19 @@ namespace Codo.Modules.Tasks.Layout;
 /// <summary>Changes an execute-user. The mask leaves a secret as it was; a new key brings its own passphrase or none; a new alias goes to the steps that name the old one.</summary>
 internal static class EditExecuteUser
 {
-    internal sealed record Command(long? Id, string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Remarks, string? Encoding) : IRequest<Answer>
+    /// <param name="Certificate">Absent leaves it, but a new key takes it away; empty takes it away.</param>
+    /// <param name="SshHost">Absent leaves it; empty makes it nobody's bastion.</param>
+    /// <param name="Via">Absent leaves it; empty means that the hosts are reached directly.</param>
+    internal sealed record Command(
+        long? Id, string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Certificate, string? SshHost, string? Via, string? Remarks,
+        string? Encoding) : IRequest<Result>
     {
         // A record writes out all it holds; this one holds a private key.
         public override string ToString() => $"EditExecuteUser {Id}";
     }
+
+    /// <param name="Warnings">What the change means that is easily overlooked.</param>
+    internal sealed record Result(IReadOnlyList<Text> Warnings) : Answer(Say.Edited);
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -32,6 +41,8 @@ internal static class EditExecuteUser
             RuleFor(command => command.SshPort).Within(1, 65535, "ssh_port");
             RuleFor(command => command.UserKey).AtMost(CreateExecuteUser.MostKey, "user_key");
             RuleFor(command => command.Passphrase).AtMost(CreateExecuteUser.MostPassphrase, "passphrase");
+            RuleFor(command => command.Certificate).AtMost(CreateExecuteUser.MostCertificate, "certificate");
+            RuleFor(command => command.SshHost).HostOrNothing("ssh_host");
             RuleFor(command => command.Remarks).AtMost(CreateExecuteUser.MostRemarks, "remarks");
             RuleFor(command => command.Encoding).OneOf("encoding", [.. CommandForm.Encodings]);
         }
@@ -39,17 +50,20 @@ internal static class EditExecuteUser
         private static bool GivenOrAbsent(string? text) => text is null || !string.IsNullOrWhiteSpace(text);
     }
 
-    internal sealed record State(string AliasUser, string ExecUser, int SshPort, byte[] UserKey, byte[]? Passphrase, string Remarks, string Encoding);
+    internal sealed record State(
+        string AliasUser, string ExecUser, int SshPort, byte[] UserKey, byte[]? Passphrase, string Certificate, string SshHost, long? ViaId, string Via, string Remarks, string Encoding);
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller, SecretBox box) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, Caller caller, SecretBox box, TimeProvider time) : IRequestHandler<Command, Result>
     {
         private const string LockSql = """
-            SELECT alias_user, exec_user, ssh_port, user_key, passphrase, remarks, encoding FROM tasks.scheduler_execute_user WHERE id = @Id FOR UPDATE
+            SELECT u.alias_user, u.exec_user, u.ssh_port, u.user_key, u.passphrase, u.certificate, u.ssh_host, u.via_id, COALESCE(v.alias_user, '') AS via, u.remarks, u.encoding
+            FROM tasks.scheduler_execute_user u LEFT JOIN tasks.scheduler_execute_user v ON v.id = u.via_id WHERE u.id = @Id FOR UPDATE OF u
             """;
 
         private const string SaveSql = """
             UPDATE tasks.scheduler_execute_user SET alias_user = @AliasUser, exec_user = @ExecUser, ssh_port = @SshPort, user_key = @UserKey,
-                passphrase = CAST(@Passphrase AS bytea), remarks = @Remarks, encoding = @Encoding, update_time = now()
+                passphrase = CAST(@Passphrase AS bytea), certificate = @Certificate, ssh_host = @SshHost, via_id = CAST(@ViaId AS bigint), remarks = @Remarks, encoding = @Encoding,
+                update_time = now()
             WHERE id = @Id
             """;
 
@@ -57,12 +71,17 @@ internal static class EditExecuteUser
             UPDATE tasks.scheduler_temp_details SET exec_user = @To WHERE exec_user = @From
             """;
 
-        public async Task<Answer> Handle(Command command, CancellationToken cancellationToken)
+        private const string PinnedSql = """
+            SELECT count(*) FROM tasks.host_keys WHERE port = @SshPort
+            """;
+
+        public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var before = await connection.QuerySingleOrDefaultAsync<State>(LockSql, new { command.Id }, transaction) ?? throw LibraryRules.NoSuchId;
-            var after = WithSecrets(command, before) with
+            var warnings = new List<Text>();
+            var after = WithSecrets(command, before, warnings) with
             {
                 AliasUser = command.AliasUser ?? before.AliasUser,
                 ExecUser = command.ExecUser ?? before.ExecUser,
@@ -70,35 +89,82 @@ internal static class EditExecuteUser
                 Remarks = command.Remarks ?? before.Remarks,
                 Encoding = command.Encoding ?? before.Encoding,
             };
+            after = await WithWay(connection, transaction, command, after);
             try
             {
-                await connection.ExecuteAsync(SaveSql, new { command.Id, after.AliasUser, after.ExecUser, after.SshPort, after.UserKey, after.Passphrase, after.Remarks, after.Encoding }, transaction);
+                await connection.ExecuteAsync(SaveSql, new
+                {
+                    command.Id,
+                    after.AliasUser,
+                    after.ExecUser,
+                    after.SshPort,
+                    after.UserKey,
+                    after.Passphrase,
+                    after.Certificate,
+                    after.SshHost,
+                    after.ViaId,
+                    after.Remarks,
+                    after.Encoding,
+                }, transaction);
             }
             catch (PostgresException error) when (error.IsTaken())
             {
                 throw LibraryRules.NameIsTaken;
             }
             if (after.AliasUser != before.AliasUser) await connection.ExecuteAsync(RenameSql, new { From = before.AliasUser, To = after.AliasUser }, transaction);
-            await Audit.Write(connection, transaction, caller, "edit", "execute_user", $"{command.Id}", Masked(before, false), Masked(after, after.UserKey != before.UserKey || after.Passphrase != before.Passphrase));
+            var known = 0L;
+            if (after.SshPort != before.SshPort)
+            {
+                known = await connection.ExecuteScalarAsync<long>(PinnedSql, new { after.SshPort }, transaction);
+                warnings.Add(new Text(
+                    $"ssh_port 由 {before.SshPort} 改为 {after.SshPort}：主机密钥按主机和端口记录，端口 {after.SshPort} 已记录 {known} 台主机的密钥，其余主机按未知主机处理",
+                    $"ssh_port has changed from {before.SshPort} to {after.SshPort}: host keys are pinned per host and port. {known} keys are pinned for port {after.SshPort}; every other host is met as unknown there"));
+            }
+            if (after.Via != before.Via || (after.SshHost != before.SshHost && before.SshHost.Length > 0))
+                warnings.Add(new Text(
+                    "到主机的路径变了（via 或 ssh_host）：主机密钥按路径记录，新路径上没有记录的主机按未知主机处理",
+                    "The way to the hosts has changed (via or ssh_host): host keys are pinned per way, and a host without one on the new way is met as unknown"));
+            var secrets = after.UserKey != before.UserKey || after.Passphrase != before.Passphrase;
+            await Audit.Write(connection, transaction, caller, "edit", "execute_user", $"{command.Id}", Masked(before, false, null), Masked(after, secrets, after.SshPort == before.SshPort ? null : known));
             await transaction.CommitAsync(cancellationToken);
-            return new Answer(Say.Edited);
+            return new Result(warnings);
         }
 
-        private State WithSecrets(Command command, State before)
+        private static async Task<State> WithWay(NpgsqlConnection connection, NpgsqlTransaction transaction, Command command, State after)
         {
+            if (command.Via is { } via)
+                after = via.Trim() is { Length: > 0 } alias ? after with { ViaId = await BastionChain.Find(connection, transaction, alias, command.Id), Via = alias } : after with { ViaId = null, Via = "" };
+            if (command.SshHost is not { } host) return after;
+            if (host.Trim().Length == 0 && await BastionChain.UsersOf(connection, transaction, command.Id!.Value) is { Length: > 0 } users)
+                throw Refusal.Conflict($"执行用户 {users} 以它为跳板机（via），ssh_host 不能为空", $"It is the bastion (via) of {users}, so ssh_host is needed");
+            return after with { SshHost = host.Trim() };
+        }
+
+        private State WithSecrets(Command command, State before, List<Text> warnings)
+        {
+            var certificate = command.Certificate is { } given ? SshKeys.NormalCertificate(given) : null;
             var newKey = command.UserKey is { } key && key != ExecuteUser.Mask ? key : null;
             var newPassphrase = command.Passphrase == ExecuteUser.Mask ? null : command.Passphrase;
-            if (newKey is null && newPassphrase is null) return before;
+            if (newKey is null && newPassphrase is null)
+            {
+                if (certificate is null || certificate == before.Certificate) return before;
+                var stored = before.Passphrase is { } secret ? box.Open(secret, ExecuteUser.PassphrasePlace) : null;
+                warnings.AddRange(ExecuteUser.CheckKey(box.Open(before.UserKey, ExecuteUser.KeyPlace), stored, certificate, time.GetUtcNow()));
+                return before with { Certificate = certificate };
+            }
             var passphrase = string.IsNullOrEmpty(newPassphrase) ? null : newPassphrase;
-            ExecuteUser.CheckKey(newKey ?? box.Open(before.UserKey, ExecuteUser.KeyPlace), passphrase);
+            // A certificate is one key's: with another key it is of no use.
+            certificate ??= newKey is null ? before.Certificate : "";
+            warnings.AddRange(ExecuteUser.CheckKey(newKey ?? box.Open(before.UserKey, ExecuteUser.KeyPlace), passphrase, certificate, time.GetUtcNow()));
             return before with
             {
+                Certificate = certificate,
                 UserKey = newKey is null ? before.UserKey : box.Seal(newKey, ExecuteUser.KeyPlace),
                 Passphrase = passphrase is null ? null : box.Seal(passphrase, ExecuteUser.PassphrasePlace),
             };
         }
 
-        private static object Masked(State state, bool secretsChanged) => new
+        private static object Masked(State state, bool secretsChanged, long? keysOfNewPort) => new
         {
             state.AliasUser,
             state.ExecUser,
@@ -106,6 +172,10 @@ internal static class EditExecuteUser
             user_key = ExecuteUser.Mask,
             passphrase = state.Passphrase is null ? null : ExecuteUser.Mask,
             secrets_changed = secretsChanged,
+            host_keys_of_new_port = keysOfNewPort,
+            state.Certificate,
+            state.SshHost,
+            state.Via,
             state.Remarks,
             state.Encoding,
         };

@@ -15,12 +15,19 @@ internal sealed class ExecuteUser
     /// <summary>Where the sealed values belong: they open nowhere else.</summary>
     public const string KeyPlace = "tasks.scheduler_execute_user.user_key", PassphrasePlace = "tasks.scheduler_execute_user.passphrase";
 
-    private const string FindSql = """
-        SELECT alias_user, exec_user, ssh_port, user_key, passphrase, encoding FROM tasks.scheduler_execute_user WHERE alias_user = @Alias
+    // 3 is the most bastions on a way, see BastionChain.
+    private const string ChainSql = """
+        WITH RECURSIVE way AS (
+            SELECT alias_user, exec_user, ssh_port, user_key, passphrase, certificate, ssh_host, encoding, via_id, 0 AS hop FROM tasks.scheduler_execute_user WHERE alias_user = @Alias
+            UNION ALL
+            SELECT u.alias_user, u.exec_user, u.ssh_port, u.user_key, u.passphrase, u.certificate, u.ssh_host, u.encoding, u.via_id, w.hop + 1
+            FROM way w JOIN tasks.scheduler_execute_user u ON u.id = w.via_id WHERE w.hop < 3)
+        SELECT alias_user, exec_user, ssh_port, user_key, passphrase, certificate, ssh_host, encoding FROM way ORDER BY hop
         """;
 
-    private ExecuteUser(string alias, string login, int port, string privateKey, string? passphrase, string encoding) =>
-        (Alias, Login, Port, PrivateKey, Passphrase, Encoding) = (alias, login, port, privateKey, passphrase, encoding);
+    private ExecuteUser(Row row, string privateKey, string? passphrase) =>
+        (Alias, Login, Port, SshHost, Certificate, Encoding, PrivateKey, Passphrase) =
+        (row.AliasUser, row.ExecUser, row.SshPort, row.SshHost, row.Certificate, row.Encoding, privateKey, passphrase);
 
     /// <summary>What a step's <c>exec_user</c> names.</summary>
     public string Alias { get; }
@@ -30,30 +37,43 @@ internal sealed class ExecuteUser
 
     public int Port { get; }
 
+    /// <summary>The machine that is entered when this user is somebody's bastion; else empty.</summary>
+    public string SshHost { get; }
+
     public string PrivateKey { get; }
 
     public string? Passphrase { get; }
+
+    /// <summary>An OpenSSH certificate of the key; empty when there is none.</summary>
+    public string Certificate { get; }
 
     /// <summary>What commands on its hosts are handed over in, and what they write.</summary>
     public string Encoding { get; }
 
     /// <summary>Reads and opens an execute-user; null when there is none of that name.</summary>
-    public static async Task<ExecuteUser?> Find(NpgsqlConnection connection, SecretBox box, string alias)
-    {
-        var row = await connection.QuerySingleOrDefaultAsync<Row>(FindSql, new { Alias = alias });
-        return row is null ? null : new ExecuteUser(row.AliasUser, row.ExecUser, row.SshPort, box.Open(row.UserKey, KeyPlace), row.Passphrase is { } secret ? box.Open(secret, PassphrasePlace) : null, row.Encoding);
-    }
+    public static async Task<ExecuteUser?> Find(NpgsqlConnection connection, SecretBox box, string alias) => await FindChain(connection, box, alias) is [var user, ..] ? user : null;
+
+    /// <summary>Reads and opens an execute-user and then the bastions over which its hosts are reached, the nearest to the host first; empty when there is none of that name.</summary>
+    public static async Task<IReadOnlyList<ExecuteUser>> FindChain(NpgsqlConnection connection, SecretBox box, string alias) =>
+        [.. (await connection.QueryAsync<Row>(ChainSql, new { Alias = alias }))
+            .Select(row => new ExecuteUser(row, box.Open(row.UserKey, KeyPlace), row.Passphrase is { } secret ? box.Open(secret, PassphrasePlace) : null))];
 
     /// <summary>Refuses a private key that no step could be run with. The reason names neither the key nor the passphrase.</summary>
-    /// <exception cref="Refusal">The key cannot be read, or not with this passphrase.</exception>
-    public static void CheckKey(string privateKey, string? passphrase)
+    /// <returns>What to warn of.</returns>
+    /// <exception cref="Refusal">The key cannot be read, or not with this passphrase; the certificate is not one of this key.</exception>
+    public static IReadOnlyList<Text> CheckKey(string privateKey, string? passphrase, string certificate, DateTimeOffset now)
     {
-        if (!SshKeys.TryRead(privateKey, passphrase, out var key, out var why)) throw new Refusal(-1, why);
-        key.Dispose();
+        if (!SshKeys.TryRead(privateKey, passphrase, certificate, out var key, out var why)) throw new Refusal(-1, why);
+        using (key)
+        {
+            return key.Certificate is { } certified && certified.ValidBeforeUnixSeconds < (ulong)now.ToUnixTimeSeconds()
+                ? [new Text($"证书已于 {certified.ValidBefore:yyyy-MM-dd HH:mm} UTC 过期", $"The certificate has expired at {certified.ValidBefore:yyyy-MM-dd HH:mm} UTC")]
+                : [];
+        }
     }
 
     /// <summary>Whether a name holds Chinese characters, which neither an alias nor a system user may have.</summary>
     public static bool HasChinese(string? name) => name is not null && name.EnumerateRunes().Any(rune => rune.Value is >= 0x4E00 and <= 0x9FFF or >= 0x3400 and <= 0x4DBF or >= 0x20000 and <= 0x3FFFF);
 
-    private sealed record Row(string AliasUser, string ExecUser, int SshPort, byte[] UserKey, byte[]? Passphrase, string Encoding);
+    private sealed record Row(string AliasUser, string ExecUser, int SshPort, byte[] UserKey, byte[]? Passphrase, string Certificate, string SshHost, string Encoding);
 }

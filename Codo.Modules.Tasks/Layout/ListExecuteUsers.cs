@@ -11,7 +11,13 @@ internal static class ListExecuteUsers
 
     internal sealed record Result(IReadOnlyList<Row> Data) : Answer(Say.Fetched);
 
-    internal sealed record Row(long Id, string AliasUser, string ExecUser, int SshPort, string Remarks, DateTime UpdateTime, string Encoding)
+    /// <param name="SshPort">The port of SSH on the hosts.</param>
+    /// <param name="SshHost">The machine that is entered when this is another's bastion; else empty.</param>
+    /// <param name="Via">The alias of the bastion; empty when the hosts are reached directly.</param>
+    /// <param name="Certificate">The OpenSSH certificate of the key, which is public; empty when there is none.</param>
+    /// <param name="Encoding">What commands on its hosts are handed over in, and what they write.</param>
+    internal sealed record Row(
+        long Id, string AliasUser, string ExecUser, int SshPort, string SshHost, string Via, string Certificate, string Remarks, DateTime UpdateTime, string Encoding)
     {
         /// <summary>Always empty: a field that the console's form has.</summary>
         public string Password => "";
@@ -22,7 +28,8 @@ internal static class ListExecuteUsers
     internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
     {
         private const string RowsSql = """
-            SELECT id, alias_user, exec_user, ssh_port, remarks, update_time, encoding FROM tasks.scheduler_execute_user ORDER BY id
+            SELECT u.id, u.alias_user, u.exec_user, u.ssh_port, u.ssh_host, COALESCE(v.alias_user, '') AS via, u.certificate, u.remarks, u.update_time, u.encoding
+            FROM tasks.scheduler_execute_user u LEFT JOIN tasks.scheduler_execute_user v ON v.id = u.via_id ORDER BY u.id
             """;
 
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)

@@ -15,6 +15,9 @@ internal static partial class StepRules
 
     private const int MostRetries = 100;
 
+    /// <summary>The longest pause before a retry, a day in seconds.</summary>
+    public const int MostRetryDelay = 24 * 3600;
+
     private static readonly string[] Triggers = ["order", "timed", "hand"], OnErrors = ["stop", "continue"], Nexts = ["auto", "confirm"];
 
     /// <summary>What is wrong with the steps; null when nothing is.</summary>
@@ -44,6 +47,7 @@ internal static partial class StepRules
             ?? NoWord(step.Trigger, Triggers, $"{at}.trigger") ?? NoWord(step.OnError, OnErrors, $"{at}.on_error")
             ?? Outside(step.Group, 0, int.MaxValue, $"{at}.group") ?? Outside(step.Level, 0, int.MaxValue, $"{at}.level")
             ?? Outside(step.Timeout, 1, MostTimeout, $"{at}.timeout") ?? Outside(step.Retries, 0, MostRetries, $"{at}.retries")
+            ?? Outside(step.RetryDelay, 0, MostRetryDelay, $"{at}.retry_delay")
             ?? TooLong(step.Interpreter, CommandForm.MostInterpreter, $"{at}.interpreter") ?? NoLine(step.Interpreter, $"{at}.interpreter")
             ?? NoHost(step.ForceHost, $"{at}.force_host");
     }

@@ -67,7 +67,7 @@ internal sealed class LogTable(NpgsqlDataSource source, ILogger<LogTable> log)
             log.LogError(error, "Line {Line} of {LogKey} is not stored: PostgreSQL does not take it", line.Line, line.Key.Text);
             try
             {
-                await WriteTogether([line with { Text = $"[Codo]: {StorableText.Clean(error.Message)}" }], cancellation);
+                await WriteTogether([line with { Text = $"[Codo]: {OutsideText.Clean(error.Message)}" }], cancellation);
             }
             catch (Exception again) when (DatabaseErrors.IsPermanent(again))
             {

@@ -5,6 +5,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Data;
 
 namespace Codo.Modules.Tasks.Logs;
 
@@ -14,8 +15,6 @@ namespace Codo.Modules.Tasks.Logs;
 /// </summary>
 internal static partial class TaskLogMessage
 {
-    private const char NulPicture = '␀';
-
     private static readonly JsonWriterOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
     public static ReadOnlyMemory<byte> Write(OutputPlace place, in SpooledLine line)
@@ -79,8 +78,8 @@ internal static partial class TaskLogMessage
         var (sched, attempt, line) = (Number(json, "sched_id"), Number(json, "attempt"), Number(json, "line"));
         var numbered = sched > 0 && attempt is > 0 and <= int.MaxValue && line > 0;
         return new LogLine(
-            LogKey.Parse(Storable(key.GetString()!)), numbered ? sched!.Value : 0, numbered ? (int)attempt!.Value : 0, numbered ? line!.Value : 0,
-            json.TryGetProperty("continues", out var continues) && continues.ValueKind == JsonValueKind.True, Storable(text), at);
+            LogKey.Parse(OutsideText.Storable(key.GetString()!)), numbered ? sched!.Value : 0, numbered ? (int)attempt!.Value : 0, numbered ? line!.Value : 0,
+            json.TryGetProperty("continues", out var continues) && continues.ValueKind == JsonValueKind.True, OutsideText.Storable(text), at);
     }
 
     private static long? Number(JsonElement json, string name) => json.TryGetProperty(name, out var value)
@@ -92,8 +91,6 @@ internal static partial class TaskLogMessage
             _ => null,
         }
         : null;
-
-    private static string Storable(string text) => text.Replace('\0', NulPicture);
 
     // A whole pair is matched as one and left alone.
     [GeneratedRegex(@"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}", RegexOptions.CultureInvariant)]

@@ -36,8 +36,10 @@ internal static class ApproveOrder
             UPDATE tasks.scheduler_task_list SET start_time = GREATEST(@StartTime, clock_timestamp()), hold = COALESCE(@Hold, hold) WHERE list_id = @ListId
             """;
 
+        // A lane that pauses before a retry has a step at 2, and waits for no start time.
         private const string MoveLanesSql = """
             UPDATE tasks.lane l SET due_at = o.start_time FROM tasks.scheduler_task_list o WHERE o.list_id = l.list_id AND l.list_id = @ListId AND l.state = 'timed'
+              AND NOT EXISTS (SELECT FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status = 2)
             """;
 
         private const string TimedSql = """

@@ -24,7 +24,7 @@ internal static class CheckOrder
 
     internal sealed record Step(
         long SchedId, string ListId, int TaskGroup, int TaskLevel, string TaskName, string TaskCmd, string TaskArgs, string Trigger, string ExecUser, string ForceHost, string ExecIp,
-        string TaskStatus, string? Outcome, string Cause, int Timeout, int Retries, string OnError)
+        string TaskStatus, string? Outcome, string Cause, int Timeout, int Retries, int RetryDelay, string OnError)
     {
         public IReadOnlyList<Attempt> Attempts { get; init; } = [];
     }
@@ -58,7 +58,7 @@ internal static class CheckOrder
 
         private const string StepsSql = """
             SELECT sched_id, CAST(list_id AS text) AS list_id, task_group, task_level, task_name, task_cmd, task_args, trigger, exec_user, force_host, exec_ip,
-                   CAST(task_status AS text) AS task_status, outcome, cause, timeout, retries, on_error
+                   CAST(task_status AS text) AS task_status, outcome, cause, timeout, retries, retry_delay, on_error
             FROM tasks.scheduler_task_info WHERE lane_id = @LaneId ORDER BY task_level, sched_id
             """;
 

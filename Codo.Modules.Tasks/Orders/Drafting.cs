@@ -26,7 +26,7 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
         """;
 
     private const string StepsSql = """
-        SELECT "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, on_error, pty, interpreter
+        SELECT "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty, interpreter
         FROM tasks.scheduler_temp_details WHERE temp_id = @TempId ORDER BY "group", level, id
         """;
 
@@ -61,7 +61,7 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
         var (creator, creatorId, description) = Submitter(command.Submitter);
         var associated = new JsonObject { ["admin"] = new JsonArray([.. template.Users.Select(user => user.Nickname).Append(creator).Distinct().Select(name => JsonValue.Create(name))]) };
         foreach (var (key, people) in given) associated[key] = people?.DeepClone();
-        var warnings = await new OrderWarnings(connection).Of(plan, values, command.Hold == true ? null : start, [.. hosts.Keys]);
+        var warnings = await new OrderWarnings(connection, settings).Of(plan, values, command.Hold == true ? null : start, [.. hosts.Keys]);
         return new OrderDraft(
             plan, values, ready, command.TaskName.Trim(), string.IsNullOrWhiteSpace(command.TaskType) ? template.TempName : command.TaskType.Trim(), command.Details ?? "", description, creator, creatorId,
             command.Executor ?? "", associated, [.. Names(associated).Distinct()], start, command.Hold ?? false, command.StartDelay ?? settings.StartDelay, warnings);

@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using Codo.Modules.Tasks.Execution;
 using Codo.Modules.Tasks.Hosts;
+using Codo.Modules.Tasks.Layout;
 using Codo.Platform.Http;
 using Dapper;
 using Npgsql;
@@ -8,15 +9,15 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>What is likely to be a mistake in an order, and does not keep it from being accepted.</summary>
-internal sealed partial class OrderWarnings(NpgsqlConnection connection)
+internal sealed partial class OrderWarnings(NpgsqlConnection connection, TaskSettings settings)
 {
     private const string UsersSql = """
         SELECT alias FROM unnest(CAST(@Aliases AS text[])) AS alias WHERE NOT EXISTS (SELECT FROM tasks.scheduler_execute_user u WHERE u.alias_user = alias) ORDER BY alias
         """;
 
     private const string KeysSql = """
-        SELECT DISTINCT p.host FROM unnest(CAST(@Aliases AS text[]), CAST(@Hosts AS text[])) AS p(alias, host) JOIN tasks.scheduler_execute_user u ON u.alias_user = p.alias
-        WHERE NOT EXISTS (SELECT FROM tasks.host_keys k WHERE k.host = p.host AND k.port = u.ssh_port) ORDER BY p.host
+        SELECT DISTINCT p.host FROM unnest(CAST(@Paths AS text[]), CAST(@Hosts AS text[]), CAST(@Ports AS int[])) AS p(path, host, port)
+        WHERE NOT EXISTS (SELECT FROM tasks.host_keys k WHERE k.path = p.path AND k.host = p.host AND k.port = p.port) ORDER BY p.host
         """;
 
     private const string WordsSql = """
@@ -47,10 +48,20 @@ internal sealed partial class OrderWarnings(NpgsqlConnection connection)
         if (remote.Count == 0) return;
         foreach (var alias in await connection.QueryAsync<string>(UsersSql, new { Aliases = remote.Select(pair => pair.ExecUser).Distinct().ToArray() }))
             warnings.Add(new Text($"执行用户 {alias} 不存在", $"There is no execute-user {alias}"));
-        var met = (await connection.QueryAsync<string>(KeysSql, new { Aliases = remote.Select(pair => pair.ExecUser).ToArray(), Hosts = remote.Select(pair => HostKeys.Name(pair.Host)).ToArray() })).AsList();
+        var ways = await BastionChain.Ways(connection, [.. remote.Select(pair => pair.ExecUser).Distinct()]);
+        var places = remote.Where(pair => ways.ContainsKey(pair.ExecUser)).Select(pair => new BastionChain.KeyPlace(ways[pair.ExecUser].Path, HostKeys.Name(pair.Host), ways[pair.ExecUser].Port))
+            .Concat(ways.Values.SelectMany(way => way.Bastions)).Distinct().ToList();
+        var met = (await connection.QueryAsync<string>(KeysSql, new
+        {
+            Paths = places.Select(place => place.Path).ToArray(),
+            Hosts = places.Select(place => place.Host).ToArray(),
+            Ports = places.Select(place => place.Port).ToArray(),
+        })).AsList();
         if (met.Count == 0) return;
         var named = string.Join(", ", met.Take(MostNamed)) + (met.Count > MostNamed ? $" … ({met.Count})" : "");
-        warnings.Add(new Text($"这些主机的密钥尚未记录，将在首次连接时记录：{named}", $"No key of these hosts is pinned yet, the first connection pins it: {named}"));
+        warnings.Add(settings.HostKeys == HostKeyPolicy.Strict
+            ? new Text($"这些主机的密钥尚未登记，连接会被拒绝（Codo:Tasks:HostKeys = strict）：{named}", $"No key of these hosts is known, so that they are refused (Codo:Tasks:HostKeys = strict): {named}")
+            : new Text($"这些主机的密钥尚未记录，将在首次连接时记录：{named}", $"No key of these hosts is pinned yet, the first connection pins it: {named}"));
     }
 
     // A word of small letters is the command's own; one of capitals, or one that the library names, was meant to be replaced.

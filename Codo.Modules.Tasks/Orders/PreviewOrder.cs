@@ -16,7 +16,7 @@ internal static class PreviewOrder
     /// <param name="RunsOn">The host, or the one that the step is forced to.</param>
     /// <param name="CommandLine">As it would run, secrets masked; FLOW_ID stands where the order's id will.</param>
     /// <param name="Starts">In words.</param>
-    internal sealed record Step(int Level, string TaskName, string RunsOn, string ExecUser, string CommandLine, string Trigger, Text Starts, int Timeout, int Retries, string OnError);
+    internal sealed record Step(int Level, string TaskName, string RunsOn, string ExecUser, string CommandLine, string Trigger, Text Starts, int Timeout, int Retries, int RetryDelay, string OnError);
 
     internal sealed record Lane(string Host, int Batch, IReadOnlyList<Step> Steps);
 
@@ -44,8 +44,9 @@ internal static class PreviewOrder
             [.. group.Lanes.Select(lane => new Lane(lane.Host, lane.Batch, [.. group.Steps.Select((step, position) => Show(step, lane, position, draft))]))]);
 
         private static Step Show(TemplateStep step, PlannedLane lane, int position, OrderDraft draft) => new(
-            step.Level, step.CommandName, step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, step.ExecUser, draft.Values.Line(CommandForm.With(step.Interpreter, step.Command), CommandForm.Clean(step.Args), null).Shown, step.Trigger,
-            StepStarts(step, lane, position), step.Timeout, step.Retries, step.OnError);
+            step.Level, step.CommandName, step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, step.ExecUser,
+            draft.Values.Line(CommandForm.With(step.Interpreter, step.Command), CommandForm.Clean(step.Args), null).Shown, step.Trigger,
+            StepStarts(step, lane, position), step.Timeout, step.Retries, step.RetryDelay, step.OnError);
 
         private static Text GroupStarts(int? before, OrderDraft draft) =>
             before is { } group ? new Text($"组 {group} 全部完成后", $"when group {group} is done")

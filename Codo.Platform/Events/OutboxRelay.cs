@@ -127,7 +127,7 @@ public sealed class OutboxRelay(NpgsqlDataSource source, IServiceScopeFactory sc
     /// <summary>Puts the message off, or makes it a dead letter: then true.</summary>
     private async Task<bool> Failed(OutboxMessage message, Exception error)
     {
-        var cause = StorableText.Clean($"{error.GetType().Name}: {error.Message}");
+        var cause = OutsideText.Clean($"{error.GetType().Name}: {error.Message}");
         await using var connection = await source.OpenConnectionAsync();
         if (DatabaseErrors.IsTransient(error))
         {

@@ -1,15 +1,13 @@
 using System.Text;
+using Codo.Platform.Data;
 
 namespace Codo.Platform.Processes;
 
 /// <summary>What a command wrote, as text that a database and a page can take.</summary>
 public static class OutputText
 {
-    // PostgreSQL's text cannot hold NUL, so it is shown as the picture of it.
-    private const char NulPicture = '␀';
-
     /// <summary>UTF-8 with invalid bytes replaced by U+FFFD and NUL by ␀.</summary>
-    public static string Decode(ReadOnlySpan<byte> bytes) => Encoding.UTF8.GetString(bytes).Replace('\0', NulPicture);
+    public static string Decode(ReadOnlySpan<byte> bytes) => OutsideText.Storable(Encoding.UTF8.GetString(bytes));
 
     /// <summary>How many bytes at the end are the beginning of a character whose rest is missing: 0 to 3.</summary>
     public static int IncompleteEnd(ReadOnlySpan<byte> bytes)

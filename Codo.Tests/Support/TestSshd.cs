@@ -30,6 +30,9 @@ public sealed class TestSshd : IAsyncLifetime
     /// <summary>Lines on top of the configuration, before the first start.</summary>
     public string MoreConfiguration { get; init; } = "";
 
+    /// <summary>How many connections that have not logged in it takes at once, in the words of its configuration.</summary>
+    public string MaxStartups { get; init; } = "2000";
+
     public async ValueTask InitializeAsync()
     {
         if (!File.Exists(Sshd))
@@ -51,7 +54,7 @@ public sealed class TestSshd : IAsyncLifetime
             UseDNS no
             PasswordAuthentication no
             KbdInteractiveAuthentication no
-            MaxStartups 2000
+            MaxStartups {MaxStartups}
             {MoreConfiguration}
             MaxSessions 1000
             # The start files of whoever runs the tests may do anything, and did: wait a minute for a lock.
@@ -103,6 +106,9 @@ public sealed class TestSshd : IAsyncLifetime
     {
         foreach (var id in Sessions()) Run("kill", "-s", "STOP", $"{id}");
     }
+
+    /// <summary>Connections that are open now.</summary>
+    public int ConnectionCount => Processes().Count(process => process.Parent == server!.Id);
 
     private List<int> Sessions()
     {
@@ -182,7 +188,8 @@ public sealed class TestSshd : IAsyncLifetime
         return process.ExitCode == 0 ? output : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)}: {errors.Result}");
     }
 
-    private string In(string name) => Path.Combine(Folder, name);
+    /// <summary>A path in its folder.</summary>
+    public string In(string name) => Path.Combine(Folder, name);
 
     private void MakeHostKey()
     {

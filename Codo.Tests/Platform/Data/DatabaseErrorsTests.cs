@@ -42,8 +42,8 @@ public sealed class DatabaseErrorsTests
     {
         foreach (var (text, stored) in new[]
         {
-            ("plain", "plain"), ("a\0b", "ab"), ("half \uD83D", "half \uFFFD"), ("\uDE00 half", "\uFFFD half"), ("\uD83D\uDE00 whole", "\uD83D\uDE00 whole"),
-        }) StorableText.Clean(text).ShouldBe(stored);
+            ("plain", "plain"), ("a\0b", "a␀b"), ("half \uD83D", "half \uFFFD"), ("\uDE00 half", "\uFFFD half"), ("\uD83D\uDE00 whole", "\uD83D\uDE00 whole"),
+        }) OutsideText.Clean(text).ShouldBe(stored);
     }
 
     [Theory]

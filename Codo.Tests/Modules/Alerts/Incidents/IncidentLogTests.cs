@@ -144,7 +144,7 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
         await bench.Deliver();
         (await bench.Deliveries()).ShouldBe(["opened sent "]);
         var incident = await bench.Incident();
-        incident.Output.ShouldSatisfyAllConditions(text => text.ShouldStartWith("…😀"), text => text.ShouldEndWith("😀ab"));
+        incident.Output.ShouldSatisfyAllConditions(text => text.ShouldStartWith("…😀"), text => text.ShouldEndWith("😀a␀b"));
         incident.Detail.En.ShouldEndWith("aaa…");
     }
 

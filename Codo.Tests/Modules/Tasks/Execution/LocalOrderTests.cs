@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Codo.Host.LocalServices;
+using Codo.Modules.Tasks.Execution;
 using Codo.Tests.Modules.Tasks.Orders;
 using Codo.Tests.Support;
 using static Codo.Tests.Modules.Tasks.Orders.OrderHost;
@@ -75,7 +76,7 @@ public sealed class LocalOrderTests(OrderFixture fixture) : IClassFixture<OrderF
     public async Task A_step_is_retried_as_often_as_it_may_be()
     {
         var file = fixture.NewFile();
-        var template = await host.Template(Step($"echo x >> {file}; test $(wc -l < {file}) -ge 3", retries: 2));
+        var template = await host.Template(Step($"echo x >> {file}; test $(wc -l < {file}) -ge 3", retries: 2, retryDelay: 0));
         var order = await host.Order(template);
         (await host.Ended(order)).ShouldBe("3");
         (await host.Steps(order))[0]["attempts"]!.AsArray().Select(attempt => (string)attempt!["outcome"]!).ShouldBe(["failed", "failed", "done"]);
@@ -86,6 +87,46 @@ public sealed class LocalOrderTests(OrderFixture fixture) : IClassFixture<OrderF
         (await host.Intervene(again, "restart")).Code().ShouldBe(0);
         await Eventually.True(async () => (await host.Steps(again))[0]["attempts"]!.AsArray().Count == 4, "a restart gives the retries anew");
     }
+
+    [Fact]
+    public async Task A_retry_waits_and_holds_no_slot_and_a_person_may_cut_the_wait_short_or_stop_it()
+    {
+        var order = await host.Order(await host.Template(Step("exit 7", retries: 5, retryDelay: 600)));
+        var step = await Eventually.Get(async () => (await host.Steps(order))[0], step => ((string)step["cause"]!).Length > 0, "it waits");
+        ((string)step["task_status"]!, step["attempts"]!.AsArray().Count, (int)step["retry_delay"]!).ShouldBe(("2", 1, 600));
+        ((string)step["cause"]!).ShouldContain("秒后第 1 次重试（共 5 次）");
+        (await host.Ask<string>("SELECT state FROM tasks.lane WHERE list_id = @order", new { order })).ShouldBe("timed");
+        (await host.Ask<double>("SELECT CAST(extract(epoch FROM due_at - since) AS float8) FROM tasks.lane WHERE list_id = @order", new { order })).ShouldBeInRange(470, 730);
+        // Moving the order's time moves no retry.
+        await host.Patch("/v2/task/list/", new { list_id = order, start_time = "2020-01-01 00:00:00" });
+        (await host.Ask<bool>("SELECT due_at > now() + interval '5 minutes' FROM tasks.lane WHERE list_id = @order", new { order })).ShouldBeTrue();
+
+        (await host.Intervene(order, "restart")).Code().ShouldBe(0);
+        await Eventually.True(async () => (await host.Steps(order))[0]["attempts"]!.AsArray().Count == 2, "it runs again at once");
+        (await host.Intervene(order, "stop_one")).Code().ShouldBe(0);
+        await host.Stands(order, "6");
+        await Eventually.True(async () => await host.Ask<string>("SELECT schedule FROM tasks.scheduler_task_list WHERE list_id = @order", new { order }) == "OK", "the order ends");
+    }
+
+    [Fact]
+    public async Task A_retry_comes_when_its_pause_is_over()
+    {
+        var file = fixture.NewFile();
+        var order = await host.Order(await host.Template(Step($"echo x >> {file}; test $(wc -l < {file}) -ge 2", retries: 1)));
+        (await host.Ended(order)).ShouldBe("3");
+        var attempts = (await host.Steps(order))[0]["attempts"]!.AsArray();
+        attempts.Select(attempt => (string)attempt!["outcome"]!).ShouldBe(["failed", "done"]);
+        (await host.Ask<double>("SELECT CAST(extract(epoch FROM max(started_at) - min(ended_at)) AS float8) FROM tasks.attempt WHERE list_id = @order", new { order })).ShouldBeGreaterThan(0.75);
+    }
+
+    [Theory]
+    [InlineData(1, 1, 0, 0.8)]
+    [InlineData(1, 1, 1, 1.2)]
+    [InlineData(2, 4, 0.5, 16)]
+    [InlineData(0, 9, 1, 0)]
+    [InlineData(3600, 100, 0.5, 86_400)]
+    public void Retries_pause_twice_as_long_each_time(int delay, int tries, double chance, double seconds) =>
+        RetryPause.Of(delay, tries, chance).TotalSeconds.ShouldBe(seconds, 0.001);
 
     [Fact]
     public async Task A_step_that_may_fail_counts_as_done_and_says_ignored()

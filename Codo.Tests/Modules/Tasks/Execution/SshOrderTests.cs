@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Codo.Tests.Modules.Tasks.Hosts;
 using Codo.Tests.Modules.Tasks.Orders;
 using Codo.Tests.Support;
 using static Codo.Tests.Modules.Tasks.Orders.OrderHost;
@@ -129,7 +130,7 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
         cause.ShouldContain(before);
         cause.ShouldContain(own.HostFingerprint);
         cause.ShouldContain("DELETE /v2/task/host_key/");
-        (await host.Log($"{order}_1_1_127.0.0.5")).ShouldStartWith($"[CMD]: true\n[Codo]: {cause} / ");
+        (await host.Log($"{order}_1_1_127.0.0.5")).ShouldStartWith($"[CMD]: true\n[Codo]: {cause} / The key of ");
         (await host.Delete("/v2/task/host_key/", new { host = "127.0.0.5", port = own.Port })).Code().ShouldBe(0);
         (await host.Intervene(order, "restart", ip: "127.0.0.5")).Code().ShouldBe(0);
         (await host.Ended(order)).ShouldBe("3");
@@ -155,6 +156,84 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
     }
 
     [Fact]
+    public async Task A_host_that_says_what_cannot_be_stored_fails_its_step_with_what_it_said()
+    {
+        await using var strange = new FakeSsh([.. FakeSsh.Banner, .. FakeSsh.Disconnect(2, [.. "full\0\u001b[31m"u8, 0xFF])], address: "127.0.0.12");
+        var alias = await ExecuteUser("root", port: strange.Port);
+        var order = await host.Order(await host.Template(Step("true", execUser: alias)), OnHosts("127.0.0.12"));
+        await host.Stands(order, "4", seconds: 60);
+        var step = (await host.Steps(order))[0];
+        ((string)step["outcome"]!, ((string)step["cause"]!).Contains("full␀␛[31m\uFFFD")).ShouldBe(("unreachable", true), (string)step["cause"]!);
+        (await host.Ask<string>("SELECT state FROM tasks.lane WHERE list_id = @order", new { order })).ShouldBe("failed");
+    }
+
+    [Fact]
+    public async Task Runs_over_bastions_and_pins_keys_by_the_way()
+    {
+        await using var own = new TestSshd();
+        await own.InitializeAsync();
+        await using var front = new TestSshd();
+        await front.InitializeAsync();
+        await using var second = new TestSshd();
+        await second.InitializeAsync();
+        var first = await ExecuteUser(Environment.UserName, front, address: "127.0.0.1");
+        var behind = await ExecuteUser(Environment.UserName, second, address: "127.0.0.2", via: first);
+        var (one, two) = (await ExecuteUser(Environment.UserName, own, via: first), await ExecuteUser(Environment.UserName, own, via: behind));
+        var template = await host.Template(Step("echo over one", execUser: one), Step("echo over two", level: 2, execUser: two));
+        var order = await host.Order(template, OnHosts("127.0.0.8", "127.0.0.9"));
+        (await host.Ended(order)).ShouldBe("3");
+        (await host.Log($"{order}_1_2_127.0.0.9")).ShouldContain("over two");
+        front.ConnectionCount.ShouldBe(1);
+        var pinned = (await host.Get("/v2/task/host_key/?limit=1000"))["data"]!.AsArray()
+            .Where(row => new[] { own.Port, front.Port, second.Port }.Contains((int)row!["port"]!)).Select(row => $"{row!["path"]}>{row["host"]}:{row["port"]}").Order().ToList();
+        var (a, b) = ($"127.0.0.1:{front.Port}", $"127.0.0.2:{second.Port}");
+        pinned.ShouldBe(new[] { $">{a}", $"{a}>{b}", $"{a}>127.0.0.8:{own.Port}", $"{a}>127.0.0.9:{own.Port}", $"{a},{b}>127.0.0.8:{own.Port}", $"{a},{b}>127.0.0.9:{own.Port}" }.Order());
+        // What is known of the way is not warned of again; another way would be.
+        (await host.Post("/v2/task/preview/", new { task_name = "x", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.8" } }))["warnings"]!.AsArray().ShouldBeEmpty();
+
+        await front.ChangeHostKey();
+        var changed = await host.Order(await host.Template(Step("true", execUser: one)), OnHosts("127.0.0.8"));
+        await host.Stands(changed, "4");
+        ((string)(await host.Steps(changed))[0]["cause"]!).ShouldContain(front.HostFingerprint);
+    }
+
+    [Fact]
+    public async Task A_strict_host_refuses_whom_it_does_not_know_until_the_key_is_given()
+    {
+        await using var strict = await fixture.Another(("Codo:Tasks:HostKeys", "strict"));
+        var alias = await ExecuteUser(Environment.UserName, on: strict);
+        var template = await strict.Template(Step("true", execUser: alias));
+        var warned = await strict.Post("/v2/task/preview/", new { task_name = "x", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.10" } });
+        ((string)warned["warnings"]!.AsArray().Single()!).ShouldContain("连接会被拒绝");
+        var order = await strict.Order(template, OnHosts("127.0.0.10"));
+        await strict.Stands(order, "4");
+        var cause = (string)(await strict.Steps(order))[0]["cause"]!;
+        cause.ShouldContain(sshd.HostFingerprint);
+        cause.ShouldContain("POST /v2/task/host_key/");
+        (await strict.Ask<long>("SELECT count(*) FROM tasks.host_keys")).ShouldBe(0);
+        (await strict.Post("/v2/task/host_key/", new { known_hosts = $"[127.0.0.10]:{sshd.Port} {await File.ReadAllTextAsync(sshd.In("host.pub"))}" })).Code().ShouldBe(0);
+        (await strict.Intervene(order, "restart", ip: "127.0.0.10")).Code().ShouldBe(0);
+        (await strict.Ended(order)).ShouldBe("3");
+    }
+
+    [Fact]
+    public async Task Logs_in_with_a_certificate()
+    {
+        using var authority = new CertificateAuthority();
+        await using var own = new TestSshd { MoreConfiguration = $"TrustedUserCAKeys {authority.PublicFile}" };
+        await own.InitializeAsync();
+        foreach (var kind in new[] { "ed25519", "rsa", "ecdsa" })
+        {
+            var (key, certificate) = authority.Certify($"-n {Environment.UserName}", kind);
+            var alias = await ExecuteUser(Environment.UserName, own, key: key, certificate: certificate);
+            (await host.Ended(await host.Order(await host.Template(Step("true", execUser: alias)), OnHosts("127.0.0.11")))).ShouldBe("3");
+            var bare = await ExecuteUser(Environment.UserName, own, key: key);
+            var refused = await host.Order(await host.Template(Step("true", execUser: bare)), OnHosts("127.0.0.11"));
+            await host.Stands(refused, "4");
+        }
+    }
+
+    [Fact]
     public async Task Runs_the_lanes_of_many_hosts_at_once()
     {
         var alias = await ExecuteUser(Environment.UserName);
@@ -168,11 +247,13 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
 
     private static Dictionary<string, string> OnHosts(params string[] hosts) => new() { ["1"] = string.Join(',', hosts) };
 
-    private async Task<string> ExecuteUser(string login, TestSshd? server = null, int? port = null)
+    private async Task<string> ExecuteUser(
+        string login, TestSshd? server = null, int? port = null, string? address = null, string? via = null, string? key = null, string? certificate = null, TestHost? on = null)
     {
         var alias = $"u{Guid.NewGuid():N}";
-        var body = new JsonObject { ["alias_user"] = alias, ["exec_user"] = login, ["ssh_port"] = port ?? (server ?? sshd).Port, ["user_key"] = (server ?? sshd).PrivateKey, ["remarks"] = "" };
-        (await host.Post("/v2/task_layout/user/", body.ToJsonString())).Code().ShouldBe(0);
+        var body = new JsonObject { ["alias_user"] = alias, ["exec_user"] = login, ["ssh_port"] = port ?? (server ?? sshd).Port, ["user_key"] = key ?? (server ?? sshd).PrivateKey, ["remarks"] = "" };
+        (body["ssh_host"], body["via"], body["certificate"]) = (address, via, certificate);
+        (await (on ?? host).Post("/v2/task_layout/user/", body.ToJsonString())).Code().ShouldBe(0);
         return alias;
     }
 }

@@ -15,17 +15,17 @@ public sealed class StatesTests
         """;
 
     private const string Lanes = """
-                    open  claim   giveback meethand meettimed release due   fail   interrupt   finish restart skip  stop    end
-        waiting     ready -       -        -        -         -       -     -      -           -      -       -     stopped ended
-        ready       -     running -        -        -         -       -     -      -           -      -       -     stopped ended
-        running     -     -       ready    hand     timed     -       -     failed interrupted done   -       -     stopped ended
-        hand        -     -       -        -        -         ready   -     -      -           -      ready   -     stopped ended
-        timed       -     -       -        -        -         -       ready -      -           -      ready   -     stopped ended
-        failed      -     -       -        -        -         -       -     -      -           -      ready   ready stopped ended
-        interrupted -     -       -        -        -         -       -     -      -           -      ready   ready stopped ended
-        stopped     -     -       -        -        -         -       -     -      -           -      ready   -     -       -
-        done        -     -       -        -        -         -       -     -      -           -      ready   -     -       -
-        ended       -     -       -        -        -         -       -     -      -           -      -       -     -       -
+                    open  claim   giveback meethand meettimed awaitretry release due   fail   interrupt   finish restart skip  stop    end
+        waiting     ready -       -        -        -         -          -       -     -      -           -      -       -     stopped ended
+        ready       -     running -        -        -         -          -       -     -      -           -      -       -     stopped ended
+        running     -     -       ready    hand     timed     timed      -       -     failed interrupted done   -       -     stopped ended
+        hand        -     -       -        -        -         -          ready   -     -      -           -      ready   -     stopped ended
+        timed       -     -       -        -        -         -          -       ready -      -           -      ready   -     stopped ended
+        failed      -     -       -        -        -         -          -       -     -      -           -      ready   ready stopped ended
+        interrupted -     -       -        -        -         -          -       -     -      -           -      ready   ready stopped ended
+        stopped     -     -       -        -        -         -          -       -     -      -           -      ready   -     -       -
+        done        -     -       -        -        -         -          -       -     -      -           -      ready   -     -       -
+        ended       -     -       -        -        -         -          -       -     -      -           -      -       -     -       -
         """;
 
     private const string Steps = """

@@ -54,7 +54,7 @@ public sealed class HostKeysTests(LibraryHost library) : IClassFixture<LibraryHo
         var listed = await host.Get($"{Path}?host={name}");
         (listed.Code(), listed["count"]!.GetValue<long>()).ShouldBe((0, 2));
         var row = listed.Data()[0]!.AsObject();
-        row.Select(field => field.Key).ShouldBe(["host", "port", "key_type", "fingerprint", "first_seen", "list_id"]);
+        row.Select(field => field.Key).ShouldBe(["host", "port", "key_type", "fingerprint", "first_seen", "list_id", "path", "added_by"]);
         (row["fingerprint"]!.GetValue<string>(), row["list_id"]!.GetValue<long>()).ShouldBe(("SHA256:1", 7));
         (await host.Delete(Path, new { host = name })).ShouldSay(0, "删除成功");
         (await Keys.Find(name, 22, default)).ShouldBeNull();
@@ -68,10 +68,90 @@ public sealed class HostKeysTests(LibraryHost library) : IClassFixture<LibraryHo
     }
 
     [Fact]
+    public async Task A_key_can_be_given_before_the_first_contact()
+    {
+        var name = LibraryHost.Name("h");
+        var (first, second) = (NewPublicKey("ed25519"), NewPublicKey("ecdsa"));
+        var answer = await host.Post(Path, new { host = name, port = 2222, key = first });
+        (answer.Code(), Number(answer, "added")).ShouldBe((0, 1), answer.ToJsonString());
+        var row = (await host.Get($"{Path}?host={name}")).Data().Single()!;
+        ((string)row["key_type"]!, (int)row["port"]!, (string)row["added_by"]!).ShouldBe(("ssh-ed25519", 2222, "admin"));
+        (await Keys.Find(name, 2222, default))!.Fingerprint.ShouldBe((string)row["fingerprint"]!);
+        Number(await host.Post(Path, new { host = name, port = 2222, key = first }), "unchanged").ShouldBe(1);
+
+        var refused = await host.Post(Path, new { host = name, port = 2222, key = second });
+        (refused.Code(), refused.Msg().Contains($"{name}:2222"), refused.Msg().Contains("replace")).ShouldBe((-1, true, true));
+        Number(await host.Post(Path, new { host = name, port = 2222, key = second, replace = true }), "replaced").ShouldBe(1);
+        (await Keys.Find(name, 2222, default))!.Type.ShouldBe("ecdsa-sha2-nistp256");
+        (await host.Ask<long>("SELECT count(*) FROM platform.audit WHERE kind = 'host_key' AND object_id = @Id AND action = 'add'", new { Id = $"{name}:2222" })).ShouldBe(2);
+
+        // The same address behind a bastion is another host.
+        Number(await host.Post(Path, new { host = name, port = 2222, key = first, path = "Bastion:22" }), "added").ShouldBe(1);
+        (await Keys.Find(name, 2222, default, "bastion:22"))!.Type.ShouldBe("ssh-ed25519");
+        (await host.Send(HttpMethod.Delete, $"{Path}?host={name}&port=2222&path=bastion:22")).Code().ShouldBe(0);
+        (await Keys.Find(name, 2222, default)).ShouldNotBeNull();
+    }
+
+    [Fact]
+    public async Task A_known_hosts_file_is_imported_and_what_gives_no_key_is_said()
+    {
+        var (one, two) = (LibraryHost.Name("h"), LibraryHost.Name("h"));
+        var text = $"""
+            # a comment
+
+            {one},[{two}]:2200,2001:db8::9 {NewPublicKey("rsa")} somebody
+            {one} {NewPublicKey("ed25519")}
+            |1|F1E1KeoE/eEWhi10WpGv4OdiO6Y=|3988QV0VE8wmZL7suNrYQLITLCg= {NewPublicKey("ed25519")}
+            *.example.com {NewPublicKey("ed25519")}
+            @revoked {two} {NewPublicKey("ed25519")}
+            {two} ssh-dss AAAA
+            {two} ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUq
+            {two}
+            """.Replace("\n", "\r\n", StringComparison.Ordinal);
+        var answer = await host.Post(Path, new { known_hosts = "\uFEFF" + text });
+        (answer.Code(), Number(answer, "added")).ShouldBe((0, 3), answer.ToJsonString());
+        answer["skipped"]!.AsArray().Select(skipped => (int)skipped!["line"]!).ShouldBe([3, 5, 6, 7, 8, 9, 10]);
+        (await Keys.Find(one, 22, default))!.Type.ShouldBe("ssh-ed25519");
+        (await Keys.Find(two, 2200, default))!.Type.ShouldBe("ssh-rsa");
+        (await Keys.Find("2001:db8:0::9", 22, default)).ShouldNotBeNull();
+        (await Keys.Find(two, 22, default)).ShouldBeNull();
+    }
+
+    [Theory]
+    [InlineData("{}", "host")]
+    [InlineData("""{"host": "h"}""", "key")]
+    [InlineData("""{"host": "a b", "key": "ssh-ed25519 AAAA"}""", "host")]
+    [InlineData("""{"host": "h", "port": 0, "key": "ssh-ed25519 AAAA"}""", "port")]
+    [InlineData("""{"host": "h", "key": "ssh-ed25519"}""", "key")]
+    [InlineData("""{"host": "h", "key": "ssh-ed25519 !!!!"}""", "key")]
+    [InlineData("""{"host": "h", "key": "ssh-ed25519 AAAAB3NzaC1yc2E="}""", "key")]
+    [InlineData("""{"host": "h", "key": "-----BEGIN OPENSSH PRIVATE KEY-----"}""", "key")]
+    [InlineData("""{"host": "h", "key": "k", "known_hosts": "x"}""", "known_hosts")]
+    public async Task Refuses_a_wrong_key(string body, string field) => (await host.Send(HttpMethod.Post, Path, body)).ShouldRefuseNaming(field);
+
+    [Fact]
     public async Task Nobody_else_does()
     {
+        (await host.Post(Path, new { host = "x", key = NewPublicKey("ed25519") }, TestTokens.For(5, "somebody"))).Code().ShouldBe(-2);
         (await host.Get(Path, TestTokens.For(5, "somebody"))).Code().ShouldBe(-2);
         (await host.Delete(Path, new { host = "x" }, TestTokens.For(5, "somebody"))).Code().ShouldBe(-2);
+    }
+
+    private static long Number(System.Text.Json.Nodes.JsonObject answer, string field) => answer[field]!.GetValue<long>();
+
+    private static string NewPublicKey(string kind)
+    {
+        var folder = Directory.CreateTempSubdirectory("codo-key-");
+        try
+        {
+            var file = System.IO.Path.Combine(folder.FullName, "key");
+            TestSshd.Run("ssh-keygen", "-q", "-t", kind, "-N", "", "-f", file);
+            return File.ReadAllText(file + ".pub").Trim();
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
     }
 
     private static HostKey Key(string name, int port, byte number) => new(name, port, "ssh-ed25519", $"SHA256:{number}", [number]);

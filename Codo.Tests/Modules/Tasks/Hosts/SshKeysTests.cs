@@ -33,6 +33,53 @@ public sealed class SshKeysTests
         SshKeys.TryRead("  " + Make("-t ed25519", "").TrimEnd().Replace("\n", "\r\n", StringComparison.Ordinal), null, out _, out _).ShouldBeTrue();
 
     [Theory]
+    [InlineData("\uFEFF{0}")]
+    [InlineData("\uFEFF  \r\n{0}\r\n\r\n  ")]
+    [InlineData("{0}\u200B")]
+    public void Takes_off_what_an_editor_puts_around_a_key(string around)
+    {
+        foreach (var key in new[] { Make("-t ed25519", ""), ForeignKeys.PuttyThree, ForeignKeys.SshCom })
+        {
+            SshKeys.TryRead(around.Replace("{0}", key, StringComparison.Ordinal), null, out _, out var why).ShouldBeTrue(why.En);
+            SshKeys.TryRead(around.Replace("{0}", key.Replace("\n", "\r\n", StringComparison.Ordinal), StringComparison.Ordinal), null, out _, out why).ShouldBeTrue(why.En);
+        }
+
+        var indented = string.Concat(Make("-t ed25519", "").Split('\n').Select(line => $"    {line} \n"));
+        SshKeys.TryRead(indented, null, out _, out var reason).ShouldBeTrue(reason.En);
+    }
+
+    [Theory]
+    [InlineData(ForeignKeys.PuttyTwo, ForeignKeys.PuttyTwoLocked)]
+    [InlineData(ForeignKeys.PuttyThree, ForeignKeys.PuttyThreeLocked)]
+    [InlineData(ForeignKeys.SshCom, ForeignKeys.SshComLocked)]
+    public void Reads_keys_of_other_programs(string open, string locked)
+    {
+        SshKeys.TryRead(open, null, out _, out var why).ShouldBeTrue(why.En);
+        SshKeys.TryRead(locked, "pass phrase", out _, out why).ShouldBeTrue(why.En);
+        SshKeys.TryRead(locked, null, out _, out why).ShouldBeFalse();
+        why.En.ShouldContain("passphrase is needed");
+        SshKeys.TryRead(locked, "wrong", out _, out why).ShouldBeFalse();
+        why.En.ShouldContain("passphrase is wrong");
+    }
+
+    [Fact]
+    public void Reads_a_certificate_with_its_key_and_refuses_others()
+    {
+        using var authority = new CertificateAuthority();
+        var (key, certificate) = authority.Certify("-n deploy");
+        SshKeys.TryRead(key, null, $"\uFEFF {certificate}\r\n", out var read, out var why).ShouldBeTrue(why.En);
+        read!.Certificate!.ValidPrincipals.ShouldBe(["deploy"]);
+        SshKeys.TryRead(Make("-t ed25519", ""), null, certificate, out _, out why).ShouldBeFalse();
+        why.En.ShouldContain("does not belong");
+        SshKeys.TryRead(key, null, authority.Certify("-h -n host").Certificate, out _, out why).ShouldBeFalse();
+        (why.En.Contains("does not belong") || why.En.Contains("is a host's")).ShouldBeTrue(why.En);
+        SshKeys.TryRead(key, null, "ssh-ed25519 AAAA", out _, out why).ShouldBeFalse();
+        why.En.ShouldContain("no OpenSSH certificate");
+        SshKeys.TryRead(key, null, "ssh-ed25519-cert-v01@openssh.com AAAA", out _, out why).ShouldBeFalse();
+        why.En.ShouldContain("certificate cannot be read");
+    }
+
+    [Theory]
     [InlineData("", "no private key")]
     [InlineData("nonsense", "no private key")]
     [InlineData("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUq someone", "public key")]

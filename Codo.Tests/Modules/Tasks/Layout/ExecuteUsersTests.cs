@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Text.Json.Nodes;
 using Codo.Modules.Tasks.Layout;
 using Codo.Platform.Security;
+using Codo.Tests.Modules.Tasks.Hosts;
 using Codo.Tests.Support;
 using Dapper;
 using Microsoft.Extensions.DependencyInjection;
@@ -38,7 +39,7 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
         var alias = LibraryHost.Name("u");
         await Add(alias, await NewKey());
         var row = await Find(alias);
-        row.Select(field => field.Key).Order().ShouldBe(["alias_user", "encoding", "exec_user", "id", "password", "remarks", "ssh_port", "update_time", "user_key"]);
+        row.Select(field => field.Key).Order().ShouldBe(["alias_user", "certificate", "encoding", "exec_user", "id", "password", "remarks", "ssh_host", "ssh_port", "update_time", "user_key", "via"]);
         (row["user_key"]!.GetValue<string>(), row["password"]!.GetValue<string>(), row["ssh_port"]!.GetValue<int>()).ShouldBe(("******", "", 22));
     }
 
@@ -147,6 +148,72 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
         await host.Put(LibraryHost.Details, new { temp_id = template, new_temp_data = new[] { new { command_name = "a", command = "ls", exec_user = second } } });
         (await host.Put(Path, new { id, alias_user = second + "2" })).ShouldSay(0, "编辑成功");
         (await library.Show(template))["data"]!["temp_list"]![0]!["exec_user"]!.GetValue<string>().ShouldBe(second + "2");
+    }
+
+    [Fact]
+    public async Task A_changed_port_is_warned_of_and_stands_in_the_audit()
+    {
+        var alias = LibraryHost.Name("u");
+        await Add(alias, await NewKey());
+        var id = (await Find(alias))["id"]!.GetValue<long>();
+        (await host.Put(Path, new { id, ssh_port = 22, remarks = "the same port" }))["warnings"]!.AsArray().ShouldBeEmpty();
+        (await host.Put(Path, new { id, ssh_port = 2222 }))["warnings"]!.AsArray().Single()!.GetValue<string>().ShouldContain("ssh_port 由 22 改为 2222");
+        var after = JsonNode.Parse((await library.Audited("execute_user", id))[^1].After)!;
+        ((int)after["ssh_port"]!, (long)after["host_keys_of_new_port"]!).ShouldBe((2222, 0));
+    }
+
+    [Fact]
+    public async Task Keeps_a_certificate_that_belongs_to_the_key()
+    {
+        using var authority = new CertificateAuthority();
+        var (key, certificate) = authority.Certify("-n deploy");
+        var alias = LibraryHost.Name("u");
+        (await host.Post(Path, new { alias_user = alias, exec_user = "deploy", user_key = key, certificate = certificate + "\n" }))["warnings"]!.AsArray().ShouldBeEmpty();
+        var row = await Find(alias);
+        ((string)row["certificate"]!).ShouldBe(certificate);
+        (await host.Put(Path, row)).Code().ShouldBe(0);
+        ((string)(await Find(alias))["certificate"]!).ShouldBe(certificate);
+
+        var id = row["id"]!.GetValue<long>();
+        var other = await NewKey();
+        (await host.Put(Path, new { id, user_key = other, certificate })).ShouldSay(-1, "证书不属于这个私钥");
+        (await host.Put(Path, new { id, user_key = other })).Code().ShouldBe(0);
+        ((string)(await Find(alias))["certificate"]!).ShouldBe("", "a certificate goes with its key");
+        (await host.Post(Path, new { alias_user = alias + "x", exec_user = "deploy", user_key = other, certificate = "no" })).Msg().ShouldStartWith("证书无法读取");
+
+        var (oldKey, old) = authority.Certify("-n deploy -V 20200101:20200102");
+        (await host.Post(Path, new { alias_user = alias + "o", exec_user = "deploy", user_key = oldKey, certificate = old }))["warnings"]!.AsArray().Single()!.GetValue<string>().ShouldContain("过期");
+    }
+
+    [Fact]
+    public async Task A_bastion_has_an_address_is_no_ring_and_stays_while_it_is_used()
+    {
+        var key = await NewKey();
+        var names = Enumerable.Range(0, 6).Select(_ => LibraryHost.Name("b")).ToArray();
+        async Task<JsonObject> Make(int number, string? via, string? address) =>
+            await host.Post(Path, new { alias_user = names[number], exec_user = "root", user_key = key, via, ssh_host = address });
+        async Task<long> Id(int number) => (await Find(names[number]))["id"]!.GetValue<long>();
+
+        (await Make(0, "nobody-of-that-name", null)).ShouldSay(-1, "via：执行用户 nobody-of-that-name 不存在");
+        (await Make(0, null, "not a host")).ShouldRefuseNaming("ssh_host");
+        (await Make(0, null, null)).Code().ShouldBe(0);
+        (await Make(1, names[0], null)).ShouldSay(-1, $"via：执行用户 {names[0]} 没有 ssh_host，不能作为跳板机");
+        (await host.Put(Path, new { id = await Id(0), ssh_host = "10.0.0.1" })).Code().ShouldBe(0);
+        (await Make(1, names[0], "10.0.0.2")).Code().ShouldBe(0);
+        (await Make(2, names[1], "10.0.0.3")).Code().ShouldBe(0);
+        (await Make(3, names[2], "10.0.0.4")).Code().ShouldBe(0);
+        ((string)(await Find(names[3]))["via"]!).ShouldBe(names[2]);
+        (await Make(4, names[3], null)).ShouldSay(-1, "via：最多经过 3 台跳板机");
+        (await host.Put(Path, new { id = await Id(0), via = names[2] })).ShouldSay(-1, $"via：跳板机 {names[2]} 又经过它自己，形成环");
+        (await host.Put(Path, new { id = await Id(0), via = names[0] })).Code().ShouldBe(-1);
+        // A bastion in front of those that are there would make their way too long.
+        (await Make(5, null, "10.0.0.5")).Code().ShouldBe(0);
+        (await host.Put(Path, new { id = await Id(0), via = names[5] })).ShouldSay(-1, "via：最多经过 3 台跳板机");
+
+        (await host.Delete(Path, new { exec_user_id = await Id(0) })).ShouldSay(-1, $"执行用户 {names[1]} 以它为跳板机（via）");
+        (await host.Put(Path, new { id = await Id(0), ssh_host = "" })).Code().ShouldBe(-1);
+        (await host.Put(Path, new { id = await Id(1), via = "" }))["warnings"]!.AsArray().Single()!.GetValue<string>().ShouldContain("路径变了");
+        (await host.Delete(Path, new { exec_user_id = await Id(0) })).Code().ShouldBe(0);
     }
 
     [Fact]

@@ -82,7 +82,8 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
         var steps = shown["data"]!["temp_list"]!.AsArray();
         steps.Select(step => step!["command_name"]!.GetValue<string>()).ShouldBe(["b", "拉代码"]);
         var step = steps[1]!.AsObject();
-        step.Select(field => field.Key).ShouldBe(["id", "temp_id", "group", "level", "command_name", "command", "args", "trigger", "exec_user", "force_host", "timeout", "retries", "on_error", "creator", "pty", "interpreter"]);
+        step.Select(field => field.Key).ShouldBe(["id", "temp_id", "group", "level", "command_name", "command", "args", "trigger", "exec_user", "force_host", "timeout", "retries", "retry_delay", "on_error", "creator",
+            "pty", "interpreter"]);
         step.Remove("id");
         step.ToJsonString().ShouldBe(new JsonObject
         {
@@ -97,6 +98,7 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
             ["force_host"] = "",
             ["timeout"] = 1800,
             ["retries"] = 0,
+            ["retry_delay"] = 1,
             ["on_error"] = "stop",
             ["creator"] = "admin",
             ["pty"] = false,
@@ -185,6 +187,7 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
     [InlineData("""{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "level": "8x"}]}""", "字段 new_temp_data[0].level 的值或类型不正确")]
     [InlineData("""{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "timeout": 0}]}""", "new_temp_data[0].timeout 必须在 1 到 2592000 之间")]
     [InlineData("""{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "retries": -1}]}""", "new_temp_data[0].retries 必须在 0 到 100 之间")]
+    [InlineData("""{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "retry_delay": 86401}]}""", "new_temp_data[0].retry_delay 必须在 0 到 86400 之间")]
     [InlineData("""{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "force_host": "$(id)"}]}""", "new_temp_data[0].force_host 不是 IP 地址或主机名")]
     [InlineData("""{"temp_id": 1, "groups": [null]}""", "groups[0].group 不能为空")]
     [InlineData("""{"temp_id": 1, "groups": [{"batch": 1}]}""", "groups[0].group 不能为空")]

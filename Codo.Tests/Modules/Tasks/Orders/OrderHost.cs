@@ -9,7 +9,7 @@ internal static class OrderHost
 {
     /// <summary>A step as the details page sends it.</summary>
     public static JsonObject Step(string command, string args = "", int group = 1, int level = 1, string trigger = "order", string? name = null, string execUser = "root", string forceHost = "",
-        int timeout = 60, int retries = 0, string onError = "stop") => new()
+        int timeout = 60, int retries = 0, string onError = "stop", int? retryDelay = null) => new()
         {
             ["group"] = group,
             ["level"] = level,
@@ -21,6 +21,7 @@ internal static class OrderHost
             ["force_host"] = forceHost,
             ["timeout"] = timeout,
             ["retries"] = retries,
+            ["retry_delay"] = retryDelay,
             ["on_error"] = onError,
         };
 
