@@ -12,10 +12,10 @@ dotnet publish Codo.Host -c Release -r linux-x64 --self-contained -v quiet -node
   -p:PublishSingleFile=true -p:IncludeNativeLibrariesForSelfExtract=true -p:EnableSingleFileAnalyzer=false -p:UseSharedCompilation=false \
   -p:DebugType=none -p:PublishDocumentationFiles=false -p:PublishReferencesDocumentationFiles=false </dev/null
 # Left out on purpose is the list for MapStaticAssets, which does not work from within one file.
-rest=$(find "$staging/out" -type f ! -name Codo.Host ! -name '*.staticwebassets.endpoints.json')
+rest=$(find "$staging/out" -type f ! -name codo ! -name '*.staticwebassets.endpoints.json')
 if [ -n "$rest" ]; then
   echo "These files did not go into the one file: $rest" >&2
   exit 1
 fi
-mv -f "$staging/out/Codo.Host" "$dist/codo"
+mv -f "$staging/out/codo" "$dist/codo"
 echo "$dist/codo"

@@ -46,4 +46,4 @@ fi
 
 export DOTNET_ROOT=${DOTNET_ROOT:-$(dirname "$(readlink -f "$(command -v dotnet)")")}
 export Codo__ShowToken=${Codo__ShowToken:-true}
-exec "$output/Codo.Host" "$@"
+exec "$output/codo" "$@"

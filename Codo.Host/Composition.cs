@@ -1,3 +1,4 @@
+using System.Net;
 using System.Reflection;
 using Codo.Host.Api;
 using Codo.Host.Auth;
@@ -11,8 +12,10 @@ using Codo.Modules.Tasks;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
+using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Hangfire.PostgreSql;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Npgsql;
 using StackExchange.Redis;
 
@@ -34,21 +37,19 @@ internal static class Composition
             .AddLoop<StoredZone>("time zone", TimeSpan.FromHours(1), (stored, stopping) => stored.Remember(stopping));
         services.AddSingleton(provider => Json.Options(provider.GetRequiredService<Zone>()));
         services.AddHttpContextAccessor().AddScoped(CallerOfThisScope);
-        services.AddMediator().AddHandlers(typeof(Composition).Assembly).AddRequestLimit();
+        services.AddMediator().AddHandlers(typeof(Composition).Assembly).AddRequestLimit().AddKnownProxies(configuration).AddSingleton<StrangerLimit>().AddSingleton<OpenStreams>();
         services.AddPostgres(postgres);
         services.AddSingleton<IConnectionMultiplexer>(_ => ConnectionMultiplexer.Connect(RedisOptions(configuration.GetConnectionString("Redis")!)));
         services.AddSingleton(new SecretBox(MasterKeys(configuration), settings.MasterKeyNumber));
         services.AddSingleton(provider => new Tokens(configuration["Codo:Auth:TokenSecret"]!, provider.GetRequiredService<TimeProvider>()));
+        services.AddSettings<QuotaSettings>("Codo:Quotas").AddSingleton<Quotas>();
         services.AddCron().AddTasks().AddAlerts();
         services.AddCluster(new Node(NodeName(settings)), new ClusterSettings(postgres, TimeSpan.FromSeconds(settings.ShutdownGrace)));
         services.AddCodoHangfire(postgres);
         services.AddHealth().AddDescription();
         services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(settings.ShutdownGrace + 30));
-        builder.WebHost.ConfigureKestrel(kestrel =>
-        {
-            kestrel.AddServerHeader = false;
-            kestrel.Limits.MaxRequestBodySize = settings.MaxBody;
-        });
+        var proxies = KnownHosts.ProxiesOf(configuration);
+        builder.WebHost.ConfigureKestrel(kestrel => Limit(kestrel, settings, proxies));
     }
 
     /// <summary>Everything that must be true before the first request: the schema, the key, the zone.</summary>
@@ -61,17 +62,20 @@ internal static class Composition
         await app.Services.GetRequiredService<StoredZone>().Load(app.Services.GetRequiredService<NodeSettings>().TimeZone);
     }
 
-    /// <summary>The schema alone: what <c>Codo.Host migrate</c> does.</summary>
+    /// <summary>The schema alone: what <c>codo migrate</c> does.</summary>
     public static Task Migrate(this WebApplication app) => Migrator.Run(
         app.Services.GetRequiredService<NpgsqlDataSource>(), Migrated, app.Services.GetRequiredService<ILogger<Program>>(),
         connection => PostgreSqlObjectsInstaller.Install(connection, HangfireSetup.Schema));
 
     public static void UseCodo(this WebApplication app)
     {
+        app.UseForwardedHeaders();
         app.UseRequests();
         app.UseFailures();
+        app.UseKnownHosts();
         app.UsePaths();
-        app.UseWebSockets();
+        // Gateways cut off what is silent for a minute, some for half of one; the framework's own interval is two minutes.
+        app.UseWebSockets(new WebSocketOptions { KeepAliveInterval = TimeSpan.FromSeconds(15), KeepAliveTimeout = TimeSpan.FromSeconds(60) });
         app.UseRouting();
         app.UseGate();
         app.UseRateLimiter();
@@ -83,6 +87,20 @@ internal static class Composition
         app.MapHealth();
         app.MapDescription();
         app.MapFrontPage();
+    }
+
+    private static void Limit(KestrelServerOptions kestrel, NodeSettings settings, List<IPNetwork> proxies)
+    {
+        kestrel.AddServerHeader = false;
+        kestrel.Limits.MaxRequestBodySize = settings.MaxBody;
+        kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(15);
+        var descriptors = Descriptors.Raise();
+        var most = (int)Math.Min(settings.MaxConnections, descriptors - Descriptors.Reserved(descriptors));
+        var connections = new ConnectionLimit(most, settings.MaxConnectionsPerAddress, proxies);
+        kestrel.ConfigureEndpointDefaults(endpoint => endpoint.Use(connections.Guard));
+        // What is closed for another takes a moment to go: Kestrel's own limit, which refuses the newest, keeps that from eating the reserve.
+        kestrel.Limits.MaxConcurrentConnections = most + Descriptors.Reserved(descriptors) / 8;
+        kestrel.Limits.MaxConcurrentUpgradedConnections = Math.Max(16, most / 2);
     }
 
     private static Caller CallerOfThisScope(IServiceProvider provider) =>

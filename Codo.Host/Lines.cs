@@ -8,8 +8,6 @@ namespace Codo.Host;
 /// <summary>The host's log: one line an event, JSON, or plain text on a terminal. What frameworks say of every request and query is left out, because it holds tokens and values.</summary>
 internal static class Lines
 {
-    private const string OnTerminal = "{Timestamp:HH:mm:ss} {Level:u3} {SourceContext}: {Message:lj}{NewLine}{Exception}";
-
     public static IServiceCollection AddLines(this IServiceCollection services, IConfiguration configuration) => services.AddSerilog(logger =>
     {
         logger.MinimumLevel.Information()
@@ -23,6 +21,6 @@ internal static class Lines
                 throw new StartRefused($"Logging:LogLevel:{level.Key} is '{level.Value}'. It is one of {string.Join(", ", Enum.GetNames<LogLevel>())}.");
             else if (least != LogLevel.None)
                 _ = level.Key == "Default" ? logger.MinimumLevel.Is((LogEventLevel)least) : logger.MinimumLevel.Override(level.Key, (LogEventLevel)least);
-        _ = Console.IsOutputRedirected ? logger.WriteTo.Console(new RenderedCompactJsonFormatter()) : logger.WriteTo.Console(outputTemplate: OnTerminal, formatProvider: System.Globalization.CultureInfo.InvariantCulture);
+        logger.WriteTo.Console(new PlainLines(Console.IsOutputRedirected ? new RenderedCompactJsonFormatter() : new PlainLines.OnTerminal()));
     });
 }

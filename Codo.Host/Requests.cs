@@ -8,6 +8,8 @@ namespace Codo.Host;
 /// <summary>What every request gets: an id, a language, the headers of a careful server, a line in the log for a change, and a rate limit.</summary>
 internal static class Requests
 {
+    private const string NoPage = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
     /// <summary>Stands first.</summary>
     public static IApplicationBuilder UseRequests(this IApplicationBuilder app) => app.Use(async (HttpContext context, RequestDelegate next) =>
     {
@@ -16,10 +18,7 @@ internal static class Requests
         Language.English = Language.PrefersEnglish(context.Request.Headers.AcceptLanguage);
         context.Response.OnStarting(() =>
         {
-            context.Response.Headers["X-Request-Id"] = context.TraceIdentifier;
-            context.Response.Headers.XContentTypeOptions = "nosniff";
-            context.Response.Headers["Referrer-Policy"] = "same-origin";
-            context.Response.Headers.XFrameOptions = "SAMEORIGIN";
+            Guard(context);
             return Task.CompletedTask;
         });
         var began = Stopwatch.GetTimestamp();
@@ -48,6 +47,19 @@ internal static class Requests
             });
         });
     });
+
+    // What an answer says to a browser, whoever wrote it; a page that has said more of its own keeps that.
+    private static void Guard(HttpContext context)
+    {
+        var headers = context.Response.Headers;
+        headers["X-Request-Id"] = context.TraceIdentifier;
+        headers.XContentTypeOptions = "nosniff";
+        headers["Referrer-Policy"] = "same-origin";
+        headers.XFrameOptions = "SAMEORIGIN";
+        if (headers.ContentSecurityPolicy.Count == 0) headers.ContentSecurityPolicy = context.GetEndpoint()?.Metadata.GetMetadata<PagePolicy>()?.Value ?? NoPage;
+        if (headers.CacheControl.Count == 0) headers.CacheControl = "no-store";
+        if (context.Request.IsHttps && !Exposure.IsLoopback($"https://{context.Request.Host}")) headers.StrictTransportSecurity = "max-age=31536000";
+    }
 
     private static bool IsId(string text) => text.Length is > 0 and <= 64 && text.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' or '.');
 }

@@ -20,6 +20,16 @@ internal sealed class TaskSettings
     /// <summary>Whether steps for 127.0.0.1 may run on Codo's own machine.</summary>
     public bool AllowLocal { get; set; } = true;
 
+    /// <summary>Whether any word of a template's arguments is a parameter, as in the original; null is false, and true on installations that are older than the rule.</summary>
+    public bool? AnyWord { get; set; }
+
+    /// <summary>Days after which an order that nobody approved is ended; 0 never does.</summary>
+    [Range(0, 36_500)]
+    public int PendingDays { get; set; } = 14;
+
+    /// <summary>Whether an approval for a time more than a minute ahead holds the whole order, not only its timed steps.</summary>
+    public bool LaterMeansHold { get; set; } = true;
+
     /// <summary>What becomes of a host whose key is not known.</summary>
     public HostKeyPolicy HostKeys { get; set; } = HostKeyPolicy.Pin;
 }

@@ -17,22 +17,30 @@ namespace Codo.Modules.Tasks;
 /// <summary>The module's registration and its table of contents.</summary>
 public static class TasksModule
 {
-    public static IServiceCollection AddTasks(this IServiceCollection services) => services
-        .AddSettings<TaskSettings>("Codo:Tasks")
-        .AddSingleton<HostKeys>().AddSingleton<OpenKeys>().AddSingleton<Bastions>()
-        .AddOrders()
-        .AddLogs()
-        .AddHandlers(typeof(TasksModule).Assembly);
+    public static IServiceCollection AddTasks(this IServiceCollection services)
+    {
+        services.AddHealthChecks().AddCheck<OrderWords>(OrderWords.Check);
+        return services
+            .AddSettings<TaskSettings>("Codo:Tasks")
+            .AddSingleton<HostKeys>().AddSingleton<OpenKeys>().AddSingleton<Bastions>()
+            .AddOrders()
+            .AddLogs()
+            .AddHandlers(typeof(TasksModule).Assembly);
+    }
 
     private static IServiceCollection AddOrders(this IServiceCollection services) => services
-        .AddSingleton<OrderArguments>()
+        .AddSingleton<OrderArguments>().AddSingleton<OrderWords>().AddSingleton<OrderFeeds>()
         .AddScoped<Drafting>().AddScoped<Acceptance>().AddSingleton<Wake>()
         .AddSingleton<DatabaseTurns>().AddSingleton<LaneSlots>().AddSingleton<RunningAttempts>().AddSingleton<HostAccess>().AddSingleton<RemoteSteps>().AddSingleton<StepRun>().AddSingleton<LaneRunner>()
         .AddSingleton<IOutboxReader, OrderSituationReader>().AddSingleton<IOutboxReader, BrokenOrderReader>().AddSingleton<Advancing>().AddSingleton(provider => new Lazy<Advancing>(provider.GetRequiredService<Advancing>))
-        .AddSingleton<Leftovers>().AddSingleton<Recovery>().AddSingleton<OrderWork>()
+        .AddSingleton<Leftovers>().AddSingleton<Recovery>().AddSingleton<PendingOrders>().AddSingleton<OrderWork>()
         .AddSingleton<INodeWork>(provider => provider.GetRequiredService<OrderWork>())
         .AddLoop<OrderWork>("orders strays", TimeSpan.FromSeconds(15), (work, stopping) => work.RecoverStrays(stopping))
-        .AddLoop<OrderWork>("orders cleanup", TimeSpan.FromHours(1), (work, stopping) => work.Clean(stopping));
+        .AddLoop<OrderWork>("orders cleanup", TimeSpan.FromHours(1), (work, stopping) => work.Clean(stopping))
+        .AddLoop<PendingOrders>("orders pending", TimeSpan.FromSeconds(10), (pending, stopping) => pending.EndOverdue(stopping));
+
+    /// <summary>Bytes of a template as it is sent: a thousand steps are longer than any other body.</summary>
+    private const long MostOfTemplate = 8 << 20;
 
     /// <summary>Every route of the module.</summary>
     public static void MapTasks(this IEndpointRouteBuilder routes)
@@ -53,7 +61,7 @@ public static class TasksModule
         routes.Post<CreateTemplate.Command, CreateTemplate.Result>("/v2/task_layout/temp/", "Make a template", operators);
         routes.Delete<DeleteTemplate.Command, Answer>("/v2/task_layout/temp/", "Delete a template (superuser, its users, its creator)");
         routes.Get<ShowTemplate.Query, ShowTemplate.Result>("/v2/task_layout/details/", "A template's steps, groups and users");
-        routes.Put<ReplaceSteps.Command, Answer>("/v2/task_layout/details/", "Replace a template's steps (superuser, its users, its creator)");
+        routes.Put<ReplaceSteps.Command, Answer>("/v2/task_layout/details/", "Replace a template's steps (superuser, its users, its creator)").WithBody(MostOfTemplate);
         routes.Patch<ReplaceTemplateUsers.Command, Answer>("/v2/task_layout/details/", "Replace a template's users (superuser, its users, its creator)");
         routes.Get<ListTemplateArguments.Query, ListTemplateArguments.Result>("/v2/task_layout/temp/args/", "Arguments that a template takes");
 
@@ -75,10 +83,19 @@ public static class TasksModule
     {
         routes.Get<ReadLog.Query, ReadLog.Result>("/v2/task/log/", "A step's log, from some line on");
         routes.Get<SearchLogs.Query, SearchLogs.Result>("/v2/task/log/search/", "Lines of all logs that contain a text, newest first");
-        routes.MapGet("/v2/task/log/stream/", (Delegate)StreamLog.Handle).WithSummary("A log as server-sent events").Needs(Right.Token);
-        routes.MapGet("/ws/v1/task/log/", (Delegate)WatchLog.WithTimes).WithSummary("A log over a WebSocket, as the original sends it").Needs(Right.Token);
-        routes.MapGet("/ws/v1/task/log_data/", (Delegate)WatchLog.OutputOnly).WithSummary("The same without times and commands").Needs(Right.Token);
+        routes.MapGet("/v2/task/log/stream/", (Delegate)StreamLog.Handle).WithSummary("A log, or all output of an order, as server-sent events").WithDescription(LogEvents).Needs(Right.Token).WithMetadata(new TakesQuery("log_key", "list_id", "after"));
+        routes.MapGet("/ws/v1/task/log/", (Delegate)WatchLog.WithTimes).WithSummary("A log over a WebSocket, as the original sends it").WithDescription(LogSocket).Needs(Right.Token);
+        routes.MapGet("/ws/v1/task/log_data/", (Delegate)WatchLog.OutputOnly).WithSummary("The same without times and commands").WithDescription(LogSocket).Needs(Right.Token);
     }
+
+    private const string LogEvents =
+        "With `log_key` the lines of that log, one event a line; with `list_id` those of all hosts and steps of an order, each with its host and step. An event's id resumes the stream (`Last-Event-ID`, or `after`).";
+
+    private const string LogSocket =
+        "The client sends a `log_key`; the server sends the whole log so far, its lines joined by `----`, and again when there is more, at most twice a second. Past 1,000 lines the older ones give way to a line that says so.";
+
+    private const string StateEvents =
+        "First `grid`, as `/v2/task/grid/` answers it; then `lanes`, the hosts that changed, and `order`, its own row. An event's id resumes the stream (`Last-Event-ID`).";
 
     private const string AcceptCodes =
         "Codes: -1 a wrong field or another schedule; -2 a ready order without the right to approve; -3 an unknown template or one without steps; "
@@ -94,10 +111,12 @@ public static class TasksModule
         routes.Patch<ApproveOrder.Command, ApproveOrder.Result>("/v2/task/list/", "Approve an order, or move its time").WithDescription("Codes: -1 a missing field, or the order has ended; -2 no right to approve it.");
         routes.Put<EndOrder.Command, Answer>("/v2/task/list/", "End an order").WithDescription("Codes: -1 a missing or unknown list_id, or it has ended; -2 no right to end it.");
         routes.Get<CheckOrder.Query, CheckOrder.Result>("/v2/task/check/", "One order").WithDescription("Codes: -1 a missing or unknown list_id, or no group to show; -2 the group has no hosts.");
+        routes.Get<ShowGrid.Query, ShowGrid.Result>("/v2/task/grid/", "An order's hosts and steps, compact").WithDescription("Codes: -1 a missing or unknown list_id.");
+        routes.MapGet("/v2/task/stream/", (Delegate)StreamOrder.Handle).WithSummary("An order's hosts and steps as they change, as server-sent events").WithDescription(StateEvents).Needs(Right.Token).WithMetadata(new TakesQuery("list_id"));
         routes.Put<ReleaseHandSteps.Command, Answer>("/v2/task/check/", "Let a hand step go on every host that has begun").WithDescription("Codes: -1 a missing list_id, or the order is not running; -2 no such hand step, or no right.");
         routes.Patch<InterveneInOrder.Command, Answer>("/v2/task/check/", "Release, restart, stop or skip in one lane or group").WithDescription("Codes: -1 a missing field, or a state that does not allow it; -2 a missing field of execute, or no right; -5 an unknown hand_type.");
         routes.Get<ListHistory.Query, ListHistory.Result>("/v2/task/check_history/", "Orders that have ended");
         routes.Get<CountOrders.Query, CountOrders.Result>("/v2/task/statement/", "Orders by type");
-        routes.Map("/other/{**rest}", (RequestDelegate)OtherPages.Refuse).Needs(Right.Anybody);
+        routes.Map("/other/{**rest}", (RequestDelegate)OtherPages.Refuse).Needs(Right.Anybody).ExcludeFromDescription();
     }
 }

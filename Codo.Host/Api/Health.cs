@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Serialization;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
@@ -23,23 +24,30 @@ internal static class Health
             .AddAsyncCheck("disk", provider => Disk(provider.GetRequiredService<Disk>()))
             .AddAsyncCheck("clock", provider => Clock(provider.GetRequiredService<Node>()))
             .AddAsyncCheck("lease", provider => Lease(provider.GetRequiredService<Node>()));
-        return services;
+        return services.AddSingleton<RecentHealth>();
     }
 
     public static void MapHealth(this IEndpointRouteBuilder routes)
     {
         routes.MapMethods("/are_you_ok/", ["GET", "HEAD"], (Delegate)(static (HttpContext context) => context.Response.WriteAsJsonAsync(new { code = 0, msg = "I'm OK" })))
             .Needs(Right.Anybody).WithTags("host").WithSummary("Whether anybody is there, as the original answers it");
-        MapReport(routes, "/healthz/live", _ => false, "Whether the process answers; nothing that it stands on is asked");
-        MapReport(routes, "/healthz/ready", _ => true, "Whether it can do its work: everything that it stands on, by name. 200 also when something is degraded");
+        MapReport(routes, "/healthz/live", _ => Task.FromResult(Alive), "Whether the process answers; nothing that it stands on is asked");
+        MapReport(routes, "/healthz/ready", Ready, "Whether it can do its work. With a token: everything that it stands on, by name. 200 also when something is degraded");
     }
 
-    private static void MapReport(IEndpointRouteBuilder routes, string path, Func<HealthCheckRegistration, bool> which, string summary) =>
-        routes.MapMethods(path, ["GET", "HEAD"], async (HealthCheckService checks, HttpContext context) =>
+    // A caller with a token has a limit of its own, and wants to see what has changed.
+    private static Task<HealthReport> Ready(IServiceProvider services) => Caller.Of(services.GetRequiredService<IHttpContextAccessor>().HttpContext!) is null
+        ? services.GetRequiredService<RecentHealth>().Read()
+        : services.GetRequiredService<HealthCheckService>().CheckHealthAsync();
+
+    private static readonly HealthReport Alive = new(new Dictionary<string, HealthReportEntry>(), TimeSpan.Zero);
+
+    private static void MapReport(IEndpointRouteBuilder routes, string path, Func<IServiceProvider, Task<HealthReport>> read, string summary) =>
+        routes.MapMethods(path, ["GET", "HEAD"], async (HttpContext context) =>
             {
-                var report = await checks.CheckHealthAsync(which, context.RequestAborted);
+                var report = await read(context.RequestServices);
                 context.Response.Headers.CacheControl = "no-store";
-                return TypedResults.Json(Report.Of(report), statusCode: report.Status == HealthStatus.Unhealthy ? 503 : 200);
+                return TypedResults.Json(Report.Of(report, Caller.Of(context) is not null), statusCode: report.Status == HealthStatus.Unhealthy ? 503 : 200);
             })
             .Produces<Report>(200).Produces<Report>(503).Needs(Right.Anybody).WithTags("host").WithSummary(summary);
 
@@ -79,10 +87,12 @@ internal static class Health
 
     /// <param name="Code">0, or 503 where something without which no work is done is away.</param>
     /// <param name="Msg">The worst of the checks: <c>healthy</c>, <c>degraded</c> or <c>unhealthy</c>.</param>
-    internal sealed record Report(int Code, string Msg, IReadOnlyDictionary<string, Part> Checks)
+    /// <param name="Checks">Only with a token: versions, sizes and names of nodes are no stranger's business.</param>
+    internal sealed record Report(int Code, string Msg, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyDictionary<string, Part>? Checks)
     {
-        public static Report Of(HealthReport report) => new(
-            report.Status == HealthStatus.Unhealthy ? 503 : 0, Word(report.Status), report.Entries.ToDictionary(entry => entry.Key, entry => new Part(Word(entry.Value.Status), entry.Value.Description ?? "")));
+        public static Report Of(HealthReport report, bool withChecks) => new(
+            report.Status == HealthStatus.Unhealthy ? 503 : 0, Word(report.Status),
+            withChecks ? report.Entries.ToDictionary(entry => entry.Key, entry => new Part(Word(entry.Value.Status), entry.Value.Description ?? "")) : null);
 
         private static string Word(HealthStatus status) => status.ToString().ToLowerInvariant();
     }

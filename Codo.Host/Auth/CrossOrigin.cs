@@ -22,6 +22,9 @@ internal static class CrossOrigin
             return true;
         }
         if (HasKey(request) || HasOrigin(context) || IsNoBrowser(request)) return true;
+        if (context.WebSockets.IsWebSocketRequest && (HasKeyInQuery(request) || IsHostWithoutPort(request))) return true;
+        Log(context).LogWarning("Refused as cross-origin: {Method} {Path} from a page of {Origin}, while the host is called {Host}; Codo:PublicUrl or Codo:Auth:AllowedOrigins lets that page in",
+            request.Method, request.Path.Value, request.Headers.Origin.ToString(), request.Host.Value);
         await Failures.Write(context, 402, 402, Refused);
         return false;
     }
@@ -29,6 +32,18 @@ internal static class CrossOrigin
     private static bool HasKey(HttpRequest request) =>
         request.Cookies.TryGetValue(Xsrf.Cookie, out var key) && key.Length > 0
         && CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(request.Headers[Xsrf.Header].ToString()), Encoding.UTF8.GetBytes(key));
+
+    // A script cannot set a header of a handshake.
+    private static bool HasKeyInQuery(HttpRequest request) =>
+        request.Cookies.TryGetValue(Xsrf.Cookie, out var key) && key.Length > 0
+        && CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(request.Query[Xsrf.Cookie].ToString()), Encoding.UTF8.GetBytes(key));
+
+    // nginx's $host drops the port that the page was loaded from. A Host with a port is never compared this way.
+    private static bool IsHostWithoutPort(HttpRequest request) =>
+        request.Host.Port is null && Uri.TryCreate(request.Headers.Origin.ToString(), UriKind.Absolute, out var origin)
+        && string.Equals(origin.Host, request.Host.Host, StringComparison.OrdinalIgnoreCase);
+
+    private static ILogger Log(HttpContext context) => context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger("Codo.Auth");
 
     // The scheme is not compared with the host's own: behind a proxy that ends TLS the two differ.
     private static bool HasOrigin(HttpContext context)

@@ -1,4 +1,6 @@
+using Codo.Platform.Cluster;
 using Codo.Platform.Http;
+using Microsoft.AspNetCore.Http.Features;
 
 namespace Codo.Host.Auth;
 
@@ -13,22 +15,25 @@ internal static class Gate
     {
         var endpoint = context.GetEndpoint();
         // No endpoint is a 404; routing's own 405 has no handler of ours behind it.
-        if (endpoint is null || endpoint.DisplayName == "405 HTTP Method Not Supported")
-        {
-            await next(context);
-            return;
-        }
-        var right = endpoint.Metadata.GetMetadata<Right>() ?? Right.Superuser;
-        if (right == Right.Anybody)
-        {
-            // A page that greets a stranger may still know who comes with a token.
-            if (Tokens.Find(context.Request).Token is { Length: > 0 } shown && (await context.RequestServices.GetRequiredService<Tokens>().Read(context, shown)).Caller is { } known) Caller.Set(context, known);
-            await next(context);
-            return;
-        }
+        var isNone = endpoint is null || endpoint.DisplayName == "405 HTTP Method Not Supported";
+        var right = isNone ? Right.Anybody : endpoint!.Metadata.GetMetadata<Right>() ?? Right.Superuser;
         var tokens = context.RequestServices.GetRequiredService<Tokens>();
         var (token, source) = Tokens.Find(context.Request);
         var (caller, reason) = await tokens.Read(context, token);
+        if (caller is null)
+        {
+            LimitBody(context, StrangerLimit.MostBody);
+            var route = right != Right.Anybody ? "401" : isNone ? "404" : (endpoint as RouteEndpoint)?.RoutePattern.RawText ?? "";
+            if (!await context.RequestServices.GetRequiredService<StrangerLimit>().Allows(context, route)) return;
+        }
+        // A page that greets a stranger may still know who comes with a token.
+        else Caller.Set(context, caller);
+        using var use = caller is null ? null : context.Features.Get<ConnectionLimit.Held>()?.Use();
+        if (right == Right.Anybody)
+        {
+            await next(context);
+            return;
+        }
         if (caller is null)
         {
             Log(context).LogWarning("Not let in: {Reason}, claims to be {Username}, from {Address}, {Method} {Path}",
@@ -36,18 +41,26 @@ internal static class Gate
             await Failures.Write(context, 401, 401, NotSignedIn, new { reason });
             return;
         }
-        Caller.Set(context, caller);
         if (!await CrossOrigin.Allows(context, source)) return;
         if (!right.Holds(caller, context.RequestServices))
         {
             Log(context).LogWarning("Refused: {Username} ({UserId}) has not the right {Right} for {Method} {Path}", caller.Username, caller.UserId, right.Name, context.Request.Method, context.Request.Path.Value);
             // A page has no envelope for its reader; a slice answers in the contract's way.
-            var isSlice = endpoint.Metadata.GetMetadata<SliceOf>() is not null;
-            await Failures.Write(context, isSlice ? -2 : 403, 403, NoRight);
+            await Failures.Write(context, IsSlice(endpoint!) ? -2 : 403, 403, NoRight);
             return;
         }
-        await next(context);
+        if (endpoint!.Metadata.GetMetadata<LongBody>() is { } needed) LimitBody(context, Math.Max(needed.Bytes, context.RequestServices.GetRequiredService<NodeSettings>().MaxBody));
+        // A slice answers and is done; everything else may be a stream.
+        if (IsSlice(endpoint!)) await next(context);
+        else await context.RequestServices.GetRequiredService<OpenStreams>().Run(context, caller, next);
     });
+
+    private static bool IsSlice(Endpoint endpoint) => endpoint.Metadata.GetMetadata<SliceOf>() is not null;
+
+    private static void LimitBody(HttpContext context, long most)
+    {
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit) limit.MaxRequestBodySize = most;
+    }
 
     private static ILogger Log(HttpContext context) => context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger("Codo.Auth");
 }

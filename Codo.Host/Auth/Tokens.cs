@@ -60,6 +60,19 @@ internal sealed class Tokens
     public async Task<(Caller? Caller, string Reason)> Read(HttpContext context, string token)
     {
         if (token.Length == 0) return (null, "missing");
+        try
+        {
+            return await Verified(context, token);
+        }
+        catch (Exception error) when (error is InvalidOperationException or JsonException or ArgumentException or DecoderFallbackException or SecurityTokenException)
+        {
+            // Half a surrogate pair, or bytes that are no text: nobody signs such a thing by accident.
+            return (null, "malformed");
+        }
+    }
+
+    private async Task<(Caller? Caller, string Reason)> Verified(HttpContext context, string token)
+    {
         var result = await handler.ValidateTokenAsync(token, parameters);
         if (!result.IsValid)
         {
@@ -72,11 +85,14 @@ internal sealed class Tokens
             });
         }
         var jwt = (JsonWebToken)result.SecurityToken;
+        // Its extensions must be understood or the token refused (RFC 7515, 4.1.11), and none is known here.
+        if (jwt.TryGetHeaderValue<JsonElement>("crit", out _)) return (null, "malformed");
         if (!jwt.TryGetPayloadValue<JsonElement>("data", out var data) || data.ValueKind != JsonValueKind.Object || UserId(data) is not { } id) return (null, "no_user_id");
         var username = Word(data, "username");
         var nickname = Word(data, "nickname");
-        return (new Caller(id, username, nickname.Length > 0 ? nickname : username, Word(data, "email"), IsTrue(data, "is_superuser"),
-            context.Connection.RemoteIpAddress?.ToString() ?? "", context.TraceIdentifier), "");
+        var address = context.Connection.RemoteIpAddress?.ToString() ?? "";
+        var caller = new Caller(id, username, nickname.Length > 0 ? nickname : username, Word(data, "email"), IsTrue(data, "is_superuser"), address, context.TraceIdentifier);
+        return (caller with { Expires = new DateTimeOffset(jwt.ValidTo, TimeSpan.Zero) }, "");
     }
 
     /// <summary>The name that an unverified token claims, for the log alone.</summary>
@@ -88,7 +104,7 @@ internal sealed class Tokens
                 ? Word(data, "username")
                 : "";
         }
-        catch (Exception error) when (error is ArgumentException or SecurityTokenMalformedException or JsonException)
+        catch (Exception error) when (error is ArgumentException or SecurityTokenException or JsonException or InvalidOperationException or DecoderFallbackException)
         {
             return "";
         }
@@ -97,8 +113,9 @@ internal sealed class Tokens
     private static long? UserId(JsonElement data)
     {
         if (!data.TryGetProperty("user_id", out var value)) return null;
-        if (value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number)) return number;
-        return value.ValueKind == JsonValueKind.String && long.TryParse(value.GetString(), NumberStyles.None, CultureInfo.InvariantCulture, out var digits) ? digits : null;
+        // 0 is Codo itself, and nobody's in what was imported.
+        if (value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number)) return number > 0 ? number : null;
+        return value.ValueKind == JsonValueKind.String && long.TryParse(value.GetString(), NumberStyles.None, CultureInfo.InvariantCulture, out var digits) && digits > 0 ? digits : null;
     }
 
     private static string Word(JsonElement data, string name)

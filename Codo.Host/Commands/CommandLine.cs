@@ -15,7 +15,7 @@ internal static class CommandLine
 
     public static async Task<int> Run(string[] arguments)
     {
-        var root = new RootCommand("Codo: cron jobs, orders of tasks, and alerts. Any setting can be given as --Key=value, such as --urls=http://0.0.0.0:9900 or --Codo:TimeZone=UTC.")
+        var root = new RootCommand("Codo: cron jobs, orders of tasks, and alerts. Any setting can be given as --Key=value, such as --urls=http://0.0.0.0:9900 or --Codo:TimeZone=UTC; --config FILE reads settings from a file.")
         {
             Serve(),
             IssueToken.Command(),

@@ -11,7 +11,7 @@ using Microsoft.IdentityModel.Tokens;
 
 namespace Codo.Host.Commands;
 
-/// <summary>Signs a token that this installation takes. It needs the secret and nothing else, so it works while a host runs and before one ever ran.</summary>
+/// <summary>Signs a token that this installation takes. It needs the secret that the host uses and nothing else, so it works while a host runs and while none does.</summary>
 internal static class IssueToken
 {
     public const int DefaultDays = 30;
@@ -79,15 +79,16 @@ internal static class IssueToken
         return FirstUserId + BinaryPrimitives.ReadInt64BigEndian(number);
     }
 
+    /// <exception cref="StartRefused">No secret that a host uses is to be found: a token that nobody takes is worse than none.</exception>
     private static string Secret(IConfiguration configuration)
     {
         var directory = DataDirectory.Locate(configuration);
-        var first = !Directory.Exists(Path.Combine(directory, "secrets"));
-        if (string.IsNullOrEmpty(configuration[GeneratedSecrets.TokenSecret]))
-            DataDirectory.Create(directory);
+        if (string.IsNullOrEmpty(configuration[GeneratedSecrets.TokenSecret]) && string.IsNullOrEmpty(configuration.GetConnectionString("Postgres")) && !GeneratedSecrets.IsKept(directory, GeneratedSecrets.TokenSecret))
+            throw new StartRefused(
+                $"There is no secret in {directory} to sign with. Start Codo once, or run this as the user and with the settings that Codo runs with (Codo__DataDirectory, or Codo__Auth__TokenSecret).");
         var secret = GeneratedSecrets.Resolve(configuration, GeneratedSecrets.TokenSecret, directory);
-        if (first && string.IsNullOrEmpty(configuration[GeneratedSecrets.TokenSecret]))
-            Console.Error.WriteLine($"No host has run on {directory} yet: the token is good for the one that will.");
+        if (GeneratedSecrets.IsAnother(directory, secret))
+            throw new StartRefused($"Codo on {directory} runs with another token secret than the one found here: nobody would take the token. Run this with Codo's own settings (Codo__Auth__TokenSecret).");
         return secret;
     }
 }

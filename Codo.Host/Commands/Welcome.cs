@@ -66,7 +66,7 @@ internal static class Welcome
 
     private const string Job = """{"job_id": "hello", "cmd": "echo hello from $(hostname)", "cron": "0 * * * * *"}""";
 
-    private static string Program => Environment.ProcessPath ?? "Codo.Host";
+    private static string Program => Environment.ProcessPath ?? "codo";
 
     private static string Backup(Installation installation, bool chinese) => (installation.OwnsPostgres, chinese) switch
     {

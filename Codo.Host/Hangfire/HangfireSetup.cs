@@ -55,6 +55,9 @@ internal static class HangfireSetup
 
     public const string Schema = "hangfire";
 
+    // The dashboard styles elements in place, and has no script of its own in its pages.
+    private const string Policy = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; object-src 'none'; frame-ancestors 'self'; base-uri 'none'; form-action 'self'";
+
     /// <summary>The dashboard is read-only: its buttons would go behind the ledger and the audit.</summary>
     public static void MapDashboard(this IEndpointRouteBuilder routes)
     {
@@ -68,6 +71,6 @@ internal static class HangfireSetup
             Authorization = [],
             DisplayStorageConnectionString = false,
             TimeZoneResolver = routes.ServiceProvider.GetRequiredService<ITimeZoneResolver>(),
-        }).Needs(Right.Superuser);
+        }).Needs(Right.Superuser).WithMetadata(new PagePolicy(Policy));
     }
 }

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using Codo.Platform.Processes;
 
 namespace Codo.Host.LocalServices;
 
@@ -18,6 +19,7 @@ internal static class Children
         {
             try
             {
+                Descriptors.Demand();
                 started.SetResult(Process.Start(info)!);
             }
             catch (Exception failure)

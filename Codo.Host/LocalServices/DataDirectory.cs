@@ -47,8 +47,11 @@ internal sealed class DataDirectory : IDisposable
         Create(path);
         try
         {
-            // FileShare.None is flock(LOCK_EX) here; the file itself stays for good, since a new one would be another lock.
-            return new DataDirectory(path, new FileStream(System.IO.Path.Combine(path, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
+            // FileShare.None is flock(LOCK_EX) here; the file itself stays for good, since a new one would be another lock. Mode 600: whoever can open it can lock it, and the host out.
+            const UnixFileMode ownersAlone = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+            var held = new FileStream(System.IO.Path.Combine(path, "lock"), new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite, Share = FileShare.None, UnixCreateMode = ownersAlone });
+            File.SetUnixFileMode(held.SafeFileHandle, ownersAlone);
+            return new DataDirectory(path, held);
         }
         catch (UnauthorizedAccessException failure)
         {

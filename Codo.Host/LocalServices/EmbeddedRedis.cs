@@ -32,6 +32,8 @@ internal sealed class EmbeddedRedis : IDisposable
             [
                 "--bind", "127.0.0.1", "--port", port.ToString(CultureInfo.InvariantCulture), "--auth", "Password", "--password", password,
                 "--memory", "64m", "--index", "4m", "--lua", "-q",
+                // Whoever is on this machine can connect, if not talk: such connections must not take the descriptors of commands.
+                "--network-connection-limit", "256",
             ];
             var server = new GarnetServer(options);
             try

@@ -27,8 +27,38 @@ internal static class GeneratedSecrets
         if (!string.IsNullOrEmpty(configuration.GetConnectionString("Postgres")))
             throw new StartRefused($"{variable} is empty. With a PostgreSQL of your own set it, to at least {LeastBytes} bytes and to the same on every node; `openssl rand -base64 32` prints one.");
 
-        return Kept(Path.Combine(dataDirectory, "secrets"), key == TokenSecret ? "token-secret" : "master-key");
+        return Kept(Path.Combine(dataDirectory, "secrets"), NameOf(key));
     }
+
+    private const string InUse = "token-secret.in-use";
+
+    /// <summary>Whether a secret was generated in this data directory.</summary>
+    public static bool IsKept(string dataDirectory, string key) => File.Exists(Path.Combine(dataDirectory, "secrets", NameOf(key)));
+
+    /// <summary>Notes which secret the host of this data directory uses, wherever it comes from, without keeping it: <c>codo token</c> compares.</summary>
+    public static void NoteInUse(string dataDirectory, string secret)
+    {
+        var folder = Path.Combine(dataDirectory, "secrets");
+        Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        var path = Path.Combine(folder, InUse);
+        var print = Fingerprint(secret);
+        if (File.Exists(path) && File.ReadAllText(path).Trim() == print) return;
+        var unfinished = $"{path}.{Guid.NewGuid():N}";
+        using (var file = new FileStream(unfinished, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite }))
+            file.Write(Encoding.ASCII.GetBytes(print + "\n"));
+        File.Move(unfinished, path, overwrite: true);
+    }
+
+    /// <summary>Whether the host of this data directory uses another secret; false where no host has said.</summary>
+    public static bool IsAnother(string dataDirectory, string secret)
+    {
+        var path = Path.Combine(dataDirectory, "secrets", InUse);
+        return File.Exists(path) && File.ReadAllText(path).Trim() != Fingerprint(secret);
+    }
+
+    private static string Fingerprint(string secret) => Convert.ToHexStringLower(HMACSHA256.HashData(Encoding.UTF8.GetBytes(secret), "codo token secret"u8))[..32];
+
+    private static string NameOf(string key) => key == TokenSecret ? "token-secret" : "master-key";
 
     /// <summary>Reads the secret, or makes it. Of several processes that make it at once one wins, and all return the same.</summary>
     public static string Kept(string directory, string name)

@@ -65,6 +65,7 @@ internal sealed class Installation : IAsyncDisposable
     private async Task Start(IConfiguration configuration, ILoggerFactory logs, CancellationToken cancellation)
     {
         TokenSecret = GeneratedSecrets.Resolve(configuration, GeneratedSecrets.TokenSecret, DataDirectory);
+        GeneratedSecrets.NoteInUse(DataDirectory, TokenSecret);
         MasterKey = GeneratedSecrets.Resolve(configuration, GeneratedSecrets.MasterKey, DataDirectory);
 
         if (configuration.GetConnectionString("Redis") is { Length: > 0 } shared)

@@ -31,6 +31,13 @@ internal static class FrontPage
         var form = context.Request.HasFormContentType ? await context.Request.ReadFormAsync(context.RequestAborted) : null;
         var token = form?["token"].ToString().Trim() ?? "";
         var (caller, reason) = await context.RequestServices.GetRequiredService<Tokens>().Read(context, token);
+        if (caller is null && Next(form?["next"].ToString() ?? "") is var next and not "/")
+        {
+            // Back to the page that was asked for, which says why in its own language. 303: the form is not sent again.
+            context.Response.StatusCode = StatusCodes.Status303SeeOther;
+            context.Response.Headers.Location = $"{next}?refused={reason}";
+            return;
+        }
         if (caller is null)
         {
             context.Response.StatusCode = StatusCodes.Status401Unauthorized;
@@ -71,8 +78,8 @@ internal static class FrontPage
         <label for="token">令牌 Token</label>
         <div class="row"><input id="token" name="token" type="password" autocomplete="off" required autofocus><button>登录 Sign in</button></div>
         {(reason.Length == 0 ? "" : $"<p class=\"error\">令牌无效 Not a valid token: {WebUtility.HtmlEncode(reason)}</p>")}
-        <p class="en">命令 <code>Codo.Host token --user 名字 --superuser</code> 打印一个令牌；codo-admin 签发的令牌同样有效。<br>
-        <code>Codo.Host token --user NAME --superuser</code> prints one; codo-admin's are good here too.</p>
+        <p class="en">命令 <code>codo token --user 名字 --superuser</code> 打印一个令牌；codo-admin 签发的令牌同样有效。<br>
+        <code>codo token --user NAME --superuser</code> prints one; codo-admin's are good here too.</p>
         </form>
         """;
 

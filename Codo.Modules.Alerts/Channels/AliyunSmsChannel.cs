@@ -1,12 +1,13 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.RegularExpressions;
 using Codo.Modules.Alerts.Incidents;
 
 namespace Codo.Modules.Alerts.Channels;
 
 /// <summary>SMS by Aliyun: Dysmsapi 2017-05-25, <c>SendSms</c>, with the template parameter <c>msg</c>.</summary>
-internal sealed class AliyunSmsChannel(Outbound outbound, TimeProvider time) : IChannel
+internal sealed partial class AliyunSmsChannel(Outbound outbound, TimeProvider time) : IChannel
 {
     // Aliyun takes 1,000 numbers a call, and 35 characters for a variable of a template unless more was granted.
     private const int MostNumbers = 1000, MostInVariable = 35;
@@ -27,10 +28,19 @@ internal sealed class AliyunSmsChannel(Outbound outbound, TimeProvider time) : I
         var numbers = message.People.Select(person => person.Tel).Where(tel => tel.Length > 0).Distinct(StringComparer.Ordinal).Take(MostNumbers).ToList();
         if (numbers.Count == 0) return Outcome.NobodyHas("tel");
         var outcome = await Call(settings, message, numbers, message.Short, cancellation);
-        return outcome.Taken || !TooMuch.Any(code => outcome.Answer.Contains(code, StringComparison.Ordinal))
-            ? outcome
-            : await Call(settings, message, numbers, Excerpt.Head(message.Title, MostInVariable - 1), cancellation);
+        if (IsTooMuch(outcome)) outcome = await Call(settings, message, numbers, Excerpt.Head(message.Title, MostInVariable - 1), cancellation);
+        // The name of a job may hold what the gateway takes for a link.
+        var plain = WithoutAddresses(message.Title);
+        return IsTooMuch(outcome) && plain != message.Title ? await Call(settings, message, numbers, Excerpt.Head(plain, MostInVariable - 1), cancellation) : outcome;
     }
+
+    /// <summary>The text with a star in the place of every address, domain and IP address.</summary>
+    internal static string WithoutAddresses(string text) => Address().Replace(text, "*");
+
+    private static bool IsTooMuch(Outcome outcome) => !outcome.Taken && TooMuch.Any(code => outcome.Answer.Contains(code, StringComparison.Ordinal));
+
+    [GeneratedRegex(@"[A-Za-z][A-Za-z0-9+.-]*://[^\s，。）】]+|(?<![A-Za-z0-9.-])(?:[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?\.)+(?:[A-Za-z]{2,24}|[0-9]{1,3})(?::[0-9]{1,5})?(?:/[^\s，。）】]*)?", RegexOptions.CultureInvariant)]
+    private static partial Regex Address();
 
     /// <summary>The signature of Aliyun's RPC style, version 1.0.</summary>
     [System.Diagnostics.CodeAnalysis.SuppressMessage("Security", "CA5350", Justification = "HMAC-SHA1 is what Aliyun's RPC signature is made of.")]

@@ -28,9 +28,10 @@ internal sealed class CommandChannel : IChannel
         Process process;
         try
         {
+            Descriptors.Demand();
             process = Process.Start(start)!;
         }
-        catch (Win32Exception error)
+        catch (Exception error) when (error is Win32Exception or CommandNotStartedException)
         {
             return new Outcome(false, error.Message);
         }

@@ -12,6 +12,7 @@ namespace Codo.Modules.Alerts.Channels;
 /// <summary>Changes the fields and settings that the request carries. Its kind stays.</summary>
 internal static class EditChannel
 {
+    [Echoed("kind", "creator", "create_time", "update_time")]
     internal sealed record Command(long? ChannelId, string? Name, bool? Enabled, string? Language, int? RateLimit, int? Timeout, JsonElement? Settings) : IRequest<Answer>, IChannelFields;
 
     internal sealed class Validator : AbstractValidator<Command>
@@ -23,7 +24,7 @@ internal static class EditChannel
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels, Caller caller) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels, Courier courier, TimeProvider time, Caller caller) : IRequestHandler<Command, Answer>
     {
         private const string LockSql = """
             SELECT channel_id, name, kind, enabled, language, rate_limit, timeout, settings::text AS settings, secrets FROM alerts.channel WHERE channel_id = @ChannelId FOR UPDATE
@@ -60,7 +61,9 @@ internal static class EditChannel
                 throw RuleFields.NameIsTaken;
             }
             await Audit.Write(connection, transaction, caller, "edit", "alert_channel", $"{request.ChannelId}", Shown(before), Shown(after));
+            if (after.Enabled && !before.Enabled) await OpenIncidents.Tell(connection, transaction, after.ChannelId, time.GetUtcNow().UtcDateTime);
             await transaction.CommitAsync(cancellationToken);
+            courier.Soon();
             return new Answer(Say.Edited);
         }
 

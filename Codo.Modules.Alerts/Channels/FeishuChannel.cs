@@ -25,7 +25,9 @@ internal sealed class FeishuChannel(Outbound outbound, TimeProvider time) : ICha
             var stamp = time.GetUtcNow().ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture);
             (body["timestamp"], body["sign"]) = (stamp, Sign(stamp, secret));
         }
-        return Outbound.Judge(await outbound.Post(settings["url"], Outbound.Json(body), cancellation), "code", "0");
+        var answer = await outbound.Post(settings["url"], Outbound.Json(body), cancellation);
+        // Robots of the older kind answer StatusCode alone.
+        return Outbound.Judge(answer, "code", "0") is { Taken: true } taken ? taken : Outbound.Judge(answer, "StatusCode", "0", unless: "code");
     }
 
     /// <param name="stamp">Seconds since 1970.</param>

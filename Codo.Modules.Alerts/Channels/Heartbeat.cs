@@ -1,3 +1,4 @@
+using Codo.Modules.Alerts.Incidents;
 using Codo.Platform.Cluster;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Logging;
@@ -26,7 +27,7 @@ internal sealed class Heartbeat(AlertSettings settings, Outbound outbound, Healt
     {
         if (!node.HoldsLease || node.Draining || node.Skew.Duration() > Node.MostSkew) return false;
         var report = await health.CheckHealthAsync(cancellation);
-        if (report.Status == HealthStatus.Unhealthy || (report.Entries.TryGetValue(AlertsCheck, out var alerts) && alerts.Status != HealthStatus.Healthy)) return false;
+        if (report.Status == HealthStatus.Unhealthy || (report.Entries.TryGetValue(AlertsCheck, out var alerts) && alerts.Status != HealthStatus.Healthy && !alerts.Data.ContainsKey(Undeliverable.NoChannel))) return false;
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         limit.CancelAfter(Limit);
         var answer = await outbound.Send(new HttpRequestMessage(HttpMethod.Get, settings.HeartbeatUrl), limit.Token);

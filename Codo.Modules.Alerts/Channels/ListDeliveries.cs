@@ -7,7 +7,7 @@ using Npgsql;
 
 namespace Codo.Modules.Alerts.Channels;
 
-/// <summary>What was sent, when, to whom, and what came back, newest first. Those of an incident for those who may see it; digests and tests for superusers.</summary>
+/// <summary>What was sent, when, to whom, and, for superusers, who see the channels, what came back; newest first. Those of an incident for those who may see it; digests and tests for superusers.</summary>
 internal static class ListDeliveries
 {
     internal sealed record Query(int? Page, int? Limit, long? IncidentId, long? ChannelId, string? State, string? Reason) : IRequest<Result>, IPaged;
@@ -53,7 +53,8 @@ internal static class ListDeliveries
             """;
 
         private const string ListSql = $"""
-            SELECT d.delivery_id, d.incident_id, d.channel_id, d.channel_name, d.reason, d.people, d.state, d.attempts, d.create_time, d.started_at, d.ended_at, d.answer, d.digest_id
+            SELECT d.delivery_id, d.incident_id, d.channel_id, d.channel_name, d.reason, d.people, d.state, d.attempts, d.create_time, d.started_at, d.ended_at,
+                CASE WHEN @Super THEN d.answer ELSE '' END AS answer, d.digest_id
             {From} ORDER BY d.delivery_id DESC LIMIT @Limit OFFSET @Offset;
             """;
 

@@ -45,12 +45,14 @@ internal sealed class Outbound : IDisposable
     }
 
     /// <summary>Whether a robot took it: its answer is JSON with a field that is 0, whatever the HTTP status.</summary>
-    public static Outcome Judge((int Status, string Body) answer, string field, string good)
+    /// <param name="unless">A field that says more where it is there.</param>
+    public static Outcome Judge((int Status, string Body) answer, string field, string good, string? unless = null)
     {
         var shown = Shown(answer);
         try
         {
-            return new Outcome(answer.Status is >= 200 and < 300 && JsonNode.Parse(answer.Body)?[field]?.ToString() == good, shown);
+            var said = JsonNode.Parse(answer.Body);
+            return new Outcome(answer.Status is >= 200 and < 300 && said?[field]?.ToString() == good && (unless is null || said[unless] is null), shown);
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException)
         {

@@ -13,7 +13,10 @@ internal static class TestChannel
 {
     internal sealed record Command(long? ChannelId, string[]? People) : IRequest<Result>;
 
-    internal sealed record Result(long DeliveryId, bool Delivered, string Answer) : Answer(Delivered ? new Text("发送成功", "Sent") : new Text("发送失败", "Not sent"));
+    /// <param name="Delivered">Whether the receiver took it.</param>
+    /// <param name="Answer">What the receiver answered.</param>
+    /// <param name="Warnings">What else keeps people from reading alerts.</param>
+    internal sealed record Result(long DeliveryId, bool Delivered, string Answer, IReadOnlyList<Text> Warnings) : Answer(Delivered ? new Text("发送成功", "Sent") : new Text("发送失败", "Not sent"));
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -24,7 +27,7 @@ internal static class TestChannel
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Sending sending, Contacts contacts, Wording wording, Undeliverable undeliverable, Caller caller, TimeProvider time) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Sending sending, Contacts contacts, Wording wording, Undeliverable undeliverable, PublicAddress address, Caller caller, TimeProvider time) : IRequestHandler<Command, Result>
     {
         private const string ReadSql = """
             SELECT channel_id, name, kind, enabled, language, rate_limit, timeout, settings::text AS settings, secrets FROM alerts.channel WHERE channel_id = @ChannelId
@@ -49,7 +52,7 @@ internal static class TestChannel
             var outcome = await sending.Call(channel, wording.Test(id, caller.Nickname, channel.Language == "en", await contacts.Find(names)));
             await connection.ExecuteAsync(EndSql, new { Id = id, State = outcome.Taken ? "sent" : "failed", outcome.Answer, Now = time.GetUtcNow().UtcDateTime });
             if (outcome.Taken) await undeliverable.Over(connection);
-            return new Result(id, outcome.Taken, outcome.Answer);
+            return new Result(id, outcome.Taken, outcome.Answer, address.Warning is { } warning ? [warning] : []);
         }
     }
 }

@@ -11,7 +11,8 @@ internal sealed class WebhookChannel(Outbound outbound) : IChannel
 
     public string Kind => "webhook";
 
-    public IReadOnlyList<Field> Fields { get; } = [new("url"), new("secret", Secret: true, Required: false)];
+    // Whoever knows the address of a receiver can often post to it.
+    public IReadOnlyList<Field> Fields { get; } = [new("url", Secret: true), new("secret", Secret: true, Required: false)];
 
     public async Task<Outcome> Send(IReadOnlyDictionary<string, string> settings, Message message, CancellationToken cancellation)
     {

@@ -2,13 +2,12 @@ using System.Globalization;
 using System.Text;
 using Codo.Modules.Alerts.Incidents;
 using Codo.Modules.Alerts.Rules;
-using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 
 namespace Codo.Modules.Alerts.Channels;
 
 /// <summary>What a message says, in the channel's language.</summary>
-internal sealed class Wording(Zone zone, NodeSettings node)
+internal sealed class Wording(Zone zone, PublicAddress address)
 {
     private const int MostInDigest = 30;
 
@@ -25,9 +24,12 @@ internal sealed class Wording(Zone zone, NodeSettings node)
             if (incident.CallUsers.Length > 0) text.Append(english ? "Told: " : "通知：").Append(incident.CallUsers).Append('\n');
             if (incident.Output.Length > 0) text.Append(english ? "Last lines of output:\n" : "最后的输出：\n").Append(incident.Output).Append('\n');
         }
-        var link = IncidentView.Link(node, incident.Id);
+        var lasted = incident.ResolvedAt is { } over ? Duration(over - incident.Ctime, english) : "";
+        if (reason == "recovered" && lasted.Length > 0)
+            text.Append(english ? $"Lasted {lasted}, from {zone.Text(incident.Ctime)} to {zone.Text(incident.ResolvedAt!.Value)}\n" : $"持续 {lasted}，从 {zone.Text(incident.Ctime)} 到 {zone.Text(incident.ResolvedAt!.Value)}\n");
+        var link = address.Incident(incident.Id);
         text.Append(link);
-        return new Message(deliveryId, title, text.ToString(), $"{title} {link}", people, new
+        return new Message(deliveryId, title, text.ToString(), reason == "recovered" && lasted.Length > 0 ? $"{title}{(english ? ", lasted " : "，持续 ")}{lasted} {link}" : $"{title} {link}", people, new
         {
             delivery_id = deliveryId,
             reason,
@@ -48,6 +50,7 @@ internal sealed class Wording(Zone zone, NodeSettings node)
                 incident.Count,
                 first_time = Utc(incident.Ctime),
                 last_time = Utc(incident.LastTime),
+                lasted_seconds = incident.ResolvedAt is { } end ? (long?)(end - incident.Ctime).TotalSeconds : null,
                 detail = english ? incident.DetailEn : incident.DetailZh,
                 incident.Output,
             },
@@ -58,7 +61,7 @@ internal sealed class Wording(Zone zone, NodeSettings node)
     public Message Digest(long deliveryId, IReadOnlyList<(string Reason, IncidentView.Row Incident)> held, bool english, IReadOnlyList<Contact> people)
     {
         var title = english ? $"[Codo] {held.Count} more alerts" : $"【Codo 汇总】另有 {held.Count} 条告警";
-        var lines = held.Take(MostInDigest).Select(one => $"{Line(one.Reason, one.Incident, english)} {IncidentView.Link(node, one.Incident.Id)}").ToList();
+        var lines = held.Take(MostInDigest).Select(one => $"{Line(one.Reason, one.Incident, english)} {address.Incident(one.Incident.Id)}").ToList();
         if (held.Count > MostInDigest) lines.Add($"… +{held.Count - MostInDigest}");
         var text = title + "\n" + string.Join('\n', lines);
         return new Message(deliveryId, title, text, title, people, new
@@ -67,7 +70,7 @@ internal sealed class Wording(Zone zone, NodeSettings node)
             reason = "digest",
             title,
             text,
-            incidents = held.Select(one => new { one.Incident.Id, one.Reason, one.Incident.State, title = english ? one.Incident.TitleEn : one.Incident.TitleZh, url = IncidentView.Link(node, one.Incident.Id) }),
+            incidents = held.Select(one => new { one.Incident.Id, one.Reason, one.Incident.State, title = english ? one.Incident.TitleEn : one.Incident.TitleZh, url = address.Incident(one.Incident.Id) }),
         });
     }
 
@@ -94,6 +97,15 @@ internal sealed class Wording(Zone zone, NodeSettings node)
         ("escalated", true) => $"[ESCALATED] {incident.TitleEn}",
         (_, true) => $"[ALERT] {incident.TitleEn}",
     };
+
+    /// <summary>A length of time as people say it, in its two largest units.</summary>
+    internal static string Duration(TimeSpan time, bool english)
+    {
+        (long Count, string Zh, string En)[] units = [((long)time.TotalDays, "天", "d"), (time.Hours, "小时", "h"), (time.Minutes, "分", "min"), (time.Seconds, "秒", "s")];
+        var first = Array.FindIndex(units, unit => unit.Count > 0);
+        if (first < 0) return english ? "less than a second" : "不到 1 秒";
+        return string.Join(' ', units.Skip(first).Take(2).Where(unit => unit.Count > 0).Select(unit => $"{unit.Count} {(english ? unit.En : unit.Zh)}"));
+    }
 
     private static string Utc(DateTime time) => time.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
 }

@@ -40,7 +40,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Telling telling, Cour
 
     private const string FoldSql = """
         UPDATE alerts.task_monitor SET count = count + @More, last_time = @Now, ctime = LEAST(ctime, @At), title_zh = @TitleZh, title_en = @TitleEn, detail_zh = @DetailZh, detail_en = @DetailEn,
-            output = CASE WHEN @Output = '' THEN output ELSE @Output END,
+            output = CASE WHEN @Output = '' THEN output ELSE @Output END, call_info = CASE WHEN @Info LIKE 'ID-0 %' THEN call_info ELSE @Info END,
             subjects = ARRAY(SELECT DISTINCT unnest(subjects || @Subjects) ORDER BY 1), pending = ARRAY(SELECT DISTINCT unnest(pending || @Pending) ORDER BY 1)
         WHERE id = @Id
         """;

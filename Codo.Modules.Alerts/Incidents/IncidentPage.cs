@@ -1,4 +1,6 @@
 using System.Net;
+using System.Text.RegularExpressions;
+using Codo.Modules.Alerts.Channels;
 using Codo.Platform.Http;
 using Dapper;
 using MediatR;
@@ -11,7 +13,7 @@ using Npgsql;
 namespace Codo.Modules.Alerts.Incidents;
 
 /// <summary>The page that a message links to: what happened, at phone width, with a button that acknowledges. Without a token it is a sign-in form and shows nothing of the incident.</summary>
-internal static class IncidentPage
+internal static partial class IncidentPage
 {
     private const string ReadSql = $"""
         SELECT {IncidentView.Columns} FROM alerts.task_monitor m WHERE m.id = @Id AND {Sight.Visible}
@@ -27,7 +29,7 @@ internal static class IncidentPage
     {
         if (Caller.Of(context) is not { } caller)
         {
-            await Write(context, StatusCodes.Status401Unauthorized, Pair("请先登录", "Sign in"), SignIn(Id(context)));
+            await Write(context, StatusCodes.Status401Unauthorized, Pair("请先登录", "Sign in"), SignIn(Id(context), context.Request.Query["refused"].ToString()));
             return;
         }
         await Show(context, caller, null);
@@ -82,6 +84,7 @@ internal static class IncidentPage
         if (row.SilenceId is not null) facts.Add((Pair("静默", "Silenced"), $"{row.SilenceId}"));
         if (row.AcknowledgedAt is { } acknowledged) facts.Add((Pair("确认于", "Acknowledged"), zone.Text(acknowledged)));
         if (row.ResolvedAt is { } resolved) facts.Add((Pair("解决于", "Resolved"), zone.Text(resolved)));
+        if (row.ResolvedAt is { } over) facts.Add((Pair("持续", "Lasted"), Wording.Duration(over - row.Ctime, Language.English)));
         var detail = Language.English ? row.DetailEn : row.DetailZh;
         return $"""
             <p class="state {row.State}">{Encode(state)}</p>
@@ -89,24 +92,56 @@ internal static class IncidentPage
             <pre class="detail">{Encode(detail)}</pre>
             <dl>{string.Concat(facts.Select(fact => $"<dt>{Encode(fact.Name)}</dt><dd>{Encode(fact.Value)}</dd>"))}</dl>
             {Buttons(caller, row)}
+            {Links(row)}
             {(row.Output.Length == 0 ? "" : $"<h2>{Pair("最后的输出", "Last lines of output")}</h2><pre>{Encode(row.Output)}</pre>")}
-            <p class="foot">{Encode(row.CallInfo)} · #{row.Id}</p>
+            <p class="foot">{(Language.English ? "" : Encode(row.CallInfo) + " · ")}#{row.Id}</p>
             """;
     }
 
+    // call_info is the original's line, and names the run: ID-{log_id} 任务-{job_id} 类型-cron.
+    private static string Links(IncidentView.Row row)
+    {
+        List<(string Path, string Name)> links = [];
+        if (row.ListId is { } order)
+            links = [($"/v2/task/check/?list_id={order}", Pair($"订单 {order}", $"Order {order}")), ($"/v2/task/grid/?list_id={order}", Pair("全部主机", "All hosts")), ($"/v2/task/log/stream/?list_id={order}", Pair("日志", "Its log"))];
+        else if (row.Source == "job")
+        {
+            if (RunId().Match(row.CallInfo) is { Success: true } run && run.Groups[1].Value is var id and not "0")
+                links = [($"/v1/cron/log/?key=log_id&value={id}", Pair($"执行 {id}", $"Run {id}")), ($"/v1/cron/log/output/?log_id={id}", Pair("完整输出", "Its whole output"))];
+            if (row.Subjects.Length == 1) links.Add(($"/v1/cron/log/?job_id={Uri.EscapeDataString(row.Subjects[0])}", Pair("此任务的执行记录", "All runs of the job")));
+        }
+        return links.Count == 0 ? "" : $"<p class=\"links\">{string.Join(" · ", links.Select(link => $"<a href=\"{Encode(link.Path)}\">{Encode(link.Name)}</a>"))}</p>";
+    }
+
+    [GeneratedRegex("^ID-([0-9]{1,19}) ", RegexOptions.CultureInvariant)]
+    private static partial Regex RunId();
+
     private static string Buttons(Caller caller, IncidentView.Row row)
     {
-        if (row.State == "resolved" || !Sight.MayActOn(caller, row.ToldNames, row.ToldIds)) return "";
+        if (row.State == "resolved" || !Sight.MayActOn(caller, row.ToldByName, row.ToldIds)) return "";
         var acknowledge = row.State == "open" ? $"""<button name="action" value="acknowledge">{Pair("我来处理", "Acknowledge")}</button>""" : "";
         return $"""<form method="post" action="/i/{row.Id}">{acknowledge}<button class="second" name="action" value="resolve">{Pair("标记为已解决", "Resolve")}</button></form>""";
     }
 
-    private static string SignIn(long id) => $"""
+    /// <param name="refused">Why the token that was given is none, as the sign-in says it; empty before the first.</param>
+    private static string SignIn(long id, string refused) => $"""
         <form method="post" action="/sign-in/"><input type="hidden" name="next" value="/i/{id}">
+        {(refused.Length == 0 ? "" : $"<p class=\"error\">{Encode(Why(refused))}</p>")}
         <label for="token">{Pair("令牌", "Token")}</label><input id="token" name="token" type="password" autocomplete="off" required autofocus>
         <button>{Pair("登录", "Sign in")}</button></form>
-        <p class="foot">{Pair("codo-admin 签发的令牌在此有效；同域登录后会自动识别。", "A token that codo-admin signed is good here.")}</p>
+        <p class="foot">{Pair("得到令牌的两种方式：", "Two ways to get a token:")}</p>
+        <ol class="foot"><li>{Pair("登录 codo-admin 的控制台：它签发的令牌在这里有效，同域时打开此链接不再需要登录。", "Sign in to codo-admin's console: its tokens are good here, and on the same domain this link then asks for none.")}</li>
+        <li>{Pair("请管理员在 Codo 所在的机器上执行", "Ask an administrator to run, on Codo's machine,")} <code>codo token --user {Pair("名字", "NAME")}</code></li></ol>
         """;
+
+    private static string Why(string reason) => reason switch
+    {
+        "expired" => Pair("令牌已过期", "The token has expired"),
+        "not_yet_valid" => Pair("令牌尚未生效", "The token is not valid yet"),
+        "signature" => Pair("令牌的签名不正确：它不是为这里签发的", "The token's signature is wrong: it was signed for another place"),
+        "no_user_id" => Pair("令牌里没有 user_id", "The token has no user_id"),
+        _ => Pair("这不是令牌，请检查是否完整", "This is no token: was all of it copied?"),
+    };
 
     private static Task Write(HttpContext context, int status, string title, string body)
     {
@@ -131,6 +166,7 @@ internal static class IncidentPage
             input { font: inherit; padding: .6rem .7rem; border: 1px solid var(--line); border-radius: .5rem; background: Canvas; color: CanvasText; min-width: 0; }
             button { font: inherit; font-weight: 600; min-height: 2.9rem; border: 0; border-radius: .5rem; background: var(--blue); color: Canvas; cursor: pointer; }
             button.second { background: none; color: var(--blue); border: 1px solid var(--blue); }
+            a { color: var(--blue); } .links { line-height: 2.2; }
             .foot { opacity: .7; font-size: .85rem; margin-top: 1.6rem; }
             </style></head><body><h1>{{Encode(title)}}</h1>{{body}}</body></html>
             """, context.RequestAborted);

@@ -1,4 +1,4 @@
-using Codo.Platform.Cluster;
+using Codo.Modules.Alerts.Channels;
 using Codo.Platform.Http;
 using Dapper;
 using FluentValidation;
@@ -25,7 +25,7 @@ internal static class ListIncidents
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, NodeSettings node, Caller caller) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, PublicAddress address, Caller caller) : IRequestHandler<Query, Result>
     {
         private const int DefaultLimit = 15;
 
@@ -60,7 +60,7 @@ internal static class ListIncidents
                 Limit = request.Limit ?? DefaultLimit,
                 Offset = request.Offset(DefaultLimit),
             });
-            var rows = (await both.ReadAsync<IncidentView.Row>()).Select(row => IncidentView.Of(row, node)).ToList();
+            var rows = (await both.ReadAsync<IncidentView.Row>()).Select(row => IncidentView.Of(row, address)).ToList();
             return new Result(rows, await both.ReadSingleAsync<long>());
         }
     }
@@ -77,16 +77,13 @@ internal sealed record IncidentView(
 {
     public const string Columns = """
         m.id, m.list_id, m.call_level, m.call_info, m.call_status, m.call_users, m.ctime, m.source, m.kind, m.subject, m.subjects, m.fingerprint, m.state, m.count, m.last_time, m.title_zh, m.title_en,
-        m.detail_zh, m.detail_en, m.output, m.rule_id, m.silence_id, m.acknowledger, m.acknowledged_at, m.ending, m.resolver, m.resolved_at, m.told_names, m.told_ids
+        m.detail_zh, m.detail_en, m.output, m.rule_id, m.silence_id, m.acknowledger, m.acknowledged_at, m.ending, m.resolver, m.resolved_at, m.told_by_name, m.told_ids
         """;
 
-    public static IncidentView Of(Row row, NodeSettings node) => new(
+    public static IncidentView Of(Row row, PublicAddress address) => new(
         row.Id, row.ListId, row.CallLevel, row.CallInfo, $"{row.CallStatus}", row.CallUsers, row.Ctime, row.Source, row.Kind, row.Subject, row.Subjects, row.Fingerprint, row.State, row.Count, row.Ctime,
         row.LastTime, new Text(row.TitleZh, row.TitleEn), new Text(row.DetailZh, row.DetailEn), row.Output, row.RuleId, row.SilenceId, row.Acknowledger, row.AcknowledgedAt, row.Ending, row.Resolver, row.ResolvedAt,
-        Link(node, row.Id));
-
-    /// <summary>The page of an incident, as people reach Codo.</summary>
-    public static string Link(NodeSettings node, long id) => $"{node.PublicUrl.TrimEnd('/')}/i/{id}";
+        address.Incident(row.Id));
 
     // With properties, because Dapper gives no array to a constructor.
     internal sealed record Row
@@ -118,7 +115,7 @@ internal sealed record IncidentView(
         public string Ending { get; init; } = "";
         public string Resolver { get; init; } = "";
         public DateTime? ResolvedAt { get; init; }
-        public string[] ToldNames { get; init; } = [];
+        public string[] ToldByName { get; init; } = [];
         public long[] ToldIds { get; init; } = [];
     }
 }

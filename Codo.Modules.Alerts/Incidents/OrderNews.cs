@@ -5,7 +5,7 @@ using MediatR;
 namespace Codo.Modules.Alerts.Incidents;
 
 /// <summary>What the tasks module tells becomes incidents: all failed hosts of an order are one, which ends when the order goes on or has ended.</summary>
-internal sealed class OrderNews(IncidentLog incidents, Zone zone) : INotificationHandler<OrderSituationChanged>
+internal sealed class OrderNews(IncidentLog incidents, Zone zone) : INotificationHandler<OrderSituationChanged>, INotificationHandler<OrderExpired>
 {
     /// <summary>Hosts that a message names; the rest is a number.</summary>
     private const int MostLines = 20;
@@ -13,6 +13,12 @@ internal sealed class OrderNews(IncidentLog incidents, Zone zone) : INotificatio
     public Task Handle(OrderSituationChanged notification, CancellationToken cancellationToken) => notification.Situation is OrderSituation.Failed or OrderSituation.Interrupted
         ? incidents.Raise(Failure(notification))
         : incidents.Recover(Fingerprint(notification.ListId), notification.Situation == OrderSituation.Ended ? "ended" : "recovered");
+
+    /// <summary>The submitter hears of it as of a failure: what was asked for did not happen.</summary>
+    public Task Handle(OrderExpired notification, CancellationToken cancellationToken) => incidents.Raise(About(
+        notification.ListId, notification.TaskName, notification.TaskType, "failed", $"order:{notification.ListId}:expired", new Text("无人审批，已结束", "was ended: nobody approved it"),
+        new Text($"{notification.Days} 天内无人审批", $"Nobody approved it in {notification.Days} days"),
+        notification.SubmitterId is { } id ? [new Approver(id, notification.Submitter)] : [], notification.SubmitterId is null ? [notification.Submitter] : []));
 
     /// <summary>Something of an order, as every kind of trouble with it reads.</summary>
     public static Trouble About(long listId, string name, string type, string kind, string fingerprint, Text what, Text detail, IEnumerable<Approver> approvers, IEnumerable<string> associated) => new(

@@ -12,7 +12,7 @@ internal sealed record Round(long Incident, int Number, string Reason, int Level
 internal sealed class Telling(Undeliverable undeliverable, TimeProvider time, ILogger<Telling> log)
 {
     private const string NamesSql = """
-        SELECT user_id AS id, name FROM alerts.contact WHERE user_id = ANY(@Ids)
+        SELECT user_id AS id, name FROM alerts.contact WHERE user_id = ANY(@Ids) OR (user_id IS NOT NULL AND name = ANY(@Names))
         """;
 
     private const string InsertSql = """
@@ -28,6 +28,7 @@ internal sealed class Telling(Undeliverable undeliverable, TimeProvider time, IL
     private const string ToldSql = """
         UPDATE alerts.task_monitor SET rounds = @Number, told_at = @Now, call_level = @Level, escalate_at = @EscalateAt, silence_id = NULL,
             told_names = ARRAY(SELECT DISTINCT unnest(told_names || @Names) ORDER BY 1), told_ids = ARRAY(SELECT DISTINCT unnest(told_ids || @Ids) ORDER BY 1),
+            told_by_name = ARRAY(SELECT DISTINCT unnest(told_by_name || @ByName) ORDER BY 1),
             call_users = array_to_string(ARRAY(SELECT DISTINCT unnest(told_names || @Names) ORDER BY 1), ',')
         WHERE id = @Incident
         """;
@@ -48,13 +49,15 @@ internal sealed class Telling(Undeliverable undeliverable, TimeProvider time, IL
     {
         var now = time.GetUtcNow().UtcDateTime;
         var ids = round.People.Where(person => person.Id is not null).Select(person => person.Id!.Value).Distinct().ToArray();
-        // An approver whose name nobody told has it in his contact.
-        var known = (await connection.QueryAsync<(long Id, string Name)>(NamesSql, new { Ids = ids }, transaction)).ToDictionary(row => row.Id, row => row.Name);
+        // An approver whose name nobody told has it in the contact, and an owner who is named there has an id.
+        var known = (await connection.QueryAsync<(long Id, string Name)>(NamesSql, new { Ids = ids, Names = round.People.Where(person => person.Id is null).Select(person => person.Name).ToArray() }, transaction))
+            .ToDictionary(row => row.Id, row => row.Name);
         var names = round.People.Select(person => person.Name.Length == 0 && person.Id is { } id && known.TryGetValue(id, out var name) ? name : person.Name).Where(name => name.Length > 0).Distinct(StringComparer.Ordinal).ToArray();
+        var byName = names.Except(round.People.Where(person => person.Id is not null).Select(person => person.Name), StringComparer.Ordinal).Except(known.Values, StringComparer.Ordinal).ToArray();
         var more = round.Level < rule.Steps.Length;
         var messages = await connection.ExecuteAsync(InsertSql, new { round.Incident, round.Number, round.Reason, Names = names, Now = now, rule.Channels }, transaction);
         await connection.ExecuteAsync(
-            ToldSql, new { round.Incident, round.Number, Now = now, round.Level, EscalateAt = more ? now.AddSeconds(rule.EscalateAfter) : (DateTime?)null, Names = names, Ids = ids }, transaction);
+            ToldSql, new { round.Incident, round.Number, Now = now, round.Level, EscalateAt = more ? now.AddSeconds(rule.EscalateAfter) : (DateTime?)null, Names = names, Ids = ids.Union(known.Keys).ToArray(), ByName = byName }, transaction);
         if (messages > 0) return;
         if (await connection.ExecuteScalarAsync<bool>(AnyChannelSql, transaction: transaction))
             await undeliverable.Raise(connection, transaction, round.Incident);

@@ -31,6 +31,13 @@ internal sealed class Undeliverable(NpgsqlDataSource source, TimeProvider time, 
         SELECT id, count FROM alerts.task_monitor WHERE fingerprint = 'codo:undeliverable' AND state <> 'resolved'
         """;
 
+    private const string ChannelsSql = """
+        SELECT count(*) FROM alerts.channel WHERE enabled
+        """;
+
+    /// <summary>Marks, in the check's data, that there is no channel: a state of the installation, of which a dead man's switch says nothing.</summary>
+    internal const string NoChannel = "no_channel";
+
     /// <summary>No channel took this incident's message.</summary>
     public async Task Raise(NpgsqlConnection connection, NpgsqlTransaction? transaction, long incident)
     {
@@ -54,9 +61,10 @@ internal sealed class Undeliverable(NpgsqlDataSource source, TimeProvider time, 
         try
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            return await connection.QuerySingleOrDefaultAsync<Row>(OpenSql) is { } open
-                ? HealthCheckResult.Degraded($"{open.Count} alerts could not be delivered by any channel: incident {open.Id}")
-                : HealthCheckResult.Healthy("alerts are delivered");
+            if (await connection.QuerySingleOrDefaultAsync<Row>(OpenSql) is { } open) return HealthCheckResult.Degraded($"{open.Count} alerts could not be delivered by any channel: incident {open.Id}");
+            return await connection.ExecuteScalarAsync<long>(ChannelsSql) > 0
+                ? HealthCheckResult.Healthy("alerts are delivered")
+                : HealthCheckResult.Degraded("no channel is set up and enabled: nobody is told when something fails (docs/alerts.md)", data: new Dictionary<string, object> { [NoChannel] = true });
         }
         catch (Exception error)
         {

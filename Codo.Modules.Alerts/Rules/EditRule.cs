@@ -11,6 +11,7 @@ namespace Codo.Modules.Alerts.Rules;
 /// <summary>Changes the fields that the request carries. Incidents that are open go on under the rule as it is now.</summary>
 internal static class EditRule
 {
+    [Echoed("creator", "create_time", "update_time")]
     internal sealed record Command(
         long? RuleId, string? Name, bool? Enabled, int? Priority, string? Source, string[]? Kinds, string? Subject, int? Failures, int? WaitsAfter, int? RunsAfter, bool? Involved, string[]? People,
         string[][]? Escalation, int? EscalateAfter, int? RepeatAfter, long[]? Channels) : IRequest<Answer>, IRuleFields;

@@ -40,7 +40,7 @@ internal static class RuleFields
         validator.RuleFor(rule => rule.Name).AtMost(MaxName, "name");
         validator.RuleFor(rule => rule.Name).Must(name => name is null || !string.IsNullOrWhiteSpace(name)).Refuse("名称不能为空", "The name is empty");
         validator.RuleFor(rule => rule.Source).OneOf("source", "", "job", "order", "codo");
-        validator.RuleFor(rule => rule.Kinds).Must(kinds => kinds is null || kinds.All(kind => Matching.Kinds.Contains(kind)))
+        validator.RuleFor(rule => rule.Kinds).Must(kinds => kinds is null || (kinds.Length <= Matching.Kinds.Length && kinds.All(kind => Matching.Kinds.Contains(kind))))
             .Refuse($"kinds 只能是 {string.Join(" | ", Matching.Kinds)}", $"kinds must be of {string.Join(" | ", Matching.Kinds)}");
         validator.RuleFor(rule => rule.Subject).AtMost(200, "subject");
         validator.RuleFor(rule => rule.Failures).Within(1, 1000, "failures");

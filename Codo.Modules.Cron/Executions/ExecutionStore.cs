@@ -26,6 +26,7 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
             WHERE g.state = 'queued' AND g.not_before <= statement_timestamp()
                 AND NOT (g.exclusive AND EXISTS (SELECT 1 FROM cron.going o WHERE o.job = g.job AND o.log_id <> g.log_id AND (o.state = 'running' OR o.log_id < g.log_id)))
                 AND EXISTS (SELECT 1 FROM platform.node n WHERE n.name = @Node AND n.incarnation = @Incarnation AND n.fenced < n.incarnation)
+                AND (cardinality(CAST(@Full AS bigint[])) = 0 OR NOT EXISTS (SELECT 1 FROM cron.job j WHERE j.id = g.job AND j.creator_id = ANY(@Full)))
             ORDER BY g.not_before, g.log_id LIMIT @Room FOR UPDATE SKIP LOCKED
         ), claimed AS (
             UPDATE cron.going g SET state = 'running', node = @Node, incarnation = @Incarnation FROM free WHERE g.log_id = free.log_id
@@ -38,7 +39,7 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
             INSERT INTO cron.attempt (log_id, nominal_at, attempt, trigger, run_id, node, incarnation, started_at)
             SELECT log_id, nominal_at, attempt, CASE WHEN attempt = 1 THEN trigger ELSE 'retry' END, run_id, @Node, @Incarnation, clock_timestamp() FROM started
         )
-        SELECT log_id, nominal_at, job, job_id, attempt, run_id, CAST(@Incarnation AS bigint) AS incarnation, task_cmd, spec::text AS spec, env FROM started
+        SELECT log_id, nominal_at, job, job_id, attempt, run_id, CAST(@Incarnation AS bigint) AS incarnation, task_cmd, spec::text AS spec, env, (SELECT j.creator_id FROM cron.job j WHERE j.id = started.job) AS person FROM started
         """;
 
     private const string MineSql = """
@@ -101,12 +102,12 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
     public string SpoolFolder => Path.Combine(node.DataDirectory, "spool", "cron");
 
     /// <summary>Takes up to <paramref name="room"/> queued executions for this node; their attempts are committed when this returns.</summary>
-    public async Task<List<Claimed>> Claim(string nodeName, long incarnation, int room, CancellationToken cancellation)
+    public async Task<List<Claimed>> Claim(string nodeName, long incarnation, int room, long[] full, CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
         try
         {
-            return (await connection.QueryAsync<Claimed>(ClaimSql, new { Node = nodeName, Incarnation = incarnation, Room = room })).AsList();
+            return (await connection.QueryAsync<Claimed>(ClaimSql, new { Node = nodeName, Incarnation = incarnation, Room = room, Full = full })).AsList();
         }
         catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.UniqueViolation)
         {

@@ -6,12 +6,13 @@ using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Processes;
+using Codo.Platform.Security;
 using Microsoft.Extensions.Logging;
 
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>This node's runner: claims what is queued, runs it, ends it when asked, and records how it ended. Nothing here waits in a worker or holds a thread.</summary>
-internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recovery, JobEnvironment environments, CronSettings settings, WakeSources sources, Node node, Disk disk, TimeProvider time, ILogger<Runner> log) : INodeWork, IDisposable
+internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recovery, JobEnvironment environments, CronSettings settings, Quotas quotas, WakeSources sources, Node node, Disk disk, TimeProvider time, ILogger<Runner> log) : INodeWork, IDisposable
 {
     /// <summary>What is kept of a run's output while the disk is nearly full.</summary>
     private const int OutputWhenDiskIsLow = 64 << 10;
@@ -34,9 +35,11 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
         await claiming.WaitAsync(cancellation);
         try
         {
-            while (node.MayStart(WorkName) && settings.MaxParallel - running.Count is > 0 and var room)
+            var quota = await quotas.Runs();
+            while (node.MayStart(WorkName) && settings.MaxParallel - running.Count is > 0 and var free)
             {
-                var claimed = await store.Claim(node.Name, node.Incarnation, room, cancellation);
+                var (room, full) = Share(quota, free);
+                var claimed = await store.Claim(node.Name, node.Incarnation, room, full, cancellation);
                 foreach (var one in claimed)
                 {
                     var run = new Run(one, disk.IsLow ? Math.Min(OutputWhenDiskIsLow, settings.OutputLimit) : settings.OutputLimit, store.SpoolFolder);
@@ -50,6 +53,16 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
         {
             claiming.Release();
         }
+    }
+
+    // Whose quota is full, and how many more may be claimed at once so that nobody else's can be passed by them.
+    private (int Room, long[] Full) Share(int quota, int free)
+    {
+        if (quota == 0) return (free, []);
+        if (running.Count < quota) return (Math.Min(free, quota - running.Count), []);
+        var counts = running.Values.Where(run => run.Claimed.Person is not null).GroupBy(run => run.Claimed.Person!.Value).Select(person => (person.Key, Count: person.Count())).ToList();
+        var most = counts.Where(person => person.Count < quota).Select(person => person.Count).DefaultIfEmpty(0).Max();
+        return (Math.Min(free, quota - most), [.. counts.Where(person => person.Count >= quota).Select(person => person.Key)]);
     }
 
     public async Task Poll(CancellationToken cancellation)
@@ -172,7 +185,7 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
             // Between the claim and here this node may have stood still: a lease that ran out means that somebody settles, and perhaps repeats, this row.
             if (!node.HoldsLease) return Over(ExecutionStatus.Interrupted, null, null, new Text("节点失去租约，命令未启动", "The node lost its lease; the command was not started"));
             command = LocalCommand.Start(
-                CommandForm.With(spec.Interpreter, claimed.TaskCmd), claimed.RunId, environments.Open(claimed.Env).Concat(Facts(claimed)).ToDictionary(StringComparer.Ordinal),
+                CommandForm.With(spec.Interpreter, claimed.TaskCmd), claimed.RunId, environments.Open(claimed.Env).Values.Concat(Facts(claimed)).ToDictionary(StringComparer.Ordinal),
                 spec.WorkingDirectory is { Length: > 0 } folder ? folder : null, new CommandForm(Encoding: encoding));
         }
         catch (CommandNotStartedException error)
@@ -182,10 +195,12 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
         run.MarkRecorded = RecordMark(run, command.Mark);
         using var limit = new CancellationTokenSource();
         if (spec.Timeout is { } seconds) _ = AskAfter(run, TimeSpan.FromSeconds(seconds), limit.Token);
+        // Before anything of it is stored: the ledger is open to everybody with a token.
+        var mask = new SecretMask(environments.Secrets(claimed.Env));
         var ended = command.ReadToEndAsync(Transcoding.Before(
             bytes =>
             {
-                run.Output.Append(bytes.Span);
+                mask.Append(bytes.Span, run.Output.Append);
                 return ValueTask.CompletedTask;
             },
             encoding));
@@ -193,6 +208,7 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
         if (await Task.WhenAny(ended, run.Stopped) == run.Stopped) left = await ProcessTree.KillAsync(command.Mark);
         // What cannot be killed would hold the row for ever; it is reported as left instead.
         var end = left > 0 ? await Within(ended, TimeSpan.FromSeconds(1)) : await ended;
+        if (ended.IsCompleted) mask.Complete(run.Output.Append);
         await limit.CancelAsync();
         if (!run.Stopped.IsCompleted || left is null)
             return Over(end!.Value.ExitCode == 0 ? ExecutionStatus.Success : ExecutionStatus.Faild, end.Value.ExitCode, null, end.Value.HeldText ?? default);

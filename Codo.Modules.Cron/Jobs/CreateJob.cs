@@ -11,11 +11,14 @@ namespace Codo.Modules.Cron.Jobs;
 
 internal static class CreateJob
 {
+    [Echoed("next_run_time", "status", "cron1", "cron_text", "creator_id", "creator", "create_time", "updater_id", "updater", "update_time", "last_status", "last_exec_time", "last_seconds", "state", "broken")]
     internal sealed record Command(
         string? JobId, string? Cmd, string? Cron, string? TimeZone, int? Timeout, string? Overlap, string? Misfire, int? MisfireWindow, int? Retries, int? RetryDelay,
-        JsonElement? Env, string? WorkingDirectory, string? Interpreter, string? Encoding, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
+        JsonElement? Env, string[]? SecretEnv, string? WorkingDirectory, string? Interpreter, string? Encoding, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
 
-    internal sealed record Result(string JobId) : Answer(Say.Added);
+    /// <param name="CronText">The expression in words.</param>
+    /// <param name="NextRunTimes">The next three times, in the job's zone.</param>
+    internal sealed record Result(string JobId, Text CronText, IReadOnlyList<string> NextRunTimes, IReadOnlyList<Text> Warnings) : Answer(Say.Added);
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -28,7 +31,7 @@ internal static class CreateJob
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, RecurringJobs recurring, JobEnvironment environments, Zone zone, TimeProvider time, Caller caller) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, RecurringJobs recurring, JobEnvironment environments, Quotas quotas, Zone zone, TimeProvider time, Caller caller) : IRequestHandler<Command, Result>
     {
         private const string InsertSql = """
             INSERT INTO cron.job (job_id, cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory, interpreter, encoding, description, tags, owners,
@@ -38,11 +41,15 @@ internal static class CreateJob
             ON CONFLICT (job_id) DO NOTHING RETURNING id
             """;
 
+        private const string MineSql = """
+            SELECT count(*) FROM cron.job WHERE creator_id = @UserId
+            """;
+
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
         {
             var expression = JobFields.Expression(request.Cron, "添加失败，定时器错误", "Not added: the schedule is wrong");
             var inZone = request.TimeZone is null ? zone.Info : TimeZoneInfo.FindSystemTimeZoneById(request.TimeZone);
-            var variables = environments.Merge(JobFields.Variables(request.Env) ?? [], null);
+            var variables = environments.Merge(JobFields.Variables(request.Env), request.SecretEnv, null);
             var now = time.GetUtcNow();
             var job = new
             {
@@ -70,12 +77,15 @@ internal static class CreateJob
             };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            if (await quotas.Jobs() is var most && !Quotas.HasRoom(caller, most, await connection.ExecuteScalarAsync<long>(MineSql, new { caller.UserId }, transaction)))
+                throw Refusal.Conflict($"你的任务数已达上限 {most}（Codo:Quotas:Jobs）", $"You have {most} jobs already (Codo:Quotas:Jobs)");
             var id = await connection.ExecuteScalarAsync<long?>(InsertSql, job, transaction)
                 ?? throw Refusal.Conflict($"job {request.JobId} 已存在", $"job {request.JobId} exists already");
-            await Audit.Write(connection, transaction, caller, "create", "job", request.JobId!, after: new { job.Cmd, job.Cron, job.TimeZone, job.Timeout, job.Overlap, job.Misfire, job.MisfireWindow, job.Retries, job.RetryDelay, Env = variables.Keys, job.WorkingDirectory, job.Interpreter, job.Encoding, job.Description, job.Tags, job.Owners });
+            await Audit.Write(connection, transaction, caller, "create", "job", request.JobId!, after: new { job.Cmd, job.Cron, job.TimeZone, job.Timeout, job.Overlap, job.Misfire, job.MisfireWindow, job.Retries, job.RetryDelay, Env = variables.Values.Keys, SecretEnv = variables.Marked, job.WorkingDirectory, job.Interpreter, job.Encoding, job.Description, job.Tags, job.Owners });
             await transaction.CommitAsync(cancellationToken);
             recurring.Changed(id);
-            return new Result(request.JobId!);
+            var advice = JobAdvice.Of(expression, inZone, now, request.Cmd, request.WorkingDirectory);
+            return new Result(request.JobId!, advice.CronText, advice.NextRunTimes, advice.Warnings);
         }
     }
 }

@@ -13,11 +13,14 @@ namespace Codo.Modules.Cron.Jobs;
 /// <summary>Changes the fields that the request carries. What runs goes on under what it was started with; the account starts anew from now.</summary>
 internal static class EditJob
 {
+    [Echoed("next_run_time", "status", "cron1", "cron_text", "creator_id", "creator", "create_time", "updater_id", "updater", "update_time", "last_status", "last_exec_time", "last_seconds", "state", "broken")]
     internal sealed record Command(
         string? JobId, string? Cmd, string? Cron, string? TimeZone, int? Timeout, string? Overlap, string? Misfire, int? MisfireWindow, int? Retries, int? RetryDelay,
-        JsonElement? Env, string? WorkingDirectory, string? Interpreter, string? Encoding, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
+        JsonElement? Env, string[]? SecretEnv, string? WorkingDirectory, string? Interpreter, string? Encoding, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
 
-    internal sealed record Result(string JobId) : Answer(Text.Same($"job {JobId} edit success!"));
+    /// <param name="CronText">The expression in words.</param>
+    /// <param name="NextRunTimes">The next three times, in the job's zone; those that a paused job would run at, if it were let run.</param>
+    internal sealed record Result(string JobId, Text CronText, IReadOnlyList<string> NextRunTimes, IReadOnlyList<Text> Warnings) : Answer(Text.Same($"job {JobId} edit success!"));
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -54,13 +57,14 @@ internal static class EditJob
                 ?? throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
             var expression = JobFields.Expression(request.Cron ?? job.Cron, "修改失败，定时器错误", "Not changed: the schedule is wrong");
             var zone = JobFields.Zone(request.TimeZone ?? job.TimeZone);
-            var env = JobFields.Variables(request.Env) is { } variables ? environments.Seal(environments.Merge(variables, job.Env)) : job.Env;
+            var variables = environments.Merge(JobFields.Variables(request.Env), request.SecretEnv, job.Env);
+            var env = request.Env is null && request.SecretEnv is null ? job.Env : environments.Seal(variables);
             var before = await connection.QuerySingleAsync<Shown>(ShownSql, new { job.Id }, transaction);
-            before.Env = environments.Masked(job.Env);
+            (before.Env, before.SecretEnv) = (environments.Masked(job.Env), (environments.TryOpen(job.Env) ?? JobVariables.None).Marked);
             await connection.ExecuteAsync(UpdateSql, new
             {
                 job.Id,
-                request.Cmd,
+                Cmd = Beginning.Is(request.Cmd, job.Cmd) ? null : request.Cmd,
                 Cron = expression.ToString(),
                 TimeZone = zone.Id,
                 request.Timeout,
@@ -82,13 +86,14 @@ internal static class EditJob
                 NextRunAt = expression.Next(now, zone)?.UtcDateTime,
             }, transaction);
             var after = await connection.QuerySingleAsync<Shown>(ShownSql, new { job.Id }, transaction);
-            after.Env = environments.Masked(env);
+            (after.Env, after.SecretEnv) = (environments.Masked(variables), variables.Marked);
             await Audit.Write(connection, transaction, caller, "edit", "job", request.JobId!, before, after);
             if (job.BrokenAt is not null) await Outbox.Write(connection, transaction, JobEvents.Stream(job.Id), JobEvents.Mended, new JobEvents.Job(job.JobId));
             await transaction.CommitAsync(cancellationToken);
             if (isTold || job.BrokenAt is not null) outbox.Wake();
             recurring.Changed(job.Id);
-            return new Result(request.JobId!);
+            var advice = JobAdvice.Of(expression, zone, now, request.Cmd, request.WorkingDirectory);
+            return new Result(request.JobId!, advice.CronText, advice.NextRunTimes, advice.Warnings);
         }
 
         // Npgsql reports an array column as System.Array, which fits no constructor that Dapper would look for: hence properties.
@@ -110,6 +115,7 @@ internal static class EditJob
             public string[] Tags { get; init; } = [];
             public string[] Owners { get; init; } = [];
             public Dictionary<string, string> Env { get; set; } = [];
+            public IReadOnlyList<string> SecretEnv { get; set; } = [];
         }
     }
 }

@@ -10,6 +10,7 @@ namespace Codo.Modules.Cron.Jobs;
 internal interface IJobFields
 {
     string? Cmd { get; }
+    string? Cron { get; }
     string? TimeZone { get; }
     int? Timeout { get; }
     string? Overlap { get; }
@@ -18,6 +19,7 @@ internal interface IJobFields
     int? Retries { get; }
     int? RetryDelay { get; }
     JsonElement? Env { get; }
+    string[]? SecretEnv { get; }
     string? WorkingDirectory { get; }
     string? Interpreter { get; }
     string? Encoding { get; }
@@ -36,6 +38,7 @@ internal static partial class JobFields
     public static void Fields<T>(this AbstractValidator<T> validator) where T : IJobFields
     {
         validator.RuleFor(job => job.Cmd).AtMost(MaxCommand, "cmd");
+        validator.RuleFor(job => job.Cron).AtMost(1000, "cron");
         validator.RuleFor(job => job.TimeZone).Must(zone => zone is null || TimeZoneInfo.TryFindSystemTimeZoneById(zone, out _))
             .Refuse("time_zone 不是有效的 IANA 时区名，例如 Asia/Shanghai", "time_zone is no IANA time zone, such as Asia/Shanghai");
         validator.RuleFor(job => job.Timeout).Within(0, 30 * 86_400, "timeout");
@@ -50,6 +53,8 @@ internal static partial class JobFields
         validator.RuleFor(job => job.Interpreter).AtMost(CommandForm.MostInterpreter, "interpreter");
         validator.RuleFor(job => job.Interpreter).Must(line => line is null || !line.Contains('\n')).Refuse("interpreter 只能是一行，例如 /usr/bin/env python3", "interpreter must be one line, such as /usr/bin/env python3");
         validator.RuleFor(job => job.Encoding).OneOf("encoding", [.. CommandForm.Encodings]);
+        validator.RuleFor(job => job.SecretEnv).Must(names => names is null || (names.Length <= 200 && names.All(name => name is not null && VariableName().IsMatch(name))))
+            .Refuse("secret_env 应为变量名的列表", "secret_env must be a list of names of variables");
         validator.RuleFor(job => job.Description).AtMost(4000, "description");
         validator.RuleFor(job => job.Tags).Must(Short).Refuse("tags 最多 50 个，每个 1 到 100 个字符", "tags: 50 at most, of 1 to 100 characters");
         validator.RuleFor(job => job.Owners).Must(Short).Refuse("owners 最多 50 个，每个 1 到 100 个字符", "owners: 50 at most, of 1 to 100 characters");
@@ -91,7 +96,8 @@ internal static partial class JobFields
     public static CronExpression Expression(string? text, string failedZh, string failedEn)
     {
         if (CronExpression.TryParse(text ?? "", out var expression, out var why, out var wrongFieldCount)) return expression!;
-        throw wrongFieldCount ? Refusal.Invalid(failedZh, failedEn) : Refusal.Invalid($"{failedZh}：{why.Zh}", $"{failedEn}: {why.En}");
+        var said = wrongFieldCount ? new Text(failedZh, failedEn) : new Text($"{failedZh}：{why.Zh}", $"{failedEn}: {why.En}");
+        throw new Refusal(-1, said) { Hint = CronHints.Of(text ?? "") };
     }
 
     /// <summary>A zone that is given, or stored and perhaps no longer there.</summary>

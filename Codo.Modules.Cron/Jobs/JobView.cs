@@ -4,15 +4,20 @@ namespace Codo.Modules.Cron.Jobs;
 
 /// <summary>A job as answers show it: the original's fields, and Codo's own behind them.</summary>
 /// <param name="State"><c>running</c>, <c>paused</c>, or <c>broken</c>: it does not read, fires nothing, and <paramref name="Broken"/> says why.</param>
+/// <param name="LastStatus">Of the newest row of the ledger; null before the first.</param>
+/// <param name="LastExecTime">When it started, or was due where it never did.</param>
+/// <param name="LastSeconds">How long it ran; null while it runs, and where it never did.</param>
 internal sealed record JobView(
     string JobId, string Cmd, string Cron, string NextRunTime, string Status, IReadOnlyDictionary<string, string> Cron1, Text CronText, string TimeZone, int? Timeout, string Overlap, string Misfire,
-    int MisfireWindow, int Retries, int RetryDelay, IReadOnlyDictionary<string, string> Env, string WorkingDirectory, string Interpreter, string Encoding, string Description, string[] Tags, string[] Owners,
-    long CreatorId, string Creator, DateTime CreateTime, long UpdaterId, string Updater, DateTime UpdateTime, string State, Text Broken)
+    int MisfireWindow, int Retries, int RetryDelay, IReadOnlyDictionary<string, string> Env, IReadOnlyList<string> SecretEnv, string WorkingDirectory, string Interpreter, string Encoding, string Description, string[] Tags, string[] Owners,
+    long CreatorId, string Creator, DateTime CreateTime, long UpdaterId, string Updater, DateTime UpdateTime, string State, Text Broken,
+    string? LastStatus, DateTime? LastExecTime, double? LastSeconds)
 {
     private static readonly string[] FieldNames = ["second", "minute", "hour", "day", "month", "day_of_week"];
 
     /// <summary>The view of a row, its next time in the job's own zone. It never throws: what does not read is shown as broken.</summary>
-    public static JobView Of(Row row, JobEnvironment environments)
+    /// <param name="inList">Long texts are shown by their beginnings.</param>
+    public static JobView Of(Row row, JobEnvironment environments, bool inList)
     {
         var broken = row.BrokenAt is null ? default : new Text(row.BrokenZh, row.BrokenEn);
         CronExpression? expression = null;
@@ -27,23 +32,27 @@ internal sealed record JobView(
         {
             if (broken.En is null) broken = (error as JobIsBroken)?.Why ?? Text.Same(error.Message);
         }
-        if (environments.TryMasked(row.Env) is not { } env)
+        if (environments.TryOpen(row.Env) is not { } variables)
         {
-            env = [];
+            variables = JobVariables.None;
             if (broken.En is null) broken = new Text("环境变量无法读取（主密钥不同或数据损坏），请重新设置 env", "The environment does not read (another master key, or a damaged row); set env again");
         }
+        var env = environments.Masked(variables);
+        if (inList) env = env.ToDictionary(pair => pair.Key, pair => Beginning.Of(pair.Value));
         var fields = FieldNames.Zip(expression?.Fields ?? row.Cron.Split(' ', StringSplitOptions.RemoveEmptyEntries)).ToDictionary(pair => pair.First, pair => pair.Second);
         fields["week"] = "*";
         fields["year"] = "*";
-        return new JobView(row.JobId, row.Cmd, row.Cron, next, row.Paused ? "1" : "0", fields, expression?.Describe() ?? Text.Same(row.Cron), row.TimeZone, row.Timeout, row.Overlap, row.Misfire, row.MisfireWindow,
-            row.Retries, row.RetryDelay, env, row.WorkingDirectory, row.Interpreter, row.Encoding, row.Description, row.Tags, row.Owners,
+        return new JobView(row.JobId, inList ? Beginning.Of(row.Cmd) : row.Cmd, row.Cron, next, row.Paused ? "1" : "0", fields, expression?.Describe() ?? Text.Same(row.Cron), row.TimeZone, row.Timeout, row.Overlap, row.Misfire, row.MisfireWindow,
+            row.Retries, row.RetryDelay, env, variables.Marked, row.WorkingDirectory, row.Interpreter, row.Encoding, row.Description, row.Tags, row.Owners,
             row.CreatorId, row.Creator, row.CreateTime, row.UpdaterId, row.Updater, row.UpdateTime,
-            broken.En is not null ? "broken" : row.Paused ? "paused" : "running", new Text(broken.Zh ?? "", broken.En ?? ""));
+            broken.En is not null ? "broken" : row.Paused ? "paused" : "running", new Text(broken.Zh ?? "", broken.En ?? ""),
+            row.LastStatus, row.LastExecTime, row.LastSeconds);
     }
 
     /// <summary>The columns that a view is made of.</summary>
     internal sealed class Row
     {
+        public long Id { get; init; }
         public string JobId { get; init; } = "";
         public string Cmd { get; init; } = "";
         public string Cron { get; init; } = "";
@@ -72,5 +81,8 @@ internal sealed record JobView(
         public DateTime? BrokenAt { get; init; }
         public string BrokenZh { get; init; } = "";
         public string BrokenEn { get; init; } = "";
+        public string? LastStatus { get; init; }
+        public DateTime? LastExecTime { get; init; }
+        public double? LastSeconds { get; init; }
     }
 }

@@ -1,3 +1,4 @@
+using Codo.Modules.Cron.Executions;
 using Codo.Platform.Http;
 using Dapper;
 using FluentValidation;
@@ -6,40 +7,95 @@ using Npgsql;
 
 namespace Codo.Modules.Cron.Jobs;
 
+/// <summary>Jobs with how each ran last, the next to run first, paused ones last.</summary>
 internal static class ListJobs
 {
-    internal sealed record Query(int? Page, int? Limit, string? JobId) : IRequest<Result>, IPaged;
+    /// <param name="Status"><c>0</c> running, <c>1</c> paused, <c>broken</c>, or words of the ledger, several with commas: jobs whose newest row has one of them.</param>
+    /// <param name="Tag">Jobs that have this tag.</param>
+    /// <param name="Owner">Jobs that this person owns, or made where nobody owns them.</param>
+    /// <param name="Q">A text in the id, the command or the description, in any case.</param>
+    internal sealed record Query(int? Page, int? Limit, string? JobId, string? Status, string? Tag, string? Owner, string? Q) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(List<JobView> Data, long Count) : Answer(Say.Fetched);
+    internal sealed record Result(IAsyncEnumerable<JobView> Data, long Count) : Answer(Say.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {
-        public Validator() => this.Paged();
+        private static readonly string[] Known = ["0", "1", "broken", .. Enum.GetValues<ExecutionStatus>().Select(status => status.Word())];
+
+        public Validator()
+        {
+            this.Paged();
+            RuleFor(query => query.Status).Must(words => words is null || Words(words).All(word => Known.Contains(word, StringComparer.Ordinal)))
+                .Refuse($"status 只能是 {string.Join(" | ", Known)}，多个用逗号分隔", $"status must be one of {string.Join(" | ", Known)}, several with commas");
+            RuleFor(query => query.Q).AtMost(200, "q");
+        }
     }
+
+    private static string[] Words(string text) => text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
 
     internal sealed class Handler(NpgsqlDataSource source, JobEnvironment environments) : IRequestHandler<Query, Result>
     {
         private const int DefaultLimit = 15;
 
-        private const string ListSql = """
-            SELECT job_id, cmd, cron, time_zone, paused, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory, interpreter, encoding, description, tags, owners,
-                creator_id, creator, create_time, updater_id, updater, update_time, next_run_at, broken_at, broken_zh, broken_en
-            FROM cron.job WHERE CAST(@JobId AS text) IS NULL OR job_id = @JobId
-            ORDER BY paused, next_run_at NULLS LAST, job_id LIMIT @Limit OFFSET @Offset;
+        // A job holds up to 200 KiB of texts.
+        private const int Some = 10;
+
+        private const string Where = """
+            WHERE (CAST(@JobId AS text) IS NULL OR j.job_id = @JobId) AND (CAST(@Paused AS boolean) IS NULL OR j.paused = @Paused) AND (NOT @Broken OR j.broken_at IS NOT NULL)
+                AND (CAST(@Tag AS text) IS NULL OR @Tag = ANY(j.tags)) AND (CAST(@Owner AS text) IS NULL OR @Owner = ANY(j.owners) OR (j.owners = '{}' AND j.creator = @Owner))
+                AND (CAST(@Pattern AS text) IS NULL OR j.job_id ILIKE @Pattern ESCAPE '\' OR j.cmd ILIKE @Pattern ESCAPE '\' OR j.description ILIKE @Pattern ESCAPE '\')
+                AND (CAST(@Last AS text[]) IS NULL
+                    OR (SELECT l.status FROM cron.cron_log l WHERE l.job_id = j.job_id AND l.job = j.id ORDER BY l.exec_time DESC, l.log_id DESC LIMIT 1) = ANY(@Last))
             """;
 
-        private const string CountSql = """
-            SELECT count(*) FROM cron.job WHERE CAST(@JobId AS text) IS NULL OR job_id = @JobId
+        private const string PageSql = $"""
+            SELECT j.id FROM cron.job j {Where} ORDER BY j.paused, j.next_run_at NULLS LAST, j.job_id LIMIT @Limit OFFSET @Offset;
+            """;
+
+        private const string RowsSql = """
+            SELECT p.id, p.job_id, p.cmd, p.cron, p.time_zone, p.paused, p.timeout, p.overlap, p.misfire, p.misfire_window, p.retries, p.retry_delay, p.env, p.working_directory, p.interpreter, p.encoding, p.description, p.tags, p.owners,
+                p.creator_id, p.creator, p.create_time, p.updater_id, p.updater, p.update_time, p.next_run_at, p.broken_at, p.broken_zh, p.broken_en,
+                last.status AS last_status, last.exec_time AS last_exec_time, last.seconds AS last_seconds
+            FROM cron.job p
+            LEFT JOIN LATERAL (
+                SELECT l.status, l.exec_time,
+                    CASE WHEN l.status IN ('success', 'faild', 'timeout', 'killed', 'interrupted') THEN round(CAST(extract(epoch FROM l.ended_at - l.exec_time) AS numeric), 3) END AS seconds
+                FROM cron.cron_log l WHERE l.job_id = p.job_id AND l.job = p.id ORDER BY l.exec_time DESC, l.log_id DESC LIMIT 1) last ON true
+            WHERE p.id = ANY(@Ids)
+            """;
+
+        private const string CountSql = $"""
+            SELECT count(*) FROM cron.job j {Where}
             """;
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
+            var words = request.Status is null ? [] : Words(request.Status);
+            var last = words.Where(word => word is not ("0" or "1" or "broken")).ToArray();
+            var asked = new
+            {
+                request.JobId,
+                Paused = words.Contains("0") == words.Contains("1") ? (bool?)null : words.Contains("1"),
+                Broken = words.Contains("broken"),
+                request.Tag,
+                request.Owner,
+                Pattern = request.Q is null ? null : "%" + Paging.PrefixPattern(request.Q),
+                Last = last.Length == 0 ? null : last,
+                Limit = request.Limit ?? DefaultLimit,
+                Offset = request.Offset(DefaultLimit),
+            };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            await using var both = await connection.QueryMultipleAsync(ListSql + CountSql, new { request.JobId, Limit = request.Limit ?? DefaultLimit, Offset = request.Offset(DefaultLimit) });
-            var jobs = (await both.ReadAsync<JobView.Row>()).Select(row => JobView.Of(row, environments)).ToList();
+            await using var both = await connection.QueryMultipleAsync(PageSql + CountSql, asked);
+            var ids = (await both.ReadAsync<long>()).AsList();
             var count = await both.ReadSingleAsync<long>();
-            if (request.JobId is not null && count == 0) throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
-            return new Result(jobs, count);
+            if (request is { JobId: not null, Status: null, Tag: null, Owner: null, Q: null } && count == 0) throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
+            return new Result(Chunks.Read(ids, (some, cancellation) => Read(some, request.JobId is null, cancellation), Some, cancellationToken), count);
+        }
+
+        private async Task<IEnumerable<(long, JobView)>> Read(long[] ids, bool inList, CancellationToken cancellation)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellation);
+            return (await connection.QueryAsync<JobView.Row>(RowsSql, new { Ids = ids })).Select(row => (row.Id, JobView.Of(row, environments, inList)));
         }
     }
 }

@@ -1,4 +1,5 @@
 using Codo.Platform.Cluster;
+using Codo.Platform.Security;
 using Dapper;
 using Npgsql;
 
@@ -8,15 +9,21 @@ namespace Codo.Modules.Tasks.Execution;
 internal sealed record OwnedLane(long LaneId, long ListId, int TaskGroup, string Host, string Node, long Incarnation);
 
 /// <summary>How many lanes this node may run at once, and how it takes them.</summary>
-internal sealed class LaneSlots(Node node, TaskSettings settings) : IDisposable
+internal sealed class LaneSlots(Node node, TaskSettings settings, Quotas quotas) : IDisposable
 {
     private const string TakeSql = """
         UPDATE tasks.lane SET state = 'running', since = clock_timestamp(), node = @Node, incarnation = @Incarnation
         WHERE lane_id IN (
             SELECT l.lane_id FROM tasks.lane l JOIN tasks.scheduler_task_list o USING (list_id)
             WHERE l.state = 'ready' AND o.schedule = 'start' AND (CAST(@ListId AS bigint) IS NULL OR l.list_id = @ListId)
+                AND (cardinality(CAST(@Full AS bigint[])) = 0 OR o.creator_id IS NULL OR o.creator_id <> ALL (@Full))
             ORDER BY l.lane_id LIMIT @Limit FOR UPDATE OF l SKIP LOCKED)
         RETURNING lane_id, list_id, task_group, host, node, incarnation
+        """;
+
+    private const string SharesSql = """
+        SELECT o.creator_id, count(*) AS lanes FROM tasks.lane l JOIN tasks.scheduler_task_list o USING (list_id)
+        WHERE l.node = @Node AND l.incarnation = @Incarnation AND l.state = 'running' AND o.creator_id IS NOT NULL GROUP BY o.creator_id
         """;
 
     private readonly SemaphoreSlim gate = new(1);
@@ -38,8 +45,9 @@ internal sealed class LaneSlots(Node node, TaskSettings settings) : IDisposable
             var limit = settings.MaxParallelHosts - Volatile.Read(ref used);
             Short = limit <= 0;
             if (limit <= 0) return [];
-            var taken = (await connection.QueryAsync<OwnedLane>(TakeSql, new { Node = node.Name, node.Incarnation, ListId = listId, Limit = limit }, transaction)).AsList();
-            Short = taken.Count == limit;
+            (limit, var full) = await Share(connection, transaction, limit);
+            var taken = (await connection.QueryAsync<OwnedLane>(TakeSql, new { Node = node.Name, node.Incarnation, ListId = listId, Limit = limit, Full = full }, transaction)).AsList();
+            Short = taken.Count == limit || full.Length > 0;
             Interlocked.Add(ref used, taken.Count);
             held.Add(taken.Count);
             return taken;
@@ -48,6 +56,17 @@ internal sealed class LaneSlots(Node node, TaskSettings settings) : IDisposable
         {
             gate.Release();
         }
+    }
+
+    // Whose quota is full, and how many more may be taken at once so that nobody else's can be passed by them.
+    private async Task<(int Limit, long[] Full)> Share(NpgsqlConnection connection, NpgsqlTransaction transaction, int limit)
+    {
+        var quota = await quotas.Runs();
+        if (quota == 0) return (limit, []);
+        if (used < quota) return (Math.Min(limit, quota - used), []);
+        var shares = (await connection.QueryAsync<(long Person, long Lanes)>(SharesSql, new { Node = node.Name, node.Incarnation }, transaction)).AsList();
+        var most = shares.Where(share => share.Lanes < quota).Select(share => share.Lanes).DefaultIfEmpty(0).Max();
+        return ((int)Math.Min(limit, quota - most), [.. shares.Where(share => share.Lanes >= quota).Select(share => share.Person)]);
     }
 
     public void Release(int count) => Interlocked.Add(ref used, -count);

@@ -14,7 +14,7 @@ internal sealed class OrderSituationReader : IOutboxReader
         """;
 
     private const string ReadSql = $"""
-        SELECT o.list_id, o.task_name, o.task_type, {OrderEvents.Situation} AS situation, o.told, o.approver_ids, o.watchers,
+        SELECT o.list_id, o.task_name, o.task_type, {OrderEvents.Situation} AS situation, o.told, o.approver_ids, o.watchers, o.watcher_ids, o.watcher_names, o.creator_id, o.creator,
                ARRAY(SELECT COALESCE((SELECT u.nickname FROM tasks.scheduler_temp_user u WHERE u.temp_id = o.temp_id AND u.user_id = a.id), '')
                 FROM unnest(o.approver_ids) WITH ORDINALITY AS a(id, place) ORDER BY a.place) AS approver_names,
                ARRAY(SELECT l.host FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state IN ('failed', 'interrupted') ORDER BY l.lane_id) AS hosts
@@ -49,7 +49,7 @@ internal sealed class OrderSituationReader : IOutboxReader
     {
         var steps = row.Hosts.Length == 0 ? [] : (await connection.QueryAsync<StepRow>(StepsSql, new { row.ListId }, transaction)).AsList();
         var output = steps.Count == 0 ? "" : await connection.ExecuteScalarAsync<string?>(OutputSql, steps[0], transaction) ?? "";
-        return new OrderSituationChanged(row.ListId, row.TaskName, row.TaskType, Read(row.Situation), since, row.Hosts, [.. row.ApproverIds.Zip(row.ApproverNames, (id, name) => new Approver(id, name))], row.Watchers,
+        return new OrderSituationChanged(row.ListId, row.TaskName, row.TaskType, Read(row.Situation), since, row.Hosts, OrderPeople.Of(row.ApproverIds, row.ApproverNames, row.WatcherIds, row.WatcherNames, row.CreatorId, row.Creator), row.Watchers,
             steps.ConvertAll(step => new StepInTrouble(step.Host, step.Step, step.Outcome, Causes.Apart(step.Cause), step.ExitCode)), output);
     }
 
@@ -83,6 +83,14 @@ internal sealed class OrderSituationReader : IOutboxReader
         public string[] ApproverNames { get; init; } = [];
 
         public string[] Watchers { get; init; } = [];
+
+        public long[] WatcherIds { get; init; } = [];
+
+        public string[] WatcherNames { get; init; } = [];
+
+        public long? CreatorId { get; init; }
+
+        public string Creator { get; init; } = "";
 
         public string[] Hosts { get; init; } = [];
     }

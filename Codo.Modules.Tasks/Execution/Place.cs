@@ -7,4 +7,7 @@ internal static class Place
     public const string Local = "127.0.0.1";
 
     public static bool IsLocal(string host) => host == Local;
+
+    /// <summary>The user that a step runs as on that host: on Codo's own machine Codo's own, whatever the template names.</summary>
+    public static string User(string host, string execUser) => !IsLocal(host) ? execUser : Environment.UserName is { Length: > 0 } own ? own : "codo";
 }

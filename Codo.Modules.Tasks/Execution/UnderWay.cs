@@ -11,7 +11,7 @@ internal static class UnderWay
     internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<OrdersUnderWay, IReadOnlyList<OrderUnderWay>>
     {
         private const string UnderWaySql = """
-            SELECT o.list_id, o.task_name, o.task_type, w.what, w.step, w.host, w.since, o.approver_ids, o.watchers,
+            SELECT o.list_id, o.task_name, o.task_type, w.what, w.step, w.host, w.since, o.approver_ids, o.watchers, o.watcher_ids, o.watcher_names, o.creator_id, o.creator,
                 ARRAY(SELECT COALESCE((SELECT u.nickname FROM tasks.scheduler_temp_user u WHERE u.temp_id = o.temp_id AND u.user_id = a.id), '')
                     FROM unnest(o.approver_ids) WITH ORDINALITY AS a(id, place) ORDER BY a.place) AS approver_names
             FROM (
@@ -26,7 +26,7 @@ internal static class UnderWay
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             return [.. (await connection.QueryAsync<Row>(UnderWaySql)).Select(row => new OrderUnderWay(row.ListId, row.TaskName, row.TaskType, Read(row.What), row.Step, row.Host, row.Since,
-                [.. row.ApproverIds.Zip(row.ApproverNames, (id, name) => new Approver(id, name))], row.Watchers))];
+                OrderPeople.Of(row.ApproverIds, row.ApproverNames, row.WatcherIds, row.WatcherNames, row.CreatorId, row.Creator), row.Watchers))];
         }
 
         private static OrderSituation Read(string what) => what switch
@@ -49,6 +49,10 @@ internal static class UnderWay
             public long[] ApproverIds { get; init; } = [];
             public string[] ApproverNames { get; init; } = [];
             public string[] Watchers { get; init; } = [];
+            public long[] WatcherIds { get; init; } = [];
+            public string[] WatcherNames { get; init; } = [];
+            public long? CreatorId { get; init; }
+            public string Creator { get; init; } = "";
         }
     }
 }

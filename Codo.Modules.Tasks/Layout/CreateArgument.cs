@@ -10,6 +10,7 @@ namespace Codo.Modules.Tasks.Layout;
 /// <summary>Gives a word of the steps' arguments the name that forms show for it.</summary>
 internal static class CreateArgument
 {
+    [Echoed("args_id", "creator", "update_time")]
     internal sealed record Command(string? ArgsName, string? ArgsSelf) : IRequest<Result>;
 
     internal sealed record Result(long ArgsId) : Answer(Say.Added);

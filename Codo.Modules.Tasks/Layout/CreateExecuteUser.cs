@@ -21,6 +21,7 @@ internal static class CreateExecuteUser
     /// <param name="Certificate">An OpenSSH certificate of the key, one line.</param>
     /// <param name="SshHost">The machine that is entered when this is another's bastion: address or name.</param>
     /// <param name="Via">The alias of the execute-user that is the bastion; it has <c>ssh_host</c>.</param>
+    [Echoed("id", "update_time")]
     internal sealed record Command(
         string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Certificate, string? SshHost, string? Via, string? Remarks,
         string? Encoding) : IRequest<Result>

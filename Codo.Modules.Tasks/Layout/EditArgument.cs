@@ -9,6 +9,7 @@ namespace Codo.Modules.Tasks.Layout;
 
 internal static class EditArgument
 {
+    [Echoed("creator", "update_time")]
     internal sealed record Command(long? ArgsId, string? ArgsName, string? ArgsSelf) : IRequest<Answer>;
 
     internal sealed record State(string ArgsName, string ArgsSelf);

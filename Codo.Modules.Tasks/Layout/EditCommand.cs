@@ -12,6 +12,7 @@ internal static class EditCommand
 {
     private static readonly Text Saved = new("编辑成功,名称不能修改", "Saved; the name cannot be changed");
 
+    [Echoed("command_name", "creator", "create_time", "update_time")]
     internal sealed record Command(long? CommandId, [property: JsonPropertyName("command")] string? Line, string? Args, string? ForceHost) : IRequest<Answer>;
 
     internal sealed record State(string Command, string Args, string ForceHost);

@@ -15,6 +15,7 @@ internal static class EditExecuteUser
     /// <param name="Certificate">Absent leaves it, but a new key takes it away; empty takes it away.</param>
     /// <param name="SshHost">Absent leaves it; empty makes it nobody's bastion.</param>
     /// <param name="Via">Absent leaves it; empty means that the hosts are reached directly.</param>
+    [Echoed("update_time")]
     internal sealed record Command(
         long? Id, string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Certificate, string? SshHost, string? Via, string? Remarks,
         string? Encoding) : IRequest<Result>

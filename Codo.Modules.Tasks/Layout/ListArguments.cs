@@ -10,21 +10,21 @@ internal static class ListArguments
 {
     internal sealed record Query(string? SearchValue, int? Page, int? Limit) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Say.Fetched);
+    internal sealed record Result(IAsyncEnumerable<Row> Data, long Count) : Answer(Say.Fetched);
 
     internal sealed record Row(long ArgsId, string ArgsName, string ArgsSelf, string Creator, DateTime UpdateTime);
 
     internal sealed class Validator : AbstractValidator<Query>
     {
-        public Validator() => this.Paged();
+        public Validator() => this.PagedOrAll();
     }
 
     internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
     {
         private const string RowsSql = """
             SELECT args_id, args_name, args_self, creator, update_time FROM tasks.scheduler_args_list
-            WHERE CAST(@Pattern AS text) IS NULL OR args_name ILIKE @Pattern ESCAPE '\' OR args_self ILIKE @Pattern ESCAPE '\' OR creator ILIKE @Pattern ESCAPE '\'
-            ORDER BY args_id LIMIT CAST(@Limit AS bigint) OFFSET CAST(@Offset AS bigint)
+            WHERE args_id > @After AND (CAST(@Pattern AS text) IS NULL OR args_name ILIKE @Pattern ESCAPE '\' OR args_self ILIKE @Pattern ESCAPE '\' OR creator ILIKE @Pattern ESCAPE '\')
+            ORDER BY args_id LIMIT @Limit OFFSET @Offset
             """;
 
         private const string CountSql = """
@@ -35,10 +35,19 @@ internal static class ListArguments
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
             var (limit, offset) = query.Slice();
-            var parameters = new { Pattern = LibraryRules.Pattern(query.SearchValue), Limit = limit, Offset = offset };
+            var pattern = LibraryRules.Pattern(query.SearchValue);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            var rows = (await connection.QueryAsync<Row>(RowsSql, parameters)).AsList();
-            return new Result(rows, limit is null ? rows.Count : await connection.ExecuteScalarAsync<long>(CountSql, parameters));
+            var count = await connection.ExecuteScalarAsync<long>(CountSql, new { Pattern = pattern });
+            var data = limit is { } most
+                ? (await connection.QueryAsync<Row>(RowsSql, new { Pattern = pattern, After = 0L, Limit = most, Offset = offset })).ToAsyncEnumerable()
+                : Chunks.All<Row>(row => row.ArgsId, (after, some, cancellation) => Read(pattern, after, some, cancellation), cancellationToken);
+            return new Result(data, count);
+        }
+
+        private async Task<IReadOnlyList<Row>> Read(string? pattern, long after, int some, CancellationToken cancellation)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellation);
+            return (await connection.QueryAsync<Row>(RowsSql, new { Pattern = pattern, After = after, Limit = (long)some, Offset = 0L })).AsList();
         }
     }
 }

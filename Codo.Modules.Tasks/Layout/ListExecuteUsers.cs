@@ -9,7 +9,7 @@ internal static class ListExecuteUsers
 {
     internal sealed record Query : IRequest<Result>;
 
-    internal sealed record Result(IReadOnlyList<Row> Data) : Answer(Say.Fetched);
+    internal sealed record Result(IAsyncEnumerable<Row> Data) : Answer(Say.Fetched);
 
     /// <param name="SshPort">The port of SSH on the hosts.</param>
     /// <param name="SshHost">The machine that is entered when this is another's bastion; else empty.</param>
@@ -29,13 +29,15 @@ internal static class ListExecuteUsers
     {
         private const string RowsSql = """
             SELECT u.id, u.alias_user, u.exec_user, u.ssh_port, u.ssh_host, COALESCE(v.alias_user, '') AS via, u.certificate, u.remarks, u.update_time, u.encoding
-            FROM tasks.scheduler_execute_user u LEFT JOIN tasks.scheduler_execute_user v ON v.id = u.via_id ORDER BY u.id
+            FROM tasks.scheduler_execute_user u LEFT JOIN tasks.scheduler_execute_user v ON v.id = u.via_id WHERE u.id > @After ORDER BY u.id LIMIT @Limit
             """;
 
-        public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
+        public Task<Result> Handle(Query query, CancellationToken cancellationToken) => Task.FromResult(new Result(Chunks.All<Row>(row => row.Id, Read, cancellationToken)));
+
+        private async Task<IReadOnlyList<Row>> Read(long after, int some, CancellationToken cancellation)
         {
-            await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            return new Result((await connection.QueryAsync<Row>(RowsSql)).AsList());
+            await using var connection = await source.OpenConnectionAsync(cancellation);
+            return (await connection.QueryAsync<Row>(RowsSql, new { After = after, Limit = some })).AsList();
         }
     }
 }

@@ -10,7 +10,7 @@ internal static class ListTemplates
 {
     internal sealed record Query(string? Key, string? Value) : IRequest<Result>;
 
-    internal sealed record Result(IReadOnlyList<Row> Data) : Answer(Say.Fetched);
+    internal sealed record Result(IAsyncEnumerable<Row> Data) : Answer(Say.Fetched);
 
     internal sealed record Row(long TempId, string TempName, string Creator);
 
@@ -23,16 +23,21 @@ internal static class ListTemplates
     {
         private const string RowsSql = """
             SELECT temp_id, temp_name, creator FROM tasks.scheduler_temp_list
-            WHERE CASE CAST(@Key AS text) WHEN 'temp_id' THEN temp_id::text = @Value WHEN 'temp_name' THEN temp_name = @Value WHEN 'creator' THEN creator = @Value ELSE true END
-            ORDER BY temp_id
+            WHERE temp_id > @After AND CASE CAST(@Key AS text) WHEN 'temp_id' THEN temp_id::text = @Value WHEN 'temp_name' THEN temp_name = @Value WHEN 'creator' THEN creator = @Value ELSE true END
+            ORDER BY temp_id LIMIT @Limit
             """;
 
-        public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
+        public Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
             // The console sends the key with an empty value when nothing is searched for.
             var key = string.IsNullOrEmpty(query.Value) ? null : query.Key;
-            await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            return new Result((await connection.QueryAsync<Row>(RowsSql, new { Key = key, query.Value })).AsList());
+            return Task.FromResult(new Result(Chunks.All<Row>(row => row.TempId, (after, some, cancellation) => Read(key, query.Value, after, some, cancellation), cancellationToken)));
+        }
+
+        private async Task<IReadOnlyList<Row>> Read(string? key, string? value, long after, int some, CancellationToken cancellation)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellation);
+            return (await connection.QueryAsync<Row>(RowsSql, new { Key = key, Value = value, After = after, Limit = some })).AsList();
         }
     }
 }

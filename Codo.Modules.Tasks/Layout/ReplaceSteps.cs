@@ -15,8 +15,11 @@ internal static class ReplaceSteps
     private static readonly Text Emptied = new("模板内容清空", "The template is empty now");
     private static readonly Text Saved = new("修改成功", "Saved");
 
-    internal sealed record Command(long? TempId, IReadOnlyList<Step?>? NewTempData, IReadOnlyList<GroupProperties?>? Groups) : IRequest<Answer>;
+    /// <param name="TempArgs">Words that orders may replace, beside those of the library; absent leaves them as they are.</param>
+    internal sealed record Command(long? TempId, IReadOnlyList<Step?>? NewTempData, IReadOnlyList<GroupProperties?>? Groups, IReadOnlyList<string?>? TempArgs) : IRequest<Answer>;
 
+    // The console sends steps back as it got them, or made from commands of the library.
+    [Echoed("temp_id", "command_id", "creator", "creator_id", "create_time", "update_time")]
     internal sealed record Step(
         long? Id, int? Group, int? Level, string? CommandName, string? Command, string? Args, string? Trigger, string? ExecUser, string? ForceHost, int? Timeout, int? Retries, int? RetryDelay, string? OnError,
         bool? Pty, string? Interpreter);
@@ -28,7 +31,9 @@ internal static class ReplaceSteps
         public Validator()
         {
             RuleFor(command => command.TempId).TemplateGiven();
-            RuleFor(command => command).Must(command => command.NewTempData is not null || command.Groups is not null).Refuse(LibraryRules.NothingMissing.Zh, LibraryRules.NothingMissing.En);
+            RuleFor(command => command).Must(command => command.NewTempData is not null || command.Groups is not null || command.TempArgs is not null).Refuse(LibraryRules.NothingMissing.Zh, LibraryRules.NothingMissing.En);
+            RuleFor(command => command.TempArgs).Must(words => words is null || (words.Count <= 200 && words.All(word => word is { Length: > 0 and <= LibraryRules.MostName } && !word.Any(char.IsWhiteSpace))))
+                .Refuse("temp_args 最多 200 个词，每个 1 到 100 个字符，不含空白", "temp_args: 200 words at most, of 1 to 100 characters, without blanks");
             RuleFor(command => command).Custom((command, context) =>
             {
                 if ((StepRules.Wrong(command.NewTempData) ?? StepRules.Wrong(command.Groups)) is { } wrong)
@@ -70,7 +75,7 @@ internal static class ReplaceSteps
             """;
 
         private const string TouchSql = """
-            UPDATE tasks.scheduler_temp_list SET update_time = now() WHERE temp_id = @TempId
+            UPDATE tasks.scheduler_temp_list SET update_time = now(), declared = COALESCE(@Declared, declared) WHERE temp_id = @TempId
             """;
 
         public async Task<Answer> Handle(Command command, CancellationToken cancellationToken)
@@ -82,9 +87,9 @@ internal static class ReplaceSteps
             var before = await TemplateContent.Read(connection, transaction, id);
             if (command.NewTempData is { } steps) await Replace(connection, transaction, id, steps!, before.Steps);
             if (command.Groups is { } groups) await Replace(connection, transaction, id, groups!);
-            await connection.ExecuteAsync(TouchSql, new { TempId = id }, transaction);
+            await connection.ExecuteAsync(TouchSql, new { TempId = id, Declared = command.TempArgs?.Distinct(StringComparer.Ordinal).ToArray() }, transaction);
             var after = await TemplateContent.Read(connection, transaction, id);
-            await Audit.Write(connection, transaction, caller, "edit", "template", $"{id}", new { before.Steps, before.Groups }, new { after.Steps, after.Groups });
+            await Audit.Write(connection, transaction, caller, "edit", "template", $"{id}", new { before.Steps, before.Groups, temp_args = before.Declared }, new { after.Steps, after.Groups, temp_args = after.Declared });
             await transaction.CommitAsync(cancellationToken);
             return new Answer(command.NewTempData is { Count: 0 } ? Emptied : Saved);
         }

@@ -13,7 +13,7 @@ internal static class ShowTemplate
 
     internal sealed record Query(long? TempId) : IRequest<Result>;
 
-    internal sealed record Result(Content Data, IReadOnlyList<string> TempUser, IReadOnlyList<GroupRow> Groups) : Answer(Fetched);
+    internal sealed record Result(Content Data, IReadOnlyList<string> TempUser, IReadOnlyList<GroupRow> Groups, IReadOnlyList<string> TempArgs) : Answer(Fetched);
 
     internal sealed record Content(IReadOnlyList<StepRow> TempList, IReadOnlyList<string> TempUser);
 
@@ -35,7 +35,7 @@ internal static class ShowTemplate
             await using var transaction = await connection.BeginTransactionAsync(IsolationLevel.RepeatableRead, cancellationToken);
             if (!await connection.ExecuteScalarAsync<bool>(ThereSql, query, transaction)) throw TemplateRight.NoSuchTemplate;
             var content = await TemplateContent.Read(connection, transaction, query.TempId!.Value);
-            return new Result(new Content(content.Steps, content.Users), content.Users, content.Groups);
+            return new Result(new Content(content.Steps, content.Users), content.Users, content.Groups, content.Declared);
         }
     }
 }

@@ -23,7 +23,8 @@ internal sealed record GroupRow(int Group, string Batch, int BatchPause, int Max
 /// <summary>All that hangs on a template.</summary>
 /// <param name="Groups">Every group that a step is in or that has properties, with the defaults where it has none.</param>
 /// <param name="Users"><c>{user_id},,,{nickname}</c>, the console's own form.</param>
-internal sealed record TemplateContent(IReadOnlyList<StepRow> Steps, IReadOnlyList<GroupRow> Groups, IReadOnlyList<string> Users)
+/// <param name="Declared">Words that orders may replace, beside those of the library.</param>
+internal sealed record TemplateContent(IReadOnlyList<StepRow> Steps, IReadOnlyList<GroupRow> Groups, IReadOnlyList<string> Users, IReadOnlyList<string> Declared)
 {
     private const string StepsSql = """
         SELECT id, temp_id::text AS temp_id, "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, creator, pty, interpreter
@@ -41,12 +42,17 @@ internal sealed record TemplateContent(IReadOnlyList<StepRow> Steps, IReadOnlyLi
         SELECT user_id || ',,,' || nickname FROM tasks.scheduler_temp_user WHERE temp_id = @TempId ORDER BY id
         """;
 
+    private const string DeclaredSql = """
+        SELECT unnest(declared) FROM tasks.scheduler_temp_list WHERE temp_id = @TempId
+        """;
+
     public static async Task<TemplateContent> Read(NpgsqlConnection connection, NpgsqlTransaction? transaction, long tempId)
     {
         var template = new { TempId = tempId };
         return new TemplateContent(
             (await connection.QueryAsync<StepRow>(StepsSql, template, transaction)).AsList(),
             (await connection.QueryAsync<GroupRow>(GroupsSql, template, transaction)).AsList(),
-            (await connection.QueryAsync<string>(UsersSql, template, transaction)).AsList());
+            (await connection.QueryAsync<string>(UsersSql, template, transaction)).AsList(),
+            (await connection.QueryAsync<string>(DeclaredSql, template, transaction)).AsList());
     }
 }

@@ -12,7 +12,7 @@ internal sealed class LogRest(NpgsqlDataSource source, Node node)
     private const string BehindSql = """
         SELECT a.node, COALESCE(n.heartbeat_at >= clock_timestamp() - CAST(@Lease AS interval), false) AS alive
         FROM tasks.scheduler_task_info s JOIN tasks.lane l USING (lane_id) JOIN tasks.attempt a USING (sched_id) LEFT JOIN platform.node n ON n.name = a.node
-        WHERE s.list_id = @ListId AND s.list_id || '_' || s.task_group || '_' || s.task_level || '_' || l.host = @LogKey AND a.ended_at IS NOT NULL AND NOT a.log_whole AND a.node <> @Here
+        WHERE s.list_id = @ListId AND (CAST(@LogKey AS text) IS NULL OR s.list_id || '_' || s.task_group || '_' || s.task_level || '_' || l.host = @LogKey) AND a.ended_at IS NOT NULL AND NOT a.log_whole AND a.node <> @Here
           AND (CAST(@SchedId AS bigint) IS NULL OR a.sched_id = @SchedId) AND (CAST(@Attempt AS int) IS NULL OR a.attempt = @Attempt)
         ORDER BY alive LIMIT 1
         """;
@@ -29,12 +29,17 @@ internal sealed class LogRest(NpgsqlDataSource source, Node node)
         """;
 
     /// <summary>What another node has, or may have, of a log.</summary>
-    public async Task<Behind?> Elsewhere(LogKey key, CancellationToken cancellation, long? schedId = null, int? attempt = null)
+    public Task<Behind?> Elsewhere(LogKey key, CancellationToken cancellation, long? schedId = null, int? attempt = null) =>
+        key.ListId == 0 ? Task.FromResult<Behind?>(null) : Ask(key.ListId, key.Text, schedId, attempt, cancellation);
+
+    /// <summary>What another node has, or may have, of any log of an order.</summary>
+    public Task<Behind?> Elsewhere(long listId, CancellationToken cancellation) => Ask(listId, null, null, null, cancellation);
+
+    private async Task<Behind?> Ask(long listId, string? logKey, long? schedId, int? attempt, CancellationToken cancellation)
     {
-        if (key.ListId == 0) return null;
         await using var connection = await source.OpenConnectionAsync(cancellation);
         return await connection.QuerySingleOrDefaultAsync<Behind>(new CommandDefinition(
-            BehindSql, new { Node.Lease, key.ListId, LogKey = key.Text, Here = node.Name, SchedId = schedId, Attempt = attempt }, cancellationToken: cancellation));
+            BehindSql, new { Node.Lease, ListId = listId, LogKey = logKey, Here = node.Name, SchedId = schedId, Attempt = attempt }, cancellationToken: cancellation));
     }
 
     /// <summary>Says of every ended attempt of this node that the database has all of it, but for those whose spool is still open here.</summary>

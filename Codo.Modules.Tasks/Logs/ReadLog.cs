@@ -8,7 +8,7 @@ namespace Codo.Modules.Tasks.Logs;
 /// <summary>A log from some line on.</summary>
 internal static class ReadLog
 {
-    private const int DefaultLimit = 1000, MostLimit = 10_000;
+    private const int DefaultLimit = 1000, MostLimit = Paging.MostLimit;
 
     internal sealed record Query(string? LogKey, string? After, int? Limit, long? SchedId, int? Attempt) : IRequest<Result>;
 

@@ -1,5 +1,6 @@
 using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Processes;
+using Codo.Platform.Security;
 
 namespace Codo.Modules.Tasks.Logs;
 

@@ -19,6 +19,11 @@ internal static class StreamLog
 
     public static async Task Handle(HttpContext context)
     {
+        if (context.Request.Query["log_key"].Count == 0 && context.Request.Query["list_id"].Count > 0)
+        {
+            await StreamOrderLog.Handle(context);
+            return;
+        }
         var services = context.RequestServices;
         var key = await LogAccess.Open(services.GetRequiredService<NpgsqlDataSource>(), Caller.Of(context)!, context.Request.Query["log_key"], context.RequestAborted);
         var resume = context.Request.Headers["Last-Event-ID"].ToString();

@@ -13,13 +13,35 @@ internal static class WatchLog
 {
     private const int MostKeyBytes = 4096;
 
+    private const char ZeroWidthSpace = '\u200b';
+
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Each line with its time, the command's as well.</summary>
     public static Task WithTimes(HttpContext context)
     {
         var zone = context.RequestServices.GetRequiredService<Zone>();
-        return Handle(context, row => $"{zone.Text(row.ExecTime)}： {row.LogInfo}");
+        return Handle(context, row => $"{zone.Text(row.ExecTime)}： {BreakDashes(row.LogInfo)}");
+    }
+
+    /// <summary>The line with a zero-width space after each third dash of a run and after a dash at its end: the console splits the text at <c>----</c>, wherever it stands.</summary>
+    internal static string BreakDashes(string line)
+    {
+        if (!line.Contains("----", StringComparison.Ordinal) && !line.EndsWith('-')) return line;
+        var text = new StringBuilder(line.Length + 8);
+        var run = 0;
+        foreach (var letter in line)
+        {
+            run = letter == '-' ? run + 1 : 0;
+            if (run == 4)
+            {
+                text.Append(ZeroWidthSpace);
+                run = 1;
+            }
+            text.Append(letter);
+        }
+        if (run > 0) text.Append(ZeroWidthSpace);
+        return text.ToString();
     }
 
     /// <summary>What the command printed, and nothing else.</summary>

@@ -10,7 +10,7 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>Stores an order with all its steps in one transaction, once for each idempotency key, and has it started.</summary>
-internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Drafting drafting, OrderArguments arguments, SecretBox box, Wake wake)
+internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Drafting drafting, OrderArguments arguments, SecretBox box, Quotas quotas, Wake wake)
 {
     private const string DigestPlace = "tasks.idempotency.body";
 
@@ -27,11 +27,15 @@ internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Draftin
         UPDATE tasks.idempotency SET list_id = @ListId WHERE user_id = @UserId AND key = @Key
         """;
 
+    private const string PendingSql = """
+        SELECT count(*) FROM tasks.scheduler_task_list WHERE schedule = 'new' AND creator_id = @UserId
+        """;
+
     private const string OrderSql = """
         INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, secret_args, details, description, associated_user, creator, creator_id, executor, approver_ids,
-            watchers, status, schedule, temp_id, start_time, hold, not_before)
+            watchers, watcher_ids, watcher_names, status, schedule, temp_id, start_time, hold, not_before)
         VALUES (@TaskName, @TaskType, @Hosts, @Args, @SecretArgs, @Details, @Description, @Associated, @Creator, @CreatorId, @Executor, @ApproverIds,
-            @Watchers, @Status, @Schedule, @TempId, GREATEST(CAST(@StartTime AS timestamptz), clock_timestamp()), @Hold, clock_timestamp() + make_interval(secs => @StartDelay))
+            @Watchers, @WatcherIds, @WatcherNames, @Status, @Schedule, @TempId, GREATEST(CAST(@StartTime AS timestamptz), clock_timestamp()), @Hold, clock_timestamp() + make_interval(secs => @StartDelay))
         RETURNING list_id
         """;
 
@@ -69,6 +73,8 @@ internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Draftin
         var key = new { caller.UserId, Key = idempotencyKey, Body = idempotencyKey.Length == 0 ? "" : box.Digest(TextOf(command), DigestPlace) };
         if (idempotencyKey.Length > 0 && await connection.ExecuteAsync(KeySql, key, transaction) == 0) return await First(connection, transaction, TextOf(command), key);
         var draft = await drafting.Make(connection, command);
+        if (!draft.Ready && await quotas.PendingOrders() is var most && !Quotas.HasRoom(caller, most, await connection.ExecuteScalarAsync<long>(PendingSql, new { caller.UserId }, transaction)))
+            throw Refusal.Conflict($"你的待审批订单已达上限 {most}（Codo:Quotas:PendingOrders）", $"{most} of your orders await their approval already (Codo:Quotas:PendingOrders)");
         var id = await Store(connection, transaction, draft);
         if (idempotencyKey.Length > 0) await connection.ExecuteAsync(KeptSql, new { caller.UserId, Key = idempotencyKey, ListId = id }, transaction);
         await Audit.Write(connection, transaction, caller, "create", "order", id.ToString(CultureInfo.InvariantCulture),
@@ -111,7 +117,9 @@ internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Draftin
             draft.CreatorId,
             draft.Executor,
             ApproverIds = plan.Template.Users.Select(user => user.UserId).Distinct().ToArray(),
-            Watchers = draft.Watchers.ToArray(),
+            Watchers = draft.Watchers.Where(watcher => watcher.Id is null).Select(watcher => watcher.Name).ToArray(),
+            WatcherIds = draft.Watchers.Where(watcher => watcher.Id is not null).Select(watcher => watcher.Id!.Value).ToArray(),
+            WatcherNames = draft.Watchers.Where(watcher => watcher.Id is not null).Select(watcher => watcher.Name).ToArray(),
             Status = (short)plan.FirstStatus,
             Schedule = (draft.Ready ? OrderState.Ready : OrderState.New).Word(),
             plan.Template.TempId,

@@ -12,10 +12,12 @@ namespace Codo.Modules.Tasks.Orders;
 /// <summary>Approves a new order; moves the time of one that was approved and has steps that wait for it.</summary>
 internal static class ApproveOrder
 {
-    /// <param name="Hold">Puts the whole order off until the start time, not only its timed steps.</param>
+    /// <param name="Hold">Puts the whole order off until the start time, not only its timed steps. Absent: an approval does so for a time more than a minute ahead (<c>Codo:Tasks:LaterMeansHold</c>).</param>
     internal sealed record Command(long? ListId, string? StartTime, bool? Hold) : IRequest<Result>;
 
-    internal sealed record Result(IReadOnlyList<Text> Warnings) : Answer(new Text("任务开始成功", "The order is approved"));
+    /// <param name="BeginsAt">When the order begins at the earliest.</param>
+    /// <param name="Hold">Whether the whole order waits for its start time.</param>
+    internal sealed record Result(DateTime BeginsAt, bool Hold, IReadOnlyList<Text> Warnings) : Answer(new Text("任务开始成功", "The order is approved"));
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -23,11 +25,12 @@ internal static class ApproveOrder
             .Must(command => command.ListId is not null && !string.IsNullOrWhiteSpace(command.StartTime)).Refuse("订单ID和开始时间不能为空", "list_id and start_time are required");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller, Zone zone, Wake wake, TimeProvider time) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Caller caller, Zone zone, TaskSettings settings, Wake wake) : IRequestHandler<Command, Result>
     {
-        // A time in the past means now.
+        // A time in the past means now. The console's button for a later time promises that nothing starts before it.
         private const string ApproveSql = """
-            UPDATE tasks.scheduler_task_list SET schedule = 'ready', executor = @Nickname, executor_id = @UserId, hold = COALESCE(@Hold, hold),
+            UPDATE tasks.scheduler_task_list SET schedule = 'ready', executor = @Nickname, executor_id = @UserId,
+                hold = COALESCE(@Hold, hold OR (@LaterMeansHold AND @StartTime > clock_timestamp() + interval '1 minute')),
                 start_time = GREATEST(@StartTime, clock_timestamp()), not_before = GREATEST(not_before, clock_timestamp())
             WHERE list_id = @ListId AND schedule = ANY(@From)
             """;
@@ -42,6 +45,10 @@ internal static class ApproveOrder
               AND NOT EXISTS (SELECT FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status = 2)
             """;
 
+        private const string BeginsSql = """
+            SELECT begins_at, hold, NOT hold AND start_time > clock_timestamp() + interval '1 minute' AS early FROM tasks.scheduler_task_list WHERE list_id = @ListId
+            """;
+
         private const string TimedSql = """
             SELECT count(*) FROM tasks.scheduler_task_info WHERE list_id = @ListId AND task_status = 7
             """;
@@ -54,21 +61,23 @@ internal static class ApproveOrder
             var order = await OrderAccess.Lock(connection, transaction, command.ListId!.Value);
             if (!order.MayApprove(caller)) throw Refusal.Forbidden("你没有审批权限", "You have no right to approve this order");
             var timed = await connection.ExecuteScalarAsync<long>(TimedSql, order, transaction);
-            var values = new { order.ListId, StartTime = start.UtcDateTime, command.Hold, caller.Nickname, caller.UserId, From = OrderStates.From(OrderAction.Approve) };
+            var values = new { order.ListId, StartTime = start.UtcDateTime, command.Hold, settings.LaterMeansHold, caller.Nickname, caller.UserId, From = OrderStates.From(OrderAction.Approve) };
             var approves = order.State == OrderState.New;
             var held = command.Hold ?? order.Hold;
             if (order.State == OrderState.Ended) throw Refusal.Conflict("订单已结束，不能再开始", "The order has ended and does not start again");
             if (!approves && timed == 0 && !(held && order.State == OrderState.Ready)) throw Refusal.Conflict("订单已审批，且没有等待执行时间的任务", "The order is approved already, and nothing in it waits for a time");
             await connection.ExecuteAsync(approves ? ApproveSql : MoveSql, values, transaction);
             await connection.ExecuteAsync(MoveLanesSql, order, transaction);
+            var begins = await connection.QuerySingleAsync<BeginsRow>(BeginsSql, order, transaction);
             await Audit.Write(connection, transaction, caller, approves ? "approve" : "move", "order", order.ListId.ToString(CultureInfo.InvariantCulture),
-                new { order.Schedule, order.StartTime }, new { start_time = start.UtcDateTime, hold = held });
+                new { order.Schedule, order.StartTime }, new { start_time = start.UtcDateTime, hold = begins.Hold });
             await Wake.Note(connection, transaction, order.ListId);
             await Control.Notify(connection, transaction, "");
             await transaction.CommitAsync(cancellationToken);
             wake.Order(order.ListId);
-            var early = approves && timed == 0 && !held && start > time.GetUtcNow().AddMinutes(1);
-            return new Result(early ? [new Text("模板没有定时任务，订单立即开始；要整体等待请使用 hold", "No step is timed, so the order starts at once; use hold to put it off as a whole")] : []);
+            return new Result(begins.BeginsAt, begins.Hold, approves && timed == 0 && begins.Early ? [new Text("模板没有定时任务，订单立即开始；要整体等待请使用 hold", "No step is timed, so the order starts at once; use hold to put it off as a whole")] : []);
         }
+
+        private sealed record BeginsRow(DateTime BeginsAt, bool Hold, bool Early);
     }
 }

@@ -12,7 +12,8 @@ namespace Codo.Modules.Tasks.Orders;
 /// <summary>One order as its page shows it: the group and host that were asked for, their steps, the hosts beside them, and who did what.</summary>
 internal static class CheckOrder
 {
-    internal sealed record Query(long? ListId, string? GetRunGroup, string? GetRunHost) : IRequest<Result>;
+    /// <param name="ExecIp">The same as <paramref name="GetRunHost"/>, under the name that every other request of an order has for it.</param>
+    internal sealed record Query(long? ListId, string? GetRunGroup, string? GetRunHost, string? ExecIp) : IRequest<Result>;
 
     internal sealed record Result(Page Data) : Answer(new Text("获取订单信息成功", "OK"));
 
@@ -22,6 +23,7 @@ internal static class CheckOrder
 
     internal sealed record Attempt(long SchedId, int Number, DateTime StartTime, DateTime? EndTime, int? ExitCode, string Node, string Host, string? Outcome, string Cause, string? LeftBehind);
 
+    /// <param name="ExecUser">Who it runs as: the execute-user's alias, on Codo's own machine Codo's own user.</param>
     internal sealed record Step(
         long SchedId, string ListId, int TaskGroup, int TaskLevel, string TaskName, string TaskCmd, string TaskArgs, string Trigger, string ExecUser, string ForceHost, string ExecIp,
         string TaskStatus, string? Outcome, string Cause, int Timeout, int Retries, int RetryDelay, string OnError)
@@ -89,7 +91,7 @@ internal static class CheckOrder
             if (lanes.Count == 0) throw Refusal.NotFound("没有可运行组", "The order has no group");
             var group = query.GetRunGroup ?? lanes.FirstOrDefault(lane => lane.State is not ("done" or "stopped"), lanes[0]).TaskGroup.ToString(CultureInfo.InvariantCulture);
             var beside = lanes.Where(lane => lane.TaskGroup.ToString(CultureInfo.InvariantCulture) == group).ToList();
-            var shown = query.GetRunHost is { } host ? beside.Find(lane => lane.Host == host) : beside.FirstOrDefault();
+            var shown = (query.GetRunHost ?? query.ExecIp) is { } host ? beside.Find(lane => lane.Host == host) : beside.FirstOrDefault();
             if (shown is null) throw Refusal.NotFound("运行组中没有可执行主机", "The group has no such host", -2);
             var steps = (await connection.QueryAsync<Step>(StepsSql, shown)).AsList();
             var attempts = (await connection.QueryAsync<Attempt>(AttemptsSql, new { Steps = steps.Select(step => step.SchedId).ToArray() })).ToLookup(attempt => attempt.SchedId);
@@ -99,7 +101,8 @@ internal static class CheckOrder
                 new JsonObject(arguments.Select(argument => KeyValuePair.Create(argument.ArgsKey, argument.ArgsValue?.DeepClone()))), arguments, order.Schedule, Admins(order.AssociatedUser),
                 OrderAccess.MayApprove(caller, await connection.QuerySingleAsync<long[]>(ApproversSql, new { ListId = id })), [.. arguments.Select(argument => argument.ArgsKey)],
                 (await connection.QueryAsync<string>(HandSql, new { ListId = id })).AsList(), [.. lanes.Select(lane => lane.TaskGroup).Distinct()], group, [.. beside.Select(lane => lane.Host)], shown.Host,
-                [.. steps.Select(step => step with { Cause = Causes.Apart(step.Cause).ToString(), Attempts = [.. attempts[step.SchedId].Select(attempt => attempt with { Cause = Causes.Apart(attempt.Cause).ToString() })] })], beside.ToDictionary(lane => lane.Host, lane => lane.Status.ToString(CultureInfo.InvariantCulture)),
+                [.. steps.Select(step => step with { Cause = Causes.Apart(step.Cause).ToString(), Attempts = [.. attempts[step.SchedId].Select(attempt => attempt with { Cause = Causes.Apart(attempt.Cause).ToString() })],
+                    ExecUser = Place.User(step.ForceHost.Length > 0 ? step.ForceHost : step.ExecIp, step.ExecUser) })], beside.ToDictionary(lane => lane.Host, lane => lane.Status.ToString(CultureInfo.InvariantCulture)),
                 id.ToString(CultureInfo.InvariantCulture), order.TaskName, order.TaskType, order.Details, order.Description, order.Status, order.Hold, order.EndedAt, await Events(connection, id)));
         }
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Codo.Modules.Tasks.Execution;
@@ -13,16 +14,23 @@ namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>Everything of an order that was asked for and found good, and nothing of it stored yet.</summary>
 /// <param name="CreatorId">Null when a superuser named somebody, whose id nobody knows.</param>
-/// <param name="Watchers">Every name in <paramref name="Associated"/>.</param>
+/// <param name="Watchers">Those whom the submitter named in <c>associated_user</c>: they may see the order and hear of it.</param>
 internal sealed record OrderDraft(
     OrderPlan Plan, ArgumentValues Values, bool Ready, string TaskName, string TaskType, string Details, string Description, string Creator, long? CreatorId, string Executor,
-    JsonObject Associated, IReadOnlyList<string> Watchers, DateTimeOffset? StartTime, bool Hold, int StartDelay, IReadOnlyList<Text> Warnings);
+    JsonObject Associated, IReadOnlyList<Watcher> Watchers, DateTimeOffset? StartTime, bool Hold, int StartDelay, IReadOnlyList<Text> Warnings);
+
+/// <summary>Somebody in an order's <c>associated_user</c>.</summary>
+/// <param name="Id">Null where the submitter gave a name alone, which then decides.</param>
+internal sealed record Watcher(long? Id, string Name);
 
 /// <summary>Reads and checks what accept and preview are given.</summary>
-internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, OrderArguments arguments, Disk disk, IConfiguration configuration)
+internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, OrderArguments arguments, OrderWords words, Disk disk, IConfiguration configuration)
 {
+    // Bytes of UTF-8.
+    private const int MostDetails = 64 << 10, MostArguments = 256 << 10, MostAssociated = 64 << 10;
+
     private const string TemplateSql = """
-        SELECT temp_name FROM tasks.scheduler_temp_list WHERE temp_id = @TempId
+        SELECT temp_name, declared FROM tasks.scheduler_temp_list WHERE temp_id = @TempId
         """;
 
     private const string StepsSql = """
@@ -45,14 +53,19 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
         if (command.Schedule is not (null or "new" or "ready")) throw Refusal.Invalid("schedule 只能是 new 或 ready", "schedule must be new or ready");
         if (command.StartDelay is < 0 or > 86400) throw Refusal.Invalid("start_delay 必须在 0 到 86400 之间", "start_delay must be between 0 and 86400");
         if (!command.TaskName.IsWithin(200) || command.TaskType?.IsWithin(200) == false) throw Refusal.Invalid("task_name 和 task_type 不能超过 200 个字符", "task_name and task_type are at most 200 characters long");
+        if (command.Executor?.IsWithin(200) == false || command.Submitter?.IsWithin(200) == false) throw Refusal.Invalid("submitter 和 executor 不能超过 200 个字符", "submitter and executor are at most 200 characters long");
+        if (Encoding.UTF8.GetByteCount(command.Details ?? "") > MostDetails) throw Refusal.Invalid("details 不能超过 64 KiB", "details is longer than 64 KiB");
         if (disk.IsLow) throw Refusal.Conflict("磁盘空间不足（Codo:MinFreeDisk），暂不接受新订单", "Too little disk space is free (Codo:MinFreeDisk): no new order is accepted");
         var hosts = Hosts(Object(command.Hosts!.Value, "hosts"));
         var values = arguments.Read(IsAbsent(command.Args) ? null : Object(command.Args!.Value, "args"));
+        if (values.All.Sum(pair => (long)Encoding.UTF8.GetByteCount(pair.Key) + Encoding.UTF8.GetByteCount(pair.Value)) > MostArguments) throw Refusal.Invalid("args 总共不能超过 256 KiB", "args is longer than 256 KiB in sum");
         var given = IsAbsent(command.AssociatedUser) ? [] : Object(command.AssociatedUser!.Value, "associated_user");
+        if (Encoding.UTF8.GetByteCount(given.ToJsonString(Json.Stored)) > MostAssociated) throw Refusal.Invalid("associated_user 不能超过 64 KiB", "associated_user is longer than 64 KiB");
         var start = Time(command.ExecTime);
         var template = await Read(connection, command.TempId.Value);
         var plan = OrderPlan.Make(template, hosts, settings);
         CheckLines(plan, values);
+        var undeclared = await words.Declared(connection, plan, values);
         var ready = command.Schedule == "ready";
         if (ready && (plan.HasTimed || command.Hold == true) && start is null) throw Missing("exec_time");
         var mayApprove = OrderAccess.MayApprove(caller, [.. template.Users.Select(user => user.UserId)]);
@@ -61,19 +74,19 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
         var (creator, creatorId, description) = Submitter(command.Submitter);
         var associated = new JsonObject { ["admin"] = new JsonArray([.. template.Users.Select(user => user.Nickname).Append(creator).Distinct().Select(name => JsonValue.Create(name))]) };
         foreach (var (key, people) in given) associated[key] = people?.DeepClone();
-        var warnings = await new OrderWarnings(connection, settings).Of(plan, values, command.Hold == true ? null : start, [.. hosts.Keys]);
+        var warnings = (await new OrderWarnings(connection, settings).Of(plan, values, command.Hold == true ? null : start, [.. hosts.Keys])).Concat(undeclared).ToList();
         return new OrderDraft(
             plan, values, ready, command.TaskName.Trim(), string.IsNullOrWhiteSpace(command.TaskType) ? template.TempName : command.TaskType.Trim(), command.Details ?? "", description, creator, creatorId,
-            command.Executor ?? "", associated, [.. Names(associated).Distinct()], start, command.Hold ?? false, command.StartDelay ?? settings.StartDelay, warnings);
+            command.Executor ?? "", associated, [.. given.Where(group => group.Key != "admin").SelectMany(group => People(group.Value)).Distinct()], start, command.Hold ?? false, command.StartDelay ?? settings.StartDelay, warnings);
     }
 
     private static async Task<Template> Read(NpgsqlConnection connection, long tempId)
     {
-        var name = await connection.QuerySingleOrDefaultAsync<string?>(TemplateSql, new { TempId = tempId }) ?? throw Refusal.NotFound("模板不存在", "No such template", -3);
+        var head = await connection.QuerySingleOrDefaultAsync<TemplateHead>(TemplateSql, new { TempId = tempId }) ?? throw Refusal.NotFound("模板不存在", "No such template", -3);
         var steps = (await connection.QueryAsync<TemplateStep>(StepsSql, new { TempId = tempId })).AsList();
         if (steps.Count == 0) throw Refusal.NotFound("模板没有任务", "The template has no steps", -3);
         var groups = (await connection.QueryAsync<TemplateGroup>(GroupsSql, new { TempId = tempId })).AsList();
-        return new Template(tempId, name, steps, groups, (await connection.QueryAsync<(long, string)>(UsersSql, new { TempId = tempId })).AsList());
+        return new Template(tempId, head.TempName, head.Declared, steps, groups, (await connection.QueryAsync<(long, string)>(UsersSql, new { TempId = tempId })).AsList());
     }
 
     private static Dictionary<int, IReadOnlyList<string>> Hosts(JsonObject given)
@@ -121,14 +134,26 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
 
     private bool MaySubmitReady() => configuration.GetSection("Codo:Tasks:ReadySubmitters").Exists() && Right.Names(configuration, "Codo:Tasks:ReadySubmitters") is var names && (names.Contains(caller.Username) || names.Contains("*"));
 
-    private static IEnumerable<string> Names(JsonNode? people) => people switch
+    private static IEnumerable<Watcher> People(JsonNode? people) => people switch
     {
-        JsonObject groups => groups.SelectMany(group => Names(group.Value)),
-        JsonArray list => list.SelectMany(Names),
-        // "<user_id>,,,<nickname>" is how the console sends a person elsewhere.
-        JsonValue one => one.ToString().Split(",,,", StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).TakeLast(1),
+        JsonObject groups => groups.SelectMany(group => People(group.Value)),
+        JsonArray list => list.SelectMany(People),
+        JsonValue one when one.ToString().Trim() is { Length: > 0 } text => [Person(text)],
         _ => [],
     };
+
+    // "<user_id>,,,<nickname>" is how the console sends a person elsewhere.
+    private static Watcher Person(string text) =>
+        text.Split(",,,", 2, StringSplitOptions.TrimEntries) is [var id, var name] && long.TryParse(id, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number > 0
+            ? new Watcher(number, name)
+            : new Watcher(null, text);
+
+    // With properties, because Dapper gives no array to a constructor.
+    private sealed record TemplateHead
+    {
+        public required string TempName { get; init; }
+        public string[] Declared { get; init; } = [];
+    }
 
     private static JsonObject Object(JsonElement element, string field) =>
         PythonLiteral.TryParseObject(element, out var value, out var why) ? value! : throw Refusal.Invalid($"{field} {why.Zh}", $"{field} {why.En}");

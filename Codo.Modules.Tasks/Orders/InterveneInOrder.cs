@@ -14,7 +14,8 @@ internal static class InterveneInOrder
 {
     /// <param name="SchedulerId">The step that <c>execute</c> releases.</param>
     /// <param name="Force">Restarts although what is left of an interrupted command may still run.</param>
-    internal sealed record Command(long? ListId, int? TaskGroup, int? TaskLevel, string? ExecIp, string? HandType, long? SchedulerId, bool? Force) : IRequest<Answer>;
+    /// <param name="IncludeStopped">Of <c>restart_failed</c>: lanes that a person stopped are restarted as well.</param>
+    internal sealed record Command(long? ListId, int? TaskGroup, int? TaskLevel, string? ExecIp, string? HandType, long? SchedulerId, bool? Force, bool? IncludeStopped) : IRequest<Answer>;
 
     private static readonly string[] OfGroup = ["restart_failed", "next_batch"];
 
@@ -37,8 +38,9 @@ internal static class InterveneInOrder
         public async Task<Answer> Handle(Command command, CancellationToken cancellationToken)
         {
             var (id, group, level) = (command.ListId!.Value, command.TaskGroup!.Value, command.TaskLevel ?? 0);
+            var stoppedToo = command.IncludeStopped == true;
             // Killing what is left takes seconds, so it comes before the transaction; whether it is gone is asked again within.
-            if (command.HandType is "restart" or "restart_failed") await RestartLane.EndLeftovers(source, leftovers, caller, id, group, command.HandType == "restart" ? command.ExecIp : null);
+            if (command.HandType is "restart" or "restart_failed") await RestartLane.EndLeftovers(source, leftovers, caller, id, group, command.HandType == "restart" ? command.ExecIp : null, command.HandType == "restart" || stoppedToo);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var order = await Intervention.Lock(connection, transaction, caller, id, submitterToo: command.HandType == "stop_one");
@@ -47,7 +49,7 @@ internal static class InterveneInOrder
             {
                 "execute" => (await ReleaseStep.Apply(connection, transaction, caller, id, command.SchedulerId!.Value), new Text("审核执行成功", "Released")),
                 "restart" => (await RestartLane.One(connection, transaction, caller, await Lane(), level, command.Force == true), new Text("重新执行成功", "Restarted")),
-                "restart_failed" => (await RestartLane.Failed(connection, transaction, caller, id, group, command.Force == true), new Text("重新执行成功", "Restarted")),
+                "restart_failed" => (await RestartLane.Failed(connection, transaction, caller, id, group, command.Force == true, stoppedToo), new Text("重新执行成功", "Restarted")),
                 "stop_one" => (await StopLane.Apply(connection, transaction, caller, stopped!), new Text("终止此组任务成功", "Stopped")),
                 "skip" => (await SkipStep.Apply(connection, transaction, caller, await Lane(), level, command.SchedulerId), new Text("审核执行成功", "Skipped")),
                 _ => (await LetNextBatch.Apply(connection, transaction, id, group), new Text("审核执行成功", "The next batch begins")),

@@ -11,7 +11,7 @@ internal static class ListHistory
 {
     internal sealed record Query(string? SearchVal, int? Page, int? Limit) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(IReadOnlyList<OrderRow> Data, long Count) : Answer(Say.Fetched)
+    internal sealed record Result(IAsyncEnumerable<OrderRow> Data, long Count) : Answer(Say.Fetched)
     {
         public bool History => true;
     }
@@ -30,8 +30,7 @@ internal static class ListHistory
             """;
 
         private const string PageSql = $"""
-            SELECT {OrderRow.Columns}
-            FROM tasks.scheduler_task_list o WHERE {Matches} AND {OrderAccess.Visible}
+            SELECT o.list_id FROM tasks.scheduler_task_list o WHERE {Matches} AND {OrderAccess.Visible}
             ORDER BY o.list_id DESC LIMIT @Limit OFFSET @Offset
             """;
 
@@ -45,9 +44,9 @@ internal static class ListHistory
             var pattern = string.IsNullOrWhiteSpace(query.SearchVal) ? null : Paging.PrefixPattern(query.SearchVal.Trim());
             var asked = new { viewer.UserId, viewer.IsSuperuser, viewer.Names, Pattern = pattern, Limit = query.Limit ?? 500, Offset = query.Offset(500) };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            var data = (await connection.QueryAsync<OrderRow>(PageSql, asked)).AsList();
-            var count = data.Count > 0 && data.Count < asked.Limit ? asked.Offset + data.Count : await connection.ExecuteScalarAsync<long>(CountSql, asked);
-            return new Result(data, count);
+            var ids = (await connection.QueryAsync<long>(PageSql, asked)).AsList();
+            var count = ids.Count > 0 && ids.Count < asked.Limit ? asked.Offset + ids.Count : await connection.ExecuteScalarAsync<long>(CountSql, asked);
+            return new Result(OrderRow.Read(source, ids, cancellationToken), count);
         }
     }
 }

@@ -1,3 +1,6 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
 using Codo.Platform.Http;
 using Dapper;
 using FluentValidation;
@@ -11,11 +14,8 @@ internal static class ListOrders
 {
     internal sealed record Query(int? Page, int? Limit) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(IReadOnlyList<OrderRow> Data, long Count) : Answer(Say.Fetched)
-    {
-        /// <summary>The first order's, or empty text: the console opens it.</summary>
-        public object ListId => Data.Count > 0 ? Data[0].ListId : "";
-    }
+    /// <param name="ListId">The first order's, or empty text: the console opens it.</param>
+    internal sealed record Result(IAsyncEnumerable<OrderRow> Data, long Count, object ListId) : Answer(Say.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {
@@ -25,8 +25,7 @@ internal static class ListOrders
     internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Query, Result>
     {
         private const string PageSql = $"""
-            SELECT {OrderRow.Columns}
-            FROM tasks.scheduler_task_list o WHERE o.schedule <> 'OK' AND {OrderAccess.Visible}
+            SELECT o.list_id FROM tasks.scheduler_task_list o WHERE o.schedule <> 'OK' AND {OrderAccess.Visible}
             ORDER BY o.start_time DESC, o.list_id DESC LIMIT @Limit OFFSET @Offset
             """;
 
@@ -39,23 +38,71 @@ internal static class ListOrders
             var viewer = new Viewer(caller);
             var asked = new { viewer.UserId, viewer.IsSuperuser, viewer.Names, Limit = query.Limit ?? 100, Offset = query.Offset(100) };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            var data = (await connection.QueryAsync<OrderRow>(PageSql, asked)).AsList();
+            var ids = (await connection.QueryAsync<long>(PageSql, asked)).AsList();
             // A page that is not full is the last: its rows are all that there are.
-            var count = data.Count > 0 && data.Count < asked.Limit ? asked.Offset + data.Count : await connection.ExecuteScalarAsync<long>(CountSql, asked);
-            return new Result(data, count);
+            var count = ids.Count > 0 && ids.Count < asked.Limit ? asked.Offset + ids.Count : await connection.ExecuteScalarAsync<long>(CountSql, asked);
+            return new Result(OrderRow.Read(source, ids, cancellationToken), count, ids.Count > 0 ? ids[0] : "");
         }
     }
 }
 
 /// <summary>An order's columns, as lists answer them.</summary>
 /// <param name="TempId">Text, as the original has it.</param>
-/// <param name="Status">Text, as the original has it.</param>
+/// <param name="Status">Text, as the original has it; <c>0</c> before the approval, so that the console shows 新建 and an approver finds the order.</param>
 internal sealed record OrderRow(
     long ListId, string TaskName, string TaskType, string Hosts, string Args, string Details, string Description, string AssociatedUser, string Creator, long? CreatorId,
     string Executor, long? ExecutorId, string Status, string Schedule, string TempId, DateTime CreateTime, DateTime StartTime, bool Hold, DateTime? EndedAt)
 {
     public const string Columns = """
         o.list_id, o.task_name, o.task_type, o.hosts, o.args, o.details, o.description, o.associated_user, o.creator, o.creator_id,
-        o.executor, o.executor_id, CAST(o.status AS text) AS status, o.schedule, CAST(o.temp_id AS text) AS temp_id, o.create_time, o.start_time, o.hold, o.ended_at
+        o.executor, o.executor_id, CASE WHEN o.schedule = 'new' THEN '0' ELSE CAST(o.status AS text) END AS status, o.schedule, CAST(o.temp_id AS text) AS temp_id, o.create_time, o.start_time, o.hold, o.ended_at
         """;
+
+    private const int MostValue = 100;
+
+    // Of a long text its beginning: an order holds up to half a megabyte.
+    private const string RowsSql = """
+        SELECT o.list_id, o.task_name, o.task_type, left(o.hosts, 4097) AS hosts, left(o.args, 4097) AS args,
+            CASE WHEN length(o.details) > 4096 THEN left(o.details, 4096) || '… (+' || length(o.details) - 4096 || ')' ELSE o.details END AS details,
+            left(o.description, 4096) AS description, left(o.associated_user, 4097) AS associated_user, o.creator, o.creator_id,
+            o.executor, o.executor_id, CAST(o.status AS text) AS status, o.schedule, CAST(o.temp_id AS text) AS temp_id, o.create_time, o.start_time, o.hold, o.ended_at
+        FROM tasks.scheduler_task_list o WHERE o.list_id = ANY(@Ids)
+        """;
+
+    /// <summary>The orders of a page, as lists show them.</summary>
+    public static IAsyncEnumerable<OrderRow> Read(NpgsqlDataSource source, IReadOnlyList<long> ids, CancellationToken cancellation) => Chunks.Read(ids, async (some, stop) =>
+    {
+        await using var connection = await source.OpenConnectionAsync(stop);
+        return (await connection.QueryAsync<OrderRow>(RowsSql, new { Ids = some })).Select(row => (row.ListId, row with { Hosts = Short(row.Hosts), Args = Short(row.Args), AssociatedUser = Short(row.AssociatedUser) }));
+    }, cancellation: cancellation);
+
+    // Still an object, because clients parse it: the members that are whole in the text's beginning, their values cut.
+    private static string Short(string json)
+    {
+        const int mostMembers = 20;
+        if (json.Length <= Beginning.Length) return json;
+        var shown = new JsonObject();
+        try
+        {
+            var reader = new Utf8JsonReader(Encoding.UTF8.GetBytes(json), isFinalBlock: false, default);
+            reader.Read();
+            while (shown.Count < mostMembers && reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                var name = Cut(reader.GetString()!);
+                shown[name] = "…";
+                if (!reader.Read()) break;
+                var text = reader.TokenType == JsonTokenType.String ? reader.GetString()! : Encoding.UTF8.GetString(reader.ValueSpan);
+                if (!reader.TrySkip()) break;
+                shown[name] = Cut(text);
+            }
+        }
+        catch (Exception error) when (error is JsonException or InvalidOperationException)
+        {
+            // An import may have brought anything; what was read of it is shown.
+        }
+        shown["…"] = "…";
+        return shown.ToJsonString(Json.Stored);
+
+        static string Cut(string text) => text.Length <= MostValue ? text : text[..(char.IsHighSurrogate(text[MostValue - 1]) ? MostValue - 1 : MostValue)] + "…";
+    }
 }

@@ -4,12 +4,12 @@ using Npgsql;
 
 namespace Codo.Modules.Tasks.Orders;
 
-/// <summary>Who may see, approve and end an order. Ids decide rights; names only what may be seen, because older orders hold nothing else.</summary>
+/// <summary>Who may see, approve and end an order. Ids decide rights; names only what may be seen, and only where there is no id: anybody can have a nickname.</summary>
 internal static class OrderAccess
 {
     /// <summary>A condition on an order <c>o</c>; its parameters are those of <see cref="Viewer"/>.</summary>
     public const string Visible = """
-        (@IsSuperuser OR o.creator_id = @UserId OR @UserId = ANY(o.approver_ids) OR o.watchers && @Names OR (o.creator_id IS NULL AND o.creator = ANY(@Names)))
+        (@IsSuperuser OR o.creator_id = @UserId OR @UserId = ANY(o.approver_ids) OR @UserId = ANY(o.watcher_ids) OR o.watchers && @Names OR (o.creator_id IS NULL AND o.creator = ANY(@Names)))
         """;
 
     private const string SeesSql = $"""

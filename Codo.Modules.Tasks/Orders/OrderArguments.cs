@@ -23,7 +23,7 @@ internal sealed class OrderArguments(SecretBox box, IConfiguration configuration
     public ArgumentValues Read(JsonObject? submitted)
     {
         var values = CommandLine.Values(submitted ?? []);
-        var secret = values.Keys.Where(secretNames.Match).ToHashSet(StringComparer.Ordinal);
+        var secret = values.Where(pair => secretNames.Match(pair.Key) || SecretNames.Passwords(pair.Value).Any()).Select(pair => pair.Key).ToHashSet(StringComparer.Ordinal);
         if (values.FirstOrDefault(pair => pair.Value == Mask).Key is { } masked)
             throw Refusal.Invalid($"参数 {masked} 的值是掩码 {Mask}，请填写真实值", $"The value of {masked} is the mask {Mask}; give the value itself");
         return new ArgumentValues(values, secret);
@@ -63,6 +63,7 @@ internal sealed class ArgumentValues(IReadOnlyDictionary<string, string> all, IR
     public CommandLine Line(string command, string args, long? listId) =>
         CommandLine.TryRender(command, args, all, listId, secretNames.Contains, out var line, out var why) ? line! : throw new CommandNotStartedException(why);
 
-    /// <summary>The texts that no output may show.</summary>
-    public IReadOnlyCollection<string> Secrets => [.. all.Where(pair => secretNames.Contains(pair.Key) && pair.Value.Length > 0).Select(pair => pair.Value)];
+    /// <summary>The texts that no output may show: secret values, and the password alone of one that is a URL.</summary>
+    public IReadOnlyCollection<string> Secrets =>
+        [.. all.Where(pair => secretNames.Contains(pair.Key) && pair.Value.Length > 0).SelectMany(pair => Platform.Security.SecretNames.Passwords(pair.Value).Prepend(pair.Value))];
 }

@@ -14,8 +14,9 @@ internal sealed record TemplateStep(
 internal sealed record TemplateGroup(int Group, string Batch, int BatchPause, int MaxFailures, string Next);
 
 /// <summary>A template with everything that an order copies from it.</summary>
+/// <param name="Declared">Words that orders may replace, beside those that the library names.</param>
 internal sealed record Template(
-    long TempId, string TempName, IReadOnlyList<TemplateStep> Steps, IReadOnlyList<TemplateGroup> Groups, IReadOnlyList<(long UserId, string Nickname)> Users);
+    long TempId, string TempName, IReadOnlyList<string> Declared, IReadOnlyList<TemplateStep> Steps, IReadOnlyList<TemplateGroup> Groups, IReadOnlyList<(long UserId, string Nickname)> Users);
 
 /// <summary>A group of an order: its lanes in order, each with its batch from 1, and the steps that every one of them runs.</summary>
 internal sealed record PlannedGroup(int Group, IReadOnlyList<PlannedLane> Lanes, IReadOnlyList<TemplateStep> Steps, int Batches, int BatchPause, int MaxFailures, bool Confirm);

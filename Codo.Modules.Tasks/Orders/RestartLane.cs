@@ -17,6 +17,7 @@ internal static class RestartLane
         FROM tasks.attempt a JOIN tasks.lane l USING (lane_id) LEFT JOIN platform.node n ON n.name = a.node
         WHERE l.list_id = @ListId AND l.task_group = @Group AND (CAST(@Host AS text) IS NULL OR l.host = @Host)
           AND a.ended_at IS NOT NULL AND a.left_behind IN ('running', 'unreachable') AND l.state = ANY(@From)
+          AND (@IncludeStopped OR l.state <> 'stopped')
         """;
 
     private const string LeftSql = """
@@ -52,19 +53,20 @@ internal static class RestartLane
     private const string FailedSql = """
         SELECT l.lane_id, l.task_group, l.host, l.state, s.task_level FROM tasks.lane l
         CROSS JOIN LATERAL (SELECT i.task_level, i.task_status FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status <> 3 ORDER BY i.task_level, i.sched_id LIMIT 1) s
-        WHERE l.list_id = @ListId AND l.task_group = @Group AND l.state = ANY(@From) AND s.task_status IN (4, 6) ORDER BY l.lane_id FOR NO KEY UPDATE OF l
+        WHERE l.list_id = @ListId AND l.task_group = @Group AND l.state = ANY(@From) AND (@IncludeStopped OR l.state <> 'stopped') AND s.task_status IN (4, 6) ORDER BY l.lane_id FOR NO KEY UPDATE OF l
         """;
 
     /// <summary>Kills what interrupted attempts left on their hosts, and records what came of it. For somebody who may restart; for others it does nothing.</summary>
     /// <param name="host">The lane's; null for the whole group.</param>
-    public static async Task EndLeftovers(NpgsqlDataSource source, Leftovers leftovers, Caller caller, long listId, int group, string? host)
+    /// <param name="includeStopped">Whether lanes that a person stopped are restarted.</param>
+    public static async Task EndLeftovers(NpgsqlDataSource source, Leftovers leftovers, Caller caller, long listId, int group, string? host, bool includeStopped)
     {
         List<Leftover> left;
         await using (var connection = await source.OpenConnectionAsync())
         {
             var approvers = await connection.QuerySingleOrDefaultAsync<long[]?>(MaySql, new { ListId = listId });
             if (approvers is null || !OrderAccess.MayApprove(caller, approvers)) return;
-            left = (await connection.QueryAsync<Leftover>(LeftoversSql, new { ListId = listId, Group = group, Host = host, From = LaneStates.From(LaneAction.Restart) })).AsList();
+            left = (await connection.QueryAsync<Leftover>(LeftoversSql, new { ListId = listId, Group = group, Host = host, From = LaneStates.From(LaneAction.Restart), IncludeStopped = includeStopped })).AsList();
         }
         await Task.WhenAll(left.Select(async each => await leftovers.Say(each, await leftovers.End(each))));
     }
@@ -88,13 +90,15 @@ internal static class RestartLane
         return new { lane.TaskGroup, lane.Host, level, force };
     }
 
+    /// <param name="includeStopped">Whether lanes that a person stopped are restarted as well.</param>
     /// <returns>For the audit.</returns>
-    public static async Task<object> Failed(NpgsqlConnection connection, NpgsqlTransaction transaction, Caller caller, long listId, int group, bool force)
+    public static async Task<object> Failed(NpgsqlConnection connection, NpgsqlTransaction transaction, Caller caller, long listId, int group, bool force, bool includeStopped)
     {
-        var lanes = (await connection.QueryAsync<FailedRow>(FailedSql, new { ListId = listId, Group = group, From = LaneStates.From(LaneAction.Restart) }, transaction)).AsList();
-        if (lanes.Count == 0) throw Refusal.Conflict("该组没有失败或中断的主机", "No host of this group has failed or was interrupted");
+        var lanes = (await connection.QueryAsync<FailedRow>(FailedSql, new { ListId = listId, Group = group, From = LaneStates.From(LaneAction.Restart), IncludeStopped = includeStopped }, transaction)).AsList();
+        if (lanes.Count == 0)
+            throw Refusal.Conflict("该组没有失败或中断的主机（人工终止的主机需要 include_stopped）", "No host of this group has failed or was interrupted (hosts that a person stopped need include_stopped)");
         foreach (var lane in lanes) await One(connection, transaction, caller, new LockedLane(lane.LaneId, lane.TaskGroup, lane.Host, lane.State), lane.TaskLevel, force);
-        return new { group, hosts = lanes.Select(lane => lane.Host), force };
+        return new { group, hosts = lanes.Select(lane => lane.Host), force, include_stopped = includeStopped };
     }
 
     private sealed record StepRow(long SchedId, int TaskLevel, short TaskStatus, string Trigger);

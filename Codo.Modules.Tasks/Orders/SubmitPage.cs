@@ -21,6 +21,7 @@ internal static class SubmitPage
         public Task<AcceptOrder.Result> Handle(Command command, CancellationToken cancellationToken)
         {
             var order = Read(command.PostData!);
+            if (http.HttpContext is { } context) UnknownFields.Note<AcceptOrder.Command>(context, System.Text.Encoding.UTF8.GetBytes(command.PostData!), options);
             if (!string.IsNullOrWhiteSpace(command.StartTime)) order = order with { ExecTime = command.StartTime };
             return acceptance.Accept(order, http.HttpContext?.Request.Headers["Idempotency-Key"].ToString() ?? "", cancellationToken);
         }

@@ -31,9 +31,9 @@ public sealed class NodeSettings
     [Range(1, int.MaxValue)]
     public int MasterKeyNumber { get; set; } = 1;
 
-    /// <summary>Bytes of a request's body at most.</summary>
+    /// <summary>Bytes of a request's body at most; the few routes that take long lists have more.</summary>
     [Range(1024L, 1L << 30)]
-    public long MaxBody { get; set; } = 8L << 20;
+    public long MaxBody { get; set; } = 1L << 20;
 
     /// <summary>Seconds between two looks of Hangfire's own schedule at what is due: a fallback, since Codo triggers due jobs itself.</summary>
     [Range(1, 86400)]
@@ -42,6 +42,18 @@ public sealed class NodeSettings
     /// <summary>Requests a second of one caller before 429.</summary>
     [Range(1, 1_000_000)]
     public int RequestsPerSecond { get; set; } = 10_000;
+
+    /// <summary>Requests a second of one address to one route without a valid token; ten times as many at once.</summary>
+    [Range(1, 1_000_000)]
+    public int StrangerRequestsPerSecond { get; set; } = 20;
+
+    /// <summary>Connections that are open at once; fewer where the process has too few file descriptors for as many.</summary>
+    [Range(16, 1_000_000)]
+    public int MaxConnections { get; set; } = 4096;
+
+    /// <summary>Connections of one address; those of <c>Codo:KnownProxies</c> have no limit of their own.</summary>
+    [Range(1, 1_000_000)]
+    public int MaxConnectionsPerAddress { get; set; } = 1000;
 }
 
 /// <summary>Room on the disk that holds the data directory.</summary>

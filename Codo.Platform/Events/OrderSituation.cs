@@ -29,15 +29,15 @@ public enum OrderSituation
 /// <param name="TaskType">The template's name, unless accept gave another.</param>
 /// <param name="Since">UTC; when the situation was noted.</param>
 /// <param name="Hosts">Of the lanes that failed or were interrupted; empty in other situations.</param>
-/// <param name="Approvers">Those with the right to approve it; superusers, who have it for every order, are not among them.</param>
-/// <param name="Associated">Names in its <c>associated_user</c>, as they were given.</param>
+/// <param name="Approvers">Those whose ids are known: with the right to approve it (superusers, who have it for every order, are not among them), named with their id, and its submitter.</param>
+/// <param name="Associated">Names in its <c>associated_user</c> that were given without an id.</param>
 /// <param name="Steps">Where each of those lanes stands.</param>
 /// <param name="Output">The end of what the first of those steps printed, as far as it is stored; its secrets are masked.</param>
 public sealed record OrderSituationChanged(
     long ListId, string TaskName, string TaskType, OrderSituation Situation, DateTime Since,
     IReadOnlyList<string> Hosts, IReadOnlyList<Approver> Approvers, IReadOnlyList<string> Associated, IReadOnlyList<StepInTrouble> Steps, string Output) : INotification;
 
-/// <summary>Somebody with the right to approve an order.</summary>
+/// <summary>Somebody of an order whose id is known.</summary>
 /// <param name="Name">Empty when he is no longer among the template's users.</param>
 public sealed record Approver(long Id, string Name);
 
@@ -55,3 +55,8 @@ public sealed record OrdersUnderWay : IRequest<IReadOnlyList<OrderUnderWay>>;
 /// <param name="Since">UTC.</param>
 public sealed record OrderUnderWay(
     long ListId, string TaskName, string TaskType, OrderSituation Situation, string Step, string Host, DateTime Since, IReadOnlyList<Approver> Approvers, IReadOnlyList<string> Associated);
+
+/// <summary>An order is ended because nobody approved it in time. Published at least once, before it is ended.</summary>
+/// <param name="Days">How long it waited, at least.</param>
+/// <param name="SubmitterId">Null where only the name is known.</param>
+public sealed record OrderExpired(long ListId, string TaskName, string TaskType, int Days, string Submitter, long? SubmitterId) : INotification;

@@ -2,7 +2,9 @@ using System.Buffers;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Unicode;
+using Codo.Platform.Security;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Codo.Platform.Http;
 
@@ -15,11 +17,14 @@ public static class Body
     {
         if (HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method)) return FromQuery<T>(context.Request.Query, options);
         var bytes = await ReadAll(context);
+        if (Caller.Of(context) is { } caller && !await context.RequestServices.GetRequiredService<Quotas>().Take(caller, bytes.Length)) throw new BadHttpRequestException("Codo:Quotas:BytesPerMinute", StatusCodes.Status429TooManyRequests);
         if (bytes.AsSpan().Trim(" \t\r\n"u8).IsEmpty)
             return HttpMethods.IsDelete(context.Request.Method) ? FromQuery<T>(context.Request.Query, options) : Read<T>("{}"u8, options);
         if (bytes.AsSpan().StartsWith((ReadOnlySpan<byte>)[0xEF, 0xBB, 0xBF])) bytes = bytes[3..];
         if (!Utf8.IsValid(bytes)) throw Refusal.Invalid("请求体不是有效的 UTF-8", "The body is not valid UTF-8");
-        return Read<T>(bytes, options);
+        var request = Read<T>(bytes, options);
+        UnknownFields.Note<T>(context, bytes, options);
+        return request;
     }
 
     private static T FromQuery<T>(IQueryCollection query, JsonSerializerOptions options)

@@ -11,6 +11,9 @@ namespace Codo.Platform.Http;
 /// <param name="RequestId">The request's <c>X-Request-Id</c>.</param>
 public sealed record Caller(long UserId, string Username, string Nickname, string Email, bool IsSuperuser, string Address, string RequestId)
 {
+    /// <summary>When the token ends; null for what has none.</summary>
+    public DateTimeOffset? Expires { get; init; }
+
     /// <summary>What Codo does by itself: schedules, sweeps, settling.</summary>
     public static readonly Caller Codo = new(0, "codo", "Codo", "", true, "", "");
 

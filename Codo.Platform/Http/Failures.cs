@@ -21,12 +21,13 @@ public static class Failures
         }
         catch (Refusal refusal)
         {
-            await Write(context, refusal.Code, StatusOf(refusal.Kind), refusal.Text);
+            object more = refusal.Hint is { } hint ? new { hint } : new { };
+            await Write(context, refusal.Code, StatusOf(refusal.Kind), refusal.Text, UnknownFields.AddTo(context, more, context.RequestServices.GetRequiredService<JsonSerializerOptions>()));
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
             // The client went away: there is nobody left to answer, and nothing failed.
-            context.Response.StatusCode = 499;
+            if (!context.Response.HasStarted) context.Response.StatusCode = 499;
         }
         catch (BadHttpRequestException error)
         {
@@ -49,11 +50,11 @@ public static class Failures
     /// <summary>Writes a failure: the envelope, or RFC 9457 problem details for a client that asks for them.</summary>
     /// <param name="code">The envelope's <c>code</c>.</param>
     /// <param name="status">The true HTTP status; the envelope of a business failure goes out as 200.</param>
-    public static async Task Write(HttpContext context, int code, int status, Text text, object? more = null)
+    /// <param name="isBusiness">Whether the envelope goes out as 200; null: by its code.</param>
+    public static async Task Write(HttpContext context, int code, int status, Text text, object? more = null, bool? isBusiness = null)
     {
         if (context.Response.HasStarted) return;
         var options = context.RequestServices.GetRequiredService<JsonSerializerOptions>();
-        var business = code < 100 || code == 402;
         // 405 has to say which methods there are, and routing has written it already.
         var allowed = context.Response.Headers.Allow;
         context.Response.Clear();
@@ -66,7 +67,7 @@ public static class Failures
             await context.Response.WriteAsJsonAsync(problem, options, "application/problem+json", context.RequestAborted);
             return;
         }
-        context.Response.StatusCode = business && code != 402 ? 200 : status;
+        context.Response.StatusCode = (isBusiness ?? code < 100) ? 200 : status;
         var answer = JsonSerializer.SerializeToNode(more ?? new { }, options)!.AsObject();
         answer.Insert(0, "code", code);
         answer.Insert(1, "msg", text.ToString());

@@ -15,8 +15,18 @@ public interface IPaged
 /// <summary>What paging means, once: refused below 1, an offset that cannot overflow, an empty page past the end.</summary>
 public static class Paging
 {
-    /// <summary>Refuses a page or a limit below 1.</summary>
+    /// <summary>Rows of one answer.</summary>
+    public const int MostLimit = 1000;
+
+    /// <summary>Refuses a page below 1, and a limit below 1 or above <see cref="MostLimit"/>.</summary>
     public static void Paged<T>(this AbstractValidator<T> validator) where T : IPaged
+    {
+        validator.RuleFor(query => query.Page).Within(1, int.MaxValue, "page");
+        validator.RuleFor(query => query.Limit).Within(1, MostLimit, "limit");
+    }
+
+    /// <summary>The same for a list of which a limit over 200 means all rows.</summary>
+    public static void PagedOrAll<T>(this AbstractValidator<T> validator) where T : IPaged
     {
         validator.RuleFor(query => query.Page).Within(1, int.MaxValue, "page");
         validator.RuleFor(query => query.Limit).Within(1, int.MaxValue, "limit");

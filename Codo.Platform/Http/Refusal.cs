@@ -30,6 +30,9 @@ public sealed class Refusal(int code, Text text, RefusalKind kind = RefusalKind.
 
     public RefusalKind Kind { get; } = kind;
 
+    /// <summary>What to send instead, answered as <c>hint</c>: <c>msg</c> is the original's and stays as it is.</summary>
+    public Text? Hint { get; init; }
+
     public static Refusal Invalid(string zh, string en, int code = -1) => new(code, new Text(zh, en));
 
     public static Refusal NotFound(string zh, string en, int code = -1) => new(code, new Text(zh, en), RefusalKind.NotFound);

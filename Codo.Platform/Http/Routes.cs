@@ -29,6 +29,9 @@ public static class Routes
     public static TBuilder Needs<TBuilder>(this TBuilder builder, Right right) where TBuilder : IEndpointConventionBuilder =>
         builder.WithMetadata(right);
 
+    /// <summary>A route whose bodies may be longer than <c>Codo:MaxBody</c>.</summary>
+    public static TBuilder WithBody<TBuilder>(this TBuilder builder, long bytes) where TBuilder : IEndpointConventionBuilder => builder.WithMetadata(new LongBody(bytes));
+
     private static RouteHandlerBuilder Slice<TRequest, TAnswer>(IEndpointRouteBuilder routes, string method, string path, string summary, Right? right)
         where TRequest : IRequest<TAnswer> where TAnswer : Answer
     {
@@ -37,14 +40,26 @@ public static class Routes
             var options = context.RequestServices.GetRequiredService<JsonSerializerOptions>();
             var request = await Body.Bind<TRequest>(context, options);
             var answer = await context.RequestServices.GetRequiredService<IMediator>().Send(request, context.RequestAborted);
-            await context.Response.WriteAsJsonAsync<object>(answer, options, context.RequestAborted);
+            await context.Response.WriteAsJsonAsync(UnknownFields.AddTo(context, answer, options), options, context.RequestAborted);
         }));
         route.WithMetadata(right ?? Right.Token).WithSummary(summary).Produces<TAnswer>();
         return route.WithMetadata(new SliceOf(typeof(TRequest)));
     }
 }
 
+/// <summary>What a route that is no slice takes from its query, for the API's description.</summary>
+/// <param name="Names">As they stand in the query.</param>
+public sealed record TakesQuery(params string[] Names);
+
 /// <summary>Marks a slice's endpoint, and tells the API's description which record holds the query's or the body's values.
 /// ASP.NET's own <c>Accepts</c> is not used: it refuses bodies whose Content-Type is not the one named.</summary>
 /// <param name="Type">The slice's query or command record.</param>
 public sealed record SliceOf(Type Type);
+
+/// <summary>How long a body of this route may be, where that is more than <c>Codo:MaxBody</c>.</summary>
+/// <param name="Bytes">At most.</param>
+public sealed record LongBody(long Bytes);
+
+/// <summary>What a page of this route may load and who may frame it: the value of its Content-Security-Policy. Routes without one answer no page, and get a policy that allows nothing.</summary>
+/// <param name="Value">The header's value.</param>
+public sealed record PagePolicy(string Value);

@@ -13,7 +13,9 @@ public static class Xsrf
     public static string Key(HttpContext context)
     {
         if (context.Request.Cookies.TryGetValue(Cookie, out var key) && !string.IsNullOrEmpty(key)) return key;
-        key = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
+        // One request may ask twice, and the answer must name the key that the cookie has.
+        if (context.Items.TryGetValue(typeof(Xsrf), out var made)) return (string)made!;
+        context.Items[typeof(Xsrf)] = key = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
         // Not HttpOnly: the console's script reads it, that is what it is for.
         context.Response.Cookies.Append(Cookie, key, new CookieOptions { Path = "/", SameSite = SameSiteMode.Lax, Secure = context.Request.IsHttps });
         return key;

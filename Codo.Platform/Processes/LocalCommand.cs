@@ -96,6 +96,7 @@ public sealed partial class LocalCommand
         };
         CommandEnvironment.Apply(start.Environment, environment, runId);
 
+        Descriptors.Demand();
         try
         {
             var process = Process.Start(start)!;

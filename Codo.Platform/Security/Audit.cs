@@ -1,4 +1,7 @@
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Codo.Platform.Http;
 using Dapper;
 using Npgsql;
@@ -8,6 +11,9 @@ namespace Codo.Platform.Security;
 /// <summary>Who changed what. Written in the transaction of the change itself, so that neither exists without the other.</summary>
 public static class Audit
 {
+    // Characters of a text that are kept as they are, and of a whole line.
+    private const int LongText = 1024, LongLine = 64 << 10;
+
     private const string WriteSql = """
         INSERT INTO platform.audit (user_id, username, nickname, address, request_id, action, kind, object_id, before, after)
         VALUES (@UserId, @Username, @Nickname, @Address, @RequestId, @Action, @Kind, @ObjectId, CAST(@Before AS jsonb), CAST(@After AS jsonb))
@@ -32,7 +38,7 @@ public static class Audit
         caller.Address,
         caller.RequestId,
         Kind = kind,
-        After = JsonSerializer.Serialize(after, Json.Stored),
+        After = Kept(after),
     });
 
     /// <summary>Writes one line.</summary>
@@ -51,7 +57,29 @@ public static class Audit
             Action = action,
             Kind = kind,
             ObjectId = objectId,
-            Before = before is null ? null : JsonSerializer.Serialize(before, Json.Stored),
-            After = after is null ? null : JsonSerializer.Serialize(after, Json.Stored),
+            Before = Kept(before),
+            After = Kept(after),
         }, transaction);
+
+    // What a person reads of a long text is its beginning; the digest says whether two are the same. The table is append-only, so nobody could take a flood back out of it.
+    private static string? Kept(object? value)
+    {
+        if (value is null) return null;
+        var whole = JsonSerializer.Serialize(value, Json.Stored);
+        if (whole.Length <= LongText) return whole;
+        var shorter = Shorten(JsonNode.Parse(whole))!.ToJsonString(Json.Stored);
+        return shorter.Length <= LongLine ? shorter : new JsonObject { ["sha256"] = Digest(whole), ["length"] = whole.Length, ["beginning"] = Head(whole) }.ToJsonString(Json.Stored);
+    }
+
+    private static JsonNode? Shorten(JsonNode? node) => node switch
+    {
+        JsonObject members => new JsonObject(members.Select(member => KeyValuePair.Create(member.Key, Shorten(member.Value)))),
+        JsonArray items => new JsonArray([.. items.Select(Shorten)]),
+        JsonValue given when given.TryGetValue<string>(out var text) && text.Length > LongText => JsonValue.Create($"{Head(text)}… (sha256 {Digest(text)}, {text.Length})"),
+        _ => node?.DeepClone(),
+    };
+
+    private static string Head(string text) => text[..(char.IsHighSurrogate(text[LongText - 1]) ? LongText - 1 : LongText)];
+
+    private static string Digest(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
 }

@@ -1,13 +1,14 @@
+using System.Text.RegularExpressions;
 using Codo.Platform.Data;
 using Microsoft.Extensions.Configuration;
 
 namespace Codo.Platform.Security;
 
 /// <summary>Which values are secrets, by their names: patterns in which <c>*</c> stands for any run of characters, ignoring case.</summary>
-public sealed class SecretNames(IEnumerable<string> patterns)
+public sealed partial class SecretNames(IEnumerable<string> patterns)
 {
     /// <summary>The patterns where the setting names none.</summary>
-    public static readonly IReadOnlyList<string> Default = ["*PASSWORD*", "*PASSWD*", "*SECRET*", "*TOKEN*", "*_KEY"];
+    public static readonly IReadOnlyList<string> Default = ["*PASSWORD*", "*PASSWD*", "*SECRET*", "*TOKEN*", "*_KEY", "*_PWD", "*PASS*", "*CREDENTIAL*", "*_DSN", "DATABASE_URL"];
 
     private readonly string[] patterns = [.. patterns];
 
@@ -16,6 +17,22 @@ public sealed class SecretNames(IEnumerable<string> patterns)
 
     /// <summary>Whether the value of that name is a secret.</summary>
     public bool Match(string name) => patterns.Any(pattern => Matches(pattern, name));
+
+    /// <summary>The passwords of all URLs of the form <c>scheme://user:password@host</c> in a value, as they stand there and as they are meant: such a value is a secret whatever its name.</summary>
+    public static IEnumerable<string> Passwords(string value)
+    {
+        if (!value.Contains("://", StringComparison.Ordinal)) yield break;
+        foreach (Match url in WithPassword().Matches(value))
+        {
+            var password = url.Groups["password"].Value;
+            yield return password;
+            if (password.Contains('%', StringComparison.Ordinal)) yield return Uri.UnescapeDataString(password);
+        }
+    }
+
+    // The last @ before the path ends the password: people forget to encode one in it.
+    [GeneratedRegex(@"://[^/?#\s:@]*:(?<password>[^/?#\s]+)@", RegexOptions.CultureInvariant)]
+    private static partial Regex WithPassword();
 
     // Goes back to the last star only, so that its time grows with the product of the lengths at worst, whatever the pattern.
     private static bool Matches(string pattern, string name)

@@ -62,6 +62,6 @@ public sealed class ShapeTests
 
     private static IEnumerable<string?> References(Assembly assembly) => assembly.GetReferencedAssemblies().Select(name => name.Name);
 
-    private static IEnumerable<Type> Own(Assembly assembly) => assembly.GetTypes().Where(type => type.GetCustomAttribute<CompilerGeneratedAttribute>() is null && type.Namespace?.StartsWith(assembly.GetName().Name!.Split('.')[0], StringComparison.Ordinal) == true
+    private static IEnumerable<Type> Own(Assembly assembly) => assembly.GetTypes().Where(type => type.GetCustomAttribute<CompilerGeneratedAttribute>() is null && type.Namespace?.StartsWith(assembly.GetName().Name is "codo" ? "Codo" : assembly.GetName().Name!.Split('.')[0], StringComparison.Ordinal) == true
         && !type.FullName!.Contains('<', StringComparison.Ordinal));
 }

@@ -195,7 +195,7 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
 
     private static async Task<string> Ready(TestHost host)
     {
-        using var response = await host.Http.GetAsync("/healthz/ready");
+        using var response = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, "/healthz/ready", null, TestTokens.Admin));
         return await response.Content.ReadAsStringAsync();
     }
 }

@@ -1,3 +1,4 @@
+using System.Buffers.Text;
 using System.Net;
 using System.Text.Json.Nodes;
 using Codo.Platform.Http;
@@ -48,6 +49,10 @@ public sealed class GateTests(GateHost fixture) : IClassFixture<GateHost>
         early["nbf"] = DateTimeOffset.UtcNow.ToUnixTimeSeconds() + 86_400;
         var endless = TestTokens.Payload(5, "eve", superuser: true);
         endless.Remove("exp");
+        var nobody = TestTokens.Payload(0, "eve", superuser: true);
+        var below = TestTokens.Payload(-5, "eve", superuser: true);
+        var half = Signed("""{"alg":"HS256","typ":"JWT"}""", TestTokens.Payload(5, "eve", superuser: true).ToJsonString().Replace("\"eve\"", "\"\\ud800\"", StringComparison.Ordinal));
+        var critical = Signed("""{"alg":"HS256","typ":"JWT","crit":["b64"],"b64":false}""", TestTokens.Payload(5, "eve", superuser: true).ToJsonString());
         var text = new JsonObject { ["exp"] = DateTimeOffset.UtcNow.ToUnixTimeSeconds() + 86_400, ["data"] = "text" };
         var unsigned = Base64("""{"alg":"none","typ":"JWT"}""") + "." + Base64(TestTokens.Payload(5, "eve", superuser: true).ToJsonString()) + ".";
         return new TheoryData<string, string>
@@ -61,9 +66,19 @@ public sealed class GateTests(GateHost fixture) : IClassFixture<GateHost>
             { TestTokens.Sign(endless), "malformed" },
             { TestTokens.Sign(none), "no_user_id" },
             { TestTokens.Sign(text), "no_user_id" },
+            { TestTokens.Sign(nobody), "no_user_id" },
+            { TestTokens.Sign(below), "no_user_id" },
+            { half, "malformed" },
+            { critical, "malformed" },
         };
 
-        static string Base64(string json) => Convert.ToBase64String(System.Text.Encoding.UTF8.GetBytes(json)).TrimEnd('=').Replace('+', '-').Replace('/', '_');
+        static string Base64(string json) => Base64Url.EncodeToString(System.Text.Encoding.UTF8.GetBytes(json));
+
+        static string Signed(string header, string payload)
+        {
+            var signed = Base64(header) + "." + Base64(payload);
+            return signed + "." + Base64Url.EncodeToString(System.Security.Cryptography.HMACSHA256.HashData(System.Text.Encoding.UTF8.GetBytes(TestTokens.Secret), System.Text.Encoding.ASCII.GetBytes(signed)));
+        }
     }
 
     [Theory]
@@ -111,6 +126,47 @@ public sealed class GateTests(GateHost fixture) : IClassFixture<GateHost>
         using var response = await host.Http.SendAsync(request);
         ((int)response.StatusCode).ShouldBe(status);
         if (status == 402) (await response.Content.ReadAsStringAsync()).ShouldContain("csrf error");
+    }
+
+    // What a gateway leaves of Host, and the page that the browser was on.
+    [Theory]
+    [InlineData(true, "console.lan", "http://console.lan:8080", "")]
+    [InlineData(true, "console.lan", "http://console.lan", "")]
+    [InlineData(false, "console.lan:9900", "http://console.lan:8080", "")]
+    [InlineData(false, "console.lan", "http://evil.example.test:8080", "")]
+    [InlineData(false, "10.0.0.5:9900", "http://console.lan", "")]
+    [InlineData(true, "10.0.0.5:9900", "http://console.lan", "?_xsrf=k3y")]
+    [InlineData(false, "10.0.0.5:9900", "http://console.lan", "?_xsrf=wrong")]
+    [InlineData(false, "10.0.0.5:9900", "http://console.lan", "?_xsrf=")]
+    [InlineData(true, "10.0.0.5:9900", "https://codo.example.test", "")]
+    [InlineData(true, "10.0.0.5:9900", "https://console.example.test", "")]
+    [InlineData(false, "10.0.0.5", "null", "")]
+    public async Task A_handshake_is_let_in_from_a_page_that_may_whatever_the_gateway_makes_of_Host(bool isLetIn, string hostHeader, string origin, string query)
+    {
+        using var socket = new System.Net.WebSockets.ClientWebSocket();
+        socket.Options.CollectHttpResponseDetails = true;
+        socket.Options.SetRequestHeader("Cookie", $"auth_key={TestTokens.Admin}; _xsrf=k3y");
+        socket.Options.SetRequestHeader("Origin", origin);
+        socket.Options.SetRequestHeader("Host", hostHeader);
+        var address = new Uri(host.Http.BaseAddress!.ToString().Replace("http", "ws", StringComparison.Ordinal) + "api/task/ws/v1/task/log/" + query);
+        if (isLetIn)
+        {
+            await socket.ConnectAsync(address, TestContext.Current.CancellationToken);
+            return;
+        }
+        await Should.ThrowAsync<System.Net.WebSockets.WebSocketException>(() => socket.ConnectAsync(address, TestContext.Current.CancellationToken));
+        ((int)socket.HttpStatusCode).ShouldBe(402);
+    }
+
+    [Fact]
+    public async Task A_change_is_not_let_in_by_what_lets_a_handshake_in()
+    {
+        using var request = TestHost.Request(HttpMethod.Patch, "/v1/cron/job/?_xsrf=k3y", """{"job_id":"nobody"}""", null);
+        request.Headers.TryAddWithoutValidation("Cookie", $"auth_key={TestTokens.Admin}; _xsrf=k3y");
+        request.Headers.TryAddWithoutValidation("Origin", "http://console.lan:8080");
+        request.Headers.Host = "console.lan";
+        using var response = await host.Http.SendAsync(request);
+        ((int)response.StatusCode).ShouldBe(402);
     }
 
     [Fact]

@@ -8,7 +8,7 @@ public abstract class HostFixture(TestPostgres postgres, params (string Name, st
     /// <summary>A further host with settings and a database of its own.</summary>
     internal Task<TestHost> Another(params (string Name, string Value)[] settings) => TestHost.Start(postgres, null, settings);
 
-    public async ValueTask InitializeAsync() => Host = await TestHost.Start(postgres, null, settings);
+    public virtual async ValueTask InitializeAsync() => Host = await TestHost.Start(postgres, null, settings);
 
     public virtual ValueTask DisposeAsync()
     {

@@ -22,7 +22,7 @@ internal sealed partial class HostProcess : IAsyncDisposable
         (this.process, this.output, this.reading, DataDirectory) = (process, output, reading, dataDirectory);
 
     /// <summary>The binary beside the tests.</summary>
-    public static string Binary => Path.Combine(AppContext.BaseDirectory, "Codo.Host");
+    public static string Binary => Path.Combine(AppContext.BaseDirectory, "codo");
 
     public int Pid => process.Id;
 

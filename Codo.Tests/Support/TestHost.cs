@@ -62,6 +62,17 @@ internal sealed class TestHost : IAsyncDisposable
         await app.Migrate();
     }
 
+    /// <summary>A second host on this one's database, as after a restart.</summary>
+    public async Task<TestHost> Again(params (string Name, string Value)[] settings)
+    {
+        var again = Directory.CreateTempSubdirectory("codo-host-");
+        var app = Build(Postgres, again.FullName, settings);
+        await app.Prepare();
+        app.UseCodo();
+        await app.StartAsync();
+        return new TestHost(app, again, Postgres);
+    }
+
     /// <summary>Sends a request as its user would, and reads the envelope.</summary>
     /// <param name="body">JSON text as it goes out; null sends none.</param>
     public async Task<JsonObject> Send(HttpMethod method, string path, string? body = null, string? token = null, string? language = null)
@@ -136,6 +147,8 @@ internal sealed class TestHost : IAsyncDisposable
             ["Codo:TimeZone"] = "Asia/Shanghai",
             ["Codo:ShutdownGrace"] = "0",
             ["Codo:MinFreeDisk"] = "0",
+            // Most tests of orders declare no words; those of the rule itself set it to false.
+            ["Codo:Tasks:AnyWord"] = "true",
         });
         builder.Configuration.AddInMemoryCollection(settings.ToDictionary(setting => setting.Name, setting => (string?)setting.Value));
         builder.WebHost.UseUrls("http://127.0.0.1:0");

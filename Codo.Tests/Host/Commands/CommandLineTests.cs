@@ -47,28 +47,28 @@ public sealed class CommandLineTests
     }
 
     [Fact]
-    public async Task The_command_line_wins_over_the_environment_and_that_over_a_file_where_it_was_started()
+    public async Task The_command_line_wins_over_the_environment_and_that_over_a_file_that_is_named()
     {
         using var folder = new TestFolder();
-        File.WriteAllText(folder.At("appsettings.json"), $$"""{ "Codo": { "DataDirectory": "{{folder.At("from-file")}}" } /* a comment */ }""");
+        File.WriteAllText(folder.At("codo.json"), $$"""{ "Codo": { "DataDirectory": "{{folder.At("from-file")}}" } /* a comment */ }""");
         (string, string) variable = ("Codo__DataDirectory", folder.At("from-environment"));
 
-        await HostProcess.Run(["token", "--user", "me"], workingDirectory: folder.Path);
-        Directory.GetDirectories(folder.Path).ShouldBe([folder.At("from-file")]);
-        await HostProcess.Run(["token", "--user", "me"], workingDirectory: folder.Path, environment: variable);
-        Directory.Exists(folder.At("from-environment")).ShouldBeTrue();
-        await HostProcess.Run(["token", "--user", "me", $"--Codo:DataDirectory={folder.At("from-argument")}"], workingDirectory: folder.Path, environment: variable);
-        Directory.Exists(folder.At("from-argument")).ShouldBeTrue();
+        // Where no host has run the refusal names the data directory.
+        (await HostProcess.Run(["token", "--user", "me", "--config", "codo.json"], workingDirectory: folder.Path)).Errors.ShouldContain(folder.At("from-file") + " ");
+        (await HostProcess.Run(["token", "--user", "me", "--config", "codo.json"], workingDirectory: folder.Path, environment: variable)).Errors.ShouldContain(folder.At("from-environment") + " ");
+        (await HostProcess.Run(["token", "--user", "me", "--config", "codo.json", $"--Codo:DataDirectory={folder.At("from-argument")}"], workingDirectory: folder.Path, environment: variable)).Errors
+            .ShouldContain(folder.At("from-argument") + " ");
+        Directory.GetDirectories(folder.Path).ShouldBeEmpty();
     }
 
     [Fact]
     public async Task A_settings_file_that_is_not_JSON_is_named()
     {
         using var folder = new TestFolder();
-        File.WriteAllText(folder.At("appsettings.json"), "{ Codo }");
-        var (exitCode, _, errors) = await HostProcess.Run(["token", "--user", "me"], workingDirectory: folder.Path);
+        File.WriteAllText(folder.At("codo.json"), "{ Codo }");
+        var (exitCode, _, errors) = await HostProcess.Run(["token", "--user", "me", "--config", "codo.json"], workingDirectory: folder.Path);
         exitCode.ShouldBe(2);
-        errors.ShouldStartWith($"The settings in {folder.At("appsettings.json")} are not JSON:");
+        errors.ShouldStartWith($"The settings in {folder.At("codo.json")} are not JSON:");
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using Codo.Host.Auth;
 using Codo.Host.Commands;
+using Codo.Host.LocalServices;
 using Codo.Tests.Support;
 using Microsoft.AspNetCore.Http;
 using Microsoft.IdentityModel.JsonWebTokens;
@@ -9,12 +10,32 @@ namespace Codo.Tests.Host.Commands;
 public sealed class IssueTokenTests
 {
     [Fact]
+    public async Task Without_the_secret_of_a_host_no_token_is_printed()
+    {
+        using var folder = new TestFolder();
+        var (exitCode, output, errors) = await HostProcess.Run(["token", "--user", "me"], environment: ("Codo__DataDirectory", folder.At("codo")));
+        (exitCode, output).ShouldBe((2, ""));
+        errors.ShouldContain($"There is no secret in {folder.At("codo")}");
+        Directory.Exists(folder.At("codo")).ShouldBeFalse();
+
+        // A host whose secret is set was started here after one whose secret was generated.
+        GeneratedSecrets.Kept(folder.At("codo/secrets"), "token-secret");
+        GeneratedSecrets.NoteInUse(folder.At("codo"), new string('s', 40));
+        (exitCode, output, errors) = await HostProcess.Run(["token", "--user", "me"], environment: ("Codo__DataDirectory", folder.At("codo")));
+        (exitCode, output).ShouldBe((2, ""));
+        errors.ShouldContain("runs with another token secret");
+        (exitCode, output, errors) = await HostProcess.Run(["token", "--user", "me"], environment: [("Codo__DataDirectory", folder.At("codo")), ("Codo__Auth__TokenSecret", new string('s', 40))]);
+        (exitCode, errors, output.Length > 100).ShouldBe((0, "", true));
+        File.ReadAllText(folder.At("codo/secrets/token-secret.in-use")).ShouldNotContain("sss");
+    }
+
+    [Fact]
     public async Task A_token_that_the_command_prints_is_good_for_the_host_of_that_directory()
     {
         using var folder = new TestFolder();
+        GeneratedSecrets.Kept(folder.At("codo/secrets"), "token-secret");
         var (exitCode, output, errors) = await HostProcess.Run(["token", "--user", "王伟", "--superuser", "--days", "2"], environment: ("Codo__DataDirectory", folder.At("codo")));
         exitCode.ShouldBe(0, errors);
-        errors.ShouldContain($"No host has run on {folder.At("codo")} yet");
 
         var secret = (await File.ReadAllTextAsync(folder.At("codo/secrets/token-secret"))).Trim();
         var (caller, reason) = await new Tokens(secret, TimeProvider.System).Read(new DefaultHttpContext(), output.Trim());

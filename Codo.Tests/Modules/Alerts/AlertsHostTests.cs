@@ -168,11 +168,20 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
         (await stranger.Content.ReadAsStringAsync()).ShouldSatisfyAllConditions(html => html.ShouldContain("name=\"token\""), html => html.ShouldNotContain("pa&lt;ge"));
         using var signedIn = await host.Http.PostAsync("/sign-in/", new FormUrlEncodedContent([new("token", Ann), new("next", path)]));
         signedIn.Headers.Location!.ToString().ShouldBe(path);
+        using var mistyped = await host.Http.PostAsync("/sign-in/", new FormUrlEncodedContent([new("token", "oops"), new("next", path)]));
+        ((int)mistyped.StatusCode, mistyped.Headers.Location!.ToString()).ShouldBe((303, path + "?refused=malformed"));
+        using var again = await host.Http.GetAsync(mistyped.Headers.Location);
+        (await again.Content.ReadAsStringAsync()).ShouldSatisfyAllConditions(
+            html => html.ShouldContain("这不是令牌"), html => html.ShouldContain($"name=\"next\" value=\"{path}\""), html => html.ShouldContain("codo token --user"), html => html.ShouldContain("codo-admin"), html => html.ShouldNotContain("Sign in"));
         using var elsewhere = await host.Http.PostAsync("/sign-in/", new FormUrlEncodedContent([new("token", Ann), new("next", "//evil.example.test")]));
         elsewhere.Headers.Location!.ToString().ShouldBe("/");
 
         (await Page(HttpMethod.Get, path, Bob)).Html.ShouldSatisfyAllConditions(html => html.ShouldContain("任务 pa&lt;ge 失败"), html => html.ShouldContain("&lt;script&gt;"), html => html.ShouldNotContain("<script"), html => html.ShouldNotContain("<button"));
         (await Page(HttpMethod.Get, path, Ann)).Html.ShouldContain("我来处理");
+        var run = (await host.Get("/v1/cron/log/?job_id=" + Uri.EscapeDataString("pa<ge")))["data"]![0]!["log_id"]!.GetValue<long>();
+        (await Page(HttpMethod.Get, path, Ann)).Html.ShouldSatisfyAllConditions(
+            html => html.ShouldContain($"<a href=\"/v1/cron/log/output/?log_id={run}\">完整输出</a>"), html => html.ShouldContain("<a href=\"/v1/cron/log/?job_id=pa%3Cge\">"));
+        (await Page(HttpMethod.Get, path, Ann, language: "en")).Html.ShouldSatisfyAllConditions(html => html.ShouldContain("Its whole output"), html => html.ShouldContain("lang=\"en\""), html => html.ShouldNotMatch("[\u4e00-\u9fff]"));
         (await Page(HttpMethod.Post, path, Ann, "https://evil.example.test")).Status.ShouldBe(402);
         (await Page(HttpMethod.Post, path, Bob)).Status.ShouldBe(409);
         (await Page(HttpMethod.Post, path, Ann)).Status.ShouldBe(303);
@@ -183,10 +192,11 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
 
     private List<HttpStub.Got> Hooks() => [.. stub.Requests.Where(got => got.Path == "/hook")];
 
-    private async Task<(int Status, string Html)> Page(HttpMethod method, string path, string? token, string? origin = null)
+    private async Task<(int Status, string Html)> Page(HttpMethod method, string path, string? token, string? origin = null, string? language = null)
     {
         using var request = new HttpRequestMessage(method, path);
         if (token is not null) request.Headers.Add("Cookie", "auth_key=" + token);
+        if (language is not null) request.Headers.Add("Accept-Language", language);
         if (origin is not null) request.Headers.Add("Origin", origin);
         if (method == HttpMethod.Post) request.Content = new FormUrlEncodedContent([new("action", "acknowledge")]);
         using var response = await host.Http.SendAsync(request);

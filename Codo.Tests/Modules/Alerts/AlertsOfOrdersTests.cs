@@ -22,12 +22,21 @@ public sealed class AlertsOfOrdersTests(TestPostgres postgres)
         told["incident"]!["detail"]!.GetValue<string>().ShouldContain("127.0.0.1: restart failed (7)");
         told["people"]!.AsArray().Select(person => person!["name"]!.GetValue<string>()).ShouldBe(["ann", "paul", "admin"], ignoreOrder: true);
 
+        // Nothing is set as Codo:PublicUrl: links begin with the address that is listened on, and the test of the channel says so.
+        var address = host.Http.BaseAddress!.ToString().TrimEnd('/');
+        told["url"]!.GetValue<string>().ShouldStartWith(address + "/i/");
+        var test = await host.Post("/v2/alerts/channel/test/", new { channel_id = 1 });
+        ((bool)test["delivered"]!, (string)test["warnings"]![0]!).ShouldBe((true, $"Codo:PublicUrl 未设置，消息里的链接以本节点的监听地址 {address} 开头，收到的人可能打不开"));
+        using (var page = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, told["url"]!.GetValue<string>()[address.Length..], null, TestTokens.For(7, "ann"))))
+            (await page.Content.ReadAsStringAsync()).ShouldSatisfyAllConditions(
+                html => html.ShouldContain($"href=\"/v2/task/check/?list_id={order}\""), html => html.ShouldContain($"href=\"/v2/task/log/stream/?list_id={order}\""));
+
         // Only those who were told of an order's incident, and superusers, see it.
         (await host.Get($"/v2/alerts/incident/?list_id={order}", TestTokens.For(9, "stranger")))["count"]!.GetValue<long>().ShouldBe(0);
         foreach (var token in new[] { TestTokens.For(42, "p"), TestTokens.For(7, "ann") }) (await host.Get($"/v2/alerts/incident/?list_id={order}", token))["count"]!.GetValue<long>().ShouldBe(1);
 
         (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
-        await Eventually.True(() => stub.Requests.Count == 2, "its end is told");
+        await Eventually.True(() => stub.Requests.Count == 3, "its end is told");
         stub.Requests.Last().Json["title"]!.GetValue<string>().ShouldBe($"[CLOSED] Order {order} deploy shop failed (the order has ended)");
     }
 

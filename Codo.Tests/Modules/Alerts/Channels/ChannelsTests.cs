@@ -75,6 +75,53 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_title_that_holds_an_address_is_sent_without_it_where_the_gateway_refuses_even_that()
+    {
+        stub.Answer = (_, got) => (200, got.Query["TemplateParam"].Contains('.') ? """{"Code":"isv.PARAM_NOT_SUPPORT_URL"}""" : """{"Code":"OK"}""");
+        await bench.Channel("aliyun_sms", new { access_key_id = "id", access_key_secret = "s3cret", sign_name = "运维", template_code = "SMS_1", endpoint = stub.Url + "/" });
+        await bench.Publish(bench.Failed("sync www.example.com", owners: "ann"));
+        await bench.Deliver();
+        (await Answers()).Single().ShouldStartWith("sent");
+        stub.Requests.Select(got => got.Query["TemplateParam"]).ShouldBe(
+        [
+            """{"msg":"【告警】任务 sync www.example.com 失败 https://codo.example.test/i/1"}""", """{"msg":"【告警】任务 sync www.example.com 失败"}""", """{"msg":"【告警】任务 sync * 失败"}""",
+        ]);
+    }
+
+    [Theory]
+    [InlineData("任务 backup 失败", "任务 backup 失败")]
+    [InlineData("see https://a.example.com/x?y=1，再看", "see *，再看")]
+    [InlineData("10.0.0.1: deploy", "*: deploy")]
+    [InlineData("host 10.0.0.1:8080 down", "host * down")]
+    [InlineData("db.internal failed", "* failed")]
+    [InlineData("3 of 4. Next", "3 of 4. Next")]
+    [InlineData("v1.2.3 is out", "* is out")]
+    public void Addresses_domains_and_ips_give_way_to_a_star(string text, string without) => AliyunSmsChannel.WithoutAddresses(text).ShouldBe(without);
+
+    [Theory]
+    [InlineData("""{"StatusCode":0,"StatusMessage":"success"}""", true)]
+    [InlineData("""{"StatusCode":0,"StatusMessage":"success","code":0,"data":{},"msg":"success"}""", true)]
+    [InlineData("""{"StatusCode":0,"code":9499,"msg":"Bad Request"}""", false)]
+    [InlineData("""{"StatusCode":19024}""", false)]
+    public async Task Feishus_older_answer_is_success_too(string answer, bool isSuccess)
+    {
+        stub.Answer = (_, _) => (200, answer);
+        await bench.Channel("feishu", new { url = stub.Url });
+        await Tell();
+        (await Answers()).Single().ShouldStartWith(isSuccess ? "sent" : "due");
+    }
+
+    [Theory]
+    [InlineData(0.2, "不到 1 秒", "less than a second")]
+    [InlineData(59, "59 秒", "59 s")]
+    [InlineData(61, "1 分 1 秒", "1 min 1 s")]
+    [InlineData(3600, "1 小时", "1 h")]
+    [InlineData(93784, "1 天 2 小时", "1 d 2 h")]
+    [InlineData(86405, "1 天", "1 d")]
+    public void A_length_of_time_is_said_in_its_two_largest_units(double seconds, string zh, string en) =>
+        (Wording.Duration(TimeSpan.FromSeconds(seconds), false), Wording.Duration(TimeSpan.FromSeconds(seconds), true)).ShouldBe((zh, en));
+
+    [Fact]
     public async Task DingTalk_gets_its_signature_in_the_query_and_the_numbers_to_at()
     {
         stub.Answer = (_, _) => (200, """{"errcode":0,"errmsg":"ok"}""");

@@ -77,6 +77,8 @@ public sealed class DeliveriesTests(TestPostgres postgres) : IAsyncLifetime
         bench.Time.Advance(TimeSpan.FromMinutes(1));
         await bench.Deliver();
         (await bench.Incident("undeliverable")).Detail.En.ShouldBe("The last one: incident 1");
+        // A channel that is added would hear of what is open.
+        await bench.Publish(bench.Succeeded());
         stub.Answer = (_, _) => (200, "up");
         var second = await bench.Channel("webhook", new { url = stub.Url }, "second");
         await bench.Channel("webhook", new { url = stub.Url }, "third");
@@ -189,11 +191,49 @@ public sealed class DeliveriesTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Without_any_channel_an_incident_is_recorded_and_nothing_is_degraded()
+    public async Task Without_any_channel_an_incident_is_recorded_and_health_says_that_nobody_is_told()
     {
         await bench.Publish(bench.Failed());
         (await bench.Incident()).CallStatus.ShouldBe("0");
+        var check = await bench.Get<Undeliverable>().CheckHealthAsync(new HealthCheckContext());
+        (check.Status, check.Description).ShouldBe((HealthStatus.Degraded, "no channel is set up and enabled: nobody is told when something fails (docs/alerts.md)"));
+        var channel = await bench.Channel("webhook", new { url = stub.Url });
         (await Health()).ShouldBe(HealthStatus.Healthy);
+        await bench.Send(new EditChannel.Command(channel, null, false, null, null, null, null));
+        (await Health()).ShouldBe(HealthStatus.Degraded);
+    }
+
+    [Fact]
+    public async Task A_channel_that_is_added_or_enabled_again_hears_of_what_is_open_and_of_its_end()
+    {
+        await bench.Publish(bench.Failed("before", owners: "ann"));
+        await bench.Publish(bench.Failed("over", owners: "ann"));
+        await bench.Publish(bench.Succeeded("over"));
+        await bench.Publish(bench.Failed("quiet", owners: "ann"));
+        await bench.Rows<int>("UPDATE alerts.task_monitor SET silence_id = 1 WHERE subject = 'quiet'");
+        await bench.Rows<int>("INSERT INTO alerts.silence (silence_id, source, starts_at, ends_at, reason, creator_id, creator) VALUES (1, 'order', '2026-01-01', '2027-01-01', 'x', 1, 'x')");
+        var first = await bench.Send(new CreateChannel.Command("first", "webhook", true, null, null, null, System.Text.Json.JsonSerializer.SerializeToElement(new { url = stub.Url })));
+        first.OpenIncidents.ShouldBe(1);
+        await bench.Deliver();
+        (await bench.Deliveries()).ShouldBe(["opened sent ann"]);
+        stub.Requests.Single().Json["title"]!.GetValue<string>().ShouldBe("【告警】任务 before 失败");
+        (await bench.Rows<string>("SELECT call_status::text FROM alerts.task_monitor WHERE subject = 'before'")).ShouldBe(["1"]);
+
+        // Disabled and enabled again: it has heard of the one, and not of what came meanwhile.
+        await bench.Send(new EditChannel.Command(first.ChannelId, null, false, null, null, null, null));
+        await bench.Publish(bench.Failed("meanwhile", owners: "bob"));
+        await bench.Send(new EditChannel.Command(first.ChannelId, null, true, null, null, null, null));
+        await bench.Send(new EditChannel.Command(first.ChannelId, "renamed", true, null, null, null, null));
+        (await bench.Deliveries()).ShouldBe(["opened sent ann", "opened due bob"]);
+        await bench.Deliver();
+        stub.Requests.Select(got => got.Json["incident"]!["subject"]!.GetValue<string>()).ShouldBe(["before", "meanwhile"]);
+        bench.Time.Advance(TimeSpan.FromMinutes(125));
+        await bench.Publish(bench.Succeeded("before"));
+        await bench.Deliver();
+        var recovery = stub.Requests.Last().Json;
+        recovery["title"]!.GetValue<string>().ShouldBe("【已恢复】任务 before 失败");
+        recovery["text"]!.GetValue<string>().ShouldBe("【已恢复】任务 before 失败\n持续 2 小时 5 分，从 2026-03-01 12:00:00 到 2026-03-01 14:05:00\nhttps://codo.example.test/i/1");
+        recovery["incident"]!["lasted_seconds"]!.GetValue<long>().ShouldBe(7500);
     }
 
     private async Task<HealthStatus> Health() => (await bench.Get<Undeliverable>().CheckHealthAsync(new HealthCheckContext())).Status;

@@ -67,6 +67,7 @@ public sealed class RecurringJobsTests(TestPostgres postgres)
         await using var redis = await TestRedis.StartNew();
         await using (var healthy = await TestHost.Start(postgres, null, ("ConnectionStrings:Redis", redis.Configuration)))
         {
+            (await healthy.Post("/v2/alerts/channel/", new { name = "hook", kind = "webhook", settings = new { url = "http://127.0.0.1:9" } })).Code().ShouldBe(0);
             await Eventually.True(async () => (await healthy.Get("/healthz/ready"))["msg"]!.GetValue<string>() == "healthy", "everything is healthy");
             await healthy.Make(new { job_id = "big", cmd = "head -c 300000 /dev/zero | tr '\\0' x", cron = CronClient.Never });
             (await Length(healthy, await healthy.RunNow("big"))).ShouldBe(300_000);

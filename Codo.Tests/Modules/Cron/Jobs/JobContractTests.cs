@@ -155,9 +155,9 @@ public sealed class JobContractTests(CronHost fixture) : IClassFixture<CronHost>
         first["count"]!.GetValue<int>().ShouldBe(20);
         (await host.Get("/v1/cron/job/?page=2"))["data"]!.AsArray().Count.ShouldBe(5);
         (await host.Get("/v1/cron/job/?page=3"))["data"]!.AsArray().ShouldBeEmpty();
-        foreach (var wrong in new[] { "page=0", "page=-1", "limit=0", "limit=x", "page=1.5", "page=99999999999999999999" })
+        foreach (var wrong in new[] { "page=0", "page=-1", "limit=0", "limit=x", "page=1.5", "page=99999999999999999999", "limit=1001", "limit=2147483647" })
             (await host.Get("/v1/cron/job/?" + wrong)).Code().ShouldBe(-1, wrong);
-        (await host.Get("/v1/cron/job/?page=2147483647&limit=2147483647")).Code().ShouldBe(0);
+        (await host.Get("/v1/cron/job/?page=2147483647&limit=1000")).Code().ShouldBe(0);
     }
 
     [Fact]
@@ -174,11 +174,11 @@ public sealed class JobContractTests(CronHost fixture) : IClassFixture<CronHost>
     [Fact]
     public async Task Values_of_secret_variables_are_masked_in_answers_and_in_the_audit_and_the_mask_keeps_them()
     {
-        await host.Make(new { job_id = "env", cmd = "echo \"$DB_PASSWORD $PLAIN\"", cron = CronClient.Never, env = new { DB_PASSWORD = "s3cret-value", PLAIN = "seen" } });
+        await host.Make(new { job_id = "env", cmd = "echo \"$DB_PASSWORD $PLAIN\"; test ${#DB_PASSWORD} = 12", cron = CronClient.Never, env = new { DB_PASSWORD = "s3cret-value", PLAIN = "seen" } });
         var job = (await host.Get("/v1/cron/job/?job_id=env"))["data"]![0]!;
         job["env"]!.ToJsonString().ShouldBe("""{"DB_PASSWORD":"******","PLAIN":"seen"}""");
         (await host.Put("/v1/cron/job/", new { job_id = "env", env = new { DB_PASSWORD = "******", PLAIN = "new" } })).Code().ShouldBe(0);
-        (await host.Ended(await host.RunNow("env")))["task_log"]!.GetValue<string>().ShouldBe("s3cret-value new\n");
+        (await host.Ended(await host.RunNow("env")))["task_log"]!.GetValue<string>().ShouldBe("****** new\n");
         await using var connection = await host.Source.OpenConnectionAsync();
         var audit = string.Join('\n', await connection.QueryAsync<string>("SELECT coalesce(before::text, '') || coalesce(after::text, '') FROM platform.audit"));
         audit.ShouldNotContain("s3cret-value");

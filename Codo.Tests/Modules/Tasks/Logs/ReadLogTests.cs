@@ -105,6 +105,52 @@ public sealed class ReadLogTests(TestPostgres postgres)
         (await Receive(plain)).ShouldBe("of the other");
     }
 
+    [Theory]
+    [InlineData("---", "---\u200b")]
+    [InlineData("----", "---\u200b-\u200b")]
+    [InlineData("a -------- b", "a ---\u200b---\u200b-- b")]
+    [InlineData("one-two--three---four", "one-two--three---four")]
+    [InlineData("ends with -", "ends with -\u200b")]
+    [InlineData("", "")]
+    public void Breaks_dashes_where_the_console_would_split(string line, string sent) => WatchLog.BreakDashes(line).ShouldBe(sent);
+
+    [Fact]
+    public async Task The_console_finds_each_line_whole_whatever_dashes_it_has()
+    {
+        await using var host = await TestHost.Start(postgres);
+        string[] lines = ["--------------- build ---------------", "-", "----", "a--b", "--dry-run"];
+        var place = LogSteps.Place();
+        await Print(host, place, lines);
+        // What the console's drawer does with what it gets.
+        (await Watch(host, "log", place.LogKey, TestTokens.Admin)).Split("----").Select(line => line[(line.IndexOf('：') + 2)..].Replace("\u200b", "")).ShouldBe(lines);
+        (await Watch(host, "log_data", place.LogKey, TestTokens.Admin)).ShouldBe(string.Join("----", lines));
+        (await host.Get($"/v2/task/log/?log_key={place.LogKey}"))["data"]!.AsArray().Select(row => (string)row!["log_info"]!).ShouldBe(lines);
+    }
+
+    [Fact]
+    public async Task The_socket_pings_so_that_no_gateway_takes_it_for_dead()
+    {
+        await using var host = await TestHost.Start(postgres);
+        using var client = new System.Net.Sockets.TcpClient();
+        await client.ConnectAsync(host.Http.BaseAddress!.Host, host.Http.BaseAddress.Port, TestContext.Current.CancellationToken);
+        var stream = client.GetStream();
+        await stream.WriteAsync(Encoding.ASCII.GetBytes(
+            $"GET /ws/v1/task/log/ HTTP/1.1\r\nHost: codo\r\nauth-key: {TestTokens.Admin}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"));
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        limit.CancelAfter(TimeSpan.FromSeconds(20));
+        var received = new List<byte>();
+        var buffer = new byte[1024];
+        while (true)
+        {
+            received.AddRange(buffer.AsSpan(0, await stream.ReadAsync(buffer, limit.Token)));
+            var head = Encoding.ASCII.GetString([.. received]).IndexOf("\r\n\r\n", StringComparison.Ordinal);
+            // 0x89: the final frame of a ping.
+            if (head < 0 || received.Count <= head + 4) continue;
+            received[head + 4].ShouldBe((byte)0x89);
+            return;
+        }
+    }
+
     [Fact]
     public async Task Streams_events_that_can_be_resumed()
     {

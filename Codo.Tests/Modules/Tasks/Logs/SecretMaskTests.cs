@@ -1,5 +1,5 @@
 using System.Text;
-using Codo.Modules.Tasks.Logs;
+using Codo.Platform.Security;
 using Codo.Tests.Support;
 
 namespace Codo.Tests.Modules.Tasks.Logs;

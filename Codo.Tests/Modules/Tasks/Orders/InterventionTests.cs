@@ -156,6 +156,37 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
     }
 
     [Fact]
+    public async Task Restart_failed_leaves_alone_what_a_person_stopped_unless_it_is_told_to_take_it_along()
+    {
+        var (flag, ran) = (fixture.NewFile(), fixture.NewFile());
+        var template = await host.Template(Step($"echo a >> {ran}; test -e {flag}", forceHost: Here));
+        var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2,10.0.0.3" });
+        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'failed'", new { order }) == 3, "all failed");
+        (await host.Intervene(order, "stop_one", ip: "10.0.0.1")).Code().ShouldBe(0);
+        (await host.Patch("/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "restart_failed" })).Code().ShouldBe(0);
+        await Eventually.True(async () => (await File.ReadAllLinesAsync(ran)).Length == 5, "two ran again");
+        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'failed'", new { order }) == 2, "both failed again");
+        (await host.Ask<string>("SELECT state FROM tasks.lane WHERE list_id = @order AND host = '10.0.0.1'", new { order })).ShouldBe("stopped");
+
+        await File.WriteAllTextAsync(flag, "");
+        (await host.Patch("/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "restart_failed", include_stopped = true })).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+        (await File.ReadAllLinesAsync(ran)).Length.ShouldBe(8);
+    }
+
+    [Fact]
+    public async Task Restart_failed_says_that_only_stopped_hosts_are_left()
+    {
+        var template = await host.Template(Step("exit 1", forceHost: Here));
+        var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2" });
+        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'failed'", new { order }) == 2, "both failed");
+        (await host.Intervene(order, "stop_one", ip: "10.0.0.1")).Code().ShouldBe(0);
+        (await host.Intervene(order, "skip", ip: "10.0.0.2")).Code().ShouldBe(0);
+        var answer = await host.Patch("/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "restart_failed" });
+        answer.Code().ShouldBe(-1);
+    }
+
+    [Fact]
     public async Task End_kills_what_runs_and_nothing_else_ever_runs()
     {
         var (file, never) = (fixture.NewFile(), fixture.NewFile());

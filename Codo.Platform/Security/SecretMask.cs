@@ -1,16 +1,16 @@
 using System.Buffers;
 using System.Text;
 
-namespace Codo.Modules.Tasks.Logs;
+namespace Codo.Platform.Security;
 
-internal delegate void TakeBytes(ReadOnlySpan<byte> bytes);
+public delegate void TakeBytes(ReadOnlySpan<byte> bytes);
 
 /// <summary>
 /// Replaces secrets in a stream of bytes, however reads cut it: as they are, URL-encoded in either way and case, each line of one that has several, and in <see cref="SecretForms"/>.
 /// Where secrets overlap, all that any of them covers is replaced.
 /// </summary>
 /// <remarks>Holds back only what may be the beginning of a secret. Not for several threads at once.</remarks>
-internal sealed class SecretMask
+public sealed class SecretMask
 {
     /// <summary>A shorter value is not masked: it would hit words that are no secrets, and say by that what it is.</summary>
     public const int LeastLength = 6;

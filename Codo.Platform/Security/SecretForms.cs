@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace Codo.Modules.Tasks.Logs;
+namespace Codo.Platform.Security;
 
 /// <summary>The forms in which programs commonly print a text that they were given: base64, hexadecimal, and quoted for JSON, HTML, Python and a shell.</summary>
 internal static class SecretForms

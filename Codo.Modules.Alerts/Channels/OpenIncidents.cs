@@ -1,0 +1,25 @@
+using Codo.Modules.Alerts.Incidents;
+using Dapper;
+using Npgsql;
+
+namespace Codo.Modules.Alerts.Channels;
+
+/// <summary>Tells a channel that was added, or enabled again, of what is open: what happened before it was there would otherwise never be heard.</summary>
+internal static class OpenIncidents
+{
+    // A message that failed for good may have failed because of what was mended just now.
+    private const string TellSql = """
+        INSERT INTO alerts.delivery (incident_id, round, channel_id, channel_name, reason, people, due_at, create_time)
+        SELECT m.id, m.rounds, c.channel_id, c.name, 'opened', m.told_names, @Now, @Now
+        FROM alerts.channel c JOIN alerts.task_monitor m ON m.state = ANY(@From) AND m.kind <> 'undeliverable' LEFT JOIN alerts.rule r ON r.rule_id = m.rule_id
+        WHERE c.channel_id = @ChannelId AND c.enabled AND (COALESCE(cardinality(r.channels), 0) = 0 OR c.channel_id = ANY(r.channels))
+          AND NOT EXISTS (SELECT FROM alerts.silence s WHERE s.silence_id = m.silence_id AND s.ends_at > @Now)
+          AND NOT EXISTS (SELECT FROM alerts.delivery d WHERE d.incident_id = m.id AND d.channel_id = c.channel_id AND d.state <> 'failed')
+        ORDER BY m.id
+        """;
+
+    /// <summary>In the transaction that adds or enables the channel.</summary>
+    /// <returns>How many messages it is sent.</returns>
+    public static Task<int> Tell(NpgsqlConnection connection, NpgsqlTransaction transaction, long channelId, DateTime now) =>
+        connection.ExecuteAsync(TellSql, new { ChannelId = channelId, Now = now, From = IncidentStates.From(IncidentAction.Escalate) }, transaction);
+}

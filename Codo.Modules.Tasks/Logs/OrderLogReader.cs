@@ -1,0 +1,172 @@
+using Dapper;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Logs;
+
+/// <summary>A line of an order's log: which host and step printed it.</summary>
+internal sealed record OrderLine(
+    long LogId, string LogKey, long SchedId, int Attempt, long Line, bool Continues, int TaskGroup, int TaskLevel, string TaskName, string Host, string LogInfo, DateTime ExecTime, DateTime LogTime);
+
+/// <summary>
+/// Reads the lines of all attempts of one order for one follower. Within an attempt they come in order and without a gap; attempts that print at the same time are merged by time. The follower says which
+/// attempts have news, and the reader goes on from the line that it read last of each.
+/// </summary>
+internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
+{
+    private const int AttemptsOfOneRead = 100, LinesOfAnAttempt = 200, MostBytes = 512 << 10;
+
+    /// <summary>Writing a line takes no longer than this from its <c>log_time</c> to its commit.</summary>
+    private static readonly TimeSpan Margin = TimeSpan.FromSeconds(30);
+
+    private const string NowSql = """
+        SELECT clock_timestamp()
+        """;
+
+    private const string AttemptsSql = """
+        SELECT t.sched_id, t.attempt, t.exec_time AS since, s.task_group, s.task_level, s.task_name, l.host
+        FROM tasks.scheduler_task_log t JOIN tasks.scheduler_task_info s USING (sched_id) JOIN tasks.lane l USING (lane_id) LEFT JOIN tasks.attempt a ON a.sched_id = t.sched_id AND a.attempt = t.attempt
+        WHERE t.list_id = @ListId AND t.line = 1 AND t.sched_id > 0 AND (CAST(@Scheds AS bigint[]) IS NULL OR t.sched_id = ANY(@Scheds))
+          AND (CAST(@From AS timestamptz) IS NULL OR a.ended_at IS NULL OR a.ended_at > @From OR NOT a.log_whole)
+        ORDER BY t.exec_time, t.sched_id, t.attempt
+        """;
+
+    // A line is written soon after it was read, or late by whoever recovers it: log_time says when.
+    private const string SeenSql = """
+        SELECT p.sched_id, p.attempt, (SELECT COALESCE(min(t.line) FILTER (WHERE t.log_time > @From) - 1, max(t.line)) FROM tasks.scheduler_task_log t
+                                       WHERE t.sched_id = p.sched_id AND t.attempt = p.attempt AND t.exec_time >= p.since) AS line
+        FROM unnest(CAST(@Scheds AS bigint[]), CAST(@Attempts AS int[]), CAST(@Sinces AS timestamptz[])) AS p(sched_id, attempt, since)
+        """;
+
+    private const string LinesSql = """
+        SELECT log_id, log_key, sched_id, attempt, line, continues, log_info, exec_time, log_time
+        FROM (SELECT t.*, sum(octet_length(t.log_info)) OVER (ORDER BY t.exec_time, t.sched_id, t.attempt, t.line) - octet_length(t.log_info) AS before
+              FROM unnest(CAST(@Scheds AS bigint[]), CAST(@Attempts AS int[]), CAST(@Afters AS bigint[]), CAST(@Sinces AS timestamptz[])) AS p(sched_id, attempt, after, since)
+              CROSS JOIN LATERAL (SELECT log_id, log_key, sched_id, attempt, line, continues, log_info, exec_time, log_time FROM tasks.scheduler_task_log
+                                  WHERE sched_id = p.sched_id AND attempt = p.attempt AND line > p.after AND exec_time >= p.since ORDER BY line LIMIT @Limit) t) sized
+        WHERE before < @Bytes ORDER BY exec_time, sched_id, attempt, line
+        """;
+
+    private readonly Dictionary<(long SchedId, int Attempt), Place> known = [];
+    private readonly List<Place> due = [];
+
+    /// <summary>Whether everything is read that the follower said there is.</summary>
+    public bool IsDone => due.Count == 0;
+
+    /// <summary>PostgreSQL's clock: what is written by now is read once <see cref="IsDone"/>.</summary>
+    public async Task<DateTime> Now(CancellationToken cancellation)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        return await connection.QuerySingleAsync<DateTime>(new CommandDefinition(NowSql, cancellationToken: cancellation));
+    }
+
+    /// <summary>Takes all attempts up.</summary>
+    /// <param name="from">What was written until then was sent before, but for a margin that is sent twice; null begins with the first line.</param>
+    public async Task TakeAll(DateTime? from, CancellationToken cancellation)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        var since = from - Margin;
+        await Meet(connection, null, since, cancellation);
+        if (since is null) return;
+        var places = due.ToList();
+        var asked = new { From = since, Scheds = Column(places, place => place.SchedId), Attempts = Column(places, place => place.Attempt), Sinces = Column(places, place => place.Since) };
+        foreach (var seen in await connection.QueryAsync<Seen>(new CommandDefinition(SeenSql, asked, cancellationToken: cancellation)))
+            if (known.TryGetValue((seen.SchedId, seen.Attempt), out var place) && place.Line == 0)
+                place.Line = seen.Line ?? 0;
+    }
+
+    /// <summary>Takes up those that have news.</summary>
+    public async Task Take(IReadOnlyCollection<(long SchedId, int Attempt)> news, CancellationToken cancellation)
+    {
+        var strangers = news.Where(one => !known.ContainsKey(one)).Select(one => one.SchedId).Distinct().ToArray();
+        foreach (var one in news)
+            if (known.TryGetValue(one, out var place))
+                Queue(place);
+        if (strangers.Length == 0) return;
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        await Meet(connection, strangers, null, cancellation);
+    }
+
+    /// <summary>The next lines.</summary>
+    public async Task<List<OrderLine>> Next(CancellationToken cancellation)
+    {
+        var places = due.Take(AttemptsOfOneRead).ToList();
+        if (places.Count == 0) return [];
+        var asked = new
+        {
+            Scheds = Column(places, place => place.SchedId),
+            Attempts = Column(places, place => place.Attempt),
+            Afters = Column(places, place => place.Line),
+            Sinces = Column(places, place => place.Since),
+            Limit = LinesOfAnAttempt,
+            Bytes = (long)MostBytes,
+        };
+        List<Row> rows;
+        await using (var connection = await source.OpenConnectionAsync(cancellation))
+            rows = (await connection.QueryAsync<Row>(new CommandDefinition(LinesSql, asked, cancellationToken: cancellation))).AsList();
+        var lines = new List<OrderLine>();
+        foreach (var row in rows)
+        {
+            var place = known[(row.SchedId, row.Attempt)];
+            // What follows a line that is missing waits for it; its writing is announced.
+            if (row.Line != place.Line + 1) continue;
+            place.Line = row.Line;
+            lines.Add(new OrderLine(
+                row.LogId, row.LogKey, row.SchedId, row.Attempt, row.Line, row.Continues, place.TaskGroup, place.TaskLevel, place.TaskName, place.Host, row.LogInfo, row.ExecTime, row.LogTime));
+        }
+        var whole = rows.Sum(row => (long)row.LogInfo.Length) * 4 < MostBytes;
+        var read = rows.CountBy(row => (row.SchedId, row.Attempt)).ToDictionary();
+        var sent = lines.CountBy(line => (line.SchedId, line.Attempt)).ToDictionary();
+        // An attempt is done with when a read that nothing cut gave less of it than was asked for, or nothing that may be sent.
+        foreach (var place in places) place.IsDue = sent.GetValueOrDefault(place.Key) == 0 ? !whole && !read.ContainsKey(place.Key) : !whole || read[place.Key] == LinesOfAnAttempt;
+        due.RemoveAll(place => !place.IsDue);
+        return lines;
+    }
+
+    private async Task Meet(NpgsqlConnection connection, long[]? scheds, DateTime? from, CancellationToken cancellation)
+    {
+        foreach (var place in await connection.QueryAsync<Place>(new CommandDefinition(AttemptsSql, new { ListId = listId, Scheds = scheds, From = from }, cancellationToken: cancellation)))
+        {
+            known.TryAdd(place.Key, place);
+            Queue(known[place.Key]);
+        }
+    }
+
+    private void Queue(Place place)
+    {
+        if (place.IsDue) return;
+        place.IsDue = true;
+        due.Add(place);
+    }
+
+    private static T[] Column<T>(List<Place> places, Func<Place, T> value) => [.. places.Select(value)];
+
+    private sealed record Row(long LogId, string LogKey, long SchedId, int Attempt, long Line, bool Continues, string LogInfo, DateTime ExecTime, DateTime LogTime);
+
+    private sealed record Seen(long SchedId, int Attempt, long? Line);
+
+    /// <summary>How far an attempt was read. No record: two are never equal.</summary>
+    private sealed class Place
+    {
+        public long SchedId { get; init; }
+
+        public int Attempt { get; init; }
+
+        public DateTime Since { get; init; }
+
+        public int TaskGroup { get; init; }
+
+        public int TaskLevel { get; init; }
+
+        public string TaskName { get; init; } = "";
+
+        public string Host { get; init; } = "";
+
+        /// <summary>The last line that was read.</summary>
+        public long Line { get; set; }
+
+        /// <summary>There may be more of it.</summary>
+        public bool IsDue { get; set; }
+
+        public (long SchedId, int Attempt) Key => (SchedId, Attempt);
+    }
+}

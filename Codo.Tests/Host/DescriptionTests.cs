@@ -1,0 +1,100 @@
+using System.Text.Json.Nodes;
+using Codo.Host.Api;
+using Codo.Tests.Modules.Cron;
+using Codo.Tests.Modules.Cron.Jobs;
+using Codo.Tests.Support;
+using Dapper;
+
+namespace Codo.Tests.Host;
+
+/// <summary>What <c>/docs</c> shows: every field in words, only what is required as required, and examples that are accepted.</summary>
+public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
+{
+    private static readonly string[] Verbs = ["get", "put", "post", "patch", "delete"];
+    private readonly TestHost host = fixture.Host;
+
+    [Fact]
+    public async Task Every_field_of_a_query_a_body_and_an_answer_is_described()
+    {
+        var document = await host.Get("/openapi/v1.json");
+        FieldTexts.Undescribed.ShouldBeEmpty("these fields have no line in Codo.Host/Api/fields.txt");
+        FieldTexts.Unused.ShouldBeEmpty("these lines of Codo.Host/Api/fields.txt describe no field");
+        foreach (var (name, operation) in Operations(document))
+        {
+            foreach (var parameter in operation["parameters"]?.AsArray() ?? []) Text(parameter!["description"], $"{name} {parameter["name"]}");
+            foreach (var (field, schema) in Body(operation)?["properties"]?.AsObject() ?? []) Text(schema!["description"], $"{name} {field}");
+            Text(operation["summary"], name);
+            Text(operation["description"], name);
+        }
+        foreach (var (name, schema) in document["components"]!["schemas"]!.AsObject())
+        {
+            schema!["properties"].ShouldNotBeNull($"{name} is an empty section");
+            foreach (var (field, property) in schema["properties"]!.AsObject()) Text(property!["description"], $"{name}.{field}");
+        }
+        var tags = document["tags"]!.AsArray().Select(tag => (string)tag!["name"]!).ToList();
+        Operations(document).SelectMany(one => one.Operation["tags"]!.AsArray()).Select(tag => (string)tag!).Distinct().ShouldBe(tags, ignoreOrder: true);
+    }
+
+    [Fact]
+    public async Task Only_what_a_request_needs_is_required_and_closed_sets_of_words_are_enumerated()
+    {
+        var operations = Operations(await host.Get("/openapi/v1.json")).ToDictionary(one => one.Name, one => one.Operation);
+        Required("post /v1/cron/job").ShouldBe(["job_id", "cmd", "cron"], ignoreOrder: true);
+        Required("put /v1/cron/job").ShouldBe(["job_id"]);
+        Required("post /v2/task/accept").ShouldBe(["task_name", "temp_id", "hosts"], ignoreOrder: true);
+        var step = Body(operations["put /v2/task_layout/details"])!["properties"]!["new_temp_data"]!["items"]!;
+        step["required"]!.AsArray().Select(field => (string)field!).ShouldBe(["command_name", "command"], ignoreOrder: true);
+        ((string)step["properties"]!["timeout"]!["description"]!).ShouldContain("Seconds");
+        Enum(step["properties"]!["trigger"]!).ShouldBe(["order", "timed", "hand"]);
+        Enum(Body(operations["post /v1/cron/job"])!["properties"]!["overlap"]!).ShouldBe(["skip", "queue", "allow", "replace"]);
+        Enum(Body(operations["patch /v2/task/check"])!["properties"]!["hand_type"]!).ShouldContain("restart_failed");
+        Enum(operations["get /v2/alerts/incident"]["parameters"]!.AsArray().Single(one => (string)one!["name"]! == "state")!["schema"]!).ShouldBe(["open", "acknowledged", "resolved"]);
+        foreach (var (name, operation) in operations)
+            foreach (var parameter in operation["parameters"]?.AsArray() ?? [])
+                ((bool?)parameter!["required"] == true).ShouldBe((name, (string)parameter["name"]!) is ("get /v1/cron/job/next", "cron") or ("get /v1/cron/log/output", "log_id") or ("get /v2/task/log", "log_key")
+                    or ("get /v2/task/log/search", "q") or ("get /v2/task/check" or "get /v2/task/grid", "list_id") or ("get /v2/task_layout/details" or "get /v2/task_layout/temp/args", "temp_id"), $"{name} {parameter["name"]}");
+
+        IEnumerable<string> Required(string name) => Body(operations[name])!["required"]!.AsArray().Select(field => (string)field!);
+        static IEnumerable<string> Enum(JsonNode schema) => schema["enum"]!.AsArray().Select(word => (string)word!);
+    }
+
+    [Fact]
+    public async Task Every_body_has_an_example_that_is_accepted_as_it_is()
+    {
+        await using var host = await fixture.Another();
+        var document = await host.Get("/openapi/v1.json");
+        var bodies = Operations(document).Where(one => one.Operation["requestBody"] is not null).ToDictionary(one => one.Name, one => one.Operation["requestBody"]!["content"]!["application/json"]!["example"]);
+        Examples.All.Keys.Select(name => name.ToLowerInvariant()).ShouldBe(bodies.Keys, ignoreOrder: true);
+        // A first contact is what pins a key.
+        await using (var connection = await host.Source.OpenConnectionAsync())
+            await connection.ExecuteAsync("INSERT INTO tasks.host_keys (host, port, key_type, fingerprint, key) VALUES ('10.0.0.1', 22, 'ssh-ed25519', 'SHA256:x', '\\x00')");
+        foreach (var name in Examples.All.Keys)
+        {
+            if (name == "POST /v2/outbox/resend")
+            {
+                await using var connection = await host.Source.OpenConnectionAsync();
+                await connection.ExecuteAsync("INSERT INTO platform.outbox (message_id, stream, kind, dead_at) SELECT n, 'x', 'x', clock_timestamp() FROM generate_series(1, 2) n");
+            }
+            var example = bodies[name.ToLowerInvariant()].ShouldNotBeNull(name);
+            var words = name.Split(' ');
+            // What a command does, and an incident that follows from it, take a moment.
+            JsonObject? answer = null;
+            await Eventually.True(async () => (answer = await host.Send(new HttpMethod(words[0]), words[1] + "/", example.ToJsonString())).Code() == 0 || !Waits(name), name);
+            var last = answer.ShouldNotBeNull(name);
+            last.Code().ShouldBe(0, $"{name}: {last.ToJsonString()}");
+            (last["warnings"]?.AsArray().Any(text => ((string)text!).Contains("不认识")) ?? false).ShouldBeFalse($"{name}: {last.ToJsonString()}");
+        }
+
+        static bool Waits(string name) => name is "POST /v1/cron/job/kill" or "PUT /v2/task/check" or "PATCH /v2/task/check" or "PATCH /v2/alerts/incident";
+    }
+
+    private static IEnumerable<(string Name, JsonNode Operation)> Operations(JsonObject document) =>
+        from path in document["paths"]!.AsObject()
+        from operation in path.Value!.AsObject()
+        where Verbs.Contains(operation.Key)
+        select ($"{operation.Key} {path.Key}", operation.Value!);
+
+    private static JsonNode? Body(JsonNode operation) => operation["requestBody"]?["content"]!["application/json"]!["schema"];
+
+    private static void Text(JsonNode? text, string where) => (text is null ? "" : (string)text!).Length.ShouldBeGreaterThan(3, where);
+}

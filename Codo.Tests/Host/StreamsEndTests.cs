@@ -1,0 +1,70 @@
+using System.Net.WebSockets;
+using System.Text;
+using Codo.Tests.Support;
+
+namespace Codo.Tests.Host;
+
+public sealed class StreamsHost(TestPostgres postgres) : HostFixture(postgres);
+
+/// <summary>A stream is open for as long as its token is good.</summary>
+public sealed class StreamsEndTests(StreamsHost fixture) : IClassFixture<StreamsHost>
+{
+    private readonly TestHost host = fixture.Host;
+
+    [Fact]
+    public async Task Server_sent_events_end_with_their_token()
+    {
+        using var response = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, "/v2/task/log/stream/?log_key=1_1_1_h", null, Short()), HttpCompletionOption.ResponseHeadersRead);
+        await using var stream = await response.Content.ReadAsStreamAsync();
+        var ended = Read(stream);
+        await ended.WaitAsync(TimeSpan.FromSeconds(20));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_WebSocket_ends_with_its_token(bool asks)
+    {
+        using var socket = new ClientWebSocket();
+        socket.Options.SetRequestHeader("auth-key", Short());
+        await socket.ConnectAsync(new Uri(host.Http.BaseAddress!.ToString().Replace("http", "ws", StringComparison.Ordinal) + "ws/v1/task/log/"), TestContext.Current.CancellationToken);
+        if (asks) await socket.SendAsync(Encoding.UTF8.GetBytes("1_1_1_h"), WebSocketMessageType.Text, true, TestContext.Current.CancellationToken);
+        await Ended(socket).WaitAsync(TimeSpan.FromSeconds(20));
+    }
+
+    private static string Short()
+    {
+        var payload = TestTokens.Payload(1, "admin", superuser: true);
+        payload["exp"] = DateTimeOffset.UtcNow.ToUnixTimeSeconds() + 3;
+        return TestTokens.Sign(payload);
+    }
+
+    private static async Task Read(Stream stream)
+    {
+        try
+        {
+            var buffer = new byte[1024];
+            while (await stream.ReadAsync(buffer) > 0)
+            {
+            }
+        }
+        catch (Exception error) when (error is IOException or HttpRequestException)
+        {
+            // Cut off, which is an end as well.
+        }
+    }
+
+    private static async Task Ended(ClientWebSocket socket)
+    {
+        try
+        {
+            while ((await socket.ReceiveAsync(new byte[1024], CancellationToken.None)).MessageType != WebSocketMessageType.Close)
+            {
+            }
+        }
+        catch (WebSocketException)
+        {
+            // Cut off.
+        }
+    }
+}
