@@ -11,7 +11,7 @@ internal sealed class CronSettings
 
     /// <summary>Bytes of output that are kept of one run: the head and the tail, half each.</summary>
     [Range(1024, 256 << 20)]
-    public int OutputLimit { get; set; } = 1 << 20;
+    public int OutputLimit { get; set; } = 16 << 20;
 
     /// <summary>Days that the ledger is kept, counted from the due time.</summary>
     [Range(1, 36_500)]

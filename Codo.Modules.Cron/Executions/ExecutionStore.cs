@@ -98,7 +98,8 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
         WHERE g.state = 'running' ORDER BY a.started_at LIMIT 500
         """;
 
-    private string SpoolFolder => Path.Combine(node.DataDirectory, "spool", "cron");
+    /// <summary>Where results wait for the database, and output that is too long for memory.</summary>
+    public string SpoolFolder => Path.Combine(node.DataDirectory, "spool", "cron");
 
     /// <summary>Takes up to <paramref name="room"/> queued executions for this node; their attempts are committed when this returns.</summary>
     public async Task<List<Claimed>> Claim(string nodeName, long incarnation, int room, long[] full, CancellationToken cancellation)
@@ -166,13 +167,18 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
         return isTold is not null;
     }
 
-    /// <summary>Appends a piece of output, and lets go of the pieces that have fallen out between head and tail.</summary>
-    public async Task AppendOutput(Claimed claimed, long from, OutputPart part, int limit, long total)
+    /// <summary>Appends a piece of output.</summary>
+    public async Task AppendOutput(Claimed claimed, long from, OutputPart part)
     {
         await using var connection = await source.OpenConnectionAsync();
         await connection.ExecuteAsync(AppendSql, new { claimed.LogId, claimed.NominalAt, claimed.Attempt, From = from, part.Next, part.Text });
-        if (total > limit)
-            await connection.ExecuteAsync(DropMiddleSql, new { claimed.LogId, claimed.NominalAt, claimed.Attempt, Head = (long)(limit / 2), Tail = total - (limit / 2) });
+    }
+
+    /// <summary>Lets go of the pieces that have fallen out between head and tail.</summary>
+    public async Task DropMiddle(Claimed claimed, int limit, long total)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        await connection.ExecuteAsync(DropMiddleSql, new { claimed.LogId, claimed.NominalAt, claimed.Attempt, Head = (long)(limit / 2), Tail = total - (limit / 2) });
     }
 
     public async Task<IReadOnlyList<RunningWork>> AllRunning(CancellationToken cancellation)

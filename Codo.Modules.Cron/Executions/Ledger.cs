@@ -48,7 +48,8 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
         WITH fire AS (
             INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd, spec, env)
             SELECT j.id, j.job_id, 'schedule', f.trigger, f.at, f.at, 'queued', f.at, j.cmd,
-                jsonb_build_object('timeout', j.timeout, 'retries', j.retries, 'retry_delay', j.retry_delay, 'working_directory', j.working_directory, 'overlap', j.overlap), j.env
+                jsonb_build_object('timeout', j.timeout, 'retries', j.retries, 'retry_delay', j.retry_delay, 'working_directory', j.working_directory, 'interpreter', j.interpreter,
+                    'encoding', j.encoding, 'overlap', j.overlap), j.env
             FROM unnest(CAST(@Jobs AS bigint[]), CAST(@Triggers AS text[]), CAST(@Times AS timestamptz[])) WITH ORDINALITY AS f(job, trigger, at, place) JOIN cron.job j ON j.id = f.job
             ORDER BY f.place
             ON CONFLICT (job, nominal_at) WHERE kind = 'schedule' DO NOTHING

@@ -84,7 +84,7 @@ internal static class ListLogs
         private const string ListSql = $"""
             SELECT l.log_id, l.job_id, l.status, CASE WHEN length(l.task_cmd) > 4096 THEN left(l.task_cmd, 4096) || '…' ELSE l.task_cmd END AS task_cmd, l.exec_time, l.trigger, l.by_name, l.nominal_at, l.nominal_until, l.times, l.ended_at, l.exit_code, l.cause_zh, l.cause_en,
                 CASE WHEN l.status = 'running' THEN coalesce((SELECT left(string_agg(o.text, '' ORDER BY o.from_byte), @Most) FROM cron.output o
-                    WHERE o.log_id = l.log_id AND o.nominal_at = l.nominal_at AND o.attempt = (SELECT max(attempt) FROM cron.attempt m WHERE m.log_id = l.log_id AND m.nominal_at = l.nominal_at)), '')
+                    WHERE o.log_id = l.log_id AND o.nominal_at = l.nominal_at AND o.from_byte < @Most AND o.attempt = (SELECT max(attempt) FROM cron.attempt m WHERE m.log_id = l.log_id AND m.nominal_at = l.nominal_at)), '')
                     WHEN length(l.task_log) > @Most THEN left(l.task_log, @Most) || E'\n… /v1/cron/log/output/?log_id=' || l.log_id || ' …' ELSE l.task_log END AS task_log,
                 (SELECT jsonb_agg(jsonb_build_object('attempt', a.attempt, 'trigger', a.trigger, 'node', a.node, 'status', a.status, 'exit_code', a.exit_code, 'left_alive', a.left_alive,
                     'seconds', round(CAST(extract(epoch FROM a.ended_at - a.started_at) AS numeric), 3), 'zh', a.cause_zh, 'en', a.cause_en) ORDER BY a.attempt)::text

@@ -30,7 +30,7 @@ internal static class ReadOutput
 
     internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
     {
-        /// <summary>Pieces of one answer; a reader that is far behind asks again.</summary>
+        /// <summary>Pieces of one answer, some 2.5 MB; a reader that is far behind asks again.</summary>
         private const int Most = 64;
 
         private const string RowSql = """

@@ -31,7 +31,7 @@ internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Ou
         )
         UPDATE cron.cron_log l SET status = 'interrupted', ended_at = clock_timestamp(), cause_zh = @Zh, cause_en = @En,
             task_log = coalesce((SELECT left(string_agg(o.text, '' ORDER BY o.from_byte), 65536) FROM cron.output o
-                WHERE o.log_id = @LogId AND o.nominal_at = @NominalAt AND o.attempt = @Attempt), '')
+                WHERE o.log_id = @LogId AND o.nominal_at = @NominalAt AND o.attempt = @Attempt AND o.from_byte < 65536), '')
         WHERE l.log_id = @LogId AND l.nominal_at = @NominalAt AND l.status = 'running' AND EXISTS (SELECT 1 FROM gone)
         """;
 

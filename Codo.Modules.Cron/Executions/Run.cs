@@ -12,13 +12,13 @@ internal sealed record Claimed(long LogId, DateTime NominalAt, long Job, string 
 internal sealed record Ending(ExecutionStatus Status, int? ExitCode, int? Left, Text Cause, DateTime EndedAt);
 
 /// <summary>A command of this node that is under way: its output, and whether somebody asked for its end.</summary>
-internal sealed class Run(Claimed claimed, int outputLimit) : IDisposable
+internal sealed class Run(Claimed claimed, int outputLimit, string outputFolder) : IDisposable
 {
     private readonly TaskCompletionSource<Stop> stop = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public Claimed Claimed { get; } = claimed;
 
-    public OutputBuffer Output { get; } = new(outputLimit);
+    public OutputBuffer Output { get; } = new(outputLimit, outputFolder);
 
     /// <summary>Bytes of output that the database has.</summary>
     public long Flushed { get; set; }
@@ -40,11 +40,15 @@ internal sealed class Run(Claimed claimed, int outputLimit) : IDisposable
 
     public void Ask(ExecutionStatus status, Text cause) => stop.TrySetResult(new Stop(status, cause));
 
-    public void Dispose() => Flushing.Dispose();
+    public void Dispose()
+    {
+        Output.Dispose();
+        Flushing.Dispose();
+    }
 }
 
 /// <summary>Why a command is to be ended, and what its row becomes.</summary>
 internal sealed record Stop(ExecutionStatus Status, Text Cause);
 
 /// <summary>The part of a job that a running command keeps whatever happens to the job.</summary>
-internal sealed record Spec(int? Timeout, int Retries, int RetryDelay, string? WorkingDirectory);
+internal sealed record Spec(int? Timeout, int Retries, int RetryDelay, string? WorkingDirectory, string? Interpreter, string? Encoding);

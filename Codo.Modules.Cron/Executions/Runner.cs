@@ -17,6 +17,9 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
     /// <summary>What is kept of a run's output while the disk is nearly full.</summary>
     private const int OutputWhenDiskIsLow = 64 << 10;
 
+    /// <summary>Bytes of output that one statement stores: .NET keeps a text of more than 42,000 characters among its large objects, which it seldom gives back.</summary>
+    private const int Piece = 40_000;
+
     private readonly ConcurrentDictionary<(long LogId, int Attempt), Run> running = new();
     private readonly SemaphoreSlim claiming = new(1);
     private readonly CancellationTokenSource giveUp = new();
@@ -39,7 +42,7 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
                 var claimed = await store.Claim(node.Name, node.Incarnation, room, full, cancellation);
                 foreach (var one in claimed)
                 {
-                    var run = new Run(one, disk.IsLow ? Math.Min(OutputWhenDiskIsLow, settings.OutputLimit) : settings.OutputLimit);
+                    var run = new Run(one, disk.IsLow ? Math.Min(OutputWhenDiskIsLow, settings.OutputLimit) : settings.OutputLimit, store.SpoolFolder);
                     running[(one.LogId, one.Attempt)] = run;
                     _ = Task.Run(() => Carry(run), CancellationToken.None);
                 }
@@ -130,6 +133,7 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
         finally
         {
             running.TryRemove(key, out _);
+            run.Output.Dispose();
         }
         try
         {
@@ -174,12 +178,15 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
     {
         var claimed = run.Claimed;
         var spec = SpecOf(claimed) ?? throw new InvalidOperationException("its spec in cron.cron_log does not read");
+        var encoding = CommandForm.EncodingOf(spec.Encoding);
         LocalCommand command;
         try
         {
             // Between the claim and here this node may have stood still: a lease that ran out means that somebody settles, and perhaps repeats, this row.
             if (!node.HoldsLease) return Over(ExecutionStatus.Interrupted, null, null, new Text("节点失去租约，命令未启动", "The node lost its lease; the command was not started"));
-            command = LocalCommand.Start(claimed.TaskCmd, claimed.RunId, environments.Open(claimed.Env).Values.Concat(Facts(claimed)).ToDictionary(StringComparer.Ordinal), spec.WorkingDirectory is { Length: > 0 } folder ? folder : null);
+            command = LocalCommand.Start(
+                CommandForm.With(spec.Interpreter, claimed.TaskCmd), claimed.RunId, environments.Open(claimed.Env).Values.Concat(Facts(claimed)).ToDictionary(StringComparer.Ordinal),
+                spec.WorkingDirectory is { Length: > 0 } folder ? folder : null, new CommandForm(Encoding: encoding));
         }
         catch (CommandNotStartedException error)
         {
@@ -190,11 +197,13 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
         if (spec.Timeout is { } seconds) _ = AskAfter(run, TimeSpan.FromSeconds(seconds), limit.Token);
         // Before anything of it is stored: the ledger is open to everybody with a token.
         var mask = new SecretMask(environments.Secrets(claimed.Env));
-        var ended = command.ReadToEndAsync(bytes =>
-        {
-            mask.Append(bytes.Span, run.Output.Append);
-            return ValueTask.CompletedTask;
-        });
+        var ended = command.ReadToEndAsync(Transcoding.Before(
+            bytes =>
+            {
+                mask.Append(bytes.Span, run.Output.Append);
+                return ValueTask.CompletedTask;
+            },
+            encoding));
         int? left = null;
         if (await Task.WhenAny(ended, run.Stopped) == run.Stopped) left = await ProcessTree.KillAsync(command.Mark);
         // What cannot be killed would hold the row for ever; it is reported as left instead.
@@ -202,7 +211,7 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
         if (ended.IsCompleted) mask.Complete(run.Output.Append);
         await limit.CancelAsync();
         if (!run.Stopped.IsCompleted || left is null)
-            return end!.Value.ExitCode == 0 ? Over(ExecutionStatus.Success, 0, null, default) : Over(ExecutionStatus.Faild, end.Value.ExitCode, null, default);
+            return Over(end!.Value.ExitCode == 0 ? ExecutionStatus.Success : ExecutionStatus.Faild, end.Value.ExitCode, null, end.Value.HeldText ?? default);
         var stop = await run.Stopped;
         var rest = left == 0 ? new Text("，进程已全部结束", "; no process is left") : new Text($"，仍有 {left} 个进程无法结束", $"; {left} processes could not be ended");
         return Over(stop.Status, end?.ExitCode, left, new Text(stop.Cause.Zh + rest.Zh, stop.Cause.En + rest.En));
@@ -246,7 +255,7 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
     {
         var spec = SpecOf(run.Claimed);
         var retry = spec is not null && ending.Status is ExecutionStatus.Faild or ExecutionStatus.Timeout && run.Claimed.Attempt <= spec!.Retries;
-        var result = new ExecutionResult(run.Claimed, node.Name, ending, retry ? spec!.RetryDelay : null, run.Output.ToString(), run.Output.Total);
+        var result = new ExecutionResult(run.Claimed, node.Name, ending, retry ? spec!.RetryDelay : null, run.Output.Beginning(ExecutionStore.ListLimit), run.Output.Total);
         var (spooled, refused) = (false, false);
         while (true)
         {
@@ -300,11 +309,14 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
         await run.Flushing.WaitAsync();
         try
         {
-            while (run.Output.Since(run.Flushed, ended, most: 256 << 10) is { Text.Length: > 0 } part)
+            var dropped = false;
+            while (run.Output.Since(run.Flushed, ended, Piece) is { Text.Length: > 0 } part)
             {
-                await store.AppendOutput(run.Claimed, run.Flushed + part.Missing, part, settings.OutputLimit, run.Output.Total);
+                dropped |= part.Missing > 0 || run.Output.Total > settings.OutputLimit;
+                await store.AppendOutput(run.Claimed, run.Flushed + part.Missing, part);
                 run.Flushed = part.Next;
             }
+            if (dropped) await store.DropMiddle(run.Claimed, settings.OutputLimit, run.Flushed);
         }
         finally
         {

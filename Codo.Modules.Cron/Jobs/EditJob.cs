@@ -16,7 +16,7 @@ internal static class EditJob
     [Echoed("next_run_time", "status", "cron1", "cron_text", "creator_id", "creator", "create_time", "updater_id", "updater", "update_time", "last_status", "last_exec_time", "last_seconds", "state", "broken")]
     internal sealed record Command(
         string? JobId, string? Cmd, string? Cron, string? TimeZone, int? Timeout, string? Overlap, string? Misfire, int? MisfireWindow, int? Retries, int? RetryDelay,
-        JsonElement? Env, string[]? SecretEnv, string? WorkingDirectory, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
+        JsonElement? Env, string[]? SecretEnv, string? WorkingDirectory, string? Interpreter, string? Encoding, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
 
     /// <param name="CronText">The expression in words.</param>
     /// <param name="NextRunTimes">The next three times, in the job's zone; those that a paused job would run at, if it were let run.</param>
@@ -38,6 +38,7 @@ internal static class EditJob
             UPDATE cron.job SET cmd = coalesce(@Cmd, cmd), cron = @Cron, time_zone = @TimeZone, timeout = CASE WHEN CAST(@Timeout AS int) IS NULL THEN timeout ELSE nullif(@Timeout, 0) END,
                 overlap = coalesce(@Overlap, overlap), misfire = coalesce(@Misfire, misfire), misfire_window = coalesce(@MisfireWindow, misfire_window),
                 retries = coalesce(@Retries, retries), retry_delay = coalesce(@RetryDelay, retry_delay), env = @Env, working_directory = coalesce(@WorkingDirectory, working_directory),
+                interpreter = coalesce(@Interpreter, interpreter), encoding = coalesce(@Encoding, encoding),
                 description = coalesce(@Description, description), tags = coalesce(@Tags, tags), owners = coalesce(@Owners, owners),
                 updater_id = @CallerId, updater = @CallerName, update_time = @Now, accounted_to = @Now, next_run_at = @NextRunAt, gap_log_id = NULL, gap_nominal_at = NULL, gap_reason = NULL,
                 broken_at = NULL, broken_zh = '', broken_en = ''
@@ -45,7 +46,7 @@ internal static class EditJob
             """;
 
         private const string ShownSql = """
-            SELECT cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, working_directory, description, tags, owners FROM cron.job WHERE id = @Id
+            SELECT cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, working_directory, interpreter, encoding, description, tags, owners FROM cron.job WHERE id = @Id
             """;
 
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
@@ -74,6 +75,8 @@ internal static class EditJob
                 request.RetryDelay,
                 Env = env,
                 request.WorkingDirectory,
+                Interpreter = request.Interpreter?.Trim(),
+                request.Encoding,
                 request.Description,
                 request.Tags,
                 request.Owners,
@@ -106,6 +109,8 @@ internal static class EditJob
             public int Retries { get; init; }
             public int RetryDelay { get; init; }
             public string WorkingDirectory { get; init; } = "";
+            public string Interpreter { get; init; } = "";
+            public string Encoding { get; init; } = "";
             public string Description { get; init; } = "";
             public string[] Tags { get; init; } = [];
             public string[] Owners { get; init; } = [];

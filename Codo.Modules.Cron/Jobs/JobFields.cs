@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Codo.Platform.Http;
+using Codo.Platform.Processes;
 using FluentValidation;
 
 namespace Codo.Modules.Cron.Jobs;
@@ -20,6 +21,8 @@ internal interface IJobFields
     JsonElement? Env { get; }
     string[]? SecretEnv { get; }
     string? WorkingDirectory { get; }
+    string? Interpreter { get; }
+    string? Encoding { get; }
     string? Description { get; }
     string[]? Tags { get; }
     string[]? Owners { get; }
@@ -47,6 +50,9 @@ internal static partial class JobFields
         validator.RuleFor(job => job.WorkingDirectory).AtMost(4096, "working_directory");
         validator.RuleFor(job => job.WorkingDirectory).Must(folder => string.IsNullOrEmpty(folder) || folder.StartsWith('/'))
             .Refuse("working_directory 必须是绝对路径", "working_directory must be an absolute path");
+        validator.RuleFor(job => job.Interpreter).AtMost(CommandForm.MostInterpreter, "interpreter");
+        validator.RuleFor(job => job.Interpreter).Must(line => line is null || !line.Contains('\n')).Refuse("interpreter 只能是一行，例如 /usr/bin/env python3", "interpreter must be one line, such as /usr/bin/env python3");
+        validator.RuleFor(job => job.Encoding).OneOf("encoding", [.. CommandForm.Encodings]);
         validator.RuleFor(job => job.SecretEnv).Must(names => names is null || (names.Length <= 200 && names.All(name => name is not null && VariableName().IsMatch(name))))
             .Refuse("secret_env 应为变量名的列表", "secret_env must be a list of names of variables");
         validator.RuleFor(job => job.Description).AtMost(4000, "description");

@@ -15,9 +15,7 @@ internal static class Endings
             { Signal: { } signal } => StepEnd.Failed(new Text($"退出码 {end.ExitCode}（{signal}）", $"Exit status {end.ExitCode} ({signal})"), end.ExitCode),
             _ => StepEnd.Failed(new Text($"退出码 {end.ExitCode}", $"Exit status {end.ExitCode}"), end.ExitCode),
         };
-        if (!end.OutputCut) return ended;
-        var cut = new Text("命令已结束，其后台进程仍占用输出，此后的输出未读取", "The command has ended, but its background process holds the output open: what comes later is not read");
-        return ended with { Cause = ended.Cause.And(cut), IsToldInLog = true };
+        return end.HeldText is { } held ? ended with { Cause = ended.Cause.And(held), IsToldInLog = true } : ended;
     }
 
     /// <summary>It was killed.</summary>

@@ -65,7 +65,12 @@ internal sealed class HostAccess(NpgsqlDataSource source, SecretBox box, HostKey
         if (!openKeys.TryOpen(user, out var key, out var why)) throw new CommandNotStartedException(new Text($"执行用户 {user.Alias}：{why.Zh}", $"Execute-user {user.Alias}: {why.En}"));
         var pinned = await turns.UntilAnswered(() => hostKeys.Find(host, user.Port, CancellationToken.None, path));
         var known = new KnownKey(pinned, settings.HostKeys == HostKeyPolicy.Pin);
-        var target = new SshTarget(host, user.Port, user.Login, key, known.Trusts, pinned?.Type) { Path = path, Via = via };
+        var target = new SshTarget(host, user.Port, user.Login, key, known.Trusts, pinned?.Type)
+        {
+            Encoding = CommandForm.EncodingOf(user.Encoding),
+            Path = path,
+            Via = via,
+        };
         return new Reached(target, known, new BastionName(path, HostKeys.Name(host), user.Port, user.Login, OpenKeys.Digest(user)));
     }
 
@@ -100,7 +105,7 @@ internal sealed class LaneHosts(HostAccess access) : IAsyncDisposable
     {
         if (connections.Remove((host, execUser), out var open))
         {
-            if (open.IsConnected) return connections[(host, execUser)] = open;
+            if (open is { IsConnected: true, IsUsedUp: false }) return connections[(host, execUser)] = open;
             await open.DisposeAsync();
         }
         return connections[(host, execUser)] = await access.Connect(host, execUser, listId);

@@ -18,7 +18,7 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
     public LaneHosts Hosts() => new(access);
 
     /// <param name="record">Records how to find the command, once it has begun.</param>
-    public async Task<StepEnd> Run(RunningAttempt attempt, string command, StepOutput output, LaneHosts hosts, Func<RunMark, Task> record)
+    public async Task<StepEnd> Run(RunningAttempt attempt, string command, CommandForm form, StepOutput output, LaneHosts hosts, Func<RunMark, Task> record)
     {
         SshConnection connection;
         try
@@ -32,7 +32,7 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
         // Connecting takes a while: a person may have stopped the lane, and the node may have been taken for dead, before anything was sent.
         if (attempt.Stop.IsCompleted) return Endings.Cut(await attempt.Stop, attempt.Step.Timeout, 0);
         if (!node.HoldsLease) return StepEnd.Interrupted(new Text("节点在启动命令之前失去了租约，命令未启动", "The node lost its lease before the command was started; it was not started"));
-        return await Run(attempt, connection, command, output, record);
+        return await Run(attempt, connection, command, form with { Encoding = connection.Encoding }, output, record);
     }
 
     /// <summary>Ends what was left behind; how many of its processes are still there, null when the host cannot be asked.</summary>
@@ -54,13 +54,13 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
         }
     }
 
-    private async Task<StepEnd> Run(RunningAttempt attempt, SshConnection connection, string command, StepOutput output, Func<RunMark, Task> record)
+    private async Task<StepEnd> Run(RunningAttempt attempt, SshConnection connection, string command, CommandForm form, StepOutput output, Func<RunMark, Task> record)
     {
         var mark = new RunMark(attempt.Step.RunId, 0, 0, "");
         var told = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var recording = Task.CompletedTask;
         using var over = new CancellationTokenSource();
-        var reading = connection.RunAsync(command, attempt.Step.RunId, null, Started, output.Append, over.Token);
+        var reading = connection.RunAsync(command, attempt.Step.RunId, null, Started, Transcoding.Before(output.Append, form.Encoding), form, over.Token);
         try
         {
             var limit = TimeLimit.Of(attempt.Step, over.Token);

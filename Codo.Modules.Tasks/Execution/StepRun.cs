@@ -33,10 +33,10 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
         try
         {
             var values = arguments.Open(step.Args, step.SecretArgs);
-            var line = values.Line(step.TaskCmd, step.TaskArgs, lane.ListId);
+            var line = values.Line(CommandForm.With(step.Interpreter, step.TaskCmd), CommandForm.Clean(step.TaskArgs), lane.ListId);
             await using var output = open(new OutputPlace(lane.ListId, lane.TaskGroup, step.TaskLevel, lane.Host, step.SchedId, step.Attempt), values.Secrets);
             await output.Append(Encoding.UTF8.GetBytes($"[CMD]: {line.Shown}\n"));
-            var end = await Run(attempt, line.Line, output, hosts);
+            var end = await Run(attempt, line.Line, new CommandForm(Private: line.Line != line.Shown, Pty: step.Pty), output, hosts);
             if (attempt.Stop.IsCompleted && await attempt.Stop == StopReason.Settled) await SayKilled(step, end.LeftBehind ?? "gone");
             // What the command did not say itself is said where its reader looks.
             if (end.IsToldInLog && end.Cause.Length > 0) await output.Append(Encoding.UTF8.GetBytes($"[Codo]: {Causes.Shown(end.Cause)}\n"));
@@ -58,14 +58,14 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
         }
     }
 
-    private async Task<StepEnd> Run(RunningAttempt attempt, string command, StepOutput output, LaneHosts hosts)
+    private async Task<StepEnd> Run(RunningAttempt attempt, string command, CommandForm form, StepOutput output, LaneHosts hosts)
     {
         // The last look before anything is spawned: a node that may have been declared dead must not begin what another may be settling.
         if (!node.HoldsLease || node.Incarnation != attempt.Lane.Incarnation)
             return StepEnd.Interrupted(new Text("节点在启动命令之前失去了租约，命令未启动", "The node lost its lease before the command was started; it was not started"));
         try
         {
-            return Place.IsLocal(attempt.Step.Host) ? await Local(attempt, command, output) : await remote.Run(attempt, command, output, hosts, mark => Record(attempt, mark));
+            return Place.IsLocal(attempt.Step.Host) ? await Local(attempt, command, form, output) : await remote.Run(attempt, command, form, output, hosts, mark => Record(attempt, mark));
         }
         catch (CommandNotStartedException notStarted)
         {
@@ -73,10 +73,10 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
         }
     }
 
-    private async Task<StepEnd> Local(RunningAttempt attempt, string command, StepOutput output)
+    private async Task<StepEnd> Local(RunningAttempt attempt, string command, CommandForm form, StepOutput output)
     {
         if (!settings.AllowLocal) return StepEnd.Failed(new Text("不允许在 Codo 所在机器上执行（Codo:Tasks:AllowLocal）", "Running on Codo's own machine is not allowed (Codo:Tasks:AllowLocal)"));
-        var started = LocalCommand.Start(command, attempt.Step.RunId);
+        var started = LocalCommand.Start(command, attempt.Step.RunId, form: form);
         var recording = Record(attempt, started.Mark);
         using var over = new CancellationTokenSource();
         var reading = started.ReadToEndAsync(output.Append, over.Token);

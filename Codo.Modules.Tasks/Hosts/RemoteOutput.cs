@@ -7,32 +7,50 @@ using Codo.Platform.Processes;
 namespace Codo.Modules.Tasks.Hosts;
 
 /// <summary>
-/// Where the connection's own thread puts what a host sends. The line that tells the process group is taken out; the rest waits, bounded, for whoever reads it.
-/// When it is full the thread waits, and so, over TCP, does the command.
+/// Where the connection's own thread puts what a host sends. The line that tells the process group and the mark at the command's end are taken out; the rest waits, bounded, for
+/// whoever reads it. When it is full the thread waits, and so, over TCP, does the command.
 /// </summary>
 internal sealed class RemoteOutput : Stream
 {
     // A login shell's start files may write before the command's own line comes. After this much it is not looked for any more.
     private const int MostBeforeMark = 64 * 1024;
     private const int MostWaiting = 256 * 1024;
+    // Of what background processes write after the command's end.
+    private const int MostAfterEnd = 1024 * 1024;
+    // A boot id has 36 characters.
+    private const int MostBootId = 64;
 
     private readonly Pipe pipe = new(new PipeOptions(pauseWriterThreshold: MostWaiting, resumeWriterThreshold: MostWaiting / 2, useSynchronizationContext: false));
     private readonly TaskCompletionSource<RunMark?> mark = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource end = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock gate = new();
     private readonly byte[] markStart;
     private readonly string runId;
+    private readonly EndMark? endMark;
     private MemoryStream? beforeMark = new();
     private bool complete;
     private long received;
+    private int afterEnd;
 
-    public RemoteOutput(string runId)
+    /// <param name="endMark">What ends the command's output; null where the end of the channel does.</param>
+    public RemoteOutput(string runId, EndMark? endMark = null)
     {
         this.runId = runId;
+        this.endMark = endMark;
         markStart = Encoding.UTF8.GetBytes($"{RemoteScripts.MarkPrefix}{runId} ");
     }
 
     /// <summary>The run's processes, as soon as the host has told; null when the output ended without.</summary>
     public Task<RunMark?> Mark => mark.Task;
+
+    /// <summary>Completes when the command's end mark has come, and all of its output with it. The status is then <see cref="EndMark.Status"/>.</summary>
+    public Task End => end.Task;
+
+    /// <summary>The login shell that runs no commands for Codo; null for any other.</summary>
+    public string? RefusedShell { get; private set; }
+
+    /// <summary>What came in the place of the line that tells the process group, and makes no sense; null when nothing did.</summary>
+    public string? Nonsense { get; private set; }
 
     /// <summary>Bytes that have come so far.</summary>
     public long Received => Interlocked.Read(ref received);
@@ -62,7 +80,8 @@ internal sealed class RemoteOutput : Stream
         {
             if (complete) return;
             complete = true;
-            if (beforeMark is { Length: > 0 } kept) pipe.Writer.Write(kept.ToArray());
+            if (beforeMark is { Length: > 0 } kept) Take(kept.ToArray());
+            endMark?.Complete(TakeOutput);
             beforeMark = null;
             pipe.Writer.Complete();
         }
@@ -77,7 +96,7 @@ internal sealed class RemoteOutput : Stream
         lock (gate)
         {
             if (complete) return;
-            if (beforeMark is null) pipe.Writer.Write(buffer);
+            if (beforeMark is null) Take(buffer);
             else LookForMark(buffer);
             flush = pipe.Writer.FlushAsync();
         }
@@ -95,19 +114,55 @@ internal sealed class RemoteOutput : Stream
         var start = bytes.IndexOf(markStart);
         var length = start < 0 ? -1 : bytes[start..].IndexOf((byte)'\n');
         if (length < 0 && bytes.Length < MostBeforeMark) return;
+        beforeMark = null;
         if (length < 0)
         {
-            pipe.Writer.Write(bytes);
-        }
-        else
-        {
-            var fields = Encoding.ASCII.GetString(bytes.Slice(start + markStart.Length, length - markStart.Length)).Split(' ');
-            pipe.Writer.Write(bytes[..start]);
-            pipe.Writer.Write(bytes[(start + length + 1)..]);
-            mark.TrySetResult(new RunMark(runId, int.Parse(fields[0], CultureInfo.InvariantCulture), long.Parse(fields[1], CultureInfo.InvariantCulture), fields[2] == "-" ? "" : fields[2]));
+            Take(bytes);
+            return;
         }
 
-        beforeMark = null;
+        Take(bytes[..start]);
+        Read(bytes.Slice(start + markStart.Length, length - markStart.Length));
+        Take(bytes[(start + length + 1)..]);
+    }
+
+    // Whoever answers may be no Codo script at all: nothing of it is believed that does not look as it should.
+    private void Read(ReadOnlySpan<byte> told)
+    {
+        var text = OutputText.Decode(told);
+        var fields = text.Split(' ');
+        if (fields is [RemoteScripts.RefusedShell, var shell])
+            RefusedShell = shell;
+        else if (fields is [var group, var ticks, var boot]
+            && int.TryParse(group, NumberStyles.None, CultureInfo.InvariantCulture, out var processGroup)
+            && long.TryParse(ticks, NumberStyles.None, CultureInfo.InvariantCulture, out var startTicks)
+            && boot.Length <= MostBootId && boot.All(letter => char.IsAsciiLetterOrDigit(letter) || letter == '-'))
+            mark.TrySetResult(new RunMark(runId, processGroup, startTicks, boot == "-" ? "" : boot));
+        else
+            Nonsense = text;
+    }
+
+    private void Take(ReadOnlySpan<byte> bytes)
+    {
+        if (endMark is null)
+        {
+            TakeOutput(bytes);
+            return;
+        }
+
+        endMark.Append(bytes, TakeOutput);
+        if (endMark.IsFound) end.TrySetResult();
+    }
+
+    private void TakeOutput(ReadOnlySpan<byte> bytes)
+    {
+        if (endMark is { IsFound: true } && end.Task.IsCompleted)
+        {
+            if (afterEnd > MostAfterEnd) return;
+            afterEnd += bytes.Length;
+        }
+
+        pipe.Writer.Write(bytes);
     }
 
     public override bool CanRead => false;

@@ -6,45 +6,102 @@ using Codo.Platform.Processes;
 
 namespace Codo.Modules.Tasks.Hosts;
 
-/// <summary>What is sent to a host to run. The login shell only has to find the end of single-quoted words, which sh, bash, dash and zsh do alike; the rest is read by <c>/bin/sh</c>.</summary>
+/// <summary>
+/// What is sent to a host to run. The login shell reads <see cref="LoginText"/> alone, which every shell understands; the script comes on standard input, so that a command is in no
+/// process argument before its own shell is started, and as long as that shell takes it.
+/// </summary>
 internal static partial class RemoteScripts
 {
-    /// <summary>A line with this in front, and the run's id, is not the command's output: it tells the run's process group.</summary>
+    /// <summary>What the login shell is told.</summary>
+    public const string LoginText = "exec /bin/sh";
+
+    /// <summary>A line with this in front, and the run's id, is not the command's output: it tells the run's process group, or the login shell that is refused.</summary>
     public const string MarkPrefix = "\u0001codo ";
+
+    /// <summary>The word of that line for a login shell that is refused, before its path.</summary>
+    public const string RefusedShell = "shell";
 
     /// <summary>The line that ends an account of processes, before their number.</summary>
     public const string LeftPrefix = "codo-left ";
 
-    // SSH.NET sends it in one packet, and its packets hold no more than 68,536 bytes.
-    private const int MaxBytes = 66 * 1024;
-
-    // The setsid that a shell starts leads no group, so it does not fork: the shell itself waits for the command and learns its exit status or its signal,
-    // and is not in the session that is killed. (As the shell's last command it might be executed in its place, lead a group, fork, and report 0 for everything:
-    // hence the exit.) Where there is no setsid the command stays in the session that sshd made, and is found by its environment.
+    // The braces: a shell that reads its script from standard input reads it to the closing one before it runs anything, and standard input is then free for the command.
+    // Whoever cannot be told where the command is (descriptor 3 is the channel itself), because nobody listens any more, does not run: it was killed, or taken for gone, before it
+    // could be found. All else goes through a pipe, whose reader outlives the channel: what runs on after the end, or after the link was cut, writes to somebody.
+    //
+    // The subshell becomes the command's session. It leads no group, so setsid does not fork, and its process id and start time (fields 1 and 22 of /proc/self/stat, the second
+    // field being a name in parentheses) are the session's. Its parent waits, writes the mark with the exit status into the same pipe, and is not in the session that is killed.
+    // Where there is no setsid the command stays in the session that sshd made and is found by its environment; it gets the group 0.
+    //
+    // The login shell has read its start files when sshd started it. Its second start is told not to: bash reads .bashrc where it sees that sshd is near and SHLVL below 2.
+    //
+    // The first reader ends with the output, or at the first write that the channel does not take any more; then a second one throws the rest away. The channel's own process
+    // waits for the first: dropbear closes a channel when that process has ended and nothing is left to read, whoever still holds it. The readers carry the run's id in a variable of
+    // their own, because CODO_RUN_ID would make them a part of the run.
     private const string Launch = """
-        exec </dev/null
-        start=$1 setsid=
-        shift
-        if command -v setsid >/dev/null 2>&1; then setsid=setsid; fi
-        $setsid /bin/sh -c "$start" sh "$@" 2>/dev/null
-        exit $?
+        exec </dev/null 3>&1
+        case ${SHELL##*/} in *csh) printf '\001codo %s shell %s\n' "$codo_run" "$SHELL"; exit 126;; esac
+        exec 2>/dev/null
+        codo_setsid=
+        if command -v setsid >/dev/null; then codo_setsid=setsid; fi
+        {
+          (
+            IFS= read -r codo_stat </proc/self/stat
+            IFS= read -r codo_boot </proc/sys/kernel/random/boot_id
+            codo_id=${codo_stat%% *} codo_group=0
+            set -- 1 2 ${codo_stat##*') '}
+            if [ "$codo_setsid" ]; then codo_group=${codo_id:-$(exec /bin/sh -c 'echo $PPID')}; fi
+            printf '\001codo %s %s %s %s\n' "$codo_run" "$codo_group" "${22:-0}" "${codo_boot:--}" >&3 || exit 1
+            exec 2>&1 3>&-
+            CODO_RUN_ID=$codo_run
+            export CODO_RUN_ID
+            set --
+            codo_reader='eval "exec 3<&-; $(cat <&3)"'
+            case ${SHELL##*/} in
+              bash) SHLVL=1; export SHLVL;;
+              zsh) set -- -f;;
+              fish) set -- --no-config; codo_reader='eval (cat <&3 | string collect)';;
+            esac
+            codo_start "$@"
+          )
+          printf '%s%03d' "$codo_mark" $?
+        } | { exec 4<&0 3>&-; CODO_DRAIN=$codo_run; export CODO_DRAIN; cat || { cat <&4 >/dev/null 4<&- & } }
+        exit 255
         """;
 
-    // $1 is the run's id and $2 the command, the rest are variables. After them come the fields of /proc/PID/stat from the third on, behind the name in parentheses:
-    // the fifth is the process group, the twenty-second the start time. A group that this process does not lead is not the run's alone and is given as 0.
-    // Whoever cannot tell this, because nobody listens any more, is not to run: it was killed, or taken for gone, before it could be found.
-    private const string Start = """
-        run=$1 command=$2
+    // The command as an argument, which shows it to whoever looks at the process table: as if the login shell had been given it.
+    private const string StartPlain = """exec $codo_setsid "${SHELL:-/bin/sh}" "$@" -c "$codo_command" """;
+
+    private const string StartPrivate = """
+        exec $codo_setsid "${SHELL:-/bin/sh}" "$@" -c "$codo_reader" 3<<CODO_END
+        $codo_command
+        CODO_END
+        """;
+
+    private const string StartPty = """
+        command -v script >/dev/null || { echo 'codo: pty needs the program script (util-linux)'; exit 127; }
+        exec $codo_setsid script -qefc "$codo_reader" /dev/null 3<<CODO_END
+        $codo_command
+        CODO_END
+        """;
+
+    // As for local commands (LocalCommand.FileScript).
+    private const string StartFile = """
+        codo_file=${TMPDIR:-/tmp}/codo-$codo_run
+        exec $codo_setsid /bin/sh -c "$codo_keeper" sh "$codo_file" "$codo_pty" "$@" 3<<CODO_END
+        $codo_command
+        CODO_END
+        """;
+
+    private const string Keeper = """
+        codo_file=$1 codo_pty=$2
         shift 2
-        for variable; do export "$variable"; done
-        { IFS= read -r stat </proc/$$/stat; IFS= read -r boot </proc/sys/kernel/random/boot_id; } 2>/dev/null
-        set -- 1 2 ${stat##*) }
-        if [ "${5:-$$}" = $$ ]; then group=$$; else group=0; fi
-        printf '\001codo %s %s %s %s\n' "$run" "$group" "${22:-0}" "${boot:--}" || exit 1
-        CODO_RUN_ID=$run
-        export CODO_RUN_ID
-        exec 2>&1
-        exec "${SHELL:-/bin/sh}" -c "$command"
+        (umask 077; set -C; cat <&3 >"$codo_file") && chmod 700 "$codo_file" || { echo "codo: the script cannot be written to $codo_file"; exit 126; }
+        exec 3<&-
+        trap : TERM
+        if [ -n "$codo_pty" ]; then SHELL=/bin/sh codo_file=$codo_file script -qefc "$codo_pty" /dev/null; else "$@" "$codo_file"; fi
+        codo_status=$?
+        rm -f "$codo_file"
+        exit $codo_status
         """;
 
     // The same rules as for local runs: session, CODO_RUN_ID, descendants; never a recycled number, never a zombie. A line of the list is id:start, with :m for the main group.
@@ -55,6 +112,8 @@ internal static partial class RemoteScripts
           if (id <= 1 || field[1] == "Z" || field[1] == "X") next
           parent[id] = field[2]; pgrp[id] = field[3]; sid[id] = field[4]; began[id] = field[20] }
         END {
+          # Also before it has become the leader of its session.
+          if (group > 1 && (group in began) && began[group] == start) ours[group] = 1
           for (id in ours) if (!(id in began)) delete ours[id]; else if (group > 1 && sid[id] == group) trusted = 1
           if (group > 1 && (group in began) && began[group] == start) trusted = 1
           for (id in began) if ((trusted && sid[id] == group) || ((id ":" began[id]) in seen)) ours[id] = 1
@@ -89,7 +148,16 @@ internal static partial class RemoteScripts
         for pause in $grace; do [ -n "$left" ] || break; signal TERM; sleep "$pause"; look; done
         for pause in $rounds; do [ -n "$left" ] || break; told=; signal KILL; sleep "$pause"; look; done
         set -- $left
+        if [ -n "$rounds" ] && [ $# = 0 ]; then rm -f "${TMPDIR:-/tmp}/codo-$run"; fi
         echo "codo-left $#"
+        """;
+
+    // Who has the pipe open for writing that the reader of the run's output ($1) has on its standard input.
+    private const string CountHolders = """
+        pid=$(grep -lszxF -e "CODO_DRAIN=$1" /proc/[0-9]*/environ 2>/dev/null | tr -dc '0-9\n' | sed -n 1p)
+        [ -n "$pid" ] || { echo 'codo-left 0'; exit; }
+        pipe=$(ls -l "/proc/$pid/fd/0") || exit
+        ls -l /proc/[0-9]*/fd 2>/dev/null | awk -v pipe="${pipe##* }" '/^\/proc/ { one = 1 } /^l-w/ && $NF == pipe && one { count++; one = 0 } END { print "codo-left " count + 0 }'
         """;
 
     private const string LookOnly = "";
@@ -99,26 +167,33 @@ internal static partial class RemoteScripts
     private static partial Regex VariableName { get; }
 
     /// <summary>A command, ready to be sent.</summary>
+    /// <param name="mark">What ends its output.</param>
     /// <exception cref="CommandNotStartedException">It is too long, or holds what cannot be sent.</exception>
-    public static string Run(string command, string runId, IReadOnlyDictionary<string, string>? environment)
+    public static byte[] Run(string command, string runId, IReadOnlyDictionary<string, string>? environment, EndMark mark, CommandForm? form = null)
     {
+        form ??= CommandForm.Plain;
         // The shell would take a text that begins with one of these for an option.
         if (command.StartsWith('-') || command.StartsWith('+')) command = " " + command;
         var variables = environment ?? new Dictionary<string, string>();
         if (variables.Keys.FirstOrDefault(name => !VariableName.IsMatch(name)) is { } wrong)
             throw new CommandNotStartedException(new Text($"环境变量名 {wrong} 无效", $"'{wrong}' is no name for an environment variable."));
+        var length = form.Bytes(command).Length;
+        if (length > LocalCommand.MaxCommandBytes)
+            throw new CommandNotStartedException(new Text($"命令过长：{length} 字节，最多 {LocalCommand.MaxCommandBytes} 字节", $"The command is {length} bytes long; a host takes {LocalCommand.MaxCommandBytes} at most."));
 
-        var text = Call(Launch, [Start, runId, command, .. variables.Select(variable => $"{variable.Key}={variable.Value}")]);
-        var length = Encoding.UTF8.GetByteCount(text);
-        if (length > MaxBytes)
-            throw new CommandNotStartedException(new Text($"命令过长：传输需 {length} 字节，最多 {MaxBytes} 字节", $"The command takes {length} bytes to send; a host takes {MaxBytes} at most."));
+        var interpreter = CommandForm.Interpreter(command);
+        var start = interpreter is not null ? $"set -- {string.Join(' ', interpreter.Select(Quote))}\n{StartFile}" : form.Pty ? StartPty : form.Private ? StartPrivate : StartPlain;
+        var set = new List<string> { $"codo_run={Quote(runId)} codo_mark={Quote(mark.Text)} codo_command={Quote(command)}" };
+        if (interpreter is not null) set.Add($"codo_keeper={Quote(Keeper)} codo_pty={Quote(form.Pty ? string.Join(' ', interpreter.Select(Quote)) + " \"$codo_file\"" : "")}");
+        set.AddRange(variables.Select(variable => $"{variable.Key}={Quote(variable.Value)}; export {variable.Key}"));
+        var text = $"{{\n{string.Join('\n', set)}\ncodo_start() {{\n{start}\n}}\n{Launch}\n}}\n";
         if (text.Contains('\0'))
             throw new CommandNotStartedException(new Text("命令包含空字符（NUL）", "The command contains a NUL character, which no shell can be given."));
-        return text;
+        return form.Bytes(text);
     }
 
     /// <summary>Ends all processes of a run and prints <see cref="LeftPrefix"/> and how many are left.</summary>
-    public static string Kill(RunMark run, TimeSpan grace)
+    public static byte[] Kill(RunMark run, TimeSpan grace)
     {
         // Growing pauses: a command that ends at once is not waited for, and the host is not kept busy by looking.
         var pauses = new List<double>();
@@ -128,9 +203,12 @@ internal static partial class RemoteScripts
     }
 
     /// <summary>Prints <see cref="LeftPrefix"/> and how many processes of a run there are.</summary>
-    public static string Look(RunMark run) => Account(run, LookOnly, LookOnly);
+    public static byte[] Look(RunMark run) => Account(run, LookOnly, LookOnly);
 
-    private static string Account(RunMark run, string grace, string rounds) => Call(
+    /// <summary>Prints <see cref="LeftPrefix"/> and how many processes have the output of a run open whose command has ended; nothing where that cannot be found out.</summary>
+    public static byte[] Holders(RunMark run) => Call(CountHolders, run.RunId);
+
+    private static byte[] Account(RunMark run, string grace, string rounds) => Call(
         Tree,
         run.RunId,
         run.ProcessGroup.ToString(CultureInfo.InvariantCulture),
@@ -140,8 +218,8 @@ internal static partial class RemoteScripts
         grace,
         rounds);
 
-    private static string Call(string script, params IEnumerable<string> arguments) =>
-        $"exec /bin/sh -c {Quote(script)} sh {string.Join(' ', arguments.Select(Quote))}";
+    private static byte[] Call(string script, params IEnumerable<string> arguments) =>
+        Encoding.UTF8.GetBytes($"{{\nexec </dev/null\nset -- {string.Join(' ', arguments.Select(Quote))}\n{script}\nexit\n}}\n");
 
     private static string Quote(string word) => "'" + word.Replace("'", @"'\''", StringComparison.Ordinal) + "'";
 }

@@ -19,6 +19,9 @@ internal sealed class SshConnection : IAsyncDisposable
 {
     private static readonly TimeSpan StepLimit = SshHandshake.StepLimit;
 
+    // Characters of an account of processes: one line is asked for, and a login shell's start files may write some more.
+    private const int MostAnswer = 64 * 1024;
+
     private readonly SshTarget target;
     private readonly SshClient client;
     private readonly SshLink link;
@@ -38,6 +41,12 @@ internal sealed class SshConnection : IAsyncDisposable
     /// <summary>Whether it can still be used, as far as is known.</summary>
     public bool IsConnected => client.IsConnected;
 
+    /// <summary>Background processes hold a session of it: whoever has more commands to run connects anew.</summary>
+    public bool IsUsedUp { get; private set; }
+
+    /// <summary>What commands there are written in and write; null for UTF-8.</summary>
+    public Encoding? Encoding => target.Encoding;
+
     /// <summary>Connects and logs in. A host that drops the connection before a session exists is tried again, with growing pauses, within <see cref="SshHandshake.ConnectLimit"/>.</summary>
     /// <exception cref="SshFailedException">Unreachable, not let in, or not trusted.</exception>
     public static async Task<SshConnection> ConnectAsync(SshTarget target, CancellationToken cancellation = default) =>
@@ -47,6 +56,7 @@ internal sealed class SshConnection : IAsyncDisposable
     /// <param name="command">Shell text.</param>
     /// <param name="runId">A name that no other run has, without blanks; it is in the environment of the command and of all that it starts.</param>
     /// <param name="environment">More variables.</param>
+    /// <param name="form">How the command is handed over.</param>
     /// <param name="onStarted">Told once, before any output, how to find the run's processes on the host: record it. Its group is 0 when the host could not tell.</param>
     /// <param name="onOutput">As for a local command: valid during the call only; while it works the command waits, once some 256 KiB are waiting.</param>
     /// <param name="cancellation">Stops listening and leaves the command alone: to end it, see <see cref="KillAsync(RunMark, TimeSpan?)"/>.</param>
@@ -58,13 +68,15 @@ internal sealed class SshConnection : IAsyncDisposable
         IReadOnlyDictionary<string, string>? environment,
         Func<RunMark, ValueTask> onStarted,
         Func<ReadOnlyMemory<byte>, ValueTask> onOutput,
+        CommandForm? form = null,
         CancellationToken cancellation = default)
     {
-        var text = RemoteScripts.Run(command, runId, environment);
-        using var output = new RemoteOutput(runId);
+        var endMark = new EndMark();
+        var script = RemoteScripts.Run(command, runId, environment, endMark, form);
+        using var output = new RemoteOutput(runId, endMark);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         var reading = ReadAsync();
-        var ending = SshChannel.RunAsync(client, text, output, expectMark: true, stop.Token);
+        var ending = SshChannel.RunAsync(client, script, output, endMark, () => HoldersAsync(new RunMark(runId, 0, 0, "")), stop.Token);
         var silence = link.SilenceAsync(output, target.KeepAlive, stop.Token);
         try
         {
@@ -73,6 +85,8 @@ internal sealed class SshConnection : IAsyncDisposable
             if (await Task.WhenAny(ending, reading) == reading) await reading;
             var end = await ending;
             await reading;
+            // On the host a process of the channel waits with them, and a server counts those: the next command gets a connection of its own.
+            IsUsedUp |= end.Holders != 0;
             return end;
         }
         catch (SshFailedException failure)
@@ -128,12 +142,12 @@ internal sealed class SshConnection : IAsyncDisposable
         return true;
     });
 
-    private async Task<RunLeft> AccountAsync(string script, TimeSpan limit)
+    private async Task<int?> HoldersAsync(RunMark run) => IsConnected ? (await TryAccountAsync(RemoteScripts.Holders(run), StepLimit)).Processes : null;
+
+    private async Task<RunLeft> AccountAsync(byte[] script, TimeSpan limit)
     {
-        if (IsConnected && await TryAccountAsync(script, limit) is { } left) return new RunLeft(left);
-        return await AnewAsync(target, async connection => await connection.TryAccountAsync(script, limit) is { } found
-            ? new RunLeft(found)
-            : new RunLeft(null, new SshFailedException(SshFailureKind.Refused, Named(target, new Text("无法查看进程", "its processes could not be looked at")))));
+        if (IsConnected && await TryAccountAsync(script, limit) is { Processes: not null } left) return left;
+        return await AnewAsync(target, connection => connection.TryAccountAsync(script, limit));
     }
 
     private static async Task<RunLeft> AnewAsync(SshTarget target, Func<SshConnection, Task<RunLeft>> ask)
@@ -149,31 +163,36 @@ internal sealed class SshConnection : IAsyncDisposable
         }
     }
 
-    /// <returns>Null when the host did not answer in time, or not as it should.</returns>
-    private async Task<int?> TryAccountAsync(string script, TimeSpan limit)
+    /// <returns>Without a number when the host did not answer in time, or not as it should.</returns>
+    private async Task<RunLeft> TryAccountAsync(byte[] script, TimeSpan limit)
     {
         using var output = new RemoteOutput("");
         using var timeout = new CancellationTokenSource(limit);
         var said = new StringBuilder();
         try
         {
-            await SshChannel.RunAsync(client, script, output, expectMark: false, timeout.Token);
+            await SshChannel.RunAsync(client, script, output, mark: null, countHolders: null, timeout.Token);
             await output.CopyToAsync(
                 bytes =>
                 {
-                    said.Append(Encoding.ASCII.GetString(bytes.Span));
+                    if (said.Length < MostAnswer) said.Append(OutputText.Decode(bytes.Span));
                     return ValueTask.CompletedTask;
                 },
                 timeout.Token);
         }
         catch (Exception failure) when (failure is SshFailedException or OperationCanceledException)
         {
-            return null;
+            return new RunLeft(null, failure as SshFailedException ?? NoAnswer(new Text("未及时回答", "it did not answer in time")));
         }
 
         var answer = said.ToString().Split('\n').LastOrDefault(line => line.StartsWith(RemoteScripts.LeftPrefix, StringComparison.Ordinal));
-        return answer is null ? null : int.Parse(answer.AsSpan(RemoteScripts.LeftPrefix.Length), CultureInfo.InvariantCulture);
+        if (answer is null) return new RunLeft(null, NoAnswer(new Text("无法查看进程", "its processes could not be looked at")));
+        return int.TryParse(answer.AsSpan(RemoteScripts.LeftPrefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var left)
+            ? new RunLeft(left)
+            : new RunLeft(null, NoAnswer(SshChannel.Senseless(answer)));
     }
+
+    private SshFailedException NoAnswer(Text why) => new(SshFailureKind.Refused, Named(target, why));
 
     private static Text Silent(TimeSpan time) =>
         SshChannel.Unknown(new Text($"主机 {time.TotalSeconds:0.#} 秒没有任何回应", $"nothing has come from the host for {time.TotalSeconds:0.#} s, not even an answer to the keep-alive"));

@@ -1,3 +1,4 @@
+using System.Text;
 using Renci.SshNet;
 
 namespace Codo.Modules.Tasks.Hosts;
@@ -11,6 +12,9 @@ internal sealed record SshTarget(string Host, int Port, string User, PrivateKeyF
 {
     /// <summary>How often a host is asked for an answer while a command runs; one that says nothing for as long again is lost.</summary>
     public TimeSpan KeepAlive { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>What commands there are written in and write; null for UTF-8.</summary>
+    public Encoding? Encoding { get; init; }
 
     /// <summary>How it is reached, as <see cref="HostKey.Path"/>; empty when directly.</summary>
     public string Path { get; init; } = "";

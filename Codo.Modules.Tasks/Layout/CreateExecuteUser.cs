@@ -1,5 +1,6 @@
 using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Http;
+using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
@@ -22,7 +23,8 @@ internal static class CreateExecuteUser
     /// <param name="Via">The alias of the execute-user that is the bastion; it has <c>ssh_host</c>.</param>
     [Echoed("id", "update_time")]
     internal sealed record Command(
-        string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Certificate, string? SshHost, string? Via, string? Remarks) : IRequest<Result>
+        string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Certificate, string? SshHost, string? Via, string? Remarks,
+        string? Encoding) : IRequest<Result>
     {
         // A record writes out all it holds; this one holds a private key.
         public override string ToString() => $"CreateExecuteUser {AliasUser}";
@@ -48,14 +50,15 @@ internal static class CreateExecuteUser
             RuleFor(command => command.Certificate).AtMost(MostCertificate, "certificate");
             RuleFor(command => command.SshHost).HostOrNothing("ssh_host");
             RuleFor(command => command.Remarks).AtMost(MostRemarks, "remarks");
+            RuleFor(command => command.Encoding).OneOf("encoding", [.. CommandForm.Encodings]);
         }
     }
 
     internal sealed class Handler(NpgsqlDataSource source, Caller caller, SecretBox box, TimeProvider time) : IRequestHandler<Command, Result>
     {
         private const string AddSql = """
-            INSERT INTO tasks.scheduler_execute_user (alias_user, exec_user, ssh_port, user_key, passphrase, certificate, ssh_host, via_id, remarks, creator, creator_id)
-            VALUES (@AliasUser, @ExecUser, @Port, @Key, CAST(@Secret AS bytea), @Certificate, @SshHost, CAST(@ViaId AS bigint), @Remarks, @Username, @UserId)
+            INSERT INTO tasks.scheduler_execute_user (alias_user, exec_user, ssh_port, user_key, passphrase, certificate, ssh_host, via_id, remarks, encoding, creator, creator_id)
+            VALUES (@AliasUser, @ExecUser, @Port, @Key, CAST(@Secret AS bytea), @Certificate, @SshHost, CAST(@ViaId AS bigint), @Remarks, @Encoding, @Username, @UserId)
             ON CONFLICT (alias_user) DO NOTHING
             RETURNING id
             """;
@@ -63,6 +66,7 @@ internal static class CreateExecuteUser
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
             var (passphrase, port, remarks) = (string.IsNullOrEmpty(command.Passphrase) ? null : command.Passphrase, command.SshPort ?? 22, command.Remarks ?? "");
+            var encoding = command.Encoding ?? "utf-8";
             var (certificate, host) = (SshKeys.NormalCertificate(command.Certificate ?? ""), (command.SshHost ?? "").Trim());
             var warnings = ExecuteUser.CheckKey(command.UserKey!, passphrase, certificate, time.GetUtcNow());
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
@@ -79,11 +83,24 @@ internal static class CreateExecuteUser
                 SshHost = host,
                 ViaId = via,
                 Remarks = remarks,
+                Encoding = encoding,
                 caller.Username,
                 caller.UserId,
             }, transaction) ?? throw LibraryRules.NameIsTaken;
             await Audit.Write(connection, transaction, caller, "create", "execute_user", $"{id}",
-                after: new { command.AliasUser, command.ExecUser, ssh_port = port, user_key = ExecuteUser.Mask, passphrase = passphrase is null ? null : ExecuteUser.Mask, certificate, ssh_host = host, command.Via, remarks });
+                after: new
+                {
+                    command.AliasUser,
+                    command.ExecUser,
+                    ssh_port = port,
+                    user_key = ExecuteUser.Mask,
+                    passphrase = passphrase is null ? null : ExecuteUser.Mask,
+                    certificate,
+                    ssh_host = host,
+                    command.Via,
+                    remarks,
+                    encoding,
+                });
             await transaction.CommitAsync(cancellationToken);
             return new Result(id, warnings);
         }

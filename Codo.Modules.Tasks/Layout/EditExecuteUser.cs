@@ -1,5 +1,6 @@
 using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Http;
+using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
@@ -16,7 +17,8 @@ internal static class EditExecuteUser
     /// <param name="Via">Absent leaves it; empty means that the hosts are reached directly.</param>
     [Echoed("update_time")]
     internal sealed record Command(
-        long? Id, string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Certificate, string? SshHost, string? Via, string? Remarks) : IRequest<Result>
+        long? Id, string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Certificate, string? SshHost, string? Via, string? Remarks,
+        string? Encoding) : IRequest<Result>
     {
         // A record writes out all it holds; this one holds a private key.
         public override string ToString() => $"EditExecuteUser {Id}";
@@ -43,23 +45,26 @@ internal static class EditExecuteUser
             RuleFor(command => command.Certificate).AtMost(CreateExecuteUser.MostCertificate, "certificate");
             RuleFor(command => command.SshHost).HostOrNothing("ssh_host");
             RuleFor(command => command.Remarks).AtMost(CreateExecuteUser.MostRemarks, "remarks");
+            RuleFor(command => command.Encoding).OneOf("encoding", [.. CommandForm.Encodings]);
         }
 
         private static bool GivenOrAbsent(string? text) => text is null || !string.IsNullOrWhiteSpace(text);
     }
 
-    internal sealed record State(string AliasUser, string ExecUser, int SshPort, byte[] UserKey, byte[]? Passphrase, string Certificate, string SshHost, long? ViaId, string Via, string Remarks);
+    internal sealed record State(
+        string AliasUser, string ExecUser, int SshPort, byte[] UserKey, byte[]? Passphrase, string Certificate, string SshHost, long? ViaId, string Via, string Remarks, string Encoding);
 
     internal sealed class Handler(NpgsqlDataSource source, Caller caller, SecretBox box, TimeProvider time) : IRequestHandler<Command, Result>
     {
         private const string LockSql = """
-            SELECT u.alias_user, u.exec_user, u.ssh_port, u.user_key, u.passphrase, u.certificate, u.ssh_host, u.via_id, COALESCE(v.alias_user, '') AS via, u.remarks
+            SELECT u.alias_user, u.exec_user, u.ssh_port, u.user_key, u.passphrase, u.certificate, u.ssh_host, u.via_id, COALESCE(v.alias_user, '') AS via, u.remarks, u.encoding
             FROM tasks.scheduler_execute_user u LEFT JOIN tasks.scheduler_execute_user v ON v.id = u.via_id WHERE u.id = @Id FOR UPDATE OF u
             """;
 
         private const string SaveSql = """
             UPDATE tasks.scheduler_execute_user SET alias_user = @AliasUser, exec_user = @ExecUser, ssh_port = @SshPort, user_key = @UserKey,
-                passphrase = CAST(@Passphrase AS bytea), certificate = @Certificate, ssh_host = @SshHost, via_id = CAST(@ViaId AS bigint), remarks = @Remarks, update_time = now()
+                passphrase = CAST(@Passphrase AS bytea), certificate = @Certificate, ssh_host = @SshHost, via_id = CAST(@ViaId AS bigint), remarks = @Remarks, encoding = @Encoding,
+                update_time = now()
             WHERE id = @Id
             """;
 
@@ -83,12 +88,25 @@ internal static class EditExecuteUser
                 ExecUser = command.ExecUser ?? before.ExecUser,
                 SshPort = command.SshPort ?? before.SshPort,
                 Remarks = command.Remarks ?? before.Remarks,
+                Encoding = command.Encoding ?? before.Encoding,
             };
             after = await WithWay(connection, transaction, command, after);
             try
             {
-                await connection.ExecuteAsync(
-                    SaveSql, new { command.Id, after.AliasUser, after.ExecUser, after.SshPort, after.UserKey, after.Passphrase, after.Certificate, after.SshHost, after.ViaId, after.Remarks }, transaction);
+                await connection.ExecuteAsync(SaveSql, new
+                {
+                    command.Id,
+                    after.AliasUser,
+                    after.ExecUser,
+                    after.SshPort,
+                    after.UserKey,
+                    after.Passphrase,
+                    after.Certificate,
+                    after.SshHost,
+                    after.ViaId,
+                    after.Remarks,
+                    after.Encoding,
+                }, transaction);
             }
             catch (PostgresException error) when (error.IsTaken())
             {
@@ -160,6 +178,7 @@ internal static class EditExecuteUser
             state.SshHost,
             state.Via,
             state.Remarks,
+            state.Encoding,
         };
     }
 }

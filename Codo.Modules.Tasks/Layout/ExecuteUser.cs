@@ -18,15 +18,16 @@ internal sealed class ExecuteUser
     // 3 is the most bastions on a way, see BastionChain.
     private const string ChainSql = """
         WITH RECURSIVE way AS (
-            SELECT alias_user, exec_user, ssh_port, user_key, passphrase, certificate, ssh_host, via_id, 0 AS hop FROM tasks.scheduler_execute_user WHERE alias_user = @Alias
+            SELECT alias_user, exec_user, ssh_port, user_key, passphrase, certificate, ssh_host, encoding, via_id, 0 AS hop FROM tasks.scheduler_execute_user WHERE alias_user = @Alias
             UNION ALL
-            SELECT u.alias_user, u.exec_user, u.ssh_port, u.user_key, u.passphrase, u.certificate, u.ssh_host, u.via_id, w.hop + 1
+            SELECT u.alias_user, u.exec_user, u.ssh_port, u.user_key, u.passphrase, u.certificate, u.ssh_host, u.encoding, u.via_id, w.hop + 1
             FROM way w JOIN tasks.scheduler_execute_user u ON u.id = w.via_id WHERE w.hop < 3)
-        SELECT alias_user, exec_user, ssh_port, user_key, passphrase, certificate, ssh_host FROM way ORDER BY hop
+        SELECT alias_user, exec_user, ssh_port, user_key, passphrase, certificate, ssh_host, encoding FROM way ORDER BY hop
         """;
 
     private ExecuteUser(Row row, string privateKey, string? passphrase) =>
-        (Alias, Login, Port, SshHost, Certificate, PrivateKey, Passphrase) = (row.AliasUser, row.ExecUser, row.SshPort, row.SshHost, row.Certificate, privateKey, passphrase);
+        (Alias, Login, Port, SshHost, Certificate, Encoding, PrivateKey, Passphrase) =
+        (row.AliasUser, row.ExecUser, row.SshPort, row.SshHost, row.Certificate, row.Encoding, privateKey, passphrase);
 
     /// <summary>What a step's <c>exec_user</c> names.</summary>
     public string Alias { get; }
@@ -45,6 +46,9 @@ internal sealed class ExecuteUser
 
     /// <summary>An OpenSSH certificate of the key; empty when there is none.</summary>
     public string Certificate { get; }
+
+    /// <summary>What commands on its hosts are handed over in, and what they write.</summary>
+    public string Encoding { get; }
 
     /// <summary>Reads and opens an execute-user; null when there is none of that name.</summary>
     public static async Task<ExecuteUser?> Find(NpgsqlConnection connection, SecretBox box, string alias) => await FindChain(connection, box, alias) is [var user, ..] ? user : null;
@@ -71,5 +75,5 @@ internal sealed class ExecuteUser
     /// <summary>Whether a name holds Chinese characters, which neither an alias nor a system user may have.</summary>
     public static bool HasChinese(string? name) => name is not null && name.EnumerateRunes().Any(rune => rune.Value is >= 0x4E00 and <= 0x9FFF or >= 0x3400 and <= 0x4DBF or >= 0x20000 and <= 0x3FFFF);
 
-    private sealed record Row(string AliasUser, string ExecUser, int SshPort, byte[] UserKey, byte[]? Passphrase, string Certificate, string SshHost);
+    private sealed record Row(string AliasUser, string ExecUser, int SshPort, byte[] UserKey, byte[]? Passphrase, string Certificate, string SshHost, string Encoding);
 }

@@ -15,7 +15,9 @@ internal static class ListExecuteUsers
     /// <param name="SshHost">The machine that is entered when this is another's bastion; else empty.</param>
     /// <param name="Via">The alias of the bastion; empty when the hosts are reached directly.</param>
     /// <param name="Certificate">The OpenSSH certificate of the key, which is public; empty when there is none.</param>
-    internal sealed record Row(long Id, string AliasUser, string ExecUser, int SshPort, string SshHost, string Via, string Certificate, string Remarks, DateTime UpdateTime)
+    /// <param name="Encoding">What commands on its hosts are handed over in, and what they write.</param>
+    internal sealed record Row(
+        long Id, string AliasUser, string ExecUser, int SshPort, string SshHost, string Via, string Certificate, string Remarks, DateTime UpdateTime, string Encoding)
     {
         /// <summary>Always empty: a field that the console's form has.</summary>
         public string Password => "";
@@ -26,7 +28,7 @@ internal static class ListExecuteUsers
     internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
     {
         private const string RowsSql = """
-            SELECT u.id, u.alias_user, u.exec_user, u.ssh_port, u.ssh_host, COALESCE(v.alias_user, '') AS via, u.certificate, u.remarks, u.update_time
+            SELECT u.id, u.alias_user, u.exec_user, u.ssh_port, u.ssh_host, COALESCE(v.alias_user, '') AS via, u.certificate, u.remarks, u.update_time, u.encoding
             FROM tasks.scheduler_execute_user u LEFT JOIN tasks.scheduler_execute_user v ON v.id = u.via_id WHERE u.id > @After ORDER BY u.id LIMIT @Limit
             """;
 

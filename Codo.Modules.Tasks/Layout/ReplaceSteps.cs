@@ -21,7 +21,8 @@ internal static class ReplaceSteps
     // The console sends steps back as it got them, or made from commands of the library.
     [Echoed("temp_id", "command_id", "creator", "creator_id", "create_time", "update_time")]
     internal sealed record Step(
-        long? Id, int? Group, int? Level, string? CommandName, string? Command, string? Args, string? Trigger, string? ExecUser, string? ForceHost, int? Timeout, int? Retries, int? RetryDelay, string? OnError);
+        long? Id, int? Group, int? Level, string? CommandName, string? Command, string? Args, string? Trigger, string? ExecUser, string? ForceHost, int? Timeout, int? Retries, int? RetryDelay, string? OnError,
+        bool? Pty, string? Interpreter);
 
     internal sealed record GroupProperties(int? Group, [property: JsonConverter(typeof(NumberOrText))] string? Batch, int? BatchPause, int? MaxFailures, string? Next);
 
@@ -50,15 +51,16 @@ internal static class ReplaceSteps
         // A step that stays keeps its id and who made it. New ids rise in the order that was sent, which is the order in which steps of one level run.
         private const string SaveSql = """
             INSERT INTO tasks.scheduler_temp_details AS d
-                (id, temp_id, "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, creator, creator_id)
+                (id, temp_id, "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty, interpreter, creator, creator_id)
             SELECT COALESCE(s.id, nextval(pg_get_serial_sequence('tasks.scheduler_temp_details', 'id'))), @TempId, s.step_group, s.level, s.command_name, s.command, s.args, s.trigger,
-                s.exec_user, s.force_host, s.timeout, s.retries, s.retry_delay, s.on_error, @Username, @UserId
+                s.exec_user, s.force_host, s.timeout, s.retries, s.retry_delay, s.on_error, s.pty, s.interpreter, @Username, @UserId
             FROM unnest(CAST(@Ids AS bigint[]), CAST(@Groups AS int[]), CAST(@Levels AS int[]), CAST(@Names AS text[]), CAST(@Commands AS text[]), CAST(@Args AS text[]),
-                CAST(@Triggers AS text[]), CAST(@ExecUsers AS text[]), CAST(@ForceHosts AS text[]), CAST(@Timeouts AS int[]), CAST(@Retries AS int[]), CAST(@RetryDelays AS int[]), CAST(@OnErrors AS text[]))
-                AS s(id, step_group, level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error)
+                CAST(@Triggers AS text[]), CAST(@ExecUsers AS text[]), CAST(@ForceHosts AS text[]), CAST(@Timeouts AS int[]), CAST(@Retries AS int[]), CAST(@RetryDelays AS int[]), CAST(@OnErrors AS text[]),
+                CAST(@Ptys AS boolean[]), CAST(@Interpreters AS text[]))
+                AS s(id, step_group, level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty, interpreter)
             ON CONFLICT (id) DO UPDATE SET "group" = excluded."group", level = excluded.level, command_name = excluded.command_name, command = excluded.command, args = excluded.args,
                 trigger = excluded.trigger, exec_user = excluded.exec_user, force_host = excluded.force_host, timeout = excluded.timeout, retries = excluded.retries,
-                retry_delay = excluded.retry_delay, on_error = excluded.on_error, update_time = now()
+                retry_delay = excluded.retry_delay, on_error = excluded.on_error, pty = excluded.pty, interpreter = excluded.interpreter, update_time = now()
             WHERE d.temp_id = @TempId
             """;
 
@@ -114,6 +116,8 @@ internal static class ReplaceSteps
                 Retries = steps.Select(step => step.Retries ?? 0).ToArray(),
                 RetryDelays = steps.Select(step => step.RetryDelay ?? 1).ToArray(),
                 OnErrors = steps.Select(step => step.OnError ?? "stop").ToArray(),
+                Ptys = steps.Select(step => step.Pty ?? false).ToArray(),
+                Interpreters = steps.Select(step => (step.Interpreter ?? "").Trim()).ToArray(),
                 caller.Username,
                 caller.UserId,
             }, transaction);

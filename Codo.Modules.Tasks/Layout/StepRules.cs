@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using Codo.Modules.Tasks.Orders;
 using Codo.Platform.Http;
+using Codo.Platform.Processes;
 
 namespace Codo.Modules.Tasks.Layout;
 
@@ -47,6 +48,7 @@ internal static partial class StepRules
             ?? Outside(step.Group, 0, int.MaxValue, $"{at}.group") ?? Outside(step.Level, 0, int.MaxValue, $"{at}.level")
             ?? Outside(step.Timeout, 1, MostTimeout, $"{at}.timeout") ?? Outside(step.Retries, 0, MostRetries, $"{at}.retries")
             ?? Outside(step.RetryDelay, 0, MostRetryDelay, $"{at}.retry_delay")
+            ?? TooLong(step.Interpreter, CommandForm.MostInterpreter, $"{at}.interpreter") ?? NoLine(step.Interpreter, $"{at}.interpreter")
             ?? NoHost(step.ForceHost, $"{at}.force_host");
     }
 
@@ -68,6 +70,9 @@ internal static partial class StepRules
 
     private static Refusal? Outside(int? number, int least, int most, string field) =>
         number is null || (number >= least && number <= most) ? null : Refusal.Invalid($"{field} 必须在 {least} 到 {most} 之间", $"{field} must be between {least} and {most}");
+
+    private static Refusal? NoLine(string? text, string field) =>
+        text?.Contains('\n', StringComparison.Ordinal) == true ? Refusal.Invalid($"{field} 只能是一行", $"{field} must be one line") : null;
 
     private static Refusal? NoHost(string? host, string field) =>
         string.IsNullOrWhiteSpace(host) || HostList.TryHost(host.Trim(), out _) ? null : Refusal.Invalid($"{field} 不是 IP 地址或主机名", $"{field} is no IP address and no host name");

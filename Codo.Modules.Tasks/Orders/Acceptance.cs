@@ -10,8 +10,10 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>Stores an order with all its steps in one transaction, once for each idempotency key, and has it started.</summary>
-internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Drafting drafting, OrderArguments arguments, Quotas quotas, Wake wake)
+internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Drafting drafting, OrderArguments arguments, SecretBox box, Quotas quotas, Wake wake)
 {
+    private const string DigestPlace = "tasks.idempotency.body";
+
     private const string KeySql = """
         INSERT INTO tasks.idempotency AS i (user_id, key, body, list_id) VALUES (@UserId, @Key, @Body, 0)
         ON CONFLICT (user_id, key) DO UPDATE SET body = excluded.body, list_id = 0, at = clock_timestamp() WHERE i.at < clock_timestamp() - interval '24 hours'
@@ -50,12 +52,15 @@ internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Draftin
 
     // Every lane of a group has the group's steps; ids rise in the order that they run in.
     private const string StepsSql = """
-        INSERT INTO tasks.scheduler_task_info (list_id, lane_id, task_group, task_level, task_name, task_cmd, task_args, trigger, exec_user, force_host, exec_ip, task_status, timeout, retries, retry_delay, on_error)
-        SELECT l.list_id, l.lane_id, l.task_group, s.level, s.name, s.cmd, s.args, s.trigger, s.exec_user, s.force_host, l.host, s.status, s.timeout, s.retries, s.retry_delay, s.on_error
+        INSERT INTO tasks.scheduler_task_info (list_id, lane_id, task_group, task_level, task_name, task_cmd, task_args, trigger, exec_user, force_host, exec_ip, task_status, timeout, retries, retry_delay, on_error, pty,
+            interpreter)
+        SELECT l.list_id, l.lane_id, l.task_group, s.level, s.name, s.cmd, s.args, s.trigger, s.exec_user, s.force_host, l.host, s.status, s.timeout, s.retries, s.retry_delay, s.on_error, s.pty,
+            s.interpreter
         FROM tasks.lane l
         JOIN unnest(CAST(@Groups AS int[]), CAST(@Levels AS int[]), CAST(@Names AS text[]), CAST(@Commands AS text[]), CAST(@Arguments AS text[]), CAST(@Triggers AS text[]),
-                CAST(@ExecUsers AS text[]), CAST(@ForceHosts AS text[]), CAST(@Statuses AS smallint[]), CAST(@Timeouts AS int[]), CAST(@Retries AS int[]), CAST(@RetryDelays AS int[]), CAST(@OnErrors AS text[]))
-            WITH ORDINALITY AS s(task_group, level, name, cmd, args, trigger, exec_user, force_host, status, timeout, retries, retry_delay, on_error, place) USING (task_group)
+                CAST(@ExecUsers AS text[]), CAST(@ForceHosts AS text[]), CAST(@Statuses AS smallint[]), CAST(@Timeouts AS int[]), CAST(@Retries AS int[]), CAST(@RetryDelays AS int[]), CAST(@OnErrors AS text[]),
+                CAST(@Ptys AS boolean[]), CAST(@Interpreters AS text[]))
+            WITH ORDINALITY AS s(task_group, level, name, cmd, args, trigger, exec_user, force_host, status, timeout, retries, retry_delay, on_error, pty, interpreter, place) USING (task_group)
         WHERE l.list_id = @ListId ORDER BY l.lane_id, s.place
         """;
 
@@ -65,8 +70,8 @@ internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Draftin
         if (idempotencyKey.Length > 200) throw Refusal.Invalid("Idempotency-Key 不能超过 200 个字符", "Idempotency-Key is longer than 200 characters");
         await using var connection = await source.OpenConnectionAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        var key = new { caller.UserId, Key = idempotencyKey, Body = idempotencyKey.Length == 0 ? "" : Digest(command) };
-        if (idempotencyKey.Length > 0 && await connection.ExecuteAsync(KeySql, key, transaction) == 0) return await First(connection, transaction, key.Body, key);
+        var key = new { caller.UserId, Key = idempotencyKey, Body = idempotencyKey.Length == 0 ? "" : box.Digest(TextOf(command), DigestPlace) };
+        if (idempotencyKey.Length > 0 && await connection.ExecuteAsync(KeySql, key, transaction) == 0) return await First(connection, transaction, TextOf(command), key);
         var draft = await drafting.Make(connection, command);
         if (!draft.Ready && await quotas.PendingOrders() is var most && !Quotas.HasRoom(caller, most, await connection.ExecuteScalarAsync<long>(PendingSql, new { caller.UserId }, transaction)))
             throw Refusal.Conflict($"你的待审批订单已达上限 {most}（Codo:Quotas:PendingOrders）", $"{most} of your orders await their approval already (Codo:Quotas:PendingOrders)");
@@ -81,15 +86,18 @@ internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Draftin
         return new AcceptOrder.Result(id, draft.Warnings);
     }
 
-    private static string Digest(AcceptOrder.Command command) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(JsonSerializer.Serialize(command, Json.Stored))));
+    private static string TextOf(AcceptOrder.Command command) => JsonSerializer.Serialize(command, Json.Stored);
 
-    private static async Task<AcceptOrder.Result> First(NpgsqlConnection connection, NpgsqlTransaction transaction, string body, object key)
+    private async Task<AcceptOrder.Result> First(NpgsqlConnection connection, NpgsqlTransaction transaction, string text, object key)
     {
         var first = await connection.QuerySingleAsync<FirstRow>(FirstSql, key, transaction);
-        return first.Body == body
+        return box.IsDigest(first.Body, text, DigestPlace) || first.Body == Unkeyed(text)
             ? new AcceptOrder.Result(first.ListId, [])
             : throw Refusal.Conflict("同一个 Idempotency-Key 已用于另一个请求", "This Idempotency-Key was used with another body");
     }
+
+    // What the version before this one has stored, for the day that a key is kept.
+    private static string Unkeyed(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
 
     private async Task<long> Store(NpgsqlConnection connection, NpgsqlTransaction transaction, OrderDraft draft)
     {
@@ -150,6 +158,8 @@ internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Draftin
         Retries = steps.Select(step => step.Retries).ToArray(),
         RetryDelays = steps.Select(step => step.RetryDelay).ToArray(),
         OnErrors = steps.Select(step => step.OnError).ToArray(),
+        Ptys = steps.Select(step => step.Pty).ToArray(),
+        Interpreters = steps.Select(step => step.Interpreter).ToArray(),
     };
 
     private sealed record FirstRow(string Body, long ListId);

@@ -34,7 +34,7 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
         """;
 
     private const string StepsSql = """
-        SELECT "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error
+        SELECT "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty, interpreter
         FROM tasks.scheduler_temp_details WHERE temp_id = @TempId ORDER BY "group", level, id
         """;
 
@@ -108,7 +108,7 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
         {
             try
             {
-                values.Line(step.Command, step.Args, 0);
+                values.Line(CommandForm.With(step.Interpreter, step.Command), CommandForm.Clean(step.Args), 0);
             }
             catch (CommandNotStartedException wrong)
             {

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Http;
+using Codo.Platform.Processes;
 using MediatR;
 using Npgsql;
 
@@ -44,7 +45,8 @@ internal static class PreviewOrder
             [.. group.Lanes.Select(lane => new Lane(lane.Host, lane.Batch, [.. group.Steps.Select((step, position) => Show(step, lane, position, draft))]))]);
 
         private static Step Show(TemplateStep step, PlannedLane lane, int position, OrderDraft draft) => new(
-            step.Level, step.CommandName, step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, Place.User(step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, step.ExecUser), draft.Values.Line(step.Command, step.Args, null).Shown, step.Trigger,
+            step.Level, step.CommandName, step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, Place.User(step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, step.ExecUser),
+            draft.Values.Line(CommandForm.With(step.Interpreter, step.Command), CommandForm.Clean(step.Args), null).Shown, step.Trigger,
             StepStarts(step, lane, position), step.Timeout, step.Retries, step.RetryDelay, step.OnError);
 
         private static Text GroupStarts(int? before, OrderDraft draft) =>

@@ -19,12 +19,37 @@ public sealed partial class LocalCommand
 
     // setsid: the child of the host leads no group, so setsid does not fork, and the process id is the session's as well.
     // env: .NET ignores SIGPIPE and its children inherit that; `yes | head -1` would end in an error that no terminal shows.
-    // The inner exec makes $0, $# and the process table look as if /bin/sh -c had been called directly.
-    private static readonly string[] Launcher =
-        ["env", "--default-signal=PIPE", "/bin/sh", "-c", "exec /bin/sh -c \"$1\" </dev/null 2>&1", "sh"];
+    private static readonly string[] Launcher = ["env", "--default-signal=PIPE", "/bin/sh", "-c"];
 
-    // What is in the pipe when the command ends is read whatever happens; a background child that goes on writing is cut off after this much
-    // (the pipe cannot hold more) or this long.
+    // The inner exec makes $0, $# and the process table look as if /bin/sh -c had been called directly.
+    private const string PlainScript = "exec /bin/sh -c \"$1\" </dev/null 2>&1";
+
+    // The command comes on standard input and is in no argument. $0 and $# are as above.
+    private const string PrivateScript = "exec 2>&1; eval \"exec </dev/null; $(cat)\"";
+
+    // A terminal for the command, which comes on standard input. script runs it with $SHELL.
+    private const string PtyScript = """
+        exec 3<&0 </dev/null 2>&1
+        command -v script >/dev/null || { echo 'codo: pty needs the program script (util-linux)'; exit 127; }
+        SHELL=/bin/sh exec script -qefc 'eval "exec 3<&-; $(cat <&3)"' /dev/null
+        """;
+
+    // A command with a line #! comes on standard input and becomes a file for its interpreter ($2, and $3 where it has an argument). The kernel would do the same with
+    // the file, but not where it lies in a file system without exec. This shell waits, because the file is to be gone afterwards; told to end it waits for the command first.
+    private const string FileScript = """
+        exec 2>&1
+        codo_file=$1 codo_pty=$2
+        shift 2
+        (umask 077; set -C; cat >"$codo_file") && chmod 700 "$codo_file" || { echo "codo: the script cannot be written to $codo_file"; exit 126; }
+        exec </dev/null
+        trap : TERM
+        if [ -n "$codo_pty" ]; then SHELL=/bin/sh script -qefc "$codo_pty" /dev/null; else "$@" "$codo_file"; fi
+        codo_status=$?
+        rm -f "$codo_file"
+        exit $codo_status
+        """;
+
+    // Of what comes after the end of the command, which nobody has to wait for, this much is taken for this long: `exec > >(tee log)` writes its last lines then.
     private const int MostBytesAfterEnd = 1024 * 1024;
     private static readonly TimeSpan WaitAfterEnd = TimeSpan.FromMilliseconds(300);
 
@@ -44,10 +69,12 @@ public sealed partial class LocalCommand
     /// <param name="runId">A name that no other run has; the command and all that it starts carry it in their environment.</param>
     /// <param name="environment">Variables on top of the host's own, whose settings are taken out.</param>
     /// <param name="workingDirectory">Where it starts; null for the host's own.</param>
+    /// <param name="form">How it is handed over; null for <see cref="CommandForm.Plain"/>. A first line <c>#!</c> is honoured in any form.</param>
     /// <exception cref="CommandNotStartedException">Too long, no such directory, out of processes or memory: the message says which.</exception>
-    public static LocalCommand Start(string command, string runId, IReadOnlyDictionary<string, string>? environment = null, string? workingDirectory = null)
+    public static LocalCommand Start(string command, string runId, IReadOnlyDictionary<string, string>? environment = null, string? workingDirectory = null, CommandForm? form = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(runId);
+        form ??= CommandForm.Plain;
         // The shell would take a text that begins with one of these for an option.
         if (command.StartsWith('-') || command.StartsWith('+')) command = " " + command;
         var length = Encoding.UTF8.GetByteCount(command);
@@ -58,8 +85,9 @@ public sealed partial class LocalCommand
         if (workingDirectory is not null && !Directory.Exists(workingDirectory))
             throw new CommandNotStartedException(new Text($"工作目录 {workingDirectory} 不存在", $"The working directory {workingDirectory} does not exist."));
 
+        var (arguments, input) = Handover(command, runId, form);
         // All three are redirected because .NET otherwise takes the child for one that uses the terminal. The launcher replaces input and error.
-        var start = new ProcessStartInfo("setsid", [.. Launcher, command])
+        var start = new ProcessStartInfo("setsid", [.. Launcher, .. arguments])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
@@ -72,7 +100,7 @@ public sealed partial class LocalCommand
         try
         {
             var process = Process.Start(start)!;
-            process.StandardInput.Dispose();
+            _ = HandOverAsync(process.StandardInput.BaseStream, input);
             process.StandardError.Dispose();
             return new LocalCommand(process, new RunMark(runId, process.Id, ProcessTable.StartTicks(process.Id), RunMark.CurrentBootId));
         }
@@ -82,74 +110,146 @@ public sealed partial class LocalCommand
         }
     }
 
+    /// <summary>Where a run's command with a line <c>#!</c> lies while it runs.</summary>
+    internal static string ScriptFile(string runId) => Path.Combine(Path.GetTempPath(), "codo-" + runId);
+
+    private static (string[] Arguments, byte[]? Input) Handover(string command, string runId, CommandForm form)
+    {
+        if (CommandForm.Interpreter(command) is { } interpreter)
+        {
+            var file = ScriptFile(runId);
+            var pty = form.Pty ? string.Join(' ', [.. interpreter.Select(Quote), Quote(file)]) : "";
+            return ([FileScript, "sh", file, pty, .. interpreter], form.Bytes(command));
+        }
+
+        if (form.Pty) return ([PtyScript], form.Bytes(command));
+        return form.Private || form.Encoding is not null ? ([PrivateScript], form.Bytes(command)) : ([PlainScript, "sh", command], null);
+    }
+
+    private static string Quote(string word) => "'" + word.Replace("'", @"'\''", StringComparison.Ordinal) + "'";
+
+    private static async Task HandOverAsync(Stream input, byte[]? command)
+    {
+        await using (input)
+        {
+            if (command is null) return;
+            try
+            {
+                await input.WriteAsync(command);
+            }
+            catch (IOException)
+            {
+                // It was killed before it had read its command, which is heard of by its end.
+            }
+        }
+    }
+
     /// <summary>Passes the output on, as it comes, until the command has ended.</summary>
     /// <param name="onOutput">Gets the bytes of each read, which are valid during the call only. While it works nothing is read: the command waits at a full pipe.</param>
     /// <param name="cancellation">Stops reading and waiting, and leaves the command alone: to end it, see <see cref="ProcessTree"/>.</param>
     /// <remarks>
-    /// When the command has ended and a background process of it holds the pipe, what is there is read, a moment is waited, and the pipe is closed.
-    /// An exception out of <paramref name="onOutput"/> closes the pipe and is passed on.
+    /// The end of the output is known: what the command itself wrote is in the pipe when it has ended, and is read whatever happens. Nothing later is waited for. Where background
+    /// processes hold the pipe, a process of its own takes it over and throws away what they write. An exception out of <paramref name="onOutput"/> closes the pipe and is passed on.
     /// </remarks>
     public async Task<CommandEnd> ReadToEndAsync(Func<ReadOnlyMemory<byte>, ValueTask> onOutput, CancellationToken cancellation = default)
     {
         using var running = process;
+        var output = (PipeStream)process.StandardOutput.BaseStream;
+        await using var closing = output;
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        var reading = CopyOutputAsync(process.StandardOutput.BaseStream, onOutput, stop.Token, cancellation);
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        var exited = ExitAsync(ended, stop.Token);
         try
         {
-            var exited = process.WaitForExitAsync(cancellation);
-            // A command may close its output and go on, and a failing reader must be heard of at once: whichever comes first.
-            if (await Task.WhenAny(exited, reading) == reading) await reading;
-            await exited;
-            stop.CancelAfter(WaitAfterEnd);
-            return new CommandEnd(process.ExitCode, OutputCut: !await reading);
+            if (await CopyAsync(output, onOutput, ended.Token, cancellation)) await exited;
+            else return new CommandEnd(process.ExitCode, await LeaveAsync(output));
+            return new CommandEnd(process.ExitCode);
         }
         finally
         {
             await stop.CancelAsync();
-            await ((Task)reading).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            await process.StandardOutput.BaseStream.DisposeAsync();
+            await exited.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 
-    /// <returns>Whether the output came to its end; false when it was cut because the command itself had ended.</returns>
-    private static async Task<bool> CopyOutputAsync(
-        Stream output, Func<ReadOnlyMemory<byte>, ValueTask> onOutput, CancellationToken stop, CancellationToken cancellation)
+    private async Task ExitAsync(CancellationTokenSource ended, CancellationToken cancellation)
+    {
+        await process.WaitForExitAsync(cancellation);
+        await ended.CancelAsync();
+    }
+
+    private async Task<int?> LeaveAsync(PipeStream output)
+    {
+        var holders = await OutputHolders.CountAsync(output.SafePipeHandle, Mark);
+        return OutputHolders.Drain(output.SafePipeHandle) ? holders : null;
+    }
+
+    /// <returns>Whether the output came to its end; false when the command has ended and somebody else holds the pipe.</returns>
+    private static async Task<bool> CopyAsync(
+        PipeStream output, Func<ReadOnlyMemory<byte>, ValueTask> onOutput, CancellationToken ended, CancellationToken cancellation)
     {
         var buffer = new byte[16 * 1024];
-        for (var afterEnd = 0; afterEnd <= MostBytesAfterEnd;)
+        while (!ended.IsCancellationRequested)
         {
-            int read;
-            try
-            {
-                read = stop.IsCancellationRequested ? await ReadWhatIsThereAsync(output, buffer) : await output.ReadAsync(buffer, stop);
-            }
-            catch (OperationCanceledException) when (!cancellation.IsCancellationRequested && afterEnd == 0)
-            {
-                // The time after the end is up while nothing came. What came meanwhile, because the reader was slow, is still taken.
-                afterEnd = 1;
-                continue;
-            }
-
-            cancellation.ThrowIfCancellationRequested();
+            // A read that is cancelled has taken nothing.
+            if (await ReadAsync(ended) is not { } read) continue;
             if (read == 0) return true;
-            if (read < 0) return false;
             await onOutput(buffer.AsMemory(0, read));
-            if (stop.IsCancellationRequested) afterEnd += read;
+        }
+
+        cancellation.ThrowIfCancellationRequested();
+        // The command's own last words are in the pipe.
+        for (var left = Waiting(output); left > 0;)
+        {
+            var read = await output.ReadAsync(buffer.AsMemory(0, Math.Min(left, buffer.Length)), cancellation);
+            if (read == 0) return true;
+            await onOutput(buffer.AsMemory(0, read));
+            left -= read;
+        }
+
+        using var late = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        late.CancelAfter(WaitAfterEnd);
+        for (var taken = 0; taken <= MostBytesAfterEnd;)
+        {
+            // When the time is up the kernel is asked: that a read did not complete says nothing on a busy machine, where the notice that there is something may wait.
+            if (late.IsCancellationRequested && !HasSomething(output)) return false;
+            if (await ReadAsync(late.IsCancellationRequested ? cancellation : late.Token) is not { } read) continue;
+            if (read == 0) return true;
+            await onOutput(buffer.AsMemory(0, read));
+            taken += read;
         }
 
         return false;
+
+        async ValueTask<int?> ReadAsync(CancellationToken until)
+        {
+            try
+            {
+                return await output.ReadAsync(buffer, until);
+            }
+            catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+            {
+                return null;
+            }
+        }
     }
 
-    /// <returns>Bytes read; 0 at the end of the output; -1 when there is nothing in the pipe and somebody holds it open.</returns>
-    private static async Task<int> ReadWhatIsThereAsync(Stream output, byte[] buffer) => HasSomething((PipeStream)output) ? await output.ReadAsync(buffer) : -1;
+    /// <summary>How many bytes are in the pipe.</summary>
+    private static int Waiting(PipeStream output)
+    {
+        const ulong howManyToRead = 0x541B;
+        return ControlDevice((int)output.SafePipeHandle.DangerousGetHandle(), howManyToRead, out var count) == 0 ? count : 0;
+    }
 
-    // The kernel is asked: that a read does not complete at once says nothing on a busy machine, where the notice that the pipe can be read may wait to be handled.
     private static bool HasSomething(PipeStream output)
     {
         const short pollIn = 1, pollHangUp = 16;
         var asked = new PollRequest { Descriptor = (int)output.SafePipeHandle.DangerousGetHandle(), Events = pollIn };
         return Poll(ref asked, 1, 0) > 0 && (asked.Answers & (pollIn | pollHangUp)) != 0;
     }
+
+    [LibraryImport("libc", EntryPoint = "ioctl")]
+    private static partial int ControlDevice(int descriptor, ulong request, out int answer);
 
     [LibraryImport("libc", EntryPoint = "poll")]
     private static partial int Poll(ref PollRequest request, nuint count, int milliseconds);

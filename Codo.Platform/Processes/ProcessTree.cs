@@ -46,6 +46,8 @@ public static partial class ProcessTree
             await Task.Delay(TimeSpan.FromMilliseconds(round == 0 ? 5 : 50), CancellationToken.None);
         }
 
+        // The shell that would have removed it may have been killed.
+        if (left.Count == 0) File.Delete(LocalCommand.ScriptFile(run.RunId));
         return left.Count;
     }
 

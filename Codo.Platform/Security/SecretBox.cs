@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -8,7 +9,7 @@ namespace Codo.Platform.Security;
 public sealed class SecretBox
 {
     private const int NonceSize = 12, TagSize = 16, NumberSize = 4;
-    private readonly Dictionary<int, byte[]> keys;
+    private readonly Dictionary<int, byte[]> keys, digestKeys;
     private readonly int current;
 
     /// <param name="masterKeys">By number; what the operator has set as <c>Codo:MasterKey</c> and <c>Codo:OldMasterKeys</c>.</param>
@@ -16,6 +17,7 @@ public sealed class SecretBox
     public SecretBox(IReadOnlyDictionary<int, string> masterKeys, int current)
     {
         keys = masterKeys.ToDictionary(pair => pair.Key, pair => HKDF.DeriveKey(HashAlgorithmName.SHA256, Encoding.UTF8.GetBytes(pair.Value), 32, info: "codo secrets"u8.ToArray()));
+        digestKeys = masterKeys.ToDictionary(pair => pair.Key, pair => HKDF.DeriveKey(HashAlgorithmName.SHA256, Encoding.UTF8.GetBytes(pair.Value), 32, info: "codo digests"u8.ToArray()));
         this.current = keys.ContainsKey(current) ? current : throw new ArgumentException($"there is no master key {current}", nameof(current));
     }
 
@@ -32,6 +34,18 @@ public sealed class SecretBox
         aes.Encrypt(nonce, plain, sealedValue.AsSpan(NumberSize + NonceSize + TagSize), sealedValue.AsSpan(NumberSize + NonceSize, TagSize), Encoding.UTF8.GetBytes(place));
         return sealedValue;
     }
+
+    /// <summary>A digest that tells whether a text is the same, and does not let who has it guess the text: HMAC-SHA256, the key's number in front.</summary>
+    /// <param name="place">As for <see cref="Seal"/>.</param>
+    public string Digest(string text, string place) => Digest(text, place, current);
+
+    /// <summary>Whether a digest is that of this text, under whichever key of this node it was made.</summary>
+    public bool IsDigest(string digest, string text, string place) =>
+        digest.Split(':') is [var number, _] && int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var key) && digestKeys.ContainsKey(key)
+        && CryptographicOperations.FixedTimeEquals(Encoding.ASCII.GetBytes(digest), Encoding.ASCII.GetBytes(Digest(text, place, key)));
+
+    private string Digest(string text, string place, int key) =>
+        $"{key.ToString(CultureInfo.InvariantCulture)}:{Convert.ToHexStringLower(HMACSHA256.HashData(digestKeys[key], Encoding.UTF8.GetBytes($"{place}\0{text}")))}";
 
     /// <summary>The text that was sealed for this place.</summary>
     /// <exception cref="CryptographicException">The key is not among this node's, or the value was changed or moved.</exception>

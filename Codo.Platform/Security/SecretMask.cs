@@ -6,7 +6,7 @@ namespace Codo.Platform.Security;
 public delegate void TakeBytes(ReadOnlySpan<byte> bytes);
 
 /// <summary>
-/// Replaces secrets in a stream of bytes, however reads cut it: as they are, URL-encoded in either way and case, and each line of one that has several.
+/// Replaces secrets in a stream of bytes, however reads cut it: as they are, URL-encoded in either way and case, each line of one that has several, and in <see cref="SecretForms"/>.
 /// Where secrets overlap, all that any of them covers is replaced.
 /// </summary>
 /// <remarks>Holds back only what may be the beginning of a secret. Not for several threads at once.</remarks>
@@ -84,8 +84,8 @@ public sealed class SecretMask
     private static IEnumerable<string> Forms(string secret)
     {
         var lines = secret.ReplaceLineEndings("\n").Split('\n');
-        string[] plain = [secret, secret.ReplaceLineEndings("\n"), secret.ReplaceLineEndings("\r\n"), .. lines.Select(line => line.Trim())];
-        foreach (var text in plain.Select(text => text.TrimEnd('\r', '\n')).Where(text => text.Length >= LeastLength))
+        string[] whole = [.. new[] { secret, secret.ReplaceLineEndings("\n"), secret.ReplaceLineEndings("\r\n") }.Select(text => text.TrimEnd('\r', '\n')).Distinct(StringComparer.Ordinal)];
+        foreach (var text in whole.Concat(lines.Select(line => line.Trim())).Where(text => text.Length >= LeastLength))
         {
             yield return text;
             // A secret cannot hold half a surrogate pair: it came as JSON and was checked.
@@ -97,6 +97,8 @@ public sealed class SecretMask
                 yield return LowerHex(encoded);
             }
         }
+
+        foreach (var encoded in whole.Where(text => text.Length >= LeastLength).SelectMany(SecretForms.Of)) yield return encoded;
     }
 
     private static string LowerHex(string encoded)

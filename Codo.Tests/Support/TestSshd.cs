@@ -132,19 +132,31 @@ public sealed class TestSshd : IAsyncLifetime
 
     /// <summary>A user without rights, with a home of its own. Skips the test where that cannot be had.</summary>
     /// <param name="shell">Its login shell, such as <c>/bin/zsh</c>.</param>
-    /// <param name="startFile">Text for the shell's start file <c>.zshenv</c>.</param>
+    /// <param name="startFile">Text for the shell's start file: <c>.zshenv</c>, <c>.bashrc</c>, <c>.cshrc</c> or fish's.</param>
     public string MakeAccount(string shell, string startFile = "")
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "Accounts with other login shells can only be made as root.");
         Assert.SkipUnless(File.Exists(shell), $"{shell} is not installed.");
         var name = $"{AccountPrefix}{Environment.ProcessId}x{Guid.NewGuid().ToString("N")[..6]}";
         var home = Directory.CreateDirectory(In(name)).FullName;
-        File.WriteAllText(Path.Combine(home, ".zshenv"), startFile);
+        foreach (var file in (string[])[".zshenv", ".bashrc", ".cshrc", ".config/fish/config.fish"]) Write(file, startFile);
+        // Where dropbear looks for it.
+        Write(".ssh/authorized_keys", File.ReadAllText(In("client.pub")));
         lock (AccountPrefix) Run("useradd", "--no-create-home", "--home-dir", home, "--shell", shell, "--password", "*", name);
         accounts.Add(name);
         Run("chown", "-R", name, home);
+        Run("chmod", "-R", "go-w", home);
         return name;
+
+        void Write(string file, string text)
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(Path.Combine(home, file))!);
+            File.WriteAllText(Path.Combine(home, file), text);
+        }
     }
+
+    /// <summary>The home of an account.</summary>
+    public string Home(string account) => In(account);
 
     internal SshTarget Target(string host = "127.0.0.1", string? user = null, Func<HostKey, bool>? trust = null, int? port = null)
     {

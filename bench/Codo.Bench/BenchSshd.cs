@@ -4,31 +4,38 @@ using System.Net.Sockets;
 
 namespace Codo.Bench;
 
-/// <summary>A hundred hosts: sshd on 127.0.1.1 to 127.0.1.112, sixteen addresses a server, which is the most that one takes. Loopback only, one key, gone with the benchmark.</summary>
+/// <summary>Many hosts: sshd on addresses of the loopback interface, sixteen a server, which is the most that one takes. One key, gone with the benchmark.</summary>
 internal sealed class BenchSshd : IAsyncDisposable
 {
     private const string Sshd = "/usr/sbin/sshd";
     private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("codo-bench-");
     private readonly List<Process> servers = [];
 
+    private BenchSshd(int hosts) => Hosts = [.. Enumerable.Range(0, hosts).Select(host => $"127.0.{1 + (host / 250)}.{1 + (host % 250)}")];
+
+    /// <summary>Their addresses.</summary>
+    public IReadOnlyList<string> Hosts { get; }
+
     public int Port { get; } = FreePort();
 
     public string PrivateKey { get; private set; } = "";
 
     /// <summary>Null where it cannot be had: sshd serves other sessions than its own user's as root only, and needs to be installed.</summary>
-    public static async Task<BenchSshd?> Start()
+    /// <param name="startFile">What the <c>.bashrc</c> of the user holds.</param>
+    public static async Task<BenchSshd?> Start(int hosts, string startFile = "")
     {
         if (!Environment.IsPrivilegedProcess || !File.Exists(Sshd)) return null;
-        var sshd = new BenchSshd();
+        var sshd = new BenchSshd(hosts);
         Directory.CreateDirectory("/run/sshd");
         foreach (var key in new[] { "client", "host" }) await Run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", sshd.In(key));
         sshd.PrivateKey = await File.ReadAllTextAsync(sshd.In("client"));
-        for (var server = 0; server < 7; server++)
+        await File.WriteAllTextAsync(sshd.In(".bashrc"), startFile);
+        await File.WriteAllLinesAsync(sshd.In("hosts"), sshd.Hosts);
+        foreach (var (server, addresses) in sshd.Hosts.Chunk(16).Index())
         {
-            var addresses = Enumerable.Range(1 + (server * 16), 16).Select(last => $"ListenAddress 127.0.1.{last}");
             await File.WriteAllTextAsync(sshd.In($"config{server}"), $"""
                 Port {sshd.Port}
-                {string.Join('\n', addresses)}
+                {string.Join('\n', addresses.Select(address => $"ListenAddress {address}"))}
                 HostKey {sshd.In("host")}
                 PidFile none
                 AuthorizedKeysFile {sshd.In("client.pub")}
@@ -44,7 +51,7 @@ internal sealed class BenchSshd : IAsyncDisposable
                 """);
             var process = Process.Start(new ProcessStartInfo(Sshd, ["-D", "-e", "-f", sshd.In($"config{server}")]) { RedirectStandardError = true })!;
             sshd.servers.Add(process);
-            for (var listening = 0; listening < 16;)
+            for (var listening = 0; listening < addresses.Length;)
                 if ((await process.StandardError.ReadLineAsync() ?? throw new InvalidOperationException("sshd did not start")).Contains("Server listening on", StringComparison.Ordinal)) listening++;
             _ = process.StandardError.BaseStream.CopyToAsync(Stream.Null);
         }
@@ -52,9 +59,9 @@ internal sealed class BenchSshd : IAsyncDisposable
     }
 
     /// <summary>The same by OpenSSH's client: so many hosts at once, the steps of each one after another.</summary>
-    public Task SameByClient(int hosts, int steps) => Run(
+    public Task SameByClient(int steps) => Run(
         "sh", "-c",
-        $"seq 1 {hosts} | xargs -P 100 -I@ sh -c 'for step in $(seq {steps}); do ssh -p {Port} -i {In("client")} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR 127.0.1.@ true || exit 255; done'");
+        $"xargs -P 100 -I@ sh -c 'for step in $(seq {steps}); do ssh -p {Port} -i {In("client")} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR @ true </dev/null || exit 255; done' <{In("hosts")}");
 
     public async ValueTask DisposeAsync()
     {

@@ -21,12 +21,16 @@ internal sealed class OrdersBench(BenchClient client)
         await bench.Print("100 hosts × 5 steps", 3, "", 1, 100, [.. Enumerable.Range(1, 5).Select(level => Step("true", 1, level))]);
         await bench.AtOnce(20, "≤ 1.5 s");
         await bench.AcceptedPerSecond("≥ 250 a second");
-        if (await BenchSshd.Start() is not { } sshd)
-        {
-            Console.WriteLine("\nOver SSH: not measured, that needs root and /usr/sbin/sshd.");
-            return;
-        }
-        await using (sshd) await bench.OverSsh(sshd);
+        await OverSsh(client);
+    }
+
+    /// <summary>The part over SSH alone, beside OpenSSH's client.</summary>
+    public static async Task OverSsh(BenchClient client)
+    {
+        var bench = new OrdersBench(client);
+        await bench.OverSsh(100, 3, 3, "", "");
+        await bench.OverSsh(100, 1, 3, $"for ((i = 0; i < {LoopsOf100Milliseconds()}; i++)); do :; done", ", a `.bashrc` that takes 100 ms of processor");
+        await bench.OverSsh(1000, 1, 1, "", "");
     }
 
     // The command itself says when it began.
@@ -87,27 +91,44 @@ internal sealed class OrdersBench(BenchClient client)
         Table.Row("POST /v2/task/accept/, one step", (Orders / Stopwatch.GetElapsedTime(began).TotalSeconds).ToString("0", CultureInfo.InvariantCulture) + " a second", "", goal);
     }
 
-    private async Task OverSsh(BenchSshd sshd)
+    /// <param name="startFile">What the login shell reads before each command.</param>
+    private async Task OverSsh(int hosts, int steps, int runs, string startFile, string more)
     {
+        if (await BenchSshd.Start(hosts, startFile) is not { } sshd)
+        {
+            Console.WriteLine("\nOver SSH: not measured, that needs root and /usr/sbin/sshd.");
+            return;
+        }
+        await using var servers = sshd;
         var alias = $"bench {DateTime.UtcNow.Ticks}";
         await client.Send(HttpMethod.Post, "/v2/task_layout/user/", new { alias_user = alias, exec_user = Environment.UserName, ssh_port = sshd.Port, user_key = sshd.PrivateKey, remarks = "bench" });
-        var template = await Template([.. Enumerable.Range(1, 3).Select(level => Step("true", 1, level, alias, forced: false))]);
+        var template = await Template([.. Enumerable.Range(1, steps).Select(level => Step("true", 1, level, alias, forced: false))]);
         var took = new List<double>();
         var others = new List<double>();
-        for (var run = 0; run < 3; run++)
+        for (var run = 0; run < runs; run++)
         {
-            var answer = await client.Send(HttpMethod.Post, "/v2/task/accept/", Body(template, 1, 100, "ready", "127.0.1."));
+            var answer = await client.Send(HttpMethod.Post, "/v2/task/accept/", new { task_name = "bench", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = string.Join(',', sshd.Hosts) }, schedule = "ready" });
             var began = Stopwatch.GetTimestamp();
             await Ended(answer["list_id"]!.GetValue<long>());
             took.Add(Stopwatch.GetElapsedTime(began).TotalMilliseconds);
             began = Stopwatch.GetTimestamp();
-            await sshd.SameByClient(100, 3);
+            await sshd.SameByClient(steps);
             others.Add(Stopwatch.GetElapsedTime(began).TotalMilliseconds);
         }
         Console.WriteLine();
-        Table.Head("100 hosts × 3 steps over SSH", "p50", "worst");
+        Table.Head($"{hosts:N0} hosts × {steps} step{(steps == 1 ? "" : "s")} over SSH{more}", "p50", "worst");
         Table.Row("Codo", Table.Percentile(took, 0.5), Table.Percentile(took, 1));
         Table.Row("`ssh` in parallel (`xargs -P 100`)", Table.Percentile(others, 0.5), Table.Percentile(others, 1));
+    }
+
+    // How often bash goes round an empty loop in 100 ms on this machine.
+    private static long LoopsOf100Milliseconds()
+    {
+        const int Tried = 200_000;
+        var began = Stopwatch.GetTimestamp();
+        using var bash = Process.Start("bash", ["--norc", "-c", $"for ((i = 0; i < {Tried}; i++)); do :; done"]);
+        bash.WaitForExit();
+        return (long)(Tried * 100 / Stopwatch.GetElapsedTime(began).TotalMilliseconds);
     }
 
     private static object Step(string command, int group, int level, string user = "root", bool forced = true) => new
@@ -134,11 +155,11 @@ internal sealed class OrdersBench(BenchClient client)
     private async Task<long> Accept(long template, int groups, int hosts) =>
         (await client.Send(HttpMethod.Post, "/v2/task/accept/", Body(template, groups, hosts, "ready")))["list_id"]!.GetValue<long>();
 
-    private static object Body(long template, int groups, int hosts, string schedule, string network = "10.0.0.") => new
+    private static object Body(long template, int groups, int hosts, string schedule) => new
     {
         task_name = "bench",
         temp_id = template,
-        hosts = Enumerable.Range(1, groups).ToDictionary(group => $"{group}", _ => string.Join(',', Enumerable.Range(1, hosts).Select(last => network + last))),
+        hosts = Enumerable.Range(1, groups).ToDictionary(group => $"{group}", _ => string.Join(',', Enumerable.Range(1, hosts).Select(last => $"10.0.0.{last}"))),
         schedule,
     };
 

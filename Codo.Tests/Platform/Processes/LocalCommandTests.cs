@@ -19,7 +19,7 @@ public sealed class LocalCommandTests
         var end = await RunAsync(command);
         end.End.ExitCode.ShouldBe(exitCode);
         end.End.Signal.ShouldBe(signal);
-        end.End.OutputCut.ShouldBeFalse();
+        end.End.Holders.ShouldBe(0);
     }
 
     [Fact]
@@ -143,7 +143,7 @@ public sealed class LocalCommandTests
         var command = LocalCommand.Start("sleep 1000 & echo done", NewRunId());
         var (end, output) = await ReadAsync(command);
         output.ShouldBe("done\n");
-        end.ShouldBe(new CommandEnd(0, OutputCut: true));
+        end.ShouldBe(new CommandEnd(0, Holders: 1));
         clock.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(30));
         (await ProcessTree.KillAsync(command.Mark)).ShouldBe(0);
     }
@@ -153,7 +153,7 @@ public sealed class LocalCommandTests
     {
         var command = LocalCommand.Start("yes & exit 4", NewRunId());
         var (end, _) = await ReadAsync(command);
-        end.ShouldBe(new CommandEnd(4, OutputCut: true));
+        end.ShouldBe(new CommandEnd(4, Holders: 1));
         (await ProcessTree.KillAsync(command.Mark)).ShouldBe(0);
     }
 
@@ -170,13 +170,33 @@ public sealed class LocalCommandTests
             await Eventually.True(() => clock.ElapsedMilliseconds > 400, "a slow reader");
         });
         read.ShouldBe(60_000);
-        end.OutputCut.ShouldBeTrue();
+        end.Holders.ShouldBe(1);
         (await ProcessTree.KillAsync(command.Mark)).ShouldBe(0);
     }
 
     [Fact]
     public async Task Reads_what_a_child_writes_shortly_after_the_end() =>
         (await RunAsync("(sleep 0.05; echo late) & echo early")).Output.ShouldBe("early\nlate\n");
+
+    [Fact]
+    public async Task What_is_left_in_the_background_writes_on_and_comes_to_its_end()
+    {
+        using var folder = new TestFolder();
+        var command = LocalCommand.Start($"(for i in $(seq 100); do echo $i; seq 2000; sleep 0.1; done; touch {folder.At("done")}) & exit 0", NewRunId());
+        var clock = Stopwatch.StartNew();
+        (await ReadAsync(command)).End.Holders.ShouldNotBe(0);
+        clock.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(9));
+        await Eventually.True(() => File.Exists(folder.At("done")), "it has come to its end");
+        await Eventually.True(async () => !await ProcessTree.IsAliveAsync(command.Mark), "nothing is left of it");
+    }
+
+    [Fact]
+    public async Task Counts_all_who_hold_the_output_and_none_who_does_not()
+    {
+        var command = LocalCommand.Start("sleep 1000 & sleep 1000 >/dev/null 2>&1 & sleep 1000 >/dev/null & exit 0", NewRunId());
+        (await ReadAsync(command)).End.ShouldBe(new CommandEnd(0, Holders: 2));
+        (await ProcessTree.KillAsync(command.Mark)).ShouldBe(0);
+    }
 
     [Fact]
     public async Task Goes_on_after_the_command_closed_its_output()
@@ -220,6 +240,77 @@ public sealed class LocalCommandTests
         await Eventually.True(() => GC.GetTotalMemory(forceFullCollection: true) - before < 45 * 1024 * 1024, "it is not held in memory; other tests hold some for a moment");
     }
 
+    [Theory]
+    [InlineData("echo secret-$0-$#; read line; echo \"status $?\"; exit 4", "secret-/bin/sh-0\nstatus 1\n", 4)]
+    [InlineData("tr '\\0' ' ' </proc/$$/cmdline | grep -c 'gr[e]p'", "0\n", 1)]
+    [InlineData("cat <<'E'\n$x `y` \\ 'z'\nE", "$x `y` \\ 'z'\n", 0)]
+    [InlineData("kill -TERM $$; sleep 1", "", 143)]
+    public async Task A_private_command_is_in_no_process_argument(string text, string output, int status)
+    {
+        var command = LocalCommand.Start(text, NewRunId(), form: new CommandForm(Private: true));
+        (await ReadAsync(command)).ShouldBe((new CommandEnd(status), output));
+    }
+
+    [Fact]
+    public async Task A_private_command_may_be_as_long_as_any()
+    {
+        var command = LocalCommand.Start("printf %s ".PadRight(LocalCommand.MaxCommandBytes, 'x'), NewRunId(), form: new CommandForm(Private: true));
+        (await ReadAsync(command)).Output.Length.ShouldBe(LocalCommand.MaxCommandBytes - 10);
+    }
+
+    [Theory]
+    [InlineData("#!/bin/bash\r\narray=(a b c)\r\necho ${#array[@]} $# \"$BASH\"\r\nexit 5\r\n", "3 0 /bin/bash\n", 5)]
+    [InlineData("#!/usr/bin/env -S awk -f\nBEGIN { print \"awk \" 6 * 7; exit 3 }", "awk 42\n", 3)]
+    [InlineData("\uFEFF#! /bin/sh -e\nfalse\necho never", "", 1)]
+    [InlineData("#!/no/such/interpreter\ntrue", "/no/such/interpreter: not found\n", 127)]
+    [InlineData("echo a\r\necho b\r", "a\nb\n", 0)]
+    public async Task A_script_is_run_as_it_was_pasted(string text, string output, int status)
+    {
+        var command = LocalCommand.Start(CommandForm.With(null, text), NewRunId());
+        var run = await ReadAsync(command);
+        (run.End, run.Output.Replace("sh: 7: ", "", StringComparison.Ordinal)).ShouldBe((new CommandEnd(status), output));
+        File.Exists(ScriptFile(command)).ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task A_script_lies_in_a_file_of_mode_700_which_is_gone_when_it_was_killed()
+    {
+        var command = LocalCommand.Start("#!/bin/sh\nstat -c '%a %n' \"$0\"; umask; trap '' TERM; while :; do sleep 1; done", NewRunId());
+        var file = ScriptFile(command);
+        var output = "";
+        var reading = command.ReadToEndAsync(bytes =>
+        {
+            output += Encoding.UTF8.GetString(bytes.Span);
+            return ValueTask.CompletedTask;
+        });
+        await Eventually.True(() => output.Contains("00", StringComparison.Ordinal) && output.Count(letter => letter == '\n') == 2, "it runs");
+        output.ShouldStartWith($"700 {file}\n");
+        output.ShouldEndWith("0022\n");
+        (await ProcessTree.KillAsync(command.Mark, TimeSpan.FromSeconds(0.3))).ShouldBe(0);
+        (await reading).Signal.ShouldBe("SIGKILL");
+        File.Exists(file).ShouldBeFalse();
+    }
+
+    [Theory]
+    [InlineData("tty >/dev/null && [ -t 1 ] && echo terminal; exit 6", "terminal\r\n", 6)]
+    [InlineData("#!/bin/bash\n[ -t 1 ] && echo \"terminal $BASH\"; exit 7", "terminal /bin/bash\r\n", 7)]
+    public async Task A_terminal_is_there_when_it_is_asked_for(string text, string output, int status)
+    {
+        var command = LocalCommand.Start(text, NewRunId(), form: new CommandForm(Pty: true));
+        (await ReadAsync(command)).ShouldBe((new CommandEnd(status), output));
+    }
+
+    [Fact]
+    public async Task A_command_in_another_encoding_is_written_and_read_in_it()
+    {
+        var gbk = CommandForm.EncodingOf("gbk")!;
+        var output = new MemoryStream();
+        var command = LocalCommand.Start("printf '中文' | od -An -tx1; printf '好的\\377'", NewRunId(), form: new CommandForm(Encoding: gbk));
+        await command.ReadToEndAsync(Transcoding.Before(bytes => output.WriteAsync(bytes), gbk));
+        Encoding.UTF8.GetString(output.ToArray()).ShouldStartWith(" d6 d0 ce c4\n好的");
+        Should.Throw<CommandNotStartedException>(() => LocalCommand.Start("echo 🙂", NewRunId(), form: new CommandForm(Encoding: gbk))).Text.En.ShouldContain("lacks");
+    }
+
     [Fact]
     public async Task Holds_no_thread_while_a_hundred_commands_hang()
     {
@@ -243,6 +334,8 @@ public sealed class LocalCommandTests
         (await Task.WhenAll(ends)).ShouldAllBe(end => end.Signal == "SIGTERM");
         foreach (var command in commands) Directory.Exists($"/proc/{command.Mark.ProcessGroup}").ShouldBeFalse("a zombie was left");
     }
+
+    private static string ScriptFile(LocalCommand command) => Path.Combine(Path.GetTempPath(), $"codo-{command.Mark.RunId}");
 
     internal static string NewRunId() => $"test-{Guid.NewGuid():N}";
 

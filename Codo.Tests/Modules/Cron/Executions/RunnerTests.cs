@@ -106,6 +106,21 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_script_is_run_by_its_interpreter_and_in_its_encoding()
+    {
+        await host.Make(new { job_id = "pasted", cmd = "#!/bin/bash\r\nwords=(one two)\r\necho ${words[1]} $CODO_JOB_ID\r\n", cron = CronClient.Never });
+        (await host.Ended(await host.RunNow("pasted")))["task_log"]!.GetValue<string>().ShouldBe("two pasted\n");
+        await host.Make(new { job_id = "set", cmd = "print 6 * 7, qq(\\n)", cron = CronClient.Never, interpreter = "/usr/bin/perl -w" });
+        (await host.Ended(await host.RunNow("set")))["task_log"]!.GetValue<string>().ShouldBe("42\n");
+        await host.Put("/v1/cron/job/", new { job_id = "set", cmd = "printf '中文' | od -An -tx1; printf '好\\n'", interpreter = "", encoding = "gbk" });
+        (await host.Ended(await host.RunNow("set")))["task_log"]!.GetValue<string>().ShouldBe(" d6 d0 ce c4\n好\n");
+        var job = (await host.Get("/v1/cron/job/?job_id=set"))["data"]![0]!;
+        ((string)job["interpreter"]!, (string)job["encoding"]!).ShouldBe(("", "gbk"));
+        (await host.Put("/v1/cron/job/", new { job_id = "set", encoding = "utf-16" })).Msg().ShouldContain("encoding");
+        (await host.Put("/v1/cron/job/", new { job_id = "set", interpreter = "a\nb" })).Msg().ShouldContain("interpreter");
+    }
+
+    [Fact]
     public async Task Output_can_be_followed_while_it_comes()
     {
         var gate = Path.Combine(Path.GetTempPath(), "codo-gate-" + Guid.NewGuid().ToString("N"));

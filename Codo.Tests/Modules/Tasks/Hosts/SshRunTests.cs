@@ -21,7 +21,7 @@ public sealed class SshRunTests(TestSshd sshd) : IClassFixture<TestSshd>
         (await RemoteRun.ToEnd(connection, "echo out; echo err >&2; echo out again; exit 3")).ShouldBe((new CommandEnd(3), "out\nerr\nout again\n"));
         (await RemoteRun.ToEnd(connection, $"cat <<'END OF IT'\n{Awkward}\nEND OF IT")).Output.ShouldBe(Awkward + "\n");
         (await RemoteRun.ToEnd(connection, "printf '%s' 'it'\\''s' \"$CODO_STEP\"", new() { ["CODO_STEP"] = Awkward })).Output.ShouldBe("it's" + Awkward);
-        (await RemoteRun.ToEnd(connection, "tr '\\0' ' ' </proc/$$/cmdline; ps -o comm= $$")).Output.ShouldStartWith($"{shell} -c tr ");
+        (await RemoteRun.ToEnd(connection, "tr '\\0' ' ' </proc/$$/cmdline; ps -o comm= $$")).Output.ShouldStartWith($"{shell} {(shell == "/bin/zsh" ? "-f " : "")}-c tr ");
         (await RemoteRun.ToEnd(connection, "-n 2>/dev/null; echo after")).Output.ShouldBe("after\n");
         (await RemoteRun.ToEnd(connection, "read line; echo \"status $?\"; cat")).Output.ShouldBe("status 1\n");
         (await RemoteRun.ToEnd(connection, "kill -KILL $$")).ShouldBe((new CommandEnd(137), ""));
@@ -31,6 +31,19 @@ public sealed class SshRunTests(TestSshd sshd) : IClassFixture<TestSshd>
         // With `setsid --wait` and no shell in between, each of these reported 0, 9 or 15.
         (await RemoteRun.ToEnd(connection, "sh -c 'exit 5'")).End.ExitCode.ShouldBe(5);
         (await RemoteRun.ToEnd(connection, "kill -TERM $$; sleep 1")).End.Signal.ShouldBe("SIGTERM");
+    }
+
+    [Theory]
+    [InlineData("/usr/bin/ksh")]
+    [InlineData("/usr/bin/fish")]
+    public async Task Runs_commands_in_ksh_and_fish(string shell)
+    {
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target(user: sshd.MakeAccount(shell)));
+        (await RemoteRun.ToEnd(connection, "echo out; echo err >&2; echo 'a b' \"c'd\" 你好; exit 3")).ShouldBe((new CommandEnd(3), "out\nerr\na b c'd 你好\n"));
+        (await RemoteRun.ToEnd(connection, "echo 'one\ntwo' '`x` $HOME {a,b}'")).Output.ShouldBe("one\ntwo `x` $HOME {a,b}\n");
+        (await RemoteRun.ToEnd(connection, "sh -c 'ps -o args= $PPID'; true")).Output.ShouldStartWith(shell);
+        (await RemoteRun.ToEnd(connection, "sh -c 'kill -TERM $PPID'; sleep 1")).End.Signal.ShouldBe("SIGTERM");
+        (await RemoteRun.ToEnd(connection, "echo 'secret'; sh -c 'exit 5'", form: new CommandForm(Private: true))).ShouldBe((new CommandEnd(5), "secret\n"));
     }
 
     [Fact]
@@ -98,8 +111,8 @@ public sealed class SshRunTests(TestSshd sshd) : IClassFixture<TestSshd>
     public async Task Sends_long_commands_and_refuses_longer_ones_with_a_sentence()
     {
         await using var connection = await SshConnection.ConnectAsync(sshd.Target());
-        (await RemoteRun.ToEnd(connection, "printf %s " + new string('x', 60_000))).Output.Length.ShouldBe(60_000);
-        (await Should.ThrowAsync<CommandNotStartedException>(() => RemoteRun.ToEnd(connection, new string('x', 70_000)))).Text.En.ShouldContain("at most");
+        (await RemoteRun.ToEnd(connection, "printf %s ".PadRight(LocalCommand.MaxCommandBytes, 'x'))).Output.Length.ShouldBe(LocalCommand.MaxCommandBytes - 10);
+        (await Should.ThrowAsync<CommandNotStartedException>(() => RemoteRun.ToEnd(connection, new string('x', LocalCommand.MaxCommandBytes + 1)))).Text.En.ShouldContain("at most");
         (await Should.ThrowAsync<CommandNotStartedException>(() => RemoteRun.ToEnd(connection, "a\0b"))).Text.En.ShouldContain("NUL");
         (await Should.ThrowAsync<CommandNotStartedException>(() => RemoteRun.ToEnd(connection, "true", new() { ["A B"] = "" }))).Text.En.ShouldContain("A B");
     }
@@ -112,7 +125,7 @@ public sealed class SshRunTests(TestSshd sshd) : IClassFixture<TestSshd>
         {
             var clock = Stopwatch.StartNew();
             var run = new RemoteRun(connection, $"{child} & echo done; exit 4");
-            (await run.End).ShouldBe(new CommandEnd(4, OutputCut: true));
+            (await run.End).ShouldBe(new CommandEnd(4, Holders: 1));
             run.Output.ShouldContain("done\n");
             clock.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(30));
             (await connection.KillAsync(await run.Mark)).ShouldBe(new RunLeft(0));

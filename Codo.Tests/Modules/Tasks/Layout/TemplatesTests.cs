@@ -82,7 +82,8 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
         var steps = shown["data"]!["temp_list"]!.AsArray();
         steps.Select(step => step!["command_name"]!.GetValue<string>()).ShouldBe(["b", "拉代码"]);
         var step = steps[1]!.AsObject();
-        step.Select(field => field.Key).ShouldBe(["id", "temp_id", "group", "level", "command_name", "command", "args", "trigger", "exec_user", "force_host", "timeout", "retries", "retry_delay", "on_error", "creator"]);
+        step.Select(field => field.Key).ShouldBe(["id", "temp_id", "group", "level", "command_name", "command", "args", "trigger", "exec_user", "force_host", "timeout", "retries", "retry_delay", "on_error", "creator",
+            "pty", "interpreter"]);
         step.Remove("id");
         step.ToJsonString().ShouldBe(new JsonObject
         {
@@ -100,6 +101,8 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
             ["retry_delay"] = 1,
             ["on_error"] = "stop",
             ["creator"] = "admin",
+            ["pty"] = false,
+            ["interpreter"] = "",
         }.ToJsonString());
     }
 

@@ -27,6 +27,27 @@ public sealed class MemoryTests
         }
     }
 
+    [Fact]
+    public async Task A_million_lines_of_a_cron_run_raise_it_by_less_than_50_MB_at_a_limit_of_100_MiB()
+    {
+        using var folder = new TestFolder();
+        await using var host = await HostProcess.Start(folder.At("codo"), environment: [("Codo__TimeZone", "Asia/Shanghai"), ("Codo__Cron__OutputLimit", "104857600")]);
+        await Run(host, $"yes {Line} | head -c 20000000");
+        var before = Megabytes(host, "VmRSS");
+        await File.WriteAllTextAsync($"/proc/{host.Pid}/clear_refs", "5", TestContext.Current.CancellationToken);
+        await Run(host, $"yes {Line}{Line} | head -1000000");
+        (Megabytes(host, "VmHWM") - before).ShouldBeLessThan(50);
+        Directory.GetFiles(folder.At("codo/spool/cron")).ShouldBeEmpty();
+    }
+
+    private static async Task Run(HostProcess host, string command)
+    {
+        var job = $"j-{Guid.NewGuid():N}";
+        await host.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = job, cmd = command, cron = "0 0 0 1 1 *" });
+        var log = (await host.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = job }))["log_id"]!;
+        await Eventually.True(async () => (await host.Send(HttpMethod.Get, $"/v1/cron/log/?key=log_id&value={log}"))["data"]![0]!["status"]!.GetValue<string>() == "success", "the run has ended", 300);
+    }
+
     private static async Task Print(HostProcess host, string command)
     {
         var name = $"t-{Guid.NewGuid():N}";

@@ -1,5 +1,6 @@
 using System.Text;
 using Codo.Platform.Security;
+using Codo.Tests.Support;
 
 namespace Codo.Tests.Modules.Tasks.Logs;
 
@@ -25,6 +26,26 @@ public sealed class SecretMaskTests
             for (var second = first; second <= bytes.Length; second++)
                 Through(secrets, bytes[..first], bytes[first..second], bytes[second..]).ShouldBe(masked, $"split at {first} and {second}");
         Through(secrets, [.. bytes.Select(one => new[] { one })]).ShouldBe(masked, "byte by byte");
+    }
+
+    [Theory]
+    [InlineData("import base64,sys; print(base64.b64encode(S).decode())")]
+    [InlineData("import base64,sys; print(base64.b64encode(b'u:'+S+b':tail').decode()); print(base64.b64encode(b'us:'+S+b'x').decode()); print(base64.urlsafe_b64encode(b'u'+S).decode())")]
+    [InlineData("import base64,sys; print(S.hex(), S.hex().upper(), S.hex(' '), S.hex(':'), S.hex(' ', -2))")]
+    [InlineData("import json; print(json.dumps(S.decode()), json.dumps(S.decode(), ensure_ascii=False), json.dumps(S.decode()).replace('/', '\\/'))")]
+    [InlineData("import html; print(html.escape(S.decode()), html.escape(S.decode(), quote=False))")]
+    [InlineData("print(repr(S.decode()), repr(S), [S.decode()])")]
+    [InlineData("import shlex, urllib.parse; print(shlex.quote(S.decode()).replace(chr(39)+chr(34)+chr(39)+chr(34)+chr(39), chr(39)+chr(92)+chr(39)+chr(39)), urllib.parse.quote(S.decode(), safe=''))")]
+    public void Masks_what_programs_make_of_a_secret(string program)
+    {
+        foreach (var secret in (string[])["pa/ss<w>\"o\\r&d+ünd", "it's/s3cret & mo\\re", "plain-secret-7"])
+        {
+            var said = TestSshd.Run("python3", "-c", $"S=bytes.fromhex('{Convert.ToHexString(Encoding.UTF8.GetBytes(secret))}'); {program}");
+            var masked = Through([secret], Encoding.UTF8.GetBytes(said));
+            masked.ShouldContain("******", Case.Sensitive, said);
+            // What is left of a word is at most the letters that a neighbour has a part in, and quotes.
+            foreach (var rest in masked.Split(' ', '\n')) rest.Replace("******", "", StringComparison.Ordinal).Length.ShouldBeLessThan(12, $"{said} -> {masked}");
+        }
     }
 
     [Fact]

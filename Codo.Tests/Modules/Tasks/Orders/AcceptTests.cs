@@ -118,6 +118,8 @@ public sealed class AcceptTests(OrderFixture fixture) : IClassFixture<OrderFixtu
         answers.Select(answer => (long)answer["list_id"]!).Distinct().Count().ShouldBe(1);
         (await Send(body.Replace("once", "twice"), key)).Code().ShouldBe(-1);
         (await host.Ask<long>("SELECT count(*) FROM tasks.scheduler_task_list WHERE temp_id = @template", new { template })).ShouldBe(1);
+        // Who reads the table cannot try bodies, and with them secrets, until the digest fits.
+        (await host.Ask<string>("SELECT body FROM tasks.idempotency WHERE key = @key", new { key })).ShouldStartWith("1:");
 
         async Task<JsonObject> Send(string text, string idempotency)
         {

@@ -1,0 +1,68 @@
+using System.Text;
+using System.Text.RegularExpressions;
+using Codo.Platform.Http;
+
+namespace Codo.Platform.Processes;
+
+/// <summary>How a command is handed to the shell that runs it.</summary>
+/// <param name="Private">The command holds a secret: it reaches its shell by a descriptor, so that no process argument that Codo makes shows it.</param>
+/// <param name="Pty">The command runs on a terminal of its own, which <c>script</c> (util-linux) makes: <c>sudo</c> with <c>requiretty</c> asks for one.</param>
+/// <param name="Encoding">What the command is written in and writes; null for UTF-8.</param>
+public sealed partial record CommandForm(bool Private = false, bool Pty = false, Encoding? Encoding = null)
+{
+    /// <summary>Characters of an interpreter with its argument.</summary>
+    public const int MostInterpreter = 500;
+
+    /// <summary>A command as it is: one argument of its shell, in UTF-8, without a terminal.</summary>
+    public static CommandForm Plain { get; } = new();
+
+    /// <summary>The names that <c>encoding</c> may have, as their standard writes them. ASCII means the same in each, so a shell reads its own words.</summary>
+    public static IReadOnlyList<string> Encodings { get; } = ["utf-8", "gbk", "gb18030", "big5", "shift_jis", "euc-jp", "euc-kr", "iso-8859-1", "iso-8859-15", "windows-1251", "windows-1252", "koi8-r"];
+
+    /// <summary>The encoding of one of <see cref="Encodings"/>; null for UTF-8, and for an empty name.</summary>
+    public static Encoding? EncodingOf(string? name)
+    {
+        if (string.IsNullOrEmpty(name) || name == "utf-8") return null;
+        return CodePagesEncodingProvider.Instance.GetEncoding(name) ?? Encoding.GetEncoding(name);
+    }
+
+    /// <summary>A command as an editor on another system saved it, made one that a shell here reads: no byte order mark, LF at the end of a line.</summary>
+    public static string Clean(string command) =>
+        command.TrimStart('\uFEFF').Replace("\r\n", "\n", StringComparison.Ordinal) is var text && text.EndsWith('\r') ? text[..^1] : text;
+
+    /// <summary>What the first line names after <c>#!</c>: the program, and one argument as the kernel passes it on, or none. Null where there is no such line.</summary>
+    public static string[]? Interpreter(string command)
+    {
+        if (InterpreterLine.Match(command) is not { Success: true } line) return null;
+        var argument = line.Groups[2].Value.Trim();
+        return argument.Length == 0 ? [line.Groups[1].Value] : [line.Groups[1].Value, argument];
+    }
+
+    /// <summary>A command that was cleaned, with the line in front that names its interpreter where one is set; a line of the command's own goes before that.</summary>
+    public static string With(string? interpreter, string command)
+    {
+        command = Clean(command);
+        return string.IsNullOrWhiteSpace(interpreter) || Interpreter(command) is not null ? command : $"#!{interpreter.Trim()}\n{command}";
+    }
+
+    /// <summary>The bytes of a command for its shell.</summary>
+    /// <exception cref="CommandNotStartedException">The encoding lacks a character of it.</exception>
+    public byte[] Bytes(string command)
+    {
+        if (Encoding is null) return System.Text.Encoding.UTF8.GetBytes(command);
+        try
+        {
+            var strict = (Encoding)Encoding.Clone();
+            strict.EncoderFallback = EncoderFallback.ExceptionFallback;
+            return strict.GetBytes(command);
+        }
+        catch (EncoderFallbackException cause)
+        {
+            throw new CommandNotStartedException(
+                new Text($"命令中有 {Encoding.WebName} 编码没有的字符", $"The command holds a character that the encoding {Encoding.WebName} lacks."), cause);
+        }
+    }
+
+    [GeneratedRegex(@"\A#![ \t]*([^\s]+)([^\n]*)", RegexOptions.CultureInvariant)]
+    private static partial Regex InterpreterLine { get; }
+}

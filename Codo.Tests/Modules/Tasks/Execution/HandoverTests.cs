@@ -1,0 +1,117 @@
+using System.Text;
+using System.Text.Json.Nodes;
+using Codo.Tests.Modules.Tasks.Orders;
+using Codo.Tests.Support;
+using static Codo.Tests.Modules.Tasks.Orders.OrderHost;
+
+namespace Codo.Tests.Modules.Tasks.Execution;
+
+/// <summary>How a step's command reaches its shell: as it was pasted, in its host's encoding, and without showing a secret.</summary>
+public sealed class HandoverTests(OrderFixture fixture, TestSshd sshd) : IClassFixture<OrderFixture>, IClassFixture<TestSshd>
+{
+    private readonly TestHost host = fixture.Host;
+
+    [Theory]
+    [InlineData(true, "/bin/dash")]
+    [InlineData(false, "/bin/bash")]
+    [InlineData(false, "/bin/dash")]
+    [InlineData(false, "/bin/zsh")]
+    [InlineData(false, "/usr/bin/ksh")]
+    [InlineData(false, "/usr/bin/fish")]
+    public async Task A_secret_argument_is_in_no_process_argument(bool local, string shell)
+    {
+        var secret = $"s3cr'et {Guid.NewGuid():N}";
+        var account = sshd.MakeAccount(shell);
+        var (gate, seen) = (Path.Combine(sshd.Home(account), "gate"), Path.Combine(sshd.Home(account), "seen"));
+        // What the command itself does with the value is its own: these are builtins.
+        var step = Step($"echo begun > {seen}; while test ! -e {gate}; do sleep 0.05; done; echo", "the value is DB_PASSWORD ; exit 3", execUser: await ExecuteUser(account));
+        if (shell == "/usr/bin/fish") step["command"] = $"echo begun > {seen}; while test ! -e {gate}; sleep 0.05; end; echo";
+        var order = await host.Order(await host.Template(step), OnHost(local ? "127.0.0.1" : "127.0.0.9"), new { DB_PASSWORD = secret });
+        await Eventually.True(() => File.Exists(seen), "the command runs");
+        foreach (var file in Directory.GetDirectories("/proc").Where(folder => char.IsAsciiDigit(Path.GetFileName(folder)[0])).SelectMany(folder => (string[])[$"{folder}/cmdline", $"{folder}/environ"]))
+            Read(file).ShouldNotContain(secret[7..], Case.Sensitive, file);
+        await File.WriteAllTextAsync(gate, "");
+        await host.Stands(order, "4", local ? "" : "&get_run_host=127.0.0.9");
+        ((int)(await host.Steps(order, local ? "" : "&get_run_host=127.0.0.9"))[0]["attempts"]![0]!["exit_code"]!).ShouldBe(3);
+        (await host.Log($"{order}_1_1_{(local ? "127.0.0.1" : "127.0.0.9")}")).ShouldEndWith("the value is ******");
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_script_is_run_by_its_interpreter_as_it_was_pasted(bool local)
+    {
+        var user = await ExecuteUser(sshd.MakeAccount("/bin/dash"));
+        var pasted = Step("\uFEFF#!/bin/bash\r\nwords=(one two)\r\n[[ two == t* ]] && echo two \"$BASH\"\r\nstat -c %a \"$0\"\r\necho", "VALUE", execUser: user);
+        var set = Step("print $ARGV, 6 * 7, \"\\n\"; exit 5", level: 2, execUser: user);
+        set["interpreter"] = "/usr/bin/env perl";
+        var order = await host.Order(await host.Template(pasted, set), OnHost(local ? "127.0.0.1" : "127.0.0.8"), new { VALUE = "with 'quotes'\r\nand lines" });
+        var at = local ? "127.0.0.1" : "127.0.0.8";
+        await host.Stands(order, "34", $"&get_run_host={at}");
+        var log = await host.Log($"{order}_1_1_{at}");
+        log.ShouldContain("\ntwo /bin/bash\n700\nwith 'quotes'\n");
+        (await host.Log($"{order}_1_2_{at}")).ShouldEndWith("\n42");
+        ((int)(await host.Steps(order, $"&get_run_host={at}"))[1]["attempts"]![0]!["exit_code"]!).ShouldBe(5);
+        Directory.GetFiles("/tmp", "codo-*").ShouldAllBe(file => !File.ReadAllText(file).Contains("words=(one two)"));
+    }
+
+    [Theory]
+    [InlineData(true, "/bin/dash")]
+    [InlineData(false, "/bin/bash")]
+    [InlineData(false, "/usr/bin/fish")]
+    public async Task A_step_gets_a_terminal_when_it_asks_for_one(bool local, string shell)
+    {
+        var step = Step("test -t 1 && echo terminal; sh -c 'exit 6'", execUser: await ExecuteUser(sshd.MakeAccount(shell)));
+        step["pty"] = true;
+        var at = local ? "127.0.0.1" : "127.0.0.7";
+        var order = await host.Order(await host.Template(step), OnHost(at));
+        await host.Stands(order, "4", $"&get_run_host={at}");
+        (await host.Log($"{order}_1_1_{at}")).ShouldEndWith("\nterminal");
+        ((int)(await host.Steps(order, $"&get_run_host={at}"))[0]["attempts"]![0]!["exit_code"]!).ShouldBe(6);
+    }
+
+    [Fact]
+    public async Task A_host_is_spoken_to_in_its_own_encoding()
+    {
+        var user = await ExecuteUser(sshd.MakeAccount("/bin/bash"), "gbk");
+        var order = await host.Order(await host.Template(Step("printf '中文' | od -An -tx1; printf '你好\\n'; echo", "VALUE", execUser: user)), OnHost("127.0.0.6"), new { VALUE = "备份 完成" });
+        (await host.Ended(order)).ShouldBe("3");
+        (await host.Log($"{order}_1_1_127.0.0.6")).ShouldEndWith("\n d6 d0 ce c4\n你好\n备份 完成");
+        var refused = await host.Post("/v2/task_layout/user/", new { alias_user = "wrong", exec_user = "x", user_key = sshd.PrivateKey, encoding = "utf-16" });
+        (refused.Code(), ((string)refused["msg"]!).Contains("encoding")).ShouldBe((-1, true));
+    }
+
+    [Fact]
+    public async Task A_login_shell_that_is_not_supported_fails_the_step_and_nothing_has_run()
+    {
+        var account = sshd.MakeAccount("/bin/tcsh");
+        var order = await host.Order(await host.Template(Step("touch ran\necho one\necho two", execUser: await ExecuteUser(account), retries: 0)), OnHost("127.0.0.5"));
+        await host.Stands(order, "4", "&get_run_host=127.0.0.5");
+        var step = (await host.Steps(order, "&get_run_host=127.0.0.5"))[0];
+        ((string)step["cause"]!).ShouldContain("/bin/tcsh");
+        File.Exists(Path.Combine(sshd.Home(account), "ran")).ShouldBeFalse();
+    }
+
+    private static Dictionary<string, string> OnHost(string host) => new() { ["1"] = host };
+
+    private static string Read(string file)
+    {
+        try
+        {
+            return Encoding.UTF8.GetString(File.ReadAllBytes(file));
+        }
+        catch (Exception gone) when (gone is IOException or UnauthorizedAccessException)
+        {
+            return "";
+        }
+    }
+
+    private async Task<string> ExecuteUser(string login, string? encoding = null)
+    {
+        var alias = $"u{Guid.NewGuid():N}";
+        var body = new JsonObject { ["alias_user"] = alias, ["exec_user"] = login, ["ssh_port"] = sshd.Port, ["user_key"] = sshd.PrivateKey, ["remarks"] = "" };
+        if (encoding is not null) body["encoding"] = encoding;
+        (await host.Post("/v2/task_layout/user/", body.ToJsonString())).Code().ShouldBe(0);
+        return alias;
+    }
+}
