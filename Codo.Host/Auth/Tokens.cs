@@ -120,16 +120,8 @@ internal sealed class Tokens
 
     private static string Word(JsonElement data, string name)
     {
-        if (!data.TryGetProperty(name, out var value) || value.ValueKind != JsonValueKind.String) return "";
-        try
-        {
-            return OutsideText.Clean(value.GetString(), MostWord);
-        }
-        catch (InvalidOperationException)
-        {
-            // Half a surrogate pair, as an escape: JSON takes it, text cannot.
-            return "";
-        }
+        // Half a surrogate pair, as an escape, throws: JSON takes it, text cannot. Such a token is malformed.
+        return data.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? OutsideText.Clean(value.GetString(), MostWord) : "";
     }
 
     private static bool IsTrue(JsonElement data, string name) => data.TryGetProperty(name, out var value)

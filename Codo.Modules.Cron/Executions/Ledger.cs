@@ -31,6 +31,10 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
         ORDER BY next_run_at LIMIT @Batch FOR UPDATE SKIP LOCKED
         """;
 
+    private const string DueInSql = """
+        SELECT CAST(extract(epoch FROM min(next_run_at) - clock_timestamp()) AS float8) FROM cron.job WHERE NOT paused AND broken_at IS NULL AND next_run_at <= statement_timestamp() + CAST(@Within AS interval)
+        """;
+
     private const string LockPausedSql = $"""
         SELECT {Columns} FROM cron.job WHERE paused AND next_run_at <= statement_timestamp() AND broken_at IS NULL
         ORDER BY next_run_at LIMIT @Batch FOR UPDATE SKIP LOCKED
@@ -92,6 +96,13 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
     private readonly Lock looks = new();
     private TimeSpan lookedAt = TimeSpan.MinValue;
     private DateTimeOffset steadySince = DateTimeOffset.MaxValue;
+
+    /// <summary>How long until the next job is due, where that is within a time and nothing is due already: a wake-up that came early waits for it.</summary>
+    public async Task<TimeSpan?> DueIn(TimeSpan within, CancellationToken cancellation)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        return await connection.ExecuteScalarAsync<double?>(DueInSql, new { Within = within }) is > 0 and var seconds ? TimeSpan.FromSeconds(seconds) + TimeSpan.FromMilliseconds(1) : null;
+    }
 
     /// <summary>Takes every job that is due and not locked by somebody else; returns how many.</summary>
     public async Task<int> AccountDue(CancellationToken cancellation)

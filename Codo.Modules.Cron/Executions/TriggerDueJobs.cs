@@ -17,13 +17,16 @@ internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManag
     private const int MostWaiting = 200;
 
     private const string DueSql = """
-        SELECT id, next_run_at FROM cron.job WHERE NOT paused AND next_run_at <= statement_timestamp() AND broken_at IS NULL ORDER BY next_run_at LIMIT @MostWaiting
+        SELECT id, next_run_at FROM cron.job WHERE NOT paused AND next_run_at <= statement_timestamp() + CAST(@Lead AS interval) AND broken_at IS NULL ORDER BY next_run_at LIMIT @MostWaiting
         """;
 
     private const string NextSql = """
-        SELECT CAST(extract(epoch FROM next_run_at - clock_timestamp()) AS float8) FROM cron.job
-        WHERE NOT paused AND next_run_at > statement_timestamp() AND broken_at IS NULL ORDER BY next_run_at LIMIT 1
+        SELECT CAST(extract(epoch FROM next_run_at - CAST(@Lead AS interval) - clock_timestamp()) AS float8) FROM cron.job
+        WHERE NOT paused AND next_run_at > statement_timestamp() + CAST(@Lead AS interval) AND broken_at IS NULL ORDER BY next_run_at LIMIT 1
         """;
+
+    /// <summary>How much earlier a wake-up is sent than it is due: its way through Hangfire takes some 20 ms, and what it wakes waits for the rest (<see cref="FireDueJobs"/>).</summary>
+    public static readonly TimeSpan Lead = TimeSpan.FromMilliseconds(30);
 
     // A change of a job on another node is seen after the longest wait; the poll of that node is as late.
     private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(1), WhileAccounted = TimeSpan.FromMilliseconds(50), BetweenTriggers = TimeSpan.FromMilliseconds(20), Again = TimeSpan.FromMilliseconds(300);
@@ -58,7 +61,7 @@ internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManag
         // A node that may not start anything leaves the triggering to the others.
         if (!sources.Trigger || !node.MayStart(Runner.WorkName)) return LongestWait;
         using var connection = source.OpenConnection();
-        var due = connection.Query<(long Id, DateTime At)>(DueSql, new { MostWaiting }).AsList();
+        var due = connection.Query<(long Id, DateTime At)>(DueSql, new { MostWaiting, Lead }).AsList();
         var isFirst = waiting.Count == 0;
         if (due.Count == 0) triggered.Clear();
         foreach (var (id, at) in due.Where(job => !triggered.TryGetValue(job.Id, out var known) || known.Due != job.At || Stopwatch.GetElapsedTime(known.At) > Again))
@@ -74,6 +77,6 @@ internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManag
         if (waiting.Count > 0) return BetweenTriggers;
         // A job that is being accounted for has no next due time yet.
         var longest = due.Count > 0 ? WhileAccounted : LongestWait;
-        return connection.ExecuteScalar<double?>(NextSql) is { } seconds && seconds < longest.TotalSeconds ? TimeSpan.FromSeconds(Math.Max(0, seconds)) + TimeSpan.FromMilliseconds(1) : longest;
+        return connection.ExecuteScalar<double?>(NextSql, new { Lead }) is { } seconds && seconds < longest.TotalSeconds ? TimeSpan.FromSeconds(Math.Max(0, seconds)) + TimeSpan.FromMilliseconds(1) : longest;
     }
 }

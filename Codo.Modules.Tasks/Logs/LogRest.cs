@@ -25,7 +25,7 @@ internal sealed class LogRest(NpgsqlDataSource source, Node node)
               AND NOT EXISTS (SELECT FROM unnest(CAST(@Scheds AS bigint[]), CAST(@Attempts AS int[])) open (sched_id, attempt) WHERE open.sched_id = a.sched_id AND open.attempt = a.attempt)
             RETURNING a.sched_id, a.ended_at)
         SELECT count(pg_notify('codo_log', '0:0:0:' || s.list_id || '_' || s.task_group || '_' || s.task_level || '_' || l.host))
-        FROM whole JOIN tasks.scheduler_task_info s USING (sched_id) JOIN tasks.lane l USING (lane_id) WHERE whole.ended_at < clock_timestamp() - interval '3 seconds'
+        FROM whole JOIN tasks.scheduler_task_info s USING (sched_id) JOIN tasks.lane l USING (lane_id) WHERE whole.ended_at < clock_timestamp() - interval '1 second'
         """;
 
     /// <summary>What another node has, or may have, of a log.</summary>

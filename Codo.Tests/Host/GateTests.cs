@@ -8,7 +8,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Codo.Tests.Host;
 
-public sealed class GateHost(TestPostgres postgres) : HostFixture(postgres, ("Codo:Auth:AllowedOrigins:0", "https://console.example.test"), ("Codo:PublicUrl", "https://codo.example.test/"));
+public sealed class GateHost(TestPostgres postgres) : HostFixture(postgres, ("Codo:Auth:AllowedOrigins:0", "https://console.example.test"), ("Codo:PublicUrl", "https://codo.example.test/"), ("Codo:AllowedHosts", "console.lan"));
 
 /// <summary>Who is let in, and what everybody else is told.</summary>
 public sealed class GateTests(GateHost fixture) : IClassFixture<GateHost>

@@ -48,7 +48,7 @@ public sealed class UnknownFieldsTests(CronHost fixture) : IClassFixture<CronHos
     [Fact]
     public async Task Thousands_of_them_are_counted_and_long_names_are_cut()
     {
-        var fields = string.Join(',', Enumerable.Range(0, 5000).Select(number => $"\"{new string('x', 300)}{number}\":[{{\"a\":1}}]"));
+        var fields = string.Join(',', Enumerable.Range(0, 5000).Select(number => $"\"{new string('x', 150)}{number}\":[{{\"a\":1}}]"));
         var answer = await host.Send(HttpMethod.Patch, "/v1/cron/job/", $$"""{"job_id":"nobody",{{fields}}}""");
         (answer.Code(), answer["warnings"]!.AsArray().Count, ((string)answer["warnings"]![0]!).Length < 100, ((string)answer["warnings"]![20]!).Contains("4980")).ShouldBe((-1, 21, true, true));
     }
