@@ -1,8 +1,8 @@
 using Codo.Modules.Cron.Executions;
 using Codo.Tests.Support;
 using Dapper;
-using Hangfire.Storage;
 using Hangfire;
+using Hangfire.Storage;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
