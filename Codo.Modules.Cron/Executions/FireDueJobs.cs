@@ -13,7 +13,8 @@ internal sealed class FireDueJobs(Ledger ledger, Runner runner)
     [AutomaticRetry(Attempts = 0)]
     public async Task Fire(long id, string jobId, CancellationToken cancellation)
     {
-        if (await ledger.DueIn(TriggerDueJobs.Lead * 2, cancellation) is { } rest) await Task.Delay(rest, cancellation);
+        // Asked again after the pause: a timer may fire a millisecond early, and what is not due yet is not accounted for.
+        while (await ledger.DueIn(TriggerDueJobs.Lead * 2, cancellation) is { } rest) await Task.Delay(rest, cancellation);
         // A burst is accounted for by its first wake-up; for the others this is one look at an index.
         if (await ledger.AccountDue(cancellation) > 0) await runner.StartQueued(cancellation);
     }
