@@ -55,17 +55,19 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
         {
             await host.Make(new { job_id = job, cmd = "true", cron = "0 0 * * * *" });
             await host.Ask<int>("UPDATE cron.job SET cron = 'every full moon', next_run_at = now() - interval '1 second' WHERE job_id = @job RETURNING 1", new { job });
-            await Eventually.Get(() => Job(job), row => row["state"]!.GetValue<string>() == "broken", $"{job} is broken");
+            // The list says it at once; the row says it once the ledger has set the job apart.
+            await Eventually.True(() => host.Ask<bool>("SELECT broken_at IS NOT NULL FROM cron.job WHERE job_id = @job", new { job }), $"{job} is broken");
+            (await Job(job))!["state"]!.GetValue<string>().ShouldBe("broken");
         }
         (await host.Patch("/v1/cron/job/", new { job_id = "paused" })).Code().ShouldBe(0);
         (await host.Delete("/v1/cron/job/", new { job_id = "gone" })).Code().ShouldBe(0);
         // The account goes back two hours: what was due meanwhile is told in the ledger, by the reason.
         await host.Ask<int>("UPDATE cron.job SET cron = '0 0 * * * *', accounted_to = date_trunc('hour', now()) - interval '2 hours', create_time = now() - interval '1 day' WHERE job_id = 'back' RETURNING 1");
         await host.Services.GetRequiredService<ScheduleCheck>().Check(CancellationToken.None);
+        // The host's own check may be at the row just now, and then this one has left it to that one.
+        await Eventually.True(() => host.Ask<bool>("SELECT broken_at IS NULL FROM cron.job WHERE job_id = 'back'"), "it is mended");
         (await Job("back"))!["state"]!.GetValue<string>().ShouldBe("running");
-        // The two that it would have had; the one at which it broke as well, where the ledger found it and not the check.
-        (await host.Ask<string>("SELECT string_agg(DISTINCT status, ',') FROM cron.cron_log WHERE job_id = 'back'")).ShouldBe("missed");
-        (await host.Ask<long>("SELECT sum(times) FROM cron.cron_log WHERE job_id = 'back'")).ShouldBeInRange(2, 3);
+        (await host.Ask<string>("SELECT string_agg(status || ' ' || times, ',' ORDER BY nominal_at) FROM cron.cron_log WHERE job_id = 'back'")).ShouldBe("missed 3");
         (await Job("paused"))!["state"]!.GetValue<string>().ShouldBe("broken");
         (await host.Get("/v1/cron/job/?job_id=gone")).Code().ShouldBe(-1);
     }

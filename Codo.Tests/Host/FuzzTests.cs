@@ -117,9 +117,17 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
         foreach (var path in new[] { "/v2/task/list/?limit=1000", "/v1/cron/job/?limit=1000", "/openapi/v1.json" })
             await Parallel.ForEachAsync(Enumerable.Range(0, 150), new ParallelOptions { MaxDegreeOfParallelism = 50 }, async (_, stop) =>
             {
-                using var response = await fixture.Http.SendAsync(TestHost.Request(HttpMethod.Get, path, null, TestTokens.Admin), stop);
-                response.StatusCode.ShouldBe(HttpStatusCode.OK);
-                (await response.Content.ReadAsByteArrayAsync(stop)).Length.ShouldBeLessThan(8 << 20);
+                // Fifty at once on a busy machine may wait for PostgreSQL longer than a request does: that is said, and asked again.
+                HttpStatusCode status;
+                var tries = 0;
+                do
+                {
+                    using var response = await fixture.Http.SendAsync(TestHost.Request(HttpMethod.Get, path, null, TestTokens.Admin), stop);
+                    status = response.StatusCode;
+                    (await response.Content.ReadAsByteArrayAsync(stop)).Length.ShouldBeLessThan(8 << 20);
+                }
+                while (status == HttpStatusCode.ServiceUnavailable && ++tries < 10);
+                status.ShouldBe(HttpStatusCode.OK);
             });
         fixture.Peak().ShouldBeLessThan(MostMemory);
     }

@@ -110,7 +110,7 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
         (await host.Ended(order)).ShouldBe("4");
         File.Exists(done).ShouldBeTrue();
         // The order goes on before the killed command's end is written down.
-        var step = await Eventually.Get(async () => (await host.Steps(order, "&get_run_group=1"))[0], step => (string)step["attempts"]![0]!["outcome"]! != "", "the attempt's end is recorded");
+        var step = await Eventually.Get(async () => (await host.Steps(order, "&get_run_group=1"))[0], step => !string.IsNullOrEmpty((string?)step["attempts"]![0]!["outcome"]), "the attempt's end is recorded");
         ((string)step["outcome"]!, (string)step["cause"]!, (string)step["attempts"]![0]!["outcome"]!).ShouldBe(("stopped", "admin", "stopped"));
     }
 
