@@ -28,6 +28,7 @@ public static class CronModule
         .AddSingleton<JobEnvironment>()
         .AddSingleton<Ledger>()
         .AddSingleton<ExecutionStore>()
+        .AddSingleton<ExecutionMirror>()
         .AddSingleton<Recovery>()
         .AddSingleton<IOutboxReader, EndedReader>().AddSingleton<IOutboxReader, SkippedReader>().AddSingleton<IOutboxReader, MissedReader>()
         .AddSingleton<IOutboxReader, DeletedReader>().AddSingleton<IOutboxReader, BrokenReader>().AddSingleton<IOutboxReader, MendedReader>()
@@ -45,11 +46,13 @@ public static class CronModule
         .AddLoop<Ledger>("cron paused jobs", TimeSpan.FromSeconds(60), (ledger, stopping) => ledger.AccountPaused(stopping))
         .AddLoop<ScheduleCheck>("cron schedule check", TimeSpan.FromSeconds(20), (check, stopping) => check.Check(stopping))
         .AddLoop<RecurringJobs>("cron reconciler", TimeSpan.FromSeconds(60), (recurring, stopping) => recurring.Reconcile(stopping))
+        .AddLoop<ExecutionMirror>("cron dashboard", TimeSpan.FromSeconds(30), (mirror, stopping) => mirror.Round(stopping), mirror => mirror.Wake)
         .AddLoop<RecurringJobs>("cron registration", TimeSpan.FromSeconds(60), (recurring, stopping) => recurring.ReconcileChanged(stopping), recurring => recurring.Changes);
 
     /// <summary>Every route of the module.</summary>
     public static void MapCron(this IEndpointRouteBuilder routes)
     {
+        ExecutionsPage.Add();
         routes.Get<ListJobs.Query, ListJobs.Result>("/v1/cron/job/", "Jobs, next run first, paused last");
         routes.Post<CreateJob.Command, CreateJob.Result>("/v1/cron/job/", "Make a job", Operator);
         routes.Put<EditJob.Command, EditJob.Result>("/v1/cron/job/", "Change the fields of a job that the request carries", Operator);

@@ -33,8 +33,9 @@ public static class TasksModule
         .AddScoped<Drafting>().AddScoped<Acceptance>().AddSingleton<Wake>()
         .AddSingleton<DatabaseTurns>().AddSingleton<LaneSlots>().AddSingleton<RunningAttempts>().AddSingleton<HostAccess>().AddSingleton<RemoteSteps>().AddSingleton<StepRun>().AddSingleton<LaneRunner>()
         .AddSingleton<IOutboxReader, OrderSituationReader>().AddSingleton<IOutboxReader, BrokenOrderReader>().AddSingleton<Advancing>().AddSingleton(provider => new Lazy<Advancing>(provider.GetRequiredService<Advancing>))
-        .AddSingleton<Leftovers>().AddSingleton<Recovery>().AddSingleton<PendingOrders>().AddSingleton<OrderWork>()
+        .AddSingleton<Leftovers>().AddSingleton<Recovery>().AddSingleton<PendingOrders>().AddSingleton<OrderWork>().AddSingleton<OrderMirror>()
         .AddSingleton<INodeWork>(provider => provider.GetRequiredService<OrderWork>())
+        .AddLoop<OrderMirror>("orders dashboard", TimeSpan.FromSeconds(30), (mirror, stopping) => mirror.Round(stopping), mirror => mirror.Wake)
         .AddLoop<OrderWork>("orders strays", TimeSpan.FromSeconds(15), (work, stopping) => work.RecoverStrays(stopping))
         .AddLoop<OrderWork>("orders cleanup", TimeSpan.FromHours(1), (work, stopping) => work.Clean(stopping))
         .AddLoop<PendingOrders>("orders pending", TimeSpan.FromSeconds(10), (pending, stopping) => pending.EndOverdue(stopping));
@@ -75,6 +76,7 @@ public static class TasksModule
             .WithDescription("One key (`host`, `port`, `key`), or the text of a known_hosts file (`known_hosts`). Codes: -1 a wrong field, a damaged key, or another key is pinned and `replace` is not sent.");
         routes.Delete<ForgetHostKey.Command, Answer>("/v2/task/host_key/", "Forget a host's key", Right.Superuser);
 
+        OrdersPage.Add();
         MapOrders(routes);
         MapLogs(routes);
     }

@@ -1,3 +1,4 @@
+using Codo.Host.Pages;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -38,7 +39,8 @@ internal static class Gate
         {
             Log(context).LogWarning("Not let in: {Reason}, claims to be {Username}, from {Address}, {Method} {Path}",
                 reason, tokens.ClaimedName(token), context.Connection.RemoteIpAddress, context.Request.Method, context.Request.Path.Value);
-            await Failures.Write(context, 401, 401, NotSignedIn, new { reason });
+            if (IsForBrowser(context, endpoint)) await FrontPage.Refuse(context, null, 401, reason);
+            else await Failures.Write(context, 401, 401, NotSignedIn, new { reason });
             return;
         }
         if (!await CrossOrigin.Allows(context, source)) return;
@@ -46,7 +48,8 @@ internal static class Gate
         {
             Log(context).LogWarning("Refused: {Username} ({UserId}) has not the right {Right} for {Method} {Path}", caller.Username, caller.UserId, right.Name, context.Request.Method, context.Request.Path.Value);
             // A page has no envelope for its reader; a slice answers in the contract's way.
-            await Failures.Write(context, IsSlice(endpoint!) ? -2 : 403, 403, NoRight);
+            if (IsForBrowser(context, endpoint)) await FrontPage.Refuse(context, caller, 403, "");
+            else await Failures.Write(context, IsSlice(endpoint!) ? -2 : 403, 403, NoRight);
             return;
         }
         if (endpoint!.Metadata.GetMetadata<LongBody>() is { } needed) LimitBody(context, Math.Max(needed.Bytes, context.RequestServices.GetRequiredService<NodeSettings>().MaxBody));
@@ -54,6 +57,11 @@ internal static class Gate
         if (IsSlice(endpoint!)) await next(context);
         else await context.RequestServices.GetRequiredService<OpenStreams>().Run(context, caller, next);
     });
+
+    // A person who follows a link to a page gets a page.
+    private static bool IsForBrowser(HttpContext context, Endpoint? endpoint) =>
+        endpoint?.Metadata.GetMetadata<PagePolicy>() is not null && HttpMethods.IsGet(context.Request.Method)
+        && context.Request.Headers.Accept.Any(accept => accept?.Contains("text/html", StringComparison.OrdinalIgnoreCase) == true);
 
     private static bool IsSlice(Endpoint endpoint) => endpoint.Metadata.GetMetadata<SliceOf>() is not null;
 

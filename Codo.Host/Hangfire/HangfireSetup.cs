@@ -1,4 +1,5 @@
 using Codo.Platform.Cluster;
+using Codo.Platform.Dashboard;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Hangfire;
@@ -35,6 +36,7 @@ internal static class HangfireSetup
         // Storage and activator are this host's own: Hangfire would keep them in statics, where the hosts of one process (the tests') take each other's jobs.
         services.AddSingleton<JobStorage>(_ => new PostgreSqlStorage(new NpgsqlConnectionFactory(limited, Options), Options));
         services.AddSingleton<JobActivator>(provider => new AspNetCoreJobActivator(provider.GetRequiredService<IServiceScopeFactory>()));
+        services.AddSingleton<JobMirror>();
         services.AddHangfire(configuration => configuration
             .SetDataCompatibilityLevel(CompatibilityLevel.Version_180)
             .UseSimpleAssemblyNameTypeSerializer()
@@ -61,7 +63,8 @@ internal static class HangfireSetup
     /// <summary>The dashboard is read-only: its buttons would go behind the ledger and the audit.</summary>
     public static void MapDashboard(this IEndpointRouteBuilder routes)
     {
-        RunningPage.Register();
+        DashboardPages.AddStates();
+        RunningPage.Add();
         routes.MapHangfireDashboard("/hangfire", new DashboardOptions
         {
             DashboardTitle = "Codo",

@@ -1,52 +1,25 @@
 using System.Globalization;
 using Codo.Platform.Cluster;
+using Codo.Platform.Dashboard;
 using Codo.Platform.Http;
-using Hangfire.Dashboard;
-using Hangfire.Dashboard.Pages;
 
 namespace Codo.Host.Hangfire;
 
-/// <summary>What is under way, where, since when. Hangfire's own page of processing jobs cannot show it: its jobs only start work.</summary>
-internal sealed class RunningPage : RazorPage
+/// <summary>What is under way on all nodes, since when. Hangfire's own page of processing jobs cannot show it: its workers only start work.</summary>
+internal static class RunningPage
 {
-    // The dashboard's routes are one list a process.
-    private static readonly Lazy<bool> Registered = new(() =>
+    private const int Rows = 100;
+
+    public static void Add() => DashboardPages.Add("/running", "Running", async (context, services) =>
     {
-        DashboardRoutes.Routes.AddRazorPage("/running", _ => new RunningPage());
-        NavigationMenu.Items.Add(page => new MenuItem("Running", page.Url.To("/running")) { Active = page.RequestPath.StartsWith("/running", StringComparison.Ordinal) });
-        return true;
+        var (zone, now, page) = (services.GetRequiredService<Zone>(), services.GetRequiredService<TimeProvider>().GetUtcNow().UtcDateTime, DashboardTable.PageOf(context));
+        var all = new List<RunningWork>();
+        foreach (var work in services.GetServices<INodeWork>()) all.AddRange(await work.Running(CancellationToken.None));
+        var rows = all.OrderBy(row => row.Since).Skip((page - 1) * Rows).Take(Rows + 1).ToList();
+        return new DashboardTable(
+            ["What", "Node", "Since", "For", "Detail"],
+            [.. rows.Take(Rows).Select(row => (IReadOnlyList<DashboardCell>)
+                [new(row.What, Address: row.Link), row.Node, zone.Text(row.Since), (now - row.Since).ToString(@"d\.hh\:mm\:ss", CultureInfo.InvariantCulture), row.Detail])],
+            "没有正在执行的命令 / Nothing is under way.", Page: page, HasMore: rows.Count > Rows);
     });
-
-    public static void Register() => _ = Registered.Value;
-
-    public override void Execute()
-    {
-        Layout = new LayoutPage("Running");
-        var services = Context.GetHttpContext().RequestServices;
-        var zone = services.GetRequiredService<Zone>();
-        // A Razor page of Hangfire's is synchronous; the queries behind it are short.
-        var rows = services.GetServices<INodeWork>().SelectMany(work => work.Running(CancellationToken.None).GetAwaiter().GetResult()).OrderBy(row => row.Since).ToList();
-        WriteLiteral("<div class=\"row\"><div class=\"col-md-12\"><h1 class=\"page-header\">Running</h1>");
-        if (rows.Count == 0) WriteLiteral("<div class=\"alert alert-info\">没有正在执行的命令 / Nothing is under way.</div>");
-        else Table(rows, zone);
-        WriteLiteral("</div></div>");
-    }
-
-    private void Table(List<RunningWork> rows, Zone zone)
-    {
-        WriteLiteral("<div class=\"table-responsive\"><table class=\"table\"><thead><tr><th>What</th><th>Node</th><th>Since</th><th>For</th><th>Detail</th></tr></thead><tbody>");
-        var now = Context.GetHttpContext().RequestServices.GetRequiredService<TimeProvider>().GetUtcNow().UtcDateTime;
-        foreach (var row in rows)
-        {
-            WriteLiteral("<tr>");
-            foreach (var cell in new[] { row.What, row.Node, zone.Text(row.Since), (now - row.Since).ToString(@"d\.hh\:mm\:ss", CultureInfo.InvariantCulture), row.Detail })
-            {
-                WriteLiteral("<td>");
-                Write(cell);
-                WriteLiteral("</td>");
-            }
-            WriteLiteral("</tr>");
-        }
-        WriteLiteral("</tbody></table></div>");
-    }
 }

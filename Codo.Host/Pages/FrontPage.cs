@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text.RegularExpressions;
 using Codo.Host.Auth;
 using Codo.Platform.Http;
 using Microsoft.IdentityModel.JsonWebTokens;
@@ -6,7 +7,7 @@ using Microsoft.IdentityModel.JsonWebTokens;
 namespace Codo.Host.Pages;
 
 /// <summary>The page at <c>/</c>: what this is, where to go, and a token turned into the cookie with which a browser opens the dashboard.</summary>
-internal static class FrontPage
+internal static partial class FrontPage
 {
     private static readonly string Html = Read("index.html");
 
@@ -15,6 +16,15 @@ internal static class FrontPage
         routes.MapGet("/", Show).Needs(Right.Anybody).ExcludeFromDescription();
         routes.MapPost("/sign-in/", SignIn).Needs(Right.Anybody).ExcludeFromDescription();
         routes.MapPost("/sign-out/", SignOut).Needs(Right.Anybody).ExcludeFromDescription();
+    }
+
+    /// <summary>Answers a browser that asks for a page without the right to it: the form to sign in, which leads back to the page.</summary>
+    /// <param name="caller">Who asks; null for a stranger.</param>
+    public static Task Refuse(HttpContext context, Caller? caller, int status, string reason)
+    {
+        context.Response.StatusCode = status;
+        var text = caller is null ? "" : $"{Who(caller)}<p class=\"error\">此页需要超级用户的令牌 This page needs a superuser's token</p>";
+        return Write(context, text + Form(caller is null && reason != "missing" ? reason : "", Next(context.Request.Path.Value ?? "/")));
     }
 
     private static async Task Show(HttpContext context)
@@ -31,7 +41,7 @@ internal static class FrontPage
         var form = context.Request.HasFormContentType ? await context.Request.ReadFormAsync(context.RequestAborted) : null;
         var token = form?["token"].ToString().Trim() ?? "";
         var (caller, reason) = await context.RequestServices.GetRequiredService<Tokens>().Read(context, token);
-        if (caller is null && Next(form?["next"].ToString() ?? "") is var next and not "/")
+        if (caller is null && Next(form?["next"].ToString() ?? "") is var next && next.StartsWith("/i/", StringComparison.Ordinal))
         {
             // Back to the page that was asked for, which says why in its own language. 303: the form is not sent again.
             context.Response.StatusCode = StatusCodes.Status303SeeOther;
@@ -41,7 +51,7 @@ internal static class FrontPage
         if (caller is null)
         {
             context.Response.StatusCode = StatusCodes.Status401Unauthorized;
-            await Write(context, Form(reason));
+            await Write(context, Form(reason, Next(form?["next"].ToString() ?? "")));
             return;
         }
         context.Response.Cookies.Append("auth_key", token, new CookieOptions
@@ -55,8 +65,11 @@ internal static class FrontPage
         context.Response.Redirect(Next(form!["next"].ToString()));
     }
 
-    // The page of an incident is what a link in a message leads to; any other address could be somebody else's.
-    private static string Next(string asked) => asked.StartsWith("/i/", StringComparison.Ordinal) && asked.AsSpan(3) is { Length: > 0 and < 20 } id && !id.ContainsAnyExceptInRange('0', '9') ? asked : "/";
+    // The page of an incident is what a link in a message leads to, and the dashboard's pages ask for a token; any other address could be somebody else's.
+    private static string Next(string asked) => Pages().IsMatch(asked) ? asked : "/";
+
+    [GeneratedRegex(@"\A(/i/[0-9]{1,19}|/hangfire(/[a-z0-9]{1,40}){0,4})\z")]
+    private static partial Regex Pages();
 
     private static async Task SignOut(HttpContext context)
     {
@@ -73,8 +86,8 @@ internal static class FrontPage
         return context.Response.WriteAsync(Html.Replace("{{session}}", session, StringComparison.Ordinal), context.RequestAborted);
     }
 
-    private static string Form(string reason) => $"""
-        <form method="post" action="/sign-in/">
+    private static string Form(string reason, string next = "/") => $"""
+        <form method="post" action="/sign-in/"><input type="hidden" name="next" value="{WebUtility.HtmlEncode(next)}">
         <label for="token">令牌 Token</label>
         <div class="row"><input id="token" name="token" type="password" autocomplete="off" required autofocus><button>登录 Sign in</button></div>
         {(reason.Length == 0 ? "" : $"<p class=\"error\">令牌无效 Not a valid token: {WebUtility.HtmlEncode(reason)}</p>")}

@@ -185,7 +185,7 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
         return (await connection.QueryAsync<RunningRow>(AllRunningSql))
-            .Select(row => new RunningWork($"Cron {row.JobId} #{row.LogId}", row.Node, row.StartedAt, $"attempt {row.Attempt}, process group {row.ProcessGroup?.ToString() ?? "-"}")).ToList();
+            .Select(row => new RunningWork($"Cron {row.JobId} #{row.LogId}", row.Node, row.StartedAt, $"attempt {row.Attempt}, process group {row.ProcessGroup?.ToString() ?? "-"}", ExecutionMirror.LinkOf(row.LogId))).ToList();
     }
 
     /// <summary>Puts a result into a file; false when that cannot be done either, which is logged.</summary>

@@ -11,22 +11,20 @@ using Npgsql;
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>
-/// Reconciles Hangfire's recurring jobs with the table by difference: at the start, on a change, and every 60 s, which also revives one that Hangfire has given up. They are registered at the offset that is in
+/// Reconciles Hangfire's recurring jobs, which are called by their job_id, with the table by difference: at the start, on a change, and every 60 s, which also revives one that Hangfire has given up. They are registered at the offset that is in
 /// force now, as <c>UTC+05:30</c>, so that Hangfire never computes times across a change of the clock; when the offset changes they are registered anew.
 /// </summary>
 internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManager recurring, JobStorage storage, TimeProvider time, ILogger<RecurringJobs> log) : IDisposable
 {
-    public const string Prefix = "cron:";
-
     private const string AllSql = """
         SELECT id, job_id, cron, time_zone FROM cron.job WHERE NOT paused AND broken_at IS NULL
         """;
 
     private const string OneSql = """
-        SELECT id, job_id, cron, time_zone FROM cron.job WHERE NOT paused AND broken_at IS NULL AND id = @Id
+        SELECT id, job_id, cron, time_zone FROM cron.job WHERE NOT paused AND broken_at IS NULL AND job_id = @JobId
         """;
 
-    private readonly Channel<long> changed = Channel.CreateUnbounded<long>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly Channel<string> changed = Channel.CreateUnbounded<string>(new UnboundedChannelOptions { SingleReader = true });
 
     /// <summary>Set when a job of this node's may have another next due time.</summary>
     public AutoResetEvent ScheduleChanged { get; } = new(false);
@@ -35,9 +33,9 @@ internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManage
     public WakeSignal Changes { get; } = new();
 
     /// <summary>To be called after the commit that changed the job. When the process dies before it is heard, the next start or another node's minute finds the difference.</summary>
-    public void Changed(long id)
+    public void Changed(string jobId)
     {
-        changed.Writer.TryWrite(id);
+        changed.Writer.TryWrite(jobId);
         Changes.Set();
         ScheduleChanged.Set();
     }
@@ -45,12 +43,12 @@ internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManage
     /// <summary>Registers what was changed since the last run.</summary>
     public async Task ReconcileChanged(CancellationToken cancellation)
     {
-        while (changed.Reader.TryPeek(out var id))
+        while (changed.Reader.TryPeek(out var jobId))
         {
             await using (var connection = await source.OpenConnectionAsync(cancellation))
             {
-                if (await connection.QuerySingleOrDefaultAsync<Row>(OneSql, new { Id = id }) is { } row && Wanted(row) is { } wanted) Register(wanted);
-                else recurring.RemoveIfExists(Prefix + id);
+                if (await connection.QuerySingleOrDefaultAsync<Row>(OneSql, new { JobId = jobId }) is { } row && Wanted(row) is { } wanted) Register(wanted);
+                else recurring.RemoveIfExists(jobId);
             }
             // Taken out only now: after a failure it is tried again.
             changed.Reader.TryRead(out _);
@@ -62,10 +60,10 @@ internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManage
     {
         Dictionary<string, Registration> wanted;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
-            wanted = (await connection.QueryAsync<Row>(AllSql)).Select(Wanted).OfType<Registration>().ToDictionary(registration => Prefix + registration.Id, StringComparer.Ordinal);
+            wanted = (await connection.QueryAsync<Row>(AllSql)).Select(Wanted).OfType<Registration>().ToDictionary(registration => registration.JobId, StringComparer.Ordinal);
         using var hangfire = storage.GetConnection();
         var mended = 0;
-        foreach (var have in hangfire.GetRecurringJobs().Where(job => job.Id.StartsWith(Prefix, StringComparison.Ordinal)))
+        foreach (var have in hangfire.GetRecurringJobs())
         {
             cancellation.ThrowIfCancellationRequested();
             try
@@ -95,7 +93,7 @@ internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManage
     public void Dispose() => ScheduleChanged.Dispose();
 
     private static bool IsSame(RecurringJobDto have, Registration wanted) =>
-        have.Cron == wanted.Cron && have.TimeZoneId == wanted.Zone.Id && !have.Removed && have.Error is null && have.NextExecution is not null && have.LoadException is null && wanted.JobId.Equals(have.Job?.Args[1]);
+        have.Cron == wanted.Cron && have.TimeZoneId == wanted.Zone.Id && !have.Removed && have.Error is null && have.NextExecution is not null && have.LoadException is null && wanted.Id.Equals(have.Job?.Args[0]) && have.Job?.Method.Name == nameof(FireDueJobs.Fire);
 
     // A job that does not read is the ledger's to break; here it is left out.
     private Registration? Wanted(Row row)
@@ -112,7 +110,7 @@ internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManage
     }
 
     // Relaxed: after a stall one wake-up is enough, because the ledger accounts for every due time itself.
-    private void Register(Registration job) => recurring.AddOrUpdate<FireDueJobs>(Prefix + job.Id, fire => fire.Fire(job.Id, job.JobId, CancellationToken.None), job.Cron, new RecurringJobOptions
+    private void Register(Registration job) => recurring.AddOrUpdate<FireDueJobs>(job.JobId, fire => fire.Fire(job.Id, job.JobId, null!, CancellationToken.None), job.Cron, new RecurringJobOptions
     {
         TimeZone = job.Zone,
         MisfireHandling = MisfireHandlingMode.Relaxed,

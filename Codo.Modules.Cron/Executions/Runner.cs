@@ -12,7 +12,7 @@ using Microsoft.Extensions.Logging;
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>This node's runner: claims what is queued, runs it, ends it when asked, and records how it ended. Nothing here waits in a worker or holds a thread.</summary>
-internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recovery, JobEnvironment environments, CronSettings settings, Quotas quotas, WakeSources sources, Node node, Disk disk, TimeProvider time, ILogger<Runner> log) : INodeWork, IDisposable
+internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recovery, JobEnvironment environments, CronSettings settings, Quotas quotas, WakeSources sources, ExecutionMirror mirror, Node node, Disk disk, TimeProvider time, ILogger<Runner> log) : INodeWork, IDisposable
 {
     /// <summary>What is kept of a run's output while the disk is nearly full.</summary>
     private const int OutputWhenDiskIsLow = 64 << 10;
@@ -265,6 +265,7 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
                 if (!await store.RecordEnd(result))
                     log.LogWarning("Execution {LogId} of job {JobId} ended as {Status}, but was settled before: the ledger keeps what it says", run.Claimed.LogId, run.Claimed.JobId, ending.Status.Word());
                 if (spooled) store.Unspool(result);
+                mirror.Wake.Set();
                 return;
             }
             catch (Exception error) when (DatabaseErrors.IsTransient(error))

@@ -116,7 +116,7 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
         await ledger.AccountWhole(connection, transaction, job, reason);
         await transaction.CommitAsync(cancellation);
         log.LogWarning("The schedule of job {JobId} was put right: {Wrong}", job.JobId, wrong);
-        recurring.Changed(job.Id);
+        recurring.Changed(job.JobId);
         outbox.Wake();
     }
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Threading.RateLimiting;
 using Codo.Platform.Cluster;
 using Dapper;
 using Hangfire;
@@ -10,14 +11,14 @@ namespace Codo.Modules.Cron.Executions;
 
 /// <summary>
 /// Wakes due jobs to the millisecond: a process of the Hangfire server that waits for the earliest next due time, which Codo alone computes, and triggers the recurring jobs that are due. The first at once,
-/// since its wake-up accounts for everything that is due; the others at a bounded rate. Hangfire's own schedule and the node's poll are the fallbacks below it.
+/// since its wake-up accounts for everything that is due; the others, so that the dashboard shows their executions, at a bounded rate: under load they are left out first. Hangfire's own schedule and the node's poll are the fallbacks below it.
 /// </summary>
-internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManager recurring, RecurringJobs jobs, WakeSources sources, Node node, LoopStates states, ILogger<TriggerDueJobs> log) : IBackgroundProcess
+internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManager recurring, RecurringJobs jobs, FireDueJobs fire, WakeSources sources, Node node, LoopStates states, ILogger<TriggerDueJobs> log) : IBackgroundProcess, IDisposable
 {
-    private const int MostWaiting = 200;
+    private const int MostWaiting = 200, MirroredASecond = 15;
 
     private const string DueSql = """
-        SELECT id, next_run_at FROM cron.job WHERE NOT paused AND next_run_at <= statement_timestamp() + CAST(@Lead AS interval) AND broken_at IS NULL ORDER BY next_run_at LIMIT @MostWaiting
+        SELECT id, job_id, next_run_at FROM cron.job WHERE NOT paused AND next_run_at <= statement_timestamp() + CAST(@Lead AS interval) AND broken_at IS NULL ORDER BY next_run_at LIMIT @MostWaiting
         """;
 
     private const string NextSql = """
@@ -32,7 +33,10 @@ internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManag
     private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(1), WhileAccounted = TimeSpan.FromMilliseconds(50), BetweenTriggers = TimeSpan.FromMilliseconds(20), Again = TimeSpan.FromMilliseconds(300);
 
     private readonly LoopState state = states.Add("cron trigger", LongestWait);
-    private readonly Queue<long> waiting = new();
+    private readonly Queue<string> waiting = new();
+
+    // A burst is shown whole; of many jobs a second that go on and on only a part is.
+    private readonly TokenBucketRateLimiter mirrored = new(new() { TokenLimit = MostWaiting, TokensPerPeriod = MirroredASecond, ReplenishmentPeriod = TimeSpan.FromSeconds(1) });
 
     // Which due time of a job was triggered, and when: until it is accounted for it is found again in each round. After a while it is triggered again, because the job's row may have been locked.
     private readonly Dictionary<long, (DateTime Due, long At)> triggered = [];
@@ -43,7 +47,7 @@ internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManag
     {
         try
         {
-            var wait = Round();
+            var wait = Round(context.StoppingToken);
             state.Succeeded();
             if (wait > TimeSpan.Zero) WaitHandle.WaitAny([context.StoppingToken.WaitHandle, jobs.ScheduleChanged], wait);
         }
@@ -55,24 +59,28 @@ internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManag
         }
     }
 
+    public void Dispose() => mirrored.Dispose();
+
     /// <summary>Triggers what is due; returns how long nothing more will be.</summary>
-    private TimeSpan Round()
+    private TimeSpan Round(CancellationToken stopping)
     {
         // A node that may not start anything leaves the triggering to the others.
         if (!sources.Trigger || !node.MayStart(Runner.WorkName)) return LongestWait;
         using var connection = source.OpenConnection();
-        var due = connection.Query<(long Id, DateTime At)>(DueSql, new { MostWaiting, Lead }).AsList();
-        var isFirst = waiting.Count == 0;
+        var due = connection.Query<(long Id, string JobId, DateTime At)>(DueSql, new { MostWaiting, Lead }).AsList();
+        var (isFirst, isLeftOut) = (waiting.Count == 0, false);
         if (due.Count == 0) triggered.Clear();
-        foreach (var (id, at) in due.Where(job => !triggered.TryGetValue(job.Id, out var known) || known.Due != job.At || Stopwatch.GetElapsedTime(known.At) > Again))
+        foreach (var (id, jobId, at) in due.Where(job => !triggered.TryGetValue(job.Id, out var known) || known.Due != job.At || Stopwatch.GetElapsedTime(known.At) > Again))
         {
             triggered[id] = (at, Stopwatch.GetTimestamp());
-            if (waiting.Count < MostWaiting) waiting.Enqueue(id);
+            if (waiting.Count < MostWaiting && mirrored.AttemptAcquire().IsAcquired) waiting.Enqueue(jobId);
+            else isLeftOut = true;
         }
+        if (isLeftOut && waiting.Count == 0) fire.Account(stopping).GetAwaiter().GetResult();
         if (waiting.Count > 0 && (isFirst || Stopwatch.GetElapsedTime(triggeredAt) >= BetweenTriggers))
         {
             triggeredAt = Stopwatch.GetTimestamp();
-            recurring.Trigger(RecurringJobs.Prefix + waiting.Dequeue());
+            recurring.Trigger(waiting.Dequeue());
         }
         if (waiting.Count > 0) return BetweenTriggers;
         // A job that is being accounted for has no next due time yet.

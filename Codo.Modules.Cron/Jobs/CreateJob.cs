@@ -83,7 +83,7 @@ internal static class CreateJob
                 ?? throw Refusal.Conflict($"job {request.JobId} 已存在", $"job {request.JobId} exists already");
             await Audit.Write(connection, transaction, caller, "create", "job", request.JobId!, after: new { job.Cmd, job.Cron, job.TimeZone, job.Timeout, job.Overlap, job.Misfire, job.MisfireWindow, job.Retries, job.RetryDelay, Env = variables.Values.Keys, SecretEnv = variables.Marked, job.WorkingDirectory, job.Interpreter, job.Encoding, job.Description, job.Tags, job.Owners });
             await transaction.CommitAsync(cancellationToken);
-            recurring.Changed(id);
+            recurring.Changed(request.JobId!);
             var advice = JobAdvice.Of(expression, inZone, now, request.Cmd, request.WorkingDirectory);
             return new Result(request.JobId!, advice.CronText, advice.NextRunTimes, advice.Warnings);
         }

@@ -44,7 +44,7 @@ internal static class DeleteJob
             await connection.ExecuteAsync(DeleteSql, new { job.Id }, transaction);
             await Audit.Write(connection, transaction, caller, "delete", "job", request.JobId!, before: new { job.Cmd, job.Cron, job.TimeZone, job.Overlap, job.Misfire });
             await transaction.CommitAsync(cancellationToken);
-            recurring.Changed(job.Id);
+            recurring.Changed(job.JobId);
             if (isTold || wasTold) outbox.Wake();
             return new Result(request.JobId!);
         }

@@ -91,7 +91,7 @@ internal static class EditJob
             if (job.BrokenAt is not null) await Outbox.Write(connection, transaction, JobEvents.Stream(job.Id), JobEvents.Mended, new JobEvents.Job(job.JobId));
             await transaction.CommitAsync(cancellationToken);
             if (isTold || job.BrokenAt is not null) outbox.Wake();
-            recurring.Changed(job.Id);
+            recurring.Changed(job.JobId);
             var advice = JobAdvice.Of(expression, zone, now, request.Cmd, request.WorkingDirectory);
             return new Result(request.JobId!, advice.CronText, advice.NextRunTimes, advice.Warnings);
         }

@@ -22,7 +22,7 @@ internal static class RunJob
         public Validator() => RuleFor(job => job.JobId).Must(id => !string.IsNullOrWhiteSpace(id)).Refuse("job id 不能为空", "job_id is missing");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Outbox outbox, Runner runner, Node node, TimeProvider time, Caller caller) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Outbox outbox, Runner runner, ExecutionMirror mirror, Node node, TimeProvider time, Caller caller) : IRequestHandler<Command, Result>
     {
         private const string GoingSql = """
             SELECT log_id FROM cron.going WHERE job = @Id ORDER BY log_id
@@ -35,6 +35,8 @@ internal static class RunJob
                     jsonb_build_object('timeout', timeout, 'retries', retries, 'retry_delay', retry_delay, 'working_directory', working_directory, 'interpreter', interpreter, 'encoding', encoding, 'overlap', overlap), env
                 FROM cron.job WHERE id = @Id
                 RETURNING log_id, nominal_at, job, job_id, spec ->> 'overlap' AS overlap
+            ), shown AS (
+                INSERT INTO cron.dashboard_job (log_id, nominal_at, job) SELECT log_id, nominal_at, job FROM fire
             )
             INSERT INTO cron.going (log_id, nominal_at, job, job_id, not_before, exclusive)
             SELECT log_id, nominal_at, job, job_id, nominal_at, overlap <> 'allow' FROM fire RETURNING log_id
@@ -57,6 +59,7 @@ internal static class RunJob
             await transaction.CommitAsync(cancellationToken);
             if (isTold) outbox.Wake();
             await runner.StartQueued(cancellationToken);
+            mirror.Wake.Set();
             return new Result(request.JobId!, logId);
         }
     }

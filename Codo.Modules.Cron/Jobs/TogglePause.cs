@@ -39,7 +39,7 @@ internal static class TogglePause
             await Audit.Write(connection, transaction, caller, paused ? "pause" : "resume", "job", request.JobId!);
             await transaction.CommitAsync(cancellationToken);
             if (isTold) outbox.Wake();
-            recurring.Changed(job.Id);
+            recurring.Changed(job.JobId);
             return new Result(request.JobId!, paused);
         }
     }

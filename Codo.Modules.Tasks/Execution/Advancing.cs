@@ -1,8 +1,10 @@
 using Codo.Modules.Tasks.Orders;
+using Codo.Platform.Dashboard;
 using Codo.Platform.Data;
 using Codo.Platform.Events;
 using Dapper;
 using Hangfire;
+using Hangfire.Server;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
@@ -12,7 +14,7 @@ namespace Codo.Modules.Tasks.Execution;
 /// Moves an order on: begins it when its time has come, opens the groups and batches whose turn it is, takes their lanes for this node, and ends it. Idempotent, and the only place
 /// that does so; whatever changes an order leaves a row in <c>tasks.advance</c> and asks for this.
 /// </summary>
-internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRunner runner, Outbox outbox, ILogger<Advancing> log)
+internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRunner runner, Outbox outbox, OrderMirror mirror, ILogger<Advancing> log)
 {
     private const string LockSql = """
         SELECT schedule, begins_at <= clock_timestamp() AS due, broken_en <> '' AS is_broken FROM tasks.scheduler_task_list WHERE list_id = @ListId FOR NO KEY UPDATE
@@ -79,10 +81,15 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
 
     private readonly Dictionary<long, bool> underWay = [];
 
-    /// <summary>The background job that carries an order's changes between nodes and over a crash.</summary>
+    /// <summary>The background job that carries an order's changes between nodes and over a crash. It stands for the order in the dashboard.</summary>
     [AutomaticRetry(Attempts = 0)]
     [JobDisplayName("Order {0}")]
-    public Task Advance(long listId) => Now(listId);
+    [KeepsFailures]
+    public async Task Advance(long listId, PerformContext context)
+    {
+        await Now(listId);
+        await mirror.ShowFromWorker(context.BackgroundJob.Id, listId);
+    }
 
     /// <summary>The same at once. Calls for an order that is being advanced are folded into one more round: a hundred lanes that end together must not wait for one row with a hundred connections.</summary>
     public async Task Now(long listId)
@@ -197,6 +204,7 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
         }
         runner.Start(taken, held);
         if (changed || mended) outbox.Wake();
+        mirror.Wake.Set();
     }
 
     private async Task<List<OwnedLane>> Move(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId, HeldSlots held)

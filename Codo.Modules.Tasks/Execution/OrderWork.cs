@@ -106,7 +106,7 @@ internal sealed class OrderWork(
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
         var rows = await connection.QueryAsync<RunningRow>(RunningSql);
-        return [.. rows.Select(row => new RunningWork($"Order #{row.ListId} {row.TaskName} @ {row.Host}", row.Node, row.StartedAt, $"attempt {row.Attempt}, process group {row.ProcessGroup}"))];
+        return [.. rows.Select(row => new RunningWork($"Order #{row.ListId} {row.TaskName} @ {row.Host}", row.Node, row.StartedAt, $"attempt {row.Attempt}, process group {row.ProcessGroup}", OrderMirror.LinkOf(row.ListId)))];
     }
 
     public void Dispose() => ended.Dispose();

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Dapper;
@@ -10,7 +11,7 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>Stores an order with all its steps in one transaction, once for each idempotency key, and has it started.</summary>
-internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Drafting drafting, OrderArguments arguments, SecretBox box, Quotas quotas, Wake wake)
+internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Drafting drafting, OrderArguments arguments, SecretBox box, Quotas quotas, Wake wake, OrderMirror mirror)
 {
     private const string DigestPlace = "tasks.idempotency.body";
 
@@ -80,9 +81,11 @@ internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Draftin
         await Audit.Write(connection, transaction, caller, "create", "order", id.ToString(CultureInfo.InvariantCulture),
             after: new { task_name = draft.TaskName, temp_id = draft.Plan.Template.TempId, schedule = draft.Ready ? "ready" : "new" });
         await Wake.Note(connection, transaction, id);
+        await OrderMirror.Note(connection, transaction, id);
         await transaction.CommitAsync(cancellation);
         // What awaits approval has nobody waiting for it: the next look tells of it.
         if (draft.Ready) wake.Order(id);
+        mirror.Wake.Set();
         return new AcceptOrder.Result(id, draft.Warnings);
     }
 

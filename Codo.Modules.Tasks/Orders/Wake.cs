@@ -2,16 +2,25 @@ using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Data;
 using Dapper;
 using Hangfire;
+using Hangfire.States;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
 namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>How a change of an order is acted on: a row in the change's own transaction, which a crash does not lose, and a background job after it, which is quick.</summary>
-internal sealed class Wake(IBackgroundJobClient jobs, ILogger<Wake> log)
+internal sealed class Wake(NpgsqlDataSource source, IBackgroundJobClient jobs, ILogger<Wake> log)
 {
     private const string NoteSql = """
         INSERT INTO tasks.advance (list_id) VALUES (@ListId)
+        """;
+
+    private const string FindSql = """
+        SELECT background_job FROM tasks.dashboard_job WHERE list_id = @ListId
+        """;
+
+    private const string MadeSql = """
+        UPDATE tasks.dashboard_job SET background_job = @Id WHERE list_id = @ListId AND background_job IS NULL
         """;
 
     /// <summary>In the transaction of the change.</summary>
@@ -22,7 +31,11 @@ internal sealed class Wake(IBackgroundJobClient jobs, ILogger<Wake> log)
     {
         try
         {
-            jobs.Enqueue<Advancing>("orders", advancing => advancing.Advance(listId));
+            using var connection = source.OpenConnection();
+            // The order's one background job is queued again; only an order without one gets it here.
+            if (connection.QuerySingleOrDefault<string>(FindSql, new { ListId = listId }) is { } known && jobs.ChangeState(known, new EnqueuedState("orders"))) return;
+            var made = jobs.Enqueue<Advancing>("orders", advancing => advancing.Advance(listId, null!));
+            connection.Execute(MadeSql, new { ListId = listId, Id = made });
         }
         catch (Exception error) when (DatabaseErrors.IsTransient(error) || error is Hangfire.Common.JobLoadException or BackgroundJobClientException)
         {

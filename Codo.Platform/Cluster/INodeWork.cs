@@ -26,4 +26,5 @@ public interface INodeWork
 /// <param name="What">As the operator knows it: <c>Cron backup-db #123</c>.</param>
 /// <param name="Since">UTC.</param>
 /// <param name="Detail">Process group, attempt, host: what helps to find it.</param>
-public sealed record RunningWork(string What, string Node, DateTime Since, string Detail);
+/// <param name="Link">Where it is read: its output, its order.</param>
+public sealed record RunningWork(string What, string Node, DateTime Since, string Detail, string Link);

@@ -70,7 +70,7 @@ public sealed class DamagedStartTests(TestPostgres postgres) : IDisposable
         (await Send(host, "/v1/cron/job/", new { job_id = "across", cmd = "true", cron = "* * * * * *", time_zone = "Test/Exception", overlap = "allow" }))["code"]!.GetValue<int>().ShouldBe(0);
         await Eventually.True(async () => await Ask<bool>(database, $"SELECT count(*) >= 10 FROM cron.cron_log WHERE status = 'success' AND nominal_at > '{change:yyyy-MM-dd HH:mm:ss}+00'"), "it fires beyond the change", 90);
         (await Ask<long>(database, "SELECT count(*) FROM (SELECT nominal_at - lag(nominal_until) OVER (ORDER BY nominal_at) AS step FROM cron.cron_log) s WHERE step <> interval '1 second'")).ShouldBe(0);
-        (await Ask<string>(database, "SELECT string_agg(value, ',') FROM hangfire.hash WHERE key LIKE 'recurring-job:cron:%' AND field = 'TimeZoneId'")).ShouldStartWith("UTC+0", customMessage: "Hangfire knows an offset and no rules");
+        (await Ask<string>(database, "SELECT string_agg(value, ',') FROM hangfire.hash WHERE key LIKE 'recurring-job:%' AND field = 'TimeZoneId'")).ShouldStartWith("UTC+0", customMessage: "Hangfire knows an offset and no rules");
         Resident(host.Pid).ShouldBeLessThan(1_000_000, "kB of memory");
     }
 

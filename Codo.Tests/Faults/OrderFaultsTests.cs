@@ -135,7 +135,7 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
         {
             var advancing = (Codo.Modules.Tasks.Execution.Advancing)host.Services.GetService(typeof(Codo.Modules.Tasks.Execution.Advancing))!;
             while (!over.IsCancellationRequested)
-                foreach (var order in orders) await advancing.Advance(order);
+                foreach (var order in orders) await advancing.Now(order);
         })).ToList();
         foreach (var order in orders) (await first.Ended(order, 60)).ShouldBe("3");
         await over.CancelAsync();

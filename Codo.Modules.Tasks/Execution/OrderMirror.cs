@@ -1,0 +1,161 @@
+using System.Globalization;
+using Codo.Platform.Cluster;
+using Codo.Platform.Dashboard;
+using Dapper;
+using Hangfire;
+using Hangfire.Common;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Execution;
+
+/// <summary>Shows each order as one background job of the dashboard, from its acceptance to its end. The tables are the truth; this is a mirror beside them, with a bounded rate, and nothing waits for it.</summary>
+internal sealed class OrderMirror(NpgsqlDataSource source, JobMirror mirror, IBackgroundJobClient jobs, Node node, TimeProvider time, ILogger<OrderMirror> log)
+{
+    /// <summary>Orders that one round looks at.</summary>
+    private const int Batch = 10;
+
+    // 5 is a hand step, 4 a lane that has failed: both are for a person, and nothing else of an order's status changes how it is shown.
+    private const string ShownState = "CASE WHEN o.schedule <> 'start' THEN o.schedule WHEN o.status IN (4, 5) THEN 'start ' || o.status ELSE 'start' END";
+
+    private const string NewSql = """
+        INSERT INTO tasks.dashboard_job (list_id) VALUES (@ListId)
+        """;
+
+    // An order that was made just now gets its background job from whoever wakes it.
+    private const string BehindSql = $"""
+        SELECT d.list_id, d.background_job FROM tasks.dashboard_job d LEFT JOIN tasks.scheduler_task_list o USING (list_id)
+        WHERE d.state IS DISTINCT FROM {ShownState} AND (d.background_job IS NOT NULL OR d.looked_at < clock_timestamp() - interval '1 second')
+        ORDER BY d.looked_at LIMIT @Batch FOR UPDATE OF d SKIP LOCKED
+        """;
+
+    private const string FactsSql = $"""
+        SELECT o.list_id, o.task_name, o.schedule, o.status, o.create_time, o.begins_at, o.ended_at, {ShownState} AS shown, d.background_job,
+            (SELECT min(a.started_at) FROM tasks.scheduler_task_info i JOIN tasks.attempt a USING (sched_id) WHERE i.list_id = o.list_id) AS started_at,
+            coalesce((SELECT string_agg(f.line, E'\n') FROM (
+                SELECT i.exec_ip || ' ' || i.task_name || ': ' || CASE WHEN i.outcome IS NULL THEN 'not run' ELSE i.outcome END AS line FROM tasks.scheduler_task_info i
+                WHERE o.schedule = 'OK' AND i.list_id = o.list_id AND i.task_status <> 3 ORDER BY i.outcome IS NULL, i.sched_id LIMIT 20) f), '') AS failures
+        FROM tasks.scheduler_task_list o LEFT JOIN tasks.dashboard_job d USING (list_id) WHERE o.list_id = @ListId
+        """;
+
+    private const string MadeSql = """
+        UPDATE tasks.dashboard_job SET background_job = @Id WHERE list_id = @ListId AND background_job IS NULL
+        """;
+
+    private const string ShownSql = """
+        UPDATE tasks.dashboard_job SET state = @Shown, looked_at = clock_timestamp() WHERE list_id = @ListId
+        """;
+
+    private const string LaterSql = """
+        UPDATE tasks.dashboard_job SET looked_at = clock_timestamp() WHERE list_id = @ListId
+        """;
+
+    private const string SettledSql = """
+        DELETE FROM tasks.dashboard_job WHERE list_id = @ListId
+        """;
+
+    private const string YoungSql = """
+        SELECT EXISTS (SELECT FROM tasks.dashboard_job WHERE background_job IS NULL)
+        """;
+
+    private const string LostSql = """
+        SELECT CAST(j.id AS text) FROM hangfire.job j WHERE j.statename IN ('Waiting', 'Running') AND j.invocationdata::text LIKE '%Codo.Modules.Tasks%' AND j.createdat < clock_timestamp() - interval '5 minutes'
+            AND NOT EXISTS (SELECT FROM tasks.dashboard_job d WHERE d.background_job = CAST(j.id AS text)) LIMIT 100
+        """;
+
+    private static readonly TimeSpan Rest = TimeSpan.FromMilliseconds(200), SweepAfter = TimeSpan.FromMinutes(5);
+
+    private long sweptAt = time.GetTimestamp();
+
+    /// <summary>Starts the next round before its time.</summary>
+    public WakeSignal Wake { get; } = new();
+
+    /// <summary>Where an order is read.</summary>
+    public static string LinkOf(long listId) => string.Create(CultureInfo.InvariantCulture, $"/v2/task/check/?list_id={listId}");
+
+    /// <summary>In the transaction that makes the order.</summary>
+    public static Task Note(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId) => connection.ExecuteAsync(NewSql, new { ListId = listId }, transaction);
+
+    /// <summary>Shows the order in the background job that has just advanced it, out of the hands of its worker.</summary>
+    public async Task ShowFromWorker(string backgroundJob, long listId)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        var facts = await connection.QuerySingleOrDefaultAsync<Facts>(FactsSql, new { ListId = listId });
+        if (facts is null || facts.BackgroundJob != backgroundJob)
+            mirror.ShowFromWorker(backgroundJob, DashboardState.Deleted("another background job shows this order, or it has ended", time.GetUtcNow().UtcDateTime));
+        else if (mirror.ShowFromWorker(backgroundJob, StateOf(facts))) await Shown(connection, null, facts);
+        Wake.Set();
+    }
+
+    /// <summary>One round: makes what has no background job yet, and moves those whose order has gone on.</summary>
+    public async Task Round(CancellationToken cancellation)
+    {
+        if (!node.HoldsLease) return;
+        await Task.Delay(Rest, time, cancellation);
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        await using (var transaction = await connection.BeginTransactionAsync(cancellation))
+        {
+            var behind = (await connection.QueryAsync<BehindRow>(BehindSql, new { Batch }, transaction)).AsList();
+            foreach (var row in behind) await Show(connection, transaction, row);
+            await transaction.CommitAsync(cancellation);
+            if (behind.Count == Batch) Wake.Set();
+        }
+        if (await connection.ExecuteScalarAsync<bool>(YoungSql)) Wake.Set();
+        if (time.GetElapsedTime(sweptAt) < SweepAfter) return;
+        sweptAt = time.GetTimestamp();
+        foreach (var lost in await connection.QueryAsync<string>(LostSql)) mirror.Show(lost, DashboardState.Deleted("its order is shown by another background job, or gone", time.GetUtcNow().UtcDateTime));
+    }
+
+    private async Task Show(NpgsqlConnection connection, NpgsqlTransaction transaction, BehindRow row)
+    {
+        if (await connection.QuerySingleOrDefaultAsync<Facts>(FactsSql, new { row.ListId }, transaction) is not { } facts)
+        {
+            await connection.ExecuteAsync(SettledSql, new { row.ListId }, transaction);
+            return;
+        }
+        if (row.BackgroundJob is null)
+        {
+            var made = jobs.Create(Job.FromExpression<Advancing>(advancing => advancing.Advance(row.ListId, null!)), StateOf(facts));
+            await connection.ExecuteAsync(MadeSql, new { row.ListId, Id = made }, transaction);
+            await Shown(connection, transaction, facts);
+            return;
+        }
+        switch (mirror.Show(row.BackgroundJob, StateOf(facts)))
+        {
+            case JobMirror.Outcome.Shown:
+                await Shown(connection, transaction, facts);
+                break;
+            case JobMirror.Outcome.Later:
+                await connection.ExecuteAsync(LaterSql, new { row.ListId }, transaction);
+                break;
+            default:
+                log.LogInformation("The dashboard has no background job {Id} any more; order {Order} is not shown there", row.BackgroundJob, row.ListId);
+                await connection.ExecuteAsync(SettledSql, new { row.ListId }, transaction);
+                break;
+        }
+    }
+
+    private static Task Shown(NpgsqlConnection connection, NpgsqlTransaction? transaction, Facts facts) =>
+        connection.ExecuteAsync(facts.Schedule == "OK" ? SettledSql : ShownSql, new { facts.ListId, facts.Shown }, transaction);
+
+    private static DashboardState StateOf(Facts facts)
+    {
+        var link = LinkOf(facts.ListId);
+        var ended = facts.EndedAt ?? facts.CreateTime;
+        return facts.Schedule switch
+        {
+            "new" => DashboardState.Waiting(link, "awaits approval"),
+            "ready" => DashboardState.Waiting(link, string.Create(CultureInfo.InvariantCulture, $"begins at {facts.BeginsAt:yyyy-MM-dd HH:mm:ss} UTC")),
+            "OK" when facts.Status == 3 => DashboardState.Succeeded(link, (facts.StartedAt ?? ended) - facts.CreateTime, ended - (facts.StartedAt ?? ended), facts.TaskName, ended),
+            "OK" when facts.StartedAt is null => DashboardState.Deleted("ended before anything of it ran", ended),
+            "OK" => DashboardState.Failed(link, "order", "not every step succeeded", facts.Failures, ended),
+            _ when facts.Status == 5 => DashboardState.Waiting(link, "a step waits for a person"),
+            _ => DashboardState.Running(link, facts.StartedAt ?? facts.CreateTime, "", facts.Status == 4 ? "a step has failed and waits for a person" : ""),
+        };
+    }
+
+    private sealed record BehindRow(long ListId, string? BackgroundJob);
+
+    private sealed record Facts(
+        long ListId, string TaskName, string Schedule, short Status, DateTime CreateTime, DateTime? BeginsAt, DateTime? EndedAt, string Shown, string? BackgroundJob, DateTime? StartedAt, string Failures);
+}

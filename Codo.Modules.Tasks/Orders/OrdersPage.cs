@@ -1,0 +1,59 @@
+using System.Globalization;
+using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Dashboard;
+using Codo.Platform.Http;
+using Dapper;
+using Hangfire.States;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Orders;
+
+/// <summary>The dashboard's page of orders, newest first.</summary>
+internal static class OrdersPage
+{
+    private const int Rows = 50;
+
+    private const string PageSql = """
+        SELECT o.list_id, o.task_name, o.creator, o.schedule, o.status, o.create_time, o.begins_at, o.ended_at, d.background_job FROM tasks.scheduler_task_list o
+        LEFT JOIN tasks.dashboard_job d USING (list_id) ORDER BY o.list_id DESC LIMIT @Most OFFSET @Offset
+        """;
+
+    public static void Add() => DashboardPages.Add("/orders", "Orders", async (context, services) =>
+    {
+        var page = DashboardTable.PageOf(context);
+        var source = (NpgsqlDataSource)services.GetService(typeof(NpgsqlDataSource))!;
+        var zone = (Zone)services.GetService(typeof(Zone))!;
+        await using var connection = await source.OpenConnectionAsync();
+        var rows = (await connection.QueryAsync<Row>(PageSql, new { Most = Rows + 1, Offset = (page - 1) * Rows })).AsList();
+        return new DashboardTable(
+            ["Order", "Name", "State", "Submitter", "Submitted", "Begins", "Ended", "Background job"], [.. rows.Take(Rows).Select(row => Cells(row, zone))],
+            "还没有订单 / There are no orders.", Page: page, HasMore: rows.Count > Rows);
+    });
+
+    private static IReadOnlyList<DashboardCell> Cells(Row row, Zone zone)
+    {
+        var (text, state) = (row.Schedule, row.Status) switch
+        {
+            ("new", _) => ("awaits approval", DashboardState.WaitingName),
+            ("ready", _) => ("awaits its time", DashboardState.WaitingName),
+            ("OK", 3) => ("succeeded", SucceededState.StateName),
+            ("OK", _) => ("ended, not every step succeeded", FailedState.StateName),
+            (_, 5) => ("a step waits for a person", DashboardState.WaitingName),
+            (_, 4) => ("a step has failed", FailedState.StateName),
+            _ => ("running", DashboardState.RunningName),
+        };
+        return
+        [
+            new(row.ListId.ToString(CultureInfo.InvariantCulture), Address: OrderMirror.LinkOf(row.ListId)),
+            row.TaskName,
+            new(text, State: state),
+            row.Creator,
+            zone.Text(row.CreateTime),
+            zone.Text(row.BeginsAt),
+            row.EndedAt is { } ended ? zone.Text(ended) : "",
+            row.BackgroundJob is null ? "" : new DashboardCell(row.BackgroundJob, Address: "/jobs/details/" + row.BackgroundJob, IsInDashboard: true),
+        ];
+    }
+
+    private sealed record Row(long ListId, string TaskName, string Creator, string Schedule, short Status, DateTime CreateTime, DateTime BeginsAt, DateTime? EndedAt, string? BackgroundJob);
+}

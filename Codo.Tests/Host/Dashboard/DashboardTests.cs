@@ -1,0 +1,208 @@
+using System.Net;
+using Codo.Tests.Modules.Cron;
+using Codo.Tests.Support;
+using Dapper;
+using Hangfire;
+using Hangfire.Storage;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Playwright;
+using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
+
+namespace Codo.Tests.Host.Dashboard;
+
+public sealed class DashboardFixture(TestPostgres postgres) : HostFixture(postgres)
+{
+    private readonly TestFolder folder = new();
+
+    public string NewFile() => folder.At(Guid.NewGuid().ToString("N"));
+
+    public override async ValueTask DisposeAsync()
+    {
+        await base.DisposeAsync();
+        folder.Dispose();
+        GC.SuppressFinalize(this);
+    }
+}
+
+/// <summary>The Hangfire dashboard shows commands and orders as they are, not the wake-ups that started them.</summary>
+public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<DashboardFixture>
+{
+    private static readonly string[] Arguments =
+        ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+
+    private readonly TestHost host = fixture.Host;
+
+    private IMonitoringApi Monitor => host.Services.GetRequiredService<JobStorage>().GetMonitoringApi();
+
+    [Fact]
+    public async Task A_scheduled_command_that_fails_is_failed_with_its_cause_and_its_last_lines()
+    {
+        await host.Make(new { job_id = "fails", cmd = "echo \"$DB_PASSWORD\"; echo the last line; exit 7", cron = "* * * * * *", env = new { DB_PASSWORD = "hunter2-hunter2" } });
+        var id = await Shows("fails", "Failed");
+        var failed = Monitor.JobDetails(id).History[0];
+        failed.Data["ExceptionMessage"].ShouldBe("exit code 7");
+        failed.Data["ExceptionDetails"].ShouldContain("the last line");
+        failed.Data["ExceptionDetails"].ShouldNotContain("hunter2");
+        failed.Data["Output"].ShouldStartWith("/v1/cron/log/output/?log_id=");
+        // Hangfire's own failures stay for ever.
+        (Monitor.JobDetails(id).ExpireAt - Monitor.JobDetails(id).CreatedAt)!.Value.TotalDays.ShouldBeInRange(6.9, 7.1);
+        Monitor.FailedByDatesCount().Values.Sum().ShouldBeGreaterThan(0);
+        await host.Delete("/v1/cron/job/", new { job_id = "fails" });
+    }
+
+    [Fact]
+    public async Task A_command_that_runs_is_in_no_workers_hand_and_moves_on_when_it_ends()
+    {
+        var go = fixture.NewFile();
+        await host.Make(new { job_id = "slow", cmd = $"while ! test -e {go}; do sleep 0.05; done; echo done", cron = "* * * * * *", overlap = "skip" });
+        var id = await Shows("slow", "Running", "Deleted");
+        var running = await Eventually.Get(() => Task.FromResult(Jobs("slow").Find(job => State(job) == "Running")), job => job is not null, "one of its background jobs is Running");
+        Monitor.ProcessingJobs(0, 100).ShouldNotContain(job => job.Key == running);
+        var data = Monitor.JobDetails(running).History[0].Data;
+        (data.ContainsKey("Since"), data.ContainsKey("Node"), data["Output"].StartsWith("/v1/", StringComparison.Ordinal)).ShouldBe((true, true, true));
+        // The next due time is skipped, and its wake-up says so.
+        var skipped = await Eventually.Get(() => Task.FromResult(Jobs("slow").Find(job => State(job) == "Deleted")), job => job is not null, "a wake-up without an execution is Deleted");
+        Monitor.JobDetails(skipped).History[0].Reason.ShouldStartWith("skipped: ");
+        await host.Patch("/v1/cron/job/", new { job_id = "slow" });
+        await File.WriteAllTextAsync(go, "");
+        await Eventually.True(() => State(running) == "Succeeded", "it has succeeded");
+        Monitor.JobDetails(running).History[0].Data["Result"].ShouldBe("exit code 0");
+        Monitor.JobDetails(running).History.Select(state => state.StateName).Reverse().ShouldBe(["Enqueued", "Processing", "Running", "Succeeded"]);
+        id.ShouldNotBeNull();
+    }
+
+    [Fact]
+    public async Task A_run_by_hand_has_a_background_job_and_one_that_is_killed_says_by_whom()
+    {
+        await host.Make(new { job_id = "by hand", cmd = "exec sleep 1000", cron = CronClient.Never });
+        var log = await host.RunNow("by hand");
+        var id = await Eventually.Get(() => Task.FromResult(Jobs("by hand").SingleOrDefault()), job => job is not null && State(job) == "Running", "it is shown as running");
+        (await host.Post("/v1/cron/job/kill/", new { log_id = log })).Code().ShouldBe(0);
+        await Eventually.True(() => State(id) == "Failed", "it is shown as failed");
+        var data = Monitor.JobDetails(id).History[0].Data;
+        (data["ExceptionType"], data["ExceptionMessage"].Contains("admin", StringComparison.Ordinal)).ShouldBe(("killed", true));
+        (await host.Ask<string>("SELECT dashboard_job FROM cron.cron_log WHERE log_id = @log", new { log })).ShouldBe(id);
+        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM cron.dashboard_job WHERE log_id = @log", new { log }) == 0, "nothing waits for it any more");
+    }
+
+    [Fact]
+    public async Task An_execution_that_somebody_else_recovered_is_settled_by_the_next_round()
+    {
+        var go = fixture.NewFile();
+        await host.Make(new { job_id = "recovered", cmd = $"while ! test -e {go}; do sleep 0.05; done", cron = CronClient.Never });
+        var log = await host.RunNow("recovered");
+        var id = await Eventually.Get(() => Task.FromResult(Jobs("recovered").SingleOrDefault()), job => job is not null && State(job) == "Running", "it is shown as running");
+        await host.Ask<int>("UPDATE cron.cron_log SET status = 'interrupted', ended_at = now(), cause_en = 'Node x was cut off' WHERE log_id = @log RETURNING 1", new { log });
+        host.Services.GetRequiredService<Codo.Modules.Cron.Executions.ExecutionMirror>().Wake.Set();
+        await Eventually.True(() => State(id) == "Failed", "it is shown as failed");
+        Monitor.JobDetails(id).History[0].Data["ExceptionMessage"].ShouldBe("Node x was cut off");
+        await File.WriteAllTextAsync(go, "");
+    }
+
+    [Fact]
+    public async Task An_order_is_one_background_job_from_its_acceptance_to_its_end()
+    {
+        var go = fixture.NewFile();
+        var template = await OrderHost.Template(host, OrderHost.Step($"while ! test -e {go}; do sleep 0.05; done"), OrderHost.Step("exit 3", level: 2));
+        var order = await OrderHost.Order(host, template, schedule: "new");
+        var id = await Eventually.Get(() => Task.FromResult(Orders(order).SingleOrDefault()), job => job is not null && State(job) == "Waiting", "it waits for its approval");
+        (await host.Patch("/v2/task/list/", new { list_id = order, start_time = "2026-01-01 00:00" })).Code().ShouldBe(0);
+        await Eventually.True(() => State(id) == "Running", "it runs");
+        await File.WriteAllTextAsync(go, "");
+        await Eventually.True(() => Monitor.JobDetails(id).History[0].Reason?.Contains("has failed", StringComparison.Ordinal) == true, "it waits for a person");
+        (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
+        await Eventually.True(() => State(id) == "Failed", "it has failed");
+        var details = Monitor.JobDetails(id);
+        details.History[0].Data["ExceptionDetails"].ShouldContain("failed");
+        details.History[0].Data["Output"].ShouldBe($"/v2/task/check/?list_id={order}");
+        Orders(order).ShouldBe([id]);
+        details.History.ShouldNotContain(state => state.StateName == "Succeeded");
+    }
+
+    [Fact]
+    public async Task Each_page_shows_it_in_a_browser_and_a_person_without_the_right_is_asked_to_sign_in()
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/chromium"), "chromium is not installed: apt-get install -y chromium");
+        await host.Make(new { job_id = "page-fails", cmd = "echo why; exit 4", cron = "* * * * * *" });
+        await host.Make(new { job_id = "page-succeeds", cmd = "echo fine", cron = "* * * * * *" });
+        await host.Make(new { job_id = "page-runs", cmd = "exec sleep 1000", cron = "* * * * * *" });
+        await host.Make(new { job_id = "page-by-hand", cmd = "exec sleep 1000", cron = CronClient.Never });
+        (await host.Post("/v1/cron/job/kill/", new { log_id = await host.RunNow("page-by-hand") })).Code().ShouldBe(0);
+        var order = await OrderHost.Order(host, await OrderHost.Template(host, OrderHost.Step("exec sleep 1000")));
+        await OrderHost.Stands(host, order, "2");
+        await Shows("page-fails", "Failed");
+        await Shows("page-succeeds", "Succeeded");
+        await Eventually.True(() => Jobs("page-runs").Exists(job => State(job) == "Running") && Jobs("page-runs").Exists(job => State(job) == "Deleted"), "one runs and one is skipped");
+        await Eventually.True(() => Jobs("page-by-hand").Exists(job => State(job) == "Failed"), "one is killed");
+
+        using var playwright = await Playwright.CreateAsync();
+        await using var browser = await playwright.Chromium.LaunchAsync(new BrowserTypeLaunchOptions { ExecutablePath = "/usr/bin/chromium", Args = Arguments });
+        var page = await browser.NewPageAsync(new BrowserNewPageOptions { ViewportSize = new ViewportSize { Width = 1280, Height = 900 } });
+        page.SetDefaultTimeout(60_000);
+        async Task<string> Open(string path)
+        {
+            await page.GotoAsync(new Uri(host.Http.BaseAddress!, path).ToString());
+            // For a person who wants to look at it.
+            if (Environment.GetEnvironmentVariable("CODO_TEST_SCREENSHOTS") is { } folder)
+                await page.ScreenshotAsync(new PageScreenshotOptions { Path = Path.Combine(folder, "dashboard" + path.Replace('/', '-') + ".png"), FullPage = true });
+            return await page.InnerTextAsync("body");
+        }
+
+        // A stranger, then somebody who is no superuser, then one who is: the form leads back to the page.
+        (await Open("/hangfire/executions")).ShouldContain("Sign in");
+        await page.FillAsync("#token", TestTokens.For(5, "somebody"));
+        await page.ClickAsync("form button");
+        await page.WaitForSelectorAsync("text=This page needs a superuser");
+        await page.FillAsync("#token", TestTokens.Admin);
+        await page.ClickAsync("form[action='/sign-in/'] button");
+        await page.WaitForSelectorAsync("h1:has-text('Executions')");
+
+        var executions = await Open("/hangfire/executions");
+        foreach (var word in new[] { "page-fails", "faild", "page-succeeds", "success", "page-runs", "running", "skipped", "page-by-hand", "killed", "manual" }) executions.ShouldContain(word);
+        var running = await Open("/hangfire/running");
+        running.ShouldContain("page-runs");
+        running.ShouldContain($"#{order}");
+        (await Open("/hangfire/orders")).ShouldContain("an order");
+        (await Open("/hangfire/jobs/failed")).ShouldContain("page-fails");
+        (await Open("/hangfire/jobs/succeeded")).ShouldContain("page-succeeds");
+        (await Open("/hangfire/jobs/deleted")).ShouldContain("page-runs");
+        (await Open("/hangfire/recurring")).ShouldContain("page-fails");
+        var job = Jobs("page-fails").First(job => State(job) == "Failed");
+        (await Open($"/hangfire/jobs/details/{job}")).ShouldContain("exit code 4");
+        await page.ClickAsync("a[href^='/v1/cron/log/output/']");
+        (await page.InnerTextAsync("body")).ShouldContain("why");
+        foreach (var made in new[] { "page-fails", "page-succeeds", "page-runs", "page-by-hand" }) await host.Delete("/v1/cron/job/", new { job_id = made });
+    }
+
+    [Fact]
+    public async Task A_program_without_the_right_gets_json()
+    {
+        (await host.Get("/hangfire/executions", TestTokens.For(5, "somebody"))).ToJsonString().ShouldContain("\"code\":403");
+        using var stranger = TestHost.Request(HttpMethod.Get, "/hangfire/orders", null, null);
+        stranger.Headers.Add("Accept", "text/html");
+        using var answer = await host.Http.SendAsync(stranger);
+        (answer.StatusCode, answer.Content.Headers.ContentType?.MediaType).ShouldBe((HttpStatusCode.Unauthorized, "text/html"));
+    }
+
+    private async Task<string> Shows(string jobId, params string[] states) =>
+        (await Eventually.Get(() => Task.FromResult(Recurring(jobId)), job => job?.LastJobId is not null && states.Contains(job.LastJobState), $"{jobId} is shown as {string.Join(" or ", states)}"))!.LastJobId;
+
+    private RecurringJobDto? Recurring(string jobId)
+    {
+        using var connection = host.Services.GetRequiredService<JobStorage>().GetConnection();
+        return connection.GetRecurringJobs([jobId]).Find(job => !job.Removed);
+    }
+
+    private string? State(string job) => Monitor.JobDetails(job)?.History.FirstOrDefault()?.StateName;
+
+    // Newest first.
+    private List<string> Jobs(string jobId) => Read("FireDueJobs", $"%\"{jobId}\\\\\"%");
+
+    private List<string> Orders(long order) => Read("Advance", $"%\"{order}\"%");
+
+    private List<string> Read(string type, string arguments)
+    {
+        using var connection = host.Source.OpenConnection();
+        return connection.Query<string>("SELECT CAST(id AS text) FROM hangfire.job WHERE CAST(invocationdata AS text) LIKE @type AND CAST(arguments AS text) LIKE @arguments ORDER BY id DESC", new { type = $"%{type}%", arguments }).AsList();
+    }
+}
