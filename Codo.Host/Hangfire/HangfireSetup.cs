@@ -36,7 +36,7 @@ internal static class HangfireSetup
         // Storage and activator are this host's own: Hangfire would keep them in statics, where the hosts of one process (the tests') take each other's jobs.
         services.AddSingleton<JobStorage>(_ => new PostgreSqlStorage(new NpgsqlConnectionFactory(limited, Options), Options));
         services.AddSingleton<JobActivator>(provider => new AspNetCoreJobActivator(provider.GetRequiredService<IServiceScopeFactory>()));
-        services.AddSingleton<JobMirror>();
+        services.AddSingleton<BackgroundMirror>();
         services.AddHangfire(configuration => configuration
             .SetDataCompatibilityLevel(CompatibilityLevel.Version_180)
             .UseSimpleAssemblyNameTypeSerializer()

@@ -13,7 +13,7 @@ namespace Codo.Modules.Cron.Executions;
 /// Shows executions as background jobs of the dashboard: a wake-up stands for the newest execution of its job that no other stands for, and a run by hand gets a background job of its own. The ledger is the
 /// truth; this is a mirror beside it, with a bounded rate, and nothing waits for it. What one node does not show in its time, a later round of any node does.
 /// </summary>
-internal sealed class ExecutionMirror(NpgsqlDataSource source, JobMirror mirror, IBackgroundJobClient jobs, Node node, TimeProvider time, ILogger<ExecutionMirror> log)
+internal sealed class ExecutionMirror(NpgsqlDataSource source, BackgroundMirror mirror, IBackgroundJobClient jobs, Node node, TimeProvider time, ILogger<ExecutionMirror> log)
 {
     /// <summary>Executions that one round looks at; with the pause between rounds it bounds what the mirror costs.</summary>
     private const int Batch = 10;
@@ -151,10 +151,10 @@ internal sealed class ExecutionMirror(NpgsqlDataSource source, JobMirror mirror,
         }
         switch (mirror.Show(row.BackgroundJob, StateOf(facts)))
         {
-            case JobMirror.Outcome.Shown:
+            case BackgroundMirror.Outcome.Shown:
                 await Shown(connection, transaction, facts);
                 break;
-            case JobMirror.Outcome.Later:
+            case BackgroundMirror.Outcome.Later:
                 await connection.ExecuteAsync(LaterSql, new { row.LogId }, transaction);
                 break;
             default:

@@ -15,8 +15,22 @@ namespace Codo.Modules.Cron.Executions;
 internal sealed record ExecutionResult(Claimed Claimed, string Node, Ending Ending, int? RetryDelay, string Output, long OutputBytes);
 
 /// <summary>The runner's statements. Each is guarded by node and incarnation, so that a node that was declared dead changes nothing any more.</summary>
-internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node, Outbox outbox, ILogger<ExecutionStore> log)
+internal sealed class ExecutionStore
 {
+    private readonly NpgsqlDataSource source;
+    private readonly NodeSettings node;
+    private readonly Outbox outbox;
+    private readonly ILogger<ExecutionStore> log;
+    private readonly BatchWriter<(Claimed Claimed, RunMark Mark), Text?> marks;
+    private readonly BatchWriter<ExecutionResult, bool> ends;
+
+    public ExecutionStore(NpgsqlDataSource source, NodeSettings node, Outbox outbox, ILogger<ExecutionStore> log)
+    {
+        (this.source, this.node, this.outbox, this.log) = (source, node, outbox, log);
+        // Ends carry up to 64 KiB of output each.
+        (marks, ends) = (new(WriteMarks, 200), new(WriteEnds, 50));
+    }
+
     /// <summary>Characters of output that lists show; the rest is had from the endpoint that the last line names.</summary>
     public const int ListLimit = 64 << 10;
 
@@ -53,34 +67,43 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
 
     private const string MarkSql = """
         WITH marked AS (
-            UPDATE cron.attempt SET process_group = @ProcessGroup, start_ticks = @StartTicks, boot_id = @BootId
-            WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt
+            SELECT * FROM unnest(CAST(@LogIds AS bigint[]), CAST(@Times AS timestamptz[]), CAST(@Attempts AS int[]), CAST(@Groups AS int[]), CAST(@Ticks AS bigint[]))
+                AS m(log_id, nominal_at, attempt, process_group, start_ticks)
+        ), found AS (
+            UPDATE cron.attempt a SET process_group = m.process_group, start_ticks = m.start_ticks, boot_id = @BootId
+            FROM marked m WHERE a.log_id = m.log_id AND a.nominal_at = m.nominal_at AND a.attempt = m.attempt
         )
-        SELECT stop_zh AS zh, stop_en AS en FROM cron.going WHERE log_id = @LogId AND attempt = @Attempt AND stop_zh IS NOT NULL
+        SELECT g.log_id, g.attempt, g.stop_zh AS zh, g.stop_en AS en FROM cron.going g JOIN marked m ON m.log_id = g.log_id AND m.attempt = g.attempt WHERE g.stop_zh IS NOT NULL
         """;
 
+    // Sorted by log_id, so that two statements lock rows in the same order.
     private const string EndSql = """
-        WITH ended AS (
-            UPDATE cron.attempt SET ended_at = @EndedAt, status = @Status, exit_code = @ExitCode, left_alive = @Left, cause_zh = @Zh, cause_en = @En
-            WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt AND node = @Node AND incarnation = @Incarnation AND ended_at IS NULL
-            RETURNING 1
+        WITH ending AS (
+            SELECT * FROM unnest(CAST(@LogIds AS bigint[]), CAST(@Times AS timestamptz[]), CAST(@Attempts AS int[]), CAST(@Nodes AS text[]), CAST(@Incarnations AS bigint[]), CAST(@Ends AS timestamptz[]),
+                    CAST(@Statuses AS text[]), CAST(@ExitCodes AS int[]), CAST(@Lefts AS int[]), CAST(@CausesZh AS text[]), CAST(@CausesEn AS text[]), CAST(@RetryDelays AS int[]), CAST(@Jobs AS bigint[]),
+                    CAST(@JobIds AS text[]), CAST(@Outputs AS text[]))
+                AS e(log_id, nominal_at, attempt, node, incarnation, ended_at, status, exit_code, left_alive, cause_zh, cause_en, retry_delay, job, job_id, output) ORDER BY log_id
+        ), ended AS (
+            UPDATE cron.attempt a SET ended_at = e.ended_at, status = e.status, exit_code = e.exit_code, left_alive = e.left_alive, cause_zh = e.cause_zh, cause_en = e.cause_en
+            FROM ending e WHERE a.log_id = e.log_id AND a.nominal_at = e.nominal_at AND a.attempt = e.attempt AND a.node = e.node AND a.incarnation = e.incarnation AND a.ended_at IS NULL
+            RETURNING e.*
         ), gone AS (
-            DELETE FROM cron.going WHERE log_id = @LogId AND attempt = @Attempt AND CAST(@RetryDelay AS int) IS NULL AND EXISTS (SELECT 1 FROM ended)
+            DELETE FROM cron.going g USING ended e WHERE g.log_id = e.log_id AND g.attempt = e.attempt AND e.retry_delay IS NULL
         ), again AS (
-            UPDATE cron.going SET state = 'queued', attempt = attempt + 1, not_before = clock_timestamp() + make_interval(secs => CAST(@RetryDelay AS int)), node = NULL, incarnation = NULL, stop_zh = NULL, stop_en = NULL
-            WHERE log_id = @LogId AND attempt = @Attempt AND CAST(@RetryDelay AS int) IS NOT NULL AND EXISTS (SELECT 1 FROM ended)
+            UPDATE cron.going g SET state = 'queued', attempt = g.attempt + 1, not_before = clock_timestamp() + make_interval(secs => e.retry_delay), node = NULL, incarnation = NULL, stop_zh = NULL, stop_en = NULL
+            FROM ended e WHERE g.log_id = e.log_id AND g.attempt = e.attempt AND e.retry_delay IS NOT NULL
         ), told AS (
             INSERT INTO platform.outbox (stream, kind, payload)
-            SELECT 'job:' || CAST(@Job AS bigint), 'cron.ended', jsonb_build_object('job', CAST(@Job AS bigint), 'job_id', CAST(@JobId AS text), 'log_id', CAST(@LogId AS bigint), 'nominal_at', CAST(@NominalAt AS timestamptz))
-            WHERE CAST(@RetryDelay AS int) IS NULL AND EXISTS (SELECT 1 FROM ended)
-                AND (@Status IN ('faild', 'timeout', 'interrupted')
-                    OR @Status = 'success' AND (EXISTS (SELECT 1 FROM cron.job WHERE id = @Job AND troubled) OR EXISTS (SELECT 1 FROM platform.outbox WHERE stream = 'job:' || CAST(@Job AS bigint))))
+            SELECT 'job:' || e.job, 'cron.ended', jsonb_build_object('job', e.job, 'job_id', e.job_id, 'log_id', e.log_id, 'nominal_at', e.nominal_at) FROM ended e
+            WHERE e.retry_delay IS NULL AND (e.status IN ('faild', 'timeout', 'interrupted')
+                OR e.status = 'success' AND (EXISTS (SELECT 1 FROM cron.job j WHERE j.id = e.job AND j.troubled) OR EXISTS (SELECT 1 FROM platform.outbox o WHERE o.stream = 'job:' || e.job)
+                    OR EXISTS (SELECT 1 FROM ended f WHERE f.job = e.job AND f.status <> 'success')))
             RETURNING 1
         )
-        UPDATE cron.cron_log SET status = CASE WHEN CAST(@RetryDelay AS int) IS NULL THEN @Status ELSE 'queued' END, ended_at = @EndedAt, exit_code = @ExitCode,
-            task_log = @Log, cause_zh = @Zh, cause_en = @En
-        WHERE log_id = @LogId AND nominal_at = @NominalAt AND status = 'running' AND EXISTS (SELECT 1 FROM ended)
-        RETURNING EXISTS (SELECT 1 FROM told)
+        UPDATE cron.cron_log l SET status = CASE WHEN e.retry_delay IS NULL THEN e.status ELSE 'queued' END, ended_at = e.ended_at, exit_code = e.exit_code,
+            task_log = e.output, cause_zh = e.cause_zh, cause_en = e.cause_en
+        FROM ended e WHERE l.log_id = e.log_id AND l.nominal_at = e.nominal_at AND l.status = 'running'
+        RETURNING e.log_id, e.attempt, EXISTS (SELECT 1 FROM told) AS is_told
         """;
 
     private const string AppendSql = """
@@ -129,43 +152,54 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
     }
 
     /// <summary>Stores what finds the processes again; returns why the run is to be ended, when somebody asked before there was a process to end.</summary>
-    public async Task<Text?> RecordMark(Claimed claimed, RunMark mark)
-    {
-        await using var connection = await source.OpenConnectionAsync();
-        return await connection.QuerySingleOrDefaultAsync<StopRow>(MarkSql, new { claimed.LogId, claimed.NominalAt, claimed.Attempt, mark.ProcessGroup, mark.StartTicks, mark.BootId }) is { } stop
-            ? new Text(stop.Zh, stop.En)
-            : null;
-    }
+    public Task<Text?> RecordMark(Claimed claimed, RunMark mark) => marks.Write((claimed, mark));
 
     /// <summary>Records how an attempt ended; false when the row was settled before.</summary>
-    public async Task<bool> RecordEnd(ExecutionResult result)
+    public Task<bool> RecordEnd(ExecutionResult result) => ends.Write(result);
+
+    private async Task<IReadOnlyList<Text?>> WriteMarks(IReadOnlyList<(Claimed Claimed, RunMark Mark)> batch)
     {
-        var (claimed, ending) = (result.Claimed, result.Ending);
-        var text = result.Output.Length <= ListLimit
-            ? result.Output
-            : result.Output[..(char.IsHighSurrogate(result.Output[ListLimit - 1]) ? ListLimit - 1 : ListLimit)] + $"\n… /v1/cron/log/output/?log_id={claimed.LogId} …";
         await using var connection = await source.OpenConnectionAsync();
-        var isTold = await connection.ExecuteScalarAsync<bool?>(EndSql, new
+        var stops = (await connection.QueryAsync<StopRow>(MarkSql, new
         {
-            claimed.Job,
-            claimed.JobId,
-            claimed.LogId,
-            claimed.NominalAt,
-            claimed.Attempt,
-            result.Node,
-            claimed.Incarnation,
-            ending.EndedAt,
-            Status = ending.Status.Word(),
-            ending.ExitCode,
-            ending.Left,
-            Zh = ending.Cause.Zh ?? "",
-            En = ending.Cause.En ?? "",
-            result.RetryDelay,
-            Log = text,
-        });
-        if (isTold == true) outbox.Wake();
-        return isTold is not null;
+            LogIds = batch.Select(one => one.Claimed.LogId).ToArray(),
+            Times = batch.Select(one => one.Claimed.NominalAt).ToArray(),
+            Attempts = batch.Select(one => one.Claimed.Attempt).ToArray(),
+            Groups = batch.Select(one => one.Mark.ProcessGroup).ToArray(),
+            Ticks = batch.Select(one => one.Mark.StartTicks).ToArray(),
+            batch[0].Mark.BootId,
+        })).ToDictionary(row => (row.LogId, row.Attempt), row => new Text(row.Zh, row.En));
+        return [.. batch.Select(one => stops.TryGetValue((one.Claimed.LogId, one.Claimed.Attempt), out var stop) ? stop : (Text?)null)];
     }
+
+    private async Task<IReadOnlyList<bool>> WriteEnds(IReadOnlyList<ExecutionResult> batch)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        var rows = (await connection.QueryAsync<EndRow>(EndSql, new
+        {
+            LogIds = batch.Select(one => one.Claimed.LogId).ToArray(),
+            Times = batch.Select(one => one.Claimed.NominalAt).ToArray(),
+            Attempts = batch.Select(one => one.Claimed.Attempt).ToArray(),
+            Nodes = batch.Select(one => one.Node).ToArray(),
+            Incarnations = batch.Select(one => one.Claimed.Incarnation).ToArray(),
+            Ends = batch.Select(one => one.Ending.EndedAt).ToArray(),
+            Statuses = batch.Select(one => one.Ending.Status.Word()).ToArray(),
+            ExitCodes = batch.Select(one => one.Ending.ExitCode).ToArray(),
+            Lefts = batch.Select(one => one.Ending.Left).ToArray(),
+            CausesZh = batch.Select(one => one.Ending.Cause.Zh ?? "").ToArray(),
+            CausesEn = batch.Select(one => one.Ending.Cause.En ?? "").ToArray(),
+            RetryDelays = batch.Select(one => one.RetryDelay).ToArray(),
+            Jobs = batch.Select(one => one.Claimed.Job).ToArray(),
+            JobIds = batch.Select(one => one.Claimed.JobId).ToArray(),
+            Outputs = batch.Select(OutputOf).ToArray(),
+        })).ToDictionary(row => (row.LogId, row.Attempt), row => row.IsTold);
+        if (rows.ContainsValue(true)) outbox.Wake();
+        return [.. batch.Select(one => rows.ContainsKey((one.Claimed.LogId, one.Claimed.Attempt)))];
+    }
+
+    private static string OutputOf(ExecutionResult result) => result.Output.Length <= ListLimit
+        ? result.Output
+        : result.Output[..(char.IsHighSurrogate(result.Output[ListLimit - 1]) ? ListLimit - 1 : ListLimit)] + $"\n… /v1/cron/log/output/?log_id={result.Claimed.LogId} …";
 
     /// <summary>Appends a piece of output.</summary>
     public async Task AppendOutput(Claimed claimed, long from, OutputPart part)
@@ -236,7 +270,9 @@ internal sealed class ExecutionStore(NpgsqlDataSource source, NodeSettings node,
 
     internal sealed record WorkRow(bool Queued, bool Due, DateTime Now);
 
-    private sealed record StopRow(string Zh, string En);
+    private sealed record StopRow(long LogId, int Attempt, string Zh, string En);
+
+    private sealed record EndRow(long LogId, int Attempt, bool IsTold);
 
     private sealed record RunningRow(long LogId, string JobId, int Attempt, string Node, DateTime StartedAt, int? ProcessGroup);
 }

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Globalization;
+using System.Text;
 using System.Text.Json;
 using Codo.Modules.Cron.Jobs;
 using Codo.Platform.Cluster;
@@ -17,11 +18,19 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
     /// <summary>What is kept of a run's output while the disk is nearly full.</summary>
     private const int OutputWhenDiskIsLow = 64 << 10;
 
+    /// <summary>Commands that are claimed and have not started yet. A start is work of a processor: more at once only take it from each other, and from what ends.</summary>
+    private static readonly int MostStarting = Environment.ProcessorCount * 8;
+
     /// <summary>Bytes of output that one statement stores: .NET keeps a text of more than 42,000 characters among its large objects, which it seldom gives back.</summary>
     private const int Piece = 40_000;
 
     private readonly ConcurrentDictionary<(long LogId, int Attempt), Run> running = new();
-    private readonly SemaphoreSlim claiming = new(1);
+    private readonly SemaphoreSlim claiming = new(1), spawning = new(Environment.ProcessorCount);
+
+    // Commands between their claim and their start; whether somebody asked for a claim; whether the last one left something queued.
+    private int starting;
+    private volatile bool isAsked, isMore;
+
     private readonly CancellationTokenSource giveUp = new();
 
     /// <summary>The work's name in the cluster.</summary>
@@ -29,30 +38,48 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
 
     public string Name => WorkName;
 
-    /// <summary>Claims and starts as much of what is queued as there is room for.</summary>
+    /// <summary>
+    /// Claims and starts as much of what is queued as there is room for, in its order. No more commands are claimed than are about to start: what waits stays queued, where every node and the operator see it.
+    /// Calls that meet are one: whoever claims looks again for those that came meanwhile.
+    /// </summary>
     public async Task StartQueued(CancellationToken cancellation)
     {
-        await claiming.WaitAsync(cancellation);
-        try
+        isAsked = true;
+        while (isAsked && claiming.Wait(0, CancellationToken.None))
         {
-            var quota = await quotas.Runs();
-            while (node.MayStart(WorkName) && settings.MaxParallel - running.Count is > 0 and var free)
+            try
             {
-                var (room, full) = Share(quota, free);
-                var claimed = await store.Claim(node.Name, node.Incarnation, room, full, cancellation);
-                foreach (var one in claimed)
-                {
-                    var run = new Run(one, disk.IsLow ? Math.Min(OutputWhenDiskIsLow, settings.OutputLimit) : settings.OutputLimit, store.SpoolFolder);
-                    running[(one.LogId, one.Attempt)] = run;
-                    _ = Task.Run(() => Carry(run), CancellationToken.None);
-                }
-                if (claimed.Count < room) break;
+                isAsked = false;
+                await ClaimAll(cancellation);
+            }
+            finally
+            {
+                claiming.Release();
             }
         }
-        finally
+    }
+
+    private async Task ClaimAll(CancellationToken cancellation)
+    {
+        var quota = await quotas.Runs();
+        while (node.MayStart(WorkName) && Math.Min(settings.MaxParallel - running.Count, MostStarting - Volatile.Read(ref starting)) is > 0 and var free)
         {
-            claiming.Release();
+            var (room, full) = Share(quota, free);
+            var claimed = await store.Claim(node.Name, node.Incarnation, room, full, cancellation);
+            foreach (var one in claimed)
+            {
+                var run = new Run(one, disk.IsLow ? Math.Min(OutputWhenDiskIsLow, settings.OutputLimit) : settings.OutputLimit, store.SpoolFolder);
+                running[(one.LogId, one.Attempt)] = run;
+                Interlocked.Increment(ref starting);
+                _ = Task.Run(() => Carry(run), CancellationToken.None);
+            }
+            if (claimed.Count < room)
+            {
+                isMore = false;
+                return;
+            }
         }
+        isMore = true;
     }
 
     // Whose quota is full, and how many more may be claimed at once so that nobody else's can be passed by them.
@@ -113,6 +140,7 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
     public void Dispose()
     {
         claiming.Dispose();
+        spawning.Dispose();
         giveUp.Dispose();
     }
 
@@ -135,14 +163,19 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
             running.TryRemove(key, out _);
             run.Output.Dispose();
         }
+        // The place that has become free, and what waited for this one's end.
+        await ClaimNext(run.Claimed);
+    }
+
+    private async Task ClaimNext(Claimed after)
+    {
         try
         {
-            // The place that has become free, and what waited for this one's end.
             if (node.MayStart(WorkName)) await StartQueued(CancellationToken.None);
         }
         catch (Exception error)
         {
-            log.LogWarning(error, "After execution {LogId} nothing more could be claimed; the next poll tries again", run.Claimed.LogId);
+            log.LogWarning(error, "After execution {LogId} nothing more could be claimed; the next poll tries again", after.LogId);
         }
     }
 
@@ -177,11 +210,14 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
     private async Task<Ending> RunToEnd(Run run)
     {
         var claimed = run.Claimed;
-        var spec = SpecOf(claimed) ?? throw new InvalidOperationException("its spec in cron.cron_log does not read");
-        var encoding = CommandForm.EncodingOf(spec.Encoding);
+        await spawning.WaitAsync();
         LocalCommand command;
+        Spec spec;
+        Encoding? encoding;
         try
         {
+            spec = SpecOf(claimed) ?? throw new InvalidOperationException("its spec in cron.cron_log does not read");
+            encoding = CommandForm.EncodingOf(spec.Encoding);
             // Between the claim and here this node may have stood still: a lease that ran out means that somebody settles, and perhaps repeats, this row.
             if (!node.HoldsLease) return Over(ExecutionStatus.Interrupted, null, null, new Text("节点失去租约，命令未启动", "The node lost its lease; the command was not started"));
             command = LocalCommand.Start(
@@ -191,6 +227,12 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
         catch (CommandNotStartedException error)
         {
             return Over(ExecutionStatus.Faild, null, null, error.Text);
+        }
+        finally
+        {
+            spawning.Release();
+            // What waited for this start only.
+            if (Interlocked.Decrement(ref starting) <= MostStarting / 2 && isMore) _ = ClaimNext(claimed);
         }
         run.MarkRecorded = RecordMark(run, command.Mark);
         using var limit = new CancellationTokenSource();

@@ -10,7 +10,7 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>Shows each order as one background job of the dashboard, from its acceptance to its end. The tables are the truth; this is a mirror beside them, with a bounded rate, and nothing waits for it.</summary>
-internal sealed class OrderMirror(NpgsqlDataSource source, JobMirror mirror, IBackgroundJobClient jobs, Node node, TimeProvider time, ILogger<OrderMirror> log)
+internal sealed class OrderMirror(NpgsqlDataSource source, BackgroundMirror mirror, IBackgroundJobClient jobs, Node node, TimeProvider time, ILogger<OrderMirror> log)
 {
     /// <summary>Orders that one round looks at.</summary>
     private const int Batch = 10;
@@ -122,10 +122,10 @@ internal sealed class OrderMirror(NpgsqlDataSource source, JobMirror mirror, IBa
         }
         switch (mirror.Show(row.BackgroundJob, StateOf(facts)))
         {
-            case JobMirror.Outcome.Shown:
+            case BackgroundMirror.Outcome.Shown:
                 await Shown(connection, transaction, facts);
                 break;
-            case JobMirror.Outcome.Later:
+            case BackgroundMirror.Outcome.Later:
                 await connection.ExecuteAsync(LaterSql, new { row.ListId }, transaction);
                 break;
             default:

@@ -13,7 +13,7 @@ public sealed class ShapeTests
 {
     private static readonly Assembly Platform = typeof(Migrator).Assembly;
     private static readonly Assembly[] Modules = [typeof(CronModule).Assembly, typeof(TasksModule).Assembly, typeof(AlertsModule).Assembly];
-    private static readonly string[] Folders = ["Http", "Data", "Processes", "Cluster", "Security", "Events"];
+    private static readonly string[] Folders = ["Http", "Data", "Processes", "Cluster", "Security", "Events", "Dashboard"];
     private static readonly string[] EmptyWords = ["Dto", "Service", "Manager", "Helper", "Utils", "Impl"];
 
     [Fact]
@@ -38,7 +38,7 @@ public sealed class ShapeTests
     }
 
     [Fact]
-    public void Platform_has_its_six_folders_and_no_others() =>
+    public void Platform_has_its_seven_folders_and_no_others() =>
         Own(Platform).Select(type => type.Namespace!.Split('.').ElementAtOrDefault(2) ?? "").Distinct().ShouldBe(Folders, ignoreOrder: true);
 
     [Fact]

@@ -4,7 +4,7 @@ using Hangfire.States;
 namespace Codo.Platform.Dashboard;
 
 /// <summary>Moves background jobs to the state of what they stand for.</summary>
-public sealed class JobMirror(IBackgroundJobClient jobs, JobStorage storage)
+public sealed class BackgroundMirror(IBackgroundJobClient jobs, JobStorage storage)
 {
     /// <summary>What became of a change.</summary>
     public enum Outcome
