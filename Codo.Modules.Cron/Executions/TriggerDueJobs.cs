@@ -15,7 +15,7 @@ namespace Codo.Modules.Cron.Executions;
 /// </summary>
 internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManager recurring, RecurringJobs jobs, FireDueJobs fire, WakeSources sources, Node node, LoopStates states, ILogger<TriggerDueJobs> log) : IBackgroundProcess, IDisposable
 {
-    private const int MostWaiting = 200, MirroredASecond = 15;
+    private const int MostWaiting = 200, MirroredASecond = 8;
 
     private const string DueSql = """
         SELECT id, job_id, next_run_at FROM cron.job WHERE NOT paused AND next_run_at <= statement_timestamp() + CAST(@Lead AS interval) AND broken_at IS NULL ORDER BY next_run_at LIMIT @MostWaiting

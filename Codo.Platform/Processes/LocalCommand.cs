@@ -1,5 +1,5 @@
+using System.Collections;
 using System.ComponentModel;
-using System.Diagnostics;
 using System.IO.Pipes;
 using System.Runtime.InteropServices;
 using System.Text;
@@ -17,14 +17,9 @@ public sealed partial class LocalCommand
     /// <summary>The longest command, in bytes of UTF-8: the kernel takes no longer argument (128 KiB with the byte that ends it).</summary>
     public const int MaxCommandBytes = (128 * 1024) - 1;
 
-    // setsid: the child of the host leads no group, so setsid does not fork, and the process id is the session's as well.
-    // env: .NET ignores SIGPIPE and its children inherit that; `yes | head -1` would end in an error that no terminal shows.
-    private static readonly string[] Launcher = ["env", "--default-signal=PIPE", "/bin/sh", "-c"];
+    private static readonly string[] Shell = ["/bin/sh", "-c"];
 
-    // The inner exec makes $0, $# and the process table look as if /bin/sh -c had been called directly.
-    private const string PlainScript = "exec /bin/sh -c \"$1\" </dev/null 2>&1";
-
-    // The command comes on standard input and is in no argument. $0 and $# are as above.
+    // The command comes on standard input and is in no argument. $0, $# and the process table look as if /bin/sh -c had been called directly.
     private const string PrivateScript = "exec 2>&1; eval \"exec </dev/null; $(cat)\"";
 
     // A terminal for the command, which comes on standard input. script runs it with $SHELL.
@@ -53,9 +48,9 @@ public sealed partial class LocalCommand
     private const int MostBytesAfterEnd = 1024 * 1024;
     private static readonly TimeSpan WaitAfterEnd = TimeSpan.FromMilliseconds(300);
 
-    private readonly Process process;
+    private readonly SessionProcess process;
 
-    private LocalCommand(Process process, RunMark mark)
+    private LocalCommand(SessionProcess process, RunMark mark)
     {
         this.process = process;
         Mark = mark;
@@ -86,22 +81,13 @@ public sealed partial class LocalCommand
             throw new CommandNotStartedException(new Text($"工作目录 {workingDirectory} 不存在", $"The working directory {workingDirectory} does not exist."));
 
         var (arguments, input) = Handover(command, runId, form);
-        // All three are redirected because .NET otherwise takes the child for one that uses the terminal. The launcher replaces input and error.
-        var start = new ProcessStartInfo("setsid", [.. Launcher, .. arguments])
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-            WorkingDirectory = workingDirectory ?? "",
-        };
-        CommandEnvironment.Apply(start.Environment, environment, runId);
-
+        var variables = Environment.GetEnvironmentVariables().Cast<DictionaryEntry>().ToDictionary(one => (string)one.Key, one => (string?)one.Value, StringComparer.Ordinal);
+        CommandEnvironment.Apply(variables, environment, runId);
         Descriptors.Demand();
         try
         {
-            var process = Process.Start(start)!;
-            _ = HandOverAsync(process.StandardInput.BaseStream, input);
-            process.StandardError.Dispose();
+            var process = SessionProcess.Start([.. Shell, .. arguments], variables, workingDirectory, withInput: input is not null);
+            if (input is not null) _ = HandOverAsync(process.Input!, input);
             return new LocalCommand(process, new RunMark(runId, process.Id, ProcessTable.StartTicks(process.Id), RunMark.CurrentBootId));
         }
         catch (Win32Exception cause)
@@ -123,16 +109,15 @@ public sealed partial class LocalCommand
         }
 
         if (form.Pty) return ([PtyScript], form.Bytes(command));
-        return form.Private || form.Encoding is not null ? ([PrivateScript], form.Bytes(command)) : ([PlainScript, "sh", command], null);
+        return form.Private || form.Encoding is not null ? ([PrivateScript], form.Bytes(command)) : ([command], null);
     }
 
     private static string Quote(string word) => "'" + word.Replace("'", @"'\''", StringComparison.Ordinal) + "'";
 
-    private static async Task HandOverAsync(Stream input, byte[]? command)
+    private static async Task HandOverAsync(PipeStream input, byte[] command)
     {
         await using (input)
         {
-            if (command is null) return;
             try
             {
                 await input.WriteAsync(command);
@@ -153,8 +138,7 @@ public sealed partial class LocalCommand
     /// </remarks>
     public async Task<CommandEnd> ReadToEndAsync(Func<ReadOnlyMemory<byte>, ValueTask> onOutput, CancellationToken cancellation = default)
     {
-        using var running = process;
-        var output = (PipeStream)process.StandardOutput.BaseStream;
+        var output = process.Output;
         await using var closing = output;
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -162,8 +146,8 @@ public sealed partial class LocalCommand
         try
         {
             if (await CopyAsync(output, onOutput, ended.Token, cancellation)) await exited;
-            else return new CommandEnd(process.ExitCode, await LeaveAsync(output));
-            return new CommandEnd(process.ExitCode);
+            else return new CommandEnd(await process.Exited, await LeaveAsync(output));
+            return new CommandEnd(await process.Exited);
         }
         finally
         {
@@ -174,7 +158,7 @@ public sealed partial class LocalCommand
 
     private async Task ExitAsync(CancellationTokenSource ended, CancellationToken cancellation)
     {
-        await process.WaitForExitAsync(cancellation);
+        await process.Exited.WaitAsync(cancellation);
         await ended.CancelAsync();
     }
 

@@ -3,7 +3,7 @@ using Codo.Bench;
 if (args is not [var name, ..] || name is "--help" or "-h")
 {
     Console.WriteLine("""
-        usage: Codo.Bench cron|http|orders|ssh|logs|alerts --address http://127.0.0.1:9900 --token TOKEN
+        usage: Codo.Bench cron|load|idle|http|orders|ssh|logs|alerts --address http://127.0.0.1:9900 --token TOKEN
 
         Measures a running host on the same machine and prints a table. It makes jobs, templates and orders that begin with "bench"; give it a host of its own:
           export Codo__DataDirectory=$(mktemp -d); ./run.sh --urls http://127.0.0.1:9901 &
@@ -18,6 +18,12 @@ switch (name)
 {
     case "cron":
         await CronBench.Run(client);
+        return 0;
+    case "load":
+        await LoadBench.Run(client, args.Contains("--busy"));
+        return 0;
+    case "idle":
+        await IdleBench.Run(client, int.Parse(Option("--pid", "0"), System.Globalization.CultureInfo.InvariantCulture), args.Contains("--jobs"));
         return 0;
     case "http":
         await HttpBench.Run(client);

@@ -77,8 +77,9 @@ public sealed class LocalCommandTests
     [Fact]
     public async Task Ends_a_pipeline_whose_reader_is_gone_without_a_word()
     {
-        var run = await RunAsync("yes | head -1; grep SigIgn /proc/self/status");
-        run.Output.ShouldBe("y\nSigIgn:\t0000000000000000\n");
+        // 32 and 33 are glibc's own, which it ignores between a spawn and the program's start.
+        var run = await RunAsync("yes | head -1; grep SigIgn /proc/self/status | tail -c 9");
+        run.Output.ShouldBeOneOf("y\n00000000\n", "y\n80000000\n");
     }
 
     [Theory]
