@@ -37,7 +37,7 @@ internal static class Composition
             .AddLoop<StoredZone>("time zone", TimeSpan.FromHours(1), (stored, stopping) => stored.Remember(stopping));
         services.AddSingleton(provider => Json.Options(provider.GetRequiredService<Zone>()));
         services.AddHttpContextAccessor().AddScoped(CallerOfThisScope);
-        services.AddMediator().AddHandlers(typeof(Composition).Assembly).AddRequestLimit().AddKnownProxies(configuration).AddSingleton<StrangerLimit>().AddSingleton<OpenStreams>();
+        services.AddMediator().AddHandlers(typeof(Composition).Assembly).AddKnownProxies(configuration).AddSingleton<StrangerLimit>().AddSingleton<OpenStreams>();
         services.AddPostgres(postgres);
         services.AddSingleton<IConnectionMultiplexer>(_ => ConnectionMultiplexer.Connect(RedisOptions(configuration.GetConnectionString("Redis")!)));
         services.AddSingleton(new SecretBox(MasterKeys(configuration), settings.MasterKeyNumber));
@@ -78,7 +78,7 @@ internal static class Composition
         app.UseWebSockets(new WebSocketOptions { KeepAliveInterval = TimeSpan.FromSeconds(15), KeepAliveTimeout = TimeSpan.FromSeconds(60) });
         app.UseRouting();
         app.UseGate();
-        app.UseRateLimiter();
+        app.UseRequestLimit();
         app.MapCron();
         app.MapTasks();
         app.MapAlerts();

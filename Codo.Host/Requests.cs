@@ -32,21 +32,23 @@ internal static class Requests
     });
 
     /// <summary>By user, or by address where a route asks for no token. It stands behind the gate: what has no token is refused there at no cost.</summary>
-    public static IServiceCollection AddRequestLimit(this IServiceCollection services) => services.AddRateLimiter(options =>
+    public static IApplicationBuilder UseRequestLimit(this IApplicationBuilder app)
     {
-        options.RejectionStatusCode = 429;
-        options.GlobalLimiter = PartitionedRateLimiter.Create<HttpContext, string>(context =>
+        var most = app.ApplicationServices.GetRequiredService<NodeSettings>().RequestsPerSecond;
+        var limit = new KeyedLimit<string>(_ => new TokenBucketRateLimiterOptions
         {
-            var limit = context.RequestServices.GetRequiredService<NodeSettings>().RequestsPerSecond;
-            return RateLimitPartition.GetTokenBucketLimiter(Caller.Of(context) is { } caller ? "user " + caller.UserId : "address " + context.Connection.RemoteIpAddress, _ => new TokenBucketRateLimiterOptions
-            {
-                TokenLimit = limit,
-                TokensPerPeriod = Math.Max(1, limit / 10),
-                ReplenishmentPeriod = TimeSpan.FromMilliseconds(100),
-                QueueLimit = 0,
-            });
+            TokenLimit = most,
+            TokensPerPeriod = Math.Max(1, most / 10),
+            ReplenishmentPeriod = TimeSpan.FromMilliseconds(100),
         });
-    });
+        return app.Use((HttpContext context, RequestDelegate next) =>
+        {
+            if (limit.Takes(Caller.Of(context) is { } caller ? "user " + caller.UserId : "address " + context.Connection.RemoteIpAddress)) return next(context);
+            // What the envelope says is written behind it, as for every bare status.
+            context.Response.StatusCode = StatusCodes.Status429TooManyRequests;
+            return Task.CompletedTask;
+        });
+    }
 
     // What an answer says to a browser, whoever wrote it; a page that has said more of its own keeps that.
     private static void Guard(HttpContext context)

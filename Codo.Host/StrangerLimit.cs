@@ -15,25 +15,22 @@ internal sealed class StrangerLimit(NodeSettings settings) : IDisposable
 
     private static readonly Text TooMany = new("请求太频繁，请稍后重试", "Too many requests; try again shortly");
 
-    private readonly PartitionedRateLimiter<(string Route, IPAddress Address)> limiter = PartitionedRateLimiter.Create<(string Route, IPAddress Address), (string, IPAddress)>(asked =>
-        RateLimitPartition.GetTokenBucketLimiter((asked.Route, asked.Address), _ => new TokenBucketRateLimiterOptions
-        {
-            TokenLimit = settings.StrangerRequestsPerSecond * Burst,
-            TokensPerPeriod = settings.StrangerRequestsPerSecond,
-            ReplenishmentPeriod = TimeSpan.FromSeconds(1),
-            QueueLimit = 0,
-        }));
+    private readonly KeyedLimit<(string Route, IPAddress Address)> limit = new(_ => new TokenBucketRateLimiterOptions
+    {
+        TokenLimit = settings.StrangerRequestsPerSecond * Burst,
+        TokensPerPeriod = settings.StrangerRequestsPerSecond,
+        ReplenishmentPeriod = TimeSpan.FromSeconds(1),
+    });
 
     /// <summary>Counts the request; answers 429 and returns false when its address has asked too often.</summary>
     /// <param name="route">What is counted together.</param>
     public async Task<bool> Allows(HttpContext context, string route)
     {
-        using var lease = limiter.AttemptAcquire((route, ConnectionLimit.Network(context.Connection.RemoteIpAddress ?? IPAddress.None)));
-        if (lease.IsAcquired) return true;
+        if (limit.Takes((route, ConnectionLimit.Network(context.Connection.RemoteIpAddress ?? IPAddress.None)))) return true;
         context.Response.Headers.RetryAfter = "1";
         await Failures.Write(context, 429, 429, TooMany);
         return false;
     }
 
-    public void Dispose() => limiter.Dispose();
+    public void Dispose() => limit.Dispose();
 }

@@ -26,9 +26,9 @@ public static class AlertsModule
             .AddSingleton<Heartbeat>()
             .AddHostedService(provider => provider.GetRequiredService<Courier>())
             .AddHostedService<SealAddresses>()
-            .AddLoop<Courier>("alerts courier", TimeSpan.FromSeconds(1), (courier, stopping) => courier.Begin(stopping), courier => courier.Written)
-            .AddLoop<Watch>("alerts escalation", TimeSpan.FromSeconds(1), (watch, _) => watch.Run(watch.Escalate))
-            .AddLoop<Watch>("alerts overlong", TimeSpan.FromSeconds(1), (watch, _) => watch.Run(watch.FindLong))
+            .AddPoll<Courier>("alerts courier", TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5), (courier, stopping) => courier.Begin(stopping), courier => courier.Written)
+            .AddPoll<Watch>("alerts escalation", TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(10), (watch, _) => watch.Run(watch.Escalate))
+            .AddPoll<Watch>("alerts overlong", TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(10), (watch, _) => watch.Run(watch.FindLong))
             .AddLoop<Watch>("alerts retention", TimeSpan.FromHours(1), (watch, stopping) => watch.Retain(stopping))
             .AddLoop<Heartbeat>("alerts heartbeat", TimeSpan.FromSeconds(5), (heartbeat, stopping) => heartbeat.Tick(stopping));
     }

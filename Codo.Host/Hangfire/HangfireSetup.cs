@@ -24,8 +24,8 @@ internal static class HangfireSetup
         SchemaName = Schema,
         PrepareSchemaIfNecessary = false,
         DistributedLockTimeout = LockTimeout,
-        QueuePollInterval = TimeSpan.FromSeconds(1),
-        EnableLongPolling = true,
+        // Whoever enqueues wakes the workers of its own host at once; a job of a host that died is taken by another within this time, and the polls of both modules need no Hangfire.
+        QueuePollInterval = TimeSpan.FromSeconds(15),
         UseSlidingInvisibilityTimeout = true,
         InvisibilityTimeout = TimeSpan.FromSeconds(10),
     };

@@ -73,7 +73,7 @@ internal sealed class Courier(NpgsqlDataSource source, Sending sending, Undelive
     public Task StopAsync(CancellationToken cancellationToken) => Task.WhenAll(underWay.Keys);
 
     /// <summary>Claims what is due, and begins to send it. A channel that cannot be read holds up none of the others.</summary>
-    internal async Task Begin(CancellationToken cancellation)
+    internal async Task<bool> Begin(CancellationToken cancellation)
     {
         List<long> due;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
@@ -98,6 +98,7 @@ internal sealed class Courier(NpgsqlDataSource source, Sending sending, Undelive
                 _ = task.ContinueWith(ended => underWay.TryRemove(ended, out _), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
             }
         }
+        return due.Count > 0 || !underWay.IsEmpty;
     }
 
     private async Task<(ChannelRow? Row, List<Delivery> Claimed)> Claim(long channel, CancellationToken cancellation)

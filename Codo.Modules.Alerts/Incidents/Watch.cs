@@ -56,13 +56,13 @@ internal sealed class Watch(
         """;
 
     /// <summary>Tells the next people of each incident that nobody acknowledged in time; a silence puts it off.</summary>
-    internal async Task Escalate()
+    internal async Task<bool> Escalate()
     {
         await using var connection = await source.OpenConnectionAsync();
         await using var transaction = await connection.BeginTransactionAsync();
         var now = time.GetUtcNow().UtcDateTime;
         var due = (await connection.QueryAsync<DueRow>(DueSql, new { Now = now, From = IncidentStates.From(IncidentAction.Escalate) }, transaction)).AsList();
-        if (due.Count == 0) return;
+        if (due.Count == 0) return false;
         var silences = (await connection.QueryAsync<Silence>(SilencesSql, new { Now = now }, transaction)).AsList();
         foreach (var incident in due)
         {
@@ -81,6 +81,7 @@ internal sealed class Watch(
         }
         await transaction.CommitAsync();
         courier.Soon();
+        return true;
     }
 
     private async Task EscalateOne(NpgsqlConnection connection, NpgsqlTransaction transaction, DueRow incident, List<Silence> silences)
@@ -96,7 +97,7 @@ internal sealed class Watch(
     }
 
     /// <summary>Raises what waits or runs longer than its rule allows, and recovers what no longer does.</summary>
-    internal async Task FindLong()
+    internal async Task<bool> FindLong()
     {
         List<Rule> rules;
         Dictionary<string, DateTime> open;
@@ -105,7 +106,7 @@ internal sealed class Watch(
             rules = (await connection.QueryAsync<Rule>(LongRulesSql)).AsList();
             open = (await connection.QueryAsync<(string Fingerprint, DateTime LastTime)>(LongOpenSql)).ToDictionary(row => row.Fingerprint, row => row.LastTime);
         }
-        if (rules.Count == 0 && open.Count == 0) return;
+        if (rules.Count == 0 && open.Count == 0) return false;
         await using var scope = scopes.CreateAsyncScope();
         var mediator = scope.ServiceProvider.GetRequiredService<IMediator>();
         var jobs = await mediator.Send(new JobsUnderWay());
@@ -128,6 +129,7 @@ internal sealed class Watch(
             }
         }
         foreach (var fingerprint in open.Keys) await incidents.Recover(fingerprint);
+        return true;
     }
 
     /// <summary>Drops resolved incidents past their retention, with their deliveries.</summary>
@@ -140,7 +142,7 @@ internal sealed class Watch(
     }
 
     /// <summary>A run of <see cref="Escalate"/> or <see cref="FindLong"/>, on a node that may be believed.</summary>
-    public Task Run(Func<Task> look) => node.HoldsLease ? look() : Task.CompletedTask;
+    public Task<bool> Run(Func<Task<bool>> look) => node.HoldsLease ? look() : Task.FromResult(false);
 
     /// <summary>The hourly run: the end of the retention.</summary>
     public async Task Retain(CancellationToken cancellation)

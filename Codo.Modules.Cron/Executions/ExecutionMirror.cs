@@ -93,17 +93,16 @@ internal sealed class ExecutionMirror(NpgsqlDataSource source, BackgroundMirror 
         if (bound is null)
         {
             var newest = (await connection.QueryAsync<NewestRow>(NewestSql, new { Job = job })).AsList();
-            if (newest is [{ Status: "skipped" or "missed" } gap, ..]) reason = $"{gap.Status}: {gap.CauseEn}";
-            else
+            // After a skip it may stand for the run that is the reason of the skip, and for nothing that is over.
+            var gap = newest is [{ IsGap: true } first, ..] ? first : null;
+            foreach (var row in newest.Where(row => row.DashboardJob.Length == 0 && !row.IsGap && (gap is null || row.Status is "queued" or "running")))
             {
-                foreach (var row in newest.Where(row => row.DashboardJob.Length == 0 && row.Status is not ("skipped" or "missed")))
-                {
-                    if (await connection.ExecuteAsync(BindSql, new { Id = backgroundJob, row.LogId, row.NominalAt }) == 0) continue;
-                    bound = new Key(row.LogId, row.NominalAt);
-                    break;
-                }
-                if (bound is null && newest.Count > 0) reason = "other background jobs stand for what was due";
+                if (await connection.ExecuteAsync(BindSql, new { Id = backgroundJob, row.LogId, row.NominalAt }) == 0) continue;
+                bound = new Key(row.LogId, row.NominalAt);
+                break;
             }
+            if (gap is not null) reason = $"{gap.Status}: {gap.CauseEn}";
+            else if (newest.Count > 0) reason = "other background jobs stand for what was due";
         }
         if (bound is null || await connection.QuerySingleOrDefaultAsync<Facts>(FactsSql, bound) is not { } facts)
         {
@@ -188,7 +187,10 @@ internal sealed class ExecutionMirror(NpgsqlDataSource source, BackgroundMirror 
 
     private sealed record Key(long LogId, DateTime NominalAt);
 
-    private sealed record NewestRow(long LogId, DateTime NominalAt, string Status, string DashboardJob, string CauseEn);
+    private sealed record NewestRow(long LogId, DateTime NominalAt, string Status, string DashboardJob, string CauseEn)
+    {
+        public bool IsGap => Status is "skipped" or "missed";
+    }
 
     private sealed record BehindRow(long LogId, DateTime NominalAt, long Job, string? BackgroundJob, string? JobId, string? Status);
 

@@ -62,7 +62,9 @@ internal sealed class ExecutionStore
 
     private const string WorkSql = """
         SELECT EXISTS (SELECT 1 FROM cron.going WHERE state = 'queued' AND not_before <= statement_timestamp()) AS queued,
-            EXISTS (SELECT 1 FROM cron.job WHERE NOT paused AND next_run_at <= statement_timestamp() AND broken_at IS NULL) AS due, clock_timestamp() AS now
+            EXISTS (SELECT 1 FROM cron.job WHERE NOT paused AND next_run_at <= statement_timestamp() AND broken_at IS NULL) AS due,
+            EXISTS (SELECT 1 FROM cron.going) OR EXISTS (SELECT 1 FROM cron.job WHERE NOT paused AND next_run_at <= statement_timestamp() + interval '6 seconds' AND broken_at IS NULL) AS any,
+            clock_timestamp() AS now
         """;
 
     private const string MarkSql = """
@@ -268,7 +270,7 @@ internal sealed class ExecutionStore
 
     internal sealed record MineRow(long LogId, int Attempt, long Incarnation, string? StopZh, string? StopEn);
 
-    internal sealed record WorkRow(bool Queued, bool Due, DateTime Now);
+    internal sealed record WorkRow(bool Queued, bool Due, bool Any, DateTime Now);
 
     private sealed record StopRow(long LogId, int Attempt, string Zh, string En);
 

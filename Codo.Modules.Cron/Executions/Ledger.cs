@@ -92,7 +92,7 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
         """;
 
     // This node's looks, by which it is told whether a due time is late because Codo was away or was only held up.
-    private static readonly TimeSpan LongestLook = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan LongestLook = TimeSpan.FromSeconds(12);
     private readonly Lock looks = new();
     private TimeSpan lookedAt = TimeSpan.MinValue;
     private DateTimeOffset steadySince = DateTimeOffset.MaxValue;

@@ -92,7 +92,9 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
         return (Math.Min(free, quota - most), [.. counts.Where(person => person.Count >= quota).Select(person => person.Key)]);
     }
 
-    public async Task Poll(CancellationToken cancellation)
+    public WakeSignal Wake { get; } = new();
+
+    public async Task<bool> Poll(CancellationToken cancellation)
     {
         var mine = running.Values.Where(run => !run.Over).ToList();
         var rows = (await store.Mine(node.Name, cancellation)).ToDictionary(row => (row.LogId, row.Attempt));
@@ -109,6 +111,7 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
         if (work.Due && sources.Poll) await ledger.AccountDue(cancellation);
         if (work.Queued || (work.Due && sources.Poll)) await StartQueued(cancellation);
         await Flush(mine, cancellation);
+        return work.Any || mine.Count > 0;
     }
 
     public Task Recover(string deadNode, long incarnation, CancellationToken cancellation) => recovery.Recover(deadNode, incarnation, cancellation);

@@ -30,7 +30,7 @@ internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManag
     public static readonly TimeSpan Lead = TimeSpan.FromMilliseconds(30);
 
     // A change of a job on another node is seen after the longest wait; the poll of that node is as late.
-    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(1), WhileAccounted = TimeSpan.FromMilliseconds(50), BetweenTriggers = TimeSpan.FromMilliseconds(20), Again = TimeSpan.FromMilliseconds(300);
+    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5), WhileNotAllowed = TimeSpan.FromSeconds(1), WhileAccounted = TimeSpan.FromMilliseconds(50), BetweenTriggers = TimeSpan.FromMilliseconds(20), Again = TimeSpan.FromMilliseconds(300);
 
     private readonly LoopState state = states.Add("cron trigger", LongestWait);
     private readonly Queue<string> waiting = new();
@@ -55,7 +55,7 @@ internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManag
         {
             state.Failed(error);
             log.LogWarning(error, "Due jobs could not be triggered; Hangfire's schedule and the poll fire them meanwhile");
-            context.Wait(LongestWait);
+            context.Wait(WhileNotAllowed);
         }
     }
 
@@ -65,7 +65,7 @@ internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManag
     private TimeSpan Round(CancellationToken stopping)
     {
         // A node that may not start anything leaves the triggering to the others.
-        if (!sources.Trigger || !node.MayStart(Runner.WorkName)) return LongestWait;
+        if (!sources.Trigger || !node.MayStart(Runner.WorkName)) return WhileNotAllowed;
         using var connection = source.OpenConnection();
         var due = connection.Query<(long Id, string JobId, DateTime At)>(DueSql, new { MostWaiting, Lead }).AsList();
         var (isFirst, isLeftOut) = (waiting.Count == 0, false);

@@ -81,7 +81,9 @@ internal sealed class OrderMirror(NpgsqlDataSource source, BackgroundMirror mirr
     {
         await using var connection = await source.OpenConnectionAsync();
         var facts = await connection.QuerySingleOrDefaultAsync<Facts>(FactsSql, new { ListId = listId });
-        if (facts is null || facts.BackgroundJob != backgroundJob)
+        // It may have been quicker than whoever queued it is with noting it down.
+        var isOwn = facts is not null && (facts.BackgroundJob == backgroundJob || (facts.BackgroundJob is null && await connection.ExecuteAsync(MadeSql, new { ListId = listId, Id = backgroundJob }) > 0));
+        if (facts is null || !isOwn)
             mirror.ShowFromWorker(backgroundJob, DashboardState.Deleted("another background job shows this order, or it has ended", time.GetUtcNow().UtcDateTime));
         else if (mirror.ShowFromWorker(backgroundJob, StateOf(facts))) await Shown(connection, null, facts);
         Wake.Set();

@@ -23,7 +23,7 @@ internal sealed class OrderWork(
         """;
 
     private const string SoonSql = """
-        SELECT CAST(extract(epoch FROM LEAST(
+        SELECT EXISTS (SELECT FROM tasks.scheduler_task_list WHERE schedule = 'start') OR EXISTS (SELECT FROM tasks.advance), CAST(extract(epoch FROM LEAST(
             (SELECT min(begins_at) FROM tasks.scheduler_task_list WHERE schedule = 'ready'),
             (SELECT min(due_at) FROM tasks.lane WHERE due_at IS NOT NULL),
             (SELECT min(wake_at) FROM tasks.order_group WHERE wake_at IS NOT NULL)) - clock_timestamp()) AS float8)
@@ -41,6 +41,9 @@ internal sealed class OrderWork(
         SELECT a.list_id, i.task_name, a.host, a.node, a.started_at, a.attempt, COALESCE(a.process_group, 0) AS process_group
         FROM tasks.attempt a JOIN tasks.scheduler_task_info i USING (sched_id) WHERE a.ended_at IS NULL ORDER BY a.started_at LIMIT 1000
         """;
+
+    // Seconds that a poll waits at most.
+    private const double LongestTimer = 6;
 
     private static readonly TimeSpan KillTime = TimeSpan.FromSeconds(8);
     private readonly CancellationTokenSource ended = new();
@@ -68,18 +71,19 @@ internal sealed class OrderWork(
         await connection.ExecuteAsync(ForgetKeysSql);
     }
 
-    public async Task Poll(CancellationToken cancellation)
+    public async Task<bool> Poll(CancellationToken cancellation)
     {
         // Another incarnation's rows were settled, or are about to be; what runs under them is killed, whoever runs it.
         foreach (var attempt in attempts.All.Where(attempt => attempt.Lane.Incarnation != node.Incarnation)) attempt.Ask(StopReason.Settled);
         List<long> due;
         double? soon;
+        bool isOpen;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
         {
             foreach (var asked in await connection.QueryAsync<Asked>(AskedSql, new { node.Name })) attempts.Ask(asked.SchedId, asked.Attempt, asked.StopRequested);
             if (node.MayStart(WorkName)) await connection.ExecuteAsync(ReleaseDueSql, new { From = LaneStates.From(LaneAction.Due) });
             due = node.MayStart(WorkName) ? (await connection.QueryAsync<long>(DueSql)).AsList() : [];
-            soon = await connection.QuerySingleAsync<double?>(SoonSql);
+            (isOpen, soon) = await connection.QuerySingleAsync<(bool, double?)>(SoonSql);
         }
         if (lookedAs != node.Incarnation)
         {
@@ -90,6 +94,7 @@ internal sealed class OrderWork(
         if (due.Count > 0 && advancingDue.IsCompleted) advancingDue = Task.Run(() => AdvanceAll(due), CancellationToken.None);
         await advancing.TakeWaiting();
         if (soon is { } seconds) PollAgainIn(seconds);
+        return isOpen || soon < LongestTimer || attempts.All.Count > 0;
     }
 
     public async Task Drain(CancellationToken graceOver)
@@ -111,10 +116,10 @@ internal sealed class OrderWork(
 
     public void Dispose() => ended.Dispose();
 
-    // The poll comes every second; what is due in between is not to wait for it.
+    // What is due between two polls is not to wait for the second.
     private void PollAgainIn(double seconds)
     {
-        if (seconds is < 0 or > 1 || Interlocked.Exchange(ref timer, 1) == 1) return;
+        if (seconds is < 0 or > LongestTimer || Interlocked.Exchange(ref timer, 1) == 1) return;
         _ = Task.Run(async () =>
         {
             try

@@ -84,7 +84,7 @@ internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Draftin
         await OrderMirror.Note(connection, transaction, id);
         await transaction.CommitAsync(cancellation);
         // What awaits approval has nobody waiting for it: the next look tells of it.
-        if (draft.Ready) wake.Order(id);
+        if (draft.Ready) await wake.Order(connection, id);
         mirror.Wake.Set();
         return new AcceptOrder.Result(id, draft.Warnings);
     }

@@ -74,7 +74,7 @@ internal static class ApproveOrder
             await Wake.Note(connection, transaction, order.ListId);
             await Control.Notify(connection, transaction, "");
             await transaction.CommitAsync(cancellationToken);
-            wake.Order(order.ListId);
+            await wake.Order(connection, order.ListId);
             return new Result(begins.BeginsAt, begins.Hold, approves && timed == 0 && begins.Early ? [new Text("模板没有定时任务，订单立即开始；要整体等待请使用 hold", "No step is timed, so the order starts at once; use hold to put it off as a whole")] : []);
         }
 

@@ -61,7 +61,7 @@ internal static class EndOrder
             await Wake.Note(connection, transaction, order.ListId);
             foreach (var node in nodes.Distinct()) await Control.Notify(connection, transaction, node);
             await transaction.CommitAsync(cancellationToken);
-            wake.Order(order.ListId);
+            await wake.Order(connection, order.ListId);
             await leftovers.EndAll(order.ListId, null);
             return new Answer(new Text("订单终止成功", "The order is ended"));
         }

@@ -58,7 +58,7 @@ internal static class InterveneInOrder
             await Wake.Note(connection, transaction, id);
             await Control.Notify(connection, transaction, "");
             await transaction.CommitAsync(cancellationToken);
-            wake.Order(id);
+            await wake.Order(connection, id);
             if (stopped is not null) await leftovers.EndAll(id, stopped.LaneId);
             return new Answer(text);
 

@@ -54,7 +54,7 @@ internal static class ReleaseHandSteps
             await Audit.Write(connection, transaction, caller, "release", "order", order.ListId.ToString(CultureInfo.InvariantCulture), after: new { hand_task = command.HandTask, steps = released });
             await Wake.Note(connection, transaction, order.ListId);
             await transaction.CommitAsync(cancellationToken);
-            wake.Order(order.ListId);
+            await wake.Order(connection, order.ListId);
             return new Answer(new Text("审核干预成功", "Released"));
         }
     }

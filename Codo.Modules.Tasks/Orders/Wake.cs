@@ -1,4 +1,5 @@
 using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Dapper;
 using Hangfire;
@@ -9,7 +10,7 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>How a change of an order is acted on: a row in the change's own transaction, which a crash does not lose, and a background job after it, which is quick.</summary>
-internal sealed class Wake(NpgsqlDataSource source, IBackgroundJobClient jobs, ILogger<Wake> log)
+internal sealed class Wake(IBackgroundJobClient jobs, ILogger<Wake> log)
 {
     private const string NoteSql = """
         INSERT INTO tasks.advance (list_id) VALUES (@ListId)
@@ -24,18 +25,22 @@ internal sealed class Wake(NpgsqlDataSource source, IBackgroundJobClient jobs, I
         """;
 
     /// <summary>In the transaction of the change.</summary>
-    public static Task Note(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId) => connection.ExecuteAsync(NoteSql, new { ListId = listId }, transaction);
+    public static async Task Note(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId)
+    {
+        await connection.ExecuteAsync(NoteSql, new { ListId = listId }, transaction);
+        // Nodes without orders poll seldom.
+        await Control.Notify(connection, transaction, "");
+    }
 
-    /// <summary>After the commit.</summary>
-    public void Order(long listId)
+    /// <summary>After the commit, on the same connection: a hundred requests that each wait for a second one would wait for each other.</summary>
+    public async Task Order(NpgsqlConnection connection, long listId)
     {
         try
         {
-            using var connection = source.OpenConnection();
             // The order's one background job is queued again; only an order without one gets it here.
-            if (connection.QuerySingleOrDefault<string>(FindSql, new { ListId = listId }) is { } known && jobs.ChangeState(known, new EnqueuedState("orders"))) return;
+            if (await connection.QuerySingleOrDefaultAsync<string>(FindSql, new { ListId = listId }) is { } known && jobs.ChangeState(known, new EnqueuedState("orders"))) return;
             var made = jobs.Enqueue<Advancing>("orders", advancing => advancing.Advance(listId, null!));
-            connection.Execute(MadeSql, new { ListId = listId, Id = made });
+            await connection.ExecuteAsync(MadeSql, new { ListId = listId, Id = made });
         }
         catch (Exception error) when (DatabaseErrors.IsTransient(error) || error is Hangfire.Common.JobLoadException or BackgroundJobClientException)
         {

@@ -9,11 +9,15 @@ public interface INodeWork
     /// <summary>For logs, loops and the dashboard: <c>cron</c>, <c>orders</c>.</summary>
     string Name { get; }
 
+    /// <summary>Makes it poll at once.</summary>
+    WakeSignal Wake { get; }
+
     /// <summary>Recovers every row under way that names this node and an incarnation up to the one given: each is guarded, so that two nodes that recover it do no harm.</summary>
     Task Recover(string node, long incarnation, CancellationToken cancellation);
 
     /// <summary>Reads this node's flagged rows (kill requests, rows that were recovered in its absence) and new work. Run after a notification, and every second as a fallback.</summary>
-    Task Poll(CancellationToken cancellation);
+    /// <returns>Whether there is anything under way or soon to be begun; without it the next poll may come after 5 s.</returns>
+    Task<bool> Poll(CancellationToken cancellation);
 
     /// <summary>Waits until what runs has ended, at most until the token says that the grace is over; then ends what is left and records it.</summary>
     Task Drain(CancellationToken graceOver);

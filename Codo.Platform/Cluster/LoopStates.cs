@@ -10,11 +10,17 @@ public sealed class LoopState
     private long succeededAt = BootTime.Now.Ticks;
     private volatile Exception? failure;
 
-    internal LoopState(string name, TimeSpan period) => (Name, Period) = (name, period);
+    internal LoopState(string name, TimeSpan period, TimeSpan? longestRest = null) => (Name, Period, LongestRest) = (name, period, longestRest ?? period);
 
     public string Name { get; }
 
     public TimeSpan Period { get; }
+
+    /// <summary>The period while nothing is found.</summary>
+    public TimeSpan LongestRest { get; }
+
+    /// <summary>Whether the last run found nothing to do.</summary>
+    internal bool IsIdle { get; set; }
 
     /// <summary>Time since the last success, on a clock that no change of the wall clock moves; since the start where there was none.</summary>
     public TimeSpan Age => BootTime.Now - TimeSpan.FromTicks(Interlocked.Read(ref succeededAt));
@@ -22,8 +28,8 @@ public sealed class LoopState
     /// <summary>Why the last run failed; null when it succeeded.</summary>
     public Exception? Failure => failure;
 
-    /// <summary>Whether it has not succeeded for ten periods.</summary>
-    public bool IsStale => Age > Period * 10;
+    /// <summary>Whether it has not succeeded for ten periods, or five of its longest rests.</summary>
+    public bool IsStale => Age > (Period * 10 > LongestRest * 5 ? Period * 10 : LongestRest * 5);
 
     /// <summary>Called by the loop after each run, and by the body of a loop that runs for long.</summary>
     public void Succeeded()
@@ -44,9 +50,9 @@ public sealed class LoopStates : IHealthCheck
     public IReadOnlyList<LoopState> All => [.. loops.Values.OrderBy(loop => loop.Name, StringComparer.Ordinal)];
 
     /// <exception cref="InvalidOperationException">There is a loop of that name.</exception>
-    public LoopState Add(string name, TimeSpan period)
+    public LoopState Add(string name, TimeSpan period, TimeSpan? longestRest = null)
     {
-        var state = new LoopState(name, period);
+        var state = new LoopState(name, period, longestRest);
         return loops.TryAdd(name, state) ? state : throw new InvalidOperationException($"There are two loops called '{name}'.");
     }
 

@@ -197,7 +197,7 @@ public static class ClusterRegistration
             .AddLoop<ControlListener>("control channel", TimeSpan.FromSeconds(1), (listener, state, stopping) => listener.Listen(state, stopping))
             .AddSingleton<IHostedService>(provider => new LoopGroup(provider.GetRequiredService<WorkLoops>().Polls()))
             .AddLoop<RetentionGuard>("clock watch", TimeSpan.FromMinutes(1), (guard, stopping) => guard.Watch(stopping))
-            .AddLoop<OutboxRelay>("outbox", TimeSpan.FromSeconds(1), (relay, stopping) => relay.PublishDue(stopping), relay => relay.Written)
+            .AddPoll<OutboxRelay>("outbox", TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5), (relay, stopping) => relay.PublishDue(stopping), relay => relay.Written)
             .AddHostedService<Membership>();
     }
 }

@@ -7,10 +7,12 @@ namespace Codo.Platform.Cluster;
 
 /// <summary>
 /// The one loop behind every sweep, poll and listener of the host: runs its body at once and then every period, measured on a monotonic clock. A failure is logged with its exception and tried again after a
-/// pause that doubles up to the period (5 s for shorter periods). Nothing that a body throws ends the loop. Its last success is shown and judged by readiness (<see cref="LoopStates"/>).
+/// pause that doubles up to the period (5 s for shorter periods). While a poll finds nothing its pause doubles up to the longest rest. Nothing that a body throws ends the loop. Its last success is shown and judged by readiness (<see cref="LoopStates"/>).
 /// </summary>
 public sealed class PeriodicLoop : BackgroundService
 {
+    private const int MostDoublings = 10;
+
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(500), LongestShortPause = TimeSpan.FromSeconds(5);
 
     private readonly LoopState state;
@@ -24,13 +26,15 @@ public sealed class PeriodicLoop : BackgroundService
     {
         // The start of the host does not wait for the first run.
         await Task.Yield();
-        var failures = 0;
+        var (failures, idle) = (0, 0);
         while (!stoppingToken.IsCancellationRequested)
         {
             var began = Stopwatch.GetTimestamp();
             try
             {
+                state.IsIdle = false;
                 await body(state, stoppingToken);
+                idle = state.IsIdle ? Math.Min(idle + 1, MostDoublings) : 0;
                 state.Succeeded();
                 failures = 0;
             }
@@ -44,9 +48,16 @@ public sealed class PeriodicLoop : BackgroundService
                 state.Failed(error);
                 log.LogWarning(error, "Loop '{Loop}' failed {Failures} times in a row; it runs again in {Pause} s", state.Name, failures, Pause(failures).TotalSeconds);
             }
-            var rest = failures > 0 ? Pause(failures) : state.Period - Stopwatch.GetElapsedTime(began);
+            var rest = failures > 0 ? Pause(failures) : RestAfter(idle) - Stopwatch.GetElapsedTime(began);
             await Rest(rest > TimeSpan.Zero ? rest : TimeSpan.Zero, failures == 0, stoppingToken);
         }
+    }
+
+    /// <summary>From the beginning of a run to that of the next, after so many in a row that found nothing.</summary>
+    internal TimeSpan RestAfter(int idle)
+    {
+        var rest = state.Period * Math.Pow(2, idle);
+        return rest < state.LongestRest ? rest : state.LongestRest;
     }
 
     /// <summary>The pause before the next run after so many failures in a row.</summary>
@@ -82,6 +93,18 @@ public static class LoopRegistration
     public static IServiceCollection AddLoop<T>(
         this IServiceCollection services, string name, TimeSpan period, Func<T, CancellationToken, Task> body, Func<T, WakeSignal>? wake = null) where T : notnull =>
         services.AddLoop<T>(name, period, (worker, _, stopping) => body(worker, stopping), wake);
+
+    /// <summary>Adds a loop that looks for work. While it finds none it looks more and more seldom, up to <paramref name="longest"/>; whoever knows of work wakes it.</summary>
+    /// <param name="body">One look; it answers whether there was, or will soon be, anything to do.</param>
+    public static IServiceCollection AddPoll<T>(
+        this IServiceCollection services, string name, TimeSpan period, TimeSpan longest, Func<T, CancellationToken, Task<bool>> body, Func<T, WakeSignal>? wake = null) where T : notnull =>
+        services.AddSingleton<IHostedService>(provider =>
+        {
+            var worker = provider.GetRequiredService<T>();
+            return new PeriodicLoop(
+                provider.GetRequiredService<LoopStates>().Add(name, period, longest), wake?.Invoke(worker) ?? new WakeSignal(),
+                async (state, stopping) => state.IsIdle = !await body(worker, stopping), provider.GetRequiredService<ILoggerFactory>().CreateLogger("Codo.Loops"));
+        });
 
     /// <summary>Adds a loop whose body runs for long, such as a listener, and reports its successes to the state that it is given.</summary>
     public static IServiceCollection AddLoop<T>(

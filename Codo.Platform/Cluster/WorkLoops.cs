@@ -6,7 +6,7 @@ using Npgsql;
 
 namespace Codo.Platform.Cluster;
 
-/// <summary>Two loops for each module's work: its poll every second, and its recovery of what dead nodes left every two. One work's failure holds up no other.</summary>
+/// <summary>Two loops for each module's work: its poll every second, more seldom while there is nothing to do, and its recovery of what dead nodes left every two. One work's failure holds up no other.</summary>
 internal sealed class WorkLoops
 {
     private const string UnrecoveredSql = """
@@ -17,7 +17,7 @@ internal sealed class WorkLoops
         UPDATE platform.node SET settled = @Fenced WHERE name = @Name AND settled < @Fenced AND fenced >= @Fenced
         """;
 
-    private static readonly TimeSpan PollPeriod = TimeSpan.FromSeconds(1), RecoveryPeriod = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan PollPeriod = TimeSpan.FromSeconds(1), LongestRest = TimeSpan.FromSeconds(5), RecoveryPeriod = TimeSpan.FromSeconds(2);
 
     private readonly NpgsqlDataSource source;
     private readonly Node node;
@@ -27,7 +27,7 @@ internal sealed class WorkLoops
     public WorkLoops(NpgsqlDataSource source, Node node, IEnumerable<INodeWork> works, LoopStates states, ILogger<WorkLoops> log)
     {
         (this.source, this.node, this.log) = (source, node, log);
-        this.works = [.. works.Select(work => new Worked(work, states.Add($"{work.Name} poll", PollPeriod), states.Add($"{work.Name} recovery", RecoveryPeriod)))];
+        this.works = [.. works.Select(work => new Worked(work, states.Add($"{work.Name} poll", PollPeriod, LongestRest), states.Add($"{work.Name} recovery", RecoveryPeriod)))];
     }
 
     public IReadOnlyList<INodeWork> Works => [.. works.Select(worked => worked.Work)];
@@ -35,11 +35,11 @@ internal sealed class WorkLoops
     /// <summary>Makes every work poll now.</summary>
     public void Wake()
     {
-        foreach (var worked in works) worked.Wake.Set();
+        foreach (var worked in works) worked.Work.Wake.Set();
     }
 
     /// <summary>The polls.</summary>
-    public IEnumerable<PeriodicLoop> Polls() => works.Select(worked => new PeriodicLoop(worked.Polled, worked.Wake, (_, stopping) => Poll(worked, stopping), log));
+    public IEnumerable<PeriodicLoop> Polls() => works.Select(worked => new PeriodicLoop(worked.Polled, worked.Work.Wake, (_, stopping) => Poll(worked, stopping), log));
 
     /// <summary>The recoveries.</summary>
     public IEnumerable<PeriodicLoop> Recoveries() => works.Select(worked => new PeriodicLoop(worked.Recovered, worked.Fenced, (_, stopping) => Recover(worked, stopping), log));
@@ -58,9 +58,11 @@ internal sealed class WorkLoops
         }
     }));
 
-    private Task Poll(Worked worked, CancellationToken stopping) =>
+    private async Task Poll(Worked worked, CancellationToken stopping)
+    {
         // Nothing is this node's before it has joined.
-        node.Incarnation == 0 ? Task.CompletedTask : worked.Work.Poll(stopping);
+        if (node.Incarnation != 0) worked.Polled.IsIdle = !await worked.Work.Poll(stopping);
+    }
 
     private async Task Recover(Worked worked, CancellationToken cancellation)
     {
@@ -86,8 +88,6 @@ internal sealed class WorkLoops
     /// <summary>A work, its loops, and which dead incarnations it has recovered. The last is kept in memory: a node that dies before all works are done leaves it to be done again, which does no harm.</summary>
     private sealed record Worked(INodeWork Work, LoopState Polled, LoopState Recovered)
     {
-        public WakeSignal Wake { get; } = new();
-
         public WakeSignal Fenced { get; } = new();
 
         public ConcurrentDictionary<string, long> Done { get; } = new(StringComparer.Ordinal);

@@ -27,6 +27,8 @@ public static class Postgres
         Timeout = 5,
         CommandTimeout = 15,
         KeepAlive = 15,
+        // A burst of requests leaves no servers behind for the next hour.
+        ConnectionIdleLifetime = 60,
         IncludeErrorDetail = false,
         Timezone = "UTC",
         // Statements are constants and come again and again: prepared ones cost PostgreSQL two thirds.

@@ -56,8 +56,9 @@ public sealed class OutboxRelay(NpgsqlDataSource source, IServiceScopeFactory sc
     public WakeSignal Written => outbox.Written;
 
     /// <summary>Publishes until no stream has a message that is due.</summary>
-    public async Task PublishDue(CancellationToken cancellation)
+    public async Task<bool> PublishDue(CancellationToken cancellation)
     {
+        var isAny = false;
         while (true)
         {
             List<Head> heads;
@@ -70,7 +71,8 @@ public sealed class OutboxRelay(NpgsqlDataSource source, IServiceScopeFactory sc
                 moved += await Publish(kind, ids, cancellation);
             }
             // Nothing moved: another node holds them, or each failed and waits for its next attempt.
-            if (moved == 0) return;
+            if (moved == 0) return isAny || heads.Count > 0;
+            isAny = true;
         }
     }
 

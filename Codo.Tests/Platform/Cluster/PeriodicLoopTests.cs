@@ -22,6 +22,13 @@ public sealed class PeriodicLoopTests
     }
 
     [Fact]
+    public void A_poll_that_finds_nothing_rests_longer_and_longer_up_to_its_longest_rest()
+    {
+        using var loop = new PeriodicLoop(new LoopState("poll", TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5)), new WakeSignal(), (_, _) => Task.CompletedTask, NullLogger.Instance);
+        Enumerable.Range(0, 5).Select(idle => loop.RestAfter(idle).TotalSeconds).ShouldBe([1, 2, 4, 5, 5]);
+    }
+
+    [Fact]
     public async Task A_signal_runs_it_before_its_period_is_over_and_many_signals_are_one_run()
     {
         var (runs, wake) = (0, new WakeSignal());

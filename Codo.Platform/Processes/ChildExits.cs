@@ -1,0 +1,97 @@
+using System.Collections.Concurrent;
+using System.ComponentModel;
+using System.Runtime.InteropServices;
+
+namespace Codo.Platform.Processes;
+
+/// <summary>
+/// Tells how children that were spawned by <see cref="SessionProcess"/> ended. One thread waits for all of them in the kernel (<c>pidfd_open</c>, <c>epoll</c>); .NET's own handling of SIGCHLD leaves children alone
+/// that it has not started.
+/// </summary>
+internal static unsafe partial class ChildExits
+{
+    private const int OpenProcess = 434, CloseOnExec = 0x80000, Add = 1, Remove = 2, Readable = 1, Interrupted = 4, NoChild = 10;
+
+    private static readonly ConcurrentDictionary<int, (int Descriptor, TaskCompletionSource<int> Exit)> Waiting = new();
+    private static readonly int Poll = StartWaiting();
+
+    /// <summary>Completes with the exit status of a child, as a shell gives it.</summary>
+    /// <exception cref="Win32Exception">The kernel gives no descriptor for it.</exception>
+    public static Task<int> Of(int id)
+    {
+        var descriptor = SystemCall(OpenProcess, id, 0);
+        if (descriptor < 0) throw new Win32Exception(Marshal.GetLastPInvokeError());
+        var exit = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
+        Waiting[id] = (descriptor, exit);
+        var asked = new PollEvent { Events = Readable, Id = id };
+        if (Control(Poll, Add, descriptor, &asked) != 0) throw new Win32Exception(Marshal.GetLastPInvokeError());
+        return exit.Task;
+    }
+
+    private static int StartWaiting()
+    {
+        var poll = CreatePoll(CloseOnExec);
+        if (poll < 0) throw new Win32Exception(Marshal.GetLastPInvokeError());
+        new Thread(() => WaitForAll(poll)) { IsBackground = true, Name = "child exits" }.Start();
+        return poll;
+    }
+
+    private static void WaitForAll(int poll)
+    {
+        PollEvent ended;
+        while (true)
+        {
+            if (Wait(poll, &ended, 1, -1) < 0 && Marshal.GetLastPInvokeError() != Interrupted) throw new Win32Exception(Marshal.GetLastPInvokeError());
+            if (Waiting.TryRemove(ended.Id, out var found)) Reap(ended.Id, found.Descriptor, found.Exit);
+        }
+    }
+
+    private static void Reap(int id, int descriptor, TaskCompletionSource<int> exit)
+    {
+        int status, got;
+        do got = WaitFor(id, &status, 0);
+        while (got < 0 && Marshal.GetLastPInvokeError() == Interrupted);
+        // Taken out first: a child that is being spawned holds a copy for a moment, and closing alone would leave it in the poll, ready for ever.
+        _ = Control(Poll, Remove, descriptor, null);
+        _ = Close(descriptor);
+        if (got == id) exit.SetResult((status & 0x7f) == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f));
+        else exit.SetException(new Win32Exception(NoChild, "The exit status of a command is not known: somebody else has waited for it."));
+    }
+
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
+    private static partial int SystemCall(nint number, int id, uint flags);
+
+    [LibraryImport("libc", EntryPoint = "epoll_create1", SetLastError = true)]
+    private static partial int CreatePoll(int flags);
+
+    [LibraryImport("libc", EntryPoint = "epoll_ctl", SetLastError = true)]
+    private static partial int Control(int poll, int action, int descriptor, PollEvent* asked);
+
+    [LibraryImport("libc", EntryPoint = "epoll_wait", SetLastError = true)]
+    private static partial int Wait(int poll, PollEvent* events, int most, int milliseconds);
+
+    [LibraryImport("libc", EntryPoint = "waitpid", SetLastError = true)]
+    private static partial int WaitFor(int id, int* status, int options);
+
+    [LibraryImport("libc", EntryPoint = "close")]
+    private static partial int Close(int descriptor);
+
+    // The kernel packs it on x86-64 and nowhere else.
+    private struct PollEvent
+    {
+        private static readonly bool IsPacked = RuntimeInformation.ProcessArchitecture == Architecture.X64;
+        private uint events, first, second, rest;
+
+        public uint Events
+        {
+            set => events = value;
+        }
+
+        /// <summary>The low half of the 64 bits that the kernel hands back.</summary>
+        public int Id
+        {
+            readonly get => (int)(IsPacked ? first : second);
+            set => (first, second, rest) = IsPacked ? ((uint)value, 0u, 0u) : (0u, (uint)value, 0u);
+        }
+    }
+}

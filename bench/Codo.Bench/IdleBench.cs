@@ -1,0 +1,66 @@
+using System.Globalization;
+
+namespace Codo.Bench;
+
+/// <summary>What a host takes at rest, with its PostgreSQL and all that it has started: processor time of a minute, and memory without what is counted twice (PSS).</summary>
+internal static class IdleBench
+{
+    private const int Ticks = 100, Jobs = 10_000;
+
+    public static async Task Run(BenchClient client, int pid, bool withJobs)
+    {
+        Table.Head("at rest", "processor", "memory (PSS)", "processes", "goal");
+        await Task.Delay(TimeSpan.FromSeconds(30));
+        await Measure("no jobs", pid, "≤ 1 %, ≤ 180 MB");
+        if (!withJobs) return;
+        // One is due every 8 s or so.
+        for (var i = 0; i < Jobs; i++)
+            await client.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = $"bench {i}", cmd = ":", cron = $"{i % 60} {i / 60 % 60} {i / 3600 % 24} * * *" });
+        await Task.Delay(TimeSpan.FromSeconds(90));
+        await Measure("10,000 jobs", pid, "≤ 3 %, ≤ 250 MB");
+    }
+
+    private static async Task Measure(string what, int pid, string goal)
+    {
+        var (before, _) = Of(pid);
+        await Task.Delay(TimeSpan.FromMinutes(1));
+        var (after, tree) = Of(pid);
+        var memory = tree.Sum(Pss) / 1024.0;
+        Table.Row(what, ((after - before) / (double)Ticks / 60).ToString("0.0 %", CultureInfo.InvariantCulture), $"{memory:0} MB", $"{tree.Count}", goal);
+    }
+
+    private static (long Ticks, List<int> Tree) Of(int root)
+    {
+        var processes = new Dictionary<int, (int Parent, long Ticks)>();
+        foreach (var folder in Directory.GetDirectories("/proc").Where(name => int.TryParse(Path.GetFileName(name), out _)))
+        {
+            try
+            {
+                var words = File.ReadAllText(Path.Combine(folder, "stat"));
+                var fields = words[(words.LastIndexOf(')') + 2)..].Split(' ');
+                processes[int.Parse(Path.GetFileName(folder), CultureInfo.InvariantCulture)] = (int.Parse(fields[1], CultureInfo.InvariantCulture),
+                    // Its own, and that of its children that are over.
+                    fields[11..15].Sum(field => long.Parse(field, CultureInfo.InvariantCulture)));
+            }
+            catch (IOException)
+            {
+                // It has ended in between.
+            }
+        }
+        var tree = new List<int> { root };
+        for (var i = 0; i < tree.Count; i++) tree.AddRange(processes.Where(process => process.Value.Parent == tree[i]).Select(process => process.Key));
+        return (tree.Sum(id => processes.TryGetValue(id, out var found) ? found.Ticks : 0), tree);
+    }
+
+    private static long Pss(int pid)
+    {
+        try
+        {
+            return File.ReadLines($"/proc/{pid}/smaps_rollup").Where(line => line.StartsWith("Pss:", StringComparison.Ordinal)).Sum(line => long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture));
+        }
+        catch (IOException)
+        {
+            return 0;
+        }
+    }
+}
