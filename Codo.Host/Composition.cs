@@ -52,15 +52,17 @@ internal static class Composition
         builder.WebHost.ConfigureKestrel(kestrel => Limit(kestrel, settings, proxies));
     }
 
-    /// <summary>Everything that must be true before the first request: the schema, the key, the zone.</summary>
+    /// <summary>Everything else that must be true before the first request, on the migrated schema: the key, the zone.</summary>
     public static async Task Prepare(this WebApplication app)
     {
-        await Migrate(app);
         var source = app.Services.GetRequiredService<NpgsqlDataSource>();
         await MasterKeyCheck.Verify(source, app.Services.GetRequiredService<SecretBox>());
         await app.Services.GetRequiredService<DatabaseClock>().Measure(source, CancellationToken.None);
         await app.Services.GetRequiredService<StoredZone>().Load(app.Services.GetRequiredService<NodeSettings>().TimeZone);
     }
+
+    /// <summary>Whether <see cref="Migrate"/> has nothing to bring.</summary>
+    public static Task<bool> IsMigrated(this WebApplication app) => Migrator.IsCurrent(app.Services.GetRequiredService<NpgsqlDataSource>(), Migrated);
 
     /// <summary>The schema alone: what <c>codo migrate</c> does.</summary>
     public static Task Migrate(this WebApplication app) => Migrator.Run(
