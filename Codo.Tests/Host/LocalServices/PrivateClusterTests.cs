@@ -157,7 +157,7 @@ public sealed class PrivateClusterTests(PrivateCluster cluster) : IClassFixture<
     public async Task Everything_belongs_to_the_hosts_role_or_the_audits_owner_and_health_says_that_it_holds()
     {
         await using var connection = await cluster.Connect("codo_host");
-        (await PrivateClusterUpgradeTests.Owners(connection)).ShouldBe(["codo_audit platform", "codo_host alerts", "codo_host cron", "codo_host hangfire", "codo_host platform", "codo_host tasks"], ignoreOrder: true);
+        (await PrivateClusterUpgradeTests.Owners(connection)).ShouldBe(["codo_audit platform", "codo_host accounts", "codo_host alerts", "codo_host cron", "codo_host hangfire", "codo_host platform", "codo_host tasks"], ignoreOrder: true);
         (await connection.ExecuteScalarAsync<bool>("SELECT pg_has_role('codo_audit', 'MEMBER')")).ShouldBeFalse();
         var rights = (await cluster.Host.Send(HttpMethod.Get, "/healthz/ready"))["checks"]!["database_rights"]!;
         rights["status"]!.GetValue<string>().ShouldBe("healthy");
