@@ -1,5 +1,6 @@
 using System.Net;
 using System.Reflection;
+using Codo.Host.Accounts;
 using Codo.Host.Api;
 using Codo.Host.Auth;
 using Codo.Host.Hangfire;
@@ -24,7 +25,7 @@ namespace Codo.Host;
 /// <summary>The whole product on one screen: what is registered, what is prepared before it listens, and what stands in front of a route.</summary>
 internal static class Composition
 {
-    private static readonly Assembly[] Migrated = [typeof(Migrator).Assembly, typeof(CronModule).Assembly, typeof(TasksModule).Assembly, typeof(AlertsModule).Assembly];
+    private static readonly Assembly[] Migrated = [typeof(Migrator).Assembly, typeof(CronModule).Assembly, typeof(TasksModule).Assembly, typeof(AlertsModule).Assembly, typeof(Composition).Assembly];
 
     public static void AddCodo(this WebApplicationBuilder builder)
     {
@@ -41,9 +42,9 @@ internal static class Composition
         services.AddPostgres(postgres);
         services.AddSingleton<IConnectionMultiplexer>(_ => ConnectionMultiplexer.Connect(RedisOptions(configuration.GetConnectionString("Redis")!)));
         services.AddSingleton(new SecretBox(MasterKeys(configuration), settings.MasterKeyNumber));
-        services.AddSingleton(provider => new Tokens(configuration["Codo:Auth:TokenSecret"]!, provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(provider => new Tokens(configuration["Codo:Auth:TokenSecret"]!, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<Revocations>()));
         services.AddSettings<QuotaSettings>("Codo:Quotas").AddSingleton<Quotas>();
-        services.AddCron().AddTasks().AddAlerts();
+        services.AddAccounts().AddCron().AddTasks().AddAlerts();
         services.AddCluster(new Node(NodeName(settings)), new ClusterSettings(postgres, TimeSpan.FromSeconds(settings.ShutdownGrace)));
         services.AddCodoHangfire(postgres);
         services.AddHealth().AddDescription();
@@ -52,15 +53,18 @@ internal static class Composition
         builder.WebHost.ConfigureKestrel(kestrel => Limit(kestrel, settings, proxies));
     }
 
-    /// <summary>Everything that must be true before the first request: the schema, the key, the zone.</summary>
+    /// <summary>Everything else that must be true before the first request, on the migrated schema: the key, the zone, the tokens that were taken back.</summary>
     public static async Task Prepare(this WebApplication app)
     {
-        await Migrate(app);
         var source = app.Services.GetRequiredService<NpgsqlDataSource>();
         await MasterKeyCheck.Verify(source, app.Services.GetRequiredService<SecretBox>());
         await app.Services.GetRequiredService<DatabaseClock>().Measure(source, CancellationToken.None);
+        await app.Services.GetRequiredService<Revocations>().Refresh(CancellationToken.None);
         await app.Services.GetRequiredService<StoredZone>().Load(app.Services.GetRequiredService<NodeSettings>().TimeZone);
     }
+
+    /// <summary>Whether <see cref="Migrate"/> has nothing to bring.</summary>
+    public static Task<bool> IsMigrated(this WebApplication app) => Migrator.IsCurrent(app.Services.GetRequiredService<NpgsqlDataSource>(), Migrated);
 
     /// <summary>The schema alone: what <c>codo migrate</c> does.</summary>
     public static Task Migrate(this WebApplication app) => Migrator.Run(
@@ -82,6 +86,7 @@ internal static class Composition
         app.MapCron();
         app.MapTasks();
         app.MapAlerts();
+        app.MapAccounts();
         app.MapOperations();
         app.MapDashboard();
         app.MapHealth();

@@ -1,3 +1,4 @@
+using Codo.Host.Api;
 using Codo.Host.Commands;
 using Codo.Host.LocalServices;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -17,6 +18,7 @@ internal static class Hosting
         CheckAddresses(builder.Configuration);
         await using var installation = await Prepare(builder, early);
         await using var app = builder.Build();
+        await installation.Migrate(app.IsMigrated, app.Migrate);
         await app.Prepare();
         app.UseCodo();
         await app.StartAsync();
@@ -33,7 +35,7 @@ internal static class Hosting
         await using var early = EarlyLines(builder);
         await using var installation = await Prepare(builder, early);
         await using var app = builder.Build();
-        await app.Migrate();
+        await installation.Migrate(app.IsMigrated, app.Migrate);
         return 0;
     }
 
@@ -70,6 +72,7 @@ internal static class Hosting
         try
         {
             builder.AddCodo();
+            builder.Services.AddSingleton(new DatabaseServer(installation.OwnsPostgres, installation.PostgresUser));
             return installation;
         }
         catch

@@ -3,6 +3,7 @@ using System.Text.Json.Serialization;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Dapper;
 using Hangfire;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
@@ -18,9 +19,12 @@ internal static class Health
     {
         services.AddHealthChecks()
             .AddCheck<StoredZone>("time_zone")
+            .AddCheck<DatabaseRights>("database_rights", timeout: TimeSpan.FromSeconds(5))
             .AddAsyncCheck("postgresql", provider => Postgres(provider.GetRequiredService<NpgsqlDataSource>()))
             .AddAsyncCheck("redis", provider => Redis(provider.GetRequiredService<IConnectionMultiplexer>()))
             .AddAsyncCheck("hangfire", provider => Hangfire(provider.GetRequiredService<JobStorage>(), provider.GetRequiredService<TimeProvider>()))
+            // Not degraded: whoever upgraded may want none.
+            .AddAsyncCheck("quotas", async provider => HealthCheckResult.Healthy(await provider.GetRequiredService<Quotas>().InWords()))
             .AddAsyncCheck("disk", provider => Disk(provider.GetRequiredService<Disk>()))
             .AddAsyncCheck("clock", provider => Clock(provider.GetRequiredService<Node>()))
             .AddAsyncCheck("lease", provider => Lease(provider.GetRequiredService<Node>()));

@@ -1,18 +1,29 @@
 using System.Collections.Concurrent;
+using Codo.Host.Accounts;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 
 namespace Codo.Host.Auth;
 
-/// <summary>What is answered for as long as the client likes, a stream or a WebSocket: it ends with the token that opened it.</summary>
-internal sealed class OpenStreams(Quotas quotas, TimeProvider time)
+/// <summary>What is answered for as long as the client likes, a stream or a WebSocket: it ends with the token that opened it, or when that is revoked.</summary>
+internal sealed class OpenStreams
 {
     // A timer takes no longer pause; who is still there after it connects again.
     private static readonly TimeSpan Longest = TimeSpan.FromDays(40);
 
     private static readonly Text TooMany = new("你打开的日志流已达上限（Codo:Quotas:Streams）", "You have too many streams open (Codo:Quotas:Streams)");
 
+    private readonly Quotas quotas;
+    private readonly Revocations revocations;
+    private readonly TimeProvider time;
     private readonly ConcurrentDictionary<long, int> open = new();
+    private readonly ConcurrentDictionary<CancellationTokenSource, Caller> ends = new();
+
+    public OpenStreams(Quotas quotas, Revocations revocations, TimeProvider time)
+    {
+        (this.quotas, this.revocations, this.time) = (quotas, revocations, time);
+        revocations.Added += EndRevoked;
+    }
 
     /// <summary>Runs the rest of the request, or answers 429 where the caller has too many open; its <see cref="HttpContext.RequestAborted"/> is cancelled when the token ends.</summary>
     public async Task Run(HttpContext context, Caller caller, RequestDelegate next)
@@ -24,19 +35,40 @@ internal sealed class OpenStreams(Quotas quotas, TimeProvider time)
         }
 
         var rest = caller.Expires - time.GetUtcNow() ?? Longest;
-        using var ends = new CancellationTokenSource(rest < TimeSpan.Zero ? TimeSpan.Zero : rest < Longest ? rest : Longest, time);
+        using var end = new CancellationTokenSource(rest < TimeSpan.Zero ? TimeSpan.Zero : rest < Longest ? rest : Longest, time);
         var gone = context.RequestAborted;
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(gone, ends.Token);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(gone, end.Token);
         open.AddOrUpdate(caller.UserId, 1, (_, count) => count + 1);
         context.RequestAborted = either.Token;
+        ends[end] = caller;
         try
         {
+            // Between the gate and here it may have been revoked, which nobody tells a second time.
+            if (revocations.Cover(caller)) await end.CancelAsync();
             await next(context);
         }
         finally
         {
+            ends.TryRemove(end, out _);
             context.RequestAborted = gone;
             if (open.AddOrUpdate(caller.UserId, 0, (_, count) => count - 1) <= 0) open.TryRemove(new KeyValuePair<long, int>(caller.UserId, 0));
+        }
+    }
+
+    private void EndRevoked()
+    {
+        foreach (var (end, caller) in ends)
+        {
+            if (!revocations.Cover(caller)) continue;
+            try
+            {
+                // On another thread: what a stream does at its end is not the reader's business.
+                _ = end.CancelAsync();
+            }
+            catch (ObjectDisposedException)
+            {
+                // It has ended by itself.
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Codo.Host.Accounts;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Microsoft.IdentityModel.JsonWebTokens;
@@ -29,21 +30,27 @@ internal sealed class Tokens
     private readonly JsonWebTokenHandler handler = new() { MapInboundClaims = false };
     private readonly TokenValidationParameters parameters;
 
-    public Tokens(string secret, TimeProvider time) => parameters = new TokenValidationParameters
+    private readonly Revocations revocations;
+
+    public Tokens(string secret, TimeProvider time, Revocations revocations)
     {
-        IssuerSigningKey = new SymmetricSecurityKey(Encoding.UTF8.GetBytes(secret)),
-        ValidAlgorithms = [SecurityAlgorithms.HmacSha256],
-        RequireSignedTokens = true,
-        ValidateIssuer = false,
-        ValidateAudience = false,
-        LifetimeValidator = (from, until, _, _) =>
+        this.revocations = revocations;
+        parameters = new TokenValidationParameters
         {
-            var now = time.GetUtcNow().UtcDateTime;
-            if (until is null) throw new SecurityTokenMalformedException("no exp");
-            if (until <= now) throw new SecurityTokenExpiredException();
-            return from is null || from <= now + EarlyBy ? true : throw new SecurityTokenNotYetValidException();
-        },
-    };
+            IssuerSigningKey = new SymmetricSecurityKey(Encoding.UTF8.GetBytes(secret)),
+            ValidAlgorithms = [SecurityAlgorithms.HmacSha256],
+            RequireSignedTokens = true,
+            ValidateIssuer = false,
+            ValidateAudience = false,
+            LifetimeValidator = (from, until, _, _) =>
+            {
+                var now = time.GetUtcNow().UtcDateTime;
+                if (until is null) throw new SecurityTokenMalformedException("no exp");
+                if (until <= now) throw new SecurityTokenExpiredException();
+                return from is null || from <= now + EarlyBy ? true : throw new SecurityTokenNotYetValidException();
+            },
+        };
+    }
 
     /// <summary>An explicit header wins over a query value, and that over a cookie.</summary>
     public static (string Token, TokenSource Source) Find(HttpRequest request)
@@ -56,7 +63,7 @@ internal sealed class Tokens
         return ("", TokenSource.None);
     }
 
-    /// <summary>The caller, or why there is none: missing, malformed, signature, expired, not_yet_valid, no_user_id.</summary>
+    /// <summary>The caller, or why there is none: missing, malformed, signature, expired, not_yet_valid, no_user_id, revoked.</summary>
     public async Task<(Caller? Caller, string Reason)> Read(HttpContext context, string token)
     {
         if (token.Length == 0) return (null, "missing");
@@ -92,7 +99,8 @@ internal sealed class Tokens
         var nickname = Word(data, "nickname");
         var address = context.Connection.RemoteIpAddress?.ToString() ?? "";
         var caller = new Caller(id, username, nickname.Length > 0 ? nickname : username, Word(data, "email"), IsTrue(data, "is_superuser"), address, context.TraceIdentifier);
-        return (caller with { Expires = new DateTimeOffset(jwt.ValidTo, TimeSpan.Zero) }, "");
+        caller = caller with { Expires = new DateTimeOffset(jwt.ValidTo, TimeSpan.Zero), TokenId = jwt.Id ?? "", Issued = jwt.IssuedAt > DateTime.MinValue ? new DateTimeOffset(jwt.IssuedAt, TimeSpan.Zero) : null };
+        return revocations.Cover(caller) ? (null, "revoked") : (caller, "");
     }
 
     /// <summary>The name that an unverified token claims, for the log alone.</summary>

@@ -8,8 +8,6 @@ namespace Codo.Host.LocalServices;
 internal sealed class EmbeddedPostgres : IAsyncDisposable
 {
     private const string Database = "codo";
-    private const string DatabaseExistsSql = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_database WHERE datname = 'codo')";
-    private const string CreateDatabaseSql = "CREATE DATABASE codo";
 
     // What sockaddr_un holds; PostgreSQL's file in the directory is named .s.PGSQL.5432.
     private const int LongestSocketPath = 107;
@@ -58,7 +56,13 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
         this.log = log;
     }
 
-    public string ConnectionString => cluster.ConnectionString(Database);
+    /// <summary>The host's own: as a role that owns its schemas and is no superuser.</summary>
+    public string ConnectionString => cluster.ConnectionString(Database, DatabaseRoles.Host);
+
+    private string Superuser => cluster.ConnectionString(Database, PostgresCluster.Superuser);
+
+    /// <summary>Who PostgreSQL runs as; null is the host's own user.</summary>
+    public PostgresUser? User => cluster.User;
 
     /// <summary>The postmaster's process id; null while it does not run.</summary>
     public int? Pid => cluster.Pid;
@@ -85,8 +89,10 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
         {
             PostgresUser.Own(sockets, user);
             await cluster.Create(sync: true, cancellation);
+            await cluster.TakeOver(cancellation);
             await cluster.Start(cancellation);
-            await postgres.CreateDatabase(cancellation);
+            await DatabaseRoles.Make(cluster.ConnectionString("postgres", PostgresCluster.Superuser), Database, cancellation);
+            await DatabaseRoles.Settle(postgres.Superuser, cancellation);
         }
         catch (Exception failure)
         {
@@ -98,6 +104,16 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
 
         postgres.watch = postgres.Watch();
         return postgres;
+    }
+
+    /// <summary>Brings the schema up to this version, and gives what was made to its owners.</summary>
+    /// <param name="isCurrent">Whether there is nothing to bring: then the audit's rights stay where they are.</param>
+    public async Task Migrate(Func<Task<bool>> isCurrent, Func<Task> migrate)
+    {
+        if (!await isCurrent()) await DatabaseRoles.Lend(Superuser);
+        await migrate();
+        await DatabaseRoles.Settle(Superuser);
+        await DatabaseRoles.TakeBack(Superuser);
     }
 
     public async ValueTask DisposeAsync()
@@ -136,17 +152,6 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
                 backoff = backoff * 2 > LongestBackoff ? LongestBackoff : backoff * 2;
             }
         }
-    }
-
-    private async Task CreateDatabase(CancellationToken cancellation)
-    {
-        await using var connection = new NpgsqlConnection(cluster.ConnectionString("postgres") + ";Pooling=false");
-        await connection.OpenAsync(cancellation);
-        await using var exists = new NpgsqlCommand(DatabaseExistsSql, connection);
-        if (await exists.ExecuteScalarAsync(cancellation) is true)
-            return;
-        await using var create = new NpgsqlCommand(CreateDatabaseSql, connection);
-        await create.ExecuteNonQueryAsync(cancellation);
     }
 
     private static string ShortDirectoryFor(string dataDirectory)

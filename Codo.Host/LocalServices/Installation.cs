@@ -54,6 +54,12 @@ internal sealed class Installation : IAsyncDisposable
         return installation;
     }
 
+    /// <summary>Who the private PostgreSQL runs as; null where it runs as the host's own user, or is not private.</summary>
+    public PostgresUser? PostgresUser => postgres?.User;
+
+    /// <summary>Brings the schema up to this version; in a private PostgreSQL objects and rights are settled around it.</summary>
+    public Task Migrate(Func<Task<bool>> isCurrent, Func<Task> migrate) => postgres?.Migrate(isCurrent, migrate) ?? migrate();
+
     public async ValueTask DisposeAsync()
     {
         redis?.Dispose();

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text;
 
 namespace Codo.Host.LocalServices;
 
@@ -8,12 +9,15 @@ namespace Codo.Host.LocalServices;
 /// </summary>
 /// <param name="binaries">The programs to run it with.</param>
 /// <param name="user">The user to run it as, null for our own.</param>
-/// <param name="data">The cluster's directory.</param>
+/// <param name="data">The cluster's directory; who may connect stands beside it, where <paramref name="user"/> can read and not write.</param>
 /// <param name="sockets">The directory of its socket, private to <paramref name="user"/>.</param>
 /// <param name="settings">Settings of postgresql.conf that hold for this run.</param>
 /// <param name="log">Takes every line that the server writes.</param>
 internal sealed class PostgresCluster(PostgresBinaries binaries, PostgresUser? user, string data, string sockets, IReadOnlyDictionary<string, string> settings, Action<string> log)
 {
+    /// <summary>The superuser that initdb makes. It prepares what the host's role works on, and is there for backups; the host does not work as it.</summary>
+    public const string Superuser = "codo";
+
     private static readonly TimeSpan StartLimit = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(30);
 
@@ -26,7 +30,10 @@ internal sealed class PostgresCluster(PostgresBinaries binaries, PostgresUser? u
     /// <summary>Ends when the server that <see cref="Start"/> started has ended, for whatever reason.</summary>
     public Task Exited => server?.WaitForExitAsync() ?? Task.CompletedTask;
 
-    public string ConnectionString(string database) => $"Host={sockets};Username=codo;Database={database}";
+    /// <summary>Who the server runs as; null is the host's own user.</summary>
+    public PostgresUser? User => user;
+
+    public string ConnectionString(string database, string role) => $"Host={sockets};Username={role};Database={database}";
 
     /// <summary>Makes the cluster when it is not there yet.</summary>
     /// <param name="sync">Whether the new files are on the disk before this returns; only a cluster that may be lost does without.</param>
@@ -40,7 +47,7 @@ internal sealed class PostgresCluster(PostgresBinaries binaries, PostgresUser? u
         if (Directory.Exists(unfinished))
             Directory.Delete(unfinished, recursive: true);
         PostgresUser.Own(unfinished, user);
-        List<string> arguments = ["-D", unfinished, "-U", "codo", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions"];
+        List<string> arguments = ["-D", unfinished, "-U", Superuser, "-A", "peer", "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions"];
         if (!sync)
             arguments.Add("--no-sync");
 
@@ -53,12 +60,31 @@ internal sealed class PostgresCluster(PostgresBinaries binaries, PostgresUser? u
         Directory.Move(unfinished, data);
     }
 
+    /// <summary>
+    /// Gives the files of a cluster that ran as another user to <c>user</c>, once. The directory itself goes last: a takeover that was cut off is begun again. Only what belongs to the owner before
+    /// changes hands, whatever links that owner has put here; of links only those at the top (pg_wal) and of table spaces are followed.
+    /// </summary>
+    public async Task TakeOver(CancellationToken cancellation = default)
+    {
+        if (user is null || !Directory.Exists(data) || PostgresUser.OwnerOf(data) is var before && before == user.Id) return;
+        await EndPredecessor(cancellation);
+        var spaces = Path.Combine(data, "pg_tblspc");
+        IEnumerable<string> parts = [.. Directory.EnumerateFileSystemEntries(data), .. Directory.Exists(spaces) ? Directory.EnumerateFileSystemEntries(spaces) : []];
+        using var chown = await Children.Start(Children.Command(null, "KILL", "chown", ["-R", "-H", "-h", $"--from={before}", $"{user.Id}:{user.Group}", "--", .. parts]));
+        chown.StandardInput.Close();
+        var said = await Task.WhenAll(chown.StandardOutput.ReadToEndAsync(cancellation), chown.StandardError.ReadToEndAsync(cancellation));
+        await chown.WaitForExitAsync(cancellation);
+        if (chown.ExitCode != 0) throw new StartRefused($"The files in {data} could not be given to user {user.Name}: {string.Concat(said).Trim()}");
+        Posix.ChangeOwner(data, user.Id, user.Group);
+    }
+
     /// <summary>Starts the server and returns when it takes connections.</summary>
     /// <exception cref="InvalidOperationException">It ended or was not ready in time; the message holds what it said last.</exception>
     public async Task Start(CancellationToken cancellation = default)
     {
         await EndPredecessor(cancellation);
-        List<string> arguments = ["-D", data, "-k", sockets, "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", "port=5432"];
+        var (rules, names) = WriteAccess();
+        List<string> arguments = ["-D", data, "-c", $"hba_file={rules}", "-c", $"ident_file={names}", "-k", sockets, "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", "port=5432"];
         foreach (var (name, value) in settings)
             arguments.AddRange(["-c", $"{name}={value}"]);
 
@@ -96,6 +122,37 @@ internal sealed class PostgresCluster(PostgresBinaries binaries, PostgresUser? u
         await Task.WhenAny(output, Task.Delay(StopLimit));
         server.Dispose();
         server = null;
+    }
+
+    /// <summary>
+    /// Who may connect, written anew at each start: the operating-system user that this host runs as, to its two roles, and nobody else; PostgreSQL's own user neither. The files that count belong to the
+    /// host, so that not even a superuser of the database can let somebody in. Those in the cluster are for whoever starts it by hand, and replace what an older version wrote there.
+    /// </summary>
+    private (string Rules, string Names) WriteAccess()
+    {
+        var quoted = $"\"{Environment.UserName.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
+        var rules = $"# Written by Codo at each start.\nlocal all \"{Superuser}\",\"{DatabaseRoles.Host}\" peer map=codo\nlocal replication \"{Superuser}\" peer map=codo\n";
+        var names = $"# Written by Codo at each start.\ncodo {quoted} \"{Superuser}\"\ncodo {quoted} \"{DatabaseRoles.Host}\"\n";
+        Replace(Path.Combine(data, "pg_hba.conf"), rules, user?.Id);
+        Replace(Path.Combine(data, "pg_ident.conf"), names, user?.Id);
+        return (Replace($"{data}-hba.conf", rules, Environment.IsPrivilegedProcess ? 0 : null), Replace($"{data}-ident.conf", names, Environment.IsPrivilegedProcess ? 0 : null));
+    }
+
+    // A new file each time: whoever has the old one open writes to what nobody reads any more.
+    private string Replace(string path, string text, int? owner)
+    {
+        var unfinished = $"{path}.{Guid.NewGuid():N}";
+        var mode = UnixFileMode.UserRead | UnixFileMode.UserWrite | (owner == 0 ? UnixFileMode.GroupRead : UnixFileMode.None);
+        using (var file = new FileStream(unfinished, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = mode }))
+        {
+            file.Write(Encoding.UTF8.GetBytes(text));
+            // Whatever the umask is.
+            File.SetUnixFileMode(file.SafeFileHandle, mode);
+        }
+
+        if (owner is { } id && user is not null) Posix.ChangeOwner(unfinished, id, user.Group);
+        File.Move(unfinished, path, overwrite: true);
+        return path;
     }
 
     /// <summary>A server that was killed together with its owner may still be shutting down, and it holds the files until it is done.</summary>

@@ -3,21 +3,52 @@ using System.Globalization;
 
 namespace Codo.Host.LocalServices;
 
-/// <summary>The user that PostgreSQL runs as: PostgreSQL refuses root, so root hands it to <c>postgres</c> or, where that is unknown, to <c>nobody</c>.</summary>
+/// <summary>
+/// The user that root's PostgreSQL runs as. It has a user of its own: whatever else runs as PostgreSQL's user, a second cluster of the distribution for example, could change this one's files.
+/// </summary>
 internal sealed record PostgresUser(string Name, int Id, int Group)
 {
-    /// <summary>Null for a host that is not root: PostgreSQL then simply runs as the host's own user.</summary>
-    /// <param name="cluster">A cluster that exists keeps the owner that it has, whatever users the machine got since it was made.</param>
+    public const string OwnName = "codo-db";
+
+    /// <summary>Whether it is the user that nothing but Codo's PostgreSQL runs as.</summary>
+    public bool IsOwn => Name == OwnName;
+
+    /// <summary>The user <see cref="OwnName"/>, made when it is not there. Null for a host that is not root: PostgreSQL then runs as the host's own user.</summary>
+    /// <param name="cluster">Where the user cannot be made, a cluster that exists keeps its owner, and health says so.</param>
+    /// <exception cref="StartRefused">There is no user to run a new cluster as.</exception>
     public static PostgresUser? ForRoot(string cluster)
     {
-        if (!Environment.IsPrivilegedProcess)
-            return null;
+        if (!Environment.IsPrivilegedProcess) return null;
+        if (Find(fields => fields[0] == OwnName) is { } own) return own;
+        var said = Make();
+        var owner = Directory.Exists(cluster) ? OwnerOf(cluster) : 0;
+        return Find(fields => fields[0] == OwnName)
+            ?? (owner == 0 ? null : Find(fields => fields[2] == owner.ToString(CultureInfo.InvariantCulture)))
+            ?? throw new StartRefused($"PostgreSQL refuses to run as root, and the user {OwnName} could not be made ({said}). Make it with `useradd {string.Join(' ', Description)}`.");
+    }
 
-        var users = File.ReadLines("/etc/passwd").Select(line => line.Split(':')).Where(fields => fields.Length >= 4).ToList();
-        var owner = Directory.Exists(cluster) ? OwnerOf(cluster) : "root";
-        var fields = (owner == "root" ? null : users.Find(user => user[0] == owner)) ?? users.Find(user => user[0] == "postgres") ?? users.Find(user => user[0] == "nobody")
-            ?? throw new StartRefused("PostgreSQL refuses to run as root, and this machine has neither a user postgres nor a user nobody. Add one with `useradd --system postgres`.");
-        return new PostgresUser(fields[0], int.Parse(fields[2], CultureInfo.InvariantCulture), int.Parse(fields[3], CultureInfo.InvariantCulture));
+    private static string[] Description => ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", OwnName];
+
+    // Not by the C library's lookup, which may ask a directory server; setpriv and PostgreSQL need an entry here as well.
+    private static PostgresUser? Find(Predicate<string[]> wanted) =>
+        File.ReadLines("/etc/passwd").Select(line => line.Split(':')).FirstOrDefault(fields => fields.Length >= 4 && wanted(fields)) is { } found
+            ? new PostgresUser(found[0], int.Parse(found[2], CultureInfo.InvariantCulture), int.Parse(found[3], CultureInfo.InvariantCulture))
+            : null;
+
+    private static string Make()
+    {
+        try
+        {
+            // A service's PATH need not have /usr/sbin. Two hosts that start at once: useradd waits for the other's lock and then finds the user.
+            using var useradd = Process.Start(new ProcessStartInfo(File.Exists("/usr/sbin/useradd") ? "/usr/sbin/useradd" : "useradd", Description) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+            var said = useradd.StandardError.ReadToEnd().Trim();
+            useradd.WaitForExit();
+            return said;
+        }
+        catch (System.ComponentModel.Win32Exception failure)
+        {
+            return failure.Message;
+        }
     }
 
     /// <summary>Gives a directory to this user alone, and makes it when it is not there.</summary>
@@ -47,11 +78,12 @@ internal sealed record PostgresUser(string Name, int Id, int Group)
         throw new StartRefused($"PostgreSQL runs as user {Name}, who cannot get to {path}: {closed} is closed to others. Open it with `chmod o+x {closed}`, or set Codo__DataDirectory to another place.");
     }
 
-    private static string OwnerOf(string path)
+    /// <summary>The number of the user whom a file belongs to.</summary>
+    public static int OwnerOf(string path)
     {
-        using var asked = Process.Start(new ProcessStartInfo("stat", ["-c", "%U", path]) { RedirectStandardOutput = true })!;
+        using var asked = Process.Start(new ProcessStartInfo("stat", ["-c", "%u", path]) { RedirectStandardOutput = true })!;
         var owner = asked.StandardOutput.ReadToEnd().Trim();
         asked.WaitForExit();
-        return owner;
+        return int.Parse(owner, CultureInfo.InvariantCulture);
     }
 }

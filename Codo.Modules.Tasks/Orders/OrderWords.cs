@@ -50,7 +50,7 @@ internal sealed class OrderWords(TaskSettings settings, KeptRules kept) : IHealt
             // Not degraded: it is a rule that the operator may want, and says so here.
             return HealthCheckResult.Healthy(await AnyWord()
                 ? "Codo:Tasks:AnyWord is on: an order may replace any word of a template's arguments, also one that was never meant as a parameter. Declare the words (/v2/task_layout/args/), then set it to false"
-                : "orders replace declared words only");
+                : "Codo:Tasks:AnyWord is off: orders replace declared words only");
         }
         catch (Exception error)
         {

@@ -2,8 +2,11 @@ using Npgsql;
 
 namespace Codo.Platform.Cluster;
 
+/// <summary>What looks at once, beside the polls of the modules, when this node is notified on the control channel.</summary>
+public sealed record ControlWake(WakeSignal Signal);
+
 /// <summary>Listens on the control channel and wakes every module's poll.</summary>
-internal sealed class ControlListener(Node node, WorkLoops works, ClusterSettings settings)
+internal sealed class ControlListener(Node node, WorkLoops works, IEnumerable<ControlWake> others, ClusterSettings settings)
 {
     private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(5);
 
@@ -15,15 +18,21 @@ internal sealed class ControlListener(Node node, WorkLoops works, ClusterSetting
         await connection.OpenAsync(stopping);
         connection.Notification += (_, notice) =>
         {
-            if (notice.Payload.Length == 0 || notice.Payload == node.Name) works.Wake();
+            if (notice.Payload.Length == 0 || notice.Payload == node.Name) Wake();
         };
         await using (var listen = new NpgsqlCommand($"LISTEN {Control.Channel}", connection)) await listen.ExecuteNonQueryAsync(stopping);
         // What was notified before the connection was there is found by this.
-        works.Wake();
+        Wake();
         while (true)
         {
             state.Succeeded();
             await connection.WaitAsync(Quiet, stopping);
         }
+    }
+
+    private void Wake()
+    {
+        works.Wake();
+        foreach (var other in others) other.Signal.Set();
     }
 }

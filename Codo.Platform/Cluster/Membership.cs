@@ -1,6 +1,7 @@
 using System.Reflection;
 using Codo.Platform.Data;
 using Codo.Platform.Events;
+using Codo.Platform.Security;
 using Dapper;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -193,6 +194,8 @@ public static class ClusterRegistration
             .AddSingleton<Outbox>()
             .AddSingleton<OutboxRelay>()
             .AddSingleton<DeadLetters>()
+            .AddSingleton<AuditPartitions>()
+            .AddLoop<AuditPartitions>("audit partitions", TimeSpan.FromHours(1), (audit, stopping) => audit.Maintain(stopping))
             // Stopped in reverse: the control channel and the polls still run while the membership drains, so that a kill reaches what is given its grace.
             .AddLoop<ControlListener>("control channel", TimeSpan.FromSeconds(1), (listener, state, stopping) => listener.Listen(state, stopping))
             .AddSingleton<IHostedService>(provider => new LoopGroup(provider.GetRequiredService<WorkLoops>().Polls()))

@@ -47,6 +47,10 @@ public sealed class NodeSettings
     [Range(1, 1_000_000)]
     public int StrangerRequestsPerSecond { get; set; } = 20;
 
+    /// <summary>Days that the audit is kept; a month goes when its last day is older. PostgreSQL itself drops none that ended less than 90 days ago.</summary>
+    [Range(90, 36_500)]
+    public int AuditRetentionDays { get; set; } = 400;
+
     /// <summary>Connections that are open at once; fewer where the process has too few file descriptors for as many.</summary>
     [Range(16, 1_000_000)]
     public int MaxConnections { get; set; } = 4096;

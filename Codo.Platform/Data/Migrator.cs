@@ -55,6 +55,15 @@ public static class Migrator
         }
     }
 
+    /// <summary>Whether every script has been applied. In a private cluster the answer cannot be made up: the journal belongs to the audit's owner.</summary>
+    public static async Task<bool> IsCurrent(NpgsqlDataSource source, IReadOnlyList<Assembly> modules)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        if (await connection.ExecuteScalarAsync<string?>("SELECT to_regclass('platform.schema_version')::text") is null) return false;
+        var applied = (await connection.QueryAsync<string>(AppliedSql)).ToHashSet(StringComparer.Ordinal);
+        return modules.SelectMany(ScriptsOf).All(script => applied.Contains(script.Name));
+    }
+
     // "Codo.Modules.Cron.Migrations.0001-cron.sql": the order is the modules' own, then the number in the name.
     private static IEnumerable<SqlScript> ScriptsOf(Assembly module, int position) =>
         module.GetManifestResourceNames().Where(name => name.EndsWith(".sql", StringComparison.Ordinal)).Order(StringComparer.Ordinal).Select((name, number) =>

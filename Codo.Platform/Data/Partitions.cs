@@ -21,7 +21,8 @@ public static class Partitions
 
     /// <summary>Makes sure of the partition that holds <paramref name="from"/> and the <paramref name="ahead"/> that follow it.</summary>
     /// <param name="table">Schema-qualified; a name of ours, never input.</param>
-    public static async Task Ensure(NpgsqlDataSource source, string table, PartitionSpan span, DateTimeOffset from, int ahead)
+    /// <param name="make">The statement for one that begins on a day, where the table is not the host's own; null is <c>CREATE TABLE</c>.</param>
+    public static async Task Ensure(NpgsqlDataSource source, string table, PartitionSpan span, DateTimeOffset from, int ahead, Func<DateTime, string>? make = null)
     {
         var have = await List(source, table);
         for (var step = 0; step <= ahead; step++)
@@ -29,13 +30,14 @@ public static class Partitions
             var start = Move(Start(from.UtcDateTime, span), span, step);
             var name = NameOf(table, span, start);
             if (have.Contains(name[(name.IndexOf('.', StringComparison.Ordinal) + 1)..])) continue;
-            var sql = $"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{Stamp(start)}') TO ('{Stamp(Move(start, span, 1))}')";
+            var sql = make?.Invoke(start) ?? $"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{Stamp(start)}') TO ('{Stamp(Move(start, span, 1))}')";
             await Patiently(source, sql);
         }
     }
 
     /// <summary>Drops every partition that ended before <paramref name="before"/>; returns how many.</summary>
-    public static async Task<int> Drop(NpgsqlDataSource source, string table, PartitionSpan span, DateTimeOffset before)
+    /// <param name="drop">The statement for one by its name, where the table is not the host's own; null detaches and drops.</param>
+    public static async Task<int> Drop(NpgsqlDataSource source, string table, PartitionSpan span, DateTimeOffset before, Func<string, string>? drop = null)
     {
         var last = NameOf(table, span, Start(before.UtcDateTime, span));
         var schema = table[..table.IndexOf('.', StringComparison.Ordinal)];
@@ -45,9 +47,15 @@ public static class Partitions
             var full = schema + "." + name;
             // Names end in their date, so that their order is time's; the default partition has no date and stays.
             if (full.Length != last.Length || string.CompareOrdinal(full, last) >= 0) continue;
-            // DETACH CONCURRENTLY waits for readers without holding writers up; it needs to stand outside a transaction.
-            await Patiently(source, $"ALTER TABLE {table} DETACH PARTITION {full} CONCURRENTLY", $"ALTER TABLE {table} DETACH PARTITION {full}");
-            await Patiently(source, $"DROP TABLE IF EXISTS {full}");
+            if (drop is not null)
+                await Patiently(source, drop(name));
+            else
+            {
+                // DETACH CONCURRENTLY waits for readers without holding writers up; it needs to stand outside a transaction.
+                await Patiently(source, $"ALTER TABLE {table} DETACH PARTITION {full} CONCURRENTLY", $"ALTER TABLE {table} DETACH PARTITION {full}");
+                await Patiently(source, $"DROP TABLE IF EXISTS {full}");
+            }
+
             dropped++;
         }
         return dropped;
@@ -78,6 +86,11 @@ public static class Partitions
             catch (PostgresException error) when (error.SqlState is PostgresErrorCodes.DuplicateTable or PostgresErrorCodes.UndefinedTable)
             {
                 // Another node has just made it, or has just detached or dropped it.
+                return;
+            }
+            catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.InvalidObjectDefinition)
+            {
+                // Another partition covers this stretch: the audit's first, where a clock was ahead.
                 return;
             }
             catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.CheckViolation)

@@ -14,6 +14,12 @@ public sealed record Caller(long UserId, string Username, string Nickname, strin
     /// <summary>When the token ends; null for what has none.</summary>
     public DateTimeOffset? Expires { get; init; }
 
+    /// <summary>The token's <c>jti</c>; empty for one that has none.</summary>
+    public string TokenId { get; init; } = "";
+
+    /// <summary>When the token was issued (<c>iat</c>); null for one that does not say.</summary>
+    public DateTimeOffset? Issued { get; init; }
+
     /// <summary>What Codo does by itself: schedules, sweeps, settling.</summary>
     public static readonly Caller Codo = new(0, "codo", "Codo", "", true, "", "");
 

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.ComponentModel.DataAnnotations;
+using System.Globalization;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
 
@@ -66,6 +67,17 @@ public sealed class Quotas(QuotaSettings settings, KeptRules kept, TimeProvider 
             return mine.Bytes <= most;
         }
     }
+
+    /// <summary>What is in force, in words for health: an upgraded installation has none until somebody sets them.</summary>
+    public async ValueTask<string> InWords()
+    {
+        var off = await IsOff();
+        var bytes = settings.BytesPerMinute ?? (off ? 0 : DefaultBytesPerMinute);
+        var words = $"runs {Word(await Runs())}, pending orders {Word(await PendingOrders())}, jobs {Word(await Jobs())}, streams {Word(await Streams())}, bytes a minute {Word(bytes)}";
+        return off ? $"{words}: this installation is older than quotas, and those that Codo:Quotas does not set are off" : words;
+    }
+
+    private static string Word(long quota) => quota == 0 ? "no quota" : quota.ToString(CultureInfo.InvariantCulture);
 
     private async ValueTask<int> InForce(int? set, int ordinary) => set ?? (await IsOff() ? 0 : ordinary);
 

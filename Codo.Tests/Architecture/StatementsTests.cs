@@ -35,7 +35,7 @@ public sealed class StatementsTests(TestPostgres postgres)
     }
 
     private static IEnumerable<(string Name, string Sql)> Statements() =>
-        from assembly in new[] { typeof(Migrator).Assembly, typeof(CronModule).Assembly, typeof(TasksModule).Assembly, typeof(AlertsModule).Assembly }
+        from assembly in new[] { typeof(Migrator).Assembly, typeof(CronModule).Assembly, typeof(TasksModule).Assembly, typeof(AlertsModule).Assembly, typeof(Codo.Host.Composition).Assembly }
         from type in assembly.GetTypes()
         from field in type.GetFields(BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly)
         where field.IsLiteral && field.Name.EndsWith("Sql", StringComparison.Ordinal) && field.FieldType == typeof(string)

@@ -118,6 +118,11 @@ public sealed class QuotasTests(QuotasHost fixture) : IClassFixture<QuotasHost>
         await using var upgraded = await first.Again(("Codo:Tasks:AnyWord", ""));
         var health = await upgraded.Get("/healthz/ready");
         ((string)health["checks"]!["order_words"]!["detail"]!).ShouldContain("Codo:Tasks:AnyWord is on");
+        ((string)health["checks"]!["quotas"]!["detail"]!).ShouldBe("runs no quota, pending orders no quota, jobs no quota, streams no quota, bytes a minute no quota: this installation is older than quotas, and those that Codo:Quotas does not set are off");
+        // On the new one they are in force.
+        health = await host.Get("/healthz/ready");
+        ((string)health["checks"]!["order_words"]!["detail"]!).ShouldContain("Codo:Tasks:AnyWord is on");
+        ((string)health["checks"]!["quotas"]!["detail"]!).ShouldNotContain("older than quotas");
         (await upgraded.Ask<long>("SELECT count(*) FROM platform.setting WHERE key = 'keep.quotas' AND value = 'off'")).ShouldBe(1);
         // The rows know now who is meant: nobody by the name of somebody whose id is there.
         foreach (var (token, sees) in new[] { (TestTokens.For(7, "ann", nickname: "安"), true), (TestTokens.For(13, "eve", nickname: "安"), false), (TestTokens.For(14, "r", nickname: "小红"), true), (TestTokens.For(12, "m", nickname: "other"), true), (TestTokens.For(15, "e", nickname: "小明"), false) })

@@ -39,7 +39,7 @@ public sealed class StreamsEndTests(StreamsHost fixture) : IClassFixture<Streams
         return TestTokens.Sign(payload);
     }
 
-    private static async Task Read(Stream stream)
+    internal static async Task Read(Stream stream)
     {
         try
         {
@@ -54,7 +54,7 @@ public sealed class StreamsEndTests(StreamsHost fixture) : IClassFixture<Streams
         }
     }
 
-    private static async Task Ended(ClientWebSocket socket)
+    internal static async Task Ended(ClientWebSocket socket)
     {
         try
         {

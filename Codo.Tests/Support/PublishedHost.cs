@@ -32,7 +32,7 @@ public sealed class PublishedHost : IDisposable
     }
 
     /// <summary>The solution's directory.</summary>
-    private static string Root()
+    internal static string Root()
     {
         for (var directory = new DirectoryInfo(AppContext.BaseDirectory); directory is not null; directory = directory.Parent)
         {

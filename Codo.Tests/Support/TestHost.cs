@@ -49,6 +49,7 @@ internal sealed class TestHost : IAsyncDisposable
         database ??= await postgres.CreateDatabase(await postgres.Template("codo_migrated", Migrate));
         var folder = Directory.CreateTempSubdirectory("codo-host-");
         var app = Build(database, folder.FullName, settings);
+        await app.Migrate();
         await app.Prepare();
         app.UseCodo();
         await app.StartAsync();
@@ -67,6 +68,7 @@ internal sealed class TestHost : IAsyncDisposable
     {
         var again = Directory.CreateTempSubdirectory("codo-host-");
         var app = Build(Postgres, again.FullName, settings);
+        await app.Migrate();
         await app.Prepare();
         app.UseCodo();
         await app.StartAsync();

@@ -43,8 +43,13 @@ public sealed class TestPostgres : IAsyncLifetime
     {
         var name = $"t_{Guid.NewGuid():N}";
         await Execute($"CREATE DATABASE {name} TEMPLATE {template ?? "template1"}");
-        return (await cluster.Value).ConnectionString(name);
+        // The rights on a database are not copied with it.
+        await Execute($"GRANT CREATE ON DATABASE {name} TO {DatabaseRoles.Host}");
+        return (await cluster.Value).ConnectionString(name, DatabaseRoles.Host);
     }
+
+    /// <summary>The same database for the superuser that made it: what only damages it, or restores a dump of an older version, is not for the host's role.</summary>
+    public static string AsSuperuser(string database) => new NpgsqlConnectionStringBuilder(database) { Username = PostgresCluster.Superuser, Pooling = false }.ConnectionString;
 
     /// <summary>Makes a database and fills it, once for each name; further callers wait for the first.</summary>
     /// <param name="fill">Gets the connection string, without pooling: a connection left open would keep the database from being copied.</param>
@@ -52,7 +57,10 @@ public sealed class TestPostgres : IAsyncLifetime
     public Task<string> Template(string name, Func<string, Task> fill) => templates.GetOrAdd(name, _ => new(async () =>
     {
         await Execute($"CREATE DATABASE {name}");
-        await fill((await cluster.Value).ConnectionString(name) + ";Pooling=false");
+        await Execute($"GRANT CREATE ON DATABASE {name} TO {DatabaseRoles.Host}");
+        var database = (await cluster.Value).ConnectionString(name, DatabaseRoles.Host) + ";Pooling=false";
+        await fill(database);
+        await DatabaseRoles.Settle(AsSuperuser(database));
         return name;
     })).Value;
 
@@ -88,12 +96,16 @@ public sealed class TestPostgres : IAsyncLifetime
         var made = new PostgresCluster(PostgresBinaries.Newest(), user, data, sockets, Settings, _ => { });
         await made.Create(sync: false);
         await made.Start();
+        var superuser = made.ConnectionString("postgres", PostgresCluster.Superuser);
+        await DatabaseRoles.Make(superuser, "codo");
+        // Roles are the whole cluster's, and any test may migrate a database at any time: here the host's role keeps the audit owner's rights. PrivateClusterTests have the real thing.
+        await DatabaseRoles.Lend(superuser);
         return made;
     }
 
     private async Task Execute(string sql)
     {
-        await using var connection = new NpgsqlConnection((await cluster.Value).ConnectionString("postgres") + ";Pooling=false");
+        await using var connection = new NpgsqlConnection((await cluster.Value).ConnectionString("postgres", PostgresCluster.Superuser) + ";Pooling=false");
         await connection.OpenAsync();
         await using var command = new NpgsqlCommand(sql, connection);
         await command.ExecuteNonQueryAsync();

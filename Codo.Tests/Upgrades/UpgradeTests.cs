@@ -1,3 +1,4 @@
+using Codo.Host.LocalServices;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Npgsql;
@@ -22,6 +23,7 @@ public sealed class UpgradeTests(TestPostgres postgres)
             INSERT INTO tasks.news (list_id, situation) SELECT list_id, 1 FROM tasks.scheduler_task_list WHERE schedule = 'new';
             UPDATE tasks.scheduler_task_list SET told = 0 WHERE schedule = 'new';
             """);
+        await DatabaseRoles.Settle(TestPostgres.AsSuperuser(database));
         var failures = await Count(database, "SELECT count FROM alerts.task_monitor WHERE fingerprint = 'job:fails:failed'");
         await using var host = await TestHost.Start(postgres, database, ("Codo:Auth:TokenSecret", TokenSecret), ("Codo:MasterKey", MasterKey), ("Codo:TimeZone", ""));
         var token = global::Codo.Host.Commands.IssueToken.Sign(TokenSecret, "admin", superuser: true, TimeSpan.FromDays(1), DateTimeOffset.UtcNow);
@@ -55,9 +57,10 @@ public sealed class UpgradeTests(TestPostgres postgres)
         (await host.Get("/healthz/ready", token))["checks"]!["jobs"]!["status"]!.GetValue<string>().ShouldBe("healthy");
     }
 
+    // As that version did: its role was a superuser.
     private static async Task Execute(string database, string sql)
     {
-        await using var connection = new NpgsqlConnection(database);
+        await using var connection = new NpgsqlConnection(TestPostgres.AsSuperuser(database));
         await connection.OpenAsync();
         await using var command = new NpgsqlCommand(sql, connection) { CommandTimeout = 60 };
         await command.ExecuteNonQueryAsync();

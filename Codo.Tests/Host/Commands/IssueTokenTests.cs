@@ -1,9 +1,11 @@
+using Codo.Host.Accounts;
 using Codo.Host.Auth;
 using Codo.Host.Commands;
 using Codo.Host.LocalServices;
 using Codo.Tests.Support;
 using Microsoft.AspNetCore.Http;
 using Microsoft.IdentityModel.JsonWebTokens;
+using Npgsql;
 
 namespace Codo.Tests.Host.Commands;
 
@@ -38,7 +40,9 @@ public sealed class IssueTokenTests
         exitCode.ShouldBe(0, errors);
 
         var secret = (await File.ReadAllTextAsync(folder.At("codo/secrets/token-secret"))).Trim();
-        var (caller, reason) = await new Tokens(secret, TimeProvider.System).Read(new DefaultHttpContext(), output.Trim());
+        // Nothing is revoked, and no database is asked.
+        await using var none = NpgsqlDataSource.Create("Host=/nowhere");
+        var (caller, reason) = await new Tokens(secret, TimeProvider.System, new Revocations(none)).Read(new DefaultHttpContext(), output.Trim());
 
         reason.ShouldBe("");
         caller!.UserId.ShouldBe(IssueToken.UserId("王伟"));

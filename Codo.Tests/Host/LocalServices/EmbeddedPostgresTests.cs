@@ -13,7 +13,7 @@ public sealed class EmbeddedPostgresTests
         using var folder = new TestFolder();
         using var directory = DataDirectory.Hold(folder.At("codo"));
         await using var postgres = await EmbeddedPostgres.Start(directory, NullLogger.Instance);
-        await Execute(postgres, "CREATE TABLE kept AS SELECT 42 AS answer");
+        await Execute(postgres, "CREATE SCHEMA s; CREATE TABLE s.kept AS SELECT 42 AS answer");
         var killed = postgres.Pid!.Value;
 
         Posix.Signal(killed, Posix.Kill);
@@ -107,7 +107,7 @@ public sealed class EmbeddedPostgresTests
     {
         try
         {
-            return await Execute(postgres, "SELECT answer FROM kept");
+            return await Execute(postgres, "SELECT answer FROM s.kept");
         }
         catch (NpgsqlException)
         {

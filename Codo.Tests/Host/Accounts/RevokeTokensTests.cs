@@ -1,0 +1,93 @@
+using System.Net;
+using System.Net.WebSockets;
+using System.Text.Json.Nodes;
+using Codo.Tests.Modules.Cron;
+using Codo.Tests.Support;
+
+namespace Codo.Tests.Host.Accounts;
+
+public sealed class RevocationsHost(TestPostgres postgres) : HostFixture(postgres);
+
+/// <summary>A signed token is good until it expires, unless it is taken back.</summary>
+public sealed class RevokeTokensTests(RevocationsHost fixture) : IClassFixture<RevocationsHost>
+{
+    private readonly TestHost host = fixture.Host;
+
+    [Fact]
+    public async Task One_token_is_refused_on_every_node_and_the_persons_others_are_good()
+    {
+        await using var other = await host.Again();
+        var (stolen, mine) = (With(801, "one"), With(801, "another"));
+        (await host.Post("/v2/accounts/revoke/", new { jti = "one", reason = "in a pastebin" })).Code().ShouldBe(0);
+
+        (await Reason(host, stolen)).ShouldBe("revoked");
+        await Eventually.True(async () => await Reason(other, stolen) == "revoked", "the other node knows");
+        (await Reason(other, mine)).ShouldBeNull();
+        (await Reason(host, mine)).ShouldBeNull();
+        (await host.Ask<string>("SELECT username || ' ' || kind || ' ' || (after ->> 'reason') FROM platform.audit WHERE action = 'revoke' AND object_id = 'one'")).ShouldBe("admin token in a pastebin");
+        // A node that starts knows before it listens.
+        await using var late = await host.Again();
+        (await Reason(late, stolen)).ShouldBe("revoked");
+    }
+
+    [Fact]
+    public async Task All_tokens_of_a_person_are_refused_and_one_that_is_issued_later_is_good()
+    {
+        var (old, silent) = (With(802, "old"), With(802, "silent", issued: null));
+        (await Reason(host, old)).ShouldBeNull();
+        (await Reason(host, silent)).ShouldBeNull();
+        (await host.Post("/v2/accounts/revoke/", new { user_id = 802 })).Code().ShouldBe(0);
+
+        (await Reason(host, old)).ShouldBe("revoked");
+        // One that does not say when it was issued may be from before.
+        (await Reason(host, silent)).ShouldBe("revoked");
+        (await Reason(host, With(802, "new", issued: 2))).ShouldBeNull();
+        (await Reason(host, With(803, "old"))).ShouldBeNull();
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task What_it_holds_open_ends_on_every_node(bool byPerson)
+    {
+        await using var other = await host.Again();
+        long id = byPerson ? 804 : 805;
+        var token = With(id, $"open-{id}", superuser: true);
+        using var response = await other.Http.SendAsync(TestHost.Request(HttpMethod.Get, "/v2/task/log/stream/?log_key=1_1_1_h", null, token), HttpCompletionOption.ResponseHeadersRead);
+        await using var stream = await response.Content.ReadAsStreamAsync();
+        using var socket = new ClientWebSocket();
+        socket.Options.SetRequestHeader("auth-key", token);
+        await socket.ConnectAsync(new Uri(host.Http.BaseAddress!.ToString().Replace("http", "ws", StringComparison.Ordinal) + "ws/v1/task/log/"), TestContext.Current.CancellationToken);
+
+        (await host.Post("/v2/accounts/revoke/", byPerson ? new { user_id = id } : new { jti = $"open-{id}" })).Code().ShouldBe(0);
+
+        await StreamsEndTests.Read(stream).WaitAsync(TimeSpan.FromSeconds(20));
+        await StreamsEndTests.Ended(socket).WaitAsync(TimeSpan.FromSeconds(20));
+    }
+
+    [Fact]
+    public async Task Only_a_superuser_revokes_and_only_one_thing_at_a_time()
+    {
+        (await host.Post("/v2/accounts/revoke/", new { user_id = 1 }, TestTokens.For(806, "eve"))).Code().ShouldBe(-2);
+        foreach (var body in (string[])["{}", """{"jti": ""}""", """{"jti": "a", "user_id": 7}""", """{"user_id": 0}""", """{"user_id": -1}""", $$"""{"jti": "{{new string('x', 201)}}"}""", $$"""{"user_id": 7, "reason": "{{new string('x', 501)}}"}"""])
+            (await host.Send(HttpMethod.Post, "/v2/accounts/revoke/", body)).Code().ShouldBe(-1, body);
+        (await Reason(host, TestTokens.Admin)).ShouldBeNull();
+    }
+
+    private static string With(long id, string jti, int? issued = -10, bool superuser = false)
+    {
+        var payload = TestTokens.Payload(id, $"u{id}", superuser);
+        payload["jti"] = jti;
+        if (issued is { } seconds) payload["iat"] = DateTimeOffset.UtcNow.ToUnixTimeSeconds() + seconds;
+        else payload.Remove("iat");
+        return TestTokens.Sign(payload);
+    }
+
+    private static async Task<string?> Reason(TestHost of, string token)
+    {
+        using var request = TestHost.Request(HttpMethod.Get, "/v1/cron/job/", null, token);
+        request.Headers.TryAddWithoutValidation("Accept", "application/problem+json");
+        using var response = await of.Http.SendAsync(request);
+        return response.StatusCode == HttpStatusCode.OK ? null : JsonNode.Parse(await response.Content.ReadAsStringAsync())!["reason"]!.GetValue<string>();
+    }
+}
