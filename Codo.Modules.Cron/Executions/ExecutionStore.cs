@@ -21,7 +21,7 @@ internal sealed class ExecutionStore
     private readonly NodeSettings node;
     private readonly Outbox outbox;
     private readonly ILogger<ExecutionStore> log;
-    private readonly BatchWriter<(Claimed Claimed, RunMark Mark), Text?> marks;
+    private readonly BatchWriter<(Run Run, RunMark Mark), Text?> marks;
     private readonly BatchWriter<ExecutionResult, bool> ends;
 
     public ExecutionStore(NpgsqlDataSource source, NodeSettings node, Outbox outbox, ILogger<ExecutionStore> log)
@@ -154,13 +154,16 @@ internal sealed class ExecutionStore
     }
 
     /// <summary>Stores what finds the processes again; returns why the run is to be ended, when somebody asked before there was a process to end.</summary>
-    public Task<Text?> RecordMark(Claimed claimed, RunMark mark) => marks.Write((claimed, mark));
+    public Task<Text?> RecordMark(Run run, RunMark mark) => marks.Write((run, mark));
 
     /// <summary>Records how an attempt ended; false when the row was settled before.</summary>
     public Task<bool> RecordEnd(ExecutionResult result) => ends.Write(result);
 
-    private async Task<IReadOnlyList<Text?>> WriteMarks(IReadOnlyList<(Claimed Claimed, RunMark Mark)> batch)
+    private async Task<IReadOnlyList<Text?>> WriteMarks(IReadOnlyList<(Run Run, RunMark Mark)> all)
     {
+        // What is over already has no process that somebody would have to find.
+        var batch = all.Where(one => !one.Run.Over).Select(one => (one.Run.Claimed, one.Mark)).ToList();
+        if (batch.Count == 0) return new Text?[all.Count];
         await using var connection = await source.OpenConnectionAsync();
         var stops = (await connection.QueryAsync<StopRow>(MarkSql, new
         {
@@ -171,7 +174,7 @@ internal sealed class ExecutionStore
             Ticks = batch.Select(one => one.Mark.StartTicks).ToArray(),
             batch[0].Mark.BootId,
         })).ToDictionary(row => (row.LogId, row.Attempt), row => new Text(row.Zh, row.En));
-        return [.. batch.Select(one => stops.TryGetValue((one.Claimed.LogId, one.Claimed.Attempt), out var stop) ? stop : (Text?)null)];
+        return [.. all.Select(one => stops.TryGetValue((one.Run.Claimed.LogId, one.Run.Claimed.Attempt), out var stop) ? stop : (Text?)null)];
     }
 
     private async Task<IReadOnlyList<bool>> WriteEnds(IReadOnlyList<ExecutionResult> batch)

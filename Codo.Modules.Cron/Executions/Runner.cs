@@ -285,7 +285,7 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
         {
             try
             {
-                if (await store.RecordMark(run.Claimed, mark) is { } stop) run.Ask(ExecutionStatus.Killed, stop);
+                if (await store.RecordMark(run, mark) is { } stop) run.Ask(ExecutionStatus.Killed, stop);
                 return;
             }
             catch (Exception error) when (DatabaseErrors.IsTransient(error))

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Codo.Modules.Cron.Jobs;
 using Codo.Platform.Cluster;
 using Codo.Platform.Events;
@@ -41,8 +42,13 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
         SELECT job_id FROM cron.job WHERE broken_at IS NOT NULL ORDER BY broken_at LIMIT 6
         """;
 
+    private const string WaitingSql = """
+        SELECT count(*) AS count, coalesce(CAST(extract(epoch FROM clock_timestamp() - min(not_before)) AS float8), 0) AS seconds FROM cron.going g
+        WHERE state = 'queued' AND not_before <= clock_timestamp() AND NOT (exclusive AND EXISTS (SELECT 1 FROM cron.going o WHERE o.job = g.job AND o.log_id <> g.log_id))
+        """;
+
     // Another node's clock may be measured a little ahead.
-    private static readonly TimeSpan Ahead = TimeSpan.FromSeconds(2), Made = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan LongWait = TimeSpan.FromSeconds(10), Ahead = TimeSpan.FromSeconds(2), Made = TimeSpan.FromMinutes(1);
 
     private static readonly Accounting.GapReason ClockGap = new("clock", new Text(
         "任务的记账时间超前于 PostgreSQL 时钟（时钟曾被拨回，或数据被改动），这段时间没有执行", "The job's account was ahead of PostgreSQL's clock (it was put back, or the row was changed); nothing ran meanwhile"));
@@ -70,8 +76,11 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
     {
         await using var connection = await source.OpenConnectionAsync(cancellationToken);
         var broken = (await connection.QueryAsync<string>(BrokenSql)).AsList();
+        var (waiting, seconds) = await connection.QuerySingleAsync<(long, double)>(WaitingSql);
+        var queue = waiting == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"; {waiting} executions wait for their start, the first for {seconds:0.0} s");
+        if (broken.Count == 0 && seconds > LongWait.TotalSeconds) return HealthCheckResult.Degraded("more is due than the nodes can start" + queue);
         return broken.Count == 0
-            ? HealthCheckResult.Healthy("every job reads")
+            ? HealthCheckResult.Healthy("every job reads" + queue)
             : HealthCheckResult.Degraded($"broken jobs, which fire nothing: {string.Join(", ", broken.Take(5))}{(broken.Count > 5 ? " …" : "")}");
     }
 
