@@ -1,4 +1,3 @@
-using System.Net;
 using System.Reflection;
 using Codo.Host.Accounts;
 using Codo.Host.Api;
@@ -16,6 +15,7 @@ using Codo.Platform.Http;
 using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Hangfire.PostgreSql;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Npgsql;
 using StackExchange.Redis;
@@ -49,8 +49,11 @@ internal static class Composition
         services.AddCodoHangfire(postgres);
         services.AddHealth().AddDescription();
         services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(settings.ShutdownGrace + 30));
-        var proxies = KnownHosts.ProxiesOf(configuration);
-        builder.WebHost.ConfigureKestrel(kestrel => Limit(kestrel, settings, proxies));
+        var descriptors = Descriptors.Raise();
+        var most = (int)Math.Min(settings.MaxConnections, descriptors - Descriptors.Reserved(descriptors));
+        var connections = new ConnectionLimit(most, most + (int)(Descriptors.Reserved(descriptors) / 8), settings.MaxConnectionsPerAddress, KnownHosts.ProxiesOf(configuration));
+        services.AddSingleton(connections).AddSingleton<IConnectionListenerFactory, BoundedListeners>();
+        builder.WebHost.ConfigureKestrel(kestrel => Limit(kestrel, settings, most, connections));
     }
 
     /// <summary>Everything else that must be true before the first request, on the migrated schema: the key, the zone, the tokens that were taken back.</summary>
@@ -94,17 +97,12 @@ internal static class Composition
         app.MapFrontPage();
     }
 
-    private static void Limit(KestrelServerOptions kestrel, NodeSettings settings, List<IPNetwork> proxies)
+    private static void Limit(KestrelServerOptions kestrel, NodeSettings settings, int most, ConnectionLimit connections)
     {
         kestrel.AddServerHeader = false;
         kestrel.Limits.MaxRequestBodySize = settings.MaxBody;
         kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(15);
-        var descriptors = Descriptors.Raise();
-        var most = (int)Math.Min(settings.MaxConnections, descriptors - Descriptors.Reserved(descriptors));
-        var connections = new ConnectionLimit(most, settings.MaxConnectionsPerAddress, proxies);
         kestrel.ConfigureEndpointDefaults(endpoint => endpoint.Use(connections.Guard));
-        // What is closed for another takes a moment to go: Kestrel's own limit, which refuses the newest, keeps that from eating the reserve.
-        kestrel.Limits.MaxConcurrentConnections = most + Descriptors.Reserved(descriptors) / 8;
         kestrel.Limits.MaxConcurrentUpgradedConnections = Math.Max(16, most / 2);
     }
 

@@ -9,18 +9,58 @@ namespace Codo.Host;
 /// that rests between two requests of such a caller. A request without a token protects no connection: sending it slowly would be enough to hold all of them.
 /// </summary>
 /// <param name="most">Connections in all.</param>
+/// <param name="mostOpen">The same with those that were closed for others and take a moment to go: no more are accepted before one of them is gone (<see cref="BoundedListeners"/>).</param>
 /// <param name="mostPerAddress">Connections of one IPv4 address or one IPv6 network of 64 bits.</param>
 /// <param name="proxies">Addresses that many people share.</param>
-internal sealed class ConnectionLimit(int most, int mostPerAddress, IReadOnlyList<IPNetwork> proxies)
+internal sealed class ConnectionLimit(int most, int mostOpen, int mostPerAddress, IReadOnlyList<IPNetwork> proxies) : IDisposable
 {
     private readonly Lock gate = new();
     private readonly LinkedList<Held> unproven = new();
     private readonly LinkedList<Held> resting = new();
     private readonly Dictionary<IPAddress, Share> shares = [];
+    // Accepting is cheaper than beginning: without a bound a flood would fill the thread pool's queue with beginnings, and a connection would be the oldest before its request was read.
+    private const int MostBeginning = 32;
+
+    private readonly SemaphoreSlim room = new(mostOpen), beginning = new(MostBeginning);
     private int open;
+
+    /// <summary>Waits until one more may be accepted. It is given back by <see cref="Guard"/> when that connection has ended.</summary>
+    public async Task Room(CancellationToken cancellation)
+    {
+        await room.WaitAsync(cancellation);
+        try
+        {
+            await beginning.WaitAsync(cancellation);
+        }
+        catch (OperationCanceledException)
+        {
+            room.Release();
+            throw;
+        }
+    }
+
+    /// <summary>Gives back a place for which no connection came.</summary>
+    public void NobodyCame()
+    {
+        beginning.Release();
+        room.Release();
+    }
 
     /// <summary>Stands before everything else that a connection meets.</summary>
     public ConnectionDelegate Guard(ConnectionDelegate next) => async connection =>
+    {
+        beginning.Release();
+        try
+        {
+            await Admitted(connection, next);
+        }
+        finally
+        {
+            room.Release();
+        }
+    };
+
+    private async Task Admitted(ConnectionContext connection, ConnectionDelegate next)
     {
         var (held, gone) = Admit(connection);
         gone?.Connection.Abort(new ConnectionAbortedException("Another connection took its place."));
@@ -40,7 +80,13 @@ internal sealed class ConnectionLimit(int most, int mostPerAddress, IReadOnlyLis
         {
             lock (gate) Forget(held);
         }
-    };
+    }
+
+    public void Dispose()
+    {
+        room.Dispose();
+        beginning.Dispose();
+    }
 
     /// <summary>What an address counts as.</summary>
     public static IPAddress Network(IPAddress address)

@@ -27,7 +27,10 @@ public sealed class ConnectionsTests
         http.DefaultRequestHeaders.Add("auth-key", IssueToken.Sign(secret, "tester", superuser: true, TimeSpan.FromHours(1), DateTimeOffset.UtcNow));
 
         var open = new Queue<Socket>();
-        var slowest = TimeSpan.Zero;
+        // A caller is answered while strangers go on: before so many more of them have come. How long that takes is measured by `Codo.Bench connections`.
+        const int most = 4000;
+        Task<HttpResponseMessage>? asked = null;
+        var (askedAt, answered) = (0, 0);
         try
         {
             for (var n = 0; n < 20_000; n++)
@@ -46,14 +49,25 @@ public sealed class ConnectionsTests
                 }
                 // As many as this process may have open itself.
                 if (open.Count > 12_000) open.Dequeue().Dispose();
-                if (n % 2000 == 1999)
+                if (asked is { IsCompleted: true })
                 {
-                    var asked = Stopwatch.GetTimestamp();
-                    using var answer = await http.GetAsync("/v1/cron/job/");
+                    using var answer = await asked;
                     answer.StatusCode.ShouldBe(HttpStatusCode.OK);
-                    slowest = TimeSpan.FromTicks(Math.Max(slowest.Ticks, Stopwatch.GetElapsedTime(asked).Ticks));
+                    answered++;
+                    asked = null;
                 }
+
+                if (asked is null && n % 500 == 499) (asked, askedAt) = (http.GetAsync("/v1/cron/job/"), n);
+                if (asked is not null) (n - askedAt).ShouldBeLessThan(most, "a caller waits for an answer");
             }
+
+            if (asked is not null)
+            {
+                using var last = await asked;
+                last.StatusCode.ShouldBe(HttpStatusCode.OK);
+            }
+
+            answered.ShouldBeGreaterThanOrEqualTo(20_000 / most);
 
             var newest = (await host.Send(HttpMethod.Get, "/v1/cron/log/?limit=1"))["data"]![0]!["log_id"]!.GetValue<long>();
             await Eventually.True(async () => (await host.Send(HttpMethod.Get, "/v1/cron/log/?limit=10&key=status&value=success"))["data"]!.AsArray().Count(log => log!["log_id"]!.GetValue<long>() > newest) >= 2, "the job goes on");
@@ -65,8 +79,6 @@ public sealed class ConnectionsTests
             foreach (var socket in open) socket.Dispose();
         }
 
-        // A generous bound for a busy machine; on a quiet one it is milliseconds.
-        slowest.ShouldBeLessThan(TimeSpan.FromSeconds(5));
         host.Output.ShouldNotContain("Out of memory");
         (await host.Stop()).ShouldBe(0, host.Output);
     }

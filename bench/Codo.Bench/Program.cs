@@ -3,7 +3,7 @@ using Codo.Bench;
 if (args is not [var name, ..] || name is "--help" or "-h")
 {
     Console.WriteLine("""
-        usage: Codo.Bench cron|load|idle|http|orders|ssh|logs|alerts --address http://127.0.0.1:9900 --token TOKEN
+        usage: Codo.Bench cron|load|idle|http|connections|orders|ssh|logs|alerts --address http://127.0.0.1:9900 --token TOKEN
 
         Measures a running host on the same machine and prints a table. It makes jobs, templates and orders that begin with "bench"; give it a host of its own:
           export Codo__DataDirectory=$(mktemp -d); ./run.sh --urls http://127.0.0.1:9901 &
@@ -27,6 +27,9 @@ switch (name)
         return 0;
     case "http":
         await HttpBench.Run(client);
+        return 0;
+    case "connections":
+        await ConnectionsBench.Run(new Uri(Option("--address", "http://127.0.0.1:9900")), Option("--token", Environment.GetEnvironmentVariable("TOKEN") ?? ""));
         return 0;
     case "orders":
         await OrdersBench.Run(client);
