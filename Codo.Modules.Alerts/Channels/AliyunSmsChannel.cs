@@ -39,7 +39,10 @@ internal sealed partial class AliyunSmsChannel(Outbound outbound, TimeProvider t
 
     private static bool IsTooMuch(Outcome outcome) => !outcome.Taken && TooMuch.Any(code => outcome.Answer.Contains(code, StringComparison.Ordinal));
 
-    [GeneratedRegex(@"[A-Za-z][A-Za-z0-9+.-]*://[^\s，。）】]+|(?<![A-Za-z0-9.-])(?:[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?\.)+(?:[A-Za-z]{2,24}|[0-9]{1,3})(?::[0-9]{1,5})?(?:/[^\s，。）】]*)?", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(
+        @"[A-Za-z][A-Za-z0-9+.-]*://[^\s，。）】]+"
+        + @"|(?<![A-Za-z0-9.-])(?:[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?\.)+(?:[A-Za-z]{2,24}|[0-9]{1,3})(?::[0-9]{1,5})?(?:/[^\s，。）】]*)?",
+        RegexOptions.CultureInvariant)]
     private static partial Regex Address();
 
     /// <summary>The signature of Aliyun's RPC style, version 1.0.</summary>

@@ -120,7 +120,8 @@ internal static partial class IncidentPage
     {
         if (row.State == "resolved" || !Sight.MayActOn(caller, row.ToldByName, row.ToldIds)) return "";
         var acknowledge = row.State == "open" ? $"""<button name="action" value="acknowledge">{Pair("我来处理", "Acknowledge")}</button>""" : "";
-        return $"""<form method="post" action="/i/{row.Id}">{acknowledge}<button class="second" name="action" value="resolve">{Pair("标记为已解决", "Resolve")}</button></form>""";
+        var resolve = $"""<button class="second" name="action" value="resolve">{Pair("标记为已解决", "Resolve")}</button>""";
+        return $"""<form method="post" action="/i/{row.Id}">{acknowledge}{resolve}</form>""";
     }
 
     /// <param name="refused">Why the token that was given is none, as the sign-in says it; empty before the first.</param>

@@ -52,10 +52,16 @@ internal static partial class CronHints
         for (var place = 0; place < six.Length; place++)
         {
             var number = chosen[place];
-            six[place] = Hashed().Replace(six[place], match => match.Groups["step"].Success ? $"{number % int.Parse(match.Groups["step"].ValueSpan, System.Globalization.CultureInfo.InvariantCulture)}/{match.Groups["step"].Value}"
-                : match.Groups["low"].Success ? match.Groups["low"].Value : $"{number}");
+            six[place] = Hashed().Replace(six[place], match => Unhashed(match, number));
         }
         return Said("没有 H：自己选一个数", "There is no H: choose a number", six);
+    }
+
+    private static string Unhashed(Match match, int number)
+    {
+        if (!match.Groups["step"].Success) return match.Groups["low"].Success ? match.Groups["low"].Value : $"{number}";
+        var step = match.Groups["step"].Value;
+        return $"{number % int.Parse(step, System.Globalization.CultureInfo.InvariantCulture)}/{step}";
     }
 
     private static Text Said(string zh, string en, string[] fields)
