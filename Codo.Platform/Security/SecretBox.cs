@@ -44,8 +44,11 @@ public sealed class SecretBox
         digest.Split(':') is [var number, _] && int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var key) && digestKeys.ContainsKey(key)
         && CryptographicOperations.FixedTimeEquals(Encoding.ASCII.GetBytes(digest), Encoding.ASCII.GetBytes(Digest(text, place, key)));
 
-    private string Digest(string text, string place, int key) =>
-        $"{key.ToString(CultureInfo.InvariantCulture)}:{Convert.ToHexStringLower(HMACSHA256.HashData(digestKeys[key], Encoding.UTF8.GetBytes($"{place}\0{text}")))}";
+    private string Digest(string text, string place, int key)
+    {
+        var digest = HMACSHA256.HashData(digestKeys[key], Encoding.UTF8.GetBytes($"{place}\0{text}"));
+        return $"{key.ToString(CultureInfo.InvariantCulture)}:{Convert.ToHexStringLower(digest)}";
+    }
 
     /// <summary>The text that was sealed for this place.</summary>
     /// <exception cref="CryptographicException">The key is not among this node's, or the value was changed or moved.</exception>
