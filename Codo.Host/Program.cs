@@ -1,1 +1,2 @@
+Codo.Platform.Processes.CommandMask.Close();
 return await Codo.Host.Commands.CommandLine.Run(args);
