@@ -1,2 +1,2 @@
 Codo.Platform.Processes.CommandMask.Close();
-return await Codo.Host.Commands.CommandLine.Run(args);
+return await Codo.Host.Commands.CommandLine.Run(Codo.Host.Commands.CleanStart.Take(args));
