@@ -10,6 +10,10 @@ missing=()
 command -v setpriv >/dev/null && command -v setsid >/dev/null || missing+=(util-linux)
 install_missing "${missing[@]}"
 
+# Commands do not run as root unless somebody says so.
+. "$here/deploy/users.sh"
+[ "$(id -u)" -ne 0 ] || make_command_user
+
 if ! command -v dotnet >/dev/null && [ -x "$HOME/.dotnet/dotnet" ]; then
   PATH=$HOME/.dotnet:$PATH
 fi

@@ -9,6 +9,8 @@ has_postgres || missing+=(postgresql)
 for pair in redis-server:redis-server sshd:openssh-server ssh:openssh-client dropbear:dropbear-bin zsh:zsh tcsh:tcsh fish:fish ksh:ksh93u+m python3:python3 chromium:chromium setpriv:util-linux; do
   PATH=$PATH:/usr/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
 done
+# For tests that only root can run.
+[ "$(id -u)" -ne 0 ] || command -v sudo >/dev/null || missing+=(sudo)
 [ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ] || missing+=(fonts-noto-cjk)
 [ -e /usr/share/zoneinfo/UTC ] || missing+=(tzdata)
 ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing+=(faketime)

@@ -43,6 +43,7 @@ internal static class Composition
         services.AddSingleton<IConnectionMultiplexer>(_ => ConnectionMultiplexer.Connect(RedisOptions(configuration.GetConnectionString("Redis")!)));
         services.AddSingleton(new SecretBox(MasterKeys(configuration), settings.MasterKeyNumber));
         services.AddSingleton(provider => new Tokens(configuration["Codo:Auth:TokenSecret"]!, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<Revocations>()));
+        services.AddSingleton<RunAsRule>();
         services.AddSettings<QuotaSettings>("Codo:Quotas").AddSingleton<Quotas>();
         services.AddAccounts().AddCron().AddTasks().AddAlerts();
         services.AddCluster(new Node(NodeName(settings)), new ClusterSettings(postgres, TimeSpan.FromSeconds(settings.ShutdownGrace)));
@@ -59,6 +60,10 @@ internal static class Composition
     /// <summary>Everything else that must be true before the first request, on the migrated schema: the key, the zone, the tokens that were taken back.</summary>
     public static async Task Prepare(this WebApplication app)
     {
+        var runAs = app.Services.GetRequiredService<RunAsRule>();
+        if (runAs.Wrong is { } wrong) throw new StartRefused(wrong);
+        await RunAsStamp.Run(app.Services.GetRequiredService<NpgsqlDataSource>(), app.Services.GetServices<IStampRunAs>(), app.Logger);
+        app.Logger.LogInformation("run_as: {Detail}", runAs.Detail);
         var source = app.Services.GetRequiredService<NpgsqlDataSource>();
         await MasterKeyCheck.Verify(source, app.Services.GetRequiredService<SecretBox>());
         await app.Services.GetRequiredService<DatabaseClock>().Measure(source, CancellationToken.None);

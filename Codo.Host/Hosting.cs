@@ -16,6 +16,7 @@ internal static class Hosting
         // Before anything starts: what is wrong in a setting must stop the start, not a host that runs.
         var showToken = builder.Configuration.GetValue("Codo:ShowToken", !Console.IsOutputRedirected);
         CheckAddresses(builder.Configuration);
+        CommandAccount.MakeWhereMissing(builder.Configuration);
         await using var installation = await Prepare(builder, early);
         await using var app = builder.Build();
         await installation.Migrate(app.IsMigrated, app.Migrate);

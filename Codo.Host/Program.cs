@@ -1,1 +1,2 @@
-return await Codo.Host.Commands.CommandLine.Run(args);
+Codo.Platform.Processes.CommandMask.Close();
+return await Codo.Host.Commands.CommandLine.Run(Codo.Host.Commands.CleanStart.Take(args));

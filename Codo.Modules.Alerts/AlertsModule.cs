@@ -4,6 +4,7 @@ using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -25,7 +26,7 @@ public static class AlertsModule
             .AddSingleton<Undeliverable>().AddSingleton<Telling>().AddSingleton<IncidentLog>().AddSingleton<Watch>()
             .AddSingleton<Heartbeat>()
             .AddHostedService(provider => provider.GetRequiredService<Courier>())
-            .AddHostedService<SealAddresses>()
+            .AddHostedService<SealAddresses>().AddSingleton<IStampRunAs, StampChannels>()
             .AddPoll<Courier>("alerts courier", TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5), (courier, stopping) => courier.Begin(stopping), courier => courier.Written)
             .AddPoll<Watch>("alerts escalation", TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(10), (watch, _) => watch.Run(watch.Escalate))
             .AddPoll<Watch>("alerts overlong", TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(10), (watch, _) => watch.Run(watch.FindLong))

@@ -4,6 +4,7 @@ using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Hangfire;
 using Hangfire.Server;
 using Microsoft.AspNetCore.Routing;
@@ -25,7 +26,7 @@ public static class CronModule
     private static IServiceCollection AddEngine(this IServiceCollection services) => services
         .AddHandlers(typeof(CronModule).Assembly)
         .AddSettings<CronSettings>("Codo:Cron")
-        .AddSingleton<JobEnvironment>()
+        .AddSingleton<JobEnvironment>().AddSingleton<IStampRunAs, StampJobs>()
         .AddSingleton<Ledger>()
         .AddSingleton<ExecutionStore>()
         .AddSingleton<ExecutionMirror>()

@@ -7,6 +7,7 @@ using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -22,7 +23,7 @@ public static class TasksModule
         services.AddHealthChecks().AddCheck<OrderWords>(OrderWords.Check);
         return services
             .AddSettings<TaskSettings>("Codo:Tasks")
-            .AddSingleton<HostKeys>().AddSingleton<OpenKeys>().AddSingleton<Bastions>()
+            .AddSingleton<IStampRunAs, StampSteps>().AddSingleton<HostKeys>().AddSingleton<OpenKeys>().AddSingleton<Bastions>()
             .AddOrders()
             .AddLogs()
             .AddHandlers(typeof(TasksModule).Assembly);
@@ -40,13 +41,16 @@ public static class TasksModule
         .AddLoop<OrderWork>("orders cleanup", TimeSpan.FromHours(1), (work, stopping) => work.Clean(stopping))
         .AddLoop<PendingOrders>("orders pending", TimeSpan.FromSeconds(10), (pending, stopping) => pending.EndOverdue(stopping));
 
+    /// <summary>The setting that names those with the operator's right.</summary>
+    internal const string Operators = "Codo:Tasks:Operators";
+
     /// <summary>Bytes of a template as it is sent: a thousand steps are longer than any other body.</summary>
     private const long MostOfTemplate = 8 << 20;
 
     /// <summary>Every route of the module.</summary>
     public static void MapTasks(this IEndpointRouteBuilder routes)
     {
-        var operators = Right.OperatorOf("Codo:Tasks:Operators");
+        var operators = Right.OperatorOf(Operators);
 
         routes.Get<ListCommands.Query, ListCommands.Result>("/v2/task_layout/command/", "Commands of the library");
         routes.Post<CreateCommand.Command, CreateCommand.Result>("/v2/task_layout/command/", "Add a command", operators);
@@ -62,7 +66,7 @@ public static class TasksModule
         routes.Post<CreateTemplate.Command, CreateTemplate.Result>("/v2/task_layout/temp/", "Make a template", operators);
         routes.Delete<DeleteTemplate.Command, Answer>("/v2/task_layout/temp/", "Delete a template (superuser, its users, its creator)");
         routes.Get<ShowTemplate.Query, ShowTemplate.Result>("/v2/task_layout/details/", "A template's steps, groups and users");
-        routes.Put<ReplaceSteps.Command, Answer>("/v2/task_layout/details/", "Replace a template's steps (superuser, its users, its creator)").WithBody(MostOfTemplate);
+        routes.Put<ReplaceSteps.Command, ReplaceSteps.Result>("/v2/task_layout/details/", "Replace a template's steps (superuser, its users, its creator as long as an operator)").WithBody(MostOfTemplate);
         routes.Patch<ReplaceTemplateUsers.Command, Answer>("/v2/task_layout/details/", "Replace a template's users (superuser, its users, its creator)");
         routes.Get<ListTemplateArguments.Query, ListTemplateArguments.Result>("/v2/task_layout/temp/args/", "Arguments that a template takes");
 

@@ -1,4 +1,5 @@
 using Codo.Host.LocalServices;
+using Codo.Platform.Processes;
 using Dapper;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Npgsql;
@@ -50,7 +51,7 @@ internal sealed class DatabaseRights(NpgsqlDataSource source, IConfiguration con
         if (trusts) wrong.Add("PostgreSQL lets connections in without a password (trust)");
         if (rights.ChangesAudit) notes.Add($"the role {rights.Role} could change platform.audit");
         if (server is { IsPrivate: true, User: { IsOwn: false } other }) wrong.Add($"PostgreSQL runs as {other.Name}, and whatever else that user runs could change its files: the user {PostgresUser.OwnName} could not be made");
-        if (server is { IsPrivate: true, User: null }) notes.Add($"PostgreSQL runs as {Environment.UserName}, this host's own user, whose commands could change its files; as root Codo gives it a user of its own");
+        if (server is { IsPrivate: true, User: null } && !HostPrivileges.CanSwitchUser) notes.Add($"PostgreSQL runs as {Environment.UserName}, this host's own user, whose commands could change its files; as root Codo gives it a user of its own");
         var said = string.Join("; ", wrong.Concat(notes));
         return wrong.Count > 0 ? HealthCheckResult.Degraded(said) : HealthCheckResult.Healthy(said.Length > 0 ? said : $"the role {rights.Role} works on its own schemas and adds to the audit, no more");
     }

@@ -25,6 +25,7 @@ internal static class Health
             .AddAsyncCheck("hangfire", provider => Hangfire(provider.GetRequiredService<JobStorage>(), provider.GetRequiredService<TimeProvider>()))
             // Not degraded: whoever upgraded may want none.
             .AddAsyncCheck("quotas", async provider => HealthCheckResult.Healthy(await provider.GetRequiredService<Quotas>().InWords()))
+            .AddAsyncCheck("run_as", provider => RunAs(provider.GetRequiredService<RunAsRule>()))
             .AddAsyncCheck("disk", provider => Disk(provider.GetRequiredService<Disk>()))
             .AddAsyncCheck("clock", provider => Clock(provider.GetRequiredService<Node>()))
             .AddAsyncCheck("lease", provider => Lease(provider.GetRequiredService<Node>()));
@@ -75,6 +76,12 @@ internal static class Health
     {
         var servers = await Task.Run(() => storage.GetMonitoringApi().Servers().Count(server => server.Heartbeat > time.GetUtcNow().UtcDateTime.AddMinutes(-2)));
         return servers > 0 ? HealthCheckResult.Healthy($"{servers} servers") : HealthCheckResult.Degraded("no Hangfire server has reported for two minutes: schedules are fired by the sweep alone");
+    }
+
+    private static async Task<HealthCheckResult> RunAs(RunAsRule rule)
+    {
+        var (isDegraded, detail) = await rule.Look(CancellationToken.None);
+        return isDegraded ? HealthCheckResult.Degraded(detail) : HealthCheckResult.Healthy(detail);
     }
 
     private static Task<HealthCheckResult> Disk(Disk disk) => Task.FromResult(disk.IsLow

@@ -32,12 +32,22 @@ internal sealed class DataDirectory : IDisposable
     {
         try
         {
+            CreateAbove(path);
             Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
             throw Closed(path, failure);
         }
+    }
+
+    // Those above it hold nothing of Codo's, and its PostgreSQL, another user's, has to walk through them; the host's umask would close them.
+    private static void CreateAbove(string path)
+    {
+        if (System.IO.Path.GetDirectoryName(path) is not { Length: > 0 } parent || Directory.Exists(parent)) return;
+        CreateAbove(parent);
+        Directory.CreateDirectory(parent);
+        File.SetUnixFileMode(parent, File.GetUnixFileMode(parent) | UnixFileMode.GroupRead | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute);
     }
 
     /// <summary>Takes the directory for this process. The kernel lets go of it when the process ends, however it ends.</summary>
@@ -51,6 +61,7 @@ internal sealed class DataDirectory : IDisposable
             const UnixFileMode ownersAlone = UnixFileMode.UserRead | UnixFileMode.UserWrite;
             var held = new FileStream(System.IO.Path.Combine(path, "lock"), new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite, Share = FileShare.None, UnixCreateMode = ownersAlone });
             File.SetUnixFileMode(held.SafeFileHandle, ownersAlone);
+            CloseToOthers(path);
             return new DataDirectory(path, held);
         }
         catch (UnauthorizedAccessException failure)
@@ -70,6 +81,23 @@ internal sealed class DataDirectory : IDisposable
     public void LetThrough() => File.SetUnixFileMode(Path, File.GetUnixFileMode(Path) | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
 
     public void Dispose() => held.Dispose();
+
+    // An earlier version made them with the umask that it happened to have. What belongs to another user is PostgreSQL's, which keeps its own to itself.
+    private static void CloseToOthers(string path)
+    {
+        foreach (var entry in new DirectoryInfo(path).EnumerateFileSystemInfos().Where(entry => entry.LinkTarget is null))
+        {
+            const UnixFileMode others = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
+            try
+            {
+                if ((entry.UnixFileMode & others) != 0) entry.UnixFileMode &= ~others;
+            }
+            catch (UnauthorizedAccessException)
+            {
+                // PostgreSQL's, and the host is not root.
+            }
+        }
+    }
 
     // EWOULDBLOCK, which .NET hands on as it is.
     private const int WouldBlock = 11;

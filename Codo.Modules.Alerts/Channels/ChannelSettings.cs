@@ -5,7 +5,7 @@ using Codo.Platform.Security;
 namespace Codo.Modules.Alerts.Channels;
 
 /// <summary>A channel's settings between a request, the two columns that hold them, and the channel.</summary>
-internal sealed class ChannelSettings(IEnumerable<IChannel> channels, SecretBox box)
+internal sealed class ChannelSettings(IEnumerable<IChannel> channels, SecretBox box, RunAsRule runAs)
 {
     /// <summary>What stands for a value that is not shown; sent back, it leaves the value as it was.</summary>
     public const string Mask = "******";
@@ -19,7 +19,7 @@ internal sealed class ChannelSettings(IEnumerable<IChannel> channels, SecretBox 
     /// <summary>What is stored: the open settings as JSON, the secret ones sealed.</summary>
     /// <param name="before">What was stored, whose values stay where the request carries none or a mask; null for a new channel.</param>
     /// <exception cref="Refusal">A setting that the kind does not have, lacks, or cannot be so.</exception>
-    public (string Settings, byte[]? Secrets) Store(string kind, JsonElement? given, Stored? before)
+    public (string Settings, byte[]? Secrets) Store(Caller caller, string kind, JsonElement? given, Stored? before)
     {
         var values = before is null ? [] : Open(kind, before);
         foreach (var (name, value) in Given(given))
@@ -34,6 +34,7 @@ internal sealed class ChannelSettings(IEnumerable<IChannel> channels, SecretBox 
             values[name] = value;
         }
         foreach (var field in Of(kind).Fields) Check(field, values);
+        if (values.TryGetValue(CommandChannel.RunAs, out var named)) values[CommandChannel.RunAs] = runAs.Choose(caller, named, before is null ? null : Open(kind, before)[CommandChannel.RunAs]);
         var secrets = values.Where(pair => Of(kind).Fields.Any(field => field.Name == pair.Key && field.Secret)).ToDictionary();
         return (JsonSerializer.Serialize(values.Where(pair => !secrets.ContainsKey(pair.Key)).ToDictionary(), Json.Stored), secrets.Count == 0 ? null : box.Seal(JsonSerializer.Serialize(secrets), Place));
     }

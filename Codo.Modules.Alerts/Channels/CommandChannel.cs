@@ -2,29 +2,44 @@ using System.ComponentModel;
 using System.Diagnostics;
 using System.Text;
 using Codo.Platform.Processes;
+using Codo.Platform.Security;
 
 namespace Codo.Modules.Alerts.Channels;
 
 /// <summary>An executable of the operator's on the node that sends, with the message as JSON on its standard input. Exit status 0 is success.</summary>
-internal sealed class CommandChannel : IChannel
+internal sealed class CommandChannel(RunAsRule runAs) : IChannel
 {
     private const int MostShown = 500;
     private static readonly TimeSpan Lingering = TimeSpan.FromMilliseconds(500);
 
+    /// <summary>The setting that names the user of the operating system that the program runs as.</summary>
+    public const string RunAs = "run_as";
+
     public string Kind => "command";
 
-    public IReadOnlyList<Field> Fields { get; } = [new("path"), new("arguments", Required: false)];
+    public IReadOnlyList<Field> Fields { get; } = [new("path"), new("arguments", Required: false), new(RunAs, Required: false)];
 
     public async Task<Outcome> Send(IReadOnlyDictionary<string, string> settings, Message message, CancellationToken cancellation)
     {
-        var start = new ProcessStartInfo(settings["path"], settings["arguments"].Split(' ', StringSplitOptions.RemoveEmptyEntries))
+        string[] words = [settings["path"], .. settings["arguments"].Split(' ', StringSplitOptions.RemoveEmptyEntries)];
+        CommandUser user;
+        try
+        {
+            user = runAs.Start(settings[RunAs]);
+            words = [.. user.Direct(words)];
+        }
+        catch (CommandNotStartedException error)
+        {
+            return new Outcome(false, error.Message);
+        }
+        var start = new ProcessStartInfo(words[0], words[1..])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             WorkingDirectory = "/",
         };
-        foreach (var name in start.Environment.Keys.Where(CommandEnvironment.IsHostSetting).ToList()) start.Environment.Remove(name);
+        CommandEnvironment.Clear(start.Environment, user);
         Process process;
         try
         {

@@ -37,7 +37,7 @@ internal static class CreateChannel
 
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
         {
-            var (settings, secrets) = channels.Store(request.Kind!, request.Settings, before: null);
+            var (settings, secrets) = channels.Store(caller, request.Kind!, request.Settings, before: null);
             var channel = new
             {
                 request.Name,

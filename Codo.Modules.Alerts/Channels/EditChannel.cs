@@ -41,7 +41,7 @@ internal static class EditChannel
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var before = await connection.QuerySingleOrDefaultAsync<ChannelRow>(LockSql, new { request.ChannelId }, transaction) ?? throw RuleFields.NoSuchId;
-            var (settings, secrets) = channels.Store(before.Kind, request.Settings, before.Stored);
+            var (settings, secrets) = channels.Store(caller, before.Kind, request.Settings, before.Stored);
             var after = before with
             {
                 Name = request.Name ?? before.Name,

@@ -1,3 +1,4 @@
+using Codo.Platform.Http;
 using Dapper;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -41,7 +42,7 @@ internal sealed class SealAddresses(NpgsqlDataSource source, ChannelSettings set
         await using var connection = await source.OpenConnectionAsync(cancellation);
         foreach (var row in (await connection.QueryAsync<Row>(OpenSql)).AsList())
         {
-            var (open, secrets) = settings.Store(row.Kind, null, new Stored(row.Settings, row.Secrets));
+            var (open, secrets) = settings.Store(Caller.Codo, row.Kind, null, new Stored(row.Settings, row.Secrets));
             await connection.ExecuteAsync(SealSql, new { row.ChannelId, Sealed = open, Secrets = secrets, row.Settings, Before = row.Secrets });
         }
     }

@@ -21,7 +21,7 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
     private const int Batch = 500;
 
     internal const string Columns = """
-        id, job_id, cmd, cron, time_zone, paused, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory,
+        id, job_id, cmd, cron, time_zone, paused, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory, run_as,
             accounted_to, next_run_at, gap_log_id, gap_nominal_at, gap_reason, broken_at, broken_zh, broken_en, create_time, clock_timestamp() AS locked_at
         """;
 
@@ -53,7 +53,7 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
             INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd, spec, env)
             SELECT j.id, j.job_id, 'schedule', f.trigger, f.at, f.at, 'queued', f.at, j.cmd,
                 jsonb_build_object('timeout', j.timeout, 'retries', j.retries, 'retry_delay', j.retry_delay, 'working_directory', j.working_directory, 'interpreter', j.interpreter,
-                    'encoding', j.encoding, 'overlap', j.overlap), j.env
+                    'encoding', j.encoding, 'run_as', j.run_as, 'overlap', j.overlap), j.env
             FROM unnest(CAST(@Jobs AS bigint[]), CAST(@Triggers AS text[]), CAST(@Times AS timestamptz[])) WITH ORDINALITY AS f(job, trigger, at, place) JOIN cron.job j ON j.id = f.job
             ORDER BY f.place
             ON CONFLICT (job, nominal_at) WHERE kind = 'schedule' DO NOTHING

@@ -51,4 +51,4 @@ internal sealed class Run(Claimed claimed, int outputLimit, string outputFolder)
 internal sealed record Stop(ExecutionStatus Status, Text Cause);
 
 /// <summary>The part of a job that a running command keeps whatever happens to the job.</summary>
-internal sealed record Spec(int? Timeout, int Retries, int RetryDelay, string? WorkingDirectory, string? Interpreter, string? Encoding);
+internal sealed record Spec(int? Timeout, int Retries, int RetryDelay, string? WorkingDirectory, string? Interpreter, string? Encoding, string? RunAs);

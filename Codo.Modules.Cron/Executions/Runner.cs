@@ -13,7 +13,7 @@ using Microsoft.Extensions.Logging;
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>This node's runner: claims what is queued, runs it, ends it when asked, and records how it ended. Nothing here waits in a worker or holds a thread.</summary>
-internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recovery, JobEnvironment environments, CronSettings settings, Quotas quotas, WakeSources sources, ExecutionMirror mirror, Node node, Disk disk, TimeProvider time, ILogger<Runner> log) : INodeWork, IDisposable
+internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recovery, JobEnvironment environments, RunAsRule runAs, CronSettings settings, Quotas quotas, WakeSources sources, ExecutionMirror mirror, Node node, Disk disk, TimeProvider time, ILogger<Runner> log) : INodeWork, IDisposable
 {
     /// <summary>What is kept of a run's output while the disk is nearly full.</summary>
     private const int OutputWhenDiskIsLow = 64 << 10;
@@ -225,7 +225,7 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
             if (!node.HoldsLease) return Over(ExecutionStatus.Interrupted, null, null, new Text("节点失去租约，命令未启动", "The node lost its lease; the command was not started"));
             command = LocalCommand.Start(
                 CommandForm.With(spec.Interpreter, claimed.TaskCmd), claimed.RunId, environments.Open(claimed.Env).Values.Concat(Facts(claimed)).ToDictionary(StringComparer.Ordinal),
-                spec.WorkingDirectory is { Length: > 0 } folder ? folder : null, new CommandForm(Encoding: encoding));
+                spec.WorkingDirectory is { Length: > 0 } folder ? folder : null, new CommandForm(Encoding: encoding), runAs.Start(spec.RunAs));
         }
         catch (CommandNotStartedException error)
         {

@@ -23,6 +23,7 @@ internal interface IJobFields
     string? WorkingDirectory { get; }
     string? Interpreter { get; }
     string? Encoding { get; }
+    string? RunAs { get; }
     string? Description { get; }
     string[]? Tags { get; }
     string[]? Owners { get; }
@@ -53,6 +54,7 @@ internal static partial class JobFields
         validator.RuleFor(job => job.Interpreter).AtMost(CommandForm.MostInterpreter, "interpreter");
         validator.RuleFor(job => job.Interpreter).Must(line => line is null || !line.Contains('\n')).Refuse("interpreter 只能是一行，例如 /usr/bin/env python3", "interpreter must be one line, such as /usr/bin/env python3");
         validator.RuleFor(job => job.Encoding).OneOf("encoding", [.. CommandForm.Encodings]);
+        validator.RuleFor(job => job.RunAs).AtMost(SystemUser.MostName, "run_as");
         validator.RuleFor(job => job.SecretEnv).Must(names => names is null || (names.Length <= 200 && names.All(name => name is not null && VariableName().IsMatch(name))))
             .Refuse("secret_env 应为变量名的列表", "secret_env must be a list of names of variables");
         validator.RuleFor(job => job.Description).AtMost(4000, "description");

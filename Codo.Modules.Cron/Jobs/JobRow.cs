@@ -25,6 +25,7 @@ internal sealed record JobRow
     public int RetryDelay { get; init; }
     public byte[]? Env { get; init; }
     public string WorkingDirectory { get; init; } = "";
+    public string RunAs { get; init; } = "";
     public DateTime AccountedTo { get; init; }
     public long? GapLogId { get; init; }
     public DateTime? GapNominalAt { get; init; }

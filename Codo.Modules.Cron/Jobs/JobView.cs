@@ -9,7 +9,7 @@ namespace Codo.Modules.Cron.Jobs;
 /// <param name="LastSeconds">How long it ran; null while it runs, and where it never did.</param>
 internal sealed record JobView(
     string JobId, string Cmd, string Cron, string NextRunTime, string Status, IReadOnlyDictionary<string, string> Cron1, Text CronText, string TimeZone, int? Timeout, string Overlap, string Misfire,
-    int MisfireWindow, int Retries, int RetryDelay, IReadOnlyDictionary<string, string> Env, IReadOnlyList<string> SecretEnv, string WorkingDirectory, string Interpreter, string Encoding, string Description, string[] Tags, string[] Owners,
+    int MisfireWindow, int Retries, int RetryDelay, IReadOnlyDictionary<string, string> Env, IReadOnlyList<string> SecretEnv, string WorkingDirectory, string Interpreter, string Encoding, string RunAs, string Description, string[] Tags, string[] Owners,
     long CreatorId, string Creator, DateTime CreateTime, long UpdaterId, string Updater, DateTime UpdateTime, string State, Text Broken,
     string? LastStatus, DateTime? LastExecTime, double? LastSeconds)
 {
@@ -43,7 +43,7 @@ internal sealed record JobView(
         fields["week"] = "*";
         fields["year"] = "*";
         return new JobView(row.JobId, inList ? Beginning.Of(row.Cmd) : row.Cmd, row.Cron, next, row.Paused ? "1" : "0", fields, expression?.Describe() ?? Text.Same(row.Cron), row.TimeZone, row.Timeout, row.Overlap, row.Misfire, row.MisfireWindow,
-            row.Retries, row.RetryDelay, env, variables.Marked, row.WorkingDirectory, row.Interpreter, row.Encoding, row.Description, row.Tags, row.Owners,
+            row.Retries, row.RetryDelay, env, variables.Marked, row.WorkingDirectory, row.Interpreter, row.Encoding, row.RunAs, row.Description, row.Tags, row.Owners,
             row.CreatorId, row.Creator, row.CreateTime, row.UpdaterId, row.Updater, row.UpdateTime,
             broken.En is not null ? "broken" : row.Paused ? "paused" : "running", new Text(broken.Zh ?? "", broken.En ?? ""),
             row.LastStatus, row.LastExecTime, row.LastSeconds);
@@ -68,6 +68,7 @@ internal sealed record JobView(
         public string WorkingDirectory { get; init; } = "";
         public string Interpreter { get; init; } = "";
         public string Encoding { get; init; } = "";
+        public string RunAs { get; init; } = "";
         public string Description { get; init; } = "";
         public string[] Tags { get; init; } = [];
         public string[] Owners { get; init; } = [];

@@ -11,7 +11,7 @@ namespace Codo.Modules.Tasks.Execution;
 /// <summary>A step that its lane's owner has claimed: the attempt's row is committed, nothing is spawned yet.</summary>
 internal sealed record ClaimedStep(
     long SchedId, int Attempt, string RunId, int TaskLevel, string TaskName, string TaskCmd, string TaskArgs, string ExecUser, string Host, int Timeout, int Retries, int RetryDelay, string OnError, int Tries,
-    string Args, byte[]? SecretArgs, bool Pty, string Interpreter);
+    string Args, byte[]? SecretArgs, bool Pty, string Interpreter, string RunAs);
 
 /// <summary>Runs the steps of the lanes that this node owns, one after another. A lane costs no thread while its command runs.</summary>
 internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots slots, StepRun stepRun, DatabaseTurns turns, Lazy<Advancing> advancing, ILogger<LaneRunner> log)
@@ -33,7 +33,7 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
         """;
 
     private const string NextSql = """
-        SELECT sched_id, task_level, task_name, task_cmd, task_args, exec_user, force_host, task_status, timeout, retries, retry_delay, on_error, tries, pty, interpreter
+        SELECT sched_id, task_level, task_name, task_cmd, task_args, exec_user, force_host, task_status, timeout, retries, retry_delay, on_error, tries, pty, interpreter, run_as
         FROM tasks.scheduler_task_info WHERE lane_id = @LaneId AND task_status <> 3 ORDER BY task_level, sched_id LIMIT 1
         """;
 
@@ -180,7 +180,7 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
         var claimed = new ClaimedStep(
             step.SchedId, 0, Guid.NewGuid().ToString("N"), step.TaskLevel, step.TaskName, step.TaskCmd, step.TaskArgs, step.ExecUser,
             step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, step.Timeout, step.Retries, step.RetryDelay, step.OnError, step.Tries + 1, own.Args, own.SecretArgs,
-            step.Pty, step.Interpreter);
+            step.Pty, step.Interpreter, step.RunAs);
         // A commit whose answer was lost is repeated: the step is then claimed already, by this runner, which has not spawned it.
         if (state == StepState.Running && await connection.QuerySingleOrDefaultAsync<AdoptRow>(AdoptSql, new { step.SchedId, lane.Node, lane.Incarnation }, transaction) is { } adopted)
             return claimed with { Attempt = adopted.Attempt, RunId = adopted.RunId, Tries = step.Tries };
@@ -226,5 +226,5 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
 
     private sealed record NextRow(
         long SchedId, int TaskLevel, string TaskName, string TaskCmd, string TaskArgs, string ExecUser, string ForceHost, short TaskStatus, int Timeout, int Retries, int RetryDelay, string OnError, int Tries,
-        bool Pty, string Interpreter);
+        bool Pty, string Interpreter, string RunAs);
 }

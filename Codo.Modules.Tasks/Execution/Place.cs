@@ -1,3 +1,5 @@
+using Codo.Platform.Processes;
+
 namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>Where a step runs.</summary>
@@ -8,6 +10,6 @@ internal static class Place
 
     public static bool IsLocal(string host) => host == Local;
 
-    /// <summary>The user that a step runs as on that host: on Codo's own machine Codo's own, whatever the template names.</summary>
-    public static string User(string host, string execUser) => !IsLocal(host) ? execUser : Environment.UserName is { Length: > 0 } own ? own : "codo";
+    /// <summary>The user that a step runs as on that host: on Codo's own machine the one that its <c>run_as</c> names, and in orders that ended before there was one the host's.</summary>
+    public static string User(string host, string execUser, string runAs) => !IsLocal(host) ? execUser : runAs.Length > 0 ? runAs : SystemUser.Own.Name;
 }

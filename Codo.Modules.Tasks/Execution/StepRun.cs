@@ -3,6 +3,7 @@ using Codo.Modules.Tasks.Orders;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Codo.Platform.Processes;
+using Codo.Platform.Security;
 using Dapper;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -10,7 +11,7 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>Runs the command of one claimed attempt, here or on a host, and says how it ended. It never throws.</summary>
-internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings settings, OrderArguments arguments, OpenOutput open, RunningAttempts running, RemoteSteps remote, DatabaseTurns turns, ILogger<StepRun> log)
+internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings settings, RunAsRule runAs, OrderArguments arguments, OpenOutput open, RunningAttempts running, RemoteSteps remote, DatabaseTurns turns, ILogger<StepRun> log)
 {
     private const string MarkSql = """
         UPDATE tasks.attempt SET process_group = @ProcessGroup, start_ticks = @StartTicks, boot_id = @BootId
@@ -76,7 +77,7 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
     private async Task<StepEnd> Local(RunningAttempt attempt, string command, CommandForm form, StepOutput output)
     {
         if (!settings.AllowLocal) return StepEnd.Failed(new Text("不允许在 Codo 所在机器上执行（Codo:Tasks:AllowLocal）", "Running on Codo's own machine is not allowed (Codo:Tasks:AllowLocal)"));
-        var started = LocalCommand.Start(command, attempt.Step.RunId, form: form);
+        var started = LocalCommand.Start(command, attempt.Step.RunId, form: form, user: runAs.Start(attempt.Step.RunAs));
         var recording = Record(attempt, started.Mark);
         using var over = new CancellationTokenSource();
         var reading = started.ReadToEndAsync(output.Append, over.Token);

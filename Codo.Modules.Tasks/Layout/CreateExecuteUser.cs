@@ -14,17 +14,18 @@ internal static class CreateExecuteUser
     /// <summary>Characters of a private key; the longest RSA keys in use have some 13,000.</summary>
     public const int MostKey = 65_536;
 
-    public const int MostRemarks = 1000, MostPassphrase = 1000, MostCertificate = 16_384;
+    public const int MostRemarks = 1000, MostPassphrase = 1000, MostCertificate = 16_384, MostUsers = 1000;
 
     /// <param name="SshPort">The port of SSH on the hosts; 22 when absent.</param>
     /// <param name="UserKey">OpenSSH, PEM, PKCS#8, PuTTY or ssh.com.</param>
     /// <param name="Certificate">An OpenSSH certificate of the key, one line.</param>
     /// <param name="SshHost">The machine that is entered when this is another's bastion: address or name.</param>
     /// <param name="Via">The alias of the execute-user that is the bastion; it has <c>ssh_host</c>.</param>
+    /// <param name="Users">Who may name it in a step, each <c>{user_id},,,{nickname}</c>; none is everybody with the operator's right.</param>
     [Echoed("id", "update_time")]
     internal sealed record Command(
         string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Certificate, string? SshHost, string? Via, string? Remarks,
-        string? Encoding) : IRequest<Result>
+        string? Encoding, IReadOnlyList<string?>? Users) : IRequest<Result>
     {
         // A record writes out all it holds; this one holds a private key.
         public override string ToString() => $"CreateExecuteUser {AliasUser}";
@@ -51,6 +52,8 @@ internal static class CreateExecuteUser
             RuleFor(command => command.SshHost).HostOrNothing("ssh_host");
             RuleFor(command => command.Remarks).AtMost(MostRemarks, "remarks");
             RuleFor(command => command.Encoding).OneOf("encoding", [.. CommandForm.Encodings]);
+            RuleFor(command => command.Users).Must(users => users is null || (users.Count <= CreateExecuteUser.MostUsers && users.All(user => ReplaceTemplateUsers.Read(user) is { Id: > 0 })))
+                .Refuse($"users 最多 {CreateExecuteUser.MostUsers} 人，每一项应为 用户ID,,,昵称", $"users: {CreateExecuteUser.MostUsers} at most, each user_id,,,nickname");
         }
     }
 
@@ -71,6 +74,7 @@ internal static class CreateExecuteUser
             var warnings = ExecuteUser.CheckKey(command.UserKey!, passphrase, certificate, time.GetUtcNow());
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            if (!string.IsNullOrWhiteSpace(command.Via)) await ExecuteUserRight.Demand(connection, transaction, caller, command.Via.Trim());
             var via = string.IsNullOrWhiteSpace(command.Via) ? (long?)null : await BastionChain.Find(connection, transaction, command.Via.Trim(), null);
             var id = await connection.ExecuteScalarAsync<long?>(AddSql, new
             {
@@ -87,6 +91,7 @@ internal static class CreateExecuteUser
                 caller.Username,
                 caller.UserId,
             }, transaction) ?? throw LibraryRules.NameIsTaken;
+            await ExecuteUserRight.Replace(connection, transaction, id, (command.Users ?? []).Select(user => ReplaceTemplateUsers.Read(user)!.Value));
             await Audit.Write(connection, transaction, caller, "create", "execute_user", $"{id}",
                 after: new
                 {
@@ -100,6 +105,7 @@ internal static class CreateExecuteUser
                     command.Via,
                     remarks,
                     encoding,
+                    users = command.Users ?? [],
                 });
             await transaction.CommitAsync(cancellationToken);
             return new Result(id, warnings);

@@ -3,6 +3,7 @@ using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
+using Microsoft.Extensions.Configuration;
 using Npgsql;
 
 namespace Codo.Modules.Tasks.Layout;
@@ -17,7 +18,7 @@ internal static class DeleteTemplate
         public Validator() => RuleFor(command => command.TempId).NotNull().Refuse("不能为空", "The template's id is missing");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, IConfiguration configuration, Caller caller) : IRequestHandler<Command, Answer>
     {
         private const string RemoveSql = """
             DELETE FROM tasks.scheduler_temp_list WHERE temp_id = @TempId
@@ -28,7 +29,7 @@ internal static class DeleteTemplate
             var id = command.TempId!.Value;
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var name = await TemplateRight.LockForEdit(connection, transaction, caller, id);
+            var name = await TemplateRight.LockForEdit(connection, transaction, caller, Right.IsOperator(caller, configuration, TasksModule.Operators), id);
             var content = await TemplateContent.Read(connection, transaction, id);
             await connection.ExecuteAsync(RemoveSql, new { command.TempId }, transaction);
             await Audit.Write(connection, transaction, caller, "delete", "template", $"{id}", before: new { temp_name = name, content.Steps, content.Groups, content.Users });

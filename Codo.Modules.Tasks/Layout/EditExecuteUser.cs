@@ -15,10 +15,11 @@ internal static class EditExecuteUser
     /// <param name="Certificate">Absent leaves it, but a new key takes it away; empty takes it away.</param>
     /// <param name="SshHost">Absent leaves it; empty makes it nobody's bastion.</param>
     /// <param name="Via">Absent leaves it; empty means that the hosts are reached directly.</param>
+    /// <param name="Users">Absent leaves them; an empty list opens it to everybody with the operator's right.</param>
     [Echoed("update_time")]
     internal sealed record Command(
         long? Id, string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Certificate, string? SshHost, string? Via, string? Remarks,
-        string? Encoding) : IRequest<Result>
+        string? Encoding, IReadOnlyList<string?>? Users) : IRequest<Result>
     {
         // A record writes out all it holds; this one holds a private key.
         public override string ToString() => $"EditExecuteUser {Id}";
@@ -46,6 +47,8 @@ internal static class EditExecuteUser
             RuleFor(command => command.SshHost).HostOrNothing("ssh_host");
             RuleFor(command => command.Remarks).AtMost(CreateExecuteUser.MostRemarks, "remarks");
             RuleFor(command => command.Encoding).OneOf("encoding", [.. CommandForm.Encodings]);
+            RuleFor(command => command.Users).Must(users => users is null || (users.Count <= CreateExecuteUser.MostUsers && users.All(user => ReplaceTemplateUsers.Read(user) is { Id: > 0 })))
+                .Refuse($"users 最多 {CreateExecuteUser.MostUsers} 人，每一项应为 用户ID,,,昵称", $"users: {CreateExecuteUser.MostUsers} at most, each user_id,,,nickname");
         }
 
         private static bool GivenOrAbsent(string? text) => text is null || !string.IsNullOrWhiteSpace(text);
@@ -81,6 +84,10 @@ internal static class EditExecuteUser
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var before = await connection.QuerySingleOrDefaultAsync<State>(LockSql, new { command.Id }, transaction) ?? throw LibraryRules.NoSuchId;
+            await ExecuteUserRight.Demand(connection, transaction, caller, before.AliasUser);
+            if (command.Via?.Trim() is { Length: > 0 } other && other != before.Via) await ExecuteUserRight.Demand(connection, transaction, caller, other);
+            var users = await ExecuteUserRight.Users(connection, transaction, command.Id!.Value);
+            if (command.Users is { } given) await ExecuteUserRight.Replace(connection, transaction, command.Id.Value, given.Select(user => ReplaceTemplateUsers.Read(user)!.Value));
             var warnings = new List<Text>();
             var after = WithSecrets(command, before, warnings) with
             {
@@ -126,7 +133,7 @@ internal static class EditExecuteUser
                     "到主机的路径变了（via 或 ssh_host）：主机密钥按路径记录，新路径上没有记录的主机按未知主机处理",
                     "The way to the hosts has changed (via or ssh_host): host keys are pinned per way, and a host without one on the new way is met as unknown"));
             var secrets = after.UserKey != before.UserKey || after.Passphrase != before.Passphrase;
-            await Audit.Write(connection, transaction, caller, "edit", "execute_user", $"{command.Id}", Masked(before, false, null), Masked(after, secrets, after.SshPort == before.SshPort ? null : known));
+            await Audit.Write(connection, transaction, caller, "edit", "execute_user", $"{command.Id}", Masked(before, users, false, null), Masked(after, command.Users is null ? users : await ExecuteUserRight.Users(connection, transaction, command.Id.Value), secrets, after.SshPort == before.SshPort ? null : known));
             await transaction.CommitAsync(cancellationToken);
             return new Result(warnings);
         }
@@ -165,7 +172,7 @@ internal static class EditExecuteUser
             };
         }
 
-        private static object Masked(State state, bool secretsChanged, long? keysOfNewPort) => new
+        private static object Masked(State state, IReadOnlyList<string> users, bool secretsChanged, long? keysOfNewPort) => new
         {
             state.AliasUser,
             state.ExecUser,
@@ -179,6 +186,7 @@ internal static class EditExecuteUser
             state.Via,
             state.Remarks,
             state.Encoding,
+            users,
         };
     }
 }

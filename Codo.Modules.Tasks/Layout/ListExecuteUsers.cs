@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Codo.Platform.Http;
 using Dapper;
 using MediatR;
@@ -17,10 +18,14 @@ internal static class ListExecuteUsers
     /// <param name="Certificate">The OpenSSH certificate of the key, which is public; empty when there is none.</param>
     /// <param name="Encoding">What commands on its hosts are handed over in, and what they write.</param>
     internal sealed record Row(
-        long Id, string AliasUser, string ExecUser, int SshPort, string SshHost, string Via, string Certificate, string Remarks, DateTime UpdateTime, string Encoding)
+        long Id, string AliasUser, string ExecUser, int SshPort, string SshHost, string Via, string Certificate, string Remarks, DateTime UpdateTime, string Encoding,
+        [property: JsonIgnore] string UserLines)
     {
         /// <summary>Always empty: a field that the console's form has.</summary>
         public string Password => "";
+
+        /// <summary>Who may name it in a step, each <c>{user_id},,,{nickname}</c>; none is everybody with the operator's right.</summary>
+        public IReadOnlyList<string> Users => UserLines.Split('\n', StringSplitOptions.RemoveEmptyEntries);
 
         public string UserKey => ExecuteUser.Mask;
     }
@@ -28,7 +33,8 @@ internal static class ListExecuteUsers
     internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
     {
         private const string RowsSql = """
-            SELECT u.id, u.alias_user, u.exec_user, u.ssh_port, u.ssh_host, COALESCE(v.alias_user, '') AS via, u.certificate, u.remarks, u.update_time, u.encoding
+            SELECT u.id, u.alias_user, u.exec_user, u.ssh_port, u.ssh_host, COALESCE(v.alias_user, '') AS via, u.certificate, u.remarks, u.update_time, u.encoding,
+                COALESCE((SELECT string_agg(r.user_id || ',,,' || replace(r.nickname, E'\n', ' '), E'\n' ORDER BY r.place) FROM tasks.scheduler_execute_user_right r WHERE r.exec_user_id = u.id), '') AS user_lines
             FROM tasks.scheduler_execute_user u LEFT JOIN tasks.scheduler_execute_user v ON v.id = u.via_id WHERE u.id > @After ORDER BY u.id LIMIT @Limit
             """;
 

@@ -5,6 +5,7 @@ using Dapper;
 using FluentValidation;
 using FluentValidation.Results;
 using MediatR;
+using Microsoft.Extensions.Configuration;
 using Npgsql;
 
 namespace Codo.Modules.Tasks.Layout;
@@ -16,13 +17,21 @@ internal static class ReplaceSteps
     private static readonly Text Saved = new("修改成功", "Saved");
 
     /// <param name="TempArgs">Words that orders may replace, beside those of the library; absent leaves them as they are.</param>
-    internal sealed record Command(long? TempId, IReadOnlyList<Step?>? NewTempData, IReadOnlyList<GroupProperties?>? Groups, IReadOnlyList<string?>? TempArgs) : IRequest<Answer>;
+    internal sealed record Command(long? TempId, IReadOnlyList<Step?>? NewTempData, IReadOnlyList<GroupProperties?>? Groups, IReadOnlyList<string?>? TempArgs) : IRequest<Result>;
+
+    /// <summary>Its warnings say what has become of a step otherwise than it was sent.</summary>
+    internal sealed record Result : Answer
+    {
+        public Result(Text said, IReadOnlyList<Text> warnings) : base(said) => Warnings = warnings;
+
+        public IReadOnlyList<Text> Warnings { get; }
+    }
 
     // The console sends steps back as it got them, or made from commands of the library.
     [Echoed("temp_id", "command_id", "creator", "creator_id", "create_time", "update_time")]
     internal sealed record Step(
         long? Id, int? Group, int? Level, string? CommandName, string? Command, string? Args, string? Trigger, string? ExecUser, string? ForceHost, int? Timeout, int? Retries, int? RetryDelay, string? OnError,
-        bool? Pty, string? Interpreter);
+        bool? Pty, string? Interpreter, string? RunAs);
 
     internal sealed record GroupProperties(int? Group, [property: JsonConverter(typeof(NumberOrText))] string? Batch, int? BatchPause, int? MaxFailures, string? Next);
 
@@ -42,7 +51,7 @@ internal static class ReplaceSteps
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, RunAsRule rule, IConfiguration configuration, Caller caller) : IRequestHandler<Command, Result>
     {
         private const string RemoveSql = """
             DELETE FROM tasks.scheduler_temp_details WHERE temp_id = @TempId AND id <> ALL (@Kept)
@@ -51,16 +60,16 @@ internal static class ReplaceSteps
         // A step that stays keeps its id and who made it. New ids rise in the order that was sent, which is the order in which steps of one level run.
         private const string SaveSql = """
             INSERT INTO tasks.scheduler_temp_details AS d
-                (id, temp_id, "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty, interpreter, creator, creator_id)
+                (id, temp_id, "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty, interpreter, run_as, creator, creator_id)
             SELECT COALESCE(s.id, nextval(pg_get_serial_sequence('tasks.scheduler_temp_details', 'id'))), @TempId, s.step_group, s.level, s.command_name, s.command, s.args, s.trigger,
-                s.exec_user, s.force_host, s.timeout, s.retries, s.retry_delay, s.on_error, s.pty, s.interpreter, @Username, @UserId
+                s.exec_user, s.force_host, s.timeout, s.retries, s.retry_delay, s.on_error, s.pty, s.interpreter, s.run_as, @Username, @UserId
             FROM unnest(CAST(@Ids AS bigint[]), CAST(@Groups AS int[]), CAST(@Levels AS int[]), CAST(@Names AS text[]), CAST(@Commands AS text[]), CAST(@Args AS text[]),
                 CAST(@Triggers AS text[]), CAST(@ExecUsers AS text[]), CAST(@ForceHosts AS text[]), CAST(@Timeouts AS int[]), CAST(@Retries AS int[]), CAST(@RetryDelays AS int[]), CAST(@OnErrors AS text[]),
-                CAST(@Ptys AS boolean[]), CAST(@Interpreters AS text[]))
-                AS s(id, step_group, level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty, interpreter)
+                CAST(@Ptys AS boolean[]), CAST(@Interpreters AS text[]), CAST(@RunAs AS text[]))
+                AS s(id, step_group, level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty, interpreter, run_as)
             ON CONFLICT (id) DO UPDATE SET "group" = excluded."group", level = excluded.level, command_name = excluded.command_name, command = excluded.command, args = excluded.args,
                 trigger = excluded.trigger, exec_user = excluded.exec_user, force_host = excluded.force_host, timeout = excluded.timeout, retries = excluded.retries,
-                retry_delay = excluded.retry_delay, on_error = excluded.on_error, pty = excluded.pty, interpreter = excluded.interpreter, update_time = now()
+                retry_delay = excluded.retry_delay, on_error = excluded.on_error, pty = excluded.pty, interpreter = excluded.interpreter, run_as = excluded.run_as, update_time = now()
             WHERE d.temp_id = @TempId
             """;
 
@@ -78,27 +87,33 @@ internal static class ReplaceSteps
             UPDATE tasks.scheduler_temp_list SET update_time = now(), declared = COALESCE(@Declared, declared) WHERE temp_id = @TempId
             """;
 
-        public async Task<Answer> Handle(Command command, CancellationToken cancellationToken)
+        public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
             var id = command.TempId!.Value;
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            await TemplateRight.LockForEdit(connection, transaction, caller, id);
+            var isOperator = Right.IsOperator(caller, configuration, TasksModule.Operators);
+            await TemplateRight.LockForEdit(connection, transaction, caller, isOperator, id);
             var before = await TemplateContent.Read(connection, transaction, id);
-            if (command.NewTempData is { } steps) await Replace(connection, transaction, id, steps!, before.Steps);
+            IReadOnlyList<Text> warnings = [];
+            if (command.NewTempData is { } steps) warnings = await Replace(connection, transaction, id, steps!, before.Steps, isOperator);
             if (command.Groups is { } groups) await Replace(connection, transaction, id, groups!);
             await connection.ExecuteAsync(TouchSql, new { TempId = id, Declared = command.TempArgs?.Distinct(StringComparer.Ordinal).ToArray() }, transaction);
             var after = await TemplateContent.Read(connection, transaction, id);
             await Audit.Write(connection, transaction, caller, "edit", "template", $"{id}", new { before.Steps, before.Groups, temp_args = before.Declared }, new { after.Steps, after.Groups, temp_args = after.Declared });
             await transaction.CommitAsync(cancellationToken);
-            return new Answer(command.NewTempData is { Count: 0 } ? Emptied : Saved);
+            return new Result(command.NewTempData is { Count: 0 } ? Emptied : Saved, warnings);
         }
 
-        private async Task Replace(NpgsqlConnection connection, NpgsqlTransaction transaction, long id, IReadOnlyList<Step> steps, IReadOnlyList<StepRow> before)
+        private async Task<IReadOnlyList<Text>> Replace(NpgsqlConnection connection, NpgsqlTransaction transaction, long id, IReadOnlyList<Step> steps, IReadOnlyList<StepRow> before, bool isOperator)
         {
             // An id that is not this template's means nothing here. Removed as it is met, so that a step that was copied together with its id gets one of its own.
             var known = before.Select(step => step.Id).ToHashSet();
             var ids = steps.Select(step => step.Id is { } kept && known.Remove(kept) ? (long?)kept : null).ToArray();
+            var planned = steps.Select((step, place) => new NewContent.Planned(
+                step.Command!, step.Args ?? "", (step.Interpreter ?? "").Trim(), string.IsNullOrWhiteSpace(step.ExecUser) ? "root" : step.ExecUser, (step.ForceHost ?? "").Trim(), step.RunAs,
+                ids[place] is { } kept ? before.First(old => old.Id == kept) : null)).ToList();
+            var (runAs, warnings) = await new NewContent(rule, caller, isOperator).Check(connection, transaction, planned, before);
             await connection.ExecuteAsync(RemoveSql, new { TempId = id, Kept = ids.OfType<long>().ToArray() }, transaction);
             await connection.ExecuteAsync(SaveSql, new
             {
@@ -108,19 +123,21 @@ internal static class ReplaceSteps
                 Levels = steps.Select(step => step.Level ?? 99).ToArray(),
                 Names = steps.Select(step => step.CommandName!).ToArray(),
                 Commands = steps.Select(step => step.Command!).ToArray(),
-                Args = steps.Select(step => step.Args ?? "").ToArray(),
+                Args = planned.Select(step => step.Args).ToArray(),
                 Triggers = steps.Select(step => step.Trigger ?? "order").ToArray(),
-                ExecUsers = steps.Select(step => string.IsNullOrWhiteSpace(step.ExecUser) ? "root" : step.ExecUser).ToArray(),
-                ForceHosts = steps.Select(step => (step.ForceHost ?? "").Trim()).ToArray(),
+                ExecUsers = planned.Select(step => step.ExecUser).ToArray(),
+                ForceHosts = planned.Select(step => step.ForceHost).ToArray(),
                 Timeouts = steps.Select(step => step.Timeout ?? 1800).ToArray(),
                 Retries = steps.Select(step => step.Retries ?? 0).ToArray(),
                 RetryDelays = steps.Select(step => step.RetryDelay ?? 1).ToArray(),
                 OnErrors = steps.Select(step => step.OnError ?? "stop").ToArray(),
                 Ptys = steps.Select(step => step.Pty ?? false).ToArray(),
-                Interpreters = steps.Select(step => (step.Interpreter ?? "").Trim()).ToArray(),
+                Interpreters = planned.Select(step => step.Interpreter).ToArray(),
+                RunAs = runAs,
                 caller.Username,
                 caller.UserId,
             }, transaction);
+            return warnings;
         }
 
         private static async Task Replace(NpgsqlConnection connection, NpgsqlTransaction transaction, long id, IReadOnlyList<GroupProperties> groups)

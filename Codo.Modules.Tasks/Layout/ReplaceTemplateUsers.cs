@@ -4,6 +4,7 @@ using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
+using Microsoft.Extensions.Configuration;
 using Npgsql;
 
 namespace Codo.Modules.Tasks.Layout;
@@ -30,7 +31,7 @@ internal static class ReplaceTemplateUsers
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, IConfiguration configuration, Caller caller) : IRequestHandler<Command, Answer>
     {
         private const string RemoveSql = """
             DELETE FROM tasks.scheduler_temp_user WHERE temp_id = @TempId
@@ -48,7 +49,7 @@ internal static class ReplaceTemplateUsers
             var users = command.NewUserInfo!.Select(user => Read(user)!.Value).ToList();
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            await TemplateRight.LockForEdit(connection, transaction, caller, id);
+            await TemplateRight.LockForEdit(connection, transaction, caller, Right.IsOperator(caller, configuration, TasksModule.Operators), id);
             var before = await TemplateContent.Read(connection, transaction, id);
             await connection.ExecuteAsync(RemoveSql, new { TempId = id }, transaction);
             await connection.ExecuteAsync(AddSql, new { TempId = id, Ids = users.Select(user => user.Id).ToArray(), Nicknames = users.Select(user => user.Nickname).ToArray() }, transaction);
@@ -60,7 +61,7 @@ internal static class ReplaceTemplateUsers
     }
 
     // A nickname may hold commas of its own: the first separator ends the id.
-    private static (long Id, string Nickname)? Read(string? user)
+    internal static (long Id, string Nickname)? Read(string? user)
     {
         var at = user?.IndexOf(Separator, StringComparison.Ordinal) ?? -1;
         if (at < 1 || !long.TryParse(user.AsSpan(0, at), NumberStyles.None, CultureInfo.InvariantCulture, out var id) || id == 0) return null;

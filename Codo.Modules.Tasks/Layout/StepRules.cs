@@ -49,6 +49,7 @@ internal static partial class StepRules
             ?? Outside(step.Timeout, 1, MostTimeout, $"{at}.timeout") ?? Outside(step.Retries, 0, MostRetries, $"{at}.retries")
             ?? Outside(step.RetryDelay, 0, MostRetryDelay, $"{at}.retry_delay")
             ?? TooLong(step.Interpreter, CommandForm.MostInterpreter, $"{at}.interpreter") ?? NoLine(step.Interpreter, $"{at}.interpreter")
+            ?? TooLong(step.RunAs, SystemUser.MostName, $"{at}.run_as")
             ?? NoHost(step.ForceHost, $"{at}.force_host");
     }
 

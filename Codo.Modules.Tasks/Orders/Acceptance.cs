@@ -54,14 +54,14 @@ internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Draftin
     // Every lane of a group has the group's steps; ids rise in the order that they run in.
     private const string StepsSql = """
         INSERT INTO tasks.scheduler_task_info (list_id, lane_id, task_group, task_level, task_name, task_cmd, task_args, trigger, exec_user, force_host, exec_ip, task_status, timeout, retries, retry_delay, on_error, pty,
-            interpreter)
+            interpreter, run_as)
         SELECT l.list_id, l.lane_id, l.task_group, s.level, s.name, s.cmd, s.args, s.trigger, s.exec_user, s.force_host, l.host, s.status, s.timeout, s.retries, s.retry_delay, s.on_error, s.pty,
-            s.interpreter
+            s.interpreter, s.run_as
         FROM tasks.lane l
         JOIN unnest(CAST(@Groups AS int[]), CAST(@Levels AS int[]), CAST(@Names AS text[]), CAST(@Commands AS text[]), CAST(@Arguments AS text[]), CAST(@Triggers AS text[]),
                 CAST(@ExecUsers AS text[]), CAST(@ForceHosts AS text[]), CAST(@Statuses AS smallint[]), CAST(@Timeouts AS int[]), CAST(@Retries AS int[]), CAST(@RetryDelays AS int[]), CAST(@OnErrors AS text[]),
-                CAST(@Ptys AS boolean[]), CAST(@Interpreters AS text[]))
-            WITH ORDINALITY AS s(task_group, level, name, cmd, args, trigger, exec_user, force_host, status, timeout, retries, retry_delay, on_error, pty, interpreter, place) USING (task_group)
+                CAST(@Ptys AS boolean[]), CAST(@Interpreters AS text[]), CAST(@RunAs AS text[]))
+            WITH ORDINALITY AS s(task_group, level, name, cmd, args, trigger, exec_user, force_host, status, timeout, retries, retry_delay, on_error, pty, interpreter, run_as, place) USING (task_group)
         WHERE l.list_id = @ListId ORDER BY l.lane_id, s.place
         """;
 
@@ -163,6 +163,7 @@ internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Draftin
         OnErrors = steps.Select(step => step.OnError).ToArray(),
         Ptys = steps.Select(step => step.Pty).ToArray(),
         Interpreters = steps.Select(step => step.Interpreter).ToArray(),
+        RunAs = steps.Select(step => step.RunAs).ToArray(),
     };
 
     private sealed record FirstRow(string Body, long ListId);

@@ -23,10 +23,10 @@ internal static class CheckOrder
 
     internal sealed record Attempt(long SchedId, int Number, DateTime StartTime, DateTime? EndTime, int? ExitCode, string Node, string Host, string? Outcome, string Cause, string? LeftBehind);
 
-    /// <param name="ExecUser">Who it runs as: the execute-user's alias, on Codo's own machine Codo's own user.</param>
+    /// <param name="ExecUser">Who it runs as: the execute-user's alias, on Codo's own machine the user of <paramref name="RunAs"/>.</param>
     internal sealed record Step(
         long SchedId, string ListId, int TaskGroup, int TaskLevel, string TaskName, string TaskCmd, string TaskArgs, string Trigger, string ExecUser, string ForceHost, string ExecIp,
-        string TaskStatus, string? Outcome, string Cause, int Timeout, int Retries, int RetryDelay, string OnError)
+        string TaskStatus, string? Outcome, string Cause, int Timeout, int Retries, int RetryDelay, string OnError, string RunAs)
     {
         public IReadOnlyList<Attempt> Attempts { get; init; } = [];
     }
@@ -60,7 +60,7 @@ internal static class CheckOrder
 
         private const string StepsSql = """
             SELECT sched_id, CAST(list_id AS text) AS list_id, task_group, task_level, task_name, task_cmd, task_args, trigger, exec_user, force_host, exec_ip,
-                   CAST(task_status AS text) AS task_status, outcome, cause, timeout, retries, retry_delay, on_error
+                   CAST(task_status AS text) AS task_status, outcome, cause, timeout, retries, retry_delay, on_error, run_as
             FROM tasks.scheduler_task_info WHERE lane_id = @LaneId ORDER BY task_level, sched_id
             """;
 
@@ -102,7 +102,7 @@ internal static class CheckOrder
                 OrderAccess.MayApprove(caller, await connection.QuerySingleAsync<long[]>(ApproversSql, new { ListId = id })), [.. arguments.Select(argument => argument.ArgsKey)],
                 (await connection.QueryAsync<string>(HandSql, new { ListId = id })).AsList(), [.. lanes.Select(lane => lane.TaskGroup).Distinct()], group, [.. beside.Select(lane => lane.Host)], shown.Host,
                 [.. steps.Select(step => step with { Cause = Causes.Apart(step.Cause).ToString(), Attempts = [.. attempts[step.SchedId].Select(attempt => attempt with { Cause = Causes.Apart(attempt.Cause).ToString() })],
-                    ExecUser = Place.User(step.ForceHost.Length > 0 ? step.ForceHost : step.ExecIp, step.ExecUser) })], beside.ToDictionary(lane => lane.Host, lane => lane.Status.ToString(CultureInfo.InvariantCulture)),
+                    ExecUser = Place.User(step.ForceHost.Length > 0 ? step.ForceHost : step.ExecIp, step.ExecUser, step.RunAs) })], beside.ToDictionary(lane => lane.Host, lane => lane.Status.ToString(CultureInfo.InvariantCulture)),
                 id.ToString(CultureInfo.InvariantCulture), order.TaskName, order.TaskType, order.Details, order.Description, order.Status, order.Hold, order.EndedAt, await Events(connection, id)));
         }
 

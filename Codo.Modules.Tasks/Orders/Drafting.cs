@@ -34,7 +34,7 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
         """;
 
     private const string StepsSql = """
-        SELECT "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty, interpreter
+        SELECT "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty, interpreter, run_as
         FROM tasks.scheduler_temp_details WHERE temp_id = @TempId ORDER BY "group", level, id
         """;
 

@@ -8,7 +8,7 @@ namespace Codo.Modules.Tasks.Orders;
 /// <param name="RetryDelay">Seconds before the first retry; each further one waits twice as long.</param>
 internal sealed record TemplateStep(
     int Group, int Level, string CommandName, string Command, string Args, string Trigger, string ExecUser, string ForceHost, int Timeout, int Retries, int RetryDelay, string OnError,
-    bool Pty, string Interpreter);
+    bool Pty, string Interpreter, string RunAs);
 
 /// <summary>How a group of a template goes over its hosts.</summary>
 internal sealed record TemplateGroup(int Group, string Batch, int BatchPause, int MaxFailures, string Next);

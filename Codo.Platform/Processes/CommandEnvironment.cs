@@ -15,10 +15,17 @@ public static class CommandEnvironment
     public static bool IsHostSetting(string name) =>
         HostSettings.Any(prefix => name.StartsWith(prefix, StringComparison.OrdinalIgnoreCase));
 
-    internal static void Apply(IDictionary<string, string?> environment, IReadOnlyDictionary<string, string>? own, string runId)
+    /// <summary>Takes out what configures the host, and what another user than the host's own does not get.</summary>
+    public static void Clear(IDictionary<string, string?> environment, CommandUser user)
     {
         foreach (var name in environment.Keys.Where(IsHostSetting).ToList())
             environment.Remove(name);
+        user.Apply(environment);
+    }
+
+    internal static void Apply(IDictionary<string, string?> environment, IReadOnlyDictionary<string, string>? own, string runId, CommandUser user)
+    {
+        Clear(environment, user);
 
         foreach (var (name, value) in own ?? new Dictionary<string, string>())
         {

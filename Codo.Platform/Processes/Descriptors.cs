@@ -17,6 +17,9 @@ public static partial class Descriptors
     /// <summary>Descriptors that connections leave to commands, PostgreSQL, SSH and files, out of so many.</summary>
     public static long Reserved(long limit) => Math.Min(2048, limit / 2);
 
+    /// <summary>The soft limit of a login where nothing else is set. This process has raised its own, as the runtime does before any code of ours.</summary>
+    internal static long SoftLimitOfLogin { get; } = LoginLimit();
+
     /// <summary>Raises the soft limit to the hard one; answers what it is then.</summary>
     public static long Raise()
     {
@@ -45,6 +48,15 @@ public static partial class Descriptors
         {
             foreach (var descriptor in taken[..count]) _ = close(descriptor);
         }
+    }
+
+    /// <summary>A limit of this process, by the kernel's number; null where it does not know it.</summary>
+    internal static (ulong Soft, ulong Hard)? LimitOf(int resource) => getrlimit(resource, out var limit) == 0 ? (limit.Soft, limit.Hard) : null;
+
+    private static long LoginLimit()
+    {
+        const long usual = 1024;
+        return getrlimit(LimitOfOpenFiles, out var limit) == 0 && limit.Hard < usual ? (long)limit.Hard : usual;
     }
 
     [LibraryImport("libc")]

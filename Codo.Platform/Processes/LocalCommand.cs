@@ -64,12 +64,14 @@ public sealed partial class LocalCommand
     /// <param name="runId">A name that no other run has; the command and all that it starts carry it in their environment.</param>
     /// <param name="environment">Variables on top of the host's own, whose settings are taken out.</param>
     /// <param name="workingDirectory">Where it starts; null for the host's own.</param>
+    /// <param name="user">Who it runs as; null for the host's own user.</param>
     /// <param name="form">How it is handed over; null for <see cref="CommandForm.Plain"/>. A first line <c>#!</c> is honoured in any form.</param>
     /// <exception cref="CommandNotStartedException">Too long, no such directory, out of processes or memory: the message says which.</exception>
-    public static LocalCommand Start(string command, string runId, IReadOnlyDictionary<string, string>? environment = null, string? workingDirectory = null, CommandForm? form = null)
+    public static LocalCommand Start(string command, string runId, IReadOnlyDictionary<string, string>? environment = null, string? workingDirectory = null, CommandForm? form = null, CommandUser? user = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(runId);
         form ??= CommandForm.Plain;
+        user ??= CommandUser.Own;
         // The shell would take a text that begins with one of these for an option.
         if (command.StartsWith('-') || command.StartsWith('+')) command = " " + command;
         var length = Encoding.UTF8.GetByteCount(command);
@@ -77,16 +79,23 @@ public sealed partial class LocalCommand
             throw new CommandNotStartedException(new Text($"命令过长：{length} 字节，最多 {MaxCommandBytes} 字节", $"The command is {length} bytes long; the system takes {MaxCommandBytes} at most."));
         if (command.Contains('\0'))
             throw new CommandNotStartedException(new Text("命令包含空字符（NUL）", "The command contains a NUL character, which no shell can be given."));
-        if (workingDirectory is not null && !Directory.Exists(workingDirectory))
+        // A host that is not root may not see into another user's directories: there the shell says it.
+        if (workingDirectory is not null && (user.IsOwn || Environment.IsPrivilegedProcess) && !Directory.Exists(workingDirectory))
             throw new CommandNotStartedException(new Text($"工作目录 {workingDirectory} 不存在", $"The working directory {workingDirectory} does not exist."));
 
-        var (arguments, input) = Handover(command, runId, form);
+        var (arguments, input) = Handover(command, runId, form, user);
+        var begin = user.Begin(workingDirectory);
+        // With what goes in front it may be more than one argument holds.
+        if (input is null && length + Encoding.UTF8.GetByteCount(begin) > MaxCommandBytes) (arguments, input) = ([PrivateScript], form.Bytes(command));
+        arguments[0] = begin + arguments[0];
         var variables = Environment.GetEnvironmentVariables().Cast<DictionaryEntry>().ToDictionary(one => (string)one.Key, one => (string?)one.Value, StringComparer.Ordinal);
-        CommandEnvironment.Apply(variables, environment, runId);
+        CommandEnvironment.Apply(variables, environment, runId, user);
         Descriptors.Demand();
         try
         {
-            var process = SessionProcess.Start([.. Shell, .. arguments], variables, workingDirectory, withInput: input is not null);
+            // The host's own directory may be closed to another user, and the user's to the host.
+            var process = SessionProcess.Start([.. user.Prefix, .. Shell, .. arguments], variables, user.IsOwn ? workingDirectory : "/", withInput: input is not null);
+            if (!user.IsOwn) LetReopen(process.Output);
             if (input is not null) _ = HandOverAsync(process.Input!, input);
             return new LocalCommand(process, new RunMark(runId, process.Id, ProcessTable.StartTicks(process.Id), RunMark.CurrentBootId));
         }
@@ -97,13 +106,29 @@ public sealed partial class LocalCommand
     }
 
     /// <summary>Where a run's command with a line <c>#!</c> lies while it runs.</summary>
-    internal static string ScriptFile(string runId) => Path.Combine(Path.GetTempPath(), "codo-" + runId);
+    internal static string ScriptFile(string runId, CommandUser user) => Path.Combine(user.IsOwn ? Path.GetTempPath() : "/tmp", "codo-" + runId);
 
-    private static (string[] Arguments, byte[]? Input) Handover(string command, string runId, CommandForm form)
+    /// <summary>Removes a run's script where the shell that would have done so was killed.</summary>
+    internal static void RemoveScript(string runId)
+    {
+        foreach (var folder in (string[])[Path.GetTempPath(), "/tmp"])
+        {
+            try
+            {
+                File.Delete(Path.Combine(folder, "codo-" + runId));
+            }
+            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+            {
+                // The command's own user may have put anything there.
+            }
+        }
+    }
+
+    private static (string[] Arguments, byte[]? Input) Handover(string command, string runId, CommandForm form, CommandUser user)
     {
         if (CommandForm.Interpreter(command) is { } interpreter)
         {
-            var file = ScriptFile(runId);
+            var file = ScriptFile(runId, user);
             var pty = form.Pty ? string.Join(' ', [.. interpreter.Select(Quote), Quote(file)]) : "";
             return ([FileScript, "sh", file, pty, .. interpreter], form.Bytes(command));
         }
@@ -112,7 +137,14 @@ public sealed partial class LocalCommand
         return form.Private || form.Encoding is not null ? ([PrivateScript], form.Bytes(command)) : ([command], null);
     }
 
-    private static string Quote(string word) => "'" + word.Replace("'", @"'\''", StringComparison.Ordinal) + "'";
+    internal static string Quote(string word) => "'" + word.Replace("'", @"'\''", StringComparison.Ordinal) + "'";
+
+    // The pipe is the host's: without this `echo … >/dev/stderr` of another user is refused. Only who may look into the process can open it at all.
+    private static void LetReopen(PipeStream output)
+    {
+        const uint anybodyMayWrite = 0b110_010_010;
+        _ = ChangeMode((int)output.SafePipeHandle.DangerousGetHandle(), anybodyMayWrite);
+    }
 
     private static async Task HandOverAsync(PipeStream input, byte[] command)
     {
@@ -164,7 +196,9 @@ public sealed partial class LocalCommand
 
     private async Task<int?> LeaveAsync(PipeStream output)
     {
-        var holders = await OutputHolders.CountAsync(output.SafePipeHandle, Mark);
+        int? holders = await OutputHolders.CountAsync(output.SafePipeHandle, Mark);
+        // Another user's descriptors are root's to see: somebody holds the pipe, and how many do is not known.
+        if (holders == 0 && HostPrivileges.CanSwitchUser && !Environment.IsPrivilegedProcess) holders = null;
         return OutputHolders.Drain(output.SafePipeHandle) ? holders : null;
     }
 
@@ -231,6 +265,9 @@ public sealed partial class LocalCommand
         var asked = new PollRequest { Descriptor = (int)output.SafePipeHandle.DangerousGetHandle(), Events = pollIn };
         return Poll(ref asked, 1, 0) > 0 && (asked.Answers & (pollIn | pollHangUp)) != 0;
     }
+
+    [LibraryImport("libc", EntryPoint = "fchmod")]
+    private static partial int ChangeMode(int descriptor, uint mode);
 
     [LibraryImport("libc", EntryPoint = "ioctl")]
     private static partial int ControlDevice(int descriptor, ulong request, out int answer);

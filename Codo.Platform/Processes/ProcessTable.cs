@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text;
 
 namespace Codo.Platform.Processes;
@@ -8,7 +9,7 @@ namespace Codo.Platform.Processes;
 internal readonly record struct ProcessEntry(int Id, int Parent, int Group, int Session, long StartTicks, string? RunId);
 
 /// <summary>All processes at a moment.</summary>
-internal static class ProcessTable
+internal static partial class ProcessTable
 {
     private static readonly byte[] RunIdPrefix = Encoding.ASCII.GetBytes(RunMark.Variable + "=");
     private static readonly SemaphoreSlim Gate = new(1);
@@ -60,7 +61,7 @@ internal static class ProcessTable
 
     private static string? ReadRunId(int id)
     {
-        var environment = ReadFile($"/proc/{id}/environ").AsSpan();
+        var environment = (ReadFile($"/proc/{id}/environ") ?? ReadEnvironmentOfOther(id)).AsSpan();
         foreach (var range in environment.Split((byte)0))
         {
             var variable = environment[range];
@@ -68,6 +69,42 @@ internal static class ProcessTable
         }
 
         return null;
+    }
+
+    // A host that is not root, but has CAP_SYS_PTRACE: the file is its owner's alone, and the capability opens the memory that the file shows.
+    private static byte[]? ReadEnvironmentOfOther(int id)
+    {
+        const int environmentStarts = 47, environmentEnds = 48;
+        const ulong mostBytes = 4 << 20;
+        if (Environment.IsPrivilegedProcess || !HostPrivileges.CanFindByRunId || ReadFile($"/proc/{id}/stat") is not { } bytes) return null;
+        var text = Encoding.Latin1.GetString(bytes);
+        var fields = text[(text.LastIndexOf(')') + 2)..].Split(' ');
+        var (from, to) = (ulong.Parse(fields[environmentStarts], CultureInfo.InvariantCulture), ulong.Parse(fields[environmentEnds], CultureInfo.InvariantCulture));
+        if (from == 0 || to <= from || to - from > mostBytes) return null;
+        var content = new byte[to - from];
+        var place = Marshal.AllocHGlobal(content.Length);
+        try
+        {
+            var (here, there) = (new Piece { At = (nuint)place, Length = (nuint)content.Length }, new Piece { At = (nuint)from, Length = (nuint)content.Length });
+            var read = (int)process_vm_readv(id, in here, 1, in there, 1, 0);
+            if (read <= 0) return null;
+            Marshal.Copy(place, content, 0, read);
+            return content;
+        }
+        finally
+        {
+            Marshal.FreeHGlobal(place);
+        }
+    }
+
+    [LibraryImport("libc")]
+    private static partial nint process_vm_readv(int id, in Piece here, nuint countHere, in Piece there, nuint countThere, nuint flags);
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Piece
+    {
+        public nuint At;
+        public nuint Length;
     }
 
     /// <returns>Null when the process is gone, or belongs to somebody whose processes the host may not look into.</returns>

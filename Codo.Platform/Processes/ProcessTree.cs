@@ -47,7 +47,7 @@ public static partial class ProcessTree
         }
 
         // The shell that would have removed it may have been killed.
-        if (left.Count == 0) File.Delete(LocalCommand.ScriptFile(run.RunId));
+        if (left.Count == 0) LocalCommand.RemoveScript(run.RunId);
         return left.Count;
     }
 

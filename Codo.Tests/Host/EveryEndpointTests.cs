@@ -104,7 +104,7 @@ public sealed class EveryEndpointTests(SmallBodyHost fixture) : IClassFixture<Sm
         var answer = JsonNode.Parse(await response.Content.ReadAsStringAsync())!;
         answer["msg"]!.GetValue<string>().ShouldBe("degraded");
         answer["checks"]!.AsObject().Select(pair => pair.Key)
-            .ShouldBe(["postgresql", "redis", "hangfire", "disk", "clock", "lease", "alerts", "loops", "outbox", "retention", "jobs", "time_zone", "order_words", "quotas", "database_rights"], ignoreOrder: true);
+            .ShouldBe(["postgresql", "redis", "hangfire", "disk", "clock", "lease", "alerts", "loops", "outbox", "retention", "jobs", "time_zone", "order_words", "quotas", "database_rights", "run_as"], ignoreOrder: true);
         answer["checks"]!["postgresql"]!["status"]!.GetValue<string>().ShouldBe("healthy");
         answer["checks"]!["redis"]!["status"]!.GetValue<string>().ShouldBe("degraded");
         answer["checks"]!["disk"]!["detail"]!.GetValue<string>().ShouldNotStartWith("0 ");

@@ -43,11 +43,17 @@ internal sealed partial class HostProcess : IAsyncDisposable
 
     /// <summary>Starts a host on the data directory and returns when it listens.</summary>
     /// <param name="user">Who it runs as; null is the user of the tests.</param>
-    public static async Task<HostProcess> Start(
-        string dataDirectory, PostgresUser? user = null, string? binary = null, string workingDirectory = "/", params (string Name, string Value)[] environment)
+    public static Task<HostProcess> Start(
+        string dataDirectory, PostgresUser? user = null, string? binary = null, string workingDirectory = "/", params (string Name, string Value)[] environment) =>
+        StartWith([], dataDirectory, user, binary, workingDirectory, environment);
+
+    /// <summary>The same with capabilities that a service manager gives to a user that is not root.</summary>
+    /// <param name="capabilities">As <c>setpriv</c> writes them: <c>setuid</c>.</param>
+    public static async Task<HostProcess> StartWith(
+        string[] capabilities, string dataDirectory, PostgresUser? user, string? binary = null, string workingDirectory = "/", params (string Name, string Value)[] environment)
     {
         (string, string)[] own = [("Codo__DataDirectory", dataDirectory), ("ASPNETCORE_URLS", "http://127.0.0.1:0"), ("Codo__MinFreeDisk", "0")];
-        var (process, output, reading) = await Begin(binary ?? Binary, [], user, workingDirectory, [.. own, .. environment]);
+        var (process, output, reading) = await Begin(Command(binary ?? Binary, [], user, workingDirectory, [.. own, .. environment]), capabilities);
         var host = new HostProcess(process, output, reading, dataDirectory);
         await Eventually.True(() => process.HasExited || Listening().IsMatch(host.Output), "the host listens or ends", seconds: 60);
         if (Listening().Match(host.Output) is not { Success: true } match)
@@ -107,10 +113,15 @@ internal sealed partial class HostProcess : IAsyncDisposable
         process.Dispose();
     }
 
-    private static async Task<(Process Process, StringBuilder Output, Task Reading)> Begin(
-        string binary, string[] arguments, PostgresUser? user, string workingDirectory, (string Name, string Value)[] environment)
+    private static async Task<(Process Process, StringBuilder Output, Task Reading)> Begin(ProcessStartInfo command, string[] capabilities)
     {
-        var process = await Children.Start(Command(binary, arguments, user, workingDirectory, environment));
+        if (capabilities.Length > 0)
+        {
+            var given = string.Concat(capabilities.Select(capability => $",+{capability}"));
+            foreach (var set in (string[])["inh", "ambient"]) command.ArgumentList[command.ArgumentList.IndexOf($"--{set}-caps=-all")] += given;
+        }
+
+        var process = await Children.Start(command);
         process.StandardInput.Close();
         var output = new StringBuilder();
         return (process, output, Task.WhenAll(Read(process.StandardOutput, output), Read(process.StandardError, output)));
@@ -126,6 +137,8 @@ internal sealed partial class HostProcess : IAsyncDisposable
                 command.Environment[name] = value;
         }
 
+        // As for TestHost; another user than the tests' own can run nothing but itself.
+        if (user is null) command.Environment["Codo__RunAs"] = command.Environment["Codo__AllowRunAs"] = Environment.UserName;
         foreach (var (name, value) in environment)
             command.Environment[name] = value;
         return command;

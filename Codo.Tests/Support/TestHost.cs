@@ -149,6 +149,9 @@ internal sealed class TestHost : IAsyncDisposable
             ["Codo:TimeZone"] = "Asia/Shanghai",
             ["Codo:ShutdownGrace"] = "0",
             ["Codo:MinFreeDisk"] = "0",
+            // Commands of most tests write into the folders of whoever runs the tests.
+            ["Codo:RunAs"] = Environment.UserName,
+            ["Codo:AllowRunAs"] = Environment.UserName,
             // Most tests of orders declare no words; those of the rule itself set it to false.
             ["Codo:Tasks:AnyWord"] = "true",
         });

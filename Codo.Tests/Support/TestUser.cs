@@ -7,6 +7,8 @@ namespace Codo.Tests.Support;
 /// <summary>An ordinary user of this machine, made for one test by root, with a home of its own.</summary>
 internal sealed class TestUser : IAsyncDisposable
 {
+    private string? group;
+
     private TestUser(PostgresUser identity, string home) => (Identity, Home) = (identity, home);
 
     public PostgresUser Identity { get; }
@@ -24,7 +26,21 @@ internal sealed class TestUser : IAsyncDisposable
         return new TestUser(new PostgresUser(name, int.Parse(fields[2], CultureInfo.InvariantCulture), int.Parse(fields[3], CultureInfo.InvariantCulture)), home);
     }
 
-    public async ValueTask DisposeAsync() => await Run("userdel", "--remove", "--force", Identity.Name);
+    /// <summary>Puts the user into a group that is made for it; answers the group's number.</summary>
+    public async Task<int> JoinGroup()
+    {
+        var name = Identity.Name + "-g";
+        await Run("groupadd", name);
+        await Run("usermod", "--append", "--groups", name, Identity.Name);
+        group = name;
+        return int.Parse(File.ReadLines("/etc/group").First(line => line.StartsWith(name + ":", StringComparison.Ordinal)).Split(':')[2], CultureInfo.InvariantCulture);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Run("userdel", "--remove", "--force", Identity.Name);
+        if (group is not null) await Run("groupdel", group);
+    }
 
     private static async Task Run(string program, params string[] arguments)
     {

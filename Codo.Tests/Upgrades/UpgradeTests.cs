@@ -25,7 +25,7 @@ public sealed class UpgradeTests(TestPostgres postgres)
             """);
         await DatabaseRoles.Settle(TestPostgres.AsSuperuser(database));
         var failures = await Count(database, "SELECT count FROM alerts.task_monitor WHERE fingerprint = 'job:fails:failed'");
-        await using var host = await TestHost.Start(postgres, database, ("Codo:Auth:TokenSecret", TokenSecret), ("Codo:MasterKey", MasterKey), ("Codo:TimeZone", ""));
+        await using var host = await TestHost.Start(postgres, database, ("Codo:Auth:TokenSecret", TokenSecret), ("Codo:MasterKey", MasterKey), ("Codo:TimeZone", ""), ("Codo:RunAs", Environment.IsPrivilegedProcess ? "nobody" : Environment.UserName));
         var token = global::Codo.Host.Commands.IssueToken.Sign(TokenSecret, "admin", superuser: true, TimeSpan.FromDays(1), DateTimeOffset.UtcNow);
 
         // Jobs: as they were, and each second one goes on; a paused one stays paused; secrets open under the same key.
@@ -55,6 +55,37 @@ public sealed class UpgradeTests(TestPostgres postgres)
         (await host.Get("/v2/task_layout/user/", token))["data"]![0]!["user_key"]!.GetValue<string>().ShouldBe("******");
         (await host.Get("/v2/alerts/channel/", token))["data"]!.AsArray().Count.ShouldBe(1);
         (await host.Get("/healthz/ready", token))["checks"]!["jobs"]!["status"]!.GetValue<string>().ShouldBe("healthy");
+
+        // What ran as the host's user goes on as that user, whatever the default for new ones is, and health says so until somebody has looked.
+        jobs.Values.Select(job => job["run_as"]!.GetValue<string>()).Distinct().ShouldBe([Environment.UserName]);
+        (await Count(database, "SELECT count(*) FROM tasks.scheduler_temp_details WHERE run_as = ''")).ShouldBe(0);
+        (await Count(database, $"SELECT count(*) FROM tasks.scheduler_task_info i JOIN tasks.scheduler_task_list o USING (list_id) WHERE i.run_as <> CASE WHEN o.schedule = 'OK' AND o.list_id <> 1 THEN i.run_as ELSE '{Environment.UserName}' END")).ShouldBe(0);
+        (await host.Get("/healthz/ready", token))["checks"]!["run_as"]!["status"]!.GetValue<string>().ShouldBe("degraded");
+        // Until then operators change what they changed before the upgrade.
+        var someone = global::Codo.Host.Commands.IssueToken.Sign(TokenSecret, "operator", superuser: false, TimeSpan.FromDays(1), DateTimeOffset.UtcNow);
+        (await host.Send(HttpMethod.Put, "/v1/cron/job/", """{"job_id": "paused", "cmd": "echo changed"}""", someone)).Code().ShouldBe(0);
+        (await host.Send(HttpMethod.Post, "/v2/nodes/run_as/", "{}", someone)).Code().ShouldBe(-2);
+        (await host.Send(HttpMethod.Post, "/v2/nodes/run_as/", "{}", token)).Code().ShouldBe(0);
+        (await host.Get("/healthz/ready", token))["checks"]!["run_as"]!["status"]!.GetValue<string>().ShouldBe("healthy");
+        (await host.Send(HttpMethod.Put, "/v1/cron/job/", """{"job_id": "paused", "cmd": "echo changed again"}""", someone)).Code().ShouldBe(Environment.IsPrivilegedProcess ? -2 : 0);
+    }
+
+    [Fact]
+    public async Task What_was_there_is_stamped_once_by_the_first_host_that_starts()
+    {
+        var database = await postgres.CreateDatabase();
+        await Execute(database, await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "Upgrades", "0.1.0.sql")));
+        await DatabaseRoles.Settle(TestPostgres.AsSuperuser(database));
+        await TestHost.Migrate(database);
+        (string, string)[] settings = [("Codo:Auth:TokenSecret", TokenSecret), ("Codo:MasterKey", MasterKey), ("Codo:TimeZone", "")];
+        var hosts = await Task.WhenAll(TestHost.Start(postgres, database, settings), TestHost.Start(postgres, database, settings));
+        (await Count(database, "SELECT count(*) FROM platform.audit WHERE kind = 'run_as' AND action = 'stamp'")).ShouldBe(1);
+        (await Count(database, $"SELECT count(*) FROM cron.job WHERE run_as = '{Environment.UserName}'")).ShouldBe(4);
+        foreach (var host in hosts) await host.DisposeAsync();
+        // An import that comes later is nobody's past: it runs as Codo:RunAs.
+        await Execute(database, "UPDATE cron.job SET run_as = '' WHERE job_id = 'nightly'");
+        await using var later = await TestHost.Start(postgres, database, settings);
+        (await Count(database, "SELECT count(*) FROM cron.job WHERE run_as = ''")).ShouldBe(1);
     }
 
     // As that version did: its role was a superuser.

@@ -49,10 +49,10 @@ internal sealed class AlertBench : IAsyncDisposable
         DefaultTypeMap.MatchNamesWithUnderscores = true;
         var zone = new Zone { Info = TimeZoneInfo.FindSystemTimeZoneById("Asia/Shanghai") };
         services.AddLogging().AddMediator().AddAlerts();
-        services.AddSingleton<IConfiguration>(new ConfigurationBuilder().Build())
+        services.AddSingleton<IConfiguration>(new ConfigurationBuilder().AddInMemoryCollection([new("Codo:AllowRunAs", Environment.UserName)]).Build())
             .AddSingleton<TimeProvider>(time).AddSingleton(zone).AddSingleton(Json.Options(zone)).AddSingleton(new Node("bench")).AddSingleton(NpgsqlDataSource.Create(database))
             .AddSingleton<RetentionGuard>().AddSingleton<LoopStates>()
-            .AddSingleton(new NodeSettings { PublicUrl = "https://codo.example.test/" })
+            .AddSingleton(new NodeSettings { PublicUrl = "https://codo.example.test/", RunAs = Environment.UserName }).AddSingleton<RunAsRule>()
             .AddSingleton(new SecretBox(new Dictionary<int, string> { [1] = "a-master-key-for-tests-of-more-than-32-bytes" }, 1))
             .AddSingleton<IConnectionMultiplexer>(await ConnectionMultiplexer.ConnectAsync(redis))
             .AddScoped(_ => Caller.Codo);

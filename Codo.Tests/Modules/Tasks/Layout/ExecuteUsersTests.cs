@@ -39,7 +39,7 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
         var alias = LibraryHost.Name("u");
         await Add(alias, await NewKey());
         var row = await Find(alias);
-        row.Select(field => field.Key).Order().ShouldBe(["alias_user", "certificate", "encoding", "exec_user", "id", "password", "remarks", "ssh_host", "ssh_port", "update_time", "user_key", "via"]);
+        row.Select(field => field.Key).Order().ShouldBe(["alias_user", "certificate", "encoding", "exec_user", "id", "password", "remarks", "ssh_host", "ssh_port", "update_time", "user_key", "users", "via"]);
         (row["user_key"]!.GetValue<string>(), row["password"]!.GetValue<string>(), row["ssh_port"]!.GetValue<int>()).ShouldBe(("******", "", 22));
     }
 

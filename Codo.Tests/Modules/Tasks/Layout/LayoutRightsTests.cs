@@ -79,4 +79,83 @@ public sealed class LayoutRightsTests(TestPostgres postgres)
         (await host.Delete(LibraryHost.Temp, new { temp_id = 4711 }, Operator)).Code().ShouldBe(-2);
         (await host.Delete(LibraryHost.Temp, new { temp_id = 4711 })).Code().ShouldBe(0);
     }
+
+    [Fact]
+    public async Task A_templates_users_bring_in_no_new_command_execute_user_or_local_step()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:Tasks:Operators", "op"));
+        (await host.Post(LibraryHost.Command, new { command_name = "known", command = "systemctl", args = "reload" }, Operator)).Code().ShouldBe(0);
+        var id = (await host.Post(LibraryHost.Temp, new { temp_name = "t" }, Operator))["temp_id"]!.GetValue<long>();
+        object Step(string command, string args = "", string user = "web", string forced = "", string interpreter = "", string? runAs = null, int level = 1) =>
+            new { command_name = "s", command, args, exec_user = user, force_host = forced, interpreter, run_as = runAs, level };
+        async Task<int> Save(string token, params object[] steps) => (await host.Put(LibraryHost.Details, new { temp_id = id, new_temp_data = steps }, token)).Code();
+        object first = Step("deploy", "VERSION"), second = Step("report", user: "db");
+        (await Save(Operator, first, second)).ShouldBe(0);
+        (await host.Patch(LibraryHost.Details, new { temp_id = id, new_user_info = new[] { "12,,,somebody" } }, Operator)).Code().ShouldBe(0);
+
+        // Arranged anew, with other levels, fewer or more of what is there, and with what the library has.
+        (await Save(User, second, Step("deploy", "VERSION", level: 7), first)).ShouldBe(0);
+        (await Save(User, first, second, Step("systemctl", "reload"))).ShouldBe(0);
+        // Each of these was accepted by the version before.
+        (await Save(User, first, second, Step("rm -rf /"))).ShouldBe(-2);
+        (await Save(User, first, second, Step("deploy", "VERSION; rm -rf /"))).ShouldBe(-2);
+        (await Save(User, first, second, Step("deploy", "VERSION", interpreter: "/bin/sh -x"))).ShouldBe(-2);
+        (await Save(User, first, second, Step("report", user: "web"))).ShouldBe(-2);
+        (await Save(User, first, second, Step("systemctl", "reload", user: "root"))).ShouldBe(-2);
+        (await Save(User, first, second, Step("deploy", "VERSION", forced: "127.0.0.1"))).ShouldBe(-2);
+        (await Save(User, first, second, Step("systemctl", "reload", forced: "127.0.0.1"))).ShouldBe(-2);
+        (await Save(User, Step("deploy", "VERSION", runAs: "nobody"))).ShouldBe(-2);
+        (await Save(Operator, first, second, Step("echo", forced: "127.0.0.1"))).ShouldBe(0);
+        (await Save(User, second, Step("echo", forced: "127.0.0.1"))).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_creator_who_lost_the_right_has_lost_it()
+    {
+        var database = await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
+        long id;
+        await using (var host = await TestHost.Start(postgres, database, ("Codo:Tasks:Operators", "op")))
+            id = (await host.Post(LibraryHost.Temp, new { temp_name = "t" }, Operator))["temp_id"]!.GetValue<long>();
+        await using var later = await TestHost.Start(postgres, database, ("Codo:Tasks:Operators", "another"));
+        (await later.Put(LibraryHost.Details, new { temp_id = id, new_temp_data = Array.Empty<object>() }, Operator)).Code().ShouldBe(-2);
+        (await later.Patch(LibraryHost.Details, new { temp_id = id, new_user_info = new[] { "11,,,op" } }, Operator)).Code().ShouldBe(-2);
+        (await later.Delete(LibraryHost.Temp, new { temp_id = id }, Operator)).Code().ShouldBe(-2);
+    }
+
+    [Fact]
+    public async Task An_execute_user_that_names_its_users_is_theirs_and_the_superusers()
+    {
+        await using var host = await TestHost.Start(postgres);
+        string ann = TestTokens.For(21, "ann"), bob = TestTokens.For(22, "bob");
+        var key = await ExecuteUsersTests.NewKey();
+        async Task<long> Add(string alias, string token, params string[] users)
+        {
+            var answer = await host.Post(LibraryHost.User, new { alias_user = alias, exec_user = "root", ssh_port = 22, user_key = key, ssh_host = alias == "prod" ? "gate.example.test" : "", users }, token);
+            answer.Code().ShouldBe(0, answer.ToJsonString());
+            return answer["id"]!.GetValue<long>();
+        }
+        var id = await Add("prod", ann, "21,,,ann", "23,,,carol");
+        await Add("test", ann);
+        (await host.Get(LibraryHost.User, bob))["data"]!.AsArray().Single(row => (string)row!["alias_user"]! == "prod")!["users"]!.AsArray().Select(user => (string)user!).ShouldBe(["21,,,ann", "23,,,carol"]);
+        var template = (await host.Post(LibraryHost.Temp, new { temp_name = "t" }, bob))["temp_id"]!.GetValue<long>();
+        async Task<int> Save(string token, string command, string user) => (await host.Put(LibraryHost.Details, new { temp_id = template, new_temp_data = new[] { new { command_name = "s", command, exec_user = user } } }, token)).Code();
+        (await host.Patch(LibraryHost.Details, new { temp_id = template, new_user_info = new[] { "21,,,ann", "22,,,bob" } }, bob)).Code().ShouldBe(0);
+
+        (await Save(bob, "rm -rf /", "prod")).ShouldBe(-2);
+        (await Save(bob, "ls", "test")).ShouldBe(0);
+        (await Save(ann, "ls", "prod")).ShouldBe(0);
+        (await Save(bob, "ls", "prod")).ShouldBe(0);
+        (await Save(bob, "rm -rf /", "prod")).ShouldBe(-2);
+        // Nor by a way around: adding oneself, another key's bastion, its end.
+        (await host.Put(LibraryHost.User, new { id, users = new[] { "22,,,bob" } }, bob)).Code().ShouldBe(-2);
+        (await host.Put(LibraryHost.User, new { id, remarks = "x" }, bob)).Code().ShouldBe(-2);
+        (await host.Delete(LibraryHost.User, new { exec_user_id = id }, bob)).Code().ShouldBe(-2);
+        (await host.Post(LibraryHost.User, new { alias_user = "inner", exec_user = "root", user_key = key, via = "prod" }, bob)).Code().ShouldBe(-2);
+        (await host.Put(LibraryHost.User, new { id, users = new[] { "22,,,bob" } }, ann)).Code().ShouldBe(0);
+        (await Save(bob, "rm -rf /", "prod")).ShouldBe(0);
+        (await Save(ann, "whoami", "prod")).ShouldBe(-2);
+        (await host.Put(LibraryHost.User, new { id, users = Array.Empty<string>() })).Code().ShouldBe(0);
+        (await Save(ann, "whoami", "prod")).ShouldBe(0);
+        (await host.Post(LibraryHost.User, new { alias_user = "bad", exec_user = "root", user_key = key, users = new[] { "ann" } }, ann)).Code().ShouldBe(-1);
+    }
 }

@@ -83,7 +83,7 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
         steps.Select(step => step!["command_name"]!.GetValue<string>()).ShouldBe(["b", "拉代码"]);
         var step = steps[1]!.AsObject();
         step.Select(field => field.Key).ShouldBe(["id", "temp_id", "group", "level", "command_name", "command", "args", "trigger", "exec_user", "force_host", "timeout", "retries", "retry_delay", "on_error", "creator",
-            "pty", "interpreter"]);
+            "pty", "interpreter", "run_as"]);
         step.Remove("id");
         step.ToJsonString().ShouldBe(new JsonObject
         {
@@ -103,6 +103,7 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
             ["creator"] = "admin",
             ["pty"] = false,
             ["interpreter"] = "",
+            ["run_as"] = Environment.UserName,
         }.ToJsonString());
     }
 

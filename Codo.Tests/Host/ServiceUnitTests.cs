@@ -1,0 +1,123 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using System.Text.Json.Nodes;
+using Codo.Tests.Modules.Cron;
+using Codo.Tests.Support;
+
+namespace Codo.Tests.Host;
+
+/// <summary>What <c>deploy/codo.service</c> gives the host and leaves to its commands. No systemd runs in tests: the host is started as the unit's options start it.</summary>
+public sealed class ServiceUnitTests
+{
+    // Inherited by commands, from which they would take sudo, /tmp or /usr.
+    private static readonly string[] Binding =
+    [
+        "NoNewPrivileges", "PrivateTmp", "ProtectSystem", "ProtectHome", "CapabilityBoundingSet", "SystemCallFilter", "RestrictSUIDSGID", "PrivateUsers", "PrivateDevices", "ReadOnlyPaths", "InaccessiblePaths", "RestrictNamespaces", "ProtectProc",
+    ];
+
+    [Fact]
+    public async Task A_job_uses_sudo_writes_to_tmp_and_leaves_a_daemon_that_outlives_a_restart()
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/sudo"), "sudo is not installed here.");
+        await using var service = await TestUser.Make();
+        await using var user = await TestUser.Make();
+        var rule = $"/etc/sudoers.d/{user.Identity.Name}";
+        Directory.CreateDirectory("/etc/sudoers.d");
+        await File.WriteAllTextAsync(rule, $"{user.Identity.Name} ALL=(root) NOPASSWD: ALL\n");
+        File.SetUnixFileMode(rule, UnixFileMode.UserRead | UnixFileMode.GroupRead);
+        var written = $"/tmp/codo-unit-{Guid.NewGuid():N}";
+        try
+        {
+            var data = Path.Combine(service.Home, "data");
+            var capabilities = Options()["AmbientCapabilities"].Single().Split(' ').Select(name => name["CAP_".Length..].ToLowerInvariant()).ToArray();
+            capabilities.ShouldBe(["setuid", "setgid", "kill", "sys_ptrace"]);
+            Task<HostProcess> Start() => HostProcess.StartWith(capabilities, data, service.Identity, environment: [("Codo__RunAs", user.Identity.Name)]);
+
+            int daemon;
+            await using (var host = await Start())
+            {
+                var (status, said) = await Run(host, $"id -un; sudo -n id -u; date >{written} && stat -c %U {written}; grep -E '^Cap(Eff|Amb)' /proc/self/status; grep NoNewPrivs /proc/self/status");
+                (status, said).ShouldBe(("success", $"{user.Identity.Name}\n0\n{user.Identity.Name}\nCapEff:\t0000000000000000\nCapAmb:\t0000000000000000\nNoNewPrivs:\t0\n"));
+                daemon = int.Parse((await Run(host, "setsid sleep 1000 >/dev/null 2>&1 & echo $!")).Said, System.Globalization.CultureInfo.InvariantCulture);
+                // PostgreSQL gets none of the capabilities either.
+                var postmaster = (await File.ReadAllLinesAsync(Path.Combine(data, "postgres/postmaster.pid")))[0];
+                (await File.ReadAllTextAsync($"/proc/{postmaster}/status")).ShouldContain("CapEff:\t0000000000000000");
+                // KillMode=process: the main process alone gets the signal.
+                (await host.Stop()).ShouldBe(0, host.Output);
+            }
+
+            await using (var again = await Start())
+            {
+                (await Run(again, "echo back")).Said.ShouldBe("back\n");
+                File.Exists($"/proc/{daemon}/stat").ShouldBeTrue("the daemon lives on");
+                // A command that runs on is found and ended across users.
+                var id = (await again.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = "long", cmd = "(setsid sleep 1001 &); sleep 1001", cron = CronClient.Never }))["job_id"]!.GetValue<string>();
+                var log = (await again.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = id }))["log_id"]!.GetValue<long>();
+                await Eventually.True(() => SleepsOf(user) >= 3, "it runs");
+                (await again.Send(HttpMethod.Post, "/v1/cron/job/kill/", new { log_id = log }))["code"]!.GetValue<int>().ShouldBe(0);
+                await Eventually.True(() => SleepsOf(user) == 1, "it has been ended with what it left, and the daemon has not");
+            }
+        }
+        finally
+        {
+            foreach (var sleep in Process.GetProcessesByName("sleep").Where(process => IsOf(process, user))) sleep.Kill();
+            File.Delete(rule);
+            File.Delete(written);
+        }
+    }
+
+    [Fact]
+    public void Nothing_in_it_binds_what_commands_inherit()
+    {
+        var options = Options();
+        options.Keys.Intersect(Binding).ShouldBeEmpty();
+        options["KillMode"].ShouldBe(["process"]);
+        options["User"].ShouldBe(["codo"]);
+    }
+
+    [Fact]
+    public async Task Systemd_takes_it()
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/systemd-analyze"), "systemd-analyze is not installed here.");
+        using var folder = new TestFolder();
+        // The binary is not installed where the tests run.
+        var unit = folder.At("codo.service");
+        await File.WriteAllTextAsync(unit, (await File.ReadAllTextAsync(Unit())).Replace("/usr/local/bin/codo", "/bin/true", StringComparison.Ordinal));
+        using var verify = Process.Start(new ProcessStartInfo("systemd-analyze", ["verify", "--man=no", unit]) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+        var said = await verify.StandardError.ReadToEndAsync();
+        await verify.WaitForExitAsync();
+        said.Split('\n').Where(line => line.Contains("codo.service", StringComparison.Ordinal)).ShouldBeEmpty();
+    }
+
+    private static ILookup<string, string> Lines() => File.ReadLines(Unit()).Where(line => line.Length > 0 && line[0] is not ('#' or '[')).ToLookup(line => line.Split('=', 2)[0], line => line.Split('=', 2)[1]);
+
+    private static Dictionary<string, List<string>> Options() => Lines().ToDictionary(option => option.Key, option => option.ToList());
+
+    private static string Unit([CallerFilePath] string file = "") => Path.Combine(Path.GetDirectoryName(file)!, "../../deploy/codo.service");
+
+    private static int SleepsOf(TestUser user) => Process.GetProcessesByName("sleep").Count(process => IsOf(process, user));
+
+    private static bool IsOf(Process process, TestUser user)
+    {
+        try
+        {
+            var status = File.ReadAllText($"/proc/{process.Id}/status");
+            return status.Contains($"\nUid:\t{user.Identity.Id}\t", StringComparison.Ordinal) && !status.Contains("\nState:\tZ", StringComparison.Ordinal);
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+
+    private static async Task<(string Status, string Said)> Run(HostProcess host, string command)
+    {
+        var id = $"j-{Guid.NewGuid():N}";
+        var made = await host.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = id, cmd = command, cron = CronClient.Never });
+        made["code"]!.GetValue<int>().ShouldBe(0, made.ToJsonString());
+        var log = (await host.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = id }))["log_id"]!.GetValue<long>();
+        var row = await Eventually.Get<JsonNode>(
+            async () => (await host.Send(HttpMethod.Get, $"/v1/cron/log/?key=log_id&value={log}"))["data"]![0], now => (string)now["status"]! is not ("queued" or "running"), $"{command} has ended");
+        return ((string)row["status"]!, (string)row["task_log"]!);
+    }
+}
