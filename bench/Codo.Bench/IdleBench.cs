@@ -39,8 +39,8 @@ internal static class IdleBench
                 var words = File.ReadAllText(Path.Combine(folder, "stat"));
                 var fields = words[(words.LastIndexOf(')') + 2)..].Split(' ');
                 processes[int.Parse(Path.GetFileName(folder), CultureInfo.InvariantCulture)] = (int.Parse(fields[1], CultureInfo.InvariantCulture),
-                    // Its own, and that of its children that are over.
-                    fields[11..15].Sum(field => long.Parse(field, CultureInfo.InvariantCulture)));
+                    // Its own alone: a connection that ends in this minute hands the time of its whole life to its parent.
+                    fields[11..13].Sum(field => long.Parse(field, CultureInfo.InvariantCulture)));
             }
             catch (IOException)
             {
