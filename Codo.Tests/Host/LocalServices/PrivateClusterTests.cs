@@ -86,6 +86,25 @@ public sealed class PrivateClusterTests(PrivateCluster cluster) : IClassFixture<
     }
 
     [Fact]
+    public async Task What_runs_as_its_user_cannot_let_anybody_in_by_its_own_files()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "Only root hands PostgreSQL to another user.");
+        var (user, data) = (Find(PostgresUser.OwnName)!, Path.Combine(cluster.Host.DataDirectory, "postgres"));
+        var before = await File.ReadAllTextAsync(Path.Combine(data, "pg_hba.conf"));
+        await using var connection = await cluster.Connect("codo");
+        var loaded = await connection.ExecuteScalarAsync<DateTime>("SELECT pg_conf_load_time()");
+        // What COPY … TO PROGRAM would run as: it opens its own rules and has them read again.
+        using var shell = await Children.Start(Children.Command(user, "KILL", "sh", ["-c",
+            $"echo 'local all all trust' > {data}/pg_hba.conf; echo 'local all all trust' >> {data}-hba.conf; kill -HUP {PrivateCluster.Postmaster(cluster.Host.DataDirectory)} && echo told"]));
+        shell.StandardInput.Close();
+        (await shell.StandardOutput.ReadToEndAsync()).ShouldContain("told");
+        await Eventually.True(async () => await connection.ExecuteScalarAsync<DateTime>("SELECT pg_conf_load_time()") > loaded, "it has read its rules again");
+        (await connection.QueryAsync<string>("SELECT DISTINCT auth_method FROM pg_hba_file_rules")).ShouldBe(["peer"]);
+        (await Asked(user, "codo")).ShouldContain("FATAL");
+        await File.WriteAllTextAsync(Path.Combine(data, "pg_hba.conf"), before);
+    }
+
+    [Fact]
     public async Task It_listens_on_no_port_and_has_no_rule_but_its_own()
     {
         var postmaster = PrivateCluster.Postmaster(cluster.Host.DataDirectory);
