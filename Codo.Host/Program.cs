@@ -1,2 +1,4 @@
+var arguments = Codo.Host.Commands.CleanStart.Take(args);
+// Behind it: a program that starts again would take the closed mask for the one that it was given.
 Codo.Platform.Processes.CommandMask.Close();
-return await Codo.Host.Commands.CommandLine.Run(Codo.Host.Commands.CleanStart.Take(args));
+return await Codo.Host.Commands.CommandLine.Run(arguments);

@@ -62,6 +62,10 @@ public sealed class RunAsTests(TestPostgres postgres)
         listed.ShouldNotContain(master);
         listed.ShouldNotContain(host.DataDirectory);
         listed.ShouldNotContain("Codo__");
+        // The host's files are closed by its umask, which is no command's.
+        var mask = File.ReadLines("/proc/self/status").First(line => line.StartsWith("Umask:", StringComparison.Ordinal)).Split('\t')[1];
+        (await Run(host, "umask")).Said.ShouldBe(mask + "\n");
+
         // PostgreSQL's rules are root's, and read by the group of its user.
         foreach (var entry in new DirectoryInfo(host.DataDirectory).EnumerateFileSystemInfos())
             (entry.UnixFileMode & (UnixFileMode)(entry.Name.EndsWith(".conf", StringComparison.Ordinal) ? 0b000_000_111 : 0b000_111_111)).ShouldBe((UnixFileMode)0, entry.FullName);
