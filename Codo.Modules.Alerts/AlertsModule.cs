@@ -23,7 +23,7 @@ public static class AlertsModule
             .AddSingleton<IChannel, EmailChannel>().AddSingleton<IChannel, AliyunSmsChannel>().AddSingleton<IChannel, DingTalkChannel>().AddSingleton<IChannel, WeComChannel>()
             .AddSingleton<IChannel, FeishuChannel>().AddSingleton<IChannel, WebhookChannel>().AddSingleton<IChannel, CommandChannel>()
             .AddSingleton<ChannelSettings>().AddSingleton<Contacts>().AddSingleton<Wording>().AddSingleton<Sending>().AddSingleton<Courier>()
-            .AddSingleton<Undeliverable>().AddSingleton<Telling>().AddSingleton<IncidentLog>().AddSingleton<Watch>()
+            .AddSingleton<Undeliverable>().AddSingleton<Notifier>().AddSingleton<IncidentLog>().AddSingleton<Watch>()
             .AddSingleton<Heartbeat>()
             .AddHostedService(provider => provider.GetRequiredService<Courier>())
             .AddHostedService<SealAddresses>().AddSingleton<IStampRunAs, StampChannels>()

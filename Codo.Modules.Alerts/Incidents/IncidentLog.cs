@@ -8,7 +8,7 @@ using Npgsql;
 namespace Codo.Modules.Alerts.Incidents;
 
 /// <summary>Opens, folds and recovers incidents, each in one transaction with the messages that it causes. Hosts that race are kept in line by a lock on the fingerprint.</summary>
-internal sealed class IncidentLog(NpgsqlDataSource source, Telling telling, Courier courier, TimeProvider time, ILogger<IncidentLog> log)
+internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Courier courier, TimeProvider time, ILogger<IncidentLog> log)
 {
     private const string LockSql = """
         SELECT pg_advisory_xact_lock(hashtextextended(@Key, 0))
@@ -143,7 +143,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Telling telling, Cour
     private async Task Recover(NpgsqlConnection connection, NpgsqlTransaction transaction, long id, string ending)
     {
         if (await connection.ExecuteAsync(RecoverSql, new { Id = id, Ending = ending, Now = time.GetUtcNow().UtcDateTime, From = MayRecover }, transaction) == 0) return;
-        await telling.TellRecovery(connection, transaction, id);
+        await notifier.TellRecovery(connection, transaction, id);
         log.LogInformation("Incident {Id} is over", id);
     }
 
@@ -162,7 +162,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Telling telling, Cour
             if (people.Count == 0) return;
             reason = "opened";
         }
-        await telling.Tell(connection, transaction, new Round(id, (open?.Rounds ?? 0) + 1, reason, open?.CallLevel ?? 0, people), rule);
+        await notifier.Tell(connection, transaction, new Round(id, (open?.Rounds ?? 0) + 1, reason, open?.CallLevel ?? 0, people), rule);
     }
 
     private static List<Person> Heard(Rule rule, Trouble trouble)

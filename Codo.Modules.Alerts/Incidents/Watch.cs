@@ -14,7 +14,7 @@ namespace Codo.Modules.Alerts.Incidents;
 
 /// <summary>What time alone brings: the next people of an incident that nobody acknowledged, what waits or runs too long, and the end of the retention. Every node does it; each step does no harm when done twice.</summary>
 internal sealed class Watch(
-    NpgsqlDataSource source, IncidentLog incidents, Telling telling, Courier courier, IServiceScopeFactory scopes, AlertSettings settings, Node node, RetentionGuard guard, Zone zone, TimeProvider time, ILogger<Watch> log)
+    NpgsqlDataSource source, IncidentLog incidents, Notifier notifier, Courier courier, IServiceScopeFactory scopes, AlertSettings settings, Node node, RetentionGuard guard, Zone zone, TimeProvider time, ILogger<Watch> log)
 {
     private const string OneIncident = "one";
 
@@ -93,7 +93,7 @@ internal sealed class Watch(
         else if (silence is not null)
             await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)(silence.EndsAt + AfterSilence) }, transaction);
         else
-            await telling.Tell(connection, transaction, new Round(incident.Id, incident.Rounds + 1, "escalated", incident.CallLevel + 1, [.. rule.Steps[incident.CallLevel].Select(name => new Person(name))]), rule);
+            await notifier.Tell(connection, transaction, new Round(incident.Id, incident.Rounds + 1, "escalated", incident.CallLevel + 1, [.. rule.Steps[incident.CallLevel].Select(name => new Person(name))]), rule);
     }
 
     /// <summary>Raises what waits or runs longer than its rule allows, and recovers what no longer does.</summary>

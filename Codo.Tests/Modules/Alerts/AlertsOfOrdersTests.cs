@@ -48,7 +48,7 @@ public sealed class AlertsOfOrdersTests(TestPostgres postgres)
         var made = await host.Post("/v2/task/accept/", new { task_name = "deploy shop", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" }, args = new { }, schedule = "new" });
         made.Code().ShouldBe(0, made.ToJsonString());
         await Eventually.True(async () => await host.Count("SELECT count(*) FROM platform.outbox") == 0, "that it awaits its approval is told");
-        // As a host leaves it that dies after the commit and before it queues the telling.
+        // As a host leaves it that dies after the commit and before it queues the notifier.
         await using (var connection = await host.Source.OpenConnectionAsync())
         await using (var command = new Npgsql.NpgsqlCommand("""
             UPDATE tasks.scheduler_task_list SET told = 0;

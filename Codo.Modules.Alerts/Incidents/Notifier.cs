@@ -9,7 +9,7 @@ namespace Codo.Modules.Alerts.Incidents;
 internal sealed record Round(long Incident, int Number, string Reason, int Level, IReadOnlyList<Person> People);
 
 /// <summary>Writes the messages of an incident in the transaction that changes it: one a channel, which the courier sends.</summary>
-internal sealed class Telling(Undeliverable undeliverable, TimeProvider time, ILogger<Telling> log)
+internal sealed class Notifier(Undeliverable undeliverable, TimeProvider time, ILogger<Notifier> log)
 {
     private const string NamesSql = """
         SELECT user_id AS id, name FROM alerts.contact WHERE user_id = ANY(@Ids) OR (user_id IS NOT NULL AND name = ANY(@Names))
