@@ -73,7 +73,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Co
 
     /// <summary>Something went wrong: opens an incident or adds to the open one, and tells whom the rule names, unless they were told a short while ago or a silence is in force.</summary>
     /// <param name="merge">The trouble as it reads together with the incident that is open; null when the newest says it all.</param>
-    public async Task Raise(Trouble trouble, DateTime? at = null, Func<OpenIncident, Trouble>? merge = null)
+    public async Task Raise(AlertEvent trouble, DateTime? at = null, Func<OpenIncident, AlertEvent>? merge = null)
     {
         await using var connection = await source.OpenConnectionAsync();
         await using var transaction = await connection.BeginTransactionAsync();
@@ -148,10 +148,10 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Co
     }
 
     // All that is missed within one stretch is one incident, however many transactions and nodes notice it.
-    private static async Task<string> Stretch(NpgsqlConnection connection, NpgsqlTransaction transaction, Trouble trouble, DateTime now) =>
+    private static async Task<string> Stretch(NpgsqlConnection connection, NpgsqlTransaction transaction, AlertEvent trouble, DateTime now) =>
         await connection.ExecuteScalarAsync<string?>(StretchSql, new { Since = now - StretchGap }, transaction) ?? $"{trouble.Fingerprint}:{now:yyyyMMddHHmmss}";
 
-    private async Task Tell(NpgsqlConnection connection, NpgsqlTransaction transaction, long id, OpenIncident? open, Rule rule, Trouble trouble, DateTime now)
+    private async Task Tell(NpgsqlConnection connection, NpgsqlTransaction transaction, long id, OpenIncident? open, Rule rule, AlertEvent trouble, DateTime now)
     {
         var people = Heard(rule, trouble);
         var reason = open?.ToldAt is null ? "opened" : "repeated";
@@ -165,7 +165,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Co
         await notifier.Tell(connection, transaction, new Round(id, (open?.Rounds ?? 0) + 1, reason, open?.CallLevel ?? 0, people), rule);
     }
 
-    private static List<Person> Heard(Rule rule, Trouble trouble)
+    private static List<Person> Heard(Rule rule, AlertEvent trouble)
     {
         List<Person> involved = rule.Involved ? [.. trouble.People] : [];
         return involved.Count > 0 && !trouble.Orphaned ? involved : [.. involved, .. rule.People.Select(name => new Person(name))];

@@ -22,7 +22,7 @@ internal sealed class JobNews(IncidentLog incidents, Zone zone) : INotificationH
         await incidents.Recover(Broken(notification.JobId), "deleted");
     }
 
-    public Task Handle(FiresSkipped notification, CancellationToken cancellationToken) => incidents.Raise(new Trouble(
+    public Task Handle(FiresSkipped notification, CancellationToken cancellationToken) => incidents.Raise(new AlertEvent(
         "job", "skipped", $"job:{notification.JobId}:skipped", Info(notification.LogId, notification.JobId),
         new Text($"任务 {notification.JobId} 连续跳过 {notification.Times} 次", $"Job {notification.JobId} was skipped {notification.Times} times in a row"),
         new Text($"自 {zone.Text(notification.Since)} 起\n{notification.Cause.Zh}", $"Since {zone.Text(notification.Since)}\n{notification.Cause.En}"))
@@ -32,7 +32,7 @@ internal sealed class JobNews(IncidentLog incidents, Zone zone) : INotificationH
         People = Owners(notification.Owners),
     });
 
-    public Task Handle(JobBroke notification, CancellationToken cancellationToken) => incidents.Raise(new Trouble(
+    public Task Handle(JobBroke notification, CancellationToken cancellationToken) => incidents.Raise(new AlertEvent(
         "job", "broken", Broken(notification.JobId), Info(0, notification.JobId),
         new Text($"任务 {notification.JobId} 已损坏，不再执行", $"Job {notification.JobId} is broken and fires nothing"),
         new Text($"自 {zone.Text(notification.At)} 起\n{notification.Why.Zh}", $"Since {zone.Text(notification.At)}\n{notification.Why.En}"))
@@ -49,7 +49,7 @@ internal sealed class JobNews(IncidentLog incidents, Zone zone) : INotificationH
         var (from, noticed) = (jobs.Min(job => job.From), jobs.Max(job => job.NoticedAt));
         var ids = jobs.Select(job => job.JobId).Distinct(StringComparer.Ordinal).ToList();
         var lines = jobs.Select(Line).ToList();
-        var trouble = new Trouble("job", "missed", "job:missed", Info(0, ids[0]), Downtime(from, noticed, ids.Count), new Text(List(lines, line => line.Zh), List(lines, line => line.En)))
+        var trouble = new AlertEvent("job", "missed", "job:missed", Info(0, ids[0]), Downtime(from, noticed, ids.Count), new Text(List(lines, line => line.Zh), List(lines, line => line.En)))
         {
             Subjects = ids,
             Pending = ids,
@@ -65,7 +65,7 @@ internal sealed class JobNews(IncidentLog incidents, Zone zone) : INotificationH
 
     private static string Broken(string jobId) => $"job:{jobId}:broken";
 
-    private Trouble Failure(ExecutionEnded ended)
+    private AlertEvent Failure(ExecutionEnded ended)
     {
         var how = ended.Status switch
         {
@@ -80,7 +80,7 @@ internal sealed class JobNews(IncidentLog incidents, Zone zone) : INotificationH
         if (ended.FailuresInARow > 1) facts.Add(new Text($"连续第 {ended.FailuresInARow} 次", $"{ended.FailuresInARow} times in a row"));
         if (ended.Cause.Zh.Length > 0) facts.Add(ended.Cause);
         facts.Add(Text.Same("$ " + Excerpt.Head(ended.Command, MostOfCommand)));
-        return new Trouble("job", "failed", $"job:{ended.JobId}:failed", Info(ended.LogId, ended.JobId),
+        return new AlertEvent("job", "failed", $"job:{ended.JobId}:failed", Info(ended.LogId, ended.JobId),
             new Text($"任务 {ended.JobId} {how.Zh}", $"Job {ended.JobId} {how.En}"), Joined(facts))
         {
             Subjects = [ended.JobId],

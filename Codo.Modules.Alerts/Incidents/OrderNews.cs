@@ -21,7 +21,7 @@ internal sealed class OrderNews(IncidentLog incidents, Zone zone) : INotificatio
         notification.SubmitterId is { } id ? [new Approver(id, notification.Submitter)] : [], notification.SubmitterId is null ? [notification.Submitter] : []));
 
     /// <summary>Something of an order, as every kind of trouble with it reads.</summary>
-    public static Trouble About(long listId, string name, string type, string kind, string fingerprint, Text what, Text detail, IEnumerable<Approver> approvers, IEnumerable<string> associated) => new(
+    public static AlertEvent About(long listId, string name, string type, string kind, string fingerprint, Text what, Text detail, IEnumerable<Approver> approvers, IEnumerable<string> associated) => new(
         "order", kind, fingerprint, $"ID-{listId} 任务-{name} 类型-{type}",
         new Text($"订单 {listId} {name} {what.Zh}", $"Order {listId} {name} {what.En}"), detail)
     {
@@ -30,7 +30,7 @@ internal sealed class OrderNews(IncidentLog incidents, Zone zone) : INotificatio
         People = [.. associated.Select(person => new Person(person)), .. approvers.Select(approver => new Person(approver.Name, approver.Id))],
     };
 
-    private Trouble Failure(OrderSituationChanged order)
+    private AlertEvent Failure(OrderSituationChanged order)
     {
         var what = order.Situation == OrderSituation.Failed ? new Text("失败", "failed") : new Text("被中断", "was interrupted");
         var lines = order.Steps.Take(MostLines).Select(Line).ToList();

@@ -150,7 +150,7 @@ internal sealed class Watch(
         if (await guard.Allows(cancellation) is { } now) await DropOld(now);
     }
 
-    private Trouble Overlong(JobUnderWay run) => new(
+    private AlertEvent Overlong(JobUnderWay run) => new(
         "job", "overlong", $"job:{run.JobId}:{run.LogId}:overlong", $"ID-{run.LogId} 任务-{run.JobId} 类型-cron",
         new Text($"任务 {run.JobId} 运行过久", $"Job {run.JobId} has been running too long"),
         new Text($"节点 {run.Node}，自 {zone.Text(run.Since)} 起", $"On node {run.Node}, since {zone.Text(run.Since)}"))
@@ -161,7 +161,7 @@ internal sealed class Watch(
         Continues = true,
     };
 
-    private Trouble Long(OrderUnderWay order)
+    private AlertEvent Long(OrderUnderWay order)
     {
         var (kind, what) = order.Situation switch
         {

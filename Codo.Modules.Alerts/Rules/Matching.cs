@@ -68,7 +68,7 @@ internal sealed record Rule
     }
 
     /// <summary>Whether this rule decides about the trouble.</summary>
-    public bool Fits(Trouble trouble) =>
+    public bool Fits(AlertEvent trouble) =>
         (Source.Length == 0 || Source == trouble.Source)
         && (Kinds.Length == 0 || Kinds.Contains(trouble.Kind))
         && (trouble.Kind != "waiting" || WaitsAfter is not null)
@@ -76,7 +76,7 @@ internal sealed record Rule
         && Matching.Means(Subject, trouble.Subjects);
 
     /// <summary>Whether the trouble is as bad as the rule asks: so many failures in a row, so long.</summary>
-    public bool IsReached(Trouble trouble) => trouble.Kind switch
+    public bool IsReached(AlertEvent trouble) => trouble.Kind switch
     {
         "failed" when trouble.Source == "job" => trouble.Streak >= Failures,
         "waiting" => trouble.Lasted.TotalSeconds >= WaitsAfter,

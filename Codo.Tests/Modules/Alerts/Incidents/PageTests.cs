@@ -17,7 +17,7 @@ public sealed class PageTests(TestPostgres postgres)
     {
         Assert.SkipUnless(File.Exists("/usr/bin/chromium"), "chromium is not installed: apt-get install -y chromium");
         await using var host = await TestHost.Start(postgres);
-        await host.Services.GetRequiredService<IncidentLog>().Raise(new Trouble(
+        await host.Services.GetRequiredService<IncidentLog>().Raise(new AlertEvent(
             "job", "failed", "job:backup-db:failed", "ID-17 任务-backup-db 类型-cron", new Text("任务 backup-db 失败", "Job backup-db failed"),
             new Text("退出码 1\n节点 node-a\n$ pg_dump --host=db.internal.example.com --format=custom --file=/var/backups/2026-03-01.dump shop", "Exit code 1"))
         {

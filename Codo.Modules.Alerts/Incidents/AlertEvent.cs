@@ -11,7 +11,7 @@ internal sealed record Person(string Name, long? Id = null);
 /// <param name="Fingerprint">Source and subject; while an incident with it is open, the same again adds to it.</param>
 /// <param name="Info">The original's line: <c>ID-{id} 任务-{name} 类型-{type}</c>.</param>
 /// <param name="Detail">How, where, since when, a fact a line.</param>
-internal sealed record Trouble(string Source, string Kind, string Fingerprint, string Info, Text Title, Text Detail)
+internal sealed record AlertEvent(string Source, string Kind, string Fingerprint, string Info, Text Title, Text Detail)
 {
     /// <summary>Job ids, or the order's type: what rules and silences are matched with.</summary>
     public IReadOnlyList<string> Subjects { get; init; } = [];
