@@ -171,7 +171,7 @@ internal sealed class Watch(
         };
         var place = order.Step.Length == 0 ? new Text("", "") : Text.Same($"{order.Host}: {order.Step}\n");
         var since = zone.Text(order.Since);
-        return OrderNews.About(order.ListId, order.TaskName, order.TaskType, kind, $"order:{order.ListId}:{order.Situation}", what,
+        return OrderAlerts.About(order.ListId, order.TaskName, order.TaskType, kind, $"order:{order.ListId}:{order.Situation}", what,
             new Text($"{place.Zh}自 {since} 起", $"{place.En}Since {since}"), order.Approvers, order.Associated) with
         {
             Lasted = time.GetUtcNow().UtcDateTime - order.Since,

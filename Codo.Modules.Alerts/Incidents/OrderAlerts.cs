@@ -5,7 +5,7 @@ using MediatR;
 namespace Codo.Modules.Alerts.Incidents;
 
 /// <summary>What the tasks module tells becomes incidents: all failed hosts of an order are one, which ends when the order goes on or has ended.</summary>
-internal sealed class OrderNews(IncidentLog incidents, Zone zone) : INotificationHandler<OrderSituationChanged>, INotificationHandler<OrderExpired>
+internal sealed class OrderAlerts(IncidentLog incidents, Zone zone) : INotificationHandler<OrderSituationChanged>, INotificationHandler<OrderExpired>
 {
     /// <summary>Hosts that a message names; the rest is a number.</summary>
     private const int MostLines = 20;

@@ -6,7 +6,7 @@ using MediatR;
 namespace Codo.Modules.Alerts.Incidents;
 
 /// <summary>What the cron module tells becomes incidents.</summary>
-internal sealed class JobNews(IncidentLog incidents, Zone zone) : INotificationHandler<ExecutionEnded>, INotificationHandler<FiresSkipped>, INotificationHandler<FiresMissed>, INotificationHandler<JobDeleted>,
+internal sealed class JobAlerts(IncidentLog incidents, Zone zone) : INotificationHandler<ExecutionEnded>, INotificationHandler<FiresSkipped>, INotificationHandler<FiresMissed>, INotificationHandler<JobDeleted>,
     INotificationHandler<JobBroke>, INotificationHandler<JobMended>
 {
     /// <summary>Jobs that the list of a downtime names; the rest is a number.</summary>
