@@ -34,7 +34,7 @@ public static class TasksModule
         .AddScoped<Drafting>().AddScoped<Acceptance>().AddSingleton<Wake>()
         .AddSingleton<DatabaseTurns>().AddSingleton<LaneSlots>().AddSingleton<RunningAttempts>().AddSingleton<HostAccess>().AddSingleton<RemoteSteps>().AddSingleton<StepRun>().AddSingleton<LaneRunner>()
         .AddSingleton<IOutboxReader, OrderSituationReader>().AddSingleton<IOutboxReader, BrokenOrderReader>().AddSingleton<Advancing>().AddSingleton(provider => new Lazy<Advancing>(provider.GetRequiredService<Advancing>))
-        .AddSingleton<Leftovers>().AddSingleton<Recovery>().AddSingleton<PendingOrders>().AddSingleton<OrderWork>().AddSingleton<OrderMirror>()
+        .AddSingleton<OrphanedProcesses>().AddSingleton<Recovery>().AddSingleton<PendingOrders>().AddSingleton<OrderWork>().AddSingleton<OrderMirror>()
         .AddSingleton<INodeWork>(provider => provider.GetRequiredService<OrderWork>())
         .AddLoop<OrderMirror>("orders dashboard", TimeSpan.FromSeconds(30), (mirror, stopping) => mirror.Round(stopping), mirror => mirror.Wake)
         .AddLoop<OrderWork>("orders strays", TimeSpan.FromSeconds(15), (work, stopping) => work.RecoverStrays(stopping))

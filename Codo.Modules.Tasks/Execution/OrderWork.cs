@@ -7,7 +7,7 @@ namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>The orders' part of a node: what is due, what is asked of its commands, what a dead node left, and the end of this one.</summary>
 internal sealed class OrderWork(
-    NpgsqlDataSource source, Node node, Advancing advancing, LaneRunner runner, RunningAttempts attempts, DatabaseTurns turns, Recovery recovery, Leftovers leftovers, RetentionGuard guard, ILogger<OrderWork> log) : INodeWork, IDisposable
+    NpgsqlDataSource source, Node node, Advancing advancing, LaneRunner runner, RunningAttempts attempts, DatabaseTurns turns, Recovery recovery, OrphanedProcesses orphans, RetentionGuard guard, ILogger<OrderWork> log) : INodeWork, IDisposable
 {
     // What was changed a moment ago is being advanced by whoever changed it.
     private const string DueSql = """
@@ -88,7 +88,7 @@ internal sealed class OrderWork(
         if (lookedAs != node.Incarnation)
         {
             lookedAs = node.Incarnation;
-            await leftovers.EndLocal(node.Name);
+            await orphans.EndLocal(node.Name);
         }
         // Beside the looks: after an outage a thousand orders may be due, and a kill must not wait for them.
         if (due.Count > 0 && advancingDue.IsCompleted) advancingDue = Task.Run(() => AdvanceAll(due), CancellationToken.None);

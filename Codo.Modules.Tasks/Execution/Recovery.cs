@@ -12,7 +12,7 @@ namespace Codo.Modules.Tasks.Execution;
 /// Recovers what a dead node, or this one's earlier start, had under way. A step whose command was under way becomes 6 with what is known of the command; a lane between two
 /// steps goes back to be taken by another node. Guarded row by row, so that two nodes that recover it do no harm.
 /// </summary>
-internal sealed class Recovery(NpgsqlDataSource source, Leftovers leftovers, Lazy<Advancing> advancing, ILogger<Recovery> log)
+internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphans, Lazy<Advancing> advancing, ILogger<Recovery> log)
 {
     private const string LeftSql = """
         SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine, '') AS machine, a.stop_requested IS NOT NULL AS unwanted
@@ -87,25 +87,25 @@ internal sealed class Recovery(NpgsqlDataSource source, Leftovers leftovers, Laz
     /// </summary>
     public async Task RecoverStrays(string node, long incarnation, Func<long, bool> runsHere)
     {
-        List<Leftover> attempts;
+        List<OrphanedProcess> attempts;
         List<Idle> lanes;
         await using (var connection = await source.OpenConnectionAsync())
         {
-            attempts = (await connection.QueryAsync<Leftover>(StrayAttemptsSql, new { Node = node, Incarnation = incarnation })).Where(attempt => !runsHere(attempt.LaneId)).ToList();
+            attempts = (await connection.QueryAsync<OrphanedProcess>(StrayAttemptsSql, new { Node = node, Incarnation = incarnation })).Where(attempt => !runsHere(attempt.LaneId)).ToList();
             lanes = (await connection.QueryAsync<Idle>(StrayLanesSql, new { Node = node, Incarnation = incarnation })).Where(lane => !runsHere(lane.LaneId)).ToList();
         }
-        foreach (var attempt in attempts) await Interrupt(node, incarnation, attempt, await leftovers.LookAt(attempt));
+        foreach (var attempt in attempts) await Interrupt(node, incarnation, attempt, await orphans.LookAt(attempt));
         _ = await GiveBack(node, incarnation, lanes);
     }
 
     private async Task<bool> Round(string node, long incarnation, CancellationToken cancellation)
     {
-        List<Leftover> left;
+        List<OrphanedProcess> left;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
-            left = (await connection.QueryAsync<Leftover>(LeftSql, new { Node = node, Incarnation = incarnation })).AsList();
+            left = (await connection.QueryAsync<OrphanedProcess>(LeftSql, new { Node = node, Incarnation = incarnation })).AsList();
         var changed = new HashSet<long>();
         // The looks all at once: most of their time is waiting for hosts.
-        var looks = left.Select(attempt => (Left: attempt, Look: Task.Run(() => leftovers.LookAt(attempt), CancellationToken.None))).ToList();
+        var looks = left.Select(attempt => (Left: attempt, Look: Task.Run(() => orphans.LookAt(attempt), CancellationToken.None))).ToList();
         var enough = Task.Delay(LookTime, cancellation);
         foreach (var (attempt, look) in looks)
         {
@@ -122,11 +122,11 @@ internal sealed class Recovery(NpgsqlDataSource source, Leftovers leftovers, Laz
         return changed.Count > 0;
     }
 
-    private async Task SayLate(Leftover left, Task<string> look)
+    private async Task SayLate(OrphanedProcess left, Task<string> look)
     {
         try
         {
-            await leftovers.Say(left, await look);
+            await orphans.Say(left, await look);
         }
         catch (Exception error)
         {
@@ -135,7 +135,7 @@ internal sealed class Recovery(NpgsqlDataSource source, Leftovers leftovers, Laz
     }
 
     /// <summary>Makes an attempt interrupted; false when it was ended meanwhile, or its rows do not read: then the lane alone is taken from the node.</summary>
-    private async Task<bool> Interrupt(string node, long incarnation, Leftover left, string word)
+    private async Task<bool> Interrupt(string node, long incarnation, OrphanedProcess left, string word)
     {
         try
         {
@@ -150,7 +150,7 @@ internal sealed class Recovery(NpgsqlDataSource source, Leftovers leftovers, Laz
         }
     }
 
-    private async Task<bool> TryInterrupt(string node, long incarnation, Leftover left, string word)
+    private async Task<bool> TryInterrupt(string node, long incarnation, OrphanedProcess left, string word)
     {
         var cause = Cause(node, word).Both();
         await using var connection = await source.OpenConnectionAsync();

@@ -36,10 +36,10 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
     }
 
     /// <summary>Ends what was left behind; how many of its processes are still there, null when the host cannot be asked.</summary>
-    public Task<int?> Kill(Leftover left) => Ask(left.Host, left.ExecUser, target => SshConnection.KillAsync(target, left.Mark));
+    public Task<int?> Kill(OrphanedProcess left) => Ask(left.Host, left.ExecUser, target => SshConnection.KillAsync(target, left.Mark));
 
     /// <summary>How many processes of what was left behind are there; null when the host cannot be asked.</summary>
-    public Task<int?> Alive(Leftover left) => Ask(left.Host, left.ExecUser, target => SshConnection.ProbeAsync(target, left.Mark));
+    public Task<int?> Alive(OrphanedProcess left) => Ask(left.Host, left.ExecUser, target => SshConnection.ProbeAsync(target, left.Mark));
 
     private async Task<int?> Ask(string host, string execUser, Func<SshTarget, Task<RunLeft>> ask)
     {

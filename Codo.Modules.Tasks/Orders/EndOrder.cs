@@ -20,7 +20,7 @@ internal static class EndOrder
         public Validator() => RuleFor(command => command.ListId).NotNull().Refuse("订单ID不能为空", "list_id is required");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller, Leftovers leftovers, Wake wake) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, Caller caller, OrphanedProcesses orphans, Wake wake) : IRequestHandler<Command, Answer>
     {
         // First of all: from here on no step is claimed, because a claim asks for a lane that is still its owner's.
         private const string EndSql = """
@@ -62,7 +62,7 @@ internal static class EndOrder
             foreach (var node in nodes.Distinct()) await Control.Notify(connection, transaction, node);
             await transaction.CommitAsync(cancellationToken);
             await wake.Order(connection, order.ListId);
-            await leftovers.EndAll(order.ListId, null);
+            await orphans.EndAll(order.ListId, null);
             return new Answer(new Text("订单终止成功", "The order is ended"));
         }
     }

@@ -33,14 +33,14 @@ internal static class InterveneInOrder
             command.ListId is not null && command.TaskGroup is not null && (OfGroup.Contains(command.HandType) || (command.TaskLevel is not null && !string.IsNullOrEmpty(command.ExecIp)));
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller, Leftovers leftovers, Wake wake) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, Caller caller, OrphanedProcesses orphans, Wake wake) : IRequestHandler<Command, Answer>
     {
         public async Task<Answer> Handle(Command command, CancellationToken cancellationToken)
         {
             var (id, group, level) = (command.ListId!.Value, command.TaskGroup!.Value, command.TaskLevel ?? 0);
             var stoppedToo = command.IncludeStopped == true;
             // Killing what is left takes seconds, so it comes before the transaction; whether it is gone is asked again within.
-            if (command.HandType is "restart" or "restart_failed") await RestartLane.EndLeftovers(source, leftovers, caller, id, group, command.HandType == "restart" ? command.ExecIp : null, command.HandType == "restart" || stoppedToo);
+            if (command.HandType is "restart" or "restart_failed") await RestartLane.EndLeftovers(source, orphans, caller, id, group, command.HandType == "restart" ? command.ExecIp : null, command.HandType == "restart" || stoppedToo);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var order = await Intervention.Lock(connection, transaction, caller, id, submitterToo: command.HandType == "stop_one");
@@ -59,7 +59,7 @@ internal static class InterveneInOrder
             await Control.Notify(connection, transaction, "");
             await transaction.CommitAsync(cancellationToken);
             await wake.Order(connection, id);
-            if (stopped is not null) await leftovers.EndAll(id, stopped.LaneId);
+            if (stopped is not null) await orphans.EndAll(id, stopped.LaneId);
             return new Answer(text);
 
             Task<LockedLane> Lane() => Intervention.Lane(connection, transaction, id, group, command.ExecIp!);

@@ -59,16 +59,16 @@ internal static class RestartLane
     /// <summary>Kills what interrupted attempts left on their hosts, and records what came of it. For somebody who may restart; for others it does nothing.</summary>
     /// <param name="host">The lane's; null for the whole group.</param>
     /// <param name="includeStopped">Whether lanes that a person stopped are restarted.</param>
-    public static async Task EndLeftovers(NpgsqlDataSource source, Leftovers leftovers, Caller caller, long listId, int group, string? host, bool includeStopped)
+    public static async Task EndLeftovers(NpgsqlDataSource source, OrphanedProcesses orphans, Caller caller, long listId, int group, string? host, bool includeStopped)
     {
-        List<Leftover> left;
+        List<OrphanedProcess> left;
         await using (var connection = await source.OpenConnectionAsync())
         {
             var approvers = await connection.QuerySingleOrDefaultAsync<long[]?>(MaySql, new { ListId = listId });
             if (approvers is null || !OrderAccess.MayApprove(caller, approvers)) return;
-            left = (await connection.QueryAsync<Leftover>(LeftoversSql, new { ListId = listId, Group = group, Host = host, From = LaneStates.From(LaneAction.Restart), IncludeStopped = includeStopped })).AsList();
+            left = (await connection.QueryAsync<OrphanedProcess>(LeftoversSql, new { ListId = listId, Group = group, Host = host, From = LaneStates.From(LaneAction.Restart), IncludeStopped = includeStopped })).AsList();
         }
-        await Task.WhenAll(left.Select(async each => await leftovers.Say(each, await leftovers.End(each))));
+        await Task.WhenAll(left.Select(async each => await orphans.Say(each, await orphans.End(each))));
     }
 
     /// <returns>For the audit.</returns>

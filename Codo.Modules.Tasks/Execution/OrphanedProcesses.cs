@@ -9,7 +9,7 @@ namespace Codo.Modules.Tasks.Execution;
 /// <summary>A command whose attempt is over, or about to be, without anybody having seen it end.</summary>
 /// <param name="Machine">Where its node ran.</param>
 /// <param name="Unwanted">A person has stopped it, or ended its order.</param>
-internal sealed record Leftover(
+internal sealed record OrphanedProcess(
     long SchedId, int Attempt, long ListId, long LaneId, string RunId, string Host, string ExecUser, int? ProcessGroup, long? StartTicks, string? BootId, string Machine, bool Unwanted)
 {
     /// <summary>What is known of its processes.</summary>
@@ -20,7 +20,7 @@ internal sealed record Leftover(
 }
 
 /// <summary>Looks for commands that were left behind, and ends them. The answers are the words of <c>left_behind</c>.</summary>
-internal sealed class Leftovers(NpgsqlDataSource source, RemoteSteps remote, ILogger<Leftovers> log)
+internal sealed class OrphanedProcesses(NpgsqlDataSource source, RemoteSteps remote, ILogger<OrphanedProcesses> log)
 {
     private const string OfNodeSql = """
         SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, n.machine, a.stop_requested IS NOT NULL AS unwanted
@@ -44,9 +44,9 @@ internal sealed class Leftovers(NpgsqlDataSource source, RemoteSteps remote, ILo
     /// <summary>What a node finds when it is back: commands of its own that were settled in its absence. They are killed, and that is recorded.</summary>
     public async Task EndLocal(string node)
     {
-        List<Leftover> found;
+        List<OrphanedProcess> found;
         await using (var connection = await source.OpenConnectionAsync())
-            found = (await connection.QueryAsync<Leftover>(OfNodeSql, new { Node = node })).AsList();
+            found = (await connection.QueryAsync<OrphanedProcess>(OfNodeSql, new { Node = node })).AsList();
         foreach (var left in found.Where(left => left.IsHere))
         {
             try
@@ -66,9 +66,9 @@ internal sealed class Leftovers(NpgsqlDataSource source, RemoteSteps remote, ILo
     {
         try
         {
-            List<Leftover> found;
+            List<OrphanedProcess> found;
             await using (var connection = await source.OpenConnectionAsync())
-                found = (await connection.QueryAsync<Leftover>(OfOrderSql, new { ListId = listId, LaneId = laneId })).AsList();
+                found = (await connection.QueryAsync<OrphanedProcess>(OfOrderSql, new { ListId = listId, LaneId = laneId })).AsList();
             await Task.WhenAll(found.Select(async left => await Say(left, await End(left))));
         }
         catch (Exception error)
@@ -78,7 +78,7 @@ internal sealed class Leftovers(NpgsqlDataSource source, RemoteSteps remote, ILo
     }
 
     /// <summary>Ends a command with everything that belongs to it.</summary>
-    public async Task<string> End(Leftover left, bool quickly = false)
+    public async Task<string> End(OrphanedProcess left, bool quickly = false)
     {
         if (Place.IsLocal(left.Host))
         {
@@ -89,17 +89,17 @@ internal sealed class Leftovers(NpgsqlDataSource source, RemoteSteps remote, ILo
     }
 
     /// <summary>Looks without touching it, except on this machine, where what the node left is its own to end, and where a person wants it to end.</summary>
-    public async Task<string> LookAt(Leftover left) =>
+    public async Task<string> LookAt(OrphanedProcess left) =>
         left.Unwanted || Place.IsLocal(left.Host) ? await End(left, quickly: true) : Word(await remote.Alive(left), left);
 
     /// <summary>Records what became known.</summary>
-    public async Task Say(Leftover left, string word)
+    public async Task Say(OrphanedProcess left, string word)
     {
         await using var connection = await source.OpenConnectionAsync();
         await connection.ExecuteAsync(SaySql, new { left.SchedId, left.Attempt, LeftBehind = word });
     }
 
-    private string Word(int? alive, Leftover left)
+    private string Word(int? alive, OrphanedProcess left)
     {
         if (alive is null) log.LogWarning("Whether the command of step {Step} still runs on {Host} is not known: the host cannot be reached", left.SchedId, left.Host);
         return alive switch { null => "unreachable", 0 => "gone", _ => "running" };
