@@ -31,7 +31,7 @@ internal static class Composition
     {
         var (services, configuration) = (builder.Services, builder.Configuration);
         var postgres = configuration.GetConnectionString("Postgres")!;
-        var settings = Bound.Check<NodeSettings>(configuration, "Codo");
+        var settings = SettingsBinding.Check<NodeSettings>(configuration, "Codo");
         services.AddSettings<NodeSettings>("Codo").AddSingleton<Disk>();
         // Read by everything that asks for the time: PostgreSQL's clock decides what is due, late or old.
         services.AddSingleton<DatabaseClock>().AddSingleton<TimeProvider>(provider => provider.GetRequiredService<DatabaseClock>()).AddSingleton<Zone>().AddSingleton<StoredZone>()

@@ -14,7 +14,7 @@ internal static class KnownHosts
 
     /// <summary>The addresses and networks of <c>Codo:KnownProxies</c>.</summary>
     /// <exception cref="LocalServices.StartRefused">One is neither.</exception>
-    public static List<IPNetwork> ProxiesOf(IConfiguration configuration) => [.. (Bound.List(configuration, Proxies) ?? []).Select(Network)];
+    public static List<IPNetwork> ProxiesOf(IConfiguration configuration) => [.. (SettingsBinding.List(configuration, Proxies) ?? []).Select(Network)];
 
     public static IServiceCollection AddKnownProxies(this IServiceCollection services, IConfiguration configuration)
     {
@@ -40,7 +40,7 @@ internal static class KnownHosts
         var configuration = app.ApplicationServices.GetRequiredService<IConfiguration>();
         var own = Uri.TryCreate(app.ApplicationServices.GetRequiredService<NodeSettings>().PublicUrl, UriKind.Absolute, out var url) ? url.IdnHost : null;
         if (own is null) return app;
-        string[] names = [own, .. Bound.List(configuration, Names) ?? []];
+        string[] names = [own, .. SettingsBinding.List(configuration, Names) ?? []];
         return app.Use(async (HttpContext context, RequestDelegate next) =>
         {
             if (IsKnown(context.Request.Host.Host, names)) await next(context);

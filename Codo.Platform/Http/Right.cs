@@ -26,5 +26,5 @@ public sealed record Right(string Name, Func<Caller, IServiceProvider, bool> Hol
         caller.IsSuperuser || Names(configuration, setting) is var names && (names.Contains("*") || names.Contains(caller.Username));
 
     /// <summary>The names that a list setting gives; <c>*</c> when it is not set.</summary>
-    public static IReadOnlySet<string> Names(IConfiguration configuration, string setting) => (Bound.List(configuration, setting) ?? ["*"]).ToHashSet(StringComparer.Ordinal);
+    public static IReadOnlySet<string> Names(IConfiguration configuration, string setting) => (SettingsBinding.List(configuration, setting) ?? ["*"]).ToHashSet(StringComparer.Ordinal);
 }

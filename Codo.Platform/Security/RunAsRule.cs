@@ -21,7 +21,7 @@ public sealed class RunAsRule(NodeSettings settings, IConfiguration configuratio
     // Whoever is one of these has all of Codo: root, and the users that its PostgreSQL may run as.
     private static readonly string[] Owners = ["root", "postgres", "codo-db"];
 
-    private readonly IReadOnlyList<string> allowed = Bound.List(configuration, "Codo:AllowRunAs") ?? [];
+    private readonly IReadOnlyList<string> allowed = SettingsBinding.List(configuration, "Codo:AllowRunAs") ?? [];
 
     /// <summary>What a new job, step or channel gets that names nobody.</summary>
     public string Default { get; } = settings.RunAs.Length > 0 ? settings.RunAs : HostPrivileges.CanSwitchUser ? MadeForCommands : SystemUser.Own.Name;

@@ -13,7 +13,7 @@ public sealed partial class SecretNames(IEnumerable<string> patterns)
     private readonly string[] patterns = [.. patterns];
 
     /// <summary>The patterns of a list setting; one that is set replaces the default.</summary>
-    public static SecretNames Of(IConfiguration configuration, string setting) => new(Bound.List(configuration, setting) ?? Default);
+    public static SecretNames Of(IConfiguration configuration, string setting) => new(SettingsBinding.List(configuration, setting) ?? Default);
 
     /// <summary>Whether the value of that name is a secret.</summary>
     public bool Match(string name) => patterns.Any(pattern => Matches(pattern, name));
