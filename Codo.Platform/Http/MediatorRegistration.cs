@@ -6,7 +6,7 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Codo.Platform.Http;
 
 /// <summary>Registers a module's slices. MediatR 5.1.0 brings no registration of its own for this container.</summary>
-public static class Handlers
+public static class MediatorRegistration
 {
     private static readonly Type[] Kinds = [typeof(IRequestHandler<,>), typeof(INotificationHandler<>), typeof(IValidator<>)];
 
