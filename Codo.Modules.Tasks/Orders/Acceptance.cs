@@ -11,7 +11,7 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>Stores an order with all its steps in one transaction, once for each idempotency key, and has it started.</summary>
-internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Drafting drafting, OrderArguments arguments, SecretBox box, Quotas quotas, Wake wake, OrderMirror mirror)
+internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Drafting drafting, OrderArguments arguments, SecretBox box, Quotas quotas, AdvanceOrder advance, OrderMirror mirror)
 {
     private const string DigestPlace = "tasks.idempotency.body";
 
@@ -80,11 +80,11 @@ internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Draftin
         if (idempotencyKey.Length > 0) await connection.ExecuteAsync(KeptSql, new { caller.UserId, Key = idempotencyKey, ListId = id }, transaction);
         await Audit.Write(connection, transaction, caller, "create", "order", id.ToString(CultureInfo.InvariantCulture),
             after: new { task_name = draft.TaskName, temp_id = draft.Plan.Template.TempId, schedule = draft.Ready ? "ready" : "new" });
-        await Wake.Note(connection, transaction, id);
+        await AdvanceOrder.Note(connection, transaction, id);
         await OrderMirror.Note(connection, transaction, id);
         await transaction.CommitAsync(cancellation);
         // What awaits approval has nobody waiting for it: the next look tells of it.
-        if (draft.Ready) await wake.Order(connection, id);
+        if (draft.Ready) await advance.Enqueue(connection, id);
         mirror.Wake.Set();
         return new AcceptOrder.Result(id, draft.Warnings);
     }

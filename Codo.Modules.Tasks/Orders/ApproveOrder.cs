@@ -25,7 +25,7 @@ internal static class ApproveOrder
             .Must(command => command.ListId is not null && !string.IsNullOrWhiteSpace(command.StartTime)).Refuse("订单ID和开始时间不能为空", "list_id and start_time are required");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller, Zone zone, TaskSettings settings, Wake wake) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Caller caller, Zone zone, TaskSettings settings, AdvanceOrder advance) : IRequestHandler<Command, Result>
     {
         // A time in the past means now. The console's button for a later time promises that nothing starts before it.
         private const string ApproveSql = """
@@ -71,10 +71,10 @@ internal static class ApproveOrder
             var begins = await connection.QuerySingleAsync<BeginsRow>(BeginsSql, order, transaction);
             await Audit.Write(connection, transaction, caller, approves ? "approve" : "move", "order", order.ListId.ToString(CultureInfo.InvariantCulture),
                 new { order.Schedule, order.StartTime }, new { start_time = start.UtcDateTime, hold = begins.Hold });
-            await Wake.Note(connection, transaction, order.ListId);
+            await AdvanceOrder.Note(connection, transaction, order.ListId);
             await Control.Notify(connection, transaction, "");
             await transaction.CommitAsync(cancellationToken);
-            await wake.Order(connection, order.ListId);
+            await advance.Enqueue(connection, order.ListId);
             return new Result(begins.BeginsAt, begins.Hold, approves && timed == 0 && begins.Early ? [new Text("模板没有定时任务，订单立即开始；要整体等待请使用 hold", "No step is timed, so the order starts at once; use hold to put it off as a whole")] : []);
         }
 

@@ -20,7 +20,7 @@ internal static class EndOrder
         public Validator() => RuleFor(command => command.ListId).NotNull().Refuse("订单ID不能为空", "list_id is required");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller, OrphanedProcesses orphans, Wake wake) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, Caller caller, OrphanedProcesses orphans, AdvanceOrder advance) : IRequestHandler<Command, Answer>
     {
         // First of all: from here on no step is claimed, because a claim asks for a lane that is still its owner's.
         private const string EndSql = """
@@ -58,10 +58,10 @@ internal static class EndOrder
             await connection.ExecuteAsync(StepsSql, new { order.ListId, By = Text.Same(caller.Nickname).Both(), From = StepStates.From(StepAction.Stop) }, transaction);
             await connection.ExecuteAsync(StatusSql, order, transaction);
             await Audit.Write(connection, transaction, caller, "end", "order", order.ListId.ToString(CultureInfo.InvariantCulture), new { order.Schedule });
-            await Wake.Note(connection, transaction, order.ListId);
+            await AdvanceOrder.Note(connection, transaction, order.ListId);
             foreach (var node in nodes.Distinct()) await Control.Notify(connection, transaction, node);
             await transaction.CommitAsync(cancellationToken);
-            await wake.Order(connection, order.ListId);
+            await advance.Enqueue(connection, order.ListId);
             await orphans.EndAll(order.ListId, null);
             return new Answer(new Text("订单终止成功", "The order is ended"));
         }

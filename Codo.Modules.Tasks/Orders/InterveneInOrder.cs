@@ -33,7 +33,7 @@ internal static class InterveneInOrder
             command.ListId is not null && command.TaskGroup is not null && (OfGroup.Contains(command.HandType) || (command.TaskLevel is not null && !string.IsNullOrEmpty(command.ExecIp)));
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller, OrphanedProcesses orphans, Wake wake) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, Caller caller, OrphanedProcesses orphans, AdvanceOrder advance) : IRequestHandler<Command, Answer>
     {
         public async Task<Answer> Handle(Command command, CancellationToken cancellationToken)
         {
@@ -55,10 +55,10 @@ internal static class InterveneInOrder
                 _ => (await LetNextBatch.Apply(connection, transaction, id, group), new Text("审核执行成功", "The next batch begins")),
             };
             await Audit.Write(connection, transaction, caller, command.HandType!, "order", order.ListId.ToString(CultureInfo.InvariantCulture), after: done);
-            await Wake.Note(connection, transaction, id);
+            await AdvanceOrder.Note(connection, transaction, id);
             await Control.Notify(connection, transaction, "");
             await transaction.CommitAsync(cancellationToken);
-            await wake.Order(connection, id);
+            await advance.Enqueue(connection, id);
             if (stopped is not null) await orphans.EndAll(id, stopped.LaneId);
             return new Answer(text);
 

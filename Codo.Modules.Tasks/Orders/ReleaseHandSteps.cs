@@ -23,7 +23,7 @@ internal static class ReleaseHandSteps
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller, Wake wake) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, Caller caller, AdvanceOrder advance) : IRequestHandler<Command, Answer>
     {
         private const string NamedSql = """
             SELECT EXISTS (SELECT FROM tasks.scheduler_task_info WHERE list_id = @ListId AND trigger = 'hand' AND task_name = @Name)
@@ -52,9 +52,9 @@ internal static class ReleaseHandSteps
             if (released == 0) throw Refusal.Conflict("没有正在等待该任务的主机", "No host that has begun waits at this step");
             await Intervention.LetGo(connection, transaction, lanes);
             await Audit.Write(connection, transaction, caller, "release", "order", order.ListId.ToString(CultureInfo.InvariantCulture), after: new { hand_task = command.HandTask, steps = released });
-            await Wake.Note(connection, transaction, order.ListId);
+            await AdvanceOrder.Note(connection, transaction, order.ListId);
             await transaction.CommitAsync(cancellationToken);
-            await wake.Order(connection, order.ListId);
+            await advance.Enqueue(connection, order.ListId);
             return new Answer(new Text("审核干预成功", "Released"));
         }
     }

@@ -10,7 +10,7 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>How a change of an order is acted on: a row in the change's own transaction, which a crash does not lose, and a background job after it, which is quick.</summary>
-internal sealed class Wake(IBackgroundJobClient jobs, ILogger<Wake> log)
+internal sealed class AdvanceOrder(IBackgroundJobClient jobs, ILogger<AdvanceOrder> log)
 {
     private const string NoteSql = """
         INSERT INTO tasks.advance (list_id) VALUES (@ListId)
@@ -33,7 +33,7 @@ internal sealed class Wake(IBackgroundJobClient jobs, ILogger<Wake> log)
     }
 
     /// <summary>After the commit, on the same connection: a hundred requests that each wait for a second one would wait for each other.</summary>
-    public async Task Order(NpgsqlConnection connection, long listId)
+    public async Task Enqueue(NpgsqlConnection connection, long listId)
     {
         try
         {
