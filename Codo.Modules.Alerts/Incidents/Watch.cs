@@ -109,8 +109,8 @@ internal sealed class Watch(
         if (rules.Count == 0 && open.Count == 0) return false;
         await using var scope = scopes.CreateAsyncScope();
         var mediator = scope.ServiceProvider.GetRequiredService<IMediator>();
-        var jobs = await mediator.Send(new JobsUnderWay());
-        var orders = await mediator.Send(new OrdersUnderWay());
+        var jobs = await mediator.Send(new ListRunningJobs());
+        var orders = await mediator.Send(new ListRunningOrders());
         // Of an order the oldest of each kind speaks for all its hosts.
         foreach (var trouble in jobs.Select(Overlong).Concat(orders.GroupBy(order => (order.ListId, order.Situation)).Select(group => Long(group.MinBy(order => order.Since)!))))
         {
@@ -150,7 +150,7 @@ internal sealed class Watch(
         if (await guard.Allows(cancellation) is { } now) await DropOld(now);
     }
 
-    private AlertEvent Overlong(JobUnderWay run) => new(
+    private AlertEvent Overlong(RunningJob run) => new(
         "job", "overlong", $"job:{run.JobId}:{run.LogId}:overlong", $"ID-{run.LogId} 任务-{run.JobId} 类型-cron",
         new Text($"任务 {run.JobId} 运行过久", $"Job {run.JobId} has been running too long"),
         new Text($"节点 {run.Node}，自 {zone.Text(run.Since)} 起", $"On node {run.Node}, since {zone.Text(run.Since)}"))
@@ -161,7 +161,7 @@ internal sealed class Watch(
         Continues = true,
     };
 
-    private AlertEvent Long(OrderUnderWay order)
+    private AlertEvent Long(RunningOrder order)
     {
         var (kind, what) = order.Situation switch
         {

@@ -35,11 +35,11 @@ public sealed record MissedJob(string JobId, DateTime From, DateTime Until, int 
 public sealed record JobDeleted(string JobId) : INotification;
 
 /// <summary>Asks for the jobs' executions that are running now, on all nodes.</summary>
-public sealed record JobsUnderWay : IRequest<IReadOnlyList<JobUnderWay>>;
+public sealed record ListRunningJobs : IRequest<IReadOnlyList<RunningJob>>;
 
 /// <summary>An execution that is running.</summary>
 /// <param name="Since">UTC; when its present attempt began.</param>
-public sealed record JobUnderWay(string JobId, long LogId, DateTime Since, string Node, IReadOnlyList<string> Owners);
+public sealed record RunningJob(string JobId, long LogId, DateTime Since, string Node, IReadOnlyList<string> Owners);
 
 /// <summary>A job cannot be read or computed any more, and fires nothing until it is edited or reads again.</summary>
 /// <param name="Why">What does not read.</param>

@@ -47,13 +47,13 @@ public sealed record Approver(long Id, string Name);
 public sealed record StepInTrouble(string Host, string Step, string Outcome, Text Cause, int? ExitCode);
 
 /// <summary>Asks for what orders wait for, and which of their steps run, on all nodes.</summary>
-public sealed record OrdersUnderWay : IRequest<IReadOnlyList<OrderUnderWay>>;
+public sealed record ListRunningOrders : IRequest<IReadOnlyList<RunningOrder>>;
 
 /// <summary>An order that waits, or one of its steps that runs.</summary>
 /// <param name="Situation"><see cref="OrderSituation.AwaitsApproval"/>, <see cref="OrderSituation.AwaitsPerson"/>, or <see cref="OrderSituation.GoesOn"/> for a step that runs.</param>
 /// <param name="Step">Empty while it awaits its approval.</param>
 /// <param name="Since">UTC.</param>
-public sealed record OrderUnderWay(
+public sealed record RunningOrder(
     long ListId, string TaskName, string TaskType, OrderSituation Situation, string Step, string Host, DateTime Since, IReadOnlyList<Approver> Approvers, IReadOnlyList<string> Associated);
 
 /// <summary>An order is ended because nobody approved it in time. Published at least once, before it is ended.</summary>

@@ -23,7 +23,7 @@ internal sealed class AlertBench : IAsyncDisposable
 {
     private readonly ServiceProvider services;
 
-    private AlertBench(ServiceProvider services, FakeTimeProvider time, List<JobUnderWay> running, List<OrderUnderWay> waiting) => (this.services, Time, Running, Orders) = (services, time, running, waiting);
+    private AlertBench(ServiceProvider services, FakeTimeProvider time, List<RunningJob> running, List<RunningOrder> waiting) => (this.services, Time, Running, Orders) = (services, time, running, waiting);
 
     public FakeTimeProvider Time { get; }
 
@@ -36,10 +36,10 @@ internal sealed class AlertBench : IAsyncDisposable
     public T Get<T>() where T : notnull => services.GetRequiredService<T>();
 
     /// <summary>What runs, as the cron module would answer it.</summary>
-    public List<JobUnderWay> Running { get; }
+    public List<RunningJob> Running { get; }
 
     /// <summary>What orders wait for, as the tasks module would answer it.</summary>
-    public List<OrderUnderWay> Orders { get; }
+    public List<RunningOrder> Orders { get; }
 
     public static async Task<AlertBench> Start(TestPostgres postgres, string redis = "127.0.0.1:1,abortConnect=false", string? database = null)
     {
@@ -56,10 +56,10 @@ internal sealed class AlertBench : IAsyncDisposable
             .AddSingleton(new SecretBox(new Dictionary<int, string> { [1] = "a-master-key-for-tests-of-more-than-32-bytes" }, 1))
             .AddSingleton<IConnectionMultiplexer>(await ConnectionMultiplexer.ConnectAsync(redis))
             .AddScoped(_ => Caller.Codo);
-        var running = new List<JobUnderWay>();
-        services.AddSingleton<IRequestHandler<JobsUnderWay, IReadOnlyList<JobUnderWay>>>(new Answering(running));
-        var waiting = new List<OrderUnderWay>();
-        services.AddSingleton<IRequestHandler<OrdersUnderWay, IReadOnlyList<OrderUnderWay>>>(new AnsweringOrders(waiting));
+        var running = new List<RunningJob>();
+        services.AddSingleton<IRequestHandler<ListRunningJobs, IReadOnlyList<RunningJob>>>(new Answering(running));
+        var waiting = new List<RunningOrder>();
+        services.AddSingleton<IRequestHandler<ListRunningOrders, IReadOnlyList<RunningOrder>>>(new AnsweringOrders(waiting));
         return new AlertBench(services.BuildServiceProvider(), time, running, waiting);
     }
 
@@ -105,13 +105,13 @@ internal sealed class AlertBench : IAsyncDisposable
 
     public async ValueTask DisposeAsync() => await services.DisposeAsync();
 
-    private sealed class AnsweringOrders(List<OrderUnderWay> orders) : IRequestHandler<OrdersUnderWay, IReadOnlyList<OrderUnderWay>>
+    private sealed class AnsweringOrders(List<RunningOrder> orders) : IRequestHandler<ListRunningOrders, IReadOnlyList<RunningOrder>>
     {
-        public Task<IReadOnlyList<OrderUnderWay>> Handle(OrdersUnderWay request, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<OrderUnderWay>>([.. orders]);
+        public Task<IReadOnlyList<RunningOrder>> Handle(ListRunningOrders request, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<RunningOrder>>([.. orders]);
     }
 
-    private sealed class Answering(List<JobUnderWay> running) : IRequestHandler<JobsUnderWay, IReadOnlyList<JobUnderWay>>
+    private sealed class Answering(List<RunningJob> running) : IRequestHandler<ListRunningJobs, IReadOnlyList<RunningJob>>
     {
-        public Task<IReadOnlyList<JobUnderWay>> Handle(JobsUnderWay request, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<JobUnderWay>>([.. running]);
+        public Task<IReadOnlyList<RunningJob>> Handle(ListRunningJobs request, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<RunningJob>>([.. running]);
     }
 }

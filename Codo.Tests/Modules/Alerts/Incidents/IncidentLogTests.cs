@@ -213,7 +213,7 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
         await bench.Publish(new FiresSkipped("slow", 5, 3, now.AddMinutes(-3), now, new Text("上一次执行尚未结束", "The previous run has not ended"), ["ann"]));
         (await bench.Incident("skipped")).Title.Zh.ShouldBe("任务 slow 连续跳过 3 次");
         await bench.Send(new CreateRule.Command("long", null, null, "job", ["overlong"], null, null, null, 600, null, null, null, null, null, null));
-        bench.Running.Add(new JobUnderWay("slow", 5, now, "node-a", ["ann"]));
+        bench.Running.Add(new RunningJob("slow", 5, now, "node-a", ["ann"]));
         await bench.Watch.FindLong();
         bench.Time.Advance(TimeSpan.FromMinutes(11));
         await bench.Watch.FindLong();
@@ -221,7 +221,7 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
         var incident = await bench.Incident("overlong");
         (incident.Count, incident.State, incident.Title.En).ShouldBe((1, "open", "Job slow has been running too long"));
         // The next run of the same job takes its time from its own start.
-        bench.Running[0] = new JobUnderWay("slow", 6, bench.Time.GetUtcNow().UtcDateTime, "node-a", ["ann"]);
+        bench.Running[0] = new RunningJob("slow", 6, bench.Time.GetUtcNow().UtcDateTime, "node-a", ["ann"]);
         await bench.Watch.FindLong();
         (await bench.Incident("overlong")).State.ShouldBe("resolved");
         (await bench.Deliveries()).ShouldBe(["opened due ann", "opened due ann", "recovered due ann"]);
@@ -251,9 +251,9 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
     {
         await bench.Send(new CreateRule.Command("waits", null, null, "order", null, "deploy", null, 900, 60, null, null, null, null, null, null));
         var since = bench.Time.GetUtcNow().UtcDateTime;
-        bench.Orders.Add(new OrderUnderWay(9, "deploy shop", "deploy", OrderSituation.AwaitsApproval, "", "", since, [], ["ann"]));
-        bench.Orders.Add(new OrderUnderWay(10, "other", "patch", OrderSituation.AwaitsPerson, "check", "10.0.0.1", since, [], ["bob"]));
-        bench.Orders.Add(new OrderUnderWay(11, "deploy api", "deploy", OrderSituation.GoesOn, "sync", "10.0.0.1", since, [], ["eve"]));
+        bench.Orders.Add(new RunningOrder(9, "deploy shop", "deploy", OrderSituation.AwaitsApproval, "", "", since, [], ["ann"]));
+        bench.Orders.Add(new RunningOrder(10, "other", "patch", OrderSituation.AwaitsPerson, "check", "10.0.0.1", since, [], ["bob"]));
+        bench.Orders.Add(new RunningOrder(11, "deploy api", "deploy", OrderSituation.GoesOn, "sync", "10.0.0.1", since, [], ["eve"]));
         bench.Time.Advance(TimeSpan.FromSeconds(899));
         await bench.Watch.FindLong();
         bench.Time.Advance(TimeSpan.FromSeconds(2));
@@ -262,7 +262,7 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
         (await bench.Rows<string>("SELECT title_en FROM alerts.task_monitor ORDER BY id")).ShouldBe(["Order 11 deploy api has a step that has been running too long", "Order 9 deploy shop has been waiting for its approval too long"]);
         // The next step of the same order has only begun, and what a rule no longer asks for stays until it is over.
         bench.Orders.RemoveAll(order => order.ListId == 11);
-        bench.Orders.Add(new OrderUnderWay(11, "deploy api", "deploy", OrderSituation.GoesOn, "check", "10.0.0.1", bench.Time.GetUtcNow().UtcDateTime, [], ["eve"]));
+        bench.Orders.Add(new RunningOrder(11, "deploy api", "deploy", OrderSituation.GoesOn, "check", "10.0.0.1", bench.Time.GetUtcNow().UtcDateTime, [], ["eve"]));
         await bench.Send(new DeleteRule.Command((await bench.Rows<long>("SELECT rule_id FROM alerts.rule WHERE name = 'waits'")).Single()));
         await bench.Watch.FindLong();
         (await bench.Rows<string>("SELECT state FROM alerts.task_monitor ORDER BY id")).ShouldBe(["open", "open"]);

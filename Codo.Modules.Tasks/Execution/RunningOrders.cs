@@ -6,9 +6,9 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>Answers other modules what orders wait for, and what runs.</summary>
-internal static class UnderWay
+internal static class RunningOrders
 {
-    internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<OrdersUnderWay, IReadOnlyList<OrderUnderWay>>
+    internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<ListRunningOrders, IReadOnlyList<RunningOrder>>
     {
         private const string UnderWaySql = """
             SELECT o.list_id, o.task_name, o.task_type, w.what, w.step, w.host, w.since, o.approver_ids, o.watchers, o.watcher_ids, o.watcher_names, o.creator_id, o.creator,
@@ -22,10 +22,10 @@ internal static class UnderWay
             ) w JOIN tasks.scheduler_task_list o USING (list_id) WHERE o.schedule IN ('new', 'start') ORDER BY w.since
             """;
 
-        public async Task<IReadOnlyList<OrderUnderWay>> Handle(OrdersUnderWay request, CancellationToken cancellationToken)
+        public async Task<IReadOnlyList<RunningOrder>> Handle(ListRunningOrders request, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            return [.. (await connection.QueryAsync<Row>(UnderWaySql)).Select(row => new OrderUnderWay(row.ListId, row.TaskName, row.TaskType, Read(row.What), row.Step, row.Host, row.Since,
+            return [.. (await connection.QueryAsync<Row>(UnderWaySql)).Select(row => new RunningOrder(row.ListId, row.TaskName, row.TaskType, Read(row.What), row.Step, row.Host, row.Since,
                 OrderPeople.Of(row.ApproverIds, row.ApproverNames, row.WatcherIds, row.WatcherNames, row.CreatorId, row.Creator), row.Watchers))];
         }
 

@@ -6,9 +6,9 @@ using Npgsql;
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>Answers other modules what runs now.</summary>
-internal static class UnderWay
+internal static class RunningJobs
 {
-    internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<JobsUnderWay, IReadOnlyList<JobUnderWay>>
+    internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<ListRunningJobs, IReadOnlyList<RunningJob>>
     {
         private const string RunningSql = """
             SELECT g.job_id, g.log_id, a.started_at, a.node, j.owners FROM cron.going g
@@ -16,10 +16,10 @@ internal static class UnderWay
             LEFT JOIN cron.job j ON j.id = g.job WHERE g.state = 'running' ORDER BY a.started_at
             """;
 
-        public async Task<IReadOnlyList<JobUnderWay>> Handle(JobsUnderWay request, CancellationToken cancellationToken)
+        public async Task<IReadOnlyList<RunningJob>> Handle(ListRunningJobs request, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            return [.. (await connection.QueryAsync<Row>(RunningSql)).Select(row => new JobUnderWay(row.JobId, row.LogId, row.StartedAt, row.Node, row.Owners ?? []))];
+            return [.. (await connection.QueryAsync<Row>(RunningSql)).Select(row => new RunningJob(row.JobId, row.LogId, row.StartedAt, row.Node, row.Owners ?? []))];
         }
 
         private sealed record Row
