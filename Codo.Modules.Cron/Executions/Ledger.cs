@@ -92,9 +92,9 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
         """;
 
     // This node's looks, by which it is told whether a due time is late because Codo was away or was only held up.
-    private static readonly TimeSpan LongestLook = TimeSpan.FromSeconds(12);
-    private readonly Lock looks = new();
-    private TimeSpan lookedAt = TimeSpan.MinValue;
+    private static readonly TimeSpan LongestPoll = TimeSpan.FromSeconds(12);
+    private readonly Lock polls = new();
+    private TimeSpan polledAt = TimeSpan.MinValue;
     private DateTimeOffset steadySince = DateTimeOffset.MaxValue;
 
     /// <summary>How long until the next job is due, where that is within a time and nothing is due already: a wake-up that came early waits for it.</summary>
@@ -162,12 +162,12 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
 
     /// <summary>This node has looked for due jobs just now.</summary>
     /// <param name="now">PostgreSQL's time.</param>
-    public void Looked(DateTime now)
+    public void Polled(DateTime now)
     {
-        lock (looks)
+        lock (polls)
         {
-            if (lookedAt == TimeSpan.MinValue || BootTime.Now - lookedAt > LongestLook) steadySince = new DateTimeOffset(now, TimeSpan.Zero);
-            lookedAt = BootTime.Now;
+            if (polledAt == TimeSpan.MinValue || BootTime.Now - polledAt > LongestPoll) steadySince = new DateTimeOffset(now, TimeSpan.Zero);
+            polledAt = BootTime.Now;
         }
     }
 
@@ -175,7 +175,7 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
     {
         get
         {
-            lock (looks) return lookedAt == TimeSpan.MinValue || BootTime.Now - lookedAt > LongestLook ? DateTimeOffset.MaxValue : steadySince;
+            lock (polls) return polledAt == TimeSpan.MinValue || BootTime.Now - polledAt > LongestPoll ? DateTimeOffset.MaxValue : steadySince;
         }
     }
 
@@ -203,7 +203,7 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
         if (jobs.Count == 0) return 0;
         var isTold = (await Account(connection, transaction, jobs)).IsTold;
         await transaction.CommitAsync(cancellation);
-        Looked(jobs[^1].LockedAt);
+        Polled(jobs[^1].LockedAt);
         if (isTold) outbox.Wake();
         return jobs.Count;
     }

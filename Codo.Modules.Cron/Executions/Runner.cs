@@ -106,7 +106,7 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
                 run.Ask(ExecutionStatus.Killed, new Text(row.StopZh, row.StopEn ?? row.StopZh));
         }
         var work = await store.HasWork(cancellation);
-        ledger.Looked(work.Now);
+        ledger.Polled(work.Now);
         // Fallback for lost wake-ups: account for jobs that are due.
         if (work.Due && sources.Poll) await ledger.AccountDue(cancellation);
         if (work.Queued || (work.Due && sources.Poll)) await StartQueued(cancellation);

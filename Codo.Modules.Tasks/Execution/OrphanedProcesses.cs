@@ -89,7 +89,7 @@ internal sealed class OrphanedProcesses(NpgsqlDataSource source, RemoteSteps rem
     }
 
     /// <summary>Looks without touching it, except on this machine, where what the node left is its own to end, and where a person wants it to end.</summary>
-    public async Task<string> LookAt(OrphanedProcess left) =>
+    public async Task<string> Probe(OrphanedProcess left) =>
         left.Unwanted || Place.IsLocal(left.Host) ? await End(left, quickly: true) : Word(await remote.Alive(left), left);
 
     /// <summary>Records what became known.</summary>

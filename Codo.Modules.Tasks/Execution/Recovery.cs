@@ -94,7 +94,7 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
             attempts = (await connection.QueryAsync<OrphanedProcess>(StrayAttemptsSql, new { Node = node, Incarnation = incarnation })).Where(attempt => !runsHere(attempt.LaneId)).ToList();
             lanes = (await connection.QueryAsync<Idle>(StrayLanesSql, new { Node = node, Incarnation = incarnation })).Where(lane => !runsHere(lane.LaneId)).ToList();
         }
-        foreach (var attempt in attempts) await Interrupt(node, incarnation, attempt, await orphans.LookAt(attempt));
+        foreach (var attempt in attempts) await Interrupt(node, incarnation, attempt, await orphans.Probe(attempt));
         _ = await GiveBack(node, incarnation, lanes);
     }
 
@@ -105,7 +105,7 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
             left = (await connection.QueryAsync<OrphanedProcess>(LeftSql, new { Node = node, Incarnation = incarnation })).AsList();
         var changed = new HashSet<long>();
         // The looks all at once: most of their time is waiting for hosts.
-        var looks = left.Select(attempt => (Left: attempt, Look: Task.Run(() => orphans.LookAt(attempt), CancellationToken.None))).ToList();
+        var looks = left.Select(attempt => (Left: attempt, Look: Task.Run(() => orphans.Probe(attempt), CancellationToken.None))).ToList();
         var enough = Task.Delay(LookTime, cancellation);
         foreach (var (attempt, look) in looks)
         {

@@ -18,7 +18,7 @@ internal sealed class Delivery : IDisposable
     private readonly WakeSignal news = new();
     private long stored;
     private long heard;
-    private long linesAtLastLook;
+    private long linesAtLastPoll;
 
     public Delivery(Spool spool, LogTable table)
     {
@@ -59,9 +59,9 @@ internal sealed class Delivery : IDisposable
     }
 
     /// <summary>Writes what is missing of the lines that were there at the last look, 5 s ago: younger ones are on their way.</summary>
-    public async Task Look(CancellationToken cancellation)
+    public async Task Poll(CancellationToken cancellation)
     {
-        var upto = Interlocked.Exchange(ref linesAtLastLook, Spool.Lines);
+        var upto = Interlocked.Exchange(ref linesAtLastPoll, Spool.Lines);
         if (upto <= Stored) return;
         await gate.WaitAsync(cancellation);
         try

@@ -69,7 +69,7 @@ internal sealed class LogFeed(LogKey key, LogReader reader, LogRest rest, ILogge
 
     /// <summary>There may be more.</summary>
     /// <param name="attempts">And it may be otherwise with what other nodes have.</param>
-    public void Look(bool attempts)
+    public void Poll(bool attempts)
     {
         if (attempts) ask = true;
         news.Set();
@@ -318,8 +318,8 @@ internal sealed class LogFeeds(LogReader reader, LogRest rest, LogChanges change
         {
             if (change is null)
                 foreach (var feed in feeds.Values)
-                    feed.Look(attempts: true);
-            else if (feeds.TryGetValue(change.LogKey, out var feed)) feed.Look(attempts: change.Line == 0);
+                    feed.Poll(attempts: true);
+            else if (feeds.TryGetValue(change.LogKey, out var feed)) feed.Poll(attempts: change.Line == 0);
         }
     }
 }

@@ -5,7 +5,7 @@ namespace Codo.Modules.Tasks.Logs;
 /// <summary>A client whose connection takes nothing more.</summary>
 internal static class SlowReader
 {
-    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(500), Grace = TimeSpan.FromSeconds(2), MostAnyway = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(500), Grace = TimeSpan.FromSeconds(2), MostAnyway = TimeSpan.FromSeconds(30);
 
     /// <summary>Waits for a write, but not for one that is stuck: past a megabyte of newer lines, past half a minute in any case, or when the feed has dropped the client.</summary>
     /// <returns>False when the client is to be cut off.</returns>
@@ -16,7 +16,7 @@ internal static class SlowReader
         while (!write.IsCompleted)
         {
             using var wait = new CancellationTokenSource();
-            await Task.WhenAny(write, Task.Delay(Look, wait.Token));
+            await Task.WhenAny(write, Task.Delay(Poll, wait.Token));
             await wait.CancelAsync();
             if (write.IsCompleted) break;
             var stuck = Stopwatch.GetElapsedTime(began);

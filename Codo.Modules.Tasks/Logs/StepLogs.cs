@@ -82,7 +82,7 @@ internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChanne
     /// <summary>Compares every spool with the database, and retires those of which the database has all.</summary>
     public async Task Compare(CancellationToken cancellation)
     {
-        foreach (var delivery in deliveries.Values) await Look(delivery, cancellation);
+        foreach (var delivery in deliveries.Values) await Poll(delivery, cancellation);
     }
 
     /// <summary>Says of ended attempts that the database has all of their lines, many at once.</summary>
@@ -107,11 +107,11 @@ internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChanne
         }
     }
 
-    private async Task Look(Delivery delivery, CancellationToken cancellation)
+    private async Task Poll(Delivery delivery, CancellationToken cancellation)
     {
         try
         {
-            if (!delivery.Ended) await delivery.Look(cancellation);
+            if (!delivery.Ended) await delivery.Poll(cancellation);
             else if (!delivery.Awaited && (delivery.Done || await TryFinish(delivery, underWay: false)))
             {
                 Finished.Set();

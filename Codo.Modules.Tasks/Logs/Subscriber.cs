@@ -20,7 +20,7 @@ internal sealed class Subscriber(TaskLogChannel channel, LogTable table, Cluster
     private const long Lock = 0x0C0D0_0104;
     private const int MostLines = 50_000, MostWeight = 16 << 20;
 
-    private static readonly TimeSpan Look = TimeSpan.FromSeconds(1), Collect = TimeSpan.FromMilliseconds(50), CollectFirst = TimeSpan.FromMilliseconds(4), Quiet = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1), Collect = TimeSpan.FromMilliseconds(50), CollectFirst = TimeSpan.FromMilliseconds(4), Quiet = TimeSpan.FromSeconds(5);
 
     private readonly Channel<LogLine> lines = Channel.CreateBounded<LogLine>(new BoundedChannelOptions(MostLines) { SingleReader = true });
     private readonly ResiliencePipeline untilAnswered = DatabaseErrors.UntilAnswered(log, "The log subscriber");
@@ -45,7 +45,7 @@ internal sealed class Subscriber(TaskLogChannel channel, LogTable table, Cluster
         await using (var limit = new NpgsqlCommand("SET idle_session_timeout = '3500ms'", connection)) await limit.ExecuteNonQueryAsync(stopping);
         await using var ask = new NpgsqlCommand($"SELECT pg_try_advisory_lock({Lock})", connection);
         await using var hold = new NpgsqlCommand("SELECT 1", connection);
-        using var timer = new PeriodicTimer(Look);
+        using var timer = new PeriodicTimer(Poll);
         var held = false;
         do
         {
