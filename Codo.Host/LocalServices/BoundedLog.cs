@@ -11,7 +11,7 @@ internal sealed class BoundedLog(string path, long limit) : IDisposable
         lock (gate)
         {
             writer ??= Open();
-            writer.WriteLine(PlainLines.Escape(line, lineEnds: true));
+            writer.WriteLine(PlainLineFormatter.Escape(line, lineEnds: true));
             if (writer.BaseStream.Position < limit)
                 return;
 

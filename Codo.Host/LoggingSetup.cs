@@ -6,7 +6,7 @@ using Serilog.Formatting.Compact;
 namespace Codo.Host;
 
 /// <summary>The host's log: one line an event, JSON, or plain text on a terminal. What frameworks say of every request and query is left out, because it holds tokens and values.</summary>
-internal static class Lines
+internal static class LoggingSetup
 {
     public static IServiceCollection AddLines(this IServiceCollection services, IConfiguration configuration) => services.AddSerilog(logger =>
     {
@@ -21,6 +21,6 @@ internal static class Lines
                 throw new StartRefused($"Logging:LogLevel:{level.Key} is '{level.Value}'. It is one of {string.Join(", ", Enum.GetNames<LogLevel>())}.");
             else if (least != LogLevel.None)
                 _ = level.Key == "Default" ? logger.MinimumLevel.Is((LogEventLevel)least) : logger.MinimumLevel.Override(level.Key, (LogEventLevel)least);
-        logger.WriteTo.Console(new PlainLines(Console.IsOutputRedirected ? new RenderedCompactJsonFormatter() : new PlainLines.OnTerminal()));
+        logger.WriteTo.Console(new PlainLineFormatter(Console.IsOutputRedirected ? new RenderedCompactJsonFormatter() : new PlainLineFormatter.OnTerminal()));
     });
 }

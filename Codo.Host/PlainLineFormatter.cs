@@ -9,7 +9,7 @@ namespace Codo.Host;
 /// Writes a log form with every control character escaped: what strangers send is in the log, and ESC drives a terminal, a line end begins an entry that nobody wrote. The line end
 /// that ends an entry, and those of an exception's stack, which are indented, stay.
 /// </summary>
-internal sealed class PlainLines(ITextFormatter form) : ITextFormatter
+internal sealed class PlainLineFormatter(ITextFormatter form) : ITextFormatter
 {
     /// <summary>The form of a terminal.</summary>
     public sealed class OnTerminal : ITextFormatter
