@@ -85,7 +85,7 @@ internal static class Composition
         app.UseRequests();
         app.UseFailures();
         app.UseKnownHosts();
-        app.UsePaths();
+        app.UseLegacyPathPrefixes();
         // Gateways cut off what is silent for a minute, some for half of one; the framework's own interval is two minutes.
         app.UseWebSockets(new WebSocketOptions { KeepAliveInterval = TimeSpan.FromSeconds(15), KeepAliveTimeout = TimeSpan.FromSeconds(60) });
         app.UseRouting();

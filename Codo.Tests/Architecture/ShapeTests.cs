@@ -34,7 +34,7 @@ public sealed class ShapeTests
     public void Modules_do_not_know_each_other()
     {
         foreach (var module in Modules) Modules.Where(other => other != module).Select(other => other.GetName().Name).Intersect(References(module)).ShouldBeEmpty(module.FullName);
-        References(typeof(Codo.Host.Paths).Assembly).ShouldContain("Codo.Modules.Cron", "the rule finds a reference");
+        References(typeof(Codo.Host.LegacyPathPrefixes).Assembly).ShouldContain("Codo.Modules.Cron", "the rule finds a reference");
     }
 
     [Fact]
@@ -48,7 +48,7 @@ public sealed class ShapeTests
 
     [Fact]
     public void No_name_says_nothing() =>
-        Modules.Append(Platform).Append(typeof(Codo.Host.Paths).Assembly).SelectMany(Own).Where(type => EmptyWords.Any(word => type.Name.EndsWith(word, StringComparison.Ordinal))).ShouldBeEmpty();
+        Modules.Append(Platform).Append(typeof(Codo.Host.LegacyPathPrefixes).Assembly).SelectMany(Own).Where(type => EmptyWords.Any(word => type.Name.EndsWith(word, StringComparison.Ordinal))).ShouldBeEmpty();
 
     [Fact]
     public void A_handler_never_sends_a_request() =>

@@ -22,7 +22,7 @@ public sealed class EveryEndpointTests(SmallBodyHost fixture) : IClassFixture<Sm
     [InlineData("/api/cron", "/")]
     [InlineData("", "/")]
     [InlineData("/", "/")]
-    public void Paths_lose_their_gateway_prefix_and_their_repeated_slashes(string asked, string served) => Paths.Normalise(asked).ShouldBe(served);
+    public void Paths_lose_their_gateway_prefix_and_their_repeated_slashes(string asked, string served) => LegacyPathPrefixes.Normalise(asked).ShouldBe(served);
 
     [Theory]
     [InlineData("GET", "/are_you_ok/", 200)]

@@ -1,7 +1,7 @@
 namespace Codo.Host;
 
 /// <summary>The paths that the original's clients ask for, made into the ones that routes are declared with.</summary>
-internal static class Paths
+internal static class LegacyPathPrefixes
 {
     private static readonly string[] Prefixes = ["/api/cron", "/api/task", "/cron", "/task"];
 
@@ -16,7 +16,7 @@ internal static class Paths
     }
 
     /// <summary>Stands before routing.</summary>
-    public static IApplicationBuilder UsePaths(this IApplicationBuilder app) => app.Use((HttpContext context, RequestDelegate next) =>
+    public static IApplicationBuilder UseLegacyPathPrefixes(this IApplicationBuilder app) => app.Use((HttpContext context, RequestDelegate next) =>
     {
         context.Request.Path = Normalise(context.Request.Path.Value ?? "/");
         return next(context);
