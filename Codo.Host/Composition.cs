@@ -82,7 +82,7 @@ internal static class Composition
     public static void UseCodo(this WebApplication app)
     {
         app.UseForwardedHeaders();
-        app.UseRequests();
+        app.UseRequestPipeline();
         app.UseFailures();
         app.UseKnownHosts();
         app.UseLegacyPathPrefixes();

@@ -6,12 +6,12 @@ using Codo.Platform.Http;
 namespace Codo.Host;
 
 /// <summary>What every request gets: an id, a language, the headers of a careful server, a line in the log for a change, and a rate limit.</summary>
-internal static class Requests
+internal static class RequestPipeline
 {
     private const string NoPage = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
     /// <summary>Stands first.</summary>
-    public static IApplicationBuilder UseRequests(this IApplicationBuilder app) => app.Use(async (HttpContext context, RequestDelegate next) =>
+    public static IApplicationBuilder UseRequestPipeline(this IApplicationBuilder app) => app.Use(async (HttpContext context, RequestDelegate next) =>
     {
         var given = context.Request.Headers["X-Request-Id"].ToString();
         context.TraceIdentifier = IsId(given) ? given : Guid.NewGuid().ToString("N");
