@@ -24,7 +24,7 @@ internal static class Hosting
         app.UseCodo();
         await app.StartAsync();
         var addresses = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses;
-        Exposure.Warn(app.Configuration, app.Logger, addresses);
+        ListenWarning.Warn(app.Configuration, app.Logger, addresses);
         Welcome.Print(Console.Out, addresses, installation, showToken, app.Services.GetRequiredService<TimeProvider>());
         await app.WaitForShutdownAsync();
         return 0;

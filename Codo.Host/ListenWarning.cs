@@ -4,7 +4,7 @@ using Codo.Platform.Http;
 namespace Codo.Host;
 
 /// <summary>Says at each start what an operator may not have meant: reachable from elsewhere, and everybody with a token may run commands.</summary>
-internal static class Exposure
+internal static class ListenWarning
 {
     private static readonly string[] Operators = ["Codo:Cron:Operators", "Codo:Tasks:Operators"];
 

@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Codo.Tests.Host;
 
-public sealed class ExposureTests
+public sealed class ListenWarningTests
 {
     [Theory]
     [InlineData("http://127.0.0.1:9900", "*", 0)]
@@ -16,7 +16,7 @@ public sealed class ExposureTests
     public void Listening_beyond_this_machine_with_everybody_an_operator_is_warned_of(string address, string operators, int warnings)
     {
         var log = new Lines();
-        Exposure.Warn(new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?> { ["Codo:Cron:Operators"] = operators }).Build(), log, [address]);
+        ListenWarning.Warn(new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?> { ["Codo:Cron:Operators"] = operators }).Build(), log, [address]);
         log.Warnings.ShouldBe(warnings);
     }
 
