@@ -49,7 +49,7 @@ internal static class ListDeliveries
         private const string From = $"""
             FROM alerts.delivery d LEFT JOIN alerts.task_monitor m ON m.id = d.incident_id
             WHERE (CAST(@IncidentId AS bigint) IS NULL OR d.incident_id = @IncidentId) AND (CAST(@ChannelId AS bigint) IS NULL OR d.channel_id = @ChannelId)
-                AND (CAST(@State AS text) IS NULL OR d.state = @State) AND (CAST(@Reason AS text) IS NULL OR d.reason = @Reason) AND {Sight.Visible}
+                AND (CAST(@State AS text) IS NULL OR d.state = @State) AND (CAST(@Reason AS text) IS NULL OR d.reason = @Reason) AND {IncidentVisibility.Visible}
             """;
 
         private const string ListSql = $"""
@@ -73,7 +73,7 @@ internal static class ListDeliveries
                 request.Reason,
                 Super = caller.IsSuperuser,
                 caller.UserId,
-                Names = Sight.Names(caller),
+                Names = IncidentVisibility.Names(caller),
                 Limit = request.Limit ?? DefaultLimit,
                 Offset = request.Offset(DefaultLimit),
             });

@@ -47,7 +47,7 @@ internal static class TestChannel
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var channel = await connection.QuerySingleOrDefaultAsync<ChannelRow>(ReadSql, new { request.ChannelId }) ?? throw RuleFields.NoSuchId;
-            var names = request.People is { Length: > 0 } named ? named : Sight.Names(caller);
+            var names = request.People is { Length: > 0 } named ? named : IncidentVisibility.Names(caller);
             var id = await connection.ExecuteScalarAsync<long>(BeginSql, new { channel.ChannelId, channel.Name, People = names, Now = time.GetUtcNow().UtcDateTime });
             var outcome = await sending.Call(channel, wording.Test(id, caller.Nickname, channel.Language == "en", await contacts.Find(names)));
             await connection.ExecuteAsync(EndSql, new { Id = id, State = outcome.Taken ? "sent" : "failed", outcome.Answer, Now = time.GetUtcNow().UtcDateTime });

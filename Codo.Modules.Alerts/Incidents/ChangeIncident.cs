@@ -27,7 +27,7 @@ internal static class ChangeIncident
     internal sealed class Handler(NpgsqlDataSource source, Caller caller, TimeProvider time) : IRequestHandler<Command, Result>
     {
         private const string LockSql = $"""
-            SELECT m.state, m.told_by_name, m.told_ids FROM alerts.task_monitor m WHERE m.id = @Id AND {Sight.Visible} FOR UPDATE
+            SELECT m.state, m.told_by_name, m.told_ids FROM alerts.task_monitor m WHERE m.id = @Id AND {IncidentVisibility.Visible} FOR UPDATE
             """;
 
         private const string AcknowledgeSql = """
@@ -43,9 +43,9 @@ internal static class ChangeIncident
             var action = command.Action == "resolve" ? IncidentAction.Resolve : IncidentAction.Acknowledge;
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var before = await connection.QuerySingleOrDefaultAsync<Row>(LockSql, new { command.Id, Super = caller.IsSuperuser, caller.UserId, Names = Sight.Names(caller) }, transaction)
+            var before = await connection.QuerySingleOrDefaultAsync<Row>(LockSql, new { command.Id, Super = caller.IsSuperuser, caller.UserId, Names = IncidentVisibility.Names(caller) }, transaction)
                 ?? throw Refusal.NotFound($"事件 {command.Id} 不存在", $"There is no incident {command.Id}");
-            if (!Sight.MayActOn(caller, before.ToldByName, before.ToldIds)) throw Refusal.Forbidden("只有收到此告警的人或超级用户可以处理", "Only those who were told of it, or a superuser, may do this");
+            if (!IncidentVisibility.MayActOn(caller, before.ToldByName, before.ToldIds)) throw Refusal.Forbidden("只有收到此告警的人或超级用户可以处理", "Only those who were told of it, or a superuser, may do this");
             var changed = await connection.ExecuteAsync(
                 action == IncidentAction.Resolve ? ResolveSql : AcknowledgeSql,
                 new { command.Id, caller.UserId, Name = caller.Nickname, Now = time.GetUtcNow().UtcDateTime, From = IncidentStates.From(action) }, transaction);

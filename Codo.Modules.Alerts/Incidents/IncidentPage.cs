@@ -16,7 +16,7 @@ namespace Codo.Modules.Alerts.Incidents;
 internal static partial class IncidentPage
 {
     private const string ReadSql = $"""
-        SELECT {IncidentView.Columns} FROM alerts.task_monitor m WHERE m.id = @Id AND {Sight.Visible}
+        SELECT {IncidentView.Columns} FROM alerts.task_monitor m WHERE m.id = @Id AND {IncidentVisibility.Visible}
         """;
 
     public static void Map(IEndpointRouteBuilder routes)
@@ -56,7 +56,7 @@ internal static partial class IncidentPage
     {
         var source = context.RequestServices.GetRequiredService<NpgsqlDataSource>();
         await using var connection = await source.OpenConnectionAsync(context.RequestAborted);
-        var row = await connection.QuerySingleOrDefaultAsync<IncidentView.Row>(ReadSql, new { Id = Id(context), Super = caller.IsSuperuser, caller.UserId, Names = Sight.Names(caller) });
+        var row = await connection.QuerySingleOrDefaultAsync<IncidentView.Row>(ReadSql, new { Id = Id(context), Super = caller.IsSuperuser, caller.UserId, Names = IncidentVisibility.Names(caller) });
         if (row is null)
             await Write(context, StatusCodes.Status404NotFound, Pair("没有这个事件", "No such incident"), $"<p>{Pair("它不存在，或你无权查看。", "It does not exist, or you may not see it.")}</p>");
         else
@@ -118,7 +118,7 @@ internal static partial class IncidentPage
 
     private static string Buttons(Caller caller, IncidentView.Row row)
     {
-        if (row.State == "resolved" || !Sight.MayActOn(caller, row.ToldByName, row.ToldIds)) return "";
+        if (row.State == "resolved" || !IncidentVisibility.MayActOn(caller, row.ToldByName, row.ToldIds)) return "";
         var acknowledge = row.State == "open" ? $"""<button name="action" value="acknowledge">{Pair("我来处理", "Acknowledge")}</button>""" : "";
         var resolve = $"""<button class="second" name="action" value="resolve">{Pair("标记为已解决", "Resolve")}</button>""";
         return $"""<form method="post" action="/i/{row.Id}">{acknowledge}{resolve}</form>""";

@@ -32,7 +32,7 @@ internal static class ListIncidents
         private const string Where = $"""
             WHERE (CAST(@Id AS bigint) IS NULL OR m.id = @Id) AND (CAST(@State AS text) IS NULL OR m.state = @State) AND (CAST(@Source AS text) IS NULL OR m.source = @Source)
                 AND (CAST(@Kind AS text) IS NULL OR m.kind = @Kind) AND (CAST(@Subject AS text) IS NULL OR @Subject = ANY(m.subjects)) AND (CAST(@ListId AS bigint) IS NULL OR m.list_id = @ListId)
-                AND {Sight.Visible}
+                AND {IncidentVisibility.Visible}
             """;
 
         private const string ListSql = $"""
@@ -56,7 +56,7 @@ internal static class ListIncidents
                 request.ListId,
                 Super = caller.IsSuperuser,
                 caller.UserId,
-                Names = Sight.Names(caller),
+                Names = IncidentVisibility.Names(caller),
                 Limit = request.Limit ?? DefaultLimit,
                 Offset = request.Offset(DefaultLimit),
             });
