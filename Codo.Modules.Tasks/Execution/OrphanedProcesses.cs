@@ -16,7 +16,7 @@ internal sealed record OrphanedProcess(
     public RunMark Mark => new(RunId, ProcessGroup ?? 0, StartTicks ?? 0, BootId ?? "");
 
     /// <summary>Whether they are, or were, on the machine that asks.</summary>
-    public bool IsHere => Place.IsLocal(Host) && Machine == Environment.MachineName;
+    public bool IsHere => StepHost.IsLocal(Host) && Machine == Environment.MachineName;
 }
 
 /// <summary>Looks for commands that were left behind, and ends them. The answers are the words of <c>left_behind</c>.</summary>
@@ -80,7 +80,7 @@ internal sealed class OrphanedProcesses(NpgsqlDataSource source, RemoteSteps rem
     /// <summary>Ends a command with everything that belongs to it.</summary>
     public async Task<string> End(OrphanedProcess left, bool quickly = false)
     {
-        if (Place.IsLocal(left.Host))
+        if (StepHost.IsLocal(left.Host))
         {
             if (!left.IsHere) return "unreachable";
             return await ProcessTree.KillAsync(left.Mark, quickly ? ShortGrace : null) == 0 ? "gone" : "running";
@@ -90,7 +90,7 @@ internal sealed class OrphanedProcesses(NpgsqlDataSource source, RemoteSteps rem
 
     /// <summary>Looks without touching it, except on this machine, where what the node left is its own to end, and where a person wants it to end.</summary>
     public async Task<string> Probe(OrphanedProcess left) =>
-        left.Unwanted || Place.IsLocal(left.Host) ? await End(left, quickly: true) : Word(await remote.Alive(left), left);
+        left.Unwanted || StepHost.IsLocal(left.Host) ? await End(left, quickly: true) : Word(await remote.Alive(left), left);
 
     /// <summary>Records what became known.</summary>
     public async Task Say(OrphanedProcess left, string word)

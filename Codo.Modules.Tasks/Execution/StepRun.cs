@@ -66,7 +66,7 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
             return StepEnd.Interrupted(new Text("节点在启动命令之前失去了租约，命令未启动", "The node lost its lease before the command was started; it was not started"));
         try
         {
-            return Place.IsLocal(attempt.Step.Host) ? await Local(attempt, command, form, output) : await remote.Run(attempt, command, form, output, hosts, mark => Record(attempt, mark));
+            return StepHost.IsLocal(attempt.Step.Host) ? await Local(attempt, command, form, output) : await remote.Run(attempt, command, form, output, hosts, mark => Record(attempt, mark));
         }
         catch (CommandNotStartedException notStarted)
         {

@@ -34,7 +34,7 @@ internal sealed class NewContent(RunAsRule rule, Caller caller, bool isOperator)
                 if (fresh.Contains(steps[place], ReferenceEqualityComparer.Instance)) Arranged(steps[place], $"new_temp_data[{place}]", before, library);
         }
 
-        await ExecuteUserRight.Demand(connection, transaction, caller, [.. fresh.Where(step => !Place.IsLocal(step.ForceHost)).Select(step => step.ExecUser).Distinct()]);
+        await ExecuteUserRight.Demand(connection, transaction, caller, [.. fresh.Where(step => !StepHost.IsLocal(step.ForceHost)).Select(step => step.ExecUser).Distinct()]);
         var (names, warnings) = (new string[steps.Count], new List<Text>());
         for (var place = 0; place < steps.Count; place++) names[place] = await RunAs(connection, transaction, steps[place], before, warnings);
         return (names, warnings);
@@ -55,7 +55,7 @@ internal sealed class NewContent(RunAsRule rule, Caller caller, bool isOperator)
             await rule.MayChange(connection, transaction, caller, named);
             return named;
         }
-        catch (Refusal) when (!Place.IsLocal(step.ForceHost))
+        catch (Refusal) when (!StepHost.IsLocal(step.ForceHost))
         {
             // Stamped by an upgrade, most often, and meant for other hosts, where it counts for nothing: the step is not to be closed to its operators for that.
             warnings.Add(new Text($"{step.Before!.CommandName}：内容已修改，在 Codo 所在机器上改以 {rule.Default} 的身份执行（run_as）", $"{step.Before.CommandName}: changed, so that on Codo's own machine it runs as {rule.Default} now (run_as)"));
@@ -69,19 +69,19 @@ internal sealed class NewContent(RunAsRule rule, Caller caller, bool isOperator)
         var inLibrary = step.Interpreter.Length > 0 ? [] : library.Where(row => row.Command == step.Command && row.Args == step.Args).ToList();
         if (inTemplate.Count == 0 && inLibrary.Count == 0)
             throw Refusal.Forbidden($"{at}：只有操作员可以写入新的命令（可使用命令库中的命令）", $"{at}: only an operator may bring in a new command text; commands of the library may be used");
-        if (Place.IsLocal(step.ForceHost))
+        if (StepHost.IsLocal(step.ForceHost))
         {
-            if (!inTemplate.Any(old => Place.IsLocal(old.ForceHost)) && !inLibrary.Any(row => Place.IsLocal(row.ForceHost)))
-                throw Refusal.Forbidden($"{at}：只有操作员可以让命令在 {Place.Local} 上执行", $"{at}: only an operator may have a command run on {Place.Local}");
+            if (!inTemplate.Any(old => StepHost.IsLocal(old.ForceHost)) && !inLibrary.Any(row => StepHost.IsLocal(row.ForceHost)))
+                throw Refusal.Forbidden($"{at}：只有操作员可以让命令在 {StepHost.Local} 上执行", $"{at}: only an operator may have a command run on {StepHost.Local}");
             return;
         }
 
-        var users = (inLibrary.Count > 0 ? before : inTemplate).Where(old => !Place.IsLocal(old.ForceHost)).Select(old => old.ExecUser);
+        var users = (inLibrary.Count > 0 ? before : inTemplate).Where(old => !StepHost.IsLocal(old.ForceHost)).Select(old => old.ExecUser);
         if (!users.Contains(step.ExecUser, StringComparer.Ordinal))
             throw Refusal.Forbidden($"{at}：只有操作员可以使用另一个执行用户 {step.ExecUser}", $"{at}: only an operator may bring in another execute-user, {step.ExecUser}");
     }
 
-    private static bool IsSame(Planned step, StepRow old) => IsText(step, old) && step.ExecUser == old.ExecUser && Place.IsLocal(step.ForceHost) == Place.IsLocal(old.ForceHost);
+    private static bool IsSame(Planned step, StepRow old) => IsText(step, old) && step.ExecUser == old.ExecUser && StepHost.IsLocal(step.ForceHost) == StepHost.IsLocal(old.ForceHost);
 
     private static bool IsText(Planned step, StepRow old) => step.Command == old.Command && step.Args == old.Args && step.Interpreter == old.Interpreter;
 }

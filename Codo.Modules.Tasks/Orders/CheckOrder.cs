@@ -102,7 +102,7 @@ internal static class CheckOrder
                 OrderAccess.MayApprove(caller, await connection.QuerySingleAsync<long[]>(ApproversSql, new { ListId = id })), [.. arguments.Select(argument => argument.ArgsKey)],
                 (await connection.QueryAsync<string>(HandSql, new { ListId = id })).AsList(), [.. lanes.Select(lane => lane.TaskGroup).Distinct()], group, [.. beside.Select(lane => lane.Host)], shown.Host,
                 [.. steps.Select(step => step with { Cause = Causes.Apart(step.Cause).ToString(), Attempts = [.. attempts[step.SchedId].Select(attempt => attempt with { Cause = Causes.Apart(attempt.Cause).ToString() })],
-                    ExecUser = Place.User(step.ForceHost.Length > 0 ? step.ForceHost : step.ExecIp, step.ExecUser, step.RunAs) })], beside.ToDictionary(lane => lane.Host, lane => lane.Status.ToString(CultureInfo.InvariantCulture)),
+                    ExecUser = StepHost.User(step.ForceHost.Length > 0 ? step.ForceHost : step.ExecIp, step.ExecUser, step.RunAs) })], beside.ToDictionary(lane => lane.Host, lane => lane.Status.ToString(CultureInfo.InvariantCulture)),
                 id.ToString(CultureInfo.InvariantCulture), order.TaskName, order.TaskType, order.Details, order.Description, order.Status, order.Hold, order.EndedAt, await Events(connection, id)));
         }
 

@@ -44,7 +44,7 @@ internal sealed partial class OrderWarnings(NpgsqlConnection connection, TaskSet
         var remote = plan.Groups
             .SelectMany(group => group.Steps.Select(step => (step.ExecUser, step.ForceHost)).Distinct()
                 .SelectMany(step => step.ForceHost.Length > 0 ? [(step.ExecUser, Host: step.ForceHost)] : group.Lanes.Select(lane => (step.ExecUser, lane.Host))))
-            .Where(pair => !Place.IsLocal(pair.Host)).Distinct().ToList();
+            .Where(pair => !StepHost.IsLocal(pair.Host)).Distinct().ToList();
         if (remote.Count == 0) return;
         foreach (var alias in await connection.QueryAsync<string>(UsersSql, new { Aliases = remote.Select(pair => pair.ExecUser).Distinct().ToArray() }))
             warnings.Add(new Text($"执行用户 {alias} 不存在", $"There is no execute-user {alias}"));

@@ -45,7 +45,7 @@ internal static class PreviewOrder
             [.. group.Lanes.Select(lane => new Lane(lane.Host, lane.Batch, [.. group.Steps.Select((step, position) => Show(step, lane, position, draft))]))]);
 
         private static Step Show(TemplateStep step, PlannedLane lane, int position, OrderDraft draft) => new(
-            step.Level, step.CommandName, step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, Place.User(step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, step.ExecUser, step.RunAs),
+            step.Level, step.CommandName, step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, StepHost.User(step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, step.ExecUser, step.RunAs),
             draft.Values.Line(CommandForm.With(step.Interpreter, step.Command), CommandForm.Clean(step.Args), null).Shown, step.Trigger,
             StepStarts(step, lane, position), step.Timeout, step.Retries, step.RetryDelay, step.OnError);
 

@@ -3,7 +3,7 @@ using Codo.Platform.Processes;
 namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>Where a step runs.</summary>
-internal static class Place
+internal static class StepHost
 {
     /// <summary>The one host that means Codo's own machine; localhost and ::1 are reached over SSH like any other.</summary>
     public const string Local = "127.0.0.1";
