@@ -30,7 +30,7 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
             return NotRun(failure);
         }
         // Connecting takes a while: a person may have stopped the lane, and the node may have been taken for dead, before anything was sent.
-        if (attempt.Stop.IsCompleted) return Endings.Cut(await attempt.Stop, attempt.Step.Timeout, 0);
+        if (attempt.Stop.IsCompleted) return StepOutcomes.Cut(await attempt.Stop, attempt.Step.Timeout, 0);
         if (!node.HoldsLease) return StepEnd.Interrupted(new Text("节点在启动命令之前失去了租约，命令未启动", "The node lost its lease before the command was started; it was not started"));
         return await Run(attempt, connection, command, form with { Encoding = connection.Encoding }, output, record);
     }
@@ -71,7 +71,7 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
             if (!told.Task.IsCompleted && !reading.IsCompleted) connection.Cut();
             var left = await connection.KillAsync(mark);
             await Task.WhenAny(reading, Task.Delay(ReadAfterKill, over.Token));
-            return Endings.Cut(first == limit ? null : await attempt.Stop, attempt.Step.Timeout, left.Processes);
+            return StepOutcomes.Cut(first == limit ? null : await attempt.Stop, attempt.Step.Timeout, left.Processes);
         }
         catch (Exception error) when (error is not CommandNotStartedException)
         {
@@ -102,7 +102,7 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
     {
         try
         {
-            return Endings.Of(await reading);
+            return StepOutcomes.Of(await reading);
         }
         catch (SshFailedException failure) when (failure.Kind == SshFailureKind.Lost)
         {

@@ -85,10 +85,10 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
         {
             var limit = TimeLimit.Of(attempt.Step, over.Token);
             var first = await Task.WhenAny(reading, attempt.Stop, limit);
-            if (first == reading) return Endings.Of(await reading);
+            if (first == reading) return StepOutcomes.Of(await reading);
             var alive = await ProcessTree.KillAsync(started.Mark);
             await Task.WhenAny(reading, Task.Delay(ReadAfterKill, over.Token));
-            return Endings.Cut(first == limit ? null : await attempt.Stop, attempt.Step.Timeout, alive);
+            return StepOutcomes.Cut(first == limit ? null : await attempt.Stop, attempt.Step.Timeout, alive);
         }
         catch (Exception error) when (error is not CommandNotStartedException)
         {

@@ -4,7 +4,7 @@ using Codo.Platform.Processes;
 namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>What the end of a command means for its attempt, local and remote alike.</summary>
-internal static class Endings
+internal static class StepOutcomes
 {
     /// <summary>It ended by itself: exit status 0 is success, anything else is not.</summary>
     public static StepEnd Of(CommandEnd end)
