@@ -32,7 +32,7 @@ public static class TasksModule
     private static IServiceCollection AddOrders(this IServiceCollection services) => services
         .AddSingleton<OrderArguments>().AddSingleton<OrderWords>().AddSingleton<OrderFeeds>()
         .AddScoped<Drafting>().AddScoped<Acceptance>().AddSingleton<AdvanceOrder>()
-        .AddSingleton<DatabaseTurns>().AddSingleton<LaneSlots>().AddSingleton<RunningAttempts>().AddSingleton<HostAccess>().AddSingleton<RemoteSteps>().AddSingleton<StepRun>().AddSingleton<LaneRunner>()
+        .AddSingleton<DatabaseThrottle>().AddSingleton<LaneSlots>().AddSingleton<RunningAttempts>().AddSingleton<HostAccess>().AddSingleton<RemoteSteps>().AddSingleton<StepRun>().AddSingleton<LaneRunner>()
         .AddSingleton<IOutboxReader, OrderSituationReader>().AddSingleton<IOutboxReader, BrokenOrderReader>().AddSingleton<Advancing>().AddSingleton(provider => new Lazy<Advancing>(provider.GetRequiredService<Advancing>))
         .AddSingleton<OrphanedProcesses>().AddSingleton<Recovery>().AddSingleton<PendingOrders>().AddSingleton<OrderWork>().AddSingleton<OrderMirror>()
         .AddSingleton<INodeWork>(provider => provider.GetRequiredService<OrderWork>())

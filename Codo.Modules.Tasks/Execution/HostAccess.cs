@@ -8,7 +8,7 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>Connects to hosts as an execute-user, directly or over its bastions, and holds their keys to those that are pinned.</summary>
-internal sealed class HostAccess(NpgsqlDataSource source, SecretBox box, HostKeys hostKeys, OpenKeys openKeys, Bastions bastions, TaskSettings settings, DatabaseTurns turns)
+internal sealed class HostAccess(NpgsqlDataSource source, SecretBox box, HostKeys hostKeys, OpenKeys openKeys, Bastions bastions, TaskSettings settings, DatabaseThrottle throttle)
 {
     /// <summary>Connects, and pins the key of a host that was never met.</summary>
     /// <param name="listId">The order that needs it.</param>
@@ -33,7 +33,7 @@ internal sealed class HostAccess(NpgsqlDataSource source, SecretBox box, HostKey
         }
 
         if (known is not { Pinned: null, Shown: { } first }) return connection;
-        var now = await turns.UntilAnswered(() => hostKeys.Pin(first, listId, CancellationToken.None));
+        var now = await throttle.UntilAnswered(() => hostKeys.Pin(first, listId, CancellationToken.None));
         if (HostKeys.AreSame(now, first)) return connection;
         // Another lane met the host in the same moment, and was shown another key.
         await connection.DisposeAsync();
@@ -42,7 +42,7 @@ internal sealed class HostAccess(NpgsqlDataSource source, SecretBox box, HostKey
 
     private async Task<Reached> Reach(string host, string execUser, long? listId)
     {
-        var chain = await turns.UntilAnswered(async () =>
+        var chain = await throttle.UntilAnswered(async () =>
         {
             await using var connection = await source.OpenConnectionAsync();
             return await ExecuteUser.FindChain(connection, box, execUser);
@@ -63,7 +63,7 @@ internal sealed class HostAccess(NpgsqlDataSource source, SecretBox box, HostKey
     private async Task<Reached> Reach(string host, ExecuteUser user, string path, Func<Task<BastionUse>>? via)
     {
         if (!openKeys.TryOpen(user, out var key, out var why)) throw new CommandNotStartedException(new Text($"执行用户 {user.Alias}：{why.Zh}", $"Execute-user {user.Alias}: {why.En}"));
-        var pinned = await turns.UntilAnswered(() => hostKeys.Find(host, user.Port, CancellationToken.None, path));
+        var pinned = await throttle.UntilAnswered(() => hostKeys.Find(host, user.Port, CancellationToken.None, path));
         var known = new KnownKey(pinned, settings.HostKeys == HostKeyPolicy.Pin);
         var target = new SshTarget(host, user.Port, user.Login, key, known.Trusts, pinned?.Type)
         {

@@ -14,7 +14,7 @@ internal sealed record ClaimedStep(
     string Args, byte[]? SecretArgs, bool Pty, string Interpreter, string RunAs);
 
 /// <summary>Runs the steps of the lanes that this node owns, one after another. A lane costs no thread while its command runs.</summary>
-internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots slots, StepRun stepRun, DatabaseTurns turns, Lazy<Advancing> advancing, ILogger<LaneRunner> log)
+internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots slots, StepRun stepRun, DatabaseThrottle throttle, Lazy<Advancing> advancing, ILogger<LaneRunner> log)
 {
     // The lane's row is locked first: whoever stops or ends it waits here, and the other way round.
     private const string OwnSql = """
@@ -98,7 +98,7 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
             while ((step = await EndAndClaimWhenAnswered(lane, step, end)) is not null)
                 end = await stepRun.Run(lane, step, hosts);
         }
-        catch (Exception error) when (!turns.HasGivenUp)
+        catch (Exception error) when (!throttle.HasGivenUp)
         {
             // Its rows say that it runs here although nothing does: the strays' loop makes it interrupted.
             log.LogError(error, "Lane {Lane} of order {Order} could not be carried on", lane.LaneId, lane.ListId);
@@ -119,14 +119,14 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
     {
         try
         {
-            return await turns.UntilAnswered(() => EndAndClaim(lane, ran, end));
+            return await throttle.UntilAnswered(() => EndAndClaim(lane, ran, end));
         }
         catch (Exception error) when (ran is not null && DatabaseErrors.IsPermanent(error))
         {
             // What PostgreSQL refuses it would refuse again: the step ends with that as its cause.
             log.LogError(error, "How step {Step} attempt {Attempt} of order {Order} ended is not taken by PostgreSQL", ran.SchedId, ran.Attempt, lane.ListId);
             var refused = StepEnd.Interrupted(new Text($"结果无法保存：{error.Message}", $"Its end could not be stored: {error.Message}"), end!.LeftBehind is "running" or "unreachable" ? end.LeftBehind : null);
-            return await turns.UntilAnswered(() => EndAndClaim(lane, ran, refused));
+            return await throttle.UntilAnswered(() => EndAndClaim(lane, ran, refused));
         }
     }
 

@@ -7,7 +7,7 @@ namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>The orders' part of a node: what is due, what is asked of its commands, what a dead node left, and the end of this one.</summary>
 internal sealed class OrderWork(
-    NpgsqlDataSource source, Node node, Advancing advancing, LaneRunner runner, RunningAttempts attempts, DatabaseTurns turns, Recovery recovery, OrphanedProcesses orphans, RetentionGuard guard, ILogger<OrderWork> log) : INodeWork, IDisposable
+    NpgsqlDataSource source, Node node, Advancing advancing, LaneRunner runner, RunningAttempts attempts, DatabaseThrottle throttle, Recovery recovery, OrphanedProcesses orphans, RetentionGuard guard, ILogger<OrderWork> log) : INodeWork, IDisposable
 {
     // What was changed a moment ago is being advanced by whoever changed it.
     private const string DueSql = """
@@ -104,7 +104,7 @@ internal sealed class OrderWork(
         foreach (var attempt in attempts.All) attempt.Ask(StopReason.Shutdown);
         using var killed = new CancellationTokenSource(KillTime);
         await Until(() => runner.Running == 0, killed.Token);
-        turns.GiveUp();
+        throttle.GiveUp();
     }
 
     public async Task<IReadOnlyList<RunningWork>> Running(CancellationToken cancellation)

@@ -11,7 +11,7 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>Runs the command of one claimed attempt, here or on a host, and says how it ended. It never throws.</summary>
-internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings settings, RunAsRule runAs, OrderArguments arguments, OpenOutput open, RunningAttempts running, RemoteSteps remote, DatabaseTurns turns, ILogger<StepRun> log)
+internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings settings, RunAsRule runAs, OrderArguments arguments, OpenOutput open, RunningAttempts running, RemoteSteps remote, DatabaseThrottle throttle, ILogger<StepRun> log)
 {
     private const string MarkSql = """
         UPDATE tasks.attempt SET process_group = @ProcessGroup, start_ticks = @StartTicks, boot_id = @BootId
@@ -109,7 +109,7 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
     {
         try
         {
-            var asked = await turns.Once(async () =>
+            var asked = await throttle.Once(async () =>
             {
                 await using var connection = await source.OpenConnectionAsync();
                 return await connection.QuerySingleOrDefaultAsync<string?>(MarkSql, new { attempt.Step.SchedId, attempt.Step.Attempt, mark.ProcessGroup, mark.StartTicks, mark.BootId });
