@@ -23,7 +23,7 @@ internal sealed class Follower : IDisposable
 /// The end of one log in memory, for all who follow it on this node: the database is read once for each change, however many they are. It is read no further than
 /// the slowest of them can follow; one who takes nothing for two seconds while a megabyte waits is dropped.
 /// </summary>
-internal sealed class LogFeed(LogKey key, LogReader reader, LogRest rest, ILogger log) : IDisposable
+internal sealed class LogFeed(LogKey key, LogReader reader, LogBacklog rest, ILogger log) : IDisposable
 {
     /// <summary>Bytes that are kept for followers.</summary>
     public const int MostBytes = 1 << 20;
@@ -49,7 +49,7 @@ internal sealed class LogFeed(LogKey key, LogReader reader, LogRest rest, ILogge
     private long changes;
     private bool begun;
     private volatile bool ask = true;
-    private volatile Behind? elsewhere;
+    private volatile LaggingNode? elsewhere;
 
     public LogKey Key => key;
 
@@ -57,7 +57,7 @@ internal sealed class LogFeed(LogKey key, LogReader reader, LogRest rest, ILogge
     public bool SeveralSteps { get; private set; }
 
     /// <summary>What a node that is away has of it, in words for a reader; null where nothing is missing.</summary>
-    public Behind? Missing => elsewhere is { Alive: false } away ? away : null;
+    public LaggingNode? Missing => elsewhere is { Alive: false } away ? away : null;
 
     /// <summary>Bytes that came since the feed began.</summary>
     public long BytesEver => Interlocked.Read(ref bytesEver);
@@ -261,7 +261,7 @@ internal sealed class LogFeed(LogKey key, LogReader reader, LogRest rest, ILogge
 }
 
 /// <summary>The logs that are followed on this node.</summary>
-internal sealed class LogFeeds(LogReader reader, LogRest rest, LogChanges changes, ILogger<LogFeeds> log) : IDisposable
+internal sealed class LogFeeds(LogReader reader, LogBacklog rest, LogChanges changes, ILogger<LogFeeds> log) : IDisposable
 {
     private readonly Lock gate = new();
     private readonly Dictionary<string, LogFeed> feeds = new(StringComparer.Ordinal);

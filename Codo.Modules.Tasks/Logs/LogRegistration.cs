@@ -17,7 +17,7 @@ internal static class LogRegistration
         .AddSingleton<StepLogs>()
         .AddSingleton<Subscriber>()
         .AddSingleton<LogReader>()
-        .AddSingleton<LogRest>()
+        .AddSingleton<LogBacklog>()
         .AddSingleton<LogFeeds>()
         .AddSingleton<LogSearch>()
         .AddSingleton<LogPartitionMaintenance>()

@@ -23,7 +23,7 @@ internal static class ReadLog
         public Validator() => RuleFor(query => query.Limit).Within(1, MostLimit, "limit");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, LogReader reader, StepLogs steps, LogRest rest, Caller caller) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, LogReader reader, StepLogs steps, LogBacklog rest, Caller caller) : IRequestHandler<Query, Result>
     {
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {

@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging;
 namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>Opens the output of attempts, and follows every spool of this node until the database has all of it: while its step runs, at its end, and those that an earlier process left.</summary>
-internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChannel channel, LogChanges changes, LogRest rest, TimeProvider time, ILogger<StepLogs> log) : IHostedService, IDisposable
+internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChannel channel, LogChanges changes, LogBacklog rest, TimeProvider time, ILogger<StepLogs> log) : IHostedService, IDisposable
 {
     // A database that hangs must not hold up the step's end for longer than its other statements do.
     private static readonly TimeSpan MostAtEnd = TimeSpan.FromSeconds(15);

@@ -108,7 +108,7 @@ internal static class StreamLog
 
         public int? Attempt => attempt;
 
-        private Behind? said;
+        private LaggingNode? said;
 
         /// <summary>The last line that went out.</summary>
         public LogCursor After { get; private set; } = after;
@@ -124,7 +124,7 @@ internal static class StreamLog
         public Task<bool> Beat(LogFeed feed, Follower follower) => Write(": \n\n", feed, follower);
 
         /// <summary>Says, as an event of its own, what a node that is away has of the log; an empty one takes it back.</summary>
-        public Task<bool> Say(Behind? missing, LogFeed feed, Follower follower)
+        public Task<bool> Say(LaggingNode? missing, LogFeed feed, Follower follower)
         {
             if (missing == said) return Task.FromResult(true);
             said = missing;

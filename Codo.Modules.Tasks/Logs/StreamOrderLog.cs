@@ -31,7 +31,7 @@ internal static class StreamOrderLog
         using var news = new OrderLogNews(services.GetRequiredService<LogChanges>(), listId);
         try
         {
-            await Follow(new EventStream(context), new OrderLogReader(source, listId), news, services.GetRequiredService<LogRest>(), listId, from, ending.Token);
+            await Follow(new EventStream(context), new OrderLogReader(source, listId), news, services.GetRequiredService<LogBacklog>(), listId, from, ending.Token);
         }
         catch (OperationCanceledException) when (ending.IsCancellationRequested)
         {
@@ -39,10 +39,10 @@ internal static class StreamOrderLog
         }
     }
 
-    private static async Task Follow(EventStream stream, OrderLogReader reader, OrderLogNews news, LogRest rest, long listId, DateTime? from, CancellationToken ending)
+    private static async Task Follow(EventStream stream, OrderLogReader reader, OrderLogNews news, LogBacklog rest, long listId, DateTime? from, CancellationToken ending)
     {
         if (!await stream.Begin()) return;
-        Behind? said = null;
+        LaggingNode? said = null;
         news.All = true;
         while (true)
         {

@@ -8,7 +8,7 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Codo.Tests.Modules.Tasks.Logs;
 
 /// <summary>What a reader is told of lines that another node has.</summary>
-public sealed class LogRestTests(TestPostgres postgres)
+public sealed class LogBacklogTests(TestPostgres postgres)
 {
     [Fact]
     public async Task Says_of_an_ended_step_that_its_log_is_whole()

@@ -7,7 +7,7 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>What the database may still lack of the attempts that have ended, and whether somebody is there to bring it.</summary>
-internal sealed class LogRest(NpgsqlDataSource source, Node node)
+internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
 {
     private const string BehindSql = """
         SELECT a.node, COALESCE(n.heartbeat_at >= clock_timestamp() - CAST(@Lease AS interval), false) AS alive
@@ -29,16 +29,16 @@ internal sealed class LogRest(NpgsqlDataSource source, Node node)
         """;
 
     /// <summary>What another node has, or may have, of a log.</summary>
-    public Task<Behind?> Elsewhere(LogKey key, CancellationToken cancellation, long? schedId = null, int? attempt = null) =>
-        key.ListId == 0 ? Task.FromResult<Behind?>(null) : Ask(key.ListId, key.Text, schedId, attempt, cancellation);
+    public Task<LaggingNode?> Elsewhere(LogKey key, CancellationToken cancellation, long? schedId = null, int? attempt = null) =>
+        key.ListId == 0 ? Task.FromResult<LaggingNode?>(null) : Ask(key.ListId, key.Text, schedId, attempt, cancellation);
 
     /// <summary>What another node has, or may have, of any log of an order.</summary>
-    public Task<Behind?> Elsewhere(long listId, CancellationToken cancellation) => Ask(listId, null, null, null, cancellation);
+    public Task<LaggingNode?> Elsewhere(long listId, CancellationToken cancellation) => Ask(listId, null, null, null, cancellation);
 
-    private async Task<Behind?> Ask(long listId, string? logKey, long? schedId, int? attempt, CancellationToken cancellation)
+    private async Task<LaggingNode?> Ask(long listId, string? logKey, long? schedId, int? attempt, CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
-        return await connection.QuerySingleOrDefaultAsync<Behind>(new CommandDefinition(
+        return await connection.QuerySingleOrDefaultAsync<LaggingNode>(new CommandDefinition(
             BehindSql, new { Node.Lease, ListId = listId, LogKey = logKey, Here = node.Name, SchedId = schedId, Attempt = attempt }, cancellationToken: cancellation));
     }
 
@@ -53,7 +53,7 @@ internal sealed class LogRest(NpgsqlDataSource source, Node node)
 
 /// <summary>Lines of an ended attempt that a node has in its spool, or had when it was last heard of.</summary>
 /// <param name="Alive">It is there, and writes them.</param>
-internal sealed record Behind(string Node, bool Alive)
+internal sealed record LaggingNode(string Node, bool Alive)
 {
     /// <summary>What a reader is told when nobody is there to bring them, else empty.</summary>
     public Text Missing => Alive ? new Text("", "") : new Text($"节点 {Node} 不在线：只有它才有的输出在它回来之前缺失", $"The node {Node} is away: output that it alone has is missing until it is back");
