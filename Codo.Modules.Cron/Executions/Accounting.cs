@@ -25,7 +25,7 @@ internal static class Accounting
     internal sealed record GapReason(string Key, Text Cause);
 
     /// <summary>An execution of the job that is queued, running or waiting for its retry.</summary>
-    internal sealed record Going(long LogId, bool Running);
+    internal sealed record Active(long LogId, bool Running);
 
     /// <summary>One entry of the ledger: a fire, or a stretch of due times that do not run for one reason.</summary>
     /// <param name="Reason">Neighbouring stretches with the same reason are one row; null for a fire.</param>
@@ -41,7 +41,7 @@ internal static class Accounting
     private static readonly TimeSpan Furthest = TimeSpan.FromDays(400);
 
     /// <summary>Accounts for every due time in (<see cref="Due.AccountedTo"/>, <paramref name="now"/>], or for the first <see cref="MostTimes"/> of them where more are long past.</summary>
-    public static Outcome Account(Due job, IReadOnlyList<Going> going, DateTimeOffset now)
+    public static Outcome Account(Due job, IReadOnlyList<Active> going, DateTimeOffset now)
     {
         if (job.AccountedTo < now - Furthest) job = job with { AccountedTo = now - Furthest };
         var (times, upTo) = Times(job, now);

@@ -36,14 +36,14 @@ internal sealed class ExecutionStore
 
     private const string ClaimSql = """
         WITH free AS (
-            SELECT g.log_id FROM cron.going g
+            SELECT g.log_id FROM cron.active_execution g
             WHERE g.state = 'queued' AND g.not_before <= statement_timestamp()
-                AND NOT (g.exclusive AND EXISTS (SELECT 1 FROM cron.going o WHERE o.job = g.job AND o.log_id <> g.log_id AND (o.state = 'running' OR o.log_id < g.log_id)))
+                AND NOT (g.exclusive AND EXISTS (SELECT 1 FROM cron.active_execution o WHERE o.job = g.job AND o.log_id <> g.log_id AND (o.state = 'running' OR o.log_id < g.log_id)))
                 AND EXISTS (SELECT 1 FROM platform.node n WHERE n.name = @Node AND n.incarnation = @Incarnation AND n.fenced < n.incarnation)
                 AND (cardinality(CAST(@Full AS bigint[])) = 0 OR NOT EXISTS (SELECT 1 FROM cron.job j WHERE j.id = g.job AND j.creator_id = ANY(@Full)))
             ORDER BY g.not_before, g.log_id LIMIT @Room FOR UPDATE SKIP LOCKED
         ), claimed AS (
-            UPDATE cron.going g SET state = 'running', node = @Node, incarnation = @Incarnation FROM free WHERE g.log_id = free.log_id
+            UPDATE cron.active_execution g SET state = 'running', node = @Node, incarnation = @Incarnation FROM free WHERE g.log_id = free.log_id
             RETURNING g.log_id, g.nominal_at, g.job, g.job_id, g.attempt
         ), started AS (
             UPDATE cron.cron_log l SET status = 'running', exec_time = CASE WHEN c.attempt = 1 THEN clock_timestamp() ELSE l.exec_time END
@@ -57,13 +57,13 @@ internal sealed class ExecutionStore
         """;
 
     private const string MineSql = """
-        SELECT log_id, attempt, incarnation, stop_zh, stop_en FROM cron.going WHERE node = @Node AND state = 'running'
+        SELECT log_id, attempt, incarnation, stop_zh, stop_en FROM cron.active_execution WHERE node = @Node AND state = 'running'
         """;
 
     private const string WorkSql = """
-        SELECT EXISTS (SELECT 1 FROM cron.going WHERE state = 'queued' AND not_before <= statement_timestamp()) AS queued,
+        SELECT EXISTS (SELECT 1 FROM cron.active_execution WHERE state = 'queued' AND not_before <= statement_timestamp()) AS queued,
             EXISTS (SELECT 1 FROM cron.job WHERE NOT paused AND next_run_at <= statement_timestamp() AND broken_at IS NULL) AS due,
-            EXISTS (SELECT 1 FROM cron.going) OR EXISTS (SELECT 1 FROM cron.job WHERE NOT paused AND next_run_at <= statement_timestamp() + interval '6 seconds' AND broken_at IS NULL) AS any,
+            EXISTS (SELECT 1 FROM cron.active_execution) OR EXISTS (SELECT 1 FROM cron.job WHERE NOT paused AND next_run_at <= statement_timestamp() + interval '6 seconds' AND broken_at IS NULL) AS any,
             clock_timestamp() AS now
         """;
 
@@ -75,7 +75,7 @@ internal sealed class ExecutionStore
             UPDATE cron.attempt a SET process_group = m.process_group, start_ticks = m.start_ticks, boot_id = @BootId
             FROM marked m WHERE a.log_id = m.log_id AND a.nominal_at = m.nominal_at AND a.attempt = m.attempt
         )
-        SELECT g.log_id, g.attempt, g.stop_zh AS zh, g.stop_en AS en FROM cron.going g JOIN marked m ON m.log_id = g.log_id AND m.attempt = g.attempt WHERE g.stop_zh IS NOT NULL
+        SELECT g.log_id, g.attempt, g.stop_zh AS zh, g.stop_en AS en FROM cron.active_execution g JOIN marked m ON m.log_id = g.log_id AND m.attempt = g.attempt WHERE g.stop_zh IS NOT NULL
         """;
 
     // Sorted by log_id, so that two statements lock rows in the same order.
@@ -90,9 +90,9 @@ internal sealed class ExecutionStore
             FROM ending e WHERE a.log_id = e.log_id AND a.nominal_at = e.nominal_at AND a.attempt = e.attempt AND a.node = e.node AND a.incarnation = e.incarnation AND a.ended_at IS NULL
             RETURNING e.*
         ), gone AS (
-            DELETE FROM cron.going g USING ended e WHERE g.log_id = e.log_id AND g.attempt = e.attempt AND e.retry_delay IS NULL
+            DELETE FROM cron.active_execution g USING ended e WHERE g.log_id = e.log_id AND g.attempt = e.attempt AND e.retry_delay IS NULL
         ), again AS (
-            UPDATE cron.going g SET state = 'queued', attempt = g.attempt + 1, not_before = clock_timestamp() + make_interval(secs => e.retry_delay), node = NULL, incarnation = NULL, stop_zh = NULL, stop_en = NULL
+            UPDATE cron.active_execution g SET state = 'queued', attempt = g.attempt + 1, not_before = clock_timestamp() + make_interval(secs => e.retry_delay), node = NULL, incarnation = NULL, stop_zh = NULL, stop_en = NULL
             FROM ended e WHERE g.log_id = e.log_id AND g.attempt = e.attempt AND e.retry_delay IS NOT NULL
         ), told AS (
             INSERT INTO platform.outbox (stream, kind, payload)
@@ -118,7 +118,7 @@ internal sealed class ExecutionStore
         """;
 
     private const string AllRunningSql = """
-        SELECT a.log_id, g.job_id, a.attempt, a.node, a.started_at, a.process_group FROM cron.going g
+        SELECT a.log_id, g.job_id, a.attempt, a.node, a.started_at, a.process_group FROM cron.active_execution g
         JOIN cron.attempt a ON a.log_id = g.log_id AND a.nominal_at = g.nominal_at AND a.attempt = g.attempt
         WHERE g.state = 'running' ORDER BY a.started_at LIMIT 500
         """;

@@ -24,11 +24,11 @@ internal static class KillExecution
     internal sealed class Handler(NpgsqlDataSource source, Outbox outbox, Caller caller) : IRequestHandler<Command, Result>
     {
         private const string LockSql = """
-            SELECT job_id, state, node FROM cron.going WHERE log_id = @LogId FOR UPDATE
+            SELECT job_id, state, node FROM cron.active_execution WHERE log_id = @LogId FOR UPDATE
             """;
 
         private const string StopSql = """
-            UPDATE cron.going SET stop_zh = @Zh, stop_en = @En WHERE log_id = @LogId AND state = 'running'
+            UPDATE cron.active_execution SET stop_zh = @Zh, stop_en = @En WHERE log_id = @LogId AND state = 'running'
             """;
 
         private const string ExistsSql = """

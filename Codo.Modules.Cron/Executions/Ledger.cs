@@ -44,8 +44,8 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
         SELECT {Columns} FROM cron.job WHERE job_id = @JobId FOR UPDATE
         """;
 
-    private const string GoingSql = """
-        SELECT job, log_id, state = 'running' AS running FROM cron.going WHERE job = ANY(@Jobs) ORDER BY job, log_id
+    private const string ActiveSql = """
+        SELECT job, log_id, state = 'running' AS running FROM cron.active_execution WHERE job = ANY(@Jobs) ORDER BY job, log_id
         """;
 
     private const string InsertFiresSql = """
@@ -59,7 +59,7 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
             ON CONFLICT (job, nominal_at) WHERE kind = 'schedule' DO NOTHING
             RETURNING log_id, nominal_at, job, job_id, spec ->> 'overlap' AS overlap
         )
-        INSERT INTO cron.going (log_id, nominal_at, job, job_id, not_before, exclusive)
+        INSERT INTO cron.active_execution (log_id, nominal_at, job, job_id, not_before, exclusive)
         SELECT log_id, nominal_at, job, job_id, nominal_at, overlap <> 'allow' FROM fire
         """;
 
@@ -88,7 +88,7 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
         """;
 
     private const string StopRunningSql = """
-        UPDATE cron.going SET stop_zh = @Zh, stop_en = @En WHERE job = @Job AND state = 'running' AND stop_zh IS NULL RETURNING node
+        UPDATE cron.active_execution SET stop_zh = @Zh, stop_en = @En WHERE job = @Job AND state = 'running' AND stop_zh IS NULL RETURNING node
         """;
 
     // This node's looks, by which it is told whether a due time is late because Codo was away or was only held up.
@@ -232,7 +232,7 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
     /// <returns>Whether the outbox was written, and the jobs that have more due times than one pass works out.</returns>
     private async Task<(bool IsTold, List<long> Due)> Account(NpgsqlConnection connection, NpgsqlTransaction transaction, List<JobRow> jobs, Accounting.GapReason? reason = null)
     {
-        var going = (await connection.QueryAsync<GoingRow>(GoingSql, new { Jobs = jobs.Select(job => job.Id).ToArray() }, transaction)).ToLookup(row => row.Job);
+        var going = (await connection.QueryAsync<ActiveRow>(ActiveSql, new { Jobs = jobs.Select(job => job.Id).ToArray() }, transaction)).ToLookup(row => row.Job);
         var (fires, moves, due, isTold) = (new List<(long Job, string Trigger, DateTime At)>(), new List<Move>(), new List<long>(), false);
         var steady = SteadySince;
         foreach (var job in jobs)
@@ -240,7 +240,7 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
             Accounting.Outcome outcome;
             try
             {
-                outcome = Accounting.Account(job.ToDue(steady, reason), going[job.Id].Select(row => new Accounting.Going(row.LogId, row.Running)).ToList(), new DateTimeOffset(job.LockedAt, TimeSpan.Zero));
+                outcome = Accounting.Account(job.ToDue(steady, reason), going[job.Id].Select(row => new Accounting.Active(row.LogId, row.Running)).ToList(), new DateTimeOffset(job.LockedAt, TimeSpan.Zero));
             }
             catch (Exception error) when (error is JobIsBroken or ArgumentException or OverflowException or InvalidOperationException)
             {
@@ -353,5 +353,5 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
 
     private sealed record Move(long Job, DateTime AccountedTo, DateTime? Next, Gap Gap);
 
-    private sealed record GoingRow(long Job, long LogId, bool Running);
+    private sealed record ActiveRow(long Job, long LogId, bool Running);
 }

@@ -10,7 +10,7 @@ internal static class QueuedExecutions
     // What waits for its retry has failed already: its row says so and counts as the failure that it is, whatever becomes of the retry.
     private const string DropSql = """
         WITH dropped AS (
-            DELETE FROM cron.going WHERE state = 'queued' AND (job = CAST(@Job AS bigint) OR log_id = CAST(@LogId AS bigint)) RETURNING log_id, nominal_at, attempt, job, job_id
+            DELETE FROM cron.active_execution WHERE state = 'queued' AND (job = CAST(@Job AS bigint) OR log_id = CAST(@LogId AS bigint)) RETURNING log_id, nominal_at, attempt, job, job_id
         ), failed AS (
             SELECT d.*, a.status, a.cause_zh, a.cause_en FROM dropped d JOIN cron.attempt a ON a.log_id = d.log_id AND a.nominal_at = d.nominal_at AND a.attempt = d.attempt - 1
             WHERE d.attempt > 1 AND a.status IN ('faild', 'timeout')

@@ -14,14 +14,14 @@ internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Ou
 {
     private const string LeftSql = """
         SELECT g.log_id, g.nominal_at, g.job_id, g.attempt, coalesce(a.run_id, '') AS run_id, a.process_group, a.start_ticks, a.boot_id, n.boot_id AS node_boot_id
-        FROM cron.going g LEFT JOIN cron.attempt a ON a.log_id = g.log_id AND a.nominal_at = g.nominal_at AND a.attempt = g.attempt
+        FROM cron.active_execution g LEFT JOIN cron.attempt a ON a.log_id = g.log_id AND a.nominal_at = g.nominal_at AND a.attempt = g.attempt
         LEFT JOIN platform.node n ON n.name = g.node
         WHERE g.node = @Dead AND g.incarnation <= @Incarnation AND g.state = 'running'
         """;
 
     private const string InterruptSql = """
         WITH gone AS (
-            DELETE FROM cron.going WHERE log_id = @LogId AND attempt = @Attempt AND node = @Dead AND incarnation <= @Incarnation AND state = 'running' RETURNING job, job_id
+            DELETE FROM cron.active_execution WHERE log_id = @LogId AND attempt = @Attempt AND node = @Dead AND incarnation <= @Incarnation AND state = 'running' RETURNING job, job_id
         ), ended AS (
             UPDATE cron.attempt SET ended_at = clock_timestamp(), status = 'interrupted', left_alive = @Left, cause_zh = @Zh, cause_en = @En
             WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt AND ended_at IS NULL AND EXISTS (SELECT 1 FROM gone)
@@ -37,7 +37,7 @@ internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Ou
 
     // For a row that does not read: the job must not wait for it for ever.
     private const string TakeOutSql = """
-        WITH gone AS (DELETE FROM cron.going WHERE log_id = @LogId AND attempt = @Attempt AND node = @Dead AND incarnation <= @Incarnation AND state = 'running' RETURNING log_id, nominal_at)
+        WITH gone AS (DELETE FROM cron.active_execution WHERE log_id = @LogId AND attempt = @Attempt AND node = @Dead AND incarnation <= @Incarnation AND state = 'running' RETURNING log_id, nominal_at)
         UPDATE cron.cron_log l SET status = 'interrupted', ended_at = clock_timestamp() FROM gone WHERE l.log_id = gone.log_id AND l.nominal_at = gone.nominal_at AND l.status = 'running'
         """;
 

@@ -11,7 +11,7 @@ internal static class RunningJobs
     internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<ListRunningJobs, IReadOnlyList<RunningJob>>
     {
         private const string RunningSql = """
-            SELECT g.job_id, g.log_id, a.started_at, a.node, j.owners FROM cron.going g
+            SELECT g.job_id, g.log_id, a.started_at, a.node, j.owners FROM cron.active_execution g
             JOIN cron.attempt a ON a.log_id = g.log_id AND a.nominal_at = g.nominal_at AND a.attempt = g.attempt
             LEFT JOIN cron.job j ON j.id = g.job WHERE g.state = 'running' ORDER BY a.started_at
             """;

@@ -43,8 +43,8 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
         """;
 
     private const string WaitingSql = """
-        SELECT count(*) AS count, coalesce(CAST(extract(epoch FROM clock_timestamp() - min(not_before)) AS float8), 0) AS seconds FROM cron.going g
-        WHERE state = 'queued' AND not_before <= clock_timestamp() AND NOT (exclusive AND EXISTS (SELECT 1 FROM cron.going o WHERE o.job = g.job AND o.log_id <> g.log_id))
+        SELECT count(*) AS count, coalesce(CAST(extract(epoch FROM clock_timestamp() - min(not_before)) AS float8), 0) AS seconds FROM cron.active_execution g
+        WHERE state = 'queued' AND not_before <= clock_timestamp() AND NOT (exclusive AND EXISTS (SELECT 1 FROM cron.active_execution o WHERE o.job = g.job AND o.log_id <> g.log_id))
         """;
 
     // Another node's clock may be measured a little ahead.

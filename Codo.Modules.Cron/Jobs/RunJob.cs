@@ -24,8 +24,8 @@ internal static class RunJob
 
     internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Outbox outbox, Runner runner, ExecutionMirror mirror, Node node, TimeProvider time, Caller caller) : IRequestHandler<Command, Result>
     {
-        private const string GoingSql = """
-            SELECT log_id FROM cron.going WHERE job = @Id ORDER BY log_id
+        private const string ActiveSql = """
+            SELECT log_id FROM cron.active_execution WHERE job = @Id ORDER BY log_id
             """;
 
         private const string InsertSql = """
@@ -38,7 +38,7 @@ internal static class RunJob
             ), shown AS (
                 INSERT INTO cron.dashboard_job (log_id, nominal_at, job) SELECT log_id, nominal_at, job FROM fire
             )
-            INSERT INTO cron.going (log_id, nominal_at, job, job_id, not_before, exclusive)
+            INSERT INTO cron.active_execution (log_id, nominal_at, job, job_id, not_before, exclusive)
             SELECT log_id, nominal_at, job, job_id, nominal_at, overlap <> 'allow' FROM fire RETURNING log_id
             """;
 
@@ -48,7 +48,7 @@ internal static class RunJob
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var (job, _, isTold) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
                 ?? throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
-            var going = (await connection.QueryAsync<long>(GoingSql, new { job.Id }, transaction)).AsList();
+            var going = (await connection.QueryAsync<long>(ActiveSql, new { job.Id }, transaction)).AsList();
             if ((job.Overlap == "skip" && going.Count > 0) || (job.Overlap == "queue" && going.Count > 1))
                 throw Refusal.Conflict($"job {request.JobId} 正在执行（日志 {going[0]}），overlap={job.Overlap}，未重复执行", $"job {request.JobId} is running (log {going[0]}), overlap={job.Overlap}: not run again");
             if (job.Overlap == "replace" && going.Count > 0) await ledger.StopOthers(connection, transaction, job.Id);

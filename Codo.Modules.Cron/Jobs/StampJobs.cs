@@ -12,7 +12,7 @@ internal sealed class StampJobs : IStampRunAs
         """;
 
     private const string QueuedSql = """
-        UPDATE cron.cron_log l SET spec = l.spec || jsonb_build_object('run_as', CAST(@Name AS text)) FROM cron.going g
+        UPDATE cron.cron_log l SET spec = l.spec || jsonb_build_object('run_as', CAST(@Name AS text)) FROM cron.active_execution g
         WHERE l.log_id = g.log_id AND l.nominal_at = g.nominal_at AND l.spec ->> 'run_as' IS NULL
         """;
 

@@ -113,7 +113,7 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
 
         await host.Make(new { job_id = "given up", cmd = "exit 3", cron = CronClient.Never, retries = 1, retry_delay = 600 });
         var logId = await host.RunNow("given up");
-        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM cron.going WHERE log_id = @logId AND attempt = 2", new { logId }) == 1, "it waits for its retry");
+        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM cron.active_execution WHERE log_id = @logId AND attempt = 2", new { logId }) == 1, "it waits for its retry");
         (await host.Post("/v1/cron/job/kill/", new { log_id = logId })).Code().ShouldBe(0);
         var log = await host.Log(logId);
         (log.Status(), log["exit_code"]!.GetValue<int>()).ShouldBe(("faild", 3));
@@ -149,7 +149,7 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
         await host.Ask<int>("""
             WITH l AS (INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd, spec)
                 SELECT id, job_id, 'manual', 'manual', now(), now(), 'queued', now(), cmd, '{"timeout": "soon"}' FROM cron.job WHERE job_id = 'spec' RETURNING log_id, nominal_at, job, job_id),
-            g AS (INSERT INTO cron.going (log_id, nominal_at, job, job_id, not_before, exclusive) SELECT log_id, nominal_at, job, job_id, nominal_at, true FROM l RETURNING 1)
+            g AS (INSERT INTO cron.active_execution (log_id, nominal_at, job, job_id, not_before, exclusive) SELECT log_id, nominal_at, job, job_id, nominal_at, true FROM l RETURNING 1)
             SELECT count(*)::int FROM g
             """);
         await Eventually.True(async () => (await host.Logs("spec")).Any(log => log.Status() == "faild"), "it fails");

@@ -46,7 +46,7 @@ public sealed class AccountingTests
     [InlineData("replace", 1, new[] { "skipped 1 schedule", "skipped 1 schedule", "queued 1 schedule" })]
     public void What_overlaps_follows_its_policy(string overlap, int going, string[] expected)
     {
-        var outcome = Accounting.Account(Job("* * * * * *", overlap), Enumerable.Range(1, going).Select(id => new Accounting.Going(id, id == 1)).ToList(), Noon.AddSeconds(3));
+        var outcome = Accounting.Account(Job("* * * * * *", overlap), Enumerable.Range(1, going).Select(id => new Accounting.Active(id, id == 1)).ToList(), Noon.AddSeconds(3));
         Statuses(outcome).ShouldBe(expected);
         outcome.StopOthers.ShouldBe(overlap == "replace");
     }
@@ -71,7 +71,7 @@ public sealed class AccountingTests
             {
                 var job = Job(cron, overlap, misfire, paused: paused);
                 var now = Noon.AddSeconds(seconds);
-                var outcome = Accounting.Account(job, Enumerable.Range(1, going).Select(id => new Accounting.Going(id, true)).ToList(), now);
+                var outcome = Accounting.Account(job, Enumerable.Range(1, going).Select(id => new Accounting.Active(id, true)).ToList(), now);
                 var due = job.Expression.Between(Noon, now, job.Zone).ToList();
                 outcome.Entries.Sum(entry => entry.Times).ShouldBe(due.Count);
                 foreach (var time in due) outcome.Entries.Count(entry => entry.From <= time && time <= entry.Until).ShouldBe(1, time.ToString("O", CultureInfo.InvariantCulture));

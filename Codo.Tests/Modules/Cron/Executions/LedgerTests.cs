@@ -24,7 +24,7 @@ public sealed class LedgerTests(TestPostgres postgres)
         gaps.ShouldBe(0);
         // No new fire, and nothing that still writes, before the marks are read and deleted.
         for (var i = 0; i < 20; i++) await first.Delete("/v1/cron/job/", new { job_id = $"race {i}" });
-        await Eventually.True(async () => await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.going") == 0, "all commands have ended");
+        await Eventually.True(async () => await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.active_execution") == 0, "all commands have ended");
         foreach (var file in marks.GetFiles()) File.ReadAllLines(file.FullName).Length.ShouldBe(1, file.Name);
         marks.Delete(recursive: true);
     }
