@@ -25,7 +25,14 @@ namespace Codo.Host;
 /// <summary>The whole product on one screen: what is registered, what is prepared before it listens, and what stands in front of a route.</summary>
 internal static class Composition
 {
-    private static readonly Assembly[] Migrated = [typeof(Migrator).Assembly, typeof(CronModule).Assembly, typeof(TasksModule).Assembly, typeof(AlertsModule).Assembly, typeof(Composition).Assembly];
+    private static readonly Assembly[] Migrated =
+    [
+        typeof(Migrator).Assembly,
+        typeof(CronModule).Assembly,
+        typeof(TasksModule).Assembly,
+        typeof(AlertsModule).Assembly,
+        typeof(Composition).Assembly,
+    ];
 
     public static void AddCodo(this WebApplicationBuilder builder)
     {
@@ -34,15 +41,28 @@ internal static class Composition
         var settings = SettingsBinding.Check<NodeSettings>(configuration, "Codo");
         services.AddSettings<NodeSettings>("Codo").AddSingleton<Disk>();
         // Read by everything that asks for the time: PostgreSQL's clock decides what is due, late or old.
-        services.AddSingleton<DatabaseClock>().AddSingleton<TimeProvider>(provider => provider.GetRequiredService<DatabaseClock>()).AddSingleton<Zone>().AddSingleton<StoredZone>()
+        services
+            .AddSingleton<DatabaseClock>()
+            .AddSingleton<TimeProvider>(provider => provider.GetRequiredService<DatabaseClock>())
+            .AddSingleton<Zone>()
+            .AddSingleton<StoredZone>()
             .AddLoop<StoredZone>("time zone", TimeSpan.FromHours(1), (stored, stopping) => stored.Remember(stopping));
         services.AddSingleton(provider => Json.Options(provider.GetRequiredService<Zone>()));
         services.AddHttpContextAccessor().AddScoped(CallerOfThisScope);
-        services.AddMediator().AddHandlers(typeof(Composition).Assembly).AddKnownProxies(configuration).AddSingleton<StrangerLimit>().AddSingleton<OpenStreams>();
+        services
+            .AddMediator()
+            .AddHandlers(typeof(Composition).Assembly)
+            .AddKnownProxies(configuration)
+            .AddSingleton<StrangerLimit>()
+            .AddSingleton<OpenStreams>();
         services.AddPostgres(postgres);
         services.AddSingleton<IConnectionMultiplexer>(_ => ConnectionMultiplexer.Connect(RedisOptions(configuration.GetConnectionString("Redis")!)));
         services.AddSingleton(new SecretBox(MasterKeys(configuration), settings.MasterKeyNumber));
-        services.AddSingleton(provider => new Tokens(configuration["Codo:Auth:TokenSecret"]!, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<Revocations>()));
+        services.AddSingleton(provider => new Tokens(
+            configuration["Codo:Auth:TokenSecret"]!,
+            provider.GetRequiredService<TimeProvider>(),
+            provider.GetRequiredService<Revocations>()
+        ));
         services.AddSingleton<RunAsRule>();
         services.AddSettings<QuotaSettings>("Codo:Quotas").AddSingleton<Quotas>();
         services.AddAccounts().AddCron().AddTasks().AddAlerts();
@@ -52,12 +72,19 @@ internal static class Composition
         services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(settings.ShutdownGrace + 30));
         var descriptors = Descriptors.Raise();
         var most = (int)Math.Min(settings.MaxConnections, descriptors - Descriptors.Reserved(descriptors));
-        var connections = new ConnectionLimit(most, most + (int)(Descriptors.Reserved(descriptors) / 8), settings.MaxConnectionsPerAddress, KnownHosts.ProxiesOf(configuration));
+        var connections = new ConnectionLimit(
+            most,
+            most + (int)(Descriptors.Reserved(descriptors) / 8),
+            settings.MaxConnectionsPerAddress,
+            KnownHosts.ProxiesOf(configuration)
+        );
         services.AddSingleton(connections).AddSingleton<IConnectionListenerFactory, BoundedListeners>();
         builder.WebHost.ConfigureKestrel(kestrel => Limit(kestrel, settings, most, connections));
     }
 
-    /// <summary>Everything else that must be true before the first request, on the migrated schema: the key, the zone, the tokens that were taken back.</summary>
+    /// <summary>
+    /// Everything else that must be true before the first request, on the migrated schema: the key, the zone, the tokens that were taken back.
+    /// </summary>
     public static async Task Prepare(this WebApplication app)
     {
         var runAs = app.Services.GetRequiredService<RunAsRule>();
@@ -112,7 +139,9 @@ internal static class Composition
     }
 
     private static Caller CallerOfThisScope(IServiceProvider provider) =>
-        provider.GetRequiredService<IHttpContextAccessor>().HttpContext is { } context ? Caller.Of(context) ?? throw new InvalidOperationException("The caller is known behind the gate only.") : Caller.Codo;
+        provider.GetRequiredService<IHttpContextAccessor>().HttpContext is { } context
+            ? Caller.Of(context) ?? throw new InvalidOperationException("The caller is known behind the gate only.")
+            : Caller.Codo;
 
     private static ConfigurationOptions RedisOptions(string text)
     {
@@ -125,8 +154,16 @@ internal static class Composition
 
     private static Dictionary<int, string> MasterKeys(IConfiguration configuration)
     {
-        var keys = configuration.GetSection("Codo:OldMasterKeys").GetChildren().ToDictionary(
-            old => int.TryParse(old.Key, out var number) ? number : throw new StartRefused($"Codo:OldMasterKeys:{old.Key}: the name of an old key is its number, such as Codo__OldMasterKeys__1."), old => old.Value!);
+        var keys = configuration
+            .GetSection("Codo:OldMasterKeys")
+            .GetChildren()
+            .ToDictionary(
+                old =>
+                    int.TryParse(old.Key, out var number)
+                        ? number
+                        : throw new StartRefused($"Codo:OldMasterKeys:{old.Key}: the name of an old key is its number, such as Codo__OldMasterKeys__1."),
+                old => old.Value!
+            );
         keys[configuration.GetValue("Codo:MasterKeyNumber", 1)] = configuration["Codo:MasterKey"]!;
         return keys;
     }

@@ -5,11 +5,13 @@ using Microsoft.AspNetCore.Connections;
 namespace Codo.Host;
 
 /// <summary>
-/// Bounds the open connections, in all and per address. Where one more would be too many, the oldest that no caller with a token has used is closed for it, then the oldest
+/// Bounds the open connections, in all and per address. Where one more would be too many, the oldest that no caller with a token has used is closed for it,
+/// then the oldest
 /// that rests between two requests of such a caller. A request without a token protects no connection: sending it slowly would be enough to hold all of them.
 /// </summary>
 /// <param name="most">Connections in all.</param>
-/// <param name="mostOpen">The same with those that were closed for others and take a moment to go: no more are accepted before one of them is gone (<see cref="SettingsBindingedListeners"/>).</param>
+/// <param name="mostOpen">The same with those that were closed for others and take a moment to go: no more are accepted before one of them is gone
+/// (<see cref="SettingsBindingedListeners"/>).</param>
 /// <param name="mostPerAddress">Connections of one IPv4 address or one IPv6 network of 64 bits.</param>
 /// <param name="proxies">Addresses that many people share.</param>
 internal sealed class ConnectionLimit(int most, int mostOpen, int mostPerAddress, IReadOnlyList<IPNetwork> proxies) : IDisposable
@@ -18,7 +20,8 @@ internal sealed class ConnectionLimit(int most, int mostOpen, int mostPerAddress
     private readonly LinkedList<Held> unproven = new();
     private readonly LinkedList<Held> resting = new();
     private readonly Dictionary<IPAddress, Share> shares = [];
-    // Accepting is cheaper than beginning: without a bound a flood would fill the thread pool's queue with beginnings, and a connection would be the oldest before its request was read.
+    // Accepting is cheaper than beginning: without a bound a flood would fill the thread pool's queue with beginnings, and a connection would be the oldest
+    // before its request was read.
     private const int MostBeginning = 32;
 
     private readonly SemaphoreSlim room = new(mostOpen), beginning = new(MostBeginning);

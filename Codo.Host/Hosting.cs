@@ -59,7 +59,9 @@ internal static class Hosting
             }
             catch (FormatException failure)
             {
-                throw new StartRefused($"ASPNETCORE_URLS: {failure.Message}. It is a list of addresses such as http://127.0.0.1:9900 or http://0.0.0.0:9900, with ; between them.");
+                throw new StartRefused(
+                    $"ASPNETCORE_URLS: {failure.Message}. It is a list of addresses such as http://127.0.0.1:9900 or http://0.0.0.0:9900, with ; between them."
+                );
             }
         }
     }

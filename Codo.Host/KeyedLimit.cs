@@ -4,7 +4,8 @@ using System.Threading.RateLimiting;
 namespace Codo.Host;
 
 /// <summary>
-/// One token bucket for each key. They fill when they are asked, and no timer runs: .NET's <c>PartitionedRateLimiter</c> wakes ten times a second for as long as it lives, which is much of what a host at rest takes.
+/// One token bucket for each key. They fill when they are asked, and no timer runs: .NET's <c>PartitionedRateLimiter</c> wakes ten times a second for as long
+/// as it lives, which is much of what a host at rest takes.
 /// </summary>
 internal sealed class KeyedLimit<TKey>(Func<TKey, TokenBucketRateLimiterOptions> options) : IDisposable where TKey : notnull
 {

@@ -32,7 +32,8 @@ internal static class KnownHosts
     }
 
     /// <summary>
-    /// Once <c>Codo:PublicUrl</c> is set, a name that is neither its own nor one of <c>Codo:AllowedHosts</c> is refused: a page elsewhere whose name was pointed at this host must not be
+    /// Once <c>Codo:PublicUrl</c> is set, a name that is neither its own nor one of <c>Codo:AllowedHosts</c> is refused: a page elsewhere whose name was
+    /// pointed at this host must not be
     /// answered as if it were this host's. Addresses, loopback and names without a dot, which nobody outside can point anywhere, are always answered.
     /// </summary>
     public static IApplicationBuilder UseKnownHosts(this IApplicationBuilder app)
@@ -41,17 +42,31 @@ internal static class KnownHosts
         var own = Uri.TryCreate(app.ApplicationServices.GetRequiredService<NodeSettings>().PublicUrl, UriKind.Absolute, out var url) ? url.IdnHost : null;
         if (own is null) return app;
         string[] names = [own, .. SettingsBinding.List(configuration, Names) ?? []];
-        return app.Use(async (HttpContext context, RequestDelegate next) =>
-        {
-            if (IsKnown(context.Request.Host.Host, names)) await next(context);
-            else await Failures.Write(context, 400, 400, new Text("主机名不被接受，见设置 Codo:AllowedHosts", "This host name is not answered; see the setting Codo:AllowedHosts"));
-        });
+        return app.Use(
+            async (HttpContext context, RequestDelegate next) =>
+            {
+                if (IsKnown(context.Request.Host.Host, names))
+                    await next(context);
+                else
+                    await Failures.Write(
+                        context,
+                        400,
+                        400,
+                        new Text("主机名不被接受，见设置 Codo:AllowedHosts", "This host name is not answered; see the setting Codo:AllowedHosts")
+                    );
+            }
+        );
     }
 
     private static bool IsKnown(string host, string[] names) =>
-        !host.Contains('.', StringComparison.Ordinal) || IPAddress.TryParse(host.Trim('[', ']'), out _) || host.EndsWith(".localhost", StringComparison.OrdinalIgnoreCase)
-        || names.Any(name => name == "*" || string.Equals(host, name, StringComparison.OrdinalIgnoreCase)
-            || (name.StartsWith("*.", StringComparison.Ordinal) && host.EndsWith(name[1..], StringComparison.OrdinalIgnoreCase)));
+        !host.Contains('.', StringComparison.Ordinal)
+        || IPAddress.TryParse(host.Trim('[', ']'), out _)
+        || host.EndsWith(".localhost", StringComparison.OrdinalIgnoreCase)
+        || names.Any(name =>
+            name == "*"
+            || string.Equals(host, name, StringComparison.OrdinalIgnoreCase)
+            || (name.StartsWith("*.", StringComparison.Ordinal) && host.EndsWith(name[1..], StringComparison.OrdinalIgnoreCase))
+        );
 
     private static IPNetwork Network(string text)
     {

@@ -8,7 +8,8 @@ internal static class LegacyPathPrefixes
     /// <summary>Repeated slashes count as one, and the gateway's prefixes are taken off.</summary>
     public static string Normalise(string path)
     {
-        if (path.Contains("//", StringComparison.Ordinal)) path = string.Join('/', path.Split('/').Where((piece, place) => place == 0 || piece.Length > 0)) + (path.EndsWith('/') ? "/" : "");
+        if (path.Contains("//", StringComparison.Ordinal))
+            path = string.Join('/', path.Split('/').Where((piece, place) => place == 0 || piece.Length > 0)) + (path.EndsWith('/') ? "/" : "");
         foreach (var prefix in Prefixes)
             if (path.StartsWith(prefix, StringComparison.Ordinal) && (path.Length == prefix.Length || path[prefix.Length] == '/'))
                 return path.Length == prefix.Length ? "/" : path[prefix.Length..];

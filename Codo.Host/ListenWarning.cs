@@ -13,9 +13,15 @@ internal static class ListenWarning
         var beyond = addresses.Where(address => !IsLoopback(address)).ToList();
         if (beyond.Count == 0) return;
         foreach (var setting in Operators.Where(setting => Right.Names(configuration, setting).Contains("*")))
-            log.LogWarning("Listening beyond this machine ({Addresses}) with {Setting} = *: everybody with a token may change and run what it names. List usernames there to narrow it", beyond, setting);
+            log.LogWarning(
+                "Listening beyond this machine ({Addresses}) with {Setting} = *: everybody with a token may change and run what it names. List usernames "
+                    + "there to narrow it",
+                beyond,
+                setting
+            );
     }
 
     internal static bool IsLoopback(string address) =>
-        Uri.TryCreate(address, UriKind.Absolute, out var uri) && (uri.Host == "localhost" || (IPAddress.TryParse(uri.Host.Trim('[', ']'), out var ip) && IPAddress.IsLoopback(ip)));
+        Uri.TryCreate(address, UriKind.Absolute, out var uri)
+        && (uri.Host == "localhost" || (IPAddress.TryParse(uri.Host.Trim('[', ']'), out var ip) && IPAddress.IsLoopback(ip)));
 }

@@ -5,7 +5,10 @@ using Serilog.Formatting.Compact;
 
 namespace Codo.Host;
 
-/// <summary>The host's log: one line an event, JSON, or plain text on a terminal. What frameworks say of every request and query is left out, because it holds tokens and values.</summary>
+/// <summary>
+/// The host's log: one line an event, JSON, or plain text on a terminal. What frameworks say of every request and query is left out, because it holds tokens
+/// and values.
+/// </summary>
 internal static class LoggingSetup
 {
     public static IServiceCollection AddLines(this IServiceCollection services, IConfiguration configuration) => services.AddSerilog(logger =>

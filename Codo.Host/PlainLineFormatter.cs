@@ -6,7 +6,8 @@ using Serilog.Formatting;
 namespace Codo.Host;
 
 /// <summary>
-/// Writes a log form with every control character escaped: what strangers send is in the log, and ESC drives a terminal, a line end begins an entry that nobody wrote. The line end
+/// Writes a log form with every control character escaped: what strangers send is in the log, and ESC drives a terminal, a line end begins an entry that nobody
+/// wrote. The line end
 /// that ends an entry, and those of an exception's stack, which are indented, stay.
 /// </summary>
 internal sealed class PlainLineFormatter(ITextFormatter form) : ITextFormatter
@@ -36,7 +37,11 @@ internal sealed class PlainLineFormatter(ITextFormatter form) : ITextFormatter
             var text = new StringBuilder();
             foreach (var token in logEvent.MessageTemplate.Tokens)
             {
-                if (token is Serilog.Parsing.PropertyToken property && logEvent.Properties.TryGetValue(property.PropertyName, out var value) && value is ScalarValue { Value: string literal })
+                if (
+                    token is Serilog.Parsing.PropertyToken property
+                    && logEvent.Properties.TryGetValue(property.PropertyName, out var value)
+                    && value is ScalarValue { Value: string literal }
+                )
                 {
                     text.Append(literal);
                     continue;
@@ -84,5 +89,7 @@ internal sealed class PlainLineFormatter(ITextFormatter form) : ITextFormatter
 
     // Beside control characters: line and paragraph separators, and those that turn the direction of what follows.
     private static bool IsControl(char letter, bool lineEnds) =>
-        letter is '\n' or '\r' ? lineEnds : (char.IsControl(letter) && letter != '\t') || letter is '\u2028' or '\u2029' or (>= '\u202a' and <= '\u202e') or (>= '\u2066' and <= '\u2069');
+        letter is '\n' or '\r'
+            ? lineEnds
+            : (char.IsControl(letter) && letter != '\t') || letter is '\u2028' or '\u2029' or (>= '\u202a' and <= '\u202e') or (>= '\u2066' and <= '\u2069');
 }

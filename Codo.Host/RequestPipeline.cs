@@ -58,10 +58,14 @@ internal static class RequestPipeline
         headers.XContentTypeOptions = "nosniff";
         headers["Referrer-Policy"] = "same-origin";
         headers.XFrameOptions = "SAMEORIGIN";
-        if (headers.ContentSecurityPolicy.Count == 0) headers.ContentSecurityPolicy = context.GetEndpoint()?.Metadata.GetMetadata<PagePolicy>()?.Value ?? NoPage;
-        if (headers.CacheControl.Count == 0) headers.CacheControl = "no-store";
-        if (context.Request.IsHttps && !ListenWarning.IsLoopback($"https://{context.Request.Host}")) headers.StrictTransportSecurity = "max-age=31536000";
+        if (headers.ContentSecurityPolicy.Count == 0)
+            headers.ContentSecurityPolicy = context.GetEndpoint()?.Metadata.GetMetadata<PagePolicy>()?.Value ?? NoPage;
+        if (headers.CacheControl.Count == 0)
+            headers.CacheControl = "no-store";
+        if (context.Request.IsHttps && !ListenWarning.IsLoopback($"https://{context.Request.Host}"))
+            headers.StrictTransportSecurity = "max-age=31536000";
     }
 
-    private static bool IsId(string text) => text.Length is > 0 and <= 64 && text.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' or '.');
+    private static bool IsId(string text) =>
+        text.Length is > 0 and <= 64 && text.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' or '.');
 }

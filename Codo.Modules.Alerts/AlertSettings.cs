@@ -5,7 +5,9 @@ namespace Codo.Modules.Alerts;
 /// <summary>The section <c>Codo:Alerts</c>.</summary>
 internal sealed class AlertSettings
 {
-    /// <summary>An address that is asked every minute while this node is well, so that somebody outside hears when it no longer is; empty asks nobody.</summary>
+    /// <summary>
+    /// An address that is asked every minute while this node is well, so that somebody outside hears when it no longer is; empty asks nobody.
+    /// </summary>
     public string HeartbeatUrl { get; set; } = "";
 
     /// <summary>Days that resolved incidents are kept, with their deliveries.</summary>

@@ -19,15 +19,35 @@ public static class AlertsModule
         return services
             .AddHandlers(typeof(AlertsModule).Assembly)
             .AddSettings<AlertSettings>("Codo:Alerts")
-            .AddSingleton<Outbound>().AddSingleton<PublicAddress>()
-            .AddSingleton<IChannel, EmailChannel>().AddSingleton<IChannel, AliyunSmsChannel>().AddSingleton<IChannel, DingTalkChannel>().AddSingleton<IChannel, WeComChannel>()
-            .AddSingleton<IChannel, FeishuChannel>().AddSingleton<IChannel, WebhookChannel>().AddSingleton<IChannel, CommandChannel>()
-            .AddSingleton<ChannelSettings>().AddSingleton<Contacts>().AddSingleton<Wording>().AddSingleton<Sending>().AddSingleton<Courier>()
-            .AddSingleton<Undeliverable>().AddSingleton<Notifier>().AddSingleton<IncidentLog>().AddSingleton<Watch>()
+            .AddSingleton<Outbound>()
+            .AddSingleton<PublicAddress>()
+            .AddSingleton<IChannel, EmailChannel>()
+            .AddSingleton<IChannel, AliyunSmsChannel>()
+            .AddSingleton<IChannel, DingTalkChannel>()
+            .AddSingleton<IChannel, WeComChannel>()
+            .AddSingleton<IChannel, FeishuChannel>()
+            .AddSingleton<IChannel, WebhookChannel>()
+            .AddSingleton<IChannel, CommandChannel>()
+            .AddSingleton<ChannelSettings>()
+            .AddSingleton<Contacts>()
+            .AddSingleton<Wording>()
+            .AddSingleton<Sending>()
+            .AddSingleton<Courier>()
+            .AddSingleton<Undeliverable>()
+            .AddSingleton<Notifier>()
+            .AddSingleton<IncidentLog>()
+            .AddSingleton<Watch>()
             .AddSingleton<Heartbeat>()
             .AddHostedService(provider => provider.GetRequiredService<Courier>())
-            .AddHostedService<SealAddresses>().AddSingleton<IStampRunAs, StampChannels>()
-            .AddPoll<Courier>("alerts courier", TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5), (courier, stopping) => courier.Begin(stopping), courier => courier.Written)
+            .AddHostedService<SealAddresses>()
+            .AddSingleton<IStampRunAs, StampChannels>()
+            .AddPoll<Courier>(
+                "alerts courier",
+                TimeSpan.FromSeconds(1),
+                TimeSpan.FromSeconds(5),
+                (courier, stopping) => courier.Begin(stopping),
+                courier => courier.Written
+            )
             .AddPoll<Watch>("alerts escalation", TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(10), (watch, _) => watch.Run(watch.Escalate))
             .AddPoll<Watch>("alerts overlong", TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(10), (watch, _) => watch.Run(watch.FindLong))
             .AddLoop<Watch>("alerts retention", TimeSpan.FromHours(1), (watch, stopping) => watch.Retain(stopping))
@@ -38,7 +58,10 @@ public static class AlertsModule
     public static void MapAlerts(this IEndpointRouteBuilder routes)
     {
         routes.Get<ListIncidents.Query, ListIncidents.Result>("/v2/alerts/incident/", "Incidents, newest first");
-        routes.Patch<ChangeIncident.Command, ChangeIncident.Result>("/v2/alerts/incident/", "Acknowledge or resolve an incident (those who were told, superuser)");
+        routes.Patch<ChangeIncident.Command, ChangeIncident.Result>(
+            "/v2/alerts/incident/",
+            "Acknowledge or resolve an incident (those who were told, superuser)"
+        );
         IncidentPage.Map(routes);
 
         routes.Get<ListRules.Query, ListRules.Result>("/v2/alerts/rule/", "Rules, in the order in which they are asked", Right.Superuser);

@@ -23,32 +23,43 @@ public static class CronModule
         return services.AddEngine();
     }
 
-    private static IServiceCollection AddEngine(this IServiceCollection services) => services
-        .AddHandlers(typeof(CronModule).Assembly)
-        .AddSettings<CronSettings>("Codo:Cron")
-        .AddSingleton<JobEnvironment>().AddSingleton<IStampRunAs, StampJobs>()
-        .AddSingleton<Ledger>()
-        .AddSingleton<ExecutionStore>()
-        .AddSingleton<ExecutionMirror>()
-        .AddSingleton<Recovery>()
-        .AddSingleton<IOutboxReader, EndedReader>().AddSingleton<IOutboxReader, SkippedReader>().AddSingleton<IOutboxReader, MissedReader>()
-        .AddSingleton<IOutboxReader, DeletedReader>().AddSingleton<IOutboxReader, BrokenReader>().AddSingleton<IOutboxReader, MendedReader>()
-        .AddSingleton<Runner>()
-        .AddSingleton<INodeWork>(provider => provider.GetRequiredService<Runner>())
-        .AddSingleton<WakeSources>()
-        .AddSingleton<RecurringJobs>()
-        .AddSingleton<ITimeZoneResolver, FixedOffsets>()
-        .AddSingleton<IBackgroundProcess, TriggerDueJobs>()
-        .AddTransient<FireDueJobs>()
-        .AddSingleton<ScheduleCheck>()
-        .AddSingleton<PartitionMaintenance>()
-        .AddHostedService(provider => provider.GetRequiredService<PartitionMaintenance>())
-        .AddLoop<PartitionMaintenance>("cron partitions", TimeSpan.FromHours(1), (maintenance, stopping) => maintenance.Maintain(stopping))
-        .AddLoop<Ledger>("cron paused jobs", TimeSpan.FromSeconds(60), (ledger, stopping) => ledger.AccountPaused(stopping))
-        .AddLoop<ScheduleCheck>("cron schedule check", TimeSpan.FromSeconds(20), (check, stopping) => check.Check(stopping))
-        .AddLoop<RecurringJobs>("cron reconciler", TimeSpan.FromSeconds(60), (recurring, stopping) => recurring.Reconcile(stopping))
-        .AddLoop<ExecutionMirror>("cron dashboard", TimeSpan.FromSeconds(30), (mirror, stopping) => mirror.Round(stopping), mirror => mirror.Wake)
-        .AddLoop<RecurringJobs>("cron registration", TimeSpan.FromSeconds(60), (recurring, stopping) => recurring.ReconcileChanged(stopping), recurring => recurring.Changes);
+    private static IServiceCollection AddEngine(this IServiceCollection services) =>
+        services
+            .AddHandlers(typeof(CronModule).Assembly)
+            .AddSettings<CronSettings>("Codo:Cron")
+            .AddSingleton<JobEnvironment>()
+            .AddSingleton<IStampRunAs, StampJobs>()
+            .AddSingleton<Ledger>()
+            .AddSingleton<ExecutionStore>()
+            .AddSingleton<ExecutionMirror>()
+            .AddSingleton<Recovery>()
+            .AddSingleton<IOutboxReader, EndedReader>()
+            .AddSingleton<IOutboxReader, SkippedReader>()
+            .AddSingleton<IOutboxReader, MissedReader>()
+            .AddSingleton<IOutboxReader, DeletedReader>()
+            .AddSingleton<IOutboxReader, BrokenReader>()
+            .AddSingleton<IOutboxReader, MendedReader>()
+            .AddSingleton<Runner>()
+            .AddSingleton<INodeWork>(provider => provider.GetRequiredService<Runner>())
+            .AddSingleton<WakeSources>()
+            .AddSingleton<RecurringJobs>()
+            .AddSingleton<ITimeZoneResolver, FixedOffsets>()
+            .AddSingleton<IBackgroundProcess, TriggerDueJobs>()
+            .AddTransient<FireDueJobs>()
+            .AddSingleton<ScheduleCheck>()
+            .AddSingleton<PartitionMaintenance>()
+            .AddHostedService(provider => provider.GetRequiredService<PartitionMaintenance>())
+            .AddLoop<PartitionMaintenance>("cron partitions", TimeSpan.FromHours(1), (maintenance, stopping) => maintenance.Maintain(stopping))
+            .AddLoop<Ledger>("cron paused jobs", TimeSpan.FromSeconds(60), (ledger, stopping) => ledger.AccountPaused(stopping))
+            .AddLoop<ScheduleCheck>("cron schedule check", TimeSpan.FromSeconds(20), (check, stopping) => check.Check(stopping))
+            .AddLoop<RecurringJobs>("cron reconciler", TimeSpan.FromSeconds(60), (recurring, stopping) => recurring.Reconcile(stopping))
+            .AddLoop<ExecutionMirror>("cron dashboard", TimeSpan.FromSeconds(30), (mirror, stopping) => mirror.Round(stopping), mirror => mirror.Wake)
+            .AddLoop<RecurringJobs>(
+                "cron registration",
+                TimeSpan.FromSeconds(60),
+                (recurring, stopping) => recurring.ReconcileChanged(stopping),
+                recurring => recurring.Changes
+            );
 
     /// <summary>Every route of the module.</summary>
     public static void MapCron(this IEndpointRouteBuilder routes)

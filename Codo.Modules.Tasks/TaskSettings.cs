@@ -20,7 +20,9 @@ internal sealed class TaskSettings
     /// <summary>Whether steps for 127.0.0.1 may run on Codo's own machine.</summary>
     public bool AllowLocal { get; set; } = true;
 
-    /// <summary>Whether any word of a template's arguments is a parameter, as in the original; null is false, and true on installations that are older than the rule.</summary>
+    /// <summary>
+    /// Whether any word of a template's arguments is a parameter, as in the original; null is false, and true on installations that are older than the rule.
+    /// </summary>
     public bool? AnyWord { get; set; }
 
     /// <summary>Days after which an order that nobody approved is ended; 0 never does.</summary>

@@ -29,17 +29,35 @@ public static class TasksModule
             .AddHandlers(typeof(TasksModule).Assembly);
     }
 
-    private static IServiceCollection AddOrders(this IServiceCollection services) => services
-        .AddSingleton<OrderArguments>().AddSingleton<OrderWords>().AddSingleton<OrderFeeds>()
-        .AddScoped<Drafting>().AddScoped<Acceptance>().AddSingleton<AdvanceOrder>()
-        .AddSingleton<DatabaseThrottle>().AddSingleton<LaneSlots>().AddSingleton<RunningAttempts>().AddSingleton<HostAccess>().AddSingleton<RemoteSteps>().AddSingleton<StepRun>().AddSingleton<LaneRunner>()
-        .AddSingleton<IOutboxReader, OrderSituationReader>().AddSingleton<IOutboxReader, BrokenOrderReader>().AddSingleton<Advancing>().AddSingleton(provider => new Lazy<Advancing>(provider.GetRequiredService<Advancing>))
-        .AddSingleton<OrphanedProcesses>().AddSingleton<Recovery>().AddSingleton<PendingOrders>().AddSingleton<OrderWork>().AddSingleton<OrderMirror>()
-        .AddSingleton<INodeWork>(provider => provider.GetRequiredService<OrderWork>())
-        .AddLoop<OrderMirror>("orders dashboard", TimeSpan.FromSeconds(30), (mirror, stopping) => mirror.Round(stopping), mirror => mirror.Wake)
-        .AddLoop<OrderWork>("orders strays", TimeSpan.FromSeconds(15), (work, stopping) => work.RecoverStrays(stopping))
-        .AddLoop<OrderWork>("orders cleanup", TimeSpan.FromHours(1), (work, stopping) => work.Clean(stopping))
-        .AddLoop<PendingOrders>("orders pending", TimeSpan.FromSeconds(10), (pending, stopping) => pending.EndOverdue(stopping));
+    private static IServiceCollection AddOrders(this IServiceCollection services) =>
+        services
+            .AddSingleton<OrderArguments>()
+            .AddSingleton<OrderWords>()
+            .AddSingleton<OrderFeeds>()
+            .AddScoped<Drafting>()
+            .AddScoped<Acceptance>()
+            .AddSingleton<AdvanceOrder>()
+            .AddSingleton<DatabaseThrottle>()
+            .AddSingleton<LaneSlots>()
+            .AddSingleton<RunningAttempts>()
+            .AddSingleton<HostAccess>()
+            .AddSingleton<RemoteSteps>()
+            .AddSingleton<StepRun>()
+            .AddSingleton<LaneRunner>()
+            .AddSingleton<IOutboxReader, OrderSituationReader>()
+            .AddSingleton<IOutboxReader, BrokenOrderReader>()
+            .AddSingleton<Advancing>()
+            .AddSingleton(provider => new Lazy<Advancing>(provider.GetRequiredService<Advancing>))
+            .AddSingleton<OrphanedProcesses>()
+            .AddSingleton<Recovery>()
+            .AddSingleton<PendingOrders>()
+            .AddSingleton<OrderWork>()
+            .AddSingleton<OrderMirror>()
+            .AddSingleton<INodeWork>(provider => provider.GetRequiredService<OrderWork>())
+            .AddLoop<OrderMirror>("orders dashboard", TimeSpan.FromSeconds(30), (mirror, stopping) => mirror.Round(stopping), mirror => mirror.Wake)
+            .AddLoop<OrderWork>("orders strays", TimeSpan.FromSeconds(15), (work, stopping) => work.RecoverStrays(stopping))
+            .AddLoop<OrderWork>("orders cleanup", TimeSpan.FromHours(1), (work, stopping) => work.Clean(stopping))
+            .AddLoop<PendingOrders>("orders pending", TimeSpan.FromSeconds(10), (pending, stopping) => pending.EndOverdue(stopping));
 
     /// <summary>The setting that names those with the operator's right.</summary>
     internal const string Operators = "Codo:Tasks:Operators";
@@ -66,7 +84,12 @@ public static class TasksModule
         routes.Post<CreateTemplate.Command, CreateTemplate.Result>("/v2/task_layout/temp/", "Make a template", operators);
         routes.Delete<DeleteTemplate.Command, Answer>("/v2/task_layout/temp/", "Delete a template (superuser, its users, its creator)");
         routes.Get<ShowTemplate.Query, ShowTemplate.Result>("/v2/task_layout/details/", "A template's steps, groups and users");
-        routes.Put<ReplaceSteps.Command, ReplaceSteps.Result>("/v2/task_layout/details/", "Replace a template's steps (superuser, its users, its creator as long as an operator)").WithBody(MostOfTemplate);
+        routes
+            .Put<ReplaceSteps.Command, ReplaceSteps.Result>(
+                "/v2/task_layout/details/",
+                "Replace a template's steps (superuser, its users, its creator as long as an operator)"
+            )
+            .WithBody(MostOfTemplate);
         routes.Patch<ReplaceTemplateUsers.Command, Answer>("/v2/task_layout/details/", "Replace a template's users (superuser, its users, its creator)");
         routes.Get<ListTemplateArguments.Query, ListTemplateArguments.Result>("/v2/task_layout/temp/args/", "Arguments that a template takes");
 
@@ -76,8 +99,12 @@ public static class TasksModule
         routes.Delete<DeleteExecuteUser.Command, Answer>("/v2/task_layout/user/", "Delete an execute-user", operators);
 
         routes.Get<ListHostKeys.Query, ListHostKeys.Result>("/v2/task/host_key/", "Pinned host keys", Right.Superuser);
-        routes.Post<AddHostKeys.Command, AddHostKeys.Result>("/v2/task/host_key/", "Pin host keys before the first contact", Right.Superuser)
-            .WithDescription("One key (`host`, `port`, `key`), or the text of a known_hosts file (`known_hosts`). Codes: -1 a wrong field, a damaged key, or another key is pinned and `replace` is not sent.");
+        routes
+            .Post<AddHostKeys.Command, AddHostKeys.Result>("/v2/task/host_key/", "Pin host keys before the first contact", Right.Superuser)
+            .WithDescription(
+                ("One key (`host`, `port`, `key`), or the text of a known_hosts file (`known_hosts`). Codes: -1 a wrong field, a damaged key, or another key "
+                    + "is pinned and `replace` is not sent.")
+            );
         routes.Delete<ForgetHostKey.Command, Answer>("/v2/task/host_key/", "Forget a host's key", Right.Superuser);
 
         OrdersPage.Add();
@@ -89,19 +116,35 @@ public static class TasksModule
     {
         routes.Get<ReadLog.Query, ReadLog.Result>("/v2/task/log/", "A step's log, from some line on");
         routes.Get<SearchLogs.Query, SearchLogs.Result>("/v2/task/log/search/", "Lines of all logs that contain a text, newest first");
-        routes.MapGet("/v2/task/log/stream/", (Delegate)StreamLog.Handle).WithSummary("A log, or all output of an order, as server-sent events").WithDescription(LogEvents).Needs(Right.Token).WithMetadata(new TakesQuery("log_key", "list_id", "after"));
-        routes.MapGet("/ws/v1/task/log/", (Delegate)WatchLog.WithTimes).WithSummary("A log over a WebSocket, as the original sends it").WithDescription(LogSocket).Needs(Right.Token);
-        routes.MapGet("/ws/v1/task/log_data/", (Delegate)WatchLog.OutputOnly).WithSummary("The same without times and commands").WithDescription(LogSocket).Needs(Right.Token);
+        routes
+            .MapGet("/v2/task/log/stream/", (Delegate)StreamLog.Handle)
+            .WithSummary("A log, or all output of an order, as server-sent events")
+            .WithDescription(LogEvents)
+            .Needs(Right.Token)
+            .WithMetadata(new TakesQuery("log_key", "list_id", "after"));
+        routes
+            .MapGet("/ws/v1/task/log/", (Delegate)WatchLog.WithTimes)
+            .WithSummary("A log over a WebSocket, as the original sends it")
+            .WithDescription(LogSocket)
+            .Needs(Right.Token);
+        routes
+            .MapGet("/ws/v1/task/log_data/", (Delegate)WatchLog.OutputOnly)
+            .WithSummary("The same without times and commands")
+            .WithDescription(LogSocket)
+            .Needs(Right.Token);
     }
 
     private const string LogEvents =
-        "With `log_key` the lines of that log, one event a line; with `list_id` those of all hosts and steps of an order, each with its host and step. An event's id resumes the stream (`Last-Event-ID`, or `after`).";
+        "With `log_key` the lines of that log, one event a line; with `list_id` those of all hosts and steps of an order, each with its host and step. An "
+            + "event's id resumes the stream (`Last-Event-ID`, or `after`).";
 
     private const string LogSocket =
-        "The client sends a `log_key`; the server sends the whole log so far, its lines joined by `----`, and again when there is more, at most twice a second. Past 1,000 lines the older ones give way to a line that says so.";
+        "The client sends a `log_key`; the server sends the whole log so far, its lines joined by `----`, and again when there is more, at most twice a "
+            + "second. Past 1,000 lines the older ones give way to a line that says so.";
 
     private const string StateEvents =
-        "First `grid`, as `/v2/task/grid/` answers it; then `lanes`, the hosts that changed, and `order`, its own row. An event's id resumes the stream (`Last-Event-ID`).";
+        "First `grid`, as `/v2/task/grid/` answers it; then `lanes`, the hosts that changed, and `order`, its own row. An event's id resumes the stream "
+            + "(`Last-Event-ID`).";
 
     private const string AcceptCodes =
         "Codes: -1 a wrong field or another schedule; -2 a ready order without the right to approve; -3 an unknown template or one without steps; "
@@ -112,15 +155,36 @@ public static class TasksModule
         routes.Get<GetCsrfKey.Query, GetCsrfKey.Result>("/v2/task/accept/", "The key against cross-site requests");
         routes.Post<AcceptOrder.Command, AcceptOrder.Result>("/v2/task/accept/", "Make an order from a template").WithDescription(AcceptCodes);
         routes.Post<PreviewOrder.Command, PreviewOrder.Result>("/v2/task/preview/", "What an order would run; creates nothing").WithDescription(AcceptCodes);
-        routes.Post<SubmitPage.Command, AcceptOrder.Result>("/other/v1/submission/post_task/", "Make an order, its body as a text").WithDescription(AcceptCodes + " -1 also: a required field is missing; -2 also: post_data is no JSON.");
+        routes
+            .Post<SubmitPage.Command, AcceptOrder.Result>("/other/v1/submission/post_task/", "Make an order, its body as a text")
+            .WithDescription(AcceptCodes + " -1 also: a required field is missing; -2 also: post_data is no JSON.");
         routes.Get<ListOrders.Query, ListOrders.Result>("/v2/task/list/", "Orders that have not ended");
-        routes.Patch<ApproveOrder.Command, ApproveOrder.Result>("/v2/task/list/", "Approve an order, or move its time").WithDescription("Codes: -1 a missing field, or the order has ended; -2 no right to approve it.");
-        routes.Put<EndOrder.Command, Answer>("/v2/task/list/", "End an order").WithDescription("Codes: -1 a missing or unknown list_id, or it has ended; -2 no right to end it.");
-        routes.Get<CheckOrder.Query, CheckOrder.Result>("/v2/task/check/", "One order").WithDescription("Codes: -1 a missing or unknown list_id, or no group to show; -2 the group has no hosts.");
-        routes.Get<ShowGrid.Query, ShowGrid.Result>("/v2/task/grid/", "An order's hosts and steps, compact").WithDescription("Codes: -1 a missing or unknown list_id.");
-        routes.MapGet("/v2/task/stream/", (Delegate)StreamOrder.Handle).WithSummary("An order's hosts and steps as they change, as server-sent events").WithDescription(StateEvents).Needs(Right.Token).WithMetadata(new TakesQuery("list_id"));
-        routes.Put<ReleaseHandSteps.Command, Answer>("/v2/task/check/", "Let a hand step go on every host that has begun").WithDescription("Codes: -1 a missing list_id, or the order is not running; -2 no such hand step, or no right.");
-        routes.Patch<InterveneInOrder.Command, Answer>("/v2/task/check/", "Release, restart, stop or skip in one lane or group").WithDescription("Codes: -1 a missing field, or a state that does not allow it; -2 a missing field of execute, or no right; -5 an unknown hand_type.");
+        routes
+            .Patch<ApproveOrder.Command, ApproveOrder.Result>("/v2/task/list/", "Approve an order, or move its time")
+            .WithDescription("Codes: -1 a missing field, or the order has ended; -2 no right to approve it.");
+        routes
+            .Put<EndOrder.Command, Answer>("/v2/task/list/", "End an order")
+            .WithDescription("Codes: -1 a missing or unknown list_id, or it has ended; -2 no right to end it.");
+        routes
+            .Get<CheckOrder.Query, CheckOrder.Result>("/v2/task/check/", "One order")
+            .WithDescription("Codes: -1 a missing or unknown list_id, or no group to show; -2 the group has no hosts.");
+        routes
+            .Get<ShowGrid.Query, ShowGrid.Result>("/v2/task/grid/", "An order's hosts and steps, compact")
+            .WithDescription("Codes: -1 a missing or unknown list_id.");
+        routes
+            .MapGet("/v2/task/stream/", (Delegate)StreamOrder.Handle)
+            .WithSummary("An order's hosts and steps as they change, as server-sent events")
+            .WithDescription(StateEvents)
+            .Needs(Right.Token)
+            .WithMetadata(new TakesQuery("list_id"));
+        routes
+            .Put<ReleaseHandSteps.Command, Answer>("/v2/task/check/", "Let a hand step go on every host that has begun")
+            .WithDescription("Codes: -1 a missing list_id, or the order is not running; -2 no such hand step, or no right.");
+        routes
+            .Patch<InterveneInOrder.Command, Answer>("/v2/task/check/", "Release, restart, stop or skip in one lane or group")
+            .WithDescription(
+                "Codes: -1 a missing field, or a state that does not allow it; -2 a missing field of execute, or no right; -5 an unknown hand_type."
+            );
         routes.Get<ListHistory.Query, ListHistory.Result>("/v2/task/check_history/", "Orders that have ended");
         routes.Get<CountOrders.Query, CountOrders.Result>("/v2/task/statement/", "Orders by type");
         routes.Map("/other/{**rest}", (RequestDelegate)OtherPages.Refuse).Needs(Right.Anybody).ExcludeFromDescription();

@@ -6,7 +6,8 @@ using Npgsql;
 namespace Codo.Host.Accounts;
 
 /// <summary>
-/// Tokens that were taken back before their end, by their <c>jti</c> or by their person. Every request asks, so they are held in memory: read before the host listens, after each announcement on the control
+/// Tokens that were taken back before their end, by their <c>jti</c> or by their person. Every request asks, so they are held in memory: read before the host
+/// listens, after each announcement on the control
 /// channel, and every second as a fallback. While PostgreSQL is away the last ones hold.
 /// </summary>
 internal sealed class Revocations(NpgsqlDataSource source)
@@ -37,7 +38,8 @@ internal sealed class Revocations(NpgsqlDataSource source)
     {
         var now = known;
         // A token that does not say when it was issued may be from before.
-        return (caller.TokenId.Length > 0 && now.Tokens.Contains(caller.TokenId)) || (now.People.TryGetValue(caller.UserId, out var until) && !(caller.Issued > until));
+        return (caller.TokenId.Length > 0 && now.Tokens.Contains(caller.TokenId))
+            || (now.People.TryGetValue(caller.UserId, out var until) && !(caller.Issued > until));
     }
 
     /// <summary>Reads what is new.</summary>
@@ -49,7 +51,10 @@ internal sealed class Revocations(NpgsqlDataSource source)
             var count = await connection.ExecuteScalarAsync<long>(CountSql);
             if (count == known.Count) return;
             var tokens = (await connection.QueryAsync<string>(TokensSql)).ToHashSet(StringComparer.Ordinal);
-            var people = (await connection.QueryAsync<(long UserId, DateTime At)>(PeopleSql)).ToDictionary(person => person.UserId, person => new DateTimeOffset(person.At, TimeSpan.Zero));
+            var people = (await connection.QueryAsync<(long UserId, DateTime At)>(PeopleSql)).ToDictionary(
+                person => person.UserId,
+                person => new DateTimeOffset(person.At, TimeSpan.Zero)
+            );
             lock (gate)
             {
                 if (count > known.Count) known = new Known(count, tokens, people);

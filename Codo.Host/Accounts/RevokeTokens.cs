@@ -9,7 +9,10 @@ using Npgsql;
 
 namespace Codo.Host.Accounts;
 
-/// <summary>Takes tokens back before their end: one by its jti, or all that a person has had so far. Every node refuses them within a second, and what they hold open ends.</summary>
+/// <summary>
+/// Takes tokens back before their end: one by its jti, or all that a person has had so far. Every node refuses them within a second, and what they hold open
+/// ends.
+/// </summary>
 internal static class RevokeTokens
 {
     internal sealed record Command(string? Jti, long? UserId, string? Reason) : IRequest<Answer>;
@@ -18,7 +21,9 @@ internal static class RevokeTokens
     {
         public Validator()
         {
-            RuleFor(command => command).Must(command => string.IsNullOrEmpty(command.Jti) != command.UserId is null).Refuse("jti 和 user_id 必须填一个，且只填一个", "Give jti or user_id, and only one of them");
+            RuleFor(command => command)
+                .Must(command => string.IsNullOrEmpty(command.Jti) != command.UserId is null)
+                .Refuse("jti 和 user_id 必须填一个，且只填一个", "Give jti or user_id, and only one of them");
             RuleFor(command => command.Jti).AtMost(200, "jti");
             RuleFor(command => command.UserId).Must(id => id is null or > 0).Refuse("user_id 必须大于 0", "user_id must be greater than 0");
             RuleFor(command => command.Reason).AtMost(500, "reason");
@@ -36,8 +41,26 @@ internal static class RevokeTokens
             await using (var connection = await source.OpenConnectionAsync(cancellationToken))
             await using (var transaction = await connection.BeginTransactionAsync(cancellationToken))
             {
-                await connection.ExecuteAsync(RevokeSql, new { Jti = request.Jti ?? "", request.UserId, By = caller.UserId, Reason = request.Reason ?? "" }, transaction);
-                await Audit.Write(connection, transaction, caller, "revoke", request.UserId is null ? "token" : "person", request.UserId?.ToString(CultureInfo.InvariantCulture) ?? request.Jti!, after: new { request.Reason });
+                await connection.ExecuteAsync(
+                    RevokeSql,
+                    new
+                    {
+                        Jti = request.Jti ?? "",
+                        request.UserId,
+                        By = caller.UserId,
+                        Reason = request.Reason ?? "",
+                    },
+                    transaction
+                );
+                await Audit.Write(
+                    connection,
+                    transaction,
+                    caller,
+                    "revoke",
+                    request.UserId is null ? "token" : "person",
+                    request.UserId?.ToString(CultureInfo.InvariantCulture) ?? request.Jti!,
+                    after: new { request.Reason }
+                );
                 await Control.Notify(connection, transaction, "");
                 await transaction.CommitAsync(cancellationToken);
             }

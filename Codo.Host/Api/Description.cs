@@ -7,16 +7,23 @@ using Scalar.AspNetCore;
 
 namespace Codo.Host.Api;
 
-/// <summary>The API's description, <c>/openapi/v1.json</c>, and its reader, <c>/docs</c>. The slices' records are its source; what a field means is in <c>fields.txt</c>, an example of each body in <c>examples.json</c>.</summary>
+/// <summary>
+/// The API's description, <c>/openapi/v1.json</c>, and its reader, <c>/docs</c>. The slices' records are its source; what a field means is in
+/// <c>fields.txt</c>, an example of each body in <c>examples.json</c>.
+/// </summary>
 internal static class Description
 {
     private const string Codes = """
-        Every answer is `{"code": …, "msg": …}`. `code` 0 is success. A failure of the request itself is HTTP 200 with another `code`: -1 a wrong or missing field, an unknown id, or a state that
-        does not allow it; -2 a right that the caller lacks, or a name that is taken; the paths of task orders have a few more, in their descriptions. With `Accept: application/problem+json` the
-        same failure comes as RFC 9457 problem details with the true status (400, 403, 404, 409). HTTP 401 no valid token (`reason` says why), 402 cross-origin request refused, 405, 413, 429, and
+        Every answer is `{"code": …, "msg": …}`. `code` 0 is success. A failure of the request itself is HTTP 200 with another `code`: -1 a wrong or missing
+            field, an unknown id, or a state that
+        does not allow it; -2 a right that the caller lacks, or a name that is taken; the paths of task orders have a few more,
+            in their descriptions. With `Accept: application/problem+json` the
+        same failure comes as RFC 9457 problem details with the true status (400, 403, 404, 409). HTTP 401 no valid token (`reason` says why),
+            402 cross-origin request refused, 405, 413, 429, and
         503 when the database does not answer in time.
 
-        Every number is also taken as digits in text, `null` counts as absent, and an empty query value too. A PUT changes the fields that it carries and no others. Fields that nobody reads are accepted and named in
+        Every number is also taken as digits in text, `null` counts as absent, and an empty query value too. A PUT changes the fields that it carries and no
+            others. Fields that nobody reads are accepted and named in
         `warnings`. Paths are the same with and without a slash at their end.
         """;
 
@@ -37,44 +44,85 @@ internal static class Description
     {
         services.ConfigureHttpJsonOptions(options => options.SerializerOptions.PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower);
         services.AddSingleton<BuiltDescription>();
-        return services.AddOpenApi("v1", options =>
-        {
-            options.AddDocumentTransformer((document, _, _) =>
+        return services.AddOpenApi(
+            "v1",
+            options =>
             {
-                document.Info = new OpenApiInfo { Title = "Codo", Version = "v1", Description = Codes };
-                document.Components ??= new OpenApiComponents();
-                document.Components.SecuritySchemes = new Dictionary<string, IOpenApiSecurityScheme>
-                {
-                    ["token"] = new OpenApiSecurityScheme { Type = SecuritySchemeType.ApiKey, In = ParameterLocation.Header, Name = "auth-key", Description = "A JWT (HS256); `codo token` prints one." },
-                };
-                document.Tags = Subjects.Select(subject => new OpenApiTag { Name = subject.Name, Description = subject.Description }).ToHashSet();
-                FieldTexts.DescribeAnswers(document);
-                document.Security = [new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference("token", document)] = [] }];
-                return Task.CompletedTask;
-            });
-            // Every slice calls its answer Result: under that name alone they would all be described as one.
-            // What has no fields of its own is described where it stands: a section of its own would be empty.
-            options.CreateSchemaReferenceId = type => IsText(type.Type) || typeof(JsonNode).IsAssignableFrom(type.Type) ? null : OpenApiOptions.CreateDefaultSchemaReferenceId(type) is { } name ? type.Type.DeclaringType?.Name + name : null;
-            options.AddOperationTransformer(Describe);
-            options.AddSchemaTransformer((schema, context, _) =>
-            {
-                if (IsText(context.JsonTypeInfo.Type) || context.JsonTypeInfo.Type == typeof(DateTime))
-                {
-                    schema.Type = JsonSchemaType.String;
-                    schema.Format = null;
-                    schema.Properties?.Clear();
-                    schema.Required?.Clear();
-                }
-                return Task.CompletedTask;
-            });
-        });
+                options.AddDocumentTransformer(
+                    (document, _, _) =>
+                    {
+                        document.Info = new OpenApiInfo
+                        {
+                            Title = "Codo",
+                            Version = "v1",
+                            Description = Codes,
+                        };
+                        document.Components ??= new OpenApiComponents();
+                        document.Components.SecuritySchemes = new Dictionary<string, IOpenApiSecurityScheme>
+                        {
+                            ["token"] = new OpenApiSecurityScheme
+                            {
+                                Type = SecuritySchemeType.ApiKey,
+                                In = ParameterLocation.Header,
+                                Name = "auth-key",
+                                Description = "A JWT (HS256); `codo token` prints one.",
+                            },
+                        };
+                        document.Tags = Subjects.Select(subject => new OpenApiTag { Name = subject.Name, Description = subject.Description }).ToHashSet();
+                        FieldTexts.DescribeAnswers(document);
+                        document.Security = [new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference("token", document)] = [] }];
+                        return Task.CompletedTask;
+                    }
+                );
+                // Every slice calls its answer Result: under that name alone they would all be described as one.
+                // What has no fields of its own is described where it stands: a section of its own would be empty.
+                options.CreateSchemaReferenceId = type =>
+                    IsText(type.Type) || typeof(JsonNode).IsAssignableFrom(type.Type) ? null
+                    : OpenApiOptions.CreateDefaultSchemaReferenceId(type) is { } name ? type.Type.DeclaringType?.Name + name
+                    : null;
+                options.AddOperationTransformer(Describe);
+                options.AddSchemaTransformer(
+                    (schema, context, _) =>
+                    {
+                        if (IsText(context.JsonTypeInfo.Type) || context.JsonTypeInfo.Type == typeof(DateTime))
+                        {
+                            schema.Type = JsonSchemaType.String;
+                            schema.Format = null;
+                            schema.Properties?.Clear();
+                            schema.Required?.Clear();
+                        }
+                        return Task.CompletedTask;
+                    }
+                );
+            }
+        );
     }
 
     public static void MapDescription(this IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/openapi/{documentName}.json", (RequestDelegate)(context => context.RequestServices.GetRequiredService<BuiltDescription>().Answer(context))).Needs(Right.Anybody).ExcludeFromDescription();
+        routes
+            .MapGet(
+                "/openapi/{documentName}.json",
+                (RequestDelegate)(context => context.RequestServices.GetRequiredService<BuiltDescription>().Answer(context))
+            )
+            .Needs(Right.Anybody)
+            .ExcludeFromDescription();
         // Its script and fonts are served from this host: nothing is fetched from elsewhere.
-        routes.MapScalarApiReference("/docs", options => options.WithTitle("Codo API").WithOpenApiRoutePattern("/openapi/v1.json").DisableDefaultFonts().DisableAgent().DisableTelemetry().HideClientButton().HideDeveloperTools()).Needs(Right.Anybody).WithDocsPolicy();
+        routes
+            .MapScalarApiReference(
+                "/docs",
+                options =>
+                    options
+                        .WithTitle("Codo API")
+                        .WithOpenApiRoutePattern("/openapi/v1.json")
+                        .DisableDefaultFonts()
+                        .DisableAgent()
+                        .DisableTelemetry()
+                        .HideClientButton()
+                        .HideDeveloperTools()
+            )
+            .Needs(Right.Anybody)
+            .WithDocsPolicy();
     }
 
     private static async Task Describe(OpenApiOperation operation, OpenApiOperationTransformerContext context, CancellationToken cancellation)
@@ -82,21 +130,27 @@ internal static class Description
         var metadata = context.Description.ActionDescriptor.EndpointMetadata;
         var right = metadata.OfType<Right>().LastOrDefault() ?? Right.Superuser;
         operation.Description = ((right == Right.Anybody ? "Needs no token. " : $"Needs: {right.Name}. ") + operation.Description).Trim();
-        if (right == Right.Anybody) operation.Security = [];
+        if (right == Right.Anybody)
+            operation.Security = [];
         foreach (var (status, text) in new[] { ("401", "No valid token: `reason` says why"), ("503", "The database does not answer in time") })
             if (right != Right.Anybody)
                 (operation.Responses ??= [])[status] = new OpenApiResponse { Description = text };
         operation.Tags = new HashSet<OpenApiTagReference> { new(Subject(context.Description.RelativePath ?? ""), context.Document) };
         foreach (var name in metadata.OfType<TakesQuery>().SelectMany(takes => takes.Names))
             (operation.Parameters ??= []).Add(FieldTexts.Parameter("stream", name));
-        foreach (var response in context.Description.SupportedResponseTypes.Where(response => response.Type is not null)) FieldTexts.Meet(response.Type!);
-        if (metadata.OfType<SliceOf>().LastOrDefault() is not { } slice) return;
+        foreach (var response in context.Description.SupportedResponseTypes.Where(response => response.Type is not null))
+            FieldTexts.Meet(response.Type!);
+        if (metadata.OfType<SliceOf>().LastOrDefault() is not { } slice)
+            return;
         FieldTexts.Meet(slice.Type);
         if (operation.Responses?.TryGetValue("200", out var ok) == true && ok is OpenApiResponse answer)
-            answer.Description = "`code` 0 and the fields below; on a failure another `code` (-1: a wrong field, an unknown id, a state that does not allow it; -2: no right, or a name that is taken) and `msg` alone";
+            answer.Description =
+                "`code` 0 and the fields below; on a failure another `code` (-1: a wrong field, an unknown id, a state that does not allow it; -2: no "
+                    + "right, or a name that is taken) and `msg` alone";
         if (context.Description.HttpMethod != "GET")
         {
-            if (slice.Type.GetProperties().Length == 0) return;
+            if (slice.Type.GetProperties().Length == 0)
+                return;
             var body = await context.GetOrCreateSchemaAsync(slice.Type, null, cancellation);
             FieldTexts.DescribeBody(body, slice.Type);
             operation.RequestBody = new OpenApiRequestBody
@@ -104,7 +158,11 @@ internal static class Description
                 Required = true,
                 Content = new Dictionary<string, OpenApiMediaType>
                 {
-                    ["application/json"] = new() { Schema = body, Example = Examples.Of(context.Description.HttpMethod!, context.Description.RelativePath ?? "") },
+                    ["application/json"] = new()
+                    {
+                        Schema = body,
+                        Example = Examples.Of(context.Description.HttpMethod!, context.Description.RelativePath ?? ""),
+                    },
                 },
             };
             return;

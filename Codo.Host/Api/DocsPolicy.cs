@@ -4,7 +4,10 @@ using System.Text.RegularExpressions;
 
 namespace Codo.Host.Api;
 
-/// <summary>The policy of the reader at <c>/docs</c>. Its page starts itself with a script in the page, which is let run by its hash: nothing else that finds its way into the page is.</summary>
+/// <summary>
+/// The policy of the reader at <c>/docs</c>. Its page starts itself with a script in the page, which is let run by its hash: nothing else that finds its way
+/// into the page is.
+/// </summary>
 internal static partial class DocsPolicy
 {
     /// <summary>Adds the policy to what the routes answer.</summary>
@@ -45,8 +48,11 @@ internal static partial class DocsPolicy
 
     private static string Policy(string page)
     {
-        var scripts = string.Concat(InPage().Matches(page).Select(script => $" 'sha256-{Convert.ToBase64String(SHA256.HashData(Encoding.UTF8.GetBytes(script.Groups[1].Value)))}'"));
-        return $"default-src 'self'; script-src 'self'{scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
+        var scripts = string.Concat(
+            InPage().Matches(page).Select(script => $" 'sha256-{Convert.ToBase64String(SHA256.HashData(Encoding.UTF8.GetBytes(script.Groups[1].Value)))}'")
+        );
+        return ($"default-src 'self'; script-src 'self'{scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+            + $"connect-src 'self'; worker-src 'self' blob:; ")
             + "object-src 'none'; frame-ancestors 'self'; base-uri 'none'; form-action 'self'";
     }
 

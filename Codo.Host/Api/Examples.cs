@@ -4,7 +4,10 @@ using System.Text.Json.Nodes;
 
 namespace Codo.Host.Api;
 
-/// <summary>A body for each request that has one, from <c>examples.json</c>. In the order of the file, on an empty installation, each is accepted as it is; a test sends them all.</summary>
+/// <summary>
+/// A body for each request that has one, from <c>examples.json</c>. In the order of the file, on an empty installation, each is accepted as it is; a test sends
+/// them all.
+/// </summary>
 internal static class Examples
 {
     private const string Resource = "Codo.Host.Api.examples.json";
@@ -22,7 +25,9 @@ internal static class Examples
     {
         using var stream = typeof(Examples).Assembly.GetManifestResourceStream(Resource)!;
         var examples = new OrderedDictionary<string, JsonNode>();
-        foreach (var (request, body) in JsonNode.Parse(stream, documentOptions: new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip })!.AsObject())
+        foreach (
+            var (request, body) in JsonNode.Parse(stream, documentOptions: new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip })!.AsObject()
+        )
         {
             if ((string?)body!["user_key"] == MadeKey) body["user_key"] = NewKey();
             examples.Add(request, body.DeepClone());

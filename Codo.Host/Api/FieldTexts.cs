@@ -34,8 +34,14 @@ internal static class FieldTexts
             var equals = head.IndexOf('=', StringComparison.Ordinal);
             var name = (equals < 0 ? head : head[..equals]).Trim();
             var open = name.IndexOf('(', StringComparison.Ordinal);
-            Lines.Add(open < 0 ? name : name[..open], new Line(
-                text, open < 0 ? null : name[(open + 1)..^1].Split('|').Aggregate((JsonSchemaType)0, (types, word) => types | TypeOf(word)), equals < 0 ? null : head[(equals + 1)..].Trim().Split('|')));
+            Lines.Add(
+                open < 0 ? name : name[..open],
+                new Line(
+                    text,
+                    open < 0 ? null : name[(open + 1)..^1].Split('|').Aggregate((JsonSchemaType)0, (types, word) => types | TypeOf(word)),
+                    equals < 0 ? null : head[(equals + 1)..].Trim().Split('|')
+                )
+            );
         }
     }
 
@@ -83,21 +89,39 @@ internal static class FieldTexts
     public static OpenApiParameter Parameter(Type type, string name, IOpenApiSchema schema)
     {
         var line = Find(type, name, isRequest: true);
-        if (schema is OpenApiSchema own) Apply(own, line, isRequest: true);
-        return new OpenApiParameter { Name = name, In = ParameterLocation.Query, Description = line?.Text, Required = RequiredOf(type).Contains(name), Schema = WithoutText(schema) };
+        if (schema is OpenApiSchema own)
+            Apply(own, line, isRequest: true);
+        return new OpenApiParameter
+        {
+            Name = name,
+            In = ParameterLocation.Query,
+            Description = line?.Text,
+            Required = RequiredOf(type).Contains(name),
+            Schema = WithoutText(schema),
+        };
     }
 
     /// <summary>One value of the query of a route that is no slice.</summary>
     public static OpenApiParameter Parameter(string where, string name)
     {
         var line = Take($"{where}.{name}") ?? throw new InvalidOperationException($"fields.txt has no line {where}.{name}");
-        return new OpenApiParameter { Name = name, In = ParameterLocation.Query, Description = line.Text, Schema = new OpenApiSchema { Type = line.Types ?? JsonSchemaType.String } };
+        return new OpenApiParameter
+        {
+            Name = name,
+            In = ParameterLocation.Query,
+            Description = line.Text,
+            Schema = new OpenApiSchema { Type = line.Types ?? JsonSchemaType.String },
+        };
     }
 
     private static void Describe(OpenApiSchema schema, Type type, bool isRequest)
     {
-        var types = type.GetProperties().ToDictionary(
-            property => property.GetCustomAttribute<JsonPropertyNameAttribute>()?.Name ?? JsonNamingPolicy.SnakeCaseLower.ConvertName(property.Name), property => property.PropertyType, StringComparer.Ordinal);
+        var types = type.GetProperties()
+            .ToDictionary(
+                property => property.GetCustomAttribute<JsonPropertyNameAttribute>()?.Name ?? JsonNamingPolicy.SnakeCaseLower.ConvertName(property.Name),
+                property => property.PropertyType,
+                StringComparer.Ordinal
+            );
         foreach (var (name, property) in schema.Properties ?? new Dictionary<string, IOpenApiSchema>())
         {
             if (!types.TryGetValue(name, out var of)) continue;
@@ -105,7 +129,8 @@ internal static class FieldTexts
             if (property is OpenApiSchemaReference reference) reference.Description = line?.Text;
             else if (property is OpenApiSchema own) Apply(own, line, isRequest);
             // A list within a body is described where it stands.
-            if (isRequest && property is OpenApiSchema { Items: OpenApiSchema { Properties.Count: > 0 } inner } && of.GetGenericArguments() is [var element]) DescribeBody(inner, element);
+            if (isRequest && property is OpenApiSchema { Items: OpenApiSchema { Properties.Count: > 0 } inner } && of.GetGenericArguments() is [var element])
+                DescribeBody(inner, element);
         }
     }
 
@@ -133,8 +158,16 @@ internal static class FieldTexts
     private static Line? Find(Type type, string field, bool isRequest)
     {
         var declaring = type.DeclaringType?.Name;
-        string[] keys = [$"{declaring}.{type.Name}.{field}", $"{declaring}{type.Name}.{field}", isRequest ? $"{declaring}.{field}" : "", $"{type.Name}.{field}", field];
-        if (keys.Select(Take).FirstOrDefault(line => line is not null) is { } found) return found;
+        string[] keys =
+        [
+            $"{declaring}.{type.Name}.{field}",
+            $"{declaring}{type.Name}.{field}",
+            isRequest ? $"{declaring}.{field}" : "",
+            $"{type.Name}.{field}",
+            field,
+        ];
+        if (keys.Select(Take).FirstOrDefault(line => line is not null) is { } found)
+            return found;
         Without[$"{declaring}.{type.Name}.{field}"] = true;
         return null;
     }
@@ -147,7 +180,9 @@ internal static class FieldTexts
     }
 
     private static HashSet<string> RequiredOf(Type type) =>
-        type.Name is "Command" or "Query" ? Required.GetValueOrDefault(type.DeclaringType!.Name) ?? [] : Required.GetValueOrDefault($"{type.DeclaringType?.Name}.{type.Name}") ?? [];
+        type.Name is "Command" or "Query"
+            ? Required.GetValueOrDefault(type.DeclaringType!.Name) ?? []
+            : Required.GetValueOrDefault($"{type.DeclaringType?.Name}.{type.Name}") ?? [];
 
     // As the schemas are called, so that a Result of one slice is not taken for that of another.
     private static string IdOf(Type type) => type.DeclaringType?.Name + type.Name;

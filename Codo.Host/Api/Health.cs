@@ -12,7 +12,10 @@ using StackExchange.Redis;
 
 namespace Codo.Host.Api;
 
-/// <summary>Whether this host is alive, and whether it can do its work: each thing that it stands on, by name. Without PostgreSQL it is not ready; what it can do without is degraded, and still 200.</summary>
+/// <summary>
+/// Whether this host is alive, and whether it can do its work: each thing that it stands on, by name. Without PostgreSQL it is not ready; what it can do
+/// without is degraded, and still 200.
+/// </summary>
 internal static class Health
 {
     public static IServiceCollection AddHealth(this IServiceCollection services)
@@ -34,10 +37,22 @@ internal static class Health
 
     public static void MapHealth(this IEndpointRouteBuilder routes)
     {
-        routes.MapMethods("/are_you_ok/", ["GET", "HEAD"], (Delegate)(static (HttpContext context) => context.Response.WriteAsJsonAsync(new { code = 0, msg = "I'm OK" })))
-            .Needs(Right.Anybody).WithTags("host").WithSummary("Whether anybody is there, as the original answers it");
+        routes
+            .MapMethods(
+                "/are_you_ok/",
+                ["GET", "HEAD"],
+                (Delegate)(static (HttpContext context) => context.Response.WriteAsJsonAsync(new { code = 0, msg = "I'm OK" }))
+            )
+            .Needs(Right.Anybody)
+            .WithTags("host")
+            .WithSummary("Whether anybody is there, as the original answers it");
         MapReport(routes, "/healthz/live", _ => Task.FromResult(Alive), "Whether the process answers; nothing that it stands on is asked");
-        MapReport(routes, "/healthz/ready", Ready, "Whether it can do its work. With a token: everything that it stands on, by name. 200 also when something is degraded");
+        MapReport(
+            routes,
+            "/healthz/ready",
+            Ready,
+            "Whether it can do its work. With a token: everything that it stands on, by name. 200 also when something is degraded"
+        );
     }
 
     // A caller with a token has a limit of its own, and wants to see what has changed.
@@ -74,8 +89,12 @@ internal static class Health
 
     private static async Task<HealthCheckResult> Hangfire(JobStorage storage, TimeProvider time)
     {
-        var servers = await Task.Run(() => storage.GetMonitoringApi().Servers().Count(server => server.Heartbeat > time.GetUtcNow().UtcDateTime.AddMinutes(-2)));
-        return servers > 0 ? HealthCheckResult.Healthy($"{servers} servers") : HealthCheckResult.Degraded("no Hangfire server has reported for two minutes: schedules are fired by the sweep alone");
+        var servers = await Task.Run(() =>
+            storage.GetMonitoringApi().Servers().Count(server => server.Heartbeat > time.GetUtcNow().UtcDateTime.AddMinutes(-2))
+        );
+        return servers > 0
+            ? HealthCheckResult.Healthy($"{servers} servers")
+            : HealthCheckResult.Degraded("no Hangfire server has reported for two minutes: schedules are fired by the sweep alone");
     }
 
     private static async Task<HealthCheckResult> RunAs(RunAsRule rule)
@@ -99,7 +118,11 @@ internal static class Health
     /// <param name="Code">0, or 503 where something without which no work is done is away.</param>
     /// <param name="Msg">The worst of the checks: <c>healthy</c>, <c>degraded</c> or <c>unhealthy</c>.</param>
     /// <param name="Checks">Only with a token: versions, sizes and names of nodes are no stranger's business.</param>
-    internal sealed record Report(int Code, string Msg, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyDictionary<string, Part>? Checks)
+    internal sealed record Report(
+        int Code,
+        string Msg,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyDictionary<string, Part>? Checks
+    )
     {
         public static Report Of(HealthReport report, bool withChecks) => new(
             report.Status == HealthStatus.Unhealthy ? 503 : 0, Word(report.Status),

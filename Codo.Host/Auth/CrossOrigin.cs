@@ -5,7 +5,9 @@ using Codo.Platform.Http;
 
 namespace Codo.Host.Auth;
 
-/// <summary>A change, or a WebSocket handshake, that a browser sends with the cookie must come from a page that may: the cookie alone does not say so.</summary>
+/// <summary>
+/// A change, or a WebSocket handshake, that a browser sends with the cookie must come from a page that may: the cookie alone does not say so.
+/// </summary>
 internal static class CrossOrigin
 {
     private static readonly Text Refused = new("csrf error: 跨站请求被拒绝，请刷新页面后重试", "csrf error: a cross-origin request was refused; reload the page and try again");
@@ -21,10 +23,19 @@ internal static class CrossOrigin
             Xsrf.Key(context);
             return true;
         }
-        if (HasKey(request) || HasOrigin(context) || IsNoBrowser(request)) return true;
-        if (context.WebSockets.IsWebSocketRequest && (HasKeyInQuery(request) || IsHostWithoutPort(request))) return true;
-        Log(context).LogWarning("Refused as cross-origin: {Method} {Path} from a page of {Origin}, while the host is called {Host}; Codo:PublicUrl or Codo:Auth:AllowedOrigins lets that page in",
-            request.Method, request.Path.Value, request.Headers.Origin.ToString(), request.Host.Value);
+        if (HasKey(request) || HasOrigin(context) || IsNoBrowser(request))
+            return true;
+        if (context.WebSockets.IsWebSocketRequest && (HasKeyInQuery(request) || IsHostWithoutPort(request)))
+            return true;
+        Log(context)
+            .LogWarning(
+                "Refused as cross-origin: {Method} {Path} from a page of {Origin}, while the host is called {Host}; Codo:PublicUrl or "
+                    + "Codo:Auth:AllowedOrigins lets that page in",
+                request.Method,
+                request.Path.Value,
+                request.Headers.Origin.ToString(),
+                request.Host.Value
+            );
         await Failures.Write(context, 402, 402, Refused);
         return false;
     }
@@ -58,7 +69,9 @@ internal static class CrossOrigin
     }
 
     private static string Authority(HttpRequest request) =>
-        Uri.TryCreate($"{request.Headers.Origin.ToString().Split(':')[0]}://{request.Host}", UriKind.Absolute, out var uri) ? uri.Authority : request.Host.Value ?? "";
+        Uri.TryCreate($"{request.Headers.Origin.ToString().Split(':')[0]}://{request.Host}", UriKind.Absolute, out var uri)
+            ? uri.Authority
+            : request.Host.Value ?? "";
 
     private static bool IsNoBrowser(HttpRequest request) => request.Headers.Origin.Count == 0 && !request.Headers.ContainsKey("Sec-Fetch-Site");
 }

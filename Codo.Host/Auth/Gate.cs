@@ -5,58 +5,91 @@ using Microsoft.AspNetCore.Http.Features;
 
 namespace Codo.Host.Auth;
 
-/// <summary>The one gate: every endpoint needs a token and its right, unless it is declared for anybody. An endpoint that declares nothing needs a superuser.</summary>
+/// <summary>
+/// The one gate: every endpoint needs a token and its right, unless it is declared for anybody. An endpoint that declares nothing needs a superuser.
+/// </summary>
 internal static class Gate
 {
     private static readonly Text NotSignedIn = new("你没有登录", "You are not signed in");
     private static readonly Text NoRight = new("你没有权限执行此操作", "You have no right to do this");
 
     /// <summary>Stands behind routing, so that it knows what is asked for.</summary>
-    public static IApplicationBuilder UseGate(this IApplicationBuilder app) => app.Use(async (HttpContext context, RequestDelegate next) =>
-    {
-        var endpoint = context.GetEndpoint();
-        // No endpoint is a 404; routing's own 405 has no handler of ours behind it.
-        var isNone = endpoint is null || endpoint.DisplayName == "405 HTTP Method Not Supported";
-        var right = isNone ? Right.Anybody : endpoint!.Metadata.GetMetadata<Right>() ?? Right.Superuser;
-        var tokens = context.RequestServices.GetRequiredService<Tokens>();
-        var (token, source) = Tokens.Find(context.Request);
-        var (caller, reason) = await tokens.Read(context, token);
-        if (caller is null)
-        {
-            LimitBody(context, StrangerLimit.MostBody);
-            var route = right != Right.Anybody ? "401" : isNone ? "404" : (endpoint as RouteEndpoint)?.RoutePattern.RawText ?? "";
-            if (!await context.RequestServices.GetRequiredService<StrangerLimit>().Allows(context, route)) return;
-        }
-        // A page that greets a stranger may still know who comes with a token.
-        else Caller.Set(context, caller);
-        using var use = caller is null ? null : context.Features.Get<ConnectionLimit.Held>()?.Use();
-        if (right == Right.Anybody)
-        {
-            await next(context);
-            return;
-        }
-        if (caller is null)
-        {
-            Log(context).LogWarning("Not let in: {Reason}, claims to be {Username}, from {Address}, {Method} {Path}",
-                reason, tokens.ClaimedName(token), context.Connection.RemoteIpAddress, context.Request.Method, context.Request.Path.Value);
-            if (IsForBrowser(context, endpoint)) await FrontPage.Refuse(context, null, 401, reason);
-            else await Failures.Write(context, 401, 401, NotSignedIn, new { reason });
-            return;
-        }
-        if (!await CrossOrigin.Allows(context, source)) return;
-        if (!right.Holds(caller, context.RequestServices))
-        {
-            Log(context).LogWarning("Refused: {Username} ({UserId}) has not the right {Right} for {Method} {Path}", caller.Username, caller.UserId, right.Name, context.Request.Method, context.Request.Path.Value);
-            // A page has no envelope for its reader; a slice answers in the contract's way.
-            if (IsForBrowser(context, endpoint)) await FrontPage.Refuse(context, caller, 403, "");
-            else await Failures.Write(context, IsSlice(endpoint!) ? -2 : 403, 403, NoRight);
-            return;
-        }
-        if (endpoint!.Metadata.GetMetadata<LongBody>() is { } needed) LimitBody(context, Math.Max(needed.Bytes, context.RequestServices.GetRequiredService<NodeSettings>().MaxBody));
-        // A slice answers and is done; everything else may be a stream.
-        if (IsSlice(endpoint!)) await next(context);
-        else await context.RequestServices.GetRequiredService<OpenStreams>().Run(context, caller, next);
-    });
+    public static IApplicationBuilder UseGate(this IApplicationBuilder app) =>
+        app.Use(
+            async (HttpContext context, RequestDelegate next) =>
+            {
+                var endpoint = context.GetEndpoint();
+                // No endpoint is a 404; routing's own 405 has no handler of ours behind it.
+                var isNone = endpoint is null || endpoint.DisplayName == "405 HTTP Method Not Supported";
+                var right = isNone ? Right.Anybody : endpoint!.Metadata.GetMetadata<Right>() ?? Right.Superuser;
+                var tokens = context.RequestServices.GetRequiredService<Tokens>();
+                var (token, source) = Tokens.Find(context.Request);
+                var (caller, reason) = await tokens.Read(context, token);
+                if (caller is null)
+                {
+                    LimitBody(context, StrangerLimit.MostBody);
+                    var route =
+                        right != Right.Anybody ? "401"
+                        : isNone ? "404"
+                        : (endpoint as RouteEndpoint)?.RoutePattern.RawText ?? "";
+                    if (!await context.RequestServices.GetRequiredService<StrangerLimit>().Allows(context, route))
+                        return;
+                }
+                // A page that greets a stranger may still know who comes with a token.
+                else
+                    Caller.Set(context, caller);
+                using var use = caller is null ? null : context.Features.Get<ConnectionLimit.Held>()?.Use();
+                if (right == Right.Anybody)
+                {
+                    await next(context);
+                    return;
+                }
+                if (caller is null)
+                {
+                    Log(context)
+                        .LogWarning(
+                            "Not let in: {Reason}, claims to be {Username}, from {Address}, {Method} {Path}",
+                            reason,
+                            tokens.ClaimedName(token),
+                            context.Connection.RemoteIpAddress,
+                            context.Request.Method,
+                            context.Request.Path.Value
+                        );
+                    if (IsForBrowser(context, endpoint))
+                        await FrontPage.Refuse(context, null, 401, reason);
+                    else
+                        await Failures.Write(context, 401, 401, NotSignedIn, new { reason });
+                    return;
+                }
+                if (!await CrossOrigin.Allows(context, source))
+                    return;
+                if (!right.Holds(caller, context.RequestServices))
+                {
+                    Log(context)
+                        .LogWarning(
+                            "Refused: {Username} ({UserId}) has not the right {Right} for {Method} {Path}",
+                            caller.Username,
+                            caller.UserId,
+                            right.Name,
+                            context.Request.Method,
+                            context.Request.Path.Value
+                        );
+                    // A page has no envelope for its reader; a slice answers in the contract's way.
+                    if (IsForBrowser(context, endpoint))
+                        await FrontPage.Refuse(context, caller, 403, "");
+                    else
+                        await Failures.Write(context, IsSlice(endpoint!) ? -2 : 403, 403, NoRight);
+                    return;
+                }
+                if (endpoint!.Metadata.GetMetadata<LongBody>() is { } needed)
+                    LimitBody(context, Math.Max(needed.Bytes, context.RequestServices.GetRequiredService<NodeSettings>().MaxBody));
+                // A slice answers and is done; everything else may be a stream.
+                if (IsSlice(endpoint!))
+                    await next(context);
+                else
+                    await context.RequestServices.GetRequiredService<OpenStreams>().Run(context, caller, next);
+            }
+        );
 
     // A person who follows a link to a page gets a page.
     private static bool IsForBrowser(HttpContext context, Endpoint? endpoint) =>

@@ -5,7 +5,9 @@ using Codo.Platform.Security;
 
 namespace Codo.Host.Auth;
 
-/// <summary>What is answered for as long as the client likes, a stream or a WebSocket: it ends with the token that opened it, or when that is revoked.</summary>
+/// <summary>
+/// What is answered for as long as the client likes, a stream or a WebSocket: it ends with the token that opened it, or when that is revoked.
+/// </summary>
 internal sealed class OpenStreams
 {
     // A timer takes no longer pause; who is still there after it connects again.
@@ -25,7 +27,10 @@ internal sealed class OpenStreams
         revocations.Added += EndRevoked;
     }
 
-    /// <summary>Runs the rest of the request, or answers 429 where the caller has too many open; its <see cref="HttpContext.RequestAborted"/> is cancelled when the token ends.</summary>
+    /// <summary>
+    /// Runs the rest of the request, or answers 429 where the caller has too many open; its <see cref="HttpContext.RequestAborted"/> is cancelled when the
+    /// token ends.
+    /// </summary>
     public async Task Run(HttpContext context, Caller caller, RequestDelegate next)
     {
         if (!Quotas.HasRoom(caller, await quotas.Streams(), open.GetValueOrDefault(caller.UserId)))

@@ -71,7 +71,8 @@ internal sealed class Tokens
         {
             return await Verified(context, token);
         }
-        catch (Exception error) when (error is InvalidOperationException or JsonException or ArgumentException or DecoderFallbackException or SecurityTokenException)
+        catch (Exception error)
+            when (error is InvalidOperationException or JsonException or ArgumentException or DecoderFallbackException or SecurityTokenException)
         {
             // Half a surrogate pair, or bytes that are no text: nobody signs such a thing by accident.
             return (null, "malformed");
@@ -93,13 +94,28 @@ internal sealed class Tokens
         }
         var jwt = (JsonWebToken)result.SecurityToken;
         // Its extensions must be understood or the token refused (RFC 7515, 4.1.11), and none is known here.
-        if (jwt.TryGetHeaderValue<JsonElement>("crit", out _)) return (null, "malformed");
-        if (!jwt.TryGetPayloadValue<JsonElement>("data", out var data) || data.ValueKind != JsonValueKind.Object || UserId(data) is not { } id) return (null, "no_user_id");
+        if (jwt.TryGetHeaderValue<JsonElement>("crit", out _))
+            return (null, "malformed");
+        if (!jwt.TryGetPayloadValue<JsonElement>("data", out var data) || data.ValueKind != JsonValueKind.Object || UserId(data) is not { } id)
+            return (null, "no_user_id");
         var username = Word(data, "username");
         var nickname = Word(data, "nickname");
         var address = context.Connection.RemoteIpAddress?.ToString() ?? "";
-        var caller = new Caller(id, username, nickname.Length > 0 ? nickname : username, Word(data, "email"), IsTrue(data, "is_superuser"), address, context.TraceIdentifier);
-        caller = caller with { Expires = new DateTimeOffset(jwt.ValidTo, TimeSpan.Zero), TokenId = jwt.Id ?? "", Issued = jwt.IssuedAt > DateTime.MinValue ? new DateTimeOffset(jwt.IssuedAt, TimeSpan.Zero) : null };
+        var caller = new Caller(
+            id,
+            username,
+            nickname.Length > 0 ? nickname : username,
+            Word(data, "email"),
+            IsTrue(data, "is_superuser"),
+            address,
+            context.TraceIdentifier
+        );
+        caller = caller with
+        {
+            Expires = new DateTimeOffset(jwt.ValidTo, TimeSpan.Zero),
+            TokenId = jwt.Id ?? "",
+            Issued = jwt.IssuedAt > DateTime.MinValue ? new DateTimeOffset(jwt.IssuedAt, TimeSpan.Zero) : null,
+        };
         return revocations.Cover(caller) ? (null, "revoked") : (caller, "");
     }
 
@@ -108,11 +124,15 @@ internal sealed class Tokens
     {
         try
         {
-            return handler.CanReadToken(token) && handler.ReadJsonWebToken(token).TryGetPayloadValue<JsonElement>("data", out var data) && data.ValueKind == JsonValueKind.Object
+            return
+                handler.CanReadToken(token)
+                && handler.ReadJsonWebToken(token).TryGetPayloadValue<JsonElement>("data", out var data)
+                && data.ValueKind == JsonValueKind.Object
                 ? Word(data, "username")
                 : "";
         }
-        catch (Exception error) when (error is ArgumentException or SecurityTokenException or JsonException or InvalidOperationException or DecoderFallbackException)
+        catch (Exception error)
+            when (error is ArgumentException or SecurityTokenException or JsonException or InvalidOperationException or DecoderFallbackException)
         {
             return "";
         }
@@ -122,8 +142,14 @@ internal sealed class Tokens
     {
         if (!data.TryGetProperty("user_id", out var value)) return null;
         // 0 is Codo itself, and nobody's in what was imported.
-        if (value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number)) return number > 0 ? number : null;
-        return value.ValueKind == JsonValueKind.String && long.TryParse(value.GetString(), NumberStyles.None, CultureInfo.InvariantCulture, out var digits) && digits > 0 ? digits : null;
+        if (value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number))
+            return number > 0 ? number : null;
+        return
+            value.ValueKind == JsonValueKind.String
+            && long.TryParse(value.GetString(), NumberStyles.None, CultureInfo.InvariantCulture, out var digits)
+            && digits > 0
+            ? digits
+            : null;
     }
 
     private static string Word(JsonElement data, string name)

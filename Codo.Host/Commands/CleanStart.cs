@@ -5,7 +5,8 @@ using System.Text.RegularExpressions;
 namespace Codo.Host.Commands;
 
 /// <summary>
-/// Keeps settings that are secrets out of <c>/proc/PID/environ</c> and <c>/proc/PID/cmdline</c>, which show what a process was started with for as long as it lives: the process
+/// Keeps settings that are secrets out of <c>/proc/PID/environ</c> and <c>/proc/PID/cmdline</c>, which show what a process was started with for as long as it
+/// lives: the process
 /// replaces itself by the same program without them, and hands them over in a file that has no name. The process id stays.
 /// </summary>
 internal static partial class CleanStart
@@ -23,8 +24,12 @@ internal static partial class CleanStart
         _ = prctl(SetDumpable, 0, 0, 0, 0);
         // What whoever started the host had open (a lock, a socket) is no command's business, and a daemon that a job leaves would keep it for good.
         _ = close_range(3, uint.MaxValue, ClosedOnExec);
-        if (Environment.GetEnvironmentVariable(Descriptor) is { } handed) return [.. arguments, .. Receive(handed)];
-        var variables = Environment.GetEnvironmentVariables().Cast<System.Collections.DictionaryEntry>().ToDictionary(entry => (string)entry.Key, entry => (string?)entry.Value ?? "");
+        if (Environment.GetEnvironmentVariable(Descriptor) is { } handed)
+            return [.. arguments, .. Receive(handed)];
+        var variables = Environment
+            .GetEnvironmentVariables()
+            .Cast<System.Collections.DictionaryEntry>()
+            .ToDictionary(entry => (string)entry.Key, entry => (string?)entry.Value ?? "");
         var line = File.ReadAllText("/proc/self/cmdline").TrimEnd('\0').Split('\0');
         var (open, secret) = Divide(line);
         if (secret.Length > 0 || variables.Any(IsSecret)) Again(open, secret, variables);
@@ -89,7 +94,10 @@ internal static partial class CleanStart
 
     private sealed record Handover(Dictionary<string, string> Settings, string[] Arguments);
 
-    [GeneratedRegex("^((DOTNET_|ASPNETCORE_)?(Codo|ConnectionStrings|Kestrel)(__|:)|(CUSTOM|POSTGRESQL|SQL)CONNSTR_)", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
+    [GeneratedRegex(
+        "^((DOTNET_|ASPNETCORE_)?(Codo|ConnectionStrings|Kestrel)(__|:)|(CUSTOM|POSTGRESQL|SQL)CONNSTR_)",
+        RegexOptions.IgnoreCase | RegexOptions.CultureInvariant
+    )]
     private static partial Regex Setting();
 
     [GeneratedRegex("ConnectionStrings|CONNSTR_|MasterKey|Secret|Password|Token|HeartbeatUrl", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]

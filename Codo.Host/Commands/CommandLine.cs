@@ -7,7 +7,10 @@ using Npgsql;
 
 namespace Codo.Host.Commands;
 
-/// <summary>The commands of the binary. What a command does not know and what looks like a setting (<c>--Codo:TimeZone=UTC</c>, <c>--urls http://…</c>) goes to the host's configuration.</summary>
+/// <summary>
+/// The commands of the binary. What a command does not know and what looks like a setting (<c>--Codo:TimeZone=UTC</c>, <c>--urls http://…</c>) goes to the
+/// host's configuration.
+/// </summary>
 internal static class CommandLine
 {
     /// <summary>The operator has to change something before it can work.</summary>
@@ -15,7 +18,10 @@ internal static class CommandLine
 
     public static async Task<int> Run(string[] arguments)
     {
-        var root = new RootCommand("Codo: cron jobs, orders of tasks, and alerts. Any setting can be given as --Key=value, such as --urls=http://0.0.0.0:9900 or --Codo:TimeZone=UTC; --config FILE reads settings from a file.")
+        var root = new RootCommand(
+            ("Codo: cron jobs, orders of tasks, and alerts. Any setting can be given as --Key=value, such as --urls=http://0.0.0.0:9900 or "
+                + "--Codo:TimeZone=UTC; --config FILE reads settings from a file.")
+        )
         {
             Serve(),
             IssueToken.Command(),
@@ -25,7 +31,8 @@ internal static class CommandLine
         root.SetAction((parsed, _) => Hosting.Serve(SettingsOf(parsed)));
         try
         {
-            // The parser drops a first argument whose end is the program's name, and --Codo:DataDirectory=/srv/codo is one: the name itself goes first. No response
+            // The parser drops a first argument whose end is the program's name, and --Codo:DataDirectory=/srv/codo is one: the name itself goes first. No
+            // response
             // files: a value may begin with @.
             var parsed = root.Parse([RootCommand.ExecutableName, .. arguments], new ParserConfiguration { ResponseFileTokenReplacer = null });
             if (parsed.Errors.Count > 0)

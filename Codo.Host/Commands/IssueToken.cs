@@ -11,7 +11,9 @@ using Microsoft.IdentityModel.Tokens;
 
 namespace Codo.Host.Commands;
 
-/// <summary>Signs a token that this installation takes. It needs the secret that the host uses and nothing else, so it works while a host runs and while none does.</summary>
+/// <summary>
+/// Signs a token that this installation takes. It needs the secret that the host uses and nothing else, so it works while a host runs and while none does.
+/// </summary>
 internal static class IssueToken
 {
     public const int DefaultDays = 30;
@@ -23,9 +25,19 @@ internal static class IssueToken
 
     public static Command Command()
     {
-        var user = new Option<string>("--user") { Description = "The name that the token speaks for. The same name is always the same user.", Required = true, HelpName = "NAME" };
+        var user = new Option<string>("--user")
+        {
+            Description = "The name that the token speaks for. The same name is always the same user.",
+            Required = true,
+            HelpName = "NAME",
+        };
         var superuser = new Option<bool>("--superuser") { Description = "May do everything." };
-        var days = new Option<int>("--days") { Description = $"How long it is good, 1 to {MostDays} days.", DefaultValueFactory = _ => DefaultDays, HelpName = "N" };
+        var days = new Option<int>("--days")
+        {
+            Description = $"How long it is good, 1 to {MostDays} days.",
+            DefaultValueFactory = _ => DefaultDays,
+            HelpName = "N",
+        };
         user.Validators.Add(given =>
         {
             if (given.GetValueOrDefault<string>() is not { } name || string.IsNullOrWhiteSpace(name) || name.Length > LongestName)
@@ -33,7 +45,10 @@ internal static class IssueToken
         });
         days.Validators.Add(given =>
         {
-            if (given.Tokens is [var text] && (!int.TryParse(text.Value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) || number is < 1 or > MostDays))
+            if (
+                given.Tokens is [var text]
+                && (!int.TryParse(text.Value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) || number is < 1 or > MostDays)
+            )
                 given.AddError($"--days is a number from 1 to {MostDays}.");
         });
 
@@ -42,7 +57,15 @@ internal static class IssueToken
         command.SetAction(parsed =>
         {
             var secret = Secret(SettingSources.Add(new ConfigurationBuilder(), CommandLine.SettingsOf(parsed)).Build());
-            Console.WriteLine(Sign(secret, parsed.GetRequiredValue(user).Trim(), parsed.GetValue(superuser), TimeSpan.FromDays(parsed.GetValue(days)), TimeProvider.System.GetUtcNow()));
+            Console.WriteLine(
+                Sign(
+                    secret,
+                    parsed.GetRequiredValue(user).Trim(),
+                    parsed.GetValue(superuser),
+                    TimeSpan.FromDays(parsed.GetValue(days)),
+                    TimeProvider.System.GetUtcNow()
+                )
+            );
         });
         return command;
     }
@@ -83,12 +106,21 @@ internal static class IssueToken
     private static string Secret(IConfiguration configuration)
     {
         var directory = DataDirectory.Locate(configuration);
-        if (string.IsNullOrEmpty(configuration[GeneratedSecrets.TokenSecret]) && string.IsNullOrEmpty(configuration.GetConnectionString("Postgres")) && !GeneratedSecrets.IsKept(directory, GeneratedSecrets.TokenSecret))
+        if (
+            string.IsNullOrEmpty(configuration[GeneratedSecrets.TokenSecret])
+            && string.IsNullOrEmpty(configuration.GetConnectionString("Postgres"))
+            && !GeneratedSecrets.IsKept(directory, GeneratedSecrets.TokenSecret)
+        )
             throw new StartRefused(
-                $"There is no secret in {directory} to sign with. Start Codo once, or run this as the user and with the settings that Codo runs with (Codo__DataDirectory, or Codo__Auth__TokenSecret).");
+                ($"There is no secret in {directory} to sign with. Start Codo once, or run this as the user and with the settings that Codo runs with "
+                    + $"(Codo__DataDirectory, or Codo__Auth__TokenSecret).")
+            );
         var secret = GeneratedSecrets.Resolve(configuration, GeneratedSecrets.TokenSecret, directory);
         if (GeneratedSecrets.IsAnother(directory, secret))
-            throw new StartRefused($"Codo on {directory} runs with another token secret than the one found here: nobody would take the token. Run this with Codo's own settings (Codo__Auth__TokenSecret).");
+            throw new StartRefused(
+                ($"Codo on {directory} runs with another token secret than the one found here: nobody would take the token. Run this with Codo's own "
+                    + $"settings (Codo__Auth__TokenSecret).")
+            );
         return secret;
     }
 }

@@ -4,7 +4,8 @@ using Codo.Host.LocalServices;
 
 namespace Codo.Host.Commands;
 
-/// <summary>Where settings come from, each over the one before it. The working directory is anybody's, so nothing in it counts; a settings file there is refused rather than
+/// <summary>Where settings come from, each over the one before it. The working directory is anybody's, so nothing in it counts; a settings file there is
+/// refused rather than
 /// passed over, because a host that leaves out the settings that somebody meant starts on an empty database.</summary>
 internal static class SettingSources
 {
@@ -53,8 +54,12 @@ internal static class SettingSources
     private static void RefusePlanted(List<string> named)
     {
         var here = Path.Combine(Environment.CurrentDirectory, "appsettings.json");
-        if (!File.Exists(here) || named.Contains(here) || here is OfMachine || here == BesideBinary) return;
-        throw new StartRefused($"{here} is not read: anybody may have put it there. Give it with {Named} {here} if it is yours, move it to {OfMachine}, or start Codo in another directory.");
+        if (!File.Exists(here) || named.Contains(here) || here is OfMachine || here == BesideBinary)
+            return;
+        throw new StartRefused(
+            ($"{here} is not read: anybody may have put it there. Give it with {Named} {here} if it is yours, move it to {OfMachine}, or start Codo in "
+                + $"another directory.")
+        );
     }
 
     private static MemoryStream Read(string file)

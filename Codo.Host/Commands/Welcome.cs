@@ -18,7 +18,9 @@ internal static class Welcome
         var bound = addresses.ToList();
         var reachable = Reachable(bound[0]);
         var command = $"{Program} token --user {User} --superuser";
-        var token = showToken ? IssueToken.Sign(installation.TokenSecret, User, superuser: true, TimeSpan.FromDays(IssueToken.DefaultDays), time.GetUtcNow()) : $"$({command})";
+        var token = showToken
+            ? IssueToken.Sign(installation.TokenSecret, User, superuser: true, TimeSpan.FromDays(IssueToken.DefaultDays), time.GetUtcNow())
+            : $"$({command})";
         var storage = (installation.OwnsPostgres, installation.OwnsRedis) switch
         {
             (true, true) => chinese ? "PostgreSQL 和 Redis：自带" : "PostgreSQL and Redis: brought along",

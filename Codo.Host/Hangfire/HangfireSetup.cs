@@ -19,20 +19,25 @@ internal static class HangfireSetup
     /// <summary>A host that dies while it holds the recurring-job lock stops all recurring jobs for this long; Hangfire's default is 10 minutes.</summary>
     private static readonly TimeSpan LockTimeout = TimeSpan.FromSeconds(15);
 
-    private static PostgreSqlStorageOptions Options => new()
-    {
-        SchemaName = Schema,
-        PrepareSchemaIfNecessary = false,
-        DistributedLockTimeout = LockTimeout,
-        // Whoever enqueues wakes the workers of its own host at once; a job of a host that died is taken by another within this time, and the polls of both modules need no Hangfire.
-        QueuePollInterval = TimeSpan.FromSeconds(15),
-        UseSlidingInvisibilityTimeout = true,
-        InvisibilityTimeout = TimeSpan.FromSeconds(10),
-    };
+    private static PostgreSqlStorageOptions Options =>
+        new()
+        {
+            SchemaName = Schema,
+            PrepareSchemaIfNecessary = false,
+            DistributedLockTimeout = LockTimeout,
+            // Whoever enqueues wakes the workers of its own host at once; a job of a host that died is taken by another within this time, and the polls of both
+            // modules need no Hangfire.
+            QueuePollInterval = TimeSpan.FromSeconds(15),
+            UseSlidingInvisibilityTimeout = true,
+            InvisibilityTimeout = TimeSpan.FromSeconds(10),
+        };
 
     public static IServiceCollection AddCodoHangfire(this IServiceCollection services, string connectionString)
     {
-        var limited = new NpgsqlConnectionStringBuilder(Postgres.WithLimits(connectionString, PoolSize, "codo hangfire")) { PersistSecurityInfo = true }.ConnectionString;
+        var limited = new NpgsqlConnectionStringBuilder(Postgres.WithLimits(connectionString, PoolSize, "codo hangfire"))
+        {
+            PersistSecurityInfo = true,
+        }.ConnectionString;
         // Storage and activator are this host's own: Hangfire would keep them in statics, where the hosts of one process (the tests') take each other's jobs.
         services.AddSingleton<JobStorage>(_ => new PostgreSqlStorage(new NpgsqlConnectionFactory(limited, Options), Options));
         services.AddSingleton<JobActivator>(provider => new AspNetCoreJobActivator(provider.GetRequiredService<IServiceScopeFactory>()));
@@ -58,7 +63,9 @@ internal static class HangfireSetup
     public const string Schema = "hangfire";
 
     // The dashboard styles elements in place, and has no script of its own in its pages.
-    private const string Policy = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; object-src 'none'; frame-ancestors 'self'; base-uri 'none'; form-action 'self'";
+    private const string Policy =
+        "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; object-src 'none'; "
+            + "frame-ancestors 'self'; base-uri 'none'; form-action 'self'";
 
     /// <summary>The dashboard is read-only: its buttons would go behind the ledger and the audit.</summary>
     public static void MapDashboard(this IEndpointRouteBuilder routes)

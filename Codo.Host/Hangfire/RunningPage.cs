@@ -10,16 +10,40 @@ internal static class RunningPage
 {
     private const int Rows = 100;
 
-    public static void Add() => DashboardPages.Add("/running", "Running", async (context, services) =>
-    {
-        var (zone, now, page) = (services.GetRequiredService<Zone>(), services.GetRequiredService<TimeProvider>().GetUtcNow().UtcDateTime, DashboardTable.PageOf(context));
-        var all = new List<RunningWork>();
-        foreach (var work in services.GetServices<INodeWork>()) all.AddRange(await work.Running(CancellationToken.None));
-        var rows = all.OrderBy(row => row.Since).Skip((page - 1) * Rows).Take(Rows + 1).ToList();
-        return new DashboardTable(
-            ["What", "Node", "Since", "For", "Detail"],
-            [.. rows.Take(Rows).Select(row => (IReadOnlyList<DashboardCell>)
-                [new(row.What, Address: row.Link), row.Node, zone.Text(row.Since), (now - row.Since).ToString(@"d\.hh\:mm\:ss", CultureInfo.InvariantCulture), row.Detail])],
-            "没有正在执行的命令 / Nothing is under way.", Page: page, HasMore: rows.Count > Rows);
-    });
+    public static void Add() =>
+        DashboardPages.Add(
+            "/running",
+            "Running",
+            async (context, services) =>
+            {
+                var (zone, now, page) = (
+                    services.GetRequiredService<Zone>(),
+                    services.GetRequiredService<TimeProvider>().GetUtcNow().UtcDateTime,
+                    DashboardTable.PageOf(context)
+                );
+                var all = new List<RunningWork>();
+                foreach (var work in services.GetServices<INodeWork>())
+                    all.AddRange(await work.Running(CancellationToken.None));
+                var rows = all.OrderBy(row => row.Since).Skip((page - 1) * Rows).Take(Rows + 1).ToList();
+                return new DashboardTable(
+                    ["What", "Node", "Since", "For", "Detail"],
+                    [
+                        .. rows.Take(Rows)
+                            .Select(row =>
+                                (IReadOnlyList<DashboardCell>)
+                                    [
+                                        new(row.What, Address: row.Link),
+                                        row.Node,
+                                        zone.Text(row.Since),
+                                        (now - row.Since).ToString(@"d\.hh\:mm\:ss", CultureInfo.InvariantCulture),
+                                        row.Detail,
+                                    ]
+                            ),
+                    ],
+                    "没有正在执行的命令 / Nothing is under way.",
+                    Page: page,
+                    HasMore: rows.Count > Rows
+                );
+            }
+        );
 }

@@ -47,7 +47,10 @@ internal sealed class DataDirectory : IDisposable
         if (System.IO.Path.GetDirectoryName(path) is not { Length: > 0 } parent || Directory.Exists(parent)) return;
         CreateAbove(parent);
         Directory.CreateDirectory(parent);
-        File.SetUnixFileMode(parent, File.GetUnixFileMode(parent) | UnixFileMode.GroupRead | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute);
+        File.SetUnixFileMode(
+            parent,
+            File.GetUnixFileMode(parent) | UnixFileMode.GroupRead | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute
+        );
     }
 
     /// <summary>Takes the directory for this process. The kernel lets go of it when the process ends, however it ends.</summary>
@@ -57,9 +60,19 @@ internal sealed class DataDirectory : IDisposable
         Create(path);
         try
         {
-            // FileShare.None is flock(LOCK_EX) here; the file itself stays for good, since a new one would be another lock. Mode 600: whoever can open it can lock it, and the host out.
+            // FileShare.None is flock(LOCK_EX) here; the file itself stays for good, since a new one would be another lock. Mode 600: whoever can open it can
+            // lock it, and the host out.
             const UnixFileMode ownersAlone = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-            var held = new FileStream(System.IO.Path.Combine(path, "lock"), new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite, Share = FileShare.None, UnixCreateMode = ownersAlone });
+            var held = new FileStream(
+                System.IO.Path.Combine(path, "lock"),
+                new FileStreamOptions
+                {
+                    Mode = FileMode.OpenOrCreate,
+                    Access = FileAccess.ReadWrite,
+                    Share = FileShare.None,
+                    UnixCreateMode = ownersAlone,
+                }
+            );
             File.SetUnixFileMode(held.SafeFileHandle, ownersAlone);
             CloseToOthers(path);
             return new DataDirectory(path, held);
@@ -70,12 +83,15 @@ internal sealed class DataDirectory : IDisposable
         }
         catch (IOException failure) when (failure.HResult == WouldBlock)
         {
-            throw new StartRefused($"Another Codo host is running on the data directory {path}. Stop it first, or give this one a directory of its own with Codo__DataDirectory.");
+            throw new StartRefused(
+                $"Another Codo host is running on the data directory {path}. Stop it first, or give this one a directory of its own with Codo__DataDirectory."
+            );
         }
     }
 
     /// <summary>
-    /// Lets another user walk through the directory, to its own part of it, without listing or reading anything: root's PostgreSQL runs as that user. What else is here is
+    /// Lets another user walk through the directory, to its own part of it, without listing or reading anything: root's PostgreSQL runs as that user. What else
+    /// is here is
     /// mode 600 or 700 by itself.
     /// </summary>
     public void LetThrough() => File.SetUnixFileMode(Path, File.GetUnixFileMode(Path) | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
@@ -87,7 +103,13 @@ internal sealed class DataDirectory : IDisposable
     {
         foreach (var entry in new DirectoryInfo(path).EnumerateFileSystemInfos().Where(entry => entry.LinkTarget is null))
         {
-            const UnixFileMode others = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
+            const UnixFileMode others =
+                UnixFileMode.GroupRead
+                | UnixFileMode.GroupWrite
+                | UnixFileMode.GroupExecute
+                | UnixFileMode.OtherRead
+                | UnixFileMode.OtherWrite
+                | UnixFileMode.OtherExecute;
             try
             {
                 if ((entry.UnixFileMode & others) != 0) entry.UnixFileMode &= ~others;

@@ -3,8 +3,10 @@ using Npgsql;
 namespace Codo.Host.LocalServices;
 
 /// <summary>
-/// Who owns what in a cluster of Codo's own. The host works as <see cref="Host"/>, which owns its schemas and is no superuser: it cannot run programs or read files through PostgreSQL. The audit belongs to
-/// <see cref="AuditOwner"/>, as whom nobody signs in, so that the host may add to it and read it, and nothing else. The superuser that initdb made decides this at each start, and has no part in the rest.
+/// Who owns what in a cluster of Codo's own. The host works as <see cref="Host"/>, which owns its schemas and is no superuser: it cannot run programs or read
+/// files through PostgreSQL. The audit belongs to
+/// <see cref="AuditOwner"/>, as whom nobody signs in, so that the host may add to it and read it, and nothing else. The superuser that initdb made decides this
+/// at each start, and has no part in the rest.
 /// </summary>
 internal static class DatabaseRoles
 {
@@ -20,21 +22,29 @@ internal static class DatabaseRoles
         ALTER ROLE codo_audit NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
         """;
 
-    /// <summary>The statements that give every object of Codo's schemas to the role that it belongs to; none when all is in order. An index and a column's sequence follow their table.</summary>
+    /// <summary>
+    /// The statements that give every object of Codo's schemas to the role that it belongs to; none when all is in order. An index and a column's sequence
+    /// follow their table.
+    /// </summary>
     private const string StraysSql = """
         WITH ours AS (SELECT oid, nspname, nspowner FROM pg_namespace WHERE nspname IN ('platform', 'accounts', 'cron', 'tasks', 'alerts', 'hangfire')),
-        audit AS (SELECT to_regclass('platform.audit') AS oid UNION SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass('platform.audit') UNION SELECT to_regclass('platform.schema_version')),
+        audit AS (SELECT to_regclass('platform.audit') AS oid UNION SELECT inhrelid FROM pg_inherits
+            WHERE inhparent = to_regclass('platform.audit') UNION SELECT to_regclass('platform.schema_version')),
         belongs AS (
-            SELECT 'SCHEMA ' || quote_ident(nspname) AS what, nspowner AS owner, CASE nspname WHEN 'platform' THEN 'codo_audit' ELSE 'codo_host' END AS wanted FROM ours
+            SELECT 'SCHEMA ' || quote_ident(nspname) AS what, nspowner AS owner, CASE nspname WHEN 'platform' THEN 'codo_audit'
+                ELSE 'codo_host' END AS wanted FROM ours
             UNION ALL
             SELECT 'TABLE ' || CAST(c.oid AS regclass), c.relowner, CASE WHEN c.oid IN (SELECT oid FROM audit) THEN 'codo_audit' ELSE 'codo_host' END
             FROM pg_class c JOIN ours ON ours.oid = c.relnamespace
             WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-                AND NOT EXISTS (SELECT FROM pg_depend d WHERE c.relkind = 'S' AND d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i'))
+                AND NOT EXISTS (SELECT FROM pg_depend d WHERE c.relkind = 'S' AND d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                    AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i'))
             UNION ALL
-            SELECT 'ROUTINE ' || CAST(p.oid AS regprocedure), p.proowner, CASE ours.nspname WHEN 'platform' THEN 'codo_audit' ELSE 'codo_host' END FROM pg_proc p JOIN ours ON ours.oid = p.pronamespace
+            SELECT 'ROUTINE ' || CAST(p.oid AS regprocedure), p.proowner, CASE ours.nspname WHEN 'platform' THEN 'codo_audit' ELSE 'codo_host' END
+                FROM pg_proc p JOIN ours ON ours.oid = p.pronamespace
             UNION ALL
-            SELECT 'TYPE ' || CAST(t.oid AS regtype), t.typowner, 'codo_host' FROM pg_type t JOIN ours ON ours.oid = t.typnamespace WHERE t.typtype IN ('d', 'e')
+            SELECT 'TYPE ' || CAST(t.oid AS regtype), t.typowner, 'codo_host' FROM pg_type t JOIN ours ON ours.oid = t.typnamespace WHERE t.typtype IN ('d',
+                'e')
         )
         SELECT format('ALTER %s OWNER TO %I', what, wanted) FROM belongs WHERE pg_get_userbyid(owner) <> wanted
         """;
@@ -84,7 +94,10 @@ internal static class DatabaseRoles
         await Execute(connection, RightsSql, cancellation);
     }
 
-    /// <summary>Gives the host the audit owner's rights, which migrations need. The host's role runs them and no superuser does: a trigger in its own schemas would run with a superuser's rights.</summary>
+    /// <summary>
+    /// Gives the host the audit owner's rights, which migrations need. The host's role runs them and no superuser does: a trigger in its own schemas would run
+    /// with a superuser's rights.
+    /// </summary>
     public static async Task Lend(string superuser, CancellationToken cancellation = default)
     {
         await using var connection = await Open(superuser, cancellation);
@@ -101,7 +114,14 @@ internal static class DatabaseRoles
     private static async Task<NpgsqlConnection> Open(string superuser, CancellationToken cancellation)
     {
         // What somebody made in the schema public is not found by name; a lock that somebody's session holds ends in a sentence.
-        var connection = new NpgsqlConnection(new NpgsqlConnectionStringBuilder(superuser) { Pooling = false, SearchPath = "pg_catalog", CommandTimeout = 60 }.ConnectionString);
+        var connection = new NpgsqlConnection(
+            new NpgsqlConnectionStringBuilder(superuser)
+            {
+                Pooling = false,
+                SearchPath = "pg_catalog",
+                CommandTimeout = 60,
+            }.ConnectionString
+        );
         await connection.OpenAsync(cancellation);
         return connection;
     }

@@ -4,7 +4,9 @@ using Npgsql;
 
 namespace Codo.Host.LocalServices;
 
-/// <summary>The host's own PostgreSQL: a cluster in the data directory, watched for as long as the host runs, and reachable on a private Unix socket only.</summary>
+/// <summary>
+/// The host's own PostgreSQL: a cluster in the data directory, watched for as long as the host runs, and reachable on a private Unix socket only.
+/// </summary>
 internal sealed class EmbeddedPostgres : IAsyncDisposable
 {
     private const string Database = "codo";
@@ -16,8 +18,10 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
     private static readonly TimeSpan LongestBackoff = TimeSpan.FromSeconds(10);
 
     /// <summary>
-    /// The host uses at most 30 + 15 pooled connections and a few of its own; a second command such as migrate or a psql must find room besides. Memory is kept small because
-    /// the whole product shares a machine with what it runs. Durability settings stay at PostgreSQL's defaults, and are named so that no one thinks them forgotten.
+    /// The host uses at most 30 + 15 pooled connections and a few of its own; a second command such as migrate or a psql must find room besides. Memory is kept
+    /// small because
+    /// the whole product shares a machine with what it runs. Durability settings stay at PostgreSQL's defaults, and are named so that no one thinks them
+    /// forgotten.
     /// </summary>
     private static readonly Dictionary<string, string> Settings = new()
     {
@@ -156,7 +160,10 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
 
     private static string ShortDirectoryFor(string dataDirectory)
     {
-        var runtime = Environment.IsPrivilegedProcess ? "/run" : Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR") is { Length: > 0 and < 60 } own ? own : "/tmp";
+        var runtime =
+            Environment.IsPrivilegedProcess ? "/run"
+            : Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR") is { Length: > 0 and < 60 } own ? own
+            : "/tmp";
         var name = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(dataDirectory)))[..16];
         var path = Path.Combine(runtime, $"codo-{name}");
         // In /tmp anyone may have made the name before us, as a link to somewhere else; setting the mode of what another user owns fails by itself.

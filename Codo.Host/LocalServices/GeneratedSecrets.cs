@@ -4,7 +4,9 @@ using System.Text;
 
 namespace Codo.Host.LocalServices;
 
-/// <summary>The two secrets of an installation: what the operator set or, beside a PostgreSQL of our own, what was generated once and is kept in the data directory.</summary>
+/// <summary>
+/// The two secrets of an installation: what the operator set or, beside a PostgreSQL of our own, what was generated once and is kept in the data directory.
+/// </summary>
 internal static class GeneratedSecrets
 {
     /// <summary>Both algorithms behind them, HMAC-SHA256 and AES-256, are as strong as 32 bytes and no more.</summary>
@@ -25,7 +27,10 @@ internal static class GeneratedSecrets
         }
 
         if (!string.IsNullOrEmpty(configuration.GetConnectionString("Postgres")))
-            throw new StartRefused($"{variable} is empty. With a PostgreSQL of your own set it, to at least {LeastBytes} bytes and to the same on every node; `openssl rand -base64 32` prints one.");
+            throw new StartRefused(
+                ($"{variable} is empty. With a PostgreSQL of your own set it, to at least {LeastBytes} bytes and to the same on every node; `openssl rand "
+                    + $"-base64 32` prints one.")
+            );
 
         return Kept(Path.Combine(dataDirectory, "secrets"), NameOf(key));
     }
@@ -44,7 +49,17 @@ internal static class GeneratedSecrets
         var print = Fingerprint(secret);
         if (File.Exists(path) && File.ReadAllText(path).Trim() == print) return;
         var unfinished = $"{path}.{Guid.NewGuid():N}";
-        using (var file = new FileStream(unfinished, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite }))
+        using (
+            var file = new FileStream(
+                unfinished,
+                new FileStreamOptions
+                {
+                    Mode = FileMode.CreateNew,
+                    Access = FileAccess.Write,
+                    UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+                }
+            )
+        )
             file.Write(Encoding.ASCII.GetBytes(print + "\n"));
         File.Move(unfinished, path, overwrite: true);
     }
@@ -56,7 +71,8 @@ internal static class GeneratedSecrets
         return File.Exists(path) && File.ReadAllText(path).Trim() != Fingerprint(secret);
     }
 
-    private static string Fingerprint(string secret) => Convert.ToHexStringLower(HMACSHA256.HashData(Encoding.UTF8.GetBytes(secret), "codo token secret"u8))[..32];
+    private static string Fingerprint(string secret) =>
+        Convert.ToHexStringLower(HMACSHA256.HashData(Encoding.UTF8.GetBytes(secret), "codo token secret"u8))[..32];
 
     private static string NameOf(string key) => key == TokenSecret ? "token-secret" : "master-key";
 
@@ -69,19 +85,27 @@ internal static class GeneratedSecrets
             Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             // Complete and on the disk before it has its name: nobody reads half a secret, and a power cut leaves all of it or nothing.
             var unfinished = $"{path}.{Guid.NewGuid():N}";
-            var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite };
+            var options = new FileStreamOptions
+            {
+                Mode = FileMode.CreateNew,
+                Access = FileAccess.Write,
+                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+            };
             using (var file = new FileStream(unfinished, options))
             {
                 file.Write(Encoding.ASCII.GetBytes(Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(LeastBytes)) + "\n"));
                 file.Flush(flushToDisk: true);
             }
 
-            // A link is refused where the name is taken, in one step; .NET's Move looks first and renames then, and between the two another process may have won.
+            // A link is refused where the name is taken, in one step; .NET's Move looks first and renames then, and between the two another process may have
+            // won.
             Posix.LinkIfFree(unfinished, path);
             File.Delete(unfinished);
         }
 
         var secret = File.ReadAllText(path).Trim();
-        return secret.Length >= LeastBytes ? secret : throw new StartRefused($"The secret in {path} is damaged. Put it back from the backup: a new one would not open what the old one locked.");
+        return secret.Length >= LeastBytes
+            ? secret
+            : throw new StartRefused($"The secret in {path} is damaged. Put it back from the backup: a new one would not open what the old one locked.");
     }
 }

@@ -15,7 +15,10 @@ internal sealed partial record PostgresBinaries(string Directory, int Major)
     /// <exception cref="StartRefused">None is installed; the sentence names the command that installs one.</exception>
     public static PostgresBinaries Newest(string? searchPath = null) =>
         Installed(searchPath).MaxBy(binaries => binaries.Major)
-        ?? throw new StartRefused($"PostgreSQL's server is not installed. Install it with `{Sudo}apt-get install -y postgresql`, or set ConnectionStrings__Postgres to a server that is there.");
+        ?? throw new StartRefused(
+            ($"PostgreSQL's server is not installed. Install it with `{Sudo}apt-get install -y postgresql`, or set ConnectionStrings__Postgres to a server "
+                + $"that is there.")
+        );
 
     /// <summary>The installation that can open the cluster in <paramref name="cluster"/>: PostgreSQL reads only the files of its own major version.</summary>
     /// <exception cref="StartRefused">That version is not installed.</exception>
@@ -23,7 +26,10 @@ internal sealed partial record PostgresBinaries(string Directory, int Major)
     {
         var version = File.ReadAllText(Path.Combine(cluster, "PG_VERSION")).Trim();
         return Installed(searchPath).FirstOrDefault(binaries => binaries.Major.ToString(CultureInfo.InvariantCulture) == version)
-            ?? throw new StartRefused($"The cluster in {cluster} was made by PostgreSQL {version}, which is not installed. Install it with `{Sudo}apt-get install -y postgresql-{version}`.");
+            ?? throw new StartRefused(
+                ($"The cluster in {cluster} was made by PostgreSQL {version}, which is not installed. Install it with `{Sudo}apt-get install -y "
+                    + $"postgresql-{version}`.")
+            );
     }
 
     private static string Sudo => Environment.IsPrivilegedProcess ? "" : "sudo ";

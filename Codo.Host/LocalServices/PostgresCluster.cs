@@ -5,7 +5,8 @@ using System.Text;
 namespace Codo.Host.LocalServices;
 
 /// <summary>
-/// One PostgreSQL cluster and its server as a child process on a Unix socket. Whoever makes one must hold a lock that keeps every other owner off <paramref name="data"/>.
+/// One PostgreSQL cluster and its server as a child process on a Unix socket. Whoever makes one must hold a lock that keeps every other owner off
+/// <paramref name="data"/>.
 /// </summary>
 /// <param name="binaries">The programs to run it with.</param>
 /// <param name="user">The user to run it as, null for our own.</param>
@@ -13,7 +14,14 @@ namespace Codo.Host.LocalServices;
 /// <param name="sockets">The directory of its socket, private to <paramref name="user"/>.</param>
 /// <param name="settings">Settings of postgresql.conf that hold for this run.</param>
 /// <param name="log">Takes every line that the server writes.</param>
-internal sealed class PostgresCluster(PostgresBinaries binaries, PostgresUser? user, string data, string sockets, IReadOnlyDictionary<string, string> settings, Action<string> log)
+internal sealed class PostgresCluster(
+    PostgresBinaries binaries,
+    PostgresUser? user,
+    string data,
+    string sockets,
+    IReadOnlyDictionary<string, string> settings,
+    Action<string> log
+)
 {
     /// <summary>The superuser that initdb makes. It prepares what the host's role works on, and is there for backups; the host does not work as it.</summary>
     public const string Superuser = "codo";
@@ -61,7 +69,8 @@ internal sealed class PostgresCluster(PostgresBinaries binaries, PostgresUser? u
     }
 
     /// <summary>
-    /// Gives the files of a cluster that ran as another user to <c>user</c>, once. The directory itself goes last: a takeover that was cut off is begun again. Only what belongs to the owner before
+    /// Gives the files of a cluster that ran as another user to <c>user</c>, once. The directory itself goes last: a takeover that was cut off is begun again.
+    /// Only what belongs to the owner before
     /// changes hands, whatever links that owner has put here; of links only those at the top (pg_wal) and of table spaces are followed.
     /// </summary>
     public async Task TakeOver(CancellationToken cancellation = default)
@@ -69,8 +78,14 @@ internal sealed class PostgresCluster(PostgresBinaries binaries, PostgresUser? u
         if (user is null || !Directory.Exists(data) || PostgresUser.OwnerOf(data) is var before && before == user.Id) return;
         await EndPredecessor(cancellation);
         var spaces = Path.Combine(data, "pg_tblspc");
-        IEnumerable<string> parts = [.. Directory.EnumerateFileSystemEntries(data), .. Directory.Exists(spaces) ? Directory.EnumerateFileSystemEntries(spaces) : []];
-        using var chown = await Children.Start(Children.Command(null, "KILL", "chown", ["-R", "-H", "-h", $"--from={before}", $"{user.Id}:{user.Group}", "--", .. parts]));
+        IEnumerable<string> parts =
+        [
+            .. Directory.EnumerateFileSystemEntries(data),
+            .. Directory.Exists(spaces) ? Directory.EnumerateFileSystemEntries(spaces) : [],
+        ];
+        using var chown = await Children.Start(
+            Children.Command(null, "KILL", "chown", ["-R", "-H", "-h", $"--from={before}", $"{user.Id}:{user.Group}", "--", .. parts])
+        );
         chown.StandardInput.Close();
         var said = await Task.WhenAll(chown.StandardOutput.ReadToEndAsync(cancellation), chown.StandardError.ReadToEndAsync(cancellation));
         await chown.WaitForExitAsync(cancellation);
@@ -84,7 +99,23 @@ internal sealed class PostgresCluster(PostgresBinaries binaries, PostgresUser? u
     {
         await EndPredecessor(cancellation);
         var (rules, names) = WriteAccess();
-        List<string> arguments = ["-D", data, "-c", $"hba_file={rules}", "-c", $"ident_file={names}", "-k", sockets, "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", "port=5432"];
+        List<string> arguments =
+        [
+            "-D",
+            data,
+            "-c",
+            $"hba_file={rules}",
+            "-c",
+            $"ident_file={names}",
+            "-k",
+            sockets,
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "unix_socket_permissions=0700",
+            "-c",
+            "port=5432",
+        ];
         foreach (var (name, value) in settings)
             arguments.AddRange(["-c", $"{name}={value}"]);
 
@@ -125,17 +156,24 @@ internal sealed class PostgresCluster(PostgresBinaries binaries, PostgresUser? u
     }
 
     /// <summary>
-    /// Who may connect, written anew at each start: the operating-system user that this host runs as, to its two roles, and nobody else; PostgreSQL's own user neither. The files that count belong to the
-    /// host, so that not even a superuser of the database can let somebody in. Those in the cluster are for whoever starts it by hand, and replace what an older version wrote there.
+    /// Who may connect, written anew at each start: the operating-system user that this host runs as, to its two roles, and nobody else; PostgreSQL's own user
+    /// neither. The files that count belong to the
+    /// host, so that not even a superuser of the database can let somebody in. Those in the cluster are for whoever starts it by hand, and replace what an
+    /// older version wrote there.
     /// </summary>
     private (string Rules, string Names) WriteAccess()
     {
         var quoted = $"\"{Environment.UserName.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
-        var rules = $"# Written by Codo at each start.\nlocal all \"{Superuser}\",\"{DatabaseRoles.Host}\" peer map=codo\nlocal replication \"{Superuser}\" peer map=codo\n";
+        var rules =
+            $"# Written by Codo at each start.\nlocal all \"{Superuser}\",\"{DatabaseRoles.Host}\" peer map=codo\nlocal replication \"{Superuser}\" peer "
+                + $"map=codo\n";
         var names = $"# Written by Codo at each start.\ncodo {quoted} \"{Superuser}\"\ncodo {quoted} \"{DatabaseRoles.Host}\"\n";
         Replace(Path.Combine(data, "pg_hba.conf"), rules, user?.Id);
         Replace(Path.Combine(data, "pg_ident.conf"), names, user?.Id);
-        return (Replace($"{data}-hba.conf", rules, Environment.IsPrivilegedProcess ? 0 : null), Replace($"{data}-ident.conf", names, Environment.IsPrivilegedProcess ? 0 : null));
+        return (
+            Replace($"{data}-hba.conf", rules, Environment.IsPrivilegedProcess ? 0 : null),
+            Replace($"{data}-ident.conf", names, Environment.IsPrivilegedProcess ? 0 : null)
+        );
     }
 
     // A new file each time: whoever has the old one open writes to what nobody reads any more.
@@ -159,7 +197,11 @@ internal sealed class PostgresCluster(PostgresBinaries binaries, PostgresUser? u
     private async Task EndPredecessor(CancellationToken cancellation)
     {
         var pidFile = Path.Combine(data, "postmaster.pid");
-        if (!File.Exists(pidFile) || !int.TryParse(File.ReadLines(pidFile).FirstOrDefault(), NumberStyles.None, CultureInfo.InvariantCulture, out var pid) || !Posix.Signal(pid, 0))
+        if (
+            !File.Exists(pidFile)
+            || !int.TryParse(File.ReadLines(pidFile).FirstOrDefault(), NumberStyles.None, CultureInfo.InvariantCulture, out var pid)
+            || !Posix.Signal(pid, 0)
+        )
             return;
 
         if (!IsServerOfThisCluster(pid))
@@ -191,7 +233,9 @@ internal sealed class PostgresCluster(PostgresBinaries binaries, PostgresUser? u
         }
     }
 
-    /// <summary>Connecting proves nothing: another server may be on the socket. The pid file names the process and, in its last line, says whether it takes connections.</summary>
+    /// <summary>
+    /// Connecting proves nothing: another server may be on the socket. The pid file names the process and, in its last line, says whether it takes connections.
+    /// </summary>
     private bool IsReady(int pid)
     {
         try

@@ -4,7 +4,8 @@ using System.Globalization;
 namespace Codo.Host.LocalServices;
 
 /// <summary>
-/// The user that root's PostgreSQL runs as. It has a user of its own: whatever else runs as PostgreSQL's user, a second cluster of the distribution for example, could change this one's files.
+/// The user that root's PostgreSQL runs as. It has a user of its own: whatever else runs as PostgreSQL's user, a second cluster of the distribution for
+/// example, could change this one's files.
 /// </summary>
 internal sealed record PostgresUser(string Name, int Id, int Group)
 {
@@ -13,7 +14,9 @@ internal sealed record PostgresUser(string Name, int Id, int Group)
     /// <summary>Whether it is the user that nothing but Codo's PostgreSQL runs as.</summary>
     public bool IsOwn => Name == OwnName;
 
-    /// <summary>The user <see cref="OwnName"/>, made when it is not there. Null for a host that is not root: PostgreSQL then runs as the host's own user.</summary>
+    /// <summary>
+    /// The user <see cref="OwnName"/>, made when it is not there. Null for a host that is not root: PostgreSQL then runs as the host's own user.
+    /// </summary>
     /// <param name="cluster">Where the user cannot be made, a cluster that exists keeps its owner, and health says so.</param>
     /// <exception cref="StartRefused">There is no user to run a new cluster as.</exception>
     public static PostgresUser? ForRoot(string cluster)
@@ -24,10 +27,13 @@ internal sealed record PostgresUser(string Name, int Id, int Group)
         var owner = Directory.Exists(cluster) ? OwnerOf(cluster) : 0;
         return Find(fields => fields[0] == OwnName)
             ?? (owner == 0 ? null : Find(fields => fields[2] == owner.ToString(CultureInfo.InvariantCulture)))
-            ?? throw new StartRefused($"PostgreSQL refuses to run as root, and the user {OwnName} could not be made ({said}). Make it with `useradd {string.Join(' ', Description)}`.");
+            ?? throw new StartRefused(
+                $"PostgreSQL refuses to run as root, and the user {OwnName} could not be made ({said}). Make it with `useradd {string.Join(' ', Description)}`."
+            );
     }
 
-    private static string[] Description => ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", OwnName];
+    private static string[] Description =>
+        ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", OwnName];
 
     // Not by the C library's lookup, which may ask a directory server; setpriv and PostgreSQL need an entry here as well.
     private static PostgresUser? Find(Predicate<string[]> wanted) =>
@@ -40,7 +46,13 @@ internal sealed record PostgresUser(string Name, int Id, int Group)
         try
         {
             // A service's PATH need not have /usr/sbin. Two hosts that start at once: useradd waits for the other's lock and then finds the user.
-            using var useradd = Process.Start(new ProcessStartInfo(File.Exists("/usr/sbin/useradd") ? "/usr/sbin/useradd" : "useradd", Description) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+            using var useradd = Process.Start(
+                new ProcessStartInfo(File.Exists("/usr/sbin/useradd") ? "/usr/sbin/useradd" : "useradd", Description)
+                {
+                    RedirectStandardOutput = true,
+                    RedirectStandardError = true,
+                }
+            )!;
             var said = useradd.StandardError.ReadToEnd().Trim();
             useradd.WaitForExit();
             return said;
@@ -75,7 +87,10 @@ internal sealed record PostgresUser(string Name, int Id, int Group)
                 closed = parent;
         }
 
-        throw new StartRefused($"PostgreSQL runs as user {Name}, who cannot get to {path}: {closed} is closed to others. Open it with `chmod o+x {closed}`, or set Codo__DataDirectory to another place.");
+        throw new StartRefused(
+            ($"PostgreSQL runs as user {Name}, who cannot get to {path}: {closed} is closed to others. Open it with `chmod o+x {closed}`, or set "
+                + $"Codo__DataDirectory to another place.")
+        );
     }
 
     /// <summary>The number of the user whom a file belongs to.</summary>

@@ -5,7 +5,10 @@ using Npgsql;
 
 namespace Codo.Host.Operations;
 
-/// <summary>A person has looked at the users that an upgrade wrote into jobs, steps and channels: health says no more of it, and what runs as Codo's own user is changed by superusers alone.</summary>
+/// <summary>
+/// A person has looked at the users that an upgrade wrote into jobs, steps and channels: health says no more of it, and what runs as Codo's own user is changed
+/// by superusers alone.
+/// </summary>
 internal static class ConfirmRunAs
 {
     internal sealed record Command : IRequest<Answer>;

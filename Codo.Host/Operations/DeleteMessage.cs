@@ -30,7 +30,9 @@ internal static class DeleteMessage
             var id = request.MessageId!.Value;
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var message = await connection.ExecuteScalarAsync<string?>(DeleteSql, new { MessageId = id }, transaction) ?? throw Refusal.NotFound($"没有编号为 {id} 的死信", $"There is no dead letter {id}");
+            var message =
+                await connection.ExecuteScalarAsync<string?>(DeleteSql, new { MessageId = id }, transaction)
+                ?? throw Refusal.NotFound($"没有编号为 {id} 的死信", $"There is no dead letter {id}");
             await Audit.Write(connection, transaction, caller, "delete", "outbox", id.ToString(CultureInfo.InvariantCulture), before: new { message });
             await transaction.CommitAsync(cancellationToken);
             await relay.SayOverWithoutDeadLetters();

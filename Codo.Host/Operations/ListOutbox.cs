@@ -17,7 +17,17 @@ internal static class ListOutbox
     /// <param name="Stream">Messages of one stream are published in order.</param>
     /// <param name="DeadTime">When it was given up; null while it waits.</param>
     /// <param name="Cause">Why the last attempt failed.</param>
-    internal sealed record Message(long MessageId, DateTime CreateTime, string Stream, string Kind, JsonNode? Payload, int Attempts, DateTime NextTryTime, DateTime? DeadTime, string Cause);
+    internal sealed record Message(
+        long MessageId,
+        DateTime CreateTime,
+        string Stream,
+        string Kind,
+        JsonNode? Payload,
+        int Attempts,
+        DateTime NextTryTime,
+        DateTime? DeadTime,
+        string Cause
+    );
 
     internal sealed class Validator : AbstractValidator<Query>
     {
@@ -43,10 +53,33 @@ internal static class ListOutbox
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var rows = await connection.QueryAsync<Row>(ListSql, filter);
             return new Result(
-                [.. rows.Select(row => new Message(row.MessageId, row.At, row.Stream, row.Kind, JsonNode.Parse(row.Payload), row.Attempts, row.NextTryAt, row.DeadAt, row.Cause))],
-                await connection.ExecuteScalarAsync<long>(CountSql, filter));
+                [
+                    .. rows.Select(row => new Message(
+                        row.MessageId,
+                        row.At,
+                        row.Stream,
+                        row.Kind,
+                        JsonNode.Parse(row.Payload),
+                        row.Attempts,
+                        row.NextTryAt,
+                        row.DeadAt,
+                        row.Cause
+                    )),
+                ],
+                await connection.ExecuteScalarAsync<long>(CountSql, filter)
+            );
         }
 
-        private sealed record Row(long MessageId, DateTime At, string Stream, string Kind, string Payload, int Attempts, DateTime NextTryAt, DateTime? DeadAt, string Cause);
+        private sealed record Row(
+            long MessageId,
+            DateTime At,
+            string Stream,
+            string Kind,
+            string Payload,
+            int Attempts,
+            DateTime NextTryAt,
+            DateTime? DeadAt,
+            string Cause
+        );
     }
 }

@@ -7,10 +7,22 @@ internal static class OperationsRoutes
 {
     public static void MapOperations(this IEndpointRouteBuilder routes)
     {
-        routes.Get<ListOutbox.Query, ListOutbox.Result>("/v2/outbox/", "Messages between modules that were given up (dead letters); dead=false: that wait", Right.Superuser);
+        routes.Get<ListOutbox.Query, ListOutbox.Result>(
+            "/v2/outbox/",
+            "Messages between modules that were given up (dead letters); dead=false: that wait",
+            Right.Superuser
+        );
         routes.Post<ResendMessage.Command, Answer>("/v2/outbox/resend/", "Send a dead letter again", Right.Superuser);
         routes.Delete<DeleteMessage.Command, Answer>("/v2/outbox/", "Delete a dead letter", Right.Superuser);
-        routes.Post<ConfirmRunAs.Command, Answer>("/v2/nodes/run_as/", "Confirm that somebody has looked at the run_as that an upgrade has written", Right.Superuser);
-        routes.Post<ConfirmClock.Command, Answer>("/v2/nodes/clock/", "Confirm that PostgreSQL's clock is right after it jumped; retention goes on", Right.Superuser);
+        routes.Post<ConfirmRunAs.Command, Answer>(
+            "/v2/nodes/run_as/",
+            "Confirm that somebody has looked at the run_as that an upgrade has written",
+            Right.Superuser
+        );
+        routes.Post<ConfirmClock.Command, Answer>(
+            "/v2/nodes/clock/",
+            "Confirm that PostgreSQL's clock is right after it jumped; retention goes on",
+            Right.Superuser
+        );
     }
 }

@@ -22,7 +22,8 @@ internal static class ResendMessage
     internal sealed class Handler(NpgsqlDataSource source, Outbox outbox, OutboxRelay relay, Caller caller) : IRequestHandler<Command, Answer>
     {
         private const string ReviveSql = """
-            UPDATE platform.outbox SET dead_at = NULL, attempts = 0, next_try_at = clock_timestamp() WHERE message_id = @MessageId AND dead_at IS NOT NULL RETURNING kind || ' ' || stream
+            UPDATE platform.outbox SET dead_at = NULL, attempts = 0, next_try_at = clock_timestamp() WHERE message_id = @MessageId
+                AND dead_at IS NOT NULL RETURNING kind || ' ' || stream
             """;
 
         public async Task<Answer> Handle(Command request, CancellationToken cancellationToken)
@@ -30,7 +31,9 @@ internal static class ResendMessage
             var id = request.MessageId!.Value;
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var message = await connection.ExecuteScalarAsync<string?>(ReviveSql, new { MessageId = id }, transaction) ?? throw Refusal.NotFound($"没有编号为 {id} 的死信", $"There is no dead letter {id}");
+            var message =
+                await connection.ExecuteScalarAsync<string?>(ReviveSql, new { MessageId = id }, transaction)
+                ?? throw Refusal.NotFound($"没有编号为 {id} 的死信", $"There is no dead letter {id}");
             await Audit.Write(connection, transaction, caller, "resend", "outbox", id.ToString(CultureInfo.InvariantCulture), after: new { message });
             await transaction.CommitAsync(cancellationToken);
             await relay.SayOverWithoutDeadLetters();

@@ -82,7 +82,8 @@ internal static partial class FrontPage
     {
         context.Response.ContentType = "text/html; charset=utf-8";
         context.Response.Headers.CacheControl = "no-store";
-        context.Response.Headers.ContentSecurityPolicy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'self'; base-uri 'none'";
+        context.Response.Headers.ContentSecurityPolicy =
+            "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'self'; base-uri 'none'";
         return context.Response.WriteAsync(Html.Replace("{{session}}", session, StringComparison.Ordinal), context.RequestAborted);
     }
 
@@ -96,10 +97,13 @@ internal static partial class FrontPage
         </form>
         """;
 
-    private static string Who(Caller caller) => $"""
-        <form class="who" method="post" action="/sign-out/"><div class="row"><span style="flex:1">已登录 Signed in: <strong>{WebUtility.HtmlEncode(caller.Nickname)}</strong> ({caller.UserId}){(caller.IsSuperuser ? " · 超级用户 superuser" : "")}</span>
-        <button>退出 Sign out</button></div></form>
-        """;
+    private static string Who(Caller caller) =>
+        $"""
+            <form class="who" method="post" action="/sign-out/"><div class="row"><span style="flex:1">已登录 Signed in: <strong>{WebUtility.HtmlEncode(
+                caller.Nickname
+            )}</strong> ({caller.UserId}){(caller.IsSuperuser ? " · 超级用户 superuser" : "")}</span>
+            <button>退出 Sign out</button></div></form>
+            """;
 
     private static string Read(string name)
     {

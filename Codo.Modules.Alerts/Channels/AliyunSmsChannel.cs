@@ -31,7 +31,9 @@ internal sealed partial class AliyunSmsChannel(Outbound outbound, TimeProvider t
         if (IsTooMuch(outcome)) outcome = await Call(settings, message, numbers, Excerpt.Head(message.Title, MostInVariable - 1), cancellation);
         // The name of a job may hold what the gateway takes for a link.
         var plain = WithoutAddresses(message.Title);
-        return IsTooMuch(outcome) && plain != message.Title ? await Call(settings, message, numbers, Excerpt.Head(plain, MostInVariable - 1), cancellation) : outcome;
+        return IsTooMuch(outcome) && plain != message.Title
+            ? await Call(settings, message, numbers, Excerpt.Head(plain, MostInVariable - 1), cancellation)
+            : outcome;
     }
 
     /// <summary>The text with a star in the place of every address, domain and IP address.</summary>
@@ -50,7 +52,13 @@ internal sealed partial class AliyunSmsChannel(Outbound outbound, TimeProvider t
     public static string Sign(string method, IReadOnlyDictionary<string, string> parameters, string secret) =>
         Convert.ToBase64String(HMACSHA1.HashData(Encoding.UTF8.GetBytes(secret + "&"), Encoding.UTF8.GetBytes($"{method}&%2F&{Encode(Query(parameters))}")));
 
-    private async Task<Outcome> Call(IReadOnlyDictionary<string, string> settings, Message message, List<string> numbers, string text, CancellationToken cancellation)
+    private async Task<Outcome> Call(
+        IReadOnlyDictionary<string, string> settings,
+        Message message,
+        List<string> numbers,
+        string text,
+        CancellationToken cancellation
+    )
     {
         var parameters = new Dictionary<string, string>
         {

@@ -33,10 +33,15 @@ internal sealed class ChannelSettings(IEnumerable<IChannel> channels, SecretBox 
             }
             values[name] = value;
         }
-        foreach (var field in Of(kind).Fields) Check(field, values);
-        if (values.TryGetValue(CommandChannel.RunAs, out var named)) values[CommandChannel.RunAs] = runAs.Choose(caller, named, before is null ? null : Open(kind, before)[CommandChannel.RunAs]);
+        foreach (var field in Of(kind).Fields)
+            Check(field, values);
+        if (values.TryGetValue(CommandChannel.RunAs, out var named))
+            values[CommandChannel.RunAs] = runAs.Choose(caller, named, before is null ? null : Open(kind, before)[CommandChannel.RunAs]);
         var secrets = values.Where(pair => Of(kind).Fields.Any(field => field.Name == pair.Key && field.Secret)).ToDictionary();
-        return (JsonSerializer.Serialize(values.Where(pair => !secrets.ContainsKey(pair.Key)).ToDictionary(), Json.Stored), secrets.Count == 0 ? null : box.Seal(JsonSerializer.Serialize(secrets), Place));
+        return (
+            JsonSerializer.Serialize(values.Where(pair => !secrets.ContainsKey(pair.Key)).ToDictionary(), Json.Stored),
+            secrets.Count == 0 ? null : box.Seal(JsonSerializer.Serialize(secrets), Place)
+        );
     }
 
     /// <summary>Every setting, defaults filled in: what a channel sends with.</summary>
@@ -56,10 +61,20 @@ internal sealed class ChannelSettings(IEnumerable<IChannel> channels, SecretBox 
     private static void Check(Field field, Dictionary<string, string> values)
     {
         var value = values.TryGetValue(field.Name, out var given) ? given : values[field.Name] = field.Default;
-        if (field.Required && value.Length == 0) throw Refusal.Invalid($"settings.{field.Name} 不能为空", $"settings.{field.Name} is missing");
-        if (field.Allowed is { } words && !words.Contains(value)) throw Refusal.Invalid($"settings.{field.Name} 只能是 {string.Join(" | ", words)}", $"settings.{field.Name} must be one of {string.Join(" | ", words)}");
-        var wrong = value.Length > MostValue
-            || (field.Name is "url" or "endpoint" && value.Length > 0 && !(Uri.TryCreate(value, UriKind.Absolute, out var url) && url.Scheme is "http" or "https"))
+        if (field.Required && value.Length == 0)
+            throw Refusal.Invalid($"settings.{field.Name} 不能为空", $"settings.{field.Name} is missing");
+        if (field.Allowed is { } words && !words.Contains(value))
+            throw Refusal.Invalid(
+                $"settings.{field.Name} 只能是 {string.Join(" | ", words)}",
+                $"settings.{field.Name} must be one of {string.Join(" | ", words)}"
+            );
+        var wrong =
+            value.Length > MostValue
+            || (
+                field.Name is "url" or "endpoint"
+                && value.Length > 0
+                && !(Uri.TryCreate(value, UriKind.Absolute, out var url) && url.Scheme is "http" or "https")
+            )
             || (field.Name == "port" && !(int.TryParse(value, out var port) && port is > 0 and < 65536))
             || (field.Name == "path" && !value.StartsWith('/'))
             || (field.Name == "from" && !MimeKit.MailboxAddress.TryParse(value, out _));

@@ -59,7 +59,10 @@ internal sealed class CommandChannel(RunAsRule runAs) : IChannel
                 await process.WaitForExitAsync(cancellation);
                 // What it has left in the background may hold its output open, which says nothing of how it ended.
                 await Task.WhenAny(said, Task.Delay(Lingering, cancellation));
-                return new Outcome(process.ExitCode == 0, $"exit {process.ExitCode} {(said.IsCompletedSuccessfully ? string.Concat(await said).Trim() : "")}".Trim());
+                return new Outcome(
+                    process.ExitCode == 0,
+                    $"exit {process.ExitCode} {(said.IsCompletedSuccessfully ? string.Concat(await said).Trim() : "")}".Trim()
+                );
             }
             finally
             {

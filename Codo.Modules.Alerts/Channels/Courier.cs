@@ -9,7 +9,10 @@ using Npgsql;
 
 namespace Codo.Modules.Alerts.Channels;
 
-/// <summary>Sends what is due. The rows are the truth: a message is claimed before its channel is called, and one whose host died is claimed once more when its time is over.</summary>
+/// <summary>
+/// Sends what is due. The rows are the truth: a message is claimed before its channel is called, and one whose host died is claimed once more when its time is
+/// over.
+/// </summary>
 internal sealed class Courier(NpgsqlDataSource source, Sending sending, Undeliverable undeliverable, TimeProvider time, ILogger<Courier> log) : IHostedService
 {
     private static readonly TimeSpan Window = TimeSpan.FromMinutes(1), AfterLimit = TimeSpan.FromSeconds(20);
@@ -21,7 +24,8 @@ internal sealed class Courier(NpgsqlDataSource source, Sending sending, Undelive
 
     // One node at a time looks after a channel, so that its rate is counted once.
     private const string LockSql = """
-        SELECT channel_id, name, kind, enabled, language, rate_limit, timeout, settings::text AS settings, secrets FROM alerts.channel WHERE channel_id = @Channel FOR UPDATE SKIP LOCKED
+        SELECT channel_id, name, kind, enabled, language, rate_limit, timeout, settings::text AS settings, secrets FROM alerts.channel
+            WHERE channel_id = @Channel FOR UPDATE SKIP LOCKED
         """;
 
     private const string UsedSql = """
@@ -30,7 +34,8 @@ internal sealed class Courier(NpgsqlDataSource source, Sending sending, Undelive
 
     private const string ClaimSql = """
         UPDATE alerts.delivery SET state = 'sending', attempts = attempts + 1, started_at = @Now, due_at = @Until
-        WHERE delivery_id IN (SELECT delivery_id FROM alerts.delivery WHERE channel_id = @Channel AND state = ANY(@From) AND due_at <= @Now ORDER BY delivery_id LIMIT @Room FOR UPDATE)
+        WHERE delivery_id IN (SELECT delivery_id FROM alerts.delivery WHERE channel_id = @Channel AND state = ANY(@From) AND due_at <= @Now
+            ORDER BY delivery_id LIMIT @Room FOR UPDATE)
         RETURNING delivery_id, incident_id, round, channel_id, reason, people, attempts
         """;
 
@@ -43,7 +48,8 @@ internal sealed class Courier(NpgsqlDataSource source, Sending sending, Undelive
             SELECT delivery_id, people FROM alerts.delivery WHERE channel_id = @Channel AND state = ANY(@From)
         ), digest AS (
             INSERT INTO alerts.delivery (channel_id, channel_name, reason, people, due_at, create_time)
-            SELECT @Channel, @Name, 'digest', ARRAY(SELECT DISTINCT unnest(people) FROM held ORDER BY 1), @Now, @Now WHERE EXISTS (SELECT 1 FROM held) RETURNING delivery_id
+            SELECT @Channel, @Name, 'digest', ARRAY(SELECT DISTINCT unnest(people) FROM held ORDER BY 1), @Now, @Now WHERE EXISTS (SELECT 1
+                FROM held) RETURNING delivery_id
         )
         UPDATE alerts.delivery d SET state = 'digested', digest_id = g.delivery_id FROM digest g WHERE d.delivery_id IN (SELECT delivery_id FROM held)
         """;
@@ -77,7 +83,9 @@ internal sealed class Courier(NpgsqlDataSource source, Sending sending, Undelive
     {
         List<long> due;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
-            due = (await connection.QueryAsync<long>(DueSql, new { Now = time.GetUtcNow().UtcDateTime, From = DeliveryStates.From(DeliveryAction.Claim) })).AsList();
+            due = (
+                await connection.QueryAsync<long>(DueSql, new { Now = time.GetUtcNow().UtcDateTime, From = DeliveryStates.From(DeliveryAction.Claim) })
+            ).AsList();
         foreach (var channel in due)
         {
             (ChannelRow? Row, List<Delivery> Claimed) taken;
@@ -95,7 +103,12 @@ internal sealed class Courier(NpgsqlDataSource source, Sending sending, Undelive
             {
                 var task = Task.Run(() => sending.Carry(row!, delivery), CancellationToken.None);
                 underWay[task] = true;
-                _ = task.ContinueWith(ended => underWay.TryRemove(ended, out _), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+                _ = task.ContinueWith(
+                    ended => underWay.TryRemove(ended, out _),
+                    CancellationToken.None,
+                    TaskContinuationOptions.ExecuteSynchronously,
+                    TaskScheduler.Default
+                );
             }
         }
         return due.Count > 0 || !underWay.IsEmpty;
@@ -109,7 +122,22 @@ internal sealed class Courier(NpgsqlDataSource source, Sending sending, Undelive
         var now = time.GetUtcNow().UtcDateTime;
         if (!row.Enabled)
         {
-            await undeliverable.GivenUp(connection, transaction, (await connection.QueryAsync<GivenUp>(DropSql, new { Channel = channel, Now = now, From = DeliveryStates.From(DeliveryAction.GiveUp) }, transaction)).AsList());
+            await undeliverable.GivenUp(
+                connection,
+                transaction,
+                (
+                    await connection.QueryAsync<GivenUp>(
+                        DropSql,
+                        new
+                        {
+                            Channel = channel,
+                            Now = now,
+                            From = DeliveryStates.From(DeliveryAction.GiveUp),
+                        },
+                        transaction
+                    )
+                ).AsList()
+            );
             await transaction.CommitAsync(cancellation);
             return (row, []);
         }
@@ -123,15 +151,46 @@ internal sealed class Courier(NpgsqlDataSource source, Sending sending, Undelive
             Room = room,
         }, transaction)).AsList();
         // With room left nothing is held back: what was written since the claim is claimed by the next look.
-        if (claimed.Count >= room) await connection.ExecuteAsync(HoldSql, new { Channel = channel, Now = now, From = DeliveryStates.From(DeliveryAction.Hold) }, transaction);
-        else await connection.ExecuteAsync(DigestSql, new { Channel = channel, row.Name, Now = now, From = DeliveryStates.From(DeliveryAction.Digest) }, transaction);
+        if (claimed.Count >= room)
+            await connection.ExecuteAsync(
+                HoldSql,
+                new
+                {
+                    Channel = channel,
+                    Now = now,
+                    From = DeliveryStates.From(DeliveryAction.Hold),
+                },
+                transaction
+            );
+        else
+            await connection.ExecuteAsync(
+                DigestSql,
+                new
+                {
+                    Channel = channel,
+                    row.Name,
+                    Now = now,
+                    From = DeliveryStates.From(DeliveryAction.Digest),
+                },
+                transaction
+            );
         await transaction.CommitAsync(cancellation);
         return (row, claimed);
     }
 }
 
 /// <summary>A channel as it is stored.</summary>
-internal sealed record ChannelRow(long ChannelId, string Name, string Kind, bool Enabled, string Language, int RateLimit, int Timeout, string Settings, byte[]? Secrets)
+internal sealed record ChannelRow(
+    long ChannelId,
+    string Name,
+    string Kind,
+    bool Enabled,
+    string Language,
+    int RateLimit,
+    int Timeout,
+    string Settings,
+    byte[]? Secrets
+)
 {
     public Stored Stored => new(Settings, Secrets);
 }

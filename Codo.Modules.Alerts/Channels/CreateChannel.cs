@@ -11,7 +11,9 @@ namespace Codo.Modules.Alerts.Channels;
 
 internal static class CreateChannel
 {
-    internal sealed record Command(string? Name, string? Kind, bool? Enabled, string? Language, int? RateLimit, int? Timeout, JsonElement? Settings) : IRequest<Result>, IChannelFields;
+    internal sealed record Command(string? Name, string? Kind, bool? Enabled, string? Language, int? RateLimit, int? Timeout, JsonElement? Settings)
+        : IRequest<Result>,
+            IChannelFields;
 
     /// <param name="OpenIncidents">Incidents that are open, of which the channel tells at once.</param>
     internal sealed record Result(long ChannelId, int OpenIncidents) : Answer(Say.Added);
@@ -27,7 +29,8 @@ internal static class CreateChannel
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels, Courier courier, TimeProvider time, Caller caller) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels, Courier courier, TimeProvider time, Caller caller)
+        : IRequestHandler<Command, Result>
     {
         private const string InsertSql = """
             INSERT INTO alerts.channel (name, kind, enabled, language, rate_limit, timeout, settings, secrets, creator)
@@ -53,8 +56,24 @@ internal static class CreateChannel
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var id = await connection.ExecuteScalarAsync<long?>(InsertSql, channel, transaction) ?? throw RuleFields.NameIsTaken;
-            await Audit.Write(connection, transaction, caller, "create", "alert_channel", $"{id}",
-                after: new { channel.Name, channel.Kind, channel.Enabled, channel.Language, channel.RateLimit, channel.Timeout, Settings = channels.Masked(request.Kind!, new Stored(settings, secrets)) });
+            await Audit.Write(
+                connection,
+                transaction,
+                caller,
+                "create",
+                "alert_channel",
+                $"{id}",
+                after: new
+                {
+                    channel.Name,
+                    channel.Kind,
+                    channel.Enabled,
+                    channel.Language,
+                    channel.RateLimit,
+                    channel.Timeout,
+                    Settings = channels.Masked(request.Kind!, new Stored(settings, secrets)),
+                }
+            );
             var told = await OpenIncidents.Tell(connection, transaction, id, time.GetUtcNow().UtcDateTime);
             await transaction.CommitAsync(cancellationToken);
             courier.Soon();

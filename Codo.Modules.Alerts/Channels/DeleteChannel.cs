@@ -26,7 +26,8 @@ internal static class DeleteChannel
             """;
 
         private const string DropSql = """
-            UPDATE alerts.delivery SET state = 'failed', ended_at = @Now, answer = 'the channel was deleted' WHERE channel_id = @ChannelId AND state = ANY(@From)
+            UPDATE alerts.delivery SET state = 'failed', ended_at = @Now, answer = 'the channel was deleted' WHERE channel_id = @ChannelId
+                AND state = ANY(@From)
             RETURNING incident_id, round
             """;
 
@@ -35,7 +36,16 @@ internal static class DeleteChannel
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var gone = await connection.QuerySingleOrDefaultAsync<Gone>(DeleteSql, new { request.ChannelId }, transaction) ?? throw RuleFields.NoSuchId;
-            var dropped = await connection.QueryAsync<GivenUp>(DropSql, new { request.ChannelId, Now = time.GetUtcNow().UtcDateTime, From = DeliveryStates.From(DeliveryAction.GiveUp) }, transaction);
+            var dropped = await connection.QueryAsync<GivenUp>(
+                DropSql,
+                new
+                {
+                    request.ChannelId,
+                    Now = time.GetUtcNow().UtcDateTime,
+                    From = DeliveryStates.From(DeliveryAction.GiveUp),
+                },
+                transaction
+            );
             await undeliverable.GivenUp(connection, transaction, dropped.AsList());
             await Audit.Write(connection, transaction, caller, "delete", "alert_channel", $"{request.ChannelId}", before: gone);
             await transaction.CommitAsync(cancellationToken);

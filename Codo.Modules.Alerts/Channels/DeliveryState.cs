@@ -49,5 +49,6 @@ internal static class DeliveryStates
     };
 
     /// <summary>The states, as they are stored, in which the action is allowed.</summary>
-    public static string[] From(DeliveryAction action) => [.. Enum.GetValues<DeliveryState>().Where(state => Next(state, action) is not null).Select(state => state.ToString().ToLowerInvariant())];
+    public static string[] From(DeliveryAction action) =>
+        [.. Enum.GetValues<DeliveryState>().Where(state => Next(state, action) is not null).Select(state => state.ToString().ToLowerInvariant())];
 }

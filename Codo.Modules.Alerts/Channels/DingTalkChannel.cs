@@ -30,5 +30,6 @@ internal sealed class DingTalkChannel(Outbound outbound, TimeProvider time) : IC
     }
 
     /// <param name="stamp">Milliseconds since 1970.</param>
-    public static string Sign(string stamp, string secret) => Convert.ToBase64String(HMACSHA256.HashData(Encoding.UTF8.GetBytes(secret), Encoding.UTF8.GetBytes($"{stamp}\n{secret}")));
+    public static string Sign(string stamp, string secret) =>
+        Convert.ToBase64String(HMACSHA256.HashData(Encoding.UTF8.GetBytes(secret), Encoding.UTF8.GetBytes($"{stamp}\n{secret}")));
 }

@@ -13,7 +13,9 @@ namespace Codo.Modules.Alerts.Channels;
 internal static class EditChannel
 {
     [Echoed("kind", "creator", "create_time", "update_time")]
-    internal sealed record Command(long? ChannelId, string? Name, bool? Enabled, string? Language, int? RateLimit, int? Timeout, JsonElement? Settings) : IRequest<Answer>, IChannelFields;
+    internal sealed record Command(long? ChannelId, string? Name, bool? Enabled, string? Language, int? RateLimit, int? Timeout, JsonElement? Settings)
+        : IRequest<Answer>,
+            IChannelFields;
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -24,14 +26,17 @@ internal static class EditChannel
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels, Courier courier, TimeProvider time, Caller caller) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels, Courier courier, TimeProvider time, Caller caller)
+        : IRequestHandler<Command, Answer>
     {
         private const string LockSql = """
-            SELECT channel_id, name, kind, enabled, language, rate_limit, timeout, settings::text AS settings, secrets FROM alerts.channel WHERE channel_id = @ChannelId FOR UPDATE
+            SELECT channel_id, name, kind, enabled, language, rate_limit, timeout, settings::text AS settings, secrets FROM alerts.channel
+                WHERE channel_id = @ChannelId FOR UPDATE
             """;
 
         private const string UpdateSql = """
-            UPDATE alerts.channel SET name = @Name, enabled = @Enabled, language = @Language, rate_limit = @RateLimit, timeout = @Timeout, settings = CAST(@Settings AS jsonb), secrets = @Secrets,
+            UPDATE alerts.channel SET name = @Name, enabled = @Enabled, language = @Language, rate_limit = @RateLimit, timeout = @Timeout,
+                settings = CAST(@Settings AS jsonb), secrets = @Secrets,
                 update_time = now()
             WHERE channel_id = @ChannelId
             """;
@@ -67,6 +72,15 @@ internal static class EditChannel
             return new Answer(Say.Edited);
         }
 
-        private object Shown(ChannelRow row) => new { row.Name, row.Enabled, row.Language, row.RateLimit, row.Timeout, Settings = channels.Masked(row.Kind, row.Stored) };
+        private object Shown(ChannelRow row) =>
+            new
+            {
+                row.Name,
+                row.Enabled,
+                row.Language,
+                row.RateLimit,
+                row.Timeout,
+                Settings = channels.Masked(row.Kind, row.Stored),
+            };
     }
 }

@@ -31,12 +31,23 @@ internal sealed class EmailChannel : IChannel
         if (settings["certificate_sha256"] is { Length: > 0 } pinned)
         {
             smtp.ServerCertificateValidationCallback = (_, certificate, _, _) =>
-                certificate is X509Certificate2 own && string.Equals(own.GetCertHashString(System.Security.Cryptography.HashAlgorithmName.SHA256), pinned.Replace(":", "", StringComparison.Ordinal), StringComparison.OrdinalIgnoreCase);
+                certificate is X509Certificate2 own
+                && string.Equals(
+                    own.GetCertHashString(System.Security.Cryptography.HashAlgorithmName.SHA256),
+                    pinned.Replace(":", "", StringComparison.Ordinal),
+                    StringComparison.OrdinalIgnoreCase
+                );
         }
         try
         {
-            await smtp.ConnectAsync(settings["host"], int.Parse(settings["port"], System.Globalization.CultureInfo.InvariantCulture), Security(settings["security"]), cancellation);
-            if (settings["username"].Length > 0) await smtp.AuthenticateAsync(settings["username"], settings["password"], cancellation);
+            await smtp.ConnectAsync(
+                settings["host"],
+                int.Parse(settings["port"], System.Globalization.CultureInfo.InvariantCulture),
+                Security(settings["security"]),
+                cancellation
+            );
+            if (settings["username"].Length > 0)
+                await smtp.AuthenticateAsync(settings["username"], settings["password"], cancellation);
             var answer = await smtp.SendAsync(mail, cancellation);
             // It is taken; how the server says goodbye does not matter, and a second mail would.
             await smtp.DisconnectAsync(true, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -70,7 +81,9 @@ internal sealed class EmailChannel : IChannel
         protected override void OnRecipientNotAccepted(MimeMessage message, MailboxAddress mailbox, SmtpResponse response)
         {
             // Everybody who sees the incident reads this, and addresses are their owners' affair.
-            Refused.Add($"{mailbox.Name}: {(int)response.StatusCode} {response.Response.Replace(mailbox.Address, mailbox.Name, StringComparison.OrdinalIgnoreCase)}");
+            Refused.Add(
+                $"{mailbox.Name}: {(int)response.StatusCode} {response.Response.Replace(mailbox.Address, mailbox.Name, StringComparison.OrdinalIgnoreCase)}"
+            );
             MayMend |= (int)response.StatusCode < 500;
         }
     }

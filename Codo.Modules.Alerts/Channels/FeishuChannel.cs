@@ -18,8 +18,16 @@ internal sealed class FeishuChannel(Outbound outbound, TimeProvider time) : ICha
     {
         // What a command printed must not call anybody: an <at> of its own loses its meaning.
         var text = message.Within(MostBytes).Replace("<at", "<\u200bat", StringComparison.OrdinalIgnoreCase);
-        var calls = message.People.Where(person => person.Feishu.Length > 0).Select(person => $"<at user_id=\"{person.Feishu}\"></at>").Distinct(StringComparer.Ordinal).ToList();
-        var body = new Dictionary<string, object> { ["msg_type"] = "text", ["content"] = new { text = calls.Count > 0 ? string.Join(' ', calls) + "\n" + text : text } };
+        var calls = message
+            .People.Where(person => person.Feishu.Length > 0)
+            .Select(person => $"<at user_id=\"{person.Feishu}\"></at>")
+            .Distinct(StringComparer.Ordinal)
+            .ToList();
+        var body = new Dictionary<string, object>
+        {
+            ["msg_type"] = "text",
+            ["content"] = new { text = calls.Count > 0 ? string.Join(' ', calls) + "\n" + text : text },
+        };
         if (settings["secret"] is { Length: > 0 } secret)
         {
             var stamp = time.GetUtcNow().ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture);
@@ -31,5 +39,6 @@ internal sealed class FeishuChannel(Outbound outbound, TimeProvider time) : ICha
     }
 
     /// <param name="stamp">Seconds since 1970.</param>
-    public static string Sign(string stamp, string secret) => Convert.ToBase64String(HMACSHA256.HashData(Encoding.UTF8.GetBytes($"{stamp}\n{secret}"), Array.Empty<byte>()));
+    public static string Sign(string stamp, string secret) =>
+        Convert.ToBase64String(HMACSHA256.HashData(Encoding.UTF8.GetBytes($"{stamp}\n{secret}"), Array.Empty<byte>()));
 }

@@ -5,7 +5,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Codo.Modules.Alerts.Channels;
 
-/// <summary>Dead man's switch: asks <c>Codo:Alerts:HeartbeatUrl</c> every minute while this node is well (it has its lease, PostgreSQL answers, alerts get through).</summary>
+/// <summary>
+/// Dead man's switch: asks <c>Codo:Alerts:HeartbeatUrl</c> every minute while this node is well (it has its lease, PostgreSQL answers, alerts get through).
+/// </summary>
 internal sealed class Heartbeat(AlertSettings settings, Outbound outbound, HealthCheckService health, Node node, ILogger<Heartbeat> log)
 {
     /// <summary>The name of the health check that says whether alerts get through.</summary>
@@ -27,7 +29,15 @@ internal sealed class Heartbeat(AlertSettings settings, Outbound outbound, Healt
     {
         if (!node.HoldsLease || node.Draining || node.Skew.Duration() > Node.MostSkew) return false;
         var report = await health.CheckHealthAsync(cancellation);
-        if (report.Status == HealthStatus.Unhealthy || (report.Entries.TryGetValue(AlertsCheck, out var alerts) && alerts.Status != HealthStatus.Healthy && !alerts.Data.ContainsKey(Undeliverable.NoChannel))) return false;
+        if (
+            report.Status == HealthStatus.Unhealthy
+            || (
+                report.Entries.TryGetValue(AlertsCheck, out var alerts)
+                && alerts.Status != HealthStatus.Healthy
+                && !alerts.Data.ContainsKey(Undeliverable.NoChannel)
+            )
+        )
+            return false;
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         limit.CancelAfter(Limit);
         var answer = await outbound.Send(new HttpRequestMessage(HttpMethod.Get, settings.HeartbeatUrl), limit.Token);

@@ -13,7 +13,16 @@ internal static class ListChannels
 
     internal sealed record Result(List<View> Data, long Count) : Answer(Say.Fetched);
 
-    internal sealed record View(long ChannelId, string Name, string Kind, bool Enabled, string Language, int RateLimit, int Timeout, Dictionary<string, string> Settings);
+    internal sealed record View(
+        long ChannelId,
+        string Name,
+        string Kind,
+        bool Enabled,
+        string Language,
+        int RateLimit,
+        int Timeout,
+        Dictionary<string, string> Settings
+    );
 
     internal sealed class Validator : AbstractValidator<Query>
     {
@@ -36,9 +45,27 @@ internal static class ListChannels
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            await using var both = await connection.QueryMultipleAsync(ListSql + CountSql, new { request.ChannelId, Limit = request.Limit ?? DefaultLimit, Offset = request.Offset(DefaultLimit) });
-            var rows = (await both.ReadAsync<ChannelRow>()).Select(row =>
-                new View(row.ChannelId, row.Name, row.Kind, row.Enabled, row.Language, row.RateLimit, row.Timeout, channels.Masked(row.Kind, row.Stored))).ToList();
+            await using var both = await connection.QueryMultipleAsync(
+                ListSql + CountSql,
+                new
+                {
+                    request.ChannelId,
+                    Limit = request.Limit ?? DefaultLimit,
+                    Offset = request.Offset(DefaultLimit),
+                }
+            );
+            var rows = (await both.ReadAsync<ChannelRow>())
+                .Select(row => new View(
+                    row.ChannelId,
+                    row.Name,
+                    row.Kind,
+                    row.Enabled,
+                    row.Language,
+                    row.RateLimit,
+                    row.Timeout,
+                    channels.Masked(row.Kind, row.Stored)
+                ))
+                .ToList();
             return new Result(rows, await both.ReadSingleAsync<long>());
         }
     }

@@ -7,7 +7,10 @@ using Npgsql;
 
 namespace Codo.Modules.Alerts.Channels;
 
-/// <summary>What was sent, when, to whom, and, for superusers, who see the channels, what came back; newest first. Those of an incident for those who may see it; digests and tests for superusers.</summary>
+/// <summary>
+/// What was sent, when, to whom, and, for superusers, who see the channels, what came back; newest first. Those of an incident for those who may see it;
+/// digests and tests for superusers.
+/// </summary>
 internal static class ListDeliveries
 {
     internal sealed record Query(int? Page, int? Limit, long? IncidentId, long? ChannelId, string? State, string? Reason) : IRequest<Result>, IPaged;
@@ -49,7 +52,8 @@ internal static class ListDeliveries
         private const string From = $"""
             FROM alerts.delivery d LEFT JOIN alerts.task_monitor m ON m.id = d.incident_id
             WHERE (CAST(@IncidentId AS bigint) IS NULL OR d.incident_id = @IncidentId) AND (CAST(@ChannelId AS bigint) IS NULL OR d.channel_id = @ChannelId)
-                AND (CAST(@State AS text) IS NULL OR d.state = @State) AND (CAST(@Reason AS text) IS NULL OR d.reason = @Reason) AND {IncidentVisibility.Visible}
+                AND (CAST(@State AS text) IS NULL OR d.state = @State) AND (CAST(@Reason AS text) IS NULL OR d.reason = @Reason)
+                    AND {IncidentVisibility.Visible}
             """;
 
         private const string ListSql = $"""

@@ -6,7 +6,10 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Codo.Modules.Alerts.Channels;
 
-/// <summary>The address that links in messages begin with: <c>Codo:PublicUrl</c>, or else the one that this node listens on, with the machine's name where it listens on every address.</summary>
+/// <summary>
+/// The address that links in messages begin with: <c>Codo:PublicUrl</c>, or else the one that this node listens on, with the machine's name where it listens on
+/// every address.
+/// </summary>
 internal sealed class PublicAddress(NodeSettings settings, IServiceProvider services)
 {
     /// <summary>Without a slash at its end; empty where nothing listens.</summary>
@@ -16,8 +19,13 @@ internal sealed class PublicAddress(NodeSettings settings, IServiceProvider serv
     public string Incident(long id) => $"{Url}/i/{id}";
 
     /// <summary>What an operator should know of the links; null where they are as set.</summary>
-    public Text? Warning => settings.PublicUrl.Length > 0 ? null : new Text(
-        $"Codo:PublicUrl 未设置，消息里的链接以本节点的监听地址 {Url} 开头，收到的人可能打不开", $"Codo:PublicUrl is not set: links in messages begin with {Url}, on which this node listens and which their readers may not reach");
+    public Text? Warning =>
+        settings.PublicUrl.Length > 0
+            ? null
+            : new Text(
+                $"Codo:PublicUrl 未设置，消息里的链接以本节点的监听地址 {Url} 开头，收到的人可能打不开",
+                $"Codo:PublicUrl is not set: links in messages begin with {Url}, on which this node listens and which their readers may not reach"
+            );
 
     private string Listening
     {

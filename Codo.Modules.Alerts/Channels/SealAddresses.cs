@@ -17,7 +17,8 @@ internal sealed class SealAddresses(NpgsqlDataSource source, ChannelSettings set
 
     // Somebody may have edited it meanwhile, and has sealed it by that.
     private const string SealSql = """
-        UPDATE alerts.channel SET settings = CAST(@Sealed AS jsonb), secrets = @Secrets WHERE channel_id = @ChannelId AND settings = CAST(@Settings AS jsonb) AND secrets IS NOT DISTINCT FROM @Before
+        UPDATE alerts.channel SET settings = CAST(@Sealed AS jsonb), secrets = @Secrets WHERE channel_id = @ChannelId
+            AND settings = CAST(@Settings AS jsonb) AND secrets IS NOT DISTINCT FROM @Before
         """;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)

@@ -8,7 +8,15 @@ namespace Codo.Modules.Alerts.Channels;
 
 /// <summary>One try of one message: its words, the call within the channel's time limit, and the record of what came back.</summary>
 internal sealed class Sending(
-    NpgsqlDataSource source, ChannelSettings channels, Contacts contacts, Wording wording, Undeliverable undeliverable, AlertSettings settings, TimeProvider time, ILogger<Sending> log)
+    NpgsqlDataSource source,
+    ChannelSettings channels,
+    Contacts contacts,
+    Wording wording,
+    Undeliverable undeliverable,
+    AlertSettings settings,
+    TimeProvider time,
+    ILogger<Sending> log
+)
 {
     /// <summary>Each pause before the next try is so many times as long as the last.</summary>
     private const int Growth = 6;
@@ -20,7 +28,8 @@ internal sealed class Sending(
         """;
 
     private const string HeldSql = $"""
-        SELECT d.reason, {IncidentView.Columns} FROM alerts.delivery d JOIN alerts.task_monitor m ON m.id = d.incident_id WHERE d.digest_id = @DeliveryId ORDER BY d.delivery_id
+        SELECT d.reason, {IncidentView.Columns} FROM alerts.delivery d JOIN alerts.task_monitor m ON m.id = d.incident_id
+            WHERE d.digest_id = @DeliveryId ORDER BY d.delivery_id
         """;
 
     // What a digest carries shares its fate.
@@ -31,7 +40,8 @@ internal sealed class Sending(
         """;
 
     private const string RetrySql = """
-        UPDATE alerts.delivery SET state = 'due', due_at = @DueAt, answer = @Answer WHERE delivery_id = @DeliveryId AND state = 'sending' AND attempts = @Attempts
+        UPDATE alerts.delivery SET state = 'due', due_at = @DueAt, answer = @Answer WHERE delivery_id = @DeliveryId AND state = 'sending'
+            AND attempts = @Attempts
         """;
 
     private const string ToldSql = """
@@ -56,7 +66,12 @@ internal sealed class Sending(
         }
         catch (Exception error)
         {
-            log.LogWarning(error, "What came of delivery {Id} by {Channel} could not be recorded; it is tried again once its time is over", delivery.DeliveryId, channel.Name);
+            log.LogWarning(
+                error,
+                "What came of delivery {Id} by {Channel} could not be recorded; it is tried again once its time is over",
+                delivery.DeliveryId,
+                channel.Name
+            );
         }
     }
 
@@ -91,7 +106,12 @@ internal sealed class Sending(
         await using var connection = await source.OpenConnectionAsync();
         if (delivery.Reason == "digest")
         {
-            var held = await connection.QueryAsync<string, IncidentView.Row, (string, IncidentView.Row)>(HeldSql, (reason, incident) => (reason, incident), new { delivery.DeliveryId }, splitOn: "id");
+            var held = await connection.QueryAsync<string, IncidentView.Row, (string, IncidentView.Row)>(
+                HeldSql,
+                (reason, incident) => (reason, incident),
+                new { delivery.DeliveryId },
+                splitOn: "id"
+            );
             return wording.Digest(delivery.DeliveryId, held.AsList(), english, people);
         }
         var incident = await connection.QuerySingleOrDefaultAsync<IncidentView.Row>(IncidentSql, new { Id = delivery.IncidentId });
@@ -105,14 +125,44 @@ internal sealed class Sending(
         if (!outcome.Taken && outcome.Retry && delivery.Attempts <= settings.Retries)
         {
             var pause = settings.RetryDelay * Math.Pow(Growth, delivery.Attempts - 1);
-            await connection.ExecuteAsync(RetrySql, new { delivery.DeliveryId, delivery.Attempts, outcome.Answer, DueAt = now.AddSeconds(pause) });
-            log.LogWarning("Delivery {Id} by {Channel} failed and is tried again in {Pause} s: {Answer}", delivery.DeliveryId, channel.Name, pause, outcome.Answer);
+            await connection.ExecuteAsync(
+                RetrySql,
+                new
+                {
+                    delivery.DeliveryId,
+                    delivery.Attempts,
+                    outcome.Answer,
+                    DueAt = now.AddSeconds(pause),
+                }
+            );
+            log.LogWarning(
+                "Delivery {Id} by {Channel} failed and is tried again in {Pause} s: {Answer}",
+                delivery.DeliveryId,
+                channel.Name,
+                pause,
+                outcome.Answer
+            );
             return;
         }
-        var carried = (await connection.QueryAsync<GivenUp>(EndSql, new { delivery.DeliveryId, delivery.Attempts, State = outcome.Taken ? "sent" : "failed", outcome.Answer, Now = now })).AsList();
+        var carried = (
+            await connection.QueryAsync<GivenUp>(
+                EndSql,
+                new
+                {
+                    delivery.DeliveryId,
+                    delivery.Attempts,
+                    State = outcome.Taken ? "sent" : "failed",
+                    outcome.Answer,
+                    Now = now,
+                }
+            )
+        ).AsList();
         if (outcome.Taken)
         {
-            await connection.ExecuteAsync(ToldSql, new { Incidents = carried.Where(one => one.IncidentId is not null).Select(one => one.IncidentId!.Value).ToArray() });
+            await connection.ExecuteAsync(
+                ToldSql,
+                new { Incidents = carried.Where(one => one.IncidentId is not null).Select(one => one.IncidentId!.Value).ToArray() }
+            );
             await undeliverable.Over(connection);
             return;
         }

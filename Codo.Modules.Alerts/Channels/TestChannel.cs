@@ -16,7 +16,8 @@ internal static class TestChannel
     /// <param name="Delivered">Whether the receiver took it.</param>
     /// <param name="Answer">What the receiver answered.</param>
     /// <param name="Warnings">What else keeps people from reading alerts.</param>
-    internal sealed record Result(long DeliveryId, bool Delivered, string Answer, IReadOnlyList<Text> Warnings) : Answer(Delivered ? new Text("发送成功", "Sent") : new Text("发送失败", "Not sent"));
+    internal sealed record Result(long DeliveryId, bool Delivered, string Answer, IReadOnlyList<Text> Warnings)
+        : Answer(Delivered ? new Text("发送成功", "Sent") : new Text("发送失败", "Not sent"));
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -27,10 +28,20 @@ internal static class TestChannel
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Sending sending, Contacts contacts, Wording wording, Undeliverable undeliverable, PublicAddress address, Caller caller, TimeProvider time) : IRequestHandler<Command, Result>
+    internal sealed class Handler(
+        NpgsqlDataSource source,
+        Sending sending,
+        Contacts contacts,
+        Wording wording,
+        Undeliverable undeliverable,
+        PublicAddress address,
+        Caller caller,
+        TimeProvider time
+    ) : IRequestHandler<Command, Result>
     {
         private const string ReadSql = """
-            SELECT channel_id, name, kind, enabled, language, rate_limit, timeout, settings::text AS settings, secrets FROM alerts.channel WHERE channel_id = @ChannelId
+            SELECT channel_id, name, kind, enabled, language, rate_limit, timeout, settings::text AS settings, secrets FROM alerts.channel
+                WHERE channel_id = @ChannelId
             """;
 
         // Never due: a test is not repeated, also when this host dies in the middle of it.
@@ -48,10 +59,29 @@ internal static class TestChannel
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var channel = await connection.QuerySingleOrDefaultAsync<ChannelRow>(ReadSql, new { request.ChannelId }) ?? throw RuleFields.NoSuchId;
             var names = request.People is { Length: > 0 } named ? named : IncidentVisibility.Names(caller);
-            var id = await connection.ExecuteScalarAsync<long>(BeginSql, new { channel.ChannelId, channel.Name, People = names, Now = time.GetUtcNow().UtcDateTime });
+            var id = await connection.ExecuteScalarAsync<long>(
+                BeginSql,
+                new
+                {
+                    channel.ChannelId,
+                    channel.Name,
+                    People = names,
+                    Now = time.GetUtcNow().UtcDateTime,
+                }
+            );
             var outcome = await sending.Call(channel, wording.Test(id, caller.Nickname, channel.Language == "en", await contacts.Find(names)));
-            await connection.ExecuteAsync(EndSql, new { Id = id, State = outcome.Taken ? "sent" : "failed", outcome.Answer, Now = time.GetUtcNow().UtcDateTime });
-            if (outcome.Taken) await undeliverable.Over(connection);
+            await connection.ExecuteAsync(
+                EndSql,
+                new
+                {
+                    Id = id,
+                    State = outcome.Taken ? "sent" : "failed",
+                    outcome.Answer,
+                    Now = time.GetUtcNow().UtcDateTime,
+                }
+            );
+            if (outcome.Taken)
+                await undeliverable.Over(connection);
             return new Result(id, outcome.Taken, outcome.Answer, address.Warning is { } warning ? [warning] : []);
         }
     }

@@ -19,42 +19,66 @@ internal sealed class Wording(Zone zone, PublicAddress address)
         if (reason != "recovered")
         {
             var detail = english ? incident.DetailEn : incident.DetailZh;
-            if (detail.Length > 0) text.Append(detail).Append('\n');
-            text.Append(CultureInfo.InvariantCulture, $"{(english ? "Since" : "自")} {zone.Text(incident.Ctime)}{(incident.Count > 1 ? english ? $", {incident.Count} times" : $"，共 {incident.Count} 次" : "")}\n");
-            if (incident.CallUsers.Length > 0) text.Append(english ? "Told: " : "通知：").Append(incident.CallUsers).Append('\n');
-            if (incident.Output.Length > 0) text.Append(english ? "Last lines of output:\n" : "最后的输出：\n").Append(incident.Output).Append('\n');
+            if (detail.Length > 0)
+                text.Append(detail).Append('\n');
+            text.Append(
+                CultureInfo.InvariantCulture,
+                ($"{(english ? "Since" : "自")} "
+                    + $"{zone.Text(incident.Ctime)}{(incident.Count > 1 ? english ? $", {incident.Count} times" : $"，共 {incident.Count} 次" : "")}\n")
+            );
+            if (incident.CallUsers.Length > 0)
+                text.Append(english ? "Told: " : "通知：").Append(incident.CallUsers).Append('\n');
+            if (incident.Output.Length > 0)
+                text.Append(english ? "Last lines of output:\n" : "最后的输出：\n").Append(incident.Output).Append('\n');
         }
         var lasted = incident.ResolvedAt is { } over ? Duration(over - incident.Ctime, english) : "";
         if (reason == "recovered" && lasted.Length > 0)
-            text.Append(english ? $"Lasted {lasted}, from {zone.Text(incident.Ctime)} to {zone.Text(incident.ResolvedAt!.Value)}\n" : $"持续 {lasted}，从 {zone.Text(incident.Ctime)} 到 {zone.Text(incident.ResolvedAt!.Value)}\n");
+            text.Append(
+                english
+                    ? $"Lasted {lasted}, from {zone.Text(incident.Ctime)} to {zone.Text(incident.ResolvedAt!.Value)}\n"
+                    : $"持续 {lasted}，从 {zone.Text(incident.Ctime)} 到 {zone.Text(incident.ResolvedAt!.Value)}\n"
+            );
         var link = address.Incident(incident.Id);
         text.Append(link);
-        return new Message(deliveryId, title, text.ToString(), reason == "recovered" && lasted.Length > 0 ? $"{title}{(english ? ", lasted " : "，持续 ")}{lasted} {link}" : $"{title} {link}", people, new
-        {
-            delivery_id = deliveryId,
-            reason,
+        return new Message(
+            deliveryId,
             title,
-            text = text.ToString(),
-            url = link,
-            people = people.Select(person => new { person.Name, person.Tel, person.Email, person.Feishu }),
-            incident = new
+            text.ToString(),
+            reason == "recovered" && lasted.Length > 0 ? $"{title}{(english ? ", lasted " : "，持续 ")}{lasted} {link}" : $"{title} {link}",
+            people,
+            new
             {
-                incident.Id,
-                incident.ListId,
-                incident.Source,
-                incident.Kind,
-                incident.Subject,
-                incident.Subjects,
-                incident.State,
-                incident.Ending,
-                incident.Count,
-                first_time = Utc(incident.Ctime),
-                last_time = Utc(incident.LastTime),
-                lasted_seconds = incident.ResolvedAt is { } end ? (long?)(end - incident.Ctime).TotalSeconds : null,
-                detail = english ? incident.DetailEn : incident.DetailZh,
-                incident.Output,
-            },
-        });
+                delivery_id = deliveryId,
+                reason,
+                title,
+                text = text.ToString(),
+                url = link,
+                people = people.Select(person => new
+                {
+                    person.Name,
+                    person.Tel,
+                    person.Email,
+                    person.Feishu,
+                }),
+                incident = new
+                {
+                    incident.Id,
+                    incident.ListId,
+                    incident.Source,
+                    incident.Kind,
+                    incident.Subject,
+                    incident.Subjects,
+                    incident.State,
+                    incident.Ending,
+                    incident.Count,
+                    first_time = Utc(incident.Ctime),
+                    last_time = Utc(incident.LastTime),
+                    lasted_seconds = incident.ResolvedAt is { } end ? (long?)(end - incident.Ctime).TotalSeconds : null,
+                    detail = english ? incident.DetailEn : incident.DetailZh,
+                    incident.Output,
+                },
+            }
+        );
     }
 
     /// <summary>What the rate limit held back, a line each.</summary>
@@ -62,16 +86,31 @@ internal sealed class Wording(Zone zone, PublicAddress address)
     {
         var title = english ? $"[Codo] {held.Count} more alerts" : $"【Codo 汇总】另有 {held.Count} 条告警";
         var lines = held.Take(MostInDigest).Select(one => $"{Line(one.Reason, one.Incident, english)} {address.Incident(one.Incident.Id)}").ToList();
-        if (held.Count > MostInDigest) lines.Add($"… +{held.Count - MostInDigest}");
+        if (held.Count > MostInDigest)
+            lines.Add($"… +{held.Count - MostInDigest}");
         var text = title + "\n" + string.Join('\n', lines);
-        return new Message(deliveryId, title, text, title, people, new
-        {
-            delivery_id = deliveryId,
-            reason = "digest",
+        return new Message(
+            deliveryId,
             title,
             text,
-            incidents = held.Select(one => new { one.Incident.Id, one.Reason, one.Incident.State, title = english ? one.Incident.TitleEn : one.Incident.TitleZh, url = address.Incident(one.Incident.Id) }),
-        });
+            title,
+            people,
+            new
+            {
+                delivery_id = deliveryId,
+                reason = "digest",
+                title,
+                text,
+                incidents = held.Select(one => new
+                {
+                    one.Incident.Id,
+                    one.Reason,
+                    one.Incident.State,
+                    title = english ? one.Incident.TitleEn : one.Incident.TitleZh,
+                    url = address.Incident(one.Incident.Id),
+                }),
+            }
+        );
     }
 
     /// <summary>What the test button sends.</summary>
@@ -79,31 +118,52 @@ internal sealed class Wording(Zone zone, PublicAddress address)
     {
         var title = english ? "[Codo] A test: this channel works" : "【Codo 测试】此渠道可用";
         var text = english ? $"{title}\nSent by {by}." : $"{title}\n由 {by} 发送。";
-        return new Message(deliveryId, title, text, title, people, new { delivery_id = deliveryId, reason = "test", title, text });
+        return new Message(
+            deliveryId,
+            title,
+            text,
+            title,
+            people,
+            new
+            {
+                delivery_id = deliveryId,
+                reason = "test",
+                title,
+                text,
+            }
+        );
     }
 
-    private static string Line(string reason, IncidentView.Row incident, bool english) => (reason, english) switch
-    {
-        ("recovered", false) when incident.Ending == "deleted" => $"【已关闭】{incident.TitleZh}（任务已删除）",
-        ("recovered", true) when incident.Ending == "deleted" => $"[CLOSED] {incident.TitleEn} (the job was deleted)",
-        ("recovered", false) when incident.Ending == "ended" => $"【已关闭】{incident.TitleZh}（订单已结束）",
-        ("recovered", true) when incident.Ending == "ended" => $"[CLOSED] {incident.TitleEn} (the order has ended)",
-        ("recovered", false) => $"【已恢复】{incident.TitleZh}",
-        ("repeated", false) => $"【仍未恢复】{incident.TitleZh}",
-        ("escalated", false) => $"【升级】{incident.TitleZh}",
-        (_, false) => $"【告警】{incident.TitleZh}",
-        ("recovered", true) => $"[RECOVERED] {incident.TitleEn}",
-        ("repeated", true) => $"[STILL] {incident.TitleEn}",
-        ("escalated", true) => $"[ESCALATED] {incident.TitleEn}",
-        (_, true) => $"[ALERT] {incident.TitleEn}",
-    };
+    private static string Line(string reason, IncidentView.Row incident, bool english) =>
+        (reason, english) switch
+        {
+            ("recovered", false) when incident.Ending == "deleted" => $"【已关闭】{incident.TitleZh}（任务已删除）",
+            ("recovered", true) when incident.Ending == "deleted" => $"[CLOSED] {incident.TitleEn} (the job was deleted)",
+            ("recovered", false) when incident.Ending == "ended" => $"【已关闭】{incident.TitleZh}（订单已结束）",
+            ("recovered", true) when incident.Ending == "ended" => $"[CLOSED] {incident.TitleEn} (the order has ended)",
+            ("recovered", false) => $"【已恢复】{incident.TitleZh}",
+            ("repeated", false) => $"【仍未恢复】{incident.TitleZh}",
+            ("escalated", false) => $"【升级】{incident.TitleZh}",
+            (_, false) => $"【告警】{incident.TitleZh}",
+            ("recovered", true) => $"[RECOVERED] {incident.TitleEn}",
+            ("repeated", true) => $"[STILL] {incident.TitleEn}",
+            ("escalated", true) => $"[ESCALATED] {incident.TitleEn}",
+            (_, true) => $"[ALERT] {incident.TitleEn}",
+        };
 
     /// <summary>A length of time as people say it, in its two largest units.</summary>
     internal static string Duration(TimeSpan time, bool english)
     {
-        (long Count, string Zh, string En)[] units = [((long)time.TotalDays, "天", "d"), (time.Hours, "小时", "h"), (time.Minutes, "分", "min"), (time.Seconds, "秒", "s")];
+        (long Count, string Zh, string En)[] units =
+        [
+            ((long)time.TotalDays, "天", "d"),
+            (time.Hours, "小时", "h"),
+            (time.Minutes, "分", "min"),
+            (time.Seconds, "秒", "s"),
+        ];
         var first = Array.FindIndex(units, unit => unit.Count > 0);
-        if (first < 0) return english ? "less than a second" : "不到 1 秒";
+        if (first < 0)
+            return english ? "less than a second" : "不到 1 秒";
         return string.Join(' ', units.Skip(first).Take(2).Where(unit => unit.Count > 0).Select(unit => $"{unit.Count} {(english ? unit.En : unit.Zh)}"));
     }
 

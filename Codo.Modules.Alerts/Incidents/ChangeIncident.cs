@@ -31,11 +31,13 @@ internal static class ChangeIncident
             """;
 
         private const string AcknowledgeSql = """
-            UPDATE alerts.task_monitor SET state = 'acknowledged', acknowledger_id = @UserId, acknowledger = @Name, acknowledged_at = @Now, escalate_at = NULL WHERE id = @Id AND state = ANY(@From)
+            UPDATE alerts.task_monitor SET state = 'acknowledged', acknowledger_id = @UserId, acknowledger = @Name, acknowledged_at = @Now,
+                escalate_at = NULL WHERE id = @Id AND state = ANY(@From)
             """;
 
         private const string ResolveSql = """
-            UPDATE alerts.task_monitor SET state = 'resolved', ending = 'person', resolver = @Name, resolved_at = @Now, escalate_at = NULL WHERE id = @Id AND state = ANY(@From)
+            UPDATE alerts.task_monitor SET state = 'resolved', ending = 'person', resolver = @Name, resolved_at = @Now, escalate_at = NULL WHERE id = @Id
+                AND state = ANY(@From)
             """;
 
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
@@ -43,9 +45,20 @@ internal static class ChangeIncident
             var action = command.Action == "resolve" ? IncidentAction.Resolve : IncidentAction.Acknowledge;
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var before = await connection.QuerySingleOrDefaultAsync<Row>(LockSql, new { command.Id, Super = caller.IsSuperuser, caller.UserId, Names = IncidentVisibility.Names(caller) }, transaction)
-                ?? throw Refusal.NotFound($"事件 {command.Id} 不存在", $"There is no incident {command.Id}");
-            if (!IncidentVisibility.MayActOn(caller, before.ToldByName, before.ToldIds)) throw Refusal.Forbidden("只有收到此告警的人或超级用户可以处理", "Only those who were told of it, or a superuser, may do this");
+            var before =
+                await connection.QuerySingleOrDefaultAsync<Row>(
+                    LockSql,
+                    new
+                    {
+                        command.Id,
+                        Super = caller.IsSuperuser,
+                        caller.UserId,
+                        Names = IncidentVisibility.Names(caller),
+                    },
+                    transaction
+                ) ?? throw Refusal.NotFound($"事件 {command.Id} 不存在", $"There is no incident {command.Id}");
+            if (!IncidentVisibility.MayActOn(caller, before.ToldByName, before.ToldIds))
+                throw Refusal.Forbidden("只有收到此告警的人或超级用户可以处理", "Only those who were told of it, or a superuser, may do this");
             var changed = await connection.ExecuteAsync(
                 action == IncidentAction.Resolve ? ResolveSql : AcknowledgeSql,
                 new { command.Id, caller.UserId, Name = caller.Nickname, Now = time.GetUtcNow().UtcDateTime, From = IncidentStates.From(action) }, transaction);

@@ -7,7 +7,10 @@ using Npgsql;
 
 namespace Codo.Modules.Alerts.Incidents;
 
-/// <summary>Opens, folds and recovers incidents, each in one transaction with the messages that it causes. Hosts that race are kept in line by a lock on the fingerprint.</summary>
+/// <summary>
+/// Opens, folds and recovers incidents, each in one transaction with the messages that it causes. Hosts that race are kept in line by a lock on the
+/// fingerprint.
+/// </summary>
 internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Courier courier, TimeProvider time, ILogger<IncidentLog> log)
 {
     private const string LockSql = """
@@ -15,7 +18,8 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Co
         """;
 
     private const string RulesSql = """
-        SELECT rule_id, source, kinds, subject, failures, waits_after, runs_after, involved, people, escalation::text AS escalation, escalate_after, repeat_after, channels
+        SELECT rule_id, source, kinds, subject, failures, waits_after, runs_after, involved, people, escalation::text AS escalation, escalate_after,
+            repeat_after, channels
         FROM alerts.rule WHERE enabled ORDER BY priority DESC, rule_id DESC
         """;
 
@@ -33,13 +37,16 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Co
         """;
 
     private const string InsertSql = """
-        INSERT INTO alerts.task_monitor (list_id, call_info, ctime, source, kind, subject, subjects, fingerprint, last_time, title_zh, title_en, detail_zh, detail_en, output, pending, rule_id)
-        VALUES (@ListId, @Info, @At, @Source, @Kind, @Subject, @Subjects, @Fingerprint, @Now, @TitleZh, @TitleEn, @DetailZh, @DetailEn, @Output, @Pending, @RuleId)
+        INSERT INTO alerts.task_monitor (list_id, call_info, ctime, source, kind, subject, subjects, fingerprint, last_time, title_zh, title_en, detail_zh,
+            detail_en, output, pending, rule_id)
+        VALUES (@ListId, @Info, @At, @Source, @Kind, @Subject, @Subjects, @Fingerprint, @Now, @TitleZh, @TitleEn, @DetailZh, @DetailEn, @Output, @Pending,
+            @RuleId)
         RETURNING id
         """;
 
     private const string FoldSql = """
-        UPDATE alerts.task_monitor SET count = count + @More, last_time = @Now, ctime = LEAST(ctime, @At), title_zh = @TitleZh, title_en = @TitleEn, detail_zh = @DetailZh, detail_en = @DetailEn,
+        UPDATE alerts.task_monitor SET count = count + @More, last_time = @Now, ctime = LEAST(ctime, @At), title_zh = @TitleZh, title_en = @TitleEn,
+            detail_zh = @DetailZh, detail_en = @DetailEn,
             output = CASE WHEN @Output = '' THEN output ELSE @Output END, call_info = CASE WHEN @Info LIKE 'ID-0 %' THEN call_info ELSE @Info END,
             subjects = ARRAY(SELECT DISTINCT unnest(subjects || @Subjects) ORDER BY 1), pending = ARRAY(SELECT DISTINCT unnest(pending || @Pending) ORDER BY 1)
         WHERE id = @Id
@@ -50,7 +57,8 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Co
         """;
 
     private const string OfJobSql = """
-        SELECT id FROM alerts.task_monitor WHERE source = 'job' AND kind <> 'overlong' AND state <> 'resolved' AND pending @> ARRAY[CAST(@JobId AS text)] ORDER BY id FOR UPDATE
+        SELECT id FROM alerts.task_monitor WHERE source = 'job' AND kind <> 'overlong' AND state <> 'resolved'
+            AND pending @> ARRAY[CAST(@JobId AS text)] ORDER BY id FOR UPDATE
         """;
 
     private const string DropPendingSql = """
@@ -62,7 +70,8 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Co
         """;
 
     private const string RecoverSql = """
-        UPDATE alerts.task_monitor SET state = 'resolved', ending = @Ending, resolver = 'Codo', resolved_at = @Now, escalate_at = NULL, pending = '{}' WHERE id = @Id AND state = ANY(@From)
+        UPDATE alerts.task_monitor SET state = 'resolved', ending = @Ending, resolver = 'Codo', resolved_at = @Now, escalate_at = NULL, pending = '{}'
+            WHERE id = @Id AND state = ANY(@From)
         """;
 
     /// <summary>A stretch of downtime ends when nothing more was missed for this long.</summary>
@@ -71,7 +80,10 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Co
     private static readonly string[] MayFold = IncidentStates.From(IncidentAction.Fold);
     private static readonly string[] MayRecover = IncidentStates.From(IncidentAction.Recover);
 
-    /// <summary>Something went wrong: opens an incident or adds to the open one, and tells whom the rule names, unless they were told a short while ago or a silence is in force.</summary>
+    /// <summary>
+    /// Something went wrong: opens an incident or adds to the open one, and tells whom the rule names, unless they were told a short while ago or a silence is
+    /// in force.
+    /// </summary>
     /// <param name="merge">The trouble as it reads together with the incident that is open; null when the newest says it all.</param>
     public async Task Raise(AlertEvent trouble, DateTime? at = null, Func<OpenIncident, AlertEvent>? merge = null)
     {
@@ -108,8 +120,11 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Co
         };
         if (open is not null) await connection.ExecuteAsync(FoldSql, row, transaction);
         var id = open?.Id ?? await connection.ExecuteScalarAsync<long>(InsertSql, row, transaction);
-        if (open is null) log.LogWarning("Incident {Id}: {Title}", id, trouble.Title.En);
-        var silence = (await connection.QueryAsync<Silence>(SilencesSql, new { Now = now }, transaction)).FirstOrDefault(silence => silence.Means(trouble.Source, trouble.Kind, trouble.Subjects));
+        if (open is null)
+            log.LogWarning("Incident {Id}: {Title}", id, trouble.Title.En);
+        var silence = (await connection.QueryAsync<Silence>(SilencesSql, new { Now = now }, transaction)).FirstOrDefault(silence =>
+            silence.Means(trouble.Source, trouble.Kind, trouble.Subjects)
+        );
         if (silence is not null)
             await connection.ExecuteAsync(SilencedSql, new { Id = id, silence.SilenceId }, transaction);
         else if (rule is not null)
@@ -124,7 +139,8 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Co
         await using var connection = await source.OpenConnectionAsync();
         await using var transaction = await connection.BeginTransactionAsync();
         foreach (var id in (await connection.QueryAsync<long>(OfJobSql, new { JobId = jobId }, transaction)).AsList())
-            if (await connection.ExecuteScalarAsync<int>(DropPendingSql, new { Id = id, JobId = jobId }, transaction) == 0) await Recover(connection, transaction, id, deleted ? "deleted" : "recovered");
+            if (await connection.ExecuteScalarAsync<int>(DropPendingSql, new { Id = id, JobId = jobId }, transaction) == 0)
+                await Recover(connection, transaction, id, deleted ? "deleted" : "recovered");
         await transaction.CommitAsync();
         courier.Soon();
     }
@@ -135,23 +151,46 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Co
     {
         await using var connection = await source.OpenConnectionAsync();
         await using var transaction = await connection.BeginTransactionAsync();
-        foreach (var id in (await connection.QueryAsync<long>(OfFingerprintSql, new { Fingerprint = fingerprint }, transaction)).AsList()) await Recover(connection, transaction, id, ending);
+        foreach (var id in (await connection.QueryAsync<long>(OfFingerprintSql, new { Fingerprint = fingerprint }, transaction)).AsList())
+            await Recover(connection, transaction, id, ending);
         await transaction.CommitAsync();
         courier.Soon();
     }
 
     private async Task Recover(NpgsqlConnection connection, NpgsqlTransaction transaction, long id, string ending)
     {
-        if (await connection.ExecuteAsync(RecoverSql, new { Id = id, Ending = ending, Now = time.GetUtcNow().UtcDateTime, From = MayRecover }, transaction) == 0) return;
+        if (
+            await connection.ExecuteAsync(
+                RecoverSql,
+                new
+                {
+                    Id = id,
+                    Ending = ending,
+                    Now = time.GetUtcNow().UtcDateTime,
+                    From = MayRecover,
+                },
+                transaction
+            ) == 0
+        )
+            return;
         await notifier.TellRecovery(connection, transaction, id);
         log.LogInformation("Incident {Id} is over", id);
     }
 
     // All that is missed within one stretch is one incident, however many transactions and nodes notice it.
     private static async Task<string> Stretch(NpgsqlConnection connection, NpgsqlTransaction transaction, AlertEvent trouble, DateTime now) =>
-        await connection.ExecuteScalarAsync<string?>(StretchSql, new { Since = now - StretchGap }, transaction) ?? $"{trouble.Fingerprint}:{now:yyyyMMddHHmmss}";
+        await connection.ExecuteScalarAsync<string?>(StretchSql, new { Since = now - StretchGap }, transaction)
+        ?? $"{trouble.Fingerprint}:{now:yyyyMMddHHmmss}";
 
-    private async Task Tell(NpgsqlConnection connection, NpgsqlTransaction transaction, long id, OpenIncident? open, Rule rule, AlertEvent trouble, DateTime now)
+    private async Task Tell(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        long id,
+        OpenIncident? open,
+        Rule rule,
+        AlertEvent trouble,
+        DateTime now
+    )
     {
         var people = Heard(rule, trouble);
         var reason = open?.ToldAt is null ? "opened" : "repeated";

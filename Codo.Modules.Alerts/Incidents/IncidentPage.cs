@@ -12,7 +12,10 @@ using Npgsql;
 
 namespace Codo.Modules.Alerts.Incidents;
 
-/// <summary>The page that a message links to: what happened, at phone width, with a button that acknowledges. Without a token it is a sign-in form and shows nothing of the incident.</summary>
+/// <summary>
+/// The page that a message links to: what happened, at phone width, with a button that acknowledges. Without a token it is a sign-in form and shows nothing of
+/// the incident.
+/// </summary>
 internal static partial class IncidentPage
 {
     private const string ReadSql = $"""
@@ -40,7 +43,9 @@ internal static partial class IncidentPage
         var form = context.Request.HasFormContentType ? await context.Request.ReadFormAsync(context.RequestAborted) : null;
         try
         {
-            await context.RequestServices.GetRequiredService<IMediator>().Send(new ChangeIncident.Command(Id(context), form?["action"].ToString()), context.RequestAborted);
+            await context
+                .RequestServices.GetRequiredService<IMediator>()
+                .Send(new ChangeIncident.Command(Id(context), form?["action"].ToString()), context.RequestAborted);
         }
         catch (Refusal refusal)
         {
@@ -56,9 +61,23 @@ internal static partial class IncidentPage
     {
         var source = context.RequestServices.GetRequiredService<NpgsqlDataSource>();
         await using var connection = await source.OpenConnectionAsync(context.RequestAborted);
-        var row = await connection.QuerySingleOrDefaultAsync<IncidentView.Row>(ReadSql, new { Id = Id(context), Super = caller.IsSuperuser, caller.UserId, Names = IncidentVisibility.Names(caller) });
+        var row = await connection.QuerySingleOrDefaultAsync<IncidentView.Row>(
+            ReadSql,
+            new
+            {
+                Id = Id(context),
+                Super = caller.IsSuperuser,
+                caller.UserId,
+                Names = IncidentVisibility.Names(caller),
+            }
+        );
         if (row is null)
-            await Write(context, StatusCodes.Status404NotFound, Pair("没有这个事件", "No such incident"), $"<p>{Pair("它不存在，或你无权查看。", "It does not exist, or you may not see it.")}</p>");
+            await Write(
+                context,
+                StatusCodes.Status404NotFound,
+                Pair("没有这个事件", "No such incident"),
+                $"<p>{Pair("它不存在，或你无权查看。", "It does not exist, or you may not see it.")}</p>"
+            );
         else
             await Write(context, refused is null ? 200 : 409, Language.English ? row.TitleEn : row.TitleZh, Body(context, caller, row, refused));
     }
@@ -103,14 +122,26 @@ internal static partial class IncidentPage
     {
         List<(string Path, string Name)> links = [];
         if (row.ListId is { } order)
-            links = [($"/v2/task/check/?list_id={order}", Pair($"订单 {order}", $"Order {order}")), ($"/v2/task/grid/?list_id={order}", Pair("全部主机", "All hosts")), ($"/v2/task/log/stream/?list_id={order}", Pair("日志", "Its log"))];
+            links =
+            [
+                ($"/v2/task/check/?list_id={order}", Pair($"订单 {order}", $"Order {order}")),
+                ($"/v2/task/grid/?list_id={order}", Pair("全部主机", "All hosts")),
+                ($"/v2/task/log/stream/?list_id={order}", Pair("日志", "Its log")),
+            ];
         else if (row.Source == "job")
         {
             if (RunId().Match(row.CallInfo) is { Success: true } run && run.Groups[1].Value is var id and not "0")
-                links = [($"/v1/cron/log/?key=log_id&value={id}", Pair($"执行 {id}", $"Run {id}")), ($"/v1/cron/log/output/?log_id={id}", Pair("完整输出", "Its whole output"))];
-            if (row.Subjects.Length == 1) links.Add(($"/v1/cron/log/?job_id={Uri.EscapeDataString(row.Subjects[0])}", Pair("此任务的执行记录", "All runs of the job")));
+                links =
+                [
+                    ($"/v1/cron/log/?key=log_id&value={id}", Pair($"执行 {id}", $"Run {id}")),
+                    ($"/v1/cron/log/output/?log_id={id}", Pair("完整输出", "Its whole output")),
+                ];
+            if (row.Subjects.Length == 1)
+                links.Add(($"/v1/cron/log/?job_id={Uri.EscapeDataString(row.Subjects[0])}", Pair("此任务的执行记录", "All runs of the job")));
         }
-        return links.Count == 0 ? "" : $"<p class=\"links\">{string.Join(" · ", links.Select(link => $"<a href=\"{Encode(link.Path)}\">{Encode(link.Name)}</a>"))}</p>";
+        return links.Count == 0
+            ? ""
+            : $"<p class=\"links\">{string.Join(" · ", links.Select(link => $"<a href=\"{Encode(link.Path)}\">{Encode(link.Name)}</a>"))}</p>";
     }
 
     [GeneratedRegex("^ID-([0-9]{1,19}) ", RegexOptions.CultureInvariant)]
@@ -125,15 +156,22 @@ internal static partial class IncidentPage
     }
 
     /// <param name="refused">Why the token that was given is none, as the sign-in says it; empty before the first.</param>
-    private static string SignIn(long id, string refused) => $"""
-        <form method="post" action="/sign-in/"><input type="hidden" name="next" value="/i/{id}">
-        {(refused.Length == 0 ? "" : $"<p class=\"error\">{Encode(Why(refused))}</p>")}
-        <label for="token">{Pair("令牌", "Token")}</label><input id="token" name="token" type="password" autocomplete="off" required autofocus>
-        <button>{Pair("登录", "Sign in")}</button></form>
-        <p class="foot">{Pair("得到令牌的两种方式：", "Two ways to get a token:")}</p>
-        <ol class="foot"><li>{Pair("登录 codo-admin 的控制台：它签发的令牌在这里有效，同域时打开此链接不再需要登录。", "Sign in to codo-admin's console: its tokens are good here, and on the same domain this link then asks for none.")}</li>
-        <li>{Pair("请管理员在 Codo 所在的机器上执行", "Ask an administrator to run, on Codo's machine,")} <code>codo token --user {Pair("名字", "NAME")}</code></li></ol>
-        """;
+    private static string SignIn(long id, string refused) =>
+        $"""
+            <form method="post" action="/sign-in/"><input type="hidden" name="next" value="/i/{id}">
+            {(refused.Length == 0 ? "" : $"<p class=\"error\">{Encode(Why(refused))}</p>")}
+            <label for="token">{Pair("令牌", "Token")}</label><input id="token" name="token" type="password" autocomplete="off" required autofocus>
+            <button>{Pair("登录", "Sign in")}</button></form>
+            <p class="foot">{Pair("得到令牌的两种方式：", "Two ways to get a token:")}</p>
+            <ol class="foot"><li>{Pair(
+                "登录 codo-admin 的控制台：它签发的令牌在这里有效，同域时打开此链接不再需要登录。",
+                "Sign in to codo-admin's console: its tokens are good here, and on the same domain this link then asks for none."
+            )}</li>
+            <li>{Pair("请管理员在 Codo 所在的机器上执行", "Ask an administrator to run, on Codo's machine,")} <code>codo token --user {Pair(
+                "名字",
+                "NAME"
+            )}</code></li></ol>
+            """;
 
     private static string Why(string reason) => reason switch
     {
@@ -149,23 +187,31 @@ internal static partial class IncidentPage
         context.Response.StatusCode = status;
         context.Response.ContentType = "text/html; charset=utf-8";
         context.Response.Headers.CacheControl = "no-store";
-        context.Response.Headers.ContentSecurityPolicy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
-        return context.Response.WriteAsync($$"""
+        context.Response.Headers.ContentSecurityPolicy =
+            "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+        return context.Response.WriteAsync(
+            $$"""
             <!doctype html>
-            <html lang="{{Pair("zh", "en")}}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{{Encode(title)}}</title>
+            <html lang="{{Pair("zh", "en")}}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{{Encode(
+                title
+            )}}</title>
             <style>
             :root { color-scheme: light dark; --line: #8884; --soft: #8881; --blue: #0b62d6; --red: #c62828; --green: #2e7d32; --amber: #b26a00; }
             @media (prefers-color-scheme: dark) { :root { --blue: #6aa8ff; --red: #ff8a80; --green: #81c784; --amber: #ffb74d; } }
-            body { font: 16px/1.6 system-ui, "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif; max-width: 40rem; margin: 0 auto; padding: 1.2rem 1rem 3rem; overflow-wrap: anywhere; }
+            body { font: 16px/1.6 system-ui, "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif; max-width: 40rem; margin: 0 auto;
+                padding: 1.2rem 1rem 3rem; overflow-wrap: anywhere; }
             h1 { font-size: 1.35rem; line-height: 1.35; margin: 0 0 .4rem; } h2 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
             .state { display: inline-block; margin: 0 0 .6rem; padding: .1rem .7rem; border-radius: 1rem; font-weight: 600; border: 1px solid currentColor; }
             .open { color: var(--red); } .acknowledged { color: var(--amber); } .resolved { color: var(--green); } .error { color: var(--red); }
-            pre { font: .82rem/1.5 ui-monospace, monospace; white-space: pre-wrap; background: var(--soft); border: 1px solid var(--line); border-radius: .5rem; padding: .7rem .8rem; margin: .4rem 0; }
+            pre { font: .82rem/1.5 ui-monospace, monospace; white-space: pre-wrap; background: var(--soft); border: 1px solid var(--line);
+                border-radius: .5rem; padding: .7rem .8rem; margin: .4rem 0; }
             pre.detail { font: inherit; background: none; border: 0; padding: 0; }
             dl { display: grid; grid-template-columns: auto 1fr; gap: .15rem 1rem; margin: .8rem 0; } dt { opacity: .7; } dd { margin: 0; }
             form { display: grid; gap: .6rem; margin: 1rem 0; } label { font-weight: 600; }
-            input { font: inherit; padding: .6rem .7rem; border: 1px solid var(--line); border-radius: .5rem; background: Canvas; color: CanvasText; min-width: 0; }
-            button { font: inherit; font-weight: 600; min-height: 2.9rem; border: 0; border-radius: .5rem; background: var(--blue); color: Canvas; cursor: pointer; }
+            input { font: inherit; padding: .6rem .7rem; border: 1px solid var(--line); border-radius: .5rem; background: Canvas; color: CanvasText;
+                min-width: 0; }
+            button { font: inherit; font-weight: 600; min-height: 2.9rem; border: 0; border-radius: .5rem; background: var(--blue); color: Canvas;
+                cursor: pointer; }
             button.second { background: none; color: var(--blue); border: 1px solid var(--blue); }
             a { color: var(--blue); } .links { line-height: 2.2; }
             .foot { opacity: .7; font-size: .85rem; margin-top: 1.6rem; }

@@ -3,10 +3,14 @@ namespace Codo.Modules.Alerts.Incidents;
 /// <summary>Where an incident stands. The stored words are the member names in lower case.</summary>
 internal enum IncidentState
 {
-    /// <summary>Put here when something goes wrong of which no incident is open. Taken out by a person who acknowledges or resolves it, or by what ends the trouble.</summary>
+    /// <summary>
+    /// Put here when something goes wrong of which no incident is open. Taken out by a person who acknowledges or resolves it, or by what ends the trouble.
+    /// </summary>
     Open,
 
-    /// <summary>A person who was told, or a superuser, has taken it on: nobody else is told next. Taken out by a person who resolves it, or by what ends the trouble.</summary>
+    /// <summary>
+    /// A person who was told, or a superuser, has taken it on: nobody else is told next. Taken out by a person who resolves it, or by what ends the trouble.
+    /// </summary>
     Acknowledged,
 
     /// <summary>A person closed it, or the job succeeded, or the order was repaired or ended. Final: the same trouble again is a new incident.</summary>

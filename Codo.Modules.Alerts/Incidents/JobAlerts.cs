@@ -6,15 +6,21 @@ using MediatR;
 namespace Codo.Modules.Alerts.Incidents;
 
 /// <summary>What the cron module tells becomes incidents.</summary>
-internal sealed class JobAlerts(IncidentLog incidents, Zone zone) : INotificationHandler<ExecutionEnded>, INotificationHandler<FiresSkipped>, INotificationHandler<FiresMissed>, INotificationHandler<JobDeleted>,
-    INotificationHandler<JobBroke>, INotificationHandler<JobMended>
+internal sealed class JobAlerts(IncidentLog incidents, Zone zone)
+    : INotificationHandler<ExecutionEnded>,
+        INotificationHandler<FiresSkipped>,
+        INotificationHandler<FiresMissed>,
+        INotificationHandler<JobDeleted>,
+        INotificationHandler<JobBroke>,
+        INotificationHandler<JobMended>
 {
     /// <summary>Jobs that the list of a downtime names; the rest is a number.</summary>
     private const int MostLines = 100;
 
     private const int MostOfCommand = 500;
 
-    public Task Handle(ExecutionEnded notification, CancellationToken cancellationToken) => notification.Succeeded ? incidents.RecoverJob(notification.JobId) : incidents.Raise(Failure(notification));
+    public Task Handle(ExecutionEnded notification, CancellationToken cancellationToken) =>
+        notification.Succeeded ? incidents.RecoverJob(notification.JobId) : incidents.Raise(Failure(notification));
 
     public async Task Handle(JobDeleted notification, CancellationToken cancellationToken)
     {
@@ -49,18 +55,33 @@ internal sealed class JobAlerts(IncidentLog incidents, Zone zone) : INotificatio
         var (from, noticed) = (jobs.Min(job => job.From), jobs.Max(job => job.NoticedAt));
         var ids = jobs.Select(job => job.JobId).Distinct(StringComparer.Ordinal).ToList();
         var lines = jobs.Select(Line).ToList();
-        var trouble = new AlertEvent("job", "missed", "job:missed", Info(0, ids[0]), Downtime(from, noticed, ids.Count), new Text(List(lines, line => line.Zh), List(lines, line => line.En)))
+        var trouble = new AlertEvent(
+            "job",
+            "missed",
+            "job:missed",
+            Info(0, ids[0]),
+            Downtime(from, noticed, ids.Count),
+            new Text(List(lines, line => line.Zh), List(lines, line => line.En))
+        )
         {
             Subjects = ids,
             Pending = ids,
             People = Owners(jobs.SelectMany(job => job.Owners)),
             Orphaned = jobs.Any(job => job.Owners.Count == 0),
         };
-        return incidents.Raise(trouble, from, open => trouble with
-        {
-            Title = Downtime(open.Ctime < from ? open.Ctime : from, noticed, open.Subjects.Union(ids).Count()),
-            Detail = new Text(List([.. Lines(open.DetailZh), .. lines.Select(line => line.Zh)], line => line), List([.. Lines(open.DetailEn), .. lines.Select(line => line.En)], line => line)),
-        });
+        return incidents.Raise(
+            trouble,
+            from,
+            open =>
+                trouble with
+                {
+                    Title = Downtime(open.Ctime < from ? open.Ctime : from, noticed, open.Subjects.Union(ids).Count()),
+                    Detail = new Text(
+                        List([.. Lines(open.DetailZh), .. lines.Select(line => line.Zh)], line => line),
+                        List([.. Lines(open.DetailEn), .. lines.Select(line => line.En)], line => line)
+                    ),
+                }
+        );
     }
 
     private static string Broken(string jobId) => $"job:{jobId}:broken";
@@ -74,11 +95,17 @@ internal sealed class JobAlerts(IncidentLog incidents, Zone zone) : INotificatio
             _ => new Text("失败", "failed"),
         };
         var facts = new List<Text>();
-        if (ended.ExitCode is { } code) facts.Add(new Text($"退出码 {code}", $"Exit code {code}"));
-        if (ended.Node.Length > 0) facts.Add(new Text($"节点 {ended.Node}", $"On node {ended.Node}"));
-        facts.Add(new Text($"{zone.Text(ended.StartedAt)} 开始，{zone.Text(ended.EndedAt)} 结束", $"From {zone.Text(ended.StartedAt)} to {zone.Text(ended.EndedAt)}"));
-        if (ended.FailuresInARow > 1) facts.Add(new Text($"连续第 {ended.FailuresInARow} 次", $"{ended.FailuresInARow} times in a row"));
-        if (ended.Cause.Zh.Length > 0) facts.Add(ended.Cause);
+        if (ended.ExitCode is { } code)
+            facts.Add(new Text($"退出码 {code}", $"Exit code {code}"));
+        if (ended.Node.Length > 0)
+            facts.Add(new Text($"节点 {ended.Node}", $"On node {ended.Node}"));
+        facts.Add(
+            new Text($"{zone.Text(ended.StartedAt)} 开始，{zone.Text(ended.EndedAt)} 结束", $"From {zone.Text(ended.StartedAt)} to {zone.Text(ended.EndedAt)}")
+        );
+        if (ended.FailuresInARow > 1)
+            facts.Add(new Text($"连续第 {ended.FailuresInARow} 次", $"{ended.FailuresInARow} times in a row"));
+        if (ended.Cause.Zh.Length > 0)
+            facts.Add(ended.Cause);
         facts.Add(Text.Same("$ " + Excerpt.Head(ended.Command, MostOfCommand)));
         return new AlertEvent("job", "failed", $"job:{ended.JobId}:failed", Info(ended.LogId, ended.JobId),
             new Text($"任务 {ended.JobId} {how.Zh}", $"Job {ended.JobId} {how.En}"), Joined(facts))

@@ -10,7 +10,9 @@ namespace Codo.Modules.Alerts.Incidents;
 /// <summary>Incidents that the caller may see, newest first.</summary>
 internal static class ListIncidents
 {
-    internal sealed record Query(int? Page, int? Limit, long? Id, string? State, string? Source, string? Kind, string? Subject, long? ListId) : IRequest<Result>, IPaged;
+    internal sealed record Query(int? Page, int? Limit, long? Id, string? State, string? Source, string? Kind, string? Subject, long? ListId)
+        : IRequest<Result>,
+            IPaged;
 
     internal sealed record Result(List<IncidentView> Data, long Count) : Answer(Say.Fetched);
 
@@ -30,8 +32,10 @@ internal static class ListIncidents
         private const int DefaultLimit = 15;
 
         private const string Where = $"""
-            WHERE (CAST(@Id AS bigint) IS NULL OR m.id = @Id) AND (CAST(@State AS text) IS NULL OR m.state = @State) AND (CAST(@Source AS text) IS NULL OR m.source = @Source)
-                AND (CAST(@Kind AS text) IS NULL OR m.kind = @Kind) AND (CAST(@Subject AS text) IS NULL OR @Subject = ANY(m.subjects)) AND (CAST(@ListId AS bigint) IS NULL OR m.list_id = @ListId)
+            WHERE (CAST(@Id AS bigint) IS NULL OR m.id = @Id) AND (CAST(@State AS text) IS NULL OR m.state = @State) AND (CAST(@Source AS text) IS NULL
+                OR m.source = @Source)
+                AND (CAST(@Kind AS text) IS NULL OR m.kind = @Kind) AND (CAST(@Subject AS text) IS NULL OR @Subject = ANY(m.subjects))
+                    AND (CAST(@ListId AS bigint) IS NULL OR m.list_id = @ListId)
                 AND {IncidentVisibility.Visible}
             """;
 
@@ -68,22 +72,76 @@ internal static class ListIncidents
 
 /// <summary>An incident as it is answered: the original's columns, and what an incident has beyond them.</summary>
 /// <param name="CallStatus">0 nobody was told, 1 told, 2 could not be told.</param>
-/// <param name="Ending">Empty until it is resolved, then how: <c>recovered</c>, <c>deleted</c> with its job, <c>ended</c> with its order, or by a <c>person</c>.</param>
+/// <param name="Ending">Empty until it is resolved, then how: <c>recovered</c>, <c>deleted</c> with its job, <c>ended</c> with its order, or by a
+/// <c>person</c>.</param>
 /// <param name="Url">The page for a phone.</param>
 internal sealed record IncidentView(
-    long Id, long? ListId, int CallLevel, string CallInfo, string CallStatus, string CallUsers, DateTime Ctime, string Source, string Kind, string Subject, string[] Subjects, string Fingerprint, string State,
-    int Count, DateTime FirstTime, DateTime LastTime, Text Title, Text Detail, string Output, long? RuleId, long? SilenceId, string Acknowledger, DateTime? AcknowledgeTime, string Ending,
-    string Resolver, DateTime? ResolveTime, string Url)
+    long Id,
+    long? ListId,
+    int CallLevel,
+    string CallInfo,
+    string CallStatus,
+    string CallUsers,
+    DateTime Ctime,
+    string Source,
+    string Kind,
+    string Subject,
+    string[] Subjects,
+    string Fingerprint,
+    string State,
+    int Count,
+    DateTime FirstTime,
+    DateTime LastTime,
+    Text Title,
+    Text Detail,
+    string Output,
+    long? RuleId,
+    long? SilenceId,
+    string Acknowledger,
+    DateTime? AcknowledgeTime,
+    string Ending,
+    string Resolver,
+    DateTime? ResolveTime,
+    string Url
+)
 {
     public const string Columns = """
-        m.id, m.list_id, m.call_level, m.call_info, m.call_status, m.call_users, m.ctime, m.source, m.kind, m.subject, m.subjects, m.fingerprint, m.state, m.count, m.last_time, m.title_zh, m.title_en,
-        m.detail_zh, m.detail_en, m.output, m.rule_id, m.silence_id, m.acknowledger, m.acknowledged_at, m.ending, m.resolver, m.resolved_at, m.told_by_name, m.told_ids
+        m.id, m.list_id, m.call_level, m.call_info, m.call_status, m.call_users, m.ctime, m.source, m.kind, m.subject, m.subjects, m.fingerprint, m.state,
+            m.count, m.last_time, m.title_zh, m.title_en,
+        m.detail_zh, m.detail_en, m.output, m.rule_id, m.silence_id, m.acknowledger, m.acknowledged_at, m.ending, m.resolver, m.resolved_at, m.told_by_name,
+            m.told_ids
         """;
 
-    public static IncidentView Of(Row row, PublicAddress address) => new(
-        row.Id, row.ListId, row.CallLevel, row.CallInfo, $"{row.CallStatus}", row.CallUsers, row.Ctime, row.Source, row.Kind, row.Subject, row.Subjects, row.Fingerprint, row.State, row.Count, row.Ctime,
-        row.LastTime, new Text(row.TitleZh, row.TitleEn), new Text(row.DetailZh, row.DetailEn), row.Output, row.RuleId, row.SilenceId, row.Acknowledger, row.AcknowledgedAt, row.Ending, row.Resolver, row.ResolvedAt,
-        address.Incident(row.Id));
+    public static IncidentView Of(Row row, PublicAddress address) =>
+        new(
+            row.Id,
+            row.ListId,
+            row.CallLevel,
+            row.CallInfo,
+            $"{row.CallStatus}",
+            row.CallUsers,
+            row.Ctime,
+            row.Source,
+            row.Kind,
+            row.Subject,
+            row.Subjects,
+            row.Fingerprint,
+            row.State,
+            row.Count,
+            row.Ctime,
+            row.LastTime,
+            new Text(row.TitleZh, row.TitleEn),
+            new Text(row.DetailZh, row.DetailEn),
+            row.Output,
+            row.RuleId,
+            row.SilenceId,
+            row.Acknowledger,
+            row.AcknowledgedAt,
+            row.Ending,
+            row.Resolver,
+            row.ResolvedAt,
+            address.Incident(row.Id)
+        );
 
     // With properties, because Dapper gives no array to a constructor.
     internal sealed record Row

@@ -50,15 +50,53 @@ internal sealed class Notifier(Undeliverable undeliverable, TimeProvider time, I
         var now = time.GetUtcNow().UtcDateTime;
         var ids = round.People.Where(person => person.Id is not null).Select(person => person.Id!.Value).Distinct().ToArray();
         // An approver whose name nobody told has it in the contact, and an owner who is named there has an id.
-        var known = (await connection.QueryAsync<(long Id, string Name)>(NamesSql, new { Ids = ids, Names = round.People.Where(person => person.Id is null).Select(person => person.Name).ToArray() }, transaction))
-            .ToDictionary(row => row.Id, row => row.Name);
-        var names = round.People.Select(person => person.Name.Length == 0 && person.Id is { } id && known.TryGetValue(id, out var name) ? name : person.Name).Where(name => name.Length > 0).Distinct(StringComparer.Ordinal).ToArray();
-        var byName = names.Except(round.People.Where(person => person.Id is not null).Select(person => person.Name), StringComparer.Ordinal).Except(known.Values, StringComparer.Ordinal).ToArray();
+        var known = (
+            await connection.QueryAsync<(long Id, string Name)>(
+                NamesSql,
+                new { Ids = ids, Names = round.People.Where(person => person.Id is null).Select(person => person.Name).ToArray() },
+                transaction
+            )
+        ).ToDictionary(row => row.Id, row => row.Name);
+        var names = round
+            .People.Select(person => person.Name.Length == 0 && person.Id is { } id && known.TryGetValue(id, out var name) ? name : person.Name)
+            .Where(name => name.Length > 0)
+            .Distinct(StringComparer.Ordinal)
+            .ToArray();
+        var byName = names
+            .Except(round.People.Where(person => person.Id is not null).Select(person => person.Name), StringComparer.Ordinal)
+            .Except(known.Values, StringComparer.Ordinal)
+            .ToArray();
         var more = round.Level < rule.Steps.Length;
-        var messages = await connection.ExecuteAsync(InsertSql, new { round.Incident, round.Number, round.Reason, Names = names, Now = now, rule.Channels }, transaction);
+        var messages = await connection.ExecuteAsync(
+            InsertSql,
+            new
+            {
+                round.Incident,
+                round.Number,
+                round.Reason,
+                Names = names,
+                Now = now,
+                rule.Channels,
+            },
+            transaction
+        );
         await connection.ExecuteAsync(
-            ToldSql, new { round.Incident, round.Number, Now = now, round.Level, EscalateAt = more ? now.AddSeconds(rule.EscalateAfter) : (DateTime?)null, Names = names, Ids = ids.Union(known.Keys).ToArray(), ByName = byName }, transaction);
-        if (messages > 0) return;
+            ToldSql,
+            new
+            {
+                round.Incident,
+                round.Number,
+                Now = now,
+                round.Level,
+                EscalateAt = more ? now.AddSeconds(rule.EscalateAfter) : (DateTime?)null,
+                Names = names,
+                Ids = ids.Union(known.Keys).ToArray(),
+                ByName = byName,
+            },
+            transaction
+        );
+        if (messages > 0)
+            return;
         if (await connection.ExecuteScalarAsync<bool>(AnyChannelSql, transaction: transaction))
             await undeliverable.Raise(connection, transaction, round.Incident);
         else

@@ -10,25 +10,52 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone) : INotificat
     /// <summary>Hosts that a message names; the rest is a number.</summary>
     private const int MostLines = 20;
 
-    public Task Handle(OrderSituationChanged notification, CancellationToken cancellationToken) => notification.Situation is OrderSituation.Failed or OrderSituation.Interrupted
-        ? incidents.Raise(Failure(notification))
-        : incidents.Recover(Fingerprint(notification.ListId), notification.Situation == OrderSituation.Ended ? "ended" : "recovered");
+    public Task Handle(OrderSituationChanged notification, CancellationToken cancellationToken) =>
+        notification.Situation is OrderSituation.Failed or OrderSituation.Interrupted
+            ? incidents.Raise(Failure(notification))
+            : incidents.Recover(Fingerprint(notification.ListId), notification.Situation == OrderSituation.Ended ? "ended" : "recovered");
 
     /// <summary>The submitter hears of it as of a failure: what was asked for did not happen.</summary>
-    public Task Handle(OrderExpired notification, CancellationToken cancellationToken) => incidents.Raise(About(
-        notification.ListId, notification.TaskName, notification.TaskType, "failed", $"order:{notification.ListId}:expired", new Text("无人审批，已结束", "was ended: nobody approved it"),
-        new Text($"{notification.Days} 天内无人审批", $"Nobody approved it in {notification.Days} days"),
-        notification.SubmitterId is { } id ? [new Approver(id, notification.Submitter)] : [], notification.SubmitterId is null ? [notification.Submitter] : []));
+    public Task Handle(OrderExpired notification, CancellationToken cancellationToken) =>
+        incidents.Raise(
+            About(
+                notification.ListId,
+                notification.TaskName,
+                notification.TaskType,
+                "failed",
+                $"order:{notification.ListId}:expired",
+                new Text("无人审批，已结束", "was ended: nobody approved it"),
+                new Text($"{notification.Days} 天内无人审批", $"Nobody approved it in {notification.Days} days"),
+                notification.SubmitterId is { } id ? [new Approver(id, notification.Submitter)] : [],
+                notification.SubmitterId is null ? [notification.Submitter] : []
+            )
+        );
 
     /// <summary>Something of an order, as every kind of trouble with it reads.</summary>
-    public static AlertEvent About(long listId, string name, string type, string kind, string fingerprint, Text what, Text detail, IEnumerable<Approver> approvers, IEnumerable<string> associated) => new(
-        "order", kind, fingerprint, $"ID-{listId} 任务-{name} 类型-{type}",
-        new Text($"订单 {listId} {name} {what.Zh}", $"Order {listId} {name} {what.En}"), detail)
-    {
-        ListId = listId,
-        Subjects = [type],
-        People = [.. associated.Select(person => new Person(person)), .. approvers.Select(approver => new Person(approver.Name, approver.Id))],
-    };
+    public static AlertEvent About(
+        long listId,
+        string name,
+        string type,
+        string kind,
+        string fingerprint,
+        Text what,
+        Text detail,
+        IEnumerable<Approver> approvers,
+        IEnumerable<string> associated
+    ) =>
+        new(
+            "order",
+            kind,
+            fingerprint,
+            $"ID-{listId} 任务-{name} 类型-{type}",
+            new Text($"订单 {listId} {name} {what.Zh}", $"Order {listId} {name} {what.En}"),
+            detail
+        )
+        {
+            ListId = listId,
+            Subjects = [type],
+            People = [.. associated.Select(person => new Person(person)), .. approvers.Select(approver => new Person(approver.Name, approver.Id))],
+        };
 
     private AlertEvent Failure(OrderSituationChanged order)
     {
@@ -37,7 +64,10 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone) : INotificat
         if (order.Steps.Count > MostLines) lines.Add(Text.Same($"… +{order.Steps.Count - MostLines}"));
         lines.Insert(0, Text.Same(zone.Text(order.Since)));
         var detail = new Text(string.Join('\n', lines.Select(line => line.Zh)), string.Join('\n', lines.Select(line => line.En)));
-        return About(order.ListId, order.TaskName, order.TaskType, "failed", Fingerprint(order.ListId), what, detail, order.Approvers, order.Associated) with { Output = Excerpt.Tail(order.Output) };
+        return About(order.ListId, order.TaskName, order.TaskType, "failed", Fingerprint(order.ListId), what, detail, order.Approvers, order.Associated) with
+        {
+            Output = Excerpt.Tail(order.Output),
+        };
     }
 
     private static Text Line(StepInTrouble step)

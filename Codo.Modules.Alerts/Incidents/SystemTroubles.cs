@@ -7,11 +7,20 @@ namespace Codo.Modules.Alerts.Incidents;
 /// <summary>What is wrong with Codo itself becomes incidents, one a key.</summary>
 internal sealed class SystemTroubles(IncidentLog incidents) : INotificationHandler<SystemTroubleFound>, INotificationHandler<SystemTroubleOver>
 {
-    public Task Handle(SystemTroubleFound notification, CancellationToken cancellationToken) => incidents.Raise(new AlertEvent(
-        "codo", "system", Fingerprint(notification.Key), $"ID-0 任务-{notification.Key} 类型-codo", notification.Title, new Text(notification.Detail.Zh, notification.Detail.En))
-    {
-        Subjects = [notification.Key],
-    });
+    public Task Handle(SystemTroubleFound notification, CancellationToken cancellationToken) =>
+        incidents.Raise(
+            new AlertEvent(
+                "codo",
+                "system",
+                Fingerprint(notification.Key),
+                $"ID-0 任务-{notification.Key} 类型-codo",
+                notification.Title,
+                new Text(notification.Detail.Zh, notification.Detail.En)
+            )
+            {
+                Subjects = [notification.Key],
+            }
+        );
 
     public Task Handle(SystemTroubleOver notification, CancellationToken cancellationToken) => incidents.Recover(Fingerprint(notification.Key));
 

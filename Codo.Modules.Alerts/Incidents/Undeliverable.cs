@@ -5,14 +5,18 @@ using Npgsql;
 
 namespace Codo.Modules.Alerts.Incidents;
 
-/// <summary>Alerts that no channel took: an incident of its own, which nobody can be sent. It shows in the log and in the host's readiness, until a message gets through again.</summary>
+/// <summary>
+/// Alerts that no channel took: an incident of its own, which nobody can be sent. It shows in the log and in the host's readiness, until a message gets through
+/// again.
+/// </summary>
 internal sealed class Undeliverable(NpgsqlDataSource source, TimeProvider time, ILogger<Undeliverable> log) : IHealthCheck
 {
     private const string RaiseSql = """
         INSERT INTO alerts.task_monitor (call_info, call_status, ctime, source, kind, subject, fingerprint, last_time, title_zh, title_en, detail_zh, detail_en)
         VALUES ('ID-' || @Incident || ' 任务-alerts 类型-codo', 2, @Now, 'codo', 'undeliverable', 'alerts', 'codo:undeliverable', @Now,
             '告警无法送达', 'Alerts could not be delivered', '最近一条：事件 ' || @Incident, 'The last one: incident ' || @Incident)
-        ON CONFLICT (fingerprint) WHERE state <> 'resolved' DO UPDATE SET count = alerts.task_monitor.count + 1, last_time = @Now, detail_zh = excluded.detail_zh, detail_en = excluded.detail_en
+        ON CONFLICT (fingerprint) WHERE state <> 'resolved' DO UPDATE SET count = alerts.task_monitor.count + 1, last_time = @Now,
+            detail_zh = excluded.detail_zh, detail_en = excluded.detail_en
         """;
 
     private const string MarkSql = """
@@ -24,7 +28,8 @@ internal sealed class Undeliverable(NpgsqlDataSource source, TimeProvider time, 
         """;
 
     private const string OverSql = """
-        UPDATE alerts.task_monitor SET state = 'resolved', ending = 'recovered', resolver = 'Codo', resolved_at = @Now WHERE fingerprint = 'codo:undeliverable' AND state = ANY(@From)
+        UPDATE alerts.task_monitor SET state = 'resolved', ending = 'recovered', resolver = 'Codo', resolved_at = @Now
+            WHERE fingerprint = 'codo:undeliverable' AND state = ANY(@From)
         """;
 
     private const string OpenSql = """
@@ -50,21 +55,27 @@ internal sealed class Undeliverable(NpgsqlDataSource source, TimeProvider time, 
     public async Task GivenUp(NpgsqlConnection connection, NpgsqlTransaction? transaction, IEnumerable<GivenUp> messages)
     {
         foreach (var message in messages.Where(message => message.IncidentId is not null).Distinct())
-            if (await connection.ExecuteScalarAsync<bool>(AllFailedSql, new { Incident = message.IncidentId, message.Round }, transaction)) await Raise(connection, transaction, message.IncidentId!.Value);
+            if (await connection.ExecuteScalarAsync<bool>(AllFailedSql, new { Incident = message.IncidentId, message.Round }, transaction))
+                await Raise(connection, transaction, message.IncidentId!.Value);
     }
 
     /// <summary>A message got through.</summary>
-    public Task Over(NpgsqlConnection connection) => connection.ExecuteAsync(OverSql, new { Now = time.GetUtcNow().UtcDateTime, From = IncidentStates.From(IncidentAction.Recover) });
+    public Task Over(NpgsqlConnection connection) =>
+        connection.ExecuteAsync(OverSql, new { Now = time.GetUtcNow().UtcDateTime, From = IncidentStates.From(IncidentAction.Recover) });
 
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
         try
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            if (await connection.QuerySingleOrDefaultAsync<Row>(OpenSql) is { } open) return HealthCheckResult.Degraded($"{open.Count} alerts could not be delivered by any channel: incident {open.Id}");
+            if (await connection.QuerySingleOrDefaultAsync<Row>(OpenSql) is { } open)
+                return HealthCheckResult.Degraded($"{open.Count} alerts could not be delivered by any channel: incident {open.Id}");
             return await connection.ExecuteScalarAsync<long>(ChannelsSql) > 0
                 ? HealthCheckResult.Healthy("alerts are delivered")
-                : HealthCheckResult.Degraded("no channel is set up and enabled: nobody is told when something fails (docs/alerts.md)", data: new Dictionary<string, object> { [NoChannel] = true });
+                : HealthCheckResult.Degraded(
+                    "no channel is set up and enabled: nobody is told when something fails (docs/alerts.md)",
+                    data: new Dictionary<string, object> { [NoChannel] = true }
+                );
         }
         catch (Exception error)
         {

@@ -12,20 +12,36 @@ using Npgsql;
 
 namespace Codo.Modules.Alerts.Incidents;
 
-/// <summary>What time alone brings: the next people of an incident that nobody acknowledged, what waits or runs too long, and the end of the retention. Every node does it; each step does no harm when done twice.</summary>
+/// <summary>
+/// What time alone brings: the next people of an incident that nobody acknowledged, what waits or runs too long, and the end of the retention. Every node does
+/// it; each step does no harm when done twice.
+/// </summary>
 internal sealed class Watch(
-    NpgsqlDataSource source, IncidentLog incidents, Notifier notifier, Courier courier, IServiceScopeFactory scopes, AlertSettings settings, Node node, RetentionGuard guard, Zone zone, TimeProvider time, ILogger<Watch> log)
+    NpgsqlDataSource source,
+    IncidentLog incidents,
+    Notifier notifier,
+    Courier courier,
+    IServiceScopeFactory scopes,
+    AlertSettings settings,
+    Node node,
+    RetentionGuard guard,
+    Zone zone,
+    TimeProvider time,
+    ILogger<Watch> log
+)
 {
     private const string OneIncident = "one";
 
     private static readonly TimeSpan Again = TimeSpan.FromSeconds(60), AfterSilence = TimeSpan.FromSeconds(5);
 
     private const string DueSql = """
-        SELECT id, rounds, call_level, rule_id, source, kind, subjects FROM alerts.task_monitor WHERE state = ANY(@From) AND escalate_at <= @Now ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED
+        SELECT id, rounds, call_level, rule_id, source, kind, subjects FROM alerts.task_monitor WHERE state = ANY(@From) AND escalate_at <= @Now
+            ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED
         """;
 
     private const string RuleSql = """
-        SELECT rule_id, source, kinds, subject, failures, waits_after, runs_after, involved, people, escalation::text AS escalation, escalate_after, repeat_after, channels
+        SELECT rule_id, source, kinds, subject, failures, waits_after, runs_after, involved, people, escalation::text AS escalation, escalate_after,
+            repeat_after, channels
         FROM alerts.rule WHERE rule_id = @RuleId
         """;
 
@@ -93,7 +109,18 @@ internal sealed class Watch(
         else if (silence is not null)
             await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)(silence.EndsAt + AfterSilence) }, transaction);
         else
-            await notifier.Tell(connection, transaction, new Round(incident.Id, incident.Rounds + 1, "escalated", incident.CallLevel + 1, [.. rule.Steps[incident.CallLevel].Select(name => new Person(name))]), rule);
+            await notifier.Tell(
+                connection,
+                transaction,
+                new Round(
+                    incident.Id,
+                    incident.Rounds + 1,
+                    "escalated",
+                    incident.CallLevel + 1,
+                    [.. rule.Steps[incident.CallLevel].Select(name => new Person(name))]
+                ),
+                rule
+            );
     }
 
     /// <summary>Raises what waits or runs longer than its rule allows, and recovers what no longer does.</summary>
@@ -104,7 +131,10 @@ internal sealed class Watch(
         await using (var connection = await source.OpenConnectionAsync())
         {
             rules = (await connection.QueryAsync<Rule>(LongRulesSql)).AsList();
-            open = (await connection.QueryAsync<(string Fingerprint, DateTime LastTime)>(LongOpenSql)).ToDictionary(row => row.Fingerprint, row => row.LastTime);
+            open = (await connection.QueryAsync<(string Fingerprint, DateTime LastTime)>(LongOpenSql)).ToDictionary(
+                row => row.Fingerprint,
+                row => row.LastTime
+            );
         }
         if (rules.Count == 0 && open.Count == 0) return false;
         await using var scope = scopes.CreateAsyncScope();
@@ -112,7 +142,10 @@ internal sealed class Watch(
         var jobs = await mediator.Send(new ListRunningJobs());
         var orders = await mediator.Send(new ListRunningOrders());
         // Of an order the oldest of each kind speaks for all its hosts.
-        foreach (var trouble in jobs.Select(Overlong).Concat(orders.GroupBy(order => (order.ListId, order.Situation)).Select(group => Long(group.MinBy(order => order.Since)!))))
+        foreach (
+            var trouble in jobs.Select(Overlong)
+                .Concat(orders.GroupBy(order => (order.ListId, order.Situation)).Select(group => Long(group.MinBy(order => order.Since)!)))
+        )
         {
             var known = open.TryGetValue(trouble.Fingerprint, out var noted);
             // Without its rule what is open stays so until it is over.
@@ -137,7 +170,8 @@ internal sealed class Watch(
     {
         var before = now.AddDays(-settings.RetentionDays);
         await using var connection = await source.OpenConnectionAsync();
-        if (await connection.ExecuteAsync(DropOldSql, new { Before = before }) is > 0 and var count) log.LogInformation("{Count} resolved incidents are past their retention and were dropped", count);
+        if (await connection.ExecuteAsync(DropOldSql, new { Before = before }) is > 0 and var count)
+            log.LogInformation("{Count} resolved incidents are past their retention and were dropped", count);
         await connection.ExecuteAsync(DropLooseSql, new { Before = before });
     }
 

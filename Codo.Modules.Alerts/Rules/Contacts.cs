@@ -12,7 +12,8 @@ internal sealed partial record Contact(string Name, string Tel, string Email, st
 {
     public static bool IsTel(string text) => Number().IsMatch(text);
 
-    public static bool IsEmail(string text) => text.Length <= 254 && MimeKit.MailboxAddress.TryParse(text, out var parsed) && parsed.Address == text && text.Contains('@', StringComparison.Ordinal);
+    public static bool IsEmail(string text) =>
+        text.Length <= 254 && MimeKit.MailboxAddress.TryParse(text, out var parsed) && parsed.Address == text && text.Contains('@', StringComparison.Ordinal);
 
     [GeneratedRegex(@"^\+?[0-9]{5,20}\z", RegexOptions.CultureInvariant)]
     private static partial Regex Number();
@@ -32,13 +33,27 @@ internal sealed class Contacts(NpgsqlDataSource source, IConnectionMultiplexer r
     {
         Dictionary<string, Contact> own;
         await using (var connection = await source.OpenConnectionAsync())
-            own = (await connection.QueryAsync<Contact>(FindSql, new { Names = names.ToArray() })).ToDictionary(contact => contact.Name, StringComparer.Ordinal);
+            own = (await connection.QueryAsync<Contact>(FindSql, new { Names = names.ToArray() })).ToDictionary(
+                contact => contact.Name,
+                StringComparer.Ordinal
+            );
         // At once: asked one by one of a Redis that hangs, many people would take longer than the message has before it counts as lost.
-        return [.. await Task.WhenAll(names.Select(async name =>
-        {
-            var contact = own.GetValueOrDefault(name) ?? new Contact(name, "", "", "");
-            return await Published(name) is { } published ? contact with { Tel = published.Tel ?? contact.Tel, Email = published.Email ?? contact.Email } : contact;
-        }))];
+        return
+        [
+            .. await Task.WhenAll(
+                names.Select(async name =>
+                {
+                    var contact = own.GetValueOrDefault(name) ?? new Contact(name, "", "", "");
+                    return await Published(name) is { } published
+                        ? contact with
+                        {
+                            Tel = published.Tel ?? contact.Tel,
+                            Email = published.Email ?? contact.Email,
+                        }
+                        : contact;
+                })
+            ),
+        ];
     }
 
     private async Task<(string? Tel, string? Email)?> Published(string name)

@@ -11,8 +11,22 @@ namespace Codo.Modules.Alerts.Rules;
 internal static class CreateRule
 {
     internal sealed record Command(
-        string? Name, bool? Enabled, int? Priority, string? Source, string[]? Kinds, string? Subject, int? Failures, int? WaitsAfter, int? RunsAfter, bool? Involved, string[]? People,
-        string[][]? Escalation, int? EscalateAfter, int? RepeatAfter, long[]? Channels) : IRequest<Result>, IRuleFields;
+        string? Name,
+        bool? Enabled,
+        int? Priority,
+        string? Source,
+        string[]? Kinds,
+        string? Subject,
+        int? Failures,
+        int? WaitsAfter,
+        int? RunsAfter,
+        bool? Involved,
+        string[]? People,
+        string[][]? Escalation,
+        int? EscalateAfter,
+        int? RepeatAfter,
+        long[]? Channels
+    ) : IRequest<Result>, IRuleFields;
 
     internal sealed record Result(long RuleId) : Answer(Say.Added);
 
@@ -28,8 +42,10 @@ internal static class CreateRule
     internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Command, Result>
     {
         private const string InsertSql = """
-            INSERT INTO alerts.rule (name, enabled, priority, source, kinds, subject, failures, waits_after, runs_after, involved, people, escalation, escalate_after, repeat_after, channels, creator)
-            VALUES (@Name, @Enabled, @Priority, @Source, @Kinds, @Subject, @Failures, nullif(@WaitsAfter, 0), nullif(@RunsAfter, 0), @Involved, @People, CAST(@Escalation AS jsonb), @EscalateAfter,
+            INSERT INTO alerts.rule (name, enabled, priority, source, kinds, subject, failures, waits_after, runs_after, involved, people, escalation,
+                escalate_after, repeat_after, channels, creator)
+            VALUES (@Name, @Enabled, @Priority, @Source, @Kinds, @Subject, @Failures, nullif(@WaitsAfter, 0), nullif(@RunsAfter, 0), @Involved, @People,
+                CAST(@Escalation AS jsonb), @EscalateAfter,
                 @RepeatAfter, @Channels, @Creator)
             ON CONFLICT (name) DO NOTHING RETURNING rule_id
             """;

@@ -27,7 +27,8 @@ internal static class DeleteSilence
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var gone = await connection.QuerySingleOrDefaultAsync<ListSilences.View>(DeleteSql, new { request.SilenceId }, transaction) ?? throw RuleFields.NoSuchId;
+            var gone =
+                await connection.QuerySingleOrDefaultAsync<ListSilences.View>(DeleteSql, new { request.SilenceId }, transaction) ?? throw RuleFields.NoSuchId;
             await Audit.Write(connection, transaction, caller, "delete", "silence", $"{request.SilenceId}", before: gone);
             await transaction.CommitAsync(cancellationToken);
             return new Answer(Say.Deleted);

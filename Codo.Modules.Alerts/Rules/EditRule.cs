@@ -13,8 +13,23 @@ internal static class EditRule
 {
     [Echoed("creator", "create_time", "update_time")]
     internal sealed record Command(
-        long? RuleId, string? Name, bool? Enabled, int? Priority, string? Source, string[]? Kinds, string? Subject, int? Failures, int? WaitsAfter, int? RunsAfter, bool? Involved, string[]? People,
-        string[][]? Escalation, int? EscalateAfter, int? RepeatAfter, long[]? Channels) : IRequest<Answer>, IRuleFields;
+        long? RuleId,
+        string? Name,
+        bool? Enabled,
+        int? Priority,
+        string? Source,
+        string[]? Kinds,
+        string? Subject,
+        int? Failures,
+        int? WaitsAfter,
+        int? RunsAfter,
+        bool? Involved,
+        string[]? People,
+        string[][]? Escalation,
+        int? EscalateAfter,
+        int? RepeatAfter,
+        long[]? Channels
+    ) : IRequest<Answer>, IRuleFields;
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -32,12 +47,14 @@ internal static class EditRule
             """;
 
         private const string UpdateSql = """
-            UPDATE alerts.rule SET name = coalesce(@Name, name), enabled = coalesce(@Enabled, enabled), priority = coalesce(@Priority, priority), source = coalesce(@Source, source),
+            UPDATE alerts.rule SET name = coalesce(@Name, name), enabled = coalesce(@Enabled, enabled), priority = coalesce(@Priority, priority),
+                source = coalesce(@Source, source),
                 kinds = coalesce(@Kinds, kinds), subject = coalesce(@Subject, subject), failures = coalesce(@Failures, failures),
                 waits_after = CASE WHEN CAST(@WaitsAfter AS int) IS NULL THEN waits_after ELSE nullif(@WaitsAfter, 0) END,
                 runs_after = CASE WHEN CAST(@RunsAfter AS int) IS NULL THEN runs_after ELSE nullif(@RunsAfter, 0) END,
                 involved = coalesce(@Involved, involved), people = coalesce(@People, people), escalation = coalesce(CAST(@Escalation AS jsonb), escalation),
-                escalate_after = coalesce(@EscalateAfter, escalate_after), repeat_after = coalesce(@RepeatAfter, repeat_after), channels = coalesce(@Channels, channels), update_time = now()
+                escalate_after = coalesce(@EscalateAfter, escalate_after), repeat_after = coalesce(@RepeatAfter, repeat_after),
+                    channels = coalesce(@Channels, channels), update_time = now()
             WHERE rule_id = @RuleId
             """;
 

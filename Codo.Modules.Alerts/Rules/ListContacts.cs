@@ -40,7 +40,16 @@ internal static class ListContacts
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var both = await connection.QueryMultipleAsync(
-                ListSql + CountSql, new { request.Name, Super = caller.IsSuperuser, Own = caller.Username, Limit = request.Limit ?? DefaultLimit, Offset = request.Offset(DefaultLimit) });
+                ListSql + CountSql,
+                new
+                {
+                    request.Name,
+                    Super = caller.IsSuperuser,
+                    Own = caller.Username,
+                    Limit = request.Limit ?? DefaultLimit,
+                    Offset = request.Offset(DefaultLimit),
+                }
+            );
             var rows = (await both.ReadAsync<View>()).AsList();
             return new Result(rows, await both.ReadSingleAsync<long>());
         }

@@ -15,11 +15,30 @@ internal static class ListRules
     internal sealed record Result(List<View> Data, long Count) : Answer(Say.Fetched);
 
     internal sealed record View(
-        long RuleId, string Name, bool Enabled, int Priority, string Source, string[] Kinds, string Subject, int Failures, int? WaitsAfter, int? RunsAfter, bool Involved, string[] People,
-        JsonNode Escalation, int EscalateAfter, int RepeatAfter, long[] Channels, string Creator, DateTime CreateTime, DateTime UpdateTime);
+        long RuleId,
+        string Name,
+        bool Enabled,
+        int Priority,
+        string Source,
+        string[] Kinds,
+        string Subject,
+        int Failures,
+        int? WaitsAfter,
+        int? RunsAfter,
+        bool Involved,
+        string[] People,
+        JsonNode Escalation,
+        int EscalateAfter,
+        int RepeatAfter,
+        long[] Channels,
+        string Creator,
+        DateTime CreateTime,
+        DateTime UpdateTime
+    );
 
     public const string Columns = """
-        rule_id, name, enabled, priority, source, kinds, subject, failures, waits_after, runs_after, involved, people, escalation::text AS escalation, escalate_after, repeat_after, channels, creator,
+        rule_id, name, enabled, priority, source, kinds, subject, failures, waits_after, runs_after, involved, people, escalation::text AS escalation,
+            escalate_after, repeat_after, channels, creator,
         create_time, update_time
         """;
 
@@ -33,7 +52,8 @@ internal static class ListRules
         private const int DefaultLimit = 15;
 
         private const string ListSql = $"""
-            SELECT {Columns} FROM alerts.rule WHERE CAST(@RuleId AS bigint) IS NULL OR rule_id = @RuleId ORDER BY priority DESC, rule_id DESC LIMIT @Limit OFFSET @Offset;
+            SELECT {Columns} FROM alerts.rule WHERE CAST(@RuleId AS bigint) IS NULL OR rule_id = @RuleId ORDER BY priority DESC,
+                rule_id DESC LIMIT @Limit OFFSET @Offset;
             """;
 
         private const string CountSql = """
@@ -43,10 +63,38 @@ internal static class ListRules
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            await using var both = await connection.QueryMultipleAsync(ListSql + CountSql, new { request.RuleId, Limit = request.Limit ?? DefaultLimit, Offset = request.Offset(DefaultLimit) });
-            var rules = (await both.ReadAsync<Row>()).Select(row => new View(
-                row.RuleId, row.Name, row.Enabled, row.Priority, row.Source, row.Kinds, row.Subject, row.Failures, row.WaitsAfter, row.RunsAfter, row.Involved, row.People,
-                JsonNode.Parse(row.Escalation)!, row.EscalateAfter, row.RepeatAfter, row.Channels, row.Creator, row.CreateTime, row.UpdateTime)).ToList();
+            await using var both = await connection.QueryMultipleAsync(
+                ListSql + CountSql,
+                new
+                {
+                    request.RuleId,
+                    Limit = request.Limit ?? DefaultLimit,
+                    Offset = request.Offset(DefaultLimit),
+                }
+            );
+            var rules = (await both.ReadAsync<Row>())
+                .Select(row => new View(
+                    row.RuleId,
+                    row.Name,
+                    row.Enabled,
+                    row.Priority,
+                    row.Source,
+                    row.Kinds,
+                    row.Subject,
+                    row.Failures,
+                    row.WaitsAfter,
+                    row.RunsAfter,
+                    row.Involved,
+                    row.People,
+                    JsonNode.Parse(row.Escalation)!,
+                    row.EscalateAfter,
+                    row.RepeatAfter,
+                    row.Channels,
+                    row.Creator,
+                    row.CreateTime,
+                    row.UpdateTime
+                ))
+                .ToList();
             return new Result(rules, await both.ReadSingleAsync<long>());
         }
     }

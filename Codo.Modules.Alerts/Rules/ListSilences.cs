@@ -25,7 +25,8 @@ internal static class ListSilences
         private const int DefaultLimit = 15;
 
         private const string ListSql = """
-            SELECT silence_id, source, kind, subject, starts_at, ends_at, reason, creator FROM alerts.silence ORDER BY ends_at DESC, silence_id DESC LIMIT @Limit OFFSET @Offset;
+            SELECT silence_id, source, kind, subject, starts_at, ends_at, reason, creator FROM alerts.silence ORDER BY ends_at DESC,
+                silence_id DESC LIMIT @Limit OFFSET @Offset;
             """;
 
         private const string CountSql = """
@@ -35,7 +36,10 @@ internal static class ListSilences
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            await using var both = await connection.QueryMultipleAsync(ListSql + CountSql, new { Limit = request.Limit ?? DefaultLimit, Offset = request.Offset(DefaultLimit) });
+            await using var both = await connection.QueryMultipleAsync(
+                ListSql + CountSql,
+                new { Limit = request.Limit ?? DefaultLimit, Offset = request.Offset(DefaultLimit) }
+            );
             var rows = (await both.ReadAsync<View>()).AsList();
             return new Result(rows, await both.ReadSingleAsync<long>());
         }

@@ -20,8 +20,14 @@ internal static class Matching
     // No regular expression: a pattern of any length must neither be refused by the engine nor cost more than it is long.
     private static bool Means(string[] parts, string subject)
     {
-        if (parts.Length == 1) return subject == parts[0];
-        if (!subject.StartsWith(parts[0], StringComparison.Ordinal) || !subject.EndsWith(parts[^1], StringComparison.Ordinal) || subject.Length < parts[0].Length + parts[^1].Length) return false;
+        if (parts.Length == 1)
+            return subject == parts[0];
+        if (
+            !subject.StartsWith(parts[0], StringComparison.Ordinal)
+            || !subject.EndsWith(parts[^1], StringComparison.Ordinal)
+            || subject.Length < parts[0].Length + parts[^1].Length
+        )
+            return false;
         var (at, end) = (parts[0].Length, subject.Length - parts[^1].Length);
         foreach (var part in parts[1..^1])
         {
@@ -58,7 +64,12 @@ internal sealed record Rule
         {
             try
             {
-                return JsonSerializer.Deserialize<string[][]>(Escalation)?.Where(step => step is not null).Select(step => step.Where(name => name is not null).ToArray()).ToArray() ?? [];
+                return JsonSerializer
+                        .Deserialize<string[][]>(Escalation)
+                        ?.Where(step => step is not null)
+                        .Select(step => step.Where(name => name is not null).ToArray())
+                        .ToArray()
+                    ?? [];
             }
             catch (JsonException)
             {

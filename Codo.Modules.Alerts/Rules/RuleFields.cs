@@ -40,7 +40,9 @@ internal static class RuleFields
         validator.RuleFor(rule => rule.Name).AtMost(MaxName, "name");
         validator.RuleFor(rule => rule.Name).Must(name => name is null || !string.IsNullOrWhiteSpace(name)).Refuse("名称不能为空", "The name is empty");
         validator.RuleFor(rule => rule.Source).OneOf("source", "", "job", "order", "codo");
-        validator.RuleFor(rule => rule.Kinds).Must(kinds => kinds is null || (kinds.Length <= Matching.Kinds.Length && kinds.All(kind => Matching.Kinds.Contains(kind))))
+        validator
+            .RuleFor(rule => rule.Kinds)
+            .Must(kinds => kinds is null || (kinds.Length <= Matching.Kinds.Length && kinds.All(kind => Matching.Kinds.Contains(kind))))
             .Refuse($"kinds 只能是 {string.Join(" | ", Matching.Kinds)}", $"kinds must be of {string.Join(" | ", Matching.Kinds)}");
         validator.RuleFor(rule => rule.Subject).AtMost(200, "subject");
         validator.RuleFor(rule => rule.Failures).Within(1, 1000, "failures");
@@ -50,7 +52,9 @@ internal static class RuleFields
         validator.RuleFor(rule => rule.EscalateAfter).Within(1, LongestWait, "escalate_after");
         validator.RuleFor(rule => rule.RepeatAfter).Within(1, LongestWait, "repeat_after");
         validator.RuleFor(rule => rule.People).Must(Names).Refuse("people 最多 50 个，每个不超过 100 个字符", "people: 50 at most, of 100 characters at most");
-        validator.RuleFor(rule => rule.Escalation).Must(steps => steps is null || (steps.Length <= MaxSteps && steps.All(step => step is { Length: > 0 } && Names(step))))
+        validator
+            .RuleFor(rule => rule.Escalation)
+            .Must(steps => steps is null || (steps.Length <= MaxSteps && steps.All(step => step is { Length: > 0 } && Names(step))))
             .Refuse("escalation 最多 10 级，每级至少一人", "escalation: 10 steps at most, of one person at least");
         validator.RuleFor(rule => rule.Channels).Must(channels => channels is null || channels.Length <= 100).Refuse("channels 太多", "channels: too many");
     }
@@ -59,8 +63,10 @@ internal static class RuleFields
     public static async Task DemandChannels(NpgsqlConnection connection, NpgsqlTransaction transaction, long[]? channels)
     {
         var absent = channels is null ? [] : (await connection.QueryAsync<long>(AbsentSql, new { Channels = channels }, transaction)).AsList();
-        if (absent.Count > 0) throw Refusal.Invalid($"channels 中的 {string.Join(", ", absent)} 不存在", $"channels: there is no channel {string.Join(", ", absent)}");
+        if (absent.Count > 0)
+            throw Refusal.Invalid($"channels 中的 {string.Join(", ", absent)} 不存在", $"channels: there is no channel {string.Join(", ", absent)}");
     }
 
-    public static bool Names(string[]? names) => names is null || (names.Length <= MaxPeople && names.All(name => !string.IsNullOrWhiteSpace(name) && name.IsWithin(MaxName)));
+    public static bool Names(string[]? names) =>
+        names is null || (names.Length <= MaxPeople && names.All(name => !string.IsNullOrWhiteSpace(name) && name.IsWithin(MaxName)));
 }

@@ -32,8 +32,10 @@ internal static partial class SaveContact
             """;
 
         private const string SaveSql = """
-            INSERT INTO alerts.contact (name, user_id, tel, email, feishu) VALUES (@Name, @UserId, coalesce(@Tel, ''), coalesce(@Email, ''), coalesce(@Feishu, ''))
-            ON CONFLICT (name) DO UPDATE SET user_id = coalesce(@UserId, alerts.contact.user_id), tel = coalesce(@Tel, alerts.contact.tel), email = coalesce(@Email, alerts.contact.email),
+            INSERT INTO alerts.contact (name, user_id, tel, email, feishu) VALUES (@Name, @UserId, coalesce(@Tel, ''), coalesce(@Email, ''),
+                coalesce(@Feishu, ''))
+            ON CONFLICT (name) DO UPDATE SET user_id = coalesce(@UserId, alerts.contact.user_id), tel = coalesce(@Tel, alerts.contact.tel),
+                email = coalesce(@Email, alerts.contact.email),
                 feishu = coalesce(@Feishu, alerts.contact.feishu), update_time = now()
             """;
 

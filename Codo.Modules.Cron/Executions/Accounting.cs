@@ -15,10 +15,21 @@ internal static class Accounting
 
     /// <summary>The job as the ledger needs it.</summary>
     /// <param name="AccountedTo">Every due time up to here is in the ledger already.</param>
-    /// <param name="SteadySince">Since when Codo has looked for due jobs without a pause: what was due after that is not late because Codo was away, only held up by Codo itself.</param>
-    /// <param name="Gap">Set when the due times up to now are recorded as missed for a reason of their own: the job was broken, or its account was ahead of the clock.</param>
+    /// <param name="SteadySince">Since when Codo has looked for due jobs without a pause: what was due after that is not late because Codo was away, only held
+    /// up by Codo itself.</param>
+    /// <param name="Gap">Set when the due times up to now are recorded as missed for a reason of their own: the job was broken, or its account was ahead of the
+    /// clock.</param>
     internal sealed record Due(
-        CronExpression Expression, TimeZoneInfo Zone, bool Paused, string Overlap, string Misfire, TimeSpan MisfireWindow, DateTimeOffset AccountedTo, DateTimeOffset SteadySince, GapReason? Gap = null);
+        CronExpression Expression,
+        TimeZoneInfo Zone,
+        bool Paused,
+        string Overlap,
+        string Misfire,
+        TimeSpan MisfireWindow,
+        DateTimeOffset AccountedTo,
+        DateTimeOffset SteadySince,
+        GapReason? Gap = null
+    );
 
     /// <summary>Why due times are recorded as missed whatever the misfire policy says.</summary>
     /// <param name="Key">Neighbouring stretches with the same key are one row.</param>
@@ -34,13 +45,18 @@ internal static class Accounting
     /// <summary>The entries in order, what <c>replace</c> ends, up to when the job is accounted for, and the next due time.</summary>
     internal sealed record Outcome(List<Entry> Entries, bool StopOthers, DateTimeOffset AccountedTo, DateTimeOffset? NextRunAt);
 
-    /// <summary>Due times of one job that one pass works out; the next pass goes on. A job that was away for a year must not hold up the others for a minute.</summary>
+    /// <summary>
+    /// Due times of one job that one pass works out; the next pass goes on. A job that was away for a year must not hold up the others for a minute.
+    /// </summary>
     public const int MostTimes = 20_000;
 
     /// <summary>What lies further back is not worked out at all: no downtime is that long, a damaged row is.</summary>
     private static readonly TimeSpan Furthest = TimeSpan.FromDays(400);
 
-    /// <summary>Accounts for every due time in (<see cref="Due.AccountedTo"/>, <paramref name="now"/>], or for the first <see cref="MostTimes"/> of them where more are long past.</summary>
+    /// <summary>
+    /// Accounts for every due time in (<see cref="Due.AccountedTo"/>, <paramref name="now"/>], or for the first <see cref="MostTimes"/> of them where more are
+    /// long past.
+    /// </summary>
     public static Outcome Account(Due job, IReadOnlyList<Active> going, DateTimeOffset now)
     {
         if (job.AccountedTo < now - Furthest) job = job with { AccountedTo = now - Furthest };
@@ -78,7 +94,12 @@ internal static class Accounting
                     // Of several that fall due at once the newest runs.
                     for (var i = 0; i < entries.Count; i++)
                         if (entries[i].Status == ExecutionStatus.Queued)
-                            entries[i] = entries[i] with { Status = ExecutionStatus.Skipped, Reason = "replaced", Cause = new Text("被更新的一次执行取代（overlap=replace）", "A newer fire took its place (overlap=replace)") };
+                            entries[i] = entries[i] with
+                            {
+                                Status = ExecutionStatus.Skipped,
+                                Reason = "replaced",
+                                Cause = new Text("被更新的一次执行取代（overlap=replace）", "A newer fire took its place (overlap=replace)"),
+                            };
                 }
                 active++;
                 entries.Add(new Entry(ExecutionStatus.Queued, trigger, time, time, 1, null, default));

@@ -10,10 +10,18 @@ using Npgsql;
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>
-/// Shows executions as background jobs of the dashboard: a wake-up stands for the newest execution of its job that no other stands for, and a run by hand gets a background job of its own. The ledger is the
+/// Shows executions as background jobs of the dashboard: a wake-up stands for the newest execution of its job that no other stands for, and a run by hand gets
+/// a background job of its own. The ledger is the
 /// truth; this is a mirror beside it, with a bounded rate, and nothing waits for it. What one node does not show in its time, a later round of any node does.
 /// </summary>
-internal sealed class ExecutionMirror(NpgsqlDataSource source, BackgroundMirror mirror, IBackgroundJobClient jobs, Node node, TimeProvider time, ILogger<ExecutionMirror> log)
+internal sealed class ExecutionMirror(
+    NpgsqlDataSource source,
+    BackgroundMirror mirror,
+    IBackgroundJobClient jobs,
+    Node node,
+    TimeProvider time,
+    ILogger<ExecutionMirror> log
+)
 {
     /// <summary>Executions that one round looks at; with the pause between rounds it bounds what the mirror costs.</summary>
     private const int Batch = 10;
@@ -29,15 +37,18 @@ internal sealed class ExecutionMirror(NpgsqlDataSource source, BackgroundMirror 
 
     private const string BindSql = """
         WITH bound AS (
-            UPDATE cron.cron_log SET dashboard_job = @Id WHERE log_id = @LogId AND nominal_at = @NominalAt AND dashboard_job = '' RETURNING log_id, nominal_at, job
+            UPDATE cron.cron_log SET dashboard_job = @Id WHERE log_id = @LogId AND nominal_at = @NominalAt AND dashboard_job = '' RETURNING log_id,
+                nominal_at, job
         )
         INSERT INTO cron.dashboard_job (log_id, nominal_at, job, background_job) SELECT log_id, nominal_at, job, @Id FROM bound
         """;
 
     private const string FactsSql = """
         SELECT l.log_id, l.job_id, l.status, l.nominal_at, l.exec_time, l.ended_at, l.exit_code, l.cause_en, coalesce(a.node, '') AS node,
-            CASE WHEN l.status IN ('faild', 'timeout', 'killed', 'interrupted') THEN coalesce((SELECT right(string_agg(o.text, '' ORDER BY o.from_byte), 4000) FROM (
-                SELECT text, from_byte FROM cron.output WHERE log_id = l.log_id AND nominal_at = l.nominal_at AND attempt = a.attempt ORDER BY from_byte DESC LIMIT 2) o), '') ELSE '' END AS last
+            CASE WHEN l.status IN ('faild', 'timeout', 'killed', 'interrupted') THEN coalesce((SELECT right(string_agg(o.text, '' ORDER BY o.from_byte),
+                4000) FROM (
+                SELECT text, from_byte FROM cron.output WHERE log_id = l.log_id AND nominal_at = l.nominal_at AND attempt = a.attempt
+                    ORDER BY from_byte DESC LIMIT 2) o), '') ELSE '' END AS last
         FROM cron.cron_log l
         LEFT JOIN LATERAL (SELECT attempt, node FROM cron.attempt WHERE log_id = l.log_id AND nominal_at = l.nominal_at ORDER BY attempt DESC LIMIT 1) a ON true
         WHERE l.log_id = @LogId AND l.nominal_at = @NominalAt
@@ -69,7 +80,8 @@ internal sealed class ExecutionMirror(NpgsqlDataSource source, BackgroundMirror 
 
     // A background job that was made, and whose row was not: the process died between the two.
     private const string LostSql = """
-        SELECT CAST(j.id AS text) FROM hangfire.job j WHERE j.statename IN ('Queued', 'Running') AND j.invocationdata::text LIKE '%.FireDueJobs,%' AND j.createdat < clock_timestamp() - interval '5 minutes'
+        SELECT CAST(j.id AS text) FROM hangfire.job j WHERE j.statename IN ('Queued', 'Running') AND j.invocationdata::text LIKE '%.FireDueJobs,%'
+            AND j.createdat < clock_timestamp() - interval '5 minutes'
             AND NOT EXISTS (SELECT FROM cron.dashboard_job d WHERE d.background_job = CAST(j.id AS text)) LIMIT 100
         """;
 
@@ -83,7 +95,9 @@ internal sealed class ExecutionMirror(NpgsqlDataSource source, BackgroundMirror 
     /// <summary>Where the output of an execution is read.</summary>
     public static string LinkOf(long logId) => string.Create(CultureInfo.InvariantCulture, $"/v1/cron/log/output/?log_id={logId}");
 
-    /// <summary>Lets a wake-up stand for its execution, out of the hands of the worker that runs it. Without one it ends as Deleted, with what the ledger says.</summary>
+    /// <summary>
+    /// Lets a wake-up stand for its execution, out of the hands of the worker that runs it. Without one it ends as Deleted, with what the ledger says.
+    /// </summary>
     public async Task Bind(string backgroundJob, long job, CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
@@ -129,7 +143,8 @@ internal sealed class ExecutionMirror(NpgsqlDataSource source, BackgroundMirror 
         }
         if (time.GetElapsedTime(sweptAt) < SweepAfter) return;
         sweptAt = time.GetTimestamp();
-        foreach (var lost in await connection.QueryAsync<string>(LostSql)) mirror.Show(lost, DashboardState.Deleted("its execution is shown by another background job, or gone", time.GetUtcNow().UtcDateTime));
+        foreach (var lost in await connection.QueryAsync<string>(LostSql))
+            mirror.Show(lost, DashboardState.Deleted("its execution is shown by another background job, or gone", time.GetUtcNow().UtcDateTime));
     }
 
     private async Task Show(NpgsqlConnection connection, NpgsqlTransaction transaction, BehindRow row)
@@ -157,7 +172,12 @@ internal sealed class ExecutionMirror(NpgsqlDataSource source, BackgroundMirror 
                 await connection.ExecuteAsync(LaterSql, new { row.LogId }, transaction);
                 break;
             default:
-                log.LogInformation("The dashboard has no background job {Id} any more; execution {LogId} of job {JobId} is not shown there", row.BackgroundJob, row.LogId, facts.JobId);
+                log.LogInformation(
+                    "The dashboard has no background job {Id} any more; execution {LogId} of job {JobId} is not shown there",
+                    row.BackgroundJob,
+                    row.LogId,
+                    facts.JobId
+                );
                 await connection.ExecuteAsync(SettledSql, new { row.LogId }, transaction);
                 break;
         }
@@ -194,7 +214,18 @@ internal sealed class ExecutionMirror(NpgsqlDataSource source, BackgroundMirror 
 
     private sealed record BehindRow(long LogId, DateTime NominalAt, long Job, string? BackgroundJob, string? JobId, string? Status);
 
-    private sealed record Facts(long LogId, string JobId, string Status, DateTime NominalAt, DateTime ExecTime, DateTime? EndedAt, int? ExitCode, string CauseEn, string Node, string Last)
+    private sealed record Facts(
+        long LogId,
+        string JobId,
+        string Status,
+        DateTime NominalAt,
+        DateTime ExecTime,
+        DateTime? EndedAt,
+        int? ExitCode,
+        string CauseEn,
+        string Node,
+        string Last
+    )
     {
         public bool IsUnderWay => Status is "queued" or "running";
     }

@@ -1,12 +1,19 @@
 namespace Codo.Modules.Cron.Executions;
 
-/// <summary>Where a due time, or a run by hand, stands in the ledger. The stored words are the member names in lower case; <c>faild</c> is the original's spelling, which clients compare with.</summary>
+/// <summary>
+/// Where a due time, or a run by hand, stands in the ledger. The stored words are the member names in lower case; <c>faild</c> is the original's spelling,
+/// which clients compare with.
+/// </summary>
 internal enum ExecutionStatus
 {
-    /// <summary>Put here by the ledger when the time is due, by a run by hand, or after a failed attempt that has retries left. Taken out by a node that claims it.</summary>
+    /// <summary>
+    /// Put here by the ledger when the time is due, by a run by hand, or after a failed attempt that has retries left. Taken out by a node that claims it.
+    /// </summary>
     Queued,
 
-    /// <summary>Put here by the claim of a node, before the command is spawned. Taken out by that node when the command ends, or by whoever settles that node.</summary>
+    /// <summary>
+    /// Put here by the claim of a node, before the command is spawned. Taken out by that node when the command ends, or by whoever settles that node.
+    /// </summary>
     Running,
 
     /// <summary>The command ended with exit status 0. Final.</summary>

@@ -38,7 +38,8 @@ internal sealed class ExecutionStore
         WITH free AS (
             SELECT g.log_id FROM cron.active_execution g
             WHERE g.state = 'queued' AND g.not_before <= statement_timestamp()
-                AND NOT (g.exclusive AND EXISTS (SELECT 1 FROM cron.active_execution o WHERE o.job = g.job AND o.log_id <> g.log_id AND (o.state = 'running' OR o.log_id < g.log_id)))
+                AND NOT (g.exclusive AND EXISTS (SELECT 1 FROM cron.active_execution o WHERE o.job = g.job AND o.log_id <> g.log_id
+                    AND (o.state = 'running' OR o.log_id < g.log_id)))
                 AND EXISTS (SELECT 1 FROM platform.node n WHERE n.name = @Node AND n.incarnation = @Incarnation AND n.fenced < n.incarnation)
                 AND (cardinality(CAST(@Full AS bigint[])) = 0 OR NOT EXISTS (SELECT 1 FROM cron.job j WHERE j.id = g.job AND j.creator_id = ANY(@Full)))
             ORDER BY g.not_before, g.log_id LIMIT @Room FOR UPDATE SKIP LOCKED
@@ -53,7 +54,8 @@ internal sealed class ExecutionStore
             INSERT INTO cron.attempt (log_id, nominal_at, attempt, trigger, run_id, node, incarnation, started_at)
             SELECT log_id, nominal_at, attempt, CASE WHEN attempt = 1 THEN trigger ELSE 'retry' END, run_id, @Node, @Incarnation, clock_timestamp() FROM started
         )
-        SELECT log_id, nominal_at, job, job_id, attempt, run_id, CAST(@Incarnation AS bigint) AS incarnation, task_cmd, spec::text AS spec, env, (SELECT j.creator_id FROM cron.job j WHERE j.id = started.job) AS person FROM started
+        SELECT log_id, nominal_at, job, job_id, attempt, run_id, CAST(@Incarnation AS bigint) AS incarnation, task_cmd, spec::text AS spec, env,
+            (SELECT j.creator_id FROM cron.job j WHERE j.id = started.job) AS person FROM started
         """;
 
     private const string MineSql = """
@@ -63,42 +65,53 @@ internal sealed class ExecutionStore
     private const string WorkSql = """
         SELECT EXISTS (SELECT 1 FROM cron.active_execution WHERE state = 'queued' AND not_before <= statement_timestamp()) AS queued,
             EXISTS (SELECT 1 FROM cron.job WHERE NOT paused AND next_run_at <= statement_timestamp() AND broken_at IS NULL) AS due,
-            EXISTS (SELECT 1 FROM cron.active_execution) OR EXISTS (SELECT 1 FROM cron.job WHERE NOT paused AND next_run_at <= statement_timestamp() + interval '6 seconds' AND broken_at IS NULL) AS any,
+            EXISTS (SELECT 1 FROM cron.active_execution) OR EXISTS (SELECT 1 FROM cron.job WHERE NOT paused
+                AND next_run_at <= statement_timestamp() + interval '6 seconds' AND broken_at IS NULL) AS any,
             clock_timestamp() AS now
         """;
 
     private const string MarkSql = """
         WITH marked AS (
-            SELECT * FROM unnest(CAST(@LogIds AS bigint[]), CAST(@Times AS timestamptz[]), CAST(@Attempts AS int[]), CAST(@Groups AS int[]), CAST(@Ticks AS bigint[]))
+            SELECT * FROM unnest(CAST(@LogIds AS bigint[]), CAST(@Times AS timestamptz[]), CAST(@Attempts AS int[]), CAST(@Groups AS int[]),
+                CAST(@Ticks AS bigint[]))
                 AS m(log_id, nominal_at, attempt, process_group, start_ticks)
         ), found AS (
             UPDATE cron.attempt a SET process_group = m.process_group, start_ticks = m.start_ticks, boot_id = @BootId
             FROM marked m WHERE a.log_id = m.log_id AND a.nominal_at = m.nominal_at AND a.attempt = m.attempt
         )
-        SELECT g.log_id, g.attempt, g.stop_zh AS zh, g.stop_en AS en FROM cron.active_execution g JOIN marked m ON m.log_id = g.log_id AND m.attempt = g.attempt WHERE g.stop_zh IS NOT NULL
+        SELECT g.log_id, g.attempt, g.stop_zh AS zh, g.stop_en AS en FROM cron.active_execution g JOIN marked m ON m.log_id = g.log_id
+            AND m.attempt = g.attempt WHERE g.stop_zh IS NOT NULL
         """;
 
     // Sorted by log_id, so that two statements lock rows in the same order.
     private const string EndSql = """
         WITH ending AS (
-            SELECT * FROM unnest(CAST(@LogIds AS bigint[]), CAST(@Times AS timestamptz[]), CAST(@Attempts AS int[]), CAST(@Nodes AS text[]), CAST(@Incarnations AS bigint[]), CAST(@Ends AS timestamptz[]),
-                    CAST(@Statuses AS text[]), CAST(@ExitCodes AS int[]), CAST(@Lefts AS int[]), CAST(@CausesZh AS text[]), CAST(@CausesEn AS text[]), CAST(@RetryDelays AS int[]), CAST(@Jobs AS bigint[]),
+            SELECT * FROM unnest(CAST(@LogIds AS bigint[]), CAST(@Times AS timestamptz[]), CAST(@Attempts AS int[]), CAST(@Nodes AS text[]),
+                CAST(@Incarnations AS bigint[]), CAST(@Ends AS timestamptz[]),
+                    CAST(@Statuses AS text[]), CAST(@ExitCodes AS int[]), CAST(@Lefts AS int[]), CAST(@CausesZh AS text[]), CAST(@CausesEn AS text[]),
+                        CAST(@RetryDelays AS int[]), CAST(@Jobs AS bigint[]),
                     CAST(@JobIds AS text[]), CAST(@Outputs AS text[]))
-                AS e(log_id, nominal_at, attempt, node, incarnation, ended_at, status, exit_code, left_alive, cause_zh, cause_en, retry_delay, job, job_id, output) ORDER BY log_id
+                AS e(log_id, nominal_at, attempt, node, incarnation, ended_at, status, exit_code, left_alive, cause_zh, cause_en, retry_delay, job, job_id,
+                    output) ORDER BY log_id
         ), ended AS (
-            UPDATE cron.attempt a SET ended_at = e.ended_at, status = e.status, exit_code = e.exit_code, left_alive = e.left_alive, cause_zh = e.cause_zh, cause_en = e.cause_en
-            FROM ending e WHERE a.log_id = e.log_id AND a.nominal_at = e.nominal_at AND a.attempt = e.attempt AND a.node = e.node AND a.incarnation = e.incarnation AND a.ended_at IS NULL
+            UPDATE cron.attempt a SET ended_at = e.ended_at, status = e.status, exit_code = e.exit_code, left_alive = e.left_alive, cause_zh = e.cause_zh,
+                cause_en = e.cause_en
+            FROM ending e WHERE a.log_id = e.log_id AND a.nominal_at = e.nominal_at AND a.attempt = e.attempt AND a.node = e.node
+                AND a.incarnation = e.incarnation AND a.ended_at IS NULL
             RETURNING e.*
         ), gone AS (
             DELETE FROM cron.active_execution g USING ended e WHERE g.log_id = e.log_id AND g.attempt = e.attempt AND e.retry_delay IS NULL
         ), again AS (
-            UPDATE cron.active_execution g SET state = 'queued', attempt = g.attempt + 1, not_before = clock_timestamp() + make_interval(secs => e.retry_delay), node = NULL, incarnation = NULL, stop_zh = NULL, stop_en = NULL
+            UPDATE cron.active_execution g SET state = 'queued', attempt = g.attempt + 1,
+                not_before = clock_timestamp() + make_interval(secs => e.retry_delay), node = NULL, incarnation = NULL, stop_zh = NULL, stop_en = NULL
             FROM ended e WHERE g.log_id = e.log_id AND g.attempt = e.attempt AND e.retry_delay IS NOT NULL
         ), told AS (
             INSERT INTO platform.outbox (stream, kind, payload)
-            SELECT 'job:' || e.job, 'cron.ended', jsonb_build_object('job', e.job, 'job_id', e.job_id, 'log_id', e.log_id, 'nominal_at', e.nominal_at) FROM ended e
+            SELECT 'job:' || e.job, 'cron.ended', jsonb_build_object('job', e.job, 'job_id', e.job_id, 'log_id', e.log_id, 'nominal_at', e.nominal_at)
+                FROM ended e
             WHERE e.retry_delay IS NULL AND (e.status IN ('faild', 'timeout', 'interrupted')
-                OR e.status = 'success' AND (EXISTS (SELECT 1 FROM cron.job j WHERE j.id = e.job AND j.troubled) OR EXISTS (SELECT 1 FROM platform.outbox o WHERE o.stream = 'job:' || e.job)
+                OR e.status = 'success' AND (EXISTS (SELECT 1 FROM cron.job j WHERE j.id = e.job AND j.troubled) OR EXISTS (SELECT 1
+                    FROM platform.outbox o WHERE o.stream = 'job:' || e.job)
                     OR EXISTS (SELECT 1 FROM ended f WHERE f.job = e.job AND f.status <> 'success')))
             RETURNING 1
         )
@@ -202,9 +215,11 @@ internal sealed class ExecutionStore
         return [.. batch.Select(one => rows.ContainsKey((one.Claimed.LogId, one.Claimed.Attempt)))];
     }
 
-    private static string OutputOf(ExecutionResult result) => result.Output.Length <= ListLimit
-        ? result.Output
-        : result.Output[..(char.IsHighSurrogate(result.Output[ListLimit - 1]) ? ListLimit - 1 : ListLimit)] + $"\n… /v1/cron/log/output/?log_id={result.Claimed.LogId} …";
+    private static string OutputOf(ExecutionResult result) =>
+        result.Output.Length <= ListLimit
+            ? result.Output
+            : result.Output[..(char.IsHighSurrogate(result.Output[ListLimit - 1]) ? ListLimit - 1 : ListLimit)]
+                + $"\n… /v1/cron/log/output/?log_id={result.Claimed.LogId} …";
 
     /// <summary>Appends a piece of output.</summary>
     public async Task AppendOutput(Claimed claimed, long from, OutputPart part)
@@ -217,14 +232,31 @@ internal sealed class ExecutionStore
     public async Task DropMiddle(Claimed claimed, int limit, long total)
     {
         await using var connection = await source.OpenConnectionAsync();
-        await connection.ExecuteAsync(DropMiddleSql, new { claimed.LogId, claimed.NominalAt, claimed.Attempt, Head = (long)(limit / 2), Tail = total - (limit / 2) });
+        await connection.ExecuteAsync(
+            DropMiddleSql,
+            new
+            {
+                claimed.LogId,
+                claimed.NominalAt,
+                claimed.Attempt,
+                Head = (long)(limit / 2),
+                Tail = total - (limit / 2),
+            }
+        );
     }
 
     public async Task<IReadOnlyList<RunningWork>> AllRunning(CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
         return (await connection.QueryAsync<RunningRow>(AllRunningSql))
-            .Select(row => new RunningWork($"Cron {row.JobId} #{row.LogId}", row.Node, row.StartedAt, $"attempt {row.Attempt}, process group {row.ProcessGroup?.ToString() ?? "-"}", ExecutionMirror.LinkOf(row.LogId))).ToList();
+            .Select(row => new RunningWork(
+                $"Cron {row.JobId} #{row.LogId}",
+                row.Node,
+                row.StartedAt,
+                $"attempt {row.Attempt}, process group {row.ProcessGroup?.ToString() ?? "-"}",
+                ExecutionMirror.LinkOf(row.LogId)
+            ))
+            .ToList();
     }
 
     /// <summary>Puts a result into a file; false when that cannot be done either, which is logged.</summary>
@@ -256,14 +288,25 @@ internal sealed class ExecutionStore
             try
             {
                 var result = JsonSerializer.Deserialize<ExecutionResult>(await File.ReadAllBytesAsync(file));
-                if (result is not { Claimed: { JobId: not null, RunId: not null }, Node: not null, Ending: not null, Output: not null }) throw new JsonException("It is no result of an execution.");
-                if (await RecordEnd(result)) log.LogInformation("Execution {LogId} ended as {Status} while the database was away; it is recorded now", result.Claimed.LogId, result.Ending.Status.Word());
+                if (result is not { Claimed: { JobId: not null, RunId: not null }, Node: not null, Ending: not null, Output: not null })
+                    throw new JsonException("It is no result of an execution.");
+                if (await RecordEnd(result))
+                    log.LogInformation(
+                        "Execution {LogId} ended as {Status} while the database was away; it is recorded now",
+                        result.Claimed.LogId,
+                        result.Ending.Status.Word()
+                    );
                 File.Delete(file);
             }
             catch (Exception error) when (!DatabaseErrors.IsTransient(error))
             {
                 // A power loss leaves empty and half-written files. The row of such an execution is recovered as interrupted.
-                log.LogError(error, "The spooled result {File} does not read; it is set aside in {Folder}", Path.GetFileName(file), BadFiles.FolderOf(node.DataDirectory));
+                log.LogError(
+                    error,
+                    "The spooled result {File} does not read; it is set aside in {Folder}",
+                    Path.GetFileName(file),
+                    BadFiles.FolderOf(node.DataDirectory)
+                );
                 BadFiles.SetAside(node.DataDirectory, file);
             }
         }

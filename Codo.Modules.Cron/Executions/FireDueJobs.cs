@@ -4,10 +4,16 @@ using Hangfire.Server;
 
 namespace Codo.Modules.Cron.Executions;
 
-/// <summary>What a Hangfire recurring job calls: a wake-up, nothing more. Hangfire does not tell the due time and merges fires in a stall, so the ledger works out what is due.</summary>
+/// <summary>
+/// What a Hangfire recurring job calls: a wake-up, nothing more. Hangfire does not tell the due time and merges fires in a stall, so the ledger works out what
+/// is due.
+/// </summary>
 internal sealed class FireDueJobs(Ledger ledger, Runner runner, ExecutionMirror mirror)
 {
-    /// <summary>Accounts for everything that is due, this job's fire among it, and starts what there is room for. The name is stored in Hangfire: renaming it orphans every recurring job.</summary>
+    /// <summary>
+    /// Accounts for everything that is due, this job's fire among it, and starts what there is room for. The name is stored in Hangfire: renaming it orphans
+    /// every recurring job.
+    /// </summary>
     /// <param name="id">The job's surrogate id.</param>
     /// <param name="jobId">For the dashboard.</param>
     /// <param name="context">Given by Hangfire: the background job, which then stands for the execution.</param>

@@ -7,7 +7,9 @@ using Npgsql;
 
 namespace Codo.Modules.Cron.Executions;
 
-/// <summary>An execution's end, with what its row and its job say. The failures in a row are counted here, in the transaction that deletes the message: once.</summary>
+/// <summary>
+/// An execution's end, with what its row and its job say. The failures in a row are counted here, in the transaction that deletes the message: once.
+/// </summary>
 internal sealed class EndedReader(JobEnvironment environments) : IOutboxReader
 {
     private const string ReadSql = """
@@ -40,7 +42,20 @@ internal sealed class EndedReader(JobEnvironment environments) : IOutboxReader
         var output = failed ? await connection.ExecuteScalarAsync<string?>(OutputSql, key, transaction) ?? "" : "";
         var at = row.EndedAt ?? messages[0].At;
         return new ExecutionEnded(
-            ended.JobId, ended.LogId, row.Status, failures, key.At, row.ExecTime, at, row.ExitCode, row.Node ?? "", new Text(row.CauseZh, row.CauseEn), row.TaskCmd, Masked(output, row.Env), row.Owners ?? []);
+            ended.JobId,
+            ended.LogId,
+            row.Status,
+            failures,
+            key.At,
+            row.ExecTime,
+            at,
+            row.ExitCode,
+            row.Node ?? "",
+            new Text(row.CauseZh, row.CauseEn),
+            row.TaskCmd,
+            Masked(output, row.Env),
+            row.Owners ?? []
+        );
     }
 
     private string Masked(string output, byte[]? env)
@@ -88,9 +103,30 @@ internal sealed class SkippedReader : IOutboxReader
     public async Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction)
     {
         var skipped = messages[0].Read<JobEvents.Stretch>();
-        if (await connection.QuerySingleOrDefaultAsync<Row>(ReadSql, new { skipped.Job, skipped.LogId, At = skipped.NominalAt.UtcDateTime }, transaction) is not { } row) return null;
+        if (
+            await connection.QuerySingleOrDefaultAsync<Row>(
+                ReadSql,
+                new
+                {
+                    skipped.Job,
+                    skipped.LogId,
+                    At = skipped.NominalAt.UtcDateTime,
+                },
+                transaction
+            )
+            is not { } row
+        )
+            return null;
         await connection.ExecuteAsync(TroubledSql, new { skipped.Job }, transaction);
-        return new FiresSkipped(skipped.JobId, skipped.LogId, skipped.Times, skipped.NominalAt.UtcDateTime, skipped.NominalUntil.UtcDateTime, new Text(row.CauseZh, row.CauseEn), row.Owners ?? []);
+        return new FiresSkipped(
+            skipped.JobId,
+            skipped.LogId,
+            skipped.Times,
+            skipped.NominalAt.UtcDateTime,
+            skipped.NominalUntil.UtcDateTime,
+            new Text(row.CauseZh, row.CauseEn),
+            row.Owners ?? []
+        );
     }
 
     private sealed record Row
@@ -115,9 +151,20 @@ internal sealed class MissedReader : IOutboxReader
     public async Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction)
     {
         var missed = messages.Select(message => (message.At, Stretch: message.Read<JobEvents.Stretch>())).ToList();
-        var owners = (await connection.QueryAsync<Row>(OwnersSql, new { Jobs = missed.Select(one => one.Stretch.Job).Distinct().Order().ToArray() }, transaction)).ToDictionary(row => row.Id, row => row.Owners ?? []);
-        var told = missed.Where(one => owners.ContainsKey(one.Stretch.Job)).Select(one => new MissedJob(
-            one.Stretch.JobId, one.Stretch.NominalAt.UtcDateTime, one.Stretch.NominalUntil.UtcDateTime, one.Stretch.Times, one.At, owners[one.Stretch.Job])).ToList();
+        var owners = (
+            await connection.QueryAsync<Row>(OwnersSql, new { Jobs = missed.Select(one => one.Stretch.Job).Distinct().Order().ToArray() }, transaction)
+        ).ToDictionary(row => row.Id, row => row.Owners ?? []);
+        var told = missed
+            .Where(one => owners.ContainsKey(one.Stretch.Job))
+            .Select(one => new MissedJob(
+                one.Stretch.JobId,
+                one.Stretch.NominalAt.UtcDateTime,
+                one.Stretch.NominalUntil.UtcDateTime,
+                one.Stretch.Times,
+                one.At,
+                owners[one.Stretch.Job]
+            ))
+            .ToList();
         return told.Count == 0 ? null : new FiresMissed(told);
     }
 

@@ -9,7 +9,10 @@ using Npgsql;
 
 namespace Codo.Modules.Cron.Executions;
 
-/// <summary>Writes the fire ledger: locks jobs, accounts for their due times, inserts the rows and moves <c>accounted_to</c>, in one transaction. Two nodes that race find the job locked, or accounted for.</summary>
+/// <summary>
+/// Writes the fire ledger: locks jobs, accounts for their due times, inserts the rows and moves <c>accounted_to</c>, in one transaction. Two nodes that race
+/// find the job locked, or accounted for.
+/// </summary>
 internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, ILogger<Ledger> log)
 {
     private const string OneJob = "one";
@@ -32,7 +35,8 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
         """;
 
     private const string DueInSql = """
-        SELECT CAST(extract(epoch FROM min(next_run_at) - clock_timestamp()) AS float8) FROM cron.job WHERE NOT paused AND broken_at IS NULL AND next_run_at <= statement_timestamp() + CAST(@Within AS interval)
+        SELECT CAST(extract(epoch FROM min(next_run_at) - clock_timestamp()) AS float8) FROM cron.job WHERE NOT paused AND broken_at IS NULL
+            AND next_run_at <= statement_timestamp() + CAST(@Within AS interval)
         """;
 
     private const string LockPausedSql = $"""
@@ -52,9 +56,11 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
         WITH fire AS (
             INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd, spec, env)
             SELECT j.id, j.job_id, 'schedule', f.trigger, f.at, f.at, 'queued', f.at, j.cmd,
-                jsonb_build_object('timeout', j.timeout, 'retries', j.retries, 'retry_delay', j.retry_delay, 'working_directory', j.working_directory, 'interpreter', j.interpreter,
+                jsonb_build_object('timeout', j.timeout, 'retries', j.retries, 'retry_delay', j.retry_delay, 'working_directory', j.working_directory,
+                    'interpreter', j.interpreter,
                     'encoding', j.encoding, 'run_as', j.run_as, 'overlap', j.overlap), j.env
-            FROM unnest(CAST(@Jobs AS bigint[]), CAST(@Triggers AS text[]), CAST(@Times AS timestamptz[])) WITH ORDINALITY AS f(job, trigger, at, place) JOIN cron.job j ON j.id = f.job
+            FROM unnest(CAST(@Jobs AS bigint[]), CAST(@Triggers AS text[]), CAST(@Times AS timestamptz[])) WITH ORDINALITY AS f(job, trigger, at, place)
+                JOIN cron.job j ON j.id = f.job
             ORDER BY f.place
             ON CONFLICT (job, nominal_at) WHERE kind = 'schedule' DO NOTHING
             RETURNING log_id, nominal_at, job, job_id, spec ->> 'overlap' AS overlap
@@ -72,19 +78,23 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
 
     // A stretch stands in the list where it ends: a pause that goes on is among the newest, however long ago it began.
     private const string ExtendGapSql = """
-        UPDATE cron.cron_log SET nominal_until = GREATEST(nominal_until, @Until), exec_time = GREATEST(exec_time, @Until), times = times + @Times WHERE log_id = @LogId AND nominal_at = @NominalAt RETURNING times
+        UPDATE cron.cron_log SET nominal_until = GREATEST(nominal_until, @Until), exec_time = GREATEST(exec_time, @Until), times = times + @Times
+            WHERE log_id = @LogId AND nominal_at = @NominalAt RETURNING times
         """;
 
     // The account moves forward only: a clock that was put back accounts for nothing twice.
     private const string MoveSql = """
-        UPDATE cron.job j SET accounted_to = GREATEST(j.accounted_to, m.accounted_to), next_run_at = m.next_run_at, gap_log_id = m.gap_log_id, gap_nominal_at = m.gap_nominal_at, gap_reason = m.gap_reason
-        FROM unnest(CAST(@Jobs AS bigint[]), CAST(@Accounted AS timestamptz[]), CAST(@Nexts AS timestamptz[]), CAST(@GapIds AS bigint[]), CAST(@GapTimes AS timestamptz[]), CAST(@GapReasons AS text[]))
+        UPDATE cron.job j SET accounted_to = GREATEST(j.accounted_to, m.accounted_to), next_run_at = m.next_run_at, gap_log_id = m.gap_log_id,
+            gap_nominal_at = m.gap_nominal_at, gap_reason = m.gap_reason
+        FROM unnest(CAST(@Jobs AS bigint[]), CAST(@Accounted AS timestamptz[]), CAST(@Nexts AS timestamptz[]), CAST(@GapIds AS bigint[]),
+            CAST(@GapTimes AS timestamptz[]), CAST(@GapReasons AS text[]))
             AS m(job, accounted_to, next_run_at, gap_log_id, gap_nominal_at, gap_reason)
         WHERE j.id = m.job
         """;
 
     private const string BreakSql = """
-        UPDATE cron.job SET broken_at = clock_timestamp(), broken_zh = @Zh, broken_en = @En, next_run_at = NULL, gap_log_id = @GapId, gap_nominal_at = @GapAt, gap_reason = @GapKey WHERE id = @Id
+        UPDATE cron.job SET broken_at = clock_timestamp(), broken_zh = @Zh, broken_en = @En, next_run_at = NULL, gap_log_id = @GapId,
+            gap_nominal_at = @GapAt, gap_reason = @GapKey WHERE id = @Id
         """;
 
     private const string StopRunningSql = """
@@ -101,7 +111,9 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
     public async Task<TimeSpan?> DueIn(TimeSpan within, CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
-        return await connection.ExecuteScalarAsync<double?>(DueInSql, new { Within = within }) is > 0 and var seconds ? TimeSpan.FromSeconds(seconds) + TimeSpan.FromMilliseconds(1) : null;
+        return await connection.ExecuteScalarAsync<double?>(DueInSql, new { Within = within }) is > 0 and var seconds
+            ? TimeSpan.FromSeconds(seconds) + TimeSpan.FromMilliseconds(1)
+            : null;
     }
 
     /// <summary>Takes every job that is due and not locked by somebody else; returns how many.</summary>
@@ -125,7 +137,10 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
         }
     }
 
-    /// <summary>Locks one job and accounts for it up to now, inside the caller's transaction: what a change of the job begins with. A broken job is locked and not accounted for.</summary>
+    /// <summary>
+    /// Locks one job and accounts for it up to now, inside the caller's transaction: what a change of the job begins with. A broken job is locked and not
+    /// accounted for.
+    /// </summary>
     /// <returns>The job as it was, and up to when it is accounted for now; null when there is none.</returns>
     public async Task<Locked?> LockAndAccount(NpgsqlConnection connection, NpgsqlTransaction transaction, string jobId)
     {
@@ -230,9 +245,16 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
 
     /// <summary>Accounts for jobs that the transaction has locked. One that does not read becomes broken, and the rest goes on.</summary>
     /// <returns>Whether the outbox was written, and the jobs that have more due times than one pass works out.</returns>
-    private async Task<(bool IsTold, List<long> Due)> Account(NpgsqlConnection connection, NpgsqlTransaction transaction, List<JobRow> jobs, Accounting.GapReason? reason = null)
+    private async Task<(bool IsTold, List<long> Due)> Account(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        List<JobRow> jobs,
+        Accounting.GapReason? reason = null
+    )
     {
-        var going = (await connection.QueryAsync<ActiveRow>(ActiveSql, new { Jobs = jobs.Select(job => job.Id).ToArray() }, transaction)).ToLookup(row => row.Job);
+        var going = (await connection.QueryAsync<ActiveRow>(ActiveSql, new { Jobs = jobs.Select(job => job.Id).ToArray() }, transaction)).ToLookup(row =>
+            row.Job
+        );
         var (fires, moves, due, isTold) = (new List<(long Job, string Trigger, DateTime At)>(), new List<Move>(), new List<long>(), false);
         var steady = SteadySince;
         foreach (var job in jobs)
@@ -240,7 +262,11 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
             Accounting.Outcome outcome;
             try
             {
-                outcome = Accounting.Account(job.ToDue(steady, reason), going[job.Id].Select(row => new Accounting.Active(row.LogId, row.Running)).ToList(), new DateTimeOffset(job.LockedAt, TimeSpan.Zero));
+                outcome = Accounting.Account(
+                    job.ToDue(steady, reason),
+                    going[job.Id].Select(row => new Accounting.Active(row.LogId, row.Running)).ToList(),
+                    new DateTimeOffset(job.LockedAt, TimeSpan.Zero)
+                );
             }
             catch (Exception error) when (error is JobIsBroken or ArgumentException or OverflowException or InvalidOperationException)
             {
@@ -295,17 +321,45 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
         if (withGap && job.NextRunAt is { } at && at <= job.LockedAt)
         {
             var time = new DateTimeOffset(at, TimeSpan.Zero);
-            (gap, _) = await WriteGap(connection, transaction, job, default, new Accounting.Entry(ExecutionStatus.Missed, "schedule", time, time, 1, BrokenGap.Key, why), tell: false);
+            (gap, _) = await WriteGap(
+                connection,
+                transaction,
+                job,
+                default,
+                new Accounting.Entry(ExecutionStatus.Missed, "schedule", time, time, 1, BrokenGap.Key, why),
+                tell: false
+            );
         }
         await connection.ExecuteAsync(BreakSql, new { job.Id, why.Zh, why.En, GapId = gap.LogId, GapAt = gap.At, GapKey = gap.Reason }, transaction);
         await Outbox.Write(connection, transaction, JobEvents.Stream(job.Id), JobEvents.Broken, new JobEvents.Brokenness(job.Id, job.JobId, why.Zh, why.En));
     }
 
-    private static async Task<(Gap Gap, bool IsTold)> WriteGap(NpgsqlConnection connection, NpgsqlTransaction transaction, JobRow job, Gap open, Accounting.Entry entry, bool tell = true)
+    private static async Task<(Gap Gap, bool IsTold)> WriteGap(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        JobRow job,
+        Gap open,
+        Accounting.Entry entry,
+        bool tell = true
+    )
     {
         // A stretch that has outlived the retention has lost its row with the month in which it began; what comes now begins another.
-        if (open.LogId is { } logId && open.Reason == entry.Reason
-            && await connection.ExecuteScalarAsync<int?>(ExtendGapSql, new { LogId = logId, NominalAt = open.At, Until = entry.Until.UtcDateTime, entry.Times }, transaction) is { } times)
+        if (
+            open.LogId is { } logId
+            && open.Reason == entry.Reason
+            && await connection.ExecuteScalarAsync<int?>(
+                ExtendGapSql,
+                new
+                {
+                    LogId = logId,
+                    NominalAt = open.At,
+                    Until = entry.Until.UtcDateTime,
+                    entry.Times,
+                },
+                transaction
+            )
+                is { } times
+        )
             return (open, tell && await Tell(connection, transaction, job, logId, open.At!.Value, entry, times));
         var from = entry.From.UtcDateTime;
         var made = await connection.ExecuteScalarAsync<long?>(InsertGapSql, new
@@ -324,14 +378,32 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
     }
 
     // A miss is told whenever it is noticed; skips are once they are three in a row, which are one row of the ledger since nothing ran in between.
-    private static async Task<bool> Tell(NpgsqlConnection connection, NpgsqlTransaction transaction, JobRow job, long logId, DateTime at, Accounting.Entry entry, int times)
+    private static async Task<bool> Tell(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        JobRow job,
+        long logId,
+        DateTime at,
+        Accounting.Entry entry,
+        int times
+    )
     {
         var isMissed = entry.Status == ExecutionStatus.Missed;
-        var isSkipped = entry.Reason!.StartsWith("overlap", StringComparison.Ordinal) && times >= JobEvents.SkipsThatCount && times - entry.Times < JobEvents.SkipsThatCount;
-        if (!isMissed && !isSkipped) return false;
-        await Outbox.Write(connection, transaction, JobEvents.Stream(job.Id), isMissed ? JobEvents.Missed : JobEvents.Skipped, isMissed
-            ? new JobEvents.Stretch(job.Id, job.JobId, logId, entry.From.UtcDateTime, entry.Until.UtcDateTime, entry.Times)
-            : new JobEvents.Stretch(job.Id, job.JobId, logId, at, entry.Until.UtcDateTime, times));
+        var isSkipped =
+            entry.Reason!.StartsWith("overlap", StringComparison.Ordinal)
+            && times >= JobEvents.SkipsThatCount
+            && times - entry.Times < JobEvents.SkipsThatCount;
+        if (!isMissed && !isSkipped)
+            return false;
+        await Outbox.Write(
+            connection,
+            transaction,
+            JobEvents.Stream(job.Id),
+            isMissed ? JobEvents.Missed : JobEvents.Skipped,
+            isMissed
+                ? new JobEvents.Stretch(job.Id, job.JobId, logId, entry.From.UtcDateTime, entry.Until.UtcDateTime, entry.Times)
+                : new JobEvents.Stretch(job.Id, job.JobId, logId, at, entry.Until.UtcDateTime, times)
+        );
         return true;
     }
 

@@ -18,15 +18,40 @@ internal static class ListLogs
     /// <param name="Owner">Of jobs that this person owns, or made where nobody owns them.</param>
     /// <param name="Q">A text in the output or in the reason, in any case.</param>
     internal sealed record Query(
-        int? Page, int? Limit, string? Key, string? Value, string? StartDate, string? EndDate, string? JobId, string? Status, bool? Failed, string? Tag, string? Owner, string? Q) : IRequest<Result>, IPaged;
+        int? Page,
+        int? Limit,
+        string? Key,
+        string? Value,
+        string? StartDate,
+        string? EndDate,
+        string? JobId,
+        string? Status,
+        bool? Failed,
+        string? Tag,
+        string? Owner,
+        string? Q
+    ) : IRequest<Result>, IPaged;
 
     /// <param name="Partial">The search for <c>q</c> ran out of time: older rows may contain it as well.</param>
     internal sealed record Result(int Status, long Count, List<LogView> Data, bool Partial) : Answer(Say.Fetched);
 
     /// <param name="NominalTime">When it was due; <paramref name="NominalUntil"/> and <paramref name="Times"/> tell of a stretch that is one row.</param>
     internal sealed record LogView(
-        long LogId, string JobId, string Status, string TaskCmd, string TaskLog, DateTime ExecTime, string Trigger, string By, DateTime NominalTime, DateTime NominalUntil, int Times,
-        DateTime? EndTime, int? ExitCode, JsonNode? Attempts);
+        long LogId,
+        string JobId,
+        string Status,
+        string TaskCmd,
+        string TaskLog,
+        DateTime ExecTime,
+        string Trigger,
+        string By,
+        DateTime NominalTime,
+        DateTime NominalUntil,
+        int Times,
+        DateTime? EndTime,
+        int? ExitCode,
+        JsonNode? Attempts
+    );
 
     internal sealed class Validator : AbstractValidator<Query>
     {
@@ -44,12 +69,19 @@ internal static class ListLogs
         private static readonly string Statuses = string.Join(" | ", Enum.GetValues<ExecutionStatus>().Select(status => status.Word()));
         private static readonly string NoStatusZh = $"status 只能是 {Statuses}，多个用逗号分隔", NoStatusEn = $"status must be one of {Statuses}, several with commas";
 
-        private static bool AreStatuses(string? words) => words is null || Words(words).All(word => Enum.GetValues<ExecutionStatus>().Any(status => status.Word() == word));
+        private static bool AreStatuses(string? words) =>
+            words is null || Words(words).All(word => Enum.GetValues<ExecutionStatus>().Any(status => status.Word() == word));
     }
 
     /// <summary>What did not end well. A time that a pause or the overlap policy skipped is as it was meant.</summary>
     private static readonly string[] WentWrong =
-        [ExecutionStatus.Faild.Word(), ExecutionStatus.Timeout.Word(), ExecutionStatus.Killed.Word(), ExecutionStatus.Interrupted.Word(), ExecutionStatus.Missed.Word()];
+    [
+        ExecutionStatus.Faild.Word(),
+        ExecutionStatus.Timeout.Word(),
+        ExecutionStatus.Killed.Word(),
+        ExecutionStatus.Interrupted.Word(),
+        ExecutionStatus.Missed.Word(),
+    ];
 
     private static string[] Words(string text) => text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
 
@@ -63,7 +95,9 @@ internal static class ListLogs
         // Room for the line that names where the rest is.
         private const int EndLine = 1024;
 
-        /// <summary>How long a search for a text may take, and how much of it is looked through first: the newest hour, then four times as much, and so on.</summary>
+        /// <summary>
+        /// How long a search for a text may take, and how much of it is looked through first: the newest hour, then four times as much, and so on.
+        /// </summary>
         private static readonly TimeSpan MostSearch = TimeSpan.FromSeconds(2), FirstStretch = TimeSpan.FromHours(1);
 
         // Conditions that were not asked for are null and drop out. The planner sees the values (Npgsql plans unprepared statements with them).
@@ -74,20 +108,27 @@ internal static class ListLogs
                 AND (CAST(@KeyStatuses AS text[]) IS NULL OR l.status = ANY(@KeyStatuses)) AND (CAST(@Statuses AS text[]) IS NULL OR l.status = ANY(@Statuses))
                 AND (CAST(@Wrong AS text[]) IS NULL OR l.status = ANY(@Wrong))
                 AND (CAST(@Tag AS text) IS NULL OR EXISTS (SELECT FROM cron.job j WHERE j.id = l.job AND @Tag = ANY(j.tags)))
-                AND (CAST(@Owner AS text) IS NULL OR EXISTS (SELECT FROM cron.job j WHERE j.id = l.job AND (@Owner = ANY(j.owners) OR (j.owners = '{}' AND j.creator = @Owner))))
+                AND (CAST(@Owner AS text) IS NULL OR EXISTS (SELECT FROM cron.job j WHERE j.id = l.job AND (@Owner = ANY(j.owners) OR (j.owners = '{}'
+                    AND j.creator = @Owner))))
                 AND (CAST(@TaskCmd AS text) IS NULL OR l.task_cmd = @TaskCmd)
                 AND (CAST(@Found AS bigint[]) IS NULL OR l.log_id = ANY(@Found))
-                AND (CAST(@TaskLog AS text) IS NULL OR @TaskLog IN (l.task_log, l.cause_zh, l.cause_en, l.task_log || E'\n' || l.cause_zh, l.task_log || E'\n' || l.cause_en))
+                AND (CAST(@TaskLog AS text) IS NULL OR @TaskLog IN (l.task_log, l.cause_zh, l.cause_en, l.task_log || E'\n' || l.cause_zh,
+                    l.task_log || E'\n' || l.cause_en))
                 AND (CAST(@ExecTime AS timestamptz) IS NULL OR date_trunc('second', l.exec_time) = @ExecTime)
             """;
 
         private const string ListSql = $"""
-            SELECT l.log_id, l.job_id, l.status, CASE WHEN length(l.task_cmd) > 4096 THEN left(l.task_cmd, 4096) || '…' ELSE l.task_cmd END AS task_cmd, l.exec_time, l.trigger, l.by_name, l.nominal_at, l.nominal_until, l.times, l.ended_at, l.exit_code, l.cause_zh, l.cause_en,
+            SELECT l.log_id, l.job_id, l.status, CASE WHEN length(l.task_cmd) > 4096 THEN left(l.task_cmd, 4096) || '…' ELSE l.task_cmd END AS task_cmd,
+                l.exec_time, l.trigger, l.by_name, l.nominal_at, l.nominal_until, l.times, l.ended_at, l.exit_code, l.cause_zh, l.cause_en,
                 CASE WHEN l.status = 'running' THEN coalesce((SELECT left(string_agg(o.text, '' ORDER BY o.from_byte), @Most) FROM cron.output o
-                    WHERE o.log_id = l.log_id AND o.nominal_at = l.nominal_at AND o.from_byte < @Most AND o.attempt = (SELECT max(attempt) FROM cron.attempt m WHERE m.log_id = l.log_id AND m.nominal_at = l.nominal_at)), '')
-                    WHEN length(l.task_log) > @Most THEN left(l.task_log, @Most) || E'\n… /v1/cron/log/output/?log_id=' || l.log_id || ' …' ELSE l.task_log END AS task_log,
-                (SELECT jsonb_agg(jsonb_build_object('attempt', a.attempt, 'trigger', a.trigger, 'node', a.node, 'status', a.status, 'exit_code', a.exit_code, 'left_alive', a.left_alive,
-                    'seconds', round(CAST(extract(epoch FROM a.ended_at - a.started_at) AS numeric), 3), 'zh', a.cause_zh, 'en', a.cause_en) ORDER BY a.attempt)::text
+                    WHERE o.log_id = l.log_id AND o.nominal_at = l.nominal_at AND o.from_byte < @Most AND o.attempt = (SELECT max(attempt)
+                        FROM cron.attempt m WHERE m.log_id = l.log_id AND m.nominal_at = l.nominal_at)), '')
+                    WHEN length(l.task_log) > @Most THEN left(l.task_log, @Most) || E'\n… /v1/cron/log/output/?log_id=' || l.log_id || ' …'
+                        ELSE l.task_log END AS task_log,
+                (SELECT jsonb_agg(jsonb_build_object('attempt', a.attempt, 'trigger', a.trigger, 'node', a.node, 'status', a.status, 'exit_code',
+                    a.exit_code, 'left_alive', a.left_alive,
+                    'seconds', round(CAST(extract(epoch FROM a.ended_at - a.started_at) AS numeric), 3), 'zh', a.cause_zh, 'en', a.cause_en)
+                        ORDER BY a.attempt)::text
                     FROM cron.attempt a WHERE a.log_id = l.log_id AND a.nominal_at = l.nominal_at) AS attempts
             FROM cron.cron_log l {Where}
             ORDER BY l.exec_time DESC, l.log_id DESC LIMIT @Limit OFFSET @Offset;
@@ -135,8 +176,23 @@ internal static class ListLogs
                 {
                     if (left <= TimeSpan.Zero) throw new TimeoutException();
                     await using var transaction = await connection.BeginTransactionAsync(cancellation);
-                    await connection.ExecuteAsync(TimeLimitSql, new { Milliseconds = ((int)left.TotalMilliseconds + 1).ToString(CultureInfo.InvariantCulture) }, transaction);
-                    found.AddRange(await connection.QueryAsync<long>(SearchSql, whole with { From = start, Until = end, Pattern = "%" + Paging.PrefixPattern(request.Q!) }, transaction));
+                    await connection.ExecuteAsync(
+                        TimeLimitSql,
+                        new { Milliseconds = ((int)left.TotalMilliseconds + 1).ToString(CultureInfo.InvariantCulture) },
+                        transaction
+                    );
+                    found.AddRange(
+                        await connection.QueryAsync<long>(
+                            SearchSql,
+                            whole with
+                            {
+                                From = start,
+                                Until = end,
+                                Pattern = "%" + Paging.PrefixPattern(request.Q!),
+                            },
+                            transaction
+                        )
+                    );
                 }
                 catch (Exception error) when (error is TimeoutException or PostgresException { SqlState: PostgresErrorCodes.QueryCanceled })
                 {
@@ -145,7 +201,10 @@ internal static class ListLogs
                 end = start;
             }
             var page = found.Skip((int)Math.Min(filter.Offset, int.MaxValue)).Take(filter.Limit).ToArray();
-            var rows = page.Length == 0 ? [] : (await connection.QueryAsync<Row>(ListSql, whole with { Found = page, Offset = 0, Limit = page.Length })).Select(View).ToList();
+            var rows =
+                page.Length == 0
+                    ? []
+                    : (await connection.QueryAsync<Row>(ListSql, whole with { Found = page, Offset = 0, Limit = page.Length })).Select(View).ToList();
             return new Result(0, found.Count, rows, isPartial);
         }
 
@@ -165,8 +224,18 @@ internal static class ListLogs
                 KeyStatuses = request.Key == "status" && value is not null ? Words(value) : null,
                 TaskCmd = request.Key == "task_cmd" ? value : null,
                 TaskLog = request.Key == "task_log" ? value : null,
-                LogId = request.Key == "log_id" && value is not null ? long.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var id) ? id : throw Wrong("value") : (long?)null,
-                ExecTime = request.Key == "exec_time" && value is not null ? Times.TryParse(value, zone.Info, out var at) ? at.UtcDateTime : throw Wrong("value") : (DateTime?)null,
+                LogId =
+                    request.Key == "log_id" && value is not null
+                        ? long.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var id)
+                            ? id
+                            : throw Wrong("value")
+                        : (long?)null,
+                ExecTime =
+                    request.Key == "exec_time" && value is not null
+                        ? Times.TryParse(value, zone.Info, out var at)
+                            ? at.UtcDateTime
+                            : throw Wrong("value")
+                        : (DateTime?)null,
                 JobId = request.JobId,
                 Statuses = request.Status is null ? null : Words(request.Status),
                 Wrong = request.Failed == true ? WentWrong : null,
@@ -188,7 +257,22 @@ internal static class ListLogs
                 attempt.Remove("zh");
                 attempt.Remove("en");
             }
-            return new LogView(row.LogId, row.JobId, row.Status, row.TaskCmd, text, row.ExecTime, row.Trigger, row.ByName, row.NominalAt, row.NominalUntil, row.Times, row.EndedAt, row.ExitCode, attempts);
+            return new LogView(
+                row.LogId,
+                row.JobId,
+                row.Status,
+                row.TaskCmd,
+                text,
+                row.ExecTime,
+                row.Trigger,
+                row.ByName,
+                row.NominalAt,
+                row.NominalUntil,
+                row.Times,
+                row.EndedAt,
+                row.ExitCode,
+                attempts
+            );
         }
 
         private sealed record Asked(DateTime From, DateTime Until, int Limit, long Offset)
@@ -211,7 +295,22 @@ internal static class ListLogs
         }
 
         private sealed record Row(
-            long LogId, string JobId, string Status, string TaskCmd, DateTime ExecTime, string Trigger, string ByName, DateTime NominalAt, DateTime NominalUntil, int Times, DateTime? EndedAt, int? ExitCode,
-            string CauseZh, string CauseEn, string TaskLog, string? Attempts);
+            long LogId,
+            string JobId,
+            string Status,
+            string TaskCmd,
+            DateTime ExecTime,
+            string Trigger,
+            string ByName,
+            DateTime NominalAt,
+            DateTime NominalUntil,
+            int Times,
+            DateTime? EndedAt,
+            int? ExitCode,
+            string CauseZh,
+            string CauseEn,
+            string TaskLog,
+            string? Attempts
+        );
     }
 }

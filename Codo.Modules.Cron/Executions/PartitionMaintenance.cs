@@ -8,7 +8,13 @@ using Npgsql;
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>The ledger's partitions: made ahead of time, dropped past their retention. Every node does it; each step does no harm when done twice.</summary>
-internal sealed class PartitionMaintenance(NpgsqlDataSource source, CronSettings settings, RetentionGuard guard, TimeProvider time, ILogger<PartitionMaintenance> log) : IHostedService
+internal sealed class PartitionMaintenance(
+    NpgsqlDataSource source,
+    CronSettings settings,
+    RetentionGuard guard,
+    TimeProvider time,
+    ILogger<PartitionMaintenance> log
+) : IHostedService
 {
     private static readonly string[] Tables = ["cron.cron_log", "cron.attempt", "cron.output"];
 
@@ -37,7 +43,12 @@ internal sealed class PartitionMaintenance(NpgsqlDataSource source, CronSettings
         var before = now.AddDays(-settings.LogRetentionDays);
         foreach (var table in Tables)
             if (await Partitions.Drop(source, table, PartitionSpan.Month, before) is > 0 and var count)
-                log.LogInformation("{Count} months of {Table} are past their retention of {Days} days and were dropped", count, table, settings.LogRetentionDays);
+                log.LogInformation(
+                    "{Count} months of {Table} are past their retention of {Days} days and were dropped",
+                    count,
+                    table,
+                    settings.LogRetentionDays
+                );
         await using var connection = await source.OpenConnectionAsync(cancellation);
         await connection.ExecuteAsync(DeleteOldSql, new { Before = before });
     }

@@ -10,9 +10,11 @@ internal static class QueuedExecutions
     // What waits for its retry has failed already: its row says so and counts as the failure that it is, whatever becomes of the retry.
     private const string DropSql = """
         WITH dropped AS (
-            DELETE FROM cron.active_execution WHERE state = 'queued' AND (job = CAST(@Job AS bigint) OR log_id = CAST(@LogId AS bigint)) RETURNING log_id, nominal_at, attempt, job, job_id
+            DELETE FROM cron.active_execution WHERE state = 'queued' AND (job = CAST(@Job AS bigint) OR log_id = CAST(@LogId AS bigint)) RETURNING log_id,
+                nominal_at, attempt, job, job_id
         ), failed AS (
-            SELECT d.*, a.status, a.cause_zh, a.cause_en FROM dropped d JOIN cron.attempt a ON a.log_id = d.log_id AND a.nominal_at = d.nominal_at AND a.attempt = d.attempt - 1
+            SELECT d.*, a.status, a.cause_zh, a.cause_en FROM dropped d JOIN cron.attempt a ON a.log_id = d.log_id AND a.nominal_at = d.nominal_at
+                AND a.attempt = d.attempt - 1
             WHERE d.attempt > 1 AND a.status IN ('faild', 'timeout')
         ), told AS (
             INSERT INTO platform.outbox (stream, kind, payload)
@@ -23,7 +25,10 @@ internal static class QueuedExecutions
         FROM dropped d LEFT JOIN failed f ON f.log_id = d.log_id WHERE l.log_id = d.log_id AND l.nominal_at = d.nominal_at AND l.status = 'queued'
         """;
 
-    /// <summary>Takes out all of a job. One that never ran becomes <c>killed</c>; one that waits for a retry keeps the status of its last attempt, and is told as an execution that ended so.</summary>
+    /// <summary>
+    /// Takes out all of a job. One that never ran becomes <c>killed</c>; one that waits for a retry keeps the status of its last attempt, and is told as an
+    /// execution that ended so.
+    /// </summary>
     /// <param name="job">The surrogate id.</param>
     public static Task<int> DropOfJob(NpgsqlConnection connection, NpgsqlTransaction transaction, long job, Text cause) =>
         connection.ExecuteAsync(DropSql, new { Job = (long?)job, LogId = (long?)null, cause.Zh, cause.En }, transaction);

@@ -13,7 +13,8 @@ internal static class ReadOutput
 {
     internal sealed record Query(long? LogId, long? After, int? Attempt) : IRequest<Result>;
 
-    /// <param name="From">The byte that <paramref name="Data"/> begins with. It is before the one asked for where that is no beginning of a character, or lies among bytes that are not text.</param>
+    /// <param name="From">The byte that <paramref name="Data"/> begins with. It is before the one asked for where that is no beginning of a character, or lies
+    /// among bytes that are not text.</param>
     /// <param name="After">The value to ask with next.</param>
     /// <param name="Ended">Nothing more will come.</param>
     internal sealed record Result(long LogId, int Attempt, string Status, string Data, long From, long After, bool Ended, Text Cause) : Answer(Say.Fetched);
@@ -37,7 +38,8 @@ internal static class ReadOutput
             SELECT l.nominal_at, l.status, l.cause_zh, l.cause_en, a.attempt, a.ended_at IS NOT NULL AS ended
             FROM cron.cron_log l LEFT JOIN LATERAL (
                 SELECT attempt, ended_at FROM cron.attempt a
-                WHERE a.log_id = l.log_id AND a.nominal_at = l.nominal_at AND (CAST(@Attempt AS int) IS NULL OR a.attempt = @Attempt) ORDER BY attempt DESC LIMIT 1) a ON true
+                WHERE a.log_id = l.log_id AND a.nominal_at = l.nominal_at AND (CAST(@Attempt AS int) IS NULL OR a.attempt = @Attempt)
+                    ORDER BY attempt DESC LIMIT 1) a ON true
             WHERE l.log_id = @LogId
             """;
 
@@ -54,8 +56,21 @@ internal static class ReadOutput
             if (request.Attempt is not null && row.Attempt is null)
                 throw Refusal.NotFound($"日志 {request.LogId} 没有第 {request.Attempt} 次尝试", $"Log {request.LogId} has no attempt {request.Attempt}");
             var after = request.After ?? 0;
-            var pieces = (await connection.QueryAsync<Piece>(PiecesSql, new { request.LogId, row.NominalAt, Attempt = row.Attempt ?? 0, After = after, Most })).AsList();
-            if (pieces is [var first, ..] && first.FromByte < after) pieces[0] = first.From(after);
+            var pieces = (
+                await connection.QueryAsync<Piece>(
+                    PiecesSql,
+                    new
+                    {
+                        request.LogId,
+                        row.NominalAt,
+                        Attempt = row.Attempt ?? 0,
+                        After = after,
+                        Most,
+                    }
+                )
+            ).AsList();
+            if (pieces is [var first, ..] && first.FromByte < after)
+                pieces[0] = first.From(after);
             var from = pieces.Count == 0 ? after : Math.Min(after, pieces[0].FromByte);
             var text = new StringBuilder();
             foreach (var piece in pieces)

@@ -9,11 +9,15 @@ using Npgsql;
 
 namespace Codo.Modules.Cron.Executions;
 
-/// <summary>Recovers what a dead node left running: its survivors on this machine are ended first, then the rows become <c>interrupted</c>, and only then may the job run again.</summary>
+/// <summary>
+/// Recovers what a dead node left running: its survivors on this machine are ended first, then the rows become <c>interrupted</c>, and only then may the job
+/// run again.
+/// </summary>
 internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Outbox outbox, Node node, ILogger<Recovery> log)
 {
     private const string LeftSql = """
-        SELECT g.log_id, g.nominal_at, g.job_id, g.attempt, coalesce(a.run_id, '') AS run_id, a.process_group, a.start_ticks, a.boot_id, n.boot_id AS node_boot_id
+        SELECT g.log_id, g.nominal_at, g.job_id, g.attempt, coalesce(a.run_id, '') AS run_id, a.process_group, a.start_ticks, a.boot_id,
+            n.boot_id AS node_boot_id
         FROM cron.active_execution g LEFT JOIN cron.attempt a ON a.log_id = g.log_id AND a.nominal_at = g.nominal_at AND a.attempt = g.attempt
         LEFT JOIN platform.node n ON n.name = g.node
         WHERE g.node = @Dead AND g.incarnation <= @Incarnation AND g.state = 'running'
@@ -21,13 +25,15 @@ internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Ou
 
     private const string InterruptSql = """
         WITH gone AS (
-            DELETE FROM cron.active_execution WHERE log_id = @LogId AND attempt = @Attempt AND node = @Dead AND incarnation <= @Incarnation AND state = 'running' RETURNING job, job_id
+            DELETE FROM cron.active_execution WHERE log_id = @LogId AND attempt = @Attempt AND node = @Dead AND incarnation <= @Incarnation
+                AND state = 'running' RETURNING job, job_id
         ), ended AS (
             UPDATE cron.attempt SET ended_at = clock_timestamp(), status = 'interrupted', left_alive = @Left, cause_zh = @Zh, cause_en = @En
             WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt AND ended_at IS NULL AND EXISTS (SELECT 1 FROM gone)
         ), told AS (
             INSERT INTO platform.outbox (stream, kind, payload)
-            SELECT 'job:' || job, 'cron.ended', jsonb_build_object('job', job, 'job_id', job_id, 'log_id', CAST(@LogId AS bigint), 'nominal_at', CAST(@NominalAt AS timestamptz)) FROM gone
+            SELECT 'job:' || job, 'cron.ended', jsonb_build_object('job', job, 'job_id', job_id, 'log_id', CAST(@LogId AS bigint), 'nominal_at',
+                CAST(@NominalAt AS timestamptz)) FROM gone
         )
         UPDATE cron.cron_log l SET status = 'interrupted', ended_at = clock_timestamp(), cause_zh = @Zh, cause_en = @En,
             task_log = coalesce((SELECT left(string_agg(o.text, '' ORDER BY o.from_byte), 65536) FROM cron.output o
@@ -37,8 +43,10 @@ internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Ou
 
     // For a row that does not read: the job must not wait for it for ever.
     private const string TakeOutSql = """
-        WITH gone AS (DELETE FROM cron.active_execution WHERE log_id = @LogId AND attempt = @Attempt AND node = @Dead AND incarnation <= @Incarnation AND state = 'running' RETURNING log_id, nominal_at)
-        UPDATE cron.cron_log l SET status = 'interrupted', ended_at = clock_timestamp() FROM gone WHERE l.log_id = gone.log_id AND l.nominal_at = gone.nominal_at AND l.status = 'running'
+        WITH gone AS (DELETE FROM cron.active_execution WHERE log_id = @LogId AND attempt = @Attempt AND node = @Dead AND incarnation <= @Incarnation
+            AND state = 'running' RETURNING log_id, nominal_at)
+        UPDATE cron.cron_log l SET status = 'interrupted', ended_at = clock_timestamp() FROM gone WHERE l.log_id = gone.log_id
+            AND l.nominal_at = gone.nominal_at AND l.status = 'running'
         """;
 
     public async Task Recover(string dead, long incarnation, CancellationToken cancellation)
@@ -50,7 +58,8 @@ internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Ou
         // Together, because each may take its 5 s between TERM and KILL.
         var failures = (await Task.WhenAll(rows.Select(row => TryRecover(row, dead, incarnation)))).OfType<Exception>().ToList();
         // Tried again by the next run: what was recovered does not come back.
-        if (failures.Count > 0) throw new AggregateException($"{failures.Count} of {rows.Count} executions of node {dead} wait for PostgreSQL to be recovered", failures);
+        if (failures.Count > 0)
+            throw new AggregateException($"{failures.Count} of {rows.Count} executions of node {dead} wait for PostgreSQL to be recovered", failures);
     }
 
     private async Task<Exception?> TryRecover(LeftRow row, string dead, long incarnation)
@@ -62,8 +71,14 @@ internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Ou
         }
         catch (Exception error)
         {
-            if (DatabaseErrors.IsTransient(error)) return error;
-            log.LogError(error, "Execution {LogId} of job {JobId} could not be recovered as usual; it is taken out of the active executions", row.LogId, row.JobId);
+            if (DatabaseErrors.IsTransient(error))
+                return error;
+            log.LogError(
+                error,
+                "Execution {LogId} of job {JobId} could not be recovered as usual; it is taken out of the active executions",
+                row.LogId,
+                row.JobId
+            );
             await using var connection = await source.OpenConnectionAsync();
             await connection.ExecuteAsync(TakeOutSql, new { row.LogId, row.Attempt, Dead = dead, Incarnation = incarnation });
             return null;
@@ -74,7 +89,10 @@ internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Ou
     {
         // Without a recorded group the host died between the claim and the mark: the run id in the environment finds what was started.
         var here = (row.BootId ?? row.NodeBootId) == RunMark.CurrentBootId;
-        int? left = here && row.RunId.Length > 0 ? await ProcessTree.KillAsync(new RunMark(row.RunId, row.ProcessGroup ?? 0, row.StartTicks ?? 0, row.BootId ?? "")) : null;
+        int? left =
+            here && row.RunId.Length > 0
+                ? await ProcessTree.KillAsync(new RunMark(row.RunId, row.ProcessGroup ?? 0, row.StartTicks ?? 0, row.BootId ?? ""))
+                : null;
         var cause = left switch
         {
             0 => new Text($"节点 {dead} 中断，命令已不在或已被终止", $"Node {dead} was cut off; the command is gone or was ended"),
@@ -98,5 +116,15 @@ internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Ou
         log.LogWarning("Execution {LogId} of job {JobId} is interrupted: {Cause}", row.LogId, row.JobId, cause.En);
     }
 
-    private sealed record LeftRow(long LogId, DateTime NominalAt, string JobId, int Attempt, string RunId, int? ProcessGroup, long? StartTicks, string? BootId, string? NodeBootId);
+    private sealed record LeftRow(
+        long LogId,
+        DateTime NominalAt,
+        string JobId,
+        int Attempt,
+        string RunId,
+        int? ProcessGroup,
+        long? StartTicks,
+        string? BootId,
+        string? NodeBootId
+    );
 }

@@ -11,10 +11,12 @@ using Npgsql;
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>
-/// Reconciles Hangfire's recurring jobs, which are called by their job_id, with the table by difference: at the start, on a change, and every 60 s, which also revives one that Hangfire has given up. They are registered at the offset that is in
+/// Reconciles Hangfire's recurring jobs, which are called by their job_id, with the table by difference: at the start, on a change, and every 60 s, which also
+/// revives one that Hangfire has given up. They are registered at the offset that is in
 /// force now, as <c>UTC+05:30</c>, so that Hangfire never computes times across a change of the clock; when the offset changes they are registered anew.
 /// </summary>
-internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManager recurring, JobStorage storage, TimeProvider time, ILogger<RecurringJobs> log) : IDisposable
+internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManager recurring, JobStorage storage, TimeProvider time, ILogger<RecurringJobs> log)
+    : IDisposable
 {
     private const string AllSql = """
         SELECT id, job_id, cron, time_zone FROM cron.job WHERE NOT paused AND broken_at IS NULL
@@ -32,7 +34,10 @@ internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManage
     /// <summary>Wakes the registration of changed jobs.</summary>
     public WakeSignal Changes { get; } = new();
 
-    /// <summary>To be called after the commit that changed the job. When the process dies before it is heard, the next start or another node's minute finds the difference.</summary>
+    /// <summary>
+    /// To be called after the commit that changed the job. When the process dies before it is heard, the next start or another node's minute finds the
+    /// difference.
+    /// </summary>
     public void Changed(string jobId)
     {
         changed.Writer.TryWrite(jobId);
@@ -60,7 +65,10 @@ internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManage
     {
         Dictionary<string, Registration> wanted;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
-            wanted = (await connection.QueryAsync<Row>(AllSql)).Select(Wanted).OfType<Registration>().ToDictionary(registration => registration.JobId, StringComparer.Ordinal);
+            wanted = (await connection.QueryAsync<Row>(AllSql))
+                .Select(Wanted)
+                .OfType<Registration>()
+                .ToDictionary(registration => registration.JobId, StringComparer.Ordinal);
         using var hangfire = storage.GetConnection();
         var mended = 0;
         foreach (var have in hangfire.GetRecurringJobs())
@@ -93,14 +101,26 @@ internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManage
     public void Dispose() => ScheduleChanged.Dispose();
 
     private static bool IsSame(RecurringJobDto have, Registration wanted) =>
-        have.Cron == wanted.Cron && have.TimeZoneId == wanted.Zone.Id && !have.Removed && have.Error is null && have.NextExecution is not null && have.LoadException is null && wanted.Id.Equals(have.Job?.Args[0]) && have.Job?.Method.Name == nameof(FireDueJobs.Fire);
+        have.Cron == wanted.Cron
+        && have.TimeZoneId == wanted.Zone.Id
+        && !have.Removed
+        && have.Error is null
+        && have.NextExecution is not null
+        && have.LoadException is null
+        && wanted.Id.Equals(have.Job?.Args[0])
+        && have.Job?.Method.Name == nameof(FireDueJobs.Fire);
 
     // A job that does not read is the ledger's to break; here it is left out.
     private Registration? Wanted(Row row)
     {
         try
         {
-            return new Registration(row.Id, row.JobId, JobRow.ExpressionOf(row.Cron).ForCronos, FixedZone.At(JobRow.ZoneOf(row.TimeZone).GetUtcOffset(time.GetUtcNow())));
+            return new Registration(
+                row.Id,
+                row.JobId,
+                JobRow.ExpressionOf(row.Cron).ForCronos,
+                FixedZone.At(JobRow.ZoneOf(row.TimeZone).GetUtcOffset(time.GetUtcNow()))
+            );
         }
         catch (JobIsBroken broken)
         {
@@ -110,11 +130,13 @@ internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManage
     }
 
     // Relaxed: after a stall one wake-up is enough, because the ledger accounts for every due time itself.
-    private void Register(Registration job) => recurring.AddOrUpdate<FireDueJobs>(job.JobId, fire => fire.Fire(job.Id, job.JobId, null!, CancellationToken.None), job.Cron, new RecurringJobOptions
-    {
-        TimeZone = job.Zone,
-        MisfireHandling = MisfireHandlingMode.Relaxed,
-    });
+    private void Register(Registration job) =>
+        recurring.AddOrUpdate<FireDueJobs>(
+            job.JobId,
+            fire => fire.Fire(job.Id, job.JobId, null!, CancellationToken.None),
+            job.Cron,
+            new RecurringJobOptions { TimeZone = job.Zone, MisfireHandling = MisfireHandlingMode.Relaxed }
+        );
 
     private sealed record Row(long Id, string JobId, string Cron, string TimeZone);
 

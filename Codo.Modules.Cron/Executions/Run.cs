@@ -5,7 +5,19 @@ namespace Codo.Modules.Cron.Executions;
 
 /// <summary>One attempt that this node has claimed.</summary>
 /// <param name="Person">Who made the job; null when it is gone.</param>
-internal sealed record Claimed(long LogId, DateTime NominalAt, long Job, string JobId, int Attempt, string RunId, long Incarnation, string TaskCmd, string Spec, byte[]? Env, long? Person = null);
+internal sealed record Claimed(
+    long LogId,
+    DateTime NominalAt,
+    long Job,
+    string JobId,
+    int Attempt,
+    string RunId,
+    long Incarnation,
+    string TaskCmd,
+    string Spec,
+    byte[]? Env,
+    long? Person = null
+);
 
 /// <summary>How an attempt ended, as it is recorded.</summary>
 /// <param name="Left">Processes that could not be ended; 0 when none, null when nothing was killed.</param>

@@ -12,16 +12,36 @@ using Microsoft.Extensions.Logging;
 
 namespace Codo.Modules.Cron.Executions;
 
-/// <summary>This node's runner: claims what is queued, runs it, ends it when asked, and records how it ended. Nothing here waits in a worker or holds a thread.</summary>
-internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recovery, JobEnvironment environments, RunAsRule runAs, CronSettings settings, Quotas quotas, WakeSources sources, ExecutionMirror mirror, Node node, Disk disk, TimeProvider time, ILogger<Runner> log) : INodeWork, IDisposable
+/// <summary>
+/// This node's runner: claims what is queued, runs it, ends it when asked, and records how it ended. Nothing here waits in a worker or holds a thread.
+/// </summary>
+internal sealed class Runner(
+    ExecutionStore store,
+    Ledger ledger,
+    Recovery recovery,
+    JobEnvironment environments,
+    RunAsRule runAs,
+    CronSettings settings,
+    Quotas quotas,
+    WakeSources sources,
+    ExecutionMirror mirror,
+    Node node,
+    Disk disk,
+    TimeProvider time,
+    ILogger<Runner> log
+) : INodeWork, IDisposable
 {
     /// <summary>What is kept of a run's output while the disk is nearly full.</summary>
     private const int OutputWhenDiskIsLow = 64 << 10;
 
-    /// <summary>Commands that are claimed and have not started yet. A start is work of a processor: more at once only take it from each other, and from what ends.</summary>
+    /// <summary>
+    /// Commands that are claimed and have not started yet. A start is work of a processor: more at once only take it from each other, and from what ends.
+    /// </summary>
     private static readonly int MostStarting = Environment.ProcessorCount * 8;
 
-    /// <summary>Bytes of output that one statement stores: .NET keeps a text of more than 42,000 characters among its large objects, which it seldom gives back.</summary>
+    /// <summary>
+    /// Bytes of output that one statement stores: .NET keeps a text of more than 42,000 characters among its large objects, which it seldom gives back.
+    /// </summary>
     private const int Piece = 40_000;
 
     private readonly ConcurrentDictionary<(long LogId, int Attempt), Run> running = new();
@@ -39,7 +59,8 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
     public string Name => WorkName;
 
     /// <summary>
-    /// Claims and starts as much of what is queued as there is room for, in its order. No more commands are claimed than are about to start: what waits stays queued, where every node and the operator see it.
+    /// Claims and starts as much of what is queued as there is room for, in its order. No more commands are claimed than are about to start: what waits stays
+    /// queued, where every node and the operator see it.
     /// Calls that meet are one: whoever claims looks again for those that came meanwhile.
     /// </summary>
     public async Task StartQueued(CancellationToken cancellation)
@@ -85,9 +106,15 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
     // Whose quota is full, and how many more may be claimed at once so that nobody else's can be passed by them.
     private (int Room, long[] Full) Share(int quota, int free)
     {
-        if (quota == 0) return (free, []);
-        if (running.Count < quota) return (Math.Min(free, quota - running.Count), []);
-        var counts = running.Values.Where(run => run.Claimed.Person is not null).GroupBy(run => run.Claimed.Person!.Value).Select(person => (person.Key, Count: person.Count())).ToList();
+        if (quota == 0)
+            return (free, []);
+        if (running.Count < quota)
+            return (Math.Min(free, quota - running.Count), []);
+        var counts = running
+            .Values.Where(run => run.Claimed.Person is not null)
+            .GroupBy(run => run.Claimed.Person!.Value)
+            .Select(person => (person.Key, Count: person.Count()))
+            .ToList();
         var most = counts.Where(person => person.Count < quota).Select(person => person.Count).DefaultIfEmpty(0).Max();
         return (Math.Min(free, quota - most), [.. counts.Where(person => person.Count >= quota).Select(person => person.Key)]);
     }
@@ -101,7 +128,13 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
         foreach (var run in mine)
         {
             if (!rows.TryGetValue((run.Claimed.LogId, run.Claimed.Attempt), out var row) || row.Incarnation != run.Claimed.Incarnation)
-                run.Ask(ExecutionStatus.Interrupted, new Text("节点曾失去租约，此执行已由其他节点结算，命令被终止", "This node had lost its lease and the execution was settled meanwhile; the command was ended"));
+                run.Ask(
+                    ExecutionStatus.Interrupted,
+                    new Text(
+                        "节点曾失去租约，此执行已由其他节点结算，命令被终止",
+                        "This node had lost its lease and the execution was settled meanwhile; the command was ended"
+                    )
+                );
             else if (row.StopZh is not null)
                 run.Ask(ExecutionStatus.Killed, new Text(row.StopZh, row.StopEn ?? row.StopZh));
         }
@@ -159,7 +192,12 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
         }
         catch (Exception error)
         {
-            log.LogError(error, "Execution {LogId} of job {JobId} could not be carried through; it stays running until this node's next start settles it", run.Claimed.LogId, run.Claimed.JobId);
+            log.LogError(
+                error,
+                "Execution {LogId} of job {JobId} could not be carried through; it stays running until this node's next start settles it",
+                run.Claimed.LogId,
+                run.Claimed.JobId
+            );
         }
         finally
         {
@@ -182,7 +220,8 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
         }
     }
 
-    // Whatever keeps a command from being run (a row that does not read, an environment under another key) is this execution's failure, and nothing of it is left behind.
+    // Whatever keeps a command from being run (a row that does not read, an environment under another key) is this execution's failure, and nothing of it is
+    // left behind.
     private async Task<Ending> RunOrFail(Run run)
     {
         try
@@ -222,10 +261,21 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
             spec = SpecOf(claimed) ?? throw new InvalidOperationException("its spec in cron.cron_log does not read");
             encoding = CommandForm.EncodingOf(spec.Encoding);
             // Between the claim and here this node may have stood still: a lease that ran out means that somebody settles, and perhaps repeats, this row.
-            if (!node.HoldsLease) return Over(ExecutionStatus.Interrupted, null, null, new Text("节点失去租约，命令未启动", "The node lost its lease; the command was not started"));
+            if (!node.HoldsLease)
+                return Over(
+                    ExecutionStatus.Interrupted,
+                    null,
+                    null,
+                    new Text("节点失去租约，命令未启动", "The node lost its lease; the command was not started")
+                );
             command = LocalCommand.Start(
-                CommandForm.With(spec.Interpreter, claimed.TaskCmd), claimed.RunId, environments.Open(claimed.Env).Values.Concat(Facts(claimed)).ToDictionary(StringComparer.Ordinal),
-                spec.WorkingDirectory is { Length: > 0 } folder ? folder : null, new CommandForm(Encoding: encoding), runAs.Start(spec.RunAs));
+                CommandForm.With(spec.Interpreter, claimed.TaskCmd),
+                claimed.RunId,
+                environments.Open(claimed.Env).Values.Concat(Facts(claimed)).ToDictionary(StringComparer.Ordinal),
+                spec.WorkingDirectory is { Length: > 0 } folder ? folder : null,
+                new CommandForm(Encoding: encoding),
+                runAs.Start(spec.RunAs)
+            );
         }
         catch (CommandNotStartedException error)
         {
@@ -300,7 +350,14 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
     {
         var spec = SpecOf(run.Claimed);
         var retry = spec is not null && ending.Status is ExecutionStatus.Faild or ExecutionStatus.Timeout && run.Claimed.Attempt <= spec!.Retries;
-        var result = new ExecutionResult(run.Claimed, node.Name, ending, retry ? spec!.RetryDelay : null, run.Output.Beginning(ExecutionStore.ListLimit), run.Output.Total);
+        var result = new ExecutionResult(
+            run.Claimed,
+            node.Name,
+            ending,
+            retry ? spec!.RetryDelay : null,
+            run.Output.Beginning(ExecutionStore.ListLimit),
+            run.Output.Total
+        );
         var (spooled, refused) = (false, false);
         while (true)
         {
@@ -308,8 +365,14 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
             {
                 if (!refused) await FlushOne(run, ended: true);
                 if (!await store.RecordEnd(result))
-                    log.LogWarning("Execution {LogId} of job {JobId} ended as {Status}, but was settled before: the ledger keeps what it says", run.Claimed.LogId, run.Claimed.JobId, ending.Status.Word());
-                if (spooled) store.Unspool(result);
+                    log.LogWarning(
+                        "Execution {LogId} of job {JobId} ended as {Status}, but was settled before: the ledger keeps what it says",
+                        run.Claimed.LogId,
+                        run.Claimed.JobId,
+                        ending.Status.Word()
+                    );
+                if (spooled)
+                    store.Unspool(result);
                 mirror.Wake.Set();
                 return;
             }
@@ -326,7 +389,10 @@ internal sealed class Runner(ExecutionStore store, Ledger ledger, Recovery recov
                 log.LogError(error, "The output of execution {LogId} is not stored: PostgreSQL does not take it", run.Claimed.LogId);
                 refused = true;
                 var why = OutsideText.Clean(error.Message);
-                var cause = new Text($"{ending.Cause.Zh}；输出无法保存：{why}".TrimStart('；'), $"{ending.Cause.En}; its output could not be stored: {why}".TrimStart(';', ' '));
+                var cause = new Text(
+                    $"{ending.Cause.Zh}；输出无法保存：{why}".TrimStart('；'),
+                    $"{ending.Cause.En}; its output could not be stored: {why}".TrimStart(';', ' ')
+                );
                 result = result with { Output = "", Ending = ending with { Cause = cause } };
             }
         }

@@ -19,7 +19,16 @@ internal static class RunningJobs
         public async Task<IReadOnlyList<RunningJob>> Handle(ListRunningJobs request, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            return [.. (await connection.QueryAsync<Row>(RunningSql)).Select(row => new RunningJob(row.JobId, row.LogId, row.StartedAt, row.Node, row.Owners ?? []))];
+            return
+            [
+                .. (await connection.QueryAsync<Row>(RunningSql)).Select(row => new RunningJob(
+                    row.JobId,
+                    row.LogId,
+                    row.StartedAt,
+                    row.Node,
+                    row.Owners ?? []
+                )),
+            ];
         }
 
         private sealed record Row

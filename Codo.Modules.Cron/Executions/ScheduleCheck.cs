@@ -11,10 +11,12 @@ using Npgsql;
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>
-/// Finds jobs that would be silent: broken ones that read again, ones whose account is ahead of PostgreSQL's clock (it was put back, or the row is damaged), and ones whose next due time is not what their
+/// Finds jobs that would be silent: broken ones that read again, ones whose account is ahead of PostgreSQL's clock (it was put back, or the row is damaged),
+/// and ones whose next due time is not what their
 /// expression says. Each is put right under its lock, with what did not run in the ledger.
 /// </summary>
-internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, RecurringJobs recurring, Outbox outbox, Node node, ILogger<ScheduleCheck> log) : IHealthCheck
+internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, RecurringJobs recurring, Outbox outbox, Node node, ILogger<ScheduleCheck> log)
+    : IHealthCheck
 {
     private const string AllSql = $"""
         SELECT {Ledger.Columns} FROM cron.job ORDER BY id
@@ -30,7 +32,8 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
 
     // The newest due time up to now of which the ledger knows; without one, since when the job is as it is.
     private const string AccountedSql = """
-        SELECT coalesce((SELECT LEAST(l.nominal_until, @Now) FROM cron.cron_log l WHERE l.job = j.id AND l.kind = 'schedule' AND l.nominal_at <= @Now ORDER BY l.nominal_at DESC LIMIT 1),
+        SELECT coalesce((SELECT LEAST(l.nominal_until, @Now) FROM cron.cron_log l WHERE l.job = j.id AND l.kind = 'schedule'
+            AND l.nominal_at <= @Now ORDER BY l.nominal_at DESC LIMIT 1),
             LEAST(j.update_time, @Now)) FROM cron.job j WHERE j.id = @Id
         """;
 
@@ -44,14 +47,20 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
 
     private const string WaitingSql = """
         SELECT count(*) AS count, coalesce(CAST(extract(epoch FROM clock_timestamp() - min(not_before)) AS float8), 0) AS seconds FROM cron.active_execution g
-        WHERE state = 'queued' AND not_before <= clock_timestamp() AND NOT (exclusive AND EXISTS (SELECT 1 FROM cron.active_execution o WHERE o.job = g.job AND o.log_id <> g.log_id))
+        WHERE state = 'queued' AND not_before <= clock_timestamp() AND NOT (exclusive AND EXISTS (SELECT 1 FROM cron.active_execution o
+            WHERE o.job = g.job AND o.log_id <> g.log_id))
         """;
 
     // Another node's clock may be measured a little ahead.
     private static readonly TimeSpan LongWait = TimeSpan.FromSeconds(10), Ahead = TimeSpan.FromSeconds(2), Made = TimeSpan.FromMinutes(1);
 
-    private static readonly Accounting.GapReason ClockGap = new("clock", new Text(
-        "任务的记账时间超前于 PostgreSQL 时钟（时钟曾被拨回，或数据被改动），这段时间没有执行", "The job's account was ahead of PostgreSQL's clock (it was put back, or the row was changed); nothing ran meanwhile"));
+    private static readonly Accounting.GapReason ClockGap = new(
+        "clock",
+        new Text(
+            "任务的记账时间超前于 PostgreSQL 时钟（时钟曾被拨回，或数据被改动），这段时间没有执行",
+            "The job's account was ahead of PostgreSQL's clock (it was put back, or the row was changed); nothing ran meanwhile"
+        )
+    );
 
     public async Task Check(CancellationToken cancellation)
     {
@@ -77,8 +86,10 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
         await using var connection = await source.OpenConnectionAsync(cancellationToken);
         var broken = (await connection.QueryAsync<string>(BrokenSql)).AsList();
         var (waiting, seconds) = await connection.QuerySingleAsync<(long, double)>(WaitingSql);
-        var queue = waiting == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"; {waiting} executions wait for their start, the first for {seconds:0.0} s");
-        if (broken.Count == 0 && seconds > LongWait.TotalSeconds) return HealthCheckResult.Degraded("more is due than the nodes can start" + queue);
+        var queue =
+            waiting == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"; {waiting} executions wait for their start, the first for {seconds:0.0} s");
+        if (broken.Count == 0 && seconds > LongWait.TotalSeconds)
+            return HealthCheckResult.Degraded("more is due than the nodes can start" + queue);
         return broken.Count == 0
             ? HealthCheckResult.Healthy("every job reads" + queue)
             : HealthCheckResult.Degraded($"broken jobs, which fire nothing: {string.Join(", ", broken.Take(5))}{(broken.Count > 5 ? " …" : "")}");
@@ -93,8 +104,11 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
             if (job.BrokenAt is not null) return "it was broken and reads again";
             if (job.AccountedTo > job.LockedAt + Ahead) return $"its account is ahead of PostgreSQL's clock, at {job.AccountedTo:yyyy-MM-dd HH:mm:ss} UTC";
             // Both are taken at the same moment when a job is made, one by PostgreSQL and one by the node.
-            if (job.AccountedTo < job.CreateTime - Made && job.CreateTime < job.LockedAt) return "its account lies before it was made";
-            return expression.Next(new DateTimeOffset(job.AccountedTo, TimeSpan.Zero), zone)?.UtcDateTime == job.NextRunAt ? null : $"its next due time was {job.NextRunAt:yyyy-MM-dd HH:mm:ss} UTC";
+            if (job.AccountedTo < job.CreateTime - Made && job.CreateTime < job.LockedAt)
+                return "its account lies before it was made";
+            return expression.Next(new DateTimeOffset(job.AccountedTo, TimeSpan.Zero), zone)?.UtcDateTime == job.NextRunAt
+                ? null
+                : $"its next due time was {job.NextRunAt:yyyy-MM-dd HH:mm:ss} UTC";
         }
         catch (JobIsBroken broken)
         {

@@ -10,15 +10,27 @@ using Npgsql;
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>
-/// Wakes due jobs to the millisecond: a process of the Hangfire server that waits for the earliest next due time, which Codo alone computes, and triggers the recurring jobs that are due. The first at once,
-/// since its wake-up accounts for everything that is due; the others, so that the dashboard shows their executions, at a bounded rate: under load they are left out first. Hangfire's own schedule and the node's poll are the fallbacks below it.
+/// Wakes due jobs to the millisecond: a process of the Hangfire server that waits for the earliest next due time, which Codo alone computes, and triggers the
+/// recurring jobs that are due. The first at once,
+/// since its wake-up accounts for everything that is due; the others, so that the dashboard shows their executions, at a bounded rate: under load they are left
+/// out first. Hangfire's own schedule and the node's poll are the fallbacks below it.
 /// </summary>
-internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManager recurring, RecurringJobs jobs, FireDueJobs fire, WakeSources sources, Node node, LoopStates states, ILogger<TriggerDueJobs> log) : IBackgroundProcess, IDisposable
+internal sealed class TriggerDueJobs(
+    NpgsqlDataSource source,
+    IRecurringJobManager recurring,
+    RecurringJobs jobs,
+    FireDueJobs fire,
+    WakeSources sources,
+    Node node,
+    LoopStates states,
+    ILogger<TriggerDueJobs> log
+) : IBackgroundProcess, IDisposable
 {
     private const int MostWaiting = 200, MirroredASecond = 8;
 
     private const string DueSql = """
-        SELECT id, job_id, next_run_at FROM cron.job WHERE NOT paused AND next_run_at <= statement_timestamp() + CAST(@Lead AS interval) AND broken_at IS NULL ORDER BY next_run_at LIMIT @MostWaiting
+        SELECT id, job_id, next_run_at FROM cron.job WHERE NOT paused AND next_run_at <= statement_timestamp() + CAST(@Lead AS interval)
+            AND broken_at IS NULL ORDER BY next_run_at LIMIT @MostWaiting
         """;
 
     private const string NextSql = """
@@ -26,19 +38,34 @@ internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManag
         WHERE NOT paused AND next_run_at > statement_timestamp() + CAST(@Lead AS interval) AND broken_at IS NULL ORDER BY next_run_at LIMIT 1
         """;
 
-    /// <summary>How much earlier a wake-up is sent than it is due: its way through Hangfire takes some 20 ms, and what it wakes waits for the rest (<see cref="FireDueJobs"/>).</summary>
+    /// <summary>
+    /// How much earlier a wake-up is sent than it is due: its way through Hangfire takes some 20 ms, and what it wakes waits for the rest
+    /// (<see cref="FireDueJobs"/>).
+    /// </summary>
     public static readonly TimeSpan Lead = TimeSpan.FromMilliseconds(30);
 
     // A change of a job on another node is seen after the longest wait; the poll of that node is as late.
-    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5), WhileNotAllowed = TimeSpan.FromSeconds(1), WhileAccounted = TimeSpan.FromMilliseconds(50), BetweenTriggers = TimeSpan.FromMilliseconds(20), Again = TimeSpan.FromMilliseconds(300);
+    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5),
+        WhileNotAllowed = TimeSpan.FromSeconds(1),
+        WhileAccounted = TimeSpan.FromMilliseconds(50),
+        BetweenTriggers = TimeSpan.FromMilliseconds(20),
+        Again = TimeSpan.FromMilliseconds(300);
 
     private readonly LoopState state = states.Add("cron trigger", LongestWait);
     private readonly Queue<string> waiting = new();
 
     // A burst is shown whole; of many jobs a second that go on and on only a part is.
-    private readonly TokenBucketRateLimiter mirrored = new(new() { TokenLimit = MostWaiting, TokensPerPeriod = MirroredASecond, ReplenishmentPeriod = TimeSpan.FromSeconds(1) });
+    private readonly TokenBucketRateLimiter mirrored = new(
+        new()
+        {
+            TokenLimit = MostWaiting,
+            TokensPerPeriod = MirroredASecond,
+            ReplenishmentPeriod = TimeSpan.FromSeconds(1),
+        }
+    );
 
-    // Which due time of a job was triggered, and when: until it is accounted for it is found again in each round. After a while it is triggered again, because the job's row may have been locked.
+    // Which due time of a job was triggered, and when: until it is accounted for it is found again in each round. After a while it is triggered again, because
+    // the job's row may have been locked.
     private readonly Dictionary<long, (DateTime Due, long At)> triggered = [];
     private long triggeredAt;
 
@@ -69,8 +96,13 @@ internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManag
         using var connection = source.OpenConnection();
         var due = connection.Query<(long Id, string JobId, DateTime At)>(DueSql, new { MostWaiting, Lead }).AsList();
         var (isFirst, isLeftOut) = (waiting.Count == 0, false);
-        if (due.Count == 0) triggered.Clear();
-        foreach (var (id, jobId, at) in due.Where(job => !triggered.TryGetValue(job.Id, out var known) || known.Due != job.At || Stopwatch.GetElapsedTime(known.At) > Again))
+        if (due.Count == 0)
+            triggered.Clear();
+        foreach (
+            var (id, jobId, at) in due.Where(job =>
+                !triggered.TryGetValue(job.Id, out var known) || known.Due != job.At || Stopwatch.GetElapsedTime(known.At) > Again
+            )
+        )
         {
             triggered[id] = (at, Stopwatch.GetTimestamp());
             if (waiting.Count < MostWaiting && mirrored.AttemptAcquire().IsAcquired) waiting.Enqueue(jobId);
@@ -85,6 +117,8 @@ internal sealed class TriggerDueJobs(NpgsqlDataSource source, IRecurringJobManag
         if (waiting.Count > 0) return BetweenTriggers;
         // A job that is being accounted for has no next due time yet.
         var longest = due.Count > 0 ? WhileAccounted : LongestWait;
-        return connection.ExecuteScalar<double?>(NextSql, new { Lead }) is { } seconds && seconds < longest.TotalSeconds ? TimeSpan.FromSeconds(Math.Max(0, seconds)) + TimeSpan.FromMilliseconds(1) : longest;
+        return connection.ExecuteScalar<double?>(NextSql, new { Lead }) is { } seconds && seconds < longest.TotalSeconds
+            ? TimeSpan.FromSeconds(Math.Max(0, seconds)) + TimeSpan.FromMilliseconds(1)
+            : longest;
     }
 }

@@ -11,10 +11,44 @@ namespace Codo.Modules.Cron.Jobs;
 
 internal static class CreateJob
 {
-    [Echoed("next_run_time", "status", "cron1", "cron_text", "creator_id", "creator", "create_time", "updater_id", "updater", "update_time", "last_status", "last_exec_time", "last_seconds", "state", "broken")]
+    [Echoed(
+        "next_run_time",
+        "status",
+        "cron1",
+        "cron_text",
+        "creator_id",
+        "creator",
+        "create_time",
+        "updater_id",
+        "updater",
+        "update_time",
+        "last_status",
+        "last_exec_time",
+        "last_seconds",
+        "state",
+        "broken"
+    )]
     internal sealed record Command(
-        string? JobId, string? Cmd, string? Cron, string? TimeZone, int? Timeout, string? Overlap, string? Misfire, int? MisfireWindow, int? Retries, int? RetryDelay,
-        JsonElement? Env, string[]? SecretEnv, string? WorkingDirectory, string? Interpreter, string? Encoding, string? RunAs, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
+        string? JobId,
+        string? Cmd,
+        string? Cron,
+        string? TimeZone,
+        int? Timeout,
+        string? Overlap,
+        string? Misfire,
+        int? MisfireWindow,
+        int? Retries,
+        int? RetryDelay,
+        JsonElement? Env,
+        string[]? SecretEnv,
+        string? WorkingDirectory,
+        string? Interpreter,
+        string? Encoding,
+        string? RunAs,
+        string? Description,
+        string[]? Tags,
+        string[]? Owners
+    ) : IRequest<Result>, IJobFields;
 
     /// <param name="CronText">The expression in words.</param>
     /// <param name="NextRunTimes">The next three times, in the job's zone.</param>
@@ -31,12 +65,23 @@ internal static class CreateJob
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, RecurringJobs recurring, JobEnvironment environments, RunAsRule runAs, Quotas quotas, Zone zone, TimeProvider time, Caller caller) : IRequestHandler<Command, Result>
+    internal sealed class Handler(
+        NpgsqlDataSource source,
+        RecurringJobs recurring,
+        JobEnvironment environments,
+        RunAsRule runAs,
+        Quotas quotas,
+        Zone zone,
+        TimeProvider time,
+        Caller caller
+    ) : IRequestHandler<Command, Result>
     {
         private const string InsertSql = """
-            INSERT INTO cron.job (job_id, cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory, interpreter, encoding, run_as, description, tags, owners,
+            INSERT INTO cron.job (job_id, cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory,
+                interpreter, encoding, run_as, description, tags, owners,
                 creator_id, creator, updater_id, updater, accounted_to, next_run_at)
-            VALUES (@JobId, @Cmd, @Cron, @TimeZone, @Timeout, @Overlap, @Misfire, @MisfireWindow, @Retries, @RetryDelay, @Env, @WorkingDirectory, @Interpreter, @Encoding, @RunAs, @Description, @Tags, @Owners,
+            VALUES (@JobId, @Cmd, @Cron, @TimeZone, @Timeout, @Overlap, @Misfire, @MisfireWindow, @Retries, @RetryDelay, @Env, @WorkingDirectory,
+                @Interpreter, @Encoding, @RunAs, @Description, @Tags, @Owners,
                 @CallerId, @CallerName, @CallerId, @CallerName, @Now, @NextRunAt)
             ON CONFLICT (job_id) DO NOTHING RETURNING id
             """;
@@ -78,11 +123,42 @@ internal static class CreateJob
             };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            if (await quotas.Jobs() is var most && !Quotas.HasRoom(caller, most, await connection.ExecuteScalarAsync<long>(MineSql, new { caller.UserId }, transaction)))
+            if (
+                await quotas.Jobs() is var most
+                && !Quotas.HasRoom(caller, most, await connection.ExecuteScalarAsync<long>(MineSql, new { caller.UserId }, transaction))
+            )
                 throw Refusal.Conflict($"你的任务数已达上限 {most}（Codo:Quotas:Jobs）", $"You have {most} jobs already (Codo:Quotas:Jobs)");
             var id = await connection.ExecuteScalarAsync<long?>(InsertSql, job, transaction)
                 ?? throw Refusal.Conflict($"job {request.JobId} 已存在", $"job {request.JobId} exists already");
-            await Audit.Write(connection, transaction, caller, "create", "job", request.JobId!, after: new { job.Cmd, job.Cron, job.TimeZone, job.Timeout, job.Overlap, job.Misfire, job.MisfireWindow, job.Retries, job.RetryDelay, Env = variables.Values.Keys, SecretEnv = variables.Marked, job.WorkingDirectory, job.Interpreter, job.Encoding, job.RunAs, job.Description, job.Tags, job.Owners });
+            await Audit.Write(
+                connection,
+                transaction,
+                caller,
+                "create",
+                "job",
+                request.JobId!,
+                after: new
+                {
+                    job.Cmd,
+                    job.Cron,
+                    job.TimeZone,
+                    job.Timeout,
+                    job.Overlap,
+                    job.Misfire,
+                    job.MisfireWindow,
+                    job.Retries,
+                    job.RetryDelay,
+                    Env = variables.Values.Keys,
+                    SecretEnv = variables.Marked,
+                    job.WorkingDirectory,
+                    job.Interpreter,
+                    job.Encoding,
+                    job.RunAs,
+                    job.Description,
+                    job.Tags,
+                    job.Owners,
+                }
+            );
             await transaction.CommitAsync(cancellationToken);
             recurring.Changed(request.JobId!);
             var advice = JobAdvice.Of(expression, inZone, now, request.Cmd, request.WorkingDirectory);

@@ -25,8 +25,13 @@ internal static partial class CronHints
         text = text.Trim();
         if (text.StartsWith('@')) return Nickname(text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[0]);
         var fields = text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-        if (fields.Length is < 5 or > 7) return new("六个字段：秒 分 时 日 月 星期，例如每天 03:30 是 0 30 3 * * *", "Six fields: second minute hour day month weekday; each day at 03:30 is 0 30 3 * * *");
-        if (fields.Any(field => Hashed().IsMatch(field))) return Hash(fields);
+        if (fields.Length is < 5 or > 7)
+            return new(
+                "六个字段：秒 分 时 日 月 星期，例如每天 03:30 是 0 30 3 * * *",
+                "Six fields: second minute hour day month weekday; each day at 03:30 is 0 30 3 * * *"
+            );
+        if (fields.Any(field => Hashed().IsMatch(field)))
+            return Hash(fields);
         return fields.Length switch
         {
             5 => Said("crontab 的五个字段前面要加上秒", "Put the second before crontab's five fields", ["0", .. fields]),

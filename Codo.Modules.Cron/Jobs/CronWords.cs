@@ -83,7 +83,10 @@ internal static class CronWords
         if (minutes.Length == 60 && seconds.Length == 60)
             return new("每秒", "every second");
         if (minutes.Length == 60 && EvenStep(seconds, 60) is var secondStep and > 0)
-            return new($"每 {secondStep} 秒{(second == 0 ? "" : $"（自第 {second} 秒起）")}", $"every {secondStep} seconds{(second == 0 ? "" : $" from second {second}")}");
+            return new(
+                $"每 {secondStep} 秒{(second == 0 ? "" : $"（自第 {second} 秒起）")}",
+                $"every {secondStep} seconds{(second == 0 ? "" : $" from second {second}")}"
+            );
         if (minutes.Length == 60 && seconds.Length == 1)
             return new($"每分钟{(second == 0 ? "" : $"第 {second} 秒")}", $"every minute{(second == 0 ? "" : $" at second {second}")}");
         if (seconds.Length == 1 && EvenStep(minutes, 60) is var step and > 0)
@@ -187,7 +190,8 @@ internal static class CronWords
     }
 
     // Chinese is set with a space next to figures.
-    private static string Spaced(string before, string after) => char.IsAsciiDigit(before[^1]) || char.IsAsciiDigit(after[0]) ? $"{before} {after}" : before + after;
+    private static string Spaced(string before, string after) =>
+        char.IsAsciiDigit(before[^1]) || char.IsAsciiDigit(after[0]) ? $"{before} {after}" : before + after;
 
     private static string And(IReadOnlyList<string> parts) =>
         parts.Count == 1 ? parts[0] : $"{string.Join(", ", parts.Take(parts.Count - 1))} and {parts[^1]}";

@@ -21,7 +21,8 @@ internal static class DeleteJob
         public Validator() => RuleFor(job => job.JobId).Must(id => !string.IsNullOrWhiteSpace(id)).Refuse("job id 不能为空", "job_id is missing");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Outbox outbox, RecurringJobs recurring, Caller caller) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Outbox outbox, RecurringJobs recurring, Caller caller)
+        : IRequestHandler<Command, Result>
     {
         private const string DeleteSql = """
             DELETE FROM cron.job WHERE id = @Id
@@ -38,11 +39,31 @@ internal static class DeleteJob
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var (job, _, isTold) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
                 ?? throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
-            await QueuedExecutions.DropOfJob(connection, transaction, job.Id, new Text($"任务已被 {caller.Nickname} 删除", $"The job was deleted by {caller.Nickname}"));
+            await QueuedExecutions.DropOfJob(
+                connection,
+                transaction,
+                job.Id,
+                new Text($"任务已被 {caller.Nickname} 删除", $"The job was deleted by {caller.Nickname}")
+            );
             var wasTold = await connection.ExecuteScalarAsync<bool>(WasToldSql, new { job.Id }, transaction);
             if (wasTold) await Outbox.Write(connection, transaction, JobEvents.Stream(job.Id), JobEvents.Deleted, new JobEvents.Job(job.JobId));
             await connection.ExecuteAsync(DeleteSql, new { job.Id }, transaction);
-            await Audit.Write(connection, transaction, caller, "delete", "job", request.JobId!, before: new { job.Cmd, job.Cron, job.TimeZone, job.Overlap, job.Misfire });
+            await Audit.Write(
+                connection,
+                transaction,
+                caller,
+                "delete",
+                "job",
+                request.JobId!,
+                before: new
+                {
+                    job.Cmd,
+                    job.Cron,
+                    job.TimeZone,
+                    job.Overlap,
+                    job.Misfire,
+                }
+            );
             await transaction.CommitAsync(cancellationToken);
             recurring.Changed(job.JobId);
             if (isTold || wasTold) outbox.Wake();

@@ -13,14 +13,49 @@ namespace Codo.Modules.Cron.Jobs;
 /// <summary>Changes the fields that the request carries. What runs goes on under what it was started with; the account starts anew from now.</summary>
 internal static class EditJob
 {
-    [Echoed("next_run_time", "status", "cron1", "cron_text", "creator_id", "creator", "create_time", "updater_id", "updater", "update_time", "last_status", "last_exec_time", "last_seconds", "state", "broken")]
+    [Echoed(
+        "next_run_time",
+        "status",
+        "cron1",
+        "cron_text",
+        "creator_id",
+        "creator",
+        "create_time",
+        "updater_id",
+        "updater",
+        "update_time",
+        "last_status",
+        "last_exec_time",
+        "last_seconds",
+        "state",
+        "broken"
+    )]
     internal sealed record Command(
-        string? JobId, string? Cmd, string? Cron, string? TimeZone, int? Timeout, string? Overlap, string? Misfire, int? MisfireWindow, int? Retries, int? RetryDelay,
-        JsonElement? Env, string[]? SecretEnv, string? WorkingDirectory, string? Interpreter, string? Encoding, string? RunAs, string? Description, string[]? Tags, string[]? Owners) : IRequest<Result>, IJobFields;
+        string? JobId,
+        string? Cmd,
+        string? Cron,
+        string? TimeZone,
+        int? Timeout,
+        string? Overlap,
+        string? Misfire,
+        int? MisfireWindow,
+        int? Retries,
+        int? RetryDelay,
+        JsonElement? Env,
+        string[]? SecretEnv,
+        string? WorkingDirectory,
+        string? Interpreter,
+        string? Encoding,
+        string? RunAs,
+        string? Description,
+        string[]? Tags,
+        string[]? Owners
+    ) : IRequest<Result>, IJobFields;
 
     /// <param name="CronText">The expression in words.</param>
     /// <param name="NextRunTimes">The next three times, in the job's zone; those that a paused job would run at, if it were let run.</param>
-    internal sealed record Result(string JobId, Text CronText, IReadOnlyList<string> NextRunTimes, IReadOnlyList<Text> Warnings) : Answer(Text.Same($"job {JobId} edit success!"));
+    internal sealed record Result(string JobId, Text CronText, IReadOnlyList<string> NextRunTimes, IReadOnlyList<Text> Warnings)
+        : Answer(Text.Same($"job {JobId} edit success!"));
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -32,21 +67,33 @@ internal static class EditJob
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Outbox outbox, RecurringJobs recurring, JobEnvironment environments, RunAsRule runAs, Caller caller) : IRequestHandler<Command, Result>
+    internal sealed class Handler(
+        NpgsqlDataSource source,
+        Ledger ledger,
+        Outbox outbox,
+        RecurringJobs recurring,
+        JobEnvironment environments,
+        RunAsRule runAs,
+        Caller caller
+    ) : IRequestHandler<Command, Result>
     {
         private const string UpdateSql = """
-            UPDATE cron.job SET cmd = coalesce(@Cmd, cmd), cron = @Cron, time_zone = @TimeZone, timeout = CASE WHEN CAST(@Timeout AS int) IS NULL THEN timeout ELSE nullif(@Timeout, 0) END,
+            UPDATE cron.job SET cmd = coalesce(@Cmd, cmd), cron = @Cron, time_zone = @TimeZone, timeout = CASE WHEN CAST(@Timeout AS int) IS NULL
+                THEN timeout ELSE nullif(@Timeout, 0) END,
                 overlap = coalesce(@Overlap, overlap), misfire = coalesce(@Misfire, misfire), misfire_window = coalesce(@MisfireWindow, misfire_window),
-                retries = coalesce(@Retries, retries), retry_delay = coalesce(@RetryDelay, retry_delay), env = @Env, working_directory = coalesce(@WorkingDirectory, working_directory),
+                retries = coalesce(@Retries, retries), retry_delay = coalesce(@RetryDelay, retry_delay), env = @Env,
+                    working_directory = coalesce(@WorkingDirectory, working_directory),
                 interpreter = coalesce(@Interpreter, interpreter), encoding = coalesce(@Encoding, encoding), run_as = @RunAs,
                 description = coalesce(@Description, description), tags = coalesce(@Tags, tags), owners = coalesce(@Owners, owners),
-                updater_id = @CallerId, updater = @CallerName, update_time = @Now, accounted_to = @Now, next_run_at = @NextRunAt, gap_log_id = NULL, gap_nominal_at = NULL, gap_reason = NULL,
+                updater_id = @CallerId, updater = @CallerName, update_time = @Now, accounted_to = @Now, next_run_at = @NextRunAt, gap_log_id = NULL,
+                    gap_nominal_at = NULL, gap_reason = NULL,
                 broken_at = NULL, broken_zh = '', broken_en = ''
             WHERE id = @Id
             """;
 
         private const string ShownSql = """
-            SELECT cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, working_directory, interpreter, encoding, run_as, description, tags, owners FROM cron.job WHERE id = @Id
+            SELECT cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, working_directory, interpreter, encoding, run_as,
+                description, tags, owners FROM cron.job WHERE id = @Id
             """;
 
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
@@ -61,7 +108,8 @@ internal static class EditJob
             var env = request.Env is null && request.SecretEnv is null ? job.Env : environments.Seal(variables);
             var user = runAs.Choose(caller, request.RunAs, job.RunAs);
             var before = await connection.QuerySingleAsync<Shown>(ShownSql, new { job.Id }, transaction);
-            if (user == job.RunAs && ChangesWhatRuns(request, before, request.Env is null || SameVariables(variables, environments.TryOpen(job.Env)))) await runAs.MayChange(connection, transaction, caller, job.RunAs);
+            if (user == job.RunAs && ChangesWhatRuns(request, before, request.Env is null || SameVariables(variables, environments.TryOpen(job.Env))))
+                await runAs.MayChange(connection, transaction, caller, job.RunAs);
             (before.Env, before.SecretEnv) = (environments.Masked(job.Env), (environments.TryOpen(job.Env) ?? JobVariables.None).Marked);
             await connection.ExecuteAsync(UpdateSql, new
             {
@@ -100,14 +148,19 @@ internal static class EditJob
         }
 
         // Clients send a whole job back: what counts is what differs.
-        private static bool ChangesWhatRuns(Command request, Shown before, bool sameVariables) => !sameVariables
-            || (Differs(request.Cmd, before.Cmd) && !Beginning.Is(request.Cmd, before.Cmd)) || Differs(request.Interpreter?.Trim(), before.Interpreter) || Differs(request.Encoding, before.Encoding)
+        private static bool ChangesWhatRuns(Command request, Shown before, bool sameVariables) =>
+            !sameVariables
+            || (Differs(request.Cmd, before.Cmd) && !Beginning.Is(request.Cmd, before.Cmd))
+            || Differs(request.Interpreter?.Trim(), before.Interpreter)
+            || Differs(request.Encoding, before.Encoding)
             || Differs(request.WorkingDirectory, before.WorkingDirectory);
 
         private static bool Differs(string? sent, string stored) => sent is not null && sent != stored;
 
         private static bool SameVariables(JobVariables variables, JobVariables? before) =>
-            before is not null && variables.Values.Count == before.Values.Count && variables.Values.All(pair => before.Values.TryGetValue(pair.Key, out var value) && value == pair.Value);
+            before is not null
+            && variables.Values.Count == before.Values.Count
+            && variables.Values.All(pair => before.Values.TryGetValue(pair.Key, out var value) && value == pair.Value);
 
         // Npgsql reports an array column as System.Array, which fits no constructor that Dapper would look for: hence properties.
         private sealed class Shown

@@ -14,7 +14,8 @@ internal sealed record JobAdvice(Text CronText, IReadOnlyList<string> NextRunTim
     public static JobAdvice Of(CronExpression expression, TimeZoneInfo zone, DateTimeOffset now, string? cmd, string? workingDirectory)
     {
         var next = new List<string>();
-        for (var after = now; next.Count < Times && expression.Next(after, zone) is { } at; after = at) next.Add(Codo.Platform.Http.Times.FormatWithOffset(at, zone));
+        for (var after = now; next.Count < Times && expression.Next(after, zone) is { } at; after = at)
+            next.Add(Codo.Platform.Http.Times.FormatWithOffset(at, zone));
         return new JobAdvice(expression.Describe(), next, [.. Warn(expression, cmd, workingDirectory)]);
     }
 
@@ -26,6 +27,9 @@ internal sealed record JobAdvice(Text CronText, IReadOnlyList<string> NextRunTim
             yield return new("命令里的 % 原样交给 shell；crontab 把它当作换行，所以那里写成 \\%，这里要去掉反斜杠",
                 "A % in the command reaches the shell as it is; crontab takes it for a line end, so what is written \\% there loses its backslash here");
         if (!string.IsNullOrEmpty(workingDirectory) && !Directory.Exists(workingDirectory))
-            yield return new($"工作目录 {workingDirectory} 在本机不存在，命令将无法启动", $"The working directory {workingDirectory} does not exist on this machine: the command cannot start there");
+            yield return new(
+                $"工作目录 {workingDirectory} 在本机不存在，命令将无法启动",
+                $"The working directory {workingDirectory} does not exist on this machine: the command cannot start there"
+            );
     }
 }

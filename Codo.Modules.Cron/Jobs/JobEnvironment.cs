@@ -14,7 +14,9 @@ internal sealed record JobVariables(IReadOnlyDictionary<string, string> Values, 
     public static readonly JobVariables None = new(new Dictionary<string, string>(), []);
 }
 
-/// <summary>Environment variables of jobs: sealed at rest, and never shown where the name, the owner or a password in a URL says that the value is a secret.</summary>
+/// <summary>
+/// Environment variables of jobs: sealed at rest, and never shown where the name, the owner or a password in a URL says that the value is a secret.
+/// </summary>
 internal sealed class JobEnvironment(SecretBox box, IConfiguration configuration)
 {
     /// <summary>What stands for a value that is not shown; sent back, it leaves the value as it was.</summary>
@@ -55,12 +57,14 @@ internal sealed class JobEnvironment(SecretBox box, IConfiguration configuration
     }
 
     /// <summary>Whether <see cref="Open"/> failed because of what is stored.</summary>
-    public static bool DoesNotRead(Exception error) => error is CryptographicException or JsonException or FormatException or ArgumentException or KeyNotFoundException or InvalidOperationException;
+    public static bool DoesNotRead(Exception error) =>
+        error is CryptographicException or JsonException or FormatException or ArgumentException or KeyNotFoundException or InvalidOperationException;
 
     /// <summary>As answers and the audit show it; nothing of an environment that does not read.</summary>
     public Dictionary<string, string> Masked(byte[]? stored) => Masked(TryOpen(stored) ?? JobVariables.None);
 
-    public Dictionary<string, string> Masked(JobVariables variables) => variables.Values.ToDictionary(pair => pair.Key, pair => IsSecret(variables, pair) ? Mask : pair.Value);
+    public Dictionary<string, string> Masked(JobVariables variables) =>
+        variables.Values.ToDictionary(pair => pair.Key, pair => IsSecret(variables, pair) ? Mask : pair.Value);
 
     /// <summary>The texts that no output of the job may show: secret values, and the password alone of one that is a URL.</summary>
     public IEnumerable<string> Secrets(byte[]? stored)
@@ -76,7 +80,8 @@ internal sealed class JobEnvironment(SecretBox box, IConfiguration configuration
     /// <summary>What a caller sent on top of what is stored: masks, and values cut for a list, give way to the stored ones.</summary>
     /// <param name="given">Null leaves the variables as they are.</param>
     /// <param name="marked">Null leaves the marks as they are.</param>
-    /// <exception cref="Refusal">A mask for a name that has no value yet; a mark for no variable; a mark taken away from a value that would be shown by that.</exception>
+    /// <exception cref="Refusal">A mask for a name that has no value yet; a mark for no variable; a mark taken away from a value that would be shown by
+    /// that.</exception>
     public JobVariables Merge(IReadOnlyDictionary<string, string>? given, string[]? marked, byte[]? stored)
     {
         // One that does not read has no values that a mask could stand for.
@@ -88,7 +93,8 @@ internal sealed class JobEnvironment(SecretBox box, IConfiguration configuration
         var merged = new JobVariables(values, marks);
         foreach (var (name, value) in values)
         {
-            if (value == Mask && IsSecret(merged, new(name, value))) throw Refusal.Invalid($"env.{name} 的值不能是 {Mask}", $"The value of env.{name} cannot be {Mask}");
+            if (value == Mask && IsSecret(merged, new(name, value)))
+                throw Refusal.Invalid($"env.{name} 的值不能是 {Mask}", $"The value of env.{name} cannot be {Mask}");
             var isKept = given is null || !given.TryGetValue(name, out var sent) || sent != value;
             if (isKept && before.Marked.Contains(name, StringComparer.Ordinal) && !IsSecret(merged, new(name, value)))
                 throw Refusal.Invalid($"取消 {name} 的 secret_env 时请重新填写它的值", $"Give env.{name} its value anew to take it out of secret_env");

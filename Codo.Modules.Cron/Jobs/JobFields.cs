@@ -52,10 +52,15 @@ internal static partial class JobFields
         validator.RuleFor(job => job.WorkingDirectory).Must(folder => string.IsNullOrEmpty(folder) || folder.StartsWith('/'))
             .Refuse("working_directory 必须是绝对路径", "working_directory must be an absolute path");
         validator.RuleFor(job => job.Interpreter).AtMost(CommandForm.MostInterpreter, "interpreter");
-        validator.RuleFor(job => job.Interpreter).Must(line => line is null || !line.Contains('\n')).Refuse("interpreter 只能是一行，例如 /usr/bin/env python3", "interpreter must be one line, such as /usr/bin/env python3");
+        validator
+            .RuleFor(job => job.Interpreter)
+            .Must(line => line is null || !line.Contains('\n'))
+            .Refuse("interpreter 只能是一行，例如 /usr/bin/env python3", "interpreter must be one line, such as /usr/bin/env python3");
         validator.RuleFor(job => job.Encoding).OneOf("encoding", [.. CommandForm.Encodings]);
         validator.RuleFor(job => job.RunAs).AtMost(SystemUser.MostName, "run_as");
-        validator.RuleFor(job => job.SecretEnv).Must(names => names is null || (names.Length <= 200 && names.All(name => name is not null && VariableName().IsMatch(name))))
+        validator
+            .RuleFor(job => job.SecretEnv)
+            .Must(names => names is null || (names.Length <= 200 && names.All(name => name is not null && VariableName().IsMatch(name))))
             .Refuse("secret_env 应为变量名的列表", "secret_env must be a list of names of variables");
         validator.RuleFor(job => job.Description).AtMost(4000, "description");
         validator.RuleFor(job => job.Tags).Must(Short).Refuse("tags 最多 50 个，每个 1 到 100 个字符", "tags: 50 at most, of 1 to 100 characters");
@@ -94,7 +99,9 @@ internal static partial class JobFields
             : throw Refusal.Invalid("env 最多 200 个变量，共 64 KiB", "env: 200 variables and 64 KiB at most");
     }
 
-    /// <summary>Refuses a wrong expression with the original's words, and with the field and the reason behind them unless the number of fields is wrong.</summary>
+    /// <summary>
+    /// Refuses a wrong expression with the original's words, and with the field and the reason behind them unless the number of fields is wrong.
+    /// </summary>
     public static CronExpression Expression(string? text, string failedZh, string failedEn)
     {
         if (CronExpression.TryParse(text ?? "", out var expression, out var why, out var wrongFieldCount)) return expression!;

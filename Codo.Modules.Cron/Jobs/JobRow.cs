@@ -56,8 +56,12 @@ internal sealed record JobRow
         }
         catch (Exception error) when (error is TimeZoneNotFoundException or InvalidTimeZoneException or System.Security.SecurityException or ArgumentException)
         {
-            throw new JobIsBroken(new Text(
-                $"本机没有时区 {id}（系统时区数据更新后可能移除，Debian 可安装 tzdata-legacy），请修改任务的 time_zone", $"This machine has no time zone {id} (an update of its zone data may have removed it; Debian has tzdata-legacy); change the job's time_zone"));
+            throw new JobIsBroken(
+                new Text(
+                    $"本机没有时区 {id}（系统时区数据更新后可能移除，Debian 可安装 tzdata-legacy），请修改任务的 time_zone",
+                    $"This machine has no time zone {id} (an update of its zone data may have removed it; Debian has tzdata-legacy); change the job's time_zone"
+                )
+            );
         }
     }
 
@@ -77,8 +81,10 @@ internal sealed record JobRow
     /// <summary>A stored expression, which was checked when it arrived.</summary>
     public static CronExpression Expression(string text)
     {
-        if (Parsed.TryGetValue(text, out var known)) return known;
-        if (!CronExpression.TryParse(text, out var parsed, out var why, out _)) throw new InvalidOperationException($"The stored expression '{text}' does not parse: {why.En}");
+        if (Parsed.TryGetValue(text, out var known))
+            return known;
+        if (!CronExpression.TryParse(text, out var parsed, out var why, out _))
+            throw new InvalidOperationException($"The stored expression '{text}' does not parse: {why.En}");
         // Stored expressions are few; a table that grew past any real set is begun anew.
         if (Parsed.Count > 20_000) Parsed.Clear();
         return Parsed[text] = parsed!;

@@ -8,10 +8,41 @@ namespace Codo.Modules.Cron.Jobs;
 /// <param name="LastExecTime">When it started, or was due where it never did.</param>
 /// <param name="LastSeconds">How long it ran; null while it runs, and where it never did.</param>
 internal sealed record JobView(
-    string JobId, string Cmd, string Cron, string NextRunTime, string Status, IReadOnlyDictionary<string, string> Cron1, Text CronText, string TimeZone, int? Timeout, string Overlap, string Misfire,
-    int MisfireWindow, int Retries, int RetryDelay, IReadOnlyDictionary<string, string> Env, IReadOnlyList<string> SecretEnv, string WorkingDirectory, string Interpreter, string Encoding, string RunAs, string Description, string[] Tags, string[] Owners,
-    long CreatorId, string Creator, DateTime CreateTime, long UpdaterId, string Updater, DateTime UpdateTime, string State, Text Broken,
-    string? LastStatus, DateTime? LastExecTime, double? LastSeconds)
+    string JobId,
+    string Cmd,
+    string Cron,
+    string NextRunTime,
+    string Status,
+    IReadOnlyDictionary<string, string> Cron1,
+    Text CronText,
+    string TimeZone,
+    int? Timeout,
+    string Overlap,
+    string Misfire,
+    int MisfireWindow,
+    int Retries,
+    int RetryDelay,
+    IReadOnlyDictionary<string, string> Env,
+    IReadOnlyList<string> SecretEnv,
+    string WorkingDirectory,
+    string Interpreter,
+    string Encoding,
+    string RunAs,
+    string Description,
+    string[] Tags,
+    string[] Owners,
+    long CreatorId,
+    string Creator,
+    DateTime CreateTime,
+    long UpdaterId,
+    string Updater,
+    DateTime UpdateTime,
+    string State,
+    Text Broken,
+    string? LastStatus,
+    DateTime? LastExecTime,
+    double? LastSeconds
+)
 {
     private static readonly string[] FieldNames = ["second", "minute", "hour", "day", "month", "day_of_week"];
 
@@ -35,18 +66,58 @@ internal sealed record JobView(
         if (environments.TryOpen(row.Env) is not { } variables)
         {
             variables = JobVariables.None;
-            if (broken.En is null) broken = new Text("环境变量无法读取（主密钥不同或数据损坏），请重新设置 env", "The environment does not read (another master key, or a damaged row); set env again");
+            if (broken.En is null)
+                broken = new Text(
+                    "环境变量无法读取（主密钥不同或数据损坏），请重新设置 env",
+                    "The environment does not read (another master key, or a damaged row); set env again"
+                );
         }
         var env = environments.Masked(variables);
-        if (inList) env = env.ToDictionary(pair => pair.Key, pair => Beginning.Of(pair.Value));
-        var fields = FieldNames.Zip(expression?.Fields ?? row.Cron.Split(' ', StringSplitOptions.RemoveEmptyEntries)).ToDictionary(pair => pair.First, pair => pair.Second);
+        if (inList)
+            env = env.ToDictionary(pair => pair.Key, pair => Beginning.Of(pair.Value));
+        var fields = FieldNames
+            .Zip(expression?.Fields ?? row.Cron.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+            .ToDictionary(pair => pair.First, pair => pair.Second);
         fields["week"] = "*";
         fields["year"] = "*";
-        return new JobView(row.JobId, inList ? Beginning.Of(row.Cmd) : row.Cmd, row.Cron, next, row.Paused ? "1" : "0", fields, expression?.Describe() ?? Text.Same(row.Cron), row.TimeZone, row.Timeout, row.Overlap, row.Misfire, row.MisfireWindow,
-            row.Retries, row.RetryDelay, env, variables.Marked, row.WorkingDirectory, row.Interpreter, row.Encoding, row.RunAs, row.Description, row.Tags, row.Owners,
-            row.CreatorId, row.Creator, row.CreateTime, row.UpdaterId, row.Updater, row.UpdateTime,
-            broken.En is not null ? "broken" : row.Paused ? "paused" : "running", new Text(broken.Zh ?? "", broken.En ?? ""),
-            row.LastStatus, row.LastExecTime, row.LastSeconds);
+        return new JobView(
+            row.JobId,
+            inList ? Beginning.Of(row.Cmd) : row.Cmd,
+            row.Cron,
+            next,
+            row.Paused ? "1" : "0",
+            fields,
+            expression?.Describe() ?? Text.Same(row.Cron),
+            row.TimeZone,
+            row.Timeout,
+            row.Overlap,
+            row.Misfire,
+            row.MisfireWindow,
+            row.Retries,
+            row.RetryDelay,
+            env,
+            variables.Marked,
+            row.WorkingDirectory,
+            row.Interpreter,
+            row.Encoding,
+            row.RunAs,
+            row.Description,
+            row.Tags,
+            row.Owners,
+            row.CreatorId,
+            row.Creator,
+            row.CreateTime,
+            row.UpdaterId,
+            row.Updater,
+            row.UpdateTime,
+            broken.En is not null ? "broken"
+                : row.Paused ? "paused"
+                : "running",
+            new Text(broken.Zh ?? "", broken.En ?? ""),
+            row.LastStatus,
+            row.LastExecTime,
+            row.LastSeconds
+        );
     }
 
     /// <summary>The columns that a view is made of.</summary>

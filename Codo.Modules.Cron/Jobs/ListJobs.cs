@@ -10,7 +10,8 @@ namespace Codo.Modules.Cron.Jobs;
 /// <summary>Jobs with how each ran last, the next to run first, paused ones last.</summary>
 internal static class ListJobs
 {
-    /// <param name="Status"><c>0</c> running, <c>1</c> paused, <c>broken</c>, or words of the ledger, several with commas: jobs whose newest row has one of them.</param>
+    /// <param name="Status"><c>0</c> running, <c>1</c> paused, <c>broken</c>, or words of the ledger, several with commas: jobs whose newest row has one of
+    /// them.</param>
     /// <param name="Tag">Jobs that have this tag.</param>
     /// <param name="Owner">Jobs that this person owns, or made where nobody owns them.</param>
     /// <param name="Q">A text in the id, the command or the description, in any case.</param>
@@ -41,11 +42,15 @@ internal static class ListJobs
         private const int Some = 10;
 
         private const string Where = """
-            WHERE (CAST(@JobId AS text) IS NULL OR j.job_id = @JobId) AND (CAST(@Paused AS boolean) IS NULL OR j.paused = @Paused) AND (NOT @Broken OR j.broken_at IS NOT NULL)
-                AND (CAST(@Tag AS text) IS NULL OR @Tag = ANY(j.tags)) AND (CAST(@Owner AS text) IS NULL OR @Owner = ANY(j.owners) OR (j.owners = '{}' AND j.creator = @Owner))
-                AND (CAST(@Pattern AS text) IS NULL OR j.job_id ILIKE @Pattern ESCAPE '\' OR j.cmd ILIKE @Pattern ESCAPE '\' OR j.description ILIKE @Pattern ESCAPE '\')
+            WHERE (CAST(@JobId AS text) IS NULL OR j.job_id = @JobId) AND (CAST(@Paused AS boolean) IS NULL OR j.paused = @Paused) AND (NOT @Broken
+                OR j.broken_at IS NOT NULL)
+                AND (CAST(@Tag AS text) IS NULL OR @Tag = ANY(j.tags)) AND (CAST(@Owner AS text) IS NULL OR @Owner = ANY(j.owners) OR (j.owners = '{}'
+                    AND j.creator = @Owner))
+                AND (CAST(@Pattern AS text) IS NULL OR j.job_id ILIKE @Pattern ESCAPE '\' OR j.cmd ILIKE @Pattern ESCAPE '\'
+                    OR j.description ILIKE @Pattern ESCAPE '\')
                 AND (CAST(@Last AS text[]) IS NULL
-                    OR (SELECT l.status FROM cron.cron_log l WHERE l.job_id = j.job_id AND l.job = j.id ORDER BY l.exec_time DESC, l.log_id DESC LIMIT 1) = ANY(@Last))
+                    OR (SELECT l.status FROM cron.cron_log l WHERE l.job_id = j.job_id AND l.job = j.id ORDER BY l.exec_time DESC,
+                        l.log_id DESC LIMIT 1) = ANY(@Last))
             """;
 
         private const string PageSql = $"""
@@ -53,13 +58,15 @@ internal static class ListJobs
             """;
 
         private const string RowsSql = """
-            SELECT p.id, p.job_id, p.cmd, p.cron, p.time_zone, p.paused, p.timeout, p.overlap, p.misfire, p.misfire_window, p.retries, p.retry_delay, p.env, p.working_directory, p.interpreter, p.encoding, p.run_as, p.description, p.tags, p.owners,
+            SELECT p.id, p.job_id, p.cmd, p.cron, p.time_zone, p.paused, p.timeout, p.overlap, p.misfire, p.misfire_window, p.retries, p.retry_delay, p.env,
+                p.working_directory, p.interpreter, p.encoding, p.run_as, p.description, p.tags, p.owners,
                 p.creator_id, p.creator, p.create_time, p.updater_id, p.updater, p.update_time, p.next_run_at, p.broken_at, p.broken_zh, p.broken_en,
                 last.status AS last_status, last.exec_time AS last_exec_time, last.seconds AS last_seconds
             FROM cron.job p
             LEFT JOIN LATERAL (
                 SELECT l.status, l.exec_time,
-                    CASE WHEN l.status IN ('success', 'faild', 'timeout', 'killed', 'interrupted') THEN round(CAST(extract(epoch FROM l.ended_at - l.exec_time) AS numeric), 3) END AS seconds
+                    CASE WHEN l.status IN ('success', 'faild', 'timeout', 'killed', 'interrupted') THEN round(CAST(extract(epoch
+                        FROM l.ended_at - l.exec_time) AS numeric), 3) END AS seconds
                 FROM cron.cron_log l WHERE l.job_id = p.job_id AND l.job = p.id ORDER BY l.exec_time DESC, l.log_id DESC LIMIT 1) last ON true
             WHERE p.id = ANY(@Ids)
             """;
@@ -88,7 +95,8 @@ internal static class ListJobs
             await using var both = await connection.QueryMultipleAsync(PageSql + CountSql, asked);
             var ids = (await both.ReadAsync<long>()).AsList();
             var count = await both.ReadSingleAsync<long>();
-            if (request is { JobId: not null, Status: null, Tag: null, Owner: null, Q: null } && count == 0) throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
+            if (request is { JobId: not null, Status: null, Tag: null, Owner: null, Q: null } && count == 0)
+                throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
             return new Result(Chunks.Read(ids, (some, cancellation) => Read(some, request.JobId is null, cancellation), Some, cancellationToken), count);
         }
 

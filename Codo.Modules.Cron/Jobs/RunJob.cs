@@ -22,7 +22,16 @@ internal static class RunJob
         public Validator() => RuleFor(job => job.JobId).Must(id => !string.IsNullOrWhiteSpace(id)).Refuse("job id 不能为空", "job_id is missing");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Outbox outbox, Runner runner, ExecutionMirror mirror, Node node, TimeProvider time, Caller caller) : IRequestHandler<Command, Result>
+    internal sealed class Handler(
+        NpgsqlDataSource source,
+        Ledger ledger,
+        Outbox outbox,
+        Runner runner,
+        ExecutionMirror mirror,
+        Node node,
+        TimeProvider time,
+        Caller caller
+    ) : IRequestHandler<Command, Result>
     {
         private const string ActiveSql = """
             SELECT log_id FROM cron.active_execution WHERE job = @Id ORDER BY log_id
@@ -32,7 +41,8 @@ internal static class RunJob
             WITH fire AS (
                 INSERT INTO cron.cron_log (job, job_id, kind, trigger, by_id, by_name, nominal_at, nominal_until, status, exec_time, task_cmd, spec, env)
                 SELECT id, job_id, 'manual', 'manual', @CallerId, @CallerName, @Now, @Now, 'queued', @Now, cmd,
-                    jsonb_build_object('timeout', timeout, 'retries', retries, 'retry_delay', retry_delay, 'working_directory', working_directory, 'interpreter', interpreter, 'encoding', encoding, 'run_as', run_as, 'overlap', overlap), env
+                    jsonb_build_object('timeout', timeout, 'retries', retries, 'retry_delay', retry_delay, 'working_directory', working_directory,
+                        'interpreter', interpreter, 'encoding', encoding, 'run_as', run_as, 'overlap', overlap), env
                 FROM cron.job WHERE id = @Id
                 RETURNING log_id, nominal_at, job, job_id, spec ->> 'overlap' AS overlap
             ), shown AS (
@@ -50,9 +60,23 @@ internal static class RunJob
                 ?? throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
             var going = (await connection.QueryAsync<long>(ActiveSql, new { job.Id }, transaction)).AsList();
             if ((job.Overlap == "skip" && going.Count > 0) || (job.Overlap == "queue" && going.Count > 1))
-                throw Refusal.Conflict($"job {request.JobId} 正在执行（日志 {going[0]}），overlap={job.Overlap}，未重复执行", $"job {request.JobId} is running (log {going[0]}), overlap={job.Overlap}: not run again");
-            if (job.Overlap == "replace" && going.Count > 0) await ledger.StopOthers(connection, transaction, job.Id);
-            var logId = await connection.QuerySingleAsync<long>(InsertSql, new { job.Id, CallerId = caller.UserId, CallerName = caller.Nickname, Now = time.GetUtcNow().UtcDateTime }, transaction);
+                throw Refusal.Conflict(
+                    $"job {request.JobId} 正在执行（日志 {going[0]}），overlap={job.Overlap}，未重复执行",
+                    $"job {request.JobId} is running (log {going[0]}), overlap={job.Overlap}: not run again"
+                );
+            if (job.Overlap == "replace" && going.Count > 0)
+                await ledger.StopOthers(connection, transaction, job.Id);
+            var logId = await connection.QuerySingleAsync<long>(
+                InsertSql,
+                new
+                {
+                    job.Id,
+                    CallerId = caller.UserId,
+                    CallerName = caller.Nickname,
+                    Now = time.GetUtcNow().UtcDateTime,
+                },
+                transaction
+            );
             await Audit.Write(connection, transaction, caller, "run", "job", request.JobId!, after: new { LogId = logId });
             // Another node starts it when this one may not.
             if (!node.MayStart(Runner.WorkName)) await Control.Notify(connection, transaction, "");

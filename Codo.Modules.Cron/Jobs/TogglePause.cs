@@ -23,10 +23,12 @@ internal static class TogglePause
         public Validator() => RuleFor(job => job.JobId).Must(id => !string.IsNullOrWhiteSpace(id)).Refuse("job id 不能为空", "job_id is missing");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Outbox outbox, RecurringJobs recurring, Caller caller) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Outbox outbox, RecurringJobs recurring, Caller caller)
+        : IRequestHandler<Command, Result>
     {
         private const string ToggleSql = """
-            UPDATE cron.job SET paused = NOT paused, updater_id = @CallerId, updater = @CallerName, update_time = clock_timestamp() WHERE id = @Id RETURNING paused
+            UPDATE cron.job SET paused = NOT paused, updater_id = @CallerId, updater = @CallerName, update_time = clock_timestamp() WHERE id = @Id
+                RETURNING paused
             """;
 
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
@@ -35,7 +37,16 @@ internal static class TogglePause
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var (job, _, isTold) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
                 ?? throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
-            var paused = await connection.ExecuteScalarAsync<bool>(ToggleSql, new { job.Id, CallerId = caller.UserId, CallerName = caller.Nickname }, transaction);
+            var paused = await connection.ExecuteScalarAsync<bool>(
+                ToggleSql,
+                new
+                {
+                    job.Id,
+                    CallerId = caller.UserId,
+                    CallerName = caller.Nickname,
+                },
+                transaction
+            );
             await Audit.Write(connection, transaction, caller, paused ? "pause" : "resume", "job", request.JobId!);
             await transaction.CommitAsync(cancellationToken);
             if (isTold) outbox.Wake();

@@ -47,8 +47,10 @@ internal readonly struct WallClock(TimeZoneInfo zone)
                 return new($"当天时钟由 {from} 拨回 {to}，{time} 出现两次，只在第一次（{offset}）运行",
                     $"clocks go back from {from} to {to}, so {time} comes twice: it runs at the first one only ({offset})");
             var isFirst = due < back.At;
-            return new($"当天时钟由 {from} 拨回 {to}，{time} 出现两次，按间隔两次都运行，这是第{(isFirst ? "一" : "二")}次（{offset}）",
-                $"clocks go back from {from} to {to}, so {time} comes twice: an interval runs at both, this is the {(isFirst ? "first" : "second")} ({offset})");
+            return new(
+                $"当天时钟由 {from} 拨回 {to}，{time} 出现两次，按间隔两次都运行，这是第{(isFirst ? "一" : "二")}次（{offset}）",
+                $"clocks go back from {from} to {to}, so {time} comes twice: an interval runs at both, this is the {(isFirst ? "first" : "second")} ({offset})"
+            );
         }
 
         if (ChangeAround(Wall(due).AddTicks(-1)) is not { Back: false } forward || forward.At != due)
@@ -63,8 +65,11 @@ internal readonly struct WallClock(TimeZoneInfo zone)
             return new($"当天时钟由 {gapFrom} 拨快到 {gapTo}，其间的时间不存在，间隔从 {gapTo} 继续",
                 $"clocks go forward from {gapFrom} to {gapTo}: the times between do not exist, the interval goes on at {gapTo}");
         var more = missing.Count > 3;
-        return new($"当天时钟由 {gapFrom} 拨快到 {gapTo}，{string.Join("、", missing.Take(3))}{(more ? " 等" : " ")}不存在，改在 {gapTo} 运行一次",
-            $"clocks go forward from {gapFrom} to {gapTo}, so {string.Join(", ", missing.Take(3))}{(more ? " and more do" : missing.Count > 1 ? " do" : " does")} not exist: it runs once, at {gapTo}");
+        return new(
+            $"当天时钟由 {gapFrom} 拨快到 {gapTo}，{string.Join("、", missing.Take(3))}{(more ? " 等" : " ")}不存在，改在 {gapTo} 运行一次",
+            ($"clocks go forward from {gapFrom} to {gapTo}, so "
+                + $"{string.Join(", ", missing.Take(3))}{(more ? " and more do" : missing.Count > 1 ? " do" : " does")} not exist: it runs once, at {gapTo}")
+        );
     }
 
     /// <summary>A clock change: the moment, and the offsets on its two sides.</summary>

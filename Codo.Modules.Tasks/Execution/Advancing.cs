@@ -11,13 +11,15 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>
-/// Moves an order on: begins it when its time has come, opens the groups and batches whose turn it is, takes their lanes for this node, and ends it. Idempotent, and the only place
+/// Moves an order on: begins it when its time has come, opens the groups and batches whose turn it is, takes their lanes for this node, and ends it.
+/// Idempotent, and the only place
 /// that does so; whatever changes an order leaves a row in <c>tasks.advance</c> and asks for this.
 /// </summary>
 internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRunner runner, Outbox outbox, OrderMirror mirror, ILogger<Advancing> log)
 {
     private const string LockSql = """
-        SELECT schedule, begins_at <= clock_timestamp() AS due, broken_en <> '' AS is_broken FROM tasks.scheduler_task_list WHERE list_id = @ListId FOR NO KEY UPDATE
+        SELECT schedule, begins_at <= clock_timestamp() AS due, broken_en <> '' AS is_broken FROM tasks.scheduler_task_list
+            WHERE list_id = @ListId FOR NO KEY UPDATE
         """;
 
     private const string AccountedSql = """
@@ -33,7 +35,8 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
         """;
 
     private const string OpenSql = """
-        UPDATE tasks.lane SET state = 'ready', since = clock_timestamp() WHERE list_id = @ListId AND task_group = @Group AND batch = @Batch AND state = ANY(@From)
+        UPDATE tasks.lane SET state = 'ready', since = clock_timestamp() WHERE list_id = @ListId AND task_group = @Group AND batch = @Batch
+            AND state = ANY(@From)
         """;
 
     private const string OpenedSql = """
@@ -41,14 +44,16 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
         """;
 
     private const string PauseSql = """
-        UPDATE tasks.order_group SET wake_at = clock_timestamp() + make_interval(secs => batch_pause) WHERE list_id = @ListId AND task_group = @Group AND wake_at IS NULL
+        UPDATE tasks.order_group SET wake_at = clock_timestamp() + make_interval(secs => batch_pause) WHERE list_id = @ListId AND task_group = @Group
+            AND wake_at IS NULL
         """;
 
     // A lane that is owned counts as running: its owner is about to start the step.
     private const string PressingSql = """
         SELECT DISTINCT CASE WHEN l.state = 'running' THEN 2 ELSE s.task_status END
         FROM tasks.lane l
-        CROSS JOIN LATERAL (SELECT i.task_status FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status <> 3 ORDER BY i.task_level, i.sched_id LIMIT 1) s
+        CROSS JOIN LATERAL (SELECT i.task_status FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status <> 3 ORDER BY i.task_level,
+            i.sched_id LIMIT 1) s
         WHERE l.list_id = @ListId AND l.task_group = @Group
         """;
 
@@ -70,7 +75,8 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
         WITH later AS (
             UPDATE tasks.advance SET at = clock_timestamp() + interval '1 minute' WHERE list_id = @ListId
         ), again AS (
-            INSERT INTO tasks.advance (list_id, at) SELECT @ListId, clock_timestamp() + interval '1 minute' WHERE NOT EXISTS (SELECT FROM tasks.advance WHERE list_id = @ListId)
+            INSERT INTO tasks.advance (list_id, at) SELECT @ListId, clock_timestamp() + interval '1 minute' WHERE NOT EXISTS (SELECT FROM tasks.advance
+                WHERE list_id = @ListId)
         )
         UPDATE tasks.scheduler_task_list SET broken_zh = @Zh, broken_en = @En WHERE list_id = @ListId AND broken_en <> @En RETURNING list_id
         """;
@@ -91,7 +97,10 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
         await mirror.ShowFromWorker(context.BackgroundJob.Id, listId);
     }
 
-    /// <summary>The same at once. Calls for an order that is being advanced are folded into one more round: a hundred lanes that end together must not wait for one row with a hundred connections.</summary>
+    /// <summary>
+    /// The same at once. Calls for an order that is being advanced are folded into one more round: a hundred lanes that end together must not wait for one row
+    /// with a hundred connections.
+    /// </summary>
     public async Task Now(long listId)
     {
         lock (underWay)
@@ -237,12 +246,32 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
     private static GroupProgress Group(IGrouping<int, GroupRow> rows)
     {
         var group = rows.First();
-        return new GroupProgress(group.TaskGroup, group.Batches, group.BatchPause, group.MaxFailures, group.Confirm, group.Allowed, group.Pausing, group.PauseOver,
-            [.. rows.Select(row => new BatchLanes(row.Batch, LaneStates.Read(row.State), (int)row.Lanes))]);
+        return new GroupProgress(
+            group.TaskGroup,
+            group.Batches,
+            group.BatchPause,
+            group.MaxFailures,
+            group.Confirm,
+            group.Allowed,
+            group.Pausing,
+            group.PauseOver,
+            [.. rows.Select(row => new BatchLanes(row.Batch, LaneStates.Read(row.State), (int)row.Lanes))]
+        );
     }
 
     private sealed record OrderRow(string Schedule, bool Due, bool IsBroken);
 
     private sealed record GroupRow(
-        int TaskGroup, int Batches, int BatchPause, int MaxFailures, bool Confirm, int Allowed, bool Pausing, bool PauseOver, int Batch, string State, long Lanes);
+        int TaskGroup,
+        int Batches,
+        int BatchPause,
+        int MaxFailures,
+        bool Confirm,
+        int Allowed,
+        bool Pausing,
+        bool PauseOver,
+        int Batch,
+        string State,
+        long Lanes
+    );
 }

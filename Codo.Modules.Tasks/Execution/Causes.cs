@@ -4,7 +4,8 @@ using Codo.Platform.Http;
 namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>
-/// Sentences that are stored in one column and read later in either language. The languages are separated by U+001E, several causes by U+001F; neither can be part of a sentence. A text that is the same in both
+/// Sentences that are stored in one column and read later in either language. The languages are separated by U+001E, several causes by U+001F; neither can be
+/// part of a sentence. A text that is the same in both
 /// begins with U+001E. Rows of version 0.1.0 have " / " between the languages.
 /// </summary>
 internal static class Causes
@@ -13,7 +14,8 @@ internal static class Causes
     private const string OldSeparator = " / ";
 
     /// <summary>As it is stored.</summary>
-    public static string Both(this Text text) => text.Zh == text.En ? (text.Zh.Length == 0 ? "" : Languages + Plain(text.Zh)) : Plain(text.Zh) + Languages + Plain(text.En);
+    public static string Both(this Text text) =>
+        text.Zh == text.En ? (text.Zh.Length == 0 ? "" : Languages + Plain(text.Zh)) : Plain(text.Zh) + Languages + Plain(text.En);
 
     /// <summary>Both causes, one behind the other, as they are stored.</summary>
     public static string And(this string stored, Text more) => stored.Length == 0 ? more.Both() : stored + Sentences + more.Both();

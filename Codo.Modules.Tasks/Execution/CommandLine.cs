@@ -13,7 +13,8 @@ namespace Codo.Modules.Tasks.Execution;
 /// A value reaches the command as one argument, whatever it contains; one that needs no quotes is put in bare, so that the line reads as before.
 /// </summary>
 /// <param name="Line">What runs.</param>
-/// <param name="Shown">The same with <see cref="Mask"/> for the values of secret arguments: the only form that may be shown, logged or stored in the clear.</param>
+/// <param name="Shown">The same with <see cref="Mask"/> for the values of secret arguments: the only form that may be shown, logged or stored in the
+/// clear.</param>
 internal sealed record CommandLine(string Line, string Shown)
 {
     /// <summary>What stands for a secret.</summary>
@@ -38,7 +39,14 @@ internal sealed record CommandLine(string Line, string Shown)
     /// <param name="line">The line when the answer is true.</param>
     /// <param name="why">Which value cannot be put in, and why, when the answer is false.</param>
     public static bool TryRender(
-        string command, string? args, IReadOnlyDictionary<string, string> values, long? orderId, Func<string, bool> isSecret, out CommandLine? line, out Text why)
+        string command,
+        string? args,
+        IReadOnlyDictionary<string, string> values,
+        long? orderId,
+        Func<string, bool> isSecret,
+        out CommandLine? line,
+        out Text why
+    )
     {
         line = null;
         why = default;
@@ -73,7 +81,10 @@ internal sealed record CommandLine(string Line, string Shown)
                 }
             }
 
-            var literal = start == 0 ? word : orderId is { } id ? word.Replace(FlowId, id.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal) : word;
+            var literal =
+                start == 0 ? word
+                : orderId is { } id ? word.Replace(FlowId, id.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal)
+                : word;
             real.Append(literal);
             shown.Append(literal);
         }
@@ -126,7 +137,9 @@ internal sealed record CommandLine(string Line, string Shown)
 
     // zsh puts the path of a program for a word that begins with '='.
     private static bool IsBare(string value) =>
-        value.Length > 0 && value[0] != '=' && value.All(character => char.IsAsciiLetterOrDigit(character) || "_@%+=:,./-".Contains(character, StringComparison.Ordinal));
+        value.Length > 0
+        && value[0] != '='
+        && value.All(character => char.IsAsciiLetterOrDigit(character) || "_@%+=:,./-".Contains(character, StringComparison.Ordinal));
 
     private static bool TryQuote(string word, string value, Quoting quoting, out string quoted, out Text why)
     {

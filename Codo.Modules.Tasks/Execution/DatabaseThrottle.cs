@@ -5,7 +5,8 @@ using Polly;
 namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>
-/// Turns at the database for what runs on this node. Lanes by the hundred end a step at once, and the pool is the requests' as well, so they take it few at a time;
+/// Turns at the database for what runs on this node. Lanes by the hundred end a step at once, and the pool is the requests' as well, so they take it few at a
+/// time;
 /// and a step must not fail because the database was away, so they wait until it is back.
 /// </summary>
 internal sealed class DatabaseThrottle(ILogger<DatabaseThrottle> log) : IDisposable

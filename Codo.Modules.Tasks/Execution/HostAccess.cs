@@ -8,7 +8,15 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>Connects to hosts as an execute-user, directly or over its bastions, and holds their keys to those that are pinned.</summary>
-internal sealed class HostAccess(NpgsqlDataSource source, SecretBox box, HostKeys hostKeys, OpenKeys openKeys, Bastions bastions, TaskSettings settings, DatabaseThrottle throttle)
+internal sealed class HostAccess(
+    NpgsqlDataSource source,
+    SecretBox box,
+    HostKeys hostKeys,
+    OpenKeys openKeys,
+    Bastions bastions,
+    TaskSettings settings,
+    DatabaseThrottle throttle
+)
 {
     /// <summary>Connects, and pins the key of a host that was never met.</summary>
     /// <param name="listId">The order that needs it.</param>
@@ -29,7 +37,11 @@ internal sealed class HostAccess(NpgsqlDataSource source, SecretBox box, HostKey
         }
         catch (SshFailedException failure) when (failure.Kind == SshFailureKind.HostKey && known.Shown is { } shown && !known.Takes(shown))
         {
-            throw new SshFailedException(SshFailureKind.HostKey, known.Pinned is { } pinned ? HostKeys.Changed(pinned, shown) : HostKeys.Unknown(shown), failure);
+            throw new SshFailedException(
+                SshFailureKind.HostKey,
+                known.Pinned is { } pinned ? HostKeys.Changed(pinned, shown) : HostKeys.Unknown(shown),
+                failure
+            );
         }
 
         if (known is not { Pinned: null, Shown: { } first }) return connection;
@@ -62,7 +74,8 @@ internal sealed class HostAccess(NpgsqlDataSource source, SecretBox box, HostKey
 
     private async Task<Reached> Reach(string host, ExecuteUser user, string path, Func<Task<BastionUse>>? via)
     {
-        if (!openKeys.TryOpen(user, out var key, out var why)) throw new CommandNotStartedException(new Text($"执行用户 {user.Alias}：{why.Zh}", $"Execute-user {user.Alias}: {why.En}"));
+        if (!openKeys.TryOpen(user, out var key, out var why))
+            throw new CommandNotStartedException(new Text($"执行用户 {user.Alias}：{why.Zh}", $"Execute-user {user.Alias}: {why.En}"));
         var pinned = await throttle.UntilAnswered(() => hostKeys.Find(host, user.Port, CancellationToken.None, path));
         var known = new KnownKey(pinned, settings.HostKeys == HostKeyPolicy.Pin);
         var target = new SshTarget(host, user.Port, user.Login, key, known.Trusts, pinned?.Type)
@@ -74,7 +87,8 @@ internal sealed class HostAccess(NpgsqlDataSource source, SecretBox box, HostKey
         return new Reached(target, known, new BastionName(path, HostKeys.Name(host), user.Port, user.Login, OpenKeys.Digest(user)));
     }
 
-    private Func<Task<BastionUse>>? Via(Reached? before, long? listId) => before is null ? null : () => bastions.Take(before.Name, () => Connect(before, listId));
+    private Func<Task<BastionUse>>? Via(Reached? before, long? listId) =>
+        before is null ? null : () => bastions.Take(before.Name, () => Connect(before, listId));
 
     private sealed record Reached(SshTarget Target, KnownKey Known, BastionName Name);
 

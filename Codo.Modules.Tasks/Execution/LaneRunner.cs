@@ -10,11 +10,37 @@ namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>A step that its lane's owner has claimed: the attempt's row is committed, nothing is spawned yet.</summary>
 internal sealed record ClaimedStep(
-    long SchedId, int Attempt, string RunId, int TaskLevel, string TaskName, string TaskCmd, string TaskArgs, string ExecUser, string Host, int Timeout, int Retries, int RetryDelay, string OnError, int Tries,
-    string Args, byte[]? SecretArgs, bool Pty, string Interpreter, string RunAs);
+    long SchedId,
+    int Attempt,
+    string RunId,
+    int TaskLevel,
+    string TaskName,
+    string TaskCmd,
+    string TaskArgs,
+    string ExecUser,
+    string Host,
+    int Timeout,
+    int Retries,
+    int RetryDelay,
+    string OnError,
+    int Tries,
+    string Args,
+    byte[]? SecretArgs,
+    bool Pty,
+    string Interpreter,
+    string RunAs
+);
 
 /// <summary>Runs the steps of the lanes that this node owns, one after another. A lane costs no thread while its command runs.</summary>
-internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots slots, StepRun stepRun, DatabaseThrottle throttle, Lazy<Advancing> advancing, ILogger<LaneRunner> log)
+internal sealed class LaneRunner(
+    NpgsqlDataSource source,
+    Node node,
+    LaneSlots slots,
+    StepRun stepRun,
+    DatabaseThrottle throttle,
+    Lazy<Advancing> advancing,
+    ILogger<LaneRunner> log
+)
 {
     // The lane's row is locked first: whoever stops or ends it waits here, and the other way round.
     private const string OwnSql = """
@@ -33,7 +59,8 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
         """;
 
     private const string NextSql = """
-        SELECT sched_id, task_level, task_name, task_cmd, task_args, exec_user, force_host, task_status, timeout, retries, retry_delay, on_error, tries, pty, interpreter, run_as
+        SELECT sched_id, task_level, task_name, task_cmd, task_args, exec_user, force_host, task_status, timeout, retries, retry_delay, on_error, tries, pty,
+            interpreter, run_as
         FROM tasks.scheduler_task_info WHERE lane_id = @LaneId AND task_status <> 3 ORDER BY task_level, sched_id LIMIT 1
         """;
 
@@ -51,11 +78,13 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
         """;
 
     private const string LeaveSql = """
-        UPDATE tasks.lane SET state = @State, since = clock_timestamp(), due_at = @DueAt, node = NULL, incarnation = NULL WHERE lane_id = @LaneId AND state = ANY(@From)
+        UPDATE tasks.lane SET state = @State, since = clock_timestamp(), due_at = @DueAt, node = NULL, incarnation = NULL WHERE lane_id = @LaneId
+            AND state = ANY(@From)
         """;
 
     private const string PauseSql = """
-        UPDATE tasks.lane SET state = @State, since = clock_timestamp(), due_at = clock_timestamp() + make_interval(secs => @Seconds), node = NULL, incarnation = NULL
+        UPDATE tasks.lane SET state = @State, since = clock_timestamp(), due_at = clock_timestamp() + make_interval(secs => @Seconds), node = NULL,
+            incarnation = NULL
         WHERE lane_id = @LaneId AND state = ANY(@From)
         """;
 
@@ -125,7 +154,10 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
         {
             // What PostgreSQL refuses it would refuse again: the step ends with that as its cause.
             log.LogError(error, "How step {Step} attempt {Attempt} of order {Order} ended is not taken by PostgreSQL", ran.SchedId, ran.Attempt, lane.ListId);
-            var refused = StepEnd.Interrupted(new Text($"结果无法保存：{error.Message}", $"Its end could not be stored: {error.Message}"), end!.LeftBehind is "running" or "unreachable" ? end.LeftBehind : null);
+            var refused = StepEnd.Interrupted(
+                new Text($"结果无法保存：{error.Message}", $"Its end could not be stored: {error.Message}"),
+                end!.LeftBehind is "running" or "unreachable" ? end.LeftBehind : null
+            );
             return await throttle.UntilAnswered(() => EndAndClaim(lane, ran, refused));
         }
     }
@@ -149,25 +181,59 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
         await using var connection = await source.OpenConnectionAsync();
         await using var transaction = await connection.BeginTransactionAsync();
         var own = await connection.QuerySingleOrDefaultAsync<OwnRow>(OwnSql, lane, transaction);
-        if (ran is not null) await connection.ExecuteAsync(EndAttemptSql, new { ran.SchedId, ran.Attempt, end!.ExitCode, end.Outcome, end.Cause, end.LeftBehind }, transaction);
+        if (ran is not null)
+            await connection.ExecuteAsync(
+                EndAttemptSql,
+                new
+                {
+                    ran.SchedId,
+                    ran.Attempt,
+                    end!.ExitCode,
+                    end.Outcome,
+                    end.Cause,
+                    end.LeftBehind,
+                },
+                transaction
+            );
         // Stopped, ended or settled meanwhile: only how the command ended was still to be said, and not even that when the settler has said it.
         var next = own is null ? null : await GoOn(connection, transaction, lane, own, ran, end);
         await transaction.CommitAsync();
         return next;
     }
 
-    private async Task<ClaimedStep?> GoOn(NpgsqlConnection connection, NpgsqlTransaction transaction, OwnedLane lane, OwnRow own, ClaimedStep? ran, StepEnd? end)
+    private async Task<ClaimedStep?> GoOn(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        OwnedLane lane,
+        OwnRow own,
+        ClaimedStep? ran,
+        StepEnd? end
+    )
     {
         var action = ran is null ? StepAction.Succeed : end!.For(ran);
         if (ran is not null && action != StepAction.Retry)
         {
             var status = StepStates.Next(StepState.Running, action)!.Value;
             var outcome = action == StepAction.Ignore ? "ignored" : end!.Outcome;
-            await connection.ExecuteAsync(EndStepSql, new { ran.SchedId, Status = (short)status, Outcome = outcome, end!.Cause, From = new[] { (short)StepState.Running } }, transaction);
+            await connection.ExecuteAsync(
+                EndStepSql,
+                new
+                {
+                    ran.SchedId,
+                    Status = (short)status,
+                    Outcome = outcome,
+                    end!.Cause,
+                    From = new[] { (short)StepState.Running },
+                },
+                transaction
+            );
         }
-        if (action == StepAction.Retry && RetryPause.Of(ran!) is { TotalSeconds: > 0 } pause) return await Pause(connection, transaction, lane, ran!, end!, pause);
-        if (action == StepAction.Fail) return await Leave(connection, transaction, lane, LaneAction.Fail);
-        if (action == StepAction.Interrupt) return await Leave(connection, transaction, lane, LaneAction.Interrupt);
+        if (action == StepAction.Retry && RetryPause.Of(ran!) is { TotalSeconds: > 0 } pause)
+            return await Pause(connection, transaction, lane, ran!, end!, pause);
+        if (action == StepAction.Fail)
+            return await Leave(connection, transaction, lane, LaneAction.Fail);
+        if (action == StepAction.Interrupt)
+            return await Leave(connection, transaction, lane, LaneAction.Interrupt);
         var step = await connection.QuerySingleOrDefaultAsync<NextRow>(NextSql, lane, transaction);
         if (step is null) return await Leave(connection, transaction, lane, LaneAction.Finish);
         var state = (StepState)step.TaskStatus;
@@ -178,11 +244,41 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
         // Under an earlier incarnation this node was taken for dead: what it owns is being settled, and the lane is anybody's.
         if (!node.MayStart(OrderWork.WorkName) || node.Incarnation != lane.Incarnation) return await Leave(connection, transaction, lane, LaneAction.GiveBack);
         var claimed = new ClaimedStep(
-            step.SchedId, 0, Guid.NewGuid().ToString("N"), step.TaskLevel, step.TaskName, step.TaskCmd, step.TaskArgs, step.ExecUser,
-            step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, step.Timeout, step.Retries, step.RetryDelay, step.OnError, step.Tries + 1, own.Args, own.SecretArgs,
-            step.Pty, step.Interpreter, step.RunAs);
+            step.SchedId,
+            0,
+            Guid.NewGuid().ToString("N"),
+            step.TaskLevel,
+            step.TaskName,
+            step.TaskCmd,
+            step.TaskArgs,
+            step.ExecUser,
+            step.ForceHost.Length > 0 ? step.ForceHost : lane.Host,
+            step.Timeout,
+            step.Retries,
+            step.RetryDelay,
+            step.OnError,
+            step.Tries + 1,
+            own.Args,
+            own.SecretArgs,
+            step.Pty,
+            step.Interpreter,
+            step.RunAs
+        );
         // A commit whose answer was lost is repeated: the step is then claimed already, by this runner, which has not spawned it.
-        if (state == StepState.Running && await connection.QuerySingleOrDefaultAsync<AdoptRow>(AdoptSql, new { step.SchedId, lane.Node, lane.Incarnation }, transaction) is { } adopted)
+        if (
+            state == StepState.Running
+            && await connection.QuerySingleOrDefaultAsync<AdoptRow>(
+                AdoptSql,
+                new
+                {
+                    step.SchedId,
+                    lane.Node,
+                    lane.Incarnation,
+                },
+                transaction
+            )
+                is { } adopted
+        )
             return claimed with { Attempt = adopted.Attempt, RunId = adopted.RunId, Tries = step.Tries };
         return claimed with { Attempt = await connection.QuerySingleAsync<int>(ClaimSql, Claim(lane, claimed, state), transaction) };
     }
@@ -202,20 +298,53 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
     };
 
     // The lane holds no slot while it pauses, and any node may go on with it.
-    private static async Task<ClaimedStep?> Pause(NpgsqlConnection connection, NpgsqlTransaction transaction, OwnedLane lane, ClaimedStep ran, StepEnd end, TimeSpan pause)
+    private static async Task<ClaimedStep?> Pause(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        OwnedLane lane,
+        ClaimedStep ran,
+        StepEnd end,
+        TimeSpan pause
+    )
     {
         var state = LaneStates.Next(LaneState.Running, LaneAction.AwaitRetry)!.Value;
         var cause = end.Cause.And(RetryPause.Told(ran, pause));
         await connection.ExecuteAsync(RetriesSql, new { ran.SchedId, Cause = cause }, transaction);
-        await connection.ExecuteAsync(PauseSql, new { lane.LaneId, State = state.Word(), Seconds = pause.TotalSeconds, From = new[] { LaneState.Running.Word() } }, transaction);
+        await connection.ExecuteAsync(
+            PauseSql,
+            new
+            {
+                lane.LaneId,
+                State = state.Word(),
+                Seconds = pause.TotalSeconds,
+                From = new[] { LaneState.Running.Word() },
+            },
+            transaction
+        );
         await connection.ExecuteAsync(ChangedSql, lane, transaction);
         return null;
     }
 
-    private static async Task<ClaimedStep?> Leave(NpgsqlConnection connection, NpgsqlTransaction transaction, OwnedLane lane, LaneAction action, DateTime? dueAt = null)
+    private static async Task<ClaimedStep?> Leave(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        OwnedLane lane,
+        LaneAction action,
+        DateTime? dueAt = null
+    )
     {
         var state = LaneStates.Next(LaneState.Running, action)!.Value;
-        await connection.ExecuteAsync(LeaveSql, new { lane.LaneId, State = state.Word(), DueAt = dueAt, From = new[] { LaneState.Running.Word() } }, transaction);
+        await connection.ExecuteAsync(
+            LeaveSql,
+            new
+            {
+                lane.LaneId,
+                State = state.Word(),
+                DueAt = dueAt,
+                From = new[] { LaneState.Running.Word() },
+            },
+            transaction
+        );
         await connection.ExecuteAsync(ChangedSql, lane, transaction);
         return null;
     }
@@ -225,6 +354,21 @@ internal sealed class LaneRunner(NpgsqlDataSource source, Node node, LaneSlots s
     private sealed record AdoptRow(int Attempt, string RunId);
 
     private sealed record NextRow(
-        long SchedId, int TaskLevel, string TaskName, string TaskCmd, string TaskArgs, string ExecUser, string ForceHost, short TaskStatus, int Timeout, int Retries, int RetryDelay, string OnError, int Tries,
-        bool Pty, string Interpreter, string RunAs);
+        long SchedId,
+        int TaskLevel,
+        string TaskName,
+        string TaskCmd,
+        string TaskArgs,
+        string ExecUser,
+        string ForceHost,
+        short TaskStatus,
+        int Timeout,
+        int Retries,
+        int RetryDelay,
+        string OnError,
+        int Tries,
+        bool Pty,
+        string Interpreter,
+        string RunAs
+    );
 }

@@ -46,7 +46,20 @@ internal sealed class LaneSlots(Node node, TaskSettings settings, Quotas quotas)
             Short = limit <= 0;
             if (limit <= 0) return [];
             (limit, var full) = await Share(connection, transaction, limit);
-            var taken = (await connection.QueryAsync<OwnedLane>(TakeSql, new { Node = node.Name, node.Incarnation, ListId = listId, Limit = limit, Full = full }, transaction)).AsList();
+            var taken = (
+                await connection.QueryAsync<OwnedLane>(
+                    TakeSql,
+                    new
+                    {
+                        Node = node.Name,
+                        node.Incarnation,
+                        ListId = listId,
+                        Limit = limit,
+                        Full = full,
+                    },
+                    transaction
+                )
+            ).AsList();
             Short = taken.Count == limit || full.Length > 0;
             Interlocked.Add(ref used, taken.Count);
             held.Add(taken.Count);

@@ -15,7 +15,9 @@ internal enum LaneState
     /// <summary>Its next step waits for a person. Put there by the owner; a release or a restart takes it out.</summary>
     Hand,
 
-    /// <summary>Its next step waits for the order's start time, or for the pause before its retry. Put there by the owner; the time or a restart takes it out.</summary>
+    /// <summary>
+    /// Its next step waits for the order's start time, or for the pause before its retry. Put there by the owner; the time or a restart takes it out.
+    /// </summary>
     Timed,
 
     /// <summary>A step failed. Put there by the owner; a restart or a skip takes it out.</summary>
@@ -87,24 +89,26 @@ internal enum LaneAction
 internal static class LaneStates
 {
     /// <summary>The state that follows; null where the action is refused.</summary>
-    public static LaneState? Next(LaneState state, LaneAction action) => (state, action) switch
-    {
-        (LaneState.Waiting, LaneAction.Open) => LaneState.Ready,
-        (LaneState.Ready, LaneAction.Claim) => LaneState.Running,
-        (LaneState.Running, LaneAction.GiveBack) => LaneState.Ready,
-        (LaneState.Running, LaneAction.MeetHand) => LaneState.Hand,
-        (LaneState.Running, LaneAction.MeetTimed or LaneAction.AwaitRetry) => LaneState.Timed,
-        (LaneState.Running, LaneAction.Fail) => LaneState.Failed,
-        (LaneState.Running, LaneAction.Interrupt) => LaneState.Interrupted,
-        (LaneState.Running, LaneAction.Finish) => LaneState.Done,
-        (LaneState.Hand, LaneAction.Release) => LaneState.Ready,
-        (LaneState.Timed, LaneAction.Due) => LaneState.Ready,
-        (LaneState.Failed or LaneState.Interrupted, LaneAction.Skip) => LaneState.Ready,
-        (LaneState.Hand or LaneState.Timed or LaneState.Failed or LaneState.Interrupted or LaneState.Stopped or LaneState.Done, LaneAction.Restart) => LaneState.Ready,
-        (not (LaneState.Stopped or LaneState.Done or LaneState.Ended), LaneAction.Stop) => LaneState.Stopped,
-        (not (LaneState.Stopped or LaneState.Done or LaneState.Ended), LaneAction.End) => LaneState.Ended,
-        _ => null,
-    };
+    public static LaneState? Next(LaneState state, LaneAction action) =>
+        (state, action) switch
+        {
+            (LaneState.Waiting, LaneAction.Open) => LaneState.Ready,
+            (LaneState.Ready, LaneAction.Claim) => LaneState.Running,
+            (LaneState.Running, LaneAction.GiveBack) => LaneState.Ready,
+            (LaneState.Running, LaneAction.MeetHand) => LaneState.Hand,
+            (LaneState.Running, LaneAction.MeetTimed or LaneAction.AwaitRetry) => LaneState.Timed,
+            (LaneState.Running, LaneAction.Fail) => LaneState.Failed,
+            (LaneState.Running, LaneAction.Interrupt) => LaneState.Interrupted,
+            (LaneState.Running, LaneAction.Finish) => LaneState.Done,
+            (LaneState.Hand, LaneAction.Release) => LaneState.Ready,
+            (LaneState.Timed, LaneAction.Due) => LaneState.Ready,
+            (LaneState.Failed or LaneState.Interrupted, LaneAction.Skip) => LaneState.Ready,
+            (LaneState.Hand or LaneState.Timed or LaneState.Failed or LaneState.Interrupted or LaneState.Stopped or LaneState.Done, LaneAction.Restart) =>
+                LaneState.Ready,
+            (not (LaneState.Stopped or LaneState.Done or LaneState.Ended), LaneAction.Stop) => LaneState.Stopped,
+            (not (LaneState.Stopped or LaneState.Done or LaneState.Ended), LaneAction.End) => LaneState.Ended,
+            _ => null,
+        };
 
     /// <summary>The words of the column, for a guard <c>state = ANY(@From)</c>.</summary>
     public static string[] From(LaneAction action) => [.. Enum.GetValues<LaneState>().Where(state => Next(state, action) is not null).Select(Word)];

@@ -16,7 +16,8 @@ internal static class OrderEvents
     public const string Situation = """
         CASE WHEN o.schedule = 'OK' THEN CASE WHEN o.told IN (0, 9) THEN o.told ELSE 9 END
              WHEN o.schedule = 'new' THEN 1
-             WHEN o.schedule = 'start' AND (o.status IN (4, 5) OR o.status = 6 AND EXISTS (SELECT FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state = 'interrupted')) THEN o.status
+             WHEN o.schedule = 'start' AND (o.status IN (4, 5) OR o.status = 6 AND EXISTS (SELECT FROM tasks.lane l WHERE l.list_id = o.list_id
+                 AND l.state = 'interrupted')) THEN o.status
              ELSE 0 END
         """;
 
@@ -25,11 +26,16 @@ internal static class OrderEvents
         INSERT INTO platform.outbox (stream, kind, payload)
         SELECT 'order:' || o.list_id, 'orders.situation', jsonb_build_object('list_id', o.list_id, 'situation', {Situation}) FROM tasks.scheduler_task_list o
         WHERE o.list_id = @ListId
-            AND COALESCE((SELECT CAST(m.payload ->> 'situation' AS int) FROM platform.outbox m WHERE m.stream = 'order:' || o.list_id ORDER BY m.message_id DESC LIMIT 1), o.told) <> {Situation}
+            AND COALESCE((SELECT CAST(m.payload ->> 'situation' AS int) FROM platform.outbox m WHERE m.stream = 'order:' || o.list_id
+                ORDER BY m.message_id DESC LIMIT 1), o.told) <> {Situation}
         """;
 
-    /// <summary>Notes what the order's situation has become, in the transaction that changed it and holds its row. True when it is told: then the outbox is woken after the commit.</summary>
-    public static async Task<bool> Note(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId) => await connection.ExecuteAsync(NoteSql, new { ListId = listId }, transaction) > 0;
+    /// <summary>
+    /// Notes what the order's situation has become, in the transaction that changed it and holds its row. True when it is told: then the outbox is woken after
+    /// the commit.
+    /// </summary>
+    public static async Task<bool> Note(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId) =>
+        await connection.ExecuteAsync(NoteSql, new { ListId = listId }, transaction) > 0;
 
     /// <summary>The messages of one order are published in order.</summary>
     public static string Stream(long listId) => $"order:{listId}";

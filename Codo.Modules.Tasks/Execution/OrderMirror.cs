@@ -9,8 +9,18 @@ using Npgsql;
 
 namespace Codo.Modules.Tasks.Execution;
 
-/// <summary>Shows each order as one background job of the dashboard, from its acceptance to its end. The tables are the truth; this is a mirror beside them, with a bounded rate, and nothing waits for it.</summary>
-internal sealed class OrderMirror(NpgsqlDataSource source, BackgroundMirror mirror, IBackgroundJobClient jobs, Node node, TimeProvider time, ILogger<OrderMirror> log)
+/// <summary>
+/// Shows each order as one background job of the dashboard, from its acceptance to its end. The tables are the truth; this is a mirror beside them, with a
+/// bounded rate, and nothing waits for it.
+/// </summary>
+internal sealed class OrderMirror(
+    NpgsqlDataSource source,
+    BackgroundMirror mirror,
+    IBackgroundJobClient jobs,
+    Node node,
+    TimeProvider time,
+    ILogger<OrderMirror> log
+)
 {
     /// <summary>Orders that one round looks at.</summary>
     private const int Batch = 10;
@@ -33,7 +43,8 @@ internal sealed class OrderMirror(NpgsqlDataSource source, BackgroundMirror mirr
         SELECT o.list_id, o.task_name, o.schedule, o.status, o.create_time, o.begins_at, o.ended_at, {ShownState} AS shown, d.background_job,
             (SELECT min(a.started_at) FROM tasks.scheduler_task_info i JOIN tasks.attempt a USING (sched_id) WHERE i.list_id = o.list_id) AS started_at,
             coalesce((SELECT string_agg(f.line, E'\n') FROM (
-                SELECT i.exec_ip || ' ' || i.task_name || ': ' || CASE WHEN i.outcome IS NULL THEN 'not run' ELSE i.outcome END AS line FROM tasks.scheduler_task_info i
+                SELECT i.exec_ip || ' ' || i.task_name || ': ' || CASE WHEN i.outcome IS NULL THEN 'not run' ELSE i.outcome END AS line
+                    FROM tasks.scheduler_task_info i
                 WHERE o.schedule = 'OK' AND i.list_id = o.list_id AND i.task_status <> 3 ORDER BY i.outcome IS NULL, i.sched_id LIMIT 20) f), '') AS failures
         FROM tasks.scheduler_task_list o LEFT JOIN tasks.dashboard_job d USING (list_id) WHERE o.list_id = @ListId
         """;
@@ -59,7 +70,8 @@ internal sealed class OrderMirror(NpgsqlDataSource source, BackgroundMirror mirr
         """;
 
     private const string LostSql = """
-        SELECT CAST(j.id AS text) FROM hangfire.job j WHERE j.statename IN ('Waiting', 'Running') AND j.invocationdata::text LIKE '%Codo.Modules.Tasks%' AND j.createdat < clock_timestamp() - interval '5 minutes'
+        SELECT CAST(j.id AS text) FROM hangfire.job j WHERE j.statename IN ('Waiting', 'Running') AND j.invocationdata::text LIKE '%Codo.Modules.Tasks%'
+            AND j.createdat < clock_timestamp() - interval '5 minutes'
             AND NOT EXISTS (SELECT FROM tasks.dashboard_job d WHERE d.background_job = CAST(j.id AS text)) LIMIT 100
         """;
 
@@ -74,7 +86,8 @@ internal sealed class OrderMirror(NpgsqlDataSource source, BackgroundMirror mirr
     public static string LinkOf(long listId) => string.Create(CultureInfo.InvariantCulture, $"/v2/task/check/?list_id={listId}");
 
     /// <summary>In the transaction that makes the order.</summary>
-    public static Task Note(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId) => connection.ExecuteAsync(NewSql, new { ListId = listId }, transaction);
+    public static Task Note(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId) =>
+        connection.ExecuteAsync(NewSql, new { ListId = listId }, transaction);
 
     /// <summary>Shows the order in the background job that has just advanced it, out of the hands of its worker.</summary>
     public async Task ShowFromWorker(string backgroundJob, long listId)
@@ -82,10 +95,19 @@ internal sealed class OrderMirror(NpgsqlDataSource source, BackgroundMirror mirr
         await using var connection = await source.OpenConnectionAsync();
         var facts = await connection.QuerySingleOrDefaultAsync<Facts>(FactsSql, new { ListId = listId });
         // It may have been quicker than whoever queued it is with noting it down.
-        var isOwn = facts is not null && (facts.BackgroundJob == backgroundJob || (facts.BackgroundJob is null && await connection.ExecuteAsync(MadeSql, new { ListId = listId, Id = backgroundJob }) > 0));
+        var isOwn =
+            facts is not null
+            && (
+                facts.BackgroundJob == backgroundJob
+                || (facts.BackgroundJob is null && await connection.ExecuteAsync(MadeSql, new { ListId = listId, Id = backgroundJob }) > 0)
+            );
         if (facts is null || !isOwn)
-            mirror.ShowFromWorker(backgroundJob, DashboardState.Deleted("another background job shows this order, or it has ended", time.GetUtcNow().UtcDateTime));
-        else if (mirror.ShowFromWorker(backgroundJob, StateOf(facts))) await Shown(connection, null, facts);
+            mirror.ShowFromWorker(
+                backgroundJob,
+                DashboardState.Deleted("another background job shows this order, or it has ended", time.GetUtcNow().UtcDateTime)
+            );
+        else if (mirror.ShowFromWorker(backgroundJob, StateOf(facts)))
+            await Shown(connection, null, facts);
         Wake.Set();
     }
 
@@ -105,7 +127,8 @@ internal sealed class OrderMirror(NpgsqlDataSource source, BackgroundMirror mirr
         if (await connection.ExecuteScalarAsync<bool>(YoungSql)) Wake.Set();
         if (time.GetElapsedTime(sweptAt) < SweepAfter) return;
         sweptAt = time.GetTimestamp();
-        foreach (var lost in await connection.QueryAsync<string>(LostSql)) mirror.Show(lost, DashboardState.Deleted("its order is shown by another background job, or gone", time.GetUtcNow().UtcDateTime));
+        foreach (var lost in await connection.QueryAsync<string>(LostSql))
+            mirror.Show(lost, DashboardState.Deleted("its order is shown by another background job, or gone", time.GetUtcNow().UtcDateTime));
     }
 
     private async Task Show(NpgsqlConnection connection, NpgsqlTransaction transaction, BehindRow row)
@@ -148,7 +171,13 @@ internal sealed class OrderMirror(NpgsqlDataSource source, BackgroundMirror mirr
         {
             "new" => DashboardState.Waiting(link, "awaits approval"),
             "ready" => DashboardState.Waiting(link, string.Create(CultureInfo.InvariantCulture, $"begins at {facts.BeginsAt:yyyy-MM-dd HH:mm:ss} UTC")),
-            "OK" when facts.Status == 3 => DashboardState.Succeeded(link, (facts.StartedAt ?? ended) - facts.CreateTime, ended - (facts.StartedAt ?? ended), facts.TaskName, ended),
+            "OK" when facts.Status == 3 => DashboardState.Succeeded(
+                link,
+                (facts.StartedAt ?? ended) - facts.CreateTime,
+                ended - (facts.StartedAt ?? ended),
+                facts.TaskName,
+                ended
+            ),
             "OK" when facts.StartedAt is null => DashboardState.Deleted("ended before anything of it ran", ended),
             "OK" => DashboardState.Failed(link, "order", "not every step succeeded", facts.Failures, ended),
             _ when facts.Status == 5 => DashboardState.Waiting(link, "a step waits for a person"),
@@ -159,5 +188,16 @@ internal sealed class OrderMirror(NpgsqlDataSource source, BackgroundMirror mirr
     private sealed record BehindRow(long ListId, string? BackgroundJob);
 
     private sealed record Facts(
-        long ListId, string TaskName, string Schedule, short Status, DateTime CreateTime, DateTime? BeginsAt, DateTime? EndedAt, string Shown, string? BackgroundJob, DateTime? StartedAt, string Failures);
+        long ListId,
+        string TaskName,
+        string Schedule,
+        short Status,
+        DateTime CreateTime,
+        DateTime? BeginsAt,
+        DateTime? EndedAt,
+        string Shown,
+        string? BackgroundJob,
+        DateTime? StartedAt,
+        string Failures
+    );
 }

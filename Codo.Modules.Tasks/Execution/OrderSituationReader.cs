@@ -14,7 +14,8 @@ internal sealed class OrderSituationReader : IOutboxReader
         """;
 
     private const string ReadSql = $"""
-        SELECT o.list_id, o.task_name, o.task_type, {OrderEvents.Situation} AS situation, o.told, o.approver_ids, o.watchers, o.watcher_ids, o.watcher_names, o.creator_id, o.creator,
+        SELECT o.list_id, o.task_name, o.task_type, {OrderEvents.Situation} AS situation, o.told, o.approver_ids, o.watchers, o.watcher_ids, o.watcher_names,
+            o.creator_id, o.creator,
                ARRAY(SELECT COALESCE((SELECT u.nickname FROM tasks.scheduler_temp_user u WHERE u.temp_id = o.temp_id AND u.user_id = a.id), '')
                 FROM unnest(o.approver_ids) WITH ORDINALITY AS a(id, place) ORDER BY a.place) AS approver_names,
                ARRAY(SELECT l.host FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state IN ('failed', 'interrupted') ORDER BY l.lane_id) AS hosts
@@ -49,8 +50,18 @@ internal sealed class OrderSituationReader : IOutboxReader
     {
         var steps = row.Hosts.Length == 0 ? [] : (await connection.QueryAsync<StepRow>(StepsSql, new { row.ListId }, transaction)).AsList();
         var output = steps.Count == 0 ? "" : await connection.ExecuteScalarAsync<string?>(OutputSql, steps[0], transaction) ?? "";
-        return new OrderSituationChanged(row.ListId, row.TaskName, row.TaskType, Read(row.Situation), since, row.Hosts, OrderPeople.Of(row.ApproverIds, row.ApproverNames, row.WatcherIds, row.WatcherNames, row.CreatorId, row.Creator), row.Watchers,
-            steps.ConvertAll(step => new StepInTrouble(step.Host, step.Step, step.Outcome, Causes.Apart(step.Cause), step.ExitCode)), output);
+        return new OrderSituationChanged(
+            row.ListId,
+            row.TaskName,
+            row.TaskType,
+            Read(row.Situation),
+            since,
+            row.Hosts,
+            OrderPeople.Of(row.ApproverIds, row.ApproverNames, row.WatcherIds, row.WatcherNames, row.CreatorId, row.Creator),
+            row.Watchers,
+            steps.ConvertAll(step => new StepInTrouble(step.Host, step.Step, step.Outcome, Causes.Apart(step.Cause), step.ExitCode)),
+            output
+        );
     }
 
     private static OrderSituation Read(int situation) => situation switch
@@ -112,6 +123,10 @@ internal sealed class BrokenOrderReader : IOutboxReader
         var key = $"order:{broken.ListId}";
         return broken.En.Length == 0
             ? new SystemTroubleOver(key)
-            : new SystemTroubleFound(key, new Text($"订单 {broken.ListId} {name} 的数据无法读取，无法推进", $"Order {broken.ListId} {name} does not read and cannot be advanced"), new Text(broken.Zh, broken.En));
+            : new SystemTroubleFound(
+                key,
+                new Text($"订单 {broken.ListId} {name} 的数据无法读取，无法推进", $"Order {broken.ListId} {name} does not read and cannot be advanced"),
+                new Text(broken.Zh, broken.En)
+            );
     }
 }

@@ -7,13 +7,24 @@ namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>The orders' part of a node: what is due, what is asked of its commands, what a dead node left, and the end of this one.</summary>
 internal sealed class OrderWork(
-    NpgsqlDataSource source, Node node, Advancing advancing, LaneRunner runner, RunningAttempts attempts, DatabaseThrottle throttle, Recovery recovery, OrphanedProcesses orphans, RetentionGuard guard, ILogger<OrderWork> log) : INodeWork, IDisposable
+    NpgsqlDataSource source,
+    Node node,
+    Advancing advancing,
+    LaneRunner runner,
+    RunningAttempts attempts,
+    DatabaseThrottle throttle,
+    Recovery recovery,
+    OrphanedProcesses orphans,
+    RetentionGuard guard,
+    ILogger<OrderWork> log
+) : INodeWork, IDisposable
 {
     // What was changed a moment ago is being advanced by whoever changed it.
     private const string DueSql = """
         SELECT list_id FROM tasks.advance WHERE at < clock_timestamp() - interval '2 seconds'
         UNION SELECT list_id FROM tasks.scheduler_task_list WHERE schedule = 'ready' AND begins_at <= clock_timestamp() AND broken_en = ''
-        UNION SELECT g.list_id FROM tasks.order_group g JOIN tasks.scheduler_task_list o USING (list_id) WHERE g.wake_at <= clock_timestamp() AND o.schedule = 'start' AND o.broken_en = ''
+        UNION SELECT g.list_id FROM tasks.order_group g JOIN tasks.scheduler_task_list o USING (list_id) WHERE g.wake_at <= clock_timestamp()
+            AND o.schedule = 'start' AND o.broken_en = ''
         LIMIT 1000
         """;
 
@@ -61,7 +72,8 @@ internal sealed class OrderWork(
     public Task Recover(string node, long incarnation, CancellationToken cancellation) => recovery.Recover(node, incarnation, cancellation);
 
     /// <summary>Recovers what is this node's by its rows and runs nowhere.</summary>
-    public Task RecoverStrays(CancellationToken cancellation) => node.HoldsLease ? recovery.RecoverStrays(node.Name, node.Incarnation, runner.Runs) : Task.CompletedTask;
+    public Task RecoverStrays(CancellationToken cancellation) =>
+        node.HoldsLease ? recovery.RecoverStrays(node.Name, node.Incarnation, runner.Runs) : Task.CompletedTask;
 
     /// <summary>Forgets idempotency keys that are past their day.</summary>
     public async Task Clean(CancellationToken cancellation)
@@ -80,8 +92,10 @@ internal sealed class OrderWork(
         bool isOpen;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
         {
-            foreach (var asked in await connection.QueryAsync<Asked>(AskedSql, new { node.Name })) attempts.Ask(asked.SchedId, asked.Attempt, asked.StopRequested);
-            if (node.MayStart(WorkName)) await connection.ExecuteAsync(ReleaseDueSql, new { From = LaneStates.From(LaneAction.Due) });
+            foreach (var asked in await connection.QueryAsync<Asked>(AskedSql, new { node.Name }))
+                attempts.Ask(asked.SchedId, asked.Attempt, asked.StopRequested);
+            if (node.MayStart(WorkName))
+                await connection.ExecuteAsync(ReleaseDueSql, new { From = LaneStates.From(LaneAction.Due) });
             due = node.MayStart(WorkName) ? (await connection.QueryAsync<long>(DueSql)).AsList() : [];
             (isOpen, soon) = await connection.QuerySingleAsync<(bool, double?)>(SoonSql);
         }
@@ -111,7 +125,16 @@ internal sealed class OrderWork(
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
         var rows = await connection.QueryAsync<RunningRow>(RunningSql);
-        return [.. rows.Select(row => new RunningWork($"Order #{row.ListId} {row.TaskName} @ {row.Host}", row.Node, row.StartedAt, $"attempt {row.Attempt}, process group {row.ProcessGroup}", OrderMirror.LinkOf(row.ListId)))];
+        return
+        [
+            .. rows.Select(row => new RunningWork(
+                $"Order #{row.ListId} {row.TaskName} @ {row.Host}",
+                row.Node,
+                row.StartedAt,
+                $"attempt {row.Attempt}, process group {row.ProcessGroup}",
+                OrderMirror.LinkOf(row.ListId)
+            )),
+        ];
     }
 
     public void Dispose() => ended.Dispose();

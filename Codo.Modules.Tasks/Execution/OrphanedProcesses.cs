@@ -10,7 +10,19 @@ namespace Codo.Modules.Tasks.Execution;
 /// <param name="Machine">Where its node ran.</param>
 /// <param name="Unwanted">A person has stopped it, or ended its order.</param>
 internal sealed record OrphanedProcess(
-    long SchedId, int Attempt, long ListId, long LaneId, string RunId, string Host, string ExecUser, int? ProcessGroup, long? StartTicks, string? BootId, string Machine, bool Unwanted)
+    long SchedId,
+    int Attempt,
+    long ListId,
+    long LaneId,
+    string RunId,
+    string Host,
+    string ExecUser,
+    int? ProcessGroup,
+    long? StartTicks,
+    string? BootId,
+    string Machine,
+    bool Unwanted
+)
 {
     /// <summary>What is known of its processes.</summary>
     public RunMark Mark => new(RunId, ProcessGroup ?? 0, StartTicks ?? 0, BootId ?? "");
@@ -23,15 +35,18 @@ internal sealed record OrphanedProcess(
 internal sealed class OrphanedProcesses(NpgsqlDataSource source, RemoteSteps remote, ILogger<OrphanedProcesses> log)
 {
     private const string OfNodeSql = """
-        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, n.machine, a.stop_requested IS NOT NULL AS unwanted
+        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, n.machine,
+            a.stop_requested IS NOT NULL AS unwanted
         FROM tasks.attempt a JOIN platform.node n ON n.name = a.node
         WHERE a.node = @Node AND a.ended_at IS NOT NULL AND a.left_behind IN ('running', 'unreachable') AND a.host = '127.0.0.1'
         """;
 
     private const string OfOrderSql = """
-        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine, '') AS machine, true AS unwanted
+        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine,
+            '') AS machine, true AS unwanted
         FROM tasks.attempt a LEFT JOIN platform.node n ON n.name = a.node
-        WHERE a.list_id = @ListId AND (CAST(@LaneId AS bigint) IS NULL OR a.lane_id = @LaneId) AND a.ended_at IS NOT NULL AND a.left_behind IN ('running', 'unreachable')
+        WHERE a.list_id = @ListId AND (CAST(@LaneId AS bigint) IS NULL OR a.lane_id = @LaneId) AND a.ended_at IS NOT NULL AND a.left_behind IN ('running',
+            'unreachable')
         """;
 
     private const string SaySql = """
@@ -60,7 +75,10 @@ internal sealed class OrphanedProcesses(NpgsqlDataSource source, RemoteSteps rem
         }
     }
 
-    /// <summary>Ends what lost links and dead nodes left of an order that a person has ended, or of a lane that he has stopped. Never throws: what he asked for is committed.</summary>
+    /// <summary>
+    /// Ends what lost links and dead nodes left of an order that a person has ended, or of a lane that he has stopped. Never throws: what he asked for is
+    /// committed.
+    /// </summary>
     /// <param name="laneId">Null for the whole order.</param>
     public async Task EndAll(long listId, long? laneId)
     {
@@ -101,7 +119,13 @@ internal sealed class OrphanedProcesses(NpgsqlDataSource source, RemoteSteps rem
 
     private string Word(int? alive, OrphanedProcess left)
     {
-        if (alive is null) log.LogWarning("Whether the command of step {Step} still runs on {Host} is not known: the host cannot be reached", left.SchedId, left.Host);
-        return alive switch { null => "unreachable", 0 => "gone", _ => "running" };
+        if (alive is null)
+            log.LogWarning("Whether the command of step {Step} still runs on {Host} is not known: the host cannot be reached", left.SchedId, left.Host);
+        return alive switch
+        {
+            null => "unreachable",
+            0 => "gone",
+            _ => "running",
+        };
     }
 }

@@ -37,10 +37,14 @@ internal static class Progress
         if (next == 0) return new NextMove(group.Group);
         if (next == 1 || group.Allowed >= next) return new NextMove(group.Group, next);
         var before = group.Lanes.Where(lanes => lanes.Batch < next);
-        if (before.Any(lanes => lanes.State is LaneState.Ready or LaneState.Running or LaneState.Hand or LaneState.Timed)) return new NextMove(group.Group);
-        if (before.Where(lanes => lanes.State is LaneState.Failed or LaneState.Interrupted).Sum(lanes => lanes.Count) > group.MaxFailures) return new NextMove(group.Group);
-        if (group.Confirm) return new NextMove(group.Group);
-        if (group.BatchPause == 0 || group.PauseOver) return new NextMove(group.Group, next);
+        if (before.Any(lanes => lanes.State is LaneState.Ready or LaneState.Running or LaneState.Hand or LaneState.Timed))
+            return new NextMove(group.Group);
+        if (before.Where(lanes => lanes.State is LaneState.Failed or LaneState.Interrupted).Sum(lanes => lanes.Count) > group.MaxFailures)
+            return new NextMove(group.Group);
+        if (group.Confirm)
+            return new NextMove(group.Group);
+        if (group.BatchPause == 0 || group.PauseOver)
+            return new NextMove(group.Group, next);
         return new NextMove(group.Group, StartPause: !group.Pausing);
     }
 }

@@ -9,13 +9,15 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>
-/// Recovers what a dead node, or this one's earlier start, had under way. A step whose command was under way becomes 6 with what is known of the command; a lane between two
+/// Recovers what a dead node, or this one's earlier start, had under way. A step whose command was under way becomes 6 with what is known of the command; a
+/// lane between two
 /// steps goes back to be taken by another node. Guarded row by row, so that two nodes that recover it do no harm.
 /// </summary>
 internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphans, Lazy<Advancing> advancing, ILogger<Recovery> log)
 {
     private const string LeftSql = """
-        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine, '') AS machine, a.stop_requested IS NOT NULL AS unwanted
+        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine,
+            '') AS machine, a.stop_requested IS NOT NULL AS unwanted
         FROM tasks.attempt a LEFT JOIN platform.node n ON n.name = a.node
         WHERE a.node = @Node AND a.incarnation <= @Incarnation AND a.ended_at IS NULL ORDER BY a.lane_id
         """;
@@ -26,13 +28,16 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
 
     // What was begun a moment ago may be on its way from the transaction to the runner.
     private const string StrayLanesSql = """
-        SELECT lane_id, list_id FROM tasks.lane WHERE node = @Node AND incarnation = @Incarnation AND state = 'running' AND since < clock_timestamp() - interval '15 seconds' ORDER BY lane_id
+        SELECT lane_id, list_id FROM tasks.lane WHERE node = @Node AND incarnation = @Incarnation AND state = 'running'
+            AND since < clock_timestamp() - interval '15 seconds' ORDER BY lane_id
         """;
 
     private const string StrayAttemptsSql = """
-        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine, '') AS machine, a.stop_requested IS NOT NULL AS unwanted
+        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine,
+            '') AS machine, a.stop_requested IS NOT NULL AS unwanted
         FROM tasks.attempt a LEFT JOIN platform.node n ON n.name = a.node
-        WHERE a.node = @Node AND a.incarnation = @Incarnation AND a.ended_at IS NULL AND a.started_at < clock_timestamp() - interval '15 seconds' ORDER BY a.lane_id
+        WHERE a.node = @Node AND a.incarnation = @Incarnation AND a.ended_at IS NULL AND a.started_at < clock_timestamp() - interval '15 seconds'
+            ORDER BY a.lane_id
         """;
 
     private const string LockSql = """
@@ -62,7 +67,8 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
 
     private const string TakeOutSql = """
         WITH ended AS (
-            UPDATE tasks.attempt SET ended_at = clock_timestamp(), outcome = 'interrupted', left_behind = @LeftBehind WHERE sched_id = @SchedId AND attempt = @Attempt AND ended_at IS NULL
+            UPDATE tasks.attempt SET ended_at = clock_timestamp(), outcome = 'interrupted', left_behind = @LeftBehind WHERE sched_id = @SchedId
+                AND attempt = @Attempt AND ended_at IS NULL
         ), step AS (
             UPDATE tasks.scheduler_task_info SET task_status = 6, outcome = 'interrupted' WHERE sched_id = @SchedId AND task_status = 2
         )
@@ -83,7 +89,8 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
     }
 
     /// <summary>
-    /// Recovers what is this node's by its rows and runs nowhere: lanes whose taking was committed although the answer to the commit was lost, and what a failure of the runner left.
+    /// Recovers what is this node's by its rows and runs nowhere: lanes whose taking was committed although the answer to the commit was lost, and what a
+    /// failure of the runner left.
     /// </summary>
     public async Task RecoverStrays(string node, long incarnation, Func<long, bool> runsHere)
     {
@@ -91,8 +98,12 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
         List<Idle> lanes;
         await using (var connection = await source.OpenConnectionAsync())
         {
-            attempts = (await connection.QueryAsync<OrphanedProcess>(StrayAttemptsSql, new { Node = node, Incarnation = incarnation })).Where(attempt => !runsHere(attempt.LaneId)).ToList();
-            lanes = (await connection.QueryAsync<Idle>(StrayLanesSql, new { Node = node, Incarnation = incarnation })).Where(lane => !runsHere(lane.LaneId)).ToList();
+            attempts = (await connection.QueryAsync<OrphanedProcess>(StrayAttemptsSql, new { Node = node, Incarnation = incarnation }))
+                .Where(attempt => !runsHere(attempt.LaneId))
+                .ToList();
+            lanes = (await connection.QueryAsync<Idle>(StrayLanesSql, new { Node = node, Incarnation = incarnation }))
+                .Where(lane => !runsHere(lane.LaneId))
+                .ToList();
         }
         foreach (var attempt in attempts) await Interrupt(node, incarnation, attempt, await orphans.Probe(attempt));
         _ = await GiveBack(node, incarnation, lanes);
@@ -143,7 +154,13 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
         }
         catch (Exception error) when (DatabaseErrors.IsPermanent(error))
         {
-            log.LogError(error, "Step {Step} attempt {Attempt} of order {Order} could not be recovered as usual; only its end is recorded", left.SchedId, left.Attempt, left.ListId);
+            log.LogError(
+                error,
+                "Step {Step} attempt {Attempt} of order {Order} could not be recovered as usual; only its end is recorded",
+                left.SchedId,
+                left.Attempt,
+                left.ListId
+            );
             await using var connection = await source.OpenConnectionAsync();
             await connection.ExecuteAsync(TakeOutSql, new { left.SchedId, left.Attempt, left.LaneId, LeftBehind = word });
             return true;
@@ -162,7 +179,22 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
         await connection.ExecuteAsync(ChangedSql, left, transaction);
         await connection.ExecuteAsync(TellSql, left, transaction);
         if (step > 0)
-            await Audit.Write(connection, transaction, Caller.Codo, "interrupt", "order", left.ListId.ToString(CultureInfo.InvariantCulture), after: new { left.SchedId, left.Attempt, left.Host, node, left_behind = word });
+            await Audit.Write(
+                connection,
+                transaction,
+                Caller.Codo,
+                "interrupt",
+                "order",
+                left.ListId.ToString(CultureInfo.InvariantCulture),
+                after: new
+                {
+                    left.SchedId,
+                    left.Attempt,
+                    left.Host,
+                    node,
+                    left_behind = word,
+                }
+            );
         await transaction.CommitAsync();
         return true;
     }

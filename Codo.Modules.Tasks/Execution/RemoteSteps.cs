@@ -30,8 +30,12 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
             return NotRun(failure);
         }
         // Connecting takes a while: a person may have stopped the lane, and the node may have been taken for dead, before anything was sent.
-        if (attempt.Stop.IsCompleted) return StepOutcomes.Cut(await attempt.Stop, attempt.Step.Timeout, 0);
-        if (!node.HoldsLease) return StepEnd.Interrupted(new Text("节点在启动命令之前失去了租约，命令未启动", "The node lost its lease before the command was started; it was not started"));
+        if (attempt.Stop.IsCompleted)
+            return StepOutcomes.Cut(await attempt.Stop, attempt.Step.Timeout, 0);
+        if (!node.HoldsLease)
+            return StepEnd.Interrupted(
+                new Text("节点在启动命令之前失去了租约，命令未启动", "The node lost its lease before the command was started; it was not started")
+            );
         return await Run(attempt, connection, command, form with { Encoding = connection.Encoding }, output, record);
     }
 
@@ -54,7 +58,14 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
         }
     }
 
-    private async Task<StepEnd> Run(RunningAttempt attempt, SshConnection connection, string command, CommandForm form, StepOutput output, Func<RunMark, Task> record)
+    private async Task<StepEnd> Run(
+        RunningAttempt attempt,
+        SshConnection connection,
+        string command,
+        CommandForm form,
+        StepOutput output,
+        Func<RunMark, Task> record
+    )
     {
         var mark = new RunMark(attempt.Step.RunId, 0, 0, "");
         var told = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -77,8 +88,19 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
         {
             // Its output can no longer be taken; a command that nobody reads or waits for must not stay.
             var left = await connection.KillAsync(mark);
-            var word = left.Processes switch { null => "unreachable", 0 => null, _ => "running" };
-            return StepEnd.Failed(new Text($"无法读取命令输出，命令已被终止：{error.Message}", $"The command's output could not be read, so it was killed: {error.Message}")) with { LeftBehind = word, IsToldInLog = false };
+            var word = left.Processes switch
+            {
+                null => "unreachable",
+                0 => null,
+                _ => "running",
+            };
+            return StepEnd.Failed(
+                new Text($"无法读取命令输出，命令已被终止：{error.Message}", $"The command's output could not be read, so it was killed: {error.Message}")
+            ) with
+            {
+                LeftBehind = word,
+                IsToldInLog = false,
+            };
         }
         finally
         {

@@ -11,22 +11,37 @@ internal static class RunningOrders
     internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<ListRunningOrders, IReadOnlyList<RunningOrder>>
     {
         private const string UnderWaySql = """
-            SELECT o.list_id, o.task_name, o.task_type, w.what, w.step, w.host, w.since, o.approver_ids, o.watchers, o.watcher_ids, o.watcher_names, o.creator_id, o.creator,
+            SELECT o.list_id, o.task_name, o.task_type, w.what, w.step, w.host, w.since, o.approver_ids, o.watchers, o.watcher_ids, o.watcher_names,
+                o.creator_id, o.creator,
                 ARRAY(SELECT COALESCE((SELECT u.nickname FROM tasks.scheduler_temp_user u WHERE u.temp_id = o.temp_id AND u.user_id = a.id), '')
                     FROM unnest(o.approver_ids) WITH ORDINALITY AS a(id, place) ORDER BY a.place) AS approver_names
             FROM (
                 SELECT list_id, 'approval' AS what, '' AS step, '' AS host, create_time AS since FROM tasks.scheduler_task_list WHERE schedule = 'new'
-                UNION ALL SELECT l.list_id, 'hand', COALESCE((SELECT i.task_name FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status = 5 ORDER BY i.task_level, i.sched_id LIMIT 1), ''),
+                UNION ALL SELECT l.list_id, 'hand', COALESCE((SELECT i.task_name FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id
+                    AND i.task_status = 5 ORDER BY i.task_level, i.sched_id LIMIT 1), ''),
                     l.host, l.since FROM tasks.lane l WHERE l.state = 'hand'
-                UNION ALL SELECT a.list_id, 'step', i.task_name, a.host, a.started_at FROM tasks.attempt a JOIN tasks.scheduler_task_info i USING (sched_id) WHERE a.ended_at IS NULL
+                UNION ALL SELECT a.list_id, 'step', i.task_name, a.host, a.started_at FROM tasks.attempt a
+                    JOIN tasks.scheduler_task_info i USING (sched_id) WHERE a.ended_at IS NULL
             ) w JOIN tasks.scheduler_task_list o USING (list_id) WHERE o.schedule IN ('new', 'start') ORDER BY w.since
             """;
 
         public async Task<IReadOnlyList<RunningOrder>> Handle(ListRunningOrders request, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            return [.. (await connection.QueryAsync<Row>(UnderWaySql)).Select(row => new RunningOrder(row.ListId, row.TaskName, row.TaskType, Read(row.What), row.Step, row.Host, row.Since,
-                OrderPeople.Of(row.ApproverIds, row.ApproverNames, row.WatcherIds, row.WatcherNames, row.CreatorId, row.Creator), row.Watchers))];
+            return
+            [
+                .. (await connection.QueryAsync<Row>(UnderWaySql)).Select(row => new RunningOrder(
+                    row.ListId,
+                    row.TaskName,
+                    row.TaskType,
+                    Read(row.What),
+                    row.Step,
+                    row.Host,
+                    row.Since,
+                    OrderPeople.Of(row.ApproverIds, row.ApproverNames, row.WatcherIds, row.WatcherNames, row.CreatorId, row.Creator),
+                    row.Watchers
+                )),
+            ];
         }
 
         private static OrderSituation Read(string what) => what switch

@@ -3,7 +3,8 @@ using Codo.Platform.Http;
 namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>How an attempt ended.</summary>
-/// <param name="Action"><see cref="StepAction.Succeed"/>, <see cref="StepAction.Fail"/> or <see cref="StepAction.Interrupt"/>; what it means for the step depends on its retries and <c>on_error</c>.</param>
+/// <param name="Action"><see cref="StepAction.Succeed"/>, <see cref="StepAction.Fail"/> or <see cref="StepAction.Interrupt"/>; what it means for the step
+/// depends on its retries and <c>on_error</c>.</param>
 /// <param name="Outcome">The contract's word.</param>
 /// <param name="ExitCode">Null where the command had none: it was cut short, or never began.</param>
 /// <param name="Cause">Why, for a person; empty for a success.</param>
@@ -12,7 +13,9 @@ internal sealed record StepEnd(StepAction Action, string Outcome, int? ExitCode,
 {
     public static readonly StepEnd Done = new(StepAction.Succeed, "done", 0, "");
 
-    /// <summary>Whether the log says why. Of an exit status the command itself says enough; of what happened to it, or to its output, only Codo can tell.</summary>
+    /// <summary>
+    /// Whether the log says why. Of an exit status the command itself says enough; of what happened to it, or to its output, only Codo can tell.
+    /// </summary>
     public bool IsToldInLog { get; init; } = ExitCode is null;
 
     public static StepEnd Failed(Text cause, int? exitCode = null) => new(StepAction.Fail, "failed", exitCode, cause.Both());

@@ -10,6 +10,9 @@ internal static class StepHost
 
     public static bool IsLocal(string host) => host == Local;
 
-    /// <summary>The user that a step runs as on that host: on Codo's own machine the one that its <c>run_as</c> names, and in orders that ended before there was one the host's.</summary>
+    /// <summary>
+    /// The user that a step runs as on that host: on Codo's own machine the one that its <c>run_as</c> names, and in orders that ended before there was one the
+    /// host's.
+    /// </summary>
     public static string User(string host, string execUser, string runAs) => !IsLocal(host) ? execUser : runAs.Length > 0 ? runAs : SystemUser.Own.Name;
 }

@@ -33,10 +33,31 @@ internal static class StepOutcomes
         };
         return reason switch
         {
-            null => new StepEnd(StepAction.Fail, "timeout", null, new Text($"超过 {timeout} 秒，已终止{rest.Zh}", $"Killed after its time limit of {timeout} s{rest.En}").Both(), left),
-            StopReason.Stopped => new StepEnd(StepAction.Interrupt, "stopped", null, new Text($"被人终止{rest.Zh}", $"Stopped by a person{rest.En}").Both(), left),
-            StopReason.Ended => new StepEnd(StepAction.Interrupt, "ended", null, new Text($"订单被终止{rest.Zh}", $"Its order was ended{rest.En}").Both(), left),
-            StopReason.Settled => StepEnd.Interrupted(new Text($"节点被判定失联，返回后已终止该命令{rest.Zh}", $"The node was taken for dead; back again, it killed the command{rest.En}"), left),
+            null => new StepEnd(
+                StepAction.Fail,
+                "timeout",
+                null,
+                new Text($"超过 {timeout} 秒，已终止{rest.Zh}", $"Killed after its time limit of {timeout} s{rest.En}").Both(),
+                left
+            ),
+            StopReason.Stopped => new StepEnd(
+                StepAction.Interrupt,
+                "stopped",
+                null,
+                new Text($"被人终止{rest.Zh}", $"Stopped by a person{rest.En}").Both(),
+                left
+            ),
+            StopReason.Ended => new StepEnd(
+                StepAction.Interrupt,
+                "ended",
+                null,
+                new Text($"订单被终止{rest.Zh}", $"Its order was ended{rest.En}").Both(),
+                left
+            ),
+            StopReason.Settled => StepEnd.Interrupted(
+                new Text($"节点被判定失联，返回后已终止该命令{rest.Zh}", $"The node was taken for dead; back again, it killed the command{rest.En}"),
+                left
+            ),
             _ => StepEnd.Interrupted(new Text($"节点停止，命令已终止{rest.Zh}", $"The node was stopped, and the command was killed{rest.En}"), left),
         };
     }

@@ -11,7 +11,9 @@ internal sealed record OutputPlace(long ListId, int Group, int Level, string Hos
 /// <summary>Where the output of one attempt goes. Disposed after <see cref="Complete"/>, or without it when the attempt was cut off.</summary>
 internal abstract class StepOutput : IAsyncDisposable
 {
-    /// <summary>Takes what was read; the bytes are valid during the call only. It must not hold the command up for longer than a write to a file takes.</summary>
+    /// <summary>
+    /// Takes what was read; the bytes are valid during the call only. It must not hold the command up for longer than a write to a file takes.
+    /// </summary>
     public abstract ValueTask Append(ReadOnlyMemory<byte> bytes);
 
     /// <summary>Nothing more comes. Returns when every line is stored, or when it is sure to be later.</summary>

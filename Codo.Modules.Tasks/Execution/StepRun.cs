@@ -11,7 +11,18 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>Runs the command of one claimed attempt, here or on a host, and says how it ended. It never throws.</summary>
-internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings settings, RunAsRule runAs, OrderArguments arguments, OpenOutput open, RunningAttempts running, RemoteSteps remote, DatabaseThrottle throttle, ILogger<StepRun> log)
+internal sealed class StepRun(
+    NpgsqlDataSource source,
+    Node node,
+    TaskSettings settings,
+    RunAsRule runAs,
+    OrderArguments arguments,
+    OpenOutput open,
+    RunningAttempts running,
+    RemoteSteps remote,
+    DatabaseThrottle throttle,
+    ILogger<StepRun> log
+)
 {
     private const string MarkSql = """
         UPDATE tasks.attempt SET process_group = @ProcessGroup, start_ticks = @StartTicks, boot_id = @BootId
@@ -66,7 +77,9 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
             return StepEnd.Interrupted(new Text("节点在启动命令之前失去了租约，命令未启动", "The node lost its lease before the command was started; it was not started"));
         try
         {
-            return StepHost.IsLocal(attempt.Step.Host) ? await Local(attempt, command, form, output) : await remote.Run(attempt, command, form, output, hosts, mark => Record(attempt, mark));
+            return StepHost.IsLocal(attempt.Step.Host)
+                ? await Local(attempt, command, form, output)
+                : await remote.Run(attempt, command, form, output, hosts, mark => Record(attempt, mark));
         }
         catch (CommandNotStartedException notStarted)
         {
@@ -76,7 +89,10 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
 
     private async Task<StepEnd> Local(RunningAttempt attempt, string command, CommandForm form, StepOutput output)
     {
-        if (!settings.AllowLocal) return StepEnd.Failed(new Text("不允许在 Codo 所在机器上执行（Codo:Tasks:AllowLocal）", "Running on Codo's own machine is not allowed (Codo:Tasks:AllowLocal)"));
+        if (!settings.AllowLocal)
+            return StepEnd.Failed(
+                new Text("不允许在 Codo 所在机器上执行（Codo:Tasks:AllowLocal）", "Running on Codo's own machine is not allowed (Codo:Tasks:AllowLocal)")
+            );
         var started = LocalCommand.Start(command, attempt.Step.RunId, form: form, user: runAs.Start(attempt.Step.RunAs));
         var recording = Record(attempt, started.Mark);
         using var over = new CancellationTokenSource();
@@ -94,7 +110,13 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
         {
             // Its output can no longer be taken; a command that nobody reads or waits for must not stay.
             var alive = await ProcessTree.KillAsync(started.Mark);
-            return StepEnd.Failed(new Text($"无法读取命令输出，命令已被终止：{error.Message}", $"The command's output could not be read, so it was killed: {error.Message}")) with { LeftBehind = alive > 0 ? "running" : null, IsToldInLog = false };
+            return StepEnd.Failed(
+                new Text($"无法读取命令输出，命令已被终止：{error.Message}", $"The command's output could not be read, so it was killed: {error.Message}")
+            ) with
+            {
+                LeftBehind = alive > 0 ? "running" : null,
+                IsToldInLog = false,
+            };
         }
         finally
         {
@@ -112,7 +134,17 @@ internal sealed class StepRun(NpgsqlDataSource source, Node node, TaskSettings s
             var asked = await throttle.Once(async () =>
             {
                 await using var connection = await source.OpenConnectionAsync();
-                return await connection.QuerySingleOrDefaultAsync<string?>(MarkSql, new { attempt.Step.SchedId, attempt.Step.Attempt, mark.ProcessGroup, mark.StartTicks, mark.BootId });
+                return await connection.QuerySingleOrDefaultAsync<string?>(
+                    MarkSql,
+                    new
+                    {
+                        attempt.Step.SchedId,
+                        attempt.Step.Attempt,
+                        mark.ProcessGroup,
+                        mark.StartTicks,
+                        mark.BootId,
+                    }
+                );
             });
             if (asked is null) attempt.Ask(StopReason.Settled);
             else if (asked.Length > 0) attempt.Ask(asked);

@@ -84,7 +84,8 @@ internal static class StepStates
     };
 
     /// <summary>The codes of the column, for a guard <c>task_status = ANY(@From)</c>.</summary>
-    public static short[] From(StepAction action) => [.. Enum.GetValues<StepState>().Where(state => Next(state, action) is not null).Select(state => (short)state)];
+    public static short[] From(StepAction action) =>
+        [.. Enum.GetValues<StepState>().Where(state => Next(state, action) is not null).Select(state => (short)state)];
 
     /// <summary>What a step begins as.</summary>
     public static StepState First(string trigger) => trigger switch
@@ -95,5 +96,14 @@ internal static class StepStates
     };
 
     /// <summary>The codes from the most pressing to the least: an order shows the first of them that one of its lanes has.</summary>
-    public static readonly StepState[] Pressing = [StepState.Failed, StepState.Interrupted, StepState.Hand, StepState.Running, StepState.Timed, StepState.Waiting, StepState.New];
+    public static readonly StepState[] Pressing =
+    [
+        StepState.Failed,
+        StepState.Interrupted,
+        StepState.Hand,
+        StepState.Running,
+        StepState.Timed,
+        StepState.Waiting,
+        StepState.New,
+    ];
 }

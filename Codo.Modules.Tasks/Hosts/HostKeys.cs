@@ -15,7 +15,8 @@ namespace Codo.Modules.Tasks.Hosts;
 /// <param name="Bytes">The public key itself, in the protocol's form.</param>
 internal sealed record HostKey(string Host, int Port, string Type, string Fingerprint, byte[] Bytes)
 {
-    /// <summary>The bastions over which the host is reached, <c>host:port</c> from the first to the last, with commas between; empty when it is reached directly.
+    /// <summary>The bastions over which the host is reached, <c>host:port</c> from the first to the last, with commas between; empty when it is reached
+    /// directly.
     /// One address may be another machine on another way.</summary>
     public string Path { get; init; } = "";
 
@@ -32,7 +33,9 @@ internal sealed record HostKey(string Host, int Port, string Type, string Finger
     }
 }
 
-/// <summary>The keys that hosts showed when they were first met. A host that shows another one later is refused until a superuser forgets the old one.</summary>
+/// <summary>
+/// The keys that hosts showed when they were first met. A host that shows another one later is refused until a superuser forgets the old one.
+/// </summary>
 internal sealed class HostKeys(NpgsqlDataSource source)
 {
     private const string FindSql = """
@@ -41,7 +44,8 @@ internal sealed class HostKeys(NpgsqlDataSource source)
 
     // The update changes nothing: it makes the row that won a race come back, also one that this statement's snapshot does not see.
     private const string PinSql = """
-        INSERT INTO tasks.host_keys (path, host, port, key_type, fingerprint, key, list_id) VALUES (@Path, @Host, @Port, @Type, @Fingerprint, @Bytes, CAST(@OrderId AS bigint))
+        INSERT INTO tasks.host_keys (path, host, port, key_type, fingerprint, key, list_id) VALUES (@Path, @Host, @Port, @Type, @Fingerprint, @Bytes,
+            CAST(@OrderId AS bigint))
         ON CONFLICT (path, host, port) DO UPDATE SET host = excluded.host
         RETURNING path, host, port, key_type, fingerprint, key
         """;
@@ -60,7 +64,21 @@ internal sealed class HostKeys(NpgsqlDataSource source)
     public async Task<HostKey> Pin(HostKey shown, long? orderId, CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
-        return (await connection.QuerySingleAsync<Row>(PinSql, new { shown.Path, Host = Name(shown.Host), shown.Port, shown.Type, shown.Fingerprint, shown.Bytes, OrderId = orderId })).Pinned;
+        return (
+            await connection.QuerySingleAsync<Row>(
+                PinSql,
+                new
+                {
+                    shown.Path,
+                    Host = Name(shown.Host),
+                    shown.Port,
+                    shown.Type,
+                    shown.Fingerprint,
+                    shown.Bytes,
+                    OrderId = orderId,
+                }
+            )
+        ).Pinned;
     }
 
     /// <summary>Whether two keys are one.</summary>
@@ -69,31 +87,45 @@ internal sealed class HostKeys(NpgsqlDataSource source)
     /// <summary>What to tell of a host whose key changed: both fingerprints, and the call that forgets the old one.</summary>
     public static Text Changed(HostKey pinned, HostKey shown)
     {
-        var (host, call) = (Place(pinned), $"DELETE /v2/task/host_key/?host={Uri.EscapeDataString(pinned.Host)}&port={pinned.Port}" + (pinned.Path.Length == 0 ? "" : $"&path={Uri.EscapeDataString(pinned.Path)}"));
+        var (host, call) = (
+            Place(pinned),
+            $"DELETE /v2/task/host_key/?host={Uri.EscapeDataString(pinned.Host)}&port={pinned.Port}"
+                + (pinned.Path.Length == 0 ? "" : $"&path={Uri.EscapeDataString(pinned.Path)}")
+        );
         return new Text(
             $"主机 {host} 的密钥变了：记录的是 {pinned.Type} {pinned.Fingerprint}，现在是 {shown.Type} {shown.Fingerprint}。确认主机无误后，由超级用户调用 {call} 忘掉旧密钥",
-            $"The key of {host} has changed: {pinned.Type} {pinned.Fingerprint} is pinned, {shown.Type} {shown.Fingerprint} was shown. If the host is the right one, a superuser forgets the old key with {call}");
+            ($"The key of {host} has changed: {pinned.Type} {pinned.Fingerprint} is pinned, {shown.Type} {shown.Fingerprint} was shown. If the host is the "
+                + $"right one, a superuser forgets the old key with {call}")
+        );
     }
 
-    /// <summary>What to tell of a host whose key nobody has given, where <c>Codo:Tasks:HostKeys</c> is <c>strict</c>: its fingerprint, and the call that adds it.</summary>
-    public static Text Unknown(HostKey shown) => new(
-        $"主机 {Place(shown)} 的密钥未登记（Codo:Tasks:HostKeys = strict）：它出示的是 {shown.Type} {shown.Fingerprint}。核对无误后，由超级用户调用 POST /v2/task/host_key/ 登记",
-        $"No key of {Place(shown)} is known (Codo:Tasks:HostKeys = strict): it showed {shown.Type} {shown.Fingerprint}. If that is the right one, a superuser adds it with POST /v2/task/host_key/");
+    /// <summary>
+    /// What to tell of a host whose key nobody has given, where <c>Codo:Tasks:HostKeys</c> is <c>strict</c>: its fingerprint, and the call that adds it.
+    /// </summary>
+    public static Text Unknown(HostKey shown) =>
+        new(
+            $"主机 {Place(shown)} 的密钥未登记（Codo:Tasks:HostKeys = strict）：它出示的是 {shown.Type} {shown.Fingerprint}。核对无误后，由超级用户调用 POST /v2/task/host_key/ 登记",
+            ($"No key of {Place(shown)} is known (Codo:Tasks:HostKeys = strict): it showed {shown.Type} {shown.Fingerprint}. If that is the right one, a "
+                + $"superuser adds it with POST /v2/task/host_key/")
+        );
 
     /// <summary>The path to what lies behind a bastion.</summary>
     /// <param name="path">The bastion's own.</param>
     public static string Through(string path, string host, int port) => $"{(path.Length == 0 ? "" : path + ",")}{Address(host, port)}";
 
     /// <summary>A path in the one spelling in which it is stored.</summary>
-    public static string NormalPath(string? path) => string.Join(',', (path ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)).ToLowerInvariant();
+    public static string NormalPath(string? path) =>
+        string.Join(',', (path ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)).ToLowerInvariant();
 
     /// <summary>A host and its port as people write them.</summary>
-    public static string Address(string host, int port) => Name(host) is var name && name.Contains(':', StringComparison.Ordinal) ? $"[{name}]:{port}" : $"{name}:{port}";
+    public static string Address(string host, int port) =>
+        Name(host) is var name && name.Contains(':', StringComparison.Ordinal) ? $"[{name}]:{port}" : $"{name}:{port}";
 
     private static string Place(HostKey key) => Address(key.Host, key.Port) + (key.Path.Length == 0 ? "" : $" (via {key.Path})");
 
     /// <summary>One spelling a host: names in small letters, IPv6 in its short form.</summary>
-    public static string Name(string host) => host.Contains(':', StringComparison.Ordinal) && IPAddress.TryParse(host, out var address) ? address.ToString() : host.ToLowerInvariant();
+    public static string Name(string host) =>
+        host.Contains(':', StringComparison.Ordinal) && IPAddress.TryParse(host, out var address) ? address.ToString() : host.ToLowerInvariant();
 
     private sealed record Row(string Path, string Host, int Port, string KeyType, string Fingerprint, byte[] Key)
     {

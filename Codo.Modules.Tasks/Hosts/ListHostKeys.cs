@@ -32,20 +32,32 @@ internal static class ListHostKeys
     {
         private const string RowsSql = """
             SELECT host, port, key_type, fingerprint, first_seen, list_id, path, added_by FROM tasks.host_keys
-            WHERE (CAST(@Host AS text) IS NULL OR host = @Host) AND (CAST(@Port AS int) IS NULL OR port = @Port) AND (CAST(@Path AS text) IS NULL OR path = @Path)
+            WHERE (CAST(@Host AS text) IS NULL OR host = @Host) AND (CAST(@Port AS int) IS NULL OR port = @Port) AND (CAST(@Path AS text) IS NULL
+                OR path = @Path)
             ORDER BY host, port, path LIMIT CAST(@Limit AS bigint) OFFSET CAST(@Offset AS bigint)
             """;
 
         private const string CountSql = """
             SELECT count(*) FROM tasks.host_keys
-            WHERE (CAST(@Host AS text) IS NULL OR host = @Host) AND (CAST(@Port AS int) IS NULL OR port = @Port) AND (CAST(@Path AS text) IS NULL OR path = @Path)
+            WHERE (CAST(@Host AS text) IS NULL OR host = @Host) AND (CAST(@Port AS int) IS NULL OR port = @Port) AND (CAST(@Path AS text) IS NULL
+                OR path = @Path)
             """;
 
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
-            var parameters = new { Host = query.Host is { } host ? HostKeys.Name(host) : null, query.Port, Path = query.Path is null ? null : HostKeys.NormalPath(query.Path), Limit = (long)(query.Limit ?? DefaultLimit), Offset = query.Offset(DefaultLimit) };
+            var parameters = new
+            {
+                Host = query.Host is { } host ? HostKeys.Name(host) : null,
+                query.Port,
+                Path = query.Path is null ? null : HostKeys.NormalPath(query.Path),
+                Limit = (long)(query.Limit ?? DefaultLimit),
+                Offset = query.Offset(DefaultLimit),
+            };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            return new Result((await connection.QueryAsync<Row>(RowsSql, parameters)).AsList(), await connection.ExecuteScalarAsync<long>(CountSql, parameters));
+            return new Result(
+                (await connection.QueryAsync<Row>(RowsSql, parameters)).AsList(),
+                await connection.ExecuteScalarAsync<long>(CountSql, parameters)
+            );
         }
     }
 }

@@ -7,7 +7,8 @@ using Codo.Platform.Processes;
 namespace Codo.Modules.Tasks.Hosts;
 
 /// <summary>
-/// Where the connection's own thread puts what a host sends. The line that tells the process group and the mark at the command's end are taken out; the rest waits, bounded, for
+/// Where the connection's own thread puts what a host sends. The line that tells the process group and the mark at the command's end are taken out; the rest
+/// waits, bounded, for
 /// whoever reads it. When it is full the thread waits, and so, over TCP, does the command.
 /// </summary>
 internal sealed class RemoteOutput : Stream
@@ -20,7 +21,9 @@ internal sealed class RemoteOutput : Stream
     // A boot id has 36 characters.
     private const int MostBootId = 64;
 
-    private readonly Pipe pipe = new(new PipeOptions(pauseWriterThreshold: MostWaiting, resumeWriterThreshold: MostWaiting / 2, useSynchronizationContext: false));
+    private readonly Pipe pipe = new(
+        new PipeOptions(pauseWriterThreshold: MostWaiting, resumeWriterThreshold: MostWaiting / 2, useSynchronizationContext: false)
+    );
     private readonly TaskCompletionSource<RunMark?> mark = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource end = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock gate = new();

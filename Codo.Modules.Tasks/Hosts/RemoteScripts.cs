@@ -7,7 +7,8 @@ using Codo.Platform.Processes;
 namespace Codo.Modules.Tasks.Hosts;
 
 /// <summary>
-/// What is sent to a host to run. The login shell reads <see cref="LoginText"/> alone, which every shell understands; the script comes on standard input, so that a command is in no
+/// What is sent to a host to run. The login shell reads <see cref="LoginText"/> alone, which every shell understands; the script comes on standard input, so
+/// that a command is in no
 /// process argument before its own shell is started, and as long as that shell takes it.
 /// </summary>
 internal static partial class RemoteScripts
@@ -15,7 +16,9 @@ internal static partial class RemoteScripts
     /// <summary>What the login shell is told.</summary>
     public const string LoginText = "exec /bin/sh";
 
-    /// <summary>A line with this in front, and the run's id, is not the command's output: it tells the run's process group, or the login shell that is refused.</summary>
+    /// <summary>
+    /// A line with this in front, and the run's id, is not the command's output: it tells the run's process group, or the login shell that is refused.
+    /// </summary>
     public const string MarkPrefix = "\u0001codo ";
 
     /// <summary>The word of that line for a login shell that is refused, before its path.</summary>
@@ -24,18 +27,26 @@ internal static partial class RemoteScripts
     /// <summary>The line that ends an account of processes, before their number.</summary>
     public const string LeftPrefix = "codo-left ";
 
-    // The braces: a shell that reads its script from standard input reads it to the closing one before it runs anything, and standard input is then free for the command.
-    // Whoever cannot be told where the command is (descriptor 3 is the channel itself), because nobody listens any more, does not run: it was killed, or taken for gone, before it
-    // could be found. All else goes through a pipe, whose reader outlives the channel: what runs on after the end, or after the link was cut, writes to somebody.
+    // The braces: a shell that reads its script from standard input reads it to the closing one before it runs anything, and standard input is then free for
+    // the command.
+    // Whoever cannot be told where the command is (descriptor 3 is the channel itself), because nobody listens any more, does not run: it was killed, or taken
+    // for gone, before it
+    // could be found. All else goes through a pipe, whose reader outlives the channel: what runs on after the end, or after the link was cut, writes to
+    // somebody.
     //
-    // The subshell becomes the command's session. It leads no group, so setsid does not fork, and its process id and start time (fields 1 and 22 of /proc/self/stat, the second
-    // field being a name in parentheses) are the session's. Its parent waits, writes the mark with the exit status into the same pipe, and is not in the session that is killed.
+    // The subshell becomes the command's session. It leads no group, so setsid does not fork, and its process id and start time (fields 1 and 22 of
+    // /proc/self/stat, the second
+    // field being a name in parentheses) are the session's. Its parent waits, writes the mark with the exit status into the same pipe, and is not in the
+    // session that is killed.
     // Where there is no setsid the command stays in the session that sshd made and is found by its environment; it gets the group 0.
     //
-    // The login shell has read its start files when sshd started it. Its second start is told not to: bash reads .bashrc where it sees that sshd is near and SHLVL below 2.
+    // The login shell has read its start files when sshd started it. Its second start is told not to: bash reads .bashrc where it sees that sshd is near and
+    // SHLVL below 2.
     //
-    // The first reader ends with the output, or at the first write that the channel does not take any more; then a second one throws the rest away. The channel's own process
-    // waits for the first: dropbear closes a channel when that process has ended and nothing is left to read, whoever still holds it. The readers carry the run's id in a variable of
+    // The first reader ends with the output, or at the first write that the channel does not take any more; then a second one throws the rest away. The
+    // channel's own process
+    // waits for the first: dropbear closes a channel when that process has ended and nothing is left to read, whoever still holds it. The readers carry the
+    // run's id in a variable of
     // their own, because CODO_RUN_ID would make them a part of the run.
     private const string Launch = """
         exec </dev/null 3>&1
@@ -104,7 +115,8 @@ internal static partial class RemoteScripts
         exit $codo_status
         """;
 
-    // The same rules as for local runs: session, CODO_RUN_ID, descendants; never a recycled number, never a zombie. A line of the list is id:start, with :m for the main group.
+    // The same rules as for local runs: session, CODO_RUN_ID, descendants; never a recycled number, never a zombie. A line of the list is id:start, with :m for
+    // the main group.
     private const string List = """
         BEGIN { n = split(marked, ids, " "); for (i = 1; i <= n; i++) ours[ids[i]] = 1
                 n = split(known, pairs, " "); for (i = 1; i <= n; i++) seen[pairs[i]] = 1 }
@@ -157,7 +169,8 @@ internal static partial class RemoteScripts
         pid=$(grep -lszxF -e "CODO_DRAIN=$1" /proc/[0-9]*/environ 2>/dev/null | tr -dc '0-9\n' | sed -n 1p)
         [ -n "$pid" ] || { echo 'codo-left 0'; exit; }
         pipe=$(ls -l "/proc/$pid/fd/0") || exit
-        ls -l /proc/[0-9]*/fd 2>/dev/null | awk -v pipe="${pipe##* }" '/^\/proc/ { one = 1 } /^l-w/ && $NF == pipe && one { count++; one = 0 } END { print "codo-left " count + 0 }'
+        ls -l /proc/[0-9]*/fd 2>/dev/null | awk -v pipe="${pipe##* }"
+            '/^\/proc/ { one = 1 } /^l-w/ && $NF == pipe && one { count++; one = 0 } END { print "codo-left " count + 0 }'
         """;
 
     private const string LookOnly = "";
@@ -179,12 +192,22 @@ internal static partial class RemoteScripts
             throw new CommandNotStartedException(new Text($"环境变量名 {wrong} 无效", $"'{wrong}' is no name for an environment variable."));
         var length = form.Bytes(command).Length;
         if (length > LocalCommand.MaxCommandBytes)
-            throw new CommandNotStartedException(new Text($"命令过长：{length} 字节，最多 {LocalCommand.MaxCommandBytes} 字节", $"The command is {length} bytes long; a host takes {LocalCommand.MaxCommandBytes} at most."));
+            throw new CommandNotStartedException(
+                new Text(
+                    $"命令过长：{length} 字节，最多 {LocalCommand.MaxCommandBytes} 字节",
+                    $"The command is {length} bytes long; a host takes {LocalCommand.MaxCommandBytes} at most."
+                )
+            );
 
         var interpreter = CommandForm.Interpreter(command);
-        var start = interpreter is not null ? $"set -- {string.Join(' ', interpreter.Select(Quote))}\n{StartFile}" : form.Pty ? StartPty : form.Private ? StartPrivate : StartPlain;
+        var start =
+            interpreter is not null ? $"set -- {string.Join(' ', interpreter.Select(Quote))}\n{StartFile}"
+            : form.Pty ? StartPty
+            : form.Private ? StartPrivate
+            : StartPlain;
         var set = new List<string> { $"codo_run={Quote(runId)} codo_mark={Quote(mark.Text)} codo_command={Quote(command)}" };
-        if (interpreter is not null) set.Add($"codo_keeper={Quote(Keeper)} codo_pty={Quote(form.Pty ? string.Join(' ', interpreter.Select(Quote)) + " \"$codo_file\"" : "")}");
+        if (interpreter is not null)
+            set.Add($"codo_keeper={Quote(Keeper)} codo_pty={Quote(form.Pty ? string.Join(' ', interpreter.Select(Quote)) + " \"$codo_file\"" : "")}");
         set.AddRange(variables.Select(variable => $"{variable.Key}={Quote(variable.Value)}; export {variable.Key}"));
         var text = $"{{\n{string.Join('\n', set)}\ncodo_start() {{\n{start}\n}}\n{Launch}\n}}\n";
         if (text.Contains('\0'))
@@ -205,7 +228,9 @@ internal static partial class RemoteScripts
     /// <summary>Prints <see cref="LeftPrefix"/> and how many processes of a run there are.</summary>
     public static byte[] Look(RunMark run) => Account(run, LookOnly, LookOnly);
 
-    /// <summary>Prints <see cref="LeftPrefix"/> and how many processes have the output of a run open whose command has ended; nothing where that cannot be found out.</summary>
+    /// <summary>
+    /// Prints <see cref="LeftPrefix"/> and how many processes have the output of a run open whose command has ended; nothing where that cannot be found out.
+    /// </summary>
     public static byte[] Holders(RunMark run) => Call(CountHolders, run.RunId);
 
     private static byte[] Account(RunMark run, string grace, string rounds) => Call(

@@ -9,17 +9,27 @@ namespace Codo.Modules.Tasks.Hosts;
 /// <summary>One command on one channel of a connection.</summary>
 internal static class SshChannel
 {
-    // Of what comes behind the end mark nobody has to wait for anything; the end of the channel usually comes with it. Where it does not, somebody holds the output.
+    // Of what comes behind the end mark nobody has to wait for anything; the end of the channel usually comes with it. Where it does not, somebody holds the
+    // output.
     private static readonly TimeSpan WaitAfterEnd = TimeSpan.FromMilliseconds(300);
 
-    // A host that refuses to execute anything says nothing at all. But a login shell may take its time over its start files: version managers wait a minute for a lock.
+    // A host that refuses to execute anything says nothing at all. But a login shell may take its time over its start files: version managers wait a minute for
+    // a lock.
     private static readonly TimeSpan MarkLimit = TimeSpan.FromMinutes(10);
 
     /// <summary>Runs what <see cref="RemoteScripts"/> made. The output is complete when this returns or throws.</summary>
-    /// <param name="mark">What ends the command's output: a command that ends without having told its process group has not been run. Null for a script without a mark.</param>
+    /// <param name="mark">What ends the command's output: a command that ends without having told its process group has not been run. Null for a script without
+    /// a mark.</param>
     /// <param name="countHolders">Asked when somebody holds the output of a command that has ended, while the channel is still open.</param>
     /// <exception cref="SshFailedException">As documented at its kinds; the text does not name the host.</exception>
-    public static async Task<CommandEnd> RunAsync(SshClient client, byte[] script, RemoteOutput output, EndMark? mark, Func<Task<int?>>? countHolders, CancellationToken cancellation)
+    public static async Task<CommandEnd> RunAsync(
+        SshClient client,
+        byte[] script,
+        RemoteOutput output,
+        EndMark? mark,
+        Func<Task<int?>>? countHolders,
+        CancellationToken cancellation
+    )
     {
         SshCommand? command = null;
         var executing = Task.CompletedTask;
@@ -42,13 +52,16 @@ internal static class SshChannel
         }
     }
 
-    /// <summary>SSH.NET blocks where it waits for an answer. Threads of the pool are too few for that: a hundred hosts that answer slowly would stop everything else.</summary>
+    /// <summary>
+    /// SSH.NET blocks where it waits for an answer. Threads of the pool are too few for that: a hundred hosts that answer slowly would stop everything else.
+    /// </summary>
     public static Task<T> OnOwnThread<T>(Func<T> work) =>
         Task.Factory.StartNew(work, CancellationToken.None, TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach, TaskScheduler.Default);
 
     private static (SshCommand, Task) Send(SshClient client, byte[] script, RemoteOutput output)
     {
-        if (!client.IsConnected) throw new SshFailedException(SshFailureKind.Unreachable, new Text("连接已断开，命令未发送", "the connection was gone before the command was sent"));
+        if (!client.IsConnected)
+            throw new SshFailedException(SshFailureKind.Unreachable, new Text("连接已断开，命令未发送", "the connection was gone before the command was sent"));
         var command = client.CreateCommand(RemoteScripts.LoginText);
 
         // SSH.NET's own streams can only be read by a thread that waits, and take whatever comes without bound. Ours is written to by the connection's thread.
@@ -84,7 +97,12 @@ internal static class SshChannel
         using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         if (mark is not null)
         {
-            if (await Task.WhenAny(output.Mark, output.End, executing, Task.Delay(MarkLimit, over.Token)) is var first && first != output.Mark && first != output.End && first != executing)
+            if (
+                await Task.WhenAny(output.Mark, output.End, executing, Task.Delay(MarkLimit, over.Token)) is var first
+                && first != output.Mark
+                && first != output.End
+                && first != executing
+            )
             {
                 cancellation.ThrowIfCancellationRequested();
                 throw Lost(new Text($"{MarkLimit.TotalMinutes} 分钟内主机没有任何回应", $"nothing came within {MarkLimit.TotalMinutes} minutes"), null);
@@ -107,14 +125,26 @@ internal static class SshChannel
         if (output.RefusedShell is { } shell)
             throw new SshFailedException(
                 SshFailureKind.Refused,
-                new Text($"登录 shell {shell} 不受支持，命令未执行；请使用 bash、dash、zsh、ksh 或 fish", $"its login shell {shell} is not supported, and nothing was run; use bash, dash, zsh, ksh or fish"));
-        if (output.Nonsense is { } told) throw Lost(Senseless(told), null);
+                new Text(
+                    $"登录 shell {shell} 不受支持，命令未执行；请使用 bash、dash、zsh、ksh 或 fish",
+                    $"its login shell {shell} is not supported, and nothing was run; use bash, dash, zsh, ksh or fish"
+                )
+            );
+        if (output.Nonsense is { } told)
+            throw Lost(Senseless(told), null);
         if (await output.Mark is null)
             throw new SshFailedException(
                 SshFailureKind.Refused,
-                new Text($"主机没有执行命令（退出码 {command.ExitStatus}）", $"it did not run the command (exit status {command.ExitStatus?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "none"})"));
-        if (!mark.IsFound) throw Lost(new Text("主机没有告知命令如何结束", "the host did not tell how it ended"), null);
-        return mark.Status is { } status ? new CommandEnd(status, isOver ? 0 : null) : throw Lost(new Text("主机告知的退出码无效", "the exit status that the host told is none"), null);
+                new Text(
+                    $"主机没有执行命令（退出码 {command.ExitStatus}）",
+                    $"it did not run the command (exit status {command.ExitStatus?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "none"})"
+                )
+            );
+        if (!mark.IsFound)
+            throw Lost(new Text("主机没有告知命令如何结束", "the host did not tell how it ended"), null);
+        return mark.Status is { } status
+            ? new CommandEnd(status, isOver ? 0 : null)
+            : throw Lost(new Text("主机告知的退出码无效", "the exit status that the host told is none"), null);
     }
 
     /// <summary>What is said of an answer that is none.</summary>

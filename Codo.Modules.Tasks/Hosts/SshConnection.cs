@@ -47,7 +47,10 @@ internal sealed class SshConnection : IAsyncDisposable
     /// <summary>What commands there are written in and write; null for UTF-8.</summary>
     public Encoding? Encoding => target.Encoding;
 
-    /// <summary>Connects and logs in. A host that drops the connection before a session exists is tried again, with growing pauses, within <see cref="SshHandshake.ConnectLimit"/>.</summary>
+    /// <summary>
+    /// Connects and logs in. A host that drops the connection before a session exists is tried again, with growing pauses, within
+    /// <see cref="SshHandshake.ConnectLimit"/>.
+    /// </summary>
     /// <exception cref="SshFailedException">Unreachable, not let in, or not trusted.</exception>
     public static async Task<SshConnection> ConnectAsync(SshTarget target, CancellationToken cancellation = default) =>
         new(target, await SshHandshake.ConnectAsync(target, cancellation));
@@ -57,7 +60,8 @@ internal sealed class SshConnection : IAsyncDisposable
     /// <param name="runId">A name that no other run has, without blanks; it is in the environment of the command and of all that it starts.</param>
     /// <param name="environment">More variables.</param>
     /// <param name="form">How the command is handed over.</param>
-    /// <param name="onStarted">Told once, before any output, how to find the run's processes on the host: record it. Its group is 0 when the host could not tell.</param>
+    /// <param name="onStarted">Told once, before any output, how to find the run's processes on the host: record it. Its group is 0 when the host could not
+    /// tell.</param>
     /// <param name="onOutput">As for a local command: valid during the call only; while it works the command waits, once some 256 KiB are waiting.</param>
     /// <param name="cancellation">Stops listening and leaves the command alone: to end it, see <see cref="KillAsync(RunMark, TimeSpan?)"/>.</param>
     /// <exception cref="SshFailedException"><see cref="SshFailureKind.Lost"/>: the command may run on. Any other kind: it has not run.</exception>
@@ -110,7 +114,10 @@ internal sealed class SshConnection : IAsyncDisposable
         }
     }
 
-    /// <summary>Ends a run with everything that belongs to it, as <see cref="ProcessTree.KillAsync"/> does on this machine; over a connection of its own when this one is dead.</summary>
+    /// <summary>
+    /// Ends a run with everything that belongs to it, as <see cref="ProcessTree.KillAsync"/> does on this machine; over a connection of its own when this one
+    /// is dead.
+    /// </summary>
     public Task<RunLeft> KillAsync(RunMark run, TimeSpan? grace = null) =>
         AccountAsync(RemoteScripts.Kill(run, grace ?? ProcessTree.DefaultGrace), (grace ?? ProcessTree.DefaultGrace) + StepLimit);
 
@@ -118,7 +125,8 @@ internal sealed class SshConnection : IAsyncDisposable
     public Task<RunLeft> ProbeAsync(RunMark run) => AccountAsync(RemoteScripts.Look(run), StepLimit);
 
     /// <summary>Ends a run that was started over a connection that is no more.</summary>
-    public static Task<RunLeft> KillAsync(SshTarget target, RunMark run, TimeSpan? grace = null) => AnewAsync(target, connection => connection.KillAsync(run, grace));
+    public static Task<RunLeft> KillAsync(SshTarget target, RunMark run, TimeSpan? grace = null) =>
+        AnewAsync(target, connection => connection.KillAsync(run, grace));
 
     /// <summary>Counts what is left of a run that was started over a connection that is no more.</summary>
     public static Task<RunLeft> ProbeAsync(SshTarget target, RunMark run) => AnewAsync(target, connection => connection.ProbeAsync(run));
@@ -195,7 +203,12 @@ internal sealed class SshConnection : IAsyncDisposable
     private SshFailedException NoAnswer(Text why) => new(SshFailureKind.Refused, Named(target, why));
 
     private static Text Silent(TimeSpan time) =>
-        SshChannel.Unknown(new Text($"主机 {time.TotalSeconds:0.#} 秒没有任何回应", $"nothing has come from the host for {time.TotalSeconds:0.#} s, not even an answer to the keep-alive"));
+        SshChannel.Unknown(
+            new Text(
+                $"主机 {time.TotalSeconds:0.#} 秒没有任何回应",
+                $"nothing has come from the host for {time.TotalSeconds:0.#} s, not even an answer to the keep-alive"
+            )
+        );
 
     public static Text Named(SshTarget target, Text text) => new($"主机 {target.Host}：{text.Zh}", $"Host {target.Host}: {text.En}");
 }

@@ -15,7 +15,9 @@ internal enum SshFailureKind
     /// <summary>The caller does not trust the host's key. Nothing was started.</summary>
     HostKey,
 
-    /// <summary>The host takes the connection but did not run the command (no more sessions, a forced command, a login shell that refuses). Nothing was started.</summary>
+    /// <summary>
+    /// The host takes the connection but did not run the command (no more sessions, a forced command, a login shell that refuses). Nothing was started.
+    /// </summary>
     Refused,
 
     /// <summary>The link broke, or no exit status came, after the command had been sent: it may have ended, or run on.</summary>
@@ -31,6 +33,8 @@ internal sealed class SshFailedException(SshFailureKind kind, Text text, Excepti
     /// <summary>For the person who follows the order; names the host.</summary>
     public Text Text { get; } = OutsideText.Clean(text);
 
-    /// <summary>The host took the connection and dropped it before a session existed, as a busy sshd does (<c>MaxStartups</c>): another try may well succeed.</summary>
+    /// <summary>
+    /// The host took the connection and dropped it before a session existed, as a busy sshd does (<c>MaxStartups</c>): another try may well succeed.
+    /// </summary>
     public bool IsDropped { get; init; }
 }

@@ -9,7 +9,8 @@ using Renci.SshNet.Security;
 namespace Codo.Modules.Tasks.Hosts;
 
 /// <summary>
-/// Private keys as people paste them: OpenSSH, PEM (RSA, ECDSA), PKCS#8, PuTTY (versions 2 and 3) and ssh.com, with and without a passphrase; ed25519, RSA and ECDSA.
+/// Private keys as people paste them: OpenSSH, PEM (RSA, ECDSA), PKCS#8, PuTTY (versions 2 and 3) and ssh.com, with and without a passphrase; ed25519, RSA and
+/// ECDSA.
 /// With one may come an OpenSSH certificate of its public key.
 /// </summary>
 internal static class SshKeys
@@ -20,7 +21,8 @@ internal static class SshKeys
 
     /// <summary>Reads a key, or says in a sentence why it cannot be used.</summary>
     /// <param name="passphrase">Null or empty for none; one that the key does not need is not looked at.</param>
-    public static bool TryRead(string text, string? passphrase, [NotNullWhen(true)] out PrivateKeyFile? key, out Text why) => TryRead(text, passphrase, null, out key, out why);
+    public static bool TryRead(string text, string? passphrase, [NotNullWhen(true)] out PrivateKeyFile? key, out Text why) =>
+        TryRead(text, passphrase, null, out key, out why);
 
     /// <summary>Reads a key together with its certificate, or says in a sentence why they cannot be used.</summary>
     /// <param name="certificate">Null or empty for none.</param>
@@ -44,7 +46,10 @@ internal static class SshKeys
         var given = Strip(certificate ?? "");
         if (given.Length > 0 && !given.Contains(CertificateMark, StringComparison.Ordinal))
         {
-            why = new Text("证书无法读取：应为 OpenSSH 用户证书，一行，以 ssh-…-cert-v01@openssh.com 开头", "This is no OpenSSH certificate: it would be one line that begins with ssh-…-cert-v01@openssh.com");
+            why = new Text(
+                "证书无法读取：应为 OpenSSH 用户证书，一行，以 ssh-…-cert-v01@openssh.com 开头",
+                "This is no OpenSSH certificate: it would be one line that begins with ssh-…-cert-v01@openssh.com"
+            );
             return false;
         }
 
@@ -128,14 +133,23 @@ internal static class SshKeys
 
     private static string Strip(string text) => text.Trim().Trim('\uFEFF', '\u200B').Trim();
 
-    private static Text? NoKey(string normal) => normal switch
-    {
-        _ when normal.StartsWith("-----BEGIN ", StringComparison.Ordinal) || normal.StartsWith("---- BEGIN SSH2 ENCRYPTED PRIVATE KEY", StringComparison.Ordinal)
-            || normal.StartsWith("PuTTY-User-Key-File-", StringComparison.Ordinal) => null,
-        _ when normal.StartsWith("ssh-", StringComparison.Ordinal) || normal.StartsWith("ecdsa-", StringComparison.Ordinal) || normal.StartsWith("---- BEGIN SSH2 PUBLIC KEY", StringComparison.Ordinal) =>
-            new Text("私钥无法读取：这是公钥", "This is a public key; the private key is needed"),
-        _ => new Text("私钥无法读取：应以 -----BEGIN 开头（也可以是 PuTTY 或 ssh.com 的私钥）", "This is no private key: it would begin with -----BEGIN, or be one of PuTTY or ssh.com"),
-    };
+    private static Text? NoKey(string normal) =>
+        normal switch
+        {
+            _ when normal.StartsWith("-----BEGIN ", StringComparison.Ordinal)
+                    || normal.StartsWith("---- BEGIN SSH2 ENCRYPTED PRIVATE KEY", StringComparison.Ordinal)
+                    || normal.StartsWith("PuTTY-User-Key-File-", StringComparison.Ordinal) => null,
+            _ when normal.StartsWith("ssh-", StringComparison.Ordinal)
+                    || normal.StartsWith("ecdsa-", StringComparison.Ordinal)
+                    || normal.StartsWith("---- BEGIN SSH2 PUBLIC KEY", StringComparison.Ordinal) => new Text(
+                "私钥无法读取：这是公钥",
+                "This is a public key; the private key is needed"
+            ),
+            _ => new Text(
+                "私钥无法读取：应以 -----BEGIN 开头（也可以是 PuTTY 或 ssh.com 的私钥）",
+                "This is no private key: it would begin with -----BEGIN, or be one of PuTTY or ssh.com"
+            ),
+        };
 
     private static bool IsLocked(string normal) =>
         normal.StartsWith("-----BEGIN ENCRYPTED", StringComparison.Ordinal)

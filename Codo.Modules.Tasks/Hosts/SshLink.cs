@@ -6,7 +6,8 @@ using Renci.SshNet.Common;
 namespace Codo.Modules.Tasks.Hosts;
 
 /// <summary>
-/// What SSH.NET does not offer of a connection: an answer to a keep-alive, so that a link which has died without a word is noticed (its own asks for none, and TCP gives up
+/// What SSH.NET does not offer of a connection: an answer to a keep-alive, so that a link which has died without a word is noticed (its own asks for none, and
+/// TCP gives up
 /// after a quarter of an hour), and an end that whoever waits for the host hears of.
 /// </summary>
 internal sealed class SshLink
@@ -26,7 +27,8 @@ internal sealed class SshLink
 
     /// <summary>Ends when for a whole interval nothing has come from a host that has answered before.</summary>
     /// <param name="output">Of the command that runs: what it writes is an answer too, and what waits for its reader keeps answers waiting.</param>
-    public Task SilenceAsync(RemoteOutput output, TimeSpan interval, CancellationToken cancellation) => SilenceAsync(() => output.Received, () => output.IsFull, interval, cancellation);
+    public Task SilenceAsync(RemoteOutput output, TimeSpan interval, CancellationToken cancellation) =>
+        SilenceAsync(() => output.Received, () => output.IsFull, interval, cancellation);
 
     /// <summary>The same for what is no command.</summary>
     /// <param name="received">How much has come, beside answers.</param>

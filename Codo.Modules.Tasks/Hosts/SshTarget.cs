@@ -7,7 +7,8 @@ namespace Codo.Modules.Tasks.Hosts;
 /// <param name="Host">IPv4, IPv6 or a name.</param>
 /// <param name="Key">Read once (<see cref="SshKeys"/>) and shared by all connections: opening one with a passphrase takes a tenth of a second of a CPU.</param>
 /// <param name="Trust">Decides on the host's key during each connect; called on a thread of the connection, so it must answer at once.</param>
-/// <param name="KnownKeyType">The kind of the key that is known of this host, such as <c>ssh-ed25519</c>: a host that has several keys is asked for that one.</param>
+/// <param name="KnownKeyType">The kind of the key that is known of this host, such as <c>ssh-ed25519</c>: a host that has several keys is asked for that
+/// one.</param>
 internal sealed record SshTarget(string Host, int Port, string User, PrivateKeyFile Key, Func<HostKey, bool> Trust, string? KnownKeyType = null)
 {
     /// <summary>How often a host is asked for an answer while a command runs; one that says nothing for as long again is lost.</summary>

@@ -38,7 +38,18 @@ internal static class CreateArgument
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var id = await connection.ExecuteScalarAsync<long?>(AddSql, new { command.ArgsName, command.ArgsSelf, caller.Username, caller.UserId }, transaction) ?? throw LibraryRules.NameIsTaken;
+            var id =
+                await connection.ExecuteScalarAsync<long?>(
+                    AddSql,
+                    new
+                    {
+                        command.ArgsName,
+                        command.ArgsSelf,
+                        caller.Username,
+                        caller.UserId,
+                    },
+                    transaction
+                ) ?? throw LibraryRules.NameIsTaken;
             await Audit.Write(connection, transaction, caller, "create", "argument", $"{id}", after: command);
             await transaction.CommitAsync(cancellationToken);
             return new Result(id);

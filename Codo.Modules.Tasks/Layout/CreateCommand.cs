@@ -13,7 +13,8 @@ internal static class CreateCommand
     private static readonly Text Added = new("添加新命令成功", "The command was added");
 
     [Echoed("command_id", "creator", "create_time", "update_time")]
-    internal sealed record Command(string? CommandName, [property: JsonPropertyName("command")] string? Line, string? Args, string? ForceHost) : IRequest<Result>;
+    internal sealed record Command(string? CommandName, [property: JsonPropertyName("command")] string? Line, string? Args, string? ForceHost)
+        : IRequest<Result>;
 
     internal sealed record Result(long CommandId) : Answer(Added);
 

@@ -24,8 +24,18 @@ internal static class CreateExecuteUser
     /// <param name="Users">Who may name it in a step, each <c>{user_id},,,{nickname}</c>; none is everybody with the operator's right.</param>
     [Echoed("id", "update_time")]
     internal sealed record Command(
-        string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Certificate, string? SshHost, string? Via, string? Remarks,
-        string? Encoding, IReadOnlyList<string?>? Users) : IRequest<Result>
+        string? AliasUser,
+        string? ExecUser,
+        int? SshPort,
+        string? UserKey,
+        string? Passphrase,
+        string? Certificate,
+        string? SshHost,
+        string? Via,
+        string? Remarks,
+        string? Encoding,
+        IReadOnlyList<string?>? Users
+    ) : IRequest<Result>
     {
         // A record writes out all it holds; this one holds a private key.
         public override string ToString() => $"CreateExecuteUser {AliasUser}";
@@ -52,23 +62,35 @@ internal static class CreateExecuteUser
             RuleFor(command => command.SshHost).HostOrNothing("ssh_host");
             RuleFor(command => command.Remarks).AtMost(MostRemarks, "remarks");
             RuleFor(command => command.Encoding).OneOf("encoding", [.. CommandForm.Encodings]);
-            RuleFor(command => command.Users).Must(users => users is null || (users.Count <= CreateExecuteUser.MostUsers && users.All(user => ReplaceTemplateUsers.Read(user) is { Id: > 0 })))
-                .Refuse($"users 最多 {CreateExecuteUser.MostUsers} 人，每一项应为 用户ID,,,昵称", $"users: {CreateExecuteUser.MostUsers} at most, each user_id,,,nickname");
+            RuleFor(command => command.Users)
+                .Must(users =>
+                    users is null || (users.Count <= CreateExecuteUser.MostUsers && users.All(user => ReplaceTemplateUsers.Read(user) is { Id: > 0 }))
+                )
+                .Refuse(
+                    $"users 最多 {CreateExecuteUser.MostUsers} 人，每一项应为 用户ID,,,昵称",
+                    $"users: {CreateExecuteUser.MostUsers} at most, each user_id,,,nickname"
+                );
         }
     }
 
     internal sealed class Handler(NpgsqlDataSource source, Caller caller, SecretBox box, TimeProvider time) : IRequestHandler<Command, Result>
     {
         private const string AddSql = """
-            INSERT INTO tasks.scheduler_execute_user (alias_user, exec_user, ssh_port, user_key, passphrase, certificate, ssh_host, via_id, remarks, encoding, creator, creator_id)
-            VALUES (@AliasUser, @ExecUser, @Port, @Key, CAST(@Secret AS bytea), @Certificate, @SshHost, CAST(@ViaId AS bigint), @Remarks, @Encoding, @Username, @UserId)
+            INSERT INTO tasks.scheduler_execute_user (alias_user, exec_user, ssh_port, user_key, passphrase, certificate, ssh_host, via_id, remarks,
+                encoding, creator, creator_id)
+            VALUES (@AliasUser, @ExecUser, @Port, @Key, CAST(@Secret AS bytea), @Certificate, @SshHost, CAST(@ViaId AS bigint), @Remarks, @Encoding,
+                @Username, @UserId)
             ON CONFLICT (alias_user) DO NOTHING
             RETURNING id
             """;
 
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
-            var (passphrase, port, remarks) = (string.IsNullOrEmpty(command.Passphrase) ? null : command.Passphrase, command.SshPort ?? 22, command.Remarks ?? "");
+            var (passphrase, port, remarks) = (
+                string.IsNullOrEmpty(command.Passphrase) ? null : command.Passphrase,
+                command.SshPort ?? 22,
+                command.Remarks ?? ""
+            );
             var encoding = command.Encoding ?? "utf-8";
             var (certificate, host) = (SshKeys.NormalCertificate(command.Certificate ?? ""), (command.SshHost ?? "").Trim());
             var warnings = ExecuteUser.CheckKey(command.UserKey!, passphrase, certificate, time.GetUtcNow());

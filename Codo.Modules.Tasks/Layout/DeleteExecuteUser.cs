@@ -35,7 +35,8 @@ internal static class DeleteExecuteUser
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             if (await BastionChain.UsersOf(connection, transaction, command.ExecUserId!.Value) is { Length: > 0 } users)
                 throw Refusal.Conflict($"执行用户 {users} 以它为跳板机（via）", $"It is the bastion (via) of {users}");
-            if (await connection.ExecuteScalarAsync<string?>(AliasSql, command, transaction) is { } alias) await ExecuteUserRight.Demand(connection, transaction, caller, alias);
+            if (await connection.ExecuteScalarAsync<string?>(AliasSql, command, transaction) is { } alias)
+                await ExecuteUserRight.Demand(connection, transaction, caller, alias);
             var gone = await connection.QuerySingleOrDefaultAsync<Gone>(RemoveSql, command, transaction) ?? throw LibraryRules.NoSuchId;
             await Audit.Write(connection, transaction, caller, "delete", "execute_user", $"{command.ExecUserId}", before: gone);
             await transaction.CommitAsync(cancellationToken);

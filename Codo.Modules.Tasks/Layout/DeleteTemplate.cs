@@ -32,7 +32,21 @@ internal static class DeleteTemplate
             var name = await TemplateRight.LockForEdit(connection, transaction, caller, Right.IsOperator(caller, configuration, TasksModule.Operators), id);
             var content = await TemplateContent.Read(connection, transaction, id);
             await connection.ExecuteAsync(RemoveSql, new { command.TempId }, transaction);
-            await Audit.Write(connection, transaction, caller, "delete", "template", $"{id}", before: new { temp_name = name, content.Steps, content.Groups, content.Users });
+            await Audit.Write(
+                connection,
+                transaction,
+                caller,
+                "delete",
+                "template",
+                $"{id}",
+                before: new
+                {
+                    temp_name = name,
+                    content.Steps,
+                    content.Groups,
+                    content.Users,
+                }
+            );
             await transaction.CommitAsync(cancellationToken);
             return new Answer(Say.Deleted);
         }

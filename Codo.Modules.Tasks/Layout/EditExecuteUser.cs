@@ -9,7 +9,10 @@ using Npgsql;
 
 namespace Codo.Modules.Tasks.Layout;
 
-/// <summary>Changes an execute-user. The mask leaves a secret as it was; a new key brings its own passphrase or none; a new alias goes to the steps that name the old one.</summary>
+/// <summary>
+/// Changes an execute-user. The mask leaves a secret as it was; a new key brings its own passphrase or none; a new alias goes to the steps that name the old
+/// one.
+/// </summary>
 internal static class EditExecuteUser
 {
     /// <param name="Certificate">Absent leaves it, but a new key takes it away; empty takes it away.</param>
@@ -18,8 +21,19 @@ internal static class EditExecuteUser
     /// <param name="Users">Absent leaves them; an empty list opens it to everybody with the operator's right.</param>
     [Echoed("update_time")]
     internal sealed record Command(
-        long? Id, string? AliasUser, string? ExecUser, int? SshPort, string? UserKey, string? Passphrase, string? Certificate, string? SshHost, string? Via, string? Remarks,
-        string? Encoding, IReadOnlyList<string?>? Users) : IRequest<Result>
+        long? Id,
+        string? AliasUser,
+        string? ExecUser,
+        int? SshPort,
+        string? UserKey,
+        string? Passphrase,
+        string? Certificate,
+        string? SshHost,
+        string? Via,
+        string? Remarks,
+        string? Encoding,
+        IReadOnlyList<string?>? Users
+    ) : IRequest<Result>
     {
         // A record writes out all it holds; this one holds a private key.
         public override string ToString() => $"EditExecuteUser {Id}";
@@ -36,8 +50,12 @@ internal static class EditExecuteUser
             RuleFor(command => command.AliasUser).Must(GivenOrAbsent).Refuse("不能为空", "A required value is missing");
             RuleFor(command => command.ExecUser).Must(GivenOrAbsent).Refuse("不能为空", "A required value is missing");
             RuleFor(command => command.UserKey).Must(GivenOrAbsent).Refuse("不能为空", "A required value is missing");
-            RuleFor(command => command.AliasUser).Must(name => !ExecuteUser.HasChinese(name)).Refuse("项目代号或者英文名称不能有汉字", "The alias must have no Chinese characters", -2);
-            RuleFor(command => command.ExecUser).Must(name => !ExecuteUser.HasChinese(name)).Refuse("系统用户名称不能有汉字", "The system user's name must have no Chinese characters");
+            RuleFor(command => command.AliasUser)
+                .Must(name => !ExecuteUser.HasChinese(name))
+                .Refuse("项目代号或者英文名称不能有汉字", "The alias must have no Chinese characters", -2);
+            RuleFor(command => command.ExecUser)
+                .Must(name => !ExecuteUser.HasChinese(name))
+                .Refuse("系统用户名称不能有汉字", "The system user's name must have no Chinese characters");
             RuleFor(command => command.AliasUser).AtMost(LibraryRules.MostName, "alias_user");
             RuleFor(command => command.ExecUser).AtMost(LibraryRules.MostName, "exec_user");
             RuleFor(command => command.SshPort).Within(1, 65535, "ssh_port");
@@ -47,26 +65,45 @@ internal static class EditExecuteUser
             RuleFor(command => command.SshHost).HostOrNothing("ssh_host");
             RuleFor(command => command.Remarks).AtMost(CreateExecuteUser.MostRemarks, "remarks");
             RuleFor(command => command.Encoding).OneOf("encoding", [.. CommandForm.Encodings]);
-            RuleFor(command => command.Users).Must(users => users is null || (users.Count <= CreateExecuteUser.MostUsers && users.All(user => ReplaceTemplateUsers.Read(user) is { Id: > 0 })))
-                .Refuse($"users 最多 {CreateExecuteUser.MostUsers} 人，每一项应为 用户ID,,,昵称", $"users: {CreateExecuteUser.MostUsers} at most, each user_id,,,nickname");
+            RuleFor(command => command.Users)
+                .Must(users =>
+                    users is null || (users.Count <= CreateExecuteUser.MostUsers && users.All(user => ReplaceTemplateUsers.Read(user) is { Id: > 0 }))
+                )
+                .Refuse(
+                    $"users 最多 {CreateExecuteUser.MostUsers} 人，每一项应为 用户ID,,,昵称",
+                    $"users: {CreateExecuteUser.MostUsers} at most, each user_id,,,nickname"
+                );
         }
 
         private static bool GivenOrAbsent(string? text) => text is null || !string.IsNullOrWhiteSpace(text);
     }
 
     internal sealed record State(
-        string AliasUser, string ExecUser, int SshPort, byte[] UserKey, byte[]? Passphrase, string Certificate, string SshHost, long? ViaId, string Via, string Remarks, string Encoding);
+        string AliasUser,
+        string ExecUser,
+        int SshPort,
+        byte[] UserKey,
+        byte[]? Passphrase,
+        string Certificate,
+        string SshHost,
+        long? ViaId,
+        string Via,
+        string Remarks,
+        string Encoding
+    );
 
     internal sealed class Handler(NpgsqlDataSource source, Caller caller, SecretBox box, TimeProvider time) : IRequestHandler<Command, Result>
     {
         private const string LockSql = """
-            SELECT u.alias_user, u.exec_user, u.ssh_port, u.user_key, u.passphrase, u.certificate, u.ssh_host, u.via_id, COALESCE(v.alias_user, '') AS via, u.remarks, u.encoding
+            SELECT u.alias_user, u.exec_user, u.ssh_port, u.user_key, u.passphrase, u.certificate, u.ssh_host, u.via_id, COALESCE(v.alias_user, '') AS via,
+                u.remarks, u.encoding
             FROM tasks.scheduler_execute_user u LEFT JOIN tasks.scheduler_execute_user v ON v.id = u.via_id WHERE u.id = @Id FOR UPDATE OF u
             """;
 
         private const string SaveSql = """
             UPDATE tasks.scheduler_execute_user SET alias_user = @AliasUser, exec_user = @ExecUser, ssh_port = @SshPort, user_key = @UserKey,
-                passphrase = CAST(@Passphrase AS bytea), certificate = @Certificate, ssh_host = @SshHost, via_id = CAST(@ViaId AS bigint), remarks = @Remarks, encoding = @Encoding,
+                passphrase = CAST(@Passphrase AS bytea), certificate = @Certificate, ssh_host = @SshHost, via_id = CAST(@ViaId AS bigint),
+                    remarks = @Remarks, encoding = @Encoding,
                 update_time = now()
             WHERE id = @Id
             """;
@@ -87,7 +124,8 @@ internal static class EditExecuteUser
             await ExecuteUserRight.Demand(connection, transaction, caller, before.AliasUser);
             if (command.Via?.Trim() is { Length: > 0 } other && other != before.Via) await ExecuteUserRight.Demand(connection, transaction, caller, other);
             var users = await ExecuteUserRight.Users(connection, transaction, command.Id!.Value);
-            if (command.Users is { } given) await ExecuteUserRight.Replace(connection, transaction, command.Id.Value, given.Select(user => ReplaceTemplateUsers.Read(user)!.Value));
+            if (command.Users is { } given)
+                await ExecuteUserRight.Replace(connection, transaction, command.Id.Value, given.Select(user => ReplaceTemplateUsers.Read(user)!.Value));
             var warnings = new List<Text>();
             var after = WithSecrets(command, before, warnings) with
             {
@@ -119,21 +157,44 @@ internal static class EditExecuteUser
             {
                 throw LibraryRules.NameIsTaken;
             }
-            if (after.AliasUser != before.AliasUser) await connection.ExecuteAsync(RenameSql, new { From = before.AliasUser, To = after.AliasUser }, transaction);
+            if (after.AliasUser != before.AliasUser)
+                await connection.ExecuteAsync(RenameSql, new { From = before.AliasUser, To = after.AliasUser }, transaction);
             var known = 0L;
             if (after.SshPort != before.SshPort)
             {
                 known = await connection.ExecuteScalarAsync<long>(PinnedSql, new { after.SshPort }, transaction);
-                warnings.Add(new Text(
-                    $"ssh_port 由 {before.SshPort} 改为 {after.SshPort}：主机密钥按主机和端口记录，端口 {after.SshPort} 已记录 {known} 台主机的密钥，其余主机按未知主机处理",
-                    $"ssh_port has changed from {before.SshPort} to {after.SshPort}: host keys are pinned per host and port. {known} keys are pinned for port {after.SshPort}; every other host is met as unknown there"));
+                warnings.Add(
+                    new Text(
+                        $"ssh_port 由 {before.SshPort} 改为 {after.SshPort}：主机密钥按主机和端口记录，端口 {after.SshPort} 已记录 {known} 台主机的密钥，其余主机按未知主机处理",
+                        ($"ssh_port has changed from {before.SshPort} to {after.SshPort}: host keys are pinned per host and port. {known} keys are pinned "
+                            + $"for port {after.SshPort}; every other host is met as unknown there")
+                    )
+                );
             }
             if (after.Via != before.Via || (after.SshHost != before.SshHost && before.SshHost.Length > 0))
-                warnings.Add(new Text(
-                    "到主机的路径变了（via 或 ssh_host）：主机密钥按路径记录，新路径上没有记录的主机按未知主机处理",
-                    "The way to the hosts has changed (via or ssh_host): host keys are pinned per way, and a host without one on the new way is met as unknown"));
+                warnings.Add(
+                    new Text(
+                        "到主机的路径变了（via 或 ssh_host）：主机密钥按路径记录，新路径上没有记录的主机按未知主机处理",
+                        ("The way to the hosts has changed (via or ssh_host): host keys are pinned per way, and a host without one on the new way is met as "
+                            + "unknown")
+                    )
+                );
             var secrets = after.UserKey != before.UserKey || after.Passphrase != before.Passphrase;
-            await Audit.Write(connection, transaction, caller, "edit", "execute_user", $"{command.Id}", Masked(before, users, false, null), Masked(after, command.Users is null ? users : await ExecuteUserRight.Users(connection, transaction, command.Id.Value), secrets, after.SshPort == before.SshPort ? null : known));
+            await Audit.Write(
+                connection,
+                transaction,
+                caller,
+                "edit",
+                "execute_user",
+                $"{command.Id}",
+                Masked(before, users, false, null),
+                Masked(
+                    after,
+                    command.Users is null ? users : await ExecuteUserRight.Users(connection, transaction, command.Id.Value),
+                    secrets,
+                    after.SshPort == before.SshPort ? null : known
+                )
+            );
             await transaction.CommitAsync(cancellationToken);
             return new Result(warnings);
         }
@@ -141,8 +202,19 @@ internal static class EditExecuteUser
         private static async Task<State> WithWay(NpgsqlConnection connection, NpgsqlTransaction transaction, Command command, State after)
         {
             if (command.Via is { } via)
-                after = via.Trim() is { Length: > 0 } alias ? after with { ViaId = await BastionChain.Find(connection, transaction, alias, command.Id), Via = alias } : after with { ViaId = null, Via = "" };
-            if (command.SshHost is not { } host) return after;
+                after = via.Trim() is { Length: > 0 } alias
+                    ? after with
+                    {
+                        ViaId = await BastionChain.Find(connection, transaction, alias, command.Id),
+                        Via = alias,
+                    }
+                    : after with
+                    {
+                        ViaId = null,
+                        Via = "",
+                    };
+            if (command.SshHost is not { } host)
+                return after;
             if (host.Trim().Length == 0 && await BastionChain.UsersOf(connection, transaction, command.Id!.Value) is { Length: > 0 } users)
                 throw Refusal.Conflict($"执行用户 {users} 以它为跳板机（via），ssh_host 不能为空", $"It is the bastion (via) of {users}, so ssh_host is needed");
             return after with { SshHost = host.Trim() };

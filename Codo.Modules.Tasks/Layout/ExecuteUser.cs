@@ -18,7 +18,8 @@ internal sealed class ExecuteUser
     // 3 is the most bastions on a way, see BastionChain.
     private const string ChainSql = """
         WITH RECURSIVE way AS (
-            SELECT alias_user, exec_user, ssh_port, user_key, passphrase, certificate, ssh_host, encoding, via_id, 0 AS hop FROM tasks.scheduler_execute_user WHERE alias_user = @Alias
+            SELECT alias_user, exec_user, ssh_port, user_key, passphrase, certificate, ssh_host, encoding, via_id, 0 AS hop
+                FROM tasks.scheduler_execute_user WHERE alias_user = @Alias
             UNION ALL
             SELECT u.alias_user, u.exec_user, u.ssh_port, u.user_key, u.passphrase, u.certificate, u.ssh_host, u.encoding, u.via_id, w.hop + 1
             FROM way w JOIN tasks.scheduler_execute_user u ON u.id = w.via_id WHERE w.hop < 3)
@@ -51,9 +52,13 @@ internal sealed class ExecuteUser
     public string Encoding { get; }
 
     /// <summary>Reads and opens an execute-user; null when there is none of that name.</summary>
-    public static async Task<ExecuteUser?> Find(NpgsqlConnection connection, SecretBox box, string alias) => await FindChain(connection, box, alias) is [var user, ..] ? user : null;
+    public static async Task<ExecuteUser?> Find(NpgsqlConnection connection, SecretBox box, string alias) =>
+        await FindChain(connection, box, alias) is [var user, ..] ? user : null;
 
-    /// <summary>Reads and opens an execute-user and then the bastions over which its hosts are reached, the nearest to the host first; empty when there is none of that name.</summary>
+    /// <summary>
+    /// Reads and opens an execute-user and then the bastions over which its hosts are reached, the nearest to the host first; empty when there is none of that
+    /// name.
+    /// </summary>
     public static async Task<IReadOnlyList<ExecuteUser>> FindChain(NpgsqlConnection connection, SecretBox box, string alias) =>
         [.. (await connection.QueryAsync<Row>(ChainSql, new { Alias = alias }))
             .Select(row => new ExecuteUser(row, box.Open(row.UserKey, KeyPlace), row.Passphrase is { } secret ? box.Open(secret, PassphrasePlace) : null))];
@@ -67,13 +72,29 @@ internal sealed class ExecuteUser
         using (key)
         {
             return key.Certificate is { } certified && certified.ValidBeforeUnixSeconds < (ulong)now.ToUnixTimeSeconds()
-                ? [new Text($"证书已于 {certified.ValidBefore:yyyy-MM-dd HH:mm} UTC 过期", $"The certificate has expired at {certified.ValidBefore:yyyy-MM-dd HH:mm} UTC")]
+                ?
+                [
+                    new Text(
+                        $"证书已于 {certified.ValidBefore:yyyy-MM-dd HH:mm} UTC 过期",
+                        $"The certificate has expired at {certified.ValidBefore:yyyy-MM-dd HH:mm} UTC"
+                    ),
+                ]
                 : [];
         }
     }
 
     /// <summary>Whether a name holds Chinese characters, which neither an alias nor a system user may have.</summary>
-    public static bool HasChinese(string? name) => name is not null && name.EnumerateRunes().Any(rune => rune.Value is >= 0x4E00 and <= 0x9FFF or >= 0x3400 and <= 0x4DBF or >= 0x20000 and <= 0x3FFFF);
+    public static bool HasChinese(string? name) =>
+        name is not null && name.EnumerateRunes().Any(rune => rune.Value is >= 0x4E00 and <= 0x9FFF or >= 0x3400 and <= 0x4DBF or >= 0x20000 and <= 0x3FFFF);
 
-    private sealed record Row(string AliasUser, string ExecUser, int SshPort, byte[] UserKey, byte[]? Passphrase, string Certificate, string SshHost, string Encoding);
+    private sealed record Row(
+        string AliasUser,
+        string ExecUser,
+        int SshPort,
+        byte[] UserKey,
+        byte[]? Passphrase,
+        string Certificate,
+        string SshHost,
+        string Encoding
+    );
 }

@@ -4,7 +4,10 @@ using Npgsql;
 
 namespace Codo.Modules.Tasks.Layout;
 
-/// <summary>Who may name an execute-user in a step, or as a bastion, and change it: superusers, and those whom its <c>users</c> name; everybody with the operator's right where they name nobody.</summary>
+/// <summary>
+/// Who may name an execute-user in a step, or as a bastion, and change it: superusers, and those whom its <c>users</c> name; everybody with the operator's
+/// right where they name nobody.
+/// </summary>
 internal static class ExecuteUserRight
 {
     private const string ClosedSql = """
@@ -24,7 +27,8 @@ internal static class ExecuteUserRight
 
     private const string KeepSql = """
         INSERT INTO tasks.scheduler_execute_user_right (exec_user_id, user_id, nickname, place)
-        SELECT @Id, u.user_id, u.nickname, u.place FROM unnest(CAST(@Ids AS bigint[]), CAST(@Nicknames AS text[])) WITH ORDINALITY AS u(user_id, nickname, place)
+        SELECT @Id, u.user_id, u.nickname, u.place FROM unnest(CAST(@Ids AS bigint[]), CAST(@Nicknames AS text[])) WITH ORDINALITY AS u(user_id, nickname,
+            place)
         ON CONFLICT (exec_user_id, user_id) DO NOTHING
         """;
 
@@ -45,6 +49,15 @@ internal static class ExecuteUserRight
     {
         var all = users.ToList();
         await connection.ExecuteAsync(ForgetSql, new { Id = id }, transaction);
-        await connection.ExecuteAsync(KeepSql, new { Id = id, Ids = all.Select(user => user.Id).ToArray(), Nicknames = all.Select(user => user.Nickname).ToArray() }, transaction);
+        await connection.ExecuteAsync(
+            KeepSql,
+            new
+            {
+                Id = id,
+                Ids = all.Select(user => user.Id).ToArray(),
+                Nicknames = all.Select(user => user.Nickname).ToArray(),
+            },
+            transaction
+        );
     }
 }

@@ -32,11 +32,13 @@ internal static class LibraryRules
     public static IRuleBuilderOptions<T, long?> IdGiven<T>(this IRuleBuilder<T, long?> rule) => rule.NotNull().Refuse("ID不能为空", "The id is missing");
 
     /// <summary>Refuses a request that names no template.</summary>
-    public static IRuleBuilderOptions<T, long?> TemplateGiven<T>(this IRuleBuilder<T, long?> rule) => rule.NotNull().Refuse("模板ID不能为空", "The template's id is missing");
+    public static IRuleBuilderOptions<T, long?> TemplateGiven<T>(this IRuleBuilder<T, long?> rule) =>
+        rule.NotNull().Refuse("模板ID不能为空", "The template's id is missing");
 
     /// <summary>Refuses a host that no order could be run on; absent and blank are accepted.</summary>
     public static IRuleBuilderOptions<T, string?> HostOrNothing<T>(this IRuleBuilder<T, string?> rule, string field) =>
-        rule.Must(host => string.IsNullOrWhiteSpace(host) || HostList.TryHost(host.Trim(), out _)).Refuse($"{field} 不是 IP 地址或主机名", $"{field} is no IP address and no host name");
+        rule.Must(host => string.IsNullOrWhiteSpace(host) || HostList.TryHost(host.Trim(), out _))
+            .Refuse($"{field} 不是 IP 地址或主机名", $"{field} is no IP address and no host name");
 
     /// <summary>The rows of a page. A limit over 200 (the console's default is 201) means all rows, so that all of them are on the first page.</summary>
     public static (long? Limit, long Offset) Slice(this IPaged query)

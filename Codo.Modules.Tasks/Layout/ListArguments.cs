@@ -23,13 +23,15 @@ internal static class ListArguments
     {
         private const string RowsSql = """
             SELECT args_id, args_name, args_self, creator, update_time FROM tasks.scheduler_args_list
-            WHERE args_id > @After AND (CAST(@Pattern AS text) IS NULL OR args_name ILIKE @Pattern ESCAPE '\' OR args_self ILIKE @Pattern ESCAPE '\' OR creator ILIKE @Pattern ESCAPE '\')
+            WHERE args_id > @After AND (CAST(@Pattern AS text) IS NULL OR args_name ILIKE @Pattern ESCAPE '\' OR args_self ILIKE @Pattern ESCAPE '\'
+                OR creator ILIKE @Pattern ESCAPE '\')
             ORDER BY args_id LIMIT @Limit OFFSET @Offset
             """;
 
         private const string CountSql = """
             SELECT count(*) FROM tasks.scheduler_args_list
-            WHERE CAST(@Pattern AS text) IS NULL OR args_name ILIKE @Pattern ESCAPE '\' OR args_self ILIKE @Pattern ESCAPE '\' OR creator ILIKE @Pattern ESCAPE '\'
+            WHERE CAST(@Pattern AS text) IS NULL OR args_name ILIKE @Pattern ESCAPE '\' OR args_self ILIKE @Pattern ESCAPE '\'
+                OR creator ILIKE @Pattern ESCAPE '\'
             """;
 
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)

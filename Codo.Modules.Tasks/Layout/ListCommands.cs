@@ -12,7 +12,16 @@ internal static class ListCommands
 
     internal sealed record Result(IAsyncEnumerable<Row> Data, long Count) : Answer(Say.Fetched);
 
-    internal sealed record Row(long CommandId, string CommandName, string Command, string Args, string ForceHost, string Creator, DateTime CreateTime, DateTime UpdateTime);
+    internal sealed record Row(
+        long CommandId,
+        string CommandName,
+        string Command,
+        string Args,
+        string ForceHost,
+        string Creator,
+        DateTime CreateTime,
+        DateTime UpdateTime
+    );
 
     internal sealed class Validator : AbstractValidator<Query>
     {
@@ -23,14 +32,16 @@ internal static class ListCommands
     {
         private const string RowsSql = """
             SELECT command_id, command_name, command, args, force_host, creator, create_time, update_time FROM tasks.scheduler_cmd_list
-            WHERE command_id > @After AND (CAST(@Pattern AS text) IS NULL OR command_name ILIKE @Pattern ESCAPE '\' OR command ILIKE @Pattern ESCAPE '\' OR args ILIKE @Pattern ESCAPE '\'
+            WHERE command_id > @After AND (CAST(@Pattern AS text) IS NULL OR command_name ILIKE @Pattern ESCAPE '\' OR command ILIKE @Pattern ESCAPE '\'
+                OR args ILIKE @Pattern ESCAPE '\'
                OR force_host ILIKE @Pattern ESCAPE '\' OR creator ILIKE @Pattern ESCAPE '\')
             ORDER BY command_id LIMIT @Limit OFFSET @Offset
             """;
 
         private const string CountSql = """
             SELECT count(*) FROM tasks.scheduler_cmd_list
-            WHERE CAST(@Pattern AS text) IS NULL OR command_name ILIKE @Pattern ESCAPE '\' OR command ILIKE @Pattern ESCAPE '\' OR args ILIKE @Pattern ESCAPE '\'
+            WHERE CAST(@Pattern AS text) IS NULL OR command_name ILIKE @Pattern ESCAPE '\' OR command ILIKE @Pattern ESCAPE '\'
+                OR args ILIKE @Pattern ESCAPE '\'
                OR force_host ILIKE @Pattern ESCAPE '\' OR creator ILIKE @Pattern ESCAPE '\'
             """;
 

@@ -18,8 +18,18 @@ internal static class ListExecuteUsers
     /// <param name="Certificate">The OpenSSH certificate of the key, which is public; empty when there is none.</param>
     /// <param name="Encoding">What commands on its hosts are handed over in, and what they write.</param>
     internal sealed record Row(
-        long Id, string AliasUser, string ExecUser, int SshPort, string SshHost, string Via, string Certificate, string Remarks, DateTime UpdateTime, string Encoding,
-        [property: JsonIgnore] string UserLines)
+        long Id,
+        string AliasUser,
+        string ExecUser,
+        int SshPort,
+        string SshHost,
+        string Via,
+        string Certificate,
+        string Remarks,
+        DateTime UpdateTime,
+        string Encoding,
+        [property: JsonIgnore] string UserLines
+    )
     {
         /// <summary>Always empty: a field that the console's form has.</summary>
         public string Password => "";
@@ -33,12 +43,15 @@ internal static class ListExecuteUsers
     internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
     {
         private const string RowsSql = """
-            SELECT u.id, u.alias_user, u.exec_user, u.ssh_port, u.ssh_host, COALESCE(v.alias_user, '') AS via, u.certificate, u.remarks, u.update_time, u.encoding,
-                COALESCE((SELECT string_agg(r.user_id || ',,,' || replace(r.nickname, E'\n', ' '), E'\n' ORDER BY r.place) FROM tasks.scheduler_execute_user_right r WHERE r.exec_user_id = u.id), '') AS user_lines
+            SELECT u.id, u.alias_user, u.exec_user, u.ssh_port, u.ssh_host, COALESCE(v.alias_user, '') AS via, u.certificate, u.remarks, u.update_time,
+                u.encoding,
+                COALESCE((SELECT string_agg(r.user_id || ',,,' || replace(r.nickname, E'\n', ' '), E'\n' ORDER BY r.place)
+                    FROM tasks.scheduler_execute_user_right r WHERE r.exec_user_id = u.id), '') AS user_lines
             FROM tasks.scheduler_execute_user u LEFT JOIN tasks.scheduler_execute_user v ON v.id = u.via_id WHERE u.id > @After ORDER BY u.id LIMIT @Limit
             """;
 
-        public Task<Result> Handle(Query query, CancellationToken cancellationToken) => Task.FromResult(new Result(Chunks.All<Row>(row => row.Id, Read, cancellationToken)));
+        public Task<Result> Handle(Query query, CancellationToken cancellationToken) =>
+            Task.FromResult(new Result(Chunks.All<Row>(row => row.Id, Read, cancellationToken)));
 
         private async Task<IReadOnlyList<Row>> Read(long after, int some, CancellationToken cancellation)
         {

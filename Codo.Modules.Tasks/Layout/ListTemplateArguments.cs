@@ -41,7 +41,10 @@ internal static class ListTemplateArguments
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             if (!await connection.ExecuteScalarAsync<bool>(ThereSql, query)) throw TemplateRight.NoSuchTemplate;
             var args = await connection.QueryAsync<string>(ArgsSql, query);
-            var words = args.SelectMany(line => line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)).Where(word => word != OrderId).Distinct(StringComparer.Ordinal).ToList();
+            var words = args.SelectMany(line => line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
+                .Where(word => word != OrderId)
+                .Distinct(StringComparer.Ordinal)
+                .ToList();
             // Two names for one word: the one that was made last is shown, as in the original.
             var names = new Dictionary<string, string>(StringComparer.Ordinal);
             foreach (var (word, name) in await connection.QueryAsync<(string, string)>(NamesSql)) names[word] = name;

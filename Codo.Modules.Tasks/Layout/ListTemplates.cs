@@ -23,7 +23,8 @@ internal static class ListTemplates
     {
         private const string RowsSql = """
             SELECT temp_id, temp_name, creator FROM tasks.scheduler_temp_list
-            WHERE temp_id > @After AND CASE CAST(@Key AS text) WHEN 'temp_id' THEN temp_id::text = @Value WHEN 'temp_name' THEN temp_name = @Value WHEN 'creator' THEN creator = @Value ELSE true END
+            WHERE temp_id > @After AND CASE CAST(@Key AS text) WHEN 'temp_id' THEN temp_id::text = @Value WHEN 'temp_name' THEN temp_name = @Value
+                WHEN 'creator' THEN creator = @Value ELSE true END
             ORDER BY temp_id LIMIT @Limit
             """;
 
@@ -31,7 +32,11 @@ internal static class ListTemplates
         {
             // The console sends the key with an empty value when nothing is searched for.
             var key = string.IsNullOrEmpty(query.Value) ? null : query.Key;
-            return Task.FromResult(new Result(Chunks.All<Row>(row => row.TempId, (after, some, cancellation) => Read(key, query.Value, after, some, cancellation), cancellationToken)));
+            return Task.FromResult(
+                new Result(
+                    Chunks.All<Row>(row => row.TempId, (after, some, cancellation) => Read(key, query.Value, after, some, cancellation), cancellationToken)
+                )
+            );
         }
 
         private async Task<IReadOnlyList<Row>> Read(string? key, string? value, long after, int some, CancellationToken cancellation)

@@ -10,14 +10,18 @@ using Npgsql;
 
 namespace Codo.Modules.Tasks.Layout;
 
-/// <summary>Puts new steps in the place of a template's, in one transaction: as GET gave them, or made from commands. The groups' properties stay unless they are sent too.</summary>
+/// <summary>
+/// Puts new steps in the place of a template's, in one transaction: as GET gave them, or made from commands. The groups' properties stay unless they are sent
+/// too.
+/// </summary>
 internal static class ReplaceSteps
 {
     private static readonly Text Emptied = new("模板内容清空", "The template is empty now");
     private static readonly Text Saved = new("修改成功", "Saved");
 
     /// <param name="TempArgs">Words that orders may replace, beside those of the library; absent leaves them as they are.</param>
-    internal sealed record Command(long? TempId, IReadOnlyList<Step?>? NewTempData, IReadOnlyList<GroupProperties?>? Groups, IReadOnlyList<string?>? TempArgs) : IRequest<Result>;
+    internal sealed record Command(long? TempId, IReadOnlyList<Step?>? NewTempData, IReadOnlyList<GroupProperties?>? Groups, IReadOnlyList<string?>? TempArgs)
+        : IRequest<Result>;
 
     /// <summary>Its warnings say what has become of a step otherwise than it was sent.</summary>
     internal sealed record Result : Answer
@@ -30,18 +34,45 @@ internal static class ReplaceSteps
     // The console sends steps back as it got them, or made from commands of the library.
     [Echoed("temp_id", "command_id", "creator", "creator_id", "create_time", "update_time")]
     internal sealed record Step(
-        long? Id, int? Group, int? Level, string? CommandName, string? Command, string? Args, string? Trigger, string? ExecUser, string? ForceHost, int? Timeout, int? Retries, int? RetryDelay, string? OnError,
-        bool? Pty, string? Interpreter, string? RunAs);
+        long? Id,
+        int? Group,
+        int? Level,
+        string? CommandName,
+        string? Command,
+        string? Args,
+        string? Trigger,
+        string? ExecUser,
+        string? ForceHost,
+        int? Timeout,
+        int? Retries,
+        int? RetryDelay,
+        string? OnError,
+        bool? Pty,
+        string? Interpreter,
+        string? RunAs
+    );
 
-    internal sealed record GroupProperties(int? Group, [property: JsonConverter(typeof(NumberOrText))] string? Batch, int? BatchPause, int? MaxFailures, string? Next);
+    internal sealed record GroupProperties(
+        int? Group,
+        [property: JsonConverter(typeof(NumberOrText))] string? Batch,
+        int? BatchPause,
+        int? MaxFailures,
+        string? Next
+    );
 
     internal sealed class Validator : AbstractValidator<Command>
     {
         public Validator()
         {
             RuleFor(command => command.TempId).TemplateGiven();
-            RuleFor(command => command).Must(command => command.NewTempData is not null || command.Groups is not null || command.TempArgs is not null).Refuse(LibraryRules.NothingMissing.Zh, LibraryRules.NothingMissing.En);
-            RuleFor(command => command.TempArgs).Must(words => words is null || (words.Count <= 200 && words.All(word => word is { Length: > 0 and <= LibraryRules.MostName } && !word.Any(char.IsWhiteSpace))))
+            RuleFor(command => command)
+                .Must(command => command.NewTempData is not null || command.Groups is not null || command.TempArgs is not null)
+                .Refuse(LibraryRules.NothingMissing.Zh, LibraryRules.NothingMissing.En);
+            RuleFor(command => command.TempArgs)
+                .Must(words =>
+                    words is null
+                    || (words.Count <= 200 && words.All(word => word is { Length: > 0 and <= LibraryRules.MostName } && !word.Any(char.IsWhiteSpace)))
+                )
                 .Refuse("temp_args 最多 200 个词，每个 1 到 100 个字符，不含空白", "temp_args: 200 words at most, of 1 to 100 characters, without blanks");
             RuleFor(command => command).Custom((command, context) =>
             {
@@ -60,16 +91,24 @@ internal static class ReplaceSteps
         // A step that stays keeps its id and who made it. New ids rise in the order that was sent, which is the order in which steps of one level run.
         private const string SaveSql = """
             INSERT INTO tasks.scheduler_temp_details AS d
-                (id, temp_id, "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty, interpreter, run_as, creator, creator_id)
-            SELECT COALESCE(s.id, nextval(pg_get_serial_sequence('tasks.scheduler_temp_details', 'id'))), @TempId, s.step_group, s.level, s.command_name, s.command, s.args, s.trigger,
+                (id, temp_id, "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty,
+                    interpreter, run_as, creator, creator_id)
+            SELECT COALESCE(s.id, nextval(pg_get_serial_sequence('tasks.scheduler_temp_details', 'id'))), @TempId, s.step_group, s.level, s.command_name,
+                s.command, s.args, s.trigger,
                 s.exec_user, s.force_host, s.timeout, s.retries, s.retry_delay, s.on_error, s.pty, s.interpreter, s.run_as, @Username, @UserId
-            FROM unnest(CAST(@Ids AS bigint[]), CAST(@Groups AS int[]), CAST(@Levels AS int[]), CAST(@Names AS text[]), CAST(@Commands AS text[]), CAST(@Args AS text[]),
-                CAST(@Triggers AS text[]), CAST(@ExecUsers AS text[]), CAST(@ForceHosts AS text[]), CAST(@Timeouts AS int[]), CAST(@Retries AS int[]), CAST(@RetryDelays AS int[]), CAST(@OnErrors AS text[]),
+            FROM unnest(CAST(@Ids AS bigint[]), CAST(@Groups AS int[]), CAST(@Levels AS int[]), CAST(@Names AS text[]), CAST(@Commands AS text[]),
+                CAST(@Args AS text[]),
+                CAST(@Triggers AS text[]), CAST(@ExecUsers AS text[]), CAST(@ForceHosts AS text[]), CAST(@Timeouts AS int[]), CAST(@Retries AS int[]),
+                    CAST(@RetryDelays AS int[]), CAST(@OnErrors AS text[]),
                 CAST(@Ptys AS boolean[]), CAST(@Interpreters AS text[]), CAST(@RunAs AS text[]))
-                AS s(id, step_group, level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty, interpreter, run_as)
-            ON CONFLICT (id) DO UPDATE SET "group" = excluded."group", level = excluded.level, command_name = excluded.command_name, command = excluded.command, args = excluded.args,
-                trigger = excluded.trigger, exec_user = excluded.exec_user, force_host = excluded.force_host, timeout = excluded.timeout, retries = excluded.retries,
-                retry_delay = excluded.retry_delay, on_error = excluded.on_error, pty = excluded.pty, interpreter = excluded.interpreter, run_as = excluded.run_as, update_time = now()
+                AS s(id, step_group, level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty,
+                    interpreter, run_as)
+            ON CONFLICT (id) DO UPDATE SET "group" = excluded."group", level = excluded.level, command_name = excluded.command_name,
+                command = excluded.command, args = excluded.args,
+                trigger = excluded.trigger, exec_user = excluded.exec_user, force_host = excluded.force_host, timeout = excluded.timeout,
+                    retries = excluded.retries,
+                retry_delay = excluded.retry_delay, on_error = excluded.on_error, pty = excluded.pty, interpreter = excluded.interpreter,
+                    run_as = excluded.run_as, update_time = now()
             WHERE d.temp_id = @TempId
             """;
 
@@ -80,7 +119,8 @@ internal static class ReplaceSteps
         private const string GroupsSql = """
             INSERT INTO tasks.scheduler_temp_group (temp_id, "group", batch, batch_pause, max_failures, next)
             SELECT @TempId, g.step_group, g.batch, g.batch_pause, g.max_failures, g.next
-            FROM unnest(CAST(@Groups AS int[]), CAST(@Batches AS text[]), CAST(@Pauses AS int[]), CAST(@Failures AS int[]), CAST(@Nexts AS text[])) AS g(step_group, batch, batch_pause, max_failures, next)
+            FROM unnest(CAST(@Groups AS int[]), CAST(@Batches AS text[]), CAST(@Pauses AS int[]), CAST(@Failures AS int[]),
+                CAST(@Nexts AS text[])) AS g(step_group, batch, batch_pause, max_failures, next)
             """;
 
         private const string TouchSql = """
@@ -100,19 +140,57 @@ internal static class ReplaceSteps
             if (command.Groups is { } groups) await Replace(connection, transaction, id, groups!);
             await connection.ExecuteAsync(TouchSql, new { TempId = id, Declared = command.TempArgs?.Distinct(StringComparer.Ordinal).ToArray() }, transaction);
             var after = await TemplateContent.Read(connection, transaction, id);
-            await Audit.Write(connection, transaction, caller, "edit", "template", $"{id}", new { before.Steps, before.Groups, temp_args = before.Declared }, new { after.Steps, after.Groups, temp_args = after.Declared });
+            await Audit.Write(
+                connection,
+                transaction,
+                caller,
+                "edit",
+                "template",
+                $"{id}",
+                new
+                {
+                    before.Steps,
+                    before.Groups,
+                    temp_args = before.Declared,
+                },
+                new
+                {
+                    after.Steps,
+                    after.Groups,
+                    temp_args = after.Declared,
+                }
+            );
             await transaction.CommitAsync(cancellationToken);
             return new Result(command.NewTempData is { Count: 0 } ? Emptied : Saved, warnings);
         }
 
-        private async Task<IReadOnlyList<Text>> Replace(NpgsqlConnection connection, NpgsqlTransaction transaction, long id, IReadOnlyList<Step> steps, IReadOnlyList<StepRow> before, bool isOperator)
+        private async Task<IReadOnlyList<Text>> Replace(
+            NpgsqlConnection connection,
+            NpgsqlTransaction transaction,
+            long id,
+            IReadOnlyList<Step> steps,
+            IReadOnlyList<StepRow> before,
+            bool isOperator
+        )
         {
-            // An id that is not this template's means nothing here. Removed as it is met, so that a step that was copied together with its id gets one of its own.
+            // An id that is not this template's means nothing here. Removed as it is met, so that a step that was copied together with its id gets one of its
+            // own.
             var known = before.Select(step => step.Id).ToHashSet();
             var ids = steps.Select(step => step.Id is { } kept && known.Remove(kept) ? (long?)kept : null).ToArray();
-            var planned = steps.Select((step, place) => new NewContent.Planned(
-                step.Command!, step.Args ?? "", (step.Interpreter ?? "").Trim(), string.IsNullOrWhiteSpace(step.ExecUser) ? "root" : step.ExecUser, (step.ForceHost ?? "").Trim(), step.RunAs,
-                ids[place] is { } kept ? before.First(old => old.Id == kept) : null)).ToList();
+            var planned = steps
+                .Select(
+                    (step, place) =>
+                        new NewContent.Planned(
+                            step.Command!,
+                            step.Args ?? "",
+                            (step.Interpreter ?? "").Trim(),
+                            string.IsNullOrWhiteSpace(step.ExecUser) ? "root" : step.ExecUser,
+                            (step.ForceHost ?? "").Trim(),
+                            step.RunAs,
+                            ids[place] is { } kept ? before.First(old => old.Id == kept) : null
+                        )
+                )
+                .ToList();
             var (runAs, warnings) = await new NewContent(rule, caller, isOperator).Check(connection, transaction, planned, before);
             await connection.ExecuteAsync(RemoveSql, new { TempId = id, Kept = ids.OfType<long>().ToArray() }, transaction);
             await connection.ExecuteAsync(SaveSql, new

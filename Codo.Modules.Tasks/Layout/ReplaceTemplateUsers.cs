@@ -25,8 +25,11 @@ internal static class ReplaceTemplateUsers
         {
             RuleFor(command => command.TempId).TemplateGiven();
             RuleFor(command => command.NewUserInfo).NotNull().Refuse(LibraryRules.NothingMissing.Zh, LibraryRules.NothingMissing.En);
-            RuleFor(command => command.NewUserInfo).Must(users => users is null || users.Count <= MostUsers).Refuse($"new_user_info 最多 {MostUsers} 人", $"new_user_info has at most {MostUsers} people");
-            RuleFor(command => command.NewUserInfo).Must(users => users is null || users.All(user => Read(user) is not null))
+            RuleFor(command => command.NewUserInfo)
+                .Must(users => users is null || users.Count <= MostUsers)
+                .Refuse($"new_user_info 最多 {MostUsers} 人", $"new_user_info has at most {MostUsers} people");
+            RuleFor(command => command.NewUserInfo)
+                .Must(users => users is null || users.All(user => Read(user) is not null))
                 .Refuse("new_user_info 的每一项应为 用户ID,,,昵称", "each of new_user_info must be user_id,,,nickname");
         }
     }
@@ -52,7 +55,16 @@ internal static class ReplaceTemplateUsers
             await TemplateRight.LockForEdit(connection, transaction, caller, Right.IsOperator(caller, configuration, TasksModule.Operators), id);
             var before = await TemplateContent.Read(connection, transaction, id);
             await connection.ExecuteAsync(RemoveSql, new { TempId = id }, transaction);
-            await connection.ExecuteAsync(AddSql, new { TempId = id, Ids = users.Select(user => user.Id).ToArray(), Nicknames = users.Select(user => user.Nickname).ToArray() }, transaction);
+            await connection.ExecuteAsync(
+                AddSql,
+                new
+                {
+                    TempId = id,
+                    Ids = users.Select(user => user.Id).ToArray(),
+                    Nicknames = users.Select(user => user.Nickname).ToArray(),
+                },
+                transaction
+            );
             var after = await TemplateContent.Read(connection, transaction, id);
             await Audit.Write(connection, transaction, caller, "edit users", "template", $"{id}", new { before.Users }, new { after.Users });
             await transaction.CommitAsync(cancellationToken);

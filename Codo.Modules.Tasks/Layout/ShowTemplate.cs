@@ -13,7 +13,8 @@ internal static class ShowTemplate
 
     internal sealed record Query(long? TempId) : IRequest<Result>;
 
-    internal sealed record Result(Content Data, IReadOnlyList<string> TempUser, IReadOnlyList<GroupRow> Groups, IReadOnlyList<string> TempArgs) : Answer(Fetched);
+    internal sealed record Result(Content Data, IReadOnlyList<string> TempUser, IReadOnlyList<GroupRow> Groups, IReadOnlyList<string> TempArgs)
+        : Answer(Fetched);
 
     internal sealed record Content(IReadOnlyList<StepRow> TempList, IReadOnlyList<string> TempUser);
 

@@ -4,7 +4,10 @@ using Npgsql;
 
 namespace Codo.Modules.Tasks.Layout;
 
-/// <summary>Steps of a version that ran every local step as the host's user: those of templates, and of orders that have not ended. What is forced to another host never runs here.</summary>
+/// <summary>
+/// Steps of a version that ran every local step as the host's user: those of templates, and of orders that have not ended. What is forced to another host never
+/// runs here.
+/// </summary>
 internal sealed class StampSteps : IStampRunAs
 {
     private const string TemplatesSql = """
@@ -12,7 +15,8 @@ internal sealed class StampSteps : IStampRunAs
         """;
 
     private const string OrdersSql = """
-        UPDATE tasks.scheduler_task_info i SET run_as = @Name FROM tasks.scheduler_task_list o WHERE o.list_id = i.list_id AND o.schedule <> 'OK' AND i.run_as = '' AND i.force_host IN ('', '127.0.0.1')
+        UPDATE tasks.scheduler_task_info i SET run_as = @Name FROM tasks.scheduler_task_list o WHERE o.list_id = i.list_id AND o.schedule <> 'OK'
+            AND i.run_as = '' AND i.force_host IN ('', '127.0.0.1')
         """;
 
     public async Task<int> Stamp(NpgsqlConnection connection, NpgsqlTransaction transaction, string name)

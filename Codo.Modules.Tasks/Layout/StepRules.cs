@@ -34,8 +34,11 @@ internal static partial class StepRules
         if (groups is null) return null;
         if (groups.Count > MostSteps) return Refusal.Invalid($"一个模板最多 {MostSteps} 个组", $"A template has at most {MostSteps} groups");
         var wrong = groups.Select((group, place) => Wrong(group, $"groups[{place}]")).FirstOrDefault(wrong => wrong is not null);
-        if (wrong is not null) return wrong;
-        return groups.Select(group => group!.Group).Distinct().Count() == groups.Count ? null : Refusal.Invalid("groups 中有重复的 group", "groups names a group twice");
+        if (wrong is not null)
+            return wrong;
+        return groups.Select(group => group!.Group).Distinct().Count() == groups.Count
+            ? null
+            : Refusal.Invalid("groups 中有重复的 group", "groups names a group twice");
     }
 
     private static Refusal? Wrong(ReplaceSteps.Step? step, string at)
@@ -55,28 +58,39 @@ internal static partial class StepRules
 
     private static Refusal? Wrong(ReplaceSteps.GroupProperties? group, string at)
     {
-        if (group?.Group is null) return Refusal.Invalid($"{at}.group 不能为空", $"{at}.group is missing");
-        if (group.Batch is { Length: > 0 } batch && !Batch().IsMatch(batch)) return Refusal.Invalid($"{at}.batch 应为主机数量或 1% 到 100%", $"{at}.batch must be a number of hosts, or 1% to 100%");
-        return Outside(group.Group, 0, int.MaxValue, $"{at}.group") ?? Outside(group.BatchPause, 0, 24 * 3600, $"{at}.batch_pause")
-            ?? Outside(group.MaxFailures, 0, int.MaxValue, $"{at}.max_failures") ?? NoWord(group.Next, Nexts, $"{at}.next");
+        if (group?.Group is null)
+            return Refusal.Invalid($"{at}.group 不能为空", $"{at}.group is missing");
+        if (group.Batch is { Length: > 0 } batch && !Batch().IsMatch(batch))
+            return Refusal.Invalid($"{at}.batch 应为主机数量或 1% 到 100%", $"{at}.batch must be a number of hosts, or 1% to 100%");
+        return Outside(group.Group, 0, int.MaxValue, $"{at}.group")
+            ?? Outside(group.BatchPause, 0, 24 * 3600, $"{at}.batch_pause")
+            ?? Outside(group.MaxFailures, 0, int.MaxValue, $"{at}.max_failures")
+            ?? NoWord(group.Next, Nexts, $"{at}.next");
     }
 
-    private static Refusal? Missing(string? text, string field) => string.IsNullOrWhiteSpace(text) ? Refusal.Invalid($"{field} 不能为空", $"{field} is missing") : null;
+    private static Refusal? Missing(string? text, string field) =>
+        string.IsNullOrWhiteSpace(text) ? Refusal.Invalid($"{field} 不能为空", $"{field} is missing") : null;
 
     private static Refusal? TooLong(string? text, int most, string field) =>
         text is null || text.IsWithin(most) ? null : Refusal.Invalid($"{field} 不能超过 {most} 个字符", $"{field} is longer than {most} characters");
 
     private static Refusal? NoWord(string? word, string[] words, string field) =>
-        word is null || words.Contains(word, StringComparer.Ordinal) ? null : Refusal.Invalid($"{field} 只能是 {string.Join(" | ", words)}", $"{field} must be one of {string.Join(" | ", words)}");
+        word is null || words.Contains(word, StringComparer.Ordinal)
+            ? null
+            : Refusal.Invalid($"{field} 只能是 {string.Join(" | ", words)}", $"{field} must be one of {string.Join(" | ", words)}");
 
     private static Refusal? Outside(int? number, int least, int most, string field) =>
-        number is null || (number >= least && number <= most) ? null : Refusal.Invalid($"{field} 必须在 {least} 到 {most} 之间", $"{field} must be between {least} and {most}");
+        number is null || (number >= least && number <= most)
+            ? null
+            : Refusal.Invalid($"{field} 必须在 {least} 到 {most} 之间", $"{field} must be between {least} and {most}");
 
     private static Refusal? NoLine(string? text, string field) =>
         text?.Contains('\n', StringComparison.Ordinal) == true ? Refusal.Invalid($"{field} 只能是一行", $"{field} must be one line") : null;
 
     private static Refusal? NoHost(string? host, string field) =>
-        string.IsNullOrWhiteSpace(host) || HostList.TryHost(host.Trim(), out _) ? null : Refusal.Invalid($"{field} 不是 IP 地址或主机名", $"{field} is no IP address and no host name");
+        string.IsNullOrWhiteSpace(host) || HostList.TryHost(host.Trim(), out _)
+            ? null
+            : Refusal.Invalid($"{field} 不是 IP 地址或主机名", $"{field} is no IP address and no host name");
 
     // The table's own CHECK says the same.
     [GeneratedRegex(@"^([1-9][0-9]{0,5}|([1-9]|[1-9][0-9]|100)%)\z", RegexOptions.CultureInvariant)]

@@ -25,15 +25,22 @@ internal sealed record GroupRow(int Group, string Batch, int BatchPause, int Max
 /// <param name="Groups">Every group that a step is in or that has properties, with the defaults where it has none.</param>
 /// <param name="Users"><c>{user_id},,,{nickname}</c>, the console's own form.</param>
 /// <param name="Declared">Words that orders may replace, beside those of the library.</param>
-internal sealed record TemplateContent(IReadOnlyList<StepRow> Steps, IReadOnlyList<GroupRow> Groups, IReadOnlyList<string> Users, IReadOnlyList<string> Declared)
+internal sealed record TemplateContent(
+    IReadOnlyList<StepRow> Steps,
+    IReadOnlyList<GroupRow> Groups,
+    IReadOnlyList<string> Users,
+    IReadOnlyList<string> Declared
+)
 {
     private const string StepsSql = """
-        SELECT id, temp_id::text AS temp_id, "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, creator, pty, interpreter, run_as
+        SELECT id, temp_id::text AS temp_id, "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay,
+            on_error, creator, pty, interpreter, run_as
         FROM tasks.scheduler_temp_details WHERE temp_id = @TempId ORDER BY "group", level, id
         """;
 
     private const string GroupsSql = """
-        SELECT "group", COALESCE(p.batch, '') AS batch, COALESCE(p.batch_pause, 0) AS batch_pause, COALESCE(p.max_failures, 0) AS max_failures, COALESCE(p.next, 'auto') AS next
+        SELECT "group", COALESCE(p.batch, '') AS batch, COALESCE(p.batch_pause, 0) AS batch_pause, COALESCE(p.max_failures, 0) AS max_failures,
+            COALESCE(p.next, 'auto') AS next
         FROM (SELECT DISTINCT "group" FROM tasks.scheduler_temp_details WHERE temp_id = @TempId) d
         FULL JOIN (SELECT "group", batch, batch_pause, max_failures, next FROM tasks.scheduler_temp_group WHERE temp_id = @TempId) p USING ("group")
         ORDER BY "group"

@@ -4,7 +4,9 @@ using Npgsql;
 
 namespace Codo.Modules.Tasks.Layout;
 
-/// <summary>Who may edit a template: a superuser, its users, and its creator for as long as the creator has the operator's right. Ids decide; names are what is shown.</summary>
+/// <summary>
+/// Who may edit a template: a superuser, its users, and its creator for as long as the creator has the operator's right. Ids decide; names are what is shown.
+/// </summary>
 internal static class TemplateRight
 {
     // An imported template knows its creator by name only and has the id 0, which is no one's.
@@ -19,8 +21,22 @@ internal static class TemplateRight
     /// <exception cref="Refusal">There is no such template, or the caller may not edit it.</exception>
     public static async Task<string> LockForEdit(NpgsqlConnection connection, NpgsqlTransaction transaction, Caller caller, bool isOperator, long tempId)
     {
-        var template = await connection.QuerySingleOrDefaultAsync<Locked>(LockSql, new { TempId = tempId, caller.UserId, IsOperator = isOperator }, transaction) ?? throw NoSuchTemplate;
-        if (!caller.IsSuperuser && !template.MayEdit) throw Refusal.Forbidden($"你不是模板「{template.TempName}」的用户，不能修改它", $"You are no user of the template {template.TempName} and may not change it");
+        var template =
+            await connection.QuerySingleOrDefaultAsync<Locked>(
+                LockSql,
+                new
+                {
+                    TempId = tempId,
+                    caller.UserId,
+                    IsOperator = isOperator,
+                },
+                transaction
+            ) ?? throw NoSuchTemplate;
+        if (!caller.IsSuperuser && !template.MayEdit)
+            throw Refusal.Forbidden(
+                $"你不是模板「{template.TempName}」的用户，不能修改它",
+                $"You are no user of the template {template.TempName} and may not change it"
+            );
         return template.TempName;
     }
 

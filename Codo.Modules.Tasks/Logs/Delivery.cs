@@ -156,8 +156,16 @@ internal sealed class Delivery : IDisposable
         Moved?.Invoke();
     }
 
-    private LogLine Line(in SpooledLine line) => new(
-        key, Place.SchedId, Place.Attempt, line.Line, line.Marks.HasFlag(LineMarks.Continues), System.Text.Encoding.UTF8.GetString(line.Utf8.Span), Time(line.Milliseconds));
+    private LogLine Line(in SpooledLine line) =>
+        new(
+            key,
+            Place.SchedId,
+            Place.Attempt,
+            line.Line,
+            line.Marks.HasFlag(LineMarks.Continues),
+            System.Text.Encoding.UTF8.GetString(line.Utf8.Span),
+            Time(line.Milliseconds)
+        );
 
     private static DateTime Time(long milliseconds) => DateTime.UnixEpoch.AddMilliseconds(milliseconds);
 }

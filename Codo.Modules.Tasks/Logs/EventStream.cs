@@ -4,7 +4,10 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Codo.Modules.Tasks.Logs;
 
-/// <summary>Server-sent events to one client. A client whose connection takes nothing for half a minute is cut off; it comes back with the id of the last event that it has.</summary>
+/// <summary>
+/// Server-sent events to one client. A client whose connection takes nothing for half a minute is cut off; it comes back with the id of the last event that it
+/// has.
+/// </summary>
 internal sealed class EventStream(HttpContext context)
 {
     /// <summary>Proxies cut off what is silent for a minute.</summary>

@@ -12,7 +12,8 @@ internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
     private const string BehindSql = """
         SELECT a.node, COALESCE(n.heartbeat_at >= clock_timestamp() - CAST(@Lease AS interval), false) AS alive
         FROM tasks.scheduler_task_info s JOIN tasks.lane l USING (lane_id) JOIN tasks.attempt a USING (sched_id) LEFT JOIN platform.node n ON n.name = a.node
-        WHERE s.list_id = @ListId AND (CAST(@LogKey AS text) IS NULL OR s.list_id || '_' || s.task_group || '_' || s.task_level || '_' || l.host = @LogKey) AND a.ended_at IS NOT NULL AND NOT a.log_whole AND a.node <> @Here
+        WHERE s.list_id = @ListId AND (CAST(@LogKey AS text) IS NULL OR s.list_id || '_' || s.task_group || '_' || s.task_level || '_' || l.host = @LogKey)
+            AND a.ended_at IS NOT NULL AND NOT a.log_whole AND a.node <> @Here
           AND (CAST(@SchedId AS bigint) IS NULL OR a.sched_id = @SchedId) AND (CAST(@Attempt AS int) IS NULL OR a.attempt = @Attempt)
         ORDER BY alive LIMIT 1
         """;
@@ -22,10 +23,12 @@ internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
         WITH whole AS (
             UPDATE tasks.attempt a SET log_whole = true
             WHERE node = @Here AND NOT log_whole AND ended_at IS NOT NULL
-              AND NOT EXISTS (SELECT FROM unnest(CAST(@Scheds AS bigint[]), CAST(@Attempts AS int[])) open (sched_id, attempt) WHERE open.sched_id = a.sched_id AND open.attempt = a.attempt)
+              AND NOT EXISTS (SELECT FROM unnest(CAST(@Scheds AS bigint[]), CAST(@Attempts AS int[])) open (sched_id, attempt)
+                  WHERE open.sched_id = a.sched_id AND open.attempt = a.attempt)
             RETURNING a.sched_id, a.ended_at)
         SELECT count(pg_notify('codo_log', '0:0:0:' || s.list_id || '_' || s.task_group || '_' || s.task_level || '_' || l.host))
-        FROM whole JOIN tasks.scheduler_task_info s USING (sched_id) JOIN tasks.lane l USING (lane_id) WHERE whole.ended_at < clock_timestamp() - interval '1 second'
+        FROM whole JOIN tasks.scheduler_task_info s USING (sched_id) JOIN tasks.lane l USING (lane_id)
+            WHERE whole.ended_at < clock_timestamp() - interval '1 second'
         """;
 
     /// <summary>What another node has, or may have, of a log.</summary>
@@ -38,16 +41,39 @@ internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
     private async Task<LaggingNode?> Ask(long listId, string? logKey, long? schedId, int? attempt, CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
-        return await connection.QuerySingleOrDefaultAsync<LaggingNode>(new CommandDefinition(
-            BehindSql, new { Node.Lease, ListId = listId, LogKey = logKey, Here = node.Name, SchedId = schedId, Attempt = attempt }, cancellationToken: cancellation));
+        return await connection.QuerySingleOrDefaultAsync<LaggingNode>(
+            new CommandDefinition(
+                BehindSql,
+                new
+                {
+                    Node.Lease,
+                    ListId = listId,
+                    LogKey = logKey,
+                    Here = node.Name,
+                    SchedId = schedId,
+                    Attempt = attempt,
+                },
+                cancellationToken: cancellation
+            )
+        );
     }
 
     /// <summary>Says of every ended attempt of this node that the database has all of it, but for those whose spool is still open here.</summary>
     public async Task SayWhole(IReadOnlyCollection<(long SchedId, int Attempt)> open, CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
-        await connection.ExecuteAsync(new CommandDefinition(
-            WholeSql, new { Here = node.Name, Scheds = open.Select(one => one.SchedId).ToArray(), Attempts = open.Select(one => one.Attempt).ToArray() }, cancellationToken: cancellation));
+        await connection.ExecuteAsync(
+            new CommandDefinition(
+                WholeSql,
+                new
+                {
+                    Here = node.Name,
+                    Scheds = open.Select(one => one.SchedId).ToArray(),
+                    Attempts = open.Select(one => one.Attempt).ToArray(),
+                },
+                cancellationToken: cancellation
+            )
+        );
     }
 }
 
@@ -56,7 +82,13 @@ internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
 internal sealed record LaggingNode(string Node, bool Alive)
 {
     /// <summary>What a reader is told when nobody is there to bring them, else empty.</summary>
-    public Text Missing => Alive ? new Text("", "") : new Text($"节点 {Node} 不在线：只有它才有的输出在它回来之前缺失", $"The node {Node} is away: output that it alone has is missing until it is back");
+    public Text Missing =>
+        Alive
+            ? new Text("", "")
+            : new Text(
+                $"节点 {Node} 不在线：只有它才有的输出在它回来之前缺失",
+                $"The node {Node} is away: output that it alone has is missing until it is back"
+            );
 
     /// <summary>The same as a line of the log, empty where nothing is missing.</summary>
     public string Line => Alive ? "" : $"[Codo]: {Missing.Side()}";

@@ -22,7 +22,9 @@ internal sealed record LogChange(long SchedId, int Attempt, long Line, string Lo
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{SchedId}:{Attempt}:{Line}:{LogKey}");
 }
 
-/// <summary>Hears of every writing of lines, over one connection of this node: executors learn how far their lines have come, followers that there is more.</summary>
+/// <summary>
+/// Hears of every writing of lines, over one connection of this node: executors learn how far their lines have come, followers that there is more.
+/// </summary>
 internal sealed class LogChanges(ClusterSettings settings)
 {
     private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(5);
@@ -33,7 +35,13 @@ internal sealed class LogChanges(ClusterSettings settings)
     /// <summary>Returns only by an exception: the connection was lost, or the host ends.</summary>
     public async Task Listen(LoopState state, CancellationToken stopping)
     {
-        var text = new NpgsqlConnectionStringBuilder(settings.PostgresConnectionString) { Pooling = false, Timeout = 3, KeepAlive = 5, ApplicationName = "codo logs" }.ConnectionString;
+        var text = new NpgsqlConnectionStringBuilder(settings.PostgresConnectionString)
+        {
+            Pooling = false,
+            Timeout = 3,
+            KeepAlive = 5,
+            ApplicationName = "codo logs",
+        }.ConnectionString;
         await using var connection = new NpgsqlConnection(text);
         await connection.OpenAsync(stopping);
         connection.Notification += (_, notice) => Heard?.Invoke(LogChange.Parse(notice.Payload));

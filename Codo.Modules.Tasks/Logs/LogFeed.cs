@@ -20,7 +20,8 @@ internal sealed class Follower : IDisposable
 }
 
 /// <summary>
-/// The end of one log in memory, for all who follow it on this node: the database is read once for each change, however many they are. It is read no further than
+/// The end of one log in memory, for all who follow it on this node: the database is read once for each change, however many they are. It is read no further
+/// than
 /// the slowest of them can follow; one who takes nothing for two seconds while a megabyte waits is dropped.
 /// </summary>
 internal sealed class LogFeed(LogKey key, LogReader reader, LogBacklog rest, ILogger log) : IDisposable
@@ -225,7 +226,11 @@ internal sealed class LogFeed(LogKey key, LogReader reader, LogBacklog rest, ILo
             lock (gate)
             {
                 // The oldest lines go, as far as everybody has them.
-                var free = followers.Where(follower => follower.Has is not null).Select(follower => follower.Has!.Value - before).DefaultIfEmpty(long.MaxValue).Min();
+                var free = followers
+                    .Where(follower => follower.Has is not null)
+                    .Select(follower => follower.Has!.Value - before)
+                    .DefaultIfEmpty(long.MaxValue)
+                    .Min();
                 var go = 0;
                 while (go < window.Count && go < free && (bytes + size > MostBytes || window.Count - go + count > MostLines)) bytes -= window[go++].Weight;
                 window.RemoveRange(0, go);

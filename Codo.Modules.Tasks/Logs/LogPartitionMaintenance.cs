@@ -8,7 +8,13 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>Day partitions ahead of time, retention, and the search index of days that are over. Every node does it; nothing is harmed when two do.</summary>
-internal sealed class LogPartitionMaintenance(NpgsqlDataSource source, LogSettings settings, RetentionGuard guard, TimeProvider time, ILogger<LogPartitionMaintenance> log) : IHostedService
+internal sealed class LogPartitionMaintenance(
+    NpgsqlDataSource source,
+    LogSettings settings,
+    RetentionGuard guard,
+    TimeProvider time,
+    ILogger<LogPartitionMaintenance> log
+) : IHostedService
 {
     private const string Table = "tasks.scheduler_task_log";
 
@@ -29,7 +35,8 @@ internal sealed class LogPartitionMaintenance(NpgsqlDataSource source, LogSettin
         SELECT c.relname AS day, i.indexrelid IS NOT NULL AS broken
         FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
         LEFT JOIN (pg_index i JOIN pg_class n ON n.oid = i.indexrelid) ON i.indrelid = c.oid AND n.relname = c.relname || '_trgm'
-        WHERE h.inhparent = 'tasks.scheduler_task_log'::regclass AND c.relname ~ '_[0-9]{8}$' AND c.relname < 'scheduler_task_log_' || @Today AND i.indisvalid IS NOT TRUE
+        WHERE h.inhparent = 'tasks.scheduler_task_log'::regclass AND c.relname ~ '_[0-9]{8}$' AND c.relname < 'scheduler_task_log_' || @Today
+            AND i.indisvalid IS NOT TRUE
         ORDER BY c.relname DESC
         """;
 
@@ -70,8 +77,13 @@ internal sealed class LogPartitionMaintenance(NpgsqlDataSource source, LogSettin
             {
                 if (broken) await connection.ExecuteAsync($"DROP INDEX IF EXISTS tasks.{day}_trgm");
                 // CONCURRENTLY: a replay may still write to that day.
-                await connection.ExecuteAsync(new CommandDefinition(
-                    $"CREATE INDEX CONCURRENTLY {day}_trgm ON tasks.{day} USING gin (log_info gin_trgm_ops)", commandTimeout: 0, cancellationToken: cancellation));
+                await connection.ExecuteAsync(
+                    new CommandDefinition(
+                        $"CREATE INDEX CONCURRENTLY {day}_trgm ON tasks.{day} USING gin (log_info gin_trgm_ops)",
+                        commandTimeout: 0,
+                        cancellationToken: cancellation
+                    )
+                );
                 // The index scan of the newest lines reads only the index where the day is known to be all visible.
                 await connection.ExecuteAsync(new CommandDefinition($"VACUUM (ANALYZE) tasks.{day}", commandTimeout: 0, cancellationToken: cancellation));
             }

@@ -5,7 +5,18 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>One line as clients get it.</summary>
-internal sealed record LogRow(long LogId, string LogKey, long SchedId, int Attempt, long Line, bool Continues, int TaskLevel, string LogInfo, DateTime ExecTime, DateTime LogTime)
+internal sealed record LogRow(
+    long LogId,
+    string LogKey,
+    long SchedId,
+    int Attempt,
+    long Line,
+    bool Continues,
+    int TaskLevel,
+    string LogInfo,
+    DateTime ExecTime,
+    DateTime LogTime
+)
 {
     /// <summary>What it costs to hold, in bytes.</summary>
     [JsonIgnore]
@@ -36,7 +47,8 @@ internal sealed class LogReader(NpgsqlDataSource source)
 
     private const string AttemptsSql = """
         SELECT sched_id, attempt, exec_time AS since FROM tasks.scheduler_task_log
-        WHERE list_id = @ListId AND log_key = @LogKey AND line = 1 AND sched_id > 0 AND (CAST(@SchedId AS bigint) IS NULL OR sched_id = @SchedId) AND (CAST(@Attempt AS int) IS NULL OR attempt = @Attempt)
+        WHERE list_id = @ListId AND log_key = @LogKey AND line = 1 AND sched_id > 0 AND (CAST(@SchedId AS bigint) IS NULL OR sched_id = @SchedId)
+            AND (CAST(@Attempt AS int) IS NULL OR attempt = @Attempt)
         ORDER BY exec_time, attempt, sched_id
         """;
 
@@ -57,7 +69,8 @@ internal sealed class LogReader(NpgsqlDataSource source)
         SELECT log_id, log_key, sched_id, attempt, line, continues, task_level, log_info, exec_time, log_time
         FROM (SELECT part.*, sum(octet_length(log_info)) OVER (ORDER BY line DESC) - octet_length(log_info) AS behind
               FROM (SELECT log_id, log_key, sched_id, attempt, line, continues, task_level, log_info, exec_time, log_time FROM tasks.scheduler_task_log
-                    WHERE sched_id = @SchedId AND attempt = @Attempt AND line > @After AND line <= @Upto AND exec_time >= @Since ORDER BY line DESC LIMIT @Limit) part) sized
+                    WHERE sched_id = @SchedId AND attempt = @Attempt AND line > @After AND line <= @Upto AND exec_time >= @Since
+                        ORDER BY line DESC LIMIT @Limit) part) sized
         WHERE behind < @Bytes ORDER BY line
         """;
 
@@ -91,7 +104,20 @@ internal sealed class LogReader(NpgsqlDataSource source)
         foreach (var stream in From(attempts, after))
         {
             var line = stream.Is(after) ? after.Line : 0;
-            var part = await Query(connection, LinesSql, new { stream.SchedId, stream.Attempt, After = line, stream.Since, Limit = limit - rows.Count, Bytes = (long)MostBytes - bytes }, cancellation);
+            var part = await Query(
+                connection,
+                LinesSql,
+                new
+                {
+                    stream.SchedId,
+                    stream.Attempt,
+                    After = line,
+                    stream.Since,
+                    Limit = limit - rows.Count,
+                    Bytes = (long)MostBytes - bytes,
+                },
+                cancellation
+            );
             foreach (var row in part)
             {
                 if (row.Line != ++line) return Part(rows, after, several, more: false);
@@ -101,12 +127,43 @@ internal sealed class LogReader(NpgsqlDataSource source)
 
             if (rows.Count >= limit || bytes >= MostBytes) return Part(rows, after, several, more: true);
             // The sum that cut the part counts in other bytes than this one.
-            if (part.Count > 0 && await Query(connection, LinesSql, new { stream.SchedId, stream.Attempt, After = line, stream.Since, Limit = 1, Bytes = 1L }, cancellation) is [var next] && next.Line == line + 1)
+            if (
+                part.Count > 0
+                && await Query(
+                    connection,
+                    LinesSql,
+                    new
+                    {
+                        stream.SchedId,
+                        stream.Attempt,
+                        After = line,
+                        stream.Since,
+                        Limit = 1,
+                        Bytes = 1L,
+                    },
+                    cancellation
+                )
+                    is [var next]
+                && next.Line == line + 1
+            )
                 return Part(rows, after, several, more: true);
         }
 
         if (schedId is null && attempt is null)
-            rows.AddRange(await Query(connection, ForeignLinesSql, new { key.ListId, LogKey = key.Text, After = after is { SchedId: null or 0, Attempt: 0 } ? after.Line : 0, Limit = limit - rows.Count }, cancellation));
+            rows.AddRange(
+                await Query(
+                    connection,
+                    ForeignLinesSql,
+                    new
+                    {
+                        key.ListId,
+                        LogKey = key.Text,
+                        After = after is { SchedId: null or 0, Attempt: 0 } ? after.Line : 0,
+                        Limit = limit - rows.Count,
+                    },
+                    cancellation
+                )
+            );
         return Part(rows, after, several, rows.Count >= limit);
     }
 
@@ -126,23 +183,79 @@ internal sealed class LogReader(NpgsqlDataSource source)
             if (!whole) break;
         }
 
-        var foreign = whole ? await connection.ExecuteScalarAsync<long>(new CommandDefinition(ForeignLengthSql, new { key.ListId, LogKey = key.Text }, cancellationToken: cancellation)) : 0;
+        var foreign = whole
+            ? await connection.ExecuteScalarAsync<long>(
+                new CommandDefinition(ForeignLengthSql, new { key.ListId, LogKey = key.Text }, cancellationToken: cancellation)
+            )
+            : 0;
         // Other publishers' logs are as long as the original's steps printed: they are read from their beginning.
-        var rows = foreign == 0 ? [] : await Query(connection, ForeignLinesSql, new { key.ListId, LogKey = key.Text, After = 0L, Limit = 100_000 }, cancellation);
-        if (rows.Count > limit) rows.RemoveRange(0, rows.Count - limit);
+        var rows =
+            foreign == 0
+                ? []
+                : await Query(
+                    connection,
+                    ForeignLinesSql,
+                    new
+                    {
+                        key.ListId,
+                        LogKey = key.Text,
+                        After = 0L,
+                        Limit = 100_000,
+                    },
+                    cancellation
+                );
+        if (rows.Count > limit)
+            rows.RemoveRange(0, rows.Count - limit);
         foreach (var (stream, lines) in Enumerable.Reverse(lengths))
         {
-            if (rows.Count >= limit || rows.Sum(row => row.Weight) >= MostBytes) break;
-            rows.InsertRange(0, await Query(connection, LastLinesSql, new { stream.SchedId, stream.Attempt, After = 0L, Upto = lines, stream.Since, Limit = limit - rows.Count, Bytes = (long)MostBytes }, cancellation));
+            if (rows.Count >= limit || rows.Sum(row => row.Weight) >= MostBytes)
+                break;
+            rows.InsertRange(
+                0,
+                await Query(
+                    connection,
+                    LastLinesSql,
+                    new
+                    {
+                        stream.SchedId,
+                        stream.Attempt,
+                        After = 0L,
+                        Upto = lines,
+                        stream.Since,
+                        Limit = limit - rows.Count,
+                        Bytes = (long)MostBytes,
+                    },
+                    cancellation
+                )
+            );
         }
 
         var after = rows.Count == 0 ? LogCursor.Start : rows[^1].Cursor;
         return new LogEnd(rows, lengths.Sum(length => length.Lines) + foreign - rows.Count, after, attempts.DistinctBy(stream => stream.SchedId).Skip(1).Any());
     }
 
-    private static async Task<List<AttemptLog>> Attempts(NpgsqlConnection connection, LogKey key, long? schedId, int? attempt, CancellationToken cancellation) =>
-        (await connection.QueryAsync<AttemptLog>(new CommandDefinition(
-            AttemptsSql, new { key.ListId, LogKey = key.Text, SchedId = schedId, Attempt = attempt }, cancellationToken: cancellation))).AsList();
+    private static async Task<List<AttemptLog>> Attempts(
+        NpgsqlConnection connection,
+        LogKey key,
+        long? schedId,
+        int? attempt,
+        CancellationToken cancellation
+    ) =>
+        (
+            await connection.QueryAsync<AttemptLog>(
+                new CommandDefinition(
+                    AttemptsSql,
+                    new
+                    {
+                        key.ListId,
+                        LogKey = key.Text,
+                        SchedId = schedId,
+                        Attempt = attempt,
+                    },
+                    cancellationToken: cancellation
+                )
+            )
+        ).AsList();
 
     private static async Task<List<LogRow>> Query(NpgsqlConnection connection, string sql, object parameters, CancellationToken cancellation) =>
         (await connection.QueryAsync<LogRow>(new CommandDefinition(sql, parameters, cancellationToken: cancellation))).AsList();
@@ -155,7 +268,8 @@ internal sealed class LogReader(NpgsqlDataSource source)
         return place < 0 ? [] : attempts.Skip(place);
     }
 
-    private static LogPart Part(List<LogRow> rows, LogCursor after, bool several, bool more) => new(rows, rows.Count == 0 ? after : rows[^1].Cursor, several, more);
+    private static LogPart Part(List<LogRow> rows, LogCursor after, bool several, bool more) =>
+        new(rows, rows.Count == 0 ? after : rows[^1].Cursor, several, more);
 
     private sealed record AttemptLog(long SchedId, int Attempt, DateTime Since)
     {

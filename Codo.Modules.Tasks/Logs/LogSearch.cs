@@ -8,7 +8,8 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>
-/// Finds lines by what they contain. A frequent text is found in the newest lines, stretch by stretch; a rare one by the trigram index, which days have that are
+/// Finds lines by what they contain. A frequent text is found in the newest lines, stretch by stretch; a rare one by the trigram index, which days have that
+/// are
 /// over; where there is none, or the text is too short for one, the stretches go on until the time is over.
 /// </summary>
 internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
@@ -97,13 +98,34 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
     public async Task<IReadOnlyList<SearchLogs.Row>> Complete(IReadOnlyList<Match> lines, CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
-        var names = (await connection.QueryAsync<(long ListId, string OrderName, long SchedId, string StepName)>(new CommandDefinition(
-            NamesSql, new { Lists = lines.Select(line => line.ListId).Distinct().ToArray(), Scheds = lines.Select(line => line.SchedId).Distinct().ToArray() }, cancellationToken: cancellation))).AsList();
+        var names = (
+            await connection.QueryAsync<(long ListId, string OrderName, long SchedId, string StepName)>(
+                new CommandDefinition(
+                    NamesSql,
+                    new { Lists = lines.Select(line => line.ListId).Distinct().ToArray(), Scheds = lines.Select(line => line.SchedId).Distinct().ToArray() },
+                    cancellationToken: cancellation
+                )
+            )
+        ).AsList();
         var orders = names.Where(name => name.ListId != 0).ToDictionary(name => name.ListId, name => name.OrderName);
         var steps = names.Where(name => name.SchedId != 0).ToDictionary(name => name.SchedId, name => name.StepName);
-        return [.. lines.Select(line => new SearchLogs.Row(
-            line.LogId, line.LogKey, line.ListId, orders.GetValueOrDefault(line.ListId, ""), line.LogKey.Split('_', 4) is [_, _, _, var host] ? host : "", line.TaskLevel,
-            steps.GetValueOrDefault(line.SchedId, ""), line.SchedId, line.Attempt, line.Line, line.LogInfo, line.ExecTime))];
+        return
+        [
+            .. lines.Select(line => new SearchLogs.Row(
+                line.LogId,
+                line.LogKey,
+                line.ListId,
+                orders.GetValueOrDefault(line.ListId, ""),
+                line.LogKey.Split('_', 4) is [_, _, _, var host] ? host : "",
+                line.TaskLevel,
+                steps.GetValueOrDefault(line.SchedId, ""),
+                line.SchedId,
+                line.Attempt,
+                line.Line,
+                line.LogInfo,
+                line.ExecTime
+            )),
+        ];
     }
 
     /// <summary>What is looked through one after the other, newest first: neighbouring days with an index as one.</summary>
@@ -144,12 +166,30 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
     /// <param name="Text">Taken literally.</param>
     internal sealed record Wanted(string Text, long? ListId, string? Host, DateTime? From, DateTime? Before);
 
-    internal sealed record Match(long LogId, string LogKey, long ListId, int TaskLevel, long SchedId, int Attempt, long Line, string LogInfo, DateTime ExecTime);
+    internal sealed record Match(
+        long LogId,
+        string LogKey,
+        long ListId,
+        int TaskLevel,
+        long SchedId,
+        int Attempt,
+        long Line,
+        string LogInfo,
+        DateTime ExecTime
+    );
 
     internal sealed record Found(IReadOnlyList<Match> Lines, bool Partial);
 
     /// <summary>One search under way.</summary>
-    private sealed class Run(NpgsqlConnection connection, NpgsqlTransaction transaction, Wanted wanted, Caller caller, int limit, TimeSpan most, CancellationToken cancellation)
+    private sealed class Run(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        Wanted wanted,
+        Caller caller,
+        int limit,
+        TimeSpan most,
+        CancellationToken cancellation
+    )
     {
         private readonly List<Match> lines = [];
         private readonly long began = Stopwatch.GetTimestamp();
@@ -165,7 +205,19 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
         /// <summary>Looks through the newest lines before a time; returns the time before which it has not looked, null when there is nothing.</summary>
         public async Task<DateTime?> Stretch(DateTime from, DateTime before, int count)
         {
-            var start = await connection.QuerySingleOrDefaultAsync<DateTime?>(new CommandDefinition(StretchSql, new { From = from, Before = before, Lines = count }, transaction, cancellationToken: cancellation));
+            var start = await connection.QuerySingleOrDefaultAsync<DateTime?>(
+                new CommandDefinition(
+                    StretchSql,
+                    new
+                    {
+                        From = from,
+                        Before = before,
+                        Lines = count,
+                    },
+                    transaction,
+                    cancellationToken: cancellation
+                )
+            );
             lines.AddRange(await connection.QueryAsync<Match>(Command(StretchMatchesSql, start ?? from, before)));
             return start;
         }
@@ -198,7 +250,13 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
             await transaction.SaveAsync("search", cancellation);
             try
             {
-                await connection.ExecuteAsync(string.Create(CultureInfo.InvariantCulture, $"SET LOCAL statement_timeout = {Math.Max(50, (int)time.TotalMilliseconds)}; SET LOCAL enable_bitmapscan = on"), transaction: transaction);
+                await connection.ExecuteAsync(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"SET LOCAL statement_timeout = {Math.Max(50, (int)time.TotalMilliseconds)}; SET LOCAL enable_bitmapscan = on"
+                    ),
+                    transaction: transaction
+                );
                 lines.AddRange(await connection.QueryAsync<Match>(Command(sql, from, before)));
                 await connection.ExecuteAsync("SET LOCAL statement_timeout = 0; SET LOCAL enable_bitmapscan = off", transaction: transaction);
                 return true;
@@ -217,7 +275,18 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
             var pattern = "%" + Paging.PrefixPattern(wanted.Text);
             return new CommandDefinition(
                 sql,
-                new { Pattern = pattern, From = from, Before = before, wanted.ListId, LogKeyEnd = wanted.Host is { Length: > 0 } host ? "_" + host : null, viewer.IsSuperuser, viewer.UserId, viewer.Names, Limit = limit - lines.Count },
+                new
+                {
+                    Pattern = pattern,
+                    From = from,
+                    Before = before,
+                    wanted.ListId,
+                    LogKeyEnd = wanted.Host is { Length: > 0 } host ? "_" + host : null,
+                    viewer.IsSuperuser,
+                    viewer.UserId,
+                    viewer.Names,
+                    Limit = limit - lines.Count,
+                },
                 transaction,
                 cancellationToken: cancellation);
         }

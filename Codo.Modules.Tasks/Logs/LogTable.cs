@@ -43,7 +43,10 @@ internal sealed class LogTable(NpgsqlDataSource source, ILogger<LogTable> log)
         SELECT nextval('tasks.foreign_line') FROM generate_series(1, @Count)
         """;
 
-    /// <summary>Writes the lines, in one statement unless PostgreSQL does not take one of them: then each alone, and in the place of what is not taken a line that says so.</summary>
+    /// <summary>
+    /// Writes the lines, in one statement unless PostgreSQL does not take one of them: then each alone, and in the place of what is not taken a line that says
+    /// so.
+    /// </summary>
     public async Task Write(IReadOnlyCollection<LogLine> lines, CancellationToken cancellation)
     {
         try
@@ -97,13 +100,30 @@ internal sealed class LogTable(NpgsqlDataSource source, ILogger<LogTable> log)
         }, cancellationToken: cancellation));
     }
 
-    /// <summary>Which lines of an attempt the table does not have, of those after <paramref name="after"/> up to <paramref name="upto"/>; at most 10,000 ranges.</summary>
+    /// <summary>
+    /// Which lines of an attempt the table does not have, of those after <paramref name="after"/> up to <paramref name="upto"/>; at most 10,000 ranges.
+    /// </summary>
     /// <param name="since">The time of the attempt's first line: no partition before it is looked at.</param>
     public async Task<IReadOnlyList<LineRange>> Missing(long schedId, int attempt, long after, long upto, DateTime since, CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
-        return (await connection.QueryAsync<LineRange>(new CommandDefinition(
-            MissingSql, new { SchedId = schedId, Attempt = attempt, After = after, Upto = upto, Since = since }, commandTimeout: 60, cancellationToken: cancellation))).AsList();
+        return (
+            await connection.QueryAsync<LineRange>(
+                new CommandDefinition(
+                    MissingSql,
+                    new
+                    {
+                        SchedId = schedId,
+                        Attempt = attempt,
+                        After = after,
+                        Upto = upto,
+                        Since = since,
+                    },
+                    commandTimeout: 60,
+                    cancellationToken: cancellation
+                )
+            )
+        ).AsList();
     }
 
     /// <summary>Numbers for lines that came without one; they rise, with gaps.</summary>

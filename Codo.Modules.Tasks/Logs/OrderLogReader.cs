@@ -5,10 +5,24 @@ namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>A line of an order's log: which host and step printed it.</summary>
 internal sealed record OrderLine(
-    long LogId, string LogKey, long SchedId, int Attempt, long Line, bool Continues, int TaskGroup, int TaskLevel, string TaskName, string Host, string LogInfo, DateTime ExecTime, DateTime LogTime);
+    long LogId,
+    string LogKey,
+    long SchedId,
+    int Attempt,
+    long Line,
+    bool Continues,
+    int TaskGroup,
+    int TaskLevel,
+    string TaskName,
+    string Host,
+    string LogInfo,
+    DateTime ExecTime,
+    DateTime LogTime
+);
 
 /// <summary>
-/// Reads the lines of all attempts of one order for one follower. Within an attempt they come in order and without a gap; attempts that print at the same time are merged by time. The follower says which
+/// Reads the lines of all attempts of one order for one follower. Within an attempt they come in order and without a gap; attempts that print at the same time
+/// are merged by time. The follower says which
 /// attempts have news, and the reader goes on from the line that it read last of each.
 /// </summary>
 internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
@@ -24,7 +38,8 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
 
     private const string AttemptsSql = """
         SELECT t.sched_id, t.attempt, t.exec_time AS since, s.task_group, s.task_level, s.task_name, l.host
-        FROM tasks.scheduler_task_log t JOIN tasks.scheduler_task_info s USING (sched_id) JOIN tasks.lane l USING (lane_id) LEFT JOIN tasks.attempt a ON a.sched_id = t.sched_id AND a.attempt = t.attempt
+        FROM tasks.scheduler_task_log t JOIN tasks.scheduler_task_info s USING (sched_id) JOIN tasks.lane l USING (lane_id) LEFT
+            JOIN tasks.attempt a ON a.sched_id = t.sched_id AND a.attempt = t.attempt
         WHERE t.list_id = @ListId AND t.line = 1 AND t.sched_id > 0 AND (CAST(@Scheds AS bigint[]) IS NULL OR t.sched_id = ANY(@Scheds))
           AND (CAST(@From AS timestamptz) IS NULL OR a.ended_at IS NULL OR a.ended_at > @From OR NOT a.log_whole)
         ORDER BY t.exec_time, t.sched_id, t.attempt
@@ -40,9 +55,11 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
     private const string LinesSql = """
         SELECT log_id, log_key, sched_id, attempt, line, continues, log_info, exec_time, log_time
         FROM (SELECT t.*, sum(octet_length(t.log_info)) OVER (ORDER BY t.exec_time, t.sched_id, t.attempt, t.line) - octet_length(t.log_info) AS before
-              FROM unnest(CAST(@Scheds AS bigint[]), CAST(@Attempts AS int[]), CAST(@Afters AS bigint[]), CAST(@Sinces AS timestamptz[])) AS p(sched_id, attempt, after, since)
+              FROM unnest(CAST(@Scheds AS bigint[]), CAST(@Attempts AS int[]), CAST(@Afters AS bigint[]), CAST(@Sinces AS timestamptz[])) AS p(sched_id,
+                  attempt, after, since)
               CROSS JOIN LATERAL (SELECT log_id, log_key, sched_id, attempt, line, continues, log_info, exec_time, log_time FROM tasks.scheduler_task_log
-                                  WHERE sched_id = p.sched_id AND attempt = p.attempt AND line > p.after AND exec_time >= p.since ORDER BY line LIMIT @Limit) t) sized
+                                  WHERE sched_id = p.sched_id AND attempt = p.attempt AND line > p.after AND exec_time >= p.since
+                                      ORDER BY line LIMIT @Limit) t) sized
         WHERE before < @Bytes ORDER BY exec_time, sched_id, attempt, line
         """;
 
@@ -68,7 +85,13 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
         await Meet(connection, null, since, cancellation);
         if (since is null) return;
         var places = due.ToList();
-        var asked = new { From = since, Scheds = Column(places, place => place.SchedId), Attempts = Column(places, place => place.Attempt), Sinces = Column(places, place => place.Since) };
+        var asked = new
+        {
+            From = since,
+            Scheds = Column(places, place => place.SchedId),
+            Attempts = Column(places, place => place.Attempt),
+            Sinces = Column(places, place => place.Since),
+        };
         foreach (var seen in await connection.QueryAsync<Seen>(new CommandDefinition(SeenSql, asked, cancellationToken: cancellation)))
             if (known.TryGetValue((seen.SchedId, seen.Attempt), out var place) && place.Line == 0)
                 place.Line = seen.Line ?? 0;
@@ -110,21 +133,50 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
             // What follows a line that is missing waits for it; its writing is announced.
             if (row.Line != place.Line + 1) continue;
             place.Line = row.Line;
-            lines.Add(new OrderLine(
-                row.LogId, row.LogKey, row.SchedId, row.Attempt, row.Line, row.Continues, place.TaskGroup, place.TaskLevel, place.TaskName, place.Host, row.LogInfo, row.ExecTime, row.LogTime));
+            lines.Add(
+                new OrderLine(
+                    row.LogId,
+                    row.LogKey,
+                    row.SchedId,
+                    row.Attempt,
+                    row.Line,
+                    row.Continues,
+                    place.TaskGroup,
+                    place.TaskLevel,
+                    place.TaskName,
+                    place.Host,
+                    row.LogInfo,
+                    row.ExecTime,
+                    row.LogTime
+                )
+            );
         }
         var whole = rows.Sum(row => (long)row.LogInfo.Length) * 4 < MostBytes;
         var read = rows.CountBy(row => (row.SchedId, row.Attempt)).ToDictionary();
         var sent = lines.CountBy(line => (line.SchedId, line.Attempt)).ToDictionary();
         // An attempt is done with when a read that nothing cut gave less of it than was asked for, or nothing that may be sent.
-        foreach (var place in places) place.IsDue = sent.GetValueOrDefault(place.Key) == 0 ? !whole && !read.ContainsKey(place.Key) : !whole || read[place.Key] == LinesOfAnAttempt;
+        foreach (var place in places)
+            place.IsDue = sent.GetValueOrDefault(place.Key) == 0 ? !whole && !read.ContainsKey(place.Key) : !whole || read[place.Key] == LinesOfAnAttempt;
         due.RemoveAll(place => !place.IsDue);
         return lines;
     }
 
     private async Task Meet(NpgsqlConnection connection, long[]? scheds, DateTime? from, CancellationToken cancellation)
     {
-        foreach (var place in await connection.QueryAsync<Place>(new CommandDefinition(AttemptsSql, new { ListId = listId, Scheds = scheds, From = from }, cancellationToken: cancellation)))
+        foreach (
+            var place in await connection.QueryAsync<Place>(
+                new CommandDefinition(
+                    AttemptsSql,
+                    new
+                    {
+                        ListId = listId,
+                        Scheds = scheds,
+                        From = from,
+                    },
+                    cancellationToken: cancellation
+                )
+            )
+        )
         {
             known.TryAdd(place.Key, place);
             Queue(known[place.Key]);
@@ -140,7 +192,17 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
 
     private static T[] Column<T>(List<Place> places, Func<Place, T> value) => [.. places.Select(value)];
 
-    private sealed record Row(long LogId, string LogKey, long SchedId, int Attempt, long Line, bool Continues, string LogInfo, DateTime ExecTime, DateTime LogTime);
+    private sealed record Row(
+        long LogId,
+        string LogKey,
+        long SchedId,
+        int Attempt,
+        long Line,
+        bool Continues,
+        string LogInfo,
+        DateTime ExecTime,
+        DateTime LogTime
+    );
 
     private sealed record Seen(long SchedId, int Attempt, long? Line);
 

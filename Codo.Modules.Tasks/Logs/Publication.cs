@@ -4,7 +4,9 @@ using StackExchange.Redis;
 
 namespace Codo.Modules.Tasks.Logs;
 
-/// <summary>Publishes the lines of one spool as they come. The spool is its queue: a slow Redis makes it lag, and costs neither memory nor the command's time.</summary>
+/// <summary>
+/// Publishes the lines of one spool as they come. The spool is its queue: a slow Redis makes it lag, and costs neither memory nor the command's time.
+/// </summary>
 internal sealed class Publication(Delivery delivery, TaskLogChannel channel, ILogger log)
 {
     // What is published and not yet written fills buffers in Redis and in the subscriber; past theirs, lines are dropped and have to be written by comparison.
@@ -39,7 +41,11 @@ internal sealed class Publication(Delivery delivery, TaskLogChannel channel, ILo
         }
         catch (Exception error) when (error is OperationCanceledException or ObjectDisposedException)
         {
-            log.LogDebug("Lines of {LogKey} after {Line} are not published: the host stops, or they are all stored and Redis was too slow", delivery.Place.LogKey, at.Lines);
+            log.LogDebug(
+                "Lines of {LogKey} after {Line} are not published: the host stops, or they are all stored and Redis was too slow",
+                delivery.Place.LogKey,
+                at.Lines
+            );
         }
     }
 
@@ -62,7 +68,8 @@ internal sealed class Publication(Delivery delivery, TaskLogChannel channel, ILo
             }
             catch (Exception error) when (error is RedisException or TimeoutException or ObjectDisposedException)
             {
-                if (!wasAway) log.LogWarning("Lines of {LogKey} cannot be published; they are written without it: {Cause}", delivery.Place.LogKey, error.Message);
+                if (!wasAway)
+                    log.LogWarning("Lines of {LogKey} cannot be published; they are written without it: {Cause}", delivery.Place.LogKey, error.Message);
                 wasAway = true;
                 await wake.Wait(Again, cancellation);
             }

@@ -32,7 +32,13 @@ internal static class ReadLog
             var here = steps.IsCatchingUp(key.Text);
             var elsewhere = await rest.Elsewhere(key, cancellationToken, query.SchedId, query.Attempt);
             var part = await reader.Next(key, LogCursor.Read(query.After), query.Limit ?? DefaultLimit, cancellationToken, query.SchedId, query.Attempt);
-            return new Result(part.Rows, part.After.Text(part.SeveralSteps), part.More, here || elsewhere is { Alive: true }, elsewhere?.Missing ?? Text.Same(""));
+            return new Result(
+                part.Rows,
+                part.After.Text(part.SeveralSteps),
+                part.More,
+                here || elsewhere is { Alive: true },
+                elsewhere?.Missing ?? Text.Same("")
+            );
         }
     }
 }

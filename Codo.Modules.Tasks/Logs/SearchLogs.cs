@@ -20,7 +20,19 @@ internal static class SearchLogs
     internal sealed record Result(IReadOnlyList<Row> Data, int Count, bool More, bool Partial) : Answer(Say.Fetched);
 
     internal sealed record Row(
-        long LogId, string LogKey, long ListId, string OrderName, string Host, int TaskLevel, string StepName, long SchedId, int Attempt, long Line, string LogInfo, DateTime ExecTime);
+        long LogId,
+        string LogKey,
+        long ListId,
+        string OrderName,
+        string Host,
+        int TaskLevel,
+        string StepName,
+        long SchedId,
+        int Attempt,
+        long Line,
+        string LogInfo,
+        DateTime ExecTime
+    );
 
     internal sealed class Validator : AbstractValidator<Query>
     {
@@ -31,8 +43,12 @@ internal static class SearchLogs
             RuleFor(query => query.Limit).Within(1, MostLimit, "limit");
             RuleFor(query => query).Must(query => query.Offset(DefaultLimit) <= MostDepth)
                 .Refuse($"最多只能翻到第 {MostDepth} 条，请缩小时间范围", $"no more than {MostDepth} lines are paged through; narrow the times");
-            RuleFor(query => query.From).Must(text => text is null || Times.TryParseStart(text, zone.Info, out _)).Refuse("from " + Times.Expected.Zh, "from " + Times.Expected.En);
-            RuleFor(query => query.To).Must(text => text is null || Times.TryParseEnd(text, zone.Info, out _)).Refuse("to " + Times.Expected.Zh, "to " + Times.Expected.En);
+            RuleFor(query => query.From)
+                .Must(text => text is null || Times.TryParseStart(text, zone.Info, out _))
+                .Refuse("from " + Times.Expected.Zh, "from " + Times.Expected.En);
+            RuleFor(query => query.To)
+                .Must(text => text is null || Times.TryParseEnd(text, zone.Info, out _))
+                .Refuse("to " + Times.Expected.Zh, "to " + Times.Expected.En);
         }
     }
 
@@ -43,7 +59,12 @@ internal static class SearchLogs
             var from = Times.TryParseStart(query.From, zone.Info, out var start) ? start.UtcDateTime : (DateTime?)null;
             var before = Times.TryParseEnd(query.To, zone.Info, out var end) ? end.UtcDateTime : (DateTime?)null;
             var (offset, limit) = ((int)query.Offset(DefaultLimit), query.Limit ?? DefaultLimit);
-            var found = await search.Find(new LogSearch.Wanted(query.Q!, query.ListId, query.Host, from, before), caller, offset + limit + 1, cancellationToken);
+            var found = await search.Find(
+                new LogSearch.Wanted(query.Q!, query.ListId, query.Host, from, before),
+                caller,
+                offset + limit + 1,
+                cancellationToken
+            );
             var page = await search.Complete([.. found.Lines.Skip(offset).Take(limit)], cancellationToken);
             return new Result(page, Math.Min(found.Lines.Count, offset + limit), found.Lines.Count > offset + limit, found.Partial);
         }

@@ -7,7 +7,10 @@ internal static class SlowReader
 {
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(500), Grace = TimeSpan.FromSeconds(2), MostAnyway = TimeSpan.FromSeconds(30);
 
-    /// <summary>Waits for a write, but not for one that is stuck: past a megabyte of newer lines, past half a minute in any case, or when the feed has dropped the client.</summary>
+    /// <summary>
+    /// Waits for a write, but not for one that is stuck: past a megabyte of newer lines, past half a minute in any case, or when the feed has dropped the
+    /// client.
+    /// </summary>
     /// <returns>False when the client is to be cut off.</returns>
     public static async Task<bool> Takes(Task write, LogFeed feed, CancellationToken dropped)
     {

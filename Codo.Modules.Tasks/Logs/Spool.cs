@@ -6,7 +6,8 @@ using Codo.Modules.Tasks.Execution;
 namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>
-/// The output of one attempt until the database has all of it. Lines are numbered as they come; past the limit they go, without a number, to tail files of which the
+/// The output of one attempt until the database has all of it. Lines are numbered as they come; past the limit they go, without a number, to tail files of
+/// which the
 /// newest are kept, and get their numbers from <see cref="Seal"/>, behind a line that says what is missing. Where nothing can be written, a megabyte is kept in
 /// memory. One thread adds, others read.
 /// </summary>
@@ -97,7 +98,9 @@ internal sealed class Spool
     {
         try
         {
-            return JsonSerializer.Deserialize<OutputPlace>(head) is { Host: not null } place ? place : throw new InvalidDataException("The spool's head names no attempt.");
+            return JsonSerializer.Deserialize<OutputPlace>(head) is { Host: not null } place
+                ? place
+                : throw new InvalidDataException("The spool's head names no attempt.");
         }
         catch (JsonException error)
         {
@@ -288,7 +291,11 @@ internal sealed class Spool
         foreach (var line in head?.TakePending() ?? []) Keep(line.Milliseconds, line.Marks, line.Utf8.ToArray());
         // Without room the tail cannot get its place any more.
         lost += tail.Sum(file => file.Lines + file.TakePending().Count);
-        Keep(milliseconds, LineMarks.None, Encoding.UTF8.GetBytes($"[Codo]: 无法暂存输出，日志可能不完整：{why} / The output cannot be spooled, the log may be incomplete: {why}"));
+        Keep(
+            milliseconds,
+            LineMarks.None,
+            Encoding.UTF8.GetBytes($"[Codo]: 无法暂存输出，日志可能不完整：{why} / The output cannot be spooled, the log may be incomplete: {why}")
+        );
     }
 
     private void Keep(long milliseconds, LineMarks marks, byte[] utf8)
@@ -309,7 +316,11 @@ internal sealed class Spool
     /// <summary>What came between the head and a tail file.</summary>
     private sealed record TailHead(long Lines, long Bytes)
     {
-        public string Text => string.Create(CultureInfo.InvariantCulture,
-            $"[Codo]: … 缺少 {Lines} 行（{Bytes} 字节），超出 Codo:Tasks:MaxOutputPerStep / {Lines} lines ({Bytes} bytes) are missing, past Codo:Tasks:MaxOutputPerStep …");
+        public string Text =>
+            string.Create(
+                CultureInfo.InvariantCulture,
+                ($"[Codo]: … 缺少 {Lines} 行（{Bytes} 字节），超出 Codo:Tasks:MaxOutputPerStep / {Lines} lines ({Bytes} bytes) are missing, past "
+                    + $"Codo:Tasks:MaxOutputPerStep …")
+            );
     }
 }

@@ -265,5 +265,6 @@ internal sealed class SpoolFile : IDisposable
         block.Length >= RecordHead && BinaryPrimitives.ReadInt32LittleEndian(block) is >= 0 and < 1 << 30 and var text
         && BinaryPrimitives.ReadInt64LittleEndian(block[4..]) is > 0 and < EndOfTime ? RecordHead + text : null;
 
-    private static (long Milliseconds, LineMarks Marks) Fields(ReadOnlySpan<byte> record) => (BinaryPrimitives.ReadInt64LittleEndian(record[4..]), (LineMarks)record[12]);
+    private static (long Milliseconds, LineMarks Marks) Fields(ReadOnlySpan<byte> record) =>
+        (BinaryPrimitives.ReadInt64LittleEndian(record[4..]), (LineMarks)record[12]);
 }

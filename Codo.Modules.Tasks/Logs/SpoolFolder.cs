@@ -19,7 +19,9 @@ internal sealed class SpoolFolder(NodeSettings node, LogSettings settings, Disk 
 
     public long MaxOutputPerStep => settings.MaxOutputPerStep;
 
-    /// <summary>A path for a new spool. The last part keeps an earlier attempt of the same number, which a restored database can bring, from being overwritten.</summary>
+    /// <summary>
+    /// A path for a new spool. The last part keeps an earlier attempt of the same number, which a restored database can bring, from being overwritten.
+    /// </summary>
     /// <exception cref="IOException">The folder cannot be made.</exception>
     public string NewPath(long schedId, int attempt) => System.IO.Path.Combine(path.Value, $"{schedId}-{attempt}-{Guid.NewGuid().ToString("N")[..8]}.log");
 

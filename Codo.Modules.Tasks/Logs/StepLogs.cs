@@ -6,8 +6,19 @@ using Microsoft.Extensions.Logging;
 
 namespace Codo.Modules.Tasks.Logs;
 
-/// <summary>Opens the output of attempts, and follows every spool of this node until the database has all of it: while its step runs, at its end, and those that an earlier process left.</summary>
-internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChannel channel, LogChanges changes, LogBacklog rest, TimeProvider time, ILogger<StepLogs> log) : IHostedService, IDisposable
+/// <summary>
+/// Opens the output of attempts, and follows every spool of this node until the database has all of it: while its step runs, at its end, and those that an
+/// earlier process left.
+/// </summary>
+internal sealed class StepLogs(
+    SpoolFolder folder,
+    LogTable table,
+    TaskLogChannel channel,
+    LogChanges changes,
+    LogBacklog rest,
+    TimeProvider time,
+    ILogger<StepLogs> log
+) : IHostedService, IDisposable
 {
     // A database that hangs must not hold up the step's end for longer than its other statements do.
     private static readonly TimeSpan MostAtEnd = TimeSpan.FromSeconds(15);
@@ -99,11 +110,20 @@ internal sealed class StepLogs(SpoolFolder folder, LogTable table, TaskLogChanne
         {
             var spool = Spool.Reopen(folder, path);
             deliveries[(spool.Place.SchedId, spool.Place.Attempt)] = new Delivery(spool, table) { Ended = true };
-            log.LogInformation("An earlier process left {Lines} lines of {LogKey}; what the database lacks of them is written", spool.Lines, spool.Place.LogKey);
+            log.LogInformation(
+                "An earlier process left {Lines} lines of {LogKey}; what the database lacks of them is written",
+                spool.Lines,
+                spool.Place.LogKey
+            );
         }
         catch (Exception error)
         {
-            log.LogError(error, "The spool {File} does not read; it is set aside in {Folder}", Path.GetFileName(path), Path.GetDirectoryName(folder.SetAside(path)));
+            log.LogError(
+                error,
+                "The spool {File} does not read; it is set aside in {Folder}",
+                Path.GetFileName(path),
+                Path.GetDirectoryName(folder.SetAside(path))
+            );
         }
     }
 

@@ -25,12 +25,25 @@ internal static class StreamLog
             return;
         }
         var services = context.RequestServices;
-        var key = await LogAccess.Open(services.GetRequiredService<NpgsqlDataSource>(), Caller.Of(context)!, context.Request.Query["log_key"], context.RequestAborted);
+        var key = await LogAccess.Open(
+            services.GetRequiredService<NpgsqlDataSource>(),
+            Caller.Of(context)!,
+            context.Request.Query["log_key"],
+            context.RequestAborted
+        );
         var resume = context.Request.Headers["Last-Event-ID"].ToString();
         var stream = new Stream(
-            context, Number(context, "sched_id", long.MaxValue), (int?)Number(context, "attempt", int.MaxValue), LogCursor.Read(resume.Length > 0 ? resume : context.Request.Query["after"]), services.GetRequiredService<JsonSerializerOptions>());
+            context,
+            Number(context, "sched_id", long.MaxValue),
+            (int?)Number(context, "attempt", int.MaxValue),
+            LogCursor.Read(resume.Length > 0 ? resume : context.Request.Query["after"]),
+            services.GetRequiredService<JsonSerializerOptions>()
+        );
         var feeds = services.GetRequiredService<LogFeeds>();
-        using var ending = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping);
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(
+            context.RequestAborted,
+            services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping
+        );
         var feed = feeds.Share(key);
         using var follower = new Follower();
         feed.Join(follower);
@@ -98,8 +111,11 @@ internal static class StreamLog
     private static long? Number(HttpContext context, string name, long most)
     {
         var text = context.Request.Query[name].ToString();
-        if (text.Length == 0) return null;
-        return long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number <= most ? number : throw Refusal.Invalid($"{name} 必须是数字", $"{name} must be a number");
+        if (text.Length == 0)
+            return null;
+        return long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number <= most
+            ? number
+            : throw Refusal.Invalid($"{name} 必须是数字", $"{name} must be a number");
     }
 
     private sealed class Stream(HttpContext context, long? schedId, int? attempt, LogCursor after, JsonSerializerOptions json)

@@ -11,7 +11,8 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>
-/// The output of all hosts and steps of an order as server-sent events, each line with its host and step. An event's id is a time of PostgreSQL's clock: what was written until then has been sent. A client
+/// The output of all hosts and steps of an order as server-sent events, each line with its host and step. An event's id is a time of PostgreSQL's clock: what
+/// was written until then has been sent. A client
 /// that resumes from it loses no line and gets those of the last 30 seconds twice; <c>sched_id</c>, <c>attempt</c> and <c>line</c> tell them apart.
 /// </summary>
 internal static class StreamOrderLog
@@ -27,11 +28,22 @@ internal static class StreamOrderLog
         await using (var connection = await source.OpenConnectionAsync(context.RequestAborted))
             if (!await OrderAccess.Sees(connection, Caller.Of(context)!, listId)) throw OrderAccess.NoSuchOrder;
         var from = Resume(context);
-        using var ending = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping);
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(
+            context.RequestAborted,
+            services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping
+        );
         using var news = new OrderLogNews(services.GetRequiredService<LogChanges>(), listId);
         try
         {
-            await Follow(new EventStream(context), new OrderLogReader(source, listId), news, services.GetRequiredService<LogBacklog>(), listId, from, ending.Token);
+            await Follow(
+                new EventStream(context),
+                new OrderLogReader(source, listId),
+                news,
+                services.GetRequiredService<LogBacklog>(),
+                listId,
+                from,
+                ending.Token
+            );
         }
         catch (OperationCanceledException) when (ending.IsCancellationRequested)
         {
@@ -39,7 +51,15 @@ internal static class StreamOrderLog
         }
     }
 
-    private static async Task Follow(EventStream stream, OrderLogReader reader, OrderLogNews news, LogBacklog rest, long listId, DateTime? from, CancellationToken ending)
+    private static async Task Follow(
+        EventStream stream,
+        OrderLogReader reader,
+        OrderLogNews news,
+        LogBacklog rest,
+        long listId,
+        DateTime? from,
+        CancellationToken ending
+    )
     {
         if (!await stream.Begin()) return;
         LaggingNode? said = null;
@@ -56,8 +76,10 @@ internal static class StreamOrderLog
                 var lines = await reader.Next(ending);
                 var isLast = reader.IsDone;
                 var text = new StringBuilder();
-                for (var place = 0; place < lines.Count; place++) text.Append(stream.Event(null, isLast && place == lines.Count - 1 ? Id(until) : null, lines[place]));
-                if (text.Length > 0 && !await stream.Write(text.ToString())) return;
+                for (var place = 0; place < lines.Count; place++)
+                    text.Append(stream.Event(null, isLast && place == lines.Count - 1 ? Id(until) : null, lines[place]));
+                if (text.Length > 0 && !await stream.Write(text.ToString()))
+                    return;
             }
             from = until;
             if (all && await rest.Elsewhere(listId, ending) is var behind)
@@ -82,7 +104,8 @@ internal static class StreamOrderLog
             : throw Refusal.Invalid("after 必须是上一个事件的 id", "after must be the id of an event");
     }
 
-    private static string Id(DateTime time) => new DateTimeOffset(DateTime.SpecifyKind(time, DateTimeKind.Utc)).ToUnixTimeMilliseconds().ToString(CultureInfo.InvariantCulture);
+    private static string Id(DateTime time) =>
+        new DateTimeOffset(DateTime.SpecifyKind(time, DateTimeKind.Utc)).ToUnixTimeMilliseconds().ToString(CultureInfo.InvariantCulture);
 }
 
 /// <summary>Which attempts of an order have new lines, as every node announces it.</summary>

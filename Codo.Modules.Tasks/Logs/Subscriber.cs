@@ -11,7 +11,8 @@ using StackExchange.Redis;
 namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>
-/// Writes what is published on <c>task_log</c>. One node at a time does, the one whose session holds an advisory lock; the others ask for it every second. A database
+/// Writes what is published on <c>task_log</c>. One node at a time does, the one whose session holds an advisory lock; the others ask for it every second. A
+/// database
 /// that is away does not end the turn: lines are collected until it is back, or until another node is found to have the lock.
 /// </summary>
 internal sealed class Subscriber(TaskLogChannel channel, LogTable table, ClusterSettings cluster, TimeProvider time, ILogger<Subscriber> log) : IHostedService
@@ -20,7 +21,10 @@ internal sealed class Subscriber(TaskLogChannel channel, LogTable table, Cluster
     private const long Lock = 0x0C0D0_0104;
     private const int MostLines = 50_000, MostWeight = 16 << 20;
 
-    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1), Collect = TimeSpan.FromMilliseconds(50), CollectFirst = TimeSpan.FromMilliseconds(4), Quiet = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1),
+        Collect = TimeSpan.FromMilliseconds(50),
+        CollectFirst = TimeSpan.FromMilliseconds(4),
+        Quiet = TimeSpan.FromSeconds(5);
 
     private readonly Channel<LogLine> lines = Channel.CreateBounded<LogLine>(new BoundedChannelOptions(MostLines) { SingleReader = true });
     private readonly ResiliencePipeline untilAnswered = DatabaseErrors.UntilAnswered(log, "The log subscriber");
@@ -38,7 +42,13 @@ internal sealed class Subscriber(TaskLogChannel channel, LogTable table, Cluster
     /// <summary>Asks for the turn each second, and holds it. Returns only by an exception: PostgreSQL or Redis cannot be reached, or the host ends.</summary>
     public async Task HoldOrAsk(LoopState state, CancellationToken stopping)
     {
-        var text = new NpgsqlConnectionStringBuilder(cluster.PostgresConnectionString) { Pooling = false, Timeout = 3, CommandTimeout = 3, ApplicationName = "codo log subscriber" }.ConnectionString;
+        var text = new NpgsqlConnectionStringBuilder(cluster.PostgresConnectionString)
+        {
+            Pooling = false,
+            Timeout = 3,
+            CommandTimeout = 3,
+            ApplicationName = "codo log subscriber",
+        }.ConnectionString;
         await using var connection = new NpgsqlConnection(text);
         await connection.OpenAsync(stopping);
         // A host that hangs, or whose network is gone, loses its session, and with it the lock, without having to say so.
@@ -81,7 +91,8 @@ internal sealed class Subscriber(TaskLogChannel channel, LogTable table, Cluster
         if (TaskLogMessage.Parse(message, time) is not { } line) return;
         if (Interlocked.Add(ref weight, line.Weight) <= MostWeight && lines.Writer.TryWrite(line)) return;
         Interlocked.Add(ref weight, -line.Weight);
-        if (line.SchedId == 0) log.LogWarning("A line of {LogKey} from another publisher is lost: the database takes lines more slowly than they come", line.Key.Text);
+        if (line.SchedId == 0)
+            log.LogWarning("A line of {LogKey} from another publisher is lost: the database takes lines more slowly than they come", line.Key.Text);
     }
 
     /// <summary>Writes what is taken. Returns only by an exception.</summary>

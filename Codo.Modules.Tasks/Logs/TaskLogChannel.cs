@@ -11,7 +11,8 @@ internal sealed class TaskLogChannel(IServiceProvider services)
 
     private static readonly TimeSpan MostToConnect = TimeSpan.FromSeconds(1);
 
-    // Made when it is first used, and by nobody's thread: the client waits for seconds for a Redis that is not there, and neither a start nor an end of the host may.
+    // Made when it is first used, and by nobody's thread: the client waits for seconds for a Redis that is not there, and neither a start nor an end of the
+    // host may.
     private readonly Lazy<Task<IConnectionMultiplexer>> redis = new(() => Task.Run(services.GetRequiredService<IConnectionMultiplexer>));
 
     private static RedisChannel Channel => RedisChannel.Literal(Name);

@@ -60,7 +60,9 @@ internal static partial class TaskLogMessage
     {
         try
         {
-            using var json = JsonDocument.Parse(LoneSurrogate().Replace(Encoding.UTF8.GetString(message.Span), match => match.Value.Length == 12 ? match.Value : "\\uFFFD"));
+            using var json = JsonDocument.Parse(
+                LoneSurrogate().Replace(Encoding.UTF8.GetString(message.Span), match => match.Value.Length == 12 ? match.Value : "\\uFFFD")
+            );
             return Read(json.RootElement, time);
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException)
@@ -71,10 +73,17 @@ internal static partial class TaskLogMessage
 
     private static LogLine? Read(JsonElement json, TimeProvider time)
     {
-        if (json.ValueKind != JsonValueKind.Object || !json.TryGetProperty("log_key", out var key) || key.ValueKind != JsonValueKind.String || !json.TryGetProperty("result", out var result))
+        if (
+            json.ValueKind != JsonValueKind.Object
+            || !json.TryGetProperty("log_key", out var key)
+            || key.ValueKind != JsonValueKind.String
+            || !json.TryGetProperty("result", out var result)
+        )
             return null;
         var text = result.ValueKind == JsonValueKind.String ? result.GetString()! : result.GetRawText();
-        var at = Number(json, "exec_time") is { } milliseconds and > 0 and < 253_402_300_800_000 ? DateTime.UnixEpoch.AddMilliseconds(milliseconds) : time.GetUtcNow().UtcDateTime;
+        var at = Number(json, "exec_time") is { } milliseconds and > 0 and < 253_402_300_800_000
+            ? DateTime.UnixEpoch.AddMilliseconds(milliseconds)
+            : time.GetUtcNow().UtcDateTime;
         var (sched, attempt, line) = (Number(json, "sched_id"), Number(json, "attempt"), Number(json, "line"));
         var numbered = sched > 0 && attempt is > 0 and <= int.MaxValue && line > 0;
         return new LogLine(
@@ -82,15 +91,18 @@ internal static partial class TaskLogMessage
             json.TryGetProperty("continues", out var continues) && continues.ValueKind == JsonValueKind.True, OutsideText.Storable(text), at);
     }
 
-    private static long? Number(JsonElement json, string name) => json.TryGetProperty(name, out var value)
-        ? value.ValueKind switch
-        {
-            JsonValueKind.Number when value.TryGetInt64(out var number) => number,
-            JsonValueKind.Number when value.TryGetDouble(out var number) && Math.Abs(number) < 1e15 => (long)number,
-            JsonValueKind.String when double.TryParse(value.GetString(), NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && Math.Abs(number) < 1e15 => (long)number,
-            _ => null,
-        }
-        : null;
+    private static long? Number(JsonElement json, string name) =>
+        json.TryGetProperty(name, out var value)
+            ? value.ValueKind switch
+            {
+                JsonValueKind.Number when value.TryGetInt64(out var number) => number,
+                JsonValueKind.Number when value.TryGetDouble(out var number) && Math.Abs(number) < 1e15 => (long)number,
+                JsonValueKind.String
+                    when double.TryParse(value.GetString(), NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && Math.Abs(number) < 1e15 =>
+                    (long)number,
+                _ => null,
+            }
+            : null;
 
     // A whole pair is matched as one and left alone.
     [GeneratedRegex(@"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}", RegexOptions.CultureInvariant)]

@@ -8,7 +8,10 @@ using Npgsql;
 
 namespace Codo.Modules.Tasks.Logs;
 
-/// <summary>A log over a WebSocket, as the original's console reads it: the client names a log and gets all of it as one text, and again whenever there is more, at most twice a second.</summary>
+/// <summary>
+/// A log over a WebSocket, as the original's console reads it: the client names a log and gets all of it as one text, and again whenever there is more, at most
+/// twice a second.
+/// </summary>
 internal static class WatchLog
 {
     private const int MostKeyBytes = 4096;
@@ -24,7 +27,10 @@ internal static class WatchLog
         return Handle(context, row => $"{zone.Text(row.ExecTime)}： {BreakDashes(row.LogInfo)}");
     }
 
-    /// <summary>The line with a zero-width space after each third dash of a run and after a dash at its end: the console splits the text at <c>----</c>, wherever it stands.</summary>
+    /// <summary>
+    /// The line with a zero-width space after each third dash of a run and after a dash at its end: the console splits the text at <c>----</c>, wherever it
+    /// stands.
+    /// </summary>
     internal static string BreakDashes(string line)
     {
         if (!line.Contains("----", StringComparison.Ordinal) && !line.EndsWith('-')) return line;
@@ -45,12 +51,17 @@ internal static class WatchLog
     }
 
     /// <summary>What the command printed, and nothing else.</summary>
-    public static Task OutputOnly(HttpContext context) => Handle(context, row => row.LogInfo.StartsWith("[CMD]", StringComparison.Ordinal) ? null : row.LogInfo);
+    public static Task OutputOnly(HttpContext context) =>
+        Handle(context, row => row.LogInfo.StartsWith("[CMD]", StringComparison.Ordinal) ? null : row.LogInfo);
 
     private static async Task Handle(HttpContext context, Func<LogRow, string?> show)
     {
-        if (!context.WebSockets.IsWebSocketRequest) throw Refusal.Invalid("请使用 WebSocket 连接", "Connect with a WebSocket");
-        using var ending = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, context.RequestServices.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping);
+        if (!context.WebSockets.IsWebSocketRequest)
+            throw Refusal.Invalid("请使用 WebSocket 连接", "Connect with a WebSocket");
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(
+            context.RequestAborted,
+            context.RequestServices.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping
+        );
         using var socket = await context.WebSockets.AcceptWebSocketAsync();
         try
         {
@@ -123,7 +134,13 @@ internal static class WatchLog
                 if (text == last) continue;
                 last = text;
                 // Not with the token that ends the following: a send that is cut short ends the connection.
-                if (!await SlowReader.Takes(socket.SendAsync(Encoding.UTF8.GetBytes(text), WebSocketMessageType.Text, true, context.RequestAborted), feed, CancellationToken.None))
+                if (
+                    !await SlowReader.Takes(
+                        socket.SendAsync(Encoding.UTF8.GetBytes(text), WebSocketMessageType.Text, true, context.RequestAborted),
+                        feed,
+                        CancellationToken.None
+                    )
+                )
                 {
                     context.Abort();
                     return false;

@@ -14,10 +14,23 @@ internal static class AcceptOrder
     /// <param name="Hold">The whole order waits for <paramref name="ExecTime"/>, not only its timed steps.</param>
     /// <param name="StartDelay">Seconds.</param>
     internal sealed record Command(
-        string? TaskName, long? TempId, JsonElement? Hosts, JsonElement? Args, string? Details, string? Submitter, string? Executor, JsonElement? AssociatedUser,
-        string? Schedule, string? ExecTime, string? TaskType, bool? Hold, int? StartDelay) : IRequest<Result>;
+        string? TaskName,
+        long? TempId,
+        JsonElement? Hosts,
+        JsonElement? Args,
+        string? Details,
+        string? Submitter,
+        string? Executor,
+        JsonElement? AssociatedUser,
+        string? Schedule,
+        string? ExecTime,
+        string? TaskType,
+        bool? Hold,
+        int? StartDelay
+    ) : IRequest<Result>;
 
-    internal sealed record Result(long ListId, IReadOnlyList<Text> Warnings) : Answer(new Text($"Task creation success, ID：{ListId}", $"Task creation success, ID: {ListId}"));
+    internal sealed record Result(long ListId, IReadOnlyList<Text> Warnings)
+        : Answer(new Text($"Task creation success, ID：{ListId}", $"Task creation success, ID: {ListId}"));
 
     internal sealed class Handler(Acceptance acceptance, IHttpContextAccessor http) : IRequestHandler<Command, Result>
     {

@@ -11,7 +11,16 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>Stores an order with all its steps in one transaction, once for each idempotency key, and has it started.</summary>
-internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Drafting drafting, OrderArguments arguments, SecretBox box, Quotas quotas, AdvanceOrder advance, OrderMirror mirror)
+internal sealed class Acceptance(
+    NpgsqlDataSource source,
+    Caller caller,
+    Drafting drafting,
+    OrderArguments arguments,
+    SecretBox box,
+    Quotas quotas,
+    AdvanceOrder advance,
+    OrderMirror mirror
+)
 {
     private const string DigestPlace = "tasks.idempotency.body";
 
@@ -33,35 +42,44 @@ internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Draftin
         """;
 
     private const string OrderSql = """
-        INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, secret_args, details, description, associated_user, creator, creator_id, executor, approver_ids,
+        INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, secret_args, details, description, associated_user, creator, creator_id,
+            executor, approver_ids,
             watchers, watcher_ids, watcher_names, status, schedule, temp_id, start_time, hold, not_before)
         VALUES (@TaskName, @TaskType, @Hosts, @Args, @SecretArgs, @Details, @Description, @Associated, @Creator, @CreatorId, @Executor, @ApproverIds,
-            @Watchers, @WatcherIds, @WatcherNames, @Status, @Schedule, @TempId, GREATEST(CAST(@StartTime AS timestamptz), clock_timestamp()), @Hold, clock_timestamp() + make_interval(secs => @StartDelay))
+            @Watchers, @WatcherIds, @WatcherNames, @Status, @Schedule, @TempId, GREATEST(CAST(@StartTime AS timestamptz), clock_timestamp()), @Hold,
+                clock_timestamp() + make_interval(secs => @StartDelay))
         RETURNING list_id
         """;
 
     private const string GroupsSql = """
         INSERT INTO tasks.order_group (list_id, task_group, batches, batch_pause, max_failures, confirm)
-        SELECT @ListId, g.* FROM unnest(CAST(@Groups AS int[]), CAST(@Batches AS int[]), CAST(@Pauses AS int[]), CAST(@MaxFailures AS int[]), CAST(@Confirms AS boolean[])) AS g
+        SELECT @ListId, g.* FROM unnest(CAST(@Groups AS int[]), CAST(@Batches AS int[]), CAST(@Pauses AS int[]), CAST(@MaxFailures AS int[]),
+            CAST(@Confirms AS boolean[])) AS g
         """;
 
     private const string LanesSql = """
         INSERT INTO tasks.lane (list_id, task_group, host, batch)
         SELECT @ListId, l.task_group, l.host, l.batch
-        FROM unnest(CAST(@Groups AS int[]), CAST(@Hosts AS text[]), CAST(@Batches AS int[])) WITH ORDINALITY AS l(task_group, host, batch, place) ORDER BY l.place
+        FROM unnest(CAST(@Groups AS int[]), CAST(@Hosts AS text[]), CAST(@Batches AS int[])) WITH ORDINALITY AS l(task_group, host, batch, place)
+            ORDER BY l.place
         """;
 
     // Every lane of a group has the group's steps; ids rise in the order that they run in.
     private const string StepsSql = """
-        INSERT INTO tasks.scheduler_task_info (list_id, lane_id, task_group, task_level, task_name, task_cmd, task_args, trigger, exec_user, force_host, exec_ip, task_status, timeout, retries, retry_delay, on_error, pty,
+        INSERT INTO tasks.scheduler_task_info (list_id, lane_id, task_group, task_level, task_name, task_cmd, task_args, trigger, exec_user, force_host,
+            exec_ip, task_status, timeout, retries, retry_delay, on_error, pty,
             interpreter, run_as)
-        SELECT l.list_id, l.lane_id, l.task_group, s.level, s.name, s.cmd, s.args, s.trigger, s.exec_user, s.force_host, l.host, s.status, s.timeout, s.retries, s.retry_delay, s.on_error, s.pty,
+        SELECT l.list_id, l.lane_id, l.task_group, s.level, s.name, s.cmd, s.args, s.trigger, s.exec_user, s.force_host, l.host, s.status, s.timeout,
+            s.retries, s.retry_delay, s.on_error, s.pty,
             s.interpreter, s.run_as
         FROM tasks.lane l
-        JOIN unnest(CAST(@Groups AS int[]), CAST(@Levels AS int[]), CAST(@Names AS text[]), CAST(@Commands AS text[]), CAST(@Arguments AS text[]), CAST(@Triggers AS text[]),
-                CAST(@ExecUsers AS text[]), CAST(@ForceHosts AS text[]), CAST(@Statuses AS smallint[]), CAST(@Timeouts AS int[]), CAST(@Retries AS int[]), CAST(@RetryDelays AS int[]), CAST(@OnErrors AS text[]),
+        JOIN unnest(CAST(@Groups AS int[]), CAST(@Levels AS int[]), CAST(@Names AS text[]), CAST(@Commands AS text[]), CAST(@Arguments AS text[]),
+            CAST(@Triggers AS text[]),
+                CAST(@ExecUsers AS text[]), CAST(@ForceHosts AS text[]), CAST(@Statuses AS smallint[]), CAST(@Timeouts AS int[]), CAST(@Retries AS int[]),
+                    CAST(@RetryDelays AS int[]), CAST(@OnErrors AS text[]),
                 CAST(@Ptys AS boolean[]), CAST(@Interpreters AS text[]), CAST(@RunAs AS text[]))
-            WITH ORDINALITY AS s(task_group, level, name, cmd, args, trigger, exec_user, force_host, status, timeout, retries, retry_delay, on_error, pty, interpreter, run_as, place) USING (task_group)
+            WITH ORDINALITY AS s(task_group, level, name, cmd, args, trigger, exec_user, force_host, status, timeout, retries, retry_delay, on_error, pty,
+                interpreter, run_as, place) USING (task_group)
         WHERE l.list_id = @ListId ORDER BY l.lane_id, s.place
         """;
 
@@ -71,11 +89,24 @@ internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Draftin
         if (idempotencyKey.Length > 200) throw Refusal.Invalid("Idempotency-Key 不能超过 200 个字符", "Idempotency-Key is longer than 200 characters");
         await using var connection = await source.OpenConnectionAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        var key = new { caller.UserId, Key = idempotencyKey, Body = idempotencyKey.Length == 0 ? "" : box.Digest(TextOf(command), DigestPlace) };
-        if (idempotencyKey.Length > 0 && await connection.ExecuteAsync(KeySql, key, transaction) == 0) return await First(connection, transaction, TextOf(command), key);
+        var key = new
+        {
+            caller.UserId,
+            Key = idempotencyKey,
+            Body = idempotencyKey.Length == 0 ? "" : box.Digest(TextOf(command), DigestPlace),
+        };
+        if (idempotencyKey.Length > 0 && await connection.ExecuteAsync(KeySql, key, transaction) == 0)
+            return await First(connection, transaction, TextOf(command), key);
         var draft = await drafting.Make(connection, command);
-        if (!draft.Ready && await quotas.PendingOrders() is var most && !Quotas.HasRoom(caller, most, await connection.ExecuteScalarAsync<long>(PendingSql, new { caller.UserId }, transaction)))
-            throw Refusal.Conflict($"你的待审批订单已达上限 {most}（Codo:Quotas:PendingOrders）", $"{most} of your orders await their approval already (Codo:Quotas:PendingOrders)");
+        if (
+            !draft.Ready
+            && await quotas.PendingOrders() is var most
+            && !Quotas.HasRoom(caller, most, await connection.ExecuteScalarAsync<long>(PendingSql, new { caller.UserId }, transaction))
+        )
+            throw Refusal.Conflict(
+                $"你的待审批订单已达上限 {most}（Codo:Quotas:PendingOrders）",
+                $"{most} of your orders await their approval already (Codo:Quotas:PendingOrders)"
+            );
         var id = await Store(connection, transaction, draft);
         if (idempotencyKey.Length > 0) await connection.ExecuteAsync(KeptSql, new { caller.UserId, Key = idempotencyKey, ListId = id }, transaction);
         await Audit.Write(connection, transaction, caller, "create", "order", id.ToString(CultureInfo.InvariantCulture),
@@ -106,41 +137,62 @@ internal sealed class Acceptance(NpgsqlDataSource source, Caller caller, Draftin
     {
         var (args, secrets) = arguments.Seal(draft.Values);
         var plan = draft.Plan;
-        var id = await connection.QuerySingleAsync<long>(OrderSql, new
-        {
-            draft.TaskName,
-            draft.TaskType,
-            Hosts = JsonSerializer.Serialize(plan.Groups.ToDictionary(group => group.Group, group => string.Join(',', group.Lanes.Select(lane => lane.Host))), Json.Stored),
-            Args = args,
-            SecretArgs = secrets,
-            draft.Details,
-            draft.Description,
-            Associated = draft.Associated.ToJsonString(Json.Stored),
-            draft.Creator,
-            draft.CreatorId,
-            draft.Executor,
-            ApproverIds = plan.Template.Users.Select(user => user.UserId).Distinct().ToArray(),
-            Watchers = draft.Watchers.Where(watcher => watcher.Id is null).Select(watcher => watcher.Name).ToArray(),
-            WatcherIds = draft.Watchers.Where(watcher => watcher.Id is not null).Select(watcher => watcher.Id!.Value).ToArray(),
-            WatcherNames = draft.Watchers.Where(watcher => watcher.Id is not null).Select(watcher => watcher.Name).ToArray(),
-            Status = (short)plan.FirstStatus,
-            Schedule = (draft.Ready ? OrderState.Ready : OrderState.New).Word(),
-            plan.Template.TempId,
-            StartTime = draft.StartTime?.UtcDateTime,
-            draft.Hold,
-            StartDelay = (double)draft.StartDelay,
-        }, transaction);
-        await connection.ExecuteAsync(GroupsSql, new
-        {
-            ListId = id,
-            Groups = plan.Groups.Select(group => group.Group).ToArray(),
-            Batches = plan.Groups.Select(group => group.Batches).ToArray(),
-            Pauses = plan.Groups.Select(group => group.BatchPause).ToArray(),
-            MaxFailures = plan.Groups.Select(group => group.MaxFailures).ToArray(),
-            Confirms = plan.Groups.Select(group => group.Confirm).ToArray(),
-        }, transaction);
+        var id = await connection.QuerySingleAsync<long>(
+            OrderSql,
+            new
+            {
+                draft.TaskName,
+                draft.TaskType,
+                Hosts = JsonSerializer.Serialize(
+                    plan.Groups.ToDictionary(group => group.Group, group => string.Join(',', group.Lanes.Select(lane => lane.Host))),
+                    Json.Stored
+                ),
+                Args = args,
+                SecretArgs = secrets,
+                draft.Details,
+                draft.Description,
+                Associated = draft.Associated.ToJsonString(Json.Stored),
+                draft.Creator,
+                draft.CreatorId,
+                draft.Executor,
+                ApproverIds = plan.Template.Users.Select(user => user.UserId).Distinct().ToArray(),
+                Watchers = draft.Watchers.Where(watcher => watcher.Id is null).Select(watcher => watcher.Name).ToArray(),
+                WatcherIds = draft.Watchers.Where(watcher => watcher.Id is not null).Select(watcher => watcher.Id!.Value).ToArray(),
+                WatcherNames = draft.Watchers.Where(watcher => watcher.Id is not null).Select(watcher => watcher.Name).ToArray(),
+                Status = (short)plan.FirstStatus,
+                Schedule = (draft.Ready ? OrderState.Ready : OrderState.New).Word(),
+                plan.Template.TempId,
+                StartTime = draft.StartTime?.UtcDateTime,
+                draft.Hold,
+                StartDelay = (double)draft.StartDelay,
+            },
+            transaction
+        );
+        await connection.ExecuteAsync(
+            GroupsSql,
+            new
+            {
+                ListId = id,
+                Groups = plan.Groups.Select(group => group.Group).ToArray(),
+                Batches = plan.Groups.Select(group => group.Batches).ToArray(),
+                Pauses = plan.Groups.Select(group => group.BatchPause).ToArray(),
+                MaxFailures = plan.Groups.Select(group => group.MaxFailures).ToArray(),
+                Confirms = plan.Groups.Select(group => group.Confirm).ToArray(),
+            },
+            transaction
+        );
         var lanes = plan.Groups.SelectMany(group => group.Lanes.Select(lane => (group.Group, lane.Host, lane.Batch))).ToList();
-        await connection.ExecuteAsync(LanesSql, new { ListId = id, Groups = lanes.Select(lane => lane.Group).ToArray(), Hosts = lanes.Select(lane => lane.Host).ToArray(), Batches = lanes.Select(lane => lane.Batch).ToArray() }, transaction);
+        await connection.ExecuteAsync(
+            LanesSql,
+            new
+            {
+                ListId = id,
+                Groups = lanes.Select(lane => lane.Group).ToArray(),
+                Hosts = lanes.Select(lane => lane.Host).ToArray(),
+                Batches = lanes.Select(lane => lane.Batch).ToArray(),
+            },
+            transaction
+        );
         await connection.ExecuteAsync(StepsSql, Steps(id, [.. plan.Steps]), transaction);
         return id;
     }

@@ -9,7 +9,9 @@ using Npgsql;
 
 namespace Codo.Modules.Tasks.Orders;
 
-/// <summary>How a change of an order is acted on: a row in the change's own transaction, which a crash does not lose, and a background job after it, which is quick.</summary>
+/// <summary>
+/// How a change of an order is acted on: a row in the change's own transaction, which a crash does not lose, and a background job after it, which is quick.
+/// </summary>
 internal sealed class AdvanceOrder(IBackgroundJobClient jobs, ILogger<AdvanceOrder> log)
 {
     private const string NoteSql = """
@@ -38,7 +40,11 @@ internal sealed class AdvanceOrder(IBackgroundJobClient jobs, ILogger<AdvanceOrd
         try
         {
             // The order's one background job is queued again; only an order without one gets it here.
-            if (await connection.QuerySingleOrDefaultAsync<string>(FindSql, new { ListId = listId }) is { } known && jobs.ChangeState(known, new EnqueuedState("orders"))) return;
+            if (
+                await connection.QuerySingleOrDefaultAsync<string>(FindSql, new { ListId = listId }) is { } known
+                && jobs.ChangeState(known, new EnqueuedState("orders"))
+            )
+                return;
             var made = jobs.Enqueue<Advancing>("orders", advancing => advancing.Advance(listId, null!));
             await connection.ExecuteAsync(MadeSql, new { ListId = listId, Id = made });
         }

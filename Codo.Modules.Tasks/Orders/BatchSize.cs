@@ -34,7 +34,9 @@ internal readonly record struct BatchSize(int Amount, bool IsPercentage)
         return false;
     }
 
-    /// <summary>Lanes in a batch of a group with so many lanes; a percentage is rounded down, so that no more run at once than it says, but one at least.</summary>
+    /// <summary>
+    /// Lanes in a batch of a group with so many lanes; a percentage is rounded down, so that no more run at once than it says, but one at least.
+    /// </summary>
     public int Of(int lanes) => IsPercentage ? (int)Math.Max(1, (long)lanes * Amount / 100) : Amount;
 
     /// <summary>The batch, from 0, of each lane of a group with so many lanes.</summary>

@@ -21,21 +21,74 @@ internal static class CheckOrder
 
     internal sealed record Event(DateTime Time, string User, long UserId, string Action, JsonNode? Detail);
 
-    internal sealed record Attempt(long SchedId, int Number, DateTime StartTime, DateTime? EndTime, int? ExitCode, string Node, string Host, string? Outcome, string Cause, string? LeftBehind);
+    internal sealed record Attempt(
+        long SchedId,
+        int Number,
+        DateTime StartTime,
+        DateTime? EndTime,
+        int? ExitCode,
+        string Node,
+        string Host,
+        string? Outcome,
+        string Cause,
+        string? LeftBehind
+    );
 
     /// <param name="ExecUser">Who it runs as: the execute-user's alias, on Codo's own machine the user of <paramref name="RunAs"/>.</param>
     internal sealed record Step(
-        long SchedId, string ListId, int TaskGroup, int TaskLevel, string TaskName, string TaskCmd, string TaskArgs, string Trigger, string ExecUser, string ForceHost, string ExecIp,
-        string TaskStatus, string? Outcome, string Cause, int Timeout, int Retries, int RetryDelay, string OnError, string RunAs)
+        long SchedId,
+        string ListId,
+        int TaskGroup,
+        int TaskLevel,
+        string TaskName,
+        string TaskCmd,
+        string TaskArgs,
+        string Trigger,
+        string ExecUser,
+        string ForceHost,
+        string ExecIp,
+        string TaskStatus,
+        string? Outcome,
+        string Cause,
+        int Timeout,
+        int Retries,
+        int RetryDelay,
+        string OnError,
+        string RunAs
+    )
     {
         public IReadOnlyList<Attempt> Attempts { get; init; } = [];
     }
 
     internal sealed record Page(
-        DateTime CreateTime, DateTime StartTime, string Username, string Creator, string Executor, JsonObject NewArgs, IReadOnlyList<Argument> NewArgsList, string Schedule,
-        string AssociatedUser, bool ApprovalButton, IReadOnlyList<string> ArgsKeys, IReadOnlyList<string> HandList, IReadOnlyList<int> GroupList, string RunGroup,
-        IReadOnlyList<string> ThisHostList, string ThisHost, IReadOnlyList<Step> SchedulerList, IReadOnlyDictionary<string, string> HostsStatus, string ListId,
-        string TaskName, string TaskType, string Details, string Description, string Status, bool Hold, DateTime? EndedAt, IReadOnlyList<Event> Events);
+        DateTime CreateTime,
+        DateTime StartTime,
+        string Username,
+        string Creator,
+        string Executor,
+        JsonObject NewArgs,
+        IReadOnlyList<Argument> NewArgsList,
+        string Schedule,
+        string AssociatedUser,
+        bool ApprovalButton,
+        IReadOnlyList<string> ArgsKeys,
+        IReadOnlyList<string> HandList,
+        IReadOnlyList<int> GroupList,
+        string RunGroup,
+        IReadOnlyList<string> ThisHostList,
+        string ThisHost,
+        IReadOnlyList<Step> SchedulerList,
+        IReadOnlyDictionary<string, string> HostsStatus,
+        string ListId,
+        string TaskName,
+        string TaskType,
+        string Details,
+        string Description,
+        string Status,
+        bool Hold,
+        DateTime? EndedAt,
+        IReadOnlyList<Event> Events
+    );
 
     internal sealed class Validator : AbstractValidator<Query>
     {
@@ -54,7 +107,8 @@ internal static class CheckOrder
 
         private const string LanesSql = """
             SELECT l.lane_id, l.task_group, l.host, l.state,
-                   COALESCE((SELECT i.task_status FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status <> 3 ORDER BY i.task_level, i.sched_id LIMIT 1), 3) AS status
+                   COALESCE((SELECT i.task_status FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status <> 3 ORDER BY i.task_level,
+                       i.sched_id LIMIT 1), 3) AS status
             FROM tasks.lane l WHERE l.list_id = @ListId ORDER BY l.task_group, l.lane_id
             """;
 
@@ -86,36 +140,90 @@ internal static class CheckOrder
             var viewer = new Viewer(caller);
             var id = query.ListId!.Value;
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            var order = await connection.QuerySingleOrDefaultAsync<OrderRow>(OrderSql, new { viewer.UserId, viewer.IsSuperuser, viewer.Names, ListId = id }) ?? throw OrderAccess.NoSuchOrder;
+            var order =
+                await connection.QuerySingleOrDefaultAsync<OrderRow>(
+                    OrderSql,
+                    new
+                    {
+                        viewer.UserId,
+                        viewer.IsSuperuser,
+                        viewer.Names,
+                        ListId = id,
+                    }
+                ) ?? throw OrderAccess.NoSuchOrder;
             var lanes = (await connection.QueryAsync<LaneRow>(LanesSql, new { ListId = id })).AsList();
-            if (lanes.Count == 0) throw Refusal.NotFound("没有可运行组", "The order has no group");
-            var group = query.GetRunGroup ?? lanes.FirstOrDefault(lane => lane.State is not ("done" or "stopped"), lanes[0]).TaskGroup.ToString(CultureInfo.InvariantCulture);
+            if (lanes.Count == 0)
+                throw Refusal.NotFound("没有可运行组", "The order has no group");
+            var group =
+                query.GetRunGroup
+                ?? lanes.FirstOrDefault(lane => lane.State is not ("done" or "stopped"), lanes[0]).TaskGroup.ToString(CultureInfo.InvariantCulture);
             var beside = lanes.Where(lane => lane.TaskGroup.ToString(CultureInfo.InvariantCulture) == group).ToList();
             var shown = (query.GetRunHost ?? query.ExecIp) is { } host ? beside.Find(lane => lane.Host == host) : beside.FirstOrDefault();
             if (shown is null) throw Refusal.NotFound("运行组中没有可执行主机", "The group has no such host", -2);
             var steps = (await connection.QueryAsync<Step>(StepsSql, shown)).AsList();
-            var attempts = (await connection.QueryAsync<Attempt>(AttemptsSql, new { Steps = steps.Select(step => step.SchedId).ToArray() })).ToLookup(attempt => attempt.SchedId);
+            var attempts = (await connection.QueryAsync<Attempt>(AttemptsSql, new { Steps = steps.Select(step => step.SchedId).ToArray() })).ToLookup(attempt =>
+                attempt.SchedId
+            );
             var arguments = await Arguments(connection, order.Args);
-            return new Result(new Page(
-                order.CreateTime, order.StartTime, caller.Username, order.Creator, order.Executor,
-                new JsonObject(arguments.Select(argument => KeyValuePair.Create(argument.ArgsKey, argument.ArgsValue?.DeepClone()))), arguments, order.Schedule, Admins(order.AssociatedUser),
-                OrderAccess.MayApprove(caller, await connection.QuerySingleAsync<long[]>(ApproversSql, new { ListId = id })), [.. arguments.Select(argument => argument.ArgsKey)],
-                (await connection.QueryAsync<string>(HandSql, new { ListId = id })).AsList(), [.. lanes.Select(lane => lane.TaskGroup).Distinct()], group, [.. beside.Select(lane => lane.Host)], shown.Host,
-                [.. steps.Select(step => step with { Cause = Causes.Apart(step.Cause).ToString(), Attempts = [.. attempts[step.SchedId].Select(attempt => attempt with { Cause = Causes.Apart(attempt.Cause).ToString() })],
-                    ExecUser = StepHost.User(step.ForceHost.Length > 0 ? step.ForceHost : step.ExecIp, step.ExecUser, step.RunAs) })], beside.ToDictionary(lane => lane.Host, lane => lane.Status.ToString(CultureInfo.InvariantCulture)),
-                id.ToString(CultureInfo.InvariantCulture), order.TaskName, order.TaskType, order.Details, order.Description, order.Status, order.Hold, order.EndedAt, await Events(connection, id)));
+            return new Result(
+                new Page(
+                    order.CreateTime,
+                    order.StartTime,
+                    caller.Username,
+                    order.Creator,
+                    order.Executor,
+                    new JsonObject(arguments.Select(argument => KeyValuePair.Create(argument.ArgsKey, argument.ArgsValue?.DeepClone()))),
+                    arguments,
+                    order.Schedule,
+                    Admins(order.AssociatedUser),
+                    OrderAccess.MayApprove(caller, await connection.QuerySingleAsync<long[]>(ApproversSql, new { ListId = id })),
+                    [.. arguments.Select(argument => argument.ArgsKey)],
+                    (await connection.QueryAsync<string>(HandSql, new { ListId = id })).AsList(),
+                    [.. lanes.Select(lane => lane.TaskGroup).Distinct()],
+                    group,
+                    [.. beside.Select(lane => lane.Host)],
+                    shown.Host,
+                    [
+                        .. steps.Select(step =>
+                            step with
+                            {
+                                Cause = Causes.Apart(step.Cause).ToString(),
+                                Attempts = [.. attempts[step.SchedId].Select(attempt => attempt with { Cause = Causes.Apart(attempt.Cause).ToString() })],
+                                ExecUser = StepHost.User(step.ForceHost.Length > 0 ? step.ForceHost : step.ExecIp, step.ExecUser, step.RunAs),
+                            }
+                        ),
+                    ],
+                    beside.ToDictionary(lane => lane.Host, lane => lane.Status.ToString(CultureInfo.InvariantCulture)),
+                    id.ToString(CultureInfo.InvariantCulture),
+                    order.TaskName,
+                    order.TaskType,
+                    order.Details,
+                    order.Description,
+                    order.Status,
+                    order.Hold,
+                    order.EndedAt,
+                    await Events(connection, id)
+                )
+            );
         }
 
         // Under the name that the library has for the word, where it has one; the first, where it has several.
         private static async Task<List<Argument>> Arguments(NpgsqlConnection connection, string args)
         {
             var values = JsonNode.Parse(args)!.AsObject();
-            var names = (await connection.QueryAsync<(string Self, string Name)>(NamesSql, new { Words = values.Select(value => value.Key).ToArray() })).ToLookup(row => row.Self, row => row.Name);
-            return [.. values.Select(value => new Argument(names[value.Key].FirstOrDefault() ?? value.Key, value.Value)).DistinctBy(argument => argument.ArgsKey)];
+            var names = (
+                await connection.QueryAsync<(string Self, string Name)>(NamesSql, new { Words = values.Select(value => value.Key).ToArray() })
+            ).ToLookup(row => row.Self, row => row.Name);
+            return
+            [
+                .. values.Select(value => new Argument(names[value.Key].FirstOrDefault() ?? value.Key, value.Value)).DistinctBy(argument => argument.ArgsKey),
+            ];
         }
 
         private static string Admins(string associated) =>
-            JsonNode.Parse(associated) is JsonObject people && people["admin"] is JsonArray admins ? string.Join('，', admins.Select(admin => admin?.ToString())) : "";
+            JsonNode.Parse(associated) is JsonObject people && people["admin"] is JsonArray admins
+                ? string.Join('，', admins.Select(admin => admin?.ToString()))
+                : "";
 
         private static async Task<List<Event>> Events(NpgsqlConnection connection, long id)
         {

@@ -16,15 +16,38 @@ namespace Codo.Modules.Tasks.Orders;
 /// <param name="CreatorId">Null when a superuser named somebody, whose id nobody knows.</param>
 /// <param name="Watchers">Those whom the submitter named in <c>associated_user</c>: they may see the order and hear of it.</param>
 internal sealed record OrderDraft(
-    OrderPlan Plan, ArgumentValues Values, bool Ready, string TaskName, string TaskType, string Details, string Description, string Creator, long? CreatorId, string Executor,
-    JsonObject Associated, IReadOnlyList<Watcher> Watchers, DateTimeOffset? StartTime, bool Hold, int StartDelay, IReadOnlyList<Text> Warnings);
+    OrderPlan Plan,
+    ArgumentValues Values,
+    bool Ready,
+    string TaskName,
+    string TaskType,
+    string Details,
+    string Description,
+    string Creator,
+    long? CreatorId,
+    string Executor,
+    JsonObject Associated,
+    IReadOnlyList<Watcher> Watchers,
+    DateTimeOffset? StartTime,
+    bool Hold,
+    int StartDelay,
+    IReadOnlyList<Text> Warnings
+);
 
 /// <summary>Somebody in an order's <c>associated_user</c>.</summary>
 /// <param name="Id">Null where the submitter gave a name alone, which then decides.</param>
 internal sealed record Watcher(long? Id, string Name);
 
 /// <summary>Reads and checks what accept and preview are given.</summary>
-internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, OrderArguments arguments, OrderWords words, Disk disk, IConfiguration configuration)
+internal sealed class Drafting(
+    Caller caller,
+    Zone zone,
+    TaskSettings settings,
+    OrderArguments arguments,
+    OrderWords words,
+    Disk disk,
+    IConfiguration configuration
+)
 {
     // Bytes of UTF-8.
     private const int MostDetails = 64 << 10, MostArguments = 256 << 10, MostAssociated = 64 << 10;
@@ -49,18 +72,30 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
     /// <exception cref="Refusal">The request is wrong, or the caller may not submit it.</exception>
     public async Task<OrderDraft> Make(NpgsqlConnection connection, AcceptOrder.Command command)
     {
-        if (string.IsNullOrWhiteSpace(command.TaskName) || command.TempId is null || IsAbsent(command.Hosts)) throw Missing("task_name, temp_id, hosts");
-        if (command.Schedule is not (null or "new" or "ready")) throw Refusal.Invalid("schedule 只能是 new 或 ready", "schedule must be new or ready");
-        if (command.StartDelay is < 0 or > 86400) throw Refusal.Invalid("start_delay 必须在 0 到 86400 之间", "start_delay must be between 0 and 86400");
-        if (!command.TaskName.IsWithin(200) || command.TaskType?.IsWithin(200) == false) throw Refusal.Invalid("task_name 和 task_type 不能超过 200 个字符", "task_name and task_type are at most 200 characters long");
-        if (command.Executor?.IsWithin(200) == false || command.Submitter?.IsWithin(200) == false) throw Refusal.Invalid("submitter 和 executor 不能超过 200 个字符", "submitter and executor are at most 200 characters long");
-        if (Encoding.UTF8.GetByteCount(command.Details ?? "") > MostDetails) throw Refusal.Invalid("details 不能超过 64 KiB", "details is longer than 64 KiB");
-        if (disk.IsLow) throw Refusal.Conflict("磁盘空间不足（Codo:MinFreeDisk），暂不接受新订单", "Too little disk space is free (Codo:MinFreeDisk): no new order is accepted");
+        if (string.IsNullOrWhiteSpace(command.TaskName) || command.TempId is null || IsAbsent(command.Hosts))
+            throw Missing("task_name, temp_id, hosts");
+        if (command.Schedule is not (null or "new" or "ready"))
+            throw Refusal.Invalid("schedule 只能是 new 或 ready", "schedule must be new or ready");
+        if (command.StartDelay is < 0 or > 86400)
+            throw Refusal.Invalid("start_delay 必须在 0 到 86400 之间", "start_delay must be between 0 and 86400");
+        if (!command.TaskName.IsWithin(200) || command.TaskType?.IsWithin(200) == false)
+            throw Refusal.Invalid("task_name 和 task_type 不能超过 200 个字符", "task_name and task_type are at most 200 characters long");
+        if (command.Executor?.IsWithin(200) == false || command.Submitter?.IsWithin(200) == false)
+            throw Refusal.Invalid("submitter 和 executor 不能超过 200 个字符", "submitter and executor are at most 200 characters long");
+        if (Encoding.UTF8.GetByteCount(command.Details ?? "") > MostDetails)
+            throw Refusal.Invalid("details 不能超过 64 KiB", "details is longer than 64 KiB");
+        if (disk.IsLow)
+            throw Refusal.Conflict(
+                "磁盘空间不足（Codo:MinFreeDisk），暂不接受新订单",
+                "Too little disk space is free (Codo:MinFreeDisk): no new order is accepted"
+            );
         var hosts = Hosts(Object(command.Hosts!.Value, "hosts"));
         var values = arguments.Read(IsAbsent(command.Args) ? null : Object(command.Args!.Value, "args"));
-        if (values.All.Sum(pair => (long)Encoding.UTF8.GetByteCount(pair.Key) + Encoding.UTF8.GetByteCount(pair.Value)) > MostArguments) throw Refusal.Invalid("args 总共不能超过 256 KiB", "args is longer than 256 KiB in sum");
+        if (values.All.Sum(pair => (long)Encoding.UTF8.GetByteCount(pair.Key) + Encoding.UTF8.GetByteCount(pair.Value)) > MostArguments)
+            throw Refusal.Invalid("args 总共不能超过 256 KiB", "args is longer than 256 KiB in sum");
         var given = IsAbsent(command.AssociatedUser) ? [] : Object(command.AssociatedUser!.Value, "associated_user");
-        if (Encoding.UTF8.GetByteCount(given.ToJsonString(Json.Stored)) > MostAssociated) throw Refusal.Invalid("associated_user 不能超过 64 KiB", "associated_user is longer than 64 KiB");
+        if (Encoding.UTF8.GetByteCount(given.ToJsonString(Json.Stored)) > MostAssociated)
+            throw Refusal.Invalid("associated_user 不能超过 64 KiB", "associated_user is longer than 64 KiB");
         var start = Time(command.ExecTime);
         var template = await Read(connection, command.TempId.Value);
         var plan = OrderPlan.Make(template, hosts, settings);
@@ -70,23 +105,56 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
         if (ready && (plan.HasTimed || command.Hold == true) && start is null) throw Missing("exec_time");
         var mayApprove = OrderAccess.MayApprove(caller, [.. template.Users.Select(user => user.UserId)]);
         if (ready && !mayApprove && !MaySubmitReady())
-            throw Refusal.Forbidden($"{caller.Username} 不是模板「{template.TempName}」的用户，不能提交免审批订单", $"{caller.Username} is no user of the template {template.TempName} and may not submit an order that needs no approval");
+            throw Refusal.Forbidden(
+                $"{caller.Username} 不是模板「{template.TempName}」的用户，不能提交免审批订单",
+                $"{caller.Username} is no user of the template {template.TempName} and may not submit an order that needs no approval"
+            );
         var (creator, creatorId, description) = Submitter(command.Submitter);
-        var associated = new JsonObject { ["admin"] = new JsonArray([.. template.Users.Select(user => user.Nickname).Append(creator).Distinct().Select(name => JsonValue.Create(name))]) };
-        foreach (var (key, people) in given) associated[key] = people?.DeepClone();
-        var warnings = (await new OrderWarnings(connection, settings).Of(plan, values, command.Hold == true ? null : start, [.. hosts.Keys])).Concat(undeclared).ToList();
+        var associated = new JsonObject
+        {
+            ["admin"] = new JsonArray([.. template.Users.Select(user => user.Nickname).Append(creator).Distinct().Select(name => JsonValue.Create(name))]),
+        };
+        foreach (var (key, people) in given)
+            associated[key] = people?.DeepClone();
+        var warnings = (await new OrderWarnings(connection, settings).Of(plan, values, command.Hold == true ? null : start, [.. hosts.Keys]))
+            .Concat(undeclared)
+            .ToList();
         return new OrderDraft(
-            plan, values, ready, command.TaskName.Trim(), string.IsNullOrWhiteSpace(command.TaskType) ? template.TempName : command.TaskType.Trim(), command.Details ?? "", description, creator, creatorId,
-            command.Executor ?? "", associated, [.. given.Where(group => group.Key != "admin").SelectMany(group => People(group.Value)).Distinct()], start, command.Hold ?? false, command.StartDelay ?? settings.StartDelay, warnings);
+            plan,
+            values,
+            ready,
+            command.TaskName.Trim(),
+            string.IsNullOrWhiteSpace(command.TaskType) ? template.TempName : command.TaskType.Trim(),
+            command.Details ?? "",
+            description,
+            creator,
+            creatorId,
+            command.Executor ?? "",
+            associated,
+            [.. given.Where(group => group.Key != "admin").SelectMany(group => People(group.Value)).Distinct()],
+            start,
+            command.Hold ?? false,
+            command.StartDelay ?? settings.StartDelay,
+            warnings
+        );
     }
 
     private static async Task<Template> Read(NpgsqlConnection connection, long tempId)
     {
-        var head = await connection.QuerySingleOrDefaultAsync<TemplateHead>(TemplateSql, new { TempId = tempId }) ?? throw Refusal.NotFound("模板不存在", "No such template", -3);
+        var head =
+            await connection.QuerySingleOrDefaultAsync<TemplateHead>(TemplateSql, new { TempId = tempId })
+            ?? throw Refusal.NotFound("模板不存在", "No such template", -3);
         var steps = (await connection.QueryAsync<TemplateStep>(StepsSql, new { TempId = tempId })).AsList();
         if (steps.Count == 0) throw Refusal.NotFound("模板没有任务", "The template has no steps", -3);
         var groups = (await connection.QueryAsync<TemplateGroup>(GroupsSql, new { TempId = tempId })).AsList();
-        return new Template(tempId, head.TempName, head.Declared, steps, groups, (await connection.QueryAsync<(long, string)>(UsersSql, new { TempId = tempId })).AsList());
+        return new Template(
+            tempId,
+            head.TempName,
+            head.Declared,
+            steps,
+            groups,
+            (await connection.QueryAsync<(long, string)>(UsersSql, new { TempId = tempId })).AsList()
+        );
     }
 
     private static Dictionary<int, IReadOnlyList<string>> Hosts(JsonObject given)
@@ -94,9 +162,12 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
         var hosts = new Dictionary<int, IReadOnlyList<string>>();
         foreach (var (key, value) in given)
         {
-            if (!int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out var group)) throw Refusal.Invalid($"hosts 的组 {key} 不是数字", $"hosts: the group {key} is no number");
+            if (!int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out var group))
+                throw Refusal.Invalid($"hosts 的组 {key} 不是数字", $"hosts: the group {key} is no number");
             var text = value is JsonArray many ? string.Join(',', many.Select(one => one?.ToString())) : value?.ToString();
-            hosts[group] = HostList.TryParse(text, out var names, out var wrong) ? names : throw Refusal.Invalid($"ip格式有误：{wrong}", $"{wrong} is no IP address or host name", 5);
+            hosts[group] = HostList.TryParse(text, out var names, out var wrong)
+                ? names
+                : throw Refusal.Invalid($"ip格式有误：{wrong}", $"{wrong} is no IP address or host name", 5);
         }
         return hosts;
     }
@@ -132,7 +203,10 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
         var other => (caller.Nickname, caller.UserId, new Text($"提交人（未核实）：{other}", $"submitted for (not verified): {other}").Side()),
     };
 
-    private bool MaySubmitReady() => configuration.GetSection("Codo:Tasks:ReadySubmitters").Exists() && Right.Names(configuration, "Codo:Tasks:ReadySubmitters") is var names && (names.Contains(caller.Username) || names.Contains("*"));
+    private bool MaySubmitReady() =>
+        configuration.GetSection("Codo:Tasks:ReadySubmitters").Exists()
+        && Right.Names(configuration, "Codo:Tasks:ReadySubmitters") is var names
+        && (names.Contains(caller.Username) || names.Contains("*"));
 
     private static IEnumerable<Watcher> People(JsonNode? people) => people switch
     {
@@ -144,7 +218,9 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
 
     // "<user_id>,,,<nickname>" is how the console sends a person elsewhere.
     private static Watcher Person(string text) =>
-        text.Split(",,,", 2, StringSplitOptions.TrimEntries) is [var id, var name] && long.TryParse(id, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number > 0
+        text.Split(",,,", 2, StringSplitOptions.TrimEntries) is [var id, var name]
+        && long.TryParse(id, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+        && number > 0
             ? new Watcher(number, name)
             : new Watcher(null, text);
 
@@ -158,7 +234,10 @@ internal sealed class Drafting(Caller caller, Zone zone, TaskSettings settings, 
     private static JsonObject Object(JsonElement element, string field) =>
         PythonLiteral.TryParseObject(element, out var value, out var why) ? value! : throw Refusal.Invalid($"{field} {why.Zh}", $"{field} {why.En}");
 
-    private static bool IsAbsent(JsonElement? element) => element is null || element.Value.ValueKind is JsonValueKind.Null or JsonValueKind.Undefined || (element.Value.ValueKind == JsonValueKind.String && element.Value.GetString() is "");
+    private static bool IsAbsent(JsonElement? element) =>
+        element is null
+        || element.Value.ValueKind is JsonValueKind.Null or JsonValueKind.Undefined
+        || (element.Value.ValueKind == JsonValueKind.String && element.Value.GetString() is "");
 
     private static Refusal Missing(string fields) => Refusal.Invalid($"必要参数缺失：{fields}", $"Required fields are missing: {fields}", 6);
 }

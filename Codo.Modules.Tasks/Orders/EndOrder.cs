@@ -28,7 +28,8 @@ internal static class EndOrder
             """;
 
         private const string LanesSql = """
-            UPDATE tasks.lane SET state = 'ended', since = clock_timestamp(), due_at = NULL, node = NULL, incarnation = NULL WHERE list_id = @ListId AND state = ANY(@From)
+            UPDATE tasks.lane SET state = 'ended', since = clock_timestamp(), due_at = NULL, node = NULL, incarnation = NULL WHERE list_id = @ListId
+                AND state = ANY(@From)
             """;
 
         private const string KillSql = """
@@ -41,7 +42,8 @@ internal static class EndOrder
             """;
 
         private const string StatusSql = """
-            UPDATE tasks.scheduler_task_list SET status = CASE WHEN EXISTS (SELECT FROM tasks.scheduler_task_info i WHERE i.list_id = @ListId AND i.task_status <> 3) THEN 4 ELSE 3 END
+            UPDATE tasks.scheduler_task_list SET status = CASE WHEN EXISTS (SELECT FROM tasks.scheduler_task_info i WHERE i.list_id = @ListId
+                AND i.task_status <> 3) THEN 4 ELSE 3 END
             WHERE list_id = @ListId
             """;
 
@@ -55,7 +57,16 @@ internal static class EndOrder
                 throw Refusal.Conflict("订单已经结束", "The order has ended already");
             await connection.ExecuteAsync(LanesSql, new { order.ListId, From = LaneStates.From(LaneAction.End) }, transaction);
             var nodes = await connection.QueryAsync<string>(KillSql, order, transaction);
-            await connection.ExecuteAsync(StepsSql, new { order.ListId, By = Text.Same(caller.Nickname).Both(), From = StepStates.From(StepAction.Stop) }, transaction);
+            await connection.ExecuteAsync(
+                StepsSql,
+                new
+                {
+                    order.ListId,
+                    By = Text.Same(caller.Nickname).Both(),
+                    From = StepStates.From(StepAction.Stop),
+                },
+                transaction
+            );
             await connection.ExecuteAsync(StatusSql, order, transaction);
             await Audit.Write(connection, transaction, caller, "end", "order", order.ListId.ToString(CultureInfo.InvariantCulture), new { order.Schedule });
             await AdvanceOrder.Note(connection, transaction, order.ListId);

@@ -67,5 +67,8 @@ internal static class HostList
             && int.Parse(label, CultureInfo.InvariantCulture) <= 255);
 
     private static bool IsLabel(string label) =>
-        label.Length is >= 1 and <= MaxLabel && label[0] != '-' && label[^1] != '-' && label.All(character => char.IsAsciiLetterOrDigit(character) || character == '-');
+        label.Length is >= 1 and <= MaxLabel
+        && label[0] != '-'
+        && label[^1] != '-'
+        && label.All(character => char.IsAsciiLetterOrDigit(character) || character == '-');
 }

@@ -16,16 +16,24 @@ internal static class Intervention
     private const string LetGoSql = """
         UPDATE tasks.lane l SET state = 'ready', since = clock_timestamp()
         WHERE l.lane_id = ANY(@Lanes) AND l.state = ANY(@From)
-          AND (SELECT i.task_status FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status <> 3 ORDER BY i.task_level, i.sched_id LIMIT 1) = 1
+          AND (SELECT i.task_status FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status <> 3 ORDER BY i.task_level,
+              i.sched_id LIMIT 1) = 1
         """;
 
     /// <summary>Locks an order that runs, for somebody who may.</summary>
     /// <param name="submitterToo">Whether the submitter may, besides those with the right to approve.</param>
     /// <exception cref="Refusal">No such order, no right to it, or it does not run.</exception>
-    public static async Task<LockedOrder> Lock(NpgsqlConnection connection, NpgsqlTransaction transaction, Caller caller, long listId, bool submitterToo = false)
+    public static async Task<LockedOrder> Lock(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        Caller caller,
+        long listId,
+        bool submitterToo = false
+    )
     {
         var order = await OrderAccess.Lock(connection, transaction, listId);
-        if (!order.MayApprove(caller) && !(submitterToo && order.IsSubmitter(caller))) throw Refusal.Forbidden("你没有干预此订单的权限", "You have no right to intervene in this order");
+        if (!order.MayApprove(caller) && !(submitterToo && order.IsSubmitter(caller)))
+            throw Refusal.Forbidden("你没有干预此订单的权限", "You have no right to intervene in this order");
         return order.State == OrderState.Start
             ? order
             : throw Refusal.Conflict($"订单状态为 {order.Schedule}，只能干预运行中的订单", $"The order is {order.Schedule}; only one that runs can be intervened in");

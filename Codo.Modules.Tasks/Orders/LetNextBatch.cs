@@ -4,7 +4,9 @@ using Npgsql;
 
 namespace Codo.Modules.Tasks.Orders;
 
-/// <summary><c>next_batch</c>: lets the next batch of a group begin, whatever it would wait for: a confirmation, the pause, or the threshold that was passed.</summary>
+/// <summary>
+/// <c>next_batch</c>: lets the next batch of a group begin, whatever it would wait for: a confirmation, the pause, or the threshold that was passed.
+/// </summary>
 internal static class LetNextBatch
 {
     private const string NextSql = """

@@ -26,7 +26,8 @@ internal static class ListHistory
         private const string Matches = """
             o.schedule = 'OK' AND (CAST(@Pattern AS text) IS NULL
                 OR CAST(o.list_id AS text) LIKE @Pattern ESCAPE '\' OR o.task_type LIKE @Pattern ESCAPE '\' OR CAST(o.temp_id AS text) LIKE @Pattern ESCAPE '\'
-                OR o.creator LIKE @Pattern ESCAPE '\' OR o.executor LIKE @Pattern ESCAPE '\' OR CAST(o.status AS text) LIKE @Pattern ESCAPE '\' OR o.task_name LIKE @Pattern ESCAPE '\')
+                OR o.creator LIKE @Pattern ESCAPE '\' OR o.executor LIKE @Pattern ESCAPE '\' OR CAST(o.status AS text) LIKE @Pattern ESCAPE '\'
+                    OR o.task_name LIKE @Pattern ESCAPE '\')
             """;
 
         private const string PageSql = $"""

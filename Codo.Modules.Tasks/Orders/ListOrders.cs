@@ -50,12 +50,31 @@ internal static class ListOrders
 /// <param name="TempId">Text, as the original has it.</param>
 /// <param name="Status">Text, as the original has it; <c>0</c> before the approval, so that the console shows 新建 and an approver finds the order.</param>
 internal sealed record OrderRow(
-    long ListId, string TaskName, string TaskType, string Hosts, string Args, string Details, string Description, string AssociatedUser, string Creator, long? CreatorId,
-    string Executor, long? ExecutorId, string Status, string Schedule, string TempId, DateTime CreateTime, DateTime StartTime, bool Hold, DateTime? EndedAt)
+    long ListId,
+    string TaskName,
+    string TaskType,
+    string Hosts,
+    string Args,
+    string Details,
+    string Description,
+    string AssociatedUser,
+    string Creator,
+    long? CreatorId,
+    string Executor,
+    long? ExecutorId,
+    string Status,
+    string Schedule,
+    string TempId,
+    DateTime CreateTime,
+    DateTime StartTime,
+    bool Hold,
+    DateTime? EndedAt
+)
 {
     public const string Columns = """
         o.list_id, o.task_name, o.task_type, o.hosts, o.args, o.details, o.description, o.associated_user, o.creator, o.creator_id,
-        o.executor, o.executor_id, CASE WHEN o.schedule = 'new' THEN '0' ELSE CAST(o.status AS text) END AS status, o.schedule, CAST(o.temp_id AS text) AS temp_id, o.create_time, o.start_time, o.hold, o.ended_at
+        o.executor, o.executor_id, CASE WHEN o.schedule = 'new' THEN '0' ELSE CAST(o.status AS text) END AS status, o.schedule,
+            CAST(o.temp_id AS text) AS temp_id, o.create_time, o.start_time, o.hold, o.ended_at
         """;
 
     private const int MostValue = 100;
@@ -65,16 +84,24 @@ internal sealed record OrderRow(
         SELECT o.list_id, o.task_name, o.task_type, left(o.hosts, 4097) AS hosts, left(o.args, 4097) AS args,
             CASE WHEN length(o.details) > 4096 THEN left(o.details, 4096) || '… (+' || length(o.details) - 4096 || ')' ELSE o.details END AS details,
             left(o.description, 4096) AS description, left(o.associated_user, 4097) AS associated_user, o.creator, o.creator_id,
-            o.executor, o.executor_id, CASE WHEN o.schedule = 'new' THEN '0' ELSE CAST(o.status AS text) END AS status, o.schedule, CAST(o.temp_id AS text) AS temp_id, o.create_time, o.start_time, o.hold, o.ended_at
+            o.executor, o.executor_id, CASE WHEN o.schedule = 'new' THEN '0' ELSE CAST(o.status AS text) END AS status, o.schedule,
+                CAST(o.temp_id AS text) AS temp_id, o.create_time, o.start_time, o.hold, o.ended_at
         FROM tasks.scheduler_task_list o WHERE o.list_id = ANY(@Ids)
         """;
 
     /// <summary>The orders of a page, as lists show them.</summary>
-    public static IAsyncEnumerable<OrderRow> Read(NpgsqlDataSource source, IReadOnlyList<long> ids, CancellationToken cancellation) => Chunks.Read(ids, async (some, stop) =>
-    {
-        await using var connection = await source.OpenConnectionAsync(stop);
-        return (await connection.QueryAsync<OrderRow>(RowsSql, new { Ids = some })).Select(row => (row.ListId, row with { Hosts = Short(row.Hosts), Args = Short(row.Args), AssociatedUser = Short(row.AssociatedUser) }));
-    }, cancellation: cancellation);
+    public static IAsyncEnumerable<OrderRow> Read(NpgsqlDataSource source, IReadOnlyList<long> ids, CancellationToken cancellation) =>
+        Chunks.Read(
+            ids,
+            async (some, stop) =>
+            {
+                await using var connection = await source.OpenConnectionAsync(stop);
+                return (await connection.QueryAsync<OrderRow>(RowsSql, new { Ids = some })).Select(row =>
+                    (row.ListId, row with { Hosts = Short(row.Hosts), Args = Short(row.Args), AssociatedUser = Short(row.AssociatedUser) })
+                );
+            },
+            cancellation: cancellation
+        );
 
     // Still an object, because clients parse it: the members that are whole in the text's beginning, their values cut.
     private static string Short(string json)
@@ -103,6 +130,7 @@ internal sealed record OrderRow(
         shown["…"] = "…";
         return shown.ToJsonString(Json.Stored);
 
-        static string Cut(string text) => text.Length <= MostValue ? text : text[..(char.IsHighSurrogate(text[MostValue - 1]) ? MostValue - 1 : MostValue)] + "…";
+        static string Cut(string text) =>
+            text.Length <= MostValue ? text : text[..(char.IsHighSurrogate(text[MostValue - 1]) ? MostValue - 1 : MostValue)] + "…";
     }
 }

@@ -4,12 +4,15 @@ using Npgsql;
 
 namespace Codo.Modules.Tasks.Orders;
 
-/// <summary>Who may see, approve and end an order. Ids decide rights; names only what may be seen, and only where there is no id: anybody can have a nickname.</summary>
+/// <summary>
+/// Who may see, approve and end an order. Ids decide rights; names only what may be seen, and only where there is no id: anybody can have a nickname.
+/// </summary>
 internal static class OrderAccess
 {
     /// <summary>A condition on an order <c>o</c>; its parameters are those of <see cref="Viewer"/>.</summary>
     public const string Visible = """
-        (@IsSuperuser OR o.creator_id = @UserId OR @UserId = ANY(o.approver_ids) OR @UserId = ANY(o.watcher_ids) OR o.watchers && @Names OR (o.creator_id IS NULL AND o.creator = ANY(@Names)))
+        (@IsSuperuser OR o.creator_id = @UserId OR @UserId = ANY(o.approver_ids) OR @UserId = ANY(o.watcher_ids) OR o.watchers && @Names
+            OR (o.creator_id IS NULL AND o.creator = ANY(@Names)))
         """;
 
     private const string SeesSql = $"""
@@ -17,7 +20,8 @@ internal static class OrderAccess
         """;
 
     private const string LockSql = """
-        SELECT o.list_id, o.schedule, o.creator_id, o.approver_ids, o.hold, o.start_time FROM tasks.scheduler_task_list o WHERE o.list_id = @ListId FOR NO KEY UPDATE
+        SELECT o.list_id, o.schedule, o.creator_id, o.approver_ids, o.hold, o.start_time FROM tasks.scheduler_task_list o
+            WHERE o.list_id = @ListId FOR NO KEY UPDATE
         """;
 
     /// <summary>Whether the caller may see the order, and with it its output; false also when there is none.</summary>

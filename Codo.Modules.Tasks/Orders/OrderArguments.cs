@@ -23,7 +23,10 @@ internal sealed class OrderArguments(SecretBox box, IConfiguration configuration
     public ArgumentValues Read(JsonObject? submitted)
     {
         var values = CommandLine.Values(submitted ?? []);
-        var secret = values.Where(pair => secretNames.Match(pair.Key) || SecretNames.Passwords(pair.Value).Any()).Select(pair => pair.Key).ToHashSet(StringComparer.Ordinal);
+        var secret = values
+            .Where(pair => secretNames.Match(pair.Key) || SecretNames.Passwords(pair.Value).Any())
+            .Select(pair => pair.Key)
+            .ToHashSet(StringComparer.Ordinal);
         if (values.FirstOrDefault(pair => pair.Value == Mask).Key is { } masked)
             throw Refusal.Invalid($"参数 {masked} 的值是掩码 {Mask}，请填写真实值", $"The value of {masked} is the mask {Mask}; give the value itself");
         return new ArgumentValues(values, secret);
@@ -55,7 +58,8 @@ internal sealed class ArgumentValues(IReadOnlyDictionary<string, string> all, IR
     public IReadOnlySet<string> SecretNames => secretNames;
 
     /// <summary>The values with secrets masked.</summary>
-    public IReadOnlyDictionary<string, string> Shown => all.ToDictionary(pair => pair.Key, pair => secretNames.Contains(pair.Key) ? OrderArguments.Mask : pair.Value);
+    public IReadOnlyDictionary<string, string> Shown =>
+        all.ToDictionary(pair => pair.Key, pair => secretNames.Contains(pair.Key) ? OrderArguments.Mask : pair.Value);
 
     /// <summary>The line that a step runs with these values.</summary>
     /// <param name="listId">Null while there is no order yet.</param>
@@ -65,5 +69,8 @@ internal sealed class ArgumentValues(IReadOnlyDictionary<string, string> all, IR
 
     /// <summary>The texts that no output may show: secret values, and the password alone of one that is a URL.</summary>
     public IReadOnlyCollection<string> Secrets =>
-        [.. all.Where(pair => secretNames.Contains(pair.Key) && pair.Value.Length > 0).SelectMany(pair => Platform.Security.SecretNames.Passwords(pair.Value).Prepend(pair.Value))];
+        [
+            .. all.Where(pair => secretNames.Contains(pair.Key) && pair.Value.Length > 0)
+                .SelectMany(pair => Platform.Security.SecretNames.Passwords(pair.Value).Prepend(pair.Value)),
+        ];
 }

@@ -10,7 +10,8 @@ namespace Codo.Modules.Tasks.Orders;
 internal sealed record OrderChange(long Version, GridOrder? Order, IReadOnlyList<GridLane> Lanes);
 
 /// <summary>
-/// One order for all who follow it on this node. While somebody does, the order is read again and again and compared with what was read before, each difference under a new version; the pause between two
+/// One order for all who follow it on this node. While somebody does, the order is read again and again and compared with what was read before, each difference
+/// under a new version; the pause between two
 /// reads is many times what a read took, so that followers cost PostgreSQL little however large the order is.
 /// </summary>
 internal sealed class OrderFeed(long listId, NpgsqlDataSource source, ILogger log) : IDisposable
@@ -76,7 +77,11 @@ internal sealed class OrderFeed(long listId, NpgsqlDataSource source, ILogger lo
         lock (gate)
         {
             if (version > seen)
-                return new OrderChange(version, orderVersion > seen ? latest!.Order : null, [.. lanes.Values.Where(lane => lane.Version > seen).Select(lane => lane.Lane)]);
+                return new OrderChange(
+                    version,
+                    orderVersion > seen ? latest!.Order : null,
+                    [.. lanes.Values.Where(lane => lane.Version > seen).Select(lane => lane.Lane)]
+                );
             wait = changed.Task;
         }
         try
@@ -103,7 +108,9 @@ internal sealed class OrderFeed(long listId, NpgsqlDataSource source, ILogger lo
                 OrderGrid grid;
                 await using (var connection = await source.OpenConnectionAsync(cancellation)) grid = await OrderGrid.Read(connection, listId, cancellation);
                 Compare(grid);
-                pause = TimeSpan.FromTicks(Math.Max((grid.Order.EndedAt is null ? LeastPause : PauseOfEnded).Ticks, Stopwatch.GetElapsedTime(began).Ticks * PauseOfReads));
+                pause = TimeSpan.FromTicks(
+                    Math.Max((grid.Order.EndedAt is null ? LeastPause : PauseOfEnded).Ticks, Stopwatch.GetElapsedTime(began).Ticks * PauseOfReads)
+                );
             }
             catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
             {
@@ -182,6 +189,7 @@ internal sealed class OrderFeeds(NpgsqlDataSource source, ILogger<OrderFeeds> lo
 
     private void Forget()
     {
-        foreach (var feed in feeds.Values.Where(feed => feed.Followers == 0 && Stopwatch.GetElapsedTime(feed.LeftAt) > Kept).ToList()) feeds.Remove(feed.ListId);
+        foreach (var feed in feeds.Values.Where(feed => feed.Followers == 0 && Stopwatch.GetElapsedTime(feed.LeftAt) > Kept).ToList())
+            feeds.Remove(feed.ListId);
     }
 }

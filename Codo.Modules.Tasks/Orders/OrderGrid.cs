@@ -14,7 +14,8 @@ internal sealed record GridStep(int TaskGroup, int TaskLevel, string TaskName, s
 /// <summary>One host of one group.</summary>
 /// <param name="State">Of the lane: waiting, ready, running, hand, timed, failed, interrupted, stopped, done or ended.</param>
 /// <param name="Steps">One character a step: its <c>task_status</c>.</param>
-/// <param name="Outcomes">One character a step: <c>d</c> done, <c>i</c> ignored, <c>f</c> failed, <c>t</c> timeout, <c>u</c> unreachable, <c>l</c> lost, <c>x</c> interrupted, <c>s</c> stopped, <c>e</c> ended,
+/// <param name="Outcomes">One character a step: <c>d</c> done, <c>i</c> ignored, <c>f</c> failed, <c>t</c> timeout, <c>u</c> unreachable, <c>l</c> lost,
+/// <c>x</c> interrupted, <c>s</c> stopped, <c>e</c> ended,
 /// <c>k</c> skipped, <c>-</c> none yet.</param>
 internal sealed record GridLane(int TaskGroup, string Host, int Batch, string State, string Steps, string Outcomes);
 
@@ -22,7 +23,14 @@ internal sealed record GridLane(int TaskGroup, string Host, int Batch, string St
 /// <param name="TaskGroup">The group's number.</param>
 /// <param name="Names">The steps, in the order in which they run.</param>
 internal sealed record GridGroup(
-    int TaskGroup, IReadOnlyList<GridStep> Names, IReadOnlyList<string> Hosts, IReadOnlyList<int> Batches, IReadOnlyList<string> States, IReadOnlyList<string> Steps, IReadOnlyList<string> Outcomes);
+    int TaskGroup,
+    IReadOnlyList<GridStep> Names,
+    IReadOnlyList<string> Hosts,
+    IReadOnlyList<int> Batches,
+    IReadOnlyList<string> States,
+    IReadOnlyList<string> Steps,
+    IReadOnlyList<string> Outcomes
+);
 
 /// <summary>An order's hosts and steps, read in one statement each.</summary>
 internal sealed record OrderGrid(GridOrder Order, IReadOnlyList<GridStep> Names, IReadOnlyList<GridLane> Lanes)
@@ -43,24 +51,39 @@ internal sealed record OrderGrid(GridOrder Order, IReadOnlyList<GridStep> Names,
         SELECT l.task_group, l.host, l.batch, l.state, s.steps, s.outcomes
         FROM tasks.lane l CROSS JOIN LATERAL (
             SELECT COALESCE(string_agg(chr(48 + i.task_status), ''), '') AS steps,
-                   COALESCE(string_agg(CASE i.outcome WHEN 'interrupted' THEN 'x' WHEN 'skipped' THEN 'k' ELSE COALESCE(left(i.outcome, 1), '-') END, ''), '') AS outcomes
+                   COALESCE(string_agg(CASE i.outcome WHEN 'interrupted' THEN 'x' WHEN 'skipped' THEN 'k' ELSE COALESCE(left(i.outcome, 1), '-') END, ''),
+                       '') AS outcomes
             FROM (SELECT task_status, outcome FROM tasks.scheduler_task_info WHERE lane_id = l.lane_id ORDER BY task_level, sched_id) i) s
         WHERE l.list_id = @ListId ORDER BY l.task_group, l.lane_id
         """;
 
     public IReadOnlyList<GridGroup> Groups =>
-    [
-        .. Lanes.GroupBy(lane => lane.TaskGroup).Select(group => new GridGroup(
-            group.Key, [.. Names.Where(step => step.TaskGroup == group.Key)], [.. group.Select(lane => lane.Host)], [.. group.Select(lane => lane.Batch)], [.. group.Select(lane => lane.State)],
-            [.. group.Select(lane => lane.Steps)], [.. group.Select(lane => lane.Outcomes)])),
-    ];
+        [
+            .. Lanes
+                .GroupBy(lane => lane.TaskGroup)
+                .Select(group => new GridGroup(
+                    group.Key,
+                    [.. Names.Where(step => step.TaskGroup == group.Key)],
+                    [.. group.Select(lane => lane.Host)],
+                    [.. group.Select(lane => lane.Batch)],
+                    [.. group.Select(lane => lane.State)],
+                    [.. group.Select(lane => lane.Steps)],
+                    [.. group.Select(lane => lane.Outcomes)]
+                )),
+        ];
 
     /// <exception cref="Refusal">There is no such order.</exception>
     public static async Task<OrderGrid> Read(NpgsqlConnection connection, long listId, CancellationToken cancellation)
     {
         var asked = new { ListId = listId };
-        var order = await connection.QuerySingleOrDefaultAsync<GridOrder>(new CommandDefinition(OrderSql, asked, cancellationToken: cancellation)) ?? throw OrderAccess.NoSuchOrder;
+        var order =
+            await connection.QuerySingleOrDefaultAsync<GridOrder>(new CommandDefinition(OrderSql, asked, cancellationToken: cancellation))
+            ?? throw OrderAccess.NoSuchOrder;
         var names = (await connection.QueryAsync<GridStep>(new CommandDefinition(NamesSql, asked, cancellationToken: cancellation))).AsList();
-        return new OrderGrid(order, names, (await connection.QueryAsync<GridLane>(new CommandDefinition(LanesSql, asked, cancellationToken: cancellation))).AsList());
+        return new OrderGrid(
+            order,
+            names,
+            (await connection.QueryAsync<GridLane>(new CommandDefinition(LanesSql, asked, cancellationToken: cancellation))).AsList()
+        );
     }
 }

@@ -7,8 +7,22 @@ namespace Codo.Modules.Tasks.Orders;
 /// <param name="Timeout">Seconds.</param>
 /// <param name="RetryDelay">Seconds before the first retry; each further one waits twice as long.</param>
 internal sealed record TemplateStep(
-    int Group, int Level, string CommandName, string Command, string Args, string Trigger, string ExecUser, string ForceHost, int Timeout, int Retries, int RetryDelay, string OnError,
-    bool Pty, string Interpreter, string RunAs);
+    int Group,
+    int Level,
+    string CommandName,
+    string Command,
+    string Args,
+    string Trigger,
+    string ExecUser,
+    string ForceHost,
+    int Timeout,
+    int Retries,
+    int RetryDelay,
+    string OnError,
+    bool Pty,
+    string Interpreter,
+    string RunAs
+);
 
 /// <summary>How a group of a template goes over its hosts.</summary>
 internal sealed record TemplateGroup(int Group, string Batch, int BatchPause, int MaxFailures, string Next);
@@ -16,10 +30,24 @@ internal sealed record TemplateGroup(int Group, string Batch, int BatchPause, in
 /// <summary>A template with everything that an order copies from it.</summary>
 /// <param name="Declared">Words that orders may replace, beside those that the library names.</param>
 internal sealed record Template(
-    long TempId, string TempName, IReadOnlyList<string> Declared, IReadOnlyList<TemplateStep> Steps, IReadOnlyList<TemplateGroup> Groups, IReadOnlyList<(long UserId, string Nickname)> Users);
+    long TempId,
+    string TempName,
+    IReadOnlyList<string> Declared,
+    IReadOnlyList<TemplateStep> Steps,
+    IReadOnlyList<TemplateGroup> Groups,
+    IReadOnlyList<(long UserId, string Nickname)> Users
+);
 
 /// <summary>A group of an order: its lanes in order, each with its batch from 1, and the steps that every one of them runs.</summary>
-internal sealed record PlannedGroup(int Group, IReadOnlyList<PlannedLane> Lanes, IReadOnlyList<TemplateStep> Steps, int Batches, int BatchPause, int MaxFailures, bool Confirm);
+internal sealed record PlannedGroup(
+    int Group,
+    IReadOnlyList<PlannedLane> Lanes,
+    IReadOnlyList<TemplateStep> Steps,
+    int Batches,
+    int BatchPause,
+    int MaxFailures,
+    bool Confirm
+);
 
 internal readonly record struct PlannedLane(string Host, int Batch);
 
@@ -41,14 +69,28 @@ internal sealed record OrderPlan(Template Template, IReadOnlyList<PlannedGroup> 
         var groups = new List<PlannedGroup>();
         foreach (var steps in template.Steps.GroupBy(step => step.Group).OrderBy(group => group.Key))
         {
-            if (!hosts.TryGetValue(steps.Key, out var own) || own.Count == 0) throw Refusal.Invalid("The exec host cannot be empty", $"The exec host cannot be empty: group {steps.Key} has none", -4);
+            if (!hosts.TryGetValue(steps.Key, out var own) || own.Count == 0)
+                throw Refusal.Invalid("The exec host cannot be empty", $"The exec host cannot be empty: group {steps.Key} has none", -4);
             if (own.Count > settings.MaxHostsPerGroup)
-                throw Refusal.Invalid("Too many hosts, please execute in groups", $"Too many hosts, please execute in groups: group {steps.Key} has {own.Count}, {settings.MaxHostsPerGroup} at most", -4);
+                throw Refusal.Invalid(
+                    "Too many hosts, please execute in groups",
+                    $"Too many hosts, please execute in groups: group {steps.Key} has {own.Count}, {settings.MaxHostsPerGroup} at most",
+                    -4
+                );
             var how = template.Groups.FirstOrDefault(group => group.Group == steps.Key) ?? new TemplateGroup(steps.Key, "", 0, 0, "auto");
             // A batch that the template's own check let pass is always read; all hosts at once otherwise.
             var batches = (BatchSize.TryParse(how.Batch, out var size, out _) ? size : BatchSize.All).Batches(own.Count);
-            groups.Add(new PlannedGroup(
-                steps.Key, [.. own.Select((host, position) => new PlannedLane(host, 1 + batches[position]))], [.. steps], 1 + batches[^1], how.BatchPause, how.MaxFailures, how.Next == "confirm"));
+            groups.Add(
+                new PlannedGroup(
+                    steps.Key,
+                    [.. own.Select((host, position) => new PlannedLane(host, 1 + batches[position]))],
+                    [.. steps],
+                    1 + batches[^1],
+                    how.BatchPause,
+                    how.MaxFailures,
+                    how.Next == "confirm"
+                )
+            );
         }
         return new OrderPlan(template, groups);
     }

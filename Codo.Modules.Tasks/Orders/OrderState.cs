@@ -6,7 +6,9 @@ internal enum OrderState
     /// <summary>Awaits approval. Put there by accept; approval or an end takes it out.</summary>
     New,
 
-    /// <summary>Approved, and put off until its time (<c>begins_at</c>). Accept without approval or an approval puts it there; its time or an end takes it out.</summary>
+    /// <summary>
+    /// Approved, and put off until its time (<c>begins_at</c>). Accept without approval or an approval puts it there; its time or an end takes it out.
+    /// </summary>
     Ready,
 
     /// <summary>Runs, or waits for a person after a failure. Only in this state is a step ever started.</summary>

@@ -12,7 +12,8 @@ namespace Codo.Modules.Tasks.Orders;
 internal sealed partial class OrderWarnings(NpgsqlConnection connection, TaskSettings settings)
 {
     private const string UsersSql = """
-        SELECT alias FROM unnest(CAST(@Aliases AS text[])) AS alias WHERE NOT EXISTS (SELECT FROM tasks.scheduler_execute_user u WHERE u.alias_user = alias) ORDER BY alias
+        SELECT alias FROM unnest(CAST(@Aliases AS text[])) AS alias WHERE NOT EXISTS (SELECT FROM tasks.scheduler_execute_user u
+            WHERE u.alias_user = alias) ORDER BY alias
         """;
 
     private const string KeysSql = """
@@ -29,9 +30,20 @@ internal sealed partial class OrderWarnings(NpgsqlConnection connection, TaskSet
     public async Task<IReadOnlyList<Text>> Of(OrderPlan plan, ArgumentValues values, DateTimeOffset? start, IReadOnlyCollection<int> groups)
     {
         var warnings = new List<Text>();
-        if (start is not null && !plan.HasTimed) warnings.Add(new Text("模板没有定时任务，exec_time 不起作用（整体等待请用 hold）", "No step is timed: exec_time holds nothing up (hold puts off the order as a whole)"));
+        if (start is not null && !plan.HasTimed)
+            warnings.Add(
+                new Text(
+                    "模板没有定时任务，exec_time 不起作用（整体等待请用 hold）",
+                    "No step is timed: exec_time holds nothing up (hold puts off the order as a whole)"
+                )
+            );
         if (groups.Except(plan.Groups.Select(group => group.Group)).ToList() is { Count: > 0 } extra)
-            warnings.Add(new Text($"模板没有这些组，其主机被忽略：{string.Join(", ", extra)}", $"The template has no such group, its hosts are ignored: {string.Join(", ", extra)}"));
+            warnings.Add(
+                new Text(
+                    $"模板没有这些组，其主机被忽略：{string.Join(", ", extra)}",
+                    $"The template has no such group, its hosts are ignored: {string.Join(", ", extra)}"
+                )
+            );
         await Places(plan, warnings);
         foreach (var (name, _) in values.All.Where(pair => CommandLine.HasBlanks(pair.Value)))
             warnings.Add(new Text($"参数 {name} 的值含有空白，将作为一个参数传递", $"The value of {name} has blanks; it reaches the command as one argument"));
@@ -41,27 +53,54 @@ internal sealed partial class OrderWarnings(NpgsqlConnection connection, TaskSet
 
     private async Task Places(OrderPlan plan, List<Text> warnings)
     {
-        var remote = plan.Groups
-            .SelectMany(group => group.Steps.Select(step => (step.ExecUser, step.ForceHost)).Distinct()
-                .SelectMany(step => step.ForceHost.Length > 0 ? [(step.ExecUser, Host: step.ForceHost)] : group.Lanes.Select(lane => (step.ExecUser, lane.Host))))
-            .Where(pair => !StepHost.IsLocal(pair.Host)).Distinct().ToList();
-        if (remote.Count == 0) return;
+        var remote = plan
+            .Groups.SelectMany(group =>
+                group
+                    .Steps.Select(step => (step.ExecUser, step.ForceHost))
+                    .Distinct()
+                    .SelectMany(step =>
+                        step.ForceHost.Length > 0 ? [(step.ExecUser, Host: step.ForceHost)] : group.Lanes.Select(lane => (step.ExecUser, lane.Host))
+                    )
+            )
+            .Where(pair => !StepHost.IsLocal(pair.Host))
+            .Distinct()
+            .ToList();
+        if (remote.Count == 0)
+            return;
         foreach (var alias in await connection.QueryAsync<string>(UsersSql, new { Aliases = remote.Select(pair => pair.ExecUser).Distinct().ToArray() }))
             warnings.Add(new Text($"执行用户 {alias} 不存在", $"There is no execute-user {alias}"));
         var ways = await BastionChain.Ways(connection, [.. remote.Select(pair => pair.ExecUser).Distinct()]);
-        var places = remote.Where(pair => ways.ContainsKey(pair.ExecUser)).Select(pair => new BastionChain.KeyPlace(ways[pair.ExecUser].Path, HostKeys.Name(pair.Host), ways[pair.ExecUser].Port))
-            .Concat(ways.Values.SelectMany(way => way.Bastions)).Distinct().ToList();
-        var met = (await connection.QueryAsync<string>(KeysSql, new
-        {
-            Paths = places.Select(place => place.Path).ToArray(),
-            Hosts = places.Select(place => place.Host).ToArray(),
-            Ports = places.Select(place => place.Port).ToArray(),
-        })).AsList();
-        if (met.Count == 0) return;
+        var places = remote
+            .Where(pair => ways.ContainsKey(pair.ExecUser))
+            .Select(pair => new BastionChain.KeyPlace(ways[pair.ExecUser].Path, HostKeys.Name(pair.Host), ways[pair.ExecUser].Port))
+            .Concat(ways.Values.SelectMany(way => way.Bastions))
+            .Distinct()
+            .ToList();
+        var met = (
+            await connection.QueryAsync<string>(
+                KeysSql,
+                new
+                {
+                    Paths = places.Select(place => place.Path).ToArray(),
+                    Hosts = places.Select(place => place.Host).ToArray(),
+                    Ports = places.Select(place => place.Port).ToArray(),
+                }
+            )
+        ).AsList();
+        if (met.Count == 0)
+            return;
         var named = string.Join(", ", met.Take(MostNamed)) + (met.Count > MostNamed ? $" … ({met.Count})" : "");
-        warnings.Add(settings.HostKeys == HostKeyPolicy.Strict
-            ? new Text($"这些主机的密钥尚未登记，连接会被拒绝（Codo:Tasks:HostKeys = strict）：{named}", $"No key of these hosts is known, so that they are refused (Codo:Tasks:HostKeys = strict): {named}")
-            : new Text($"这些主机的密钥尚未记录，将在首次连接时记录：{named}", $"No key of these hosts is pinned yet, the first connection pins it: {named}"));
+        warnings.Add(
+            settings.HostKeys == HostKeyPolicy.Strict
+                ? new Text(
+                    $"这些主机的密钥尚未登记，连接会被拒绝（Codo:Tasks:HostKeys = strict）：{named}",
+                    $"No key of these hosts is known, so that they are refused (Codo:Tasks:HostKeys = strict): {named}"
+                )
+                : new Text(
+                    $"这些主机的密钥尚未记录，将在首次连接时记录：{named}",
+                    $"No key of these hosts is pinned yet, the first connection pins it: {named}"
+                )
+        );
     }
 
     // A word of small letters is the command's own; one of capitals, or one that the library names, was meant to be replaced.

@@ -14,7 +14,8 @@ internal static class OrdersPage
     private const int Rows = 50;
 
     private const string PageSql = """
-        SELECT o.list_id, o.task_name, o.creator, o.schedule, o.status, o.create_time, o.begins_at, o.ended_at, d.background_job FROM tasks.scheduler_task_list o
+        SELECT o.list_id, o.task_name, o.creator, o.schedule, o.status, o.create_time, o.begins_at, o.ended_at, d.background_job
+            FROM tasks.scheduler_task_list o
         LEFT JOIN tasks.dashboard_job d USING (list_id) ORDER BY o.list_id DESC LIMIT @Most OFFSET @Offset
         """;
 
@@ -55,5 +56,15 @@ internal static class OrdersPage
         ];
     }
 
-    private sealed record Row(long ListId, string TaskName, string Creator, string Schedule, short Status, DateTime CreateTime, DateTime BeginsAt, DateTime? EndedAt, string? BackgroundJob);
+    private sealed record Row(
+        long ListId,
+        string TaskName,
+        string Creator,
+        string Schedule,
+        short Status,
+        DateTime CreateTime,
+        DateTime BeginsAt,
+        DateTime? EndedAt,
+        string? BackgroundJob
+    );
 }

@@ -11,19 +11,51 @@ namespace Codo.Modules.Tasks.Orders;
 internal static class PreviewOrder
 {
     internal sealed record Command(
-        string? TaskName, long? TempId, JsonElement? Hosts, JsonElement? Args, string? Details, string? Submitter, string? Executor, JsonElement? AssociatedUser,
-        string? Schedule, string? ExecTime, string? TaskType, bool? Hold, int? StartDelay) : IRequest<Result>;
+        string? TaskName,
+        long? TempId,
+        JsonElement? Hosts,
+        JsonElement? Args,
+        string? Details,
+        string? Submitter,
+        string? Executor,
+        JsonElement? AssociatedUser,
+        string? Schedule,
+        string? ExecTime,
+        string? TaskType,
+        bool? Hold,
+        int? StartDelay
+    ) : IRequest<Result>;
 
     /// <param name="RunsOn">The host, or the one that the step is forced to.</param>
     /// <param name="CommandLine">As it would run, secrets masked; FLOW_ID stands where the order's id will.</param>
     /// <param name="Starts">In words.</param>
-    internal sealed record Step(int Level, string TaskName, string RunsOn, string ExecUser, string CommandLine, string Trigger, Text Starts, int Timeout, int Retries, int RetryDelay, string OnError);
+    internal sealed record Step(
+        int Level,
+        string TaskName,
+        string RunsOn,
+        string ExecUser,
+        string CommandLine,
+        string Trigger,
+        Text Starts,
+        int Timeout,
+        int Retries,
+        int RetryDelay,
+        string OnError
+    );
 
     internal sealed record Lane(string Host, int Batch, IReadOnlyList<Step> Steps);
 
     internal sealed record Group(int TaskGroup, Text Starts, int Batches, int BatchPause, int MaxFailures, string Next, IReadOnlyList<Lane> Hosts);
 
-    internal sealed record Preview(string TaskName, string TaskType, string Schedule, DateTime? StartTime, bool Hold, int StartDelay, IReadOnlyList<Group> Groups);
+    internal sealed record Preview(
+        string TaskName,
+        string TaskType,
+        string Schedule,
+        DateTime? StartTime,
+        bool Hold,
+        int StartDelay,
+        IReadOnlyList<Group> Groups
+    );
 
     internal sealed record Result(Preview Data, IReadOnlyList<Text> Warnings) : Answer(Say.Fetched);
 
@@ -36,18 +68,33 @@ internal static class PreviewOrder
                 command.Schedule, command.ExecTime, command.TaskType, command.Hold, command.StartDelay);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var draft = await drafting.Make(connection, accept);
-            var groups = draft.Plan.Groups.Select((group, position) => Show(group, position == 0 ? null : draft.Plan.Groups[position - 1].Group, draft)).ToList();
-            return new Result(new Preview(draft.TaskName, draft.TaskType, draft.Ready ? "ready" : "new", draft.StartTime?.UtcDateTime, draft.Hold, draft.StartDelay, groups), draft.Warnings);
+            var groups = draft
+                .Plan.Groups.Select((group, position) => Show(group, position == 0 ? null : draft.Plan.Groups[position - 1].Group, draft))
+                .ToList();
+            return new Result(
+                new Preview(draft.TaskName, draft.TaskType, draft.Ready ? "ready" : "new", draft.StartTime?.UtcDateTime, draft.Hold, draft.StartDelay, groups),
+                draft.Warnings
+            );
         }
 
         private static Group Show(PlannedGroup group, int? before, OrderDraft draft) => new(
             group.Group, GroupStarts(before, draft), group.Batches, group.BatchPause, group.MaxFailures, group.Confirm ? "confirm" : "auto",
             [.. group.Lanes.Select(lane => new Lane(lane.Host, lane.Batch, [.. group.Steps.Select((step, position) => Show(step, lane, position, draft))]))]);
 
-        private static Step Show(TemplateStep step, PlannedLane lane, int position, OrderDraft draft) => new(
-            step.Level, step.CommandName, step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, StepHost.User(step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, step.ExecUser, step.RunAs),
-            draft.Values.Line(CommandForm.With(step.Interpreter, step.Command), CommandForm.Clean(step.Args), null).Shown, step.Trigger,
-            StepStarts(step, lane, position), step.Timeout, step.Retries, step.RetryDelay, step.OnError);
+        private static Step Show(TemplateStep step, PlannedLane lane, int position, OrderDraft draft) =>
+            new(
+                step.Level,
+                step.CommandName,
+                step.ForceHost.Length > 0 ? step.ForceHost : lane.Host,
+                StepHost.User(step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, step.ExecUser, step.RunAs),
+                draft.Values.Line(CommandForm.With(step.Interpreter, step.Command), CommandForm.Clean(step.Args), null).Shown,
+                step.Trigger,
+                StepStarts(step, lane, position),
+                step.Timeout,
+                step.Retries,
+                step.RetryDelay,
+                step.OnError
+            );
 
         private static Text GroupStarts(int? before, OrderDraft draft) =>
             before is { } group ? new Text($"组 {group} 全部完成后", $"when group {group} is done")

@@ -234,7 +234,15 @@ internal sealed class PythonReader(string text)
         // 007 is no number in Python, 007.5 is one; letters behind a number (0x1F, 1j, 1_000) end it where nothing may follow.
         var significant = integer.TrimStart('0');
         negative &= !whole || significant.Length > 0;
-        json = (negative ? "-" : "") + (significant.Length == 0 ? "0" : significant) + (fraction.Length > 0 ? "." + fraction : whole || exponent.Length > 0 ? "" : ".0") + exponent;
+        json =
+            (negative ? "-" : "")
+            + (significant.Length == 0 ? "0" : significant)
+            + (
+                fraction.Length > 0 ? "." + fraction
+                : whole || exponent.Length > 0 ? ""
+                : ".0"
+            )
+            + exponent;
         if (integer.Length + fraction.Length == 0 || whole && significant.Length > 0 && significant.Length != integer.Length)
             return Unexpected(out _);
         return json.Length <= MaxDigits || Fail(NumberTooLarge, out _);

@@ -37,7 +37,8 @@ internal static class ReleaseHandSteps
             """;
 
         private const string ReleaseSql = """
-            UPDATE tasks.scheduler_task_info SET task_status = 1, outcome = NULL, cause = @By WHERE lane_id = ANY(@Lanes) AND task_name = @Name AND task_status = ANY(@From)
+            UPDATE tasks.scheduler_task_info SET task_status = 1, outcome = NULL, cause = @By WHERE lane_id = ANY(@Lanes) AND task_name = @Name
+                AND task_status = ANY(@From)
             """;
 
         public async Task<Answer> Handle(Command command, CancellationToken cancellationToken)
@@ -48,10 +49,29 @@ internal static class ReleaseHandSteps
             var asked = new { order.ListId, Name = command.HandTask, From = StepStates.From(StepAction.Release) };
             if (!await connection.ExecuteScalarAsync<bool>(NamedSql, asked, transaction)) throw Refusal.NotFound("任务名称不正确", "hand_task names no hand step", -2);
             var lanes = (await connection.QueryAsync<long>(LanesSql, asked, transaction)).ToArray();
-            var released = await connection.ExecuteAsync(ReleaseSql, new { Lanes = lanes, asked.Name, asked.From, By = Text.Same(caller.Nickname).Both() }, transaction);
-            if (released == 0) throw Refusal.Conflict("没有正在等待该任务的主机", "No host that has begun waits at this step");
+            var released = await connection.ExecuteAsync(
+                ReleaseSql,
+                new
+                {
+                    Lanes = lanes,
+                    asked.Name,
+                    asked.From,
+                    By = Text.Same(caller.Nickname).Both(),
+                },
+                transaction
+            );
+            if (released == 0)
+                throw Refusal.Conflict("没有正在等待该任务的主机", "No host that has begun waits at this step");
             await Intervention.LetGo(connection, transaction, lanes);
-            await Audit.Write(connection, transaction, caller, "release", "order", order.ListId.ToString(CultureInfo.InvariantCulture), after: new { hand_task = command.HandTask, steps = released });
+            await Audit.Write(
+                connection,
+                transaction,
+                caller,
+                "release",
+                "order",
+                order.ListId.ToString(CultureInfo.InvariantCulture),
+                after: new { hand_task = command.HandTask, steps = released }
+            );
             await AdvanceOrder.Note(connection, transaction, order.ListId);
             await transaction.CommitAsync(cancellationToken);
             await advance.Enqueue(connection, order.ListId);

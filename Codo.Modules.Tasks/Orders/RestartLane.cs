@@ -5,7 +5,9 @@ using Npgsql;
 
 namespace Codo.Modules.Tasks.Orders;
 
-/// <summary><c>restart</c> and <c>restart_failed</c>: a lane runs again from a level on, each step with a new attempt, once nothing is left of the old ones.</summary>
+/// <summary>
+/// <c>restart</c> and <c>restart_failed</c>: a lane runs again from a level on, each step with a new attempt, once nothing is left of the old ones.
+/// </summary>
 internal static class RestartLane
 {
     private const string MaySql = """
@@ -13,7 +15,8 @@ internal static class RestartLane
         """;
 
     private const string LeftoversSql = """
-        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine, '') AS machine, a.stop_requested IS NOT NULL AS unwanted
+        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine,
+            '') AS machine, a.stop_requested IS NOT NULL AS unwanted
         FROM tasks.attempt a JOIN tasks.lane l USING (lane_id) LEFT JOIN platform.node n ON n.name = a.node
         WHERE l.list_id = @ListId AND l.task_group = @Group AND (CAST(@Host AS text) IS NULL OR l.host = @Host)
           AND a.ended_at IS NOT NULL AND a.left_behind IN ('running', 'unreachable') AND l.state = ANY(@From)
@@ -26,7 +29,8 @@ internal static class RestartLane
 
     // A person has decided to go on all the same; the next restart is not to ask again for the same command.
     private const string ForgetSql = """
-        UPDATE tasks.attempt SET left_behind = NULL, cause = CASE WHEN cause = '' THEN @Forced ELSE cause || E'\x1F' || @Forced END WHERE lane_id = @LaneId AND ended_at IS NOT NULL AND left_behind IN ('running', 'unreachable')
+        UPDATE tasks.attempt SET left_behind = NULL, cause = CASE WHEN cause = '' THEN @Forced ELSE cause || E'\x1F' || @Forced END
+            WHERE lane_id = @LaneId AND ended_at IS NOT NULL AND left_behind IN ('running', 'unreachable')
         """;
 
     private const string UnderWaySql = """
@@ -38,11 +42,13 @@ internal static class RestartLane
         """;
 
     private const string SkipSql = """
-        UPDATE tasks.scheduler_task_info SET task_status = 3, outcome = 'skipped', cause = @By WHERE lane_id = @LaneId AND task_level < @Level AND task_status = ANY(@From)
+        UPDATE tasks.scheduler_task_info SET task_status = 3, outcome = 'skipped', cause = @By WHERE lane_id = @LaneId AND task_level < @Level
+            AND task_status = ANY(@From)
         """;
 
     private const string AgainSql = """
-        UPDATE tasks.scheduler_task_info SET task_status = CASE WHEN task_status = 7 THEN 7 WHEN trigger = 'hand' THEN 5 ELSE 1 END, outcome = NULL, cause = '', tries = 0
+        UPDATE tasks.scheduler_task_info SET task_status = CASE WHEN task_status = 7 THEN 7 WHEN trigger = 'hand' THEN 5 ELSE 1 END, outcome = NULL,
+            cause = '', tries = 0
         WHERE lane_id = @LaneId AND task_level >= @Level
         """;
 
@@ -52,21 +58,46 @@ internal static class RestartLane
 
     private const string FailedSql = """
         SELECT l.lane_id, l.task_group, l.host, l.state, s.task_level FROM tasks.lane l
-        CROSS JOIN LATERAL (SELECT i.task_level, i.task_status FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status <> 3 ORDER BY i.task_level, i.sched_id LIMIT 1) s
-        WHERE l.list_id = @ListId AND l.task_group = @Group AND l.state = ANY(@From) AND (@IncludeStopped OR l.state <> 'stopped') AND s.task_status IN (4, 6) ORDER BY l.lane_id FOR NO KEY UPDATE OF l
+        CROSS JOIN LATERAL (SELECT i.task_level, i.task_status FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status <> 3
+            ORDER BY i.task_level, i.sched_id LIMIT 1) s
+        WHERE l.list_id = @ListId AND l.task_group = @Group AND l.state = ANY(@From) AND (@IncludeStopped OR l.state <> 'stopped') AND s.task_status IN (4,
+            6) ORDER BY l.lane_id FOR NO KEY UPDATE OF l
         """;
 
-    /// <summary>Kills what interrupted attempts left on their hosts, and records what came of it. For somebody who may restart; for others it does nothing.</summary>
+    /// <summary>
+    /// Kills what interrupted attempts left on their hosts, and records what came of it. For somebody who may restart; for others it does nothing.
+    /// </summary>
     /// <param name="host">The lane's; null for the whole group.</param>
     /// <param name="includeStopped">Whether lanes that a person stopped are restarted.</param>
-    public static async Task EndLeftovers(NpgsqlDataSource source, OrphanedProcesses orphans, Caller caller, long listId, int group, string? host, bool includeStopped)
+    public static async Task EndLeftovers(
+        NpgsqlDataSource source,
+        OrphanedProcesses orphans,
+        Caller caller,
+        long listId,
+        int group,
+        string? host,
+        bool includeStopped
+    )
     {
         List<OrphanedProcess> left;
         await using (var connection = await source.OpenConnectionAsync())
         {
             var approvers = await connection.QuerySingleOrDefaultAsync<long[]?>(MaySql, new { ListId = listId });
-            if (approvers is null || !OrderAccess.MayApprove(caller, approvers)) return;
-            left = (await connection.QueryAsync<OrphanedProcess>(LeftoversSql, new { ListId = listId, Group = group, Host = host, From = LaneStates.From(LaneAction.Restart), IncludeStopped = includeStopped })).AsList();
+            if (approvers is null || !OrderAccess.MayApprove(caller, approvers))
+                return;
+            left = (
+                await connection.QueryAsync<OrphanedProcess>(
+                    LeftoversSql,
+                    new
+                    {
+                        ListId = listId,
+                        Group = group,
+                        Host = host,
+                        From = LaneStates.From(LaneAction.Restart),
+                        IncludeStopped = includeStopped,
+                    }
+                )
+            ).AsList();
         }
         await Task.WhenAll(left.Select(async each => await orphans.Say(each, await orphans.End(each))));
     }
@@ -82,9 +113,26 @@ internal static class RestartLane
             throw Refusal.Conflict("前面还有等待人工或等待时间的任务", "An earlier step waits for a person or for its time");
         if (!force && await connection.QuerySingleOrDefaultAsync<string?>(LeftSql, lane, transaction) is { } host)
             throw Refusal.Conflict(
-                $"上次中断的命令在 {host} 上可能仍在运行且无法终止；确认后可用 force 强制重新执行", $"What is left of an interrupted command may still run on {host} and could not be killed; force restarts all the same");
-        if (force) await connection.ExecuteAsync(ForgetSql, new { lane.LaneId, Forced = new Text($"{caller.Nickname} 强制重新执行", $"{caller.Nickname} forced a restart").Both() }, transaction);
-        await connection.ExecuteAsync(SkipSql, new { lane.LaneId, Level = level, By = Text.Same(caller.Nickname).Both(), From = StepStates.From(StepAction.Skip) }, transaction);
+                $"上次中断的命令在 {host} 上可能仍在运行且无法终止；确认后可用 force 强制重新执行",
+                $"What is left of an interrupted command may still run on {host} and could not be killed; force restarts all the same"
+            );
+        if (force)
+            await connection.ExecuteAsync(
+                ForgetSql,
+                new { lane.LaneId, Forced = new Text($"{caller.Nickname} 强制重新执行", $"{caller.Nickname} forced a restart").Both() },
+                transaction
+            );
+        await connection.ExecuteAsync(
+            SkipSql,
+            new
+            {
+                lane.LaneId,
+                Level = level,
+                By = Text.Same(caller.Nickname).Both(),
+                From = StepStates.From(StepAction.Skip),
+            },
+            transaction
+        );
         await connection.ExecuteAsync(AgainSql, new { lane.LaneId, Level = level }, transaction);
         await connection.ExecuteAsync(LaneSql, new { lane.LaneId, From = LaneStates.From(LaneAction.Restart) }, transaction);
         return new { lane.TaskGroup, lane.Host, level, force };
@@ -92,13 +140,43 @@ internal static class RestartLane
 
     /// <param name="includeStopped">Whether lanes that a person stopped are restarted as well.</param>
     /// <returns>For the audit.</returns>
-    public static async Task<object> Failed(NpgsqlConnection connection, NpgsqlTransaction transaction, Caller caller, long listId, int group, bool force, bool includeStopped)
+    public static async Task<object> Failed(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        Caller caller,
+        long listId,
+        int group,
+        bool force,
+        bool includeStopped
+    )
     {
-        var lanes = (await connection.QueryAsync<FailedRow>(FailedSql, new { ListId = listId, Group = group, From = LaneStates.From(LaneAction.Restart), IncludeStopped = includeStopped }, transaction)).AsList();
+        var lanes = (
+            await connection.QueryAsync<FailedRow>(
+                FailedSql,
+                new
+                {
+                    ListId = listId,
+                    Group = group,
+                    From = LaneStates.From(LaneAction.Restart),
+                    IncludeStopped = includeStopped,
+                },
+                transaction
+            )
+        ).AsList();
         if (lanes.Count == 0)
-            throw Refusal.Conflict("该组没有失败或中断的主机（人工终止的主机需要 include_stopped）", "No host of this group has failed or was interrupted (hosts that a person stopped need include_stopped)");
-        foreach (var lane in lanes) await One(connection, transaction, caller, new LockedLane(lane.LaneId, lane.TaskGroup, lane.Host, lane.State), lane.TaskLevel, force);
-        return new { group, hosts = lanes.Select(lane => lane.Host), force, include_stopped = includeStopped };
+            throw Refusal.Conflict(
+                "该组没有失败或中断的主机（人工终止的主机需要 include_stopped）",
+                "No host of this group has failed or was interrupted (hosts that a person stopped need include_stopped)"
+            );
+        foreach (var lane in lanes)
+            await One(connection, transaction, caller, new LockedLane(lane.LaneId, lane.TaskGroup, lane.Host, lane.State), lane.TaskLevel, force);
+        return new
+        {
+            group,
+            hosts = lanes.Select(lane => lane.Host),
+            force,
+            include_stopped = includeStopped,
+        };
     }
 
     private sealed record StepRow(long SchedId, int TaskLevel, short TaskStatus, string Trigger);

@@ -9,7 +9,8 @@ namespace Codo.Modules.Tasks.Orders;
 internal static class StopLane
 {
     private const string LaneSql = """
-        UPDATE tasks.lane SET state = 'stopped', since = clock_timestamp(), due_at = NULL, node = NULL, incarnation = NULL WHERE lane_id = @LaneId AND state = ANY(@From)
+        UPDATE tasks.lane SET state = 'stopped', since = clock_timestamp(), due_at = NULL, node = NULL, incarnation = NULL WHERE lane_id = @LaneId
+            AND state = ANY(@From)
         """;
 
     private const string KillSql = """
@@ -26,7 +27,21 @@ internal static class StopLane
         if (await connection.ExecuteAsync(LaneSql, new { lane.LaneId, From = LaneStates.From(LaneAction.Stop) }, transaction) == 0)
             throw Refusal.Conflict("该主机的任务已完成或已终止", "This host is done or stopped already");
         var killed = await connection.ExecuteAsync(KillSql, lane, transaction);
-        await connection.ExecuteAsync(StepsSql, new { lane.LaneId, By = Text.Same(caller.Nickname).Both(), From = StepStates.From(StepAction.Stop) }, transaction);
-        return new { lane.TaskGroup, lane.Host, killed };
+        await connection.ExecuteAsync(
+            StepsSql,
+            new
+            {
+                lane.LaneId,
+                By = Text.Same(caller.Nickname).Both(),
+                From = StepStates.From(StepAction.Stop),
+            },
+            transaction
+        );
+        return new
+        {
+            lane.TaskGroup,
+            lane.Host,
+            killed,
+        };
     }
 }

@@ -9,7 +9,8 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>
-/// An order as server-sent events: <c>grid</c>, all of it, first; then <c>order</c> and <c>lanes</c>, each with what changed. A client that resumes with <c>Last-Event-ID</c> gets what changed meanwhile, or
+/// An order as server-sent events: <c>grid</c>, all of it, first; then <c>order</c> and <c>lanes</c>, each with what changed. A client that resumes with
+/// <c>Last-Event-ID</c> gets what changed meanwhile, or
 /// the whole where that is not known any more.
 /// </summary>
 internal static class StreamOrder
@@ -19,8 +20,12 @@ internal static class StreamOrder
         var services = context.RequestServices;
         var listId = OrderIds.Of(context);
         await using (var connection = await services.GetRequiredService<NpgsqlDataSource>().OpenConnectionAsync(context.RequestAborted))
-            if (!await OrderAccess.Sees(connection, Caller.Of(context)!, listId)) throw OrderAccess.NoSuchOrder;
-        using var ending = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping);
+            if (!await OrderAccess.Sees(connection, Caller.Of(context)!, listId))
+                throw OrderAccess.NoSuchOrder;
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(
+            context.RequestAborted,
+            services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping
+        );
         var feeds = services.GetRequiredService<OrderFeeds>();
         var feed = feeds.Share(listId);
         try
@@ -62,7 +67,9 @@ internal static class StreamOrder
     private static string Id(OrderFeed feed, long version) => string.Create(CultureInfo.InvariantCulture, $"{feed.Name}:{version}");
 
     private static long? Seen(OrderFeed feed, string id) =>
-        id.Split(':') is [var name, var text] && name == feed.Name && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var version) ? version : null;
+        id.Split(':') is [var name, var text] && name == feed.Name && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var version)
+            ? version
+            : null;
 }
 
 /// <summary>The order that a stream is asked for.</summary>
@@ -72,7 +79,10 @@ internal static class OrderIds
     public static long Of(HttpContext context)
     {
         var text = context.Request.Query["list_id"].ToString();
-        if (text.Length == 0) throw Refusal.Invalid("订单ID不能为空", "list_id is required");
-        return long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var id) ? id : throw Refusal.Invalid("list_id 必须是数字", "list_id must be a number");
+        if (text.Length == 0)
+            throw Refusal.Invalid("订单ID不能为空", "list_id is required");
+        return long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var id)
+            ? id
+            : throw Refusal.Invalid("list_id 必须是数字", "list_id must be a number");
     }
 }

@@ -16,13 +16,16 @@ internal static class SubmitPage
         public Validator() => RuleFor(command => command.PostData).NotEmpty().Refuse("必填项不能为空", "post_data is required");
     }
 
-    internal sealed class Handler(Acceptance acceptance, IHttpContextAccessor http, JsonSerializerOptions options) : IRequestHandler<Command, AcceptOrder.Result>
+    internal sealed class Handler(Acceptance acceptance, IHttpContextAccessor http, JsonSerializerOptions options)
+        : IRequestHandler<Command, AcceptOrder.Result>
     {
         public Task<AcceptOrder.Result> Handle(Command command, CancellationToken cancellationToken)
         {
             var order = Read(command.PostData!);
-            if (http.HttpContext is { } context) UnknownFields.Note<AcceptOrder.Command>(context, System.Text.Encoding.UTF8.GetBytes(command.PostData!), options);
-            if (!string.IsNullOrWhiteSpace(command.StartTime)) order = order with { ExecTime = command.StartTime };
+            if (http.HttpContext is { } context)
+                UnknownFields.Note<AcceptOrder.Command>(context, System.Text.Encoding.UTF8.GetBytes(command.PostData!), options);
+            if (!string.IsNullOrWhiteSpace(command.StartTime))
+                order = order with { ExecTime = command.StartTime };
             return acceptance.Accept(order, http.HttpContext?.Request.Headers["Idempotency-Key"].ToString() ?? "", cancellationToken);
         }
 

@@ -2,7 +2,10 @@ using System.Runtime.InteropServices;
 
 namespace Codo.Platform.Cluster;
 
-/// <summary>Time since the machine was booted, suspend included (<c>CLOCK_BOOTTIME</c>). No change of the wall clock moves it. <see cref="System.Diagnostics.Stopwatch"/> stands still while the machine sleeps.</summary>
+/// <summary>
+/// Time since the machine was booted, suspend included (<c>CLOCK_BOOTTIME</c>). No change of the wall clock moves it.
+/// <see cref="System.Diagnostics.Stopwatch"/> stands still while the machine sleeps.
+/// </summary>
 public static partial class BootTime
 {
     private const int ClockBootTime = 7;

@@ -13,7 +13,13 @@ internal sealed class ControlListener(Node node, WorkLoops works, IEnumerable<Co
     /// <summary>Returns only by an exception: the connection was lost, or the host ends.</summary>
     public async Task Listen(LoopState state, CancellationToken stopping)
     {
-        var text = new NpgsqlConnectionStringBuilder(settings.PostgresConnectionString) { Pooling = false, Timeout = 3, KeepAlive = 10, ApplicationName = "codo control" }.ConnectionString;
+        var text = new NpgsqlConnectionStringBuilder(settings.PostgresConnectionString)
+        {
+            Pooling = false,
+            Timeout = 3,
+            KeepAlive = 10,
+            ApplicationName = "codo control",
+        }.ConnectionString;
         await using var connection = new NpgsqlConnection(text);
         await connection.OpenAsync(stopping);
         connection.Notification += (_, notice) =>

@@ -3,7 +3,8 @@ using Npgsql;
 namespace Codo.Platform.Cluster;
 
 /// <summary>
-/// PostgreSQL's clock, as every node reads it: measured at the start and at each heartbeat, and carried on by <see cref="BootTime"/> in between. It is the host's <see cref="TimeProvider"/>, so that what is
+/// PostgreSQL's clock, as every node reads it: measured at the start and at each heartbeat, and carried on by <see cref="BootTime"/> in between. It is the
+/// host's <see cref="TimeProvider"/>, so that what is
 /// due, late or old is decided by one clock in the whole cluster. Timers and timestamps stay the machine's monotonic ones.
 /// </summary>
 public sealed class DatabaseClock : TimeProvider
@@ -20,11 +21,14 @@ public sealed class DatabaseClock : TimeProvider
     private static readonly TimeSpan Jump = TimeSpan.FromSeconds(2);
 
     /// <summary>Whether PostgreSQL's clock has gone evenly for this long; after a jump nobody can be judged by it for a while.</summary>
-    public bool IsSteadyFor(TimeSpan time) => Interlocked.Read(ref jumpedAt) is var at && (at == long.MinValue || BootTime.Now - TimeSpan.FromTicks(at) >= time);
+    public bool IsSteadyFor(TimeSpan time) =>
+        Interlocked.Read(ref jumpedAt) is var at && (at == long.MinValue || BootTime.Now - TimeSpan.FromTicks(at) >= time);
 
     /// <summary>PostgreSQL's time, UTC. Before the first measurement it is the machine's.</summary>
     public override DateTimeOffset GetUtcNow() =>
-        Interlocked.Read(ref offset) is var ticks && ticks == long.MinValue ? System.GetUtcNow() : new DateTimeOffset(BootTime.Now.Ticks + ticks, TimeSpan.Zero);
+        Interlocked.Read(ref offset) is var ticks && ticks == long.MinValue
+            ? System.GetUtcNow()
+            : new DateTimeOffset(BootTime.Now.Ticks + ticks, TimeSpan.Zero);
 
     /// <summary>Asks PostgreSQL for its time.</summary>
     public async Task Measure(NpgsqlDataSource source, CancellationToken cancellation)

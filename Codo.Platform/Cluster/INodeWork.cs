@@ -1,7 +1,8 @@
 namespace Codo.Platform.Cluster;
 
 /// <summary>
-/// The work that a module runs on this node. The cluster asks it to recover what a dead node left, to poll for what operators ask of it, and to end in good order. Each work is polled and recovered by loops
+/// The work that a module runs on this node. The cluster asks it to recover what a dead node left, to poll for what operators ask of it, and to end in good
+/// order. Each work is polled and recovered by loops
 /// of its own, so that a failure of one never holds up another.
 /// </summary>
 public interface INodeWork
@@ -12,10 +13,15 @@ public interface INodeWork
     /// <summary>Makes it poll at once.</summary>
     WakeSignal Wake { get; }
 
-    /// <summary>Recovers every row under way that names this node and an incarnation up to the one given: each is guarded, so that two nodes that recover it do no harm.</summary>
+    /// <summary>
+    /// Recovers every row under way that names this node and an incarnation up to the one given: each is guarded, so that two nodes that recover it do no harm.
+    /// </summary>
     Task Recover(string node, long incarnation, CancellationToken cancellation);
 
-    /// <summary>Reads this node's flagged rows (kill requests, rows that were recovered in its absence) and new work. Run after a notification, and every second as a fallback.</summary>
+    /// <summary>
+    /// Reads this node's flagged rows (kill requests, rows that were recovered in its absence) and new work. Run after a notification, and every second as a
+    /// fallback.
+    /// </summary>
     /// <returns>Whether there is anything under way or soon to be begun; without it the next poll may come after 5 s.</returns>
     Task<bool> Poll(CancellationToken cancellation);
 

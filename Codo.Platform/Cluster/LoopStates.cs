@@ -59,9 +59,14 @@ public sealed class LoopStates : IHealthCheck
     public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
         var stale = All.Where(loop => loop.IsStale).ToList();
-        return Task.FromResult(stale.Count == 0
-            ? HealthCheckResult.Healthy("last success: " + string.Join(", ", All.Select(Shown)))
-            : HealthCheckResult.Degraded("no success for ten periods: " + string.Join("; ", stale.Select(loop => $"{Shown(loop)}{(loop.Failure is { } why ? $" ({why.Message})" : "")}"))));
+        return Task.FromResult(
+            stale.Count == 0
+                ? HealthCheckResult.Healthy("last success: " + string.Join(", ", All.Select(Shown)))
+                : HealthCheckResult.Degraded(
+                    "no success for ten periods: "
+                        + string.Join("; ", stale.Select(loop => $"{Shown(loop)}{(loop.Failure is { } why ? $" ({why.Message})" : "")}"))
+                )
+        );
     }
 
     private static string Shown(LoopState loop) => string.Create(CultureInfo.InvariantCulture, $"{loop.Name} {loop.Age.TotalSeconds:0.0} s ago");

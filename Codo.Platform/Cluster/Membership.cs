@@ -12,13 +12,21 @@ namespace Codo.Platform.Cluster;
 
 /// <summary>Joins the cluster, keeps the lease, fences dead nodes, has what they left recovered, and leaves in good order.</summary>
 internal sealed class Membership(
-    Node node, NpgsqlDataSource source, DatabaseClock clock, WorkLoops works, LoopStates states, ClusterSettings settings, ILogger<Membership> log) : IHostedService, IDisposable
+    Node node,
+    NpgsqlDataSource source,
+    DatabaseClock clock,
+    WorkLoops works,
+    LoopStates states,
+    ClusterSettings settings,
+    ILogger<Membership> log
+) : IHostedService, IDisposable
 {
     private const string JoinSql = """
         INSERT INTO platform.node AS n (name, incarnation, machine, boot_id, process_id, version, started_at, heartbeat_at)
         VALUES (@Name, nextval('platform.incarnation'), @Machine, @BootId, @ProcessId, @Version, clock_timestamp(), clock_timestamp())
         ON CONFLICT (name) DO UPDATE SET fenced = n.incarnation, incarnation = excluded.incarnation, machine = excluded.machine, boot_id = excluded.boot_id,
-            process_id = excluded.process_id, version = excluded.version, started_at = excluded.started_at, heartbeat_at = excluded.heartbeat_at, stopped_at = NULL
+            process_id = excluded.process_id, version = excluded.version, started_at = excluded.started_at, heartbeat_at = excluded.heartbeat_at,
+                stopped_at = NULL
         RETURNING incarnation
         """;
 
@@ -59,7 +67,12 @@ internal sealed class Membership(
         heart.Start();
         // The lease is held meanwhile, so that no other node recovers this start's own; and nothing begins before the survivors of the last one have ended.
         await works.RecoverAtStart(cancellationToken);
-        fence = new PeriodicLoop(states.Add("fencing", Beat), new WakeSignal(), (_, token) => node.SteadyForALease && clock.IsSteadyFor(Node.Lease) ? Fence(token) : Task.CompletedTask, log);
+        fence = new PeriodicLoop(
+            states.Add("fencing", Beat),
+            new WakeSignal(),
+            (_, token) => node.SteadyForALease && clock.IsSteadyFor(Node.Lease) ? Fence(token) : Task.CompletedTask,
+            log
+        );
         recoveries = new LoopGroup(works.Recoveries());
         await fence.StartAsync(cancellationToken);
         await recoveries.StartAsync(cancellationToken);
@@ -111,7 +124,13 @@ internal sealed class Membership(
 
     private void KeepLease()
     {
-        var text = new NpgsqlConnectionStringBuilder(settings.PostgresConnectionString) { Pooling = false, Timeout = 3, CommandTimeout = 3, ApplicationName = "codo heartbeat" }.ConnectionString;
+        var text = new NpgsqlConnectionStringBuilder(settings.PostgresConnectionString)
+        {
+            Pooling = false,
+            Timeout = 3,
+            CommandTimeout = 3,
+            ApplicationName = "codo heartbeat",
+        }.ConnectionString;
         NpgsqlConnection? connection = null;
         var wasHeld = true;
         while (!stopping.IsCancellationRequested)
@@ -200,7 +219,13 @@ public static class ClusterRegistration
             .AddLoop<ControlListener>("control channel", TimeSpan.FromSeconds(1), (listener, state, stopping) => listener.Listen(state, stopping))
             .AddSingleton<IHostedService>(provider => new LoopGroup(provider.GetRequiredService<WorkLoops>().Polls()))
             .AddLoop<RetentionGuard>("clock watch", TimeSpan.FromMinutes(1), (guard, stopping) => guard.Watch(stopping))
-            .AddPoll<OutboxRelay>("outbox", TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5), (relay, stopping) => relay.PublishDue(stopping), relay => relay.Written)
+            .AddPoll<OutboxRelay>(
+                "outbox",
+                TimeSpan.FromSeconds(1),
+                TimeSpan.FromSeconds(5),
+                (relay, stopping) => relay.PublishDue(stopping),
+                relay => relay.Written
+            )
             .AddHostedService<Membership>();
     }
 }

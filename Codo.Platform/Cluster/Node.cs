@@ -32,7 +32,10 @@ public sealed class Node
     /// <summary>True while the host is being stopped: what runs may end, nothing new begins.</summary>
     public bool Draining => draining;
 
-    /// <summary>Whether the lease is held: the last heartbeat that PostgreSQL confirmed was sent less than a lease ago. Measured by <see cref="BootTime"/>: a machine that was suspended has lost it.</summary>
+    /// <summary>
+    /// Whether the lease is held: the last heartbeat that PostgreSQL confirmed was sent less than a lease ago. Measured by <see cref="BootTime"/>: a machine
+    /// that was suspended has lost it.
+    /// </summary>
     public bool HoldsLease => Since(ref renewedAt) < Lease;
 
     /// <summary>Whether the database has answered every heartbeat for a whole lease, without which nobody else may be judged dead.</summary>

@@ -15,7 +15,10 @@ public sealed class NodeSettings
     [RegularExpression("https?://.+", ErrorMessage = "It must be an address such as https://codo.example.com, or empty.")]
     public string PublicUrl { get; set; } = "";
 
-    /// <summary>The user of the operating system that new jobs, local steps and command channels run as; empty is codo-run where the host may switch users, else the host's own.</summary>
+    /// <summary>
+    /// The user of the operating system that new jobs, local steps and command channels run as; empty is codo-run where the host may switch users, else the
+    /// host's own.
+    /// </summary>
     [RegularExpression("[A-Za-z_][A-Za-z0-9_.-]{0,31}[$]?", ErrorMessage = "It must be the name of a user, such as codo-run, or empty.")]
     public string RunAs { get; set; } = "";
 

@@ -6,8 +6,10 @@ using Microsoft.Extensions.Logging;
 namespace Codo.Platform.Cluster;
 
 /// <summary>
-/// The one loop behind every sweep, poll and listener of the host: runs its body at once and then every period, measured on a monotonic clock. A failure is logged with its exception and tried again after a
-/// pause that doubles up to the period (5 s for shorter periods). While a poll finds nothing its pause doubles up to the longest rest. Nothing that a body throws ends the loop. Its last success is shown and judged by readiness (<see cref="LoopStates"/>).
+/// The one loop behind every sweep, poll and listener of the host: runs its body at once and then every period, measured on a monotonic clock. A failure is
+/// logged with its exception and tried again after a
+/// pause that doubles up to the period (5 s for shorter periods). While a poll finds nothing its pause doubles up to the longest rest. Nothing that a body
+/// throws ends the loop. Its last success is shown and judged by readiness (<see cref="LoopStates"/>).
 /// </summary>
 public sealed class PeriodicLoop : BackgroundService
 {
@@ -20,7 +22,8 @@ public sealed class PeriodicLoop : BackgroundService
     private readonly Func<LoopState, CancellationToken, Task> body;
     private readonly ILogger log;
 
-    internal PeriodicLoop(LoopState state, WakeSignal wake, Func<LoopState, CancellationToken, Task> body, ILogger log) => (this.state, this.wake, this.body, this.log) = (state, wake, body, log);
+    internal PeriodicLoop(LoopState state, WakeSignal wake, Func<LoopState, CancellationToken, Task> body, ILogger log) =>
+        (this.state, this.wake, this.body, this.log) = (state, wake, body, log);
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -46,7 +49,13 @@ public sealed class PeriodicLoop : BackgroundService
             {
                 failures++;
                 state.Failed(error);
-                log.LogWarning(error, "Loop '{Loop}' failed {Failures} times in a row; it runs again in {Pause} s", state.Name, failures, Pause(failures).TotalSeconds);
+                log.LogWarning(
+                    error,
+                    "Loop '{Loop}' failed {Failures} times in a row; it runs again in {Pause} s",
+                    state.Name,
+                    failures,
+                    Pause(failures).TotalSeconds
+                );
             }
             var rest = failures > 0 ? Pause(failures) : RestAfter(idle) - Stopwatch.GetElapsedTime(began);
             await Rest(rest > TimeSpan.Zero ? rest : TimeSpan.Zero, failures == 0, stoppingToken);
@@ -91,29 +100,55 @@ public static class LoopRegistration
     /// <param name="body">One run. It ends its work when the token is cancelled.</param>
     /// <param name="wake">What starts the next run before its time; null where nothing does.</param>
     public static IServiceCollection AddLoop<T>(
-        this IServiceCollection services, string name, TimeSpan period, Func<T, CancellationToken, Task> body, Func<T, WakeSignal>? wake = null) where T : notnull =>
-        services.AddLoop<T>(name, period, (worker, _, stopping) => body(worker, stopping), wake);
+        this IServiceCollection services,
+        string name,
+        TimeSpan period,
+        Func<T, CancellationToken, Task> body,
+        Func<T, WakeSignal>? wake = null
+    )
+        where T : notnull => services.AddLoop<T>(name, period, (worker, _, stopping) => body(worker, stopping), wake);
 
-    /// <summary>Adds a loop that looks for work. While it finds none it looks more and more seldom, up to <paramref name="longest"/>; whoever knows of work wakes it.</summary>
+    /// <summary>
+    /// Adds a loop that looks for work. While it finds none it looks more and more seldom, up to <paramref name="longest"/>; whoever knows of work wakes it.
+    /// </summary>
     /// <param name="body">One look; it answers whether there was, or will soon be, anything to do.</param>
     public static IServiceCollection AddPoll<T>(
-        this IServiceCollection services, string name, TimeSpan period, TimeSpan longest, Func<T, CancellationToken, Task<bool>> body, Func<T, WakeSignal>? wake = null) where T : notnull =>
+        this IServiceCollection services,
+        string name,
+        TimeSpan period,
+        TimeSpan longest,
+        Func<T, CancellationToken, Task<bool>> body,
+        Func<T, WakeSignal>? wake = null
+    )
+        where T : notnull =>
         services.AddSingleton<IHostedService>(provider =>
         {
             var worker = provider.GetRequiredService<T>();
             return new PeriodicLoop(
-                provider.GetRequiredService<LoopStates>().Add(name, period, longest), wake?.Invoke(worker) ?? new WakeSignal(),
-                async (state, stopping) => state.IsIdle = !await body(worker, stopping), provider.GetRequiredService<ILoggerFactory>().CreateLogger("Codo.Loops"));
+                provider.GetRequiredService<LoopStates>().Add(name, period, longest),
+                wake?.Invoke(worker) ?? new WakeSignal(),
+                async (state, stopping) => state.IsIdle = !await body(worker, stopping),
+                provider.GetRequiredService<ILoggerFactory>().CreateLogger("Codo.Loops")
+            );
         });
 
     /// <summary>Adds a loop whose body runs for long, such as a listener, and reports its successes to the state that it is given.</summary>
     public static IServiceCollection AddLoop<T>(
-        this IServiceCollection services, string name, TimeSpan period, Func<T, LoopState, CancellationToken, Task> body, Func<T, WakeSignal>? wake = null) where T : notnull =>
+        this IServiceCollection services,
+        string name,
+        TimeSpan period,
+        Func<T, LoopState, CancellationToken, Task> body,
+        Func<T, WakeSignal>? wake = null
+    )
+        where T : notnull =>
         services.AddSingleton<IHostedService>(provider =>
         {
             var worker = provider.GetRequiredService<T>();
             return new PeriodicLoop(
-                provider.GetRequiredService<LoopStates>().Add(name, period), wake?.Invoke(worker) ?? new WakeSignal(), (state, stopping) => body(worker, state, stopping),
-                provider.GetRequiredService<ILoggerFactory>().CreateLogger("Codo.Loops"));
+                provider.GetRequiredService<LoopStates>().Add(name, period),
+                wake?.Invoke(worker) ?? new WakeSignal(),
+                (state, stopping) => body(worker, state, stopping),
+                provider.GetRequiredService<ILoggerFactory>().CreateLogger("Codo.Loops")
+            );
         });
 }

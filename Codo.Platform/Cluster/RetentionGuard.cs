@@ -11,8 +11,10 @@ using Npgsql;
 namespace Codo.Platform.Cluster;
 
 /// <summary>
-/// Stands in front of everything that deletes history. It allows a drop only while this node holds its lease, and only by a time of PostgreSQL that agrees with the time that has passed: a clock that is more
-/// than a day ahead of that would drop what nobody meant to lose. Then every drop stops, an incident is opened, and a person confirms the clock (<c>POST /v2/nodes/clock/</c>) or puts it right.
+/// Stands in front of everything that deletes history. It allows a drop only while this node holds its lease, and only by a time of PostgreSQL that agrees with
+/// the time that has passed: a clock that is more
+/// than a day ahead of that would drop what nobody meant to lose. Then every drop stops, an incident is opened, and a person confirms the clock (<c>POST
+/// /v2/nodes/clock/</c>) or puts it right.
 /// </summary>
 public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceScopeFactory scopes, ILogger<RetentionGuard> log) : IHealthCheck
 {
@@ -63,7 +65,9 @@ public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceS
     public static Task Confirm(NpgsqlConnection connection, NpgsqlTransaction transaction) => connection.ExecuteAsync(ConfirmSql, transaction: transaction);
 
     public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
-        Task.FromResult(jump is { } found ? HealthCheckResult.Degraded(found.En) : HealthCheckResult.Healthy("PostgreSQL's clock agrees with the time that has passed"));
+        Task.FromResult(
+            jump is { } found ? HealthCheckResult.Degraded(found.En) : HealthCheckResult.Healthy("PostgreSQL's clock agrees with the time that has passed")
+        );
 
     /// <summary>Whether PostgreSQL's time is more than a day ahead of what it has shown before and the time that has passed since.</summary>
     internal static bool IsJump(Seen seen, string bootId, TimeSpan boot)
@@ -79,7 +83,9 @@ public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceS
         var (now, before) = (Stamp(seen.Now), Stamp(seen.Highest!.Value));
         return new Text(
             $"PostgreSQL 的时钟显示 {now} UTC，而此前最后一次为 {before} UTC：跳跃超过一天。所有历史清理已停止。请校正时钟，或以 POST /v2/nodes/clock/ 确认它是正确的",
-            $"PostgreSQL's clock says {now} UTC and said {before} UTC before: a jump of more than a day. Nothing is dropped by retention. Put the clock right, or confirm it by POST /v2/nodes/clock/");
+            ($"PostgreSQL's clock says {now} UTC and said {before} UTC before: a jump of more than a day. Nothing is dropped by retention. Put the clock "
+                + $"right, or confirm it by POST /v2/nodes/clock/")
+        );
     }
 
     private static string Stamp(DateTime utc) => utc.ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
@@ -92,8 +98,12 @@ public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceS
         if (found is { } text) log.LogError("{Jump}", text.En);
         await using var scope = scopes.CreateAsyncScope();
         var mediator = scope.ServiceProvider.GetRequiredService<IMediator>();
-        if (found is { } detail) await mediator.Publish(new SystemTroubleFound(Trouble, new Text("PostgreSQL 时钟异常，历史清理已停止", "PostgreSQL's clock jumped; retention is stopped"), detail));
-        else await mediator.Publish(new SystemTroubleOver(Trouble));
+        if (found is { } detail)
+            await mediator.Publish(
+                new SystemTroubleFound(Trouble, new Text("PostgreSQL 时钟异常，历史清理已停止", "PostgreSQL's clock jumped; retention is stopped"), detail)
+            );
+        else
+            await mediator.Publish(new SystemTroubleOver(Trouble));
     }
 
     /// <summary>What PostgreSQL shows now, and has shown before.</summary>

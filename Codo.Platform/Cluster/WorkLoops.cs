@@ -6,7 +6,10 @@ using Npgsql;
 
 namespace Codo.Platform.Cluster;
 
-/// <summary>Two loops for each module's work: its poll every second, more seldom while there is nothing to do, and its recovery of what dead nodes left every two. One work's failure holds up no other.</summary>
+/// <summary>
+/// Two loops for each module's work: its poll every second, more seldom while there is nothing to do, and its recovery of what dead nodes left every two. One
+/// work's failure holds up no other.
+/// </summary>
 internal sealed class WorkLoops
 {
     private const string UnrecoveredSql = """
@@ -27,7 +30,14 @@ internal sealed class WorkLoops
     public WorkLoops(NpgsqlDataSource source, Node node, IEnumerable<INodeWork> works, LoopStates states, ILogger<WorkLoops> log)
     {
         (this.source, this.node, this.log) = (source, node, log);
-        this.works = [.. works.Select(work => new Worked(work, states.Add($"{work.Name} poll", PollPeriod, LongestRest), states.Add($"{work.Name} recovery", RecoveryPeriod)))];
+        this.works =
+        [
+            .. works.Select(work => new Worked(
+                work,
+                states.Add($"{work.Name} poll", PollPeriod, LongestRest),
+                states.Add($"{work.Name} recovery", RecoveryPeriod)
+            )),
+        ];
     }
 
     public IReadOnlyList<INodeWork> Works => [.. works.Select(worked => worked.Work)];
@@ -39,24 +49,36 @@ internal sealed class WorkLoops
     }
 
     /// <summary>The polls.</summary>
-    public IEnumerable<PeriodicLoop> Polls() => works.Select(worked => new PeriodicLoop(worked.Polled, worked.Work.Wake, (_, stopping) => Poll(worked, stopping), log));
+    public IEnumerable<PeriodicLoop> Polls() =>
+        works.Select(worked => new PeriodicLoop(worked.Polled, worked.Work.Wake, (_, stopping) => Poll(worked, stopping), log));
 
     /// <summary>The recoveries.</summary>
-    public IEnumerable<PeriodicLoop> Recoveries() => works.Select(worked => new PeriodicLoop(worked.Recovered, worked.Fenced, (_, stopping) => Recover(worked, stopping), log));
+    public IEnumerable<PeriodicLoop> Recoveries() =>
+        works.Select(worked => new PeriodicLoop(worked.Recovered, worked.Fenced, (_, stopping) => Recover(worked, stopping), log));
 
-    /// <summary>The first recovery, of all works at once. What fails is logged and goes on in the loops: the host starts, and only that work begins nothing new.</summary>
-    public Task RecoverAtStart(CancellationToken cancellation) => Task.WhenAll(works.Select(async worked =>
-    {
-        try
-        {
-            await Recover(worked, cancellation);
-        }
-        catch (Exception error) when (!cancellation.IsCancellationRequested)
-        {
-            worked.Recovered.Failed(error);
-            log.LogError(error, "What an earlier start left of {Work} could not be recovered; it is tried again, and no {Work} begins on this node before", worked.Work.Name, worked.Work.Name);
-        }
-    }));
+    /// <summary>
+    /// The first recovery, of all works at once. What fails is logged and goes on in the loops: the host starts, and only that work begins nothing new.
+    /// </summary>
+    public Task RecoverAtStart(CancellationToken cancellation) =>
+        Task.WhenAll(
+            works.Select(async worked =>
+            {
+                try
+                {
+                    await Recover(worked, cancellation);
+                }
+                catch (Exception error) when (!cancellation.IsCancellationRequested)
+                {
+                    worked.Recovered.Failed(error);
+                    log.LogError(
+                        error,
+                        "What an earlier start left of {Work} could not be recovered; it is tried again, and no {Work} begins on this node before",
+                        worked.Work.Name,
+                        worked.Work.Name
+                    );
+                }
+            })
+        );
 
     private async Task Poll(Worked worked, CancellationToken stopping)
     {
@@ -79,13 +101,17 @@ internal sealed class WorkLoops
         foreach (var left in dead.Where(left => works.All(other => other.HasDone(left))))
         {
             await using var connection = await source.OpenConnectionAsync(cancellation);
-            if (await connection.ExecuteAsync(RecoveredSql, left) > 0) log.LogInformation("Recovered what node {Dead} left up to incarnation {Incarnation}", left.Name, left.Fenced);
+            if (await connection.ExecuteAsync(RecoveredSql, left) > 0)
+                log.LogInformation("Recovered what node {Dead} left up to incarnation {Incarnation}", left.Name, left.Fenced);
         }
     }
 
     private sealed record Unrecovered(string Name, long Fenced);
 
-    /// <summary>A work, its loops, and which dead incarnations it has recovered. The last is kept in memory: a node that dies before all works are done leaves it to be done again, which does no harm.</summary>
+    /// <summary>
+    /// A work, its loops, and which dead incarnations it has recovered. The last is kept in memory: a node that dies before all works are done leaves it to be
+    /// done again, which does no harm.
+    /// </summary>
     private sealed record Worked(INodeWork Work, LoopState Polled, LoopState Recovered)
     {
         public WakeSignal Fenced { get; } = new();

@@ -31,6 +31,9 @@ public sealed class BackgroundMirror(IBackgroundJobClient jobs, JobStorage stora
         return jobs.ChangeState(jobId, state, now) ? Outcome.Shown : Outcome.Later;
     }
 
-    /// <summary>Moves a job out of the hands of the worker that calls this from within it: that worker then leaves the state as it is. False when somebody else has moved it.</summary>
+    /// <summary>
+    /// Moves a job out of the hands of the worker that calls this from within it: that worker then leaves the state as it is. False when somebody else has
+    /// moved it.
+    /// </summary>
     public bool ShowFromWorker(string jobId, DashboardState state) => jobs.ChangeState(jobId, state, ProcessingState.StateName);
 }

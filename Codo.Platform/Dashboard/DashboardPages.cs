@@ -26,8 +26,11 @@ public static class DashboardPages
     /// <summary>Teaches the dashboard Codo's states, and links jobs to their output.</summary>
     public static void AddStates()
     {
-        if (!Added.TryAdd("states", true)) return;
-        foreach (var (name, suffix) in new[] { (DashboardState.QueuedName, "info"), (DashboardState.WaitingName, "info"), (DashboardState.RunningName, "warning") })
+        if (!Added.TryAdd("states", true))
+            return;
+        foreach (
+            var (name, suffix) in new[] { (DashboardState.QueuedName, "info"), (DashboardState.WaitingName, "info"), (DashboardState.RunningName, "warning") }
+        )
         {
             JobHistoryRenderer.AddStateCssSuffix(name, suffix);
             JobHistoryRenderer.Register(name, Linked(JobHistoryRenderer.DefaultRenderer));
@@ -36,12 +39,18 @@ public static class DashboardPages
         JobHistoryRenderer.Register(FailedState.StateName, Linked(Failure));
     }
 
-    private static Func<HtmlHelper, IDictionary<string, string>, NonEscapedString> Linked(Func<HtmlHelper, IDictionary<string, string>, NonEscapedString?> rest) => (html, data) =>
-    {
-        var others = data.Where(item => item.Key != LinkKey).ToDictionary(StringComparer.Ordinal);
-        var link = data.TryGetValue(LinkKey, out var address) && address.StartsWith('/') ? $"<p><a href=\"{WebUtility.HtmlEncode(address)}\">{WebUtility.HtmlEncode(address)}</a></p>" : "";
-        return new NonEscapedString(rest(html, others) + link);
-    };
+    private static Func<HtmlHelper, IDictionary<string, string>, NonEscapedString> Linked(
+        Func<HtmlHelper, IDictionary<string, string>, NonEscapedString?> rest
+    ) =>
+        (html, data) =>
+        {
+            var others = data.Where(item => item.Key != LinkKey).ToDictionary(StringComparer.Ordinal);
+            var link =
+                data.TryGetValue(LinkKey, out var address) && address.StartsWith('/')
+                    ? $"<p><a href=\"{WebUtility.HtmlEncode(address)}\">{WebUtility.HtmlEncode(address)}</a></p>"
+                    : "";
+            return new NonEscapedString(rest(html, others) + link);
+        };
 
     private static NonEscapedString Failure(HtmlHelper html, IDictionary<string, string> data) => new(
         $"<h4 class=\"exception-type\">{html.HtmlEncode(data["ExceptionType"])}</h4><p class=\"text-muted\">{html.HtmlEncode(data["ExceptionMessage"])}</p>"
@@ -127,7 +136,14 @@ public static class DashboardPages
 /// <param name="Note">A sentence above the table; empty for none.</param>
 /// <param name="Empty">What is said when there are no rows.</param>
 /// <param name="Page">From 1.</param>
-public sealed record DashboardTable(IReadOnlyList<string> Columns, IReadOnlyList<IReadOnlyList<DashboardCell>> Rows, string Empty, string Note = "", int Page = 1, bool HasMore = false)
+public sealed record DashboardTable(
+    IReadOnlyList<string> Columns,
+    IReadOnlyList<IReadOnlyList<DashboardCell>> Rows,
+    string Empty,
+    string Note = "",
+    int Page = 1,
+    bool HasMore = false
+)
 {
     /// <summary>The page that a request asks for.</summary>
     public static int PageOf(DashboardContext context) => int.TryParse(context.Request.GetQuery("page"), out var page) && page is > 0 and < 100_000 ? page : 1;

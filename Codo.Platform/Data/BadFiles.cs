@@ -1,6 +1,9 @@
 namespace Codo.Platform.Data;
 
-/// <summary>Files of a spool that do not read, as a power loss leaves them: set aside in <c>{DataDirectory}/spool/bad</c>, so that the start goes on and nothing is thrown away unseen.</summary>
+/// <summary>
+/// Files of a spool that do not read, as a power loss leaves them: set aside in <c>{DataDirectory}/spool/bad</c>, so that the start goes on and nothing is
+/// thrown away unseen.
+/// </summary>
 public static class BadFiles
 {
     /// <summary>Where such files lie.</summary>

@@ -5,33 +5,42 @@ using Polly.Retry;
 
 namespace Codo.Platform.Data;
 
-/// <summary>The one place that tells apart what a database error means: transient ones are tried again, permanent ones are recorded as the cause and never repeated.</summary>
+/// <summary>
+/// The one place that tells apart what a database error means: transient ones are tried again, permanent ones are recorded as the cause and never repeated.
+/// </summary>
 public static class DatabaseErrors
 {
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100), LongestPause = TimeSpan.FromSeconds(2);
 
     /// <summary>
-    /// Whether the same statement may succeed later: PostgreSQL cannot be reached, has no connection to give, does not answer in time, or ended one of two transactions that were in each other's way.
+    /// Whether the same statement may succeed later: PostgreSQL cannot be reached, has no connection to give, does not answer in time, or ended one of two
+    /// transactions that were in each other's way.
     /// Everything else that PostgreSQL or Npgsql refuses (a NUL in a text, a violated constraint, a value out of range) is permanent.
     /// </summary>
-    public static bool IsTransient(Exception error) => error switch
-    {
-        // 57P: shutting down, starting up or an administrator's end; 53: no resources; 08: connection; 57014: statement timeout; 55P03: lock timeout; 40001, 40P01: serialization failure, deadlock; 25006: a standby that
-        // has not been promoted yet.
-        PostgresException { SqlState: var state } => state is "57014" or "55P03" or "40001" or "40P01" or "25006" || state.StartsWith("57P", StringComparison.Ordinal)
-            || state.StartsWith("53", StringComparison.Ordinal) || state.StartsWith("08", StringComparison.Ordinal),
-        // Without an answer of PostgreSQL it is the connection. What Npgsql cannot send at all (a lone surrogate) is wrapped by it, and would fail again.
-        NpgsqlException { InnerException: ArgumentException or InvalidCastException or FormatException } => false,
-        NpgsqlException => true,
-        TimeoutException => true,
-        _ => false,
-    };
+    public static bool IsTransient(Exception error) =>
+        error switch
+        {
+            // 57P: shutting down, starting up or an administrator's end; 53: no resources; 08: connection; 57014: statement timeout; 55P03: lock timeout;
+            // 40001, 40P01: serialization failure, deadlock; 25006: a standby that
+            // has not been promoted yet.
+            PostgresException { SqlState: var state } => state is "57014" or "55P03" or "40001" or "40P01" or "25006"
+                || state.StartsWith("57P", StringComparison.Ordinal)
+                || state.StartsWith("53", StringComparison.Ordinal)
+                || state.StartsWith("08", StringComparison.Ordinal),
+            // Without an answer of PostgreSQL it is the connection. What Npgsql cannot send at all (a lone surrogate) is wrapped by it, and would fail again.
+            NpgsqlException { InnerException: ArgumentException or InvalidCastException or FormatException } => false,
+            NpgsqlException => true,
+            TimeoutException => true,
+            _ => false,
+        };
 
     /// <summary>Whether PostgreSQL, or Npgsql before it, refused what it was given, so that giving it again is pointless.</summary>
     public static bool IsPermanent(Exception error) =>
         error is (NpgsqlException or ArgumentException or InvalidCastException or FormatException or OverflowException) && !IsTransient(error);
 
-    /// <summary>Repeats what fails transiently until it succeeds or the token is cancelled, with growing pauses up to 2 s. A permanent failure is the caller's.</summary>
+    /// <summary>
+    /// Repeats what fails transiently until it succeeds or the token is cancelled, with growing pauses up to 2 s. A permanent failure is the caller's.
+    /// </summary>
     /// <param name="what">For the log: what waits.</param>
     public static ResiliencePipeline UntilAnswered(ILogger log, string what) => new ResiliencePipelineBuilder().AddRetry(new RetryStrategyOptions
     {

@@ -3,7 +3,10 @@ using Npgsql;
 
 namespace Codo.Platform.Data;
 
-/// <summary>What an installation keeps of the rules of the version that it was made with: migrations write it where there was data already, and a setting of the operator's goes before it.</summary>
+/// <summary>
+/// What an installation keeps of the rules of the version that it was made with: migrations write it where there was data already, and a setting of the
+/// operator's goes before it.
+/// </summary>
 public sealed class KeptRules(NpgsqlDataSource source)
 {
     private const string ReadSql = """
@@ -20,7 +23,11 @@ public sealed class KeptRules(NpgsqlDataSource source)
         {
             // Only migrations write them, and those have run before anything asks.
             await using var connection = await source.OpenConnectionAsync(cancellation);
-            rules = (await connection.QueryAsync<(string Key, string Value)>(ReadSql)).ToDictionary(rule => rule.Key, rule => rule.Value, StringComparer.Ordinal);
+            rules = (await connection.QueryAsync<(string Key, string Value)>(ReadSql)).ToDictionary(
+                rule => rule.Key,
+                rule => rule.Value,
+                StringComparer.Ordinal
+            );
         }
 
         return rules.GetValueOrDefault(key);

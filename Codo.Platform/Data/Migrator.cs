@@ -46,7 +46,8 @@ public static class Migrator
                 .LogTo(new MigrationLog(log))
                 .Build();
             var result = upgrade.PerformUpgrade();
-            if (!result.Successful) throw new InvalidOperationException($"The migration {result.ErrorScript?.Name} failed: {result.Error.Message}", result.Error);
+            if (!result.Successful)
+                throw new InvalidOperationException($"The migration {result.ErrorScript?.Name} failed: {result.Error.Message}", result.Error);
             alsoUnderLock(connection);
         }
         finally

@@ -22,15 +22,25 @@ public static class Partitions
     /// <summary>Makes sure of the partition that holds <paramref name="from"/> and the <paramref name="ahead"/> that follow it.</summary>
     /// <param name="table">Schema-qualified; a name of ours, never input.</param>
     /// <param name="make">The statement for one that begins on a day, where the table is not the host's own; null is <c>CREATE TABLE</c>.</param>
-    public static async Task Ensure(NpgsqlDataSource source, string table, PartitionSpan span, DateTimeOffset from, int ahead, Func<DateTime, string>? make = null)
+    public static async Task Ensure(
+        NpgsqlDataSource source,
+        string table,
+        PartitionSpan span,
+        DateTimeOffset from,
+        int ahead,
+        Func<DateTime, string>? make = null
+    )
     {
         var have = await List(source, table);
         for (var step = 0; step <= ahead; step++)
         {
             var start = Move(Start(from.UtcDateTime, span), span, step);
             var name = NameOf(table, span, start);
-            if (have.Contains(name[(name.IndexOf('.', StringComparison.Ordinal) + 1)..])) continue;
-            var sql = make?.Invoke(start) ?? $"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{Stamp(start)}') TO ('{Stamp(Move(start, span, 1))}')";
+            if (have.Contains(name[(name.IndexOf('.', StringComparison.Ordinal) + 1)..]))
+                continue;
+            var sql =
+                make?.Invoke(start)
+                ?? $"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{Stamp(start)}') TO ('{Stamp(Move(start, span, 1))}')";
             await Patiently(source, sql);
         }
     }
@@ -95,7 +105,8 @@ public static class Partitions
             }
             catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.CheckViolation)
             {
-                // Rows of this stretch lie in the default partition already (a foreign clock, or no upkeep for long): they stay there, and so do their neighbours.
+                // Rows of this stretch lie in the default partition already (a foreign clock, or no upkeep for long): they stay there, and so do their
+                // neighbours.
                 return;
             }
             catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.ObjectNotInPrerequisiteState && whenNotPossible is not null)

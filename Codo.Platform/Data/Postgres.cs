@@ -14,9 +14,14 @@ public static class Postgres
     public static IServiceCollection AddPostgres(this IServiceCollection services, string connectionString)
     {
         DefaultTypeMap.MatchNamesWithUnderscores = true;
-        // Giving a connection back would otherwise have PostgreSQL parse and run seven statements that reset it, which costs as much as a request. So what a session sets beyond its
+        // Giving a connection back would otherwise have PostgreSQL parse and run seven statements that reset it, which costs as much as a request. So what a
+        // session sets beyond its
         // transaction (SET without LOCAL, an advisory lock) it takes back itself.
-        return services.AddSingleton<KeptRules>().AddSingleton(_ => NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(WithLimits(connectionString, PoolSize, "codo")) { NoResetOnClose = true }));
+        return services
+            .AddSingleton<KeptRules>()
+            .AddSingleton(_ =>
+                NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(WithLimits(connectionString, PoolSize, "codo")) { NoResetOnClose = true })
+            );
     }
 
     /// <summary>The connection string with a pool size, a name that the operator sees in <c>pg_stat_activity</c>, and time limits in seconds.</summary>

@@ -8,7 +8,9 @@ namespace Codo.Platform.Data;
 /// <summary>Binds a section of the settings to a class, once, checked at the start.</summary>
 public static class SettingsBinding
 {
-    /// <summary>Registers <typeparamref name="T"/> itself; its data annotations are checked when the host starts, and a wrong value stops the start with its name.</summary>
+    /// <summary>
+    /// Registers <typeparamref name="T"/> itself; its data annotations are checked when the host starts, and a wrong value stops the start with its name.
+    /// </summary>
     public static IServiceCollection AddSettings<T>(this IServiceCollection services, string section) where T : class
     {
         services.AddSingleton<IValidateOptions<T>>(new Checked<T>(section));
@@ -25,7 +27,10 @@ public static class SettingsBinding
         return result.Failed ? throw new OptionsValidationException(section, typeof(T), result.Failures) : value;
     }
 
-    /// <summary>A list setting: an array (<c>X:0</c>, <c>X:1</c>) or one text with commas; null when it is not set. The binder is not used for these: it would add to a default instead of replacing it.</summary>
+    /// <summary>
+    /// A list setting: an array (<c>X:0</c>, <c>X:1</c>) or one text with commas; null when it is not set. The binder is not used for these: it would add to a
+    /// default instead of replacing it.
+    /// </summary>
     public static IReadOnlyList<string>? List(IConfiguration configuration, string setting)
     {
         var section = configuration.GetSection(setting);

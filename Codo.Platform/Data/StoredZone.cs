@@ -7,7 +7,8 @@ using Npgsql;
 namespace Codo.Platform.Data;
 
 /// <summary>
-/// Codo's own time zone as it is stored, and what becomes of it when an upgrade of the machine's zone data has taken it away: the host goes on at the offset that was last in force, degraded, instead of not
+/// Codo's own time zone as it is stored, and what becomes of it when an upgrade of the machine's zone data has taken it away: the host goes on at the offset
+/// that was last in force, degraded, instead of not
 /// starting.
 /// </summary>
 public sealed class StoredZone(NpgsqlDataSource source, Zone zone, TimeProvider time, ILogger<StoredZone> log) : IHealthCheck
@@ -33,17 +34,30 @@ public sealed class StoredZone(NpgsqlDataSource source, Zone zone, TimeProvider 
             missing = id;
             var offset = await Settings.ReadOrKeep(source, OffsetKey, "00:00");
             zone.Info = FixedZone.At(TimeSpan.TryParse(offset, CultureInfo.InvariantCulture, out var known) ? known : TimeSpan.Zero);
-            log.LogError(error, "The machine's zone data has no '{Zone}', which Codo's time zone is; Codo goes on at {Offset}. Install tzdata-legacy, or set Codo:TimeZone", id, zone.Info.Id);
+            log.LogError(
+                error,
+                "The machine's zone data has no '{Zone}', which Codo's time zone is; Codo goes on at {Offset}. Install tzdata-legacy, or set Codo:TimeZone",
+                id,
+                zone.Info.Id
+            );
         }
     }
 
     /// <summary>Stores the offset in force, for a start at which the zone is not there any more.</summary>
     public Task Remember(CancellationToken cancellation) =>
-        missing is null ? Settings.Replace(source, OffsetKey, zone.Info.GetUtcOffset(time.GetUtcNow()).ToString("c", CultureInfo.InvariantCulture)) : Task.CompletedTask;
+        missing is null
+            ? Settings.Replace(source, OffsetKey, zone.Info.GetUtcOffset(time.GetUtcNow()).ToString("c", CultureInfo.InvariantCulture))
+            : Task.CompletedTask;
 
-    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) => Task.FromResult(missing is null
-        ? HealthCheckResult.Healthy(zone.Info.Id)
-        : HealthCheckResult.Degraded($"the machine's zone data has no '{missing}': Codo's times are at the last known offset, {zone.Info.Id}. Install tzdata-legacy, or set Codo:TimeZone"));
+    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+        Task.FromResult(
+            missing is null
+                ? HealthCheckResult.Healthy(zone.Info.Id)
+                : HealthCheckResult.Degraded(
+                    ($"the machine's zone data has no '{missing}': Codo's times are at the last known offset, {zone.Info.Id}. Install tzdata-legacy, or set "
+                        + $"Codo:TimeZone")
+                )
+        );
 }
 
 /// <summary>Zones without rules: an offset and nothing else.</summary>

@@ -23,7 +23,13 @@ public sealed class DeadLetters(NpgsqlDataSource source) : IHealthCheck
         await using var connection = await source.OpenConnectionAsync(cancellationToken);
         var (dead, oldest) = await connection.QuerySingleAsync<(long Dead, double? Oldest)>(StateSql);
         var waits = oldest is { } seconds && seconds > LongestWait.TotalSeconds;
-        if (dead == 0 && !waits) return HealthCheckResult.Healthy("delivered");
-        return HealthCheckResult.Degraded(string.Create(CultureInfo.InvariantCulture, $"{dead} dead letters (GET /v2/outbox/){(waits ? $", the oldest message has been waiting for {oldest:0} s" : "")}"));
+        if (dead == 0 && !waits)
+            return HealthCheckResult.Healthy("delivered");
+        return HealthCheckResult.Degraded(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{dead} dead letters (GET /v2/outbox/){(waits ? $", the oldest message has been waiting for {oldest:0} s" : "")}"
+            )
+        );
     }
 }

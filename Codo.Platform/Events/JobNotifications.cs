@@ -3,7 +3,8 @@ using MediatR;
 
 namespace Codo.Platform.Events;
 
-/// <summary>A job's execution ended in a way that people may want to hear of: it failed, timed out or was interrupted; or it succeeded after something had been told of the job.
+/// <summary>A job's execution ended in a way that people may want to hear of: it failed, timed out or was interrupted; or it succeeded after something had been
+/// told of the job.
 /// Published by the outbox, at least once, in the order in which a job's executions ended.</summary>
 /// <param name="Status"><c>success</c>, <c>faild</c>, <c>timeout</c> or <c>interrupted</c>.</param>
 /// <param name="FailuresInARow">This one included; 0 for a success.</param>
@@ -13,8 +14,20 @@ namespace Codo.Platform.Events;
 /// <param name="Output">The end of what it printed, its secrets masked.</param>
 /// <param name="Owners">Names, as the job has them.</param>
 public sealed record ExecutionEnded(
-    string JobId, long LogId, string Status, int FailuresInARow, DateTime NominalAt, DateTime StartedAt, DateTime EndedAt, int? ExitCode, string Node, Text Cause, string Command, string Output,
-    IReadOnlyList<string> Owners) : INotification
+    string JobId,
+    long LogId,
+    string Status,
+    int FailuresInARow,
+    DateTime NominalAt,
+    DateTime StartedAt,
+    DateTime EndedAt,
+    int? ExitCode,
+    string Node,
+    Text Cause,
+    string Command,
+    string Output,
+    IReadOnlyList<string> Owners
+) : INotification
 {
     /// <summary>Whether nothing is wrong with the job any more.</summary>
     public bool Succeeded => Status == "success";
@@ -22,9 +35,12 @@ public sealed record ExecutionEnded(
 
 /// <summary>Due times of a job were skipped several times in a row, because its previous run had not ended.</summary>
 /// <param name="Times">So far, at least 3.</param>
-public sealed record FiresSkipped(string JobId, long LogId, int Times, DateTime Since, DateTime Until, Text Cause, IReadOnlyList<string> Owners) : INotification;
+public sealed record FiresSkipped(string JobId, long LogId, int Times, DateTime Since, DateTime Until, Text Cause, IReadOnlyList<string> Owners)
+    : INotification;
 
-/// <summary>Due times were noticed too late to be run. What was noticed together is told together; one stretch of downtime may be told in several of these.</summary>
+/// <summary>
+/// Due times were noticed too late to be run. What was noticed together is told together; one stretch of downtime may be told in several of these.
+/// </summary>
 public sealed record FiresMissed(IReadOnlyList<MissedJob> Jobs) : INotification;
 
 /// <summary>What one job missed.</summary>

@@ -25,17 +25,29 @@ public enum OrderSituation
     Ended,
 }
 
-/// <summary>An order's situation has changed. Published by the outbox, at least once for each change; two changes in a row may be told as the last of them.</summary>
+/// <summary>
+/// An order's situation has changed. Published by the outbox, at least once for each change; two changes in a row may be told as the last of them.
+/// </summary>
 /// <param name="TaskType">The template's name, unless accept gave another.</param>
 /// <param name="Since">UTC; when the situation was noted.</param>
 /// <param name="Hosts">Of the lanes that failed or were interrupted; empty in other situations.</param>
-/// <param name="Approvers">Those whose ids are known: with the right to approve it (superusers, who have it for every order, are not among them), named with their id, and its submitter.</param>
+/// <param name="Approvers">Those whose ids are known: with the right to approve it (superusers, who have it for every order, are not among them), named with
+/// their id, and its submitter.</param>
 /// <param name="Associated">Names in its <c>associated_user</c> that were given without an id.</param>
 /// <param name="Steps">Where each of those lanes stands.</param>
 /// <param name="Output">The end of what the first of those steps printed, as far as it is stored; its secrets are masked.</param>
 public sealed record OrderSituationChanged(
-    long ListId, string TaskName, string TaskType, OrderSituation Situation, DateTime Since,
-    IReadOnlyList<string> Hosts, IReadOnlyList<Approver> Approvers, IReadOnlyList<string> Associated, IReadOnlyList<StepInTrouble> Steps, string Output) : INotification;
+    long ListId,
+    string TaskName,
+    string TaskType,
+    OrderSituation Situation,
+    DateTime Since,
+    IReadOnlyList<string> Hosts,
+    IReadOnlyList<Approver> Approvers,
+    IReadOnlyList<string> Associated,
+    IReadOnlyList<StepInTrouble> Steps,
+    string Output
+) : INotification;
 
 /// <summary>Somebody of an order whose id is known.</summary>
 /// <param name="Name">Empty when he is no longer among the template's users.</param>
@@ -50,11 +62,21 @@ public sealed record StepInTrouble(string Host, string Step, string Outcome, Tex
 public sealed record ListRunningOrders : IRequest<IReadOnlyList<RunningOrder>>;
 
 /// <summary>An order that waits, or one of its steps that runs.</summary>
-/// <param name="Situation"><see cref="OrderSituation.AwaitsApproval"/>, <see cref="OrderSituation.AwaitsPerson"/>, or <see cref="OrderSituation.GoesOn"/> for a step that runs.</param>
+/// <param name="Situation"><see cref="OrderSituation.AwaitsApproval"/>, <see cref="OrderSituation.AwaitsPerson"/>, or <see cref="OrderSituation.GoesOn"/> for a
+/// step that runs.</param>
 /// <param name="Step">Empty while it awaits its approval.</param>
 /// <param name="Since">UTC.</param>
 public sealed record RunningOrder(
-    long ListId, string TaskName, string TaskType, OrderSituation Situation, string Step, string Host, DateTime Since, IReadOnlyList<Approver> Approvers, IReadOnlyList<string> Associated);
+    long ListId,
+    string TaskName,
+    string TaskType,
+    OrderSituation Situation,
+    string Step,
+    string Host,
+    DateTime Since,
+    IReadOnlyList<Approver> Approvers,
+    IReadOnlyList<string> Associated
+);
 
 /// <summary>An order is ended because nobody approved it in time. Published at least once, before it is ended.</summary>
 /// <param name="Days">How long it waited, at least.</param>

@@ -26,14 +26,17 @@ public interface IOutboxReader
     /// <summary>Whether messages of several streams that are due together become one event.</summary>
     bool ReadsTogether => false;
 
-    /// <summary>Reads what the event says, in the transaction that deletes the messages once the event was published: what is changed here is changed once.</summary>
+    /// <summary>
+    /// Reads what the event says, in the transaction that deletes the messages once the event was published: what is changed here is changed once.
+    /// </summary>
     /// <param name="messages">One; several where <see cref="ReadsTogether"/>.</param>
     /// <returns>Null when there is nothing to say any more.</returns>
     Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction);
 }
 
 /// <summary>
-/// The transactional outbox: a message is written with the change that it tells of, and published by <see cref="OutboxRelay"/> at least once. A crash after publishing repeats the event, so handlers are
+/// The transactional outbox: a message is written with the change that it tells of, and published by <see cref="OutboxRelay"/> at least once. A crash after
+/// publishing repeats the event, so handlers are
 /// idempotent.
 /// </summary>
 public sealed class Outbox

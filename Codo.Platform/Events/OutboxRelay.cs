@@ -10,10 +10,17 @@ using Npgsql;
 namespace Codo.Platform.Events;
 
 /// <summary>
-/// Publishes the outbox. Each run takes the head of every stream that is due; a message that fails blocks only its own stream, is tried again with growing pauses, and becomes a dead letter after
+/// Publishes the outbox. Each run takes the head of every stream that is due; a message that fails blocks only its own stream, is tried again with growing
+/// pauses, and becomes a dead letter after
 /// <see cref="MostAttempts"/>. Every node runs it; a row lock lets one node publish a message at a time.
 /// </summary>
-public sealed class OutboxRelay(NpgsqlDataSource source, IServiceScopeFactory scopes, Outbox outbox, IEnumerable<IOutboxReader> readers, ILogger<OutboxRelay> log)
+public sealed class OutboxRelay(
+    NpgsqlDataSource source,
+    IServiceScopeFactory scopes,
+    Outbox outbox,
+    IEnumerable<IOutboxReader> readers,
+    ILogger<OutboxRelay> log
+)
 {
     /// <summary>Attempts that failed for another reason than the database; the last is about 12 minutes after the first.</summary>
     public const int MostAttempts = 12;
@@ -30,7 +37,8 @@ public sealed class OutboxRelay(NpgsqlDataSource source, IServiceScopeFactory sc
         """;
 
     private const string LockSql = """
-        SELECT message_id, at, stream, kind, payload::text AS payload, attempts FROM platform.outbox WHERE message_id = ANY(@Ids) AND dead_at IS NULL ORDER BY message_id FOR UPDATE SKIP LOCKED
+        SELECT message_id, at, stream, kind, payload::text AS payload, attempts FROM platform.outbox WHERE message_id = ANY(@Ids)
+            AND dead_at IS NULL ORDER BY message_id FOR UPDATE SKIP LOCKED
         """;
 
     private const string DeleteSql = """
@@ -38,7 +46,8 @@ public sealed class OutboxRelay(NpgsqlDataSource source, IServiceScopeFactory sc
         """;
 
     private const string FailedSql = """
-        UPDATE platform.outbox SET attempts = attempts + 1, cause = @Cause, next_try_at = clock_timestamp() + CAST(@Pause AS interval), dead_at = CASE WHEN @IsDead THEN clock_timestamp() END
+        UPDATE platform.outbox SET attempts = attempts + 1, cause = @Cause, next_try_at = clock_timestamp() + CAST(@Pause AS interval), dead_at = CASE
+            WHEN @IsDead THEN clock_timestamp() END
         WHERE message_id = @MessageId AND attempts = @Attempts AND dead_at IS NULL
         """;
 
@@ -87,8 +96,14 @@ public sealed class OutboxRelay(NpgsqlDataSource source, IServiceScopeFactory sc
 
     // In order of the oldest message, those of a kind that is read together as one.
     private List<(string Kind, long[] Ids)> Grouped(List<Head> heads) =>
-        [.. heads.GroupBy(head => readers.TryGetValue(head.Kind, out var reader) && reader.ReadsTogether ? head.Kind : $"{head.Kind} {head.MessageId}", StringComparer.Ordinal)
-            .Select(group => (group.First().Kind, group.Select(head => head.MessageId).ToArray()))];
+        [
+            .. heads
+                .GroupBy(
+                    head => readers.TryGetValue(head.Kind, out var reader) && reader.ReadsTogether ? head.Kind : $"{head.Kind} {head.MessageId}",
+                    StringComparer.Ordinal
+                )
+                .Select(group => (group.First().Kind, group.Select(head => head.MessageId).ToArray())),
+        ];
 
     private async Task<int> Publish(string kind, long[] ids, CancellationToken cancellation)
     {
@@ -142,10 +157,25 @@ public sealed class OutboxRelay(NpgsqlDataSource source, IServiceScopeFactory sc
         await connection.ExecuteAsync(FailedSql, new { message.MessageId, message.Attempts, Cause = cause, Pause = pause, IsDead = isDead });
         if (!isDead)
         {
-            log.LogWarning(error, "Outbox message {Id} ({Kind} of {Stream}) could not be published, attempt {Attempt}; tried again in {Pause} s", message.MessageId, message.Kind, message.Stream, message.Attempts + 1, pause.TotalSeconds);
+            log.LogWarning(
+                error,
+                "Outbox message {Id} ({Kind} of {Stream}) could not be published, attempt {Attempt}; tried again in {Pause} s",
+                message.MessageId,
+                message.Kind,
+                message.Stream,
+                message.Attempts + 1,
+                pause.TotalSeconds
+            );
             return false;
         }
-        log.LogError(error, "Outbox message {Id} ({Kind} of {Stream}) is a dead letter after {Attempts} attempts", message.MessageId, message.Kind, message.Stream, message.Attempts + 1);
+        log.LogError(
+            error,
+            "Outbox message {Id} ({Kind} of {Stream}) is a dead letter after {Attempts} attempts",
+            message.MessageId,
+            message.Kind,
+            message.Stream,
+            message.Attempts + 1
+        );
         await SayDead(message, cause);
         return true;
     }
@@ -156,11 +186,19 @@ public sealed class OutboxRelay(NpgsqlDataSource source, IServiceScopeFactory sc
         try
         {
             await using var scope = scopes.CreateAsyncScope();
-            await scope.ServiceProvider.GetRequiredService<IMediator>().Publish(new SystemTroubleFound(
-                DeadLetters.Trouble,
-                new Text("消息无法送达其他模块（死信）", "A message could not be delivered to another module (dead letter)"),
-                new Text($"消息 {message.MessageId}（{message.Kind}，{message.Stream}）尝试 {message.Attempts + 1} 次后放弃：{cause}\n查看与重发：/v2/outbox/",
-                    $"Message {message.MessageId} ({message.Kind} of {message.Stream}) was given up after {message.Attempts + 1} attempts: {cause}\nList and send again: /v2/outbox/")));
+            await scope
+                .ServiceProvider.GetRequiredService<IMediator>()
+                .Publish(
+                    new SystemTroubleFound(
+                        DeadLetters.Trouble,
+                        new Text("消息无法送达其他模块（死信）", "A message could not be delivered to another module (dead letter)"),
+                        new Text(
+                            $"消息 {message.MessageId}（{message.Kind}，{message.Stream}）尝试 {message.Attempts + 1} 次后放弃：{cause}\n查看与重发：/v2/outbox/",
+                            ($"Message {message.MessageId} ({message.Kind} of {message.Stream}) was given up after {message.Attempts + 1} attempts: "
+                                + $"{cause}\nList and send again: /v2/outbox/")
+                        )
+                    )
+                );
         }
         catch (Exception error)
         {

@@ -18,8 +18,12 @@ public static partial class Beginning
         return string.Create(CultureInfo.InvariantCulture, $"{text[..end]}… (+{text[end..].EnumerateRunes().Count()})");
     }
 
-    /// <summary>Whether what was sent is the beginning of a stored text as a list showed it. Such a value leaves the text as it was: a client that edits what a list showed must not cut the rest off.</summary>
-    public static bool Is(string? sent, string stored) => sent is not null && sent.Length > Length && stored.Length > Length && Cut().IsMatch(sent) && sent == Of(stored);
+    /// <summary>
+    /// Whether what was sent is the beginning of a stored text as a list showed it. Such a value leaves the text as it was: a client that edits what a list
+    /// showed must not cut the rest off.
+    /// </summary>
+    public static bool Is(string? sent, string stored) =>
+        sent is not null && sent.Length > Length && stored.Length > Length && Cut().IsMatch(sent) && sent == Of(stored);
 
     [GeneratedRegex(@"… \(\+[0-9]+\)\z", RegexOptions.CultureInvariant)]
     private static partial Regex Cut();

@@ -17,7 +17,8 @@ public static class Body
     {
         if (HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method)) return FromQuery<T>(context.Request.Query, options);
         var bytes = await ReadAll(context);
-        if (Caller.Of(context) is { } caller && !await context.RequestServices.GetRequiredService<Quotas>().Take(caller, bytes.Length)) throw new BadHttpRequestException("Codo:Quotas:BytesPerMinute", StatusCodes.Status429TooManyRequests);
+        if (Caller.Of(context) is { } caller && !await context.RequestServices.GetRequiredService<Quotas>().Take(caller, bytes.Length))
+            throw new BadHttpRequestException("Codo:Quotas:BytesPerMinute", StatusCodes.Status429TooManyRequests);
         if (bytes.AsSpan().Trim(" \t\r\n"u8).IsEmpty)
             return HttpMethods.IsDelete(context.Request.Method) ? FromQuery<T>(context.Request.Query, options) : Read<T>("{}"u8, options);
         if (bytes.AsSpan().StartsWith((ReadOnlySpan<byte>)[0xEF, 0xBB, 0xBF])) bytes = bytes[3..];

@@ -3,7 +3,8 @@ using System.Runtime.CompilerServices;
 namespace Codo.Platform.Http;
 
 /// <summary>
-/// A long list that is answered as it is read. Each chunk opens and gives back its own connection: neither the list nor a client that reads slowly holds memory or a connection of
+/// A long list that is answered as it is read. Each chunk opens and gives back its own connection: neither the list nor a client that reads slowly holds memory
+/// or a connection of
 /// the pool for as long as the answer takes.
 /// </summary>
 public static class Chunks
@@ -14,7 +15,11 @@ public static class Chunks
     /// <param name="read">Reads the rows of some of the ids, in any order.</param>
     /// <param name="size">Rows at a time; fewer where they are long.</param>
     public static async IAsyncEnumerable<TRow> Read<TRow>(
-        IReadOnlyList<long> ids, Func<long[], CancellationToken, Task<IEnumerable<(long Id, TRow Row)>>> read, int size = Size, [EnumeratorCancellation] CancellationToken cancellation = default)
+        IReadOnlyList<long> ids,
+        Func<long[], CancellationToken, Task<IEnumerable<(long Id, TRow Row)>>> read,
+        int size = Size,
+        [EnumeratorCancellation] CancellationToken cancellation = default
+    )
     {
         foreach (var some in ids.Chunk(size))
         {
@@ -28,7 +33,10 @@ public static class Chunks
     /// <summary>All rows by rising id.</summary>
     /// <param name="read">Reads so many rows whose ids come after the given one.</param>
     public static async IAsyncEnumerable<TRow> All<TRow>(
-        Func<TRow, long> idOf, Func<long, int, CancellationToken, Task<IReadOnlyList<TRow>>> read, [EnumeratorCancellation] CancellationToken cancellation = default)
+        Func<TRow, long> idOf,
+        Func<long, int, CancellationToken, Task<IReadOnlyList<TRow>>> read,
+        [EnumeratorCancellation] CancellationToken cancellation = default
+    )
     {
         var after = long.MinValue;
         while (true)

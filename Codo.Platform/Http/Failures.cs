@@ -11,41 +11,51 @@ namespace Codo.Platform.Http;
 public static class Failures
 {
     /// <summary>Answers what the rest of the pipeline throws, and gives bare 404, 405 and 413 the contract's JSON.</summary>
-    public static IApplicationBuilder UseFailures(this IApplicationBuilder app) => app.Use(async (HttpContext context, RequestDelegate next) =>
-    {
-        try
-        {
-            await next(context);
-            if (context.Response is { HasStarted: false, ContentLength: null, ContentType: null } && Bare(context.Response.StatusCode) is { } text)
-                await Write(context, context.Response.StatusCode, context.Response.StatusCode, text);
-        }
-        catch (Refusal refusal)
-        {
-            object more = refusal.Hint is { } hint ? new { hint } : new { };
-            await Write(context, refusal.Code, StatusOf(refusal.Kind), refusal.Text, UnknownFields.AddTo(context, more, context.RequestServices.GetRequiredService<JsonSerializerOptions>()));
-        }
-        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
-        {
-            // The client went away: there is nobody left to answer, and nothing failed.
-            if (!context.Response.HasStarted) context.Response.StatusCode = 499;
-        }
-        catch (BadHttpRequestException error)
-        {
-            var text = Bare(error.StatusCode) ?? new Text("请求无效：" + error.Message, "Bad request: " + error.Message);
-            await Write(context, error.StatusCode, error.StatusCode, text);
-        }
-        catch (Exception error) when (DatabaseErrors.IsTransient(error))
-        {
-            Log(context).LogWarning(error, "Database away: {Method} {Path} answered 503", context.Request.Method, context.Request.Path.Value);
-            await Write(context, 503, 503, new Text("数据库暂时无法响应，请稍后重试", "The database does not answer in time; try again shortly"));
-        }
-        catch (Exception error)
-        {
-            Log(context).LogError(error, "Unhandled failure: {Method} {Path}", context.Request.Method, context.Request.Path.Value);
-            var id = context.TraceIdentifier;
-            await Write(context, 500, 500, new Text($"内部错误，请求编号 {id}", $"Internal error, request id {id}"));
-        }
-    });
+    public static IApplicationBuilder UseFailures(this IApplicationBuilder app) =>
+        app.Use(
+            async (HttpContext context, RequestDelegate next) =>
+            {
+                try
+                {
+                    await next(context);
+                    if (context.Response is { HasStarted: false, ContentLength: null, ContentType: null } && Bare(context.Response.StatusCode) is { } text)
+                        await Write(context, context.Response.StatusCode, context.Response.StatusCode, text);
+                }
+                catch (Refusal refusal)
+                {
+                    object more = refusal.Hint is { } hint ? new { hint } : new { };
+                    await Write(
+                        context,
+                        refusal.Code,
+                        StatusOf(refusal.Kind),
+                        refusal.Text,
+                        UnknownFields.AddTo(context, more, context.RequestServices.GetRequiredService<JsonSerializerOptions>())
+                    );
+                }
+                catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+                {
+                    // The client went away: there is nobody left to answer, and nothing failed.
+                    if (!context.Response.HasStarted)
+                        context.Response.StatusCode = 499;
+                }
+                catch (BadHttpRequestException error)
+                {
+                    var text = Bare(error.StatusCode) ?? new Text("请求无效：" + error.Message, "Bad request: " + error.Message);
+                    await Write(context, error.StatusCode, error.StatusCode, text);
+                }
+                catch (Exception error) when (DatabaseErrors.IsTransient(error))
+                {
+                    Log(context).LogWarning(error, "Database away: {Method} {Path} answered 503", context.Request.Method, context.Request.Path.Value);
+                    await Write(context, 503, 503, new Text("数据库暂时无法响应，请稍后重试", "The database does not answer in time; try again shortly"));
+                }
+                catch (Exception error)
+                {
+                    Log(context).LogError(error, "Unhandled failure: {Method} {Path}", context.Request.Method, context.Request.Path.Value);
+                    var id = context.TraceIdentifier;
+                    await Write(context, 500, 500, new Text($"内部错误，请求编号 {id}", $"Internal error, request id {id}"));
+                }
+            }
+        );
 
     /// <summary>Writes a failure: the envelope, or RFC 9457 problem details for a client that asks for them.</summary>
     /// <param name="code">The envelope's <c>code</c>.</param>
@@ -62,8 +72,21 @@ public static class Failures
         if (context.Request.Headers.Accept.Any(accept => accept?.Contains("application/problem+json", StringComparison.OrdinalIgnoreCase) == true))
         {
             context.Response.StatusCode = status;
-            var problem = JsonSerializer.SerializeToNode(new { type = "about:blank", title = text.ToString(), status, code, detail = text.ToString() }, options)!.AsObject();
-            foreach (var (name, value) in JsonSerializer.SerializeToNode(more ?? new { }, options)!.AsObject()) problem[name] = value?.DeepClone();
+            var problem = JsonSerializer
+                .SerializeToNode(
+                    new
+                    {
+                        type = "about:blank",
+                        title = text.ToString(),
+                        status,
+                        code,
+                        detail = text.ToString(),
+                    },
+                    options
+                )!
+                .AsObject();
+            foreach (var (name, value) in JsonSerializer.SerializeToNode(more ?? new { }, options)!.AsObject())
+                problem[name] = value?.DeepClone();
             await context.Response.WriteAsJsonAsync(problem, options, "application/problem+json", context.RequestAborted);
             return;
         }

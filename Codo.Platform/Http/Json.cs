@@ -83,12 +83,15 @@ internal sealed class PlainElement : JsonConverter<JsonElement>
 /// <summary>A number, also as digits in text.</summary>
 internal sealed class Digits<T> : JsonConverter<T> where T : struct, IBinaryInteger<T>, IMinMaxValue<T>
 {
-    public override T Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => reader.TokenType switch
-    {
-        JsonTokenType.Number when reader.TryGetInt64(out var number) && number >= long.CreateChecked(T.MinValue) && number <= long.CreateChecked(T.MaxValue) => T.CreateChecked(number),
-        JsonTokenType.String when T.TryParse(reader.GetString(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) => number,
-        _ => throw new JsonException("number"),
-    };
+    public override T Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+        reader.TokenType switch
+        {
+            JsonTokenType.Number
+                when reader.TryGetInt64(out var number) && number >= long.CreateChecked(T.MinValue) && number <= long.CreateChecked(T.MaxValue) =>
+                T.CreateChecked(number),
+            JsonTokenType.String when T.TryParse(reader.GetString(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) => number,
+            _ => throw new JsonException("number"),
+        };
 
     public override void Write(Utf8JsonWriter writer, T value, JsonSerializerOptions options) => writer.WriteNumberValue(long.CreateChecked(value));
 }

@@ -35,7 +35,9 @@ public static class Paging
     /// <summary>Rows to leave out before the page.</summary>
     public static long Offset(this IPaged query, int defaultLimit) => ((query.Page ?? 1) - 1L) * (query.Limit ?? defaultLimit);
 
-    /// <summary>The pattern for <c>LIKE … ESCAPE '\'</c> that finds texts which begin with <paramref name="text"/>, its <c>%</c> and <c>_</c> taken literally.</summary>
+    /// <summary>
+    /// The pattern for <c>LIKE … ESCAPE '\'</c> that finds texts which begin with <paramref name="text"/>, its <c>%</c> and <c>_</c> taken literally.
+    /// </summary>
     public static string PrefixPattern(string text) =>
         text.Replace(@"\", @"\\", StringComparison.Ordinal).Replace("%", @"\%", StringComparison.Ordinal).Replace("_", @"\_", StringComparison.Ordinal) + "%";
 }

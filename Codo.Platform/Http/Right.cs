@@ -19,12 +19,14 @@ public sealed record Right(string Name, Func<Caller, IServiceProvider, bool> Hol
     public static readonly Right Superuser = new("superuser", (caller, _) => caller.IsSuperuser);
 
     /// <summary>A superuser, or a username that the list setting names; <c>*</c> in it is everyone with a token.</summary>
-    public static Right OperatorOf(string setting) => new($"superuser or {setting}", (caller, services) => IsOperator(caller, services.GetRequiredService<IConfiguration>(), setting));
+    public static Right OperatorOf(string setting) =>
+        new($"superuser or {setting}", (caller, services) => IsOperator(caller, services.GetRequiredService<IConfiguration>(), setting));
 
     /// <summary>Whether the caller has the right of <see cref="OperatorOf"/>, for a slice of which only a part needs it.</summary>
     public static bool IsOperator(Caller caller, IConfiguration configuration, string setting) =>
         caller.IsSuperuser || Names(configuration, setting) is var names && (names.Contains("*") || names.Contains(caller.Username));
 
     /// <summary>The names that a list setting gives; <c>*</c> when it is not set.</summary>
-    public static IReadOnlySet<string> Names(IConfiguration configuration, string setting) => (SettingsBinding.List(configuration, setting) ?? ["*"]).ToHashSet(StringComparer.Ordinal);
+    public static IReadOnlySet<string> Names(IConfiguration configuration, string setting) =>
+        (SettingsBinding.List(configuration, setting) ?? ["*"]).ToHashSet(StringComparer.Ordinal);
 }

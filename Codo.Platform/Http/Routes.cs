@@ -30,7 +30,8 @@ public static class Routes
         builder.WithMetadata(right);
 
     /// <summary>A route whose bodies may be longer than <c>Codo:MaxBody</c>.</summary>
-    public static TBuilder WithBody<TBuilder>(this TBuilder builder, long bytes) where TBuilder : IEndpointConventionBuilder => builder.WithMetadata(new LongBody(bytes));
+    public static TBuilder WithBody<TBuilder>(this TBuilder builder, long bytes)
+        where TBuilder : IEndpointConventionBuilder => builder.WithMetadata(new LongBody(bytes));
 
     private static RouteHandlerBuilder Slice<TRequest, TAnswer>(IEndpointRouteBuilder routes, string method, string path, string summary, Right? right)
         where TRequest : IRequest<TAnswer> where TAnswer : Answer
@@ -60,6 +61,9 @@ public sealed record SliceOf(Type Type);
 /// <param name="Bytes">At most.</param>
 public sealed record LongBody(long Bytes);
 
-/// <summary>What a page of this route may load and who may frame it: the value of its Content-Security-Policy. Routes without one answer no page, and get a policy that allows nothing.</summary>
+/// <summary>
+/// What a page of this route may load and who may frame it: the value of its Content-Security-Policy. Routes without one answer no page, and get a policy that
+/// allows nothing.
+/// </summary>
 /// <param name="Value">The header's value.</param>
 public sealed record PagePolicy(string Value);

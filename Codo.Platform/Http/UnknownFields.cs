@@ -13,7 +13,10 @@ public sealed class EchoedAttribute(params string[] fields) : Attribute
     public IReadOnlyList<string> Fields => fields;
 }
 
-/// <summary>Fields of a body that no slice reads: they are accepted, as the original accepts them, and the answer names them, since <c>timeuot</c> would otherwise be a limit that is not there.</summary>
+/// <summary>
+/// Fields of a body that no slice reads: they are accepted, as the original accepts them, and the answer names them, since <c>timeuot</c> would otherwise be a
+/// limit that is not there.
+/// </summary>
 public static class UnknownFields
 {
     private const int MostNamed = 20, MostLetters = 60;
@@ -38,9 +41,12 @@ public static class UnknownFields
     {
         if (context.Items[Key] is not List<Text> found) return answer;
         var node = JsonSerializer.SerializeToNode(answer, options)!.AsObject();
-        if (node["warnings"] is not JsonArray warnings) node["warnings"] = warnings = [];
-        foreach (var text in found.Take(MostNamed)) warnings.Add(text.ToString());
-        if (found.Count > MostNamed) warnings.Add(new Text($"还有 {found.Count - MostNamed} 个不认识的字段", $"{found.Count - MostNamed} more unknown fields").ToString());
+        if (node["warnings"] is not JsonArray warnings)
+            node["warnings"] = warnings = [];
+        foreach (var text in found.Take(MostNamed))
+            warnings.Add(text.ToString());
+        if (found.Count > MostNamed)
+            warnings.Add(new Text($"还有 {found.Count - MostNamed} 个不认识的字段", $"{found.Count - MostNamed} more unknown fields").ToString());
         return node;
     }
 
@@ -69,7 +75,8 @@ public static class UnknownFields
                 continue;
             }
             reader.Skip();
-            if (!echoed.Contains(name)) found.Add(Say(path.Length == 0 ? name : $"{path}.{name}", Nearest(name, info.Properties.Select(property => property.Name))));
+            if (!echoed.Contains(name))
+                found.Add(Say(path.Length == 0 ? name : $"{path}.{name}", Nearest(name, info.Properties.Select(property => property.Name))));
         }
     }
 
@@ -82,7 +89,14 @@ public static class UnknownFields
     }
 
     private static string? Nearest(string name, IEnumerable<string> known) =>
-        name.Length > MostLetters ? null : known.Select(word => (Word: word, Far: Distance(name, word))).Where(one => one.Far <= Math.Max(1, Math.Min(name.Length, one.Word.Length) / 3)).OrderBy(one => one.Far).Select(one => one.Word).FirstOrDefault();
+        name.Length > MostLetters
+            ? null
+            : known
+                .Select(word => (Word: word, Far: Distance(name, word)))
+                .Where(one => one.Far <= Math.Max(1, Math.Min(name.Length, one.Word.Length) / 3))
+                .OrderBy(one => one.Far)
+                .Select(one => one.Word)
+                .FirstOrDefault();
 
     // Letters that are left out, added, changed or swapped with their neighbour.
     private static int Distance(string one, string other)

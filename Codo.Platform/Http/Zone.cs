@@ -22,7 +22,8 @@ public sealed class Zone
 /// <summary>Writes every time of an answer as the contract wants it.</summary>
 internal sealed class ZonedDateTimeConverter(Zone zone) : JsonConverter<DateTime>
 {
-    public override DateTime Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => throw new JsonException("a time is bound as text");
+    public override DateTime Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+        throw new JsonException("a time is bound as text");
 
     public override void Write(Utf8JsonWriter writer, DateTime value, JsonSerializerOptions options) => writer.WriteStringValue(zone.Text(value));
 }

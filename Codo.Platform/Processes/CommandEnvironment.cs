@@ -11,7 +11,9 @@ public static class CommandEnvironment
         "Codo__", "Codo:", "ConnectionStrings__", "ConnectionStrings:", "CUSTOMCONNSTR_", "POSTGRESQLCONNSTR_", "SQLCONNSTR_", "ASPNETCORE_", "DOTNET_",
     ];
 
-    /// <summary>Whether a variable of this name configures the host and is kept from commands. Case does not matter: the host reads settings in any case.</summary>
+    /// <summary>
+    /// Whether a variable of this name configures the host and is kept from commands. Case does not matter: the host reads settings in any case.
+    /// </summary>
     public static bool IsHostSetting(string name) =>
         HostSettings.Any(prefix => name.StartsWith(prefix, StringComparison.OrdinalIgnoreCase));
 
@@ -30,7 +32,9 @@ public static class CommandEnvironment
         foreach (var (name, value) in own ?? new Dictionary<string, string>())
         {
             if (name.Length == 0 || name.Contains('=') || name.Contains('\0') || value.Contains('\0'))
-                throw new CommandNotStartedException(new Text($"环境变量 {name} 无效", $"The environment variable '{name}' has a name or a value that cannot be passed on."));
+                throw new CommandNotStartedException(
+                    new Text($"环境变量 {name} 无效", $"The environment variable '{name}' has a name or a value that cannot be passed on.")
+                );
             environment[name] = value;
         }
 

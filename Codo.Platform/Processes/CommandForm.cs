@@ -6,7 +6,8 @@ namespace Codo.Platform.Processes;
 
 /// <summary>How a command is handed to the shell that runs it.</summary>
 /// <param name="Private">The command holds a secret: it reaches its shell by a descriptor, so that no process argument that Codo makes shows it.</param>
-/// <param name="Pty">The command runs on a terminal of its own, which <c>script</c> (util-linux) makes: <c>sudo</c> with <c>requiretty</c> asks for one.</param>
+/// <param name="Pty">The command runs on a terminal of its own, which <c>script</c> (util-linux) makes: <c>sudo</c> with <c>requiretty</c> asks for
+/// one.</param>
 /// <param name="Encoding">What the command is written in and writes; null for UTF-8.</param>
 public sealed partial record CommandForm(bool Private = false, bool Pty = false, Encoding? Encoding = null)
 {
@@ -17,7 +18,8 @@ public sealed partial record CommandForm(bool Private = false, bool Pty = false,
     public static CommandForm Plain { get; } = new();
 
     /// <summary>The names that <c>encoding</c> may have, as their standard writes them. ASCII means the same in each, so a shell reads its own words.</summary>
-    public static IReadOnlyList<string> Encodings { get; } = ["utf-8", "gbk", "gb18030", "big5", "shift_jis", "euc-jp", "euc-kr", "iso-8859-1", "iso-8859-15", "windows-1251", "windows-1252", "koi8-r"];
+    public static IReadOnlyList<string> Encodings { get; } =
+    ["utf-8", "gbk", "gb18030", "big5", "shift_jis", "euc-jp", "euc-kr", "iso-8859-1", "iso-8859-15", "windows-1251", "windows-1252", "koi8-r"];
 
     /// <summary>The encoding of one of <see cref="Encodings"/>; null for UTF-8, and for an empty name.</summary>
     public static Encoding? EncodingOf(string? name)
@@ -30,7 +32,9 @@ public sealed partial record CommandForm(bool Private = false, bool Pty = false,
     public static string Clean(string command) =>
         command.TrimStart('\uFEFF').Replace("\r\n", "\n", StringComparison.Ordinal) is var text && text.EndsWith('\r') ? text[..^1] : text;
 
-    /// <summary>What the first line names after <c>#!</c>: the program, and one argument as the kernel passes it on, or none. Null where there is no such line.</summary>
+    /// <summary>
+    /// What the first line names after <c>#!</c>: the program, and one argument as the kernel passes it on, or none. Null where there is no such line.
+    /// </summary>
     public static string[]? Interpreter(string command)
     {
         if (InterpreterLine.Match(command) is not { Success: true } line) return null;
@@ -38,7 +42,9 @@ public sealed partial record CommandForm(bool Private = false, bool Pty = false,
         return argument.Length == 0 ? [line.Groups[1].Value] : [line.Groups[1].Value, argument];
     }
 
-    /// <summary>A command that was cleaned, with the line in front that names its interpreter where one is set; a line of the command's own goes before that.</summary>
+    /// <summary>
+    /// A command that was cleaned, with the line in front that names its interpreter where one is set; a line of the command's own goes before that.
+    /// </summary>
     public static string With(string? interpreter, string command)
     {
         command = Clean(command);

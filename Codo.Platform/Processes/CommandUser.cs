@@ -10,7 +10,8 @@ public sealed class CommandUser
 {
     private static readonly string[] Kept = ["PATH", "LANG", "LANGUAGE", "TZ"];
 
-    // setpriv replaces itself, so the process id stays. Not ProcessStartInfo.UserName: it changes the user of a child that shares the host's memory until it execs, and another process of
+    // setpriv replaces itself, so the process id stays. Not ProcessStartInfo.UserName: it changes the user of a child that shares the host's memory until it
+    // execs, and another process of
     // that user could stop the child, and with it the host's thread, for good. The bounding set is left alone: without it sudo would have nothing to give.
     private static readonly string[] NoCapabilities = ["--inh-caps=-all", "--ambient-caps=-all"];
 
@@ -56,20 +57,30 @@ public sealed class CommandUser
 
     /// <summary>The words of a program with its arguments as this user starts it, without a shell of its own.</summary>
     public IReadOnlyList<string> Direct(IReadOnlyList<string> words) =>
-        Begin("/") is { Length: > 0 } begin ? [.. Prefix is { Count: > 0 } prefix ? prefix : ["env"], "/bin/sh", "-c", begin + "exec \"$@\"", "sh", .. words] : words;
+        Begin("/") is { Length: > 0 } begin
+            ? [.. Prefix is { Count: > 0 } prefix ? prefix : ["env"], "/bin/sh", "-c", begin + "exec \"$@\"", "sh", .. words]
+            : words;
 
     internal void Apply(IDictionary<string, string?> environment)
     {
-        if (IsOwn) return;
-        foreach (var name in environment.Keys.Where(name => !Kept.Contains(name) && !name.StartsWith("LC_", StringComparison.Ordinal)).ToList()) environment.Remove(name);
-        if (!environment.ContainsKey("PATH")) environment["PATH"] = "/usr/local/bin:/usr/bin:/bin";
+        if (IsOwn)
+            return;
+        foreach (var name in environment.Keys.Where(name => !Kept.Contains(name) && !name.StartsWith("LC_", StringComparison.Ordinal)).ToList())
+            environment.Remove(name);
+        if (!environment.ContainsKey("PATH"))
+            environment["PATH"] = "/usr/local/bin:/usr/bin:/bin";
         environment["HOME"] = System.Home;
         environment["USER"] = environment["LOGNAME"] = System.Name;
         // Programs start what stands here, and an account that nobody logs in to has nologin there.
-        environment["SHELL"] = System.Shell.EndsWith("nologin", StringComparison.Ordinal) || System.Shell.EndsWith("/false", StringComparison.Ordinal) || System.Shell.Length == 0 ? "/bin/sh" : System.Shell;
+        environment["SHELL"] =
+            System.Shell.EndsWith("nologin", StringComparison.Ordinal) || System.Shell.EndsWith("/false", StringComparison.Ordinal) || System.Shell.Length == 0
+                ? "/bin/sh"
+                : System.Shell;
     }
 
-    /// <summary>Shell text that a command of this user begins with: its umask and, where it is not the host's own user, its soft limit of open files and its directory.</summary>
+    /// <summary>
+    /// Shell text that a command of this user begins with: its umask and, where it is not the host's own user, its soft limit of open files and its directory.
+    /// </summary>
     /// <param name="folder">Where it starts; null for the host's own directory, and for another user its home.</param>
     internal string Begin(string? folder)
     {

@@ -4,7 +4,8 @@ using Codo.Platform.Http;
 namespace Codo.Platform.Processes;
 
 /// <summary>
-/// The file descriptors of this process. The runtime ends the whole process when it finds none left inside <see cref="System.Diagnostics.Process.Start()"/>, so whatever spawns
+/// The file descriptors of this process. The runtime ends the whole process when it finds none left inside <see cref="System.Diagnostics.Process.Start()"/>, so
+/// whatever spawns
 /// something asks here first, and what takes descriptors at a stranger's wish (connections) leaves <see cref="Reserved"/> of them alone.
 /// </summary>
 public static partial class Descriptors
@@ -40,7 +41,12 @@ public static partial class Descriptors
             {
                 var descriptor = count == 0 ? open("/dev/null", ReadOnlyClosedOnExec) : fcntl(taken[0], DuplicateClosedOnExec, 0);
                 if (descriptor < 0)
-                    throw new CommandNotStartedException(new Text("命令无法启动：文件描述符已用尽（ulimit -n）", "The command could not be started: the process has no file descriptors left (ulimit -n)"));
+                    throw new CommandNotStartedException(
+                        new Text(
+                            "命令无法启动：文件描述符已用尽（ulimit -n）",
+                            "The command could not be started: the process has no file descriptors left (ulimit -n)"
+                        )
+                    );
                 taken[count++] = descriptor;
             }
         }

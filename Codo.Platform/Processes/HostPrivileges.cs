@@ -2,7 +2,9 @@ using System.Globalization;
 
 namespace Codo.Platform.Processes;
 
-/// <summary>What the kernel lets this process do to other users' processes: root, or a user of its own with capabilities (<c>deploy/codo.service</c>).</summary>
+/// <summary>
+/// What the kernel lets this process do to other users' processes: root, or a user of its own with capabilities (<c>deploy/codo.service</c>).
+/// </summary>
 public static class HostPrivileges
 {
     // linux/capability.h
@@ -13,7 +15,10 @@ public static class HostPrivileges
     /// <summary>Whether a command can be started as another user, and ended again.</summary>
     public static bool CanSwitchUser { get; } = Has(SetUser) && Has(SetGroup) && Has(Kill);
 
-    /// <summary>Whether other users' processes can be found by the <see cref="RunMark.Variable"/> in their environment. Without it one that has left its session is not found.</summary>
+    /// <summary>
+    /// Whether other users' processes can be found by the <see cref="RunMark.Variable"/> in their environment. Without it one that has left its session is not
+    /// found.
+    /// </summary>
     public static bool CanFindByRunId { get; } = Has(Trace);
 
     /// <summary>Whether a limit can be set above the hard one of this process.</summary>

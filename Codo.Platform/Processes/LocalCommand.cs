@@ -29,8 +29,10 @@ public sealed partial class LocalCommand
         SHELL=/bin/sh exec script -qefc 'eval "exec 3<&-; $(cat <&3)"' /dev/null
         """;
 
-    // A command with a line #! comes on standard input and becomes a file for its interpreter ($2, and $3 where it has an argument). The kernel would do the same with
-    // the file, but not where it lies in a file system without exec. This shell waits, because the file is to be gone afterwards; told to end it waits for the command first.
+    // A command with a line #! comes on standard input and becomes a file for its interpreter ($2, and $3 where it has an argument). The kernel would do the
+    // same with
+    // the file, but not where it lies in a file system without exec. This shell waits, because the file is to be gone afterwards; told to end it waits for the
+    // command first.
     private const string FileScript = """
         exec 2>&1
         codo_file=$1 codo_pty=$2
@@ -44,7 +46,8 @@ public sealed partial class LocalCommand
         exit $codo_status
         """;
 
-    // Of what comes after the end of the command, which nobody has to wait for, this much is taken for this long: `exec > >(tee log)` writes its last lines then.
+    // Of what comes after the end of the command, which nobody has to wait for, this much is taken for this long: `exec > >(tee log)` writes its last lines
+    // then.
     private const int MostBytesAfterEnd = 1024 * 1024;
     private static readonly TimeSpan WaitAfterEnd = TimeSpan.FromMilliseconds(300);
 
@@ -67,7 +70,14 @@ public sealed partial class LocalCommand
     /// <param name="user">Who it runs as; null for the host's own user.</param>
     /// <param name="form">How it is handed over; null for <see cref="CommandForm.Plain"/>. A first line <c>#!</c> is honoured in any form.</param>
     /// <exception cref="CommandNotStartedException">Too long, no such directory, out of processes or memory: the message says which.</exception>
-    public static LocalCommand Start(string command, string runId, IReadOnlyDictionary<string, string>? environment = null, string? workingDirectory = null, CommandForm? form = null, CommandUser? user = null)
+    public static LocalCommand Start(
+        string command,
+        string runId,
+        IReadOnlyDictionary<string, string>? environment = null,
+        string? workingDirectory = null,
+        CommandForm? form = null,
+        CommandUser? user = null
+    )
     {
         ArgumentException.ThrowIfNullOrEmpty(runId);
         form ??= CommandForm.Plain;
@@ -76,7 +86,12 @@ public sealed partial class LocalCommand
         if (command.StartsWith('-') || command.StartsWith('+')) command = " " + command;
         var length = Encoding.UTF8.GetByteCount(command);
         if (length > MaxCommandBytes)
-            throw new CommandNotStartedException(new Text($"命令过长：{length} 字节，最多 {MaxCommandBytes} 字节", $"The command is {length} bytes long; the system takes {MaxCommandBytes} at most."));
+            throw new CommandNotStartedException(
+                new Text(
+                    $"命令过长：{length} 字节，最多 {MaxCommandBytes} 字节",
+                    $"The command is {length} bytes long; the system takes {MaxCommandBytes} at most."
+                )
+            );
         if (command.Contains('\0'))
             throw new CommandNotStartedException(new Text("命令包含空字符（NUL）", "The command contains a NUL character, which no shell can be given."));
         // A host that is not root may not see into another user's directories: there the shell says it.
@@ -88,15 +103,25 @@ public sealed partial class LocalCommand
         // With what goes in front it may be more than one argument holds.
         if (input is null && length + Encoding.UTF8.GetByteCount(begin) > MaxCommandBytes) (arguments, input) = ([PrivateScript], form.Bytes(command));
         arguments[0] = begin + arguments[0];
-        var variables = Environment.GetEnvironmentVariables().Cast<DictionaryEntry>().ToDictionary(one => (string)one.Key, one => (string?)one.Value, StringComparer.Ordinal);
+        var variables = Environment
+            .GetEnvironmentVariables()
+            .Cast<DictionaryEntry>()
+            .ToDictionary(one => (string)one.Key, one => (string?)one.Value, StringComparer.Ordinal);
         CommandEnvironment.Apply(variables, environment, runId, user);
         Descriptors.Demand();
         try
         {
             // The host's own directory may be closed to another user, and the user's to the host.
-            var process = SessionProcess.Start([.. user.Prefix, .. Shell, .. arguments], variables, user.IsOwn ? workingDirectory : "/", withInput: input is not null);
-            if (!user.IsOwn) LetReopen(process.Output);
-            if (input is not null) _ = HandOverAsync(process.Input!, input);
+            var process = SessionProcess.Start(
+                [.. user.Prefix, .. Shell, .. arguments],
+                variables,
+                user.IsOwn ? workingDirectory : "/",
+                withInput: input is not null
+            );
+            if (!user.IsOwn)
+                LetReopen(process.Output);
+            if (input is not null)
+                _ = HandOverAsync(process.Input!, input);
             return new LocalCommand(process, new RunMark(runId, process.Id, ProcessTable.StartTicks(process.Id), RunMark.CurrentBootId));
         }
         catch (Win32Exception cause)
@@ -162,11 +187,14 @@ public sealed partial class LocalCommand
     }
 
     /// <summary>Passes the output on, as it comes, until the command has ended.</summary>
-    /// <param name="onOutput">Gets the bytes of each read, which are valid during the call only. While it works nothing is read: the command waits at a full pipe.</param>
+    /// <param name="onOutput">Gets the bytes of each read, which are valid during the call only. While it works nothing is read: the command waits at a full
+    /// pipe.</param>
     /// <param name="cancellation">Stops reading and waiting, and leaves the command alone: to end it, see <see cref="ProcessTree"/>.</param>
     /// <remarks>
-    /// The end of the output is known: what the command itself wrote is in the pipe when it has ended, and is read whatever happens. Nothing later is waited for. Where background
-    /// processes hold the pipe, a process of its own takes it over and throws away what they write. An exception out of <paramref name="onOutput"/> closes the pipe and is passed on.
+    /// The end of the output is known: what the command itself wrote is in the pipe when it has ended, and is read whatever happens. Nothing later is waited
+    /// for. Where background
+    /// processes hold the pipe, a process of its own takes it over and throws away what they write. An exception out of <paramref name="onOutput"/> closes the
+    /// pipe and is passed on.
     /// </remarks>
     public async Task<CommandEnd> ReadToEndAsync(Func<ReadOnlyMemory<byte>, ValueTask> onOutput, CancellationToken cancellation = default)
     {
@@ -229,7 +257,8 @@ public sealed partial class LocalCommand
         late.CancelAfter(WaitAfterEnd);
         for (var taken = 0; taken <= MostBytesAfterEnd;)
         {
-            // When the time is up the kernel is asked: that a read did not complete says nothing on a busy machine, where the notice that there is something may wait.
+            // When the time is up the kernel is asked: that a read did not complete says nothing on a busy machine, where the notice that there is something
+            // may wait.
             if (late.IsCancellationRequested && !HasSomething(output)) return false;
             if (await ReadAsync(late.IsCancellationRequested ? cancellation : late.Token) is not { } read) continue;
             if (read == 0) return true;

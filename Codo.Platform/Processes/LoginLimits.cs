@@ -3,8 +3,10 @@ using System.Globalization;
 namespace Codo.Platform.Processes;
 
 /// <summary>
-/// The resource limits that a login would give a user: <c>/etc/security/limits.conf</c> and <c>limits.d/*.conf</c>, read as <c>pam_limits</c> reads them, and applied with
-/// <c>prlimit</c>. Not taken from there: <c>maxlogins</c>, <c>maxsyslogins</c>, <c>nonewprivs</c>, <c>priority</c> and <c>chroot</c>. A limit above the host's own hard one needs
+/// The resource limits that a login would give a user: <c>/etc/security/limits.conf</c> and <c>limits.d/*.conf</c>, read as <c>pam_limits</c> reads them, and
+/// applied with
+/// <c>prlimit</c>. Not taken from there: <c>maxlogins</c>, <c>maxsyslogins</c>, <c>nonewprivs</c>, <c>priority</c> and <c>chroot</c>. A limit above the host's
+/// own hard one needs
 /// root; without it the host's is taken.
 /// </summary>
 public static class LoginLimits
@@ -14,8 +16,20 @@ public static class LoginLimits
     // The item's name, prlimit's option, the kernel's number, and what one unit is in the kernel's.
     private static readonly (string Item, string Option, int Number, ulong Unit)[] Known =
     [
-        ("as", "as", 9, 1024), ("core", "core", 4, 1024), ("cpu", "cpu", 0, 60), ("data", "data", 2, 1024), ("fsize", "fsize", 1, 1024), ("locks", "locks", 10, 1), ("memlock", "memlock", 8, 1024),
-        ("msgqueue", "msgqueue", 12, 1), ("nice", "nice", 13, 1), ("nofile", "nofile", 7, 1), ("nproc", "nproc", 6, 1), ("rss", "rss", 5, 1024), ("rtprio", "rtprio", 14, 1), ("sigpending", "sigpending", 11, 1),
+        ("as", "as", 9, 1024),
+        ("core", "core", 4, 1024),
+        ("cpu", "cpu", 0, 60),
+        ("data", "data", 2, 1024),
+        ("fsize", "fsize", 1, 1024),
+        ("locks", "locks", 10, 1),
+        ("memlock", "memlock", 8, 1024),
+        ("msgqueue", "msgqueue", 12, 1),
+        ("nice", "nice", 13, 1),
+        ("nofile", "nofile", 7, 1),
+        ("nproc", "nproc", 6, 1),
+        ("rss", "rss", 5, 1024),
+        ("rtprio", "rtprio", 14, 1),
+        ("sigpending", "sigpending", 11, 1),
         ("stack", "stack", 3, 1024),
     ];
 
@@ -36,9 +50,17 @@ public static class LoginLimits
         foreach (var line in lines)
         {
             var words = line.Split('#')[0].Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-            if (words.Length != 4 || Known.FirstOrDefault(item => item.Item == words[2]) is not { Item: not null } item || Nearness(words[0], user, groups) is not { } nearness || ValueOf(words[3], item) is not { } value) continue;
-            if (words[1] is "soft" or "-") Take(hard: false);
-            if (words[1] is "hard" or "-") Take(hard: true);
+            if (
+                words.Length != 4
+                || Known.FirstOrDefault(item => item.Item == words[2]) is not { Item: not null } item
+                || Nearness(words[0], user, groups) is not { } nearness
+                || ValueOf(words[3], item) is not { } value
+            )
+                continue;
+            if (words[1] is "soft" or "-")
+                Take(hard: false);
+            if (words[1] is "hard" or "-")
+                Take(hard: true);
 
             void Take(bool hard)
             {
@@ -46,7 +68,13 @@ public static class LoginLimits
             }
         }
 
-        var limits = found.Keys.Select(key => key.Option).Distinct().Order(StringComparer.Ordinal).Select(option => Option(option, found)).OfType<string>().ToList();
+        var limits = found
+            .Keys.Select(key => key.Option)
+            .Distinct()
+            .Order(StringComparer.Ordinal)
+            .Select(option => Option(option, found))
+            .OfType<string>()
+            .ToList();
         return limits.Count == 0 ? [] : ["prlimit", .. limits, "--"];
     }
 
@@ -72,9 +100,15 @@ public static class LoginLimits
 
     private static (ulong? Limit, bool Given)? ValueOf(string word, (string Item, string Option, int Number, ulong Unit) item)
     {
-        if (word is "unlimited" or "infinity" or "-1") return (null, true);
-        if (item.Item == "nice") return int.TryParse(word, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var nice) && nice is >= -20 and <= 19 ? ((ulong)(20 - nice), true) : null;
-        return ulong.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value <= ulong.MaxValue / item.Unit ? (value * item.Unit, true) : null;
+        if (word is "unlimited" or "infinity" or "-1")
+            return (null, true);
+        if (item.Item == "nice")
+            return int.TryParse(word, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var nice) && nice is >= -20 and <= 19
+                ? ((ulong)(20 - nice), true)
+                : null;
+        return ulong.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value <= ulong.MaxValue / item.Unit
+            ? (value * item.Unit, true)
+            : null;
     }
 
     // Read again when one of the files has changed: a login would see that too.
@@ -82,7 +116,9 @@ public static class LoginLimits
     {
         try
         {
-            var files = Directory.Exists(Folder + "/limits.d") ? Directory.GetFiles(Folder + "/limits.d", "*.conf").Order(StringComparer.Ordinal).Prepend(Folder + "/limits.conf").Where(File.Exists).ToList() : [Folder + "/limits.conf"];
+            var files = Directory.Exists(Folder + "/limits.d")
+                ? Directory.GetFiles(Folder + "/limits.d", "*.conf").Order(StringComparer.Ordinal).Prepend(Folder + "/limits.conf").Where(File.Exists).ToList()
+                : [Folder + "/limits.conf"];
             var changed = files.Append(Folder).Append(Folder + "/limits.d").Max(File.GetLastWriteTimeUtc);
             if (latest.ReadAt == changed) return latest.Lines;
             var lines = files.SelectMany(File.ReadLines).Where(line => line.TrimStart() is { Length: > 0 } text && text[0] != '#').ToArray();

@@ -10,7 +10,8 @@ namespace Codo.Platform.Processes;
 public sealed record OutputPart(long Missing, string Text, long Next);
 
 /// <summary>
-/// The output of one command: the first half of the limit and the last half are kept, what falls out between is counted. A short output is held in memory, a longer one in
+/// The output of one command: the first half of the limit and the last half are kept, what falls out between is counted. A short output is held in memory, a
+/// longer one in
 /// a file without a name, so that memory stays flat whatever the limit. One thread may append while others read.
 /// </summary>
 public sealed class OutputBuffer : IDisposable
@@ -20,7 +21,8 @@ public sealed class OutputBuffer : IDisposable
 
     private readonly Lock gate = new();
     private readonly string folder;
-    // Output of offset n lies at n in the head, and in a ring behind it from headLimit on. Until the ring is full it lies in order, so growing needs no turning.
+    // Output of offset n lies at n in the head, and in a ring behind it from headLimit on. Until the ring is full it lies in order, so growing needs no
+    // turning.
     private long headLimit;
     private long tailLimit;
     private byte[] memory = [];
@@ -168,7 +170,8 @@ public sealed class OutputBuffer : IDisposable
         var end = at + bytes.Length;
         if (file is null && end <= MostInMemory)
         {
-            if (memory.Length < end) Array.Resize(ref memory, (int)Math.Min(Math.Max(memory.Length * 2L, Math.Max(end, 4096)), Math.Min(headLimit + tailLimit, MostInMemory)));
+            if (memory.Length < end)
+                Array.Resize(ref memory, (int)Math.Min(Math.Max(memory.Length * 2L, Math.Max(end, 4096)), Math.Min(headLimit + tailLimit, MostInMemory)));
             bytes.CopyTo(memory.AsSpan((int)at));
             return true;
         }

@@ -79,13 +79,20 @@ internal static partial class ProcessTable
         if (Environment.IsPrivilegedProcess || !HostPrivileges.CanFindByRunId || ReadFile($"/proc/{id}/stat") is not { } bytes) return null;
         var text = Encoding.Latin1.GetString(bytes);
         var fields = text[(text.LastIndexOf(')') + 2)..].Split(' ');
-        var (from, to) = (ulong.Parse(fields[environmentStarts], CultureInfo.InvariantCulture), ulong.Parse(fields[environmentEnds], CultureInfo.InvariantCulture));
-        if (from == 0 || to <= from || to - from > mostBytes) return null;
+        var (from, to) = (
+            ulong.Parse(fields[environmentStarts], CultureInfo.InvariantCulture),
+            ulong.Parse(fields[environmentEnds], CultureInfo.InvariantCulture)
+        );
+        if (from == 0 || to <= from || to - from > mostBytes)
+            return null;
         var content = new byte[to - from];
         var place = Marshal.AllocHGlobal(content.Length);
         try
         {
-            var (here, there) = (new Piece { At = (nuint)place, Length = (nuint)content.Length }, new Piece { At = (nuint)from, Length = (nuint)content.Length });
+            var (here, there) = (
+                new Piece { At = (nuint)place, Length = (nuint)content.Length },
+                new Piece { At = (nuint)from, Length = (nuint)content.Length }
+            );
             var read = (int)process_vm_readv(id, in here, 1, in there, 1, 0);
             if (read <= 0) return null;
             Marshal.Copy(place, content, 0, read);

@@ -3,7 +3,8 @@ using System.Runtime.InteropServices;
 namespace Codo.Platform.Processes;
 
 /// <summary>
-/// All processes of a run: its session, whatever carries its <see cref="RunMark.Variable"/> (so also what moved to a session of its own), and the descendants of both.
+/// All processes of a run: its session, whatever carries its <see cref="RunMark.Variable"/> (so also what moved to a session of its own), and the descendants
+/// of both.
 /// </summary>
 /// <remarks>
 /// A process id that now names somebody else is never touched: a session counts only while its leader has the recorded start time, or while one in it
@@ -14,7 +15,8 @@ public static partial class ProcessTree
     private const int SigKill = 9;
     private const int SigTerm = 15;
 
-    // A process that forks faster than it is found loses against the group signal; one that forks into new sessions may not. After this many rounds the rest is reported.
+    // A process that forks faster than it is found loses against the group signal; one that forks into new sessions may not. After this many rounds the rest is
+    // reported.
     private const int KillRounds = 20;
 
     /// <summary>How long a run that was told to end (SIGTERM) may take before it is made to (SIGKILL).</summary>
@@ -54,7 +56,8 @@ public static partial class ProcessTree
     /// <summary>Whether anything of the run is still there.</summary>
     public static async Task<bool> IsAliveAsync(RunMark run) => (await FindAsync(run, [])).Count > 0;
 
-    /// <param name="seen">Processes that were found to be the run's before: they stay so, even when their parent is gone and they cleared their environment.</param>
+    /// <param name="seen">Processes that were found to be the run's before: they stay so, even when their parent is gone and they cleared their
+    /// environment.</param>
     private static async Task<List<ProcessEntry>> FindAsync(RunMark run, Dictionary<int, long> seen)
     {
         if (run.BootId.Length > 0 && run.BootId != RunMark.CurrentBootId) return [];

@@ -6,7 +6,8 @@ using Microsoft.Win32.SafeHandles;
 namespace Codo.Platform.Processes;
 
 /// <summary>
-/// A program in a session of its own, with every signal at its default and output and error in one pipe. It is spawned (<c>posix_spawn</c>), not forked: starting it costs the same however much memory the host
+/// A program in a session of its own, with every signal at its default and output and error in one pipe. It is spawned (<c>posix_spawn</c>), not forked:
+/// starting it costs the same however much memory the host
 /// has, and needs no <c>setsid</c> and <c>env</c> in front.
 /// </summary>
 internal sealed partial class SessionProcess
@@ -37,7 +38,12 @@ internal sealed partial class SessionProcess
     /// <summary>Starts a program, which is looked for in <c>PATH</c> when its name has no slash.</summary>
     /// <param name="workingDirectory">Where it starts; null for the host's own.</param>
     /// <exception cref="Win32Exception">It could not be started; the message says why.</exception>
-    public static SessionProcess Start(IReadOnlyList<string> command, IEnumerable<KeyValuePair<string, string?>> environment, string? workingDirectory, bool withInput)
+    public static SessionProcess Start(
+        IReadOnlyList<string> command,
+        IEnumerable<KeyValuePair<string, string?>> environment,
+        string? workingDirectory,
+        bool withInput
+    )
     {
         var (outputRead, outputWrite) = Pipe();
         var (inputRead, inputWrite) = withInput ? Pipe() : (OpenNull(), -1);
@@ -61,9 +67,18 @@ internal sealed partial class SessionProcess
         }
     }
 
-    private static unsafe int Spawn(IReadOnlyList<string> command, IEnumerable<KeyValuePair<string, string?>> environment, string? workingDirectory, int input, int output)
+    private static unsafe int Spawn(
+        IReadOnlyList<string> command,
+        IEnumerable<KeyValuePair<string, string?>> environment,
+        string? workingDirectory,
+        int input,
+        int output
+    )
     {
-        byte* attributes = stackalloc byte[SizeOfAttributes], actions = stackalloc byte[SizeOfActions], all = stackalloc byte[SizeOfSignals], none = stackalloc byte[SizeOfSignals];
+        byte* attributes = stackalloc byte[SizeOfAttributes],
+            actions = stackalloc byte[SizeOfActions],
+            all = stackalloc byte[SizeOfSignals],
+            none = stackalloc byte[SizeOfSignals];
         Check(AttributesInit(attributes));
         Check(ActionsInit(actions));
         var (arguments, variables) = (Strings(command), Strings(environment.Where(one => one.Value is not null).Select(one => $"{one.Key}={one.Value}")));

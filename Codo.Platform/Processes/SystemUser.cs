@@ -13,7 +13,8 @@ public sealed partial record SystemUser(string Name, uint Id, uint Group, string
     public const int MostName = 32;
 
     /// <summary>The user that this process runs as; its number where the machine has no name for it.</summary>
-    public static SystemUser Own { get; } = Find(geteuid()) ?? new SystemUser(geteuid().ToString(System.Globalization.CultureInfo.InvariantCulture), geteuid(), getegid(), "/", "/bin/sh");
+    public static SystemUser Own { get; } =
+        Find(geteuid()) ?? new SystemUser(geteuid().ToString(System.Globalization.CultureInfo.InvariantCulture), geteuid(), getegid(), "/", "/bin/sh");
 
     /// <summary>The user of that name; null when there is none.</summary>
     public static SystemUser? Find(string name) => Read((entry, buffer) => getpwnam_r(name, entry, buffer, MostBytes, out var found) == 0 ? found : 0);
@@ -34,7 +35,9 @@ public sealed partial record SystemUser(string Name, uint Id, uint Group, string
         var (entry, buffer) = (Marshal.AllocHGlobal(Marshal.SizeOf<GroupEntry>()), Marshal.AllocHGlobal(MostBytes));
         try
         {
-            return getgrgid_r(id, entry, buffer, MostBytes, out var found) == 0 && found != 0 ? Marshal.PtrToStringUTF8(Marshal.PtrToStructure<GroupEntry>(found).Name) : null;
+            return getgrgid_r(id, entry, buffer, MostBytes, out var found) == 0 && found != 0
+                ? Marshal.PtrToStringUTF8(Marshal.PtrToStructure<GroupEntry>(found).Name)
+                : null;
         }
         finally
         {

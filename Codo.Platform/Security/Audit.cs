@@ -20,7 +20,8 @@ public static class Audit
         """;
 
     /// <summary>
-    /// The line of a new object as the end of the very statement that makes it, for what is made a thousand times a second: one round trip instead of three. Put it behind
+    /// The line of a new object as the end of the very statement that makes it, for what is made a thousand times a second: one round trip instead of three.
+    /// Put it behind
     /// <c>WITH made AS (INSERT … RETURNING … AS id)</c> and give it <see cref="Made"/>; it answers the id, or nothing when nothing was made.
     /// </summary>
     public const string MadeLine = """
@@ -46,38 +47,62 @@ public static class Audit
     /// <param name="kind">What was changed: <c>job</c>, <c>order</c>, <c>template</c>.</param>
     /// <param name="before">What it was; null when it is new. The caller of this method leaves secrets out or masks them.</param>
     /// <param name="after">What it is now; null when it is gone.</param>
-    public static Task Write(NpgsqlConnection connection, NpgsqlTransaction transaction, Caller caller, string action, string kind, string objectId, object? before = null, object? after = null) =>
-        connection.ExecuteAsync(WriteSql, new
-        {
-            caller.UserId,
-            caller.Username,
-            caller.Nickname,
-            caller.Address,
-            caller.RequestId,
-            Action = action,
-            Kind = kind,
-            ObjectId = objectId,
-            Before = Kept(before),
-            After = Kept(after),
-        }, transaction);
+    public static Task Write(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        Caller caller,
+        string action,
+        string kind,
+        string objectId,
+        object? before = null,
+        object? after = null
+    ) =>
+        connection.ExecuteAsync(
+            WriteSql,
+            new
+            {
+                caller.UserId,
+                caller.Username,
+                caller.Nickname,
+                caller.Address,
+                caller.RequestId,
+                Action = action,
+                Kind = kind,
+                ObjectId = objectId,
+                Before = Kept(before),
+                After = Kept(after),
+            },
+            transaction
+        );
 
-    // What a person reads of a long text is its beginning; the digest says whether two are the same. The table is append-only, so nobody could take a flood back out of it.
+    // What a person reads of a long text is its beginning; the digest says whether two are the same. The table is append-only, so nobody could take a flood
+    // back out of it.
     private static string? Kept(object? value)
     {
         if (value is null) return null;
         var whole = JsonSerializer.Serialize(value, Json.Stored);
         if (whole.Length <= LongText) return whole;
         var shorter = Shorten(JsonNode.Parse(whole))!.ToJsonString(Json.Stored);
-        return shorter.Length <= LongLine ? shorter : new JsonObject { ["sha256"] = Digest(whole), ["length"] = whole.Length, ["beginning"] = Head(whole) }.ToJsonString(Json.Stored);
+        return shorter.Length <= LongLine
+            ? shorter
+            : new JsonObject
+            {
+                ["sha256"] = Digest(whole),
+                ["length"] = whole.Length,
+                ["beginning"] = Head(whole),
+            }.ToJsonString(Json.Stored);
     }
 
-    private static JsonNode? Shorten(JsonNode? node) => node switch
-    {
-        JsonObject members => new JsonObject(members.Select(member => KeyValuePair.Create(member.Key, Shorten(member.Value)))),
-        JsonArray items => new JsonArray([.. items.Select(Shorten)]),
-        JsonValue given when given.TryGetValue<string>(out var text) && text.Length > LongText => JsonValue.Create($"{Head(text)}… (sha256 {Digest(text)}, {text.Length})"),
-        _ => node?.DeepClone(),
-    };
+    private static JsonNode? Shorten(JsonNode? node) =>
+        node switch
+        {
+            JsonObject members => new JsonObject(members.Select(member => KeyValuePair.Create(member.Key, Shorten(member.Value)))),
+            JsonArray items => new JsonArray([.. items.Select(Shorten)]),
+            JsonValue given when given.TryGetValue<string>(out var text) && text.Length > LongText => JsonValue.Create(
+                $"{Head(text)}… (sha256 {Digest(text)}, {text.Length})"
+            ),
+            _ => node?.DeepClone(),
+        };
 
     private static string Head(string text) => text[..(char.IsHighSurrogate(text[LongText - 1]) ? LongText - 1 : LongText)];
 

@@ -6,7 +6,9 @@ using Codo.Platform.Http;
 
 namespace Codo.Platform.Security;
 
-/// <summary>The section <c>Codo:Quotas</c>: what one person may take. 0 is no quota; null is the default, and no quota on installations that are older than quotas.</summary>
+/// <summary>
+/// The section <c>Codo:Quotas</c>: what one person may take. 0 is no quota; null is the default, and no quota on installations that are older than quotas.
+/// </summary>
 public sealed class QuotaSettings
 {
     /// <summary>Executions of a person's jobs, and hosts of a person's orders, that run at once on a node.</summary>
@@ -73,7 +75,9 @@ public sealed class Quotas(QuotaSettings settings, KeptRules kept, TimeProvider 
     {
         var off = await IsOff();
         var bytes = settings.BytesPerMinute ?? (off ? 0 : DefaultBytesPerMinute);
-        var words = $"runs {Word(await Runs())}, pending orders {Word(await PendingOrders())}, jobs {Word(await Jobs())}, streams {Word(await Streams())}, bytes a minute {Word(bytes)}";
+        var words =
+            $"runs {Word(await Runs())}, pending orders {Word(await PendingOrders())}, jobs {Word(await Jobs())}, streams {Word(await Streams())}, bytes a "
+                + $"minute {Word(bytes)}";
         return off ? $"{words}: this installation is older than quotas, and those that Codo:Quotas does not set are off" : words;
     }
 

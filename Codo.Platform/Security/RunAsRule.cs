@@ -54,7 +54,10 @@ public sealed class RunAsRule(NodeSettings settings, IConfiguration configuratio
         return CommandUser.TryFind(named, out _, out var why) ? named : throw new Refusal(-1, why) { Hint = named == MadeForCommands ? Make : null };
     }
 
-    /// <summary>Refuses a change of what runs as a user to whom all of Codo is open, unless a superuser makes it. After an upgrade it holds once somebody has looked at what was stamped.</summary>
+    /// <summary>
+    /// Refuses a change of what runs as a user to whom all of Codo is open, unless a superuser makes it. After an upgrade it holds once somebody has looked at
+    /// what was stamped.
+    /// </summary>
     public async Task MayChange(NpgsqlConnection connection, NpgsqlTransaction transaction, Caller caller, string runAs)
     {
         if (caller.IsSuperuser || runAs.Length == 0 || runAs == Default || !IsOwner(runAs)) return;
@@ -73,17 +76,30 @@ public sealed class RunAsRule(NodeSettings settings, IConfiguration configuratio
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
         if (await connection.ExecuteScalarAsync<string?>(LookSql) is { } stamped)
-            return (true, $"the upgrade has set run_as to {stamped}, the host's user, on every job, step and command channel that was there: give them a user of their own where they need no more, then POST /v2/nodes/run_as/. {Detail}");
+            return (
+                true,
+                ($"the upgrade has set run_as to {stamped}, the host's user, on every job, step and command channel that was there: give them a user of "
+                    + $"their own where they need no more, then POST /v2/nodes/run_as/. {Detail}")
+            );
         return (!CommandUser.TryFind(Default, out _, out _), Detail);
     }
 
     /// <summary>How commands run here, in a sentence.</summary>
-    public string Detail => !CommandUser.TryFind(Default, out _, out var why) ? $"nothing new can be run: {why.En}{(Default == MadeForCommands ? "; " + Make.En : "")}"
+    public string Detail =>
+        !CommandUser.TryFind(Default, out _, out var why) ? $"nothing new can be run: {why.En}{(Default == MadeForCommands ? "; " + Make.En : "")}"
         : !HostPrivileges.CanSwitchUser ? $"commands share the host's user {SystemUser.Own.Name}, because the host is not root: what it can read, they can"
         : IsShared ? $"commands run as {Default} unless a job or step names somebody else (Codo:RunAs): they can read everything that is Codo's"
-        : $"commands run as {Default} unless a job or step names somebody else" + (HostPrivileges.CanFindByRunId ? "" : "; without CAP_SYS_PTRACE what leaves its session is not found when a run is ended");
+        : $"commands run as {Default} unless a job or step names somebody else"
+            + (HostPrivileges.CanFindByRunId ? "" : "; without CAP_SYS_PTRACE what leaves its session is not found when a run is ended");
 
-    private static Text Make => new($"用 root 执行：useradd --system --create-home --shell /usr/sbin/nologin {MadeForCommands}，或设置 Codo:RunAs", $"make it as root with useradd --system --create-home --shell /usr/sbin/nologin {MadeForCommands}, or set Codo:RunAs");
+    private static Text Make =>
+        new(
+            $"用 root 执行：useradd --system --create-home --shell /usr/sbin/nologin {MadeForCommands}，或设置 Codo:RunAs",
+            $"make it as root with useradd --system --create-home --shell /usr/sbin/nologin {MadeForCommands}, or set Codo:RunAs"
+        );
 
-    private static bool IsOwner(string name) => Owners.Contains(name, StringComparer.Ordinal) || name == SystemUser.Own.Name || SystemUser.Find(name) is { } user && (user.Id == 0 || user.Id == SystemUser.Own.Id);
+    private static bool IsOwner(string name) =>
+        Owners.Contains(name, StringComparer.Ordinal)
+        || name == SystemUser.Own.Name
+        || SystemUser.Find(name) is { } user && (user.Id == 0 || user.Id == SystemUser.Own.Id);
 }

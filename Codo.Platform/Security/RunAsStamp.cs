@@ -13,7 +13,10 @@ public interface IStampRunAs
     Task<int> Stamp(NpgsqlConnection connection, NpgsqlTransaction transaction, string name);
 }
 
-/// <summary>After an upgrade from a version that ran every command as the host's user, the first host to start writes that user into what is there, so that it runs as before.</summary>
+/// <summary>
+/// After an upgrade from a version that ran every command as the host's user, the first host to start writes that user into what is there, so that it runs as
+/// before.
+/// </summary>
 public static class RunAsStamp
 {
     // Deleted in the transaction that stamps: of hosts that start at once the others wait here, and find nothing.
@@ -40,9 +43,15 @@ public static class RunAsStamp
         if (rows > 0) await connection.ExecuteAsync(ToLookAtSql, new { Name = name }, transaction);
         await Audit.Write(connection, transaction, Http.Caller.Codo, "stamp", "run_as", name, after: new { rows });
         await transaction.CommitAsync();
-        if (rows > 0) log.LogWarning("run_as is {Name} now on the {Rows} jobs, steps and channels that were there: they run as before. Look at them, then POST /v2/nodes/run_as/", name, rows);
+        if (rows > 0)
+            log.LogWarning(
+                "run_as is {Name} now on the {Rows} jobs, steps and channels that were there: they run as before. Look at them, then POST /v2/nodes/run_as/",
+                name,
+                rows
+            );
     }
 
     /// <summary>A person has looked; returns what was stamped, null when nothing was to be looked at.</summary>
-    public static Task<string?> Seen(NpgsqlConnection connection, NpgsqlTransaction transaction) => connection.ExecuteScalarAsync<string?>(SeenSql, transaction: transaction);
+    public static Task<string?> Seen(NpgsqlConnection connection, NpgsqlTransaction transaction) =>
+        connection.ExecuteScalarAsync<string?>(SeenSql, transaction: transaction);
 }

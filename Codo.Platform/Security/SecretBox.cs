@@ -5,7 +5,9 @@ using System.Text;
 
 namespace Codo.Platform.Security;
 
-/// <summary>Secrets at rest: AES-256-GCM under a key derived from <c>Codo:MasterKey</c>, the key's number in front of each value, so that keys can be changed.</summary>
+/// <summary>
+/// Secrets at rest: AES-256-GCM under a key derived from <c>Codo:MasterKey</c>, the key's number in front of each value, so that keys can be changed.
+/// </summary>
 public sealed class SecretBox
 {
     private const int NonceSize = 12, TagSize = 16, NumberSize = 4;
@@ -16,8 +18,14 @@ public sealed class SecretBox
     /// <param name="current">The number of the key that new values are sealed with.</param>
     public SecretBox(IReadOnlyDictionary<int, string> masterKeys, int current)
     {
-        keys = masterKeys.ToDictionary(pair => pair.Key, pair => HKDF.DeriveKey(HashAlgorithmName.SHA256, Encoding.UTF8.GetBytes(pair.Value), 32, info: "codo secrets"u8.ToArray()));
-        digestKeys = masterKeys.ToDictionary(pair => pair.Key, pair => HKDF.DeriveKey(HashAlgorithmName.SHA256, Encoding.UTF8.GetBytes(pair.Value), 32, info: "codo digests"u8.ToArray()));
+        keys = masterKeys.ToDictionary(
+            pair => pair.Key,
+            pair => HKDF.DeriveKey(HashAlgorithmName.SHA256, Encoding.UTF8.GetBytes(pair.Value), 32, info: "codo secrets"u8.ToArray())
+        );
+        digestKeys = masterKeys.ToDictionary(
+            pair => pair.Key,
+            pair => HKDF.DeriveKey(HashAlgorithmName.SHA256, Encoding.UTF8.GetBytes(pair.Value), 32, info: "codo digests"u8.ToArray())
+        );
         this.current = keys.ContainsKey(current) ? current : throw new ArgumentException($"there is no master key {current}", nameof(current));
     }
 
@@ -31,7 +39,13 @@ public sealed class SecretBox
         var nonce = sealedValue.AsSpan(NumberSize, NonceSize);
         RandomNumberGenerator.Fill(nonce);
         using var aes = new AesGcm(keys[current], TagSize);
-        aes.Encrypt(nonce, plain, sealedValue.AsSpan(NumberSize + NonceSize + TagSize), sealedValue.AsSpan(NumberSize + NonceSize, TagSize), Encoding.UTF8.GetBytes(place));
+        aes.Encrypt(
+            nonce,
+            plain,
+            sealedValue.AsSpan(NumberSize + NonceSize + TagSize),
+            sealedValue.AsSpan(NumberSize + NonceSize, TagSize),
+            Encoding.UTF8.GetBytes(place)
+        );
         return sealedValue;
     }
 
@@ -41,7 +55,9 @@ public sealed class SecretBox
 
     /// <summary>Whether a digest is that of this text, under whichever key of this node it was made.</summary>
     public bool IsDigest(string digest, string text, string place) =>
-        digest.Split(':') is [var number, _] && int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var key) && digestKeys.ContainsKey(key)
+        digest.Split(':') is [var number, _]
+        && int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var key)
+        && digestKeys.ContainsKey(key)
         && CryptographicOperations.FixedTimeEquals(Encoding.ASCII.GetBytes(digest), Encoding.ASCII.GetBytes(Digest(text, place, key)));
 
     private string Digest(string text, string place, int key)
@@ -59,7 +75,13 @@ public sealed class SecretBox
         if (!keys.TryGetValue(number, out var key)) throw new CryptographicException($"master key {number} is not set on this node");
         var plain = new byte[value.Length - NumberSize - NonceSize - TagSize];
         using var aes = new AesGcm(key, TagSize);
-        aes.Decrypt(value.AsSpan(NumberSize, NonceSize), value.AsSpan(NumberSize + NonceSize + TagSize), value.AsSpan(NumberSize + NonceSize, TagSize), plain, Encoding.UTF8.GetBytes(place));
+        aes.Decrypt(
+            value.AsSpan(NumberSize, NonceSize),
+            value.AsSpan(NumberSize + NonceSize + TagSize),
+            value.AsSpan(NumberSize + NonceSize, TagSize),
+            plain,
+            Encoding.UTF8.GetBytes(place)
+        );
         return Encoding.UTF8.GetString(plain);
     }
 }

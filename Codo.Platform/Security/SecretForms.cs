@@ -3,7 +3,9 @@ using System.Text;
 
 namespace Codo.Platform.Security;
 
-/// <summary>The forms in which programs commonly print a text that they were given: base64, hexadecimal, and quoted for JSON, HTML, Python and a shell.</summary>
+/// <summary>
+/// The forms in which programs commonly print a text that they were given: base64, hexadecimal, and quoted for JSON, HTML, Python and a shell.
+/// </summary>
 internal static class SecretForms
 {
     /// <summary>A shorter piece would hit what is no secret.</summary>
@@ -12,14 +14,23 @@ internal static class SecretForms
     /// <summary>As <c>base64</c> (coreutils) and MIME break their lines.</summary>
     private const int Base64Line = 76;
 
-    public static IEnumerable<string> Of(string text) => Base64(text).Concat(Hexadecimal(text)).Where(form => form.Length >= LeastLength).Concat(Quoted(text)).Where(form => form != text);
+    public static IEnumerable<string> Of(string text) =>
+        Base64(text).Concat(Hexadecimal(text)).Where(form => form.Length >= LeastLength).Concat(Quoted(text)).Where(form => form != text);
 
-    // What base64 makes of a text depends on where in its groups of three bytes the text begins, as behind "user:". Letters that others have a part in are left out.
+    // What base64 makes of a text depends on where in its groups of three bytes the text begins, as behind "user:". Letters that others have a part in are left
+    // out.
     private static IEnumerable<string> Base64(string text)
     {
         var bytes = Encoding.UTF8.GetBytes(text);
         var alone = Convert.ToBase64String(bytes);
-        foreach (var standard in Enumerable.Range(0, 3).Select(Within).Append(alone).Append(alone.TrimEnd('=')).Concat(alone.Chunk(Base64Line).Where(_ => alone.Length > Base64Line).Select(line => new string(line))))
+        foreach (
+            var standard in Enumerable
+                .Range(0, 3)
+                .Select(Within)
+                .Append(alone)
+                .Append(alone.TrimEnd('='))
+                .Concat(alone.Chunk(Base64Line).Where(_ => alone.Length > Base64Line).Select(line => new string(line)))
+        )
         {
             yield return standard;
             yield return standard.Replace('+', '-').Replace('/', '_');
@@ -38,7 +49,15 @@ internal static class SecretForms
     {
         var bytes = Encoding.UTF8.GetBytes(text);
         var lower = Convert.ToHexStringLower(bytes);
-        foreach (var form in new[] { lower, string.Join(' ', lower.Chunk(2).Select(pair => new string(pair))), string.Join(':', lower.Chunk(2).Select(pair => new string(pair))), string.Join(' ', lower.Chunk(4).Select(pairs => new string(pairs))) })
+        foreach (
+            var form in new[]
+            {
+                lower,
+                string.Join(' ', lower.Chunk(2).Select(pair => new string(pair))),
+                string.Join(':', lower.Chunk(2).Select(pair => new string(pair))),
+                string.Join(' ', lower.Chunk(4).Select(pairs => new string(pairs))),
+            }
+        )
         {
             yield return form;
             yield return form.ToUpperInvariant();
@@ -57,7 +76,12 @@ internal static class SecretForms
 
         // .NET's and Go's JSON escape what HTML gives a meaning to.
         foreach (var upper in (bool[])[false, true])
-            yield return Ascii(string.Concat(Escaped(text, "").Select(letter => letter is '<' or '>' or '&' or '\'' or '"' or '+' or '`' ? Unicode(letter, upper) : $"{letter}")), upper);
+            yield return Ascii(
+                string.Concat(
+                    Escaped(text, "").Select(letter => letter is '<' or '>' or '&' or '\'' or '"' or '+' or '`' ? Unicode(letter, upper) : $"{letter}")
+                ),
+                upper
+            );
         yield return string.Concat(json.Select(letter => letter is '<' or '>' or '&' ? Unicode(letter, upper: false) : $"{letter}"));
 
         // repr(): the quote around it is the one that it does not hold.
@@ -66,9 +90,21 @@ internal static class SecretForms
         yield return string.Concat(Encoding.UTF8.GetBytes(Escaped(text, "'")).Select(one => one < 0x80 ? $"{(char)one}" : $"\\x{one:x2}"));
         yield return string.Concat(Encoding.UTF8.GetBytes(Escaped(text, "")).Select(one => one < 0x80 ? $"{(char)one}" : $"\\x{one:x2}"));
 
-        var html = text.Replace("&", "&amp;", StringComparison.Ordinal).Replace("<", "&lt;", StringComparison.Ordinal).Replace(">", "&gt;", StringComparison.Ordinal);
+        var html = text.Replace("&", "&amp;", StringComparison.Ordinal)
+            .Replace("<", "&lt;", StringComparison.Ordinal)
+            .Replace(">", "&gt;", StringComparison.Ordinal);
         yield return html;
-        foreach (var (doubled, single) in new[] { ("&quot;", "'"), ("&quot;", "&#39;"), ("&quot;", "&#x27;"), ("&quot;", "&apos;"), ("&#34;", "&#39;"), ("&quot;", "&#039;") })
+        foreach (
+            var (doubled, single) in new[]
+            {
+                ("&quot;", "'"),
+                ("&quot;", "&#39;"),
+                ("&quot;", "&#x27;"),
+                ("&quot;", "&apos;"),
+                ("&#34;", "&#39;"),
+                ("&quot;", "&#039;"),
+            }
+        )
             yield return html.Replace("\"", doubled, StringComparison.Ordinal).Replace("'", single, StringComparison.Ordinal);
 
         // As Codo's own lines have it, and what set -x prints.

@@ -6,7 +6,8 @@ namespace Codo.Platform.Security;
 public delegate void TakeBytes(ReadOnlySpan<byte> bytes);
 
 /// <summary>
-/// Replaces secrets in a stream of bytes, however reads cut it: as they are, URL-encoded in either way and case, each line of one that has several, and in <see cref="SecretForms"/>.
+/// Replaces secrets in a stream of bytes, however reads cut it: as they are, URL-encoded in either way and case, each line of one that has several, and in
+/// <see cref="SecretForms"/>.
 /// Where secrets overlap, all that any of them covers is replaced.
 /// </summary>
 /// <remarks>Holds back only what may be the beginning of a secret. Not for several threads at once.</remarks>
@@ -23,7 +24,12 @@ public sealed class SecretMask
 
     public SecretMask(IEnumerable<string> secrets)
     {
-        forms = secrets.SelectMany(Forms).Distinct(StringComparer.Ordinal).Select(Encoding.UTF8.GetBytes).GroupBy(form => form[0]).ToDictionary(group => group.Key, group => group.ToArray());
+        forms = secrets
+            .SelectMany(Forms)
+            .Distinct(StringComparer.Ordinal)
+            .Select(Encoding.UTF8.GetBytes)
+            .GroupBy(form => form[0])
+            .ToDictionary(group => group.Key, group => group.ToArray());
         beginnings = SearchValues.Create([.. forms.Keys]);
     }
 
@@ -84,7 +90,12 @@ public sealed class SecretMask
     private static IEnumerable<string> Forms(string secret)
     {
         var lines = secret.ReplaceLineEndings("\n").Split('\n');
-        string[] whole = [.. new[] { secret, secret.ReplaceLineEndings("\n"), secret.ReplaceLineEndings("\r\n") }.Select(text => text.TrimEnd('\r', '\n')).Distinct(StringComparer.Ordinal)];
+        string[] whole =
+        [
+            .. new[] { secret, secret.ReplaceLineEndings("\n"), secret.ReplaceLineEndings("\r\n") }
+                .Select(text => text.TrimEnd('\r', '\n'))
+                .Distinct(StringComparer.Ordinal),
+        ];
         foreach (var text in whole.Concat(lines.Select(line => line.Trim())).Where(text => text.Length >= LeastLength))
         {
             yield return text;

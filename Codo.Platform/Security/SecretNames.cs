@@ -8,7 +8,19 @@ namespace Codo.Platform.Security;
 public sealed partial class SecretNames(IEnumerable<string> patterns)
 {
     /// <summary>The patterns where the setting names none.</summary>
-    public static readonly IReadOnlyList<string> Default = ["*PASSWORD*", "*PASSWD*", "*SECRET*", "*TOKEN*", "*_KEY", "*_PWD", "*PASS*", "*CREDENTIAL*", "*_DSN", "DATABASE_URL"];
+    public static readonly IReadOnlyList<string> Default =
+    [
+        "*PASSWORD*",
+        "*PASSWD*",
+        "*SECRET*",
+        "*TOKEN*",
+        "*_KEY",
+        "*_PWD",
+        "*PASS*",
+        "*CREDENTIAL*",
+        "*_DSN",
+        "DATABASE_URL",
+    ];
 
     private readonly string[] patterns = [.. patterns];
 
@@ -18,7 +30,10 @@ public sealed partial class SecretNames(IEnumerable<string> patterns)
     /// <summary>Whether the value of that name is a secret.</summary>
     public bool Match(string name) => patterns.Any(pattern => Matches(pattern, name));
 
-    /// <summary>The passwords of all URLs of the form <c>scheme://user:password@host</c> in a value, as they stand there and as they are meant: such a value is a secret whatever its name.</summary>
+    /// <summary>
+    /// The passwords of all URLs of the form <c>scheme://user:password@host</c> in a value, as they stand there and as they are meant: such a value is a secret
+    /// whatever its name.
+    /// </summary>
     public static IEnumerable<string> Passwords(string value)
     {
         if (!value.Contains("://", StringComparison.Ordinal)) yield break;

@@ -18,8 +18,11 @@ public sealed partial class ChineseDocsTests
         var english = Sections(File.ReadAllText(Path.Combine(Docs(), name + ".md")));
         var chinese = Sections(File.ReadAllText(Path.Combine(Docs(), "zh", name + ".md")));
         chinese.Count.ShouldBe(english.Count, $"docs/zh/{name}.md has other sections than docs/{name}.md: {string.Join(" | ", english.Select(Title))}");
-        var behind = english.Zip(chinese).Where(pair => Mark().Match(pair.Second).Groups[1].Value != Digest(pair.First))
-            .Select(pair => $"{Title(pair.Second)} ({Title(pair.First)}): bring it up to date, then write <!-- en {Digest(pair.First)} --> under its heading").ToList();
+        var behind = english
+            .Zip(chinese)
+            .Where(pair => Mark().Match(pair.Second).Groups[1].Value != Digest(pair.First))
+            .Select(pair => $"{Title(pair.Second)} ({Title(pair.First)}): bring it up to date, then write <!-- en {Digest(pair.First)} --> under its heading")
+            .ToList();
         behind.ShouldBeEmpty($"docs/zh/{name}.md");
     }
 
@@ -47,7 +50,8 @@ public sealed partial class ChineseDocsTests
     }
 
     // Of the words alone: where lines break says nothing.
-    private static string Digest(string section) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Blanks().Replace(section, " ").Trim())))[..12];
+    private static string Digest(string section) =>
+        Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Blanks().Replace(section, " ").Trim())))[..12];
 
     private static string Title(string section) => section.Split('\n').First(line => line.StartsWith('#')).TrimStart('#', ' ');
 

@@ -8,7 +8,9 @@ using MediatR;
 
 namespace Codo.Tests.Architecture;
 
-/// <summary>The shape that the compiler does not hold by itself. Each rule is a function that lists what breaks it, so that a test can show that it finds something.</summary>
+/// <summary>
+/// The shape that the compiler does not hold by itself. Each rule is a function that lists what breaks it, so that a test can show that it finds something.
+/// </summary>
 public sealed class ShapeTests
 {
     private static readonly Assembly Platform = typeof(Migrator).Assembly;
@@ -33,7 +35,8 @@ public sealed class ShapeTests
     [Fact]
     public void Modules_do_not_know_each_other()
     {
-        foreach (var module in Modules) Modules.Where(other => other != module).Select(other => other.GetName().Name).Intersect(References(module)).ShouldBeEmpty(module.FullName);
+        foreach (var module in Modules)
+            Modules.Where(other => other != module).Select(other => other.GetName().Name).Intersect(References(module)).ShouldBeEmpty(module.FullName);
         References(typeof(Codo.Host.LegacyPathPrefixes).Assembly).ShouldContain("Codo.Modules.Cron", "the rule finds a reference");
     }
 
@@ -43,25 +46,55 @@ public sealed class ShapeTests
 
     [Fact]
     public void Platform_says_nothing_of_jobs_orders_or_alerts_but_in_what_modules_promise_each_other() =>
-        Own(Platform).Where(type => type.Namespace != "Codo.Platform.Events" && new[] { "Job", "Order", "Lane", "Incident", "Schedule" }.Any(word => type.Name.Contains(word, StringComparison.Ordinal)))
+        Own(Platform)
+            .Where(type =>
+                type.Namespace != "Codo.Platform.Events"
+                && new[] { "Job", "Order", "Lane", "Incident", "Schedule" }.Any(word => type.Name.Contains(word, StringComparison.Ordinal))
+            )
             .ShouldBeEmpty();
 
     [Fact]
     public void No_name_says_nothing() =>
-        Modules.Append(Platform).Append(typeof(Codo.Host.LegacyPathPrefixes).Assembly).SelectMany(Own).Where(type => EmptyWords.Any(word => type.Name.EndsWith(word, StringComparison.Ordinal))).ShouldBeEmpty();
+        Modules
+            .Append(Platform)
+            .Append(typeof(Codo.Host.LegacyPathPrefixes).Assembly)
+            .SelectMany(Own)
+            .Where(type => EmptyWords.Any(word => type.Name.EndsWith(word, StringComparison.Ordinal)))
+            .ShouldBeEmpty();
 
     [Fact]
     public void A_handler_never_sends_a_request() =>
-        Modules.SelectMany(Own).Where(type => type.GetInterfaces().Any(face => face.IsGenericType && face.GetGenericTypeDefinition() == typeof(IRequestHandler<,>)))
-            .Where(type => type.GetConstructors().Any(constructor => constructor.GetParameters().Any(parameter => parameter.ParameterType == typeof(IMediator)))).ShouldBeEmpty();
+        Modules
+            .SelectMany(Own)
+            .Where(type => type.GetInterfaces().Any(face => face.IsGenericType && face.GetGenericTypeDefinition() == typeof(IRequestHandler<,>)))
+            .Where(type =>
+                type.GetConstructors().Any(constructor => constructor.GetParameters().Any(parameter => parameter.ParameterType == typeof(IMediator)))
+            )
+            .ShouldBeEmpty();
 
-    private static List<string> Shown(Assembly assembly) => assembly.GetExportedTypes().Where(type => !typeof(Microsoft.AspNetCore.Components.IComponent).IsAssignableFrom(type)).Select(type => type.Name).ToList();
+    private static List<string> Shown(Assembly assembly) =>
+        assembly
+            .GetExportedTypes()
+            .Where(type => !typeof(Microsoft.AspNetCore.Components.IComponent).IsAssignableFrom(type))
+            .Select(type => type.Name)
+            .ToList();
 
     // The runtime derives from a DispatchProxy, which so cannot be sealed.
-    private static List<string> Open(Assembly assembly) => Own(assembly).Where(type => type is { IsClass: true, IsSealed: false, IsAbstract: false } && !typeof(DispatchProxy).IsAssignableFrom(type)).Select(type => type.FullName!).ToList();
+    private static List<string> Open(Assembly assembly) =>
+        Own(assembly)
+            .Where(type => type is { IsClass: true, IsSealed: false, IsAbstract: false } && !typeof(DispatchProxy).IsAssignableFrom(type))
+            .Select(type => type.FullName!)
+            .ToList();
 
     private static IEnumerable<string?> References(Assembly assembly) => assembly.GetReferencedAssemblies().Select(name => name.Name);
 
-    private static IEnumerable<Type> Own(Assembly assembly) => assembly.GetTypes().Where(type => type.GetCustomAttribute<CompilerGeneratedAttribute>() is null && type.Namespace?.StartsWith(assembly.GetName().Name is "codo" ? "Codo" : assembly.GetName().Name!.Split('.')[0], StringComparison.Ordinal) == true
-        && !type.FullName!.Contains('<', StringComparison.Ordinal));
+    private static IEnumerable<Type> Own(Assembly assembly) =>
+        assembly
+            .GetTypes()
+            .Where(type =>
+                type.GetCustomAttribute<CompilerGeneratedAttribute>() is null
+                && type.Namespace?.StartsWith(assembly.GetName().Name is "codo" ? "Codo" : assembly.GetName().Name!.Split('.')[0], StringComparison.Ordinal)
+                    == true
+                && !type.FullName!.Contains('<', StringComparison.Ordinal)
+            );
 }

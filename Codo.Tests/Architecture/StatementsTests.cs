@@ -10,7 +10,9 @@ namespace Codo.Tests.Architecture;
 
 public sealed class StatementsTests(TestPostgres postgres)
 {
-    /// <summary>Described, not run: a column or a table that is not there, or a parameter without a type, is found before any test of the slice is written.</summary>
+    /// <summary>
+    /// Described, not run: a column or a table that is not there, or a parameter without a type, is found before any test of the slice is written.
+    /// </summary>
     [Fact]
     public async Task Every_statement_is_understood_by_the_migrated_database()
     {
@@ -35,7 +37,14 @@ public sealed class StatementsTests(TestPostgres postgres)
     }
 
     private static IEnumerable<(string Name, string Sql)> Statements() =>
-        from assembly in new[] { typeof(Migrator).Assembly, typeof(CronModule).Assembly, typeof(TasksModule).Assembly, typeof(AlertsModule).Assembly, typeof(Codo.Host.Composition).Assembly }
+        from assembly in new[]
+        {
+            typeof(Migrator).Assembly,
+            typeof(CronModule).Assembly,
+            typeof(TasksModule).Assembly,
+            typeof(AlertsModule).Assembly,
+            typeof(Codo.Host.Composition).Assembly,
+        }
         from type in assembly.GetTypes()
         from field in type.GetFields(BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly)
         where field.IsLiteral && field.Name.EndsWith("Sql", StringComparison.Ordinal) && field.FieldType == typeof(string)

@@ -16,8 +16,31 @@ public sealed class AlertsFaultsTests
         using var folder = new TestFolder();
         await using (var host = await HostProcess.Start(folder.At("data")))
         {
-            (await host.Send(HttpMethod.Post, "/v2/alerts/channel/", new { name = "hook", kind = "webhook", timeout = 5, settings = new { url = stub.Url } })).Code().ShouldBe(0);
-            (await host.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = "fails", cmd = "exit 3", cron = CronClient.Never })).Code().ShouldBe(0);
+            (
+                await host.Send(
+                    HttpMethod.Post,
+                    "/v2/alerts/channel/",
+                    new
+                    {
+                        name = "hook",
+                        kind = "webhook",
+                        timeout = 5,
+                        settings = new { url = stub.Url },
+                    }
+                )
+            ).Code().ShouldBe(0);
+            (
+                await host.Send(
+                    HttpMethod.Post,
+                    "/v1/cron/job/",
+                    new
+                    {
+                        job_id = "fails",
+                        cmd = "exit 3",
+                        cron = CronClient.Never,
+                    }
+                )
+            ).Code().ShouldBe(0);
             (await host.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "fails" })).Code().ShouldBe(0);
             await Eventually.True(() => !stub.Requests.IsEmpty, "the message is on its way", seconds: 90);
             await host.Kill();
@@ -26,7 +49,10 @@ public sealed class AlertsFaultsTests
         stub.Answer = (_, _) => (200, "{}");
         await using var again = await HostProcess.Start(folder.At("data"));
         await Eventually.True(
-            async () => (await again.Send(HttpMethod.Get, "/v2/alerts/delivery/"))["data"]![0]!["state"]!.GetValue<string>() == "sent", "it is delivered once the host is back", seconds: 120);
+            async () => (await again.Send(HttpMethod.Get, "/v2/alerts/delivery/"))["data"]![0]!["state"]!.GetValue<string>() == "sent",
+            "it is delivered once the host is back",
+            seconds: 120
+        );
         (before, stub.Requests.Count).ShouldBe((1, 2));
         (await again.Send(HttpMethod.Get, "/v2/alerts/incident/"))["count"]!.GetValue<long>().ShouldBe(1);
     }

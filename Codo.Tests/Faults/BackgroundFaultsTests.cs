@@ -17,8 +17,14 @@ public sealed class BackgroundFaultsTests
             await host.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = "left", cmd = Writer(done[0]), cron = "0 0 0 1 1 *" });
             var log = (await host.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "left" }))["log_id"]!;
             var order = await Order(host, OrderHost.Step(Writer(done[1])));
-            await Eventually.True(async () => (await host.Send(HttpMethod.Get, $"/v1/cron/log/?key=log_id&value={log}"))["data"]![0]!["status"]!.GetValue<string>() == "success", "the run has ended");
-            await Eventually.True(async () => (await host.Send(HttpMethod.Get, $"/v2/task/check/?list_id={order}"))["data"]!["schedule"]!.GetValue<string>() == "OK", "the step has ended");
+            await Eventually.True(
+                async () => (await host.Send(HttpMethod.Get, $"/v1/cron/log/?key=log_id&value={log}"))["data"]![0]!["status"]!.GetValue<string>() == "success",
+                "the run has ended"
+            );
+            await Eventually.True(
+                async () => (await host.Send(HttpMethod.Get, $"/v2/task/check/?list_id={order}"))["data"]!["schedule"]!.GetValue<string>() == "OK",
+                "the step has ended"
+            );
             done.ShouldAllBe(file => !File.Exists(file));
 
             var row = (await host.Send(HttpMethod.Get, $"/v1/cron/log/?key=log_id&value={log}"))["data"]![0]!["task_log"]!.GetValue<string>();
@@ -38,6 +44,18 @@ public sealed class BackgroundFaultsTests
         await host.Send(HttpMethod.Post, "/v2/task_layout/temp/", new { temp_name = "left" });
         var template = (await host.Send(HttpMethod.Get, "/v2/task_layout/temp/?key=temp_name&value=left"))["data"]![0]!["temp_id"]!.ToString();
         await host.Send(HttpMethod.Put, "/v2/task_layout/details/", new JsonObject { ["temp_id"] = template, ["new_temp_data"] = new JsonArray(step) });
-        return (await host.Send(HttpMethod.Post, "/v2/task/accept/", new { task_name = "left", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" }, schedule = "ready" }))["list_id"]!;
+        return (
+            await host.Send(
+                HttpMethod.Post,
+                "/v2/task/accept/",
+                new
+                {
+                    task_name = "left",
+                    temp_id = template,
+                    hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" },
+                    schedule = "ready",
+                }
+            )
+        )["list_id"]!;
     }
 }

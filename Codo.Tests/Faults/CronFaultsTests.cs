@@ -23,7 +23,17 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
         long logId;
         await using (var first = await Start("one", database))
         {
-            await Send(first, HttpMethod.Post, "/v1/cron/job/", new { job_id = "survivor", cmd = $"echo started; echo $$ > {pid}; trap '' TERM HUP PIPE; while :; do sleep 1; done", cron = CronClient.Never });
+            await Send(
+                first,
+                HttpMethod.Post,
+                "/v1/cron/job/",
+                new
+                {
+                    job_id = "survivor",
+                    cmd = $"echo started; echo $$ > {pid}; trap '' TERM HUP PIPE; while :; do sleep 1; done",
+                    cron = CronClient.Never,
+                }
+            );
             logId = (await Send(first, HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "survivor" }))["log_id"]!.GetValue<long>();
             await Eventually.True(() => File.Exists(pid) && File.ReadAllText(pid).Length > 1, "the command runs");
             await first.Kill();
@@ -46,17 +56,42 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
         await using var connection = await source.OpenConnectionAsync();
         await using (var dying = await Start("one", database))
         {
-            await Send(dying, HttpMethod.Post, "/v1/cron/job/", new { job_id = "tick", cmd = "true", cron = "* * * * * *", overlap = "allow" });
-            await Eventually.True(async () => await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.cron_log WHERE status = 'success'") >= 2, "it fires");
+            await Send(
+                dying,
+                HttpMethod.Post,
+                "/v1/cron/job/",
+                new
+                {
+                    job_id = "tick",
+                    cmd = "true",
+                    cron = "* * * * * *",
+                    overlap = "allow",
+                }
+            );
+            await Eventually.True(
+                async () => await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.cron_log WHERE status = 'success'") >= 2,
+                "it fires"
+            );
             await dying.Kill();
         }
         // Whether the kill met the lock or not, it is held now, as the dead host would have left it.
         await connection.ExecuteAsync("INSERT INTO hangfire.lock (resource, acquired) VALUES ('hangfire:recurring-jobs:lock', now()) ON CONFLICT DO NOTHING");
         var held = await connection.ExecuteScalarAsync<DateTime>("SELECT now()");
         await using var heir = await Start("two", database);
-        await Eventually.True(async () => await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.cron_log WHERE status = 'success' AND nominal_at > @held", new { held }) >= 3, "the heir fires while the lock is held");
-        await Eventually.True(async () => await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM hangfire.lock WHERE acquired <= @held", new { held }) == 0, "the lock was taken over", 60);
-        (await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM (SELECT 1 FROM cron.cron_log GROUP BY job, nominal_at HAVING count(*) > 1) twice")).ShouldBe(0);
+        await Eventually.True(
+            async () =>
+                await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.cron_log WHERE status = 'success' AND nominal_at > @held", new { held })
+                >= 3,
+            "the heir fires while the lock is held"
+        );
+        await Eventually.True(
+            async () => await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM hangfire.lock WHERE acquired <= @held", new { held }) == 0,
+            "the lock was taken over",
+            60
+        );
+        (
+            await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM (SELECT 1 FROM cron.cron_log GROUP BY job, nominal_at HAVING count(*) > 1) twice")
+        ).ShouldBe(0);
     }
 
     [Fact]
@@ -66,23 +101,55 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
         var ticks = Path.Combine(folder.FullName, "ticks");
         await using var host = await TestHost.Start(own);
         // The command itself is the clock of the outage: it counts 30 s while the database is away.
-        await host.Make(new { job_id = "through", cmd = $"echo before; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do sleep 1; echo $i >> {ticks}; done; echo after; sleep 5", cron = CronClient.Never });
-        await host.Make(new { job_id = "tick", cmd = "true", cron = "* * * * * *", overlap = "allow", misfire = "once" });
+        await host.Make(
+            new
+            {
+                job_id = "through",
+                cmd = $"echo before; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do sleep 1; echo $i >> "
+                    + $"{ticks}; done; echo after; sleep 5",
+                cron = CronClient.Never,
+            }
+        );
+        await host.Make(
+            new
+            {
+                job_id = "tick",
+                cmd = "true",
+                cron = "* * * * * *",
+                overlap = "allow",
+                misfire = "once",
+            }
+        );
         var logId = await host.RunNow("through");
         await host.Running(logId);
         await own.Stop();
-        await Eventually.True(async () => (await host.Http.GetStringAsync("/healthz/live")).Length > 0 && (await Ready(host)).Contains("lease is lost", StringComparison.Ordinal), "the lease is lost", 60);
+        await Eventually.True(
+            async () => (await host.Http.GetStringAsync("/healthz/live")).Length > 0 && (await Ready(host)).Contains("lease is lost", StringComparison.Ordinal),
+            "the lease is lost",
+            60
+        );
         await Eventually.True(() => File.Exists(ticks) && File.ReadAllLines(ticks).Length >= 30, "30 s of the command have passed", 90);
         await own.Start();
         var log = await Eventually.Get(async () => await TryLog(host, logId), row => row.Status() == "success", "the command ended well and is recorded", 60);
         log["task_log"]!.GetValue<string>().ShouldBe("before\nafter\n");
         await using var connection = await host.Source.OpenConnectionAsync();
-        await Eventually.True(async () => await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.cron_log WHERE trigger = 'catch_up' AND status = 'success'") >= 1, "the outage was made up for once", 60);
+        await Eventually.True(
+            async () => await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.cron_log WHERE trigger = 'catch_up' AND status = 'success'") >= 1,
+            "the outage was made up for once",
+            60
+        );
         // From the first fire to the last no second is missing, whether it ran or was missed.
-        (await connection.ExecuteScalarAsync<int>("""
-            SELECT count(*) FROM (SELECT nominal_at - lag(nominal_until) OVER (ORDER BY nominal_at) AS step FROM cron.cron_log WHERE job_id = 'tick') s WHERE step <> interval '1 second'
-            """)).ShouldBe(0);
-        (await connection.ExecuteScalarAsync<int>("SELECT coalesce(sum(times), 0) FROM cron.cron_log WHERE job_id = 'tick' AND status = 'missed'")).ShouldBeGreaterThan(0);
+        (
+            await connection.ExecuteScalarAsync<int>(
+                """
+                SELECT count(*) FROM (SELECT nominal_at - lag(nominal_until) OVER (ORDER BY nominal_at) AS step FROM cron.cron_log
+                    WHERE job_id = 'tick') s WHERE step <> interval '1 second'
+                """
+            )
+        ).ShouldBe(0);
+        (
+            await connection.ExecuteScalarAsync<int>("SELECT coalesce(sum(times), 0) FROM cron.cron_log WHERE job_id = 'tick' AND status = 'missed'")
+        ).ShouldBeGreaterThan(0);
     }
 
     [Fact]
@@ -91,14 +158,29 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
         var pid = Path.Combine(folder.FullName, "pid");
         var database = await Database();
         await using var stopped = await Start("one", database);
-        await Send(stopped, HttpMethod.Post, "/v1/cron/job/", new { job_id = "frozen", cmd = $"echo $$ > {pid}; exec setsid -w sleep 1000", cron = CronClient.Never });
+        await Send(
+            stopped,
+            HttpMethod.Post,
+            "/v1/cron/job/",
+            new
+            {
+                job_id = "frozen",
+                cmd = $"echo $$ > {pid}; exec setsid -w sleep 1000",
+                cron = CronClient.Never,
+            }
+        );
         var logId = (await Send(stopped, HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "frozen" }))["log_id"]!.GetValue<long>();
         await Eventually.True(() => File.Exists(pid) && File.ReadAllText(pid).Length > 1, "the command runs");
         await using var other = await Start("two", database);
         Posix.Signal(stopped.Pid, 19);
         try
         {
-            var log = await Eventually.Get(async () => (JsonObject?)await Log(other, logId), row => row.Status() == "interrupted", "the other node settles the row", 60);
+            var log = await Eventually.Get(
+                async () => (JsonObject?)await Log(other, logId),
+                row => row.Status() == "interrupted",
+                "the other node settles the row",
+                60
+            );
             log["task_log"]!.GetValue<string>().ShouldContain("中断");
             // Same machine, same boot: what was left was ended by the one that settled.
             IsAlive(pid).ShouldBeFalse();
@@ -108,7 +190,12 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
             Posix.Signal(stopped.Pid, 18);
         }
         // It joins anew and may work again; the settled row stays as it is.
-        var back = await Eventually.Get(async () => (JsonObject?)await Send(stopped, HttpMethod.Get, "/healthz/ready"), answer => answer["checks"]!["lease"]!["status"]!.GetValue<string>() == "healthy", "the node is back", 60);
+        var back = await Eventually.Get(
+            async () => (JsonObject?)await Send(stopped, HttpMethod.Get, "/healthz/ready"),
+            answer => answer["checks"]!["lease"]!["status"]!.GetValue<string>() == "healthy",
+            "the node is back",
+            60
+        );
         back["checks"]!["lease"]!["detail"]!.GetValue<string>().ShouldContain("incarnation");
         (await Log(stopped, logId)).Status().ShouldBe("interrupted");
         await stopped.Stop();
@@ -123,7 +210,17 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
         long logId;
         await using (var host = await Start("one", database, ("Codo__ShutdownGrace", "1")))
         {
-            await Send(host, HttpMethod.Post, "/v1/cron/job/", new { job_id = "kept", cmd = $"while ! test -e {gate}; do sleep 0.1; done; echo result; touch {done}", cron = CronClient.Never });
+            await Send(
+                host,
+                HttpMethod.Post,
+                "/v1/cron/job/",
+                new
+                {
+                    job_id = "kept",
+                    cmd = $"while ! test -e {gate}; do sleep 0.1; done; echo result; touch {done}",
+                    cron = CronClient.Never,
+                }
+            );
             logId = (await Send(host, HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "kept" }))["log_id"]!.GetValue<long>();
             await Eventually.Get(async () => (JsonObject?)await Log(host, logId), row => row.Status() == "running", "it runs");
             await own.Stop();
@@ -170,13 +267,19 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
 
     private async Task<string> Database() => await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
 
-    private Task<HostProcess> Start(string node, string database, params (string, string)[] more) => HostProcess.Start(
-        Path.Combine(folder.FullName, node),
-        environment:
-        [
-            ("ConnectionStrings__Postgres", database), ("Codo__Auth__TokenSecret", TestTokens.Secret), ("Codo__MasterKey", "a-master-key-for-tests-of-more-than-32-bytes"), ("Codo__NodeName", node),
-            ("Codo__TimeZone", "Asia/Shanghai"), .. more,
-        ]);
+    private Task<HostProcess> Start(string node, string database, params (string, string)[] more) =>
+        HostProcess.Start(
+            Path.Combine(folder.FullName, node),
+            environment:
+            [
+                ("ConnectionStrings__Postgres", database),
+                ("Codo__Auth__TokenSecret", TestTokens.Secret),
+                ("Codo__MasterKey", "a-master-key-for-tests-of-more-than-32-bytes"),
+                ("Codo__NodeName", node),
+                ("Codo__TimeZone", "Asia/Shanghai"),
+                .. more,
+            ]
+        );
 
     private static async Task<JsonObject> Send(HostProcess host, HttpMethod method, string path, object? body = null)
     {

@@ -9,7 +9,8 @@ using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
 namespace Codo.Tests.Faults;
 
 /// <summary>
-/// Damages rows of every table in every way that a column allows, and shows that everything else works on: jobs fire, orders run, alerts are told, lists answer, a host starts. The tables are found in the
+/// Damages rows of every table in every way that a column allows, and shows that everything else works on: jobs fire, orders run, alerts are told, lists
+/// answer, a host starts. The tables are found in the
 /// schema: a new one without a case fails the test.
 /// </summary>
 public sealed class DamageTests(TestPostgres postgres)
@@ -21,39 +22,101 @@ public sealed class DamageTests(TestPostgres postgres)
     private static readonly Dictionary<string, string> Cases = new(StringComparer.Ordinal)
     {
         ["platform.setting"] = "INSERT INTO platform.setting SELECT 'victim ' || v, 'x' FROM generate_series(1, {0}) v",
-        ["platform.node"] = "INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version, heartbeat_at, fenced, settled) SELECT 'victim ' || v, 1000000 + v, 'm', 'b', 1, '0', '-infinity', 0, 0 FROM generate_series(1, {0}) v",
-        ["platform.audit"] = "INSERT INTO platform.audit (user_id, username, nickname, address, request_id, action, kind, object_id, after) SELECT 1, 'v', 'v', '', '', 'victim', 'order', v, '{{}}' FROM generate_series(1, {0}) v",
-        ["platform.outbox"] = "INSERT INTO platform.outbox (stream, kind, payload) SELECT 'job:' || 900000 + v, (ARRAY['cron.ended', 'cron.missed', 'cron.skipped', 'cron.deleted', 'cron.broken', 'orders.situation'])[1 + v % 6], '{{\"job\": 1, \"job_id\": \"v\", \"log_id\": 1, \"list_id\": 1, \"situation\": 4, \"times\": 1, \"zh\": \"\", \"en\": \"\", \"nominal_at\": \"2026-01-01T00:00:00Z\", \"nominal_until\": \"2026-01-01T00:00:00Z\"}}' FROM generate_series(1, {0}) v",
-        ["cron.job"] = "INSERT INTO cron.job (job_id, cmd, cron, time_zone, overlap, env, creator_id, creator, updater_id, updater, accounted_to, next_run_at) SELECT 'victim ' || v, 'true', '*/5 * * * * *', 'UTC', 'allow', NULL, 1, 'v', 1, 'v', now(), now() FROM generate_series(1, {0}) v",
-        ["cron.cron_log"] = "INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd) SELECT 1, 'victim log ' || v, 'manual', 'manual', now(), now(), 'faild', now(), 'true' FROM generate_series(1, {0}) v",
-        ["cron.active_execution"] = "WITH l AS (INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd) SELECT 800000 + v, 'victim going ' || v, 'manual', 'manual', now(), now(), 'queued', now(), 'true' FROM generate_series(1, {0}) v RETURNING log_id, nominal_at, job, job_id) INSERT INTO cron.active_execution (log_id, nominal_at, job, job_id, not_before, exclusive) SELECT log_id, nominal_at, job, job_id, now() + interval '1 second', true FROM l",
-        ["cron.attempt"] = "INSERT INTO cron.attempt (log_id, nominal_at, attempt, trigger, run_id, node, incarnation, started_at) SELECT 700000 + v, now(), 1, 'manual', 'r', 'n', 1, now() FROM generate_series(1, {0}) v",
+        ["platform.node"] =
+            "INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version, heartbeat_at, fenced, settled) SELECT 'victim ' || v, "
+                + "1000000 + v, 'm', 'b', 1, '0', '-infinity', 0, 0 FROM generate_series(1, {0}) v",
+        ["platform.audit"] =
+            "INSERT INTO platform.audit (user_id, username, nickname, address, request_id, action, kind, object_id, after) SELECT 1, 'v', 'v', '', '', "
+                + "'victim', 'order', v, '{{}}' FROM generate_series(1, {0}) v",
+        ["platform.outbox"] =
+            "INSERT INTO platform.outbox (stream, kind, payload) SELECT 'job:' || 900000 + v, (ARRAY['cron.ended', 'cron.missed', 'cron.skipped', "
+                + "'cron.deleted', 'cron.broken', 'orders.situation'])[1 + v % 6], '{{\"job\": 1, \"job_id\": \"v\", \"log_id\": 1, \"list_id\": 1, "
+                    + "\"situation\": 4, \"times\": 1, \"zh\": \"\", \"en\": \"\", \"nominal_at\": \"2026-01-01T00:00:00Z\", \"nominal_until\": "
+                        + "\"2026-01-01T00:00:00Z\"}}' FROM generate_series(1, {0}) v",
+        ["cron.job"] =
+            "INSERT INTO cron.job (job_id, cmd, cron, time_zone, overlap, env, creator_id, creator, updater_id, updater, accounted_to, next_run_at) SELECT "
+                + "'victim ' || v, 'true', '*/5 * * * * *', 'UTC', 'allow', NULL, 1, 'v', 1, 'v', now(), now() FROM generate_series(1, {0}) v",
+        ["cron.cron_log"] =
+            "INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd) SELECT 1, 'victim log ' || v, "
+                + "'manual', 'manual', now(), now(), 'faild', now(), 'true' FROM generate_series(1, {0}) v",
+        ["cron.active_execution"] =
+            "WITH l AS (INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd) SELECT 800000 + v, "
+                + "'victim going ' || v, 'manual', 'manual', now(), now(), 'queued', now(), 'true' FROM generate_series(1, {0}) v RETURNING log_id, "
+                    + "nominal_at, job, job_id) INSERT INTO cron.active_execution (log_id, nominal_at, job, job_id, not_before, exclusive) SELECT log_id, "
+                        + "nominal_at, job, job_id, now() + interval '1 second', true FROM l",
+        ["cron.attempt"] =
+            "INSERT INTO cron.attempt (log_id, nominal_at, attempt, trigger, run_id, node, incarnation, started_at) SELECT 700000 + v, now(), 1, 'manual', "
+                + "'r', 'n', 1, now() FROM generate_series(1, {0}) v",
         ["cron.dashboard_job"] = "INSERT INTO cron.dashboard_job (log_id, nominal_at, job) SELECT 600000 + v, now(), 1 FROM generate_series(1, {0}) v",
         ["cron.output"] = "INSERT INTO cron.output SELECT 700000 + v, now(), 1, 0, 1, 'x' FROM generate_series(1, {0}) v",
-        ["tasks.scheduler_cmd_list"] = "INSERT INTO tasks.scheduler_cmd_list (command_name, command) SELECT 'victim ' || v, 'true' FROM generate_series(1, {0}) v",
-        ["tasks.scheduler_args_list"] = "INSERT INTO tasks.scheduler_args_list (args_name, args_self) SELECT 'victim ' || v, 'V' || v FROM generate_series(1, {0}) v",
+        ["tasks.scheduler_cmd_list"] =
+            "INSERT INTO tasks.scheduler_cmd_list (command_name, command) SELECT 'victim ' || v, 'true' FROM generate_series(1, {0}) v",
+        ["tasks.scheduler_args_list"] =
+            "INSERT INTO tasks.scheduler_args_list (args_name, args_self) SELECT 'victim ' || v, 'V' || v FROM generate_series(1, {0}) v",
         ["tasks.scheduler_temp_list"] = "INSERT INTO tasks.scheduler_temp_list (temp_name) SELECT 'victim ' || v FROM generate_series(1, {0}) v",
-        ["tasks.scheduler_temp_details"] = "INSERT INTO tasks.scheduler_temp_details (temp_id, command_name, command) SELECT min(t.temp_id), 'victim', 'true' FROM tasks.scheduler_temp_list t, generate_series(1, {0}) v GROUP BY v",
-        ["tasks.scheduler_temp_user"] = "INSERT INTO tasks.scheduler_temp_user (temp_id, user_id) SELECT min(t.temp_id), 900000 + v FROM tasks.scheduler_temp_list t, generate_series(1, {0}) v GROUP BY v",
-        ["tasks.scheduler_temp_group"] = "INSERT INTO tasks.scheduler_temp_group (temp_id, \"group\") SELECT min(t.temp_id), 1000 + v FROM tasks.scheduler_temp_list t, generate_series(1, {0}) v GROUP BY v",
-        ["tasks.scheduler_execute_user"] = "INSERT INTO tasks.scheduler_execute_user (alias_user, user_key) SELECT 'victim ' || v, '\\x00' FROM generate_series(1, {0}) v",
-        ["tasks.scheduler_execute_user_right"] = "WITH u AS (INSERT INTO tasks.scheduler_execute_user (alias_user, user_key) SELECT 'victim right ' || v, '\\x00' FROM generate_series(1, {0}) v RETURNING id) INSERT INTO tasks.scheduler_execute_user_right (exec_user_id, user_id, nickname, place) SELECT id, 900000, 'v', 1 FROM u",
-        ["tasks.host_keys"] = "INSERT INTO tasks.host_keys (host, port, key_type, fingerprint, key) SELECT '10.9.9.' || v, 22, 'ssh-ed25519', 'f', '\\x00' FROM generate_series(1, {0}) v",
-        ["tasks.scheduler_task_list"] = "INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, creator, schedule, temp_id, start_time, not_before) SELECT 'victim', 'victim', '{{}}', '{{}}', 'v', (ARRAY['new', 'ready', 'start'])[1 + v % 3], 1, now(), now() FROM generate_series(1, {0}) v",
-        ["tasks.order_group"] = "WITH o AS (INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, creator, schedule, temp_id, start_time, not_before) SELECT 'victim group', 'victim', '{{}}', '{{}}', 'v', 'start', 1, now(), now() FROM generate_series(1, {0}) v RETURNING list_id) INSERT INTO tasks.order_group (list_id, task_group, batches, batch_pause, max_failures, confirm, wake_at) SELECT list_id, 1, 1, 0, 0, false, now() FROM o",
-        ["tasks.lane"] = "WITH o AS (INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, creator, schedule, temp_id, start_time, not_before) SELECT 'victim lane', 'victim', '{{}}', '{{}}', 'v', 'start', 1, now(), now() FROM generate_series(1, {0}) v RETURNING list_id), g AS (INSERT INTO tasks.order_group (list_id, task_group, batches, batch_pause, max_failures, confirm) SELECT list_id, 1, 1, 0, 0, false FROM o) INSERT INTO tasks.lane (list_id, task_group, host, batch) SELECT list_id, 1, '127.0.0.1', 1 FROM o",
-        ["tasks.scheduler_task_info"] = "WITH o AS (INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, creator, schedule, temp_id, start_time, not_before) SELECT 'victim step', 'victim', '{{}}', '{{}}', 'v', 'start', 1, now(), now() FROM generate_series(1, {0}) v RETURNING list_id), g AS (INSERT INTO tasks.order_group (list_id, task_group, batches, batch_pause, max_failures, confirm) SELECT list_id, 1, 1, 0, 0, false FROM o), l AS (INSERT INTO tasks.lane (list_id, task_group, host, batch) SELECT list_id, 1, '127.0.0.1', 1 FROM o RETURNING lane_id, list_id) INSERT INTO tasks.scheduler_task_info (list_id, lane_id, task_group, task_level, task_name, task_cmd, task_args, trigger, exec_user, force_host, exec_ip, task_status, timeout, retries, on_error) SELECT list_id, lane_id, 1, 1, 'victim', 'true', '', 'order', 'root', '', '127.0.0.1', 1, 60, 0, 'stop' FROM l",
-        ["tasks.attempt"] = "INSERT INTO tasks.attempt (sched_id, attempt, list_id, lane_id, node, incarnation, run_id, host, exec_user, ended_at, outcome, left_behind) SELECT max(i.sched_id), 100 + v, 1, 1, 'n', 1, 'r', '127.0.0.1', 'root', now(), 'interrupted', 'running' FROM tasks.scheduler_task_info i, generate_series(1, {0}) v GROUP BY v",
+        ["tasks.scheduler_temp_details"] =
+            "INSERT INTO tasks.scheduler_temp_details (temp_id, command_name, command) SELECT min(t.temp_id), 'victim', 'true' FROM "
+                + "tasks.scheduler_temp_list t, generate_series(1, {0}) v GROUP BY v",
+        ["tasks.scheduler_temp_user"] =
+            "INSERT INTO tasks.scheduler_temp_user (temp_id, user_id) SELECT min(t.temp_id), 900000 + v FROM tasks.scheduler_temp_list t, "
+                + "generate_series(1, {0}) v GROUP BY v",
+        ["tasks.scheduler_temp_group"] =
+            "INSERT INTO tasks.scheduler_temp_group (temp_id, \"group\") SELECT min(t.temp_id), 1000 + v FROM tasks.scheduler_temp_list t, "
+                + "generate_series(1, {0}) v GROUP BY v",
+        ["tasks.scheduler_execute_user"] =
+            "INSERT INTO tasks.scheduler_execute_user (alias_user, user_key) SELECT 'victim ' || v, '\\x00' FROM generate_series(1, {0}) v",
+        ["tasks.scheduler_execute_user_right"] =
+            "WITH u AS (INSERT INTO tasks.scheduler_execute_user (alias_user, user_key) SELECT 'victim right ' || v, '\\x00' FROM generate_series(1, {0}) v "
+                + "RETURNING id) INSERT INTO tasks.scheduler_execute_user_right (exec_user_id, user_id, nickname, place) SELECT id, 900000, 'v', 1 FROM u",
+        ["tasks.host_keys"] =
+            "INSERT INTO tasks.host_keys (host, port, key_type, fingerprint, key) SELECT '10.9.9.' || v, 22, 'ssh-ed25519', 'f', '\\x00' FROM "
+                + "generate_series(1, {0}) v",
+        ["tasks.scheduler_task_list"] =
+            "INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, creator, schedule, temp_id, start_time, not_before) SELECT 'victim', "
+                + "'victim', '{{}}', '{{}}', 'v', (ARRAY['new', 'ready', 'start'])[1 + v % 3], 1, now(), now() FROM generate_series(1, {0}) v",
+        ["tasks.order_group"] =
+            "WITH o AS (INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, creator, schedule, temp_id, start_time, not_before) "
+                + "SELECT 'victim group', 'victim', '{{}}', '{{}}', 'v', 'start', 1, now(), now() FROM generate_series(1, {0}) v RETURNING list_id) INSERT "
+                    + "INTO tasks.order_group (list_id, task_group, batches, batch_pause, max_failures, confirm, wake_at) SELECT list_id, 1, 1, 0, 0, "
+                        + "false, now() FROM o",
+        ["tasks.lane"] =
+            "WITH o AS (INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, creator, schedule, temp_id, start_time, not_before) "
+                + "SELECT 'victim lane', 'victim', '{{}}', '{{}}', 'v', 'start', 1, now(), now() FROM generate_series(1, {0}) v RETURNING list_id), g AS "
+                    + "(INSERT INTO tasks.order_group (list_id, task_group, batches, batch_pause, max_failures, confirm) SELECT list_id, 1, 1, 0, 0, false "
+                        + "FROM o) INSERT INTO tasks.lane (list_id, task_group, host, batch) SELECT list_id, 1, '127.0.0.1', 1 FROM o",
+        ["tasks.scheduler_task_info"] =
+            "WITH o AS (INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, creator, schedule, temp_id, start_time, not_before) "
+                + "SELECT 'victim step', 'victim', '{{}}', '{{}}', 'v', 'start', 1, now(), now() FROM generate_series(1, {0}) v RETURNING list_id), g AS "
+                    + "(INSERT INTO tasks.order_group (list_id, task_group, batches, batch_pause, max_failures, confirm) SELECT list_id, 1, 1, 0, 0, false "
+                        + "FROM o), l AS (INSERT INTO tasks.lane (list_id, task_group, host, batch) SELECT list_id, 1, '127.0.0.1', 1 FROM o RETURNING "
+                            + "lane_id, list_id) INSERT INTO tasks.scheduler_task_info (list_id, lane_id, task_group, task_level, task_name, task_cmd, "
+                                + "task_args, trigger, exec_user, force_host, exec_ip, task_status, timeout, retries, on_error) SELECT list_id, lane_id, 1, "
+                                    + "1, 'victim', 'true', '', 'order', 'root', '', '127.0.0.1', 1, 60, 0, 'stop' FROM l",
+        ["tasks.attempt"] =
+            "INSERT INTO tasks.attempt (sched_id, attempt, list_id, lane_id, node, incarnation, run_id, host, exec_user, ended_at, outcome, left_behind) "
+                + "SELECT max(i.sched_id), 100 + v, 1, 1, 'n', 1, 'r', '127.0.0.1', 'root', now(), 'interrupted', 'running' FROM tasks.scheduler_task_info "
+                    + "i, generate_series(1, {0}) v GROUP BY v",
         ["tasks.dashboard_job"] = "INSERT INTO tasks.dashboard_job (list_id) SELECT 900000 + v FROM generate_series(1, {0}) v",
         ["tasks.advance"] = "INSERT INTO tasks.advance (list_id) SELECT 900000 + v FROM generate_series(1, {0}) v",
         ["tasks.idempotency"] = "INSERT INTO tasks.idempotency (user_id, key, body, list_id) SELECT 1, 'victim ' || v, 'x', 1 FROM generate_series(1, {0}) v",
-        ["tasks.scheduler_task_log"] = "INSERT INTO tasks.scheduler_task_log (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time) SELECT 'victim', 1, 1, 900000, 1, v, false, 'x', now() FROM generate_series(1, {0}) v",
-        ["alerts.rule"] = "INSERT INTO alerts.rule (name, subject, priority, creator) SELECT 'victim ' || v, 'nothing-' || v, 10, 'v' FROM generate_series(1, {0}) v",
-        ["alerts.channel"] = "INSERT INTO alerts.channel (name, kind, settings, creator) SELECT 'victim ' || v, 'command', '{{\"command\": \"true\"}}', 'v' FROM generate_series(1, {0}) v",
-        ["alerts.silence"] = "INSERT INTO alerts.silence (subject, starts_at, ends_at, reason, creator_id, creator) SELECT 'nothing-' || v, now(), now() + interval '1 hour', 'v', 1, 'v' FROM generate_series(1, {0}) v",
+        ["tasks.scheduler_task_log"] =
+            "INSERT INTO tasks.scheduler_task_log (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time) SELECT 'victim', "
+                + "1, 1, 900000, 1, v, false, 'x', now() FROM generate_series(1, {0}) v",
+        ["alerts.rule"] =
+            "INSERT INTO alerts.rule (name, subject, priority, creator) SELECT 'victim ' || v, 'nothing-' || v, 10, 'v' FROM generate_series(1, {0}) v",
+        ["alerts.channel"] =
+            "INSERT INTO alerts.channel (name, kind, settings, creator) SELECT 'victim ' || v, 'command', '{{\"command\": \"true\"}}', 'v' FROM "
+                + "generate_series(1, {0}) v",
+        ["alerts.silence"] =
+            "INSERT INTO alerts.silence (subject, starts_at, ends_at, reason, creator_id, creator) SELECT 'nothing-' || v, now(), now() + interval '1 "
+                + "hour', 'v', 1, 'v' FROM generate_series(1, {0}) v",
         ["alerts.contact"] = "INSERT INTO alerts.contact (name) SELECT 'victim ' || v FROM generate_series(1, {0}) v",
-        ["alerts.task_monitor"] = "INSERT INTO alerts.task_monitor (call_info, ctime, source, kind, subject, fingerprint, last_time, title_zh, title_en, escalate_at, rule_id) SELECT 'v', now(), 'job', 'failed', 'v', 'victim ' || v, now(), 'v', 'v', now(), 1 FROM generate_series(1, {0}) v",
-        ["alerts.delivery"] = "INSERT INTO alerts.delivery (channel_id, channel_name, reason, due_at, create_time) SELECT 1, 'v', 'opened', now(), now() FROM generate_series(1, {0}) v",
+        ["alerts.task_monitor"] =
+            "INSERT INTO alerts.task_monitor (call_info, ctime, source, kind, subject, fingerprint, last_time, title_zh, title_en, escalate_at, rule_id) "
+                + "SELECT 'v', now(), 'job', 'failed', 'v', 'victim ' || v, now(), 'v', 'v', now(), 1 FROM generate_series(1, {0}) v",
+        ["alerts.delivery"] =
+            "INSERT INTO alerts.delivery (channel_id, channel_name, reason, due_at, create_time) SELECT 1, 'v', 'opened', now(), now() FROM "
+                + "generate_series(1, {0}) v",
     };
 
     // What Codo itself needs to be one installation; damaging it stops the start with a sentence, which other tests show.
@@ -93,11 +156,19 @@ public sealed class DamageTests(TestPostgres postgres)
         await connection.ExecuteAsync("SET session_replication_role = replica");
         var before = (await connection.QueryAsync<string>($"SELECT tableoid || ' ' || ctid FROM {table}")).ToHashSet(StringComparer.Ordinal);
         (await connection.ExecuteAsync(string.Format(CultureInfo.InvariantCulture, Cases[table], Victims))).ShouldBeGreaterThan(0, table);
-        var victims = new Queue<string>((await connection.QueryAsync<string>($"SELECT tableoid || ' ' || ctid FROM {table}")).Where(row => !before.Contains(row)));
+        var victims = new Queue<string>(
+            (await connection.QueryAsync<string>($"SELECT tableoid || ' ' || ctid FROM {table}")).Where(row => !before.Contains(row))
+        );
         var damaged = 0;
-        foreach (var (column, type) in await connection.QueryAsync<(string, string)>("""
-            SELECT quote_ident(attname), format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = CAST(@table AS regclass) AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
-            """, new { table }))
+        foreach (
+            var (column, type) in await connection.QueryAsync<(string, string)>(
+                """
+                SELECT quote_ident(attname), format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = CAST(@table AS regclass) AND attnum > 0
+                    AND NOT attisdropped AND attgenerated = ''
+                """,
+                new { table }
+            )
+        )
         {
             foreach (var value in Values(type))
             {
@@ -146,29 +217,72 @@ public sealed class DamageTests(TestPostgres postgres)
         public async Task WorksOn(string after)
         {
             var since = await host.Ask<DateTime>("SELECT clock_timestamp()");
-            await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM cron.cron_log WHERE job_id = @name AND status = 'success' AND nominal_at > @since", new { name, since }) >= 3, $"after damage in {after}, jobs fire", 60);
-            await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM cron.cron_log WHERE job_id = @name AND status = 'missed'", new { name }) == 0, "none is missed", 1);
+            await Eventually.True(
+                async () =>
+                    await host.Ask<long>(
+                        "SELECT count(*) FROM cron.cron_log WHERE job_id = @name AND status = 'success' AND nominal_at > @since",
+                        new { name, since }
+                    ) >= 3,
+                $"after damage in {after}, jobs fire",
+                60
+            );
+            await Eventually.True(
+                async () => await host.Ask<long>("SELECT count(*) FROM cron.cron_log WHERE job_id = @name AND status = 'missed'", new { name }) == 0,
+                "none is missed",
+                1
+            );
             (await OrderHost.Ended(host, await OrderHost.Order(host, template), 60)).ShouldBe("3", $"after damage in {after}, orders run");
             var fails = name + "-fails";
             var logId = await host.RunNow(fails);
             await Eventually.True(async () => (await host.Log(logId)).Status() == "faild", $"after damage in {after}, a failure is recorded", 60);
-            await Eventually.True(async () => await host.Ask<long>("SELECT coalesce(max(count), 0) FROM alerts.task_monitor WHERE fingerprint = 'job:' || @fails || ':failed' AND last_time > @since", new { fails, since }) >= 1, $"after damage in {after}, a failure is told", 60);
+            await Eventually.True(
+                async () =>
+                    await host.Ask<long>(
+                        "SELECT coalesce(max(count), 0) FROM alerts.task_monitor WHERE fingerprint = 'job:' || @fails || ':failed' AND last_time > @since",
+                        new { fails, since }
+                    ) >= 1,
+                $"after damage in {after}, a failure is told",
+                60
+            );
         }
 
         /// <summary>No list and no single object is a 5xx because of a row in it.</summary>
         public async Task ListsAnswer()
         {
             var wrong = new StringBuilder();
-            foreach (var path in new[]
-            {
-                "/v1/cron/job/?limit=1000", "/v1/cron/log/?limit=1000&start_date=0002-01-01&end_date=9998-12-30", "/v2/task_layout/command/?limit=1000", "/v2/task_layout/args/?limit=1000", "/v2/task_layout/temp/",
-                "/v2/task_layout/user/", "/v2/task/list/?limit=1000", "/v2/task/check_history/?limit=1000", "/v2/task/statement/", "/v2/task/host_key/", "/v2/task/log/?log_key=victim", "/v2/task/log/search/?q=victim",
-                "/v2/alerts/incident/?limit=1000", "/v2/alerts/rule/", "/v2/alerts/silence/", "/v2/alerts/contact/", "/v2/alerts/channel/", "/v2/alerts/delivery/?limit=1000", "/v2/outbox/?limit=1000", "/v2/outbox/?dead=false&limit=1000",
-                "/hangfire/running",
-            }) await Ask(path, wrong);
-            foreach (var id in await Ids("SELECT list_id FROM tasks.scheduler_task_list WHERE list_id > 0 ORDER BY random() LIMIT 150")) await Ask($"/v2/task/check/?list_id={id}", wrong);
-            foreach (var id in await Ids("SELECT temp_id FROM tasks.scheduler_temp_list ORDER BY random() LIMIT 60")) await Ask($"/v2/task_layout/details/?temp_id={id}", wrong);
-            foreach (var id in await Ids("SELECT log_id FROM cron.cron_log WHERE log_id > 0 ORDER BY random() LIMIT 100")) await Ask($"/v1/cron/log/output/?log_id={id}", wrong);
+            foreach (
+                var path in new[]
+                {
+                    "/v1/cron/job/?limit=1000",
+                    "/v1/cron/log/?limit=1000&start_date=0002-01-01&end_date=9998-12-30",
+                    "/v2/task_layout/command/?limit=1000",
+                    "/v2/task_layout/args/?limit=1000",
+                    "/v2/task_layout/temp/",
+                    "/v2/task_layout/user/",
+                    "/v2/task/list/?limit=1000",
+                    "/v2/task/check_history/?limit=1000",
+                    "/v2/task/statement/",
+                    "/v2/task/host_key/",
+                    "/v2/task/log/?log_key=victim",
+                    "/v2/task/log/search/?q=victim",
+                    "/v2/alerts/incident/?limit=1000",
+                    "/v2/alerts/rule/",
+                    "/v2/alerts/silence/",
+                    "/v2/alerts/contact/",
+                    "/v2/alerts/channel/",
+                    "/v2/alerts/delivery/?limit=1000",
+                    "/v2/outbox/?limit=1000",
+                    "/v2/outbox/?dead=false&limit=1000",
+                    "/hangfire/running",
+                }
+            )
+                await Ask(path, wrong);
+            foreach (var id in await Ids("SELECT list_id FROM tasks.scheduler_task_list WHERE list_id > 0 ORDER BY random() LIMIT 150"))
+                await Ask($"/v2/task/check/?list_id={id}", wrong);
+            foreach (var id in await Ids("SELECT temp_id FROM tasks.scheduler_temp_list ORDER BY random() LIMIT 60"))
+                await Ask($"/v2/task_layout/details/?temp_id={id}", wrong);
+            foreach (var id in await Ids("SELECT log_id FROM cron.cron_log WHERE log_id > 0 ORDER BY random() LIMIT 100"))
+                await Ask($"/v1/cron/log/output/?log_id={id}", wrong);
             wrong.ToString().ShouldBeEmpty();
         }
 
@@ -182,7 +296,8 @@ public sealed class DamageTests(TestPostgres postgres)
         {
             using var response = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, path, null, TestTokens.Admin));
             var text = await response.Content.ReadAsStringAsync();
-            if ((int)response.StatusCode >= 500) wrong.AppendLine(CultureInfo.InvariantCulture, $"{path}: {(int)response.StatusCode} {text[..Math.Min(200, text.Length)]}");
+            if ((int)response.StatusCode >= 500)
+                wrong.AppendLine(CultureInfo.InvariantCulture, $"{path}: {(int)response.StatusCode} {text[..Math.Min(200, text.Length)]}");
         }
     }
 }

@@ -5,7 +5,10 @@ using Npgsql;
 
 namespace Codo.Tests.Faults;
 
-/// <summary>What a power loss, an upgrade of the machine's zone data or a wrong clock leaves behind does not keep a host from starting, and a wrong clock decides nothing.</summary>
+/// <summary>
+/// What a power loss, an upgrade of the machine's zone data or a wrong clock leaves behind does not keep a host from starting, and a wrong clock decides
+/// nothing.
+/// </summary>
 public sealed class DamagedStartTests(TestPostgres postgres) : IDisposable
 {
     private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("codo-damaged-");
@@ -19,7 +22,17 @@ public sealed class DamagedStartTests(TestPostgres postgres) : IDisposable
         var (cron, logs) = (Path.Combine(data, "spool", "cron"), Path.Combine(data, "spool", "logs"));
         Directory.CreateDirectory(cron);
         Directory.CreateDirectory(logs);
-        byte[][] damaged = [[], new byte[64], "{}"u8.ToArray(), "null"u8.ToArray(), "{\"Claimed\":{}"u8.ToArray(), [0xff, 0xfe, 0x00], [4, 0, 0, 0, (byte)'{', (byte)'}', 0, 0], new byte[4096]];
+        byte[][] damaged =
+        [
+            [],
+            new byte[64],
+            "{}"u8.ToArray(),
+            "null"u8.ToArray(),
+            "{\"Claimed\":{}"u8.ToArray(),
+            [0xff, 0xfe, 0x00],
+            [4, 0, 0, 0, (byte)'{', (byte)'}', 0, 0],
+            new byte[4096],
+        ];
         for (var i = 0; i < damaged.Length; i++)
         {
             await File.WriteAllBytesAsync(Path.Combine(cron, $"{i}-1.json"), damaged[i]);
@@ -39,7 +52,11 @@ public sealed class DamagedStartTests(TestPostgres postgres) : IDisposable
     public async Task The_zone_that_codo_stored_may_vanish_and_the_host_goes_on_at_its_last_offset()
     {
         var database = await Database();
-        await Execute(database, "INSERT INTO platform.setting VALUES ('time_zone', 'Mars/Olympus'), ('time_zone_offset', '08:00:00') ON CONFLICT (key) DO UPDATE SET value = excluded.value");
+        await Execute(
+            database,
+            ("INSERT INTO platform.setting VALUES ('time_zone', 'Mars/Olympus'), ('time_zone_offset', '08:00:00') ON CONFLICT (key) DO UPDATE SET value = "
+                + "excluded.value")
+        );
         await using var host = await HostProcess.Start(Path.Combine(folder.FullName, "one"), environment: Settings("one", database));
         var zone = (await Send(host, "/healthz/ready"))["checks"]!["time_zone"]!;
         zone["status"]!.GetValue<string>().ShouldBe("degraded");
@@ -67,10 +84,39 @@ public sealed class DamagedStartTests(TestPostgres postgres) : IDisposable
         await Run("/usr/sbin/zic", "-d", zones, rules);
         var database = await Database();
         await using var host = await HostProcess.Start(Path.Combine(folder.FullName, "one"), environment: [.. Settings("one", database), ("TZDIR", zones)]);
-        (await Send(host, "/v1/cron/job/", new { job_id = "across", cmd = "true", cron = "* * * * * *", time_zone = "Test/Exception", overlap = "allow" }))["code"]!.GetValue<int>().ShouldBe(0);
-        await Eventually.True(async () => await Ask<bool>(database, $"SELECT count(*) >= 10 FROM cron.cron_log WHERE status = 'success' AND nominal_at > '{change:yyyy-MM-dd HH:mm:ss}+00'"), "it fires beyond the change", 90);
-        (await Ask<long>(database, "SELECT count(*) FROM (SELECT nominal_at - lag(nominal_until) OVER (ORDER BY nominal_at) AS step FROM cron.cron_log) s WHERE step <> interval '1 second'")).ShouldBe(0);
-        (await Ask<string>(database, "SELECT string_agg(value, ',') FROM hangfire.hash WHERE key LIKE 'recurring-job:%' AND field = 'TimeZoneId'")).ShouldStartWith("UTC+0", customMessage: "Hangfire knows an offset and no rules");
+        (
+            await Send(
+                host,
+                "/v1/cron/job/",
+                new
+                {
+                    job_id = "across",
+                    cmd = "true",
+                    cron = "* * * * * *",
+                    time_zone = "Test/Exception",
+                    overlap = "allow",
+                }
+            )
+        )["code"]!.GetValue<int>().ShouldBe(0);
+        await Eventually.True(
+            async () =>
+                await Ask<bool>(
+                    database,
+                    $"SELECT count(*) >= 10 FROM cron.cron_log WHERE status = 'success' AND nominal_at > '{change:yyyy-MM-dd HH:mm:ss}+00'"
+                ),
+            "it fires beyond the change",
+            90
+        );
+        (
+            await Ask<long>(
+                database,
+                ("SELECT count(*) FROM (SELECT nominal_at - lag(nominal_until) OVER (ORDER BY nominal_at) AS step FROM cron.cron_log) s WHERE step <> "
+                    + "interval '1 second'")
+            )
+        ).ShouldBe(0);
+        (
+            await Ask<string>(database, "SELECT string_agg(value, ',') FROM hangfire.hash WHERE key LIKE 'recurring-job:%' AND field = 'TimeZoneId'")
+        ).ShouldStartWith("UTC+0", customMessage: "Hangfire knows an offset and no rules");
         Resident(host.Pid).ShouldBeLessThan(1_000_000, "kB of memory");
     }
 
@@ -80,17 +126,50 @@ public sealed class DamagedStartTests(TestPostgres postgres) : IDisposable
         var database = await Database();
         await using var right = await HostProcess.Start(Path.Combine(folder.FullName, "right"), environment: Settings("right", database));
         await Execute(database, """
-            INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd) SELECT 1, 'history', 'schedule', 'schedule', at, at, 'success', at, 'true' FROM generate_series(now() - interval '20 days', now(), interval '1 day') at
-            """);
-        await Execute(database, "INSERT INTO tasks.scheduler_task_log (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time) SELECT 'k', 1, 1, 1, 1, row_number() OVER (), false, 'x', at FROM generate_series(now() - interval '20 days', now(), interval '1 day') at");
-        await Send(right, "/v1/cron/job/", new { job_id = "tick", cmd = "true", cron = "* * * * * *", overlap = "allow" });
-        await using var wrong = await HostProcess.Start(Path.Combine(folder.FullName, "wrong"), environment: [.. Settings("wrong", database), ("LD_PRELOAD", FakeTime()), ("FAKETIME", "+400d")]);
-        var clock = await Eventually.Get(async () => (JsonObject?)(await Send(wrong, "/healthz/ready"))["checks"]!["clock"]!.AsObject(), row => row["status"]!.GetValue<string>() == "degraded", "the node says that its clock is wrong", 60);
+            INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd) SELECT 1, 'history', 'schedule',
+                'schedule', at, at, 'success', at, 'true' FROM generate_series(now() - interval '20 days', now(), interval '1 day') at
+            """
+        );
+        await Execute(
+            database,
+            ("INSERT INTO tasks.scheduler_task_log (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time) SELECT 'k', 1, 1, "
+                + "1, 1, row_number() OVER (), false, 'x', at FROM generate_series(now() - interval '20 days', now(), interval '1 day') at")
+        );
+        await Send(
+            right,
+            "/v1/cron/job/",
+            new
+            {
+                job_id = "tick",
+                cmd = "true",
+                cron = "* * * * * *",
+                overlap = "allow",
+            }
+        );
+        await using var wrong = await HostProcess.Start(
+            Path.Combine(folder.FullName, "wrong"),
+            environment: [.. Settings("wrong", database), ("LD_PRELOAD", FakeTime()), ("FAKETIME", "+400d")]
+        );
+        var clock = await Eventually.Get(
+            async () => (JsonObject?)(await Send(wrong, "/healthz/ready"))["checks"]!["clock"]!.AsObject(),
+            row => row["status"]!.GetValue<string>() == "degraded",
+            "the node says that its clock is wrong",
+            60
+        );
         clock["detail"]!.GetValue<string>().ShouldContain("nothing new starts here");
         // Its first rounds of retention and of the clock's watch are over when these loops have succeeded.
-        await Eventually.True(async () => (await Send(wrong, "/healthz/ready"))["checks"]!["loops"]!["detail"]!.GetValue<string>() is var text && text.Contains("cron partitions", StringComparison.Ordinal) && text.Contains("log partitions", StringComparison.Ordinal), "its loops ran");
+        await Eventually.True(
+            async () =>
+                (await Send(wrong, "/healthz/ready"))["checks"]!["loops"]!["detail"]!.GetValue<string>() is var text
+                && text.Contains("cron partitions", StringComparison.Ordinal)
+                && text.Contains("log partitions", StringComparison.Ordinal),
+            "its loops ran"
+        );
         var fires = await Ask<long>(database, "SELECT count(*) FROM cron.cron_log WHERE job_id = 'tick' AND status = 'success'");
-        await Eventually.True(async () => await Ask<long>(database, "SELECT count(*) FROM cron.cron_log WHERE job_id = 'tick' AND status = 'success'") > fires + 3, "the other node goes on");
+        await Eventually.True(
+            async () => await Ask<long>(database, "SELECT count(*) FROM cron.cron_log WHERE job_id = 'tick' AND status = 'success'") > fires + 3,
+            "the other node goes on"
+        );
         (await Ask<long>(database, "SELECT count(*) FROM cron.cron_log WHERE job_id = 'history'")).ShouldBe(21);
         (await Ask<long>(database, "SELECT count(*) FROM tasks.scheduler_task_log")).ShouldBe(21);
         (await Ask<long>(database, "SELECT count(*) FROM cron.attempt WHERE node = 'wrong'")).ShouldBe(0);
@@ -103,7 +182,12 @@ public sealed class DamagedStartTests(TestPostgres postgres) : IDisposable
         ?? throw new FileNotFoundException("libfaketime.so.1: ./test.sh installs the package faketime.");
 
     private static long Resident(int pid) =>
-        long.Parse(File.ReadLines($"/proc/{pid}/status").First(line => line.StartsWith("VmRSS:", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], System.Globalization.CultureInfo.InvariantCulture);
+        long.Parse(
+            File.ReadLines($"/proc/{pid}/status")
+                .First(line => line.StartsWith("VmRSS:", StringComparison.Ordinal))
+                .Split(' ', StringSplitOptions.RemoveEmptyEntries)[1],
+            System.Globalization.CultureInfo.InvariantCulture
+        );
 
     private static async Task Run(string program, params string[] arguments)
     {
@@ -116,14 +200,23 @@ public sealed class DamagedStartTests(TestPostgres postgres) : IDisposable
     private async Task<string> Database() => await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
 
     private static (string, string)[] Settings(string node, string database) =>
-    [
-        ("ConnectionStrings__Postgres", database), ("Codo__Auth__TokenSecret", TestTokens.Secret), ("Codo__MasterKey", "a-master-key-for-tests-of-more-than-32-bytes"), ("Codo__NodeName", node), ("Codo__ShutdownGrace", "0"),
-    ];
+        [
+            ("ConnectionStrings__Postgres", database),
+            ("Codo__Auth__TokenSecret", TestTokens.Secret),
+            ("Codo__MasterKey", "a-master-key-for-tests-of-more-than-32-bytes"),
+            ("Codo__NodeName", node),
+            ("Codo__ShutdownGrace", "0"),
+        ];
 
     private static async Task<JsonObject> Send(HostProcess host, string path, object? body = null)
     {
         using var http = new HttpClient { BaseAddress = host.Address };
-        using var request = TestHost.Request(body is null ? HttpMethod.Get : HttpMethod.Post, path, body is null ? null : System.Text.Json.JsonSerializer.Serialize(body), TestTokens.Admin);
+        using var request = TestHost.Request(
+            body is null ? HttpMethod.Get : HttpMethod.Post,
+            path,
+            body is null ? null : System.Text.Json.JsonSerializer.Serialize(body),
+            TestTokens.Admin
+        );
         using var response = await http.SendAsync(request);
         return JsonNode.Parse(await response.Content.ReadAsStringAsync())!.AsObject();
     }

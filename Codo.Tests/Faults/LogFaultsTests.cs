@@ -39,12 +39,17 @@ public sealed class LogFaultsTests(TestPostgres postgres) : IDisposable
 
         // And the subscription is there again, by itself.
         await using var publisher = await ConnectionMultiplexer.ConnectAsync(redis.Configuration);
-        await Eventually.True(async () =>
-        {
-            await publisher.GetSubscriber().PublishAsync(RedisChannel.Literal("task_log"), """{"log_key": "5_1_1_h", "exec_time": 1700000000000, "result": "foreign"}""");
-            await using var connection = await host.Source.OpenConnectionAsync();
-            return await connection.ExecuteScalarAsync<bool>("SELECT EXISTS (SELECT FROM tasks.scheduler_task_log WHERE log_key = '5_1_1_h')");
-        }, "the subscriber hears again");
+        await Eventually.True(
+            async () =>
+            {
+                await publisher
+                    .GetSubscriber()
+                    .PublishAsync(RedisChannel.Literal("task_log"), """{"log_key": "5_1_1_h", "exec_time": 1700000000000, "result": "foreign"}""");
+                await using var connection = await host.Source.OpenConnectionAsync();
+                return await connection.ExecuteScalarAsync<bool>("SELECT EXISTS (SELECT FROM tasks.scheduler_task_log WHERE log_key = '5_1_1_h')");
+            },
+            "the subscriber hears again"
+        );
     }
 
     [Fact]
@@ -152,7 +157,8 @@ public sealed class LogFaultsTests(TestPostgres postgres) : IDisposable
         took.Order().ElementAt(5).ShouldBeLessThan(TimeSpan.FromMilliseconds(300));
     }
 
-    private static Task Subscribed(TestHost host) => Eventually.True(() => host.Services.GetRequiredService<Subscriber>().Subscribed, "the host listens to Redis");
+    private static Task Subscribed(TestHost host) =>
+        Eventually.True(() => host.Services.GetRequiredService<Subscriber>().Subscribed, "the host listens to Redis");
 
     /// <summary>Prints all lines evenly over a time, and does something to the world at the given parts of it.</summary>
     private static async Task PrintFor(StepOutput output, TimeSpan time, (double Part, Func<Task> Do)[] at)
@@ -189,8 +195,23 @@ public sealed class LogFaultsTests(TestPostgres postgres) : IDisposable
         var template = await connection.ExecuteScalarAsync<long>("SELECT max(temp_id) FROM tasks.scheduler_temp_list");
         var step = OrderHost.Step("i=0; while :; do i=$((i+1)); echo line $i; test $((i % 50)) = 0 && sleep 0.02; done");
         await Send(host, HttpMethod.Put, "/v2/task_layout/details/", new JsonObject { ["temp_id"] = template, ["new_temp_data"] = new JsonArray(step) });
-        await Send(host, HttpMethod.Post, "/v2/task/accept/", new { task_name = "endless", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" }, schedule = "ready" });
-        return await Eventually.Get<long>(async () => await connection.ExecuteScalarAsync<long>("SELECT COALESCE(max(sched_id), 0) FROM tasks.scheduler_task_log WHERE line = 100"), id => id > 0, "its lines come");
+        await Send(
+            host,
+            HttpMethod.Post,
+            "/v2/task/accept/",
+            new
+            {
+                task_name = "endless",
+                temp_id = template,
+                hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" },
+                schedule = "ready",
+            }
+        );
+        return await Eventually.Get<long>(
+            async () => await connection.ExecuteScalarAsync<long>("SELECT COALESCE(max(sched_id), 0) FROM tasks.scheduler_task_log WHERE line = 100"),
+            id => id > 0,
+            "its lines come"
+        );
     }
 
     private static async Task Send(HostProcess host, HttpMethod method, string path, object body)
@@ -207,7 +228,8 @@ public sealed class LogFaultsTests(TestPostgres postgres) : IDisposable
     {
         var copy = Directory.CreateTempSubdirectory("codo-faults-");
         var target = Directory.CreateDirectory(Path.Combine(copy.FullName, "spool", "logs"));
-        foreach (var file in Directory.EnumerateFiles(Path.Combine(folder.FullName, "killed", "spool", "logs"))) File.Copy(file, Path.Combine(target.FullName, Path.GetFileName(file)));
+        foreach (var file in Directory.EnumerateFiles(Path.Combine(folder.FullName, "killed", "spool", "logs")))
+            File.Copy(file, Path.Combine(target.FullName, Path.GetFileName(file)));
         var node = new NodeSettings { DataDirectory = copy.FullName, MinFreeDisk = 0 };
         var spools = new SpoolFolder(node, new LogSettings(), new Disk(node), TimeProvider.System);
         var lines = Spool.Reopen(spools, spools.Left().Single())!.Lines;

@@ -45,7 +45,10 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
         (refused.Code(), refused.Msg().Contains("time_zone", StringComparison.Ordinal)).ShouldBe((-1, true));
         (await host.Put("/v1/cron/job/", new { job_id = "mars", time_zone = "Asia/Shanghai" })).Code().ShouldBe(0);
         (await Job("mars"))!["state"]!.GetValue<string>().ShouldBe("running");
-        await Eventually.True(async () => await Incidents("job:mars:broken", "resolved") == 1 && await Incidents("job:mars:broken", "open") == 0, "the incident is over");
+        await Eventually.True(
+            async () => await Incidents("job:mars:broken", "resolved") == 1 && await Incidents("job:mars:broken", "open") == 0,
+            "the incident is over"
+        );
     }
 
     [Fact]
@@ -53,8 +56,18 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
     {
         foreach (var job in new[] { "back", "paused", "gone" })
         {
-            await host.Make(new { job_id = job, cmd = "true", cron = "0 0 * * * *" });
-            await host.Ask<int>("UPDATE cron.job SET cron = 'every full moon', next_run_at = now() - interval '1 second' WHERE job_id = @job RETURNING 1", new { job });
+            await host.Make(
+                new
+                {
+                    job_id = job,
+                    cmd = "true",
+                    cron = "0 0 * * * *",
+                }
+            );
+            await host.Ask<int>(
+                "UPDATE cron.job SET cron = 'every full moon', next_run_at = now() - interval '1 second' WHERE job_id = @job RETURNING 1",
+                new { job }
+            );
             // The list says it at once; the row says it once the ledger has set the job apart.
             await Eventually.True(() => host.Ask<bool>("SELECT broken_at IS NOT NULL FROM cron.job WHERE job_id = @job", new { job }), $"{job} is broken");
             (await Job(job))!["state"]!.GetValue<string>().ShouldBe("broken");
@@ -62,12 +75,17 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
         (await host.Patch("/v1/cron/job/", new { job_id = "paused" })).Code().ShouldBe(0);
         (await host.Delete("/v1/cron/job/", new { job_id = "gone" })).Code().ShouldBe(0);
         // The account goes back two hours: what was due meanwhile is told in the ledger, by the reason.
-        await host.Ask<int>("UPDATE cron.job SET cron = '0 0 * * * *', accounted_to = date_trunc('hour', now()) - interval '2 hours', create_time = now() - interval '1 day' WHERE job_id = 'back' RETURNING 1");
+        await host.Ask<int>(
+            ("UPDATE cron.job SET cron = '0 0 * * * *', accounted_to = date_trunc('hour', now()) - interval '2 hours', create_time = now() - interval '1 "
+                + "day' WHERE job_id = 'back' RETURNING 1")
+        );
         await host.Services.GetRequiredService<ScheduleCheck>().Check(CancellationToken.None);
         // The host's own check may be at the row just now, and then this one has left it to that one.
         await Eventually.True(() => host.Ask<bool>("SELECT broken_at IS NULL FROM cron.job WHERE job_id = 'back'"), "it is mended");
         (await Job("back"))!["state"]!.GetValue<string>().ShouldBe("running");
-        (await host.Ask<string>("SELECT string_agg(status || ' ' || times, ',' ORDER BY nominal_at) FROM cron.cron_log WHERE job_id = 'back'")).ShouldBe("missed 3");
+        (await host.Ask<string>("SELECT string_agg(status || ' ' || times, ',' ORDER BY nominal_at) FROM cron.cron_log WHERE job_id = 'back'")).ShouldBe(
+            "missed 3"
+        );
         (await Job("paused"))!["state"]!.GetValue<string>().ShouldBe("broken");
         (await host.Get("/v1/cron/job/?job_id=gone")).Code().ShouldBe(-1);
     }
@@ -77,12 +95,21 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
     {
         await host.Make(new { job_id = "ahead", cmd = "true", cron = "* * * * * *", overlap = "allow" });
         await Eventually.True(async () => await Fires("ahead") > 1, "it fires");
-        await host.Ask<int>("UPDATE cron.job SET accounted_to = now() + interval '1 hour', next_run_at = now() + interval '1 hour' WHERE job_id = 'ahead' RETURNING 1");
+        await host.Ask<int>(
+            "UPDATE cron.job SET accounted_to = now() + interval '1 hour', next_run_at = now() + interval '1 hour' WHERE job_id = 'ahead' RETURNING 1"
+        );
         var silent = await Fires("ahead");
         await Eventually.True(async () => await Fires("ahead") > silent + 2, "it fires again", seconds: 60);
-        (await host.Ask<long>("SELECT count(*) FROM cron.cron_log WHERE job_id = 'ahead' AND status = 'missed' AND cause_en LIKE '%ahead of PostgreSQL%'")).ShouldBe(1);
+        (
+            await host.Ask<long>("SELECT count(*) FROM cron.cron_log WHERE job_id = 'ahead' AND status = 'missed' AND cause_en LIKE '%ahead of PostgreSQL%'")
+        ).ShouldBe(1);
         // No due time is in two rows, and none is in no row.
-        (await host.Ask<long>("SELECT count(*) FROM (SELECT nominal_at - lag(nominal_until) OVER (ORDER BY nominal_at) AS step FROM cron.cron_log WHERE job_id = 'ahead') s WHERE step <> interval '1 second'")).ShouldBe(0);
+        (
+            await host.Ask<long>(
+                ("SELECT count(*) FROM (SELECT nominal_at - lag(nominal_until) OVER (ORDER BY nominal_at) AS step FROM cron.cron_log WHERE job_id = 'ahead') "
+                    + "s WHERE step <> interval '1 second'")
+            )
+        ).ShouldBe(0);
     }
 
     [Theory]
@@ -105,15 +132,34 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
     [Fact]
     public async Task A_failed_attempt_counts_whatever_becomes_of_its_retry()
     {
-        await host.Make(new { job_id = "replaced", cmd = "exit 1", cron = "*/2 * * * * *", overlap = "replace", retries = 1, retry_delay = 600 });
-        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM cron.cron_log WHERE job_id = 'replaced' AND status = 'faild'") >= 2, "the fires that gave way are failures");
+        await host.Make(
+            new
+            {
+                job_id = "replaced",
+                cmd = "exit 1",
+                cron = "*/2 * * * * *",
+                overlap = "replace",
+                retries = 1,
+                retry_delay = 600,
+            }
+        );
+        await Eventually.True(
+            async () => await host.Ask<long>("SELECT count(*) FROM cron.cron_log WHERE job_id = 'replaced' AND status = 'faild'") >= 2,
+            "the fires that gave way are failures"
+        );
         (await host.Ask<long>("SELECT count(*) FROM cron.cron_log WHERE job_id = 'replaced' AND status = 'killed'")).ShouldBe(0);
-        await Eventually.True(async () => await host.Ask<long>("SELECT coalesce(max(count), 0) FROM alerts.task_monitor WHERE fingerprint = 'job:replaced:failed'") >= 2, "they are told");
+        await Eventually.True(
+            async () => await host.Ask<long>("SELECT coalesce(max(count), 0) FROM alerts.task_monitor WHERE fingerprint = 'job:replaced:failed'") >= 2,
+            "they are told"
+        );
         (await host.Delete("/v1/cron/job/", new { job_id = "replaced" })).Code().ShouldBe(0);
 
         await host.Make(new { job_id = "given up", cmd = "exit 3", cron = CronClient.Never, retries = 1, retry_delay = 600 });
         var logId = await host.RunNow("given up");
-        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM cron.active_execution WHERE log_id = @logId AND attempt = 2", new { logId }) == 1, "it waits for its retry");
+        await Eventually.True(
+            async () => await host.Ask<long>("SELECT count(*) FROM cron.active_execution WHERE log_id = @logId AND attempt = 2", new { logId }) == 1,
+            "it waits for its retry"
+        );
         (await host.Post("/v1/cron/job/kill/", new { log_id = logId })).Code().ShouldBe(0);
         var log = await host.Log(logId);
         (log.Status(), log["exit_code"]!.GetValue<int>()).ShouldBe(("faild", 3));
@@ -129,7 +175,10 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
         await using (var transaction = await connection.BeginTransactionAsync())
         {
             await connection.ExecuteAsync("SELECT 1 FROM cron.job WHERE job_id = 'held' FOR UPDATE", transaction: transaction);
-            await Eventually.True(async () => await connection.ExecuteScalarAsync<bool>("SELECT clock_timestamp() > now() + interval '7 seconds'", transaction: transaction), "the row is locked for longer than a due time may be late");
+            await Eventually.True(
+                async () => await connection.ExecuteScalarAsync<bool>("SELECT clock_timestamp() > now() + interval '7 seconds'", transaction: transaction),
+                "the row is locked for longer than a due time may be late"
+            );
         }
         var fires = await Fires("held");
         await Eventually.True(async () => await Fires("held") >= fires + 7, "what was due meanwhile runs");
@@ -148,8 +197,10 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
         (env.Status(), env["task_log"]!.GetValue<string>().Contains("无法执行", StringComparison.Ordinal)).ShouldBe(("faild", true));
         await host.Ask<int>("""
             WITH l AS (INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd, spec)
-                SELECT id, job_id, 'manual', 'manual', now(), now(), 'queued', now(), cmd, '{"timeout": "soon"}' FROM cron.job WHERE job_id = 'spec' RETURNING log_id, nominal_at, job, job_id),
-            g AS (INSERT INTO cron.active_execution (log_id, nominal_at, job, job_id, not_before, exclusive) SELECT log_id, nominal_at, job, job_id, nominal_at, true FROM l RETURNING 1)
+                SELECT id, job_id, 'manual', 'manual', now(), now(), 'queued', now(), cmd, '{"timeout": "soon"}' FROM cron.job
+                    WHERE job_id = 'spec' RETURNING log_id, nominal_at, job, job_id),
+            g AS (INSERT INTO cron.active_execution (log_id, nominal_at, job, job_id, not_before, exclusive) SELECT log_id, nominal_at, job, job_id,
+                nominal_at, true FROM l RETURNING 1)
             SELECT count(*)::int FROM g
             """);
         await Eventually.True(async () => (await host.Logs("spec")).Any(log => log.Status() == "faild"), "it fails");
@@ -162,9 +213,15 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
         var template = await OrderHost.Template(host, OrderHost.Step("true", trigger: "hand"));
         var order = await OrderHost.Order(host, template);
         await OrderHost.Stands(host, order, "5");
-        await host.Ask<int>("ALTER TABLE tasks.lane DROP CONSTRAINT IF EXISTS lane_state_check; UPDATE tasks.lane SET state = 'nowhere' WHERE list_id = @order RETURNING 1", new { order });
+        await host.Ask<int>(
+            "ALTER TABLE tasks.lane DROP CONSTRAINT IF EXISTS lane_state_check; UPDATE tasks.lane SET state = 'nowhere' WHERE list_id = @order RETURNING 1",
+            new { order }
+        );
         await host.Ask<int>("INSERT INTO tasks.advance (list_id, at) VALUES (@order, now() - interval '1 minute') RETURNING 1", new { order });
-        await Eventually.True(async () => await host.Ask<string>("SELECT broken_en FROM tasks.scheduler_task_list WHERE list_id = @order", new { order }) != "", "it is set apart");
+        await Eventually.True(
+            async () => await host.Ask<string>("SELECT broken_en FROM tasks.scheduler_task_list WHERE list_id = @order", new { order }) != "",
+            "it is set apart"
+        );
         (await OrderHost.Ended(host, await OrderHost.Order(host, await OrderHost.Template(host, OrderHost.Step("true"))))).ShouldBe("3");
         await Eventually.True(async () => await Incidents($"codo:order:{order}", "open") == 1, "one incident tells of it");
         await host.Ask<int>("UPDATE tasks.lane SET state = 'hand' WHERE list_id = @order RETURNING 1", new { order });
@@ -191,7 +248,13 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
     {
         var ids = new List<long>();
         foreach (var stream in new[] { "order:999001", "order:999002" })
-            ids.Add(await host.Ask<long>("INSERT INTO platform.outbox (stream, kind, payload, attempts) VALUES (@stream, 'orders.situation', '{\"list_id\": \"x\"}', @attempts) RETURNING message_id", new { stream, attempts = OutboxRelay.MostAttempts - 1 }));
+            ids.Add(
+                await host.Ask<long>(
+                    "INSERT INTO platform.outbox (stream, kind, payload, attempts) VALUES (@stream, 'orders.situation', '{\"list_id\": \"x\"}', @attempts) "
+                        + "RETURNING message_id",
+                    new { stream, attempts = OutboxRelay.MostAttempts - 1 }
+                )
+            );
         await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM platform.outbox WHERE dead_at IS NOT NULL") == 2, "both are given up");
         (await host.Get("/healthz/ready"))["checks"]!["outbox"]!["status"]!.GetValue<string>().ShouldBe("degraded");
         await Eventually.True(async () => await Incidents("codo:outbox", "open") == 1, "one incident tells of both");
@@ -200,9 +263,15 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
         listed["data"]!.AsArray().Select(row => row!["message_id"]!.GetValue<long>()).ShouldBe(ids);
         listed["data"]![0]!["cause"]!.GetValue<string>().ShouldNotBeEmpty();
         (await host.Get("/v2/outbox/", TestTokens.For(7, "ann"))).Code().ShouldBe(-2);
-        await host.Ask<int>("UPDATE platform.outbox SET payload = '{\"list_id\": 999001, \"situation\": 4}' WHERE message_id = @id RETURNING 1", new { id = ids[0] });
+        await host.Ask<int>(
+            "UPDATE platform.outbox SET payload = '{\"list_id\": 999001, \"situation\": 4}' WHERE message_id = @id RETURNING 1",
+            new { id = ids[0] }
+        );
         (await host.Post("/v2/outbox/resend/", new { message_id = ids[0] })).Code().ShouldBe(0);
-        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM platform.outbox WHERE message_id = @id", new { id = ids[0] }) == 0, "it is delivered");
+        await Eventually.True(
+            async () => await host.Ask<long>("SELECT count(*) FROM platform.outbox WHERE message_id = @id", new { id = ids[0] }) == 0,
+            "it is delivered"
+        );
         (await host.Delete("/v2/outbox/", new { message_id = ids[1] })).Code().ShouldBe(0);
         (await host.Delete("/v2/outbox/", new { message_id = ids[1] })).Code().ShouldBe(-1);
         (await host.Post("/v2/outbox/resend/", new { })).Code().ShouldBe(-1);
@@ -221,7 +290,8 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
         (await host.Get("/healthz/ready"))["checks"]!["retention"]!["status"]!.GetValue<string>().ShouldBe("degraded");
         (await Incidents("codo:clock", "open")).ShouldBe(1);
         await host.Ask<int>("""
-            INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd) VALUES (1, 'history', 'schedule', 'schedule', '2019-01-01', '2019-01-01', 'success', '2019-01-01', 'true') RETURNING 1
+            INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd) VALUES (1, 'history', 'schedule',
+                'schedule', '2019-01-01', '2019-01-01', 'success', '2019-01-01', 'true') RETURNING 1
             """);
         await host.Services.GetRequiredService<PartitionMaintenance>().DropOld(CancellationToken.None);
         (await host.Ask<long>("SELECT count(*) FROM cron.cron_log WHERE job_id = 'history'")).ShouldBe(1);
@@ -232,9 +302,11 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
         (await host.Ask<long>("SELECT count(*) FROM cron.cron_log WHERE job_id = 'history'")).ShouldBe(0);
     }
 
-    private async Task<JsonObject?> Job(string id) => (await host.Get($"/v1/cron/job/?job_id={Uri.EscapeDataString(id)}"))["data"]!.AsArray().Single()!.AsObject();
+    private async Task<JsonObject?> Job(string id) =>
+        (await host.Get($"/v1/cron/job/?job_id={Uri.EscapeDataString(id)}"))["data"]!.AsArray().Single()!.AsObject();
 
     private Task<long> Fires(string job) => host.Ask<long>("SELECT count(*) FROM cron.cron_log WHERE job_id = @job AND status = 'success'", new { job });
 
-    private Task<long> Incidents(string fingerprint, string state) => host.Ask<long>("SELECT count(*) FROM alerts.task_monitor WHERE fingerprint = @fingerprint AND state = @state", new { fingerprint, state });
+    private Task<long> Incidents(string fingerprint, string state) =>
+        host.Ask<long>("SELECT count(*) FROM alerts.task_monitor WHERE fingerprint = @fingerprint AND state = @state", new { fingerprint, state });
 }

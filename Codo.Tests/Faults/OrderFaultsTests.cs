@@ -25,7 +25,10 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
         var nodes = new Dictionary<string, HostProcess> { ["one"] = await Start("one", database), ["two"] = await Start("two", database) };
         try
         {
-            var template = await Template(nodes["one"], [.. Enumerable.Range(1, 3).Select(level => Line("echo $CODO_RUN_ID", $">> {ledger}/FLOW_ID-{level}; sleep 0.1", level))]);
+            var template = await Template(
+                nodes["one"],
+                [.. Enumerable.Range(1, 3).Select(level => Line("echo $CODO_RUN_ID", $">> {ledger}/FLOW_ID-{level}; sleep 0.1", level))]
+            );
             var accepted = new List<long>();
             var random = new Random(20260307);
             for (var round = 0; round < 3; round++)
@@ -41,11 +44,26 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
             await using var source = NpgsqlDataSource.Create(database);
             await using var connection = await source.OpenConnectionAsync();
             // What was answered is there; what was not may be there too, whole or not at all.
-            (await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM tasks.scheduler_task_list WHERE list_id = ANY(@accepted)", new { accepted = accepted.ToArray() })).ShouldBe(accepted.Count);
-            (await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM tasks.scheduler_task_list o WHERE (SELECT count(*) FROM tasks.scheduler_task_info i WHERE i.list_id = o.list_id) <> 3")).ShouldBe(0);
+            (
+                await connection.ExecuteScalarAsync<long>(
+                    "SELECT count(*) FROM tasks.scheduler_task_list WHERE list_id = ANY(@accepted)",
+                    new { accepted = accepted.ToArray() }
+                )
+            ).ShouldBe(accepted.Count);
+            (
+                await connection.ExecuteScalarAsync<long>(
+                    "SELECT count(*) FROM tasks.scheduler_task_list o WHERE (SELECT count(*) FROM tasks.scheduler_task_info i WHERE i.list_id = o.list_id) <> 3"
+                )
+            ).ShouldBe(0);
             await Eventually.True(
-                async () => await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM tasks.scheduler_task_list o WHERE schedule <> 'OK' AND NOT EXISTS (SELECT FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state = 'interrupted')") == 0,
-                "every order has ended, or waits for a person at an interrupted step", 60);
+                async () =>
+                    await connection.ExecuteScalarAsync<long>(
+                        ("SELECT count(*) FROM tasks.scheduler_task_list o WHERE schedule <> 'OK' AND NOT EXISTS (SELECT FROM tasks.lane l WHERE l.list_id = "
+                            + "o.list_id AND l.state = 'interrupted')")
+                    ) == 0,
+                "every order has ended, or waits for a person at an interrupted step",
+                60
+            );
             // A release is an attempt; each ran once at most, and the done ones exactly once.
             var runs = Directory.GetFiles(ledger).SelectMany(File.ReadAllLines).Where(line => line.Length > 0).ToList();
             runs.ShouldBe(runs.Distinct());
@@ -55,8 +73,25 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
             (await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM tasks.attempt WHERE ended_at IS NULL")).ShouldBe(0);
             // People restart what was interrupted, and all is well.
             foreach (var waiting in (await connection.QueryAsync<long>("SELECT list_id FROM tasks.scheduler_task_list WHERE schedule = 'start'")).ToList())
-                (await Send(nodes["two"], HttpMethod.Patch, "/v2/task/check/", new { list_id = waiting, task_group = 1, hand_type = "restart_failed" })).Code().ShouldBe(0);
-            await Eventually.True(async () => await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM tasks.scheduler_task_list WHERE schedule <> 'OK' OR status <> 3") == 0, "all ended with 3", 60);
+                (
+                    await Send(
+                        nodes["two"],
+                        HttpMethod.Patch,
+                        "/v2/task/check/",
+                        new
+                        {
+                            list_id = waiting,
+                            task_group = 1,
+                            hand_type = "restart_failed",
+                        }
+                    )
+                ).Code().ShouldBe(0);
+            await Eventually.True(
+                async () =>
+                    await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM tasks.scheduler_task_list WHERE schedule <> 'OK' OR status <> 3") == 0,
+                "all ended with 3",
+                60
+            );
         }
         finally
         {
@@ -72,8 +107,27 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
         long order;
         await using (var first = await Start("one", database))
         {
-            await Send(first, HttpMethod.Post, "/v2/task_layout/user/", new { alias_user = "me", exec_user = Environment.UserName, ssh_port = sshd.Port, user_key = sshd.PrivateKey, remarks = "" });
-            var template = await Template(first, Line($"if test -n \"$SSH_CONNECTION\"; then echo $$ >> {remote}; else echo $$ >> {local}; trap '' TERM HUP PIPE; fi; while :; do sleep 1; done", "", 1));
+            await Send(
+                first,
+                HttpMethod.Post,
+                "/v2/task_layout/user/",
+                new
+                {
+                    alias_user = "me",
+                    exec_user = Environment.UserName,
+                    ssh_port = sshd.Port,
+                    user_key = sshd.PrivateKey,
+                    remarks = "",
+                }
+            );
+            var template = await Template(
+                first,
+                Line(
+                    $"if test -n \"$SSH_CONNECTION\"; then echo $$ >> {remote}; else echo $$ >> {local}; trap '' TERM HUP PIPE; fi; while :; do sleep 1; done",
+                    "",
+                    1
+                )
+            );
             order = (long)(await TryAccept(first, template, $"{Here},127.0.0.7"))!;
             await Eventually.True(() => Written(local) && Written(remote), "both run");
             await first.Kill();
@@ -108,7 +162,12 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
         Posix.Signal(still.Pid, 19);
         try
         {
-            await Eventually.Get(async () => (await Send(other, HttpMethod.Get, $"/v2/task/check/?list_id={order}"))["data"]!["scheduler_list"]![0]!.AsObject(), step => (string)step["task_status"]! == "6", "the other node settles it", 17);
+            await Eventually.Get(
+                async () => (await Send(other, HttpMethod.Get, $"/v2/task/check/?list_id={order}"))["data"]!["scheduler_list"]![0]!.AsObject(),
+                step => (string)step["task_status"]! == "6",
+                "the other node settles it",
+                17
+            );
         }
         finally
         {
@@ -170,7 +229,8 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
         await using var connection = await host.Source.OpenConnectionAsync();
         await connection.ExecuteAsync("UPDATE tasks.scheduler_task_info SET task_status = 1 WHERE list_id = @order", new { order });
         await connection.ExecuteAsync("""
-            UPDATE tasks.lane l SET state = 'running', since = now() - interval '1 minute', node = n.name, incarnation = n.incarnation FROM platform.node n WHERE l.list_id = @order AND n.name = 'one'
+            UPDATE tasks.lane l SET state = 'running', since = now() - interval '1 minute', node = n.name, incarnation = n.incarnation
+                FROM platform.node n WHERE l.list_id = @order AND n.name = 'one'
             """, new { order });
         (await host.Ended(order, 60)).ShouldBe("3");
     }
@@ -202,7 +262,10 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
         await using var own = await TestPostgres.StartNew();
         await using var host = await TestHost.Start(own);
         var (gate, file) = (In("gate"), In("steps"));
-        var template = await host.Template(Step($"echo 1 >> {file}; while ! test -e {gate}; do sleep 0.05; done", level: 1), Step($"echo 2 >> {file}", level: 2));
+        var template = await host.Template(
+            Step($"echo 1 >> {file}; while ! test -e {gate}; do sleep 0.05; done", level: 1),
+            Step($"echo 2 >> {file}", level: 2)
+        );
         var order = await host.Order(template);
         await Eventually.True(() => Written(file), "the first step runs");
         await own.Stop();
@@ -231,13 +294,18 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
 
     private async Task<string> Database() => await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
 
-    private Task<HostProcess> Start(string node, string database) => HostProcess.Start(
-        In(node),
-        environment:
-        [
-            ("ConnectionStrings__Postgres", database), ("Codo__Auth__TokenSecret", TestTokens.Secret), ("Codo__MasterKey", "a-master-key-for-tests-of-more-than-32-bytes"), ("Codo__NodeName", node),
-            ("Codo__TimeZone", "Asia/Shanghai"),
-        ]);
+    private Task<HostProcess> Start(string node, string database) =>
+        HostProcess.Start(
+            In(node),
+            environment:
+            [
+                ("ConnectionStrings__Postgres", database),
+                ("Codo__Auth__TokenSecret", TestTokens.Secret),
+                ("Codo__MasterKey", "a-master-key-for-tests-of-more-than-32-bytes"),
+                ("Codo__NodeName", node),
+                ("Codo__TimeZone", "Asia/Shanghai"),
+            ]
+        );
 
     private static JsonObject Line(string command, string args, int level) => Step(command, args, level: level, execUser: "me");
 
@@ -254,7 +322,21 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
     {
         try
         {
-            return (long?)(await Send(host, HttpMethod.Post, "/v2/task/accept/", new { task_name = "fault", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = hosts }, schedule = "ready" }))["list_id"];
+            return (long?)
+                (
+                    await Send(
+                        host,
+                        HttpMethod.Post,
+                        "/v2/task/accept/",
+                        new
+                        {
+                            task_name = "fault",
+                            temp_id = template,
+                            hosts = new Dictionary<string, string> { ["1"] = hosts },
+                            schedule = "ready",
+                        }
+                    )
+                )["list_id"];
         }
         catch (Exception error) when (error is HttpRequestException or IOException or TaskCanceledException)
         {

@@ -21,7 +21,19 @@ public sealed class ConnectionsTests
         await File.WriteAllTextAsync(starter, $"#!/bin/sh\nulimit -n 4096\nexec {HostProcess.Binary}\n");
         File.SetUnixFileMode(starter, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         await using var host = await HostProcess.Start(folder.At("codo"), binary: starter);
-        (await host.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = "tick", cmd = "echo tick", cron = "* * * * * *", time_zone = "UTC" }))["code"]!.GetValue<int>().ShouldBe(0);
+        (
+            await host.Send(
+                HttpMethod.Post,
+                "/v1/cron/job/",
+                new
+                {
+                    job_id = "tick",
+                    cmd = "echo tick",
+                    cron = "* * * * * *",
+                    time_zone = "UTC",
+                }
+            )
+        )["code"]!.GetValue<int>().ShouldBe(0);
         var secret = (await File.ReadAllTextAsync(Path.Combine(host.DataDirectory, "secrets/token-secret"))).Trim();
         using var http = new HttpClient(new SocketsHttpHandler { PooledConnectionLifetime = TimeSpan.Zero }) { BaseAddress = host.Address };
         http.DefaultRequestHeaders.Add("auth-key", IssueToken.Sign(secret, "tester", superuser: true, TimeSpan.FromHours(1), DateTimeOffset.UtcNow));
@@ -70,7 +82,13 @@ public sealed class ConnectionsTests
             answered.ShouldBeGreaterThanOrEqualTo(20_000 / most);
 
             var newest = (await host.Send(HttpMethod.Get, "/v1/cron/log/?limit=1"))["data"]![0]!["log_id"]!.GetValue<long>();
-            await Eventually.True(async () => (await host.Send(HttpMethod.Get, "/v1/cron/log/?limit=10&key=status&value=success"))["data"]!.AsArray().Count(log => log!["log_id"]!.GetValue<long>() > newest) >= 2, "the job goes on");
+            await Eventually.True(
+                async () =>
+                    (await host.Send(HttpMethod.Get, "/v1/cron/log/?limit=10&key=status&value=success"))["data"]!
+                        .AsArray()
+                        .Count(log => log!["log_id"]!.GetValue<long>() > newest) >= 2,
+                "the job goes on"
+            );
             var failed = await host.Send(HttpMethod.Get, "/v1/cron/log/?key=status&value=faild");
             failed["count"]!.GetValue<long>().ShouldBe(0, failed.ToJsonString());
         }
@@ -92,14 +110,20 @@ public sealed class ConnectionsTests
         (await Run(host))["status"]!.GetValue<string>().ShouldBe("success");
 
         // A few are left for what the host itself opens meanwhile, and too few for a command.
-        var taken = Directory.EnumerateFileSystemEntries($"/proc/{host.Pid}/fd").Select(path => int.Parse(Path.GetFileName(path), System.Globalization.CultureInfo.InvariantCulture)).ToHashSet();
+        var taken = Directory
+            .EnumerateFileSystemEntries($"/proc/{host.Pid}/fd")
+            .Select(path => int.Parse(Path.GetFileName(path), System.Globalization.CultureInfo.InvariantCulture))
+            .ToHashSet();
         var free = 0;
         var limit = 0;
         while (free < 40) free += taken.Contains(limit++) ? 0 : 1;
         await Limit(host, limit);
         var failed = await Run(host);
         await Limit(host, 4096);
-        (failed["status"]!.GetValue<string>(), failed["task_log"]!.GetValue<string>().Contains("ulimit -n", StringComparison.Ordinal)).ShouldBe(("faild", true), failed.ToJsonString());
+        (failed["status"]!.GetValue<string>(), failed["task_log"]!.GetValue<string>().Contains("ulimit -n", StringComparison.Ordinal)).ShouldBe(
+            ("faild", true),
+            failed.ToJsonString()
+        );
         (await Run(host))["status"]!.GetValue<string>().ShouldBe("success");
     }
 
@@ -121,7 +145,10 @@ public sealed class ConnectionsTests
     {
         var id = (await host.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "any" }))["log_id"]!.GetValue<long>();
         return await Eventually.Get<System.Text.Json.Nodes.JsonObject>(
-            async () => (await host.Send(HttpMethod.Get, $"/v1/cron/log/?key=log_id&value={id}"))["data"]![0]!.AsObject(), log => log["status"]!.GetValue<string>() is not ("queued" or "running"), "the run has ended");
+            async () => (await host.Send(HttpMethod.Get, $"/v1/cron/log/?key=log_id&value={id}"))["data"]![0]!.AsObject(),
+            log => log["status"]!.GetValue<string>() is not ("queued" or "running"),
+            "the run has ended"
+        );
     }
 
     // Only the soft limit: lowering the hard one could not be taken back.

@@ -31,11 +31,17 @@ public sealed class DatabaseRightsTests(TestPostgres postgres)
         var docs = await File.ReadAllTextAsync(Path.Combine(Folder(), "../../docs/operations.md"));
         // Roles belong to the whole cluster, and the host's has the audit owner's rights in this one.
         var sql = docs[(docs.IndexOf("```sql\nCREATE ROLE codo_audit", StringComparison.Ordinal) + 7)..];
-        sql = sql[..sql.IndexOf("```", StringComparison.Ordinal)].Replace("codo_audit", "docs_audit", StringComparison.Ordinal).Replace("TO codo;", "TO codo_host;", StringComparison.Ordinal);
+        sql = sql[..sql.IndexOf("```", StringComparison.Ordinal)]
+            .Replace("codo_audit", "docs_audit", StringComparison.Ordinal)
+            .Replace("TO codo;", "TO codo_host;", StringComparison.Ordinal);
         await using (var superuser = new NpgsqlConnection(TestPostgres.AsSuperuser(host.Postgres)))
         {
             await superuser.ExecuteAsync(sql);
-            foreach (var partition in await superuser.QueryAsync<string>("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'platform.audit'::regclass"))
+            foreach (
+                var partition in await superuser.QueryAsync<string>(
+                    "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'platform.audit'::regclass"
+                )
+            )
                 await superuser.ExecuteAsync($"ALTER TABLE {partition} OWNER TO docs_audit");
         }
 

@@ -48,11 +48,26 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
         Enum(step["properties"]!["trigger"]!).ShouldBe(["order", "timed", "hand"]);
         Enum(Body(operations["post /v1/cron/job"])!["properties"]!["overlap"]!).ShouldBe(["skip", "queue", "allow", "replace"]);
         Enum(Body(operations["patch /v2/task/check"])!["properties"]!["hand_type"]!).ShouldContain("restart_failed");
-        Enum(operations["get /v2/alerts/incident"]["parameters"]!.AsArray().Single(one => (string)one!["name"]! == "state")!["schema"]!).ShouldBe(["open", "acknowledged", "resolved"]);
+        Enum(operations["get /v2/alerts/incident"]["parameters"]!.AsArray().Single(one => (string)one!["name"]! == "state")!["schema"]!)
+            .ShouldBe(["open", "acknowledged", "resolved"]);
         foreach (var (name, operation) in operations)
             foreach (var parameter in operation["parameters"]?.AsArray() ?? [])
-                ((bool?)parameter!["required"] == true).ShouldBe((name, (string)parameter["name"]!) is ("get /v1/cron/job/next", "cron") or ("get /v1/cron/log/output", "log_id") or ("get /v2/task/log", "log_key")
-                    or ("get /v2/task/log/search", "q") or ("get /v2/task/check" or "get /v2/task/grid", "list_id") or ("get /v2/task_layout/details" or "get /v2/task_layout/temp/args", "temp_id"), $"{name} {parameter["name"]}");
+                ((bool?)parameter!["required"] == true).ShouldBe(
+                    (name, (string)parameter["name"]!)
+                        is
+                            ("get /v1/cron/job/next", "cron")
+                            or
+                            ("get /v1/cron/log/output", "log_id")
+                            or
+                            ("get /v2/task/log", "log_key")
+                            or
+                            ("get /v2/task/log/search", "q")
+                            or
+                            ("get /v2/task/check" or "get /v2/task/grid", "list_id")
+                            or
+                            ("get /v2/task_layout/details" or "get /v2/task_layout/temp/args", "temp_id"),
+                    $"{name} {parameter["name"]}"
+                );
 
         IEnumerable<string> Required(string name) => Body(operations[name])!["required"]!.AsArray().Select(field => (string)field!);
         static IEnumerable<string> Enum(JsonNode schema) => schema["enum"]!.AsArray().Select(word => (string)word!);
@@ -63,20 +78,27 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
     {
         await using var host = await fixture.Another();
         var document = await host.Get("/openapi/v1.json");
-        var bodies = Operations(document).Where(one => one.Operation["requestBody"] is not null).ToDictionary(one => one.Name, one => one.Operation["requestBody"]!["content"]!["application/json"]!["example"]);
+        var bodies = Operations(document)
+            .Where(one => one.Operation["requestBody"] is not null)
+            .ToDictionary(one => one.Name, one => one.Operation["requestBody"]!["content"]!["application/json"]!["example"]);
         Examples.All.Keys.Select(name => name.ToLowerInvariant()).ShouldBe(bodies.Keys, ignoreOrder: true);
         foreach (var name in Examples.All.Keys)
         {
             if (name == "POST /v2/outbox/resend")
             {
                 await using var connection = await host.Source.OpenConnectionAsync();
-                await connection.ExecuteAsync("INSERT INTO platform.outbox (message_id, stream, kind, dead_at) SELECT n, 'x', 'x', clock_timestamp() FROM generate_series(1, 2) n");
+                await connection.ExecuteAsync(
+                    "INSERT INTO platform.outbox (message_id, stream, kind, dead_at) SELECT n, 'x', 'x', clock_timestamp() FROM generate_series(1, 2) n"
+                );
             }
             var example = bodies[name.ToLowerInvariant()].ShouldNotBeNull(name);
             var words = name.Split(' ');
             // What a command does, and an incident that follows from it, take a moment.
             JsonObject? answer = null;
-            await Eventually.True(async () => (answer = await host.Send(new HttpMethod(words[0]), words[1] + "/", example.ToJsonString())).Code() == 0 || !Waits(name), name);
+            await Eventually.True(
+                async () => (answer = await host.Send(new HttpMethod(words[0]), words[1] + "/", example.ToJsonString())).Code() == 0 || !Waits(name),
+                name
+            );
             var last = answer.ShouldNotBeNull(name);
             last.Code().ShouldBe(0, $"{name}: {last.ToJsonString()}");
             (last["warnings"]?.AsArray().Any(text => ((string)text!).Contains("不认识")) ?? false).ShouldBeFalse($"{name}: {last.ToJsonString()}");

@@ -92,7 +92,16 @@ public sealed class EveryEndpointTests(SmallBodyHost fixture) : IClassFixture<Sm
         forged.Headers.TryAddWithoutValidation("X-Request-Id", "a b<script>");
         using var own = await host.Http.SendAsync(forged);
         own.Headers.GetValues("X-Request-Id").Single().ShouldMatch("^[0-9a-f]{32}$");
-        foreach (var (language, message) in new[] { (null, "获取成功"), ("zh-CN,zh;q=0.9,en;q=0.8", "获取成功"), ("en-US,en;q=0.9", "OK"), ("fr", "获取成功"), ("en;q=0.5,zh", "获取成功") })
+        foreach (
+            var (language, message) in new[]
+            {
+                (null, "获取成功"),
+                ("zh-CN,zh;q=0.9,en;q=0.8", "获取成功"),
+                ("en-US,en;q=0.9", "OK"),
+                ("fr", "获取成功"),
+                ("en;q=0.5,zh", "获取成功"),
+            }
+        )
             (await host.Send(HttpMethod.Get, "/v1/cron/job/", null, language: language))["msg"]!.GetValue<string>().ShouldBe(message, language);
     }
 
@@ -103,8 +112,30 @@ public sealed class EveryEndpointTests(SmallBodyHost fixture) : IClassFixture<Sm
         response.StatusCode.ShouldBe(HttpStatusCode.OK);
         var answer = JsonNode.Parse(await response.Content.ReadAsStringAsync())!;
         answer["msg"]!.GetValue<string>().ShouldBe("degraded");
-        answer["checks"]!.AsObject().Select(pair => pair.Key)
-            .ShouldBe(["postgresql", "redis", "hangfire", "disk", "clock", "lease", "alerts", "loops", "outbox", "retention", "jobs", "time_zone", "order_words", "quotas", "database_rights", "run_as"], ignoreOrder: true);
+        answer["checks"]!
+            .AsObject()
+            .Select(pair => pair.Key)
+            .ShouldBe(
+                [
+                    "postgresql",
+                    "redis",
+                    "hangfire",
+                    "disk",
+                    "clock",
+                    "lease",
+                    "alerts",
+                    "loops",
+                    "outbox",
+                    "retention",
+                    "jobs",
+                    "time_zone",
+                    "order_words",
+                    "quotas",
+                    "database_rights",
+                    "run_as",
+                ],
+                ignoreOrder: true
+            );
         answer["checks"]!["postgresql"]!["status"]!.GetValue<string>().ShouldBe("healthy");
         answer["checks"]!["redis"]!["status"]!.GetValue<string>().ShouldBe("degraded");
         answer["checks"]!["disk"]!["detail"]!.GetValue<string>().ShouldNotStartWith("0 ");
@@ -139,7 +170,15 @@ public sealed class EveryEndpointTests(SmallBodyHost fixture) : IClassFixture<Sm
         foreach (var path in document.Where(path => path.Key.StartsWith("/v", StringComparison.Ordinal)))
             foreach (var operation in path.Value!.AsObject())
                 operation.Value!["responses"]!["200"].ShouldNotBeNull($"{operation.Key} {path.Key}");
-        foreach (var (path, field) in new[] { ("/v1/cron/job", "count"), ("/v1/cron/log", "status"), ("/v1/cron/job/next", "cron_text"), ("/v1/cron/log/output", "after") })
+        foreach (
+            var (path, field) in new[]
+            {
+                ("/v1/cron/job", "count"),
+                ("/v1/cron/log", "status"),
+                ("/v1/cron/job/next", "cron_text"),
+                ("/v1/cron/log/output", "after"),
+            }
+        )
         {
             var schema = document[path]!["get"]!["responses"]!["200"]!["content"]!["application/json"]!["schema"]!["$ref"]!.GetValue<string>().Split('/')[^1];
             whole["components"]!["schemas"]![schema]!["properties"]![field].ShouldNotBeNull($"{path} answers {schema}");
@@ -157,7 +196,13 @@ public sealed class EveryEndpointTests(SmallBodyHost fixture) : IClassFixture<Sm
         (await host.Http.GetStringAsync("/")).ShouldContain("name=\"token\"");
         using var good = await host.Http.PostAsync("/sign-in/", new FormUrlEncodedContent([new("token", TestTokens.Admin)]));
         good.StatusCode.ShouldBe(HttpStatusCode.Redirect);
-        good.Headers.GetValues("Set-Cookie").Single().ShouldSatisfyAllConditions(cookie => cookie.ShouldStartWith("auth_key="), cookie => cookie.ShouldContain("httponly"), cookie => cookie.ShouldContain("samesite=lax"));
+        good.Headers.GetValues("Set-Cookie")
+            .Single()
+            .ShouldSatisfyAllConditions(
+                cookie => cookie.ShouldStartWith("auth_key="),
+                cookie => cookie.ShouldContain("httponly"),
+                cookie => cookie.ShouldContain("samesite=lax")
+            );
         using var bad = await host.Http.PostAsync("/sign-in/", new FormUrlEncodedContent([new("token", "<script>")]));
         bad.StatusCode.ShouldBe(HttpStatusCode.Unauthorized);
         (await bad.Content.ReadAsStringAsync()).ShouldContain("malformed");

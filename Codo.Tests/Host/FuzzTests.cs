@@ -29,7 +29,10 @@ public sealed class FuzzHost(TestPostgres postgres) : HostFixture(postgres)
     public override async ValueTask InitializeAsync()
     {
         await base.InitializeAsync();
-        Process = await HostProcess.Start(folder.At("codo"), environment: [("Codo__Auth__TokenSecret", TestTokens.Secret), ("Codo__RequestsPerSecond", "1000000"), ("Codo__StrangerRequestsPerSecond", "100000")]);
+        Process = await HostProcess.Start(
+            folder.At("codo"),
+            environment: [("Codo__Auth__TokenSecret", TestTokens.Secret), ("Codo__RequestsPerSecond", "1000000"), ("Codo__StrangerRequestsPerSecond", "100000")]
+        );
         Http = new HttpClient(new SocketsHttpHandler { UseCookies = false, AllowAutoRedirect = false }) { BaseAddress = Process.Address };
     }
 
@@ -37,7 +40,13 @@ public sealed class FuzzHost(TestPostgres postgres) : HostFixture(postgres)
     internal void Forget() => File.WriteAllText($"/proc/{Process.Pid}/clear_refs", "5");
 
     /// <summary>The most memory that the process has had, in bytes.</summary>
-    internal long Peak() => long.Parse(File.ReadLines($"/proc/{Process.Pid}/status").First(line => line.StartsWith("VmHWM:", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) << 10;
+    internal long Peak() =>
+        long.Parse(
+            File.ReadLines($"/proc/{Process.Pid}/status")
+                .First(line => line.StartsWith("VmHWM:", StringComparison.Ordinal))
+                .Split(' ', StringSplitOptions.RemoveEmptyEntries)[1],
+            CultureInfo.InvariantCulture
+        ) << 10;
 
     public override async ValueTask DisposeAsync()
     {
@@ -49,10 +58,14 @@ public sealed class FuzzHost(TestPostgres postgres) : HostFixture(postgres)
     }
 }
 
-/// <summary>Ten thousand requests over every route, made from the records that the routes read. The seed is printed; set CODO_FUZZ_SEED to see a run again.</summary>
+/// <summary>
+/// Ten thousand requests over every route, made from the records that the routes read. The seed is printed; set CODO_FUZZ_SEED to see a run again.
+/// </summary>
 public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : IClassFixture<FuzzHost>
 {
-    private const int Valid = 8000, Wild = 2000, Group = 50;
+    private const int Valid = 8000,
+        Wild = 2000,
+        Group = 50;
     private const long MostMemory = 600L << 20;
 
     // Issued tomorrow: a request that revokes its own person's tokens would end all that follow.
@@ -70,7 +83,11 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
         await Made("/v2/task_layout/args/", new { args_name = "word", args_self = "WORD" });
         await Made("/v2/task_layout/temp/", new { temp_name = "template" });
         const long template = 1;
-        await Made("/v2/task_layout/details/", new JsonObject { ["temp_id"] = template, ["new_temp_data"] = new JsonArray(OrderHost.Step("true", "WORD")) }, HttpMethod.Put);
+        await Made(
+            "/v2/task_layout/details/",
+            new JsonObject { ["temp_id"] = template, ["new_temp_data"] = new JsonArray(OrderHost.Step("true", "WORD")) },
+            HttpMethod.Put
+        );
         var slices = Slices();
         slices.Count.ShouldBeGreaterThan(30);
         var maker = new Maker(random, template);
@@ -79,15 +96,21 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
         var passed = new List<Asked>();
         using (var scope = host.Services.CreateScope())
         {
-            for (var n = 0; n < Valid; n++) passed.Add(Passing(maker, slices[n % slices.Count], scope.ServiceProvider));
+            for (var n = 0; n < Valid; n++)
+                passed.Add(Passing(maker, slices[n % slices.Count], scope.ServiceProvider));
         }
         passed.Count(asked => asked.Passes).ShouldBeGreaterThan((int)(Valid * 0.98));
         var answers = new List<(string Id, int Code)>();
-        await Parallel.ForEachAsync(passed, new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (asked, _) =>
-        {
-            var answer = await Send(asked);
-            lock (answers) answers.Add(answer);
-        });
+        await Parallel.ForEachAsync(
+            passed,
+            new ParallelOptions { MaxDegreeOfParallelism = 8 },
+            async (asked, _) =>
+            {
+                var answer = await Send(asked);
+                lock (answers)
+                    answers.Add(answer);
+            }
+        );
         answers.Count(answer => answer.Code == 0).ShouldBeGreaterThan(Valid / 20, "the handlers were reached");
         // What changes something writes that it did, in the same transaction: a refused request has no such line.
         var refused = answers.Where(answer => answer.Code != 0).Select(answer => answer.Id).ToArray();
@@ -98,8 +121,10 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
         {
             var before = await Everything();
             var codes = new List<int>();
-            for (var i = 0; i < Group; i++) codes.Add((await Send(maker.Wild(slices[random.Next(slices.Count)]))).Code);
-            if (codes.TrueForAll(code => code != 0)) (await Everything()).ShouldBe(before);
+            for (var i = 0; i < Group; i++)
+                codes.Add((await Send(maker.Wild(slices[random.Next(slices.Count)]))).Code);
+            if (codes.TrueForAll(code => code != 0))
+                (await Everything()).ShouldBe(before);
         }
 
         fixture.Peak().ShouldBeLessThan(MostMemory);
@@ -112,27 +137,53 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
     {
         await Made("/v2/task_layout/temp/", new { temp_name = "long" });
         var template = (long)(await Get("/v2/task_layout/temp/?key=temp_name&value=long"))["data"]![0]!["temp_id"]!;
-        await Made("/v2/task_layout/details/", new JsonObject { ["temp_id"] = template, ["new_temp_data"] = new JsonArray(OrderHost.Step("true")) }, HttpMethod.Put);
+        await Made(
+            "/v2/task_layout/details/",
+            new JsonObject { ["temp_id"] = template, ["new_temp_data"] = new JsonArray(OrderHost.Step("true")) },
+            HttpMethod.Put
+        );
         for (var n = 0; n < 150; n++)
         {
-            await Made("/v2/task/accept/", new { task_name = "long", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" }, details = new string('d', 64 << 10), args = new Dictionary<string, string> { ["A"] = new string('a', 250_000) } });
-            await Made("/v1/cron/job/", new { job_id = $"long-{n}", cmd = "true " + new string('c', 99_000), cron = "0 0 0 29 2 *", env = new Dictionary<string, string> { ["A"] = new string('e', 60_000) } });
+            await Made(
+                "/v2/task/accept/",
+                new
+                {
+                    task_name = "long",
+                    temp_id = template,
+                    hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" },
+                    details = new string('d', 64 << 10),
+                    args = new Dictionary<string, string> { ["A"] = new string('a', 250_000) },
+                }
+            );
+            await Made(
+                "/v1/cron/job/",
+                new
+                {
+                    job_id = $"long-{n}",
+                    cmd = "true " + new string('c', 99_000),
+                    cron = "0 0 0 29 2 *",
+                    env = new Dictionary<string, string> { ["A"] = new string('e', 60_000) },
+                }
+            );
         }
         foreach (var path in new[] { "/v2/task/list/?limit=1000", "/v1/cron/job/?limit=1000", "/openapi/v1.json" })
-            await Parallel.ForEachAsync(Enumerable.Range(0, 150), new ParallelOptions { MaxDegreeOfParallelism = 50 }, async (_, stop) =>
-            {
-                // Fifty at once on a busy machine may wait for PostgreSQL longer than a request does: that is said, and asked again.
-                HttpStatusCode status;
-                var tries = 0;
-                do
+            await Parallel.ForEachAsync(
+                Enumerable.Range(0, 150),
+                new ParallelOptions { MaxDegreeOfParallelism = 50 },
+                async (_, stop) =>
                 {
-                    using var response = await fixture.Http.SendAsync(TestHost.Request(HttpMethod.Get, path, null, Admin), stop);
-                    status = response.StatusCode;
-                    (await response.Content.ReadAsByteArrayAsync(stop)).Length.ShouldBeLessThan(8 << 20);
+                    // Fifty at once on a busy machine may wait for PostgreSQL longer than a request does: that is said, and asked again.
+                    HttpStatusCode status;
+                    var tries = 0;
+                    do
+                    {
+                        using var response = await fixture.Http.SendAsync(TestHost.Request(HttpMethod.Get, path, null, Admin), stop);
+                        status = response.StatusCode;
+                        (await response.Content.ReadAsByteArrayAsync(stop)).Length.ShouldBeLessThan(8 << 20);
+                    } while (status == HttpStatusCode.ServiceUnavailable && ++tries < 10);
+                    status.ShouldBe(HttpStatusCode.OK);
                 }
-                while (status == HttpStatusCode.ServiceUnavailable && ++tries < 10);
-                status.ShouldBe(HttpStatusCode.OK);
-            });
+            );
         fixture.Peak().ShouldBeLessThan(MostMemory);
     }
 
@@ -151,11 +202,14 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
             foreach (var field in slice.Type.GetConstructors()[0].GetParameters())
             {
                 var name = JsonNamingPolicy.SnakeCaseLower.ConvertName(field.Name!);
-                JsonNode? endless = field.ParameterType == typeof(string) ? text
+                JsonNode? endless =
+                    field.ParameterType == typeof(string) ? text
                     : field.ParameterType == typeof(JsonElement?) ? new JsonObject { ["1"] = text }
-                    : field.ParameterType.IsArray || field.ParameterType.IsGenericType && Nullable.GetUnderlyingType(field.ParameterType) is null ? new JsonArray(text)
+                    : field.ParameterType.IsArray || field.ParameterType.IsGenericType && Nullable.GetUnderlyingType(field.ParameterType) is null
+                        ? new JsonArray(text)
                     : null;
-                if (endless is null) continue;
+                if (endless is null)
+                    continue;
                 for (var n = 0; n < 3; n++)
                 {
                     var asked = maker.Tame(slice);
@@ -172,25 +226,74 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
     public async Task Pages_and_streams_stand_it_as_well()
     {
         var maker = new Maker(new Random(7), 1);
-        foreach (var path in new[] { "/", "/i/1", "/i/99999999999999999999", "/hangfire", "/hangfire/jobs/details/", "/docs/", "/openapi/", "/healthz/ready", "/are_you_ok/", "/other/x", "/v2/task/log/stream/", "/ws/v1/task/log/", "/sign-in/", "/sign-out/" })
-            foreach (var method in new[] { HttpMethod.Get, HttpMethod.Post, HttpMethod.Delete, HttpMethod.Put, HttpMethod.Patch, HttpMethod.Options, HttpMethod.Head, new HttpMethod("QUERY") })
+        foreach (
+            var path in new[]
+            {
+                "/",
+                "/i/1",
+                "/i/99999999999999999999",
+                "/hangfire",
+                "/hangfire/jobs/details/",
+                "/docs/",
+                "/openapi/",
+                "/healthz/ready",
+                "/are_you_ok/",
+                "/other/x",
+                "/v2/task/log/stream/",
+                "/ws/v1/task/log/",
+                "/sign-in/",
+                "/sign-out/",
+            }
+        )
+            foreach (
+                var method in new[]
+                {
+                HttpMethod.Get,
+                HttpMethod.Post,
+                HttpMethod.Delete,
+                HttpMethod.Put,
+                HttpMethod.Patch,
+                HttpMethod.Options,
+                HttpMethod.Head,
+                new HttpMethod("QUERY"),
+                }
+            )
                 foreach (var token in new[] { Admin, null })
                     for (var n = 0; n < 3; n++)
                     {
                         var text = maker.Text(wild: true);
-                        using var request = TestHost.Request(method, $"{path}?log_key={Uri.EscapeDataString(text.Length > 4000 ? text[..100] : text)}&after=%00&next=//evil", method == HttpMethod.Get || method == HttpMethod.Head ? null : $"token={Uri.EscapeDataString(text.Length > 4000 ? text[..100] : text)}", token);
+                        using var request = TestHost.Request(
+                            method,
+                            $"{path}?log_key={Uri.EscapeDataString(text.Length > 4000 ? text[..100] : text)}&after=%00&next=//evil",
+                            method == HttpMethod.Get || method == HttpMethod.Head
+                                ? null
+                                : $"token={Uri.EscapeDataString(text.Length > 4000 ? text[..100] : text)}",
+                            token
+                        );
                         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(20));
                         using var response = await fixture.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, patience.Token);
                         ((int)response.StatusCode).ShouldBeLessThan(500, $"{method} {path}");
                     }
     }
 
-    private List<Slice> Slices() => [.. host.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>().Where(endpoint => endpoint.Metadata.GetMetadata<SliceOf>() is not null)
-        .Select(endpoint => new Slice(endpoint.Metadata.GetMetadata<HttpMethodMetadata>()!.HttpMethods[0], "/" + endpoint.RoutePattern.RawText!.Trim('/') + "/", endpoint.Metadata.GetMetadata<SliceOf>()!.Type))];
+    private List<Slice> Slices() =>
+        [
+            .. host
+                .Services.GetRequiredService<EndpointDataSource>()
+                .Endpoints.OfType<RouteEndpoint>()
+                .Where(endpoint => endpoint.Metadata.GetMetadata<SliceOf>() is not null)
+                .Select(endpoint => new Slice(
+                    endpoint.Metadata.GetMetadata<HttpMethodMetadata>()!.HttpMethods[0],
+                    "/" + endpoint.RoutePattern.RawText!.Trim('/') + "/",
+                    endpoint.Metadata.GetMetadata<SliceOf>()!.Type
+                )),
+        ];
 
     private async Task Made(string path, object body, HttpMethod? method = null)
     {
-        using var response = await fixture.Http.SendAsync(TestHost.Request(method ?? HttpMethod.Post, path, body is JsonNode node ? node.ToJsonString() : JsonSerializer.Serialize(body), Admin));
+        using var response = await fixture.Http.SendAsync(
+            TestHost.Request(method ?? HttpMethod.Post, path, body is JsonNode node ? node.ToJsonString() : JsonSerializer.Serialize(body), Admin)
+        );
         var text = await response.Content.ReadAsStringAsync();
         ((int)JsonNode.Parse(text)!["code"]!).ShouldBe(0, text);
     }
@@ -204,16 +307,23 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
     private async Task<(string Id, int Code)> Send(Asked asked)
     {
         var id = Guid.NewGuid().ToString("N");
-        using var request = asked.Slice.Method == "GET"
-            ? new HttpRequestMessage(HttpMethod.Get, asked.Slice.Path + "?" + Query(asked.Body))
-            : new HttpRequestMessage(new HttpMethod(asked.Slice.Method), asked.Slice.Path) { Content = new ByteArrayContent(asked.Raw ?? Encoding.UTF8.GetBytes(asked.Body.ToJsonString())) };
+        using var request =
+            asked.Slice.Method == "GET"
+                ? new HttpRequestMessage(HttpMethod.Get, asked.Slice.Path + "?" + Query(asked.Body))
+                : new HttpRequestMessage(new HttpMethod(asked.Slice.Method), asked.Slice.Path)
+                {
+                    Content = new ByteArrayContent(asked.Raw ?? Encoding.UTF8.GetBytes(asked.Body.ToJsonString())),
+                };
         request.Headers.Add("auth-key", asked.Token);
         request.Headers.Add("X-Request-Id", id);
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60));
         using var response = await Answer(request, patience.Token);
-        if (response is null) return (id, 413);
+        if (response is null)
+            return (id, 413);
         var text = await response.Content.ReadAsStringAsync(patience.Token);
-        var said = $"{asked.Slice.Method} {asked.Slice.Path}: {(int)response.StatusCode} {text[..Math.Min(300, text.Length)]} for {asked.Body.ToJsonString()[..Math.Min(500, asked.Body.ToJsonString().Length)]}";
+        var said =
+            $"{asked.Slice.Method} {asked.Slice.Path}: {(int)response.StatusCode} {text[..Math.Min(300, text.Length)]} for "
+                + $"{asked.Body.ToJsonString()[..Math.Min(500, asked.Body.ToJsonString().Length)]}";
         ((int)response.StatusCode).ShouldBeLessThan(500, said);
         text.Length.ShouldBeLessThan(32 << 20, said);
         return (id, response.StatusCode == HttpStatusCode.OK ? (int)JsonNode.Parse(text)!["code"]! : (int)response.StatusCode);
@@ -241,7 +351,10 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
 
     private static string Query(JsonObject body)
     {
-        var query = string.Join('&', body.Where(pair => pair.Value is not null).Select(pair => $"{Uri.EscapeDataString(pair.Key)}={Uri.EscapeDataString(Plain(pair.Value!.ToString()))}"));
+        var query = string.Join(
+            '&',
+            body.Where(pair => pair.Value is not null).Select(pair => $"{Uri.EscapeDataString(pair.Key)}={Uri.EscapeDataString(Plain(pair.Value!.ToString()))}")
+        );
         return query.Length > 7000 ? query[..7000] : query;
     }
 
@@ -254,8 +367,10 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
         for (var tries = 0; ; tries++)
         {
             var asked = maker.Tame(slice);
-            if (Passes(asked, slice, services, options)) return asked with { Passes = true };
-            if (tries == 60) return asked;
+            if (Passes(asked, slice, services, options))
+                return asked with { Passes = true };
+            if (tries == 60)
+                return asked;
         }
     }
 
@@ -264,7 +379,10 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
         try
         {
             var request = JsonSerializer.Deserialize(asked.Body.ToJsonString(), slice.Type, options)!;
-            return services.GetServices(typeof(IValidator<>).MakeGenericType(slice.Type)).Cast<IValidator>().All(validator => validator.Validate(new ValidationContext<object>(request)).IsValid);
+            return services
+                .GetServices(typeof(IValidator<>).MakeGenericType(slice.Type))
+                .Cast<IValidator>()
+                .All(validator => validator.Validate(new ValidationContext<object>(request)).IsValid);
         }
         catch (JsonException)
         {
@@ -277,12 +395,31 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
     {
         await using var connection = new NpgsqlConnection(fixture.Database);
         var sums = new List<string>();
-        foreach (var table in new[]
-        {
-            "cron.job", "tasks.scheduler_cmd_list", "tasks.scheduler_args_list", "tasks.scheduler_temp_list", "tasks.scheduler_temp_details", "tasks.scheduler_temp_group", "tasks.scheduler_temp_user",
-            "tasks.scheduler_execute_user", "tasks.host_keys", "alerts.rule", "alerts.channel", "alerts.silence", "alerts.contact",
-        })
-            sums.Add(table + await connection.QuerySingleAsync<string>($"SELECT coalesce(md5(string_agg((to_jsonb(t) - ARRAY['accounted_to', 'next_run_at', 'troubled', 'failures', 'gap_log_id', 'gap_nominal_at', 'gap_reason'])::text, '' ORDER BY to_jsonb(t)::text)), '') FROM {table} t"));
+        foreach (
+            var table in new[]
+            {
+                "cron.job",
+                "tasks.scheduler_cmd_list",
+                "tasks.scheduler_args_list",
+                "tasks.scheduler_temp_list",
+                "tasks.scheduler_temp_details",
+                "tasks.scheduler_temp_group",
+                "tasks.scheduler_temp_user",
+                "tasks.scheduler_execute_user",
+                "tasks.host_keys",
+                "alerts.rule",
+                "alerts.channel",
+                "alerts.silence",
+                "alerts.contact",
+            }
+        )
+            sums.Add(
+                table
+                    + await connection.QuerySingleAsync<string>(
+                        ($"SELECT coalesce(md5(string_agg((to_jsonb(t) - ARRAY['accounted_to', 'next_run_at', 'troubled', 'failures', 'gap_log_id', "
+                            + $"'gap_nominal_at', 'gap_reason'])::text, '' ORDER BY to_jsonb(t)::text)), '') FROM {table} t")
+                    )
+            );
         return string.Join('\n', sums);
     }
 
@@ -322,8 +459,38 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
             string[] tame = ["a", "true", "name-" + random.Next(20), "127.0.0.1", "2030-01-01 00:00", "任务", "U" + random.Next(5)];
             string[] hostile =
             [
-                "", " ", "\0", "a\0b", "'; DROP TABLE cron.job; --", "%", "_", "\\", "$(touch /tmp/x)", "`id`", "${IFS}", "{{7*7}}", "../../etc/passwd", "__import__('os').system('id')", "{1: '", "[[[[", "\u202e", "😀", "\ud83d",
-                new string('x', 5000), new string('界', 30_000), new string('9', 400), "-1", "NaN", "1e999", "0x10", "<script>alert(1)</script>", "\r\nX: y", "2024-02-30 25:61", "* * * * * *", "@daily", "null",
+                "",
+                " ",
+                "\0",
+                "a\0b",
+                "'; DROP TABLE cron.job; --",
+                "%",
+                "_",
+                "\\",
+                "$(touch /tmp/x)",
+                "`id`",
+                "${IFS}",
+                "{{7*7}}",
+                "../../etc/passwd",
+                "__import__('os').system('id')",
+                "{1: '",
+                "[[[[",
+                "\u202e",
+                "😀",
+                "\ud83d",
+                new string('x', 5000),
+                new string('界', 30_000),
+                new string('9', 400),
+                "-1",
+                "NaN",
+                "1e999",
+                "0x10",
+                "<script>alert(1)</script>",
+                "\r\nX: y",
+                "2024-02-30 25:61",
+                "* * * * * *",
+                "@daily",
+                "null",
             ];
             return wild ? hostile[random.Next(hostile.Length)] : tame[random.Next(tame.Length)];
         }
@@ -333,97 +500,125 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
             var made = new JsonObject();
             foreach (var property in type.GetConstructors()[0].GetParameters())
             {
-                var name = property.GetCustomAttribute<System.Text.Json.Serialization.JsonPropertyNameAttribute>()?.Name ?? type.GetProperty(property.Name!)!.GetCustomAttribute<System.Text.Json.Serialization.JsonPropertyNameAttribute>()?.Name ?? Snake.ConvertName(property.Name!);
-                if (random.Next(wild ? 4 : 6) == 0 && !wild) continue;
-                made[name] = wild && random.Next(3) == 0 ? Any(3) : Value(name, Nullable.GetUnderlyingType(property.ParameterType) ?? property.ParameterType, wild);
+                var name =
+                    property.GetCustomAttribute<System.Text.Json.Serialization.JsonPropertyNameAttribute>()?.Name
+                    ?? type.GetProperty(property.Name!)!.GetCustomAttribute<System.Text.Json.Serialization.JsonPropertyNameAttribute>()?.Name
+                    ?? Snake.ConvertName(property.Name!);
+                if (random.Next(wild ? 4 : 6) == 0 && !wild)
+                    continue;
+                made[name] =
+                    wild && random.Next(3) == 0 ? Any(3) : Value(name, Nullable.GetUnderlyingType(property.ParameterType) ?? property.ParameterType, wild);
             }
             return made;
         }
 
         private JsonNode? Value(string name, Type type, bool wild)
         {
-            if (type == typeof(string)) return wild ? Text(true) : Word(name);
-            if (type == typeof(int)) return wild ? Number() : random.Next(1, 20);
-            if (type == typeof(long)) return wild ? Number() : name == "temp_id" ? random.Next(3) > 0 ? template : random.Next(1, 9) : random.Next(1, 9);
-            if (type == typeof(bool)) return random.Next(2) == 0;
-            if (type == typeof(JsonElement)) return wild ? Any(3) : Free(name);
-            var item = type.IsArray ? type.GetElementType()! : type.IsGenericType ? type.GetGenericArguments()[0] : typeof(string);
-            if (item == typeof(string) && name == "new_user_info" && !wild) return new JsonArray("601,,,u601");
-            if (item.Namespace?.StartsWith("Codo", StringComparison.Ordinal) == true) return new JsonArray([.. Enumerable.Range(0, random.Next(3)).Select(_ => (JsonNode)Object(item, wild))]);
+            if (type == typeof(string))
+                return wild ? Text(true) : Word(name);
+            if (type == typeof(int))
+                return wild ? Number() : random.Next(1, 20);
+            if (type == typeof(long))
+                return wild ? Number()
+                    : name == "temp_id"
+                        ? random.Next(3) > 0 ? template
+                            : random.Next(1, 9)
+                    : random.Next(1, 9);
+            if (type == typeof(bool))
+                return random.Next(2) == 0;
+            if (type == typeof(JsonElement))
+                return wild ? Any(3) : Free(name);
+            var item =
+                type.IsArray ? type.GetElementType()!
+                : type.IsGenericType ? type.GetGenericArguments()[0]
+                : typeof(string);
+            if (item == typeof(string) && name == "new_user_info" && !wild)
+                return new JsonArray("601,,,u601");
+            if (item.Namespace?.StartsWith("Codo", StringComparison.Ordinal) == true)
+                return new JsonArray([.. Enumerable.Range(0, random.Next(3)).Select(_ => (JsonNode)Object(item, wild))]);
             return new JsonArray([.. Enumerable.Range(0, random.Next(wild ? 60 : 3)).Select(_ => Value(name, Nullable.GetUnderlyingType(item) ?? item, wild))]);
         }
 
         // What a field of this name is likely to take, so that most requests come to their handlers. Jobs never fire, and nothing is called but this machine.
-        private string Word(string name) => name switch
-        {
-            "cron" => "0 0 0 29 2 *",
-            "time_zone" => "Asia/Shanghai",
-            "overlap" => Pick("skip", "queue", "allow", "replace"),
-            "misfire" => Pick("skip", "once", "all"),
-            "schedule" => Pick("new", "new", "ready"),
-            "trigger" => Pick("order", "hand", "timed"),
-            "on_error" => Pick("stop", "continue"),
-            "next" => Pick("auto", "confirm"),
-            "batch" => Pick("1", "50%"),
-            "hand_type" => Pick("execute", "restart", "stop_one", "skip", "restart_failed", "next_batch"),
-            "kind" or "kinds" => Pick("failed", "skipped", "webhook", "command"),
-            "source" => Pick("job", "order"),
-            "state" => Pick("open", "acknowledged", "resolved", "sent", "failed"),
-            "reason" => Pick("opened", "repeated", "test", "maintenance"),
-            "action" => Pick("acknowledge", "resolve"),
-            "language" => Pick("zh", "en"),
-            "key" => Pick("log_id", "job_id", "status", "temp_id", "temp_name"),
-            "value" => Pick("1", "success", "name-1"),
-            "start_date" or "end_date" or "from" or "to" => Pick("2020-01-01", "2030-01-01 00:00:00"),
-            "start_time" or "exec_time" or "starts_at" or "ends_at" => Pick("2030-01-01 00:00:00", "2020-01-01 00:00"),
-            "working_directory" => "/tmp",
-            "cmd" or "command" or "line" => "true",
-            "args" => Pick("WORD", "", "plain"),
-            "force_host" or "host" or "exec_ip" or "get_run_host" => "127.0.0.1",
-            "exec_user" or "alias_user" => "user" + random.Next(5),
-            "tel" => "13800000000",
-            "email" => "a@example.test",
-            "feishu" => "ou_1",
-            "user_key" => "no key",
-            "log_key" => $"{random.Next(1, 9)}_1_1_127.0.0.1",
-            "after" => "1:1",
-            "escalation" => "ann",
-            "post_data" => new JsonObject { ["task_name"] = "page", ["temp_id"] = template, ["hosts"] = new JsonObject { ["1"] = "127.0.0.1" } }.ToJsonString(),
-            "secret_env" => "PLAIN",
-            _ => Text(false),
-        };
+        private string Word(string name) =>
+            name switch
+            {
+                "cron" => "0 0 0 29 2 *",
+                "time_zone" => "Asia/Shanghai",
+                "overlap" => Pick("skip", "queue", "allow", "replace"),
+                "misfire" => Pick("skip", "once", "all"),
+                "schedule" => Pick("new", "new", "ready"),
+                "trigger" => Pick("order", "hand", "timed"),
+                "on_error" => Pick("stop", "continue"),
+                "next" => Pick("auto", "confirm"),
+                "batch" => Pick("1", "50%"),
+                "hand_type" => Pick("execute", "restart", "stop_one", "skip", "restart_failed", "next_batch"),
+                "kind" or "kinds" => Pick("failed", "skipped", "webhook", "command"),
+                "source" => Pick("job", "order"),
+                "state" => Pick("open", "acknowledged", "resolved", "sent", "failed"),
+                "reason" => Pick("opened", "repeated", "test", "maintenance"),
+                "action" => Pick("acknowledge", "resolve"),
+                "language" => Pick("zh", "en"),
+                "key" => Pick("log_id", "job_id", "status", "temp_id", "temp_name"),
+                "value" => Pick("1", "success", "name-1"),
+                "start_date" or "end_date" or "from" or "to" => Pick("2020-01-01", "2030-01-01 00:00:00"),
+                "start_time" or "exec_time" or "starts_at" or "ends_at" => Pick("2030-01-01 00:00:00", "2020-01-01 00:00"),
+                "working_directory" => "/tmp",
+                "cmd" or "command" or "line" => "true",
+                "args" => Pick("WORD", "", "plain"),
+                "force_host" or "host" or "exec_ip" or "get_run_host" => "127.0.0.1",
+                "exec_user" or "alias_user" => "user" + random.Next(5),
+                "tel" => "13800000000",
+                "email" => "a@example.test",
+                "feishu" => "ou_1",
+                "user_key" => "no key",
+                "log_key" => $"{random.Next(1, 9)}_1_1_127.0.0.1",
+                "after" => "1:1",
+                "escalation" => "ann",
+                "post_data" => new JsonObject
+                {
+                    ["task_name"] = "page",
+                    ["temp_id"] = template,
+                    ["hosts"] = new JsonObject { ["1"] = "127.0.0.1" },
+                }.ToJsonString(),
+                "secret_env" => "PLAIN",
+                _ => Text(false),
+            };
 
-        private JsonNode Free(string name) => name switch
-        {
-            "hosts" => random.Next(2) == 0 ? new JsonObject { ["1"] = "127.0.0.1" } : "{1: '127.0.0.1'}",
-            "env" => new JsonObject { ["PLAIN"] = "value", ["DB_PASSWORD"] = "geheim-geheim" },
-            "settings" => random.Next(2) == 0 ? new JsonObject { ["url"] = "http://127.0.0.1:1/" } : new JsonObject { ["path"] = "/bin/true" },
-            "args" => random.Next(2) == 0 ? new JsonObject { ["WORD"] = "value" } : "{'OTHER': 1}",
-            _ => new JsonObject { ["g"] = new JsonArray("ann") },
-        };
+        private JsonNode Free(string name) =>
+            name switch
+            {
+                "hosts" => random.Next(2) == 0 ? new JsonObject { ["1"] = "127.0.0.1" } : "{1: '127.0.0.1'}",
+                "env" => new JsonObject { ["PLAIN"] = "value", ["DB_PASSWORD"] = "geheim-geheim" },
+                "settings" => random.Next(2) == 0 ? new JsonObject { ["url"] = "http://127.0.0.1:1/" } : new JsonObject { ["path"] = "/bin/true" },
+                "args" => random.Next(2) == 0 ? new JsonObject { ["WORD"] = "value" } : "{'OTHER': 1}",
+                _ => new JsonObject { ["g"] = new JsonArray("ann") },
+            };
 
-        private JsonNode? Any(int depth) => random.Next(depth > 0 ? 7 : 4) switch
-        {
-            0 => null,
-            1 => Text(true),
-            2 => Number(),
-            3 => random.Next(2) == 0,
-            4 => new JsonArray([.. Enumerable.Range(0, random.Next(4)).Select(_ => Any(depth - 1))]),
-            5 => new JsonArray([.. Enumerable.Range(0, random.Next(300)).Select(_ => (JsonNode?)1)]),
-            _ => new JsonObject(Enumerable.Range(0, random.Next(4)).Select(n => KeyValuePair.Create("k" + n, Any(depth - 1)))),
-        };
+        private JsonNode? Any(int depth) =>
+            random.Next(depth > 0 ? 7 : 4) switch
+            {
+                0 => null,
+                1 => Text(true),
+                2 => Number(),
+                3 => random.Next(2) == 0,
+                4 => new JsonArray([.. Enumerable.Range(0, random.Next(4)).Select(_ => Any(depth - 1))]),
+                5 => new JsonArray([.. Enumerable.Range(0, random.Next(300)).Select(_ => (JsonNode?)1)]),
+                _ => new JsonObject(Enumerable.Range(0, random.Next(4)).Select(n => KeyValuePair.Create("k" + n, Any(depth - 1)))),
+            };
 
-        private JsonNode Number() => random.Next(8) switch
-        {
-            0 => 0,
-            1 => -1,
-            2 => int.MaxValue,
-            3 => long.MaxValue,
-            4 => long.MinValue,
-            5 => 1.5,
-            6 => 1e300,
-            _ => random.Next(),
-        };
+        private JsonNode Number() =>
+            random.Next(8) switch
+            {
+                0 => 0,
+                1 => -1,
+                2 => int.MaxValue,
+                3 => long.MaxValue,
+                4 => long.MinValue,
+                5 => 1.5,
+                6 => 1e300,
+                _ => random.Next(),
+            };
 
         private string Pick(params string[] words) => words[random.Next(words.Length)];
     }

@@ -8,7 +8,13 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Codo.Tests.Host;
 
-public sealed class GateHost(TestPostgres postgres) : HostFixture(postgres, ("Codo:Auth:AllowedOrigins:0", "https://console.example.test"), ("Codo:PublicUrl", "https://codo.example.test/"), ("Codo:AllowedHosts", "console.lan"));
+public sealed class GateHost(TestPostgres postgres)
+    : HostFixture(
+        postgres,
+        ("Codo:Auth:AllowedOrigins:0", "https://console.example.test"),
+        ("Codo:PublicUrl", "https://codo.example.test/"),
+        ("Codo:AllowedHosts", "console.lan")
+    );
 
 /// <summary>Who is let in, and what everybody else is told.</summary>
 public sealed class GateTests(GateHost fixture) : IClassFixture<GateHost>
@@ -18,7 +24,18 @@ public sealed class GateTests(GateHost fixture) : IClassFixture<GateHost>
     [Fact]
     public async Task Every_route_without_a_token_is_401_unless_it_is_meant_for_anybody()
     {
-        string[] open = ["/", "/sign-in", "/sign-out", "/are_you_ok", "/healthz/live", "/healthz/ready", "/openapi/{documentName}.json", "/docs", "/other/{**rest}"];
+        string[] open =
+        [
+            "/",
+            "/sign-in",
+            "/sign-out",
+            "/are_you_ok",
+            "/healthz/live",
+            "/healthz/ready",
+            "/openapi/{documentName}.json",
+            "/docs",
+            "/other/{**rest}",
+        ];
         var walked = 0;
         foreach (var endpoint in host.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>())
         {
@@ -51,7 +68,10 @@ public sealed class GateTests(GateHost fixture) : IClassFixture<GateHost>
         endless.Remove("exp");
         var nobody = TestTokens.Payload(0, "eve", superuser: true);
         var below = TestTokens.Payload(-5, "eve", superuser: true);
-        var half = Signed("""{"alg":"HS256","typ":"JWT"}""", TestTokens.Payload(5, "eve", superuser: true).ToJsonString().Replace("\"eve\"", "\"\\ud800\"", StringComparison.Ordinal));
+        var half = Signed(
+            """{"alg":"HS256","typ":"JWT"}""",
+            TestTokens.Payload(5, "eve", superuser: true).ToJsonString().Replace("\"eve\"", "\"\\ud800\"", StringComparison.Ordinal)
+        );
         var critical = Signed("""{"alg":"HS256","typ":"JWT","crit":["b64"],"b64":false}""", TestTokens.Payload(5, "eve", superuser: true).ToJsonString());
         var text = new JsonObject { ["exp"] = DateTimeOffset.UtcNow.ToUnixTimeSeconds() + 86_400, ["data"] = "text" };
         var unsigned = Base64("""{"alg":"none","typ":"JWT"}""") + "." + Base64(TestTokens.Payload(5, "eve", superuser: true).ToJsonString()) + ".";
@@ -77,7 +97,14 @@ public sealed class GateTests(GateHost fixture) : IClassFixture<GateHost>
         static string Signed(string header, string payload)
         {
             var signed = Base64(header) + "." + Base64(payload);
-            return signed + "." + Base64Url.EncodeToString(System.Security.Cryptography.HMACSHA256.HashData(System.Text.Encoding.UTF8.GetBytes(TestTokens.Secret), System.Text.Encoding.ASCII.GetBytes(signed)));
+            return signed
+                + "."
+                + Base64Url.EncodeToString(
+                    System.Security.Cryptography.HMACSHA256.HashData(
+                        System.Text.Encoding.UTF8.GetBytes(TestTokens.Secret),
+                        System.Text.Encoding.ASCII.GetBytes(signed)
+                    )
+                );
         }
     }
 
@@ -96,10 +123,15 @@ public sealed class GateTests(GateHost fixture) : IClassFixture<GateHost>
     {
         using var missing = await host.Http.GetAsync("/v1/cron/job/");
         (await missing.Content.ReadAsStringAsync()).ShouldContain("\"reason\":\"missing\"");
-        foreach (var (name, value, query) in new[]
-        {
-            ("Cookie", $"a=b; auth_key={TestTokens.Admin}", ""), ("auth-key", TestTokens.Admin, ""), ("Authorization", "Bearer " + TestTokens.Admin, ""), ("X-Nothing", "x", "?auth_key=" + TestTokens.Admin),
-        })
+        foreach (
+            var (name, value, query) in new[]
+            {
+                ("Cookie", $"a=b; auth_key={TestTokens.Admin}", ""),
+                ("auth-key", TestTokens.Admin, ""),
+                ("Authorization", "Bearer " + TestTokens.Admin, ""),
+                ("X-Nothing", "x", "?auth_key=" + TestTokens.Admin),
+            }
+        )
         {
             using var request = new HttpRequestMessage(HttpMethod.Get, "/v1/cron/job/" + query);
             request.Headers.TryAddWithoutValidation(name, value);
@@ -122,7 +154,8 @@ public sealed class GateTests(GateHost fixture) : IClassFixture<GateHost>
     {
         using var request = TestHost.Request(HttpMethod.Patch, "/v1/cron/job/", """{"job_id":"nobody"}""", null);
         request.Headers.TryAddWithoutValidation("Cookie", $"auth_key={TestTokens.Admin}; _xsrf=k3y");
-        for (var i = 0; i < headers.Length; i += 2) request.Headers.TryAddWithoutValidation(headers[i], headers[i + 1] == "self" ? host.Http.BaseAddress!.ToString().TrimEnd('/') : headers[i + 1]);
+        for (var i = 0; i < headers.Length; i += 2)
+            request.Headers.TryAddWithoutValidation(headers[i], headers[i + 1] == "self" ? host.Http.BaseAddress!.ToString().TrimEnd('/') : headers[i + 1]);
         using var response = await host.Http.SendAsync(request);
         ((int)response.StatusCode).ShouldBe(status);
         if (status == 402) (await response.Content.ReadAsStringAsync()).ShouldContain("csrf error");
@@ -141,7 +174,12 @@ public sealed class GateTests(GateHost fixture) : IClassFixture<GateHost>
     [InlineData(true, "10.0.0.5:9900", "https://codo.example.test", "")]
     [InlineData(true, "10.0.0.5:9900", "https://console.example.test", "")]
     [InlineData(false, "10.0.0.5", "null", "")]
-    public async Task A_handshake_is_let_in_from_a_page_that_may_whatever_the_gateway_makes_of_Host(bool isLetIn, string hostHeader, string origin, string query)
+    public async Task A_handshake_is_let_in_from_a_page_that_may_whatever_the_gateway_makes_of_Host(
+        bool isLetIn,
+        string hostHeader,
+        string origin,
+        string query
+    )
     {
         using var socket = new System.Net.WebSockets.ClientWebSocket();
         socket.Options.CollectHttpResponseDetails = true;

@@ -16,7 +16,11 @@ public sealed class ListenWarningTests
     public void Listening_beyond_this_machine_with_everybody_an_operator_is_warned_of(string address, string operators, int warnings)
     {
         var log = new Lines();
-        ListenWarning.Warn(new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?> { ["Codo:Cron:Operators"] = operators }).Build(), log, [address]);
+        ListenWarning.Warn(
+            new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?> { ["Codo:Cron:Operators"] = operators }).Build(),
+            log,
+            [address]
+        );
         log.Warnings.ShouldBe(warnings);
     }
 
@@ -28,6 +32,7 @@ public sealed class ListenWarningTests
 
         public bool IsEnabled(LogLevel logLevel) => true;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) => Warnings += logLevel == LogLevel.Warning ? 1 : 0;
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            Warnings += logLevel == LogLevel.Warning ? 1 : 0;
     }
 }

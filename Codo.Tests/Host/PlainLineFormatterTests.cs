@@ -16,7 +16,10 @@ public sealed class PlainLineFormatterTests
     [InlineData(false)]
     public void No_form_of_the_log_prints_a_control_character_of_a_stranger(bool terminal)
     {
-        var written = Write(new PlainLineFormatter(terminal ? new PlainLineFormatter.OnTerminal() : new RenderedCompactJsonFormatter()), log => log.Warning(new InvalidOperationException(Said), "claims to be {Username}, {Count} times", Said, 3));
+        var written = Write(
+            new PlainLineFormatter(terminal ? new PlainLineFormatter.OnTerminal() : new RenderedCompactJsonFormatter()),
+            log => log.Warning(new InvalidOperationException(Said), "claims to be {Username}, {Count} times", Said, 3)
+        );
         written.Where(letter => letter is not '\n').ShouldAllBe(letter => !char.IsControl(letter) && letter != '\u2028' && letter != '\u202e');
         // No line but the entry's own begins as an entry does.
         written.Split('\n').Count(line => line.StartsWith("12:00:00", StringComparison.Ordinal)).ShouldBe(0);

@@ -21,7 +21,10 @@ public sealed class PlantedSecretsTests
         using var folder = new TestFolder();
         await using var redis = await TestRedis.StartNew();
         await using var stub = await HttpStub.Start();
-        await using var host = await HostProcess.Start(folder.At("codo"), environment: [("ConnectionStrings__Redis", redis.Configuration), ("Codo__Tasks__AnyWord", "true")]);
+        await using var host = await HostProcess.Start(
+            folder.At("codo"),
+            environment: [("ConnectionStrings__Redis", redis.Configuration), ("Codo__Tasks__AnyWord", "true")]
+        );
         await using var listener = await ConnectionMultiplexer.ConnectAsync(redis.Configuration + ",allowAdmin=true");
         var heard = new StringBuilder();
         await listener.GetSubscriber().SubscribeAsync(RedisChannel.Pattern("*"), (channel, value) =>
@@ -32,31 +35,127 @@ public sealed class PlantedSecretsTests
         var secrets = new Dictionary<string, string>();
         string Plant(string where) => secrets[where] = $"geheim{where}{Guid.NewGuid():N}";
 
-        await Made(host.Send(HttpMethod.Post, "/v1/cron/job/", new
-        {
-            job_id = "planted",
-            cmd = "set -x; echo $DB_PASSWORD $UPSTREAM $MARKED; sleep 3; false",
-            cron = "0 0 0 29 2 *",
-            owners = new[] { "ann" },
-            env = new Dictionary<string, string> { ["DB_PASSWORD"] = Plant("job"), ["UPSTREAM"] = $"amqp://u:{Plant("url")}@mq.example.test/", ["MARKED"] = Plant("marked") },
-            secret_env = new[] { "MARKED" },
-        }));
-        await Made(host.Send(HttpMethod.Post, "/v2/alerts/channel/", new { name = "hook", kind = "webhook", settings = new { url = $"{stub.Url}/{Plant("hook")}", secret = Plant("hooksecret") } }));
-        await Made(host.Send(HttpMethod.Post, "/v2/alerts/channel/", new { name = "mail", kind = "email", enabled = false, settings = new Dictionary<string, string> { ["host"] = "127.0.0.1", ["port"] = "1", ["from"] = "a@example.test", ["username"] = "u", ["password"] = Plant("mail") } }));
+        await Made(
+            host.Send(
+                HttpMethod.Post,
+                "/v1/cron/job/",
+                new
+                {
+                    job_id = "planted",
+                    cmd = "set -x; echo $DB_PASSWORD $UPSTREAM $MARKED; sleep 3; false",
+                    cron = "0 0 0 29 2 *",
+                    owners = new[] { "ann" },
+                    env = new Dictionary<string, string>
+                    {
+                        ["DB_PASSWORD"] = Plant("job"),
+                        ["UPSTREAM"] = $"amqp://u:{Plant("url")}@mq.example.test/",
+                        ["MARKED"] = Plant("marked"),
+                    },
+                    secret_env = new[] { "MARKED" },
+                }
+            )
+        );
+        await Made(
+            host.Send(
+                HttpMethod.Post,
+                "/v2/alerts/channel/",
+                new
+                {
+                    name = "hook",
+                    kind = "webhook",
+                    settings = new { url = $"{stub.Url}/{Plant("hook")}", secret = Plant("hooksecret") },
+                }
+            )
+        );
+        await Made(
+            host.Send(
+                HttpMethod.Post,
+                "/v2/alerts/channel/",
+                new
+                {
+                    name = "mail",
+                    kind = "email",
+                    enabled = false,
+                    settings = new Dictionary<string, string>
+                    {
+                        ["host"] = "127.0.0.1",
+                        ["port"] = "1",
+                        ["from"] = "a@example.test",
+                        ["username"] = "u",
+                        ["password"] = Plant("mail"),
+                    },
+                }
+            )
+        );
         var key = await ExecuteUsersTests.NewKey(passphrase: Plant("passphrase"));
         secrets["key"] = key.Split('\n')[2];
-        await Made(host.Send(HttpMethod.Post, "/v2/task_layout/user/", new { alias_user = "deploy", exec_user = "root", ssh_port = 1, user_key = key, passphrase = secrets["passphrase"] }));
+        await Made(
+            host.Send(
+                HttpMethod.Post,
+                "/v2/task_layout/user/",
+                new
+                {
+                    alias_user = "deploy",
+                    exec_user = "root",
+                    ssh_port = 1,
+                    user_key = key,
+                    passphrase = secrets["passphrase"],
+                }
+            )
+        );
         await Made(host.Send(HttpMethod.Post, "/v2/task_layout/temp/", new { temp_name = "t" }));
-        await Made(host.Send(HttpMethod.Put, "/v2/task_layout/details/", new { temp_id = 1, new_temp_data = new[] { new { command_name = "c", command = "echo", args = "API_TOKEN PROXY", group = 1, level = 1 } } }));
-        await Made(host.Send(HttpMethod.Post, "/v2/task/accept/", new { task_name = "o", temp_id = 1, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" }, args = new Dictionary<string, string> { ["API_TOKEN"] = Plant("arg"), ["PROXY"] = $"http://u:{Plant("argurl")}@proxy.example.test" }, schedule = "ready" }));
+        await Made(
+            host.Send(
+                HttpMethod.Put,
+                "/v2/task_layout/details/",
+                new
+                {
+                    temp_id = 1,
+                    new_temp_data = new[]
+                    {
+                        new
+                        {
+                            command_name = "c",
+                            command = "echo",
+                            args = "API_TOKEN PROXY",
+                            group = 1,
+                            level = 1,
+                        },
+                    },
+                }
+            )
+        );
+        await Made(
+            host.Send(
+                HttpMethod.Post,
+                "/v2/task/accept/",
+                new
+                {
+                    task_name = "o",
+                    temp_id = 1,
+                    hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" },
+                    args = new Dictionary<string, string> { ["API_TOKEN"] = Plant("arg"), ["PROXY"] = $"http://u:{Plant("argurl")}@proxy.example.test" },
+                    schedule = "ready",
+                }
+            )
+        );
 
         await Made(host.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "planted" }));
-        await Eventually.True(async () => (await host.Send(HttpMethod.Get, "/v1/cron/log/?key=status&value=running"))["count"]!.GetValue<long>() == 1, "the job runs");
+        await Eventually.True(
+            async () => (await host.Send(HttpMethod.Get, "/v1/cron/log/?key=status&value=running"))["count"]!.GetValue<long>() == 1,
+            "the job runs"
+        );
         Found(secrets, Processes()).ShouldBeEmpty("in the arguments of a process");
-        await Eventually.True(async () => (await host.Send(HttpMethod.Get, "/v1/cron/log/?key=status&value=faild"))["count"]!.GetValue<long>() == 1, "the job has ended");
+        await Eventually.True(
+            async () => (await host.Send(HttpMethod.Get, "/v1/cron/log/?key=status&value=faild"))["count"]!.GetValue<long>() == 1,
+            "the job has ended"
+        );
         await Eventually.True(async () => (await host.Send(HttpMethod.Get, "/v2/task/check_history/"))["count"]!.GetValue<long>() == 1, "the order has ended");
         await Eventually.True(() => !stub.Requests.IsEmpty, "the alert was sent");
-        await Eventually.True(async () => (await host.Send(HttpMethod.Get, "/v2/task/log/?log_key=1_1_1_127.0.0.1"))["data"]!.AsArray().Count > 1, "the log is there");
+        await Eventually.True(
+            async () => (await host.Send(HttpMethod.Get, "/v2/task/log/?log_key=1_1_1_127.0.0.1"))["data"]!.AsArray().Count > 1,
+            "the log is there"
+        );
 
         Found(secrets, await Answers(host)).ShouldBeEmpty("in an answer");
         Found(secrets, host.Output).ShouldBeEmpty("in the host's log");
@@ -73,7 +172,8 @@ public sealed class PlantedSecretsTests
 
     private static async Task Made(Task<JsonObject> answer) => (await answer)["code"]!.GetValue<int>().ShouldBe(0, (await answer).ToJsonString());
 
-    private static List<string> Found(Dictionary<string, string> secrets, string text) => [.. secrets.Where(secret => text.Contains(secret.Value, StringComparison.Ordinal)).Select(secret => secret.Key)];
+    private static List<string> Found(Dictionary<string, string> secrets, string text) =>
+        [.. secrets.Where(secret => text.Contains(secret.Value, StringComparison.Ordinal)).Select(secret => secret.Key)];
 
     private static string Processes()
     {
@@ -99,8 +199,10 @@ public sealed class PlantedSecretsTests
         var description = await host.Send(HttpMethod.Get, "/openapi/v1.json");
         foreach (var (path, operations) in description["paths"]!.AsObject())
         {
-            if (operations!["get"] is null || path.Contains("/ws/", StringComparison.Ordinal) || path.Contains("stream", StringComparison.Ordinal)) continue;
-            var answer = await host.Send(HttpMethod.Get, $"{path}?list_id=1&temp_id=1&log_id=1&log_key=1_1_1_127.0.0.1&q=echo&cron=* * * * * *&limit=100").WaitAsync(Patience);
+            if (operations!["get"] is null || path.Contains("/ws/", StringComparison.Ordinal) || path.Contains("stream", StringComparison.Ordinal))
+                continue;
+            var answer = await host.Send(HttpMethod.Get, $"{path}?list_id=1&temp_id=1&log_id=1&log_key=1_1_1_127.0.0.1&q=echo&cron=* * * * * *&limit=100")
+                .WaitAsync(Patience);
             all.AppendLine(answer.ToJsonString(new JsonSerializerOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }));
         }
 
@@ -110,7 +212,8 @@ public sealed class PlantedSecretsTests
     private static async Task<string> Keys(ConnectionMultiplexer redis)
     {
         var all = new StringBuilder();
-        await foreach (var key in redis.GetServers()[0].KeysAsync()) all.AppendLine($"{key} {Encoding.UTF8.GetString((byte[]?)await redis.GetDatabase().KeyDumpAsync(key) ?? [])}");
+        await foreach (var key in redis.GetServers()[0].KeysAsync())
+            all.AppendLine($"{key} {Encoding.UTF8.GetString((byte[]?)await redis.GetDatabase().KeyDumpAsync(key) ?? [])}");
         return all.ToString();
     }
 
@@ -119,7 +222,11 @@ public sealed class PlantedSecretsTests
         await using var connection = new NpgsqlConnection($"Host={host.DataDirectory}/postgres-socket;Username=codo;Database=codo;Pooling=false");
         await connection.OpenAsync();
         var all = new StringBuilder();
-        foreach (var table in await connection.QueryAsync<string>("SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"))
+        foreach (
+            var table in await connection.QueryAsync<string>(
+                "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+            )
+        )
             foreach (var row in await connection.QueryAsync<string>($"SELECT t::text FROM {table} t"))
                 all.AppendLine(row);
         all.Length.ShouldBeGreaterThan(10_000);

@@ -8,8 +8,15 @@ using static Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
 namespace Codo.Tests.Host;
 
-public sealed class QuotasHost(TestPostgres postgres) : HostFixture(
-    postgres, ("Codo:Quotas:Jobs", "2"), ("Codo:Quotas:PendingOrders", "1"), ("Codo:Quotas:Streams", "1"), ("Codo:Quotas:BytesPerMinute", "200000"), ("Codo:Quotas:Runs", "2"));
+public sealed class QuotasHost(TestPostgres postgres)
+    : HostFixture(
+        postgres,
+        ("Codo:Quotas:Jobs", "2"),
+        ("Codo:Quotas:PendingOrders", "1"),
+        ("Codo:Quotas:Streams", "1"),
+        ("Codo:Quotas:BytesPerMinute", "200000"),
+        ("Codo:Quotas:Runs", "2")
+    );
 
 /// <summary>Nobody takes more than a share, and whoever fills it waits alone.</summary>
 public sealed class QuotasTests(QuotasHost fixture) : IClassFixture<QuotasHost>
@@ -51,7 +58,10 @@ public sealed class QuotasTests(QuotasHost fixture) : IClassFixture<QuotasHost>
             first.StatusCode.ShouldBe(HttpStatusCode.OK);
             using var second = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, path, null, token), HttpCompletionOption.ResponseHeadersRead);
             second.StatusCode.ShouldBe(HttpStatusCode.TooManyRequests);
-            using var admin = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, path, null, TestTokens.Admin), HttpCompletionOption.ResponseHeadersRead);
+            using var admin = await host.Http.SendAsync(
+                TestHost.Request(HttpMethod.Get, path, null, TestTokens.Admin),
+                HttpCompletionOption.ResponseHeadersRead
+            );
             admin.StatusCode.ShouldBe(HttpStatusCode.OK);
         }
         await Eventually.True(async () =>
@@ -66,21 +76,51 @@ public sealed class QuotasTests(QuotasHost fixture) : IClassFixture<QuotasHost>
     {
         var token = TestTokens.For(505, "u505");
         var codes = new List<int>();
-        for (var n = 0; n < 5; n++) codes.Add((await host.Send(HttpMethod.Post, "/v2/task/preview/", $$"""{"details": "{{new string('x', 60_000)}}"}""", token))["code"]!.GetValue<int>());
+        for (var n = 0; n < 5; n++)
+            codes.Add(
+                (await host.Send(HttpMethod.Post, "/v2/task/preview/", $$"""{"details": "{{new string('x', 60_000)}}"}""", token))["code"]!.GetValue<int>()
+            );
         codes.ShouldBe([6, 6, 6, 429, 429]);
-        (await host.Send(HttpMethod.Post, "/v2/task/preview/", $$"""{"details": "{{new string('x', 60_000)}}"}""", TestTokens.For(506, "u506")))["code"]!.GetValue<int>().ShouldBe(6);
+        (await host.Send(HttpMethod.Post, "/v2/task/preview/", $$"""{"details": "{{new string('x', 60_000)}}"}""", TestTokens.For(506, "u506")))["code"]!
+            .GetValue<int>()
+            .ShouldBe(6);
     }
 
     [Fact]
     public async Task Of_runs_of_jobs()
     {
         var (greedy, modest) = (TestTokens.For(507, "u507"), TestTokens.For(508, "u508"));
-        (await host.Post("/v1/cron/job/", new { job_id = "greedy", cmd = "sleep 60", cron = CronClient.Never, overlap = "allow" }, greedy))["code"]!.GetValue<int>().ShouldBe(0);
-        (await host.Post("/v1/cron/job/", new { job_id = "modest", cmd = "true", cron = CronClient.Never }, modest))["code"]!.GetValue<int>().ShouldBe(0);
+        (
+            await host.Post(
+                "/v1/cron/job/",
+                new
+                {
+                    job_id = "greedy",
+                    cmd = "sleep 60",
+                    cron = CronClient.Never,
+                    overlap = "allow",
+                },
+                greedy
+            )
+        )["code"]!.GetValue<int>().ShouldBe(0);
+        (
+            await host.Post(
+                "/v1/cron/job/",
+                new
+                {
+                    job_id = "modest",
+                    cmd = "true",
+                    cron = CronClient.Never,
+                },
+                modest
+            )
+        )["code"]!.GetValue<int>().ShouldBe(0);
         var runs = new List<long>();
         for (var n = 0; n < 4; n++) runs.Add((await host.Post("/v1/cron/job/run/", new { job_id = "greedy" }, greedy))["log_id"]!.GetValue<long>());
         await Eventually.True(async () => (await Statuses(runs)).Count(status => status == "running") == 2, "two run");
-        (await CronClient.Ended(host, (await host.Post("/v1/cron/job/run/", new { job_id = "modest" }, modest))["log_id"]!.GetValue<long>())).Status().ShouldBe("success");
+        (await CronClient.Ended(host, (await host.Post("/v1/cron/job/run/", new { job_id = "modest" }, modest))["log_id"]!.GetValue<long>()))
+            .Status()
+            .ShouldBe("success");
         (await Statuses(runs)).Order().ShouldBe(["queued", "queued", "running", "running"]);
         foreach (var run in runs) await Eventually.True(async () =>
         {
@@ -112,20 +152,34 @@ public sealed class QuotasTests(QuotasHost fixture) : IClassFixture<QuotasHost>
                 DELETE FROM platform.schema_version WHERE scriptname LIKE '%0010-kept-rules.sql' OR scriptname LIKE '%0040-words-and-watchers.sql';
                 ALTER TABLE tasks.scheduler_temp_list DROP COLUMN declared;
                 ALTER TABLE tasks.scheduler_task_list DROP COLUMN watcher_ids, DROP COLUMN watcher_names;
-                INSERT INTO tasks.scheduler_task_list (list_id, task_name, task_type, hosts, args, creator, creator_id, associated_user, watchers, schedule, temp_id, start_time, not_before, create_time) VALUES
-                    (901, 'before', 't', '{}', '{}', '安', 7, '{"admin": ["安"], "g": ["小红", "12,,,小明"]}', ARRAY['安', '小红', '小明'], 'new', 1, now(), now(), now() - interval '100 days');
+                INSERT INTO tasks.scheduler_task_list (list_id, task_name, task_type, hosts, args, creator, creator_id, associated_user, watchers, schedule,
+                    temp_id, start_time, not_before, create_time) VALUES
+                    (901, 'before', 't', '{}', '{}', '安', 7, '{"admin": ["安"], "g": ["小红", "12,,,小明"]}', ARRAY['安', '小红', '小明'], 'new', 1, now(), now(),
+                        now() - interval '100 days');
                 """);
         await using var upgraded = await first.Again(("Codo:Tasks:AnyWord", ""));
         var health = await upgraded.Get("/healthz/ready");
         ((string)health["checks"]!["order_words"]!["detail"]!).ShouldContain("Codo:Tasks:AnyWord is on");
-        ((string)health["checks"]!["quotas"]!["detail"]!).ShouldBe("runs no quota, pending orders no quota, jobs no quota, streams no quota, bytes a minute no quota: this installation is older than quotas, and those that Codo:Quotas does not set are off");
+        ((string)health["checks"]!["quotas"]!["detail"]!).ShouldBe(
+            ("runs no quota, pending orders no quota, jobs no quota, streams no quota, bytes a minute no quota: this installation is older than quotas, and "
+                + "those that Codo:Quotas does not set are off")
+        );
         // On the new one they are in force.
         health = await host.Get("/healthz/ready");
         ((string)health["checks"]!["order_words"]!["detail"]!).ShouldContain("Codo:Tasks:AnyWord is on");
         ((string)health["checks"]!["quotas"]!["detail"]!).ShouldNotContain("older than quotas");
         (await upgraded.Ask<long>("SELECT count(*) FROM platform.setting WHERE key = 'keep.quotas' AND value = 'off'")).ShouldBe(1);
         // The rows know now who is meant: nobody by the name of somebody whose id is there.
-        foreach (var (token, sees) in new[] { (TestTokens.For(7, "ann", nickname: "安"), true), (TestTokens.For(13, "eve", nickname: "安"), false), (TestTokens.For(14, "r", nickname: "小红"), true), (TestTokens.For(12, "m", nickname: "other"), true), (TestTokens.For(15, "e", nickname: "小明"), false) })
+        foreach (
+            var (token, sees) in new[]
+            {
+                (TestTokens.For(7, "ann", nickname: "安"), true),
+                (TestTokens.For(13, "eve", nickname: "安"), false),
+                (TestTokens.For(14, "r", nickname: "小红"), true),
+                (TestTokens.For(12, "m", nickname: "other"), true),
+                (TestTokens.For(15, "e", nickname: "小明"), false),
+            }
+        )
             (await upgraded.Get("/v2/task/list/", token))["count"]!.GetValue<long>().ShouldBe(sees ? 1 : 0);
         // Pending orders are counted from the upgrade.
         (await upgraded.Ask<string>("SELECT schedule FROM tasks.scheduler_task_list WHERE list_id = 901")).ShouldBe("new");
@@ -142,9 +196,15 @@ public sealed class QuotasTests(QuotasHost fixture) : IClassFixture<QuotasHost>
             await connection.ExecuteAsync("UPDATE tasks.scheduler_task_list SET create_time = now() - interval '15 days' WHERE list_id = @id", new { id });
         await using var again = await first.Again();
         (await OrderHost.Ended(again, id)).ShouldBe("4");
-        var told = await Eventually.Get<JsonNode>(async () => (await again.Get($"/v2/alerts/incident/?list_id={id}", TestTokens.For(520, "u520")))["data"]!.AsArray().FirstOrDefault(), _ => true, "the submitter sees an incident");
+        var told = await Eventually.Get<JsonNode>(
+            async () => (await again.Get($"/v2/alerts/incident/?list_id={id}", TestTokens.For(520, "u520")))["data"]!.AsArray().FirstOrDefault(),
+            _ => true,
+            "the submitter sees an incident"
+        );
         ((string)told["title"]!).ShouldContain("无人审批");
-        (await again.Ask<string>("SELECT nickname FROM platform.audit WHERE kind = 'order' AND action = 'end' AND object_id = @id", new { id = $"{id}" })).ShouldBe("Codo");
+        (
+            await again.Ask<string>("SELECT nickname FROM platform.audit WHERE kind = 'order' AND action = 'end' AND object_id = @id", new { id = $"{id}" })
+        ).ShouldBe("Codo");
     }
 
     [Fact]

@@ -24,7 +24,10 @@ public sealed class RunAsTests(TestPostgres postgres)
         (await host.Get($"{LibraryHost.Details}?temp_id={template}"))["data"]!["temp_list"]![0]!["run_as"]!.GetValue<string>().ShouldBe(user.Identity.Name);
         var order = await OrderHost.Order(host, template);
         (await OrderHost.Ended(host, order)).ShouldBe("3");
-        await Eventually.True(async () => (await OrderHost.Log(host, $"{order}_1_1_127.0.0.1")).EndsWith(user.Identity.Name, StringComparison.Ordinal), "it ran as that user");
+        await Eventually.True(
+            async () => (await OrderHost.Log(host, $"{order}_1_1_127.0.0.1")).EndsWith(user.Identity.Name, StringComparison.Ordinal),
+            "it ran as that user"
+        );
         (await OrderHost.Steps(host, order))[0]["exec_user"]!.GetValue<string>().ShouldBe(user.Identity.Name);
 
         var script = Path.Combine(user.Home, "tell.sh");
@@ -33,7 +36,9 @@ public sealed class RunAsTests(TestPostgres postgres)
         (await host.Post("/v2/alerts/channel/", new { name = "script", kind = "command", settings = new { path = script } })).Code().ShouldBe(0);
         var channel = (await host.Get("/v2/alerts/channel/"))["data"]![0]!;
         channel["settings"]!["run_as"]!.GetValue<string>().ShouldBe(user.Identity.Name);
-        (await host.Post("/v2/alerts/channel/test/", new { channel_id = (long)channel["channel_id"]! }))["answer"]!.GetValue<string>().ShouldBe($"exit 0 {user.Identity.Name}");
+        (await host.Post("/v2/alerts/channel/test/", new { channel_id = (long)channel["channel_id"]! }))["answer"]!
+            .GetValue<string>()
+            .ShouldBe($"exit 0 {user.Identity.Name}");
         (await host.Get("/healthz/ready"))["checks"]!["run_as"]!["detail"]!.GetValue<string>().ShouldStartWith($"commands run as {user.Identity.Name}");
     }
 
@@ -49,8 +54,17 @@ public sealed class RunAsTests(TestPostgres postgres)
         Directory.CreateDirectory(Path.Combine(host.DataDirectory, "spool/an-older-version"));
         string[] attempts =
         [
-            $"cat {host.DataDirectory}/secrets/token-secret", $"ls {host.DataDirectory}", $"ls {host.DataDirectory}/spool", $"ls {host.DataDirectory}/postgres", $"cat {host.DataDirectory}/lock", $"cat {host.DataDirectory}/postgres.log",
-            $"cat /proc/{host.Pid}/environ", $"cat /proc/{host.Pid}/mem", $"ls /proc/{host.Pid}/fd/", $"kill -0 {host.Pid}", $"psql -h {host.DataDirectory}/postgres-socket -U codo -c 'SELECT 1' codo",
+            $"cat {host.DataDirectory}/secrets/token-secret",
+            $"ls {host.DataDirectory}",
+            $"ls {host.DataDirectory}/spool",
+            $"ls {host.DataDirectory}/postgres",
+            $"cat {host.DataDirectory}/lock",
+            $"cat {host.DataDirectory}/postgres.log",
+            $"cat /proc/{host.Pid}/environ",
+            $"cat /proc/{host.Pid}/mem",
+            $"ls /proc/{host.Pid}/fd/",
+            $"kill -0 {host.Pid}",
+            $"psql -h {host.DataDirectory}/postgres-socket -U codo -c 'SELECT 1' codo",
         ];
         foreach (var attempt in attempts)
         {
@@ -68,7 +82,10 @@ public sealed class RunAsTests(TestPostgres postgres)
 
         // PostgreSQL's rules are root's, and read by the group of its user.
         foreach (var entry in new DirectoryInfo(host.DataDirectory).EnumerateFileSystemInfos())
-            (entry.UnixFileMode & (UnixFileMode)(entry.Name.EndsWith(".conf", StringComparison.Ordinal) ? 0b000_000_111 : 0b000_111_111)).ShouldBe((UnixFileMode)0, entry.FullName);
+            (entry.UnixFileMode & (UnixFileMode)(entry.Name.EndsWith(".conf", StringComparison.Ordinal) ? 0b000_000_111 : 0b000_111_111)).ShouldBe(
+                (UnixFileMode)0,
+                entry.FullName
+            );
     }
 
     [Fact]
@@ -76,7 +93,10 @@ public sealed class RunAsTests(TestPostgres postgres)
     {
         using var folder = new TestFolder();
         var (master, token, later) = ($"geheim-{Guid.NewGuid():N}", $"geheim-{Guid.NewGuid():N}", $"geheim-{Guid.NewGuid():N}");
-        await using var host = await HostProcess.Start(folder.At("codo"), environment: [("Codo__MasterKey", master), ("Codo__Auth__TokenSecret", token), ("ASPNETCORE_Codo__OldMasterKeys__7", later)]);
+        await using var host = await HostProcess.Start(
+            folder.At("codo"),
+            environment: [("Codo__MasterKey", master), ("Codo__Auth__TokenSecret", token), ("ASPNETCORE_Codo__OldMasterKeys__7", later)]
+        );
         // Who is not root may not even look: the process cannot be traced.
         if (!Environment.IsPrivilegedProcess) Should.Throw<UnauthorizedAccessException>(() => File.ReadAllText($"/proc/{host.Pid}/environ"));
         var shown = Environment.IsPrivilegedProcess ? await File.ReadAllTextAsync($"/proc/{host.Pid}/environ") : "";
@@ -94,8 +114,20 @@ public sealed class RunAsTests(TestPostgres postgres)
         await using var user = await TestUser.Make();
         await using var other = await TestUser.Make();
         var own = Environment.UserName;
-        await using var host = await TestHost.Start(postgres, null, ("Codo:RunAs", user.Identity.Name), ("Codo:AllowRunAs", $"{other.Identity.Name},{own},no-such-user-here"));
-        object Job(string id, string runAs) => new { job_id = id, cmd = "id -un", cron = CronClient.Never, run_as = runAs };
+        await using var host = await TestHost.Start(
+            postgres,
+            null,
+            ("Codo:RunAs", user.Identity.Name),
+            ("Codo:AllowRunAs", $"{other.Identity.Name},{own},no-such-user-here")
+        );
+        object Job(string id, string runAs) =>
+            new
+            {
+                job_id = id,
+                cmd = "id -un",
+                cron = CronClient.Never,
+                run_as = runAs,
+            };
         (await host.Post("/v1/cron/job/", Job("a", "nobody"), Operator)).Code().ShouldBe(-2);
         (await host.Post("/v1/cron/job/", Job("a", "nobody"))).Code().ShouldBe(-2);
         (await host.Post("/v1/cron/job/", Job("a", own), Operator)).Code().ShouldBe(-2);
@@ -108,7 +140,15 @@ public sealed class RunAsTests(TestPostgres postgres)
         var sent = (await host.Get("/v1/cron/job/?job_id=b", Operator))["data"]![0]!.AsObject();
         sent["cron"] = "0 0 1 29 2 *";
         (await host.Put("/v1/cron/job/", sent.ToJsonString(), Operator)).Code().ShouldBe(0);
-        foreach (var change in (object[])[new { job_id = "b", cmd = "cat /etc/shadow" }, new { job_id = "b", env = new { PATH = "/tmp" } }, new { job_id = "b", interpreter = "/tmp/x" }, new { job_id = "b", working_directory = "/tmp" }])
+        foreach (
+            var change in (object[])
+                [
+                    new { job_id = "b", cmd = "cat /etc/shadow" },
+                    new { job_id = "b", env = new { PATH = "/tmp" } },
+                    new { job_id = "b", interpreter = "/tmp/x" },
+                    new { job_id = "b", working_directory = "/tmp" },
+                ]
+        )
             (await host.Put("/v1/cron/job/", change, Operator)).Code().ShouldBe(-2);
         (await host.Put("/v1/cron/job/", new { job_id = "a", run_as = own }, Operator)).Code().ShouldBe(-2);
         (await host.Put("/v1/cron/job/", new { job_id = "b", cmd = "true" })).Code().ShouldBe(0);
@@ -129,7 +169,9 @@ public sealed class RunAsTests(TestPostgres postgres)
         await host.Ask<int>("WITH u AS (UPDATE cron.job SET run_as = 'no-such-user-here' RETURNING 1) SELECT count(*)::int FROM u");
         var ended = await host.Ended(await host.RunNow("gone"));
         ended.Status().ShouldBe("faild");
-        ended.ToJsonString(new System.Text.Json.JsonSerializerOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }).ShouldContain("no-such-user-here");
+        ended
+            .ToJsonString(new System.Text.Json.JsonSerializerOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping })
+            .ShouldContain("no-such-user-here");
     }
 
     [Fact]
@@ -141,8 +183,30 @@ public sealed class RunAsTests(TestPostgres postgres)
         (await host.Send(HttpMethod.Get, "/healthz/ready"))["checks"]!["run_as"]!["detail"]!.GetValue<string>().ShouldContain("commands share the host's user");
         var (status, said) = await Run(host, "id -un");
         (status, said).ShouldBe(("success", user.Identity.Name + "\n"));
-        (await host.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = "r", cmd = "id", cron = CronClient.Never, run_as = user.Identity.Name }))["code"]!.GetValue<int>().ShouldBe(0);
-        var refused = await host.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = "s", cmd = "id", cron = CronClient.Never, run_as = "root" });
+        (
+            await host.Send(
+                HttpMethod.Post,
+                "/v1/cron/job/",
+                new
+                {
+                    job_id = "r",
+                    cmd = "id",
+                    cron = CronClient.Never,
+                    run_as = user.Identity.Name,
+                }
+            )
+        )["code"]!.GetValue<int>().ShouldBe(0);
+        var refused = await host.Send(
+            HttpMethod.Post,
+            "/v1/cron/job/",
+            new
+            {
+                job_id = "s",
+                cmd = "id",
+                cron = CronClient.Never,
+                run_as = "root",
+            }
+        );
         refused["code"]!.GetValue<int>().ShouldBe(-1);
         refused["msg"]!.GetValue<string>().ShouldContain("没有 root 权限");
     }
@@ -152,8 +216,14 @@ public sealed class RunAsTests(TestPostgres postgres)
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "Without root there is no other user to choose.");
         using var folder = new TestFolder();
-        var (code, _, errors) = await HostProcess.Run(["--urls=http://127.0.0.1:0"], environment: [("Codo__DataDirectory", folder.At("codo")), ("Codo__AllowRunAs", "")]);
-        (code, errors).ShouldSatisfyAllConditions(ended => ended.code.ShouldBe(2), ended => ended.errors.ShouldStartWith("Codo:RunAs is root, who can read everything that is Codo's."));
+        var (code, _, errors) = await HostProcess.Run(
+            ["--urls=http://127.0.0.1:0"],
+            environment: [("Codo__DataDirectory", folder.At("codo")), ("Codo__AllowRunAs", "")]
+        );
+        (code, errors).ShouldSatisfyAllConditions(
+            ended => ended.code.ShouldBe(2),
+            ended => ended.errors.ShouldStartWith("Codo:RunAs is root, who can read everything that is Codo's.")
+        );
     }
 
     private static JsonObject Local(string command, string runAs, int? id = null)
@@ -165,7 +235,11 @@ public sealed class RunAsTests(TestPostgres postgres)
     }
 
     private static Task<JsonObject> Save(TestHost host, long template, string token, params JsonObject[] steps) =>
-        host.Put(LibraryHost.Details, new JsonObject { ["temp_id"] = template, ["new_temp_data"] = new JsonArray([.. steps.Select(step => step.DeepClone())]) }.ToJsonString(), token);
+        host.Put(
+            LibraryHost.Details,
+            new JsonObject { ["temp_id"] = template, ["new_temp_data"] = new JsonArray([.. steps.Select(step => step.DeepClone())]) }.ToJsonString(),
+            token
+        );
 
     private static async Task<(string Status, string Said)> Run(HostProcess host, string command)
     {
@@ -174,7 +248,10 @@ public sealed class RunAsTests(TestPostgres postgres)
         made["code"]!.GetValue<int>().ShouldBe(0, made.ToJsonString());
         var log = (await host.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = id }))["log_id"]!.GetValue<long>();
         var row = await Eventually.Get<JsonNode>(
-            async () => (await host.Send(HttpMethod.Get, $"/v1/cron/log/?key=log_id&value={log}"))["data"]![0], now => (string)now["status"]! is not ("queued" or "running"), $"{command} has ended");
+            async () => (await host.Send(HttpMethod.Get, $"/v1/cron/log/?key=log_id&value={log}"))["data"]![0],
+            now => (string)now["status"]! is not ("queued" or "running"),
+            $"{command} has ended"
+        );
         return ((string)row["status"]!, (string)row["task_log"]!);
     }
 }

@@ -6,13 +6,27 @@ using Codo.Tests.Support;
 
 namespace Codo.Tests.Host;
 
-/// <summary>What <c>deploy/codo.service</c> gives the host and leaves to its commands. No systemd runs in tests: the host is started as the unit's options start it.</summary>
+/// <summary>
+/// What <c>deploy/codo.service</c> gives the host and leaves to its commands. No systemd runs in tests: the host is started as the unit's options start it.
+/// </summary>
 public sealed class ServiceUnitTests
 {
     // Inherited by commands, from which they would take sudo, /tmp or /usr.
     private static readonly string[] Binding =
     [
-        "NoNewPrivileges", "PrivateTmp", "ProtectSystem", "ProtectHome", "CapabilityBoundingSet", "SystemCallFilter", "RestrictSUIDSGID", "PrivateUsers", "PrivateDevices", "ReadOnlyPaths", "InaccessiblePaths", "RestrictNamespaces", "ProtectProc",
+        "NoNewPrivileges",
+        "PrivateTmp",
+        "ProtectSystem",
+        "ProtectHome",
+        "CapabilityBoundingSet",
+        "SystemCallFilter",
+        "RestrictSUIDSGID",
+        "PrivateUsers",
+        "PrivateDevices",
+        "ReadOnlyPaths",
+        "InaccessiblePaths",
+        "RestrictNamespaces",
+        "ProtectProc",
     ];
 
     [Fact]
@@ -36,8 +50,14 @@ public sealed class ServiceUnitTests
             int daemon;
             await using (var host = await Start())
             {
-                var (status, said) = await Run(host, $"id -un; sudo -n id -u; date >{written} && stat -c %U {written}; grep -E '^Cap(Eff|Amb)' /proc/self/status; grep NoNewPrivs /proc/self/status");
-                (status, said).ShouldBe(("success", $"{user.Identity.Name}\n0\n{user.Identity.Name}\nCapEff:\t0000000000000000\nCapAmb:\t0000000000000000\nNoNewPrivs:\t0\n"));
+                var (status, said) = await Run(
+                    host,
+                    ($"id -un; sudo -n id -u; date >{written} && stat -c %U {written}; grep -E '^Cap(Eff|Amb)' /proc/self/status; grep NoNewPrivs "
+                        + $"/proc/self/status")
+                );
+                (status, said).ShouldBe(
+                    ("success", $"{user.Identity.Name}\n0\n{user.Identity.Name}\nCapEff:\t0000000000000000\nCapAmb:\t0000000000000000\nNoNewPrivs:\t0\n")
+                );
                 daemon = int.Parse((await Run(host, "setsid sleep 1000 >/dev/null 2>&1 & echo $!")).Said, System.Globalization.CultureInfo.InvariantCulture);
                 // PostgreSQL gets none of the capabilities either.
                 var postmaster = (await File.ReadAllLinesAsync(Path.Combine(data, "postgres/postmaster.pid")))[0];
@@ -51,7 +71,18 @@ public sealed class ServiceUnitTests
                 (await Run(again, "echo back")).Said.ShouldBe("back\n");
                 File.Exists($"/proc/{daemon}/stat").ShouldBeTrue("the daemon lives on");
                 // A command that runs on is found and ended across users.
-                var id = (await again.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = "long", cmd = "(setsid sleep 1001 &); sleep 1001", cron = CronClient.Never }))["job_id"]!.GetValue<string>();
+                var id = (
+                    await again.Send(
+                        HttpMethod.Post,
+                        "/v1/cron/job/",
+                        new
+                        {
+                            job_id = "long",
+                            cmd = "(setsid sleep 1001 &); sleep 1001",
+                            cron = CronClient.Never,
+                        }
+                    )
+                )["job_id"]!.GetValue<string>();
                 var log = (await again.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = id }))["log_id"]!.GetValue<long>();
                 await Eventually.True(() => SleepsOf(user) >= 3, "it runs");
                 (await again.Send(HttpMethod.Post, "/v1/cron/job/kill/", new { log_id = log }))["code"]!.GetValue<int>().ShouldBe(0);
@@ -83,13 +114,18 @@ public sealed class ServiceUnitTests
         // The binary is not installed where the tests run.
         var unit = folder.At("codo.service");
         await File.WriteAllTextAsync(unit, (await File.ReadAllTextAsync(Unit())).Replace("/usr/local/bin/codo", "/bin/true", StringComparison.Ordinal));
-        using var verify = Process.Start(new ProcessStartInfo("systemd-analyze", ["verify", "--man=no", unit]) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+        using var verify = Process.Start(
+            new ProcessStartInfo("systemd-analyze", ["verify", "--man=no", unit]) { RedirectStandardError = true, RedirectStandardOutput = true }
+        )!;
         var said = await verify.StandardError.ReadToEndAsync();
         await verify.WaitForExitAsync();
         said.Split('\n').Where(line => line.Contains("codo.service", StringComparison.Ordinal)).ShouldBeEmpty();
     }
 
-    private static ILookup<string, string> Lines() => File.ReadLines(Unit()).Where(line => line.Length > 0 && line[0] is not ('#' or '[')).ToLookup(line => line.Split('=', 2)[0], line => line.Split('=', 2)[1]);
+    private static ILookup<string, string> Lines() =>
+        File.ReadLines(Unit())
+            .Where(line => line.Length > 0 && line[0] is not ('#' or '['))
+            .ToLookup(line => line.Split('=', 2)[0], line => line.Split('=', 2)[1]);
 
     private static Dictionary<string, List<string>> Options() => Lines().ToDictionary(option => option.Key, option => option.ToList());
 
@@ -117,7 +153,10 @@ public sealed class ServiceUnitTests
         made["code"]!.GetValue<int>().ShouldBe(0, made.ToJsonString());
         var log = (await host.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = id }))["log_id"]!.GetValue<long>();
         var row = await Eventually.Get<JsonNode>(
-            async () => (await host.Send(HttpMethod.Get, $"/v1/cron/log/?key=log_id&value={log}"))["data"]![0], now => (string)now["status"]! is not ("queued" or "running"), $"{command} has ended");
+            async () => (await host.Send(HttpMethod.Get, $"/v1/cron/log/?key=log_id&value={log}"))["data"]![0],
+            now => (string)now["status"]! is not ("queued" or "running"),
+            $"{command} has ended"
+        );
         return ((string)row["status"]!, (string)row["task_log"]!);
     }
 }

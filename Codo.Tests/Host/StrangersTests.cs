@@ -61,7 +61,12 @@ public sealed class StrangersTests(StrangersHost fixture) : IClassFixture<Strang
             foreach (var method in endpoint.Metadata.GetMetadata<HttpMethodMetadata>()?.HttpMethods ?? ["GET"])
             {
                 var path = pattern.Replace("{documentName?}", "", StringComparison.Ordinal).Replace("{documentName}", "v1", StringComparison.Ordinal);
-                using var request = TestHost.Request(new HttpMethod(method), System.Text.RegularExpressions.Regex.Replace(path, @"\{[^}]*\}", "1"), null, TestTokens.Admin);
+                using var request = TestHost.Request(
+                    new HttpMethod(method),
+                    System.Text.RegularExpressions.Regex.Replace(path, @"\{[^}]*\}", "1"),
+                    null,
+                    TestTokens.Admin
+                );
                 using var response = await host.Http.SendAsync(request);
                 Bound(response, $"{method} {pattern}");
                 walked++;
@@ -84,8 +89,16 @@ public sealed class StrangersTests(StrangersHost fixture) : IClassFixture<Strang
         using var docs = await host.Http.GetAsync("/docs/");
         var (page, policy) = (await docs.Content.ReadAsStringAsync(), docs.Headers.GetValues("Content-Security-Policy").Single());
         policy.ShouldNotContain("script-src 'self' 'unsafe-inline'");
-        foreach (System.Text.RegularExpressions.Match script in System.Text.RegularExpressions.Regex.Matches(page, "<script(?![^>]*src=)[^>]*>(.*?)</script>", System.Text.RegularExpressions.RegexOptions.Singleline))
-            policy.ShouldContain($"'sha256-{Convert.ToBase64String(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(script.Groups[1].Value)))}'");
+        foreach (
+            System.Text.RegularExpressions.Match script in System.Text.RegularExpressions.Regex.Matches(
+                page,
+                "<script(?![^>]*src=)[^>]*>(.*?)</script>",
+                System.Text.RegularExpressions.RegexOptions.Singleline
+            )
+        )
+            policy.ShouldContain(
+                $"'sha256-{Convert.ToBase64String(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(script.Groups[1].Value)))}'"
+            );
         using var dashboard = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, "/hangfire", null, TestTokens.Admin));
         System.Text.RegularExpressions.Regex.Count(await dashboard.Content.ReadAsStringAsync(), "<script(?![^>]*src=)[^>]*>").ShouldBe(0);
     }
@@ -132,10 +145,17 @@ public sealed class StrangersTests(StrangersHost fixture) : IClassFixture<Strang
             response.Headers.GetValues("Set-Cookie").Single().Contains("secure", StringComparison.OrdinalIgnoreCase).ShouldBe(known);
 
             var name = $"command-{known}";
-            using var change = TestHost.Request(HttpMethod.Post, "/v2/task_layout/command/", $$"""{"command_name": "{{name}}", "command": "true"}""", TestTokens.Admin);
+            using var change = TestHost.Request(
+                HttpMethod.Post,
+                "/v2/task_layout/command/",
+                $$"""{"command_name": "{{name}}", "command": "true"}""",
+                TestTokens.Admin
+            );
             change.Headers.Add("X-Forwarded-For", "203.0.113.9");
             (await asked.Http.SendAsync(change)).Dispose();
-            (await asked.Ask<string>("SELECT address FROM platform.audit WHERE after->>'command_name' = @name", new { name })).ShouldBe(known ? "203.0.113.9" : "127.0.0.1");
+            (await asked.Ask<string>("SELECT address FROM platform.audit WHERE after->>'command_name' = @name", new { name })).ShouldBe(
+                known ? "203.0.113.9" : "127.0.0.1"
+            );
         }
     }
 
@@ -145,7 +165,8 @@ public sealed class StrangersTests(StrangersHost fixture) : IClassFixture<Strang
         Header(response.Headers, "Referrer-Policy").ShouldNotBe("", what);
         Header(response.Headers, "Content-Security-Policy").ShouldContain("frame-ancestors", customMessage: what);
         Header(response.Headers, "Content-Security-Policy").ShouldContain("default-src", customMessage: what);
-        if (response.Content.Headers.ContentType?.MediaType == "application/json" && !what.Contains("openapi", StringComparison.Ordinal)) response.Headers.CacheControl?.NoStore.ShouldBeTrue(what);
+        if (response.Content.Headers.ContentType?.MediaType == "application/json" && !what.Contains("openapi", StringComparison.Ordinal))
+            response.Headers.CacheControl?.NoStore.ShouldBeTrue(what);
     }
 
     private static string Header(HttpResponseHeaders headers, string name) => headers.TryGetValues(name, out var values) ? values.Single() : "";

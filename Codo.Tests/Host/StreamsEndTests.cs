@@ -14,7 +14,10 @@ public sealed class StreamsEndTests(StreamsHost fixture) : IClassFixture<Streams
     [Fact]
     public async Task Server_sent_events_end_with_their_token()
     {
-        using var response = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, "/v2/task/log/stream/?log_key=1_1_1_h", null, Short()), HttpCompletionOption.ResponseHeadersRead);
+        using var response = await host.Http.SendAsync(
+            TestHost.Request(HttpMethod.Get, "/v2/task/log/stream/?log_key=1_1_1_h", null, Short()),
+            HttpCompletionOption.ResponseHeadersRead
+        );
         await using var stream = await response.Content.ReadAsStreamAsync();
         var ended = Read(stream);
         await ended.WaitAsync(TimeSpan.FromSeconds(20));
@@ -27,8 +30,12 @@ public sealed class StreamsEndTests(StreamsHost fixture) : IClassFixture<Streams
     {
         using var socket = new ClientWebSocket();
         socket.Options.SetRequestHeader("auth-key", Short());
-        await socket.ConnectAsync(new Uri(host.Http.BaseAddress!.ToString().Replace("http", "ws", StringComparison.Ordinal) + "ws/v1/task/log/"), TestContext.Current.CancellationToken);
-        if (asks) await socket.SendAsync(Encoding.UTF8.GetBytes("1_1_1_h"), WebSocketMessageType.Text, true, TestContext.Current.CancellationToken);
+        await socket.ConnectAsync(
+            new Uri(host.Http.BaseAddress!.ToString().Replace("http", "ws", StringComparison.Ordinal) + "ws/v1/task/log/"),
+            TestContext.Current.CancellationToken
+        );
+        if (asks)
+            await socket.SendAsync(Encoding.UTF8.GetBytes("1_1_1_h"), WebSocketMessageType.Text, true, TestContext.Current.CancellationToken);
         await Ended(socket).WaitAsync(TimeSpan.FromSeconds(20));
     }
 

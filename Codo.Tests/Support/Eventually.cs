@@ -18,7 +18,8 @@ internal static class Eventually
         throw new TimeoutException($"Not within {seconds} s: {what}. Last seen: {last}");
     }
 
-    public static Task True(Func<Task<bool>> holds, string what, double seconds = 30) => Get(async () => (bool?)await holds(), yes => yes == true, what, seconds);
+    public static Task True(Func<Task<bool>> holds, string what, double seconds = 30) =>
+        Get(async () => (bool?)await holds(), yes => yes == true, what, seconds);
 
     public static Task True(Func<bool> holds, string what, double seconds = 30) => True(() => Task.FromResult(holds()), what, seconds);
 }

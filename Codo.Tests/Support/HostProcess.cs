@@ -9,7 +9,8 @@ using Codo.Host.LocalServices;
 namespace Codo.Tests.Support;
 
 /// <summary>
-/// The real binary as a process of its own, with its own PostgreSQL and Redis unless it is given others, in a session of its own. What only a process can show: kill -9,
+/// The real binary as a process of its own, with its own PostgreSQL and Redis unless it is given others, in a session of its own. What only a process can show:
+/// kill -9,
 /// signals, exit codes, what it prints. It dies with the test process.
 /// </summary>
 internal sealed partial class HostProcess : IAsyncDisposable
@@ -44,13 +45,23 @@ internal sealed partial class HostProcess : IAsyncDisposable
     /// <summary>Starts a host on the data directory and returns when it listens.</summary>
     /// <param name="user">Who it runs as; null is the user of the tests.</param>
     public static Task<HostProcess> Start(
-        string dataDirectory, PostgresUser? user = null, string? binary = null, string workingDirectory = "/", params (string Name, string Value)[] environment) =>
-        StartWith([], dataDirectory, user, binary, workingDirectory, environment);
+        string dataDirectory,
+        PostgresUser? user = null,
+        string? binary = null,
+        string workingDirectory = "/",
+        params (string Name, string Value)[] environment
+    ) => StartWith([], dataDirectory, user, binary, workingDirectory, environment);
 
     /// <summary>The same with capabilities that a service manager gives to a user that is not root.</summary>
     /// <param name="capabilities">As <c>setpriv</c> writes them: <c>setuid</c>.</param>
     public static async Task<HostProcess> StartWith(
-        string[] capabilities, string dataDirectory, PostgresUser? user, string? binary = null, string workingDirectory = "/", params (string Name, string Value)[] environment)
+        string[] capabilities,
+        string dataDirectory,
+        PostgresUser? user,
+        string? binary = null,
+        string workingDirectory = "/",
+        params (string Name, string Value)[] environment
+    )
     {
         (string, string)[] own = [("Codo__DataDirectory", dataDirectory), ("ASPNETCORE_URLS", "http://127.0.0.1:0"), ("Codo__MinFreeDisk", "0")];
         var (process, output, reading) = await Begin(Command(binary ?? Binary, [], user, workingDirectory, [.. own, .. environment]), capabilities);
@@ -127,7 +138,13 @@ internal sealed partial class HostProcess : IAsyncDisposable
         return (process, output, Task.WhenAll(Read(process.StandardOutput, output), Read(process.StandardError, output)));
     }
 
-    private static ProcessStartInfo Command(string binary, string[] arguments, PostgresUser? user, string workingDirectory, (string Name, string Value)[] environment)
+    private static ProcessStartInfo Command(
+        string binary,
+        string[] arguments,
+        PostgresUser? user,
+        string workingDirectory,
+        (string Name, string Value)[] environment
+    )
     {
         var command = Children.Command(user, "KILL", binary, arguments);
         command.WorkingDirectory = workingDirectory;

@@ -21,14 +21,19 @@ internal sealed class TestHost : IAsyncDisposable
     private TestHost(WebApplication app, DirectoryInfo folder, string postgres)
     {
         (this.app, this.folder, Postgres) = (app, folder, postgres);
-        Http = new HttpClient(new SocketsHttpHandler { UseCookies = false, AllowAutoRedirect = false }) { BaseAddress = new Uri(app.Urls.First()), Timeout = TimeSpan.FromSeconds(60) };
+        Http = new HttpClient(new SocketsHttpHandler { UseCookies = false, AllowAutoRedirect = false })
+        {
+            BaseAddress = new Uri(app.Urls.First()),
+            Timeout = TimeSpan.FromSeconds(60),
+        };
         Source = app.Services.GetRequiredService<NpgsqlDataSource>();
     }
 
     /// <summary>Without a token: each request names its own.</summary>
     public HttpClient Http { get; }
 
-    // One for all hosts of the process, and never disposed: Hangfire keeps the last host's in a static, and the workers of every other host would stand still once that one is gone.
+    // One for all hosts of the process, and never disposed: Hangfire keeps the last host's in a static, and the workers of every other host would stand still
+    // once that one is gone.
     // A run of the suite is quiet; the variable is for a person who looks for the cause of a failure.
     private static readonly ILoggerFactory Loggers = LoggerFactory.Create(logging =>
     {

@@ -8,8 +8,10 @@ using Npgsql;
 namespace Codo.Tests.Support;
 
 /// <summary>
-/// A real PostgreSQL in a temporary folder. The one that tests get through their constructor is shared by the whole run and starts with the first database that is asked
-/// for; a test that stops or restarts its PostgreSQL takes one of its own from <see cref="StartNew"/>. It stops with the fixture, and by itself when the test process dies.
+/// A real PostgreSQL in a temporary folder. The one that tests get through their constructor is shared by the whole run and starts with the first database that
+/// is asked
+/// for; a test that stops or restarts its PostgreSQL takes one of its own from <see cref="StartNew"/>. It stops with the fixture, and by itself when the test
+/// process dies.
 /// </summary>
 public sealed class TestPostgres : IAsyncLifetime
 {
@@ -48,8 +50,11 @@ public sealed class TestPostgres : IAsyncLifetime
         return (await cluster.Value).ConnectionString(name, DatabaseRoles.Host);
     }
 
-    /// <summary>The same database for the superuser that made it: what only damages it, or restores a dump of an older version, is not for the host's role.</summary>
-    public static string AsSuperuser(string database) => new NpgsqlConnectionStringBuilder(database) { Username = PostgresCluster.Superuser, Pooling = false }.ConnectionString;
+    /// <summary>
+    /// The same database for the superuser that made it: what only damages it, or restores a dump of an older version, is not for the host's role.
+    /// </summary>
+    public static string AsSuperuser(string database) =>
+        new NpgsqlConnectionStringBuilder(database) { Username = PostgresCluster.Superuser, Pooling = false }.ConnectionString;
 
     /// <summary>Makes a database and fills it, once for each name; further callers wait for the first.</summary>
     /// <param name="fill">Gets the connection string, without pooling: a connection left open would keep the database from being copied.</param>
@@ -98,7 +103,8 @@ public sealed class TestPostgres : IAsyncLifetime
         await made.Start();
         var superuser = made.ConnectionString("postgres", PostgresCluster.Superuser);
         await DatabaseRoles.Make(superuser, "codo");
-        // Roles are the whole cluster's, and any test may migrate a database at any time: here the host's role keeps the audit owner's rights. PrivateClusterTests have the real thing.
+        // Roles are the whole cluster's, and any test may migrate a database at any time: here the host's role keeps the audit owner's rights.
+        // PrivateClusterTests have the real thing.
         await DatabaseRoles.Lend(superuser);
         return made;
     }

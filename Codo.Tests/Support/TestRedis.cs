@@ -30,9 +30,27 @@ public sealed class TestRedis : IAsyncDisposable
     public async Task Start()
     {
         if (!File.Exists("/usr/bin/redis-server"))
-            throw new InvalidOperationException("redis-server is not installed. Install it with `apt-get install -y redis-server` (as root), or run ./test.sh, which does.");
+            throw new InvalidOperationException(
+                "redis-server is not installed. Install it with `apt-get install -y redis-server` (as root), or run ./test.sh, which does."
+            );
 
-        string[] arguments = ["--port", $"{Port}", "--bind", "127.0.0.1", "--requirepass", password, "--dir", folder.FullName, "--save", "", "--appendonly", "yes", "--appendfsync", "always"];
+        string[] arguments =
+        [
+            "--port",
+            $"{Port}",
+            "--bind",
+            "127.0.0.1",
+            "--requirepass",
+            password,
+            "--dir",
+            folder.FullName,
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "always",
+        ];
         server = await Children.Start(Children.Command(null, "KILL", "/usr/bin/redis-server", arguments));
         var said = new List<string>();
         while (await server.StandardOutput.ReadLineAsync() is { } line)

@@ -4,7 +4,9 @@ using System.Net.Sockets;
 
 namespace Codo.Tests.Support;
 
-/// <summary>A slow and uneven way to a server: it passes so many bytes a second back to the client, and stands still once for a while after a number of them.</summary>
+/// <summary>
+/// A slow and uneven way to a server: it passes so many bytes a second back to the client, and stands still once for a while after a number of them.
+/// </summary>
 internal sealed class TestRelay : IAsyncDisposable
 {
     private readonly TcpListener listener = new(IPAddress.Loopback, 0);
@@ -58,7 +60,8 @@ internal sealed class TestRelay : IAsyncDisposable
                 stood = stillFor;
             }
 
-            if (TimeSpan.FromSeconds(passed / bytesPerSecond) - Stopwatch.GetElapsedTime(began) + stood is { TotalMilliseconds: > 1 } early) await Task.Delay(early, over.Token);
+            if (TimeSpan.FromSeconds(passed / bytesPerSecond) - Stopwatch.GetElapsedTime(began) + stood is { TotalMilliseconds: > 1 } early)
+                await Task.Delay(early, over.Token);
         }
     }
 }

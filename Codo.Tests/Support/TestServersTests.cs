@@ -9,7 +9,10 @@ public sealed class TestServersTests(TestPostgres shared)
     [Fact]
     public async Task A_database_is_a_copy_of_its_template()
     {
-        var template = await shared.Template("with_one_table", async database => await Execute(database, "CREATE SCHEMA s; CREATE TABLE s.t AS SELECT 42 AS answer"));
+        var template = await shared.Template(
+            "with_one_table",
+            async database => await Execute(database, "CREATE SCHEMA s; CREATE TABLE s.t AS SELECT 42 AS answer")
+        );
 
         (await Execute(await shared.CreateDatabase(template), "SELECT answer FROM s.t")).ShouldBe(42);
         (await Execute(await shared.CreateDatabase(), "SELECT count(*) FROM pg_tables WHERE tablename = 't'")).ShouldBe(0L);

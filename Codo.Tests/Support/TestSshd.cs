@@ -5,7 +5,8 @@ using Codo.Modules.Tasks.Hosts;
 namespace Codo.Tests.Support;
 
 /// <summary>
-/// A real sshd on a port of its own, on 127.0.0.1 to 127.0.0.16, which stand for hosts. It lets the user of the test process in with <see cref="PrivateKey"/>, and as root
+/// A real sshd on a port of its own, on 127.0.0.1 to 127.0.0.16, which stand for hosts. It lets the user of the test process in with <see cref="PrivateKey"/>,
+/// and as root
 /// also accounts that are made for it. It dies with the test process.
 /// </summary>
 public sealed class TestSshd : IAsyncLifetime
@@ -36,7 +37,9 @@ public sealed class TestSshd : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         if (!File.Exists(Sshd))
-            throw new InvalidOperationException("sshd is not installed. Install it with `apt-get install -y openssh-server` (as root), or run ./test.sh, which does.");
+            throw new InvalidOperationException(
+                "sshd is not installed. Install it with `apt-get install -y openssh-server` (as root), or run ./test.sh, which does."
+            );
 
         // Accounts without rights must get at their keys and homes in here.
         File.SetUnixFileMode(Folder, (UnixFileMode)0b111_101_101);
@@ -168,7 +171,10 @@ public sealed class TestSshd : IAsyncLifetime
     {
         await Stop();
         // What a failed test left running over this server.
-        foreach (var file in Run("sh", "-c", $"grep -lszE '^SSH_CONNECTION=.* {Port}$' /proc/[0-9]*/environ || true").Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        foreach (
+            var file in Run("sh", "-c", $"grep -lszE '^SSH_CONNECTION=.* {Port}$' /proc/[0-9]*/environ || true")
+                .Split('\n', StringSplitOptions.RemoveEmptyEntries)
+        )
             Posix.Signal(int.Parse(file.Split('/')[2]), Posix.Kill);
         foreach (var account in accounts)
         {

@@ -12,7 +12,8 @@ internal static class TestTokens
 
     public static readonly string Admin = For(1, "admin", superuser: true);
 
-    public static string For(long userId, string username, bool superuser = false, string? nickname = null) => Sign(Payload(userId, username, superuser, nickname));
+    public static string For(long userId, string username, bool superuser = false, string? nickname = null) =>
+        Sign(Payload(userId, username, superuser, nickname));
 
     public static JsonObject Payload(long userId, string username, bool superuser = false, string? nickname = null)
     {
@@ -36,5 +37,8 @@ internal static class TestTokens
     }
 
     public static string Sign(JsonObject payload, string secret = Secret) =>
-        new JsonWebTokenHandler { SetDefaultTimesOnTokenCreation = false }.CreateToken(payload.ToJsonString(), new SigningCredentials(new SymmetricSecurityKey(Encoding.UTF8.GetBytes(secret)), SecurityAlgorithms.HmacSha256));
+        new JsonWebTokenHandler { SetDefaultTimesOnTokenCreation = false }.CreateToken(
+            payload.ToJsonString(),
+            new SigningCredentials(new SymmetricSecurityKey(Encoding.UTF8.GetBytes(secret)), SecurityAlgorithms.HmacSha256)
+        );
 }

@@ -23,7 +23,10 @@ internal sealed class TestUser : IAsyncDisposable
         var home = Path.Combine(Path.GetTempPath(), name);
         await Run("useradd", "--create-home", "--home-dir", home, name);
         var fields = File.ReadLines("/etc/passwd").First(line => line.StartsWith(name + ":", StringComparison.Ordinal)).Split(':');
-        return new TestUser(new PostgresUser(name, int.Parse(fields[2], CultureInfo.InvariantCulture), int.Parse(fields[3], CultureInfo.InvariantCulture)), home);
+        return new TestUser(
+            new PostgresUser(name, int.Parse(fields[2], CultureInfo.InvariantCulture), int.Parse(fields[3], CultureInfo.InvariantCulture)),
+            home
+        );
     }
 
     /// <summary>Puts the user into a group that is made for it; answers the group's number.</summary>
@@ -33,7 +36,10 @@ internal sealed class TestUser : IAsyncDisposable
         await Run("groupadd", name);
         await Run("usermod", "--append", "--groups", name, Identity.Name);
         group = name;
-        return int.Parse(File.ReadLines("/etc/group").First(line => line.StartsWith(name + ":", StringComparison.Ordinal)).Split(':')[2], CultureInfo.InvariantCulture);
+        return int.Parse(
+            File.ReadLines("/etc/group").First(line => line.StartsWith(name + ":", StringComparison.Ordinal)).Split(':')[2],
+            CultureInfo.InvariantCulture
+        );
     }
 
     public async ValueTask DisposeAsync()

@@ -19,27 +19,55 @@ public sealed class UpgradeTests(TestPostgres postgres)
         await Execute(database, await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "Upgrades", "0.1.0.sql")));
         // What that version had written and not told when it was stopped.
         await Execute(database, """
-            INSERT INTO cron.news (kind, job, job_id, log_id, nominal_at, nominal_until) SELECT 'ended', job, job_id, log_id, nominal_at, nominal_at FROM cron.cron_log WHERE job_id = 'fails';
+            INSERT INTO cron.news (kind, job, job_id, log_id, nominal_at, nominal_until) SELECT 'ended', job, job_id, log_id, nominal_at, nominal_at
+                FROM cron.cron_log WHERE job_id = 'fails';
             INSERT INTO tasks.news (list_id, situation) SELECT list_id, 1 FROM tasks.scheduler_task_list WHERE schedule = 'new';
             UPDATE tasks.scheduler_task_list SET told = 0 WHERE schedule = 'new';
             """);
         await DatabaseRoles.Settle(TestPostgres.AsSuperuser(database));
         var failures = await Count(database, "SELECT count FROM alerts.task_monitor WHERE fingerprint = 'job:fails:failed'");
-        await using var host = await TestHost.Start(postgres, database, ("Codo:Auth:TokenSecret", TokenSecret), ("Codo:MasterKey", MasterKey), ("Codo:TimeZone", ""), ("Codo:RunAs", Environment.IsPrivilegedProcess ? "nobody" : Environment.UserName));
+        await using var host = await TestHost.Start(
+            postgres,
+            database,
+            ("Codo:Auth:TokenSecret", TokenSecret),
+            ("Codo:MasterKey", MasterKey),
+            ("Codo:TimeZone", ""),
+            ("Codo:RunAs", Environment.IsPrivilegedProcess ? "nobody" : Environment.UserName)
+        );
         var token = global::Codo.Host.Commands.IssueToken.Sign(TokenSecret, "admin", superuser: true, TimeSpan.FromDays(1), DateTimeOffset.UtcNow);
 
         // Jobs: as they were, and each second one goes on; a paused one stays paused; secrets open under the same key.
-        var jobs = (await host.Get("/v1/cron/job/?limit=100", token))["data"]!.AsArray().ToDictionary(job => job!["job_id"]!.GetValue<string>(), job => job!.AsObject());
+        var jobs = (await host.Get("/v1/cron/job/?limit=100", token))["data"]!
+            .AsArray()
+            .ToDictionary(job => job!["job_id"]!.GetValue<string>(), job => job!.AsObject());
         jobs.Keys.Order().ShouldBe(["each second", "fails", "nightly", "paused"]);
         jobs["nightly"]["env"]!["GREETING"]!.GetValue<string>().ShouldBe("hello");
         jobs["nightly"]["env"]!["DB_PASSWORD"]!.GetValue<string>().ShouldBe("******");
         jobs["nightly"]["state"]!.GetValue<string>().ShouldBe("running");
         jobs["paused"]["status"]!.GetValue<string>().ShouldBe("1");
         var fires = await Count(database, "SELECT count(*) FROM cron.cron_log WHERE job_id = 'each second' AND status = 'success'");
-        await Eventually.True(async () => await Count(database, "SELECT count(*) FROM cron.cron_log WHERE job_id = 'each second' AND status = 'success'") > fires + 2, "jobs fire");
-        await Eventually.True(async () => await Count(database, "SELECT count(*) FROM hangfire.hash WHERE key LIKE 'recurring-job:%' AND field = 'Job' AND value LIKE '%FireDueJobs%'") == 3, "Hangfire has them under their new names");
-        (await Count(database, "SELECT count(*) FROM hangfire.job WHERE invocationdata::text LIKE '%Executions.Wake%' OR invocationdata::text LIKE '%Telling%'")).ShouldBe(0);
-        await Eventually.True(async () => (await host.Send(HttpMethod.Get, "/v1/cron/log/?key=job_id&value=nightly", token: token))["data"]![0]!["task_log"]!.GetValue<string>() == "hello\n", "its ledger is there");
+        await Eventually.True(
+            async () => await Count(database, "SELECT count(*) FROM cron.cron_log WHERE job_id = 'each second' AND status = 'success'") > fires + 2,
+            "jobs fire"
+        );
+        await Eventually.True(
+            async () =>
+                await Count(database, "SELECT count(*) FROM hangfire.hash WHERE key LIKE 'recurring-job:%' AND field = 'Job' AND value LIKE '%FireDueJobs%'")
+                == 3,
+            "Hangfire has them under their new names"
+        );
+        (
+            await Count(
+                database,
+                "SELECT count(*) FROM hangfire.job WHERE invocationdata::text LIKE '%Executions.Wake%' OR invocationdata::text LIKE '%Telling%'"
+            )
+        ).ShouldBe(0);
+        await Eventually.True(
+            async () =>
+                (await host.Send(HttpMethod.Get, "/v1/cron/log/?key=job_id&value=nightly", token: token))["data"]![0]!["task_log"]!.GetValue<string>()
+                == "hello\n",
+            "its ledger is there"
+        );
 
         // What had not been told is told by the outbox.
         await Eventually.True(async () => await Count(database, "SELECT count(*) FROM platform.outbox") == 0, "the outbox is empty");
@@ -59,7 +87,13 @@ public sealed class UpgradeTests(TestPostgres postgres)
         // What ran as the host's user goes on as that user, whatever the default for new ones is, and health says so until somebody has looked.
         jobs.Values.Select(job => job["run_as"]!.GetValue<string>()).Distinct().ShouldBe([Environment.UserName]);
         (await Count(database, "SELECT count(*) FROM tasks.scheduler_temp_details WHERE run_as = ''")).ShouldBe(0);
-        (await Count(database, $"SELECT count(*) FROM tasks.scheduler_task_info i JOIN tasks.scheduler_task_list o USING (list_id) WHERE i.run_as <> CASE WHEN o.schedule = 'OK' AND o.list_id <> 1 THEN i.run_as ELSE '{Environment.UserName}' END")).ShouldBe(0);
+        (
+            await Count(
+                database,
+                ($"SELECT count(*) FROM tasks.scheduler_task_info i JOIN tasks.scheduler_task_list o USING (list_id) WHERE i.run_as <> CASE WHEN o.schedule "
+                    + $"= 'OK' AND o.list_id <> 1 THEN i.run_as ELSE '{Environment.UserName}' END")
+            )
+        ).ShouldBe(0);
         (await host.Get("/healthz/ready", token))["checks"]!["run_as"]!["status"]!.GetValue<string>().ShouldBe("degraded");
         // Until then operators change what they changed before the upgrade.
         var someone = global::Codo.Host.Commands.IssueToken.Sign(TokenSecret, "operator", superuser: false, TimeSpan.FromDays(1), DateTimeOffset.UtcNow);
@@ -67,7 +101,9 @@ public sealed class UpgradeTests(TestPostgres postgres)
         (await host.Send(HttpMethod.Post, "/v2/nodes/run_as/", "{}", someone)).Code().ShouldBe(-2);
         (await host.Send(HttpMethod.Post, "/v2/nodes/run_as/", "{}", token)).Code().ShouldBe(0);
         (await host.Get("/healthz/ready", token))["checks"]!["run_as"]!["status"]!.GetValue<string>().ShouldBe("healthy");
-        (await host.Send(HttpMethod.Put, "/v1/cron/job/", """{"job_id": "paused", "cmd": "echo changed again"}""", someone)).Code().ShouldBe(Environment.IsPrivilegedProcess ? -2 : 0);
+        (await host.Send(HttpMethod.Put, "/v1/cron/job/", """{"job_id": "paused", "cmd": "echo changed again"}""", someone))
+            .Code()
+            .ShouldBe(Environment.IsPrivilegedProcess ? -2 : 0);
     }
 
     [Fact]

@@ -12,7 +12,11 @@ internal sealed class BenchClient(string address, string token) : IDisposable
 
     private static readonly byte[] Good = "{\"code\":0,"u8.ToArray();
 
-    private readonly HttpClient http = new(new SocketsHttpHandler { UseCookies = false, MaxConnectionsPerServer = 256 }) { BaseAddress = new Uri(address), DefaultRequestHeaders = { { "auth-key", token } } };
+    private readonly HttpClient http = new(new SocketsHttpHandler { UseCookies = false, MaxConnectionsPerServer = 256 })
+    {
+        BaseAddress = new Uri(address),
+        DefaultRequestHeaders = { { "auth-key", token } },
+    };
 
     /// <summary>Sends a request and stops the benchmark when it is refused: a refused request is no measurement.</summary>
     public async Task<JsonObject> Send(HttpMethod method, string path, object? body = null)
@@ -33,10 +37,9 @@ internal sealed class BenchClient(string address, string token) : IDisposable
         try
         {
             var first = await answer.ReadAtLeastAsync(buffer, Good.Length, throwOnEndOfStream: false);
-            if (!buffer.AsSpan(0, first).StartsWith(Good)) throw new InvalidOperationException($"{method} {path}: {System.Text.Encoding.UTF8.GetString(buffer, 0, first)}");
-            while (await answer.ReadAsync(buffer) > 0)
-            {
-            }
+            if (!buffer.AsSpan(0, first).StartsWith(Good))
+                throw new InvalidOperationException($"{method} {path}: {System.Text.Encoding.UTF8.GetString(buffer, 0, first)}");
+            while (await answer.ReadAsync(buffer) > 0) { }
         }
         finally
         {

@@ -4,7 +4,9 @@ using System.Net.Sockets;
 
 namespace Codo.Bench;
 
-/// <summary>Many hosts: sshd on addresses of the loopback interface, sixteen a server, which is the most that one takes. One key, gone with the benchmark.</summary>
+/// <summary>
+/// Many hosts: sshd on addresses of the loopback interface, sixteen a server, which is the most that one takes. One key, gone with the benchmark.
+/// </summary>
 internal sealed class BenchSshd : IAsyncDisposable
 {
     private const string Sshd = "/usr/sbin/sshd";
@@ -52,16 +54,26 @@ internal sealed class BenchSshd : IAsyncDisposable
             var process = Process.Start(new ProcessStartInfo(Sshd, ["-D", "-e", "-f", sshd.In($"config{server}")]) { RedirectStandardError = true })!;
             sshd.servers.Add(process);
             for (var listening = 0; listening < addresses.Length;)
-                if ((await process.StandardError.ReadLineAsync() ?? throw new InvalidOperationException("sshd did not start")).Contains("Server listening on", StringComparison.Ordinal)) listening++;
+                if (
+                    (await process.StandardError.ReadLineAsync() ?? throw new InvalidOperationException("sshd did not start")).Contains(
+                        "Server listening on",
+                        StringComparison.Ordinal
+                    )
+                )
+                    listening++;
             _ = process.StandardError.BaseStream.CopyToAsync(Stream.Null);
         }
         return sshd;
     }
 
     /// <summary>The same by OpenSSH's client: so many hosts at once, the steps of each one after another.</summary>
-    public Task SameByClient(int steps) => Run(
-        "sh", "-c",
-        $"xargs -P 100 -I@ sh -c 'for step in $(seq {steps}); do ssh -p {Port} -i {In("client")} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR @ true </dev/null || exit 255; done' <{In("hosts")}");
+    public Task SameByClient(int steps) =>
+        Run(
+            "sh",
+            "-c",
+            ($"xargs -P 100 -I@ sh -c 'for step in $(seq {steps}); do ssh -p {Port} -i {In("client")} -o StrictHostKeyChecking=no -o "
+                + $"UserKnownHostsFile=/dev/null -o LogLevel=ERROR @ true </dev/null || exit 255; done' <{In("hosts")}")
+        );
 
     public async ValueTask DisposeAsync()
     {

@@ -7,8 +7,10 @@ using System.Text;
 namespace Codo.Bench;
 
 /// <summary>
-/// How long a caller with a token waits for an answer, each time over a connection of its own, while strangers open 20,000 connections from 127.0.0.0/8 as fast as 8 of them can. Up to 12,000 stay open, which is as
-/// many as most machines let this process have; the host closes the oldest by itself. Give the host few descriptors (<c>ulimit -n 4096</c>) to see it under its limit.
+/// How long a caller with a token waits for an answer, each time over a connection of its own, while strangers open 20,000 connections from 127.0.0.0/8 as fast
+/// as 8 of them can. Up to 12,000 stay open, which is as
+/// many as most machines let this process have; the host closes the oldest by itself. Give the host few descriptors (<c>ulimit -n 4096</c>) to see it under its
+/// limit.
 /// </summary>
 internal static class ConnectionsBench
 {
@@ -18,7 +20,10 @@ internal static class ConnectionsBench
     [
         ("idle", ""),
         ("a request's head without an end", "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "),
-        ("a body without an end", "POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 5000\r\n\r\ntoken="),
+        (
+            "a body without an end",
+            "POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 5000\r\n\r\ntoken="
+        ),
     ];
 
     public static async Task Run(Uri address, string token)
@@ -27,7 +32,9 @@ internal static class ConnectionsBench
         foreach (var (name, said) in Kinds)
         {
             var began = Stopwatch.GetTimestamp();
-            var strangers = Task.WhenAll(Enumerable.Range(0, Strangers).Select(number => Task.Run(() => Flood(address.Port, Encoding.ASCII.GetBytes(said), number))));
+            var strangers = Task.WhenAll(
+                Enumerable.Range(0, Strangers).Select(number => Task.Run(() => Flood(address.Port, Encoding.ASCII.GetBytes(said), number)))
+            );
             var took = new List<double>();
             var failed = 0;
             while (!strangers.IsCompleted)
@@ -45,8 +52,18 @@ internal static class ConnectionsBench
             }
 
             var seconds = Stopwatch.GetElapsedTime(began).TotalSeconds;
-            foreach (var socket in (await strangers).SelectMany(open => open)) socket.Dispose();
-            Table.Row(name, (Many / seconds).ToString("#,0", CultureInfo.InvariantCulture), took.Count.ToString(CultureInfo.InvariantCulture), failed.ToString(CultureInfo.InvariantCulture), Table.Percentile(took, 0.5), Table.Percentile(took, 0.95), Table.Percentile(took, 1), "none failed, slowest ≤ 1 s");
+            foreach (var socket in (await strangers).SelectMany(open => open))
+                socket.Dispose();
+            Table.Row(
+                name,
+                (Many / seconds).ToString("#,0", CultureInfo.InvariantCulture),
+                took.Count.ToString(CultureInfo.InvariantCulture),
+                failed.ToString(CultureInfo.InvariantCulture),
+                Table.Percentile(took, 0.5),
+                Table.Percentile(took, 0.95),
+                Table.Percentile(took, 1),
+                "none failed, slowest ≤ 1 s"
+            );
         }
     }
 

@@ -19,16 +19,42 @@ internal static class CronBench
         {
             var file = Path.GetTempFileName();
             for (var i = 0; i < jobs; i++)
-                await client.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = $"bench {i}", cmd = $"echo \"$CODO_NOMINAL_TIME $(date +%s%3N)\" >> {file}", cron = $"*/{every} * * * * *", overlap = "allow" });
+                await client.Send(
+                    HttpMethod.Post,
+                    "/v1/cron/job/",
+                    new
+                    {
+                        job_id = $"bench {i}",
+                        cmd = $"echo \"$CODO_NOMINAL_TIME $(date +%s%3N)\" >> {file}",
+                        cron = $"*/{every} * * * * *",
+                        overlap = "allow",
+                    }
+                );
             // From the first due time after all jobs are there, over the stretch, and until the last of it has had its time.
             var from = Ceiling(DateTimeOffset.UtcNow.AddSeconds(2), every);
             var until = from.AddSeconds(seconds);
             await Task.Delay(until.AddSeconds(10) - DateTimeOffset.UtcNow);
-            for (var i = 0; i < jobs; i++) await client.Send(HttpMethod.Delete, "/v1/cron/job/", new { job_id = $"bench {i}" });
-            var late = (await File.ReadAllLinesAsync(file)).Select(line => line.Split(' '))
-                .Select(words => (Due: DateTimeOffset.Parse(words[0], CultureInfo.InvariantCulture), Ran: DateTimeOffset.FromUnixTimeMilliseconds(long.Parse(words[1], CultureInfo.InvariantCulture))))
-                .Where(run => run.Due >= from && run.Due < until).Select(run => (run.Ran - run.Due).TotalMilliseconds).ToList();
-            Table.Row($"{jobs} jobs every {every} s, {seconds} s", $"{late.Count} of {jobs * seconds / every}", Table.Percentile(late, 0.5), Table.Percentile(late, 0.95), Table.Percentile(late, 1), goal);
+            for (var i = 0; i < jobs; i++)
+                await client.Send(HttpMethod.Delete, "/v1/cron/job/", new { job_id = $"bench {i}" });
+            var late = (await File.ReadAllLinesAsync(file))
+                .Select(line => line.Split(' '))
+                .Select(words =>
+                    (
+                        Due: DateTimeOffset.Parse(words[0], CultureInfo.InvariantCulture),
+                        Ran: DateTimeOffset.FromUnixTimeMilliseconds(long.Parse(words[1], CultureInfo.InvariantCulture))
+                    )
+                )
+                .Where(run => run.Due >= from && run.Due < until)
+                .Select(run => (run.Ran - run.Due).TotalMilliseconds)
+                .ToList();
+            Table.Row(
+                $"{jobs} jobs every {every} s, {seconds} s",
+                $"{late.Count} of {jobs * seconds / every}",
+                Table.Percentile(late, 0.5),
+                Table.Percentile(late, 0.95),
+                Table.Percentile(late, 1),
+                goal
+            );
             File.Delete(file);
         }
     }

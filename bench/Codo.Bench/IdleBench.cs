@@ -2,7 +2,9 @@ using System.Globalization;
 
 namespace Codo.Bench;
 
-/// <summary>What a host takes at rest, with its PostgreSQL and all that it has started: processor time of a minute, and memory without what is counted twice (PSS).</summary>
+/// <summary>
+/// What a host takes at rest, with its PostgreSQL and all that it has started: processor time of a minute, and memory without what is counted twice (PSS).
+/// </summary>
 internal static class IdleBench
 {
     private const int Ticks = 100, Jobs = 10_000;
@@ -15,7 +17,16 @@ internal static class IdleBench
         if (!withJobs) return;
         // One is due every 8 s or so.
         for (var i = 0; i < Jobs; i++)
-            await client.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = $"bench {i}", cmd = ":", cron = $"{i % 60} {i / 60 % 60} {i / 3600 % 24} * * *" });
+            await client.Send(
+                HttpMethod.Post,
+                "/v1/cron/job/",
+                new
+                {
+                    job_id = $"bench {i}",
+                    cmd = ":",
+                    cron = $"{i % 60} {i / 60 % 60} {i / 3600 % 24} * * *",
+                }
+            );
         await Task.Delay(TimeSpan.FromSeconds(90));
         await Measure("10,000 jobs", pid, "≤ 3 %, ≤ 250 MB");
     }
@@ -56,7 +67,9 @@ internal static class IdleBench
     {
         try
         {
-            return File.ReadLines($"/proc/{pid}/smaps_rollup").Where(line => line.StartsWith("Pss:", StringComparison.Ordinal)).Sum(line => long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture));
+            return File.ReadLines($"/proc/{pid}/smaps_rollup")
+                .Where(line => line.StartsWith("Pss:", StringComparison.Ordinal))
+                .Sum(line => long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture));
         }
         catch (IOException)
         {

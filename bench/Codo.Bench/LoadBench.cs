@@ -16,20 +16,55 @@ internal static class LoadBench
         Table.Row("bare loop of `setsid -w sh -c :` on all cores", bare.ToString("0", CultureInfo.InvariantCulture), "-", "-", "1");
         var made = 0;
         var file = Path.GetTempFileName();
-        await client.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = "bench probe", cmd = $"echo \"$CODO_NOMINAL_TIME $(date +%s%3N)\" >> {file}", cron = "* * * * * *", overlap = "allow" });
+        await client.Send(
+            HttpMethod.Post,
+            "/v1/cron/job/",
+            new
+            {
+                job_id = "bench probe",
+                cmd = $"echo \"$CODO_NOMINAL_TIME $(date +%s%3N)\" >> {file}",
+                cron = "* * * * * *",
+                overlap = "allow",
+            }
+        );
         foreach (var offered in new[] { 300, 500, 800 })
         {
             for (; made < offered; made++)
-                await client.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = $"bench {made}", cmd = ":", cron = "* * * * * *", overlap = "allow", misfire = "all" });
+                await client.Send(
+                    HttpMethod.Post,
+                    "/v1/cron/job/",
+                    new
+                    {
+                        job_id = $"bench {made}",
+                        cmd = ":",
+                        cron = "* * * * * *",
+                        overlap = "allow",
+                        misfire = "all",
+                    }
+                );
             await Task.Delay(TimeSpan.FromSeconds(3));
             var from = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
             await Task.Delay(TimeSpan.FromSeconds(Seconds));
             var ran = await Count(client, from, from + Seconds - 1);
-            var late = (await File.ReadAllLinesAsync(file)).Select(line => line.Split(' '))
-                .Select(words => (Due: DateTimeOffset.Parse(words[0], CultureInfo.InvariantCulture), Ran: DateTimeOffset.FromUnixTimeMilliseconds(long.Parse(words[1], CultureInfo.InvariantCulture))))
-                .Where(run => run.Ran.ToUnixTimeSeconds() >= from).Select(run => (run.Ran - run.Due).TotalMilliseconds).ToList();
+            var late = (await File.ReadAllLinesAsync(file))
+                .Select(line => line.Split(' '))
+                .Select(words =>
+                    (
+                        Due: DateTimeOffset.Parse(words[0], CultureInfo.InvariantCulture),
+                        Ran: DateTimeOffset.FromUnixTimeMilliseconds(long.Parse(words[1], CultureInfo.InvariantCulture))
+                    )
+                )
+                .Where(run => run.Ran.ToUnixTimeSeconds() >= from)
+                .Select(run => (run.Ran - run.Due).TotalMilliseconds)
+                .ToList();
             var rate = (double)ran / Seconds;
-            Table.Row($"{offered}", rate.ToString("0", CultureInfo.InvariantCulture), Table.Percentile(late, 0.5), Table.Percentile(late, 0.95), (rate / bare).ToString("0.00", CultureInfo.InvariantCulture));
+            Table.Row(
+                $"{offered}",
+                rate.ToString("0", CultureInfo.InvariantCulture),
+                Table.Percentile(late, 0.5),
+                Table.Percentile(late, 0.95),
+                (rate / bare).ToString("0.00", CultureInfo.InvariantCulture)
+            );
         }
         for (var i = 0; i < made; i++) await client.Send(HttpMethod.Delete, "/v1/cron/job/", new { job_id = $"bench {i}" });
         await client.Send(HttpMethod.Delete, "/v1/cron/job/", new { job_id = "bench probe" });
@@ -39,8 +74,11 @@ internal static class LoadBench
     private static async Task<long> Count(BenchClient client, long from, long until)
     {
         // The ledger's times are in Codo's zone; a date with an offset names the instant.
-        static string Date(long unix) => Uri.EscapeDataString(DateTimeOffset.FromUnixTimeSeconds(unix).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture));
-        return (await client.Send(HttpMethod.Get, $"/v1/cron/log/?limit=1&status=success,faild,running&start_date={Date(from)}&end_date={Date(until)}"))["count"]!.GetValue<long>();
+        static string Date(long unix) =>
+            Uri.EscapeDataString(DateTimeOffset.FromUnixTimeSeconds(unix).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture));
+        return (await client.Send(HttpMethod.Get, $"/v1/cron/log/?limit=1&status=success,faild,running&start_date={Date(from)}&end_date={Date(until)}"))[
+            "count"
+        ]!.GetValue<long>();
     }
 
     private static async Task<double> Bare()
@@ -59,7 +97,8 @@ internal static class LoadBench
     {
         private readonly List<Process> loops;
 
-        public BusyLoops(int count) => loops = [.. Enumerable.Range(0, count).Select(_ => Process.Start(new ProcessStartInfo("sh", ["-c", "while :; do :; done"]))!)];
+        public BusyLoops(int count) =>
+            loops = [.. Enumerable.Range(0, count).Select(_ => Process.Start(new ProcessStartInfo("sh", ["-c", "while :; do :; done"]))!)];
 
         public void Dispose()
         {

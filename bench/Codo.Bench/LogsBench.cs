@@ -25,7 +25,8 @@ internal sealed class LogsBench(BenchClient client, string pid)
         if (pid.Length > 0) await bench.Stream();
         Console.WriteLine();
         Table.Head("search, first page of 50", "took", "found", "partial", "goal");
-        // What a table that was filled for this holds: a text in two lines, in one of a thousand, in every line, in none; and two Chinese characters, which have no trigram.
+        // What a table that was filled for this holds: a text in two lines, in one of a thousand, in every line, in none; and two Chinese characters, which
+        // have no trigram.
         foreach (var text in new[] { "NullReferenceException", "部署失败", "slow", "handled request", "no such text", "失败" }) await bench.Search(text);
     }
 
@@ -87,7 +88,13 @@ internal sealed class LogsBench(BenchClient client, string pid)
             took.Add(Stopwatch.GetElapsedTime(began).TotalMilliseconds);
         }
 
-        Table.Row(text, $"first {Table.Ms(took[0])}, then {Table.Percentile([.. took.Skip(1)], 0.5)}", answer["data"]!.AsArray().Count.ToString(CultureInfo.InvariantCulture), answer["partial"]!.ToString(), "< 500 ms");
+        Table.Row(
+            text,
+            $"first {Table.Ms(took[0])}, then {Table.Percentile([.. took.Skip(1)], 0.5)}",
+            answer["data"]!.AsArray().Count.ToString(CultureInfo.InvariantCulture),
+            answer["partial"]!.ToString(),
+            "< 500 ms"
+        );
     }
 
     // Lanes on made-up hosts, forced to this one.
@@ -97,18 +104,46 @@ internal sealed class LogsBench(BenchClient client, string pid)
         await client.Send(HttpMethod.Post, "/v2/task_layout/temp/", new { temp_name = name });
         var list = await client.Send(HttpMethod.Get, $"/v2/task_layout/temp/?key=temp_name&value={name}");
         var id = long.Parse(list["data"]![0]!["temp_id"]!.ToString(), CultureInfo.InvariantCulture);
-        await client.Send(HttpMethod.Put, "/v2/task_layout/details/", new
-        {
-            temp_id = id,
-            new_temp_data = new[] { new { group = 1, level = 1, command_name = "print", command, args = "", trigger = "order", exec_user = "root", force_host = Here } },
-        });
+        await client.Send(
+            HttpMethod.Put,
+            "/v2/task_layout/details/",
+            new
+            {
+                temp_id = id,
+                new_temp_data = new[]
+                {
+                    new
+                    {
+                        group = 1,
+                        level = 1,
+                        command_name = "print",
+                        command,
+                        args = "",
+                        trigger = "order",
+                        exec_user = "root",
+                        force_host = Here,
+                    },
+                },
+            }
+        );
         return id;
     }
 
     private async Task<long> Accept(long temp, int lanes)
     {
         var hosts = string.Join(',', Enumerable.Range(1, lanes).Select(lane => $"10.0.0.{lane}"));
-        var answer = await client.Send(HttpMethod.Post, "/v2/task/accept/", new { task_name = "bench", temp_id = temp, hosts = new Dictionary<string, string> { ["1"] = hosts }, schedule = "ready", args = new { } });
+        var answer = await client.Send(
+            HttpMethod.Post,
+            "/v2/task/accept/",
+            new
+            {
+                task_name = "bench",
+                temp_id = temp,
+                hosts = new Dictionary<string, string> { ["1"] = hosts },
+                schedule = "ready",
+                args = new { },
+            }
+        );
         return answer["list_id"]!.GetValue<long>();
     }
 
@@ -128,8 +163,13 @@ internal sealed class LogsBench(BenchClient client, string pid)
             throw new InvalidOperationException($"The last of {lines} lines is not stored although the step has ended: {part.ToJsonString()}");
     }
 
-    private double Resident() => double.Parse(
-        File.ReadLines($"/proc/{pid}/status").First(line => line.StartsWith("VmRSS:", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
+    private double Resident() =>
+        double.Parse(
+            File.ReadLines($"/proc/{pid}/status")
+                .First(line => line.StartsWith("VmRSS:", StringComparison.Ordinal))
+                .Split(' ', StringSplitOptions.RemoveEmptyEntries)[1],
+            CultureInfo.InvariantCulture
+        );
 
     private static string Key(long order, int lane) => $"{order}_1_1_10.0.0.{lane}";
 }

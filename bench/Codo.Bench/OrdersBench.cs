@@ -16,7 +16,14 @@ internal sealed class OrdersBench(BenchClient client)
         await bench.Starts();
         await bench.Print("1 step: accepted → ended", 30, "≤ 0.12 s", 1, 1, Step("true", 1, 1));
         await bench.Print("5 steps", 15, "≤ 0.4 s", 1, 1, [.. Enumerable.Range(1, 5).Select(level => Step("true", 1, level))]);
-        await bench.Print("3 groups × 2 steps", 15, "≤ 0.5 s", 3, 1, [.. Enumerable.Range(1, 3).SelectMany(group => new[] { Step("true", group, 1), Step("true", group, 2) })]);
+        await bench.Print(
+            "3 groups × 2 steps",
+            15,
+            "≤ 0.5 s",
+            3,
+            1,
+            [.. Enumerable.Range(1, 3).SelectMany(group => new[] { Step("true", group, 1), Step("true", group, 2) })]
+        );
         await bench.Print("10 hosts × 3 steps", 15, "≤ 0.6 s", 1, 10, [.. Enumerable.Range(1, 3).Select(level => Step("true", 1, level))]);
         await bench.Print("100 hosts × 5 steps", 3, "", 1, 100, [.. Enumerable.Range(1, 5).Select(level => Step("true", 1, level))]);
         await bench.AtOnce(20, "≤ 1.5 s");
@@ -44,7 +51,10 @@ internal sealed class OrdersBench(BenchClient client)
             var order = await Accept(template, 1, 1);
             var answered = DateTimeOffset.UtcNow;
             await Ended(order);
-            took.Add((long.Parse((await File.ReadAllLinesAsync(file))[^1], CultureInfo.InvariantCulture) / 1e6) - (answered - DateTimeOffset.UnixEpoch).TotalMilliseconds);
+            took.Add(
+                (long.Parse((await File.ReadAllLinesAsync(file))[^1], CultureInfo.InvariantCulture) / 1e6)
+                    - (answered - DateTimeOffset.UnixEpoch).TotalMilliseconds
+            );
         }
         File.Delete(file);
         Table.Row("1 step: accepted → command starts", Table.Percentile(took, 0.5), Table.Percentile(took, 0.95), "p50 ≤ 0.06 s");
@@ -87,8 +97,17 @@ internal sealed class OrdersBench(BenchClient client)
         const int Orders = 1000;
         var template = await Template(Step("true", 1, 1));
         var began = Stopwatch.GetTimestamp();
-        await Parallel.ForEachAsync(Enumerable.Range(0, Orders), new ParallelOptions { MaxDegreeOfParallelism = BenchClient.Connections }, async (_, _) => await client.Raw(HttpMethod.Post, "/v2/task/accept/", Body(template, 1, 1, "new")));
-        Table.Row("POST /v2/task/accept/, one step", (Orders / Stopwatch.GetElapsedTime(began).TotalSeconds).ToString("0", CultureInfo.InvariantCulture) + " a second", "", goal);
+        await Parallel.ForEachAsync(
+            Enumerable.Range(0, Orders),
+            new ParallelOptions { MaxDegreeOfParallelism = BenchClient.Connections },
+            async (_, _) => await client.Raw(HttpMethod.Post, "/v2/task/accept/", Body(template, 1, 1, "new"))
+        );
+        Table.Row(
+            "POST /v2/task/accept/, one step",
+            (Orders / Stopwatch.GetElapsedTime(began).TotalSeconds).ToString("0", CultureInfo.InvariantCulture) + " a second",
+            "",
+            goal
+        );
     }
 
     /// <param name="startFile">What the login shell reads before each command.</param>
@@ -101,13 +120,34 @@ internal sealed class OrdersBench(BenchClient client)
         }
         await using var servers = sshd;
         var alias = $"bench {DateTime.UtcNow.Ticks}";
-        await client.Send(HttpMethod.Post, "/v2/task_layout/user/", new { alias_user = alias, exec_user = Environment.UserName, ssh_port = sshd.Port, user_key = sshd.PrivateKey, remarks = "bench" });
+        await client.Send(
+            HttpMethod.Post,
+            "/v2/task_layout/user/",
+            new
+            {
+                alias_user = alias,
+                exec_user = Environment.UserName,
+                ssh_port = sshd.Port,
+                user_key = sshd.PrivateKey,
+                remarks = "bench",
+            }
+        );
         var template = await Template([.. Enumerable.Range(1, steps).Select(level => Step("true", 1, level, alias, forced: false))]);
         var took = new List<double>();
         var others = new List<double>();
         for (var run = 0; run < runs; run++)
         {
-            var answer = await client.Send(HttpMethod.Post, "/v2/task/accept/", new { task_name = "bench", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = string.Join(',', sshd.Hosts) }, schedule = "ready" });
+            var answer = await client.Send(
+                HttpMethod.Post,
+                "/v2/task/accept/",
+                new
+                {
+                    task_name = "bench",
+                    temp_id = template,
+                    hosts = new Dictionary<string, string> { ["1"] = string.Join(',', sshd.Hosts) },
+                    schedule = "ready",
+                }
+            );
             var began = Stopwatch.GetTimestamp();
             await Ended(answer["list_id"]!.GetValue<long>());
             took.Add(Stopwatch.GetElapsedTime(began).TotalMilliseconds);
@@ -147,7 +187,9 @@ internal sealed class OrdersBench(BenchClient client)
     {
         var name = $"bench {Guid.NewGuid():N}";
         await client.Send(HttpMethod.Post, "/v2/task_layout/temp/", new { temp_name = name });
-        var id = (await client.Send(HttpMethod.Get, $"/v2/task_layout/temp/?key=temp_name&value={Uri.EscapeDataString(name)}"))["data"]!.AsArray().Single()!["temp_id"]!.GetValue<long>();
+        var id = (await client.Send(HttpMethod.Get, $"/v2/task_layout/temp/?key=temp_name&value={Uri.EscapeDataString(name)}"))["data"]!.AsArray().Single()![
+            "temp_id"
+        ]!.GetValue<long>();
         await client.Send(HttpMethod.Put, "/v2/task_layout/details/", new { temp_id = id, new_temp_data = steps });
         return id;
     }
@@ -155,13 +197,16 @@ internal sealed class OrdersBench(BenchClient client)
     private async Task<long> Accept(long template, int groups, int hosts) =>
         (await client.Send(HttpMethod.Post, "/v2/task/accept/", Body(template, groups, hosts, "ready")))["list_id"]!.GetValue<long>();
 
-    private static object Body(long template, int groups, int hosts, string schedule) => new
-    {
-        task_name = "bench",
-        temp_id = template,
-        hosts = Enumerable.Range(1, groups).ToDictionary(group => $"{group}", _ => string.Join(',', Enumerable.Range(1, hosts).Select(last => $"10.0.0.{last}"))),
-        schedule,
-    };
+    private static object Body(long template, int groups, int hosts, string schedule) =>
+        new
+        {
+            task_name = "bench",
+            temp_id = template,
+            hosts = Enumerable
+                .Range(1, groups)
+                .ToDictionary(group => $"{group}", _ => string.Join(',', Enumerable.Range(1, hosts).Select(last => $"10.0.0.{last}"))),
+            schedule,
+        };
 
     // Asked often, so that what is measured is the order and not the asking.
     private async Task Ended(long order)

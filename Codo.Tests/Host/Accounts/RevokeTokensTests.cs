@@ -24,7 +24,11 @@ public sealed class RevokeTokensTests(RevocationsHost fixture) : IClassFixture<R
         await Eventually.True(async () => await Reason(other, stolen) == "revoked", "the other node knows");
         (await Reason(other, mine)).ShouldBeNull();
         (await Reason(host, mine)).ShouldBeNull();
-        (await host.Ask<string>("SELECT username || ' ' || kind || ' ' || (after ->> 'reason') FROM platform.audit WHERE action = 'revoke' AND object_id = 'one'")).ShouldBe("admin token in a pastebin");
+        (
+            await host.Ask<string>(
+                "SELECT username || ' ' || kind || ' ' || (after ->> 'reason') FROM platform.audit WHERE action = 'revoke' AND object_id = 'one'"
+            )
+        ).ShouldBe("admin token in a pastebin");
         // A node that starts knows before it listens.
         await using var late = await host.Again();
         (await Reason(late, stolen)).ShouldBe("revoked");
@@ -53,11 +57,17 @@ public sealed class RevokeTokensTests(RevocationsHost fixture) : IClassFixture<R
         await using var other = await host.Again();
         long id = byPerson ? 804 : 805;
         var token = With(id, $"open-{id}", superuser: true);
-        using var response = await other.Http.SendAsync(TestHost.Request(HttpMethod.Get, "/v2/task/log/stream/?log_key=1_1_1_h", null, token), HttpCompletionOption.ResponseHeadersRead);
+        using var response = await other.Http.SendAsync(
+            TestHost.Request(HttpMethod.Get, "/v2/task/log/stream/?log_key=1_1_1_h", null, token),
+            HttpCompletionOption.ResponseHeadersRead
+        );
         await using var stream = await response.Content.ReadAsStreamAsync();
         using var socket = new ClientWebSocket();
         socket.Options.SetRequestHeader("auth-key", token);
-        await socket.ConnectAsync(new Uri(host.Http.BaseAddress!.ToString().Replace("http", "ws", StringComparison.Ordinal) + "ws/v1/task/log/"), TestContext.Current.CancellationToken);
+        await socket.ConnectAsync(
+            new Uri(host.Http.BaseAddress!.ToString().Replace("http", "ws", StringComparison.Ordinal) + "ws/v1/task/log/"),
+            TestContext.Current.CancellationToken
+        );
 
         (await host.Post("/v2/accounts/revoke/", byPerson ? new { user_id = id } : new { jti = $"open-{id}" })).Code().ShouldBe(0);
 
@@ -69,7 +79,18 @@ public sealed class RevokeTokensTests(RevocationsHost fixture) : IClassFixture<R
     public async Task Only_a_superuser_revokes_and_only_one_thing_at_a_time()
     {
         (await host.Post("/v2/accounts/revoke/", new { user_id = 1 }, TestTokens.For(806, "eve"))).Code().ShouldBe(-2);
-        foreach (var body in (string[])["{}", """{"jti": ""}""", """{"jti": "a", "user_id": 7}""", """{"user_id": 0}""", """{"user_id": -1}""", $$"""{"jti": "{{new string('x', 201)}}"}""", $$"""{"user_id": 7, "reason": "{{new string('x', 501)}}"}"""])
+        foreach (
+            var body in (string[])
+                [
+                    "{}",
+                    """{"jti": ""}""",
+                    """{"jti": "a", "user_id": 7}""",
+                    """{"user_id": 0}""",
+                    """{"user_id": -1}""",
+                    $$"""{"jti": "{{new string('x', 201)}}"}""",
+                    $$"""{"user_id": 7, "reason": "{{new string('x', 501)}}"}""",
+                ]
+        )
             (await host.Send(HttpMethod.Post, "/v2/accounts/revoke/", body)).Code().ShouldBe(-1, body);
         (await Reason(host, TestTokens.Admin)).ShouldBeNull();
     }

@@ -54,10 +54,19 @@ public sealed class CommandLineTests
         (string, string) variable = ("Codo__DataDirectory", folder.At("from-environment"));
 
         // Where no host has run the refusal names the data directory.
-        (await HostProcess.Run(["token", "--user", "me", "--config", "codo.json"], workingDirectory: folder.Path)).Errors.ShouldContain(folder.At("from-file") + " ");
-        (await HostProcess.Run(["token", "--user", "me", "--config", "codo.json"], workingDirectory: folder.Path, environment: variable)).Errors.ShouldContain(folder.At("from-environment") + " ");
-        (await HostProcess.Run(["token", "--user", "me", "--config", "codo.json", $"--Codo:DataDirectory={folder.At("from-argument")}"], workingDirectory: folder.Path, environment: variable)).Errors
-            .ShouldContain(folder.At("from-argument") + " ");
+        (await HostProcess.Run(["token", "--user", "me", "--config", "codo.json"], workingDirectory: folder.Path)).Errors.ShouldContain(
+            folder.At("from-file") + " "
+        );
+        (await HostProcess.Run(["token", "--user", "me", "--config", "codo.json"], workingDirectory: folder.Path, environment: variable)).Errors.ShouldContain(
+            folder.At("from-environment") + " "
+        );
+        (
+            await HostProcess.Run(
+                ["token", "--user", "me", "--config", "codo.json", $"--Codo:DataDirectory={folder.At("from-argument")}"],
+                workingDirectory: folder.Path,
+                environment: variable
+            )
+        ).Errors.ShouldContain(folder.At("from-argument") + " ");
         Directory.GetDirectories(folder.Path).ShouldBeEmpty();
     }
 

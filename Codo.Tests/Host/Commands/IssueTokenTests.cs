@@ -26,7 +26,10 @@ public sealed class IssueTokenTests
         (exitCode, output, errors) = await HostProcess.Run(["token", "--user", "me"], environment: ("Codo__DataDirectory", folder.At("codo")));
         (exitCode, output).ShouldBe((2, ""));
         errors.ShouldContain("runs with another token secret");
-        (exitCode, output, errors) = await HostProcess.Run(["token", "--user", "me"], environment: [("Codo__DataDirectory", folder.At("codo")), ("Codo__Auth__TokenSecret", new string('s', 40))]);
+        (exitCode, output, errors) = await HostProcess.Run(
+            ["token", "--user", "me"],
+            environment: [("Codo__DataDirectory", folder.At("codo")), ("Codo__Auth__TokenSecret", new string('s', 40))]
+        );
         (exitCode, errors, output.Length > 100).ShouldBe((0, "", true));
         File.ReadAllText(folder.At("codo/secrets/token-secret.in-use")).ShouldNotContain("sss");
     }
@@ -36,7 +39,10 @@ public sealed class IssueTokenTests
     {
         using var folder = new TestFolder();
         GeneratedSecrets.Kept(folder.At("codo/secrets"), "token-secret");
-        var (exitCode, output, errors) = await HostProcess.Run(["token", "--user", "王伟", "--superuser", "--days", "2"], environment: ("Codo__DataDirectory", folder.At("codo")));
+        var (exitCode, output, errors) = await HostProcess.Run(
+            ["token", "--user", "王伟", "--superuser", "--days", "2"],
+            environment: ("Codo__DataDirectory", folder.At("codo"))
+        );
         exitCode.ShouldBe(0, errors);
 
         var secret = (await File.ReadAllTextAsync(folder.At("codo/secrets/token-secret"))).Trim();

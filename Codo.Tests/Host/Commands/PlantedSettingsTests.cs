@@ -13,7 +13,11 @@ public sealed class PlantedSettingsTests
     {
         using var folder = new TestFolder();
         File.WriteAllText(folder.At("appsettings.json"), $$"""{ "Codo": { "DataDirectory": "{{folder.At("planted")}}" } }""");
-        var (exitCode, _, errors) = await HostProcess.Run([.. arguments], workingDirectory: folder.Path, environment: ("Codo__DataDirectory", folder.At("own")));
+        var (exitCode, _, errors) = await HostProcess.Run(
+            [.. arguments],
+            workingDirectory: folder.Path,
+            environment: ("Codo__DataDirectory", folder.At("own"))
+        );
         exitCode.ShouldBe(2);
         errors.ShouldContain(folder.At("appsettings.json"));
         errors.ShouldContain("--config");
@@ -64,6 +68,9 @@ public sealed class PlantedSettingsTests
         (await http.SendAsync(known)).Dispose();
         await Eventually.True(() => host.Output.Contains("forged line"), "it is logged");
         host.Output.Any(letter => letter is not '\n' and not '\r' && char.IsControl(letter) || letter is '\u2028' or '\u2029').ShouldBeFalse();
-        host.Output.Split('\n').ShouldNotContain(line => line.TrimStart().StartsWith("forged line", StringComparison.Ordinal) || line.StartsWith("line-of-its-own", StringComparison.Ordinal));
+        host.Output.Split('\n')
+            .ShouldNotContain(line =>
+                line.TrimStart().StartsWith("forged line", StringComparison.Ordinal) || line.StartsWith("line-of-its-own", StringComparison.Ordinal)
+            );
     }
 }

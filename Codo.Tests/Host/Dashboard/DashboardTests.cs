@@ -28,7 +28,15 @@ public sealed class DashboardFixture(TestPostgres postgres) : HostFixture(postgr
 public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<DashboardFixture>
 {
     private static readonly string[] Arguments =
-        ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+    [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ];
 
     private readonly TestHost host = fixture.Host;
 
@@ -37,7 +45,15 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
     [Fact]
     public async Task A_scheduled_command_that_fails_is_failed_with_its_cause_and_its_last_lines()
     {
-        await host.Make(new { job_id = "fails", cmd = "echo \"$DB_PASSWORD\"; echo the last line; exit 7", cron = "* * * * * *", env = new { DB_PASSWORD = "hunter2-hunter2" } });
+        await host.Make(
+            new
+            {
+                job_id = "fails",
+                cmd = "echo \"$DB_PASSWORD\"; echo the last line; exit 7",
+                cron = "* * * * * *",
+                env = new { DB_PASSWORD = "hunter2-hunter2" },
+            }
+        );
         var id = await Shows("fails", "Failed");
         var failed = Monitor.JobDetails(id).History[0];
         failed.Data["ExceptionMessage"].ShouldBe("exit code 7");
@@ -56,13 +72,21 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
         var go = fixture.NewFile();
         await host.Make(new { job_id = "slow", cmd = $"while ! test -e {go}; do sleep 0.05; done; echo done", cron = "* * * * * *", overlap = "skip" });
         var id = await Shows("slow", "Running", "Deleted");
-        var running = await Eventually.Get(() => Task.FromResult(Jobs("slow").Find(job => State(job) == "Running")), job => job is not null, "one of its background jobs is Running");
+        var running = await Eventually.Get(
+            () => Task.FromResult(Jobs("slow").Find(job => State(job) == "Running")),
+            job => job is not null,
+            "one of its background jobs is Running"
+        );
         Monitor.ProcessingJobs(0, 100).ShouldNotContain(job => job.Key == running);
         var data = Monitor.JobDetails(running).History[0].Data;
         (data.ContainsKey("Since"), data.ContainsKey("Node"), data["Output"].StartsWith("/v1/", StringComparison.Ordinal)).ShouldBe((true, true, true));
         // The next due time is skipped, and its wake-up says so.
         await Eventually.True(
-            () => Jobs("slow").Exists(job => State(job) == "Deleted" && Monitor.JobDetails(job).History[0].Reason.StartsWith("skipped: ", StringComparison.Ordinal)), "a wake-up without an execution is Deleted");
+            () =>
+                Jobs("slow")
+                    .Exists(job => State(job) == "Deleted" && Monitor.JobDetails(job).History[0].Reason.StartsWith("skipped: ", StringComparison.Ordinal)),
+            "a wake-up without an execution is Deleted"
+        );
         await host.Patch("/v1/cron/job/", new { job_id = "slow" });
         await File.WriteAllTextAsync(go, "");
         await Eventually.True(() => State(running) == "Succeeded", "it has succeeded");
@@ -76,13 +100,20 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
     {
         await host.Make(new { job_id = "by hand", cmd = "exec sleep 1000", cron = CronClient.Never });
         var log = await host.RunNow("by hand");
-        var id = await Eventually.Get(() => Task.FromResult(Jobs("by hand").SingleOrDefault()), job => job is not null && State(job) == "Running", "it is shown as running");
+        var id = await Eventually.Get(
+            () => Task.FromResult(Jobs("by hand").SingleOrDefault()),
+            job => job is not null && State(job) == "Running",
+            "it is shown as running"
+        );
         (await host.Post("/v1/cron/job/kill/", new { log_id = log })).Code().ShouldBe(0);
         await Eventually.True(() => State(id) == "Failed", "it is shown as failed");
         var data = Monitor.JobDetails(id).History[0].Data;
         (data["ExceptionType"], data["ExceptionMessage"].Contains("admin", StringComparison.Ordinal)).ShouldBe(("killed", true));
         (await host.Ask<string>("SELECT dashboard_job FROM cron.cron_log WHERE log_id = @log", new { log })).ShouldBe(id);
-        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM cron.dashboard_job WHERE log_id = @log", new { log }) == 0, "nothing waits for it any more");
+        await Eventually.True(
+            async () => await host.Ask<long>("SELECT count(*) FROM cron.dashboard_job WHERE log_id = @log", new { log }) == 0,
+            "nothing waits for it any more"
+        );
     }
 
     [Fact]
@@ -91,8 +122,15 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
         var go = fixture.NewFile();
         await host.Make(new { job_id = "recovered", cmd = $"while ! test -e {go}; do sleep 0.05; done", cron = CronClient.Never });
         var log = await host.RunNow("recovered");
-        var id = await Eventually.Get(() => Task.FromResult(Jobs("recovered").SingleOrDefault()), job => job is not null && State(job) == "Running", "it is shown as running");
-        await host.Ask<int>("UPDATE cron.cron_log SET status = 'interrupted', ended_at = now(), cause_en = 'Node x was cut off' WHERE log_id = @log RETURNING 1", new { log });
+        var id = await Eventually.Get(
+            () => Task.FromResult(Jobs("recovered").SingleOrDefault()),
+            job => job is not null && State(job) == "Running",
+            "it is shown as running"
+        );
+        await host.Ask<int>(
+            "UPDATE cron.cron_log SET status = 'interrupted', ended_at = now(), cause_en = 'Node x was cut off' WHERE log_id = @log RETURNING 1",
+            new { log }
+        );
         host.Services.GetRequiredService<Codo.Modules.Cron.Executions.ExecutionMirror>().Wake.Set();
         await Eventually.True(() => State(id) == "Failed", "it is shown as failed");
         Monitor.JobDetails(id).History[0].Data["ExceptionMessage"].ShouldBe("Node x was cut off");
@@ -105,11 +143,18 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
         var go = fixture.NewFile();
         var template = await OrderHost.Template(host, OrderHost.Step($"while ! test -e {go}; do sleep 0.05; done"), OrderHost.Step("exit 3", level: 2));
         var order = await OrderHost.Order(host, template, schedule: "new");
-        var id = await Eventually.Get(() => Task.FromResult(Orders(order).SingleOrDefault()), job => job is not null && State(job) == "Waiting", "it waits for its approval");
+        var id = await Eventually.Get(
+            () => Task.FromResult(Orders(order).SingleOrDefault()),
+            job => job is not null && State(job) == "Waiting",
+            "it waits for its approval"
+        );
         (await host.Patch("/v2/task/list/", new { list_id = order, start_time = "2026-01-01 00:00" })).Code().ShouldBe(0);
         await Eventually.True(() => State(id) == "Running", "it runs");
         await File.WriteAllTextAsync(go, "");
-        await Eventually.True(() => Monitor.JobDetails(id).History[0].Reason?.Contains("has failed", StringComparison.Ordinal) == true, "it waits for a person");
+        await Eventually.True(
+            () => Monitor.JobDetails(id).History[0].Reason?.Contains("has failed", StringComparison.Ordinal) == true,
+            "it waits for a person"
+        );
         (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
         await Eventually.True(() => State(id) == "Failed", "it has failed");
         var details = Monitor.JobDetails(id);
@@ -132,19 +177,31 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
         await OrderHost.Stands(host, order, "2");
         await Shows("page-fails", "Failed");
         await Shows("page-succeeds", "Succeeded");
-        await Eventually.True(() => Jobs("page-runs").Exists(job => State(job) == "Running") && Jobs("page-runs").Exists(job => State(job) == "Deleted"), "one runs and one is skipped");
+        await Eventually.True(
+            () => Jobs("page-runs").Exists(job => State(job) == "Running") && Jobs("page-runs").Exists(job => State(job) == "Deleted"),
+            "one runs and one is skipped"
+        );
         await Eventually.True(() => Jobs("page-by-hand").Exists(job => State(job) == "Failed"), "one is killed");
 
         using var playwright = await Playwright.CreateAsync();
-        await using var browser = await playwright.Chromium.LaunchAsync(new BrowserTypeLaunchOptions { ExecutablePath = "/usr/bin/chromium", Args = Arguments });
-        var page = await browser.NewPageAsync(new BrowserNewPageOptions { ViewportSize = new ViewportSize { Width = 1280, Height = 900 } });
+        await using var browser = await playwright.Chromium.LaunchAsync(
+            new BrowserTypeLaunchOptions { ExecutablePath = "/usr/bin/chromium", Args = Arguments }
+        );
+        var page = await browser.NewPageAsync(
+            new BrowserNewPageOptions
+            {
+                ViewportSize = new ViewportSize { Width = 1280, Height = 900 },
+            }
+        );
         page.SetDefaultTimeout(60_000);
         async Task<string> Open(string path)
         {
             await page.GotoAsync(new Uri(host.Http.BaseAddress!, path).ToString());
             // For a person who wants to look at it.
             if (Environment.GetEnvironmentVariable("CODO_TEST_SCREENSHOTS") is { } folder)
-                await page.ScreenshotAsync(new PageScreenshotOptions { Path = Path.Combine(folder, "dashboard" + path.Replace('/', '-') + ".png"), FullPage = true });
+                await page.ScreenshotAsync(
+                    new PageScreenshotOptions { Path = Path.Combine(folder, "dashboard" + path.Replace('/', '-') + ".png"), FullPage = true }
+                );
             return await page.InnerTextAsync("body");
         }
 
@@ -158,7 +215,8 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
         await page.WaitForSelectorAsync("h1:has-text('Executions')");
 
         var executions = await Open("/hangfire/executions");
-        foreach (var word in new[] { "page-fails", "faild", "page-succeeds", "success", "page-runs", "running", "skipped", "page-by-hand", "killed", "manual" }) executions.ShouldContain(word);
+        foreach (var word in new[] { "page-fails", "faild", "page-succeeds", "success", "page-runs", "running", "skipped", "page-by-hand", "killed", "manual" })
+            executions.ShouldContain(word);
         var running = await Open("/hangfire/running");
         running.ShouldContain("page-runs");
         running.ShouldContain($"#{order}");
@@ -185,7 +243,13 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
     }
 
     private async Task<string> Shows(string jobId, params string[] states) =>
-        (await Eventually.Get(() => Task.FromResult(Recurring(jobId)), job => job?.LastJobId is not null && states.Contains(job.LastJobState), $"{jobId} is shown as {string.Join(" or ", states)}"))!.LastJobId;
+        (
+            await Eventually.Get(
+                () => Task.FromResult(Recurring(jobId)),
+                job => job?.LastJobId is not null && states.Contains(job.LastJobState),
+                $"{jobId} is shown as {string.Join(" or ", states)}"
+            )
+        )!.LastJobId;
 
     private RecurringJobDto? Recurring(string jobId)
     {
@@ -203,6 +267,12 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
     private List<string> Read(string type, string arguments)
     {
         using var connection = host.Source.OpenConnection();
-        return connection.Query<string>("SELECT CAST(id AS text) FROM hangfire.job WHERE CAST(invocationdata AS text) LIKE @type AND CAST(arguments AS text) LIKE @arguments ORDER BY id DESC", new { type = $"%{type}%", arguments }).AsList();
+        return connection
+            .Query<string>(
+                "SELECT CAST(id AS text) FROM hangfire.job WHERE CAST(invocationdata AS text) LIKE @type AND CAST(arguments AS text) LIKE @arguments ORDER "
+                    + "BY id DESC",
+                new { type = $"%{type}%", arguments }
+            )
+            .AsList();
     }
 }

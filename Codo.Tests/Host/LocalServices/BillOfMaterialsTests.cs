@@ -26,15 +26,22 @@ public sealed class BillOfMaterialsTests(PublishedHost published)
             component["type"]!.GetValue<string>().ShouldBeOneOf("library", "framework");
             component["purl"]!.GetValue<string>().ShouldBe($"pkg:nuget/{name}@{version}");
             var hash = component["hashes"]!.AsArray().ShouldHaveSingleItem()!;
-            (hash["alg"]!.GetValue<string>(), hash["content"]!.GetValue<string>()).ShouldSatisfyAllConditions(one => one.Item1.ShouldBe("SHA-512", name), one => one.Item2.ShouldMatch("^[0-9A-F]{128}$", name));
+            (hash["alg"]!.GetValue<string>(), hash["content"]!.GetValue<string>()).ShouldSatisfyAllConditions(
+                one => one.Item1.ShouldBe("SHA-512", name),
+                one => one.Item2.ShouldMatch("^[0-9A-F]{128}$", name)
+            );
         }
 
         components.Select(component => component!["bom-ref"]!.GetValue<string>()).ShouldBeUnique();
         var named = components.Select(component => $"{component!["name"]} {component["version"]}").ToList();
         named.Where(name => name.Contains(".App.Runtime.linux-x64 ", StringComparison.Ordinal)).Count().ShouldBe(2);
         // Analysers work at the build and are not in the file.
-        var locked = JsonNode.Parse(await File.ReadAllTextAsync(Path.Combine(PublishedHost.Root(), "Codo.Host/packages.lock.json")))!["dependencies"]!["net10.0"]!.AsObject()
-            .Where(package => package.Value!["type"]!.GetValue<string>() != "Project" && !package.Key.Contains("CodeAnalysis", StringComparison.Ordinal)).Select(package => $"{package.Key} {package.Value!["resolved"]}");
+        var locked = JsonNode.Parse(await File.ReadAllTextAsync(Path.Combine(PublishedHost.Root(), "Codo.Host/packages.lock.json")))!["dependencies"]![
+            "net10.0"
+        ]!
+            .AsObject()
+            .Where(package => package.Value!["type"]!.GetValue<string>() != "Project" && !package.Key.Contains("CodeAnalysis", StringComparison.Ordinal))
+            .Select(package => $"{package.Key} {package.Value!["resolved"]}");
         named.Where(name => !name.Contains(".App.Runtime.", StringComparison.Ordinal)).ShouldBe(locked, ignoreOrder: true);
     }
 
@@ -42,7 +49,9 @@ public sealed class BillOfMaterialsTests(PublishedHost published)
     public async Task The_checksums_are_those_of_the_files()
     {
         var folder = Path.GetDirectoryName(await published.File)!;
-        var sums = (await File.ReadAllLinesAsync(Path.Combine(folder, "SHA256SUMS"))).Select(line => line.Split("  ")).ToDictionary(line => line[1], line => line[0]);
+        var sums = (await File.ReadAllLinesAsync(Path.Combine(folder, "SHA256SUMS")))
+            .Select(line => line.Split("  "))
+            .ToDictionary(line => line[1], line => line[0]);
         sums.Keys.ShouldBe(["codo", "codo.cdx.json"], ignoreOrder: true);
         foreach (var (name, sum) in sums)
         {

@@ -75,6 +75,10 @@ public sealed class GeneratedSecretsTests
         File.ReadAllText(folder.At("secrets/master-key")).ShouldBe("");
     }
 
-    private static string Resolve(TestFolder folder, string key, params (string Name, string Value)[] settings) => GeneratedSecrets.Resolve(
-        new ConfigurationBuilder().AddInMemoryCollection(settings.ToDictionary(setting => setting.Name, setting => (string?)setting.Value)).Build(), key, folder.Path);
+    private static string Resolve(TestFolder folder, string key, params (string Name, string Value)[] settings) =>
+        GeneratedSecrets.Resolve(
+            new ConfigurationBuilder().AddInMemoryCollection(settings.ToDictionary(setting => setting.Name, setting => (string?)setting.Value)).Build(),
+            key,
+            folder.Path
+        );
 }

@@ -69,7 +69,8 @@ public sealed class HostProcessTests
 
         await using var host = await HostProcess.Start(data);
 
-        File.GetUnixFileMode(data).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+        File.GetUnixFileMode(data)
+            .ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
         File.GetUnixFileMode(Path.Combine(data, "secrets")).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
     }
 
@@ -93,7 +94,12 @@ public sealed class HostProcessTests
         using var folder = new TestFolder();
 
         var refused = await HostProcess.Run(
-            ["serve", $"--Codo:DataDirectory={folder.At("codo")}", "--ConnectionStrings:Postgres=Host=/nowhere;Username=codo", $"--{empty}="], null, null, "/", (set, new string('s', 32)));
+            ["serve", $"--Codo:DataDirectory={folder.At("codo")}", "--ConnectionStrings:Postgres=Host=/nowhere;Username=codo", $"--{empty}="],
+            null,
+            null,
+            "/",
+            (set, new string('s', 32))
+        );
 
         refused.ExitCode.ShouldBe(2);
         refused.Errors.ShouldStartWith(sentence);
@@ -105,8 +111,12 @@ public sealed class HostProcessTests
         using var folder = new TestFolder();
         var secret = new string('s', 32);
 
-        var refused = await HostProcess.Run(
-            [$"--Codo:DataDirectory={folder.At("codo")}", "--ConnectionStrings:Postgres=pass-word", $"--Codo:MasterKey={secret}", $"--Codo:Auth:TokenSecret={secret}"]);
+        var refused = await HostProcess.Run([
+            $"--Codo:DataDirectory={folder.At("codo")}",
+            "--ConnectionStrings:Postgres=pass-word",
+            $"--Codo:MasterKey={secret}",
+            $"--Codo:Auth:TokenSecret={secret}",
+        ]);
 
         refused.ExitCode.ShouldBe(2);
         refused.Errors.ShouldStartWith("ConnectionStrings:Postgres:");
@@ -124,8 +134,12 @@ public sealed class HostProcessTests
         using var folder = new TestFolder();
         var secret = new string('s', 32);
 
-        var refused = await HostProcess.Run(
-            [$"--Codo:DataDirectory={folder.At("codo")}", $"--ConnectionStrings:Redis={configuration}", $"--Codo:MasterKey={secret}", $"--Codo:Auth:TokenSecret={secret}"]);
+        var refused = await HostProcess.Run([
+            $"--Codo:DataDirectory={folder.At("codo")}",
+            $"--ConnectionStrings:Redis={configuration}",
+            $"--Codo:MasterKey={secret}",
+            $"--Codo:Auth:TokenSecret={secret}",
+        ]);
 
         refused.ExitCode.ShouldBe(2, refused.Output);
         refused.Errors.ShouldStartWith("ConnectionStrings:Redis");

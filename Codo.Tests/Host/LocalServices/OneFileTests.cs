@@ -36,7 +36,15 @@ public sealed class OneFileTests(PublishedHost published)
         var data = Path.Combine(user.Home, ".local/share/codo");
         // An empty variable counts as none: the data directory is the default one.
         await using var host = await HostProcess.Start(
-            data, user.Identity, await published.File, user.Home, ("Codo__DataDirectory", ""), ("HOME", user.Home), ("LANG", "zh_CN.UTF-8"), ("Codo__ShowToken", "true"));
+            data,
+            user.Identity,
+            await published.File,
+            user.Home,
+            ("Codo__DataDirectory", ""),
+            ("HOME", user.Home),
+            ("LANG", "zh_CN.UTF-8"),
+            ("Codo__ShowToken", "true")
+        );
 
         (await RunJob(host, "id -un")).ShouldBe($"{user.Identity.Name}\n");
 

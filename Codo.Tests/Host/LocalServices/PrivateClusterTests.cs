@@ -30,7 +30,8 @@ public sealed class PrivateCluster : IAsyncLifetime
         return connection;
     }
 
-    internal static int Postmaster(string data) => int.Parse(File.ReadLines(Path.Combine(data, "postgres/postmaster.pid")).First(), CultureInfo.InvariantCulture);
+    internal static int Postmaster(string data) =>
+        int.Parse(File.ReadLines(Path.Combine(data, "postgres/postmaster.pid")).First(), CultureInfo.InvariantCulture);
 }
 
 /// <summary>The private PostgreSQL is Codo's alone, and Codo's own role can do no more than its work.</summary>
@@ -46,12 +47,21 @@ public sealed class PrivateClusterTests(PrivateCluster cluster) : IClassFixture<
         PostgresUser?[] others = [user.Identity, Find("postgres"), Find(PostgresUser.OwnName), Find("nobody")];
         foreach (var other in others.OfType<PostgresUser>())
             foreach (var role in Roles)
-                (await Asked(other, role)).ShouldContain(other.Name == PostgresUser.OwnName ? "FATAL" : "Permission denied", Case.Sensitive, $"{other.Name} as {role}");
+                (await Asked(other, role)).ShouldContain(
+                    other.Name == PostgresUser.OwnName ? "FATAL" : "Permission denied",
+                    Case.Sensitive,
+                    $"{other.Name} as {role}"
+                );
 
         // The socket lies in a directory that is closed; the rules would refuse without it as well.
         var socket = Path.Combine(cluster.Sockets, ".s.PGSQL.5432");
         var (folder, file) = (File.GetUnixFileMode(cluster.Sockets), File.GetUnixFileMode(socket));
-        (folder, file).ShouldBe((UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute));
+        (folder, file).ShouldBe(
+            (
+                UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute,
+                UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
+            )
+        );
         try
         {
             File.SetUnixFileMode(cluster.Sockets, folder | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
@@ -74,14 +84,17 @@ public sealed class PrivateClusterTests(PrivateCluster cluster) : IClassFixture<
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "Only root hands PostgreSQL to another user.");
         var user = Find(PostgresUser.OwnName)!;
-        File.ReadLines($"/proc/{PrivateCluster.Postmaster(cluster.Host.DataDirectory)}/status").First(line => line.StartsWith("Uid:", StringComparison.Ordinal)).Split('\t')[1..]
+        File.ReadLines($"/proc/{PrivateCluster.Postmaster(cluster.Host.DataDirectory)}/status")
+            .First(line => line.StartsWith("Uid:", StringComparison.Ordinal))
+            .Split('\t')[1..]
             .ShouldAllBe(id => id == user.Id.ToString(CultureInfo.InvariantCulture));
         File.ReadLines("/etc/passwd").First(line => line.StartsWith(PostgresUser.OwnName + ":", StringComparison.Ordinal)).ShouldEndWith("/nologin");
         // What lets somebody in is not that user's to change.
         foreach (var name in (string[])["postgres-hba.conf", "postgres-ident.conf"])
         {
             PostgresUser.OwnerOf(Path.Combine(cluster.Host.DataDirectory, name)).ShouldBe(0);
-            File.GetUnixFileMode(Path.Combine(cluster.Host.DataDirectory, name)).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead);
+            File.GetUnixFileMode(Path.Combine(cluster.Host.DataDirectory, name))
+                .ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead);
         }
     }
 
@@ -94,8 +107,18 @@ public sealed class PrivateClusterTests(PrivateCluster cluster) : IClassFixture<
         await using var connection = await cluster.Connect("codo");
         var loaded = await connection.ExecuteScalarAsync<DateTime>("SELECT pg_conf_load_time()");
         // What COPY … TO PROGRAM would run as: it opens its own rules and has them read again.
-        using var shell = await Children.Start(Children.Command(user, "KILL", "sh", ["-c",
-            $"echo 'local all all trust' > {data}/pg_hba.conf; echo 'local all all trust' >> {data}-hba.conf; kill -HUP {PrivateCluster.Postmaster(cluster.Host.DataDirectory)} && echo told"]));
+        using var shell = await Children.Start(
+            Children.Command(
+                user,
+                "KILL",
+                "sh",
+                [
+                    "-c",
+                    $"echo 'local all all trust' > {data}/pg_hba.conf; echo 'local all all trust' >> {data}-hba.conf; kill -HUP "
+                        + $"{PrivateCluster.Postmaster(cluster.Host.DataDirectory)} && echo told",
+                ]
+            )
+        );
         shell.StandardInput.Close();
         (await shell.StandardOutput.ReadToEndAsync()).ShouldContain("told");
         await Eventually.True(async () => await connection.ExecuteScalarAsync<DateTime>("SELECT pg_conf_load_time()") > loaded, "it has read its rules again");
@@ -166,27 +189,41 @@ public sealed class PrivateClusterTests(PrivateCluster cluster) : IClassFixture<
         (await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM platform.audit WHERE object_id = 'audited'")).ShouldBe(1);
         var month = await connection.ExecuteScalarAsync<string>("SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMM')");
         foreach (var name in (string[])[$"audit_{month}", "audit_default", "audit", "node", "audit_209901"])
-            (await Should.ThrowAsync<PostgresException>(() => connection.ExecuteAsync("SELECT platform.drop_audit_partition(@name)", new { name }))).MessageText.ShouldContain("may be dropped", Case.Sensitive, name);
-        (await Should.ThrowAsync<PostgresException>(() => connection.ExecuteAsync("SELECT platform.add_audit_partition('2099-01-01')"))).MessageText.ShouldContain("no partition for");
+            (
+                await Should.ThrowAsync<PostgresException>(() => connection.ExecuteAsync("SELECT platform.drop_audit_partition(@name)", new { name }))
+            ).MessageText.ShouldContain("may be dropped", Case.Sensitive, name);
+        (
+            await Should.ThrowAsync<PostgresException>(() => connection.ExecuteAsync("SELECT platform.add_audit_partition('2099-01-01')"))
+        ).MessageText.ShouldContain("no partition for");
         // The functions run as the audit's owner: what they call is not found by a path of the caller's.
-        (await connection.QueryAsync<string>("SELECT array_to_string(proconfig, ' ') FROM pg_proc WHERE pronamespace = 'platform'::regnamespace AND prosecdef")).ShouldBe(["search_path=pg_catalog, pg_temp", "search_path=pg_catalog, pg_temp"]);
+        (
+            await connection.QueryAsync<string>(
+                "SELECT array_to_string(proconfig, ' ') FROM pg_proc WHERE pronamespace = 'platform'::regnamespace AND prosecdef"
+            )
+        ).ShouldBe(["search_path=pg_catalog, pg_temp", "search_path=pg_catalog, pg_temp"]);
     }
 
     [Fact]
     public async Task Everything_belongs_to_the_hosts_role_or_the_audits_owner_and_health_says_that_it_holds()
     {
         await using var connection = await cluster.Connect("codo_host");
-        (await PrivateClusterUpgradeTests.Owners(connection)).ShouldBe(["codo_audit platform", "codo_host accounts", "codo_host alerts", "codo_host cron", "codo_host hangfire", "codo_host platform", "codo_host tasks"], ignoreOrder: true);
+        (await PrivateClusterUpgradeTests.Owners(connection)).ShouldBe(
+            ["codo_audit platform", "codo_host accounts", "codo_host alerts", "codo_host cron", "codo_host hangfire", "codo_host platform", "codo_host tasks"],
+            ignoreOrder: true
+        );
         (await connection.ExecuteScalarAsync<bool>("SELECT pg_has_role('codo_audit', 'MEMBER')")).ShouldBeFalse();
         var rights = (await cluster.Host.Send(HttpMethod.Get, "/healthz/ready"))["checks"]!["database_rights"]!;
         rights["status"]!.GetValue<string>().ShouldBe("healthy");
         rights["detail"]!.GetValue<string>().ShouldContain(Environment.IsPrivilegedProcess ? "no more" : $"PostgreSQL runs as {Environment.UserName}");
     }
 
-    private static PostgresUser? Find(string name) => File.ReadLines("/etc/passwd").Select(line => line.Split(':')).FirstOrDefault(fields => fields[0] == name) is { } fields
-        ? new PostgresUser(name, int.Parse(fields[2], CultureInfo.InvariantCulture), int.Parse(fields[3], CultureInfo.InvariantCulture)) : null;
+    private static PostgresUser? Find(string name) =>
+        File.ReadLines("/etc/passwd").Select(line => line.Split(':')).FirstOrDefault(fields => fields[0] == name) is { } fields
+            ? new PostgresUser(name, int.Parse(fields[2], CultureInfo.InvariantCulture), int.Parse(fields[3], CultureInfo.InvariantCulture))
+            : null;
 
-    internal static string Psql() => Directory.EnumerateDirectories("/usr/lib/postgresql").Select(version => Path.Combine(version, "bin/psql")).FirstOrDefault(File.Exists) ?? "psql";
+    internal static string Psql() =>
+        Directory.EnumerateDirectories("/usr/lib/postgresql").Select(version => Path.Combine(version, "bin/psql")).FirstOrDefault(File.Exists) ?? "psql";
 
     /// <summary>What psql says to a user who asks for a number.</summary>
     private async Task<string> Asked(PostgresUser? user, string role)
@@ -203,8 +240,19 @@ public sealed class PrivateClusterTests(PrivateCluster cluster) : IClassFixture<
     /// <summary>Ports that a process listens on, by the sockets among its descriptors.</summary>
     private static List<string> Listening(int pid)
     {
-        var sockets = Directory.EnumerateFiles($"/proc/{pid}/fd").Select(path => new FileInfo(path).LinkTarget ?? "").Where(target => target.StartsWith("socket:[", StringComparison.Ordinal)).Select(target => target[8..^1]).ToHashSet();
-        return [.. ((string[])["tcp", "tcp6"]).SelectMany(kind => File.ReadLines($"/proc/{pid}/net/{kind}").Skip(1)).Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
-            .Where(fields => fields[3] == "0A" && sockets.Contains(fields[9])).Select(fields => fields[1])];
+        var sockets = Directory
+            .EnumerateFiles($"/proc/{pid}/fd")
+            .Select(path => new FileInfo(path).LinkTarget ?? "")
+            .Where(target => target.StartsWith("socket:[", StringComparison.Ordinal))
+            .Select(target => target[8..^1])
+            .ToHashSet();
+        return
+        [
+            .. ((string[])["tcp", "tcp6"])
+                .SelectMany(kind => File.ReadLines($"/proc/{pid}/net/{kind}").Skip(1))
+                .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+                .Where(fields => fields[3] == "0A" && sockets.Contains(fields[9]))
+                .Select(fields => fields[1]),
+        ];
     }
 }

@@ -7,7 +7,10 @@ using Npgsql;
 
 namespace Codo.Tests.Host.LocalServices;
 
-/// <summary>A private cluster of version 0.1.0 (one role, a superuser; <c>trust</c>; under root the files of <c>postgres</c>) is taken over: its data and tokens go on, and it is no longer open.</summary>
+/// <summary>
+/// A private cluster of version 0.1.0 (one role, a superuser; <c>trust</c>; under root the files of <c>postgres</c>) is taken over: its data and tokens go on,
+/// and it is no longer open.
+/// </summary>
 public sealed class PrivateClusterUpgradeTests
 {
     private const string MasterKey = "InqaQ3Q7wAaQXgNh_RM7l7T-ZoQez_n3dxVJtpkdmWY", TokenSecret = "T8BJH9buRaWSaRMR4aXDlSBq24eaHkdTn2_sbHS-QDY";
@@ -35,30 +38,51 @@ public sealed class PrivateClusterUpgradeTests
         text.ShouldContain("hello");
         await using var connection = new NpgsqlConnection($"Host={data}/postgres-socket;Username=codo_host;Database=codo;Pooling=false");
         await connection.OpenAsync();
-        (await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM platform.audit")).ShouldBe(await connection.ExecuteScalarAsync<long>("SELECT max(audit_id) FROM platform.audit"));
-        await host.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = "after", cmd = "true", cron = "0 0 0 29 2 *" });
+        (await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM platform.audit")).ShouldBe(
+            await connection.ExecuteScalarAsync<long>("SELECT max(audit_id) FROM platform.audit")
+        );
+        await host.Send(
+            HttpMethod.Post,
+            "/v1/cron/job/",
+            new
+            {
+                job_id = "after",
+                cmd = "true",
+                cron = "0 0 0 29 2 *",
+            }
+        );
         (await connection.ExecuteScalarAsync<string>("SELECT object_id FROM platform.audit ORDER BY audit_id DESC LIMIT 1")).ShouldBe("after");
 
         // Nothing is the superuser's, no file is the old user's, no rule trusts anybody.
         (await Owners(connection)).ShouldAllBe(owner => owner.StartsWith("codo_host", StringComparison.Ordinal) || owner == "codo_audit platform");
-        (await Should.ThrowAsync<PostgresException>(() => connection.ExecuteAsync("DELETE FROM platform.audit"))).SqlState.ShouldBe(PostgresErrorCodes.InsufficientPrivilege);
+        (await Should.ThrowAsync<PostgresException>(() => connection.ExecuteAsync("DELETE FROM platform.audit"))).SqlState.ShouldBe(
+            PostgresErrorCodes.InsufficientPrivilege
+        );
         (await File.ReadAllLinesAsync(Path.Combine(postgres, "pg_hba.conf"))).ShouldNotContain(line => line.Contains("trust", StringComparison.Ordinal));
         if (before is null) return;
         var own = PostgresUser.ForRoot(postgres)!;
         own.IsOwn.ShouldBeTrue();
         (await Run(null, "find", postgres, "-uid", before.Id.ToString(CultureInfo.InvariantCulture))).ShouldBe("");
-        using var psql = await Children.Start(Children.Command(before, "KILL", PrivateClusterTests.Psql(), ["-h", $"{data}/postgres-socket", "-U", "codo", "-w", "-c", "SELECT 1", "codo"]));
+        using var psql = await Children.Start(
+            Children.Command(before, "KILL", PrivateClusterTests.Psql(), ["-h", $"{data}/postgres-socket", "-U", "codo", "-w", "-c", "SELECT 1", "codo"])
+        );
         psql.StandardInput.Close();
         (await psql.StandardError.ReadToEndAsync()).ShouldContain("Permission denied");
     }
 
     /// <summary>Who owns objects in Codo's schemas: <c>owner schema</c>, each pair once.</summary>
-    internal static async Task<List<string>> Owners(NpgsqlConnection connection) => [.. await connection.QueryAsync<string>("""
-        SELECT DISTINCT pg_get_userbyid(owner) || ' ' || nspname FROM (
-            SELECT relowner AS owner, relnamespace AS schema FROM pg_class UNION SELECT proowner, pronamespace FROM pg_proc UNION SELECT typowner, typnamespace FROM pg_type
-            UNION SELECT nspowner, oid FROM pg_namespace) o
-        JOIN pg_namespace n ON n.oid = o.schema WHERE nspname IN ('platform', 'accounts', 'cron', 'tasks', 'alerts', 'hangfire')
-        """)];
+    internal static async Task<List<string>> Owners(NpgsqlConnection connection) =>
+        [
+            .. await connection.QueryAsync<string>(
+                """
+                SELECT DISTINCT pg_get_userbyid(owner) || ' ' || nspname FROM (
+                    SELECT relowner AS owner, relnamespace AS schema FROM pg_class UNION SELECT proowner, pronamespace FROM pg_proc UNION SELECT typowner,
+                        typnamespace FROM pg_type
+                    UNION SELECT nspowner, oid FROM pg_namespace) o
+                JOIN pg_namespace n ON n.oid = o.schema WHERE nspname IN ('platform', 'accounts', 'cron', 'tasks', 'alerts', 'hangfire')
+                """
+            ),
+        ];
 
     /// <summary>What version 0.1.0 made: the cluster with its one role, the dump's data, the two secrets. Returns whose the files are under root.</summary>
     private static async Task<PostgresUser?> MakeOld(string data)
@@ -81,12 +105,17 @@ public sealed class PrivateClusterUpgradeTests
         PostgresUser.Own(cluster, user);
         PostgresUser.Own(sockets, user);
         await Run(user, binaries.Initdb, "-D", cluster, "-U", "codo", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions", "--no-sync");
-        using var server = await Children.Start(Children.Command(user, "INT", binaries.Postgres, ["-D", cluster, "-k", sockets, "-c", "listen_addresses=", "-c", "fsync=off"]));
+        using var server = await Children.Start(
+            Children.Command(user, "INT", binaries.Postgres, ["-D", cluster, "-k", sockets, "-c", "listen_addresses=", "-c", "fsync=off"])
+        );
         server.StandardInput.Close();
         _ = Task.WhenAll(server.StandardOutput.ReadToEndAsync(), server.StandardError.ReadToEndAsync());
         await Eventually.True(async () => await Answers(sockets), "the old cluster takes connections");
         await Execute($"Host={sockets};Username=codo;Database=postgres;Pooling=false", "CREATE DATABASE codo");
-        await Execute($"Host={sockets};Username=codo;Database=codo;Pooling=false", await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "Upgrades", "0.1.0.sql")));
+        await Execute(
+            $"Host={sockets};Username=codo;Database=codo;Pooling=false",
+            await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "Upgrades", "0.1.0.sql"))
+        );
         Posix.Signal(server.Id, Posix.Interrupt);
         await server.WaitForExitAsync();
         return user;

@@ -18,12 +18,15 @@ using StackExchange.Redis;
 
 namespace Codo.Tests.Modules.Alerts;
 
-/// <summary>The module alone on a real database, with a clock that a test moves: nothing happens by itself, the test says when the courier sends and the watch looks.</summary>
+/// <summary>
+/// The module alone on a real database, with a clock that a test moves: nothing happens by itself, the test says when the courier sends and the watch looks.
+/// </summary>
 internal sealed class AlertBench : IAsyncDisposable
 {
     private readonly ServiceProvider services;
 
-    private AlertBench(ServiceProvider services, FakeTimeProvider time, List<RunningJob> running, List<RunningOrder> waiting) => (this.services, Time, Running, Orders) = (services, time, running, waiting);
+    private AlertBench(ServiceProvider services, FakeTimeProvider time, List<RunningJob> running, List<RunningOrder> waiting) =>
+        (this.services, Time, Running, Orders) = (services, time, running, waiting);
 
     public FakeTimeProvider Time { get; }
 
@@ -49,10 +52,17 @@ internal sealed class AlertBench : IAsyncDisposable
         DefaultTypeMap.MatchNamesWithUnderscores = true;
         var zone = new Zone { Info = TimeZoneInfo.FindSystemTimeZoneById("Asia/Shanghai") };
         services.AddLogging().AddMediator().AddAlerts();
-        services.AddSingleton<IConfiguration>(new ConfigurationBuilder().AddInMemoryCollection([new("Codo:AllowRunAs", Environment.UserName)]).Build())
-            .AddSingleton<TimeProvider>(time).AddSingleton(zone).AddSingleton(Json.Options(zone)).AddSingleton(new Node("bench")).AddSingleton(NpgsqlDataSource.Create(database))
-            .AddSingleton<RetentionGuard>().AddSingleton<LoopStates>()
-            .AddSingleton(new NodeSettings { PublicUrl = "https://codo.example.test/", RunAs = Environment.UserName }).AddSingleton<RunAsRule>()
+        services
+            .AddSingleton<IConfiguration>(new ConfigurationBuilder().AddInMemoryCollection([new("Codo:AllowRunAs", Environment.UserName)]).Build())
+            .AddSingleton<TimeProvider>(time)
+            .AddSingleton(zone)
+            .AddSingleton(Json.Options(zone))
+            .AddSingleton(new Node("bench"))
+            .AddSingleton(NpgsqlDataSource.Create(database))
+            .AddSingleton<RetentionGuard>()
+            .AddSingleton<LoopStates>()
+            .AddSingleton(new NodeSettings { PublicUrl = "https://codo.example.test/", RunAs = Environment.UserName })
+            .AddSingleton<RunAsRule>()
             .AddSingleton(new SecretBox(new Dictionary<int, string> { [1] = "a-master-key-for-tests-of-more-than-32-bytes" }, 1))
             .AddSingleton<IConnectionMultiplexer>(await ConnectionMultiplexer.ConnectAsync(redis))
             .AddScoped(_ => Caller.Codo);
@@ -79,16 +89,43 @@ internal sealed class AlertBench : IAsyncDisposable
     /// <summary>Sends what is due, as the courier does every second.</summary>
     public Task Deliver() => services.GetRequiredService<Courier>().SendDue();
 
-    public async Task<long> Channel(string kind, object settings, string name = "", int rateLimit = 1000, int timeout = 5, string language = "zh") => (await Send(new CreateChannel.Command(
-        name.Length > 0 ? name : $"{kind}-{Guid.NewGuid():N}", kind, true, language, rateLimit, timeout, JsonSerializer.SerializeToElement(settings)))).ChannelId;
+    public async Task<long> Channel(string kind, object settings, string name = "", int rateLimit = 1000, int timeout = 5, string language = "zh") =>
+        (
+            await Send(
+                new CreateChannel.Command(
+                    name.Length > 0 ? name : $"{kind}-{Guid.NewGuid():N}",
+                    kind,
+                    true,
+                    language,
+                    rateLimit,
+                    timeout,
+                    JsonSerializer.SerializeToElement(settings)
+                )
+            )
+        ).ChannelId;
 
-    public Task Contact(string name, string tel = "", string email = "", string feishu = "", long? id = null) => Send(new SaveContact.Command(name, id, tel, email, feishu));
+    public Task Contact(string name, string tel = "", string email = "", string feishu = "", long? id = null) =>
+        Send(new SaveContact.Command(name, id, tel, email, feishu));
 
     /// <summary>A failed execution, as cron tells it.</summary>
     public ExecutionEnded Failed(string job = "backup", int inARow = 1, string output = "line 1\nboom\n", params string[] owners)
     {
         var now = Time.GetUtcNow().UtcDateTime;
-        return new ExecutionEnded(job, 17, "faild", inARow, now.AddSeconds(-5), now.AddSeconds(-5), now, 3, "node-a", Text.Same(""), "pg_dump db", output, owners);
+        return new ExecutionEnded(
+            job,
+            17,
+            "faild",
+            inARow,
+            now.AddSeconds(-5),
+            now.AddSeconds(-5),
+            now,
+            3,
+            "node-a",
+            Text.Same(""),
+            "pg_dump db",
+            output,
+            owners
+        );
     }
 
     public ExecutionEnded Succeeded(string job = "backup") => Failed(job) with { Status = "success", FailuresInARow = 0, ExitCode = 0, Output = "" };
@@ -99,19 +136,23 @@ internal sealed class AlertBench : IAsyncDisposable
         return (await connection.QueryAsync<T>(sql)).AsList();
     }
 
-    public async Task<List<string>> Deliveries() => await Rows<string>("SELECT reason || ' ' || state || ' ' || array_to_string(people, ',') FROM alerts.delivery ORDER BY delivery_id");
+    public async Task<List<string>> Deliveries() =>
+        await Rows<string>("SELECT reason || ' ' || state || ' ' || array_to_string(people, ',') FROM alerts.delivery ORDER BY delivery_id");
 
-    public async Task<IncidentView> Incident(string kind = "failed") => (await Send(new ListIncidents.Query(1, 1, null, null, null, kind, null, null))).Data.Single();
+    public async Task<IncidentView> Incident(string kind = "failed") =>
+        (await Send(new ListIncidents.Query(1, 1, null, null, null, kind, null, null))).Data.Single();
 
     public async ValueTask DisposeAsync() => await services.DisposeAsync();
 
     private sealed class AnsweringOrders(List<RunningOrder> orders) : IRequestHandler<ListRunningOrders, IReadOnlyList<RunningOrder>>
     {
-        public Task<IReadOnlyList<RunningOrder>> Handle(ListRunningOrders request, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<RunningOrder>>([.. orders]);
+        public Task<IReadOnlyList<RunningOrder>> Handle(ListRunningOrders request, CancellationToken cancellationToken) =>
+            Task.FromResult<IReadOnlyList<RunningOrder>>([.. orders]);
     }
 
     private sealed class Answering(List<RunningJob> running) : IRequestHandler<ListRunningJobs, IReadOnlyList<RunningJob>>
     {
-        public Task<IReadOnlyList<RunningJob>> Handle(ListRunningJobs request, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<RunningJob>>([.. running]);
+        public Task<IReadOnlyList<RunningJob>> Handle(ListRunningJobs request, CancellationToken cancellationToken) =>
+            Task.FromResult<IReadOnlyList<RunningJob>>([.. running]);
     }
 }

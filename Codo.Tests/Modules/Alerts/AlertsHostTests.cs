@@ -28,8 +28,27 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
     [Fact]
     public async Task A_job_that_fails_is_told_to_its_owner_and_its_recovery_as_well()
     {
-        (await host.Post("/v2/alerts/channel/", new { name = "hook", kind = "webhook", settings = new { url = stub.Url + "/hook" } })).Code().ShouldBe(0);
-        await host.Make(new { job_id = "flaky", cmd = "echo token is $API_TOKEN; test -e $FLAG", cron = CronClient.Never, owners = new[] { "ann" }, env = new { API_TOKEN = "sesame", FLAG = "/nowhere" } });
+        (
+            await host.Post(
+                "/v2/alerts/channel/",
+                new
+                {
+                    name = "hook",
+                    kind = "webhook",
+                    settings = new { url = stub.Url + "/hook" },
+                }
+            )
+        ).Code().ShouldBe(0);
+        await host.Make(
+            new
+            {
+                job_id = "flaky",
+                cmd = "echo token is $API_TOKEN; test -e $FLAG",
+                cron = CronClient.Never,
+                owners = new[] { "ann" },
+                env = new { API_TOKEN = "sesame", FLAG = "/nowhere" },
+            }
+        );
         var log = await host.Ended(await host.RunNow("flaky"));
         await Eventually.True(() => Hooks().Count == 1, "the failure is told");
         var told = Hooks()[0].Json;
@@ -49,7 +68,10 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
         await Eventually.True(() => Hooks().Count == 2, "the recovery is told");
         Hooks()[1].Json["title"]!.GetValue<string>().ShouldBe("【已恢复】任务 flaky 失败");
         await host.Ended(await host.RunNow("flaky"));
-        (await host.Get("/v2/alerts/delivery/?incident_id=" + id, Ann))["data"]!.AsArray().Select(row => $"{row!["reason"]} {row["state"]}").ShouldBe(["recovered sent", "opened sent"]);
+        (await host.Get("/v2/alerts/delivery/?incident_id=" + id, Ann))["data"]!
+            .AsArray()
+            .Select(row => $"{row!["reason"]} {row["state"]}")
+            .ShouldBe(["recovered sent", "opened sent"]);
         (await host.Get("/v2/alerts/incident/?limit=1"))["count"]!.GetValue<long>().ShouldBe(1);
         await Eventually.True(() => stub.Requests.Any(got => got.Path == "/beat"), "the heartbeat is heard outside");
     }
@@ -64,7 +86,9 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
         (await host.Delete("/v1/cron/job/", new { job_id = "doomed" })).Code().ShouldBe(0);
         await Eventually.True(() => Hooks().Count == 2, "the end is told");
         var told = Hooks()[1].Json;
-        (told["title"]!.GetValue<string>(), told["reason"]!.GetValue<string>(), told["people"]![0]!["name"]!.GetValue<string>()).ShouldBe(("【已关闭】任务 doomed 失败（任务已删除）", "recovered", "ann"));
+        (told["title"]!.GetValue<string>(), told["reason"]!.GetValue<string>(), told["people"]![0]!["name"]!.GetValue<string>()).ShouldBe(
+            ("【已关闭】任务 doomed 失败（任务已删除）", "recovered", "ann")
+        );
         var incident = (await host.Get("/v2/alerts/incident/?subject=doomed"))["data"]![0]!;
         (incident["state"]!.GetValue<string>(), incident["ending"]!.GetValue<string>()).ShouldBe(("resolved", "deleted"));
         (await Page(HttpMethod.Get, $"/i/{incident["id"]}", Ann)).Html.ShouldContain("已关闭（任务已删除）");
@@ -90,9 +114,16 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
         await Eventually.True(async () => await host.Count("SELECT count(*) FROM alerts.task_monitor") == 1, "the failure is an incident");
         // As a host leaves it that dies after the commit and before it wakes the outbox.
         await using (var connection = await host.Source.OpenConnectionAsync())
-        await using (var command = new Npgsql.NpgsqlCommand("""
-            INSERT INTO platform.outbox (stream, kind, payload) SELECT 'job:' || job, 'cron.ended', jsonb_build_object('job', job, 'job_id', job_id, 'log_id', log_id, 'nominal_at', nominal_at) FROM cron.cron_log WHERE job_id = 'swept'
-            """, connection)) (await command.ExecuteNonQueryAsync()).ShouldBe(1);
+        await using (
+            var command = new Npgsql.NpgsqlCommand(
+                """
+                INSERT INTO platform.outbox (stream, kind, payload) SELECT 'job:' || job, 'cron.ended', jsonb_build_object('job', job, 'job_id', job_id,
+                    'log_id', log_id, 'nominal_at', nominal_at) FROM cron.cron_log WHERE job_id = 'swept'
+                """,
+                connection
+            )
+        )
+            (await command.ExecuteNonQueryAsync()).ShouldBe(1);
         await Eventually.True(async () => await host.Count("SELECT count(*) FROM platform.outbox") == 0, "the sweep has told it");
         (await host.Count("SELECT count FROM alerts.task_monitor")).ShouldBe(2);
     }
@@ -106,39 +137,124 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
         var rule = made["rule_id"]!.GetValue<long>();
         (await host.Put("/v2/alerts/rule/", new { rule_id = rule, repeat_after = 60, runs_after = 0 })).Code().ShouldBe(0);
         var shown = (await host.Get($"/v2/alerts/rule/?rule_id={rule}"))["data"]![0]!;
-        (shown["subject"]!.GetValue<string>(), shown["repeat_after"]!.GetValue<int>(), shown["runs_after"], shown["escalation"]!.ToJsonString()).ShouldBe(("db-*", 60, null, """[["boss"]]"""));
+        (shown["subject"]!.GetValue<string>(), shown["repeat_after"]!.GetValue<int>(), shown["runs_after"], shown["escalation"]!.ToJsonString()).ShouldBe(
+            ("db-*", 60, null, """[["boss"]]""")
+        );
         (await host.Post("/v2/alerts/rule/", new { name = "db" })).Code().ShouldBe(-2);
-        foreach (var wrong in new object[] { new { }, new { name = "x", kinds = new[] { "explodes" } }, new { name = "x", source = "moon" }, new { name = "x", failures = 0 }, new { name = "x", escalation = new[] { Array.Empty<string>() } }, new { name = "x", channels = new[] { 77 } } })
+        foreach (
+            var wrong in new object[]
+            {
+                new { },
+                new { name = "x", kinds = new[] { "explodes" } },
+                new { name = "x", source = "moon" },
+                new { name = "x", failures = 0 },
+                new { name = "x", escalation = new[] { Array.Empty<string>() } },
+                new { name = "x", channels = new[] { 77 } },
+            }
+        )
             (await host.Post("/v2/alerts/rule/", wrong)).Code().ShouldBe(-1, wrong.ToString());
         (await host.Put("/v2/alerts/rule/", new { rule_id = rule, channels = new[] { 77, 78 } })).Msg().ShouldBe("channels 中的 77, 78 不存在");
         (await host.Delete("/v2/alerts/rule/", new { rule_id = rule })).Code().ShouldBe(0);
         (await host.Delete("/v2/alerts/rule/", new { rule_id = rule })).Code().ShouldBe(-1);
 
         stub.Answer = (_, _) => (200, """{"errcode":0}""");
-        var channel = (await host.Post("/v2/alerts/channel/", new { name = "ding", kind = "dingtalk", settings = new { url = stub.Url + "/one", secret = "SEC1" } }))["channel_id"]!.GetValue<long>();
+        var channel = (
+            await host.Post(
+                "/v2/alerts/channel/",
+                new
+                {
+                    name = "ding",
+                    kind = "dingtalk",
+                    settings = new { url = stub.Url + "/one", secret = "SEC1" },
+                }
+            )
+        )["channel_id"]!.GetValue<long>();
         (await host.Get("/v2/alerts/channel/"))["data"]![0]!["settings"]!.ToJsonString().ShouldBe("""{"url":"******","secret":"******"}""");
-        (await host.Put("/v2/alerts/channel/", new { channel_id = channel, language = "en", settings = new { url = stub.Url + "/two", secret = "******" } })).Code().ShouldBe(0);
+        (
+            await host.Put(
+                "/v2/alerts/channel/",
+                new
+                {
+                    channel_id = channel,
+                    language = "en",
+                    settings = new { url = stub.Url + "/two", secret = "******" },
+                }
+            )
+        ).Code().ShouldBe(0);
         var test = await host.Post("/v2/alerts/channel/test/", new { channel_id = channel });
         (test["delivered"]!.GetValue<bool>(), test["answer"]!.GetValue<string>()).ShouldBe((true, """HTTP 200 {"errcode":0}"""));
         var got = stub.Requests.Last(request => request.Path != "/beat");
         got.Path.ShouldBe("/two");
         got.Query["sign"].ShouldBe(Codo.Modules.Alerts.Channels.DingTalkChannel.Sign(got.Query["timestamp"], "SEC1"));
         await using (var connection = await host.Source.OpenConnectionAsync())
-        await using (var command = new Npgsql.NpgsqlCommand("SELECT string_agg(c::text, '') || (SELECT string_agg(a::text, '') FROM platform.audit a) FROM alerts.channel c", connection))
-            ((string)(await command.ExecuteScalarAsync())!).ShouldSatisfyAllConditions(all => all.ShouldNotContain("SEC1"), all => all.ShouldNotContain("/two"));
+        await using (
+            var command = new Npgsql.NpgsqlCommand(
+                "SELECT string_agg(c::text, '') || (SELECT string_agg(a::text, '') FROM platform.audit a) FROM alerts.channel c",
+                connection
+            )
+        )
+            ((string)(await command.ExecuteScalarAsync())!).ShouldSatisfyAllConditions(
+                all => all.ShouldNotContain("SEC1"),
+                all => all.ShouldNotContain("/two")
+            );
         (await host.Post("/v2/alerts/contact/", new { name = "zed", email = "zed" })).Code().ShouldBe(-1);
-        foreach (var wrong in new object[]
-        {
-            new { name = "x", kind = "pigeon" }, new { name = "x", kind = "webhook" }, new { name = "x", kind = "webhook", settings = new { url = "ftp://x" } },
-            new { name = "x", kind = "webhook", settings = new { url = "http://x", colour = "red" } }, new { name = "x", kind = "dingtalk", settings = new { url = "******" } },
-            new { name = "x", kind = "email", settings = new { host = "h", from = "a@b", port = 99999 } }, new { name = "x", kind = "command", settings = new { path = "sh" } }, new { name = "x", kind = "webhook", settings = "url" },
-        }) (await host.Post("/v2/alerts/channel/", wrong)).Code().ShouldBe(-1, wrong.ToString());
+        foreach (
+            var wrong in new object[]
+            {
+                new { name = "x", kind = "pigeon" },
+                new { name = "x", kind = "webhook" },
+                new
+                {
+                    name = "x",
+                    kind = "webhook",
+                    settings = new { url = "ftp://x" },
+                },
+                new
+                {
+                    name = "x",
+                    kind = "webhook",
+                    settings = new { url = "http://x", colour = "red" },
+                },
+                new
+                {
+                    name = "x",
+                    kind = "dingtalk",
+                    settings = new { url = "******" },
+                },
+                new
+                {
+                    name = "x",
+                    kind = "email",
+                    settings = new
+                    {
+                        host = "h",
+                        from = "a@b",
+                        port = 99999,
+                    },
+                },
+                new
+                {
+                    name = "x",
+                    kind = "command",
+                    settings = new { path = "sh" },
+                },
+                new
+                {
+                    name = "x",
+                    kind = "webhook",
+                    settings = "url",
+                },
+            }
+        )
+            (await host.Post("/v2/alerts/channel/", wrong)).Code().ShouldBe(-1, wrong.ToString());
 
         (await host.Post("/v2/alerts/contact/", new { name = "ann", tel = "13800000001" }, Ann)).Code().ShouldBe(0);
         (await host.Put("/v2/alerts/contact/", new { name = "ann", email = "ann@example.test" }, Ann)).Code().ShouldBe(0);
         (await host.Post("/v2/alerts/contact/", new { name = "bob", tel = "1" }, Ann)).Code().ShouldBe(-1);
         (await host.Post("/v2/alerts/contact/", new { name = "bob", tel = "13800000002" }, Ann)).Code().ShouldBe(-2);
-        (await host.Get("/v2/alerts/contact/", Ann))["data"]![0]!.ToJsonString().ShouldStartWith("""{"name":"ann","user_id":7,"tel":"13800000001","email":"ann@example.test","feishu":"",""");
+        (await host.Get("/v2/alerts/contact/", Ann))["data"]![0]!
+            .ToJsonString()
+            .ShouldStartWith("""{"name":"ann","user_id":7,"tel":"13800000001","email":"ann@example.test","feishu":"",""");
         (await host.Get("/v2/alerts/contact/", Bob))["count"]!.GetValue<long>().ShouldBe(0);
         (await host.Delete("/v2/alerts/contact/", new { name = "ann" }, Bob)).Code().ShouldBe(-2);
 
@@ -146,10 +262,33 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
         (await host.Post("/v2/alerts/silence/", new { subject = "*", ends_at = "2020-01-01 00:00", reason = "quiet" })).Code().ShouldBe(-1);
         (await host.Post("/v2/alerts/silence/", new { subject = "*", ends_at = "soon", reason = "quiet" })).Code().ShouldBe(-1);
         (await host.Post("/v2/alerts/silence/", new { subject = "*", ends_at = "2099-01-01 00:00" })).Code().ShouldBe(-1);
-        var silence = (await host.Post("/v2/alerts/silence/", new { subject = "*", ends_at = "2099-01-01 00:00", reason = "quiet" }))["silence_id"]!.GetValue<long>();
+        var silence = (
+            await host.Post(
+                "/v2/alerts/silence/",
+                new
+                {
+                    subject = "*",
+                    ends_at = "2099-01-01 00:00",
+                    reason = "quiet",
+                }
+            )
+        )["silence_id"]!.GetValue<long>();
         (await host.Get("/v2/alerts/silence/", Ann))["data"]![0]!["ends_at"]!.GetValue<string>().ShouldBe("2099-01-01 00:00:00");
         (await host.Delete("/v2/alerts/silence/", new { silence_id = silence })).Code().ShouldBe(0);
-        foreach (var query in new[] { "incident/?page=0", "incident/?state=new", "incident/?kind=x", "delivery/?limit=0", "delivery/?state=x", "rule/?page=x", "channel/?channel_id=5abc", "silence/?limit=-1", "contact/?page=0" })
+        foreach (
+            var query in new[]
+            {
+                "incident/?page=0",
+                "incident/?state=new",
+                "incident/?kind=x",
+                "delivery/?limit=0",
+                "delivery/?state=x",
+                "rule/?page=x",
+                "channel/?channel_id=5abc",
+                "silence/?limit=-1",
+                "contact/?page=0",
+            }
+        )
             (await host.Get("/v2/alerts/" + query)).Code().ShouldBe(-1, query);
         (await host.Delete("/v2/alerts/channel/", new { channel_id = channel })).Code().ShouldBe(0);
     }
@@ -165,23 +304,42 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
 
         var stranger = await host.Http.GetAsync(path);
         stranger.StatusCode.ShouldBe(HttpStatusCode.Unauthorized);
-        (await stranger.Content.ReadAsStringAsync()).ShouldSatisfyAllConditions(html => html.ShouldContain("name=\"token\""), html => html.ShouldNotContain("pa&lt;ge"));
+        (await stranger.Content.ReadAsStringAsync()).ShouldSatisfyAllConditions(
+            html => html.ShouldContain("name=\"token\""),
+            html => html.ShouldNotContain("pa&lt;ge")
+        );
         using var signedIn = await host.Http.PostAsync("/sign-in/", new FormUrlEncodedContent([new("token", Ann), new("next", path)]));
         signedIn.Headers.Location!.ToString().ShouldBe(path);
         using var mistyped = await host.Http.PostAsync("/sign-in/", new FormUrlEncodedContent([new("token", "oops"), new("next", path)]));
         ((int)mistyped.StatusCode, mistyped.Headers.Location!.ToString()).ShouldBe((303, path + "?refused=malformed"));
         using var again = await host.Http.GetAsync(mistyped.Headers.Location);
         (await again.Content.ReadAsStringAsync()).ShouldSatisfyAllConditions(
-            html => html.ShouldContain("这不是令牌"), html => html.ShouldContain($"name=\"next\" value=\"{path}\""), html => html.ShouldContain("codo token --user"), html => html.ShouldContain("codo-admin"), html => html.ShouldNotContain("Sign in"));
+            html => html.ShouldContain("这不是令牌"),
+            html => html.ShouldContain($"name=\"next\" value=\"{path}\""),
+            html => html.ShouldContain("codo token --user"),
+            html => html.ShouldContain("codo-admin"),
+            html => html.ShouldNotContain("Sign in")
+        );
         using var elsewhere = await host.Http.PostAsync("/sign-in/", new FormUrlEncodedContent([new("token", Ann), new("next", "//evil.example.test")]));
         elsewhere.Headers.Location!.ToString().ShouldBe("/");
 
-        (await Page(HttpMethod.Get, path, Bob)).Html.ShouldSatisfyAllConditions(html => html.ShouldContain("任务 pa&lt;ge 失败"), html => html.ShouldContain("&lt;script&gt;"), html => html.ShouldNotContain("<script"), html => html.ShouldNotContain("<button"));
+        (await Page(HttpMethod.Get, path, Bob)).Html.ShouldSatisfyAllConditions(
+            html => html.ShouldContain("任务 pa&lt;ge 失败"),
+            html => html.ShouldContain("&lt;script&gt;"),
+            html => html.ShouldNotContain("<script"),
+            html => html.ShouldNotContain("<button")
+        );
         (await Page(HttpMethod.Get, path, Ann)).Html.ShouldContain("我来处理");
         var run = (await host.Get("/v1/cron/log/?job_id=" + Uri.EscapeDataString("pa<ge")))["data"]![0]!["log_id"]!.GetValue<long>();
         (await Page(HttpMethod.Get, path, Ann)).Html.ShouldSatisfyAllConditions(
-            html => html.ShouldContain($"<a href=\"/v1/cron/log/output/?log_id={run}\">完整输出</a>"), html => html.ShouldContain("<a href=\"/v1/cron/log/?job_id=pa%3Cge\">"));
-        (await Page(HttpMethod.Get, path, Ann, language: "en")).Html.ShouldSatisfyAllConditions(html => html.ShouldContain("Its whole output"), html => html.ShouldContain("lang=\"en\""), html => html.ShouldNotMatch("[\u4e00-\u9fff]"));
+            html => html.ShouldContain($"<a href=\"/v1/cron/log/output/?log_id={run}\">完整输出</a>"),
+            html => html.ShouldContain("<a href=\"/v1/cron/log/?job_id=pa%3Cge\">")
+        );
+        (await Page(HttpMethod.Get, path, Ann, language: "en")).Html.ShouldSatisfyAllConditions(
+            html => html.ShouldContain("Its whole output"),
+            html => html.ShouldContain("lang=\"en\""),
+            html => html.ShouldNotMatch("[\u4e00-\u9fff]")
+        );
         (await Page(HttpMethod.Post, path, Ann, "https://evil.example.test")).Status.ShouldBe(402);
         (await Page(HttpMethod.Post, path, Bob)).Status.ShouldBe(409);
         (await Page(HttpMethod.Post, path, Ann)).Status.ShouldBe(303);

@@ -11,9 +11,31 @@ public sealed class AlertsOfOrdersTests(TestPostgres postgres)
     {
         await using var stub = await HttpStub.Start();
         await using var host = await TestHost.Start(postgres);
-        (await host.Post("/v2/alerts/channel/", new { name = "hook", kind = "webhook", language = "en", settings = new { url = stub.Url } })).Code().ShouldBe(0);
+        (
+            await host.Post(
+                "/v2/alerts/channel/",
+                new
+                {
+                    name = "hook",
+                    kind = "webhook",
+                    language = "en",
+                    settings = new { url = stub.Url },
+                }
+            )
+        ).Code().ShouldBe(0);
         var template = await host.Template(null, ["42,,,paul"], OrderHost.Step("echo about to fail; exit 7", name: "restart"));
-        var made = await host.Post("/v2/task/accept/", new { task_name = "deploy shop", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" }, args = new { }, schedule = "ready", associated_user = new Dictionary<string, string[]> { ["dev"] = ["ann"] } });
+        var made = await host.Post(
+            "/v2/task/accept/",
+            new
+            {
+                task_name = "deploy shop",
+                temp_id = template,
+                hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" },
+                args = new { },
+                schedule = "ready",
+                associated_user = new Dictionary<string, string[]> { ["dev"] = ["ann"] },
+            }
+        );
         made.Code().ShouldBe(0, made.ToJsonString());
         var order = made["list_id"]!.GetValue<long>();
         await Eventually.True(() => stub.Requests.Count == 1, "the failure is told");
@@ -26,14 +48,25 @@ public sealed class AlertsOfOrdersTests(TestPostgres postgres)
         var address = host.Http.BaseAddress!.ToString().TrimEnd('/');
         told["url"]!.GetValue<string>().ShouldStartWith(address + "/i/");
         var test = await host.Post("/v2/alerts/channel/test/", new { channel_id = 1 });
-        ((bool)test["delivered"]!, (string)test["warnings"]![0]!).ShouldBe((true, $"Codo:PublicUrl 未设置，消息里的链接以本节点的监听地址 {address} 开头，收到的人可能打不开"));
-        using (var page = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, told["url"]!.GetValue<string>()[address.Length..], null, TestTokens.For(7, "ann"))))
+        ((bool)test["delivered"]!, (string)test["warnings"]![0]!).ShouldBe(
+            (true, $"Codo:PublicUrl 未设置，消息里的链接以本节点的监听地址 {address} 开头，收到的人可能打不开")
+        );
+        using (
+            var page = await host.Http.SendAsync(
+                TestHost.Request(HttpMethod.Get, told["url"]!.GetValue<string>()[address.Length..], null, TestTokens.For(7, "ann"))
+            )
+        )
             (await page.Content.ReadAsStringAsync()).ShouldSatisfyAllConditions(
-                html => html.ShouldContain($"href=\"/v2/task/check/?list_id={order}\""), html => html.ShouldContain($"href=\"/v2/task/log/stream/?list_id={order}\""));
+                html => html.ShouldContain($"href=\"/v2/task/check/?list_id={order}\""),
+                html => html.ShouldContain($"href=\"/v2/task/log/stream/?list_id={order}\"")
+            );
 
         // Only those who were told of an order's incident, and superusers, see it.
-        (await host.Get($"/v2/alerts/incident/?list_id={order}", TestTokens.For(9, "stranger")))["count"]!.GetValue<long>().ShouldBe(0);
-        foreach (var token in new[] { TestTokens.For(42, "p"), TestTokens.For(7, "ann") }) (await host.Get($"/v2/alerts/incident/?list_id={order}", token))["count"]!.GetValue<long>().ShouldBe(1);
+        (await host.Get($"/v2/alerts/incident/?list_id={order}", TestTokens.For(9, "stranger")))["count"]!
+            .GetValue<long>()
+            .ShouldBe(0);
+        foreach (var token in new[] { TestTokens.For(42, "p"), TestTokens.For(7, "ann") })
+            (await host.Get($"/v2/alerts/incident/?list_id={order}", token))["count"]!.GetValue<long>().ShouldBe(1);
 
         (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
         await Eventually.True(() => stub.Requests.Count == 3, "its end is told");
@@ -45,15 +78,32 @@ public sealed class AlertsOfOrdersTests(TestPostgres postgres)
     {
         await using var host = await TestHost.Start(postgres);
         var template = await host.Template(null, ["42,,,paul"], OrderHost.Step("true", name: "restart"));
-        var made = await host.Post("/v2/task/accept/", new { task_name = "deploy shop", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" }, args = new { }, schedule = "new" });
+        var made = await host.Post(
+            "/v2/task/accept/",
+            new
+            {
+                task_name = "deploy shop",
+                temp_id = template,
+                hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" },
+                args = new { },
+                schedule = "new",
+            }
+        );
         made.Code().ShouldBe(0, made.ToJsonString());
         await Eventually.True(async () => await host.Count("SELECT count(*) FROM platform.outbox") == 0, "that it awaits its approval is told");
         // As a host leaves it that dies after the commit and before it queues the notifier.
         await using (var connection = await host.Source.OpenConnectionAsync())
-        await using (var command = new Npgsql.NpgsqlCommand("""
-            UPDATE tasks.scheduler_task_list SET told = 0;
-            INSERT INTO platform.outbox (stream, kind, payload) SELECT 'order:' || list_id, 'orders.situation', jsonb_build_object('list_id', list_id, 'situation', 1) FROM tasks.scheduler_task_list
-            """, connection)) await command.ExecuteNonQueryAsync();
+        await using (
+            var command = new Npgsql.NpgsqlCommand(
+                """
+                UPDATE tasks.scheduler_task_list SET told = 0;
+                INSERT INTO platform.outbox (stream, kind, payload) SELECT 'order:' || list_id, 'orders.situation', jsonb_build_object('list_id', list_id,
+                    'situation', 1) FROM tasks.scheduler_task_list
+                """,
+                connection
+            )
+        )
+            await command.ExecuteNonQueryAsync();
         await Eventually.True(async () => await host.Count("SELECT count(*) FROM platform.outbox") == 0, "the regular look has told it", seconds: 60);
         (await host.Count("SELECT told FROM tasks.scheduler_task_list")).ShouldBe(1);
     }

@@ -8,7 +8,10 @@ using System.Text;
 
 namespace Codo.Tests.Modules.Alerts;
 
-/// <summary>A real SMTP server on a loopback port of its own, with a certificate of its own making: it takes mail, in the clear, after STARTTLS or over TLS, and keeps it.</summary>
+/// <summary>
+/// A real SMTP server on a loopback port of its own, with a certificate of its own making: it takes mail, in the clear, after STARTTLS or over TLS, and keeps
+/// it.
+/// </summary>
 internal sealed class SmtpSink : IAsyncDisposable
 {
     private readonly TcpListener listener = new(IPAddress.Loopback, 0);
@@ -80,7 +83,9 @@ internal sealed class SmtpSink : IAsyncDisposable
                     encrypted = true;
                     break;
                 case "AUTH":
-                    login = Encoding.UTF8.GetString(Convert.FromBase64String(line.Split(' ').Length > 2 ? line.Split(' ')[2] : await Ask(stream))).Replace('\0', ':');
+                    login = Encoding
+                        .UTF8.GetString(Convert.FromBase64String(line.Split(' ').Length > 2 ? line.Split(' ')[2] : await Ask(stream)))
+                        .Replace('\0', ':');
                     await Say(stream, "235 welcome");
                     break;
                 case "RCPT":

@@ -47,17 +47,44 @@ public sealed class ClockTests
 
     [Theory]
     [MemberData(nameof(Jumps))]
-    public void A_jump_is_more_than_a_day_beyond_the_time_that_passed(string what, double now, double? seen, string? bootId, double? bootThen, double bootNow, bool isJump) =>
-        RetentionGuard.IsJump(new RetentionGuard.Seen
-        {
-            Now = Noon.AddDays(now),
-            Highest = seen is { } highest ? Noon.AddDays(highest) : null,
-            SeenAt = seen is { } at ? Noon.AddDays(at) : null,
-            BootId = bootId,
-            BootTime = bootThen is { } days ? TimeSpan.FromDays(days) : null,
-        }, "boot", TimeSpan.FromDays(bootNow)).ShouldBe(isJump, what);
+    public void A_jump_is_more_than_a_day_beyond_the_time_that_passed(
+        string what,
+        double now,
+        double? seen,
+        string? bootId,
+        double? bootThen,
+        double bootNow,
+        bool isJump
+    ) =>
+        RetentionGuard
+            .IsJump(
+                new RetentionGuard.Seen
+                {
+                    Now = Noon.AddDays(now),
+                    Highest = seen is { } highest ? Noon.AddDays(highest) : null,
+                    SeenAt = seen is { } at ? Noon.AddDays(at) : null,
+                    BootId = bootId,
+                    BootTime = bootThen is { } days ? TimeSpan.FromDays(days) : null,
+                },
+                "boot",
+                TimeSpan.FromDays(bootNow)
+            )
+            .ShouldBe(isJump, what);
 
     [Fact]
     public void What_other_nodes_saw_while_this_one_was_away_counts_as_passed() =>
-        RetentionGuard.IsJump(new RetentionGuard.Seen { Now = Noon.AddDays(30), Highest = Noon.AddDays(29.9), SeenAt = Noon, BootId = "old", BootTime = TimeSpan.FromDays(3) }, "boot", TimeSpan.FromDays(1)).ShouldBeFalse();
+        RetentionGuard
+            .IsJump(
+                new RetentionGuard.Seen
+                {
+                    Now = Noon.AddDays(30),
+                    Highest = Noon.AddDays(29.9),
+                    SeenAt = Noon,
+                    BootId = "old",
+                    BootTime = TimeSpan.FromDays(3),
+                },
+                "boot",
+                TimeSpan.FromDays(1)
+            )
+            .ShouldBeFalse();
 }

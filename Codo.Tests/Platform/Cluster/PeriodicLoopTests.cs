@@ -13,7 +13,12 @@ public sealed class PeriodicLoopTests
     {
         var log = new Recording();
         var runs = 0;
-        using var loop = new PeriodicLoop(new LoopState("sweep", TimeSpan.FromMilliseconds(1)), new WakeSignal(), (_, _) => ++runs < 3 ? throw new InvalidDataException("one bad row") : Task.CompletedTask, log);
+        using var loop = new PeriodicLoop(
+            new LoopState("sweep", TimeSpan.FromMilliseconds(1)),
+            new WakeSignal(),
+            (_, _) => ++runs < 3 ? throw new InvalidDataException("one bad row") : Task.CompletedTask,
+            log
+        );
         await loop.StartAsync(CancellationToken.None);
         await Eventually.True(() => Volatile.Read(ref runs) >= 5, "it goes on after its failures");
         await loop.StopAsync(CancellationToken.None);
@@ -24,7 +29,12 @@ public sealed class PeriodicLoopTests
     [Fact]
     public void A_poll_that_finds_nothing_rests_longer_and_longer_up_to_its_longest_rest()
     {
-        using var loop = new PeriodicLoop(new LoopState("poll", TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5)), new WakeSignal(), (_, _) => Task.CompletedTask, NullLogger.Instance);
+        using var loop = new PeriodicLoop(
+            new LoopState("poll", TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5)),
+            new WakeSignal(),
+            (_, _) => Task.CompletedTask,
+            NullLogger.Instance
+        );
         Enumerable.Range(0, 5).Select(idle => loop.RestAfter(idle).TotalSeconds).ShouldBe([1, 2, 4, 5, 5]);
     }
 
@@ -56,7 +66,12 @@ public sealed class PeriodicLoopTests
     [InlineData(3600, 40, 3_600_000)]
     public void The_pause_after_failures_doubles_up_to_the_period_and_to_five_seconds_for_short_ones(int period, int failures, int milliseconds)
     {
-        using var loop = new PeriodicLoop(new LoopState("sweep", TimeSpan.FromSeconds(period)), new WakeSignal(), (_, _) => Task.CompletedTask, NullLogger.Instance);
+        using var loop = new PeriodicLoop(
+            new LoopState("sweep", TimeSpan.FromSeconds(period)),
+            new WakeSignal(),
+            (_, _) => Task.CompletedTask,
+            NullLogger.Instance
+        );
         loop.Pause(failures).ShouldBe(TimeSpan.FromMilliseconds(milliseconds));
     }
 

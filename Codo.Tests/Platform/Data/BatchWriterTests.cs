@@ -27,7 +27,13 @@ public sealed class BatchWriterTests
     [Fact]
     public async Task One_that_is_refused_fails_for_itself()
     {
-        var writer = new BatchWriter<int, int>(items => items.Contains(3) ? throw new PostgresException("invalid byte sequence", "ERROR", "ERROR", "22021") : Task.FromResult<IReadOnlyList<int>>([.. items]), 50);
+        var writer = new BatchWriter<int, int>(
+            items =>
+                items.Contains(3)
+                    ? throw new PostgresException("invalid byte sequence", "ERROR", "ERROR", "22021")
+                    : Task.FromResult<IReadOnlyList<int>>([.. items]),
+            50
+        );
         var all = Enumerable.Range(1, 5).Select(writer.Write).ToList();
         await Should.ThrowAsync<PostgresException>(() => all[2]);
         foreach (var good in all.Where(task => task != all[2])) await good;

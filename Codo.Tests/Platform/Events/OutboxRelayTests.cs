@@ -52,7 +52,10 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
     public async Task A_message_of_a_kind_that_nobody_reads_is_a_dead_letter_in_the_end_and_not_lost()
     {
         await using var bench = await Bench.Start(postgres);
-        await bench.Ask<long>("INSERT INTO platform.outbox (stream, kind, attempts) VALUES ('x', 'unheard', @most) RETURNING message_id", new { most = OutboxRelay.MostAttempts - 1 });
+        await bench.Ask<long>(
+            "INSERT INTO platform.outbox (stream, kind, attempts) VALUES ('x', 'unheard', @most) RETURNING message_id",
+            new { most = OutboxRelay.MostAttempts - 1 }
+        );
         await bench.Relay.PublishDue(CancellationToken.None);
         (await bench.Ask<string>("SELECT cause FROM platform.outbox WHERE dead_at IS NOT NULL"))!.ShouldContain("unheard");
     }
@@ -75,11 +78,19 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
     {
         await using var bench = await Bench.Start(postgres);
         var other = bench.Another();
-        for (var round = 0; round < 40; round++) await bench.Write(($"s{round % 4}", $"{round:00}"));
-        await Task.WhenAll(Enumerable.Range(0, 4).Select(number => Task.Run(async () =>
-        {
-            while (await bench.Ask<long>("SELECT count(*) FROM platform.outbox") > 0) await (number % 2 == 0 ? bench.Relay : other).PublishDue(CancellationToken.None);
-        })));
+        for (var round = 0; round < 40; round++)
+            await bench.Write(($"s{round % 4}", $"{round:00}"));
+        await Task.WhenAll(
+            Enumerable
+                .Range(0, 4)
+                .Select(number =>
+                    Task.Run(async () =>
+                    {
+                        while (await bench.Ask<long>("SELECT count(*) FROM platform.outbox") > 0)
+                            await (number % 2 == 0 ? bench.Relay : other).PublishDue(CancellationToken.None);
+                    })
+                )
+        );
         bench.Told.Order().ShouldBe(Enumerable.Range(0, 40).Select(round => $"{round:00}"));
         for (var stream = 0; stream < 4; stream++)
         {
@@ -117,13 +128,20 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
         }
 
         public OutboxRelay Another() =>
-            new(source, services.GetRequiredService<IServiceScopeFactory>(), new Outbox(), [new Reader("alone", false), new Reader("together", true)], NullLogger<OutboxRelay>.Instance);
+            new(
+                source,
+                services.GetRequiredService<IServiceScopeFactory>(),
+                new Outbox(),
+                [new Reader("alone", false), new Reader("together", true)],
+                NullLogger<OutboxRelay>.Instance
+            );
 
         public async Task Write(params (string Stream, string Name)[] messages)
         {
             await using var connection = await source.OpenConnectionAsync();
             await using var transaction = await connection.BeginTransactionAsync();
-            foreach (var (stream, name) in messages) await Outbox.Write(connection, transaction, stream, name.StartsWith('+') ? "together" : "alone", new { name });
+            foreach (var (stream, name) in messages)
+                await Outbox.Write(connection, transaction, stream, name.StartsWith('+') ? "together" : "alone", new { name });
             await transaction.CommitAsync();
         }
 
@@ -152,11 +170,13 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
             return Task.CompletedTask;
         }
 
-        public Task Publish<TNotification>(TNotification notification, CancellationToken cancellationToken = default) where TNotification : INotification => Publish((object)notification, cancellationToken);
+        public Task Publish<TNotification>(TNotification notification, CancellationToken cancellationToken = default)
+            where TNotification : INotification => Publish((object)notification, cancellationToken);
 
         public Task<TResponse> Send<TResponse>(IRequest<TResponse> request, CancellationToken cancellationToken = default) => throw new NotSupportedException();
 
-        public Task Send<TRequest>(TRequest request, CancellationToken cancellationToken = default) where TRequest : IRequest => throw new NotSupportedException();
+        public Task Send<TRequest>(TRequest request, CancellationToken cancellationToken = default)
+            where TRequest : IRequest => throw new NotSupportedException();
 
         public Task<object> Send(object request, CancellationToken cancellationToken = default) => throw new NotSupportedException();
 

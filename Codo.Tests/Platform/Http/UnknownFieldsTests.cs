@@ -15,18 +15,55 @@ public sealed class UnknownFieldsTests(CronHost fixture) : IClassFixture<CronHos
         await host.Post("/v2/task_layout/temp/", new { temp_name = "unknown-fields" });
         var id = await host.Ask<long>("SELECT temp_id FROM tasks.scheduler_temp_list WHERE temp_name = 'unknown-fields'");
         object Step(object more) => new { temp_id = id, new_temp_data = new[] { more } };
-        var answer = await host.Put("/v2/task_layout/details/", Step(new { command_name = "a", command = "true", args = "", group = 1, level = 1, timeuot = 5, creator = "x", temp_id = id, command_id = 3 }));
-        (answer.Code(), (string)answer["warnings"]!.AsArray().ShouldHaveSingleItem()!).ShouldBe((0, "字段 new_temp_data[0].timeuot 不认识，已忽略；是否应为 timeout？"));
-        var fine = await host.Put("/v2/task_layout/details/", Step(new { command_name = "a", command = "true", args = "", group = 1, level = 1 }));
+        var answer = await host.Put(
+            "/v2/task_layout/details/",
+            Step(
+                new
+                {
+                    command_name = "a",
+                    command = "true",
+                    args = "",
+                    group = 1,
+                    level = 1,
+                    timeuot = 5,
+                    creator = "x",
+                    temp_id = id,
+                    command_id = 3,
+                }
+            )
+        );
+        (answer.Code(), (string)answer["warnings"]!.AsArray().ShouldHaveSingleItem()!).ShouldBe(
+            (0, "字段 new_temp_data[0].timeuot 不认识，已忽略；是否应为 timeout？")
+        );
+        var fine = await host.Put(
+            "/v2/task_layout/details/",
+            Step(
+                new
+                {
+                    command_name = "a",
+                    command = "true",
+                    args = "",
+                    group = 1,
+                    level = 1,
+                }
+            )
+        );
         (fine.Code(), fine.ContainsKey("warnings")).ShouldBe((0, false));
         var shown = (await host.Get($"/v2/task_layout/details/?temp_id={id}"))["data"]!["temp_list"]!.DeepClone();
-        (await host.Put("/v2/task_layout/details/", new System.Text.Json.Nodes.JsonObject { ["temp_id"] = id, ["new_temp_data"] = shown }.ToJsonString())).ContainsKey("warnings").ShouldBeFalse();
+        (await host.Put("/v2/task_layout/details/", new System.Text.Json.Nodes.JsonObject { ["temp_id"] = id, ["new_temp_data"] = shown }.ToJsonString()))
+            .ContainsKey("warnings")
+            .ShouldBeFalse();
     }
 
     [Fact]
     public async Task They_come_beside_the_slices_own_warnings_and_in_the_callers_language()
     {
-        var answer = await host.Send(HttpMethod.Post, "/v1/cron/job/", $$"""{"job_id":"two-warnings","cmd":"date +%F","cron":"{{CronClient.Never}}","retrys":1}""", language: "en");
+        var answer = await host.Send(
+            HttpMethod.Post,
+            "/v1/cron/job/",
+            $$"""{"job_id":"two-warnings","cmd":"date +%F","cron":"{{CronClient.Never}}","retrys":1}""",
+            language: "en"
+        );
         answer["warnings"]!.AsArray().Select(text => (string)text!).Last().ShouldBe("The field retrys is unknown and was ignored; is retries meant?");
         answer["warnings"]!.AsArray().Count.ShouldBe(2);
     }
@@ -41,7 +78,10 @@ public sealed class UnknownFieldsTests(CronHost fixture) : IClassFixture<CronHos
     [Fact]
     public async Task The_body_within_the_json_page_is_looked_through_as_well()
     {
-        var answer = await host.Post("/other/v1/submission/post_task/", new { post_data = """{"task_name": "x", "temp_id": 99999999, "hosts": {"1": "127.0.0.1"}, "shedule": "ready"}""" });
+        var answer = await host.Post(
+            "/other/v1/submission/post_task/",
+            new { post_data = """{"task_name": "x", "temp_id": 99999999, "hosts": {"1": "127.0.0.1"}, "shedule": "ready"}""" }
+        );
         (answer.Code(), (string)answer["warnings"]![0]!).ShouldBe((-3, "字段 shedule 不认识，已忽略；是否应为 schedule？"));
     }
 
@@ -50,6 +90,11 @@ public sealed class UnknownFieldsTests(CronHost fixture) : IClassFixture<CronHos
     {
         var fields = string.Join(',', Enumerable.Range(0, 5000).Select(number => $"\"{new string('x', 150)}{number}\":[{{\"a\":1}}]"));
         var answer = await host.Send(HttpMethod.Patch, "/v1/cron/job/", $$"""{"job_id":"nobody",{{fields}}}""");
-        (answer.Code(), answer["warnings"]!.AsArray().Count, ((string)answer["warnings"]![0]!).Length < 100, ((string)answer["warnings"]![20]!).Contains("4980")).ShouldBe((-1, 21, true, true));
+        (
+            answer.Code(),
+            answer["warnings"]!.AsArray().Count,
+            ((string)answer["warnings"]![0]!).Length < 100,
+            ((string)answer["warnings"]![20]!).Contains("4980")
+        ).ShouldBe((-1, 21, true, true));
     }
 }

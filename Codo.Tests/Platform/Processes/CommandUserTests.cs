@@ -17,9 +17,13 @@ public sealed class CommandUserTests
         {
             var said = await Run(user, """
                 echo "$(id -u) $(id -g) $(id -un) $HOME $USER $LOGNAME $(pwd)"; id -G; env
-                grep -E '^(Uid|Gid|CapInh|CapPrm|CapEff|CapAmb|NoNewPrivs):' /proc/self/status; ulimit -S -n; echo again >/dev/stderr; echo and again >/dev/stdout
-                """);
-            said.ShouldStartWith($"{user.Identity.Id} {user.Identity.Group} {user.Identity.Name} {user.Home} {user.Identity.Name} {user.Identity.Name} {user.Home}\n");
+                grep -E '^(Uid|Gid|CapInh|CapPrm|CapEff|CapAmb|NoNewPrivs):' /proc/self/status; ulimit -S -n; echo again >/dev/stderr; echo and again
+                    >/dev/stdout
+                """
+            );
+            said.ShouldStartWith(
+                $"{user.Identity.Id} {user.Identity.Group} {user.Identity.Name} {user.Home} {user.Identity.Name} {user.Identity.Name} {user.Home}\n"
+            );
             said.Split('\n')[1].Split(' ').ShouldBe([$"{user.Identity.Group}", $"{group}"], ignoreOrder: true);
             said.ShouldNotContain("of the host");
             said.ShouldContain($"Uid:\t{user.Identity.Id}\t{user.Identity.Id}\t{user.Identity.Id}\t{user.Identity.Id}\n");
@@ -40,14 +44,20 @@ public sealed class CommandUserTests
     public async Task Is_handed_over_in_every_form(string command, bool isPrivate, bool pty, int lines)
     {
         await using var user = await TestUser.Make();
-        (await Run(user, command, new CommandForm(isPrivate, pty))).ReplaceLineEndings("\n").ShouldBe(string.Concat(Enumerable.Repeat(user.Identity.Name + "\n", lines)));
+        (await Run(user, command, new CommandForm(isPrivate, pty)))
+            .ReplaceLineEndings("\n")
+            .ShouldBe(string.Concat(Enumerable.Repeat(user.Identity.Name + "\n", lines)));
     }
 
     [Fact]
     public async Task Is_ended_with_all_that_it_started_also_what_has_a_session_of_its_own()
     {
         await using var user = await TestUser.Make();
-        var command = LocalCommand.Start("trap '' TERM; setsid sleep 1000 & (setsid sh -c 'sleep 1000 & sleep 1000') & echo up; wait; sleep 1000", LocalCommandTests.NewRunId(), user: CommandUser.Of(user.Identity.Name));
+        var command = LocalCommand.Start(
+            "trap '' TERM; setsid sleep 1000 & (setsid sh -c 'sleep 1000 & sleep 1000') & echo up; wait; sleep 1000",
+            LocalCommandTests.NewRunId(),
+            user: CommandUser.Of(user.Identity.Name)
+        );
         var output = new StringBuilder();
         var reading = command.ReadToEndAsync(bytes =>
         {
@@ -76,7 +86,11 @@ public sealed class CommandUserTests
     public async Task Its_script_may_be_replaced_by_anything_and_the_host_goes_on()
     {
         await using var user = await TestUser.Make();
-        var command = LocalCommand.Start("#!/bin/sh\nrm -f \"$0\"; mkdir \"$0\"; touch \"$0/x\"; sleep 1000", LocalCommandTests.NewRunId(), user: CommandUser.Of(user.Identity.Name));
+        var command = LocalCommand.Start(
+            "#!/bin/sh\nrm -f \"$0\"; mkdir \"$0\"; touch \"$0/x\"; sleep 1000",
+            LocalCommandTests.NewRunId(),
+            user: CommandUser.Of(user.Identity.Name)
+        );
         var reading = command.ReadToEndAsync(_ => ValueTask.CompletedTask);
         var script = $"/tmp/codo-{command.Mark.RunId}";
         await Eventually.True(() => File.Exists(script + "/x"), "it has put a folder in the place of its script");
@@ -88,7 +102,9 @@ public sealed class CommandUserTests
     [Fact]
     public void A_user_that_is_not_there_is_said()
     {
-        Should.Throw<CommandNotStartedException>(() => CommandUser.Of("no-such-user-here")).Text.En.ShouldBe("This machine has no user no-such-user-here (run_as)");
+        Should
+            .Throw<CommandNotStartedException>(() => CommandUser.Of("no-such-user-here"))
+            .Text.En.ShouldBe("This machine has no user no-such-user-here (run_as)");
         CommandUser.Of("").IsOwn.ShouldBeTrue();
         CommandUser.Of(Environment.UserName).IsOwn.ShouldBeTrue();
     }
@@ -99,7 +115,15 @@ public sealed class CommandUserTests
         var user = new SystemUser("deploy", 4711, 4711, "/", "/bin/sh");
         string[] rules =
         [
-            "* - nofile 100 # everybody", "@ops soft nofile 50", "deploy hard nproc 64", "@others hard core 0", "* soft stack 4096", "root - fsize 1", "* hard maxlogins 1", "nonsense", "* soft cpu two",
+            "* - nofile 100 # everybody",
+            "@ops soft nofile 50",
+            "deploy hard nproc 64",
+            "@others hard core 0",
+            "* soft stack 4096",
+            "root - fsize 1",
+            "* hard maxlogins 1",
+            "nonsense",
+            "* soft cpu two",
         ];
         LoginLimits.Of(user, rules, () => ["deploy", "ops"]).ShouldSatisfyAllConditions(
             words => words[0].ShouldBe("prlimit"), words => words[^1].ShouldBe("--"),
@@ -118,7 +142,8 @@ public sealed class CommandUserTests
             try
             {
                 var status = File.ReadAllText(folder + "/status");
-                if (status.Contains($"\nUid:\t{user.Identity.Id}\t", StringComparison.Ordinal) && !status.Contains("\nState:\tZ", StringComparison.Ordinal)) count++;
+                if (status.Contains($"\nUid:\t{user.Identity.Id}\t", StringComparison.Ordinal) && !status.Contains("\nState:\tZ", StringComparison.Ordinal))
+                    count++;
             }
             catch (IOException)
             {
@@ -130,5 +155,9 @@ public sealed class CommandUserTests
     }
 
     private static async Task<string> Run(TestUser user, string command, CommandForm? form = null, string? folder = null) =>
-        (await LocalCommandTests.ReadAsync(LocalCommand.Start(command, LocalCommandTests.NewRunId(), workingDirectory: folder, form: form, user: CommandUser.Of(user.Identity.Name)))).Output;
+        (
+            await LocalCommandTests.ReadAsync(
+                LocalCommand.Start(command, LocalCommandTests.NewRunId(), workingDirectory: folder, form: form, user: CommandUser.Of(user.Identity.Name))
+            )
+        ).Output;
 }

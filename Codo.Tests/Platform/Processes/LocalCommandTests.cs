@@ -117,8 +117,17 @@ public sealed class LocalCommandTests
     [Fact]
     public async Task Gets_the_hosts_environment_without_its_settings()
     {
-        string[] secrets = ["Codo__MasterKey", "CODO__AUTH__TOKENSECRET", "ConnectionStrings__Postgres", "connectionstrings__redis", "ASPNETCORE_URLS", "DOTNET_ENVIRONMENT"];
-        foreach (var name in secrets) Environment.SetEnvironmentVariable(name, "secret-value");
+        string[] secrets =
+        [
+            "Codo__MasterKey",
+            "CODO__AUTH__TOKENSECRET",
+            "ConnectionStrings__Postgres",
+            "connectionstrings__redis",
+            "ASPNETCORE_URLS",
+            "DOTNET_ENVIRONMENT",
+        ];
+        foreach (var name in secrets)
+            Environment.SetEnvironmentVariable(name, "secret-value");
         try
         {
             var runId = NewRunId();
@@ -238,7 +247,10 @@ public sealed class LocalCommandTests
         end.ExitCode.ShouldBe(0);
         buffer.Total.ShouldBe(209_715_200 + 9);
         buffer.ToString().ShouldEndWith("x\nthe end\n");
-        await Eventually.True(() => GC.GetTotalMemory(forceFullCollection: true) - before < 190 * 1024 * 1024, "it is not held in memory; other tests hold some for a moment");
+        await Eventually.True(
+            () => GC.GetTotalMemory(forceFullCollection: true) - before < 190 * 1024 * 1024,
+            "it is not held in memory; other tests hold some for a moment"
+        );
     }
 
     [Theory]
@@ -309,7 +321,9 @@ public sealed class LocalCommandTests
         var command = LocalCommand.Start("printf '中文' | od -An -tx1; printf '好的\\377'", NewRunId(), form: new CommandForm(Encoding: gbk));
         await command.ReadToEndAsync(Transcoding.Before(bytes => output.WriteAsync(bytes), gbk));
         Encoding.UTF8.GetString(output.ToArray()).ShouldStartWith(" d6 d0 ce c4\n好的");
-        Should.Throw<CommandNotStartedException>(() => LocalCommand.Start("echo 🙂", NewRunId(), form: new CommandForm(Encoding: gbk))).Text.En.ShouldContain("lacks");
+        Should
+            .Throw<CommandNotStartedException>(() => LocalCommand.Start("echo 🙂", NewRunId(), form: new CommandForm(Encoding: gbk)))
+            .Text.En.ShouldContain("lacks");
     }
 
     [Fact]
@@ -328,7 +342,10 @@ public sealed class LocalCommandTests
         await Eventually.True(() => up == 100, "all commands are up");
 
         // .NET waits for 63 handles on one thread; a thread a command would be a hundred.
-        await Eventually.True(() => Directory.GetDirectories("/proc/self/task").Length - threads < 80, "few threads; hosts of other tests start some dozens meanwhile");
+        await Eventually.True(
+            () => Directory.GetDirectories("/proc/self/task").Length - threads < 80,
+            "few threads; hosts of other tests start some dozens meanwhile"
+        );
         (await RunAsync("echo next")).Output.ShouldBe("next\n");
 
         (await Task.WhenAll(commands.Select(command => ProcessTree.KillAsync(command.Mark)))).ShouldAllBe(left => left == 0);

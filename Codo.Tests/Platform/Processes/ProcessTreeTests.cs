@@ -88,7 +88,10 @@ public sealed class ProcessTreeTests
     public async Task Ends_after_the_death_of_its_host_what_the_host_had_started()
     {
         var folder = Directory.CreateTempSubdirectory("codo-tree-").FullName;
-        var start = new ProcessStartInfo("dotnet", [typeof(HostThatDies).Assembly.Location, "--filter-class", typeof(HostThatDies).FullName!, "--explicit", "only"])
+        var start = new ProcessStartInfo(
+            "dotnet",
+            [typeof(HostThatDies).Assembly.Location, "--filter-class", typeof(HostThatDies).FullName!, "--explicit", "only"]
+        )
         {
             Environment = { [HostThatDies.Folder] = folder },
             RedirectStandardOutput = true,
@@ -96,7 +99,11 @@ public sealed class ProcessTreeTests
         using var host = Process.Start(start)!;
         var said = host.StandardOutput.ReadToEndAsync();
         var record = Path.Combine(folder, "mark");
-        await Eventually.True(() => host.HasExited ? throw new InvalidOperationException(said.Result) : File.Exists(record), "the host has started its command", seconds: 60);
+        await Eventually.True(
+            () => host.HasExited ? throw new InvalidOperationException(said.Result) : File.Exists(record),
+            "the host has started its command",
+            seconds: 60
+        );
         host.Kill();
         await host.WaitForExitAsync();
 
@@ -130,7 +137,9 @@ public sealed class ProcessTreeTests
     /// <summary>Counted without the code under test, by grep; zombies have an empty environment.</summary>
     private static int RunningWith(string runId)
     {
-        using var grep = Process.Start(new ProcessStartInfo("sh", ["-c", $"grep -lsa CODO_RUN_ID={runId} /proc/[0-9]*/environ | wc -l"]) { RedirectStandardOutput = true })!;
+        using var grep = Process.Start(
+            new ProcessStartInfo("sh", ["-c", $"grep -lsa CODO_RUN_ID={runId} /proc/[0-9]*/environ | wc -l"]) { RedirectStandardOutput = true }
+        )!;
         return int.Parse(grep.StandardOutput.ReadToEnd());
     }
 }

@@ -19,13 +19,16 @@ public sealed class AuditPartitionsTests(TestPostgres postgres)
         {
             // What the migration found reached back to the beginning: an old month is made beside it.
             await owner.ExecuteAsync("""
-                DO $$ DECLARE present text := (SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'platform.audit'::regclass AND inhrelid <> 'platform.audit_default'::regclass ORDER BY 1 LIMIT 1);
+                DO $$ DECLARE present text := (SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'platform.audit'::regclass
+                    AND inhrelid <> 'platform.audit_default'::regclass ORDER BY 1 LIMIT 1);
                 BEGIN
                     EXECUTE format('ALTER TABLE platform.audit DETACH PARTITION %s', present);
-                    EXECUTE format('ALTER TABLE platform.audit ATTACH PARTITION %s FOR VALUES FROM (''2024-02-01 00:00:00+00'') TO (%L)', present, (date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC');
+                    EXECUTE format('ALTER TABLE platform.audit ATTACH PARTITION %s FOR VALUES FROM (''2024-02-01 00:00:00+00'') TO (%L)', present,
+                        (date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC');
                 END $$;
                 CREATE TABLE platform.audit_202401 PARTITION OF platform.audit FOR VALUES FROM ('2024-01-01 00:00:00+00') TO ('2024-02-01 00:00:00+00');
-                INSERT INTO platform.audit (at, user_id, username, nickname, address, request_id, action, kind, object_id) VALUES ('2024-01-15', 1, 'u', 'u', '', '', 'create', 'job', 'old');
+                INSERT INTO platform.audit (at, user_id, username, nickname, address, request_id, action, kind, object_id) VALUES ('2024-01-15', 1, 'u', 'u',
+                    '', '', 'create', 'job', 'old');
                 """);
         }
 
@@ -36,9 +39,14 @@ public sealed class AuditPartitionsTests(TestPostgres postgres)
 
         (await host.Ask<long>("SELECT count(*) FROM platform.audit WHERE object_id = 'old'")).ShouldBe(0);
         (await host.Ask<long>("SELECT count(*) FROM platform.audit WHERE object_id = 'audited'")).ShouldBe(1);
-        (await host.Ask<bool>("""
-            SELECT to_regclass('platform.audit_202401') IS NULL AND bool_and(to_regclass('platform.audit_' || to_char(clock_timestamp() AT TIME ZONE 'UTC' + make_interval(months => m), 'YYYYMM')) IS NOT NULL) FROM generate_series(0, 2) m
-            """)).ShouldBeTrue();
+        (
+            await host.Ask<bool>(
+                """
+                SELECT to_regclass('platform.audit_202401') IS NULL AND bool_and(to_regclass('platform.audit_' || to_char(clock_timestamp() AT TIME ZONE
+                    'UTC' + make_interval(months => m), 'YYYYMM')) IS NOT NULL) FROM generate_series(0, 2) m
+                """
+            )
+        ).ShouldBeTrue();
     }
 
     [Fact]

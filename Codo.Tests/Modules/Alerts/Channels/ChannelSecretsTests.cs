@@ -15,7 +15,15 @@ public sealed class ChannelSecretsTests(ChannelSecretsHost fixture) : IClassFixt
     {
         await using var stub = await HttpStub.Start();
         stub.Answer = (_, _) => (500, "internal-detail of the receiver");
-        var made = await host.Post("/v2/alerts/channel/", new { name = "hook", kind = "webhook", settings = new { url = stub.Url + "/hooks/T0/geheim-token" } });
+        var made = await host.Post(
+            "/v2/alerts/channel/",
+            new
+            {
+                name = "hook",
+                kind = "webhook",
+                settings = new { url = stub.Url + "/hooks/T0/geheim-token" },
+            }
+        );
         made.Code().ShouldBe(0, made.ToJsonString());
         (await host.Get("/v2/alerts/channel/")).ToJsonString().ShouldNotContain("geheim-token");
         (await host.Ask<long>("SELECT count(*) FROM alerts.channel WHERE settings::text LIKE '%geheim-token%'")).ShouldBe(0);
@@ -23,7 +31,10 @@ public sealed class ChannelSecretsTests(ChannelSecretsHost fixture) : IClassFixt
 
         await host.Make(new { job_id = "fails", cmd = "false", cron = CronClient.Never, owners = new[] { "ann" } });
         await host.Ended(await host.RunNow("fails"));
-        await Eventually.True(async () => (await host.Get("/v2/alerts/delivery/"))["data"]!.AsArray().Any(row => row!["answer"]!.GetValue<string>().Contains("internal-detail")), "it was tried");
+        await Eventually.True(
+            async () => (await host.Get("/v2/alerts/delivery/"))["data"]!.AsArray().Any(row => row!["answer"]!.GetValue<string>().Contains("internal-detail")),
+            "it was tried"
+        );
         (await host.Get("/v2/alerts/delivery/", TestTokens.For(7, "ann"))).ToJsonString().ShouldNotContain("internal-detail");
     }
 
@@ -32,9 +43,15 @@ public sealed class ChannelSecretsTests(ChannelSecretsHost fixture) : IClassFixt
     {
         await using (var old = await fixture.Another())
         {
-            await old.Ask<long>("""INSERT INTO alerts.channel (name, kind, settings, creator) VALUES ('old', 'webhook', '{"url": "http://127.0.0.1:1/geheim-token"}', 'x') RETURNING channel_id""");
+            await old.Ask<long>(
+                """INSERT INTO alerts.channel (name, kind, settings, creator) VALUES ('old', 'webhook', '{"url": "http://127.0.0.1:1/geheim-token"}',"""
+                    + """ 'x') RETURNING channel_id"""
+            );
             await using var again = await old.Again();
-            await Eventually.True(async () => await again.Ask<long>("SELECT count(*) FROM alerts.channel WHERE settings::text LIKE '%geheim-token%'") == 0, "it is sealed");
+            await Eventually.True(
+                async () => await again.Ask<long>("SELECT count(*) FROM alerts.channel WHERE settings::text LIKE '%geheim-token%'") == 0,
+                "it is sealed"
+            );
             (await again.Get("/v2/alerts/channel/")).ToJsonString().ShouldNotContain("geheim-token");
             (await again.Ask<long>("SELECT count(*) FROM alerts.channel WHERE secrets IS NOT NULL")).ShouldBe(1);
         }

@@ -48,13 +48,25 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
     public async Task An_sms_is_one_signed_call_for_all_numbers()
     {
         stub.Answer = (_, _) => (200, """{"Code":"OK","Message":"OK","BizId":"1^2"}""");
-        await bench.Channel("aliyun_sms", new { access_key_id = "id", access_key_secret = "s3cret", sign_name = "运维", template_code = "SMS_1", endpoint = stub.Url + "/" });
+        await bench.Channel(
+            "aliyun_sms",
+            new
+            {
+                access_key_id = "id",
+                access_key_secret = "s3cret",
+                sign_name = "运维",
+                template_code = "SMS_1",
+                endpoint = stub.Url + "/",
+            }
+        );
         await Tell();
         var query = stub.Requests.Single().Query;
         var signature = query["Signature"];
         query.Remove("Signature");
         AliyunSmsChannel.Sign("GET", query, "s3cret").ShouldBe(signature);
-        (query["PhoneNumbers"], query["Action"], query["SignName"], query["Timestamp"]).ShouldBe(("13800000001,13800000002", "SendSms", "运维", "2026-03-01T04:00:00Z"));
+        (query["PhoneNumbers"], query["Action"], query["SignName"], query["Timestamp"]).ShouldBe(
+            ("13800000001,13800000002", "SendSms", "运维", "2026-03-01T04:00:00Z")
+        );
         query["TemplateParam"].ShouldBe("""{"msg":"【告警】任务 backup 失败 https://codo.example.test/i/1"}""");
         (await Answers()).Single().ShouldBe("""sent HTTP 200 {"Code":"OK","Message":"OK","BizId":"1^2"}""");
         stub.Answer = (_, _) => (200, """{"Code":"isv.BUSINESS_LIMIT_CONTROL"}""");
@@ -67,7 +79,17 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
     public async Task An_account_that_takes_no_link_in_a_variable_gets_the_title_without_one()
     {
         stub.Answer = (_, got) => (200, got.Query["TemplateParam"].Contains("http") ? """{"Code":"isv.PARAM_NOT_SUPPORT_URL"}""" : """{"Code":"OK"}""");
-        await bench.Channel("aliyun_sms", new { access_key_id = "id", access_key_secret = "s3cret", sign_name = "运维", template_code = "SMS_1", endpoint = stub.Url + "/" });
+        await bench.Channel(
+            "aliyun_sms",
+            new
+            {
+                access_key_id = "id",
+                access_key_secret = "s3cret",
+                sign_name = "运维",
+                template_code = "SMS_1",
+                endpoint = stub.Url + "/",
+            }
+        );
         await bench.Publish(bench.Failed("a-job-with-a-name-that-is-longer-than-a-variable", owners: "ann"));
         await bench.Deliver();
         (await Answers()).Single().ShouldStartWith("sent");
@@ -78,14 +100,26 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
     public async Task A_title_that_holds_an_address_is_sent_without_it_where_the_gateway_refuses_even_that()
     {
         stub.Answer = (_, got) => (200, got.Query["TemplateParam"].Contains('.') ? """{"Code":"isv.PARAM_NOT_SUPPORT_URL"}""" : """{"Code":"OK"}""");
-        await bench.Channel("aliyun_sms", new { access_key_id = "id", access_key_secret = "s3cret", sign_name = "运维", template_code = "SMS_1", endpoint = stub.Url + "/" });
+        await bench.Channel(
+            "aliyun_sms",
+            new
+            {
+                access_key_id = "id",
+                access_key_secret = "s3cret",
+                sign_name = "运维",
+                template_code = "SMS_1",
+                endpoint = stub.Url + "/",
+            }
+        );
         await bench.Publish(bench.Failed("sync www.example.com", owners: "ann"));
         await bench.Deliver();
         (await Answers()).Single().ShouldStartWith("sent");
-        stub.Requests.Select(got => got.Query["TemplateParam"]).ShouldBe(
-        [
-            """{"msg":"【告警】任务 sync www.example.com 失败 https://codo.example.test/i/1"}""", """{"msg":"【告警】任务 sync www.example.com 失败"}""", """{"msg":"【告警】任务 sync * 失败"}""",
-        ]);
+        stub.Requests.Select(got => got.Query["TemplateParam"])
+            .ShouldBe([
+                """{"msg":"【告警】任务 sync www.example.com 失败 https://codo.example.test/i/1"}""",
+                """{"msg":"【告警】任务 sync www.example.com 失败"}""",
+                """{"msg":"【告警】任务 sync * 失败"}""",
+            ]);
     }
 
     [Theory]
@@ -130,7 +164,8 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
         var got = stub.Requests.Single();
         got.Query["access_token"].ShouldBe("t0ken");
         got.Query["timestamp"].ShouldBe("1772337600000");
-        got.Query["sign"].ShouldBe(Convert.ToBase64String(new HMACSHA256("SECabc"u8.ToArray()).ComputeHash(Encoding.UTF8.GetBytes($"{got.Query["timestamp"]}\nSECabc"))));
+        got.Query["sign"]
+            .ShouldBe(Convert.ToBase64String(new HMACSHA256("SECabc"u8.ToArray()).ComputeHash(Encoding.UTF8.GetBytes($"{got.Query["timestamp"]}\nSECabc"))));
         got.Json["at"]!["atMobiles"]!.ToJsonString().ShouldBe("""["13800000001","13800000002"]""");
         got.Json["text"]!["content"]!.GetValue<string>().ShouldStartWith("@13800000001 @13800000002\n【告警】任务 backup 失败\n");
         (await Answers()).Single().ShouldStartWith("sent");
@@ -177,7 +212,11 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
         var got = stub.Requests.Single();
         got.Headers["X-Codo-Signature-256"].ShouldBe("sha256=" + Convert.ToHexStringLower(new HMACSHA256("wh"u8.ToArray()).ComputeHash(got.Body)));
         got.Headers["Content-Type"].ShouldStartWith("application/json");
-        (got.Json["reason"]!.GetValue<string>(), got.Json["incident"]!["subject"]!.GetValue<string>(), got.Json["people"]![0]!["email"]!.GetValue<string>()).ShouldBe(("opened", "backup", "ann@example.test"));
+        (
+            got.Json["reason"]!.GetValue<string>(),
+            got.Json["incident"]!["subject"]!.GetValue<string>(),
+            got.Json["people"]![0]!["email"]!.GetValue<string>()
+        ).ShouldBe(("opened", "backup", "ann@example.test"));
     }
 
     [Fact]
@@ -201,7 +240,11 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
         }
         (await File.ReadAllTextAsync(folder.At("got"))).ShouldContain("\"title\":\"【告警】任务 backup 失败\"");
         (await File.ReadAllTextAsync(folder.At("env"))).ShouldNotContain("hidden");
-        (await Answers()).ShouldSatisfyAllConditions(all => all[0].ShouldBe("sent exit 0 told them"), all => all[1].ShouldBe("due exit 7 told nobody"), all => all[2].ShouldStartWith("due An error occurred"));
+        (await Answers()).ShouldSatisfyAllConditions(
+            all => all[0].ShouldBe("sent exit 0 told them"),
+            all => all[1].ShouldBe("due exit 7 told nobody"),
+            all => all[2].ShouldStartWith("due An error occurred")
+        );
     }
 
     [Theory]
@@ -211,7 +254,19 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
     public async Task A_mail_goes_to_those_who_have_an_address_encrypted_as_it_is_set(string security)
     {
         await using var sink = new SmtpSink(implicitTls: security == "tls");
-        await bench.Channel("email", new { host = "127.0.0.1", port = sink.Port, security, from = "Codo <codo@example.test>", username = security == "none" ? "" : "codo", password = "pw", certificate_sha256 = sink.Fingerprint });
+        await bench.Channel(
+            "email",
+            new
+            {
+                host = "127.0.0.1",
+                port = sink.Port,
+                security,
+                from = "Codo <codo@example.test>",
+                username = security == "none" ? "" : "codo",
+                password = "pw",
+                certificate_sha256 = sink.Fingerprint,
+            }
+        );
         await bench.Publish(bench.Failed(output: "最后一行", owners: ["ann", "bob", "nobody"]));
         await bench.Deliver();
         (await Answers()).Single().ShouldStartWith("sent");
@@ -249,8 +304,27 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
     public async Task A_mail_server_with_another_certificate_is_not_talked_to()
     {
         await using var sink = new SmtpSink();
-        await bench.Channel("email", new { host = "127.0.0.1", port = sink.Port, from = "codo@example.test", certificate_sha256 = new string('0', 64) }, "pinned");
-        await bench.Channel("email", new { host = "127.0.0.1", port = sink.Port, from = "codo@example.test" }, "unknown");
+        await bench.Channel(
+            "email",
+            new
+            {
+                host = "127.0.0.1",
+                port = sink.Port,
+                from = "codo@example.test",
+                certificate_sha256 = new string('0', 64),
+            },
+            "pinned"
+        );
+        await bench.Channel(
+            "email",
+            new
+            {
+                host = "127.0.0.1",
+                port = sink.Port,
+                from = "codo@example.test",
+            },
+            "unknown"
+        );
         await Tell();
         (await Answers()).ShouldAllBe(answer => answer.StartsWith("due "));
         sink.Mails.ShouldBeEmpty();
@@ -270,7 +344,12 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
         await own.Channel("webhook", new { url = stub.Url });
         await own.Publish(own.Failed(owners: ["ann", "bob"]));
         await own.Deliver();
-        stub.Requests.Single().Json["people"]!.ToJsonString().ShouldBe("""[{"name":"ann","tel":"13900000009","email":"ann@example.test","feishu":"ou_ann"},{"name":"bob","tel":"13800000002","email":"bob@example.test","feishu":""}]""");
+        stub.Requests.Single().Json["people"]!
+            .ToJsonString()
+            .ShouldBe(
+                """[{"name":"ann","tel":"13900000009","email":"ann@example.test","feishu":"ou_ann"},"""
+                    + """{"name":"bob","tel":"13800000002","email":"bob@example.test","feishu":""}]"""
+            );
     }
 
     private async Task Tell()

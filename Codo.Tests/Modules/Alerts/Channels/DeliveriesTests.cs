@@ -88,7 +88,12 @@ public sealed class DeliveriesTests(TestPostgres postgres) : IAsyncLifetime
         await bench.Send(new DeleteChannel.Command(second));
         await bench.Publish(bench.Succeeded("other"));
         await bench.Deliver();
-        (await bench.Rows<string>("SELECT channel_name || ' ' || reason || ' ' || state FROM alerts.delivery ORDER BY delivery_id")).ShouldBe(["first opened failed", "second opened sent", "third opened sent", "third recovered sent"]);
+        (await bench.Rows<string>("SELECT channel_name || ' ' || reason || ' ' || state FROM alerts.delivery ORDER BY delivery_id")).ShouldBe([
+            "first opened failed",
+            "second opened sent",
+            "third opened sent",
+            "third recovered sent",
+        ]);
         stub.Answer = (_, _) => (503, "down");
         await bench.Send(new DeleteChannel.Command(first));
         await bench.Publish(bench.Failed("last"));
@@ -105,14 +110,19 @@ public sealed class DeliveriesTests(TestPostgres postgres) : IAsyncLifetime
         await bench.Channel("webhook", new { url = stub.Url + "/good" }, "good");
         await bench.Publish(bench.Failed());
         var first = bench.Deliver();
-        await Eventually.True(async () => (await bench.Rows<string>("SELECT state FROM alerts.delivery WHERE channel_name = 'good'")).Single() == "sent", "the other channel has sent");
+        await Eventually.True(
+            async () => (await bench.Rows<string>("SELECT state FROM alerts.delivery WHERE channel_name = 'good'")).Single() == "sent",
+            "the other channel has sent"
+        );
         await first;
         for (var i = 0; i < 4; i++)
         {
             bench.Time.Advance(TimeSpan.FromHours(1));
             await bench.Deliver();
         }
-        (await bench.Rows<string>("SELECT state || ' ' || attempts || ' ' || answer FROM alerts.delivery ORDER BY delivery_id")).First().ShouldStartWith("failed 5 no answer within 1 s");
+        (await bench.Rows<string>("SELECT state || ' ' || attempts || ' ' || answer FROM alerts.delivery ORDER BY delivery_id"))
+            .First()
+            .ShouldStartWith("failed 5 no answer within 1 s");
         (await Health()).ShouldBe(HealthStatus.Healthy);
     }
 
@@ -129,7 +139,10 @@ public sealed class DeliveriesTests(TestPostgres postgres) : IAsyncLifetime
             bench.Time.Advance(TimeSpan.FromHours(1));
         }
         (await bench.Incident("undeliverable")).ShouldSatisfyAllConditions(
-            incident => incident.Title.En.ShouldBe("Alerts could not be delivered"), incident => incident.Detail.En.ShouldBe("The last one: incident 1"), incident => incident.State.ShouldBe("open"));
+            incident => incident.Title.En.ShouldBe("Alerts could not be delivered"),
+            incident => incident.Detail.En.ShouldBe("The last one: incident 1"),
+            incident => incident.State.ShouldBe("open")
+        );
         (await bench.Incident()).CallStatus.ShouldBe("2");
         (await Health()).ShouldBe(HealthStatus.Degraded);
         stub.Answer = (_, _) => (200, "up");
@@ -152,7 +165,14 @@ public sealed class DeliveriesTests(TestPostgres postgres) : IAsyncLifetime
         bench.Time.Advance(TimeSpan.FromSeconds(2));
         await bench.Deliver();
         await bench.Deliver();
-        (await bench.Deliveries()).ShouldBe(["opened sent owner-1", "opened sent owner-2", "opened sent owner-3", "opened sent owner-4", "opened sent owner-5", "digest sent owner-3,owner-4,owner-5"]);
+        (await bench.Deliveries()).ShouldBe([
+            "opened sent owner-1",
+            "opened sent owner-2",
+            "opened sent owner-3",
+            "opened sent owner-4",
+            "opened sent owner-5",
+            "digest sent owner-3,owner-4,owner-5",
+        ]);
         var digest = stub.Requests.Last().Json;
         digest["title"]!.GetValue<string>().ShouldBe("【Codo 汇总】另有 3 条告警");
         digest["text"]!.GetValue<string>().ShouldContain("【告警】任务 job-4 失败 https://codo.example.test/i/4");
@@ -179,7 +199,9 @@ public sealed class DeliveriesTests(TestPostgres postgres) : IAsyncLifetime
         await bench.Channel("webhook", new { url = stub.Url });
         await bench.Publish(bench.Failed());
         // As a host leaves it that dies between the claim and the record of the answer.
-        await bench.Rows<int>($"UPDATE alerts.delivery SET state = 'sending', attempts = 1, started_at = '2026-03-01 04:00:00Z', due_at = '2026-03-01 04:00:30Z'");
+        await bench.Rows<int>(
+            $"UPDATE alerts.delivery SET state = 'sending', attempts = 1, started_at = '2026-03-01 04:00:00Z', due_at = '2026-03-01 04:00:30Z'"
+        );
         await bench.Deliver();
         stub.Requests.ShouldBeEmpty();
         bench.Time.Advance(TimeSpan.FromSeconds(31));
@@ -196,7 +218,9 @@ public sealed class DeliveriesTests(TestPostgres postgres) : IAsyncLifetime
         await bench.Publish(bench.Failed());
         (await bench.Incident()).CallStatus.ShouldBe("0");
         var check = await bench.Get<Undeliverable>().CheckHealthAsync(new HealthCheckContext());
-        (check.Status, check.Description).ShouldBe((HealthStatus.Degraded, "no channel is set up and enabled: nobody is told when something fails (docs/alerts.md)"));
+        (check.Status, check.Description).ShouldBe(
+            (HealthStatus.Degraded, "no channel is set up and enabled: nobody is told when something fails (docs/alerts.md)")
+        );
         var channel = await bench.Channel("webhook", new { url = stub.Url });
         (await Health()).ShouldBe(HealthStatus.Healthy);
         await bench.Send(new EditChannel.Command(channel, null, false, null, null, null, null));
@@ -211,8 +235,13 @@ public sealed class DeliveriesTests(TestPostgres postgres) : IAsyncLifetime
         await bench.Publish(bench.Succeeded("over"));
         await bench.Publish(bench.Failed("quiet", owners: "ann"));
         await bench.Rows<int>("UPDATE alerts.task_monitor SET silence_id = 1 WHERE subject = 'quiet'");
-        await bench.Rows<int>("INSERT INTO alerts.silence (silence_id, source, starts_at, ends_at, reason, creator_id, creator) VALUES (1, 'order', '2026-01-01', '2027-01-01', 'x', 1, 'x')");
-        var first = await bench.Send(new CreateChannel.Command("first", "webhook", true, null, null, null, System.Text.Json.JsonSerializer.SerializeToElement(new { url = stub.Url })));
+        await bench.Rows<int>(
+            ("INSERT INTO alerts.silence (silence_id, source, starts_at, ends_at, reason, creator_id, creator) VALUES (1, 'order', '2026-01-01', "
+                + "'2027-01-01', 'x', 1, 'x')")
+        );
+        var first = await bench.Send(
+            new CreateChannel.Command("first", "webhook", true, null, null, null, System.Text.Json.JsonSerializer.SerializeToElement(new { url = stub.Url }))
+        );
         first.OpenIncidents.ShouldBe(1);
         await bench.Deliver();
         (await bench.Deliveries()).ShouldBe(["opened sent ann"]);
@@ -232,7 +261,9 @@ public sealed class DeliveriesTests(TestPostgres postgres) : IAsyncLifetime
         await bench.Deliver();
         var recovery = stub.Requests.Last().Json;
         recovery["title"]!.GetValue<string>().ShouldBe("【已恢复】任务 before 失败");
-        recovery["text"]!.GetValue<string>().ShouldBe("【已恢复】任务 before 失败\n持续 2 小时 5 分，从 2026-03-01 12:00:00 到 2026-03-01 14:05:00\nhttps://codo.example.test/i/1");
+        recovery["text"]!
+            .GetValue<string>()
+            .ShouldBe("【已恢复】任务 before 失败\n持续 2 小时 5 分，从 2026-03-01 12:00:00 到 2026-03-01 14:05:00\nhttps://codo.example.test/i/1");
         recovery["incident"]!["lasted_seconds"]!.GetValue<long>().ShouldBe(7500);
     }
 

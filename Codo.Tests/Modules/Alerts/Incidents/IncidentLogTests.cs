@@ -37,11 +37,19 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
         await bench.Deliver();
         (await bench.Deliveries()).ShouldBe(["opened sent ann", "repeated sent ann"]);
         var incident = await bench.Incident();
-        (incident.Count, incident.State, incident.CallStatus, incident.CallUsers, incident.CallInfo).ShouldBe((3, "open", "1", "ann", "ID-17 任务-backup 类型-cron"));
+        (incident.Count, incident.State, incident.CallStatus, incident.CallUsers, incident.CallInfo).ShouldBe(
+            (3, "open", "1", "ann", "ID-17 任务-backup 类型-cron")
+        );
         var told = stub.Requests.First().Json;
         told["title"]!.GetValue<string>().ShouldBe("【告警】任务 backup 失败");
-        told["text"]!.GetValue<string>().ShouldSatisfyAllConditions(
-            text => text.ShouldContain("退出码 3"), text => text.ShouldContain("节点 node-a"), text => text.ShouldContain("boom"), text => text.ShouldEndWith($"https://codo.example.test/i/{incident.Id}"));
+        told["text"]!
+            .GetValue<string>()
+            .ShouldSatisfyAllConditions(
+                text => text.ShouldContain("退出码 3"),
+                text => text.ShouldContain("节点 node-a"),
+                text => text.ShouldContain("boom"),
+                text => text.ShouldEndWith($"https://codo.example.test/i/{incident.Id}")
+            );
     }
 
     [Fact]
@@ -74,7 +82,28 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
     [Fact]
     public async Task Nobody_acknowledges_and_the_next_people_are_told_step_by_step()
     {
-        await bench.Send(new CreateRule.Command("chain", null, null, "job", null, "back*", null, null, null, null, null, [["carol"], ["dave", "erin"]], 600, null, null));
+        await bench.Send(
+            new CreateRule.Command(
+                "chain",
+                null,
+                null,
+                "job",
+                null,
+                "back*",
+                null,
+                null,
+                null,
+                null,
+                null,
+                [
+                    ["carol"],
+                    ["dave", "erin"],
+                ],
+                600,
+                null,
+                null
+            )
+        );
         await bench.Publish(bench.Failed(owners: "ann"));
         for (var i = 0; i < 4; i++)
         {
@@ -112,10 +141,16 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
         await bench.Send(new CreateSilence.Command("job", "failed", "back*", null, "2026-03-01 13:00", "moving the database"));
         await bench.Publish(bench.Failed());
         await bench.Publish(bench.Failed("other"));
-        (await bench.Rows<string>("SELECT subject || ' ' || (silence_id IS NOT NULL) || ' ' || rounds FROM alerts.task_monitor ORDER BY id")).ShouldBe(["backup true 0", "other false 1"]);
+        (await bench.Rows<string>("SELECT subject || ' ' || (silence_id IS NOT NULL) || ' ' || rounds FROM alerts.task_monitor ORDER BY id")).ShouldBe([
+            "backup true 0",
+            "other false 1",
+        ]);
         bench.Time.Advance(TimeSpan.FromMinutes(61));
         await bench.Publish(bench.Failed());
-        (await bench.Rows<string>("SELECT subject || ' ' || (silence_id IS NOT NULL) || ' ' || rounds FROM alerts.task_monitor ORDER BY id")).ShouldBe(["backup false 1", "other false 1"]);
+        (await bench.Rows<string>("SELECT subject || ' ' || (silence_id IS NOT NULL) || ' ' || rounds FROM alerts.task_monitor ORDER BY id")).ShouldBe([
+            "backup false 1",
+            "other false 1",
+        ]);
     }
 
     [Fact]
@@ -231,8 +266,21 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
     public async Task All_failed_hosts_of_an_order_are_one_incident_for_its_people_until_it_goes_on_or_ends()
     {
         await bench.Contact("olga", id: 42);
-        var failed = new OrderSituationChanged(9, "deploy shop", "deploy", OrderSituation.Failed, bench.Time.GetUtcNow().UtcDateTime, ["10.0.0.1", "10.0.0.2"], [new Approver(42, ""), new Approver(43, "paul")], ["ann"],
-            [new StepInTrouble("10.0.0.1", "restart", "failed", Text.Same(""), 7), new StepInTrouble("10.0.0.2", "restart", "timeout", new Text("超过 5 秒", "ran past 5 s"), null)], "no such unit");
+        var failed = new OrderSituationChanged(
+            9,
+            "deploy shop",
+            "deploy",
+            OrderSituation.Failed,
+            bench.Time.GetUtcNow().UtcDateTime,
+            ["10.0.0.1", "10.0.0.2"],
+            [new Approver(42, ""), new Approver(43, "paul")],
+            ["ann"],
+            [
+                new StepInTrouble("10.0.0.1", "restart", "failed", Text.Same(""), 7),
+                new StepInTrouble("10.0.0.2", "restart", "timeout", new Text("超过 5 秒", "ran past 5 s"), null),
+            ],
+            "no such unit"
+        );
         await bench.Publish(failed);
         await bench.Publish(failed with { Situation = OrderSituation.Interrupted });
         var incident = await bench.Incident();
@@ -259,10 +307,15 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
         bench.Time.Advance(TimeSpan.FromSeconds(2));
         await bench.Watch.FindLong();
         await bench.Watch.FindLong();
-        (await bench.Rows<string>("SELECT title_en FROM alerts.task_monitor ORDER BY id")).ShouldBe(["Order 11 deploy api has a step that has been running too long", "Order 9 deploy shop has been waiting for its approval too long"]);
+        (await bench.Rows<string>("SELECT title_en FROM alerts.task_monitor ORDER BY id")).ShouldBe([
+            "Order 11 deploy api has a step that has been running too long",
+            "Order 9 deploy shop has been waiting for its approval too long",
+        ]);
         // The next step of the same order has only begun, and what a rule no longer asks for stays until it is over.
         bench.Orders.RemoveAll(order => order.ListId == 11);
-        bench.Orders.Add(new RunningOrder(11, "deploy api", "deploy", OrderSituation.GoesOn, "check", "10.0.0.1", bench.Time.GetUtcNow().UtcDateTime, [], ["eve"]));
+        bench.Orders.Add(
+            new RunningOrder(11, "deploy api", "deploy", OrderSituation.GoesOn, "check", "10.0.0.1", bench.Time.GetUtcNow().UtcDateTime, [], ["eve"])
+        );
         await bench.Send(new DeleteRule.Command((await bench.Rows<long>("SELECT rule_id FROM alerts.rule WHERE name = 'waits'")).Single()));
         await bench.Watch.FindLong();
         (await bench.Rows<string>("SELECT state FROM alerts.task_monitor ORDER BY id")).ShouldBe(["open", "open"]);

@@ -20,7 +20,19 @@ public sealed class AccountingTests
     [Theory]
     [InlineData("skip", new[] { "missed 10 schedule" })]
     [InlineData("once", new[] { "missed 9 schedule", "queued 1 catch_up" })]
-    [InlineData("all", new[] { "missed 4 schedule", "queued 1 catch_up", "queued 1 catch_up", "queued 1 catch_up", "queued 1 catch_up", "queued 1 catch_up", "queued 1 catch_up" })]
+    [InlineData(
+        "all",
+        new[]
+        {
+            "missed 4 schedule",
+            "queued 1 catch_up",
+            "queued 1 catch_up",
+            "queued 1 catch_up",
+            "queued 1 catch_up",
+            "queued 1 catch_up",
+            "queued 1 catch_up",
+        }
+    )]
     public void What_is_late_follows_its_misfire_policy(string misfire, string[] expected) =>
         // Every 10 s, due at :10 … :100, noticed at :109: the last six are within the window of 60 s, and nothing is on time.
         Statuses(Account(Job("*/10 * * * * *", "allow", misfire), Noon.AddSeconds(109))).ShouldBe(expected);
@@ -46,7 +58,11 @@ public sealed class AccountingTests
     [InlineData("replace", 1, new[] { "skipped 1 schedule", "skipped 1 schedule", "queued 1 schedule" })]
     public void What_overlaps_follows_its_policy(string overlap, int going, string[] expected)
     {
-        var outcome = Accounting.Account(Job("* * * * * *", overlap), Enumerable.Range(1, going).Select(id => new Accounting.Active(id, id == 1)).ToList(), Noon.AddSeconds(3));
+        var outcome = Accounting.Account(
+            Job("* * * * * *", overlap),
+            Enumerable.Range(1, going).Select(id => new Accounting.Active(id, id == 1)).ToList(),
+            Noon.AddSeconds(3)
+        );
         Statuses(outcome).ShouldBe(expected);
         outcome.StopOthers.ShouldBe(overlap == "replace");
     }
@@ -62,20 +78,32 @@ public sealed class AccountingTests
 
     [Fact]
     public void Catching_up_is_bounded() =>
-        Statuses(Account(Job("* * * * * *", "allow", "all", window: 7 * 86400), Noon.AddHours(1))).Count(entry => entry == "queued 1 catch_up").ShouldBe(Accounting.MostCatchUps);
+        Statuses(Account(Job("* * * * * *", "allow", "all", window: 7 * 86400), Noon.AddHours(1)))
+            .Count(entry => entry == "queued 1 catch_up")
+            .ShouldBe(Accounting.MostCatchUps);
 
     [Fact]
     public void Every_due_time_is_in_exactly_one_entry_whatever_the_policies_are() =>
-        Gen.Select(Gen.OneOf("skip", "queue", "allow", "replace"), Gen.OneOf("skip", "once", "all"), Gen.Int[1, 400], Gen.OneOf("* * * * * *", "*/7 * * * * *", "0 * * * * *"), Gen.Int[0, 2], Gen.Bool)
-            .Sample((overlap, misfire, seconds, cron, going, paused) =>
-            {
-                var job = Job(cron, overlap, misfire, paused: paused);
-                var now = Noon.AddSeconds(seconds);
-                var outcome = Accounting.Account(job, Enumerable.Range(1, going).Select(id => new Accounting.Active(id, true)).ToList(), now);
-                var due = job.Expression.Between(Noon, now, job.Zone).ToList();
-                outcome.Entries.Sum(entry => entry.Times).ShouldBe(due.Count);
-                foreach (var time in due) outcome.Entries.Count(entry => entry.From <= time && time <= entry.Until).ShouldBe(1, time.ToString("O", CultureInfo.InvariantCulture));
-            });
+        Gen.Select(
+                Gen.OneOf("skip", "queue", "allow", "replace"),
+                Gen.OneOf("skip", "once", "all"),
+                Gen.Int[1, 400],
+                Gen.OneOf("* * * * * *", "*/7 * * * * *", "0 * * * * *"),
+                Gen.Int[0, 2],
+                Gen.Bool
+            )
+            .Sample(
+                (overlap, misfire, seconds, cron, going, paused) =>
+                {
+                    var job = Job(cron, overlap, misfire, paused: paused);
+                    var now = Noon.AddSeconds(seconds);
+                    var outcome = Accounting.Account(job, Enumerable.Range(1, going).Select(id => new Accounting.Active(id, true)).ToList(), now);
+                    var due = job.Expression.Between(Noon, now, job.Zone).ToList();
+                    outcome.Entries.Sum(entry => entry.Times).ShouldBe(due.Count);
+                    foreach (var time in due)
+                        outcome.Entries.Count(entry => entry.From <= time && time <= entry.Until).ShouldBe(1, time.ToString("O", CultureInfo.InvariantCulture));
+                }
+            );
 
     [Theory]
     [InlineData("Europe/Berlin", "2026-03-29", 1)]
@@ -117,10 +145,17 @@ public sealed class AccountingTests
         return expression!;
     }
 
-    private static Accounting.Due Job(string cron, string overlap, string misfire = "once", bool paused = false, int window = 60, DateTimeOffset? from = null) =>
-        new(Parse(cron), TimeZoneInfo.Utc, paused, overlap, misfire, TimeSpan.FromSeconds(window), from ?? Noon, DateTimeOffset.MaxValue);
+    private static Accounting.Due Job(
+        string cron,
+        string overlap,
+        string misfire = "once",
+        bool paused = false,
+        int window = 60,
+        DateTimeOffset? from = null
+    ) => new(Parse(cron), TimeZoneInfo.Utc, paused, overlap, misfire, TimeSpan.FromSeconds(window), from ?? Noon, DateTimeOffset.MaxValue);
 
     private static Accounting.Outcome Account(Accounting.Due job, DateTimeOffset now) => Accounting.Account(job, [], now);
 
-    private static List<string> Statuses(Accounting.Outcome outcome) => outcome.Entries.Select(entry => $"{entry.Status.Word()} {entry.Times} {entry.Trigger}").ToList();
+    private static List<string> Statuses(Accounting.Outcome outcome) =>
+        outcome.Entries.Select(entry => $"{entry.Status.Word()} {entry.Times} {entry.Trigger}").ToList();
 }

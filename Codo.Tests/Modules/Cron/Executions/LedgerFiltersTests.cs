@@ -13,16 +13,44 @@ public sealed class LedgerFiltersTests(CronHost fixture) : IClassFixture<CronHos
 
     public async ValueTask InitializeAsync()
     {
-        if (await host.Count("SELECT count(*) FROM cron.job WHERE job_id = 'f-db'") > 0) return;
-        await host.Make(new { job_id = "f-db", cmd = "dump --all", cron = CronClient.Never, tags = new[] { "night", "db" }, owners = new[] { "ann" }, description = "Nightly dump" });
-        await host.Make(new { job_id = "f-web", cmd = "curl 100%_sure", cron = CronClient.Never, tags = new[] { "night" }, owners = new[] { "ben" } });
-        await host.Make(new { job_id = "f-none", cmd = "true", cron = CronClient.Never });
+        if (await host.Count("SELECT count(*) FROM cron.job WHERE job_id = 'f-db'") > 0)
+            return;
+        await host.Make(
+            new
+            {
+                job_id = "f-db",
+                cmd = "dump --all",
+                cron = CronClient.Never,
+                tags = new[] { "night", "db" },
+                owners = new[] { "ann" },
+                description = "Nightly dump",
+            }
+        );
+        await host.Make(
+            new
+            {
+                job_id = "f-web",
+                cmd = "curl 100%_sure",
+                cron = CronClient.Never,
+                tags = new[] { "night" },
+                owners = new[] { "ben" },
+            }
+        );
+        await host.Make(
+            new
+            {
+                job_id = "f-none",
+                cmd = "true",
+                cron = CronClient.Never,
+            }
+        );
         await host.Patch("/v1/cron/job/", new { job_id = "f-none" });
         await using var connection = await host.Source.OpenConnectionAsync();
         await connection.ExecuteAsync("""
             INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, ended_at, task_cmd, task_log, cause_en)
             SELECT j.id, v.job_id, 'schedule', 'schedule', at, at, v.status, at, at + interval '1.5 seconds', 'x', v.log, v.cause
-            FROM (VALUES ('f-db', 'success', '2026-10-01 01:00:00+08'::timestamptz, 'Disk fine', ''), ('f-db', 'faild', '2026-10-02 01:00:00+08', 'No space left on 50%_disk', ''),
+            FROM (VALUES ('f-db', 'success', '2026-10-01 01:00:00+08'::timestamptz, 'Disk fine', ''), ('f-db', 'faild', '2026-10-02 01:00:00+08',
+                'No space left on 50%_disk', ''),
                          ('f-web', 'timeout', '2026-10-02 02:00:00+08', 'slow', ''), ('f-web', 'missed', '2026-10-02 03:00:00+08', '', 'Noticed too late'),
                          ('f-web', 'skipped', '2026-10-02 04:00:00+08', '', 'The job is paused'), ('f-gone', 'killed', '2026-10-02 05:00:00+08', 'gone', ''))
                 AS v(job_id, status, at, log, cause)
@@ -84,7 +112,10 @@ public sealed class LedgerFiltersTests(CronHost fixture) : IClassFixture<CronHos
         await host.Ended(await host.RunNow("f-long"));
         var running = await host.RunNow("f-runs");
         foreach (var (text, job) in new[] { ("needle-at-the-END", "f-long"), ("needle-in-the-run", "f-runs") })
-            await Eventually.True(async () => (await host.Get($"/v1/cron/log/?q={text}"))["data"]!.AsArray().Select(row => (string)row!["job_id"]!).SequenceEqual([job]), text);
+            await Eventually.True(
+                async () => (await host.Get($"/v1/cron/log/?q={text}"))["data"]!.AsArray().Select(row => (string)row!["job_id"]!).SequenceEqual([job]),
+                text
+            );
         (await host.Post("/v1/cron/job/kill/", new { log_id = running })).Code().ShouldBe(0);
     }
 
@@ -115,7 +146,9 @@ public sealed class LedgerFiltersTests(CronHost fixture) : IClassFixture<CronHos
     public async Task The_job_list_tells_how_each_job_ran_last()
     {
         var jobs = (await host.Get("/v1/cron/job/?limit=100&q=f-"))["data"]!.AsArray().ToDictionary(job => (string)job!["job_id"]!, job => job!.AsObject());
-        ((string)jobs["f-db"]["last_status"]!, (string)jobs["f-db"]["last_exec_time"]!, (double)jobs["f-db"]["last_seconds"]!).ShouldBe(("faild", "2026-10-02 01:00:00", 1.5));
+        ((string)jobs["f-db"]["last_status"]!, (string)jobs["f-db"]["last_exec_time"]!, (double)jobs["f-db"]["last_seconds"]!).ShouldBe(
+            ("faild", "2026-10-02 01:00:00", 1.5)
+        );
         ((string)jobs["f-web"]["last_status"]!, jobs["f-web"]["last_seconds"]).ShouldBe(("skipped", null));
         (jobs["f-none"]["last_status"], jobs["f-none"]["last_exec_time"]).ShouldBe(((JsonNode?)null, (JsonNode?)null));
         var wrong = await host.Get("/v1/cron/job/?status=paused");

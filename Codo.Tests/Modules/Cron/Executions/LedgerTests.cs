@@ -14,18 +14,39 @@ public sealed class LedgerTests(TestPostgres postgres)
         var marks = Directory.CreateTempSubdirectory("codo-marks-");
         await using var first = await TestHost.Start(postgres);
         await using var second = await TestHost.Start(postgres, first.Postgres);
-        for (var i = 0; i < 20; i++) await first.Make(new { job_id = $"race {i}", cmd = $"echo x >> {marks}/$CODO_LOG_ID", cron = "* * * * * *", overlap = "allow" });
+        for (var i = 0; i < 20; i++)
+            await first.Make(
+                new
+                {
+                    job_id = $"race {i}",
+                    cmd = $"echo x >> {marks}/$CODO_LOG_ID",
+                    cron = "* * * * * *",
+                    overlap = "allow",
+                }
+            );
         await using var connection = await first.Source.OpenConnectionAsync();
-        await Eventually.True(async () => await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.cron_log WHERE status = 'success'") >= 100, "100 fires succeeded");
-        (await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM (SELECT job, nominal_at FROM cron.cron_log GROUP BY 1, 2 HAVING count(*) > 1) twice")).ShouldBe(0);
-        var gaps = await connection.ExecuteScalarAsync<int>("""
-            SELECT count(*) FROM (SELECT nominal_at - lag(nominal_until) OVER (PARTITION BY job ORDER BY nominal_at) AS step FROM cron.cron_log) s WHERE step <> interval '1 second'
+        await Eventually.True(
+            async () => await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.cron_log WHERE status = 'success'") >= 100,
+            "100 fires succeeded"
+        );
+        (
+            await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM (SELECT job, nominal_at FROM cron.cron_log GROUP BY 1, 2 HAVING count(*) > 1) twice")
+        ).ShouldBe(0);
+        var gaps = await connection.ExecuteScalarAsync<int>(
+            """
+            SELECT count(*) FROM (SELECT nominal_at - lag(nominal_until) OVER (PARTITION BY job ORDER BY nominal_at) AS step FROM cron.cron_log) s
+                WHERE step <> interval '1 second'
             """);
         gaps.ShouldBe(0);
         // No new fire, and nothing that still writes, before the marks are read and deleted.
-        for (var i = 0; i < 20; i++) await first.Delete("/v1/cron/job/", new { job_id = $"race {i}" });
-        await Eventually.True(async () => await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.active_execution") == 0, "all commands have ended");
-        foreach (var file in marks.GetFiles()) File.ReadAllLines(file.FullName).Length.ShouldBe(1, file.Name);
+        for (var i = 0; i < 20; i++)
+            await first.Delete("/v1/cron/job/", new { job_id = $"race {i}" });
+        await Eventually.True(
+            async () => await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.active_execution") == 0,
+            "all commands have ended"
+        );
+        foreach (var file in marks.GetFiles())
+            File.ReadAllLines(file.FullName).Length.ShouldBe(1, file.Name);
         marks.Delete(recursive: true);
     }
 
@@ -35,7 +56,10 @@ public sealed class LedgerTests(TestPostgres postgres)
         await using var host = await TestHost.Start(postgres);
         await host.Make(new { job_id = "raced", cmd = "true", cron = CronClient.Never, misfire = "all", misfire_window = 600, overlap = "allow" });
         await using var connection = await host.Source.OpenConnectionAsync();
-        await connection.ExecuteAsync("UPDATE cron.job SET cron = '0 * * * * *', create_time = '2000-01-01', accounted_to = now() - interval '5 minutes', next_run_at = now() - interval '4 minutes'");
+        await connection.ExecuteAsync(
+            ("UPDATE cron.job SET cron = '0 * * * * *', create_time = '2000-01-01', accounted_to = now() - interval '5 minutes', next_run_at = now() - "
+                + "interval '4 minutes'")
+        );
         var ledger = host.Services.GetRequiredService<Ledger>();
         await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => ledger.AccountDue(CancellationToken.None))));
         (await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.cron_log WHERE trigger IN ('catch_up', 'schedule')")).ShouldBeInRange(4, 6);
@@ -49,18 +73,25 @@ public sealed class LedgerTests(TestPostgres postgres)
         await host.Make(new { job_id = "paused", cmd = "true", cron = CronClient.Never });
         await host.Patch("/v1/cron/job/", new { job_id = "paused" });
         await using var connection = await host.Source.OpenConnectionAsync();
-        await connection.ExecuteAsync("UPDATE cron.job SET cron = '*/10 * * * * *', create_time = '2000-01-01', accounted_to = now() - interval '1 hour', next_run_at = now() - interval '59 minutes'");
+        await connection.ExecuteAsync(
+            ("UPDATE cron.job SET cron = '*/10 * * * * *', create_time = '2000-01-01', accounted_to = now() - interval '1 hour', next_run_at = now() - "
+                + "interval '59 minutes'")
+        );
         var ledger = host.Services.GetRequiredService<Ledger>();
         await ledger.AccountPaused(CancellationToken.None);
         var during = (await host.Logs("paused")).Single();
         during.Status().ShouldBe("skipped");
         during["task_log"]!.GetValue<string>().ShouldBe("任务已暂停");
         during["times"]!.GetValue<int>().ShouldBeInRange(359, 361);
-        await connection.ExecuteAsync("UPDATE cron.job SET create_time = '2000-01-01', accounted_to = accounted_to - interval '20 seconds', next_run_at = now() - interval '20 seconds'");
+        await connection.ExecuteAsync(
+            "UPDATE cron.job SET create_time = '2000-01-01', accounted_to = accounted_to - interval '20 seconds', next_run_at = now() - interval '20 seconds'"
+        );
         await host.Patch("/v1/cron/job/", new { job_id = "paused" });
         var after = (await host.Logs("paused")).Where(row => row.Status() == "skipped").ShouldHaveSingleItem();
         after["times"]!.GetValue<int>().ShouldBeGreaterThan(during["times"]!.GetValue<int>());
-        (await host.Send(HttpMethod.Get, "/v1/cron/log/?key=status&value=skipped", language: "en"))["data"]![0]!["task_log"]!.GetValue<string>().ShouldBe("The job is paused");
+        (await host.Send(HttpMethod.Get, "/v1/cron/log/?key=status&value=skipped", language: "en"))["data"]![0]!["task_log"]!
+            .GetValue<string>()
+            .ShouldBe("The job is paused");
     }
 
     [Fact]
@@ -70,12 +101,17 @@ public sealed class LedgerTests(TestPostgres postgres)
         await host.Make(new { job_id = "long paused", cmd = "true", cron = CronClient.Never });
         await host.Patch("/v1/cron/job/", new { job_id = "long paused" });
         await using var connection = await host.Source.OpenConnectionAsync();
-        await connection.ExecuteAsync("UPDATE cron.job SET cron = '*/10 * * * * *', create_time = '2000-01-01', accounted_to = now() - interval '1 hour', next_run_at = now() - interval '59 minutes'");
+        await connection.ExecuteAsync(
+            ("UPDATE cron.job SET cron = '*/10 * * * * *', create_time = '2000-01-01', accounted_to = now() - interval '1 hour', next_run_at = now() - "
+                + "interval '59 minutes'")
+        );
         var ledger = host.Services.GetRequiredService<Ledger>();
         await ledger.AccountPaused(CancellationToken.None);
         // As the retention leaves it when the month in which the pause began is dropped.
         await connection.ExecuteAsync("DELETE FROM cron.cron_log");
-        await connection.ExecuteAsync("UPDATE cron.job SET create_time = '2000-01-01', accounted_to = now() - interval '60 seconds', next_run_at = now() - interval '50 seconds'");
+        await connection.ExecuteAsync(
+            "UPDATE cron.job SET create_time = '2000-01-01', accounted_to = now() - interval '60 seconds', next_run_at = now() - interval '50 seconds'"
+        );
         await ledger.AccountPaused(CancellationToken.None);
         (await host.Logs("long paused")).Single()["times"]!.GetValue<int>().ShouldBeInRange(5, 7);
     }
@@ -86,9 +122,16 @@ public sealed class LedgerTests(TestPostgres postgres)
         await using var host = await TestHost.Start(postgres);
         await host.Make(new { job_id = "missed", cmd = "echo made up", cron = CronClient.Never });
         await using var connection = await host.Source.OpenConnectionAsync();
-        await connection.ExecuteAsync("UPDATE cron.job SET cron = '*/10 * * * * *', misfire_window = 60, create_time = '2000-01-01', accounted_to = now() - interval '10 minutes', next_run_at = now() - interval '590 seconds'");
+        await connection.ExecuteAsync(
+            ("UPDATE cron.job SET cron = '*/10 * * * * *', misfire_window = 60, create_time = '2000-01-01', accounted_to = now() - interval '10 minutes', "
+                + "next_run_at = now() - interval '590 seconds'")
+        );
         // The wake-up of this job is not due for years: the sweep finds it.
-        var logs = await Eventually.Get(async () => await host.Logs("missed"), rows => rows.Any(row => row["trigger"]!.GetValue<string>() == "catch_up" && row.Status() == "success"), "the sweep made up for it");
+        var logs = await Eventually.Get(
+            async () => await host.Logs("missed"),
+            rows => rows.Any(row => row["trigger"]!.GetValue<string>() == "catch_up" && row.Status() == "success"),
+            "the sweep made up for it"
+        );
         var missed = logs.First(row => row.Status() == "missed");
         missed["times"]!.GetValue<int>().ShouldBeInRange(57, 60);
         missed["task_log"]!.GetValue<string>().ShouldContain("misfire=once");
@@ -117,10 +160,14 @@ public sealed class LedgerTests(TestPostgres postgres)
     {
         await using var host = await TestHost.Start(postgres, null, ("Codo:Cron:LogRetentionDays", "30"));
         await using var connection = await host.Source.OpenConnectionAsync();
-        await connection.ExecuteAsync("CREATE TABLE cron.cron_log_202001 PARTITION OF cron.cron_log FOR VALUES FROM ('2020-01-01 00:00:00+00') TO ('2020-02-01 00:00:00+00')");
-        await connection.ExecuteAsync("""
+        await connection.ExecuteAsync(
+            "CREATE TABLE cron.cron_log_202001 PARTITION OF cron.cron_log FOR VALUES FROM ('2020-01-01 00:00:00+00') TO ('2020-02-01 00:00:00+00')"
+        );
+        await connection.ExecuteAsync(
+            """
             INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd)
-            SELECT 1, 'old', 'schedule', 'schedule', at, at, 'success', at, 'true' FROM unnest(ARRAY['2020-01-05 00:00+00', '2021-01-05 00:00+00', now()::text]::timestamptz[]) at
+            SELECT 1, 'old', 'schedule', 'schedule', at, at, 'success', at, 'true' FROM unnest(ARRAY['2020-01-05 00:00+00', '2021-01-05 00:00+00',
+                now()::text]::timestamptz[]) at
             """);
         // Twice at once, as two nodes would.
         var maintenance = host.Services.GetRequiredService<PartitionMaintenance>();
@@ -160,7 +207,18 @@ public sealed class LedgerTests(TestPostgres postgres)
         (await Ids("start_date=2026-10-01&key=exec_time&value=2026-10-01 23:59:59")).ShouldBe("j2");
         var id = await connection.ExecuteScalarAsync<long>("SELECT log_id FROM cron.cron_log WHERE job_id = 'j3'");
         (await Ids(string.Create(CultureInfo.InvariantCulture, $"start_date=2026-10-01&key=log_id&value={id}"))).ShouldBe("j3");
-        foreach (var wrong in new[] { "key=secret&value=1", "start_date=yesterday", "end_date=1", "key=log_id&value=x", "key=exec_time&value=x", "page=0", "limit=0" })
+        foreach (
+            var wrong in new[]
+            {
+                "key=secret&value=1",
+                "start_date=yesterday",
+                "end_date=1",
+                "key=log_id&value=x",
+                "key=exec_time&value=x",
+                "page=0",
+                "limit=0",
+            }
+        )
             (await host.Get("/v1/cron/log/?" + wrong)).Code().ShouldBe(-1, wrong);
     }
 }

@@ -19,8 +19,25 @@ public sealed class RecurringJobsTests(TestPostgres postgres)
         await host.Make(new { job_id = "changed", cmd = "true", cron = CronClient.Never });
         await host.Make(new { job_id = "given up", cmd = "true", cron = CronClient.Never });
         await Eventually.True(() => Recurring(host).Count == 3, "all three are registered");
-        await host.Put("/v1/cron/job/", new { job_id = "changed", cron = "0 0 1 1 1 *", time_zone = "Europe/Berlin" });
-        await Eventually.True(() => Recurring(host).Any(job => job.Cron == "0 0 1 1 1 *" && job.TimeZoneId == Codo.Platform.Data.FixedZone.At(TimeZoneInfo.FindSystemTimeZoneById("Europe/Berlin").GetUtcOffset(DateTimeOffset.UtcNow)).Id), "the change is registered");
+        await host.Put(
+            "/v1/cron/job/",
+            new
+            {
+                job_id = "changed",
+                cron = "0 0 1 1 1 *",
+                time_zone = "Europe/Berlin",
+            }
+        );
+        await Eventually.True(
+            () =>
+                Recurring(host)
+                    .Any(job =>
+                        job.Cron == "0 0 1 1 1 *"
+                        && job.TimeZoneId
+                            == Codo.Platform.Data.FixedZone.At(TimeZoneInfo.FindSystemTimeZoneById("Europe/Berlin").GetUtcOffset(DateTimeOffset.UtcNow)).Id
+                    ),
+            "the change is registered"
+        );
         await host.Patch("/v1/cron/job/", new { job_id = "kept" });
         await Eventually.True(() => Recurring(host).Count == 2, "a paused job is not registered");
         await host.Patch("/v1/cron/job/", new { job_id = "kept" });
@@ -34,8 +51,14 @@ public sealed class RecurringJobsTests(TestPostgres postgres)
         manager.RemoveIfExists("kept");
         manager.AddOrUpdate<FireDueJobs>("orphan", fire => fire.Fire(999999, "orphan", null!, CancellationToken.None), "0 0 0 1 1 *");
         // What Hangfire leaves of a job whose schedule it gave up after MaxRetryAttemptCount.
-        await connection.ExecuteAsync("UPDATE hangfire.hash SET value = 'it failed too often' WHERE key = @key AND field = 'Error'", new { key = "recurring-job:given up" });
-        await connection.ExecuteAsync("INSERT INTO hangfire.hash (key, field, value) VALUES (@key, 'Error', 'it failed too often') ON CONFLICT DO NOTHING", new { key = "recurring-job:given up" });
+        await connection.ExecuteAsync(
+            "UPDATE hangfire.hash SET value = 'it failed too often' WHERE key = @key AND field = 'Error'",
+            new { key = "recurring-job:given up" }
+        );
+        await connection.ExecuteAsync(
+            "INSERT INTO hangfire.hash (key, field, value) VALUES (@key, 'Error', 'it failed too often') ON CONFLICT DO NOTHING",
+            new { key = "recurring-job:given up" }
+        );
         await connection.ExecuteAsync("UPDATE hangfire.set SET score = -1 WHERE key = 'recurring-jobs' AND value = @value", new { value = "given up" });
         (await jobs.Reconcile(CancellationToken.None)).ShouldBe(3);
         (await jobs.Reconcile(CancellationToken.None)).ShouldBe(0);
@@ -53,7 +76,13 @@ public sealed class RecurringJobsTests(TestPostgres postgres)
         await host.Make(new { job_id = "shanghai", cmd = "true", cron = CronClient.Never });
         await Eventually.True(() => Recurring(host).Count == 2, "both are registered");
         var time = new FakeTimeProvider(new DateTimeOffset(2026, 10, 25, 0, 59, 0, TimeSpan.Zero));
-        using var jobs = new RecurringJobs(host.Source, host.Services.GetRequiredService<IRecurringJobManager>(), host.Services.GetRequiredService<JobStorage>(), time, NullLogger<RecurringJobs>.Instance);
+        using var jobs = new RecurringJobs(
+            host.Source,
+            host.Services.GetRequiredService<IRecurringJobManager>(),
+            host.Services.GetRequiredService<JobStorage>(),
+            time,
+            NullLogger<RecurringJobs>.Instance
+        );
         await jobs.Reconcile(CancellationToken.None);
         Recurring(host).Select(job => job.TimeZoneId).Order().ShouldBe(["UTC+01:00", "UTC+08:00"]);
         time.Advance(TimeSpan.FromMinutes(2));
@@ -67,13 +96,34 @@ public sealed class RecurringJobsTests(TestPostgres postgres)
         await using var redis = await TestRedis.StartNew();
         await using (var healthy = await TestHost.Start(postgres, null, ("ConnectionStrings:Redis", redis.Configuration)))
         {
-            (await healthy.Post("/v2/alerts/channel/", new { name = "hook", kind = "webhook", settings = new { url = "http://127.0.0.1:9" } })).Code().ShouldBe(0);
+            (
+                await healthy.Post(
+                    "/v2/alerts/channel/",
+                    new
+                    {
+                        name = "hook",
+                        kind = "webhook",
+                        settings = new { url = "http://127.0.0.1:9" },
+                    }
+                )
+            ).Code().ShouldBe(0);
             await Eventually.True(async () => (await healthy.Get("/healthz/ready"))["msg"]!.GetValue<string>() == "healthy", "everything is healthy");
             await healthy.Make(new { job_id = "big", cmd = "head -c 300000 /dev/zero | tr '\\0' x", cron = CronClient.Never });
             (await Length(healthy, await healthy.RunNow("big"))).ShouldBe(300_000);
         }
-        await using var full = await TestHost.Start(postgres, null, ("Codo:MinFreeDisk", long.MaxValue.ToString(System.Globalization.CultureInfo.InvariantCulture)));
-        await full.Make(new { job_id = "big", cmd = "head -c 300000 /dev/zero | tr '\\0' x", cron = CronClient.Never });
+        await using var full = await TestHost.Start(
+            postgres,
+            null,
+            ("Codo:MinFreeDisk", long.MaxValue.ToString(System.Globalization.CultureInfo.InvariantCulture))
+        );
+        await full.Make(
+            new
+            {
+                job_id = "big",
+                cmd = "head -c 300000 /dev/zero | tr '\\0' x",
+                cron = CronClient.Never,
+            }
+        );
         (await Length(full, await full.RunNow("big"))).ShouldBeInRange(60_000, 70_000);
         (await full.Get("/healthz/ready"))["checks"]!["disk"]!["status"]!.GetValue<string>().ShouldBe("degraded");
     }

@@ -16,7 +16,16 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
     [Fact]
     public async Task A_command_knows_what_it_is_and_nothing_of_codos_settings()
     {
-        await host.Make(new { job_id = "env", cmd = "env; pwd; read x; echo read:$?", cron = CronClient.Never, working_directory = "/", env = new { MY = "own" } });
+        await host.Make(
+            new
+            {
+                job_id = "env",
+                cmd = "env; pwd; read x; echo read:$?",
+                cron = CronClient.Never,
+                working_directory = "/",
+                env = new { MY = "own" },
+            }
+        );
         var logId = await host.RunNow("env");
         var log = await host.Ended(logId);
         var output = log["task_log"]!.GetValue<string>();
@@ -35,7 +44,15 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
     public async Task A_time_limit_ends_the_whole_tree_also_what_ignores_TERM()
     {
         var job = Unique("slow");
-        await host.Make(new { job_id = job, cmd = "trap '' TERM; (trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done') & echo started; while :; do sleep 1; done", cron = CronClient.Never, timeout = 1 });
+        await host.Make(
+            new
+            {
+                job_id = job,
+                cmd = "trap '' TERM; (trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done') & echo started; while :; do sleep 1; done",
+                cron = CronClient.Never,
+                timeout = 1,
+            }
+        );
         var log = await host.Ended(await host.RunNow(job));
         log.Status().ShouldBe("timeout");
         log["task_log"]!.GetValue<string>().ShouldBe("started\n超过时限 1 秒，命令被终止，进程已全部结束");
@@ -65,7 +82,16 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
     {
         var flag = Path.GetTempFileName();
         File.Delete(flag);
-        await host.Make(new { job_id = "retry", cmd = $"echo try $CODO_ATTEMPT; test -e {flag} && exit 0; touch {flag}; exit 7", cron = CronClient.Never, retries = 2, retry_delay = 1 });
+        await host.Make(
+            new
+            {
+                job_id = "retry",
+                cmd = $"echo try $CODO_ATTEMPT; test -e {flag} && exit 0; touch {flag}; exit 7",
+                cron = CronClient.Never,
+                retries = 2,
+                retry_delay = 1,
+            }
+        );
         var log = await host.Ended(await host.RunNow("retry"));
         log.Status().ShouldBe("success");
         log["task_log"]!.GetValue<string>().ShouldBe("try 2\n");
@@ -126,7 +152,11 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
         var gate = Path.Combine(Path.GetTempPath(), "codo-gate-" + Guid.NewGuid().ToString("N"));
         await host.Make(new { job_id = "follow", cmd = $"echo one; while ! test -e {gate}; do sleep 0.05; done; echo two", cron = CronClient.Never });
         var logId = await host.RunNow("follow");
-        var first = await Eventually.Get(async () => await host.Get($"/v1/cron/log/output/?log_id={logId}"), part => part["data"]!.GetValue<string>() == "one\n", "the first line is there while the command runs");
+        var first = await Eventually.Get(
+            async () => await host.Get($"/v1/cron/log/output/?log_id={logId}"),
+            part => part["data"]!.GetValue<string>() == "one\n",
+            "the first line is there while the command runs"
+        );
         first["ended"]!.GetValue<bool>().ShouldBeFalse();
         (await host.Log(logId))["task_log"]!.GetValue<string>().ShouldBe("one\n");
         await File.WriteAllTextAsync(gate, "");
@@ -176,7 +206,16 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
     [Fact]
     public async Task Skip_refuses_a_second_run_queue_lets_one_wait_and_replace_ends_the_first()
     {
-        foreach (var overlap in new[] { "skip", "queue", "replace", "allow" }) await host.Make(new { job_id = overlap, cmd = "sleep 1000", cron = CronClient.Never, overlap });
+        foreach (var overlap in new[] { "skip", "queue", "replace", "allow" })
+            await host.Make(
+                new
+                {
+                    job_id = overlap,
+                    cmd = "sleep 1000",
+                    cron = CronClient.Never,
+                    overlap,
+                }
+            );
         await host.Running(await host.RunNow("skip"));
         var refused = await host.Post("/v1/cron/job/run/", new { job_id = "skip" });
         (refused.Code(), refused.Msg()).ShouldSatisfyAllConditions(answer => answer.Item1.ShouldBe(-1), answer => answer.Item2.ShouldContain("overlap=skip"));
@@ -224,7 +263,19 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
 
     private static async Task NothingIsLeftOf(string job)
     {
-        using var grep = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"grep -lsz '^CODO_JOB_ID={job}$' /proc/[0-9]*/environ | while read f; do p=${{f#/proc/}}; p=${{p%/environ}}; grep -qs zombie /proc/$p/status || cat /proc/$p/cmdline; done"]) { RedirectStandardOutput = true })!;
+        using var grep = Process.Start(
+            new ProcessStartInfo(
+                "/bin/sh",
+                [
+                    "-c",
+                    $"grep -lsz '^CODO_JOB_ID={job}$' /proc/[0-9]*/environ | while read f; do p=${{f#/proc/}}; p=${{p%/environ}}; grep -qs zombie "
+                        + $"/proc/$p/status || cat /proc/$p/cmdline; done",
+                ]
+            )
+            {
+                RedirectStandardOutput = true,
+            }
+        )!;
         (await grep.StandardOutput.ReadToEndAsync()).ShouldBeEmpty();
     }
 }

@@ -227,9 +227,15 @@ public sealed class CronExpressionTests
             Interlocked.Increment(ref taken);
 
             // Cronos has no name for the last day, takes no star in a list, and counts wrongly from one Sunday to the other.
-            if (!text.Contains("last", StringComparison.OrdinalIgnoreCase) && !text.Contains("7-sun", StringComparison.OrdinalIgnoreCase) && Cronos.CronExpression.TryParse(text, CronFormat.IncludeSeconds, out var cronos))
+            if (
+                !text.Contains("last", StringComparison.OrdinalIgnoreCase)
+                && !text.Contains("7-sun", StringComparison.OrdinalIgnoreCase)
+                && Cronos.CronExpression.TryParse(text, CronFormat.IncludeSeconds, out var cronos)
+            )
                 expression!.Meaning.ShouldBe(cronos.ToString());
-        }, iter: 6_000);
+        },
+                iter: 6_000
+            );
         taken.ShouldBeGreaterThan(150);
     }
 
@@ -298,7 +304,12 @@ public sealed class CronExpressionTests
         var list = item.Array[1, 3].Select(items => string.Join(',', items));
         var special = index switch
         {
-            3 => Gen.OneOf(Gen.OneOf("L", "last", "LW", "lw"), Gen.Int[0, 31].Select(n => $"L-{n}"), Gen.Int[0, 31].Select(n => $"L-{n}W"), value.Select(n => n + "W")),
+            3 => Gen.OneOf(
+                Gen.OneOf("L", "last", "LW", "lw"),
+                Gen.Int[0, 31].Select(n => $"L-{n}"),
+                Gen.Int[0, 31].Select(n => $"L-{n}W"),
+                value.Select(n => n + "W")
+            ),
             5 => Gen.OneOf(value.Select(n => n + "L"), Gen.Select(value, Gen.Int[0, 6]).Select((n, k) => $"{n}#{k}")),
             _ => item,
         };

@@ -57,9 +57,16 @@ public sealed class CronWordsTests
     [InlineData("0 0 0 L-1 * *", "每月倒数第 2 天 00:00:00", "at 00:00:00, on the day 1 day before the last of every month")]
     [InlineData("0 0 0 L-29 * *", "每月倒数第 30 天（当月有此日时） 00:00:00", "at 00:00:00, on the day 29 days before the last (where there is one) of every month")]
     [InlineData("0 0 0 LW * *", "每月最后一个工作日（周一至周五） 00:00:00", "at 00:00:00, on the last working day (Monday to Friday) of every month")]
-    [InlineData("0 0 0 15W * *", "每月离 15 日最近的工作日（周一至周五，不跨月） 00:00:00", "at 00:00:00, on the working day (Monday to Friday, same month) nearest to day 15 of every month")]
-    [InlineData("0 0 0 L-2W * *", "每月离倒数第 3 天最近的工作日（周一至周五，不跨月） 00:00:00",
-        "at 00:00:00, on the working day (Monday to Friday, same month) nearest to the day 2 days before the last of every month")]
+    [InlineData(
+        "0 0 0 15W * *",
+        "每月离 15 日最近的工作日（周一至周五，不跨月） 00:00:00",
+        "at 00:00:00, on the working day (Monday to Friday, same month) nearest to day 15 of every month"
+    )]
+    [InlineData(
+        "0 0 0 L-2W * *",
+        "每月离倒数第 3 天最近的工作日（周一至周五，不跨月） 00:00:00",
+        "at 00:00:00, on the working day (Monday to Friday, same month) nearest to the day 2 days before the last of every month"
+    )]
     [InlineData("0 0 0 * * friL", "每月最后一个周五 00:00:00", "at 00:00:00, on the last Friday of every month")]
     [InlineData("0 0 0 * * 7L", "每月最后一个周日 00:00:00", "at 00:00:00, on the last Sunday of every month")]
     [InlineData("0 0 0 * * fri#2", "每月第 2 个周五 00:00:00", "at 00:00:00, on the second Friday of every month")]

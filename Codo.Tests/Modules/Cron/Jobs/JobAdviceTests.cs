@@ -62,7 +62,9 @@ public sealed class JobAdviceTests(CronHost fixture) : IClassFixture<CronHost>
         (made.Code(), made["next_run_times"]!.AsArray().Count, made["warnings"]!.AsArray().Count).ShouldBe((0, 3, 0));
         foreach (var time in made["next_run_times"]!.AsArray()) ((string)time!).ShouldMatch(@"^\d{4}-\d\d-\d\d 03:30:00\+08:00$");
         var edited = await host.Put("/v1/cron/job/", new { job_id = "told", time_zone = "UTC" });
-        ((string)edited["cron_text"]!, (string)made["cron_text"]!).ShouldBe(((string)made["cron_text"]!, (string)(await host.Get("/v1/cron/job/?job_id=told"))["data"]![0]!["cron_text"]!));
+        ((string)edited["cron_text"]!, (string)made["cron_text"]!).ShouldBe(
+            ((string)made["cron_text"]!, (string)(await host.Get("/v1/cron/job/?job_id=told"))["data"]![0]!["cron_text"]!)
+        );
         ((string)edited["next_run_times"]![0]!).ShouldEndWith(" 03:30:00+00:00");
     }
 

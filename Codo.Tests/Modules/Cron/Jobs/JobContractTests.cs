@@ -23,7 +23,10 @@ public sealed class JobContractTests(CronHost fixture) : IClassFixture<CronHost>
         job["cron"]!.GetValue<string>().ShouldBe("0 30 3 * * mon-fri", StringCompareShould.IgnoreCase);
         job["status"]!.GetValue<string>().ShouldBe("0");
         job["next_run_time"]!.GetValue<string>().ShouldMatch(@"^\d{4}-\d\d-\d\d 03:30:00\+08:00$");
-        job["cron1"]!.AsObject().Select(pair => pair.Key).ShouldBe(["second", "minute", "hour", "day", "month", "day_of_week", "week", "year"], ignoreOrder: true);
+        job["cron1"]!
+            .AsObject()
+            .Select(pair => pair.Key)
+            .ShouldBe(["second", "minute", "hour", "day", "month", "day_of_week", "week", "year"], ignoreOrder: true);
         job["cron1"]!["week"]!.GetValue<string>().ShouldBe("*");
         job["cron1"]!["hour"]!.GetValue<string>().ShouldBe("3");
         job["time_zone"]!.GetValue<string>().ShouldBe("Asia/Shanghai");
@@ -74,7 +77,19 @@ public sealed class JobContractTests(CronHost fixture) : IClassFixture<CronHost>
         var chinese = await host.Post("/v1/cron/job/", new { job_id = "wrong", cmd = "true", cron });
         chinese.Code().ShouldBe(-1);
         chinese.Msg().ShouldStartWith("添加失败，定时器错误：");
-        var english = await host.Send(HttpMethod.Post, "/v1/cron/job/", System.Text.Json.JsonSerializer.Serialize(new { job_id = "wrong", cmd = "true", cron }), language: "en");
+        var english = await host.Send(
+            HttpMethod.Post,
+            "/v1/cron/job/",
+            System.Text.Json.JsonSerializer.Serialize(
+                new
+                {
+                    job_id = "wrong",
+                    cmd = "true",
+                    cron,
+                }
+            ),
+            language: "en"
+        );
         english.Msg().ShouldContain(field, Case.Insensitive);
     }
 
@@ -84,7 +99,23 @@ public sealed class JobContractTests(CronHost fixture) : IClassFixture<CronHost>
         await host.Make(new { job_id = "taken", cmd = "echo first", cron = CronClient.Never });
         (await host.Post("/v1/cron/job/", new { job_id = "taken", cmd = "echo second", cron = CronClient.Never })).Code().ShouldBe(-1);
         (await host.Get("/v1/cron/job/?job_id=taken"))["data"]![0]!["cmd"]!.GetValue<string>().ShouldBe("echo first");
-        var codes = await Task.WhenAll(Enumerable.Range(0, 10).Select(async _ => (await host.Post("/v1/cron/job/", new { job_id = "raced", cmd = "true", cron = CronClient.Never })).Code()));
+        var codes = await Task.WhenAll(
+            Enumerable
+                .Range(0, 10)
+                .Select(async _ =>
+                    (
+                        await host.Post(
+                            "/v1/cron/job/",
+                            new
+                            {
+                                job_id = "raced",
+                                cmd = "true",
+                                cron = CronClient.Never,
+                            }
+                        )
+                    ).Code()
+                )
+        );
         codes.Count(code => code == 0).ShouldBe(1);
     }
 
@@ -127,7 +158,12 @@ public sealed class JobContractTests(CronHost fixture) : IClassFixture<CronHost>
     {
         foreach (var type in new[] { null, "text/plain", "application/x-www-form-urlencoded", "application/json; charset=gbk" })
         {
-            using var request = TestHost.Request(HttpMethod.Post, "/api/cron//v1/cron/job", $$"""{"job_id":"typed {{type}}","cmd":"true","cron":"{{CronClient.Never}}","timeout":"60","unknown":1}""", TestTokens.Admin);
+            using var request = TestHost.Request(
+                HttpMethod.Post,
+                "/api/cron//v1/cron/job",
+                $$"""{"job_id":"typed {{type}}","cmd":"true","cron":"{{CronClient.Never}}","timeout":"60","unknown":1}""",
+                TestTokens.Admin
+            );
             request.Content!.Headers.ContentType = type is null ? null : System.Net.Http.Headers.MediaTypeHeaderValue.Parse(type);
             using var response = await host.Http.SendAsync(request);
             (await response.Content.ReadAsStringAsync()).ShouldContain("\"code\":0");
@@ -174,18 +210,42 @@ public sealed class JobContractTests(CronHost fixture) : IClassFixture<CronHost>
     [Fact]
     public async Task Values_of_secret_variables_are_masked_in_answers_and_in_the_audit_and_the_mask_keeps_them()
     {
-        await host.Make(new { job_id = "env", cmd = "echo \"$DB_PASSWORD $PLAIN\"; test ${#DB_PASSWORD} = 12", cron = CronClient.Never, env = new { DB_PASSWORD = "s3cret-value", PLAIN = "seen" } });
+        await host.Make(
+            new
+            {
+                job_id = "env",
+                cmd = "echo \"$DB_PASSWORD $PLAIN\"; test ${#DB_PASSWORD} = 12",
+                cron = CronClient.Never,
+                env = new { DB_PASSWORD = "s3cret-value", PLAIN = "seen" },
+            }
+        );
         var job = (await host.Get("/v1/cron/job/?job_id=env"))["data"]![0]!;
         job["env"]!.ToJsonString().ShouldBe("""{"DB_PASSWORD":"******","PLAIN":"seen"}""");
         (await host.Put("/v1/cron/job/", new { job_id = "env", env = new { DB_PASSWORD = "******", PLAIN = "new" } })).Code().ShouldBe(0);
         (await host.Ended(await host.RunNow("env")))["task_log"]!.GetValue<string>().ShouldBe("****** new\n");
         await using var connection = await host.Source.OpenConnectionAsync();
-        var audit = string.Join('\n', await connection.QueryAsync<string>("SELECT coalesce(before::text, '') || coalesce(after::text, '') FROM platform.audit"));
+        var audit = string.Join(
+            '\n',
+            await connection.QueryAsync<string>("SELECT coalesce(before::text, '') || coalesce(after::text, '') FROM platform.audit")
+        );
         audit.ShouldNotContain("s3cret-value");
-        var edit = await connection.QuerySingleAsync<string>("SELECT (before ->> 'env') || ' ' || (after ->> 'env') FROM platform.audit WHERE action = 'edit' AND object_id = 'env'");
+        var edit = await connection.QuerySingleAsync<string>(
+            "SELECT (before ->> 'env') || ' ' || (after ->> 'env') FROM platform.audit WHERE action = 'edit' AND object_id = 'env'"
+        );
         edit.ShouldBe("""{"PLAIN": "seen", "DB_PASSWORD": "******"} {"PLAIN": "new", "DB_PASSWORD": "******"}""");
         (await connection.QuerySingleAsync<string>("SELECT encode(env, 'escape') FROM cron.job WHERE job_id = 'env'")).ShouldNotContain("s3cret");
-        (await host.Post("/v1/cron/job/", new { job_id = "env2", cmd = "true", cron = CronClient.Never, env = new { X_TOKEN = "******" } })).Code().ShouldBe(-1);
+        (
+            await host.Post(
+                "/v1/cron/job/",
+                new
+                {
+                    job_id = "env2",
+                    cmd = "true",
+                    cron = CronClient.Never,
+                    env = new { X_TOKEN = "******" },
+                }
+            )
+        ).Code().ShouldBe(-1);
     }
 
     [Fact]
@@ -198,7 +258,11 @@ public sealed class JobContractTests(CronHost fixture) : IClassFixture<CronHost>
         await host.Ended(await host.RunNow("audited"));
         await host.Delete("/v1/cron/job/", new { job_id = "audited" });
         await using var connection = await host.Source.OpenConnectionAsync();
-        var lines = (await connection.QueryAsync<string>("SELECT username || ' ' || action FROM platform.audit WHERE kind = 'job' AND object_id = 'audited' ORDER BY audit_id")).ToList();
+        var lines = (
+            await connection.QueryAsync<string>(
+                "SELECT username || ' ' || action FROM platform.audit WHERE kind = 'job' AND object_id = 'audited' ORDER BY audit_id"
+            )
+        ).ToList();
         lines.ShouldBe(["admin create", "admin edit", "admin pause", "admin resume", "admin run", "admin delete"]);
         await Should.ThrowAsync<Npgsql.PostgresException>(() => connection.ExecuteAsync("DELETE FROM platform.audit"));
     }

@@ -18,11 +18,17 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
     {
         var order = await host.Order(await host.Template(Groups(batch: "2", pause: 1), [], Step("true", forceHost: Here)), On(5));
         (await host.Ended(order)).ShouldBe("3");
-        (await host.Ask<bool>("""
-            SELECT bool_and(a.started_at >= b.last + interval '1 second') FROM tasks.attempt a JOIN tasks.lane l USING (lane_id)
-            JOIN (SELECT l.batch, max(a.ended_at) AS last FROM tasks.attempt a JOIN tasks.lane l USING (lane_id) WHERE a.list_id = @order GROUP BY l.batch) b ON b.batch = l.batch - 1
-            WHERE a.list_id = @order
-            """, new { order })).ShouldBeTrue();
+        (
+            await host.Ask<bool>(
+                """
+                SELECT bool_and(a.started_at >= b.last + interval '1 second') FROM tasks.attempt a JOIN tasks.lane l USING (lane_id)
+                JOIN (SELECT l.batch, max(a.ended_at) AS last FROM tasks.attempt a JOIN tasks.lane l USING (lane_id)
+                    WHERE a.list_id = @order GROUP BY l.batch) b ON b.batch = l.batch - 1
+                WHERE a.list_id = @order
+                """,
+                new { order }
+            )
+        ).ShouldBeTrue();
         (await host.Ask<int>("SELECT max(batch) FROM tasks.lane WHERE list_id = @order", new { order })).ShouldBe(3);
     }
 
@@ -60,13 +66,30 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
         var template = await host.Template(Step("true", level: 1), Step("true", level: 2, trigger: "timed"));
         var later = await Accept(template, new { exec_time = "2099-01-01 00:00" });
         await host.Stands(later, "37");
-        (await host.Patch("/v2/task/list/", new { list_id = later, start_time = DateTime.UtcNow.AddSeconds(2).ToString("yyyy-MM-ddTHH:mm:ssZ", System.Globalization.CultureInfo.InvariantCulture) })).Code().ShouldBe(0);
+        (
+            await host.Patch(
+                "/v2/task/list/",
+                new
+                {
+                    list_id = later,
+                    start_time = DateTime.UtcNow.AddSeconds(2).ToString("yyyy-MM-ddTHH:mm:ssZ", System.Globalization.CultureInfo.InvariantCulture),
+                }
+            )
+        )
+            .Code()
+            .ShouldBe(0);
         await host.Stands(later, "37");
         (await host.Ended(later)).ShouldBe("3");
-        (await host.Ask<double>("""
-            SELECT extract(epoch FROM a.started_at - o.start_time)::float8 FROM tasks.attempt a JOIN tasks.scheduler_task_info i USING (sched_id) JOIN tasks.scheduler_task_list o ON o.list_id = a.list_id
-            WHERE a.list_id = @later AND i.trigger = 'timed'
-            """, new { later })).ShouldBeInRange(0, 1);
+        (
+            await host.Ask<double>(
+                """
+                SELECT extract(epoch FROM a.started_at - o.start_time)::float8 FROM tasks.attempt a JOIN tasks.scheduler_task_info i USING (sched_id)
+                    JOIN tasks.scheduler_task_list o ON o.list_id = a.list_id
+                WHERE a.list_id = @later AND i.trigger = 'timed'
+                """,
+                new { later }
+            )
+        ).ShouldBeInRange(0, 1);
     }
 
     [Fact]
@@ -81,11 +104,31 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
     {
         var template = await host.Template(Step("true"));
         var held = await Accept(template, new { exec_time = "2099-01-01 00:00", hold = true });
-        ((await host.Post("/v2/task/preview/", new { task_name = "t", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = Here }, schedule = "ready", exec_time = "2099-01-01 00:00", hold = true }))["warnings"]!.AsArray())
-            .ShouldBeEmpty();
+        (
+            (
+                await host.Post(
+                    "/v2/task/preview/",
+                    new
+                    {
+                        task_name = "t",
+                        temp_id = template,
+                        hosts = new Dictionary<string, string> { ["1"] = Here },
+                        schedule = "ready",
+                        exec_time = "2099-01-01 00:00",
+                        hold = true,
+                    }
+                )
+            )["warnings"]!.AsArray()
+        ).ShouldBeEmpty();
         var delayed = await Accept(template, new { start_delay = "1" });
         (await host.Ended(delayed)).ShouldBe("3");
-        (await host.Ask<double>("SELECT extract(epoch FROM a.started_at - o.create_time)::float8 FROM tasks.attempt a JOIN tasks.scheduler_task_list o USING (list_id) WHERE o.list_id = @delayed", new { delayed })).ShouldBeInRange(1, 2.5);
+        (
+            await host.Ask<double>(
+                "SELECT extract(epoch FROM a.started_at - o.create_time)::float8 FROM tasks.attempt a JOIN tasks.scheduler_task_list o USING (list_id) "
+                    + "WHERE o.list_id = @delayed",
+                new { delayed }
+            )
+        ).ShouldBeInRange(1, 2.5);
         (await host.Statuses(held)).ShouldBe("1");
         ((string)(await host.Check(held))["schedule"]!).ShouldBe("ready");
         (await host.Patch("/v2/task/list/", new { list_id = held, start_time = "2020-01-01 00:00" })).Code().ShouldBe(0);
@@ -98,9 +141,15 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
         await using var small = await fixture.Another(("Codo:Tasks:MaxParallelHosts", "3"));
         var order = await small.Order(await small.Template(Step("sleep 0.1", forceHost: Here)), On(10));
         (await small.Ended(order)).ShouldBe("3");
-        (await small.Ask<long>("""
-            SELECT max((SELECT count(*) FROM tasks.attempt b WHERE b.list_id = a.list_id AND b.started_at <= a.started_at AND b.ended_at > a.started_at)) FROM tasks.attempt a WHERE a.list_id = @order
-            """, new { order })).ShouldBeLessThanOrEqualTo(3);
+        (
+            await small.Ask<long>(
+                """
+                SELECT max((SELECT count(*) FROM tasks.attempt b WHERE b.list_id = a.list_id AND b.started_at <= a.started_at
+                    AND b.ended_at > a.started_at)) FROM tasks.attempt a WHERE a.list_id = @order
+                """,
+                new { order }
+            )
+        ).ShouldBeLessThanOrEqualTo(3);
     }
 
     [Fact]
@@ -110,7 +159,11 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
         var slow = await host.Template(Step($"while ! test -e {file}; do sleep 0.5; done"));
         var quick = await host.Template(Step("true"));
         var orders = await Task.WhenAll(Enumerable.Range(0, 100).Select(_ => host.Order(slow)));
-        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM tasks.attempt WHERE list_id = ANY(@orders) AND ended_at IS NULL", new { orders }) == 100, "all run at once", 60);
+        await Eventually.True(
+            async () => await host.Ask<long>("SELECT count(*) FROM tasks.attempt WHERE list_id = ANY(@orders) AND ended_at IS NULL", new { orders }) == 100,
+            "all run at once",
+            60
+        );
         var began = System.Diagnostics.Stopwatch.GetTimestamp();
         (await host.Ended(await host.Order(quick))).ShouldBe("3");
         System.Diagnostics.Stopwatch.GetElapsedTime(began).TotalSeconds.ShouldBeLessThan(20);
@@ -122,13 +175,22 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
     public async Task A_hundred_hosts_with_five_steps_each_run_them_all_once_in_order()
     {
         var file = fixture.NewFile();
-        var order = await host.Order(await host.Template([.. Enumerable.Range(1, 5).Select(level => Step($"echo {level} >> {file}", level: level, forceHost: Here))]), On(100));
+        var order = await host.Order(
+            await host.Template([.. Enumerable.Range(1, 5).Select(level => Step($"echo {level} >> {file}", level: level, forceHost: Here))]),
+            On(100)
+        );
         (await host.Ended(order, 90)).ShouldBe("3");
         (await File.ReadAllLinesAsync(file)).CountBy(line => line).ShouldAllBe(pair => pair.Value == 100);
-        (await host.Ask<bool>("""
-            SELECT bool_and(later.started_at >= earlier.ended_at) FROM tasks.attempt later JOIN tasks.scheduler_task_info l ON l.sched_id = later.sched_id
-            JOIN tasks.scheduler_task_info e ON e.lane_id = l.lane_id AND e.task_level = l.task_level - 1 JOIN tasks.attempt earlier ON earlier.sched_id = e.sched_id WHERE later.list_id = @order
-            """, new { order })).ShouldBeTrue();
+        (
+            await host.Ask<bool>(
+                """
+                SELECT bool_and(later.started_at >= earlier.ended_at) FROM tasks.attempt later JOIN tasks.scheduler_task_info l ON l.sched_id = later.sched_id
+                JOIN tasks.scheduler_task_info e ON e.lane_id = l.lane_id AND e.task_level = l.task_level - 1
+                    JOIN tasks.attempt earlier ON earlier.sched_id = e.sched_id WHERE later.list_id = @order
+                """,
+                new { order }
+            )
+        ).ShouldBeTrue();
     }
 
     [Fact]
@@ -152,9 +214,17 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
         var order = await host.Order(await host.Template(Step("exit 1")));
         await Told(order, 4);
         // As a host leaves it that dies between the change and its background job.
-        await host.Ask<int>("WITH n AS (INSERT INTO platform.outbox (stream, kind, payload) SELECT 'order:' || CAST(@order AS bigint), 'orders.situation', jsonb_build_object('list_id', CAST(@order AS bigint), 'situation', 4)) UPDATE tasks.scheduler_task_list SET told = 0 WHERE list_id = @order RETURNING 1", new { order });
+        await host.Ask<int>(
+            "WITH n AS (INSERT INTO platform.outbox (stream, kind, payload) SELECT 'order:' || CAST(@order AS bigint), 'orders.situation', "
+                + "jsonb_build_object('list_id', CAST(@order AS bigint), 'situation', 4)) UPDATE tasks.scheduler_task_list SET told = 0 WHERE list_id = "
+                    + "@order RETURNING 1",
+            new { order }
+        );
         await Told(order, 4);
-        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM platform.outbox WHERE stream = @stream", new { stream = $"order:{order}" }) == 0, "the message is gone");
+        await Eventually.True(
+            async () => await host.Ask<long>("SELECT count(*) FROM platform.outbox WHERE stream = @stream", new { stream = $"order:{order}" }) == 0,
+            "the message is gone"
+        );
         await host.Services.GetRequiredService<Advancing>().Now(order);
         (await host.Ask<long>("SELECT count(*) FROM platform.outbox WHERE stream = @stream", new { stream = $"order:{order}" })).ShouldBe(0);
     }
@@ -168,15 +238,22 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
         (answer.Code(), ((string)answer["msg"]!).Contains("磁盘")).ShouldBe((-1, true));
     }
 
-    private Task Told(long order, short what) => Eventually.True(async () => await host.Ask<short>("SELECT told FROM tasks.scheduler_task_list WHERE list_id = @order", new { order }) == what, $"told {what}");
+    private Task Told(long order, short what) =>
+        Eventually.True(
+            async () => await host.Ask<short>("SELECT told FROM tasks.scheduler_task_list WHERE list_id = @order", new { order }) == what,
+            $"told {what}"
+        );
 
     private static Dictionary<string, string> On(int hosts) => new() { ["1"] = string.Join(',', Enumerable.Range(1, hosts).Select(last => $"10.1.0.{last}")) };
 
     private static JsonArray Groups(string batch, int pause = 0, int maxFailures = 0, string next = "auto") =>
         [new JsonObject { ["group"] = 1, ["batch"] = batch, ["batch_pause"] = pause, ["max_failures"] = maxFailures, ["next"] = next }];
 
-    private Task Count(long order, string state, long count) => Eventually.True(
-        async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = @state", new { order, state }) == count, $"{count} lanes {state}");
+    private Task Count(long order, string state, long count) =>
+        Eventually.True(
+            async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = @state", new { order, state }) == count,
+            $"{count} lanes {state}"
+        );
 
     private async Task<long> Accept(long template, object more)
     {

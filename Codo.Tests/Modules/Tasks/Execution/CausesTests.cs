@@ -10,7 +10,8 @@ public sealed class CausesTests
     [InlineData("找不到 a / b", "a / b is not found")]
     [InlineData("same / in / both", "same / in / both")]
     [InlineData("", "")]
-    public void A_cause_comes_back_in_each_language_whatever_it_contains(string zh, string en) => Causes.Apart(new Text(zh, en).Both()).ShouldBe(new Text(zh, en));
+    public void A_cause_comes_back_in_each_language_whatever_it_contains(string zh, string en) =>
+        Causes.Apart(new Text(zh, en).Both()).ShouldBe(new Text(zh, en));
 
     [Fact]
     public void Several_causes_follow_each_other_in_each_language() =>

@@ -46,10 +46,17 @@ public sealed class CommandLineTests
     [InlineData("echo", "` VERSION ` # VERSION", "echo ` v1.2 ` # v1.2")]
     public void Puts_values_in_place_of_words(string command, string? args, string expected)
     {
-        var values = StepLine.Values(JsonNode.Parse("""
-            {"VERSION": "v1.2", "BLANKS": "a b", "QUOTE": "it's", "EMPTY": "", "LINES": "a\nb", "EQUALS": "=ls", "HOME": "~root", "CHINESE": "中文",
-             "PATH": "/a_b/c-d.e,f:g@h%i+j=k", "NUMBER": 3.10, "FLAG": true, "LIST": [1, "a"], "NOTHING": null, "FLOW_ID": "mine", "CALLED_FLOW_ID": "the FLOW_ID stays"}
-            """)!.AsObject());
+        var values = StepLine.Values(
+            JsonNode
+                .Parse(
+                    """
+                    {"VERSION": "v1.2", "BLANKS": "a b", "QUOTE": "it's", "EMPTY": "", "LINES": "a\nb", "EQUALS": "=ls", "HOME": "~root", "CHINESE": "中文",
+                     "PATH": "/a_b/c-d.e,f:g@h%i+j=k", "NUMBER": 3.10, "FLAG": true, "LIST": [1, "a"], "NOTHING": null, "FLOW_ID": "mine",
+                         "CALLED_FLOW_ID": "the FLOW_ID stays"}
+                    """
+                )!
+                .AsObject()
+        );
         StepLine.TryRender(command, args, values, 4711, _ => false, out var line, out var why).ShouldBeTrue(why.En);
         line!.Line.ShouldBe(expected);
         line.Shown.ShouldBe(expected);
@@ -94,7 +101,9 @@ public sealed class CommandLineTests
         why.En.ShouldBe("the command line is longer than 131071 bytes");
 
         var watch = Stopwatch.StartNew();
-        StepLine.TryRender("echo", string.Join(' ', Enumerable.Repeat("V", 2_000)), One("V", new string('\'', 1 << 20)), 1, _ => false, out _, out _).ShouldBeFalse();
+        StepLine
+            .TryRender("echo", string.Join(' ', Enumerable.Repeat("V", 2_000)), One("V", new string('\'', 1 << 20)), 1, _ => false, out _, out _)
+            .ShouldBeFalse();
         StepLine.TryRender("echo", string.Join(' ', Enumerable.Repeat("V", 2_000)), One("V", "a b"), 1, _ => false, out _, out _).ShouldBeTrue();
         watch.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(15));
     }
@@ -150,21 +159,109 @@ public sealed class CommandLineTests
 
     [Fact]
     public void Whatever_the_template_a_value_runs_nothing() =>
-        Gen.Select(Gen.OneOf("\"", "'", "`", "$(", ")", "\\", "#", "\n", ";", "(", "((", "${A", "}", "<<E", "E", "$'", "V", "a", "\\\"", "$((", "))", "{", "case").Array[1, 9], Gen.Bool).Sample((pieces, spaced) =>
-        {
-            var marker = "/nonexistent/ran-" + Guid.NewGuid().ToString("N");
-            var values = new Dictionary<string, string> { ["V"] = $"'\"`x`$(echo {marker} >&2)\n;echo {marker} >&2;)}}\nE\necho {marker} >&2\n\"'" };
-            if (!StepLine.TryRender(":", string.Join(spaced ? " V " : " ", pieces), values, 1, _ => false, out var line, out _))
-                return;
-            foreach (var shell in Shells)
-                Ran(shell, line!.Line, marker).ShouldBeFalse($"{shell}: {line.Line}");
-        }, iter: 100, threads: 2);
+        Gen.Select(
+                Gen.OneOf(
+                    "\"",
+                    "'",
+                    "`",
+                    "$(",
+                    ")",
+                    "\\",
+                    "#",
+                    "\n",
+                    ";",
+                    "(",
+                    "((",
+                    "${A",
+                    "}",
+                    "<<E",
+                    "E",
+                    "$'",
+                    "V",
+                    "a",
+                    "\\\"",
+                    "$((",
+                    "))",
+                    "{",
+                    "case"
+                ).Array[1, 9],
+                Gen.Bool
+            )
+            .Sample(
+                (pieces, spaced) =>
+                {
+                    var marker = "/nonexistent/ran-" + Guid.NewGuid().ToString("N");
+                    var values = new Dictionary<string, string> { ["V"] = $"'\"`x`$(echo {marker} >&2)\n;echo {marker} >&2;)}}\nE\necho {marker} >&2\n\"'" };
+                    if (!StepLine.TryRender(":", string.Join(spaced ? " V " : " ", pieces), values, 1, _ => false, out var line, out _))
+                        return;
+                    foreach (var shell in Shells)
+                        Ran(shell, line!.Line, marker).ShouldBeFalse($"{shell}: {line.Line}");
+                },
+                iter: 100,
+                threads: 2
+            );
 
-    private static Gen<string> Nasty => Gen.OneOf(
-        Gen.OneOf("", " ", "'", "\"", "''", "'\"'", "\\", "\\'", "$(id)", "`id`", "$HOME", "${HOME}", "a b", "a\nb", "\n", "a\n", "\t", "*", "?", "[a]", "{a,b}", "~", "~root", "=ls", "!", "!!", "#",
-            "# x", ";", "&", "|", "<", ">", ">x", "(", ")", "-n", "--", "-e", "%s", "%", "\\n", "中文", "😀", "é", "\u0001", "\u001b[0m", "\u007f", "\r", "\r\n", "a=b", "^", "'; reboot; '", "\"$(reboot)\""),
-        Gen.String[Gen.Char["'\"\\$`!*?[]{}()<>|&;#~= \t\n\rabé中%-+"], 0, 20],
-        Gen.String[Gen.Char['\u0001', '\u00ff'], 0, 30]);
+    private static Gen<string> Nasty =>
+        Gen.OneOf(
+            Gen.OneOf(
+                "",
+                " ",
+                "'",
+                "\"",
+                "''",
+                "'\"'",
+                "\\",
+                "\\'",
+                "$(id)",
+                "`id`",
+                "$HOME",
+                "${HOME}",
+                "a b",
+                "a\nb",
+                "\n",
+                "a\n",
+                "\t",
+                "*",
+                "?",
+                "[a]",
+                "{a,b}",
+                "~",
+                "~root",
+                "=ls",
+                "!",
+                "!!",
+                "#",
+                "# x",
+                ";",
+                "&",
+                "|",
+                "<",
+                ">",
+                ">x",
+                "(",
+                ")",
+                "-n",
+                "--",
+                "-e",
+                "%s",
+                "%",
+                "\\n",
+                "中文",
+                "😀",
+                "é",
+                "\u0001",
+                "\u001b[0m",
+                "\u007f",
+                "\r",
+                "\r\n",
+                "a=b",
+                "^",
+                "'; reboot; '",
+                "\"$(reboot)\""
+            ),
+            Gen.String[Gen.Char["'\"\\$`!*?[]{}()<>|&;#~= \t\n\rabé中%-+"], 0, 20],
+            Gen.String[Gen.Char['\u0001', '\u00ff'], 0, 30]
+        );
 
     private static string Rendered(string command, string args, IReadOnlyDictionary<string, string> values)
     {

@@ -24,11 +24,21 @@ public sealed class HandoverTests(OrderFixture fixture, TestSshd sshd) : IClassF
         var account = sshd.MakeAccount(shell);
         var (gate, seen) = (Path.Combine(sshd.Home(account), "gate"), Path.Combine(sshd.Home(account), "seen"));
         // What the command itself does with the value is its own: these are builtins.
-        var step = Step($"echo begun > {seen}; while test ! -e {gate}; do sleep 0.05; done; echo", "the value is DB_PASSWORD ; exit 3", execUser: await ExecuteUser(account));
-        if (shell == "/usr/bin/fish") step["command"] = $"echo begun > {seen}; while test ! -e {gate}; sleep 0.05; end; echo";
+        var step = Step(
+            $"echo begun > {seen}; while test ! -e {gate}; do sleep 0.05; done; echo",
+            "the value is DB_PASSWORD ; exit 3",
+            execUser: await ExecuteUser(account)
+        );
+        if (shell == "/usr/bin/fish")
+            step["command"] = $"echo begun > {seen}; while test ! -e {gate}; sleep 0.05; end; echo";
         var order = await host.Order(await host.Template(step), OnHost(local ? "127.0.0.1" : "127.0.0.9"), new { DB_PASSWORD = secret });
         await Eventually.True(() => File.Exists(seen), "the command runs");
-        foreach (var file in Directory.GetDirectories("/proc").Where(folder => char.IsAsciiDigit(Path.GetFileName(folder)[0])).SelectMany(folder => (string[])[$"{folder}/cmdline", $"{folder}/environ"]))
+        foreach (
+            var file in Directory
+                .GetDirectories("/proc")
+                .Where(folder => char.IsAsciiDigit(Path.GetFileName(folder)[0]))
+                .SelectMany(folder => (string[])[$"{folder}/cmdline", $"{folder}/environ"])
+        )
             Read(file).ShouldNotContain(secret[7..], Case.Sensitive, file);
         await File.WriteAllTextAsync(gate, "");
         await host.Stands(order, "4", local ? "" : "&get_run_host=127.0.0.9");
@@ -42,7 +52,11 @@ public sealed class HandoverTests(OrderFixture fixture, TestSshd sshd) : IClassF
     public async Task A_script_is_run_by_its_interpreter_as_it_was_pasted(bool local)
     {
         var user = await ExecuteUser(sshd.MakeAccount("/bin/dash"));
-        var pasted = Step("\uFEFF#!/bin/bash\r\nwords=(one two)\r\n[[ two == t* ]] && echo two \"$BASH\"\r\nstat -c %a \"$0\"\r\necho", "VALUE", execUser: user);
+        var pasted = Step(
+            "\uFEFF#!/bin/bash\r\nwords=(one two)\r\n[[ two == t* ]] && echo two \"$BASH\"\r\nstat -c %a \"$0\"\r\necho",
+            "VALUE",
+            execUser: user
+        );
         var set = Step("print $ARGV, 6 * 7, \"\\n\"; exit 5", level: 2, execUser: user);
         set["interpreter"] = "/usr/bin/env perl";
         var order = await host.Order(await host.Template(pasted, set), OnHost(local ? "127.0.0.1" : "127.0.0.8"), new { VALUE = "with 'quotes'\r\nand lines" });
@@ -74,7 +88,11 @@ public sealed class HandoverTests(OrderFixture fixture, TestSshd sshd) : IClassF
     public async Task A_host_is_spoken_to_in_its_own_encoding()
     {
         var user = await ExecuteUser(sshd.MakeAccount("/bin/bash"), "gbk");
-        var order = await host.Order(await host.Template(Step("printf '中文' | od -An -tx1; printf '你好\\n'; echo", "VALUE", execUser: user)), OnHost("127.0.0.6"), new { VALUE = "备份 完成" });
+        var order = await host.Order(
+            await host.Template(Step("printf '中文' | od -An -tx1; printf '你好\\n'; echo", "VALUE", execUser: user)),
+            OnHost("127.0.0.6"),
+            new { VALUE = "备份 完成" }
+        );
         (await host.Ended(order)).ShouldBe("3");
         (await host.Log($"{order}_1_1_127.0.0.6")).ShouldEndWith("\n d6 d0 ce c4\n你好\n备份 完成");
         var refused = await host.Post("/v2/task_layout/user/", new { alias_user = "wrong", exec_user = "x", user_key = sshd.PrivateKey, encoding = "utf-16" });
@@ -85,7 +103,10 @@ public sealed class HandoverTests(OrderFixture fixture, TestSshd sshd) : IClassF
     public async Task A_login_shell_that_is_not_supported_fails_the_step_and_nothing_has_run()
     {
         var account = sshd.MakeAccount("/bin/tcsh");
-        var order = await host.Order(await host.Template(Step("touch ran\necho one\necho two", execUser: await ExecuteUser(account), retries: 0)), OnHost("127.0.0.5"));
+        var order = await host.Order(
+            await host.Template(Step("touch ran\necho one\necho two", execUser: await ExecuteUser(account), retries: 0)),
+            OnHost("127.0.0.5")
+        );
         await host.Stands(order, "4", "&get_run_host=127.0.0.5");
         var step = (await host.Steps(order, "&get_run_host=127.0.0.5"))[0];
         ((string)step["cause"]!).ShouldContain("/bin/tcsh");

@@ -17,7 +17,11 @@ public sealed class LocalOrderTests(OrderFixture fixture) : IClassFixture<OrderF
     public async Task Runs_its_steps_by_level_and_ends_with_3()
     {
         var file = fixture.NewFile();
-        var template = await host.Template(Step($"echo third >> {file}", level: 3), Step($"echo first >> {file}", level: 1), Step($"echo second >> {file}", level: 2));
+        var template = await host.Template(
+            Step($"echo third >> {file}", level: 3),
+            Step($"echo first >> {file}", level: 1),
+            Step($"echo second >> {file}", level: 2)
+        );
         var order = await host.Order(template);
 
         (await host.Ended(order)).ShouldBe("3");
@@ -44,8 +48,19 @@ public sealed class LocalOrderTests(OrderFixture fixture) : IClassFixture<OrderF
     {
         var file = fixture.NewFile();
         var template = await host.Template(
-            Step($"echo 2 >> {file}", group: 20, forceHost: Here), Step($"echo 1 >> {file}; sleep 0.1; echo 1 >> {file}", group: 3, forceHost: Here), Step($"echo 3 >> {file}", group: 100, forceHost: Here));
-        var order = await host.Order(template, new Dictionary<string, string> { ["3"] = "10.0.0.1,10.0.0.2,10.0.0.3", ["20"] = "10.0.0.1,10.0.0.2", ["100"] = "10.0.0.9" });
+            Step($"echo 2 >> {file}", group: 20, forceHost: Here),
+            Step($"echo 1 >> {file}; sleep 0.1; echo 1 >> {file}", group: 3, forceHost: Here),
+            Step($"echo 3 >> {file}", group: 100, forceHost: Here)
+        );
+        var order = await host.Order(
+            template,
+            new Dictionary<string, string>
+            {
+                ["3"] = "10.0.0.1,10.0.0.2,10.0.0.3",
+                ["20"] = "10.0.0.1,10.0.0.2",
+                ["100"] = "10.0.0.9",
+            }
+        );
 
         (await host.Ended(order)).ShouldBe("3");
         string.Concat(await File.ReadAllLinesAsync(file)).ShouldBe("111111223");
@@ -56,16 +71,32 @@ public sealed class LocalOrderTests(OrderFixture fixture) : IClassFixture<OrderF
     {
         var flag = fixture.NewFile();
         // Each lane runs the same line: the one that makes the folder is the one that fails.
-        var template = await host.Template(Step($"mkdir {flag} || exit 0; exit 3", level: 1, forceHost: Here), Step("true", level: 2, forceHost: Here), Step("true", group: 2, forceHost: Here));
+        var template = await host.Template(
+            Step($"mkdir {flag} || exit 0; exit 3", level: 1, forceHost: Here),
+            Step("true", level: 2, forceHost: Here),
+            Step("true", group: 2, forceHost: Here)
+        );
         var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2,10.0.0.3", ["2"] = "10.0.0.4" });
 
-        var data = await Eventually.Get(async () => await host.Check(order), page => page["hosts_status"]!.AsObject().Select(pair => (string)pair.Value!).Order().SequenceEqual(["3", "3", "4"]), "one of three failed");
+        var data = await Eventually.Get(
+            async () => await host.Check(order),
+            page => page["hosts_status"]!.AsObject().Select(pair => (string)pair.Value!).Order().SequenceEqual(["3", "3", "4"]),
+            "one of three failed"
+        );
         var failed = data["hosts_status"]!.AsObject().Single(pair => (string)pair.Value! == "4").Key;
-        (string.Concat((await host.Steps(order, $"&get_run_host={failed}")).Select(step => (string)step["task_status"]!)), (string)data["schedule"]!, (string)data["run_group"]!).ShouldBe(("41", "start", "1"));
+        (
+            string.Concat((await host.Steps(order, $"&get_run_host={failed}")).Select(step => (string)step["task_status"]!)),
+            (string)data["schedule"]!,
+            (string)data["run_group"]!
+        ).ShouldBe(("41", "start", "1"));
         var step = (await host.Steps(order, $"&get_run_host={failed}"))[0];
         ((string)step["outcome"]!, (int)step["attempts"]![0]!["exit_code"]!).ShouldBe(("failed", 3));
         (await host.Statuses(order, "&get_run_group=2")).ShouldBe("1");
-        await Eventually.Get<string>(() => host.Ask<string?>("SELECT status::text FROM tasks.scheduler_task_list WHERE list_id = @order", new { order }), status => status == "4", "the order shows 4");
+        await Eventually.Get<string>(
+            () => host.Ask<string?>("SELECT status::text FROM tasks.scheduler_task_list WHERE list_id = @order", new { order }),
+            status => status == "4",
+            "the order shows 4"
+        );
 
         (await host.Intervene(order, "restart", level: 1, ip: failed)).Code().ShouldBe(0);
         (await host.Ended(order)).ShouldBe("3");
@@ -96,7 +127,9 @@ public sealed class LocalOrderTests(OrderFixture fixture) : IClassFixture<OrderF
         ((string)step["task_status"]!, step["attempts"]!.AsArray().Count, (int)step["retry_delay"]!).ShouldBe(("2", 1, 600));
         ((string)step["cause"]!).ShouldContain("秒后第 1 次重试（共 5 次）");
         (await host.Ask<string>("SELECT state FROM tasks.lane WHERE list_id = @order", new { order })).ShouldBe("timed");
-        (await host.Ask<double>("SELECT CAST(extract(epoch FROM due_at - since) AS float8) FROM tasks.lane WHERE list_id = @order", new { order })).ShouldBeInRange(470, 730);
+        (
+            await host.Ask<double>("SELECT CAST(extract(epoch FROM due_at - since) AS float8) FROM tasks.lane WHERE list_id = @order", new { order })
+        ).ShouldBeInRange(470, 730);
         // Moving the order's time moves no retry.
         await host.Patch("/v2/task/list/", new { list_id = order, start_time = "2020-01-01 00:00:00" });
         (await host.Ask<bool>("SELECT due_at > now() + interval '5 minutes' FROM tasks.lane WHERE list_id = @order", new { order })).ShouldBeTrue();
@@ -105,7 +138,10 @@ public sealed class LocalOrderTests(OrderFixture fixture) : IClassFixture<OrderF
         await Eventually.True(async () => (await host.Steps(order))[0]["attempts"]!.AsArray().Count == 2, "it runs again at once");
         (await host.Intervene(order, "stop_one")).Code().ShouldBe(0);
         await host.Stands(order, "6");
-        await Eventually.True(async () => await host.Ask<string>("SELECT schedule FROM tasks.scheduler_task_list WHERE list_id = @order", new { order }) == "OK", "the order ends");
+        await Eventually.True(
+            async () => await host.Ask<string>("SELECT schedule FROM tasks.scheduler_task_list WHERE list_id = @order", new { order }) == "OK",
+            "the order ends"
+        );
     }
 
     [Fact]
@@ -116,7 +152,12 @@ public sealed class LocalOrderTests(OrderFixture fixture) : IClassFixture<OrderF
         (await host.Ended(order)).ShouldBe("3");
         var attempts = (await host.Steps(order))[0]["attempts"]!.AsArray();
         attempts.Select(attempt => (string)attempt!["outcome"]!).ShouldBe(["failed", "done"]);
-        (await host.Ask<double>("SELECT CAST(extract(epoch FROM max(started_at) - min(ended_at)) AS float8) FROM tasks.attempt WHERE list_id = @order", new { order })).ShouldBeGreaterThan(0.75);
+        (
+            await host.Ask<double>(
+                "SELECT CAST(extract(epoch FROM max(started_at) - min(ended_at)) AS float8) FROM tasks.attempt WHERE list_id = @order",
+                new { order }
+            )
+        ).ShouldBeGreaterThan(0.75);
     }
 
     [Theory]
@@ -196,6 +237,8 @@ public sealed class LocalOrderTests(OrderFixture fixture) : IClassFixture<OrderF
         await host.Ended(await host.Order(five));
         // The goals are 0.12 and 0.4 s; a shared machine under test gets some room.
         (first.TotalSeconds < 1.5 && Stopwatch.GetElapsedTime(began).TotalSeconds < 3).ShouldBeTrue();
-        TestContext.Current.SendDiagnosticMessage($"one step {first.TotalMilliseconds:0} ms, five steps {Stopwatch.GetElapsedTime(began).TotalMilliseconds:0} ms");
+        TestContext.Current.SendDiagnosticMessage(
+            $"one step {first.TotalMilliseconds:0} ms, five steps {Stopwatch.GetElapsedTime(began).TotalMilliseconds:0} ms"
+        );
     }
 }

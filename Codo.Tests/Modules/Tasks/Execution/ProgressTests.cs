@@ -43,7 +43,9 @@ public sealed class ProgressTests
     [InlineData(1, 1, true)]
     [InlineData(2, 1, false)]
     public void Past_the_threshold_no_further_batch_starts(int failed, int most, bool goes) =>
-        Progress.Next([Group(1, Lanes((1, Failed, failed), (1, Done, 3), (2, Waiting, 2)), maxFailures: most)]).ShouldBe(goes ? new NextMove(1, 2) : new NextMove(1));
+        Progress
+            .Next([Group(1, Lanes((1, Failed, failed), (1, Done, 3), (2, Waiting, 2)), maxFailures: most)])
+            .ShouldBe(goes ? new NextMove(1, 2) : new NextMove(1));
 
     [Fact]
     public void Failures_of_all_batches_count() =>
@@ -67,8 +69,17 @@ public sealed class ProgressTests
         Progress.Next([Group(1, Lanes((2, Done, 1), (3, Waiting, 1)), confirm: true, allowed: 2)]).ShouldBe(new NextMove(1));
     }
 
-    private static BatchLanes[] Lanes(params (int Batch, LaneState State, int Count)[] lanes) => [.. lanes.Where(lane => lane.Count > 0).Select(lane => new BatchLanes(lane.Batch, lane.State, lane.Count))];
+    private static BatchLanes[] Lanes(params (int Batch, LaneState State, int Count)[] lanes) =>
+        [.. lanes.Where(lane => lane.Count > 0).Select(lane => new BatchLanes(lane.Batch, lane.State, lane.Count))];
 
-    private static GroupProgress Group(int group, BatchLanes[] lanes, int pause = 0, int maxFailures = 0, bool confirm = false, int allowed = 0, bool pausing = false, bool over = false) =>
-        new(group, lanes.Max(lane => lane.Batch), pause, maxFailures, confirm, allowed, pausing, over, lanes);
+    private static GroupProgress Group(
+        int group,
+        BatchLanes[] lanes,
+        int pause = 0,
+        int maxFailures = 0,
+        bool confirm = false,
+        int allowed = 0,
+        bool pausing = false,
+        bool over = false
+    ) => new(group, lanes.Max(lane => lane.Batch), pause, maxFailures, confirm, allowed, pausing, over, lanes);
 }

@@ -33,12 +33,19 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
     {
         var alias = await ExecuteUser(Environment.UserName);
         var file = fixture.NewFile();
-        var order = await host.Order(await host.Template(Step($"trap '' TERM; setsid sleep 600 & echo $! > {file}; sleep 600 & wait; sleep 600", execUser: alias)), OnHosts("127.0.0.3"));
+        var order = await host.Order(
+            await host.Template(Step($"trap '' TERM; setsid sleep 600 & echo $! > {file}; sleep 600 & wait; sleep 600", execUser: alias)),
+            OnHosts("127.0.0.3")
+        );
         await Eventually.True(() => File.Exists(file) && File.ReadAllText(file).Length > 0, "the command runs");
         (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
         (await host.Statuses(order)).ShouldBe("6");
         await Eventually.True(() => !IsAlive(File.ReadAllText(file)), "the child in another session is gone too");
-        await Eventually.Get(async () => (await host.Steps(order))[0]["attempts"]![0]!.AsObject(), attempt => (string?)attempt["outcome"] == "ended", "the attempt is ended");
+        await Eventually.Get(
+            async () => (await host.Steps(order))[0]["attempts"]![0]!.AsObject(),
+            attempt => (string?)attempt["outcome"] == "ended",
+            "the attempt is ended"
+        );
     }
 
     [Theory]
@@ -56,7 +63,11 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
         // Whoever kills looks over a connection of its own, in a login shell of its own.
         await Eventually.True(() => File.ReadAllLines(begun).Length > 1, "the host is asked what is left");
         await File.WriteAllTextAsync(Path.Combine(home, "go"), "");
-        var attempt = await Eventually.Get(async () => (await host.Steps(order))[0]["attempts"]![0]!.AsObject(), attempt => attempt["end_time"] is not null, "the attempt is over");
+        var attempt = await Eventually.Get(
+            async () => (await host.Steps(order))[0]["attempts"]![0]!.AsObject(),
+            attempt => attempt["end_time"] is not null,
+            "the attempt is over"
+        );
         ((string?)attempt["outcome"], (string?)attempt["left_behind"]).ShouldBe((byPerson ? "stopped" : "timeout", null));
         await Eventually.True(() => Processes(account) == 0, "nothing of the account runs any more");
         File.Exists(Path.Combine(home, "ledger")).ShouldBeFalse();
@@ -69,7 +80,10 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
         await own.InitializeAsync();
         var alias = await ExecuteUser(Environment.UserName, own);
         var (file, ledger) = (fixture.NewFile(), fixture.NewFile());
-        var order = await host.Order(await host.Template(Step($"echo x >> {ledger}; echo $$ > {file}; exec sleep 600", execUser: alias, retries: 3)), OnHosts("127.0.0.4"));
+        var order = await host.Order(
+            await host.Template(Step($"echo x >> {ledger}; echo $$ > {file}; exec sleep 600", execUser: alias, retries: 3)),
+            OnHosts("127.0.0.4")
+        );
         await Eventually.True(() => File.Exists(file) && File.ReadAllText(file).Length > 0, "the command runs");
         var first = await File.ReadAllTextAsync(file);
         own.CutConnections();
@@ -80,7 +94,10 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
 
         (await host.Intervene(order, "restart", ip: "127.0.0.4")).Code().ShouldBe(0);
         IsAlive(first).ShouldBeFalse();
-        await Eventually.True(async () => (await File.ReadAllTextAsync(file)) != first && (await File.ReadAllLinesAsync(ledger)).Length == 2, "it runs again, once");
+        await Eventually.True(
+            async () => (await File.ReadAllTextAsync(file)) != first && (await File.ReadAllLinesAsync(ledger)).Length == 2,
+            "it runs again, once"
+        );
 
         // Nobody can be asked now: a restart is refused, unless it is forced.
         await own.Stop();
@@ -101,7 +118,10 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
         await using var own = new TestSshd();
         await own.InitializeAsync();
         var file = fixture.NewFile();
-        var order = await host.Order(await host.Template(Step($"echo $$ > {file}; exec sleep 600", execUser: await ExecuteUser(Environment.UserName, own))), OnHosts("127.0.0.4"));
+        var order = await host.Order(
+            await host.Template(Step($"echo $$ > {file}; exec sleep 600", execUser: await ExecuteUser(Environment.UserName, own))),
+            OnHosts("127.0.0.4")
+        );
         await Eventually.True(() => File.Exists(file) && File.ReadAllText(file).Length > 0, "the command runs");
         own.CutConnections();
         await host.Stands(order, "6");
@@ -143,8 +163,13 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
         var stranger = await ExecuteUser("nobody-of-that-name");
         var order = await host.Order(
             await host.Template(
-                Step("true", group: 1, execUser: nowhere), Step("true", group: 2, execUser: stranger), Step("true", group: 3, execUser: "no-such-alias"), Step("true", group: 4, execUser: nowhere, onError: "continue")),
-            Enumerable.Range(1, 4).ToDictionary(group => $"{group}", _ => "127.0.0.6"));
+                Step("true", group: 1, execUser: nowhere),
+                Step("true", group: 2, execUser: stranger),
+                Step("true", group: 3, execUser: "no-such-alias"),
+                Step("true", group: 4, execUser: nowhere, onError: "continue")
+            ),
+            Enumerable.Range(1, 4).ToDictionary(group => $"{group}", _ => "127.0.0.6")
+        );
         foreach (var (group, outcome) in new[] { (1, "unreachable"), (2, "failed"), (3, "failed") })
         {
             await host.Stands(order, "4", $"&get_run_group={group}");
@@ -184,12 +209,38 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
         (await host.Ended(order)).ShouldBe("3");
         (await host.Log($"{order}_1_2_127.0.0.9")).ShouldContain("over two");
         front.ConnectionCount.ShouldBe(1);
-        var pinned = (await host.Get("/v2/task/host_key/?limit=1000"))["data"]!.AsArray()
-            .Where(row => new[] { own.Port, front.Port, second.Port }.Contains((int)row!["port"]!)).Select(row => $"{row!["path"]}>{row["host"]}:{row["port"]}").Order().ToList();
+        var pinned = (await host.Get("/v2/task/host_key/?limit=1000"))["data"]!
+            .AsArray()
+            .Where(row => new[] { own.Port, front.Port, second.Port }.Contains((int)row!["port"]!))
+            .Select(row => $"{row!["path"]}>{row["host"]}:{row["port"]}")
+            .Order()
+            .ToList();
         var (a, b) = ($"127.0.0.1:{front.Port}", $"127.0.0.2:{second.Port}");
-        pinned.ShouldBe(new[] { $">{a}", $"{a}>{b}", $"{a}>127.0.0.8:{own.Port}", $"{a}>127.0.0.9:{own.Port}", $"{a},{b}>127.0.0.8:{own.Port}", $"{a},{b}>127.0.0.9:{own.Port}" }.Order());
+        pinned.ShouldBe(
+            new[]
+            {
+                $">{a}",
+                $"{a}>{b}",
+                $"{a}>127.0.0.8:{own.Port}",
+                $"{a}>127.0.0.9:{own.Port}",
+                $"{a},{b}>127.0.0.8:{own.Port}",
+                $"{a},{b}>127.0.0.9:{own.Port}",
+            }.Order()
+        );
         // What is known of the way is not warned of again; another way would be.
-        (await host.Post("/v2/task/preview/", new { task_name = "x", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.8" } }))["warnings"]!.AsArray().ShouldBeEmpty();
+        (
+            await host.Post(
+                "/v2/task/preview/",
+                new
+                {
+                    task_name = "x",
+                    temp_id = template,
+                    hosts = new Dictionary<string, string> { ["1"] = "127.0.0.8" },
+                }
+            )
+        )["warnings"]!
+            .AsArray()
+            .ShouldBeEmpty();
 
         await front.ChangeHostKey();
         var changed = await host.Order(await host.Template(Step("true", execUser: one)), OnHosts("127.0.0.8"));
@@ -203,7 +254,15 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
         await using var strict = await fixture.Another(("Codo:Tasks:HostKeys", "strict"));
         var alias = await ExecuteUser(Environment.UserName, on: strict);
         var template = await strict.Template(Step("true", execUser: alias));
-        var warned = await strict.Post("/v2/task/preview/", new { task_name = "x", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.10" } });
+        var warned = await strict.Post(
+            "/v2/task/preview/",
+            new
+            {
+                task_name = "x",
+                temp_id = template,
+                hosts = new Dictionary<string, string> { ["1"] = "127.0.0.10" },
+            }
+        );
         ((string)warned["warnings"]!.AsArray().Single()!).ShouldContain("连接会被拒绝");
         var order = await strict.Order(template, OnHosts("127.0.0.10"));
         await strict.Stands(order, "4");
@@ -211,7 +270,9 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
         cause.ShouldContain(sshd.HostFingerprint);
         cause.ShouldContain("POST /v2/task/host_key/");
         (await strict.Ask<long>("SELECT count(*) FROM tasks.host_keys")).ShouldBe(0);
-        (await strict.Post("/v2/task/host_key/", new { known_hosts = $"[127.0.0.10]:{sshd.Port} {await File.ReadAllTextAsync(sshd.In("host.pub"))}" })).Code().ShouldBe(0);
+        (await strict.Post("/v2/task/host_key/", new { known_hosts = $"[127.0.0.10]:{sshd.Port} {await File.ReadAllTextAsync(sshd.In("host.pub"))}" }))
+            .Code()
+            .ShouldBe(0);
         (await strict.Intervene(order, "restart", ip: "127.0.0.10")).Code().ShouldBe(0);
         (await strict.Ended(order)).ShouldBe("3");
     }
@@ -238,7 +299,10 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
     {
         var alias = await ExecuteUser(Environment.UserName);
         var file = fixture.NewFile();
-        var order = await host.Order(await host.Template([.. Enumerable.Range(1, 3).Select(level => Step($"echo x >> {file}", level: level, execUser: alias))]), OnHosts([.. TestSshd.Hosts.Skip(1)]));
+        var order = await host.Order(
+            await host.Template([.. Enumerable.Range(1, 3).Select(level => Step($"echo x >> {file}", level: level, execUser: alias))]),
+            OnHosts([.. TestSshd.Hosts.Skip(1)])
+        );
         (await host.Ended(order, 60)).ShouldBe("3");
         (await File.ReadAllLinesAsync(file)).Length.ShouldBe(45);
     }
@@ -248,10 +312,25 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
     private static Dictionary<string, string> OnHosts(params string[] hosts) => new() { ["1"] = string.Join(',', hosts) };
 
     private async Task<string> ExecuteUser(
-        string login, TestSshd? server = null, int? port = null, string? address = null, string? via = null, string? key = null, string? certificate = null, TestHost? on = null)
+        string login,
+        TestSshd? server = null,
+        int? port = null,
+        string? address = null,
+        string? via = null,
+        string? key = null,
+        string? certificate = null,
+        TestHost? on = null
+    )
     {
         var alias = $"u{Guid.NewGuid():N}";
-        var body = new JsonObject { ["alias_user"] = alias, ["exec_user"] = login, ["ssh_port"] = port ?? (server ?? sshd).Port, ["user_key"] = key ?? (server ?? sshd).PrivateKey, ["remarks"] = "" };
+        var body = new JsonObject
+        {
+            ["alias_user"] = alias,
+            ["exec_user"] = login,
+            ["ssh_port"] = port ?? (server ?? sshd).Port,
+            ["user_key"] = key ?? (server ?? sshd).PrivateKey,
+            ["remarks"] = "",
+        };
         (body["ssh_host"], body["via"], body["certificate"]) = (address, via, certificate);
         (await (on ?? host).Post("/v2/task_layout/user/", body.ToJsonString())).Code().ShouldBe(0);
         return alias;

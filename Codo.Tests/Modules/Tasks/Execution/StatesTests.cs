@@ -63,7 +63,9 @@ public sealed class StatesTests
 
     [Fact]
     public void A_hand_step_that_is_restarted_waits_for_a_person_again() =>
-        new[] { StepState.Waiting, StepState.Done, StepState.Failed, StepState.Interrupted, StepState.Hand }.ShouldAllBe(state => StepStates.Next(state, StepAction.Restart, true) == StepState.Hand);
+        new[] { StepState.Waiting, StepState.Done, StepState.Failed, StepState.Interrupted, StepState.Hand }.ShouldAllBe(state =>
+            StepStates.Next(state, StepAction.Restart, true) == StepState.Hand
+        );
 
     [Fact]
     public void The_tables_are_whole()

@@ -83,7 +83,12 @@ public sealed class HostKeysTests(LibraryHost library) : IClassFixture<LibraryHo
         (refused.Code(), refused.Msg().Contains($"{name}:2222"), refused.Msg().Contains("replace")).ShouldBe((-1, true, true));
         Number(await host.Post(Path, new { host = name, port = 2222, key = second, replace = true }), "replaced").ShouldBe(1);
         (await Keys.Find(name, 2222, default))!.Type.ShouldBe("ecdsa-sha2-nistp256");
-        (await host.Ask<long>("SELECT count(*) FROM platform.audit WHERE kind = 'host_key' AND object_id = @Id AND action = 'add'", new { Id = $"{name}:2222" })).ShouldBe(2);
+        (
+            await host.Ask<long>(
+                "SELECT count(*) FROM platform.audit WHERE kind = 'host_key' AND object_id = @Id AND action = 'add'",
+                new { Id = $"{name}:2222" }
+            )
+        ).ShouldBe(2);
 
         // The same address behind a bastion is another host.
         Number(await host.Post(Path, new { host = name, port = 2222, key = first, path = "Bastion:22" }), "added").ShouldBe(1);

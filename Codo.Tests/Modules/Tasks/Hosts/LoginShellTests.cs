@@ -19,7 +19,21 @@ public sealed class LoginShellTests(TestSshd sshd) : IClassFixture<TestSshd>
         var starts = Path.Combine(sshd.Home(account), "starts");
         // What ssh itself does.
         var key = Path.Combine(sshd.Folder, "client");
-        var said = TestSshd.Run("ssh", "-i", key, "-p", $"{sshd.Port}", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", $"{account}@127.0.0.1", "echo \"<$FROM_START>\"");
+        var said = TestSshd.Run(
+            "ssh",
+            "-i",
+            key,
+            "-p",
+            $"{sshd.Port}",
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "LogLevel=ERROR",
+            $"{account}@127.0.0.1",
+            "echo \"<$FROM_START>\""
+        );
         var once = Lines();
 
         await using var connection = await SshConnection.ConnectAsync(sshd.Target(user: account));

@@ -11,7 +11,13 @@ internal sealed class RemoteRun
     private readonly TaskCompletionSource<RunMark> started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource up = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    public RemoteRun(SshConnection connection, string command, Dictionary<string, string>? environment = null, CommandForm? form = null, CancellationToken cancellation = default)
+    public RemoteRun(
+        SshConnection connection,
+        string command,
+        Dictionary<string, string>? environment = null,
+        CommandForm? form = null,
+        CancellationToken cancellation = default
+    )
     {
         var decoder = Encoding.UTF8.GetDecoder();
         End = connection.RunAsync(
@@ -50,7 +56,12 @@ internal sealed class RemoteRun
         }
     }
 
-    public static async Task<(CommandEnd End, string Output)> ToEnd(SshConnection connection, string command, Dictionary<string, string>? environment = null, CommandForm? form = null)
+    public static async Task<(CommandEnd End, string Output)> ToEnd(
+        SshConnection connection,
+        string command,
+        Dictionary<string, string>? environment = null,
+        CommandForm? form = null
+    )
     {
         var run = new RemoteRun(connection, command, environment, form);
         return (await run.End, run.Output);

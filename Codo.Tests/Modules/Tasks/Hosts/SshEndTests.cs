@@ -52,7 +52,9 @@ public sealed class SshEndTests(TestSshd sshd) : IClassFixture<TestSshd>
         await own.InitializeAsync();
         var done = Path.Combine(own.Folder, "done");
         await using var connection = await SshConnection.ConnectAsync(own.Target());
-        (await RemoteRun.ToEnd(connection, $"(for i in $(seq 100); do echo $i; echo error >&2; sleep 0.1; done; touch {done}) & exit 5")).End.Holders.ShouldNotBe(0);
+        (
+            await RemoteRun.ToEnd(connection, $"(for i in $(seq 100); do echo $i; echo error >&2; sleep 0.1; done; touch {done}) & exit 5")
+        ).End.Holders.ShouldNotBe(0);
         own.CutConnections();
         await Eventually.True(() => File.Exists(done), "it has come to its end");
     }
@@ -92,7 +94,10 @@ public sealed class SshEndTests(TestSshd sshd) : IClassFixture<TestSshd>
     public async Task The_mark_is_in_no_environment_and_no_process_argument()
     {
         await using var connection = await SshConnection.ConnectAsync(sshd.Target());
-        var (end, output) = await RemoteRun.ToEnd(connection, "export | grep -a 'codo-e[n]d'; cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -ac 'codo-e[n]d'");
+        var (end, output) = await RemoteRun.ToEnd(
+            connection,
+            "export | grep -a 'codo-e[n]d'; cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -ac 'codo-e[n]d'"
+        );
         (end.ExitCode, output).ShouldBe((1, "0\n"));
     }
 
@@ -125,7 +130,10 @@ public sealed class SshEndTests(TestSshd sshd) : IClassFixture<TestSshd>
     public async Task An_answer_that_makes_no_sense_is_lost_with_what_came(string answer, string shown)
     {
         var shell = Path.Combine(sshd.Folder, $"fake{Guid.NewGuid():N}");
-        await File.WriteAllTextAsync(shell, $"#!/bin/sh\nread brace; read line; run=${{line#codo_run=\\'}}; run=${{run%%\\'*}}\n{answer}\necho output\necho 'codo-left 99999999999999999999'\n");
+        await File.WriteAllTextAsync(
+            shell,
+            $"#!/bin/sh\nread brace; read line; run=${{line#codo_run=\\'}}; run=${{run%%\\'*}}\n{answer}\necho output\necho 'codo-left 99999999999999999999'\n"
+        );
         File.SetUnixFileMode(shell, (UnixFileMode)0b111_101_101);
         await using var connection = await SshConnection.ConnectAsync(sshd.Target(user: sshd.MakeAccount(shell)));
         var run = new RemoteRun(connection, "echo never");

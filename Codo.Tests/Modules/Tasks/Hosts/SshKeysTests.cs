@@ -41,7 +41,9 @@ public sealed class SshKeysTests
         foreach (var key in new[] { Make("-t ed25519", ""), ForeignKeys.PuttyThree, ForeignKeys.SshCom })
         {
             SshKeys.TryRead(around.Replace("{0}", key, StringComparison.Ordinal), null, out _, out var why).ShouldBeTrue(why.En);
-            SshKeys.TryRead(around.Replace("{0}", key.Replace("\n", "\r\n", StringComparison.Ordinal), StringComparison.Ordinal), null, out _, out why).ShouldBeTrue(why.En);
+            SshKeys
+                .TryRead(around.Replace("{0}", key.Replace("\n", "\r\n", StringComparison.Ordinal), StringComparison.Ordinal), null, out _, out why)
+                .ShouldBeTrue(why.En);
         }
 
         var indented = string.Concat(Make("-t ed25519", "").Split('\n').Select(line => $"    {line} \n"));

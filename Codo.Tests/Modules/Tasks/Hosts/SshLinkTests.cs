@@ -155,7 +155,12 @@ public sealed class SshLinkTests
         foreach (var known in (string[])["ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256"])
         {
             var shown = "";
-            await using var connection = await SshConnection.ConnectAsync(sshd.Target(trust: key => (shown = key.Type).Length > 0) with { KnownKeyType = known });
+            await using var connection = await SshConnection.ConnectAsync(
+                sshd.Target(trust: key => (shown = key.Type).Length > 0) with
+                {
+                    KnownKeyType = known,
+                }
+            );
             shown.ShouldBe(known);
         }
 

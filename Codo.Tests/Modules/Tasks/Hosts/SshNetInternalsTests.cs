@@ -42,7 +42,9 @@ public sealed class SshNetInternalsTests
             }
             catch (Exception missing) when (missing is MissingMemberException or TypeLoadException)
             {
-                gone = $"{accessor.Name}: {accessor.GetCustomAttribute<UnsafeAccessorAttribute>()!.Name} of {accessor.GetParameters()[0].ParameterType.Name} ({missing.Message})";
+                gone =
+                    $"{accessor.Name}: {accessor.GetCustomAttribute<UnsafeAccessorAttribute>()!.Name} of {accessor.GetParameters()[0].ParameterType.Name} "
+                        + $"({missing.Message})";
             }
 
             if (gone is not null) yield return gone;

@@ -8,7 +8,8 @@ namespace Codo.Tests.Modules.Tasks.Hosts;
 public sealed class SshRunTests(TestSshd sshd) : IClassFixture<TestSshd>
 {
     /// <summary>What a shell, a quoting layer or a wire is likely to mangle. None of it ends a here-document.</summary>
-    private const string Awkward = "it's \"quoted\" '' \\ \\\\ \\n \\' $HOME $(id) `id` ${x} $'a' !! !x %s * ? [a] {a,b} ~ # ; & | < > ( ) \t你好 🙂 é\n\n  two  blanks  \n\\";
+    private const string Awkward =
+        "it's \"quoted\" '' \\ \\\\ \\n \\' $HOME $(id) `id` ${x} $'a' !! !x %s * ? [a] {a,b} ~ # ; & | < > ( ) \t你好 🙂 é\n\n  two  blanks  \n\\";
 
     [Theory]
     [InlineData("/bin/bash")]
@@ -21,7 +22,9 @@ public sealed class SshRunTests(TestSshd sshd) : IClassFixture<TestSshd>
         (await RemoteRun.ToEnd(connection, "echo out; echo err >&2; echo out again; exit 3")).ShouldBe((new CommandEnd(3), "out\nerr\nout again\n"));
         (await RemoteRun.ToEnd(connection, $"cat <<'END OF IT'\n{Awkward}\nEND OF IT")).Output.ShouldBe(Awkward + "\n");
         (await RemoteRun.ToEnd(connection, "printf '%s' 'it'\\''s' \"$CODO_STEP\"", new() { ["CODO_STEP"] = Awkward })).Output.ShouldBe("it's" + Awkward);
-        (await RemoteRun.ToEnd(connection, "tr '\\0' ' ' </proc/$$/cmdline; ps -o comm= $$")).Output.ShouldStartWith($"{shell} {(shell == "/bin/zsh" ? "-f " : "")}-c tr ");
+        (await RemoteRun.ToEnd(connection, "tr '\\0' ' ' </proc/$$/cmdline; ps -o comm= $$")).Output.ShouldStartWith(
+            $"{shell} {(shell == "/bin/zsh" ? "-f " : "")}-c tr "
+        );
         (await RemoteRun.ToEnd(connection, "-n 2>/dev/null; echo after")).Output.ShouldBe("after\n");
         (await RemoteRun.ToEnd(connection, "read line; echo \"status $?\"; cat")).Output.ShouldBe("status 1\n");
         (await RemoteRun.ToEnd(connection, "kill -KILL $$")).ShouldBe((new CommandEnd(137), ""));
@@ -53,7 +56,8 @@ public sealed class SshRunTests(TestSshd sshd) : IClassFixture<TestSshd>
         var run = new RemoteRun(connection, "echo $$ $CODO_RUN_ID; ps -o pgid=,sid= $$");
         var mark = await run.Mark;
         await run.End;
-        run.Output.Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries).ShouldBe([$"{mark.ProcessGroup}", mark.RunId, $"{mark.ProcessGroup}", $"{mark.ProcessGroup}"]);
+        run.Output.Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries)
+            .ShouldBe([$"{mark.ProcessGroup}", mark.RunId, $"{mark.ProcessGroup}", $"{mark.ProcessGroup}"]);
         mark.StartTicks.ShouldBeGreaterThan(0);
         mark.BootId.ShouldBe(RunMark.CurrentBootId);
     }
@@ -73,7 +77,8 @@ public sealed class SshRunTests(TestSshd sshd) : IClassFixture<TestSshd>
     public async Task Does_without_setsid_where_there_is_none()
     {
         var tools = Directory.CreateDirectory(Path.Combine(sshd.Folder, "tools")).FullName;
-        foreach (var tool in (string[])["sh", "cat", "grep", "tr", "awk", "sleep", "ps"]) File.CreateSymbolicLink(Path.Combine(tools, tool), $"/usr/bin/{tool}");
+        foreach (var tool in (string[])["sh", "cat", "grep", "tr", "awk", "sleep", "ps"])
+            File.CreateSymbolicLink(Path.Combine(tools, tool), $"/usr/bin/{tool}");
         await using var connection = await SshConnection.ConnectAsync(sshd.Target(user: sshd.MakeAccount("/bin/zsh", $"PATH={tools}")));
         (await RemoteRun.ToEnd(connection, "command -v setsid || echo none; exit 3")).ShouldBe((new CommandEnd(3), "none\n"));
 
@@ -112,7 +117,9 @@ public sealed class SshRunTests(TestSshd sshd) : IClassFixture<TestSshd>
     {
         await using var connection = await SshConnection.ConnectAsync(sshd.Target());
         (await RemoteRun.ToEnd(connection, "printf %s ".PadRight(LocalCommand.MaxCommandBytes, 'x'))).Output.Length.ShouldBe(LocalCommand.MaxCommandBytes - 10);
-        (await Should.ThrowAsync<CommandNotStartedException>(() => RemoteRun.ToEnd(connection, new string('x', LocalCommand.MaxCommandBytes + 1)))).Text.En.ShouldContain("at most");
+        (
+            await Should.ThrowAsync<CommandNotStartedException>(() => RemoteRun.ToEnd(connection, new string('x', LocalCommand.MaxCommandBytes + 1)))
+        ).Text.En.ShouldContain("at most");
         (await Should.ThrowAsync<CommandNotStartedException>(() => RemoteRun.ToEnd(connection, "a\0b"))).Text.En.ShouldContain("NUL");
         (await Should.ThrowAsync<CommandNotStartedException>(() => RemoteRun.ToEnd(connection, "true", new() { ["A B"] = "" }))).Text.En.ShouldContain("A B");
     }
@@ -150,27 +157,45 @@ public sealed class SshRunTests(TestSshd sshd) : IClassFixture<TestSshd>
         var before = GC.GetTotalMemory(forceFullCollection: true);
         using var goOn = new SemaphoreSlim(0);
         var bytes = 0L;
-        var ending = connection.RunAsync("head -c 52428800 /dev/zero | tr '\\0' x", $"test-{Guid.NewGuid():N}", null, _ => ValueTask.CompletedTask, async piece =>
-        {
-            if (bytes == 0) await goOn.WaitAsync();
-            bytes += piece.Length;
-        });
+        var ending = connection.RunAsync(
+            "head -c 52428800 /dev/zero | tr '\\0' x",
+            $"test-{Guid.NewGuid():N}",
+            null,
+            _ => ValueTask.CompletedTask,
+            async piece =>
+            {
+                if (bytes == 0)
+                    await goOn.WaitAsync();
+                bytes += piece.Length;
+            }
+        );
         await Eventually.True(() => ThreadsWaiting() > 0, "the connection's thread waits for the reader");
-        await Eventually.True(() => GC.GetTotalMemory(forceFullCollection: true) - before < 45 * 1024 * 1024, "it is not held in memory; other tests hold some for a moment");
+        await Eventually.True(
+            () => GC.GetTotalMemory(forceFullCollection: true) - before < 45 * 1024 * 1024,
+            "it is not held in memory; other tests hold some for a moment"
+        );
         goOn.Release();
         (await ending).ShouldBe(new CommandEnd(0));
         bytes.ShouldBe(52_428_800);
 
         // The command itself stands still: it waits in a write to its pipe.
-        static int ThreadsWaiting() => TestSshd.Run("ps", "-eo", "wchan:32=,comm=").Split('\n').Count(line => line.Contains("pipe_write", StringComparison.Ordinal) && line.EndsWith(" tr", StringComparison.Ordinal));
+        static int ThreadsWaiting() =>
+            TestSshd
+                .Run("ps", "-eo", "wchan:32=,comm=")
+                .Split('\n')
+                .Count(line => line.Contains("pipe_write", StringComparison.Ordinal) && line.EndsWith(" tr", StringComparison.Ordinal));
     }
 
     [Fact]
     public async Task Passes_on_what_the_reader_throws_and_leaves_the_connection_usable()
     {
         await using var connection = await SshConnection.ConnectAsync(sshd.Target());
-        await Should.ThrowAsync<InvalidDataException>(() => connection.RunAsync("yes | head -c 5000000", "test-throws", null, _ => ValueTask.CompletedTask, _ => throw new InvalidDataException()));
-        await Should.ThrowAsync<InvalidDataException>(() => connection.RunAsync("yes | head -c 5000000", "test-throws", null, _ => throw new InvalidDataException(), _ => ValueTask.CompletedTask));
+        await Should.ThrowAsync<InvalidDataException>(() =>
+            connection.RunAsync("yes | head -c 5000000", "test-throws", null, _ => ValueTask.CompletedTask, _ => throw new InvalidDataException())
+        );
+        await Should.ThrowAsync<InvalidDataException>(() =>
+            connection.RunAsync("yes | head -c 5000000", "test-throws", null, _ => throw new InvalidDataException(), _ => ValueTask.CompletedTask)
+        );
         (await RemoteRun.ToEnd(connection, "echo still here")).Output.ShouldBe("still here\n");
     }
 
@@ -182,14 +207,19 @@ public sealed class SshRunTests(TestSshd sshd) : IClassFixture<TestSshd>
         var threads = Directory.GetDirectories("/proc/self/task").Length;
         var pool = ThreadPool.ThreadCount;
         var clock = Stopwatch.StartNew();
-        var connections = await Task.WhenAll(Enumerable.Range(0, 100).Select(i => SshConnection.ConnectAsync(sshd.Target(TestSshd.Hosts[i % TestSshd.Hosts.Count]))));
+        var connections = await Task.WhenAll(
+            Enumerable.Range(0, 100).Select(i => SshConnection.ConnectAsync(sshd.Target(TestSshd.Hosts[i % TestSshd.Hosts.Count])))
+        );
         var connected = clock.Elapsed;
         var runs = connections.Select(connection => new RemoteRun(connection, "echo up; exec sleep 1000")).ToList();
         await Task.WhenAll(runs.Select(run => run.Up));
         var started = clock.Elapsed;
 
         // One thread a connection is SSH.NET's. Reading, waiting and recording must not add to it.
-        await Eventually.True(() => Directory.GetDirectories("/proc/self/task").Length - threads < 160, "one thread a connection; hosts of other tests start some dozens meanwhile");
+        await Eventually.True(
+            () => Directory.GetDirectories("/proc/self/task").Length - threads < 160,
+            "one thread a connection; hosts of other tests start some dozens meanwhile"
+        );
         await Eventually.True(() => ThreadPool.ThreadCount - pool < 50, "no thread of the pool waits for a host");
         (await RemoteRun.ToEnd(connections[0], "echo next")).Output.ShouldBe("next\n");
 
@@ -198,7 +228,10 @@ public sealed class SshRunTests(TestSshd sshd) : IClassFixture<TestSshd>
         (await Task.WhenAll(runs.Select(run => run.End))).ShouldAllBe(end => end.Signal == "SIGTERM");
         await Task.WhenAll(connections.Select(connection => connection.DisposeAsync().AsTask()));
         var ended = clock.Elapsed;
-        TestContext.Current.SendDiagnosticMessage($"100 hosts connected after {connected.TotalSeconds:F1} s, running after {started.TotalSeconds:F1} s, killed after {ended.TotalSeconds:F1} s, {threads} threads before");
+        TestContext.Current.SendDiagnosticMessage(
+            ($"100 hosts connected after {connected.TotalSeconds:F1} s, running after {started.TotalSeconds:F1} s, killed after {ended.TotalSeconds:F1} s, "
+                + $"{threads} threads before")
+        );
         started.ShouldBeLessThan(TimeSpan.FromSeconds(40));
     }
 }

@@ -33,9 +33,31 @@ public sealed class ArgumentsTests(LibraryHost library) : IClassFixture<LibraryH
         (await host.Post(Path, new { args_name = first, args_self = "A" })).Code().ShouldBe(0);
         var id = (await host.Post(Path, new { args_name = second, args_self = "A" }))["args_id"]!.GetValue<long>();
         (await host.Post(Path, new { args_name = first, args_self = "B" })).ShouldSay(-2, "名称不能重复");
-        (await host.Put(Path, new { args_id = id, args_name = first, args_self = "B" })).ShouldSay(-2, "名称不能重复");
-        (await host.Put(Path, new { args_id = id, args_name = second, args_self = "B" })).Code().ShouldBe(0);
-        var codes = await Task.WhenAll(Enumerable.Range(0, 8).Select(async _ => (await host.Post(Path, new { args_name = first + "x", args_self = "A" })).Code()));
+        (
+            await host.Put(
+                Path,
+                new
+                {
+                    args_id = id,
+                    args_name = first,
+                    args_self = "B",
+                }
+            )
+        ).ShouldSay(-2, "名称不能重复");
+        (
+            await host.Put(
+                Path,
+                new
+                {
+                    args_id = id,
+                    args_name = second,
+                    args_self = "B",
+                }
+            )
+        ).Code().ShouldBe(0);
+        var codes = await Task.WhenAll(
+            Enumerable.Range(0, 8).Select(async _ => (await host.Post(Path, new { args_name = first + "x", args_self = "A" })).Code())
+        );
         codes.Order().ShouldBe([-2, -2, -2, -2, -2, -2, -2, 0]);
     }
 
@@ -51,7 +73,8 @@ public sealed class ArgumentsTests(LibraryHost library) : IClassFixture<LibraryH
     [InlineData("PUT", """{"args_id": "1x", "args_self": "x"}""", "字段 args_id 的值或类型不正确")]
     [InlineData("DELETE", "{}", "ID不能为空")]
     [InlineData("DELETE", """{"args_id": []}""", "字段 args_id 的值或类型不正确")]
-    public async Task Refuses_a_wrong_request(string method, string body, string msg) => (await host.Send(new HttpMethod(method), Path, body)).ShouldSay(-1, msg);
+    public async Task Refuses_a_wrong_request(string method, string body, string msg) =>
+        (await host.Send(new HttpMethod(method), Path, body)).ShouldSay(-1, msg);
 
     [Fact]
     public async Task Refuses_text_that_is_too_long()

@@ -12,7 +12,13 @@ public sealed class CommandsTests(LibraryHost library) : IClassFixture<LibraryHo
     public async Task Adds_a_command_and_shows_it_as_the_console_reads_it()
     {
         var name = LibraryHost.Name();
-        (await host.Send(HttpMethod.Post, Path, $$"""{"command_id": "", "command_name": "{{name}}", "command": "ls", "args": "-l $DIR", "force_host": " 127.0.0.1 "}""")).ShouldSay(0, "添加新命令成功");
+        (
+            await host.Send(
+                HttpMethod.Post,
+                Path,
+                $$"""{"command_id": "", "command_name": "{{name}}", "command": "ls", "args": "-l $DIR", "force_host": " 127.0.0.1 "}"""
+            )
+        ).ShouldSay(0, "添加新命令成功");
         var row = await Find(name);
         row.Select(field => field.Key).ShouldBe(["command_id", "command_name", "command", "args", "force_host", "creator", "create_time", "update_time"]);
         row["command"]!.GetValue<string>().ShouldBe("ls");
@@ -95,7 +101,9 @@ public sealed class CommandsTests(LibraryHost library) : IClassFixture<LibraryHo
         row = await Find(name);
         (row["args"]!.GetValue<string>(), row["force_host"]!.GetValue<string>()).ShouldBe(("", ""));
         var edit = (await library.Audited("command", id))[1];
-        (edit.Action, JsonNode.Parse(edit.Before)!["args"]!.GetValue<string>(), JsonNode.Parse(edit.After)!["args"]!.GetValue<string>()).ShouldBe(("edit", "-l", "-a"));
+        (edit.Action, JsonNode.Parse(edit.Before)!["args"]!.GetValue<string>(), JsonNode.Parse(edit.After)!["args"]!.GetValue<string>()).ShouldBe(
+            ("edit", "-l", "-a")
+        );
     }
 
     [Theory]
@@ -176,7 +184,8 @@ public sealed class CommandsTests(LibraryHost library) : IClassFixture<LibraryHo
         return body.ToJsonString();
     }
 
-    private async Task<JsonObject> Find(string name) => (await host.Get(Path)).Data().Single(row => row!["command_name"]!.GetValue<string>() == name)!.AsObject();
+    private async Task<JsonObject> Find(string name) =>
+        (await host.Get(Path)).Data().Single(row => row!["command_name"]!.GetValue<string>() == name)!.AsObject();
 
     private async Task<long> Found(string search)
     {

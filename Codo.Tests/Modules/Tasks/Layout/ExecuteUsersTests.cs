@@ -27,7 +27,21 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
     public async Task Takes_each_kind_of_key_and_opens_it_again_for_the_engine(string kind, string form, string passphrase)
     {
         var (key, alias) = (await NewKey(kind, form, passphrase), LibraryHost.Name("u"));
-        (await host.Post(Path, new { id = "", alias_user = alias, exec_user = "deploy", ssh_port = "2222", user_key = key, passphrase, remarks = "备注" })).ShouldSay(0, "添加成功");
+        (
+            await host.Post(
+                Path,
+                new
+                {
+                    id = "",
+                    alias_user = alias,
+                    exec_user = "deploy",
+                    ssh_port = "2222",
+                    user_key = key,
+                    passphrase,
+                    remarks = "备注",
+                }
+            )
+        ).ShouldSay(0, "添加成功");
         await using var connection = await host.Source.OpenConnectionAsync();
         var opened = (await ExecuteUser.Find(connection, host.Services.GetRequiredService<SecretBox>(), alias))!;
         (opened.Login, opened.Port, opened.PrivateKey, opened.Passphrase ?? "").ShouldBe(("deploy", 2222, key, passphrase));
@@ -39,7 +53,23 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
         var alias = LibraryHost.Name("u");
         await Add(alias, await NewKey());
         var row = await Find(alias);
-        row.Select(field => field.Key).Order().ShouldBe(["alias_user", "certificate", "encoding", "exec_user", "id", "password", "remarks", "ssh_host", "ssh_port", "update_time", "user_key", "users", "via"]);
+        row.Select(field => field.Key)
+            .Order()
+            .ShouldBe([
+                "alias_user",
+                "certificate",
+                "encoding",
+                "exec_user",
+                "id",
+                "password",
+                "remarks",
+                "ssh_host",
+                "ssh_port",
+                "update_time",
+                "user_key",
+                "users",
+                "via",
+            ]);
         (row["user_key"]!.GetValue<string>(), row["password"]!.GetValue<string>(), row["ssh_port"]!.GetValue<int>()).ShouldBe(("******", "", 22));
     }
 
@@ -60,7 +90,9 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
         var another = await NewKey();
         (await host.Put(Path, new { id = row["id"]!.GetValue<long>(), user_key = another })).ShouldSay(0, "编辑成功");
         (await Opened(alias)).ShouldBe((another, null));
-        var changed = (await library.Audited("execute_user", row["id"]!.GetValue<long>())).Select(line => JsonNode.Parse(line.After)!["secrets_changed"]?.GetValue<bool>());
+        var changed = (await library.Audited("execute_user", row["id"]!.GetValue<long>())).Select(line =>
+            JsonNode.Parse(line.After)!["secrets_changed"]?.GetValue<bool>()
+        );
         changed.ShouldBe([null, false, false, true]);
     }
 
@@ -139,13 +171,44 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
     public async Task An_alias_is_one_users_and_a_new_one_goes_to_the_steps_that_name_it()
     {
         var (first, second, key) = (LibraryHost.Name("u"), LibraryHost.Name("u"), await NewKey());
-        var codes = await Task.WhenAll(Enumerable.Range(0, 6).Select(async _ => (await host.Post(Path, new { alias_user = first, exec_user = "root", user_key = key })).Code()));
+        var codes = await Task.WhenAll(
+            Enumerable
+                .Range(0, 6)
+                .Select(async _ =>
+                    (
+                        await host.Post(
+                            Path,
+                            new
+                            {
+                                alias_user = first,
+                                exec_user = "root",
+                                user_key = key,
+                            }
+                        )
+                    ).Code()
+                )
+        );
         codes.Order().ShouldBe([-2, -2, -2, -2, -2, 0]);
         await Add(second, key);
         var id = (await Find(second))["id"]!.GetValue<long>();
         (await host.Put(Path, new { id, alias_user = first })).ShouldSay(-2, "名称不能重复");
         var template = await library.AddTemplate();
-        await host.Put(LibraryHost.Details, new { temp_id = template, new_temp_data = new[] { new { command_name = "a", command = "ls", exec_user = second } } });
+        await host.Put(
+            LibraryHost.Details,
+            new
+            {
+                temp_id = template,
+                new_temp_data = new[]
+                {
+                    new
+                    {
+                        command_name = "a",
+                        command = "ls",
+                        exec_user = second,
+                    },
+                },
+            }
+        );
         (await host.Put(Path, new { id, alias_user = second + "2" })).ShouldSay(0, "编辑成功");
         (await library.Show(template))["data"]!["temp_list"]![0]!["exec_user"]!.GetValue<string>().ShouldBe(second + "2");
     }
@@ -168,7 +231,18 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
         using var authority = new CertificateAuthority();
         var (key, certificate) = authority.Certify("-n deploy");
         var alias = LibraryHost.Name("u");
-        (await host.Post(Path, new { alias_user = alias, exec_user = "deploy", user_key = key, certificate = certificate + "\n" }))["warnings"]!.AsArray().ShouldBeEmpty();
+        (
+            await host.Post(
+                Path,
+                new
+                {
+                    alias_user = alias,
+                    exec_user = "deploy",
+                    user_key = key,
+                    certificate = certificate + "\n",
+                }
+            )
+        )["warnings"]!.AsArray().ShouldBeEmpty();
         var row = await Find(alias);
         ((string)row["certificate"]!).ShouldBe(certificate);
         (await host.Put(Path, row)).Code().ShouldBe(0);
@@ -182,7 +256,18 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
         (await host.Post(Path, new { alias_user = alias + "x", exec_user = "deploy", user_key = other, certificate = "no" })).Msg().ShouldStartWith("证书无法读取");
 
         var (oldKey, old) = authority.Certify("-n deploy -V 20200101:20200102");
-        (await host.Post(Path, new { alias_user = alias + "o", exec_user = "deploy", user_key = oldKey, certificate = old }))["warnings"]!.AsArray().Single()!.GetValue<string>().ShouldContain("过期");
+        (
+            await host.Post(
+                Path,
+                new
+                {
+                    alias_user = alias + "o",
+                    exec_user = "deploy",
+                    user_key = oldKey,
+                    certificate = old,
+                }
+            )
+        )["warnings"]!.AsArray().Single()!.GetValue<string>().ShouldContain("过期");
     }
 
     [Fact]
@@ -250,11 +335,21 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
 
         await using var connection = await host.Source.OpenConnectionAsync();
         var audited = string.Join('\n', await connection.QueryAsync<string>("SELECT a::text FROM platform.audit a"));
-        var stored = string.Join('\n', await connection.QueryAsync<string>("SELECT encode(user_key, 'escape') || encode(COALESCE(passphrase, ''), 'escape') FROM tasks.scheduler_execute_user"));
+        var stored = string.Join(
+            '\n',
+            await connection.QueryAsync<string>(
+                "SELECT encode(user_key, 'escape') || encode(COALESCE(passphrase, ''), 'escape') FROM tasks.scheduler_execute_user"
+            )
+        );
         var seen = string.Join('\n', answers.Select(answer => answer.ToJsonString()).Append(audited).Append(stored).Concat(logged.All));
         audited.ShouldContain("execute_user");
         logged.All.ShouldContain(line => line.Contains(Path, StringComparison.Ordinal));
-        foreach (var secret in key.Split('\n').Concat(other.Split('\n')).Where(line => line.Length > 20 && !line.StartsWith("-----", StringComparison.Ordinal)).Append(passphrase))
+        foreach (
+            var secret in key.Split('\n')
+                .Concat(other.Split('\n'))
+                .Where(line => line.Length > 20 && !line.StartsWith("-----", StringComparison.Ordinal))
+                .Append(passphrase)
+        )
             seen.ShouldNotContain(secret);
     }
 
@@ -264,7 +359,18 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
         try
         {
             var file = System.IO.Path.Combine(folder.FullName, "key");
-            string[] arguments = ["-q", "-t", kind, "-N", passphrase, "-f", file, .. kind == "rsa" ? new[] { "-b", "2048" } : [], .. form.Length > 0 ? new[] { "-m", form } : []];
+            string[] arguments =
+            [
+                "-q",
+                "-t",
+                kind,
+                "-N",
+                passphrase,
+                "-f",
+                file,
+                .. kind == "rsa" ? new[] { "-b", "2048" } : [],
+                .. form.Length > 0 ? new[] { "-m", form } : [],
+            ];
             using var made = Process.Start("ssh-keygen", arguments);
             await made.WaitForExitAsync();
             made.ExitCode.ShouldBe(0);
@@ -279,7 +385,8 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
     private async Task Add(string alias, string key, string? passphrase = null) =>
         (await host.Post(Path, new { alias_user = alias, exec_user = "root", user_key = key, passphrase })).ShouldSay(0, "添加成功");
 
-    private async Task<JsonObject> Find(string alias) => (await host.Get(Path)).Data().Single(row => row!["alias_user"]!.GetValue<string>() == alias)!.DeepClone().AsObject();
+    private async Task<JsonObject> Find(string alias) =>
+        (await host.Get(Path)).Data().Single(row => row!["alias_user"]!.GetValue<string>() == alias)!.DeepClone().AsObject();
 
     private async Task<(string, string?)> Opened(string alias)
     {
@@ -298,7 +405,8 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
 
         public bool IsEnabled(LogLevel logLevel) => true;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) => All.Enqueue(formatter(state, exception) + exception);
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            All.Enqueue(formatter(state, exception) + exception);
 
         public void Dispose()
         {

@@ -10,11 +10,21 @@ public sealed class LayoutRightsTests(TestPostgres postgres)
 
     private static readonly (string Method, string Path)[] Guarded =
     [
-        .. from path in new[] { LibraryHost.Command, LibraryHost.Args, LibraryHost.User } from method in new[] { "POST", "PUT", "DELETE" } select (method, path),
+        .. from path in new[] { LibraryHost.Command, LibraryHost.Args, LibraryHost.User }
+        from method in new[] { "POST", "PUT", "DELETE" }
+        select (method, path),
         ("POST", LibraryHost.Temp),
     ];
 
-    private static readonly string[] Readable = [LibraryHost.Command, LibraryHost.Args, LibraryHost.Temp, LibraryHost.User, LibraryHost.Details, LibraryHost.TempArgs];
+    private static readonly string[] Readable =
+    [
+        LibraryHost.Command,
+        LibraryHost.Args,
+        LibraryHost.Temp,
+        LibraryHost.User,
+        LibraryHost.Details,
+        LibraryHost.TempArgs,
+    ];
 
     [Fact]
     public async Task The_library_is_changed_by_operators_and_superusers_and_read_by_everyone()
@@ -41,7 +51,17 @@ public sealed class LayoutRightsTests(TestPostgres postgres)
     public async Task Nothing_is_answered_without_a_token()
     {
         await using var host = await TestHost.Start(postgres);
-        foreach (var (method, path) in Guarded.Concat(Readable.Select(path => ("GET", path))).Concat([("DELETE", LibraryHost.Temp), ("PUT", LibraryHost.Details), ("PATCH", LibraryHost.Details), ("GET", "/v2/task/host_key/"), ("DELETE", "/v2/task/host_key/")]))
+        foreach (
+            var (method, path) in Guarded
+                .Concat(Readable.Select(path => ("GET", path)))
+                .Concat([
+                    ("DELETE", LibraryHost.Temp),
+                    ("PUT", LibraryHost.Details),
+                    ("PATCH", LibraryHost.Details),
+                    ("GET", "/v2/task/host_key/"),
+                    ("DELETE", "/v2/task/host_key/"),
+                ])
+        )
         {
             using var answer = await host.Http.SendAsync(TestHost.Request(new HttpMethod(method), path, "{}", null));
             answer.StatusCode.ShouldBe(HttpStatusCode.Unauthorized);
@@ -87,9 +107,21 @@ public sealed class LayoutRightsTests(TestPostgres postgres)
         (await host.Post(LibraryHost.Command, new { command_name = "known", command = "systemctl", args = "reload" }, Operator)).Code().ShouldBe(0);
         var id = (await host.Post(LibraryHost.Temp, new { temp_name = "t" }, Operator))["temp_id"]!.GetValue<long>();
         object Step(string command, string args = "", string user = "web", string forced = "", string interpreter = "", string? runAs = null, int level = 1) =>
-            new { command_name = "s", command, args, exec_user = user, force_host = forced, interpreter, run_as = runAs, level };
-        async Task<int> Save(string token, params object[] steps) => (await host.Put(LibraryHost.Details, new { temp_id = id, new_temp_data = steps }, token)).Code();
-        object first = Step("deploy", "VERSION"), second = Step("report", user: "db");
+            new
+            {
+                command_name = "s",
+                command,
+                args,
+                exec_user = user,
+                force_host = forced,
+                interpreter,
+                run_as = runAs,
+                level,
+            };
+        async Task<int> Save(string token, params object[] steps) =>
+            (await host.Put(LibraryHost.Details, new { temp_id = id, new_temp_data = steps }, token)).Code();
+        object first = Step("deploy", "VERSION"),
+            second = Step("report", user: "db");
         (await Save(Operator, first, second)).ShouldBe(0);
         (await host.Patch(LibraryHost.Details, new { temp_id = id, new_user_info = new[] { "12,,,somebody" } }, Operator)).Code().ShouldBe(0);
 
@@ -130,15 +162,49 @@ public sealed class LayoutRightsTests(TestPostgres postgres)
         var key = await ExecuteUsersTests.NewKey();
         async Task<long> Add(string alias, string token, params string[] users)
         {
-            var answer = await host.Post(LibraryHost.User, new { alias_user = alias, exec_user = "root", ssh_port = 22, user_key = key, ssh_host = alias == "prod" ? "gate.example.test" : "", users }, token);
+            var answer = await host.Post(
+                LibraryHost.User,
+                new
+                {
+                    alias_user = alias,
+                    exec_user = "root",
+                    ssh_port = 22,
+                    user_key = key,
+                    ssh_host = alias == "prod" ? "gate.example.test" : "",
+                    users,
+                },
+                token
+            );
             answer.Code().ShouldBe(0, answer.ToJsonString());
             return answer["id"]!.GetValue<long>();
         }
         var id = await Add("prod", ann, "21,,,ann", "23,,,carol");
         await Add("test", ann);
-        (await host.Get(LibraryHost.User, bob))["data"]!.AsArray().Single(row => (string)row!["alias_user"]! == "prod")!["users"]!.AsArray().Select(user => (string)user!).ShouldBe(["21,,,ann", "23,,,carol"]);
+        (await host.Get(LibraryHost.User, bob))["data"]!.AsArray().Single(row => (string)row!["alias_user"]! == "prod")!["users"]!
+            .AsArray()
+            .Select(user => (string)user!)
+            .ShouldBe(["21,,,ann", "23,,,carol"]);
         var template = (await host.Post(LibraryHost.Temp, new { temp_name = "t" }, bob))["temp_id"]!.GetValue<long>();
-        async Task<int> Save(string token, string command, string user) => (await host.Put(LibraryHost.Details, new { temp_id = template, new_temp_data = new[] { new { command_name = "s", command, exec_user = user } } }, token)).Code();
+        async Task<int> Save(string token, string command, string user) =>
+            (
+                await host.Put(
+                    LibraryHost.Details,
+                    new
+                    {
+                        temp_id = template,
+                        new_temp_data = new[]
+                        {
+                            new
+                            {
+                                command_name = "s",
+                                command,
+                                exec_user = user,
+                            },
+                        },
+                    },
+                    token
+                )
+            ).Code();
         (await host.Patch(LibraryHost.Details, new { temp_id = template, new_user_info = new[] { "21,,,ann", "22,,,bob" } }, bob)).Code().ShouldBe(0);
 
         (await Save(bob, "rm -rf /", "prod")).ShouldBe(-2);

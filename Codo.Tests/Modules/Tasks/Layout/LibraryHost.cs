@@ -7,8 +7,12 @@ namespace Codo.Tests.Modules.Tasks.Layout;
 /// <summary>A host, and what tests of the library ask of it again and again.</summary>
 public sealed class LibraryHost(TestPostgres postgres) : HostFixture(postgres)
 {
-    internal const string Command = "/v2/task_layout/command/", Args = "/v2/task_layout/args/", Temp = "/v2/task_layout/temp/", Details = "/v2/task_layout/details/",
-        User = "/v2/task_layout/user/", TempArgs = "/v2/task_layout/temp/args/";
+    internal const string Command = "/v2/task_layout/command/",
+        Args = "/v2/task_layout/args/",
+        Temp = "/v2/task_layout/temp/",
+        Details = "/v2/task_layout/details/",
+        User = "/v2/task_layout/user/",
+        TempArgs = "/v2/task_layout/temp/args/";
 
     internal static string Name(string what = "n") => $"{what}-{Guid.NewGuid():N}"[..20];
 
@@ -24,8 +28,13 @@ public sealed class LibraryHost(TestPostgres postgres) : HostFixture(postgres)
     internal async Task<IReadOnlyList<(string Action, string Before, string After)>> Audited(string kind, long id)
     {
         await using var connection = await Host.Source.OpenConnectionAsync();
-        return (await connection.QueryAsync<(string, string, string)>(
-            "SELECT action, COALESCE(before::text, ''), COALESCE(after::text, '') FROM platform.audit WHERE kind = @kind AND object_id = @id ORDER BY audit_id", new { kind, id = $"{id}" })).AsList();
+        return (
+            await connection.QueryAsync<(string, string, string)>(
+                "SELECT action, COALESCE(before::text, ''), COALESCE(after::text, '') FROM platform.audit WHERE kind = @kind AND object_id = @id ORDER BY "
+                    + "audit_id",
+                new { kind, id = $"{id}" }
+            )
+        ).AsList();
     }
 }
 

@@ -57,10 +57,16 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
         (await host.Delete(LibraryHost.Temp, new { })).ShouldSay(-1, "不能为空");
         (await library.Show(id)).ShouldSay(-1, "模板不存在");
         await using var connection = await host.Source.OpenConnectionAsync();
-        (await connection.ExecuteScalarAsync<long>("""
-            SELECT (SELECT count(*) FROM tasks.scheduler_temp_details WHERE temp_id = @id) + (SELECT count(*) FROM tasks.scheduler_temp_user WHERE temp_id = @id)
-                + (SELECT count(*) FROM tasks.scheduler_temp_group WHERE temp_id = @id)
-            """, new { id })).ShouldBe(0);
+        (
+            await connection.ExecuteScalarAsync<long>(
+                """
+                SELECT (SELECT count(*) FROM tasks.scheduler_temp_details WHERE temp_id = @id) + (SELECT count(*) FROM tasks.scheduler_temp_user
+                    WHERE temp_id = @id)
+                    + (SELECT count(*) FROM tasks.scheduler_temp_group WHERE temp_id = @id)
+                """,
+                new { id }
+            )
+        ).ShouldBe(0);
         var (action, before, _) = (await library.Audited("template", id))[^1];
         action.ShouldBe("delete");
         before.ShouldContain("5,,,五");
@@ -70,20 +76,47 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
     public async Task Takes_steps_made_from_commands_as_the_console_sends_them_and_gives_them_back()
     {
         var id = await library.AddTemplate();
-        (await host.Send(HttpMethod.Put, LibraryHost.Details, $$"""
-            {"new_temp_data": [
-              {"command_id": 7, "command_name": "拉代码", "command": "git pull", "args": null, "force_host": null, "creator": "ss", "create_time": "2019-01-01 00:00:00",
-               "update_time": "2019-01-01 00:00:00", "group": 88, "level": 88, "exec_user": "root", "trigger": "hand"},
-              {"command_id": 8, "command_name": "b", "command": "make", "args": "$TARGET", "force_host": "", "group": "1", "level": "2", "exec_user": "deploy", "trigger": "order", "initRowIndex": 3}],
-             "temp_id": {{id}}}
-            """)).ShouldSay(0, "修改成功");
+        (
+            await host.Send(
+                HttpMethod.Put,
+                LibraryHost.Details,
+                $$"""
+                {"new_temp_data": [
+                  {"command_id": 7, "command_name": "拉代码", "command": "git pull", "args": null, "force_host": null, "creator": "ss",
+                      "create_time": "2019-01-01 00:00:00",
+                   "update_time": "2019-01-01 00:00:00", "group": 88, "level": 88, "exec_user": "root", "trigger": "hand"},
+                  {"command_id": 8, "command_name": "b", "command": "make", "args": "$TARGET", "force_host": "", "group": "1", "level": "2",
+                      "exec_user": "deploy", "trigger": "order", "initRowIndex": 3}],
+                 "temp_id": {{id}}}
+                """
+            )
+        ).ShouldSay(0, "修改成功");
         var shown = await library.Show(id);
         shown.ShouldSay(0, "获取模板详情成功");
         var steps = shown["data"]!["temp_list"]!.AsArray();
         steps.Select(step => step!["command_name"]!.GetValue<string>()).ShouldBe(["b", "拉代码"]);
         var step = steps[1]!.AsObject();
-        step.Select(field => field.Key).ShouldBe(["id", "temp_id", "group", "level", "command_name", "command", "args", "trigger", "exec_user", "force_host", "timeout", "retries", "retry_delay", "on_error", "creator",
-            "pty", "interpreter", "run_as"]);
+        step.Select(field => field.Key)
+            .ShouldBe([
+                "id",
+                "temp_id",
+                "group",
+                "level",
+                "command_name",
+                "command",
+                "args",
+                "trigger",
+                "exec_user",
+                "force_host",
+                "timeout",
+                "retries",
+                "retry_delay",
+                "on_error",
+                "creator",
+                "pty",
+                "interpreter",
+                "run_as",
+            ]);
         step.Remove("id");
         step.ToJsonString().ShouldBe(new JsonObject
         {
@@ -111,14 +144,39 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
     public async Task Steps_go_back_as_they_came_with_their_ids_and_their_makers()
     {
         var id = await library.AddTemplate();
-        await host.Put(LibraryHost.Details, new
-        {
-            temp_id = id,
-            new_temp_data = new object[] { Step("a"), new { command_name = "b", command = "echo '%_\\ \"🚀\"", group = 1, level = 2, trigger = "timed", timeout = 60, retries = 3, on_error = "continue", force_host = "fe80::1" } },
-        });
+        await host.Put(
+            LibraryHost.Details,
+            new
+            {
+                temp_id = id,
+                new_temp_data = new object[]
+                {
+                    Step("a"),
+                    new
+                    {
+                        command_name = "b",
+                        command = "echo '%_\\ \"🚀\"",
+                        group = 1,
+                        level = 2,
+                        trigger = "timed",
+                        timeout = 60,
+                        retries = 3,
+                        on_error = "continue",
+                        force_host = "fe80::1",
+                    },
+                },
+            }
+        );
         var shown = (await library.Show(id))["data"]!["temp_list"]!.DeepClone().AsArray();
         var editor = TestTokens.For(2, "editor", superuser: true);
-        (await host.Send(HttpMethod.Put, LibraryHost.Details, new JsonObject { ["temp_id"] = $"{id}", ["new_temp_data"] = shown.DeepClone() }.ToJsonString(), editor)).ShouldSay(0, "修改成功");
+        (
+            await host.Send(
+                HttpMethod.Put,
+                LibraryHost.Details,
+                new JsonObject { ["temp_id"] = $"{id}", ["new_temp_data"] = shown.DeepClone() }.ToJsonString(),
+                editor
+            )
+        ).ShouldSay(0, "修改成功");
         (await library.Show(id))["data"]!["temp_list"]!.ToJsonString().ShouldBe(shown.ToJsonString());
 
         // One is taken out, one is copied with its id, one bears an id that is another template's.
@@ -127,7 +185,10 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
         var theirs = (await library.Show(other))["data"]!["temp_list"]![0]!;
         var kept = shown[1]!;
         var sent = new JsonArray(kept.DeepClone(), kept.DeepClone(), theirs.DeepClone());
-        (await host.Send(HttpMethod.Put, LibraryHost.Details, new JsonObject { ["temp_id"] = id, ["new_temp_data"] = sent }.ToJsonString(), editor)).ShouldSay(0, "修改成功");
+        (await host.Send(HttpMethod.Put, LibraryHost.Details, new JsonObject { ["temp_id"] = id, ["new_temp_data"] = sent }.ToJsonString(), editor)).ShouldSay(
+            0,
+            "修改成功"
+        );
         var now = (await library.Show(id))["data"]!["temp_list"]!.AsArray();
         now.Count.ShouldBe(3);
         now.Count(step => step!["id"]!.GetValue<long>() == kept["id"]!.GetValue<long>()).ShouldBe(1);
@@ -161,10 +222,17 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
         await host.Send(HttpMethod.Put, LibraryHost.Details, $$"""
             {"temp_id": {{id}}, "new_temp_data": [{"command_name": "a", "command": "ls", "group": 1}, {"command_name": "b", "command": "ls", "group": 2}],
              "groups": [{"group": 2, "batch": 10, "batch_pause": "30", "max_failures": 1, "next": "confirm"}]}
-            """);
-        const string Stored = """[{"group":1,"batch":"","batch_pause":0,"max_failures":0,"next":"auto"},{"group":2,"batch":"10","batch_pause":30,"max_failures":1,"next":"confirm"}]""";
+            """
+        );
+        const string Stored =
+            """[{"group":1,"batch":"","batch_pause":0,"max_failures":0,"next":"auto"},"""
+                + """{"group":2,"batch":"10","batch_pause":30,"max_failures":1,"next":"confirm"}]""";
         (await library.Show(id))["groups"]!.ToJsonString().ShouldBe(Stored);
-        await host.Send(HttpMethod.Put, LibraryHost.Details, $$"""{"temp_id": {{id}}, "new_temp_data": [{"command_name": "a", "command": "ls", "group": 1}]}""");
+        await host.Send(
+            HttpMethod.Put,
+            LibraryHost.Details,
+            $$"""{"temp_id": {{id}}, "new_temp_data": [{"command_name": "a", "command": "ls", "group": 1}]}"""
+        );
         (await library.Show(id))["groups"]!.ToJsonString().ShouldBe(Stored);
         (await host.Send(HttpMethod.Put, LibraryHost.Details, $$"""{"temp_id": {{id}}, "groups": [{"group": "1", "batch": "20%"}]}""")).ShouldSay(0, "修改成功");
         var shown = await library.Show(id);
@@ -181,15 +249,39 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
     [InlineData("""{"temp_id": 1, "new_temp_data": [null]}""", "new_temp_data[0] 不能为空")]
     [InlineData("""{"temp_id": 1, "new_temp_data": [{"command": "ls"}]}""", "new_temp_data[0].command_name 不能为空")]
     [InlineData("""{"temp_id": 1, "new_temp_data": [{"command_name": "a"}]}""", "new_temp_data[0].command 不能为空")]
-    [InlineData("""{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "trigger": "never"}]}""", "new_temp_data[0].trigger 只能是 order | timed | hand")]
-    [InlineData("""{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "on_error": ""}]}""", "new_temp_data[0].on_error 只能是 stop | continue")]
-    [InlineData("""{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "group": -1}]}""", "new_temp_data[0].group 必须在 0 到 2147483647 之间")]
-    [InlineData("""{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "level": -1}]}""", "new_temp_data[0].level 必须在 0 到 2147483647 之间")]
+    [InlineData(
+        """{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "trigger": "never"}]}""",
+        "new_temp_data[0].trigger 只能是 order | timed | hand"
+    )]
+    [InlineData(
+        """{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "on_error": ""}]}""",
+        "new_temp_data[0].on_error 只能是 stop | continue"
+    )]
+    [InlineData(
+        """{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "group": -1}]}""",
+        "new_temp_data[0].group 必须在 0 到 2147483647 之间"
+    )]
+    [InlineData(
+        """{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "level": -1}]}""",
+        "new_temp_data[0].level 必须在 0 到 2147483647 之间"
+    )]
     [InlineData("""{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "level": "8x"}]}""", "字段 new_temp_data[0].level 的值或类型不正确")]
-    [InlineData("""{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "timeout": 0}]}""", "new_temp_data[0].timeout 必须在 1 到 2592000 之间")]
-    [InlineData("""{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "retries": -1}]}""", "new_temp_data[0].retries 必须在 0 到 100 之间")]
-    [InlineData("""{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "retry_delay": 86401}]}""", "new_temp_data[0].retry_delay 必须在 0 到 86400 之间")]
-    [InlineData("""{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "force_host": "$(id)"}]}""", "new_temp_data[0].force_host 不是 IP 地址或主机名")]
+    [InlineData(
+        """{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "timeout": 0}]}""",
+        "new_temp_data[0].timeout 必须在 1 到 2592000 之间"
+    )]
+    [InlineData(
+        """{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "retries": -1}]}""",
+        "new_temp_data[0].retries 必须在 0 到 100 之间"
+    )]
+    [InlineData(
+        """{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "retry_delay": 86401}]}""",
+        "new_temp_data[0].retry_delay 必须在 0 到 86400 之间"
+    )]
+    [InlineData(
+        """{"temp_id": 1, "new_temp_data": [{"command_name": "a", "command": "ls", "force_host": "$(id)"}]}""",
+        "new_temp_data[0].force_host 不是 IP 地址或主机名"
+    )]
     [InlineData("""{"temp_id": 1, "groups": [null]}""", "groups[0].group 不能为空")]
     [InlineData("""{"temp_id": 1, "groups": [{"batch": 1}]}""", "groups[0].group 不能为空")]
     [InlineData("""{"temp_id": 1, "groups": [{"group": 1, "batch": "0"}]}""", "groups[0].batch 应为主机数量或 1% 到 100%")]
@@ -199,14 +291,18 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
     [InlineData("""{"temp_id": 1, "groups": [{"group": 1, "max_failures": -1}]}""", "groups[0].max_failures 必须在 0 到 2147483647 之间")]
     [InlineData("""{"temp_id": 1, "groups": [{"group": 1, "next": "go"}]}""", "groups[0].next 只能是 auto | confirm")]
     [InlineData("""{"temp_id": 1, "groups": [{"group": 1}, {"group": 1}]}""", "groups 中有重复的 group")]
-    public async Task Refuses_wrong_steps_and_groups_and_names_the_place(string body, string msg) => (await host.Send(HttpMethod.Put, LibraryHost.Details, body)).ShouldSay(-1, msg);
+    public async Task Refuses_wrong_steps_and_groups_and_names_the_place(string body, string msg) =>
+        (await host.Send(HttpMethod.Put, LibraryHost.Details, body)).ShouldSay(-1, msg);
 
     [Fact]
     public async Task Refuses_long_text_and_too_many_steps_and_leaves_the_template_as_it_was()
     {
         var id = await library.AddTemplate();
         await host.Put(LibraryHost.Details, new { temp_id = id, new_temp_data = new[] { Step("a") } });
-        async Task Refused(string field, object step) => (await host.Put(LibraryHost.Details, new { temp_id = id, new_temp_data = new[] { Step("ok"), step } })).ShouldRefuseNaming($"new_temp_data[1].{field}");
+        async Task Refused(string field, object step) =>
+            (await host.Put(LibraryHost.Details, new { temp_id = id, new_temp_data = new[] { Step("ok"), step } })).ShouldRefuseNaming(
+                $"new_temp_data[1].{field}"
+            );
         await Refused("command_name", new { command_name = new string('x', 101), command = "ls" });
         await Refused("command", new { command_name = "x", command = new string('x', 4001) });
         await Refused("args", new { command_name = "x", command = "ls", args = new string('x', 4001) });
@@ -221,7 +317,11 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
         var id = await library.AddTemplate();
         await host.Put(LibraryHost.Details, new { temp_id = id, new_temp_data = new[] { Step("a"), Step("b") } });
         var shown = (await library.Show(id))["data"]!["temp_list"]!.ToJsonString();
-        var codes = await Task.WhenAll(Enumerable.Range(0, 12).Select(async _ => (await host.Send(HttpMethod.Put, LibraryHost.Details, $$"""{"temp_id": {{id}}, "new_temp_data": {{shown}}}""")).Code()));
+        var codes = await Task.WhenAll(
+            Enumerable
+                .Range(0, 12)
+                .Select(async _ => (await host.Send(HttpMethod.Put, LibraryHost.Details, $$"""{"temp_id": {{id}}, "new_temp_data": {{shown}}}""")).Code())
+        );
         codes.ShouldAllBe(code => code == 0);
         (await library.Show(id))["data"]!["temp_list"]!.ToJsonString().ShouldBe(shown);
     }
@@ -230,7 +330,9 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
     public async Task Replaces_the_users_and_shows_them_in_both_places()
     {
         var id = await library.AddTemplate();
-        (await host.Patch(LibraryHost.Details, new { temp_id = $"{id}", new_user_info = new[] { "12,,,杨铭威", "3,,,a,,,b", "12,,,twice", "4,,," } })).ShouldSay(0, "修改成功");
+        (
+            await host.Patch(LibraryHost.Details, new { temp_id = $"{id}", new_user_info = new[] { "12,,,杨铭威", "3,,,a,,,b", "12,,,twice", "4,,," } })
+        ).ShouldSay(0, "修改成功");
         var shown = await library.Show(id);
         string[] users = ["12,,,杨铭威", "3,,,a,,,b", "4,,,"];
         shown["temp_user"]!.AsArray().Select(user => user!.GetValue<string>()).ShouldBe(users);

@@ -16,7 +16,10 @@ public sealed class LogBacklogTests(TestPostgres postgres)
         await using var host = await TestHost.Start(postgres);
         var order = await host.Order(await host.Template(OrderHost.Step("echo one")));
         await using var connection = await host.Source.OpenConnectionAsync();
-        await Eventually.True(() => connection.ExecuteScalarAsync<bool>("SELECT log_whole FROM tasks.attempt WHERE list_id = @order", new { order }), "it is said");
+        await Eventually.True(
+            () => connection.ExecuteScalarAsync<bool>("SELECT log_whole FROM tasks.attempt WHERE list_id = @order", new { order }),
+            "it is said"
+        );
     }
 
     [Fact]
@@ -26,7 +29,10 @@ public sealed class LogBacklogTests(TestPostgres postgres)
         var order = await host.Order(await host.Template(OrderHost.Step("echo one; echo two")));
         var key = $"{order}_1_1_127.0.0.1";
         await using var connection = await host.Source.OpenConnectionAsync();
-        await Eventually.True(() => connection.ExecuteScalarAsync<bool>("SELECT log_whole FROM tasks.attempt WHERE list_id = @order", new { order }), "it has ended");
+        await Eventually.True(
+            () => connection.ExecuteScalarAsync<bool>("SELECT log_whole FROM tasks.attempt WHERE list_id = @order", new { order }),
+            "it has ended"
+        );
 
         using var page = await ReadLogTests.Connect(host, "log_data", TestTokens.Admin);
         await ReadLogTests.Send(page, key);
@@ -35,10 +41,15 @@ public sealed class LogBacklogTests(TestPostgres postgres)
         await stream.Take(3);
 
         // As another node's, which has not said that all of it is here.
-        await connection.ExecuteAsync("INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version, heartbeat_at) VALUES ('gone', 1, 'm', 'b', 1, 'v', now() - interval '1 hour')");
+        await connection.ExecuteAsync(
+            ("INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version, heartbeat_at) VALUES ('gone', 1, 'm', 'b', 1, 'v', now() "
+                + "- interval '1 hour')")
+        );
         await connection.ExecuteAsync("UPDATE tasks.attempt SET node = 'gone', log_whole = false WHERE list_id = @order", new { order });
         await connection.ExecuteAsync("SELECT pg_notify('codo_log', '0:0:0:' || @key)", new { key });
-        (await ReadLogTests.Receive(page)).ShouldBe("one----two----[Codo]: 节点 gone 不在线：只有它才有的输出在它回来之前缺失 / The node gone is away: output that it alone has is missing until it is back");
+        (await ReadLogTests.Receive(page)).ShouldBe(
+            "one----two----[Codo]: 节点 gone 不在线：只有它才有的输出在它回来之前缺失 / The node gone is away: output that it alone has is missing until it is back"
+        );
         (await stream.Missing()).ShouldContain("gone");
         await Reads("gone", catchingUp: false);
         await Reads("", catchingUp: false, "&attempt=2");

@@ -19,7 +19,8 @@ internal static class LogSteps
         return new OutputPlace(id, 1, 1, host, id, attempt);
     }
 
-    public static StepOutput Open(this TestHost host, OutputPlace place, params string[] secrets) => host.Services.GetRequiredService<OpenOutput>()(place, secrets);
+    public static StepOutput Open(this TestHost host, OutputPlace place, params string[] secrets) =>
+        host.Services.GetRequiredService<OpenOutput>()(place, secrets);
 
     public static ValueTask Print(this StepOutput output, string text) => output.Append(Encoding.UTF8.GetBytes(text));
 
@@ -40,7 +41,12 @@ internal static class LogSteps
     public static async Task<List<string>> Stored(this NpgsqlDataSource source, OutputPlace place)
     {
         await using var connection = await source.OpenConnectionAsync();
-        return (await connection.QueryAsync<string>("SELECT log_info FROM tasks.scheduler_task_log WHERE sched_id = @SchedId AND attempt = @Attempt ORDER BY line", place)).AsList();
+        return (
+            await connection.QueryAsync<string>(
+                "SELECT log_info FROM tasks.scheduler_task_log WHERE sched_id = @SchedId AND attempt = @Attempt ORDER BY line",
+                place
+            )
+        ).AsList();
     }
 
     public static IEnumerable<string> Lines(int count) => Enumerable.Range(1, count).Select(number => $"line {number}");

@@ -31,7 +31,10 @@ public sealed class MemoryTests
     public async Task A_million_lines_of_a_cron_run_raise_it_by_less_than_50_MB_at_a_limit_of_100_MiB()
     {
         using var folder = new TestFolder();
-        await using var host = await HostProcess.Start(folder.At("codo"), environment: [("Codo__TimeZone", "Asia/Shanghai"), ("Codo__Cron__OutputLimit", "104857600")]);
+        await using var host = await HostProcess.Start(
+            folder.At("codo"),
+            environment: [("Codo__TimeZone", "Asia/Shanghai"), ("Codo__Cron__OutputLimit", "104857600")]
+        );
         await Run(host, $"yes {Line} | head -c 20000000");
         var before = Megabytes(host, "VmRSS");
         await File.WriteAllTextAsync($"/proc/{host.Pid}/clear_refs", "5", TestContext.Current.CancellationToken);
@@ -45,7 +48,11 @@ public sealed class MemoryTests
         var job = $"j-{Guid.NewGuid():N}";
         await host.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = job, cmd = command, cron = "0 0 0 1 1 *" });
         var log = (await host.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = job }))["log_id"]!;
-        await Eventually.True(async () => (await host.Send(HttpMethod.Get, $"/v1/cron/log/?key=log_id&value={log}"))["data"]![0]!["status"]!.GetValue<string>() == "success", "the run has ended", 300);
+        await Eventually.True(
+            async () => (await host.Send(HttpMethod.Get, $"/v1/cron/log/?key=log_id&value={log}"))["data"]![0]!["status"]!.GetValue<string>() == "success",
+            "the run has ended",
+            300
+        );
     }
 
     private static async Task Print(HostProcess host, string command)
@@ -55,10 +62,31 @@ public sealed class MemoryTests
         var template = (await host.Send(HttpMethod.Get, $"/v2/task_layout/temp/?key=temp_name&value={name}"))["data"]![0]!["temp_id"]!.ToString();
         var step = OrderHost.Step(command, timeout: 600);
         await host.Send(HttpMethod.Put, "/v2/task_layout/details/", new JsonObject { ["temp_id"] = template, ["new_temp_data"] = new JsonArray(step) });
-        var order = (await host.Send(HttpMethod.Post, "/v2/task/accept/", new { task_name = "print", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" }, schedule = "ready" }))["list_id"]!;
-        await Eventually.True(async () => (await host.Send(HttpMethod.Get, $"/v2/task/check/?list_id={order}"))["data"]!["schedule"]!.GetValue<string>() == "OK", "the step has ended", 300);
+        var order = (
+            await host.Send(
+                HttpMethod.Post,
+                "/v2/task/accept/",
+                new
+                {
+                    task_name = "print",
+                    temp_id = template,
+                    hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" },
+                    schedule = "ready",
+                }
+            )
+        )["list_id"]!;
+        await Eventually.True(
+            async () => (await host.Send(HttpMethod.Get, $"/v2/task/check/?list_id={order}"))["data"]!["schedule"]!.GetValue<string>() == "OK",
+            "the step has ended",
+            300
+        );
     }
 
-    private static long Megabytes(HostProcess host, string what) => long.Parse(
-        File.ReadLines($"/proc/{host.Pid}/status").First(line => line.StartsWith(what, StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) >> 10;
+    private static long Megabytes(HostProcess host, string what) =>
+        long.Parse(
+            File.ReadLines($"/proc/{host.Pid}/status")
+                .First(line => line.StartsWith(what, StringComparison.Ordinal))
+                .Split(' ', StringSplitOptions.RemoveEmptyEntries)[1],
+            CultureInfo.InvariantCulture
+        ) >> 10;
 }

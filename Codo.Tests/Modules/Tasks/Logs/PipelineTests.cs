@@ -56,7 +56,10 @@ public sealed class PipelineTests(TestPostgres postgres)
         var first = JsonDocument.Parse((byte[])(await queue.ReadAsync(TestContext.Current.CancellationToken)).Message!).RootElement;
         first.GetProperty("log_key").GetString().ShouldBe(string.Create(CultureInfo.InvariantCulture, $"{place.ListId}_1_1_10.0.0.1"));
         first.GetProperty("result").GetString().ShouldBe("[CMD]: date");
-        first.GetProperty("exec_time").GetInt64().ShouldBeInRange(DateTimeOffset.UtcNow.AddMinutes(-1).ToUnixTimeMilliseconds(), DateTimeOffset.UtcNow.ToUnixTimeMilliseconds());
+        first
+            .GetProperty("exec_time")
+            .GetInt64()
+            .ShouldBeInRange(DateTimeOffset.UtcNow.AddMinutes(-1).ToUnixTimeMilliseconds(), DateTimeOffset.UtcNow.ToUnixTimeMilliseconds());
         first.GetProperty("line").GetInt64().ShouldBe(1);
         var second = JsonDocument.Parse((byte[])(await queue.ReadAsync(TestContext.Current.CancellationToken)).Message!).RootElement;
         second.GetProperty("result").GetString().ShouldBe("中文 😀");
@@ -81,8 +84,15 @@ public sealed class PipelineTests(TestPostgres postgres)
 
         await using var database = await host.Source.OpenConnectionAsync();
         var stored = await Eventually.Get(
-            async () => (await database.QueryAsync<(string Key, long List, int Level, string Text)>("SELECT log_key, list_id, task_level, log_info FROM tasks.scheduler_task_log ORDER BY line")).AsList(),
-            rows => rows.Count == 4, "four lines");
+            async () =>
+                (
+                    await database.QueryAsync<(string Key, long List, int Level, string Text)>(
+                        "SELECT log_key, list_id, task_level, log_info FROM tasks.scheduler_task_log ORDER BY line"
+                    )
+                ).AsList(),
+            rows => rows.Count == 4,
+            "four lines"
+        );
         stored[0].ShouldBe(("77_1_2_10.0.0.9", 77L, 2, "from the original"));
         stored[1].Text.ShouldBe("half a pair \uFFFD and nul ␀ and 😀");
         stored[2].Text.ShouldBe("5");
@@ -124,8 +134,12 @@ public sealed class PipelineTests(TestPostgres postgres)
             await output.PrintLines(1, count);
             await output.Complete();
             await using var connection = await host.Source.OpenConnectionAsync();
-            (await connection.QuerySingleAsync<(long, long, long)>("SELECT count(*), max(line), count(*) FILTER (WHERE log_info <> 'line ' || line) FROM tasks.scheduler_task_log WHERE sched_id = @SchedId", place))
-                .ShouldBe((count, count, 0L));
+            (
+                await connection.QuerySingleAsync<(long, long, long)>(
+                    "SELECT count(*), max(line), count(*) FILTER (WHERE log_info <> 'line ' || line) FROM tasks.scheduler_task_log WHERE sched_id = @SchedId",
+                    place
+                )
+            ).ShouldBe((count, count, 0L));
         }
     }
 
@@ -144,9 +158,16 @@ public sealed class PipelineTests(TestPostgres postgres)
         await output.Complete();
 
         await using var connection = await host.Source.OpenConnectionAsync();
-        (await connection.QueryAsync<string>("SELECT DISTINCT CAST(tableoid AS regclass)::text FROM tasks.scheduler_task_log WHERE sched_id = @SchedId ORDER BY 1", place))
-            .ShouldBe([$"tasks.scheduler_task_log_{midnight.AddDays(-1):yyyyMMdd}", $"tasks.scheduler_task_log_{midnight:yyyyMMdd}"]);
-        (await host.Get($"/v2/task/log/?log_key={place.LogKey}"))["data"]!.AsArray().Select(row => row!["log_info"]!.GetValue<string>()).ShouldBe(LogSteps.Lines(20));
+        (
+            await connection.QueryAsync<string>(
+                "SELECT DISTINCT CAST(tableoid AS regclass)::text FROM tasks.scheduler_task_log WHERE sched_id = @SchedId ORDER BY 1",
+                place
+            )
+        ).ShouldBe([$"tasks.scheduler_task_log_{midnight.AddDays(-1):yyyyMMdd}", $"tasks.scheduler_task_log_{midnight:yyyyMMdd}"]);
+        (await host.Get($"/v2/task/log/?log_key={place.LogKey}"))["data"]!
+            .AsArray()
+            .Select(row => row!["log_info"]!.GetValue<string>())
+            .ShouldBe(LogSteps.Lines(20));
     }
 
     [Fact]
@@ -169,6 +190,10 @@ public sealed class PipelineTests(TestPostgres postgres)
     private static async Task Connected(TestRedis redis)
     {
         await using var connection = await ConnectionMultiplexer.ConnectAsync(redis.Configuration + ",allowAdmin=true");
-        await Eventually.True(async () => (await connection.GetServer("127.0.0.1", redis.Port).ClientListAsync()).Any(client => client.Name == "codo" && client.SubscriptionCount > 0), "the host listens");
+        await Eventually.True(
+            async () =>
+                (await connection.GetServer("127.0.0.1", redis.Port).ClientListAsync()).Any(client => client.Name == "codo" && client.SubscriptionCount > 0),
+            "the host listens"
+        );
     }
 }

@@ -21,7 +21,10 @@ public sealed class ReadLogTests(TestPostgres postgres)
         var key = $"/v2/task/log/?log_key={place.LogKey}";
 
         var whole = await host.Get(key);
-        whole["data"]!.AsArray().Select(row => $"{row!["attempt"]}:{row["line"]} {row["log_info"]}").ShouldBe(["1:1 [CMD]: a", "1:2 one", "1:3 two", "2:1 [CMD]: a", "2:2 again"]);
+        whole["data"]!
+            .AsArray()
+            .Select(row => $"{row!["attempt"]}:{row["line"]} {row["log_info"]}")
+            .ShouldBe(["1:1 [CMD]: a", "1:2 one", "1:3 two", "2:1 [CMD]: a", "2:2 again"]);
         whole["after"]!.GetValue<string>().ShouldBe("2:2");
         whole["more"]!.GetValue<bool>().ShouldBeFalse();
         (await host.Get(key + "&after=2:2"))["data"]!.AsArray().ShouldBeEmpty();
@@ -94,7 +97,9 @@ public sealed class ReadLogTests(TestPostgres postgres)
         (await Receive(plain)).ShouldBe("one");
 
         await Print(host, place with { Attempt = 2 }, [.. Enumerable.Range(1, 2000).Select(number => $"more {number}")]);
-        var window = (await Eventually.Get(() => Receive(plain)!, received => received.EndsWith("more 2000", StringComparison.Ordinal), "the end")).Split("----");
+        var window = (await Eventually.Get(() => Receive(plain)!, received => received.EndsWith("more 2000", StringComparison.Ordinal), "the end")).Split(
+            "----"
+        );
         window.Length.ShouldBe(1001);
         window[0].ShouldContain("1002 earlier lines");
 
@@ -122,7 +127,10 @@ public sealed class ReadLogTests(TestPostgres postgres)
         var place = LogSteps.Place();
         await Print(host, place, lines);
         // What the console's drawer does with what it gets.
-        (await Watch(host, "log", place.LogKey, TestTokens.Admin)).Split("----").Select(line => line[(line.IndexOf('：') + 2)..].Replace("\u200b", "")).ShouldBe(lines);
+        (await Watch(host, "log", place.LogKey, TestTokens.Admin))
+            .Split("----")
+            .Select(line => line[(line.IndexOf('：') + 2)..].Replace("\u200b", ""))
+            .ShouldBe(lines);
         (await Watch(host, "log_data", place.LogKey, TestTokens.Admin)).ShouldBe(string.Join("----", lines));
         (await host.Get($"/v2/task/log/?log_key={place.LogKey}"))["data"]!.AsArray().Select(row => (string)row!["log_info"]!).ShouldBe(lines);
     }
@@ -134,8 +142,12 @@ public sealed class ReadLogTests(TestPostgres postgres)
         using var client = new System.Net.Sockets.TcpClient();
         await client.ConnectAsync(host.Http.BaseAddress!.Host, host.Http.BaseAddress.Port, TestContext.Current.CancellationToken);
         var stream = client.GetStream();
-        await stream.WriteAsync(Encoding.ASCII.GetBytes(
-            $"GET /ws/v1/task/log/ HTTP/1.1\r\nHost: codo\r\nauth-key: {TestTokens.Admin}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"));
+        await stream.WriteAsync(
+            Encoding.ASCII.GetBytes(
+                ($"GET /ws/v1/task/log/ HTTP/1.1\r\nHost: codo\r\nauth-key: {TestTokens.Admin}\r\nUpgrade: websocket\r\nConnection: "
+                    + $"Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+            )
+        );
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         limit.CancelAfter(TimeSpan.FromSeconds(20));
         var received = new List<byte>();
@@ -234,7 +246,8 @@ public sealed class ReadLogTests(TestPostgres postgres)
         await using var connection = await host.Source.OpenConnectionAsync();
         await connection.ExecuteAsync(
             """
-            INSERT INTO tasks.scheduler_task_list (list_id, task_name, task_type, hosts, args, creator, creator_id, approver_ids, watchers, schedule, temp_id, start_time, not_before)
+            INSERT INTO tasks.scheduler_task_list (list_id, task_name, task_type, hosts, args, creator, creator_id, approver_ids, watchers, schedule,
+                temp_id, start_time, not_before)
             VALUES (@ListId, 'an order', 't', '{}', '{}', 'maker', @Creator, @Approvers, @Watchers, 'start', 1, now(), now())
             """, new { ListId = listId, Creator = creator, Approvers = approvers ?? [], Watchers = watchers ?? [] });
     }
@@ -250,7 +263,10 @@ public sealed class ReadLogTests(TestPostgres postgres)
     {
         var socket = new ClientWebSocket();
         socket.Options.SetRequestHeader("auth-key", token);
-        await socket.ConnectAsync(new Uri(host.Http.BaseAddress!.ToString().Replace("http", "ws", StringComparison.Ordinal) + $"ws/v1/task/{path}/"), TestContext.Current.CancellationToken);
+        await socket.ConnectAsync(
+            new Uri(host.Http.BaseAddress!.ToString().Replace("http", "ws", StringComparison.Ordinal) + $"ws/v1/task/{path}/"),
+            TestContext.Current.CancellationToken
+        );
         return socket;
     }
 
@@ -261,7 +277,8 @@ public sealed class ReadLogTests(TestPostgres postgres)
         return await Receive(socket);
     }
 
-    internal static Task Send(ClientWebSocket socket, string text) => socket.SendAsync(Encoding.UTF8.GetBytes(text), WebSocketMessageType.Text, true, TestContext.Current.CancellationToken);
+    internal static Task Send(ClientWebSocket socket, string text) =>
+        socket.SendAsync(Encoding.UTF8.GetBytes(text), WebSocketMessageType.Text, true, TestContext.Current.CancellationToken);
 
     internal static async Task<string> Receive(ClientWebSocket socket)
     {
@@ -302,8 +319,14 @@ internal sealed class EventReader(TestHost host, string logKey, string? lastEven
         limit.CancelAfter(TimeSpan.FromSeconds(40));
         if (stream is null)
         {
-            using var request = TestHost.Request(HttpMethod.Get, string.Create(CultureInfo.InvariantCulture, $"/v2/task/log/stream/?log_key={logKey}"), null, TestTokens.Admin);
-            if (lastEventId is not null) request.Headers.Add("Last-Event-ID", lastEventId);
+            using var request = TestHost.Request(
+                HttpMethod.Get,
+                string.Create(CultureInfo.InvariantCulture, $"/v2/task/log/stream/?log_key={logKey}"),
+                null,
+                TestTokens.Admin
+            );
+            if (lastEventId is not null)
+                request.Headers.Add("Last-Event-ID", lastEventId);
             response = await host.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, limit.Token);
             stream = new StreamReader(await response.Content.ReadAsStreamAsync(limit.Token));
         }
@@ -313,8 +336,10 @@ internal sealed class EventReader(TestHost host, string logKey, string? lastEven
         while (events.Count < count)
         {
             var line = await stream.ReadLineAsync(limit.Token) ?? throw new EndOfStreamException();
-            if (line.StartsWith("id: ", StringComparison.Ordinal)) id = line[4..];
-            if (line.StartsWith("data: ", StringComparison.Ordinal)) events.Add((id, System.Text.Json.Nodes.JsonNode.Parse(line[6..])!["log_info"]!.GetValue<string>()));
+            if (line.StartsWith("id: ", StringComparison.Ordinal))
+                id = line[4..];
+            if (line.StartsWith("data: ", StringComparison.Ordinal))
+                events.Add((id, System.Text.Json.Nodes.JsonNode.Parse(line[6..])!["log_info"]!.GetValue<string>()));
         }
 
         return events;

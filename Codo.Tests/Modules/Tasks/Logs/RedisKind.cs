@@ -58,7 +58,23 @@ internal abstract class RedisKind : IAsyncDisposable
         // With the options of Codo.Host/LocalServices/EmbeddedRedis, on a port that stays the same.
         private void Begin()
         {
-            string[] options = ["--bind", "127.0.0.1", "--port", port.ToString(CultureInfo.InvariantCulture), "--auth", "Password", "--password", "for-tests", "--memory", "64m", "--index", "4m", "--lua", "-q"];
+            string[] options =
+            [
+                "--bind",
+                "127.0.0.1",
+                "--port",
+                port.ToString(CultureInfo.InvariantCulture),
+                "--auth",
+                "Password",
+                "--password",
+                "for-tests",
+                "--memory",
+                "64m",
+                "--index",
+                "4m",
+                "--lua",
+                "-q",
+            ];
             server = new GarnetServer(options);
             server.Start();
         }

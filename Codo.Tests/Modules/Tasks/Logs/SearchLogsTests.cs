@@ -33,7 +33,8 @@ public sealed class SearchLogsTests(TestPostgres postgres)
         await using var connection = await host.Source.OpenConnectionAsync();
         await connection.ExecuteAsync("""
             INSERT INTO tasks.scheduler_task_log (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time)
-            SELECT '43_1_1_h', 43, 1, 43, 1, n, false, CASE n WHEN 1 THEN 'the needle' ELSE 'hay' END, clock_timestamp() - (200001 - n) * interval '1 microsecond' FROM generate_series(1, 200000) n
+            SELECT '43_1_1_h', 43, 1, 43, 1, n, false, CASE n WHEN 1 THEN 'the needle' ELSE 'hay' END,
+                clock_timestamp() - (200001 - n) * interval '1 microsecond' FROM generate_series(1, 200000) n
             """);
         var answer = await host.Get("/v2/task/log/search/?q=needle");
         answer["partial"]!.GetValue<bool>().ShouldBeTrue();
@@ -65,7 +66,10 @@ public sealed class SearchLogsTests(TestPostgres postgres)
     private static async Task<string> MakeDay(System.Data.Common.DbConnection connection, int daysAgo)
     {
         var day = DateTime.UtcNow.Date.AddDays(-daysAgo);
-        await connection.ExecuteAsync($"CREATE TABLE tasks.scheduler_task_log_{day:yyyyMMdd} PARTITION OF tasks.scheduler_task_log FOR VALUES FROM ('{day:yyyy-MM-dd} 00:00+00') TO ('{day.AddDays(1):yyyy-MM-dd} 00:00+00')");
+        await connection.ExecuteAsync(
+            ($"CREATE TABLE tasks.scheduler_task_log_{day:yyyyMMdd} PARTITION OF tasks.scheduler_task_log FOR VALUES FROM ('{day:yyyy-MM-dd} 00:00+00') TO "
+                + $"('{day.AddDays(1):yyyy-MM-dd} 00:00+00')")
+        );
         return $"scheduler_task_log_{day:yyyyMMdd}";
     }
 
@@ -80,7 +84,9 @@ public sealed class SearchLogsTests(TestPostgres postgres)
         (await Texts(host, "q=done&limit=2&page=2")).ShouldBe(["100% Done"]);
         (await Texts(host, $"q=done&to={DateTime.UtcNow.AddHours(8).Date.AddDays(-1):yyyy-MM-dd}&from=2020-01-01")).ShouldBe(["100% Done"]);
         var first = (await host.Get("/v2/task/log/search/?q=done&list_id=41"))["data"]![0]!;
-        (first["order_name"]!.GetValue<string>(), first["host"]!.GetValue<string>(), first["list_id"]!.GetValue<long>()).ShouldBe(("an order", "10.0.0.1", 41L));
+        (first["order_name"]!.GetValue<string>(), first["host"]!.GetValue<string>(), first["list_id"]!.GetValue<long>()).ShouldBe(
+            ("an order", "10.0.0.1", 41L)
+        );
     }
 
     private static async Task<List<string>> Texts(TestHost host, string query, string? token = null)
@@ -98,7 +104,8 @@ public sealed class SearchLogsTests(TestPostgres postgres)
         var time = daysAgo == 0 ? DateTime.UtcNow : DateTime.UtcNow.Date.AddDays(-daysAgo).AddHours(4);
         await connection.ExecuteAsync("""
             INSERT INTO tasks.scheduler_task_log (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time)
-            SELECT @List || '_1_1_' || @Host, @List, 1, @List, @Days + 1, n, false, text, @Time + n * interval '1 millisecond' FROM unnest(@Lines) WITH ORDINALITY l (text, n)
+            SELECT @List || '_1_1_' || @Host, @List, 1, @List, @Days + 1, n, false, text, @Time + n * interval '1 millisecond'
+                FROM unnest(@Lines) WITH ORDINALITY l (text, n)
             """, new { List = list, Host = host1, Days = daysAgo, Time = time, Lines = lines });
     }
 }

@@ -30,12 +30,18 @@ public sealed class SecretMaskTests
 
     [Theory]
     [InlineData("import base64,sys; print(base64.b64encode(S).decode())")]
-    [InlineData("import base64,sys; print(base64.b64encode(b'u:'+S+b':tail').decode()); print(base64.b64encode(b'us:'+S+b'x').decode()); print(base64.urlsafe_b64encode(b'u'+S).decode())")]
+    [InlineData(
+        ("import base64,sys; print(base64.b64encode(b'u:'+S+b':tail').decode()); print(base64.b64encode(b'us:'+S+b'x').decode()); "
+            + "print(base64.urlsafe_b64encode(b'u'+S).decode())")
+    )]
     [InlineData("import base64,sys; print(S.hex(), S.hex().upper(), S.hex(' '), S.hex(':'), S.hex(' ', -2))")]
     [InlineData("import json; print(json.dumps(S.decode()), json.dumps(S.decode(), ensure_ascii=False), json.dumps(S.decode()).replace('/', '\\/'))")]
     [InlineData("import html; print(html.escape(S.decode()), html.escape(S.decode(), quote=False))")]
     [InlineData("print(repr(S.decode()), repr(S), [S.decode()])")]
-    [InlineData("import shlex, urllib.parse; print(shlex.quote(S.decode()).replace(chr(39)+chr(34)+chr(39)+chr(34)+chr(39), chr(39)+chr(92)+chr(39)+chr(39)), urllib.parse.quote(S.decode(), safe=''))")]
+    [InlineData(
+        ("import shlex, urllib.parse; print(shlex.quote(S.decode()).replace(chr(39)+chr(34)+chr(39)+chr(34)+chr(39), chr(39)+chr(92)+chr(39)+chr(39)), "
+            + "urllib.parse.quote(S.decode(), safe=''))")
+    )]
     public void Masks_what_programs_make_of_a_secret(string program)
     {
         foreach (var secret in (string[])["pa/ss<w>\"o\\r&d+ünd", "it's/s3cret & mo\\re", "plain-secret-7"])
@@ -44,7 +50,8 @@ public sealed class SecretMaskTests
             var masked = Through([secret], Encoding.UTF8.GetBytes(said));
             masked.ShouldContain("******", Case.Sensitive, said);
             // What is left of a word is at most the letters that a neighbour has a part in, and quotes.
-            foreach (var rest in masked.Split(' ', '\n')) rest.Replace("******", "", StringComparison.Ordinal).Length.ShouldBeLessThan(12, $"{said} -> {masked}");
+            foreach (var rest in masked.Split(' ', '\n'))
+                rest.Replace("******", "", StringComparison.Ordinal).Length.ShouldBeLessThan(12, $"{said} -> {masked}");
         }
     }
 

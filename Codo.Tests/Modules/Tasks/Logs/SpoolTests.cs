@@ -22,7 +22,8 @@ public sealed class SpoolTests : IDisposable
 
         spool.Lines.ShouldBe(2996);
         spool.Flush();
-        foreach (var from in new[] { 1, 2, 256, 257, 1999, 3000 }) Texts(spool, from).ShouldBe(Enumerable.Range(from, 3001 - from).Select(line => $"line {line}"));
+        foreach (var from in new[] { 1, 2, 256, 257, 1999, 3000 })
+            Texts(spool, from).ShouldBe(Enumerable.Range(from, 3001 - from).Select(line => $"line {line}"));
         Texts(spool, 3001).ShouldBeEmpty();
     }
 

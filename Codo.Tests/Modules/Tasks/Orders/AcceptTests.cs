@@ -26,9 +26,13 @@ public sealed class AcceptTests(OrderFixture fixture) : IClassFixture<OrderFixtu
         // No Content-Type, Python literals in text, a number as text.
         var body = $$"""
             {"task_name": "任务名称", "submitter": "提交人", "temp_id": "{{template}}", "schedule": "ready", "exec_time": "2018-11-27 14:09:50",
-             "associated_user": "{'group-1': ['奥特曼']}", "args": "{'VERSION':'eeee', 'arg02': 'xxxx'}", "details": "这里是备注", "hosts": "{1: '127.0.0.1', 2: '127.0.0.1'}"}
+             "associated_user": "{'group-1': ['奥特曼']}", "args": "{'VERSION':'eeee', 'arg02': 'xxxx'}", "details": "这里是备注",
+                 "hosts": "{1: '127.0.0.1', 2: '127.0.0.1'}"}
             """;
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/task" + Accept.TrimEnd('/')) { Content = new ByteArrayContent(Encoding.UTF8.GetBytes(body)) };
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/task" + Accept.TrimEnd('/'))
+        {
+            Content = new ByteArrayContent(Encoding.UTF8.GetBytes(body)),
+        };
         request.Headers.Add("Cookie", $"auth_key={TestTokens.Admin}");
         using var response = await host.Http.SendAsync(request);
         var answer = JsonNode.Parse(await response.Content.ReadAsStringAsync())!.AsObject();
@@ -82,7 +86,11 @@ public sealed class AcceptTests(OrderFixture fixture) : IClassFixture<OrderFixtu
     public async Task Counts_a_repeated_host_once_and_refuses_too_many()
     {
         var template = await host.Template(Step("true", forceHost: "127.0.0.1"));
-        var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1, 10.0.0.1,10.0.0.2,HOST.example,host.example" }, schedule: "new");
+        var order = await host.Order(
+            template,
+            new Dictionary<string, string> { ["1"] = "10.0.0.1, 10.0.0.1,10.0.0.2,HOST.example,host.example" },
+            schedule: "new"
+        );
         (await host.Check(order))["this_host_list"]!.ToJsonString().ShouldBe("""["10.0.0.1","10.0.0.2","HOST.example"]""");
         var many = string.Join(',', Enumerable.Range(0, 101).Select(n => $"h{n}"));
         var answer = await host.Post(Accept, new { task_name = "x", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = many } });
@@ -94,7 +102,14 @@ public sealed class AcceptTests(OrderFixture fixture) : IClassFixture<OrderFixtu
     {
         await using var strict = await fixture.Another(("Codo:Tasks:ReadySubmitters", "hook"));
         var template = await strict.Template(null, ["31,,,member"], Step("true"));
-        var body = new { task_name = "x", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" }, schedule = "ready", submitter = "boss" };
+        var body = new
+        {
+            task_name = "x",
+            temp_id = template,
+            hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" },
+            schedule = "ready",
+            submitter = "boss",
+        };
         var refused = await strict.Post(Accept, body, TestTokens.For(33, "other"));
         (refused.Code(), ((string)refused["msg"]!).StartsWith("other 不是模板「t-", StringComparison.Ordinal)).ShouldBe((-2, true));
         foreach (var token in new[] { TestTokens.For(31, "member"), TestTokens.For(32, "hook") })
@@ -134,7 +149,17 @@ public sealed class AcceptTests(OrderFixture fixture) : IClassFixture<OrderFixtu
     public async Task Warns_of_what_is_likely_a_mistake()
     {
         var template = await host.Template(Step("true", "VERSION TAG -x", execUser: "nobody-knows"));
-        var answer = await host.Post(Accept, new { task_name = "x", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "10.9.9.9", ["7"] = "10.9.9.9" }, args = new { VERSION = "a b" }, exec_time = "2099-01-01 00:00" });
+        var answer = await host.Post(
+            Accept,
+            new
+            {
+                task_name = "x",
+                temp_id = template,
+                hosts = new Dictionary<string, string> { ["1"] = "10.9.9.9", ["7"] = "10.9.9.9" },
+                args = new { VERSION = "a b" },
+                exec_time = "2099-01-01 00:00",
+            }
+        );
         var warnings = answer["warnings"]!.AsArray().Select(warning => (string)warning!).ToList();
         foreach (var about in new[] { "nobody-knows", "VERSION", "TAG", "exec_time", "7" }) warnings.ShouldContain(warning => warning.Contains(about));
         warnings.ShouldNotContain(warning => warning.Contains("-x"));
@@ -145,9 +170,30 @@ public sealed class AcceptTests(OrderFixture fixture) : IClassFixture<OrderFixtu
     {
         var before = await host.Ask<long>("SELECT count(*) FROM tasks.scheduler_task_list");
         var template = await host.Template(
-            new JsonArray(new JsonObject { ["group"] = 1, ["batch"] = "1", ["batch_pause"] = 2, ["max_failures"] = 0, ["next"] = "auto" }), [],
-            Step("deploy", "VERSION API_TOKEN FLOW_ID"), Step("check", group: 2, trigger: "hand"));
-        var answer = await host.Post("/v2/task/preview/", new { task_name = "x", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2", ["2"] = "127.0.0.1" }, args = new { VERSION = "v 1", API_TOKEN = "geheim-geheim" } });
+            new JsonArray(
+                new JsonObject
+                {
+                    ["group"] = 1,
+                    ["batch"] = "1",
+                    ["batch_pause"] = 2,
+                    ["max_failures"] = 0,
+                    ["next"] = "auto",
+                }
+            ),
+            [],
+            Step("deploy", "VERSION API_TOKEN FLOW_ID"),
+            Step("check", group: 2, trigger: "hand")
+        );
+        var answer = await host.Post(
+            "/v2/task/preview/",
+            new
+            {
+                task_name = "x",
+                temp_id = template,
+                hosts = new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2", ["2"] = "127.0.0.1" },
+                args = new { VERSION = "v 1", API_TOKEN = "geheim-geheim" },
+            }
+        );
         answer.Code().ShouldBe(0, answer.ToJsonString());
         var lane = answer["data"]!["groups"]![0]!["hosts"]![1]!;
         ((string)lane["host"]!, (int)lane["batch"]!, (string)lane["steps"]![0]!["command_line"]!).ShouldBe(("10.0.0.2", 2, "deploy 'v 1' ****** FLOW_ID"));
@@ -179,7 +225,16 @@ public sealed class AcceptTests(OrderFixture fixture) : IClassFixture<OrderFixtu
     {
         var (member, named, stranger) = (TestTokens.For(41, "member41"), TestTokens.For(42, "u42", nickname: "小明"), TestTokens.For(43, "u43"));
         var template = await host.Template(null, ["41,,,member41"], Step("true"));
-        var made = await host.Post(Accept, new { task_name = "seen", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" }, associated_user = new { g = new[] { "小明" } } });
+        var made = await host.Post(
+            Accept,
+            new
+            {
+                task_name = "seen",
+                temp_id = template,
+                hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" },
+                associated_user = new { g = new[] { "小明" } },
+            }
+        );
         var id = (long)made["list_id"]!;
         foreach (var token in new[] { member, named })
         {
@@ -207,15 +262,47 @@ public sealed class AcceptTests(OrderFixture fixture) : IClassFixture<OrderFixtu
     {
         await host.Post("/v2/task_layout/args/", new { args_name = "版本", args_self = "VERSION_41" });
         var template = await host.Template(Step("true", "VERSION_41", group: 3), Step("true", group: 8));
-        var id = await host.Order(template, new Dictionary<string, string> { ["3"] = "127.0.0.1", ["8"] = "127.0.0.1" }, new { VERSION_41 = "v1" }, schedule: "new");
+        var id = await host.Order(
+            template,
+            new Dictionary<string, string> { ["3"] = "127.0.0.1", ["8"] = "127.0.0.1" },
+            new { VERSION_41 = "v1" },
+            schedule: "new"
+        );
         var page = await host.Check(id);
-        (Plain(page["new_args"]!), Plain(page["new_args_list"]!), Plain(page["args_keys"]!)).ShouldBe(("""{"版本":"v1"}""", """[{"args_key":"版本","args_value":"v1"}]""", """["版本"]"""));
-        ((string)page["run_group"]!, page["group_list"]!.ToJsonString(), (string)page["list_id"]!, (string)page["schedule"]!, (string)page["associated_user"]!).ShouldBe(("3", "[3,8]", $"{id}", "new", "admin"));
+        (Plain(page["new_args"]!), Plain(page["new_args_list"]!), Plain(page["args_keys"]!)).ShouldBe(
+            ("""{"版本":"v1"}""", """[{"args_key":"版本","args_value":"v1"}]""", """["版本"]""")
+        );
+        (
+            (string)page["run_group"]!,
+            page["group_list"]!.ToJsonString(),
+            (string)page["list_id"]!,
+            (string)page["schedule"]!,
+            (string)page["associated_user"]!
+        ).ShouldBe(("3", "[3,8]", $"{id}", "new", "admin"));
         var step = page["scheduler_list"]![0]!.AsObject();
-        foreach (var field in new[] { "sched_id", "list_id", "task_group", "task_level", "task_name", "task_cmd", "task_args", "trigger", "exec_user", "force_host", "exec_ip", "task_status", "outcome", "attempts" })
+        foreach (
+            var field in new[]
+            {
+                "sched_id",
+                "list_id",
+                "task_group",
+                "task_level",
+                "task_name",
+                "task_cmd",
+                "task_args",
+                "trigger",
+                "exec_user",
+                "force_host",
+                "exec_ip",
+                "task_status",
+                "outcome",
+                "attempts",
+            }
+        )
             step.ContainsKey(field).ShouldBeTrue(field);
         ((string)step["list_id"]!, (string)step["task_status"]!).ShouldBe(($"{id}", "1"));
     }
 
-    private static string Plain(JsonNode node) => node.ToJsonString(new System.Text.Json.JsonSerializerOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+    private static string Plain(JsonNode node) =>
+        node.ToJsonString(new System.Text.Json.JsonSerializerOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
 }

@@ -5,7 +5,10 @@ using static Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
 namespace Codo.Tests.Modules.Tasks.Orders;
 
-/// <summary>The requests of codo's own console, as its pages send them: the gateway's prefix, the cookie, the key against cross-site requests, times from its date picker.</summary>
+/// <summary>
+/// The requests of codo's own console, as its pages send them: the gateway's prefix, the cookie, the key against cross-site requests, times from its date
+/// picker.
+/// </summary>
 public sealed class ConsoleTests(OrderFixture fixture) : IClassFixture<OrderFixture>
 {
     private readonly TestHost host = fixture.Host;
@@ -20,7 +23,9 @@ public sealed class ConsoleTests(OrderFixture fixture) : IClassFixture<OrderFixt
             var (schedule, status) = await Listed(order);
             (schedule, status).ShouldBe(("new", "0"));
             ((string)(await host.Check(order))["status"]!).ShouldBe("0");
-            (await Send(HttpMethod.Patch, "/api/task/v2/task/list/", new JsonObject { ["list_id"] = order, ["start_time"] = "2018-11-27T06:09:50.000Z" })).Code().ShouldBe(0);
+            (await Send(HttpMethod.Patch, "/api/task/v2/task/list/", new JsonObject { ["list_id"] = order, ["start_time"] = "2018-11-27T06:09:50.000Z" }))
+                .Code()
+                .ShouldBe(0);
             (await Listed(order)).Status.ShouldNotBe("0");
             if (step["trigger"]!.GetValue<string>() == "hand") (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
             await File.WriteAllTextAsync(gate, "");
@@ -34,13 +39,19 @@ public sealed class ConsoleTests(OrderFixture fixture) : IClassFixture<OrderFixt
         var file = fixture.NewFile();
         var order = await host.Order(await host.Template(Step($"touch {file}")), schedule: "new");
         // The date picker's value, as the browser's JSON.stringify writes it.
-        var answer = await Send(HttpMethod.Patch, "/api/task/v2/task/list/", new JsonObject { ["list_id"] = order, ["start_time"] = "2098-12-31T16:00:00.000Z" });
+        var answer = await Send(
+            HttpMethod.Patch,
+            "/api/task/v2/task/list/",
+            new JsonObject { ["list_id"] = order, ["start_time"] = "2098-12-31T16:00:00.000Z" }
+        );
         (answer.Code(), (bool)answer["hold"]!, (string)answer["begins_at"]!, answer["warnings"]!.AsArray().Count).ShouldBe((0, true, "2099-01-01 00:00:00", 0));
         (await host.Check(order))["hold"]!.GetValue<bool>().ShouldBeTrue();
         (await host.Ask<string>("SELECT schedule FROM tasks.scheduler_task_list WHERE list_id = @order", new { order })).ShouldBe("ready");
         File.Exists(file).ShouldBeFalse();
         // The same button again, for now.
-        (await Send(HttpMethod.Patch, "/api/task/v2/task/list/", new JsonObject { ["list_id"] = order, ["start_time"] = "2018-11-27T06:09:50.000Z" })).Code().ShouldBe(0);
+        (await Send(HttpMethod.Patch, "/api/task/v2/task/list/", new JsonObject { ["list_id"] = order, ["start_time"] = "2018-11-27T06:09:50.000Z" }))
+            .Code()
+            .ShouldBe(0);
         (await host.Ended(order)).ShouldBe("3");
         File.Exists(file).ShouldBeTrue();
     }
@@ -48,7 +59,13 @@ public sealed class ConsoleTests(OrderFixture fixture) : IClassFixture<OrderFixt
     [Fact]
     public async Task A_time_within_a_minute_or_an_explicit_hold_false_does_not_hold_it()
     {
-        foreach (var (start, hold) in new (string, bool?)[] { ("2099-01-01 00:00", false), (DateTime.UtcNow.AddSeconds(30).ToString("yyyy-MM-ddTHH:mm:ssZ", System.Globalization.CultureInfo.InvariantCulture), null) })
+        foreach (
+            var (start, hold) in new (string, bool?)[]
+            {
+                ("2099-01-01 00:00", false),
+                (DateTime.UtcNow.AddSeconds(30).ToString("yyyy-MM-ddTHH:mm:ssZ", System.Globalization.CultureInfo.InvariantCulture), null),
+            }
+        )
         {
             var order = await host.Order(await host.Template(Step("true")), schedule: "new");
             var answer = await host.Patch("/v2/task/list/", new { list_id = order, start_time = start, hold });

@@ -94,17 +94,24 @@ public sealed class HostListTests
 
     [Fact]
     public void A_list_that_was_read_is_read_again_as_the_same() =>
-        Gen.OneOf(Gen.String[Gen.Char["abf019.:-, %xX\t;$"], 0, 40], Gen.Int[0, 300].Array[4].Select(bytes => string.Join('.', bytes)),
-                Gen.UShort.Array[8].Select(groups => string.Join(':', groups.Select(group => group.ToString("x", System.Globalization.CultureInfo.InvariantCulture)))))
-            .Sample(text =>
-            {
-                if (!HostList.TryParse(text, out var hosts, out _))
-                    return;
-                HostList.TryParse(string.Join(',', hosts), out var again, out _).ShouldBeTrue();
-                again.ShouldBe(hosts);
-                hosts.Distinct(StringComparer.OrdinalIgnoreCase).Count().ShouldBe(hosts.Count);
-                hosts.All(host => host.All(character => char.IsAsciiLetterOrDigit(character) || character is '.' or ':' or '-')).ShouldBeTrue(text);
-            }, iter: 5_000);
+        Gen.OneOf(
+                Gen.String[Gen.Char["abf019.:-, %xX\t;$"], 0, 40],
+                Gen.Int[0, 300].Array[4].Select(bytes => string.Join('.', bytes)),
+                Gen.UShort.Array[8]
+                    .Select(groups => string.Join(':', groups.Select(group => group.ToString("x", System.Globalization.CultureInfo.InvariantCulture))))
+            )
+            .Sample(
+                text =>
+                {
+                    if (!HostList.TryParse(text, out var hosts, out _))
+                        return;
+                    HostList.TryParse(string.Join(',', hosts), out var again, out _).ShouldBeTrue();
+                    again.ShouldBe(hosts);
+                    hosts.Distinct(StringComparer.OrdinalIgnoreCase).Count().ShouldBe(hosts.Count);
+                    hosts.All(host => host.All(character => char.IsAsciiLetterOrDigit(character) || character is '.' or ':' or '-')).ShouldBeTrue(text);
+                },
+                iter: 5_000
+            );
 
     [Theory]
     [InlineData("DB_PASSWORD", true)]

@@ -13,11 +13,17 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
     [Fact]
     public async Task A_hand_step_waits_until_it_is_executed()
     {
-        var order = await host.Order(await host.Template(Step("true", level: 1), Step("true", level: 2, trigger: "hand", name: "gate"), Step("true", level: 3)));
+        var order = await host.Order(
+            await host.Template(Step("true", level: 1), Step("true", level: 2, trigger: "hand", name: "gate"), Step("true", level: 3))
+        );
         await host.Stands(order, "351");
         var page = await host.Check(order);
         (page["hand_list"]!.ToJsonString(), (string)page["hosts_status"]![Here]!).ShouldBe(("[\"gate\"]", "5"));
-        await Eventually.Get<string>(() => host.Ask<string?>("SELECT status::text FROM tasks.scheduler_task_list WHERE list_id = @order", new { order }), status => status == "5", "the order shows 5");
+        await Eventually.Get<string>(
+            () => host.Ask<string?>("SELECT status::text FROM tasks.scheduler_task_list WHERE list_id = @order", new { order }),
+            status => status == "5",
+            "the order shows 5"
+        );
         (await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND node IS NOT NULL", new { order })).ShouldBe(0);
 
         (await host.Intervene(order, "execute", level: 2)).Code().ShouldBe(-2);
@@ -32,9 +38,15 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
     [Fact]
     public async Task Put_releases_a_hand_step_on_every_host_that_has_begun_and_on_no_other()
     {
-        var template = await host.Template(Step("true", group: 1, trigger: "hand", name: "确认", forceHost: Here), Step("true", group: 2, trigger: "hand", name: "确认", forceHost: Here));
+        var template = await host.Template(
+            Step("true", group: 1, trigger: "hand", name: "确认", forceHost: Here),
+            Step("true", group: 2, trigger: "hand", name: "确认", forceHost: Here)
+        );
         var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2", ["2"] = "10.0.0.3" });
-        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'hand'", new { order }) == 2, "both wait");
+        await Eventually.True(
+            async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'hand'", new { order }) == 2,
+            "both wait"
+        );
         (await host.Put("/v2/task/check/", new { list_id = order })).Code().ShouldBe(-2);
         (await host.Put("/v2/task/check/", new { list_id = order, hand_task = "nothing" })).Code().ShouldBe(-2);
         ((string)(await host.Put("/v2/task/check/", new { hand_task = "x" }))["msg"]!).ShouldBe("订单ID 不能为空");
@@ -42,7 +54,10 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
         (answer.Code(), (string)answer["msg"]!).ShouldBe((0, "审核干预成功"));
         await host.Stands(order, "3", "&get_run_group=1&get_run_host=10.0.0.2");
         await host.Stands(order, "5", "&get_run_group=2");
-        await Eventually.True(async () => (await host.Put("/v2/task/check/", new { list_id = order, hand_task = "确认" })).Code() == 0, "the second group has begun");
+        await Eventually.True(
+            async () => (await host.Put("/v2/task/check/", new { list_id = order, hand_task = "确认" })).Code() == 0,
+            "the second group has begun"
+        );
         (await host.Ended(order)).ShouldBe("3");
     }
 
@@ -50,7 +65,9 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
     public async Task A_later_hand_step_may_be_released_ahead()
     {
         var file = fixture.NewFile();
-        var order = await host.Order(await host.Template(Step($"while ! test -e {file}; do sleep 0.05; done", level: 1), Step("true", level: 2, trigger: "hand")));
+        var order = await host.Order(
+            await host.Template(Step($"while ! test -e {file}; do sleep 0.05; done", level: 1), Step("true", level: 2, trigger: "hand"))
+        );
         await host.Stands(order, "25");
         var step = (long)(await host.Steps(order))[1]["sched_id"]!;
         (await host.Intervene(order, "execute", level: 2, more: new { scheduler_id = step })).Code().ShouldBe(0);
@@ -62,8 +79,14 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
     public async Task Restart_runs_from_a_level_on_and_counts_failures_before_it_as_skipped()
     {
         var (file, flag) = (fixture.NewFile(), fixture.NewFile());
-        var order = await host.Order(await host.Template(
-            Step($"echo 1 >> {file}", level: 1), Step($"echo 2 >> {file}; test -e {flag}", level: 2), Step($"echo 3 >> {file}", level: 3), Step($"echo 4 >> {file}", level: 4, trigger: "hand")));
+        var order = await host.Order(
+            await host.Template(
+                Step($"echo 1 >> {file}", level: 1),
+                Step($"echo 2 >> {file}; test -e {flag}", level: 2),
+                Step($"echo 3 >> {file}", level: 3),
+                Step($"echo 4 >> {file}", level: 4, trigger: "hand")
+            )
+        );
         await host.Stands(order, "3415");
         (await host.Intervene(order, "restart", level: 9)).Code().ShouldBe(-1);
         var answer = await host.Intervene(order, "restart", level: 3);
@@ -97,9 +120,19 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
     {
         var (file, done) = (fixture.NewFile(), fixture.NewFile());
         var template = await host.Template(
-            Step($"echo $$ > {file}.$$; exec sleep 600", level: 1, forceHost: Here), Step("true", level: 2, forceHost: Here), Step($"echo x >> {done}", group: 2, forceHost: Here));
+            Step($"echo $$ > {file}.$$; exec sleep 600", level: 1, forceHost: Here),
+            Step("true", level: 2, forceHost: Here),
+            Step($"echo x >> {done}", group: 2, forceHost: Here)
+        );
         var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1", ["2"] = "10.0.0.2" });
-        var started = await Eventually.Get(() => Task.FromResult(Directory.GetFiles(Path.GetDirectoryName(file)!, Path.GetFileName(file) + ".*").FirstOrDefault(name => new FileInfo(name).Length > 0)), _ => true, "it runs");
+        var started = await Eventually.Get(
+            () =>
+                Task.FromResult(
+                    Directory.GetFiles(Path.GetDirectoryName(file)!, Path.GetFileName(file) + ".*").FirstOrDefault(name => new FileInfo(name).Length > 0)
+                ),
+            _ => true,
+            "it runs"
+        );
         var began = Stopwatch.GetTimestamp();
         var answer = await host.Intervene(order, "stop_one", ip: "10.0.0.1");
         (answer.Code(), (string)answer["msg"]!).ShouldBe((0, "终止此组任务成功"));
@@ -110,7 +143,11 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
         (await host.Ended(order)).ShouldBe("4");
         File.Exists(done).ShouldBeTrue();
         // The order goes on before the killed command's end is written down.
-        var step = await Eventually.Get(async () => (await host.Steps(order, "&get_run_group=1"))[0], step => !string.IsNullOrEmpty((string?)step["attempts"]![0]!["outcome"]), "the attempt's end is recorded");
+        var step = await Eventually.Get(
+            async () => (await host.Steps(order, "&get_run_group=1"))[0],
+            step => !string.IsNullOrEmpty((string?)step["attempts"]![0]!["outcome"]),
+            "the attempt's end is recorded"
+        );
         ((string)step["outcome"]!, (string)step["cause"]!, (string)step["attempts"]![0]!["outcome"]!).ShouldBe(("stopped", "admin", "stopped"));
     }
 
@@ -147,7 +184,10 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
         var (file, flag) = (fixture.NewFile(), fixture.NewFile());
         var template = await host.Template(Step($"echo a >> {file}", level: 1, forceHost: Here), Step($"test -e {flag}", level: 2, forceHost: Here));
         var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2,10.0.0.3" });
-        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'failed'", new { order }) == 3, "all failed");
+        await Eventually.True(
+            async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'failed'", new { order }) == 3,
+            "all failed"
+        );
         await File.WriteAllTextAsync(flag, "");
         var answer = await host.Patch("/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "restart_failed" });
         (answer.Code(), (string)answer["msg"]!).ShouldBe((0, "重新执行成功"));
@@ -161,11 +201,17 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
         var (flag, ran) = (fixture.NewFile(), fixture.NewFile());
         var template = await host.Template(Step($"echo a >> {ran}; test -e {flag}", forceHost: Here));
         var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2,10.0.0.3" });
-        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'failed'", new { order }) == 3, "all failed");
+        await Eventually.True(
+            async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'failed'", new { order }) == 3,
+            "all failed"
+        );
         (await host.Intervene(order, "stop_one", ip: "10.0.0.1")).Code().ShouldBe(0);
         (await host.Patch("/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "restart_failed" })).Code().ShouldBe(0);
         await Eventually.True(async () => (await File.ReadAllLinesAsync(ran)).Length == 5, "two ran again");
-        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'failed'", new { order }) == 2, "both failed again");
+        await Eventually.True(
+            async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'failed'", new { order }) == 2,
+            "both failed again"
+        );
         (await host.Ask<string>("SELECT state FROM tasks.lane WHERE list_id = @order AND host = '10.0.0.1'", new { order })).ShouldBe("stopped");
 
         await File.WriteAllTextAsync(flag, "");
@@ -179,7 +225,10 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
     {
         var template = await host.Template(Step("exit 1", forceHost: Here));
         var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2" });
-        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'failed'", new { order }) == 2, "both failed");
+        await Eventually.True(
+            async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'failed'", new { order }) == 2,
+            "both failed"
+        );
         (await host.Intervene(order, "stop_one", ip: "10.0.0.1")).Code().ShouldBe(0);
         (await host.Intervene(order, "skip", ip: "10.0.0.2")).Code().ShouldBe(0);
         var answer = await host.Patch("/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "restart_failed" });
@@ -190,9 +239,15 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
     public async Task End_kills_what_runs_and_nothing_else_ever_runs()
     {
         var (file, never) = (fixture.NewFile(), fixture.NewFile());
-        var order = await host.Order(await host.Template(
-            Step($"trap '' TERM; sleep 600 & echo $! > {file}; wait; sleep 600", level: 1), Step($"touch {never}", level: 2), Step("true", level: 3, trigger: "hand"), Step($"touch {never}", group: 2)),
-            new Dictionary<string, string> { ["1"] = Here, ["2"] = Here });
+        var order = await host.Order(
+            await host.Template(
+                Step($"trap '' TERM; sleep 600 & echo $! > {file}; wait; sleep 600", level: 1),
+                Step($"touch {never}", level: 2),
+                Step("true", level: 3, trigger: "hand"),
+                Step($"touch {never}", group: 2)
+            ),
+            new Dictionary<string, string> { ["1"] = Here, ["2"] = Here }
+        );
         await Eventually.True(() => File.Exists(file) && new FileInfo(file).Length > 0, "it runs");
         var answer = await host.Put("/v2/task/list/", new { list_id = order });
         (answer.Code(), (string)answer["msg"]!).ShouldBe((0, "订单终止成功"));
@@ -200,7 +255,11 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
         (await host.Statuses(order, "&get_run_group=2")).ShouldBe("6");
         (await host.Ended(order)).ShouldBe("4");
         await Eventually.True(() => !IsAlive(File.ReadAllText(file)), "the child is dead");
-        await Eventually.Get(async () => (await host.Steps(order))[0]["attempts"]![0]!.AsObject(), attempt => (string?)attempt["outcome"] == "ended", "the attempt is ended");
+        await Eventually.Get(
+            async () => (await host.Steps(order))[0]["attempts"]![0]!.AsObject(),
+            attempt => (string?)attempt["outcome"] == "ended",
+            "the attempt is ended"
+        );
         File.Exists(never).ShouldBeFalse();
         (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(-1);
         foreach (var type in new[] { "restart", "stop_one", "skip" }) (await host.Intervene(order, type)).Code().ShouldBe(-1);

@@ -19,13 +19,52 @@ public sealed class OrderAttacksTests(OrderAttacksHost fixture) : IClassFixture<
         var template = await host.Template(Step("true"));
         foreach (var (field, longest) in new[] { ("details", 64 << 10), ("executor", 200), ("submitter", 200), ("exec_time", 100), ("task_type", 200) })
         {
-            var body = new JsonObject { ["task_name"] = "x", ["temp_id"] = template, ["hosts"] = new JsonObject { ["1"] = "127.0.0.1" }, [field] = new string('x', longest + 1) };
+            var body = new JsonObject
+            {
+                ["task_name"] = "x",
+                ["temp_id"] = template,
+                ["hosts"] = new JsonObject { ["1"] = "127.0.0.1" },
+                [field] = new string('x', longest + 1),
+            };
             var answer = await host.Post(Accept, body.ToJsonString());
             (answer.Code(), ((string)answer["msg"]!).Contains(field)).ShouldBe((-1, true), field);
         }
-        (await host.Post(Accept, new { task_name = "x", temp_id = template, hosts = Here, args = new Dictionary<string, string> { ["A"] = new string('a', 150_000), ["B"] = new string('b', 150_000) } })).Code().ShouldBe(-1);
-        (await host.Post(Accept, new { task_name = "x", temp_id = template, hosts = Here, associated_user = new Dictionary<string, string> { ["A"] = new string('a', 70_000) } })).Code().ShouldBe(-1);
-        (await host.Post(Accept, new { task_name = "x", temp_id = template, hosts = Here, details = new string('x', 64 << 10) })).Code().ShouldBe(0);
+        (
+            await host.Post(
+                Accept,
+                new
+                {
+                    task_name = "x",
+                    temp_id = template,
+                    hosts = Here,
+                    args = new Dictionary<string, string> { ["A"] = new string('a', 150_000), ["B"] = new string('b', 150_000) },
+                }
+            )
+        ).Code().ShouldBe(-1);
+        (
+            await host.Post(
+                Accept,
+                new
+                {
+                    task_name = "x",
+                    temp_id = template,
+                    hosts = Here,
+                    associated_user = new Dictionary<string, string> { ["A"] = new string('a', 70_000) },
+                }
+            )
+        ).Code().ShouldBe(-1);
+        (
+            await host.Post(
+                Accept,
+                new
+                {
+                    task_name = "x",
+                    temp_id = template,
+                    hosts = Here,
+                    details = new string('x', 64 << 10),
+                }
+            )
+        ).Code().ShouldBe(0);
     }
 
     [Fact]
@@ -48,10 +87,32 @@ public sealed class OrderAttacksTests(OrderAttacksHost fixture) : IClassFixture<
     public async Task A_job_that_is_edited_as_a_list_showed_it_keeps_its_whole_command()
     {
         var cmd = "echo " + string.Concat(Enumerable.Repeat("界😀", 5000));
-        (await host.Post("/v1/cron/job/", new { job_id = "long", cmd, cron = "0 0 0 29 2 *", env = new Dictionary<string, string> { ["A"] = new string('a', 9000) } })).Code().ShouldBe(0);
+        (
+            await host.Post(
+                "/v1/cron/job/",
+                new
+                {
+                    job_id = "long",
+                    cmd,
+                    cron = "0 0 0 29 2 *",
+                    env = new Dictionary<string, string> { ["A"] = new string('a', 9000) },
+                }
+            )
+        ).Code().ShouldBe(0);
         var shown = (await host.Get("/v1/cron/job/"))["data"]!.AsArray().Single(job => (string)job!["job_id"]! == "long")!;
         ((string)shown["cmd"]!).Length.ShouldBeLessThan(9000);
-        (await host.Put("/v1/cron/job/", new JsonObject { ["job_id"] = "long", ["cmd"] = shown["cmd"]!.DeepClone(), ["env"] = shown["env"]!.DeepClone(), ["cron"] = "0 0 1 29 2 *" }.ToJsonString())).Code().ShouldBe(0);
+        (
+            await host.Put(
+                "/v1/cron/job/",
+                new JsonObject
+                {
+                    ["job_id"] = "long",
+                    ["cmd"] = shown["cmd"]!.DeepClone(),
+                    ["env"] = shown["env"]!.DeepClone(),
+                    ["cron"] = "0 0 1 29 2 *",
+                }.ToJsonString()
+            )
+        ).Code().ShouldBe(0);
         var whole = (await host.Get("/v1/cron/job/?job_id=long"))["data"]![0]!;
         ((string)whole["cmd"]!, (string)whole["cron"]!, ((string)whole["env"]!["A"]!).Length).ShouldBe((cmd, "0 0 1 29 2 *", 9000));
     }
@@ -83,11 +144,17 @@ public sealed class OrderAttacksTests(OrderAttacksHost fixture) : IClassFixture<
         await using (var connection = await host.Source.OpenConnectionAsync())
         await using (var fill = connection.CreateCommand())
         {
-            fill.CommandText = "INSERT INTO tasks.scheduler_cmd_list (command_name, command, args) SELECT 'bulk-' || n, repeat('c', 4000), '' FROM generate_series(1, 3000) n";
+            fill.CommandText =
+                "INSERT INTO tasks.scheduler_cmd_list (command_name, command, args) SELECT 'bulk-' || n, repeat('c', 4000), '' FROM generate_series(1, 3000) n";
             await fill.ExecuteNonQueryAsync();
         }
         var all = await host.Get("/v2/task_layout/command/?search_value=bulk-&limit=201");
-        (all.Code(), (long)all["count"]!, all["data"]!.AsArray().Count, all["data"]!.AsArray().Select(row => (long)row!["command_id"]!).Distinct().Count()).ShouldBe((0, 3000, 3000, 3000));
+        (
+            all.Code(),
+            (long)all["count"]!,
+            all["data"]!.AsArray().Count,
+            all["data"]!.AsArray().Select(row => (long)row!["command_id"]!).Distinct().Count()
+        ).ShouldBe((0, 3000, 3000, 3000));
         (await host.Get("/v2/task_layout/command/?search_value=bulk-&limit=201&page=2"))["data"]!.AsArray().Count.ShouldBe(0);
         (await host.Get("/v2/task_layout/command/?search_value=bulk-&limit=200&page=2"))["data"]!.AsArray().Count.ShouldBe(200);
     }
@@ -97,15 +164,64 @@ public sealed class OrderAttacksTests(OrderAttacksHost fixture) : IClassFixture<
     {
         var template = await host.Template(Step("echo deploy to", "staging -- VERSION_8 && echo end"));
         await host.Post("/v2/task_layout/args/", new { args_name = "version", args_self = "VERSION_8" });
-        var refused = await host.Post(Accept, new { task_name = "x", temp_id = template, hosts = Here, args = new Dictionary<string, string> { ["staging"] = "production", ["&&"] = "--force", ["VERSION_8"] = "v1" } });
+        var refused = await host.Post(
+            Accept,
+            new
+            {
+                task_name = "x",
+                temp_id = template,
+                hosts = Here,
+                args = new Dictionary<string, string>
+                {
+                    ["staging"] = "production",
+                    ["&&"] = "--force",
+                    ["VERSION_8"] = "v1",
+                },
+            }
+        );
         refused.Code().ShouldBe(-1);
-        ((string)refused["msg"]!).ShouldSatisfyAllConditions(msg => msg.ShouldContain("staging"), msg => msg.ShouldContain("&&"), msg => msg.ShouldContain("VERSION_8"));
-        (await host.Post("/v2/task/preview/", new { task_name = "x", temp_id = template, hosts = Here, args = new { staging = "production" } })).Code().ShouldBe(-1);
-        var page = new { task_name = "x", temp_id = template, hosts = Here, args = new { staging = "production" } };
+        ((string)refused["msg"]!).ShouldSatisfyAllConditions(
+            msg => msg.ShouldContain("staging"),
+            msg => msg.ShouldContain("&&"),
+            msg => msg.ShouldContain("VERSION_8")
+        );
+        (
+            await host.Post(
+                "/v2/task/preview/",
+                new
+                {
+                    task_name = "x",
+                    temp_id = template,
+                    hosts = Here,
+                    args = new { staging = "production" },
+                }
+            )
+        ).Code().ShouldBe(-1);
+        var page = new
+        {
+            task_name = "x",
+            temp_id = template,
+            hosts = Here,
+            args = new { staging = "production" },
+        };
         (await host.Post("/other/v1/submission/post_task/", new { post_data = System.Text.Json.JsonSerializer.Serialize(page) })).Code().ShouldBe(-1);
 
         // What replaces nothing, or a word by itself, is a warning: hooks send such.
-        var warned = await host.Post(Accept, new { task_name = "x", temp_id = template, hosts = Here, args = new Dictionary<string, string> { ["staging"] = "staging", ["branch"] = "main", ["VERSION_8"] = "v1" } });
+        var warned = await host.Post(
+            Accept,
+            new
+            {
+                task_name = "x",
+                temp_id = template,
+                hosts = Here,
+                args = new Dictionary<string, string>
+                {
+                    ["staging"] = "staging",
+                    ["branch"] = "main",
+                    ["VERSION_8"] = "v1",
+                },
+            }
+        );
         warned.Code().ShouldBe(0, warned.ToJsonString());
         warned["warnings"]!.AsArray().Select(warning => (string)warning!).ShouldContain(warning => warning.Contains("branch") && warning.Contains("staging"));
     }
@@ -117,22 +233,50 @@ public sealed class OrderAttacksTests(OrderAttacksHost fixture) : IClassFixture<
         var order = new { task_name = "x", temp_id = template, hosts = Here, args = new { colour_of_the_day = "blue" }, schedule = "ready" };
         (await host.Post(Accept, order)).Code().ShouldBe(-1);
         var steps = (await host.Get($"/v2/task_layout/details/?temp_id={template}"))["data"]!["temp_list"]!.DeepClone();
-        (await host.Put("/v2/task_layout/details/", new JsonObject { ["temp_id"] = template, ["new_temp_data"] = steps, ["temp_args"] = new JsonArray("colour_of_the_day") }.ToJsonString())).Code().ShouldBe(0);
+        (
+            await host.Put(
+                "/v2/task_layout/details/",
+                new JsonObject
+                {
+                    ["temp_id"] = template,
+                    ["new_temp_data"] = steps,
+                    ["temp_args"] = new JsonArray("colour_of_the_day"),
+                }.ToJsonString()
+            )
+        ).Code().ShouldBe(0);
         (await host.Get($"/v2/task_layout/details/?temp_id={template}"))["temp_args"]!.ToJsonString().ShouldBe("""["colour_of_the_day"]""");
         (await host.Post(Accept, order)).Code().ShouldBe(0);
         // The console sends no temp_args: they stay.
-        (await host.Put("/v2/task_layout/details/", new JsonObject { ["temp_id"] = template, ["new_temp_data"] = steps.DeepClone() }.ToJsonString())).Code().ShouldBe(0);
+        (await host.Put("/v2/task_layout/details/", new JsonObject { ["temp_id"] = template, ["new_temp_data"] = steps.DeepClone() }.ToJsonString()))
+            .Code()
+            .ShouldBe(0);
         (await host.Post(Accept, order)).Code().ShouldBe(0);
     }
 
     [Fact]
     public async Task Somebodys_nickname_opens_nothing_of_theirs()
     {
-        var (ann, member, impostor, impostor2) = (TestTokens.For(81, "ann81", nickname: "安"), TestTokens.For(82, "user82", nickname: "成员"), TestTokens.For(83, "eve83", nickname: "安"), TestTokens.For(84, "eve84", nickname: "成员"));
+        var (ann, member, impostor, impostor2) = (
+            TestTokens.For(81, "ann81", nickname: "安"),
+            TestTokens.For(82, "user82", nickname: "成员"),
+            TestTokens.For(83, "eve83", nickname: "安"),
+            TestTokens.For(84, "eve84", nickname: "成员")
+        );
         var template = await host.Template(null, ["82,,,成员"], Step("false"));
-        var made = await host.Post(Accept, new { task_name = "hers", temp_id = template, hosts = Here, associated_user = new { g = new[] { "85,,,小红" } } }, ann);
+        var made = await host.Post(
+            Accept,
+            new
+            {
+                task_name = "hers",
+                temp_id = template,
+                hosts = Here,
+                associated_user = new { g = new[] { "85,,,小红" } },
+            },
+            ann
+        );
         var id = (long)made["list_id"]!;
-        foreach (var token in new[] { ann, member, TestTokens.For(85, "xh", nickname: "小红") }) (await host.Get($"/v2/task/check/?list_id={id}", token)).Code().ShouldBe(0);
+        foreach (var token in new[] { ann, member, TestTokens.For(85, "xh", nickname: "小红") })
+            (await host.Get($"/v2/task/check/?list_id={id}", token)).Code().ShouldBe(0);
         foreach (var token in new[] { impostor, impostor2, TestTokens.For(86, "eve86", nickname: "小红") })
         {
             (await host.Get($"/v2/task/check/?list_id={id}", token)).Code().ShouldBe(-1);
@@ -141,8 +285,14 @@ public sealed class OrderAttacksTests(OrderAttacksHost fixture) : IClassFixture<
         }
 
         // It fails: those with an id are told by it, and nobody else may take it on.
-        (await host.Patch("/v2/task/list/", new { list_id = id, start_time = "2020-01-01 00:00" }, member)).Code().ShouldBe(0);
-        var incident = await Eventually.Get<JsonNode>(async () => (await host.Get($"/v2/alerts/incident/?list_id={id}"))["data"]!.AsArray().FirstOrDefault(), _ => true, "the failure is an incident");
+        (await host.Patch("/v2/task/list/", new { list_id = id, start_time = "2020-01-01 00:00" }, member))
+            .Code()
+            .ShouldBe(0);
+        var incident = await Eventually.Get<JsonNode>(
+            async () => (await host.Get($"/v2/alerts/incident/?list_id={id}"))["data"]!.AsArray().FirstOrDefault(),
+            _ => true,
+            "the failure is an incident"
+        );
         foreach (var token in new[] { impostor, impostor2 })
         {
             (await host.Get($"/v2/alerts/incident/?list_id={id}", token))["count"]!.GetValue<long>().ShouldBe(0);
@@ -156,8 +306,13 @@ public sealed class OrderAttacksTests(OrderAttacksHost fixture) : IClassFixture<
     public async Task A_row_without_an_id_is_still_seen_by_its_name()
     {
         var id = await host.Ask<long>("""
-            INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, creator, schedule, temp_id, start_time, not_before) VALUES ('old', 't', '{}', '{}', '老王', 'new', 1, now(), now()) RETURNING list_id
-            """);
-        (await host.Get("/v2/task/list/", TestTokens.For(91, "w91", nickname: "老王")))["data"]!.AsArray().Select(row => (long)row!["list_id"]!).ShouldContain(id);
+            INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, creator, schedule, temp_id, start_time, not_before) VALUES ('old', 't',
+                '{}', '{}', '老王', 'new', 1, now(), now()) RETURNING list_id
+            """
+        );
+        (await host.Get("/v2/task/list/", TestTokens.For(91, "w91", nickname: "老王")))["data"]!
+            .AsArray()
+            .Select(row => (long)row!["list_id"]!)
+            .ShouldContain(id);
     }
 }

@@ -8,8 +8,21 @@ namespace Codo.Tests.Modules.Tasks.Orders;
 internal static class OrderHost
 {
     /// <summary>A step as the details page sends it.</summary>
-    public static JsonObject Step(string command, string args = "", int group = 1, int level = 1, string trigger = "order", string? name = null, string execUser = "root", string forceHost = "",
-        int timeout = 60, int retries = 0, string onError = "stop", int? retryDelay = null) => new()
+    public static JsonObject Step(
+        string command,
+        string args = "",
+        int group = 1,
+        int level = 1,
+        string trigger = "order",
+        string? name = null,
+        string execUser = "root",
+        string forceHost = "",
+        int timeout = 60,
+        int retries = 0,
+        string onError = "stop",
+        int? retryDelay = null
+    ) =>
+        new()
         {
             ["group"] = group,
             ["level"] = level,
@@ -44,9 +57,23 @@ internal static class OrderHost
     }
 
     /// <summary>Accepts an order that needs no approval; answers its id.</summary>
-    public static async Task<long> Order(this TestHost host, long template, object? hosts = null, object? args = null, string schedule = "ready", string? token = null)
+    public static async Task<long> Order(
+        this TestHost host,
+        long template,
+        object? hosts = null,
+        object? args = null,
+        string schedule = "ready",
+        string? token = null
+    )
     {
-        var body = new { task_name = "an order", temp_id = template, hosts = hosts ?? new Dictionary<string, string> { ["1"] = "127.0.0.1" }, args = args ?? new { }, schedule };
+        var body = new
+        {
+            task_name = "an order",
+            temp_id = template,
+            hosts = hosts ?? new Dictionary<string, string> { ["1"] = "127.0.0.1" },
+            args = args ?? new { },
+            schedule,
+        };
         // A hundred at once on a busy machine may wait longer for a connection than a request does.
         var answer = await host.Post("/v2/task/accept/", body, token);
         for (var tries = 0; (int)answer["code"]! == 503 && tries < 10; tries++) answer = await host.Post("/v2/task/accept/", body, token);
@@ -54,13 +81,15 @@ internal static class OrderHost
         return (long)answer["list_id"]!;
     }
 
-    public static async Task<JsonObject> Check(this TestHost host, long order, string more = "") => (await host.Get($"/v2/task/check/?list_id={order}{more}"))["data"]!.AsObject();
+    public static async Task<JsonObject> Check(this TestHost host, long order, string more = "") =>
+        (await host.Get($"/v2/task/check/?list_id={order}{more}"))["data"]!.AsObject();
 
     /// <summary>The steps of a lane, in order.</summary>
     public static async Task<List<JsonObject>> Steps(this TestHost host, long order, string more = "") =>
         [.. (await host.Check(order, more))["scheduler_list"]!.AsArray().Select(step => step!.AsObject())];
 
-    public static async Task<string> Statuses(this TestHost host, long order, string more = "") => string.Concat((await host.Steps(order, more)).Select(step => (string)step["task_status"]!));
+    public static async Task<string> Statuses(this TestHost host, long order, string more = "") =>
+        string.Concat((await host.Steps(order, more)).Select(step => (string)step["task_status"]!));
 
     /// <summary>Waits until the lane's steps stand so, such as <c>341</c>.</summary>
     public static Task Stands(this TestHost host, long order, string statuses, string more = "", double seconds = 20) =>
@@ -71,11 +100,27 @@ internal static class OrderHost
     {
         await using var connection = await host.Source.OpenConnectionAsync();
         return await Eventually.Get<string>(
-            async () => await connection.QuerySingleOrDefaultAsync<string>("SELECT CAST(status AS text) FROM tasks.scheduler_task_list WHERE list_id = @order AND schedule = 'OK'", new { order }),
-            _ => true, $"order {order} ended", seconds);
+            async () =>
+                await connection.QuerySingleOrDefaultAsync<string>(
+                    "SELECT CAST(status AS text) FROM tasks.scheduler_task_list WHERE list_id = @order AND schedule = 'OK'",
+                    new { order }
+                ),
+            _ => true,
+            $"order {order} ended",
+            seconds
+        );
     }
 
-    public static async Task<JsonObject> Intervene(this TestHost host, long order, string type, int level = 1, string ip = "127.0.0.1", int group = 1, object? more = null, string? token = null)
+    public static async Task<JsonObject> Intervene(
+        this TestHost host,
+        long order,
+        string type,
+        int level = 1,
+        string ip = "127.0.0.1",
+        int group = 1,
+        object? more = null,
+        string? token = null
+    )
     {
         var body = new JsonObject { ["list_id"] = order, ["task_group"] = group, ["task_level"] = level, ["exec_ip"] = ip, ["hand_type"] = type };
         if (more is not null)
@@ -84,7 +129,8 @@ internal static class OrderHost
     }
 
     /// <summary>The lines of a log.</summary>
-    public static async Task<string> Log(this TestHost host, string key) => string.Join('\n', (await host.Get($"/v2/task/log/?log_key={key}"))["data"]!.AsArray().Select(line => (string)line!["log_info"]!));
+    public static async Task<string> Log(this TestHost host, string key) =>
+        string.Join('\n', (await host.Get($"/v2/task/log/?log_key={key}"))["data"]!.AsArray().Select(line => (string)line!["log_info"]!));
 
     /// <summary>Whether a process runs; one that waits to be reaped does not.</summary>
     public static bool IsAlive(string id)

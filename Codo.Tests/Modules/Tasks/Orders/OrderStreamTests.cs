@@ -15,10 +15,19 @@ public sealed class OrderStreamTests(OrderFixture fixture) : IClassFixture<Order
     [Fact]
     public async Task The_grid_has_every_host_with_a_character_for_each_step()
     {
-        var order = await host.Order(await host.Template(
-            Step("true", level: 1, forceHost: "127.0.0.1"), Step("exit 1", level: 2, forceHost: "127.0.0.1", onError: "continue"), Step("exit 1", level: 3, forceHost: "127.0.0.1", name: "third"),
-            Step("true", level: 1, group: 5)), new Dictionary<string, string> { ["1"] = Two, ["5"] = "127.0.0.1" });
-        await Eventually.True(async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'failed'", new { order }) == 2, "both failed");
+        var order = await host.Order(
+            await host.Template(
+                Step("true", level: 1, forceHost: "127.0.0.1"),
+                Step("exit 1", level: 2, forceHost: "127.0.0.1", onError: "continue"),
+                Step("exit 1", level: 3, forceHost: "127.0.0.1", name: "third"),
+                Step("true", level: 1, group: 5)
+            ),
+            new Dictionary<string, string> { ["1"] = Two, ["5"] = "127.0.0.1" }
+        );
+        await Eventually.True(
+            async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'failed'", new { order }) == 2,
+            "both failed"
+        );
         var grid = await host.Get($"/v2/task/grid/?list_id={order}");
         ((string)grid["order"]!["schedule"]!, grid["groups"]!.AsArray().Count).ShouldBe(("start", 2));
         var group = grid["groups"]![0]!.AsObject();
@@ -28,7 +37,8 @@ public sealed class OrderStreamTests(OrderFixture fixture) : IClassFixture<Order
         (grid["groups"]![1]!["steps"]!.ToJsonString(), grid["groups"]![1]!["outcomes"]!.ToJsonString()).ShouldBe(("""["1"]""", """["-"]"""));
         (await host.Get("/v2/task/grid/?list_id=99999999")).Code().ShouldBe(-1);
         (await host.Get("/v2/task/grid/")).Code().ShouldBe(-1);
-        foreach (var path in new[] { "grid", "stream", "log/stream" }) (await host.Get($"/v2/task/{path}/?list_id={order}", TestTokens.For(77, "stranger"))).Code().ShouldBe(-1, path);
+        foreach (var path in new[] { "grid", "stream", "log/stream" })
+            (await host.Get($"/v2/task/{path}/?list_id={order}", TestTokens.For(77, "stranger"))).Code().ShouldBe(-1, path);
         (await host.Get("/v2/task/stream/?list_id=x")).Code().ShouldBe(-1);
     }
 
@@ -40,9 +50,12 @@ public sealed class OrderStreamTests(OrderFixture fixture) : IClassFixture<Order
         {
             await connection.ExecuteAsync(
                 """
-                INSERT INTO tasks.lane (list_id, task_group, host, batch) SELECT @order, 2, '10.101.' || n / 250 || '.' || n % 250, 1 FROM generate_series(1, 1000) n;
-                INSERT INTO tasks.scheduler_task_info (list_id, lane_id, task_group, task_level, task_name, task_cmd, task_args, trigger, exec_user, force_host, exec_ip, task_status, timeout, retries, on_error)
-                SELECT @order, lane_id, 2, level, 'step ' || level, 'true', '', 'order', 'root', '', host, 1, 60, 0, 'stop' FROM tasks.lane, generate_series(1, 10) level WHERE list_id = @order AND task_group = 2;
+                INSERT INTO tasks.lane (list_id, task_group, host, batch) SELECT @order, 2, '10.101.' || n / 250 || '.' || n % 250, 1 FROM generate_series(1,
+                    1000) n;
+                INSERT INTO tasks.scheduler_task_info (list_id, lane_id, task_group, task_level, task_name, task_cmd, task_args, trigger, exec_user,
+                    force_host, exec_ip, task_status, timeout, retries, on_error)
+                SELECT @order, lane_id, 2, level, 'step ' || level, 'true', '', 'order', 'root', '', host, 1, 60, 0, 'stop' FROM tasks.lane,
+                    generate_series(1, 10) level WHERE list_id = @order AND task_group = 2;
                 """, new { order });
         }
         using var response = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, $"/v2/task/grid/?list_id={order}", null, TestTokens.Admin));
@@ -56,9 +69,13 @@ public sealed class OrderStreamTests(OrderFixture fixture) : IClassFixture<Order
     public async Task The_stream_begins_with_the_grid_and_tells_each_change_and_who_comes_back_gets_what_was_missed()
     {
         var (first, second) = (fixture.NewFile(), fixture.NewFile());
-        var order = await host.Order(await host.Template(
-            Step($"while ! test -e {first}; do sleep 0.05; done", level: 1, forceHost: "127.0.0.1"), Step($"while ! test -e {second}; do sleep 0.05; done", level: 2, forceHost: "127.0.0.1")),
-            new Dictionary<string, string> { ["1"] = Two });
+        var order = await host.Order(
+            await host.Template(
+                Step($"while ! test -e {first}; do sleep 0.05; done", level: 1, forceHost: "127.0.0.1"),
+                Step($"while ! test -e {second}; do sleep 0.05; done", level: 2, forceHost: "127.0.0.1")
+            ),
+            new Dictionary<string, string> { ["1"] = Two }
+        );
         string id;
         using (var events = await ServerEvents.Open(host, $"/v2/task/stream/?list_id={order}"))
         {
@@ -86,9 +103,13 @@ public sealed class OrderStreamTests(OrderFixture fixture) : IClassFixture<Order
     public async Task One_stream_has_the_output_of_all_hosts_and_steps_and_loses_none_of_it_when_it_is_resumed()
     {
         var gate = fixture.NewFile();
-        var order = await host.Order(await host.Template(
-            Step("for i in $(seq 1 300); do echo one $i; done", level: 1, name: "count", forceHost: "127.0.0.1"),
-            Step($"while ! test -e {gate}; do sleep 0.05; done; echo late", level: 2, name: "later", forceHost: "127.0.0.1")), new Dictionary<string, string> { ["1"] = Two });
+        var order = await host.Order(
+            await host.Template(
+                Step("for i in $(seq 1 300); do echo one $i; done", level: 1, name: "count", forceHost: "127.0.0.1"),
+                Step($"while ! test -e {gate}; do sleep 0.05; done; echo late", level: 2, name: "later", forceHost: "127.0.0.1")
+            ),
+            new Dictionary<string, string> { ["1"] = Two }
+        );
         var seen = new HashSet<string>();
         string id;
         using (var events = await ServerEvents.Open(host, $"/v2/task/log/stream/?list_id={order}"))
@@ -108,11 +129,17 @@ public sealed class OrderStreamTests(OrderFixture fixture) : IClassFixture<Order
 
         // Long after, only what was written since.
         await using (var connection = await host.Source.OpenConnectionAsync())
-            await connection.ExecuteAsync("UPDATE tasks.scheduler_task_log SET log_time = log_time - interval '10 minutes' WHERE list_id = @order", new { order });
+            await connection.ExecuteAsync(
+                "UPDATE tasks.scheduler_task_log SET log_time = log_time - interval '10 minutes' WHERE list_id = @order",
+                new { order }
+            );
         var after = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
         using (var events = await ServerEvents.Open(host, $"/v2/task/log/stream/?list_id={order}&after={after}"))
         {
-            var place = await host.Ask<long>("SELECT max(sched_id) FROM tasks.scheduler_task_info WHERE list_id = @order AND exec_ip = '10.0.0.2'", new { order });
+            var place = await host.Ask<long>(
+                "SELECT max(sched_id) FROM tasks.scheduler_task_info WHERE list_id = @order AND exec_ip = '10.0.0.2'",
+                new { order }
+            );
             await using var output = host.Open(new Codo.Modules.Tasks.Execution.OutputPlace(order, 1, 2, "10.0.0.2", place, 2));
             await output.Print("another attempt\n");
             await output.Complete();

@@ -185,7 +185,10 @@ public sealed class PythonLiteralTests
     public void Takes_only_an_object_where_one_is_asked_for()
     {
         using var document = JsonDocument.Parse("""[{"a": 1}, [1], "{'a': 1}", "[1]", "x"]""");
-        document.RootElement.EnumerateArray().Select(element => PythonLiteral.TryParseObject(element, out _, out _)).ShouldBe([true, false, true, false, false]);
+        document
+            .RootElement.EnumerateArray()
+            .Select(element => PythonLiteral.TryParseObject(element, out _, out _))
+            .ShouldBe([true, false, true, false, false]);
     }
 
     [Theory]
@@ -238,18 +241,22 @@ public sealed class PythonLiteralTests
 
     [Fact]
     public void A_value_means_the_same_in_all_three_writings() =>
-        Gen.Select(Values, Gen.Int).Sample((value, seed) =>
-        {
-            var json = value.ToJsonString(Plain);
-            PythonLiteral.TryParse(json, out var asJson, out var whyJson).ShouldBeTrue(whyJson.En);
-            PythonLiteral.TryParse(Python(value, new Random(seed)), out var asPython, out var whyPython).ShouldBeTrue(whyPython.En + Python(value, new Random(seed)));
-            using var document = JsonDocument.Parse(json);
-            PythonLiteral.TryParse(document.RootElement, out var asObject, out _).ShouldBeTrue();
+        Gen.Select(Values, Gen.Int)
+            .Sample(
+                (value, seed) =>
+                {
+                    var json = value.ToJsonString(Plain);
+                    PythonLiteral.TryParse(json, out var asJson, out var whyJson).ShouldBeTrue(whyJson.En);
+                    PythonLiteral
+                        .TryParse(Python(value, new Random(seed)), out var asPython, out var whyPython)
+                        .ShouldBeTrue(whyPython.En + Python(value, new Random(seed)));
+                    using var document = JsonDocument.Parse(json);
+                    PythonLiteral.TryParse(document.RootElement, out var asObject, out _).ShouldBeTrue();
 
-            asJson!.ToJsonString(Plain).ShouldBe(json);
-            asPython!.ToJsonString(Plain).ShouldBe(json);
-            asObject!.ToJsonString(Plain).ShouldBe(json);
-        }, iter: 1_000);
+                    asJson!.ToJsonString(Plain).ShouldBe(json);
+                    asPython!.ToJsonString(Plain).ShouldBe(json);
+                    asObject!.ToJsonString(Plain).ShouldBe(json);
+                }, iter: 1_000);
 
     private static bool Quoted(string text, out string? canonical)
     {
@@ -293,7 +300,13 @@ public sealed class PythonLiteralTests
             case null:
                 return "None";
             case JsonObject members:
-                return "{" + string.Join("," + Blank(), members.Select(member => Blank() + Key(member.Key) + Blank() + ":" + Blank() + Python(member.Value, random) + Blank())) + Comma(members.Count) + "}";
+                return "{"
+                    + string.Join(
+                        "," + Blank(),
+                        members.Select(member => Blank() + Key(member.Key) + Blank() + ":" + Blank() + Python(member.Value, random) + Blank())
+                    )
+                    + Comma(members.Count)
+                    + "}";
             case JsonArray items:
                 var inner = string.Join("," + Blank(), items.Select(item => Blank() + Python(item, random)));
                 return random.Next(2) == 0 ? "[" + inner + Comma(items.Count) + Blank() + "]" : "(" + inner + (items.Count > 0 ? "," : "") + Blank() + ")";
