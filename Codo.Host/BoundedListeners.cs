@@ -7,9 +7,8 @@ namespace Codo.Host;
 
 /// <summary>
 /// Accepts a connection only when there is a place for it, and leaves the rest in the kernel's queue meanwhile. Kestrel's own limit closes the newest instead,
-/// which in a flood is as often the caller with a
-/// token. Where the queue is full the kernel drops the connection, and its client tries again after a whole second; Kestrel's
-/// 512 are too few for that, and a much longer one is full of strangers for as long.
+/// which in a flood is as often the caller with a token. Where the queue is full the kernel drops the connection, and its client tries again after a whole
+/// second; Kestrel's 512 are too few for that, and a much longer one is full of strangers for as long.
 /// </summary>
 internal sealed class BoundedListeners(ConnectionLimit limit, IOptions<SocketTransportOptions> options, ILoggerFactory logs)
     : IConnectionListenerFactory,

@@ -6,8 +6,8 @@ namespace Codo.Host;
 
 /// <summary>
 /// Bounds the open connections, in all and per address. Where one more would be too many, the oldest that no caller with a token has used is closed for it,
-/// then the oldest
-/// that rests between two requests of such a caller. A request without a token protects no connection: sending it slowly would be enough to hold all of them.
+/// then the oldest that rests between two requests of such a caller. A request without a token protects no connection: sending it slowly would be enough to
+/// hold all of them.
 /// </summary>
 /// <param name="most">Connections in all.</param>
 /// <param name="mostOpen">The same with those that were closed for others and take a moment to go: no more are accepted before one of them is gone

@@ -33,8 +33,8 @@ internal static class KnownHosts
 
     /// <summary>
     /// Once <c>Codo:PublicUrl</c> is set, a name that is neither its own nor one of <c>Codo:AllowedHosts</c> is refused: a page elsewhere whose name was
-    /// pointed at this host must not be
-    /// answered as if it were this host's. Addresses, loopback and names without a dot, which nobody outside can point anywhere, are always answered.
+    /// pointed at this host must not be answered as if it were this host's. Addresses, loopback and names without a dot, which nobody outside can point
+    /// anywhere, are always answered.
     /// </summary>
     public static IApplicationBuilder UseKnownHosts(this IApplicationBuilder app)
     {

@@ -7,8 +7,7 @@ namespace Codo.Host;
 
 /// <summary>
 /// Writes a log form with every control character escaped: what strangers send is in the log, and ESC drives a terminal, a line end begins an entry that nobody
-/// wrote. The line end
-/// that ends an entry, and those of an exception's stack, which are indented, stay.
+/// wrote. The line end that ends an entry, and those of an exception's stack, which are indented, stay.
 /// </summary>
 internal sealed class PlainLineFormatter(ITextFormatter form) : ITextFormatter
 {

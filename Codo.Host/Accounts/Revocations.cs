@@ -7,8 +7,7 @@ namespace Codo.Host.Accounts;
 
 /// <summary>
 /// Tokens that were taken back before their end, by their <c>jti</c> or by their person. Every request asks, so they are held in memory: read before the host
-/// listens, after each announcement on the control
-/// channel, and every second as a fallback. While PostgreSQL is away the last ones hold.
+/// listens, after each announcement on the control channel, and every second as a fallback. While PostgreSQL is away the last ones hold.
 /// </summary>
 internal sealed class Revocations(NpgsqlDataSource source)
 {

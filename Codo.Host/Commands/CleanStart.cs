@@ -6,8 +6,7 @@ namespace Codo.Host.Commands;
 
 /// <summary>
 /// Keeps settings that are secrets out of <c>/proc/PID/environ</c> and <c>/proc/PID/cmdline</c>, which show what a process was started with for as long as it
-/// lives: the process
-/// replaces itself by the same program without them, and hands them over in a file that has no name. The process id stays.
+/// lives: the process replaces itself by the same program without them, and hands them over in a file that has no name. The process id stays.
 /// </summary>
 internal static partial class CleanStart
 {

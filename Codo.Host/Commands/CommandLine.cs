@@ -32,8 +32,7 @@ internal static class CommandLine
         try
         {
             // The parser drops a first argument whose end is the program's name, and --Codo:DataDirectory=/srv/codo is one: the name itself goes first. No
-            // response
-            // files: a value may begin with @.
+            // response files: a value may begin with @.
             var parsed = root.Parse([RootCommand.ExecutableName, .. arguments], new ParserConfiguration { ResponseFileTokenReplacer = null });
             if (parsed.Errors.Count > 0)
                 throw new StartRefused(string.Join(Environment.NewLine, parsed.Errors.Select(error => error.Message).Distinct()));

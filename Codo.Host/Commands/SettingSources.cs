@@ -5,8 +5,7 @@ using Codo.Host.LocalServices;
 namespace Codo.Host.Commands;
 
 /// <summary>Where settings come from, each over the one before it. The working directory is anybody's, so nothing in it counts; a settings file there is
-/// refused rather than
-/// passed over, because a host that leaves out the settings that somebody meant starts on an empty database.</summary>
+/// refused rather than passed over, because a host that leaves out the settings that somebody meant starts on an empty database.</summary>
 internal static class SettingSources
 {
     /// <summary>The file of this machine's administrator.</summary>

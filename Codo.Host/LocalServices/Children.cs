@@ -32,9 +32,8 @@ internal static class Children
 
     /// <summary>
     /// A command line that becomes <paramref name="program"/> as this user. setsid: a Ctrl-C in the operator's terminal goes to the whole process group, and
-    /// PostgreSQL
-    /// would shut down before the host has drained. Capabilities that a service manager gave the host are not passed on. Both programs replace themselves, so
-    /// the child's pid is the program's own.
+    /// PostgreSQL would shut down before the host has drained. Capabilities that a service manager gave the host are not passed on. Both programs replace
+    /// themselves, so the child's pid is the program's own.
     /// </summary>
     public static ProcessStartInfo Command(PostgresUser? user, string signalWhenHostDies, string program, IEnumerable<string> arguments)
     {

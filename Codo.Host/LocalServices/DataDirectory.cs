@@ -91,8 +91,7 @@ internal sealed class DataDirectory : IDisposable
 
     /// <summary>
     /// Lets another user walk through the directory, to its own part of it, without listing or reading anything: root's PostgreSQL runs as that user. What else
-    /// is here is
-    /// mode 600 or 700 by itself.
+    /// is here is mode 600 or 700 by itself.
     /// </summary>
     public void LetThrough() => File.SetUnixFileMode(Path, File.GetUnixFileMode(Path) | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
 

@@ -19,9 +19,8 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
 
     /// <summary>
     /// The host uses at most 30 + 15 pooled connections and a few of its own; a second command such as migrate or a psql must find room besides. Memory is kept
-    /// small because
-    /// the whole product shares a machine with what it runs. Durability settings stay at PostgreSQL's defaults, and are named so that no one thinks them
-    /// forgotten.
+    /// small because the whole product shares a machine with what it runs. Durability settings stay at PostgreSQL's defaults, and are named so that no one
+    /// thinks them forgotten.
     /// </summary>
     private static readonly Dictionary<string, string> Settings = new()
     {

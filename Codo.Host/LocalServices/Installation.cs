@@ -4,8 +4,7 @@ namespace Codo.Host.LocalServices;
 
 /// <summary>
 /// What a host needs before it can be built, from the settings or, where they are empty, brought along: data directory, PostgreSQL, Redis and secrets.
-/// Disposing stops
-/// what was started here, and belongs after everything else of the host has ended.
+/// Disposing stops what was started here, and belongs after everything else of the host has ended.
 /// </summary>
 internal sealed class Installation : IAsyncDisposable
 {

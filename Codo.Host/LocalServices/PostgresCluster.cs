@@ -70,8 +70,8 @@ internal sealed class PostgresCluster(
 
     /// <summary>
     /// Gives the files of a cluster that ran as another user to <c>user</c>, once. The directory itself goes last: a takeover that was cut off is begun again.
-    /// Only what belongs to the owner before
-    /// changes hands, whatever links that owner has put here; of links only those at the top (pg_wal) and of table spaces are followed.
+    /// Only what belongs to the owner before changes hands, whatever links that owner has put here; of links only those at the top (pg_wal) and of table spaces
+    /// are followed.
     /// </summary>
     public async Task TakeOver(CancellationToken cancellation = default)
     {
@@ -157,9 +157,8 @@ internal sealed class PostgresCluster(
 
     /// <summary>
     /// Who may connect, written anew at each start: the operating-system user that this host runs as, to its two roles, and nobody else; PostgreSQL's own user
-    /// neither. The files that count belong to the
-    /// host, so that not even a superuser of the database can let somebody in. Those in the cluster are for whoever starts it by hand, and replace what an
-    /// older version wrote there.
+    /// neither. The files that count belong to the host, so that not even a superuser of the database can let somebody in. Those in the cluster are for whoever
+    /// starts it by hand, and replace what an older version wrote there.
     /// </summary>
     private (string Rules, string Names) WriteAccess()
     {

@@ -2,7 +2,7 @@ using Codo.Platform.Http;
 
 namespace Codo.Modules.Alerts.Incidents;
 
-/// <summary>Which incidents a caller may see: those of jobs, whose ledger is open to every token; those of which he was told; a superuser all.</summary>
+/// <summary>Which incidents a caller may see: those of jobs, whose ledger is open to every token; those of which they were told; a superuser all.</summary>
 internal static class IncidentVisibility
 {
     /// <summary>For a WHERE with the incident as <c>m</c>, and the parameters <c>Super</c>, <c>UserId</c> and <c>Names</c>.</summary>

@@ -8,7 +8,7 @@ using Npgsql;
 
 namespace Codo.Modules.Alerts.Rules;
 
-/// <summary>Keeps how a person is reached: anybody his own, a superuser everybody's. A field that the request does not carry stays.</summary>
+/// <summary>Keeps how a person is reached: anybody their own, a superuser everybody's. A field that the request does not carry stays.</summary>
 internal static partial class SaveContact
 {
     internal sealed record Command(string? Name, long? UserId, string? Tel, string? Email, string? Feishu) : IRequest<Answer>;
@@ -42,7 +42,7 @@ internal static partial class SaveContact
         public async Task<Answer> Handle(Command request, CancellationToken cancellationToken)
         {
             ContactRight.Demand(caller, request.Name!);
-            // A person's own contact carries his own id and no other.
+            // A person's own contact carries their own id and no other.
             var id = caller.IsSuperuser ? request.UserId : caller.UserId;
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);

@@ -11,8 +11,8 @@ namespace Codo.Modules.Cron.Executions;
 
 /// <summary>
 /// Shows executions as background jobs of the dashboard: a wake-up stands for the newest execution of its job that no other stands for, and a run by hand gets
-/// a background job of its own. The ledger is the
-/// truth; this is a mirror beside it, with a bounded rate, and nothing waits for it. What one node does not show in its time, a later round of any node does.
+/// a background job of its own. The ledger is the truth; this is a mirror beside it, with a bounded rate, and nothing waits for it. What one node does not show
+/// in its time, a later round of any node does.
 /// </summary>
 internal sealed class ExecutionMirror(
     NpgsqlDataSource source,

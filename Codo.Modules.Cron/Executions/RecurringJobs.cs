@@ -12,8 +12,8 @@ namespace Codo.Modules.Cron.Executions;
 
 /// <summary>
 /// Reconciles Hangfire's recurring jobs, which are called by their job_id, with the table by difference: at the start, on a change, and every 60 s, which also
-/// revives one that Hangfire has given up. They are registered at the offset that is in
-/// force now, as <c>UTC+05:30</c>, so that Hangfire never computes times across a change of the clock; when the offset changes they are registered anew.
+/// revives one that Hangfire has given up. They are registered at the offset that is in force now, as <c>UTC+05:30</c>, so that Hangfire never computes times
+/// across a change of the clock; when the offset changes they are registered anew.
 /// </summary>
 internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManager recurring, JobStorage storage, TimeProvider time, ILogger<RecurringJobs> log)
     : IDisposable

@@ -12,8 +12,7 @@ namespace Codo.Modules.Cron.Executions;
 
 /// <summary>
 /// Finds jobs that would be silent: broken ones that read again, ones whose account is ahead of PostgreSQL's clock (it was put back, or the row is damaged),
-/// and ones whose next due time is not what their
-/// expression says. Each is put right under its lock, with what did not run in the ledger.
+/// and ones whose next due time is not what their expression says. Each is put right under its lock, with what did not run in the ledger.
 /// </summary>
 internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, RecurringJobs recurring, Outbox outbox, Node node, ILogger<ScheduleCheck> log)
     : IHealthCheck

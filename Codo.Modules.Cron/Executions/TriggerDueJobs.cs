@@ -11,9 +11,8 @@ namespace Codo.Modules.Cron.Executions;
 
 /// <summary>
 /// Wakes due jobs to the millisecond: a process of the Hangfire server that waits for the earliest next due time, which Codo alone computes, and triggers the
-/// recurring jobs that are due. The first at once,
-/// since its wake-up accounts for everything that is due; the others, so that the dashboard shows their executions, at a bounded rate: under load they are left
-/// out first. Hangfire's own schedule and the node's poll are the fallbacks below it.
+/// recurring jobs that are due. The first at once, since its wake-up accounts for everything that is due; the others, so that the dashboard shows their
+/// executions, at a bounded rate: under load they are left out first. Hangfire's own schedule and the node's poll are the fallbacks below it.
 /// </summary>
 internal sealed class TriggerDueJobs(
     NpgsqlDataSource source,

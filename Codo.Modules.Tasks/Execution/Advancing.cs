@@ -12,8 +12,7 @@ namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>
 /// Moves an order on: begins it when its time has come, opens the groups and batches whose turn it is, takes their lanes for this node, and ends it.
-/// Idempotent, and the only place
-/// that does so; whatever changes an order leaves a row in <c>tasks.advance</c> and asks for this.
+/// Idempotent, and the only place that does so; whatever changes an order leaves a row in <c>tasks.advance</c> and asks for this.
 /// </summary>
 internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRunner runner, Outbox outbox, OrderMirror mirror, ILogger<Advancing> log)
 {

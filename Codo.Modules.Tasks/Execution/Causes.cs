@@ -5,8 +5,7 @@ namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>
 /// Sentences that are stored in one column and read later in either language. The languages are separated by U+001E, several causes by U+001F; neither can be
-/// part of a sentence. A text that is the same in both
-/// begins with U+001E. Rows of version 0.1.0 have " / " between the languages.
+/// part of a sentence. A text that is the same in both begins with U+001E. Rows of version 0.1.0 have " / " between the languages.
 /// </summary>
 internal static class Causes
 {

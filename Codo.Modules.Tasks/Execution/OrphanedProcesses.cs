@@ -76,7 +76,7 @@ internal sealed class OrphanedProcesses(NpgsqlDataSource source, RemoteSteps rem
     }
 
     /// <summary>
-    /// Ends what lost links and dead nodes left of an order that a person has ended, or of a lane that he has stopped. Never throws: what he asked for is
+    /// Ends what lost links and dead nodes left of an order that a person has ended, or of a lane that they have stopped. Never throws: what they asked for is
     /// committed.
     /// </summary>
     /// <param name="laneId">Null for the whole order.</param>

@@ -10,8 +10,7 @@ namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>
 /// Recovers what a dead node, or this one's earlier start, had under way. A step whose command was under way becomes 6 with what is known of the command; a
-/// lane between two
-/// steps goes back to be taken by another node. Guarded row by row, so that two nodes that recover it do no harm.
+/// lane between two steps goes back to be taken by another node. Guarded row by row, so that two nodes that recover it do no harm.
 /// </summary>
 internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphans, Lazy<Advancing> advancing, ILogger<Recovery> log)
 {

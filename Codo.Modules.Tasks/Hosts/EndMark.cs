@@ -5,8 +5,8 @@ namespace Codo.Modules.Tasks.Hosts;
 
 /// <summary>
 /// Finds the end of a command in its output: the launcher writes a random mark and the exit status into the same pipe when the command has ended, whatever its
-/// background processes
-/// write on. The mark needs no start of a line and may arrive in pieces. The command cannot know it: it is in no environment and in no process argument.
+/// background processes write on. The mark needs no start of a line and may arrive in pieces. The command cannot know it: it is in no environment and in no
+/// process argument.
 /// </summary>
 /// <remarks>Not for several threads at once.</remarks>
 internal sealed class EndMark

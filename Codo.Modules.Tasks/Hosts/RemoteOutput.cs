@@ -8,8 +8,7 @@ namespace Codo.Modules.Tasks.Hosts;
 
 /// <summary>
 /// Where the connection's own thread puts what a host sends. The line that tells the process group and the mark at the command's end are taken out; the rest
-/// waits, bounded, for
-/// whoever reads it. When it is full the thread waits, and so, over TCP, does the command.
+/// waits, bounded, for whoever reads it. When it is full the thread waits, and so, over TCP, does the command.
 /// </summary>
 internal sealed class RemoteOutput : Stream
 {

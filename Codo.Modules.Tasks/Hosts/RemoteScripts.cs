@@ -8,8 +8,7 @@ namespace Codo.Modules.Tasks.Hosts;
 
 /// <summary>
 /// What is sent to a host to run. The login shell reads <see cref="LoginText"/> alone, which every shell understands; the script comes on standard input, so
-/// that a command is in no
-/// process argument before its own shell is started, and as long as that shell takes it.
+/// that a command is in no process argument before its own shell is started, and as long as that shell takes it.
 /// </summary>
 internal static partial class RemoteScripts
 {
@@ -28,26 +27,21 @@ internal static partial class RemoteScripts
     public const string LeftPrefix = "codo-left ";
 
     // The braces: a shell that reads its script from standard input reads it to the closing one before it runs anything, and standard input is then free for
-    // the command.
-    // Whoever cannot be told where the command is (descriptor 3 is the channel itself), because nobody listens any more, does not run: it was killed, or taken
-    // for gone, before it
-    // could be found. All else goes through a pipe, whose reader outlives the channel: what runs on after the end, or after the link was cut, writes to
-    // somebody.
+    // the command. Whoever cannot be told where the command is (descriptor 3 is the channel itself), because nobody listens any more, does not run: it was
+    // killed, or taken for gone, before it could be found. All else goes through a pipe, whose reader outlives the channel: what runs on after the end, or
+    // after the link was cut, writes to somebody.
     //
     // The subshell becomes the command's session. It leads no group, so setsid does not fork, and its process id and start time (fields 1 and 22 of
-    // /proc/self/stat, the second
-    // field being a name in parentheses) are the session's. Its parent waits, writes the mark with the exit status into the same pipe, and is not in the
-    // session that is killed.
-    // Where there is no setsid the command stays in the session that sshd made and is found by its environment; it gets the group 0.
+    // /proc/self/stat, the second field being a name in parentheses) are the session's. Its parent waits, writes the mark with the exit status into the same
+    // pipe, and is not in the session that is killed. Where there is no setsid the command stays in the session that sshd made and is found by its environment;
+    // it gets the group 0.
     //
     // The login shell has read its start files when sshd started it. Its second start is told not to: bash reads .bashrc where it sees that sshd is near and
     // SHLVL below 2.
     //
     // The first reader ends with the output, or at the first write that the channel does not take any more; then a second one throws the rest away. The
-    // channel's own process
-    // waits for the first: dropbear closes a channel when that process has ended and nothing is left to read, whoever still holds it. The readers carry the
-    // run's id in a variable of
-    // their own, because CODO_RUN_ID would make them a part of the run.
+    // channel's own process waits for the first: dropbear closes a channel when that process has ended and nothing is left to read, whoever still holds it. The
+    // readers carry the run's id in a variable of their own, because CODO_RUN_ID would make them a part of the run.
     private const string Launch = """
         exec </dev/null 3>&1
         case ${SHELL##*/} in *csh) printf '\001codo %s shell %s\n' "$codo_run" "$SHELL"; exit 126;; esac
@@ -169,8 +163,8 @@ internal static partial class RemoteScripts
         pid=$(grep -lszxF -e "CODO_DRAIN=$1" /proc/[0-9]*/environ 2>/dev/null | tr -dc '0-9\n' | sed -n 1p)
         [ -n "$pid" ] || { echo 'codo-left 0'; exit; }
         pipe=$(ls -l "/proc/$pid/fd/0") || exit
-        ls -l /proc/[0-9]*/fd 2>/dev/null | awk -v pipe="${pipe##* }"
-            '/^\/proc/ { one = 1 } /^l-w/ && $NF == pipe && one { count++; one = 0 } END { print "codo-left " count + 0 }'
+        ls -l /proc/[0-9]*/fd 2>/dev/null |
+            awk -v pipe="${pipe##* }" '/^\/proc/ { one = 1 } /^l-w/ && $NF == pipe && one { count++; one = 0 } END { print "codo-left " count + 0 }'
         """;
 
     private const string LookOnly = "";

@@ -7,8 +7,7 @@ namespace Codo.Modules.Tasks.Hosts;
 
 /// <summary>
 /// What SSH.NET does not offer of a connection: an answer to a keep-alive, so that a link which has died without a word is noticed (its own asks for none, and
-/// TCP gives up
-/// after a quarter of an hour), and an end that whoever waits for the host hears of.
+/// TCP gives up after a quarter of an hour), and an end that whoever waits for the host hears of.
 /// </summary>
 internal sealed class SshLink
 {

@@ -8,9 +8,8 @@ namespace Codo.Modules.Tasks.Layout;
 
 /// <summary>
 /// What the steps that replace a template's bring in. A template's users arrange what it has and what the library has; a new command text, another execute-user
-/// or
-/// <c>127.0.0.1</c> for a step need the operator's right, an execute-user that names its users needs to name the caller, and what runs as Codo's own user needs
-/// a superuser.
+/// or <c>127.0.0.1</c> for a step need the operator's right, an execute-user that names its users needs to name the caller, and what runs as Codo's own user
+/// needs a superuser.
 /// </summary>
 internal sealed class NewContent(RunAsRule rule, Caller caller, bool isOperator)
 {

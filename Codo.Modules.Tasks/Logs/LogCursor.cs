@@ -4,7 +4,7 @@ using Codo.Platform.Http;
 namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>The last line that a reader has. Lines of other publishers have step 0 and attempt 0.</summary>
-/// <param name="SchedId">Null where the reader did not say which of a log's steps he means.</param>
+/// <param name="SchedId">Null where the reader did not say which of a log's steps it means.</param>
 internal readonly record struct LogCursor(long? SchedId, int Attempt, long Line)
 {
     /// <summary>Before the first line.</summary>

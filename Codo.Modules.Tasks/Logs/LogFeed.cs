@@ -8,10 +8,10 @@ internal sealed class Follower : IDisposable
 {
     private readonly CancellationTokenSource dropped = new();
 
-    /// <summary>Lines of the log that he has; null while he reads older ones from the database at his own pace.</summary>
+    /// <summary>Lines of the log that it has; null while it reads older ones from the database at its own pace.</summary>
     public long? Has { get; set; }
 
-    /// <summary>He does not read, and more than <see cref="LogFeed.MostBytes"/> wait for him.</summary>
+    /// <summary>It does not read, and more than <see cref="LogFeed.MostBytes"/> wait for it.</summary>
     public CancellationToken Dropped => dropped.Token;
 
     public void Drop() => dropped.Cancel();
@@ -21,8 +21,7 @@ internal sealed class Follower : IDisposable
 
 /// <summary>
 /// The end of one log in memory, for all who follow it on this node: the database is read once for each change, however many they are. It is read no further
-/// than
-/// the slowest of them can follow; one who takes nothing for two seconds while a megabyte waits is dropped.
+/// than the slowest of them can follow; one who takes nothing for two seconds while a megabyte waits is dropped.
 /// </summary>
 internal sealed class LogFeed(LogKey key, LogReader reader, LogBacklog rest, ILogger log) : IDisposable
 {
@@ -127,7 +126,7 @@ internal sealed class LogFeed(LogKey key, LogReader reader, LogBacklog rest, ILo
         }
     }
 
-    /// <summary>What follows the lines that he has. He has them when he asks again.</summary>
+    /// <summary>What follows the lines that the reader has. It has them when it asks again.</summary>
     public List<LogRow> Take(Follower follower)
     {
         lock (gate)

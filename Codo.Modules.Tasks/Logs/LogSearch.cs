@@ -9,8 +9,7 @@ namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>
 /// Finds lines by what they contain. A frequent text is found in the newest lines, stretch by stretch; a rare one by the trigram index, which days have that
-/// are
-/// over; where there is none, or the text is too short for one, the stretches go on until the time is over.
+/// are over; where there is none, or the text is too short for one, the stretches go on until the time is over.
 /// </summary>
 internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
 {

@@ -22,8 +22,7 @@ internal sealed record OrderLine(
 
 /// <summary>
 /// Reads the lines of all attempts of one order for one follower. Within an attempt they come in order and without a gap; attempts that print at the same time
-/// are merged by time. The follower says which
-/// attempts have news, and the reader goes on from the line that it read last of each.
+/// are merged by time. The follower says which attempts have news, and the reader goes on from the line that it read last of each.
 /// </summary>
 internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
 {

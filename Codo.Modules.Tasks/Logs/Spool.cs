@@ -7,9 +7,8 @@ namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>
 /// The output of one attempt until the database has all of it. Lines are numbered as they come; past the limit they go, without a number, to tail files of
-/// which the
-/// newest are kept, and get their numbers from <see cref="Seal"/>, behind a line that says what is missing. Where nothing can be written, a megabyte is kept in
-/// memory. One thread adds, others read.
+/// which the newest are kept, and get their numbers from <see cref="Seal"/>, behind a line that says what is missing. Where nothing can be written, a megabyte
+/// is kept in memory. One thread adds, others read.
 /// </summary>
 internal sealed class Spool
 {

@@ -12,8 +12,8 @@ namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>
 /// The output of all hosts and steps of an order as server-sent events, each line with its host and step. An event's id is a time of PostgreSQL's clock: what
-/// was written until then has been sent. A client
-/// that resumes from it loses no line and gets those of the last 30 seconds twice; <c>sched_id</c>, <c>attempt</c> and <c>line</c> tell them apart.
+/// was written until then has been sent. A client that resumes from it loses no line and gets those of the last 30 seconds twice; <c>sched_id</c>,
+/// <c>attempt</c> and <c>line</c> tell them apart.
 /// </summary>
 internal static class StreamOrderLog
 {

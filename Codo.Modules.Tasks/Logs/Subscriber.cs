@@ -12,8 +12,7 @@ namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>
 /// Writes what is published on <c>task_log</c>. One node at a time does, the one whose session holds an advisory lock; the others ask for it every second. A
-/// database
-/// that is away does not end the turn: lines are collected until it is back, or until another node is found to have the lock.
+/// database that is away does not end the turn: lines are collected until it is back, or until another node is found to have the lock.
 /// </summary>
 internal sealed class Subscriber(TaskLogChannel channel, LogTable table, ClusterSettings cluster, TimeProvider time, ILogger<Subscriber> log) : IHostedService
 {

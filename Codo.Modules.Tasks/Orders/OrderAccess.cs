@@ -41,7 +41,7 @@ internal static class OrderAccess
     public static bool MayApprove(Caller caller, long[] approverIds) => caller.IsSuperuser || approverIds.Contains(caller.UserId);
 }
 
-/// <summary>The caller as <see cref="OrderAccess.Visible"/> asks for him.</summary>
+/// <summary>The caller as <see cref="OrderAccess.Visible"/> asks for them.</summary>
 internal sealed record Viewer(long UserId, bool IsSuperuser, string[] Names)
 {
     public Viewer(Caller caller) : this(caller.UserId, caller.IsSuperuser, [caller.Username, caller.Nickname])

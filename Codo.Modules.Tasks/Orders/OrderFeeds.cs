@@ -11,8 +11,7 @@ internal sealed record OrderChange(long Version, GridOrder? Order, IReadOnlyList
 
 /// <summary>
 /// One order for all who follow it on this node. While somebody does, the order is read again and again and compared with what was read before, each difference
-/// under a new version; the pause between two
-/// reads is many times what a read took, so that followers cost PostgreSQL little however large the order is.
+/// under a new version; the pause between two reads is many times what a read took, so that followers cost PostgreSQL little however large the order is.
 /// </summary>
 internal sealed class OrderFeed(long listId, NpgsqlDataSource source, ILogger log) : IDisposable
 {

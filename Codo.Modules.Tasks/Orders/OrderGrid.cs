@@ -15,8 +15,7 @@ internal sealed record GridStep(int TaskGroup, int TaskLevel, string TaskName, s
 /// <param name="State">Of the lane: waiting, ready, running, hand, timed, failed, interrupted, stopped, done or ended.</param>
 /// <param name="Steps">One character a step: its <c>task_status</c>.</param>
 /// <param name="Outcomes">One character a step: <c>d</c> done, <c>i</c> ignored, <c>f</c> failed, <c>t</c> timeout, <c>u</c> unreachable, <c>l</c> lost,
-/// <c>x</c> interrupted, <c>s</c> stopped, <c>e</c> ended,
-/// <c>k</c> skipped, <c>-</c> none yet.</param>
+/// <c>x</c> interrupted, <c>s</c> stopped, <c>e</c> ended, <c>k</c> skipped, <c>-</c> none yet.</param>
 internal sealed record GridLane(int TaskGroup, string Host, int Batch, string State, string Steps, string Outcomes);
 
 /// <summary>One group, column by column: the same place in every list is the same host.</summary>

@@ -10,8 +10,7 @@ namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>
 /// An order as server-sent events: <c>grid</c>, all of it, first; then <c>order</c> and <c>lanes</c>, each with what changed. A client that resumes with
-/// <c>Last-Event-ID</c> gets what changed meanwhile, or
-/// the whole where that is not known any more.
+/// <c>Last-Event-ID</c> gets what changed meanwhile, or the whole where that is not known any more.
 /// </summary>
 internal static class StreamOrder
 {

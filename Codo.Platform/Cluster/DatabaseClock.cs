@@ -4,8 +4,8 @@ namespace Codo.Platform.Cluster;
 
 /// <summary>
 /// PostgreSQL's clock, as every node reads it: measured at the start and at each heartbeat, and carried on by <see cref="BootTime"/> in between. It is the
-/// host's <see cref="TimeProvider"/>, so that what is
-/// due, late or old is decided by one clock in the whole cluster. Timers and timestamps stay the machine's monotonic ones.
+/// host's <see cref="TimeProvider"/>, so that what is due, late or old is decided by one clock in the whole cluster. Timers and timestamps stay the machine's
+/// monotonic ones.
 /// </summary>
 public sealed class DatabaseClock : TimeProvider
 {

@@ -2,8 +2,7 @@ namespace Codo.Platform.Cluster;
 
 /// <summary>
 /// The work that a module runs on this node. The cluster asks it to recover what a dead node left, to poll for what operators ask of it, and to end in good
-/// order. Each work is polled and recovered by loops
-/// of its own, so that a failure of one never holds up another.
+/// order. Each work is polled and recovered by loops of its own, so that a failure of one never holds up another.
 /// </summary>
 public interface INodeWork
 {

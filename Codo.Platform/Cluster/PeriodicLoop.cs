@@ -7,9 +7,8 @@ namespace Codo.Platform.Cluster;
 
 /// <summary>
 /// The one loop behind every sweep, poll and listener of the host: runs its body at once and then every period, measured on a monotonic clock. A failure is
-/// logged with its exception and tried again after a
-/// pause that doubles up to the period (5 s for shorter periods). While a poll finds nothing its pause doubles up to the longest rest. Nothing that a body
-/// throws ends the loop. Its last success is shown and judged by readiness (<see cref="LoopStates"/>).
+/// logged with its exception and tried again after a pause that doubles up to the period (5 s for shorter periods). While a poll finds nothing its pause
+/// doubles up to the longest rest. Nothing that a body throws ends the loop. Its last success is shown and judged by readiness (<see cref="LoopStates"/>).
 /// </summary>
 public sealed class PeriodicLoop : BackgroundService
 {

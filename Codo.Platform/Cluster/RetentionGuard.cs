@@ -12,9 +12,8 @@ namespace Codo.Platform.Cluster;
 
 /// <summary>
 /// Stands in front of everything that deletes history. It allows a drop only while this node holds its lease, and only by a time of PostgreSQL that agrees with
-/// the time that has passed: a clock that is more
-/// than a day ahead of that would drop what nobody meant to lose. Then every drop stops, an incident is opened, and a person confirms the clock (<c>POST
-/// /v2/nodes/clock/</c>) or puts it right.
+/// the time that has passed: a clock that is more than a day ahead of that would drop what nobody meant to lose. Then every drop stops, an incident is opened,
+/// and a person confirms the clock (<c>POST /v2/nodes/clock/</c>) or puts it right.
 /// </summary>
 public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceScopeFactory scopes, ILogger<RetentionGuard> log) : IHealthCheck
 {

@@ -6,8 +6,7 @@ namespace Codo.Platform.Dashboard;
 
 /// <summary>
 /// What a background job shows of the command or order that it stands for. The names <c>Succeeded</c>, <c>Failed</c> and <c>Deleted</c> are Hangfire's, so that
-/// its pages, counters and graphs count commands; <c>Queued</c>,
-/// <c>Waiting</c> and <c>Running</c> are Codo's, and no worker holds a job in them.
+/// its pages, counters and graphs count commands; <c>Queued</c>, <c>Waiting</c> and <c>Running</c> are Codo's, and no worker holds a job in them.
 /// </summary>
 public sealed class DashboardState : IState
 {

@@ -2,8 +2,7 @@ namespace Codo.Platform.Data;
 
 /// <summary>
 /// Writes what many tasks bring at once in one statement. One batch is written at a time, and what comes meanwhile is the next one: a single item does not
-/// wait, and a hundred cost one commit. When PostgreSQL
-/// refuses a batch, each item of it is written alone, so that one that it does not take fails for itself.
+/// wait, and a hundred cost one commit. When PostgreSQL refuses a batch, each item of it is written alone, so that one that it does not take fails for itself.
 /// </summary>
 /// <param name="write">Writes a batch and answers one result for each item, in their order.</param>
 /// <param name="most">Items of a batch.</param>

@@ -21,8 +21,7 @@ public static class DatabaseErrors
         error switch
         {
             // 57P: shutting down, starting up or an administrator's end; 53: no resources; 08: connection; 57014: statement timeout; 55P03: lock timeout;
-            // 40001, 40P01: serialization failure, deadlock; 25006: a standby that
-            // has not been promoted yet.
+            // 40001, 40P01: serialization failure, deadlock; 25006: a standby that has not been promoted yet.
             PostgresException { SqlState: var state } => state is "57014" or "55P03" or "40001" or "40P01" or "25006"
                 || state.StartsWith("57P", StringComparison.Ordinal)
                 || state.StartsWith("53", StringComparison.Ordinal)

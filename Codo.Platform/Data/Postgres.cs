@@ -15,8 +15,7 @@ public static class Postgres
     {
         DefaultTypeMap.MatchNamesWithUnderscores = true;
         // Giving a connection back would otherwise have PostgreSQL parse and run seven statements that reset it, which costs as much as a request. So what a
-        // session sets beyond its
-        // transaction (SET without LOCAL, an advisory lock) it takes back itself.
+        // session sets beyond its transaction (SET without LOCAL, an advisory lock) it takes back itself.
         return services
             .AddSingleton<KeptRules>()
             .AddSingleton(_ =>

@@ -8,8 +8,7 @@ namespace Codo.Platform.Data;
 
 /// <summary>
 /// Codo's own time zone as it is stored, and what becomes of it when an upgrade of the machine's zone data has taken it away: the host goes on at the offset
-/// that was last in force, degraded, instead of not
-/// starting.
+/// that was last in force, degraded, instead of not starting.
 /// </summary>
 public sealed class StoredZone(NpgsqlDataSource source, Zone zone, TimeProvider time, ILogger<StoredZone> log) : IHealthCheck
 {

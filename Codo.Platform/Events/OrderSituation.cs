@@ -50,7 +50,7 @@ public sealed record OrderSituationChanged(
 ) : INotification;
 
 /// <summary>Somebody of an order whose id is known.</summary>
-/// <param name="Name">Empty when he is no longer among the template's users.</param>
+/// <param name="Name">Empty when they are no longer among the template's users.</param>
 public sealed record Approver(long Id, string Name);
 
 /// <summary>The step at which a lane stands.</summary>

@@ -36,8 +36,7 @@ public interface IOutboxReader
 
 /// <summary>
 /// The transactional outbox: a message is written with the change that it tells of, and published by <see cref="OutboxRelay"/> at least once. A crash after
-/// publishing repeats the event, so handlers are
-/// idempotent.
+/// publishing repeats the event, so handlers are idempotent.
 /// </summary>
 public sealed class Outbox
 {

@@ -11,8 +11,7 @@ namespace Codo.Platform.Events;
 
 /// <summary>
 /// Publishes the outbox. Each run takes the head of every stream that is due; a message that fails blocks only its own stream, is tried again with growing
-/// pauses, and becomes a dead letter after
-/// <see cref="MostAttempts"/>. Every node runs it; a row lock lets one node publish a message at a time.
+/// pauses, and becomes a dead letter after <see cref="MostAttempts"/>. Every node runs it; a row lock lets one node publish a message at a time.
 /// </summary>
 public sealed class OutboxRelay(
     NpgsqlDataSource source,

@@ -4,8 +4,7 @@ namespace Codo.Platform.Http;
 
 /// <summary>
 /// A long list that is answered as it is read. Each chunk opens and gives back its own connection: neither the list nor a client that reads slowly holds memory
-/// or a connection of
-/// the pool for as long as the answer takes.
+/// or a connection of the pool for as long as the answer takes.
 /// </summary>
 public static class Chunks
 {

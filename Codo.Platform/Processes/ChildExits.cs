@@ -6,8 +6,7 @@ namespace Codo.Platform.Processes;
 
 /// <summary>
 /// Tells how children that were spawned by <see cref="SessionProcess"/> ended. One thread waits for all of them in the kernel (<c>pidfd_open</c>,
-/// <c>epoll</c>); .NET's own handling of SIGCHLD leaves children alone
-/// that it has not started.
+/// <c>epoll</c>); .NET's own handling of SIGCHLD leaves children alone that it has not started.
 /// </summary>
 internal static unsafe partial class ChildExits
 {

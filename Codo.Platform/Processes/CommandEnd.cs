@@ -6,9 +6,7 @@ namespace Codo.Platform.Processes;
 /// <param name="ExitCode">0 to 255. A command that died of signal n has 128 + n, which is also what a shell reports of its last command.</param>
 /// <param name="Holders">
 /// Processes that the command left in the background and that hold its output open, null where they could not be counted. They live on; what they write after
-/// the end is
-/// thrown away.
-/// </param>
+/// the end is thrown away. </param>
 public readonly record struct CommandEnd(int ExitCode, int? Holders = 0)
 {
     private static readonly string[] SignalNames =

@@ -11,8 +11,8 @@ public sealed class CommandUser
     private static readonly string[] Kept = ["PATH", "LANG", "LANGUAGE", "TZ"];
 
     // setpriv replaces itself, so the process id stays. Not ProcessStartInfo.UserName: it changes the user of a child that shares the host's memory until it
-    // execs, and another process of
-    // that user could stop the child, and with it the host's thread, for good. The bounding set is left alone: without it sudo would have nothing to give.
+    // execs, and another process of that user could stop the child, and with it the host's thread, for good. The bounding set is left alone: without it sudo
+    // would have nothing to give.
     private static readonly string[] NoCapabilities = ["--inh-caps=-all", "--ambient-caps=-all"];
 
     private CommandUser(SystemUser user, bool isOwn) => (System, IsOwn) = (user, isOwn);

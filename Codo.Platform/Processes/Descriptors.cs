@@ -5,8 +5,7 @@ namespace Codo.Platform.Processes;
 
 /// <summary>
 /// The file descriptors of this process. The runtime ends the whole process when it finds none left inside <see cref="System.Diagnostics.Process.Start()"/>, so
-/// whatever spawns
-/// something asks here first, and what takes descriptors at a stranger's wish (connections) leaves <see cref="Reserved"/> of them alone.
+/// whatever spawns something asks here first, and what takes descriptors at a stranger's wish (connections) leaves <see cref="Reserved"/> of them alone.
 /// </summary>
 public static partial class Descriptors
 {

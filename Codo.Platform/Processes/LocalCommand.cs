@@ -30,9 +30,8 @@ public sealed partial class LocalCommand
         """;
 
     // A command with a line #! comes on standard input and becomes a file for its interpreter ($2, and $3 where it has an argument). The kernel would do the
-    // same with
-    // the file, but not where it lies in a file system without exec. This shell waits, because the file is to be gone afterwards; told to end it waits for the
-    // command first.
+    // same with the file, but not where it lies in a file system without exec. This shell waits, because the file is to be gone afterwards; told to end it
+    // waits for the command first.
     private const string FileScript = """
         exec 2>&1
         codo_file=$1 codo_pty=$2
@@ -192,9 +191,8 @@ public sealed partial class LocalCommand
     /// <param name="cancellation">Stops reading and waiting, and leaves the command alone: to end it, see <see cref="ProcessTree"/>.</param>
     /// <remarks>
     /// The end of the output is known: what the command itself wrote is in the pipe when it has ended, and is read whatever happens. Nothing later is waited
-    /// for. Where background
-    /// processes hold the pipe, a process of its own takes it over and throws away what they write. An exception out of <paramref name="onOutput"/> closes the
-    /// pipe and is passed on.
+    /// for. Where background processes hold the pipe, a process of its own takes it over and throws away what they write. An exception out of
+    /// <paramref name="onOutput"/> closes the pipe and is passed on.
     /// </remarks>
     public async Task<CommandEnd> ReadToEndAsync(Func<ReadOnlyMemory<byte>, ValueTask> onOutput, CancellationToken cancellation = default)
     {

@@ -4,10 +4,8 @@ namespace Codo.Platform.Processes;
 
 /// <summary>
 /// The resource limits that a login would give a user: <c>/etc/security/limits.conf</c> and <c>limits.d/*.conf</c>, read as <c>pam_limits</c> reads them, and
-/// applied with
-/// <c>prlimit</c>. Not taken from there: <c>maxlogins</c>, <c>maxsyslogins</c>, <c>nonewprivs</c>, <c>priority</c> and <c>chroot</c>. A limit above the host's
-/// own hard one needs
-/// root; without it the host's is taken.
+/// applied with <c>prlimit</c>. Not taken from there: <c>maxlogins</c>, <c>maxsyslogins</c>, <c>nonewprivs</c>, <c>priority</c> and <c>chroot</c>. A limit
+/// above the host's own hard one needs root; without it the host's is taken.
 /// </summary>
 public static class LoginLimits
 {

@@ -11,8 +11,7 @@ public sealed record OutputPart(long Missing, string Text, long Next);
 
 /// <summary>
 /// The output of one command: the first half of the limit and the last half are kept, what falls out between is counted. A short output is held in memory, a
-/// longer one in
-/// a file without a name, so that memory stays flat whatever the limit. One thread may append while others read.
+/// longer one in a file without a name, so that memory stays flat whatever the limit. One thread may append while others read.
 /// </summary>
 public sealed class OutputBuffer : IDisposable
 {

@@ -32,8 +32,7 @@ internal static partial class OutputHolders
 
     /// <summary>
     /// Gives the pipe to a process of its own that reads it to its end and throws away what comes: a process whose output nobody reads would end at its next
-    /// write. It belongs
-    /// to no run and outlives the host.
+    /// write. It belongs to no run and outlives the host.
     /// </summary>
     /// <returns>Whether that process has been started.</returns>
     public static bool Drain(SafeHandle pipe)

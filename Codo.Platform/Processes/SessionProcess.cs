@@ -7,8 +7,7 @@ namespace Codo.Platform.Processes;
 
 /// <summary>
 /// A program in a session of its own, with every signal at its default and output and error in one pipe. It is spawned (<c>posix_spawn</c>), not forked:
-/// starting it costs the same however much memory the host
-/// has, and needs no <c>setsid</c> and <c>env</c> in front.
+/// starting it costs the same however much memory the host has, and needs no <c>setsid</c> and <c>env</c> in front.
 /// </summary>
 internal sealed partial class SessionProcess
 {

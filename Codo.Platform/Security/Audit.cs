@@ -21,8 +21,7 @@ public static class Audit
 
     /// <summary>
     /// The line of a new object as the end of the very statement that makes it, for what is made a thousand times a second: one round trip instead of three.
-    /// Put it behind
-    /// <c>WITH made AS (INSERT … RETURNING … AS id)</c> and give it <see cref="Made"/>; it answers the id, or nothing when nothing was made.
+    /// Put it behind <c>WITH made AS (INSERT … RETURNING … AS id)</c> and give it <see cref="Made"/>; it answers the id, or nothing when nothing was made.
     /// </summary>
     public const string MadeLine = """
         INSERT INTO platform.audit (user_id, username, nickname, address, request_id, action, kind, object_id, after)

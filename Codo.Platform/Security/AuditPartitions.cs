@@ -8,8 +8,8 @@ namespace Codo.Platform.Security;
 
 /// <summary>
 /// The audit's months: made ahead of time, dropped past their retention. The audit need not be the host's own table, so both are functions that run as its
-/// owner (migration 0012); they make the next
-/// months alone, and drop none of the last 90 days. Until a month has been made its rows go to the default partition.
+/// owner (migration 0012); they make the next months alone, and drop none of the last 90 days. Until a month has been made its rows go to the default
+/// partition.
 /// </summary>
 internal sealed class AuditPartitions(NpgsqlDataSource source, NodeSettings settings, RetentionGuard guard, TimeProvider time, ILogger<AuditPartitions> log)
 {

@@ -16,6 +16,12 @@ public sealed class ShapeTests
     private static readonly Assembly Platform = typeof(Migrator).Assembly;
     private static readonly Assembly[] Modules = [typeof(CronModule).Assembly, typeof(TasksModule).Assembly, typeof(AlertsModule).Assembly];
     private static readonly string[] Folders = ["Http", "Data", "Processes", "Cluster", "Security", "Events", "Dashboard"];
+    private static readonly string[] PrivateWords =
+    [
+        "News", "Telling", "Tiding", "Trouble", "Settling", "Going", "Leftover", "Leftovers", "Upkeep", "Bound", "Handlers", "Wake", "UnderWay", "Look", "Lines", "Paths", "Requests",
+        "Exposure", "Sight", "Endings", "DatabaseTurns", "LogRest", "Behind",
+    ];
+
     private static readonly string[] EmptyWords = ["Dto", "Service", "Manager", "Helper", "Utils", "Impl"];
 
     [Fact]
@@ -61,6 +67,30 @@ public sealed class ShapeTests
             .SelectMany(Own)
             .Where(type => EmptyWords.Any(word => type.Name.EndsWith(word, StringComparison.Ordinal)))
             .ShouldBeEmpty();
+
+    [Fact]
+    public void No_type_is_called_by_a_word_that_a_reader_from_outside_would_not_guess() =>
+        new[] { Platform, typeof(Codo.Host.LegacyPathPrefixes).Assembly }
+            .Concat(Modules)
+            .SelectMany(Own)
+            .Where(type => PrivateWords.Contains(type.Name, StringComparer.Ordinal))
+            .ShouldBeEmpty();
+
+    [Fact]
+    public void No_file_name_stands_twice_in_a_project()
+    {
+        var root = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(File())!, "../.."));
+        string[] projects = ["Codo.Host", "Codo.Platform", "Codo.Modules.Cron", "Codo.Modules.Tasks", "Codo.Modules.Alerts"];
+        foreach (var project in projects)
+            Directory
+                .GetFiles(Path.Combine(root, project), "*.cs", SearchOption.AllDirectories)
+                .Where(file => !file.Contains("/obj/", StringComparison.Ordinal) && !file.Contains("/bin/", StringComparison.Ordinal))
+                .GroupBy(Path.GetFileName)
+                .Where(files => files.Count() > 1)
+                .ShouldBeEmpty(project);
+    }
+
+    private static string File([CallerFilePath] string file = "") => file;
 
     [Fact]
     public void A_handler_never_sends_a_request() =>

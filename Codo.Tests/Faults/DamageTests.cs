@@ -10,8 +10,7 @@ namespace Codo.Tests.Faults;
 
 /// <summary>
 /// Damages rows of every table in every way that a column allows, and shows that everything else works on: jobs fire, orders run, alerts are told, lists
-/// answer, a host starts. The tables are found in the
-/// schema: a new one without a case fails the test.
+/// answer, a host starts. The tables are found in the schema: a new one without a case fails the test.
 /// </summary>
 public sealed class DamageTests(TestPostgres postgres)
 {

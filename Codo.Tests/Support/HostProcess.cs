@@ -10,8 +10,7 @@ namespace Codo.Tests.Support;
 
 /// <summary>
 /// The real binary as a process of its own, with its own PostgreSQL and Redis unless it is given others, in a session of its own. What only a process can show:
-/// kill -9,
-/// signals, exit codes, what it prints. It dies with the test process.
+/// kill -9, signals, exit codes, what it prints. It dies with the test process.
 /// </summary>
 internal sealed partial class HostProcess : IAsyncDisposable
 {

@@ -9,9 +9,8 @@ namespace Codo.Tests.Support;
 
 /// <summary>
 /// A real PostgreSQL in a temporary folder. The one that tests get through their constructor is shared by the whole run and starts with the first database that
-/// is asked
-/// for; a test that stops or restarts its PostgreSQL takes one of its own from <see cref="StartNew"/>. It stops with the fixture, and by itself when the test
-/// process dies.
+/// is asked for; a test that stops or restarts its PostgreSQL takes one of its own from <see cref="StartNew"/>. It stops with the fixture, and by itself when
+/// the test process dies.
 /// </summary>
 public sealed class TestPostgres : IAsyncLifetime
 {

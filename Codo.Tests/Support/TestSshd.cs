@@ -6,8 +6,7 @@ namespace Codo.Tests.Support;
 
 /// <summary>
 /// A real sshd on a port of its own, on 127.0.0.1 to 127.0.0.16, which stand for hosts. It lets the user of the test process in with <see cref="PrivateKey"/>,
-/// and as root
-/// also accounts that are made for it. It dies with the test process.
+/// and as root also accounts that are made for it. It dies with the test process.
 /// </summary>
 public sealed class TestSshd : IAsyncLifetime
 {

@@ -8,9 +8,8 @@ namespace Codo.Bench;
 
 /// <summary>
 /// How long a caller with a token waits for an answer, each time over a connection of its own, while strangers open 20,000 connections from 127.0.0.0/8 as fast
-/// as 8 of them can. Up to 12,000 stay open, which is as
-/// many as most machines let this process have; the host closes the oldest by itself. Give the host few descriptors (<c>ulimit -n 4096</c>) to see it under its
-/// limit.
+/// as 8 of them can. Up to 12,000 stay open, which is as many as most machines let this process have; the host closes the oldest by itself. Give the host few
+/// descriptors (<c>ulimit -n 4096</c>) to see it under its limit.
 /// </summary>
 internal static class ConnectionsBench
 {

@@ -17,8 +17,8 @@ public sealed class CommandUserTests
         {
             var said = await Run(user, """
                 echo "$(id -u) $(id -g) $(id -un) $HOME $USER $LOGNAME $(pwd)"; id -G; env
-                grep -E '^(Uid|Gid|CapInh|CapPrm|CapEff|CapAmb|NoNewPrivs):' /proc/self/status; ulimit -S -n; echo again >/dev/stderr; echo and again
-                    >/dev/stdout
+                grep -E '^(Uid|Gid|CapInh|CapPrm|CapEff|CapAmb|NoNewPrivs):' /proc/self/status; ulimit -S -n; echo again >/dev/stderr
+                echo and again >/dev/stdout
                 """
             );
             said.ShouldStartWith(
