@@ -6,7 +6,9 @@ using Npgsql;
 
 namespace Codo.Modules.Alerts.Rules;
 
-/// <summary>Codo's own contacts: a superuser sees all, everybody else their own. What codo-admin keeps in Redis is not listed here, and goes before it.</summary>
+/// <summary>
+/// Codo's own contacts: a superuser sees all, everybody else their own. What codo-admin keeps in Redis is not listed here, and goes before it.
+/// </summary>
 internal static class ListContacts
 {
     internal sealed record Query(int? Page, int? Limit, string? Name) : IRequest<Result>, IPaged;

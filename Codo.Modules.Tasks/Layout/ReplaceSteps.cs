@@ -26,9 +26,10 @@ internal static class ReplaceSteps
     /// <summary>Its warnings say what has become of a step otherwise than it was sent.</summary>
     internal sealed record Result : Answer
     {
-        public Result(Text said, IReadOnlyList<Text> warnings) : base(said) => Warnings = warnings;
+        public Result(Text said, IReadOnlyList<Text> warnings) : base(said) => Warnings = warnings.Count == 0 ? null : warnings;
 
-        public IReadOnlyList<Text> Warnings { get; }
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public IReadOnlyList<Text>? Warnings { get; }
     }
 
     // The console sends steps back as it got them, or made from commands of the library.

@@ -18,7 +18,8 @@ public sealed class ShapeTests
     private static readonly string[] Folders = ["Http", "Data", "Processes", "Cluster", "Security", "Events", "Dashboard"];
     private static readonly string[] PrivateWords =
     [
-        "News", "Telling", "Tiding", "Trouble", "Settling", "Going", "Leftover", "Leftovers", "Upkeep", "Bound", "Handlers", "Wake", "UnderWay", "Look", "Lines", "Paths", "Requests",
+        "News", "Telling", "Tiding", "Trouble", "Settling", "Going", "Leftover", "Leftovers", "Upkeep",
+        "Bound", "Handlers", "Wake", "UnderWay", "Look", "Lines", "Paths", "Requests",
         "Exposure", "Sight", "Endings", "DatabaseTurns", "LogRest", "Behind",
     ];
 
