@@ -212,7 +212,11 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
     {
         var template = await OrderHost.Template(host, OrderHost.Step("true", trigger: "hand"));
         var order = await OrderHost.Order(host, template);
-        await OrderHost.Stands(host, order, "5");
+        // The step says hand from the beginning; the lane does once its node has come to it.
+        await Eventually.True(
+            () => host.Ask<bool>("SELECT state = 'hand' FROM tasks.lane WHERE list_id = @order", new { order }),
+            "the lane waits for a person"
+        );
         await host.Ask<int>(
             "ALTER TABLE tasks.lane DROP CONSTRAINT IF EXISTS lane_state_check; UPDATE tasks.lane SET state = 'nowhere' WHERE list_id = @order RETURNING 1",
             new { order }
