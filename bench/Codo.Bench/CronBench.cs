@@ -18,6 +18,8 @@ internal static class CronBench
         foreach (var (jobs, every, seconds, goal) in Loads)
         {
             var file = Path.GetTempFileName();
+            // Commands run as a user of their own.
+            File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupWrite | UnixFileMode.OtherWrite);
             for (var i = 0; i < jobs; i++)
                 await client.Send(
                     HttpMethod.Post,

@@ -16,6 +16,8 @@ internal static class LoadBench
         Table.Row("bare loop of `setsid -w sh -c :` on all cores", bare.ToString("0", CultureInfo.InvariantCulture), "-", "-", "1");
         var made = 0;
         var file = Path.GetTempFileName();
+        // Commands run as a user of their own.
+        File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupWrite | UnixFileMode.OtherWrite);
         await client.Send(
             HttpMethod.Post,
             "/v1/cron/job/",
