@@ -12,6 +12,7 @@ using Codo.Modules.Tasks;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Hangfire.PostgreSql;

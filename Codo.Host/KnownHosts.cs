@@ -2,6 +2,7 @@ using System.Net;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Microsoft.AspNetCore.HttpOverrides;
 using IPNetwork = System.Net.IPNetwork;
 

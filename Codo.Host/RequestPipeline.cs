@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Threading.RateLimiting;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 
 namespace Codo.Host;
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;

@@ -1,5 +1,5 @@
 using System.Security.Cryptography;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Microsoft.AspNetCore.OpenApi;
 using Microsoft.Net.Http.Headers;
 using Microsoft.OpenApi;

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 
 namespace Codo.Host.Auth;
 

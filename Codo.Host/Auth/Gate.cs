@@ -1,6 +1,7 @@
 using Codo.Host.Pages;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace Codo.Host.Auth;

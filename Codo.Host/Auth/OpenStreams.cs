@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Codo.Host.Accounts;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Security;
 
 namespace Codo.Host.Auth;

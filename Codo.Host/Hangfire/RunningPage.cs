@@ -1,7 +1,7 @@
 using System.Globalization;
 using Codo.Platform.Cluster;
 using Codo.Platform.Dashboard;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 
 namespace Codo.Host.Hangfire;
 

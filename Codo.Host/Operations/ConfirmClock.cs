@@ -1,5 +1,6 @@
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Security;
 using MediatR;
 using Npgsql;

@@ -1,5 +1,5 @@
 using Codo.Platform.Cluster;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.Extensions.DependencyInjection;

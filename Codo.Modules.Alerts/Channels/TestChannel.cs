@@ -1,6 +1,7 @@
 using Codo.Modules.Alerts.Incidents;
 using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using FluentValidation;
 using MediatR;

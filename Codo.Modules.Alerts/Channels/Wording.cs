@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text;
 using Codo.Modules.Alerts.Incidents;
 using Codo.Modules.Alerts.Rules;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 
 namespace Codo.Modules.Alerts.Channels;
 

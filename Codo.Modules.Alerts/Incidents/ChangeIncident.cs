@@ -1,4 +1,5 @@
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;

@@ -2,6 +2,7 @@ using System.Net;
 using System.Text.RegularExpressions;
 using Codo.Modules.Alerts.Channels;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using MediatR;
 using Microsoft.AspNetCore.Builder;

@@ -1,6 +1,6 @@
 using System.Globalization;
 using Codo.Platform.Events;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using MediatR;
 
 namespace Codo.Modules.Alerts.Incidents;

@@ -1,5 +1,5 @@
 using Codo.Platform.Events;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using MediatR;
 
 namespace Codo.Modules.Alerts.Incidents;

@@ -3,7 +3,7 @@ using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Events;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using MediatR;
 using Microsoft.Extensions.DependencyInjection;

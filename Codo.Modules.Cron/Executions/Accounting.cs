@@ -1,6 +1,6 @@
 using System.Globalization;
 using Codo.Modules.Cron.Jobs;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 
 namespace Codo.Modules.Cron.Executions;
 

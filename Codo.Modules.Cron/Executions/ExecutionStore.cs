@@ -2,7 +2,7 @@ using System.Text.Json;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Events;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 using Dapper;
 using Microsoft.Extensions.Logging;

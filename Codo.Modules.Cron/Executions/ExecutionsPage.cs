@@ -1,6 +1,6 @@
 using System.Globalization;
 using Codo.Platform.Dashboard;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using Hangfire.States;
 using Npgsql;

@@ -1,6 +1,6 @@
 using Codo.Modules.Cron.Jobs;
 using Codo.Platform.Events;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using MediatR;
 using Npgsql;

@@ -2,7 +2,7 @@ using Codo.Modules.Cron.Jobs;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Events;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using Microsoft.Extensions.Logging;
 using Npgsql;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using FluentValidation;
 using MediatR;

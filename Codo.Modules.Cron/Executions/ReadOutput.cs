@@ -1,5 +1,6 @@
 using System.Text;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 using Dapper;
 using FluentValidation;

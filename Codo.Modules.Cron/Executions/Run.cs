@@ -1,4 +1,4 @@
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 
 namespace Codo.Modules.Cron.Executions;

@@ -6,6 +6,7 @@ using Codo.Modules.Cron.Jobs;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Microsoft.Extensions.Logging;

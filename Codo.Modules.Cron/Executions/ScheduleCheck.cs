@@ -2,7 +2,7 @@ using System.Globalization;
 using Codo.Modules.Cron.Jobs;
 using Codo.Platform.Cluster;
 using Codo.Platform.Events;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Logging;

@@ -1,5 +1,5 @@
 using System.Text.RegularExpressions;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 
 namespace Codo.Modules.Cron.Jobs;
 

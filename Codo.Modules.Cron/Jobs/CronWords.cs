@@ -1,5 +1,5 @@
 using System.Numerics;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 
 namespace Codo.Modules.Cron.Jobs;
 

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Codo.Modules.Cron.Executions;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;

@@ -1,4 +1,4 @@
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 
 namespace Codo.Modules.Cron.Jobs;
 
@@ -15,7 +15,7 @@ internal sealed record JobAdvice(Text CronText, IReadOnlyList<string> NextRunTim
     {
         var next = new List<string>();
         for (var after = now; next.Count < Times && expression.Next(after, zone) is { } at; after = at)
-            next.Add(Codo.Platform.Http.Times.FormatWithOffset(at, zone));
+            next.Add(Codo.Platform.Localization.Times.FormatWithOffset(at, zone));
         return new JobAdvice(expression.Describe(), next, [.. Warn(expression, cmd, workingDirectory)]);
     }
 

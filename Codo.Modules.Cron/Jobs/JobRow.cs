@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using Codo.Modules.Cron.Executions;
 using Codo.Platform.Data;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 
 namespace Codo.Modules.Cron.Jobs;
 

@@ -2,6 +2,7 @@ using Codo.Modules.Cron.Executions;
 using Codo.Platform.Cluster;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;

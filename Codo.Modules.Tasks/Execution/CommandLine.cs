@@ -4,7 +4,7 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Text = Codo.Platform.Http.Text;
+using Text = Codo.Platform.Localization.Text;
 
 namespace Codo.Modules.Tasks.Execution;
 

@@ -1,6 +1,6 @@
 using Codo.Modules.Tasks.Hosts;
 using Codo.Modules.Tasks.Layout;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Npgsql;

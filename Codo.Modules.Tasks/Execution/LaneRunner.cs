@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using Microsoft.Extensions.Logging;
 using Npgsql;

@@ -1,5 +1,5 @@
 using Codo.Platform.Events;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using MediatR;
 using Npgsql;

@@ -1,7 +1,7 @@
 using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 
 namespace Codo.Modules.Tasks.Execution;

@@ -1,5 +1,5 @@
 using Codo.Modules.Tasks.Layout;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 
 namespace Codo.Modules.Tasks.Execution;
 

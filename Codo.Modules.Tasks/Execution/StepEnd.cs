@@ -1,4 +1,4 @@
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 
 namespace Codo.Modules.Tasks.Execution;
 

@@ -1,7 +1,7 @@
 using System.Text;
 using Codo.Modules.Tasks.Orders;
 using Codo.Platform.Cluster;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Dapper;

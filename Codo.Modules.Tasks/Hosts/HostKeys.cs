@@ -3,7 +3,7 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 using Codo.Platform.Data;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using Npgsql;
 

@@ -3,7 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
 using Codo.Modules.Tasks.Orders;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 
 namespace Codo.Modules.Tasks.Hosts;
 

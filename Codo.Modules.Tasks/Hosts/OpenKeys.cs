@@ -3,7 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Security.Cryptography;
 using System.Text;
 using Codo.Modules.Tasks.Layout;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Renci.SshNet;
 
 namespace Codo.Modules.Tasks.Hosts;

@@ -1,5 +1,5 @@
 using System.Net.Sockets;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 using Renci.SshNet;
 using Renci.SshNet.Common;

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 using Renci.SshNet;
 

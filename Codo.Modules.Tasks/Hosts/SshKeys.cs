@@ -1,7 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Text;
 using Codo.Platform.Data;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Renci.SshNet;
 using Renci.SshNet.Common;
 using Renci.SshNet.Security;

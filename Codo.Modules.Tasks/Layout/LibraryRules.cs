@@ -1,5 +1,6 @@
 using Codo.Modules.Tasks.Orders;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using FluentValidation;
 using Npgsql;
 

@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;

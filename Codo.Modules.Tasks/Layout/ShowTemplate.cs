@@ -1,5 +1,6 @@
 using System.Data;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using FluentValidation;
 using MediatR;

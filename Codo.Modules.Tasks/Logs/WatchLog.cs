@@ -1,6 +1,7 @@
 using System.Net.WebSockets;
 using System.Text;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using MediatR;
 using Microsoft.AspNetCore.Http;
 

@@ -1,5 +1,5 @@
 using System.Globalization;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 
 namespace Codo.Modules.Tasks.Orders;
 

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using FluentValidation;
 using MediatR;

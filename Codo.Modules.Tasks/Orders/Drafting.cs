@@ -5,6 +5,7 @@ using System.Text.Json.Nodes;
 using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 using Dapper;
 using Microsoft.Extensions.Configuration;

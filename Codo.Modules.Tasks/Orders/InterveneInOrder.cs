@@ -2,6 +2,7 @@ using System.Globalization;
 using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Security;
 using FluentValidation;
 using MediatR;

@@ -2,7 +2,7 @@ using System.Text.RegularExpressions;
 using Codo.Modules.Tasks.Execution;
 using Codo.Modules.Tasks.Hosts;
 using Codo.Modules.Tasks.Layout;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using Npgsql;
 

@@ -2,6 +2,7 @@ using System.Globalization;
 using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Npgsql;

@@ -1,7 +1,7 @@
 using System.Globalization;
 using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Dashboard;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using Hangfire.States;
 using Npgsql;

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 using MediatR;
 using Npgsql;

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json.Nodes;
 using static Codo.Modules.Tasks.Orders.PythonLiteral;
-using Text = Codo.Platform.Http.Text;
+using Text = Codo.Platform.Localization.Text;
 
 namespace Codo.Modules.Tasks.Orders;
 

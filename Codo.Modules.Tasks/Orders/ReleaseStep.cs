@@ -1,5 +1,6 @@
 using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using Npgsql;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 using Codo.Platform.Events;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using MediatR;
 using Microsoft.Extensions.DependencyInjection;

@@ -1,5 +1,5 @@
 using System.Text;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 
 namespace Codo.Platform.Data;
 

@@ -1,5 +1,5 @@
 using System.Globalization;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Logging;
 using Npgsql;

@@ -1,6 +1,6 @@
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using MediatR;
 using Microsoft.Extensions.DependencyInjection;

@@ -1,4 +1,4 @@
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using MediatR;
 
 namespace Codo.Platform.Events;

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Codo.Platform.Localization;
 
 namespace Codo.Platform.Http;
 

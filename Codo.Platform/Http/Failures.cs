@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Codo.Platform.Data;
+using Codo.Platform.Localization;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;

@@ -3,6 +3,7 @@ using System.Numerics;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Codo.Platform.Localization;
 
 namespace Codo.Platform.Http;
 

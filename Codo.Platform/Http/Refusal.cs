@@ -1,3 +1,4 @@
+using Codo.Platform.Localization;
 using FluentValidation;
 using FluentValidation.Results;
 

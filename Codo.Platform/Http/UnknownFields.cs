@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization.Metadata;
+using Codo.Platform.Localization;
 using Microsoft.AspNetCore.Http;
 
 namespace Codo.Platform.Http;

@@ -1,6 +1,6 @@
 using System.Text;
 using System.Text.RegularExpressions;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 
 namespace Codo.Platform.Processes;
 

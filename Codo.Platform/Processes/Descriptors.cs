@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 
 namespace Codo.Platform.Processes;
 

@@ -3,7 +3,7 @@ using System.ComponentModel;
 using System.IO.Pipes;
 using System.Runtime.InteropServices;
 using System.Text;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 
 namespace Codo.Platform.Processes;
 

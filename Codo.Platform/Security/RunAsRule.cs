@@ -1,6 +1,7 @@
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 using Dapper;
 using Microsoft.Extensions.Configuration;

@@ -6,6 +6,7 @@ using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Cluster;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Security;
 using Codo.Tests.Support;
 using Dapper;

@@ -1,6 +1,6 @@
 using System.Text;
 using Codo.Platform.Data;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using CsCheck;
 
 namespace Codo.Tests.Platform.Data;

@@ -2,6 +2,7 @@ using Codo.Modules.Alerts.Incidents;
 using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Tests.Support;
 
 namespace Codo.Tests.Modules.Alerts.Incidents;

@@ -1,5 +1,5 @@
 using Codo.Modules.Alerts.Incidents;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Tests.Support;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Playwright;

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Codo.Modules.Cron.Jobs;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Cronos;
 using CsCheck;
 using CronExpression = Codo.Modules.Cron.Jobs.CronExpression;

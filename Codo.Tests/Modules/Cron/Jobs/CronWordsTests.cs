@@ -1,5 +1,5 @@
 using System.Collections.Concurrent;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using CsCheck;
 using static Codo.Tests.Modules.Cron.Jobs.CronExpressionTests;
 

@@ -1,4 +1,4 @@
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Cronos;
 using CsCheck;
 using static Codo.Tests.Modules.Cron.Jobs.CronExpressionTests;

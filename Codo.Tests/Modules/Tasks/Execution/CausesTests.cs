@@ -1,5 +1,5 @@
 using Codo.Modules.Tasks.Execution;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 
 namespace Codo.Tests.Modules.Tasks.Execution;
 

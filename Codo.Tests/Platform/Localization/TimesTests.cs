@@ -1,8 +1,8 @@
 using System.Globalization;
-using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using CsCheck;
 
-namespace Codo.Tests.Platform.Http;
+namespace Codo.Tests.Platform.Localization;
 
 public sealed class TimesTests
 {

@@ -1,7 +1,8 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Microsoft.Net.Http.Headers;
 
-namespace Codo.Platform.Http;
+namespace Codo.Platform.Localization;
 
 /// <summary>A sentence for a person, in Chinese and in English. In an answer it is written in the language of the request.</summary>
 /// <param name="Zh">Chinese; where the original has a text, the original's.</param>
@@ -31,21 +32,10 @@ public static class Language
     /// <summary>Whether an <c>Accept-Language</c> value prefers English: the best quality among <c>en</c> beats that among <c>zh</c>.</summary>
     public static bool PrefersEnglish(string? acceptLanguage)
     {
-        if (string.IsNullOrEmpty(acceptLanguage)) return false;
-        double english = 0, chinese = 0;
-        foreach (var part in acceptLanguage.Split(','))
-        {
-            var pieces = part.Split(';');
-            var tag = pieces[0].Trim();
-            var quality = 1.0;
-            foreach (var piece in pieces.Skip(1))
-                if (piece.Trim().StartsWith("q=", StringComparison.OrdinalIgnoreCase)
-                    && !double.TryParse(piece.Trim().AsSpan(2), System.Globalization.CultureInfo.InvariantCulture, out quality))
-                    quality = 0;
-            if (tag.StartsWith("en", StringComparison.OrdinalIgnoreCase)) english = Math.Max(english, quality);
-            if (tag.StartsWith("zh", StringComparison.OrdinalIgnoreCase)) chinese = Math.Max(chinese, quality);
-        }
-        return english > chinese;
+        if (!StringWithQualityHeaderValue.TryParseList([acceptLanguage ?? ""], out var languages)) return false;
+        double Best(string language) =>
+            languages.Where(value => value.Value.StartsWith(language, StringComparison.OrdinalIgnoreCase)).Max(value => (double?)(value.Quality ?? 1)) ?? 0;
+        return Best("en") > Best("zh");
     }
 }
 

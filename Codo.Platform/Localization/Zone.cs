@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
-namespace Codo.Platform.Http;
+namespace Codo.Platform.Localization;
 
 /// <summary>Codo's time zone: taken from the machine at the first start, kept in the database, the same on every node.</summary>
 public sealed class Zone

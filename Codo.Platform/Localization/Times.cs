@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
 
-namespace Codo.Platform.Http;
+namespace Codo.Platform.Localization;
 
 /// <summary>Times as requests carry them and as answers show them, always in a zone that is named, never in the machine's.</summary>
 public static partial class Times
