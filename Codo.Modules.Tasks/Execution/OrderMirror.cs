@@ -49,8 +49,9 @@ internal sealed class OrderMirror(
         FROM tasks.scheduler_task_list o LEFT JOIN tasks.dashboard_job d USING (list_id) WHERE o.list_id = @ListId
         """;
 
+    // Whoever makes a background job holds the row until it is noted down; a worker that is quicker waits here.
     private const string MadeSql = """
-        UPDATE tasks.dashboard_job SET background_job = @Id WHERE list_id = @ListId AND background_job IS NULL
+        UPDATE tasks.dashboard_job SET background_job = @Id WHERE list_id = @ListId AND (background_job IS NULL OR background_job = @Id)
         """;
 
     private const string ShownSql = """

@@ -18,12 +18,13 @@ internal sealed class AdvanceOrder(IBackgroundJobClient jobs, ILogger<AdvanceOrd
         INSERT INTO tasks.advance (list_id) VALUES (@ListId)
         """;
 
+    // Locked, so that the mirror does not make another background job meanwhile.
     private const string FindSql = """
-        SELECT background_job FROM tasks.dashboard_job WHERE list_id = @ListId
+        SELECT background_job FROM tasks.dashboard_job WHERE list_id = @ListId FOR UPDATE
         """;
 
     private const string MadeSql = """
-        UPDATE tasks.dashboard_job SET background_job = @Id WHERE list_id = @ListId AND background_job IS NULL
+        UPDATE tasks.dashboard_job SET background_job = @Id WHERE list_id = @ListId
         """;
 
     /// <summary>In the transaction of the change.</summary>
@@ -39,14 +40,14 @@ internal sealed class AdvanceOrder(IBackgroundJobClient jobs, ILogger<AdvanceOrd
     {
         try
         {
+            await using var transaction = await connection.BeginTransactionAsync();
+            // No row: the order has ended and is shown as such already, or it is no longer shown. The notification of the change reaches a node by itself.
+            if (await connection.QuerySingleOrDefaultAsync<ShownRow>(FindSql, new { ListId = listId }, transaction) is not { } shown) return;
             // The order's one background job is queued again; only an order without one gets it here.
-            if (
-                await connection.QuerySingleOrDefaultAsync<string>(FindSql, new { ListId = listId }) is { } known
-                && jobs.ChangeState(known, new EnqueuedState("orders"))
-            )
-                return;
+            if (shown.BackgroundJob is { } known && jobs.ChangeState(known, new EnqueuedState("orders"))) return;
             var made = jobs.Enqueue<Advancing>("orders", advancing => advancing.Advance(listId, null!));
-            await connection.ExecuteAsync(MadeSql, new { ListId = listId, Id = made });
+            await connection.ExecuteAsync(MadeSql, new { ListId = listId, Id = made }, transaction);
+            await transaction.CommitAsync();
         }
         catch (Exception error) when (DatabaseErrors.IsTransient(error) || error is Hangfire.Common.JobLoadException or BackgroundJobClientException)
         {
@@ -54,4 +55,6 @@ internal sealed class AdvanceOrder(IBackgroundJobClient jobs, ILogger<AdvanceOrd
             log.LogWarning(error, "The job for order {Order} could not be queued; the next poll finds its row", listId);
         }
     }
+
+    private sealed record ShownRow(string? BackgroundJob);
 }

@@ -160,6 +160,11 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
         var details = Monitor.JobDetails(id);
         details.History[0].Data["ExceptionDetails"].ShouldContain("failed");
         details.History[0].Data["Output"].ShouldBe($"/v2/task/check/?list_id={order}");
+        // Whoever ended it may come to this only after the mirror has settled it.
+        const string settled = "SELECT NOT EXISTS (SELECT FROM tasks.dashboard_job WHERE list_id = @order)";
+        await Eventually.True(() => host.Ask<bool>(settled, new { order }), "it is settled");
+        await using (var connection = await host.Source.OpenConnectionAsync())
+            await host.Services.GetRequiredService<Codo.Modules.Tasks.Orders.AdvanceOrder>().Enqueue(connection, order);
         Orders(order).ShouldBe([id]);
         details.History.ShouldNotContain(state => state.StateName == "Succeeded");
     }
