@@ -6,25 +6,36 @@ using Npgsql;
 namespace Codo.Host.Accounts;
 
 /// <summary>
-/// Tokens that were taken back before their end, by their <c>jti</c> or by their person. Every request asks, so they are held in memory: read before the host
-/// listens, after each announcement on the control channel, and every second as a fallback. While PostgreSQL is away the last ones hold.
+/// Tokens that were taken back before their end, by their <c>jti</c> or by their person, and people who are disabled. Every request asks, so they are held in
+/// memory: read before the host listens, after each announcement on the control channel, and every second as a fallback. While PostgreSQL is away the last ones
+/// hold.
 /// </summary>
-internal sealed class Revocations(NpgsqlDataSource source)
+internal sealed class Revocations(NpgsqlDataSource source) : IDisposable
 {
-    private const string CountSql = """
-        SELECT count(*) FROM accounts.revocation
+    // An older node adds revocations without raising the generation, and those past their end are deleted: both numbers say whether there is something new.
+    private const string StateSql = """
+        SELECT (SELECT count(*) FROM accounts.revocation) AS count, coalesce((SELECT number FROM accounts.generation), 0) AS generation
         """;
 
     private const string TokensSql = """
-        SELECT DISTINCT jti FROM accounts.revocation WHERE jti IS NOT NULL
+        SELECT DISTINCT jti FROM accounts.revocation WHERE jti IS NOT NULL AND (until IS NULL OR until > clock_timestamp())
         """;
 
     private const string PeopleSql = """
-        SELECT user_id, max(revoked_at) AS revoked_at FROM accounts.revocation WHERE user_id IS NOT NULL GROUP BY user_id
+        SELECT user_id, max(revoked_at) AS revoked_at, max(revoked_at) FILTER (WHERE NOT sessions_only) AS all_revoked_at
+        FROM accounts.revocation WHERE user_id IS NOT NULL GROUP BY user_id
         """;
 
-    private readonly Lock gate = new();
-    private volatile Known known = new(-1, new(StringComparer.Ordinal), []);
+    private const string DisabledSql = """
+        SELECT user_id FROM accounts.person WHERE disabled
+        """;
+
+    private const string RaiseSql = """
+        UPDATE accounts.generation SET number = number + 1
+        """;
+
+    private readonly SemaphoreSlim reading = new(1);
+    private volatile Known known = new((-1, -1), new(StringComparer.Ordinal), [], []);
 
     /// <summary>Set when another node has announced something.</summary>
     public WakeSignal Announced { get; } = new();
@@ -32,36 +43,56 @@ internal sealed class Revocations(NpgsqlDataSource source)
     /// <summary>Raised when there are more: what is open for longer than a request looks again.</summary>
     public event Action? Added;
 
-    /// <summary>Whether the token that brought the caller in is taken back.</summary>
-    public bool Cover(Caller caller)
+    /// <summary>Makes every node read anew, once the caller's transaction commits.</summary>
+    public static async Task Announce(NpgsqlConnection connection, NpgsqlTransaction transaction)
+    {
+        await connection.ExecuteAsync(RaiseSql, transaction: transaction);
+        await Control.Notify(connection, transaction, "");
+    }
+
+    /// <summary>Why the token that brought the caller in is refused: <c>revoked</c>, <c>disabled</c>; null when it is not.</summary>
+    public string? Against(Caller caller)
     {
         var now = known;
+        if (now.Disabled.Contains(caller.UserId)) return "disabled";
+        if (caller.TokenId.Length > 0 && now.Tokens.Contains(caller.TokenId)) return "revoked";
         // A token that does not say when it was issued may be from before.
-        return (caller.TokenId.Length > 0 && now.Tokens.Contains(caller.TokenId))
-            || (now.People.TryGetValue(caller.UserId, out var until) && !(caller.Issued > until));
+        return now.People.TryGetValue(caller.UserId, out var until) && !(caller.Issued > until.Sessions) ? "revoked" : null;
     }
 
     /// <summary>Reads what is new.</summary>
     public async Task Refresh(CancellationToken cancellation)
     {
-        await using (var connection = await source.OpenConnectionAsync(cancellation))
+        await reading.WaitAsync(cancellation);
+        try
         {
-            // Counted first: what is added while the rest is read is read again.
-            var count = await connection.ExecuteScalarAsync<long>(CountSql);
-            if (count == known.Count) return;
+            await using var connection = await source.OpenConnectionAsync(cancellation);
+            // Read first: what is added while the rest is read is read again.
+            var state = await connection.QuerySingleAsync<(long, long)>(StateSql);
+            if (state == known.State) return;
             var tokens = (await connection.QueryAsync<string>(TokensSql)).ToHashSet(StringComparer.Ordinal);
-            var people = (await connection.QueryAsync<(long UserId, DateTime At)>(PeopleSql)).ToDictionary(
+            var people = (await connection.QueryAsync<(long UserId, DateTime Sessions, DateTime? All)>(PeopleSql)).ToDictionary(
                 person => person.UserId,
-                person => new DateTimeOffset(person.At, TimeSpan.Zero)
+                person => (Time(person.Sessions), person.All is { } all ? Time(all) : (DateTimeOffset?)null)
             );
-            lock (gate)
-            {
-                if (count > known.Count) known = new Known(count, tokens, people);
-            }
+            known = new Known(state, tokens, people, (await connection.QueryAsync<long>(DisabledSql)).ToHashSet());
+        }
+        finally
+        {
+            reading.Release();
         }
 
         Added?.Invoke();
     }
 
-    private sealed record Known(long Count, HashSet<string> Tokens, Dictionary<long, DateTimeOffset> People);
+    public void Dispose() => reading.Dispose();
+
+    private static DateTimeOffset Time(DateTime utc) => new(utc, TimeSpan.Zero);
+
+    private sealed record Known(
+        (long Count, long Generation) State,
+        HashSet<string> Tokens,
+        Dictionary<long, (DateTimeOffset Sessions, DateTimeOffset? All)> People,
+        HashSet<long> Disabled
+    );
 }

@@ -1,5 +1,4 @@
 using System.Globalization;
-using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;
@@ -62,7 +61,7 @@ internal static class RevokeTokens
                     request.UserId?.ToString(CultureInfo.InvariantCulture) ?? request.Jti!,
                     after: new { request.Reason }
                 );
-                await Control.Notify(connection, transaction, "");
+                await Revocations.Announce(connection, transaction);
                 await transaction.CommitAsync(cancellationToken);
             }
 

@@ -35,7 +35,7 @@ internal static class Description
         ("task_layout", "What orders are made from: commands, arguments, templates, execute-users"),
         ("submission", "The original console's JSON page"),
         ("alerts", "Incidents, and who hears of what"),
-        ("accounts", "Who may come in: tokens that are taken back"),
+        ("accounts", "Who may come in: people, accounts, sign-in, tokens"),
         ("outbox", "Messages between modules that were given up"),
         ("nodes", "The cluster's nodes and clock"),
         ("host", "Whether this node is alive and can do its work"),

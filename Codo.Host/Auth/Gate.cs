@@ -1,3 +1,4 @@
+using Codo.Host.Accounts;
 using Codo.Host.Pages;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
@@ -38,7 +39,10 @@ internal static class Gate
                 }
                 // A page that greets a stranger may still know who comes with a token.
                 else
+                {
                     Caller.Set(context, caller);
+                    context.RequestServices.GetRequiredService<People>().Note(caller);
+                }
                 using var use = caller is null ? null : context.Features.Get<ConnectionLimit.Held>()?.Use();
                 if (right == Right.Anybody)
                 {

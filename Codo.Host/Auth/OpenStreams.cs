@@ -50,7 +50,7 @@ internal sealed class OpenStreams
         try
         {
             // Between the gate and here it may have been revoked, which nobody tells a second time.
-            if (revocations.Cover(caller)) await end.CancelAsync();
+            if (revocations.Against(caller) is not null) await end.CancelAsync();
             await next(context);
         }
         finally
@@ -65,7 +65,7 @@ internal sealed class OpenStreams
     {
         foreach (var (end, caller) in ends)
         {
-            if (!revocations.Cover(caller)) continue;
+            if (revocations.Against(caller) is null) continue;
             try
             {
                 // On another thread: what a stream does at its end is not the reader's business.

@@ -63,7 +63,7 @@ internal sealed class Tokens
         return ("", TokenSource.None);
     }
 
-    /// <summary>The caller, or why there is none: missing, malformed, signature, expired, not_yet_valid, no_user_id, revoked.</summary>
+    /// <summary>The caller, or why there is none: missing, malformed, signature, expired, not_yet_valid, no_user_id, revoked, disabled.</summary>
     public async Task<(Caller? Caller, string Reason)> Read(HttpContext context, string token)
     {
         if (token.Length == 0) return (null, "missing");
@@ -116,7 +116,7 @@ internal sealed class Tokens
             TokenId = jwt.Id ?? "",
             Issued = jwt.IssuedAt > DateTime.MinValue ? new DateTimeOffset(jwt.IssuedAt, TimeSpan.Zero) : null,
         };
-        return revocations.Cover(caller) ? (null, "revoked") : (caller, "");
+        return revocations.Against(caller) is { } reason ? (null, reason) : (caller, "");
     }
 
     /// <summary>The name that an unverified token claims, for the log alone.</summary>

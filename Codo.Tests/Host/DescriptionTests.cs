@@ -84,6 +84,11 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
         Examples.All.Keys.Select(name => name.ToLowerInvariant()).ShouldBe(bodies.Keys, ignoreOrder: true);
         foreach (var name in Examples.All.Keys)
         {
+            if (name == "PATCH /v2/accounts/person")
+            {
+                await host.Get("/v2/accounts/me/", TestTokens.For(7, "ann"));
+                await Eventually.True(async () => await host.Ask<bool>("SELECT EXISTS (SELECT FROM accounts.person WHERE user_id = 7)"), "ann was here");
+            }
             if (name == "POST /v2/outbox/resend")
             {
                 await using var connection = await host.Source.OpenConnectionAsync();
