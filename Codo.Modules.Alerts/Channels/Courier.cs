@@ -13,7 +13,14 @@ namespace Codo.Modules.Alerts.Channels;
 /// Sends what is due. The rows are the truth: a message is claimed before its channel is called, and one whose host died is claimed once more when its time is
 /// over.
 /// </summary>
-internal sealed class Courier(NpgsqlDataSource source, Sending sending, Undeliverable undeliverable, TimeProvider time, ILogger<Courier> log) : IHostedService
+internal sealed class Courier(
+    NpgsqlDataSource source,
+    Sending sending,
+    Undeliverable undeliverable,
+    Notifier notifier,
+    TimeProvider time,
+    ILogger<Courier> log
+) : IHostedService
 {
     private static readonly TimeSpan Window = TimeSpan.FromMinutes(1), AfterLimit = TimeSpan.FromSeconds(20);
 
@@ -61,10 +68,8 @@ internal sealed class Courier(NpgsqlDataSource source, Sending sending, Undelive
 
     private readonly ConcurrentDictionary<Task, bool> underWay = new();
 
-    /// <summary>Set when there is something to send: it is sent at once, instead of at the next second.</summary>
-    public WakeSignal Written { get; } = new();
-
-    public void Soon() => Written.Set();
+    /// <summary>Set when there is something to send: it is sent at once, instead of at the next poll.</summary>
+    public WakeSignal Written => notifier.Written;
 
     /// <summary>Claims and sends what is due now; returns when all of it has been answered.</summary>
     internal async Task SendDue()

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Codo.Modules.Alerts.Incidents;
 using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
@@ -29,7 +30,7 @@ internal static class CreateChannel
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels, Courier courier, TimeProvider time, Caller caller)
+    internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels, Notifier notifier, TimeProvider time, Caller caller)
         : IRequestHandler<Command, Result>
     {
         private const string InsertSql = """
@@ -76,7 +77,7 @@ internal static class CreateChannel
             );
             var told = await OpenIncidents.Tell(connection, transaction, id, time.GetUtcNow().UtcDateTime);
             await transaction.CommitAsync(cancellationToken);
-            courier.Soon();
+            notifier.Written.Set();
             return new Result(id, told);
         }
     }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Codo.Modules.Alerts.Incidents;
 using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
@@ -26,7 +27,7 @@ internal static class EditChannel
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels, Courier courier, TimeProvider time, Caller caller)
+    internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels, Notifier notifier, TimeProvider time, Caller caller)
         : IRequestHandler<Command, Answer>
     {
         private const string LockSql = """
@@ -68,7 +69,7 @@ internal static class EditChannel
             await Audit.Write(connection, transaction, caller, "edit", "alert_channel", $"{request.ChannelId}", Shown(before), Shown(after));
             if (after.Enabled && !before.Enabled) await OpenIncidents.Tell(connection, transaction, after.ChannelId, time.GetUtcNow().UtcDateTime);
             await transaction.CommitAsync(cancellationToken);
-            courier.Soon();
+            notifier.Written.Set();
             return new Answer(Say.Edited);
         }
 

@@ -31,7 +31,7 @@ internal sealed class Wording(Zone zone, PublicAddress address)
             if (incident.Output.Length > 0)
                 text.Append(english ? "Last lines of output:\n" : "最后的输出：\n").Append(incident.Output).Append('\n');
         }
-        var lasted = incident.ResolvedAt is { } over ? Duration(over - incident.Ctime, english) : "";
+        var lasted = incident.ResolvedAt is { } over ? DurationWords.Of(over - incident.Ctime, english) : "";
         if (reason == "recovered" && lasted.Length > 0)
             text.Append(
                 english
@@ -150,22 +150,6 @@ internal sealed class Wording(Zone zone, PublicAddress address)
             ("escalated", true) => $"[ESCALATED] {incident.TitleEn}",
             (_, true) => $"[ALERT] {incident.TitleEn}",
         };
-
-    /// <summary>A length of time as people say it, in its two largest units.</summary>
-    internal static string Duration(TimeSpan time, bool english)
-    {
-        (long Count, string Zh, string En)[] units =
-        [
-            ((long)time.TotalDays, "天", "d"),
-            (time.Hours, "小时", "h"),
-            (time.Minutes, "分", "min"),
-            (time.Seconds, "秒", "s"),
-        ];
-        var first = Array.FindIndex(units, unit => unit.Count > 0);
-        if (first < 0)
-            return english ? "less than a second" : "不到 1 秒";
-        return string.Join(' ', units.Skip(first).Take(2).Where(unit => unit.Count > 0).Select(unit => $"{unit.Count} {(english ? unit.En : unit.Zh)}"));
-    }
 
     private static string Utc(DateTime time) => time.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
 }

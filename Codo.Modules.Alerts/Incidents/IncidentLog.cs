@@ -1,4 +1,3 @@
-using Codo.Modules.Alerts.Channels;
 using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Data;
 using Dapper;
@@ -11,7 +10,7 @@ namespace Codo.Modules.Alerts.Incidents;
 /// Opens, folds and recovers incidents, each in one transaction with the messages that it causes. Hosts that race are kept in line by a lock on the
 /// fingerprint.
 /// </summary>
-internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Courier courier, TimeProvider time, ILogger<IncidentLog> log)
+internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, TimeProvider time, ILogger<IncidentLog> log)
 {
     private const string LockSql = """
         SELECT pg_advisory_xact_lock(hashtextextended(@Key, 0))
@@ -130,7 +129,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Co
         else if (rule is not null)
             await Tell(connection, transaction, id, open, rule, trouble, now);
         await transaction.CommitAsync();
-        courier.Soon();
+        notifier.Written.Set();
     }
 
     /// <summary>A job succeeded, or was deleted: what waited for it is over, and an incident of several jobs once nothing of it is left.</summary>
@@ -142,7 +141,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Co
             if (await connection.ExecuteScalarAsync<int>(DropPendingSql, new { Id = id, JobId = jobId }, transaction) == 0)
                 await Recover(connection, transaction, id, deleted ? "deleted" : "recovered");
         await transaction.CommitAsync();
-        courier.Soon();
+        notifier.Written.Set();
     }
 
     /// <summary>What the fingerprint names is over.</summary>
@@ -154,7 +153,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Co
         foreach (var id in (await connection.QueryAsync<long>(OfFingerprintSql, new { Fingerprint = fingerprint }, transaction)).AsList())
             await Recover(connection, transaction, id, ending);
         await transaction.CommitAsync();
-        courier.Soon();
+        notifier.Written.Set();
     }
 
     private async Task Recover(NpgsqlConnection connection, NpgsqlTransaction transaction, long id, string ending)

@@ -1,6 +1,5 @@
 using System.Net;
 using System.Text.RegularExpressions;
-using Codo.Modules.Alerts.Channels;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Dapper;
@@ -104,7 +103,7 @@ internal static partial class IncidentPage
         if (row.SilenceId is not null) facts.Add((Pair("静默", "Silenced"), $"{row.SilenceId}"));
         if (row.AcknowledgedAt is { } acknowledged) facts.Add((Pair("确认于", "Acknowledged"), zone.Text(acknowledged)));
         if (row.ResolvedAt is { } resolved) facts.Add((Pair("解决于", "Resolved"), zone.Text(resolved)));
-        if (row.ResolvedAt is { } over) facts.Add((Pair("持续", "Lasted"), Wording.Duration(over - row.Ctime, Language.English)));
+        if (row.ResolvedAt is { } over) facts.Add((Pair("持续", "Lasted"), DurationWords.Of(over - row.Ctime, Language.English)));
         var detail = Language.English ? row.DetailEn : row.DetailZh;
         return $"""
             <p class="state {row.State}">{Encode(state)}</p>

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Events;
 using Codo.Platform.Localization;
 using MediatR;

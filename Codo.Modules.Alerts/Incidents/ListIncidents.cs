@@ -1,4 +1,3 @@
-using Codo.Modules.Alerts.Channels;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Dapper;

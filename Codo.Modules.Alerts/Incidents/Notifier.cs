@@ -1,4 +1,5 @@
 using Codo.Modules.Alerts.Rules;
+using Codo.Platform.Cluster;
 using Dapper;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -11,6 +12,9 @@ internal sealed record Round(long Incident, int Number, string Reason, int Level
 /// <summary>Writes the messages of an incident in the transaction that changes it: one a channel, which the courier sends.</summary>
 internal sealed class Notifier(Undeliverable undeliverable, TimeProvider time, ILogger<Notifier> log)
 {
+    /// <summary>Set after the commit: what was written is sent at once, instead of at the courier's next poll.</summary>
+    public WakeSignal Written { get; } = new();
+
     private const string NamesSql = """
         SELECT user_id AS id, name FROM alerts.contact WHERE user_id = ANY(@Ids) OR (user_id IS NOT NULL AND name = ANY(@Names))
         """;

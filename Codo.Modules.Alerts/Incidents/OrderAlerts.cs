@@ -1,3 +1,4 @@
+using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Events;
 using Codo.Platform.Localization;
 using MediatR;

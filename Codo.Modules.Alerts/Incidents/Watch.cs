@@ -1,4 +1,3 @@
-using Codo.Modules.Alerts.Channels;
 using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
@@ -20,7 +19,6 @@ internal sealed class Watch(
     NpgsqlDataSource source,
     IncidentLog incidents,
     Notifier notifier,
-    Courier courier,
     IServiceScopeFactory scopes,
     AlertSettings settings,
     Node node,
@@ -96,7 +94,7 @@ internal sealed class Watch(
             }
         }
         await transaction.CommitAsync();
-        courier.Soon();
+        notifier.Written.Set();
         return true;
     }
 

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Codo.Modules.Alerts.Incidents;
 
 namespace Codo.Modules.Alerts.Rules;
 

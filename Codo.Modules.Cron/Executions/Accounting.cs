@@ -1,5 +1,5 @@
 using System.Globalization;
-using Codo.Modules.Cron.Jobs;
+using Codo.Modules.Cron.Schedules;
 using Codo.Platform.Localization;
 
 namespace Codo.Modules.Cron.Executions;

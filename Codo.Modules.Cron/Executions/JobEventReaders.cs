@@ -1,4 +1,3 @@
-using Codo.Modules.Cron.Jobs;
 using Codo.Platform.Events;
 using Codo.Platform.Localization;
 using Dapper;

@@ -1,4 +1,3 @@
-using Codo.Modules.Cron.Jobs;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Events;

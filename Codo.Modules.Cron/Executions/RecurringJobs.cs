@@ -1,5 +1,4 @@
 using System.Threading.Channels;
-using Codo.Modules.Cron.Jobs;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Dapper;

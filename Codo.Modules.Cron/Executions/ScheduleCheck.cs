@@ -1,5 +1,4 @@
 using System.Globalization;
-using Codo.Modules.Cron.Jobs;
 using Codo.Platform.Cluster;
 using Codo.Platform.Events;
 using Codo.Platform.Localization;

@@ -1,3 +1,4 @@
+using Codo.Modules.Cron.Schedules;
 using Codo.Platform.Localization;
 
 namespace Codo.Modules.Cron.Jobs;

@@ -1,5 +1,7 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Codo.Modules.Cron.Executions;
+using Codo.Modules.Cron.Schedules;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Processes;

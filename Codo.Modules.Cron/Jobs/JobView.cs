@@ -1,3 +1,5 @@
+using Codo.Modules.Cron.Executions;
+using Codo.Modules.Cron.Schedules;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 

@@ -1,4 +1,3 @@
-using Codo.Modules.Tasks.Orders;
 using Codo.Platform.Dashboard;
 using Codo.Platform.Data;
 using Codo.Platform.Events;

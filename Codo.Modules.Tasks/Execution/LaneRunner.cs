@@ -38,7 +38,7 @@ internal sealed class LaneRunner(
     LaneSlots slots,
     StepRun stepRun,
     DatabaseThrottle throttle,
-    Lazy<Advancing> advancing,
+    ChangedOrders changed,
     ILogger<LaneRunner> log
 )
 {
@@ -141,7 +141,7 @@ internal sealed class LaneRunner(
             slots.Release(1);
             lanes.TryRemove(lane, out _);
         }
-        await Afterwards(lane.ListId);
+        changed.Add(lane.ListId);
     }
 
     private async Task<ClaimedStep?> EndAndClaimWhenAnswered(OwnedLane lane, ClaimedStep? ran, StepEnd? end)
@@ -159,20 +159,6 @@ internal sealed class LaneRunner(
                 end!.LeftBehind is "running" or "unreachable" ? end.LeftBehind : null
             );
             return await throttle.UntilAnswered(() => EndAndClaim(lane, ran, refused));
-        }
-    }
-
-    private async Task Afterwards(long listId)
-    {
-        try
-        {
-            await advancing.Value.Now(listId);
-            if (slots.Short) await advancing.Value.TakeWaiting();
-        }
-        catch (Exception error)
-        {
-            // The row in tasks.advance is looked for every second, and so are lanes that nobody has taken.
-            log.LogWarning(error, "Order {Order} could not be advanced yet", listId);
         }
     }
 

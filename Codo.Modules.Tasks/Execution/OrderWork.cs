@@ -10,6 +10,7 @@ internal sealed class OrderWork(
     NpgsqlDataSource source,
     Node node,
     Advancing advancing,
+    ChangedOrders changed,
     LaneRunner runner,
     RunningAttempts attempts,
     DatabaseThrottle throttle,
@@ -58,7 +59,6 @@ internal sealed class OrderWork(
 
     private static readonly TimeSpan KillTime = TimeSpan.FromSeconds(8);
     private readonly CancellationTokenSource ended = new();
-    private Task advancingDue = Task.CompletedTask;
     private long lookedAs;
     private int timer;
 
@@ -104,8 +104,8 @@ internal sealed class OrderWork(
             lookedAs = node.Incarnation;
             await orphans.EndLocal(node.Name);
         }
-        // Beside the looks: after an outage a thousand orders may be due, and a kill must not wait for them.
-        if (due.Count > 0 && advancingDue.IsCompleted) advancingDue = Task.Run(() => AdvanceAll(due), CancellationToken.None);
+        // After an outage a thousand orders may be due, and a kill must not wait for them.
+        foreach (var listId in due) changed.Add(listId);
         await advancing.TakeWaiting();
         if (soon is { } seconds) PollAgainIn(seconds);
         return isOpen || soon < LongestTimer || attempts.All.Count > 0;
@@ -157,21 +157,6 @@ internal sealed class OrderWork(
                 log.LogDebug("The orders' timer ends with the host");
             }
         }, CancellationToken.None);
-    }
-
-    private async Task AdvanceAll(List<long> due)
-    {
-        foreach (var listId in due)
-        {
-            try
-            {
-                await advancing.Now(listId);
-            }
-            catch (Exception error)
-            {
-                log.LogWarning(error, "Order {Order} could not be advanced yet", listId);
-            }
-        }
     }
 
     private static async Task Until(Func<bool> holds, CancellationToken atMost)

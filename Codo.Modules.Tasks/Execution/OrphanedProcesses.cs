@@ -1,3 +1,4 @@
+using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Data;
 using Codo.Platform.Processes;
 using Dapper;

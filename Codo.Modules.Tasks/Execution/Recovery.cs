@@ -13,7 +13,7 @@ namespace Codo.Modules.Tasks.Execution;
 /// Recovers what a dead node, or this one's earlier start, had under way. A step whose command was under way becomes 6 with what is known of the command; a
 /// lane between two steps goes back to be taken by another node. Guarded row by row, so that two nodes that recover it do no harm.
 /// </summary>
-internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphans, Lazy<Advancing> advancing, ILogger<Recovery> log)
+internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphans, ChangedOrders orders, ILogger<Recovery> log)
 {
     private const string LeftSql = """
         SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine,
@@ -129,7 +129,7 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
         await using (var connection = await source.OpenConnectionAsync(cancellation))
             idle = (await connection.QueryAsync<Idle>(IdleSql, new { Node = node, Incarnation = incarnation })).AsList();
         changed.UnionWith(await GiveBack(node, incarnation, idle));
-        foreach (var listId in changed) await advancing.Value.Now(listId);
+        foreach (var listId in changed) orders.Add(listId);
         return changed.Count > 0;
     }
 

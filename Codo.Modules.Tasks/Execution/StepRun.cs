@@ -1,5 +1,5 @@
 using System.Text;
-using Codo.Modules.Tasks.Orders;
+using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Cluster;
 using Codo.Platform.Localization;
 using Codo.Platform.Processes;

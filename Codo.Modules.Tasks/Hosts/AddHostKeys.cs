@@ -1,4 +1,3 @@
-using Codo.Modules.Tasks.Layout;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;

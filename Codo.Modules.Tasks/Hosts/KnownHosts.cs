@@ -2,7 +2,6 @@ using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
-using Codo.Modules.Tasks.Orders;
 using Codo.Platform.Localization;
 
 namespace Codo.Modules.Tasks.Hosts;

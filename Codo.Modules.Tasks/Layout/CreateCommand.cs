@@ -1,3 +1,4 @@
+using Codo.Modules.Tasks.Hosts;
 using System.Text.Json.Serialization;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;

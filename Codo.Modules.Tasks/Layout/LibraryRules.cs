@@ -1,4 +1,3 @@
-using Codo.Modules.Tasks.Orders;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using FluentValidation;
@@ -35,11 +34,6 @@ internal static class LibraryRules
     /// <summary>Refuses a request that names no template.</summary>
     public static IRuleBuilderOptions<T, long?> TemplateGiven<T>(this IRuleBuilder<T, long?> rule) =>
         rule.NotNull().Refuse("模板ID不能为空", "The template's id is missing");
-
-    /// <summary>Refuses a host that no order could be run on; absent and blank are accepted.</summary>
-    public static IRuleBuilderOptions<T, string?> HostOrNothing<T>(this IRuleBuilder<T, string?> rule, string field) =>
-        rule.Must(host => string.IsNullOrWhiteSpace(host) || HostList.TryHost(host.Trim(), out _))
-            .Refuse($"{field} 不是 IP 地址或主机名", $"{field} is no IP address and no host name");
 
     /// <summary>The rows of a page. A limit over 200 (the console's default is 201) means all rows, so that all of them are on the first page.</summary>
     public static (long? Limit, long Offset) Slice(this IPaged query)

@@ -1,4 +1,4 @@
-using Codo.Modules.Tasks.Execution;
+using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;

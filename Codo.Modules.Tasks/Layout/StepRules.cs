@@ -1,5 +1,5 @@
 using System.Text.RegularExpressions;
-using Codo.Modules.Tasks.Orders;
+using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Http;
 using Codo.Platform.Processes;
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;

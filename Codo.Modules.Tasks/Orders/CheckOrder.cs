@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Codo.Modules.Tasks.Execution;
+using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Dapper;

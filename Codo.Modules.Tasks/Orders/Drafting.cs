@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Codo.Modules.Tasks.Execution;
+using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;

@@ -1,3 +1,4 @@
+using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Http;
 using Dapper;
 using Npgsql;

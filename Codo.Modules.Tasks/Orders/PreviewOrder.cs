@@ -1,5 +1,5 @@
 using System.Text.Json;
-using Codo.Modules.Tasks.Execution;
+using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Processes;

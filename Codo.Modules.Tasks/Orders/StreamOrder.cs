@@ -1,5 +1,4 @@
 using System.Globalization;
-using Codo.Modules.Tasks.Logs;
 using Codo.Platform.Http;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;

@@ -91,6 +91,30 @@ public sealed class ShapeTests
                 .ShouldBeEmpty(project);
     }
 
+    [Fact]
+    public void No_two_folders_of_a_module_use_each_other()
+    {
+        var root = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(File())!, "../.."));
+        foreach (var module in Modules.Select(module => module.GetName().Name!))
+        {
+            var uses = Uses(Path.Combine(root, module), module);
+            uses.ShouldNotBeEmpty("the rule finds who uses whom");
+            uses.Where(use => uses.Contains((use.To, use.From))).ShouldBeEmpty(module);
+        }
+    }
+
+    private static HashSet<(string From, string To)> Uses(string folder, string module) =>
+        Directory
+            .GetDirectories(folder)
+            .SelectMany(inner => Directory.GetFiles(inner, "*.cs").Select(file => (From: Path.GetFileName(inner), Text: System.IO.File.ReadAllText(file))))
+            .SelectMany(file =>
+                System
+                    .Text.RegularExpressions.Regex.Matches(file.Text, $@"{System.Text.RegularExpressions.Regex.Escape(module)}\.(\w+)[;.]")
+                    .Select(match => (file.From, To: match.Groups[1].Value))
+            )
+            .Where(use => use.From != use.To)
+            .ToHashSet();
+
     private static string File([CallerFilePath] string file = "") => file;
 
     [Fact]

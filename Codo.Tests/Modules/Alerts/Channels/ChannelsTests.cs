@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using Codo.Modules.Alerts.Channels;
+using Codo.Modules.Alerts.Incidents;
 using Codo.Tests.Support;
 using StackExchange.Redis;
 
@@ -153,7 +154,7 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
     [InlineData(93784, "1 天 2 小时", "1 d 2 h")]
     [InlineData(86405, "1 天", "1 d")]
     public void A_length_of_time_is_said_in_its_two_largest_units(double seconds, string zh, string en) =>
-        (Wording.Duration(TimeSpan.FromSeconds(seconds), false), Wording.Duration(TimeSpan.FromSeconds(seconds), true)).ShouldBe((zh, en));
+        (DurationWords.Of(TimeSpan.FromSeconds(seconds), false), DurationWords.Of(TimeSpan.FromSeconds(seconds), true)).ShouldBe((zh, en));
 
     [Fact]
     public async Task DingTalk_gets_its_signature_in_the_query_and_the_numbers_to_at()

@@ -1,4 +1,5 @@
 using Codo.Modules.Alerts.Incidents;
+using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Localization;
 using Codo.Tests.Support;
 using Microsoft.Extensions.DependencyInjection;

@@ -1,6 +1,6 @@
 using System.Globalization;
 using Codo.Modules.Cron.Executions;
-using Codo.Modules.Cron.Jobs;
+using Codo.Modules.Cron.Schedules;
 using CsCheck;
 
 namespace Codo.Tests.Modules.Cron.Executions;

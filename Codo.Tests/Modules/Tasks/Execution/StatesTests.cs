@@ -1,5 +1,4 @@
 using Codo.Modules.Tasks.Execution;
-using Codo.Modules.Tasks.Orders;
 
 namespace Codo.Tests.Modules.Tasks.Execution;
 

@@ -1,7 +1,7 @@
 using Codo.Platform.Localization;
 using Cronos;
 
-namespace Codo.Modules.Cron.Jobs;
+namespace Codo.Modules.Cron.Schedules;
 
 /// <summary>
 /// An expression of six fields: second, minute, hour, day, month, weekday (0 and 7 are Sunday). Day and weekday must both match. Immutable, and equal

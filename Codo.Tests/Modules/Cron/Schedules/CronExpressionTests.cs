@@ -1,12 +1,12 @@
 using System.Diagnostics;
 using System.Globalization;
-using Codo.Modules.Cron.Jobs;
+using Codo.Modules.Cron.Schedules;
 using Codo.Platform.Localization;
 using Cronos;
 using CsCheck;
-using CronExpression = Codo.Modules.Cron.Jobs.CronExpression;
+using CronExpression = Codo.Modules.Cron.Schedules.CronExpression;
 
-namespace Codo.Tests.Modules.Cron.Jobs;
+namespace Codo.Tests.Modules.Cron.Schedules;
 
 public sealed class CronExpressionTests
 {

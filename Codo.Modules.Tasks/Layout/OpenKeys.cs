@@ -2,11 +2,11 @@ using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 using System.Security.Cryptography;
 using System.Text;
-using Codo.Modules.Tasks.Layout;
+using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Localization;
 using Renci.SshNet;
 
-namespace Codo.Modules.Tasks.Hosts;
+namespace Codo.Modules.Tasks.Layout;
 
 /// <summary>
 /// Private keys that were read a moment ago: reading one that has a passphrase takes a tenth of a second of a CPU, and a hundred lanes need the same one. A

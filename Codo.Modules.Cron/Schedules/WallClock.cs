@@ -1,7 +1,7 @@
 using System.Globalization;
 using Codo.Platform.Localization;
 
-namespace Codo.Modules.Cron.Jobs;
+namespace Codo.Modules.Cron.Schedules;
 
 /// <summary>
 /// Moves due times between the wall clock and time as it passes, by Cronos' rules for clock changes. Cronos itself is not asked to do it: for zones

@@ -1,9 +1,9 @@
 using System.Collections.Concurrent;
 using Codo.Platform.Localization;
 using CsCheck;
-using static Codo.Tests.Modules.Cron.Jobs.CronExpressionTests;
+using static Codo.Tests.Modules.Cron.Schedules.CronExpressionTests;
 
-namespace Codo.Tests.Modules.Cron.Jobs;
+namespace Codo.Tests.Modules.Cron.Schedules;
 
 public sealed class CronWordsTests
 {
@@ -83,7 +83,7 @@ public sealed class CronWordsTests
         var words = new ConcurrentDictionary<string, Text>();
         Gen.OneOf(Fields(NearlyField), Fields(OfFewValues)).Sample(text =>
         {
-            if (!Codo.Modules.Cron.Jobs.CronExpression.TryParse(text, out var expression, out _, out _))
+            if (!Codo.Modules.Cron.Schedules.CronExpression.TryParse(text, out var expression, out _, out _))
                 return;
             var says = expression!.Describe();
             if (byZh.GetOrAdd(says.Zh, expression.Meaning) != expression.Meaning || byEn.GetOrAdd(says.En, expression.Meaning) != expression.Meaning

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 
-namespace Codo.Modules.Tasks.Orders;
+namespace Codo.Modules.Tasks.Hosts;
 
 /// <summary>The hosts of a group as they are sent: IPv4 and IPv6 addresses and host names (RFC 1123), with commas between them.</summary>
 internal static class HostList

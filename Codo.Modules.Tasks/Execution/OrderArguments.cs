@@ -1,12 +1,11 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Http;
 using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Microsoft.Extensions.Configuration;
 
-namespace Codo.Modules.Tasks.Orders;
+namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>An order's arguments at rest: shown values as JSON, secret ones sealed beside it and masked in it.</summary>
 internal sealed class OrderArguments(SecretBox box, IConfiguration configuration)

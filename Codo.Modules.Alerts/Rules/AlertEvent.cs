@@ -1,6 +1,6 @@
 using Codo.Platform.Localization;
 
-namespace Codo.Modules.Alerts.Incidents;
+namespace Codo.Modules.Alerts.Rules;
 
 /// <summary>Somebody who may be told. Approvers are known by id, owners of jobs by name alone.</summary>
 internal sealed record Person(string Name, long? Id = null);

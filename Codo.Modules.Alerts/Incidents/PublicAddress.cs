@@ -4,7 +4,7 @@ using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.Extensions.DependencyInjection;
 
-namespace Codo.Modules.Alerts.Channels;
+namespace Codo.Modules.Alerts.Incidents;
 
 /// <summary>
 /// The address that links in messages begin with: <c>Codo:PublicUrl</c>, or else the one that this node listens on, with the machine's name where it listens on

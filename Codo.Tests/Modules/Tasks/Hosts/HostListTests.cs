@@ -1,9 +1,10 @@
 using System.Diagnostics;
+using Codo.Modules.Tasks.Hosts;
 using Codo.Modules.Tasks.Orders;
 using Codo.Platform.Security;
 using CsCheck;
 
-namespace Codo.Tests.Modules.Tasks.Orders;
+namespace Codo.Tests.Modules.Tasks.Hosts;
 
 public sealed class HostListTests
 {

@@ -1,9 +1,9 @@
 using System.Collections.Concurrent;
-using Codo.Modules.Cron.Executions;
+using Codo.Modules.Cron.Schedules;
 using Codo.Platform.Data;
 using Codo.Platform.Localization;
 
-namespace Codo.Modules.Cron.Jobs;
+namespace Codo.Modules.Cron.Executions;
 
 /// <summary>A job as the ledger locks it.</summary>
 internal sealed record JobRow

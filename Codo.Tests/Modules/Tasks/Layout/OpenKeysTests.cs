@@ -1,13 +1,11 @@
 using System.Runtime.CompilerServices;
-using Codo.Modules.Tasks.Hosts;
 using Codo.Modules.Tasks.Layout;
 using Codo.Platform.Security;
-using Codo.Tests.Modules.Tasks.Layout;
 using Codo.Tests.Support;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 
-namespace Codo.Tests.Modules.Tasks.Hosts;
+namespace Codo.Tests.Modules.Tasks.Layout;
 
 public sealed class OpenKeysTests(LibraryHost library) : IClassFixture<LibraryHost>
 {

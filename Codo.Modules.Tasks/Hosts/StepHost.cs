@@ -1,6 +1,6 @@
 using Codo.Platform.Processes;
 
-namespace Codo.Modules.Tasks.Execution;
+namespace Codo.Modules.Tasks.Hosts;
 
 /// <summary>Where a step runs.</summary>
 internal static class StepHost

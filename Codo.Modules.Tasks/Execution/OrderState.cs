@@ -1,4 +1,4 @@
-namespace Codo.Modules.Tasks.Orders;
+namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>Where an order stands; stored as <see cref="OrderStates.Word"/> in <c>schedule</c>.</summary>
 internal enum OrderState

@@ -2,13 +2,13 @@ using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 
-namespace Codo.Modules.Tasks.Logs;
+namespace Codo.Platform.Http;
 
 /// <summary>
 /// Server-sent events to one client. A client whose connection takes nothing for half a minute is cut off; it comes back with the id of the last event that it
 /// has.
 /// </summary>
-internal sealed class EventStream(HttpContext context)
+public sealed class EventStream(HttpContext context)
 {
     /// <summary>Proxies cut off what is silent for a minute.</summary>
     public static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(15);

@@ -4,7 +4,7 @@ using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Microsoft.Extensions.Configuration;
 
-namespace Codo.Modules.Cron.Jobs;
+namespace Codo.Modules.Cron.Executions;
 
 /// <summary>A job's own environment variables.</summary>
 /// <param name="Values">By name.</param>

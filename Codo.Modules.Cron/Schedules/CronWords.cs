@@ -1,7 +1,7 @@
 using System.Numerics;
 using Codo.Platform.Localization;
 
-namespace Codo.Modules.Cron.Jobs;
+namespace Codo.Modules.Cron.Schedules;
 
 /// <summary>
 /// An expression in words. They are made from the values that the fields stand for, never from how they were written, so that a step which does not

@@ -1,9 +1,9 @@
 using Codo.Platform.Localization;
 using Cronos;
 using CsCheck;
-using static Codo.Tests.Modules.Cron.Jobs.CronExpressionTests;
+using static Codo.Tests.Modules.Cron.Schedules.CronExpressionTests;
 
-namespace Codo.Tests.Modules.Cron.Jobs;
+namespace Codo.Tests.Modules.Cron.Schedules;
 
 public sealed class WallClockTests
 {
@@ -182,7 +182,7 @@ public sealed class WallClockTests
     [InlineData("0 0 3 * * *", "UTC", "2026-03-08T03:00+00:00")]
     public void Notes_nothing_where_nothing_happens(string text, string zone, string due) => Parse(text).DstNote(At(due), Zone(zone)).ShouldBeNull();
 
-    private static bool Matches(Codo.Modules.Cron.Jobs.CronExpression expression, DateTime wall) =>
+    private static bool Matches(Codo.Modules.Cron.Schedules.CronExpression expression, DateTime wall) =>
         expression.Next(new DateTimeOffset(wall, TimeSpan.Zero).AddTicks(-1), TimeZoneInfo.Utc) is { } next && next.DateTime == wall;
 
     // The moment of a clock change of that year, or the year's first moment where there is none.

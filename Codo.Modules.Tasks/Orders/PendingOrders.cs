@@ -1,5 +1,5 @@
 using System.Globalization;
-using Codo.Modules.Tasks.Orders;
+using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Events;
@@ -10,7 +10,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
-namespace Codo.Modules.Tasks.Execution;
+namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>Ends orders that nobody has approved for <c>Codo:Tasks:PendingDays</c>, and has their submitters told.</summary>
 internal sealed class PendingOrders(

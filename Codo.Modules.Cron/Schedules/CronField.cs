@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text;
 using Codo.Platform.Localization;
 
-namespace Codo.Modules.Cron.Jobs;
+namespace Codo.Modules.Cron.Schedules;
 
 /// <summary>
 /// One field of an expression, read strictly. Cronos is more generous than the contract (reversed ranges, <c>?</c>, <c>H</c>) and says less about

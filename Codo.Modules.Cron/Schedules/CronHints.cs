@@ -1,7 +1,7 @@
 using System.Text.RegularExpressions;
 using Codo.Platform.Localization;
 
-namespace Codo.Modules.Cron.Jobs;
+namespace Codo.Modules.Cron.Schedules;
 
 /// <summary>What to write instead of an expression that other schedulers know and Codo does not.</summary>
 internal static partial class CronHints
