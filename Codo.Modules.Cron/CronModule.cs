@@ -52,7 +52,7 @@ public static class CronModule
             .AddLoop<PartitionMaintenance>("cron partitions", TimeSpan.FromHours(1), (maintenance, stopping) => maintenance.Maintain(stopping))
             .AddLoop<Ledger>("cron paused jobs", TimeSpan.FromSeconds(60), (ledger, stopping) => ledger.AccountPaused(stopping))
             .AddLoop<ScheduleCheck>("cron schedule check", TimeSpan.FromSeconds(20), (check, stopping) => check.Check(stopping))
-            .AddLoop<RecurringJobs>("cron reconciler", TimeSpan.FromSeconds(60), (recurring, stopping) => recurring.Reconcile(stopping))
+            .AddLoop<RecurringJobs>("cron reconciler", TimeSpan.FromSeconds(60), (recurring, stopping) => recurring.ReconcileNext(stopping))
             .AddLoop<ExecutionMirror>("cron dashboard", TimeSpan.FromSeconds(30), (mirror, stopping) => mirror.Round(stopping), mirror => mirror.Wake)
             .AddLoop<RecurringJobs>(
                 "cron registration",

@@ -30,8 +30,8 @@ internal sealed class Courier(
         """;
 
     // One node at a time looks after a channel, so that its rate is counted once.
-    private const string LockSql = """
-        SELECT channel_id, name, kind, enabled, language, rate_limit, timeout, settings::text AS settings, secrets FROM alerts.channel
+    private const string LockSql = $"""
+        SELECT {ChannelRow.Columns} FROM alerts.channel
             WHERE channel_id = @Channel FOR UPDATE SKIP LOCKED
         """;
 
@@ -197,6 +197,8 @@ internal sealed record ChannelRow(
     byte[]? Secrets
 )
 {
+    public const string Columns = "channel_id, name, kind, enabled, language, rate_limit, timeout, settings::text AS settings, secrets";
+
     public Stored Stored => new(Settings, Secrets);
 }
 

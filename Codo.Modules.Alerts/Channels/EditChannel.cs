@@ -30,8 +30,8 @@ internal static class EditChannel
     internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels, Notifier notifier, TimeProvider time, Caller caller)
         : IRequestHandler<Command, Answer>
     {
-        private const string LockSql = """
-            SELECT channel_id, name, kind, enabled, language, rate_limit, timeout, settings::text AS settings, secrets FROM alerts.channel
+        private const string LockSql = $"""
+            SELECT {ChannelRow.Columns} FROM alerts.channel
                 WHERE channel_id = @ChannelId FOR UPDATE
             """;
 

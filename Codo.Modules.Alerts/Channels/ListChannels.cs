@@ -33,8 +33,8 @@ internal static class ListChannels
     {
         private const int DefaultLimit = 15;
 
-        private const string ListSql = """
-            SELECT channel_id, name, kind, enabled, language, rate_limit, timeout, settings::text AS settings, secrets FROM alerts.channel
+        private const string ListSql = $"""
+            SELECT {ChannelRow.Columns} FROM alerts.channel
             WHERE CAST(@ChannelId AS bigint) IS NULL OR channel_id = @ChannelId ORDER BY channel_id LIMIT @Limit OFFSET @Offset;
             """;
 

@@ -40,8 +40,8 @@ internal static class TestChannel
         TimeProvider time
     ) : IRequestHandler<Command, Result>
     {
-        private const string ReadSql = """
-            SELECT channel_id, name, kind, enabled, language, rate_limit, timeout, settings::text AS settings, secrets FROM alerts.channel
+        private const string ReadSql = $"""
+            SELECT {ChannelRow.Columns} FROM alerts.channel
                 WHERE channel_id = @ChannelId
             """;
 

@@ -16,9 +16,8 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         SELECT pg_advisory_xact_lock(hashtextextended(@Key, 0))
         """;
 
-    private const string RulesSql = """
-        SELECT rule_id, source, kinds, subject, failures, waits_after, runs_after, involved, people, escalation::text AS escalation, escalate_after,
-            repeat_after, channels
+    private const string RulesSql = $"""
+        SELECT {Rule.Columns}
         FROM alerts.rule WHERE enabled ORDER BY priority DESC, rule_id DESC
         """;
 

@@ -37,9 +37,8 @@ internal sealed class Watch(
             ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED
         """;
 
-    private const string RuleSql = """
-        SELECT rule_id, source, kinds, subject, failures, waits_after, runs_after, involved, people, escalation::text AS escalation, escalate_after,
-            repeat_after, channels
+    private const string RuleSql = $"""
+        SELECT {Rule.Columns}
         FROM alerts.rule WHERE rule_id = @RuleId
         """;
 

@@ -41,6 +41,11 @@ internal static class Matching
 /// <summary>A rule as it decides.</summary>
 internal sealed record Rule
 {
+    public const string Columns = """
+        rule_id, source, kinds, subject, failures, waits_after, runs_after, involved, people, escalation::text AS escalation, escalate_after, repeat_after,
+            channels
+        """;
+
     public long RuleId { get; init; }
     public string Source { get; init; } = "";
     public string[] Kinds { get; init; } = [];
@@ -55,8 +60,7 @@ internal sealed record Rule
     public int RepeatAfter { get; init; }
     public long[] Channels { get; init; } = [];
 
-    /// <summary>Who is told at each step after the first.</summary>
-    /// <summary>None where the stored steps do not read.</summary>
+    /// <summary>Who is told at each step after the first; none where the stored steps do not read.</summary>
     public string[][] Steps
     {
         get

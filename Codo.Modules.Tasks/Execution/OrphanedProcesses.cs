@@ -25,6 +25,12 @@ internal sealed record OrphanedProcess(
     bool Unwanted
 )
 {
+    /// <summary>The columns but <c>unwanted</c>, with the attempt as <c>a</c> and its node as <c>n</c>.</summary>
+    public const string Columns = """
+        a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id,
+            COALESCE(n.machine, '') AS machine
+        """;
+
     /// <summary>What is known of its processes.</summary>
     public RunMark Mark => new(RunId, ProcessGroup ?? 0, StartTicks ?? 0, BootId ?? "");
 
@@ -35,16 +41,14 @@ internal sealed record OrphanedProcess(
 /// <summary>Looks for commands that were left behind, and ends them. The answers are the words of <c>left_behind</c>.</summary>
 internal sealed class OrphanedProcesses(NpgsqlDataSource source, RemoteSteps remote, ILogger<OrphanedProcesses> log)
 {
-    private const string OfNodeSql = """
-        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, n.machine,
-            a.stop_requested IS NOT NULL AS unwanted
+    private const string OfNodeSql = $"""
+        SELECT {OrphanedProcess.Columns}, a.stop_requested IS NOT NULL AS unwanted
         FROM tasks.attempt a JOIN platform.node n ON n.name = a.node
         WHERE a.node = @Node AND a.ended_at IS NOT NULL AND a.left_behind IN ('running', 'unreachable') AND a.host = '127.0.0.1'
         """;
 
-    private const string OfOrderSql = """
-        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine,
-            '') AS machine, true AS unwanted
+    private const string OfOrderSql = $"""
+        SELECT {OrphanedProcess.Columns}, true AS unwanted
         FROM tasks.attempt a LEFT JOIN platform.node n ON n.name = a.node
         WHERE a.list_id = @ListId AND (CAST(@LaneId AS bigint) IS NULL OR a.lane_id = @LaneId) AND a.ended_at IS NOT NULL AND a.left_behind IN ('running',
             'unreachable')

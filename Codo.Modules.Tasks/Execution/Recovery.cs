@@ -15,9 +15,8 @@ namespace Codo.Modules.Tasks.Execution;
 /// </summary>
 internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphans, ChangedOrders orders, ILogger<Recovery> log)
 {
-    private const string LeftSql = """
-        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine,
-            '') AS machine, a.stop_requested IS NOT NULL AS unwanted
+    private const string LeftSql = $"""
+        SELECT {OrphanedProcess.Columns}, a.stop_requested IS NOT NULL AS unwanted
         FROM tasks.attempt a LEFT JOIN platform.node n ON n.name = a.node
         WHERE a.node = @Node AND a.incarnation <= @Incarnation AND a.ended_at IS NULL ORDER BY a.lane_id
         """;
@@ -32,9 +31,8 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
             AND since < clock_timestamp() - interval '15 seconds' ORDER BY lane_id
         """;
 
-    private const string StrayAttemptsSql = """
-        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine,
-            '') AS machine, a.stop_requested IS NOT NULL AS unwanted
+    private const string StrayAttemptsSql = $"""
+        SELECT {OrphanedProcess.Columns}, a.stop_requested IS NOT NULL AS unwanted
         FROM tasks.attempt a LEFT JOIN platform.node n ON n.name = a.node
         WHERE a.node = @Node AND a.incarnation = @Incarnation AND a.ended_at IS NULL AND a.started_at < clock_timestamp() - interval '15 seconds'
             ORDER BY a.lane_id

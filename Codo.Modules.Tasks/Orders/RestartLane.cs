@@ -15,9 +15,8 @@ internal static class RestartLane
         SELECT o.approver_ids FROM tasks.scheduler_task_list o WHERE o.list_id = @ListId
         """;
 
-    private const string LeftoversSql = """
-        SELECT a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id, COALESCE(n.machine,
-            '') AS machine, a.stop_requested IS NOT NULL AS unwanted
+    private const string LeftoversSql = $"""
+        SELECT {OrphanedProcess.Columns}, a.stop_requested IS NOT NULL AS unwanted
         FROM tasks.attempt a JOIN tasks.lane l USING (lane_id) LEFT JOIN platform.node n ON n.name = a.node
         WHERE l.list_id = @ListId AND l.task_group = @Group AND (CAST(@Host AS text) IS NULL OR l.host = @Host)
           AND a.ended_at IS NOT NULL AND a.left_behind IN ('running', 'unreachable') AND l.state = ANY(@From)

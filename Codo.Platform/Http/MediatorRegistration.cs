@@ -8,16 +8,21 @@ namespace Codo.Platform.Http;
 /// <summary>Registers a module's slices. MediatR 5.1.0 brings no registration of its own for this container.</summary>
 public static class MediatorRegistration
 {
-    private static readonly Type[] Kinds = [typeof(IRequestHandler<,>), typeof(INotificationHandler<>), typeof(IValidator<>)];
-
     /// <summary>Every handler and validator of the assembly, each for what it handles.</summary>
-    public static IServiceCollection AddHandlers(this IServiceCollection services, Assembly assembly)
-    {
-        foreach (var type in assembly.GetTypes().Where(type => type is { IsAbstract: false, IsGenericTypeDefinition: false }))
-            foreach (var handled in type.GetInterfaces().Where(face => face.IsGenericType && Kinds.Contains(face.GetGenericTypeDefinition())))
-                services.AddScoped(handled, type);
-        return services;
-    }
+    public static IServiceCollection AddHandlers(this IServiceCollection services, Assembly assembly) =>
+        services.Scan(scan =>
+            scan.FromAssemblies(assembly)
+                .AddClasses(
+                    classes => classes.AssignableToAny(typeof(IRequestHandler<,>), typeof(INotificationHandler<>), typeof(IValidator<>)),
+                    publicOnly: false
+                )
+                .AsImplementedInterfaces(face =>
+                    face.IsGenericType
+                    && face.GetGenericTypeDefinition() is var kind
+                    && (kind == typeof(IRequestHandler<,>) || kind == typeof(INotificationHandler<>) || kind == typeof(IValidator<>))
+                )
+                .WithScopedLifetime()
+        );
 
     /// <summary>The mediator and its one pipeline step, validation.</summary>
     public static IServiceCollection AddMediator(this IServiceCollection services) => services

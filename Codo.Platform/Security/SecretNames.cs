@@ -1,10 +1,13 @@
+using System.IO.Enumeration;
 using System.Text.RegularExpressions;
 using Codo.Platform.Data;
 using Microsoft.Extensions.Configuration;
 
 namespace Codo.Platform.Security;
 
-/// <summary>Which values are secrets, by their names: patterns in which <c>*</c> stands for any run of characters, ignoring case.</summary>
+/// <summary>
+/// Which values are secrets, by their names: patterns in which <c>*</c> stands for any run of characters and <c>?</c> for one, ignoring case.
+/// </summary>
 public sealed partial class SecretNames(IEnumerable<string> patterns)
 {
     /// <summary>The patterns where the setting names none.</summary>
@@ -22,13 +25,15 @@ public sealed partial class SecretNames(IEnumerable<string> patterns)
         "DATABASE_URL",
     ];
 
-    private readonly string[] patterns = [.. patterns];
+    // A backslash stands for itself.
+    private readonly string[] patterns = [.. patterns.Select(pattern => pattern.Replace(@"\", @"\\", StringComparison.Ordinal))];
 
     /// <summary>The patterns of a list setting; one that is set replaces the default.</summary>
     public static SecretNames Of(IConfiguration configuration, string setting) => new(SettingsBinding.List(configuration, setting) ?? Default);
 
     /// <summary>Whether the value of that name is a secret.</summary>
-    public bool Match(string name) => patterns.Any(pattern => Matches(pattern, name));
+    public bool Match(string name) =>
+        patterns.Any(pattern => name.Length == 0 ? pattern.Trim('*').Length == 0 : FileSystemName.MatchesSimpleExpression(pattern, name));
 
     /// <summary>
     /// The passwords of all URLs of the form <c>scheme://user:password@host</c> in a value, as they stand there and as they are meant: such a value is a secret
@@ -48,34 +53,4 @@ public sealed partial class SecretNames(IEnumerable<string> patterns)
     // The last @ before the path ends the password: people forget to encode one in it.
     [GeneratedRegex(@"://[^/?#\s:@]*:(?<password>[^/?#\s]+)@", RegexOptions.CultureInvariant)]
     private static partial Regex WithPassword();
-
-    // Goes back to the last star only, so that its time grows with the product of the lengths at worst, whatever the pattern.
-    private static bool Matches(string pattern, string name)
-    {
-        int p = 0, n = 0, star = -1, mark = 0;
-        while (n < name.Length)
-        {
-            if (p < pattern.Length && pattern[p] == '*')
-            {
-                star = p++;
-                mark = n;
-            }
-            else if (p < pattern.Length && char.ToUpperInvariant(pattern[p]) == char.ToUpperInvariant(name[n]))
-            {
-                p++;
-                n++;
-            }
-            else if (star >= 0)
-            {
-                p = star + 1;
-                n = ++mark;
-            }
-            else
-            {
-                return false;
-            }
-        }
-
-        return pattern.AsSpan(p).TrimStart('*').IsEmpty;
-    }
 }

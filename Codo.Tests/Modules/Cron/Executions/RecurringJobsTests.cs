@@ -79,7 +79,6 @@ public sealed class RecurringJobsTests(TestPostgres postgres)
         using var jobs = new RecurringJobs(
             host.Source,
             host.Services.GetRequiredService<IRecurringJobManager>(),
-            host.Services.GetRequiredService<JobStorage>(),
             time,
             NullLogger<RecurringJobs>.Instance
         );
