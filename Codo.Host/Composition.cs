@@ -59,11 +59,7 @@ internal static class Composition
         services.AddPostgres(postgres);
         services.AddSingleton<IConnectionMultiplexer>(_ => ConnectionMultiplexer.Connect(RedisOptions(configuration.GetConnectionString("Redis")!)));
         services.AddSingleton(new SecretBox(MasterKeys(configuration), settings.MasterKeyNumber));
-        services.AddSingleton(provider => new Tokens(
-            configuration["Codo:Auth:TokenSecret"]!,
-            provider.GetRequiredService<TimeProvider>(),
-            provider.GetRequiredService<Revocations>()
-        ));
+        services.AddSingleton(new SigningKeys(configuration)).AddSingleton<Tokens>();
         services.AddSingleton<RunAsRule>();
         services.AddSettings<QuotaSettings>("Codo:Quotas").AddSingleton<Quotas>();
         services.AddAccounts().AddCron().AddTasks().AddAlerts();

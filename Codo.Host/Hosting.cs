@@ -1,3 +1,4 @@
+using Codo.Host.Accounts;
 using Codo.Host.Api;
 using Codo.Host.Commands;
 using Codo.Host.LocalServices;
@@ -25,18 +26,24 @@ internal static class Hosting
         await app.StartAsync();
         var addresses = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses;
         ListenWarning.Warn(app.Configuration, app.Logger, addresses);
-        Welcome.Print(Console.Out, addresses, installation, showToken, app.Services.GetRequiredService<TimeProvider>());
+        // Once it listens: a start that fails for the port must not have shown a password that nobody has seen.
+        var admin = await FirstAdmin.Make(app.Services, installation, showToken && !Console.IsOutputRedirected);
+        Welcome.Print(Console.Out, addresses, installation, showToken, admin, app.Services.GetRequiredService<TimeProvider>());
         await app.WaitForShutdownAsync();
         return 0;
     }
 
-    public static async Task<int> Migrate(string[] arguments)
+    public static Task<int> Migrate(string[] arguments) => With(arguments, _ => Task.CompletedTask);
+
+    /// <summary>Prepares everything that a host stands on, without running one, and does something with it.</summary>
+    public static async Task<int> With(string[] arguments, Func<IServiceProvider, Task> work)
     {
         var builder = Builder(arguments);
         await using var early = EarlyLines(builder);
         await using var installation = await Prepare(builder, early);
         await using var app = builder.Build();
         await installation.Migrate(app.IsMigrated, app.Migrate);
+        await work(app.Services);
         return 0;
     }
 

@@ -1,4 +1,5 @@
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 
 namespace Codo.Host.Accounts;
@@ -8,9 +9,16 @@ internal static class AccountsRoutes
 {
     public static IServiceCollection AddAccounts(this IServiceCollection services) =>
         services
+            .AddSettings<AuthSettings>("Codo:Auth")
+            .AddSingleton<Passwords>()
+            .AddSingleton<SignInLimit>()
+            .AddSingleton<OneTimeCodes>()
+            .AddSingleton<Sessions>()
             .AddSingleton<Revocations>()
             .AddSingleton<People>()
             .AddLoop<People>("people", TimeSpan.FromMinutes(1), (people, stopping) => people.Record(stopping), people => people.Wake)
+            .AddSingleton<EndedRevocations>()
+            .AddLoop<EndedRevocations>("ended revocations", TimeSpan.FromHours(1), (ended, stopping) => ended.Drop(stopping))
             .AddSingleton(provider => new ControlWake(provider.GetRequiredService<Revocations>().Announced))
             .AddLoop<Revocations>(
                 "revoked tokens",
@@ -21,6 +29,14 @@ internal static class AccountsRoutes
 
     public static void MapAccounts(this IEndpointRouteBuilder routes)
     {
+        routes
+            .Post<SignIn.Command, SignIn.Result>("/v2/accounts/login/", "Sign in with a password", Right.Anybody)
+            .WithMetadata(new FromOwnPages());
+        routes.Post<SignOut.Command, Answer>("/v2/accounts/logout/", "End the sign-in of this request");
+        routes.Post<ChangePassword.Command, ChangePassword.Result>("/v2/accounts/password/", "Change the password of one's own account");
+        routes.Post<SetUpOtp.Command, SetUpOtp.Result>("/v2/accounts/otp/", "Begin a second factor: answers the key for an authenticator");
+        routes.Put<ConfirmOtp.Command, Answer>("/v2/accounts/otp/", "Confirm the second factor with a first code");
+        routes.Delete<DropOtp.Command, Answer>("/v2/accounts/otp/", "Take the second factor away");
         routes.Get<GetMe.Query, GetMe.Result>("/v2/accounts/me/", "Who the caller is");
         routes.Get<ListPeople.Query, ListPeople.Result>("/v2/accounts/person/", "The people that Codo knows, by name");
         routes.Patch<DisablePerson.Command, Answer>("/v2/accounts/person/", "Shut a person out, or let the person in again", Right.Superuser);

@@ -17,6 +17,10 @@ internal sealed class Revocations(NpgsqlDataSource source) : IDisposable
         SELECT (SELECT count(*) FROM accounts.revocation) AS count, coalesce((SELECT number FROM accounts.generation), 0) AS generation
         """;
 
+    private const string HasAccountsSql = """
+        SELECT EXISTS (SELECT FROM accounts.own_account)
+        """;
+
     private const string TokensSql = """
         SELECT DISTINCT jti FROM accounts.revocation WHERE jti IS NOT NULL AND (until IS NULL OR until > clock_timestamp())
         """;
@@ -35,10 +39,13 @@ internal sealed class Revocations(NpgsqlDataSource source) : IDisposable
         """;
 
     private readonly SemaphoreSlim reading = new(1);
-    private volatile Known known = new((-1, -1), new(StringComparer.Ordinal), [], []);
+    private volatile Known known = new((-1, -1), new(StringComparer.Ordinal), [], [], false);
 
     /// <summary>Set when another node has announced something.</summary>
     public WakeSignal Announced { get; } = new();
+
+    /// <summary>Whether anybody has a password here: else nobody is asked for one.</summary>
+    public bool HasAccounts => known.HasAccounts;
 
     /// <summary>Raised when there are more: what is open for longer than a request looks again.</summary>
     public event Action? Added;
@@ -75,7 +82,8 @@ internal sealed class Revocations(NpgsqlDataSource source) : IDisposable
                 person => person.UserId,
                 person => (Time(person.Sessions), person.All is { } all ? Time(all) : (DateTimeOffset?)null)
             );
-            known = new Known(state, tokens, people, (await connection.QueryAsync<long>(DisabledSql)).ToHashSet());
+            var disabled = (await connection.QueryAsync<long>(DisabledSql)).ToHashSet();
+            known = new Known(state, tokens, people, disabled, await connection.ExecuteScalarAsync<bool>(HasAccountsSql));
         }
         finally
         {
@@ -93,6 +101,7 @@ internal sealed class Revocations(NpgsqlDataSource source) : IDisposable
         (long Count, long Generation) State,
         HashSet<string> Tokens,
         Dictionary<long, (DateTimeOffset Sessions, DateTimeOffset? All)> People,
-        HashSet<long> Disabled
+        HashSet<long> Disabled,
+        bool HasAccounts
     );
 }

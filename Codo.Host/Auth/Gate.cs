@@ -46,6 +46,8 @@ internal static class Gate
                 using var use = caller is null ? null : context.Features.Get<ConnectionLimit.Held>()?.Use();
                 if (right == Right.Anybody)
                 {
+                    // Another page must not sign its reader in as somebody else.
+                    if (endpoint?.Metadata.GetMetadata<FromOwnPages>() is not null && !await CrossOrigin.Allows(context, TokenSource.Cookie)) return;
                     await next(context);
                     return;
                 }

@@ -32,12 +32,12 @@ internal sealed class Tokens
 
     private readonly Revocations revocations;
 
-    public Tokens(string secret, TimeProvider time, Revocations revocations)
+    public Tokens(SigningKeys keys, TimeProvider time, Revocations revocations)
     {
         this.revocations = revocations;
         parameters = new TokenValidationParameters
         {
-            IssuerSigningKey = new SymmetricSecurityKey(Encoding.UTF8.GetBytes(secret)),
+            IssuerSigningKeys = keys.All,
             ValidAlgorithms = [SecurityAlgorithms.HmacSha256],
             RequireSignedTokens = true,
             ValidateIssuer = false,
@@ -59,6 +59,7 @@ internal sealed class Tokens
         if (request.Headers.Authorization.ToString() is { } bearer && bearer.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase))
             return (bearer["Bearer ".Length..].Trim(), TokenSource.Header);
         if (request.Query["auth_key"].ToString() is { Length: > 0 } query) return (query, TokenSource.Query);
+        if (SessionCookie.Read(request) is { } own) return (own, TokenSource.Cookie);
         if (request.Cookies.TryGetValue("auth_key", out var cookie) && cookie.Length > 0) return (cookie.Trim('"'), TokenSource.Cookie);
         return ("", TokenSource.None);
     }

@@ -25,6 +25,7 @@ internal static class CommandLine
         {
             Serve(),
             IssueToken.Command(),
+            UserCommands.Command(),
             Migrate(),
         };
         root.TreatUnmatchedTokensAsErrors = false;

@@ -1,3 +1,4 @@
+using Codo.Host.Accounts;
 using Codo.Host.LocalServices;
 
 namespace Codo.Host.Commands;
@@ -12,7 +13,7 @@ internal static class Welcome
 
     /// <param name="addresses">The addresses that are bound, with their real ports.</param>
     /// <param name="showToken">Whether to print a superuser's token. Only for a person who looks on: a journal keeps what it gets.</param>
-    public static void Print(TextWriter to, IEnumerable<string> addresses, Installation installation, bool showToken, TimeProvider time)
+    public static void Print(TextWriter to, IEnumerable<string> addresses, Installation installation, bool showToken, FirstAdmin.Made? admin, TimeProvider time)
     {
         var chinese = IsChinese();
         var bound = addresses.ToList();
@@ -28,12 +29,13 @@ internal static class Welcome
             (false, true) => chinese ? "Redis：自带" : "Redis: brought along",
             _ => chinese ? "PostgreSQL 和 Redis：外部" : "PostgreSQL and Redis: yours",
         };
+        var account = Account(admin, reachable, chinese);
         to.WriteLine(chinese
             ? $"""
 
               Codo 已启动：{string.Join("  ", bound)}
               数据目录：{installation.DataDirectory}（{storage}）
-
+              {account}
               令牌（{User}，超级用户，{IssueToken.DefaultDays} 天）：
                 TOKEN={token}
               再要一个：{Program} token --user NAME [--superuser] [--days N]
@@ -50,7 +52,7 @@ internal static class Welcome
 
               Codo is up: {string.Join("  ", bound)}
               Data: {installation.DataDirectory} ({storage})
-
+              {account}
               A token ({User}, superuser, {IssueToken.DefaultDays} days):
                 TOKEN={token}
               Another one: {Program} token --user NAME [--superuser] [--days N]
@@ -65,6 +67,44 @@ internal static class Welcome
               """);
         to.Flush();
     }
+
+    private static string Account(FirstAdmin.Made? admin, string address, bool chinese) => admin switch
+    {
+        null => "",
+        { Password: { } password } => chinese
+            ? $"""
+
+              登录 {address}/：用户名 {FirstAdmin.Name}，密码 {password}（只显示这一次）
+
+              """
+            : $"""
+
+              Sign in at {address}/: {FirstAdmin.Name}, password {password} (shown this once)
+
+              """,
+        { File: { } file } => chinese
+            ? $"""
+
+              登录 {address}/：用户名 {FirstAdmin.Name}，密码在 {file} 中（记下后请删除该文件）
+
+              """
+            : $"""
+
+              Sign in at {address}/: {FirstAdmin.Name}, the password is in {file} (delete it once you have it)
+
+              """,
+        _ => chinese
+            ? $"""
+
+              登录 {address}/：用户名 {FirstAdmin.Name}，密码为 Codo:Auth:AdminPassword
+
+              """
+            : $"""
+
+              Sign in at {address}/: {FirstAdmin.Name}, the password is Codo:Auth:AdminPassword
+
+              """,
+    };
 
     private const string Job = """{"job_id": "hello", "cmd": "echo hello from $(hostname)", "cron": "0 * * * * *"}""";
 

@@ -89,6 +89,26 @@ internal sealed class DataDirectory : IDisposable
         }
     }
 
+    /// <summary>Whether a host runs on the directory.</summary>
+    public static bool IsHeld(string path)
+    {
+        var file = System.IO.Path.Combine(path, "lock");
+        if (!File.Exists(file)) return false;
+        try
+        {
+            new FileStream(file, FileMode.Open, FileAccess.ReadWrite, FileShare.None).Dispose();
+            return false;
+        }
+        catch (UnauthorizedAccessException failure)
+        {
+            throw Closed(path, failure);
+        }
+        catch (IOException failure) when (failure.HResult == WouldBlock)
+        {
+            return true;
+        }
+    }
+
     /// <summary>
     /// Lets another user walk through the directory, to its own part of it, without listing or reading anything: root's PostgreSQL runs as that user. What else
     /// is here is mode 600 or 700 by itself.

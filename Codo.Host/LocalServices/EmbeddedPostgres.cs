@@ -70,6 +70,9 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
     /// <summary>The postmaster's process id; null while it does not run.</summary>
     public int? Pid => cluster.Pid;
 
+    /// <summary>How to reach the PostgreSQL of a host that runs on this data directory, as that host does.</summary>
+    public static string OfRunningHost(string dataDirectory) => $"Host={SocketsOf(dataDirectory)};Username={DatabaseRoles.Host};Database={Database}";
+
     /// <exception cref="StartRefused">PostgreSQL is not installed, cannot reach its directory, or does not start.</exception>
     public static async Task<EmbeddedPostgres> Start(DataDirectory directory, ILogger log, CancellationToken cancellation = default)
     {
@@ -82,9 +85,8 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
             await user.MustReach(directory.Path, cancellation);
         }
 
-        var own = Path.Combine(directory.Path, "postgres-socket");
-        var fits = Path.Combine(own, ".s.PGSQL.5432").Length < LongestSocketPath;
-        var sockets = fits ? own : ShortDirectoryFor(directory.Path);
+        var sockets = SocketsOf(directory.Path);
+        var fits = sockets.StartsWith(directory.Path, StringComparison.Ordinal);
         var serverLog = new BoundedLog(Path.Combine(directory.Path, "postgres.log"), LogLimit);
         var cluster = new PostgresCluster(binaries, user, data, sockets, Settings, serverLog.Append);
         var postgres = new EmbeddedPostgres(cluster, serverLog, fits ? null : sockets, log);
@@ -155,6 +157,12 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
                 backoff = backoff * 2 > LongestBackoff ? LongestBackoff : backoff * 2;
             }
         }
+    }
+
+    private static string SocketsOf(string dataDirectory)
+    {
+        var own = Path.Combine(dataDirectory, "postgres-socket");
+        return Path.Combine(own, ".s.PGSQL.5432").Length < LongestSocketPath ? own : ShortDirectoryFor(dataDirectory);
     }
 
     private static string ShortDirectoryFor(string dataDirectory)

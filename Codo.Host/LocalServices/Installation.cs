@@ -28,6 +28,9 @@ internal sealed class Installation : IAsyncDisposable
 
     public string MasterKey { get; private set; } = "";
 
+    /// <summary>Whether the token secret is Codo's own: then nobody else signs tokens, and Codo has to let the first person in.</summary>
+    public bool HasGeneratedTokenSecret { get; private set; }
+
     /// <summary>Starts what the settings leave empty, and writes what it found into them, so that the rest of the host has one source to read.</summary>
     /// <exception cref="StartRefused">The operator has to change something first.</exception>
     public static async Task<Installation> Prepare(IConfigurationManager configuration, ILoggerFactory logs, CancellationToken cancellation = default)
@@ -70,6 +73,7 @@ internal sealed class Installation : IAsyncDisposable
 
     private async Task Start(IConfiguration configuration, ILoggerFactory logs, CancellationToken cancellation)
     {
+        HasGeneratedTokenSecret = string.IsNullOrEmpty(configuration[GeneratedSecrets.TokenSecret]);
         TokenSecret = GeneratedSecrets.Resolve(configuration, GeneratedSecrets.TokenSecret, DataDirectory);
         GeneratedSecrets.NoteInUse(DataDirectory, TokenSecret);
         MasterKey = GeneratedSecrets.Resolve(configuration, GeneratedSecrets.MasterKey, DataDirectory);

@@ -1,21 +1,25 @@
+using System.Globalization;
 using System.Net;
-using System.Text.RegularExpressions;
+using Codo.Host.Accounts;
 using Codo.Host.Auth;
 using Codo.Platform.Http;
-using Microsoft.IdentityModel.JsonWebTokens;
+using MediatR;
 
 namespace Codo.Host.Pages;
 
-/// <summary>The page at <c>/</c>: what this is, where to go, and a token turned into the cookie with which a browser opens the dashboard.</summary>
-internal static partial class FrontPage
+/// <summary>
+/// The page at <c>/</c>: what this is, where to go, and the ways to sign in; each ends in the cookie with which a browser opens every other page.
+/// </summary>
+internal static class FrontPage
 {
     private static readonly string Html = Read("index.html");
 
     public static void MapFrontPage(this IEndpointRouteBuilder routes)
     {
         routes.MapGet("/", Show).Needs(Right.Anybody).ExcludeFromDescription();
-        routes.MapPost("/sign-in/", SignIn).Needs(Right.Anybody).ExcludeFromDescription();
-        routes.MapPost("/sign-out/", SignOut).Needs(Right.Anybody).ExcludeFromDescription();
+        routes.MapGet("/sign-in/", ShowForm).Needs(Right.Anybody).ExcludeFromDescription();
+        routes.MapPost("/sign-in/", Enter).Needs(Right.Anybody).WithMetadata(new FromOwnPages()).ExcludeFromDescription();
+        routes.MapPost("/sign-out/", Leave).Needs(Right.Anybody).WithMetadata(new FromOwnPages()).ExcludeFromDescription();
     }
 
     /// <summary>Answers a browser that asks for a page without the right to it: the form to sign in, which leads back to the page.</summary>
@@ -24,58 +28,82 @@ internal static partial class FrontPage
     {
         context.Response.StatusCode = status;
         var text = caller is null ? "" : $"{Who(caller)}<p class=\"error\">此页需要超级用户的令牌 This page needs a superuser's token</p>";
-        return Write(context, text + Form(caller is null && reason != "missing" ? reason : "", Next(context.Request.Path.Value ?? "/")));
+        var next = LocalPath.OrRoot(context.Request.Path.Value + context.Request.QueryString);
+        return Write(context, text + SignInForm.Of(context, next, token: caller is null && reason != "missing" ? reason : ""));
     }
 
-    private static async Task Show(HttpContext context)
+    private static Task Show(HttpContext context) =>
+        Write(context, Caller.Of(context) is { } caller ? Who(caller) : SignInForm.Of(context, "/"));
+
+    // Where other pages send a stranger, with the page that leads back.
+    private static Task ShowForm(HttpContext context)
     {
-        var (token, _) = Tokens.Find(context.Request);
-        var (caller, _) = await context.RequestServices.GetRequiredService<Tokens>().Read(context, token);
-        await Write(context, caller is null ? Form("") : Who(caller));
+        var next = LocalPath.OrRoot(context.Request.Query["next"].ToString());
+        return Write(context, SignInForm.Of(context, next, text: SignInForm.Known(context.Request.Query["failed"].ToString())));
     }
 
-    private static async Task SignIn(HttpContext context)
+    private static async Task Enter(HttpContext context)
     {
-        // Another page must not sign its reader in as somebody else, or out.
-        if (!await CrossOrigin.Allows(context, TokenSource.Cookie)) return;
-        var form = context.Request.HasFormContentType ? await context.Request.ReadFormAsync(context.RequestAborted) : null;
-        var token = form?["token"].ToString().Trim() ?? "";
-        var (caller, reason) = await context.RequestServices.GetRequiredService<Tokens>().Read(context, token);
-        if (caller is null && Next(form?["next"].ToString() ?? "") is var next && next.StartsWith("/i/", StringComparison.Ordinal))
+        var form = context.Request.HasFormContentType ? await context.Request.ReadFormAsync(context.RequestAborted) : FormCollection.Empty;
+        var next = LocalPath.OrRoot(form["next"].ToString());
+        if (form.ContainsKey("username")) await EnterByPassword(context, form, next);
+        else await EnterByToken(context, form["token"].ToString().Trim(), next);
+    }
+
+    private static async Task EnterByPassword(HttpContext context, IFormCollection form, string next)
+    {
+        var (username, code) = (form["username"].ToString(), form["otp"].ToString());
+        try
         {
-            // Back to the page that was asked for, which says why in its own language. 303: the form is not sent again.
-            context.Response.StatusCode = StatusCodes.Status303SeeOther;
-            context.Response.Headers.Location = $"{next}?refused={reason}";
-            return;
+            // The handler sets the cookie.
+            await context.RequestServices.GetRequiredService<IMediator>().Send(
+                new SignIn.Command(username, form["password"].ToString(), code),
+                context.RequestAborted
+            );
+            SeeOther(context, next);
         }
-        if (caller is null)
+        catch (Refusal refusal)
+        {
+            context.Response.StatusCode = refusal.Kind == RefusalKind.TooMany ? 429 : 401;
+            if (refusal.RetryAfter is { } seconds) context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
+            await Write(context, SignInForm.Of(context, next, username: username, refusal: refusal));
+        }
+    }
+
+    private static async Task EnterByToken(HttpContext context, string token, string next)
+    {
+        var (caller, reason) = await context.RequestServices.GetRequiredService<Tokens>().Read(context, token);
+        if (caller is not null)
+        {
+            SessionCookie.Append(context, token, caller.Expires);
+            SeeOther(context, next);
+        }
+        // Back to the page that was asked for, which says why in its own language.
+        else if (next.StartsWith("/i/", StringComparison.Ordinal))
+        {
+            SeeOther(context, $"{next}?refused={reason}");
+        }
+        else
         {
             context.Response.StatusCode = StatusCodes.Status401Unauthorized;
-            await Write(context, Form(reason, Next(form?["next"].ToString() ?? "")));
-            return;
+            await Write(context, SignInForm.Of(context, next, token: reason));
         }
-        context.Response.Cookies.Append("auth_key", token, new CookieOptions
-        {
-            HttpOnly = true,
-            Path = "/",
-            SameSite = SameSiteMode.Lax,
-            Secure = context.Request.IsHttps,
-            Expires = new JsonWebToken(token).ValidTo,
-        });
-        context.Response.Redirect(Next(form!["next"].ToString()));
     }
 
-    // The page of an incident is what a link in a message leads to, and the dashboard's pages ask for a token; any other address could be somebody else's.
-    private static string Next(string asked) => Pages().IsMatch(asked) ? asked : "/";
-
-    [GeneratedRegex(@"\A(/i/[0-9]{1,19}|/hangfire(/[a-z0-9]{1,40}){0,4})\z")]
-    private static partial Regex Pages();
-
-    private static async Task SignOut(HttpContext context)
+    private static async Task Leave(HttpContext context)
     {
-        if (!await CrossOrigin.Allows(context, TokenSource.Cookie)) return;
+        if (Caller.Of(context) is not null)
+            await context.RequestServices.GetRequiredService<IMediator>().Send(new SignOut.Command(), context.RequestAborted);
+        SessionCookie.Delete(context);
         context.Response.Cookies.Delete("auth_key");
-        context.Response.Redirect("/");
+        SeeOther(context, "/");
+    }
+
+    // The form is not sent again to where it leads.
+    private static void SeeOther(HttpContext context, string path)
+    {
+        context.Response.StatusCode = StatusCodes.Status303SeeOther;
+        context.Response.Headers.Location = path;
     }
 
     private static Task Write(HttpContext context, string session)
@@ -86,16 +114,6 @@ internal static partial class FrontPage
             "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'self'; base-uri 'none'";
         return context.Response.WriteAsync(Html.Replace("{{session}}", session, StringComparison.Ordinal), context.RequestAborted);
     }
-
-    private static string Form(string reason, string next = "/") => $"""
-        <form method="post" action="/sign-in/"><input type="hidden" name="next" value="{WebUtility.HtmlEncode(next)}">
-        <label for="token">令牌 Token</label>
-        <div class="row"><input id="token" name="token" type="password" autocomplete="off" required autofocus><button>登录 Sign in</button></div>
-        {(reason.Length == 0 ? "" : $"<p class=\"error\">令牌无效 Not a valid token: {WebUtility.HtmlEncode(reason)}</p>")}
-        <p class="en">命令 <code>codo token --user 名字 --superuser</code> 打印一个令牌；codo-admin 签发的令牌同样有效。<br>
-        <code>codo token --user NAME --superuser</code> prints one; codo-admin's are good here too.</p>
-        </form>
-        """;
 
     private static string Who(Caller caller) =>
         $"""

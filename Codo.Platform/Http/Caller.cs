@@ -20,6 +20,9 @@ public sealed record Caller(long UserId, string Username, string Nickname, strin
     /// <summary>When the token was issued (<c>iat</c>); null for one that does not say.</summary>
     public DateTimeOffset? Issued { get; init; }
 
+    /// <summary>The number of the access token that the request came with; null for every other token.</summary>
+    public long? AccessTokenId { get; init; }
+
     /// <summary>What Codo does by itself: schedules, sweeps, settling.</summary>
     public static readonly Caller Codo = new(0, "codo", "Codo", "", true, "", "");
 

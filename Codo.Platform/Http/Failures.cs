@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Codo.Platform.Data;
 using Codo.Platform.Localization;
@@ -24,7 +25,8 @@ public static class Failures
                 }
                 catch (Refusal refusal)
                 {
-                    object more = refusal.Hint is { } hint ? new { hint } : new { };
+                    var more = refusal.More ?? (refusal.Hint is { } hint ? new { hint } : new { });
+                    if (refusal.RetryAfter is { } seconds) context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
                     await Write(
                         context,
                         refusal.Code,
@@ -66,10 +68,10 @@ public static class Failures
     {
         if (context.Response.HasStarted) return;
         var options = context.RequestServices.GetRequiredService<JsonSerializerOptions>();
-        // 405 has to say which methods there are, and routing has written it already.
-        var allowed = context.Response.Headers.Allow;
+        // 405 has to say which methods there are, and routing has written it already; 429 says when to come again.
+        var (allowed, retryAfter) = (context.Response.Headers.Allow, context.Response.Headers.RetryAfter);
         context.Response.Clear();
-        context.Response.Headers.Allow = allowed;
+        (context.Response.Headers.Allow, context.Response.Headers.RetryAfter) = (allowed, retryAfter);
         if (context.Request.Headers.Accept.Any(accept => accept?.Contains("application/problem+json", StringComparison.OrdinalIgnoreCase) == true))
         {
             context.Response.StatusCode = status;
@@ -112,6 +114,7 @@ public static class Failures
         RefusalKind.Forbidden => 403,
         RefusalKind.NotFound => 404,
         RefusalKind.Conflict => 409,
+        RefusalKind.TooMany => 429,
         _ => 400,
     };
 

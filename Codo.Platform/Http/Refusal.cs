@@ -18,6 +18,9 @@ public enum RefusalKind
 
     /// <summary>The object is not in a state, or the name is not free, for this: 409.</summary>
     Conflict,
+
+    /// <summary>Asked too often; <see cref="Refusal.RetryAfter"/> says when again: 429.</summary>
+    TooMany,
 }
 
 /// <summary>A business failure. It is answered as HTTP 200 with <c>code</c> ≠ 0, or as problem details with the true status.</summary>
@@ -33,6 +36,12 @@ public sealed class Refusal(int code, Text text, RefusalKind kind = RefusalKind.
 
     /// <summary>What to send instead, answered as <c>hint</c>: <c>msg</c> is the original's and stays as it is.</summary>
     public Text? Hint { get; init; }
+
+    /// <summary>Further fields of the answer.</summary>
+    public object? More { get; init; }
+
+    /// <summary>Seconds, answered as the header Retry-After.</summary>
+    public int? RetryAfter { get; init; }
 
     public static Refusal Invalid(string zh, string en, int code = -1) => new(code, new Text(zh, en));
 

@@ -61,6 +61,9 @@ public sealed record SliceOf(Type Type);
 /// <param name="Bytes">At most.</param>
 public sealed record LongBody(long Bytes);
 
+/// <summary>Marks a route that needs no token and does something: a browser is let in from pages of this host's own, as for a change with the cookie.</summary>
+public sealed record FromOwnPages;
+
 /// <summary>
 /// What a page of this route may load and who may frame it: the value of its Content-Security-Policy. Routes without one answer no page, and get a policy that
 /// allows nothing.

@@ -33,6 +33,8 @@ public sealed class DamageTests(TestPostgres postgres)
                     + "\"situation\": 4, \"times\": 1, \"zh\": \"\", \"en\": \"\", \"nominal_at\": \"2026-01-01T00:00:00Z\", \"nominal_until\": "
                         + "\"2026-01-01T00:00:00Z\"}}' FROM generate_series(1, {0}) v",
         ["accounts.revocation"] = "INSERT INTO accounts.revocation (jti, by_id) SELECT 'victim ' || v, 1 FROM generate_series(1, {0}) v",
+        ["accounts.own_account"] =
+            "INSERT INTO accounts.own_account (user_id, name, password_hash) SELECT 950000 + v, 'victim ' || v, 'x' FROM generate_series(1, {0}) v",
         ["accounts.person"] =
             "INSERT INTO accounts.person (user_id, username, kind) SELECT 900000 + v, 'victim ' || v, 'own' FROM generate_series(1, {0}) v",
         ["cron.job"] =

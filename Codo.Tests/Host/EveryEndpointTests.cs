@@ -195,11 +195,11 @@ public sealed class EveryEndpointTests(SmallBodyHost fixture) : IClassFixture<Sm
     {
         (await host.Http.GetStringAsync("/")).ShouldContain("name=\"token\"");
         using var good = await host.Http.PostAsync("/sign-in/", new FormUrlEncodedContent([new("token", TestTokens.Admin)]));
-        good.StatusCode.ShouldBe(HttpStatusCode.Redirect);
+        good.StatusCode.ShouldBe(HttpStatusCode.SeeOther);
         good.Headers.GetValues("Set-Cookie")
             .Single()
             .ShouldSatisfyAllConditions(
-                cookie => cookie.ShouldStartWith("auth_key="),
+                cookie => cookie.ShouldStartWith("codo_auth="),
                 cookie => cookie.ShouldContain("httponly"),
                 cookie => cookie.ShouldContain("samesite=lax")
             );

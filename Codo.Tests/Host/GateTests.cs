@@ -32,6 +32,7 @@ public sealed class GateTests(GateHost fixture) : IClassFixture<GateHost>
             "/are_you_ok",
             "/healthz/live",
             "/healthz/ready",
+            "/v2/accounts/login",
             "/openapi/{documentName}.json",
             "/docs",
             "/other/{**rest}",

@@ -87,6 +87,21 @@ internal sealed partial class HostProcess : IAsyncDisposable
         return (process.ExitCode, said[0], said[1]);
     }
 
+    /// <summary>The same with lines on its standard input.</summary>
+    public static async Task<(int ExitCode, string Output, string Errors)> RunWith(
+        string input,
+        string[] arguments,
+        params (string Name, string Value)[] environment
+    )
+    {
+        using var process = await Children.Start(Command(Binary, arguments, null, "/", environment));
+        await process.StandardInput.WriteAsync(input);
+        process.StandardInput.Close();
+        var said = await Task.WhenAll(process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        await process.WaitForExitAsync();
+        return (process.ExitCode, said[0], said[1]);
+    }
+
     /// <summary>Sends a request as a superuser of this installation, and reads the envelope.</summary>
     public async Task<JsonObject> Send(HttpMethod method, string path, object? body = null)
     {

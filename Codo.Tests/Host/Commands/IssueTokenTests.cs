@@ -4,6 +4,7 @@ using Codo.Host.Commands;
 using Codo.Host.LocalServices;
 using Codo.Tests.Support;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Configuration;
 using Microsoft.IdentityModel.JsonWebTokens;
 using Npgsql;
 
@@ -48,7 +49,9 @@ public sealed class IssueTokenTests
         var secret = (await File.ReadAllTextAsync(folder.At("codo/secrets/token-secret"))).Trim();
         // Nothing is revoked, and no database is asked.
         await using var none = NpgsqlDataSource.Create("Host=/nowhere");
-        var (caller, reason) = await new Tokens(secret, TimeProvider.System, new Revocations(none)).Read(new DefaultHttpContext(), output.Trim());
+        var settings = new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?> { ["Codo:Auth:TokenSecret"] = secret }).Build();
+        using var revocations = new Revocations(none);
+        var (caller, reason) = await new Tokens(new SigningKeys(settings), TimeProvider.System, revocations).Read(new DefaultHttpContext(), output.Trim());
 
         reason.ShouldBe("");
         caller!.UserId.ShouldBe(IssueToken.UserId("王伟"));

@@ -53,6 +53,10 @@ public sealed class PrivateClusterUpgradeTests
         );
         (await connection.ExecuteScalarAsync<string>("SELECT object_id FROM platform.audit ORDER BY audit_id DESC LIMIT 1")).ShouldBe("after");
 
+        // Nobody had an account: this start made one, whose password nobody knows who cannot read the data directory.
+        (await connection.ExecuteScalarAsync<string>("SELECT name FROM accounts.own_account")).ShouldBe("admin");
+        File.GetUnixFileMode(Path.Combine(data, "secrets/admin-password")).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite);
+
         // Nothing is the superuser's, no file is the old user's, no rule trusts anybody.
         (await Owners(connection)).ShouldAllBe(owner => owner.StartsWith("codo_host", StringComparison.Ordinal) || owner == "codo_audit platform");
         (await Should.ThrowAsync<PostgresException>(() => connection.ExecuteAsync("DELETE FROM platform.audit"))).SqlState.ShouldBe(

@@ -1,0 +1,68 @@
+using System.Globalization;
+using Codo.Platform.Http;
+using Codo.Platform.Localization;
+using Codo.Platform.Security;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Host.Accounts;
+
+/// <summary>
+/// Takes the second factor from the caller's own account, against password and code. Who has lost the authenticator asks an administrator for
+/// <c>codo user otp-off</c>.
+/// </summary>
+internal static class DropOtp
+{
+    internal sealed record Command(string? Password, string? Otp) : IRequest<Answer>;
+
+    internal sealed class Validator : AbstractValidator<Command>
+    {
+        public Validator()
+        {
+            RuleFor(command => command.Password).NotEmpty().Refuse("password 不能为空", "password is required").AtMost(1000, "password");
+            RuleFor(command => command.Otp).NotEmpty().Refuse("otp 不能为空", "otp is required").AtMost(20, "otp");
+        }
+    }
+
+    internal sealed class Handler(
+        NpgsqlDataSource source,
+        Passwords passwords,
+        OneTimeCodes codes,
+        SignInLimit limit,
+        AuthSettings settings,
+        IHttpContextAccessor http,
+        Caller caller
+    ) : IRequestHandler<Command, Answer>
+    {
+        private const string DropSql = """
+            UPDATE accounts.own_account SET otp_key = NULL, otp_on = false, otp_step = 0 WHERE user_id = @UserId AND otp_key IS NOT NULL
+            """;
+
+        public async Task<Answer> Handle(Command request, CancellationToken cancellationToken)
+        {
+            var account = await OwnPassword.Demand(source, passwords, limit, http.HttpContext!, caller, request.Password!, cancellationToken);
+            if (!account.OtpOn) throw Refusal.Conflict("没有启用一次性验证码", "One-time codes are not on");
+            if (settings.NeedsOtp(account.IsSuperuser))
+                throw Refusal.Conflict("此账号必须使用一次性验证码（Codo:Auth:RequireOtp）", "This account needs one-time codes (Codo:Auth:RequireOtp)");
+            if (limit.TakeCode(account.UserId) is var wait && wait > TimeSpan.Zero) throw SignInLimit.TooMany(wait);
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            if (!await codes.Take(connection, transaction, account, request.Otp!))
+                throw Refusal.Invalid("一次性验证码错误或已使用", "The one-time code is wrong, or was used before");
+            await Drop(connection, transaction, caller, account.UserId);
+            await transaction.CommitAsync(cancellationToken);
+            limit.ForgiveCodes(account.UserId);
+            return new Answer(new Text("已停用一次性验证码", "One-time codes are off"));
+        }
+
+        /// <summary>Takes it away, whoever asks; false when there was none.</summary>
+        public static async Task<bool> Drop(NpgsqlConnection connection, NpgsqlTransaction transaction, Caller by, long userId)
+        {
+            if (await connection.ExecuteAsync(DropSql, new { UserId = userId }, transaction) == 0) return false;
+            await Audit.Write(connection, transaction, by, "otp_off", "account", userId.ToString(CultureInfo.InvariantCulture));
+            return true;
+        }
+    }
+}

@@ -1,0 +1,20 @@
+using Codo.Platform.Cluster;
+using Dapper;
+using Npgsql;
+
+namespace Codo.Host.Accounts;
+
+/// <summary>Drops revocations that are past the end of their token, which is refused as expired: each sign-out leaves one.</summary>
+internal sealed class EndedRevocations(NpgsqlDataSource source, RetentionGuard guard)
+{
+    private const string DropSql = """
+        DELETE FROM accounts.revocation WHERE until < clock_timestamp()
+        """;
+
+    public async Task Drop(CancellationToken cancellation)
+    {
+        if (await guard.Allows(cancellation) is null) return;
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        await connection.ExecuteAsync(DropSql);
+    }
+}

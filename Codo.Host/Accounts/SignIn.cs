@@ -1,0 +1,140 @@
+using System.Globalization;
+using System.Net;
+using Codo.Platform.Http;
+using Codo.Platform.Localization;
+using Codo.Platform.Security;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Host.Accounts;
+
+/// <summary>Signs in with name, password and, where the account has one, the code of a second factor.</summary>
+internal static partial class SignIn
+{
+    /// <summary>The password was right, and a code is needed beside it.</summary>
+    public const int NeedsCode = -3;
+
+    /// <summary>The password was right; the account needs a second factor first, whose key the refusal carries.</summary>
+    public const int NeedsSetUp = -4;
+
+    internal sealed record Command(string? Username, string? Password, string? Otp) : IRequest<Result>;
+
+    internal sealed record Result(string AuthKey, DateTime Expires, GetMe.Person Data) : Answer(new Text("登录成功", "Signed in"));
+
+    /// <summary>What an authenticator is given, as text and as a link.</summary>
+    internal sealed record KeyToSetUp(string OtpKey, string OtpUri);
+
+    internal sealed class Validator : AbstractValidator<Command>
+    {
+        public Validator()
+        {
+            RuleFor(command => command.Username).NotEmpty().Refuse("username 不能为空", "username is required").AtMost(200, "username");
+            RuleFor(command => command.Password).NotEmpty().Refuse("password 不能为空", "password is required").AtMost(1000, "password");
+            RuleFor(command => command.Otp).AtMost(20, "otp");
+        }
+    }
+
+    internal sealed partial class Handler(
+        NpgsqlDataSource source,
+        Passwords passwords,
+        OneTimeCodes codes,
+        Sessions sessions,
+        SignInLimit limit,
+        AuthSettings settings,
+        IHttpContextAccessor http,
+        ILogger<Handler> log
+    ) : IRequestHandler<Command, Result>
+    {
+        private static readonly Text Wrong = new("用户名或密码错误", "Wrong username or password");
+
+        public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
+        {
+            var (context, name) = (http.HttpContext!, request.Username!.Trim());
+            var address = context.Connection.RemoteIpAddress ?? IPAddress.None;
+            if (limit.Take(name, address) is var wait && wait > TimeSpan.Zero) throw SignInLimit.TooMany(wait);
+            OwnAccount? account;
+            await using (var connection = await source.OpenConnectionAsync(cancellationToken)) account = await OwnAccount.Find(connection, name);
+            // No connection is held meanwhile: guessers in a queue would take them all.
+            var isRight = await passwords.Check(account?.PasswordHash, request.Password!, cancellationToken);
+            if (account is null || !isRight)
+            {
+                await Refused(context, account, account is null ? "unknown" : "password");
+                throw new Refusal(-1, Wrong, RefusalKind.Forbidden);
+            }
+            if (account.Disabled)
+            {
+                await Refused(context, account, "disabled");
+                throw Refusal.Forbidden("账号已停用", "The account is disabled");
+            }
+            await SecondFactor(context, account, name, request.Otp?.Trim() ?? "", cancellationToken);
+            limit.Forgive(name, address);
+            var person = new SignedIn(account.UserId, account.Username, account.Nickname, account.Email, account.IsSuperuser);
+            await Record(context, account, "sign_in", account.OtpKey is null ? "password" : "password, code");
+            var (token, expires) = sessions.Open(context, person, account.EndedAt);
+            return new Result(
+                token,
+                expires.UtcDateTime,
+                new GetMe.Person(person.UserId, person.Username, person.Nickname, person.Email, person.IsSuperuser, expires.UtcDateTime)
+            );
+        }
+
+        private async Task SecondFactor(HttpContext context, OwnAccount account, string name, string code, CancellationToken cancellation)
+        {
+            var needs = settings.NeedsOtp(account.IsSuperuser);
+            if (!account.OtpOn && !needs) return;
+            await using var connection = await source.OpenConnectionAsync(cancellation);
+            if (code.Length == 0)
+            {
+                // The password was right: asking for the code is no failure.
+                limit.Forgive(name, context.Connection.RemoteIpAddress ?? IPAddress.None);
+                if (account.OtpOn) throw new Refusal(NeedsCode, new Text("请输入一次性验证码", "Give the one-time code"), RefusalKind.Forbidden);
+                var (key, uri) = OneTimeCodes.Shown(await codes.Pending(connection, null, account), account.Username);
+                throw new Refusal(
+                    NeedsSetUp,
+                    new Text(
+                        "此账号必须使用一次性验证码：请把密钥添加到验证器，然后输入它显示的验证码",
+                        "This account needs one-time codes: add the key to an authenticator, then give the code that it shows"
+                    ),
+                    RefusalKind.Forbidden
+                )
+                {
+                    More = new KeyToSetUp(key, uri),
+                };
+            }
+            if (limit.TakeCode(account.UserId) is var wait && wait > TimeSpan.Zero) throw SignInLimit.TooMany(wait);
+            if (!await codes.Take(connection, null, account, code))
+            {
+                await Refused(context, account, "code");
+                throw new Refusal(NeedsCode, new Text("一次性验证码错误或已使用", "The one-time code is wrong, or was used before"), RefusalKind.Forbidden);
+            }
+            limit.ForgiveCodes(account.UserId);
+        }
+
+        // A name that is nobody's may be a password in the wrong field: it is written nowhere.
+        private async Task Refused(HttpContext context, OwnAccount? account, string reason)
+        {
+            LogRefused(log, reason, account?.Username ?? "", context.Connection.RemoteIpAddress);
+            await Record(context, account, "sign_in_failed", reason);
+        }
+
+        private async Task Record(HttpContext context, OwnAccount? account, string action, string how)
+        {
+            await using var connection = await source.OpenConnectionAsync();
+            await using var transaction = await connection.BeginTransactionAsync();
+            await Audit.Write(
+                connection,
+                transaction,
+                Sessions.Stranger(context, account),
+                action,
+                "account",
+                account?.UserId.ToString(CultureInfo.InvariantCulture) ?? "",
+                after: new { how }
+            );
+            await transaction.CommitAsync();
+        }
+
+        [LoggerMessage(LogLevel.Warning, "Sign-in refused: {Reason}, for {Username}, from {Address}")]
+        private static partial void LogRefused(ILogger log, string reason, string username, IPAddress? address);
+    }
+}

@@ -1,0 +1,95 @@
+using Codo.Tests.Modules.Cron;
+using Codo.Tests.Support;
+using OtpNet;
+
+namespace Codo.Tests.Host.Accounts;
+
+/// <summary>The second factor: a code that an authenticator shows, good once.</summary>
+public sealed class OneTimeCodesTests(AccountsHost fixture) : IClassFixture<AccountsHost>
+{
+    private readonly TestHost host = fixture.Host;
+
+    [Fact]
+    public async Task Is_set_up_confirmed_asked_for_and_taken_away()
+    {
+        await host.Account("coded");
+        var token = await host.Token("coded");
+        (await host.Post("/v2/accounts/otp/", new { password = "wrong password" }, token)).Code().ShouldBe(-1);
+        var begun = await host.Post("/v2/accounts/otp/", new { password = AccountsClient.Password }, token);
+        begun.Code().ShouldBe(0, begun.ToJsonString());
+        var key = (string)begun["otp_key"]!;
+        ((string)begun["otp_uri"]!).ShouldBe($"otpauth://totp/Codo:coded?secret={key}&issuer=Codo");
+        // Sealed, and not in force before a first code.
+        (await host.Count($"SELECT count(*) FROM accounts.own_account WHERE position(convert_to('{key}', 'UTF8') IN otp_key) > 0")).ShouldBe(0);
+        (await host.Token("coded")).ShouldNotBeEmpty();
+        (await host.Put("/v2/accounts/otp/", new { otp = "000000" }, token)).Code().ShouldBe(-1);
+        (await host.Put("/v2/accounts/otp/", new { otp = Code(key) }, token)).Code().ShouldBe(0);
+
+        (await Try("coded")).ShouldBe(-3);
+        (await Try("coded", Code(key, steps: 5))).ShouldBe(-3);
+        (await Try("coded", Code(key))).ShouldBe(-3, "the code that confirmed the key was used");
+        (await Try("coded", Code(key, steps: 1))).ShouldBe(0);
+        (await Try("coded", Code(key, steps: 1))).ShouldBe(-3, "no code is good twice");
+        (await Try("coded", Code(key))).ShouldBe(-3, "nor an earlier one after it");
+        (await host.Count("SELECT count(*) FROM platform.audit WHERE action = 'sign_in_failed' AND username = 'coded' AND after->>'how' = 'code'"))
+            .ShouldBe(4);
+
+        (await host.Delete("/v2/accounts/otp/", new { password = AccountsClient.Password, otp = "000000" }, token)).Code().ShouldBe(-1);
+        await host.Ask<int>("UPDATE accounts.own_account SET otp_step = 0 WHERE name = 'coded' RETURNING 1");
+        (await host.Delete("/v2/accounts/otp/", new { password = AccountsClient.Password, otp = Code(key) }, token)).Code().ShouldBe(0);
+        (await Try("coded")).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task Two_sign_ins_with_one_code_at_once_are_one()
+    {
+        await host.Account("raced");
+        var token = await host.Token("raced");
+        var key = (string)(await host.Post("/v2/accounts/otp/", new { password = AccountsClient.Password }, token))["otp_key"]!;
+        (await host.Put("/v2/accounts/otp/", new { otp = Code(key, steps: -1) }, token)).Code().ShouldBe(0);
+        var code = Code(key);
+        var codes = await Task.WhenAll(Enumerable.Range(0, 6).Select(_ => Try("raced", code)));
+        codes.Count(one => one == 0).ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task Who_knows_the_password_does_not_guess_the_code_from_many_addresses()
+    {
+        await host.Account("guessed");
+        var token = await host.Token("guessed");
+        var key = (string)(await host.Post("/v2/accounts/otp/", new { password = AccountsClient.Password }, token))["otp_key"]!;
+        (await host.Put("/v2/accounts/otp/", new { otp = Code(key, steps: -1) }, token)).Code().ShouldBe(0);
+        for (var i = 0; i < 10; i++) (await Try("guessed", Code(key, steps: 100 + i))).ShouldBe(-3);
+        (await Try("guessed", Code(key))).ShouldBe(429);
+    }
+
+    [Fact]
+    public async Task Where_it_is_required_the_first_sign_in_sets_it_up_and_nobody_drops_it()
+    {
+        await using var strict = await host.Again(("Codo:Auth:RequireOtp", "superusers"), ("Codo:KnownProxies", "127.0.0.1"));
+        await strict.Account("chief", superuser: true);
+        await strict.Account("worker");
+        (await strict.Token("worker")).ShouldNotBeEmpty();
+        var (asked, first) = await strict.SignIn("chief");
+        using (first) (asked.Code(), first.Cookies().Length).ShouldBe((-4, 0));
+        var key = (string)asked["otp_key"]!;
+        var (again, second) = await strict.SignIn("chief");
+        second.Dispose();
+        ((string)again["otp_key"]!).ShouldBe(key, "a second look shows the same key");
+        var (entered, third) = await strict.SignIn("chief", otp: Code(key));
+        third.Dispose();
+        entered.Code().ShouldBe(0, entered.ToJsonString());
+        (await strict.Delete("/v2/accounts/otp/", new { password = AccountsClient.Password, otp = Code(key, 1) }, (string)entered["auth_key"]!))
+            .Code()
+            .ShouldBe(-1);
+    }
+
+    private async Task<int> Try(string name, string? otp = null)
+    {
+        var (answer, response) = await host.SignIn(name, otp: otp);
+        response.Dispose();
+        return answer.Code();
+    }
+
+    private static string Code(string key, int steps = 0) => new Totp(Base32Encoding.ToBytes(key)).ComputeTotp(DateTime.UtcNow.AddSeconds(30 * steps));
+}

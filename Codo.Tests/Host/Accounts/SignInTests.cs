@@ -1,0 +1,309 @@
+using System.Net;
+using Codo.Host.Accounts;
+using Codo.Host.Auth;
+using Codo.Tests.Modules.Cron;
+using Codo.Tests.Support;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Codo.Tests.Host.Accounts;
+
+/// <summary>Own accounts: a name and a password let in, and whoever guesses does not get far.</summary>
+public sealed class SignInTests(AccountsHost fixture) : IClassFixture<AccountsHost>
+{
+    private readonly TestHost host = fixture.Host;
+
+    [Fact]
+    public async Task A_name_and_a_password_answer_a_token_that_every_node_takes()
+    {
+        await using var other = await host.Again();
+        await host.Account("Ann", superuser: true);
+        var (answer, response) = await host.SignIn("ann");
+        using (response) answer.Code().ShouldBe(0, answer.ToJsonString());
+        var token = (string)answer["auth_key"]!;
+        ((string)answer["data"]!["username"]!, (bool)answer["data"]!["is_superuser"]!).ShouldBe(("Ann", true));
+        ((long)answer["data"]!["user_id"]!).ShouldBeGreaterThanOrEqualTo(1_000_000_000);
+        (await other.Reason(token)).ShouldBeNull();
+        (await host.Ask<string>("SELECT address FROM platform.audit WHERE action = 'sign_in' AND username = 'Ann'")).ShouldStartWith("198.18.");
+        (await host.Ask<string>("SELECT kind FROM accounts.person WHERE username = 'Ann'")).ShouldBe("own");
+    }
+
+    [Theory]
+    [InlineData("http", "codo_auth=", false)]
+    [InlineData("https", "__Host-codo_auth=", true)]
+    public async Task The_cookie_is_for_this_host_alone_and_leaves_codo_admins_where_it_is(string scheme, string name, bool secure)
+    {
+        await host.Account($"cookie-{scheme}");
+        var (_, response) = await host.SignIn($"cookie-{scheme}", headers: [("X-Forwarded-Proto", scheme), ("Cookie", "auth_key=codo-admins")]);
+        using var answered = response;
+        var cookie = response.Cookies().Single();
+        cookie.ShouldStartWith(name);
+        foreach (var word in new[] { "httponly", "samesite=lax", "path=/", "expires=" }) cookie.ShouldContain(word);
+        cookie.Contains("secure", StringComparison.Ordinal).ShouldBe(secure);
+        cookie.ShouldNotContain("domain");
+
+        using var request = new HttpRequestMessage(HttpMethod.Get, "/v2/accounts/me/");
+        request.Headers.Add("X-Forwarded-Proto", scheme);
+        request.Headers.Add("X-Forwarded-For", AccountsClient.NewAddress());
+        request.Headers.Add("Cookie", $"auth_key={TestTokens.Admin}; {cookie.Split(';')[0]}; _xsrf=x");
+        using var mine = await host.Http.SendAsync(request);
+        (await mine.Content.ReadAsStringAsync()).ShouldContain($"cookie-{scheme}");
+    }
+
+    [Fact]
+    public async Task Under_https_a_cookie_that_somebody_on_the_way_could_have_set_counts_for_nothing()
+    {
+        await host.Account("planted");
+        using var request = new HttpRequestMessage(HttpMethod.Get, "/v2/accounts/me/");
+        request.Headers.Add("X-Forwarded-Proto", "https");
+        request.Headers.Add("X-Forwarded-For", AccountsClient.NewAddress());
+        request.Headers.Add("Cookie", $"codo_auth={await host.Token("planted")}");
+        using var response = await host.Http.SendAsync(request);
+        response.StatusCode.ShouldBe(HttpStatusCode.Unauthorized);
+    }
+
+    [Fact]
+    public async Task A_wrong_password_and_an_unknown_name_are_told_and_cost_the_same()
+    {
+        await host.Account("known");
+        var passwords = host.Services.GetRequiredService<Passwords>();
+        var before = passwords.Checks;
+        var (wrong, first) = await host.SignIn("known", "not the password");
+        var (unknown, second) = await host.SignIn("hunter2-typed-in-the-wrong-field", "not the password");
+        using (first)
+        using (second)
+        {
+            first.Cookies().ShouldBeEmpty();
+            wrong.ToJsonString().ShouldBe(unknown.ToJsonString());
+            (wrong.Code(), first.StatusCode).ShouldBe((-1, HttpStatusCode.OK));
+        }
+        // The tests of this class run one after the other.
+        (passwords.Checks - before).ShouldBe(2);
+        const string failed = "SELECT count(*) FROM platform.audit WHERE action = 'sign_in_failed'";
+        (await host.Count($"{failed} AND username = 'known' AND after->>'how' = 'password'")).ShouldBe(1);
+        (await host.Count($"{failed} AND username = '' AND after->>'how' = 'unknown'")).ShouldBeGreaterThanOrEqualTo(1);
+        (await host.Count("SELECT count(*) FROM platform.audit a WHERE a::text LIKE '%hunter2%' OR a::text LIKE '%not the password%'")).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task An_address_has_five_failures_a_minute_and_nobody_else_is_locked_out()
+    {
+        await host.Account("target");
+        var attacker = AccountsClient.NewAddress();
+        for (var i = 0; i < 5; i++) (await host.SignIn($"guess-{i}", "whatever it is", attacker)).Response.Dispose();
+        var (refused, response) = await host.SignIn("target", address: attacker);
+        using (response)
+        {
+            (refused.Code(), response.StatusCode).ShouldBe((429, HttpStatusCode.TooManyRequests));
+            response.Headers.RetryAfter!.Delta!.Value.TotalSeconds.ShouldBeInRange(1, 60);
+        }
+        (await host.Token("target")).ShouldNotBeEmpty("the person itself, from elsewhere");
+    }
+
+    [Fact]
+    public async Task A_hundred_guesses_at_once_are_not_more_than_one_after_the_other()
+    {
+        await host.Account("rushed");
+        var (attacker, before) = (AccountsClient.NewAddress(), host.Services.GetRequiredService<Passwords>().Checks);
+        var answers = await Task.WhenAll(Enumerable.Range(0, 100).Select(i => host.SignIn("rushed", $"guess number {i}", attacker)));
+        foreach (var (_, response) in answers) response.Dispose();
+        (host.Services.GetRequiredService<Passwords>().Checks - before).ShouldBeLessThanOrEqualTo(5);
+        answers.Count(one => one.Answer.Code() == 429).ShouldBeGreaterThanOrEqualTo(95);
+    }
+
+    [Fact]
+    public void Who_misses_one_name_again_and_again_waits_longer_each_time_and_a_right_one_forgets_it()
+    {
+        var time = new FakeTimeProvider();
+        var limit = new SignInLimit(time);
+        var (mine, others) = (IPAddress.Parse("198.51.100.1"), IPAddress.Parse("198.51.100.2"));
+        for (var i = 0; i < 3; i++) limit.Take("admin", mine).ShouldBe(TimeSpan.Zero);
+        var waits = new List<double>();
+        for (var i = 0; i < 10; i++)
+        {
+            var wait = limit.Take("ADMIN", mine);
+            waits.Add(wait.TotalSeconds);
+            limit.Take("admin", others).ShouldBe(TimeSpan.Zero);
+            limit.Forgive("admin", others);
+            // A minute at least, so that the limit of the address is not in the way.
+            time.Advance(wait + TimeSpan.FromMinutes(1));
+            limit.Take("admin", mine).ShouldBe(TimeSpan.Zero);
+        }
+        waits[0].ShouldBe(5);
+        waits[^1].ShouldBe(900);
+        waits.ShouldBe(waits.Order());
+        limit.Forgive("admin", mine);
+        time.Advance(TimeSpan.FromMinutes(2));
+        limit.Take("admin", mine).ShouldBe(TimeSpan.Zero);
+    }
+
+    [Fact]
+    public void The_counters_of_guessers_have_a_bound()
+    {
+        var limit = new SignInLimit(new FakeTimeProvider());
+        var before = GC.GetTotalMemory(forceFullCollection: true);
+        for (var i = 0; i < 200_000; i++) limit.Take($"name {i}", new IPAddress(BitConverter.GetBytes(i)));
+        (GC.GetTotalMemory(forceFullCollection: true) - before).ShouldBeLessThan(20 << 20);
+        GC.KeepAlive(limit);
+    }
+
+    [Fact]
+    public async Task Another_page_does_not_sign_its_reader_in()
+    {
+        await host.Account("lured");
+        var (answer, response) = await host.SignIn("lured", headers: [("Origin", "https://evil.example.test"), ("Sec-Fetch-Site", "cross-site")]);
+        using (response) ((int)response.StatusCode, response.Cookies().Length).ShouldBe((402, 0), answer.ToJsonString());
+    }
+
+    [Fact]
+    public async Task Each_sign_in_is_a_new_token_and_a_signed_out_one_is_refused_on_every_node()
+    {
+        await using var other = await host.Again();
+        await host.Account("leaver");
+        var planted = await host.Token("leaver");
+        var (answer, response) = await host.SignIn("leaver", headers: [("Cookie", $"codo_auth={planted}")]);
+        response.Dispose();
+        var mine = (string)answer["auth_key"]!;
+        mine.ShouldNotBe(planted);
+        (await host.Post("/v2/accounts/logout/", new { }, mine)).Code().ShouldBe(0);
+        (await host.Reason(mine)).ShouldBe("revoked");
+        await Eventually.True(async () => await other.Reason(mine) == "revoked", "the other node knows");
+        (await host.Reason(planted)).ShouldBeNull("another sign-in of the same person");
+    }
+
+    [Fact]
+    public async Task A_new_password_ends_what_was_signed_in_with_the_old_one()
+    {
+        await host.Account("changer");
+        var (elsewhere, here) = (await host.Token("changer"), await host.Token("changer"));
+        foreach (var (current, wanted) in new[]
+        {
+            ("wrong password", "a much better one"),
+            (AccountsClient.Password, "short"),
+            (AccountsClient.Password, "1q2w3e4r5t"),
+            (AccountsClient.Password, "QWERTYUIOP"),
+            (AccountsClient.Password, "aaaaaaaaaaaaaaaa"),
+            (AccountsClient.Password, "iamchanger2026"),
+            (AccountsClient.Password, ""),
+        })
+            (await host.Post("/v2/accounts/password/", new { password = current, new_password = wanted }, here)).Code().ShouldNotBe(0, wanted);
+        var changed = await host.Post("/v2/accounts/password/", new { password = AccountsClient.Password, new_password = "a much better one" }, here);
+        changed.Code().ShouldBe(0, changed.ToJsonString());
+        (await host.Reason(here)).ShouldBe("revoked");
+        (await host.Reason(elsewhere)).ShouldBe("revoked");
+        (await host.Reason((string)changed["auth_key"]!)).ShouldBeNull();
+        var (old, response) = await host.SignIn("changer");
+        response.Dispose();
+        old.Code().ShouldBe(-1);
+        (await host.Reason(await Again("changer", "a much better one"))).ShouldBeNull();
+        var admins = TestTokens.For(1001, "admins");
+        (await host.Post("/v2/accounts/password/", new { password = "x", new_password = "a much better one" }, admins)).Code().ShouldBe(-1);
+        (await host.Count("SELECT count(*) FROM platform.audit a WHERE action = 'password' AND a::text LIKE '%better%'")).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_disabled_account_is_told_so_only_with_the_right_password()
+    {
+        await host.Account("shut");
+        await host.Patch("/v2/accounts/person/", new { user_id = Codo.Host.Commands.IssueToken.UserId("shut"), disabled = true });
+        var (wrong, first) = await host.SignIn("shut", "not the password");
+        var (right, second) = await host.SignIn("shut");
+        using (first)
+        using (second)
+            (wrong.Code(), right.Code(), second.Cookies().Length).ShouldBe((-1, -2, 0));
+    }
+
+    [Fact]
+    public async Task A_sign_in_here_is_nobody_to_codo_admin_which_has_the_secret_too()
+    {
+        await host.Account("local");
+        var keys = new Microsoft.IdentityModel.Tokens.TokenValidationParameters
+        {
+            IssuerSigningKey = new Microsoft.IdentityModel.Tokens.SymmetricSecurityKey(System.Text.Encoding.UTF8.GetBytes(TestTokens.Secret)),
+            ValidateIssuer = false,
+            ValidateAudience = false,
+        };
+        var handler = new Microsoft.IdentityModel.JsonWebTokens.JsonWebTokenHandler();
+        (await handler.ValidateTokenAsync(await host.Token("local"), keys)).IsValid.ShouldBeFalse();
+        (await handler.ValidateTokenAsync(TestTokens.Admin, keys)).IsValid.ShouldBeTrue();
+    }
+
+    [Fact]
+    public async Task Token_secrets_are_changed_without_an_outage()
+    {
+        const string next = "the-next-secret-of-more-than-32-bytes-too";
+        await host.Account("rotates");
+        var old = await host.Token("rotates");
+        // First every node verifies with both, then the new one signs, then the old one goes.
+        await using var both = await host.Again(("Codo:Auth:TokenSecrets:0", next));
+        await using var turned = await host.Again(("Codo:Auth:TokenSecret", next), ("Codo:Auth:TokenSecrets:0", TestTokens.Secret));
+        await using var done = await host.Again(("Codo:Auth:TokenSecret", next));
+        var renewed = await turned.Token("rotates");
+        foreach (var node in new[] { both, turned })
+        {
+            (await node.Reason(old)).ShouldBeNull();
+            (await node.Reason(TestTokens.Admin)).ShouldBeNull();
+            (await node.Reason(renewed)).ShouldBeNull();
+        }
+        (await done.Reason(renewed)).ShouldBeNull();
+        (await done.Reason(old)).ShouldBe("signature");
+        (await done.Reason(TestTokens.Admin)).ShouldBe("signature");
+        await Should.ThrowAsync<Codo.Host.LocalServices.StartRefused>(() => host.Again(("Codo:Auth:TokenSecrets", "short")));
+    }
+
+    [Theory]
+    [InlineData("/hangfire/executions", "/hangfire/executions")]
+    [InlineData("/jobs?status=failed&page=2", "/jobs?status=failed&page=2")]
+    [InlineData("//evil.example.test", "/")]
+    [InlineData("/\\evil.example.test", "/")]
+    [InlineData("/\t/evil.example.test", "/")]
+    [InlineData("https://evil.example.test/", "/")]
+    [InlineData("javascript:alert(1)", "/")]
+    [InlineData("/a\r\nSet-Cookie: x=y", "/")]
+    [InlineData("/a\n", "/")]
+    [InlineData("", "/")]
+    public async Task A_sign_in_leads_to_a_page_of_this_host_and_nowhere_else(string asked, string leads)
+    {
+        LocalPath.OrRoot(asked).ShouldBe(leads);
+        using var form = new FormUrlEncodedContent([new("token", TestTokens.Admin), new("next", asked)]);
+        using var response = await host.Http.PostAsync("/sign-in/", form);
+        response.Headers.Location!.ToString().ShouldBe(leads);
+    }
+
+    [Fact]
+    public async Task The_page_takes_a_password_says_what_is_wrong_and_leads_back()
+    {
+        await host.Account("browser");
+        (await host.Http.GetStringAsync("/")).ShouldContain("name=\"password\"");
+        using var wrong = await Post("browser", "not the password");
+        wrong.StatusCode.ShouldBe(HttpStatusCode.Unauthorized);
+        var page = await wrong.Content.ReadAsStringAsync();
+        page.ShouldContain("Wrong username or password");
+        page.ShouldContain("value=\"browser\"");
+        page.ShouldNotContain("not the password");
+        using var hostile = await Post("\"><script>", "not the password");
+        (await hostile.Content.ReadAsStringAsync()).ShouldNotContain("<script>");
+        using var right = await Post("browser", AccountsClient.Password);
+        (right.StatusCode, right.Headers.Location!.ToString()).ShouldBe((HttpStatusCode.SeeOther, "/hangfire"));
+        var cookie = right.Cookies().Single().Split(';')[0];
+
+        using var leave = new HttpRequestMessage(HttpMethod.Post, "/sign-out/");
+        leave.Headers.Add("Cookie", cookie);
+        leave.Headers.Add("Origin", host.Http.BaseAddress!.ToString().TrimEnd('/'));
+        using var left = await host.Http.SendAsync(leave);
+        left.StatusCode.ShouldBe(HttpStatusCode.SeeOther);
+        (await host.Reason(cookie.Split('=')[1])).ShouldBe("revoked");
+
+        async Task<HttpResponseMessage> Post(string username, string password)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, "/sign-in/")
+            {
+                Content = new FormUrlEncodedContent([new("username", username), new("password", password), new("next", "/hangfire")]),
+            };
+            request.Headers.Add("X-Forwarded-For", AccountsClient.NewAddress());
+            return await host.Http.SendAsync(request);
+        }
+    }
+
+    private Task<string> Again(string name, string password) => host.Token(name, password);
+}

@@ -1,0 +1,83 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Text.Json.Nodes;
+using Codo.Tests.Support;
+
+namespace Codo.Tests.Host.Accounts;
+
+/// <summary>The first account of an installation, and those that an administrator makes.</summary>
+public sealed class UserCommandsTests
+{
+    [Fact]
+    public async Task The_first_start_makes_admin_whose_password_is_in_a_file_and_an_administrator_makes_the_others()
+    {
+        using var folder = new TestFolder();
+        var data = folder.At("codo");
+        var file = Path.Combine(data, "secrets/admin-password");
+        (string, string)[] place = [("Codo__DataDirectory", data)];
+        await using (var host = await HostProcess.Start(data))
+        {
+            File.GetUnixFileMode(file).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            var password = (await File.ReadAllTextAsync(file)).Trim();
+            password.Length.ShouldBeGreaterThanOrEqualTo(20);
+            host.Output.ShouldNotContain(password);
+            host.Output.ShouldContain(file);
+            var admin = await SignIn(host, "admin", password);
+            ((int)admin["code"]!, (bool)admin["data"]!["is_superuser"]!).ShouldBe((0, true));
+
+            // Beside the running host.
+            (await HostProcess.RunWith("a good password\n", ["user", "add", "ann"], place)).ExitCode.ShouldBe(0);
+            (await HostProcess.RunWith("a good password\n", ["user", "add", "ANN"], place)).Errors.ShouldContain("There is an account ANN already");
+            (await HostProcess.RunWith("short\n", ["user", "add", "bob"], place)).Errors.ShouldContain("at least 10 characters");
+            var ann = (string)(await SignIn(host, "ann", "a good password"))["auth_key"]!;
+            (await Status(host, ann)).ShouldBe(HttpStatusCode.OK);
+            (await HostProcess.RunWith("", ["user", "disable", "ann"], place)).Output.ShouldBe("ann is disabled.\n");
+            await Eventually.True(async () => await Status(host, ann) == HttpStatusCode.Unauthorized, "the host refuses ann", 5);
+            (await HostProcess.RunWith("", ["user", "enable", "ann"], place)).ExitCode.ShouldBe(0);
+            (await HostProcess.RunWith("another password\n", ["user", "passwd", "ann"], place)).ExitCode.ShouldBe(0);
+            ((int)(await SignIn(host, "ann", "a good password"))["code"]!).ShouldBe(-1);
+            await Eventually.True(async () => await Status(host, ann) == HttpStatusCode.Unauthorized, "the old sign-in has ended", 5);
+            ((int)(await SignIn(host, "ann", "another password"))["code"]!).ShouldBe(0);
+            (await HostProcess.RunWith("", ["user", "passwd", "nobody"], place)).Errors.ShouldContain("There is no account nobody");
+            File.Delete(file);
+        }
+
+        // Without one.
+        var list = await HostProcess.RunWith("", ["user", "list"], place);
+        list.ExitCode.ShouldBe(0, list.Errors);
+        list.Output.ShouldContain("admin");
+        list.Output.ShouldContain("ann");
+        await using (var again = await HostProcess.Start(data)) File.Exists(file).ShouldBeFalse("there is an account already");
+    }
+
+    [Fact]
+    public async Task A_weak_password_of_the_settings_is_refused_and_a_good_one_is_admins()
+    {
+        using var folder = new TestFolder();
+        var data = folder.At("codo");
+        var refused = await HostProcess.Run(
+            [$"--Codo:DataDirectory={data}", "--urls=http://127.0.0.1:0"],
+            environment: ("Codo__Auth__AdminPassword", "password123")
+        );
+        (refused.ExitCode, refused.Errors.Trim()).ShouldBe((2, "Codo:Auth:AdminPassword: This password is among the commonest; choose another."));
+        await using var host = await HostProcess.Start(data, environment: ("Codo__Auth__AdminPassword", "set by the operator"));
+        ((int)(await SignIn(host, "admin", "set by the operator"))["code"]!).ShouldBe(0);
+        host.Output.ShouldNotContain("set by the operator");
+        (await File.ReadAllTextAsync($"/proc/{host.Pid}/environ")).ShouldNotContain("set by the operator");
+    }
+
+    private static async Task<JsonObject> SignIn(HostProcess host, string username, string password)
+    {
+        using var http = new HttpClient { BaseAddress = host.Address };
+        using var response = await http.PostAsJsonAsync("/v2/accounts/login/", new { username, password });
+        return (await response.Content.ReadFromJsonAsync<JsonObject>())!;
+    }
+
+    private static async Task<HttpStatusCode> Status(HostProcess host, string token)
+    {
+        using var http = new HttpClient { BaseAddress = host.Address };
+        using var request = TestHost.Request(HttpMethod.Get, "/v2/accounts/me/", null, token);
+        using var response = await http.SendAsync(request);
+        return response.StatusCode;
+    }
+}
