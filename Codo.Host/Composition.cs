@@ -62,7 +62,7 @@ internal static class Composition
         services.AddSingleton(new SigningKeys(configuration)).AddSingleton<Tokens>();
         services.AddSingleton<RunAsRule>();
         services.AddSettings<QuotaSettings>("Codo:Quotas").AddSingleton<Quotas>();
-        services.AddAccounts().AddCron().AddTasks().AddAlerts();
+        services.AddAccounts().AddRights().AddCron().AddTasks().AddAlerts();
         services.AddCluster(new Node(NodeName(settings)), new ClusterSettings(postgres, TimeSpan.FromSeconds(settings.ShutdownGrace)));
         services.AddCodoHangfire(postgres);
         services.AddHealth().AddDescription();
@@ -92,6 +92,9 @@ internal static class Composition
         await MasterKeyCheck.Verify(source, app.Services.GetRequiredService<SecretBox>());
         await app.Services.GetRequiredService<DatabaseClock>().Measure(source, CancellationToken.None);
         await app.Services.GetRequiredService<Revocations>().Refresh(CancellationToken.None);
+        await DefaultRole.Settle(source, app.Configuration, [.. app.Services.GetServices<OperatorList>()], app.Logger);
+        await app.Services.GetRequiredService<RulesReader>().Refresh(CancellationToken.None);
+        DefaultRole.Warn(app.Services.GetRequiredService<CurrentRules>().Rules, app.Logger);
         await app.Services.GetRequiredService<StoredZone>().Load(app.Services.GetRequiredService<NodeSettings>().TimeZone);
     }
 
@@ -119,6 +122,7 @@ internal static class Composition
         app.MapTasks();
         app.MapAlerts();
         app.MapAccounts();
+        app.MapRights();
         app.MapOperations();
         app.MapDashboard();
         app.MapHealth();

@@ -1,5 +1,5 @@
 using System.Net;
-using Codo.Platform.Http;
+using Codo.Platform.Data;
 
 namespace Codo.Host;
 
@@ -12,7 +12,7 @@ internal static class ListenWarning
     {
         var beyond = addresses.Where(address => !IsLoopback(address)).ToList();
         if (beyond.Count == 0) return;
-        foreach (var setting in Operators.Where(setting => Right.Names(configuration, setting).Contains("*")))
+        foreach (var setting in Operators.Where(setting => (SettingsBinding.List(configuration, setting) ?? ["*"]).Contains("*")))
             log.LogWarning(
                 "Listening beyond this machine ({Addresses}) with {Setting} = *: everybody with a token may change and run what it names. List usernames "
                     + "there to narrow it",

@@ -19,6 +19,8 @@ public static class AlertsModule
         return services
             .AddHandlers(typeof(AlertsModule).Assembly)
             .AddSettings<AlertSettings>("Codo:Alerts")
+            .AddSingleton<IResourceReader, RuleResources>()
+            .AddSingleton<IResourceReader, ChannelResources>()
             .AddSingleton<Outbound>()
             .AddSingleton<PublicAddress>()
             .AddSingleton<IChannel, EmailChannel>()
@@ -57,33 +59,42 @@ public static class AlertsModule
     /// <summary>Every route of the module.</summary>
     public static void MapAlerts(this IEndpointRouteBuilder routes)
     {
-        routes.Get<ListIncidents.Query, ListIncidents.Result>("/v2/alerts/incident/", "Incidents, newest first");
+        Right see = Right.To(Verbs.See, ResourceKind.Rule),
+            seeJobs = Right.To(Verbs.See, ResourceKind.Job),
+            edit = Right.To(Verbs.Edit, ResourceKind.Rule),
+            editChannel = Right.To(Verbs.Edit, ResourceKind.Channel);
+        routes.Get<ListIncidents.Query, ListIncidents.Result>("/v2/alerts/incident/", "Incidents, newest first", seeJobs);
         routes.Patch<ChangeIncident.Command, ChangeIncident.Result>(
             "/v2/alerts/incident/",
-            "Acknowledge or resolve an incident (those who were told, superuser)"
+            "Acknowledge or resolve an incident (those who were told, admins of its space)",
+            Right.Own(Verbs.Run)
         );
         IncidentPage.Map(routes);
 
-        routes.Get<ListRules.Query, ListRules.Result>("/v2/alerts/rule/", "Rules, in the order in which they are asked", Right.Superuser);
-        routes.Post<CreateRule.Command, CreateRule.Result>("/v2/alerts/rule/", "Make a rule", Right.Superuser);
-        routes.Put<EditRule.Command, Answer>("/v2/alerts/rule/", "Change the fields of a rule that the request carries", Right.Superuser);
-        routes.Delete<DeleteRule.Command, Answer>("/v2/alerts/rule/", "Delete a rule", Right.Superuser);
+        routes.Get<ListRules.Query, ListRules.Result>("/v2/alerts/rule/", "Rules, in the order in which they are asked", see);
+        routes.Post<CreateRule.Command, CreateRule.Result>("/v2/alerts/rule/", "Make a rule", Right.ToMake(ResourceKind.Rule));
+        routes.Put<EditRule.Command, Answer>("/v2/alerts/rule/", "Change the fields of a rule that the request carries", edit);
+        routes.Delete<DeleteRule.Command, Answer>("/v2/alerts/rule/", "Delete a rule", edit);
 
-        routes.Get<ListSilences.Query, ListSilences.Result>("/v2/alerts/silence/", "Silences");
-        routes.Post<CreateSilence.Command, CreateSilence.Result>("/v2/alerts/silence/", "Tell nobody for a time", Right.Superuser);
-        routes.Delete<DeleteSilence.Command, Answer>("/v2/alerts/silence/", "End a silence", Right.Superuser);
+        routes.Get<ListSilences.Query, ListSilences.Result>("/v2/alerts/silence/", "Silences", see);
+        routes.Post<CreateSilence.Command, CreateSilence.Result>("/v2/alerts/silence/", "Tell nobody for a time", Right.ToMake(ResourceKind.Rule));
+        routes.Delete<DeleteSilence.Command, Answer>("/v2/alerts/silence/", "End a silence", edit);
 
-        routes.Get<ListContacts.Query, ListContacts.Result>("/v2/alerts/contact/", "Contacts (superuser: all; others: their own)");
-        routes.Post<SaveContact.Command, Answer>("/v2/alerts/contact/", "Keep a contact (superuser: anybody's; others: their own)");
-        routes.Put<SaveContact.Command, Answer>("/v2/alerts/contact/", "Change a contact (superuser: anybody's; others: their own)");
-        routes.Delete<DeleteContact.Command, Answer>("/v2/alerts/contact/", "Delete a contact (superuser: anybody's; others: their own)");
+        routes.Get<ListContacts.Query, ListContacts.Result>("/v2/alerts/contact/", "Contacts (superuser: all; others: their own)", Right.Own(Verbs.See));
+        routes.Post<SaveContact.Command, Answer>("/v2/alerts/contact/", "Keep a contact (superuser: anybody's; others: their own)", Right.Own(Verbs.Edit));
+        routes.Put<SaveContact.Command, Answer>("/v2/alerts/contact/", "Change a contact (superuser: anybody's; others: their own)", Right.Own(Verbs.Edit));
+        routes.Delete<DeleteContact.Command, Answer>(
+            "/v2/alerts/contact/",
+            "Delete a contact (superuser: anybody's; others: their own)",
+            Right.Own(Verbs.Edit)
+        );
 
-        routes.Get<ListChannels.Query, ListChannels.Result>("/v2/alerts/channel/", "Channels, their secrets masked", Right.Superuser);
-        routes.Post<CreateChannel.Command, CreateChannel.Result>("/v2/alerts/channel/", "Make a channel", Right.Superuser);
-        routes.Put<EditChannel.Command, Answer>("/v2/alerts/channel/", "Change the fields and settings of a channel that the request carries", Right.Superuser);
-        routes.Delete<DeleteChannel.Command, Answer>("/v2/alerts/channel/", "Delete a channel", Right.Superuser);
-        routes.Post<TestChannel.Command, TestChannel.Result>("/v2/alerts/channel/test/", "Send one message now, and answer what came back", Right.Superuser);
+        routes.Get<ListChannels.Query, ListChannels.Result>("/v2/alerts/channel/", "Channels, their secrets masked", Right.To(Verbs.See, ResourceKind.Channel));
+        routes.Post<CreateChannel.Command, CreateChannel.Result>("/v2/alerts/channel/", "Make a channel", Right.ToMake(ResourceKind.Channel));
+        routes.Put<EditChannel.Command, Answer>("/v2/alerts/channel/", "Change the fields and settings of a channel that the request carries", editChannel);
+        routes.Delete<DeleteChannel.Command, Answer>("/v2/alerts/channel/", "Delete a channel", editChannel);
+        routes.Post<TestChannel.Command, TestChannel.Result>("/v2/alerts/channel/test/", "Send one message now, and answer what came back", editChannel);
 
-        routes.Get<ListDeliveries.Query, ListDeliveries.Result>("/v2/alerts/delivery/", "What was sent, to whom, and what came back");
+        routes.Get<ListDeliveries.Query, ListDeliveries.Result>("/v2/alerts/delivery/", "What was sent, to whom, and what came back", seeJobs);
     }
 }

@@ -15,7 +15,13 @@ namespace Codo.Modules.Cron;
 /// <summary>The module's registration and its table of contents.</summary>
 public static class CronModule
 {
-    private static readonly Right Operator = Right.OperatorOf("Codo:Cron:Operators");
+    /// <summary>The setting that names editors of jobs in the space <c>default</c>.</summary>
+    internal const string Operators = "Codo:Cron:Operators";
+
+    private static readonly Right See = Right.To(Verbs.See, ResourceKind.Job),
+        Run = Right.To(Verbs.Run, ResourceKind.Job),
+        Edit = Right.To(Verbs.Edit, ResourceKind.Job),
+        Make = Right.ToMake(ResourceKind.Job);
 
     public static IServiceCollection AddCron(this IServiceCollection services)
     {
@@ -28,6 +34,8 @@ public static class CronModule
             .AddHandlers(typeof(CronModule).Assembly)
             .AddSettings<CronSettings>("Codo:Cron")
             .AddSingleton<JobEnvironment>()
+            .AddSingleton<IResourceReader, JobResources>()
+            .AddOperators(Operators, ResourceKind.Job)
             .AddSingleton<IStampRunAs, StampJobs>()
             .AddSingleton<Ledger>()
             .AddSingleton<ExecutionStore>()
@@ -65,15 +73,19 @@ public static class CronModule
     public static void MapCron(this IEndpointRouteBuilder routes)
     {
         ExecutionsPage.Add();
-        routes.Get<ListJobs.Query, ListJobs.Result>("/v1/cron/job/", "Jobs, next run first, paused last");
-        routes.Post<CreateJob.Command, CreateJob.Result>("/v1/cron/job/", "Make a job", Operator);
-        routes.Put<EditJob.Command, EditJob.Result>("/v1/cron/job/", "Change the fields of a job that the request carries", Operator);
-        routes.Delete<DeleteJob.Command, DeleteJob.Result>("/v1/cron/job/", "Delete a job; what runs goes on", Operator);
-        routes.Patch<TogglePause.Command, TogglePause.Result>("/v1/cron/job/", "Pause a job, or let it run again", Operator);
-        routes.Post<RunJob.Command, RunJob.Result>("/v1/cron/job/run/", "Run a job now", Operator);
-        routes.Post<KillExecution.Command, KillExecution.Result>("/v1/cron/job/kill/", "End an execution with its whole process tree", Operator);
-        routes.Get<NextTimes.Query, NextTimes.Result>("/v1/cron/job/next/", "The next times of an expression, and what it means in words");
-        routes.Get<ListLogs.Query, ListLogs.Result>("/v1/cron/log/", "The fire ledger, newest first");
-        routes.Get<ReadOutput.Query, ReadOutput.Result>("/v1/cron/log/output/", "The output of an execution, whole or since the last time");
+        routes.Get<ListJobs.Query, ListJobs.Result>("/v1/cron/job/", "Jobs, next run first, paused last", See);
+        routes.Post<CreateJob.Command, CreateJob.Result>("/v1/cron/job/", "Make a job", Make);
+        routes.Put<EditJob.Command, EditJob.Result>("/v1/cron/job/", "Change the fields of a job that the request carries", Edit);
+        routes.Delete<DeleteJob.Command, DeleteJob.Result>("/v1/cron/job/", "Delete a job; what runs goes on", Edit);
+        routes.Patch<TogglePause.Command, TogglePause.Result>("/v1/cron/job/", "Pause a job, or let it run again", Edit);
+        routes.Post<RunJob.Command, RunJob.Result>("/v1/cron/job/run/", "Run a job now", Run);
+        routes.Post<KillExecution.Command, KillExecution.Result>("/v1/cron/job/kill/", "End an execution with its whole process tree", Run);
+        routes.Get<NextTimes.Query, NextTimes.Result>(
+            "/v1/cron/job/next/",
+            "The next times of an expression, and what it means in words",
+            Right.Own(Verbs.See)
+        );
+        routes.Get<ListLogs.Query, ListLogs.Result>("/v1/cron/log/", "The fire ledger, newest first", See);
+        routes.Get<ReadOutput.Query, ReadOutput.Result>("/v1/cron/log/output/", "The output of an execution, whole or since the last time", See);
     }
 }

@@ -23,6 +23,10 @@ public static class TasksModule
         services.AddHealthChecks().AddCheck<OrderWords>(OrderWords.Check);
         return services
             .AddSettings<TaskSettings>("Codo:Tasks")
+            .AddSingleton<IResourceReader, TemplateResources>()
+            .AddSingleton<IResourceReader, ExecuteUserResources>()
+            .AddSingleton<IResourceReader, OrderResources>()
+            .AddOperators(Operators, ResourceKind.Template, ResourceKind.ExecuteUser, ResourceKind.Library)
             .AddSingleton<IStampRunAs, StampSteps>().AddSingleton<HostKeys>().AddSingleton<OpenKeys>().AddSingleton<Bastions>()
             .AddOrders()
             .AddLogs()
@@ -69,35 +73,41 @@ public static class TasksModule
     /// <summary>Every route of the module.</summary>
     public static void MapTasks(this IEndpointRouteBuilder routes)
     {
-        var operators = Right.OperatorOf(Operators);
+        Right see = Right.To(Verbs.See, ResourceKind.Library),
+            edit = Right.To(Verbs.Edit, ResourceKind.Library);
+        Right seeUser = Right.To(Verbs.See, ResourceKind.ExecuteUser),
+            editUser = Right.To(Verbs.Edit, ResourceKind.ExecuteUser),
+            makeUser = Right.ToMake(ResourceKind.ExecuteUser);
+        Right seeTemplate = Right.To(Verbs.See, ResourceKind.Template),
+            editTemplate = Right.To(Verbs.Edit, ResourceKind.Template);
+        routes.Get<ListCommands.Query, ListCommands.Result>("/v2/task_layout/command/", "Commands of the library", see);
+        routes.Post<CreateCommand.Command, CreateCommand.Result>("/v2/task_layout/command/", "Add a command", edit);
+        routes.Put<EditCommand.Command, Answer>("/v2/task_layout/command/", "Change a command", edit);
+        routes.Delete<DeleteCommand.Command, Answer>("/v2/task_layout/command/", "Delete a command", edit);
 
-        routes.Get<ListCommands.Query, ListCommands.Result>("/v2/task_layout/command/", "Commands of the library");
-        routes.Post<CreateCommand.Command, CreateCommand.Result>("/v2/task_layout/command/", "Add a command", operators);
-        routes.Put<EditCommand.Command, Answer>("/v2/task_layout/command/", "Change a command", operators);
-        routes.Delete<DeleteCommand.Command, Answer>("/v2/task_layout/command/", "Delete a command", operators);
+        routes.Get<ListArguments.Query, ListArguments.Result>("/v2/task_layout/args/", "Names of arguments", see);
+        routes.Post<CreateArgument.Command, CreateArgument.Result>("/v2/task_layout/args/", "Name an argument", edit);
+        routes.Put<EditArgument.Command, Answer>("/v2/task_layout/args/", "Change an argument's name", edit);
+        routes.Delete<DeleteArgument.Command, Answer>("/v2/task_layout/args/", "Delete an argument's name", edit);
 
-        routes.Get<ListArguments.Query, ListArguments.Result>("/v2/task_layout/args/", "Names of arguments");
-        routes.Post<CreateArgument.Command, CreateArgument.Result>("/v2/task_layout/args/", "Name an argument", operators);
-        routes.Put<EditArgument.Command, Answer>("/v2/task_layout/args/", "Change an argument's name", operators);
-        routes.Delete<DeleteArgument.Command, Answer>("/v2/task_layout/args/", "Delete an argument's name", operators);
-
-        routes.Get<ListTemplates.Query, ListTemplates.Result>("/v2/task_layout/temp/", "Templates");
-        routes.Post<CreateTemplate.Command, CreateTemplate.Result>("/v2/task_layout/temp/", "Make a template", operators);
-        routes.Delete<DeleteTemplate.Command, Answer>("/v2/task_layout/temp/", "Delete a template (superuser, its users, its creator)");
-        routes.Get<ShowTemplate.Query, ShowTemplate.Result>("/v2/task_layout/details/", "A template's steps, groups and users");
+        routes.Get<ListTemplates.Query, ListTemplates.Result>("/v2/task_layout/temp/", "Templates", seeTemplate);
+        routes.Post<CreateTemplate.Command, CreateTemplate.Result>("/v2/task_layout/temp/", "Make a template", Right.ToMake(ResourceKind.Template));
+        routes.Delete<DeleteTemplate.Command, Answer>("/v2/task_layout/temp/", "Delete a template", editTemplate);
+        routes.Get<ShowTemplate.Query, ShowTemplate.Result>("/v2/task_layout/details/", "A template's steps, groups and users", seeTemplate);
         routes
             .Put<ReplaceSteps.Command, ReplaceSteps.Result>(
                 "/v2/task_layout/details/",
-                "Replace a template's steps (superuser, its users, its creator as long as an operator)"
+                "Replace a template's steps",
+                editTemplate
             )
             .WithBody(MostOfTemplate);
-        routes.Patch<ReplaceTemplateUsers.Command, Answer>("/v2/task_layout/details/", "Replace a template's users (superuser, its users, its creator)");
-        routes.Get<ListTemplateArguments.Query, ListTemplateArguments.Result>("/v2/task_layout/temp/args/", "Arguments that a template takes");
+        routes.Patch<ReplaceTemplateUsers.Command, Answer>("/v2/task_layout/details/", "Replace a template's users", editTemplate);
+        routes.Get<ListTemplateArguments.Query, ListTemplateArguments.Result>("/v2/task_layout/temp/args/", "Arguments that a template takes", seeTemplate);
 
-        routes.Get<ListExecuteUsers.Query, ListExecuteUsers.Result>("/v2/task_layout/user/", "Execute-users, without their keys");
-        routes.Post<CreateExecuteUser.Command, CreateExecuteUser.Result>("/v2/task_layout/user/", "Add an execute-user", operators);
-        routes.Put<EditExecuteUser.Command, EditExecuteUser.Result>("/v2/task_layout/user/", "Change an execute-user", operators);
-        routes.Delete<DeleteExecuteUser.Command, Answer>("/v2/task_layout/user/", "Delete an execute-user", operators);
+        routes.Get<ListExecuteUsers.Query, ListExecuteUsers.Result>("/v2/task_layout/user/", "Execute-users, without their keys", seeUser);
+        routes.Post<CreateExecuteUser.Command, CreateExecuteUser.Result>("/v2/task_layout/user/", "Add an execute-user", makeUser);
+        routes.Put<EditExecuteUser.Command, EditExecuteUser.Result>("/v2/task_layout/user/", "Change an execute-user", editUser);
+        routes.Delete<DeleteExecuteUser.Command, Answer>("/v2/task_layout/user/", "Delete an execute-user", editUser);
 
         routes.Get<ListHostKeys.Query, ListHostKeys.Result>("/v2/task/host_key/", "Pinned host keys", Right.Superuser);
         routes
@@ -115,24 +125,24 @@ public static class TasksModule
 
     private static void MapLogs(IEndpointRouteBuilder routes)
     {
-        routes.Get<ReadLog.Query, ReadLog.Result>("/v2/task/log/", "A step's log, from some line on");
-        routes.Get<SearchLogs.Query, SearchLogs.Result>("/v2/task/log/search/", "Lines of all logs that contain a text, newest first");
+        routes.Get<ReadLog.Query, ReadLog.Result>("/v2/task/log/", "A step's log, from some line on", SeeOrder);
+        routes.Get<SearchLogs.Query, SearchLogs.Result>("/v2/task/log/search/", "Lines of all logs that contain a text, newest first", SeeOrder);
         routes
             .MapGet("/v2/task/log/stream/", (Delegate)StreamLog.Handle)
             .WithSummary("A log, or all output of an order, as server-sent events")
             .WithDescription(LogEvents)
-            .Needs(Right.Token)
+            .Needs(SeeOrder)
             .WithMetadata(new TakesQuery("log_key", "list_id", "after"));
         routes
             .MapGet("/ws/v1/task/log/", (Delegate)WatchLog.WithTimes)
             .WithSummary("A log over a WebSocket, as the original sends it")
             .WithDescription(LogSocket)
-            .Needs(Right.Token);
+            .Needs(SeeOrder);
         routes
             .MapGet("/ws/v1/task/log_data/", (Delegate)WatchLog.OutputOnly)
             .WithSummary("The same without times and commands")
             .WithDescription(LogSocket)
-            .Needs(Right.Token);
+            .Needs(SeeOrder);
     }
 
     private const string LogEvents =
@@ -151,43 +161,52 @@ public static class TasksModule
         "Codes: -1 a wrong field or another schedule; -2 a ready order without the right to approve; -3 an unknown template or one without steps; "
         + "-4 a group without hosts or with too many; 5 no IP address or host name; 6 a required field is missing.";
 
+    private static readonly Right SeeOrder = Right.To(Verbs.See, ResourceKind.Order);
+
     private static void MapOrders(IEndpointRouteBuilder routes)
     {
-        routes.Get<GetCsrfKey.Query, GetCsrfKey.Result>("/v2/task/accept/", "The key against cross-site requests");
-        routes.Post<AcceptOrder.Command, AcceptOrder.Result>("/v2/task/accept/", "Make an order from a template").WithDescription(AcceptCodes);
-        routes.Post<PreviewOrder.Command, PreviewOrder.Result>("/v2/task/preview/", "What an order would run; creates nothing").WithDescription(AcceptCodes);
+        Right submit = Right.To(Verbs.Run, ResourceKind.Template),
+            seeTemplates = Right.To(Verbs.See, ResourceKind.Template),
+            approve = Right.To(Verbs.Approve, ResourceKind.Order),
+            // Of the interventions the submitter may stop a lane; the slice asks the others for approve.
+            end = Right.To(Verbs.Run, ResourceKind.Order);
+        routes.Get<GetCsrfKey.Query, GetCsrfKey.Result>("/v2/task/accept/", "The key against cross-site requests", Right.Token);
+        routes.Post<AcceptOrder.Command, AcceptOrder.Result>("/v2/task/accept/", "Make an order from a template", submit).WithDescription(AcceptCodes);
         routes
-            .Post<SubmitPage.Command, AcceptOrder.Result>("/other/v1/submission/post_task/", "Make an order, its body as a text")
+            .Post<PreviewOrder.Command, PreviewOrder.Result>("/v2/task/preview/", "What an order would run; creates nothing", submit)
+            .WithDescription(AcceptCodes);
+        routes
+            .Post<SubmitPage.Command, AcceptOrder.Result>("/other/v1/submission/post_task/", "Make an order, its body as a text", submit)
             .WithDescription(AcceptCodes + " -1 also: a required field is missing; -2 also: post_data is no JSON.");
-        routes.Get<ListOrders.Query, ListOrders.Result>("/v2/task/list/", "Orders that have not ended");
+        routes.Get<ListOrders.Query, ListOrders.Result>("/v2/task/list/", "Orders that have not ended", SeeOrder);
         routes
-            .Patch<ApproveOrder.Command, ApproveOrder.Result>("/v2/task/list/", "Approve an order, or move its time")
+            .Patch<ApproveOrder.Command, ApproveOrder.Result>("/v2/task/list/", "Approve an order, or move its time", approve)
             .WithDescription("Codes: -1 a missing field, or the order has ended; -2 no right to approve it.");
         routes
-            .Put<EndOrder.Command, Answer>("/v2/task/list/", "End an order")
+            .Put<EndOrder.Command, Answer>("/v2/task/list/", "End an order", end)
             .WithDescription("Codes: -1 a missing or unknown list_id, or it has ended; -2 no right to end it.");
         routes
-            .Get<CheckOrder.Query, CheckOrder.Result>("/v2/task/check/", "One order")
+            .Get<CheckOrder.Query, CheckOrder.Result>("/v2/task/check/", "One order", SeeOrder)
             .WithDescription("Codes: -1 a missing or unknown list_id, or no group to show; -2 the group has no hosts.");
         routes
-            .Get<ShowGrid.Query, ShowGrid.Result>("/v2/task/grid/", "An order's hosts and steps, compact")
+            .Get<ShowGrid.Query, ShowGrid.Result>("/v2/task/grid/", "An order's hosts and steps, compact", SeeOrder)
             .WithDescription("Codes: -1 a missing or unknown list_id.");
         routes
             .MapGet("/v2/task/stream/", (Delegate)StreamOrder.Handle)
             .WithSummary("An order's hosts and steps as they change, as server-sent events")
             .WithDescription(StateEvents)
-            .Needs(Right.Token)
+            .Needs(SeeOrder)
             .WithMetadata(new TakesQuery("list_id"));
         routes
-            .Put<ReleaseHandSteps.Command, Answer>("/v2/task/check/", "Let a hand step go on every host that has begun")
+            .Put<ReleaseHandSteps.Command, Answer>("/v2/task/check/", "Let a hand step go on every host that has begun", approve)
             .WithDescription("Codes: -1 a missing list_id, or the order is not running; -2 no such hand step, or no right.");
         routes
-            .Patch<InterveneInOrder.Command, Answer>("/v2/task/check/", "Release, restart, stop or skip in one lane or group")
+            .Patch<InterveneInOrder.Command, Answer>("/v2/task/check/", "Release, restart, stop or skip in one lane or group", end)
             .WithDescription(
                 "Codes: -1 a missing field, or a state that does not allow it; -2 a missing field of execute, or no right; -5 an unknown hand_type."
             );
-        routes.Get<ListHistory.Query, ListHistory.Result>("/v2/task/check_history/", "Orders that have ended");
-        routes.Get<CountOrders.Query, CountOrders.Result>("/v2/task/statement/", "Orders by type");
+        routes.Get<ListHistory.Query, ListHistory.Result>("/v2/task/check_history/", "Orders that have ended", SeeOrder);
+        routes.Get<CountOrders.Query, CountOrders.Result>("/v2/task/statement/", "Orders by type", seeTemplates);
         routes.Map("/other/{**rest}", (RequestDelegate)OtherPages.Refuse).Needs(Right.Anybody).ExcludeFromDescription();
     }
 }

@@ -32,13 +32,13 @@ internal static class AccountsRoutes
         routes
             .Post<SignIn.Command, SignIn.Result>("/v2/accounts/login/", "Sign in with a password", Right.Anybody)
             .WithMetadata(new FromOwnPages());
-        routes.Post<SignOut.Command, Answer>("/v2/accounts/logout/", "End the sign-in of this request");
-        routes.Post<ChangePassword.Command, ChangePassword.Result>("/v2/accounts/password/", "Change the password of one's own account");
-        routes.Post<SetUpOtp.Command, SetUpOtp.Result>("/v2/accounts/otp/", "Begin a second factor: answers the key for an authenticator");
-        routes.Put<ConfirmOtp.Command, Answer>("/v2/accounts/otp/", "Confirm the second factor with a first code");
-        routes.Delete<DropOtp.Command, Answer>("/v2/accounts/otp/", "Take the second factor away");
-        routes.Get<GetMe.Query, GetMe.Result>("/v2/accounts/me/", "Who the caller is");
-        routes.Get<ListPeople.Query, ListPeople.Result>("/v2/accounts/person/", "The people that Codo knows, by name");
+        routes.Post<SignOut.Command, Answer>("/v2/accounts/logout/", "End the sign-in of this request", Right.Token);
+        routes.Post<ChangePassword.Command, ChangePassword.Result>("/v2/accounts/password/", "Change the password of one's own account", Right.Token);
+        routes.Post<SetUpOtp.Command, SetUpOtp.Result>("/v2/accounts/otp/", "Begin a second factor: answers the key for an authenticator", Right.Token);
+        routes.Put<ConfirmOtp.Command, Answer>("/v2/accounts/otp/", "Confirm the second factor with a first code", Right.Token);
+        routes.Delete<DropOtp.Command, Answer>("/v2/accounts/otp/", "Take the second factor away", Right.Token);
+        routes.Get<GetMe.Query, GetMe.Result>("/v2/accounts/me/", "Who the caller is", Right.Token);
+        routes.Get<ListPeople.Query, ListPeople.Result>("/v2/accounts/person/", "The people that Codo knows, by name", Right.Own(Verbs.See));
         routes.Patch<DisablePerson.Command, Answer>("/v2/accounts/person/", "Shut a person out, or let the person in again", Right.Superuser);
         routes.Post<RevokeTokens.Command, Answer>(
             "/v2/accounts/revoke/",

@@ -85,7 +85,13 @@ internal static class Gate
                     if (IsForBrowser(context, endpoint))
                         await FrontPage.Refuse(context, caller, 403, "");
                     else
-                        await Failures.Write(context, IsSlice(endpoint!) ? -2 : 403, 403, NoRight);
+                        await Failures.Write(
+                            context,
+                            IsSlice(endpoint!) ? -2 : 403,
+                            403,
+                            NoRight,
+                            new { hint = right.Missing(caller, context.RequestServices) }
+                        );
                     return;
                 }
                 if (endpoint!.Metadata.GetMetadata<LongBody>() is { } needed)

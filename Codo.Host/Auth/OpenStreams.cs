@@ -7,7 +7,8 @@ using Codo.Platform.Security;
 namespace Codo.Host.Auth;
 
 /// <summary>
-/// What is answered for as long as the client likes, a stream or a WebSocket: it ends with the token that opened it, or when that is revoked.
+/// What is answered for as long as the client likes, a stream or a WebSocket: it ends with the token that opened it, when that is revoked, and when what its
+/// person may do has changed: the client connects again, and is asked again.
 /// </summary>
 internal sealed class OpenStreams
 {
@@ -20,12 +21,14 @@ internal sealed class OpenStreams
     private readonly Revocations revocations;
     private readonly TimeProvider time;
     private readonly ConcurrentDictionary<long, int> open = new();
-    private readonly ConcurrentDictionary<CancellationTokenSource, Caller> ends = new();
+    private readonly CurrentRules current;
+    private readonly ConcurrentDictionary<CancellationTokenSource, (Caller Caller, string Rights)> ends = new();
 
-    public OpenStreams(Quotas quotas, Revocations revocations, TimeProvider time)
+    public OpenStreams(Quotas quotas, Revocations revocations, CurrentRules current, TimeProvider time)
     {
-        (this.quotas, this.revocations, this.time) = (quotas, revocations, time);
-        revocations.Added += EndRevoked;
+        (this.quotas, this.revocations, this.current, this.time) = (quotas, revocations, current, time);
+        revocations.Added += () => EndWhere((caller, _) => revocations.Against(caller) is not null);
+        current.Changed += () => EndWhere((caller, rights) => rights != RightsOf(caller));
     }
 
     /// <summary>
@@ -46,7 +49,7 @@ internal sealed class OpenStreams
         using var either = CancellationTokenSource.CreateLinkedTokenSource(gone, end.Token);
         open.AddOrUpdate(caller.UserId, 1, (_, count) => count + 1);
         context.RequestAborted = either.Token;
-        ends[end] = caller;
+        ends[end] = (caller, RightsOf(caller));
         try
         {
             // Between the gate and here it may have been revoked, which nobody tells a second time.
@@ -61,11 +64,15 @@ internal sealed class OpenStreams
         }
     }
 
-    private void EndRevoked()
+    // A superuser's rights are the token's.
+    private string RightsOf(Caller caller) =>
+        caller.IsSuperuser ? "" : string.Join(' ', current.Rules.GrantsOf(caller.UserId).Select(grant => $"{grant.GrantId} {grant.Role} {grant.Until?.Ticks}"));
+
+    private void EndWhere(Func<Caller, string, bool> isOver)
     {
-        foreach (var (end, caller) in ends)
+        foreach (var (end, (caller, rights)) in ends)
         {
-            if (revocations.Against(caller) is null) continue;
+            if (!isOver(caller, rights)) continue;
             try
             {
                 // On another thread: what a stream does at its end is not the reader's business.

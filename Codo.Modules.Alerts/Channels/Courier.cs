@@ -194,10 +194,11 @@ internal sealed record ChannelRow(
     int RateLimit,
     int Timeout,
     string Settings,
-    byte[]? Secrets
+    byte[]? Secrets,
+    long SpaceId
 )
 {
-    public const string Columns = "channel_id, name, kind, enabled, language, rate_limit, timeout, settings::text AS settings, secrets";
+    public const string Columns = "channel_id, name, kind, enabled, language, rate_limit, timeout, settings::text AS settings, secrets, space_id";
 
     public Stored Stored => new(Settings, Secrets);
 }

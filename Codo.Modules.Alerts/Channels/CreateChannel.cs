@@ -12,7 +12,16 @@ namespace Codo.Modules.Alerts.Channels;
 
 internal static class CreateChannel
 {
-    internal sealed record Command(string? Name, string? Kind, bool? Enabled, string? Language, int? RateLimit, int? Timeout, JsonElement? Settings)
+    internal sealed record Command(
+        string? Name,
+        string? Kind,
+        bool? Enabled,
+        string? Language,
+        int? RateLimit,
+        int? Timeout,
+        JsonElement? Settings,
+        string? Space = null
+    )
         : IRequest<Result>,
             IChannelFields;
 
@@ -30,17 +39,18 @@ internal static class CreateChannel
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels, Notifier notifier, TimeProvider time, Caller caller)
+    internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels, Notifier notifier, TimeProvider time, Access access)
         : IRequestHandler<Command, Result>
     {
         private const string InsertSql = """
-            INSERT INTO alerts.channel (name, kind, enabled, language, rate_limit, timeout, settings, secrets, creator)
-            VALUES (@Name, @Kind, @Enabled, @Language, @RateLimit, @Timeout, CAST(@Settings AS jsonb), @Secrets, @Creator)
+            INSERT INTO alerts.channel (name, kind, enabled, language, rate_limit, timeout, settings, secrets, creator, space_id)
+            VALUES (@Name, @Kind, @Enabled, @Language, @RateLimit, @Timeout, CAST(@Settings AS jsonb), @Secrets, @Creator, @SpaceId)
             ON CONFLICT (name) DO NOTHING RETURNING channel_id
             """;
 
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
         {
+            var (caller, space) = (access.Caller, await access.SpaceForNew(ResourceKind.Channel, request.Space));
             var (settings, secrets) = channels.Store(caller, request.Kind!, request.Settings, before: null);
             var channel = new
             {
@@ -53,6 +63,7 @@ internal static class CreateChannel
                 Settings = settings,
                 Secrets = secrets,
                 Creator = caller.Nickname,
+                SpaceId = space,
             };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
@@ -72,6 +83,7 @@ internal static class CreateChannel
                     channel.Language,
                     channel.RateLimit,
                     channel.Timeout,
+                    Space = access.NameOf(space),
                     Settings = channels.Masked(request.Kind!, new Stored(settings, secrets)),
                 }
             );

@@ -19,7 +19,7 @@ internal static class DeleteChannel
         public Validator() => RuleFor(channel => channel.ChannelId).NotNull().Refuse("ID不能为空", "channel_id is missing");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Undeliverable undeliverable, Caller caller, TimeProvider time) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, Undeliverable undeliverable, Access access, TimeProvider time) : IRequestHandler<Command, Answer>
     {
         private const string DeleteSql = """
             DELETE FROM alerts.channel WHERE channel_id = @ChannelId RETURNING name, kind
@@ -35,6 +35,7 @@ internal static class DeleteChannel
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var channel = await AlertAccess.Demand(access, Verbs.Edit, await AlertAccess.Channel(connection, request.ChannelId!.Value));
             var gone = await connection.QuerySingleOrDefaultAsync<Gone>(DeleteSql, new { request.ChannelId }, transaction) ?? throw RuleFields.NoSuchId;
             var dropped = await connection.QueryAsync<GivenUp>(
                 DropSql,
@@ -47,7 +48,8 @@ internal static class DeleteChannel
                 transaction
             );
             await undeliverable.GivenUp(connection, transaction, dropped.AsList());
-            await Audit.Write(connection, transaction, caller, "delete", "alert_channel", $"{request.ChannelId}", before: gone);
+            await ObjectGrants.Forget(connection, transaction, access.Caller, channel.Kind, channel.Id);
+            await Audit.Write(connection, transaction, access.Caller, "delete", "alert_channel", $"{request.ChannelId}", before: gone);
             await transaction.CommitAsync(cancellationToken);
             return new Answer(Say.Deleted);
         }

@@ -14,7 +14,16 @@ namespace Codo.Modules.Alerts.Channels;
 internal static class EditChannel
 {
     [Echoed("kind", "creator", "create_time", "update_time")]
-    internal sealed record Command(long? ChannelId, string? Name, bool? Enabled, string? Language, int? RateLimit, int? Timeout, JsonElement? Settings)
+    internal sealed record Command(
+        long? ChannelId,
+        string? Name,
+        bool? Enabled,
+        string? Language,
+        int? RateLimit,
+        int? Timeout,
+        JsonElement? Settings,
+        string? Space = null
+    )
         : IRequest<Answer>,
             IChannelFields;
 
@@ -27,7 +36,7 @@ internal static class EditChannel
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels, Notifier notifier, TimeProvider time, Caller caller)
+    internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels, Notifier notifier, TimeProvider time, Access access)
         : IRequestHandler<Command, Answer>
     {
         private const string LockSql = $"""
@@ -38,7 +47,7 @@ internal static class EditChannel
         private const string UpdateSql = """
             UPDATE alerts.channel SET name = @Name, enabled = @Enabled, language = @Language, rate_limit = @RateLimit, timeout = @Timeout,
                 settings = CAST(@Settings AS jsonb), secrets = @Secrets,
-                update_time = now()
+                space_id = @SpaceId, update_time = now()
             WHERE channel_id = @ChannelId
             """;
 
@@ -46,6 +55,8 @@ internal static class EditChannel
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var resource = await AlertAccess.Demand(access, Verbs.Edit, await AlertAccess.Channel(connection, request.ChannelId!.Value));
+            var (caller, space) = (access.Caller, await access.SpaceFor(resource, request.Space));
             var before = await connection.QuerySingleOrDefaultAsync<ChannelRow>(LockSql, new { request.ChannelId }, transaction) ?? throw RuleFields.NoSuchId;
             var (settings, secrets) = channels.Store(caller, before.Kind, request.Settings, before.Stored);
             var after = before with
@@ -57,6 +68,7 @@ internal static class EditChannel
                 Timeout = request.Timeout ?? before.Timeout,
                 Settings = settings,
                 Secrets = secrets,
+                SpaceId = space,
             };
             try
             {
@@ -81,6 +93,7 @@ internal static class EditChannel
                 row.Language,
                 row.RateLimit,
                 row.Timeout,
+                Space = access.NameOf(row.SpaceId),
                 Settings = channels.Masked(row.Kind, row.Stored),
             };
     }

@@ -1,4 +1,5 @@
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
@@ -21,7 +22,8 @@ internal static class ListChannels
         string Language,
         int RateLimit,
         int Timeout,
-        Dictionary<string, string> Settings
+        Dictionary<string, string> Settings,
+        string Space
     );
 
     internal sealed class Validator : AbstractValidator<Query>
@@ -29,27 +31,34 @@ internal static class ListChannels
         public Validator() => this.Paged();
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels, Access access) : IRequestHandler<Query, Result>
     {
         private const int DefaultLimit = 15;
 
+        private const string Where =
+            "(@SeesAll OR space_id = ANY(@Spaces) OR channel_id = ANY(@Objects)) AND (CAST(@ChannelId AS bigint) IS NULL OR channel_id = @ChannelId)";
+
         private const string ListSql = $"""
             SELECT {ChannelRow.Columns} FROM alerts.channel
-            WHERE CAST(@ChannelId AS bigint) IS NULL OR channel_id = @ChannelId ORDER BY channel_id LIMIT @Limit OFFSET @Offset;
+            WHERE {Where} ORDER BY channel_id LIMIT @Limit OFFSET @Offset;
             """;
 
-        private const string CountSql = """
-            SELECT count(*) FROM alerts.channel WHERE CAST(@ChannelId AS bigint) IS NULL OR channel_id = @ChannelId
+        private const string CountSql = $"""
+            SELECT count(*) FROM alerts.channel WHERE {Where}
             """;
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
+            var sight = access.Sees(ResourceKind.Channel);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var both = await connection.QueryMultipleAsync(
                 ListSql + CountSql,
                 new
                 {
                     request.ChannelId,
+                    SeesAll = sight.All,
+                    sight.Spaces,
+                    Objects = sight.Numbers,
                     Limit = request.Limit ?? DefaultLimit,
                     Offset = request.Offset(DefaultLimit),
                 }
@@ -63,7 +72,8 @@ internal static class ListChannels
                     row.Language,
                     row.RateLimit,
                     row.Timeout,
-                    channels.Masked(row.Kind, row.Stored)
+                    channels.Masked(row.Kind, row.Stored),
+                    access.NameOf(row.SpaceId)
                 ))
                 .ToList();
             return new Result(rows, await both.ReadSingleAsync<long>());

@@ -1,5 +1,6 @@
 using Codo.Modules.Alerts.Incidents;
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
@@ -45,7 +46,7 @@ internal static class ListDeliveries
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {
         private const int DefaultLimit = 15;
 
@@ -69,18 +70,17 @@ internal static class ListDeliveries
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            await using var both = await connection.QueryMultipleAsync(ListSql + CountSql, new
+            var asked = new DynamicParameters(IncidentVisibility.Parameters(access));
+            asked.AddDynamicParams(new
             {
                 request.IncidentId,
                 request.ChannelId,
                 request.State,
                 request.Reason,
-                Super = caller.IsSuperuser,
-                caller.UserId,
-                Names = IncidentVisibility.Names(caller),
                 Limit = request.Limit ?? DefaultLimit,
                 Offset = request.Offset(DefaultLimit),
             });
+            await using var both = await connection.QueryMultipleAsync(ListSql + CountSql, asked);
             var rows = (await both.ReadAsync<View>()).AsList();
             return new Result(rows, await both.ReadSingleAsync<long>());
         }

@@ -12,7 +12,8 @@ internal static class OpenIncidents
         INSERT INTO alerts.delivery (incident_id, round, channel_id, channel_name, reason, people, due_at, create_time)
         SELECT m.id, m.rounds, c.channel_id, c.name, 'opened', m.told_names, @Now, @Now
         FROM alerts.channel c JOIN alerts.task_monitor m ON m.state = ANY(@From) AND m.kind <> 'undeliverable' LEFT JOIN alerts.rule r ON r.rule_id = m.rule_id
-        WHERE c.channel_id = @ChannelId AND c.enabled AND (COALESCE(cardinality(r.channels), 0) = 0 OR c.channel_id = ANY(r.channels))
+        WHERE c.channel_id = @ChannelId AND c.enabled AND (c.space_id = 1 OR c.space_id = m.space_id)
+            AND (COALESCE(cardinality(r.channels), 0) = 0 OR c.channel_id = ANY(r.channels))
           AND NOT EXISTS (SELECT FROM alerts.silence s WHERE s.silence_id = m.silence_id AND s.ends_at > @Now)
           AND NOT EXISTS (SELECT FROM alerts.delivery d WHERE d.incident_id = m.id AND d.channel_id = c.channel_id AND d.state <> 'failed')
         ORDER BY m.id

@@ -2,6 +2,7 @@ using Codo.Modules.Alerts.Incidents;
 using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
+using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
@@ -36,7 +37,7 @@ internal static class TestChannel
         Wording wording,
         Undeliverable undeliverable,
         PublicAddress address,
-        Caller caller,
+        Access access,
         TimeProvider time
     ) : IRequestHandler<Command, Result>
     {
@@ -58,6 +59,8 @@ internal static class TestChannel
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            var caller = access.Caller;
+            await AlertAccess.Demand(access, Verbs.Edit, await AlertAccess.Channel(connection, request.ChannelId!.Value));
             var channel = await connection.QuerySingleOrDefaultAsync<ChannelRow>(ReadSql, new { request.ChannelId }) ?? throw RuleFields.NoSuchId;
             var names = request.People is { Length: > 0 } named ? named : IncidentVisibility.Names(caller);
             var id = await connection.ExecuteScalarAsync<long>(

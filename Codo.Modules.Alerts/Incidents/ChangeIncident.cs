@@ -25,10 +25,10 @@ internal static class ChangeIncident
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller, TimeProvider time) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access, TimeProvider time) : IRequestHandler<Command, Result>
     {
         private const string LockSql = $"""
-            SELECT m.state, m.told_by_name, m.told_ids FROM alerts.task_monitor m WHERE m.id = @Id AND {IncidentVisibility.Visible} FOR UPDATE
+            SELECT m.state, m.space_id, m.told_by_name, m.told_ids FROM alerts.task_monitor m WHERE m.id = @Id AND {IncidentVisibility.Visible} FOR UPDATE
             """;
 
         private const string AcknowledgeSql = """
@@ -44,21 +44,18 @@ internal static class ChangeIncident
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
             var action = command.Action == "resolve" ? IncidentAction.Resolve : IncidentAction.Acknowledge;
+            var caller = access.Caller;
+            var asked = new DynamicParameters(IncidentVisibility.Parameters(access));
+            asked.AddDynamicParams(new { command.Id });
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var before =
                 await connection.QuerySingleOrDefaultAsync<Row>(
                     LockSql,
-                    new
-                    {
-                        command.Id,
-                        Super = caller.IsSuperuser,
-                        caller.UserId,
-                        Names = IncidentVisibility.Names(caller),
-                    },
+                    asked,
                     transaction
                 ) ?? throw Refusal.NotFound($"事件 {command.Id} 不存在", $"There is no incident {command.Id}");
-            if (!IncidentVisibility.MayActOn(caller, before.ToldByName, before.ToldIds))
+            if (!await IncidentVisibility.MayActOn(access, before.SpaceId, before.ToldByName, before.ToldIds))
                 throw Refusal.Forbidden("只有收到此告警的人或超级用户可以处理", "Only those who were told of it, or a superuser, may do this");
             var changed = await connection.ExecuteAsync(
                 action == IncidentAction.Resolve ? ResolveSql : AcknowledgeSql,
@@ -73,6 +70,7 @@ internal static class ChangeIncident
         private sealed record Row
         {
             public string State { get; init; } = "";
+            public long SpaceId { get; init; }
             public string[] ToldByName { get; init; } = [];
             public long[] ToldIds { get; init; } = [];
         }

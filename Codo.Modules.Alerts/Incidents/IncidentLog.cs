@@ -22,7 +22,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         """;
 
     private const string SilencesSql = """
-        SELECT silence_id, source, kind, subject, ends_at FROM alerts.silence WHERE starts_at <= @Now AND ends_at > @Now ORDER BY silence_id
+        SELECT silence_id, source, kind, subject, ends_at, space_id FROM alerts.silence WHERE starts_at <= @Now AND ends_at > @Now ORDER BY silence_id
         """;
 
     private const string OpenSql = """
@@ -31,14 +31,15 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         """;
 
     private const string StretchSql = """
-        SELECT fingerprint FROM alerts.task_monitor WHERE kind = 'missed' AND state <> 'resolved' AND last_time >= @Since ORDER BY id DESC LIMIT 1
+        SELECT fingerprint FROM alerts.task_monitor WHERE kind = 'missed' AND state <> 'resolved'
+            AND space_id = @Space AND last_time >= @Since ORDER BY id DESC LIMIT 1
         """;
 
     private const string InsertSql = """
         INSERT INTO alerts.task_monitor (list_id, call_info, ctime, source, kind, subject, subjects, fingerprint, last_time, title_zh, title_en, detail_zh,
-            detail_en, output, pending, rule_id)
+            detail_en, output, pending, rule_id, space_id)
         VALUES (@ListId, @Info, @At, @Source, @Kind, @Subject, @Subjects, @Fingerprint, @Now, @TitleZh, @TitleEn, @DetailZh, @DetailEn, @Output, @Pending,
-            @RuleId)
+            @RuleId, @Space)
         RETURNING id
         """;
 
@@ -92,7 +93,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         var fingerprint = trouble.Kind == "missed" ? await Stretch(connection, transaction, trouble, now) : trouble.Fingerprint;
         var open = await connection.QuerySingleOrDefaultAsync<OpenIncident>(OpenSql, new { Fingerprint = fingerprint, From = MayFold }, transaction);
         var rules = (await connection.QueryAsync<Rule>(RulesSql, transaction: transaction)).AsList();
-        var rule = open is null ? rules.Find(rule => rule.Fits(trouble)) : rules.Find(rule => rule.RuleId == open.RuleId);
+        var rule = open is null ? Rule.For(trouble, rules) : rules.Find(rule => rule.RuleId == open.RuleId);
         if (open is null && (rule is null || !rule.IsReached(trouble))) return;
         if (open is not null && merge is not null) trouble = merge(open);
         var row = new
@@ -102,6 +103,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
             trouble.Info,
             At = at ?? now,
             trouble.Source,
+            trouble.Space,
             trouble.Kind,
             Subject = trouble.Subjects.Count > 0 ? trouble.Subjects[0] : "",
             Subjects = trouble.Subjects.ToArray(),
@@ -121,7 +123,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         if (open is null)
             log.LogWarning("Incident {Id}: {Title}", id, trouble.Title.En);
         var silence = (await connection.QueryAsync<Silence>(SilencesSql, new { Now = now }, transaction)).FirstOrDefault(silence =>
-            silence.Means(trouble.Source, trouble.Kind, trouble.Subjects)
+            silence.Means(trouble.Source, trouble.Kind, trouble.Subjects, trouble.Space)
         );
         if (silence is not null)
             await connection.ExecuteAsync(SilencedSql, new { Id = id, silence.SilenceId }, transaction);
@@ -177,7 +179,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
 
     // All that is missed within one stretch is one incident, however many transactions and nodes notice it.
     private static async Task<string> Stretch(NpgsqlConnection connection, NpgsqlTransaction transaction, AlertEvent trouble, DateTime now) =>
-        await connection.ExecuteScalarAsync<string?>(StretchSql, new { Since = now - StretchGap }, transaction)
+        await connection.ExecuteScalarAsync<string?>(StretchSql, new { Since = now - StretchGap, trouble.Space }, transaction)
         ?? $"{trouble.Fingerprint}:{now:yyyyMMddHHmmss}";
 
     private async Task Tell(

@@ -2,6 +2,7 @@ using System.Net;
 using System.Text.RegularExpressions;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
+using Codo.Platform.Security;
 using Dapper;
 using MediatR;
 using Microsoft.AspNetCore.Builder;
@@ -25,17 +26,17 @@ internal static partial class IncidentPage
     public static void Map(IEndpointRouteBuilder routes)
     {
         routes.MapGet("/i/{id:long}", (RequestDelegate)Show).Needs(Right.Anybody).ExcludeFromDescription();
-        routes.MapPost("/i/{id:long}", (RequestDelegate)Act).Needs(Right.Token).ExcludeFromDescription();
+        routes.MapPost("/i/{id:long}", (RequestDelegate)Act).Needs(Right.Own(Verbs.Run)).ExcludeFromDescription();
     }
 
     private static async Task Show(HttpContext context)
     {
-        if (Caller.Of(context) is not { } caller)
+        if (Caller.Of(context) is null)
         {
             await Write(context, StatusCodes.Status401Unauthorized, Pair("请先登录", "Sign in"), SignIn(Id(context), context.Request.Query["refused"].ToString()));
             return;
         }
-        await Show(context, caller, null);
+        await Show(context, null);
     }
 
     private static async Task Act(HttpContext context)
@@ -49,7 +50,7 @@ internal static partial class IncidentPage
         }
         catch (Refusal refusal)
         {
-            await Show(context, Caller.Of(context)!, refusal);
+            await Show(context, refusal);
             return;
         }
         // 303: a reload of the page shows it again, and does not act again.
@@ -57,19 +58,16 @@ internal static partial class IncidentPage
         context.Response.Headers.Location = context.Request.Path.Value;
     }
 
-    private static async Task Show(HttpContext context, Caller caller, Refusal? refused)
+    private static async Task Show(HttpContext context, Refusal? refused)
     {
         var source = context.RequestServices.GetRequiredService<NpgsqlDataSource>();
+        var access = context.RequestServices.GetRequiredService<Access>();
+        var asked = new DynamicParameters(IncidentVisibility.Parameters(access));
+        asked.AddDynamicParams(new { Id = Id(context) });
         await using var connection = await source.OpenConnectionAsync(context.RequestAborted);
         var row = await connection.QuerySingleOrDefaultAsync<IncidentView.Row>(
             ReadSql,
-            new
-            {
-                Id = Id(context),
-                Super = caller.IsSuperuser,
-                caller.UserId,
-                Names = IncidentVisibility.Names(caller),
-            }
+            asked
         );
         if (row is null)
             await Write(
@@ -79,10 +77,13 @@ internal static partial class IncidentPage
                 $"<p>{Pair("它不存在，或你无权查看。", "It does not exist, or you may not see it.")}</p>"
             );
         else
-            await Write(context, refused is null ? 200 : 409, Language.English ? row.TitleEn : row.TitleZh, Body(context, caller, row, refused));
+        {
+            var mayAct = await IncidentVisibility.MayActOn(access, row.SpaceId, row.ToldByName, row.ToldIds);
+            await Write(context, refused is null ? 200 : 409, Language.English ? row.TitleEn : row.TitleZh, Body(context, mayAct, row, refused));
+        }
     }
 
-    private static string Body(HttpContext context, Caller caller, IncidentView.Row row, Refusal? refused)
+    private static string Body(HttpContext context, bool mayAct, IncidentView.Row row, Refusal? refused)
     {
         var zone = context.RequestServices.GetRequiredService<Zone>();
         var state = row.State switch
@@ -110,7 +111,7 @@ internal static partial class IncidentPage
             {(refused is null ? "" : $"<p class=\"error\">{Encode(refused.Text.ToString())}</p>")}
             <pre class="detail">{Encode(detail)}</pre>
             <dl>{string.Concat(facts.Select(fact => $"<dt>{Encode(fact.Name)}</dt><dd>{Encode(fact.Value)}</dd>"))}</dl>
-            {Buttons(caller, row)}
+            {Buttons(mayAct, row)}
             {Links(row)}
             {(row.Output.Length == 0 ? "" : $"<h2>{Pair("最后的输出", "Last lines of output")}</h2><pre>{Encode(row.Output)}</pre>")}
             <p class="foot">{(Language.English ? "" : Encode(row.CallInfo) + " · ")}#{row.Id}</p>
@@ -147,9 +148,9 @@ internal static partial class IncidentPage
     [GeneratedRegex("^ID-([0-9]{1,19}) ", RegexOptions.CultureInvariant)]
     private static partial Regex RunId();
 
-    private static string Buttons(Caller caller, IncidentView.Row row)
+    private static string Buttons(bool mayAct, IncidentView.Row row)
     {
-        if (row.State == "resolved" || !IncidentVisibility.MayActOn(caller, row.ToldByName, row.ToldIds)) return "";
+        if (row.State == "resolved" || !mayAct) return "";
         var acknowledge = row.State == "open" ? $"""<button name="action" value="acknowledge">{Pair("我来处理", "Acknowledge")}</button>""" : "";
         var resolve = $"""<button class="second" name="action" value="resolve">{Pair("标记为已解决", "Resolve")}</button>""";
         return $"""<form method="post" action="/i/{row.Id}">{acknowledge}{resolve}</form>""";

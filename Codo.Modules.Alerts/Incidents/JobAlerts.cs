@@ -37,6 +37,7 @@ internal sealed class JobAlerts(IncidentLog incidents, Zone zone)
         Subjects = [notification.JobId],
         Pending = [notification.JobId],
         People = Owners(notification.Owners),
+        Space = notification.Space,
     });
 
     public Task Handle(JobBroke notification, CancellationToken cancellationToken) => incidents.Raise(new AlertEvent(
@@ -46,20 +47,26 @@ internal sealed class JobAlerts(IncidentLog incidents, Zone zone)
     {
         Subjects = [notification.JobId],
         People = Owners(notification.Owners),
+        Space = notification.Space,
     });
 
     public Task Handle(JobMended notification, CancellationToken cancellationToken) => incidents.Recover(Broken(notification.JobId));
 
-    public Task Handle(FiresMissed notification, CancellationToken cancellationToken)
+    /// <summary>A downtime is one incident a space: whoever may see the jobs of one must not read the names of another's.</summary>
+    public async Task Handle(FiresMissed notification, CancellationToken cancellationToken)
     {
-        var jobs = notification.Jobs;
+        foreach (var jobs in notification.Jobs.GroupBy(job => job.Space)) await Missed(jobs.Key, [.. jobs]);
+    }
+
+    private Task Missed(long space, IReadOnlyList<MissedJob> jobs)
+    {
         var (from, noticed) = (jobs.Min(job => job.From), jobs.Max(job => job.NoticedAt));
         var ids = jobs.Select(job => job.JobId).Distinct(StringComparer.Ordinal).ToList();
         var lines = jobs.Select(Line).ToList();
         var trouble = new AlertEvent(
             "job",
             "missed",
-            "job:missed",
+            space == 1 ? "job:missed" : $"job:missed:{space}",
             Info(0, ids[0]),
             Downtime(from, noticed, ids.Count),
             new Text(List(lines, line => line.Zh), List(lines, line => line.En))
@@ -69,6 +76,7 @@ internal sealed class JobAlerts(IncidentLog incidents, Zone zone)
             Pending = ids,
             People = Owners(jobs.SelectMany(job => job.Owners)),
             Orphaned = jobs.Any(job => job.Owners.Count == 0),
+            Space = space,
         };
         return incidents.Raise(
             trouble,
@@ -116,6 +124,7 @@ internal sealed class JobAlerts(IncidentLog incidents, Zone zone)
             Output = Excerpt.Tail(ended.Output),
             Streak = ended.FailuresInARow,
             People = Owners(ended.Owners),
+            Space = ended.Space,
         };
     }
 

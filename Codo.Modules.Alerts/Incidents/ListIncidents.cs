@@ -1,5 +1,6 @@
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
+using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
@@ -27,7 +28,7 @@ internal static class ListIncidents
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, PublicAddress address, Caller caller) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, PublicAddress address, Access access) : IRequestHandler<Query, Result>
     {
         private const int DefaultLimit = 15;
 
@@ -50,7 +51,8 @@ internal static class ListIncidents
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            await using var both = await connection.QueryMultipleAsync(ListSql + CountSql, new
+            var asked = new DynamicParameters(IncidentVisibility.Parameters(access));
+            asked.AddDynamicParams(new
             {
                 request.Id,
                 request.State,
@@ -58,12 +60,10 @@ internal static class ListIncidents
                 request.Kind,
                 request.Subject,
                 request.ListId,
-                Super = caller.IsSuperuser,
-                caller.UserId,
-                Names = IncidentVisibility.Names(caller),
                 Limit = request.Limit ?? DefaultLimit,
                 Offset = request.Offset(DefaultLimit),
             });
+            await using var both = await connection.QueryMultipleAsync(ListSql + CountSql, asked);
             var rows = (await both.ReadAsync<IncidentView.Row>()).Select(row => IncidentView.Of(row, address)).ToList();
             return new Result(rows, await both.ReadSingleAsync<long>());
         }
@@ -108,7 +108,8 @@ internal sealed record IncidentView(
     public const string Columns = """
         m.id, m.list_id, m.call_level, m.call_info, m.call_status, m.call_users, m.ctime, m.source, m.kind, m.subject, m.subjects, m.fingerprint, m.state,
             m.count, m.last_time, m.title_zh, m.title_en,
-        m.detail_zh, m.detail_en, m.output, m.rule_id, m.silence_id, m.acknowledger, m.acknowledged_at, m.ending, m.resolver, m.resolved_at, m.told_by_name,
+        m.detail_zh, m.detail_en, m.output, m.rule_id, m.silence_id, m.acknowledger, m.acknowledged_at, m.ending, m.resolver, m.resolved_at,
+            m.space_id, m.told_by_name,
             m.told_ids
         """;
 
@@ -173,6 +174,7 @@ internal sealed record IncidentView(
         public string Ending { get; init; } = "";
         public string Resolver { get; init; } = "";
         public DateTime? ResolvedAt { get; init; }
+        public long SpaceId { get; init; }
         public string[] ToldByName { get; init; } = [];
         public long[] ToldIds { get; init; } = [];
     }

@@ -22,7 +22,8 @@ internal sealed class Notifier(Undeliverable undeliverable, TimeProvider time, I
     private const string InsertSql = """
         INSERT INTO alerts.delivery (incident_id, round, channel_id, channel_name, reason, people, due_at, create_time)
         SELECT @Incident, @Number, c.channel_id, c.name, @Reason, @Names, @Now, @Now FROM alerts.channel c
-        WHERE c.enabled AND (cardinality(CAST(@Channels AS bigint[])) = 0 OR c.channel_id = ANY(@Channels)) ORDER BY c.channel_id
+        WHERE c.enabled AND (c.space_id = 1 OR c.space_id = (SELECT m.space_id FROM alerts.task_monitor m WHERE m.id = @Incident))
+            AND (cardinality(CAST(@Channels AS bigint[])) = 0 OR c.channel_id = ANY(@Channels)) ORDER BY c.channel_id
         """;
 
     private const string AnyChannelSql = """

@@ -29,7 +29,7 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone) : INotificat
                 new Text($"{notification.Days} 天内无人审批", $"Nobody approved it in {notification.Days} days"),
                 notification.SubmitterId is { } id ? [new Approver(id, notification.Submitter)] : [],
                 notification.SubmitterId is null ? [notification.Submitter] : []
-            )
+            ) with { Space = notification.Space }
         );
 
     /// <summary>Something of an order, as every kind of trouble with it reads.</summary>
@@ -68,6 +68,7 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone) : INotificat
         return About(order.ListId, order.TaskName, order.TaskType, "failed", Fingerprint(order.ListId), what, detail, order.Approvers, order.Associated) with
         {
             Output = Excerpt.Tail(order.Output),
+            Space = order.Space,
         };
     }
 

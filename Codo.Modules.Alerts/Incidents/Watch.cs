@@ -33,7 +33,7 @@ internal sealed class Watch(
     private static readonly TimeSpan Again = TimeSpan.FromSeconds(60), AfterSilence = TimeSpan.FromSeconds(5);
 
     private const string DueSql = """
-        SELECT id, rounds, call_level, rule_id, source, kind, subjects FROM alerts.task_monitor WHERE state = ANY(@From) AND escalate_at <= @Now
+        SELECT id, rounds, call_level, rule_id, source, kind, subjects, space_id FROM alerts.task_monitor WHERE state = ANY(@From) AND escalate_at <= @Now
             ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED
         """;
 
@@ -43,7 +43,7 @@ internal sealed class Watch(
         """;
 
     private const string SilencesSql = """
-        SELECT silence_id, source, kind, subject, ends_at FROM alerts.silence WHERE starts_at <= @Now AND ends_at > @Now ORDER BY ends_at DESC
+        SELECT silence_id, source, kind, subject, ends_at, space_id FROM alerts.silence WHERE starts_at <= @Now AND ends_at > @Now ORDER BY ends_at DESC
         """;
 
     private const string PutOffSql = """
@@ -51,7 +51,7 @@ internal sealed class Watch(
         """;
 
     private const string LongRulesSql = """
-        SELECT rule_id, source, kinds, subject, waits_after, runs_after, repeat_after FROM alerts.rule
+        SELECT rule_id, source, kinds, subject, waits_after, runs_after, repeat_after, space_id FROM alerts.rule
         WHERE enabled AND (waits_after IS NOT NULL OR runs_after IS NOT NULL) ORDER BY priority DESC, rule_id DESC
         """;
 
@@ -100,7 +100,7 @@ internal sealed class Watch(
     private async Task EscalateOne(NpgsqlConnection connection, NpgsqlTransaction transaction, DueRow incident, List<Silence> silences)
     {
         var rule = await connection.QuerySingleOrDefaultAsync<Rule>(RuleSql, new { incident.RuleId }, transaction);
-        var silence = silences.Find(silence => silence.Means(incident.Source, incident.Kind, incident.Subjects));
+        var silence = silences.Find(silence => silence.Means(incident.Source, incident.Kind, incident.Subjects, incident.SpaceId));
         if (rule is null || incident.CallLevel >= rule.Steps.Length)
             await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)null }, transaction);
         else if (silence is not null)
@@ -146,7 +146,7 @@ internal sealed class Watch(
         {
             var known = open.TryGetValue(trouble.Fingerprint, out var noted);
             // Without its rule what is open stays so until it is over.
-            if (!(rules.Find(rule => rule.Fits(trouble))?.IsReached(trouble) ?? known)) continue;
+            if (!(Rule.For(trouble, rules)?.IsReached(trouble) ?? known)) continue;
             open.Remove(trouble.Fingerprint);
             if (known && time.GetUtcNow().UtcDateTime - noted < Again) continue;
             try
@@ -189,6 +189,7 @@ internal sealed class Watch(
         Subjects = [run.JobId],
         Lasted = time.GetUtcNow().UtcDateTime - run.Since,
         People = [.. run.Owners.Select(name => new Person(name))],
+        Space = run.Space,
         Continues = true,
     };
 
@@ -205,6 +206,7 @@ internal sealed class Watch(
         return OrderAlerts.About(order.ListId, order.TaskName, order.TaskType, kind, $"order:{order.ListId}:{order.Situation}", what,
             new Text($"{place.Zh}自 {since} 起", $"{place.En}Since {since}"), order.Approvers, order.Associated) with
         {
+            Space = order.Space,
             Lasted = time.GetUtcNow().UtcDateTime - order.Since,
             Continues = true,
         };
@@ -219,5 +221,6 @@ internal sealed class Watch(
         public string Source { get; init; } = "";
         public string Kind { get; init; } = "";
         public string[] Subjects { get; init; } = [];
+        public long SpaceId { get; init; }
     }
 }

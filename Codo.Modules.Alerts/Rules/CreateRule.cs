@@ -25,7 +25,8 @@ internal static class CreateRule
         string[][]? Escalation,
         int? EscalateAfter,
         int? RepeatAfter,
-        long[]? Channels
+        long[]? Channels,
+        string? Space = null
     ) : IRequest<Result>, IRuleFields;
 
     internal sealed record Result(long RuleId) : Answer(Say.Added);
@@ -39,19 +40,20 @@ internal static class CreateRule
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Command, Result>
     {
         private const string InsertSql = """
             INSERT INTO alerts.rule (name, enabled, priority, source, kinds, subject, failures, waits_after, runs_after, involved, people, escalation,
-                escalate_after, repeat_after, channels, creator)
+                escalate_after, repeat_after, channels, creator, space_id)
             VALUES (@Name, @Enabled, @Priority, @Source, @Kinds, @Subject, @Failures, nullif(@WaitsAfter, 0), nullif(@RunsAfter, 0), @Involved, @People,
                 CAST(@Escalation AS jsonb), @EscalateAfter,
-                @RepeatAfter, @Channels, @Creator)
+                @RepeatAfter, @Channels, @Creator, @SpaceId)
             ON CONFLICT (name) DO NOTHING RETURNING rule_id
             """;
 
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
         {
+            var (caller, space) = (access.Caller, await access.SpaceForNew(ResourceKind.Rule, request.Space));
             var rule = new
             {
                 request.Name,
@@ -70,10 +72,11 @@ internal static class CreateRule
                 RepeatAfter = request.RepeatAfter ?? 14_400,
                 Channels = request.Channels ?? [],
                 Creator = caller.Nickname,
+                SpaceId = space,
             };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            await RuleFields.DemandChannels(connection, transaction, request.Channels);
+            await RuleFields.DemandChannels(connection, transaction, request.Channels, space);
             var id = await connection.ExecuteScalarAsync<long?>(InsertSql, rule, transaction) ?? throw RuleFields.NameIsTaken;
             await Audit.Write(connection, transaction, caller, "create", "alert_rule", $"{id}", after: rule);
             await transaction.CommitAsync(cancellationToken);

@@ -11,7 +11,8 @@ namespace Codo.Modules.Alerts.Rules;
 /// <summary>For a time, what it means is recorded and nobody is told.</summary>
 internal static class CreateSilence
 {
-    internal sealed record Command(string? Source, string? Kind, string? Subject, string? StartsAt, string? EndsAt, string? Reason) : IRequest<Result>;
+    internal sealed record Command(string? Source, string? Kind, string? Subject, string? StartsAt, string? EndsAt, string? Reason, string? Space = null)
+        : IRequest<Result>;
 
     internal sealed record Result(long SilenceId) : Answer(Say.Added);
 
@@ -28,15 +29,16 @@ internal static class CreateSilence
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Zone zone, Caller caller, TimeProvider time) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Zone zone, Access access, TimeProvider time) : IRequestHandler<Command, Result>
     {
         private const string InsertSql = """
-            INSERT INTO alerts.silence (source, kind, subject, starts_at, ends_at, reason, creator_id, creator)
-            VALUES (@Source, @Kind, @Subject, @StartsAt, @EndsAt, @Reason, @CreatorId, @Creator) RETURNING silence_id
+            INSERT INTO alerts.silence (source, kind, subject, starts_at, ends_at, reason, creator_id, creator, space_id)
+            VALUES (@Source, @Kind, @Subject, @StartsAt, @EndsAt, @Reason, @CreatorId, @Creator, @SpaceId) RETURNING silence_id
             """;
 
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
         {
+            var (caller, space) = (access.Caller, await access.SpaceForNew(ResourceKind.Rule, request.Space));
             var now = time.GetUtcNow();
             var starts = Read(request.StartsAt, "starts_at") ?? now;
             // A time in the past means now.
@@ -53,6 +55,7 @@ internal static class CreateSilence
                 request.Reason,
                 CreatorId = caller.UserId,
                 Creator = caller.Nickname,
+                SpaceId = space,
             };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);

@@ -17,7 +17,7 @@ internal static class DeleteRule
         public Validator() => RuleFor(rule => rule.RuleId).NotNull().Refuse("ID不能为空", "rule_id is missing");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Command, Answer>
     {
         private const string DeleteSql = $"""
             DELETE FROM alerts.rule WHERE rule_id = @RuleId RETURNING {ListRules.Columns}
@@ -27,8 +27,10 @@ internal static class DeleteRule
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var rule = await AlertAccess.Demand(access, Verbs.Edit, await AlertAccess.Rule(connection, request.RuleId!.Value));
             var gone = await connection.QuerySingleOrDefaultAsync<ListRules.Row>(DeleteSql, new { request.RuleId }, transaction) ?? throw RuleFields.NoSuchId;
-            await Audit.Write(connection, transaction, caller, "delete", "alert_rule", $"{request.RuleId}", before: gone);
+            await ObjectGrants.Forget(connection, transaction, access.Caller, rule.Kind, rule.Id);
+            await Audit.Write(connection, transaction, access.Caller, "delete", "alert_rule", $"{request.RuleId}", before: gone);
             await transaction.CommitAsync(cancellationToken);
             return new Answer(Say.Deleted);
         }

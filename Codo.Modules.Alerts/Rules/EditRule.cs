@@ -28,7 +28,8 @@ internal static class EditRule
         string[][]? Escalation,
         int? EscalateAfter,
         int? RepeatAfter,
-        long[]? Channels
+        long[]? Channels,
+        string? Space = null
     ) : IRequest<Answer>, IRuleFields;
 
     internal sealed class Validator : AbstractValidator<Command>
@@ -40,7 +41,7 @@ internal static class EditRule
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Command, Answer>
     {
         private const string LockSql = $"""
             SELECT {ListRules.Columns} FROM alerts.rule WHERE rule_id = @RuleId FOR UPDATE
@@ -54,7 +55,7 @@ internal static class EditRule
                 runs_after = CASE WHEN CAST(@RunsAfter AS int) IS NULL THEN runs_after ELSE nullif(@RunsAfter, 0) END,
                 involved = coalesce(@Involved, involved), people = coalesce(@People, people), escalation = coalesce(CAST(@Escalation AS jsonb), escalation),
                 escalate_after = coalesce(@EscalateAfter, escalate_after), repeat_after = coalesce(@RepeatAfter, repeat_after),
-                    channels = coalesce(@Channels, channels), update_time = now()
+                    channels = coalesce(@Channels, channels), space_id = @SpaceId, update_time = now()
             WHERE rule_id = @RuleId
             """;
 
@@ -62,8 +63,10 @@ internal static class EditRule
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var rule = await AlertAccess.Demand(access, Verbs.Edit, await AlertAccess.Rule(connection, request.RuleId!.Value));
+            var (caller, space) = (access.Caller, await access.SpaceFor(rule, request.Space));
             var before = await connection.QuerySingleOrDefaultAsync<ListRules.Row>(LockSql, new { request.RuleId }, transaction) ?? throw RuleFields.NoSuchId;
-            await RuleFields.DemandChannels(connection, transaction, request.Channels);
+            await RuleFields.DemandChannels(connection, transaction, request.Channels ?? (space == rule.Space ? null : before.Channels), space);
             try
             {
                 await connection.ExecuteAsync(UpdateSql, new
@@ -84,6 +87,7 @@ internal static class EditRule
                     request.EscalateAfter,
                     request.RepeatAfter,
                     request.Channels,
+                    SpaceId = space,
                 }, transaction);
             }
             catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.UniqueViolation)

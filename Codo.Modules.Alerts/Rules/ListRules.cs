@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
@@ -33,13 +34,14 @@ internal static class ListRules
         long[] Channels,
         string Creator,
         DateTime CreateTime,
-        DateTime UpdateTime
+        DateTime UpdateTime,
+        string Space
     );
 
     public const string Columns = """
         rule_id, name, enabled, priority, source, kinds, subject, failures, waits_after, runs_after, involved, people, escalation::text AS escalation,
             escalate_after, repeat_after, channels, creator,
-        create_time, update_time
+        create_time, update_time, space_id
         """;
 
     internal sealed class Validator : AbstractValidator<Query>
@@ -47,27 +49,34 @@ internal static class ListRules
         public Validator() => this.Paged();
     }
 
-    internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {
         private const int DefaultLimit = 15;
 
+        private const string Where =
+            "(@SeesAll OR space_id = ANY(@Spaces) OR rule_id = ANY(@Objects)) AND (CAST(@RuleId AS bigint) IS NULL OR rule_id = @RuleId)";
+
         private const string ListSql = $"""
-            SELECT {Columns} FROM alerts.rule WHERE CAST(@RuleId AS bigint) IS NULL OR rule_id = @RuleId ORDER BY priority DESC,
+            SELECT {Columns} FROM alerts.rule WHERE {Where} ORDER BY priority DESC,
                 rule_id DESC LIMIT @Limit OFFSET @Offset;
             """;
 
-        private const string CountSql = """
-            SELECT count(*) FROM alerts.rule WHERE CAST(@RuleId AS bigint) IS NULL OR rule_id = @RuleId
+        private const string CountSql = $"""
+            SELECT count(*) FROM alerts.rule WHERE {Where}
             """;
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
+            var sight = access.Sees(ResourceKind.Rule);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var both = await connection.QueryMultipleAsync(
                 ListSql + CountSql,
                 new
                 {
                     request.RuleId,
+                    SeesAll = sight.All,
+                    sight.Spaces,
+                    Objects = sight.Numbers,
                     Limit = request.Limit ?? DefaultLimit,
                     Offset = request.Offset(DefaultLimit),
                 }
@@ -92,7 +101,8 @@ internal static class ListRules
                     row.Channels,
                     row.Creator,
                     row.CreateTime,
-                    row.UpdateTime
+                    row.UpdateTime,
+                    access.NameOf(row.SpaceId)
                 ))
                 .ToList();
             return new Result(rules, await both.ReadSingleAsync<long>());
@@ -121,5 +131,6 @@ internal static class ListRules
         public string Creator { get; init; } = "";
         public DateTime CreateTime { get; init; }
         public DateTime UpdateTime { get; init; }
+        public long SpaceId { get; init; }
     }
 }

@@ -1,4 +1,6 @@
+using System.Text.Json.Serialization;
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
@@ -13,34 +15,49 @@ internal static class ListSilences
 
     internal sealed record Result(List<View> Data, long Count) : Answer(Say.Fetched);
 
-    internal sealed record View(long SilenceId, string Source, string Kind, string Subject, DateTime StartsAt, DateTime EndsAt, string Reason, string Creator);
+    internal sealed record View(
+        long SilenceId,
+        string Source,
+        string Kind,
+        string Subject,
+        DateTime StartsAt,
+        DateTime EndsAt,
+        string Reason,
+        string Creator,
+        [property: JsonIgnore] long SpaceId
+    )
+    {
+        public string Space { get; init; } = "";
+    }
 
     internal sealed class Validator : AbstractValidator<Query>
     {
         public Validator() => this.Paged();
     }
 
-    internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {
         private const int DefaultLimit = 15;
 
         private const string ListSql = """
-            SELECT silence_id, source, kind, subject, starts_at, ends_at, reason, creator FROM alerts.silence ORDER BY ends_at DESC,
+            SELECT silence_id, source, kind, subject, starts_at, ends_at, reason, creator, space_id FROM alerts.silence
+            WHERE @SeesAll OR space_id = ANY(@Spaces) ORDER BY ends_at DESC,
                 silence_id DESC LIMIT @Limit OFFSET @Offset;
             """;
 
         private const string CountSql = """
-            SELECT count(*) FROM alerts.silence
+            SELECT count(*) FROM alerts.silence WHERE @SeesAll OR space_id = ANY(@Spaces)
             """;
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
+            var sight = access.Sees(ResourceKind.Rule);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var both = await connection.QueryMultipleAsync(
                 ListSql + CountSql,
-                new { Limit = request.Limit ?? DefaultLimit, Offset = request.Offset(DefaultLimit) }
+                new { SeesAll = sight.All, sight.Spaces, Limit = request.Limit ?? DefaultLimit, Offset = request.Offset(DefaultLimit) }
             );
-            var rows = (await both.ReadAsync<View>()).AsList();
+            var rows = (await both.ReadAsync<View>()).Select(row => row with { Space = access.NameOf(row.SpaceId) }).ToList();
             return new Result(rows, await both.ReadSingleAsync<long>());
         }
     }

@@ -43,7 +43,7 @@ internal sealed record Rule
 {
     public const string Columns = """
         rule_id, source, kinds, subject, failures, waits_after, runs_after, involved, people, escalation::text AS escalation, escalate_after, repeat_after,
-            channels
+            channels, space_id
         """;
 
     public long RuleId { get; init; }
@@ -59,6 +59,7 @@ internal sealed record Rule
     public int EscalateAfter { get; init; }
     public int RepeatAfter { get; init; }
     public long[] Channels { get; init; } = [];
+    public long SpaceId { get; init; } = 1;
 
     /// <summary>Who is told at each step after the first; none where the stored steps do not read.</summary>
     public string[][] Steps
@@ -81,9 +82,15 @@ internal sealed record Rule
         }
     }
 
+    /// <summary>The rule that decides about a trouble: of its own space's those that fit go before those of <c>default</c>, which are for all spaces.</summary>
+    /// <param name="rules">In the order in which they are asked.</param>
+    public static Rule? For(AlertEvent trouble, IReadOnlyCollection<Rule> rules) =>
+        rules.FirstOrDefault(rule => rule.SpaceId == trouble.Space && rule.Fits(trouble)) ?? rules.FirstOrDefault(rule => rule.Fits(trouble));
+
     /// <summary>Whether this rule decides about the trouble.</summary>
     public bool Fits(AlertEvent trouble) =>
-        (Source.Length == 0 || Source == trouble.Source)
+        (SpaceId == 1 || SpaceId == trouble.Space)
+        && (Source.Length == 0 || Source == trouble.Source)
         && (Kinds.Length == 0 || Kinds.Contains(trouble.Kind))
         && (trouble.Kind != "waiting" || WaitsAfter is not null)
         && (trouble.Kind != "overlong" || RunsAfter is not null)
@@ -100,8 +107,9 @@ internal sealed record Rule
 }
 
 /// <summary>A silence that is in force.</summary>
-internal sealed record Silence(long SilenceId, string Source, string Kind, string Subject, DateTime EndsAt)
+internal sealed record Silence(long SilenceId, string Source, string Kind, string Subject, DateTime EndsAt, long SpaceId)
 {
-    public bool Means(string source, string kind, IReadOnlyList<string> subjects) =>
-        (Source.Length == 0 || Source == source) && (Kind.Length == 0 || Kind == kind) && Matching.Means(Subject, subjects);
+    public bool Means(string source, string kind, IReadOnlyList<string> subjects, long space) =>
+        (SpaceId == 1 || SpaceId == space)
+        && (Source.Length == 0 || Source == source) && (Kind.Length == 0 || Kind == kind) && Matching.Means(Subject, subjects);
 }

@@ -29,7 +29,8 @@ internal static class RuleFields
     private const int MaxPeople = 50, MaxSteps = 10, LongestWait = 30 * 86_400;
 
     private const string AbsentSql = """
-        SELECT DISTINCT id FROM unnest(CAST(@Channels AS bigint[])) AS id WHERE NOT EXISTS (SELECT 1 FROM alerts.channel c WHERE c.channel_id = id) ORDER BY id
+        SELECT DISTINCT id FROM unnest(CAST(@Channels AS bigint[])) AS id WHERE NOT EXISTS (SELECT 1 FROM alerts.channel c
+            WHERE c.channel_id = id AND (c.space_id = 1 OR c.space_id = @Space)) ORDER BY id
         """;
 
     public static readonly Refusal NoSuchId = Refusal.NotFound("ID不存在", "There is nothing with this id");
@@ -60,9 +61,9 @@ internal static class RuleFields
     }
 
     /// <summary>A channel that is not there would tell nobody, and nobody would notice.</summary>
-    public static async Task DemandChannels(NpgsqlConnection connection, NpgsqlTransaction transaction, long[]? channels)
+    public static async Task DemandChannels(NpgsqlConnection connection, NpgsqlTransaction transaction, long[]? channels, long space)
     {
-        var absent = channels is null ? [] : (await connection.QueryAsync<long>(AbsentSql, new { Channels = channels }, transaction)).AsList();
+        var absent = channels is null ? [] : (await connection.QueryAsync<long>(AbsentSql, new { Channels = channels, Space = space }, transaction)).AsList();
         if (absent.Count > 0)
             throw Refusal.Invalid($"channels 中的 {string.Join(", ", absent)} 不存在", $"channels: there is no channel {string.Join(", ", absent)}");
     }

@@ -12,7 +12,7 @@ namespace Codo.Modules.Cron.Executions;
 internal sealed class EndedReader(JobEnvironment environments) : IOutboxReader
 {
     private const string ReadSql = """
-        SELECT l.status, l.exec_time, l.ended_at, l.exit_code, l.task_cmd, l.cause_zh, l.cause_en, l.env, j.owners,
+        SELECT l.status, l.exec_time, l.ended_at, l.exit_code, l.task_cmd, l.cause_zh, l.cause_en, l.env, j.owners, j.space_id,
             (SELECT a.node FROM cron.attempt a WHERE a.log_id = l.log_id AND a.nominal_at = l.nominal_at ORDER BY a.attempt DESC LIMIT 1) AS node
         FROM cron.cron_log l JOIN cron.job j ON j.id = @Job WHERE l.log_id = @LogId AND l.nominal_at = @At
         """;
@@ -53,7 +53,8 @@ internal sealed class EndedReader(JobEnvironment environments) : IOutboxReader
             new Text(row.CauseZh, row.CauseEn),
             row.TaskCmd,
             Masked(output, row.Env),
-            row.Owners ?? []
+            row.Owners ?? [],
+            row.SpaceId
         );
     }
 
@@ -82,6 +83,7 @@ internal sealed class EndedReader(JobEnvironment environments) : IOutboxReader
         public required string CauseEn { get; init; }
         public byte[]? Env { get; init; }
         public string[]? Owners { get; init; }
+        public long SpaceId { get; init; }
         public string? Node { get; init; }
     }
 }
@@ -90,7 +92,7 @@ internal sealed class EndedReader(JobEnvironment environments) : IOutboxReader
 internal sealed class SkippedReader : IOutboxReader
 {
     private const string ReadSql = """
-        SELECT j.owners, l.cause_zh, l.cause_en FROM cron.cron_log l JOIN cron.job j ON j.id = @Job WHERE l.log_id = @LogId AND l.nominal_at = @At
+        SELECT j.owners, j.space_id, l.cause_zh, l.cause_en FROM cron.cron_log l JOIN cron.job j ON j.id = @Job WHERE l.log_id = @LogId AND l.nominal_at = @At
         """;
 
     private const string TroubledSql = """
@@ -124,7 +126,8 @@ internal sealed class SkippedReader : IOutboxReader
             skipped.NominalAt.UtcDateTime,
             skipped.NominalUntil.UtcDateTime,
             new Text(row.CauseZh, row.CauseEn),
-            row.Owners ?? []
+            row.Owners ?? [],
+            row.SpaceId
         );
     }
 
@@ -133,6 +136,7 @@ internal sealed class SkippedReader : IOutboxReader
         public required string CauseZh { get; init; }
         public required string CauseEn { get; init; }
         public string[]? Owners { get; init; }
+        public long SpaceId { get; init; }
     }
 }
 
@@ -140,7 +144,7 @@ internal sealed class SkippedReader : IOutboxReader
 internal sealed class MissedReader : IOutboxReader
 {
     private const string OwnersSql = """
-        UPDATE cron.job SET troubled = true WHERE id = ANY(@Jobs) RETURNING id, owners
+        UPDATE cron.job SET troubled = true WHERE id = ANY(@Jobs) RETURNING id, owners, space_id
         """;
 
     public string Kind => JobEvents.Missed;
@@ -150,18 +154,19 @@ internal sealed class MissedReader : IOutboxReader
     public async Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction)
     {
         var missed = messages.Select(message => (message.At, Stretch: message.Read<JobEvents.Stretch>())).ToList();
-        var owners = (
+        var jobs = (
             await connection.QueryAsync<Row>(OwnersSql, new { Jobs = missed.Select(one => one.Stretch.Job).Distinct().Order().ToArray() }, transaction)
-        ).ToDictionary(row => row.Id, row => row.Owners ?? []);
+        ).ToDictionary(row => row.Id);
         var told = missed
-            .Where(one => owners.ContainsKey(one.Stretch.Job))
+            .Where(one => jobs.ContainsKey(one.Stretch.Job))
             .Select(one => new MissedJob(
                 one.Stretch.JobId,
                 one.Stretch.NominalAt.UtcDateTime,
                 one.Stretch.NominalUntil.UtcDateTime,
                 one.Stretch.Times,
                 one.At,
-                owners[one.Stretch.Job]
+                jobs[one.Stretch.Job].Owners ?? [],
+                jobs[one.Stretch.Job].SpaceId
             ))
             .ToList();
         return told.Count == 0 ? null : new FiresMissed(told);
@@ -171,6 +176,7 @@ internal sealed class MissedReader : IOutboxReader
     {
         public long Id { get; init; }
         public string[]? Owners { get; init; }
+        public long SpaceId { get; init; }
     }
 }
 
@@ -187,7 +193,7 @@ internal sealed class DeletedReader : IOutboxReader
 internal sealed class BrokenReader : IOutboxReader
 {
     private const string OwnersSql = """
-        SELECT owners FROM cron.job WHERE id = @Job AND broken_at IS NOT NULL
+        SELECT owners, space_id FROM cron.job WHERE id = @Job AND broken_at IS NOT NULL
         """;
 
     public string Kind => JobEvents.Broken;
@@ -195,9 +201,15 @@ internal sealed class BrokenReader : IOutboxReader
     public async Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction)
     {
         var broken = messages[0].Read<JobEvents.Brokenness>();
-        return await connection.QuerySingleOrDefaultAsync<string[]>(OwnersSql, new { broken.Job }, transaction) is { } owners
-            ? new JobBroke(broken.JobId, messages[0].At, new Text(broken.Zh, broken.En), owners)
+        return await connection.QuerySingleOrDefaultAsync<Row>(OwnersSql, new { broken.Job }, transaction) is { } job
+            ? new JobBroke(broken.JobId, messages[0].At, new Text(broken.Zh, broken.En), job.Owners ?? [], job.SpaceId)
             : null;
+    }
+
+    private sealed record Row
+    {
+        public string[]? Owners { get; init; }
+        public long SpaceId { get; init; }
     }
 }
 

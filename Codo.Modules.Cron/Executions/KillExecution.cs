@@ -22,31 +22,35 @@ internal static class KillExecution
         public Validator() => RuleFor(kill => kill.LogId).NotNull().Refuse("log_id 不能为空", "log_id is missing");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Outbox outbox, Caller caller) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Outbox outbox, Access access) : IRequestHandler<Command, Result>
     {
         private const string LockSql = """
-            SELECT job_id, state, node FROM cron.active_execution WHERE log_id = @LogId FOR UPDATE
+            SELECT job, job_id, state, node FROM cron.active_execution WHERE log_id = @LogId FOR UPDATE
             """;
 
         private const string StopSql = """
             UPDATE cron.active_execution SET stop_zh = @Zh, stop_en = @En WHERE log_id = @LogId AND state = 'running'
             """;
 
-        private const string ExistsSql = """
-            SELECT EXISTS (SELECT 1 FROM cron.cron_log WHERE log_id = @LogId)
+        private const string EndedSql = """
+            SELECT job FROM cron.cron_log WHERE log_id = @LogId
             """;
+
+        private readonly Caller caller = access.Caller;
 
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
         {
+            var absent = Refusal.NotFound($"日志 {request.LogId} 不存在", $"There is no log {request.LogId}");
             var cause = new Text($"被 {caller.Nickname} 终止", $"Ended by {caller.Nickname}");
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             if (await connection.QuerySingleOrDefaultAsync<Row>(LockSql, new { request.LogId }, transaction) is not { } going)
             {
-                throw await connection.ExecuteScalarAsync<bool>(ExistsSql, new { request.LogId }, transaction)
-                    ? Refusal.Conflict($"日志 {request.LogId} 的执行已经结束", $"The execution of log {request.LogId} has ended")
-                    : Refusal.NotFound($"日志 {request.LogId} 不存在", $"There is no log {request.LogId}");
+                var ended = await connection.ExecuteScalarAsync<long?>(EndedSql, new { request.LogId }, transaction) ?? throw absent;
+                await access.Demand(Verbs.Run, await JobAccess.OfRow(connection, ended), absent);
+                throw Refusal.Conflict($"日志 {request.LogId} 的执行已经结束", $"The execution of log {request.LogId} has ended");
             }
+            await access.Demand(Verbs.Run, await JobAccess.OfRow(connection, going.Job), absent);
             if (going.State == "running") await connection.ExecuteAsync(StopSql, new { request.LogId, cause.Zh, cause.En }, transaction);
             else await QueuedExecutions.Drop(connection, transaction, request.LogId!.Value, cause);
             await Audit.Write(connection, transaction, caller, "kill", "job", going.JobId, after: new { request.LogId });
@@ -56,6 +60,6 @@ internal static class KillExecution
             return new Result(request.LogId!.Value);
         }
 
-        private sealed record Row(string JobId, string State, string? Node);
+        private sealed record Row(long Job, string JobId, string State, string? Node);
     }
 }

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
+using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
@@ -86,7 +87,7 @@ internal static class ListLogs
 
     private static string[] Words(string text) => text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
 
-    internal sealed class Handler(NpgsqlDataSource source, Zone zone, TimeProvider time) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Zone zone, TimeProvider time, Access access) : IRequestHandler<Query, Result>
     {
         private const int DefaultLimit = 10;
 
@@ -102,14 +103,14 @@ internal static class ListLogs
         private static readonly TimeSpan MostSearch = TimeSpan.FromSeconds(2), FirstStretch = TimeSpan.FromHours(1);
 
         // Conditions that were not asked for are null and drop out. The planner sees the values (Npgsql plans unprepared statements with them).
-        private const string Where = """
-            WHERE l.exec_time >= @From AND l.exec_time < @Until
+        private const string Where = $"""
+            WHERE l.exec_time >= @From AND l.exec_time < @Until AND {JobAccess.RowVisible}
                 AND (CAST(@LogId AS bigint) IS NULL OR l.log_id = @LogId) AND (CAST(@KeyJobId AS text) IS NULL OR l.job_id = @KeyJobId)
                 AND (CAST(@JobId AS text) IS NULL OR l.job_id = @JobId)
                 AND (CAST(@KeyStatuses AS text[]) IS NULL OR l.status = ANY(@KeyStatuses)) AND (CAST(@Statuses AS text[]) IS NULL OR l.status = ANY(@Statuses))
                 AND (CAST(@Wrong AS text[]) IS NULL OR l.status = ANY(@Wrong))
                 AND (CAST(@Tag AS text) IS NULL OR EXISTS (SELECT FROM cron.job j WHERE j.id = l.job AND @Tag = ANY(j.tags)))
-                AND (CAST(@Owner AS text) IS NULL OR EXISTS (SELECT FROM cron.job j WHERE j.id = l.job AND (@Owner = ANY(j.owners) OR (j.owners = '{}'
+                AND (CAST(@Owner AS text) IS NULL OR EXISTS (SELECT FROM cron.job j WHERE j.id = l.job AND (@Owner = ANY(j.owners) OR (cardinality(j.owners) = 0
                     AND j.creator = @Owner))))
                 AND (CAST(@TaskCmd AS text) IS NULL OR l.task_cmd = @TaskCmd)
                 AND (CAST(@Found AS bigint[]) IS NULL OR l.log_id = ANY(@Found))
@@ -218,8 +219,12 @@ internal static class ListLogs
             var until = now.AddDays(1);
             if (request.EndDate is not null && !Times.TryParseEnd(request.EndDate, zone.Info, out until)) throw Wrong("end_date");
             var value = request.Key is null ? null : request.Value;
+            var sight = access.Sees(ResourceKind.Job);
             return new Asked(from.UtcDateTime, until.UtcDateTime, request.Limit ?? DefaultLimit, request.Offset(DefaultLimit))
             {
+                SeesAll = sight.All,
+                Spaces = sight.Spaces,
+                Objects = sight.Objects,
                 Most = request.Limit > MostWithOutput ? Beginning.Length : ExecutionStore.ListLimit + EndLine,
                 KeyJobId = request.Key == "job_id" ? value : null,
                 KeyStatuses = request.Key == "status" && value is not null ? Words(value) : null,
@@ -280,6 +285,9 @@ internal static class ListLogs
         {
             /// <summary>Characters of a row's output.</summary>
             public int Most { get; init; }
+            public bool SeesAll { get; init; }
+            public long[] Spaces { get; init; } = [];
+            public string[] Objects { get; init; } = [];
             public string? KeyJobId { get; init; }
             public string[]? KeyStatuses { get; init; }
             public string? TaskCmd { get; init; }

@@ -24,6 +24,11 @@ internal sealed class PartitionMaintenance(
         DELETE FROM cron.cron_log_default WHERE nominal_at < @Before
         """;
 
+    // A month of the ledger goes when its last day is past the retention: by then nothing is left of what was deleted two months before.
+    private const string ForgetDeletedSql = """
+        DELETE FROM cron.deleted_job WHERE deleted_at < CAST(@Before AS timestamptz) - interval '62 days'
+        """;
+
     /// <summary>Before anything fires there is a partition for it.</summary>
     public Task StartAsync(CancellationToken cancellationToken) => MakePartitions();
 
@@ -51,6 +56,7 @@ internal sealed class PartitionMaintenance(
                 );
         await using var connection = await source.OpenConnectionAsync(cancellation);
         await connection.ExecuteAsync(DeleteOldSql, new { Before = before });
+        await connection.ExecuteAsync(ForgetDeletedSql, new { Before = before });
     }
 
     // From last month on: what is made up for, or found to be missed, belongs to its due time.

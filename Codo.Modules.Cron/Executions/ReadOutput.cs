@@ -2,6 +2,7 @@ using System.Text;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Processes;
+using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
@@ -30,13 +31,13 @@ internal static class ReadOutput
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {
         /// <summary>Pieces of one answer, some 2.5 MB; a reader that is far behind asks again.</summary>
         private const int Most = 64;
 
         private const string RowSql = """
-            SELECT l.nominal_at, l.status, l.cause_zh, l.cause_en, a.attempt, a.ended_at IS NOT NULL AS ended
+            SELECT l.job, l.nominal_at, l.status, l.cause_zh, l.cause_en, a.attempt, a.ended_at IS NOT NULL AS ended
             FROM cron.cron_log l LEFT JOIN LATERAL (
                 SELECT attempt, ended_at FROM cron.attempt a
                 WHERE a.log_id = l.log_id AND a.nominal_at = l.nominal_at AND (CAST(@Attempt AS int) IS NULL OR a.attempt = @Attempt)
@@ -51,9 +52,11 @@ internal static class ReadOutput
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
+            var absent = Refusal.NotFound($"日志 {request.LogId} 不存在", $"There is no log {request.LogId}");
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var row = await connection.QuerySingleOrDefaultAsync<Row>(RowSql, new { request.LogId, request.Attempt })
-                ?? throw Refusal.NotFound($"日志 {request.LogId} 不存在", $"There is no log {request.LogId}");
+                ?? throw absent;
+            await access.Demand(Verbs.See, await JobAccess.OfRow(connection, row.Job), absent);
             if (request.Attempt is not null && row.Attempt is null)
                 throw Refusal.NotFound($"日志 {request.LogId} 没有第 {request.Attempt} 次尝试", $"Log {request.LogId} has no attempt {request.Attempt}");
             var after = request.After ?? 0;
@@ -85,7 +88,7 @@ internal static class ReadOutput
             return new Result(request.LogId!.Value, row.Attempt ?? 0, row.Status, text.ToString(), from, after, ended, new Text(row.CauseZh, row.CauseEn));
         }
 
-        private sealed record Row(DateTime NominalAt, string Status, string CauseZh, string CauseEn, int? Attempt, bool? Ended);
+        private sealed record Row(long Job, DateTime NominalAt, string Status, string CauseZh, string CauseEn, int? Attempt, bool? Ended);
 
         private sealed record Piece(long FromByte, long NextByte, string Text)
         {

@@ -11,7 +11,7 @@ internal static class RunningJobs
     internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<ListRunningJobs, IReadOnlyList<RunningJob>>
     {
         private const string RunningSql = """
-            SELECT g.job_id, g.log_id, a.started_at, a.node, j.owners FROM cron.active_execution g
+            SELECT g.job_id, g.log_id, a.started_at, a.node, j.owners, coalesce(j.space_id, 1) AS space_id FROM cron.active_execution g
             JOIN cron.attempt a ON a.log_id = g.log_id AND a.nominal_at = g.nominal_at AND a.attempt = g.attempt
             LEFT JOIN cron.job j ON j.id = g.job WHERE g.state = 'running' ORDER BY a.started_at
             """;
@@ -26,7 +26,8 @@ internal static class RunningJobs
                     row.LogId,
                     row.StartedAt,
                     row.Node,
-                    row.Owners ?? []
+                    row.Owners ?? [],
+                    row.SpaceId
                 )),
             ];
         }
@@ -38,6 +39,7 @@ internal static class RunningJobs
             public DateTime StartedAt { get; init; }
             public required string Node { get; init; }
             public string[]? Owners { get; init; }
+            public long SpaceId { get; init; }
         }
     }
 }

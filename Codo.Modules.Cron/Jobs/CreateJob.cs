@@ -48,7 +48,8 @@ internal static class CreateJob
         string? RunAs,
         string? Description,
         string[]? Tags,
-        string[]? Owners
+        string[]? Owners,
+        string? Space
     ) : IRequest<Result>, IJobFields;
 
     /// <param name="CronText">The expression in words.</param>
@@ -74,16 +75,16 @@ internal static class CreateJob
         Quotas quotas,
         Zone zone,
         TimeProvider time,
-        Caller caller
+        Access access
     ) : IRequestHandler<Command, Result>
     {
         private const string InsertSql = """
             INSERT INTO cron.job (job_id, cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory,
                 interpreter, encoding, run_as, description, tags, owners,
-                creator_id, creator, updater_id, updater, accounted_to, next_run_at)
+                creator_id, creator, updater_id, updater, accounted_to, next_run_at, space_id)
             VALUES (@JobId, @Cmd, @Cron, @TimeZone, @Timeout, @Overlap, @Misfire, @MisfireWindow, @Retries, @RetryDelay, @Env, @WorkingDirectory,
                 @Interpreter, @Encoding, @RunAs, @Description, @Tags, @Owners,
-                @CallerId, @CallerName, @CallerId, @CallerName, @Now, @NextRunAt)
+                @CallerId, @CallerName, @CallerId, @CallerName, @Now, @NextRunAt, @SpaceId)
             ON CONFLICT (job_id) DO NOTHING RETURNING id
             """;
 
@@ -91,8 +92,11 @@ internal static class CreateJob
             SELECT count(*) FROM cron.job WHERE creator_id = @UserId
             """;
 
+        private readonly Caller caller = access.Caller;
+
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
         {
+            var space = await access.SpaceForNew(ResourceKind.Job, request.Space);
             var expression = JobFields.Expression(request.Cron, "添加失败，定时器错误", "Not added: the schedule is wrong");
             var inZone = request.TimeZone is null ? zone.Info : TimeZoneInfo.FindSystemTimeZoneById(request.TimeZone);
             var variables = environments.Merge(JobFields.Variables(request.Env), request.SecretEnv, null);
@@ -121,6 +125,7 @@ internal static class CreateJob
                 CallerName = caller.Nickname,
                 Now = now.UtcDateTime,
                 NextRunAt = expression.Next(now, inZone)?.UtcDateTime,
+                SpaceId = space,
             };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
@@ -158,6 +163,7 @@ internal static class CreateJob
                     job.Description,
                     job.Tags,
                     job.Owners,
+                    Space = access.NameOf(space),
                 }
             );
             await transaction.CommitAsync(cancellationToken);

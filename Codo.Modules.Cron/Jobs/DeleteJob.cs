@@ -22,11 +22,15 @@ internal static class DeleteJob
         public Validator() => RuleFor(job => job.JobId).Must(id => !string.IsNullOrWhiteSpace(id)).Refuse("job id 不能为空", "job_id is missing");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Outbox outbox, RecurringJobs recurring, Caller caller)
+    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Outbox outbox, RecurringJobs recurring, Access access)
         : IRequestHandler<Command, Result>
     {
+        private readonly Caller caller = access.Caller;
+
+        // Its ledger stays, and with it the space that decides who may see it.
         private const string DeleteSql = """
-            DELETE FROM cron.job WHERE id = @Id
+            WITH gone AS (DELETE FROM cron.job WHERE id = @Id RETURNING id, space_id)
+            INSERT INTO cron.deleted_job (job, space_id) SELECT id, space_id FROM gone
             """;
 
         // Of a job of which nothing was told nobody needs to hear that it is gone.
@@ -38,8 +42,9 @@ internal static class DeleteJob
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            await JobAccess.Demand(connection, access, Verbs.Edit, request.JobId!);
             var (job, _, isTold) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
-                ?? throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
+                ?? throw JobAccess.NotFound(request.JobId);
             await QueuedExecutions.DropOfJob(
                 connection,
                 transaction,
@@ -49,6 +54,7 @@ internal static class DeleteJob
             var wasTold = await connection.ExecuteScalarAsync<bool>(WasToldSql, new { job.Id }, transaction);
             if (wasTold) await Outbox.Write(connection, transaction, JobEvents.Stream(job.Id), JobEvents.Deleted, new JobEvents.Job(job.JobId));
             await connection.ExecuteAsync(DeleteSql, new { job.Id }, transaction);
+            await ObjectGrants.Forget(connection, transaction, caller, ResourceKind.Job, job.JobId);
             await Audit.Write(
                 connection,
                 transaction,

@@ -50,7 +50,8 @@ internal static class EditJob
         string? RunAs,
         string? Description,
         string[]? Tags,
-        string[]? Owners
+        string[]? Owners,
+        string? Space
     ) : IRequest<Result>, IJobFields;
 
     /// <param name="CronText">The expression in words.</param>
@@ -75,7 +76,7 @@ internal static class EditJob
         RecurringJobs recurring,
         JobEnvironment environments,
         RunAsRule runAs,
-        Caller caller
+        Access access
     ) : IRequestHandler<Command, Result>
     {
         private const string UpdateSql = """
@@ -86,7 +87,8 @@ internal static class EditJob
                     working_directory = coalesce(@WorkingDirectory, working_directory),
                 interpreter = coalesce(@Interpreter, interpreter), encoding = coalesce(@Encoding, encoding), run_as = @RunAs,
                 description = coalesce(@Description, description), tags = coalesce(@Tags, tags), owners = coalesce(@Owners, owners),
-                updater_id = @CallerId, updater = @CallerName, update_time = @Now, accounted_to = @Now, next_run_at = @NextRunAt, gap_log_id = NULL,
+                updater_id = @CallerId, updater = @CallerName, update_time = @Now, accounted_to = @Now, next_run_at = @NextRunAt, space_id = @SpaceId,
+                    gap_log_id = NULL,
                     gap_nominal_at = NULL, gap_reason = NULL,
                 broken_at = NULL, broken_zh = '', broken_en = ''
             WHERE id = @Id
@@ -94,15 +96,18 @@ internal static class EditJob
 
         private const string ShownSql = """
             SELECT cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, working_directory, interpreter, encoding, run_as,
-                description, tags, owners FROM cron.job WHERE id = @Id
+                description, tags, owners, space_id FROM cron.job WHERE id = @Id
             """;
+
+        private readonly Caller caller = access.Caller;
 
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var space = await access.SpaceFor(await JobAccess.Demand(connection, access, Verbs.Edit, request.JobId!), request.Space);
             var (job, now, isTold) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
-                ?? throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
+                ?? throw JobAccess.NotFound(request.JobId);
             var expression = JobFields.Expression(request.Cron ?? job.Cron, "修改失败，定时器错误", "Not changed: the schedule is wrong");
             var zone = JobFields.Zone(request.TimeZone ?? job.TimeZone);
             var variables = environments.Merge(JobFields.Variables(request.Env), request.SecretEnv, job.Env);
@@ -136,6 +141,7 @@ internal static class EditJob
                 CallerName = caller.Nickname,
                 Now = now.UtcDateTime,
                 NextRunAt = expression.Next(now, zone)?.UtcDateTime,
+                SpaceId = space,
             }, transaction);
             var after = await connection.QuerySingleAsync<Shown>(ShownSql, new { job.Id }, transaction);
             (after.Env, after.SecretEnv) = (environments.Masked(variables), variables.Marked);
@@ -182,6 +188,7 @@ internal static class EditJob
             public string Description { get; init; } = "";
             public string[] Tags { get; init; } = [];
             public string[] Owners { get; init; } = [];
+            public long SpaceId { get; init; }
             public Dictionary<string, string> Env { get; set; } = [];
             public IReadOnlyList<string> SecretEnv { get; set; } = [];
         }

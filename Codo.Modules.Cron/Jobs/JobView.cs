@@ -44,14 +44,16 @@ internal sealed record JobView(
     Text Broken,
     string? LastStatus,
     DateTime? LastExecTime,
-    double? LastSeconds
+    double? LastSeconds,
+    string Space
 )
 {
     private static readonly string[] FieldNames = ["second", "minute", "hour", "day", "month", "day_of_week"];
 
     /// <summary>The view of a row, its next time in the job's own zone. It never throws: what does not read is shown as broken.</summary>
+    /// <param name="space">The name of the space that it is in.</param>
     /// <param name="inList">Long texts are shown by their beginnings.</param>
-    public static JobView Of(Row row, JobEnvironment environments, bool inList)
+    public static JobView Of(Row row, JobEnvironment environments, string space, bool inList)
     {
         var broken = row.BrokenAt is null ? default : new Text(row.BrokenZh, row.BrokenEn);
         CronExpression? expression = null;
@@ -119,7 +121,8 @@ internal sealed record JobView(
             new Text(broken.Zh ?? "", broken.En ?? ""),
             row.LastStatus,
             row.LastExecTime,
-            row.LastSeconds
+            row.LastSeconds,
+            space
         );
     }
 
@@ -146,6 +149,7 @@ internal sealed record JobView(
         public string Description { get; init; } = "";
         public string[] Tags { get; init; } = [];
         public string[] Owners { get; init; } = [];
+        public long SpaceId { get; init; }
         public long CreatorId { get; init; }
         public string Creator { get; init; } = "";
         public DateTime CreateTime { get; init; }

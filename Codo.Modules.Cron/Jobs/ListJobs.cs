@@ -1,5 +1,6 @@
 using Codo.Modules.Cron.Executions;
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
@@ -14,8 +15,11 @@ internal static class ListJobs
     /// them.</param>
     /// <param name="Tag">Jobs that have this tag.</param>
     /// <param name="Owner">Jobs that this person owns, or made where nobody owns them.</param>
+    /// <param name="Space">Jobs in this space.</param>
     /// <param name="Q">A text in the id, the command or the description, in any case.</param>
-    internal sealed record Query(int? Page, int? Limit, string? JobId, string? Status, string? Tag, string? Owner, string? Q) : IRequest<Result>, IPaged;
+    internal sealed record Query(int? Page, int? Limit, string? JobId, string? Status, string? Tag, string? Owner, string? Q, string? Space)
+        : IRequest<Result>,
+            IPaged;
 
     internal sealed record Result(IAsyncEnumerable<JobView> Data, long Count) : Answer(Say.Fetched);
 
@@ -34,17 +38,18 @@ internal static class ListJobs
 
     private static string[] Words(string text) => text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
 
-    internal sealed class Handler(NpgsqlDataSource source, JobEnvironment environments) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, JobEnvironment environments, Access access) : IRequestHandler<Query, Result>
     {
         private const int DefaultLimit = 15;
 
         // A job holds up to 200 KiB of texts.
         private const int Some = 10;
 
-        private const string Where = """
-            WHERE (CAST(@JobId AS text) IS NULL OR j.job_id = @JobId) AND (CAST(@Paused AS boolean) IS NULL OR j.paused = @Paused) AND (NOT @Broken
+        private const string Where = $"""
+            WHERE {JobAccess.Visible} AND (CAST(@SpaceId AS bigint) IS NULL OR j.space_id = @SpaceId)
+                AND (CAST(@JobId AS text) IS NULL OR j.job_id = @JobId) AND (CAST(@Paused AS boolean) IS NULL OR j.paused = @Paused) AND (NOT @Broken
                 OR j.broken_at IS NOT NULL)
-                AND (CAST(@Tag AS text) IS NULL OR @Tag = ANY(j.tags)) AND (CAST(@Owner AS text) IS NULL OR @Owner = ANY(j.owners) OR (j.owners = '{}'
+                AND (CAST(@Tag AS text) IS NULL OR @Tag = ANY(j.tags)) AND (CAST(@Owner AS text) IS NULL OR @Owner = ANY(j.owners) OR (cardinality(j.owners) = 0
                     AND j.creator = @Owner))
                 AND (CAST(@Pattern AS text) IS NULL OR j.job_id ILIKE @Pattern ESCAPE '\' OR j.cmd ILIKE @Pattern ESCAPE '\'
                     OR j.description ILIKE @Pattern ESCAPE '\')
@@ -59,7 +64,7 @@ internal static class ListJobs
 
         private const string RowsSql = """
             SELECT p.id, p.job_id, p.cmd, p.cron, p.time_zone, p.paused, p.timeout, p.overlap, p.misfire, p.misfire_window, p.retries, p.retry_delay, p.env,
-                p.working_directory, p.interpreter, p.encoding, p.run_as, p.description, p.tags, p.owners,
+                p.working_directory, p.interpreter, p.encoding, p.run_as, p.description, p.tags, p.owners, p.space_id,
                 p.creator_id, p.creator, p.create_time, p.updater_id, p.updater, p.update_time, p.next_run_at, p.broken_at, p.broken_zh, p.broken_en,
                 last.status AS last_status, last.exec_time AS last_exec_time, last.seconds AS last_seconds
             FROM cron.job p
@@ -79,8 +84,10 @@ internal static class ListJobs
         {
             var words = request.Status is null ? [] : Words(request.Status);
             var last = words.Where(word => word is not ("0" or "1" or "broken")).ToArray();
-            var asked = new
+            var asked = new DynamicParameters(JobAccess.Parameters(access));
+            asked.AddDynamicParams(new
             {
+                SpaceId = request.Space is null ? (long?)null : access.SpaceOf(request.Space),
                 request.JobId,
                 Paused = words.Contains("0") == words.Contains("1") ? (bool?)null : words.Contains("1"),
                 Broken = words.Contains("broken"),
@@ -90,20 +97,22 @@ internal static class ListJobs
                 Last = last.Length == 0 ? null : last,
                 Limit = request.Limit ?? DefaultLimit,
                 Offset = request.Offset(DefaultLimit),
-            };
+            });
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var both = await connection.QueryMultipleAsync(PageSql + CountSql, asked);
             var ids = (await both.ReadAsync<long>()).AsList();
             var count = await both.ReadSingleAsync<long>();
-            if (request is { JobId: not null, Status: null, Tag: null, Owner: null, Q: null } && count == 0)
-                throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
+            if (request is { JobId: not null, Status: null, Tag: null, Owner: null, Q: null, Space: null } && count == 0)
+                throw JobAccess.NotFound(request.JobId);
             return new Result(Chunks.Read(ids, (some, cancellation) => Read(some, request.JobId is null, cancellation), Some, cancellationToken), count);
         }
 
         private async Task<IEnumerable<(long, JobView)>> Read(long[] ids, bool inList, CancellationToken cancellation)
         {
             await using var connection = await source.OpenConnectionAsync(cancellation);
-            return (await connection.QueryAsync<JobView.Row>(RowsSql, new { Ids = ids })).Select(row => (row.Id, JobView.Of(row, environments, inList)));
+            return (await connection.QueryAsync<JobView.Row>(RowsSql, new { Ids = ids })).Select(row =>
+                (row.Id, JobView.Of(row, environments, access.NameOf(row.SpaceId), inList))
+            );
         }
     }
 }

@@ -31,7 +31,7 @@ internal static class RunJob
         ExecutionMirror mirror,
         Node node,
         TimeProvider time,
-        Caller caller
+        Access access
     ) : IRequestHandler<Command, Result>
     {
         private const string ActiveSql = """
@@ -53,12 +53,15 @@ internal static class RunJob
             SELECT log_id, nominal_at, job, job_id, nominal_at, overlap <> 'allow' FROM fire RETURNING log_id
             """;
 
+        private readonly Caller caller = access.Caller;
+
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            await JobAccess.Demand(connection, access, Verbs.Run, request.JobId!);
             var (job, _, isTold) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
-                ?? throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
+                ?? throw JobAccess.NotFound(request.JobId);
             var going = (await connection.QueryAsync<long>(ActiveSql, new { job.Id }, transaction)).AsList();
             if ((job.Overlap == "skip" && going.Count > 0) || (job.Overlap == "queue" && going.Count > 1))
                 throw Refusal.Conflict(

@@ -24,7 +24,7 @@ internal static class TogglePause
         public Validator() => RuleFor(job => job.JobId).Must(id => !string.IsNullOrWhiteSpace(id)).Refuse("job id 不能为空", "job_id is missing");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Outbox outbox, RecurringJobs recurring, Caller caller)
+    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Outbox outbox, RecurringJobs recurring, Access access)
         : IRequestHandler<Command, Result>
     {
         private const string ToggleSql = """
@@ -32,12 +32,15 @@ internal static class TogglePause
                 RETURNING paused
             """;
 
+        private readonly Caller caller = access.Caller;
+
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            await JobAccess.Demand(connection, access, Verbs.Edit, request.JobId!);
             var (job, _, isTold) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
-                ?? throw Refusal.NotFound($"job {request.JobId} Not Found!", $"job {request.JobId} Not Found!");
+                ?? throw JobAccess.NotFound(request.JobId);
             var paused = await connection.ExecuteScalarAsync<bool>(
                 ToggleSql,
                 new

@@ -57,7 +57,7 @@ internal sealed class HostAccess(
         var chain = await throttle.UntilAnswered(async () =>
         {
             await using var connection = await source.OpenConnectionAsync();
-            return await ExecuteUser.FindChain(connection, box, execUser);
+            return await ExecuteUser.FindChain(connection, box, execUser, listId);
         });
         if (chain.Count == 0) throw new CommandNotStartedException(new Text($"执行用户 {execUser} 不存在", $"There is no execute-user {execUser}"));
         Reached? before = null;

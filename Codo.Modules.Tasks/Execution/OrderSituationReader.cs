@@ -15,7 +15,7 @@ internal sealed class OrderSituationReader : IOutboxReader
 
     private const string ReadSql = $"""
         SELECT o.list_id, o.task_name, o.task_type, {OrderEvents.Situation} AS situation, o.told, o.approver_ids, o.watchers, o.watcher_ids, o.watcher_names,
-            o.creator_id, o.creator,
+            o.creator_id, o.creator, o.space_id,
                ARRAY(SELECT COALESCE((SELECT u.nickname FROM tasks.scheduler_temp_user u WHERE u.temp_id = o.temp_id AND u.user_id = a.id), '')
                 FROM unnest(o.approver_ids) WITH ORDINALITY AS a(id, place) ORDER BY a.place) AS approver_names,
                ARRAY(SELECT l.host FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state IN ('failed', 'interrupted') ORDER BY l.lane_id) AS hosts
@@ -60,7 +60,8 @@ internal sealed class OrderSituationReader : IOutboxReader
             OrderPeople.Of(row.ApproverIds, row.ApproverNames, row.WatcherIds, row.WatcherNames, row.CreatorId, row.Creator),
             row.Watchers,
             steps.ConvertAll(step => new StepInTrouble(step.Host, step.Step, step.Outcome, Causes.Apart(step.Cause), step.ExitCode)),
-            output
+            output,
+            row.SpaceId
         );
     }
 
@@ -102,6 +103,8 @@ internal sealed class OrderSituationReader : IOutboxReader
         public long? CreatorId { get; init; }
 
         public string Creator { get; init; } = "";
+
+        public long SpaceId { get; init; }
 
         public string[] Hosts { get; init; } = [];
     }

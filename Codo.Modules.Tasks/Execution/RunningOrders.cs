@@ -12,7 +12,7 @@ internal static class RunningOrders
     {
         private const string UnderWaySql = """
             SELECT o.list_id, o.task_name, o.task_type, w.what, w.step, w.host, w.since, o.approver_ids, o.watchers, o.watcher_ids, o.watcher_names,
-                o.creator_id, o.creator,
+                o.creator_id, o.creator, o.space_id,
                 ARRAY(SELECT COALESCE((SELECT u.nickname FROM tasks.scheduler_temp_user u WHERE u.temp_id = o.temp_id AND u.user_id = a.id), '')
                     FROM unnest(o.approver_ids) WITH ORDINALITY AS a(id, place) ORDER BY a.place) AS approver_names
             FROM (
@@ -39,7 +39,8 @@ internal static class RunningOrders
                     row.Host,
                     row.Since,
                     OrderPeople.Of(row.ApproverIds, row.ApproverNames, row.WatcherIds, row.WatcherNames, row.CreatorId, row.Creator),
-                    row.Watchers
+                    row.Watchers,
+                    row.SpaceId
                 )),
             ];
         }
@@ -68,6 +69,7 @@ internal static class RunningOrders
             public string[] WatcherNames { get; init; } = [];
             public long? CreatorId { get; init; }
             public string Creator { get; init; } = "";
+            public long SpaceId { get; init; }
         }
     }
 }

@@ -35,7 +35,8 @@ internal static class CreateExecuteUser
         string? Via,
         string? Remarks,
         string? Encoding,
-        IReadOnlyList<string?>? Users
+        IReadOnlyList<string?>? Users,
+        string? Space
     ) : IRequest<Result>
     {
         // A record writes out all it holds; this one holds a private key.
@@ -74,19 +75,20 @@ internal static class CreateExecuteUser
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller, SecretBox box, TimeProvider time) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access, SecretBox box, TimeProvider time) : IRequestHandler<Command, Result>
     {
         private const string AddSql = """
             INSERT INTO tasks.scheduler_execute_user (alias_user, exec_user, ssh_port, user_key, passphrase, certificate, ssh_host, via_id, remarks,
-                encoding, creator, creator_id)
+                encoding, creator, creator_id, space_id)
             VALUES (@AliasUser, @ExecUser, @Port, @Key, CAST(@Secret AS bytea), @Certificate, @SshHost, CAST(@ViaId AS bigint), @Remarks, @Encoding,
-                @Username, @UserId)
+                @Username, @UserId, @SpaceId)
             ON CONFLICT (alias_user) DO NOTHING
             RETURNING id
             """;
 
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
+            var (caller, space) = (access.Caller, await access.SpaceForNew(ResourceKind.ExecuteUser, command.Space));
             var (passphrase, port, remarks) = (
                 string.IsNullOrEmpty(command.Passphrase) ? null : command.Passphrase,
                 command.SshPort ?? 22,
@@ -97,7 +99,7 @@ internal static class CreateExecuteUser
             var warnings = ExecuteUser.CheckKey(command.UserKey!, passphrase, certificate, time.GetUtcNow());
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            if (!string.IsNullOrWhiteSpace(command.Via)) await ExecuteUserRight.Demand(connection, transaction, caller, command.Via.Trim());
+            if (!string.IsNullOrWhiteSpace(command.Via)) await ExecuteUserRight.Demand(connection, transaction, access, [command.Via.Trim()]);
             var via = string.IsNullOrWhiteSpace(command.Via) ? (long?)null : await BastionChain.Find(connection, transaction, command.Via.Trim(), null);
             var id = await connection.ExecuteScalarAsync<long?>(AddSql, new
             {
@@ -113,6 +115,7 @@ internal static class CreateExecuteUser
                 Encoding = encoding,
                 caller.Username,
                 caller.UserId,
+                SpaceId = space,
             }, transaction) ?? throw LibraryRules.NameIsTaken;
             await ExecuteUserRight.Replace(connection, transaction, id, (command.Users ?? []).Select(user => ReplaceTemplateUsers.Read(user)!.Value));
             await Audit.Write(connection, transaction, caller, "create", "execute_user", $"{id}",
@@ -129,6 +132,7 @@ internal static class CreateExecuteUser
                     remarks,
                     encoding,
                     users = command.Users ?? [],
+                    space = access.NameOf(space),
                 });
             await transaction.CommitAsync(cancellationToken);
             return new Result(id, warnings);

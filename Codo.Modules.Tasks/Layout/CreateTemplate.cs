@@ -12,7 +12,7 @@ internal static class CreateTemplate
 {
     private static readonly Text Added = new("模板创建成功，可以对此模板进行编辑了", "The template was made and can be edited now");
 
-    internal sealed record Command(string? TempName) : IRequest<Result>;
+    internal sealed record Command(string? TempName, string? Space) : IRequest<Result>;
 
     internal sealed record Result(long TempId) : Answer(Added);
 
@@ -25,19 +25,20 @@ internal static class CreateTemplate
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Command, Result>
     {
         private const string AddSql = """
-            INSERT INTO tasks.scheduler_temp_list (temp_name, creator, creator_id) VALUES (@TempName, @Username, @UserId)
+            INSERT INTO tasks.scheduler_temp_list (temp_name, creator, creator_id, space_id) VALUES (@TempName, @Username, @UserId, @SpaceId)
             ON CONFLICT (temp_name) DO NOTHING
             RETURNING temp_id
             """;
 
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
+            var (caller, space) = (access.Caller, await access.SpaceForNew(ResourceKind.Template, command.Space));
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var id = await connection.ExecuteScalarAsync<long?>(AddSql, new { command.TempName, caller.Username, caller.UserId }, transaction)
+            var id = await connection.ExecuteScalarAsync<long?>(AddSql, new { command.TempName, caller.Username, caller.UserId, SpaceId = space }, transaction)
                 ?? throw Refusal.Conflict("模板已存在", "The template exists already", -2);
             await Audit.Write(connection, transaction, caller, "create", "template", $"{id}", after: command);
             await transaction.CommitAsync(cancellationToken);

@@ -19,26 +19,22 @@ internal static class DeleteExecuteUser
         public Validator() => RuleFor(command => command.ExecUserId).IdGiven();
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Command, Answer>
     {
         private const string RemoveSql = """
             DELETE FROM tasks.scheduler_execute_user WHERE id = @ExecUserId RETURNING alias_user, exec_user, ssh_port, ssh_host, remarks
-            """;
-
-        private const string AliasSql = """
-            SELECT alias_user FROM tasks.scheduler_execute_user WHERE id = @ExecUserId FOR UPDATE
             """;
 
         public async Task<Answer> Handle(Command command, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var resource = await ExecuteUserRight.DemandEdit(connection, transaction, access, command.ExecUserId!.Value);
             if (await BastionChain.UsersOf(connection, transaction, command.ExecUserId!.Value) is { Length: > 0 } users)
                 throw Refusal.Conflict($"执行用户 {users} 以它为跳板机（via）", $"It is the bastion (via) of {users}");
-            if (await connection.ExecuteScalarAsync<string?>(AliasSql, command, transaction) is { } alias)
-                await ExecuteUserRight.Demand(connection, transaction, caller, alias);
             var gone = await connection.QuerySingleOrDefaultAsync<Gone>(RemoveSql, command, transaction) ?? throw LibraryRules.NoSuchId;
-            await Audit.Write(connection, transaction, caller, "delete", "execute_user", $"{command.ExecUserId}", before: gone);
+            await ObjectGrants.Forget(connection, transaction, access.Caller, resource.Kind, resource.Id);
+            await Audit.Write(connection, transaction, access.Caller, "delete", "execute_user", $"{command.ExecUserId}", before: gone);
             await transaction.CommitAsync(cancellationToken);
             return new Answer(Say.Deleted);
         }

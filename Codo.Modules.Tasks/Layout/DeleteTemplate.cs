@@ -3,7 +3,6 @@ using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
-using Microsoft.Extensions.Configuration;
 using Npgsql;
 
 namespace Codo.Modules.Tasks.Layout;
@@ -18,7 +17,7 @@ internal static class DeleteTemplate
         public Validator() => RuleFor(command => command.TempId).NotNull().Refuse("不能为空", "The template's id is missing");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, IConfiguration configuration, Caller caller) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Command, Answer>
     {
         private const string RemoveSql = """
             DELETE FROM tasks.scheduler_temp_list WHERE temp_id = @TempId
@@ -29,13 +28,14 @@ internal static class DeleteTemplate
             var id = command.TempId!.Value;
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var name = await TemplateRight.LockForEdit(connection, transaction, caller, Right.IsOperator(caller, configuration, TasksModule.Operators), id);
+            var (name, resource, _) = await TemplateRight.LockForEdit(connection, transaction, access, id);
             var content = await TemplateContent.Read(connection, transaction, id);
             await connection.ExecuteAsync(RemoveSql, new { command.TempId }, transaction);
+            await ObjectGrants.Forget(connection, transaction, access.Caller, resource.Kind, resource.Id);
             await Audit.Write(
                 connection,
                 transaction,
-                caller,
+                access.Caller,
                 "delete",
                 "template",
                 $"{id}",

@@ -33,7 +33,8 @@ internal static class EditExecuteUser
         string? Via,
         string? Remarks,
         string? Encoding,
-        IReadOnlyList<string?>? Users
+        IReadOnlyList<string?>? Users,
+        string? Space
     ) : IRequest<Result>
     {
         // A record writes out all it holds; this one holds a private key.
@@ -93,7 +94,7 @@ internal static class EditExecuteUser
         string Encoding
     );
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller, SecretBox box, TimeProvider time) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access, SecretBox box, TimeProvider time) : IRequestHandler<Command, Result>
     {
         private const string LockSql = """
             SELECT u.alias_user, u.exec_user, u.ssh_port, u.user_key, u.passphrase, u.certificate, u.ssh_host, u.via_id, COALESCE(v.alias_user, '') AS via,
@@ -104,7 +105,7 @@ internal static class EditExecuteUser
         private const string SaveSql = """
             UPDATE tasks.scheduler_execute_user SET alias_user = @AliasUser, exec_user = @ExecUser, ssh_port = @SshPort, user_key = @UserKey,
                 passphrase = CAST(@Passphrase AS bytea), certificate = @Certificate, ssh_host = @SshHost, via_id = CAST(@ViaId AS bigint),
-                    remarks = @Remarks, encoding = @Encoding,
+                    remarks = @Remarks, encoding = @Encoding, space_id = @SpaceId,
                 update_time = now()
             WHERE id = @Id
             """;
@@ -122,8 +123,9 @@ internal static class EditExecuteUser
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var before = await connection.QuerySingleOrDefaultAsync<State>(LockSql, new { command.Id }, transaction) ?? throw LibraryRules.NoSuchId;
-            await ExecuteUserRight.Demand(connection, transaction, caller, before.AliasUser);
-            if (command.Via?.Trim() is { Length: > 0 } other && other != before.Via) await ExecuteUserRight.Demand(connection, transaction, caller, other);
+            var resource = await ExecuteUserRight.DemandEdit(connection, transaction, access, command.Id!.Value);
+            var (caller, space) = (access.Caller, await access.SpaceFor(resource, command.Space));
+            if (command.Via?.Trim() is { Length: > 0 } other && other != before.Via) await ExecuteUserRight.Demand(connection, transaction, access, [other]);
             var users = await ExecuteUserRight.Users(connection, transaction, command.Id!.Value);
             if (command.Users is { } given)
                 await ExecuteUserRight.Replace(connection, transaction, command.Id.Value, given.Select(user => ReplaceTemplateUsers.Read(user)!.Value));
@@ -152,6 +154,7 @@ internal static class EditExecuteUser
                     after.ViaId,
                     after.Remarks,
                     after.Encoding,
+                    SpaceId = space,
                 }, transaction);
             }
             catch (PostgresException error) when (error.IsTaken())

@@ -21,6 +21,8 @@ internal sealed class ExecuteUser
         WITH RECURSIVE way AS (
             SELECT alias_user, exec_user, ssh_port, user_key, passphrase, certificate, ssh_host, encoding, via_id, 0 AS hop
                 FROM tasks.scheduler_execute_user WHERE alias_user = @Alias
+                AND (CAST(@ListId AS bigint) IS NULL OR space_id = 1
+                    OR space_id = (SELECT o.space_id FROM tasks.scheduler_task_list o WHERE o.list_id = @ListId))
             UNION ALL
             SELECT u.alias_user, u.exec_user, u.ssh_port, u.user_key, u.passphrase, u.certificate, u.ssh_host, u.encoding, u.via_id, w.hop + 1
             FROM way w JOIN tasks.scheduler_execute_user u ON u.id = w.via_id WHERE w.hop < 3)
@@ -60,8 +62,9 @@ internal sealed class ExecuteUser
     /// Reads and opens an execute-user and then the bastions over which its hosts are reached, the nearest to the host first; empty when there is none of that
     /// name.
     /// </summary>
-    public static async Task<IReadOnlyList<ExecuteUser>> FindChain(NpgsqlConnection connection, SecretBox box, string alias) =>
-        [.. (await connection.QueryAsync<Row>(ChainSql, new { Alias = alias }))
+    /// <param name="listId">The order that needs it: one of another space than its own and <c>default</c> is not there for it.</param>
+    public static async Task<IReadOnlyList<ExecuteUser>> FindChain(NpgsqlConnection connection, SecretBox box, string alias, long? listId = null) =>
+        [.. (await connection.QueryAsync<Row>(ChainSql, new { Alias = alias, ListId = listId }))
             .Select(row => new ExecuteUser(row, box.Open(row.UserKey, KeyPlace), row.Passphrase is { } secret ? box.Open(secret, PassphrasePlace) : null))];
 
     /// <summary>Refuses a private key that no step could be run with. The reason names neither the key nor the passphrase.</summary>

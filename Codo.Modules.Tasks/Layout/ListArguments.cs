@@ -1,4 +1,5 @@
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
@@ -19,7 +20,7 @@ internal static class ListArguments
         public Validator() => this.PagedOrAll();
     }
 
-    internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {
         private const string RowsSql = """
             SELECT args_id, args_name, args_self, creator, update_time FROM tasks.scheduler_args_list
@@ -36,6 +37,8 @@ internal static class ListArguments
 
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
+            if (!await access.May(Verbs.See, Resource.Any(ResourceKind.Library, Resource.DefaultSpace)))
+                return new Result(AsyncEnumerable.Empty<Row>(), 0);
             var (limit, offset) = query.Slice();
             var pattern = LibraryRules.Pattern(query.SearchValue);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);

@@ -1,4 +1,5 @@
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
@@ -28,7 +29,7 @@ internal static class ListCommands
         public Validator() => this.PagedOrAll();
     }
 
-    internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {
         private const string RowsSql = """
             SELECT command_id, command_name, command, args, force_host, creator, create_time, update_time FROM tasks.scheduler_cmd_list
@@ -47,6 +48,8 @@ internal static class ListCommands
 
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
+            if (!await access.May(Verbs.See, Resource.Any(ResourceKind.Library, Resource.DefaultSpace)))
+                return new Result(AsyncEnumerable.Empty<Row>(), 0);
             var (limit, offset) = query.Slice();
             var pattern = LibraryRules.Pattern(query.SearchValue);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);

@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Dapper;
 using MediatR;
 using Npgsql;
@@ -28,7 +29,8 @@ internal static class ListExecuteUsers
         string Remarks,
         DateTime UpdateTime,
         string Encoding,
-        [property: JsonIgnore] string UserLines
+        [property: JsonIgnore] string UserLines,
+        [property: JsonIgnore] long SpaceId
     )
     {
         /// <summary>Always empty: a field that the console's form has.</summary>
@@ -38,16 +40,19 @@ internal static class ListExecuteUsers
         public IReadOnlyList<string> Users => UserLines.Split('\n', StringSplitOptions.RemoveEmptyEntries);
 
         public string UserKey => ExecuteUser.Mask;
+
+        public string Space { get; init; } = "";
     }
 
-    internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {
-        private const string RowsSql = """
+        private const string RowsSql = $"""
             SELECT u.id, u.alias_user, u.exec_user, u.ssh_port, u.ssh_host, COALESCE(v.alias_user, '') AS via, u.certificate, u.remarks, u.update_time,
                 u.encoding,
                 COALESCE((SELECT string_agg(r.user_id || ',,,' || replace(r.nickname, E'\n', ' '), E'\n' ORDER BY r.place)
-                    FROM tasks.scheduler_execute_user_right r WHERE r.exec_user_id = u.id), '') AS user_lines
-            FROM tasks.scheduler_execute_user u LEFT JOIN tasks.scheduler_execute_user v ON v.id = u.via_id WHERE u.id > @After ORDER BY u.id LIMIT @Limit
+                    FROM tasks.scheduler_execute_user_right r WHERE r.exec_user_id = u.id), '') AS user_lines, u.space_id
+            FROM tasks.scheduler_execute_user u LEFT JOIN tasks.scheduler_execute_user v ON v.id = u.via_id WHERE u.id > @After AND {ExecuteUserRight.Visible}
+            ORDER BY u.id LIMIT @Limit
             """;
 
         public Task<Result> Handle(Query query, CancellationToken cancellationToken) =>
@@ -56,7 +61,16 @@ internal static class ListExecuteUsers
         private async Task<IReadOnlyList<Row>> Read(long after, int some, CancellationToken cancellation)
         {
             await using var connection = await source.OpenConnectionAsync(cancellation);
-            return (await connection.QueryAsync<Row>(RowsSql, new { After = after, Limit = some })).AsList();
+            var sight = access.Sees(ResourceKind.ExecuteUser);
+            var asked = new
+            {
+                SeesAll = sight.All,
+                sight.Spaces,
+                Objects = sight.Numbers,
+                After = after,
+                Limit = some,
+            };
+            return [.. (await connection.QueryAsync<Row>(RowsSql, asked)).Select(row => row with { Space = access.NameOf(row.SpaceId) })];
         }
     }
 }

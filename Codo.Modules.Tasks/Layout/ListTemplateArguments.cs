@@ -1,4 +1,5 @@
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
@@ -22,12 +23,8 @@ internal static class ListTemplateArguments
         public Validator() => RuleFor(query => query.TempId).TemplateGiven();
     }
 
-    internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {
-        private const string ThereSql = """
-            SELECT EXISTS (SELECT FROM tasks.scheduler_temp_list WHERE temp_id = @TempId)
-            """;
-
         private const string ArgsSql = """
             SELECT args FROM tasks.scheduler_temp_details WHERE temp_id = @TempId ORDER BY "group", level, id
             """;
@@ -39,7 +36,7 @@ internal static class ListTemplateArguments
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            if (!await connection.ExecuteScalarAsync<bool>(ThereSql, query)) throw TemplateRight.NoSuchTemplate;
+            await TemplateRight.DemandSee(connection, null, access, query.TempId!.Value);
             var args = await connection.QueryAsync<string>(ArgsSql, query);
             var words = args.SelectMany(line => line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
                 .Where(word => word != OrderId)

@@ -12,8 +12,10 @@ namespace Codo.Modules.Tasks.Layout;
 /// or <c>127.0.0.1</c> for a step need the operator's right, an execute-user that names its users needs to name the caller, and what runs as Codo's own user
 /// needs a superuser.
 /// </summary>
-internal sealed class NewContent(RunAsRule rule, Caller caller, bool isOperator)
+internal sealed class NewContent(RunAsRule rule, Access access, bool isEditor, long space)
 {
+    private readonly Caller caller = access.Caller;
+
     private const string LibrarySql = """
         SELECT command, args, force_host FROM tasks.scheduler_cmd_list WHERE command = ANY(@Commands)
         """;
@@ -34,7 +36,7 @@ internal sealed class NewContent(RunAsRule rule, Caller caller, bool isOperator)
     )
     {
         var fresh = steps.Where(step => !before.Any(old => IsSame(step, old))).ToList();
-        if (!caller.IsSuperuser && !isOperator && fresh.Count > 0)
+        if (!isEditor && fresh.Count > 0)
         {
             var library = (
                 await connection.QueryAsync<LibraryRow>(LibrarySql, new { Commands = fresh.Select(step => step.Command).Distinct().ToArray() }, transaction)
@@ -46,8 +48,10 @@ internal sealed class NewContent(RunAsRule rule, Caller caller, bool isOperator)
         await ExecuteUserRight.Demand(
             connection,
             transaction,
-            caller,
-            [.. fresh.Where(step => !StepHost.IsLocal(step.ForceHost)).Select(step => step.ExecUser).Distinct()]
+            access,
+            [.. fresh.Where(step => !StepHost.IsLocal(step.ForceHost)).Select(step => step.ExecUser).Distinct()],
+            isNew: isEditor,
+            space
         );
         var (names, warnings) = (new string[steps.Count], new List<Text>());
         for (var place = 0; place < steps.Count; place++) names[place] = await RunAs(connection, transaction, steps[place], before, warnings);
@@ -62,7 +66,7 @@ internal sealed class NewContent(RunAsRule rule, Caller caller, bool isOperator)
         List<Text> warnings
     )
     {
-        var mayName = caller.IsSuperuser || isOperator;
+        var mayName = isEditor;
         var kept = step.Before is { RunAs.Length: > 0 } old && (mayName || IsSame(step, old)) ? old.RunAs : rule.Default;
         var named = string.IsNullOrWhiteSpace(step.RunAs) ? kept : step.RunAs.Trim();
         // Moved, copied or as it was: nothing new runs as that user.

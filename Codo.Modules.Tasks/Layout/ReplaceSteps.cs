@@ -6,7 +6,6 @@ using Dapper;
 using FluentValidation;
 using FluentValidation.Results;
 using MediatR;
-using Microsoft.Extensions.Configuration;
 using Npgsql;
 
 namespace Codo.Modules.Tasks.Layout;
@@ -21,8 +20,13 @@ internal static class ReplaceSteps
     private static readonly Text Saved = new("修改成功", "Saved");
 
     /// <param name="TempArgs">Words that orders may replace, beside those of the library; absent leaves them as they are.</param>
-    internal sealed record Command(long? TempId, IReadOnlyList<Step?>? NewTempData, IReadOnlyList<GroupProperties?>? Groups, IReadOnlyList<string?>? TempArgs)
-        : IRequest<Result>;
+    internal sealed record Command(
+        long? TempId,
+        IReadOnlyList<Step?>? NewTempData,
+        IReadOnlyList<GroupProperties?>? Groups,
+        IReadOnlyList<string?>? TempArgs,
+        string? Space
+    ) : IRequest<Result>;
 
     /// <summary>Its warnings say what has become of a step otherwise than it was sent.</summary>
     internal sealed record Result : Answer
@@ -68,7 +72,7 @@ internal static class ReplaceSteps
         {
             RuleFor(command => command.TempId).TemplateGiven();
             RuleFor(command => command)
-                .Must(command => command.NewTempData is not null || command.Groups is not null || command.TempArgs is not null)
+                .Must(command => command.NewTempData is not null || command.Groups is not null || command.TempArgs is not null || command.Space is not null)
                 .Refuse(LibraryRules.NothingMissing.Zh, LibraryRules.NothingMissing.En);
             RuleFor(command => command.TempArgs)
                 .Must(words =>
@@ -84,8 +88,10 @@ internal static class ReplaceSteps
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, RunAsRule rule, IConfiguration configuration, Caller caller) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, RunAsRule rule, Access access) : IRequestHandler<Command, Result>
     {
+        private readonly Caller caller = access.Caller;
+
         private const string RemoveSql = """
             DELETE FROM tasks.scheduler_temp_details WHERE temp_id = @TempId AND id <> ALL (@Kept)
             """;
@@ -126,7 +132,7 @@ internal static class ReplaceSteps
             """;
 
         private const string TouchSql = """
-            UPDATE tasks.scheduler_temp_list SET update_time = now(), declared = COALESCE(@Declared, declared) WHERE temp_id = @TempId
+            UPDATE tasks.scheduler_temp_list SET update_time = now(), declared = COALESCE(@Declared, declared), space_id = @SpaceId WHERE temp_id = @TempId
             """;
 
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
@@ -134,14 +140,26 @@ internal static class ReplaceSteps
             var id = command.TempId!.Value;
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var isOperator = Right.IsOperator(caller, configuration, TasksModule.Operators);
-            await TemplateRight.LockForEdit(connection, transaction, caller, isOperator, id);
+            var (_, template, isEditor) = await TemplateRight.LockForEdit(connection, transaction, access, id);
+            var space = await access.SpaceFor(template, command.Space);
             var before = await TemplateContent.Read(connection, transaction, id);
             IReadOnlyList<Text> warnings = [];
-            if (command.NewTempData is { } steps) warnings = await Replace(connection, transaction, id, steps!, before.Steps, isOperator);
+            if (command.NewTempData is { } steps) warnings = await Replace(connection, transaction, id, steps!, before.Steps, isEditor, space);
             if (command.Groups is { } groups) await Replace(connection, transaction, id, groups!);
-            await connection.ExecuteAsync(TouchSql, new { TempId = id, Declared = command.TempArgs?.Distinct(StringComparer.Ordinal).ToArray() }, transaction);
+            await connection.ExecuteAsync(
+                TouchSql,
+                new
+                {
+                    TempId = id,
+                    Declared = command.TempArgs?.Distinct(StringComparer.Ordinal).ToArray(),
+                    SpaceId = space,
+                },
+                transaction
+            );
             var after = await TemplateContent.Read(connection, transaction, id);
+            // What the template brings along must be usable where it goes.
+            if (space != template.Space)
+                await ExecuteUserRight.Demand(connection, transaction, access, [.. after.Steps.Select(step => step.ExecUser).Distinct()], isNew: false, space);
             await Audit.Write(
                 connection,
                 transaction,
@@ -154,12 +172,14 @@ internal static class ReplaceSteps
                     before.Steps,
                     before.Groups,
                     temp_args = before.Declared,
+                    space = access.NameOf(template.Space),
                 },
                 new
                 {
                     after.Steps,
                     after.Groups,
                     temp_args = after.Declared,
+                    space = access.NameOf(space),
                 }
             );
             await transaction.CommitAsync(cancellationToken);
@@ -172,7 +192,8 @@ internal static class ReplaceSteps
             long id,
             IReadOnlyList<Step> steps,
             IReadOnlyList<StepRow> before,
-            bool isOperator
+            bool isEditor,
+            long space
         )
         {
             // An id that is not this template's means nothing here. Removed as it is met, so that a step that was copied together with its id gets one of its
@@ -193,7 +214,7 @@ internal static class ReplaceSteps
                         )
                 )
                 .ToList();
-            var (runAs, warnings) = await new NewContent(rule, caller, isOperator).Check(connection, transaction, planned, before);
+            var (runAs, warnings) = await new NewContent(rule, access, isEditor, space).Check(connection, transaction, planned, before);
             await connection.ExecuteAsync(RemoveSql, new { TempId = id, Kept = ids.OfType<long>().ToArray() }, transaction);
             await connection.ExecuteAsync(SaveSql, new
             {

@@ -5,7 +5,6 @@ using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
-using Microsoft.Extensions.Configuration;
 using Npgsql;
 
 namespace Codo.Modules.Tasks.Layout;
@@ -35,7 +34,7 @@ internal static class ReplaceTemplateUsers
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, IConfiguration configuration, Caller caller) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Command, Answer>
     {
         private const string RemoveSql = """
             DELETE FROM tasks.scheduler_temp_user WHERE temp_id = @TempId
@@ -53,7 +52,7 @@ internal static class ReplaceTemplateUsers
             var users = command.NewUserInfo!.Select(user => Read(user)!.Value).ToList();
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            await TemplateRight.LockForEdit(connection, transaction, caller, Right.IsOperator(caller, configuration, TasksModule.Operators), id);
+            await TemplateRight.LockForEdit(connection, transaction, access, id);
             var before = await TemplateContent.Read(connection, transaction, id);
             await connection.ExecuteAsync(RemoveSql, new { TempId = id }, transaction);
             await connection.ExecuteAsync(
@@ -67,7 +66,7 @@ internal static class ReplaceTemplateUsers
                 transaction
             );
             var after = await TemplateContent.Read(connection, transaction, id);
-            await Audit.Write(connection, transaction, caller, "edit users", "template", $"{id}", new { before.Users }, new { after.Users });
+            await Audit.Write(connection, transaction, access.Caller, "edit users", "template", $"{id}", new { before.Users }, new { after.Users });
             await transaction.CommitAsync(cancellationToken);
             return new Answer(Saved);
         }

@@ -1,7 +1,7 @@
 using System.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
-using Dapper;
+using Codo.Platform.Security;
 using FluentValidation;
 using MediatR;
 using Npgsql;
@@ -14,7 +14,7 @@ internal static class ShowTemplate
 
     internal sealed record Query(long? TempId) : IRequest<Result>;
 
-    internal sealed record Result(Content Data, IReadOnlyList<string> TempUser, IReadOnlyList<GroupRow> Groups, IReadOnlyList<string> TempArgs)
+    internal sealed record Result(Content Data, IReadOnlyList<string> TempUser, IReadOnlyList<GroupRow> Groups, IReadOnlyList<string> TempArgs, string Space)
         : Answer(Fetched);
 
     internal sealed record Content(IReadOnlyList<StepRow> TempList, IReadOnlyList<string> TempUser);
@@ -24,20 +24,16 @@ internal static class ShowTemplate
         public Validator() => RuleFor(query => query.TempId).TemplateGiven();
     }
 
-    internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {
-        private const string ThereSql = """
-            SELECT EXISTS (SELECT FROM tasks.scheduler_temp_list WHERE temp_id = @TempId)
-            """;
-
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             // One view of it all: another's save must not come between the steps and the groups.
             await using var transaction = await connection.BeginTransactionAsync(IsolationLevel.RepeatableRead, cancellationToken);
-            if (!await connection.ExecuteScalarAsync<bool>(ThereSql, query, transaction)) throw TemplateRight.NoSuchTemplate;
+            var template = await TemplateRight.DemandSee(connection, transaction, access, query.TempId!.Value);
             var content = await TemplateContent.Read(connection, transaction, query.TempId!.Value);
-            return new Result(new Content(content.Steps, content.Users), content.Users, content.Groups, content.Declared);
+            return new Result(new Content(content.Steps, content.Users), content.Users, content.Groups, content.Declared, access.NameOf(template.Space));
         }
     }
 }

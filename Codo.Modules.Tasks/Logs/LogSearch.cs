@@ -66,14 +66,14 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
 
     /// <summary>Finds the newest lines.</summary>
     /// <param name="limit">No more than these are looked for.</param>
-    public async Task<Found> Find(Wanted wanted, Caller caller, int limit, CancellationToken cancellation)
+    public async Task<Found> Find(Wanted wanted, Viewer viewer, int limit, CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
         // The whole search sees one state, and its settings end with it.
         await using var transaction = await connection.BeginTransactionAsync(System.Data.IsolationLevel.RepeatableRead, cancellation);
         // A day that has not been analysed yet looks small to the planner, which would then sort all of it for its newest lines.
         await connection.ExecuteAsync("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off", transaction: transaction);
-        var run = new Run(connection, transaction, wanted, caller, limit, TimeSpan.FromMilliseconds(settings.SearchTime), cancellation);
+        var run = new Run(connection, transaction, wanted, viewer, limit, TimeSpan.FromMilliseconds(settings.SearchTime), cancellation);
         if (wanted.ListId is not null)
         {
             await run.Query(OrderMatchesSql, wanted.From ?? Ever, wanted.Before ?? Never, run.Rest);
@@ -184,7 +184,7 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
         NpgsqlConnection connection,
         NpgsqlTransaction transaction,
         Wanted wanted,
-        Caller caller,
+        Viewer viewer,
         int limit,
         TimeSpan most,
         CancellationToken cancellation
@@ -270,7 +270,6 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
 
         private CommandDefinition Command(string sql, DateTime from, DateTime before)
         {
-            var viewer = new Viewer(caller);
             var pattern = "%" + Paging.PrefixPattern(wanted.Text);
             return new CommandDefinition(
                 sql,
@@ -284,6 +283,8 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
                     viewer.IsSuperuser,
                     viewer.UserId,
                     viewer.Names,
+                    viewer.Spaces,
+                    viewer.Templates,
                     Limit = limit - lines.Count,
                 },
                 transaction,

@@ -1,5 +1,6 @@
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
+using Codo.Platform.Security;
 using FluentValidation;
 using MediatR;
 using Npgsql;
@@ -24,11 +25,11 @@ internal static class ReadLog
         public Validator() => RuleFor(query => query.Limit).Within(1, MostLimit, "limit");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, LogReader reader, StepLogs steps, LogBacklog rest, Caller caller) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, LogReader reader, StepLogs steps, LogBacklog rest, Access access) : IRequestHandler<Query, Result>
     {
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
-            var key = await LogAccess.Open(source, caller, query.LogKey, cancellationToken);
+            var key = await LogAccess.Open(source, access, query.LogKey, cancellationToken);
             // Asked before the lines: what is written between is then in them.
             var here = steps.IsCatchingUp(key.Text);
             var elsewhere = await rest.Elsewhere(key, cancellationToken, query.SchedId, query.Attempt);

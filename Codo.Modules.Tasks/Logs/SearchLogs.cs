@@ -1,5 +1,7 @@
+using Codo.Modules.Tasks.Orders;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
+using Codo.Platform.Security;
 using FluentValidation;
 using MediatR;
 
@@ -53,7 +55,7 @@ internal static class SearchLogs
         }
     }
 
-    internal sealed class Handler(LogSearch search, Zone zone, Caller caller) : IRequestHandler<Query, Result>
+    internal sealed class Handler(LogSearch search, Zone zone, Access access) : IRequestHandler<Query, Result>
     {
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
@@ -62,7 +64,7 @@ internal static class SearchLogs
             var (offset, limit) = ((int)query.Offset(DefaultLimit), query.Limit ?? DefaultLimit);
             var found = await search.Find(
                 new LogSearch.Wanted(query.Q!, query.ListId, query.Host, from, before),
-                caller,
+                Viewer.Of(access),
                 offset + limit + 1,
                 cancellationToken
             );

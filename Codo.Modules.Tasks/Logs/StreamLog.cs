@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
+using Codo.Platform.Security;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -28,7 +29,7 @@ internal static class StreamLog
         var services = context.RequestServices;
         var key = await LogAccess.Open(
             services.GetRequiredService<NpgsqlDataSource>(),
-            Caller.Of(context)!,
+            services.GetRequiredService<Access>(),
             context.Request.Query["log_key"],
             context.RequestAborted
         );

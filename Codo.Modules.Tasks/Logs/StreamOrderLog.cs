@@ -4,6 +4,7 @@ using Codo.Modules.Tasks.Orders;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
+using Codo.Platform.Security;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -27,7 +28,7 @@ internal static class StreamOrderLog
         var source = services.GetRequiredService<NpgsqlDataSource>();
         var listId = OrderIds.Of(context);
         await using (var connection = await source.OpenConnectionAsync(context.RequestAborted))
-            if (!await OrderAccess.Sees(connection, Caller.Of(context)!, listId)) throw OrderAccess.NoSuchOrder;
+            if (!await OrderAccess.Sees(connection, context.RequestServices.GetRequiredService<Access>(), listId)) throw OrderAccess.NoSuchOrder;
         var from = Resume(context);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(
             context.RequestAborted,

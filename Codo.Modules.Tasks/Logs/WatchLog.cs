@@ -2,6 +2,7 @@ using System.Net.WebSockets;
 using System.Text;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
+using Codo.Platform.Security;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -84,7 +85,12 @@ internal static class WatchLog
             LogKey key;
             try
             {
-                key = await LogAccess.Open(context.RequestServices.GetRequiredService<NpgsqlDataSource>(), Caller.Of(context)!, logKey, ending);
+                key = await LogAccess.Open(
+                    context.RequestServices.GetRequiredService<NpgsqlDataSource>(),
+                    context.RequestServices.GetRequiredService<Access>(),
+                    logKey,
+                    ending
+                );
             }
             catch (Refusal refusal)
             {

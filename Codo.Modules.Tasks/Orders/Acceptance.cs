@@ -44,9 +44,9 @@ internal sealed class Acceptance(
     private const string OrderSql = """
         INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, secret_args, details, description, associated_user, creator, creator_id,
             executor, approver_ids,
-            watchers, watcher_ids, watcher_names, status, schedule, temp_id, start_time, hold, not_before)
+            watchers, watcher_ids, watcher_names, status, schedule, temp_id, space_id, start_time, hold, not_before)
         VALUES (@TaskName, @TaskType, @Hosts, @Args, @SecretArgs, @Details, @Description, @Associated, @Creator, @CreatorId, @Executor, @ApproverIds,
-            @Watchers, @WatcherIds, @WatcherNames, @Status, @Schedule, @TempId, GREATEST(CAST(@StartTime AS timestamptz), clock_timestamp()), @Hold,
+            @Watchers, @WatcherIds, @WatcherNames, @Status, @Schedule, @TempId, @SpaceId, GREATEST(CAST(@StartTime AS timestamptz), clock_timestamp()), @Hold,
                 clock_timestamp() + make_interval(secs => @StartDelay))
         RETURNING list_id
         """;
@@ -162,6 +162,7 @@ internal sealed class Acceptance(
                 Status = (short)plan.FirstStatus,
                 Schedule = (draft.Ready ? OrderState.Ready : OrderState.New).Word(),
                 plan.Template.TempId,
+                plan.Template.SpaceId,
                 StartTime = draft.StartTime?.UtcDateTime,
                 draft.Hold,
                 StartDelay = (double)draft.StartDelay,

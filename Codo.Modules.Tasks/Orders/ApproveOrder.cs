@@ -30,7 +30,7 @@ internal static class ApproveOrder
                 .Refuse("订单ID和开始时间不能为空", "list_id and start_time are required");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller, Zone zone, TaskSettings settings, AdvanceOrder advance)
+    internal sealed class Handler(NpgsqlDataSource source, Access access, Zone zone, TaskSettings settings, AdvanceOrder advance)
         : IRequestHandler<Command, Result>
     {
         // A time in the past means now. The console's button for a later time promises that nothing starts before it.
@@ -63,12 +63,13 @@ internal static class ApproveOrder
 
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
+            var caller = access.Caller;
             if (!Times.TryParse(command.StartTime, zone.Info, out var start))
                 throw Refusal.Invalid("start_time " + Times.Expected.Zh, "start_time " + Times.Expected.En);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var order = await OrderAccess.Lock(connection, transaction, command.ListId!.Value);
-            if (!order.MayApprove(caller)) throw Refusal.Forbidden("你没有审批权限", "You have no right to approve this order");
+            await order.Demand(access, Verbs.Approve, new Text("你没有审批权限", "You have no right to approve this order"));
             var timed = await connection.ExecuteScalarAsync<long>(TimedSql, order, transaction);
             var values = new
             {

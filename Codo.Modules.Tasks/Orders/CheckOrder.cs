@@ -4,6 +4,7 @@ using Codo.Modules.Tasks.Execution;
 using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
+using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
@@ -97,14 +98,10 @@ internal static class CheckOrder
         public Validator() => RuleFor(query => query.ListId).NotNull().Refuse("订单ID不能为空", "list_id is required");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {
         private const string OrderSql = $"""
             SELECT {OrderRow.Columns} FROM tasks.scheduler_task_list o WHERE o.list_id = @ListId AND {OrderAccess.Visible}
-            """;
-
-        private const string ApproversSql = """
-            SELECT approver_ids FROM tasks.scheduler_task_list WHERE list_id = @ListId
             """;
 
         private const string LanesSql = """
@@ -139,7 +136,7 @@ internal static class CheckOrder
 
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
-            var viewer = new Viewer(caller);
+            var (viewer, caller) = (Viewer.Of(access), access.Caller);
             var id = query.ListId!.Value;
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var order =
@@ -150,6 +147,8 @@ internal static class CheckOrder
                         viewer.UserId,
                         viewer.IsSuperuser,
                         viewer.Names,
+                        viewer.Spaces,
+                        viewer.Templates,
                         ListId = id,
                     }
                 ) ?? throw OrderAccess.NoSuchOrder;
@@ -178,7 +177,7 @@ internal static class CheckOrder
                     arguments,
                     order.Schedule,
                     Admins(order.AssociatedUser),
-                    OrderAccess.MayApprove(caller, await connection.QuerySingleAsync<long[]>(ApproversSql, new { ListId = id })),
+                    await OrderAccess.Find(connection, id) is { } resource && await access.May(Verbs.Approve, resource),
                     [.. arguments.Select(argument => argument.ArgsKey)],
                     (await connection.QueryAsync<string>(HandSql, new { ListId = id })).AsList(),
                     [.. lanes.Select(lane => lane.TaskGroup).Distinct()],

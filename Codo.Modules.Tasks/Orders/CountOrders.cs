@@ -1,4 +1,5 @@
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Dapper;
 using MediatR;
 using Npgsql;
@@ -14,16 +15,29 @@ internal static class CountOrders
 
     internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Say.Fetched);
 
-    internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {
-        private const string CountSql = """
-            SELECT task_type, count(*) AS task_len FROM tasks.scheduler_task_list GROUP BY task_type ORDER BY task_len DESC, task_type
+        private const string CountSql = $"""
+            SELECT o.task_type, count(*) AS task_len FROM tasks.scheduler_task_list o
+            WHERE o.space_id = ANY(@Seen) OR {OrderAccess.Visible}
+            GROUP BY task_type ORDER BY task_len DESC, task_type
             """;
 
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
+            // Whoever sees a space's templates knows their names: the counts of that space are the original's.
+            var viewer = Viewer.Of(access);
+            var asked = new
+            {
+                viewer.UserId,
+                viewer.IsSuperuser,
+                viewer.Names,
+                viewer.Spaces,
+                viewer.Templates,
+                Seen = access.Sees(ResourceKind.Template).Spaces,
+            };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            var rows = (await connection.QueryAsync<Row>(CountSql)).AsList();
+            var rows = (await connection.QueryAsync<Row>(CountSql, asked)).AsList();
             return new Result(rows, rows.Sum(row => row.TaskLen));
         }
     }

@@ -4,10 +4,13 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Codo.Modules.Tasks.Execution;
 using Codo.Modules.Tasks.Hosts;
+using Codo.Modules.Tasks.Layout;
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Processes;
+using Codo.Platform.Security;
 using Dapper;
 using Microsoft.Extensions.Configuration;
 using Npgsql;
@@ -42,7 +45,7 @@ internal sealed record Watcher(long? Id, string Name);
 
 /// <summary>Reads and checks what accept and preview are given.</summary>
 internal sealed class Drafting(
-    Caller caller,
+    Access access,
     Zone zone,
     TaskSettings settings,
     OrderArguments arguments,
@@ -51,6 +54,8 @@ internal sealed class Drafting(
     IConfiguration configuration
 )
 {
+    private readonly Caller caller = access.Caller;
+
     // Bytes of UTF-8.
     private const int MostDetails = 64 << 10, MostArguments = 256 << 10, MostAssociated = 64 << 10;
 
@@ -99,14 +104,20 @@ internal sealed class Drafting(
         if (Encoding.UTF8.GetByteCount(given.ToJsonString(Json.Stored)) > MostAssociated)
             throw Refusal.Invalid("associated_user 不能超过 64 KiB", "associated_user is longer than 64 KiB");
         var start = Time(command.ExecTime);
-        var template = await Read(connection, command.TempId.Value);
+        var resource = await TemplateRight.Find(connection, null, command.TempId.Value) ?? throw NoTemplate;
+        await access.Demand(
+            Verbs.Run,
+            resource,
+            NoTemplate,
+            new Text("你没有提交此模板的订单的权限", "You have no right to submit orders from this template")
+        );
+        var template = await Read(connection, command.TempId.Value, resource.Space);
         var plan = OrderPlan.Make(template, hosts, settings);
         CheckLines(plan, values);
         var undeclared = await words.Declared(connection, plan, values);
         var ready = command.Schedule == "ready";
         if (ready && (plan.HasTimed || command.Hold == true) && start is null) throw Missing("exec_time");
-        var mayApprove = OrderAccess.MayApprove(caller, [.. template.Users.Select(user => user.UserId)]);
-        if (ready && !mayApprove && !MaySubmitReady())
+        if (ready && !await access.May(Verbs.Approve, resource) && !MaySubmitReady())
             throw Refusal.Forbidden(
                 $"{caller.Username} 不是模板「{template.TempName}」的用户，不能提交免审批订单",
                 $"{caller.Username} is no user of the template {template.TempName} and may not submit an order that needs no approval"
@@ -141,11 +152,11 @@ internal sealed class Drafting(
         );
     }
 
-    private static async Task<Template> Read(NpgsqlConnection connection, long tempId)
+    private static async Task<Template> Read(NpgsqlConnection connection, long tempId, long space)
     {
         var head =
             await connection.QuerySingleOrDefaultAsync<TemplateHead>(TemplateSql, new { TempId = tempId })
-            ?? throw Refusal.NotFound("模板不存在", "No such template", -3);
+            ?? throw NoTemplate;
         var steps = (await connection.QueryAsync<TemplateStep>(StepsSql, new { TempId = tempId })).AsList();
         if (steps.Count == 0) throw Refusal.NotFound("模板没有任务", "The template has no steps", -3);
         var groups = (await connection.QueryAsync<TemplateGroup>(GroupsSql, new { TempId = tempId })).AsList();
@@ -155,9 +166,12 @@ internal sealed class Drafting(
             head.Declared,
             steps,
             groups,
-            (await connection.QueryAsync<(long, string)>(UsersSql, new { TempId = tempId })).AsList()
+            (await connection.QueryAsync<(long, string)>(UsersSql, new { TempId = tempId })).AsList(),
+            space
         );
     }
+
+    private static Refusal NoTemplate => Refusal.NotFound("模板不存在", "No such template", -3);
 
     private static Dictionary<int, IReadOnlyList<string>> Hosts(JsonObject given)
     {
@@ -207,7 +221,7 @@ internal sealed class Drafting(
 
     private bool MaySubmitReady() =>
         configuration.GetSection("Codo:Tasks:ReadySubmitters").Exists()
-        && Right.Names(configuration, "Codo:Tasks:ReadySubmitters") is var names
+        && (SettingsBinding.List(configuration, "Codo:Tasks:ReadySubmitters") ?? []) is var names
         && (names.Contains(caller.Username) || names.Contains("*"));
 
     private static IEnumerable<Watcher> People(JsonNode? people) => people switch

@@ -21,7 +21,7 @@ internal static class EndOrder
         public Validator() => RuleFor(command => command.ListId).NotNull().Refuse("订单ID不能为空", "list_id is required");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller, OrphanedProcesses orphans, AdvanceOrder advance) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, Access access, OrphanedProcesses orphans, AdvanceOrder advance) : IRequestHandler<Command, Answer>
     {
         // First of all: from here on no step is claimed, because a claim asks for a lane that is still its owner's.
         private const string EndSql = """
@@ -53,7 +53,8 @@ internal static class EndOrder
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var order = await OrderAccess.Lock(connection, transaction, command.ListId!.Value);
-            if (!order.MayApprove(caller) && !order.IsSubmitter(caller)) throw Refusal.Forbidden("你没有终止权限", "You have no right to end this order");
+            var caller = access.Caller;
+            await order.Demand(access, Verbs.Run, new Text("你没有终止权限", "You have no right to end this order"));
             if (await connection.ExecuteAsync(EndSql, new { order.ListId, From = OrderStates.From(OrderAction.End) }, transaction) == 0)
                 throw Refusal.Conflict("订单已经结束", "The order has ended already");
             await connection.ExecuteAsync(LanesSql, new { order.ListId, From = LaneStates.From(LaneAction.End) }, transaction);

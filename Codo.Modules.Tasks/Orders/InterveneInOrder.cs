@@ -50,18 +50,19 @@ internal static class InterveneInOrder
             && (OfGroup.Contains(command.HandType) || (command.TaskLevel is not null && !string.IsNullOrEmpty(command.ExecIp)));
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller, OrphanedProcesses orphans, AdvanceOrder advance) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, Access access, OrphanedProcesses orphans, AdvanceOrder advance) : IRequestHandler<Command, Answer>
     {
         public async Task<Answer> Handle(Command command, CancellationToken cancellationToken)
         {
             var (id, group, level) = (command.ListId!.Value, command.TaskGroup!.Value, command.TaskLevel ?? 0);
+            var caller = access.Caller;
             var stoppedToo = command.IncludeStopped == true;
             // Killing what is left takes seconds, so it comes before the transaction; whether it is gone is asked again within.
             if (command.HandType is "restart" or "restart_failed")
                 await RestartLane.EndLeftovers(
                     source,
                     orphans,
-                    caller,
+                    access,
                     id,
                     group,
                     command.HandType == "restart" ? command.ExecIp : null,
@@ -69,7 +70,7 @@ internal static class InterveneInOrder
                 );
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var order = await Intervention.Lock(connection, transaction, caller, id, submitterToo: command.HandType == "stop_one");
+            var order = await Intervention.Lock(connection, transaction, access, id, submitterToo: command.HandType == "stop_one");
             var stopped = command.HandType == "stop_one" ? await Lane() : null;
             var (done, text) = command.HandType switch
             {

@@ -1,5 +1,7 @@
 using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
+using Codo.Platform.Security;
 using Dapper;
 using Npgsql;
 
@@ -26,14 +28,17 @@ internal static class Intervention
     public static async Task<LockedOrder> Lock(
         NpgsqlConnection connection,
         NpgsqlTransaction transaction,
-        Caller caller,
+        Access access,
         long listId,
         bool submitterToo = false
     )
     {
         var order = await OrderAccess.Lock(connection, transaction, listId);
-        if (!order.MayApprove(caller) && !(submitterToo && order.IsSubmitter(caller)))
-            throw Refusal.Forbidden("你没有干预此订单的权限", "You have no right to intervene in this order");
+        await order.Demand(
+            access,
+            submitterToo ? Verbs.Run : Verbs.Approve,
+            new Text("你没有干预此订单的权限", "You have no right to intervene in this order")
+        );
         return order.State == OrderState.Start
             ? order
             : throw Refusal.Conflict($"订单状态为 {order.Schedule}，只能干预运行中的订单", $"The order is {order.Schedule}; only one that runs can be intervened in");

@@ -1,4 +1,5 @@
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
@@ -21,7 +22,7 @@ internal static class ListHistory
         public Validator() => this.Paged();
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {
         private const string Matches = """
             o.schedule = 'OK' AND (CAST(@Pattern AS text) IS NULL
@@ -41,9 +42,19 @@ internal static class ListHistory
 
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
-            var viewer = new Viewer(caller);
+            var viewer = Viewer.Of(access);
             var pattern = string.IsNullOrWhiteSpace(query.SearchVal) ? null : Paging.PrefixPattern(query.SearchVal.Trim());
-            var asked = new { viewer.UserId, viewer.IsSuperuser, viewer.Names, Pattern = pattern, Limit = query.Limit ?? 500, Offset = query.Offset(500) };
+            var asked = new
+            {
+                viewer.UserId,
+                viewer.IsSuperuser,
+                viewer.Names,
+                viewer.Spaces,
+                viewer.Templates,
+                Pattern = pattern,
+                Limit = query.Limit ?? 500,
+                Offset = query.Offset(500),
+            };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var ids = (await connection.QueryAsync<long>(PageSql, asked)).AsList();
             var count = ids.Count > 0 && ids.Count < asked.Limit ? asked.Offset + ids.Count : await connection.ExecuteScalarAsync<long>(CountSql, asked);

@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
@@ -22,7 +23,7 @@ internal static class ListOrders
         public Validator() => this.Paged();
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {
         private const string PageSql = $"""
             SELECT o.list_id FROM tasks.scheduler_task_list o WHERE o.schedule <> 'OK' AND {OrderAccess.Visible}
@@ -35,8 +36,17 @@ internal static class ListOrders
 
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
-            var viewer = new Viewer(caller);
-            var asked = new { viewer.UserId, viewer.IsSuperuser, viewer.Names, Limit = query.Limit ?? 100, Offset = query.Offset(100) };
+            var viewer = Viewer.Of(access);
+            var asked = new
+            {
+                viewer.UserId,
+                viewer.IsSuperuser,
+                viewer.Names,
+                viewer.Spaces,
+                viewer.Templates,
+                Limit = query.Limit ?? 100,
+                Offset = query.Offset(100),
+            };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var ids = (await connection.QueryAsync<long>(PageSql, asked)).AsList();
             // A page that is not full is the last: its rows are all that there are.

@@ -1,36 +1,41 @@
+using System.Globalization;
 using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
+using Codo.Platform.Security;
 using Dapper;
 using Npgsql;
 
 namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>
-/// Who may see, approve and end an order. Ids decide rights; names only what may be seen, and only where there is no id: anybody can have a nickname.
+/// Orders as rights know them: their submitter, those who may approve them, those whom they name, and roles that approve on the space or the template. Ids
+/// decide; names only what may be seen, and only where there is no id: anybody can have a nickname.
 /// </summary>
 internal static class OrderAccess
 {
-    /// <summary>A condition on an order <c>o</c>; its parameters are those of <see cref="Viewer"/>.</summary>
+    /// <summary>A condition on an order <c>o</c>; its parameters are those of <see cref="Viewer"/>. It says what <see cref="Access"/> decides of one.</summary>
     public const string Visible = """
         (@IsSuperuser OR o.creator_id = @UserId OR @UserId = ANY(o.approver_ids) OR @UserId = ANY(o.watcher_ids) OR o.watchers && @Names
-            OR (o.creator_id IS NULL AND o.creator = ANY(@Names)))
+            OR (o.creator_id IS NULL AND o.creator = ANY(@Names)) OR o.space_id = ANY(@Spaces) OR o.temp_id = ANY(@Templates))
         """;
 
-    private const string SeesSql = $"""
-        SELECT EXISTS (SELECT FROM tasks.scheduler_task_list o WHERE o.list_id = @ListId AND {Visible})
+    private const string FindSql = """
+        SELECT o.list_id, o.schedule, o.creator_id, o.creator, o.approver_ids, o.watcher_ids, o.watchers, o.space_id, o.temp_id, o.hold, o.start_time
+        FROM tasks.scheduler_task_list o WHERE o.list_id = @ListId
         """;
 
-    private const string LockSql = """
-        SELECT o.list_id, o.schedule, o.creator_id, o.approver_ids, o.hold, o.start_time FROM tasks.scheduler_task_list o
-            WHERE o.list_id = @ListId FOR NO KEY UPDATE
+    private const string LockSql = $"""
+        {FindSql} FOR NO KEY UPDATE
         """;
+
+    /// <summary>The order with its people; null when there is none.</summary>
+    public static async Task<Resource?> Find(NpgsqlConnection connection, long listId) =>
+        (await connection.QuerySingleOrDefaultAsync<LockedOrder>(FindSql, new { ListId = listId }))?.Resource;
 
     /// <summary>Whether the caller may see the order, and with it its output; false also when there is none.</summary>
-    public static Task<bool> Sees(NpgsqlConnection connection, Caller caller, long listId)
-    {
-        var viewer = new Viewer(caller);
-        return connection.ExecuteScalarAsync<bool>(SeesSql, new { viewer.UserId, viewer.IsSuperuser, viewer.Names, ListId = listId });
-    }
+    public static async Task<bool> Sees(NpgsqlConnection connection, Access access, long listId) =>
+        await Find(connection, listId) is { } order && await access.May(Verbs.See, order);
 
     /// <summary>Locks the order until the transaction ends: everything that a person changes in it goes one after the other.</summary>
     /// <exception cref="Refusal">There is none.</exception>
@@ -38,15 +43,17 @@ internal static class OrderAccess
         await connection.QuerySingleOrDefaultAsync<LockedOrder>(LockSql, new { ListId = listId }, transaction) ?? throw NoSuchOrder;
 
     public static Refusal NoSuchOrder => Refusal.NotFound("没有这个订单", "No such order");
-
-    public static bool MayApprove(Caller caller, long[] approverIds) => caller.IsSuperuser || approverIds.Contains(caller.UserId);
 }
 
 /// <summary>The caller as <see cref="OrderAccess.Visible"/> asks for them.</summary>
-internal sealed record Viewer(long UserId, bool IsSuperuser, string[] Names)
+/// <param name="Spaces">Whose orders a role shows.</param>
+/// <param name="Templates">The same, of single templates.</param>
+internal sealed record Viewer(long UserId, bool IsSuperuser, string[] Names, long[] Spaces, long[] Templates)
 {
-    public Viewer(Caller caller) : this(caller.UserId, caller.IsSuperuser, [caller.Username, caller.Nickname])
+    public static Viewer Of(Access access)
     {
+        var (caller, sight) = (access.Caller, access.Sees(ResourceKind.Order));
+        return new Viewer(caller.UserId, caller.IsSuperuser, [caller.Username, caller.Nickname], sight.Spaces, sight.Numbers);
     }
 }
 
@@ -59,7 +66,17 @@ internal sealed record LockedOrder
 
     public long? CreatorId { get; init; }
 
+    public string Creator { get; init; } = "";
+
     public long[] ApproverIds { get; init; } = [];
+
+    public long[] WatcherIds { get; init; } = [];
+
+    public string[] Watchers { get; init; } = [];
+
+    public long SpaceId { get; init; }
+
+    public long TempId { get; init; }
 
     public bool Hold { get; init; }
 
@@ -67,7 +84,28 @@ internal sealed record LockedOrder
 
     public OrderState State => OrderStates.Read(Schedule);
 
-    public bool MayApprove(Caller caller) => OrderAccess.MayApprove(caller, ApproverIds);
+    /// <summary>The order as rights know it.</summary>
+    public Resource Resource =>
+        new(ResourceKind.Order, ListId.ToString(CultureInfo.InvariantCulture), SpaceId)
+        {
+            People = ApproverIds,
+            Creator = CreatorId,
+            Watchers = WatcherIds,
+            WatcherNames = CreatorId is null ? [.. Watchers, Creator] : Watchers,
+            Template = TempId.ToString(CultureInfo.InvariantCulture),
+        };
 
-    public bool IsSubmitter(Caller caller) => CreatorId == caller.UserId;
+    /// <summary>Refuses whoever may not do this to the order, in the contract's words; what is missing is said to those who may see it.</summary>
+    /// <param name="verb"><see cref="Verbs.Approve"/>, or <see cref="Verbs.Run"/> for what the submitter may as well.</param>
+    /// <exception cref="Refusal">It is not allowed.</exception>
+    public ValueTask Demand(Access access, Verbs verb, Text refused) => access.Demand(verb, Resource, new Refusal(-2, refused, RefusalKind.Forbidden), refused);
+}
+
+/// <summary>Finds orders for decisions that are asked about by name.</summary>
+internal sealed class OrderResources : IResourceReader
+{
+    public string Kind => ResourceKind.Order;
+
+    public async Task<Resource?> Find(NpgsqlConnection connection, string id) =>
+        long.TryParse(id, CultureInfo.InvariantCulture, out var number) ? await OrderAccess.Find(connection, number) : null;
 }

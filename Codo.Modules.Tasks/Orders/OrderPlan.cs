@@ -35,7 +35,8 @@ internal sealed record Template(
     IReadOnlyList<string> Declared,
     IReadOnlyList<TemplateStep> Steps,
     IReadOnlyList<TemplateGroup> Groups,
-    IReadOnlyList<(long UserId, string Nickname)> Users
+    IReadOnlyList<(long UserId, string Nickname)> Users,
+    long SpaceId
 );
 
 /// <summary>A group of an order: its lanes in order, each with its batch from 1, and the steps that every one of them runs.</summary>

@@ -24,7 +24,7 @@ internal sealed class PendingOrders(
 {
     // A while at once: the next look ends the rest.
     private const string OverdueSql = """
-        SELECT list_id, task_name, task_type, creator, creator_id FROM tasks.scheduler_task_list
+        SELECT list_id, task_name, task_type, creator, creator_id, space_id FROM tasks.scheduler_task_list
         WHERE schedule = 'new' AND GREATEST(create_time, CAST(@From AS timestamptz)) < clock_timestamp() - make_interval(days => @Days)
             ORDER BY list_id LIMIT 100
         """;
@@ -59,12 +59,12 @@ internal sealed class PendingOrders(
         var mediator = scope.ServiceProvider.GetRequiredService<IMediator>();
         // Told first: a crash between the two tells again, which adds to the same incident, and never ends an order in silence.
         await mediator.Publish(
-            new OrderExpired(order.ListId, order.TaskName, order.TaskType, settings.PendingDays, order.Creator, order.CreatorId),
+            new OrderExpired(order.ListId, order.TaskName, order.TaskType, settings.PendingDays, order.Creator, order.CreatorId, order.SpaceId),
             cancellation
         );
         await mediator.Send(new EndOrder.Command(order.ListId), cancellation);
         log.LogInformation("Order {Order} of {Creator} is ended: nobody approved it in {Days} days", order.ListId, order.Creator, settings.PendingDays);
     }
 
-    private sealed record Row(long ListId, string TaskName, string TaskType, string Creator, long? CreatorId);
+    private sealed record Row(long ListId, string TaskName, string TaskType, string Creator, long? CreatorId, long SpaceId);
 }

@@ -24,7 +24,7 @@ internal static class ReleaseHandSteps
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller, AdvanceOrder advance) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, Access access, AdvanceOrder advance) : IRequestHandler<Command, Answer>
     {
         private const string NamedSql = """
             SELECT EXISTS (SELECT FROM tasks.scheduler_task_info WHERE list_id = @ListId AND trigger = 'hand' AND task_name = @Name)
@@ -44,9 +44,10 @@ internal static class ReleaseHandSteps
 
         public async Task<Answer> Handle(Command command, CancellationToken cancellationToken)
         {
+            var caller = access.Caller;
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var order = await Intervention.Lock(connection, transaction, caller, command.ListId!.Value);
+            var order = await Intervention.Lock(connection, transaction, access, command.ListId!.Value);
             var asked = new { order.ListId, Name = command.HandTask, From = StepStates.From(StepAction.Release) };
             if (!await connection.ExecuteScalarAsync<bool>(NamedSql, asked, transaction)) throw Refusal.NotFound("任务名称不正确", "hand_task names no hand step", -2);
             var lanes = (await connection.QueryAsync<long>(LanesSql, asked, transaction)).ToArray();

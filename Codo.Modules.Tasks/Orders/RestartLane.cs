@@ -1,6 +1,7 @@
 using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
+using Codo.Platform.Security;
 using Dapper;
 using Npgsql;
 
@@ -11,10 +12,6 @@ namespace Codo.Modules.Tasks.Orders;
 /// </summary>
 internal static class RestartLane
 {
-    private const string MaySql = """
-        SELECT o.approver_ids FROM tasks.scheduler_task_list o WHERE o.list_id = @ListId
-        """;
-
     private const string LeftoversSql = $"""
         SELECT {OrphanedProcess.Columns}, a.stop_requested IS NOT NULL AS unwanted
         FROM tasks.attempt a JOIN tasks.lane l USING (lane_id) LEFT JOIN platform.node n ON n.name = a.node
@@ -72,7 +69,7 @@ internal static class RestartLane
     public static async Task EndLeftovers(
         NpgsqlDataSource source,
         OrphanedProcesses orphans,
-        Caller caller,
+        Access access,
         long listId,
         int group,
         string? host,
@@ -82,9 +79,7 @@ internal static class RestartLane
         List<OrphanedProcess> left;
         await using (var connection = await source.OpenConnectionAsync())
         {
-            var approvers = await connection.QuerySingleOrDefaultAsync<long[]?>(MaySql, new { ListId = listId });
-            if (approvers is null || !OrderAccess.MayApprove(caller, approvers))
-                return;
+            if (await OrderAccess.Find(connection, listId) is not { } order || !await access.May(Verbs.Approve, order)) return;
             left = (
                 await connection.QueryAsync<OrphanedProcess>(
                     LeftoversSql,

@@ -1,4 +1,5 @@
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using FluentValidation;
 using MediatR;
 using Npgsql;
@@ -17,12 +18,12 @@ internal static class ShowGrid
         public Validator() => RuleFor(query => query.ListId).NotNull().Refuse("订单ID不能为空", "list_id is required");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            if (!await OrderAccess.Sees(connection, caller, query.ListId!.Value)) throw OrderAccess.NoSuchOrder;
+            if (!await OrderAccess.Sees(connection, access, query.ListId!.Value)) throw OrderAccess.NoSuchOrder;
             var grid = await OrderGrid.Read(connection, query.ListId.Value, cancellationToken);
             return new Result(grid.Order, grid.Groups);
         }

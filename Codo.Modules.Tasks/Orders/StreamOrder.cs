@@ -1,5 +1,6 @@
 using System.Globalization;
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -18,7 +19,7 @@ internal static class StreamOrder
         var services = context.RequestServices;
         var listId = OrderIds.Of(context);
         await using (var connection = await services.GetRequiredService<NpgsqlDataSource>().OpenConnectionAsync(context.RequestAborted))
-            if (!await OrderAccess.Sees(connection, Caller.Of(context)!, listId))
+            if (!await OrderAccess.Sees(connection, context.RequestServices.GetRequiredService<Access>(), listId))
                 throw OrderAccess.NoSuchOrder;
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(
             context.RequestAborted,

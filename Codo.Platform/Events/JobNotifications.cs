@@ -13,6 +13,7 @@ namespace Codo.Platform.Events;
 /// <param name="Cause">Why Codo ended it or could not start it; empty when it ended by itself.</param>
 /// <param name="Output">The end of what it printed, its secrets masked.</param>
 /// <param name="Owners">Names, as the job has them.</param>
+/// <param name="Space">The number of the space that the job is in, here and below.</param>
 public sealed record ExecutionEnded(
     string JobId,
     long LogId,
@@ -26,7 +27,8 @@ public sealed record ExecutionEnded(
     Text Cause,
     string Command,
     string Output,
-    IReadOnlyList<string> Owners
+    IReadOnlyList<string> Owners,
+    long Space = 1
 ) : INotification
 {
     /// <summary>Whether nothing is wrong with the job any more.</summary>
@@ -35,7 +37,7 @@ public sealed record ExecutionEnded(
 
 /// <summary>Due times of a job were skipped several times in a row, because its previous run had not ended.</summary>
 /// <param name="Times">So far, at least 3.</param>
-public sealed record FiresSkipped(string JobId, long LogId, int Times, DateTime Since, DateTime Until, Text Cause, IReadOnlyList<string> Owners)
+public sealed record FiresSkipped(string JobId, long LogId, int Times, DateTime Since, DateTime Until, Text Cause, IReadOnlyList<string> Owners, long Space = 1)
     : INotification;
 
 /// <summary>
@@ -45,7 +47,7 @@ public sealed record FiresMissed(IReadOnlyList<MissedJob> Jobs) : INotification;
 
 /// <summary>What one job missed.</summary>
 /// <param name="NoticedAt">UTC; when Codo was back, or had time again.</param>
-public sealed record MissedJob(string JobId, DateTime From, DateTime Until, int Times, DateTime NoticedAt, IReadOnlyList<string> Owners);
+public sealed record MissedJob(string JobId, DateTime From, DateTime Until, int Times, DateTime NoticedAt, IReadOnlyList<string> Owners, long Space = 1);
 
 /// <summary>A job of which something had been told was deleted: it neither fails nor succeeds any more.</summary>
 public sealed record JobDeleted(string JobId) : INotification;
@@ -55,11 +57,11 @@ public sealed record ListRunningJobs : IRequest<IReadOnlyList<RunningJob>>;
 
 /// <summary>An execution that is running.</summary>
 /// <param name="Since">UTC; when its present attempt began.</param>
-public sealed record RunningJob(string JobId, long LogId, DateTime Since, string Node, IReadOnlyList<string> Owners);
+public sealed record RunningJob(string JobId, long LogId, DateTime Since, string Node, IReadOnlyList<string> Owners, long Space = 1);
 
 /// <summary>A job cannot be read or computed any more, and fires nothing until it is edited or reads again.</summary>
 /// <param name="Why">What does not read.</param>
-public sealed record JobBroke(string JobId, DateTime At, Text Why, IReadOnlyList<string> Owners) : INotification;
+public sealed record JobBroke(string JobId, DateTime At, Text Why, IReadOnlyList<string> Owners, long Space = 1) : INotification;
 
 /// <summary>What <see cref="JobBroke"/> told of is over.</summary>
 public sealed record JobMended(string JobId) : INotification;

@@ -46,7 +46,8 @@ public sealed record OrderSituationChanged(
     IReadOnlyList<Approver> Approvers,
     IReadOnlyList<string> Associated,
     IReadOnlyList<StepInTrouble> Steps,
-    string Output
+    string Output,
+    long Space = 1
 ) : INotification;
 
 /// <summary>Somebody of an order whose id is known.</summary>
@@ -75,10 +76,12 @@ public sealed record RunningOrder(
     string Host,
     DateTime Since,
     IReadOnlyList<Approver> Approvers,
-    IReadOnlyList<string> Associated
+    IReadOnlyList<string> Associated,
+    long Space = 1
 );
 
 /// <summary>An order is ended because nobody approved it in time. Published at least once, before it is ended.</summary>
 /// <param name="Days">How long it waited, at least.</param>
 /// <param name="SubmitterId">Null where only the name is known.</param>
-public sealed record OrderExpired(long ListId, string TaskName, string TaskType, int Days, string Submitter, long? SubmitterId) : INotification;
+public sealed record OrderExpired(long ListId, string TaskName, string TaskType, int Days, string Submitter, long? SubmitterId, long Space = 1)
+    : INotification;

@@ -23,6 +23,9 @@ public sealed record Caller(long UserId, string Username, string Nickname, strin
     /// <summary>The number of the access token that the request came with; null for every other token.</summary>
     public long? AccessTokenId { get; init; }
 
+    /// <summary>What the token was made for: it cuts down what its person may do, a superuser too. A token that names no scope has all.</summary>
+    public Verbs Scope { get; init; } = Verbs.All;
+
     /// <summary>What Codo does by itself: schedules, sweeps, settling.</summary>
     public static readonly Caller Codo = new(0, "codo", "Codo", "", true, "", "");
 

@@ -10,19 +10,19 @@ namespace Codo.Platform.Http;
 /// <summary>How a module lists its routes: one line each, the method, the path, the slice, what it is for, and who may.</summary>
 public static class Routes
 {
-    public static RouteHandlerBuilder Get<TQuery, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right? right = null)
+    public static RouteHandlerBuilder Get<TQuery, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right right)
         where TQuery : IRequest<TAnswer> where TAnswer : Answer => Slice<TQuery, TAnswer>(routes, HttpMethods.Get, path, summary, right);
 
-    public static RouteHandlerBuilder Post<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right? right = null)
+    public static RouteHandlerBuilder Post<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right right)
         where TCommand : IRequest<TAnswer> where TAnswer : Answer => Slice<TCommand, TAnswer>(routes, HttpMethods.Post, path, summary, right);
 
-    public static RouteHandlerBuilder Put<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right? right = null)
+    public static RouteHandlerBuilder Put<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right right)
         where TCommand : IRequest<TAnswer> where TAnswer : Answer => Slice<TCommand, TAnswer>(routes, HttpMethods.Put, path, summary, right);
 
-    public static RouteHandlerBuilder Patch<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right? right = null)
+    public static RouteHandlerBuilder Patch<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right right)
         where TCommand : IRequest<TAnswer> where TAnswer : Answer => Slice<TCommand, TAnswer>(routes, HttpMethods.Patch, path, summary, right);
 
-    public static RouteHandlerBuilder Delete<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right? right = null)
+    public static RouteHandlerBuilder Delete<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right right)
         where TCommand : IRequest<TAnswer> where TAnswer : Answer => Slice<TCommand, TAnswer>(routes, HttpMethods.Delete, path, summary, right);
 
     /// <summary>A route that is no slice (a stream, a page) gets its right the same way.</summary>
@@ -33,7 +33,7 @@ public static class Routes
     public static TBuilder WithBody<TBuilder>(this TBuilder builder, long bytes)
         where TBuilder : IEndpointConventionBuilder => builder.WithMetadata(new LongBody(bytes));
 
-    private static RouteHandlerBuilder Slice<TRequest, TAnswer>(IEndpointRouteBuilder routes, string method, string path, string summary, Right? right)
+    private static RouteHandlerBuilder Slice<TRequest, TAnswer>(IEndpointRouteBuilder routes, string method, string path, string summary, Right right)
         where TRequest : IRequest<TAnswer> where TAnswer : Answer
     {
         var route = routes.MapMethods(path, [method], (Delegate)(static async (HttpContext context) =>
@@ -43,7 +43,7 @@ public static class Routes
             var answer = await context.RequestServices.GetRequiredService<IMediator>().Send(request, context.RequestAborted);
             await context.Response.WriteAsJsonAsync(UnknownFields.AddTo(context, answer, options), options, context.RequestAborted);
         }));
-        route.WithMetadata(right ?? Right.Token).WithSummary(summary).Produces<TAnswer>();
+        route.WithMetadata(right).WithSummary(summary).Produces<TAnswer>();
         return route.WithMetadata(new SliceOf(typeof(TRequest)));
     }
 }

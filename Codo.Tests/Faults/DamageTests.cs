@@ -106,6 +106,14 @@ public sealed class DamageTests(TestPostgres postgres)
         ["tasks.scheduler_task_log"] =
             "INSERT INTO tasks.scheduler_task_log (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time) SELECT 'victim', "
                 + "1, 1, 900000, 1, v, false, 'x', now() FROM generate_series(1, {0}) v",
+        ["cron.deleted_job"] = "INSERT INTO cron.deleted_job (job, space_id) SELECT 900000 + v, 1 FROM generate_series(1, {0}) v",
+        ["accounts.space"] = "INSERT INTO accounts.space (name) SELECT 'victim-' || v FROM generate_series(1, {0}) v",
+        ["accounts.team"] = "INSERT INTO accounts.team (name) SELECT 'victim ' || v FROM generate_series(1, {0}) v",
+        ["accounts.team_member"] =
+            "WITH t AS (INSERT INTO accounts.team (name) SELECT 'victims ' || v FROM generate_series(1, {0}) v RETURNING team_id) INSERT INTO "
+                + "accounts.team_member (team_id, user_id) SELECT team_id, 900000 FROM t",
+        ["accounts.role_grant"] =
+            "INSERT INTO accounts.role_grant (user_id, role, space_id, by_id, by_name) SELECT 900000 + v, 'viewer', 1, 1, 'v' FROM generate_series(1, {0}) v",
         ["alerts.rule"] =
             "INSERT INTO alerts.rule (name, subject, priority, creator) SELECT 'victim ' || v, 'nothing-' || v, 10, 'v' FROM generate_series(1, {0}) v",
         ["alerts.channel"] =
@@ -277,6 +285,9 @@ public sealed class DamageTests(TestPostgres postgres)
                     "/v2/alerts/channel/",
                     "/v2/alerts/delivery/?limit=1000",
                     "/v2/outbox/?limit=1000",
+                    "/v2/accounts/space/",
+                    "/v2/accounts/team/",
+                    "/v2/accounts/grant/?limit=1000",
                     "/v2/outbox/?dead=false&limit=1000",
                     "/hangfire/running",
                     "/v2/accounts/person/?limit=1000",

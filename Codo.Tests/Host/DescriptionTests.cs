@@ -60,6 +60,10 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
                             or
                             ("get /v1/cron/log/output", "log_id")
                             or
+                            ("get /v2/accounts/explain", "verb" or "object")
+                            or
+                            ("get /v2/accounts/may", "object")
+                            or
                             ("get /v2/task/log", "log_key")
                             or
                             ("get /v2/task/log/search", "q")

@@ -64,7 +64,7 @@ public sealed class UpgradeTests(TestPostgres postgres)
         ).ShouldBe(0);
         await Eventually.True(
             async () =>
-                (await host.Send(HttpMethod.Get, "/v1/cron/log/?key=job_id&value=nightly", token: token))["data"]![0]!["task_log"]!.GetValue<string>()
+                (string)(await host.Get("/v1/cron/log/?job_id=nightly&status=success&start_date=2026-11-01", token))["data"]![0]!["task_log"]!
                 == "hello\n",
             "its ledger is there"
         );

@@ -52,7 +52,7 @@ internal sealed class AlertBench : IAsyncDisposable
         var services = new ServiceCollection();
         DefaultTypeMap.MatchNamesWithUnderscores = true;
         var zone = new Zone { Info = TimeZoneInfo.FindSystemTimeZoneById("Asia/Shanghai") };
-        services.AddLogging().AddMediator().AddAlerts();
+        services.AddLogging().AddMediator().AddAccess().AddAlerts();
         services
             .AddSingleton<IConfiguration>(new ConfigurationBuilder().AddInMemoryCollection([new("Codo:AllowRunAs", Environment.UserName)]).Build())
             .AddSingleton<TimeProvider>(time)

@@ -63,6 +63,7 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
                 "id",
                 "password",
                 "remarks",
+                "space",
                 "ssh_host",
                 "ssh_port",
                 "update_time",

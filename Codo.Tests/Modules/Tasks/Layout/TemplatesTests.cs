@@ -22,7 +22,7 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
             var found = await host.Get($"{LibraryHost.Temp}?{search}");
             found.ShouldSay(0, "获取成功");
             var row = found.Data().Single()!.AsObject();
-            row.Select(field => field.Key).ShouldBe(["temp_id", "temp_name", "creator"]);
+            row.Select(field => field.Key).ShouldBe(["temp_id", "temp_name", "creator", "space"]);
             (row["temp_id"]!.GetValue<long>(), row["temp_name"]!.GetValue<string>(), row["creator"]!.GetValue<string>()).ShouldBe((id, name, "admin"));
         }
         var all = (await host.Get(LibraryHost.Temp)).Data().Count;

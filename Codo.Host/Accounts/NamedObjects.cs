@@ -1,0 +1,35 @@
+using System.Globalization;
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Npgsql;
+
+namespace Codo.Host.Accounts;
+
+/// <summary>Objects as requests name them: <c>job:nightly</c>, <c>order:12</c>, <c>space:payments</c>; <c>job:</c> is a job that is to be made.</summary>
+internal sealed class NamedObjects(IEnumerable<IResourceReader> readers, Access access)
+{
+    /// <summary>The object, to whom may see it.</summary>
+    /// <param name="space">Of what is to be made; null is <c>default</c>.</param>
+    /// <exception cref="Refusal">The text names no kind, or nothing that the caller may see.</exception>
+    public async Task<Resource> Find(NpgsqlConnection connection, string? text, string? space = null)
+    {
+        var at = text?.IndexOf(':', StringComparison.Ordinal) ?? -1;
+        if (at < 1) throw Wrong();
+        var (kind, id) = (text![..at], text[(at + 1)..].Trim());
+        var absent = Refusal.NotFound($"{text} 不存在", $"There is no {text}");
+        if (kind == ResourceKind.Space) return OfSpace(access.SpaceOf(id));
+        if (id.Length == 0 && (ResourceKind.Granted.Contains(kind) || kind == ResourceKind.Library)) return Resource.New(kind, access.SpaceOf(space));
+        var reader = readers.FirstOrDefault(reader => reader.Kind == kind) ?? throw Wrong();
+        var found = await reader.Find(connection, id) ?? throw absent;
+        return await access.May(Verbs.See, found) ? found : throw absent;
+    }
+
+    /// <summary>A space as the object of grants on it.</summary>
+    public static Resource OfSpace(long space) => new(ResourceKind.Space, space.ToString(CultureInfo.InvariantCulture), space);
+
+    private static Refusal Wrong() =>
+        Refusal.Invalid(
+            "object 应为 kind:id，kind 为 space | job | template | execute_user | alert_rule | alert_channel | order | library",
+            "object must be kind:id, with a kind of space | job | template | execute_user | alert_rule | alert_channel | order | library"
+        );
+}

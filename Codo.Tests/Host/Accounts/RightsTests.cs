@@ -1,0 +1,300 @@
+using System.Text.Json.Nodes;
+using Codo.Platform.Http;
+using Codo.Tests.Modules.Cron;
+using Codo.Tests.Support;
+using Dapper;
+using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
+
+namespace Codo.Tests.Host.Accounts;
+
+public sealed class ViewersHost(TestPostgres postgres) : HostFixture(postgres, ("Codo:Auth:DefaultRole", "viewer"));
+
+/// <summary>Spaces, teams and grants by the API, and what somebody without them tries.</summary>
+public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IClassFixture<ViewersHost>
+{
+    private const string Job = "/v1/cron/job/", Grant = "/v2/accounts/grant/";
+    private static int people = 100;
+    private readonly TestHost host = fixture.Host;
+
+    [Fact]
+    public async Task A_role_is_granted_to_a_person_and_a_team_holds_at_once_and_is_taken_back()
+    {
+        var (space, job) = await SpaceWithJob();
+        var (ann, annToken) = Person();
+        var (bob, bobToken) = Person();
+        (await Finds(annToken, job)).ShouldBeFalse();
+        var team = (long)(await host.Post("/v2/accounts/team/", new { name = Name("team") }))["team_id"]!;
+        (await host.Post("/v2/accounts/team/member/", new { team_id = team, user_id = bob })).Code().ShouldBe(0);
+        var toTeam = await Give(null, "operator", space, team);
+        await Give(ann, "viewer", space);
+        (await Finds(annToken, job)).ShouldBeTrue();
+        var nowhere = await host.Send(HttpMethod.Post, "/v1/cron/job/run/", $$"""{"job_id": "{{job}}"}""", annToken, "en");
+        ((string)nowhere["hint"]!).ShouldBe("This needs run on some job (role operator / editor / admin); an admin of its space or a superuser can grant it");
+        await Give(ann, "operator", (await SpaceWithJob()).Space);
+        (await host.Post("/v1/cron/job/run/", new { job_id = job }, bobToken)).Code().ShouldBe(0);
+        var refused = await host.Send(HttpMethod.Post, "/v1/cron/job/run/", $$"""{"job_id": "{{job}}"}""", annToken, "en");
+        refused.Code().ShouldBe(-2);
+        ((string)refused["hint"]!).ShouldBe($"This needs run on job:{job} (space {space}) (role operator / editor / admin); a superuser can grant it");
+        (await host.Delete(Grant, new { grant_id = toTeam })).Code().ShouldBe(0);
+        (await Finds(bobToken, job)).ShouldBeFalse();
+        (await host.Count($"SELECT count(*) FROM platform.audit WHERE kind = 'grant' AND object_id = '{toTeam}'")).ShouldBe(2);
+        (await host.Count($"SELECT count(*) FROM platform.audit WHERE kind = 'team' AND object_id = '{team}'")).ShouldBe(2);
+        (await host.Count($"SELECT count(*) FROM platform.audit WHERE kind = 'space' AND after ->> 'name' = '{space}'")).ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task An_admin_of_a_space_grants_in_it_and_nowhere_else_and_nobody_else_grants()
+    {
+        var (space, job) = await SpaceWithJob();
+        var (other, _) = await SpaceWithJob();
+        var (ann, annToken) = Person();
+        var (bob, bobToken) = Person();
+        object To(string where, string role = "admin") => new { user_id = bob, role, space = where };
+        (await host.Post(Grant, To(space), annToken)).Code().ShouldBe(-1);
+        var admin = await Give(ann, "admin", space);
+        (await host.Post(Grant, To(other), annToken)).Code().ShouldBe(-1);
+        (await host.Post(Grant, To("default"), annToken)).Code().ShouldBe(-2);
+        (await host.Post(Grant, To(space, "editor"), annToken)).Code().ShouldBe(0);
+        (await host.Post(Grant, To(space, "editor"), annToken)).Code().ShouldBe(-1);
+        (await host.Post(Grant, To(space, "viewer"), bobToken)).Code().ShouldBe(-2);
+        // An editor neither raises the own role nor takes another's.
+        var own = (await host.Get($"{Grant}?space={space}", bobToken))["data"]!.AsArray();
+        own.Select(row => (long)row!["user_id"]!).ShouldBe([bob]);
+        (await host.Put(Grant, new { grant_id = (long)own[0]!["grant_id"]!, role = "admin" }, bobToken)).Code().ShouldBe(-2);
+        (await host.Delete(Grant, new { grant_id = admin }, bobToken)).Code().ShouldBe(-2);
+        // The last admin may go: superusers are there.
+        (await host.Delete(Grant, new { grant_id = admin }, annToken)).Code().ShouldBe(0);
+        (await host.Post(Grant, To(space, "viewer"), annToken)).Code().ShouldBe(-1);
+        var missing = await host.Send(HttpMethod.Get, $"/v2/accounts/explain/?verb=admin&object=job:{job}", null, bobToken);
+        ((bool)missing["allowed"]!).ShouldBeFalse();
+        ((string)missing["missing"]!).ShouldContain("可由超级用户授予");
+    }
+
+    [Fact]
+    public async Task A_grant_ends_at_its_time_and_one_on_an_object_ends_with_it()
+    {
+        var (_, job) = await SpaceWithJob();
+        var (ann, annToken) = Person();
+        (await host.Post(Grant, new { user_id = ann, role = "viewer", @object = $"job:{job}", until = "2020-01-01 00:00" })).Code().ShouldBe(-1);
+        var made = await host.Post(Grant, new { user_id = ann, role = "editor", @object = $"job:{job}", until = "2099-01-01 00:00" });
+        made.Code().ShouldBe(0);
+        (await Finds(annToken, job)).ShouldBeTrue();
+        await using (var connection = await host.Source.OpenConnectionAsync())
+            await connection.ExecuteAsync(
+                "UPDATE accounts.role_grant SET until = now() - interval '1 second' WHERE grant_id = @Id",
+                new { Id = (long)made["grant_id"]! }
+            );
+        await Eventually.True(async () => !await Finds(annToken, job), "it is over");
+        (await host.Post(Grant, new { user_id = ann, role = "operator", @object = $"job:{job}" })).Code().ShouldBe(0);
+        (await host.Delete(Job, new { job_id = job })).Code().ShouldBe(0);
+        (await host.Post(Job, new { job_id = job, cmd = "true", cron = CronClient.Never, space = "default" })).Code().ShouldBe(0);
+        (await host.Post("/v1/cron/job/run/", new { job_id = job }, annToken)).Code().ShouldBe(-2);
+    }
+
+    [Fact]
+    public async Task Another_node_knows_of_a_grant_within_a_second()
+    {
+        await using var other = await host.Again(("Codo:Auth:DefaultRole", "viewer"));
+        var (space, job) = await SpaceWithJob();
+        var (ann, annToken) = Person();
+        var id = await Give(ann, "viewer", space);
+        await Eventually.True(async () => (await other.Get($"{Job}?job_id={job}", annToken)).Code() == 0, "the other node knows", 10);
+        (await host.Delete(Grant, new { grant_id = id })).Code().ShouldBe(0);
+        await Eventually.True(async () => (await other.Get($"{Job}?job_id={job}", annToken)).Code() == -1, "and that it is taken back", 10);
+    }
+
+    [Fact]
+    public async Task Whoever_may_not_see_a_job_finds_it_nowhere()
+    {
+        var (space, job) = await SpaceWithJob();
+        var secret = $"secret-{Guid.NewGuid():N}";
+        (await host.Put(Job, new { job_id = job, cmd = $"echo {secret}; exit 3" })).Code().ShouldBe(0);
+        var log = await host.RunNow(job);
+        await host.Ended(log);
+        var (_, token) = Person();
+        await Eventually.True(async () => await host.Count($"SELECT count(*) FROM alerts.task_monitor WHERE '{job}' = ANY(subjects)") == 1, "it is told");
+        var incident = await host.Count($"SELECT id FROM alerts.task_monitor WHERE '{job}' = ANY(subjects)");
+
+        await Blind();
+        // Nor once the job is gone and its ledger stays.
+        (await host.Delete(Job, new { job_id = job })).Code().ShouldBe(0);
+        await Blind();
+        (await host.Get($"/v1/cron/log/output/?log_id={log}")).Code().ShouldBe(0);
+
+        async Task Blind()
+        {
+            (await host.Get($"{Job}?job_id={job}", token)).ShouldBe(-1, $"job {job} Not Found!");
+            foreach (var path in new[]
+            {
+                $"{Job}?q={job[..12]}",
+                $"{Job}?limit=1000",
+                $"/v1/cron/log/?job_id={job}",
+                $"/v1/cron/log/?key=log_id&value={log}",
+                $"/v1/cron/log/?q={secret}",
+                $"/v1/cron/log/?key=task_cmd&value={Uri.EscapeDataString($"echo {secret}; exit 3")}",
+                $"/v2/alerts/incident/?subject={job}",
+                $"/v2/alerts/incident/?id={incident}",
+                $"/v2/alerts/delivery/?incident_id={incident}",
+                $"{Grant}?limit=1000",
+                "/v2/accounts/space/",
+            })
+            {
+                var answer = await host.Get(path, token);
+                answer.ToJsonString().ShouldNotContain(job, Case.Insensitive, path);
+                answer.ToJsonString().ShouldNotContain(space, Case.Insensitive, path);
+                answer.ToJsonString().ShouldNotContain(secret, Case.Insensitive, path);
+                if (path != $"{Job}?limit=1000" && answer["count"] is { } count) ((int)count).ShouldBe(0, path);
+            }
+            (await host.Get($"/v1/cron/log/output/?log_id={log}", token)).ShouldBe(-1, $"日志 {log} 不存在");
+            (await host.Post("/v1/cron/job/kill/", new { log_id = log }, token)).Code().ShouldBeLessThan(0);
+            (await host.Patch("/v2/alerts/incident/", new { id = incident, action = "resolve" }, token)).Code().ShouldBe(-1);
+            (await host.Get($"/v2/accounts/explain/?verb=see&object=job:{job}", token)).ShouldBe(-1, $"job:{job} 不存在");
+            (await host.Get($"/v2/accounts/may/?object=space:{space}", token)).ShouldBe(-1, $"空间 {space} 不存在");
+            using var page = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, $"/i/{incident}", null, token));
+            ((int)page.StatusCode).ShouldBe(404);
+        }
+    }
+
+    [Fact]
+    public async Task An_editor_of_one_space_takes_nothing_out_of_another()
+    {
+        var (mine, _) = await SpaceWithJob();
+        var (theirs, job) = await SpaceWithJob();
+        var (ann, token) = Person();
+        await Give(ann, "editor", mine);
+        var template = await OrderHost.Template(host, OrderHost.Step("echo theirs"));
+        (await host.Put("/v2/task_layout/details/", new { temp_id = template, space = theirs })).Code().ShouldBe(0);
+        foreach (var (method, path, body) in new (string, string, object)[]
+        {
+            ("PUT", Job, new { job_id = job, space = mine }),
+            ("PUT", Job, new { job_id = job, cmd = "id" }),
+            ("PATCH", Job, new { job_id = job }),
+            ("DELETE", Job, new { job_id = job }),
+            ("POST", "/v1/cron/job/run/", new { job_id = job }),
+            ("POST", Job, new { job_id = Name("j"), cmd = "id", cron = CronClient.Never, space = theirs }),
+            ("POST", Job, new { job_id = Name("j"), cmd = "id", cron = CronClient.Never }),
+            ("PUT", "/v2/task_layout/details/", new { temp_id = template, space = mine }),
+            ("PATCH", "/v2/task_layout/details/", new { temp_id = template, new_user_info = new[] { $"{ann},,,ann" } }),
+            ("DELETE", "/v2/task_layout/temp/", new { temp_id = template }),
+            ("POST", "/v2/task/accept/", new { task_name = "x", temp_id = template, hosts = new { g = 1 } }),
+            ("POST", "/v2/alerts/rule/", new { name = Name("r"), subject = "*", priority = 9999 }),
+            ("POST", "/v2/alerts/channel/", new { name = Name("c"), kind = "command", settings = new { command = "cat" } }),
+            ("POST", "/v2/alerts/silence/", new { reason = "x", ends_at = "2099-01-01 00:00" }),
+        })
+        {
+            var answer = await host.Send(new HttpMethod(method), path, System.Text.Json.JsonSerializer.Serialize(body), token);
+            answer.Code().ShouldBeLessThan(0, $"{method} {path} {answer.ToJsonString()}");
+        }
+        var untouched = (await host.Get($"{Job}?job_id={job}"))["data"]![0]!;
+        ((string)untouched["space"]!, (string)untouched["cmd"]!, (string)untouched["status"]!).ShouldBe((theirs, "true", "0"));
+        // What it may: its own.
+        (await host.Post(Job, new { job_id = Name("j"), cmd = "true", cron = CronClient.Never, space = mine }, token)).Code().ShouldBe(0);
+        // A rule of its own space says nothing of the others', and a channel of it hears nothing of them.
+        (await host.Post("/v2/alerts/rule/", new { name = Name("r"), subject = "*", priority = 9999, space = mine }, token)).Code().ShouldBe(0);
+        var channel = new { name = Name("c"), kind = "webhook", settings = new { url = "http://127.0.0.1:9/" }, space = mine };
+        ((int)(await host.Post("/v2/alerts/channel/", channel, token))["open_incidents"]!).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task An_execute_user_of_another_space_is_no_key_of_this_one()
+    {
+        var (mine, _) = await SpaceWithJob();
+        var (theirs, _) = await SpaceWithJob();
+        var (ann, token) = Person();
+        await Give(ann, "editor", mine);
+        var alias = Name("user")[..20];
+        var template = await OrderHost.Template(host, OrderHost.Step("id", execUser: "root"));
+        (await host.Put("/v2/task_layout/details/", new { temp_id = template, space = mine })).Code().ShouldBe(0);
+        object steps = new { temp_id = template, new_temp_data = new[] { new { command_name = "s", command = "id", exec_user = alias, group = 1 } } };
+        // Named before it is there: the order does not get it later.
+        (await host.Put("/v2/task_layout/details/", steps, token)).Code().ShouldBe(0);
+        await using (var connection = await host.Source.OpenConnectionAsync())
+            await connection.ExecuteAsync(
+                "INSERT INTO tasks.scheduler_execute_user (alias_user, user_key, space_id) SELECT @alias, '\\x00', space_id FROM accounts.space "
+                    + "WHERE name = @theirs",
+                new { alias, theirs }
+            );
+        object others = new { temp_id = template, new_temp_data = new[] { new { command_name = "s", command = "ls", exec_user = alias, group = 1 } } };
+        (await host.Put("/v2/task_layout/details/", others, token)).Code().ShouldBe(-2);
+        var order = await OrderHost.Order(host, template, new Dictionary<string, string> { ["1"] = "10.255.255.1" });
+        await Eventually.True(async () => (string)(await OrderHost.Steps(host, order))[0]["task_status"]! == "4", "the step failed");
+        ((string)(await OrderHost.Steps(host, order))[0]["cause"]!).ShouldContain(alias);
+    }
+
+    [Fact]
+    public void A_tokens_scope_cuts_down_what_its_person_may_a_superuser_too()
+    {
+        // Signed tokens have no scope: what reads one sets it, and the gate and every decision ask for it.
+        var caller = new Caller(1, "admin", "admin", "", true, "", "") { Scope = Verbs.See };
+        foreach (var right in new[] { Right.Superuser, Right.To(Verbs.Run, "job"), Right.ToMake("template") })
+            right.Holds(caller, host.Services).ShouldBeFalse(right.Name);
+        Right.To(Verbs.See, "job").Holds(caller, host.Services).ShouldBeTrue();
+    }
+
+    [Fact]
+    public async Task What_settings_and_a_templates_users_give_is_listed_beside_grants_and_explained()
+    {
+        await using var operators = await TestHost.Start(postgres, null, ("Codo:Cron:Operators", "olga"));
+        var olga = TestTokens.For(31, "olga");
+        var rows = (await operators.Get(Grant, olga))["data"]!.AsArray();
+        rows.Select(row => ((string)row!["source"]!, (string)row["username"]!, (string)row["role"]!))
+            .ShouldBe([("Codo:Auth:DefaultRole", "*", "viewer"), ("Codo:Cron:Operators", "olga", "editor")]);
+        rows.ShouldAllBe(row => row!["grant_id"] == null);
+        (await operators.Post(Job, new { job_id = "o", cmd = "true", cron = CronClient.Never }, olga)).Code().ShouldBe(0);
+        var why = await operators.Send(HttpMethod.Get, "/v2/accounts/explain/?verb=edit&object=job:o", null, olga, "en");
+        ((string)why["by"]!).ShouldBe("Codo:Cron:Operators names the person: editor in the space default");
+        // A person who has been here is explained by the name that the settings have.
+        await Eventually.True(
+            async () => (bool)(await operators.Get("/v2/accounts/explain/?person=31&verb=edit&object=job:o"))["allowed"]!,
+            "the person is known"
+        );
+        (await operators.Get("/v2/accounts/explain/?person=1&verb=edit&object=job:o", olga)).Code().ShouldBe(-2);
+        var may = await operators.Send(HttpMethod.Get, "/v2/accounts/may/?object=job:o", null, TestTokens.For(32, "rita"), "en");
+        may["verbs"]!.AsArray().Select(verb => (string)verb!).ShouldBe(["see"]);
+        ((string)may["missing"]!["run"]!).ShouldBe("This needs run on job:o (space default) (role operator / editor / admin); a superuser can grant it");
+        var template = await OrderHost.Template(operators, null, ["33,,,tom"], OrderHost.Step("true"));
+        var users = (await operators.Get($"{Grant}?object=template:{template}"))["data"]!.AsArray();
+        users.Count(row => (string)row!["source"]! == "template" && (long)row["user_id"]! == 33).ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task A_space_with_something_in_it_stays()
+    {
+        var (space, job) = await SpaceWithJob();
+        var id = await host.Count($"SELECT space_id FROM accounts.space WHERE name = '{space}'");
+        (await host.Delete("/v2/accounts/space/", new { space_id = id })).Code().ShouldBe(-1);
+        (await host.Delete(Job, new { job_id = job })).Code().ShouldBe(0);
+        (await host.Delete("/v2/accounts/space/", new { space_id = id })).Code().ShouldBe(0);
+        (await host.Delete("/v2/accounts/space/", new { space_id = 1 })).Code().ShouldBe(-1);
+    }
+
+    private static string Name(string what) => $"{what}-{Guid.NewGuid():N}";
+
+    private static (long Id, string Token) Person()
+    {
+        var id = Interlocked.Increment(ref people);
+        return (id, TestTokens.For(id, $"person{id}"));
+    }
+
+    private async Task<bool> Finds(string token, string job) => (await host.Get($"{Job}?job_id={job}", token)).Code() == 0;
+
+    private async Task<(string Space, string Job)> SpaceWithJob()
+    {
+        var (space, job) = (Name("space"), Name("job"));
+        (await host.Post("/v2/accounts/space/", new { name = space })).Code().ShouldBe(0);
+        await host.Make(new { job_id = job, cmd = "true", cron = CronClient.Never, space, overlap = "allow" });
+        return (space, job);
+    }
+
+    private async Task<long> Give(long? person, string role, string space, long? team = null)
+    {
+        var answer = await host.Post(Grant, new { user_id = person, team_id = team, role, space });
+        answer.Code().ShouldBe(0, answer.ToJsonString());
+        return (long)answer["grant_id"]!;
+    }
+}
+
+internal static class RefusalReading
+{
+    public static void ShouldBe(this JsonObject answer, int code, string msg) => (answer.Code(), answer.Msg()).ShouldBe((code, msg));
+}
