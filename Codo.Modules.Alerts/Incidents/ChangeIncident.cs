@@ -13,7 +13,8 @@ internal static class ChangeIncident
 {
     internal sealed record Command(long? Id, string? Action) : IRequest<Result>;
 
-    internal sealed record Result(long Id, string State) : Answer(State == "resolved" ? new Text("已解决", "Resolved") : new Text("已确认", "Acknowledged"));
+    internal sealed record Result(long Id, string State)
+        : Answer(State == IncidentState.Resolved.Word() ? new Text("已解决", "Resolved") : new Text("已确认", "Acknowledged"));
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -61,7 +62,7 @@ internal static class ChangeIncident
                 action == IncidentAction.Resolve ? ResolveSql : AcknowledgeSql,
                 new { command.Id, caller.UserId, Name = caller.Nickname, Now = time.GetUtcNow().UtcDateTime, From = IncidentStates.From(action) }, transaction);
             if (changed == 0) throw Refusal.Conflict($"事件 {command.Id} 的状态是 {before.State}", $"Incident {command.Id} is {before.State}");
-            var after = action == IncidentAction.Resolve ? "resolved" : "acknowledged";
+            var after = (action == IncidentAction.Resolve ? IncidentState.Resolved : IncidentState.Acknowledged).Word();
             await Audit.Write(connection, transaction, caller, command.Action!, "incident", $"{command.Id}", new { before.State }, new { State = after });
             await transaction.CommitAsync(cancellationToken);
             return new Result(command.Id!.Value, after);

@@ -150,8 +150,9 @@ internal static partial class IncidentPage
 
     private static string Buttons(bool mayAct, IncidentView.Row row)
     {
-        if (row.State == "resolved" || !mayAct) return "";
-        var acknowledge = row.State == "open" ? $"""<button name="action" value="acknowledge">{Pair("我来处理", "Acknowledge")}</button>""" : "";
+        if (row.State == IncidentState.Resolved.Word() || !mayAct) return "";
+        var acknowledge =
+            row.State == IncidentState.Open.Word() ? $"""<button name="action" value="acknowledge">{Pair("我来处理", "Acknowledge")}</button>""" : "";
         var resolve = $"""<button class="second" name="action" value="resolve">{Pair("标记为已解决", "Resolve")}</button>""";
         return $"""<form method="post" action="/i/{row.Id}">{acknowledge}{resolve}</form>""";
     }

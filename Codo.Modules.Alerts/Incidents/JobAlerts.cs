@@ -97,10 +97,10 @@ internal sealed class JobAlerts(IncidentLog incidents, Zone zone)
 
     private AlertEvent Failure(ExecutionEnded ended)
     {
-        var how = ended.Status switch
+        var how = ended.Result switch
         {
-            "timeout" => new Text("超时", "timed out"),
-            "interrupted" => new Text("被中断", "was interrupted"),
+            ExecutionOutcome.TimedOut => new Text("超时", "timed out"),
+            ExecutionOutcome.Interrupted => new Text("被中断", "was interrupted"),
             _ => new Text("失败", "failed"),
         };
         var facts = new List<Text>();

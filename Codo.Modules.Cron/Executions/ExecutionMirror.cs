@@ -21,11 +21,8 @@ internal sealed class ExecutionMirror(
     Node node,
     TimeProvider time,
     ILogger<ExecutionMirror> log
-)
+) : DashboardMirror<ExecutionMirror.BehindRow>(source, mirror, node, time, log)
 {
-    /// <summary>Executions that one round looks at; with the pause between rounds it bounds what the mirror costs.</summary>
-    private const int Batch = 10;
-
     // Newest first: after a stall the wake-up is the last due time's, whatever was caught up before it.
     private const string NewestSql = """
         SELECT log_id, nominal_at, status, dashboard_job, cause_en FROM cron.cron_log WHERE job = @Job AND kind = 'schedule' ORDER BY nominal_at DESC LIMIT 20
@@ -85,12 +82,9 @@ internal sealed class ExecutionMirror(
             AND NOT EXISTS (SELECT FROM cron.dashboard_job d WHERE d.background_job = CAST(j.id AS text)) LIMIT 100
         """;
 
-    private static readonly TimeSpan Rest = TimeSpan.FromMilliseconds(200), SweepAfter = TimeSpan.FromMinutes(5);
+    protected override string Behind => BehindSql;
 
-    private long sweptAt = time.GetTimestamp();
-
-    /// <summary>Starts the next round before its time.</summary>
-    public WakeSignal Wake { get; } = new();
+    protected override string Lost => LostSql;
 
     /// <summary>Where the output of an execution is read.</summary>
     public static string LinkOf(long logId) => string.Create(CultureInfo.InvariantCulture, $"/v1/cron/log/output/?log_id={logId}");
@@ -100,7 +94,7 @@ internal sealed class ExecutionMirror(
     /// </summary>
     public async Task Bind(string backgroundJob, long job, CancellationToken cancellation)
     {
-        await using var connection = await source.OpenConnectionAsync(cancellation);
+        await using var connection = await Source.OpenConnectionAsync(cancellation);
         // A worker that died left it to another: it stands for an execution already.
         var bound = await connection.QuerySingleOrDefaultAsync<Key>(BoundSql, new { Id = backgroundJob });
         var reason = "nothing of this job was due";
@@ -109,45 +103,26 @@ internal sealed class ExecutionMirror(
             var newest = (await connection.QueryAsync<NewestRow>(NewestSql, new { Job = job })).AsList();
             // After a skip it may stand for the run that is the reason of the skip, and for nothing that is over.
             var gap = newest is [{ IsGap: true } first, ..] ? first : null;
-            foreach (var row in newest.Where(row => row.DashboardJob.Length == 0 && !row.IsGap && (gap is null || row.Status is "queued" or "running")))
+            foreach (var row in newest.Where(row => row.DashboardJob.Length == 0 && !row.IsGap && (gap is null || row.IsActive)))
             {
                 if (await connection.ExecuteAsync(BindSql, new { Id = backgroundJob, row.LogId, row.NominalAt }) == 0) continue;
                 bound = new Key(row.LogId, row.NominalAt);
                 break;
             }
-            if (gap is not null) reason = $"{gap.Status}: {gap.CauseEn}";
+            if (gap is not null) reason = $"{gap.Status.Word()}: {gap.CauseEn}";
             else if (newest.Count > 0) reason = "other background jobs stand for what was due";
         }
         if (bound is null || await connection.QuerySingleOrDefaultAsync<Facts>(FactsSql, bound) is not { } facts)
         {
-            mirror.ShowFromWorker(backgroundJob, DashboardState.Deleted(reason, time.GetUtcNow().UtcDateTime));
+            Mirror.ShowFromWorker(backgroundJob, DashboardState.Deleted(reason, Now));
             return;
         }
-        if (mirror.ShowFromWorker(backgroundJob, StateOf(facts))) await Shown(connection, null, facts);
+        if (Mirror.ShowFromWorker(backgroundJob, StateOf(facts))) await Shown(connection, null, facts);
         // It may have ended in between.
         Wake.Set();
     }
 
-    /// <summary>One round: makes background jobs for runs by hand, and moves those whose execution has gone on.</summary>
-    public async Task Round(CancellationToken cancellation)
-    {
-        if (!node.HoldsLease) return;
-        await Task.Delay(Rest, time, cancellation);
-        await using var connection = await source.OpenConnectionAsync(cancellation);
-        await using (var transaction = await connection.BeginTransactionAsync(cancellation))
-        {
-            var behind = (await connection.QueryAsync<BehindRow>(BehindSql, new { Batch }, transaction)).AsList();
-            foreach (var row in behind) await Show(connection, transaction, row);
-            await transaction.CommitAsync(cancellation);
-            if (behind.Count == Batch) Wake.Set();
-        }
-        if (time.GetElapsedTime(sweptAt) < SweepAfter) return;
-        sweptAt = time.GetTimestamp();
-        foreach (var lost in await connection.QueryAsync<string>(LostSql))
-            mirror.Show(lost, DashboardState.Deleted("its execution is shown by another background job, or gone", time.GetUtcNow().UtcDateTime));
-    }
-
-    private async Task Show(NpgsqlConnection connection, NpgsqlTransaction transaction, BehindRow row)
+    protected override async Task Show(NpgsqlConnection connection, NpgsqlTransaction transaction, BehindRow row)
     {
         var facts = row.Status is null ? null : await connection.QuerySingleOrDefaultAsync<Facts>(FactsSql, new Key(row.LogId, row.NominalAt), transaction);
         if (facts is null)
@@ -163,28 +138,18 @@ internal sealed class ExecutionMirror(
             await Shown(connection, transaction, facts);
             return;
         }
-        switch (mirror.Show(row.BackgroundJob, StateOf(facts)))
-        {
-            case BackgroundMirror.Outcome.Shown:
-                await Shown(connection, transaction, facts);
-                break;
-            case BackgroundMirror.Outcome.Later:
-                await connection.ExecuteAsync(LaterSql, new { row.LogId }, transaction);
-                break;
-            default:
-                log.LogInformation(
-                    "The dashboard has no background job {Id} any more; execution {LogId} of job {JobId} is not shown there",
-                    row.BackgroundJob,
-                    row.LogId,
-                    facts.JobId
-                );
-                await connection.ExecuteAsync(SettledSql, new { row.LogId }, transaction);
-                break;
-        }
+        await Move(
+            row.BackgroundJob,
+            StateOf(facts),
+            $"execution {row.LogId} of job {facts.JobId}",
+            () => Shown(connection, transaction, facts),
+            () => connection.ExecuteAsync(LaterSql, new { row.LogId }, transaction),
+            () => connection.ExecuteAsync(SettledSql, new { row.LogId }, transaction)
+        );
     }
 
     private static Task Shown(NpgsqlConnection connection, NpgsqlTransaction? transaction, Facts facts) =>
-        connection.ExecuteAsync(facts.IsUnderWay ? ShownSql : SettledSql, new { facts.LogId, facts.Status }, transaction);
+        connection.ExecuteAsync(facts.IsUnderWay ? ShownSql : SettledSql, new { facts.LogId, Status = facts.Status.Word() }, transaction);
 
     private static DashboardState StateOf(Facts facts)
     {
@@ -192,10 +157,16 @@ internal sealed class ExecutionMirror(
         var ended = facts.EndedAt ?? facts.ExecTime;
         return facts.Status switch
         {
-            "queued" => DashboardState.Queued(link, facts.CauseEn),
-            "running" => DashboardState.Running(link, facts.ExecTime, facts.Node),
-            "success" => DashboardState.Succeeded(link, facts.ExecTime - facts.NominalAt, ended - facts.ExecTime, $"exit code {facts.ExitCode}", ended),
-            _ => DashboardState.Failed(link, facts.Status, Cause(facts), facts.Last, ended),
+            ExecutionStatus.Queued => DashboardState.Queued(link, facts.CauseEn),
+            ExecutionStatus.Running => DashboardState.Running(link, facts.ExecTime, facts.Node),
+            ExecutionStatus.Success => DashboardState.Succeeded(
+                link,
+                facts.ExecTime - facts.NominalAt,
+                ended - facts.ExecTime,
+                $"exit code {facts.ExitCode}",
+                ended
+            ),
+            _ => DashboardState.Failed(link, facts.Status.Word(), Cause(facts), facts.Last, ended),
         };
     }
 
@@ -207,17 +178,19 @@ internal sealed class ExecutionMirror(
 
     private sealed record Key(long LogId, DateTime NominalAt);
 
-    private sealed record NewestRow(long LogId, DateTime NominalAt, string Status, string DashboardJob, string CauseEn)
+    private sealed record NewestRow(long LogId, DateTime NominalAt, ExecutionStatus Status, string DashboardJob, string CauseEn)
     {
-        public bool IsGap => Status is "skipped" or "missed";
+        public bool IsActive => Status is ExecutionStatus.Queued or ExecutionStatus.Running;
+
+        public bool IsGap => Status is ExecutionStatus.Skipped or ExecutionStatus.Missed;
     }
 
-    private sealed record BehindRow(long LogId, DateTime NominalAt, long Job, string? BackgroundJob, string? JobId, string? Status);
+    internal sealed record BehindRow(long LogId, DateTime NominalAt, long Job, string? BackgroundJob, string? JobId, string? Status);
 
     private sealed record Facts(
         long LogId,
         string JobId,
-        string Status,
+        ExecutionStatus Status,
         DateTime NominalAt,
         DateTime ExecTime,
         DateTime? EndedAt,
@@ -227,6 +200,6 @@ internal sealed class ExecutionMirror(
         string Last
     )
     {
-        public bool IsUnderWay => Status is "queued" or "running";
+        public bool IsUnderWay => Status is ExecutionStatus.Queued or ExecutionStatus.Running;
     }
 }

@@ -59,7 +59,7 @@ internal static class ExecutionsPage
     [
         new(row.LogId.ToString(CultureInfo.InvariantCulture), Address: ExecutionMirror.LinkOf(row.LogId)),
         row.JobId,
-        new(row.Status, State: StateOf(row.Status)),
+        new(row.Status.Word(), State: StateOf(row.Status)),
         row.Trigger,
         zone.Text(row.NominalAt) + (row.Times > 1 ? string.Create(CultureInfo.InvariantCulture, $" × {row.Times}") : ""),
         zone.Text(row.ExecTime),
@@ -69,19 +69,19 @@ internal static class ExecutionsPage
         row.CauseEn,
     ];
 
-    private static string StateOf(string status) => status switch
+    private static string StateOf(ExecutionStatus status) => status switch
     {
-        "queued" => DashboardState.QueuedName,
-        "running" => DashboardState.RunningName,
-        "success" => SucceededState.StateName,
-        "skipped" => DeletedState.StateName,
+        ExecutionStatus.Queued => DashboardState.QueuedName,
+        ExecutionStatus.Running => DashboardState.RunningName,
+        ExecutionStatus.Success => SucceededState.StateName,
+        ExecutionStatus.Skipped => DeletedState.StateName,
         _ => FailedState.StateName,
     };
 
     private sealed record Row(
         long LogId,
         string JobId,
-        string Status,
+        ExecutionStatus Status,
         string Trigger,
         DateTime NominalAt,
         int Times,

@@ -36,14 +36,20 @@ internal sealed class EndedReader(JobEnvironment environments) : IOutboxReader
         var key = new { ended.Job, ended.LogId, At = ended.NominalAt.UtcDateTime };
         // Of a job that was deleted meanwhile only that is told: nothing of it can become well again.
         if (await connection.QuerySingleOrDefaultAsync<Row>(ReadSql, key, transaction) is not { } row) return null;
-        var failed = row.Status != "success";
+        var failed = row.Status != ExecutionStatus.Success;
         var failures = await connection.ExecuteScalarAsync<int?>(CountSql, new { ended.Job, Failed = failed }, transaction) ?? (failed ? 1 : 0);
         var output = failed ? await connection.ExecuteScalarAsync<string?>(OutputSql, key, transaction) ?? "" : "";
         var at = row.EndedAt ?? messages[0].At;
         return new ExecutionEnded(
             ended.JobId,
             ended.LogId,
-            row.Status,
+            row.Status switch
+            {
+                ExecutionStatus.Success => ExecutionOutcome.Succeeded,
+                ExecutionStatus.Timeout => ExecutionOutcome.TimedOut,
+                ExecutionStatus.Interrupted => ExecutionOutcome.Interrupted,
+                _ => ExecutionOutcome.Failed,
+            },
             failures,
             key.At,
             row.ExecTime,
@@ -74,7 +80,7 @@ internal sealed class EndedReader(JobEnvironment environments) : IOutboxReader
     // With properties, because Dapper gives no array to a constructor.
     private sealed record Row
     {
-        public required string Status { get; init; }
+        public required ExecutionStatus Status { get; init; }
         public DateTime ExecTime { get; init; }
         public DateTime? EndedAt { get; init; }
         public int? ExitCode { get; init; }

@@ -51,7 +51,7 @@ internal static class KillExecution
                 throw Refusal.Conflict($"日志 {request.LogId} 的执行已经结束", $"The execution of log {request.LogId} has ended");
             }
             await access.Demand(Verbs.Run, await JobAccess.OfRow(connection, going.Job), absent);
-            if (going.State == "running") await connection.ExecuteAsync(StopSql, new { request.LogId, cause.Zh, cause.En }, transaction);
+            if (going.State == ExecutionStatus.Running) await connection.ExecuteAsync(StopSql, new { request.LogId, cause.Zh, cause.En }, transaction);
             else await QueuedExecutions.Drop(connection, transaction, request.LogId!.Value, cause);
             await Audit.Write(connection, transaction, caller, "kill", "job", going.JobId, after: new { request.LogId });
             if (going.Node is not null) await Control.Notify(connection, transaction, going.Node);
@@ -60,6 +60,6 @@ internal static class KillExecution
             return new Result(request.LogId!.Value);
         }
 
-        private sealed record Row(long Job, string JobId, string State, string? Node);
+        private sealed record Row(long Job, string JobId, ExecutionStatus State, string? Node);
     }
 }

@@ -20,11 +20,8 @@ internal sealed class OrderMirror(
     Node node,
     TimeProvider time,
     ILogger<OrderMirror> log
-)
+) : DashboardMirror<OrderMirror.BehindRow>(source, mirror, node, time, log)
 {
-    /// <summary>Orders that one round looks at.</summary>
-    private const int Batch = 10;
-
     // 5 is a hand step, 4 a lane that has failed: both are for a person, and nothing else of an order's status changes how it is shown.
     private const string ShownState = "CASE WHEN o.schedule <> 'start' THEN o.schedule WHEN o.status IN (4, 5) THEN 'start ' || o.status ELSE 'start' END";
 
@@ -76,12 +73,9 @@ internal sealed class OrderMirror(
             AND NOT EXISTS (SELECT FROM tasks.dashboard_job d WHERE d.background_job = CAST(j.id AS text)) LIMIT 100
         """;
 
-    private static readonly TimeSpan Rest = TimeSpan.FromMilliseconds(200), SweepAfter = TimeSpan.FromMinutes(5);
+    protected override string Behind => BehindSql;
 
-    private long sweptAt = time.GetTimestamp();
-
-    /// <summary>Starts the next round before its time.</summary>
-    public WakeSignal Wake { get; } = new();
+    protected override string Lost => LostSql;
 
     /// <summary>Where an order is read.</summary>
     public static string LinkOf(long listId) => string.Create(CultureInfo.InvariantCulture, $"/v2/task/check/?list_id={listId}");
@@ -93,7 +87,7 @@ internal sealed class OrderMirror(
     /// <summary>Shows the order in the background job that has just advanced it, out of the hands of its worker.</summary>
     public async Task ShowFromWorker(string backgroundJob, long listId)
     {
-        await using var connection = await source.OpenConnectionAsync();
+        await using var connection = await Source.OpenConnectionAsync();
         var facts = await connection.QuerySingleOrDefaultAsync<Facts>(FactsSql, new { ListId = listId });
         // It may have been quicker than whoever queued it is with noting it down.
         var isOwn =
@@ -103,36 +97,18 @@ internal sealed class OrderMirror(
                 || (facts.BackgroundJob is null && await connection.ExecuteAsync(MadeSql, new { ListId = listId, Id = backgroundJob }) > 0)
             );
         if (facts is null || !isOwn)
-            mirror.ShowFromWorker(
+            Mirror.ShowFromWorker(
                 backgroundJob,
-                DashboardState.Deleted("another background job shows this order, or it has ended", time.GetUtcNow().UtcDateTime)
+                DashboardState.Deleted("another background job shows this order, or it has ended", Now)
             );
-        else if (mirror.ShowFromWorker(backgroundJob, StateOf(facts)))
+        else if (Mirror.ShowFromWorker(backgroundJob, StateOf(facts)))
             await Shown(connection, null, facts);
         Wake.Set();
     }
 
-    /// <summary>One round: makes what has no background job yet, and moves those whose order has gone on.</summary>
-    public async Task Round(CancellationToken cancellation)
-    {
-        if (!node.HoldsLease) return;
-        await Task.Delay(Rest, time, cancellation);
-        await using var connection = await source.OpenConnectionAsync(cancellation);
-        await using (var transaction = await connection.BeginTransactionAsync(cancellation))
-        {
-            var behind = (await connection.QueryAsync<BehindRow>(BehindSql, new { Batch }, transaction)).AsList();
-            foreach (var row in behind) await Show(connection, transaction, row);
-            await transaction.CommitAsync(cancellation);
-            if (behind.Count == Batch) Wake.Set();
-        }
-        if (await connection.ExecuteScalarAsync<bool>(YoungSql)) Wake.Set();
-        if (time.GetElapsedTime(sweptAt) < SweepAfter) return;
-        sweptAt = time.GetTimestamp();
-        foreach (var lost in await connection.QueryAsync<string>(LostSql))
-            mirror.Show(lost, DashboardState.Deleted("its order is shown by another background job, or gone", time.GetUtcNow().UtcDateTime));
-    }
+    protected override Task<bool> HasMore(NpgsqlConnection connection) => connection.ExecuteScalarAsync<bool>(YoungSql);
 
-    private async Task Show(NpgsqlConnection connection, NpgsqlTransaction transaction, BehindRow row)
+    protected override async Task Show(NpgsqlConnection connection, NpgsqlTransaction transaction, BehindRow row)
     {
         if (await connection.QuerySingleOrDefaultAsync<Facts>(FactsSql, new { row.ListId }, transaction) is not { } facts)
         {
@@ -146,53 +122,56 @@ internal sealed class OrderMirror(
             await Shown(connection, transaction, facts);
             return;
         }
-        switch (mirror.Show(row.BackgroundJob, StateOf(facts)))
-        {
-            case BackgroundMirror.Outcome.Shown:
-                await Shown(connection, transaction, facts);
-                break;
-            case BackgroundMirror.Outcome.Later:
-                await connection.ExecuteAsync(LaterSql, new { row.ListId }, transaction);
-                break;
-            default:
-                log.LogInformation("The dashboard has no background job {Id} any more; order {Order} is not shown there", row.BackgroundJob, row.ListId);
-                await connection.ExecuteAsync(SettledSql, new { row.ListId }, transaction);
-                break;
-        }
+        await Move(
+            row.BackgroundJob,
+            StateOf(facts),
+            $"order {row.ListId}",
+            () => Shown(connection, transaction, facts),
+            () => connection.ExecuteAsync(LaterSql, new { row.ListId }, transaction),
+            () => connection.ExecuteAsync(SettledSql, new { row.ListId }, transaction)
+        );
     }
 
     private static Task Shown(NpgsqlConnection connection, NpgsqlTransaction? transaction, Facts facts) =>
-        connection.ExecuteAsync(facts.Schedule == "OK" ? SettledSql : ShownSql, new { facts.ListId, facts.Shown }, transaction);
+        connection.ExecuteAsync(facts.State == OrderState.Ended ? SettledSql : ShownSql, new { facts.ListId, facts.Shown }, transaction);
 
     private static DashboardState StateOf(Facts facts)
     {
         var link = LinkOf(facts.ListId);
         var ended = facts.EndedAt ?? facts.CreateTime;
-        return facts.Schedule switch
+        return facts.State switch
         {
-            "new" => DashboardState.Waiting(link, "awaits approval"),
-            "ready" => DashboardState.Waiting(link, string.Create(CultureInfo.InvariantCulture, $"begins at {facts.BeginsAt:yyyy-MM-dd HH:mm:ss} UTC")),
-            "OK" when facts.Status == 3 => DashboardState.Succeeded(
+            OrderState.New => DashboardState.Waiting(link, "awaits approval"),
+            OrderState.Ready => DashboardState.Waiting(
+                link,
+                string.Create(CultureInfo.InvariantCulture, $"begins at {facts.BeginsAt:yyyy-MM-dd HH:mm:ss} UTC")
+            ),
+            OrderState.Ended when facts.Status == StepState.Done => DashboardState.Succeeded(
                 link,
                 (facts.StartedAt ?? ended) - facts.CreateTime,
                 ended - (facts.StartedAt ?? ended),
                 facts.TaskName,
                 ended
             ),
-            "OK" when facts.StartedAt is null => DashboardState.Deleted("ended before anything of it ran", ended),
-            "OK" => DashboardState.Failed(link, "order", "not every step succeeded", facts.Failures, ended),
-            _ when facts.Status == 5 => DashboardState.Waiting(link, "a step waits for a person"),
-            _ => DashboardState.Running(link, facts.StartedAt ?? facts.CreateTime, "", facts.Status == 4 ? "a step has failed and waits for a person" : ""),
+            OrderState.Ended when facts.StartedAt is null => DashboardState.Deleted("ended before anything of it ran", ended),
+            OrderState.Ended => DashboardState.Failed(link, "order", "not every step succeeded", facts.Failures, ended),
+            _ when facts.Status == StepState.Hand => DashboardState.Waiting(link, "a step waits for a person"),
+            _ => DashboardState.Running(
+                link,
+                facts.StartedAt ?? facts.CreateTime,
+                "",
+                facts.Status == StepState.Failed ? "a step has failed and waits for a person" : ""
+            ),
         };
     }
 
-    private sealed record BehindRow(long ListId, string? BackgroundJob);
+    internal sealed record BehindRow(long ListId, string? BackgroundJob);
 
     private sealed record Facts(
         long ListId,
         string TaskName,
         string Schedule,
-        short Status,
+        StepState Status,
         DateTime CreateTime,
         DateTime? BeginsAt,
         DateTime? EndedAt,
@@ -200,5 +179,8 @@ internal sealed class OrderMirror(
         string? BackgroundJob,
         DateTime? StartedAt,
         string Failures
-    );
+    )
+    {
+        public OrderState State => OrderStates.Read(Schedule);
+    }
 }

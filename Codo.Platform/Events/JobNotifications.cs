@@ -3,10 +3,25 @@ using MediatR;
 
 namespace Codo.Platform.Events;
 
-/// <summary>A job's execution ended in a way that people may want to hear of: it failed, timed out or was interrupted; or it succeeded after something had been
-/// told of the job.
-/// Published by the outbox, at least once, in the order in which a job's executions ended.</summary>
-/// <param name="Status"><c>success</c>, <c>faild</c>, <c>timeout</c> or <c>interrupted</c>.</param>
+/// <summary>How an execution ended.</summary>
+public enum ExecutionOutcome
+{
+    Succeeded,
+
+    /// <summary>With another exit status than 0, or it could not be started.</summary>
+    Failed,
+
+    /// <summary>It ran past its time limit.</summary>
+    TimedOut,
+
+    /// <summary>How the command ended is not known: its node died or was stopped.</summary>
+    Interrupted,
+}
+
+/// <summary>
+/// A job's execution ended in a way that people may want to hear of: it failed, timed out or was interrupted; or it succeeded after something had been told of
+/// the job. Published by the outbox, at least once, in the order in which a job's executions ended.
+/// </summary>
 /// <param name="FailuresInARow">This one included; 0 for a success.</param>
 /// <param name="NominalAt">UTC, as all times here.</param>
 /// <param name="Node">Where the last attempt ran.</param>
@@ -17,7 +32,7 @@ namespace Codo.Platform.Events;
 public sealed record ExecutionEnded(
     string JobId,
     long LogId,
-    string Status,
+    ExecutionOutcome Result,
     int FailuresInARow,
     DateTime NominalAt,
     DateTime StartedAt,
@@ -32,7 +47,7 @@ public sealed record ExecutionEnded(
 ) : INotification
 {
     /// <summary>Whether nothing is wrong with the job any more.</summary>
-    public bool Succeeded => Status == "success";
+    public bool Succeeded => Result == ExecutionOutcome.Succeeded;
 }
 
 /// <summary>Due times of a job were skipped several times in a row, because its previous run had not ended.</summary>

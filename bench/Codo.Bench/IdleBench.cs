@@ -33,14 +33,16 @@ internal static class IdleBench
 
     private static async Task Measure(string what, int pid, string goal)
     {
-        var (before, _) = Of(pid);
+        var before = Of(pid);
         await Task.Delay(TimeSpan.FromMinutes(1));
-        var (after, tree) = Of(pid);
-        var memory = tree.Sum(Pss) / 1024.0;
-        Table.Row(what, ((after - before) / (double)Ticks / 60).ToString("0.0 %", CultureInfo.InvariantCulture), $"{memory:0} MB", $"{tree.Count}", goal);
+        var after = Of(pid);
+        var memory = after.Keys.Sum(Pss) / 1024.0;
+        // Of a process that has ended meanwhile nothing is known; its last ticks are left out.
+        var ticks = after.Sum(process => process.Value - before.GetValueOrDefault(process.Key));
+        Table.Row(what, (ticks / (double)Ticks / 60).ToString("0.0 %", CultureInfo.InvariantCulture), $"{memory:0} MB", $"{after.Count}", goal);
     }
 
-    private static (long Ticks, List<int> Tree) Of(int root)
+    private static Dictionary<int, long> Of(int root)
     {
         var processes = new Dictionary<int, (int Parent, long Ticks)>();
         foreach (var folder in Directory.GetDirectories("/proc").Where(name => int.TryParse(Path.GetFileName(name), out _)))
@@ -60,7 +62,7 @@ internal static class IdleBench
         }
         var tree = new List<int> { root };
         for (var i = 0; i < tree.Count; i++) tree.AddRange(processes.Where(process => process.Value.Parent == tree[i]).Select(process => process.Key));
-        return (tree.Sum(id => processes.TryGetValue(id, out var found) ? found.Ticks : 0), tree);
+        return tree.Where(processes.ContainsKey).ToDictionary(id => id, id => processes[id].Ticks);
     }
 
     private static long Pss(int pid)

@@ -20,7 +20,7 @@ switch (name)
         await CronBench.Run(client);
         return 0;
     case "load":
-        await LoadBench.Run(client, args.Contains("--busy"));
+        await LoadBench.Run(client, args.Contains("--busy"), Option("--run-as", ""));
         return 0;
     case "idle":
         await IdleBench.Run(client, int.Parse(Option("--pid", "0"), System.Globalization.CultureInfo.InvariantCulture), args.Contains("--jobs"));

@@ -115,7 +115,7 @@ internal sealed class AlertBench : IAsyncDisposable
         return new ExecutionEnded(
             job,
             17,
-            "faild",
+            ExecutionOutcome.Failed,
             inARow,
             now.AddSeconds(-5),
             now.AddSeconds(-5),
@@ -129,7 +129,8 @@ internal sealed class AlertBench : IAsyncDisposable
         );
     }
 
-    public ExecutionEnded Succeeded(string job = "backup") => Failed(job) with { Status = "success", FailuresInARow = 0, ExitCode = 0, Output = "" };
+    public ExecutionEnded Succeeded(string job = "backup") =>
+        Failed(job) with { Result = ExecutionOutcome.Succeeded, FailuresInARow = 0, ExitCode = 0, Output = "" };
 
     public async Task<List<T>> Rows<T>(string sql)
     {

@@ -1,0 +1,80 @@
+using Codo.Platform.Cluster;
+using Dapper;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Platform.Dashboard;
+
+/// <summary>
+/// The rounds of a mirror: what is behind is moved a few at a time, with a pause between rounds that bounds what the mirror costs, and what a crash left
+/// unsettled is swept. The tables are the truth; nothing waits for a mirror.
+/// </summary>
+/// <typeparam name="TRow">A row of the mirror's table that is behind.</typeparam>
+public abstract class DashboardMirror<TRow>(NpgsqlDataSource source, BackgroundMirror mirror, Node node, TimeProvider time, ILogger log)
+{
+    /// <summary>Rows that one round looks at.</summary>
+    protected const int Batch = 10;
+
+    private static readonly TimeSpan Rest = TimeSpan.FromMilliseconds(200), SweepAfter = TimeSpan.FromMinutes(5);
+
+    private long sweptAt = time.GetTimestamp();
+
+    /// <summary>Starts the next round before its time.</summary>
+    public WakeSignal Wake { get; } = new();
+
+    protected NpgsqlDataSource Source => source;
+
+    protected BackgroundMirror Mirror => mirror;
+
+    protected DateTime Now => time.GetUtcNow().UtcDateTime;
+
+    /// <summary>Selects at most <c>@Batch</c> rows that are behind, locked, those first that were looked at longest ago.</summary>
+    protected abstract string Behind { get; }
+
+    /// <summary>Selects ids of background jobs that no row of the mirror's table knows: the process died between the two.</summary>
+    protected abstract string Lost { get; }
+
+    /// <summary>Shows what the row stands for as it is now.</summary>
+    protected abstract Task Show(NpgsqlConnection connection, NpgsqlTransaction transaction, TRow row);
+
+    /// <summary>Whether a row waits for its time, so that the next round follows at once.</summary>
+    protected virtual Task<bool> HasMore(NpgsqlConnection connection) => Task.FromResult(false);
+
+    /// <summary>One round: makes what has no background job yet, and moves those whose truth has gone on.</summary>
+    public async Task Round(CancellationToken cancellation)
+    {
+        if (!node.HoldsLease) return;
+        await Task.Delay(Rest, time, cancellation);
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        await using (var transaction = await connection.BeginTransactionAsync(cancellation))
+        {
+            var behind = (await connection.QueryAsync<TRow>(Behind, new { Batch }, transaction)).AsList();
+            foreach (var row in behind) await Show(connection, transaction, row);
+            await transaction.CommitAsync(cancellation);
+            if (behind.Count == Batch) Wake.Set();
+        }
+        if (await HasMore(connection)) Wake.Set();
+        if (time.GetElapsedTime(sweptAt) < SweepAfter) return;
+        sweptAt = time.GetTimestamp();
+        foreach (var lost in await connection.QueryAsync<string>(Lost))
+            mirror.Show(lost, DashboardState.Deleted("what it stood for is shown by another background job, or gone", Now));
+    }
+
+    /// <summary>Moves a background job, and notes what became of that in the mirror's table.</summary>
+    protected async Task Move(string backgroundJob, DashboardState state, string what, Func<Task> shown, Func<Task> later, Func<Task> forget)
+    {
+        switch (mirror.Show(backgroundJob, state))
+        {
+            case BackgroundMirror.Outcome.Shown:
+                await shown();
+                break;
+            case BackgroundMirror.Outcome.Later:
+                await later();
+                break;
+            default:
+                log.LogInformation("The dashboard has no background job {Id} any more; {What} is not shown there", backgroundJob, what);
+                await forget();
+                break;
+        }
+    }
+}
