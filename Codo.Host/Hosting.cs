@@ -2,6 +2,7 @@ using Codo.Host.Accounts;
 using Codo.Host.Api;
 using Codo.Host.Commands;
 using Codo.Host.LocalServices;
+using Codo.Platform.Security;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 
@@ -25,7 +26,7 @@ internal static class Hosting
         app.UseCodo();
         await app.StartAsync();
         var addresses = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses;
-        ListenWarning.Warn(app.Configuration, app.Logger, addresses);
+        ListenWarning.Warn(app.Services.GetRequiredService<CurrentRules>().Rules, app.Logger, addresses);
         // Once it listens: a start that fails for the port must not have shown a password that nobody has seen.
         var admin = await FirstAdmin.Make(app.Services, installation, showToken && !Console.IsOutputRedirected);
         Welcome.Print(Console.Out, addresses, installation, showToken, admin, app.Services.GetRequiredService<TimeProvider>());

@@ -1,5 +1,5 @@
 using Codo.Host;
-using Microsoft.Extensions.Configuration;
+using Codo.Platform.Security;
 using Microsoft.Extensions.Logging;
 
 namespace Codo.Tests.Host;
@@ -13,11 +13,20 @@ public sealed class ListenWarningTests
     [InlineData("http://0.0.0.0:9900", "*", 2)]
     [InlineData("http://[::]:9900", "*", 2)]
     [InlineData("http://192.0.2.1:9900", "olga", 1)]
-    public void Listening_beyond_this_machine_with_everybody_an_operator_is_warned_of(string address, string operators, int warnings)
+    [InlineData("http://192.0.2.1:9900", "olga", 0, "viewer")]
+    public void Listening_beyond_this_machine_with_everybody_an_editor_is_warned_of(string address, string operators, int warnings, string role = "editor")
     {
         var log = new Lines();
         ListenWarning.Warn(
-            new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?> { ["Codo:Cron:Operators"] = operators }).Build(),
+            new AccessRules(
+                [],
+                [],
+                [],
+                [],
+                role,
+                [new OperatorList("Codo:Cron:Operators", ["job"], new HashSet<string> { operators })],
+                new Dictionary<long, string>()
+            ),
             log,
             [address]
         );

@@ -3,7 +3,7 @@ using Codo.Bench;
 if (args is not [var name, ..] || name is "--help" or "-h")
 {
     Console.WriteLine("""
-        usage: Codo.Bench cron|load|idle|http|connections|orders|ssh|logs|alerts --address http://127.0.0.1:9900 --token TOKEN
+        usage: Codo.Bench cron|load|idle|http|connections|orders|ssh|logs|alerts|rights --address http://127.0.0.1:9900 --token TOKEN
 
         Measures a running host on the same machine and prints a table. It makes jobs, templates and orders that begin with "bench"; give it a host of its own:
           export Codo__DataDirectory=$(mktemp -d); ./run.sh --urls http://127.0.0.1:9901 &
@@ -39,6 +39,9 @@ switch (name)
         return 0;
     case "logs":
         await LogsBench.Run(client, Option("--pid", ""));
+        return 0;
+    case "rights":
+        await RightsBench.Run();
         return 0;
     case "alerts":
         await AlertsBench.Run(client);
