@@ -62,7 +62,7 @@ internal static class Composition
         services.AddSingleton(new SigningKeys(configuration)).AddSingleton<Tokens>();
         services.AddSingleton<RunAsRule>();
         services.AddSettings<QuotaSettings>("Codo:Quotas").AddSingleton<Quotas>();
-        services.AddAccounts().AddRights().AddCron().AddTasks().AddAlerts();
+        services.AddAccounts().AddOidc(configuration).AddRights().AddCron().AddTasks().AddAlerts();
         services.AddCluster(new Node(NodeName(settings)), new ClusterSettings(postgres, TimeSpan.FromSeconds(settings.ShutdownGrace)));
         services.AddCodoHangfire(postgres);
         services.AddHealth().AddDescription();
@@ -108,6 +108,8 @@ internal static class Composition
 
     public static void UseCodo(this WebApplication app)
     {
+        // The framework would put its authentication in front of all of this where any scheme is registered; ours is used by its own routes alone.
+        ((IApplicationBuilder)app).Properties["__AuthenticationMiddlewareSet"] = true;
         app.UseForwardedHeaders();
         app.UseRequestPipeline();
         app.UseFailures();

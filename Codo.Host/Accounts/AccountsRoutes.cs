@@ -14,6 +14,8 @@ internal static class AccountsRoutes
             .AddSingleton<SignInLimit>()
             .AddSingleton<OneTimeCodes>()
             .AddSingleton<Sessions>()
+            .AddSingleton<AccessTokens>()
+            .AddLoop<AccessTokens>("use of access tokens", TimeSpan.FromMinutes(1), (tokens, stopping) => tokens.Record(stopping))
             .AddSingleton<Revocations>()
             .AddSingleton<People>()
             .AddLoop<People>("people", TimeSpan.FromMinutes(1), (people, stopping) => people.Record(stopping), people => people.Wake)
@@ -37,6 +39,10 @@ internal static class AccountsRoutes
         routes.Post<SetUpOtp.Command, SetUpOtp.Result>("/v2/accounts/otp/", "Begin a second factor: answers the key for an authenticator", Right.Token);
         routes.Put<ConfirmOtp.Command, Answer>("/v2/accounts/otp/", "Confirm the second factor with a first code", Right.Token);
         routes.Delete<DropOtp.Command, Answer>("/v2/accounts/otp/", "Take the second factor away", Right.Token);
+        routes.Post<CreateAccessToken.Command, CreateAccessToken.Result>("/v2/accounts/token/", "Make an access token for a program", Right.Token);
+        routes.Get<ListAccessTokens.Query, ListAccessTokens.Result>("/v2/accounts/token/", "One's own access tokens", Right.Own(Verbs.See));
+        routes.Delete<RevokeAccessToken.Command, Answer>("/v2/accounts/token/", "End an access token", Right.Token);
+        routes.MapOidc();
         routes.Get<GetMe.Query, GetMe.Result>("/v2/accounts/me/", "Who the caller is", Right.Token);
         routes.Get<ListPeople.Query, ListPeople.Result>("/v2/accounts/person/", "The people that Codo knows, by name", Right.Own(Verbs.See));
         routes.Patch<DisablePerson.Command, Answer>("/v2/accounts/person/", "Shut a person out, or let the person in again", Right.Superuser);

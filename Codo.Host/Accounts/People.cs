@@ -34,7 +34,7 @@ internal sealed class People(NpgsqlDataSource source, TimeProvider time)
         UPDATE accounts.person p
         SET username = s.username, nickname = s.nickname, email = s.email, is_superuser = s.is_superuser, facts_at = s.facts_at
         FROM {SeenPeople}
-        WHERE p.user_id = s.user_id AND NOT p.managed AND (p.facts_at IS NULL OR s.facts_at >= p.facts_at)
+        WHERE p.user_id = s.user_id AND NOT p.managed AND s.facts_at IS NOT NULL AND (p.facts_at IS NULL OR s.facts_at >= p.facts_at)
             AND (s.username, s.nickname, s.email, s.is_superuser) IS DISTINCT FROM (p.username, p.nickname, p.email, p.is_superuser)
         """;
 
@@ -52,7 +52,7 @@ internal sealed class People(NpgsqlDataSource source, TimeProvider time)
         if (caller.UserId <= 0) return;
         if (noted.TryGetValue(caller.UserId, out var before) && time.GetElapsedTime(before.At) < Minute)
         {
-            var isOlder = caller.Issued is null || caller.Issued < before.Issued;
+            var isOlder = caller.AccessTokenId is not null || caller.Issued is null || caller.Issued < before.Issued;
             if (isOlder || before.HasNamesOf(caller)) return;
         }
         else if (waiting.Count >= MostWaiting)
@@ -60,8 +60,9 @@ internal sealed class People(NpgsqlDataSource source, TimeProvider time)
             return;
         }
 
-        noted[caller.UserId] = new Noted(time.GetTimestamp(), caller.Issued, caller.Username, caller.Nickname, caller.Email, caller.IsSuperuser);
-        waiting.AddOrUpdate(caller.UserId, caller, (_, one) => one.Issued > caller.Issued ? one : caller);
+        var issued = caller.AccessTokenId is null ? caller.Issued : null;
+        noted[caller.UserId] = new Noted(time.GetTimestamp(), issued, caller.Username, caller.Nickname, caller.Email, caller.IsSuperuser);
+        waiting.AddOrUpdate(caller.UserId, caller, (_, one) => FactsAt(one) > FactsAt(caller) || FactsAt(caller) is null ? one : caller);
         Wake.Set();
     }
 
@@ -81,7 +82,8 @@ internal sealed class People(NpgsqlDataSource source, TimeProvider time)
                 Emails = people.Select(caller => caller.Email).ToArray(),
                 Superusers = people.Select(caller => caller.IsSuperuser).ToArray(),
                 Kinds = people.Select(caller => caller.UserId < FirstOwnId ? "codo-admin" : "own").ToArray(),
-                Issued = people.Select(caller => caller.Issued?.UtcDateTime).ToArray(),
+                // An access token says nothing of its owner: it may be less than the owner is.
+                Issued = people.Select(FactsAt).ToArray(),
             };
             await connection.ExecuteAsync(RecordSql, seen, transaction);
             // Access tokens speak with their owner's names: every node reads them anew.
@@ -94,6 +96,9 @@ internal sealed class People(NpgsqlDataSource source, TimeProvider time)
             if (time.GetElapsedTime(one.Value.At) > Minute * 2)
                 noted.TryRemove(one);
     }
+
+    private static DateTime? FactsAt(Caller caller) =>
+        caller.AccessTokenId is null ? (caller.Issued ?? DateTimeOffset.UnixEpoch).UtcDateTime : null;
 
     private sealed record Noted(long At, DateTimeOffset? Issued, string Username, string Nickname, string Email, bool IsSuperuser)
     {

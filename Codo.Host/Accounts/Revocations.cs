@@ -1,4 +1,5 @@
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Dapper;
 using Npgsql;
@@ -10,7 +11,7 @@ namespace Codo.Host.Accounts;
 /// memory: read before the host listens, after each announcement on the control channel, and every second as a fallback. While PostgreSQL is away the last ones
 /// hold.
 /// </summary>
-internal sealed class Revocations(NpgsqlDataSource source) : IDisposable
+internal sealed class Revocations(NpgsqlDataSource source, AccessTokens access) : IDisposable
 {
     // An older node adds revocations without raising the generation, and those past their end are deleted: both numbers say whether there is something new.
     private const string StateSql = """
@@ -38,7 +39,11 @@ internal sealed class Revocations(NpgsqlDataSource source) : IDisposable
         UPDATE accounts.generation SET number = number + 1
         """;
 
+    // Milliseconds.
+    private const int BetweenLooks = 100;
+
     private readonly SemaphoreSlim reading = new(1);
+    private long lookedAt = -BetweenLooks;
     private volatile Known known = new((-1, -1), new(StringComparer.Ordinal), [], [], false);
 
     /// <summary>Set when another node has announced something.</summary>
@@ -63,8 +68,30 @@ internal sealed class Revocations(NpgsqlDataSource source) : IDisposable
         var now = known;
         if (now.Disabled.Contains(caller.UserId)) return "disabled";
         if (caller.TokenId.Length > 0 && now.Tokens.Contains(caller.TokenId)) return "revoked";
-        // A token that does not say when it was issued may be from before.
-        return now.People.TryGetValue(caller.UserId, out var until) && !(caller.Issued > until.Sessions) ? "revoked" : null;
+        if (caller.AccessTokenId is { } id && !access.Has(id)) return "revoked";
+        if (!now.People.TryGetValue(caller.UserId, out var ended)) return null;
+        // A new password ends sign-ins; programs go on. A token that does not say when it was issued may be from before.
+        var until = caller.AccessTokenId is null ? ended.Sessions : ended.All;
+        return until is not null && !(caller.Issued > until) ? "revoked" : null;
+    }
+
+    /// <summary>
+    /// Reads what is new before the next second, for a token that is not known yet; false where that was done a moment ago, or PostgreSQL is away. Strangers
+    /// bring unknown tokens as often as they like.
+    /// </summary>
+    public async Task<bool> Look(CancellationToken cancellation)
+    {
+        var (now, before) = (Environment.TickCount64, Interlocked.Read(ref lookedAt));
+        if (now - before < BetweenLooks || Interlocked.CompareExchange(ref lookedAt, now, before) != before) return false;
+        try
+        {
+            await Refresh(cancellation);
+            return true;
+        }
+        catch (Exception error) when (DatabaseErrors.IsTransient(error))
+        {
+            return false;
+        }
     }
 
     /// <summary>Reads what is new.</summary>
@@ -83,6 +110,7 @@ internal sealed class Revocations(NpgsqlDataSource source) : IDisposable
                 person => (Time(person.Sessions), person.All is { } all ? Time(all) : (DateTimeOffset?)null)
             );
             var disabled = (await connection.QueryAsync<long>(DisabledSql)).ToHashSet();
+            await access.Load(connection);
             known = new Known(state, tokens, people, disabled, await connection.ExecuteScalarAsync<bool>(HasAccountsSql));
         }
         finally

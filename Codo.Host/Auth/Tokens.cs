@@ -31,10 +31,11 @@ internal sealed class Tokens
     private readonly TokenValidationParameters parameters;
 
     private readonly Revocations revocations;
+    private readonly AccessTokens access;
 
-    public Tokens(SigningKeys keys, TimeProvider time, Revocations revocations)
+    public Tokens(SigningKeys keys, TimeProvider time, Revocations revocations, AccessTokens access)
     {
-        this.revocations = revocations;
+        (this.revocations, this.access) = (revocations, access);
         parameters = new TokenValidationParameters
         {
             IssuerSigningKeys = keys.All,
@@ -64,10 +65,14 @@ internal sealed class Tokens
         return ("", TokenSource.None);
     }
 
-    /// <summary>The caller, or why there is none: missing, malformed, signature, expired, not_yet_valid, no_user_id, revoked, disabled.</summary>
+    /// <summary>
+    /// The caller, or why there is none: missing, malformed, signature, expired, not_yet_valid, no_user_id, revoked, disabled; of an access token also unknown
+    /// and network.
+    /// </summary>
     public async Task<(Caller? Caller, string Reason)> Read(HttpContext context, string token)
     {
         if (token.Length == 0) return (null, "missing");
+        if (token.StartsWith(AccessTokens.Prefix, StringComparison.Ordinal)) return await ReadAccess(context, token);
         try
         {
             return await Verified(context, token);
@@ -78,6 +83,16 @@ internal sealed class Tokens
             // Half a surrogate pair, or bytes that are no text: nobody signs such a thing by accident.
             return (null, "malformed");
         }
+    }
+
+    private async Task<(Caller? Caller, string Reason)> ReadAccess(HttpContext context, string token)
+    {
+        if (!AccessTokens.IsOne(token)) return (null, "malformed");
+        var found = access.Find(context, token);
+        // Another node may have made it in this second.
+        if (found.Reason == "unknown" && await revocations.Look(context.RequestAborted)) found = access.Find(context, token);
+        if (found.Caller is not { } caller) return found;
+        return revocations.Against(caller) is { } reason ? (null, reason) : (caller, "");
     }
 
     private async Task<(Caller? Caller, string Reason)> Verified(HttpContext context, string token)

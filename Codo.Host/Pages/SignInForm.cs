@@ -16,14 +16,29 @@ internal static class SignInForm
     /// <param name="text">What else to say.</param>
     public static string Of(HttpContext context, string next, string token = "", string username = "", Refusal? refusal = null, Text? text = null)
     {
+        var provider = context.RequestServices.GetRequiredService<OidcSettings>();
         var hasAccounts = context.RequestServices.GetRequiredService<Revocations>().HasAccounts || refusal is not null;
         var byToken = ByToken(next, token, isFirst: !hasAccounts);
-        var others = hasAccounts ? $"<details{(token.Length > 0 ? " open" : "")}><summary>用令牌登录 With a token</summary>{byToken}</details>" : byToken;
-        return (text is { } said ? Error(said) : "") + (hasAccounts ? ByPassword(next, username, refusal) : "") + others;
+        var isOpen = token.Length > 0 ? " open" : "";
+        var others = hasAccounts || provider.IsSet
+            ? $"<details{isOpen}><summary>用令牌登录 With a token</summary>{byToken}</details>"
+            : byToken;
+        return (text is { } said ? Error(said) : "") + (hasAccounts ? ByPassword(next, username, refusal) : "") + ByProvider(provider, next) + others;
     }
 
     /// <summary>What a page that sent somebody here has to say, by its word in the address.</summary>
-    public static Text? Known(string word) => null;
+    public static Text? Known(string word) => word switch
+    {
+        OidcScheme.Failed => new Text("单点登录没有成功，请重试", "The sign-in with the provider did not work; try again"),
+        OidcScheme.Away => new Text("单点登录服务暂时无法访问", "The sign-in provider cannot be reached"),
+        OidcScheme.Disabled => new Text("账号已停用", "The account is disabled"),
+        _ => null,
+    };
+
+    private static string ByProvider(OidcSettings provider, string next) =>
+        provider.IsSet
+            ? $"""<p><a class="button" href="{WebUtility.HtmlEncode(OidcScheme.AddressFor(next))}">{WebUtility.HtmlEncode(provider.Name)}</a></p>"""
+            : "";
 
     private static string ByPassword(string next, string username, Refusal? refusal)
     {

@@ -53,6 +53,10 @@ public sealed class SecretBox
     /// <param name="place">As for <see cref="Seal"/>.</param>
     public string Digest(string text, string place) => Digest(text, place, current);
 
+    /// <summary>The digests that a text may have been given under the keys of this node, that of the present key first.</summary>
+    public IEnumerable<string> Digests(string text, string place) =>
+        digestKeys.Keys.OrderByDescending(key => key == current).Select(key => Digest(text, place, key));
+
     /// <summary>Whether a digest is that of this text, under whichever key of this node it was made.</summary>
     public bool IsDigest(string digest, string text, string place) =>
         digest.Split(':') is [var number, _]

@@ -35,6 +35,13 @@ public sealed class DamageTests(TestPostgres postgres)
         ["accounts.revocation"] = "INSERT INTO accounts.revocation (jti, by_id) SELECT 'victim ' || v, 1 FROM generate_series(1, {0}) v",
         ["accounts.own_account"] =
             "INSERT INTO accounts.own_account (user_id, name, password_hash) SELECT 950000 + v, 'victim ' || v, 'x' FROM generate_series(1, {0}) v",
+        ["accounts.access_token"] =
+            "INSERT INTO accounts.access_token (user_id, name, digest, hint, scopes, expires_at) SELECT 950000 + v, 'v', 'victim ' || v, '', '{{see}}', "
+                + "now() + interval '1 day' FROM generate_series(1, {0}) v",
+        ["accounts.oidc_identity"] =
+            "INSERT INTO accounts.oidc_identity (issuer, subject, user_id) SELECT 'i', 'victim ' || v, 960000 + v FROM generate_series(1, {0}) v",
+        ["accounts.data_protection_key"] =
+            "INSERT INTO accounts.data_protection_key (name, xml) SELECT 'victim ' || v, '<key/>' FROM generate_series(1, {0}) v",
         ["accounts.person"] =
             "INSERT INTO accounts.person (user_id, username, kind) SELECT 900000 + v, 'victim ' || v, 'own' FROM generate_series(1, {0}) v",
         ["cron.job"] =

@@ -2,9 +2,11 @@ using Codo.Host.Accounts;
 using Codo.Host.Auth;
 using Codo.Host.Commands;
 using Codo.Host.LocalServices;
+using Codo.Platform.Security;
 using Codo.Tests.Support;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.IdentityModel.JsonWebTokens;
 using Npgsql;
 
@@ -50,8 +52,15 @@ public sealed class IssueTokenTests
         // Nothing is revoked, and no database is asked.
         await using var none = NpgsqlDataSource.Create("Host=/nowhere");
         var settings = new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?> { ["Codo:Auth:TokenSecret"] = secret }).Build();
-        using var revocations = new Revocations(none);
-        var (caller, reason) = await new Tokens(new SigningKeys(settings), TimeProvider.System, revocations).Read(new DefaultHttpContext(), output.Trim());
+        var access = new AccessTokens(
+            none,
+            new SecretBox(new Dictionary<int, string> { [1] = secret }, 1),
+            TimeProvider.System,
+            NullLogger<AccessTokens>.Instance
+        );
+        using var revocations = new Revocations(none, access);
+        var tokens = new Tokens(new SigningKeys(settings), TimeProvider.System, revocations, access);
+        var (caller, reason) = await tokens.Read(new DefaultHttpContext(), output.Trim());
 
         reason.ShouldBe("");
         caller!.UserId.ShouldBe(IssueToken.UserId("王伟"));

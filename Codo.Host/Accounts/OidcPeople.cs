@@ -1,0 +1,161 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using System.Security.Claims;
+using System.Security.Cryptography;
+using System.Text;
+using Codo.Platform.Data;
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Dapper;
+using Npgsql;
+
+namespace Codo.Host.Accounts;
+
+/// <summary>Who comes from the OpenID provider: one person for each subject, whose names, mark and teams follow the claims of each sign-in.</summary>
+internal sealed class OidcPeople(NpgsqlDataSource source, OidcSettings settings, Sessions sessions, Revocations revocations)
+{
+    private const int MostWord = 200, Tries = 100;
+
+    private const string FindSql = """
+        SELECT i.user_id, p.username, p.nickname, p.email, p.is_superuser, p.disabled,
+            (SELECT max(r.revoked_at) FROM accounts.revocation r WHERE r.user_id = i.user_id) AS ended_at
+        FROM accounts.oidc_identity i JOIN accounts.person p USING (user_id) WHERE i.issuer = @Issuer AND i.subject = @Subject FOR UPDATE OF p
+        """;
+
+    private const string AddPersonSql = """
+        INSERT INTO accounts.person (user_id, username, kind, managed) VALUES (@UserId, '', 'oidc', true) ON CONFLICT DO NOTHING
+        """;
+
+    private const string AddIdentitySql = """
+        INSERT INTO accounts.oidc_identity (issuer, subject, user_id) VALUES (@Issuer, @Subject, @UserId) ON CONFLICT (issuer, subject) DO NOTHING
+        """;
+
+    private const string IsTakenSql = """
+        SELECT EXISTS (SELECT FROM accounts.person WHERE lower(username) = lower(@Username) AND user_id <> @UserId)
+            OR EXISTS (SELECT FROM accounts.own_account WHERE name = lower(@Username))
+        """;
+
+    private const string UpdateSql = """
+        UPDATE accounts.person SET username = @Username, nickname = @Nickname, email = @Email, is_superuser = @IsSuperuser WHERE user_id = @UserId
+        """;
+
+    private const string EndSessionsSql = """
+        INSERT INTO accounts.revocation (user_id, sessions_only, by_id, reason) VALUES (@UserId, true, 0, 'no superuser any more') RETURNING revoked_at
+        """;
+
+    /// <summary>Signs the person of the claims in; false where the person is disabled.</summary>
+    public async Task<bool> SignIn(HttpContext context, ClaimsPrincipal claims, string issuer)
+    {
+        var subject = claims.FindFirstValue("sub") ?? throw new InvalidOperationException("The provider's token has no sub.");
+        SignedIn person;
+        DateTime? ended;
+        bool isDemoted;
+        await using (var connection = await source.OpenConnectionAsync(context.RequestAborted))
+        {
+            await MakeWhereMissing(connection, issuer, subject);
+            await using var transaction = await connection.BeginTransactionAsync(context.RequestAborted);
+            var before = await connection.QuerySingleAsync<Row>(FindSql, new { Issuer = issuer, Subject = subject }, transaction);
+            if (before.Disabled)
+            {
+                await Write(connection, transaction, context, before.UserId, before.Username, "sign_in_failed", "disabled");
+                await transaction.CommitAsync();
+                return false;
+            }
+
+            person = await Named(connection, transaction, claims, before.UserId, issuer, subject);
+            var isChanged = person != new SignedIn(before.UserId, before.Username, before.Nickname, before.Email, before.IsSuperuser);
+            if (isChanged) await connection.ExecuteAsync(UpdateSql, person, transaction);
+            // What was signed in as a superuser says so until it ends.
+            isDemoted = before.IsSuperuser && !person.IsSuperuser;
+            ended = isDemoted ? await connection.QuerySingleAsync<DateTime>(EndSessionsSql, person, transaction) : before.EndedAt;
+            await Write(connection, transaction, context, person.UserId, person.Username, "sign_in", "openid connect");
+            if (isChanged) await Revocations.Announce(connection, transaction);
+            var groups = claims.FindAll(settings.GroupsClaim).Select(claim => claim.Value).ToHashSet(StringComparer.Ordinal);
+            await OidcTeams.Follow(connection, transaction, ByProvider(context, person), person.UserId, settings, groups);
+            await transaction.CommitAsync();
+        }
+
+        if (isDemoted) await revocations.Refresh(context.RequestAborted);
+        sessions.Open(context, person, ended);
+        return true;
+    }
+
+    /// <summary>Records a sign-in that the provider, or the check of what it sent, refused.</summary>
+    public async Task Refused(HttpContext context)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        await using var transaction = await connection.BeginTransactionAsync();
+        await Write(connection, transaction, context, 0, "", "sign_in_failed", "openid connect");
+        await transaction.CommitAsync();
+    }
+
+    // The id is the identity's own, as that of a name is; where another person has it, the next one that is free.
+    private static async Task MakeWhereMissing(NpgsqlConnection connection, string issuer, string subject)
+    {
+        await using var transaction = await connection.BeginTransactionAsync();
+        if (await connection.QuerySingleOrDefaultAsync<Row>(FindSql, new { Issuer = issuer, Subject = subject }, transaction) is not null) return;
+        for (var tried = 0; tried < Tries; tried++)
+        {
+            var userId = IdOf(issuer, subject) + tried;
+            if (await connection.ExecuteAsync(AddPersonSql, new { UserId = userId }, transaction) == 0) continue;
+            // Two first sign-ins at once: the other one made it.
+            if (await connection.ExecuteAsync(AddIdentitySql, new { Issuer = issuer, Subject = subject, UserId = userId }, transaction) == 1)
+                await transaction.CommitAsync();
+            return;
+        }
+
+        throw new InvalidOperationException("No id is free for a person of the OpenID provider.");
+    }
+
+    private async Task<SignedIn> Named(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        ClaimsPrincipal claims,
+        long userId,
+        string issuer,
+        string subject
+    )
+    {
+        var email = Word(claims, settings.EmailClaim);
+        var username = Word(claims, settings.UsernameClaim) is { Length: > 0 } named ? named : email.Length > 0 ? email : OutsideText.Clean(subject, MostWord);
+        // Rights may hang on names (Codo:Cron:Operators): nobody takes that of somebody else by choosing it at the provider.
+        if (await connection.ExecuteScalarAsync<bool>(IsTakenSql, new { Username = username, UserId = userId }, transaction))
+            username = $"{username}@{new Uri(issuer).Host}";
+        var nickname = Word(claims, settings.NicknameClaim);
+        var isSuperuser = settings.SuperuserGroup.Length > 0 && claims.FindAll(settings.GroupsClaim).Any(claim => claim.Value == settings.SuperuserGroup);
+        return new SignedIn(userId, username, nickname.Length > 0 ? nickname : username, email, isSuperuser);
+    }
+
+    private static string Word(ClaimsPrincipal claims, string type) => OutsideText.Clean(claims.FindFirstValue(type), MostWord).Trim();
+
+    private static long IdOf(string issuer, string subject)
+    {
+        Span<byte> number = stackalloc byte[8];
+        SHA256.HashData(Encoding.UTF8.GetBytes($"{issuer}\n{subject}")).AsSpan(0, 5).CopyTo(number[3..]);
+        return People.FirstOwnId + BinaryPrimitives.ReadInt64BigEndian(number);
+    }
+
+    private static Caller ByProvider(HttpContext context, SignedIn person) =>
+        Sessions.Stranger(context) with { UserId = person.UserId, Username = person.Username, Nickname = person.Nickname };
+
+    private static Task Write(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        HttpContext context,
+        long userId,
+        string username,
+        string action,
+        string how
+    ) =>
+        Audit.Write(
+            connection,
+            transaction,
+            Sessions.Stranger(context) with { UserId = userId, Username = username, Nickname = username },
+            action,
+            "account",
+            userId == 0 ? "" : userId.ToString(CultureInfo.InvariantCulture),
+            after: new { how }
+        );
+
+    private sealed record Row(long UserId, string Username, string Nickname, string Email, bool IsSuperuser, bool Disabled, DateTime? EndedAt);
+}
