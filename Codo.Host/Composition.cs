@@ -58,9 +58,9 @@ internal static class Composition
             .AddSingleton<OpenStreams>();
         services.AddPostgres(postgres);
         services.AddSingleton<IConnectionMultiplexer>(_ => ConnectionMultiplexer.Connect(RedisOptions(configuration.GetConnectionString("Redis")!)));
-        services.AddSingleton(new SecretBox(MasterKeys(configuration), settings.MasterKeyNumber));
+        services.AddSingleton(Secrets(configuration));
         services.AddSingleton(new SigningKeys(configuration)).AddSingleton<Tokens>();
-        services.AddSingleton<RunAsRule>();
+        services.AddSingleton<RunAsRule>().AddSingleton<RiskRules>().AddSingleton<TeamDirectory>();
         services.AddSettings<QuotaSettings>("Codo:Quotas").AddSingleton<Quotas>();
         services.AddAccounts().AddOidc(configuration).AddRights().AddCron().AddTasks().AddAlerts();
         services.AddCluster(new Node(NodeName(settings)), new ClusterSettings(postgres, TimeSpan.FromSeconds(settings.ShutdownGrace)));
@@ -154,6 +154,9 @@ internal static class Composition
         options.ClientName = "codo";
         return options;
     }
+
+    /// <summary>The master keys of the settings.</summary>
+    public static SecretBox Secrets(IConfiguration configuration) => new(MasterKeys(configuration), configuration.GetValue("Codo:MasterKeyNumber", 1));
 
     private static Dictionary<int, string> MasterKeys(IConfiguration configuration)
     {

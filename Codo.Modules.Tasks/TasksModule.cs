@@ -3,6 +3,7 @@ using Codo.Modules.Tasks.Hosts;
 using Codo.Modules.Tasks.Layout;
 using Codo.Modules.Tasks.Logs;
 using Codo.Modules.Tasks.Orders;
+using Codo.Modules.Tasks.Risks;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Events;
@@ -40,6 +41,9 @@ public static class TasksModule
             .AddSingleton<OrderFeeds>()
             .AddScoped<Drafting>()
             .AddScoped<Acceptance>()
+            .AddScoped<Approving>()
+            .AddSingleton<RunPlans>()
+            .AddSingleton<StartCheck>()
             .AddSingleton<AdvanceOrder>()
             .AddSingleton<DatabaseThrottle>()
             .AddSingleton<LaneSlots>()
@@ -50,6 +54,8 @@ public static class TasksModule
             .AddSingleton<LaneRunner>()
             .AddSingleton<IOutboxReader, OrderSituationReader>()
             .AddSingleton<IOutboxReader, BrokenOrderReader>()
+            .AddSingleton<IOutboxReader, ApprovalReminderReader>()
+            .AddSingleton<IOutboxReader, BrokenGlassReader>()
             .AddSingleton<Advancing>()
             .AddSingleton<ChangedOrders>()
             .AddHostedService<AdvanceChangedOrders>()
@@ -118,6 +124,12 @@ public static class TasksModule
             );
         routes.Delete<ForgetHostKey.Command, Answer>("/v2/task/host_key/", "Forget a host's key", Right.Superuser);
 
+        routes.Get<ListRiskRules.Query, ListRiskRules.Result>("/v2/task/risk/", "High-risk rules", Right.Superuser);
+        routes.Post<CreateRiskRule.Command, CreateRiskRule.Result>("/v2/task/risk/", "Make a high-risk rule", Right.Superuser);
+        routes.Put<EditRiskRule.Command, Answer>("/v2/task/risk/", "Change the fields of a high-risk rule that the request carries", Right.Superuser);
+        routes.Delete<DeleteRiskRule.Command, Answer>("/v2/task/risk/", "Delete a high-risk rule", Right.Superuser);
+        routes.Post<TestRisk.Command, TestRisk.Result>("/v2/task/risk/test/", "What the high-risk rules say to a command; stores nothing", Right.Token);
+
         OrdersPage.Add();
         MapOrders(routes);
         MapLogs(routes);
@@ -182,6 +194,27 @@ public static class TasksModule
         routes
             .Patch<ApproveOrder.Command, ApproveOrder.Result>("/v2/task/list/", "Approve an order, or move its time", approve)
             .WithDescription("Codes: -1 a missing field, or the order has ended; -2 no right to approve it.");
+        routes.Get<ListApprovalRules.Query, ListApprovalRules.Result>(
+            "/v2/task/approval/rule/",
+            "What orders need before they start, by template and space",
+            Right.Own(Verbs.See)
+        );
+        routes.Put<SetApprovalRule.Command, SetApprovalRule.Result>(
+            "/v2/task/approval/rule/",
+            "Set what the orders of a template or a space need before they start",
+            Right.Superuser
+        );
+        routes.Delete<DeleteApprovalRule.Command, Answer>("/v2/task/approval/rule/", "Take such a rule away", Right.Superuser);
+        routes
+            .Post<DecideOrder.Command, DecideOrder.Result>(
+                "/v2/task/approval/",
+                "Approve or reject an order, or start it without its approvals (admin of its space)",
+                approve
+            )
+            .WithDescription(
+                "Codes: -1 a missing field, an order that does not await approval, a plan other than the one that was seen, or a missing comment; -2 the "
+                    + "caller may not approve it."
+            );
         routes
             .Put<EndOrder.Command, Answer>("/v2/task/list/", "End an order", end)
             .WithDescription("Codes: -1 a missing or unknown list_id, or it has ended; -2 no right to end it.");

@@ -1,6 +1,9 @@
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
+using Codo.Platform.Security;
+using Npgsql;
 
 namespace Codo.Host.Accounts;
 
@@ -16,6 +19,11 @@ internal static class AccountsRoutes
             .AddSingleton<Sessions>()
             .AddSingleton<AccessTokens>()
             .AddLoop<AccessTokens>("use of access tokens", TimeSpan.FromMinutes(1), (tokens, stopping) => tokens.Record(stopping))
+            .AddSingleton(provider => new AuditReader(
+                provider.GetRequiredService<NpgsqlDataSource>(),
+                new SecretNames(SecretNames.Default),
+                provider.GetRequiredService<Zone>()
+            ))
             .AddSingleton<Revocations>()
             .AddSingleton<People>()
             .AddLoop<People>("people", TimeSpan.FromMinutes(1), (people, stopping) => people.Record(stopping), people => people.Wake)
@@ -46,6 +54,13 @@ internal static class AccountsRoutes
         routes.Get<GetMe.Query, GetMe.Result>("/v2/accounts/me/", "Who the caller is", Right.Token);
         routes.Get<ListPeople.Query, ListPeople.Result>("/v2/accounts/person/", "The people that Codo knows, by name", Right.Own(Verbs.See));
         routes.Patch<DisablePerson.Command, Answer>("/v2/accounts/person/", "Shut a person out, or let the person in again", Right.Superuser);
+        routes.Get<ListAudit.Query, ListAudit.Result>("/v2/accounts/audit/", "Who did what, newest first", Right.Superuser);
+        routes
+            .MapGet("/v2/accounts/audit/export/", (Delegate)ExportAudit.Handle)
+            .WithSummary("The audit as JSON lines, newest first")
+            .WithDescription("The filters of the list. One object a line, as the list answers it; the answer is streamed.")
+            .Needs(Right.Superuser)
+            .WithMetadata(new TakesQuery("who", "kind", "object", "action", "result", "from", "to"));
         routes.Post<RevokeTokens.Command, Answer>(
             "/v2/accounts/revoke/",
             "Take tokens back before they expire: one by its jti, or all that a person has had so far",

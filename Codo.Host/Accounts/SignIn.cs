@@ -129,7 +129,8 @@ internal static partial class SignIn
                 action,
                 "account",
                 account?.UserId.ToString(CultureInfo.InvariantCulture) ?? "",
-                after: new { how }
+                after: new { how },
+                result: action == "sign_in_failed" ? "failed" : "ok"
             );
             await transaction.CommitAsync();
         }

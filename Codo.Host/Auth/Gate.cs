@@ -3,6 +3,7 @@ using Codo.Host.Pages;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
+using Codo.Platform.Security;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace Codo.Host.Auth;
@@ -62,6 +63,11 @@ internal static class Gate
                             context.Request.Method,
                             context.Request.Path.Value
                         );
+                    // A token that is not there or too old is everyday; one that is not good is an attempt.
+                    if (reason is not ("missing" or "expired"))
+                        context
+                            .RequestServices.GetRequiredService<RefusedAttempts>()
+                            .SignInFailed(tokens.ClaimedName(token), context.Connection.RemoteIpAddress?.ToString() ?? "", "token", reason);
                     if (IsForBrowser(context, endpoint))
                         await FrontPage.Refuse(context, null, 401, reason);
                     else
@@ -81,6 +87,7 @@ internal static class Gate
                             context.Request.Method,
                             context.Request.Path.Value
                         );
+                    context.RequestServices.GetRequiredService<RefusedAttempts>().Refused(caller, RefusedAttempts.Route(context), $"needs {right.Name}");
                     // A page has no envelope for its reader; a slice answers in the contract's way.
                     if (IsForBrowser(context, endpoint))
                         await FrontPage.Refuse(context, caller, 403, "");

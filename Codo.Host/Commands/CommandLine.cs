@@ -26,6 +26,7 @@ internal static class CommandLine
             Serve(),
             IssueToken.Command(),
             UserCommands.Command(),
+            AuditCommand.Command(),
             Migrate(),
         };
         root.TreatUnmatchedTokensAsErrors = false;

@@ -72,8 +72,8 @@ internal static class UserCommands
         return command;
     }
 
-    // The private PostgreSQL runs while its host does; otherwise it is started for this.
-    private static async Task<int> With(string[] settings, Func<NpgsqlDataSource, Task> run)
+    /// <summary>Runs something on the installation's database. A private PostgreSQL runs while its host does; otherwise it is started for this.</summary>
+    internal static async Task<int> With(string[] settings, Func<NpgsqlDataSource, Task> run)
     {
         var configuration = SettingSources.Add(new ConfigurationBuilder(), settings).Build();
         var external = configuration.GetConnectionString("Postgres");

@@ -28,7 +28,8 @@ internal static class DatabaseRoles
     private const string StraysSql = """
         WITH ours AS (SELECT oid, nspname, nspowner FROM pg_namespace WHERE nspname IN ('platform', 'accounts', 'cron', 'tasks', 'alerts', 'hangfire')),
         audit AS (SELECT to_regclass('platform.audit') AS oid UNION SELECT inhrelid FROM pg_inherits
-            WHERE inhparent = to_regclass('platform.audit') UNION SELECT to_regclass('platform.schema_version')),
+            WHERE inhparent = to_regclass('platform.audit') UNION SELECT to_regclass('platform.schema_version')
+            UNION SELECT to_regclass('platform.audit_seal')),
         belongs AS (
             SELECT 'SCHEMA ' || quote_ident(nspname) AS what, nspowner AS owner, CASE nspname WHEN 'platform' THEN 'codo_audit'
                 ELSE 'codo_host' END AS wanted FROM ours
@@ -59,6 +60,10 @@ internal static class DatabaseRoles
             IF to_regclass('platform.audit') IS NOT NULL THEN
                 REVOKE ALL ON platform.audit FROM PUBLIC, codo_host;
                 GRANT SELECT, INSERT ON platform.audit TO codo_host;
+            END IF;
+            IF to_regclass('platform.audit_seal') IS NOT NULL THEN
+                REVOKE ALL ON platform.audit_seal FROM PUBLIC, codo_host;
+                GRANT SELECT, INSERT ON platform.audit_seal TO codo_host;
             END IF;
             IF to_regprocedure('platform.add_audit_partition(date)') IS NOT NULL THEN
                 GRANT EXECUTE ON FUNCTION platform.add_audit_partition(date), platform.drop_audit_partition(text) TO codo_host;

@@ -76,6 +76,9 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
     /// <summary>A stretch of downtime ends when nothing more was missed for this long.</summary>
     private static readonly TimeSpan StretchGap = TimeSpan.FromSeconds(60);
 
+    /// <summary>People who were told this short a while ago are not reminded.</summary>
+    private static readonly TimeSpan ReminderGap = TimeSpan.FromMinutes(20);
+
     private static readonly string[] MayFold = IncidentStates.From(IncidentAction.Fold);
     private static readonly string[] MayRecover = IncidentStates.From(IncidentAction.Recover);
 
@@ -194,7 +197,9 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
     {
         var people = Heard(rule, trouble);
         var reason = open?.ToldAt is null ? "opened" : "repeated";
-        if (open?.ToldAt is { } told && now - told < TimeSpan.FromSeconds(rule.RepeatAfter))
+        // A reminder that is published twice, because a host died in between, is told once.
+        var isReminder = trouble.Again && !(open?.ToldAt > now - ReminderGap);
+        if (open?.ToldAt is { } told && now - told < TimeSpan.FromSeconds(rule.RepeatAfter) && !isReminder)
         {
             // A stretch of downtime goes on to jobs of other people, who have heard nothing of it yet.
             people = trouble.Kind == "missed" ? people.FindAll(person => !open.ToldNames.Contains(person.Name, StringComparer.Ordinal)) : [];

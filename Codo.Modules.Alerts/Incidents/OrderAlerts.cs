@@ -6,15 +6,48 @@ using MediatR;
 namespace Codo.Modules.Alerts.Incidents;
 
 /// <summary>What the tasks module tells becomes incidents: all failed hosts of an order are one, which ends when the order goes on or has ended.</summary>
-internal sealed class OrderAlerts(IncidentLog incidents, Zone zone) : INotificationHandler<OrderSituationChanged>, INotificationHandler<OrderExpired>
+internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
+    : INotificationHandler<OrderSituationChanged>,
+        INotificationHandler<OrderExpired>,
+        INotificationHandler<ApprovalReminder>,
+        INotificationHandler<OrderGlassBroken>
 {
     /// <summary>Hosts that a message names; the rest is a number.</summary>
     private const int MostLines = 20;
 
-    public Task Handle(OrderSituationChanged notification, CancellationToken cancellationToken) =>
-        notification.Situation is OrderSituation.Failed or OrderSituation.Interrupted
-            ? incidents.Raise(Failure(notification))
-            : incidents.Recover(Fingerprint(notification.ListId), notification.Situation == OrderSituation.Ended ? "ended" : "recovered");
+    public async Task Handle(OrderSituationChanged notification, CancellationToken cancellationToken)
+    {
+        var ending = notification.Situation == OrderSituation.Ended ? "ended" : "recovered";
+        if (notification.Situation == OrderSituation.AwaitsApproval) await incidents.Raise(Asks(notification, isAgain: false));
+        else await incidents.Recover(Approval(notification.ListId), ending);
+        if (notification.Situation is OrderSituation.Failed or OrderSituation.Interrupted) await incidents.Raise(Failure(notification));
+        else await incidents.Recover(Fingerprint(notification.ListId), ending);
+    }
+
+    /// <summary>Once more, an hour after it began to wait.</summary>
+    public Task Handle(ApprovalReminder notification, CancellationToken cancellationToken) => incidents.Raise(Asks(notification.Order, isAgain: true));
+
+    /// <summary>It stays open until a person has looked at it.</summary>
+    public Task Handle(OrderGlassBroken notification, CancellationToken cancellationToken) =>
+        incidents.Raise(
+            About(
+                notification.Order.ListId,
+                notification.Order.TaskName,
+                notification.Order.TaskType,
+                "system",
+                $"order:{notification.Order.ListId}:break_glass",
+                new Text($"由 {notification.By} 未经审批紧急执行", $"was started by {notification.By} without its approvals"),
+                new Text(
+                    $"{zone.Text(notification.Order.Since)}\n理由：{notification.Reason}",
+                    $"{zone.Text(notification.Order.Since)}\nReason: {notification.Reason}"
+                ),
+                notification.Order.Approvers,
+                notification.Order.Associated
+            ) with
+            {
+                Orphaned = true,
+            }
+        );
 
     /// <summary>The submitter hears of it as of a failure: what was asked for did not happen.</summary>
     public Task Handle(OrderExpired notification, CancellationToken cancellationToken) =>
@@ -77,6 +110,30 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone) : INotificat
         var line = $"{step.Host}: {step.Step} {step.Outcome}{(step.ExitCode is { } code ? $" ({code})" : "")}";
         return new Text($"{line} {step.Cause.Zh}".TrimEnd(), $"{line} {step.Cause.En}".TrimEnd());
     }
+
+    private AlertEvent Asks(OrderSituationChanged order, bool isAgain)
+    {
+        var what = isAgain ? new Text("仍在等待审批", "still awaits approval") : new Text("等待审批", "awaits approval");
+        var since = zone.Text(order.Since);
+        return About(
+            order.ListId,
+            order.TaskName,
+            order.TaskType,
+            "waiting",
+            Approval(order.ListId),
+            what,
+            new Text($"自 {since} 起", $"Since {since}"),
+            order.Asked,
+            []
+        ) with
+        {
+            AsksNow = true,
+            Again = isAgain,
+            Continues = isAgain,
+        };
+    }
+
+    private static string Approval(long listId) => $"order:{listId}:approval";
 
     private static string Fingerprint(long listId) => $"order:{listId}:failed";
 }

@@ -38,6 +38,12 @@ internal sealed record AlertEvent(string Source, string Kind, string Fingerprint
     /// <summary>Whether a part of it is nobody's, so that the rule's own people are told as well.</summary>
     public bool Orphaned { get; init; }
 
+    /// <summary>Somebody is asked to do something: it is told at once, whatever time a rule allows to pass.</summary>
+    public bool AsksNow { get; init; }
+
+    /// <summary>Told once more, though people were told a short while ago.</summary>
+    public bool Again { get; init; }
+
     /// <summary>Found again by a sweep, not happened again: it is not counted.</summary>
     public bool Continues { get; init; }
 }

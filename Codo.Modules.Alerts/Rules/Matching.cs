@@ -92,7 +92,7 @@ internal sealed record Rule
         (SpaceId == 1 || SpaceId == trouble.Space)
         && (Source.Length == 0 || Source == trouble.Source)
         && (Kinds.Length == 0 || Kinds.Contains(trouble.Kind))
-        && (trouble.Kind != "waiting" || WaitsAfter is not null)
+        && (trouble.Kind != "waiting" || trouble.AsksNow || WaitsAfter is not null)
         && (trouble.Kind != "overlong" || RunsAfter is not null)
         && Matching.Means(Subject, trouble.Subjects);
 
@@ -100,6 +100,7 @@ internal sealed record Rule
     public bool IsReached(AlertEvent trouble) => trouble.Kind switch
     {
         "failed" when trouble.Source == "job" => trouble.Streak >= Failures,
+        "waiting" when trouble.AsksNow => true,
         "waiting" => trouble.Lasted.TotalSeconds >= WaitsAfter,
         "overlong" => trouble.Lasted.TotalSeconds >= RunsAfter,
         _ => true,

@@ -19,6 +19,7 @@ internal static class Accounting
     /// up by Codo itself.</param>
     /// <param name="Gap">Set when the due times up to now are recorded as missed for a reason of their own: the job was broken, or its account was ahead of the
     /// clock.</param>
+    /// <param name="Skip">Set when a rule keeps the command from running: due times are skipped.</param>
     internal sealed record Due(
         CronExpression Expression,
         TimeZoneInfo Zone,
@@ -28,7 +29,8 @@ internal static class Accounting
         TimeSpan MisfireWindow,
         DateTimeOffset AccountedTo,
         DateTimeOffset SteadySince,
-        GapReason? Gap = null
+        GapReason? Gap = null,
+        GapReason? Skip = null
     );
 
     /// <summary>Why due times are recorded as missed whatever the misfire policy says.</summary>
@@ -70,6 +72,10 @@ internal static class Accounting
         else if (job.Paused)
         {
             foreach (var time in times) Skip(entries, ExecutionStatus.Skipped, time, "paused", new Text("任务已暂停", "The job is paused"));
+        }
+        else if (job.Skip is { } skip)
+        {
+            foreach (var time in times) Skip(entries, ExecutionStatus.Skipped, time, skip.Key, skip.Cause);
         }
         else
         {

@@ -26,6 +26,12 @@ internal sealed record JobRow
     public byte[]? Env { get; init; }
     public string WorkingDirectory { get; init; } = "";
     public string RunAs { get; init; } = "";
+    public string Interpreter { get; init; } = "";
+    public string Released { get; init; } = "";
+    public long? HeldBy { get; init; }
+    public long UpdaterId { get; init; }
+    public string HeldZh { get; init; } = "";
+    public string HeldEn { get; init; } = "";
     public DateTime AccountedTo { get; init; }
     public long? GapLogId { get; init; }
     public DateTime? GapNominalAt { get; init; }
@@ -42,10 +48,11 @@ internal sealed record JobRow
 
     /// <summary>The job as the account needs it.</summary>
     /// <exception cref="JobIsBroken">The row does not read; the exception says why in words.</exception>
-    public Accounting.Due ToDue(DateTimeOffset steadySince, Accounting.GapReason? gap = null) => new(
+    /// <param name="skip">Why its due times are skipped though it is not paused.</param>
+    public Accounting.Due ToDue(DateTimeOffset steadySince, Accounting.GapReason? gap = null, Accounting.GapReason? skip = null) => new(
         ExpressionOf(Cron), ZoneOf(TimeZone), Paused, Overlap, Misfire, TimeSpan.FromSeconds(MisfireWindow),
         // Nothing was due before the job was made: an account that lies further back is damage.
-        new DateTimeOffset(AccountedTo < CreateTime && CreateTime < LockedAt ? CreateTime : AccountedTo, TimeSpan.Zero), steadySince, gap);
+        new DateTimeOffset(AccountedTo < CreateTime && CreateTime < LockedAt ? CreateTime : AccountedTo, TimeSpan.Zero), steadySince, gap, skip);
 
     /// <exception cref="JobIsBroken">The machine's zone data has no such zone.</exception>
     public static TimeZoneInfo ZoneOf(string id)

@@ -2,6 +2,7 @@ using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Events;
 using Codo.Platform.Localization;
+using Codo.Platform.Security;
 using Dapper;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -12,7 +13,14 @@ namespace Codo.Modules.Cron.Executions;
 /// Writes the fire ledger: locks jobs, accounts for their due times, inserts the rows and moves <c>accounted_to</c>, in one transaction. Two nodes that race
 /// find the job locked, or accounted for.
 /// </summary>
-internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, ILogger<Ledger> log)
+internal sealed class Ledger(
+    NpgsqlDataSource source,
+    Outbox outbox,
+    RiskRules rules,
+    JobEnvironment environments,
+    Node node,
+    ILogger<Ledger> log
+)
 {
     private const string OneJob = "one";
 
@@ -24,7 +32,8 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
 
     internal const string Columns = """
         id, job_id, cmd, cron, time_zone, paused, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory, run_as,
-            accounted_to, next_run_at, gap_log_id, gap_nominal_at, gap_reason, broken_at, broken_zh, broken_en, create_time, clock_timestamp() AS locked_at
+            interpreter, released, held_by, updater_id, held_zh, held_en, accounted_to, next_run_at, gap_log_id, gap_nominal_at, gap_reason, broken_at,
+            broken_zh, broken_en, create_time, clock_timestamp() AS locked_at
         """;
 
     // statement_timestamp() and not clock_timestamp(): a volatile function keeps the planner from the index, and every job would be looked at.
@@ -89,6 +98,12 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
             CAST(@GapTimes AS timestamptz[]), CAST(@GapReasons AS text[]))
             AS m(job, accounted_to, next_run_at, gap_log_id, gap_nominal_at, gap_reason)
         WHERE j.id = m.job
+        """;
+
+    // A rule that was made after the job: from here on the job waits for a second person, as if it had been saved under the rule.
+    private const string HoldSql = """
+        UPDATE cron.job SET paused = true, held_by = COALESCE(held_by, updater_id), held_zh = @Zh, held_en = @En, risks = CAST(@Risks AS jsonb)
+            WHERE id = @Id AND NOT paused
         """;
 
     private const string BreakSql = """
@@ -256,13 +271,15 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
         );
         var (fires, moves, due, isTold) = (new List<(long Job, string Trigger, DateTime At)>(), new List<Move>(), new List<long>(), false);
         var steady = SteadySince;
+        var set = await rules.Read(connection, transaction);
         foreach (var job in jobs)
         {
+            var (skip, hold) = Risk(set, job);
             Accounting.Outcome outcome;
             try
             {
                 outcome = Accounting.Account(
-                    job.ToDue(steady, reason),
+                    job.ToDue(steady, reason, skip),
                     going[job.Id].Select(row => new Accounting.Active(row.LogId, row.Running)).ToList(),
                     new DateTimeOffset(job.LockedAt, TimeSpan.Zero)
                 );
@@ -290,6 +307,8 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
                 }
             }
             if (outcome.NextRunAt <= new DateTimeOffset(job.LockedAt, TimeSpan.Zero)) due.Add(job.Id);
+            if (hold is not null && outcome.Entries.Count > 0)
+                await connection.ExecuteAsync(HoldSql, new { job.Id, hold.SecondCause.Zh, hold.SecondCause.En, Risks = hold.Stored }, transaction);
             moves.Add(new Move(job.Id, outcome.AccountedTo.UtcDateTime, outcome.NextRunAt?.UtcDateTime, gap));
         }
         if (fires.Count > 0)
@@ -311,6 +330,15 @@ internal sealed class Ledger(NpgsqlDataSource source, Outbox outbox, Node node, 
             GapReasons = moves.Select(move => move.Gap.Reason).ToArray(),
         }, transaction);
         return (isTold, due);
+    }
+
+    // Why a high-risk rule keeps the job's command from running, and what holds the job where a second person may release it.
+    private (Accounting.GapReason? Skip, JobRisk? Hold) Risk(RiskRuleSet set, JobRow job)
+    {
+        if (job.Paused) return (null, null);
+        var risk = JobRisk.Of(set, job.Cmd, job.Interpreter, () => environments.TryOpen(job.Env)?.Values);
+        if (risk.Block is { } block) return (new Accounting.GapReason($"risk {block.RuleId}", risk.BlockCause), null);
+        return risk.NeedsSecond(job.Released) ? (new Accounting.GapReason($"risk {risk.Second!.RuleId}", risk.SecondCause), risk) : (null, null);
     }
 
     /// <summary>Sets a job apart, with the due time at which it was found in the ledger.</summary>

@@ -73,6 +73,7 @@ internal static class CreateJob
         JobEnvironment environments,
         RunAsRule runAs,
         Quotas quotas,
+        RiskRules rules,
         Zone zone,
         TimeProvider time,
         Access access
@@ -81,10 +82,12 @@ internal static class CreateJob
         private const string InsertSql = """
             INSERT INTO cron.job (job_id, cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory,
                 interpreter, encoding, run_as, description, tags, owners,
-                creator_id, creator, updater_id, updater, accounted_to, next_run_at, space_id)
+                creator_id, creator, updater_id, updater, accounted_to, next_run_at, risks, paused, held_by, held_zh, held_en,
+                space_id)
             VALUES (@JobId, @Cmd, @Cron, @TimeZone, @Timeout, @Overlap, @Misfire, @MisfireWindow, @Retries, @RetryDelay, @Env, @WorkingDirectory,
                 @Interpreter, @Encoding, @RunAs, @Description, @Tags, @Owners,
-                @CallerId, @CallerName, @CallerId, @CallerName, @Now, @NextRunAt, @SpaceId)
+                @CallerId, @CallerName, @CallerId, @CallerName, @Now, @NextRunAt, CAST(@Risks AS jsonb), @Held, @HeldBy, @HeldZh, @HeldEn,
+                @SpaceId)
             ON CONFLICT (job_id) DO NOTHING RETURNING id
             """;
 
@@ -101,6 +104,10 @@ internal static class CreateJob
             var inZone = request.TimeZone is null ? zone.Info : TimeZoneInfo.FindSystemTimeZoneById(request.TimeZone);
             var variables = environments.Merge(JobFields.Variables(request.Env), request.SecretEnv, null);
             var now = time.GetUtcNow();
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            var risk = JobRisk.Of(await rules.Read(connection), request.Cmd!, request.Interpreter?.Trim() ?? "", () => variables.Values);
+            risk.Demand();
+            var isHeld = risk.NeedsSecond("");
             var job = new
             {
                 request.JobId,
@@ -126,8 +133,12 @@ internal static class CreateJob
                 Now = now.UtcDateTime,
                 NextRunAt = expression.Next(now, inZone)?.UtcDateTime,
                 SpaceId = space,
+                Risks = risk.Stored,
+                Held = isHeld,
+                HeldBy = isHeld ? caller.UserId : (long?)null,
+                HeldZh = isHeld ? risk.SecondCause.Zh : "",
+                HeldEn = isHeld ? risk.SecondCause.En : "",
             };
-            await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             if (
                 await quotas.Jobs() is var most
@@ -164,12 +175,18 @@ internal static class CreateJob
                     job.Tags,
                     job.Owners,
                     Space = access.NameOf(space),
+                    Risks = risk.Hits.Count == 0 ? null : risk.Hits.Select(hit => hit.Name),
                 }
             );
             await transaction.CommitAsync(cancellationToken);
             recurring.Changed(request.JobId!);
             var advice = JobAdvice.Of(expression, inZone, now, request.Cmd, request.WorkingDirectory);
-            return new Result(request.JobId!, advice.CronText, advice.NextRunTimes, advice.Warnings);
+            return new Result(
+                request.JobId!,
+                advice.CronText,
+                advice.NextRunTimes,
+                [.. advice.Warnings, .. risk.Warnings, .. JobHold.Warnings(risk, isHeld)]
+            );
         }
     }
 }

@@ -76,6 +76,7 @@ internal static class EditJob
         RecurringJobs recurring,
         JobEnvironment environments,
         RunAsRule runAs,
+        RiskRules rules,
         Access access
     ) : IRequestHandler<Command, Result>
     {
@@ -90,7 +91,9 @@ internal static class EditJob
                 updater_id = @CallerId, updater = @CallerName, update_time = @Now, accounted_to = @Now, next_run_at = @NextRunAt, space_id = @SpaceId,
                     gap_log_id = NULL,
                     gap_nominal_at = NULL, gap_reason = NULL,
-                broken_at = NULL, broken_zh = '', broken_en = ''
+                broken_at = NULL, broken_zh = '', broken_en = '', risks = CAST(@Risks AS jsonb), paused = paused OR @Held,
+                held_by = CAST(@HeldBy AS bigint), held_zh = CASE WHEN @Held THEN CAST(@HeldZh AS text) ELSE '' END,
+                held_en = CASE WHEN @Held THEN CAST(@HeldEn AS text) ELSE '' END
             WHERE id = @Id
             """;
 
@@ -117,8 +120,18 @@ internal static class EditJob
             if (user == job.RunAs && ChangesWhatRuns(request, before, request.Env is null || SameVariables(variables, environments.TryOpen(job.Env))))
                 await runAs.MayChange(connection, transaction, caller, job.RunAs);
             (before.Env, before.SecretEnv) = (environments.Masked(job.Env), (environments.TryOpen(job.Env) ?? JobVariables.None).Marked);
+            var cmd = request.Cmd is null || Beginning.Is(request.Cmd, job.Cmd) ? job.Cmd : request.Cmd;
+            var risk = JobRisk.Of(await rules.Read(connection, transaction), cmd, request.Interpreter?.Trim() ?? job.Interpreter, () => variables.Values);
+            risk.Demand();
+            var isHeld = risk.NeedsSecond(job.Released);
             await connection.ExecuteAsync(UpdateSql, new
             {
+                Risks = risk.Stored,
+                Held = isHeld,
+                // Whoever wrote the command stays the one who cannot release it, whoever edits something else.
+                HeldBy = !isHeld ? null : cmd == job.Cmd && job.HeldBy is { } writer ? writer : (long?)caller.UserId,
+                HeldZh = isHeld ? risk.SecondCause.Zh : "",
+                HeldEn = isHeld ? risk.SecondCause.En : "",
                 job.Id,
                 Cmd = Beginning.Is(request.Cmd, job.Cmd) ? null : request.Cmd,
                 Cron = expression.ToString(),
@@ -151,7 +164,12 @@ internal static class EditJob
             if (isTold || job.BrokenAt is not null) outbox.Wake();
             recurring.Changed(job.JobId);
             var advice = JobAdvice.Of(expression, zone, now, request.Cmd, request.WorkingDirectory);
-            return new Result(request.JobId!, advice.CronText, advice.NextRunTimes, advice.Warnings);
+            return new Result(
+                request.JobId!,
+                advice.CronText,
+                advice.NextRunTimes,
+                [.. advice.Warnings, .. risk.Warnings, .. JobHold.Warnings(risk, isHeld)]
+            );
         }
 
         // Clients send a whole job back: what counts is what differs.

@@ -42,6 +42,7 @@ internal sealed record JobView(
     DateTime UpdateTime,
     string State,
     Text Broken,
+    Text Held,
     string? LastStatus,
     DateTime? LastExecTime,
     double? LastSeconds,
@@ -119,6 +120,7 @@ internal sealed record JobView(
                 : row.Paused ? "paused"
                 : "running",
             new Text(broken.Zh ?? "", broken.En ?? ""),
+            new Text(row.HeldZh, row.HeldEn),
             row.LastStatus,
             row.LastExecTime,
             row.LastSeconds,
@@ -160,6 +162,8 @@ internal sealed record JobView(
         public DateTime? BrokenAt { get; init; }
         public string BrokenZh { get; init; } = "";
         public string BrokenEn { get; init; } = "";
+        public string HeldZh { get; init; } = "";
+        public string HeldEn { get; init; } = "";
         public string? LastStatus { get; init; }
         public DateTime? LastExecTime { get; init; }
         public double? LastSeconds { get; init; }

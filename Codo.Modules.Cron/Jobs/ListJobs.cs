@@ -66,6 +66,7 @@ internal static class ListJobs
             SELECT p.id, p.job_id, p.cmd, p.cron, p.time_zone, p.paused, p.timeout, p.overlap, p.misfire, p.misfire_window, p.retries, p.retry_delay, p.env,
                 p.working_directory, p.interpreter, p.encoding, p.run_as, p.description, p.tags, p.owners, p.space_id,
                 p.creator_id, p.creator, p.create_time, p.updater_id, p.updater, p.update_time, p.next_run_at, p.broken_at, p.broken_zh, p.broken_en,
+                p.held_zh, p.held_en,
                 last.status AS last_status, last.exec_time AS last_exec_time, last.seconds AS last_seconds
             FROM cron.job p
             LEFT JOIN LATERAL (

@@ -16,7 +16,8 @@ internal static class RunJob
 {
     internal sealed record Command(string? JobId) : IRequest<Result>;
 
-    internal sealed record Result(string JobId, long LogId) : Answer(new Text($"job {JobId} 已开始执行", $"job {JobId} is to run now"));
+    internal sealed record Result(string JobId, long LogId, IReadOnlyList<Text> Warnings)
+        : Answer(new Text($"job {JobId} 已开始执行", $"job {JobId} is to run now"));
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -28,6 +29,8 @@ internal static class RunJob
         Ledger ledger,
         Outbox outbox,
         Runner runner,
+        RiskRules rules,
+        JobEnvironment environments,
         ExecutionMirror mirror,
         Node node,
         TimeProvider time,
@@ -62,6 +65,9 @@ internal static class RunJob
             await JobAccess.Demand(connection, access, Verbs.Run, request.JobId!);
             var (job, _, isTold) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
                 ?? throw JobAccess.NotFound(request.JobId);
+            var risk = JobRisk.Of(await rules.Read(connection, transaction), job.Cmd, job.Interpreter, () => environments.TryOpen(job.Env)?.Values);
+            risk.Demand();
+            if (risk.NeedsSecond(job.Released)) throw new Refusal(-2, risk.SecondCause, RefusalKind.Forbidden);
             var going = (await connection.QueryAsync<long>(ActiveSql, new { job.Id }, transaction)).AsList();
             if ((job.Overlap == "skip" && going.Count > 0) || (job.Overlap == "queue" && going.Count > 1))
                 throw Refusal.Conflict(
@@ -88,7 +94,7 @@ internal static class RunJob
             if (isTold) outbox.Wake();
             await runner.StartQueued(cancellationToken);
             mirror.Wake.Set();
-            return new Result(request.JobId!, logId);
+            return new Result(request.JobId!, logId, [.. risk.Warnings]);
         }
     }
 }

@@ -24,11 +24,21 @@ internal static class TogglePause
         public Validator() => RuleFor(job => job.JobId).Must(id => !string.IsNullOrWhiteSpace(id)).Refuse("job id 不能为空", "job_id is missing");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Outbox outbox, RecurringJobs recurring, Access access)
-        : IRequestHandler<Command, Result>
+    internal sealed class Handler(
+        NpgsqlDataSource source,
+        Ledger ledger,
+        Outbox outbox,
+        RecurringJobs recurring,
+        RiskRules rules,
+        JobEnvironment environments,
+        Access access
+    ) : IRequestHandler<Command, Result>
     {
         private const string ToggleSql = """
-            UPDATE cron.job SET paused = NOT paused, updater_id = @CallerId, updater = @CallerName, update_time = clock_timestamp() WHERE id = @Id
+            UPDATE cron.job SET paused = NOT paused, held_by = NULL, held_zh = '', held_en = '',
+                released = CASE WHEN @Digest = '' THEN released ELSE @Digest END,
+                updater_id = @CallerId, updater = @CallerName, update_time = clock_timestamp()
+            WHERE id = @Id
                 RETURNING paused
             """;
 
@@ -41,17 +51,19 @@ internal static class TogglePause
             await JobAccess.Demand(connection, access, Verbs.Edit, request.JobId!);
             var (job, _, isTold) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
                 ?? throw JobAccess.NotFound(request.JobId);
+            var digest = job.Paused ? await JobHold.Release(connection, transaction, rules, environments, caller, job) : "";
             var paused = await connection.ExecuteScalarAsync<bool>(
                 ToggleSql,
                 new
                 {
                     job.Id,
+                    Digest = digest,
                     CallerId = caller.UserId,
                     CallerName = caller.Nickname,
                 },
                 transaction
             );
-            await Audit.Write(connection, transaction, caller, paused ? "pause" : "resume", "job", request.JobId!);
+            await Audit.Write(connection, transaction, caller, paused ? "pause" : digest.Length > 0 ? "release" : "resume", "job", request.JobId!);
             await transaction.CommitAsync(cancellationToken);
             if (isTold) outbox.Wake();
             recurring.Changed(job.JobId);

@@ -13,7 +13,8 @@ namespace Codo.Modules.Tasks.Execution;
 /// Moves an order on: begins it when its time has come, opens the groups and batches whose turn it is, takes their lanes for this node, and ends it.
 /// Idempotent, and the only place that does so; whatever changes an order leaves a row in <c>tasks.advance</c> and asks for this.
 /// </summary>
-internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRunner runner, Outbox outbox, OrderMirror mirror, ILogger<Advancing> log)
+internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRunner runner, StartCheck check, Outbox outbox, OrderMirror mirror,
+    ILogger<Advancing> log)
 {
     private const string LockSql = """
         SELECT schedule, begins_at <= clock_timestamp() AS due, broken_en <> '' AS is_broken FROM tasks.scheduler_task_list
@@ -195,7 +196,7 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
             await connection.ExecuteAsync(AccountedSql, new { ListId = listId }, transaction);
             mended = order is { IsBroken: true };
             var state = order is null ? OrderState.Ended : OrderStates.Read(order.Schedule);
-            if (state == OrderState.Ready && order!.Due)
+            if (state == OrderState.Ready && order!.Due && await check.Allows(connection, transaction, listId))
             {
                 await connection.ExecuteAsync(BeginSql, new { ListId = listId, From = OrderStates.From(OrderAction.Begin) }, transaction);
                 state = OrderState.Start;

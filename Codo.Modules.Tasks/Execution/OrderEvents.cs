@@ -12,6 +12,12 @@ internal static class OrderEvents
     /// <summary>The kind of message that tells of an order which cannot be advanced.</summary>
     public const string Broken = "orders.broken";
 
+    /// <summary>The kind of message that tells of an order which was started without its approvals.</summary>
+    public const string GlassBroken = "orders.break_glass";
+
+    /// <summary>The kind of message that reminds of an order which awaits approval.</summary>
+    public const string Reminder = "orders.approval_reminder";
+
     // An order that ends without ever having been in trouble is told to nobody, nor is a lane that a person stopped.
     public const string Situation = """
         CASE WHEN o.schedule = 'OK' THEN CASE WHEN o.told IN (0, 9) THEN o.told ELSE 9 END
@@ -30,6 +36,17 @@ internal static class OrderEvents
                 ORDER BY m.message_id DESC LIMIT 1), o.told) <> {Situation}
         """;
 
+    // Its stream is its own, so that it holds up nothing else of the order; its time is the one at which it is due, so that it counts as late only after that.
+    private const string RemindSql = """
+        INSERT INTO platform.outbox (stream, kind, payload, at, next_try_at)
+        SELECT @Stream, @Kind, jsonb_build_object('list_id', CAST(@ListId AS bigint)), due, due FROM (SELECT clock_timestamp() + interval '1 hour' AS due) t
+        WHERE NOT EXISTS (SELECT FROM platform.outbox WHERE stream = @Stream AND dead_at IS NULL)
+        """;
+
+    /// <summary>Has those who can approve the order told once more after an hour, if it still awaits approval then.</summary>
+    public static Task RemindLater(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId) =>
+        connection.ExecuteAsync(RemindSql, new { Stream = $"order:{listId}:approval", Kind = Reminder, ListId = listId }, transaction);
+
     /// <summary>
     /// Notes what the order's situation has become, in the transaction that changed it and holds its row. True when it is told: then the outbox is woken after
     /// the commit.
@@ -39,6 +56,10 @@ internal static class OrderEvents
 
     /// <summary>The messages of one order are published in order.</summary>
     public static string Stream(long listId) => $"order:{listId}";
+
+    internal sealed record Glass(long ListId, string By, long ById, string Reason);
+
+    internal sealed record Reminded(long ListId);
 
     internal sealed record Changed(long ListId, int Situation);
 

@@ -18,6 +18,11 @@ internal sealed class OrderSituationReader : IOutboxReader
             o.creator_id, o.creator, o.space_id,
                ARRAY(SELECT COALESCE((SELECT u.nickname FROM tasks.scheduler_temp_user u WHERE u.temp_id = o.temp_id AND u.user_id = a.id), '')
                 FROM unnest(o.approver_ids) WITH ORDINALITY AS a(id, place) ORDER BY a.place) AS approver_names,
+               CASE WHEN o.schedule <> 'new' THEN CAST(ARRAY[] AS bigint[]) ELSE ARRAY(SELECT c.id FROM tasks.order_approval p,
+                    unnest(p.candidate_ids) AS c(id) WHERE p.list_id = o.list_id AND NOT EXISTS (SELECT FROM tasks.approval g WHERE g.list_id = o.list_id
+                    AND g.user_id = c.id AND g.verdict = 'approve' AND NOT g.void)) END AS asked_ids,
+               (SELECT p.candidate_ids FROM tasks.order_approval p WHERE p.list_id = o.list_id) AS candidate_ids,
+               (SELECT p.candidates FROM tasks.order_approval p WHERE p.list_id = o.list_id) AS candidates,
                ARRAY(SELECT l.host FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state IN ('failed', 'interrupted') ORDER BY l.lane_id) AS hosts
         FROM tasks.scheduler_task_list o WHERE o.list_id = @ListId
         """;
@@ -36,6 +41,12 @@ internal sealed class OrderSituationReader : IOutboxReader
         """;
 
     public string Kind => OrderEvents.SituationChanged;
+
+    /// <summary>An order's situation as it is now; null when there is no such order.</summary>
+    public static async Task<OrderSituationChanged?> Now(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId, DateTime since) =>
+        await connection.QuerySingleOrDefaultAsync<Row>(ReadSql, new { ListId = listId }, transaction) is { } row
+            ? await Describe(connection, transaction, row, since)
+            : null;
 
     public async Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction)
     {
@@ -59,11 +70,15 @@ internal sealed class OrderSituationReader : IOutboxReader
             row.Hosts,
             OrderPeople.Of(row.ApproverIds, row.ApproverNames, row.WatcherIds, row.WatcherNames, row.CreatorId, row.Creator),
             row.Watchers,
+            Asked(row),
             steps.ConvertAll(step => new StepInTrouble(step.Host, step.Step, step.Outcome, Causes.Apart(step.Cause), step.ExitCode)),
             output,
             row.SpaceId
         );
     }
+
+    private static List<Approver> Asked(Row row) =>
+        [.. row.AskedIds.Select(id => new Approver(id, Array.IndexOf(row.CandidateIds, id) is >= 0 and var place ? row.Candidates[place] : ""))];
 
     private static OrderSituation Read(int situation) => situation switch
     {
@@ -107,6 +122,12 @@ internal sealed class OrderSituationReader : IOutboxReader
         public long SpaceId { get; init; }
 
         public string[] Hosts { get; init; } = [];
+
+        public long[] AskedIds { get; init; } = [];
+
+        public long[] CandidateIds { get; init; } = [];
+
+        public string[] Candidates { get; init; } = [];
     }
 }
 
@@ -131,5 +152,30 @@ internal sealed class BrokenOrderReader : IOutboxReader
                 new Text($"订单 {broken.ListId} {name} 的数据无法读取，无法推进", $"Order {broken.ListId} {name} does not read and cannot be advanced"),
                 new Text(broken.Zh, broken.En)
             );
+    }
+}
+
+/// <summary>Reads that an order still awaits approval after an hour.</summary>
+internal sealed class ApprovalReminderReader : IOutboxReader
+{
+    public string Kind => OrderEvents.Reminder;
+
+    public async Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction)
+    {
+        var order = await OrderSituationReader.Now(connection, transaction, messages[0].Read<OrderEvents.Reminded>().ListId, messages[0].At.AddHours(-1));
+        return order is { Situation: OrderSituation.AwaitsApproval } ? new ApprovalReminder(order) : null;
+    }
+}
+
+/// <summary>Reads that somebody started an order without its approvals.</summary>
+internal sealed class BrokenGlassReader : IOutboxReader
+{
+    public string Kind => OrderEvents.GlassBroken;
+
+    public async Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction)
+    {
+        var glass = messages[0].Read<OrderEvents.Glass>();
+        var order = await OrderSituationReader.Now(connection, transaction, glass.ListId, messages[0].At);
+        return order is null ? null : new OrderGlassBroken(order, glass.By, glass.Reason);
     }
 }

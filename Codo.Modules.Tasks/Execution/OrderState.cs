@@ -3,11 +3,12 @@ namespace Codo.Modules.Tasks.Execution;
 /// <summary>Where an order stands; stored as <see cref="OrderStates.Word"/> in <c>schedule</c>.</summary>
 internal enum OrderState
 {
-    /// <summary>Awaits approval. Put there by accept; approval or an end takes it out.</summary>
+    /// <summary>Awaits approval. Put there by accept, or by a start that found something else than was approved; approval or an end takes it out.</summary>
     New,
 
     /// <summary>
-    /// Approved, and put off until its time (<c>begins_at</c>). Accept without approval or an approval puts it there; its time or an end takes it out.
+    /// Approved, and put off until its time (<c>begins_at</c>). Accept without approval or an approval puts it there; its time, a changed plan or an end takes
+    /// it out.
     /// </summary>
     Ready,
 
@@ -27,6 +28,9 @@ internal enum OrderAction
     /// <summary>Its time has come.</summary>
     Begin,
 
+    /// <summary>Its time has come, and what would run is not what was approved: it awaits approval again.</summary>
+    Return,
+
     /// <summary>Its last lane is done or stopped.</summary>
     Finish,
 
@@ -42,6 +46,7 @@ internal static class OrderStates
     {
         (OrderState.New, OrderAction.Approve) => OrderState.Ready,
         (OrderState.Ready, OrderAction.Begin) => OrderState.Start,
+        (OrderState.Ready, OrderAction.Return) => OrderState.New,
         (OrderState.Start, OrderAction.Finish) => OrderState.Ended,
         (not OrderState.Ended, OrderAction.End) => OrderState.Ended,
         _ => null,

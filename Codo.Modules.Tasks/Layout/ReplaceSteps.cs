@@ -132,7 +132,8 @@ internal static class ReplaceSteps
             """;
 
         private const string TouchSql = """
-            UPDATE tasks.scheduler_temp_list SET update_time = now(), declared = COALESCE(@Declared, declared), space_id = @SpaceId WHERE temp_id = @TempId
+            UPDATE tasks.scheduler_temp_list SET update_time = now(), editor_id = @EditorId, declared = COALESCE(@Declared, declared), space_id = @SpaceId
+                WHERE temp_id = @TempId
             """;
 
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
@@ -151,6 +152,7 @@ internal static class ReplaceSteps
                 new
                 {
                     TempId = id,
+                    EditorId = access.Caller.UserId,
                     Declared = command.TempArgs?.Distinct(StringComparer.Ordinal).ToArray(),
                     SpaceId = space,
                 },

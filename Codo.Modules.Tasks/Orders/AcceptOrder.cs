@@ -30,7 +30,9 @@ internal static class AcceptOrder
         int? StartDelay
     ) : IRequest<Result>;
 
-    internal sealed record Result(long ListId, IReadOnlyList<Text> Warnings)
+    /// <param name="PlanSha256">Of what will run: an approval is of this, and the start compares it.</param>
+    /// <param name="ApprovalsMissing">Approvals that it needs before it starts; 0 where it needs none.</param>
+    internal sealed record Result(long ListId, string PlanSha256, int ApprovalsMissing, IReadOnlyList<Text> Warnings)
         : Answer(new Text($"Task creation success, ID：{ListId}", $"Task creation success, ID: {ListId}"));
 
     internal sealed class Handler(Acceptance acceptance, IHttpContextAccessor http) : IRequestHandler<Command, Result>

@@ -18,6 +18,7 @@ internal sealed class Acceptance(
     OrderArguments arguments,
     SecretBox box,
     Quotas quotas,
+    TeamDirectory teams,
     AdvanceOrder advance,
     OrderMirror mirror
 )
@@ -30,7 +31,9 @@ internal sealed class Acceptance(
         """;
 
     private const string FirstSql = """
-        SELECT body, list_id FROM tasks.idempotency WHERE user_id = @UserId AND key = @Key
+        SELECT i.body, i.list_id, COALESCE(a.plan_sha256, '') AS plan_sha256, COALESCE(o.schedule, '') AS schedule, COALESCE(a.needed, 1) AS needed
+        FROM tasks.idempotency i LEFT JOIN tasks.scheduler_task_list o USING (list_id) LEFT JOIN tasks.order_approval a USING (list_id)
+        WHERE i.user_id = @UserId AND i.key = @Key
         """;
 
     private const string KeptSql = """
@@ -110,14 +113,22 @@ internal sealed class Acceptance(
         var id = await Store(connection, transaction, draft);
         if (idempotencyKey.Length > 0) await connection.ExecuteAsync(KeptSql, new { caller.UserId, Key = idempotencyKey, ListId = id }, transaction);
         await Audit.Write(connection, transaction, caller, "create", "order", id.ToString(CultureInfo.InvariantCulture),
-            after: new { task_name = draft.TaskName, temp_id = draft.Plan.Template.TempId, schedule = draft.Ready ? "ready" : "new" });
+            after: new
+            {
+                task_name = draft.TaskName,
+                temp_id = draft.Plan.Template.TempId,
+                schedule = draft.Ready ? "ready" : "new",
+                plan_sha256 = draft.Run.Sha256,
+                risks = draft.Run.Risks.Count == 0 ? null : draft.Run.Risks,
+            });
+        if (!draft.Ready) await OrderEvents.RemindLater(connection, transaction, id);
         await AdvanceOrder.Note(connection, transaction, id);
         await OrderMirror.Note(connection, transaction, id);
         await transaction.CommitAsync(cancellation);
         // What awaits approval has nobody waiting for it: the next look tells of it.
         if (draft.Ready) await advance.Enqueue(connection, id);
         mirror.Wake.Set();
-        return new AcceptOrder.Result(id, draft.Warnings);
+        return new AcceptOrder.Result(id, draft.Run.Sha256, draft.Ready ? 0 : draft.Rule.Needed, draft.Warnings);
     }
 
     private static string TextOf(AcceptOrder.Command command) => JsonSerializer.Serialize(command, Json.Stored);
@@ -126,7 +137,7 @@ internal sealed class Acceptance(
     {
         var first = await connection.QuerySingleAsync<FirstRow>(FirstSql, key, transaction);
         return box.IsDigest(first.Body, text, DigestPlace) || first.Body == Unkeyed(text)
-            ? new AcceptOrder.Result(first.ListId, [])
+            ? new AcceptOrder.Result(first.ListId, first.PlanSha256, first.Schedule == "new" ? first.Needed : 0, [])
             : throw Refusal.Conflict("同一个 Idempotency-Key 已用于另一个请求", "This Idempotency-Key was used with another body");
     }
 
@@ -136,6 +147,12 @@ internal sealed class Acceptance(
     private async Task<long> Store(NpgsqlConnection connection, NpgsqlTransaction transaction, OrderDraft draft)
     {
         var (args, secrets) = arguments.Seal(draft.Values);
+        var candidates = draft.Rule.Candidates(teams, draft.Plan.Template.Users, draft.CreatorId);
+        // A team that approves the order has to see it; whoever joins the team later finds it by its number.
+        var watchers = draft.Watchers
+            .Concat(draft.Rule.TeamId is null ? [] : candidates.Select(person => new Watcher(person.UserId, person.Name)))
+            .DistinctBy(watcher => (watcher.Id, watcher.Id is null ? watcher.Name : ""))
+            .ToList();
         var plan = draft.Plan;
         var id = await connection.QuerySingleAsync<long>(
             OrderSql,
@@ -156,9 +173,9 @@ internal sealed class Acceptance(
                 draft.CreatorId,
                 draft.Executor,
                 ApproverIds = plan.Template.Users.Select(user => user.UserId).Distinct().ToArray(),
-                Watchers = draft.Watchers.Where(watcher => watcher.Id is null).Select(watcher => watcher.Name).ToArray(),
-                WatcherIds = draft.Watchers.Where(watcher => watcher.Id is not null).Select(watcher => watcher.Id!.Value).ToArray(),
-                WatcherNames = draft.Watchers.Where(watcher => watcher.Id is not null).Select(watcher => watcher.Name).ToArray(),
+                Watchers = watchers.Where(watcher => watcher.Id is null).Select(watcher => watcher.Name).ToArray(),
+                WatcherIds = watchers.Where(watcher => watcher.Id is not null).Select(watcher => watcher.Id!.Value).ToArray(),
+                WatcherNames = watchers.Where(watcher => watcher.Id is not null).Select(watcher => watcher.Name).ToArray(),
                 Status = (short)plan.FirstStatus,
                 Schedule = (draft.Ready ? OrderState.Ready : OrderState.New).Word(),
                 plan.Template.TempId,
@@ -195,6 +212,8 @@ internal sealed class Acceptance(
             transaction
         );
         await connection.ExecuteAsync(StepsSql, Steps(id, [.. plan.Steps]), transaction);
+        var isLater = !draft.Ready || draft.Hold || draft.StartDelay > 0;
+        await OrderApproval.Store(connection, transaction, id, draft.Rule, draft.Run, isLater, candidates);
         return id;
     }
 
@@ -219,5 +238,5 @@ internal sealed class Acceptance(
         RunAs = steps.Select(step => step.RunAs).ToArray(),
     };
 
-    private sealed record FirstRow(string Body, long ListId);
+    private sealed record FirstRow(string Body, long ListId, string PlanSha256, string Schedule, int Needed);
 }

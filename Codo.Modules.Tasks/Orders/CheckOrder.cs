@@ -2,8 +2,10 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using Codo.Modules.Tasks.Execution;
 using Codo.Modules.Tasks.Hosts;
+using Codo.Modules.Tasks.Risks;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
+using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
@@ -23,6 +25,10 @@ internal static class CheckOrder
     internal sealed record Argument(string ArgsKey, JsonNode? ArgsValue);
 
     internal sealed record Event(DateTime Time, string User, long UserId, string Action, JsonNode? Detail);
+
+    /// <param name="Verdict"><c>approve</c>, <c>reject</c> or <c>break_glass</c>.</param>
+    /// <param name="Counts">False for an approval of another plan, or one whose time is over.</param>
+    internal sealed record Approval(long UserId, string User, string Verdict, string Comment, string PlanSha256, DateTime Time, bool Counts);
 
     internal sealed record Attempt(
         long SchedId,
@@ -90,6 +96,15 @@ internal static class CheckOrder
         string Status,
         bool Hold,
         DateTime? EndedAt,
+        int ApprovalsNeeded,
+        int ApprovalsGiven,
+        string WaitsFor,
+        string ApprovalTeam,
+        IReadOnlyList<Approval> Approvals,
+        string PlanSha256,
+        Text? PlanChanged,
+        Text? Stopped,
+        IReadOnlyList<RiskView> Risks,
         IReadOnlyList<Event> Events
     );
 
@@ -98,8 +113,17 @@ internal static class CheckOrder
         public Validator() => RuleFor(query => query.ListId).NotNull().Refuse("订单ID不能为空", "list_id is required");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access, RunPlans plans, TeamDirectory teams) : IRequestHandler<Query, Result>
     {
+        private const string GivenSql = """
+            SELECT user_id, nickname AS user, verdict, comment, plan_sha256, at AS time, NOT void AS counts FROM tasks.approval WHERE list_id = @ListId
+                ORDER BY approval_id
+            """;
+
+        private const string StoppedSql = """
+            SELECT stopped_zh, stopped_en FROM tasks.order_approval WHERE list_id = @ListId AND stopped_en <> ''
+            """;
+
         private const string OrderSql = $"""
             SELECT {OrderRow.Columns} FROM tasks.scheduler_task_list o WHERE o.list_id = @ListId AND {OrderAccess.Visible}
             """;
@@ -166,6 +190,11 @@ internal static class CheckOrder
                 attempt.SchedId
             );
             var arguments = await Arguments(connection, order.Args);
+            var given = (await connection.QueryAsync<Approval>(GivenSql, new { ListId = id })).AsList();
+            var stopped = await connection.QuerySingleOrDefaultAsync<(string? Zh, string? En)>(StoppedSql, new { ListId = id });
+            var approval = await OrderApproval.Read(connection, null, id);
+            var now = order.Schedule == "new" ? await Now(connection, id) : null;
+            var mayApprove = await OrderAccess.Find(connection, id) is { } resource && await access.May(Verbs.Approve, resource);
             return new Result(
                 new Page(
                     order.CreateTime,
@@ -177,7 +206,10 @@ internal static class CheckOrder
                     arguments,
                     order.Schedule,
                     Admins(order.AssociatedUser),
-                    await OrderAccess.Find(connection, id) is { } resource && await access.May(Verbs.Approve, resource),
+                    order.Schedule == "new"
+                        ? approval.Rule.Against(access.Caller, teams, mayApprove, order.CreatorId) is null
+                            && !given.Exists(one => one is { Counts: true, Verdict: "approve" } && one.UserId == access.Caller.UserId)
+                        : mayApprove,
                     [.. arguments.Select(argument => argument.ArgsKey)],
                     (await connection.QueryAsync<string>(HandSql, new { ListId = id })).AsList(),
                     [.. lanes.Select(lane => lane.TaskGroup).Distinct()],
@@ -203,9 +235,32 @@ internal static class CheckOrder
                     order.Status,
                     order.Hold,
                     order.EndedAt,
+                    order.ApprovalsNeeded,
+                    order.ApprovalsGiven,
+                    order.WaitsFor,
+                    approval.Rule.TeamName,
+                    given,
+                    now?.Sha256 ?? approval.Sha256,
+                    now is null ? null : approval.Difference(now),
+                    stopped.En is null ? null : new Text(stopped.Zh ?? "", stopped.En),
+                    [.. (now?.Risks ?? approval.Risks).Select(RiskView.Of)],
                     await Events(connection, id)
                 )
             );
+        }
+
+        // What would run now: whoever approves it approves this.
+        private async Task<PlannedRun?> Now(NpgsqlConnection connection, long id)
+        {
+            try
+            {
+                return await plans.OfOrder(connection, null, id);
+            }
+            catch (Exception error) when (error is CommandNotStartedException or System.Security.Cryptography.CryptographicException)
+            {
+                // An approval is refused for the same reason, in words.
+                return null;
+            }
         }
 
         // Under the name that the library has for the word, where it has one; the first, where it has several.

@@ -36,6 +36,8 @@ internal sealed record OrderDraft(
     DateTimeOffset? StartTime,
     bool Hold,
     int StartDelay,
+    PlannedRun Run,
+    ApprovalRule Rule,
     IReadOnlyList<Text> Warnings
 );
 
@@ -50,6 +52,8 @@ internal sealed class Drafting(
     TaskSettings settings,
     OrderArguments arguments,
     OrderWords words,
+    RunPlans plans,
+    TeamDirectory teams,
     Disk disk,
     IConfiguration configuration
 )
@@ -117,12 +121,17 @@ internal sealed class Drafting(
         var undeclared = await words.Declared(connection, plan, values);
         var ready = command.Schedule == "ready";
         if (ready && (plan.HasTimed || command.Hold == true) && start is null) throw Missing("exec_time");
-        if (ready && !await access.May(Verbs.Approve, resource) && !MaySubmitReady())
+        var mayApprove = await access.May(Verbs.Approve, resource);
+        if (ready && !mayApprove && !MaySubmitReady())
             throw Refusal.Forbidden(
                 $"{caller.Username} 不是模板「{template.TempName}」的用户，不能提交免审批订单",
                 $"{caller.Username} is no user of the template {template.TempName} and may not submit an order that needs no approval"
             );
         var (creator, creatorId, description) = Submitter(command.Submitter);
+        var run = await plans.Of(connection, plan.Groups, values);
+        if (run.Block is { } block) throw Refusal.Forbidden($"{block.Sentence.Zh}，已禁止执行", $"{block.Sentence.En} and is blocked");
+        var rule = await ApprovalRule.Of(connection, caller, teams, template.TempId, run.NeedsSecond);
+        var (isReady, waits) = Ready(ready, rule, mayApprove, creatorId);
         var associated = new JsonObject
         {
             ["admin"] = new JsonArray([.. template.Users.Select(user => user.Nickname).Append(creator).Distinct().Select(name => JsonValue.Create(name))]),
@@ -131,11 +140,13 @@ internal sealed class Drafting(
             associated[key] = people?.DeepClone();
         var warnings = (await new OrderWarnings(connection, settings).Of(plan, values, command.Hold == true ? null : start, [.. hosts.Keys]))
             .Concat(undeclared)
+            .Concat(run.Risks.Select(risk => risk.Sentence).Distinct())
+            .Concat(waits)
             .ToList();
         return new OrderDraft(
             plan,
             values,
-            ready,
+            isReady,
             command.TaskName.Trim(),
             string.IsNullOrWhiteSpace(command.TaskType) ? template.TempName : command.TaskType.Trim(),
             command.Details ?? "",
@@ -148,8 +159,28 @@ internal sealed class Drafting(
             start,
             command.Hold ?? false,
             command.StartDelay ?? settings.StartDelay,
+            run,
+            rule,
             warnings
         );
+    }
+
+    // To submit an order as ready is to approve it. Where more is asked for than one approval of whoever may approve, it waits for that.
+    private (bool IsReady, IEnumerable<Text> Waits) Ready(bool asked, ApprovalRule rule, bool mayApprove, long? creatorId)
+    {
+        if (!asked || !rule.IsMore) return (asked, []);
+        var isEnough = rule is { Needed: 1, ReasonRequired: false } && rule.Against(caller, teams, mayApprove, creatorId) is null;
+        return isEnough
+            ? (true, [])
+            : (
+                false,
+                [
+                    new Text(
+                        $"审批规则要求 {rule.Needed} 个审批，订单等待审批，没有直接开始",
+                        $"The rule asks for {rule.Needed} approval{(rule.Needed == 1 ? "" : "s")}: the order awaits approval and does not start by itself"
+                    ),
+                ]
+            );
     }
 
     private static async Task<Template> Read(NpgsqlConnection connection, long tempId, long space)

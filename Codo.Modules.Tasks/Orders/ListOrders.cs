@@ -78,24 +78,27 @@ internal sealed record OrderRow(
     DateTime CreateTime,
     DateTime StartTime,
     bool Hold,
-    DateTime? EndedAt
+    DateTime? EndedAt,
+    int ApprovalsNeeded,
+    int ApprovalsGiven,
+    string WaitsFor
 )
 {
-    public const string Columns = """
+    public const string Columns = $"""
         o.list_id, o.task_name, o.task_type, o.hosts, o.args, o.details, o.description, o.associated_user, o.creator, o.creator_id,
         o.executor, o.executor_id, CASE WHEN o.schedule = 'new' THEN '0' ELSE CAST(o.status AS text) END AS status, o.schedule,
-            CAST(o.temp_id AS text) AS temp_id, o.create_time, o.start_time, o.hold, o.ended_at
+            CAST(o.temp_id AS text) AS temp_id, o.create_time, o.start_time, o.hold, o.ended_at, {WaitingFor.Columns}
         """;
 
     private const int MostValue = 100;
 
     // Of a long text its beginning: an order holds up to half a megabyte.
-    private const string RowsSql = """
+    private const string RowsSql = $"""
         SELECT o.list_id, o.task_name, o.task_type, left(o.hosts, 4097) AS hosts, left(o.args, 4097) AS args,
             CASE WHEN length(o.details) > 4096 THEN left(o.details, 4096) || '… (+' || length(o.details) - 4096 || ')' ELSE o.details END AS details,
             left(o.description, 4096) AS description, left(o.associated_user, 4097) AS associated_user, o.creator, o.creator_id,
             o.executor, o.executor_id, CASE WHEN o.schedule = 'new' THEN '0' ELSE CAST(o.status AS text) END AS status, o.schedule,
-                CAST(o.temp_id AS text) AS temp_id, o.create_time, o.start_time, o.hold, o.ended_at
+                CAST(o.temp_id AS text) AS temp_id, o.create_time, o.start_time, o.hold, o.ended_at, {WaitingFor.Columns}
         FROM tasks.scheduler_task_list o WHERE o.list_id = ANY(@Ids)
         """;
 

@@ -6,7 +6,18 @@ namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>Where an order stands as a whole.</summary>
 /// <param name="Status">As lists answer it: <c>0</c> before the approval.</param>
-internal sealed record GridOrder(long ListId, string TaskName, string Schedule, string Status, bool Hold, DateTime StartTime, DateTime? EndedAt);
+internal sealed record GridOrder(
+    long ListId,
+    string TaskName,
+    string Schedule,
+    string Status,
+    bool Hold,
+    DateTime StartTime,
+    DateTime? EndedAt,
+    int ApprovalsNeeded,
+    int ApprovalsGiven,
+    string WaitsFor
+);
 
 /// <summary>A step of a group, which every host of the group runs.</summary>
 internal sealed record GridStep(int TaskGroup, int TaskLevel, string TaskName, string Trigger);
@@ -15,7 +26,7 @@ internal sealed record GridStep(int TaskGroup, int TaskLevel, string TaskName, s
 /// <param name="State">Of the lane: waiting, ready, running, hand, timed, failed, interrupted, stopped, done or ended.</param>
 /// <param name="Steps">One character a step: its <c>task_status</c>.</param>
 /// <param name="Outcomes">One character a step: <c>d</c> done, <c>i</c> ignored, <c>f</c> failed, <c>t</c> timeout, <c>u</c> unreachable, <c>l</c> lost,
-/// <c>x</c> interrupted, <c>s</c> stopped, <c>e</c> ended, <c>k</c> skipped, <c>-</c> none yet.</param>
+/// <c>x</c> interrupted, <c>s</c> stopped, <c>e</c> ended, <c>r</c> rejected, <c>k</c> skipped, <c>-</c> none yet.</param>
 internal sealed record GridLane(int TaskGroup, string Host, int Batch, string State, string Steps, string Outcomes);
 
 /// <summary>One group, column by column: the same place in every list is the same host.</summary>
@@ -34,9 +45,10 @@ internal sealed record GridGroup(
 /// <summary>An order's hosts and steps, read in one statement each.</summary>
 internal sealed record OrderGrid(GridOrder Order, IReadOnlyList<GridStep> Names, IReadOnlyList<GridLane> Lanes)
 {
-    private const string OrderSql = """
-        SELECT list_id, task_name, schedule, CASE WHEN schedule = 'new' THEN '0' ELSE CAST(status AS text) END AS status, hold, start_time, ended_at
-        FROM tasks.scheduler_task_list WHERE list_id = @ListId
+    private const string OrderSql = $"""
+        SELECT o.list_id, o.task_name, o.schedule, CASE WHEN o.schedule = 'new' THEN '0' ELSE CAST(o.status AS text) END AS status, o.hold, o.start_time,
+            o.ended_at, {WaitingFor.Columns}
+        FROM tasks.scheduler_task_list o WHERE o.list_id = @ListId
         """;
 
     // Every lane of a group has the group's steps, so those of its first lane name them all.

@@ -3,27 +3,6 @@ using Codo.Platform.Http;
 
 namespace Codo.Modules.Tasks.Orders;
 
-/// <summary>A step of a template, as an order takes it over.</summary>
-/// <param name="Timeout">Seconds.</param>
-/// <param name="RetryDelay">Seconds before the first retry; each further one waits twice as long.</param>
-internal sealed record TemplateStep(
-    int Group,
-    int Level,
-    string CommandName,
-    string Command,
-    string Args,
-    string Trigger,
-    string ExecUser,
-    string ForceHost,
-    int Timeout,
-    int Retries,
-    int RetryDelay,
-    string OnError,
-    bool Pty,
-    string Interpreter,
-    string RunAs
-);
-
 /// <summary>How a group of a template goes over its hosts.</summary>
 internal sealed record TemplateGroup(int Group, string Batch, int BatchPause, int MaxFailures, string Next);
 
@@ -38,19 +17,6 @@ internal sealed record Template(
     IReadOnlyList<(long UserId, string Nickname)> Users,
     long SpaceId
 );
-
-/// <summary>A group of an order: its lanes in order, each with its batch from 1, and the steps that every one of them runs.</summary>
-internal sealed record PlannedGroup(
-    int Group,
-    IReadOnlyList<PlannedLane> Lanes,
-    IReadOnlyList<TemplateStep> Steps,
-    int Batches,
-    int BatchPause,
-    int MaxFailures,
-    bool Confirm
-);
-
-internal readonly record struct PlannedLane(string Host, int Batch);
 
 /// <summary>What an order is going to run where: made by accept and preview alike, before anything is stored.</summary>
 internal sealed record OrderPlan(Template Template, IReadOnlyList<PlannedGroup> Groups)

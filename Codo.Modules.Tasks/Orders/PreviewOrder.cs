@@ -1,5 +1,7 @@
 using System.Text.Json;
+using Codo.Modules.Tasks.Execution;
 using Codo.Modules.Tasks.Hosts;
+using Codo.Modules.Tasks.Risks;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Processes;
@@ -55,6 +57,9 @@ internal static class PreviewOrder
         DateTime? StartTime,
         bool Hold,
         int StartDelay,
+        string PlanSha256,
+        int ApprovalsMissing,
+        IReadOnlyList<RiskView> Risks,
         IReadOnlyList<Group> Groups
     );
 
@@ -73,7 +78,8 @@ internal static class PreviewOrder
                 .Plan.Groups.Select((group, position) => Show(group, position == 0 ? null : draft.Plan.Groups[position - 1].Group, draft))
                 .ToList();
             return new Result(
-                new Preview(draft.TaskName, draft.TaskType, draft.Ready ? "ready" : "new", draft.StartTime?.UtcDateTime, draft.Hold, draft.StartDelay, groups),
+                new Preview(draft.TaskName, draft.TaskType, draft.Ready ? "ready" : "new", draft.StartTime?.UtcDateTime, draft.Hold, draft.StartDelay,
+                    draft.Run.Sha256, draft.Ready ? 0 : draft.Rule.Needed, [.. draft.Run.Risks.Select(RiskView.Of)], groups),
                 draft.Warnings
             );
         }

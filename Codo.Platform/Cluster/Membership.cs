@@ -215,6 +215,11 @@ public static class ClusterRegistration
             .AddSingleton<DeadLetters>()
             .AddSingleton<AuditPartitions>()
             .AddLoop<AuditPartitions>("audit partitions", TimeSpan.FromHours(1), (audit, stopping) => audit.Maintain(stopping))
+            .AddSingleton<AuditSeals>()
+            .AddSingleton<AuditSealing>()
+            .AddLoop<AuditSealing>("audit seals", TimeSpan.FromMinutes(10), (seals, stopping) => seals.SealDue(stopping))
+            .AddSingleton<RefusedAttempts>()
+            .AddLoop<RefusedAttempts>("refused attempts", TimeSpan.FromSeconds(5), (refused, stopping) => refused.Flush(stopping))
             // Stopped in reverse: the control channel and the polls still run while the membership drains, so that a kill reaches what is given its grace.
             .AddLoop<ControlListener>("control channel", TimeSpan.FromSeconds(1), (listener, state, stopping) => listener.Listen(state, stopping))
             .AddSingleton<IHostedService>(provider => new LoopGroup(provider.GetRequiredService<WorkLoops>().Polls()))

@@ -34,6 +34,7 @@ public enum OrderSituation
 /// <param name="Approvers">Those whose ids are known: with the right to approve it (superusers, who have it for every order, are not among them), named with
 /// their id, and its submitter.</param>
 /// <param name="Associated">Names in its <c>associated_user</c> that were given without an id.</param>
+/// <param name="Asked">Those who can still approve it, while it awaits approval.</param>
 /// <param name="Steps">Where each of those lanes stands.</param>
 /// <param name="Output">The end of what the first of those steps printed, as far as it is stored; its secrets are masked.</param>
 public sealed record OrderSituationChanged(
@@ -45,10 +46,18 @@ public sealed record OrderSituationChanged(
     IReadOnlyList<string> Hosts,
     IReadOnlyList<Approver> Approvers,
     IReadOnlyList<string> Associated,
+    IReadOnlyList<Approver> Asked,
     IReadOnlyList<StepInTrouble> Steps,
     string Output,
     long Space = 1
 ) : INotification;
+
+/// <summary>An order still awaits approval an hour after it began to. Published at least once.</summary>
+public sealed record ApprovalReminder(OrderSituationChanged Order) : INotification;
+
+/// <summary>Somebody started an order without the approvals that it needs. Published at least once.</summary>
+/// <param name="By">The name of whoever did.</param>
+public sealed record OrderGlassBroken(OrderSituationChanged Order, string By, string Reason) : INotification;
 
 /// <summary>Somebody of an order whose id is known.</summary>
 /// <param name="Name">Empty when they are no longer among the template's users.</param>

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using Codo.Platform.Data;
 using Codo.Platform.Localization;
+using Codo.Platform.Security;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
@@ -27,6 +28,8 @@ public static class Failures
                 {
                     var more = refusal.More ?? (refusal.Hint is { } hint ? new { hint } : new { });
                     if (refusal.RetryAfter is { } seconds) context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
+                    if (refusal.Kind == RefusalKind.Forbidden && Caller.Of(context) is { } caller)
+                        context.RequestServices.GetService<RefusedAttempts>()?.Refused(caller, RefusedAttempts.Route(context), refusal.Text.En);
                     await Write(
                         context,
                         refusal.Code,

@@ -15,8 +15,8 @@ public static class Audit
     private const int LongText = 1024, LongLine = 64 << 10;
 
     private const string WriteSql = """
-        INSERT INTO platform.audit (user_id, username, nickname, address, request_id, action, kind, object_id, before, after)
-        VALUES (@UserId, @Username, @Nickname, @Address, @RequestId, @Action, @Kind, @ObjectId, CAST(@Before AS jsonb), CAST(@After AS jsonb))
+        INSERT INTO platform.audit (user_id, username, nickname, address, request_id, action, kind, object_id, before, after, result)
+        VALUES (@UserId, @Username, @Nickname, @Address, @RequestId, @Action, @Kind, @ObjectId, CAST(@Before AS jsonb), CAST(@After AS jsonb), @Result)
         """;
 
     /// <summary>
@@ -46,6 +46,7 @@ public static class Audit
     /// <param name="kind">What was changed: <c>job</c>, <c>order</c>, <c>template</c>.</param>
     /// <param name="before">What it was; null when it is new. The caller of this method leaves secrets out or masks them.</param>
     /// <param name="after">What it is now; null when it is gone.</param>
+    /// <param name="result"><c>ok</c>, <c>refused</c> or <c>failed</c>.</param>
     public static Task Write(
         NpgsqlConnection connection,
         NpgsqlTransaction transaction,
@@ -54,7 +55,8 @@ public static class Audit
         string kind,
         string objectId,
         object? before = null,
-        object? after = null
+        object? after = null,
+        string result = "ok"
     ) =>
         connection.ExecuteAsync(
             WriteSql,
@@ -70,6 +72,7 @@ public static class Audit
                 ObjectId = objectId,
                 Before = Kept(before),
                 After = Kept(after),
+                Result = result,
             },
             transaction
         );

@@ -64,6 +64,26 @@ public sealed class SecretBox
         && digestKeys.ContainsKey(key)
         && CryptographicOperations.FixedTimeEquals(Encoding.ASCII.GetBytes(digest), Encoding.ASCII.GetBytes(Digest(text, place, key)));
 
+    /// <summary>The number of the key that new values are made with.</summary>
+    public int Current => current;
+
+    /// <summary>Whether this node has the master key of that number.</summary>
+    public bool Has(int key) => keys.ContainsKey(key);
+
+    /// <summary>A digest of what does not fit into memory at once, under the key of that number.</summary>
+    /// <param name="place">As for <see cref="Seal"/>.</param>
+    /// <exception cref="KeyNotFoundException">This node has no such key.</exception>
+    public IncrementalHash StartDigest(string place, int key)
+    {
+        var hash = IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, digestKeys[key]);
+        hash.AppendData(Encoding.UTF8.GetBytes($"{place}\0"));
+        return hash;
+    }
+
+    /// <summary>The same as <see cref="Digest(string, string)"/>, under the key of that number.</summary>
+    /// <exception cref="KeyNotFoundException">This node has no such key.</exception>
+    public string DigestUnder(int key, string text, string place) => Digest(text, place, key);
+
     private string Digest(string text, string place, int key)
     {
         var digest = HMACSHA256.HashData(digestKeys[key], Encoding.UTF8.GetBytes($"{place}\0{text}"));

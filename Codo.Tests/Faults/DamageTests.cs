@@ -44,6 +44,11 @@ public sealed class DamageTests(TestPostgres postgres)
             "INSERT INTO accounts.data_protection_key (name, xml) SELECT 'victim ' || v, '<key/>' FROM generate_series(1, {0}) v",
         ["accounts.person"] =
             "INSERT INTO accounts.person (user_id, username, kind) SELECT 900000 + v, 'victim ' || v, 'own' FROM generate_series(1, {0}) v",
+        ["platform.audit_seal"] =
+            "INSERT INTO platform.audit_seal (day, rows, digest, previous, seal, master_key) SELECT date '2020-02-01' + CAST(v AS int), 0, '', '', '', 1 FROM "
+                + "generate_series(1, {0}) v",
+        ["platform.risk_rule"] =
+            "INSERT INTO platform.risk_rule (name, pattern, action) SELECT 'victim ' || v, 'no such command ' || v, 'block' FROM generate_series(1, {0}) v",
         ["cron.job"] =
             "INSERT INTO cron.job (job_id, cmd, cron, time_zone, overlap, env, creator_id, creator, updater_id, updater, accounted_to, next_run_at) SELECT "
                 + "'victim ' || v, 'true', '*/5 * * * * *', 'UTC', 'allow', NULL, 1, 'v', 1, 'v', now(), now() FROM generate_series(1, {0}) v",
@@ -60,6 +65,16 @@ public sealed class DamageTests(TestPostgres postgres)
                 + "'r', 'n', 1, now() FROM generate_series(1, {0}) v",
         ["cron.dashboard_job"] = "INSERT INTO cron.dashboard_job (log_id, nominal_at, job) SELECT 600000 + v, now(), 1 FROM generate_series(1, {0}) v",
         ["cron.output"] = "INSERT INTO cron.output SELECT 700000 + v, now(), 1, 0, 1, 'x' FROM generate_series(1, {0}) v",
+        ["tasks.approval_rule"] = "INSERT INTO tasks.approval_rule (space_id) SELECT 900000 + v FROM generate_series(1, {0}) v",
+        ["tasks.order_approval"] =
+            "WITH o AS (INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, creator, schedule, temp_id, start_time, not_before) SELECT "
+                + "'victim ' || v, 'x', '{{}}', '{{}}', 'v', 'new', 1, now(), now() FROM generate_series(1, {0}) v RETURNING list_id) INSERT INTO "
+                    + "tasks.order_approval (list_id, needed, not_submitter, submitter_id, reason_required, plan_sha256, plan, compared) SELECT list_id, 1, "
+                        + "false, 1, false, 'x', '{{}}', true FROM o",
+        ["tasks.approval"] =
+            "WITH o AS (INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, creator, schedule, temp_id, start_time, not_before) SELECT "
+                + "'victim ' || v, 'x', '{{}}', '{{}}', 'v', 'new', 1, now(), now() FROM generate_series(1, {0}) v RETURNING list_id) INSERT INTO "
+                    + "tasks.approval (list_id, user_id, nickname, verdict, plan_sha256) SELECT list_id, 5, 'v', 'approve', 'x' FROM o",
         ["tasks.scheduler_cmd_list"] =
             "INSERT INTO tasks.scheduler_cmd_list (command_name, command) SELECT 'victim ' || v, 'true' FROM generate_series(1, {0}) v",
         ["tasks.scheduler_args_list"] =
@@ -215,6 +230,7 @@ public sealed class DamageTests(TestPostgres postgres)
         "integer" or "bigint" or "smallint" => ["0", "-1", type == "smallint" ? "32767" : type == "integer" ? "2147483647" : "9223372036854775807", "NULL"],
         "boolean" => ["true", "NULL"],
         "timestamp with time zone" => ["'infinity'", "'-infinity'", "'0002-01-01'", "'9998-01-01'", "NULL"],
+        "date" => ["'infinity'", "'0002-01-01'", "'9998-01-01'", "NULL"],
         "interval" => ["'-100 years'", "NULL"],
         "bytea" => ["''", "'\\x00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff'", "NULL"],
         "jsonb" => ["'null'", "'[]'", "'\"x\"'", "'{\"timeout\": \"soon\"}'"],

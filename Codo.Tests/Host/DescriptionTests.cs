@@ -103,7 +103,8 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
             {
                 await using var connection = await host.Source.OpenConnectionAsync();
                 await connection.ExecuteAsync(
-                    "INSERT INTO platform.outbox (message_id, stream, kind, dead_at) SELECT n, 'x', 'x', clock_timestamp() FROM generate_series(1, 2) n"
+                    "DELETE FROM platform.outbox; INSERT INTO platform.outbox (message_id, stream, kind, dead_at) SELECT n, 'x', 'x', clock_timestamp() "
+                        + "FROM generate_series(1, 2) n"
                 );
             }
             var example = bodies[name.ToLowerInvariant()].ShouldNotBeNull(name);

@@ -90,7 +90,8 @@ public sealed class AlertsOfOrdersTests(TestPostgres postgres)
             }
         );
         made.Code().ShouldBe(0, made.ToJsonString());
-        await Eventually.True(async () => await host.Count("SELECT count(*) FROM platform.outbox") == 0, "that it awaits its approval is told");
+        const string waiting = "SELECT count(*) FROM platform.outbox WHERE kind = 'orders.situation'";
+        await Eventually.True(async () => await host.Count(waiting) == 0, "that it awaits its approval is told");
         // As a host leaves it that dies after the commit and before it queues the notifier.
         await using (var connection = await host.Source.OpenConnectionAsync())
         await using (
@@ -104,7 +105,7 @@ public sealed class AlertsOfOrdersTests(TestPostgres postgres)
             )
         )
             await command.ExecuteNonQueryAsync();
-        await Eventually.True(async () => await host.Count("SELECT count(*) FROM platform.outbox") == 0, "the regular look has told it", seconds: 60);
+        await Eventually.True(async () => await host.Count(waiting) == 0, "the regular look has told it", seconds: 60);
         (await host.Count("SELECT told FROM tasks.scheduler_task_list")).ShouldBe(1);
     }
 }

@@ -276,6 +276,7 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
             ["10.0.0.1", "10.0.0.2"],
             [new Approver(42, ""), new Approver(43, "paul")],
             ["ann"],
+            [],
             [
                 new StepInTrouble("10.0.0.1", "restart", "failed", Text.Same(""), 7),
                 new StepInTrouble("10.0.0.2", "restart", "timeout", new Text("超过 5 秒", "ran past 5 s"), null),

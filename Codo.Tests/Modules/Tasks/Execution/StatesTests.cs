@@ -6,11 +6,11 @@ namespace Codo.Tests.Modules.Tasks.Execution;
 public sealed class StatesTests
 {
     private const string Orders = """
-                 approve begin  finish end
-        new      ready   -      -      OK
-        ready    -       start  -      OK
-        start    -       -      OK     OK
-        OK       -       -      -      -
+                 approve begin  return finish end
+        new      ready   -      -      -      OK
+        ready    -       start  new    -      OK
+        start    -       -      -      OK     OK
+        OK       -       -      -      -      -
         """;
 
     private const string Lanes = """

@@ -1,0 +1,99 @@
+using System.Globalization;
+using Codo.Platform.Http;
+using Codo.Platform.Localization;
+using Codo.Platform.Processes;
+using Codo.Platform.Security;
+using Dapper;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Execution;
+
+/// <summary>
+/// The last look before an order starts: what is approved is what runs. Where it is not, where an approval's time is over, or where a high-risk rule asks for a
+/// second person who has not agreed, the order awaits approval again; a rule that blocks ends it.
+/// </summary>
+internal sealed class StartCheck(RunPlans plans)
+{
+    private const string ReturnSql = """
+        UPDATE tasks.scheduler_task_list SET schedule = 'new' WHERE list_id = @ListId AND schedule = ANY(@From)
+        """;
+
+    private const string StoppedSql = """
+        UPDATE tasks.order_approval SET stopped_zh = @Zh, stopped_en = @En, not_submitter = not_submitter OR @NeedsSecond WHERE list_id = @ListId
+        """;
+
+    private const string VoidSql = """
+        UPDATE tasks.approval SET void = true WHERE list_id = @ListId AND NOT void AND verdict = 'approve'
+        """;
+
+    private const string ApprovedSql = """
+        SELECT user_id, verdict = 'break_glass' AS is_glass, at < clock_timestamp() - make_interval(hours => CAST(@ValidHours AS int)) AS is_over
+        FROM tasks.approval WHERE list_id = @ListId AND NOT void AND verdict IN ('approve', 'break_glass')
+        """;
+
+    private const string PeopleSql = """
+        SELECT creator_id, executor_id FROM tasks.scheduler_task_list WHERE list_id = @ListId
+        """;
+
+    /// <summary>Whether the order may start. Where it may not, it has been sent back or ended in this transaction, which holds its row.</summary>
+    public async Task<bool> Allows(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId)
+    {
+        var approval = await OrderApproval.Read(connection, transaction, listId);
+        // One that started as it was accepted was looked at a moment ago; one of the version before has nothing to be compared with.
+        if (!approval.IsCompared) return true;
+        PlannedRun now;
+        try
+        {
+            now = await plans.OfOrder(connection, transaction, listId, approval.Plan?.Key);
+        }
+        catch (CommandNotStartedException)
+        {
+            // The step itself says so, and fails.
+            return true;
+        }
+
+        if (now.Block is { } block)
+        {
+            var said = new Text($"{block.Sentence.Zh}（已禁止执行）", $"{block.Sentence.En} and is blocked");
+            await Note(connection, transaction, listId, "block", said);
+            await OrderEnding.End(connection, transaction, listId, "ended", said);
+            return false;
+        }
+
+        var approvals = (await connection.QueryAsync<(long UserId, bool IsGlass, bool? IsOver)>(
+            ApprovedSql, new { ListId = listId, approval.Rule.ValidHours }, transaction)).AsList();
+        var isGlass = approvals.Exists(one => one.IsGlass);
+        if (!isGlass && approvals.Exists(one => one.IsOver == true))
+            return await Back(connection, transaction, listId, false, new Text("审批已过有效期", "an approval is no longer valid"));
+        if (approval.Difference(now) is { } difference)
+            return await Back(
+                connection,
+                transaction,
+                listId,
+                now.NeedsSecond,
+                new Text($"执行内容与审批时不同：{difference.Zh}", $"what would run is not what was approved: {difference.En}")
+            );
+        if (isGlass || !now.NeedsSecond || approval.Rule.NotSubmitter) return true;
+        var people = await connection.QuerySingleAsync<(long? Creator, long? Executor)>(PeopleSql, new { ListId = listId }, transaction);
+        return approvals.Exists(one => one.UserId != approval.Rule.SubmitterId && one.UserId != people.Creator)
+            || await Back(connection, transaction, listId, true, Second(now.Risks.First(risk => risk.NeedsSecond).Sentence));
+    }
+
+    private static async Task<bool> Back(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId, bool needsSecond, Text why)
+    {
+        await connection.ExecuteAsync(ReturnSql, new { ListId = listId, From = OrderStates.From(OrderAction.Return) }, transaction);
+        await connection.ExecuteAsync(StoppedSql, new { ListId = listId, why.Zh, why.En, NeedsSecond = needsSecond }, transaction);
+        await connection.ExecuteAsync(VoidSql, new { ListId = listId }, transaction);
+        await Note(connection, transaction, listId, "return", why);
+        await OrderEvents.RemindLater(connection, transaction, listId);
+        return false;
+    }
+
+    private static Text Second(Text met) => new($"{met.Zh}，需要另一人审批", $"{met.En}: it needs a second person");
+
+    private static Task Note(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId, string action, Text why)
+    {
+        var id = listId.ToString(CultureInfo.InvariantCulture);
+        return Audit.Write(connection, transaction, Caller.Codo, action, "order", id, after: new { why_zh = why.Zh, why_en = why.En });
+    }
+}

@@ -1,0 +1,236 @@
+using System.Globalization;
+using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Cluster;
+using Codo.Platform.Events;
+using Codo.Platform.Http;
+using Codo.Platform.Localization;
+using Codo.Platform.Processes;
+using Codo.Platform.Security;
+using Dapper;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Orders;
+
+/// <summary>What a person wants of an order that awaits approval.</summary>
+/// <param name="Start">Null leaves the order's own time.</param>
+/// <param name="Sha256">Of the plan that the person has seen; null where the client shows none.</param>
+/// <param name="BreaksGlass">Starts it without the approvals that it needs.</param>
+internal sealed record Decision(long ListId, DateTimeOffset? Start, bool? Hold, string Comment, string? Sha256, bool BreaksGlass = false);
+
+/// <summary>What has become of it.</summary>
+/// <param name="Missing">Approvals that the order still needs; 0 when it is approved.</param>
+internal sealed record Decided(DateTime BeginsAt, bool Hold, int Missing, bool IsMoved, IReadOnlyList<Text> Warnings);
+
+/// <summary>Approves, rejects and starts without approval, each under the order's lock: of two who decide at once the second finds it decided.</summary>
+internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSettings settings, RunPlans plans, TeamDirectory teams, AdvanceOrder advance)
+{
+    private readonly Caller caller = access.Caller;
+
+    // A time in the past means now. The console's button for a later time promises that nothing starts before it.
+    private const string ApproveSql = """
+        UPDATE tasks.scheduler_task_list SET schedule = 'ready', executor = @Nickname, executor_id = @UserId,
+            hold = COALESCE(@Hold, hold OR (@LaterMeansHold AND COALESCE(CAST(@StartTime AS timestamptz) > clock_timestamp() + interval '1 minute', false))),
+            start_time = GREATEST(COALESCE(CAST(@StartTime AS timestamptz), start_time), clock_timestamp()),
+            not_before = GREATEST(not_before, clock_timestamp())
+        WHERE list_id = @ListId AND schedule = ANY(@From)
+        """;
+
+    // One approval of several: the last that names a time decides it.
+    private const string PartSql = """
+        UPDATE tasks.scheduler_task_list SET start_time = GREATEST(COALESCE(CAST(@StartTime AS timestamptz), start_time), clock_timestamp()),
+            hold = COALESCE(@Hold, hold OR (@LaterMeansHold AND COALESCE(CAST(@StartTime AS timestamptz) > clock_timestamp() + interval '1 minute', false)))
+        WHERE list_id = @ListId AND schedule = 'new'
+        """;
+
+    private const string MoveSql = """
+        UPDATE tasks.scheduler_task_list SET start_time = GREATEST(CAST(@StartTime AS timestamptz), clock_timestamp()), hold = COALESCE(@Hold, hold)
+            WHERE list_id = @ListId
+        """;
+
+    // A lane that pauses before a retry has a step at 2, and waits for no start time.
+    private const string MoveLanesSql = """
+        UPDATE tasks.lane l SET due_at = o.start_time FROM tasks.scheduler_task_list o WHERE o.list_id = l.list_id AND l.list_id = @ListId
+            AND l.state = 'timed'
+          AND NOT EXISTS (SELECT FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status = 2)
+        """;
+
+    private const string BeginsSql = """
+        SELECT begins_at, hold, NOT hold AND start_time > clock_timestamp() + interval '1 minute' AS early FROM tasks.scheduler_task_list
+            WHERE list_id = @ListId
+        """;
+
+    private const string TimedSql = """
+        SELECT count(*) FROM tasks.scheduler_task_info WHERE list_id = @ListId AND task_status = 7
+        """;
+
+    /// <summary>Approves a new order; moves the time of one that was approved and has steps that wait for it.</summary>
+    /// <exception cref="Refusal">The order cannot be approved, or not by this person.</exception>
+    public async Task<Decided> Approve(Decision decision, CancellationToken cancellation)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        var order = await OrderAccess.Lock(connection, transaction, decision.ListId);
+        var approval = await OrderApproval.Read(connection, transaction, order.ListId);
+        var timed = await connection.ExecuteScalarAsync<long>(TimedSql, order, transaction);
+        if (order.State == OrderState.New) return await Approve(connection, transaction, order, approval, decision, timed, cancellation);
+        if (approval.Rule.Against(caller, teams, await MayApprove(order), order.CreatorId) is { } why) throw await Refused(order, why);
+        if (order.State == OrderState.Ended) throw Refusal.Conflict("订单已结束，不能再开始", "The order has ended and does not start again");
+        if (decision.Start is not { } start || (timed == 0 && !((decision.Hold ?? order.Hold) && order.State == OrderState.Ready)))
+            throw Refusal.Conflict("订单已审批，且没有等待执行时间的任务", "The order is approved already, and nothing in it waits for a time");
+        await connection.ExecuteAsync(MoveSql, new { order.ListId, StartTime = start.UtcDateTime, decision.Hold }, transaction);
+        var begins = await Begins(connection, transaction, order);
+        await Note(connection, transaction, order, "move", new { start_time = start.UtcDateTime, hold = begins.Hold });
+        await Commit(connection, transaction, order.ListId, cancellation);
+        return new Decided(begins.BeginsAt, begins.Hold, 0, true, []);
+    }
+
+    /// <summary>Ends a new order, its steps as rejected.</summary>
+    /// <exception cref="Refusal">It does not await approval, or the person may not approve it.</exception>
+    public async Task Reject(Decision decision, CancellationToken cancellation)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        var order = await OrderAccess.Lock(connection, transaction, decision.ListId);
+        var approval = await OrderApproval.Read(connection, transaction, order.ListId);
+        if (approval.Rule.Against(caller, teams, await MayApprove(order), order.CreatorId) is { } why) throw await Refused(order, why);
+        if (order.State != OrderState.New) throw Refusal.Conflict("订单不在等待审批，不能驳回", "The order does not await approval and cannot be rejected");
+        DemandReason(approval.Rule, decision.Comment);
+        await approval.Add(connection, transaction, caller, "reject", decision.Comment, approval.Sha256);
+        var said = decision.Comment.Length == 0 ? caller.Nickname : $"{caller.Nickname}: {decision.Comment}";
+        await OrderEnding.End(connection, transaction, order.ListId, "rejected", Text.Same(said));
+        await Note(connection, transaction, order, "reject", new { comment = decision.Comment });
+        await Commit(connection, transaction, order.ListId, cancellation);
+    }
+
+    private async Task<Decided> Approve(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        LockedOrder order,
+        OrderApproval approval,
+        Decision decision,
+        long timed,
+        CancellationToken cancellation
+    )
+    {
+        var now = await Plan(connection, transaction, order.ListId);
+        var rule = now.NeedsSecond ? approval.Rule with { NotSubmitter = true } : approval.Rule;
+        if (decision.BreaksGlass) await DemandGlass(order, decision);
+        else if (rule.Against(caller, teams, await MayApprove(order), order.CreatorId) is { } why) throw await Refused(order, why);
+        if (now.Block is { } block)
+            throw Refusal.Forbidden($"{block.Sentence.Zh}，已禁止执行", $"{block.Sentence.En} and is blocked");
+        DemandReason(rule, decision.Comment);
+        if (decision.Sha256 is { Length: > 0 } seen && seen != now.Sha256)
+        {
+            var difference = approval.Sha256 == seen && approval.Difference(now) is { } said ? said : new Text("与你看到的不同", "it is not what you have seen");
+            throw Refusal.Conflict($"执行内容已改变，请重新查看：{difference.Zh}", $"What would run has changed, look again: {difference.En}");
+        }
+
+        var before = await approval.Approvers(connection, transaction, now.Sha256);
+        if (!decision.BreaksGlass && before.Contains(caller.UserId))
+            throw Refusal.Conflict(
+                $"你已经审批过，还需 {rule.Needed - before.Count} 人",
+                $"You have approved it already; {rule.Needed - before.Count} more are needed"
+            );
+        await approval.Add(connection, transaction, caller, decision.BreaksGlass ? "break_glass" : "approve", decision.Comment, now.Sha256);
+        await approval.Keep(connection, transaction, now);
+        var missing = decision.BreaksGlass ? 0 : Math.Max(0, rule.Needed - before.Count - 1);
+        var changed = await connection.ExecuteAsync(
+            missing > 0 ? PartSql : ApproveSql,
+            new
+            {
+                order.ListId,
+                StartTime = decision.Start?.UtcDateTime,
+                decision.Hold,
+                settings.LaterMeansHold,
+                caller.Nickname,
+                caller.UserId,
+                From = OrderStates.From(OrderAction.Approve),
+            },
+            transaction
+        );
+        if (changed == 0) throw Refusal.Conflict("订单不在等待审批", "The order does not await approval");
+        var begins = await Begins(connection, transaction, order);
+        await Note(
+            connection,
+            transaction,
+            order,
+            decision.BreaksGlass ? "break_glass" : "approve",
+            new
+            {
+                start_time = decision.Start?.UtcDateTime,
+                hold = begins.Hold,
+                plan_sha256 = now.Sha256,
+                comment = decision.Comment,
+                missing,
+            }
+        );
+        if (decision.BreaksGlass)
+            await Outbox.Write(
+                connection,
+                transaction,
+                OrderEvents.Stream(order.ListId),
+                OrderEvents.GlassBroken,
+                new OrderEvents.Glass(order.ListId, caller.Nickname, caller.UserId, decision.Comment)
+            );
+        await Commit(connection, transaction, order.ListId, cancellation);
+        Text[] warnings =
+        [
+            .. missing == 0 && timed == 0 && begins.Early
+                ? [new Text("模板没有定时任务，订单立即开始；要整体等待请使用 hold", "No step is timed, so the order starts at once; use hold to put it off as a whole")]
+                : Array.Empty<Text>(),
+            .. now.Risks.Select(risk => risk.Sentence).Distinct(),
+        ];
+        return new Decided(begins.BeginsAt, begins.Hold, missing, false, warnings);
+    }
+
+    private async Task<PlannedRun> Plan(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId)
+    {
+        try
+        {
+            return await plans.OfOrder(connection, transaction, listId);
+        }
+        catch (CommandNotStartedException wrong)
+        {
+            throw Refusal.Conflict($"命令行无法生成：{wrong.Text.Zh}", $"A command line cannot be put together: {wrong.Text.En}");
+        }
+    }
+
+    private ValueTask<bool> MayApprove(LockedOrder order) => access.May(Verbs.Approve, order.Resource);
+
+    // What is missing is said to those who may see the order.
+    private async Task<Refusal> Refused(LockedOrder order, Text why)
+    {
+        if (!await access.May(Verbs.See, order.Resource)) return Refusal.Forbidden("你没有审批权限", "You have no right to approve this order");
+        return await MayApprove(order) ? new Refusal(-2, why, RefusalKind.Forbidden) : access.Refuse(Verbs.Approve, order.Resource, why);
+    }
+
+    private async Task DemandGlass(LockedOrder order, Decision decision)
+    {
+        if (!await access.May(Verbs.Admin, order.Resource))
+            throw Refusal.Forbidden("只有管理员可以不经审批紧急执行", "Only an admin may start an order without its approvals");
+        if (decision.Comment.Length == 0) throw Refusal.Invalid("紧急执行必须填写理由（comment）", "Starting without approval needs a reason (comment)");
+    }
+
+    private static void DemandReason(ApprovalRule rule, string comment)
+    {
+        if (rule.ReasonRequired && comment.Length == 0) throw Refusal.Invalid("审批规则要求填写理由（comment）", "The rule asks for a reason (comment)");
+    }
+
+    private Task Note(NpgsqlConnection connection, NpgsqlTransaction transaction, LockedOrder order, string action, object after) =>
+        Audit.Write(connection, transaction, caller, action, "order", order.ListId.ToString(CultureInfo.InvariantCulture),
+            new { order.Schedule, order.StartTime }, after);
+
+    private static Task<BeginsRow> Begins(NpgsqlConnection connection, NpgsqlTransaction transaction, LockedOrder order) =>
+        connection.QuerySingleAsync<BeginsRow>(BeginsSql, order, transaction);
+
+    private async Task Commit(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId, CancellationToken cancellation)
+    {
+        await connection.ExecuteAsync(MoveLanesSql, new { ListId = listId }, transaction);
+        await AdvanceOrder.Note(connection, transaction, listId);
+        await Control.Notify(connection, transaction, "");
+        await transaction.CommitAsync(cancellation);
+        await advance.Enqueue(connection, listId);
+    }
+
+    private sealed record BeginsRow(DateTime BeginsAt, bool Hold, bool Early);
+}

@@ -1,0 +1,139 @@
+using Dapper;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Platform.Security;
+
+/// <summary>
+/// Brings refused attempts and failed sign-ins into the audit. The first of a minute is written within seconds; the rest of the minute is one row that counts
+/// them. A flood fills neither the memory nor the disk: beyond <see cref="MostKeys"/> different attempts a minute one row counts all others.
+/// </summary>
+public sealed class RefusedAttempts(NpgsqlDataSource source, TimeProvider time, ILogger<RefusedAttempts> log)
+{
+    /// <summary>Rows a minute and node at most, twice: the first of each, and how many followed.</summary>
+    public const int MostKeys = 200;
+
+    private const int MostText = 200;
+
+    private const string WriteSql = """
+        INSERT INTO platform.audit (user_id, username, nickname, address, request_id, action, kind, object_id, after, result, times)
+        SELECT r.user_id, r.username, r.nickname, r.address, r.request_id, r.action, r.kind, r.object_id, CAST(r.after AS jsonb), r.result, r.times
+        FROM unnest(CAST(@UserIds AS bigint[]), CAST(@Usernames AS text[]), CAST(@Nicknames AS text[]), CAST(@Addresses AS text[]),
+            CAST(@RequestIds AS text[]), CAST(@Actions AS text[]), CAST(@Kinds AS text[]), CAST(@Objects AS text[]), CAST(@Afters AS text[]),
+            CAST(@Results AS text[]), CAST(@Times AS int[]))
+            AS r(user_id, username, nickname, address, request_id, action, kind, object_id, after, result, times)
+        """;
+
+    private readonly Lock gate = new();
+    private readonly Dictionary<Key, Counted> minute = [];
+    private DateTimeOffset began = DateTimeOffset.MinValue;
+
+    /// <summary>Somebody who is signed in tried what they may not.</summary>
+    /// <param name="what">The method and the path.</param>
+    /// <param name="why">The answer in English.</param>
+    public void Refused(Http.Caller caller, string what, string why) =>
+        Note(
+            new Key(caller.UserId, caller.Username, caller.Address, "refuse", what, "refused"),
+            new Row(caller.Nickname, caller.RequestId, why)
+        );
+
+    /// <summary>Somebody came with a token or a password that is not good.</summary>
+    /// <param name="claimed">Who they say they are; nobody has checked it.</param>
+    /// <param name="how"><c>token</c> or <c>password</c>.</param>
+    public void SignInFailed(string claimed, string address, string how, string why) =>
+        Note(new Key(0, Cut(claimed), address, "sign_in", how, "failed"), new Row("", "", why));
+
+    /// <summary>The method and the route of a request: there are no more of these than routes, whatever a stranger asks for.</summary>
+    public static string Route(HttpContext context) => $"{context.Request.Method} {(context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? "…"}";
+
+    /// <summary>Writes what has come together: new attempts at once, the counts of a minute when it is over.</summary>
+    public async Task Flush(CancellationToken cancellation)
+    {
+        var rows = Take();
+        if (rows.Count == 0) return;
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        await connection.ExecuteAsync(
+            WriteSql,
+            new
+            {
+                UserIds = rows.Select(row => row.Key.UserId).ToArray(),
+                Usernames = rows.Select(row => row.Key.Username).ToArray(),
+                Nicknames = rows.Select(row => row.Row.Nickname).ToArray(),
+                Addresses = rows.Select(row => row.Key.Address).ToArray(),
+                RequestIds = rows.Select(row => row.Row.RequestId).ToArray(),
+                Actions = rows.Select(row => row.Key.Action).ToArray(),
+                Kinds = rows.Select(row => row.Key.Action == "sign_in" ? "person" : "route").ToArray(),
+                Objects = rows.Select(row => row.Key.What).ToArray(),
+                Afters = rows.Select(row => System.Text.Json.JsonSerializer.Serialize(new { why = row.Row.Why }, Http.Json.Stored)).ToArray(),
+                Results = rows.Select(row => row.Key.Result).ToArray(),
+                Times = rows.Select(row => row.Times).ToArray(),
+            }
+        );
+        log.LogDebug("{Rows} rows of refused attempts are in the audit", rows.Count);
+    }
+
+    private void Note(Key key, Row row)
+    {
+        key = key with { Username = Cut(key.Username), What = Cut(key.What) };
+        lock (gate)
+        {
+            if (!minute.TryGetValue(key, out var counted))
+            {
+                if (minute.Count >= MostKeys)
+                {
+                    key = new Key(0, "", "", key.Action, "…", key.Result);
+                    row = new Row("", "", "too many different attempts in one minute; counted together");
+                }
+
+                if (!minute.TryGetValue(key, out counted)) minute[key] = counted = new Counted(row);
+            }
+
+            counted.Times++;
+        }
+    }
+
+    private List<(Key Key, Row Row, int Times)> Take()
+    {
+        var now = time.GetUtcNow();
+        lock (gate)
+        {
+            var isOver = now - began >= TimeSpan.FromMinutes(1) || now < began;
+            var rows = new List<(Key, Row, int)>();
+            foreach (var (key, counted) in minute)
+            {
+                if (counted.Written == 0)
+                {
+                    rows.Add((key, counted.Row, 1));
+                    counted.Written = 1;
+                }
+
+                if (isOver && counted.Times > counted.Written) rows.Add((key, counted.Row, counted.Times - counted.Written));
+            }
+
+            if (isOver)
+            {
+                minute.Clear();
+                began = now;
+            }
+
+            return rows;
+        }
+    }
+
+    private static string Cut(string text) => text.Length <= MostText ? text : text[..(char.IsHighSurrogate(text[MostText - 1]) ? MostText - 1 : MostText)];
+
+    private sealed record Key(long UserId, string Username, string Address, string Action, string What, string Result);
+
+    private sealed record Row(string Nickname, string RequestId, string Why);
+
+    private sealed class Counted(Row row)
+    {
+        public Row Row => row;
+
+        public int Times { get; set; }
+
+        public int Written { get; set; }
+    }
+}

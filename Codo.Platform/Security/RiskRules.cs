@@ -1,0 +1,205 @@
+using System.Collections.Concurrent;
+using System.Text.RegularExpressions;
+using Codo.Platform.Localization;
+using Codo.Platform.Processes;
+using Dapper;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Platform.Security;
+
+/// <summary>What a high-risk rule does with a command that it finds.</summary>
+public enum RiskAction
+{
+    /// <summary>Names it in <c>warnings</c>.</summary>
+    Warn,
+
+    /// <summary>A second person has to agree.</summary>
+    Approve,
+
+    /// <summary>Refuses it.</summary>
+    Block,
+}
+
+/// <summary>A rule that found a command.</summary>
+/// <param name="Reason">What the command would do; may be empty.</param>
+public sealed record RiskHit(long RuleId, string Name, RiskAction Action, Text Reason)
+{
+    /// <summary>The rule and its reason, for a sentence.</summary>
+    public Text Rule =>
+        Reason.En.Length == 0 ? new Text($"高危命令规则「{Name}」", $"the high-risk rule “{Name}”")
+        : new Text($"高危命令规则「{Name}」：{Reason.Zh}", $"the high-risk rule “{Name}”: {Reason.En}");
+}
+
+/// <summary>
+/// The high-risk rules as they are now. They are read again whenever one was changed; a rule that does not read finds nothing, and is named in the log.
+/// </summary>
+public sealed class RiskRules(ILogger<RiskRules> log)
+{
+    private const string VersionSql = """
+        SELECT value FROM platform.setting WHERE key = 'risk.version'
+        """;
+
+    private const string BumpSql = """
+        INSERT INTO platform.setting AS s (key, value) VALUES ('risk.version', gen_random_uuid()::text) ON CONFLICT (key) DO UPDATE SET value = excluded.value
+        """;
+
+    private const string RulesSql = """
+        SELECT rule_id, name, kind, pattern, action, reason_zh, reason_en FROM platform.risk_rule WHERE enabled ORDER BY rule_id
+        """;
+
+    private volatile RiskRuleSet current = new("", []);
+
+    /// <summary>The rules that are in force, by the caller's connection.</summary>
+    public async Task<RiskRuleSet> Read(NpgsqlConnection connection, NpgsqlTransaction? transaction = null)
+    {
+        var version = await connection.QuerySingleOrDefaultAsync<string?>(VersionSql, transaction: transaction) ?? "";
+        if (version.Length > 0 && version == current.Version) return current;
+        var rules = new List<RiskRule>();
+        foreach (var row in await connection.QueryAsync<Row>(RulesSql, transaction: transaction))
+        {
+            if (RiskRule.TryMake(row.RuleId, row.Name, row.Kind, row.Pattern, row.Action, new Text(row.ReasonZh, row.ReasonEn), out var rule, out var why))
+                rules.Add(rule!);
+            else
+                log.LogError("High-risk rule {Rule} ({Name}) does not read and finds nothing: {Why}", row.RuleId, row.Name, why.En);
+        }
+
+        return current = new RiskRuleSet(version, rules);
+    }
+
+    /// <summary>In the transaction of a change of the rules: every node reads them again.</summary>
+    public static Task Changed(NpgsqlConnection connection, NpgsqlTransaction transaction) => connection.ExecuteAsync(BumpSql, transaction: transaction);
+
+    private sealed record Row
+    {
+        public long RuleId { get; init; }
+        public string Name { get; init; } = "";
+        public string Kind { get; init; } = "";
+        public string Pattern { get; init; } = "";
+        public string Action { get; init; } = "";
+        public string ReasonZh { get; init; } = "";
+        public string ReasonEn { get; init; } = "";
+    }
+}
+
+/// <summary>The rules of one moment.</summary>
+public sealed class RiskRuleSet(string version, IReadOnlyList<RiskRule> rules)
+{
+    // Commands repeat from fire to fire; a table that outgrew any real set is begun anew.
+    private const int MostKept = 20_000;
+
+    private readonly ConcurrentDictionary<string, IReadOnlyList<RiskHit>> kept = new(StringComparer.Ordinal);
+
+    /// <summary>Changes with every change of a rule.</summary>
+    public string Version => version;
+
+    /// <summary>The rules that find something in a command line, the most severe first.</summary>
+    /// <param name="line">As the shell gets it, secrets included.</param>
+    /// <param name="variables">Values that the environment is known to have.</param>
+    public IReadOnlyList<RiskHit> Check(string line, IReadOnlyDictionary<string, string>? variables = null)
+    {
+        if (rules.Count == 0) return [];
+        var isPlain = variables is not { Count: > 0 };
+        if (isPlain && kept.TryGetValue(line, out var known)) return known;
+        var commands = SimpleCommands.Of(line, variables);
+        IReadOnlyList<RiskHit> hits = [.. rules.Where(rule => rule.Finds(line, commands)).Select(rule => rule.Hit).OrderByDescending(hit => hit.Action)];
+        if (!isPlain) return hits;
+        if (kept.Count > MostKept) kept.Clear();
+        // A long line is looked at seldom and would fill the memory.
+        if (line.Length <= 4096) kept[line] = hits;
+        return hits;
+    }
+}
+
+/// <summary>One rule, ready to be asked.</summary>
+public sealed class RiskRule
+{
+    /// <summary>Characters of a pattern.</summary>
+    public const int MostPattern = 1000;
+
+    // The engine takes time in proportion to the text; the limit is for what nobody foresaw.
+    private static readonly TimeSpan MostTime = TimeSpan.FromMilliseconds(500);
+
+    private static readonly char[] Separators = [' ', '\t', '\r', '\n', ';', '"', '\'', '(', ')', ','];
+
+    private readonly Regex? expression;
+    private readonly string[] words;
+
+    // Such a pattern says how a command begins. In the line as a whole it would read on into the next command.
+    private readonly bool isAnchored;
+
+    private RiskRule(RiskHit hit, Regex? expression, string[] words)
+    {
+        (Hit, this.expression, this.words) = (hit, expression, words);
+        isAnchored = expression?.ToString() is { } pattern && (pattern.StartsWith('^') || pattern.StartsWith("(?i)^", StringComparison.Ordinal));
+    }
+
+    public RiskHit Hit { get; }
+
+    /// <summary>Reads a rule.</summary>
+    /// <param name="kind"><c>regex</c> or <c>words</c>.</param>
+    /// <param name="action"><c>warn</c>, <c>approve</c> or <c>block</c>.</param>
+    /// <param name="why">What does not read.</param>
+    public static bool TryMake(long id, string name, string kind, string pattern, string action, Text reason, out RiskRule? rule, out Text why)
+    {
+        (rule, why) = (null, default);
+        if (!Enum.TryParse<RiskAction>(action, ignoreCase: true, out var does) || !Enum.IsDefined(does))
+            why = new Text($"action {action} 不存在", $"there is no action {action}");
+        else if (string.IsNullOrWhiteSpace(pattern) || pattern.Length > MostPattern)
+            why = new Text($"pattern 必须是 1 到 {MostPattern} 个字符", $"pattern has 1 to {MostPattern} characters");
+        else if (kind == "words")
+            rule = new RiskRule(new RiskHit(id, name, does, reason), null, Split(pattern));
+        else if (kind != "regex")
+            why = new Text($"kind {kind} 不存在", $"there is no kind {kind}");
+        else
+        {
+            try
+            {
+                var expression = new Regex(pattern, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant, MostTime);
+                rule = new RiskRule(new RiskHit(id, name, does, reason), expression, []);
+            }
+            catch (NotSupportedException)
+            {
+                why = new Text(
+                    "pattern：不支持环视、反向引用和原子组（匹配时间必须与文本长度成正比），重复次数也不能太大",
+                    "pattern: no lookarounds, backreferences and atomic groups (the time must be in proportion to the text), and no huge counts of repetition"
+                );
+            }
+            catch (ArgumentException wrong)
+            {
+                why = new Text($"pattern 不是正则表达式：{wrong.Message}", $"pattern is no regular expression: {wrong.Message}");
+            }
+        }
+
+        return rule is not null;
+    }
+
+    /// <summary>Whether the rule finds something.</summary>
+    /// <param name="line">The whole line as it is.</param>
+    /// <param name="commands">Its simple commands.</param>
+    public bool Finds(string line, IReadOnlyList<string> commands)
+    {
+        try
+        {
+            return expression is null ? commands.Any(HasWords) : (!isAnchored && expression.IsMatch(line)) || commands.Any(expression.IsMatch);
+        }
+        catch (RegexMatchTimeoutException)
+        {
+            // What could not be looked at counts as found: a long line must not be a way around a rule.
+            return true;
+        }
+    }
+
+    // The words stand in one command in this order; other words may stand between them.
+    private bool HasWords(string command)
+    {
+        var next = 0;
+        foreach (var word in Split(command))
+            if (word.Equals(words[next], StringComparison.OrdinalIgnoreCase) && ++next == words.Length)
+                return true;
+        return false;
+    }
+
+    private static string[] Split(string text) =>
+        text.Split(Separators, StringSplitOptions.RemoveEmptyEntries) is { Length: > 0 } words ? words : [text];
+}

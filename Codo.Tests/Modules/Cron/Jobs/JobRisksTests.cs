@@ -1,0 +1,119 @@
+using System.Text.Json.Nodes;
+using Codo.Tests.Support;
+using Dapper;
+
+namespace Codo.Tests.Modules.Cron.Jobs;
+
+/// <summary>High-risk rules and the commands of jobs: when they are saved, run now, and at a fire.</summary>
+public sealed class JobRisksTests(CronHost fixture) : IClassFixture<CronHost>
+{
+    private static readonly string Ann = TestTokens.For(7, "ann"), Bob = TestTokens.For(8, "bob");
+
+    private readonly TestHost host = fixture.Host;
+
+    [Fact]
+    public async Task A_command_that_a_rule_blocks_is_neither_saved_nor_run()
+    {
+        var word = await Rule("block");
+        var (id, other) = (Id(), Id());
+        var refused = await Make(id, $"echo {word}");
+        (refused.Code(), (string)refused["msg"]!).ShouldBe((-2, $"命令命中高危命令规则「{word}」：不许，已禁止执行"));
+        // What its environment puts in counts.
+        (await host.Post("/v1/cron/job/", new { job_id = id, cmd = "echo $WHAT", cron = CronClient.Never, env = new { WHAT = word } })).Code().ShouldBe(-2);
+        (await Make(other, "true")).Code().ShouldBe(0);
+        (await host.Put("/v1/cron/job/", new { job_id = other, cmd = $"sudo echo '{word}'" })).Code().ShouldBe(-2);
+        await Sql("UPDATE cron.job SET cmd = 'echo ' || @word WHERE job_id = @other", new { word, other });
+        (await host.Post("/v1/cron/job/run/", new { job_id = other })).Code().ShouldBe(-2);
+    }
+
+    [Fact]
+    public async Task A_command_that_needs_a_second_person_is_saved_paused_until_somebody_else_releases_it()
+    {
+        var word = await Rule("approve");
+        var id = Id();
+        var made = await Make(id, $"echo {word}", Ann);
+        made.Code().ShouldBe(0);
+        ((string)made["warnings"]!.AsArray()[^1]!).ShouldContain("任务已保存并暂停");
+        var shown = await Shown(id);
+        ((string)shown["status"]!, (string)shown["state"]!).ShouldBe(("1", "paused"));
+        ((string)shown["held"]!).ShouldContain(word);
+        (await host.Post("/v1/cron/job/run/", new { job_id = id }, Ann)).Code().ShouldBe(-2);
+        (await host.Patch("/v1/cron/job/", new { job_id = id }, Ann)).Code().ShouldBe(-2);
+        // Another's edit of something else does not make Ann the second person.
+        (await host.Put("/v1/cron/job/", new { job_id = id, description = "x" }, Bob)).Code().ShouldBe(0);
+        var own = await host.Send(HttpMethod.Patch, "/v1/cron/job/", $"{{\"job_id\":\"{id}\"}}", Ann, "en");
+        ((string)own["msg"]!).ShouldContain("not whoever saved it last");
+        (await host.Patch("/v1/cron/job/", new { job_id = id }, Bob)).Code().ShouldBe(0);
+        ((string)(await Shown(id))["held"]!).ShouldBe("");
+        (await host.Post("/v1/cron/job/run/", new { job_id = id }, Ann)).Code().ShouldBe(0);
+        (await host.Count($"SELECT count(*) FROM platform.audit WHERE kind = 'job' AND object_id = '{id}' AND action = 'release'")).ShouldBe(1);
+
+        // Released is this command: anything else of the job may change, another command may not.
+        (await host.Put("/v1/cron/job/", new { job_id = id, description = "y" }, Ann)).Code().ShouldBe(0);
+        ((string)(await Shown(id))["status"]!).ShouldBe("0");
+        (await host.Put("/v1/cron/job/", new { job_id = id, cmd = $"echo {word} more" }, Bob)).Code().ShouldBe(0);
+        ((string)(await Shown(id))["status"]!).ShouldBe("1");
+        (await host.Patch("/v1/cron/job/", new { job_id = id }, Bob)).Code().ShouldBe(-2);
+    }
+
+    [Fact]
+    public async Task A_fire_under_a_rule_that_was_made_later_is_skipped_with_the_rule_as_its_cause()
+    {
+        var (blocked, held) = (Id(), Id());
+        var (word, second) = ($"w{Guid.NewGuid():N}", $"w{Guid.NewGuid():N}");
+        (await host.Post("/v1/cron/job/", new { job_id = blocked, cmd = $"echo {word}", cron = "* * * * * *" }, Ann)).Code().ShouldBe(0);
+        (await host.Post("/v1/cron/job/", new { job_id = held, cmd = $"echo {second}", cron = "* * * * * *" }, Ann)).Code().ShouldBe(0);
+        await Rule("block", word);
+        await Rule("approve", second);
+        foreach (var (id, rule) in new[] { (blocked, word), (held, second) })
+        {
+            await Eventually.True(
+                async () =>
+                    await host.Count($"SELECT count(*) FROM cron.cron_log WHERE job_id = '{id}' AND status = 'skipped' AND cause_zh LIKE '%{rule}%'") > 0,
+                "skipped"
+            );
+        }
+
+        ((string)(await Shown(blocked))["status"]!).ShouldBe("0");
+        ((string)(await Shown(held))["status"]!).ShouldBe("1");
+        (await host.Patch("/v1/cron/job/", new { job_id = held }, Ann)).Code().ShouldBe(-2);
+        (await host.Patch("/v1/cron/job/", new { job_id = held }, Bob)).Code().ShouldBe(0);
+        await Eventually.True(
+            async () => await host.Count($"SELECT count(*) FROM cron.cron_log WHERE job_id = '{held}' AND status = 'success'") > 0,
+            "released, it runs"
+        );
+        foreach (var id in new[] { blocked, held }) await host.Delete("/v1/cron/job/", new { job_id = id });
+    }
+
+    [Fact]
+    public async Task A_warning_is_only_that_and_is_kept_with_the_job()
+    {
+        var id = Id();
+        var made = await Make(id, "sudo rm -rf  /");
+        made.Code().ShouldBe(0);
+        ((string)made["warnings"]!.AsArray()[^1]!).ShouldContain("rm-root");
+        (await host.Ask<string>("SELECT CAST(risks AS text) FROM cron.job WHERE job_id = @id", new { id })).ShouldContain("rm-root");
+        ((string)(await Shown(id))["status"]!).ShouldBe("0");
+    }
+
+    private static string Id() => $"risk-{Guid.NewGuid():N}";
+
+    private Task<JsonObject> Make(string id, string cmd, string? token = null) =>
+        host.Post("/v1/cron/job/", new { job_id = id, cmd, cron = CronClient.Never }, token);
+
+    private async Task<JsonObject> Shown(string id) => (await host.Get($"/v1/cron/job/?job_id={id}"))["data"]![0]!.AsObject();
+
+    private async Task<string> Rule(string action, string? word = null)
+    {
+        word ??= $"w{Guid.NewGuid():N}";
+        var rule = new { name = word, kind = "words", pattern = $"echo {word}", action, reason = "不许", reason_en = "no" };
+        (await host.Post("/v2/task/risk/", rule)).Code().ShouldBe(0);
+        return word;
+    }
+
+    private async Task Sql(string sql, object parameters)
+    {
+        await using var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        await connection.ExecuteAsync(sql, parameters);
+    }
+}

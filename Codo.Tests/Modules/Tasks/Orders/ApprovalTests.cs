@@ -1,0 +1,441 @@
+using System.Text.Json.Nodes;
+using Codo.Tests.Modules.Alerts;
+using Codo.Tests.Support;
+using Dapper;
+
+namespace Codo.Tests.Modules.Tasks.Orders;
+
+/// <summary>How many approve, who may not, what becomes of it, and that what is approved is what runs.</summary>
+public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFixture>
+{
+    private static readonly string Ann = TestTokens.For(7, "ann"),
+        Bob = TestTokens.For(8, "bob"),
+        Carol = TestTokens.For(9, "carol"),
+        Eve = TestTokens.For(10, "eve");
+    private static readonly string[] Users = ["7,,,ann", "8,,,bob", "9,,,carol"];
+
+    private readonly TestHost host = fixture.Host;
+
+    [Fact]
+    public async Task An_order_that_needs_two_starts_with_the_second_and_shows_who_is_missing()
+    {
+        var order = await Waiting(new { approvals = 2 }, submitter: Ann);
+        (await host.Check(order))["approval_button"]!.GetValue<bool>().ShouldBeTrue();
+        var first = await Decide(order, "approve", Bob, comment: "looks good");
+        (first.Code(), (string)first["msg"]!, (int)first["approvals_missing"]!).ShouldBe((0, "审批已记录，还需 1 人审批", 1));
+        var check = await Shown(order, Carol);
+        ((int)check["approvals_needed"]!, (int)check["approvals_given"]!, (string)check["waits_for"]!).ShouldBe((2, 1, "carol"));
+        ((string)check["approvals"]![0]!["user"]!, (string)check["approvals"]![0]!["comment"]!).ShouldBe(("bob", "looks good"));
+        check["approval_button"]!.GetValue<bool>().ShouldBeTrue();
+        (await Shown(order, Bob))["approval_button"]!.GetValue<bool>().ShouldBeFalse();
+        var row = (await host.Get("/v2/task/list/", Bob))["data"]!.AsArray().Single(one => (long)one!["list_id"]! == order)!;
+        ((int)row["approvals_needed"]!, (int)row["approvals_given"]!, (string)row["waits_for"]!).ShouldBe((2, 1, "carol"));
+        var grid = (await host.Get($"/v2/task/grid/?list_id={order}", Bob))["order"]!;
+        ((int)grid["approvals_needed"]!, (int)grid["approvals_given"]!, (string)grid["waits_for"]!).ShouldBe((2, 1, "carol"));
+
+        var second = await host.Patch("/v2/task/list/", new { list_id = order, start_time = "2020-01-01 00:00" }, Carol);
+        ((string)second["msg"]!, (int)second["approvals_missing"]!).ShouldBe(("任务开始成功", 0));
+        (await host.Ended(order)).ShouldBe("3");
+    }
+
+    [Fact]
+    public async Task Each_refusal_says_why_in_two_languages()
+    {
+        var order = await Waiting(new { approvals = 2, not_editor = true, reason_required = true }, submitter: Ann, editor: Bob);
+        await Says(order, Eve, "没有审批权限", "no right to approve");
+        await Says(order, Ann, "提交人不能审批自己的订单", "the submitter may not approve");
+        await Says(order, Bob, "最后修改模板的人不能审批", "last edited the template");
+        await Says(order, Carol, "要求填写理由", "asks for a reason", code: -1);
+        (await Decide(order, "approve", Carol, comment: "ok")).Code().ShouldBe(0);
+        await Says(order, Carol, "你已经审批过，还需 1 人", "approved it already; 1 more", code: -1, comment: "ok");
+        await Says(order, TestTokens.Admin, "执行内容已改变", "has changed", code: -1, comment: "ok", sha256: new string('0', 64));
+        (await Decide(order, "reject", TestTokens.Admin, comment: "not today")).Code().ShouldBe(0);
+        await Says(order, TestTokens.Admin, "订单已结束", "has ended", code: -1, comment: "ok");
+    }
+
+    [Fact]
+    public async Task A_team_approves_and_nobody_else()
+    {
+        var made = await host.Post("/v2/accounts/team/", new { name = $"release-{Guid.NewGuid():N}" });
+        made.Code().ShouldBe(0, made.ToJsonString());
+        var team = (long)made["team_id"]!;
+        foreach (var id in new[] { 7, 10 }) (await host.Post("/v2/accounts/team/member/", new { team_id = team, user_id = id })).Code().ShouldBe(0);
+        var template = await host.Template(null, Users, OrderHost.Step("true"));
+        await Eventually.True(
+            async () => (await host.Put("/v2/task/approval/rule/", new { temp_id = template, approvals = 1, team_id = team })).Code() == 0,
+            "the team is known"
+        );
+        (await host.Put("/v2/task/approval/rule/", new { temp_id = template, approvals = 1, team_id = 99_999 })).Code().ShouldBe(-1);
+        var order = (long)(await Submit(template, Ann, "new"))["list_id"]!;
+        // Bob is the template's user and not in the team; Ann is in the team and submitted it; Eve sees it because the team approves it.
+        await Says(order, Bob, "需要团队「release-", "members of the team release-");
+        await Says(order, TestTokens.Admin, "需要团队「release-", "members of the team release-");
+        await Says(order, Ann, "提交人不能审批自己的订单", "the submitter may not approve");
+        ((string)(await Shown(order, Eve))["approval_team"]!).ShouldStartWith("release-");
+        (await Shown(order, Eve))["approval_button"]!.GetValue<bool>().ShouldBeTrue();
+        (await Decide(order, "approve", Eve)).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+    }
+
+    [Fact]
+    public async Task The_rule_of_a_space_is_for_its_templates_without_one_of_their_own()
+    {
+        var name = $"s{Guid.NewGuid():N}"[..12];
+        (await host.Post("/v2/accounts/space/", new { name })).Code().ShouldBe(0);
+        var space = await host.Ask<long>("SELECT space_id FROM accounts.space WHERE name = @name", new { name });
+        (await host.Put("/v2/task/approval/rule/", new { space_id = space, approvals = 3 })).Code().ShouldBe(0);
+        var template = await host.Template(null, Users, OrderHost.Step("true"));
+        await Sql($"UPDATE tasks.scheduler_temp_list SET space_id = {space} WHERE temp_id = {template}");
+        ((int)(await Submit(template, Ann, "new"))["approvals_missing"]!).ShouldBe(3);
+        (await host.Put("/v2/task/approval/rule/", new { temp_id = template, approvals = 2 })).Code().ShouldBe(0);
+        ((int)(await Submit(template, Ann, "new"))["approvals_missing"]!).ShouldBe(2);
+    }
+
+    [Fact]
+    public async Task A_rejected_order_has_ended_and_its_steps_say_so()
+    {
+        var order = await Waiting(new { approvals = 1 }, submitter: Ann);
+        (await host.Patch("/v2/task/list/", new { list_id = order, start_time = "2020-01-01 00:00" }, Ann)).Code().ShouldBe(-2);
+        ((string)(await Decide(order, "reject", Bob, comment: "wrong hosts"))["msg"]!).ShouldBe("订单已驳回");
+        (await host.Ended(order)).ShouldBe("4");
+        var step = (await host.Steps(order))[0];
+        ((string)step["task_status"]!, (string)step["outcome"]!).ShouldBe(("6", "rejected"));
+        ((string)step["cause"]!).ShouldContain("wrong hosts");
+        ((string)(await host.Get($"/v2/task/grid/?list_id={order}"))["groups"]![0]!["outcomes"]![0]!).ShouldBe("r");
+        (await Decide(order, "reject", Bob)).Code().ShouldBe(-1);
+    }
+
+    [Fact]
+    public async Task Of_decisions_at_once_the_lock_lets_one_count()
+    {
+        for (var round = 0; round < 5; round++)
+        {
+            var order = await Waiting(new { approvals = 1 }, submitter: Ann);
+            var both = await Task.WhenAll(Decide(order, "approve", Bob), Decide(order, "reject", Carol), Decide(order, "approve", TestTokens.Admin));
+            both.Count(answer => answer.Code() == 0).ShouldBe(1);
+            (await host.Count($"SELECT count(*) FROM tasks.approval WHERE list_id = {order}")).ShouldBe(1);
+            await host.Ended(order);
+
+            var two = await Waiting(new { approvals = 2 }, submitter: Ann);
+            var same = await Task.WhenAll(Decide(two, "approve", Bob), Decide(two, "approve", Bob), Decide(two, "approve", Bob));
+            same.Count(answer => answer.Code() == 0).ShouldBe(1);
+            (await host.Count($"SELECT count(*) FROM tasks.scheduler_task_list WHERE list_id = {two} AND schedule = 'new'")).ShouldBe(1);
+        }
+    }
+
+    [Fact]
+    public async Task An_approval_counts_for_as_long_as_the_rule_says()
+    {
+        var order = await Waiting(new { approvals = 2, valid_hours = 1 }, submitter: Ann);
+        (await Decide(order, "approve", Bob)).Code().ShouldBe(0);
+        await Sql($"UPDATE tasks.approval SET at = at - interval '61 minutes' WHERE list_id = {order}");
+        ((int)(await Decide(order, "approve", Carol))["approvals_missing"]!).ShouldBe(1);
+        ((int)(await Decide(order, "approve", Bob, later: true))["approvals_missing"]!).ShouldBe(0);
+
+        // Its time is over before the start: it awaits approval again.
+        await Sql($"UPDATE tasks.approval SET at = at - interval '61 minutes' WHERE list_id = {order}");
+        await Start(order);
+        await Eventually.True(async () => (string)(await Shown(order))["schedule"]! == "new", "sent back");
+        ((string)(await Shown(order))["stopped"]!).ShouldContain("有效期");
+    }
+
+    [Fact]
+    public async Task Preview_accept_check_and_approval_have_the_same_hash_whatever_the_id_and_the_time()
+    {
+        var template = await Template(null, OrderHost.Step("echo", "FLOW_ID TOKEN", name: "say"));
+        object Body(string time, string token) => new
+        {
+            task_name = "n",
+            temp_id = template,
+            hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" },
+            args = new { TOKEN = token },
+            exec_time = time,
+        };
+        var preview = (string)(await host.Post("/v2/task/preview/", Body("2099-01-01 00:00", "s3cret")))["data"]!["plan_sha256"]!;
+        preview.Length.ShouldBe(64);
+        var accepted = await host.Post("/v2/task/accept/", Body("2099-02-02 00:00", "s3cret"));
+        ((string)accepted["plan_sha256"]!).ShouldBe(preview);
+        var order = (long)accepted["list_id"]!;
+        ((string)(await Shown(order))["plan_sha256"]!).ShouldBe(preview);
+        (await host.Ask<string>("SELECT plan FROM tasks.order_approval WHERE list_id = @order", new { order })).ShouldNotContain("s3cret");
+        ((string)(await host.Post("/v2/task/preview/", Body("2099-01-01 00:00", "another")))["data"]!["plan_sha256"]!).ShouldNotBe(preview);
+        (await Decide(order, "approve", TestTokens.Admin, sha256: preview)).Code().ShouldBe(0);
+        (await host.Ask<string>("SELECT plan_sha256 FROM tasks.approval WHERE list_id = @order", new { order })).ShouldBe(preview);
+        (await host.Ended(order)).ShouldBe("3");
+    }
+
+    [Fact]
+    public async Task A_file_that_was_edited_between_approval_and_start_stops_it_and_the_next_approval_is_of_the_new_one()
+    {
+        var (script, trace) = (fixture.NewFile(), fixture.NewFile());
+        await File.WriteAllTextAsync(script, $"echo one >> {trace}\n", TestContext.Current.CancellationToken);
+        var order = await Waiting(new { approvals = 1 }, submitter: Ann, step: OrderHost.Step($"sh {script}", name: "deploy"));
+        (await Decide(order, "approve", Bob, later: true)).Code().ShouldBe(0);
+        await File.WriteAllTextAsync(script, $"echo two >> {trace}\n", TestContext.Current.CancellationToken);
+        await Start(order);
+        await Eventually.True(async () => (string)(await Shown(order))["schedule"]! == "new", "sent back");
+        ((string)(await Shown(order))["stopped"]!).ShouldContain($"文件 {script} 已被修改");
+        File.Exists(trace).ShouldBeFalse("nothing ran");
+        (await host.Count($"SELECT count(*) FROM platform.audit WHERE kind = 'order' AND object_id = '{order}' AND action = 'return'")).ShouldBe(1);
+        (await Decide(order, "approve", Bob)).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+        (await File.ReadAllTextAsync(trace, TestContext.Current.CancellationToken)).ShouldBe("two\n");
+    }
+
+    [Theory]
+    [InlineData("UPDATE tasks.scheduler_task_info SET run_as = 'nobody' WHERE list_id = {0}", "run_as")]
+    [InlineData("UPDATE tasks.scheduler_task_info SET task_cmd = 'echo other' WHERE list_id = {0}", "命令由")]
+    [InlineData("UPDATE tasks.scheduler_task_info SET timeout = 7 WHERE list_id = {0}", "超时")]
+    [InlineData("UPDATE tasks.lane SET host = '127.0.0.2' WHERE list_id = {0}", "主机由 127.0.0.1 改为 127.0.0.2")]
+    [InlineData("UPDATE tasks.order_group SET max_failures = 5 WHERE list_id = {0}", "分批")]
+    public async Task What_was_changed_behind_the_approval_stops_the_start_in_words(string change, string words)
+    {
+        var order = await Waiting(new { approvals = 1 }, submitter: Ann);
+        (await Decide(order, "approve", Bob, later: true)).Code().ShouldBe(0);
+        await Sql(string.Format(System.Globalization.CultureInfo.InvariantCulture, change, order));
+        await Start(order);
+        await Eventually.True(async () => (string)(await Shown(order))["schedule"]! == "new", "sent back");
+        ((string)(await Shown(order))["stopped"]!).ShouldContain(words);
+        (await host.Count($"SELECT count(*) FROM tasks.attempt WHERE list_id = {order}")).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task An_execute_user_that_was_edited_between_approval_and_start_stops_it_in_two_languages()
+    {
+        var alias = $"u{Guid.NewGuid():N}"[..12];
+        var key = await File.ReadAllTextAsync(await Key(), TestContext.Current.CancellationToken);
+        var user = new { alias_user = alias, exec_user = "deploy", ssh_port = 22, user_key = key, remarks = "" };
+        (await host.Post("/v2/task_layout/user/", user)).Code().ShouldBe(0);
+        var step = OrderHost.Step("echo x", name: "ssh", execUser: alias);
+        var order = await Waiting(new { approvals = 1 }, submitter: Ann, step: step, hosts: "192.0.2.1");
+        (await Decide(order, "approve", Bob, later: true)).Code().ShouldBe(0);
+        var id = await host.Ask<long>("SELECT id FROM tasks.scheduler_execute_user WHERE alias_user = @alias", new { alias });
+        (await host.Put("/v2/task_layout/user/", new { id, exec_user = "root" })).Code().ShouldBe(0);
+        await Start(order);
+        await Eventually.True(async () => (string)(await Shown(order))["schedule"]! == "new", "sent back");
+        ((string)(await Shown(order))["stopped"]!).ShouldContain($"执行用户 {alias} 由 deploy:22 改为 root:22");
+        var english = await host.Send(HttpMethod.Get, $"/v2/task/check/?list_id={order}", null, TestTokens.Admin, "en");
+        ((string)english["data"]!["stopped"]!).ShouldContain($"the execute-user {alias} was deploy:22 and is root:22");
+
+        // Between two approvals of several the first no longer counts.
+        var two = await Waiting(new { approvals = 2 }, submitter: Ann, step: step, hosts: "192.0.2.1");
+        (await Decide(two, "approve", Bob)).Code().ShouldBe(0);
+        (await host.Put("/v2/task_layout/user/", new { id, ssh_port = 2222 })).Code().ShouldBe(0);
+        ((string)(await Shown(two))["plan_changed"]!).ShouldContain("root:2222");
+        ((int)(await Decide(two, "approve", Carol))["approvals_missing"]!).ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task An_order_of_the_version_before_is_approved_as_it_always_was()
+    {
+        var order = await Waiting(null, submitter: Ann);
+        await Sql($"DELETE FROM tasks.order_approval WHERE list_id = {order}");
+        ((string)(await Shown(order))["waits_for"]!).ShouldContain("bob");
+        (await host.Patch("/v2/task/list/", new { list_id = order, start_time = "2020-01-01 00:00" }, Ann)).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+    }
+
+    [Fact]
+    public async Task To_submit_as_ready_is_no_way_around_the_rule_nor_is_deleting_the_template_and_moving_the_time_needs_the_right()
+    {
+        var template = await Template(new { approvals = 1 }, OrderHost.Step("true"));
+        var answer = await Submit(template, Ann, "ready");
+        ((string)answer["warnings"]!.AsArray()[^1]!).ShouldContain("审批规则要求 1 个审批");
+        var order = (long)answer["list_id"]!;
+        (await host.Delete("/v2/task_layout/temp/", new { temp_id = template })).Code().ShouldBe(0);
+        (await Decide(order, "approve", Ann)).Code().ShouldBe(-2);
+        (await Decide(order, "approve", Bob, later: true)).Code().ShouldBe(0);
+        (await host.Patch("/v2/task/list/", new { list_id = order, start_time = "2020-01-01 00:00" }, Ann)).Code().ShouldBe(-2);
+        (await host.Patch("/v2/task/list/", new { list_id = order, start_time = "2020-01-01 00:00" }, Bob)).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+    }
+
+    [Fact]
+    public async Task An_admin_breaks_the_glass_with_a_reason_and_everybody_hears_of_it()
+    {
+        var order = await Waiting(new { approvals = 3 }, submitter: Ann);
+        (await Decide(order, "break_glass", Bob, comment: "fire")).Code().ShouldBe(-2);
+        (await Decide(order, "break_glass", TestTokens.Admin)).Code().ShouldBe(-1);
+        (await Decide(order, "break_glass", TestTokens.Admin, comment: "the site is down")).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+        await Eventually.True(
+            async () => await host.Count($"SELECT count(*) FROM alerts.task_monitor WHERE fingerprint = 'order:{order}:break_glass' AND state = 'open'") == 1,
+            "an incident is open"
+        );
+        var marked = (await host.Get($"/v2/accounts/audit/?action=break_glass&object={order}"))["data"]!.AsArray().ShouldHaveSingleItem();
+        marked!.ToJsonString().ShouldContain("the site is down");
+    }
+
+    [Fact]
+    public async Task Those_who_can_approve_are_told_when_it_begins_to_wait_and_once_more_after_an_hour()
+    {
+        await using var stub = await HttpStub.Start();
+        await using var alone = await fixture.Another();
+        var channel = new { name = "hook", kind = "webhook", language = "en", settings = new { url = stub.Url } };
+        (await alone.Post("/v2/alerts/channel/", channel)).Code().ShouldBe(0);
+        var template = await alone.Template(null, Users, OrderHost.Step("true"));
+        (await alone.Put("/v2/task/approval/rule/", new { temp_id = template, approvals = 1 })).Code().ShouldBe(0);
+        var order = await alone.Order(template, schedule: "new", token: Ann);
+        await Eventually.True(() => stub.Requests.Count == 1, "told at once");
+        var told = stub.Requests.First().Json;
+        told["title"]!.GetValue<string>().ShouldContain($"Order {order} an order awaits approval");
+        told["people"]!.AsArray().Select(person => person!["name"]!.GetValue<string>()).ShouldBe(["bob", "carol"], ignoreOrder: true);
+
+        // After a while, and however often the reminder is published.
+        await using var connection = await alone.Source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        var due = await connection.QuerySingleAsync<double>(
+            "SELECT extract(epoch FROM next_try_at - clock_timestamp())::float8 FROM platform.outbox WHERE kind = 'orders.approval_reminder'"
+        );
+        due.ShouldBeInRange(3400, 3601);
+        await connection.ExecuteAsync("UPDATE alerts.task_monitor SET told_at = told_at - interval '1 hour'");
+        for (var times = 0; times < 2; times++)
+        {
+            await connection.ExecuteAsync(
+                """
+                INSERT INTO platform.outbox (stream, kind, payload) SELECT stream, kind, payload FROM platform.outbox WHERE kind = 'orders.approval_reminder';
+                UPDATE platform.outbox SET next_try_at = clock_timestamp() WHERE kind = 'orders.approval_reminder';
+                """
+            );
+            await Eventually.True(
+                async () => await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM platform.outbox WHERE kind = 'orders.approval_reminder'") == 0,
+                "published"
+            );
+        }
+
+        await Eventually.True(() => stub.Requests.Count == 2, "told once more");
+        stub.Requests.Last().Json["title"]!.GetValue<string>().ShouldContain("still awaits approval");
+        (await alone.Post("/v2/task/approval/", new { list_id = order, verdict = "approve" }, Bob)).Code().ShouldBe(0);
+        await Eventually.True(() => stub.Requests.Count == 3, "those who heard of it hear that it is over");
+    }
+
+    [Fact]
+    public async Task A_command_that_a_rule_blocks_is_neither_previewed_nor_accepted_nor_started()
+    {
+        var word = $"w{Guid.NewGuid():N}";
+        var late = $"l{Guid.NewGuid():N}";
+        var template = await Template(null, OrderHost.Step("echo", word, name: "danger"));
+        var waiting = await Waiting(null, submitter: Ann, step: OrderHost.Step("echo", late, name: "later"));
+        (await Decide(waiting, "approve", Bob, later: true)).Code().ShouldBe(0);
+        await Rule(word, "block");
+        var body = new { task_name = "n", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" }, args = new { } };
+        var refused = await host.Post("/v2/task/accept/", body, Ann);
+        (refused.Code(), (string)refused["msg"]!).ShouldBe((-2, $"任务 danger 命中高危命令规则「{word}」：不许，已禁止执行"));
+        (await host.Post("/v2/task/preview/", body, Ann)).Code().ShouldBe(-2);
+
+        // The value that is put in counts, and a rule that came after the approval too.
+        await Rule(late, "block");
+        await Start(waiting);
+        (await host.Ended(waiting)).ShouldBe("4");
+        ((string)(await host.Steps(waiting))[0]["cause"]!).ShouldContain(late);
+        (await host.Count($"SELECT count(*) FROM tasks.attempt WHERE list_id = {waiting}")).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_command_that_needs_a_second_person_waits_for_one_and_a_warning_is_only_that()
+    {
+        var (second, warned) = ($"s{Guid.NewGuid():N}", $"x{Guid.NewGuid():N}");
+        await Rule(second, "approve");
+        await Rule(warned, "warn");
+        var template = await Template(null, OrderHost.Step("echo", "VALUE", name: "danger"));
+        var answer = await Submit(template, Ann, "ready", second);
+        ((int)answer["approvals_missing"]!).ShouldBe(1);
+        answer["warnings"]!.AsArray().Select(text => (string)text!).ShouldContain(text => text.Contains(second));
+        var order = (long)answer["list_id"]!;
+        ((string)(await Shown(order))["risks"]![0]!["action"]!).ShouldBe("approve");
+        (await Decide(order, "approve", Ann)).Code().ShouldBe(-2);
+        (await Decide(order, "approve", Bob)).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+        var mild = await Submit(template, Ann, "ready", warned);
+        mild["warnings"]!.AsArray().Select(text => (string)text!).ShouldContain(text => text.Contains(warned));
+        (await host.Ended((long)mild["list_id"]!)).ShouldBe("3");
+    }
+
+    private async Task Rule(string word, string action)
+    {
+        var rule = new { name = word, kind = "words", pattern = $"echo {word}", action, reason = "不许", reason_en = "no" };
+        (await host.Post("/v2/task/risk/", rule)).Code().ShouldBe(0);
+    }
+
+    private async Task<long> Template(object? rule, params JsonObject[] steps)
+    {
+        var id = await host.Template(null, Users, steps);
+        if (rule is null) return id;
+        var body = System.Text.Json.JsonSerializer.SerializeToNode(rule)!.AsObject();
+        body["temp_id"] = id;
+        var answer = await host.Put("/v2/task/approval/rule/", body.ToJsonString());
+        answer.Code().ShouldBe(0, answer.ToJsonString());
+        return id;
+    }
+
+    private async Task<JsonObject> Submit(long template, string token, string schedule, string? value = null, string hosts = "127.0.0.1")
+    {
+        var answer = await host.Post(
+            "/v2/task/accept/",
+            new
+            {
+                task_name = "an order",
+                temp_id = template,
+                hosts = new Dictionary<string, string> { ["1"] = hosts },
+                args = new { VALUE = value ?? "v" },
+                schedule,
+            },
+            token
+        );
+        answer.Code().ShouldBe(0, answer.ToJsonString());
+        return answer;
+    }
+
+    private async Task<long> Waiting(object? rule, string submitter, JsonObject? step = null, string? editor = null, string hosts = "127.0.0.1")
+    {
+        var template = await Template(rule, step ?? OrderHost.Step("true"));
+        if (editor is not null) await Sql($"UPDATE tasks.scheduler_temp_list SET editor_id = 8 WHERE temp_id = {template}");
+        return (long)(await Submit(template, submitter, "new", hosts: hosts))["list_id"]!;
+    }
+
+    private Task<JsonObject> Decide(long order, string verdict, string token, string? comment = null, string? sha256 = null, bool later = false) =>
+        host.Post(
+            "/v2/task/approval/",
+            new
+            {
+                list_id = order,
+                verdict,
+                comment,
+                plan_sha256 = sha256,
+                start_time = later ? "2099-01-01 00:00" : null,
+            },
+            token
+        );
+
+    private async Task Says(long order, string token, string zh, string en, int code = -2, string? comment = null, string? sha256 = null)
+    {
+        var body = System.Text.Json.JsonSerializer.Serialize(new { list_id = order, verdict = "approve", comment, plan_sha256 = sha256 });
+        foreach (var (language, words) in new[] { ("zh", zh), ("en", en) })
+        {
+            var answer = await host.Send(HttpMethod.Post, "/v2/task/approval/", body, token, language);
+            (answer.Code(), ((string)answer["msg"]!).Contains(words, StringComparison.Ordinal)).ShouldBe((code, true), answer.ToJsonString());
+        }
+    }
+
+    // An order that is held for its time: its time comes now.
+    private async Task Start(long order) =>
+        (await host.Patch("/v2/task/list/", new { list_id = order, start_time = "2020-01-01 00:00" })).Code().ShouldBe(0);
+
+    private async Task<JsonObject> Shown(long order, string? token = null) =>
+        (await host.Get($"/v2/task/check/?list_id={order}", token))["data"]!.AsObject();
+
+    private async Task Sql(string sql)
+    {
+        await using var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        await connection.ExecuteAsync(sql);
+    }
+
+    private async Task<string> Key()
+    {
+        var path = fixture.NewFile();
+        using var made = System.Diagnostics.Process.Start(
+            new System.Diagnostics.ProcessStartInfo("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", path])
+        )!;
+        await made.WaitForExitAsync(TestContext.Current.CancellationToken);
+        return path;
+    }
+}

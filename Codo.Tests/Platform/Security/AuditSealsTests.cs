@@ -1,0 +1,130 @@
+using System.Globalization;
+using Codo.Platform.Security;
+using Codo.Tests.Support;
+using Dapper;
+using Microsoft.Extensions.DependencyInjection;
+using Npgsql;
+
+namespace Codo.Tests.Platform.Security;
+
+public sealed class AuditSealsTests(TestPostgres postgres)
+{
+    private static readonly DateTime Today = DateTime.UtcNow.Date;
+
+    private const string AddSql = """
+        INSERT INTO platform.audit (at, user_id, username, nickname, address, request_id, action, kind, object_id, after) VALUES (@At, 1, 'u', 'u', '', '',
+            'create', 'job', @Object, '{"a": 1}')
+        """;
+
+    [Fact]
+    public async Task A_day_is_sealed_an_hour_after_its_end_and_the_chain_holds()
+    {
+        await using var host = await Sealed();
+        var seals = host.Services.GetRequiredService<AuditSeals>();
+        (await seals.SealUntil(Today.AddMinutes(59))).ShouldBe(0);
+        var verdict = await seals.Verify(Today.AddHours(2));
+        (verdict.Broken, verdict.Days, verdict.Rows).ShouldBe((null, 3, 9), verdict.Why);
+
+        // What comes on the day that is still open is sealed with it, an hour after its end.
+        (await seals.SealUntil(Today.AddDays(1).AddHours(1))).ShouldBe(1);
+        (await seals.Verify(Today.AddDays(1).AddHours(2))).Broken.ShouldBeNull();
+        (await seals.Verify(Today.AddDays(4))).Broken.ShouldBe(Today.AddDays(1), "no day is sealed from there on");
+    }
+
+    [Theory]
+    [InlineData("UPDATE platform.audit SET username = 'x' WHERE object_id = 'd2-1'", 2, "a row was changed")]
+    [InlineData("UPDATE platform.audit SET after = '{\"a\": 2}' WHERE object_id = 'd3-0'", 3, "a row was changed")]
+    [InlineData("UPDATE platform.audit SET at = at + interval '1 microsecond' WHERE object_id = 'd2-1'", 2, "a row was changed")]
+    [InlineData("DELETE FROM platform.audit WHERE object_id = 'd3-1'", 3, "3 rows were sealed, 2 are there")]
+    [InlineData("DELETE FROM platform.audit WHERE object_id LIKE 'd3-%'", 3, "3 rows were sealed, 0 are there")]
+    [InlineData("INSERT INTO platform.audit (at, user_id, username, nickname, address, "
+        + "request_id, action, kind, object_id) SELECT at, 1, 'u', 'u', '', '', 'approve', 'order', '1' FROM platform.audit WHERE object_id = 'd2-1'", 2,
+        "3 rows were sealed, 4 are there")]
+    [InlineData("UPDATE platform.audit_seal SET rows = rows + 1 WHERE day = (SELECT min(day) + 1 FROM platform.audit_seal)", 2, "its seal was changed")]
+    [InlineData("UPDATE platform.audit_seal SET seal = digest WHERE day = (SELECT min(day) FROM platform.audit_seal)", 1, "its seal was changed")]
+    [InlineData("DELETE FROM platform.audit_seal WHERE day = (SELECT min(day) + 1 FROM platform.audit_seal)", 3, "the seal of a day before it is missing")]
+    public async Task The_first_day_that_does_not_hold_is_named(string tampering, int day, string why)
+    {
+        await using var host = await Sealed();
+        await using (var owner = new NpgsqlConnection(TestPostgres.AsSuperuser(host.Postgres)))
+            await owner.ExecuteAsync($"SET session_replication_role = replica; {tampering}");
+        var verdict = await host.Services.GetRequiredService<AuditSeals>().Verify(Today.AddHours(2));
+        verdict.Broken.ShouldBe(Today.AddDays(day - 4));
+        verdict.Why.ShouldContain(why);
+        using var said = new StringWriter(CultureInfo.InvariantCulture);
+        Codo.Host.Commands.AuditCommand.Say(verdict, said).ShouldBe(1);
+        said.ToString().ShouldContain($"does NOT hold from {Today.AddDays(day - 4):yyyy-MM-dd} on");
+    }
+
+    [Fact]
+    public async Task A_month_that_retention_drops_takes_its_rows_and_leaves_a_chain_that_holds()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var month = new DateTime(Today.Year, Today.Month, 1, 0, 0, 0, DateTimeKind.Utc).AddMonths(-6);
+        await using var owner = new NpgsqlConnection(TestPostgres.AsSuperuser(host.Postgres));
+        await owner.ExecuteAsync(
+            $"""
+            DO $$ DECLARE present text := (SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'platform.audit'::regclass
+                AND pg_get_expr((SELECT relpartbound FROM pg_class WHERE oid = inhrelid), inhrelid) LIKE '%MINVALUE%');
+            BEGIN
+                EXECUTE format('ALTER TABLE platform.audit DETACH PARTITION %s', present);
+                EXECUTE format('ALTER TABLE platform.audit ATTACH PARTITION %s FOR VALUES FROM (''{month.AddMonths(1):yyyy-MM-dd} 00:00:00+00'')'
+                    || ' TO (%L)', present,
+                    (date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC');
+            END $$;
+            CREATE TABLE platform.audit_{month:yyyyMM} PARTITION OF platform.audit
+                FOR VALUES FROM ('{month:yyyy-MM-dd} 00:00:00+00') TO ('{month.AddMonths(1):yyyy-MM-dd} 00:00:00+00');
+            """
+        );
+        for (var day = 0; day < 5; day++) await owner.ExecuteAsync(AddSql, new { At = month.AddDays(day).AddHours(3), Object = "old" });
+        var seals = host.Services.GetRequiredService<AuditSeals>();
+        await seals.SealUntil(Today.AddHours(1));
+        await owner.ExecuteAsync($"SELECT platform.drop_audit_partition('audit_{month:yyyyMM}')");
+        var verdict = await seals.Verify(Today.AddHours(2));
+        (verdict.Broken, verdict.Dropped).ShouldBe((null, 5), verdict.Why);
+
+        // Rows that go without their month are no retention.
+        await owner.ExecuteAsync(AddSql, new { At = month.AddDays(2).AddHours(4), Object = "back" });
+        (await seals.Verify(Today.AddHours(2))).Broken.ShouldBe(month.AddDays(2));
+    }
+
+    [Fact]
+    public async Task Two_hosts_that_seal_at_once_seal_once()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await using var other = await host.Again();
+        await Fill(host);
+        var all = await Task.WhenAll(
+            Enumerable.Range(0, 6).Select(i => (i % 2 == 0 ? host : other).Services.GetRequiredService<AuditSeals>().SealUntil(Today.AddHours(1)))
+        );
+        all.Sum().ShouldBe(3);
+        (await other.Services.GetRequiredService<AuditSeals>().Verify(Today.AddHours(2))).Broken.ShouldBeNull();
+    }
+
+    [Fact]
+    public async Task Seals_are_neither_changed_nor_deleted_and_need_the_key_that_they_were_made_with()
+    {
+        await using var host = await Sealed();
+        await using var superuser = new NpgsqlConnection(TestPostgres.AsSuperuser(host.Postgres));
+        foreach (var sql in (string[])["UPDATE platform.audit_seal SET rows = 1", "DELETE FROM platform.audit_seal", "TRUNCATE platform.audit_seal"])
+            (await Should.ThrowAsync<PostgresException>(() => superuser.ExecuteAsync(sql))).MessageText.ShouldBe("platform.audit_seal is append-only");
+        await superuser.ExecuteAsync("SET session_replication_role = replica; UPDATE platform.audit_seal SET master_key = 7");
+        (await host.Services.GetRequiredService<AuditSeals>().Verify(Today.AddHours(2))).Why.ShouldContain("Codo:OldMasterKeys:7");
+    }
+
+    private static async Task Fill(TestHost host)
+    {
+        await using var owner = new NpgsqlConnection(TestPostgres.AsSuperuser(host.Postgres));
+        for (var day = 1; day <= 3; day++)
+            for (var row = 0; row < 3; row++)
+                await owner.ExecuteAsync(AddSql, new { At = Today.AddDays(day - 4).AddHours(5 + row), Object = $"d{day}-{row}" });
+    }
+
+    private async Task<TestHost> Sealed()
+    {
+        var host = await TestHost.Start(postgres);
+        await Fill(host);
+        (await host.Services.GetRequiredService<AuditSeals>().SealUntil(Today.AddHours(1))).ShouldBe(3);
+        return host;
+    }
+}
