@@ -25,9 +25,9 @@ public sealed class StorageUseTests(TestPostgres postgres)
         await using var host = await TestHost.Start(postgres);
         await Eventually.True(() => host.Services.GetRequiredService<Node>().HoldsLease, "the host holds its lease");
         await using var connection = await host.Source.OpenConnectionAsync();
-        await connection.ExecuteAsync(OldSql);
         // PostgreSQL's clock has never been seen to be past the year before: it has jumped.
         await connection.ExecuteAsync("UPDATE platform.node SET clock_seen_at = clock_timestamp() - interval '400 days', clock_boot_id = NULL");
+        await connection.ExecuteAsync(OldSql);
         await Drop(host);
         (await host.Count("SELECT count(*) FROM tasks.scheduler_task_list WHERE list_id > 900000")).ShouldBe(500);
         (await host.Count("SELECT count(*) FROM platform.outbox WHERE dead_at IS NOT NULL")).ShouldBe(100);
