@@ -62,7 +62,7 @@ internal static class Composition
         services.AddSingleton(new SigningKeys(configuration)).AddSingleton<Tokens>();
         services.AddSingleton<RunAsRule>().AddSingleton<RiskRules>().AddSingleton<TeamDirectory>();
         services.AddSettings<QuotaSettings>("Codo:Quotas").AddSingleton<Quotas>();
-        services.AddAccounts().AddOidc(configuration).AddRights().AddCron().AddTasks().AddAlerts();
+        services.AddAccounts().AddOidc(configuration).AddRights().AddCron().AddTasks().AddAlerts().AddOperations();
         services.AddCluster(new Node(NodeName(settings)), new ClusterSettings(postgres, TimeSpan.FromSeconds(settings.ShutdownGrace)));
         services.AddCodoHangfire(postgres);
         services.AddHealth().AddDescription();
@@ -104,7 +104,11 @@ internal static class Composition
     /// <summary>The schema alone: what <c>codo migrate</c> does.</summary>
     public static Task Migrate(this WebApplication app) => Migrator.Run(
         app.Services.GetRequiredService<NpgsqlDataSource>(), Migrated, app.Services.GetRequiredService<ILogger<Program>>(),
-        connection => PostgreSqlObjectsInstaller.Install(connection, HangfireSetup.Schema));
+        connection =>
+        {
+            PostgreSqlObjectsInstaller.Install(connection, HangfireSetup.Schema);
+            HangfireSetup.SetStorage(connection);
+        });
 
     public static void UseCodo(this WebApplication app)
     {

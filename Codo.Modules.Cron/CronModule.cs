@@ -55,6 +55,9 @@ public static class CronModule
             .AddSingleton<IBackgroundProcess, TriggerDueJobs>()
             .AddTransient<FireDueJobs>()
             .AddSingleton<ScheduleCheck>()
+            .AddSingleton<JobListCache>()
+            .AddSingleton<Summaries>()
+            .AddPoll<Summaries>("cron summaries", TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(30), (summaries, stopping) => summaries.Round(stopping))
             .AddSingleton<PartitionMaintenance>()
             .AddHostedService(provider => provider.GetRequiredService<PartitionMaintenance>())
             .AddLoop<PartitionMaintenance>("cron partitions", TimeSpan.FromHours(1), (maintenance, stopping) => maintenance.Maintain(stopping))
@@ -87,5 +90,6 @@ public static class CronModule
         );
         routes.Get<ListLogs.Query, ListLogs.Result>("/v1/cron/log/", "The fire ledger, newest first", See);
         routes.Get<ReadOutput.Query, ReadOutput.Result>("/v1/cron/log/output/", "The output of an execution, whole or since the last time", See);
+        routes.Get<ShowStatistics.Query, ShowStatistics.Result>("/v2/stats/", "What days and jobs came to: runs, failures, durations, lateness", See);
     }
 }

@@ -16,4 +16,8 @@ internal sealed class CronSettings
     /// <summary>Days that the ledger is kept, counted from the due time.</summary>
     [Range(1, 36_500)]
     public int LogRetentionDays { get; set; } = 90;
+
+    /// <summary>Days that the summaries of days and jobs are kept, which outlive the ledger.</summary>
+    [Range(1, 36_500)]
+    public int SummaryRetentionDays { get; set; } = 800;
 }

@@ -25,6 +25,10 @@ internal sealed class TaskSettings
     /// </summary>
     public bool? AnyWord { get; set; }
 
+    /// <summary>Days that ended orders are kept with their steps and attempts, counted from their end.</summary>
+    [Range(1, 36_500)]
+    public int OrderRetentionDays { get; set; } = 400;
+
     /// <summary>Days after which an order that nobody approved is ended; 0 never does.</summary>
     [Range(0, 36_500)]
     public int PendingDays { get; set; } = 14;

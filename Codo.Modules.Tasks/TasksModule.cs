@@ -68,6 +68,8 @@ public static class TasksModule
             .AddLoop<OrderMirror>("orders dashboard", TimeSpan.FromSeconds(30), (mirror, stopping) => mirror.Round(stopping), mirror => mirror.Wake)
             .AddLoop<OrderWork>("orders strays", TimeSpan.FromSeconds(15), (work, stopping) => work.RecoverStrays(stopping))
             .AddLoop<OrderWork>("orders cleanup", TimeSpan.FromHours(1), (work, stopping) => work.Clean(stopping))
+            .AddSingleton<OrderRetention>()
+            .AddLoop<OrderRetention>("orders retention", TimeSpan.FromHours(1), (retention, stopping) => retention.DropOld(stopping))
             .AddLoop<PendingOrders>("orders pending", TimeSpan.FromSeconds(10), (pending, stopping) => pending.EndOverdue(stopping));
 
     /// <summary>The setting that names those with the operator's right.</summary>
@@ -240,6 +242,7 @@ public static class TasksModule
             );
         routes.Get<ListHistory.Query, ListHistory.Result>("/v2/task/check_history/", "Orders that have ended", SeeOrder);
         routes.Get<CountOrders.Query, CountOrders.Result>("/v2/task/statement/", "Orders by type", seeTemplates);
+        routes.Get<ShowOrderStatistics.Query, ShowOrderStatistics.Result>("/v2/stats/orders/", "What ended orders came to, by template", SeeOrder);
         routes.Map("/other/{**rest}", (RequestDelegate)OtherPages.Refuse).Needs(Right.Anybody).ExcludeFromDescription();
     }
 }

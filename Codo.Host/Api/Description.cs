@@ -37,6 +37,7 @@ internal static class Description
         ("alerts", "Incidents, and who hears of what"),
         ("accounts", "Who may come in: people, accounts, sign-in, tokens"),
         ("outbox", "Messages between modules that were given up"),
+        ("stats", "What days, jobs and orders came to"),
         ("nodes", "The cluster's nodes and clock"),
         ("host", "Whether this node is alive and can do its work"),
     ];

@@ -1,3 +1,5 @@
+using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 
 namespace Codo.Host.Operations;
@@ -5,6 +7,15 @@ namespace Codo.Host.Operations;
 /// <summary>What an operator does to Codo itself.</summary>
 internal static class OperationsRoutes
 {
+    public static IServiceCollection AddOperations(this IServiceCollection services)
+    {
+        services.AddHealthChecks().AddCheck<StorageUse>("storage");
+        return services
+            .AddSettings<RetentionSettings>("Codo:Retention")
+            .AddSingleton<StorageUse>()
+            .AddLoop<StorageUse>("storage", TimeSpan.FromHours(1), (storage, stopping) => storage.Maintain(stopping));
+    }
+
     public static void MapOperations(this IEndpointRouteBuilder routes)
     {
         routes.Get<ListOutbox.Query, ListOutbox.Result>(
@@ -14,6 +25,7 @@ internal static class OperationsRoutes
         );
         routes.Post<ResendMessage.Command, Answer>("/v2/outbox/resend/", "Send a dead letter again", Right.Superuser);
         routes.Delete<DeleteMessage.Command, Answer>("/v2/outbox/", "Delete a dead letter", Right.Superuser);
+        routes.Get<ListNodes.Query, ListNodes.Result>("/v2/nodes/", "The nodes, and what the database takes kind by kind", Right.Superuser);
         routes.Post<ConfirmRunAs.Command, Answer>(
             "/v2/nodes/run_as/",
             "Confirm that somebody has looked at the run_as that an upgrade has written",

@@ -1,4 +1,5 @@
 using Codo.Modules.Alerts.Incidents;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Dapper;
@@ -16,7 +17,8 @@ internal static class ListDeliveries
 {
     internal sealed record Query(int? Page, int? Limit, long? IncidentId, long? ChannelId, string? State, string? Reason) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(List<View> Data, long Count) : Answer(Say.Fetched);
+    /// <param name="CountIsEstimate">There are more than 10,000 deliveries, and no more were counted.</param>
+    internal sealed record Result(List<View> Data, long Count, bool CountIsEstimate) : Answer(Say.Fetched);
 
     // With properties, because Dapper gives no array to a constructor.
     internal sealed record View
@@ -46,7 +48,7 @@ internal static class ListDeliveries
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, PagePositions positions, Access access) : IRequestHandler<Query, Result>
     {
         private const int DefaultLimit = 15;
 
@@ -60,16 +62,22 @@ internal static class ListDeliveries
         private const string ListSql = $"""
             SELECT d.delivery_id, d.incident_id, d.channel_id, d.channel_name, d.reason, d.people, d.state, d.attempts, d.create_time, d.started_at, d.ended_at,
                 CASE WHEN @Super THEN d.answer ELSE '' END AS answer, d.digest_id
-            {From} ORDER BY d.delivery_id DESC LIMIT @Limit OFFSET @Offset;
+            {From} AND (CAST(@Before AS bigint) IS NULL OR d.delivery_id < @Before) ORDER BY d.delivery_id DESC LIMIT @Limit OFFSET @Offset
+            """;
+
+        private const string RowsSql = $"""
+            SELECT {From}
             """;
 
         private const string CountSql = $"""
-            SELECT count(*) {From}
+            SELECT count(*) FROM ({RowsSql} LIMIT 10001) counted
             """;
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
-            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            var list = (request with { Page = null, Limit = null }).ToString();
+            var place = new PagePositions.Place(access.Caller.UserId, "deliveries " + list, request.Limit ?? DefaultLimit, request.Page ?? 1);
+            var before = positions.Before<Last>(place)?.Id;
             var asked = new DynamicParameters(IncidentVisibility.Parameters(access));
             asked.AddDynamicParams(new
             {
@@ -77,12 +85,19 @@ internal static class ListDeliveries
                 request.ChannelId,
                 request.State,
                 request.Reason,
-                Limit = request.Limit ?? DefaultLimit,
-                Offset = request.Offset(DefaultLimit),
+                place.Limit,
+                Offset = before is null ? request.Offset(DefaultLimit) : 0,
+                Before = before,
             });
-            await using var both = await connection.QueryMultipleAsync(ListSql + CountSql, asked);
-            var rows = (await both.ReadAsync<View>()).AsList();
-            return new Result(rows, await both.ReadSingleAsync<long>());
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            await using var transaction = await ListReading.Begin(connection, cancellationToken);
+            var rows = (await connection.QueryAsync<View>(ListSql, asked, transaction)).AsList();
+            if (rows.Count == place.Limit) positions.Remember(place, new Last(rows[^1].DeliveryId));
+            var count = await ListReading.Count(connection, transaction, CountSql, RowsSql, asked);
+            await transaction.CommitAsync(cancellationToken);
+            return new Result(rows, count.Rows, count.IsEstimate);
         }
+
+        private sealed record Last(long Id);
     }
 }

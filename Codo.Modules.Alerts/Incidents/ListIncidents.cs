@@ -1,3 +1,4 @@
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;
@@ -15,7 +16,8 @@ internal static class ListIncidents
         : IRequest<Result>,
             IPaged;
 
-    internal sealed record Result(List<IncidentView> Data, long Count) : Answer(Say.Fetched);
+    /// <param name="CountIsEstimate">There are more than 10,000 incidents, and no more were counted.</param>
+    internal sealed record Result(List<IncidentView> Data, long Count, bool CountIsEstimate) : Answer(Say.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {
@@ -28,29 +30,36 @@ internal static class ListIncidents
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, PublicAddress address, Access access) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, PublicAddress address, PagePositions positions, Access access) : IRequestHandler<Query, Result>
     {
         private const int DefaultLimit = 15;
 
         private const string Where = $"""
             WHERE (CAST(@Id AS bigint) IS NULL OR m.id = @Id) AND (CAST(@State AS text) IS NULL OR m.state = @State) AND (CAST(@Source AS text) IS NULL
                 OR m.source = @Source)
-                AND (CAST(@Kind AS text) IS NULL OR m.kind = @Kind) AND (CAST(@Subject AS text) IS NULL OR @Subject = ANY(m.subjects))
+                AND (CAST(@Kind AS text) IS NULL OR m.kind = @Kind) AND (CAST(@Subject AS text) IS NULL OR m.subjects @> ARRAY[@Subject])
                     AND (CAST(@ListId AS bigint) IS NULL OR m.list_id = @ListId)
                 AND {IncidentVisibility.Visible}
             """;
 
         private const string ListSql = $"""
-            SELECT {IncidentView.Columns} FROM alerts.task_monitor m {Where} ORDER BY m.id DESC LIMIT @Limit OFFSET @Offset;
+            SELECT {IncidentView.Columns} FROM alerts.task_monitor m {Where} AND (CAST(@Before AS bigint) IS NULL OR m.id < @Before)
+            ORDER BY m.id DESC LIMIT @Limit OFFSET @Offset
+            """;
+
+        private const string RowsSql = $"""
+            SELECT FROM alerts.task_monitor m {Where}
             """;
 
         private const string CountSql = $"""
-            SELECT count(*) FROM alerts.task_monitor m {Where}
+            SELECT count(*) FROM ({RowsSql} LIMIT 10001) counted
             """;
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
-            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            var list = (request with { Page = null, Limit = null }).ToString();
+            var place = new PagePositions.Place(access.Caller.UserId, "incidents " + list, request.Limit ?? DefaultLimit, request.Page ?? 1);
+            var before = positions.Before<Last>(place)?.Id;
             var asked = new DynamicParameters(IncidentVisibility.Parameters(access));
             asked.AddDynamicParams(new
             {
@@ -60,13 +69,20 @@ internal static class ListIncidents
                 request.Kind,
                 request.Subject,
                 request.ListId,
-                Limit = request.Limit ?? DefaultLimit,
-                Offset = request.Offset(DefaultLimit),
+                place.Limit,
+                Offset = before is null ? request.Offset(DefaultLimit) : 0,
+                Before = before,
             });
-            await using var both = await connection.QueryMultipleAsync(ListSql + CountSql, asked);
-            var rows = (await both.ReadAsync<IncidentView.Row>()).Select(row => IncidentView.Of(row, address)).ToList();
-            return new Result(rows, await both.ReadSingleAsync<long>());
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            await using var transaction = await ListReading.Begin(connection, cancellationToken, withBitmaps: request.Subject is not null);
+            var rows = (await connection.QueryAsync<IncidentView.Row>(ListSql, asked, transaction)).Select(row => IncidentView.Of(row, address)).ToList();
+            if (rows.Count == place.Limit) positions.Remember(place, new Last(rows[^1].Id));
+            var count = await ListReading.Count(connection, transaction, CountSql, RowsSql, asked);
+            await transaction.CommitAsync(cancellationToken);
+            return new Result(rows, count.Rows, count.IsEstimate);
         }
+
+        private sealed record Last(long Id);
     }
 }
 

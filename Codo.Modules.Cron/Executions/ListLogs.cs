@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;
@@ -34,8 +35,9 @@ internal static class ListLogs
         string? Q
     ) : IRequest<Result>, IPaged;
 
+    /// <param name="CountIsEstimate">There are more than 10,000 rows, and no more were counted.</param>
     /// <param name="Partial">The search for <c>q</c> ran out of time: older rows may contain it as well.</param>
-    internal sealed record Result(int Status, long Count, List<LogView> Data, bool Partial) : Answer(Say.Fetched);
+    internal sealed record Result(int Status, long Count, bool CountIsEstimate, List<LogView> Data, bool Partial) : Answer(Say.Fetched);
 
     /// <param name="NominalTime">When it was due; <paramref name="NominalUntil"/> and <paramref name="Times"/> tell of a stretch that is one row.</param>
     internal sealed record LogView(
@@ -87,7 +89,8 @@ internal static class ListLogs
 
     private static string[] Words(string text) => text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
 
-    internal sealed class Handler(NpgsqlDataSource source, Zone zone, TimeProvider time, Access access) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Zone zone, TimeProvider time, PagePositions positions, Access access)
+        : IRequestHandler<Query, Result>
     {
         private const int DefaultLimit = 10;
 
@@ -98,28 +101,14 @@ internal static class ListLogs
         private const int EndLine = 1024;
 
         /// <summary>
-        /// How long a search for a text may take, and how much of it is looked through first: the newest hour, then four times as much, and so on.
+        /// How long a search for a text may take, how long it goes on once the page is full, and how much of the ledger is looked through first: the newest
+        /// hour, then four times as much, and so on.
         /// </summary>
-        private static readonly TimeSpan MostSearch = TimeSpan.FromSeconds(2), FirstStretch = TimeSpan.FromHours(1);
+        private static readonly TimeSpan MostSearch = TimeSpan.FromMilliseconds(800),
+            MostCounting = TimeSpan.FromMilliseconds(300),
+            FirstStretch = TimeSpan.FromHours(1);
 
-        // Conditions that were not asked for are null and drop out. The planner sees the values (Npgsql plans unprepared statements with them).
-        private const string Where = $"""
-            WHERE l.exec_time >= @From AND l.exec_time < @Until AND {JobAccess.RowVisible}
-                AND (CAST(@LogId AS bigint) IS NULL OR l.log_id = @LogId) AND (CAST(@KeyJobId AS text) IS NULL OR l.job_id = @KeyJobId)
-                AND (CAST(@JobId AS text) IS NULL OR l.job_id = @JobId)
-                AND (CAST(@KeyStatuses AS text[]) IS NULL OR l.status = ANY(@KeyStatuses)) AND (CAST(@Statuses AS text[]) IS NULL OR l.status = ANY(@Statuses))
-                AND (CAST(@Wrong AS text[]) IS NULL OR l.status = ANY(@Wrong))
-                AND (CAST(@Tag AS text) IS NULL OR EXISTS (SELECT FROM cron.job j WHERE j.id = l.job AND @Tag = ANY(j.tags)))
-                AND (CAST(@Owner AS text) IS NULL OR EXISTS (SELECT FROM cron.job j WHERE j.id = l.job AND (@Owner = ANY(j.owners) OR (cardinality(j.owners) = 0
-                    AND j.creator = @Owner))))
-                AND (CAST(@TaskCmd AS text) IS NULL OR l.task_cmd = @TaskCmd)
-                AND (CAST(@Found AS bigint[]) IS NULL OR l.log_id = ANY(@Found))
-                AND (CAST(@TaskLog AS text) IS NULL OR @TaskLog IN (l.task_log, l.cause_zh, l.cause_en, l.task_log || E'\n' || l.cause_zh,
-                    l.task_log || E'\n' || l.cause_en))
-                AND (CAST(@ExecTime AS timestamptz) IS NULL OR date_trunc('second', l.exec_time) = @ExecTime)
-            """;
-
-        private const string ListSql = $"""
+        private const string RowsSql = """
             SELECT l.log_id, l.job_id, l.status, CASE WHEN length(l.task_cmd) > 4096 THEN left(l.task_cmd, 4096) || '…' ELSE l.task_cmd END AS task_cmd,
                 l.exec_time, l.trigger, l.by_name, l.nominal_at, l.nominal_until, l.times, l.ended_at, l.exit_code, l.cause_zh, l.cause_en,
                 CASE WHEN l.status = 'running' THEN coalesce((SELECT left(string_agg(o.text, '' ORDER BY o.from_byte), @Most) FROM cron.output o
@@ -132,69 +121,75 @@ internal static class ListLogs
                     'seconds', round(CAST(extract(epoch FROM a.ended_at - a.started_at) AS numeric), 3), 'zh', a.cause_zh, 'en', a.cause_en)
                         ORDER BY a.attempt)::text
                     FROM cron.attempt a WHERE a.log_id = l.log_id AND a.nominal_at = l.nominal_at) AS attempts
-            FROM cron.cron_log l {Where}
-            ORDER BY l.exec_time DESC, l.log_id DESC LIMIT @Limit OFFSET @Offset;
-            """;
-
-        private const string CountSql = $"""
-            SELECT count(*) FROM cron.cron_log l {Where}
+            FROM cron.cron_log l WHERE l.log_id = ANY(CAST(@Ids AS bigint[]))
+            ORDER BY l.exec_time DESC, l.log_id DESC
             """;
 
         // Lists hold the head of an output; all of it is in cron.output, and that of a command that runs is there alone.
         private const string SearchSql = $"""
-            SELECT l.log_id FROM cron.cron_log l {Where}
-                AND (l.task_log ILIKE @Pattern ESCAPE '\' OR l.cause_zh ILIKE @Pattern ESCAPE '\' OR l.cause_en ILIKE @Pattern ESCAPE '\'
-                    OR ((l.status = 'running' OR octet_length(l.task_log) > 60000)
+            SELECT l.exec_time, l.log_id FROM cron.cron_log l WHERE {LedgerPages.Where}
+                AND (CAST(@Pattern AS text) IS NULL OR l.task_log ILIKE @Pattern ESCAPE '\' OR l.cause_zh ILIKE @Pattern ESCAPE '\'
+                    OR l.cause_en ILIKE @Pattern ESCAPE '\' OR ((l.status = 'running' OR octet_length(l.task_log) > 60000)
                         AND EXISTS (SELECT FROM cron.output o WHERE o.log_id = l.log_id AND o.nominal_at = l.nominal_at AND o.text ILIKE @Pattern ESCAPE '\')))
-            ORDER BY l.exec_time DESC, l.log_id DESC
-            """;
-
-        private const string TimeLimitSql = """
-            SELECT set_config('statement_timeout', @Milliseconds, true)
+                AND (CAST(@TaskLog AS text) IS NULL OR @TaskLog IN (l.task_log, l.cause_zh, l.cause_en, l.task_log || E'\n' || l.cause_zh,
+                    l.task_log || E'\n' || l.cause_en))
+            ORDER BY l.exec_time DESC, l.log_id DESC LIMIT @Most
             """;
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
-            var filter = Filter(request);
+            var (limit, offset) = (request.Limit ?? DefaultLimit, request.Offset(DefaultLimit));
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            if (request.Q is not null) return await Search(connection, request, filter, cancellationToken);
-            await using var both = await connection.QueryMultipleAsync(ListSql + CountSql, filter);
-            var rows = (await both.ReadAsync<Row>()).Select(View).ToList();
-            return new Result(0, await both.ReadSingleAsync<long>(), rows, false);
+            var filter = await LedgerPages.OfJobs(connection, Filter(request), request.Tag, request.Owner, cancellationToken);
+            if (request.Q is not null || request is { Key: "task_log", Value: not null })
+                return await Search(connection, request, filter, limit, offset, cancellationToken);
+            var place = new PagePositions.Place(access.Caller.UserId, (request with { Page = null, Limit = null }).ToString(), limit, request.Page ?? 1);
+            await using var transaction = await ListReading.Begin(connection, cancellationToken);
+            var keys = await LedgerPages.Page(connection, transaction, filter, positions.Before<LedgerKey>(place), offset, limit);
+            if (keys.Count == limit) positions.Remember(place, keys[^1]);
+            // A page that is neither full nor empty is the last.
+            var count = keys.Count > 0 && keys.Count < limit && offset < ListReading.MostCounted
+                ? new ListCount(offset + keys.Count, false)
+                : await LedgerPages.Count(connection, transaction, filter);
+            var rows = await Rows(connection, transaction, keys, limit);
+            await transaction.CommitAsync(cancellationToken);
+            return new Result(0, count.Rows, count.IsEstimate, rows, false);
         }
 
         // Stretch by stretch from the newest back, so that what is recent is found whatever lies behind it.
-        private async Task<Result> Search(NpgsqlConnection connection, Query request, Asked filter, CancellationToken cancellation)
+        private async Task<Result> Search(
+            NpgsqlConnection connection,
+            Query request,
+            LedgerFilter whole,
+            int limit,
+            long offset,
+            CancellationToken cancellation
+        )
         {
             var began = time.GetTimestamp();
-            var found = new List<long>();
-            var (whole, end, stretch) = (filter, filter.Until, FirstStretch);
+            var found = new List<LedgerKey>();
+            var (end, stretch) = (whole.Until, FirstStretch);
             var isPartial = false;
             for (; end > whole.From && !isPartial; stretch *= 4)
             {
                 var start = end - whole.From < stretch ? whole.From : end - stretch;
-                var left = MostSearch - time.GetElapsedTime(began);
+                var left = (found.Count < offset + limit ? MostSearch : MostCounting) - time.GetElapsedTime(began);
                 try
                 {
-                    if (left <= TimeSpan.Zero) throw new TimeoutException();
-                    await using var transaction = await connection.BeginTransactionAsync(cancellation);
-                    await connection.ExecuteAsync(
-                        TimeLimitSql,
-                        new { Milliseconds = ((int)left.TotalMilliseconds + 1).ToString(CultureInfo.InvariantCulture) },
-                        transaction
+                    if (left <= TimeSpan.Zero || found.Count > ListReading.MostCounted) throw new TimeoutException();
+                    await using var transaction = await ListReading.Begin(connection, cancellation, left);
+                    var asked = LedgerPages.Asked(whole with { From = start, Until = end });
+                    asked.AddDynamicParams(
+                        new
+                        {
+                            BeforeTime = (DateTime?)null,
+                            BeforeId = (long?)null,
+                            Pattern = request.Q is null ? null : "%" + Paging.PrefixPattern(request.Q),
+                            TaskLog = request.Key == "task_log" ? request.Value : null,
+                            Most = ListReading.MostCounted + 1,
+                        }
                     );
-                    found.AddRange(
-                        await connection.QueryAsync<long>(
-                            SearchSql,
-                            whole with
-                            {
-                                From = start,
-                                Until = end,
-                                Pattern = "%" + Paging.PrefixPattern(request.Q!),
-                            },
-                            transaction
-                        )
-                    );
+                    found.AddRange(await connection.QueryAsync<LedgerKey>(SearchSql, asked, transaction));
                 }
                 catch (Exception error) when (error is TimeoutException or PostgresException { SqlState: PostgresErrorCodes.QueryCanceled })
                 {
@@ -202,15 +197,20 @@ internal static class ListLogs
                 }
                 end = start;
             }
-            var page = found.Skip((int)Math.Min(filter.Offset, int.MaxValue)).Take(filter.Limit).ToArray();
-            var rows =
-                page.Length == 0
-                    ? []
-                    : (await connection.QueryAsync<Row>(ListSql, whole with { Found = page, Offset = 0, Limit = page.Length })).Select(View).ToList();
-            return new Result(0, found.Count, rows, isPartial);
+            var page = found.Skip((int)Math.Min(offset, int.MaxValue)).Take(limit).ToList();
+            await using var reading = await ListReading.Begin(connection, cancellation);
+            return new Result(0, found.Count, isPartial, await Rows(connection, reading, page, limit), isPartial);
         }
 
-        private Asked Filter(Query request)
+        private static async Task<List<LogView>> Rows(NpgsqlConnection connection, NpgsqlTransaction transaction, List<LedgerKey> keys, int limit)
+        {
+            if (keys.Count == 0) return [];
+            var most = limit > MostWithOutput ? Beginning.Length : ExecutionStore.ListLimit + EndLine;
+            var rows = await connection.QueryAsync<Row>(RowsSql, new { Ids = keys.Select(key => key.LogId).ToArray(), Most = most }, transaction);
+            return [.. rows.Select(View)];
+        }
+
+        private LedgerFilter Filter(Query request)
         {
             var now = time.GetUtcNow();
             var from = now.AddMonths(-1);
@@ -219,36 +219,41 @@ internal static class ListLogs
             var until = now.AddDays(1);
             if (request.EndDate is not null && !Times.TryParseEnd(request.EndDate, zone.Info, out until)) throw Wrong("end_date");
             var value = request.Key is null ? null : request.Value;
+            if (request.Key == "exec_time" && value is not null)
+            {
+                if (!Times.TryParse(value, zone.Info, out var at)) throw Wrong("value");
+                (from, until) = (at > from ? at : from, at.AddSeconds(1) < until ? at.AddSeconds(1) : until);
+            }
+            var statuses = request.Status is null ? null : Words(request.Status);
+            if (request.Key == "status" && value is not null) statuses = Both(statuses, Words(value));
+            if (request.Failed == true) statuses = Both(statuses, WentWrong);
+            var jobId = request.JobId;
+            if (request.Key == "job_id" && value is not null)
+            {
+                // Two jobs at once are none.
+                if (jobId is not null && jobId != value) statuses = [];
+                jobId = value;
+            }
             var sight = access.Sees(ResourceKind.Job);
-            return new Asked(from.UtcDateTime, until.UtcDateTime, request.Limit ?? DefaultLimit, request.Offset(DefaultLimit))
+            return new LedgerFilter(from.UtcDateTime, until.UtcDateTime)
             {
                 SeesAll = sight.All,
                 Spaces = sight.Spaces,
                 Objects = sight.Objects,
-                Most = request.Limit > MostWithOutput ? Beginning.Length : ExecutionStore.ListLimit + EndLine,
-                KeyJobId = request.Key == "job_id" ? value : null,
-                KeyStatuses = request.Key == "status" && value is not null ? Words(value) : null,
+                JobId = jobId,
+                Statuses = statuses?.Distinct(StringComparer.Ordinal).ToArray(),
                 TaskCmd = request.Key == "task_cmd" ? value : null,
-                TaskLog = request.Key == "task_log" ? value : null,
                 LogId =
                     request.Key == "log_id" && value is not null
                         ? long.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var id)
                             ? id
                             : throw Wrong("value")
                         : (long?)null,
-                ExecTime =
-                    request.Key == "exec_time" && value is not null
-                        ? Times.TryParse(value, zone.Info, out var at)
-                            ? at.UtcDateTime
-                            : throw Wrong("value")
-                        : (DateTime?)null,
-                JobId = request.JobId,
-                Statuses = request.Status is null ? null : Words(request.Status),
-                Wrong = request.Failed == true ? WentWrong : null,
-                Tag = request.Tag,
-                Owner = request.Owner,
             };
         }
+
+        private static string[] Both(string[]? some, string[] others) =>
+            some is null ? others : [.. some.Intersect(others, StringComparer.Ordinal)];
 
         private static Refusal Wrong(string field) => Refusal.Invalid($"{field} 格式错误", $"{field} is not of the right form");
 
@@ -279,28 +284,6 @@ internal static class ListLogs
                 row.ExitCode,
                 attempts
             );
-        }
-
-        private sealed record Asked(DateTime From, DateTime Until, int Limit, long Offset)
-        {
-            /// <summary>Characters of a row's output.</summary>
-            public int Most { get; init; }
-            public bool SeesAll { get; init; }
-            public long[] Spaces { get; init; } = [];
-            public string[] Objects { get; init; } = [];
-            public string? KeyJobId { get; init; }
-            public string[]? KeyStatuses { get; init; }
-            public string? TaskCmd { get; init; }
-            public string? TaskLog { get; init; }
-            public long? LogId { get; init; }
-            public DateTime? ExecTime { get; init; }
-            public string? JobId { get; init; }
-            public string[]? Statuses { get; init; }
-            public string[]? Wrong { get; init; }
-            public string? Tag { get; init; }
-            public string? Owner { get; init; }
-            public long[]? Found { get; init; }
-            public string? Pattern { get; init; }
         }
 
         private sealed record Row(

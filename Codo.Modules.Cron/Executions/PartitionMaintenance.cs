@@ -29,6 +29,12 @@ internal sealed class PartitionMaintenance(
         DELETE FROM cron.deleted_job WHERE deleted_at < CAST(@Before AS timestamptz) - interval '62 days'
         """;
 
+    // Summaries are small and have no partitions: so many rows at a time that nobody waits for a lock.
+    private const string DeleteSummariesSql = """
+        WITH h AS (DELETE FROM cron.ledger_hour WHERE hour < @Before)
+        DELETE FROM cron.job_day WHERE (job, day) IN (SELECT job, day FROM cron.job_day WHERE day < CAST(@SummariesBefore AS date) LIMIT 10000)
+        """;
+
     /// <summary>Before anything fires there is a partition for it.</summary>
     public Task StartAsync(CancellationToken cancellationToken) => MakePartitions();
 
@@ -57,11 +63,17 @@ internal sealed class PartitionMaintenance(
         await using var connection = await source.OpenConnectionAsync(cancellation);
         await connection.ExecuteAsync(DeleteOldSql, new { Before = before });
         await connection.ExecuteAsync(ForgetDeletedSql, new { Before = before });
+        var summaries = new { Before = before, SummariesBefore = now.AddDays(-settings.SummaryRetentionDays) };
+        while (await connection.ExecuteAsync(DeleteSummariesSql, summaries) == 10_000) cancellation.ThrowIfCancellationRequested();
     }
+
+    // An attempt is changed twice and a row of the ledger too, whose status and start are indexed, so that it moves all the same.
+    private static int FillFactor(string table) => table == "cron.attempt" ? 70 : 100;
 
     // From last month on: what is made up for, or found to be missed, belongs to its due time.
     private async Task MakePartitions()
     {
-        foreach (var table in Tables) await Partitions.Ensure(source, table, PartitionSpan.Month, time.GetUtcNow().AddMonths(-1), ahead: 3);
+        var from = time.GetUtcNow().AddMonths(-1);
+        foreach (var table in Tables) await Partitions.Ensure(source, table, PartitionSpan.Month, from, ahead: 3, fillFactor: FillFactor(table));
     }
 }

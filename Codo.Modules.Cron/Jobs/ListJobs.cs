@@ -1,5 +1,7 @@
+using System.Text.Json;
 using Codo.Modules.Cron.Executions;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
@@ -21,7 +23,7 @@ internal static class ListJobs
         : IRequest<Result>,
             IPaged;
 
-    internal sealed record Result(IAsyncEnumerable<JobView> Data, long Count) : Answer(Say.Fetched);
+    internal sealed record Result(IAsyncEnumerable<JobView> Data, long Count) : WrittenAnswer(Say.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {
@@ -38,12 +40,25 @@ internal static class ListJobs
 
     private static string[] Words(string text) => text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
 
-    internal sealed class Handler(NpgsqlDataSource source, JobEnvironment environments, Access access) : IRequestHandler<Query, Result>
+    internal sealed class Handler(
+        NpgsqlDataSource source,
+        JobEnvironment environments,
+        JobListCache cache,
+        JsonSerializerOptions json,
+        Access access
+    )
+        : IRequestHandler<Query, Result>
     {
         private const int DefaultLimit = 15;
 
         // A job holds up to 200 KiB of texts.
         private const int Some = 10;
+
+        // Whether cron.job_last may be behind the ledger: something of the job is under way, or has not been added up yet.
+        private const string IsLive = """
+            (EXISTS (SELECT FROM cron.active_execution a WHERE a.job = j.id) OR EXISTS (SELECT FROM cron.summary_delta d WHERE d.job = j.id)
+                OR (EXISTS (SELECT FROM cron.summary_rebuild) AND NOT EXISTS (SELECT FROM cron.job_last s WHERE s.job = j.id)))
+            """;
 
         private const string Where = $"""
             WHERE {JobAccess.Visible} AND (CAST(@SpaceId AS bigint) IS NULL OR j.space_id = @SpaceId)
@@ -53,28 +68,29 @@ internal static class ListJobs
                     AND j.creator = @Owner))
                 AND (CAST(@Pattern AS text) IS NULL OR j.job_id ILIKE @Pattern ESCAPE '\' OR j.cmd ILIKE @Pattern ESCAPE '\'
                     OR j.description ILIKE @Pattern ESCAPE '\')
-                AND (CAST(@Last AS text[]) IS NULL
-                    OR (SELECT l.status FROM cron.cron_log l WHERE l.job_id = j.job_id AND l.job = j.id ORDER BY l.exec_time DESC,
-                        l.log_id DESC LIMIT 1) = ANY(@Last))
+                AND (CAST(@Last AS text[]) IS NULL OR CASE WHEN {IsLive} THEN (SELECT l.status FROM cron.cron_log l WHERE l.job_id = j.job_id AND l.job = j.id
+                    ORDER BY l.exec_time DESC, l.log_id DESC LIMIT 1) ELSE (SELECT k.status FROM cron.job_last k WHERE k.job = j.id) END = ANY(@Last))
             """;
 
         private const string PageSql = $"""
             SELECT j.id FROM cron.job j {Where} ORDER BY j.paused, j.next_run_at NULLS LAST, j.job_id LIMIT @Limit OFFSET @Offset;
             """;
 
-        private const string RowsSql = """
-            SELECT p.id, p.job_id, p.cmd, p.cron, p.time_zone, p.paused, p.timeout, p.overlap, p.misfire, p.misfire_window, p.retries, p.retry_delay, p.env,
-                p.working_directory, p.interpreter, p.encoding, p.run_as, p.description, p.tags, p.owners, p.space_id,
-                p.creator_id, p.creator, p.create_time, p.updater_id, p.updater, p.update_time, p.next_run_at, p.broken_at, p.broken_zh, p.broken_en,
-                p.held_zh, p.held_en,
+        private const string RowsSql = $"""
+            SELECT j.id, j.job_id, j.cmd, j.cron, j.time_zone, j.paused, j.timeout, j.overlap, j.misfire, j.misfire_window, j.retries, j.retry_delay, j.env,
+                j.working_directory, j.interpreter, j.encoding, j.run_as, j.description, j.tags, j.owners, j.space_id,
+                j.creator_id, j.creator, j.create_time, j.updater_id, j.updater, j.update_time, j.next_run_at, j.broken_at, j.broken_zh, j.broken_en,
+                j.held_zh, j.held_en,
                 last.status AS last_status, last.exec_time AS last_exec_time, last.seconds AS last_seconds
-            FROM cron.job p
+            FROM cron.job j
             LEFT JOIN LATERAL (
-                SELECT l.status, l.exec_time,
+                (SELECT l.status, l.exec_time,
                     CASE WHEN l.status IN ('success', 'faild', 'timeout', 'killed', 'interrupted') THEN round(CAST(extract(epoch
                         FROM l.ended_at - l.exec_time) AS numeric), 3) END AS seconds
-                FROM cron.cron_log l WHERE l.job_id = p.job_id AND l.job = p.id ORDER BY l.exec_time DESC, l.log_id DESC LIMIT 1) last ON true
-            WHERE p.id = ANY(@Ids)
+                FROM cron.cron_log l WHERE {IsLive} AND l.job_id = j.job_id AND l.job = j.id ORDER BY l.exec_time DESC, l.log_id DESC LIMIT 1)
+                UNION ALL
+                SELECT k.status, k.exec_time, CAST(k.seconds AS numeric) FROM cron.job_last k WHERE k.job = j.id AND NOT {IsLive}) last ON true
+            WHERE j.id = ANY(@Ids)
             """;
 
         private const string CountSql = $"""
@@ -82,6 +98,22 @@ internal static class ListJobs
             """;
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
+        {
+            // What a caller may see, and a list, which differs with it.
+            var sight = access.Sees(ResourceKind.Job);
+            var sees = sight.All ? "all" : string.Join(',', sight.Spaces) + " " + JsonSerializer.Serialize(sight.Objects);
+            var key = $"{access.Caller.UserId} {sees} {Language.English} {request}";
+            var state = await cache.State();
+            if (cache.Find(key, state) is { } known) return new Result(AsyncEnumerable.Empty<JobView>(), 0) { Body = known };
+            var isSettled = await cache.IsSettled(cancellationToken);
+            var (result, rows) = await Read(request, cancellationToken);
+            if (!isSettled || rows > JobListCache.MostRows) return result;
+            using var body = new MemoryStream();
+            await JsonSerializer.SerializeAsync(body, result, json, cancellationToken);
+            return result with { Body = cache.Keep(key, state, body.ToArray()) };
+        }
+
+        private async Task<(Result Result, int Rows)> Read(Query request, CancellationToken cancellationToken)
         {
             var words = request.Status is null ? [] : Words(request.Status);
             var last = words.Where(word => word is not ("0" or "1" or "broken")).ToArray();
@@ -105,7 +137,8 @@ internal static class ListJobs
             var count = await both.ReadSingleAsync<long>();
             if (request is { JobId: not null, Status: null, Tag: null, Owner: null, Q: null, Space: null } && count == 0)
                 throw JobAccess.NotFound(request.JobId);
-            return new Result(Chunks.Read(ids, (some, cancellation) => Read(some, request.JobId is null, cancellation), Some, cancellationToken), count);
+            var data = Chunks.Read(ids, (some, cancellation) => Read(some, request.JobId is null, cancellation), Some, cancellationToken);
+            return (new Result(data, count), ids.Count);
         }
 
         private async Task<IEnumerable<(long, JobView)>> Read(long[] ids, bool inList, CancellationToken cancellation)

@@ -1,3 +1,4 @@
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Dapper;
@@ -12,7 +13,8 @@ internal static class ListHistory
 {
     internal sealed record Query(string? SearchVal, int? Page, int? Limit) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(IAsyncEnumerable<OrderRow> Data, long Count) : Answer(Say.Fetched)
+    /// <param name="CountIsEstimate">There are more than 10,000 orders, and no more were counted.</param>
+    internal sealed record Result(IAsyncEnumerable<OrderRow> Data, long Count, bool CountIsEstimate) : Answer(Say.Fetched)
     {
         public bool History => true;
     }
@@ -22,28 +24,67 @@ internal static class ListHistory
         public Validator() => this.Paged();
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, PagePositions positions, Access access) : IRequestHandler<Query, Result>
     {
+        /// <summary>
+        /// Of the newest orders so many are looked through for a text; one that is seldom among them is looked up in the indexes of all columns.
+        /// </summary>
+        private const int NewestOrders = 2000;
+
+        private const int LongestIndexed = 200;
+
         private const string Matches = """
             o.schedule = 'OK' AND (CAST(@Pattern AS text) IS NULL
-                OR CAST(o.list_id AS text) LIKE @Pattern ESCAPE '\' OR o.task_type LIKE @Pattern ESCAPE '\' OR CAST(o.temp_id AS text) LIKE @Pattern ESCAPE '\'
-                OR o.creator LIKE @Pattern ESCAPE '\' OR o.executor LIKE @Pattern ESCAPE '\' OR CAST(o.status AS text) LIKE @Pattern ESCAPE '\'
-                    OR o.task_name LIKE @Pattern ESCAPE '\')
+                OR CAST(o.list_id AS text) LIKE @Pattern OR o.task_type LIKE @Pattern OR CAST(o.temp_id AS text) LIKE @Pattern OR o.creator LIKE @Pattern
+                OR o.executor LIKE @Pattern OR CAST(o.status AS text) LIKE @Pattern OR o.task_name LIKE @Pattern)
             """;
 
         private const string PageSql = $"""
-            SELECT o.list_id FROM tasks.scheduler_task_list o WHERE {Matches} AND {OrderAccess.Visible}
+            SELECT o.list_id FROM (SELECT * FROM tasks.scheduler_task_list n WHERE n.schedule = 'OK'
+                AND (CAST(@Before AS bigint) IS NULL OR n.list_id < @Before) ORDER BY n.list_id DESC LIMIT CAST(@Newest AS bigint)) o
+            WHERE {Matches} AND {OrderAccess.Visible}
             ORDER BY o.list_id DESC LIMIT @Limit OFFSET @Offset
             """;
 
+        private const string Column = "SELECT list_id FROM tasks.scheduler_task_list WHERE schedule = 'OK' AND";
+
+        // Indexes hold the beginnings of texts.
+        private const string Found = $"""
+            ({Column} CAST(list_id AS text) LIKE @Pattern LIMIT @Most)
+            UNION ({Column} CAST(temp_id AS text) LIKE @Pattern LIMIT @Most)
+            UNION ({Column} CAST(status AS text) LIKE @Pattern LIMIT @Most)
+            UNION ({Column} left(task_type, 200) LIKE @Start LIMIT @Most)
+            UNION ({Column} left(creator, 200) LIKE @Start LIMIT @Most)
+            UNION ({Column} left(executor, 200) LIKE @Start LIMIT @Most)
+            UNION ({Column} left(task_name, 200) LIKE @Start LIMIT @Most)
+            """;
+
+        private const string FoundPageSql = $"""
+            SELECT o.list_id FROM ({Found}) f JOIN tasks.scheduler_task_list o USING (list_id)
+            WHERE {Matches} AND {OrderAccess.Visible} AND (CAST(@Before AS bigint) IS NULL OR o.list_id < @Before)
+            ORDER BY o.list_id DESC LIMIT @Limit OFFSET @Offset
+            """;
+
+        private const string FoundCountSql = $"""
+            SELECT count(*) FROM (SELECT FROM ({Found}) f JOIN tasks.scheduler_task_list o USING (list_id)
+                WHERE {Matches} AND {OrderAccess.Visible} LIMIT 10001) counted
+            """;
+
+        private const string RowsSql = $"""
+            SELECT FROM tasks.scheduler_task_list o WHERE {Matches} AND {OrderAccess.Visible}
+            """;
+
         private const string CountSql = $"""
-            SELECT count(*) FROM tasks.scheduler_task_list o WHERE {Matches} AND {OrderAccess.Visible}
+            SELECT count(*) FROM ({RowsSql} LIMIT 10001) counted
             """;
 
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
             var viewer = Viewer.Of(access);
-            var pattern = string.IsNullOrWhiteSpace(query.SearchVal) ? null : Paging.PrefixPattern(query.SearchVal.Trim());
+            var searched = string.IsNullOrWhiteSpace(query.SearchVal) ? null : query.SearchVal.Trim();
+            var place = new PagePositions.Place(access.Caller.UserId, "history " + searched, query.Limit ?? 500, query.Page ?? 1);
+            var before = positions.Before<Last>(place)?.ListId;
+            var offset = before is null ? query.Offset(500) : 0;
             var asked = new
             {
                 viewer.UserId,
@@ -51,14 +92,28 @@ internal static class ListHistory
                 viewer.Names,
                 viewer.Spaces,
                 viewer.Templates,
-                Pattern = pattern,
-                Limit = query.Limit ?? 500,
-                Offset = query.Offset(500),
+                Pattern = searched is null ? null : Paging.PrefixPattern(searched),
+                Start = searched is null ? null : Paging.PrefixPattern(searched.Length > LongestIndexed ? searched[..LongestIndexed] : searched),
+                place.Limit,
+                Offset = offset,
+                Before = before,
+                Newest = searched is null ? (long?)null : NewestOrders,
+                Most = searched is { Length: > 0 } ? 100_000 : 0,
             };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            var ids = (await connection.QueryAsync<long>(PageSql, asked)).AsList();
-            var count = ids.Count > 0 && ids.Count < asked.Limit ? asked.Offset + ids.Count : await connection.ExecuteScalarAsync<long>(CountSql, asked);
-            return new Result(OrderRow.Read(source, ids, cancellationToken), count);
+            await using var transaction = await ListReading.Begin(connection, cancellationToken);
+            var ids = (await connection.QueryAsync<long>(PageSql, asked, transaction)).AsList();
+            if (searched is not null && ids.Count < place.Limit) ids = (await connection.QueryAsync<long>(FoundPageSql, asked, transaction)).AsList();
+            if (ids.Count == place.Limit) positions.Remember(place, new Last(ids[^1]));
+            var shown = query.Offset(500) + ids.Count;
+            var count =
+                ids.Count > 0 && ids.Count < place.Limit && shown <= ListReading.MostCounted
+                    ? new ListCount(shown, false)
+                    : await ListReading.Count(connection, transaction, searched is null ? CountSql : FoundCountSql, RowsSql, asked);
+            await transaction.CommitAsync(cancellationToken);
+            return new Result(OrderRow.Read(source, ids, cancellationToken), count.Rows, count.IsEstimate);
         }
+
+        private sealed record Last(long ListId);
     }
 }

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Dapper;
@@ -16,27 +17,35 @@ internal static class ListOrders
     internal sealed record Query(int? Page, int? Limit) : IRequest<Result>, IPaged;
 
     /// <param name="ListId">The first order's, or empty text: the console opens it.</param>
-    internal sealed record Result(IAsyncEnumerable<OrderRow> Data, long Count, object ListId) : Answer(Say.Fetched);
+    /// <param name="CountIsEstimate">There are more than 10,000 orders, and no more were counted.</param>
+    internal sealed record Result(IAsyncEnumerable<OrderRow> Data, long Count, bool CountIsEstimate, object ListId) : Answer(Say.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {
         public Validator() => this.Paged();
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, PagePositions positions, Access access) : IRequestHandler<Query, Result>
     {
+        private const string RowsSql = $"""
+            SELECT FROM tasks.scheduler_task_list o WHERE o.schedule <> 'OK' AND {OrderAccess.Visible}
+            """;
+
         private const string PageSql = $"""
-            SELECT o.list_id FROM tasks.scheduler_task_list o WHERE o.schedule <> 'OK' AND {OrderAccess.Visible}
+            SELECT o.list_id, o.start_time FROM tasks.scheduler_task_list o WHERE o.schedule <> 'OK' AND {OrderAccess.Visible}
+                AND (CAST(@BeforeTime AS timestamptz) IS NULL OR (o.start_time, o.list_id) < (@BeforeTime, CAST(@BeforeId AS bigint)))
             ORDER BY o.start_time DESC, o.list_id DESC LIMIT @Limit OFFSET @Offset
             """;
 
         private const string CountSql = $"""
-            SELECT count(*) FROM tasks.scheduler_task_list o WHERE o.schedule <> 'OK' AND {OrderAccess.Visible}
+            SELECT count(*) FROM ({RowsSql} LIMIT 10001) counted
             """;
 
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
             var viewer = Viewer.Of(access);
+            var place = new PagePositions.Place(access.Caller.UserId, "orders", query.Limit ?? 100, query.Page ?? 1);
+            var before = positions.Before<Last>(place);
             var asked = new
             {
                 viewer.UserId,
@@ -44,15 +53,27 @@ internal static class ListOrders
                 viewer.Names,
                 viewer.Spaces,
                 viewer.Templates,
-                Limit = query.Limit ?? 100,
-                Offset = query.Offset(100),
+                place.Limit,
+                Offset = before is null ? query.Offset(100) : 0,
+                BeforeTime = before?.StartTime,
+                BeforeId = before?.ListId,
             };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            var ids = (await connection.QueryAsync<long>(PageSql, asked)).AsList();
+            await using var transaction = await ListReading.Begin(connection, cancellationToken);
+            var rows = (await connection.QueryAsync<Last>(PageSql, asked, transaction)).AsList();
+            if (rows.Count == place.Limit) positions.Remember(place, rows[^1]);
             // A page that is not full is the last: its rows are all that there are.
-            var count = ids.Count > 0 && ids.Count < asked.Limit ? asked.Offset + ids.Count : await connection.ExecuteScalarAsync<long>(CountSql, asked);
-            return new Result(OrderRow.Read(source, ids, cancellationToken), count, ids.Count > 0 ? ids[0] : "");
+            var shown = query.Offset(100) + rows.Count;
+            var count =
+                rows.Count > 0 && rows.Count < place.Limit && shown <= ListReading.MostCounted
+                    ? new ListCount(shown, false)
+                    : await ListReading.Count(connection, transaction, CountSql, RowsSql, asked);
+            await transaction.CommitAsync(cancellationToken);
+            var ids = rows.ConvertAll(row => row.ListId);
+            return new Result(OrderRow.Read(source, ids, cancellationToken), count.Rows, count.IsEstimate, ids.Count > 0 ? ids[0] : "");
         }
+
+        private sealed record Last(long ListId, DateTime StartTime);
     }
 }
 

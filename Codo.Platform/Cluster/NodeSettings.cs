@@ -58,6 +58,10 @@ public sealed class NodeSettings
     [Range(90, 36_500)]
     public int AuditRetentionDays { get; set; } = 400;
 
+    /// <summary>Days that dead letters of the outbox are kept.</summary>
+    [Range(1, 36_500)]
+    public int DeadLetterRetentionDays { get; set; } = 90;
+
     /// <summary>Connections that are open at once; fewer where the process has too few file descriptors for as many.</summary>
     [Range(16, 1_000_000)]
     public int MaxConnections { get; set; } = 4096;

@@ -21,6 +21,7 @@ public static class Partitions
 
     /// <summary>Makes sure of the partition that holds <paramref name="from"/> and the <paramref name="ahead"/> that follow it.</summary>
     /// <param name="table">Schema-qualified; a name of ours, never input.</param>
+    /// <param name="fillFactor">Less where rows are changed later: what a page keeps free lets a change stay on it and leave the indexes alone.</param>
     /// <param name="make">The statement for one that begins on a day, where the table is not the host's own; null is <c>CREATE TABLE</c>.</param>
     public static async Task Ensure(
         NpgsqlDataSource source,
@@ -28,7 +29,8 @@ public static class Partitions
         PartitionSpan span,
         DateTimeOffset from,
         int ahead,
-        Func<DateTime, string>? make = null
+        Func<DateTime, string>? make = null,
+        int fillFactor = 100
     )
     {
         var have = await List(source, table);
@@ -40,7 +42,8 @@ public static class Partitions
                 continue;
             var sql =
                 make?.Invoke(start)
-                ?? $"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{Stamp(start)}') TO ('{Stamp(Move(start, span, 1))}')";
+                ?? ($"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{Stamp(start)}') TO ('{Stamp(Move(start, span, 1))}') "
+                    + $"WITH (fillfactor = {fillFactor.ToString(CultureInfo.InvariantCulture)})");
             await Patiently(source, sql);
         }
     }
@@ -70,6 +73,26 @@ public static class Partitions
         }
         return dropped;
     }
+
+    /// <summary>The beginning of the oldest partition; null when there is none with a date.</summary>
+    public static async Task<DateTime?> Oldest(NpgsqlDataSource source, string table, PartitionSpan span)
+    {
+        var prefix = table[(table.IndexOf('.', StringComparison.Ordinal) + 1)..] + "_";
+        var format = span == PartitionSpan.Day ? "yyyyMMdd" : "yyyyMM";
+        const DateTimeStyles utc = DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal;
+        DateTime? oldest = null;
+        foreach (var name in await List(source, table))
+            if (
+                name.StartsWith(prefix, StringComparison.Ordinal)
+                && DateTime.TryParseExact(name[prefix.Length..], format, CultureInfo.InvariantCulture, utc, out var start)
+                && (oldest is null || start < oldest)
+            )
+                oldest = start;
+        return oldest;
+    }
+
+    /// <summary>When a partition that begins then ends.</summary>
+    public static DateTime EndOf(DateTime start, PartitionSpan span) => Move(start, span, 1);
 
     private static async Task<HashSet<string>> List(NpgsqlDataSource source, string table)
     {

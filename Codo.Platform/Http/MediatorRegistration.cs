@@ -24,8 +24,9 @@ public static class MediatorRegistration
                 .WithScopedLifetime()
         );
 
-    /// <summary>The mediator and its one pipeline step, validation.</summary>
+    /// <summary>The mediator and its one pipeline step, validation; and what lists remember of their pages.</summary>
     public static IServiceCollection AddMediator(this IServiceCollection services) => services
+        .AddSingleton<PagePositions>()
         .AddScoped<IMediator, Mediator>()
         .AddScoped<ServiceFactory>(provider => provider.GetRequiredService)
         .AddScoped(typeof(IPipelineBehavior<,>), typeof(Validating<,>));

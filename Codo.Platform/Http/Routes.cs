@@ -41,6 +41,11 @@ public static class Routes
             var options = context.RequestServices.GetRequiredService<JsonSerializerOptions>();
             var request = await Body.Bind<TRequest>(context, options);
             var answer = await context.RequestServices.GetRequiredService<IMediator>().Send(request, context.RequestAborted);
+            if (answer is WrittenAnswer { Body: { } written })
+            {
+                await written.Send(context);
+                return;
+            }
             await context.Response.WriteAsJsonAsync(UnknownFields.AddTo(context, answer, options), options, context.RequestAborted);
         }));
         route.WithMetadata(right).WithSummary(summary).Produces<TAnswer>();

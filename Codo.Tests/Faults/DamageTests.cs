@@ -63,6 +63,15 @@ public sealed class DamageTests(TestPostgres postgres)
         ["cron.attempt"] =
             "INSERT INTO cron.attempt (log_id, nominal_at, attempt, trigger, run_id, node, incarnation, started_at) SELECT 700000 + v, now(), 1, 'manual', "
                 + "'r', 'n', 1, now() FROM generate_series(1, {0}) v",
+        ["platform.storage_sample"] =
+            "INSERT INTO platform.storage_sample (day, kind, bytes) SELECT CURRENT_DATE, 'victim ' || v, 1 FROM generate_series(1, {0}) v",
+        ["cron.summary_delta"] =
+            "INSERT INTO cron.summary_delta (job, job_id, log_id, nominal_at, exec_time, ended_at, status, kind, times) SELECT 500000 + v, 'v', v, now(), "
+                + "now(), now(), 'success', 'schedule', 1 FROM generate_series(1, {0}) v",
+        ["cron.job_day"] = "INSERT INTO cron.job_day (day, job, job_id, success) SELECT CURRENT_DATE, 500000 + v, 'v', 1 FROM generate_series(1, {0}) v",
+        ["cron.job_last"] = "INSERT INTO cron.job_last (job, log_id, exec_time, status) SELECT 500000 + v, v, now(), 'success' FROM generate_series(1, {0}) v",
+        ["cron.ledger_hour"] =
+            "INSERT INTO cron.ledger_hour (hour, rows) SELECT date_trunc('hour', now()) - v * interval '1 hour', 1 FROM generate_series(1, {0}) v",
         ["cron.dashboard_job"] = "INSERT INTO cron.dashboard_job (log_id, nominal_at, job) SELECT 600000 + v, now(), 1 FROM generate_series(1, {0}) v",
         ["cron.output"] = "INSERT INTO cron.output SELECT 700000 + v, now(), 1, 0, 1, 'x' FROM generate_series(1, {0}) v",
         ["tasks.approval_rule"] = "INSERT INTO tasks.approval_rule (space_id) SELECT 900000 + v FROM generate_series(1, {0}) v",
@@ -155,7 +164,7 @@ public sealed class DamageTests(TestPostgres postgres)
 
     // What Codo itself needs to be one installation; damaging it stops the start with a sentence, which other tests show. The generation is one row by
     // constraint, and any number will do.
-    private static readonly string[] NotDamaged = ["platform.schema_version", "accounts.generation"];
+    private static readonly string[] NotDamaged = ["platform.schema_version", "accounts.generation", "cron.summary_rebuild"];
 
     [Fact]
     public async Task Every_table_has_a_case_and_no_damaged_row_stops_more_than_itself()
@@ -235,7 +244,9 @@ public sealed class DamageTests(TestPostgres postgres)
         "bytea" => ["''", "'\\x00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff'", "NULL"],
         "jsonb" => ["'null'", "'[]'", "'\"x\"'", "'{\"timeout\": \"soon\"}'"],
         "text[]" => ["'{}'", "'{NULL}'"],
-        "bigint[]" => ["'{}'", "'{NULL}'"],
+        "bigint[]" or "integer[]" => ["'{}'", "'{NULL}'"],
+        "date" => ["'infinity'", "'-infinity'", "'0002-01-01'", "NULL"],
+        "double precision" => ["-1", "'NaN'", "NULL"],
         _ => throw new NotSupportedException($"No damage is known for a column of type {type}."),
     };
 

@@ -127,6 +127,7 @@ public sealed class EveryEndpointTests(SmallBodyHost fixture) : IClassFixture<Sm
                     "loops",
                     "outbox",
                     "retention",
+                    "storage",
                     "jobs",
                     "time_zone",
                     "order_words",

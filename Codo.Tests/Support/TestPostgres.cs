@@ -30,6 +30,9 @@ public sealed class TestPostgres : IAsyncLifetime
 
     public TestPostgres() => cluster = new(Begin);
 
+    /// <summary>Every line that the server writes.</summary>
+    public event Action<string>? Logged;
+
     public static async Task<TestPostgres> StartNew()
     {
         var postgres = new TestPostgres();
@@ -97,7 +100,7 @@ public sealed class TestPostgres : IAsyncLifetime
         var sockets = Path.Combine(folder.FullName, "socket");
         var user = PostgresUser.ForRoot(data);
         PostgresUser.Own(sockets, user);
-        var made = new PostgresCluster(PostgresBinaries.Newest(), user, data, sockets, Settings, _ => { });
+        var made = new PostgresCluster(PostgresBinaries.Newest(), user, data, sockets, Settings, line => Logged?.Invoke(line));
         await made.Create(sync: false);
         await made.Start();
         var superuser = made.ConnectionString("postgres", PostgresCluster.Superuser);

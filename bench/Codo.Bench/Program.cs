@@ -3,11 +3,15 @@ using Codo.Bench;
 if (args is not [var name, ..] || name is "--help" or "-h")
 {
     Console.WriteLine("""
-        usage: Codo.Bench cron|load|idle|http|connections|orders|ssh|logs|alerts|rights --address http://127.0.0.1:9900 --token TOKEN
+        usage: Codo.Bench cron|load|idle|http|connections|orders|ssh|logs|alerts|rights|history|soak --address http://127.0.0.1:9900 --token TOKEN
 
         Measures a running host on the same machine and prints a table. It makes jobs, templates and orders that begin with "bench"; give it a host of its own:
           export Codo__DataDirectory=$(mktemp -d); ./run.sh --urls http://127.0.0.1:9901 &
           dotnet run -c Release --project bench/Codo.Bench -- cron --address http://127.0.0.1:9901 --token "$(./run.sh token --user bench --superuser)"
+
+        history --fill --scale 0.1 --postgres "Host=…;Database=codo;Username=postgres" fills the host's database with a history first
+        (scale 1: 10,000 jobs, 10^7 rows of the ledger, 10^5 orders; with --lines 10^8 lines too); without --fill it measures the lists alone.
+        soak --minutes 120 --postgres … fires 100 times a second and prints each minute how late, how large and how quick things are.
         """);
     return 0;
 }
@@ -45,6 +49,18 @@ switch (name)
         return 0;
     case "alerts":
         await AlertsBench.Run(client);
+        return 0;
+    case "soak":
+        await SoakBench.Run(client, Option("--postgres", ""), int.Parse(Option("--minutes", "120"), System.Globalization.CultureInfo.InvariantCulture));
+        return 0;
+    case "history":
+        await HistoryBench.Run(
+            client,
+            Option("--postgres", ""),
+            double.Parse(Option("--scale", "0.01"), System.Globalization.CultureInfo.InvariantCulture),
+            args.Contains("--fill"),
+            args.Contains("--lines")
+        );
         return 0;
     default:
         Console.Error.WriteLine($"There is no benchmark called {name}; --help lists them.");

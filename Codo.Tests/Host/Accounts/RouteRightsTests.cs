@@ -388,6 +388,19 @@ public sealed class RouteRightsTests(NobodysHost fixture) : IClassFixture<Nobody
         ["GET /v2/task/grid/"] = async (w, t, p) => (await w.Host.Get($"/v2/task/grid/?list_id={p.Waiting}", t)).Code() == 0,
         ["GET /v2/task/stream/"] = (w, t, p) => w.Streams($"/v2/task/stream/?list_id={p.Waiting}", t),
         ["GET /v2/task/check_history/"] = (w, t, p) => w.Shows($"/v2/task/check_history/?search_val={p.Ended}", $"\"list_id\":{p.Ended},", t),
+        ["GET /v2/stats/orders/"] = (w, t, p) => w.Shows("/v2/stats/orders/", p.TemplateName, t),
+        ["GET /v2/stats/"] = async (w, t, p) =>
+        {
+            await Eventually.True(
+                async () =>
+                {
+                    await w.Host.Services.GetRequiredService<Codo.Modules.Cron.Executions.Summaries>().Round(CancellationToken.None);
+                    return await w.Host.Count("SELECT count(*) FROM cron.summary_delta") == 0;
+                },
+                "what has ended is added up"
+            );
+            return (await w.Host.Get($"/v2/stats/?job_id={p.Job}", t))["jobs"] is JsonArray { Count: > 0 };
+        },
         ["GET /v2/task/log/"] = async (w, t, p) => (await w.Host.Get($"/v2/task/log/?log_key={p.Waiting}_1_1_127.0.0.1", t)).Code() == 0,
         ["GET /v2/task/log/search/"] = async (w, t, p) => (int)(await w.Host.Get($"/v2/task/log/search/?q={p.Line}", t))["count"]! > 0,
         ["GET /v2/task/log/stream/"] = async (w, t, p) =>

@@ -1,0 +1,181 @@
+using Codo.Platform.Http;
+using Codo.Platform.Localization;
+using Codo.Platform.Security;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Cron.Executions;
+
+/// <summary>What days and jobs came to, from their summaries; the last seconds are not added up yet.</summary>
+internal static class ShowStatistics
+{
+    private static readonly string[] Orders = ["failed", "runs", "seconds", "missed"];
+
+    /// <param name="From">The first day; a week back by default.</param>
+    /// <param name="To">The last day; today by default.</param>
+    /// <param name="Sort">What the jobs are sorted by, the most first.</param>
+    internal sealed record Query(string? From, string? To, string? JobId, string? Sort, int? Limit) : IRequest<Result>;
+
+    /// <param name="Days">One entry a day, of all jobs or of the job.</param>
+    /// <param name="Jobs">Those with the most of what is sorted by.</param>
+    internal sealed record Result(string From, string To, List<DaySums> Days, List<JobSums> Jobs) : Answer(Say.Fetched);
+
+    /// <param name="Failed">Ended as <c>faild</c>, <c>timeout</c>, <c>killed</c> or <c>interrupted</c>.</param>
+    internal sealed record DaySums(
+        string Day,
+        long Runs,
+        long Failed,
+        long Success,
+        long Faild,
+        long Timeout,
+        long Killed,
+        long Interrupted,
+        long Skipped,
+        long Missed,
+        double Seconds,
+        double? DurationP50,
+        double? DurationP95,
+        double? LateP50,
+        double? LateP95
+    );
+
+    internal sealed record JobSums(
+        string JobId,
+        long Runs,
+        long Failed,
+        long Skipped,
+        long Missed,
+        double Seconds,
+        double? DurationP50,
+        double? DurationP95,
+        double? LateP50,
+        double? LateP95
+    );
+
+    internal sealed class Validator : AbstractValidator<Query>
+    {
+        public Validator()
+        {
+            RuleFor(query => query.From).Must(IsDay).Refuse("from " + Expected.Zh, "from " + Expected.En);
+            RuleFor(query => query.To).Must(IsDay).Refuse("to " + Expected.Zh, "to " + Expected.En);
+            RuleFor(query => query.Sort).OneOf("sort", Orders);
+            RuleFor(query => query.Limit).Within(1, 200, "limit");
+        }
+
+        private static readonly Text Expected = new("必须是日期，如 2026-01-31", "must be a day, such as 2026-01-31");
+
+        private static bool IsDay(string? text) => text is null || Times.TryParseDate(text, out _);
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source, Zone zone, TimeProvider time, Access access) : IRequestHandler<Query, Result>
+    {
+        private const int DefaultLimit = 20;
+
+        private const string Sums = """
+            CAST(sum(success + faild + timeout + killed + interrupted) AS bigint) AS runs,
+                CAST(sum(faild + timeout + killed + interrupted) AS bigint) AS failed, CAST(sum(success) AS bigint) AS success,
+                CAST(sum(faild) AS bigint) AS faild, CAST(sum(timeout) AS bigint) AS timeout, CAST(sum(killed) AS bigint) AS killed,
+                CAST(sum(interrupted) AS bigint) AS interrupted, CAST(sum(skipped) AS bigint) AS skipped, CAST(sum(missed) AS bigint) AS missed,
+                sum(seconds) AS seconds
+            """;
+
+        private const string Wanted = $"(CAST(@JobId AS text) IS NULL OR j.job_id = @JobId) AND {JobAccess.Visible}";
+
+        private const string DaysSql = $"""
+            SELECT to_char(d.day, 'YYYY-MM-DD') AS name, {Sums}, cron.merge_counts(durations) AS durations, cron.merge_counts(lateness) AS lateness
+            FROM cron.job_day d WHERE d.day BETWEEN CAST(@From AS date) AND CAST(@To AS date)
+                AND CASE WHEN CAST(@JobId AS text) IS NULL AND @SeesAll THEN d.job = 0 ELSE d.job IN (SELECT j.id FROM cron.job j WHERE {Wanted}) END
+            GROUP BY d.day ORDER BY d.day
+            """;
+
+        // The histograms of those alone that are shown.
+        private const string JobsSql = $"""
+            WITH most AS MATERIALIZED (
+                SELECT d.job, {Sums} FROM cron.job_day d WHERE d.day BETWEEN CAST(@From AS date) AND CAST(@To AS date) AND d.job <> 0
+                    AND ((CAST(@JobId AS text) IS NULL AND @SeesAll) OR d.job IN (SELECT j.id FROM cron.job j WHERE {Wanted}))
+                GROUP BY d.job ORDER BY CASE @Sort WHEN 'runs' THEN sum(success + faild + timeout + killed + interrupted) WHEN 'seconds' THEN sum(seconds)
+                    WHEN 'missed' THEN sum(missed) ELSE sum(faild + timeout + killed + interrupted) END DESC, d.job LIMIT @Limit)
+            SELECT coalesce(j.job_id, (SELECT max(d.job_id) FROM cron.job_day d WHERE d.job = m.job)) AS name, m.*, h.durations, h.lateness
+            FROM most m LEFT JOIN cron.job j ON j.id = m.job CROSS JOIN LATERAL (
+                SELECT cron.merge_counts(durations) AS durations, cron.merge_counts(lateness) AS lateness FROM cron.job_day d
+                WHERE d.job = m.job AND d.day BETWEEN CAST(@From AS date) AND CAST(@To AS date)) h
+            ORDER BY CASE @Sort WHEN 'runs' THEN m.runs WHEN 'seconds' THEN m.seconds WHEN 'missed' THEN m.missed ELSE m.failed END DESC, m.job
+            """;
+
+        public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
+        {
+            var today = DateOnly.FromDateTime(TimeZoneInfo.ConvertTime(time.GetUtcNow(), zone.Info).Date);
+            var to = Times.TryParseDate(request.To, out var last) ? last : today;
+            var from = Times.TryParseDate(request.From, out var first) ? first : to.AddDays(-6);
+            var asked = new DynamicParameters(JobAccess.Parameters(access));
+            asked.AddDynamicParams(new
+            {
+                From = from.ToDateTime(TimeOnly.MinValue),
+                To = to.ToDateTime(TimeOnly.MinValue),
+                request.JobId,
+                Sort = request.Sort ?? Orders[0],
+                Limit = request.Limit ?? DefaultLimit,
+            });
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            var days = await connection.QueryAsync<Row>(DaysSql, asked);
+            var jobs = await connection.QueryAsync<Row>(JobsSql, asked);
+            return new Result(
+                from.ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture),
+                to.ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture),
+                [
+                    .. days.Select(day => new DaySums(
+                        day.Name,
+                        day.Runs,
+                        day.Failed,
+                        day.Success,
+                        day.Faild,
+                        day.Timeout,
+                        day.Killed,
+                        day.Interrupted,
+                        day.Skipped,
+                        day.Missed,
+                        Math.Round(day.Seconds, 3),
+                        Histogram.Percentile(day.Durations, 0.5),
+                        Histogram.Percentile(day.Durations, 0.95),
+                        Histogram.Percentile(day.Lateness, 0.5),
+                        Histogram.Percentile(day.Lateness, 0.95)
+                    )),
+                ],
+                [
+                    .. jobs.Select(job => new JobSums(
+                        job.Name,
+                        job.Runs,
+                        job.Failed,
+                        job.Skipped,
+                        job.Missed,
+                        Math.Round(job.Seconds, 3),
+                        Histogram.Percentile(job.Durations, 0.5),
+                        Histogram.Percentile(job.Durations, 0.95),
+                        Histogram.Percentile(job.Lateness, 0.5),
+                        Histogram.Percentile(job.Lateness, 0.95)
+                    )),
+                ]
+            );
+        }
+
+        // With properties, because Dapper gives no array to a constructor.
+        private sealed record Row
+        {
+            public string Name { get; init; } = "";
+            public long Runs { get; init; }
+            public long Failed { get; init; }
+            public long Success { get; init; }
+            public long Faild { get; init; }
+            public long Timeout { get; init; }
+            public long Killed { get; init; }
+            public long Interrupted { get; init; }
+            public long Skipped { get; init; }
+            public long Missed { get; init; }
+            public double Seconds { get; init; }
+            public int[] Durations { get; init; } = [];
+            public int[] Lateness { get; init; } = [];
+        }
+    }
+}

@@ -1,0 +1,35 @@
+using Codo.Platform.Cluster;
+using Dapper;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Orders;
+
+/// <summary>
+/// Deletes ended orders past their retention, with their steps and attempts. Orders have no partitions, because open ones of any age lie among them; so few go
+/// at a time that nobody waits for a lock.
+/// </summary>
+internal sealed class OrderRetention(NpgsqlDataSource source, TaskSettings settings, RetentionGuard guard, ILogger<OrderRetention> log)
+{
+    private const int Batch = 200;
+
+    private const string DeleteSql = """
+        DELETE FROM tasks.scheduler_task_list WHERE list_id IN (
+            SELECT list_id FROM tasks.scheduler_task_list WHERE schedule = 'OK' AND ended_at < @Before ORDER BY ended_at LIMIT @Batch FOR UPDATE SKIP LOCKED)
+        """;
+
+    /// <summary>The hourly run.</summary>
+    public async Task DropOld(CancellationToken cancellation)
+    {
+        var dropped = 0;
+        while (await guard.Allows(cancellation) is { } now)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellation);
+            var count = await connection.ExecuteAsync(DeleteSql, new { Before = now.AddDays(-settings.OrderRetentionDays), Batch });
+            dropped += count;
+            if (count < Batch) break;
+        }
+        if (dropped > 0)
+            log.LogInformation("{Count} orders are past their retention of {Days} days and were deleted", dropped, settings.OrderRetentionDays);
+    }
+}

@@ -1,0 +1,87 @@
+using Codo.Host.Operations;
+using Codo.Modules.Tasks.Orders;
+using Codo.Platform.Cluster;
+using Codo.Tests.Modules.Cron;
+using Codo.Tests.Support;
+using Dapper;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Codo.Tests.Host.Operations;
+
+/// <summary>What goes when it is old, what goes when it is too much, and what never goes.</summary>
+public sealed class StorageUseTests(TestPostgres postgres)
+{
+    private const string OldSql = """
+        INSERT INTO tasks.scheduler_task_list (list_id, task_name, task_type, hosts, args, creator, schedule, temp_id, start_time, not_before, ended_at)
+        SELECT 900000 + n, 'old', 'old', '{}', '{}', 'v', 'OK', 1, now(), now(), now() - n * interval '1 day' FROM generate_series(1, 500) n;
+        INSERT INTO tasks.lane (lane_id, list_id, task_group, host, batch, state) SELECT list_id, list_id, 1, 'h', 1, 'done' FROM tasks.scheduler_task_list
+            WHERE list_id > 900000;
+        INSERT INTO platform.outbox (stream, kind, dead_at) SELECT 'x', 'x', now() - n * interval '1 day' FROM generate_series(1, 100) n
+        """;
+
+    [Fact]
+    public async Task Orders_and_dead_letters_past_their_retention_go_and_a_clock_that_jumps_takes_none()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await Eventually.True(() => host.Services.GetRequiredService<Node>().HoldsLease, "the host holds its lease");
+        await using var connection = await host.Source.OpenConnectionAsync();
+        // PostgreSQL's clock has never been seen to be past the year before: it has jumped.
+        await connection.ExecuteAsync("UPDATE platform.node SET clock_seen_at = clock_timestamp() - interval '400 days', clock_boot_id = NULL");
+        await connection.ExecuteAsync(OldSql);
+        await Drop(host);
+        (await host.Count("SELECT count(*) FROM tasks.scheduler_task_list WHERE list_id > 900000")).ShouldBe(500);
+        (await host.Count("SELECT count(*) FROM platform.outbox WHERE dead_at IS NOT NULL")).ShouldBe(100);
+        (await host.Get("/healthz/ready"))["checks"]!["retention"]!["status"]!.GetValue<string>().ShouldBe("degraded");
+
+        (await host.Post("/v2/nodes/clock/", new { })).Code().ShouldBe(0);
+        await Drop(host);
+        (await host.Count("SELECT count(*) FROM tasks.scheduler_task_list WHERE list_id > 900000")).ShouldBe(399);
+        (await host.Count("SELECT count(*) FROM tasks.lane WHERE list_id > 900000")).ShouldBe(399);
+        (await host.Count("SELECT count(*) FROM platform.outbox WHERE dead_at IS NOT NULL")).ShouldBe(89);
+    }
+
+    [Fact]
+    public async Task Above_its_budget_the_oldest_output_goes_and_nothing_else_and_a_person_is_told()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:Retention:MaxSize", "1048576"));
+        await Eventually.True(() => host.Services.GetRequiredService<Node>().HoldsLease, "the host holds its lease");
+        await using var connection = await host.Source.OpenConnectionAsync();
+        foreach (var days in new[] { 3, 20, 30 })
+        {
+            var day = DateTime.UtcNow.Date.AddDays(-days);
+            await connection.ExecuteAsync(
+                ($"CREATE TABLE tasks.scheduler_task_log_{day:yyyyMMdd} PARTITION OF tasks.scheduler_task_log FOR VALUES FROM ('{day:yyyy-MM-dd} 00:00+00') "
+                    + $"TO ('{day.AddDays(1):yyyy-MM-dd} 00:00+00')")
+            );
+        }
+        await connection.ExecuteAsync("""
+            CREATE TABLE cron.output_202401 PARTITION OF cron.output FOR VALUES FROM ('2024-01-01 00:00+00') TO ('2024-02-01 00:00+00');
+            CREATE TABLE cron.cron_log_202401 PARTITION OF cron.cron_log FOR VALUES FROM ('2024-01-01 00:00+00') TO ('2024-02-01 00:00+00')
+            """);
+        await host.Services.GetRequiredService<StorageUse>().Maintain(TestContext.Current.CancellationToken);
+        var kept = (
+            await connection.QueryAsync<string>(
+                "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^(scheduler_task_log|output|cron_log)_20' ORDER BY relname"
+            )
+        ).ToList();
+        kept.ShouldContain("cron_log_202401");
+        kept.ShouldNotContain("output_202401");
+        kept.ShouldContain($"scheduler_task_log_{DateTime.UtcNow.Date.AddDays(-3):yyyyMMdd}");
+        kept.ShouldNotContain($"scheduler_task_log_{DateTime.UtcNow.Date.AddDays(-20):yyyyMMdd}");
+        await Eventually.True(
+            async () => await host.Count("SELECT count(*) FROM alerts.task_monitor WHERE source = 'codo' AND detail_en LIKE '%Codo:Retention:MaxSize%'") == 1,
+            "an incident tells of it"
+        );
+        var nodes = await host.Get("/v2/nodes/");
+        nodes.Code().ShouldBe(0, nodes.ToJsonString());
+        nodes["data"]!.AsArray().Single()!["state"]!.GetValue<string>().ShouldBe("alive");
+        nodes["storage"]!["kinds"]!.AsArray().Select(kind => (string)kind!["kind"]!).ShouldContain("ledger");
+        (await host.Get("/healthz/ready"))["checks"]!["storage"]!["status"]!.GetValue<string>().ShouldBe("degraded");
+    }
+
+    private static async Task Drop(TestHost host)
+    {
+        await host.Services.GetRequiredService<OrderRetention>().DropOld(TestContext.Current.CancellationToken);
+        await host.Services.GetRequiredService<StorageUse>().Maintain(TestContext.Current.CancellationToken);
+    }
+}

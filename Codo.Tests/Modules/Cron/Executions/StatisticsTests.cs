@@ -1,0 +1,132 @@
+using System.Text.Json.Nodes;
+using Codo.Modules.Cron.Executions;
+using Codo.Tests.Support;
+using Dapper;
+using Microsoft.Extensions.DependencyInjection;
+using Npgsql;
+
+namespace Codo.Tests.Modules.Cron.Executions;
+
+public sealed class StatisticsTests(TestPostgres postgres)
+{
+    [Fact]
+    public void A_percentile_of_a_histogram_is_right_to_ten_percent()
+    {
+        var counts = new int[80];
+        foreach (var milliseconds in Enumerable.Range(1, 10_000)) counts[(int)Math.Ceiling(4 * Math.Log2(milliseconds))]++;
+        Histogram.Percentile(counts, 0.5)!.Value.ShouldBe(5, 0.5);
+        Histogram.Percentile(counts, 0.95)!.Value.ShouldBe(9.5, 0.95);
+        Histogram.Percentile(new int[10], 0.5).ShouldBeNull();
+    }
+
+    [Fact]
+    public async Task What_ends_is_added_up_by_day_and_job_and_once()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await host.Make(
+            new
+            {
+                job_id = "counted",
+                cmd = "test -e /nowhere",
+                cron = CronClient.Never,
+            }
+        );
+        await host.Make(new { job_id = "other", cmd = "true", cron = CronClient.Never });
+        foreach (var job in new[] { "counted", "other", "counted" }) await host.Ended(await host.RunNow(job));
+        await using var connection = await host.Source.OpenConnectionAsync();
+        // A stretch that grows counts its due times as they come.
+        await connection.ExecuteAsync("""
+            INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, times, status, exec_time, task_cmd)
+            SELECT id, job_id, 'schedule', 'schedule', now(), now(), 2, 'skipped', now(), 'x' FROM cron.job WHERE job_id = 'other';
+            UPDATE cron.cron_log SET times = 5, nominal_until = now() WHERE status = 'skipped'
+            """);
+        await Eventually.True(async () => await host.Count("SELECT count(*) FROM cron.summary_delta") == 0, "all is added up");
+        var answer = await host.Get("/v2/stats/");
+        answer.Code().ShouldBe(0, answer.ToJsonString());
+        var days = answer["days"]!.AsArray();
+        Sums(days, "runs", "failed", "success", "skipped").ShouldBe([3, 2, 1, 5]);
+        var jobs = answer["jobs"]!.AsArray();
+        jobs.Select(job => (string)job!["job_id"]!).ShouldBe(["counted", "other"]);
+        ((double)jobs[0]!["duration_p50"]!).ShouldBeGreaterThan(0);
+        Sums((await host.Get("/v2/stats/?job_id=other"))["days"]!.AsArray(), "runs", "skipped").ShouldBe([1, 5]);
+        (await host.Get("/v2/stats/?from=2020-01-01&to=2020-02-01"))["days"]!.AsArray().ShouldBeEmpty();
+        (await host.Get("/v2/stats/?from=yesterday")).Code().ShouldBe(-1);
+        (await host.Get("/v2/stats/orders/")).Code().ShouldBe(0);
+
+        // The list knows the newest row at once, added up or not.
+        var listed = (await host.Get("/v1/cron/job/?job_id=other"))["data"]![0]!;
+        ((string)listed["last_status"]!).ShouldBe("skipped");
+    }
+
+    [Fact]
+    public async Task What_had_ended_before_an_upgrade_is_added_up_in_the_background()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await using var connection = new NpgsqlConnection(TestPostgres.AsSuperuser(host.Postgres));
+        await connection.OpenAsync();
+        await connection.ExecuteAsync("""
+            ALTER TABLE cron.cron_log DISABLE TRIGGER USER;
+            INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, ended_at, task_cmd)
+            SELECT 1 + n % 3, 'job ' || n % 3, 'schedule', 'schedule', t, t, CASE WHEN n % 10 = 0 THEN 'faild' ELSE 'success' END, t,
+                t + interval '2 seconds', 'x'
+            FROM (SELECT n, now() - interval '3 minutes' - n * interval '2 hours' AS t FROM generate_series(1, 60) n) r;
+            ALTER TABLE cron.cron_log ENABLE TRIGGER USER;
+            INSERT INTO cron.summary_rebuild SELECT min(exec_time), max(exec_time) + interval '1 microsecond', clock_timestamp() FROM cron.cron_log;
+            """);
+        await Eventually.True(
+            async () =>
+            {
+                await host.Services.GetRequiredService<Summaries>().Round(CancellationToken.None);
+                return await host.Count("SELECT count(*) FROM cron.summary_rebuild") == 0;
+            },
+            "all days are added up"
+        );
+        (await host.Count("SELECT sum(success) FROM cron.job_day WHERE job = 0")).ShouldBe(54);
+        (await host.Count("SELECT sum(faild) FROM cron.job_day WHERE job <> 0")).ShouldBe(6);
+        (await host.Count("SELECT count(*) FROM cron.job_last")).ShouldBe(3);
+        ((double)(await host.Get("/v2/stats/"))["days"]![0]!["duration_p50"]!).ShouldBe(2, 0.2);
+    }
+
+    [Fact]
+    public async Task A_job_list_is_answered_from_memory_until_anything_changes_on_any_node()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await using var other = await host.Again();
+        await host.Make(new { job_id = "listed", cmd = "true", cron = CronClient.Never });
+        await using var connection = await host.Source.OpenConnectionAsync();
+        foreach (var round in Enumerable.Range(1, 20))
+        {
+            var name = $"round {round}";
+            (await other.Put("/v1/cron/job/", new { job_id = "listed", description = name })).Code().ShouldBe(0);
+            ((string)(await host.Get("/v1/cron/job/"))["data"]![0]!["description"]!).ShouldBe(name);
+            ((string)(await other.Get("/v1/cron/job/"))["data"]![0]!["description"]!).ShouldBe(name);
+        }
+        // While a change is under way the list is not kept: its commit would not be noticed.
+        await using (var transaction = await connection.BeginTransactionAsync())
+        {
+            await connection.ExecuteAsync("UPDATE cron.job SET description = 'late'", transaction: transaction);
+            ((string)(await host.Get("/v1/cron/job/"))["data"]![0]!["description"]!).ShouldBe("round 20");
+            await transaction.CommitAsync();
+        }
+        ((string)(await host.Get("/v1/cron/job/"))["data"]![0]!["description"]!).ShouldBe("late");
+        await host.Ended(await host.RunNow("listed"));
+        ((string)(await host.Get("/v1/cron/job/"))["data"]![0]!["last_status"]!).ShouldBe("success");
+
+        var tag = "";
+        await Eventually.True(
+            async () =>
+            {
+                using var first = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, "/v1/cron/job/", null, TestTokens.Admin));
+                tag = first.Headers.ETag?.ToString() ?? "";
+                return tag.Length > 0;
+            },
+            "the list is kept"
+        );
+        using var again = TestHost.Request(HttpMethod.Get, "/v1/cron/job/", null, TestTokens.Admin);
+        again.Headers.IfNoneMatch.ParseAdd(tag);
+        using var answer = await host.Http.SendAsync(again);
+        ((int)answer.StatusCode, await answer.Content.ReadAsStringAsync()).ShouldBe((304, ""));
+    }
+
+    private static List<long> Sums(JsonArray days, params string[] fields) => [.. fields.Select(field => days.Sum(day => (long)day![field]!))];
+}

@@ -1,0 +1,139 @@
+using System.Collections.Concurrent;
+using System.Text;
+using System.Text.Json.Nodes;
+using Codo.Bench;
+using Codo.Tests.Modules.Cron;
+using Codo.Tests.Support;
+using Npgsql;
+
+namespace Codo.Tests.Platform.Data;
+
+/// <summary>
+/// Every list, filter by filter, is read along an index: PostgreSQL shows the plan of each statement that a request ran, and none of them reads a table of
+/// history from end to end or sorts more than a page. What is quick at this size is so at ten million rows.
+/// </summary>
+public sealed class ListPlansTests(TestPostgres postgres)
+{
+    /// <summary>The longest page.</summary>
+    private const int MostSorted = 1000;
+
+    private static readonly string[] History =
+    [
+        "cron_log",
+        "attempt",
+        "output",
+        "scheduler_task_list",
+        "scheduler_task_info",
+        "task_monitor",
+        "delivery",
+        "audit",
+    ];
+
+    private static readonly string[] Explained =
+    [
+        "session_preload_libraries = auto_explain",
+        "auto_explain.log_min_duration = 0",
+        "auto_explain.log_format = json",
+        "auto_explain.log_analyze = on",
+    ];
+
+    [Fact]
+    public async Task No_list_reads_a_table_of_history_from_end_to_end_or_sorts_more_than_a_page()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await using var connection = new NpgsqlConnection(TestPostgres.AsSuperuser(host.Postgres));
+        await connection.OpenAsync();
+        await HistoryData.Fill(connection, 0.001, _ => { });
+        await Eventually.True(
+            async () => await host.Count("SELECT count(*) FROM cron.summary_delta") == 0 && await host.Count("SELECT count(*) FROM cron.ledger_hour") > 0,
+            "what has ended is added up"
+        );
+        var name = new NpgsqlConnectionStringBuilder(host.Postgres).Database;
+        foreach (var setting in Explained)
+        {
+            await using var set = new NpgsqlCommand($"ALTER DATABASE {name} SET {setting}", connection);
+            await set.ExecuteNonQueryAsync();
+        }
+        // A host of its own: its connections are made with these settings.
+        await using var explained = await host.Again();
+        var plans = new Plans();
+        postgres.Logged += plans.Take;
+        var wrong = new List<string>();
+        var seen = 0;
+        foreach (var (list, path, _) in HistoryLists.All)
+        {
+            if (path.Contains("/check/", StringComparison.Ordinal) || path.Contains("/grid/", StringComparison.Ordinal)) continue;
+            plans.All.Clear();
+            // Twice, since what other backends write at the same time may lie between the lines of a plan, which then does not read.
+            foreach (var _ in Enumerable.Range(0, 2))
+            {
+                var answer = await explained.Get(HistoryLists.At(path, DateTimeOffset.UtcNow));
+                answer.Code().ShouldBe(0, $"{list}: {answer.ToJsonString()}");
+            }
+            // Maintenance goes on meanwhile.
+            foreach (var plan in plans.All.Select(Read).OfType<JsonNode>().Where(plan => IsRead((string)plan["Query Text"]!)))
+            {
+                seen++;
+                foreach (var node in Nodes(plan["Plan"]!).Where(IsWrong)) wrong.Add($"{list}: {node["Node Type"]} in {plan["Query Text"]}");
+            }
+        }
+        postgres.Logged -= plans.Take;
+        seen.ShouldBeGreaterThan(HistoryLists.All.Length, "PostgreSQL shows its plans");
+        wrong.ShouldBeEmpty();
+    }
+
+    private static bool IsRead(string sql) => !sql.Contains("DELETE FROM", StringComparison.Ordinal) && !sql.Contains("INSERT INTO", StringComparison.Ordinal);
+
+    private static JsonNode? Read(string plan)
+    {
+        try
+        {
+            return JsonNode.Parse(plan);
+        }
+        catch (System.Text.Json.JsonException)
+        {
+            return null;
+        }
+    }
+
+    private static bool IsWrong(JsonNode node)
+    {
+        var (type, rows) = ((string)node["Node Type"]!, (double?)node["Actual Rows"] ?? 0);
+        if (type.EndsWith("Sort", StringComparison.Ordinal)) return rows > MostSorted;
+        var table = (string?)node["Relation Name"] ?? "";
+        return type == "Seq Scan" && History.Any(name => table == name || table.StartsWith(name + "_", StringComparison.Ordinal));
+    }
+
+    private static IEnumerable<JsonNode> Nodes(JsonNode node) =>
+        (node["Plans"]?.AsArray() ?? []).SelectMany(inner => Nodes(inner!)).Prepend(node);
+
+    /// <summary>Plans as auto_explain writes them into the server's log: a line that ends in <c>plan:</c>, then the plan, indented.</summary>
+    private sealed class Plans
+    {
+        private readonly StringBuilder open = new();
+
+        public ConcurrentQueue<string> All { get; } = new();
+
+        public void Take(string line)
+        {
+            lock (open)
+            {
+                if (line.StartsWith('\t') && open.Length > 0)
+                {
+                    open.AppendLine(line);
+                    // The closing brace of the whole stands alone, one tab in.
+                    if (line == "\t}") Close();
+                    return;
+                }
+                open.Clear();
+                if (line.EndsWith("plan:", StringComparison.Ordinal)) open.Append(' ');
+            }
+        }
+
+        private void Close()
+        {
+            All.Enqueue(open.ToString());
+            open.Clear();
+        }
+    }
+}
