@@ -39,6 +39,7 @@ internal static class Description
         ("outbox", "Messages between modules that were given up"),
         ("nodes", "The cluster's nodes and clock"),
         ("host", "Whether this node is alive and can do its work"),
+        ("stream", "What changes, for whoever shows it"),
     ];
 
     public static IServiceCollection AddDescription(this IServiceCollection services)
