@@ -15,6 +15,7 @@ using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 using Codo.Platform.Security;
+using Codo.Platform.Ui;
 using Hangfire.PostgreSql;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -66,6 +67,7 @@ internal static class Composition
         services.AddCluster(new Node(NodeName(settings)), new ClusterSettings(postgres, TimeSpan.FromSeconds(settings.ShutdownGrace)));
         services.AddCodoHangfire(postgres);
         services.AddHealth().AddDescription();
+        services.AddPages().AddHostNavigation();
         services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(settings.ShutdownGrace + 30));
         var descriptors = Descriptors.Raise();
         var most = (int)Math.Min(settings.MaxConnections, descriptors - Descriptors.Reserved(descriptors));
@@ -133,6 +135,7 @@ internal static class Composition
         app.MapDashboard();
         app.MapHealth();
         app.MapDescription();
+        app.MapPages(app.Environment.IsDevelopment());
         app.MapFrontPage();
     }
 

@@ -16,7 +16,13 @@ internal static class RequestPipeline
     {
         var given = context.Request.Headers["X-Request-Id"].ToString();
         context.TraceIdentifier = IsId(given) ? given : Guid.NewGuid().ToString("N");
-        Language.English = Language.PrefersEnglish(context.Request.Headers.AcceptLanguage);
+        // The console's switch is a cookie; a client without one is asked by its header alone.
+        Language.English = context.Request.Cookies["codo_lang"] switch
+        {
+            "en" => true,
+            "zh" => false,
+            _ => Language.PrefersEnglish(context.Request.Headers.AcceptLanguage),
+        };
         context.Response.OnStarting(() =>
         {
             Guard(context);

@@ -4,7 +4,9 @@ using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Security;
+using Codo.Platform.Ui;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -21,6 +23,10 @@ public static class AlertsModule
             .AddSettings<AlertSettings>("Codo:Alerts")
             .AddSingleton<IResourceReader, RuleResources>()
             .AddSingleton<IResourceReader, ChannelResources>()
+            .AddSingleton<ILiveTopic, IncidentsTopic>()
+            .AddSingleton(new HeaderFigure(3, new Text("未处理事件", "incidents open"), "/incidents", "bell", "bad", "incidents", OpenIncidentCount.Of))
+            .AddHomePanel<OpenIncidentsPart>(HomePlace.NeedsMe, 2, "incidents")
+            .AddNavigation(NavigationGroup.Watch, 1, new Text("告警事件", "Incidents"), "/incidents", "bell")
             .AddSingleton<Outbound>()
             .AddSingleton<PublicAddress>()
             .AddSingleton<IChannel, EmailChannel>()
@@ -70,6 +76,7 @@ public static class AlertsModule
             Right.Own(Verbs.Run)
         );
         IncidentPage.Map(routes);
+        routes.MapPage<InboxPage>("/incidents/");
 
         routes.Get<ListRules.Query, ListRules.Result>("/v2/alerts/rule/", "Rules, in the order in which they are asked", see);
         routes.Post<CreateRule.Command, CreateRule.Result>("/v2/alerts/rule/", "Make a rule", Right.ToMake(ResourceKind.Rule));

@@ -4,7 +4,9 @@ using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Security;
+using Codo.Platform.Ui;
 using Hangfire;
 using Hangfire.Server;
 using Microsoft.AspNetCore.Routing;
@@ -26,8 +28,20 @@ public static class CronModule
     public static IServiceCollection AddCron(this IServiceCollection services)
     {
         services.AddHealthChecks().AddCheck<ScheduleCheck>("jobs");
-        return services.AddEngine();
+        return services.AddEngine().AddConsole();
     }
+
+    private static IServiceCollection AddConsole(this IServiceCollection services) =>
+        services
+            .AddSingleton<ILiveTopic, JobsTopic>()
+            .AddSingleton<ILiveTopic, RunsTopic>()
+            .AddSingleton<ILiveTopic, RunTopic>()
+            .AddSingleton(new HeaderFigure(1, new Text("运行中", "run"), "/ledger?view=running", "play", "run", "runs", ActiveRuns.Count))
+            .AddHomePanel<RunsNow>(HomePlace.Running, 1, "runs")
+            .AddHomePanel<NextHour>(HomePlace.Next, 1, "jobs")
+            .AddHomePanel<LastDayStrip>(HomePlace.Past, 1, "runs")
+            .AddNavigation(NavigationGroup.Schedules, 1, new Text("任务", "Jobs"), "/jobs", "clock")
+            .AddNavigation(NavigationGroup.Schedules, 2, new Text("台账", "Ledger"), "/ledger", "ledger");
 
     private static IServiceCollection AddEngine(this IServiceCollection services) =>
         services
@@ -91,5 +105,10 @@ public static class CronModule
         routes.Get<ListLogs.Query, ListLogs.Result>("/v1/cron/log/", "The fire ledger, newest first", See);
         routes.Get<ReadOutput.Query, ReadOutput.Result>("/v1/cron/log/output/", "The output of an execution, whole or since the last time", See);
         routes.Get<ShowStatistics.Query, ShowStatistics.Result>("/v2/stats/", "What days and jobs came to: runs, failures, durations, lateness", See);
+        routes.MapPage<JobListPage>("/jobs/");
+        routes.MapPage<NewJobPage>("/jobs/new/");
+        routes.MapPage<JobPage>("/jobs/{job_id}/");
+        routes.MapPage<RunPage>("/runs/{log_id}/");
+        routes.MapPage<LedgerPage>("/ledger/");
     }
 }

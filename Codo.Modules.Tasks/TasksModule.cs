@@ -8,7 +8,9 @@ using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Security;
+using Codo.Platform.Ui;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -31,6 +33,7 @@ public static class TasksModule
             .AddSingleton<IStampRunAs, StampSteps>().AddSingleton<HostKeys>().AddSingleton<OpenKeys>().AddSingleton<Bastions>()
             .AddOrders()
             .AddLogs()
+            .AddConsole()
             .AddHandlers(typeof(TasksModule).Assembly);
     }
 
@@ -71,6 +74,17 @@ public static class TasksModule
             .AddSingleton<OrderRetention>()
             .AddLoop<OrderRetention>("orders retention", TimeSpan.FromHours(1), (retention, stopping) => retention.DropOld(stopping))
             .AddLoop<PendingOrders>("orders pending", TimeSpan.FromSeconds(10), (pending, stopping) => pending.EndOverdue(stopping));
+
+    private static IServiceCollection AddConsole(this IServiceCollection services) =>
+        services
+            .AddSingleton(new AssetSource(typeof(TasksModule).Assembly))
+            .AddSingleton<ILiveTopic, OrdersTopic>()
+            .AddSingleton<ILiveTopic, OrderTopic>()
+            .AddSingleton<ILiveTopic, LogTopic>()
+            .AddSingleton(new HeaderFigure(2, new Text("订单待处理", "orders wait"), "/orders", "hand", "warn", "orders", OpenOrders.Waiting))
+            .AddHomePanel<OrdersThatWait>(HomePlace.NeedsMe, 1, "orders")
+            .AddHomePanel<OrdersThatRun>(HomePlace.Running, 2, "orders")
+            .AddNavigation(NavigationGroup.Work, 1, new Text("订单", "Orders"), "/orders", "orders");
 
     /// <summary>The setting that names those with the operator's right.</summary>
     internal const string Operators = "Codo:Tasks:Operators";
@@ -135,6 +149,8 @@ public static class TasksModule
         OrdersPage.Add();
         MapOrders(routes);
         MapLogs(routes);
+        routes.MapPage<OrderListPage>("/orders/");
+        routes.MapPage<OrderPage>("/orders/{list_id}/");
     }
 
     private static void MapLogs(IEndpointRouteBuilder routes)

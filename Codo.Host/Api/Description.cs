@@ -40,6 +40,7 @@ internal static class Description
         ("stats", "What days, jobs and orders came to"),
         ("nodes", "The cluster's nodes and clock"),
         ("host", "Whether this node is alive and can do its work"),
+        ("stream", "What changes, for whoever shows it"),
     ];
 
     public static IServiceCollection AddDescription(this IServiceCollection services)

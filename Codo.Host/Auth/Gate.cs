@@ -2,6 +2,7 @@ using Codo.Host.Accounts;
 using Codo.Host.Pages;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
+using Codo.Platform.Ui;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;
 using Microsoft.AspNetCore.Http.Features;
@@ -103,8 +104,8 @@ internal static class Gate
                 }
                 if (endpoint!.Metadata.GetMetadata<LongBody>() is { } needed)
                     LimitBody(context, Math.Max(needed.Bytes, context.RequestServices.GetRequiredService<NodeSettings>().MaxBody));
-                // A slice answers and is done; everything else may be a stream.
-                if (IsSlice(endpoint!))
+                // A slice and a page answer and are done; everything else may be a stream.
+                if (IsSlice(endpoint!) || endpoint!.Metadata.GetMetadata<IsPage>() is not null)
                     await next(context);
                 else
                     await context.RequestServices.GetRequiredService<OpenStreams>().Run(context, caller, next);

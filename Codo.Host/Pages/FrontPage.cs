@@ -3,6 +3,7 @@ using System.Net;
 using Codo.Host.Accounts;
 using Codo.Host.Auth;
 using Codo.Platform.Http;
+using Codo.Platform.Ui;
 using MediatR;
 
 namespace Codo.Host.Pages;
@@ -33,7 +34,7 @@ internal static class FrontPage
     }
 
     private static Task Show(HttpContext context) =>
-        Write(context, Caller.Of(context) is { } caller ? Who(caller) : SignInForm.Of(context, "/"));
+        Caller.Of(context) is null ? Write(context, SignInForm.Of(context, "/")) : PageRoutes.Render<HomePage>(context).ExecuteAsync(context);
 
     // Where other pages send a stranger, with the page that leads back.
     private static Task ShowForm(HttpContext context)

@@ -12,17 +12,23 @@ internal static class ReadLog
 {
     private const int DefaultLimit = 1000, MostLimit = Paging.MostLimit;
 
-    internal sealed record Query(string? LogKey, string? After, int? Limit, long? SchedId, int? Attempt) : IRequest<Result>;
+    /// <param name="Tail">Instead of <paramref name="After"/>: so many of the newest lines.</param>
+    internal sealed record Query(string? LogKey, string? After, int? Limit, long? SchedId, int? Attempt, int? Tail) : IRequest<Result>;
 
     /// <param name="After">To ask with next.</param>
     /// <param name="More">There is more already; otherwise ask again later.</param>
     /// <param name="CatchingUp">The step has ended and its node has lines of it, or may have, that the database does not have yet: ask again.</param>
     /// <param name="Missing">The same, and the node is away: which one, in words; else empty.</param>
-    internal sealed record Result(IReadOnlyList<LogRow> Data, string After, bool More, bool CatchingUp, Text Missing) : Answer(Say.Fetched);
+    /// <param name="Before">Of an answer to <c>tail</c>: lines of the log before these.</param>
+    internal sealed record Result(IReadOnlyList<LogRow> Data, string After, bool More, bool CatchingUp, Text Missing, long? Before) : Answer(Say.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {
-        public Validator() => RuleFor(query => query.Limit).Within(1, MostLimit, "limit");
+        public Validator()
+        {
+            RuleFor(query => query.Limit).Within(1, MostLimit, "limit");
+            RuleFor(query => query.Tail).Within(1, MostLimit, "tail");
+        }
     }
 
     internal sealed class Handler(NpgsqlDataSource source, LogReader reader, StepLogs steps, LogBacklog rest, Access access) : IRequestHandler<Query, Result>
@@ -33,13 +39,26 @@ internal static class ReadLog
             // Asked before the lines: what is written between is then in them.
             var here = steps.IsCatchingUp(key.Text);
             var elsewhere = await rest.Elsewhere(key, cancellationToken, query.SchedId, query.Attempt);
+            if (query.Tail is { } tail)
+            {
+                var end = await reader.End(key, tail, cancellationToken);
+                return new Result(
+                    end.Rows,
+                    end.After.Text(end.SeveralSteps),
+                    false,
+                    here || elsewhere is { Alive: true },
+                    elsewhere?.Missing ?? Text.Same(""),
+                    end.Before
+                );
+            }
             var part = await reader.Next(key, LogCursor.Read(query.After), query.Limit ?? DefaultLimit, cancellationToken, query.SchedId, query.Attempt);
             return new Result(
                 part.Rows,
                 part.After.Text(part.SeveralSteps),
                 part.More,
                 here || elsewhere is { Alive: true },
-                elsewhere?.Missing ?? Text.Same("")
+                elsewhere?.Missing ?? Text.Same(""),
+                null
             );
         }
     }

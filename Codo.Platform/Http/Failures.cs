@@ -112,7 +112,7 @@ public static class Failures
         _ => null,
     };
 
-    private static int StatusOf(RefusalKind kind) => kind switch
+    internal static int StatusOf(RefusalKind kind) => kind switch
     {
         RefusalKind.Forbidden => 403,
         RefusalKind.NotFound => 404,

@@ -1,0 +1,15 @@
+using Codo.Platform.Localization;
+using Codo.Platform.Ui;
+
+namespace Codo.Host.Pages;
+
+/// <summary>What the host adds to the sidebar: the first page, and pages that are no part of the console.</summary>
+internal static class HostNavigation
+{
+    public static IServiceCollection AddHostNavigation(this IServiceCollection services) =>
+        services
+            .AddNavigation(NavigationGroup.Overview, 1, new Text("概览", "Overview"), "/", "home")
+            .AddNavigation(NavigationGroup.System, 1, new Text("接口文档", "API"), "/docs", "book")
+            .AddNavigation(NavigationGroup.System, 2, new Text("健康状态", "Health"), "/healthz/ready", "heart")
+            .AddNavigation(NavigationGroup.System, 3, new Text("后台作业", "Background jobs"), "/hangfire", "server", superuserOnly: true);
+}

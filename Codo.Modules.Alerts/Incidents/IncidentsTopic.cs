@@ -1,0 +1,31 @@
+using Codo.Platform.Security;
+using Codo.Platform.Ui;
+using Dapper;
+using Npgsql;
+
+namespace Codo.Modules.Alerts.Incidents;
+
+/// <summary>That an incident was opened, changed or resolved.</summary>
+internal sealed class IncidentsTopic(NpgsqlDataSource source, TimeProvider time) : PolledTopic(source, time)
+{
+    private const string VersionSql = """
+        SELECT COALESCE((SELECT max(id) FROM alerts.task_monitor), 0) || '.' ||
+            COALESCE((SELECT md5(string_agg(id || state || count || call_status, ',' ORDER BY id)) FROM alerts.task_monitor WHERE state <> 'resolved'), '')
+        """;
+
+    public override string Name => "incidents";
+
+    protected override Task<string> Read(NpgsqlConnection connection, string argument, CancellationToken cancellation) =>
+        connection.QuerySingleAsync<string>(new CommandDefinition(VersionSql, cancellationToken: cancellation));
+}
+
+/// <summary>The number in the header: incidents that the caller may see and that nobody has taken on.</summary>
+internal static class OpenIncidentCount
+{
+    private const string CountSql = $"""
+        SELECT count(*) FROM alerts.task_monitor m WHERE m.state = 'open' AND {IncidentVisibility.Visible}
+        """;
+
+    public static Task<long> Of(NpgsqlConnection connection, Access access) =>
+        connection.QuerySingleAsync<long>(CountSql, IncidentVisibility.Parameters(access));
+}

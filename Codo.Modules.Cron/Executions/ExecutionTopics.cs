@@ -1,0 +1,56 @@
+using System.Globalization;
+using Codo.Platform.Ui;
+using Dapper;
+using Npgsql;
+
+namespace Codo.Modules.Cron.Executions;
+
+/// <summary>That something is queued, runs, has ended or was skipped.</summary>
+internal sealed class RunsTopic(NpgsqlDataSource source, TimeProvider time) : PolledTopic(source, time)
+{
+    // The newest rows say what was recorded; the small table of active executions says what of it is under way.
+    private const string VersionSql = """
+        SELECT COALESCE((SELECT max(log_id) FROM (SELECT log_id FROM cron.cron_log ORDER BY exec_time DESC, log_id DESC LIMIT 20) newest), 0) || '.' ||
+            COALESCE((SELECT md5(string_agg(log_id || state || attempt, ',' ORDER BY log_id)) FROM cron.active_execution), '')
+        """;
+
+    public override string Name => "runs";
+
+    protected override Task<string> Read(NpgsqlConnection connection, string argument, CancellationToken cancellation) =>
+        connection.QuerySingleAsync<string>(new CommandDefinition(VersionSql, cancellationToken: cancellation));
+}
+
+/// <summary>That a job was made, changed or deleted.</summary>
+internal sealed class JobsTopic(NpgsqlDataSource source, TimeProvider time) : PolledTopic(source, time)
+{
+    private const string VersionSql = """
+        SELECT count(*) || '.' || COALESCE(extract(epoch FROM max(update_time)), 0) || '.' || COALESCE(extract(epoch FROM max(broken_at)), 0) FROM cron.job
+        """;
+
+    public override string Name => "jobs";
+
+    protected override Task<string> Read(NpgsqlConnection connection, string argument, CancellationToken cancellation) =>
+        connection.QuerySingleAsync<string>(new CommandDefinition(VersionSql, cancellationToken: cancellation));
+}
+
+/// <summary>That one execution has more output, or stands otherwise.</summary>
+internal sealed class RunTopic(NpgsqlDataSource source, TimeProvider time) : PolledTopic(source, time)
+{
+    private const string VersionSql = """
+        SELECT md5(l.status || '.' || COALESCE((SELECT max(a.attempt) || '.' || max(o.next_byte) FROM cron.attempt a LEFT JOIN cron.output o
+            ON o.log_id = a.log_id AND o.nominal_at = a.nominal_at AND o.attempt = a.attempt
+            WHERE a.log_id = l.log_id AND a.nominal_at = l.nominal_at AND a.attempt = (SELECT max(m.attempt) FROM cron.attempt m
+                WHERE m.log_id = l.log_id AND m.nominal_at = l.nominal_at)), ''))
+        FROM cron.cron_log l WHERE l.log_id = @LogId
+        """;
+
+    public override string Name => "run";
+
+    protected override bool Takes(string argument) => long.TryParse(argument, NumberStyles.None, CultureInfo.InvariantCulture, out _);
+
+    protected override async Task<string> Read(NpgsqlConnection connection, string argument, CancellationToken cancellation)
+    {
+        var asked = new { LogId = long.Parse(argument, NumberStyles.None, CultureInfo.InvariantCulture) };
+        return await connection.QuerySingleOrDefaultAsync<string>(new CommandDefinition(VersionSql, asked, cancellationToken: cancellation)) ?? "";
+    }
+}

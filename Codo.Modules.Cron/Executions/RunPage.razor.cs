@@ -1,0 +1,67 @@
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+
+namespace Codo.Modules.Cron.Executions;
+
+/// <summary>One execution: its output as it comes; for one that failed why, with its last line; for a time that did not run why not.</summary>
+public sealed partial class RunPage
+{
+    // Enough of an output for its last line.
+    private const int LastLine = 400;
+
+    private readonly List<AttemptView> attempts = [];
+    private long id;
+    private ListLogs.LogView run = null!;
+    private string? mayNot;
+    private string lastLine = "";
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> Topics => [$"run:{Context.Request.RouteValues["log_id"]}"];
+
+    // Before there is a run, the page says that there is none.
+    private string Name => run is null ? T($"运行 {id}", $"Run {id}") : run.JobId;
+
+    private ExecutionFace Face => ExecutionFace.Of(run.Status);
+
+    private string Why =>
+        attempts.Count > 0 && attempts[^1].Cause.Length > 0 ? attempts[^1].Cause
+        : run.Status is "skipped" or "missed" ? run.TaskLog
+        : run.ExitCode is { } code ? T($"退出码 {code}", $"Exit code {code}")
+        : Face.Word.ToString();
+
+    private string TriggerWord =>
+        run.Trigger switch
+        {
+            "manual" => T($"{run.By} 手动运行", $"by hand, {run.By}"),
+            "catch_up" => T("补执行", "catch-up"),
+            _ => T("时间表", "schedule"),
+        };
+
+    /// <inheritdoc/>
+    protected override async Task Load()
+    {
+        id = NumberPart("log_id");
+        mayNot = MayNot(Right.To(Verbs.Run, ResourceKind.Job));
+        // Of any age: the list's own default is a month.
+        var found = await Send(new ListLogs.Query(1, 1, "log_id", $"{id}", "2000-01-01", null, null, null, null, null, null, null));
+        run = found.Data.FirstOrDefault() ?? throw Refusal.NotFound($"没有运行 {id}", $"There is no run {id}");
+        foreach (var node in run.Attempts?.AsArray() ?? [])
+            attempts.Add(
+                new AttemptView(
+                    (int)node!["attempt"]!,
+                    (string)node["node"]!,
+                    (string)node["status"]!,
+                    (double?)node["seconds"],
+                    (int?)node["left_alive"],
+                    (string?)node["cause"] ?? ""
+                )
+            );
+        if (Face.Tone != "bad") return;
+        var text = run.TaskLog.TrimEnd();
+        if (Why.Length > 0 && text.EndsWith(Why, StringComparison.Ordinal)) text = text[..^Why.Length].TrimEnd();
+        lastLine = text.Split('\n')[^1];
+        if (lastLine.Length > LastLine) lastLine = lastLine[..LastLine] + "…";
+    }
+
+    private sealed record AttemptView(int Number, string Node, string Status, double? Seconds, int? LeftAlive, string Cause);
+}

@@ -1,0 +1,60 @@
+using System.Globalization;
+using Codo.Modules.Cron.Executions;
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+
+namespace Codo.Modules.Cron.Jobs;
+
+/// <summary>All jobs: what each is, how its last runs went, when it runs next, and why it does not.</summary>
+public sealed partial class JobListPage
+{
+    private const int Limit = 50;
+
+    private readonly List<JobView> rows = [];
+    private ILookup<string, RecentRuns.Run> recent = null!;
+    private string? mayNot, mayNotRun, mayNotEdit;
+    private long count;
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> Topics => ["jobs", "runs"];
+
+    private string Api => $"/v1/cron/job/{Context.Request.QueryString}";
+
+    private string First =>
+        $"curl -H \"auth-key: $CODO_TOKEN\" {Context.Request.Scheme}://{Context.Request.Host}/v1/cron/job/ \\\n"
+        + "  -d '{\"job_id\": \"hello\", \"cmd\": \"date; uptime\", \"cron\": \"0 * * * * *\"}'";
+
+    private static IEnumerable<(string Value, string Word)> States =>
+        [
+            ("", T("全部状态", "All states")),
+            ("0", T("启用", "Running")),
+            ("1", T("已暂停", "Paused")),
+            ("broken", T("损坏", "Broken")),
+            ("faild,timeout,killed,interrupted", T("最近一次出错", "Last run went wrong")),
+            ("missed", T("最近一次错过", "Last time missed")),
+        ];
+
+    /// <summary>The next time of a job that runs.</summary>
+    internal static DateTime? NextOf(JobView job) =>
+        DateTimeOffset.TryParse(job.NextRunTime, CultureInfo.InvariantCulture, DateTimeStyles.None, out var next) ? next.UtcDateTime : null;
+
+    /// <inheritdoc/>
+    protected override async Task Load()
+    {
+        var found = await Send(new ListJobs.Query(PageNumber, Limit, null, Asked("status"), Asked("tag"), Asked("owner"), Asked("q"), Asked("space")));
+        await foreach (var job in found.Data) rows.Add(job);
+        count = found.Count;
+        recent = (await Send(new RecentRuns.Query([.. rows.Select(job => job.JobId)], 20))).Data;
+        mayNot = MayNot(Right.ToMake(ResourceKind.Job));
+        mayNotRun = MayNot(Right.To(Verbs.Run, ResourceKind.Job));
+        mayNotEdit = MayNot(Right.To(Verbs.Edit, ResourceKind.Job));
+    }
+
+    private static string Iso(DateTime at) => at.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
+
+    private static string FirstLine(string text) => text.Split('\n', 2)[0] is { Length: > 160 } line ? line[..160] + "…" : text.Split('\n', 2)[0];
+
+    private static IEnumerable<string> Owners(JobView job) => job.Owners.Length > 0 ? job.Owners : [job.Creator];
+
+    private List<(long, string, DateTime, double?)> Bars(string jobId) => [.. recent[jobId].Select(run => (run.LogId, run.Status, run.ExecTime, run.Seconds))];
+}

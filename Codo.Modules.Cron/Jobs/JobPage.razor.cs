@@ -1,0 +1,66 @@
+using System.Globalization;
+using Codo.Modules.Cron.Executions;
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+
+namespace Codo.Modules.Cron.Jobs;
+
+/// <summary>One job: how it runs, when it runs next, its last runs, and the form with every field.</summary>
+public sealed partial class JobPage
+{
+    private string jobId = "";
+    private JobView job = null!;
+    private List<RecentRuns.Run> runs = [];
+    private List<NextTimes.Due> next = [];
+    private string? mayNot, mayNotRun;
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> Topics => ["jobs", "runs"];
+
+    private string Success =>
+        runs.Where(run => run.Status is not ("queued" or "running" or "skipped")).ToList() is { Count: > 0 } ended
+            ? $"{100.0 * ended.Count(run => run.Status == "success") / ended.Count:0.#} % "
+                + T($"（最近 {ended.Count} 次）", $"(of the last {ended.Count})")
+            : "–";
+
+    private Dictionary<string, string> Values =>
+        new(StringComparer.Ordinal)
+        {
+            ["job_id"] = jobId,
+            ["cmd"] = job.Cmd,
+            ["cron"] = job.Cron,
+            ["time_zone"] = job.TimeZone,
+            ["timeout"] = job.Timeout?.ToString(CultureInfo.InvariantCulture) ?? "",
+            ["overlap"] = job.Overlap,
+            ["misfire"] = job.Misfire,
+            ["misfire_window"] = job.MisfireWindow.ToString(CultureInfo.InvariantCulture),
+            ["retries"] = job.Retries.ToString(CultureInfo.InvariantCulture),
+            ["retry_delay"] = job.RetryDelay.ToString(CultureInfo.InvariantCulture),
+            ["env"] = string.Join('\n', job.Env.Select(pair => $"{pair.Key}={pair.Value}")),
+            ["working_directory"] = job.WorkingDirectory,
+            ["interpreter"] = job.Interpreter,
+            ["encoding"] = job.Encoding,
+            ["run_as"] = job.RunAs,
+            ["description"] = job.Description,
+            ["tags"] = string.Join(", ", job.Tags),
+            ["owners"] = string.Join(", ", job.Owners),
+        };
+
+    /// <inheritdoc/>
+    protected override async Task Load()
+    {
+        jobId = Part("job_id");
+        await foreach (var row in (await Send(new ListJobs.Query(1, 1, jobId, null, null, null, null, null))).Data) job = row;
+        runs = [.. (await Send(new RecentRuns.Query([jobId], 100))).Data[jobId]];
+        var resource = new Resource(ResourceKind.Job, jobId, Access.SpaceOf(job.Space));
+        mayNot = await MayNot(Verbs.Edit, resource);
+        mayNotRun = await MayNot(Verbs.Run, resource);
+        if (job is { State: "running" }) next = (await Send(new NextTimes.Query(job.Cron, job.TimeZone, 10))).Data;
+    }
+
+    private double? Percentile(double part)
+    {
+        var ended = runs.Where(run => run is { Status: "success" or "faild", Seconds: not null }).Select(run => run.Seconds!.Value).Order().ToList();
+        return ended.Count == 0 ? null : ended[(int)Math.Ceiling(part * ended.Count) - 1];
+    }
+}

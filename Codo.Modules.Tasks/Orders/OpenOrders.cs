@@ -1,0 +1,77 @@
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Dapper;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Orders;
+
+/// <summary>Orders that the caller may see and that wait for a person or run, the longest first: what the first page of the console shows.</summary>
+internal static class OpenOrders
+{
+    /// <param name="NeedsPerson">Those that wait for a person; else those that run.</param>
+    internal sealed record Query(bool NeedsPerson, int Limit) : IRequest<Result>;
+
+    internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Say.Fetched);
+
+    internal sealed record Row(long ListId, string TaskName, string Creator, string Schedule, string Status, DateTime Since, long Hosts, long Done);
+
+    // Only those with the right to approve can act: what waits for others is no work of the caller's.
+    private const string Waits = $"""
+        FROM tasks.scheduler_task_list o WHERE o.schedule <> 'OK' AND (o.schedule = 'new' OR (o.schedule = 'start' AND o.status IN (4, 5, 6)))
+            AND (@IsSuperuser OR @UserId = ANY(o.approver_ids) OR (o.schedule = 'start' AND {OrderAccess.Visible}))
+        """;
+
+    private const string WaitsCountSql = $"""
+        SELECT count(*) {Waits}
+        """;
+
+    /// <summary>How many wait for the caller.</summary>
+    public static Task<long> Waiting(NpgsqlConnection connection, Access access) =>
+        connection.QuerySingleAsync<long>(WaitsCountSql, Viewer.Of(access));
+
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
+    {
+        private const string Columns = """
+            SELECT o.list_id, o.task_name, o.creator, o.schedule, CAST(o.status AS text) AS status,
+                CASE WHEN o.schedule = 'new' THEN o.create_time ELSE o.start_time END AS since,
+                (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id) AS hosts,
+                (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state = 'done') AS done
+            """;
+
+        private const string WaitingSql = $"""
+            {Columns} {Waits} ORDER BY o.start_time, o.list_id LIMIT @Limit
+            """;
+
+        private const string Runs = $"""
+            FROM tasks.scheduler_task_list o WHERE o.schedule = 'start' AND o.status NOT IN (4, 5, 6) AND {OrderAccess.Visible}
+            """;
+
+        private const string RunningSql = $"""
+            {Columns} {Runs} ORDER BY o.start_time, o.list_id LIMIT @Limit
+            """;
+
+        private const string RunningCountSql = $"""
+            SELECT count(*) {Runs}
+            """;
+
+        public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
+        {
+            var viewer = Viewer.Of(access);
+            var asked = new
+            {
+                viewer.UserId,
+                viewer.IsSuperuser,
+                viewer.Names,
+                viewer.Spaces,
+                viewer.Templates,
+                query.Limit,
+            };
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            var rows = (await connection.QueryAsync<Row>(query.NeedsPerson ? WaitingSql : RunningSql, asked)).AsList();
+            var count =
+                rows.Count < query.Limit ? rows.Count : await connection.QuerySingleAsync<long>(query.NeedsPerson ? WaitsCountSql : RunningCountSql, asked);
+            return new Result(rows, count);
+        }
+    }
+}

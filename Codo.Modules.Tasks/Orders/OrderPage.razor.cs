@@ -1,0 +1,61 @@
+using System.Globalization;
+
+namespace Codo.Modules.Tasks.Orders;
+
+/// <summary>One order: its hosts and steps as they change, the output of the focused cell beside them; facts and who did what behind a switch.</summary>
+public sealed partial class OrderPage
+{
+    private long id;
+    private CheckOrder.Page order = null!;
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> Topics => ["orders"];
+
+    private string Tab => Asked("tab") == "facts" ? "facts" : "grid";
+
+    // Before there is an order, the page says that there is none.
+    private string Name => order is null ? T($"订单 {id}", $"Order {id}") : order.TaskName;
+
+    private OrderFace Face => OrderFace.Of(order.Schedule, order.Status);
+
+    private string? NoRight =>
+        order.ApprovalButton
+            ? null
+            : T("只有此模板的用户或超级用户可以审批和干预", "Only the template's users and superusers may approve and intervene");
+
+    private string? MayNotEnd =>
+        order.ApprovalButton || order.Creator == Caller.Nickname || order.Creator == Caller.Username
+            ? null
+            : T("只有提交人、此模板的用户或超级用户可以结束", "Only the submitter, the template's users and superusers may end it");
+
+    private string? GridReason =>
+        NoRight
+        ?? order.Schedule switch
+        {
+            "new" => T("订单还没有批准", "The order is not approved yet"),
+            "ready" => T("订单还没有开始", "The order has not begun"),
+            "OK" => T("订单已结束", "The order has ended"),
+            _ => null,
+        };
+
+    private string Hosts =>
+        string.Create(CultureInfo.InvariantCulture, $"{order.GroupList.Count} ")
+        + T("个组，从", "groups, beginning with ")
+        + string.Join(", ", order.ThisHostList.Take(5))
+        + (order.ThisHostList.Count > 5 ? $" … (+{order.ThisHostList.Count - 5})" : "");
+
+    private string ApproveText => T($"批准「{order.TaskName}」，立即开始\n{Hosts}", $"Approve “{order.TaskName}”; it starts at once\n{Hosts}");
+
+    private string EndText =>
+        T(
+            $"结束「{order.TaskName}」\n终止正在执行的命令\n未执行的步骤不再执行\n{Hosts}",
+            $"End “{order.TaskName}”\nWhat runs is killed\nWhat has not run never will\n{Hosts}"
+        );
+
+    /// <inheritdoc/>
+    protected override async Task Load()
+    {
+        id = NumberPart("list_id");
+        order = (await Send(new CheckOrder.Query(id, null, null, null))).Data;
+    }
+}

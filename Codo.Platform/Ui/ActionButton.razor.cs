@@ -1,0 +1,51 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using Microsoft.AspNetCore.Components;
+
+namespace Codo.Platform.Ui;
+
+/// <summary>
+/// A button that is one request of the public API. What the caller may not do is shown, with the reason; it is <c>aria-disabled</c> and not disabled, so that
+/// the keyboard reaches the reason.
+/// </summary>
+public sealed partial class ActionButton
+{
+    private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    [Parameter]
+    public string Word { get; set; } = "";
+
+    [Parameter]
+    public string Icon { get; set; } = "";
+
+    /// <summary><c>primary</c>, <c>danger</c> or empty.</summary>
+    [Parameter]
+    public string Tone { get; set; } = "";
+
+    [Parameter]
+    public string Method { get; set; } = "POST";
+
+    [Parameter]
+    public string Path { get; set; } = "";
+
+    [Parameter]
+    public object? Body { get; set; }
+
+    /// <summary>What will happen, to be confirmed first; null acts at once.</summary>
+    [Parameter]
+    public string? Confirm { get; set; }
+
+    /// <summary>The word of an undo, which sends the same request again; null for none.</summary>
+    [Parameter]
+    public string? Undo { get; set; }
+
+    /// <summary>A letter that presses it.</summary>
+    [Parameter]
+    public string? Key { get; set; }
+
+    /// <summary>Why the caller may not; null where they may.</summary>
+    [Parameter]
+    public string? Reason { get; set; }
+
+    private string? Json => Body is null ? null : JsonSerializer.Serialize(Body, Readable);
+}

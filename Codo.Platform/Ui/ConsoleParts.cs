@@ -1,0 +1,65 @@
+using Codo.Platform.Localization;
+using Codo.Platform.Security;
+using Microsoft.AspNetCore.Components;
+using Microsoft.Extensions.DependencyInjection;
+using Npgsql;
+
+namespace Codo.Platform.Ui;
+
+/// <summary>Where an entry stands in the sidebar.</summary>
+public enum NavigationGroup
+{
+    Overview,
+    Schedules,
+    Work,
+    Watch,
+    System,
+}
+
+/// <summary>An entry of the sidebar.</summary>
+/// <param name="Rank">Its place within the group.</param>
+/// <param name="SuperuserOnly">Others do not see it.</param>
+public sealed record NavigationItem(NavigationGroup Group, int Rank, Text Name, string Path, string Icon, bool SuperuserOnly = false);
+
+/// <summary>A number in the header, such as what runs now.</summary>
+/// <param name="Rank">Its place.</param>
+/// <param name="Topic">The live topic that changes it.</param>
+/// <param name="Count">Reads it for a caller.</param>
+public sealed record HeaderFigure(
+    int Rank,
+    Text Name,
+    string Path,
+    string Icon,
+    string Tone,
+    string Topic,
+    Func<NpgsqlConnection, Access, Task<long>> Count
+);
+
+/// <summary>Where a panel stands on the first page.</summary>
+public enum HomePlace
+{
+    NeedsMe,
+    Running,
+    Next,
+    Past,
+}
+
+/// <summary>A module's part of the first page: a component without parameters but the page.</summary>
+public sealed record HomePanel(HomePlace Place, int Rank, Type Component, string Topic);
+
+/// <summary>How a module adds its parts.</summary>
+public static class ConsoleParts
+{
+    public static IServiceCollection AddNavigation(
+        this IServiceCollection services,
+        NavigationGroup group,
+        int rank,
+        Text name,
+        string path,
+        string icon,
+        bool superuserOnly = false
+    ) => services.AddSingleton(new NavigationItem(group, rank, name, path, icon, superuserOnly));
+
+    public static IServiceCollection AddHomePanel<TPanel>(this IServiceCollection services, HomePlace place, int rank, string topic)
+        where TPanel : IComponent => services.AddSingleton(new HomePanel(place, rank, typeof(TPanel), topic));
+}

@@ -1,0 +1,53 @@
+// Requests of the public API, and what became of them.
+import { h, language, t } from './words.js';
+
+/** @returns {Promise<any>} the answer; a failure has `code` other than 0. */
+export async function request(method, path, body) {
+  try {
+    const response = await fetch(path, {
+      method,
+      headers: { 'Accept-Language': language, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    return await response.json();
+  } catch {
+    return { code: -1, msg: t('没有得到应答：请检查网络后重试', 'No answer: check the network and try again') };
+  }
+}
+
+/** A message that stays until it is dismissed; the newest is below. */
+export function say(text, isBad = false, undo = null) {
+  const box = document.getElementById('messages');
+  const message = h('div', { class: isBad ? 'message bad' : 'message' }, h('p', {}, text),
+    undo && h('button', { type: 'button', class: 'button small', onclick: () => { message.remove(); undo.run(); } }, undo.word),
+    h('button', { type: 'button', class: 'button small ghost', 'aria-label': t('关闭', 'Dismiss'), onclick: () => message.remove() }, '✕'));
+  box.append(message);
+  while (box.children.length > 4) box.firstElementChild.remove();
+  return message;
+}
+
+/** Asks before it acts: a title, what will happen as a list, and the word of the button. Resolves to true when it was pressed. */
+export function confirm(title, list, word, isDanger = false, typed = null) {
+  return new Promise((resolve) => {
+    const field = typed && h('input', { name: 'typed', autocomplete: 'off', 'aria-label': t(`输入 ${typed} 以确认`, `Type ${typed} to confirm`), placeholder: typed });
+    const go = h('button', { class: isDanger ? 'button danger' : 'button primary', value: 'yes', disabled: Boolean(typed) }, word);
+    if (field) field.addEventListener('input', () => { go.disabled = field.value !== typed; });
+    const dialog = h('dialog', { 'aria-labelledby': 'confirm-title' }, h('form', { method: 'dialog' },
+      h('h2', { id: 'confirm-title' }, title),
+      list.length ? h('ol', { class: 'will', tabindex: '0' }, ...list.map((item) => h('li', {}, item))) : null,
+      field, h('div', { class: 'end' }, h('button', { class: 'button', value: 'no', formnovalidate: true }, t('取消', 'Cancel')), go)));
+    dialog.addEventListener('close', () => { resolve(dialog.returnValue === 'yes'); dialog.remove(); });
+    document.body.append(dialog);
+    dialog.showModal();
+    (field ?? go).focus();
+  });
+}
+
+export async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    say(t('已复制', 'Copied'));
+  } catch {
+    say(t('浏览器不允许复制：请手动选择', 'The browser does not let it be copied: select it by hand'), true);
+  }
+}

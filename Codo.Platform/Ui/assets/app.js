@@ -1,0 +1,237 @@
+// What every page does: times, live refresh, actions, forms, keys. Everything is bound by attributes, so that a page is HTML alone.
+import { confirm, copy, request, say } from './api.js';
+import { follow, onState, shows } from './live.js';
+import { morph } from './morph.js';
+import { h, span, t } from './words.js';
+
+const main = () => document.getElementById('main');
+
+// Times ------------------------------------------------------------------------------------------------------------------------------------------------
+const clock = document.querySelector('[data-clock]');
+const skew = clock ? Number(clock.dataset.clock) - Date.now() : 0;
+const pad = (number) => String(number).padStart(2, '0');
+export const now = () => Date.now() + skew;
+
+function tick() {
+  if (clock) {
+    const at = new Date(now() + Number(clock.dataset.offset) * 60000);
+    clock.textContent = `${pad(at.getUTCHours())}:${pad(at.getUTCMinutes())}:${pad(at.getUTCSeconds())}`;
+  }
+  for (const element of document.querySelectorAll('[data-ago]')) {
+    const seconds = (Date.parse(element.dataset.ago) - now()) / 1000;
+    const text = seconds > 0 ? t(`${span(seconds)}后`, `in ${span(seconds)}`) : t(`${span(seconds)}前`, `${span(seconds)} ago`);
+    if (element.textContent !== text) element.textContent = text;
+  }
+}
+
+document.addEventListener('mouseover', (event) => {
+  const time = event.target.closest?.('time[data-time]');
+  if (!time || time.title) return;
+  const at = new Date(time.dateTime);
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  time.title = `${at.toLocaleString()} (${zone})\n${at.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+});
+
+// Live -------------------------------------------------------------------------------------------------------------------------------------------------
+let refreshing = null, again = false, last = 0;
+
+/** Reads the page again and takes over what changed. */
+export async function refresh() {
+  if (refreshing) { again = true; return refreshing; }
+  refreshing = (async () => {
+    do {
+      again = false;
+      const wait = last + 700 - Date.now();
+      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+      last = Date.now();
+      try {
+        const response = await fetch(location.href, { headers: { 'X-Codo-Part': '1', Accept: 'text/html' } });
+        if (response.status === 401) { location.reload(); return; }
+        // What is shown stays, rather than give way to a page that says the host cannot answer just now.
+        if (response.status >= 500) { if (main().dataset.status === '200') { setTimeout(refresh, 5000); return; } }
+        const fresh = new DOMParser().parseFromString(await response.text(), 'text/html');
+        for (const id of ['figures', 'main']) {
+          const wanted = fresh.getElementById(id);
+          if (wanted && !document.getElementById(id).contains(document.querySelector('dialog[open]'))) morph(document.getElementById(id), wanted);
+        }
+        for (const [topic, version] of topics()) shows(topic, version);
+        tick();
+        cursor();
+      } catch { /* The stream says that the host is away, and asks for the page again when it is back. */ }
+    } while (again);
+  })();
+  await refreshing;
+  refreshing = null;
+}
+
+const topics = () => (main()?.dataset.topics ?? '').split(' ').filter(Boolean).map((text) => {
+  const at = text.lastIndexOf('=');
+  return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
+});
+
+let poll = 0;
+for (const [topic, version] of topics()) if (version) follow(topic, version, refresh);
+onState(({ state, since }) => {
+  const bar = document.getElementById('broken');
+  clearInterval(poll);
+  if (state === 'broken') {
+    const at = new Date(since);
+    bar.textContent = t(`实时更新自 ${at.toLocaleTimeString()} 起中断，每 5 秒重试`, `Live updates broke off at ${at.toLocaleTimeString()}; trying every 5 s`);
+    bar.hidden = false;
+    poll = setInterval(refresh, 5000);
+  } else if (!bar.hidden) {
+    bar.hidden = true;
+    refresh();
+  }
+  document.documentElement.dataset.stream = state;
+});
+if (main()?.dataset.status === '503') poll = setInterval(refresh, 5000);
+
+// Actions ----------------------------------------------------------------------------------------------------------------------------------------------
+async function act(button) {
+  if (button.getAttribute('aria-disabled') === 'true') { say(button.dataset.reason, true); return; }
+  const { method, path, body, confirm: asked, undo } = button.dataset;
+  const send = async () => {
+    button.setAttribute('aria-busy', 'true');
+    const answer = await request(method, path, body ? JSON.parse(body) : undefined);
+    button.removeAttribute('aria-busy');
+    const isBad = answer.code !== 0;
+    say([answer.msg, ...(answer.warnings ?? [])].join('\n'), isBad, !isBad && undo ? { word: undo, run: send } : null);
+    if (!isBad && button.dataset.go) location.href = button.dataset.go;
+    else await refresh();
+  };
+  const lines = asked?.split('\n') ?? [];
+  if (!asked || await confirm(lines[0], lines.slice(1), button.textContent.trim(), button.classList.contains('danger'))) await send();
+}
+
+// What nobody has touched is not sent: it may have been changed elsewhere meanwhile.
+const isAsItWas = (field) => (field.type === 'checkbox' ? field.checked === field.defaultChecked : field.options ? [...field.options].every((option) => option.selected === option.defaultSelected) : field.value === field.defaultValue);
+
+async function submit(form) {
+  const [method, path] = form.dataset.api.split(' ');
+  for (const error of form.querySelectorAll('.error')) error.remove();
+  for (const field of form.querySelectorAll('.invalid')) field.classList.remove('invalid');
+  const body = {};
+  for (const field of form.elements) {
+    if (!field.name || (field.type === 'radio' && !field.checked)) continue;
+    const kind = field.dataset.kind;
+    if ((kind === 'skip-empty' && field.value === '') || (method === 'PUT' && field.type !== 'hidden' && isAsItWas(field))) continue;
+    body[field.name] = kind === 'number' ? field.value.trim() || '0'
+      : kind === 'list' ? field.value.split(/[,，\n]/).map((item) => item.trim()).filter(Boolean)
+      : kind === 'pairs' ? Object.fromEntries(field.value.split('\n').filter((line) => line.includes('=')).map((line) => [line.slice(0, line.indexOf('=')).trim(), line.slice(line.indexOf('=') + 1)]))
+      : field.type === 'checkbox' ? field.checked : field.value;
+  }
+  const answer = await request(method, path, body);
+  if (answer.code === 0) {
+    say([answer.msg, ...(answer.warnings ?? [])].join('\n'));
+    form.removeAttribute('data-dirty');
+    if (form.dataset.go) location.href = form.dataset.go.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(answer[name] ?? body[name] ?? ''));
+    else await refresh();
+    return;
+  }
+  // The message names the field; without one it stands at the button.
+  const field = [...form.elements].find((element) => element.name && new RegExp(`(^|[^a-z_])${element.name}([^a-z_]|$)`).test(answer.msg))
+    ?? (/cron|schedule|表达式|定时器/.test(answer.msg) ? form.elements.namedItem('cron') : null);
+  const error = h('small', { class: 'error', role: 'alert' }, answer.msg + (answer.hint ? ` · ${answer.hint}` : ''));
+  const place = field?.closest?.('.field');
+  if (place) { place.classList.add('invalid'); place.append(error); field.focus(); } else (form.querySelector('.form-bar') ?? form).append(error);
+}
+
+document.addEventListener('click', (event) => {
+  const target = event.target instanceof Element ? event.target.closest('[data-method], [aria-disabled="true"], [data-copy], [data-curl], [data-language], [data-theme-next], [data-palette]') : null;
+  if (!target) return;
+  const { dataset } = target;
+  if (dataset.copy !== undefined) copy(dataset.copy);
+  else if (dataset.curl) curl(dataset.curl);
+  else if (dataset.language) { keep('codo_lang', dataset.language); location.reload(); }
+  else if (dataset.themeNext !== undefined) theme();
+  else if (dataset.palette !== undefined) openPalette();
+  else if (dataset.method || dataset.reason) act(target);
+});
+document.addEventListener('submit', (event) => {
+  if (event.target.dataset.api) { event.preventDefault(); submit(event.target); }
+});
+document.addEventListener('input', (event) => {
+  const form = event.target.closest?.('form[data-api]');
+  if (form) form.dataset.dirty = '1';
+  const filter = event.target.closest?.('form[data-filter]');
+  if (filter) { clearTimeout(filter.timer); filter.timer = setTimeout(() => narrow(filter), 250); }
+  if (event.target.dataset?.preview !== undefined) { clearTimeout(previewing); previewing = setTimeout(() => preview(event.target), 200); }
+});
+
+// Filters are in the address; what is typed replaces it, so that Back leaves the page.
+async function narrow(form) {
+  const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ''));
+  history.replaceState(null, '', location.pathname + (query.size ? `?${query}` : ''));
+  last = 0;
+  await refresh();
+}
+
+// What an expression means while it is typed.
+let previewing = 0;
+async function preview(input) {
+  const output = document.getElementById(input.dataset.preview);
+  const zone = input.form.elements.namedItem('time_zone')?.value;
+  const answer = await request('GET', `/v1/cron/job/next/?cron=${encodeURIComponent(input.value)}${zone ? `&time_zone=${encodeURIComponent(zone)}` : ''}`);
+  output.replaceChildren(answer.code === 0
+    ? h('span', {}, h('strong', {}, answer.cron_text), ' · ', (answer.data ?? []).slice(0, 3).map((time) => time.local + (time.note ? ` (${time.note})` : "")).join(' · '))
+    : h('span', { class: 'error' }, answer.msg + (answer.hint ? ` · ${answer.hint}` : '')));
+}
+
+function curl(command) {
+  const dialog = h('dialog', { 'aria-label': 'curl' }, h('div', { class: 'inside' }, h('h2', {}, t('同样的内容，用 curl', 'The same with curl')),
+    h('p', { class: 'muted' }, t('CODO_TOKEN 是你的令牌。', 'CODO_TOKEN is your token.')), h('div', { class: 'code' }, h('pre', { tabindex: '0' }, h('code', {}, command))),
+    h('div', { class: 'end' }, h('button', { class: 'button', onclick: () => copy(command) }, t('复制', 'Copy')), h('button', { class: 'button primary', onclick: () => dialog.close() }, t('关闭', 'Close')))));
+  dialog.addEventListener('close', () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+// Choices ----------------------------------------------------------------------------------------------------------------------------------------------
+const keep = (name, value) => { document.cookie = `${name}=${value}; path=/; max-age=31536000; samesite=lax`; };
+function theme() {
+  const order = ['auto', 'light', 'dark'];
+  const next = order[(order.indexOf(document.documentElement.dataset.theme) + 1) % 3];
+  document.documentElement.dataset.theme = next;
+  keep('codo_theme', next);
+  document.dispatchEvent(new Event('codo:theme'));
+}
+
+// Keys -------------------------------------------------------------------------------------------------------------------------------------------------
+async function openPalette() { (await import('./palette.js')).openPalette(); }
+
+const rows = () => [...document.querySelectorAll('tr[data-href], [data-item]')];
+let place = -1;
+function cursor(step = 0) {
+  const all = rows();
+  for (const row of document.querySelectorAll('[data-cursor]')) { row.classList.remove('cursor'); row.removeAttribute('data-cursor'); }
+  if (place < 0 && !step) return;
+  place = Math.max(0, Math.min(all.length - 1, place + step));
+  const row = all[place];
+  if (!row) return;
+  row.dataset.cursor = '';
+  row.classList.add('cursor');
+  if (step) row.scrollIntoView({ block: 'nearest' });
+}
+
+document.addEventListener('keydown', (event) => {
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') { event.preventDefault(); openPalette(); return; }
+  const typing = event.target.matches?.('input, textarea, select, [contenteditable]');
+  if (typing && event.key === 'Escape') event.target.blur();
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
+  if (event.key === '?') import('./palette.js').then((module) => module.showKeys());
+  else if (event.key === '/') { const search = document.querySelector('main input[type="search"]'); if (search) { event.preventDefault(); search.focus(); } }
+  else if (event.key === 'j') cursor(1);
+  else if (event.key === 'k') cursor(-1);
+  else if (event.key === 'Enter' && place >= 0 && event.target === document.body) { const row = rows()[place]; if (row?.dataset.href) location.href = row.dataset.href; }
+  else {
+    const scope = place >= 0 ? rows()[place] : null;
+    const button = scope?.querySelector(`[data-key="${CSS.escape(event.key)}"]`) ?? document.querySelector(`main .title [data-key="${CSS.escape(event.key)}"]`);
+    if (button) { event.preventDefault(); button.click(); }
+  }
+});
+
+setInterval(tick, 1000);
+tick();
+document.documentElement.dataset.ready = '1';
+performance.mark('codo-ready');

@@ -1,0 +1,27 @@
+// Texts of the scripts in both languages.
+const english = document.documentElement.lang === 'en';
+
+/** @param {string} zh @param {string} en */
+export const t = (zh, en) => (english ? en : zh);
+export const language = english ? 'en' : 'zh';
+
+/** Makes an element: `h('button', {class: 'x', onclick}, 'text', child)`. */
+export function h(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (typeof value === 'function') element.addEventListener(key.slice(2), value);
+    else element.setAttribute(key, value === true ? '' : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** Seconds as a person says them. */
+export function span(seconds) {
+  const s = Math.round(Math.abs(seconds));
+  if (s < 60) return t(`${s} 秒`, `${s} s`);
+  if (s < 3600) return t(`${Math.floor(s / 60)} 分 ${s % 60} 秒`, `${Math.floor(s / 60)} min ${s % 60} s`);
+  if (s < 86400) return t(`${Math.floor(s / 3600)} 小时 ${Math.floor(s / 60) % 60} 分`, `${Math.floor(s / 3600)} h ${Math.floor(s / 60) % 60} min`);
+  return t(`${Math.floor(s / 86400)} 天 ${Math.floor(s / 3600) % 24} 小时`, `${Math.floor(s / 86400)} d ${Math.floor(s / 3600) % 24} h`);
+}

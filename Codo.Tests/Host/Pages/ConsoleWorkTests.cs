@@ -1,0 +1,219 @@
+using System.Text.Json.Nodes;
+using Codo.Tests.Modules.Cron;
+using Codo.Tests.Support;
+using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
+
+namespace Codo.Tests.Host.Pages;
+
+/// <summary>What a person does with the console: follow, act, move by keys.</summary>
+public sealed class ConsoleWorkTests(ConsoleFixture fixture) : IClassFixture<ConsoleFixture>
+{
+    private const string NoBrowser = "chromium is not installed: apt-get install -y chromium";
+
+    private readonly TestHost host = fixture.Host;
+
+    [Fact]
+    public async Task A_change_appears_without_a_reload_and_what_is_typed_stays()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await using var visitor = await fixture.Visit();
+        await visitor.Open("/jobs");
+        await visitor.Page.EvaluateAsync("window.sameDocument = true");
+        await visitor.Page.FocusAsync("main input[type=search]");
+        await host.Make(new { job_id = "made meanwhile", cmd = "true", cron = CronClient.Never });
+        await visitor.Sees("made meanwhile");
+        (await visitor.Page.EvaluateAsync<bool>("window.sameDocument === true && document.activeElement.type === 'search'")).ShouldBeTrue();
+        await host.Delete("/v1/cron/job/", new { job_id = "made meanwhile" });
+        await visitor.Page.WaitForSelectorAsync("[data-row='job-made meanwhile']", new() { State = Microsoft.Playwright.WaitForSelectorState.Detached });
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Two_tabs_share_one_stream()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await using var visitor = await fixture.Visit();
+        await visitor.Open("/incidents");
+        await visitor.Page.WaitForSelectorAsync("html[data-stream='live']");
+        var second = await visitor.Page.Context.NewPageAsync();
+        await second.GotoAsync(new Uri(host.Http.BaseAddress!, "/jobs").ToString());
+        await second.WaitForSelectorAsync("html[data-stream='live']");
+        await host.Make(new { job_id = "for both", cmd = "exit 3", cron = CronClient.Never });
+        await second.WaitForSelectorAsync("text=for both");
+        await host.RunNow("for both");
+        await visitor.Sees("Job for both failed");
+    }
+
+    [Fact]
+    public async Task A_job_is_made_run_and_its_output_followed_to_the_end()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var go = fixture.NewFile();
+        await using var visitor = await fixture.Visit("en", "dark");
+        var page = visitor.Page;
+        await visitor.Open("/jobs/new");
+        await page.FillAsync("[name=job_id]", "from the form");
+        await page.FillAsync("[name=cmd]", $"printf '\\033[31mred\\033[0m line\\n'; while ! test -e {go}; do sleep 0.05; done; echo the last line");
+        await page.FillAsync("[name=cron]", "61 * * * * *");
+        await page.ClickAsync(".form-bar button");
+        await page.WaitForSelectorAsync(".field.invalid .error");
+        await page.FillAsync("[name=cron]", "0 0 3 * * mon");
+        await visitor.Sees("Monday");
+        await page.ClickAsync(".form-bar button");
+        await page.WaitForURLAsync("**/jobs/from%20the%20form");
+        await page.ClickAsync("text=Run now");
+        await page.WaitForSelectorAsync("dialog[open] .will");
+        await page.ClickAsync("dialog[open] .primary");
+        await page.WaitForSelectorAsync("text=is to run now");
+        await page.ClickAsync("tr[data-href^='/runs/'] a");
+        await page.WaitForSelectorAsync(".log-line .f1:has-text('red')");
+        await File.WriteAllTextAsync(go, "");
+        await page.WaitForSelectorAsync(".log-line:has-text('the last line')");
+        await page.WaitForSelectorAsync(".title .badge.ok");
+        visitor.Errors.ShouldBeEmpty();
+        await host.Delete("/v1/cron/job/", new { job_id = "from the form" });
+    }
+
+    [Fact]
+    public async Task A_pause_is_undone_from_its_message()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await host.Make(new { job_id = "to pause", cmd = "true", cron = "0 0 3 * * *" });
+        await using var visitor = await fixture.Visit("en", "light", 360);
+        await visitor.Open("/jobs/to%20pause");
+        await visitor.Page.ClickAsync(".title [data-key=p]");
+        await visitor.Page.WaitForSelectorAsync(".title .badge:has-text('Paused')");
+        await visitor.Page.ClickAsync(".message button:has-text('Undo')");
+        await visitor.Page.WaitForSelectorAsync(".title .badge:has-text('Enabled')");
+        var lowest = await visitor.Page.EvaluateAsync<double>(
+            "Math.min(...[...document.querySelectorAll('main .title .button')].map(button => button.getBoundingClientRect().height))"
+        );
+        lowest.ShouldBeGreaterThanOrEqualTo(44);
+        await host.Delete("/v1/cron/job/", new { job_id = "to pause" });
+    }
+
+    [Fact]
+    public async Task The_grid_shows_failures_first_and_restarts_what_is_selected()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var mend = fixture.NewFile();
+        var template = await OrderHost.Template(
+            host,
+            OrderHost.Step("echo fetched", name: "fetch", forceHost: "127.0.0.1"),
+            OrderHost.Step($"echo looking; test -e {mend}", level: 2, name: "check", forceHost: "127.0.0.1")
+        );
+        var order = await OrderHost.Order(host, template, ConsoleFixture.Hosts("app-1,app-2,app-3"));
+        foreach (var name in new[] { "app-1", "app-2", "app-3" }) await OrderHost.Stands(host, order, "34", $"&get_run_host={name}");
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open($"/orders/{order}");
+        await page.WaitForSelectorAsync("[data-grid][data-ready]");
+        await page.WaitForSelectorAsync(".chip:has-text('Failed 3')");
+        // The log of the step that failed stands beside the grid.
+        await page.WaitForSelectorAsync(".log-line:has-text('looking')");
+        await page.FocusAsync(".grid-scroll");
+        await page.Keyboard.PressAsync("Home");
+        await page.Keyboard.PressAsync("Space");
+        await page.Keyboard.PressAsync("ArrowDown");
+        await page.Keyboard.PressAsync("Space");
+        await page.WaitForSelectorAsync("text=2 selected");
+        await File.WriteAllTextAsync(mend, "");
+        await page.ClickAsync(".grid-acts button:has-text('Restart (2)')");
+        (await page.Locator("dialog[open] .will li").CountAsync()).ShouldBe(2);
+        await page.ClickAsync("dialog[open] .primary");
+        await page.WaitForSelectorAsync(".message:has-text('done on 2 hosts')");
+        await page.WaitForSelectorAsync(".chip:has-text('Done 2')");
+        await page.WaitForSelectorAsync(".chip:has-text('Failed 1')");
+        await page.FillAsync(".grid-bar input[type=search]", "app-[13]$");
+        (await page.EvaluateAsync<int>("document.querySelector('[data-grid]').grid.rows.filter(row => row.lane).length")).ShouldBe(2);
+        page.Url.ShouldContain("host=app-%5B13%5D%24");
+        await page.ClickAsync(".grid-bar button:has-text('Table')");
+        (await page.InnerTextAsync(".grid-table")).ShouldContain("app-1");
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_log_of_a_hundred_thousand_lines_takes_few_elements_and_gives_back_every_line()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var template = await OrderHost.Template(host, OrderHost.Step("seq 1 100000 | sed 's/^/line /'", name: "print", forceHost: "127.0.0.1"));
+        var order = await OrderHost.Order(host, template, ConsoleFixture.Hosts("big-1"));
+        await OrderHost.Ended(host, order, 60);
+        await using var visitor = await fixture.Visit("zh", "dark");
+        var page = visitor.Page;
+        await Eventually.True(
+            async () => await host.Count($"SELECT count(*) FROM tasks.scheduler_task_log WHERE list_id = {order}") == 100_001,
+            "all is written"
+        );
+        await visitor.Open($"/orders/{order}");
+        await page.WaitForSelectorAsync(".log-line:has-text('line 100000')");
+        await page.WaitForSelectorAsync("[data-cell-log][data-loaded]", new() { Timeout = 60_000 });
+        (await page.EvaluateAsync<int>("document.querySelectorAll('[data-cell-log] *').length")).ShouldBeLessThanOrEqualTo(300);
+        await page.FillAsync("[data-cell-log] input[type=search]", ":50001");
+        await page.WaitForSelectorAsync(".log-line.mark:has-text('line 50000')");
+        await page.FillAsync("[data-cell-log] input[type=search]", "line 77777$");
+        await page.WaitForSelectorAsync(".log-line.now mark:has-text('line 77777')");
+        await page.FocusAsync(".log-lines");
+        await page.Keyboard.PressAsync("g");
+        await page.WaitForSelectorAsync(".log-line.cmd");
+        var text = await page.EvaluateAsync<string>("document.querySelector('[data-grid]').grid.view.text(1)");
+        text.ShouldBe(string.Concat(Enumerable.Range(1, 100_000).Select(line => $"line {line}\n")));
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Keys_reach_every_page_and_work_an_inbox()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await host.Make(new { job_id = "by keys", cmd = "exit 4", cron = CronClient.Never });
+        await host.RunNow("by keys");
+        await Eventually.True(
+            async () => await host.Count("SELECT count(*) FROM alerts.task_monitor WHERE state = 'open' AND subject = 'by keys'") == 1,
+            "its incident is open"
+        );
+        await using var visitor = await fixture.Visit("en", "dark");
+        var page = visitor.Page;
+        await visitor.Open("/incidents");
+        await page.Keyboard.PressAsync("j");
+        await page.WaitForSelectorAsync("tr.cursor");
+        await page.Keyboard.PressAsync("a");
+        await page.WaitForSelectorAsync(".message:has-text('Acknowledged')");
+        await page.Keyboard.PressAsync("?");
+        await visitor.Sees("Go to a page, job, order");
+        await page.Keyboard.PressAsync("Escape");
+        await page.Keyboard.PressAsync("Control+k");
+        await page.FillAsync("dialog.palette input", "by ke");
+        await page.WaitForSelectorAsync("dialog.palette li:has-text('by keys')");
+        await page.Keyboard.PressAsync("Enter");
+        await page.WaitForURLAsync("**/jobs/by%20keys");
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task The_stream_goes_on_from_what_the_client_has()
+    {
+        var first = await Change("/v2/stream/?topics=jobs");
+        var version = first["version"]!.GetValue<string>();
+        var known = Uri.EscapeDataString($"{{\"jobs\":\"{version}\"}}");
+        var next = Change($"/v2/stream/?topics=jobs&known={known}");
+        await host.Make(new { job_id = "streamed", cmd = "true", cron = CronClient.Never });
+        (await next)["version"]!.GetValue<string>().ShouldNotBe(version);
+        // What changed while nobody followed comes first.
+        (await Change($"/v2/stream/?topics=jobs&known={known}"))["topic"]!.GetValue<string>().ShouldBe("jobs");
+        (await host.Get("/v2/stream/?topics=nothing"))["code"]!.GetValue<int>().ShouldBe(-1);
+        (await host.Get("/v2/stream/"))["code"]!.GetValue<int>().ShouldBe(-1);
+        (await Change($"/v2/stream/?topics=order:{fixture.Failed}", TestTokens.For(5, "bob")))["refused"].ShouldNotBeNull();
+        await host.Delete("/v1/cron/job/", new { job_id = "streamed" });
+    }
+
+    private async Task<JsonObject> Change(string path, string? token = null)
+    {
+        using var request = TestHost.Request(HttpMethod.Get, path, null, token ?? TestTokens.Admin);
+        using var response = await host.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
+        while (await reader.ReadLineAsync() is { } line)
+            if (line.StartsWith("data: ", StringComparison.Ordinal))
+                return JsonNode.Parse(line["data: ".Length..])!.AsObject();
+        throw new InvalidOperationException("The stream ended.");
+    }
+}
