@@ -27,8 +27,7 @@ internal static partial class OidcScheme
     public static IServiceCollection AddOidc(this IServiceCollection services, IConfiguration configuration)
     {
         services.AddSettings<OidcSettings>(OidcSettings.Section).AddSingleton<OidcPeople>();
-        var settings = SettingsBinding.Check<OidcSettings>(configuration, OidcSettings.Section);
-        if (!settings.IsSet) return services;
+        // Pages need it as well, and nothing may write keys into the home of whoever started the host.
         services.AddDataProtection().SetApplicationName("codo");
         services
             .AddOptions<KeyManagementOptions>()
@@ -37,6 +36,8 @@ internal static partial class OidcScheme
                 options.XmlRepository = ActivatorUtilities.CreateInstance<ProtectionKeys>(provider);
                 options.XmlEncryptor = ActivatorUtilities.CreateInstance<SealedXmlEncryptor>(provider);
             });
+        var settings = SettingsBinding.Check<OidcSettings>(configuration, OidcSettings.Section);
+        if (!settings.IsSet) return services;
         services.AddAuthentication().AddOpenIdConnect(Name, options => Configure(options, settings));
         return services;
     }

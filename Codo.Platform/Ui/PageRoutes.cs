@@ -3,7 +3,6 @@ using System.Text.Encodings.Web;
 using System.Text.Unicode;
 using Codo.Platform.Http;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.DataProtection;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Routing;
@@ -23,8 +22,6 @@ public static class PageRoutes
     public static IServiceCollection AddPages(this IServiceCollection services)
     {
         services.AddRazorComponents();
-        // Pages keep no state on the client, and nothing may write keys into the home of whoever started the host.
-        services.AddDataProtection().UseEphemeralDataProtectionProvider();
         // Chinese goes out as it is and not as numbers, at half the bytes.
         services.AddSingleton(HtmlEncoder.Create(UnicodeRanges.All));
         return services.AddSingleton<LiveTopics>().AddSingleton(new AssetSource(typeof(PageRoutes).Assembly)).AddSingleton<Assets>();
