@@ -74,6 +74,9 @@ public sealed class UpgradeTests(TestPostgres postgres)
         (await Count(database, "SELECT count FROM alerts.task_monitor WHERE fingerprint = 'job:fails:failed'")).ShouldBe(failures + 1);
         (await Count(database, "SELECT told FROM tasks.scheduler_task_list WHERE schedule = 'new'")).ShouldBe(1);
 
+        // Orders were kept for ever: their retention counts from the upgrade.
+        (await Count(database, "SELECT count(*) FROM platform.setting WHERE key = 'keep.tasks.orders_from'")).ShouldBe(1);
+
         // Orders: one that waits for a person goes on, one that failed is run again, a waiting one is approved; causes read in one language.
         (await host.Send(HttpMethod.Put, "/v2/task/check/", """{"list_id": 1, "hand_task": "wait"}""", token)).Code().ShouldBe(0);
         (await OrderHost.Ended(host, 1)).ShouldBe("3");
