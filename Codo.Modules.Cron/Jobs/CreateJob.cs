@@ -27,7 +27,8 @@ internal static class CreateJob
         "last_exec_time",
         "last_seconds",
         "state",
-        "broken"
+        "broken",
+        "held"
     )]
     internal sealed record Command(
         string? JobId,

@@ -29,7 +29,8 @@ internal static class EditJob
         "last_exec_time",
         "last_seconds",
         "state",
-        "broken"
+        "broken",
+        "held"
     )]
     internal sealed record Command(
         string? JobId,

@@ -101,7 +101,12 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
             for (var n = 0; n < Valid; n++)
                 passed.Add(Passing(maker, slices[n % slices.Count], scope.ServiceProvider));
         }
-        passed.Count(asked => asked.Passes).ShouldBeGreaterThan((int)(Valid * 0.98));
+        passed
+            .Count(asked => asked.Passes)
+            .ShouldBeGreaterThan(
+                (int)(Valid * 0.98),
+                string.Join(", ", passed.Where(asked => !asked.Passes).CountBy(asked => asked.Slice.Type.FullName!).Select(slice => slice.ToString()))
+            );
         var answers = new List<(string Id, int Code)>();
         await Parallel.ForEachAsync(
             passed,
@@ -555,11 +560,16 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
                 "next" => Pick("auto", "confirm"),
                 "batch" => Pick("1", "50%"),
                 "hand_type" => Pick("execute", "restart", "stop_one", "skip", "restart_failed", "next_batch"),
-                "kind" or "kinds" => Pick("failed", "skipped", "webhook", "command"),
+                "kind" or "kinds" => Pick("failed", "skipped", "webhook", "command", "words"),
                 "source" => Pick("job", "order"),
                 "state" => Pick("open", "acknowledged", "resolved", "sent", "failed"),
                 "reason" => Pick("opened", "repeated", "test", "maintenance"),
-                "action" => Pick("acknowledge", "resolve"),
+                "action" => Pick("acknowledge", "resolve", "warn"),
+                "role" => Pick("viewer", "operator", "editor", "approver"),
+                "verb" or "scopes" => Pick("see", "run", "edit", "approve"),
+                "networks" => Pick("10.0.0.0/8", "127.0.0.1"),
+                "verdict" => Pick("approve", "reject", "break_glass"),
+                "sort" => Pick("failed", "runs"),
                 "language" => Pick("zh", "en"),
                 "key" => Pick("log_id", "job_id", "status", "temp_id", "temp_name"),
                 "value" => Pick("1", "success", "name-1"),

@@ -46,7 +46,7 @@ public sealed class OneTimeCodesTests(AccountsHost fixture) : IClassFixture<Acco
         await host.Account("raced");
         var token = await host.Token("raced");
         var key = (string)(await host.Post("/v2/accounts/otp/", new { password = AccountsClient.Password }, token))["otp_key"]!;
-        (await host.Put("/v2/accounts/otp/", new { otp = Code(key, steps: -1) }, token)).Code().ShouldBe(0);
+        await Confirm(host, key, token);
         var code = Code(key);
         var codes = await Task.WhenAll(Enumerable.Range(0, 6).Select(_ => Try("raced", code)));
         codes.Count(one => one == 0).ShouldBe(1);
@@ -58,7 +58,7 @@ public sealed class OneTimeCodesTests(AccountsHost fixture) : IClassFixture<Acco
         await host.Account("guessed");
         var token = await host.Token("guessed");
         var key = (string)(await host.Post("/v2/accounts/otp/", new { password = AccountsClient.Password }, token))["otp_key"]!;
-        (await host.Put("/v2/accounts/otp/", new { otp = Code(key, steps: -1) }, token)).Code().ShouldBe(0);
+        await Confirm(host, key, token);
         for (var i = 0; i < 10; i++) (await Try("guessed", Code(key, steps: 100 + i))).ShouldBe(-3);
         (await Try("guessed", Code(key))).ShouldBe(429);
     }
@@ -89,6 +89,15 @@ public sealed class OneTimeCodesTests(AccountsHost fixture) : IClassFixture<Acco
         var (answer, response) = await host.SignIn(name, otp: otp);
         response.Dispose();
         return answer.Code();
+    }
+
+    // The code of the step before: the present one is left for the sign-in. It is too old when a step ends between here and the host.
+    private static async Task Confirm(TestHost host, string key, string token)
+    {
+        var code = -1;
+        for (var tries = 0; code != 0 && tries < 3; tries++)
+            code = (await host.Put("/v2/accounts/otp/", new { otp = Code(key, steps: -1) }, token)).Code();
+        code.ShouldBe(0);
     }
 
     private static string Code(string key, int steps = 0) => new Totp(Base32Encoding.ToBytes(key)).ComputeTotp(DateTime.UtcNow.AddSeconds(30 * steps));
