@@ -2,8 +2,8 @@ using System.Globalization;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;
-using MediatR;
 using FluentValidation;
+using MediatR;
 using Npgsql;
 
 namespace Codo.Host.Accounts;

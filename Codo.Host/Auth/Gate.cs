@@ -2,9 +2,9 @@ using Codo.Host.Accounts;
 using Codo.Host.Pages;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
-using Codo.Platform.Ui;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;
+using Codo.Platform.Ui;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace Codo.Host.Auth;

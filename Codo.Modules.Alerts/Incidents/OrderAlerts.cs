@@ -62,7 +62,8 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
                 new Text($"{notification.Days} 天内无人审批", $"Nobody approved it in {notification.Days} days"),
                 notification.SubmitterId is { } id ? [new Approver(id, notification.Submitter)] : [],
                 notification.SubmitterId is null ? [notification.Submitter] : []
-            ) with { Space = notification.Space }
+            ) with
+            { Space = notification.Space }
         );
 
     /// <summary>Something of an order, as every kind of trouble with it reads.</summary>

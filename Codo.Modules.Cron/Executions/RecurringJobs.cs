@@ -90,7 +90,7 @@ internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManage
     internal async Task<int> Reconcile(CancellationToken cancellation)
     {
         var mended = 0;
-        for (long? last = 0; last is { } after; )
+        for (long? last = 0; last is { } after;)
         {
             (var more, last) = await ReconcilePage(after, cancellation);
             mended += more;

@@ -1,5 +1,5 @@
-using Codo.Modules.Tasks.Hosts;
 using System.Text.Json.Serialization;
+using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;

@@ -25,10 +25,28 @@ public static class SimpleCommands
     /// <summary>Programs that run the command behind them, with the options that take a word of their own, and how many other words they take first.</summary>
     private static readonly Dictionary<string, (string Options, int Words)> Prefixes = new(StringComparer.Ordinal)
     {
-        ["sudo"] = ("ugphrtCTRDU", 0), ["doas"] = ("uC", 0), ["env"] = ("uCS", 0), ["nohup"] = ("", 0), ["setsid"] = ("", 0), ["exec"] = ("a", 0),
-        ["command"] = ("", 0), ["builtin"] = ("", 0), ["busybox"] = ("", 0), ["nice"] = ("n", 0), ["ionice"] = ("cn", 0), ["chrt"] = ("", 1),
-        ["timeout"] = ("ks", 1), ["stdbuf"] = ("ioe", 0), ["chroot"] = ("", 1), ["xargs"] = ("nIPLdsEa", 0), ["flock"] = ("wE", 1), ["time"] = ("fo", 0),
-        ["runuser"] = ("u", 0), ["watch"] = ("n", 0), ["unshare"] = ("", 0), ["strace"] = ("eop", 0),
+        ["sudo"] = ("ugphrtCTRDU", 0),
+        ["doas"] = ("uC", 0),
+        ["env"] = ("uCS", 0),
+        ["nohup"] = ("", 0),
+        ["setsid"] = ("", 0),
+        ["exec"] = ("a", 0),
+        ["command"] = ("", 0),
+        ["builtin"] = ("", 0),
+        ["busybox"] = ("", 0),
+        ["nice"] = ("n", 0),
+        ["ionice"] = ("cn", 0),
+        ["chrt"] = ("", 1),
+        ["timeout"] = ("ks", 1),
+        ["stdbuf"] = ("ioe", 0),
+        ["chroot"] = ("", 1),
+        ["xargs"] = ("nIPLdsEa", 0),
+        ["flock"] = ("wE", 1),
+        ["time"] = ("fo", 0),
+        ["runuser"] = ("u", 0),
+        ["watch"] = ("n", 0),
+        ["unshare"] = ("", 0),
+        ["strace"] = ("eop", 0),
     };
 
     /// <summary>The commands of a line, in order, each with its words joined by one blank.</summary>

@@ -1,7 +1,7 @@
 using System.Security.Claims;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
-using Codo.Platform.Data;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
