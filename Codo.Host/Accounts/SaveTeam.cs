@@ -161,7 +161,7 @@ internal static class ChangeMember
     internal sealed class Handler(NpgsqlDataSource source, RulesReader rules, Caller caller) : IRequestHandler<Add, Answer>, IRequestHandler<Remove, Answer>
     {
         private const string ThereSql = """
-            SELECT EXISTS (SELECT FROM accounts.team WHERE team_id = @TeamId)
+            SELECT true FROM accounts.team WHERE team_id = @TeamId FOR KEY SHARE
             """;
 
         private const string AddSql = """

@@ -7,6 +7,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Npgsql;
 
 namespace Codo.Platform.Http;
 
@@ -48,6 +49,12 @@ public static class Failures
                 {
                     var text = Bare(error.StatusCode) ?? new Text("请求无效：" + error.Message, "Bad request: " + error.Message);
                     await Write(context, error.StatusCode, error.StatusCode, text);
+                }
+                catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.ForeignKeyViolation)
+                {
+                    // It was there when the slice looked, and somebody was quicker.
+                    Log(context).LogInformation("{Method} {Path}: {Error}", context.Request.Method, context.Request.Path.Value, error.MessageText);
+                    await Write(context, -1, 409, new Text("请求所引用的对象刚刚被删除", "Something that the request refers to was deleted just now"));
                 }
                 catch (Exception error) when (DatabaseErrors.IsTransient(error))
                 {

@@ -24,7 +24,6 @@ public sealed class WrittenBody(byte[] bytes)
     internal async Task Send(HttpContext context)
     {
         context.Response.Headers.ETag = Tag;
-        context.Response.Headers.CacheControl = "private, no-cache";
         if (context.Request.Headers.IfNoneMatch.Any(tags => tags?.Contains(Tag, StringComparison.Ordinal) == true))
         {
             context.Response.StatusCode = StatusCodes.Status304NotModified;
