@@ -172,6 +172,8 @@ public sealed class PlantedSecretsTests
 
     private static async Task Made(Task<JsonObject> answer) => (await answer)["code"]!.GetValue<int>().ShouldBe(0, (await answer).ToJsonString());
 
+    private static readonly JsonSerializerOptions Relaxed = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     private static List<string> Found(Dictionary<string, string> secrets, string text) =>
         [.. secrets.Where(secret => text.Contains(secret.Value, StringComparison.Ordinal)).Select(secret => secret.Key)];
 
@@ -201,9 +203,11 @@ public sealed class PlantedSecretsTests
         {
             if (operations!["get"] is null || path.Contains("/ws/", StringComparison.Ordinal) || path.Contains("stream", StringComparison.Ordinal))
                 continue;
-            var answer = await host.Send(HttpMethod.Get, $"{path}?list_id=1&temp_id=1&log_id=1&log_key=1_1_1_127.0.0.1&q=echo&cron=* * * * * *&limit=100")
+            var answer = await host.Text(HttpMethod.Get, $"{path}?list_id=1&temp_id=1&log_id=1&log_key=1_1_1_127.0.0.1&q=echo&cron=* * * * * *&limit=100")
                 .WaitAsync(Patience);
-            all.AppendLine(answer.ToJsonString(new JsonSerializerOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }));
+            // An export is a line of JSON for each row.
+            foreach (var line in path.Contains("/export", StringComparison.Ordinal) ? answer.Split('\n', StringSplitOptions.RemoveEmptyEntries) : [answer])
+                all.AppendLine(JsonNode.Parse(line)!.ToJsonString(Relaxed));
         }
 
         return all.ToString();

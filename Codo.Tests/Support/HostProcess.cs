@@ -103,14 +103,18 @@ internal sealed partial class HostProcess : IAsyncDisposable
     }
 
     /// <summary>Sends a request as a superuser of this installation, and reads the envelope.</summary>
-    public async Task<JsonObject> Send(HttpMethod method, string path, object? body = null)
+    public async Task<JsonObject> Send(HttpMethod method, string path, object? body = null) =>
+        JsonNode.Parse(await Text(method, path, body))!.AsObject();
+
+    /// <summary>The same, and reads the answer as it is.</summary>
+    public async Task<string> Text(HttpMethod method, string path, object? body = null)
     {
         var secret = (await File.ReadAllTextAsync(Path.Combine(DataDirectory, "secrets/token-secret"))).Trim();
         using var http = new HttpClient { BaseAddress = Address };
         using var request = new HttpRequestMessage(method, path) { Content = body is null ? null : JsonContent.Create(body) };
         request.Headers.Add("auth-key", IssueToken.Sign(secret, "tester", superuser: true, TimeSpan.FromHours(1), DateTimeOffset.UtcNow));
         using var response = await http.SendAsync(request);
-        return (await response.Content.ReadFromJsonAsync<JsonObject>())!;
+        return await response.Content.ReadAsStringAsync();
     }
 
     /// <summary>Ends it as a crash does; returns when it is gone. Its PostgreSQL may take a moment longer.</summary>
