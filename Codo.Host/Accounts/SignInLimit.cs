@@ -22,6 +22,9 @@ internal sealed class SignInLimit(TimeProvider time)
     private readonly Dictionary<(string Name, IPAddress Address), (int Failures, long Last)> names = [];
     private readonly Dictionary<long, Queue<long>> codes = [];
 
+    /// <summary>Addresses and names that are counted now.</summary>
+    internal int Kept => addresses.Count + names.Count;
+
     /// <summary>The refusal of somebody who has to wait: 429 with Retry-After.</summary>
     public static Refusal TooMany(TimeSpan wait)
     {
@@ -104,7 +107,7 @@ internal sealed class SignInLimit(TimeProvider time)
     // What is over goes first; where nothing is, a tenth of all goes, whichever: whoever fills the table has thousands of networks.
     private void MakeRoom(long now)
     {
-        if (addresses.Count + names.Count < MostKept) return;
+        if (Kept < MostKept) return;
         foreach (var (address, failures) in addresses)
         {
             DropOld(failures, Minute, now);
@@ -113,7 +116,7 @@ internal sealed class SignInLimit(TimeProvider time)
         foreach (var (key, (_, last)) in names)
             if (time.GetElapsedTime(last, now) > Remembered)
                 names.Remove(key);
-        if (addresses.Count + names.Count < MostKept) return;
+        if (Kept < MostKept) return;
         foreach (var key in names.Keys.Take(MostKept / 10).ToArray()) names.Remove(key);
         foreach (var key in addresses.Keys.Take(MostKept / 10).ToArray()) addresses.Remove(key);
     }

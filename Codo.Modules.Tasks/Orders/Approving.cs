@@ -227,7 +227,6 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
     {
         await connection.ExecuteAsync(MoveLanesSql, new { ListId = listId }, transaction);
         await AdvanceOrder.Note(connection, transaction, listId);
-        await Control.Notify(connection, transaction, "");
         await transaction.CommitAsync(cancellation);
         await advance.Enqueue(connection, listId);
     }
