@@ -1,6 +1,5 @@
 using System.Globalization;
 using Codo.Modules.Tasks.Execution;
-using Codo.Platform.Cluster;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
