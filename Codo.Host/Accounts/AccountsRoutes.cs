@@ -16,6 +16,7 @@ internal static class AccountsRoutes
             .AddSingleton<Passwords>()
             .AddSingleton<SignInLimit>()
             .AddSingleton<OneTimeCodes>()
+            .AddSingleton<SecondFactorDemand>()
             .AddSingleton<Sessions>()
             .AddSingleton<AccessTokens>()
             .AddLoop<AccessTokens>("use of access tokens", TimeSpan.FromMinutes(1), (tokens, stopping) => tokens.Record(stopping))

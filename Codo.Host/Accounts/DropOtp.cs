@@ -31,7 +31,7 @@ internal static class DropOtp
         Passwords passwords,
         OneTimeCodes codes,
         SignInLimit limit,
-        AuthSettings settings,
+        SecondFactorDemand demand,
         IHttpContextAccessor http,
         Caller caller
     ) : IRequestHandler<Command, Answer>
@@ -44,7 +44,7 @@ internal static class DropOtp
         {
             var account = await OwnPassword.Demand(source, passwords, limit, http.HttpContext!, caller, request.Password!, cancellationToken);
             if (!account.OtpOn) throw Refusal.Conflict("没有启用一次性验证码", "One-time codes are not on");
-            if (settings.NeedsOtp(account.IsSuperuser))
+            if (demand.IsOn(account))
                 throw Refusal.Conflict("此账号必须使用一次性验证码（Codo:Auth:RequireOtp）", "This account needs one-time codes (Codo:Auth:RequireOtp)");
             if (limit.TakeCode(account.UserId) is var wait && wait > TimeSpan.Zero) throw SignInLimit.TooMany(wait);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);

@@ -41,7 +41,7 @@ internal static partial class SignIn
         OneTimeCodes codes,
         Sessions sessions,
         SignInLimit limit,
-        AuthSettings settings,
+        SecondFactorDemand demand,
         IHttpContextAccessor http,
         ILogger<Handler> log
     ) : IRequestHandler<Command, Result>
@@ -81,7 +81,7 @@ internal static partial class SignIn
 
         private async Task SecondFactor(HttpContext context, OwnAccount account, string name, string code, CancellationToken cancellation)
         {
-            var needs = settings.NeedsOtp(account.IsSuperuser);
+            var needs = demand.IsOn(account);
             if (!account.OtpOn && !needs) return;
             await using var connection = await source.OpenConnectionAsync(cancellation);
             if (code.Length == 0)

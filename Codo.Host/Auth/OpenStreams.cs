@@ -8,7 +8,7 @@ namespace Codo.Host.Auth;
 
 /// <summary>
 /// What is answered for as long as the client likes, a stream or a WebSocket: it ends with the token that opened it, when that is revoked, and when what its
-/// person may do has changed: the client connects again, and is asked again.
+/// person may do has changed or a grant of theirs runs out: the client connects again, and is asked again.
 /// </summary>
 internal sealed class OpenStreams
 {
@@ -43,7 +43,7 @@ internal sealed class OpenStreams
             return;
         }
 
-        var rest = caller.Expires - time.GetUtcNow() ?? Longest;
+        var rest = Rest(caller);
         using var end = new CancellationTokenSource(rest < TimeSpan.Zero ? TimeSpan.Zero : rest < Longest ? rest : Longest, time);
         var gone = context.RequestAborted;
         using var either = CancellationTokenSource.CreateLinkedTokenSource(gone, end.Token);
@@ -64,9 +64,22 @@ internal sealed class OpenStreams
         }
     }
 
+    // Until the token ends, or the first of the grants that hold now.
+    private TimeSpan Rest(Caller caller)
+    {
+        var now = time.GetUtcNow();
+        var token = caller.Expires - now ?? Longest;
+        if (caller.IsSuperuser) return token;
+        var ends = current.Rules.GrantsOf(caller.UserId).Where(grant => grant.Holds(now.UtcDateTime)).Select(grant => grant.Until).OfType<DateTime>();
+        return ends.Select(until => until - now.UtcDateTime).Append(token).Min();
+    }
+
     // A superuser's rights are the token's.
     private string RightsOf(Caller caller) =>
-        caller.IsSuperuser ? "" : string.Join(' ', current.Rules.GrantsOf(caller.UserId).Select(grant => $"{grant.GrantId} {grant.Role} {grant.Until?.Ticks}"));
+        caller.IsSuperuser
+            ? ""
+            : string.Join(' ', current.Rules.GrantsOf(caller.UserId).Select(grant => $"{grant.GrantId} {grant.Role} {grant.Until?.Ticks}"))
+                + " " + string.Join(' ', current.Rules.TeamsOf.GetValueOrDefault(caller.UserId, []));
 
     private void EndWhere(Func<Caller, string, bool> isOver)
     {

@@ -164,6 +164,7 @@ internal static partial class IncidentPage
             {(refused.Length == 0 ? "" : $"<p class=\"error\">{Encode(Why(refused))}</p>")}
             <label for="token">{Pair("令牌", "Token")}</label><input id="token" name="token" type="password" autocomplete="off" required autofocus>
             <button>{Pair("登录", "Sign in")}</button></form>
+            <p class="links"><a href="/sign-in/?next=%2Fi%2F{id}">{Pair("用密码或单点登录", "Sign in with a password or single sign-on")}</a></p>
             <p class="foot">{Pair("得到令牌的两种方式：", "Two ways to get a token:")}</p>
             <ol class="foot"><li>{Pair(
                 "登录 codo-admin 的控制台：它签发的令牌在这里有效，同域时打开此链接不再需要登录。",

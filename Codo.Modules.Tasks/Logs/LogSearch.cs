@@ -285,6 +285,7 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
                     viewer.Names,
                     viewer.Spaces,
                     viewer.Templates,
+                    viewer.Teams,
                     Limit = limit - lines.Count,
                 },
                 transaction,

@@ -173,6 +173,7 @@ internal static class CheckOrder
                         viewer.Names,
                         viewer.Spaces,
                         viewer.Templates,
+                        viewer.Teams,
                         ListId = id,
                     }
                 ) ?? throw OrderAccess.NoSuchOrder;

@@ -34,6 +34,7 @@ internal static class CountOrders
                 viewer.Names,
                 viewer.Spaces,
                 viewer.Templates,
+                viewer.Teams,
                 Seen = access.Sees(ResourceKind.Template).Spaces,
             };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);

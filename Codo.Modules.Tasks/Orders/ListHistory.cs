@@ -92,6 +92,7 @@ internal static class ListHistory
                 viewer.Names,
                 viewer.Spaces,
                 viewer.Templates,
+                viewer.Teams,
                 Pattern = searched is null ? null : Paging.PrefixPattern(searched),
                 Start = searched is null ? null : Paging.PrefixPattern(searched.Length > LongestIndexed ? searched[..LongestIndexed] : searched),
                 place.Limit,

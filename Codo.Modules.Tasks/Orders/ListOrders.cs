@@ -53,6 +53,7 @@ internal static class ListOrders
                 viewer.Names,
                 viewer.Spaces,
                 viewer.Templates,
+                viewer.Teams,
                 place.Limit,
                 Offset = before is null ? query.Offset(100) : 0,
                 BeforeTime = before?.StartTime,

@@ -16,10 +16,19 @@ internal static class OpenOrders
 
     internal sealed record Row(long ListId, string TaskName, string Creator, string Schedule, string Status, DateTime Since, long Hosts, long Done);
 
-    // Only those with the right to approve can act: what waits for others is no work of the caller's.
+    // Only those who can still approve: what waits for others is no work of the caller's. A superuser sees all that waits. The spaces and templates of the
+    // viewer are those where a role approves.
+    private const string Approves = """
+        (@IsSuperuser OR COALESCE((SELECT t.team_id = ANY(@Teams) FROM tasks.order_approval t WHERE t.list_id = o.list_id AND t.team_id IS NOT NULL),
+                @UserId = ANY(o.approver_ids) OR o.space_id = ANY(@Spaces) OR o.temp_id = ANY(@Templates))
+            AND NOT EXISTS (SELECT FROM tasks.approval p WHERE p.list_id = o.list_id AND p.user_id = @UserId AND p.verdict = 'approve' AND NOT p.void)
+            AND NOT EXISTS (SELECT FROM tasks.order_approval t WHERE t.list_id = o.list_id
+                AND (t.not_editor_id = @UserId OR t.not_submitter AND @UserId IN (t.submitter_id, o.creator_id))))
+        """;
+
     private const string Waits = $"""
-        FROM tasks.scheduler_task_list o WHERE o.schedule <> 'OK' AND (o.schedule = 'new' OR (o.schedule = 'start' AND o.status IN (4, 5, 6)))
-            AND (@IsSuperuser OR @UserId = ANY(o.approver_ids) OR (o.schedule = 'start' AND {OrderAccess.Visible}))
+        FROM tasks.scheduler_task_list o WHERE o.schedule <> 'OK'
+            AND CASE o.schedule WHEN 'new' THEN {Approves} WHEN 'start' THEN o.status IN (4, 5, 6) AND {OrderAccess.Visible} ELSE false END
         """;
 
     private const string WaitsCountSql = $"""
@@ -65,6 +74,7 @@ internal static class OpenOrders
                 viewer.Names,
                 viewer.Spaces,
                 viewer.Templates,
+                viewer.Teams,
                 query.Limit,
             };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);

@@ -17,11 +17,13 @@ internal static class OrderAccess
     /// <summary>A condition on an order <c>o</c>; its parameters are those of <see cref="Viewer"/>. It says what <see cref="Access"/> decides of one.</summary>
     public const string Visible = """
         (@IsSuperuser OR o.creator_id = @UserId OR @UserId = ANY(o.approver_ids) OR @UserId = ANY(o.watcher_ids) OR o.watchers && @Names
-            OR (o.creator_id IS NULL AND o.creator = ANY(@Names)) OR o.space_id = ANY(@Spaces) OR o.temp_id = ANY(@Templates))
+            OR (o.creator_id IS NULL AND o.creator = ANY(@Names)) OR o.space_id = ANY(@Spaces) OR o.temp_id = ANY(@Templates)
+            OR o.list_id IN (SELECT t.list_id FROM tasks.order_approval t WHERE t.team_id = ANY(@Teams)))
         """;
 
     private const string FindSql = """
-        SELECT o.list_id, o.schedule, o.creator_id, o.creator, o.approver_ids, o.watcher_ids, o.watchers, o.space_id, o.temp_id, o.hold, o.start_time
+        SELECT o.list_id, o.schedule, o.creator_id, o.creator, o.approver_ids, o.watcher_ids, o.watchers, o.space_id, o.temp_id, o.hold, o.start_time,
+            (SELECT t.team_id FROM tasks.order_approval t WHERE t.list_id = o.list_id) AS team_id
         FROM tasks.scheduler_task_list o WHERE o.list_id = @ListId
         """;
 
@@ -48,12 +50,14 @@ internal static class OrderAccess
 /// <summary>The caller as <see cref="OrderAccess.Visible"/> asks for them.</summary>
 /// <param name="Spaces">Whose orders a role shows.</param>
 /// <param name="Templates">The same, of single templates.</param>
-internal sealed record Viewer(long UserId, bool IsSuperuser, string[] Names, long[] Spaces, long[] Templates)
+/// <param name="Teams">The caller's own: they see the orders that their team is to approve.</param>
+internal sealed record Viewer(long UserId, bool IsSuperuser, string[] Names, long[] Spaces, long[] Templates, long[] Teams)
 {
     public static Viewer Of(Access access)
     {
         var (caller, sight) = (access.Caller, access.Sees(ResourceKind.Order));
-        return new Viewer(caller.UserId, caller.IsSuperuser, [caller.Username, caller.Nickname], sight.Spaces, sight.Numbers);
+        var teams = access.Rules.TeamsOf.GetValueOrDefault(caller.UserId, []);
+        return new Viewer(caller.UserId, caller.IsSuperuser, [caller.Username, caller.Nickname], sight.Spaces, sight.Numbers, teams);
     }
 }
 
@@ -78,6 +82,9 @@ internal sealed record LockedOrder
 
     public long TempId { get; init; }
 
+    /// <summary>The team whose members approve it; null where its rule names none.</summary>
+    public long? TeamId { get; init; }
+
     public bool Hold { get; init; }
 
     public DateTime StartTime { get; init; }
@@ -92,6 +99,7 @@ internal sealed record LockedOrder
             Creator = CreatorId,
             Watchers = WatcherIds,
             WatcherNames = CreatorId is null ? [.. Watchers, Creator] : Watchers,
+            ApprovingTeam = TeamId,
             Template = TempId.ToString(CultureInfo.InvariantCulture),
         };
 

@@ -74,6 +74,7 @@ internal static class ShowOrderStatistics
                     viewer.Names,
                     viewer.Spaces,
                     viewer.Templates,
+                    viewer.Teams,
                 }
             );
             return new Result(rows.AsList());

@@ -31,6 +31,9 @@ public enum AccessBasis
 
     /// <summary>Named in the order's <c>associated_user</c>.</summary>
     Watcher,
+
+    /// <summary>A member of the team that is to approve the order.</summary>
+    ApprovingTeam,
 }
 
 /// <summary>A decision: whether, and by what.</summary>

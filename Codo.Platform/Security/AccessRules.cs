@@ -148,6 +148,8 @@ public sealed class AccessRules
             case ResourceKind.Order:
                 if (verb is Verbs.See or Verbs.Run && id > 0 && resource.Creator == id) return new AccessDecision(AccessBasis.Submitter);
                 if (verb is Verbs.See or Verbs.Run or Verbs.Approve && id > 0 && resource.People.Contains(id)) return new AccessDecision(AccessBasis.Named);
+                if (verb == Verbs.See && resource.ApprovingTeam is { } team && TeamsOf.GetValueOrDefault(id, []).Contains(team))
+                    return new AccessDecision(AccessBasis.ApprovingTeam);
                 return
                     verb == Verbs.See
                     && (

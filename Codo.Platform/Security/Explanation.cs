@@ -29,6 +29,7 @@ public static class Explanation
             AccessBasis.Creator => new Text("模板的创建者，并且可以在此空间新建模板", "made the template, and may make new ones in its space"),
             AccessBasis.Submitter => new Text("订单的提交人", "the order's submitter"),
             AccessBasis.Watcher => new Text("订单的关联用户（associated_user）", "named in the order's associated_user"),
+            AccessBasis.ApprovingTeam => new Text("需要审批此订单的团队的成员", "a member of the team that is to approve the order"),
             _ => new Text("", ""),
         };
 

@@ -49,6 +49,9 @@ public sealed record Resource(string Kind, string Id, long Space)
     /// <summary>Usernames and nicknames of people whose id is not known, who may see the order.</summary>
     public IReadOnlyCollection<string> WatcherNames { get; init; } = [];
 
+    /// <summary>The team whose members are to approve the order, and therefore see it; null is none.</summary>
+    public long? ApprovingTeam { get; init; }
+
     /// <summary>The template of an order: a role on it counts for its orders.</summary>
     public string Template { get; init; } = "";
 

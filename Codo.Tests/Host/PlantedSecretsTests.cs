@@ -21,9 +21,17 @@ public sealed class PlantedSecretsTests
         using var folder = new TestFolder();
         await using var redis = await TestRedis.StartNew();
         await using var stub = await HttpStub.Start();
+        var secrets = new Dictionary<string, string>();
+        string Plant(string where) => secrets[where] = $"geheim{where}{Guid.NewGuid():N}";
+
         await using var host = await HostProcess.Start(
             folder.At("codo"),
-            environment: [("ConnectionStrings__Redis", redis.Configuration), ("Codo__Tasks__AnyWord", "true")]
+            environment:
+            [
+                ("ConnectionStrings__Redis", redis.Configuration),
+                ("Codo__Tasks__AnyWord", "true"),
+                ("Codo__Auth__AdminPassword", Plant("first")),
+            ]
         );
         await using var listener = await ConnectionMultiplexer.ConnectAsync(redis.Configuration + ",allowAdmin=true");
         var heard = new StringBuilder();
@@ -32,8 +40,12 @@ public sealed class PlantedSecretsTests
             lock (heard) heard.AppendLine($"{channel} {value}");
         });
 
-        var secrets = new Dictionary<string, string>();
-        string Plant(string where) => secrets[where] = $"geheim{where}{Guid.NewGuid():N}";
+        var signedIn = await host.Send(HttpMethod.Post, "/v2/accounts/login/", new { username = "admin", password = secrets["first"] });
+        secrets["session"] = (string)signedIn["auth_key"]!;
+        var access = await host.Send(HttpMethod.Post, "/v2/accounts/token/", new { name = "ci", days = 1, scopes = new[] { "see" } }, secrets["session"]);
+        secrets["access"] = (string?)access["token"] ?? throw new InvalidOperationException(access.ToJsonString());
+        var factor = await host.Send(HttpMethod.Post, "/v2/accounts/otp/", new { password = secrets["first"] }, secrets["session"]);
+        secrets["otp"] = (string?)factor["otp_key"] ?? throw new InvalidOperationException(factor.ToJsonString());
 
         await Made(
             host.Send(

@@ -1,5 +1,7 @@
+using System.Globalization;
 using System.Net.WebSockets;
 using System.Text;
+using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 
 namespace Codo.Tests.Host;
@@ -37,6 +39,21 @@ public sealed class StreamsEndTests(StreamsHost fixture) : IClassFixture<Streams
         if (asks)
             await socket.SendAsync(Encoding.UTF8.GetBytes("1_1_1_h"), WebSocketMessageType.Text, true, TestContext.Current.CancellationToken);
         await Ended(socket).WaitAsync(TimeSpan.FromSeconds(20));
+    }
+
+    [Fact]
+    public async Task A_stream_ends_with_a_grant_that_runs_out()
+    {
+        var until = DateTimeOffset.UtcNow.AddSeconds(4);
+        var body = new { user_id = 41, role = "operator", space = "default", until = until.ToString("O", CultureInfo.InvariantCulture) };
+        (await host.Post("/v2/accounts/grant/", body)).Code().ShouldBe(0);
+        using var response = await host.Http.SendAsync(
+            TestHost.Request(HttpMethod.Get, "/v2/stream/?topics=jobs", null, TestTokens.For(41, "for a while")),
+            HttpCompletionOption.ResponseHeadersRead
+        );
+        await using var stream = await response.Content.ReadAsStreamAsync();
+        await Read(stream).WaitAsync(TimeSpan.FromSeconds(20));
+        DateTimeOffset.UtcNow.ShouldBeGreaterThan(until);
     }
 
     private static string Short()

@@ -102,17 +102,17 @@ internal sealed partial class HostProcess : IAsyncDisposable
         return (process.ExitCode, said[0], said[1]);
     }
 
-    /// <summary>Sends a request as a superuser of this installation, and reads the envelope.</summary>
-    public async Task<JsonObject> Send(HttpMethod method, string path, object? body = null) =>
-        JsonNode.Parse(await Text(method, path, body))!.AsObject();
+    /// <summary>Sends a request as a superuser of this installation, or with a token, and reads the envelope.</summary>
+    public async Task<JsonObject> Send(HttpMethod method, string path, object? body = null, string? token = null) =>
+        JsonNode.Parse(await Text(method, path, body, token))!.AsObject();
 
     /// <summary>The same, and reads the answer as it is.</summary>
-    public async Task<string> Text(HttpMethod method, string path, object? body = null)
+    public async Task<string> Text(HttpMethod method, string path, object? body = null, string? token = null)
     {
         var secret = (await File.ReadAllTextAsync(Path.Combine(DataDirectory, "secrets/token-secret"))).Trim();
         using var http = new HttpClient { BaseAddress = Address };
         using var request = new HttpRequestMessage(method, path) { Content = body is null ? null : JsonContent.Create(body) };
-        request.Headers.Add("auth-key", IssueToken.Sign(secret, "tester", superuser: true, TimeSpan.FromHours(1), DateTimeOffset.UtcNow));
+        request.Headers.Add("auth-key", token ?? IssueToken.Sign(secret, "tester", superuser: true, TimeSpan.FromHours(1), DateTimeOffset.UtcNow));
         using var response = await http.SendAsync(request);
         return await response.Content.ReadAsStringAsync();
     }

@@ -1,3 +1,5 @@
+using System.ComponentModel.DataAnnotations;
+using Codo.Host.Accounts;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using OtpNet;
@@ -66,7 +68,7 @@ public sealed class OneTimeCodesTests(AccountsHost fixture) : IClassFixture<Acco
     [Fact]
     public async Task Where_it_is_required_the_first_sign_in_sets_it_up_and_nobody_drops_it()
     {
-        await using var strict = await host.Again(("Codo:Auth:RequireOtp", "superusers"), ("Codo:KnownProxies", "127.0.0.1"));
+        await using var strict = await host.Again(("Codo:Auth:RequireOtp", "superusers,approver"), ("Codo:KnownProxies", "127.0.0.1"));
         await strict.Account("chief", superuser: true);
         await strict.Account("worker");
         (await strict.Token("worker")).ShouldNotBeEmpty();
@@ -82,6 +84,31 @@ public sealed class OneTimeCodesTests(AccountsHost fixture) : IClassFixture<Acco
         (await strict.Delete("/v2/accounts/otp/", new { password = AccountsClient.Password, otp = Code(key, 1) }, (string)entered["auth_key"]!))
             .Code()
             .ShouldBe(-1);
+
+        // A role that a team has counts from the next sign-in on.
+        var id = await strict.Ask<long>("SELECT user_id FROM accounts.person WHERE username = 'worker'");
+        var team = (long)(await strict.Post("/v2/accounts/team/", new { name = "strict" }))["team_id"]!;
+        (await strict.Post("/v2/accounts/team/member/", new { team_id = team, user_id = id })).Code().ShouldBe(0);
+        (await strict.Post("/v2/accounts/grant/", new { team_id = team, role = "admin", space = "default" })).Code().ShouldBe(0);
+        var (refused, fourth) = await strict.SignIn("worker");
+        fourth.Dispose();
+        refused.Code().ShouldBe(-4);
+    }
+
+    [Theory]
+    [InlineData("none", "admin", false)]
+    [InlineData("all", "", true)]
+    [InlineData("superusers", "admin", false)]
+    [InlineData("superusers,approver", "approver", true)]
+    [InlineData("approver", "admin", true)]
+    [InlineData("approver", "editor", false)]
+    [InlineData("operator, admin", "editor", true)]
+    public void A_role_that_requires_it_stands_for_every_role_with_its_verbs(string required, string role, bool needed)
+    {
+        var settings = new AuthSettings { RequireOtp = required };
+        settings.NeedsOtp(false, ["viewer", role]).ShouldBe(needed);
+        settings.NeedsOtp(true, []).ShouldBe(required != "none");
+        Validator.TryValidateObject(settings, new ValidationContext(settings), null, true).ShouldBeTrue();
     }
 
     private async Task<int> Try(string name, string? otp = null)

@@ -57,6 +57,7 @@ public sealed class AccessRulesTests
                 Creator = creator,
                 People = Kinds[kind] is "template" or "execute_user" or "order" && facts % 2 == 0 ? [1 + (facts % 3)] : [],
                 Watchers = Kinds[kind] == "order" && facts % 5 == 0 ? [2] : [],
+                ApprovingTeam = Kinds[kind] == "order" && facts % 3 == 0 ? 3 : null,
                 WatcherNames = Kinds[kind] == "order" && facts % 7 == 0 ? ["carol"] : [],
                 Template = Kinds[kind] == "order" ? $"{1 + (facts % 2)}" : "",
             });
@@ -151,6 +152,7 @@ public sealed class AccessRulesTests
             if (on.Creator == Id) yield return ["see", "run"];
             if (on.People.Contains(Id)) yield return ["see", "run", "approve"];
             if (on.Watchers.Contains(Id) || on.WatcherNames.Contains(Name)) yield return ["see"];
+            if (on.ApprovingTeam is { } team && Teams.Contains(team)) yield return ["see"];
         }
 
         private IEnumerable<string[]> InDefault(Resource on)

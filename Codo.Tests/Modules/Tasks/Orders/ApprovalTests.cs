@@ -73,6 +73,18 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         await Says(order, Ann, "提交人不能审批自己的订单", "the submitter may not approve");
         ((string)(await Shown(order, Eve))["approval_team"]!).ShouldStartWith("release-");
         (await Shown(order, Eve))["approval_button"]!.GetValue<bool>().ShouldBeTrue();
+
+        // Who joins later sees it as the others do, and it is said why.
+        var late = TestTokens.For(31, "late");
+        (await host.Get($"/v2/task/check/?list_id={order}", late)).Code().ShouldNotBe(0);
+        (await NeedsMe(late)).ShouldNotContain($"/orders/{order}\"");
+        (await host.Post("/v2/accounts/team/member/", new { team_id = team, user_id = 31 })).Code().ShouldBe(0);
+        (await Shown(order, late))["approval_button"]!.GetValue<bool>().ShouldBeTrue();
+        (await host.Get("/v2/task/list/", late))["data"]!.AsArray().ShouldContain(one => (long)one!["list_id"]! == order);
+        ((string)(await host.Get($"/v2/accounts/explain/?person=31&verb=see&object=order:{order}"))["by"]!).ShouldContain("需要审批此订单的团队的成员");
+        (await NeedsMe(late)).ShouldContain($"/orders/{order}\"");
+        (await NeedsMe(Ann)).Contains($"/orders/{order}\"", StringComparison.Ordinal).ShouldBeFalse("the submitter may not approve it");
+        (await NeedsMe(Bob)).Contains($"/orders/{order}\"", StringComparison.Ordinal).ShouldBeFalse("not in the team");
         (await Decide(order, "approve", Eve)).Code().ShouldBe(0);
         (await host.Ended(order)).ShouldBe("3");
     }
@@ -437,5 +449,12 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         )!;
         await made.WaitForExitAsync(TestContext.Current.CancellationToken);
         return path;
+    }
+
+    // The first page, on which an order that awaits approval is only where it waits for its reader.
+    private async Task<string> NeedsMe(string token)
+    {
+        using var response = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, "/", null, token));
+        return await response.Content.ReadAsStringAsync();
     }
 }
