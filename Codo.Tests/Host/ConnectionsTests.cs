@@ -9,11 +9,16 @@ namespace Codo.Tests.Host;
 /// <summary>Connections that nobody has vouched for, more than the host has descriptors.</summary>
 public sealed class ConnectionsTests
 {
-    [Theory]
-    [InlineData("")]
-    [InlineData("GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")]
-    [InlineData("POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 5000\r\n\r\ntoken=")]
-    public async Task Twenty_thousand_of_them_stop_neither_a_job_nor_a_caller_with_a_token(string said)
+    // Silent, in the middle of a header, in the middle of a body: of each more than the host has descriptors.
+    private static readonly string[] Kinds =
+    [
+        "",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
+        "POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 5000\r\n\r\ntoken=",
+    ];
+
+    [Fact]
+    public async Task Twenty_thousand_of_them_stop_neither_a_job_nor_a_caller_with_a_token()
     {
         using var folder = new TestFolder();
         // The runtime raises its soft limit to the hard one: what is to be few must be few from the start.
@@ -53,7 +58,7 @@ public sealed class ConnectionsTests
                 await socket.ConnectAsync(IPAddress.Loopback, host.Address.Port);
                 try
                 {
-                    if (said.Length > 0) await socket.SendAsync(System.Text.Encoding.ASCII.GetBytes(said));
+                    if (Kinds[n % 3] is { Length: > 0 } said) await socket.SendAsync(System.Text.Encoding.ASCII.GetBytes(said));
                 }
                 catch (SocketException)
                 {

@@ -175,7 +175,7 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
         }
         foreach (var path in new[] { "/v2/task/list/?limit=1000", "/v1/cron/job/?limit=1000", "/openapi/v1.json" })
             await Parallel.ForEachAsync(
-                Enumerable.Range(0, 150),
+                Enumerable.Range(0, 60),
                 new ParallelOptions { MaxDegreeOfParallelism = 50 },
                 async (_, stop) =>
                 {

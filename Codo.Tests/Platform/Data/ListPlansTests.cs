@@ -74,7 +74,8 @@ public sealed class ListPlansTests(TestPostgres postgres)
             foreach (var plan in plans.All.Select(Read).OfType<JsonNode>().Where(plan => IsRead((string)plan["Query Text"]!)))
             {
                 seen++;
-                foreach (var node in Nodes(plan["Plan"]!).Where(IsWrong)) wrong.Add($"{list}: {node["Node Type"]} in {plan["Query Text"]}");
+                foreach (var node in Nodes(plan["Plan"]!).Where(IsWrong))
+                    wrong.Add($"{list}: {node["Node Type"]} on {node["Relation Name"]} ({Read(node)} rows) in {plan["Query Text"]}");
             }
         }
         postgres.Logged -= plans.Take;
@@ -101,8 +102,11 @@ public sealed class ListPlansTests(TestPostgres postgres)
         var (type, rows) = ((string)node["Node Type"]!, (double?)node["Actual Rows"] ?? 0);
         if (type.EndsWith("Sort", StringComparison.Ordinal)) return rows > MostSorted;
         var table = (string?)node["Relation Name"] ?? "";
-        return type == "Seq Scan" && History.Any(name => table == name || table.StartsWith(name + "_", StringComparison.Ordinal));
+        // Partitions with nothing in them are read as the planner likes.
+        return type == "Seq Scan" && Read(node) > 0 && History.Any(name => table == name || table.StartsWith(name + "_", StringComparison.Ordinal));
     }
+
+    private static double Read(JsonNode node) => ((double?)node["Actual Rows"] ?? 0) + ((double?)node["Rows Removed by Filter"] ?? 0);
 
     private static IEnumerable<JsonNode> Nodes(JsonNode node) =>
         (node["Plans"]?.AsArray() ?? []).SelectMany(inner => Nodes(inner!)).Prepend(node);
