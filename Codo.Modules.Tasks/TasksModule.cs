@@ -151,6 +151,7 @@ public static class TasksModule
         MapLogs(routes);
         routes.MapPage<OrderListPage>("/orders/");
         routes.MapPage<OrderPage>("/orders/{list_id}/");
+        routes.MapPage<ApprovePage>("/orders/{list_id}/approve/");
     }
 
     private static void MapLogs(IEndpointRouteBuilder routes)
@@ -226,7 +227,7 @@ public static class TasksModule
         routes
             .Post<DecideOrder.Command, DecideOrder.Result>(
                 "/v2/task/approval/",
-                "Approve or reject an order, or start it without its approvals (admin of its space)",
+                "Approve, reject or push back an order, or start it without its approvals (admin of its space)",
                 approve
             )
             .WithDescription(
@@ -241,6 +242,9 @@ public static class TasksModule
             .WithDescription("Codes: -1 a missing or unknown list_id, or no group to show; -2 the group has no hosts.");
         routes
             .Get<ShowGrid.Query, ShowGrid.Result>("/v2/task/grid/", "An order's hosts and steps, compact", SeeOrder)
+            .WithDescription("Codes: -1 a missing or unknown list_id.");
+        routes
+            .Get<ShowPlan.Query, ShowPlan.Result>("/v2/task/plan/", "What an order runs, by groups of equal hosts, for whoever decides about it", SeeOrder)
             .WithDescription("Codes: -1 a missing or unknown list_id.");
         routes
             .MapGet("/v2/task/stream/", (Delegate)StreamOrder.Handle)

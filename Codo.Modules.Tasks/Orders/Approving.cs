@@ -20,7 +20,9 @@ internal sealed record Decision(long ListId, DateTimeOffset? Start, bool? Hold, 
 /// <param name="Missing">Approvals that the order still needs; 0 when it is approved.</param>
 internal sealed record Decided(DateTime BeginsAt, bool Hold, int Missing, bool IsMoved, IReadOnlyList<Text> Warnings);
 
-/// <summary>Approves, rejects and starts without approval, each under the order's lock: of two who decide at once the second finds it decided.</summary>
+/// <summary>
+/// Approves, rejects, pushes back and starts without approval, each under the order's lock: of two who decide at once the second finds it decided.
+/// </summary>
 internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSettings settings, RunPlans plans, TeamDirectory teams, AdvanceOrder advance)
 {
     private readonly Caller caller = access.Caller;
@@ -51,6 +53,15 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
         UPDATE tasks.lane l SET due_at = o.start_time FROM tasks.scheduler_task_list o WHERE o.list_id = l.list_id AND l.list_id = @ListId
             AND l.state = 'timed'
           AND NOT EXISTS (SELECT FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status = 2)
+        """;
+
+    private const string VoidSql = """
+        UPDATE tasks.approval SET void = true WHERE list_id = @ListId AND verdict IN ('approve', 'push_back') AND NOT void
+        """;
+
+    // Whoever approves takes back what they pushed back.
+    private const string TakeBackSql = """
+        UPDATE tasks.approval SET void = true WHERE list_id = @ListId AND user_id = @UserId AND verdict = 'push_back' AND NOT void
         """;
 
     private const string BeginsSql = """
@@ -101,6 +112,25 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
         await Commit(connection, transaction, order.ListId, cancellation);
     }
 
+    /// <summary>Leaves a new order as it is, with a comment for its submitter; the approvals that it had no longer count.</summary>
+    /// <returns>Approvals that it needs.</returns>
+    /// <exception cref="Refusal">It does not await approval, the person may not approve it, or there is no comment.</exception>
+    public async Task<int> PushBack(Decision decision, CancellationToken cancellation)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        var order = await OrderAccess.Lock(connection, transaction, decision.ListId);
+        var approval = await OrderApproval.Read(connection, transaction, order.ListId);
+        if (approval.Rule.Against(caller, teams, await MayApprove(order), order.CreatorId) is { } why) throw await Refused(order, why);
+        if (order.State != OrderState.New) throw Refusal.Conflict("订单不在等待审批，不能退回", "The order does not await approval and cannot be pushed back");
+        if (decision.Comment.Length == 0) throw Refusal.Invalid("退回必须填写理由（comment）", "Pushing back needs a reason (comment)");
+        await connection.ExecuteAsync(VoidSql, new { order.ListId }, transaction);
+        await approval.Add(connection, transaction, caller, "push_back", decision.Comment, approval.Sha256);
+        await Note(connection, transaction, order, "push_back", new { comment = decision.Comment });
+        await transaction.CommitAsync(cancellation);
+        return approval.Rule.Needed;
+    }
+
     private async Task<Decided> Approve(
         NpgsqlConnection connection,
         NpgsqlTransaction transaction,
@@ -130,6 +160,7 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
                 $"你已经审批过，还需 {rule.Needed - before.Count} 人",
                 $"You have approved it already; {rule.Needed - before.Count} more are needed"
             );
+        await connection.ExecuteAsync(TakeBackSql, new { order.ListId, caller.UserId }, transaction);
         await approval.Add(connection, transaction, caller, decision.BreaksGlass ? "break_glass" : "approve", decision.Comment, now.Sha256);
         await approval.Keep(connection, transaction, now);
         var missing = decision.BreaksGlass ? 0 : Math.Max(0, rule.Needed - before.Count - 1);

@@ -26,8 +26,8 @@ internal static class CheckOrder
 
     internal sealed record Event(DateTime Time, string User, long UserId, string Action, JsonNode? Detail);
 
-    /// <param name="Verdict"><c>approve</c>, <c>reject</c> or <c>break_glass</c>.</param>
-    /// <param name="Counts">False for an approval of another plan, or one whose time is over.</param>
+    /// <param name="Verdict"><c>approve</c>, <c>reject</c>, <c>push_back</c> or <c>break_glass</c>.</param>
+    /// <param name="Counts">False for an approval of another plan, one whose time is over, and a push back that its person took back.</param>
     internal sealed record Approval(long UserId, string User, string Verdict, string Comment, string PlanSha256, DateTime Time, bool Counts);
 
     internal sealed record Attempt(

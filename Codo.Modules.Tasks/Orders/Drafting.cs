@@ -183,7 +183,9 @@ internal sealed class Drafting(
             );
     }
 
-    private static async Task<Template> Read(NpgsqlConnection connection, long tempId, long space)
+    /// <summary>A template with everything that an order copies from it.</summary>
+    /// <exception cref="Refusal">There is none, or it has no steps.</exception>
+    internal static async Task<Template> Read(NpgsqlConnection connection, long tempId, long space)
     {
         var head =
             await connection.QuerySingleOrDefaultAsync<TemplateHead>(TemplateSql, new { TempId = tempId })

@@ -14,7 +14,22 @@ internal static class OpenOrders
 
     internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Say.Fetched);
 
-    internal sealed record Row(long ListId, string TaskName, string Creator, string Schedule, string Status, DateTime Since, long Hosts, long Done);
+    internal sealed record Row(
+        long ListId,
+        string TaskName,
+        string Creator,
+        string Schedule,
+        string Status,
+        DateTime Since,
+        long Hosts,
+        long Done,
+        bool IsPushedBack
+    );
+
+    // Its submitter reads why, and the approvers have nothing to do.
+    private const string IsPushedBack = """
+        EXISTS (SELECT FROM tasks.approval p WHERE p.list_id = o.list_id AND p.verdict = 'push_back' AND NOT p.void)
+        """;
 
     // Only those who can still approve: what waits for others is no work of the caller's. A superuser sees all that waits. The spaces and templates of the
     // viewer are those where a role approves.
@@ -28,7 +43,8 @@ internal static class OpenOrders
 
     private const string Waits = $"""
         FROM tasks.scheduler_task_list o WHERE o.schedule <> 'OK'
-            AND CASE o.schedule WHEN 'new' THEN {Approves} WHEN 'start' THEN o.status IN (4, 5, 6) AND {OrderAccess.Visible} ELSE false END
+            AND CASE o.schedule WHEN 'new' THEN CASE WHEN {IsPushedBack} THEN o.creator_id = @UserId ELSE {Approves} END
+                WHEN 'start' THEN o.status IN (4, 5, 6) AND {OrderAccess.Visible} ELSE false END
         """;
 
     private const string WaitsCountSql = $"""
@@ -41,11 +57,12 @@ internal static class OpenOrders
 
     internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {
-        private const string Columns = """
+        private const string Columns = $"""
             SELECT o.list_id, o.task_name, o.creator, o.schedule, CAST(o.status AS text) AS status,
                 CASE WHEN o.schedule = 'new' THEN o.create_time ELSE o.start_time END AS since,
                 (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id) AS hosts,
-                (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state = 'done') AS done
+                (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state = 'done') AS done,
+                {IsPushedBack} AS is_pushed_back
             """;
 
         private const string WaitingSql = $"""

@@ -44,8 +44,6 @@ public sealed partial class OrderPage
         + string.Join(", ", order.ThisHostList.Take(5))
         + (order.ThisHostList.Count > 5 ? $" … (+{order.ThisHostList.Count - 5})" : "");
 
-    private string ApproveText => T($"批准「{order.TaskName}」，立即开始\n{Hosts}", $"Approve “{order.TaskName}”; it starts at once\n{Hosts}");
-
     private string EndText =>
         T(
             $"结束「{order.TaskName}」\n终止正在执行的命令\n未执行的步骤不再执行\n{Hosts}",

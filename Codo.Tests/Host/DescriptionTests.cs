@@ -68,7 +68,7 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
                             or
                             ("get /v2/task/log/search", "q")
                             or
-                            ("get /v2/task/check" or "get /v2/task/grid", "list_id")
+                            ("get /v2/task/check" or "get /v2/task/grid" or "get /v2/task/plan", "list_id")
                             or
                             ("get /v2/task_layout/details" or "get /v2/task_layout/temp/args", "temp_id"),
                     $"{name} {parameter["name"]}"

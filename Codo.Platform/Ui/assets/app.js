@@ -107,13 +107,16 @@ async function act(button) {
 // What nobody has touched is not sent: it may have been changed elsewhere meanwhile.
 const isAsItWas = (field) => (field.type === 'checkbox' ? field.checked === field.defaultChecked : field.options ? [...field.options].every((option) => option.selected === option.defaultSelected) : field.value === field.defaultValue);
 
-async function submit(form) {
+// The button that was pressed is sent like a field, and may ask first.
+async function submit(form, by) {
+  const asks = by?.dataset.confirm?.split('\n');
+  if (asks && !(await confirm(asks[0], asks.slice(1), by.textContent.trim(), by.classList.contains('danger')))) return;
   const [method, path] = form.dataset.api.split(' ');
   for (const error of form.querySelectorAll('.error')) error.remove();
   for (const field of form.querySelectorAll('.invalid')) field.classList.remove('invalid');
   const body = {};
   for (const field of form.elements) {
-    if (!field.name || (field.type === 'radio' && !field.checked)) continue;
+    if (!field.name || (field.type === 'radio' && !field.checked) || (field.type === 'submit' && field !== by)) continue;
     const kind = field.dataset.kind;
     if ((kind === 'skip-empty' && field.value === '') || (method === 'PUT' && field.type !== 'hidden' && isAsItWas(field))) continue;
     body[field.name] = kind === 'number' ? field.value.trim() || '0'
@@ -149,7 +152,7 @@ document.addEventListener('click', (event) => {
   else if (dataset.method || dataset.reason) act(target);
 });
 document.addEventListener('submit', (event) => {
-  if (event.target.dataset.api) { event.preventDefault(); submit(event.target); }
+  if (event.target.dataset.api) { event.preventDefault(); submit(event.target, event.submitter); }
 });
 document.addEventListener('input', (event) => {
   const form = event.target.closest?.('form[data-api]');

@@ -38,6 +38,7 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
             ("/orders", "有主机失败", "A host has failed"),
             ($"/orders/{fixture.Failed}", "an order", "an order"),
             ($"/orders/{fixture.Failed}?tab=facts", "谁做了什么", "Who did what"),
+            ($"/orders/{fixture.New}/approve", "已审批 0 / 1", "0 of 1 given"),
             ("/incidents", "确认", "Acknowledge"),
         ];
         for (var look = 0; look < Looks.Length; look++)

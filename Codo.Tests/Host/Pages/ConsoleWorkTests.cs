@@ -133,6 +133,35 @@ public sealed class ConsoleWorkTests(ConsoleFixture fixture) : IClassFixture<Con
     }
 
     [Fact]
+    public async Task An_order_is_pushed_back_and_approved_from_the_first_page_in_three_taps()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var template = await OrderHost.Template(host, OrderHost.Step("echo approved", name: "say", forceHost: "127.0.0.1"));
+        var order = await OrderHost.Order(host, template, ConsoleFixture.Hosts("tap-1,tap-2"), schedule: "new");
+        await using var visitor = await fixture.Visit("en", "light", 360);
+        var page = visitor.Page;
+        await visitor.Open($"/orders/{order}/approve");
+        (await visitor.Text()).ShouldContain("echo approved");
+        await page.ClickAsync("button[value=push_back]");
+        await page.WaitForSelectorAsync(".error:has-text('needs a reason')");
+        await page.FillAsync("[name=comment]", "which release?");
+        await page.ClickAsync("button[value=push_back]");
+        await page.WaitForSelectorAsync(".banner:has-text('which release?')");
+        // The submitter finds it on the first page.
+        await visitor.Open("/");
+        await page.TapAsync($"a[href='/orders/{order}/approve']");
+        var lowest = await page.EvaluateAsync<double>(
+            "Math.min(...[...document.querySelectorAll('.decide .button')].map(button => button.getBoundingClientRect().height))"
+        );
+        lowest.ShouldBeGreaterThanOrEqualTo(44);
+        await page.TapAsync("button[value=approve]");
+        await page.TapAsync("dialog[open] .primary");
+        await page.WaitForSelectorAsync(".banner:has-text('awaits no approval')");
+        (await OrderHost.Ended(host, order)).ShouldBe("3");
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
     public async Task A_log_of_a_hundred_thousand_lines_takes_few_elements_and_gives_back_every_line()
     {
         Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);

@@ -118,6 +118,51 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
     }
 
     [Fact]
+    public async Task What_is_pushed_back_awaits_approval_with_a_comment_and_none_of_the_approvals_that_it_had()
+    {
+        var order = await Waiting(new { approvals = 2 }, submitter: Ann);
+        (await Decide(order, "approve", Bob)).Code().ShouldBe(0);
+        (await Decide(order, "push_back", Carol)).Code().ShouldBe(-1);
+        (await Decide(order, "push_back", Eve, comment: "no")).Code().ShouldBe(-2);
+        var pushed = await Decide(order, "push_back", Carol, comment: "the hosts of the test, please");
+        (pushed.Code(), (int)pushed["approvals_missing"]!).ShouldBe((0, 2));
+        var check = await Shown(order, Ann);
+        ((string)check["schedule"]!, (int)check["approvals_given"]!).ShouldBe(("new", 0));
+        check["approvals"]!.AsArray().Select(one => ((string)one!["verdict"]!, (bool)one["counts"]!)).ShouldBe([("approve", false), ("push_back", true)]);
+        // Both may still approve it: the one who had, and the one who pushed it back.
+        ((int)(await Decide(order, "approve", Carol))["approvals_missing"]!).ShouldBe(1);
+        (await Shown(order, Ann))["approvals"]!.AsArray().Count(one => (string)one!["verdict"]! == "push_back" && (bool)one["counts"]!).ShouldBe(0);
+        (await Decide(order, "approve", Bob)).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+        (await Decide(order, "push_back", Bob, comment: "late")).Code().ShouldBe(-1);
+    }
+
+    [Fact]
+    public async Task The_plan_shows_equal_hosts_together_and_what_is_other_than_the_template_and_the_last_order()
+    {
+        var template = await Template(new { approvals = 2, valid_hours = 24 }, OrderHost.Step("echo", "one", name: "say"));
+        var first = (long)(await Submit(template, Ann, "new", hosts: "127.0.0.1"))["list_id"]!;
+        var plan = (await host.Get($"/v2/task/plan/?list_id={first}", Bob))["data"]!;
+        (plan["template_differences"]!.AsArray().Count, plan["last_order"], plan["may_not"]).ShouldBe((0, null, null));
+        foreach (var person in new[] { Bob, Carol }) (await Decide(first, "approve", person, sha256: (string)plan["plan_sha256"]!)).Code().ShouldBe(0);
+        await host.Ended(first);
+        var steps = new JsonArray(OrderHost.Step("echo", "two", name: "say"));
+        (await host.Put("/v2/task_layout/details/", new { temp_id = template, new_temp_data = steps })).Code().ShouldBe(0);
+        var second = (long)(await Submit(template, Ann, "new", hosts: "127.0.0.1,web-1,web-2"))["list_id"]!;
+        steps[0]!["args"] = "three";
+        (await host.Put("/v2/task_layout/details/", new { temp_id = template, new_temp_data = steps })).Code().ShouldBe(0);
+        plan = (await host.Send(HttpMethod.Get, $"/v2/task/plan/?list_id={second}", null, Ann, "en"))["data"]!;
+        ((string)plan["may_not"]!).ShouldContain("submitter");
+        ((string)plan["rule"]!["words"]!).ShouldBe("2 approvals, not by the submitter, valid for 24 h");
+        plan["groups"]![0]!["alike"]!.AsArray().Select(alike => alike!["hosts"]!.AsArray().Count).ShouldBe([1, 2]);
+        ((string)plan["groups"]![0]!["alike"]![1]!["steps"]![0]!["command_line"]!).ShouldBe("echo two");
+        ((string)plan["template_differences"]![0]!).ShouldContain("“echo three” and runs “echo two”");
+        ((long)plan["last_order"]!["list_id"]!).ShouldBe(first);
+        plan["last_order"]!["differences"]!.AsArray().Select(one => (string)one!).ShouldContain(one => one.Contains("echo two", StringComparison.Ordinal));
+        (await host.Get($"/v2/task/plan/?list_id={second}", Eve)).Code().ShouldBe(-1);
+    }
+
+    [Fact]
     public async Task Of_decisions_at_once_the_lock_lets_one_count()
     {
         for (var round = 0; round < 5; round++)
