@@ -2,6 +2,13 @@ using Codo.Platform.Localization;
 
 namespace Codo.Modules.Tasks.Execution;
 
+/// <summary>One thing that makes a plan another.</summary>
+/// <param name="Before">The command line that gave way to <paramref name="Now"/>; null where the words are all there is.</param>
+internal sealed record PlanChange(Text Words, string? Before = null, string? Now = null)
+{
+    public static implicit operator PlanChange(Text words) => new(words);
+}
+
 /// <summary>Says in words what makes one plan another.</summary>
 internal static class PlanDifference
 {
@@ -10,7 +17,16 @@ internal static class PlanDifference
     /// <summary>A sentence for each difference, at most <see cref="Most"/> and a number.</summary>
     public static IReadOnlyList<Text> Between(RunPlan before, RunPlan now)
     {
-        var found = new List<Text>();
+        var found = All(before, now);
+        if (found.Count <= Most) return [.. found.Select(change => change.Words)];
+        var more = found.Count - Most;
+        return [.. found.Take(Most).Select(change => change.Words), new Text($"…… 另有 {more} 处不同", $"… and {more} more differences")];
+    }
+
+    /// <summary>Every difference.</summary>
+    public static IReadOnlyList<PlanChange> All(RunPlan before, RunPlan now)
+    {
+        var found = new List<PlanChange>();
         Users(before, now, found);
         Files(before, now, found);
         foreach (var number in before.Groups.Select(group => group.Group).Union(now.Groups.Select(group => group.Group)))
@@ -22,16 +38,14 @@ internal static class PlanDifference
         }
 
         if (found.Count == 0) found.Add(new Text("执行内容与审批时不同", "what would run is not what was approved"));
-        if (found.Count <= Most) return found;
-        var more = found.Count - Most;
-        return [.. found.Take(Most), new Text($"…… 另有 {more} 处不同", $"… and {more} more differences")];
+        return found;
     }
 
     /// <summary>The sentences as one text.</summary>
     public static Text Joined(IReadOnlyList<Text> differences) =>
         new(string.Join('；', differences.Select(one => one.Zh)), string.Join("; ", differences.Select(one => one.En)));
 
-    private static void Users(RunPlan before, RunPlan now, List<Text> found)
+    private static void Users(RunPlan before, RunPlan now, List<PlanChange> found)
     {
         foreach (var alias in before.Users.Keys.Union(now.Users.Keys))
         {
@@ -51,7 +65,7 @@ internal static class PlanDifference
         static string Is(PlanUser user) => $"{user.Login}:{user.Port}{(user.Encoding is "" or "utf-8" ? "" : " " + user.Encoding)}";
     }
 
-    private static void Files(RunPlan before, RunPlan now, List<Text> found)
+    private static void Files(RunPlan before, RunPlan now, List<PlanChange> found)
     {
         foreach (var path in before.Files.Keys.Union(now.Files.Keys))
         {
@@ -65,7 +79,7 @@ internal static class PlanDifference
         }
     }
 
-    private static void Group(PlanGroup old, PlanGroup own, List<Text> found)
+    private static void Group(PlanGroup old, PlanGroup own, List<PlanChange> found)
     {
         if (!old.Hosts.SequenceEqual(own.Hosts))
             found.Add(
@@ -86,15 +100,19 @@ internal static class PlanDifference
         }
     }
 
-    private static void Step(PlanStep old, PlanStep own, List<Text> found)
+    private static void Step(PlanStep old, PlanStep own, List<PlanChange> found)
     {
         if (old.Name != own.Name || old.Level != own.Level)
             found.Add(new Text($"任务 {old.Name} 换成了 {own.Name}", $"step {old.Name} gave way to {own.Name}"));
         if (old.Line != own.Line)
             found.Add(
-                new Text(
-                    $"任务 {own.Name} 的命令由「{Short(old.Line)}」改为「{Short(own.Line)}」",
-                    $"step {own.Name} ran “{Short(old.Line)}” and runs “{Short(own.Line)}”"
+                new PlanChange(
+                    new Text(
+                        $"任务 {own.Name} 的命令由「{Short(old.Line)}」改为「{Short(own.Line)}」",
+                        $"step {own.Name} ran “{Short(old.Line)}” and runs “{Short(own.Line)}”"
+                    ),
+                    old.Line,
+                    own.Line
                 )
             );
         else if (old.Secrets != own.Secrets) found.Add(new Text($"任务 {own.Name} 的保密参数已改变", $"a secret value of step {own.Name} is another"));

@@ -77,7 +77,21 @@ public sealed partial class ApprovePage
         if (step.Trigger == "timed") yield return T("等待开始时间", "waits for the start time");
         if (step.Retries > 0) yield return T($"失败重试 {step.Retries} 次", $"{step.Retries} retr{(step.Retries == 1 ? "y" : "ies")}");
         if (step.OnError == "continue") yield return T("失败后继续", "goes on after a failure");
-        yield return T($"超时 {step.Timeout} 秒", $"{step.Timeout} s at most");
+        yield return step.Timeout % 60 == 0
+            ? T($"最长 {step.Timeout / 60} 分钟", $"{step.Timeout / 60} min at most")
+            : T($"最长 {step.Timeout} 秒", $"{step.Timeout} s at most");
+    }
+
+    // What two lines have in common at both ends, and what differs between.
+    private static (string Head, string Before, string Now, string Tail) Apart(string before, string now)
+    {
+        var head = 0;
+        while (head < before.Length && head < now.Length && before[head] == now[head]) head++;
+        if (head > 0 && char.IsHighSurrogate(before[head - 1])) head--;
+        var tail = 0;
+        while (tail < before.Length - head && tail < now.Length - head && before[^(tail + 1)] == now[^(tail + 1)]) tail++;
+        if (tail > 0 && char.IsLowSurrogate(before[^tail])) tail--;
+        return (before[..head], before[head..^tail], now[head..^tail], before[^tail..]);
     }
 
     private static string RiskWord(string action) =>

@@ -45,7 +45,11 @@ internal static class ShowPlan
     /// <param name="Words">The rule in a sentence.</param>
     internal sealed record Rule(int Approvals, string Team, bool NotSubmitter, bool NotEditor, int? ValidHours, bool ReasonRequired, Text Words);
 
-    internal sealed record LastOrder(long ListId, string TaskName, DateTime Time, IReadOnlyList<Text> Differences);
+    /// <param name="Before">The command line of the other; null where the difference is no line.</param>
+    /// <param name="Now">The command line of this order.</param>
+    internal sealed record Difference(Text Words, string? Before, string? Now);
+
+    internal sealed record LastOrder(long ListId, string TaskName, DateTime Time, IReadOnlyList<Difference> Differences);
 
     /// <param name="Wrong">Why the command lines cannot be put together; null when they can.</param>
     /// <param name="MayNot">Why the caller may not approve it; null when they may.</param>
@@ -60,7 +64,7 @@ internal static class ShowPlan
         Rule Rule,
         IReadOnlyList<Group> Groups,
         IReadOnlyList<RiskView> Risks,
-        IReadOnlyList<Text>? TemplateDifferences,
+        IReadOnlyList<Difference>? TemplateDifferences,
         LastOrder? LastOrder
     );
 
@@ -157,10 +161,10 @@ internal static class ShowPlan
                 : null;
         }
 
-        private async Task<IReadOnlyList<Text>?> AgainstTemplate(NpgsqlConnection connection, OrderRow order, PlannedRun now)
+        private async Task<IReadOnlyList<Difference>?> AgainstTemplate(NpgsqlConnection connection, OrderRow order, PlannedRun now)
         {
             if (await TemplateRight.Find(connection, null, order.TempId) is not { } resource)
-                return [new Text("模板已被删除", "the template is deleted")];
+                return [new Difference(new Text("模板已被删除", "the template is deleted"), null, null)];
             if (!await access.May(Verbs.See, resource)) return null;
             try
             {
@@ -168,15 +172,15 @@ internal static class ShowPlan
                 var hosts = now.Plan.Groups.ToDictionary(group => group.Group, IReadOnlyList<string> (group) => [.. group.Hosts.Select(host => host.Host)]);
                 var plan = OrderPlan.Make(template, hosts, settings);
                 var other = await plans.Of(connection, plan.Groups, arguments.Open(order.Args, order.SecretArgs));
-                return other.Sha256 == now.Sha256 ? [] : PlanDifference.Between(other.Plan, now.Plan);
+                return other.Sha256 == now.Sha256 ? [] : Differences(other.Plan, now.Plan);
             }
             catch (Refusal refusal)
             {
-                return [refusal.Text];
+                return [new Difference(refusal.Text, null, null)];
             }
             catch (CommandNotStartedException error)
             {
-                return [error.Text];
+                return [new Difference(error.Text, null, null)];
             }
         }
 
@@ -190,9 +194,12 @@ internal static class ShowPlan
                 last.ListId,
                 last.TaskName,
                 last.Time,
-                RunPlan.HashOf(last.Plan) == own.Sha256 ? [] : PlanDifference.Between(plan, own.Plan)
+                RunPlan.HashOf(last.Plan) == own.Sha256 ? [] : Differences(plan, own.Plan)
             );
         }
+
+        private static IReadOnlyList<Difference> Differences(RunPlan other, RunPlan own) =>
+            [.. PlanDifference.All(other, own).Select(change => new Difference(change.Words, change.Before, change.Now))];
 
         private static Group Show(PlanGroup group) =>
             new(
@@ -205,7 +212,7 @@ internal static class ShowPlan
                 [
                     .. group
                         .Hosts.Select(host => (host.Host, Steps: Steps(group, host.Host)))
-                        .GroupBy(host => string.Join('\n', host.Steps), host => host)
+                        .GroupBy(host => (StepHost.IsLocal(host.Host), string.Join('\n', host.Steps)))
                         .Select(alike => new Alike([.. alike.Select(host => host.Host)], alike.First().Steps)),
                 ]
             );

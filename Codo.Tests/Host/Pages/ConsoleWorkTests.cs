@@ -150,6 +150,8 @@ public sealed class ConsoleWorkTests(ConsoleFixture fixture) : IClassFixture<Con
         // The submitter finds it on the first page.
         await visitor.Open("/");
         await page.TapAsync($"a[href='/orders/{order}/approve']");
+        await page.WaitForURLAsync("**/approve");
+        await page.WaitForSelectorAsync("html[data-ready='1'] .decide");
         var lowest = await page.EvaluateAsync<double>(
             "Math.min(...[...document.querySelectorAll('.decide .button')].map(button => button.getBoundingClientRect().height))"
         );
