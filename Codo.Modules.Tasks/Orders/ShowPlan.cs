@@ -130,6 +130,7 @@ internal static class ShowPlan
                 viewer.Names,
                 viewer.Spaces,
                 viewer.Templates,
+                viewer.Teams,
                 ListId = listId,
                 TempId = tempId,
             };
