@@ -20,6 +20,7 @@ public static class AlertsModule
         services.AddHealthChecks().AddCheck<Undeliverable>(Heartbeat.AlertsCheck);
         return services
             .AddHandlers(typeof(AlertsModule).Assembly)
+            .AddQueue("deliveries", new Text("待发送的通知", "Alerts to be sent"), Courier.WaitingSql)
             .AddSettings<AlertSettings>("Codo:Alerts")
             .AddSingleton<IResourceReader, RuleResources>()
             .AddSingleton<IResourceReader, ChannelResources>()
@@ -27,6 +28,7 @@ public static class AlertsModule
             .AddSingleton(new HeaderFigure(3, new Text("未处理事件", "incidents open"), "/incidents", "bell", "bad", "incidents", OpenIncidentCount.Of))
             .AddHomePanel<OpenIncidentsPart>(HomePlace.NeedsMe, 2, "incidents")
             .AddNavigation(NavigationGroup.Watch, 1, new Text("告警事件", "Incidents"), "/incidents", "bell")
+            .AddNavigation(NavigationGroup.Watch, 2, new Text("告警设置", "Alerting"), "/alerting", "settings")
             .AddSingleton<Outbound>()
             .AddSingleton<PublicAddress>()
             .AddSingleton<IChannel, EmailChannel>()
@@ -77,6 +79,10 @@ public static class AlertsModule
         );
         IncidentPage.Map(routes);
         routes.MapPage<InboxPage>("/incidents/");
+        routes.MapPage<RulesPage>("/alerting/");
+        routes.MapPage<ChannelsPage>("/alerting/channels/");
+        routes.MapPage<SilencesPage>("/alerting/silences/");
+        routes.MapPage<ContactsPage>("/alerting/contacts/");
 
         routes.Get<ListRules.Query, ListRules.Result>("/v2/alerts/rule/", "Rules, in the order in which they are asked", see);
         routes.Post<CreateRule.Command, CreateRule.Result>("/v2/alerts/rule/", "Make a rule", Right.ToMake(ResourceKind.Rule));

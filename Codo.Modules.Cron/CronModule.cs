@@ -33,6 +33,7 @@ public static class CronModule
 
     private static IServiceCollection AddConsole(this IServiceCollection services) =>
         services
+            .AddSingleton(new AssetSource(typeof(CronModule).Assembly))
             .AddSingleton<ILiveTopic, JobsTopic>()
             .AddSingleton<ILiveTopic, RunsTopic>()
             .AddSingleton<ILiveTopic, RunTopic>()
@@ -41,7 +42,8 @@ public static class CronModule
             .AddHomePanel<NextHour>(HomePlace.Next, 1, "jobs")
             .AddHomePanel<LastDayStrip>(HomePlace.Past, 1, "runs")
             .AddNavigation(NavigationGroup.Schedules, 1, new Text("任务", "Jobs"), "/jobs", "clock")
-            .AddNavigation(NavigationGroup.Schedules, 2, new Text("台账", "Ledger"), "/ledger", "ledger");
+            .AddNavigation(NavigationGroup.Schedules, 2, new Text("台账", "Ledger"), "/ledger", "ledger")
+            .AddNavigation(NavigationGroup.Schedules, 3, new Text("预测", "Forecast"), "/forecast", "chart");
 
     private static IServiceCollection AddEngine(this IServiceCollection services) =>
         services
@@ -51,6 +53,8 @@ public static class CronModule
             .AddSingleton<IResourceReader, JobResources>()
             .AddOperators(Operators, ResourceKind.Job)
             .AddSingleton<IStampRunAs, StampJobs>()
+            .AddQueue("runs", new Text("等待开始的运行", "Runs that wait for their start"), QueuedExecutions.WaitingSql)
+            .AddQueue("summaries", new Text("待汇总的运行", "Runs to be added up"), Summaries.WaitingSql)
             .AddSingleton<Ledger>()
             .AddSingleton<ExecutionStore>()
             .AddSingleton<ExecutionMirror>()
@@ -96,6 +100,7 @@ public static class CronModule
         routes.Delete<DeleteJob.Command, DeleteJob.Result>("/v1/cron/job/", "Delete a job; what runs goes on", Edit);
         routes.Patch<TogglePause.Command, TogglePause.Result>("/v1/cron/job/", "Pause a job, or let it run again", Edit);
         routes.Post<RunJob.Command, RunJob.Result>("/v1/cron/job/run/", "Run a job now", Run);
+        routes.Post<BulkJobs.Command, BulkJobs.Result>("/v1/cron/job/bulk/", "Pause, resume, run or tag many jobs; answered one by one", Run);
         routes.Post<KillExecution.Command, KillExecution.Result>("/v1/cron/job/kill/", "End an execution with its whole process tree", Run);
         routes.Get<NextTimes.Query, NextTimes.Result>(
             "/v1/cron/job/next/",
@@ -105,6 +110,12 @@ public static class CronModule
         routes.Get<ListLogs.Query, ListLogs.Result>("/v1/cron/log/", "The fire ledger, newest first", See);
         routes.Get<ReadOutput.Query, ReadOutput.Result>("/v1/cron/log/output/", "The output of an execution, whole or since the last time", See);
         routes.Get<ShowStatistics.Query, ShowStatistics.Result>("/v2/stats/", "What days and jobs came to: runs, failures, durations, lateness", See);
+        routes.Get<Forecast.Query, Forecast.Result>(
+            "/v1/cron/forecast/",
+            "What the schedules bring: due times, jobs that meet, runs at the same time, changes of the clock",
+            See
+        );
+        routes.MapPage<ForecastPage>("/forecast/");
         routes.MapPage<JobListPage>("/jobs/");
         routes.MapPage<NewJobPage>("/jobs/new/");
         routes.MapPage<JobPage>("/jobs/{job_id}/");

@@ -3,6 +3,7 @@ using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;
+using Codo.Platform.Ui;
 using Npgsql;
 
 namespace Codo.Host.Accounts;
@@ -67,5 +68,8 @@ internal static class AccountsRoutes
             "Take tokens back before they expire: one by its jti, or all that a person has had so far",
             Right.Superuser
         );
+        routes.MapPage<PeoplePage>("/people/");
+        routes.MapPage<AccountPage>("/account/", Right.Token);
+        routes.MapPage<AuditPage>("/audit/", Right.Superuser);
     }
 }

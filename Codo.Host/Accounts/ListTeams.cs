@@ -18,7 +18,7 @@ internal static class ListTeams
     /// <param name="Mine">Whether the caller is in it.</param>
     internal sealed record View(long TeamId, string Name, string Description, int People, bool Mine, IReadOnlyList<Member>? Members);
 
-    internal sealed record Member(long UserId, string Source);
+    internal sealed record Member(long UserId, string Username, string Source);
 
     internal sealed class Validator : AbstractValidator<Query>
     {
@@ -36,7 +36,8 @@ internal static class ListTeams
             """;
 
         private const string MembersSql = """
-            SELECT user_id, source FROM accounts.team_member WHERE team_id = @TeamId ORDER BY user_id, source LIMIT 10000
+            SELECT m.user_id, coalesce(p.username, '') AS username, m.source FROM accounts.team_member m LEFT JOIN accounts.person p USING (user_id)
+            WHERE m.team_id = @TeamId ORDER BY m.user_id, m.source LIMIT 10000
             """;
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)

@@ -1,6 +1,7 @@
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
+using Codo.Platform.Ui;
 
 namespace Codo.Host.Accounts;
 
@@ -35,5 +36,8 @@ internal static class RightsRoutes
         routes.Delete<DeleteGrant.Command, Answer>("/v2/accounts/grant/", "Take a grant back", admin);
         routes.Get<Explain.Query, Explain.Result>("/v2/accounts/explain/", "Whether a person may, by what, or what is missing and who can grant it", see);
         routes.Get<ListVerbs.Query, ListVerbs.Result>("/v2/accounts/may/", "What the caller may do to an object", see);
+        routes.MapPage<TeamsPage>("/people/teams/");
+        routes.MapPage<GrantsPage>("/people/grants/");
+        routes.MapPage<ExplainPage>("/people/explain/");
     }
 }

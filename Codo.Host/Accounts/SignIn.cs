@@ -75,7 +75,15 @@ internal static partial class SignIn
             return new Result(
                 token,
                 expires.UtcDateTime,
-                new GetMe.Person(person.UserId, person.Username, person.Nickname, person.Email, person.IsSuperuser, expires.UtcDateTime)
+                new GetMe.Person(
+                    person.UserId,
+                    person.Username,
+                    person.Nickname,
+                    person.Email,
+                    person.IsSuperuser,
+                    expires.UtcDateTime,
+                    account.OtpOn || demand.IsOn(account)
+                )
             );
         }
 

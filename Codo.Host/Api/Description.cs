@@ -39,6 +39,7 @@ internal static class Description
         ("outbox", "Messages between modules that were given up"),
         ("stats", "What days, jobs and orders came to"),
         ("nodes", "The cluster's nodes and clock"),
+        ("settings", "The settings in force"),
         ("host", "Whether this node is alive and can do its work"),
         ("stream", "What changes, for whoever shows it"),
     ];

@@ -90,7 +90,9 @@ internal static class Gate
                         );
                     context.RequestServices.GetRequiredService<RefusedAttempts>().Refused(caller, RefusedAttempts.Route(context), $"needs {right.Name}");
                     // A page has no envelope for its reader; a slice answers in the contract's way.
-                    if (IsForBrowser(context, endpoint))
+                    if (IsForBrowser(context, endpoint) && endpoint!.Metadata.GetMetadata<IsPage>() is not null)
+                        await PageRoutes.Render<RefusedPage>(context).ExecuteAsync(context);
+                    else if (IsForBrowser(context, endpoint))
                         await FrontPage.Refuse(context, caller, 403, "");
                     else
                         await Failures.Write(

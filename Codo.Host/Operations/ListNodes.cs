@@ -1,4 +1,6 @@
+using Codo.Platform.Cluster;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Dapper;
 using MediatR;
 using Npgsql;
@@ -10,7 +12,17 @@ internal static class ListNodes
 {
     internal sealed record Query : IRequest<Result>;
 
-    internal sealed record Result(List<NodeView> Data, Use Storage) : Answer(Say.Fetched);
+    /// <param name="Node">The node that answers; the loops are its own.</param>
+    internal sealed record Result(List<NodeView> Data, Use Storage, string Node, IReadOnlyList<LoopView> Loops, IReadOnlyList<QueueView> Queues)
+        : Answer(Say.Fetched);
+
+    /// <param name="Period">Seconds between two runs.</param>
+    /// <param name="Age">Seconds since the last success.</param>
+    /// <param name="Stale">Whether it has not succeeded for ten periods.</param>
+    /// <param name="Failure">Why the last run failed; empty when it succeeded.</param>
+    internal sealed record LoopView(string Name, double Period, double Age, bool Stale, string Failure);
+
+    internal sealed record QueueView(string Name, Text Words, long Waiting);
 
     /// <param name="State"><c>alive</c>, <c>stopped</c>, or <c>dead</c>: its lease has run out.</param>
     /// <param name="ClockSkew">Seconds between its clock and PostgreSQL's.</param>
@@ -26,7 +38,8 @@ internal static class ListNodes
         double ClockSkew
     );
 
-    internal sealed class Handler(NpgsqlDataSource source, StorageUse storage) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, StorageUse storage, Node node, LoopStates loops, IEnumerable<QueueDepth> queues)
+        : IRequestHandler<Query, Result>
     {
         private const string NodesSql = """
             SELECT name, CASE WHEN stopped_at IS NOT NULL THEN 'stopped' WHEN fenced >= incarnation THEN 'dead' ELSE 'alive' END AS state, machine, version,
@@ -38,7 +51,12 @@ internal static class ListNodes
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var nodes = (await connection.QueryAsync<NodeView>(NodesSql)).AsList();
-            return new Result(nodes, await storage.Measure(cancellationToken));
+            var waiting = new List<QueueView>();
+            foreach (var queue in queues) waiting.Add(new QueueView(queue.Name, queue.Words, await connection.ExecuteScalarAsync<long>(queue.Sql)));
+            return new Result(nodes, await storage.Measure(cancellationToken), node.Name, [.. loops.All.Select(View)], waiting);
         }
+
+        private static LoopView View(LoopState loop) =>
+            new(loop.Name, loop.Period.TotalSeconds, Math.Round(loop.Age.TotalSeconds, 1), loop.IsStale, loop.Failure?.Message ?? "");
     }
 }

@@ -1,18 +1,35 @@
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
+using Codo.Platform.Ui;
 
 namespace Codo.Host.Operations;
 
 /// <summary>What an operator does to Codo itself.</summary>
 internal static class OperationsRoutes
 {
+    private const string WaitingSql = """
+        SELECT count(*) FROM platform.outbox WHERE dead_at IS NULL
+        """;
+
+    private const string DeadSql = """
+        SELECT count(*) FROM platform.outbox WHERE dead_at IS NOT NULL
+        """;
+
+    private const string BackgroundSql = """
+        SELECT count(*) FROM hangfire.jobqueue WHERE fetchedat IS NULL
+        """;
+
     public static IServiceCollection AddOperations(this IServiceCollection services)
     {
         services.AddHealthChecks().AddCheck<StorageUse>("storage");
         return services
             .AddSettings<RetentionSettings>("Codo:Retention")
             .AddSingleton<StorageUse>()
+            .AddQueue("outbox", new Text("模块间消息", "Messages between modules"), WaitingSql)
+            .AddQueue("dead_letters", new Text("放弃的消息", "Messages given up"), DeadSql)
+            .AddQueue("background_jobs", new Text("后台作业", "Background jobs"), BackgroundSql)
             .AddLoop<StorageUse>("storage", TimeSpan.FromHours(1), (storage, stopping) => storage.Maintain(stopping));
     }
 
@@ -26,6 +43,13 @@ internal static class OperationsRoutes
         routes.Post<ResendMessage.Command, Answer>("/v2/outbox/resend/", "Send a dead letter again", Right.Superuser);
         routes.Delete<DeleteMessage.Command, Answer>("/v2/outbox/", "Delete a dead letter", Right.Superuser);
         routes.Get<ListNodes.Query, ListNodes.Result>("/v2/nodes/", "The nodes, and what the database takes kind by kind", Right.Superuser);
+        routes.Get<ListSettings.Query, ListSettings.Result>(
+            "/v2/settings/",
+            "The settings in force on the node that answers, each with its source; secrets only as set",
+            Right.Superuser
+        );
+        routes.MapPage<NodesPage>("/nodes/", Right.Superuser);
+        routes.MapPage<SettingsPage>("/settings/", Right.Superuser);
         routes.Post<ConfirmRunAs.Command, Answer>(
             "/v2/nodes/run_as/",
             "Confirm that somebody has looked at the run_as that an upgrade has written",

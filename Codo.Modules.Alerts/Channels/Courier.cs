@@ -24,6 +24,11 @@ internal sealed class Courier(
 {
     private static readonly TimeSpan Window = TimeSpan.FromMinutes(1), AfterLimit = TimeSpan.FromSeconds(20);
 
+    /// <summary>How many deliveries are due or held.</summary>
+    public const string WaitingSql = """
+        SELECT count(*) FROM alerts.delivery WHERE state = 'held' OR (state IN ('due', 'sending') AND due_at <= clock_timestamp())
+        """;
+
     private const string DueSql = """
         SELECT channel_id FROM alerts.delivery WHERE state = ANY(@From) AND due_at <= @Now
         UNION SELECT channel_id FROM alerts.delivery WHERE state = 'held'

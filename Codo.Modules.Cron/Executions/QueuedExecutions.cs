@@ -7,6 +7,11 @@ namespace Codo.Modules.Cron.Executions;
 /// <summary>Takes executions from the queue before they start.</summary>
 internal static class QueuedExecutions
 {
+    /// <summary>How many wait.</summary>
+    public const string WaitingSql = """
+        SELECT count(*) FROM cron.active_execution WHERE state = 'queued'
+        """;
+
     // What waits for its retry has failed already: its row says so and counts as the failure that it is, whatever becomes of the retry.
     private const string DropSql = """
         WITH dropped AS (

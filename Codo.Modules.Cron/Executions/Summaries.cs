@@ -15,6 +15,11 @@ internal sealed class Summaries(NpgsqlDataSource source, Zone zone, Node node, T
     private const long Lock = 0x0C0D0_0180;
     private const int Batch = 5_000;
 
+    /// <summary>How many rows are not added up yet.</summary>
+    public const string WaitingSql = """
+        SELECT count(*) FROM cron.summary_delta
+        """;
+
     private const string LockSql = """
         SELECT pg_try_advisory_xact_lock(@Lock)
         """;

@@ -128,7 +128,7 @@ internal static partial class JobFields
 
     private static Refusal NoVariables() => Refusal.Invalid("env 必须是 JSON 对象，名称对应文本", "env must be a JSON object of names and texts");
 
-    private static bool Short(string[]? words) => words is null || (words.Length <= 50 && words.All(word => word is { Length: > 0 and <= 100 }));
+    public static bool Short(string[]? words) => words is null || (words.Length <= 50 && words.All(word => word is { Length: > 0 and <= 100 }));
 
     [GeneratedRegex("^[A-Za-z_][A-Za-z0-9_]{0,199}$", RegexOptions.CultureInvariant)]
     private static partial Regex VariableName();

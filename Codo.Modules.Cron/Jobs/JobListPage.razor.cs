@@ -12,7 +12,8 @@ public sealed partial class JobListPage
 
     private readonly List<JobView> rows = [];
     private ILookup<string, RecentRuns.Run> recent = null!;
-    private string? mayNot, mayNotRun, mayNotEdit;
+    private readonly Dictionary<string, (string? MayNotRun, string? MayNotEdit)> rights = new(StringComparer.Ordinal);
+    private string? mayNot;
     private long count;
 
     /// <inheritdoc/>
@@ -46,8 +47,11 @@ public sealed partial class JobListPage
         count = found.Count;
         recent = (await Send(new RecentRuns.Query([.. rows.Select(job => job.JobId)], 20))).Data;
         mayNot = MayNot(Right.ToMake(ResourceKind.Job));
-        mayNotRun = MayNot(Right.To(Verbs.Run, ResourceKind.Job));
-        mayNotEdit = MayNot(Right.To(Verbs.Edit, ResourceKind.Job));
+        foreach (var job in rows)
+        {
+            var resource = new Resource(ResourceKind.Job, job.JobId, Access.SpaceOf(job.Space));
+            rights[job.JobId] = (await MayNot(Verbs.Run, resource), await MayNot(Verbs.Edit, resource));
+        }
     }
 
     private static string Iso(DateTime at) => at.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);

@@ -13,7 +13,8 @@ namespace Codo.Modules.Cron.Jobs;
 /// <summary>Pauses a job that runs, and lets a paused one run again. The due times of the pause are one row of the ledger.</summary>
 internal static class TogglePause
 {
-    internal sealed record Command(string? JobId) : IRequest<Result>;
+    /// <param name="Paused">What it should be; null turns it over.</param>
+    internal sealed record Command(string? JobId, bool? Paused = null) : IRequest<Result>;
 
     internal sealed record Result(string JobId, bool Paused) : Answer(Paused
         ? new Text($"job {JobId} 禁用执行成功！", $"job {JobId} is paused")
@@ -51,6 +52,7 @@ internal static class TogglePause
             await JobAccess.Demand(connection, access, Verbs.Edit, request.JobId!);
             var (job, _, isTold) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
                 ?? throw JobAccess.NotFound(request.JobId);
+            if (request.Paused == job.Paused) return new Result(request.JobId!, job.Paused);
             var digest = job.Paused ? await JobHold.Release(connection, transaction, rules, environments, caller, job) : "";
             var paused = await connection.ExecuteScalarAsync<bool>(
                 ToggleSql,

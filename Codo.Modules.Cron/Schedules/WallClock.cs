@@ -72,6 +72,24 @@ internal readonly struct WallClock(TimeZoneInfo zone)
         );
     }
 
+    /// <summary>The next moment at which the zone's offset changes, within 400 days; null where it does not.</summary>
+    public static DateTimeOffset? NextChange(TimeZoneInfo zone, DateTimeOffset after)
+    {
+        for (var day = after; day < after.AddDays(400); day = day.AddDays(1))
+        {
+            if (zone.GetUtcOffset(day) == zone.GetUtcOffset(day.AddDays(1))) continue;
+            DateTimeOffset low = day, high = day.AddDays(1);
+            while (high - low > TimeSpan.FromTicks(1))
+            {
+                var middle = low + (high - low) / 2;
+                if (zone.GetUtcOffset(middle) == zone.GetUtcOffset(day)) low = middle;
+                else high = middle;
+            }
+            return high;
+        }
+        return null;
+    }
+
     /// <summary>A clock change: the moment, and the offsets on its two sides.</summary>
     private readonly record struct Change(DateTimeOffset At, TimeSpan Before, TimeSpan After)
     {

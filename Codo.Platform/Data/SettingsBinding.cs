@@ -13,7 +13,7 @@ public static class SettingsBinding
     /// </summary>
     public static IServiceCollection AddSettings<T>(this IServiceCollection services, string section) where T : class
     {
-        services.AddSingleton<IValidateOptions<T>>(new Checked<T>(section));
+        services.AddSingleton<IValidateOptions<T>>(new Checked<T>(section)).AddSingleton(new SettingsSection(section, typeof(T)));
         services.AddOptions<T>().BindConfiguration(section).ValidateOnStart();
         return services.AddSingleton(provider => provider.GetRequiredService<IOptions<T>>().Value);
     }
@@ -39,6 +39,11 @@ public static class SettingsBinding
             ?? section.GetChildren().Select(child => child.Value ?? "").Where(value => value.Length > 0).ToArray();
     }
 }
+
+/// <summary>A section of the settings and the class that it is bound to.</summary>
+/// <param name="Name">Such as <c>Codo:Cron</c>.</param>
+/// <param name="Type">Registered itself, with the values in force.</param>
+public sealed record SettingsSection(string Name, Type Type);
 
 /// <summary>Checks a settings class by its annotations, and names a wrong setting as the operator writes it, <c>Codo:Cron:MaxParallel</c>.</summary>
 internal sealed class Checked<T>(string section) : IValidateOptions<T> where T : class

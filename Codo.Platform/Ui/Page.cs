@@ -1,3 +1,4 @@
+using System.Globalization;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
@@ -92,18 +93,25 @@ public abstract class Page : ComponentBase
 
     /// <exception cref="Refusal">The part is no number.</exception>
     protected long NumberPart(string name) =>
-        long.TryParse(Part(name), System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var number)
+        long.TryParse(Part(name), NumberStyles.None, CultureInfo.InvariantCulture, out var number)
             ? number
             : throw Refusal.NotFound("没有这个页面", "There is no such page");
 
     /// <summary>The page number of the query, from 1.</summary>
     public int PageNumber => int.TryParse(Asked("page"), out var number) && number > 0 ? number : 1;
 
-    /// <summary>The address of this page with one value of its query changed; null takes it out. The page number starts again.</summary>
+    /// <summary>What is behind <c>after</c> of the query, of lists that are read on from a row.</summary>
+    protected long? After => AskedNumber("after");
+
+    /// <summary>A number of the query; null where it is absent or none.</summary>
+    protected long? AskedNumber(string name) =>
+        long.TryParse(Asked(name), NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : null;
+
+    /// <summary>The address of this page with one value of its query changed; null takes it out. It begins at the first page again.</summary>
     public string With(string name, string? value)
     {
         var query = Context.Request.Query
-            .Where(pair => pair.Key != name && pair.Key != "page")
+            .Where(pair => pair.Key != name && pair.Key is not ("page" or "after"))
             .SelectMany(pair => pair.Value, (pair, text) => (pair.Key, text));
         if (value is not null) query = query.Append((name, value));
         var text = string.Join('&', query.Where(pair => pair.Item2?.Length > 0).Select(pair => $"{pair.Item1}={Uri.EscapeDataString(pair.Item2!)}"));

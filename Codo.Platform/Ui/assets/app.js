@@ -95,8 +95,9 @@ async function act(button) {
     button.setAttribute('aria-busy', 'true');
     const answer = await request(method, path, body ? JSON.parse(body) : undefined);
     button.removeAttribute('aria-busy');
-    const isBad = answer.code !== 0;
-    say([answer.msg, ...(answer.warnings ?? [])].join('\n'), isBad, !isBad && undo ? { word: undo, run: send } : null);
+    // A test message that was not taken is no failed request, and still bad.
+    const isBad = answer.code !== 0 || answer.delivered === false;
+    say(told(answer), isBad, !isBad && undo ? { word: undo, run: send } : null);
     if (!isBad && button.dataset.go) location.href = button.dataset.go;
     else await refresh();
   };
@@ -104,8 +105,23 @@ async function act(button) {
   if (!asked || await confirm(lines[0], lines.slice(1), button.textContent.trim(), button.classList.contains('danger'))) await send();
 }
 
+const told = (answer) => [answer.msg, answer.hint, answer.delivered === undefined ? null : answer.answer, ...(answer.warnings ?? [])].filter(Boolean).join('\n');
+
+// A secret that is answered this once, each with a button to copy it.
+function showSecrets(title, values) {
+  const dialog = h('dialog', { 'aria-labelledby': 'secret-title' }, h('div', { class: 'inside' }, h('h2', { id: 'secret-title' }, title),
+    h('p', { class: 'muted' }, t('只显示这一次，请现在保存。', 'It is shown this once: keep it now.')),
+    ...values.map((value) => h('div', { class: 'code' }, h('pre', { tabindex: '0' }, h('code', {}, value)), h('button', { type: 'button', class: 'button small', onclick: () => copy(value) }, t('复制', 'Copy')))),
+    h('div', { class: 'end' }, h('button', { class: 'button primary', onclick: () => dialog.close() }, t('已保存', 'I have kept it')))));
+  dialog.addEventListener('close', () => { dialog.remove(); refresh(); });
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
 // What nobody has touched is not sent: it may have been changed elsewhere meanwhile.
 const isAsItWas = (field) => (field.type === 'checkbox' ? field.checked === field.defaultChecked : field.options ? [...field.options].every((option) => option.selected === option.defaultSelected) : field.value === field.defaultValue);
+
+const listOf = (text) => text.split(/[,，\n]/).map((item) => item.trim()).filter(Boolean);
 
 // The button that was pressed is sent like a field, and may ask first.
 async function submit(form, by) {
@@ -115,19 +131,33 @@ async function submit(form, by) {
   for (const error of form.querySelectorAll('.error')) error.remove();
   for (const field of form.querySelectorAll('.invalid')) field.classList.remove('invalid');
   const body = {};
+  const seen = new Set();
   for (const field of form.elements) {
     if (!field.name || (field.type === 'radio' && !field.checked) || (field.type === 'submit' && field !== by)) continue;
     const kind = field.dataset.kind;
-    if ((kind === 'skip-empty' && field.value === '') || (method === 'PUT' && field.type !== 'hidden' && isAsItWas(field))) continue;
-    body[field.name] = kind === 'number' ? field.value.trim() || '0'
-      : kind === 'list' ? field.value.split(/[,，\n]/).map((item) => item.trim()).filter(Boolean)
+    // Boxes of one name are one list.
+    const group = kind === 'each' ? [...form.elements].filter((other) => other.name === field.name) : [field];
+    if (seen.has(field.name) && kind === 'each') continue;
+    seen.add(field.name);
+    if ((kind?.startsWith('skip-empty') && field.value === '') || (method === 'PUT' && field.type !== 'hidden' && group.every(isAsItWas))) continue;
+    const value = kind === 'number' ? field.value.trim() || '0'
+      : kind === 'each' ? group.filter((box) => box.checked).map((box) => box.value)
+      : kind === 'list' ? listOf(field.value)
+      : kind === 'lists' ? field.value.split('\n').map(listOf).filter((list) => list.length)
       : kind === 'pairs' ? Object.fromEntries(field.value.split('\n').filter((line) => line.includes('=')).map((line) => [line.slice(0, line.indexOf('=')).trim(), line.slice(line.indexOf('=') + 1)]))
+      : field.type === 'datetime-local' ? field.value.replace('T', ' ')
       : field.type === 'checkbox' ? field.checked : field.value;
+    // settings.url is the field url of the object settings.
+    const [name, inner] = field.name.split('.');
+    if (inner) (body[name] ??= {})[inner] = value; else body[name] = value;
   }
   const answer = await request(method, path, body);
   if (answer.code === 0) {
-    say([answer.msg, ...(answer.warnings ?? [])].join('\n'));
     form.removeAttribute('data-dirty');
+    const shown = form.dataset.shown?.split(' ').map((name) => answer[name]).filter(Boolean) ?? [];
+    if (form.dataset.reset !== undefined) { form.reset(); form.closest('details')?.removeAttribute('open'); }
+    if (shown.length) { showSecrets(answer.msg, shown); return; }
+    say(told(answer));
     if (form.dataset.go) location.href = form.dataset.go.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(answer[name] ?? body[name] ?? ''));
     else await refresh();
     return;

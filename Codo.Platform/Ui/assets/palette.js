@@ -46,7 +46,7 @@ export function openPalette() {
 export function showKeys() {
   const keys = [['Ctrl K', t('转到页面、任务、订单', 'Go to a page, job, order')], ['?', t('所有按键', 'All keys')], ['/', t('搜索或筛选', 'Search or filter')], ['j  k', t('下一行、上一行', 'Next row, previous row')],
     ['Enter', t('打开所在行', 'Open the row')], ...[...document.querySelectorAll('main [data-key]')].filter((button, index, all) => all.findIndex((other) => other.dataset.key === button.dataset.key) === index)
-      .map((button) => [button.dataset.key, button.textContent.trim()]),
+      .map((button) => [button.dataset.key, button.dataset.word ?? button.textContent.trim()]),
     ...(document.querySelector('[data-grid]') ? [['↑ ↓ ← →', t('表格中移动', 'Move in the grid')], [t('空格', 'Space'), t('选择主机', 'Select the host')]] : []),
     ...(document.querySelector('[data-log]') ? [['f', t('跟随日志末尾', 'Follow the end of the log')], ['g  G', t('日志开头、末尾', 'Start, end of the log')], ['n  N', t('下一个、上一个匹配', 'Next, previous match')], ['w', t('换行', 'Wrap')]] : [])];
   const dialog = h('dialog', { 'aria-labelledby': 'keys-title' }, h('div', { class: 'inside' }, h('h2', { id: 'keys-title' }, t('按键', 'Keys')),

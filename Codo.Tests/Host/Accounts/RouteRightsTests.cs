@@ -325,6 +325,17 @@ public sealed class RouteRightsTests(NobodysHost fixture) : IClassFixture<Nobody
             return await w.Does("DELETE", "/v1/cron/job/", new { job_id = job }, t);
         },
         ["POST /v1/cron/job/run/"] = (w, t, p) => w.Does("POST", "/v1/cron/job/run/", new { job_id = p.Job }, t),
+        ["POST /v1/cron/job/bulk/"] = async (w, t, p) =>
+        {
+            var answer = await w.Send("POST", "/v1/cron/job/bulk/", new { job_ids = new[] { p.Job }, action = "run" }, t);
+            return answer.Code() == 0 && (int)answer["done"]! == 1;
+        },
+        ["GET /v1/cron/forecast/"] = async (w, t, p) =>
+        {
+            await w.Host.Make(new { job_id = Name(), cmd = "true", cron = CronClient.Never, space = p.Space });
+            var answer = await w.Host.Get($"/v1/cron/forecast/?space={p.Space}", t);
+            return answer.Code() == 0 && (int)answer["jobs"]! > 0;
+        },
         ["POST /v1/cron/job/kill/"] = async (w, t, p) =>
             (await w.Send("POST", "/v1/cron/job/kill/", new { log_id = p.Log }, t)).Msg().Contains("已经结束", StringComparison.Ordinal),
         ["GET /v1/cron/log/"] = async (w, t, p) => (int)(await w.Host.Get($"/v1/cron/log/?job_id={p.Job}", t))["count"]! > 0,

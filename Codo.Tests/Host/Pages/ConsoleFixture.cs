@@ -87,6 +87,13 @@ public sealed class ConsoleFixture(TestPostgres postgres) : HostFixture(postgres
         await Host.Make(new { job_id = "within the hour", cmd = "true", cron = "0 */30 * * * *" });
         await Host.Patch("/v1/cron/job/", new { job_id = "paused" });
         (await Host.Post("/v2/alerts/rule/", new { name = "failures", kinds = new[] { "failed" } }))["code"]!.GetValue<int>().ShouldBe(0);
+        await Host.Get("/v2/accounts/me/", TestTokens.For(7, "ann"));
+        (await Host.Post("/v2/accounts/team/", new { name = "night shift", description = "who looks at night" }))["team_id"]!.GetValue<long>().ShouldBe(1);
+        await Host.Post("/v2/accounts/team/member/", new { team_id = 1, user_id = 7 });
+        await Host.Post("/v2/accounts/grant/", new { team_id = 1, role = "operator", space = "default", until = "2099-01-01 00:00" });
+        await Host.Post("/v2/alerts/silence/", new { subject = "nightly*", reason = "disks are changed", ends_at = "2099-01-01 00:00", kind = "overlong" });
+        await Host.Post("/v2/alerts/contact/", new { name = "ann", email = "ann@example.test", tel = "+4915112345678" });
+        await Host.Make(new { job_id = "hourly report", cmd = "true", cron = "0 0 * * * *", time_zone = "Europe/Berlin" });
         await Host.RunNow("nightly backup");
         FailedRun = await Host.RunNow("certificates");
         var template = await OrderHost.Template(

@@ -221,6 +221,62 @@ public sealed class ConsoleWorkTests(ConsoleFixture fixture) : IClassFixture<Con
     }
 
     [Fact]
+    public async Task A_grant_is_given_explained_and_an_access_token_shown_once()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await Eventually.True(async () => await host.Ask<bool>("SELECT EXISTS (SELECT FROM accounts.person WHERE user_id = 7)"), "ann was here");
+        await visitor.Open("/people/grants?user_id=7");
+        await page.ClickAsync("details.add summary");
+        await page.FillAsync("details.add [name=object]", "job:paused");
+        await page.SelectOptionAsync("details.add [name=role]", "editor");
+        await page.ClickAsync("details.add .form-bar button");
+        await page.WaitForSelectorAsync("tr:has-text('job:paused')");
+        await visitor.Open("/people/explain?person=7&kind=job&name=paused&verb=edit");
+        (await page.InnerTextAsync(".banner.ok")).ShouldContain("ann may edit job:paused");
+        (await page.InnerTextAsync("[data-row=verb-admin]")).ShouldContain("No");
+        await visitor.Open("/account");
+        await page.FillAsync("[data-api='POST /v2/accounts/token/'] [name=name]", "deploy");
+        await page.CheckAsync("[name=scopes][value=run]");
+        await page.ClickAsync("[data-api='POST /v2/accounts/token/'] .form-bar button");
+        var token = await page.InnerTextAsync("dialog[open] code");
+        (await host.Get("/v2/accounts/me/", token))["code"]!.GetValue<int>().ShouldBe(0);
+        await page.ClickAsync("dialog[open] .primary");
+        (await page.InnerTextAsync("tr:has-text('deploy')")).ShouldContain("see, run");
+        (await page.ContentAsync()).ShouldNotContain(token);
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Selected_jobs_are_paused_together_tagged_and_undone()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        foreach (var name in new[] { "many a", "many b", "many c" }) await host.Make(new { job_id = name, cmd = "true", cron = "0 0 3 * * *" });
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open("/jobs?q=many");
+        await page.CheckAsync("[data-pick='many a']");
+        await page.CheckAsync("[data-pick='many c']");
+        await visitor.Sees("2 selected");
+        await page.ClickAsync("[data-bulk=pause]");
+        (await page.Locator("dialog[open] .will li").CountAsync()).ShouldBe(2);
+        await page.ClickAsync("dialog[open] .danger");
+        await page.WaitForSelectorAsync("[data-row='job-many c'] .badge:has-text('Paused')");
+        (await page.Locator(".badge:has-text('Paused')").CountAsync()).ShouldBe(2);
+        // What is selected is still selected.
+        await page.FillAsync("[data-bulk-tags]", "spring");
+        await page.ClickAsync("[data-bulk=tag]");
+        await page.ClickAsync("dialog[open] .primary");
+        await page.WaitForSelectorAsync(".message:has-text('Done for 2 jobs')");
+        await page.ClickAsync(".message button:has-text('Undo') >> nth=0");
+        await page.WaitForSelectorAsync(".badge:has-text('Paused')", new() { State = Microsoft.Playwright.WaitForSelectorState.Detached });
+        (await host.Get("/v1/cron/job/?tag=spring"))["count"]!.GetValue<long>().ShouldBe(2);
+        visitor.Errors.ShouldBeEmpty();
+        foreach (var name in new[] { "many a", "many b", "many c" }) await host.Delete("/v1/cron/job/", new { job_id = name });
+    }
+
+    [Fact]
     public async Task The_stream_goes_on_from_what_the_client_has()
     {
         var first = await Change("/v2/stream/?topics=jobs");

@@ -1,0 +1,37 @@
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+
+namespace Codo.Modules.Alerts.Rules;
+
+/// <summary>Silences: of what nobody is told, and until when.</summary>
+public sealed partial class SilencesPage
+{
+    private const int Limit = 50;
+
+    private readonly Dictionary<string, string?> mayNotEdit = new(StringComparer.Ordinal);
+    private ListSilences.Result found = null!;
+    private string? mayNot;
+
+    /// <inheritdoc/>
+    protected override async Task Load()
+    {
+        found = await Send(new ListSilences.Query(PageNumber, Limit));
+        mayNot = MayNot(Right.ToMake(ResourceKind.Rule));
+        foreach (var space in found.Data.Select(silence => silence.Space).Distinct())
+            mayNotEdit[space] = await MayNot(Verbs.Edit, Resource.Any(ResourceKind.Rule, Access.SpaceOf(space)));
+    }
+
+    private (string Tone, string Icon, string Word) FaceOf(ListSilences.View silence)
+    {
+        var now = Time.GetUtcNow().UtcDateTime;
+        return silence.EndsAt < now ? ("idle", "check", T("已结束", "Over"))
+            : silence.StartsAt > now ? ("idle", "clock", T("将开始", "To come"))
+            : ("warn", "pause", T("静默中", "In force"));
+    }
+
+    private static string Words(ListSilences.View silence)
+    {
+        var source = RuleForm.Sources.First(one => one.Value == silence.Source).Word;
+        return silence.Kind.Length == 0 ? source : T($"{source}：{RuleForm.KindOf(silence.Kind)}", $"{source}: {RuleForm.KindOf(silence.Kind)}");
+    }
+}

@@ -1,0 +1,106 @@
+using Codo.Platform.Http;
+using Codo.Platform.Localization;
+using Codo.Platform.Security;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Cron.Jobs;
+
+/// <summary>
+/// Does the same to many jobs, each under its own right and as the request for one job does it. What is refused for one does not hold up the others: the answer
+/// says of each what became of it.
+/// </summary>
+internal static class BulkJobs
+{
+    private static readonly string[] Actions = ["pause", "resume", "run", "tag", "untag"];
+
+    /// <param name="Tags">Those to be added or taken away, by <c>tag</c> and <c>untag</c>.</param>
+    internal sealed record Command(string[]? JobIds, string? Action, string[]? Tags) : IRequest<Result>;
+
+    /// <param name="Data">One entry a job, in the order of the request.</param>
+    internal sealed record Result(IReadOnlyList<Item> Data, int Done, int Refused) : Answer(Refused == 0
+        ? new Text($"{Done} 个任务已完成", $"Done for {Done} jobs")
+        : new Text($"{Done} 个任务已完成，{Refused} 个被拒绝", $"Done for {Done} jobs, refused for {Refused}"));
+
+    /// <param name="Text">What became of it, as the request for one job answers.</param>
+    /// <param name="Hint">What is missing where it was refused, and who can grant it; else null.</param>
+    /// <param name="LogId">The run that it began; null otherwise.</param>
+    internal sealed record Item(string JobId, bool Done, Text Text, Text? Hint, long? LogId);
+
+    internal sealed class Validator : AbstractValidator<Command>
+    {
+        private const int MostJobs = 500, MostTags = 20;
+
+        public Validator()
+        {
+            RuleFor(bulk => bulk.JobIds)
+                .Must(ids => ids is { Length: > 0 and <= MostJobs } && ids.All(id => !string.IsNullOrWhiteSpace(id)))
+                .Refuse($"job_ids 必填，1 到 {MostJobs} 个", $"job_ids is required, 1 to {MostJobs} of them");
+            RuleFor(bulk => bulk.Action).NotNull().Refuse("action 不能为空", "action is missing");
+            RuleFor(bulk => bulk.Action).OneOf("action", Actions);
+            RuleFor(bulk => bulk.Tags)
+                .Must((bulk, tags) => bulk.Action is not ("tag" or "untag") || tags is { Length: > 0 and <= MostTags })
+                .Refuse($"tags 必填，1 到 {MostTags} 个", $"tags is required, 1 to {MostTags} of them");
+        }
+    }
+
+    internal sealed class Handler(
+        NpgsqlDataSource source,
+        IRequestHandler<RunJob.Command, RunJob.Result> runs,
+        IRequestHandler<TogglePause.Command, TogglePause.Result> pauses,
+        IRequestHandler<EditJob.Command, EditJob.Result> edits,
+        Access access
+    ) : IRequestHandler<Command, Result>
+    {
+        private const string TagsSql = """
+            SELECT tags FROM cron.job WHERE job_id = @JobId
+            """;
+
+        public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
+        {
+            var items = new List<Item>();
+            foreach (var id in request.JobIds!.Distinct(StringComparer.Ordinal))
+            {
+                try
+                {
+                    items.Add(await One(request, id, cancellationToken));
+                }
+                catch (Refusal refused)
+                {
+                    items.Add(new Item(id, false, refused.Text, refused.Hint, null));
+                }
+            }
+            var done = items.Count(item => item.Done);
+            return new Result(items, done, items.Count - done);
+        }
+
+        private async Task<Item> One(Command request, string id, CancellationToken cancellation)
+        {
+            Answer answer = request.Action switch
+            {
+                "run" => await runs.Handle(new RunJob.Command(id), cancellation),
+                "pause" or "resume" => await pauses.Handle(new TogglePause.Command(id, request.Action == "pause"), cancellation),
+                _ => await Tag(id, request.Action == "tag", request.Tags!, cancellation),
+            };
+            return new Item(id, true, answer.Msg, null, (answer as RunJob.Result)?.LogId);
+        }
+
+        private async Task<Answer> Tag(string id, bool add, string[] tags, CancellationToken cancellation)
+        {
+            string[] before;
+            await using (var connection = await source.OpenConnectionAsync(cancellation))
+            {
+                await Executions.JobAccess.Demand(connection, access, Verbs.Edit, id);
+                before = await connection.QuerySingleAsync<string[]>(TagsSql, new { JobId = id });
+            }
+            string[] after = add ? [.. before.Union(tags)] : [.. before.Except(tags)];
+            // The handler is asked for itself, without the rules that stand before a request for one job.
+            if (!JobFields.Short(after)) throw Refusal.Invalid("tags 最多 50 个，每个 1 到 100 个字符", "tags: 50 at most, of 1 to 100 characters");
+            var edit = new EditJob.Command(
+                id, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, after, null, null);
+            return await edits.Handle(edit, cancellation);
+        }
+    }
+}
