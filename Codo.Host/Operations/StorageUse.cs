@@ -51,14 +51,15 @@ internal sealed class StorageUse(
     private static readonly (string Table, PartitionSpan Span)[] Droppable =
     [
         ("cron.output", PartitionSpan.Month),
-        ("tasks.scheduler_task_log", PartitionSpan.Day),
+        ("tasks.log_line", PartitionSpan.Day),
+        ("tasks.sealed_log", PartitionSpan.Day),
     ];
 
     private static readonly TimeSpan Untouched = TimeSpan.FromDays(7);
 
     private const string SizesSql = """
         SELECT CASE WHEN n.nspname = 'cron' AND c.relname ~ '^output' THEN 'output' WHEN n.nspname = 'cron' AND c.relname ~ '^(cron_log|attempt)' THEN 'ledger'
-                WHEN n.nspname = 'cron' THEN 'jobs' WHEN n.nspname = 'tasks' AND c.relname ~ '^scheduler_task_log' THEN 'lines'
+                WHEN n.nspname = 'cron' THEN 'jobs' WHEN n.nspname = 'tasks' AND c.relname ~ '^(log_line|sealed_log)' THEN 'lines'
                 WHEN n.nspname = 'tasks' THEN 'orders' WHEN n.nspname = 'platform' AND c.relname ~ '^audit' THEN 'audit'
                 WHEN n.nspname IN ('alerts', 'hangfire') THEN n.nspname ELSE 'other' END AS kind,
             CAST(sum(coalesce(pg_total_relation_size(c.oid), 0)) AS bigint) AS bytes

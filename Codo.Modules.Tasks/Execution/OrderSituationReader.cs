@@ -37,7 +37,12 @@ internal sealed class OrderSituationReader : IOutboxReader
 
     private const string OutputSql = """
         SELECT right(string_agg(n.log_info, E'\n' ORDER BY n.line), 8000) FROM (
-            SELECT line, log_info FROM tasks.scheduler_task_log WHERE sched_id = @SchedId AND attempt = @Attempts ORDER BY line DESC LIMIT 20) n
+            SELECT line, log_info FROM (
+                (SELECT line, log_info FROM tasks.log_line WHERE sched_id = @SchedId AND attempt = @Attempts ORDER BY line DESC LIMIT 20)
+                UNION ALL
+                SELECT line, log_info FROM tasks.sealed_line WHERE sched_id = @SchedId AND attempt = @Attempts AND last_line > (
+                    SELECT max(last_line) - 20 FROM tasks.sealed_log WHERE sched_id = @SchedId AND attempt = @Attempts)) both_tables
+            ORDER BY line DESC LIMIT 20) n
         """;
 
     public string Kind => OrderEvents.SituationChanged;

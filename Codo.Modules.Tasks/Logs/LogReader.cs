@@ -46,44 +46,69 @@ internal sealed class LogReader(NpgsqlDataSource source)
     public const int MostBytes = 512 << 10;
 
     private const string AttemptsSql = """
-        SELECT sched_id, attempt, exec_time AS since FROM tasks.scheduler_task_log
-        WHERE list_id = @ListId AND log_key = @LogKey AND line = 1 AND sched_id > 0 AND (CAST(@SchedId AS bigint) IS NULL OR sched_id = @SchedId)
-            AND (CAST(@Attempt AS int) IS NULL OR attempt = @Attempt)
-        ORDER BY exec_time, attempt, sched_id
+        SELECT sched_id, attempt, min(since) AS since
+        FROM (SELECT sched_id, attempt, exec_time AS since FROM tasks.log_line WHERE list_id = @ListId AND log_key = @LogKey AND line = 1 AND sched_id > 0
+              UNION ALL
+              SELECT sched_id, attempt, first_time FROM tasks.sealed_log
+              WHERE list_id = @ListId AND log_key = @LogKey AND first_line = 1 AND sched_id > 0) begun
+        WHERE (CAST(@SchedId AS bigint) IS NULL OR sched_id = @SchedId) AND (CAST(@Attempt AS int) IS NULL OR attempt = @Attempt)
+        GROUP BY sched_id, attempt ORDER BY since, attempt, sched_id
         """;
 
-    private const string LinesSql = """
-        SELECT log_id, log_key, sched_id, attempt, line, continues, task_level, log_info, exec_time, log_time
-        FROM (SELECT part.*, sum(octet_length(log_info)) OVER (ORDER BY line) - octet_length(log_info) AS before
-              FROM (SELECT log_id, log_key, sched_id, attempt, line, continues, task_level, log_info, exec_time, log_time FROM tasks.scheduler_task_log
-                    WHERE sched_id = @SchedId AND attempt = @Attempt AND line > @After AND exec_time >= @Since ORDER BY line LIMIT @Limit) part) sized
+    private const string Columns = "log_id, log_key, sched_id, attempt, line, continues, task_level, log_info, exec_time, log_time";
+
+    // Numbers have no gap that a reader may pass, so that a range holds as many lines as are asked for.
+    private const string Range = $"""
+        SELECT {Columns} FROM tasks.log_line
+        WHERE sched_id = @SchedId AND attempt = @Attempt AND line > @After AND line <= @Upto AND exec_time >= @Since
+        UNION ALL
+        SELECT {Columns} FROM tasks.sealed_line
+        WHERE sched_id = @SchedId AND attempt = @Attempt AND last_line > @After AND first_line <= @Upto
+            AND since >= CAST(@Since AS timestamptz) - interval '1 day' AND line > @After AND line <= @Upto AND exec_time >= @Since
+        """;
+
+    private const string LinesSql = $"""
+        SELECT {Columns}
+        FROM (SELECT part.*, sum(octet_length(log_info)) OVER (ORDER BY line) - octet_length(log_info) AS before FROM ({Range}) part) sized
         WHERE before < @Bytes ORDER BY line
         """;
 
-    private const string ForeignLinesSql = """
-        SELECT log_id, log_key, sched_id, attempt, line, continues, task_level, log_info, exec_time, log_time FROM tasks.scheduler_task_log
-        WHERE sched_id = 0 AND list_id = @ListId AND log_key = @LogKey AND line > @After ORDER BY line LIMIT @Limit
+    // Lines of other publishers have gaps: sealed rows are read as far as they make up what is asked for.
+    private const string ForeignLinesSql = $"""
+        SELECT * FROM (
+            (SELECT {Columns} FROM tasks.log_line WHERE sched_id = 0 AND list_id = @ListId AND log_key = @LogKey AND line > @After ORDER BY line LIMIT @Limit)
+            UNION ALL
+            SELECT {Columns} FROM tasks.sealed_line
+            WHERE sched_id = 0 AND list_id = @ListId AND log_key = @LogKey AND last_line > @After AND line > @After AND first_line <= COALESCE(
+                (SELECT min(last_line)
+                 FROM (SELECT last_line, sum(lines) FILTER (WHERE first_line > @After) OVER (ORDER BY last_line) AS had FROM tasks.sealed_log
+                       WHERE sched_id = 0 AND list_id = @ListId AND log_key = @LogKey AND last_line > @After) s
+                 WHERE had >= @Limit), 9223372036854775807)) both_tables
+        ORDER BY line LIMIT @Limit
         """;
 
-    private const string LastLinesSql = """
-        SELECT log_id, log_key, sched_id, attempt, line, continues, task_level, log_info, exec_time, log_time
-        FROM (SELECT part.*, sum(octet_length(log_info)) OVER (ORDER BY line DESC) - octet_length(log_info) AS behind
-              FROM (SELECT log_id, log_key, sched_id, attempt, line, continues, task_level, log_info, exec_time, log_time FROM tasks.scheduler_task_log
-                    WHERE sched_id = @SchedId AND attempt = @Attempt AND line > @After AND line <= @Upto AND exec_time >= @Since
-                        ORDER BY line DESC LIMIT @Limit) part) sized
+    private const string LastLinesSql = $"""
+        SELECT {Columns}
+        FROM (SELECT part.*, sum(octet_length(log_info)) OVER (ORDER BY line DESC) - octet_length(log_info) AS behind FROM ({Range}) part) sized
         WHERE behind < @Bytes ORDER BY line
         """;
 
-    private const string LengthSql = """
-        SELECT CASE WHEN count(*) = max(line) THEN max(line) ELSE
-            (SELECT min(line) FROM (SELECT line, lead(line) OVER (ORDER BY line) AS next FROM tasks.scheduler_task_log
-                                    WHERE sched_id = @SchedId AND attempt = @Attempt AND exec_time >= @Since) lines WHERE next <> line + 1) END AS head,
-            max(line) AS last
-        FROM tasks.scheduler_task_log WHERE sched_id = @SchedId AND attempt = @Attempt AND exec_time >= @Since
+    private const string LengthSql = $"""
+        SELECT CASE WHEN lines = last THEN last ELSE
+            (SELECT COALESCE(min(last) FILTER (WHERE next > last + 1), max(last))
+             FROM (SELECT max(last) OVER (ORDER BY first ROWS UNBOUNDED PRECEDING) AS last, lead(first) OVER (ORDER BY first) AS next
+                   FROM ({SealedLog.Ranges}) there) gaps) END AS head, last
+        FROM (SELECT CAST(sum(lines) AS bigint) AS lines, max(last) AS last
+              FROM (SELECT count(*) AS lines, max(line) AS last FROM tasks.log_line WHERE sched_id = @SchedId AND attempt = @Attempt AND exec_time >= @Since
+                    UNION ALL
+                    SELECT sum(lines), max(last_line) FROM tasks.sealed_log
+                    WHERE sched_id = @SchedId AND attempt = @Attempt AND until >= @Since
+                        AND since >= CAST(@Since AS timestamptz) - interval '1 day') both_tables) total
         """;
 
     private const string ForeignLengthSql = """
-        SELECT count(*) FROM tasks.scheduler_task_log WHERE sched_id = 0 AND list_id = @ListId AND log_key = @LogKey
+        SELECT (SELECT count(*) FROM tasks.log_line WHERE sched_id = 0 AND list_id = @ListId AND log_key = @LogKey)
+            + (SELECT COALESCE(sum(lines), 0) FROM tasks.sealed_log WHERE sched_id = 0 AND list_id = @ListId AND log_key = @LogKey)
         """;
 
     /// <summary>How often the database was asked for a part.</summary>
@@ -112,8 +137,8 @@ internal sealed class LogReader(NpgsqlDataSource source)
                     stream.SchedId,
                     stream.Attempt,
                     After = line,
+                    Upto = line + limit - rows.Count,
                     stream.Since,
-                    Limit = limit - rows.Count,
                     Bytes = (long)MostBytes - bytes,
                 },
                 cancellation
@@ -137,8 +162,8 @@ internal sealed class LogReader(NpgsqlDataSource source)
                         stream.SchedId,
                         stream.Attempt,
                         After = line,
+                        Upto = line + 1,
                         stream.Since,
-                        Limit = 1,
                         Bytes = 1L,
                     },
                     cancellation
@@ -219,10 +244,9 @@ internal sealed class LogReader(NpgsqlDataSource source)
                     {
                         stream.SchedId,
                         stream.Attempt,
-                        After = 0L,
+                        After = Math.Max(0, lines - (limit - rows.Count)),
                         Upto = lines,
                         stream.Since,
-                        Limit = limit - rows.Count,
                         Bytes = (long)MostBytes,
                     },
                     cancellation

@@ -31,5 +31,6 @@ internal static class LogRegistration
         .AddLoop<StepLogs>("log completion", TimeSpan.FromSeconds(5), (logs, stopping) => logs.SayWhole(stopping), logs => logs.Finished)
         .AddHostedService(provider => provider.GetRequiredService<LogPartitionMaintenance>())
         .AddLoop<LogPartitionMaintenance>("log partitions", TimeSpan.FromHours(1), (maintenance, stopping) => maintenance.Maintain(stopping))
-        .AddLoop<LogPartitionMaintenance>("log index", TimeSpan.FromHours(1), (maintenance, stopping) => maintenance.IndexClosedDays(stopping));
+        .AddSingleton<LogSealing>()
+        .AddLoop<LogSealing>("log sealing", TimeSpan.FromMinutes(10), (sealing, state, stopping) => sealing.Seal(state.Succeeded, stopping));
 }

@@ -8,12 +8,14 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>
-/// Finds lines by what they contain. A frequent text is found in the newest lines, stretch by stretch; a rare one by the trigram index, which days have that
-/// are over; where there is none, or the text is too short for one, the stretches go on until the time is over.
+/// Finds lines by what they contain, in those that are not sealed and then in the sealed ones. A frequent text is found in the newest lines, stretch by
+/// stretch; a rare one by the trigram index, which days have that are over; where there is none, or the text is too short for one, the stretches go on until
+/// the time is over.
 /// </summary>
 internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
 {
-    private const int LeastStretch = 500, FirstStretch = 10_000, LongestStretch = 80_000;
+    private static readonly Layer Lines = new("tasks.log_line", StretchSql, StretchMatchesSql, IndexedMatchesSql, 500, 10_000, 80_000, false),
+        Sealed = new("tasks.sealed_log", SealedStretchSql, SealedStretchMatchesSql, SealedIndexedMatchesSql, 2, 20, 2000, true);
 
     private static readonly DateTime Ever = DateTime.MinValue.ToUniversalTime(), Never = new(9999, 1, 1, 0, 0, 0, DateTimeKind.Utc);
 
@@ -21,41 +23,70 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
         SELECT right(c.relname, 8) AS day, bool_or(COALESCE(i.indisvalid, false)) AS indexed
         FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
         LEFT JOIN (pg_index i JOIN pg_class n ON n.oid = i.indexrelid) ON i.indrelid = c.oid AND n.relname = c.relname || '_trgm'
-        WHERE h.inhparent = 'tasks.scheduler_task_log'::regclass AND c.relname ~ '_[0-9]{8}$'
+        WHERE h.inhparent = CAST(@Table AS regclass) AND c.relname ~ '_[0-9]{8}$'
         GROUP BY c.relname ORDER BY c.relname DESC
         """;
 
     // The oldest line of the next stretch: an index-only scan.
     private const string StretchSql = """
-        SELECT exec_time FROM tasks.scheduler_task_log WHERE exec_time >= @From AND exec_time < @Before ORDER BY exec_time DESC OFFSET @Lines LIMIT 1
+        SELECT exec_time FROM tasks.log_line WHERE exec_time >= @From AND exec_time < @Before ORDER BY exec_time DESC OFFSET @Count LIMIT 1
         """;
 
-    private const string Matches = $"""
-        log_info ILIKE @Pattern ESCAPE '\' AND exec_time >= @From AND exec_time < @Before
-        AND (CAST(@ListId AS bigint) IS NULL OR list_id = @ListId) AND (CAST(@LogKeyEnd AS text) IS NULL OR right(log_key, length(@LogKeyEnd)) = @LogKeyEnd)
+    private const string Columns = "log_id, log_key, list_id, task_level, sched_id, attempt, line, log_info, exec_time";
+
+    private const string Seen = $"""
+        (CAST(@ListId AS bigint) IS NULL OR list_id = @ListId) AND (CAST(@LogKeyEnd AS text) IS NULL OR right(log_key, length(@LogKeyEnd)) = @LogKeyEnd)
         AND (@IsSuperuser OR EXISTS (SELECT FROM tasks.scheduler_task_list o WHERE o.list_id = line.list_id AND {OrderAccess.Visible}))
         """;
 
+    private const string Matches = $"""
+        log_info ILIKE @Pattern ESCAPE '\' AND exec_time >= @From AND exec_time < @Before AND {Seen}
+        """;
+
     private const string StretchMatchesSql = $"""
-        SELECT log_id, log_key, list_id, task_level, sched_id, attempt, line, log_info, exec_time FROM tasks.scheduler_task_log line
-        WHERE {Matches} ORDER BY exec_time DESC, log_id DESC LIMIT @Limit
+        SELECT {Columns} FROM tasks.log_line line WHERE {Matches} ORDER BY exec_time DESC, log_id DESC LIMIT @Limit
         """;
 
     // Materialised, because the planner would otherwise walk the times backwards and hope to meet a match soon.
     private const string IndexedMatchesSql = $"""
-        WITH found AS MATERIALIZED (
-            SELECT log_id, log_key, list_id, task_level, sched_id, attempt, line, log_info, exec_time FROM tasks.scheduler_task_log line WHERE {Matches})
+        WITH found AS MATERIALIZED (SELECT {Columns} FROM tasks.log_line line WHERE {Matches})
+        SELECT * FROM found ORDER BY exec_time DESC, log_id DESC LIMIT @Limit
+        """;
+
+    private const string SealedStretchSql = """
+        SELECT until FROM tasks.sealed_log WHERE until >= @From AND until < @Before AND since >= @FromDay AND since < @Before
+        ORDER BY until DESC OFFSET @Count LIMIT 1
+        """;
+
+    // Sealed rows first, by the days that they may lie in: only those with a match are taken apart. No index but that of the content serves these conditions,
+    // and the planner, which does not know how long the contents are, cannot prefer another.
+    private const string SealedMatches = $"""
+        {Seen} AND since >= @FromDay AND since < @Before AND content ILIKE @SealedPattern ESCAPE '\'
+        AND log_info ILIKE @Pattern ESCAPE '\' AND exec_time >= @From AND exec_time < @Before
+        """;
+
+    private const string SealedStretchMatchesSql = $"""
+        SELECT {Columns} FROM tasks.sealed_line line WHERE until >= @From AND {SealedMatches} ORDER BY exec_time DESC, log_id DESC LIMIT @Limit
+        """;
+
+    private const string SealedIndexedMatchesSql = $"""
+        WITH found AS MATERIALIZED (SELECT {Columns} FROM tasks.sealed_line line WHERE {SealedMatches})
         SELECT * FROM found ORDER BY exec_time DESC, log_id DESC LIMIT @Limit
         """;
 
     // An order's lines are found through its attempts, without looking at those of others.
     private const string OrderMatchesSql = $"""
-        WITH attempts AS MATERIALIZED (SELECT DISTINCT sched_id, attempt FROM tasks.scheduler_task_log WHERE list_id = @ListId AND line = 1 AND sched_id > 0),
+        WITH attempts AS MATERIALIZED (
+            SELECT sched_id, attempt FROM tasks.log_line WHERE list_id = @ListId AND line = 1 AND sched_id > 0
+            UNION
+            SELECT sched_id, attempt FROM tasks.sealed_log WHERE list_id = @ListId AND first_line = 1 AND sched_id > 0),
         found AS MATERIALIZED (
-            SELECT line.* FROM attempts JOIN tasks.scheduler_task_log line USING (sched_id, attempt) WHERE {Matches}
+            SELECT {Columns} FROM attempts JOIN tasks.log_line line USING (sched_id, attempt) WHERE {Matches}
             UNION ALL
-            SELECT line.* FROM tasks.scheduler_task_log line WHERE sched_id = 0 AND {Matches})
-        SELECT log_id, log_key, list_id, task_level, sched_id, attempt, line, log_info, exec_time FROM found ORDER BY exec_time DESC, log_id DESC LIMIT @Limit
+            SELECT {Columns} FROM tasks.log_line line WHERE sched_id = 0 AND {Matches}
+            UNION ALL
+            SELECT {Columns} FROM tasks.sealed_line line WHERE list_id = @ListId AND {SealedMatches})
+        SELECT * FROM found ORDER BY exec_time DESC, log_id DESC LIMIT @Limit
         """;
 
     private const string NamesSql = """
@@ -80,17 +111,27 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
             return run.Found;
         }
 
-        var days = (await connection.QueryAsync<(string Day, bool Indexed)>(DaysSql, transaction: transaction)).AsList();
-        foreach (var (from, before, indexed) in Stretches(wanted, HasTrigram(wanted.Text) ? days : []))
-        {
-            if (run.IsFull) break;
-            // A frequent text is in the newest lines of an indexed day as well, and its index would name them all.
-            var rest = indexed ? await run.Stretch(from, before, FirstStretch) : before;
-            if (run.IsFull || rest is null) continue;
-            if (!indexed || !await run.Query(IndexedMatchesSql, from, rest.Value, run.Rest)) await run.Stretches(from, rest.Value);
-        }
-
+        await Look(run, Lines, wanted);
+        // Of the sealed ones nothing counts that is older than the lines that are already as many as are wanted.
+        await Look(run, Sealed, wanted with { From = run.Begin() ?? wanted.From });
         return run.Found;
+    }
+
+    private static async Task Look(Run run, Layer layer, Wanted wanted)
+    {
+        var days = await run.Days(layer);
+        var (isFrequent, isFirst) = (true, true);
+        foreach (var (from, before, indexed) in Stretches(wanted, days, layer, HasTrigram(wanted.Text)))
+        {
+            if (run.IsFull || (!isFirst && run.GivesUp())) break;
+            isFirst = false;
+            // A frequent text is in the newest lines of an indexed day as well, and its index would name them all.
+            var found = run.Count;
+            var rest = indexed && isFrequent ? await run.Stretch(layer, from, before, layer.FirstStretch) : before;
+            if (indexed) isFrequent = run.Count > found;
+            if (run.IsFull || rest is null) continue;
+            if (!indexed || !await run.Query(layer.IndexedMatches, from, rest.Value, run.Rest)) await run.Stretches(layer, from, rest.Value);
+        }
     }
 
     /// <summary>The lines with the names of their orders and steps.</summary>
@@ -127,29 +168,38 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
         ];
     }
 
-    /// <summary>What is looked through one after the other, newest first: neighbouring days with an index as one.</summary>
-    private static IEnumerable<(DateTime From, DateTime Before, bool Indexed)> Stretches(Wanted wanted, IEnumerable<(string Day, bool Indexed)> days)
+    /// <summary>
+    /// What is looked through one after the other, newest first: neighbouring days with an index as one, the newest day alone, then twice as many each time, so
+    /// that what is found in the newest is there when the time is over.
+    /// </summary>
+    private static IEnumerable<(DateTime From, DateTime Before, bool Indexed)> Stretches(Wanted wanted, List<Day> days, Layer layer, bool byIndex)
     {
         var (least, before) = (wanted.From ?? Ever, wanted.Before ?? Never);
-        DateTime? indexedBefore = null;
-        var from = before;
-        foreach (var (day, _) in days.Where(day => day.Indexed))
+        if (layer.IsOfDays)
         {
-            var start = DateTime.ParseExact(day, "yyyyMMdd", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal);
-            var end = start.AddDays(1) < before ? start.AddDays(1) : before;
-            if (start >= before || end <= least) continue;
-            if (indexedBefore is null || end < from)
-            {
-                if (indexedBefore is { } open) yield return (from, open, true);
-                if (end < from) yield return (end, from, false);
-                indexedBefore = end;
-            }
-
-            from = start > least ? start : least;
+            if (days.Count == 0) yield break;
+            if (days[^1].Start > least) least = days[^1].Start;
+            if (days[0].End < before) before = days[0].End;
         }
-
-        if (indexedBefore is { } last) yield return (from, last, true);
-        if (least < from) yield return (least, from, false);
+        var most = 1;
+        for (var place = 0; byIndex && place < days.Count;)
+        {
+            var day = days[place];
+            if (!day.Indexed || day.Start >= before || day.End <= least)
+            {
+                place++;
+                continue;
+            }
+            if (day.End < before) yield return (day.End, before, false);
+            var end = day.End < before ? day.End : before;
+            var start = day.Start;
+            for (var count = 1; ++place < days.Count && count < most && days[place] is { Indexed: true } next && next.End == start && next.End > least; count++)
+                start = next.Start;
+            most *= 2;
+            before = start > least ? start : least;
+            yield return (before, end, true);
+        }
+        if (least < before) yield return (least, before, false);
     }
 
     // pg_trgm makes trigrams of letters and digits alone.
@@ -179,6 +229,24 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
 
     internal sealed record Found(IReadOnlyList<Match> Lines, bool Partial);
 
+    /// <summary>A table of lines, with the statements that look through it. A stretch is so many rows.</summary>
+    /// <param name="IsOfDays">It has nothing but days that are over.</param>
+    private sealed record Layer(
+        string Table,
+        string StretchStart,
+        string StretchMatches,
+        string IndexedMatches,
+        int LeastStretch,
+        int FirstStretch,
+        int LongestStretch,
+        bool IsOfDays
+    );
+
+    private sealed record Day(DateTime Start, bool Indexed)
+    {
+        public DateTime End => Start.AddDays(1);
+    }
+
     /// <summary>One search under way.</summary>
     private sealed class Run(
         NpgsqlConnection connection,
@@ -190,6 +258,7 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
         CancellationToken cancellation
     )
     {
+        private readonly List<Match> found = [];
         private readonly List<Match> lines = [];
         private readonly long began = Stopwatch.GetTimestamp();
         private TimeSpan scanned;
@@ -199,47 +268,74 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
 
         public bool IsFull => lines.Count >= limit;
 
-        public Found Found => new(lines, partial);
+        /// <summary>Lines of the present layer.</summary>
+        public int Count => lines.Count;
 
-        /// <summary>Looks through the newest lines before a time; returns the time before which it has not looked, null when there is nothing.</summary>
-        public async Task<DateTime?> Stretch(DateTime from, DateTime before, int count)
+        public Found Found => new([.. found.Concat(lines).OrderByDescending(line => line.ExecTime).ThenByDescending(line => line.LogId).Take(limit)], partial);
+
+        /// <summary>Begins with the next layer; returns the time of the oldest line where as many are found as are wanted.</summary>
+        public DateTime? Begin()
+        {
+            var oldest = IsFull ? lines[^1].ExecTime : (DateTime?)null;
+            found.AddRange(lines);
+            lines.Clear();
+            scanned = default;
+            return oldest;
+        }
+
+        /// <summary>Whether the time is over; what was not looked at is then told.</summary>
+        public bool GivesUp() => partial |= Rest <= TimeSpan.Zero;
+
+        /// <summary>The days of a layer, newest first.</summary>
+        public async Task<List<Day>> Days(Layer layer)
+        {
+            var days = await connection.QueryAsync<(string Day, bool Indexed)>(
+                new CommandDefinition(DaysSql, new { layer.Table }, transaction, cancellationToken: cancellation)
+            );
+            const DateTimeStyles Utc = DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal;
+            return [.. days.Select(day => new Day(DateTime.ParseExact(day.Day, "yyyyMMdd", CultureInfo.InvariantCulture, Utc), day.Indexed))];
+        }
+
+        /// <summary>Looks through the newest rows before a time; returns the time before which it has not looked, null when there is nothing.</summary>
+        public async Task<DateTime?> Stretch(Layer layer, DateTime from, DateTime before, int count)
         {
             var start = await connection.QuerySingleOrDefaultAsync<DateTime?>(
                 new CommandDefinition(
-                    StretchSql,
+                    layer.StretchStart,
                     new
                     {
                         From = from,
+                        FromDay = from.Date,
                         Before = before,
-                        Lines = count,
+                        Count = count,
                     },
                     transaction,
                     cancellationToken: cancellation
                 )
             );
-            lines.AddRange(await connection.QueryAsync<Match>(Command(StretchMatchesSql, start ?? from, before)));
+            lines.AddRange(await connection.QueryAsync<Match>(Command(layer.StretchMatches, start ?? from, before)));
             return start;
         }
 
         /// <summary>Stretch by stretch, for half of the time in all: what is left unseen keeps nobody from the days that have an index.</summary>
-        public async Task Stretches(DateTime from, DateTime before)
+        public async Task Stretches(Layer layer, DateTime from, DateTime before)
         {
-            var count = FirstStretch;
+            var count = layer.FirstStretch;
             DateTime? rest = before;
             while (rest is not null && !IsFull)
             {
-                if (count < LeastStretch)
+                if (count < layer.LeastStretch)
                 {
                     partial = true;
                     return;
                 }
 
                 var start = Stopwatch.GetTimestamp();
-                rest = await Stretch(from, rest.Value, count);
+                rest = await Stretch(layer, from, rest.Value, count);
                 var took = Stopwatch.GetElapsedTime(start);
                 scanned += took;
-                // As many lines as the time is expected to suffice for: on a busy machine a stretch of full length takes far longer than the whole search may.
-                count = (int)Math.Min(Math.Min(count * 2, LongestStretch), count * ((most / 2) - scanned) / took);
+                // As many rows as the time is expected to suffice for: on a busy machine a stretch of full length takes far longer than the whole search may.
+                count = (int)Math.Min(Math.Min(count * 2, layer.LongestStretch), count * ((most / 2) - scanned) / took);
             }
         }
 
@@ -268,15 +364,16 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
             }
         }
 
-        private CommandDefinition Command(string sql, DateTime from, DateTime before)
-        {
-            var pattern = "%" + Paging.PrefixPattern(wanted.Text);
-            return new CommandDefinition(
+        private CommandDefinition Command(string sql, DateTime from, DateTime before) =>
+            new(
                 sql,
                 new
                 {
-                    Pattern = pattern,
+                    Pattern = "%" + Paging.PrefixPattern(wanted.Text),
+                    SealedPattern = "%" + Paging.PrefixPattern(SealedLog.Escape(wanted.Text)),
                     From = from,
+                    // A sealed row lies in one day.
+                    FromDay = from.Date,
                     Before = before,
                     wanted.ListId,
                     LogKeyEnd = wanted.Host is { Length: > 0 } host ? "_" + host : null,
@@ -290,6 +387,5 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
                 },
                 transaction,
                 cancellationToken: cancellation);
-        }
     }
 }

@@ -9,7 +9,7 @@ namespace Codo.Modules.Tasks.Logs;
 internal sealed record LineRange(long First, long Last);
 
 /// <summary>Writes lines into the table, as often as anybody likes: a line that is there stays as it is.</summary>
-internal sealed class LogTable(NpgsqlDataSource source, ILogger<LogTable> log)
+internal sealed class LogTable(NpgsqlDataSource source, TimeProvider time, ILogger<LogTable> log)
 {
     /// <summary>Lines of one statement; more gain nothing (80,000 lines a second at this size).</summary>
     public const int BatchLines = 1000;
@@ -17,26 +17,60 @@ internal sealed class LogTable(NpgsqlDataSource source, ILogger<LogTable> log)
     /// <summary>Bytes of one statement, as <see cref="LogLine.Weight"/> counts them.</summary>
     public const int BatchWeight = 4 << 20;
 
+    // A line is sealed an hour after the end of its day at the earliest: one that is younger than this is not.
+    private static readonly TimeSpan Late = TimeSpan.FromMinutes(30);
+
     /// <summary>Where every writing is announced; <see cref="LogChanges"/> listens.</summary>
     public const string Channel = "codo_log";
 
-    private const string InsertSql = """
-        WITH written AS (
-            INSERT INTO tasks.scheduler_task_log (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time)
-            SELECT * FROM unnest(CAST(@Keys AS text[]), CAST(@Lists AS bigint[]), CAST(@Levels AS int[]), CAST(@Scheds AS bigint[]), CAST(@Attempts AS int[]),
+    private const string Given = """
+        unnest(CAST(@Keys AS text[]), CAST(@Lists AS bigint[]), CAST(@Levels AS int[]), CAST(@Scheds AS bigint[]), CAST(@Attempts AS int[]),
                 CAST(@Lines AS bigint[]), CAST(@Continues AS boolean[]), CAST(@Texts AS text[]), CAST(@Times AS timestamptz[]))
+                AS given (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time)
+        """;
+
+    // One log_time for the whole statement: sealed, it takes no room.
+    private const string InsertSql = $"""
+        WITH written AS (
+            INSERT INTO tasks.log_line (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time, log_time)
+            SELECT given.*, statement_timestamp() FROM {Given}
             ON CONFLICT DO NOTHING)
         SELECT count(pg_notify('codo_log', change)) FROM unnest(CAST(@Changes AS text[])) change
         """;
 
-    private const string MissingSql = """
-        SELECT line + 1 AS first, next - 1 AS last
-        FROM (SELECT line, lead(line, 1, CAST(@Upto AS bigint) + 1) OVER (ORDER BY line) AS next
-              FROM (SELECT CAST(@After AS bigint) AS line
+    // Those of the given lines that are sealed: each sealed row that may have one is taken apart once.
+    private const string SealedSql = $"""
+        SELECT s.sched_id, s.attempt, s.line, s.exec_time
+        FROM (SELECT sched_id, attempt, min(line) AS first, max(line) AS last, min(exec_time) AS since, max(exec_time) AS until
+              FROM {Given} GROUP BY sched_id, attempt) range
+        JOIN tasks.sealed_line s ON s.sched_id = range.sched_id AND s.attempt = range.attempt AND s.last_line >= range.first AND s.first_line <= range.last
+            AND s.until >= range.since AND s.since <= range.until
+        """;
+
+    private const string InsertLateSql = $"""
+        WITH sealed AS MATERIALIZED ({SealedSql}),
+        written AS (
+            INSERT INTO tasks.log_line (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time, log_time)
+            SELECT given.*, statement_timestamp() FROM {Given}
+            WHERE NOT EXISTS (SELECT FROM sealed s WHERE s.sched_id = given.sched_id AND s.attempt = given.attempt AND s.line = given.line
+                AND s.exec_time = given.exec_time)
+            ON CONFLICT DO NOTHING)
+        SELECT count(pg_notify('codo_log', change)) FROM unnest(CAST(@Changes AS text[])) change
+        """;
+
+    // Sealing may have taken a line between the beginning of the statement above and the moment at which it looked for the line: by now this is visible.
+    private const string TakeBackSql = $"""
+        DELETE FROM tasks.log_line l USING ({SealedSql}) s
+        WHERE l.sched_id = s.sched_id AND l.attempt = s.attempt AND l.line = s.line AND l.exec_time = s.exec_time
+        """;
+
+    private const string MissingSql = $"""
+        SELECT last + 1 AS first, next - 1 AS last
+        FROM (SELECT max(last) OVER (ORDER BY first ROWS UNBOUNDED PRECEDING) AS last, lead(first, 1, CAST(@Upto AS bigint) + 1) OVER (ORDER BY first) AS next
+              FROM (SELECT CAST(@After AS bigint) AS first, CAST(@After AS bigint) AS last
                     UNION ALL
-                    SELECT line FROM tasks.scheduler_task_log
-                    WHERE sched_id = @SchedId AND attempt = @Attempt AND line > @After AND line <= @Upto AND exec_time >= @Since) had) gaps
-        WHERE next > line + 1 ORDER BY first LIMIT 10000
+                    SELECT GREATEST(first, @After), LEAST(last, @Upto) FROM ({SealedLog.Ranges}) there WHERE last > @After AND first <= @Upto) had) gaps
+        WHERE next > last + 1 ORDER BY first LIMIT 10000
         """;
 
     private const string ReserveSql = """
@@ -84,8 +118,7 @@ internal sealed class LogTable(NpgsqlDataSource source, ILogger<LogTable> log)
     {
         if (lines.Count == 0) return;
         var ordered = lines.OrderBy(line => line.SchedId).ThenBy(line => line.Attempt).ThenBy(line => line.Line).ToList();
-        await using var connection = await source.OpenConnectionAsync(cancellation);
-        await connection.ExecuteAsync(new CommandDefinition(InsertSql, new
+        var given = new
         {
             Keys = ordered.ConvertAll(line => line.Key.Text).ToArray(),
             Lists = ordered.ConvertAll(line => line.Key.ListId).ToArray(),
@@ -97,7 +130,18 @@ internal sealed class LogTable(NpgsqlDataSource source, ILogger<LogTable> log)
             Texts = ordered.ConvertAll(line => line.Text).ToArray(),
             Times = ordered.ConvertAll(line => line.Time).ToArray(),
             Changes = Changes(ordered),
-        }, cancellationToken: cancellation));
+        };
+        var late = time.GetUtcNow().UtcDateTime - Late;
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        if (!ordered.Exists(line => line.Time < late))
+        {
+            await connection.ExecuteAsync(new CommandDefinition(InsertSql, given, cancellationToken: cancellation));
+            return;
+        }
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        await connection.ExecuteAsync(new CommandDefinition(InsertLateSql, given, transaction, cancellationToken: cancellation));
+        await connection.ExecuteAsync(new CommandDefinition(TakeBackSql, given, transaction, cancellationToken: cancellation));
+        await transaction.CommitAsync(cancellation);
     }
 
     /// <summary>

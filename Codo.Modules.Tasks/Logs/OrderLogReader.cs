@@ -37,28 +37,47 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
 
     private const string AttemptsSql = """
         SELECT t.sched_id, t.attempt, t.exec_time AS since, s.task_group, s.task_level, s.task_name, l.host
-        FROM tasks.scheduler_task_log t JOIN tasks.scheduler_task_info s USING (sched_id) JOIN tasks.lane l USING (lane_id) LEFT
-            JOIN tasks.attempt a ON a.sched_id = t.sched_id AND a.attempt = t.attempt
-        WHERE t.list_id = @ListId AND t.line = 1 AND t.sched_id > 0 AND (CAST(@Scheds AS bigint[]) IS NULL OR t.sched_id = ANY(@Scheds))
+        FROM (SELECT sched_id, attempt, exec_time FROM tasks.log_line WHERE list_id = @ListId AND line = 1 AND sched_id > 0
+              UNION ALL
+              SELECT sched_id, attempt, first_time FROM tasks.sealed_log WHERE list_id = @ListId AND first_line = 1 AND sched_id > 0) t
+        JOIN tasks.scheduler_task_info s USING (sched_id) JOIN tasks.lane l USING (lane_id)
+        LEFT JOIN tasks.attempt a ON a.sched_id = t.sched_id AND a.attempt = t.attempt
+        WHERE (CAST(@Scheds AS bigint[]) IS NULL OR t.sched_id = ANY(@Scheds))
           AND (CAST(@From AS timestamptz) IS NULL OR a.ended_at IS NULL OR a.ended_at > @From OR NOT a.log_whole)
         ORDER BY t.exec_time, t.sched_id, t.attempt
         """;
 
     // A line is written soon after it was read, or late by whoever recovers it: log_time says when.
     private const string SeenSql = """
-        SELECT p.sched_id, p.attempt, (SELECT COALESCE(min(t.line) FILTER (WHERE t.log_time > @From) - 1, max(t.line)) FROM tasks.scheduler_task_log t
-                                       WHERE t.sched_id = p.sched_id AND t.attempt = p.attempt AND t.exec_time >= p.since) AS line
+        SELECT p.sched_id, p.attempt, (
+            SELECT COALESCE(min(first) FILTER (WHERE news) - 1, max(last))
+            FROM (SELECT line AS first, line AS last, log_time > @From AS news FROM tasks.log_line
+                  WHERE sched_id = p.sched_id AND attempt = p.attempt AND exec_time >= p.since AND exec_time >= @Least
+                  UNION ALL
+                  SELECT first_line, last_line, false FROM tasks.sealed_log
+                  WHERE sched_id = p.sched_id AND attempt = p.attempt AND since >= @Least AND written <= @From
+                  UNION ALL
+                  SELECT line, line, log_time > @From FROM tasks.sealed_line
+                  WHERE sched_id = p.sched_id AND attempt = p.attempt AND since >= @Least AND written > @From) t) AS line
         FROM unnest(CAST(@Scheds AS bigint[]), CAST(@Attempts AS int[]), CAST(@Sinces AS timestamptz[])) AS p(sched_id, attempt, since)
         """;
 
-    private const string LinesSql = """
-        SELECT log_id, log_key, sched_id, attempt, line, continues, log_info, exec_time, log_time
+    private const string Columns = "log_id, log_key, sched_id, attempt, line, continues, log_info, exec_time, log_time";
+
+    // Within an attempt numbers have no gap that may be passed, so that a range holds as many lines as are asked for.
+    private const string LinesSql = $"""
+        SELECT {Columns}
         FROM (SELECT t.*, sum(octet_length(t.log_info)) OVER (ORDER BY t.exec_time, t.sched_id, t.attempt, t.line) - octet_length(t.log_info) AS before
               FROM unnest(CAST(@Scheds AS bigint[]), CAST(@Attempts AS int[]), CAST(@Afters AS bigint[]), CAST(@Sinces AS timestamptz[])) AS p(sched_id,
                   attempt, after, since)
-              CROSS JOIN LATERAL (SELECT log_id, log_key, sched_id, attempt, line, continues, log_info, exec_time, log_time FROM tasks.scheduler_task_log
-                                  WHERE sched_id = p.sched_id AND attempt = p.attempt AND line > p.after AND exec_time >= p.since
-                                      ORDER BY line LIMIT @Limit) t) sized
+              CROSS JOIN LATERAL (
+                  SELECT {Columns} FROM tasks.log_line
+                  WHERE sched_id = p.sched_id AND attempt = p.attempt AND line > p.after AND line <= p.after + @Limit AND exec_time >= p.since
+                      AND exec_time >= @Least
+                  UNION ALL
+                  SELECT {Columns} FROM tasks.sealed_line
+                  WHERE sched_id = p.sched_id AND attempt = p.attempt AND last_line > p.after AND first_line <= p.after + @Limit AND since >= @Least
+                      AND line > p.after AND line <= p.after + @Limit AND exec_time >= p.since) t) sized
         WHERE before < @Bytes ORDER BY exec_time, sched_id, attempt, line
         """;
 
@@ -84,9 +103,11 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
         await Meet(connection, null, since, cancellation);
         if (since is null) return;
         var places = due.ToList();
+        if (places.Count == 0) return;
         var asked = new
         {
             From = since,
+            Least = Least(places),
             Scheds = Column(places, place => place.SchedId),
             Attempts = Column(places, place => place.Attempt),
             Sinces = Column(places, place => place.Since),
@@ -119,6 +140,7 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
             Attempts = Column(places, place => place.Attempt),
             Afters = Column(places, place => place.Line),
             Sinces = Column(places, place => place.Since),
+            Least = Least(places),
             Limit = LinesOfAnAttempt,
             Bytes = (long)MostBytes,
         };
@@ -188,6 +210,9 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
         place.IsDue = true;
         due.Add(place);
     }
+
+    // No day before it is looked at; a sealed row goes by its earliest line.
+    private static DateTime Least(List<Place> places) => places.Min(place => place.Since).AddDays(-1);
 
     private static T[] Column<T>(List<Place> places, Func<Place, T> value) => [.. places.Select(value)];
 

@@ -65,7 +65,8 @@ public static class Partitions
             else
             {
                 // DETACH CONCURRENTLY waits for readers without holding writers up; it needs to stand outside a transaction.
-                await Patiently(source, $"ALTER TABLE {table} DETACH PARTITION {full} CONCURRENTLY", $"ALTER TABLE {table} DETACH PARTITION {full}");
+                var detach = $"ALTER TABLE {table} DETACH PARTITION {full}";
+                await Patiently(source, detach + " CONCURRENTLY", detach, detach + " FINALIZE");
                 await Patiently(source, $"DROP TABLE IF EXISTS {full}");
             }
 
@@ -101,8 +102,9 @@ public static class Partitions
     }
 
     // Partition DDL under a long reader queues for its lock and stops all inserts behind it: a short lock_timeout lets them pass, then it is tried again.
-    private static async Task Patiently(NpgsqlDataSource source, string sql, string? whenNotPossible = null)
+    private static async Task Patiently(NpgsqlDataSource source, string sql, params string[] whenNotPossible)
     {
+        var others = new Queue<string>(whenNotPossible);
         for (var attempt = 1; ; attempt++)
         {
             await using var connection = await source.OpenConnectionAsync();
@@ -132,11 +134,10 @@ public static class Partitions
                 // neighbours.
                 return;
             }
-            catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.ObjectNotInPrerequisiteState && whenNotPossible is not null)
+            catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.ObjectNotInPrerequisiteState && others.Count > 0)
             {
-                // A table with a default partition cannot detach concurrently.
-                sql = whenNotPossible;
-                whenNotPossible = null;
+                // A table with a default partition cannot detach concurrently; one that was interrupted while it did so is detached in part.
+                sql = others.Dequeue();
             }
             finally
             {

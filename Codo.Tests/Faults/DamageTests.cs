@@ -134,9 +134,18 @@ public sealed class DamageTests(TestPostgres postgres)
         ["tasks.dashboard_job"] = "INSERT INTO tasks.dashboard_job (list_id) SELECT 900000 + v FROM generate_series(1, {0}) v",
         ["tasks.advance"] = "INSERT INTO tasks.advance (list_id) SELECT 900000 + v FROM generate_series(1, {0}) v",
         ["tasks.idempotency"] = "INSERT INTO tasks.idempotency (user_id, key, body, list_id) SELECT 1, 'victim ' || v, 'x', 1 FROM generate_series(1, {0}) v",
-        ["tasks.scheduler_task_log"] =
-            "INSERT INTO tasks.scheduler_task_log (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time) SELECT 'victim', "
+        ["tasks.log_line"] =
+            "INSERT INTO tasks.log_line (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time) SELECT 'victim', "
                 + "1, 1, 900000, 1, v, false, 'x', now() FROM generate_series(1, {0}) v",
+        ["tasks.sealed_log"] =
+            "DO $$ BEGIN EXECUTE format('CREATE TABLE tasks.sealed_log_%s PARTITION OF tasks.sealed_log FOR VALUES FROM (%L) TO (%L)', to_char(now() AT TIME "
+                + "ZONE 'UTC', 'YYYYMMDD'), (now() AT TIME ZONE 'UTC')::date || ' 00:00+00', (now() AT TIME ZONE 'UTC')::date + 1 || ' 00:00+00'); "
+                + "EXECUTE format('ALTER TABLE tasks.sealed_log_%s OWNER TO %I', to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD'), (SELECT "
+                + "relowner::regrole::text FROM pg_class WHERE oid = 'tasks.sealed_log'::regclass)); END $$; "
+                + "INSERT INTO tasks.sealed_log (log_key, list_id, task_level, sched_id, attempt, first_line, last_line, lines, since, until, written, "
+                + "first_id, first_time, first_written, line_steps, id_steps, time_steps, written_steps, continued, content) SELECT 'victim', 1, 1, "
+                + "900001, v, 1, 2, 2, now(), now(), now(), v, now(), now(), '{{0,1}}', '{{0,1}}', '{{0,1}}', '{{0,1}}', '{{1}}', 'victim' || E'\\n' || "
+                + "'x' FROM generate_series(1, {0}) v",
         ["cron.deleted_job"] = "INSERT INTO cron.deleted_job (job, space_id) SELECT 900000 + v, 1 FROM generate_series(1, {0}) v",
         ["accounts.space"] = "INSERT INTO accounts.space (name) SELECT 'victim-' || v FROM generate_series(1, {0}) v",
         ["accounts.team"] = "INSERT INTO accounts.team (name) SELECT 'victim ' || v FROM generate_series(1, {0}) v",

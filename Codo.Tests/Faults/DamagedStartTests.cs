@@ -132,7 +132,7 @@ public sealed class DamagedStartTests(TestPostgres postgres) : IDisposable
         );
         await Execute(
             database,
-            ("INSERT INTO tasks.scheduler_task_log (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time) SELECT 'k', 1, 1, "
+            ("INSERT INTO tasks.log_line (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time) SELECT 'k', 1, 1, "
                 + "1, 1, row_number() OVER (), false, 'x', at FROM generate_series(now() - interval '20 days', now(), interval '1 day') at")
         );
         await Send(

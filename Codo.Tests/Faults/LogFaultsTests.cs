@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using Codo.Modules.Tasks.Execution;
 using Codo.Modules.Tasks.Logs;
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Codo.Tests.Modules.Tasks.Logs;
 using Codo.Tests.Modules.Tasks.Orders;
 using Codo.Tests.Support;
@@ -130,6 +131,35 @@ public sealed class LogFaultsTests(TestPostgres postgres) : IDisposable
         var ran = new OutputPlace(0, 0, 0, "", schedId, 1);
         var stored = await Eventually.Get(async () => await source.Stored(ran), lines => lines.Count >= read, "what was read is stored");
         stored.Skip(1).SequenceEqual(LogSteps.Lines(stored.Count - 1)).ShouldBeTrue("a line is missing, twice there or out of order");
+    }
+
+    [Fact]
+    public async Task A_host_that_is_killed_while_it_seals_a_day_loses_and_doubles_no_line()
+    {
+        var database = await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
+        await using var source = NpgsqlDataSource.Create(database);
+        await Partitions.Ensure(source, "tasks.log_line", PartitionSpan.Day, DateTimeOffset.UtcNow.AddDays(-2), ahead: 0);
+        await using var connection = await source.OpenConnectionAsync();
+        await connection.ExecuteAsync("""
+            INSERT INTO tasks.log_line (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time)
+            SELECT s || '_1_1_h', s, 1, s, 1, n, n % 1000 = 0, 'line ' || n, date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+                - interval '2 days' + n * interval '1 millisecond' FROM generate_series(1, 12) s, generate_series(1, 10000) n
+            """);
+        var whole = await Sum();
+        var killed = await StartProcess(database, null);
+        await Eventually.True(async () => await Count("tasks.sealed_log") > 0, "it seals");
+        await killed.Kill();
+        (await Sum()).ShouldBe(whole);
+        (await Count("tasks.log_line")).ShouldBeGreaterThan(0, "it was cut short");
+        await killed.DisposeAsync();
+        await using var again = await StartProcess(database, null);
+        await Eventually.True(async () => await Count("tasks.log_line") == 0, "all of it is sealed", 60);
+        (await Sum()).ShouldBe(whole);
+
+        Task<long> Count(string table) => connection.ExecuteScalarAsync<long>($"SELECT count(*) FROM {table}");
+
+        Task<(long, decimal)> Sum() =>
+            connection.QuerySingleAsync<(long, decimal)>("SELECT count(*), sum(hashtextextended(CAST(l AS text), 0)) FROM tasks.scheduler_task_log l");
     }
 
     [Fact]

@@ -117,14 +117,14 @@ internal static class HistoryData
         DO $$
         DECLARE
             day timestamp := date_trunc('day', now() AT TIME ZONE 'UTC') - make_interval(days => {back});
-            name text := 'scheduler_task_log_' || to_char(day, 'YYYYMMDD');
+            name text := 'log_line_' || to_char(day, 'YYYYMMDD');
         BEGIN
             IF to_regclass('tasks.' || name) IS NULL THEN
-                EXECUTE format('CREATE TABLE tasks.%I PARTITION OF tasks.scheduler_task_log FOR VALUES FROM (%L) TO (%L)', name, day AT TIME ZONE 'UTC',
+                EXECUTE format('CREATE TABLE tasks.%I PARTITION OF tasks.log_line FOR VALUES FROM (%L) TO (%L)', name, day AT TIME ZONE 'UTC',
                     (day + interval '1 day') AT TIME ZONE 'UTC');
             END IF;
         END $$;
-        INSERT INTO tasks.scheduler_task_log (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time, log_time)
+        INSERT INTO tasks.log_line (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time, log_time)
         SELECT a.list_id || '_1_' || i.task_level || '_' || a.host, a.list_id, i.task_level, a.sched_id, 1, n, false,
             CASE n WHEN 1 THEN '[CMD]: /opt/deploy/step.sh v' || a.list_id ELSE 'unpacking artefact ' || (a.sched_id * 31 + n * 7919) % 100000 || ' of service '
                 || a.list_id % 900 || CASE WHEN n % 100 = 50 AND a.sched_id % 10 = 0 THEN ': WARNING slow disk' ELSE ': done' END END,

@@ -233,7 +233,7 @@ public sealed class RouteRightsTests(NobodysHost fixture) : IClassFixture<Nobody
             );
             await connection.ExecuteAsync(
                 """
-                INSERT INTO tasks.scheduler_task_log (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time)
+                INSERT INTO tasks.log_line (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time)
                     VALUES (@waiting || '_1_1_127.0.0.1', @waiting, 1, @waiting + 800000, 1, 1, false, @line, now())
                 """,
                 new { waiting, line }

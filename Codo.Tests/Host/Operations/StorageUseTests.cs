@@ -1,6 +1,7 @@
 using Codo.Host.Operations;
 using Codo.Modules.Tasks.Orders;
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Dapper;
@@ -49,10 +50,8 @@ public sealed class StorageUseTests(TestPostgres postgres)
         foreach (var days in new[] { 3, 20, 30 })
         {
             var day = DateTime.UtcNow.Date.AddDays(-days);
-            await connection.ExecuteAsync(
-                ($"CREATE TABLE tasks.scheduler_task_log_{day:yyyyMMdd} PARTITION OF tasks.scheduler_task_log FOR VALUES FROM ('{day:yyyy-MM-dd} 00:00+00') "
-                    + $"TO ('{day.AddDays(1):yyyy-MM-dd} 00:00+00')")
-            );
+            foreach (var table in new[] { "log_line", "sealed_log" })
+                await Partitions.Ensure(host.Source, "tasks." + table, PartitionSpan.Day, day, ahead: 0);
         }
         await connection.ExecuteAsync("""
             CREATE TABLE cron.output_202401 PARTITION OF cron.output FOR VALUES FROM ('2024-01-01 00:00+00') TO ('2024-02-01 00:00+00');
@@ -61,13 +60,16 @@ public sealed class StorageUseTests(TestPostgres postgres)
         await host.Services.GetRequiredService<StorageUse>().Maintain(TestContext.Current.CancellationToken);
         var kept = (
             await connection.QueryAsync<string>(
-                "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^(scheduler_task_log|output|cron_log)_20' ORDER BY relname"
+                "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^(log_line|sealed_log|output|cron_log)_20' ORDER BY relname"
             )
         ).ToList();
         kept.ShouldContain("cron_log_202401");
         kept.ShouldNotContain("output_202401");
-        kept.ShouldContain($"scheduler_task_log_{DateTime.UtcNow.Date.AddDays(-3):yyyyMMdd}");
-        kept.ShouldNotContain($"scheduler_task_log_{DateTime.UtcNow.Date.AddDays(-20):yyyyMMdd}");
+        foreach (var table in new[] { "log_line", "sealed_log" })
+        {
+            kept.ShouldContain($"{table}_{DateTime.UtcNow.Date.AddDays(-3):yyyyMMdd}");
+            kept.ShouldNotContain($"{table}_{DateTime.UtcNow.Date.AddDays(-20):yyyyMMdd}");
+        }
         await Eventually.True(
             async () => await host.Count("SELECT count(*) FROM alerts.task_monitor WHERE source = 'codo' AND detail_en LIKE '%Codo:Retention:MaxSize%'") == 1,
             "an incident tells of it"

@@ -165,10 +165,10 @@ public sealed class PipelineTests(TestPostgres postgres)
         await using var connection = await host.Source.OpenConnectionAsync();
         (
             await connection.QueryAsync<string>(
-                "SELECT DISTINCT CAST(tableoid AS regclass)::text FROM tasks.scheduler_task_log WHERE sched_id = @SchedId ORDER BY 1",
+                "SELECT DISTINCT CAST(tableoid AS regclass)::text FROM tasks.log_line WHERE sched_id = @SchedId ORDER BY 1",
                 place
             )
-        ).ShouldBe([$"tasks.scheduler_task_log_{midnight.AddDays(-1):yyyyMMdd}", $"tasks.scheduler_task_log_{midnight:yyyyMMdd}"]);
+        ).ShouldBe([$"tasks.log_line_{midnight.AddDays(-1):yyyyMMdd}", $"tasks.log_line_{midnight:yyyyMMdd}"]);
         (await host.Get($"/v2/task/log/?log_key={place.LogKey}"))["data"]!
             .AsArray()
             .Select(row => row!["log_info"]!.GetValue<string>())

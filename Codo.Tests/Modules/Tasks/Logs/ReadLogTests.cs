@@ -41,7 +41,7 @@ public sealed class ReadLogTests(TestPostgres postgres)
         (await host.Get(key + "&attempt=2"))["data"]!.AsArray().Count.ShouldBe(2);
 
         await using var connection = await host.Source.OpenConnectionAsync();
-        await connection.ExecuteAsync("DELETE FROM tasks.scheduler_task_log WHERE sched_id = @SchedId AND attempt = 1 AND line = 2", place);
+        await connection.ExecuteAsync("DELETE FROM tasks.log_line WHERE sched_id = @SchedId AND attempt = 1 AND line = 2", place);
         (await host.Get(key))["data"]!.AsArray().Count.ShouldBe(1);
         (await host.Get(key + "&after=5"))["code"]!.GetValue<int>().ShouldBe(-1);
     }

@@ -17,8 +17,9 @@ public sealed class SearchLogsTests(TestPostgres postgres)
         await Day(host, daysAgo: 2, list: 41, host1: "10.0.0.1", "100% Done", "部署完成 OK", "other");
         await Day(host, daysAgo: 0, list: 42, host1: "10.0.0.2", "100x done", "still 100% DONE here", "部署中");
         await ShouldFind(host);
-        await host.Services.GetRequiredService<LogPartitionMaintenance>().IndexClosedDays(TestContext.Current.CancellationToken);
-        (await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM pg_indexes WHERE indexname = @name", new { name = over + "_trgm" })).ShouldBe(1);
+        await host.Services.GetRequiredService<LogSealing>().Seal(() => { }, TestContext.Current.CancellationToken);
+        var index = over.Replace("log_line", "sealed_log", StringComparison.Ordinal) + "_trgm";
+        (await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM pg_indexes WHERE indexname = @index", new { index })).ShouldBe(1);
         await ShouldFind(host);
 
         (await Texts(host, "q=done", TestTokens.For(7, "maker"))).ShouldBe(["100% Done"]);
@@ -32,7 +33,7 @@ public sealed class SearchLogsTests(TestPostgres postgres)
         await using var host = await TestHost.Start(postgres, null, ("Codo:Tasks:SearchTime", "10"));
         await using var connection = await host.Source.OpenConnectionAsync();
         await connection.ExecuteAsync("""
-            INSERT INTO tasks.scheduler_task_log (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time)
+            INSERT INTO tasks.log_line (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time)
             SELECT '43_1_1_h', 43, 1, 43, 1, n, false, CASE n WHEN 1 THEN 'the needle' ELSE 'hay' END,
                 clock_timestamp() - (200001 - n) * interval '1 microsecond' FROM generate_series(1, 200000) n
             """);
@@ -51,6 +52,8 @@ public sealed class SearchLogsTests(TestPostgres postgres)
         foreach (var days in new[] { 4, 9 }) await MakeDay(connection, days);
         await Day(host, daysAgo: 4, list: 41, host1: "h", "kept");
         await Day(host, daysAgo: 9, list: 41, host1: "h", "dropped");
+        await host.Services.GetRequiredService<LogSealing>().Seal(() => { }, TestContext.Current.CancellationToken);
+        (await host.Count("SELECT count(*) FROM tasks.log_line WHERE list_id = 41")).ShouldBe(0);
         await Day(host, daysAgo: 400, list: 41, host1: "h", "of a foreign clock");
         var place = LogSteps.Place();
         await using var output = host.Open(place);
@@ -67,10 +70,10 @@ public sealed class SearchLogsTests(TestPostgres postgres)
     {
         var day = DateTime.UtcNow.Date.AddDays(-daysAgo);
         await connection.ExecuteAsync(
-            ($"CREATE TABLE tasks.scheduler_task_log_{day:yyyyMMdd} PARTITION OF tasks.scheduler_task_log FOR VALUES FROM ('{day:yyyy-MM-dd} 00:00+00') TO "
+            ($"CREATE TABLE tasks.log_line_{day:yyyyMMdd} PARTITION OF tasks.log_line FOR VALUES FROM ('{day:yyyy-MM-dd} 00:00+00') TO "
                 + $"('{day.AddDays(1):yyyy-MM-dd} 00:00+00')")
         );
-        return $"scheduler_task_log_{day:yyyyMMdd}";
+        return $"log_line_{day:yyyyMMdd}";
     }
 
     private static async Task ShouldFind(TestHost host)
@@ -103,7 +106,7 @@ public sealed class SearchLogsTests(TestPostgres postgres)
         await using var connection = await host.Source.OpenConnectionAsync();
         var time = daysAgo == 0 ? DateTime.UtcNow : DateTime.UtcNow.Date.AddDays(-daysAgo).AddHours(4);
         await connection.ExecuteAsync("""
-            INSERT INTO tasks.scheduler_task_log (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time)
+            INSERT INTO tasks.log_line (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time)
             SELECT @List || '_1_1_' || @Host, @List, 1, @List, @Days + 1, n, false, text, @Time + n * interval '1 millisecond'
                 FROM unnest(@Lines) WITH ORDINALITY l (text, n)
             """, new { List = list, Host = host1, Days = daysAgo, Time = time, Lines = lines });

@@ -130,7 +130,7 @@ public sealed class OrderStreamTests(OrderFixture fixture) : IClassFixture<Order
         // Long after, only what was written since.
         await using (var connection = await host.Source.OpenConnectionAsync())
             await connection.ExecuteAsync(
-                "UPDATE tasks.scheduler_task_log SET log_time = log_time - interval '10 minutes' WHERE list_id = @order",
+                "UPDATE tasks.log_line SET log_time = log_time - interval '10 minutes' WHERE list_id = @order",
                 new { order }
             );
         var after = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
