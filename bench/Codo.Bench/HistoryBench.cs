@@ -10,6 +10,30 @@ internal static class HistoryBench
 {
     private const int Rounds = 30, WarmUps = 5;
 
+    // Of days that are over, with their indexes.
+    private const string RowsSql = """
+        SELECT CAST(coalesce(sum(pg_total_relation_size(c.oid)), 0) AS bigint) FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+        WHERE h.inhparent = CAST('tasks.log_line' AS regclass) AND right(c.relname, 8) < to_char((now() - interval '1 hour') AT TIME ZONE 'UTC', 'YYYYMMDD')
+        """;
+
+    private const string SealedSql = """
+        SELECT CAST(coalesce(sum(pg_total_relation_size(c.oid)), 0) AS bigint) FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+        WHERE h.inhparent = CAST('tasks.sealed_log' AS regclass)
+        """;
+
+    private const string LinesSql = """
+        SELECT CAST(coalesce(sum(lines), 0) AS bigint) FROM tasks.sealed_log
+        """;
+
+    // A day's index is the last that is made of it.
+    private const string OpenSql = """
+        SELECT (SELECT count(*) FROM tasks.log_line
+                WHERE exec_time < date_trunc('day', (now() - interval '1 hour') AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AND sched_id > 0)
+            + (SELECT count(*) FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid WHERE h.inhparent = CAST('tasks.sealed_log' AS regclass)
+                AND NOT EXISTS (SELECT FROM pg_index i JOIN pg_class n ON n.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisvalid
+                    AND n.relname = c.relname || '_trgm'))
+        """;
+
     public static async Task Run(BenchClient client, string postgres, double scale, bool fill, bool withLines)
     {
         if (fill)
@@ -20,6 +44,7 @@ internal static class HistoryBench
             var began = Stopwatch.GetTimestamp();
             await HistoryData.Fill(connection, scale, Console.Error.WriteLine, withLines);
             Console.Error.WriteLine($"filled in {Stopwatch.GetElapsedTime(began).TotalSeconds:0} s");
+            if (withLines) await AwaitSeal(connection);
         }
         Table.Head("list", "rows", "count", "p50", "p95", "goal (p95)");
         var short_ = 0;
@@ -62,5 +87,26 @@ internal static class HistoryBench
         }
         Console.WriteLine();
         Console.WriteLine(short_ == 0 ? "Every line keeps its goal." : $"{short_} of {HistoryLists.All.Length} fall short of their goal.");
+    }
+
+    /// <summary>Waits until the host, which looks every 10 minutes, has sealed the days that are over, and prints what they took and take.</summary>
+    private static async Task AwaitSeal(NpgsqlConnection connection)
+    {
+        var (began, rows) = (Stopwatch.GetTimestamp(), await Ask(connection, RowsSql));
+        while (await Ask(connection, OpenSql) > 0) await Task.Delay(TimeSpan.FromSeconds(5));
+        var (lines, bytes) = (await Ask(connection, LinesSql), await Ask(connection, SealedSql));
+        Console.WriteLine(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{lines} lines of days that are over: {rows >> 20} MB as rows, {bytes >> 20} MB sealed with the search's index, {(double)rows / bytes:0.0} "
+                    + $"times smaller, after {Stopwatch.GetElapsedTime(began).TotalMinutes:0} min"
+            )
+        );
+    }
+
+    private static async Task<long> Ask(NpgsqlConnection connection, string sql)
+    {
+        await using var command = new NpgsqlCommand(sql, connection);
+        return (long)(await command.ExecuteScalarAsync())!;
     }
 }
