@@ -108,6 +108,7 @@ public static class CronModule
             Right.Own(Verbs.See)
         );
         routes.Get<ListLogs.Query, ListLogs.Result>("/v1/cron/log/", "The fire ledger, newest first", See);
+        routes.Get<ExplainFire.Query, ExplainFire.Result>("/v1/cron/log/why/", "Why a job ran at a time, or did not, in a sentence", See);
         routes.Get<ReadOutput.Query, ReadOutput.Result>("/v1/cron/log/output/", "The output of an execution, whole or since the last time", See);
         routes.Get<ShowStatistics.Query, ShowStatistics.Result>("/v2/stats/", "What days and jobs came to: runs, failures, durations, lateness", See);
         routes.Get<Forecast.Query, Forecast.Result>(

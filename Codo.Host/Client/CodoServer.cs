@@ -1,0 +1,215 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Runtime.CompilerServices;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace Codo.Host.Client;
+
+/// <summary>One event of a stream.</summary>
+internal sealed record ServerEvent(string Name, string? Id, JsonNode Data);
+
+/// <summary>The API of a Codo. What it refuses ends the command with the server's own sentence.</summary>
+internal sealed class CodoServer : IDisposable
+{
+    private static readonly TimeSpan MostConnecting = TimeSpan.FromSeconds(10), MostAnswering = TimeSpan.FromSeconds(100);
+
+    private readonly HttpClient http;
+    private readonly ClientContext context;
+
+    /// <param name="address">Of the server, with a path where it lies behind one.</param>
+    /// <param name="token">An access token or a session's; null for the sign-in alone.</param>
+    public CodoServer(ClientContext context, Uri address, string? token)
+    {
+        (this.context, Address) = (context, new Uri(address.ToString().TrimEnd('/') + "/"));
+        // A redirect of a POST would be a GET: an address that redirects is told instead.
+        http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, ConnectTimeout = MostConnecting })
+        {
+            Timeout = Timeout.InfiniteTimeSpan,
+        };
+        http.DefaultRequestHeaders.Add("Accept-Language", context.IsChinese ? "zh" : "en");
+        if (token is not null) http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
+    }
+
+    public Uri Address { get; }
+
+    /// <summary>Fields of the refusal, beside its sentence.</summary>
+    internal sealed class Refused(string sentence, JsonObject answer) : Exception(sentence)
+    {
+        public JsonObject Answer { get; } = answer;
+    }
+
+    public Task<JsonObject> Get(string path, params (string Name, object? Value)[] query) => Send(HttpMethod.Get, path + Query(query), null);
+
+    /// <param name="key">Idempotency-Key; null sends none.</param>
+    public Task<JsonObject> Post(string path, JsonObject body, string? key = null) => Send(HttpMethod.Post, path, body, key);
+
+    public Task<JsonObject> Put(string path, JsonObject body) => Send(HttpMethod.Put, path, body);
+
+    public Task<JsonObject> Patch(string path, JsonObject body) => Send(HttpMethod.Patch, path, body);
+
+    public Task<JsonObject> Delete(string path, JsonObject body) => Send(HttpMethod.Delete, path, body);
+
+    /// <summary>Sends a request and answers the envelope; warnings of the server go to standard error.</summary>
+    /// <exception cref="ClientFailure">The server refused it, or could not be reached.</exception>
+    public async Task<JsonObject> Send(HttpMethod method, string path, JsonObject? body, string? key = null)
+    {
+        try
+        {
+            return await Ask(method, path, body, key);
+        }
+        catch (Refused refused)
+        {
+            throw new ClientFailure(refused.Message);
+        }
+    }
+
+    /// <summary>The same for whoever looks at the refusal.</summary>
+    /// <exception cref="Refused">The answer's <c>code</c> is not 0.</exception>
+    public async Task<JsonObject> Ask(HttpMethod method, string path, JsonObject? body, string? key = null)
+    {
+        using var request = new HttpRequestMessage(method, new Uri(Address, path.TrimStart('/')));
+        if (body is not null) request.Content = new StringContent(body.ToJsonString(Json), Encoding.UTF8, "application/json");
+        if (key is not null) request.Headers.TryAddWithoutValidation("Idempotency-Key", key);
+        using var patience = new CancellationTokenSource(MostAnswering, context.Time);
+        try
+        {
+            using var response = await http.SendAsync(request, HttpCompletionOption.ResponseContentRead, patience.Token);
+            return Envelope(response, await response.Content.ReadAsStringAsync(patience.Token));
+        }
+        catch (OperationCanceledException) when (patience.IsCancellationRequested)
+        {
+            throw new ClientFailure($"{Address} has not answered for {MostAnswering.TotalSeconds:0} seconds.", ExitCodes.Unreachable);
+        }
+        catch (HttpRequestException failure)
+        {
+            throw Unreachable(failure);
+        }
+    }
+
+    /// <summary>All rows of a list, page by page, up to so many.</summary>
+    public async Task<(List<JsonObject> Rows, long Count)> List(string path, int most, params (string Name, object? Value)[] query)
+    {
+        const int Page = 500;
+        var rows = new List<JsonObject>();
+        for (var page = 1; ; page++)
+        {
+            var limit = Math.Min(most, Page);
+            var answer = await Get(path, [.. query, ("page", page), ("limit", limit)]);
+            var some = answer.Rows("data").ToList();
+            rows.AddRange(some.Take(most - rows.Count));
+            var count = answer.Number("count") ?? rows.Count;
+            if (rows.Count >= most || some.Count < limit) return (rows, Math.Max(count, rows.Count));
+        }
+    }
+
+    /// <summary>Server-sent events, until the server ends the stream or the connection is cut.</summary>
+    /// <param name="resume">The id of the last event that was received; null for the beginning.</param>
+    /// <exception cref="IOException">The connection was cut: ask again with the last id.</exception>
+    public async IAsyncEnumerable<ServerEvent> Events(string path, string? resume, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(Address, path.TrimStart('/')));
+        request.Headers.Accept.ParseAdd("text/event-stream");
+        if (resume is not null) request.Headers.TryAddWithoutValidation("Last-Event-ID", resume);
+        using var response = await Begin(request, cancellation);
+        if (response.Content.Headers.ContentType?.MediaType != "text/event-stream")
+        {
+            try
+            {
+                Envelope(response, await response.Content.ReadAsStringAsync(cancellation));
+            }
+            catch (Refused refused)
+            {
+                throw new ClientFailure(refused.Message);
+            }
+            throw Stranger(response);
+        }
+
+        using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(cancellation), Encoding.UTF8);
+        string? name = null, id = null, data = null;
+        while (await Line(reader, cancellation) is { } line)
+        {
+            if (line.StartsWith("event: ", StringComparison.Ordinal)) name = line[7..];
+            else if (line.StartsWith("id: ", StringComparison.Ordinal)) id = line[4..];
+            else if (line.StartsWith("data: ", StringComparison.Ordinal)) data = line[6..];
+            if (line.Length > 0 || data is null) continue;
+            yield return new ServerEvent(name ?? "message", id, JsonNode.Parse(data)!);
+            name = id = data = null;
+        }
+    }
+
+    public void Dispose() => http.Dispose();
+
+    private static readonly JsonSerializerOptions Json = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    private async Task<HttpResponseMessage> Begin(HttpRequestMessage request, CancellationToken cancellation)
+    {
+        try
+        {
+            return await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation);
+        }
+        catch (HttpRequestException failure)
+        {
+            throw new IOException(failure.Message, failure);
+        }
+    }
+
+    private static async Task<string?> Line(StreamReader reader, CancellationToken cancellation)
+    {
+        try
+        {
+            return await reader.ReadLineAsync(cancellation);
+        }
+        catch (HttpRequestException failure)
+        {
+            throw new IOException(failure.Message, failure);
+        }
+    }
+
+    private JsonObject Envelope(HttpResponseMessage response, string text)
+    {
+        JsonObject? answer = null;
+        try
+        {
+            answer = JsonNode.Parse(text) as JsonObject;
+        }
+        catch (JsonException)
+        {
+            // Told below.
+        }
+
+        if (answer is null || !answer.ContainsKey("code")) throw Stranger(response);
+        var message = TerminalText.OneLine(answer.Text("msg"));
+        if (response.StatusCode == HttpStatusCode.Unauthorized)
+            throw new ClientFailure($"{message} (codo login {Address.ToString().TrimEnd('/')})", ExitCodes.NotSignedIn);
+        if (answer.Number("code") != 0)
+        {
+            var hint = answer.Text("hint");
+            throw new Refused(hint.Length == 0 ? message : $"{message} ({TerminalText.OneLine(hint)})", answer);
+        }
+        foreach (var warning in answer.Texts("warnings")) context.Warn(warning);
+        return answer;
+    }
+
+    private ClientFailure Unreachable(HttpRequestException failure) =>
+        new($"{Address} cannot be reached: {TerminalText.OneLine((failure.InnerException ?? failure).Message)}.".Replace("..", ".", StringComparison.Ordinal),
+            ExitCodes.Unreachable);
+
+    private ClientFailure Stranger(HttpResponseMessage response) =>
+        response.Headers.Location is { } elsewhere
+            ? new ClientFailure($"{Address} sends on to {elsewhere}: sign in there.", ExitCodes.Unreachable)
+            : new ClientFailure($"{Address} does not answer as Codo does (HTTP {(int)response.StatusCode}).", ExitCodes.Unreachable);
+
+    /// <summary>A query with what has a value.</summary>
+    public static string Query(params (string Name, object? Value)[] query)
+    {
+        var given = query
+            .Select(part => (part.Name, Value: Convert.ToString(part.Value, CultureInfo.InvariantCulture)))
+            .Where(part => !string.IsNullOrEmpty(part.Value))
+            .Select(part => $"{part.Name}={Uri.EscapeDataString(part.Value!)}");
+        var text = string.Join("&", given);
+        return text.Length == 0 ? "" : "?" + text;
+    }
+}

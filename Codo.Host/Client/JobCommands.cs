@@ -1,0 +1,369 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+
+namespace Codo.Host.Client;
+
+/// <summary><c>codo job …</c>: jobs, their runs and their output.</summary>
+internal static class JobCommands
+{
+    private const string Path = "/v1/cron/job/", Log = "/v1/cron/log/";
+
+    /// <summary>How often output is asked for that is still being written.</summary>
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(300);
+
+    public static Command Command(ClientContext context) =>
+        new("job", "Cron jobs.")
+        {
+            List(context),
+            Show(context),
+            Run(context),
+            Logs(context),
+            SetPaused(context, "pause", "Pause jobs: their due times are skipped, and the ledger says so.", true),
+            SetPaused(context, "resume", "Let paused jobs run again.", false),
+            Kill(context),
+            Edit(context),
+            Next(context),
+        };
+
+    private static readonly Column<JsonObject>[] Columns =
+    [
+        new("NAME", job => job.Text("job_id"), Shrinks: true),
+        new("STATE", job => job.Text("state"), Color: Colors.OfStatus),
+        new("SCHEDULE", job => job.Text("cron")),
+        new("NEXT", job => job.Text("next_run_time") is "None" ? "-" : job.Text("next_run_time")),
+        new("LAST", job => job.Text("last_status"), Color: Colors.OfStatus),
+        new("LAST TIME", job => job.Text("last_exec_time")),
+        new("TOOK", job => Fields.Seconds(job.Text("last_seconds")), Wide: true),
+        new("SPACE", job => job.Text("space"), Wide: true),
+        new("RUN AS", job => job.Text("run_as"), Wide: true),
+        new("OWNERS", job => job.Text("owners"), Wide: true),
+        new("TAGS", job => job.Text("tags"), Wide: true),
+        new("COMMAND", job => job.Text("cmd"), Shrinks: true),
+    ];
+
+    private static Command List(ClientContext context)
+    {
+        var (search, tag, status) = (
+            new Option<string?>("--search", "-S") { Description = "A text in the id, the command or the description.", HelpName = "TEXT" },
+            new Option<string?>("--tag") { Description = "Only jobs with this tag." },
+            new Option<string?>("--status")
+            {
+                Description = "running, paused, broken, or words of the ledger for the newest run (faild,timeout).",
+                HelpName = "WORDS",
+            }
+        );
+        var (owner, space) = (
+            new Option<string?>("--owner") { Description = "Only jobs of this person." },
+            new Option<string?>("--space") { Description = "Only jobs in this space." }
+        );
+        var (limit, format) = (ClientOptions.Limit(), Printer.Format());
+        return new Command("list", "List jobs, the next to run first.") { search, tag, status, owner, space, limit, format }.Calls(
+            context,
+            async (server, parsed) =>
+            {
+                // The original's numbers for what everybody calls otherwise.
+                var words = parsed.GetValue(status)?.Replace("paused", "1", StringComparison.Ordinal);
+                if (words == "active" || words == "enabled") words = "0";
+                var (rows, count) = await server.List(
+                    Path,
+                    parsed.GetValue(limit),
+                    ("q", parsed.GetValue(search)),
+                    ("tag", parsed.GetValue(tag)),
+                    ("status", words),
+                    ("owner", parsed.GetValue(owner)),
+                    ("space", parsed.GetValue(space))
+                );
+                Printer.List(context, parsed.GetValue(format), rows, "jobs", job => job.Text("job_id"), Columns);
+                ClientOptions.TellRest(context, rows.Count, count, "jobs");
+            }
+        );
+    }
+
+    private static Command Show(ClientContext context)
+    {
+        var (id, format) = (Id(), Printer.Format());
+        return new Command("show", "Show a job, its next times and its newest runs.") { id, format }.Calls(
+            context,
+            async (server, parsed) =>
+            {
+                var job = await Find(server, parsed.GetRequiredValue(id));
+                if (parsed.GetValue(format) is { } form)
+                {
+                    Printer.One(context, form, job, job.Text("job_id"), () => Printer.List(context, form, [job], "jobs", row => row.Text("job_id"), Columns));
+                    return;
+                }
+
+                Describe(context, job);
+                var runs = await server.Get(Log, ("job_id", job.Text("job_id")), ("limit", 5));
+                if (!runs.Rows("data").Any()) return;
+                context.Output.WriteLine();
+                Printer.List(context, null, [.. runs.Rows("data")], "runs", run => run.Text("log_id"), RunColumns);
+            }
+        );
+    }
+
+    private static readonly Column<JsonObject>[] RunColumns =
+    [
+        new("RUN", run => run.Text("log_id")),
+        new("STATUS", run => run.Text("status"), Color: Colors.OfStatus),
+        new("DUE", run => run.Text("nominal_time")),
+        new("STARTED", run => run.Text("exec_time")),
+        new("ENDED", run => run.Text("end_time")),
+        new("EXIT", run => run.Text("exit_code")),
+        new("BY", run => run.Text("by") is { Length: > 0 } by ? by : run.Text("trigger")),
+    ];
+
+    private static void Describe(ClientContext context, JsonObject job) =>
+        Printer.Facts(
+            context,
+            ("Name", job.Text("job_id")),
+            ("State", job.Text("state")),
+            ("Broken", job.Text("broken")),
+            ("Held", job.Text("held")),
+            ("Description", job.Text("description")),
+            ("Schedule", $"{job.Text("cron")} ({job.Text("time_zone")})"),
+            ("In words", job.Text("cron_text")),
+            ("Next", job.Text("next_run_time") is "None" ? "" : job.Text("next_run_time")),
+            ("Command", job.Text("cmd")),
+            ("Interpreter", job.Text("interpreter")),
+            ("Run as", job.Text("run_as")),
+            ("Directory", job.Text("working_directory")),
+            ("Environment", string.Join("\n", (job["env"] as JsonObject ?? []).Select(pair => $"{pair.Key}={pair.Value.AsText()}"))),
+            ("Timeout", Fields.Seconds(job.Text("timeout"))),
+            ("Overlap", job.Text("overlap")),
+            ("Misfire", $"{job.Text("misfire")} within {Fields.Seconds(job.Text("misfire_window"))}"),
+            ("Retries", job.Number("retries") > 0 ? $"{job.Text("retries")}, {Fields.Seconds(job.Text("retry_delay"))} apart" : ""),
+            ("Space", job.Text("space")),
+            ("Tags", job.Text("tags").Replace(",", ", ", StringComparison.Ordinal)),
+            ("Owners", job.Text("owners").Replace(",", ", ", StringComparison.Ordinal)),
+            ("Made", $"{job.Text("create_time")} by {job.Text("creator")}"),
+            ("Changed", $"{job.Text("update_time")} by {job.Text("updater")}")
+        );
+
+    private static Command Run(ClientContext context)
+    {
+        var (id, follow) = (Id(), new Option<bool>("--follow", "-f") { Description = "Print the output and end as the run does: 0 for success, else 1." });
+        return new Command("run", "Run a job now; it works on a paused job too.") { id, follow }.Calls(
+            context,
+            async (server, parsed, cancellation) =>
+            {
+                var made = await server.Post($"{Path}run/", new JsonObject { ["job_id"] = parsed.GetRequiredValue(id) });
+                if (!parsed.GetValue(follow))
+                {
+                    context.Output.WriteLine($"Run {made.Text("log_id")} of {made.Text("job_id")} is to begin.");
+                    return ExitCodes.Done;
+                }
+                return await Print(context, server, made.Number("log_id")!.Value, null, true, cancellation) == "success" ? ExitCodes.Done : ExitCodes.Failed;
+            }
+        );
+    }
+
+    private static Command Logs(ClientContext context)
+    {
+        var id = Id();
+        var run = new Option<long?>("--run") { Description = "The run's number; default the newest run that has an output.", HelpName = "N" };
+        var attempt = new Option<int?>("--attempt") { Description = "Which attempt of the run; default the newest.", HelpName = "N" };
+        var follow = new Option<bool>("--follow", "-f") { Description = "Wait for more until the run ends." };
+        return new Command("logs", "Print the output of a job's newest run.") { id, run, attempt, follow }.Calls(
+            context,
+            async (server, parsed, cancellation) =>
+            {
+                var number = parsed.GetValue(run) ?? await Newest(server, parsed.GetRequiredValue(id));
+                await Print(context, server, number, parsed.GetValue(attempt), parsed.GetValue(follow), cancellation);
+                return ExitCodes.Done;
+            }
+        );
+    }
+
+    private static async Task<long> Newest(CodoServer server, string id)
+    {
+        await Find(server, id);
+        var runs = await server.Get(Log, ("job_id", id), ("status", "running,success,faild,timeout,killed,interrupted"), ("limit", 1));
+        return runs.Rows("data").FirstOrDefault()?.Number("log_id")
+            ?? throw new ClientFailure($"{id} has not run in the last month: --run names an older run.");
+    }
+
+    // Answers how the run stands.
+    private static async Task<string> Print(ClientContext context, CodoServer server, long run, int? attempt, bool follow, CancellationToken cancellation)
+    {
+        // Of the attempt that is printed: a further attempt begins its output anew.
+        var (after, printed) = (0L, 0L);
+        while (true)
+        {
+            var answer = await server.Get($"{Log}output/", ("log_id", run), ("after", after), ("attempt", attempt));
+            if (answer.Number("attempt") is { } number && number != printed)
+            {
+                if (printed > 0) context.Error.WriteLine($"Attempt {number}:");
+                if (after > 0 && printed > 0)
+                {
+                    (printed, after) = (number, 0);
+                    continue;
+                }
+                printed = number;
+            }
+            var text = answer.Text("data");
+            context.Output.Write(context.IsTerminal ? TerminalText.Output(text) : text);
+            var next = answer.Number("after") ?? after;
+            var status = answer.Text("status");
+            if (answer.IsTrue("ended") || (!follow && next == after))
+            {
+                await context.Output.FlushAsync(cancellation);
+                if (answer.Text("cause") is { Length: > 0 } cause) context.Error.WriteLine($"{status}: {TerminalText.OneLine(cause)}");
+                return status;
+            }
+
+            if (next == after)
+            {
+                await context.Output.FlushAsync(cancellation);
+                await Task.Delay(Pause, context.Time, cancellation);
+            }
+            after = next;
+        }
+    }
+
+    private static Command SetPaused(ClientContext context, string name, string description, bool paused)
+    {
+        var ids = new Argument<string[]>("NAME") { Description = "The jobs.", Arity = ArgumentArity.OneOrMore };
+        return new Command(name, description) { ids }.Calls(
+            context,
+            async (server, parsed) =>
+            {
+                foreach (var id in parsed.GetRequiredValue(ids))
+                {
+                    var answer = await server.Patch(Path, new JsonObject { ["job_id"] = id, ["paused"] = paused });
+                    context.Output.WriteLine(answer.IsTrue("paused") ? $"{id} is paused." : $"{id} runs on its schedule.");
+                }
+            }
+        );
+    }
+
+    private static Command Kill(ClientContext context)
+    {
+        var (id, run) = (Id(), new Option<long?>("--run") { Description = "Only this run.", HelpName = "N" });
+        return new Command("kill", "End what runs of a job, with all its processes.") { id, run }.Calls(
+            context,
+            async (server, parsed, _) =>
+            {
+                var name = parsed.GetRequiredValue(id);
+                await Find(server, name);
+                var runs = parsed.GetValue(run) is { } number
+                    ? [number]
+                    : (await server.List(Log, 1000, ("job_id", name), ("status", "queued,running"))).Rows.Select(row => row.Number("log_id")!.Value).ToList();
+                foreach (var each in runs)
+                {
+                    await server.Post($"{Path}kill/", new JsonObject { ["log_id"] = each });
+                    context.Output.WriteLine($"Run {each} of {name} is being ended.");
+                }
+                if (runs.Count == 0) context.Error.WriteLine($"Nothing of {name} runs.");
+                return ExitCodes.Done;
+            }
+        );
+    }
+
+    private static Command Edit(ClientContext context)
+    {
+        var id = Id();
+        return new Command("edit", "Edit a job as YAML in $VISUAL or $EDITOR.") { id }.Calls(
+            context,
+            async (server, parsed, cancellation) =>
+            {
+                var job = await Find(server, parsed.GetRequiredValue(id));
+                var before = Yaml.Write(JobForm.Whole(job));
+                var after = await Editor.Edit(context, $"# Job {job.Text("job_id")}. An empty file changes nothing.\n{before}", cancellation);
+                if (Yaml.Read("The job", after) is not [JsonObject changed])
+                {
+                    context.Error.WriteLine("Nothing was changed.");
+                    return ExitCodes.Done;
+                }
+
+                if (changed.Text("job_id") != job.Text("job_id")) throw new ClientFailure("job_id cannot be changed: it is the job's name.");
+                var body = JobForm.Changes(JobForm.Whole(job), changed);
+                if (body.Count == 0)
+                {
+                    context.Error.WriteLine("Nothing was changed.");
+                    return ExitCodes.Done;
+                }
+
+                body["job_id"] = job.Text("job_id");
+                var answer = await server.Put(Path, body);
+                context.Output.WriteLine(
+                    $"{job.Text("job_id")} is changed: {answer.Text("cron_text")}, next {answer.Texts("next_run_times").FirstOrDefault("never")}."
+                );
+                return ExitCodes.Done;
+            }
+        );
+    }
+
+    private static Command Next(ClientContext context)
+    {
+        var id = new Argument<string?>("NAME") { Description = "The job.", Arity = ArgumentArity.ZeroOrOne };
+        var cron = new Option<string?>("--cron") { Description = "An expression of six fields in place of a job's.", HelpName = "EXPRESSION" };
+        var zone = new Option<string?>("--time-zone") { Description = "The zone; default the job's, or Codo's own.", HelpName = "ZONE" };
+        var (count, format) = (
+            new Option<int>("--count", "-n") { Description = "How many times, 1 to 100.", DefaultValueFactory = _ => 10, HelpName = "N" },
+            Printer.Format()
+        );
+        return new Command("next", "The next times of a job, or of an expression.") { id, cron, zone, count, format }.Calls(
+            context,
+            async (server, parsed) =>
+            {
+                var job = parsed.GetValue(cron) is null
+                    ? await Find(server, parsed.GetValue(id) ?? throw new ClientFailure("Name a job, or --cron.", ExitCodes.Usage))
+                    : null;
+                var answer = await server.Get(
+                    $"{Path}next/",
+                    ("cron", job?.Text("cron") ?? parsed.GetValue(cron)),
+                    ("time_zone", parsed.GetValue(zone) ?? job?.Text("time_zone")),
+                    ("count", parsed.GetValue(count))
+                );
+                if (parsed.GetValue(format) is null) context.Error.WriteLine(answer.Text("cron_text"));
+                Printer.List(
+                    context,
+                    parsed.GetValue(format),
+                    [.. answer.Rows("data")],
+                    "times",
+                    time => time.Text("local"),
+                    new("TIME", time => time.Text("local")),
+                    new("UTC", time => time.Text("utc"), Wide: true),
+                    new("NOTE", time => time.Text("note"))
+                );
+            }
+        );
+    }
+
+    internal static async Task<JsonObject> Find(CodoServer server, string id) =>
+        (await server.Get(Path, ("job_id", id))).Rows("data").FirstOrDefault() ?? throw new ClientFailure($"There is no job {id}.");
+
+    private static Argument<string> Id() => new("NAME") { Description = "The job's name (job_id)." };
+}
+
+/// <summary>Lets a person change a text in an editor.</summary>
+internal static class Editor
+{
+    public static async Task<string> Edit(ClientContext context, string text, CancellationToken cancellation)
+    {
+        var editor = context.Variable("VISUAL") ?? context.Variable("EDITOR") ?? "vi";
+        var file = System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"codo-{Guid.NewGuid():N}.yaml");
+        var options = new FileStreamOptions
+        {
+            Mode = FileMode.CreateNew,
+            Access = FileAccess.Write,
+            UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+        };
+        try
+        {
+            await using (var writer = new StreamWriter(file, options)) await writer.WriteAsync(text);
+            // By the shell, since the variable may hold a command with arguments.
+            var start = new ProcessStartInfo("/bin/sh") { ArgumentList = { "-c", $"{editor} \"$1\"", "sh", file } };
+            using var process = Process.Start(start) ?? throw new ClientFailure($"{editor} cannot be started.");
+            await process.WaitForExitAsync(cancellation);
+            if (process.ExitCode != 0) throw new ClientFailure($"{editor} ended with {process.ExitCode}: nothing was changed.");
+            return await File.ReadAllTextAsync(file, cancellation);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+}

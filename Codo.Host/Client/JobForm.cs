@@ -1,0 +1,62 @@
+using System.Text.Json.Nodes;
+
+namespace Codo.Host.Client;
+
+/// <summary>The fields of a job that a person sets, as files and editors show them.</summary>
+internal static class JobForm
+{
+    /// <summary>Each with what it is where a file does not have it; null where an absent one is left as it is on the server.</summary>
+    public static readonly (string Name, JsonNode? Default)[] All =
+    [
+        ("job_id", null),
+        ("cmd", null),
+        ("cron", null),
+        ("time_zone", null),
+        ("description", ""),
+        ("run_as", null),
+        ("working_directory", ""),
+        ("interpreter", ""),
+        ("encoding", "utf-8"),
+        ("env", new JsonObject()),
+        ("secret_env", new JsonArray()),
+        ("timeout", 0),
+        ("overlap", "skip"),
+        ("misfire", "once"),
+        ("misfire_window", 60),
+        ("retries", 0),
+        ("retry_delay", 10),
+        ("tags", new JsonArray()),
+        ("owners", new JsonArray()),
+        ("space", null),
+    ];
+
+    /// <summary>Every field, as the server has it.</summary>
+    public static JsonObject Whole(JsonObject job)
+    {
+        var form = new JsonObject();
+        foreach (var (name, standard) in All) form[name] = (job[name] ?? standard)?.DeepClone();
+        return form;
+    }
+
+    /// <summary>The same without what is as it is by default, for a file.</summary>
+    public static JsonObject Short(JsonObject job)
+    {
+        var form = new JsonObject();
+        foreach (var (name, value) in Whole(job).ToList())
+            if (value is not null && value.AsText().Length > 0 && !JsonNode.DeepEquals(value, Standard(name)))
+                form[name] = value.DeepClone();
+        return form;
+    }
+
+    /// <summary>The fields of <paramref name="after"/> that differ; what it does not have is left.</summary>
+    public static JsonObject Changes(JsonObject before, JsonObject after)
+    {
+        var changes = new JsonObject();
+        foreach (var (name, value) in after)
+            if (!JsonNode.DeepEquals(before[name], value))
+                changes[name] = value?.DeepClone() ?? Standard(name)?.DeepClone();
+        return changes;
+    }
+
+    private static JsonNode? Standard(string name) => All.FirstOrDefault(field => field.Name == name).Default;
+}

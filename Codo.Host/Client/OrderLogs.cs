@@ -1,0 +1,95 @@
+using System.Text.Json.Nodes;
+
+namespace Codo.Host.Client;
+
+/// <summary>Prints the output of an order: what there is, and with <c>-f</c> what comes until the order ends. No line twice, none left out.</summary>
+internal sealed class OrderLogs(ClientContext context, CodoServer server, long id, string? host, bool hasPrefix, bool hasTimes)
+{
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(300);
+
+    // The last line of each attempt of each step that was printed.
+    private readonly Dictionary<(string SchedId, string Attempt), long> seen = [];
+
+    public async Task Print(bool follow, CancellationToken cancellation)
+    {
+        var board = new OrderBoard(await server.Get("/v2/task/grid/", ("list_id", id)));
+        if (host is not null && board.Lanes.All(lane => lane.Host != host)) throw new ClientFailure($"The order has no host {host}.");
+        if (follow && !board.HasEnded) await Follow(board, cancellation);
+        // All that the stream did not bring: the lines that were stored while it closed.
+        foreach (var lane in board.Lanes.Where(lane => host is null || lane.Host == host))
+            foreach (var (level, name) in lane.Names.DistinctBy(step => step.Level))
+                await Rest($"{id}_{lane.Group}_{level}_{lane.Host}", lane.Host, name, follow, cancellation);
+        await context.Output.FlushAsync(cancellation);
+    }
+
+    private async Task Follow(OrderBoard board, CancellationToken cancellation)
+    {
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        var watching = Watch(board, ended);
+        string? last = null;
+        while (!ended.IsCancellationRequested)
+        {
+            try
+            {
+                await foreach (var told in server.Events($"/v2/task/log/stream/{CodoServer.Query(("list_id", id))}", last, ended.Token))
+                {
+                    last = told.Id ?? last;
+                    if (told.Data is JsonObject line && line.ContainsKey("log_info")) Line(line, line.Text("host"), line.Text("step_name"));
+                }
+                await Task.Delay(Pause, context.Time, ended.Token);
+            }
+            catch (IOException) when (!ended.IsCancellationRequested)
+            {
+                await Task.Delay(Pause, context.Time, cancellation);
+            }
+            catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+            {
+                // The order has ended.
+            }
+        }
+        await watching;
+    }
+
+    private async Task Watch(OrderBoard board, CancellationTokenSource ended)
+    {
+        try
+        {
+            while (!board.HasEnded)
+            {
+                await Task.Delay(TimeSpan.FromSeconds(1), context.Time, ended.Token);
+                board.Order = (await server.Get("/v2/task/grid/", ("list_id", id)))["order"]!.AsObject();
+            }
+        }
+        finally
+        {
+            await ended.CancelAsync();
+        }
+    }
+
+    private async Task Rest(string key, string of, string step, bool waits, CancellationToken cancellation)
+    {
+        string? after = null;
+        while (true)
+        {
+            var answer = await server.Get("/v2/task/log/", ("log_key", key), ("after", after));
+            foreach (var line in answer.Rows("data")) Line(line, of, step);
+            after = answer.Text("after");
+            if (answer.Text("missing") is { Length: > 0 } missing) context.Warn(missing);
+            if (answer.IsTrue("more")) continue;
+            if (!waits || !answer.IsTrue("catching_up")) return;
+            await Task.Delay(Pause, context.Time, cancellation);
+        }
+    }
+
+    private void Line(JsonObject line, string of, string step)
+    {
+        if (host is not null && of != host) return;
+        var (attempt, number) = ((line.Text("sched_id"), line.Text("attempt")), line.Number("line") ?? 0);
+        if (number <= seen.GetValueOrDefault(attempt)) return;
+        seen[attempt] = number;
+        var text = line.Text("log_info");
+        if (context.IsTerminal) text = TerminalText.Output(text);
+        var prefix = hasPrefix ? context.Paint($"{TerminalText.OneLine(of)} {TerminalText.OneLine(step)} | ", Colors.Blue) : "";
+        context.Output.WriteLine($"{prefix}{(hasTimes ? line.Text("exec_time") + " " : "")}{text}");
+    }
+}

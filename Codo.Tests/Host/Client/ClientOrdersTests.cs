@@ -1,0 +1,106 @@
+using Codo.Host.Client;
+using Codo.Tests.Support;
+
+namespace Codo.Tests.Host.Client;
+
+public sealed class ClientOrdersTests(ClientHost fixture) : IClassFixture<ClientHost>
+{
+    private async Task<string> Template(params string[] commands)
+    {
+        var name = ClientHost.NewName("template");
+        var id = (await fixture.Host.Post("/v2/task_layout/temp/", new { temp_name = name }))["temp_id"]!.GetValue<long>();
+        var steps = commands.Select((command, place) => new { command_name = $"step-{place + 1}", command, args = "WORD", group = 1, level = place + 1 });
+        (await fixture.Host.Put("/v2/task_layout/details/", new { temp_id = id, new_temp_data = steps }))["code"]!.GetValue<int>().ShouldBe(0);
+        return name;
+    }
+
+    private async Task<string> Order(string template, params string[] options) =>
+        (await fixture.Run(["order", "submit", template, "-H", "127.0.0.1", "-a", "WORD=one two", "-o", "name", .. options])).Text.Trim();
+
+    [Fact]
+    public async Task An_order_is_previewed_submitted_approved_watched_and_its_log_read()
+    {
+        var template = await Template("echo first", "echo second");
+        var preview = (await fixture.Run("order", "preview", template, "-H", "127.0.0.1", "-a", "WORD=one two")).Text;
+        preview.ShouldContain("echo second 'one two'");
+        var id = await Order(template);
+        (await fixture.Run("order", "list", "-o", "name")).Lines.ShouldContain(id);
+        (await fixture.Run("order", "show", id)).Text.ShouldContain("new");
+        (await fixture.Run("order", "approve", id, "--comment", "well")).Text.ShouldContain("Approved");
+
+        var watched = await fixture.Run("order", "watch", id);
+        watched.Code.ShouldBe(0, watched.Errors);
+        watched.Lines[^1].ShouldBe($"Order {id} is done: 1 done");
+        var log = (await fixture.Run("order", "logs", id)).Text;
+        log.ShouldContain("127.0.0.1 step-1 | first one two\n");
+        log.ShouldContain("127.0.0.1 step-2 | second one two\n");
+        (await fixture.Run("order", "logs", id, "--no-prefix", "--host", "127.0.0.1")).Text.ShouldContain("\nfirst one two\n");
+        (await fixture.Run("order", "list", "--ended", "-S", id)).Text.ShouldContain("done");
+    }
+
+    [Fact]
+    public async Task The_log_of_an_order_is_followed_to_its_end_and_no_line_comes_twice()
+    {
+        var id = await Order(await Template("for i in 1 2 3 4 5; do echo line $i; sleep 0.2; done; true"), "--ready");
+        var log = (await fixture.Run("order", "logs", id, "-f", "--no-prefix")).Text;
+        log.Split('\n').Where(line => line.StartsWith("line", StringComparison.Ordinal)).ShouldBe(["line 1", "line 2", "line 3", "line 4", "line 5"]);
+    }
+
+    [Fact]
+    public async Task A_watch_ends_with_1_where_an_order_stands_still_and_with_0_once_it_was_mended()
+    {
+        var flag = Path.Combine(fixture.NewFolder(), "flag");
+        var template = await Template($"test -e {flag} && echo");
+        var id = await Order(template, "--ready");
+        var watched = await fixture.Run("order", "watch", id);
+        (watched.Code, watched.Lines[^1]).ShouldBe((ExitCodes.Failed, $"Order {id} has failed and waits for a restart or its end: 1 failed"));
+
+        await File.WriteAllTextAsync(flag, "");
+        (await fixture.Run("order", "restart", id)).Text.ShouldContain("group 1");
+        (await fixture.Run("order", "watch", id)).Code.ShouldBe(0);
+        (await fixture.Run("order", "restart", id)).Code.ShouldBe(ExitCodes.Failed);
+    }
+
+    [Fact]
+    public async Task Submitting_with_watch_ends_as_the_order_does_and_a_file_holds_what_options_do_not_say()
+    {
+        var template = await Template("exit 4; echo");
+        var file = Path.Combine(fixture.NewFolder(), "order.yaml");
+        await File.WriteAllTextAsync(file, "hosts: {\"1\": 127.0.0.1}\nargs: {WORD: x}\nschedule: ready\ndetails: from a file\n");
+        var run = await fixture.Run("order", "submit", template, "-f", file, "--watch");
+        run.Code.ShouldBe(ExitCodes.Failed);
+        run.Lines[0].ShouldStartWith("Order ");
+    }
+
+    [Fact]
+    public async Task A_watch_gives_up_after_its_time_and_a_host_is_stopped_and_an_order_ended()
+    {
+        var id = await Order(await Template("sleep 600; echo"), "--ready");
+        var watched = await fixture.Run("order", "watch", id, "--timeout", "1");
+        (watched.Code, watched.Errors).ShouldBe((ExitCodes.TimedOut, $"Order {id} has not ended within 1 seconds.\n"));
+        (await fixture.Run("order", "stop", id, "--host", "10.9.9.9")).Code.ShouldBe(ExitCodes.Failed);
+        (await fixture.Run("order", "stop", id, "--host", "127.0.0.1")).Text.ShouldContain("is stopped");
+        await fixture.Run("order", "end", id);
+        (await fixture.Run("order", "watch", id)).Code.ShouldBe(ExitCodes.Failed);
+    }
+
+    [Fact]
+    public async Task A_rejected_order_has_not_ended_well()
+    {
+        var id = await Order(await Template("true"));
+        (await fixture.Run("order", "reject", id, "-c", "not today")).Text.ShouldContain("is rejected");
+        (await fixture.Run("order", "watch", id)).Code.ShouldBe(ExitCodes.Failed);
+    }
+
+    [Fact]
+    public async Task On_a_terminal_the_progress_is_one_table_that_changes()
+    {
+        var id = await Order(await Template("echo", "echo"), "--ready");
+        (string, string)[] environment = [(Logins.UrlVariable, fixture.Url), (Logins.TokenVariable, TestTokens.Admin), ("TERM", "xterm"), ("COLUMNS", "100")];
+        var watched = await ClientHost.RunIn("", environment, "order", "watch", id);
+        watched.Code.ShouldBe(0, watched.Errors);
+        watched.Output.ShouldContain("127.0.0.1");
+        watched.Output.ShouldContain("●");
+        watched.Output.ShouldContain($"Order {id} is done.");
+    }
+}

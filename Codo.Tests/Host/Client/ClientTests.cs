@@ -1,0 +1,235 @@
+using System.Text.Json.Nodes;
+using Codo.Host.Client;
+using Codo.Tests.Host.Accounts;
+using Codo.Tests.Support;
+
+namespace Codo.Tests.Host.Client;
+
+public sealed class ClientTests(ClientHost fixture) : IClassFixture<ClientHost>
+{
+    private TestHost Host => fixture.Host;
+
+    private async Task<string> Job(string cmd = "echo hello", string cron = "0 0 3 1 1 *")
+    {
+        var name = ClientHost.NewName("job");
+        (await Host.Post("/v1/cron/job/", new { job_id = name, cmd, cron }))["code"]!.GetValue<int>().ShouldBe(0);
+        return name;
+    }
+
+    [Fact]
+    public async Task A_sign_in_keeps_a_token_of_its_own_and_no_password()
+    {
+        var (name, folder) = (ClientHost.NewName("li"), fixture.NewFolder());
+        await Host.Account(name, superuser: true);
+        (string, string)[] environment = [(Logins.FolderVariable, folder)];
+        var signedIn = await ClientHost.RunIn($"{AccountsClient.Password}\n", environment, "login", fixture.Url, "--username", name, "--days", "3");
+        signedIn.Text.ShouldBe($"Signed in to {fixture.Url} as {name}.\n");
+
+        var file = Path.Combine(folder, "logins.json");
+        File.GetUnixFileMode(file).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        var kept = File.ReadAllText(file);
+        kept.ShouldContain("codo_");
+        kept.ShouldNotContain(AccountsClient.Password);
+
+        (await ClientHost.RunIn("", environment, "job", "list", "-o", "json")).Code.ShouldBe(0);
+        // The token can be taken back like every other, and the sign-out does.
+        (await ClientHost.RunIn("", environment, "logout")).Text.ShouldBe($"Signed out of {fixture.Url}.\n");
+        (await ClientHost.RunIn("", environment, "job", "list")).Code.ShouldBe(ExitCodes.NotSignedIn);
+        var token = JsonNode.Parse(kept)!["logins"]![fixture.Url]!["token"]!.GetValue<string>();
+        var refused = await ClientHost.RunIn("", [(Logins.UrlVariable, fixture.Url), (Logins.TokenVariable, token)], "job", "list");
+        refused.Code.ShouldBe(ExitCodes.NotSignedIn);
+        refused.Errors.ShouldContain($"codo login {fixture.Url}");
+    }
+
+    [Fact]
+    public async Task A_wrong_password_is_one_sentence_and_nothing_is_kept()
+    {
+        var (name, folder) = (ClientHost.NewName("wang"), fixture.NewFolder());
+        await Host.Account(name);
+        var run = await ClientHost.RunIn("wrong\n", [(Logins.FolderVariable, folder)], "login", fixture.Url, "-u", name);
+        (run.Code, run.Errors).ShouldBe((ExitCodes.Failed, "Wrong username or password\n"));
+        Directory.GetFiles(folder).ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_token_that_was_given_is_kept_and_stays_good_after_the_sign_out()
+    {
+        (string, string)[] environment = [(Logins.FolderVariable, fixture.NewFolder())];
+        (await ClientHost.RunIn(TestTokens.Admin + "\n", environment, "login", fixture.Url, "--token")).Text.ShouldContain("as admin");
+        (await ClientHost.RunIn("", environment, "job", "list", "-o", "name")).Code.ShouldBe(0);
+        (await ClientHost.RunIn("", environment, "logout")).Text.ShouldContain("still good");
+        (await fixture.Run("job", "list", "-o", "name")).Code.ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task Lists_jobs_as_a_table_that_fits_the_terminal_as_JSON_YAML_and_names()
+    {
+        var name = await Job("echo 一二三四五六七八九十 " + new string('x', 200));
+        var table = await ClientHost.RunIn(
+            "",
+            [(Logins.UrlVariable, fixture.Url), (Logins.TokenVariable, TestTokens.Admin), ("TERM", "xterm"), ("COLUMNS", "120")],
+            "job",
+            "list",
+            "--search",
+            name
+        );
+        table.Lines.Length.ShouldBe(2);
+        table.Output.ShouldContain("\e[32mrunning\e[0m", customMessage: "colours on a terminal");
+        foreach (var line in table.Lines)
+            TerminalText.Width(System.Text.RegularExpressions.Regex.Replace(line, "\e\\[[0-9;]*m", "")).ShouldBeLessThanOrEqualTo(120);
+        (
+            await ClientHost.RunIn(
+                "",
+                [(Logins.UrlVariable, fixture.Url), (Logins.TokenVariable, TestTokens.Admin), ("TERM", "xterm"), ("NO_COLOR", "1")],
+                "job",
+                "list"
+            )
+        ).Output.ShouldNotContain('\e');
+
+        (await fixture.Run("job", "list", "-S", name)).Text.ShouldContain(new string('x', 200), customMessage: "in a pipe nothing is cut");
+        JsonNode.Parse((await fixture.Run("job", "list", "-S", name, "-o", "json")).Text)![0]!["job_id"]!.GetValue<string>().ShouldBe(name);
+        (await fixture.Run("job", "list", "-S", name, "-o", "yaml")).Text.ShouldContain($"- job_id: {name}\n");
+        (await fixture.Run("job", "list", "-S", name, "-o", "name")).Text.ShouldBe($"{name}\n");
+        (await fixture.Run("job", "list", "-S", name, "-o", "wide")).Text.ShouldContain("RUN AS");
+    }
+
+    [Fact]
+    public async Task A_job_runs_and_its_output_and_its_end_are_those_of_the_command()
+    {
+        var name = await Job("echo hello; exit 3");
+        var run = await fixture.Run("job", "run", name, "-f");
+        (run.Code, run.Output).ShouldBe((ExitCodes.Failed, "hello\n"));
+        (await fixture.Run("job", "logs", name)).Text.ShouldBe("hello\n");
+        (await fixture.Run("job", "show", name)).Text.ShouldContain("faild");
+
+        (await fixture.Run("job", "run", await Job("true"), "--follow")).Code.ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task Pausing_twice_leaves_a_job_paused()
+    {
+        var name = await Job();
+        (await fixture.Run("job", "pause", name, name)).Text.ShouldBe($"{name} is paused.\n{name} is paused.\n");
+        (await fixture.Run("job", "list", "--status", "paused", "-S", name, "-o", "name")).Text.ShouldBe($"{name}\n");
+        (await fixture.Run("job", "resume", name)).Text.ShouldBe($"{name} runs on its schedule.\n");
+        (await fixture.Run("job", "list", "--status", "paused", "-S", name, "-o", "name")).Text.ShouldBe("");
+    }
+
+    [Fact]
+    public async Task What_runs_of_a_job_is_killed()
+    {
+        var name = await Job("sleep 600");
+        (await fixture.Run("job", "run", name)).Code.ShouldBe(0);
+        (await fixture.Run("job", "kill", name)).Text.ShouldContain("is being ended");
+        await Eventually.True(
+            async () => (await fixture.Run("job", "show", name)).Output.Contains("killed", StringComparison.Ordinal),
+            "the run is killed"
+        );
+    }
+
+    [Fact]
+    public async Task A_job_is_edited_as_YAML_in_the_editor_that_the_environment_names()
+    {
+        var name = await Job();
+        var editor = Path.Combine(fixture.NewFolder(), "editor");
+        await File.WriteAllTextAsync(editor, "#!/bin/sh\nsed -i 's/^description: .*/description: changed here/; s/^timeout: .*/timeout: 60/' \"$1\"\n");
+        File.SetUnixFileMode(editor, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        (string, string)[] environment = [(Logins.UrlVariable, fixture.Url), (Logins.TokenVariable, TestTokens.Admin), ("EDITOR", editor)];
+        (await ClientHost.RunIn("", environment, "job", "edit", name)).Text.ShouldContain($"{name} is changed");
+        var job = (await Host.Get($"/v1/cron/job/?job_id={name}"))["data"]![0]!;
+        (job["description"]!.GetValue<string>(), job["timeout"]!.GetValue<int>()).ShouldBe(("changed here", 60));
+        (await ClientHost.RunIn("", environment, "job", "edit", name)).Errors.ShouldContain("Nothing was changed");
+    }
+
+    [Fact]
+    public async Task Next_times_are_those_of_a_job_or_of_an_expression()
+    {
+        (await fixture.Run("job", "next", await Job(), "-n", "3")).Lines.Length.ShouldBe(4);
+        (await fixture.Run("job", "next", "--cron", "0 30 2 * * *", "--time-zone", "Europe/Berlin", "-o", "name")).Lines.ShouldAllBe(line =>
+            line.Contains(" 02:30:00+0", StringComparison.Ordinal) || line.Contains(" 03:", StringComparison.Ordinal)
+        );
+        (await fixture.Run("job", "next")).Code.ShouldBe(ExitCodes.Usage);
+    }
+
+    [Theory]
+    [InlineData(ExitCodes.Usage, "job", "lst")]
+    [InlineData(ExitCodes.Usage, "job", "show")]
+    [InlineData(ExitCodes.Usage, "job", "list", "-o", "xml")]
+    [InlineData(ExitCodes.Usage, "order", "watch", "seven")]
+    [InlineData(ExitCodes.Failed, "job", "show", "no-such-job")]
+    [InlineData(ExitCodes.Failed, "order", "show", "999999")]
+    [InlineData(ExitCodes.Failed, "incident", "ack", "999999")]
+    [InlineData(ExitCodes.Failed, "order", "submit", "no-such-template", "-H", "127.0.0.1")]
+    public async Task A_refusal_is_one_sentence_on_standard_error_and_an_exit_code(int code, params string[] arguments)
+    {
+        var run = await fixture.Run(arguments);
+        (run.Code, run.Output).ShouldBe((code, ""), run.Errors);
+        run.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length.ShouldBe(1, run.Errors);
+    }
+
+    [Fact]
+    public async Task A_server_that_is_not_there_is_named()
+    {
+        (string, string)[] environment = [(Logins.UrlVariable, "http://127.0.0.1:1"), (Logins.TokenVariable, "x")];
+        var run = await ClientHost.RunIn("", environment, "job", "list");
+        run.Code.ShouldBe(ExitCodes.Unreachable);
+        run.Errors.ShouldStartWith("http://127.0.0.1:1/ cannot be reached: ");
+    }
+
+    [Fact]
+    public async Task The_command_line_may_what_the_token_may()
+    {
+        var name = await Job();
+        var viewer = TestTokens.For(4711, "viewer");
+        (string, string)[] environment = [(Logins.UrlVariable, fixture.Url), (Logins.TokenVariable, viewer)];
+        (await ClientHost.RunIn("", environment, "login", fixture.Url, "--token")).Code.ShouldBe(ExitCodes.Usage);
+        var space = ClientHost.NewName("space");
+        await Host.Post("/v2/accounts/space/", new { name = space });
+        await Host.Put("/v1/cron/job/", new { job_id = name, space });
+        (await ClientHost.RunIn("", environment, "job", "run", name)).Code.ShouldBe(ExitCodes.Failed);
+        (await ClientHost.RunIn("", environment, "job", "list", "-S", name, "-o", "name")).Output.ShouldBe("");
+    }
+
+    [Fact]
+    public async Task Search_finds_jobs_and_the_lines_of_their_output()
+    {
+        var word = ClientHost.NewName("needle");
+        var name = await Job($"printf 'first\\nhere is {word}\\n'");
+        (await fixture.Run("job", "run", name, "-f")).Code.ShouldBe(0);
+        var found = (await fixture.Run("search", word)).Text;
+        found.ShouldContain($"job   {name}");
+        found.ShouldContain($"here is {word}");
+        (await fixture.Run("search", word, "--in", "orders")).Output.ShouldBe("");
+    }
+
+    [Fact]
+    public async Task Incidents_are_listed_and_acknowledged()
+    {
+        var name = await Job("exit 1");
+        await fixture.Run("job", "run", name, "-f");
+        await Eventually.True(
+            async () => (await fixture.Run("incident", "list", "--subject", name, "-o", "name")).Lines.Length == 1,
+            "the failure is an incident"
+        );
+        var id = (await fixture.Run("incident", "list", "--subject", name, "-o", "name")).Lines[0];
+        (await fixture.Run("incident", "ack", id)).Text.ShouldBe($"Incident {id} is acknowledged.\n");
+        (await fixture.Run("incident", "list", "-s", "acknowledged", "--subject", name)).Text.ShouldContain(id);
+    }
+
+    [Fact]
+    public async Task The_real_program_answers_without_a_host_of_its_own()
+    {
+        var name = await Job();
+        (string, string)[] environment = [(Logins.UrlVariable, fixture.Url), (Logins.TokenVariable, TestTokens.Admin)];
+        var (code, output, errors) = await HostProcess.Run(["job", "list", "-S", name, "-o", "name"], environment: environment);
+        (code, output).ShouldBe((0, $"{name}\n"), errors);
+        (code, output, errors) = await HostProcess.Run(["job", "show", "nobody"], environment: environment);
+        (code, output, errors).ShouldBe((1, "", "job nobody Not Found!\n"));
+        var known = await HostProcess.RunWith(
+            AccountsClient.Password + "\n",
+            ["login", "127.0.0.1:1", "-u", "x"],
+            (Logins.FolderVariable, fixture.NewFolder())
+        );
+        known.ExitCode.ShouldBe(ExitCodes.Unreachable);
+    }
+}
