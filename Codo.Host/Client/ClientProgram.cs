@@ -1,4 +1,6 @@
 using System.CommandLine;
+using Codo.Host.Client.Files;
+using Codo.Host.Client.Import;
 
 namespace Codo.Host.Client;
 
@@ -18,13 +20,25 @@ internal static class ClientProgram
         ["incident"] = context => IncidentCommands.Command(context),
         ["search"] = context => SearchCommand.Command(context),
         ["why"] = context => WhyCommand.Command(context),
+        ["export"] = context => FileCommands.Export(context),
+        ["diff"] = context => FileCommands.Diff(context),
+        ["apply"] = context => FileCommands.Apply(context),
+        ["import"] = context => ImportCommands.Command(context),
+        ["completion"] = context => CompletionCommand.Command(context),
+        ["help"] = context => HelpCommand.Command(context, () => Whole(context)),
     };
 
+    /// <summary>What a shell's completion asks.</summary>
+    private const string Complete = "__complete";
+
     /// <summary>Whether the command line is the client's.</summary>
-    public static bool Takes(string[] arguments) => arguments is [var first, ..] && Nouns.ContainsKey(first);
+    public static bool Takes(string[] arguments) => arguments is [var first, ..] && (first == Complete || Nouns.ContainsKey(first));
 
     /// <summary>Every command of the client, for help and completion.</summary>
     public static IEnumerable<Command> All(ClientContext context) => Nouns.Values.Select(build => build(context));
+
+    // The commands of the installation among them: this loads the host.
+    private static RootCommand Whole(ClientContext context) => Commands.CommandLine.Root(All(context));
 
     /// <summary>Runs a command in this process's terminal.</summary>
     public static async Task<int> Run(string[] arguments)
@@ -45,6 +59,13 @@ internal static class ClientProgram
     /// <summary>Runs a command; answers the exit code.</summary>
     public static async Task<int> Run(string[] arguments, ClientContext context)
     {
+        if (arguments[0] == Complete)
+        {
+            // One command of the client needs no other, and nothing of the host.
+            var asked = arguments is [_, var noun, _, ..] && Nouns.TryGetValue(noun, out var build) ? new RootCommand { build(context) } : Whole(context);
+            return await CompletionCommand.Complete(arguments[1..], asked, context);
+        }
+
         var root = new RootCommand("Codo from a terminal.") { Nouns[arguments[0]](context) };
         try
         {

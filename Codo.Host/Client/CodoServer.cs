@@ -21,7 +21,8 @@ internal sealed class CodoServer : IDisposable
 
     /// <param name="address">Of the server, with a path where it lies behind one.</param>
     /// <param name="token">An access token or a session's; null for the sign-in alone.</param>
-    public CodoServer(ClientContext context, Uri address, string? token)
+    /// <param name="isOriginal">It is a codo-cron or codo-task, which know no header but their own.</param>
+    public CodoServer(ClientContext context, Uri address, string? token, bool isOriginal = false)
     {
         (this.context, Address) = (context, new Uri(address.ToString().TrimEnd('/') + "/"));
         // A redirect of a POST would be a GET: an address that redirects is told instead.
@@ -30,7 +31,12 @@ internal sealed class CodoServer : IDisposable
             Timeout = Timeout.InfiniteTimeSpan,
         };
         http.DefaultRequestHeaders.Add("Accept-Language", context.IsChinese ? "zh" : "en");
-        if (token is not null) http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
+        if (isOriginal)
+        {
+            http.DefaultRequestHeaders.TryAddWithoutValidation("Cookie", $"auth_key={token}");
+            http.DefaultRequestHeaders.TryAddWithoutValidation("auth-key", token);
+        }
+        else if (token is not null) http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
     }
 
     public Uri Address { get; }

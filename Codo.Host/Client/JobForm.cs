@@ -38,14 +38,15 @@ internal static class JobForm
         return form;
     }
 
-    /// <summary>The same without what is as it is by default, for a file.</summary>
-    public static JsonObject Short(JsonObject job)
+    /// <summary>All jobs of a list, each whole: the list cuts long texts.</summary>
+    public static async Task<List<JsonObject>> Everything(CodoServer server, params (string Name, object? Value)[] query)
     {
-        var form = new JsonObject();
-        foreach (var (name, value) in Whole(job).ToList())
-            if (value is not null && value.AsText().Length > 0 && !JsonNode.DeepEquals(value, Standard(name)))
-                form[name] = value.DeepClone();
-        return form;
+        const string Path = "/v1/cron/job/";
+        var (jobs, _) = await server.List(Path, int.MaxValue, query);
+        for (var place = 0; place < jobs.Count; place++)
+            if (((string[])["cmd", "description", "env"]).Any(name => jobs[place].Text(name).Contains("… (+", StringComparison.Ordinal)))
+                jobs[place] = (await server.Get(Path, ("job_id", jobs[place].Text("job_id")))).Rows("data").First();
+        return jobs;
     }
 
     /// <summary>The fields of <paramref name="after"/> that differ; what it does not have is left.</summary>

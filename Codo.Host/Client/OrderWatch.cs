@@ -54,7 +54,9 @@ internal static class OrderWatch
                     }
                     if (board is { HasEnded: true })
                         return view.End(board, board.IsDone ? "is done" : "has ended with steps that are not done");
-                    if (!untilEnded && board is { IsStuck: true }) return view.End(board, "has failed and waits for a restart or its end");
+                    // Asked again: a stream may begin with how things stood a moment ago, before a restart.
+                    if (!untilEnded && board is { IsStuck: true } && await IsStuck(server, id))
+                        return view.End(board, "has failed and waits for a restart or its end");
                 }
             }
             catch (IOException) when (!ending.IsCancellationRequested)
@@ -66,6 +68,8 @@ internal static class OrderWatch
             await Task.Delay(Pause, context.Time, ending);
         }
     }
+
+    private static async Task<bool> IsStuck(CodoServer server, long id) => new OrderBoard(await server.Get("/v2/task/grid/", ("list_id", id))).IsStuck;
 
     /// <summary>How the progress is shown.</summary>
     private interface IProgressView

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Codo.Host.Client;
 using Codo.Host.LocalServices;
 using Codo.Platform.Data;
 using Codo.Platform.Security;
@@ -18,17 +19,8 @@ internal static class CommandLine
 
     public static async Task<int> Run(string[] arguments)
     {
-        var root = new RootCommand(
-            ("Codo: cron jobs, orders of tasks, and alerts. Any setting can be given as --Key=value, such as --urls=http://0.0.0.0:9900 or "
-                + "--Codo:TimeZone=UTC; --config FILE reads settings from a file.")
-        )
-        {
-            Serve(),
-            IssueToken.Command(),
-            UserCommands.Command(),
-            AuditCommand.Command(),
-            Migrate(),
-        };
+        // Commands of the client are run before this; their names are wanted for the help alone.
+        var root = Root(arguments is ["--help" or "-h" or "-?"] ? ClientProgram.All(ClientContext.OfProcess()) : []);
         root.TreatUnmatchedTokensAsErrors = false;
         root.SetAction((parsed, _) => Hosting.Serve(SettingsOf(parsed)));
         try
@@ -45,6 +37,24 @@ internal static class CommandLine
             await Console.Error.WriteLineAsync(Sentence(failure));
             return Refused;
         }
+    }
+
+    /// <summary>Every command of the installation, and others beside them.</summary>
+    public static RootCommand Root(IEnumerable<Command> others)
+    {
+        var root = new RootCommand(
+            ("Codo: cron jobs, orders of tasks, and alerts. Any setting can be given as --Key=value, such as --urls=http://0.0.0.0:9900 or "
+                + "--Codo:TimeZone=UTC; --config FILE reads settings from a file.")
+        )
+        {
+            Serve(),
+            IssueToken.Command(),
+            UserCommands.Command(),
+            AuditCommand.Command(),
+            Migrate(),
+        };
+        foreach (var other in others) root.Add(other);
+        return root;
     }
 
     /// <summary>What to tell the operator; null for what is no mistake of theirs, which ends with its stack.</summary>

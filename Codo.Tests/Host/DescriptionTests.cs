@@ -57,6 +57,7 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
                     (name, (string)parameter["name"]!)
                         is
                             ("get /v1/cron/job/next", "cron")
+                            or ("get /v1/cron/log/why", "job_id" or "time")
                             or
                             ("get /v1/cron/log/output", "log_id")
                             or

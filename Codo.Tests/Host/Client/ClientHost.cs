@@ -44,6 +44,10 @@ public sealed class ClientHost(TestPostgres postgres) : HostFixture(postgres, ("
     }
 }
 
+/// <summary>One host for all of the client's tests.</summary>
+[CollectionDefinition]
+public sealed class ClientCollection : ICollectionFixture<ClientHost>;
+
 /// <summary>How a run of the client ended.</summary>
 internal sealed record ClientRun(int Code, string Output, string Errors)
 {

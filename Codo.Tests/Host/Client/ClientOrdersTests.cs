@@ -3,7 +3,8 @@ using Codo.Tests.Support;
 
 namespace Codo.Tests.Host.Client;
 
-public sealed class ClientOrdersTests(ClientHost fixture) : IClassFixture<ClientHost>
+[Collection<ClientCollection>]
+public sealed class ClientOrdersTests(ClientHost fixture)
 {
     private async Task<string> Template(params string[] commands)
     {

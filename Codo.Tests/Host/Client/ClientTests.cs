@@ -5,7 +5,8 @@ using Codo.Tests.Support;
 
 namespace Codo.Tests.Host.Client;
 
-public sealed class ClientTests(ClientHost fixture) : IClassFixture<ClientHost>
+[Collection<ClientCollection>]
+public sealed class ClientTests(ClientHost fixture)
 {
     private TestHost Host => fixture.Host;
 

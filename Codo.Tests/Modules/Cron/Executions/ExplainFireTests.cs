@@ -96,7 +96,9 @@ public sealed class ExplainFireTests(CronHost fixture) : IClassFixture<CronHost>
     public async Task A_time_that_is_not_due_a_time_to_come_and_one_before_the_job_are_told_apart()
     {
         var name = await Job();
-        (await Why(name, Local(Due.AddHours(1))[..16])).ShouldStartWith($"{name} is not due at {Local(Due.AddHours(1))} by 0 0 3 * * * (Asia/Shanghai); ");
+        (await Why(name, Local(Due.AddHours(1))[..16])).ShouldStartWith(
+            $"{name} is not due at {Local(Due.AddHours(1))} by 0 0 3 * * * (Asia/Shanghai); "
+        );
         (await Why(name, Local(Due.AddDays(3))[..16])).ShouldBe($"{name} is to run at {Local(Due.AddDays(3))}+08:00.");
         (await Why(name, Local(Due.AddDays(-60))[..16])).ShouldContain("did not exist");
         (await Why(name, Local(Due.AddDays(-2))[..16])).ShouldContain("has no row");

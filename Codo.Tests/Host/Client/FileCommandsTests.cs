@@ -1,0 +1,159 @@
+using Codo.Host.Client;
+using Codo.Host.Client.Files;
+
+namespace Codo.Tests.Host.Client;
+
+/// <summary>Each test has a space of its own.</summary>
+[Collection<ClientCollection>]
+public sealed class FileCommandsTests(ClientHost fixture)
+{
+    private async Task<string> Space()
+    {
+        var name = ClientHost.NewName("space");
+        (await fixture.Host.Post("/v2/accounts/space/", new { name }))["code"]!.GetValue<int>().ShouldBe(0);
+        return name;
+    }
+
+    private async Task<(string Space, string Folder, string Job, string Template, string Rule)> Filled()
+    {
+        var (space, folder) = (await Space(), fixture.NewFolder());
+        var (job, template, rule) = (ClientHost.NewName("a/b"), ClientHost.NewName("发布"), ClientHost.NewName("rule"));
+        await fixture.Host.Post(
+            "/v1/cron/job/",
+            new { job_id = job, cmd = "echo 1\necho 2", cron = "0 0 3 * * *", space, env = new { A = "yes", TOKEN = "s3cret" } }
+        );
+        var id = (await fixture.Host.Post("/v2/task_layout/temp/", new { temp_name = template, space }))["temp_id"]!.GetValue<long>();
+        var steps = new[] { new { command_name = "s1", command = "echo", args = "WORD", group = 1, level = 1, retries = 2 } };
+        await fixture.Host.Put(
+            "/v2/task_layout/details/",
+            new { temp_id = id, new_temp_data = steps, temp_args = new[] { "WORD" }, groups = new[] { new { group = 1, batch = "50%" } } }
+        );
+        (await fixture.Host.Post("/v2/alerts/rule/", new { name = rule, subject = job, failures = 3, space }))["code"]!.GetValue<int>().ShouldBe(0);
+        return (space, folder, job, template, rule);
+    }
+
+    [Fact]
+    public async Task What_is_exported_does_not_differ_and_has_no_secret()
+    {
+        var (space, folder, job, template, rule) = await Filled();
+        (await fixture.Run("export", folder, "--space", space)).Errors.ShouldContain("3 in");
+        var text = await File.ReadAllTextAsync(Path.Combine(folder, "jobs", job.Replace("/", "%2F", StringComparison.Ordinal) + ".yaml"));
+        text.ShouldStartWith($"kind: job\njob_id: {job}\ncmd: |-\n  echo 1\n  echo 2\ncron: 0 0 3 * * *\n");
+        text.ShouldContain("A: 'yes'");
+        text.ShouldNotContain("s3cret");
+        text.ShouldNotContain("misfire");
+        File.Exists(Path.Combine(folder, "templates", template + ".yaml")).ShouldBeTrue();
+        File.Exists(Path.Combine(folder, "rules", rule + ".yaml")).ShouldBeTrue();
+
+        (await fixture.Run("diff", folder, "--space", space, "--prune")).ShouldBe(new ClientRun(0, "", ""));
+        (await fixture.Run("export", folder, "--space", space)).Errors.ShouldContain("0 written, 0 removed");
+        (await fixture.Run("apply", folder, "--space", space)).Errors.ShouldBe("Nothing differs.\n");
+    }
+
+    [Fact]
+    public async Task Apply_shows_the_difference_and_changes_nothing_unless_it_is_confirmed()
+    {
+        var (space, folder, job, template, _) = await Filled();
+        await fixture.Run("export", folder, "--space", space);
+        foreach (var file in Directory.GetFiles(folder, "*.yaml", SearchOption.AllDirectories))
+            await File.WriteAllTextAsync(
+                file,
+                (await File.ReadAllTextAsync(file))
+                    .Replace("0 0 3", "0 30 3", StringComparison.Ordinal)
+                    .Replace("retries: 2", "retries: 5", StringComparison.Ordinal)
+                    .Replace("failures: 3", "failures: 4", StringComparison.Ordinal)
+            );
+        var run = await fixture.Run("apply", folder, "--space", space);
+        run.Code.ShouldBe(ExitCodes.Differs);
+        run.Output.ShouldContain($"~ job {job}\n    - cron: 0 0 3 * * *\n    + cron: 0 30 3 * * *\n");
+        run.Output.ShouldContain($"~ template {template}\n    -   retries: 2\n    +   retries: 5\n");
+        (await fixture.Run("diff", folder, "--space", space)).Code.ShouldBe(ExitCodes.Differs);
+
+        (await fixture.Run("apply", folder, "--space", space, "--yes")).Errors.ShouldBe("3 changed.\n");
+        (await fixture.Run("diff", folder, "--space", space)).Output.ShouldBe("");
+        var there = (await fixture.Host.Get($"/v1/cron/job/?job_id={Uri.EscapeDataString(job)}"))["data"]![0]!;
+        there["cron"]!.GetValue<string>().ShouldBe("0 30 3 * * *");
+    }
+
+    [Fact]
+    public async Task Files_make_a_space_anew_and_prune_takes_away_what_they_do_not_have()
+    {
+        var (space, folder, job, template, rule) = await Filled();
+        await fixture.Run("export", folder, "--space", space);
+        await fixture.Host.Delete("/v1/cron/job/", new { job_id = job });
+        var run = await fixture.Run("apply", folder, "--space", space, "-y");
+        // The value of a secret is in no file: it has to be given.
+        run.Code.ShouldBe(ExitCodes.Failed);
+        var file = Directory.GetFiles(Path.Combine(folder, "jobs")).Single();
+        await File.WriteAllTextAsync(
+            file,
+            (await File.ReadAllTextAsync(file)).Replace("'******'", "again", StringComparison.Ordinal).Replace("******", "again", StringComparison.Ordinal)
+        );
+        (await fixture.Run("apply", folder, "--space", space, "-y")).Code.ShouldBe(0);
+        (await fixture.Run("job", "list", "--space", space, "-o", "name")).Lines.ShouldBe([job]);
+
+        var other = ClientHost.NewName("other");
+        await fixture.Host.Post("/v1/cron/job/", new { job_id = other, cmd = "x", cron = "0 0 3 * * *", space });
+        (await fixture.Run("diff", folder, "--space", space)).Output.ShouldNotContain(other);
+        (await fixture.Run("diff", folder, "--space", space, "--prune")).Output.ShouldContain($"- job {other}\n");
+        File.Delete(Path.Combine(folder, "rules", rule + ".yaml"));
+        (await fixture.Run("apply", folder, "--space", space, "--prune", "-y")).Code.ShouldBe(0);
+        (await fixture.Run("job", "list", "--space", space, "-o", "name")).Lines.ShouldBe([job]);
+        // Of rules the files have none any more: those are not theirs.
+        (await fixture.Run("export", fixture.NewFolder(), "--space", space, "--kind", "rule")).Errors.ShouldContain("1 in");
+        template.ShouldNotBeNull();
+    }
+
+    [Theory]
+    [InlineData("kind: job\njob_id: x\ncron: [1\n", "x.yaml:4: ")]
+    [InlineData("kind: jobb\njob_id: x\n", "kind is one of job, template, rule")]
+    [InlineData("kind: job\ncron: x\n", "job_id is missing")]
+    [InlineData("kind: job\njob_id: x\ntimeuot: 5\n", "a job has no field timeuot")]
+    [InlineData("kind: rule\nname: x\n---\nkind: rule\nname: x\n", "the rule x is in")]
+    public async Task A_file_that_does_not_read_is_named_and_nothing_is_changed(string text, string sentence)
+    {
+        var folder = fixture.NewFolder();
+        await File.WriteAllTextAsync(Path.Combine(folder, "x.yaml"), text);
+        var run = await fixture.Run("apply", folder, "--yes");
+        (run.Code, run.Output).ShouldBe((ExitCodes.Failed, ""));
+        run.Errors.ShouldContain(sentence);
+    }
+
+    [Theory]
+    [InlineData("plain")]
+    [InlineData("yes")]
+    [InlineData("123")]
+    [InlineData("1e3")]
+    [InlineData("* * * * * *")]
+    [InlineData("")]
+    [InlineData(" blank before")]
+    [InlineData("two\nlines\n")]
+    [InlineData("ends with two\n\n")]
+    [InlineData("  indented\nfirst line")]
+    [InlineData("tab\tand \u0007 bell")]
+    [InlineData("a: b # c")]
+    [InlineData("- x")]
+    [InlineData("中文：引号“”")]
+    [InlineData("trailing blank \nline")]
+    [InlineData("'single' \"double\"")]
+    [InlineData("~")]
+    [InlineData("2026-01-01")]
+    public void Every_text_is_read_from_YAML_as_it_was_written(string text)
+    {
+        var yaml = Yaml.Write(new System.Text.Json.Nodes.JsonObject { ["a"] = text, ["list"] = new System.Text.Json.Nodes.JsonArray(text, 5, true, null) });
+        var back = Yaml.Read("x", yaml).ShouldHaveSingleItem()!;
+        back["a"]!.GetValue<string>().ShouldBe(text, yaml);
+        back["list"]!.ToJsonString().ShouldBe(new System.Text.Json.Nodes.JsonArray(text, 5, true, null).ToJsonString());
+    }
+
+    [Fact]
+    public void An_alias_of_aliases_is_refused()
+    {
+        var text = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + string.Concat(
+            Enumerable.Range(1, 8).Select(
+                n => $"{(char)('a' + n)}: &{(char)('a' + n)} [{string.Join(", ", Enumerable.Repeat("*" + (char)('a' + n - 1), 10))}]\n"
+            )
+        );
+        Should.Throw<ClientFailure>(() => Yaml.Read("bomb.yaml", text)).Message.ShouldContain("too large");
+    }
+}

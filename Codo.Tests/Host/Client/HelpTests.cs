@@ -1,0 +1,76 @@
+using Codo.Host.Client;
+using Codo.Tests.Support;
+
+namespace Codo.Tests.Host.Client;
+
+[Collection<ClientCollection>]
+public sealed class HelpTests(ClientHost fixture)
+{
+    [Fact]
+    public async Task Help_is_a_manual_page_of_every_command()
+    {
+        var page = (await fixture.Run("help")).Text;
+        foreach (
+            var title in (string[])["NAME", "SYNOPSIS", "COMMANDS", "EXIT STATUS", "ENVIRONMENT", "FILES"]
+        ) page.ShouldContain($"\n{title}\n".TrimStart(title == "NAME" ? '\n' : ' '));
+        foreach (
+            var command in (string[])[
+                "codo job list",
+                "codo order watch ID",
+                "codo import crontab FILE...",
+                "codo apply DIRECTORY",
+                "codo serve",
+                "codo why JOB TIME..."
+            ]
+        )
+            page.ShouldContain(command);
+        (await fixture.Run("help", "job", "run")).Text.ShouldContain("codo-job-run - Run a job now");
+        (await fixture.Run("help", "--roff")).Text.ShouldStartWith(".TH CODO 1\n.SH NAME\n");
+        (await fixture.Run("help", "nothing")).Code.ShouldBe(ExitCodes.Usage);
+    }
+
+    /// <summary>docs/terminal.md and the program tell the same.</summary>
+    [Fact]
+    public async Task Every_command_and_exit_code_stands_in_the_documentation()
+    {
+        var document = await File.ReadAllTextAsync(Path.Combine(Root(), "docs/terminal.md"));
+        var page = (await fixture.Run("help")).Text;
+        var commands = page.Split('\n').Where(
+            line => line.StartsWith("       codo ", StringComparison.Ordinal)
+        ).Select(line => line.Trim().Split(" [OPTIONS]")[0].Split(' ')).ToList();
+        commands.Count.ShouldBeGreaterThan(30);
+        string[] ofTheHost = ["serve", "token", "user", "audit", "migrate"];
+        foreach (var words in commands.Where(words => ClientProgram.Takes([words[1]]) && !ofTheHost.Contains(words[1])))
+            document.ShouldContain(string.Join(' ', words.TakeWhile(word => char.IsLower(word[0]))));
+        foreach (var code in (int[])[0, 1, 2, 4, 5, 64, 124, 130]) document.ShouldContain($"| {code} |");
+    }
+
+    [Fact]
+    public async Task Completion_knows_commands_options_words_and_names()
+    {
+        (await fixture.Run("__complete", "jo")).Lines.ShouldBe(["job"]);
+        (await fixture.Run("__complete", "job", "l")).Lines.ShouldBe(["list", "logs"]);
+        (await fixture.Run("__complete", "job", "list", "--st")).Lines.ShouldBe(["--status"]);
+        (await fixture.Run("__complete", "job", "list", "-o", "")).Lines.ShouldContain("yaml");
+        var name = ClientHost.NewName("complete");
+        await fixture.Host.Post("/v1/cron/job/", new { job_id = name, cmd = "true", cron = "0 0 3 1 1 *" });
+        (await fixture.Run("__complete", "job", "show", name[..12])).Lines.ShouldBe([name]);
+    }
+
+    [Theory]
+    [InlineData("bash", "-n")]
+    [InlineData("zsh", "-n")]
+    [InlineData("fish", "--no-execute")]
+    public async Task The_scripts_for_shells_read_as_such(string shell, string check)
+    {
+        var script = (await fixture.Run("completion", shell)).Text;
+        script.ShouldContain("codo __complete");
+        var program = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Select(folder => Path.Combine(folder, shell)).FirstOrDefault(File.Exists);
+        Assert.SkipUnless(program is not null, $"There is no {shell} on this machine.");
+        var file = Path.Combine(fixture.NewFolder(), "script");
+        await File.WriteAllTextAsync(file, script);
+        (await HostProcess.Run([check, file], binary: program)).ShouldBe((0, "", ""));
+    }
+
+    private static string Root([System.Runtime.CompilerServices.CallerFilePath] string file = "") => Path.Combine(Path.GetDirectoryName(file)!, "../../..");
+}
