@@ -18,12 +18,14 @@ internal sealed class CodoServer : IDisposable
 
     private readonly HttpClient http;
     private readonly ClientContext context;
+    private readonly bool isOriginal;
 
     /// <param name="address">Of the server, with a path where it lies behind one.</param>
     /// <param name="token">An access token or a session's; null for the sign-in alone.</param>
     /// <param name="isOriginal">It is a codo-cron or codo-task, which know no header but their own.</param>
     public CodoServer(ClientContext context, Uri address, string? token, bool isOriginal = false)
     {
+        this.isOriginal = isOriginal;
         (this.context, Address) = (context, new Uri(address.ToString().TrimEnd('/') + "/"));
         // A redirect of a POST would be a GET: an address that redirects is told instead.
         http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, ConnectTimeout = MostConnecting })
@@ -189,7 +191,7 @@ internal sealed class CodoServer : IDisposable
         if (answer is null || !answer.ContainsKey("code")) throw Stranger(response);
         var message = TerminalText.OneLine(answer.Text("msg"));
         if (response.StatusCode == HttpStatusCode.Unauthorized)
-            throw new ClientFailure($"{message} (codo login {Address.ToString().TrimEnd('/')})", ExitCodes.NotSignedIn);
+            throw new ClientFailure(isOriginal ? message : $"{message} (codo login {Address.ToString().TrimEnd('/')})", ExitCodes.NotSignedIn);
         if (answer.Number("code") != 0)
         {
             var hint = answer.Text("hint");

@@ -12,7 +12,8 @@ internal static class CreateTemplate
 {
     private static readonly Text Added = new("模板创建成功，可以对此模板进行编辑了", "The template was made and can be edited now");
 
-    internal sealed record Command(string? TempName, string? Space) : IRequest<Result>;
+    /// <param name="TempId">The number that it is to have, from a superuser: an import keeps those that hooks hold. Absent, the next one.</param>
+    internal sealed record Command(string? TempName, string? Space, long? TempId) : IRequest<Result>;
 
     internal sealed record Result(long TempId) : Answer(Added);
 
@@ -20,25 +21,43 @@ internal static class CreateTemplate
     {
         public Validator()
         {
-            RuleFor(command => command.TempName).Must(name => !string.IsNullOrWhiteSpace(name)).Refuse("编排模板名称不能为空", "The template's name is missing");
+            RuleFor(command => command.TempName)
+                .Must(name => !string.IsNullOrWhiteSpace(name))
+                .Refuse("编排模板名称不能为空", "The template's name is missing");
             RuleFor(command => command.TempName).AtMost(LibraryRules.MostName, "temp_name");
+            RuleFor(command => command.TempId)
+                .Must(id => id is null or (> 0 and <= int.MaxValue))
+                .Refuse("temp_id 必须是正整数", "temp_id must be a positive number");
         }
     }
 
     internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Command, Result>
     {
         private const string AddSql = """
-            INSERT INTO tasks.scheduler_temp_list (temp_name, creator, creator_id, space_id) VALUES (@TempName, @Username, @UserId, @SpaceId)
-            ON CONFLICT (temp_name) DO NOTHING
+            INSERT INTO tasks.scheduler_temp_list (temp_id, temp_name, creator, creator_id, space_id)
+            VALUES (coalesce(CAST(@TempId AS bigint), nextval(pg_get_serial_sequence('tasks.scheduler_temp_list', 'temp_id'))), @TempName, @Username, @UserId,
+                @SpaceId)
+            ON CONFLICT DO NOTHING
             RETURNING temp_id
+            """;
+
+        // The sequence goes on behind a number that was given.
+        private const string SkipSql = """
+            SELECT setval(s.name, greatest(nextval(s.name), CAST(@TempId AS bigint)))
+            FROM (SELECT CAST(pg_get_serial_sequence('tasks.scheduler_temp_list', 'temp_id') AS regclass) AS name) s
             """;
 
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
+            if (command.TempId is not null && !access.Caller.IsSuperuser)
+                throw Refusal.Forbidden("只有超级用户可以指定 temp_id", "Only superusers choose a temp_id");
             var (caller, space) = (access.Caller, await access.SpaceForNew(ResourceKind.Template, command.Space));
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var id = await connection.ExecuteScalarAsync<long?>(AddSql, new { command.TempName, caller.Username, caller.UserId, SpaceId = space }, transaction)
+            var asked = new { command.TempId, command.TempName, caller.Username, caller.UserId, SpaceId = space };
+            if (command.TempId is not null) await connection.ExecuteAsync(SkipSql, asked, transaction);
+            var id =
+                await connection.ExecuteScalarAsync<long?>(AddSql, asked, transaction)
                 ?? throw Refusal.Conflict("模板已存在", "The template exists already", -2);
             await Audit.Write(connection, transaction, caller, "create", "template", $"{id}", after: command);
             await transaction.CommitAsync(cancellationToken);

@@ -1,5 +1,3 @@
-using System.Text.Json.Nodes;
-
 namespace Codo.Host.Client.Files;
 
 /// <summary>One thing that differs between files and server.</summary>

@@ -189,6 +189,8 @@ internal sealed class DeclaredTemplates : DeclaredKind
     {
         var body = new JsonObject { ["temp_name"] = wanted.Name };
         if (wanted.Fields["space"] is { } space) body["space"] = space.DeepClone();
+        // No file has a number; an import may.
+        if (wanted.Fields["temp_id"] is { } number) body["temp_id"] = number.DeepClone();
         var made = await server.Ask(HttpMethod.Post, Path, body);
         await Fill(server, made["temp_id"]!, [], wanted);
     }

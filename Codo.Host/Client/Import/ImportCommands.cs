@@ -9,7 +9,9 @@ internal static partial class ImportCommands
         new("import", "Move in from another program. Nothing is changed without --apply, and an import can be repeated.") {
             FromCrontab(context),
             FromCodoCron(context),
+            FromCodoTask(context),
             FromXxlJob(context),
+            FromRundeck(context),
         };
 
     private static Option<bool> Apply() => new("--apply") { Description = "Make the jobs; those that are there are changed where they differ." };
@@ -69,6 +71,38 @@ internal static partial class ImportCommands
                 var jobs = (await source.Get("/v1/cron/job/?page=1&limit=10000")).Rows("data");
                 var items = CodoCronJobs.Read(jobs, ZoneOf(parsed.GetValue(zone) ?? "Asia/Shanghai"));
                 return await new ImportPlan(context, server, "codo-cron", items).Run(parsed.GetValue(apply), parsed.GetValue(format));
+            }
+        );
+    }
+
+    private static Command FromCodoTask(ClientContext context)
+    {
+        var address = new Argument<string>("URL") { Description = "The old codo-task, or the gateway before it." };
+        var keys = new Option<bool>("--with-keys") { Description = "Execute-users with the private keys that the old one gives." };
+        var (apply, format) = (Apply(), Printer.Format());
+        const string About = "Library, templates and execute-users of codo-task, by its API. Its token comes from CODO_SOURCE_TOKEN.";
+        return new Command("codo-task", About) { address, keys, apply, format }.Calls(
+            context,
+            async (server, parsed, _) =>
+            {
+                using var source = Source(context, parsed.GetRequiredValue(address));
+                var library = new CodoTaskLibrary(context, source, server, parsed.GetValue(keys));
+                return await library.Run(parsed.GetValue(apply), parsed.GetValue(format));
+            }
+        );
+    }
+
+    private static Command FromRundeck(ClientContext context)
+    {
+        var file = new Argument<string>("FILE") { Description = "Jobs as Rundeck exports them (rd jobs list -f FILE), YAML or XML, or - for standard input." };
+        var (zone, apply, format) = (Zone(), Apply(), Printer.Format());
+        return new Command("rundeck", "Jobs of Rundeck that have a schedule.") { file, zone, apply, format }.Calls(
+            context,
+            async (server, parsed, cancellation) =>
+            {
+                var name = parsed.GetRequiredValue(file);
+                var items = RundeckJobs.Read(name, await Text(context, name, cancellation), ZoneOf(parsed.GetValue(zone)));
+                return await new ImportPlan(context, server, "rundeck", items).Run(parsed.GetValue(apply), parsed.GetValue(format));
             }
         );
     }
