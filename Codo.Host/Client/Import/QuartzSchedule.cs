@@ -70,7 +70,8 @@ internal static partial class QuartzSchedule
         {
             var day = ScheduleField.Read(special.Groups[1].Value, "weekday", 1, 7, Weekdays).Single() - 1;
             changes.Add($"The weekday {field} counts from Sunday = 1 there and from Sunday = 0 here.");
-            if (special.Groups[2].Value.Equals("L", StringComparison.OrdinalIgnoreCase)) return ($"{day}L", on => (int)on.DayOfWeek == day && on.AddDays(7).Month != on.Month);
+            if (special.Groups[2].Value.Equals("L", StringComparison.OrdinalIgnoreCase))
+                return ($"{day}L", on => (int)on.DayOfWeek == day && on.AddDays(7).Month != on.Month);
             var nth = int.Parse(special.Groups[2].ValueSpan[1..], CultureInfo.InvariantCulture);
             return ($"{day}#{nth}", on => (int)on.DayOfWeek == day && (on.Day - 1) / 7 + 1 == nth);
         }
