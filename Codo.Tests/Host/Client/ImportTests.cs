@@ -85,7 +85,8 @@ public sealed class ImportTests(ClientHost fixture)
           `trigger_status` tinyint NOT NULL DEFAULT '0',
           PRIMARY KEY (`id`)
         ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
-        INSERT INTO `xxl_job_info` VALUES (11,1,'夜间备份','li','ops@example.com','CRON','0 30 2 ? * 2-6','FIRE_ONCE_NOW','FIRST','','a b','COVER_EARLY',600,2,'GLUE_SHELL',
+        INSERT INTO `xxl_job_info` VALUES (11,1,'夜间备份','li','ops@example.com',
+        'CRON','0 30 2 ? * 2-6','FIRE_ONCE_NOW','FIRST','','a b','COVER_EARLY',600,2,'GLUE_SHELL',
         '#!/bin/bash\necho \"it\'s $1\" ''quoted'';\nexit 0\n','12',1),
         (12,1,'handler','li',NULL,'CRON','0 0 1 * * ?','DO_NOTHING','ROUND','demoHandler','','SERIAL_EXECUTION',0,0,'BEAN','',NULL,1);
         INSERT INTO `xxl_job_info` (
