@@ -1,5 +1,4 @@
 using System.Net;
-using System.Text.Json.Nodes;
 using Codo.Host.Client;
 using Codo.Tests.Support;
 using Microsoft.AspNetCore.Builder;

@@ -1,5 +1,4 @@
 using Codo.Host.Client;
-using Codo.Host.Client.Files;
 
 namespace Codo.Tests.Host.Client;
 

@@ -1,6 +1,5 @@
 using System.Globalization;
 using Codo.Tests.Modules.Cron.Jobs;
-using Codo.Tests.Support;
 using Dapper;
 
 namespace Codo.Tests.Modules.Cron.Executions;
