@@ -14,7 +14,7 @@ internal sealed record DeclaredDifference(Declared? There, Declared? Wanted)
         foreach (var one in wanted)
         {
             var known = there.FirstOrDefault(other => other.Kind == one.Kind && other.Name == one.Name);
-            var filled = known is null ? one : one with { Fields = DeclaredKind.Filled(one.Fields, known.Fields) };
+            var filled = known is null ? one : one with { Fields = one.Kind.Filled(one.Fields, known.Fields) };
             if (known is null || Text(known) != Text(filled)) differences.Add(new DeclaredDifference(known, filled));
         }
 

@@ -46,7 +46,7 @@ internal abstract class DeclaredKind
 
     /// <summary>A file's fields, every one filled; null for one that is left as it is on the server.</summary>
     /// <exception cref="ClientFailure">It has a field that the kind does not know.</exception>
-    public JsonObject Whole(JsonObject file, string place)
+    public virtual JsonObject Whole(JsonObject file, string place)
     {
         if (file.Select(field => field.Key).FirstOrDefault(name => name != "kind" && Fields.All(field => field.Name != name)) is { } unknown)
             throw new ClientFailure($"{place}: a {Word} has no field {unknown}.");
@@ -56,7 +56,7 @@ internal abstract class DeclaredKind
     }
 
     /// <summary>What is asked for where a file says nothing: as the server has it.</summary>
-    public static JsonObject Filled(JsonObject wanted, JsonObject there)
+    public virtual JsonObject Filled(JsonObject wanted, JsonObject there)
     {
         var filled = new JsonObject();
         foreach (var (name, value) in wanted) filled[name] = (value ?? there[name])?.DeepClone();
@@ -185,6 +185,48 @@ internal sealed class DeclaredTemplates : DeclaredKind
         return found;
     }
 
+    /// <summary>Steps and groups in one order of their fields, without those that are as they are by default.</summary>
+    public override JsonObject Whole(JsonObject file, string place)
+    {
+        var whole = base.Whole(file, place);
+        whole["steps"] = Each(whole["steps"], StepFields, place);
+        whole["groups"] = new JsonArray(
+            [.. Each(whole["groups"], GroupFields, place).OfType<JsonObject>().Where(group => group.Count > 1).Select(group => group.DeepClone())]
+        );
+        return whole;
+    }
+
+    /// <summary>A step that names no <c>run_as</c> keeps the one that the server gave it.</summary>
+    public override JsonObject Filled(JsonObject wanted, JsonObject there)
+    {
+        var filled = base.Filled(wanted, there);
+        var present = there.Rows("steps").ToList();
+        filled["steps"] = new JsonArray([
+            .. filled.Rows("steps").Select(step =>
+            {
+                var known = present.Find(other => IsSame(other, step));
+                if (step["run_as"] is null && known?["run_as"] is { } user) step["run_as"] = user.DeepClone();
+                return Some(step, StepFields);
+            }),
+        ]);
+        return filled;
+    }
+
+    private static JsonArray Each(JsonNode? list, (string Name, JsonNode? Default)[] fields, string place)
+    {
+        var each = new JsonArray();
+        foreach (var row in (list as JsonArray ?? []).OfType<JsonObject>())
+        {
+            if (row.Select(field => field.Key).FirstOrDefault(name => fields.All(field => field.Name != name)) is { } unknown)
+                throw new ClientFailure($"{place}: a step or group has no field {unknown}.");
+            each.Add(Some(row, fields));
+        }
+        return each;
+    }
+
+    private static bool IsSame(JsonNode one, JsonNode other) =>
+        ((string[])["group", "level", "command_name"]).All(name => JsonNode.DeepEquals(one[name], other[name]));
+
     public override async Task Make(CodoServer server, Declared wanted)
     {
         var body = new JsonObject { ["temp_name"] = wanted.Name };
@@ -207,9 +249,7 @@ internal sealed class DeclaredTemplates : DeclaredKind
         foreach (var step in wanted.Fields["steps"]!.AsArray().Select(step => (JsonObject)step!.DeepClone()))
         {
             // A step that is the same in group, level and name stays the same step, with its history.
-            var place = present.FindIndex(
-                known => ((string[])["group", "level", "command_name"]).All(name => JsonNode.DeepEquals(known.Step[name], step[name]))
-            );
+            var place = present.FindIndex(known => IsSame(known.Step, step));
             foreach (var (name, standard) in StepFields) step[name] ??= standard?.DeepClone();
             if (place >= 0)
             {

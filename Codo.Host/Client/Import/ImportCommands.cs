@@ -68,7 +68,7 @@ internal static partial class ImportCommands
             async (server, parsed, _) =>
             {
                 using var source = Source(context, parsed.GetRequiredValue(address));
-                var jobs = (await source.Get("/v1/cron/job/?page=1&limit=10000")).Rows("data");
+                var (jobs, _) = await source.List("/v1/cron/job/", int.MaxValue);
                 var items = CodoCronJobs.Read(jobs, ZoneOf(parsed.GetValue(zone) ?? "Asia/Shanghai"));
                 return await new ImportPlan(context, server, "codo-cron", items).Run(parsed.GetValue(apply), parsed.GetValue(format));
             }

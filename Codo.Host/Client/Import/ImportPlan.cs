@@ -112,7 +112,7 @@ internal sealed class ImportPlan(ClientContext context, CodoServer server, strin
         foreach (var (name, value) in present["env"] as JsonObject ?? [])
             if (value.AsText() == Mask && wanted["env"]?[name] is not null)
                 wanted["env"]![name] = Mask;
-        return JobForm.Changes(present, wanted);
+        return JobForm.Changes(JobForm.Whole(present), wanted);
     }
 
     private void ShowFires(List<(DateTimeOffset Time, string Job, bool InCodo)> fires)

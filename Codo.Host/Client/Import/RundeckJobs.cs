@@ -86,7 +86,11 @@ internal static partial class RundeckJobs
     private static string Quartz(JsonObject times)
     {
         if (times.Text("crontab") is { Length: > 0 } crontab) return crontab.Trim();
-        string Or(string? text, string other) => string.IsNullOrEmpty(text) ? other : text;
+        // 03 is 3.
+        string Or(string? text, string other) =>
+            string.IsNullOrEmpty(text) ? other
+            : int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number.ToString(CultureInfo.InvariantCulture)
+            : text;
         var time = times["time"];
         var month = times["month"] is JsonObject inner ? Or(inner.Text("month"), "*") : Or(times.Text("month"), "*");
         var weekday = times["weekday"].Text("day") is { Length: > 0 } day
@@ -179,7 +183,7 @@ internal static partial class RundeckJobs
                 : "/bin/sh";
             var mark = "SCRIPT";
             while (script.Contains(mark, StringComparison.Ordinal)) mark += "_";
-            var arguments = step.Text("args") is { Length: > 0 } args ? " - " + With(args, changes) : " -";
+            var arguments = (Shells().IsMatch(interpreter) ? " -s --" : " -") + (step.Text("args") is { Length: > 0 } args ? " " + With(args, changes) : "");
             if (Interpreters().IsMatch(interpreter)) return $"{interpreter}{arguments} <<'{mark}'\n{Placed(script, changes).TrimEnd('\n')}\n{mark}\n";
             throw new FormatException($"A script of {interpreter} is not read from standard input.");
         }
@@ -256,6 +260,9 @@ internal static partial class RundeckJobs
 
     [GeneratedRegex("([0-9]+)([dhms])")]
     private static partial Regex Parts();
+
+    [GeneratedRegex(@"(^|/|\s)(sh|bash|dash|zsh|ksh)$")]
+    private static partial Regex Shells();
 
     [GeneratedRegex(@"(^|/|\s)(sh|bash|dash|zsh|ksh|python[0-9.]*|perl|ruby|node)$")]
     private static partial Regex Interpreters();

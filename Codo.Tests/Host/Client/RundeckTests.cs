@@ -55,25 +55,25 @@ public sealed class RundeckTests(ClientHost fixture)
           nodefilters:
             dispatch: {keepgoing: false, threadcount: '4'}
             filter: 'name: web1, web2'
-          schedule: {crontab: 0 0 4 ? * 1 *}
+          schedule: {crontab: '0 0 4 ? * 1 *'}
           scheduleEnabled: false
           sequence: {commands: [{exec: uptime}], keepgoing: true}
         - name: by tag
           nodefilters: {filter: 'tags: web'}
-          schedule: {crontab: 0 0 4 ? * 1 *}
+          schedule: {crontab: '0 0 4 ? * 1 *'}
           sequence: {commands: [{exec: uptime}]}
         - name: calls
-          schedule: {crontab: 0 0 4 ? * 1 *}
+          schedule: {crontab: '0 0 4 ? * 1 *'}
           sequence: {commands: [{jobref: {name: clean cache, group: ops/daily}}]}
         - name: plug-in
-          schedule: {crontab: 0 0 4 ? * 1 *}
+          schedule: {crontab: '0 0 4 ? * 1 *'}
           sequence: {commands: [{type: com.example.Step, configuration: {}}]}
         - name: needs
           options: [{name: version, required: true}]
-          schedule: {crontab: 0 0 4 ? * 1 *}
+          schedule: {crontab: '0 0 4 ? * 1 *'}
           sequence: {commands: [{exec: uptime}]}
         - name: execution
-          schedule: {crontab: 0 0 4 ? * 1 *}
+          schedule: {crontab: '0 0 4 ? * 1 *'}
           sequence: {commands: [{exec: 'echo ${job.execid}'}]}
         """;
 
