@@ -128,7 +128,7 @@ internal sealed class DeclaredTemplates : DeclaredKind
         ("command", null),
         ("args", ""),
         ("trigger", "order"),
-        ("exec_user", ""),
+        ("exec_user", "root"),
         ("force_host", ""),
         ("run_as", ""),
         ("pty", false),
@@ -219,7 +219,10 @@ internal sealed class DeclaredTemplates : DeclaredKind
         {
             if (row.Select(field => field.Key).FirstOrDefault(name => fields.All(field => field.Name != name)) is { } unknown)
                 throw new ClientFailure($"{place}: a step or group has no field {unknown}.");
-            each.Add(Some(row, fields));
+            var own = (JsonObject)row.DeepClone();
+            own["group"] ??= 1;
+            if (fields == StepFields) own["level"] ??= 1;
+            each.Add(Some(own, fields));
         }
         return each;
     }
