@@ -43,6 +43,7 @@ public static class CronModule
             .AddHomePanel<LastDayStrip>(HomePlace.Past, 1, "runs")
             .AddNavigation(NavigationGroup.Schedules, 1, new Text("任务", "Jobs"), "/jobs", "clock")
             .AddNavigation(NavigationGroup.Schedules, 2, new Text("台账", "Ledger"), "/ledger", "ledger")
+            .AddNavigationPart(NavigationGroup.Schedules, new Text("任务与时间", "Jobs against time"), "/ledger/matrix")
             .AddNavigation(NavigationGroup.Schedules, 3, new Text("预测", "Forecast"), "/forecast", "chart");
 
     private static IServiceCollection AddEngine(this IServiceCollection services) =>
@@ -109,6 +110,7 @@ public static class CronModule
         );
         routes.Get<ListLogs.Query, ListLogs.Result>("/v1/cron/log/", "The fire ledger, newest first", See);
         routes.Get<ExplainFire.Query, ExplainFire.Result>("/v1/cron/log/why/", "Why a job ran at a time, or did not, in a sentence", See);
+        routes.Get<ShowMatrix.Query, ShowMatrix.Result>("/v1/cron/log/matrix/", "Jobs against time: the worst that became of each slot", See);
         routes.Get<ReadOutput.Query, ReadOutput.Result>("/v1/cron/log/output/", "The output of an execution, whole or since the last time", See);
         routes.Get<ShowStatistics.Query, ShowStatistics.Result>("/v2/stats/", "What days and jobs came to: runs, failures, durations, lateness", See);
         routes.Get<Forecast.Query, Forecast.Result>(
@@ -122,5 +124,6 @@ public static class CronModule
         routes.MapPage<JobPage>("/jobs/{job_id}/");
         routes.MapPage<RunPage>("/runs/{log_id}/");
         routes.MapPage<LedgerPage>("/ledger/");
+        routes.MapPage<MatrixPage>("/ledger/matrix/");
     }
 }

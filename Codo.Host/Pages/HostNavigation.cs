@@ -10,6 +10,10 @@ internal static class HostNavigation
         services
             .AddNavigation(NavigationGroup.Overview, 1, new Text("概览", "Overview"), "/", "home")
             .AddNavigation(NavigationGroup.System, 1, new Text("人员与权限", "People"), "/people", "people")
+            .AddNavigationPart(NavigationGroup.System, new Text("团队", "Teams"), "/people/teams")
+            .AddNavigationPart(NavigationGroup.System, new Text("授权", "Grants"), "/people/grants")
+            .AddNavigationPart(NavigationGroup.System, new Text("解释权限", "Explain"), "/people/explain")
+            .AddNavigationPart(NavigationGroup.System, new Text("我的账号", "My account"), "/account")
             .AddNavigation(NavigationGroup.System, 2, new Text("审计", "Audit"), "/audit", "audit", superuserOnly: true)
             .AddNavigation(NavigationGroup.System, 3, new Text("节点", "Nodes"), "/nodes", "server", superuserOnly: true)
             .AddNavigation(NavigationGroup.System, 4, new Text("设置", "Settings"), "/settings", "settings", superuserOnly: true)

@@ -11,16 +11,23 @@ namespace Codo.Modules.Cron.Executions;
 /// <summary>What days and jobs came to, from their summaries; the last seconds are not added up yet.</summary>
 internal static class ShowStatistics
 {
+    private static readonly string[] Units = ["day", "hour"];
     private static readonly string[] Orders = ["failed", "runs", "seconds", "missed"];
 
     /// <param name="From">The first day; a week back by default.</param>
     /// <param name="To">The last day; today by default.</param>
     /// <param name="Sort">What the jobs are sorted by, the most first.</param>
-    internal sealed record Query(string? From, string? To, string? JobId, string? Sort, int? Limit) : IRequest<Result>;
+    /// <param name="By"><c>day</c>, or <c>hour</c>: the last 24 hours alone, from the ledger itself.</param>
+    internal sealed record Query(string? From, string? To, string? JobId, string? Sort, int? Limit, string? By = null) : IRequest<Result>;
 
     /// <param name="Days">One entry a day, of all jobs or of the job.</param>
     /// <param name="Jobs">Those with the most of what is sorted by.</param>
-    internal sealed record Result(string From, string To, List<DaySums> Days, List<JobSums> Jobs) : Answer(Say.Fetched);
+    /// <param name="Hours">The last 24 hours, where they were asked for; else empty.</param>
+    internal sealed record Result(string From, string To, List<DaySums> Days, List<JobSums> Jobs, List<HourSums> Hours) : Answer(Say.Fetched);
+
+    /// <param name="At">When the hour begins.</param>
+    /// <param name="NotRun">Due times that were skipped or missed.</param>
+    internal sealed record HourSums(DateTime At, long Success, long Failed, long NotRun);
 
     /// <param name="Failed">Ended as <c>faild</c>, <c>timeout</c>, <c>killed</c> or <c>interrupted</c>.</param>
     internal sealed record DaySums(
@@ -62,6 +69,7 @@ internal static class ShowStatistics
             RuleFor(query => query.To).Must(IsDay).Refuse("to " + Expected.Zh, "to " + Expected.En);
             RuleFor(query => query.Sort).OneOf("sort", Orders);
             RuleFor(query => query.Limit).Within(1, 200, "limit");
+            RuleFor(query => query.By).OneOf("by", Units);
         }
 
         private static readonly Text Expected = new("必须是日期，如 2026-01-31", "must be a day, such as 2026-01-31");
@@ -104,6 +112,18 @@ internal static class ShowStatistics
             ORDER BY CASE @Sort WHEN 'runs' THEN m.runs WHEN 'seconds' THEN m.seconds WHEN 'missed' THEN m.missed ELSE m.failed END DESC, m.job
             """;
 
+        private const string HoursSql = $"""
+            SELECT h.at, COALESCE(c.success, 0) AS success, COALESCE(c.failed, 0) AS failed, COALESCE(c.not_run, 0) AS not_run
+            FROM generate_series(date_trunc('hour', clock_timestamp()) - interval '23 hours', date_trunc('hour', clock_timestamp()), interval '1 hour') AS h(at)
+            LEFT JOIN (SELECT date_trunc('hour', exec_time) AS at, count(*) FILTER (WHERE status = 'success') AS success,
+                    count(*) FILTER (WHERE status IN ('faild', 'timeout', 'killed', 'interrupted')) AS failed,
+                    count(*) FILTER (WHERE status IN ('skipped', 'missed')) AS not_run
+                FROM cron.cron_log l
+                WHERE exec_time >= date_trunc('hour', clock_timestamp()) - interval '23 hours' AND (CAST(@JobId AS text) IS NULL OR l.job_id = @JobId)
+                    AND {JobAccess.RowVisible} GROUP BY 1) c ON c.at = h.at
+            ORDER BY h.at
+            """;
+
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             var today = DateOnly.FromDateTime(TimeZoneInfo.ConvertTime(time.GetUtcNow(), zone.Info).Date);
@@ -119,11 +139,16 @@ internal static class ShowStatistics
                 Limit = request.Limit ?? DefaultLimit,
             });
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            if (request.By == "hour")
+            {
+                var hours = (await connection.QueryAsync<HourSums>(HoursSql, asked)).AsList();
+                return new Result(DayOf(hours[0].At), DayOf(hours[^1].At), [], [], hours);
+            }
             var days = await connection.QueryAsync<Row>(DaysSql, asked);
             var jobs = await connection.QueryAsync<Row>(JobsSql, asked);
             return new Result(
-                from.ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture),
-                to.ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture),
+                Day(from),
+                Day(to),
                 [
                     .. days.Select(day => new DaySums(
                         day.Name,
@@ -156,9 +181,14 @@ internal static class ShowStatistics
                         Histogram.Percentile(job.Lateness, 0.5),
                         Histogram.Percentile(job.Lateness, 0.95)
                     )),
-                ]
+                ],
+                []
             );
         }
+
+        private string DayOf(DateTime at) => zone.Text(at)[..10];
+
+        private static string Day(DateOnly day) => day.ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
 
         // With properties, because Dapper gives no array to a constructor.
         private sealed record Row

@@ -12,6 +12,8 @@ public sealed partial class JobPage
     private JobView job = null!;
     private List<RecentRuns.Run> runs = [];
     private List<NextTimes.Due> next = [];
+    private Dictionary<DateOnly, (long Runs, long Failed, long NotRun)> days = [];
+    private DateOnly today;
     private string? mayNot, mayNotRun;
 
     /// <inheritdoc/>
@@ -52,6 +54,12 @@ public sealed partial class JobPage
         jobId = Part("job_id");
         await foreach (var row in (await Send(new ListJobs.Query(1, 1, jobId, null, null, null, null, null))).Data) job = row;
         runs = [.. (await Send(new RecentRuns.Query([jobId], 100))).Data[jobId]];
+        today = DateOnly.FromDateTime(TimeZoneInfo.ConvertTime(Time.GetUtcNow(), Zone.Info).Date);
+        var year = today.AddDays(-370).ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
+        days = (await Send(new ShowStatistics.Query(year, null, jobId, null, 1))).Days.ToDictionary(
+            day => DateOnly.ParseExact(day.Day, "yyyy-MM-dd", CultureInfo.InvariantCulture),
+            day => (day.Runs, day.Failed, day.Skipped + day.Missed)
+        );
         var resource = new Resource(ResourceKind.Job, jobId, Access.SpaceOf(job.Space));
         mayNot = await MayNot(Verbs.Edit, resource);
         mayNotRun = await MayNot(Verbs.Run, resource);

@@ -19,7 +19,16 @@ public enum NavigationGroup
 /// <summary>An entry of the sidebar.</summary>
 /// <param name="Rank">Its place within the group.</param>
 /// <param name="SuperuserOnly">Others do not see it.</param>
-public sealed record NavigationItem(NavigationGroup Group, int Rank, Text Name, string Path, string Icon, bool SuperuserOnly = false);
+/// <param name="IsPart">A page within another one: the palette finds it, the sidebar does not show it.</param>
+public sealed record NavigationItem(
+    NavigationGroup Group,
+    int Rank,
+    Text Name,
+    string Path,
+    string Icon,
+    bool SuperuserOnly = false,
+    bool IsPart = false
+);
 
 /// <summary>A number in the header, such as what runs now.</summary>
 /// <param name="Rank">Its place.</param>
@@ -59,6 +68,10 @@ public static class ConsoleParts
         string icon,
         bool superuserOnly = false
     ) => services.AddSingleton(new NavigationItem(group, rank, name, path, icon, superuserOnly));
+
+    /// <summary>A page within another one, for the palette.</summary>
+    public static IServiceCollection AddNavigationPart(this IServiceCollection services, NavigationGroup group, Text name, string path) =>
+        services.AddSingleton(new NavigationItem(group, int.MaxValue, name, path, "", IsPart: true));
 
     public static IServiceCollection AddHomePanel<TPanel>(this IServiceCollection services, HomePlace place, int rank, string topic)
         where TPanel : IComponent => services.AddSingleton(new HomePanel(place, rank, typeof(TPanel), topic));

@@ -330,6 +330,7 @@ public sealed class RouteRightsTests(NobodysHost fixture) : IClassFixture<Nobody
             var answer = await w.Send("POST", "/v1/cron/job/bulk/", new { job_ids = new[] { p.Job }, action = "run" }, t);
             return answer.Code() == 0 && (int)answer["done"]! == 1;
         },
+        ["GET /v1/cron/log/matrix/"] = async (w, t, p) => (await w.Host.Get($"/v1/cron/log/matrix/?q={p.Job}", t))["data"] is JsonArray { Count: > 0 },
         ["GET /v1/cron/forecast/"] = async (w, t, p) =>
         {
             await w.Host.Make(new { job_id = Name(), cmd = "true", cron = CronClient.Never, space = p.Space });

@@ -56,6 +56,7 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
             ("/alerting/channels?kind=email", "邮件", "Email"),
             ("/alerting/silences", "nightly", "nightly"),
             ("/alerting/contacts", "ann@example.test", "ann@example.test"),
+            ("/ledger/matrix", "任务与时间", "Jobs against time"),
             ("/forecast", "同时运行", "Runs at the same time"),
             ("/forecast?hours=168", "同一秒到期的任务", "Jobs due at the same second"),
         ];

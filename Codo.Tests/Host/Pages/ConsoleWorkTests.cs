@@ -213,6 +213,8 @@ public sealed class ConsoleWorkTests(ConsoleFixture fixture) : IClassFixture<Con
         await visitor.Sees("Go to a page, job, order");
         await page.Keyboard.PressAsync("Escape");
         await page.Keyboard.PressAsync("Control+k");
+        await page.FillAsync("dialog.palette input", "explain");
+        await page.WaitForSelectorAsync("dialog.palette li:has-text('Explain')");
         await page.FillAsync("dialog.palette input", "by ke");
         await page.WaitForSelectorAsync("dialog.palette li:has-text('by keys')");
         await page.Keyboard.PressAsync("Enter");

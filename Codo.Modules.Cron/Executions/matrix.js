@@ -1,0 +1,184 @@
+// Jobs against time on one canvas: 500 jobs by the minute are 720,000 cells, of which the rows in sight are drawn. A table says the same to a screen reader.
+import { request } from './api.js';
+import { refresh } from './app.js';
+import { h, t } from './words.js';
+
+const ROW = 20, HEAD = 24, MostRows = 24;
+// The worst last: of the cells behind one pixel it is what is seen.
+const WORST = '.sqrkmixtf';
+const WORDS = { '.': t('没有到期', 'nothing was due'), s: t('成功', 'succeeded'), q: t('排队', 'queued'), r: t('运行中', 'runs'), k: t('跳过', 'skipped'), m: t('错过', 'missed'), i: t('中断', 'interrupted'), x: t('被终止', 'killed'), t: t('超时', 'timed out'), f: t('失败', 'failed') };
+const TONES = { s: '--ok', q: '--idle', r: '--run', k: '--line-strong', m: '--warn', i: '--bad', x: '--bad', t: '--bad', f: '--bad' };
+
+class Matrix {
+  constructor(place) {
+    this.place = place;
+    this.row = 0;
+    this.slot = -1;
+    this.canvas = h('canvas', { 'aria-hidden': 'true' });
+    this.space = h('div', { class: 'grid-space' });
+    this.scroller = h('div', { class: 'grid-scroll', tabindex: '0', role: 'application', 'aria-label': t('任务与时间：方向键移动，回车看原因', 'Jobs against time: arrows move, Enter says why'),
+      onscroll: () => this.draw(), onkeydown: (event) => this.key(event), onclick: (event) => this.point(event, true), onmousemove: (event) => this.point(event, false) }, this.space, this.canvas);
+    this.told = h('div', { class: 'muted', role: 'status', 'aria-live': 'polite' }, t('点击一格看原因', 'A click on a cell says why'));
+    this.table = h('div', { class: 'grid-table', hidden: true, tabindex: '0', role: 'region', 'aria-label': t('任务与时间', 'Jobs against time') });
+    const button = h('button', { type: 'button', class: 'button small', 'aria-pressed': 'false', onclick: () => this.toggle(button) }, t('表格', 'Table'));
+    const bar = h('div', { class: 'grid-bar' }, this.told, h('span', { class: 'grow' }), button);
+    // A fresh rendering brings new attributes, and no children.
+    for (const part of [bar, this.scroller, this.table]) part.setAttribute('data-keep', '');
+    place.replaceChildren(bar, this.scroller, this.table);
+    this.read();
+    new ResizeObserver(() => this.draw()).observe(this.scroller);
+    new MutationObserver(() => this.read()).observe(place, { attributes: true, attributeFilter: ['data-matrix', 'data-only'] });
+    document.addEventListener('codo:theme', () => this.draw());
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
+  }
+
+  read() {
+    const { matrix, from, step, ticks, only } = this.place.dataset;
+    const isBad = (letter) => WORST.indexOf(letter) > 3;
+    const whole = (text) => text.replace(/(.)(\d+)/g, (_, letter, count) => letter.repeat(Number(count)));
+    this.rows = JSON.parse(matrix).map(([name, short]) => [name, whole(short)]).map(([name, cells]) => ({ name, cells: only ? cells.replace(/[sqr]/g, '.') : cells })).filter((row) => !only || [...row.cells].some(isBad));
+    this.from = Date.parse(from);
+    this.step = Number(step);
+    this.ticks = JSON.parse(ticks);
+    this.space.style.height = `${HEAD + this.rows.length * ROW}px`;
+    this.scroller.style.height = `${HEAD + Math.min(MostRows, Math.max(3, this.rows.length)) * ROW + 2}px`;
+    if (!this.table.hidden) this.fillTable();
+    this.draw();
+  }
+
+  get name() { return Math.min(220, Math.max(96, this.scroller.clientWidth * 0.2)); }
+  get slots() { return this.rows[0]?.cells.length ?? 1; }
+
+  draw() {
+    const wide = this.scroller.clientWidth, high = this.scroller.clientHeight, ratio = devicePixelRatio || 1;
+    if (!wide || !high) return;
+    Object.assign(this.canvas.style, { width: `${wide}px`, height: `${high}px` });
+    this.canvas.width = wide * ratio;
+    this.canvas.height = high * ratio;
+    const pen = this.canvas.getContext('2d'), style = getComputedStyle(document.documentElement), colour = (name) => style.getPropertyValue(name).trim();
+    pen.scale(ratio, ratio);
+    pen.fillStyle = colour('--surface');
+    pen.fillRect(0, 0, wide, high);
+    pen.font = `12px ${colour('--sans')}`;
+    pen.textBaseline = 'middle';
+    const left = this.name, span = wide - left - 8, first = Math.floor(this.scroller.scrollTop / ROW), last = Math.min(this.rows.length, first + Math.ceil(high / ROW) + 1);
+    for (const [slot, word] of this.ticks) {
+      const x = left + (slot / this.slots) * span;
+      pen.fillStyle = colour('--line');
+      pen.fillRect(x, HEAD - 4, 1, high);
+      pen.fillStyle = colour('--muted');
+      if (x + 34 < wide) pen.fillText(word, x + 3, HEAD / 2);
+    }
+    for (let at = first; at < last; at++) {
+      const y = HEAD + at * ROW - this.scroller.scrollTop, { name, cells } = this.rows[at];
+      if (y < HEAD - ROW) continue;
+      if (at === this.row && this.slot >= 0) { pen.fillStyle = colour('--selected'); pen.fillRect(0, y, wide, ROW); }
+      pen.fillStyle = colour('--text');
+      pen.save(); pen.beginPath(); pen.rect(8, y, left - 16, ROW); pen.clip(); pen.fillText(name, 8, y + ROW / 2); pen.restore();
+      this.line(pen, cells, left, span, y, colour);
+    }
+    pen.fillStyle = colour('--surface');
+    pen.fillRect(0, 0, left, HEAD);
+    if (this.slot >= 0 && this.row >= first && this.row < last) {
+      pen.strokeStyle = colour('--accent');
+      pen.lineWidth = 2;
+      pen.strokeRect(left + (this.slot / this.slots) * span - 2, HEAD + this.row * ROW - this.scroller.scrollTop + 1, Math.max(3, span / this.slots) + 3, ROW - 2);
+    }
+  }
+
+  // One rectangle for each run of pixels that show the same.
+  line(pen, cells, left, span, y, colour) {
+    const pixels = new Uint8Array(Math.ceil(span));
+    const each = span / cells.length;
+    for (let at = 0; at < cells.length; at++) {
+      const worst = WORST.indexOf(cells[at]);
+      if (worst <= 0) continue;
+      const begin = Math.floor(at * each), end = Math.max(begin + 2, Math.floor((at + 1) * each));
+      for (let x = begin; x < end && x < pixels.length; x++) if (pixels[x] < worst) pixels[x] = worst;
+    }
+    for (let x = 0; x < pixels.length;) {
+      let end = x + 1;
+      while (end < pixels.length && pixels[end] === pixels[x]) end++;
+      if (pixels[x]) {
+        // What did not run is half as high: colour is not the only sign.
+        const half = WORST[pixels[x]] === 'k' || WORST[pixels[x]] === 'm';
+        pen.fillStyle = colour(TONES[WORST[pixels[x]]]);
+        pen.fillRect(left + x, y + (half ? ROW / 2 : 3), end - x, half ? ROW / 2 - 3 : ROW - 6);
+      }
+      x = end;
+    }
+  }
+
+  timeOf(slot) { return new Date(this.from + slot * this.step * 1000); }
+
+  words() {
+    const row = this.rows[this.row], at = this.timeOf(this.slot);
+    const offset = Number(document.querySelector('[data-offset]')?.dataset.offset ?? 0);
+    return `${row.name} · ${new Date(at.getTime() + offset * 60000).toISOString().slice(0, 16).replace('T', ' ')} · ${WORDS[row.cells[this.slot]]}`;
+  }
+
+  point(event, isClick) {
+    const box = this.scroller.getBoundingClientRect(), x = event.clientX - box.left - this.name, y = event.clientY - box.top + this.scroller.scrollTop - HEAD;
+    const row = Math.floor(y / ROW), span = this.scroller.clientWidth - this.name - 8;
+    if (x < 0 || x >= span || event.clientY - box.top < HEAD || !this.rows[row]) return;
+    // The nearest cell in which anything was due, within a few pixels.
+    const wanted = (x / span) * this.slots, reach = Math.ceil((4 / span) * this.slots), { cells } = this.rows[row];
+    let slot = Math.min(this.slots - 1, Math.floor(wanted));
+    for (let away = 0; away <= reach; away++) {
+      const near = [slot - away, slot + away].find((one) => cells[one] && cells[one] !== '.');
+      if (near !== undefined) { slot = near; break; }
+    }
+    [this.row, this.slot] = [row, slot];
+    this.told.textContent = this.words();
+    this.draw();
+    if (isClick) this.why();
+  }
+
+  key(event) {
+    const keys = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (event.key === 'Enter' && this.slot >= 0) { event.preventDefault(); this.why(); return; }
+    if (!keys || !this.rows.length) return;
+    event.preventDefault();
+    if (this.slot < 0) this.slot = this.slots - 1;
+    this.row = Math.max(0, Math.min(this.rows.length - 1, this.row + keys[0]));
+    // Sideways to the next cell in which anything was due.
+    if (keys[1]) for (let at = this.slot + keys[1]; at >= 0 && at < this.slots; at += keys[1]) if (this.rows[this.row].cells[at] !== '.') { this.slot = at; break; }
+    const top = this.row * ROW, space = this.scroller.clientHeight - HEAD - ROW;
+    if (top < this.scroller.scrollTop) this.scroller.scrollTop = top;
+    else if (top > this.scroller.scrollTop + space) this.scroller.scrollTop = top - space;
+    this.told.textContent = this.words();
+    this.draw();
+  }
+
+  async why() {
+    const { name } = this.rows[this.row], panel = document.getElementById('cell');
+    const [from, to] = [this.timeOf(this.slot), this.timeOf(this.slot + 1)].map((at) => at.toISOString().slice(0, 19) + 'Z');
+    const until = new Date(Date.parse(to) - 1000).toISOString().slice(0, 19) + 'Z';
+    const answer = await request('GET', `/v1/cron/log/?job_id=${encodeURIComponent(name)}&start_date=${from}&end_date=${until}&limit=20`);
+    const rows = answer.data ?? [];
+    panel.hidden = false;
+    panel.replaceChildren(h('h2', {}, this.words()), answer.code !== 0 ? h('div', { class: 'body error' }, answer.msg)
+      : !rows.length ? h('div', { class: 'body muted' }, t('这里没有到期时刻', 'Nothing was due here'))
+      : h('table', { class: 'phone-cards' }, h('tbody', {}, ...rows.map((row) => h('tr', {}, h('td', {}, h('a', { href: `/runs/${row.log_id}` }, row.exec_time)), h('td', {}, row.status), h('td', { class: 'line' }, row.task_log.trimEnd().split('\n').at(-1)))))));
+    panel.scrollIntoView({ block: 'nearest' });
+  }
+
+  toggle(button) {
+    this.table.hidden = !this.table.hidden;
+    this.scroller.hidden = !this.table.hidden;
+    button.setAttribute('aria-pressed', String(!this.table.hidden));
+    if (!this.table.hidden) this.fillTable();
+  }
+
+  fillTable() {
+    const count = (cells, letters) => [...cells].filter((letter) => letters.includes(letter)).length;
+    this.table.replaceChildren(h('table', {}, h('thead', {}, h('tr', {}, ...[t('任务', 'Job'), t('成功', 'Succeeded'), t('出错', 'Wrong'), t('错过', 'Missed'), t('跳过', 'Skipped')].map((word, at) => h('th', { scope: 'col', class: at ? 'number' : null }, word)))),
+      h('tbody', {}, ...this.rows.map((row) => h('tr', {}, h('td', {}, h('a', { href: `/ledger?job_id=${encodeURIComponent(row.name)}` }, row.name)), ...['s', 'fxit', 'm', 'k'].map((letters) => h('td', { class: 'number' }, String(count(row.cells, letters)))))))));
+  }
+}
+
+const start = () => { for (const place of document.querySelectorAll('[data-matrix]:not([data-live])')) { place.dataset.live = '1'; place.matrix = new Matrix(place); } };
+start();
+new MutationObserver(start).observe(document.getElementById('main'), { childList: true, subtree: true });
+// Whole rows are read again, so not with every run.
+setInterval(() => { if (!document.hidden) refresh(); }, 15000);

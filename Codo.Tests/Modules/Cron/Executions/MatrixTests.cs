@@ -1,0 +1,38 @@
+using Codo.Tests.Support;
+
+namespace Codo.Tests.Modules.Cron.Executions;
+
+public sealed class MatrixTests(CronHost fixture) : IClassFixture<CronHost>
+{
+    private readonly TestHost host = fixture.Host;
+
+    [Fact]
+    public async Task Each_job_is_a_row_of_slots_with_the_worst_that_became_of_each()
+    {
+        await host.Make(new { job_id = "matrix good", cmd = "true", cron = CronClient.Never });
+        await host.Make(new { job_id = "matrix bad", cmd = "exit 1", cron = CronClient.Never });
+        await host.Make(new { job_id = "matrix idle", cmd = "true", cron = CronClient.Never });
+        await host.Ended(await host.RunNow("matrix good"));
+        await host.Ended(await host.RunNow("matrix bad"));
+        var answer = await host.Get("/v1/cron/log/matrix/?hours=720&q=matrix");
+        var rows = answer["data"]!.AsArray().ToDictionary(row => (string)row!["job_id"]!, row => (string)row!["cells"]!);
+        rows["matrix idle"].ShouldBe(".720");
+        // The run was in the last slot, unless an hour has begun since.
+        rows["matrix good"].ShouldBeOneOf(".719s", ".718s.");
+        rows["matrix bad"].ShouldBeOneOf(".719f", ".718f.");
+        ((long)answer["count"]!).ShouldBe(3);
+        (await host.Get("/v1/cron/log/matrix/?hours=3")).Code().ShouldBe(-1);
+    }
+
+    [Fact]
+    public async Task The_last_day_is_answered_by_the_hour()
+    {
+        await host.Make(new { job_id = "hourly sums", cmd = "exit 1", cron = CronClient.Never });
+        await host.Ended(await host.RunNow("hourly sums"));
+        var hours = (await host.Get("/v2/stats/?by=hour&job_id=hourly%20sums"))["hours"]!.AsArray();
+        hours.Count.ShouldBe(24);
+        hours.Sum(hour => (long)hour!["failed"]!).ShouldBe(1);
+        hours.Sum(hour => (long)hour!["success"]!).ShouldBe(0);
+        (await host.Get("/v2/stats/"))["hours"]!.AsArray().ShouldBeEmpty();
+    }
+}
