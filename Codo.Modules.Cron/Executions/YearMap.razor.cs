@@ -49,6 +49,17 @@ public sealed partial class YearMap
         }
     }
 
+    // Razor has a meaning of its own for SVG's element text.
+    private static RenderFragment Mark(int x, string word) =>
+        builder =>
+        {
+            builder.OpenElement(0, "text");
+            builder.AddAttribute(1, "x", x);
+            builder.AddAttribute(2, "y", 10);
+            builder.AddContent(3, word);
+            builder.CloseElement();
+        };
+
     private static string Month(DateOnly day) =>
         Language.English ? day.ToString("MMM", CultureInfo.InvariantCulture) : day.Month.ToString(CultureInfo.InvariantCulture) + " 月";
 
