@@ -1,3 +1,4 @@
+using Codo.Tests.Modules.Cron.Jobs;
 using Codo.Tests.Support;
 
 namespace Codo.Tests.Modules.Cron.Executions;
