@@ -62,12 +62,15 @@ class Matrix {
     pen.font = `12px ${colour('--sans')}`;
     pen.textBaseline = 'middle';
     const left = this.name, span = wide - left - 8, first = Math.floor(this.scroller.scrollTop / ROW), last = Math.min(this.rows.length, first + Math.ceil(high / ROW) + 1);
+    let free = 0;
     for (const [slot, word] of this.ticks) {
       const x = left + (slot / this.slots) * span;
       pen.fillStyle = colour('--line');
       pen.fillRect(x, HEAD - 4, 1, high);
       pen.fillStyle = colour('--muted');
-      if (x + 34 < wide) pen.fillText(word, x + 3, HEAD / 2);
+      if (x < free || x + 40 > wide) continue;
+      pen.fillText(word, x + 3, HEAD / 2);
+      free = x + 44;
     }
     for (let at = first; at < last; at++) {
       const y = HEAD + at * ROW - this.scroller.scrollTop, { name, cells } = this.rows[at];
