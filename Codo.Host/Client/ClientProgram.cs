@@ -72,7 +72,12 @@ internal static class ClientProgram
             // No response files: a value may begin with @.
             var parsed = root.Parse([RootCommand.ExecutableName, .. arguments], new ParserConfiguration { ResponseFileTokenReplacer = null });
             if (parsed.Errors.Count > 0)
-                throw new ClientFailure($"{parsed.Errors[0].Message} See {Name(parsed)} --help.", ExitCodes.Usage);
+            {
+                // A word that is not known says more than that one is missing.
+                var unknown = parsed.UnmatchedTokens.Count > 0 ? $"'{TerminalText.OneLine(parsed.UnmatchedTokens[0])}' is not known." : parsed.Errors[0].Message;
+                throw new ClientFailure($"{unknown} See {Name(parsed)} --help.", ExitCodes.Usage);
+            }
+
             return await parsed.InvokeAsync(
                 new InvocationConfiguration { Output = context.Output, Error = context.Error, EnableDefaultExceptionHandler = false }
             );

@@ -169,6 +169,10 @@ public sealed class ClientTests(ClientHost fixture)
     }
 
     [Fact]
+    public async Task A_word_that_is_not_known_is_named() =>
+        (await fixture.Run("job", "lst")).Errors.ShouldBe("'lst' is not known. See codo job --help.\n");
+
+    [Fact]
     public async Task A_server_that_is_not_there_is_named()
     {
         (string, string)[] environment = [(Logins.UrlVariable, "http://127.0.0.1:1"), (Logins.TokenVariable, "x")];
