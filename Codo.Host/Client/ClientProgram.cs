@@ -74,7 +74,7 @@ internal static class ClientProgram
             if (parsed.Errors.Count > 0)
             {
                 // A word that is not known says more than that one is missing.
-                var unknown = parsed.UnmatchedTokens.Count > 0 ? $"'{TerminalText.OneLine(parsed.UnmatchedTokens[0])}' is not known." : parsed.Errors[0].Message;
+                var unknown = parsed.UnmatchedTokens is [var word, ..] ? $"'{TerminalText.OneLine(word)}' is not known." : parsed.Errors[0].Message;
                 throw new ClientFailure($"{unknown} See {Name(parsed)} --help.", ExitCodes.Usage);
             }
 
