@@ -19,9 +19,10 @@ internal static class UpgradeBench
         FROM generate_series(1, {rows}) n CROSS JOIN LATERAL (SELECT now() - n * interval '2 seconds' AS t) at
         JOIN (SELECT *, row_number() OVER (ORDER BY id) AS place, count(*) OVER () AS jobs FROM cron.job) j ON j.place = 1 + n % j.jobs;
         INSERT INTO cron.attempt (log_id, nominal_at, attempt, trigger, run_id, node, incarnation, started_at, ended_at, status, exit_code)
-        SELECT log_id, nominal_at, 1, trigger, 'run-' || log_id, 'bench', 1, exec_time, ended_at, status, exit_code FROM cron.cron_log WHERE kind = 'manual';
+        SELECT log_id, nominal_at, 1, trigger, 'run-' || log_id, 'bench', 1, exec_time, ended_at, status, exit_code
+        FROM cron.cron_log WHERE task_log LIKE '%copied%';
         INSERT INTO cron.output (log_id, nominal_at, attempt, from_byte, next_byte, text)
-        SELECT log_id, nominal_at, 1, 0, octet_length(task_log), task_log FROM cron.cron_log WHERE kind = 'manual';
+        SELECT log_id, nominal_at, 1, 0, octet_length(task_log), task_log FROM cron.cron_log WHERE task_log LIKE '%copied%';
         INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, creator, schedule, status, temp_id, start_time, not_before,
             ended_at)
         SELECT 'deploy ' || n % 900, 'template ' || n % 200, '{}', '{}', 'user', 'OK', 3, 1, now(), now(), now() FROM generate_series(1, {orders}) n;
@@ -62,7 +63,15 @@ internal static class UpgradeBench
         }
         var began = DateTime.UtcNow;
         using var migrate = Process.Start(
-            new ProcessStartInfo(codo, ["migrate"]) { Environment = { ["ConnectionStrings__Postgres"] = database } }
+            new ProcessStartInfo(codo, ["migrate"])
+            {
+                Environment =
+                {
+                    ["ConnectionStrings__Postgres"] = database,
+                    ["Codo__Auth__TokenSecret"] = new string('s', 48),
+                    ["Codo__MasterKey"] = new string('k', 48),
+                },
+            }
         )!;
         await migrate.WaitForExitAsync();
         if (migrate.ExitCode != 0) throw new InvalidOperationException($"codo migrate ended with {migrate.ExitCode}.");
