@@ -6,6 +6,7 @@ using Codo.Host.Hangfire;
 using Codo.Host.LocalServices;
 using Codo.Host.Operations;
 using Codo.Host.Pages;
+using Codo.Host.Telemetry;
 using Codo.Modules.Alerts;
 using Codo.Modules.Cron;
 using Codo.Modules.Tasks;
@@ -63,7 +64,7 @@ internal static class Composition
         services.AddSingleton(new SigningKeys(configuration)).AddSingleton<Tokens>();
         services.AddSingleton<RunAsRule>().AddSingleton<RiskRules>().AddSingleton<TeamDirectory>();
         services.AddSettings<QuotaSettings>("Codo:Quotas").AddSingleton<Quotas>();
-        services.AddAccounts().AddOidc(configuration).AddRights().AddCron().AddTasks().AddAlerts().AddOperations();
+        services.AddAccounts().AddOidc(configuration).AddRights().AddCron().AddTasks().AddAlerts().AddOperations().AddTelemetry(configuration, settings);
         services.AddCluster(new Node(NodeName(settings)), new ClusterSettings(postgres, TimeSpan.FromSeconds(settings.ShutdownGrace)));
         services.AddCodoHangfire(postgres);
         services.AddHealth().AddDescription();
@@ -134,6 +135,7 @@ internal static class Composition
         app.MapOperations();
         app.MapDashboard();
         app.MapHealth();
+        app.MapMetrics();
         app.MapDescription();
         app.MapPages(app.Environment.IsDevelopment());
         app.MapFrontPage();

@@ -15,7 +15,8 @@ internal static class KnownHosts
 
     /// <summary>The addresses and networks of <c>Codo:KnownProxies</c>.</summary>
     /// <exception cref="LocalServices.StartRefused">One is neither.</exception>
-    public static List<IPNetwork> ProxiesOf(IConfiguration configuration) => [.. (SettingsBinding.List(configuration, Proxies) ?? []).Select(Network)];
+    public static List<IPNetwork> ProxiesOf(IConfiguration configuration) =>
+        [.. (SettingsBinding.List(configuration, Proxies) ?? []).Select(text => Network(Proxies, text))];
 
     public static IServiceCollection AddKnownProxies(this IServiceCollection services, IConfiguration configuration)
     {
@@ -69,11 +70,13 @@ internal static class KnownHosts
             || (name.StartsWith("*.", StringComparison.Ordinal) && host.EndsWith(name[1..], StringComparison.OrdinalIgnoreCase))
         );
 
-    private static IPNetwork Network(string text)
+    /// <summary>A network, or a single address, of a setting.</summary>
+    /// <exception cref="LocalServices.StartRefused">It is neither.</exception>
+    public static IPNetwork Network(string setting, string text)
     {
         if (IPNetwork.TryParse(text, out var network)) return network;
         return IPAddress.TryParse(text, out var address)
             ? new IPNetwork(address, address.GetAddressBytes().Length * 8)
-            : throw new LocalServices.StartRefused($"{Proxies}: '{text}' is neither an address nor a network such as 10.0.0.0/8.");
+            : throw new LocalServices.StartRefused($"{setting}: '{text}' is neither an address nor a network such as 10.0.0.0/8.");
     }
 }

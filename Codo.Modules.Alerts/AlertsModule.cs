@@ -6,6 +6,7 @@ using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;
+using Codo.Platform.Telemetry;
 using Codo.Platform.Ui;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
@@ -32,6 +33,7 @@ public static class AlertsModule
             .AddNavigationPart(NavigationGroup.Watch, new Text("告警渠道", "Alert channels"), "/alerting/channels")
             .AddNavigationPart(NavigationGroup.Watch, new Text("静默", "Silences"), "/alerting/silences")
             .AddNavigationPart(NavigationGroup.Watch, new Text("联系人", "Contacts"), "/alerting/contacts")
+            .AddGauges<AlertGauges>()
             .AddSingleton<Outbound>()
             .AddSingleton<PublicAddress>()
             .AddSingleton<IChannel, EmailChannel>()

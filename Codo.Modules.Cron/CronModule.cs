@@ -6,6 +6,7 @@ using Codo.Platform.Events;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;
+using Codo.Platform.Telemetry;
 using Codo.Platform.Ui;
 using Hangfire;
 using Hangfire.Server;
@@ -60,6 +61,7 @@ public static class CronModule
             .AddSingleton<ExecutionStore>()
             .AddSingleton<ExecutionMirror>()
             .AddSingleton<Recovery>()
+            .AddGauges<CronGauges>()
             .AddSingleton<IOutboxReader, EndedReader>()
             .AddSingleton<IOutboxReader, SkippedReader>()
             .AddSingleton<IOutboxReader, MissedReader>()

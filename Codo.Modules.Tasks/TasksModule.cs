@@ -10,6 +10,7 @@ using Codo.Platform.Events;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;
+using Codo.Platform.Telemetry;
 using Codo.Platform.Ui;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -55,6 +56,7 @@ public static class TasksModule
             .AddSingleton<RemoteSteps>()
             .AddSingleton<StepRun>()
             .AddSingleton<LaneRunner>()
+            .AddGauges<OrderGauges>()
             .AddSingleton<IOutboxReader, OrderSituationReader>()
             .AddSingleton<IOutboxReader, BrokenOrderReader>()
             .AddSingleton<IOutboxReader, ApprovalReminderReader>()

@@ -53,6 +53,16 @@ internal static class Gate
                     await next(context);
                     return;
                 }
+                if (
+                    caller is null
+                    && reason == "missing"
+                    && endpoint?.Metadata.GetMetadata<OpenToNetworks>() is not null
+                    && context.RequestServices.GetRequiredService<OpenNetworks>().Has(context.Connection.RemoteIpAddress)
+                )
+                {
+                    await next(context);
+                    return;
+                }
                 if (caller is null)
                 {
                     Log(context)

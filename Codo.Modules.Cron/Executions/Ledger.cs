@@ -387,7 +387,11 @@ internal sealed class Ledger(
             )
                 is { } times
         )
+        {
+            CronMetrics.Over(entry.Status, entry.Times);
             return (open, tell && await Tell(connection, transaction, job, logId, open.At!.Value, entry, times));
+        }
+        CronMetrics.Over(entry.Status, entry.Times);
         var from = entry.From.UtcDateTime;
         var made = await connection.ExecuteScalarAsync<long?>(InsertGapSql, new
         {

@@ -112,6 +112,7 @@ internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Ou
             cause.En,
         });
         if (interrupted == 0) return;
+        CronMetrics.Over(ExecutionStatus.Interrupted);
         outbox.Wake();
         log.LogWarning("Execution {LogId} of job {JobId} is interrupted: {Cause}", row.LogId, row.JobId, cause.En);
     }

@@ -63,4 +63,14 @@ internal sealed class Run(Claimed claimed, int outputLimit, string outputFolder)
 internal sealed record Stop(ExecutionStatus Status, Text Cause);
 
 /// <summary>The part of a job that a running command keeps whatever happens to the job.</summary>
-internal sealed record Spec(int? Timeout, int Retries, int RetryDelay, string? WorkingDirectory, string? Interpreter, string? Encoding, string? RunAs);
+/// <param name="Traceparent">The span of the request that asked for the run (W3C Trace Context).</param>
+internal sealed record Spec(
+    int? Timeout,
+    int Retries,
+    int RetryDelay,
+    string? WorkingDirectory,
+    string? Interpreter,
+    string? Encoding,
+    string? RunAs,
+    string? Traceparent = null
+);

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
@@ -8,6 +9,7 @@ using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 using Codo.Platform.Security;
+using Codo.Platform.Telemetry;
 using Microsoft.Extensions.Logging;
 
 namespace Codo.Modules.Cron.Executions;
@@ -253,6 +255,8 @@ internal sealed class Runner(
     {
         var claimed = run.Claimed;
         await spawning.WaitAsync();
+        using var span = CodoTelemetry.Source.StartActivity("cron run", ActivityKind.Internal, SpecOf(claimed)?.Traceparent);
+        span?.SetTag("codo.job_id", claimed.JobId).SetTag("codo.log_id", claimed.LogId).SetTag("codo.attempt", claimed.Attempt);
         LocalCommand command;
         Spec spec;
         Encoding? encoding;
@@ -271,7 +275,7 @@ internal sealed class Runner(
             command = LocalCommand.Start(
                 CommandForm.With(spec.Interpreter, claimed.TaskCmd),
                 claimed.RunId,
-                environments.Open(claimed.Env).Values.Concat(Facts(claimed)).ToDictionary(StringComparer.Ordinal),
+                environments.Open(claimed.Env).Values.Concat(Facts(claimed, span?.Id)).ToDictionary(StringComparer.Ordinal),
                 spec.WorkingDirectory is { Length: > 0 } folder ? folder : null,
                 new CommandForm(Encoding: encoding),
                 runAs.Start(spec.RunAs)
@@ -287,6 +291,8 @@ internal sealed class Runner(
             // What waited for this start only.
             if (Interlocked.Decrement(ref starting) <= MostStarting / 2 && isMore) _ = ClaimNext(claimed);
         }
+        var started = time.GetTimestamp();
+        if (claimed.Attempt == 1) CronMetrics.Started(time.GetUtcNow().UtcDateTime - claimed.NominalAt);
         run.MarkRecorded = RecordMark(run, command.Mark);
         using var limit = new CancellationTokenSource();
         if (spec.Timeout is { } seconds) _ = AskAfter(run, TimeSpan.FromSeconds(seconds), limit.Token);
@@ -304,6 +310,8 @@ internal sealed class Runner(
         // What cannot be killed would hold the row for ever; it is reported as left instead.
         var end = left > 0 ? await Within(ended, TimeSpan.FromSeconds(1)) : await ended;
         if (ended.IsCompleted) mask.Complete(run.Output.Append);
+        CronMetrics.Ended(time.GetElapsedTime(started));
+        span?.SetTag("codo.exit_code", end?.ExitCode);
         await limit.CancelAsync();
         if (!run.Stopped.IsCompleted || left is null)
             return Over(end!.Value.ExitCode == 0 ? ExecutionStatus.Success : ExecutionStatus.Faild, end.Value.ExitCode, null, end.Value.HeldText ?? default);
@@ -364,7 +372,11 @@ internal sealed class Runner(
             try
             {
                 if (!refused) await FlushOne(run, ended: true);
-                if (!await store.RecordEnd(result))
+                if (await store.RecordEnd(result))
+                {
+                    if (!retry) CronMetrics.Over(ending.Status);
+                }
+                else
                     log.LogWarning(
                         "Execution {LogId} of job {JobId} ended as {Status}, but was settled before: the ledger keeps what it says",
                         run.Claimed.LogId,
@@ -436,8 +448,9 @@ internal sealed class Runner(
         }
     }
 
-    private static IEnumerable<KeyValuePair<string, string>> Facts(Claimed claimed) =>
+    private static IEnumerable<KeyValuePair<string, string>> Facts(Claimed claimed, string? span) =>
     [
+        .. span is null ? Array.Empty<KeyValuePair<string, string>>() : [new(CodoTelemetry.TraceParent, span)],
         new("CODO_JOB_ID", claimed.JobId),
         new("CODO_LOG_ID", claimed.LogId.ToString(CultureInfo.InvariantCulture)),
         new("CODO_NOMINAL_TIME", claimed.NominalAt.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture)),

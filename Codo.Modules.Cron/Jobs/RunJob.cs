@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Codo.Modules.Cron.Executions;
 using Codo.Platform.Cluster;
 using Codo.Platform.Events;
@@ -46,7 +47,8 @@ internal static class RunJob
                 INSERT INTO cron.cron_log (job, job_id, kind, trigger, by_id, by_name, nominal_at, nominal_until, status, exec_time, task_cmd, spec, env)
                 SELECT id, job_id, 'manual', 'manual', @CallerId, @CallerName, @Now, @Now, 'queued', @Now, cmd,
                     jsonb_build_object('timeout', timeout, 'retries', retries, 'retry_delay', retry_delay, 'working_directory', working_directory,
-                        'interpreter', interpreter, 'encoding', encoding, 'run_as', run_as, 'overlap', overlap), env
+                        'interpreter', interpreter, 'encoding', encoding, 'run_as', run_as, 'overlap', overlap)
+                        || jsonb_strip_nulls(jsonb_build_object('traceparent', CAST(@TraceParent AS text))), env
                 FROM cron.job WHERE id = @Id
                 RETURNING log_id, nominal_at, job, job_id, spec ->> 'overlap' AS overlap
             ), shown AS (
@@ -84,6 +86,7 @@ internal static class RunJob
                     CallerId = caller.UserId,
                     CallerName = caller.Nickname,
                     Now = time.GetUtcNow().UtcDateTime,
+                    TraceParent = Activity.Current?.Id,
                 },
                 transaction
             );

@@ -128,6 +128,7 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
         }
         catch (SshFailedException failure) when (failure.Kind == SshFailureKind.Lost)
         {
+            SshMetrics.Failed(failure.Kind);
             // It may have ended or run on. Nobody repeats it unasked; a restart kills first what is left.
             var alive = await Ask(attempt.Step.Host, attempt.Step.ExecUser, target => SshConnection.ProbeAsync(target, mark));
             return StepEnd.Lost(failure.Text, alive switch { null => "unreachable", 0 => "gone", _ => "running" });
@@ -138,6 +139,9 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
         }
     }
 
-    private static StepEnd NotRun(SshFailedException failure) =>
-        failure.Kind is SshFailureKind.Unreachable or SshFailureKind.Refused ? StepEnd.Unreachable(failure.Text) : StepEnd.Failed(failure.Text);
+    private static StepEnd NotRun(SshFailedException failure)
+    {
+        SshMetrics.Failed(failure.Kind);
+        return failure.Kind is SshFailureKind.Unreachable or SshFailureKind.Refused ? StepEnd.Unreachable(failure.Text) : StepEnd.Failed(failure.Text);
+    }
 }

@@ -1,9 +1,11 @@
+using System.Diagnostics;
 using System.Text;
 using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Cluster;
 using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 using Codo.Platform.Security;
+using Codo.Platform.Telemetry;
 using Dapper;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -42,6 +44,10 @@ internal sealed class StepRun(
     public async Task<StepEnd> Run(OwnedLane lane, ClaimedStep step, LaneHosts hosts)
     {
         var attempt = running.Add(lane, step);
+        var began = Stopwatch.GetTimestamp();
+        using var span = CodoTelemetry.Source.StartActivity("order step");
+        span?.SetTag("codo.list_id", lane.ListId).SetTag("codo.sched_id", step.SchedId)
+            .SetTag("codo.attempt", step.Attempt).SetTag("server.address", lane.Host);
         try
         {
             var values = arguments.Open(step.Args, step.SecretArgs);
@@ -53,6 +59,8 @@ internal sealed class StepRun(
             // What the command did not say itself is said where its reader looks.
             if (end.IsToldInLog && end.Cause.Length > 0) await output.Append(Encoding.UTF8.GetBytes($"[Codo]: {Causes.Shown(end.Cause)}\n"));
             await output.Complete();
+            StepMetrics.Ended(end, Stopwatch.GetElapsedTime(began));
+            span?.SetTag("codo.outcome", end.Outcome);
             return end;
         }
         catch (CommandNotStartedException notStarted)
@@ -87,13 +95,17 @@ internal sealed class StepRun(
         }
     }
 
+    // The command continues the span of its step.
+    private static Dictionary<string, string>? TraceContext =>
+        Activity.Current is { } span && span.Source.Name == CodoTelemetry.Name ? new() { [CodoTelemetry.TraceParent] = span.Id! } : null;
+
     private async Task<StepEnd> Local(RunningAttempt attempt, string command, CommandForm form, StepOutput output)
     {
         if (!settings.AllowLocal)
             return StepEnd.Failed(
                 new Text("不允许在 Codo 所在机器上执行（Codo:Tasks:AllowLocal）", "Running on Codo's own machine is not allowed (Codo:Tasks:AllowLocal)")
             );
-        var started = LocalCommand.Start(command, attempt.Step.RunId, form: form, user: runAs.Start(attempt.Step.RunAs));
+        var started = LocalCommand.Start(command, attempt.Step.RunId, TraceContext, form: form, user: runAs.Start(attempt.Step.RunAs));
         var recording = Record(attempt, started.Mark);
         using var over = new CancellationTokenSource();
         var reading = started.ReadToEndAsync(output.Append, over.Token);

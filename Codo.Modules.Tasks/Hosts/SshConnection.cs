@@ -31,6 +31,7 @@ internal sealed class SshConnection : IAsyncDisposable
     {
         this.target = target;
         (client, way) = (connected.Client, connected.Way);
+        SshMetrics.Opened();
         Session = SshNetInternals.SessionOf(client);
         link = new SshLink(Session, connected.Socket);
     }
@@ -147,6 +148,7 @@ internal sealed class SshConnection : IAsyncDisposable
     {
         client.Dispose();
         way?.Dispose();
+        SshMetrics.Closed();
         return true;
     });
 

@@ -42,7 +42,9 @@ internal static class SshHandshake
             var wait = pause * (0.5 + Random.Shared.NextDouble());
             try
             {
-                return await OnceAsync(target, cancellation);
+                var connected = await OnceAsync(target, cancellation);
+                SshMetrics.LoggedIn(clock.Elapsed);
+                return connected;
             }
             catch (SshFailedException dropped) when (dropped.IsDropped && clock.Elapsed + wait < ConnectLimit)
             {

@@ -138,6 +138,7 @@ internal sealed class Delivery : IDisposable
             try
             {
                 await table.Write(batch, cancellation);
+                LogMetrics.Replayed(batch.Count);
             }
             finally
             {

@@ -110,6 +110,7 @@ internal sealed class Spool
     /// <summary>Takes a line; it can be read after <see cref="Flush"/>.</summary>
     public void Add(long milliseconds, bool continues, string text)
     {
+        LogMetrics.Read();
         FirstMilliseconds ??= milliseconds;
         var marks = continues ? LineMarks.Continues : LineMarks.None;
         if (failure is not null)

@@ -149,6 +149,7 @@ internal sealed class Subscriber(TaskLogChannel channel, LogTable table, Cluster
     {
         await Number(batch, stopping);
         await table.Write(batch, stopping);
+        LogMetrics.Stored(batch.Count);
     }
 
     // Once, before the first try: written again, a line must be the same.

@@ -15,7 +15,7 @@ public sealed class ShapeTests
 {
     private static readonly Assembly Platform = typeof(Migrator).Assembly;
     private static readonly Assembly[] Modules = [typeof(CronModule).Assembly, typeof(TasksModule).Assembly, typeof(AlertsModule).Assembly];
-    private static readonly string[] Folders = ["Http", "Data", "Processes", "Cluster", "Security", "Events", "Dashboard", "Ui", "Localization"];
+    private static readonly string[] Folders = ["Http", "Data", "Processes", "Cluster", "Security", "Events", "Dashboard", "Ui", "Localization", "Telemetry"];
     private static readonly string[] PrivateWords =
     [
         "News", "Telling", "Tiding", "Trouble", "Settling", "Going", "Leftover", "Leftovers", "Upkeep",
@@ -48,7 +48,7 @@ public sealed class ShapeTests
     }
 
     [Fact]
-    public void Platform_has_its_nine_folders_and_no_others() =>
+    public void Platform_has_its_ten_folders_and_no_others() =>
         Own(Platform).Select(type => type.Namespace!.Split('.').ElementAtOrDefault(2) ?? "").Distinct().ShouldBe(Folders, ignoreOrder: true);
 
     [Fact]
