@@ -89,27 +89,31 @@ internal static class ShowStatistics
                 sum(seconds) AS seconds
             """;
 
-        private const string Wanted = $"(CAST(@JobId AS text) IS NULL OR j.job_id = @JobId) AND {JobAccess.Visible}";
+        // The jobs that are asked for; asked for first, so that their days are found along the index.
+        private const string WantedSql = $"""
+            SELECT j.id FROM cron.job j WHERE (CAST(@JobId AS text) IS NULL OR j.job_id = @JobId) AND {JobAccess.Visible}
+            """;
 
         private const string DaysSql = $"""
             SELECT to_char(d.day, 'YYYY-MM-DD') AS name, {Sums}, cron.merge_counts(durations) AS durations, cron.merge_counts(lateness) AS lateness
             FROM cron.job_day d WHERE d.day BETWEEN CAST(@From AS date) AND CAST(@To AS date)
-                AND CASE WHEN CAST(@JobId AS text) IS NULL AND @SeesAll THEN d.job = 0 ELSE d.job IN (SELECT j.id FROM cron.job j WHERE {Wanted}) END
+                AND d.job = ANY(COALESCE(CAST(@Jobs AS bigint[]), '{{0}}'))
             GROUP BY d.day ORDER BY d.day
             """;
 
-        // The histograms of those alone that are shown.
+        // Of each job only what it is ordered by; everything else of those alone that are shown.
         private const string JobsSql = $"""
             WITH most AS MATERIALIZED (
-                SELECT d.job, {Sums} FROM cron.job_day d WHERE d.day BETWEEN CAST(@From AS date) AND CAST(@To AS date) AND d.job <> 0
-                    AND ((CAST(@JobId AS text) IS NULL AND @SeesAll) OR d.job IN (SELECT j.id FROM cron.job j WHERE {Wanted}))
-                GROUP BY d.job ORDER BY CASE @Sort WHEN 'runs' THEN sum(success + faild + timeout + killed + interrupted) WHEN 'seconds' THEN sum(seconds)
-                    WHEN 'missed' THEN sum(missed) ELSE sum(faild + timeout + killed + interrupted) END DESC, d.job LIMIT @Limit)
-            SELECT coalesce(j.job_id, (SELECT max(d.job_id) FROM cron.job_day d WHERE d.job = m.job)) AS name, m.*, h.durations, h.lateness
+                SELECT d.job, sum(CASE @Sort WHEN 'runs' THEN success + faild + timeout + killed + interrupted WHEN 'seconds' THEN seconds
+                    WHEN 'missed' THEN missed ELSE faild + timeout + killed + interrupted END) AS most
+                FROM cron.job_day d WHERE d.day BETWEEN CAST(@From AS date) AND CAST(@To AS date) AND d.job <> 0
+                    AND (CAST(@Jobs AS bigint[]) IS NULL OR d.job = ANY(@Jobs))
+                GROUP BY d.job ORDER BY most DESC, d.job LIMIT @Limit)
+            SELECT coalesce(j.job_id, (SELECT max(d.job_id) FROM cron.job_day d WHERE d.job = m.job)) AS name, h.*
             FROM most m LEFT JOIN cron.job j ON j.id = m.job CROSS JOIN LATERAL (
-                SELECT cron.merge_counts(durations) AS durations, cron.merge_counts(lateness) AS lateness FROM cron.job_day d
+                SELECT {Sums}, cron.merge_counts(durations) AS durations, cron.merge_counts(lateness) AS lateness FROM cron.job_day d
                 WHERE d.job = m.job AND d.day BETWEEN CAST(@From AS date) AND CAST(@To AS date)) h
-            ORDER BY CASE @Sort WHEN 'runs' THEN m.runs WHEN 'seconds' THEN m.seconds WHEN 'missed' THEN m.missed ELSE m.failed END DESC, m.job
+            ORDER BY m.most DESC, m.job
             """;
 
         private const string HoursSql = $"""
@@ -129,19 +133,21 @@ internal static class ShowStatistics
             var today = DateOnly.FromDateTime(TimeZoneInfo.ConvertTime(time.GetUtcNow(), zone.Info).Date);
             var to = Times.TryParseDate(request.To, out var last) ? last : today;
             var from = Times.TryParseDate(request.From, out var first) ? first : to.AddDays(-6);
-            var asked = new DynamicParameters(JobAccess.Parameters(access));
-            asked.AddDynamicParams(new
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            var wanted = new DynamicParameters(JobAccess.Parameters(access));
+            wanted.Add("JobId", request.JobId);
+            var isAll = request.JobId is null && access.Sees(ResourceKind.Job).All;
+            var asked = new DynamicParameters(new
             {
                 From = from.ToDateTime(TimeOnly.MinValue),
                 To = to.ToDateTime(TimeOnly.MinValue),
-                request.JobId,
+                Jobs = isAll ? null : (await connection.QueryAsync<long>(WantedSql, wanted)).ToArray(),
                 Sort = request.Sort ?? Orders[0],
                 Limit = request.Limit ?? DefaultLimit,
             });
-            await using var connection = await source.OpenConnectionAsync(cancellationToken);
             if (request.By == "hour")
             {
-                var hours = (await connection.QueryAsync<HourSums>(HoursSql, asked)).AsList();
+                var hours = (await connection.QueryAsync<HourSums>(HoursSql, wanted)).AsList();
                 return new Result(DayOf(hours[0].At), DayOf(hours[^1].At), [], [], hours);
             }
             var days = await connection.QueryAsync<Row>(DaysSql, asked);
