@@ -52,6 +52,17 @@ public sealed partial class MetricsTests(MetricsHost fixture) : IClassFixture<Me
         other.StatusCode.ShouldBe(HttpStatusCode.Unauthorized);
     }
 
+    [Theory]
+    [InlineData("deploy/alerts.yml")]
+    [InlineData("deploy/grafana-codo.json")]
+    public async Task What_is_shipped_for_Prometheus_and_Grafana_asks_for_metrics_that_the_documents_explain(string file)
+    {
+        var known = await File.ReadAllTextAsync(Path.Combine(PublishedHost.Root(), "docs/operations.md"), TestContext.Current.CancellationToken);
+        var asked = Name().Matches(await File.ReadAllTextAsync(Path.Combine(PublishedHost.Root(), file), TestContext.Current.CancellationToken));
+        asked.Count.ShouldBeGreaterThan(10);
+        foreach (var name in asked.Select(match => match.Groups[1].Value).Distinct()) known.ShouldContain($"`{name}", Case.Sensitive, file);
+    }
+
     private async Task<string> Scrape(string token)
     {
         using var response = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, "/metrics", null, token));
@@ -74,6 +85,9 @@ public sealed partial class MetricsTests(MetricsHost fixture) : IClassFixture<Me
             .Where(line => line.StartsWith(name, StringComparison.Ordinal) && line.Contains(label, StringComparison.Ordinal))
             .Select(line => double.Parse(Number().Match(line).Groups[1].Value, CultureInfo.InvariantCulture))
             .Sum();
+
+    [GeneratedRegex("(codo_[a-z_]+?)(?:_bucket|_count|_sum)?(?=[^a-z_])")]
+    private static partial Regex Name();
 
     [GeneratedRegex(@"\} ([0-9.e+]+)")]
     private static partial Regex Number();
