@@ -136,6 +136,10 @@ internal static class ListLogs
             ORDER BY l.exec_time DESC, l.log_id DESC LIMIT @Most
             """;
 
+        private const string NewestSql = """
+            SELECT exec_time FROM cron.cron_log WHERE exec_time < @Until AND isfinite(exec_time) ORDER BY exec_time DESC, log_id DESC LIMIT 1
+            """;
+
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             var (limit, offset) = (request.Limit ?? DefaultLimit, request.Offset(DefaultLimit));
@@ -168,7 +172,9 @@ internal static class ListLogs
         {
             var began = time.GetTimestamp();
             var found = new List<LedgerKey>();
-            var (end, stretch) = (whole.Until, FirstStretch);
+            // The hours to come are no part of the first stretches.
+            var newest = await connection.ExecuteScalarAsync<DateTime?>(NewestSql, new { whole.Until });
+            var (end, stretch) = (newest?.AddTicks(10) ?? whole.From, FirstStretch);
             var isPartial = false;
             for (; end > whole.From && !isPartial; stretch *= 4)
             {
@@ -189,7 +195,8 @@ internal static class ListLogs
                             Most = ListReading.MostCounted + 1,
                         }
                     );
-                    found.AddRange(await connection.QueryAsync<LedgerKey>(SearchSql, asked, transaction));
+                    // As they are found: what came before the time was over counts.
+                    await foreach (var key in connection.QueryUnbufferedAsync<LedgerKey>(SearchSql, asked, transaction)) found.Add(key);
                 }
                 catch (Exception error) when (error is TimeoutException or PostgresException { SqlState: PostgresErrorCodes.QueryCanceled })
                 {
