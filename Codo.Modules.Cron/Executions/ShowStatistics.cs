@@ -97,7 +97,7 @@ internal static class ShowStatistics
         private const string DaysSql = $"""
             SELECT to_char(d.day, 'YYYY-MM-DD') AS name, {Sums}, cron.merge_counts(durations) AS durations, cron.merge_counts(lateness) AS lateness
             FROM cron.job_day d WHERE d.day BETWEEN CAST(@From AS date) AND CAST(@To AS date)
-                AND d.job = ANY(COALESCE(CAST(@Jobs AS bigint[]), '{{0}}'))
+                AND d.job = ANY(COALESCE(CAST(@Jobs AS bigint[]), ARRAY[CAST(0 AS bigint)]))
             GROUP BY d.day ORDER BY d.day
             """;
 
