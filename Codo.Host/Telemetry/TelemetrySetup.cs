@@ -1,4 +1,3 @@
-using System.Net;
 using Codo.Host.Auth;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
