@@ -86,7 +86,12 @@ public static class TasksModule
             .AddSingleton(new HeaderFigure(2, new Text("订单待处理", "orders wait"), "/orders", "hand", "warn", "orders", OpenOrders.Waiting))
             .AddHomePanel<OrdersThatWait>(HomePlace.NeedsMe, 1, "orders")
             .AddHomePanel<OrdersThatRun>(HomePlace.Running, 2, "orders")
-            .AddNavigation(NavigationGroup.Work, 1, new Text("订单", "Orders"), "/orders", "orders");
+            .AddNavigation(NavigationGroup.Work, 1, new Text("订单", "Orders"), "/orders", "orders")
+            .AddNavigation(NavigationGroup.Work, 2, new Text("搜索输出", "Search output"), "/search", "search")
+            .AddNavigation(NavigationGroup.Library, 1, new Text("模板", "Templates"), "/templates", "template")
+            .AddNavigation(NavigationGroup.Library, 2, new Text("命令库", "Commands"), "/commands", "terminal")
+            .AddNavigation(NavigationGroup.Library, 3, new Text("参数库", "Arguments"), "/arguments", "braces")
+            .AddNavigation(NavigationGroup.Library, 4, new Text("执行用户", "Execute-users"), "/execute-users", "key");
 
     /// <summary>The setting that names those with the operator's right.</summary>
     internal const string Operators = "Codo:Tasks:Operators";
@@ -126,6 +131,7 @@ public static class TasksModule
             )
             .WithBody(MostOfTemplate);
         routes.Patch<ReplaceTemplateUsers.Command, Answer>("/v2/task_layout/details/", "Replace a template's users", editTemplate);
+        routes.Get<ListTemplateOrders.Query, ListTemplateOrders.Result>("/v2/task_layout/temp/orders/", "A template's newest orders", seeTemplate);
         routes.Get<ListTemplateArguments.Query, ListTemplateArguments.Result>("/v2/task_layout/temp/args/", "Arguments that a template takes", seeTemplate);
 
         routes.Get<ListExecuteUsers.Query, ListExecuteUsers.Result>("/v2/task_layout/user/", "Execute-users, without their keys", seeUser);
@@ -152,8 +158,15 @@ public static class TasksModule
         MapOrders(routes);
         MapLogs(routes);
         routes.MapPage<OrderListPage>("/orders/");
+        routes.MapPage<NewOrderPage>("/orders/new/");
         routes.MapPage<OrderPage>("/orders/{list_id}/");
         routes.MapPage<ApprovePage>("/orders/{list_id}/approve/");
+        routes.MapPage<SearchPage>("/search/");
+        routes.MapPage<TemplateListPage>("/templates/");
+        routes.MapPage<TemplatePage>("/templates/{temp_id}/");
+        routes.MapPage<CommandsPage>("/commands/");
+        routes.MapPage<ArgumentsPage>("/arguments/");
+        routes.MapPage<ExecuteUsersPage>("/execute-users/");
     }
 
     private static void MapLogs(IEndpointRouteBuilder routes)

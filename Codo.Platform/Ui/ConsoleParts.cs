@@ -12,6 +12,7 @@ public enum NavigationGroup
     Overview,
     Schedules,
     Work,
+    Library,
     Watch,
     System,
 }

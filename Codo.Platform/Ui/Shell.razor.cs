@@ -116,6 +116,7 @@ public sealed partial class Shell
             NavigationGroup.Overview => new Text("概览", "Overview"),
             NavigationGroup.Schedules => new Text("定时", "Schedules"),
             NavigationGroup.Work => new Text("作业", "Orders"),
+            NavigationGroup.Library => new Text("编排", "Library"),
             NavigationGroup.Watch => new Text("告警", "Alerts"),
             _ => new Text("系统", "System"),
         };

@@ -71,7 +71,7 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
                             or
                             ("get /v2/task/check" or "get /v2/task/grid" or "get /v2/task/plan", "list_id")
                             or
-                            ("get /v2/task_layout/details" or "get /v2/task_layout/temp/args", "temp_id"),
+                            ("get /v2/task_layout/details" or "get /v2/task_layout/temp/args" or "get /v2/task_layout/temp/orders", "temp_id"),
                     $"{name} {parameter["name"]}"
                 );
 

@@ -143,6 +143,7 @@ async function submit(form, by) {
     const value = kind === 'number' ? field.value.trim() || '0'
       : kind === 'each' ? group.filter((box) => box.checked).map((box) => box.value)
       : kind === 'list' ? listOf(field.value)
+      : kind === 'lines' ? field.value.split('\n').map((line) => line.trim()).filter(Boolean)
       : kind === 'lists' ? field.value.split('\n').map(listOf).filter((list) => list.length)
       : kind === 'pairs' ? Object.fromEntries(field.value.split('\n').filter((line) => line.includes('=')).map((line) => [line.slice(0, line.indexOf('=')).trim(), line.slice(line.indexOf('=') + 1)]))
       : field.type === 'datetime-local' ? field.value.replace('T', ' ')

@@ -371,6 +371,8 @@ public sealed class RouteRightsTests(NobodysHost fixture) : IClassFixture<Nobody
             w.Does("PATCH", "/v2/task_layout/details/", new { temp_id = p.Template, new_user_info = p.Space == "owned" ? new[] { "650,,,owner" } : [] }, t),
         ["GET /v2/task_layout/temp/args/"] = async (w, t, p) => (await w.Host.Get($"/v2/task_layout/temp/args/?temp_id={p.Template}", t)).Code() == 0,
 
+        ["GET /v2/task_layout/temp/orders/"] = async (w, t, p) =>
+            (await w.Host.Get($"/v2/task_layout/temp/orders/?temp_id={p.Template}", t)).Code() == 0,
         ["GET /v2/task_layout/user/"] = (w, t, p) => w.Shows("/v2/task_layout/user/", p.Alias, t),
         ["POST /v2/task_layout/user/"] = (w, t, p) =>
             w.Does("POST", "/v2/task_layout/user/", new { alias_user = Name(), exec_user = "x", user_key = w.Key, space = p.Space }, t),

@@ -32,6 +32,9 @@ public sealed class ConsoleFixture(TestPostgres postgres) : HostFixture(postgres
 
     public long New { get; private set; }
 
+    /// <summary>The template of those orders.</summary>
+    public long Template { get; private set; }
+
     public long AtHand { get; private set; }
 
     /// <summary>A run that failed.</summary>
@@ -107,6 +110,7 @@ public sealed class ConsoleFixture(TestPostgres postgres) : HostFixture(postgres
             ),
             OrderHost.Step("echo on", level: 3, name: "enable", forceHost: "127.0.0.1")
         );
+        Template = template;
         Failed = await OrderHost.Order(Host, template, Hosts("web-1,web-2,web-3"));
         New = await OrderHost.Order(Host, template, Hosts("db-1,db-2"), schedule: "new");
         var hand = await OrderHost.Template(Host, OrderHost.Step("echo go", trigger: "hand", name: "confirm", forceHost: "127.0.0.1"));

@@ -77,6 +77,38 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
     }
 
     [Fact]
+    public async Task Each_page_of_the_library_and_of_making_orders_is_whole()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, "chromium is not installed: apt-get install -y chromium");
+        await host.Post("/v2/task_layout/args/", new { args_name = "Release", args_self = "VERSION" });
+        await host.Post("/v2/task_layout/command/", new { command_name = "restart", command = "systemctl restart shop", args = "VERSION" });
+        (string Path, string Zh, string En)[] pages =
+        [
+            ($"/orders/new?like={fixture.Failed}", "将要执行的内容", "What it would run"),
+            ("/templates", "新建模板", "New template"),
+            ("/search?q=refused", "connection refused", "connection refused"),
+            ($"/templates/{fixture.Template}", "可替换的词", "Words that orders replace"),
+            ("/commands?new=1", "systemctl restart shop", "systemctl restart shop"),
+            ("/arguments", "VERSION", "VERSION"),
+            ("/execute-users?new=1", "私钥", "Private key"),
+        ];
+        for (var at = 0; at < pages.Length; at++)
+        {
+            var (path, zh, en) = pages[at];
+            // Both languages, themes and widths of each page, in two looks.
+            foreach (var (language, theme, width) in at % 2 == 0 ? Looks[..2] : Looks[2..])
+            {
+                await using var visitor = await fixture.Visit(language, theme, width);
+                (await visitor.Open(path)).ShouldBe(200, path);
+                (await visitor.Text()).ShouldContain(language == "en" ? en : zh, Case.Insensitive, path);
+                await Look(visitor, $"{path} {language} {theme} {width}", language);
+                await Shot(visitor, path, language, theme, width);
+            }
+        }
+        wrong.ShouldBeEmpty();
+    }
+
+    [Fact]
     public async Task An_empty_page_says_what_to_do_first()
     {
         Assert.SkipUnless(ConsoleFixture.HasBrowser, "chromium is not installed: apt-get install -y chromium");
@@ -88,6 +120,7 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
             ("/ledger", "台账还是空的", "The ledger is empty"),
             ("/orders", "没有未结束的订单", "No order is open"),
             ("/orders?show=ended", "还没有结束的订单", "No order has ended yet"),
+            ("/templates", "还没有模板", "There are no templates yet"),
             ("/incidents", "没有未处理的事件", "No incident is open"),
             ("/jobs?q=nothing", "没有符合条件的任务", "No job matches"),
             ("/people/teams", "还没有团队", "There are no teams yet"),
@@ -134,6 +167,8 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
             ("/incidents?state=x", 400),
             ("/audit", 403),
             ("/people/teams?team=999", 404),
+            ("/templates/999999", 404),
+            ("/orders/999999/approve", 404),
         ];
         foreach (var (path, status) in refused)
         {

@@ -164,6 +164,55 @@ public sealed class ConsoleWorkTests(ConsoleFixture fixture) : IClassFixture<Con
     }
 
     [Fact]
+    public async Task An_order_is_made_as_another_with_its_preview_beside_it()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open($"/orders/new?failed_of={fixture.Failed}");
+        (await page.InputValueAsync("[data-group]")).ShouldBe("web-1\nweb-2\nweb-3");
+        await page.WaitForSelectorAsync("[data-sum]:has-text('3 hosts')");
+        await page.FillAsync("[data-group]", "made-1, made-2");
+        await page.WaitForSelectorAsync("[data-sum]:has-text('2 hosts')");
+        await page.WaitForSelectorAsync("[data-preview-of] pre:has-text('echo fetched')");
+        await page.FillAsync("[data-group]", "not a host!");
+        await page.WaitForSelectorAsync("[data-preview-of] .error");
+        await page.FillAsync("[data-group]", "made-1");
+        await page.FillAsync("[name=task_name]", "made in the browser");
+        await page.ClickAsync(".form-bar button[value=new]");
+        await page.WaitForSelectorAsync("h1:has-text('made in the browser')");
+        page.Url.ShouldMatch("/orders/[0-9]+$");
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Steps_of_a_template_are_moved_by_keys_and_saved()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var template = await OrderHost.Template(
+            host,
+            OrderHost.Step("echo one", "LOOSE", name: "first", forceHost: "127.0.0.1"),
+            OrderHost.Step("echo two", level: 2, name: "second", forceHost: "127.0.0.1")
+        );
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open($"/templates/{template}");
+        await page.WaitForSelectorAsync(".hint:has-text('LOOSE')");
+        await page.FocusAsync(".moves > li:first-child");
+        await page.Keyboard.PressAsync("Alt+ArrowDown");
+        await page.WaitForSelectorAsync(".moves > li:last-child:has-text('first')");
+        await page.Keyboard.PressAsync("Enter");
+        await page.FillAsync("dialog[open] [name=command]", "echo changed");
+        await page.ClickAsync("dialog[open] .primary");
+        await page.ClickAsync(".decide .primary");
+        await visitor.Sees("Saved");
+        var steps = (await host.Get($"/v2/task_layout/details/?temp_id={template}"))["data"]!["temp_list"]!.AsArray();
+        steps.Select(step => ((string)step!["command_name"]!, (string)step["command"]!, (int)step["level"]!))
+            .ShouldBe([("second", "echo two", 1), ("first", "echo changed", 2)]);
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
     public async Task A_log_of_a_hundred_thousand_lines_takes_few_elements_and_gives_back_every_line()
     {
         Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);

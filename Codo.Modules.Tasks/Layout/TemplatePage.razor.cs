@@ -1,0 +1,68 @@
+using System.Text.Json;
+using Codo.Platform.Http;
+using Codo.Platform.Security;
+using Microsoft.AspNetCore.Components;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Layout;
+
+/// <summary>One template: its steps by group and level, which an editor moves and changes, its words, its users, and its newest orders.</summary>
+public sealed partial class TemplatePage
+{
+    private const int MostOrders = 10;
+
+    private long id;
+    private string name = "";
+    private string? mayNot;
+    private ShowTemplate.Result? content;
+    private IReadOnlyList<GroupRow> groups = [];
+    private IReadOnlyList<ListTemplateOrders.Row> orders = [];
+
+    [Inject]
+    private NpgsqlDataSource Source { get; set; } = null!;
+
+    // What the editor checks and offers: aliases, words and commands that the caller may see.
+    private string Aliases { get; set; } = "[]";
+
+    private string Words { get; set; } = "[]";
+
+    private string Commands { get; set; } = "[]";
+
+    /// <inheritdoc/>
+    protected override async Task Load()
+    {
+        id = NumberPart("temp_id");
+        name = T($"模板 {id}", $"Template {id}");
+        content = await Send(new ShowTemplate.Query(id));
+        groups = content.Groups;
+        await foreach (var row in (await Send(new ListTemplates.Query("temp_id", $"{id}", null))).Data) name = row.TempName;
+        await using (var connection = await Source.OpenConnectionAsync(Context.RequestAborted))
+            if (await TemplateRight.Find(connection, null, id) is { } resource)
+                mayNot = await MayNot(Verbs.Edit, resource);
+        orders = (await Send(new ListTemplateOrders.Query(id, MostOrders))).Data;
+        if (mayNot is not null) return;
+        var users = await (await Send(new ListExecuteUsers.Query())).Data.Select(user => user.AliasUser).ToListAsync(Context.RequestAborted);
+        Aliases = Json(users);
+        Words = Json((await Send(new ListTemplateArguments.Query(id))).ArgsDict.Keys.Concat(content.TempArgs).Distinct());
+        var commands = await (await Send(new ListCommands.Query(null, null, null))).Data.Take(500).ToListAsync(Context.RequestAborted);
+        Commands = Json(commands.Select(command => new { command.CommandName, command.Command, command.Args, command.ForceHost }));
+    }
+
+    private static string Json(object value) => JsonSerializer.Serialize(value, Platform.Http.Json.Stored);
+
+    private static string How(GroupRow group) =>
+        group.Batch.Length == 0
+            ? T("所有主机同时", "all hosts at once")
+            : T($"每批 {group.Batch}", $"batches of {group.Batch}")
+                + (group.BatchPause > 0 ? T($"，间隔 {group.BatchPause} 秒", $", {group.BatchPause} s between") : "")
+                + (group.Next == "confirm" ? T("，每批后确认", ", confirmed one by one") : "");
+
+    private static string Notes(StepRow step) =>
+        (step.ForceHost.Length > 0 ? T($" · 在 {step.ForceHost}", $" · on {step.ForceHost}") : "")
+        + step.Trigger switch
+        {
+            "hand" => T(" · 人工放行", " · waits for a person"),
+            "timed" => T(" · 等待时间", " · waits for the time"),
+            _ => "",
+        };
+}

@@ -1,0 +1,69 @@
+// The form of an order: what it would run is asked for while one types, by the request that scripts send.
+import { confirm, request, say } from './api.js';
+import { h, t } from './words.js';
+
+const form = document.querySelector('[data-new-order]');
+const shown = document.querySelector('[data-preview-of]');
+const sum = document.querySelector('[data-sum]');
+const error = document.querySelector('[data-error]');
+const split = (text) => [...new Set(text.split(/[\s,，;；]+/).filter(Boolean))];
+const count = (number) => t(`${number} 台主机`, `${number} host${number === 1 ? '' : 's'}`);
+const value = (name) => form.elements.namedItem(name).value;
+
+document.querySelector('[data-choose] select')?.addEventListener('change', (event) => event.target.form.requestSubmit());
+
+function body(schedule) {
+  const time = value('exec_time').replace('T', ' ');
+  const order = { task_name: value('task_name'), temp_id: Number(form.dataset.newOrder), hosts: {}, args: {}, details: value('details'), schedule, ...(time ? { exec_time: time, hold: true } : {}) };
+  for (const field of form.querySelectorAll('[data-group]')) {
+    const hosts = split(field.value);
+    order.hosts[field.dataset.group] = hosts.join(',');
+    form.querySelector(`[data-count="${field.dataset.group}"]`).textContent = hosts.length ? count(hosts.length) : '';
+  }
+  for (const field of form.querySelectorAll('[data-word]')) if (field.value) order.args[field.dataset.word] = field.value;
+  return order;
+}
+
+const few = (lanes) => lanes.slice(0, 6).map((lane) => lane.host).join(', ') + (lanes.length > 6 ? t(` 等 ${lanes.length} 台`, ` and ${lanes.length - 6} more`) : '');
+
+// Hosts that run the same lines stand together.
+function section(group) {
+  const alike = new Map();
+  for (const lane of group.hosts) {
+    const key = JSON.stringify(lane.steps.map((step) => [step.exec_user, step.command_line]));
+    alike.set(key, [...(alike.get(key) ?? []), lane]);
+  }
+  const batches = group.batches > 1 ? t(` · 分 ${group.batches} 批`, ` · ${group.batches} batches`) : '';
+  return [h('h3', {}, t(`组 ${group.task_group}`, `Group ${group.task_group}`), batches), ...[...alike.values()].map((lanes) => h('div', { class: 'preview' },
+    h('p', {}, h('strong', {}, count(lanes.length)), ' ', h('span', { class: 'mono muted' }, few(lanes))),
+    h('ol', { class: 'steps' }, ...lanes[0].steps.map((step) => h('li', {}, h('div', { class: 'row' }, h('strong', {}, step.task_name), h('span', { class: 'tag' }, step.exec_user),
+      step.runs_on === lanes[0].host ? null : h('span', { class: 'muted' }, t(`在 ${step.runs_on} 执行`, `on ${step.runs_on}`)),
+      step.trigger === 'order' ? null : h('span', { class: 'muted' }, step.starts)), h('pre', { tabindex: '0' }, h('code', {}, step.command_line)))))))];
+}
+
+let timer = 0, asked = 0;
+async function preview() {
+  const order = body('new'), mine = ++asked;
+  if (!Object.values(order.hosts).some(Boolean)) { sum.textContent = ''; shown.replaceChildren(h('p', { class: 'muted' }, t('填写主机后显示', 'Say the hosts first'))); return; }
+  const answer = await request('POST', '/v2/task/preview/', order);
+  if (mine !== asked) return;
+  if (answer.code !== 0) { sum.textContent = ''; shown.replaceChildren(h('p', { class: 'error' }, answer.msg)); return; }
+  const { groups, approvals_missing: missing } = answer.data;
+  sum.textContent = `${count(groups.reduce((all, group) => all + group.hosts.length, 0))} · ${t(`需 ${missing} 人审批`, `${missing} approval${missing === 1 ? '' : 's'} needed`)}`;
+  shown.replaceChildren(...(answer.warnings ?? []).map((text) => h('p', { class: 'banner warn' }, text)), ...groups.flatMap(section));
+}
+
+if (form) {
+  form.addEventListener('input', () => { error.textContent = ''; clearTimeout(timer); timer = setTimeout(preview, 300); });
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    const button = event.submitter, lines = button.dataset.confirm?.split('\n');
+    if (form.dataset.sent || (lines && !(await confirm(lines[0], lines.slice(1), button.textContent.trim())))) return;
+    form.dataset.sent = '1';
+    const answer = await request('POST', '/v2/task/accept/', body(button.value));
+    if (answer.code === 0) { say([answer.msg, ...(answer.warnings ?? [])].join('\n')); location.href = `/orders/${answer.list_id}`; return; }
+    delete form.dataset.sent;
+    error.textContent = answer.msg + (answer.hint ? ` · ${answer.hint}` : '');
+  });
+  preview();
+}
