@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Codo.Platform.Http;
-using Codo.Platform.Security;
 using Microsoft.AspNetCore.Components;
 using Npgsql;
 
