@@ -1,4 +1,4 @@
-using Codo.Modules.Tasks.Orders;
+using Codo.Modules.Tasks.Layout;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Dapper;
@@ -6,7 +6,7 @@ using FluentValidation;
 using MediatR;
 using Npgsql;
 
-namespace Codo.Modules.Tasks.Layout;
+namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>The newest orders of a template that the caller may see: who uses it.</summary>
 internal static class ListTemplateOrders

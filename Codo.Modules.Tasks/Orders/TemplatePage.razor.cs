@@ -1,9 +1,10 @@
 using System.Text.Json;
+using Codo.Modules.Tasks.Layout;
 using Codo.Platform.Http;
 using Microsoft.AspNetCore.Components;
 using Npgsql;
 
-namespace Codo.Modules.Tasks.Layout;
+namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>One template: its steps by group and level, which an editor moves and changes, its words, its users, and its newest orders.</summary>
 public sealed partial class TemplatePage
