@@ -21,6 +21,9 @@ public sealed partial class TemplatePage
     [Inject]
     private NpgsqlDataSource Source { get; set; } = null!;
 
+    // A page that shows a problem has nothing to edit.
+    private IReadOnlyList<string> Editor => content is not null && mayNot is null ? ["template-edit.js"] : [];
+
     // What the editor checks and offers: aliases, words and commands that the caller may see.
     private string Aliases { get; set; } = "[]";
 

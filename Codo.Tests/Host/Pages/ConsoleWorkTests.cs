@@ -205,7 +205,7 @@ public sealed class ConsoleWorkTests(ConsoleFixture fixture) : IClassFixture<Con
         await page.FillAsync("dialog[open] [name=command]", "echo changed");
         await page.ClickAsync("dialog[open] .primary");
         await page.ClickAsync(".decide .primary");
-        await visitor.Sees("Saved");
+        await page.WaitForSelectorAsync(".message:has-text('Saved')");
         var steps = (await host.Get($"/v2/task_layout/details/?temp_id={template}"))["data"]!["temp_list"]!.AsArray();
         steps.Select(step => ((string)step!["command_name"]!, (string)step["command"]!, (int)step["level"]!))
             .ShouldBe([("second", "echo two", 1), ("first", "echo changed", 2)]);
