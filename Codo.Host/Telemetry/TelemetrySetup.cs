@@ -69,7 +69,7 @@ internal static class TelemetrySetup
                 null
             )
             .Needs(Right.Token)
-            .WithMetadata(new OpenToNetworks())
+            .WithMetadata(new OpenToNetworks(), new HttpMethodMetadata([HttpMethods.Get]))
             .WithTags("host")
             .WithSummary("Metrics in Prometheus' form; a network of Codo:Telemetry:MetricsNetworks needs no token");
     }

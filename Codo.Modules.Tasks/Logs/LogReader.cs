@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json.Serialization;
 using Dapper;
 using Npgsql;
@@ -129,6 +130,7 @@ internal sealed class LogReader(NpgsqlDataSource source)
         foreach (var stream in From(attempts, after))
         {
             var line = stream.Is(after) ? after.Line : 0;
+            var most = (long)MostBytes - bytes;
             var part = await Query(
                 connection,
                 LinesSql,
@@ -139,7 +141,7 @@ internal sealed class LogReader(NpgsqlDataSource source)
                     After = line,
                     Upto = line + limit - rows.Count,
                     stream.Since,
-                    Bytes = (long)MostBytes - bytes,
+                    Bytes = most,
                 },
                 cancellation
             );
@@ -151,9 +153,10 @@ internal sealed class LogReader(NpgsqlDataSource source)
             }
 
             if (rows.Count >= limit || bytes >= MostBytes) return Part(rows, after, several, more: true);
-            // The sum that cut the part counts in other bytes than this one.
+            // The sum that cuts a part counts in other bytes than this one. What stays below its limit was not cut: the stream ends here.
             if (
                 part.Count > 0
+                && part.Sum(row => (long)Encoding.UTF8.GetByteCount(row.LogInfo)) >= most
                 && await Query(
                     connection,
                     LinesSql,
