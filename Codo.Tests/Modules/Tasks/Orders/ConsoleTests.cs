@@ -16,9 +16,11 @@ public sealed class ConsoleTests(OrderFixture fixture) : IClassFixture<OrderFixt
     [Fact]
     public async Task An_order_that_awaits_its_approval_is_new_in_the_list_and_waits_once_it_is_approved()
     {
-        var gate = fixture.NewFile();
-        foreach (var step in new[] { Step($"while ! test -e {gate}; do sleep 0.05; done"), Step("true", trigger: "hand"), Step("true", trigger: "timed") })
+        foreach (var make in new Func<string, JsonObject>[] { text => Step(text), text => Step(text, trigger: "hand"), text => Step(text, trigger: "timed") })
         {
+            // It has not ended before it was looked for in the list of those that have not.
+            var gate = fixture.NewFile();
+            var step = make($"while ! test -e {gate}; do sleep 0.05; done");
             var order = await host.Order(await host.Template(step), schedule: "new");
             var (schedule, status) = await Listed(order);
             (schedule, status).ShouldBe(("new", "0"));
