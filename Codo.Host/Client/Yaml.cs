@@ -90,7 +90,7 @@ internal static class Yaml
         || Plain(text) is not { } value
         || value.GetValueKind() != JsonValueKind.String
         || text.ToUpperInvariant() is "YES" or "NO" or "ON" or "OFF" or "Y" or "N" or "TRUE" or "FALSE" or "NULL"
-       
+
             || char.IsAsciiDigit(text[0])
             && text.All(character => char.IsAsciiDigit(character) || character is '.' or ':' or '_' or 'e' or 'E' or 'x' or '-' or '+');
 

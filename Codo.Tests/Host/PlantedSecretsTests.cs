@@ -171,6 +171,10 @@ public sealed class PlantedSecretsTests
 
         Found(secrets, await Answers(host)).ShouldBeEmpty("in an answer");
         Found(secrets, host.Output).ShouldBeEmpty("in the host's log");
+        var metrics = await host.Text(HttpMethod.Get, "/metrics");
+        Found(secrets, metrics).ShouldBeEmpty("in the metrics");
+        foreach (var name in Metrics) metrics.ShouldContain(name);
+        metrics.ShouldNotContain("planted", Case.Sensitive, "a job's name is no label");
         Found(secrets, heard.ToString()).ShouldBeEmpty("on a channel of Redis");
         Found(secrets, await Keys(listener)).ShouldBeEmpty("in Redis");
         Found(secrets, string.Concat(stub.Requests.Select(got => Encoding.UTF8.GetString(got.Body)))).ShouldBeEmpty("in an alert");
@@ -181,6 +185,25 @@ public sealed class PlantedSecretsTests
         // Found it would be: the search itself works.
         Found(secrets, "x" + secrets["job"]).ShouldBe(["job"]);
     }
+
+    private static readonly string[] Metrics =
+    [
+        "outcome=\"faild\"",
+        "codo_fires_total{",
+        "codo_fire_lateness_seconds_bucket",
+        "codo_run_duration_seconds_count",
+        "codo_jobs{",
+        "codo_step_duration_seconds_count",
+        "codo_log_lines_total{",
+        "codo_outbox_oldest_seconds",
+        "codo_nodes{",
+        "codo_loop_age_seconds{",
+        "codo_spool_size_bytes",
+        "codo_descriptors",
+        "http_server_request_duration_seconds",
+        "db_client_operation_duration_seconds",
+        "dotnet_process_memory_working_set_bytes",
+    ];
 
     private static async Task Made(Task<JsonObject> answer) => (await answer)["code"]!.GetValue<int>().ShouldBe(0, (await answer).ToJsonString());
 

@@ -15,7 +15,13 @@ internal static partial class RundeckJobs
 {
     private static readonly Dictionary<string, string> Weekdays = new(StringComparer.OrdinalIgnoreCase)
     {
-        ["sun"] = "1", ["mon"] = "2", ["tue"] = "3", ["wed"] = "4", ["thu"] = "5", ["fri"] = "6", ["sat"] = "7",
+        ["sun"] = "1",
+        ["mon"] = "2",
+        ["tue"] = "3",
+        ["wed"] = "4",
+        ["thu"] = "5",
+        ["fri"] = "6",
+        ["sat"] = "7",
     };
 
     /// <param name="name">The file, for messages.</param>

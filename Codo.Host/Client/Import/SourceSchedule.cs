@@ -28,11 +28,11 @@ internal sealed class SourceSchedule(
         {
             if (!day(today.AddDays(days))) continue;
             var some = from hour in hours
-                from minute in minutes
-                from second in seconds
-                from time in Instants(today.AddDays(days).ToDateTime(new TimeOnly(hour, minute, second)))
-                where time > @from
-                select time;
+                       from minute in minutes
+                       from second in seconds
+                       from time in Instants(today.AddDays(days).ToDateTime(new TimeOnly(hour, minute, second)))
+                       where time > @from
+                       select time;
             times.AddRange(some.Order().Distinct().Take(count - times.Count));
         }
         return times;

@@ -2,8 +2,8 @@ using System.Net;
 using Codo.Host.Client;
 using Codo.Tests.Support;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
 
 namespace Codo.Tests.Host.Client;
 
