@@ -122,7 +122,7 @@ internal static class Colors
     /// <summary>The colour of a word that says how something stands.</summary>
     public static string? OfStatus(string word) => word switch
     {
-        "success" or "done" or "running" or "active" or "resolved" or "enabled" => Green,
+        "success" or "done" or "running" or "scheduled" or "active" or "resolved" or "enabled" => Green,
         "faild" or "failed" or "timeout" or "killed" or "interrupted" or "broken" or "missed" or "open" or "lost" or "unreachable" or "rejected" => Red,
         "paused" or "queued" or "skipped" or "waiting" or "new" or "hand" or "timed" or "ready" or "acknowledged" or "stopped" or "ended" => Yellow,
         _ => null,

@@ -29,7 +29,7 @@ internal static class JobCommands
     private static readonly Column<JsonObject>[] Columns =
     [
         new("NAME", job => job.Text("job_id"), Shrinks: true),
-        new("STATE", job => job.Text("state"), Color: Colors.OfStatus),
+        new("STATE", job => job.Text("state") is "running" ? "scheduled" : job.Text("state"), Color: Colors.OfStatus),
         new("SCHEDULE", job => job.Text("cron")),
         new("NEXT", job => job.Text("next_run_time") is "None" ? "-" : job.Text("next_run_time")),
         new("LAST", job => job.Text("last_status"), Color: Colors.OfStatus),

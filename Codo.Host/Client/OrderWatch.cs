@@ -97,7 +97,8 @@ internal static class OrderWatch
         public void Begin(long id, OrderBoard board)
         {
             order = id;
-            context.Output.WriteLine($"Order {id}, {TerminalText.OneLine(board.Order.Text("task_name"))}: {board.Lanes.Count} hosts, {Sum(board)}");
+            var hosts = board.Lanes.Count == 1 ? "1 host" : $"{board.Lanes.Count} hosts";
+            context.Output.WriteLine($"Order {id}, {TerminalText.OneLine(board.Order.Text("task_name"))}: {hosts}, {Sum(board)}");
             Standing(board);
         }
 

@@ -13,6 +13,11 @@ public readonly record struct Text(string Zh, string En)
     /// <summary>A text that is the same in both languages: a name, a number.</summary>
     public static Text Same(string text) => new(text, text);
 
+    /// <summary>A number of things: <c>3 台</c> and <c>3 hosts</c>, of one <c>1 host</c>.</summary>
+    /// <param name="zh">The measure word, and what is counted where it needs to be said.</param>
+    /// <param name="en">One of them; its plural ends in s.</param>
+    public static Text Count(long number, string zh, string en) => new($"{number} {zh}", number == 1 ? $"1 {en}" : $"{number} {en}s");
+
     /// <summary>The text in the language of the request under way (<see cref="Language.English"/>).</summary>
     public override string ToString() => Language.English ? En : Zh;
 }

@@ -75,7 +75,7 @@ public sealed class ClientTests(ClientHost fixture)
             name
         );
         table.Lines.Length.ShouldBe(2);
-        table.Output.ShouldContain("\e[32mrunning\e[0m", customMessage: "colours on a terminal");
+        table.Output.ShouldContain("\e[32mscheduled\e[0m", customMessage: "colours on a terminal");
         foreach (var line in table.Lines)
             TerminalText.Width(System.Text.RegularExpressions.Regex.Replace(line, "\e\\[[0-9;]*m", "")).ShouldBeLessThanOrEqualTo(120);
         (
