@@ -37,6 +37,9 @@ internal static class Composition
         typeof(Composition).Assembly,
     ];
 
+    /// <summary>This binary's version and migrations.</summary>
+    public static Schema Schema { get; } = Schema.Of(Migrated);
+
     public static void AddCodo(this WebApplicationBuilder builder)
     {
         var (services, configuration) = (builder.Services, builder.Configuration);
@@ -89,7 +92,12 @@ internal static class Composition
     {
         var runAs = app.Services.GetRequiredService<RunAsRule>();
         if (runAs.Wrong is { } wrong) throw new StartRefused(wrong);
-        await RunAsStamp.Run(app.Services.GetRequiredService<NpgsqlDataSource>(), app.Services.GetServices<IStampRunAs>(), app.Logger);
+        await RunAsStamp.Run(
+            app.Services.GetRequiredService<NpgsqlDataSource>(),
+            app.Services.GetRequiredService<NodeSettings>().DataDirectory,
+            app.Services.GetServices<IStampRunAs>(),
+            app.Logger
+        );
         app.Logger.LogInformation("run_as: {Detail}", runAs.Detail);
         var source = app.Services.GetRequiredService<NpgsqlDataSource>();
         await MasterKeyCheck.Verify(source, app.Services.GetRequiredService<SecretBox>());
@@ -102,11 +110,12 @@ internal static class Composition
     }
 
     /// <summary>Whether <see cref="Migrate"/> has nothing to bring.</summary>
-    public static Task<bool> IsMigrated(this WebApplication app) => Migrator.IsCurrent(app.Services.GetRequiredService<NpgsqlDataSource>(), Migrated);
+    public static Task<bool> IsMigrated(this WebApplication app) => Migrator.IsCurrent(app.Services.GetRequiredService<NpgsqlDataSource>(), Schema);
 
     /// <summary>The schema alone: what <c>codo migrate</c> does.</summary>
     public static Task Migrate(this WebApplication app) => Migrator.Run(
-        app.Services.GetRequiredService<NpgsqlDataSource>(), Migrated, app.Services.GetRequiredService<ILogger<Program>>(),
+        app.Services.GetRequiredService<NpgsqlDataSource>(), Schema, app.Services.GetRequiredService<Node>().Name,
+        app.Services.GetRequiredService<ILogger<Program>>(),
         connection =>
         {
             PostgreSqlObjectsInstaller.Install(connection, HangfireSetup.Schema);

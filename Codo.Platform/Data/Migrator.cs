@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using System.Reflection;
+using System.Text.RegularExpressions;
 using Dapper;
 using DbUp;
 using DbUp.Engine;
@@ -9,11 +11,56 @@ using Npgsql;
 
 namespace Codo.Platform.Data;
 
-/// <summary>A migration that this binary does not know was applied: the schema is newer than the binary.</summary>
-public sealed class SchemaIsNewer(string script) : Exception(
-    $"The database was migrated by a newer Codo (it has {script}); start that version or newer. / 数据库已被更新版本的 Codo 迁移（含 {script}），请使用该版本或更新的版本。");
+/// <summary>A newer binary has migrated the database to a schema that this one cannot work with.</summary>
+public sealed class SchemaIsNewer(string script, Version? oldest) : Exception(
+    oldest is null
+        ? $"The database was migrated by a newer Codo (it has {script}); start that version or newer. / 数据库已被更新版本的 Codo 迁移（含 {script}），请使用该版本或更新的版本。"
+        : $"The database was migrated by a newer Codo (it has {script}, beside which {oldest} or newer runs); start that version or newer. / "
+            + $"数据库已被更新版本的 Codo 迁移（含 {script}，只能与 {oldest} 或更新的版本同时运行），请使用该版本或更新的版本。");
 
-/// <summary>Applies every module's <c>Migrations/*.sql</c>, once, under one advisory lock, so that nodes may start together.</summary>
+/// <summary>Nodes run that cannot work with what this binary would bring.</summary>
+public sealed class OlderNodesRun(string script, Version oldest, IEnumerable<string> nodes) : Exception(
+    $"Older nodes run: {string.Join(", ", nodes)}. {script} does not go with versions before {oldest}: stop these nodes first, then start this one. / "
+        + $"仍有旧版本的节点在运行：{string.Join("、", nodes)}。{script} 不能与 {oldest} 之前的版本同时使用：请先停止这些节点。");
+
+/// <summary>A step of the schema.</summary>
+/// <param name="Name">As the journal has it: <c>Codo.Modules.Cron.Migrations.0001-cron.sql</c>.</param>
+/// <param name="Order">Its place among all.</param>
+public sealed partial record Migration(string Name, string Sql, int Order)
+{
+    /// <summary>
+    /// The oldest binary that may run on the schema with this step, from its line <c>-- runs beside: 0.2.0</c>; null where it says nothing, and then only the
+    /// binary that brings it, and newer ones, may.
+    /// </summary>
+    public Version? Oldest => Beside().Match(Sql) is { Success: true } line ? Version.Parse(line.Groups[1].Value) : null;
+
+    [GeneratedRegex(@"^-- runs beside: (\d+\.\d+\.\d+)\s*$", RegexOptions.Multiline | RegexOptions.CultureInvariant)]
+    private static partial Regex Beside();
+}
+
+/// <summary>What a binary brings: its version and its migrations in their order.</summary>
+public sealed record Schema(Version Binary, IReadOnlyList<Migration> Migrations)
+{
+    /// <summary>The embedded scripts of the modules.</summary>
+    /// <param name="modules">Platform's assembly first: the order is the modules' own, then the number in the name.</param>
+    public static Schema Of(IReadOnlyList<Assembly> modules) =>
+        new(Parse(typeof(Schema).Assembly.GetName().Version!.ToString(3)), [.. modules.SelectMany(Embedded)]);
+
+    /// <summary>The version of a binary; 0.0.0 for what is none, which counts as older than all.</summary>
+    public static Version Parse(string text) => Version.TryParse(text, out var version) ? version : new Version(0, 0, 0);
+
+    private static IEnumerable<Migration> Embedded(Assembly module, int position) =>
+        module.GetManifestResourceNames().Where(name => name.EndsWith(".sql", StringComparison.Ordinal)).Order(StringComparer.Ordinal).Select((name, number) =>
+        {
+            using var reader = new StreamReader(module.GetManifestResourceStream(name)!);
+            return new Migration(name, reader.ReadToEnd(), (position * 1000) + number);
+        });
+}
+
+/// <summary>
+/// Applies every module's <c>Migrations/*.sql</c>, once, under one advisory lock, so that nodes may start together. Nodes of two versions run beside each other
+/// while an upgrade goes from node to node: the database holds, for each migration, the oldest binary that may run beside it.
+/// </summary>
 public static class Migrator
 {
     // Any constant does, as long as every version of Codo takes the same one.
@@ -23,21 +70,50 @@ public static class Migrator
         SELECT scriptname FROM platform.schema_version
         """;
 
+    private const string KnownSql = """
+        SELECT script, oldest FROM platform.migration
+        """;
+
+    private const string RememberSql = """
+        INSERT INTO platform.migration (script, oldest)
+        SELECT * FROM unnest(CAST(@Scripts AS text[]), CAST(@Oldest AS text[]))
+        ON CONFLICT (script) DO NOTHING
+        """;
+
+    // The lease as it is in Node.Lease: whoever has not beaten for so long is dead.
+    private const string AliveSql = """
+        SELECT name, version FROM platform.node
+        WHERE name <> @Own AND fenced < incarnation AND stopped_at IS NULL AND heartbeat_at > clock_timestamp() - interval '10 seconds'
+        ORDER BY name
+        """;
+
+    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(15), Look = TimeSpan.FromMilliseconds(500);
+
     /// <summary>Brings the database up to this binary's schema.</summary>
-    /// <param name="modules">Assemblies with embedded scripts, Platform's first.</param>
+    /// <param name="node">The name of this node: what an earlier start of it left among the nodes is not alive.</param>
     /// <param name="alsoUnderLock">Other schemas that must not be made by two hosts at once (Hangfire's).</param>
-    /// <exception cref="SchemaIsNewer">The journal has a script that none of the assemblies has.</exception>
-    public static async Task Run(NpgsqlDataSource source, IReadOnlyList<Assembly> modules, ILogger log, Action<NpgsqlConnection> alsoUnderLock)
+    /// <param name="patience">How long to wait for older nodes to end; default a little more than a lease, so that one that was killed is no hindrance.</param>
+    /// <exception cref="SchemaIsNewer">The schema is a newer binary's, beside which this one may not run.</exception>
+    /// <exception cref="OlderNodesRun">Nodes run that may not run beside what this binary brings.</exception>
+    public static async Task Run(
+        NpgsqlDataSource source,
+        Schema schema,
+        string node,
+        ILogger log,
+        Action<NpgsqlConnection> alsoUnderLock,
+        TimeSpan? patience = null
+    )
     {
         await using var connection = await source.OpenConnectionAsync();
         await connection.ExecuteAsync("SELECT pg_advisory_lock(@Lock)", new { Lock }, commandTimeout: 300);
         try
         {
-            var scripts = modules.SelectMany(ScriptsOf).ToList();
             await connection.ExecuteAsync("CREATE SCHEMA IF NOT EXISTS platform");
-            await RefuseNewer(connection, scripts);
+            var applied = await Applied(connection);
+            await RefuseNewer(connection, schema, applied, log);
+            await WaitForOlder(connection, schema, applied, node, patience ?? LongestWait);
             var upgrade = DeployChanges.To.PostgresqlDatabase(new PostgresqlConnectionManager(source))
-                .WithScripts(scripts)
+                .WithScripts(schema.Migrations.Select(one => new SqlScript(one.Name, one.Sql, new SqlScriptOptions { RunGroupOrder = one.Order })))
                 .WithScriptNameComparer(StringComparer.Ordinal)
                 .JournalToPostgresqlTable("platform", "schema_version")
                 .WithTransactionPerScript()
@@ -48,6 +124,7 @@ public static class Migrator
             var result = upgrade.PerformUpgrade();
             if (!result.Successful)
                 throw new InvalidOperationException($"The migration {result.ErrorScript?.Name} failed: {result.Error.Message}", result.Error);
+            await Remember(connection, schema);
             alsoUnderLock(connection);
         }
         finally
@@ -57,27 +134,64 @@ public static class Migrator
     }
 
     /// <summary>Whether every script has been applied. In a private cluster the answer cannot be made up: the journal belongs to the audit's owner.</summary>
-    public static async Task<bool> IsCurrent(NpgsqlDataSource source, IReadOnlyList<Assembly> modules)
+    public static async Task<bool> IsCurrent(NpgsqlDataSource source, Schema schema)
     {
         await using var connection = await source.OpenConnectionAsync();
-        if (await connection.ExecuteScalarAsync<string?>("SELECT to_regclass('platform.schema_version')::text") is null) return false;
-        var applied = (await connection.QueryAsync<string>(AppliedSql)).ToHashSet(StringComparer.Ordinal);
-        return modules.SelectMany(ScriptsOf).All(script => applied.Contains(script.Name));
+        var applied = await Applied(connection);
+        return schema.Migrations.All(migration => applied.Contains(migration.Name));
     }
 
-    // "Codo.Modules.Cron.Migrations.0001-cron.sql": the order is the modules' own, then the number in the name.
-    private static IEnumerable<SqlScript> ScriptsOf(Assembly module, int position) =>
-        module.GetManifestResourceNames().Where(name => name.EndsWith(".sql", StringComparison.Ordinal)).Order(StringComparer.Ordinal).Select((name, number) =>
-        {
-            using var reader = new StreamReader(module.GetManifestResourceStream(name)!);
-            return new SqlScript(name, reader.ReadToEnd(), new SqlScriptOptions { RunGroupOrder = (position * 1000) + number });
-        });
+    private static async Task<HashSet<string>> Applied(NpgsqlConnection connection) =>
+        await Exists(connection, "platform.schema_version") ? [.. await connection.QueryAsync<string>(AppliedSql)] : [];
 
-    private static async Task RefuseNewer(NpgsqlConnection connection, List<SqlScript> scripts)
+    private static async Task<bool> Exists(NpgsqlConnection connection, string table) =>
+        await connection.ExecuteScalarAsync<string?>("SELECT to_regclass(@table)::text", new { table }) is not null;
+
+    private static async Task<Dictionary<string, Version>> Known(NpgsqlConnection connection) =>
+        await Exists(connection, "platform.migration")
+            ? (await connection.QueryAsync<(string Script, string Oldest)>(KnownSql)).ToDictionary(row => row.Script, row => Schema.Parse(row.Oldest))
+            : [];
+
+    private static async Task RefuseNewer(NpgsqlConnection connection, Schema schema, HashSet<string> applied, ILogger log)
     {
-        if (await connection.ExecuteScalarAsync<string?>("SELECT to_regclass('platform.schema_version')::text") is null) return;
-        var known = scripts.Select(script => script.Name).ToHashSet(StringComparer.Ordinal);
-        if ((await connection.QueryAsync<string>(AppliedSql)).FirstOrDefault(name => !known.Contains(name)) is { } unknown) throw new SchemaIsNewer(unknown);
+        var unknown = applied.Except(schema.Migrations.Select(migration => migration.Name)).Order(StringComparer.Ordinal).ToList();
+        if (unknown.Count == 0) return;
+        var known = await Known(connection);
+        foreach (var script in unknown)
+            if (known.GetValueOrDefault(script) is var oldest && (oldest is null || oldest > schema.Binary)) throw new SchemaIsNewer(script, oldest);
+        log.LogWarning("The schema is a newer version's ({Scripts}); this one, {Version}, may run beside it until it is upgraded too", unknown, schema.Binary);
+    }
+
+    // Before anything is changed: an older node would go on with a schema that it does not understand.
+    private static async Task WaitForOlder(NpgsqlConnection connection, Schema schema, HashSet<string> applied, string node, TimeSpan patience)
+    {
+        var pending = schema.Migrations.Where(migration => !applied.Contains(migration.Name)).ToList();
+        if (applied.Count == 0 || pending.Count == 0) return;
+        var strictest = pending.MaxBy(migration => migration.Oldest ?? schema.Binary)!;
+        var oldest = strictest.Oldest ?? schema.Binary;
+        for (var waited = Stopwatch.StartNew(); ; await Task.Delay(Look))
+        {
+            var older = (await connection.QueryAsync<(string Name, string Version)>(AliveSql, new { Own = node }))
+                .Where(other => Schema.Parse(other.Version) < oldest)
+                .ToList();
+            if (older.Count == 0) return;
+            if (waited.Elapsed >= patience) throw new OlderNodesRun(strictest.Name, oldest, older.Select(other => $"{other.Name} ({other.Version})"));
+        }
+    }
+
+    private static async Task Remember(NpgsqlConnection connection, Schema schema)
+    {
+        var known = await Known(connection);
+        var fresh = schema.Migrations.Where(migration => !known.ContainsKey(migration.Name)).ToList();
+        if (fresh.Count == 0) return;
+        await connection.ExecuteAsync(
+            RememberSql,
+            new
+            {
+                Scripts = fresh.Select(migration => migration.Name).ToArray(),
+                Oldest = fresh.Select(migration => (migration.Oldest ?? schema.Binary).ToString(3)).ToArray(),
+            }
+        );
     }
 
     private sealed class MigrationLog(ILogger log) : IUpgradeLog

@@ -32,13 +32,19 @@ public static class RunAsStamp
         DELETE FROM platform.setting WHERE key = 'look.run_as' RETURNING value
         """;
 
+    /// <summary>
+    /// What the package writes into the data directory of an installation that ran as another user before: commands go on as that user.
+    /// </summary>
+    private const string RanAs = "ran-as";
+
     /// <summary>Stamps, exactly once after the migration. To be called after migrating and before anything runs.</summary>
-    public static async Task Run(NpgsqlDataSource source, IEnumerable<IStampRunAs> modules, ILogger log)
+    public static async Task Run(NpgsqlDataSource source, string dataDirectory, IEnumerable<IStampRunAs> modules, ILogger log)
     {
         await using var connection = await source.OpenConnectionAsync();
         await using var transaction = await connection.BeginTransactionAsync();
         if (await connection.ExecuteAsync(TakeSql, transaction: transaction) == 0) return;
-        var (name, rows) = (SystemUser.Own.Name, 0);
+        var before = Path.Combine(dataDirectory, RanAs);
+        var (name, rows) = (File.Exists(before) ? (await File.ReadAllTextAsync(before)).Trim() : SystemUser.Own.Name, 0);
         foreach (var module in modules) rows += await module.Stamp(connection, transaction, name);
         if (rows > 0) await connection.ExecuteAsync(ToLookAtSql, new { Name = name }, transaction);
         await Audit.Write(connection, transaction, Http.Caller.Codo, "stamp", "run_as", name, after: new { rows });

@@ -1,0 +1,86 @@
+using Codo.Host;
+using Codo.Platform.Data;
+using Codo.Tests.Modules.Cron;
+using Codo.Tests.Support;
+using Dapper;
+using Microsoft.Extensions.Logging.Abstractions;
+using Npgsql;
+
+namespace Codo.Tests.Platform.Data;
+
+/// <summary>Two versions beside each other while an upgrade goes from node to node. The newer one is this binary with one migration more.</summary>
+public sealed class MigratorTests(TestPostgres postgres)
+{
+    private const string Script = "Codo.Platform.Data.Migrations.9999-newer.sql";
+
+    private static Version Own => Composition.Schema.Binary;
+
+    private static Version Next => new(Own.Major, Own.Minor + 1, 0);
+
+    [Fact]
+    public async Task A_binary_works_on_a_newer_schema_whose_migrations_name_it()
+    {
+        var database = await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
+        await using (var source = NpgsqlDataSource.Create(database + ";Pooling=false"))
+            await Migrate(source, Newer($"-- runs beside: {Own.ToString(3)}\nALTER TABLE cron.job ADD COLUMN newer text NOT NULL DEFAULT 'x'"));
+
+        await using var older = await TestHost.Start(postgres, database);
+        await older.Post("/v1/cron/job/", new { job_id = "beside", cmd = "echo beside", cron = CronClient.Never });
+        (await older.Post("/v1/cron/job/run/", new { job_id = "beside" }))["code"]!.GetValue<int>().ShouldBe(0);
+        await Eventually.True(async () => await older.Count("SELECT count(*) FROM cron.cron_log WHERE status = 'success'") == 1, "the older one runs it");
+        (await older.Ask<string>("SELECT newer FROM cron.job")).ShouldBe("x");
+    }
+
+    [Fact]
+    public async Task A_binary_refuses_a_newer_schema_whose_migrations_do_not_name_it()
+    {
+        await using var source = await Migrated();
+        await Migrate(source, Newer("SELECT 1"));
+
+        var refused = await Should.ThrowAsync<SchemaIsNewer>(() => Migrate(source, Composition.Schema));
+
+        refused.Message.ShouldContain($"it has {Script}, beside which {Next} or newer runs");
+        // What a binary of before this rule left says nothing.
+        await Execute(source, "DELETE FROM platform.migration");
+        (await Should.ThrowAsync<SchemaIsNewer>(() => Migrate(source, Composition.Schema))).Message.ShouldContain($"(it has {Script});");
+    }
+
+    [Fact]
+    public async Task A_migration_waits_for_older_nodes_that_run_and_names_them()
+    {
+        await using var source = await Migrated();
+        await Execute(source, Node("web1", "0.1.0"));
+        // The one that is replaced, and one that is new enough.
+        await Execute(source, Node("own", "0.1.0"));
+        await Execute(source, Node("web2", Own.ToString(3)));
+        var newer = Newer($"-- runs beside: {Own.ToString(3)}\nCREATE TABLE platform.newer ()");
+
+        var refused = await Should.ThrowAsync<OlderNodesRun>(() => Migrate(source, newer, TimeSpan.Zero));
+
+        refused.Message.ShouldStartWith($"Older nodes run: web1 (0.1.0). {Script} does not go with versions before {Own.ToString(3)}: stop these nodes first");
+        (await Migrator.IsCurrent(source, newer)).ShouldBeFalse();
+        // As a node that was killed: its lease runs out while the migration waits.
+        var waiting = Migrate(source, newer);
+        await Execute(source, "UPDATE platform.node SET heartbeat_at = clock_timestamp() - interval '11 seconds' WHERE name = 'web1'");
+        await waiting;
+        (await Migrator.IsCurrent(source, newer)).ShouldBeTrue();
+    }
+
+    private async Task<NpgsqlDataSource> Migrated() =>
+        NpgsqlDataSource.Create(await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate)) + ";Pooling=false");
+
+    private static Schema Newer(string sql) => new(Next, [.. Composition.Schema.Migrations, new Migration(Script, sql, int.MaxValue)]);
+
+    private static Task Migrate(NpgsqlDataSource source, Schema schema, TimeSpan? patience = null) =>
+        Migrator.Run(source, schema, "own", NullLogger.Instance, _ => { }, patience);
+
+    private static string Node(string name, string version) =>
+        "INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version, heartbeat_at) VALUES "
+            + $"('{name}', nextval('platform.incarnation'), 'm', 'b', 1, '{version}', clock_timestamp())";
+
+    private static async Task Execute(NpgsqlDataSource source, string sql)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        await connection.ExecuteAsync(sql);
+    }
+}
