@@ -2,6 +2,7 @@ using Codo.Host.Accounts;
 using Codo.Host.Api;
 using Codo.Host.Commands;
 using Codo.Host.LocalServices;
+using Codo.Platform.Cluster;
 using Codo.Platform.Security;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
@@ -11,17 +12,24 @@ namespace Codo.Host;
 /// <summary>Builds and runs the host, on what <see cref="Installation"/> brings along; that goes last, after all that uses it has stopped.</summary>
 internal static class Hosting
 {
+    // To end what is left after the grace, and PostgreSQL's own stop: seconds.
+    private const int AfterGrace = 60;
+
     public static async Task<int> Serve(string[] arguments)
     {
+        using var manager = SystemdNotifier.OfProcess();
         var builder = Builder(arguments);
         await using var early = EarlyLines(builder);
         // Before anything starts: what is wrong in a setting must stop the start, not a host that runs.
         var showToken = builder.Configuration.GetValue("Codo:ShowToken", !Console.IsOutputRedirected);
         CheckAddresses(builder.Configuration);
         CommandAccount.MakeWhereMissing(builder.Configuration);
+        manager.Status("Starting PostgreSQL");
         await using var installation = await Prepare(builder, early);
         await using var app = builder.Build();
+        manager.Status("Bringing the database to this version");
         await installation.Migrate(app.IsMigrated, app.Migrate);
+        manager.Status("Starting");
         await app.Prepare();
         app.UseCodo();
         await app.StartAsync();
@@ -30,6 +38,9 @@ internal static class Hosting
         // Once it listens: a start that fails for the port must not have shown a password that nobody has seen.
         var admin = await FirstAdmin.Make(app.Services, installation, showToken && !Console.IsOutputRedirected);
         Welcome.Print(Console.Out, addresses, installation, showToken, admin, app.Services.GetRequiredService<TimeProvider>());
+        var grace = app.Services.GetRequiredService<NodeSettings>().ShutdownGrace;
+        app.Lifetime.ApplicationStopping.Register(() => manager.Stopping(TimeSpan.FromSeconds(grace + AfterGrace)));
+        manager.Ready(app.Services.GetRequiredService<LoopStates>(), app.Logger);
         await app.WaitForShutdownAsync();
         return 0;
     }

@@ -8,9 +8,11 @@ namespace Codo.Platform.Cluster;
 public sealed class LoopState
 {
     private long succeededAt = BootTime.Now.Ticks;
+    private long endedAt = BootTime.Now.Ticks;
     private volatile Exception? failure;
 
-    internal LoopState(string name, TimeSpan period, TimeSpan? longestRest = null) => (Name, Period, LongestRest) = (name, period, longestRest ?? period);
+    internal LoopState(string name, TimeSpan period, TimeSpan? longestRest = null, bool isVital = false) =>
+        (Name, Period, LongestRest, IsVital) = (name, period, longestRest ?? period, isVital);
 
     public string Name { get; }
 
@@ -19,11 +21,17 @@ public sealed class LoopState
     /// <summary>The period while nothing is found.</summary>
     public TimeSpan LongestRest { get; }
 
+    /// <summary>Whether the host is of no use while a run of it hangs: then the service manager restarts it.</summary>
+    public bool IsVital { get; }
+
     /// <summary>Whether the last run found nothing to do.</summary>
     internal bool IsIdle { get; set; }
 
     /// <summary>Time since the last success, on a clock that no change of the wall clock moves; since the start where there was none.</summary>
     public TimeSpan Age => BootTime.Now - TimeSpan.FromTicks(Interlocked.Read(ref succeededAt));
+
+    /// <summary>Time since a run last ended, well or not.</summary>
+    public TimeSpan Silence => BootTime.Now - TimeSpan.FromTicks(Interlocked.Read(ref endedAt));
 
     /// <summary>Why the last run failed; null when it succeeded.</summary>
     public Exception? Failure => failure;
@@ -36,9 +44,14 @@ public sealed class LoopState
     {
         failure = null;
         Interlocked.Exchange(ref succeededAt, BootTime.Now.Ticks);
+        Interlocked.Exchange(ref endedAt, BootTime.Now.Ticks);
     }
 
-    public void Failed(Exception error) => failure = error;
+    public void Failed(Exception error)
+    {
+        failure = error;
+        Interlocked.Exchange(ref endedAt, BootTime.Now.Ticks);
+    }
 }
 
 /// <summary>Every loop of this host, for readiness: one that has not succeeded for ten periods is degraded and named.</summary>
@@ -50,9 +63,9 @@ public sealed class LoopStates : IHealthCheck
     public IReadOnlyList<LoopState> All => [.. loops.Values.OrderBy(loop => loop.Name, StringComparer.Ordinal)];
 
     /// <exception cref="InvalidOperationException">There is a loop of that name.</exception>
-    public LoopState Add(string name, TimeSpan period, TimeSpan? longestRest = null)
+    public LoopState Add(string name, TimeSpan period, TimeSpan? longestRest = null, bool isVital = false)
     {
-        var state = new LoopState(name, period, longestRest);
+        var state = new LoopState(name, period, longestRest, isVital);
         return loops.TryAdd(name, state) ? state : throw new InvalidOperationException($"There are two loops called '{name}'.");
     }
 

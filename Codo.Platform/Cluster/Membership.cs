@@ -52,7 +52,7 @@ internal sealed class Membership(
 
     private static readonly TimeSpan Beat = TimeSpan.FromSeconds(2);
     private readonly CancellationTokenSource stopping = new();
-    private readonly LoopState beats = states.Add("heartbeat", Beat);
+    private readonly LoopState beats = states.Add("heartbeat", Beat, isVital: true);
     private LoopGroup? recoveries;
     private PeriodicLoop? fence;
     private Thread? heart;

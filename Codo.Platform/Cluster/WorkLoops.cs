@@ -34,7 +34,7 @@ internal sealed class WorkLoops
         [
             .. works.Select(work => new Worked(
                 work,
-                states.Add($"{work.Name} poll", PollPeriod, LongestRest),
+                states.Add($"{work.Name} poll", PollPeriod, LongestRest, isVital: true),
                 states.Add($"{work.Name} recovery", RecoveryPeriod)
             )),
         ];

@@ -45,9 +45,22 @@ public sealed class ServiceUnitTests
             var data = Path.Combine(service.Home, "data");
             var capabilities = Options()["AmbientCapabilities"].Single().Split(' ').Select(name => name["CAP_".Length..].ToLowerInvariant()).ToArray();
             capabilities.ShouldBe(["setuid", "setgid", "kill", "sys_ptrace"]);
-            Task<HostProcess> Start() => HostProcess.StartWith(capabilities, data, service.Identity, environment: [("Codo__RunAs", user.Identity.Name)]);
+            using var manager = new NotifySocket();
+            Task<HostProcess> Start() => HostProcess.StartWith(
+                capabilities,
+                data,
+                service.Identity,
+                environment:
+                [
+                    ("Codo__RunAs", user.Identity.Name),
+                    ("Codo__AllowRunAs", service.Identity.Name),
+                    ("NOTIFY_SOCKET", manager.Path),
+                    ("WATCHDOG_USEC", "1500000"),
+                ]
+            );
 
             int daemon;
+            long drained;
             await using (var host = await Start())
             {
                 var (status, said) = await Run(
@@ -62,13 +75,25 @@ public sealed class ServiceUnitTests
                 // PostgreSQL gets none of the capabilities either.
                 var postmaster = (await File.ReadAllLinesAsync(Path.Combine(data, "postgres/postmaster.pid")))[0];
                 (await File.ReadAllTextAsync($"/proc/{postmaster}/status")).ShouldContain("CapEff:\t0000000000000000");
+                // Type=notify: it said what it was at, then that it takes requests; the watchdog hears of it. Its own user's commands cannot speak for it.
+                await Eventually.True(() => manager.Count("WATCHDOG=1") > 1, "it pings");
+                manager.Messages.TakeWhile(said => said != "WATCHDOG=1").ShouldBe(
+                    ["STATUS=Starting PostgreSQL", "STATUS=Bringing the database to this version", "STATUS=Starting", "READY=1\nSTATUS=Running"]
+                );
+                (await Run(host, "env | grep -c -e NOTIFY_ -e WATCHDOG_", service.Identity.Name)).Said.ShouldBe("0\n");
                 // KillMode=process: the main process alone gets the signal.
+                var draining = await Begin(host, "sleep 2; echo drained");
                 (await host.Stop()).ShouldBe(0, host.Output);
+                manager.Messages.ShouldContain("STOPPING=1\nSTATUS=Draining\nEXTEND_TIMEOUT_USEC=90000000");
+                manager.Messages[^1].ShouldBeOneOf("WATCHDOG=1", "STOPPING=1\nSTATUS=Draining\nEXTEND_TIMEOUT_USEC=90000000");
+                drained = draining;
             }
 
             await using (var again = await Start())
             {
                 (await Run(again, "echo back")).Said.ShouldBe("back\n");
+                var row = await Ended(again, drained, "it was given its grace");
+                row.ShouldBe(("success", "drained\n"));
                 File.Exists($"/proc/{daemon}/stat").ShouldBeTrue("the daemon lives on");
                 // A command that runs on is found and ended across users.
                 var id = (
@@ -146,16 +171,23 @@ public sealed class ServiceUnitTests
         }
     }
 
-    private static async Task<(string Status, string Said)> Run(HostProcess host, string command)
+    private static async Task<(string Status, string Said)> Run(HostProcess host, string command, string? runAs = null) =>
+        await Ended(host, await Begin(host, command, runAs), $"{command} has ended");
+
+    private static async Task<long> Begin(HostProcess host, string command, string? runAs = null)
     {
         var id = $"j-{Guid.NewGuid():N}";
-        var made = await host.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = id, cmd = command, cron = CronClient.Never });
+        var made = await host.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = id, cmd = command, cron = CronClient.Never, run_as = runAs });
         made["code"]!.GetValue<int>().ShouldBe(0, made.ToJsonString());
-        var log = (await host.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = id }))["log_id"]!.GetValue<long>();
+        return (await host.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = id }))["log_id"]!.GetValue<long>();
+    }
+
+    private static async Task<(string Status, string Said)> Ended(HostProcess host, long log, string what)
+    {
         var row = await Eventually.Get<JsonNode>(
             async () => (await host.Send(HttpMethod.Get, $"/v1/cron/log/?key=log_id&value={log}"))["data"]![0],
             now => (string)now["status"]! is not ("queued" or "running"),
-            $"{command} has ended"
+            what
         );
         return ((string)row["status"]!, (string)row["task_log"]!);
     }
