@@ -17,10 +17,6 @@ install_missing "${missing[@]}"
 if ! command -v dotnet >/dev/null && [ -x "$HOME/.dotnet/dotnet" ]; then
   PATH=$HOME/.dotnet:$PATH
 fi
-if ! (cd "$here" && dotnet --version) >/dev/null 2>&1; then
-  echo "The .NET 10 SDK is not there. https://learn.microsoft.com/dotnet/core/install/linux says how to install it." >&2
-  exit 2
-fi
 
 # Where this user cannot write into the source, for example because another user built there, the build goes to the user's cache.
 output=$here/Codo.Host/bin/Release/net10.0
@@ -31,16 +27,43 @@ if [ ! -w "$here/Codo.Host" ] || { [ -e "$here/Codo.Host/obj" ] && [ ! -w "$here
   place=(--artifacts-path "$cache")
 fi
 
+# progress LOG: shows what the build is at, from its own lines: "Codo.Platform -> …/Codo.Platform.dll" when a project is done.
+progress() {
+  local all done now said= since=$SECONDS
+  all=$(find "$here"/Codo.Host "$here"/Codo.Platform "$here"/Codo.Modules.* -maxdepth 1 -name '*.csproj' | wc -l)
+  while kill -0 "$2" 2>/dev/null; do
+    done=$(grep -c ' -> ' "$1") || true
+    if ! grep -qE '(Restored|up-to-date)' "$1"; then now="getting packages"; else now="project $((done < all ? done + 1 : all)) of $all"; fi
+    if [ -t 2 ]; then
+      printf '\rBuilding: %s (%s s) ' "$now" $((SECONDS - since)) >&2
+    elif [ "$now" != "$said" ]; then
+      echo "Building: $now" >&2
+    fi
+    said=$now
+    sleep 0.5
+  done
+  [ ! -t 2 ] || printf '\rBuilt in %s s.%20s\n' $((SECONDS - since)) "" >&2
+}
+
 # The stamp is older than any source that changed while or after it was built.
 stamp=$output/.built
 if [ ! -e "$stamp" ] || [ -n "$(cd "$here" && find Codo.Host Codo.Platform Codo.Modules.* ./*.props global.json appsettings.json \
     \( -name bin -o -name obj \) -prune -o -newer "$stamp" -type f -print -quit)" ]; then
-  echo "Building …" >&2
+  if ! (cd "$here" && dotnet --version) >/dev/null 2>&1; then
+    echo "The .NET 10 SDK is not there. https://learn.microsoft.com/dotnet/core/install/linux says how to install it." >&2
+    exit 2
+  fi
+  if [ -e "$stamp" ]; then echo "The source has changed since the last build." >&2; else echo "First build: a minute or two." >&2; fi
   log=$(mktemp)
   started=$(mktemp)
   # No build server stays behind: it would take as much memory as the host.
-  if ! (cd "$here" && DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 dotnet build Codo.Host -c Release -v quiet -nodeReuse:false \
-      -p:UseSharedCompilation=false "${place[@]}") >"$log" 2>&1 </dev/null; then
+  (cd "$here" && DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 exec dotnet build Codo.Host -c Release -v minimal -nodeReuse:false \
+      -p:UseSharedCompilation=false -tl:off "${place[@]}") >"$log" 2>&1 </dev/null &
+  building=$!
+  trap 'kill $building 2>/dev/null || true' EXIT
+  progress "$log" "$building"
+  trap - EXIT
+  if ! wait "$building"; then
     cat "$log" >&2
     exit 1
   fi
@@ -48,6 +71,8 @@ if [ ! -e "$stamp" ] || [ -n "$(cd "$here" && find Codo.Host Codo.Platform Codo.
   rm -f "$log"
 fi
 
+command -v dotnet >/dev/null || { echo "The .NET 10 runtime is not there. https://learn.microsoft.com/dotnet/core/install/linux says how to install it." >&2; exit 2; }
+[ ! -t 2 ] || [ $# -gt 0 ] || echo "Starting Codo …" >&2
 export DOTNET_ROOT=${DOTNET_ROOT:-$(dirname "$(readlink -f "$(command -v dotnet)")")}
 export Codo__ShowToken=${Codo__ShowToken:-true}
 # The host refuses settings that happen to lie where it is started; those of this checkout are meant.

@@ -24,7 +24,7 @@ install_missing() {
     return 2
   fi
 
-  echo "Installing $* …" >&2
+  echo "Installing $* with apt-get (a minute or so) …" >&2
   local output
   output=$(mktemp)
   # Debian starts a server of its own with the package; Codo brings its own cluster, so that one would only take the port and memory.
