@@ -11,7 +11,7 @@ public sealed class BillOfMaterialsTests(PublishedHost published)
     public async Task Names_every_package_of_the_lock_file_and_the_runtime_with_purl_version_and_hash()
     {
         var file = await published.File;
-        var bill = JsonNode.Parse(await File.ReadAllTextAsync(Path.Combine(Path.GetDirectoryName(file)!, "codo.cdx.json")))!;
+        var bill = JsonNode.Parse(await File.ReadAllTextAsync($"{file}.cdx.json"))!;
         bill["bomFormat"]!.GetValue<string>().ShouldBe("CycloneDX");
         bill["specVersion"]!.GetValue<string>().ShouldBe("1.6");
         bill["serialNumber"]!.GetValue<string>().ShouldStartWith("urn:uuid:");
@@ -52,7 +52,7 @@ public sealed class BillOfMaterialsTests(PublishedHost published)
         var sums = (await File.ReadAllLinesAsync(Path.Combine(folder, "SHA256SUMS")))
             .Select(line => line.Split("  "))
             .ToDictionary(line => line[1], line => line[0]);
-        sums.Keys.ShouldBe(["codo", "codo.cdx.json"], ignoreOrder: true);
+        sums.Keys.ShouldBe(["codo-linux-x64", "codo-linux-x64.cdx.json"], ignoreOrder: true);
         foreach (var (name, sum) in sums)
         {
             await using var file = File.OpenRead(Path.Combine(folder, name));

@@ -1,0 +1,116 @@
+#!/bin/bash
+# Runs inside a fresh root: deploy/test-package.sh has put the packages, the stand-in for systemctl and a port there.
+set -euo pipefail
+export DEBIAN_FRONTEND=noninteractive HOME=/root
+before=$1 after=$2 port=$3
+apt() { apt-get -qq -o Dpkg::Use-Pty=0 "$@" >/tmp/apt.log 2>&1 </dev/null || { cat /tmp/apt.log >&2; return 1; }; }
+say() { echo "ok: $*"; }
+fail() { echo "FAILED: $*" >&2; tail -n 20 /var/log/codo-test.log >&2 2>/dev/null || true; exit 1; }
+is() { [ "$1" = "$2" ] || fail "$3: '$1', not '$2'"; }
+main() { cat /run/codo-test.pid; }
+owner_of_main() { stat -c %U "/proc/$(main)"; }
+export CODO_URL=http://127.0.0.1:$port
+# as_host BINARY ARGUMENTS…: as the user that the host runs as, with its data.
+as_host() { setpriv --reuid=codo --regid=codo --init-groups env Codo__DataDirectory=/var/lib/codo "$@"; }
+sign_in() { CODO_TOKEN=$("$@" token --user admin --superuser | tail -n 1); export CODO_TOKEN; }
+jobs() {
+  mkdir -p /tmp/files/jobs
+  cat >/tmp/files/jobs/all.yaml
+  codo apply /tmp/files --yes >/dev/null
+}
+
+mkdir -p /run/systemd/system
+! command -v dotnet >/dev/null && [ ! -e /usr/share/dotnet ] || fail "there is a .NET here"
+
+# A fresh install.
+mkdir -p /etc/codo
+printf 'ASPNETCORE_URLS=http://127.0.0.1:%s\nCodo__MinFreeDisk=0\n' "$port" >/etc/codo/codo.env
+apt update
+apt install "/packages/$before"
+[ ! -e /var/lib/postgresql/*/main ] || fail "Debian made a PostgreSQL server of its own"
+is "$(owner_of_main)" codo "the host's user"
+is "$(stat -c '%U %a' /var/lib/codo)" "codo 700" "the data directory"
+is "$(stat -c '%U:%G %a' /etc/codo/appsettings.json)" "root:codo 640" "the settings"
+sign_in as_host codo
+jobs <<'YAML'
+kind: job
+job_id: who
+cmd: id -un
+cron: 0 0 0 29 2 *
+---
+kind: job
+job_id: long
+cmd: sleep 4; echo whole
+cron: 0 0 0 29 2 *
+YAML
+is "$(codo job run who --follow)" codo-run "the user of commands"
+is "$(codo why --help >/dev/null && echo yes)" yes "the client"
+[ -s /usr/share/man/man1/codo.1.gz ] || [ -e /etc/dpkg/dpkg.cfg.d ] || fail "no manual page"
+say "installs into a fresh root without .NET, starts as codo, and runs commands as codo-run"
+
+# An upgrade with a job under way.
+old=$(main)
+run=$(codo job run long -o name 2>/dev/null || codo job run long)
+apt install "/packages/$after"
+is "$(dpkg-query -W -f '${Version}' codo)" "$(echo "$after" | cut -d_ -f2)" "the version"
+[ "$(main)" != "$old" ] || fail "the host was not restarted"
+is "$(codo job logs long --follow)" whole "the output of the job that ran over the upgrade"
+is "$(codo job list -o json | grep -o '"last_status": *"[a-z]*"' | sort | uniq -c | tr -s ' ' | head -n 3 | grep -c success)" 1 "its outcome"
+say "an upgrade drains: the job that ran has ended well ($run)"
+
+# Removed and purged without an answer: the data stay.
+main=$(main)
+apt remove codo
+! kill -0 "$main" 2>/dev/null || fail "the host runs on"
+[ -d /var/lib/codo/postgres ] || fail "the data went with the package"
+apt purge codo
+[ -d /var/lib/codo/secrets ] || fail "a purge that nobody answered deleted the data"
+grep -q 'stays: the database' /tmp/apt.log || fail "the purge says nothing of the data"
+apt install "/packages/$after"
+is "$(codo job run who --follow)" codo-run "a command after the package came back"
+say "remove stops it, purge without an answer keeps the data, which the next install takes up"
+echo 'codo codo/purge_data boolean true' | debconf-set-selections
+apt purge codo
+[ ! -e /var/lib/codo ] && [ ! -e /etc/codo ] || fail "purge left $(ls -d /var/lib/codo /etc/codo 2>/dev/null)"
+say "purge with a yes deletes data and settings"
+
+# An installation that was made by hand and ran as root, with the unit of before.
+mkdir -p /etc/codo /etc/systemd/system /usr/local/bin
+printf 'ASPNETCORE_URLS=http://127.0.0.1:%s\nCodo__MinFreeDisk=0\nCodo__AllowRunAs=root\n' "$port" >/etc/codo/codo.env
+printf '[Service]\nExecStart=/usr/local/bin/codo\n' >/etc/systemd/system/codo.service
+dpkg-deb -x "/packages/$before" /tmp/before
+cp /tmp/before/usr/bin/codo /usr/local/bin/codo
+env -i PATH="$PATH" HOME=/root Codo__AllowRunAs=root Codo__MinFreeDisk=0 ASPNETCORE_URLS="$CODO_URL" /usr/local/bin/codo >/var/log/codo-test.log 2>&1 </dev/null &
+byhand=$!
+for _ in $(seq 300); do ! grep -q '^Codo is up' /var/log/codo-test.log || break; sleep 0.1; done
+sign_in /usr/local/bin/codo
+jobs <<'YAML'
+kind: job
+job_id: root
+cmd: id -un
+cron: 0 0 0 29 2 *
+run_as: root
+---
+kind: job
+job_id: who
+cmd: id -un
+cron: 0 0 0 29 2 *
+YAML
+is "$(codo job run root --follow)" root "a command of the installation that ran as root"
+is "$(stat -c %U /var/lib/codo/postgres)" codo-db "its PostgreSQL's user"
+! apt install "/packages/$after" 2>/dev/null || fail "it was installed under a host that runs"
+grep -q 'Stop it, then install again' /tmp/apt.log || fail "the refusal does not say what to do"
+kill -TERM $byhand
+wait $byhand || true
+rm /usr/local/bin/codo
+hash -r
+apt install "/packages/$after"
+is "$(owner_of_main)" codo "the host's user after the take-over"
+is "$(find /var/lib/codo ! -user codo | wc -l)" 0 "files of others"
+[ -e /etc/systemd/system/codo.service.before-package ] && [ ! -e /etc/systemd/system/codo.service ] || fail "the unit of before hides the package's"
+sign_in as_host codo
+is "$(codo job run root --follow)" root "a job of root's after the take-over"
+is "$(codo job run who --follow)" codo-run "another job after the take-over"
+is "$(codo job list -o name | sort | tr '\n' ' ')" "root who " "the jobs"
+say "takes over an installation that ran as root: files, unit, jobs and who they run as"
+/usr/bin/systemctl stop codo
