@@ -104,6 +104,19 @@ public static class CronModule
         routes.Patch<TogglePause.Command, TogglePause.Result>("/v1/cron/job/", "Pause a job, or let it run again", Edit);
         routes.Post<RunJob.Command, RunJob.Result>("/v1/cron/job/run/", "Run a job now", Run);
         routes.Post<BulkJobs.Command, BulkJobs.Result>("/v1/cron/job/bulk/", "Pause, resume, run or tag many jobs; answered one by one", Run);
+        routes.Get<ListJobVersions.Query, ListJobVersions.Result>("/v1/cron/job/versions/", "The versions of a job, newest first", See);
+        routes.Get<ShowJobVersion.Query, ShowJobVersion.Result>(
+            "/v1/cron/job/version/",
+            "One version of a job, and in which fields it differs from another",
+            See
+        );
+        routes
+            .Post<RestoreJobVersion.Command, RestoreJobVersion.Result>("/v1/cron/job/version/", "Save the content of an old version of a job again", Edit)
+            .WithDescription("Codes: -1 no such version, a field that is refused today, or another version is stored than `current`; -2 no right to edit it.");
+        routes.Get<ListDeletedJobs.Query, ListDeletedJobs.Result>("/v1/cron/job/deleted/", "Deleted jobs that can be brought back, the last first", See);
+        routes
+            .Post<UndeleteJob.Command, UndeleteJob.Result>("/v1/cron/job/deleted/", "Bring a deleted job back, with its ledger and its versions", Edit)
+            .WithDescription("Codes: -1 nothing is kept under this id, or its `job_id` is another job's by now; -2 no right to edit jobs in its space.");
         routes.Post<KillExecution.Command, KillExecution.Result>("/v1/cron/job/kill/", "End an execution with its whole process tree", Run);
         routes.Get<NextTimes.Query, NextTimes.Result>(
             "/v1/cron/job/next/",
@@ -124,6 +137,8 @@ public static class CronModule
         routes.MapPage<JobListPage>("/jobs/");
         routes.MapPage<NewJobPage>("/jobs/new/");
         routes.MapPage<JobPage>("/jobs/{job_id}/");
+        routes.MapPage<JobVersionsPage>("/jobs/{job_id}/versions/");
+        routes.MapPage<DeletedJobsPage>("/deleted/jobs/");
         routes.MapPage<RunPage>("/runs/{log_id}/");
         routes.MapPage<LedgerPage>("/ledger/");
         routes.MapPage<MatrixPage>("/ledger/matrix/");

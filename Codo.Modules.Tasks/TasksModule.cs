@@ -75,6 +75,8 @@ public static class TasksModule
             .AddLoop<OrderWork>("orders cleanup", TimeSpan.FromHours(1), (work, stopping) => work.Clean(stopping))
             .AddSingleton<OrderRetention>()
             .AddLoop<OrderRetention>("orders retention", TimeSpan.FromHours(1), (retention, stopping) => retention.DropOld(stopping))
+            .AddSingleton<TemplateRetention>()
+            .AddLoop<TemplateRetention>("templates retention", TimeSpan.FromHours(1), (retention, stopping) => retention.DropOld(stopping))
             .AddLoop<PendingOrders>("orders pending", TimeSpan.FromSeconds(10), (pending, stopping) => pending.EndOverdue(stopping));
 
     private static IServiceCollection AddConsole(this IServiceCollection services) =>
@@ -131,6 +133,7 @@ public static class TasksModule
             )
             .WithBody(MostOfTemplate);
         routes.Patch<ReplaceTemplateUsers.Command, Answer>("/v2/task_layout/details/", "Replace a template's users", editTemplate);
+        MapVersions(routes, seeTemplate, editTemplate);
         routes.Get<ListTemplateOrders.Query, ListTemplateOrders.Result>("/v2/task_layout/temp/orders/", "A template's newest orders", seeTemplate);
         routes.Get<ListTemplateArguments.Query, ListTemplateArguments.Result>("/v2/task_layout/temp/args/", "Arguments that a template takes", seeTemplate);
 
@@ -167,6 +170,39 @@ public static class TasksModule
         routes.MapPage<CommandsPage>("/commands/");
         routes.MapPage<ArgumentsPage>("/arguments/");
         routes.MapPage<ExecuteUsersPage>("/execute-users/");
+    }
+
+    private static void MapVersions(IEndpointRouteBuilder routes, Right seeTemplate, Right editTemplate)
+    {
+        routes.Get<ListTemplateVersions.Query, ListTemplateVersions.Result>(
+            "/v2/task_layout/temp/versions/",
+            "The versions of a template, newest first",
+            seeTemplate
+        );
+        routes.Get<ShowTemplateVersion.Query, ShowTemplateVersion.Result>(
+            "/v2/task_layout/temp/version/",
+            "One version of a template, and in which fields it differs from another",
+            seeTemplate
+        );
+        routes
+            .Post<RestoreTemplateVersion.Command, RestoreTemplateVersion.Result>(
+                "/v2/task_layout/temp/version/",
+                "Save the content of an old version of a template again",
+                editTemplate
+            )
+            .WithDescription("Codes: -1 no such version, a field that is refused today, or another version is stored than `current`; -2 no right to edit it.");
+        routes.Get<ListDeletedTemplates.Query, ListDeletedTemplates.Result>(
+            "/v2/task_layout/temp/deleted/",
+            "Deleted templates that can be brought back, the last first",
+            seeTemplate
+        );
+        routes
+            .Post<UndeleteTemplate.Command, UndeleteTemplate.Result>(
+                "/v2/task_layout/temp/deleted/",
+                "Bring a deleted template back, with its steps, users and versions",
+                editTemplate
+            )
+            .WithDescription("Codes: -1 nothing is kept under this number; -2 its name is taken by now, or no right to edit it.");
     }
 
     private static void MapLogs(IEndpointRouteBuilder routes)

@@ -7,7 +7,10 @@ using Npgsql;
 
 namespace Codo.Modules.Cron.Executions;
 
-/// <summary>The ledger's partitions: made ahead of time, dropped past their retention. Every node does it; each step does no harm when done twice.</summary>
+/// <summary>
+/// The ledger's partitions: made ahead of time, dropped past their retention; and what else is kept for a time: deleted jobs, versions, summaries. Every node
+/// does it; each step does no harm when done twice.
+/// </summary>
 internal sealed class PartitionMaintenance(
     NpgsqlDataSource source,
     CronSettings settings,
@@ -27,6 +30,20 @@ internal sealed class PartitionMaintenance(
     // A month of the ledger goes when its last day is past the retention: by then nothing is left of what was deleted two months before.
     private const string ForgetDeletedSql = """
         DELETE FROM cron.deleted_job WHERE deleted_at < CAST(@Before AS timestamptz) - interval '62 days'
+        """;
+
+    private const string EndUndoSql = """
+        UPDATE cron.deleted_job SET job_id = NULL, version = NULL, by_id = NULL, by_name = NULL, creator_id = NULL, creator = NULL, create_time = NULL,
+            paused = NULL, held_by = NULL, released = NULL
+        WHERE job_id IS NOT NULL AND deleted_at <= CAST(@Now AS timestamptz) - make_interval(days => @Days)
+        """;
+
+    // Versions of jobs that can no longer be brought back, and those that newer ones have pushed out.
+    private const string DeleteVersionsSql = """
+        WITH gone AS (
+            DELETE FROM cron.job_version v WHERE NOT EXISTS (SELECT FROM cron.job j WHERE j.id = v.job)
+                AND NOT EXISTS (SELECT FROM cron.deleted_job d WHERE d.job = v.job AND d.job_id IS NOT NULL))
+        DELETE FROM cron.job_version v USING cron.job j WHERE j.id = v.job AND v.version <= j.version - @Most
         """;
 
     // Summaries are small and have no partitions: so many rows at a time that nobody waits for a lock.
@@ -63,6 +80,8 @@ internal sealed class PartitionMaintenance(
         await using var connection = await source.OpenConnectionAsync(cancellation);
         await connection.ExecuteAsync(DeleteOldSql, new { Before = before });
         await connection.ExecuteAsync(ForgetDeletedSql, new { Before = before });
+        await connection.ExecuteAsync(EndUndoSql, new { Now = now, Days = RetentionGuard.DeletedDays });
+        await connection.ExecuteAsync(DeleteVersionsSql, new { Most = RetentionGuard.KeptVersions });
         var summaries = new { Before = before, SummariesBefore = now.AddDays(-settings.SummaryRetentionDays) };
         while (await connection.ExecuteAsync(DeleteSummariesSql, summaries) == 10_000) cancellation.ThrowIfCancellationRequested();
     }

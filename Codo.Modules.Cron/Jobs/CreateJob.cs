@@ -28,7 +28,8 @@ internal static class CreateJob
         "last_seconds",
         "state",
         "broken",
-        "held"
+        "held",
+        "version"
     )]
     internal sealed record Command(
         string? JobId,
@@ -55,7 +56,8 @@ internal static class CreateJob
 
     /// <param name="CronText">The expression in words.</param>
     /// <param name="NextRunTimes">The next three times, in the job's zone.</param>
-    internal sealed record Result(string JobId, Text CronText, IReadOnlyList<string> NextRunTimes, IReadOnlyList<Text> Warnings) : Answer(Say.Added);
+    internal sealed record Result(string JobId, int Version, Text CronText, IReadOnlyList<string> NextRunTimes, IReadOnlyList<Text> Warnings)
+        : Answer(Say.Added);
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -184,6 +186,7 @@ internal static class CreateJob
             var advice = JobAdvice.Of(expression, inZone, now, request.Cmd, request.WorkingDirectory);
             return new Result(
                 request.JobId!,
+                1,
                 advice.CronText,
                 advice.NextRunTimes,
                 [.. advice.Warnings, .. risk.Warnings, .. JobHold.Warnings(risk, isHeld)]

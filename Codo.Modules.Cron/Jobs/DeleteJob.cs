@@ -10,12 +10,16 @@ using Npgsql;
 
 namespace Codo.Modules.Cron.Jobs;
 
-/// <summary>Deletes a job. What runs goes on to its end; what is queued and has not started is taken from the queue.</summary>
+/// <summary>
+/// Deletes a job. What runs goes on to its end; what is queued and has not started is taken from the queue. For 30 days it can be brought back
+/// (<see cref="UndeleteJob"/>).
+/// </summary>
 internal static class DeleteJob
 {
     internal sealed record Command(string? JobId) : IRequest<Result>;
 
-    internal sealed record Result(string JobId) : Answer(Say.Deleted);
+    /// <param name="DeletedId">What brings it back.</param>
+    internal sealed record Result(string JobId, long DeletedId) : Answer(Say.Deleted);
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -27,10 +31,12 @@ internal static class DeleteJob
     {
         private readonly Caller caller = access.Caller;
 
-        // Its ledger stays, and with it the space that decides who may see it.
+        // Its ledger stays, and with it the space that decides who may see it; its content is its newest version.
         private const string DeleteSql = """
-            WITH gone AS (DELETE FROM cron.job WHERE id = @Id RETURNING id, space_id)
-            INSERT INTO cron.deleted_job (job, space_id) SELECT id, space_id FROM gone
+            WITH gone AS (
+                DELETE FROM cron.job WHERE id = @Id RETURNING id, space_id, job_id, version, creator_id, creator, create_time, paused, held_by, released)
+            INSERT INTO cron.deleted_job (job, space_id, job_id, version, by_id, by_name, creator_id, creator, create_time, paused, held_by, released)
+            SELECT id, space_id, job_id, version, @CallerId, @CallerName, creator_id, creator, create_time, paused, held_by, released FROM gone
             """;
 
         // Of a job of which nothing was told nobody needs to hear that it is gone.
@@ -53,7 +59,7 @@ internal static class DeleteJob
             );
             var wasTold = await connection.ExecuteScalarAsync<bool>(WasToldSql, new { job.Id }, transaction);
             if (wasTold) await Outbox.Write(connection, transaction, JobEvents.Stream(job.Id), JobEvents.Deleted, new JobEvents.Job(job.JobId));
-            await connection.ExecuteAsync(DeleteSql, new { job.Id }, transaction);
+            await connection.ExecuteAsync(DeleteSql, new { job.Id, CallerId = caller.UserId, CallerName = caller.Nickname }, transaction);
             await ObjectGrants.Forget(connection, transaction, caller, ResourceKind.Job, job.JobId);
             await Audit.Write(
                 connection,
@@ -74,7 +80,7 @@ internal static class DeleteJob
             await transaction.CommitAsync(cancellationToken);
             recurring.Changed(job.JobId);
             if (isTold || wasTold) outbox.Wake();
-            return new Result(request.JobId!);
+            return new Result(request.JobId!, job.Id);
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Codo.Modules.Cron.Executions;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
@@ -11,7 +12,10 @@ using Npgsql;
 
 namespace Codo.Modules.Cron.Jobs;
 
-/// <summary>Changes the fields that the request carries. What runs goes on under what it was started with; the account starts anew from now.</summary>
+/// <summary>
+/// Changes the fields that the request carries. What runs goes on under what it was started with; the account starts anew from now. A trigger keeps each
+/// version of the job's content.
+/// </summary>
 internal static class EditJob
 {
     [Echoed(
@@ -53,11 +57,20 @@ internal static class EditJob
         string[]? Tags,
         string[]? Owners,
         string? Space
-    ) : IRequest<Result>, IJobFields;
+    ) : IRequest<Result>, IJobFields, IVersioned
+    {
+        /// <summary>The version that the change was made to; null is any.</summary>
+        public int? Version { get; set; }
+
+        /// <summary>The version whose content this is; null for an edit.</summary>
+        [JsonIgnore]
+        public int? RestoredFrom { get; init; }
+    }
 
     /// <param name="CronText">The expression in words.</param>
     /// <param name="NextRunTimes">The next three times, in the job's zone; those that a paused job would run at, if it were let run.</param>
-    internal sealed record Result(string JobId, Text CronText, IReadOnlyList<string> NextRunTimes, IReadOnlyList<Text> Warnings)
+    /// <param name="Version">The version that is stored now: the one before where nothing has changed.</param>
+    internal sealed record Result(string JobId, int Version, Text CronText, IReadOnlyList<string> NextRunTimes, IReadOnlyList<Text> Warnings)
         : Answer(Text.Same($"job {JobId} edit success!"));
 
     internal sealed class Validator : AbstractValidator<Command>
@@ -65,6 +78,7 @@ internal static class EditJob
         public Validator()
         {
             RuleFor(job => job.JobId).Must(id => !string.IsNullOrWhiteSpace(id)).Refuse("job id 不能为空", "job_id is missing");
+            RuleFor(job => job.Version).Within(1, int.MaxValue, "version");
             RuleFor(job => job.Cmd).Must(cmd => cmd is null || !string.IsNullOrWhiteSpace(cmd)).Refuse("cmd 不能为空", "cmd is empty");
             this.Fields();
         }
@@ -78,6 +92,7 @@ internal static class EditJob
         JobEnvironment environments,
         RunAsRule runAs,
         RiskRules rules,
+        Zone codoZone,
         Access access
     ) : IRequestHandler<Command, Result>
     {
@@ -95,7 +110,7 @@ internal static class EditJob
                 broken_at = NULL, broken_zh = '', broken_en = '', risks = CAST(@Risks AS jsonb), paused = paused OR @Held,
                 held_by = CAST(@HeldBy AS bigint), held_zh = CASE WHEN @Held THEN CAST(@HeldZh AS text) ELSE '' END,
                 held_en = CASE WHEN @Held THEN CAST(@HeldEn AS text) ELSE '' END
-            WHERE id = @Id
+            WHERE id = @Id RETURNING version
             """;
 
         private const string ShownSql = """
@@ -112,20 +127,28 @@ internal static class EditJob
             var space = await access.SpaceFor(await JobAccess.Demand(connection, access, Verbs.Edit, request.JobId!), request.Space);
             var (job, now, isTold) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
                 ?? throw JobAccess.NotFound(request.JobId);
+            if (
+                request.Version is { } made
+                && await JobVersions.Conflict(connection, transaction, job, request, made, environments, codoZone, access) is { } other
+            )
+                throw other;
             var expression = JobFields.Expression(request.Cron ?? job.Cron, "修改失败，定时器错误", "Not changed: the schedule is wrong");
             var zone = JobFields.Zone(request.TimeZone ?? job.TimeZone);
             var variables = environments.Merge(JobFields.Variables(request.Env), request.SecretEnv, job.Env);
-            var env = request.Env is null && request.SecretEnv is null ? job.Env : environments.Seal(variables);
+            // Sealing gives other bytes for the same values, which would be another version.
+            var stored = environments.TryOpen(job.Env);
+            var isSame = SameVariables(variables, stored) && variables.Marked.SequenceEqual(stored!.Marked, StringComparer.Ordinal);
+            var env = isSame || (request.Env is null && request.SecretEnv is null) ? job.Env : environments.Seal(variables);
             var user = runAs.Choose(caller, request.RunAs, job.RunAs);
             var before = await connection.QuerySingleAsync<Shown>(ShownSql, new { job.Id }, transaction);
-            if (user == job.RunAs && ChangesWhatRuns(request, before, request.Env is null || SameVariables(variables, environments.TryOpen(job.Env))))
+            if (user == job.RunAs && ChangesWhatRuns(request, before, request.Env is null || SameVariables(variables, stored)))
                 await runAs.MayChange(connection, transaction, caller, job.RunAs);
-            (before.Env, before.SecretEnv) = (environments.Masked(job.Env), (environments.TryOpen(job.Env) ?? JobVariables.None).Marked);
+            (before.Env, before.SecretEnv) = (environments.Masked(job.Env), (stored ?? JobVariables.None).Marked);
             var cmd = request.Cmd is null || Beginning.Is(request.Cmd, job.Cmd) ? job.Cmd : request.Cmd;
             var risk = JobRisk.Of(await rules.Read(connection, transaction), cmd, request.Interpreter?.Trim() ?? job.Interpreter, () => variables.Values);
             risk.Demand();
             var isHeld = risk.NeedsSecond(job.Released);
-            await connection.ExecuteAsync(UpdateSql, new
+            var version = await connection.ExecuteScalarAsync<int>(UpdateSql, new
             {
                 Risks = risk.Stored,
                 Held = isHeld,
@@ -159,7 +182,8 @@ internal static class EditJob
             }, transaction);
             var after = await connection.QuerySingleAsync<Shown>(ShownSql, new { job.Id }, transaction);
             (after.Env, after.SecretEnv) = (environments.Masked(variables), variables.Marked);
-            await Audit.Write(connection, transaction, caller, "edit", "job", request.JobId!, before, after);
+            if (request.RestoredFrom is { } from) await JobVersions.Note(connection, transaction, job.Id, version, from);
+            await Audit.Write(connection, transaction, caller, request.RestoredFrom is null ? "edit" : "restore", "job", request.JobId!, before, after);
             if (job.BrokenAt is not null) await Outbox.Write(connection, transaction, JobEvents.Stream(job.Id), JobEvents.Mended, new JobEvents.Job(job.JobId));
             await transaction.CommitAsync(cancellationToken);
             if (isTold || job.BrokenAt is not null) outbox.Wake();
@@ -167,6 +191,7 @@ internal static class EditJob
             var advice = JobAdvice.Of(expression, zone, now, request.Cmd, request.WorkingDirectory);
             return new Result(
                 request.JobId!,
+                version,
                 advice.CronText,
                 advice.NextRunTimes,
                 [.. advice.Warnings, .. risk.Warnings, .. JobHold.Warnings(risk, isHeld)]

@@ -17,6 +17,8 @@ public sealed partial class JobForm
     [Parameter]
     public bool IsNew { get; set; }
 
+    private string? Versions => IsNew ? null : Executions.JobPaths.Of(Of("job_id")) + "/versions";
+
     private static IEnumerable<(string Value, string Word)> Overlaps =>
         [
             ("skip", T("跳过", "Skip it")),

@@ -8,16 +8,25 @@ namespace Codo.Modules.Cron.Jobs;
 /// <summary>One job: how it runs, when it runs next, its last runs, and the form with every field.</summary>
 public sealed partial class JobPage
 {
+    private const int ShownVersions = 5;
+
     private string jobId = "";
     private JobView job = null!;
     private List<RecentRuns.Run> runs = [];
     private List<NextTimes.Due> next = [];
+    private ListJobVersions.Result versions = null!;
     private Dictionary<DateOnly, (long Runs, long Failed, long NotRun)> days = [];
     private DateOnly today;
     private string? mayNot, mayNotRun;
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> Topics => ["jobs", "runs"];
+
+    private string DeleteWords =>
+        T(
+            $"删除 {jobId}\n正在执行的运行会继续\n台账保留\n30 天内可恢复",
+            $"Delete {jobId}\nWhat runs goes on\nThe ledger stays\nIt can be brought back for 30 days"
+        );
 
     private string Success =>
         runs.Where(run => run.Status is not ("queued" or "running" or "skipped")).ToList() is { Count: > 0 } ended
@@ -29,6 +38,7 @@ public sealed partial class JobPage
         new(StringComparer.Ordinal)
         {
             ["job_id"] = jobId,
+            ["version"] = job.Version.ToString(CultureInfo.InvariantCulture),
             ["cmd"] = job.Cmd,
             ["cron"] = job.Cron,
             ["time_zone"] = job.TimeZone,
@@ -60,6 +70,7 @@ public sealed partial class JobPage
             day => DateOnly.ParseExact(day.Day, "yyyy-MM-dd", CultureInfo.InvariantCulture),
             day => (day.Runs, day.Failed, day.Skipped + day.Missed)
         );
+        versions = await Send(new ListJobVersions.Query(jobId, 1, ShownVersions));
         var resource = new Resource(ResourceKind.Job, jobId, Access.SpaceOf(job.Space));
         mayNot = await MayNot(Verbs.Edit, resource);
         mayNotRun = await MayNot(Verbs.Run, resource);

@@ -46,7 +46,8 @@ internal sealed record JobView(
     string? LastStatus,
     DateTime? LastExecTime,
     double? LastSeconds,
-    string Space
+    string Space,
+    int Version
 )
 {
     private static readonly string[] FieldNames = ["second", "minute", "hour", "day", "month", "day_of_week"];
@@ -124,7 +125,8 @@ internal sealed record JobView(
             row.LastStatus,
             row.LastExecTime,
             row.LastSeconds,
-            space
+            space,
+            row.Version
         );
     }
 
@@ -167,5 +169,6 @@ internal sealed record JobView(
         public string? LastStatus { get; init; }
         public DateTime? LastExecTime { get; init; }
         public double? LastSeconds { get; init; }
+        public int Version { get; init; }
     }
 }

@@ -41,6 +41,12 @@ internal static class CreateTemplate
             RETURNING temp_id
             """;
 
+        // A deleted template of that number cannot come back any more, and its versions are not the new one's.
+        private const string ForgetSql = """
+            WITH d AS (DELETE FROM tasks.deleted_template WHERE temp_id = @TempId)
+            DELETE FROM tasks.template_version WHERE temp_id = @TempId AND NOT EXISTS (SELECT FROM tasks.scheduler_temp_list t WHERE t.temp_id = @TempId)
+            """;
+
         // The sequence goes on behind a number that was given.
         private const string SkipSql = """
             SELECT setval(s.name, greatest(nextval(s.name), CAST(@TempId AS bigint)))
@@ -55,10 +61,15 @@ internal static class CreateTemplate
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var asked = new { command.TempId, command.TempName, caller.Username, caller.UserId, SpaceId = space };
-            if (command.TempId is not null) await connection.ExecuteAsync(SkipSql, asked, transaction);
+            if (command.TempId is not null)
+            {
+                await connection.ExecuteAsync(ForgetSql, asked, transaction);
+                await connection.ExecuteAsync(SkipSql, asked, transaction);
+            }
             var id =
                 await connection.ExecuteScalarAsync<long?>(AddSql, asked, transaction)
                 ?? throw Refusal.Conflict("模板已存在", "The template exists already", -2);
+            await TemplateVersions.Keep(connection, transaction, id, caller);
             await Audit.Write(connection, transaction, caller, "create", "template", $"{id}", after: command);
             await transaction.CommitAsync(cancellationToken);
             return new Result(id);

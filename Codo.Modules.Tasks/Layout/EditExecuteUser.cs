@@ -110,6 +110,12 @@ internal static class EditExecuteUser
             WHERE id = @Id
             """;
 
+        // Templates before their steps, as a save locks them.
+        private const string LockTemplatesSql = """
+            SELECT t.temp_id FROM tasks.scheduler_temp_list t WHERE EXISTS (SELECT FROM tasks.scheduler_temp_details d WHERE d.temp_id = t.temp_id
+                AND d.exec_user = @From) ORDER BY t.temp_id FOR NO KEY UPDATE
+            """;
+
         private const string RenameSql = """
             UPDATE tasks.scheduler_temp_details SET exec_user = @To WHERE exec_user = @From
             """;
@@ -162,7 +168,12 @@ internal static class EditExecuteUser
                 throw LibraryRules.NameIsTaken;
             }
             if (after.AliasUser != before.AliasUser)
-                await connection.ExecuteAsync(RenameSql, new { From = before.AliasUser, To = after.AliasUser }, transaction);
+            {
+                var names = new { From = before.AliasUser, To = after.AliasUser };
+                var templates = (await connection.QueryAsync<long>(LockTemplatesSql, names, transaction)).AsList();
+                await connection.ExecuteAsync(RenameSql, names, transaction);
+                foreach (var template in templates) await TemplateVersions.Keep(connection, transaction, template, access.Caller);
+            }
             var known = 0L;
             if (after.SshPort != before.SshPort)
             {

@@ -26,12 +26,23 @@ internal static class ReplaceSteps
         IReadOnlyList<GroupProperties?>? Groups,
         IReadOnlyList<string?>? TempArgs,
         string? Space
-    ) : IRequest<Result>;
+    ) : IRequest<Result>, IVersioned
+    {
+        /// <summary>The version that the change was made to; null is any.</summary>
+        public int? Version { get; set; }
+
+        /// <summary>The version whose content this is; null for an edit.</summary>
+        [JsonIgnore]
+        public int? RestoredFrom { get; init; }
+    }
 
     /// <summary>Its warnings say what has become of a step otherwise than it was sent.</summary>
     internal sealed record Result : Answer
     {
-        public Result(Text said, IReadOnlyList<Text> warnings) : base(said) => Warnings = warnings.Count == 0 ? null : warnings;
+        public Result(Text said, int version, IReadOnlyList<Text> warnings) : base(said) =>
+            (Version, Warnings) = (version, warnings.Count == 0 ? null : warnings);
+
+        public int Version { get; }
 
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public IReadOnlyList<Text>? Warnings { get; }
@@ -71,6 +82,7 @@ internal static class ReplaceSteps
         public Validator()
         {
             RuleFor(command => command.TempId).TemplateGiven();
+            RuleFor(command => command.Version).Within(1, int.MaxValue, "version");
             RuleFor(command => command)
                 .Must(command => command.NewTempData is not null || command.Groups is not null || command.TempArgs is not null || command.Space is not null)
                 .Refuse(LibraryRules.NothingMissing.Zh, LibraryRules.NothingMissing.En);
@@ -88,7 +100,7 @@ internal static class ReplaceSteps
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, RunAsRule rule, Access access) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, RunAsRule rule, Zone zone, Access access) : IRequestHandler<Command, Result>
     {
         private readonly Caller caller = access.Caller;
 
@@ -142,6 +154,8 @@ internal static class ReplaceSteps
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var (_, template, isEditor) = await TemplateRight.LockForEdit(connection, transaction, access, id);
+            var stored = await TemplateVersions.Keep(connection, transaction, id, null);
+            if (command.Version is { } made && made != stored) throw await TemplateVersions.Conflict(connection, transaction, command, stored, zone, access);
             var space = await access.SpaceFor(template, command.Space);
             var before = await TemplateContent.Read(connection, transaction, id);
             IReadOnlyList<Text> warnings = [];
@@ -162,11 +176,12 @@ internal static class ReplaceSteps
             // What the template brings along must be usable where it goes.
             if (space != template.Space)
                 await ExecuteUserRight.Demand(connection, transaction, access, [.. after.Steps.Select(step => step.ExecUser).Distinct()], isNew: false, space);
+            var version = await TemplateVersions.Keep(connection, transaction, id, caller, command.RestoredFrom);
             await Audit.Write(
                 connection,
                 transaction,
                 caller,
-                "edit",
+                command.RestoredFrom is null ? "edit" : "restore",
                 "template",
                 $"{id}",
                 new
@@ -185,7 +200,7 @@ internal static class ReplaceSteps
                 }
             );
             await transaction.CommitAsync(cancellationToken);
-            return new Result(command.NewTempData is { Count: 0 } ? Emptied : Saved, warnings);
+            return new Result(command.NewTempData is { Count: 0 } ? Emptied : Saved, version, warnings);
         }
 
         private async Task<IReadOnlyList<Text>> Replace(

@@ -14,8 +14,15 @@ internal static class ShowTemplate
 
     internal sealed record Query(long? TempId) : IRequest<Result>;
 
-    internal sealed record Result(Content Data, IReadOnlyList<string> TempUser, IReadOnlyList<GroupRow> Groups, IReadOnlyList<string> TempArgs, string Space)
-        : Answer(Fetched);
+    /// <param name="Version">Sent back with a change, it is refused where another version is stored by then.</param>
+    internal sealed record Result(
+        Content Data,
+        IReadOnlyList<string> TempUser,
+        IReadOnlyList<GroupRow> Groups,
+        IReadOnlyList<string> TempArgs,
+        string Space,
+        int Version
+    ) : Answer(Fetched);
 
     internal sealed record Content(IReadOnlyList<StepRow> TempList, IReadOnlyList<string> TempUser);
 
@@ -33,7 +40,14 @@ internal static class ShowTemplate
             await using var transaction = await connection.BeginTransactionAsync(IsolationLevel.RepeatableRead, cancellationToken);
             var template = await TemplateRight.DemandSee(connection, transaction, access, query.TempId!.Value);
             var content = await TemplateContent.Read(connection, transaction, query.TempId!.Value);
-            return new Result(new Content(content.Steps, content.Users), content.Users, content.Groups, content.Declared, access.NameOf(template.Space));
+            return new Result(
+                new Content(content.Steps, content.Users),
+                content.Users,
+                content.Groups,
+                content.Declared,
+                access.NameOf(template.Space),
+                await TemplateVersions.Current(connection, transaction, query.TempId!.Value)
+            );
         }
     }
 }

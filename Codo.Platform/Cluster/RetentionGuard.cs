@@ -20,6 +20,12 @@ public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceS
     /// <summary>The key of the incident that a jump opens.</summary>
     public const string Trouble = "clock";
 
+    /// <summary>Days for which a job or a template that was deleted can be brought back.</summary>
+    public const int DeletedDays = 30;
+
+    /// <summary>Newest versions that are kept of one job or template.</summary>
+    public const int KeptVersions = 200;
+
     private static readonly TimeSpan MostJump = TimeSpan.FromDays(1);
 
     // Other nodes have watched the clock while this one was away: what they saw counts as passed.

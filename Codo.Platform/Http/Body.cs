@@ -24,6 +24,7 @@ public static class Body
         if (bytes.AsSpan().StartsWith((ReadOnlySpan<byte>)[0xEF, 0xBB, 0xBF])) bytes = bytes[3..];
         if (!Utf8.IsValid(bytes)) throw Refusal.Invalid("请求体不是有效的 UTF-8", "The body is not valid UTF-8");
         var request = Read<T>(bytes, options);
+        if (request is IVersioned { Version: null } change) change.Version = IfMatch.Version(context);
         UnknownFields.Note<T>(context, bytes, options);
         return request;
     }

@@ -76,6 +76,13 @@ public static class RefusingRules
         rule.Must(word => word is null || words.Contains(word, StringComparer.Ordinal))
             .Refuse($"{field} 只能是 {string.Join(" | ", words)}", $"{field} must be one of {string.Join(" | ", words)}");
 
+    /// <summary>The same for a request that a handler makes of another, such as an old version that is saved again.</summary>
+    /// <exception cref="Refusal">The first rule that it breaks.</exception>
+    public static void Demand<T>(this IValidator<T> validator, T request)
+    {
+        if (validator.Validate(request) is { IsValid: false } result) throw result.Errors[0].ToRefusal();
+    }
+
     internal static Refusal ToRefusal(this ValidationFailure failure) =>
         failure.CustomState as Refusal ?? Refusal.Invalid($"{failure.PropertyName}：{failure.ErrorMessage}", $"{failure.PropertyName}: {failure.ErrorMessage}");
 }

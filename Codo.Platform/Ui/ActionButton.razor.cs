@@ -35,9 +35,25 @@ public sealed partial class ActionButton
     [Parameter]
     public string? Confirm { get; set; }
 
-    /// <summary>The word of an undo, which sends the same request again; null for none.</summary>
+    /// <summary>The word of an undo, which sends the same request again unless <see cref="UndoPath"/> names another; null for none.</summary>
     [Parameter]
     public string? Undo { get; set; }
+
+    /// <summary>Where the undo is posted to.</summary>
+    [Parameter]
+    public string? UndoPath { get; set; }
+
+    /// <summary>What is posted there; a text <c>{name}</c> in it is that field of the answer.</summary>
+    [Parameter]
+    public object? UndoBody { get; set; }
+
+    /// <summary>The page to go to after the undo; null stays.</summary>
+    [Parameter]
+    public string? UndoGo { get; set; }
+
+    /// <summary>The page to go to once it is done, where the message is shown; null stays.</summary>
+    [Parameter]
+    public string? Go { get; set; }
 
     /// <summary>A letter that presses it.</summary>
     [Parameter]
@@ -48,4 +64,6 @@ public sealed partial class ActionButton
     public string? Reason { get; set; }
 
     private string? Json => Body is null ? null : JsonSerializer.Serialize(Body, Readable);
+
+    private string? UndoJson => UndoBody is null ? null : JsonSerializer.Serialize(UndoBody, Readable);
 }

@@ -61,6 +61,8 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
                             or
                             ("get /v1/cron/log/output", "log_id")
                             or
+                            ("get /v1/cron/job/version" or "get /v1/cron/job/versions", "job_id")
+                            or
                             ("get /v2/accounts/explain", "verb" or "object")
                             or
                             ("get /v2/accounts/may", "object")
@@ -71,7 +73,14 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
                             or
                             ("get /v2/task/check" or "get /v2/task/grid" or "get /v2/task/plan", "list_id")
                             or
-                            ("get /v2/task_layout/details" or "get /v2/task_layout/temp/args" or "get /v2/task_layout/temp/orders", "temp_id"),
+                            (
+                                "get /v2/task_layout/details"
+                                    or "get /v2/task_layout/temp/args"
+                                    or "get /v2/task_layout/temp/orders"
+                                    or "get /v2/task_layout/temp/version"
+                                    or "get /v2/task_layout/temp/versions",
+                                "temp_id"
+                            ),
                     $"{name} {parameter["name"]}"
                 );
 
@@ -99,6 +108,17 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
             {
                 await host.Get("/v2/accounts/me/", TestTokens.For(7, "ann"));
                 await Eventually.True(async () => await host.Ask<bool>("SELECT EXISTS (SELECT FROM accounts.person WHERE user_id = 7)"), "ann was here");
+            }
+            // What can be brought back was deleted before.
+            if (name == "POST /v1/cron/job/deleted")
+            {
+                await host.Make(new { job_id = "gone", cmd = "true", cron = CronClient.Never });
+                (await host.Delete("/v1/cron/job/", new { job_id = "gone" })).Code().ShouldBe(0);
+            }
+            if (name == "POST /v2/task_layout/temp/deleted")
+            {
+                await host.Post("/v2/task_layout/temp/", new { temp_name = "gone" });
+                (await host.Delete("/v2/task_layout/temp/", new { temp_id = 2 })).Code().ShouldBe(0);
             }
             if (name == "POST /v2/outbox/resend")
             {

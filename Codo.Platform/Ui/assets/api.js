@@ -26,6 +26,21 @@ export function say(text, isBad = false, undo = null) {
   return message;
 }
 
+// What the next page says, since this one is left.
+const Kept = 'codo-said';
+
+/** @param {{word: string, path: string, body: any, go?: string} | null} undo a request that takes it back */
+export function sayLater(text, undo = null) { sessionStorage.setItem(Kept, JSON.stringify({ text, undo })); }
+
+/** Says what the page before has left. @param {(undo: any) => void} take sends an undo */
+export function sayKept(take) {
+  const kept = sessionStorage.getItem(Kept);
+  if (!kept) return;
+  sessionStorage.removeItem(Kept);
+  const { text, undo } = JSON.parse(kept);
+  say(text, false, undo && { word: undo.word, run: () => take(undo) });
+}
+
 /** Asks before it acts: a title, what will happen as a list, and the word of the button. Resolves to true when it was pressed. */
 export function confirm(title, list, word, isDanger = false, typed = null) {
   return new Promise((resolve) => {

@@ -1,5 +1,5 @@
 // What every page does: times, live refresh, actions, forms, keys. Everything is bound by attributes, so that a page is HTML alone.
-import { confirm, copy, request, say } from './api.js';
+import { confirm, copy, request, say, sayKept, sayLater } from './api.js';
 import { follow, onState, shows } from './live.js';
 import { morph } from './morph.js';
 import { h, span, t } from './words.js';
@@ -97,12 +97,23 @@ async function act(button) {
     button.removeAttribute('aria-busy');
     // A test message that was not taken is no failed request, and still bad.
     const isBad = answer.code !== 0 || answer.delivered === false;
-    say(told(answer), isBad, !isBad && undo ? { word: undo, run: send } : null);
-    if (!isBad && button.dataset.go) location.href = button.dataset.go;
-    else await refresh();
+    const { undoPath, undoBody, undoGo, go } = button.dataset;
+    const back = !isBad && undo && undoPath ? { word: undo, path: undoPath, body: JSON.parse(filled(undoBody, answer)), go: undoGo } : null;
+    if (!isBad && go) { sayLater(told(answer), back); location.href = go; return; }
+    say(told(answer), isBad, back ? { word: undo, run: () => takeBack(back) } : !isBad && undo ? { word: undo, run: send } : null);
+    await refresh();
   };
   const lines = asked?.split('\n') ?? [];
   if (!asked || await confirm(lines[0], lines.slice(1), button.textContent.trim(), button.classList.contains('danger'))) await send();
+}
+
+const filled = (text, answer) => text.replace(/\{(\w+)\}/g, (whole, name) => answer[name] ?? whole);
+
+async function takeBack({ path, body, go }) {
+  const answer = await request('POST', path, body);
+  if (answer.code === 0 && go) { sayLater(told(answer)); location.href = go; return; }
+  say(told(answer), answer.code !== 0);
+  await refresh();
 }
 
 const told = (answer) => [answer.msg, answer.hint, answer.delivered === undefined ? null : answer.answer, ...(answer.warnings ?? [])].filter(Boolean).join('\n');
@@ -119,7 +130,7 @@ function showSecrets(title, values) {
 }
 
 // What nobody has touched is not sent: it may have been changed elsewhere meanwhile.
-const isAsItWas = (field) => (field.type === 'checkbox' ? field.checked === field.defaultChecked : field.options ? [...field.options].every((option) => option.selected === option.defaultSelected) : field.value === field.defaultValue);
+export const isAsItWas = (field) => (field.type === 'checkbox' ? field.checked === field.defaultChecked : field.options ? [...field.options].every((option) => option.selected === option.defaultSelected) : field.value === field.defaultValue);
 
 const listOf = (text) => text.split(/[,，\n]/).map((item) => item.trim()).filter(Boolean);
 
@@ -158,11 +169,22 @@ async function submit(form, by) {
     const shown = form.dataset.shown?.split(' ').map((name) => answer[name]).filter(Boolean) ?? [];
     if (form.dataset.reset !== undefined) { form.reset(); form.closest('details')?.removeAttribute('open'); }
     if (shown.length) { showSecrets(answer.msg, shown); return; }
-    say(told(answer));
-    if (form.dataset.go) location.href = form.dataset.go.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(answer[name] ?? body[name] ?? ''));
-    else await refresh();
+    if (form.dataset.go) {
+      sayLater(told(answer));
+      location.href = form.dataset.go.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(answer[name] ?? body[name] ?? ''));
+      return;
+    }
+    // A version is taken back by the one before it.
+    const { undo, undoKey } = form.dataset, was = Number(body.version);
+    const back = undo && answer.version > was ? { path: undo, body: { [undoKey]: body[undoKey], version: was, current: answer.version } } : null;
+    say(told(answer), false, back && { word: t('撤销', 'Undo'), run: () => takeBack(back) });
+    form.dispatchEvent(new CustomEvent('codo:saved', { bubbles: true, detail: answer }));
+    await refresh();
+    // What is stored may be written otherwise than it was typed.
+    if (form.elements.version && !form.dataset.dirty) form.reset();
     return;
   }
+  if (answer.data?.made_to && form.elements.version) { (await import('./conflict.js')).showConflict(form, answer); return; }
   // The message names the field; without one it stands at the button.
   const field = [...form.elements].find((element) => element.name && new RegExp(`(^|[^a-z_])${element.name}([^a-z_]|$)`).test(answer.msg))
     ?? (/cron|schedule|表达式|定时器/.test(answer.msg) ? form.elements.namedItem('cron') : null);
@@ -265,6 +287,7 @@ document.addEventListener('keydown', (event) => {
   }
 });
 
+sayKept(takeBack);
 setInterval(tick, 1000);
 tick();
 document.documentElement.dataset.ready = '1';

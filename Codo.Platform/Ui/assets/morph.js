@@ -2,7 +2,8 @@
 
 /** @param {Element} from what the page shows @param {Element} to what it should show */
 export function morph(from, to) {
-  if (from.hasAttribute('data-keep')) return;
+  // What somebody is filling in is theirs until they save it.
+  if (from.hasAttribute('data-keep') || from.matches('form[data-dirty]')) return;
   attributes(from, to);
   children(from, to);
 }
@@ -13,7 +14,7 @@ function attributes(from, to) {
 }
 
 // What a person or a script has set since.
-const own = (element, name) => name === 'open' || name === 'data-live' || (name === 'value' && element.matches('input')) || (name === 'checked')
+const own = (element, name) => name === 'open' || name === 'data-live' || (name === 'value' && element.matches('input') && !element.closest('form[data-api]')) || (name === 'checked')
   || (name === 'class' && element.hasAttribute('data-cursor')) || name === 'data-cursor' || (name === 'title' && element.hasAttribute('data-time'));
 
 const keyOf = (node) => (node instanceof Element ? node.id || node.getAttribute('data-row') || '' : '');

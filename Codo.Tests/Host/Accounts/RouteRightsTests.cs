@@ -294,6 +294,24 @@ public sealed class RouteRightsTests(NobodysHost fixture) : IClassFixture<Nobody
                 && Encoding.UTF8.GetString(buffer, 0, received.Count).Contains(place.Line, StringComparison.Ordinal);
         }
 
+        /// <summary>A job of the space that was deleted.</summary>
+        public async Task<(string Job, long Id)> DeletedJob(string space)
+        {
+            var job = Name();
+            await Host.Make(new { job_id = job, cmd = "true", cron = CronClient.Never, space });
+            return (job, (long)(await Host.Delete("/v1/cron/job/", new { job_id = job }))["deleted_id"]!);
+        }
+
+        /// <summary>A template of the space that was deleted; in the owner's place the owner is one of its users.</summary>
+        public async Task<(string Name, long Id)> DeletedTemplate(string space)
+        {
+            var name = Name();
+            var id = (long)(await Host.Post("/v2/task_layout/temp/", new { temp_name = name, space }))["temp_id"]!;
+            if (space == "owned") await Users(Host, id, ["650,,,owner"]);
+            (await Host.Delete("/v2/task_layout/temp/", new { temp_id = id })).Code().ShouldBe(0);
+            return (name, id);
+        }
+
         public async Task<long> Number(string sql, string space)
         {
             await using var connection = await Host.Source.OpenConnectionAsync();
@@ -324,6 +342,16 @@ public sealed class RouteRightsTests(NobodysHost fixture) : IClassFixture<Nobody
             await w.Host.Make(new { job_id = job, cmd = "true", cron = CronClient.Never, space = p.Space });
             return await w.Does("DELETE", "/v1/cron/job/", new { job_id = job }, t);
         },
+        ["GET /v1/cron/job/versions/"] = async (w, t, p) => (await w.Host.Get($"/v1/cron/job/versions/?job_id={p.Job}", t)).Code() == 0,
+        ["GET /v1/cron/job/version/"] = async (w, t, p) => (await w.Host.Get($"/v1/cron/job/version/?job_id={p.Job}", t)).Code() == 0,
+        ["POST /v1/cron/job/version/"] = (w, t, p) => w.Does("POST", "/v1/cron/job/version/", new { job_id = p.Job, version = 1 }, t),
+        ["GET /v1/cron/job/deleted/"] = async (w, t, p) =>
+        {
+            var (job, _) = await w.DeletedJob(p.Space);
+            return await w.Shows("/v1/cron/job/deleted/?limit=1000", job, t);
+        },
+        ["POST /v1/cron/job/deleted/"] = async (w, t, p) =>
+            await w.Does("POST", "/v1/cron/job/deleted/", new { deleted_id = (await w.DeletedJob(p.Space)).Id }, t),
         ["POST /v1/cron/job/run/"] = (w, t, p) => w.Does("POST", "/v1/cron/job/run/", new { job_id = p.Job }, t),
         ["POST /v1/cron/job/bulk/"] = async (w, t, p) =>
         {
@@ -371,6 +399,16 @@ public sealed class RouteRightsTests(NobodysHost fixture) : IClassFixture<Nobody
             w.Does("PATCH", "/v2/task_layout/details/", new { temp_id = p.Template, new_user_info = p.Space == "owned" ? new[] { "650,,,owner" } : [] }, t),
         ["GET /v2/task_layout/temp/args/"] = async (w, t, p) => (await w.Host.Get($"/v2/task_layout/temp/args/?temp_id={p.Template}", t)).Code() == 0,
 
+        ["GET /v2/task_layout/temp/versions/"] = async (w, t, p) =>
+            (await w.Host.Get($"/v2/task_layout/temp/versions/?temp_id={p.Template}", t)).Code() == 0,
+        ["GET /v2/task_layout/temp/version/"] = async (w, t, p) => (await w.Host.Get($"/v2/task_layout/temp/version/?temp_id={p.Template}", t)).Code() == 0,
+        // Version 2 has its step, which every one of its users may keep.
+        ["POST /v2/task_layout/temp/version/"] = (w, t, p) =>
+            w.Does("POST", "/v2/task_layout/temp/version/", new { temp_id = p.Template, version = 2 }, t),
+        ["GET /v2/task_layout/temp/deleted/"] = async (w, t, p) =>
+            await w.Shows("/v2/task_layout/temp/deleted/?limit=1000", (await w.DeletedTemplate(p.Space)).Name, t),
+        ["POST /v2/task_layout/temp/deleted/"] = async (w, t, p) =>
+            await w.Does("POST", "/v2/task_layout/temp/deleted/", new { temp_id = (await w.DeletedTemplate(p.Space)).Id }, t),
         ["GET /v2/task_layout/temp/orders/"] = async (w, t, p) =>
             (await w.Host.Get($"/v2/task_layout/temp/orders/?temp_id={p.Template}", t)).Code() == 0,
         ["GET /v2/task_layout/user/"] = (w, t, p) => w.Shows("/v2/task_layout/user/", p.Alias, t),

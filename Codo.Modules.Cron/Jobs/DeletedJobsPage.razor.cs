@@ -1,0 +1,26 @@
+using Codo.Platform.Security;
+
+namespace Codo.Modules.Cron.Jobs;
+
+/// <summary>Jobs that were deleted within 30 days, each with the button that brings it back.</summary>
+public sealed partial class DeletedJobsPage
+{
+    private const int Limit = 50;
+
+    private readonly Dictionary<string, string?> mayNot = new(StringComparer.Ordinal);
+    private ListDeletedJobs.Result list = null!;
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> Topics => ["jobs"];
+
+    /// <inheritdoc/>
+    protected override async Task Load()
+    {
+        list = await Send(new ListDeletedJobs.Query(PageNumber, Limit));
+        foreach (var space in list.Data.Select(row => row.Space).Where(space => space.Length > 0).Distinct())
+            mayNot[space] = await MayNot(Verbs.Edit, Resource.Any(ResourceKind.Job, Access.SpaceOf(space)));
+    }
+
+    private string? Reason(ListDeletedJobs.Row row) =>
+        row.Taken ? T($"已有另一个任务叫 {row.JobId}", $"There is another job {row.JobId} by now") : mayNot.GetValueOrDefault(row.Space);
+}

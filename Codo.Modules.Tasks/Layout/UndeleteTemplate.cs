@@ -1,0 +1,120 @@
+using System.Globalization;
+using Codo.Platform.Cluster;
+using Codo.Platform.Http;
+using Codo.Platform.Localization;
+using Codo.Platform.Security;
+using Dapper;
+using FluentValidation;
+using MediatR;
+using Npgsql;
+
+namespace Codo.Modules.Tasks.Layout;
+
+/// <summary>
+/// Brings a deleted template back under its number, with its steps, groups, users, approval rule and versions. Grants on the template itself have ended with
+/// it.
+/// </summary>
+internal static class UndeleteTemplate
+{
+    /// <param name="TempName">Another name, where its own is taken by now; absent, its own.</param>
+    internal sealed record Command(long? TempId, string? TempName) : IRequest<Result>;
+
+    internal sealed record Result(long TempId, string TempName, int Version)
+        : Answer(new Text($"模板「{TempName}」已恢复", $"The template {TempName} is back"));
+
+    internal sealed class Validator : AbstractValidator<Command>
+    {
+        public Validator()
+        {
+            RuleFor(command => command.TempId).TemplateGiven();
+            RuleFor(command => command.TempName)
+                .Must(name => name is null || !string.IsNullOrWhiteSpace(name))
+                .Refuse("编排模板名称不能为空", "The template's name is empty");
+            RuleFor(command => command.TempName).AtMost(LibraryRules.MostName, "temp_name");
+        }
+    }
+
+    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Command, Result>
+    {
+        private const string LockSql = """
+            SELECT d.temp_name, d.space_id, d.creator_id,
+                ARRAY(SELECT CAST(u #>> '{}' AS bigint) FROM jsonb_path_query(d.users, '$[*].user_id ? (@.type() == "number")') AS u) AS users
+            FROM tasks.deleted_template d WHERE d.temp_id = @TempId AND d.deleted_at > clock_timestamp() - make_interval(days => @Days)
+            FOR UPDATE
+            """;
+
+        private const string TemplateSql = """
+            INSERT INTO tasks.scheduler_temp_list (temp_id, temp_name, creator, creator_id, create_time, space_id, editor_id, declared, version)
+            SELECT d.temp_id, @TempName, d.creator, d.creator_id, d.create_time, d.space_id, d.editor_id, d.declared, d.version
+            FROM tasks.deleted_template d WHERE d.temp_id = @TempId
+            ON CONFLICT DO NOTHING RETURNING version
+            """;
+
+        private const string ContentSql = """
+            INSERT INTO tasks.scheduler_temp_details (id, temp_id, "group", level, command_name, command, args, trigger, exec_user, force_host, timeout,
+                retries, retry_delay, on_error, pty, interpreter, run_as, creator, creator_id, update_time)
+            SELECT s.id, d.temp_id, s."group", s.level, s.command_name, s.command, s.args, s.trigger, s.exec_user, s.force_host, s.timeout, s.retries,
+                s.retry_delay, s.on_error, s.pty, s.interpreter, s.run_as, s.creator, s.creator_id, s.update_time
+            FROM tasks.deleted_template d CROSS JOIN jsonb_to_recordset(d.steps) AS s(id bigint, "group" int, level int, command_name text, command text,
+                args text, trigger text, exec_user text, force_host text, timeout int, retries int, retry_delay int, on_error text, pty boolean,
+                interpreter text, run_as text, creator text, creator_id bigint, update_time timestamptz)
+            WHERE d.temp_id = @TempId;
+            INSERT INTO tasks.scheduler_temp_group (temp_id, "group", batch, batch_pause, max_failures, next)
+            SELECT d.temp_id, g."group", g.batch, g.batch_pause, g.max_failures, g.next
+            FROM tasks.deleted_template d
+                CROSS JOIN jsonb_to_recordset(d.groups) AS g("group" int, batch text, batch_pause int, max_failures int, next text)
+            WHERE d.temp_id = @TempId;
+            INSERT INTO tasks.scheduler_temp_user (temp_id, user_id, nickname)
+            SELECT d.temp_id, u.user_id, u.nickname
+            FROM tasks.deleted_template d CROSS JOIN jsonb_to_recordset(d.users) AS u(id bigint, user_id bigint, nickname text)
+            WHERE d.temp_id = @TempId ORDER BY u.id;
+            INSERT INTO tasks.approval_rule (temp_id, approvals, team_id, not_submitter, not_editor, valid_hours, reason_required)
+            SELECT d.temp_id, r.approvals, r.team_id, r.not_submitter, r.not_editor, r.valid_hours, r.reason_required
+            FROM tasks.deleted_template d CROSS JOIN jsonb_to_recordset(d.rules) AS r(approvals int, team_id bigint, not_submitter boolean,
+                not_editor boolean, valid_hours int, reason_required boolean)
+            WHERE d.temp_id = @TempId;
+            DELETE FROM tasks.deleted_template WHERE temp_id = @TempId
+            """;
+
+        public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
+        {
+            var id = command.TempId!.Value;
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            var asked = new { TempId = id, Days = RetentionGuard.DeletedDays };
+            var deleted = await connection.QuerySingleOrDefaultAsync<Deleted>(LockSql, asked, transaction) ?? throw Gone(id);
+            var resource = new Resource(ResourceKind.Template, id.ToString(CultureInfo.InvariantCulture), deleted.SpaceId)
+            {
+                People = deleted.Users,
+                Creator = deleted.CreatorId,
+            };
+            await access.Demand(Verbs.Edit, resource, Gone(id));
+            var name = command.TempName?.Trim() ?? deleted.TempName;
+            var version = await connection.ExecuteScalarAsync<int?>(TemplateSql, new { TempId = id, TempName = name }, transaction)
+                ?? throw Refusal.Conflict(
+                    $"名称「{name}」已被另一个模板使用；可用 temp_name 指定新名称",
+                    $"There is another template {name} by now; temp_name gives this one another name",
+                    -2
+                );
+            await connection.ExecuteAsync(ContentSql, new { TempId = id }, transaction);
+            await Audit.Write(connection, transaction, access.Caller, "undelete", "template", $"{id}", after: new { temp_name = name, version });
+            await transaction.CommitAsync(cancellationToken);
+            return new Result(id, name, version);
+        }
+
+        private static Refusal Gone(long id) =>
+            Refusal.NotFound(
+                $"没有可恢复的模板 {id}（删除后保留 {RetentionGuard.DeletedDays} 天）",
+                $"There is no deleted template {id} to bring back (kept for {RetentionGuard.DeletedDays} days)"
+            );
+
+        // With properties, because Dapper gives no array to a constructor.
+        private sealed class Deleted
+        {
+            public string TempName { get; init; } = "";
+            public long SpaceId { get; init; }
+            public long CreatorId { get; init; }
+            public long[] Users { get; init; } = [];
+        }
+    }
+}
