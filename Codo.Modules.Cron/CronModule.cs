@@ -10,6 +10,7 @@ using Codo.Platform.Telemetry;
 using Codo.Platform.Ui;
 using Hangfire;
 using Hangfire.Server;
+using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 

@@ -167,6 +167,8 @@ public static class TasksModule
         routes.MapPage<SearchPage>("/search/");
         routes.MapPage<TemplateListPage>("/templates/");
         routes.MapPage<TemplatePage>("/templates/{temp_id}/");
+        routes.MapPage<TemplateVersionsPage>("/templates/{temp_id}/versions/");
+        routes.MapPage<DeletedTemplatesPage>("/deleted/templates/");
         routes.MapPage<CommandsPage>("/commands/");
         routes.MapPage<ArgumentsPage>("/arguments/");
         routes.MapPage<ExecuteUsersPage>("/execute-users/");

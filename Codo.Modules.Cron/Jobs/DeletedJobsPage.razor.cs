@@ -1,3 +1,4 @@
+using Codo.Platform.Http;
 using Codo.Platform.Security;
 
 namespace Codo.Modules.Cron.Jobs;

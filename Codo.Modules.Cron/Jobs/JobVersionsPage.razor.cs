@@ -1,6 +1,9 @@
 using System.Globalization;
 using Codo.Modules.Cron.Executions;
+using Codo.Platform.Http;
 using Codo.Platform.Security;
+using Microsoft.AspNetCore.Components;
+using Npgsql;
 
 namespace Codo.Modules.Cron.Jobs;
 
@@ -13,6 +16,9 @@ public sealed partial class JobVersionsPage
     private string? mayNot;
     private ListJobVersions.Result list = null!;
     private ShowJobVersion.Result shown = null!;
+
+    [Inject]
+    private NpgsqlDataSource Source { get; set; } = null!;
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> Topics => ["jobs"];
@@ -41,7 +47,4 @@ public sealed partial class JobVersionsPage
         await using var connection = await Source.OpenConnectionAsync(Context.RequestAborted);
         if (await JobAccess.Find(connection, jobId) is { } job) mayNot = await MayNot(Verbs.Edit, job);
     }
-
-    [Microsoft.AspNetCore.Components.Inject]
-    private Npgsql.NpgsqlDataSource Source { get; set; } = null!;
 }

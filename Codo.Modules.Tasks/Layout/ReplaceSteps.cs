@@ -132,6 +132,11 @@ internal static class ReplaceSteps
             WHERE d.temp_id = @TempId
             """;
 
+        // Steps of one level run by id: what comes back with an old version takes its own id again, unless an import has given it to another template.
+        private const string FreeSql = """
+            SELECT s.id FROM unnest(CAST(@Ids AS bigint[])) AS s(id) WHERE NOT EXISTS (SELECT FROM tasks.scheduler_temp_details d WHERE d.id = s.id)
+            """;
+
         private const string RemoveGroupsSql = """
             DELETE FROM tasks.scheduler_temp_group WHERE temp_id = @TempId
             """;
@@ -159,7 +164,10 @@ internal static class ReplaceSteps
             var space = await access.SpaceFor(template, command.Space);
             var before = await TemplateContent.Read(connection, transaction, id);
             IReadOnlyList<Text> warnings = [];
-            if (command.NewTempData is { } steps) warnings = await Replace(connection, transaction, id, steps!, before.Steps, isEditor, space);
+            var known = before.Steps.Select(step => step.Id).ToHashSet();
+            if (command is { RestoredFrom: not null, NewTempData: { } old })
+                known.UnionWith(await connection.QueryAsync<long>(FreeSql, new { Ids = old.Select(step => step!.Id).OfType<long>().ToArray() }, transaction));
+            if (command.NewTempData is { } steps) warnings = await Replace(connection, transaction, id, steps!, before.Steps, known, isEditor, space);
             if (command.Groups is { } groups) await Replace(connection, transaction, id, groups!);
             await connection.ExecuteAsync(
                 TouchSql,
@@ -209,13 +217,13 @@ internal static class ReplaceSteps
             long id,
             IReadOnlyList<Step> steps,
             IReadOnlyList<StepRow> before,
+            HashSet<long> known,
             bool isEditor,
             long space
         )
         {
             // An id that is not this template's means nothing here. Removed as it is met, so that a step that was copied together with its id gets one of its
             // own.
-            var known = before.Select(step => step.Id).ToHashSet();
             var ids = steps.Select(step => step.Id is { } kept && known.Remove(kept) ? (long?)kept : null).ToArray();
             var planned = steps
                 .Select(
@@ -227,7 +235,7 @@ internal static class ReplaceSteps
                             string.IsNullOrWhiteSpace(step.ExecUser) ? "root" : step.ExecUser,
                             (step.ForceHost ?? "").Trim(),
                             step.RunAs,
-                            ids[place] is { } kept ? before.First(old => old.Id == kept) : null
+                            ids[place] is { } kept ? before.FirstOrDefault(old => old.Id == kept) : null
                         )
                 )
                 .ToList();

@@ -9,12 +9,13 @@ namespace Codo.Modules.Tasks.Orders;
 /// <summary>One template: its steps by group and level, which an editor moves and changes, its words, its users, and its newest orders.</summary>
 public sealed partial class TemplatePage
 {
-    private const int MostOrders = 10;
+    private const int MostOrders = 10, ShownVersions = 5;
 
     private long id;
     private string name = "";
     private string? mayNot;
     private ShowTemplate.Result? content;
+    private ListTemplateVersions.Result? versions;
     private IReadOnlyList<GroupRow> groups = [];
     private IReadOnlyList<ListTemplateOrders.Row> orders = [];
 
@@ -38,6 +39,7 @@ public sealed partial class TemplatePage
         name = T($"模板 {id}", $"Template {id}");
         content = await Send(new ShowTemplate.Query(id));
         groups = content.Groups;
+        versions = await Send(new ListTemplateVersions.Query(id, 1, ShownVersions));
         await foreach (var row in (await Send(new ListTemplates.Query("temp_id", $"{id}", null))).Data) name = row.TempName;
         await using (var connection = await Source.OpenConnectionAsync(Context.RequestAborted))
             if (await TemplateRight.Find(connection, null, id) is { } resource)
@@ -50,6 +52,9 @@ public sealed partial class TemplatePage
         var commands = await (await Send(new ListCommands.Query(null, null, null))).Data.Take(500).ToListAsync(Context.RequestAborted);
         Commands = Json(commands.Select(command => new { command.CommandName, command.Command, command.Args, command.ForceHost }));
     }
+
+    private string DeleteWords =>
+        T($"删除模板「{name}」\n已有的订单不变\n30 天内可恢复", $"Delete the template “{name}”\nOrders that were made from it stay\nIt can be brought back for 30 days");
 
     private static string Json(object value) => JsonSerializer.Serialize(value, Platform.Http.Json.Stored);
 

@@ -1,5 +1,5 @@
 // The steps of a template: moved by drag and by keys, changed in a dialog, checked as they stand, saved as one request of the public API.
-import { request, say } from './api.js';
+import { request, say, sayLater } from './api.js';
 import { h, t } from './words.js';
 
 const root = document.querySelector('[data-template]');
@@ -8,6 +8,9 @@ const aliases = read('users'), words = new Set(read('words')), commands = read('
 let groups = [...root.querySelectorAll('[data-group]')].map((panel) => ({
   ...JSON.parse(panel.dataset.properties), steps: [...panel.querySelectorAll('[data-step]')].map((item) => JSON.parse(item.dataset.step)) }));
 const risks = new Map();
+let version = Number(root.dataset.version);
+// What somebody else saved of a field that was changed here too, by the step or group that it is in.
+const theirs = new Map();
 let dirty = false, dragged = null;
 
 const touch = () => { dirty = true; draw(); };
@@ -68,6 +71,7 @@ function row(step, group) {
       button('↑', () => shift(step, -1), { 'aria-label': t('上移', 'Move up') }), button('↓', () => shift(step, 1), { 'aria-label': t('下移', 'Move down') }),
       button(t('修改', 'Edit'), () => edit(step)), button('✕', () => { group.steps.splice(group.steps.indexOf(step), 1); level(group); touch(); }, { 'aria-label': t('删除步骤', 'Remove the step') }))),
     h('pre', {}, h('code', {}, line(step))),
+    ...clashes(step),
     used.length ? h('p', { class: 'muted' }, t('订单替换：', 'Orders replace: '), h('code', {}, used.join(', '))) : null,
     ...lint(step).map(([tone, text]) => h('p', { class: `hint ${tone}` }, text)));
   element.step = step;
@@ -97,7 +101,7 @@ function draw() {
   root.replaceChildren(...groups.map((group) => {
     const list = h('ol', { class: 'steps moves' }, ...group.steps.map((step) => row(step, group)));
     const panel = h('section', { class: 'panel' }, h('h2', {}, t(`组 ${group.group}`, `Group ${group.group}`), h('span', { class: 'count' }, how(group)), h('span', { class: 'grow' }),
-      button(t('批次', 'Batches'), () => properties(group)), button(t('添加步骤', 'Add a step'), () => add(group))), list);
+      button(t('批次', 'Batches'), () => properties(group)), button(t('添加步骤', 'Add a step'), () => add(group))), ...clashes(group), list);
     panel.addEventListener('dragover', (event) => { if (dragged) event.preventDefault(); });
     panel.addEventListener('drop', (event) => { event.preventDefault(); if (dragged) move(dragged, group, group.steps.length); });
     return panel;
@@ -165,19 +169,62 @@ function properties(group) {
   ], (values) => { Object.assign(group, values, { batch_pause: Number(values.batch_pause || 0), max_failures: Number(values.max_failures || 0) }); touch(); });
 }
 
+const shown = (value) => (value === null || value === undefined || value === '' ? '–' : typeof value === 'object' ? line(value) : String(value));
+
+function clashes(part) {
+  return (theirs.get(part) ?? []).map((clash) => {
+    const done = () => { theirs.set(part, theirs.get(part).filter((other) => other !== clash)); touch(); };
+    return h('div', { class: 'theirs', role: 'group' }, h('p', {}, clash.words, h('code', {}, shown(clash.value))), h('div', { class: 'row' },
+      button(t('采用对方的', 'Take theirs'), () => { clash.take(); done(); }), button(t('保留我的', 'Keep mine'), done)));
+  });
+}
+
+// Somebody else saved meanwhile: what only they changed is taken over, what both changed waits for a choice, and nothing that was done here is lost.
+function merge({ version: stored, by: name, fields }) {
+  const by = name || t('其他人', 'somebody else'), steps = () => groups.flatMap((group) => group.steps);
+  const groupOf = (number) => groups.find((group) => group.group === number) ?? groups[groups.push({ group: number, batch: '', batch_pause: 0, max_failures: 0, next: 'auto', steps: [] }) - 1];
+  const differ = (part, field, before, now) => {
+    if (part[field] === now) return;
+    if (part[field] === before) part[field] = now;
+    else theirs.set(part, [...(theirs.get(part) ?? []), { words: t(`${by} 把 ${field} 保存为 `, `${by} saved ${field} as `), value: now, take: () => { part[field] = now; } }]);
+  };
+  theirs.clear();
+  for (const { field, of, before, now } of fields) {
+    const [kind, id, name] = field.split('.'), number = Number(id);
+    if (kind === 'groups') { if (name) differ(groupOf(number), name, before, now); continue; }
+    if (kind !== 'steps') continue;
+    const mine = steps().find((step) => step.id === number) ?? (before && steps().find((step) => step.command_name === of));
+    if (name && mine) { mine.id = number; differ(mine, name, before, now); }
+    else if (!name && now && !mine) { const group = groupOf(now.group); group.steps.push(now); group.steps.sort((a, b) => a.level - b.level); }
+    else if (!name && !now && mine) {
+      const remove = () => { const group = find(mine); group.steps.splice(group.steps.indexOf(mine), 1); };
+      if (Object.entries(before).every(([key, value]) => mine[key] === value)) remove();
+      else theirs.set(mine, [{ words: t(`${by} 删除了这一步`, `${by} removed this step`), value: '', take: remove }]);
+    }
+  }
+  version = stored;
+  groups.sort((a, b) => a.group - b.group);
+  touch();
+  root.querySelector('.theirs')?.scrollIntoView({ block: 'center' });
+}
+
 async function save() {
   const kept = groups.filter((group) => group.steps.length);
   const answer = await request('PUT', '/v2/task_layout/details/', {
-    temp_id: Number(root.dataset.template), new_temp_data: kept.flatMap((group) => group.steps),
+    temp_id: Number(root.dataset.template), version, new_temp_data: kept.flatMap((group) => group.steps),
     groups: kept.map(({ group, batch, batch_pause, max_failures, next }) => ({ group, batch, batch_pause, max_failures, next })) });
   const text = [answer.msg, ...(answer.warnings ?? [])].join('\n');
-  if (answer.code !== 0) { say(text, true); return; }
+  if (answer.code !== 0) {
+    say(answer.data?.made_to ? `${text}\n${t('对方的修改已合入；双方都改过的已标出，请选择后再保存。', 'Their changes are in now; what both of you changed is marked: choose, then save again.')}` : text, true);
+    if (answer.data?.made_to) merge(answer.data);
+    return;
+  }
   dirty = false;
-  sessionStorage.setItem('codo-said', text);
+  sayLater(text, answer.version > version ? { word: t('撤销', 'Undo'), path: '/v2/task_layout/temp/version/', body: { temp_id: Number(root.dataset.template), version, current: answer.version }, go: location.pathname } : null);
   location.reload();
 }
 
 addEventListener('beforeunload', (event) => { if (dirty) event.preventDefault(); });
-const said = sessionStorage.getItem('codo-said');
-if (said) { sessionStorage.removeItem('codo-said'); say(said); }
+// The form beside it saves the same template.
+document.addEventListener('codo:saved', ({ detail }) => { if (detail.version === version + 1) version += 1; });
 draw();

@@ -146,7 +146,21 @@ public sealed class DamageTests(TestPostgres postgres)
                 + "first_id, first_time, first_written, line_steps, id_steps, time_steps, written_steps, continued, content) SELECT 'victim', 1, 1, "
                 + "900001, v, 1, 2, 2, now(), now(), now(), v, now(), now(), '{{0,1}}', '{{0,1}}', '{{0,1}}', '{{0,1}}', '{{1}}', 'victim' || E'\\n' || "
                 + "'x' FROM generate_series(1, {0}) v",
-        ["cron.deleted_job"] = "INSERT INTO cron.deleted_job (job, space_id) SELECT 900000 + v, 1 FROM generate_series(1, {0}) v",
+        ["cron.deleted_job"] =
+            "INSERT INTO cron.deleted_job (job, space_id, job_id, version, by_id, by_name, creator_id, creator, create_time, paused, released) SELECT 900000 "
+                + "+ v, 1, 'victim deleted ' || v, 1, 1, 'v', 1, 'v', now(), false, '' FROM generate_series(1, {0}) v",
+        ["cron.job_version"] =
+            "WITH j AS (INSERT INTO cron.job (job_id, cmd, cron, time_zone, version, creator_id, creator, updater_id, updater, accounted_to) SELECT 'victim "
+                + "version', 'true', '0 0 0 29 2 *', 'UTC', {0}, 1, 'v', 1, 'v', now() RETURNING id) INSERT INTO cron.job_version (job, version, by_id, "
+                + "by_name, content) SELECT id, v, 1, 'v', '{{\"cmd\": \"true\"}}' FROM j, generate_series(1, {0}) v",
+        ["tasks.template_version"] =
+            "WITH t AS (INSERT INTO tasks.scheduler_temp_list (temp_name, version) VALUES ('victim version', {0}) RETURNING temp_id) INSERT INTO "
+                + "tasks.template_version (temp_id, version, by_id, by_name, content) SELECT temp_id, v, 1, 'v', '{{\"steps\": []}}' FROM t, "
+                + "generate_series(1, {0}) v",
+        ["tasks.deleted_template"] =
+            "INSERT INTO tasks.deleted_template (temp_id, temp_name, space_id, version, by_id, by_name, creator, creator_id, editor_id, create_time, "
+                + "declared, steps, groups, users, rules) SELECT 900000 + v, 'victim deleted ' || v, 1, 1, 1, 'v', 'v', 1, 1, now(), '{{}}', '[]', '[]', "
+                + "'[]', '[]' FROM generate_series(1, {0}) v",
         ["accounts.space"] = "INSERT INTO accounts.space (name) SELECT 'victim-' || v FROM generate_series(1, {0}) v",
         ["accounts.team"] = "INSERT INTO accounts.team (name) SELECT 'victim ' || v FROM generate_series(1, {0}) v",
         ["accounts.team_member"] =
@@ -309,6 +323,9 @@ public sealed class DamageTests(TestPostgres postgres)
                 var path in new[]
                 {
                     "/v1/cron/job/?limit=1000",
+                    "/v1/cron/job/deleted/?limit=1000",
+                    "/v1/cron/job/versions/?job_id=victim%20version&limit=200",
+                    "/v2/task_layout/temp/deleted/?limit=1000",
                     "/v1/cron/log/?limit=1000&start_date=0002-01-01&end_date=9998-12-30",
                     "/v2/task_layout/command/?limit=1000",
                     "/v2/task_layout/args/?limit=1000",
@@ -340,6 +357,8 @@ public sealed class DamageTests(TestPostgres postgres)
                 await Ask($"/v2/task/check/?list_id={id}", wrong);
             foreach (var id in await Ids("SELECT temp_id FROM tasks.scheduler_temp_list ORDER BY random() LIMIT 60"))
                 await Ask($"/v2/task_layout/details/?temp_id={id}", wrong);
+            foreach (var id in await Ids("SELECT temp_id FROM tasks.scheduler_temp_list WHERE temp_name = 'victim version'"))
+                await Ask($"/v2/task_layout/temp/versions/?temp_id={id}&limit=200", wrong);
             foreach (var id in await Ids("SELECT log_id FROM cron.cron_log WHERE log_id > 0 ORDER BY random() LIMIT 100"))
                 await Ask($"/v1/cron/log/output/?log_id={id}", wrong);
             wrong.ToString().ShouldBeEmpty();
