@@ -1,7 +1,6 @@
 using System.Globalization;
 using Codo.Modules.Cron.Executions;
 using Codo.Platform.Http;
-using Codo.Platform.Security;
 using Microsoft.AspNetCore.Components;
 using Npgsql;
 

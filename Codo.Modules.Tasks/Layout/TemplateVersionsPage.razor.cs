@@ -1,5 +1,5 @@
 using Codo.Platform.Http;
-using Codo.Platform.Security;
+using Codo.Platform.Localization;
 using Microsoft.AspNetCore.Components;
 using Npgsql;
 
@@ -9,6 +9,27 @@ namespace Codo.Modules.Tasks.Layout;
 public sealed partial class TemplateVersionsPage
 {
     private const int Limit = 50;
+
+    private static readonly Dictionary<string, Text> FieldNames = new(StringComparer.Ordinal)
+    {
+        ["group"] = new("组", "Group"),
+        ["level"] = new("级别", "Level"),
+        ["command_name"] = new("名称", "Name"),
+        ["command"] = new("命令", "Command"),
+        ["args"] = new("参数", "Arguments"),
+        ["trigger"] = new("触发", "Trigger"),
+        ["exec_user"] = new("执行用户", "Execute-user"),
+        ["force_host"] = new("固定主机", "Forced host"),
+        ["timeout"] = new("超时（秒）", "Timeout (seconds)"),
+        ["retries"] = new("重试次数", "Retries"),
+        ["retry_delay"] = new("重试间隔（秒）", "Retry delay (seconds)"),
+        ["on_error"] = new("失败时", "On a failure"),
+        ["interpreter"] = new("解释器", "Interpreter"),
+        ["batch"] = new("每批主机", "Hosts of a batch"),
+        ["batch_pause"] = new("批次间隔（秒）", "Pause between (seconds)"),
+        ["max_failures"] = new("允许失败的主机", "Failed hosts before it stops"),
+        ["next"] = new("下一批", "Next batch"),
+    };
 
     private long id;
     private string name = "";
@@ -58,8 +79,8 @@ public sealed partial class TemplateVersionsPage
         return path[0] switch
         {
             "steps" when path.Length == 2 => T("步骤", "Step"),
-            "steps" => path[2],
-            "groups" when path.Length > 2 => T($"组 {path[1]} {path[2]}", $"Group {path[1]} {path[2]}"),
+            "steps" => FieldNames.GetValueOrDefault(path[2], Text.Same(path[2])).ToString(),
+            "groups" when path.Length > 2 => T($"组 {path[1]} ", $"Group {path[1]}: ") + FieldNames.GetValueOrDefault(path[2], Text.Same(path[2])),
             "temp_args" => T("可替换的词", "Words that orders replace"),
             "space" => T("空间", "Space"),
             _ => field,

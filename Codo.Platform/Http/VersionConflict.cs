@@ -32,9 +32,9 @@ public static class VersionConflict
     {
         if (made > stored) return Refusal.Invalid($"没有版本 {made}，当前是版本 {stored}", $"There is no version {made}; the newest is {stored}");
         var fields = differences.Select(one => Conflict(one, sent(one))).ToList();
-        var (whoZh, whoEn) = by.Length > 0 ? (by, by) : ("其他人", "somebody else");
+        var (whoZh, whoEn) = by.Length > 0 ? ($" {by} ", by) : ("其他人", "somebody else");
         var text = new Text(
-            $"没有保存：你修改的是版本 {made}，而{whoZh} 已于 {zone.Text(at)} 保存了版本 {stored}",
+            $"没有保存：你修改的是版本 {made}，而{whoZh}已于 {zone.Text(at)} 保存了版本 {stored}",
             $"Not saved: this change was made to version {made}, and {whoEn} saved version {stored} at {zone.Text(at)}"
         );
         return new Refusal(-1, text, RefusalKind.Conflict)

@@ -22,16 +22,18 @@ public sealed partial class Differences
 
     private string Name(FieldDifference one) => Named?.Invoke(one.Field) ?? one.Field;
 
+    private static bool IsSaid(string name, JsonNode? value) => name != "id" && value?.ToString() is not (null or "" or "false" or "0");
+
     private static bool IsLong(string? text) => text?.Contains('\n', StringComparison.Ordinal) == true;
 
-    // A list of words as a form shows it; a whole step field by field.
+    // A list of words as a form shows it; a whole step field by field, without what is off or empty.
     private static string? Shown(JsonNode? value) =>
         value switch
         {
             null => null,
             JsonArray { Count: 0 } => null,
             JsonArray list when list.All(item => item is JsonValue) => string.Join(", ", list.Select(item => item!.ToString())),
-            JsonObject fields => string.Join('\n', fields.Where(field => field.Value?.ToString().Length > 0).Select(field => $"{field.Key}: {field.Value}")),
+            JsonObject fields => string.Join('\n', fields.Where(field => IsSaid(field.Key, field.Value)).Select(field => $"{field.Key}: {field.Value}")),
             _ => value.ToString() is { Length: > 0 } text ? text : null,
         };
 }

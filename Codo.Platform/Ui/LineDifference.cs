@@ -8,7 +8,8 @@ internal readonly record struct LineDifference(char Sign, string Line)
     private const int MostCells = 1_000_000;
 
     /// <summary>The lines of both in order, with what is gone before what is new in its place.</summary>
-    public static List<LineDifference> Between(string old, string now)
+    /// <param name="old">Null where there was no text.</param>
+    public static List<LineDifference> Between(string? old, string? now)
     {
         var (before, after) = (Lines(old), Lines(now));
         var (head, tail) = (0, 0);
@@ -22,7 +23,7 @@ internal readonly record struct LineDifference(char Sign, string Line)
         ];
     }
 
-    private static string[] Lines(string text) => text.Split('\n').Select(line => line.TrimEnd('\r')).ToArray();
+    private static string[] Lines(string? text) => text is null ? [] : text.Split('\n').Select(line => line.TrimEnd('\r')).ToArray();
 
     // The longest common subsequence, counted from the end.
     private static IEnumerable<LineDifference> Middle(string[] before, string[] after)

@@ -98,6 +98,9 @@ public sealed class ConsoleFixture(TestPostgres postgres) : HostFixture(postgres
         await Host.Post("/v2/alerts/contact/", new { name = "ann", email = "ann@example.test", tel = "+4915112345678" });
         await Host.Make(new { job_id = "hourly report", cmd = "true", cron = "0 0 * * * *", time_zone = "Europe/Berlin" });
         await Host.RunNow("nightly backup");
+        await Host.Put("/v1/cron/job/", new { job_id = "nightly backup", cmd = "set -e\necho dumped 12 tables", retries = 2 });
+        await Host.Make(new { job_id = "retired", cmd = "true", cron = CronClient.Never });
+        await Host.Delete("/v1/cron/job/", new { job_id = "retired" });
         FailedRun = await Host.RunNow("certificates");
         var template = await OrderHost.Template(
             Host,

@@ -57,6 +57,8 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
             ("/alerting/silences", "nightly", "nightly"),
             ("/alerting/contacts", "ann@example.test", "ann@example.test"),
             ("/ledger/matrix", "任务与时间", "Jobs against time"),
+            ("/jobs/nightly%20backup/versions", "版本 2 与版本 1 的不同", "Version 2 against version 1"),
+            ("/deleted/jobs", "retired", "retired"),
             ("/forecast", "同时运行", "Runs at the same time"),
             ("/forecast?hours=168", "同一秒到期的任务", "Jobs due at the same second"),
         ];
@@ -88,6 +90,7 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
             ("/templates", "新建模板", "New template"),
             ("/search?q=refused", "connection refused", "connection refused"),
             ($"/templates/{fixture.Template}", "可替换的词", "Words that orders replace"),
+            ($"/templates/{fixture.Template}/versions", "版本 2 与版本 1 的不同", "Version 2 against version 1"),
             ("/commands?new=1", "systemctl restart shop", "systemctl restart shop"),
             ("/arguments", "VERSION", "VERSION"),
             ("/execute-users?new=1", "私钥", "Private key"),

@@ -93,6 +93,68 @@ public sealed class ConsoleWorkTests(ConsoleFixture fixture) : IClassFixture<Con
     }
 
     [Fact]
+    public async Task Who_saves_second_keeps_what_was_typed_and_sees_what_the_first_saved()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await host.Make(new { job_id = "for two", cmd = "echo 1", cron = "0 0 3 * * *", env = new { LANG = "C" } });
+        await using var visitor = await fixture.Visit("en", "light", 360);
+        var page = visitor.Page;
+        await visitor.Open("/jobs/for%20two");
+        await page.FillAsync("#edit [name=cmd]", "echo mine");
+        await host.Put("/v1/cron/job/", new { job_id = "for two", cmd = "echo theirs", retries = 3, env = new { LANG = "de" } }, TestTokens.For(5, "bob"));
+        await page.ClickAsync("#edit .form-bar button");
+        await page.WaitForSelectorAsync("#edit .theirs:has-text('bob saved echo theirs')");
+        (await page.InputValueAsync("#edit [name=cmd]")).ShouldBe("echo mine");
+        (await page.InputValueAsync("#edit [name=retries]")).ShouldBe("3");
+        (await page.InputValueAsync("#edit [name=env]")).ShouldBe("LANG=de");
+        await page.ClickAsync("#edit .theirs button:has-text('Keep mine')");
+        await page.ClickAsync("#edit .form-bar button");
+        await page.WaitForSelectorAsync(".message button:has-text('Undo')");
+        var job = (await host.Get("/v1/cron/job/?job_id=for%20two"))["data"]![0]!;
+        ((string)job["cmd"]!, (int)job["retries"]!, (int)job["version"]!).ShouldBe(("echo mine", 3, 3));
+        await page.ClickAsync(".message button:has-text('Undo')");
+        await page.WaitForSelectorAsync("#versions [data-row=version-4]:has-text('Brought back from version 2')");
+        await page.WaitForFunctionAsync("document.querySelector('#edit [name=cmd]').value === 'echo theirs'");
+
+        // A deletion is taken back from the message on the page that it leads to.
+        await page.ClickAsync("#edit button:has-text('Delete the job')");
+        await page.ClickAsync("dialog[open] .danger");
+        await page.WaitForURLAsync("**/jobs");
+        await page.ClickAsync(".message button:has-text('Undo')");
+        await page.WaitForURLAsync("**/jobs/for%20two");
+        await visitor.Sees("The job for two is back");
+        visitor.Errors.ShouldBeEmpty();
+        await host.Delete("/v1/cron/job/", new { job_id = "for two" });
+    }
+
+    [Fact]
+    public async Task Two_who_save_a_template_lose_nothing()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var template = await OrderHost.Template(host, OrderHost.Step("echo 1", name: "fetch"), OrderHost.Step("echo 2", level: 2, name: "check"));
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open($"/templates/{template}");
+        await page.ClickAsync("li:has-text('fetch') button:has-text('Edit')");
+        await page.FillAsync("dialog[open] [name=command]", "echo mine");
+        await page.ClickAsync("dialog[open] button[value=yes]");
+        var steps = (await host.Get($"/v2/task_layout/details/?temp_id={template}"))["data"]!["temp_list"]!.DeepClone().AsArray();
+        (steps[0]!["command"], steps[1]!["command"]) = ("echo theirs", "echo checked");
+        (await host.Put("/v2/task_layout/details/", new JsonObject { ["temp_id"] = template, ["new_temp_data"] = steps }.ToJsonString())).Code().ShouldBe(0);
+        await page.ClickAsync("[data-template] .form-bar .primary");
+        await page.WaitForSelectorAsync(".theirs:has-text('echo theirs')");
+        await page.WaitForSelectorAsync("[data-template] pre:has-text('echo checked')");
+        await page.ClickAsync(".theirs button:has-text('Keep mine')");
+        await page.ClickAsync("[data-template] .form-bar .primary");
+        await page.WaitForSelectorAsync(".message button:has-text('Undo')");
+        var saved = (await host.Get($"/v2/task_layout/details/?temp_id={template}"))["data"]!["temp_list"]!.AsArray();
+        saved.Select(step => (string)step!["command"]!).ShouldBe(["echo mine", "echo checked"]);
+        await page.ClickAsync(".message button:has-text('Undo')");
+        await page.WaitForSelectorAsync("[data-template] pre:has-text('echo theirs')");
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
     public async Task The_grid_shows_failures_first_and_restarts_what_is_selected()
     {
         Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
