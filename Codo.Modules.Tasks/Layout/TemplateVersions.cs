@@ -27,10 +27,10 @@ internal static class TemplateVersions
 
     private const string KeepSql = """
         WITH kept AS (
-            UPDATE tasks.scheduler_temp_list t SET version = t.version + CASE WHEN n.last IS NULL THEN 0 ELSE 1 END
-            FROM (SELECT tasks.template_content(@TempId) AS content,
-                (SELECT v.content FROM tasks.template_version v WHERE v.temp_id = @TempId ORDER BY v.version DESC LIMIT 1) AS last) n
-            WHERE t.temp_id = @TempId AND n.last IS DISTINCT FROM n.content
+            UPDATE tasks.scheduler_temp_list t SET version = CASE WHEN v.version IS NULL THEN t.version ELSE GREATEST(t.version, v.version) + 1 END
+            FROM (SELECT tasks.template_content(@TempId) AS content) n LEFT JOIN (
+                SELECT version, content FROM tasks.template_version WHERE temp_id = @TempId ORDER BY version DESC LIMIT 1) v ON true
+            WHERE t.temp_id = @TempId AND v.content IS DISTINCT FROM n.content
             RETURNING t.version, n.content)
         INSERT INTO tasks.template_version (temp_id, version, by_id, by_name, restored_from, content)
         SELECT @TempId, version, @ById, @ByName, CAST(@From AS int), content FROM kept
