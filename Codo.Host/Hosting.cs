@@ -27,11 +27,14 @@ internal static class Hosting
         manager.Status("Starting PostgreSQL");
         await using var installation = await Prepare(builder, early);
         await using var app = builder.Build();
+        await installation.RedisStarted();
+        // While PostgreSQL starts: it asks the database for nothing.
+        app.UseCodo();
+        await installation.PostgresStarted();
         manager.Status("Bringing the database to this version");
         await installation.Migrate(app.IsMigrated, app.Migrate);
         manager.Status("Starting");
         await app.Prepare();
-        app.UseCodo();
         await app.StartAsync();
         var addresses = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses;
         ListenWarning.Warn(app.Services.GetRequiredService<CurrentRules>().Rules, app.Logger, addresses);
@@ -54,6 +57,8 @@ internal static class Hosting
         await using var early = EarlyLines(builder);
         await using var installation = await Prepare(builder, early);
         await using var app = builder.Build();
+        await installation.RedisStarted();
+        await installation.PostgresStarted();
         await installation.Migrate(app.IsMigrated, app.Migrate);
         await work(app.Services);
         return 0;

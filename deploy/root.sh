@@ -31,6 +31,6 @@ in_root() {
   unshare --mount --pid --fork --kill-child -- sh -ec '
     root=$1; shift
     mount -t proc proc "$root/proc"
-    mount --bind /dev "$root/dev"
+    mount --rbind /dev "$root/dev"
     exec chroot "$root" "$@"' sh "$root" "$@"
 }

@@ -49,11 +49,15 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
     private readonly string? borrowedSockets;
     private readonly ILogger log;
     private readonly CancellationTokenSource stopping = new();
+    private readonly string directory;
+    private readonly string sockets;
     private Task watch = Task.CompletedTask;
 
-    private EmbeddedPostgres(PostgresCluster cluster, BoundedLog serverLog, string? borrowedSockets, ILogger log)
+    private EmbeddedPostgres(PostgresCluster cluster, BoundedLog serverLog, string directory, string sockets, string? borrowedSockets, ILogger log)
     {
         this.cluster = cluster;
+        this.directory = directory;
+        this.sockets = sockets;
         this.serverLog = serverLog;
         this.borrowedSockets = borrowedSockets;
         this.log = log;
@@ -73,8 +77,18 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
     /// <summary>How to reach the PostgreSQL of a host that runs on this data directory, as that host does.</summary>
     public static string OfRunningHost(string dataDirectory) => $"Host={SocketsOf(dataDirectory)};Username={DatabaseRoles.Host};Database={Database}";
 
+    /// <summary>Prepares and starts.</summary>
     /// <exception cref="StartRefused">PostgreSQL is not installed, cannot reach its directory, or does not start.</exception>
     public static async Task<EmbeddedPostgres> Start(DataDirectory directory, ILogger log, CancellationToken cancellation = default)
+    {
+        var postgres = await Prepare(directory, log, cancellation);
+        await postgres.Start(cancellation);
+        return postgres;
+    }
+
+    /// <summary>Finds out how it will be reached; nothing runs yet.</summary>
+    /// <exception cref="StartRefused">PostgreSQL is not installed, or cannot reach its directory.</exception>
+    public static async Task<EmbeddedPostgres> Prepare(DataDirectory directory, ILogger log, CancellationToken cancellation = default)
     {
         var data = Path.Combine(directory.Path, "postgres");
         var binaries = Directory.Exists(data) ? PostgresBinaries.Of(data) : PostgresBinaries.Newest();
@@ -89,26 +103,31 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
         var fits = sockets.StartsWith(directory.Path, StringComparison.Ordinal);
         var serverLog = new BoundedLog(Path.Combine(directory.Path, "postgres.log"), LogLimit);
         var cluster = new PostgresCluster(binaries, user, data, sockets, Settings, serverLog.Append);
-        var postgres = new EmbeddedPostgres(cluster, serverLog, fits ? null : sockets, log);
+        return new EmbeddedPostgres(cluster, serverLog, directory.Path, sockets, fits ? null : sockets, log);
+    }
+
+    /// <summary>Makes the cluster where it is not there, and starts its server.</summary>
+    /// <exception cref="StartRefused">It does not start; nothing of it runs on.</exception>
+    public async Task Start(CancellationToken cancellation = default)
+    {
         try
         {
-            PostgresUser.Own(sockets, user);
+            PostgresUser.Own(sockets, User);
             await cluster.Create(sync: true, cancellation);
             await cluster.TakeOver(cancellation);
             await cluster.Start(cancellation);
             await DatabaseRoles.Make(cluster.ConnectionString("postgres", PostgresCluster.Superuser), Database, cancellation);
-            await DatabaseRoles.Settle(postgres.Superuser, cancellation);
+            await DatabaseRoles.Settle(Superuser, cancellation);
         }
         catch (Exception failure)
         {
-            await postgres.DisposeAsync();
+            await DisposeAsync();
             if (failure is InvalidOperationException or NpgsqlException or IOException or UnauthorizedAccessException)
-                throw new StartRefused($"{failure.Message} Its log is {directory.Path}/postgres.log.");
+                throw new StartRefused($"{failure.Message} Its log is {directory}/postgres.log.");
             throw;
         }
 
-        postgres.watch = postgres.Watch();
-        return postgres;
+        watch = Watch();
     }
 
     /// <summary>Brings the schema up to this version, and gives what was made to its owners.</summary>
@@ -123,6 +142,8 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        // A start that failed has disposed already.
+        if (stopping.IsCancellationRequested) return;
         await stopping.CancelAsync();
         await watch;
         await cluster.Stop();

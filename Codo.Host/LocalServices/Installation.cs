@@ -9,16 +9,19 @@ namespace Codo.Host.LocalServices;
 internal sealed class Installation : IAsyncDisposable
 {
     private readonly DataDirectory directory;
+    private readonly IConfigurationManager configuration;
+    private readonly CancellationTokenSource ending = new();
     private EmbeddedPostgres? postgres;
-    private EmbeddedRedis? redis;
+    private Task starting = Task.CompletedTask;
+    private Task<EmbeddedRedis>? bringing;
 
-    private Installation(DataDirectory directory) => this.directory = directory;
+    private Installation(DataDirectory directory, IConfigurationManager configuration) => (this.directory, this.configuration) = (directory, configuration);
 
     public string DataDirectory => directory.Path;
 
     public bool OwnsPostgres => postgres is not null;
 
-    public bool OwnsRedis => redis is not null;
+    public bool OwnsRedis => bringing is not null;
 
     public string PostgresConnectionString { get; private set; } = "";
 
@@ -31,14 +34,17 @@ internal sealed class Installation : IAsyncDisposable
     /// <summary>Whether the token secret is Codo's own: then nobody else signs tokens, and Codo has to let the first person in.</summary>
     public bool HasGeneratedTokenSecret { get; private set; }
 
-    /// <summary>Starts what the settings leave empty, and writes what it found into them, so that the rest of the host has one source to read.</summary>
+    /// <summary>
+    /// Begins to start what the settings leave empty, and writes what it found into them, so that the rest of the host has one source to read. The host is put
+    /// together while they start: <see cref="PostgresStarted"/> and <see cref="RedisStarted"/> are to be awaited before anything asks them.
+    /// </summary>
     /// <exception cref="StartRefused">The operator has to change something first.</exception>
     public static async Task<Installation> Prepare(IConfigurationManager configuration, ILoggerFactory logs, CancellationToken cancellation = default)
     {
-        var installation = new Installation(LocalServices.DataDirectory.Hold(LocalServices.DataDirectory.Locate(configuration)));
+        var installation = new Installation(LocalServices.DataDirectory.Hold(LocalServices.DataDirectory.Locate(configuration)), configuration);
         try
         {
-            await installation.Start(configuration, logs, cancellation);
+            await installation.Begin(logs, cancellation);
         }
         catch
         {
@@ -57,6 +63,18 @@ internal sealed class Installation : IAsyncDisposable
         return installation;
     }
 
+    /// <summary>Returns when PostgreSQL takes connections.</summary>
+    /// <exception cref="StartRefused">It does not start.</exception>
+    public Task PostgresStarted() => starting;
+
+    /// <summary>Returns when Redis takes connections, and the settings say where.</summary>
+    public async Task RedisStarted()
+    {
+        if (bringing is null) return;
+        RedisConfiguration = (await bringing).Configuration;
+        configuration.AddInMemoryCollection(new Dictionary<string, string?> { ["ConnectionStrings:Redis"] = RedisConfiguration });
+    }
+
     /// <summary>Who the private PostgreSQL runs as; null where it runs as the host's own user, or is not private.</summary>
     public PostgresUser? PostgresUser => postgres?.User;
 
@@ -65,13 +83,22 @@ internal sealed class Installation : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        redis?.Dispose();
+        // A host that could not be put together: what is being started is given up, and ended when it has come so far.
+        await ending.CancelAsync();
+        await starting.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (bringing is not null)
+        {
+            await ((Task)bringing).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (bringing.IsCompletedSuccessfully) (await bringing).Dispose();
+        }
+
         if (postgres is not null)
             await postgres.DisposeAsync();
+        ending.Dispose();
         directory.Dispose();
     }
 
-    private async Task Start(IConfiguration configuration, ILoggerFactory logs, CancellationToken cancellation)
+    private async Task Begin(ILoggerFactory logs, CancellationToken cancellation)
     {
         HasGeneratedTokenSecret = string.IsNullOrEmpty(configuration[GeneratedSecrets.TokenSecret]);
         TokenSecret = GeneratedSecrets.Resolve(configuration, GeneratedSecrets.TokenSecret, DataDirectory);
@@ -80,18 +107,14 @@ internal sealed class Installation : IAsyncDisposable
 
         if (configuration.GetConnectionString("Redis") is { Length: > 0 } shared)
             RedisConfiguration = SharedRedis.Readable(shared);
-        else
-        {
-            redis = EmbeddedRedis.Start();
-            RedisConfiguration = redis.Configuration;
-        }
-
+        else bringing = Task.Run(EmbeddedRedis.Start, CancellationToken.None);
         if (configuration.GetConnectionString("Postgres") is { Length: > 0 } external)
             PostgresConnectionString = Readable(external);
         else
         {
-            postgres = await EmbeddedPostgres.Start(directory, logs.CreateLogger("Codo.Postgres"), cancellation);
+            postgres = await EmbeddedPostgres.Prepare(directory, logs.CreateLogger("Codo.Postgres"), cancellation);
             PostgresConnectionString = postgres.ConnectionString;
+            starting = Task.Run(() => postgres.Start(ending.Token), CancellationToken.None);
         }
     }
 
