@@ -23,6 +23,8 @@ internal static class JobCommands
             SetPaused(context, "resume", "Let paused jobs run again.", false),
             Kill(context),
             Edit(context),
+            History(context),
+            Restore(context),
             Next(context),
         };
 
@@ -286,11 +288,84 @@ internal static class JobCommands
                 }
 
                 body["job_id"] = job.Text("job_id");
-                var answer = await server.Put(Path, body);
+                // Whoever saved while the editor was open is not overwritten.
+                body["version"] = job["version"]?.DeepClone();
+                JsonObject answer;
+                try
+                {
+                    answer = await server.Put(Path, body);
+                }
+                catch (CodoServer.Refused)
+                {
+                    context.Error.Write($"What you wrote, which was not saved:\n{after.TrimEnd()}\n");
+                    throw;
+                }
                 context.Output.WriteLine(
                     $"{job.Text("job_id")} is changed: {answer.Text("cron_text")}, next {answer.Texts("next_run_times").FirstOrDefault("never")}."
                 );
                 return ExitCodes.Done;
+            }
+        );
+    }
+
+    private static Command History(ClientContext context)
+    {
+        var (id, version, with) = (
+            Id(),
+            new Argument<int?>("VERSION") { Description = "What this version changed.", Arity = ArgumentArity.ZeroOrOne },
+            new Option<int?>("--with") { Description = "The version that it is compared with; default the one before.", HelpName = "N" }
+        );
+        var format = Printer.Format();
+        return new Command("history", "The versions of a job, or what one of them changed.") { id, version, with, format }.Calls(
+            context,
+            async (server, parsed) =>
+            {
+                var job = parsed.GetRequiredValue(id);
+                if (parsed.GetValue(version) is null && parsed.GetValue(with) is null)
+                {
+                    var (rows, _) = await server.List($"{Path}versions/", 200, ("job_id", job));
+                    Printer.List(
+                        context,
+                        parsed.GetValue(format),
+                        rows,
+                        "versions",
+                        row => row.Text("version"),
+                        new("VERSION", row => row.Text("version")),
+                        new("TIME", row => row.Text("at")),
+                        new("WHO", row => row.Text("by")),
+                        new("CHANGED", row => string.Join(", ", row.Texts("changed")), Shrinks: true),
+                        new("FROM", row => row.Text("restored_from"), Wide: true)
+                    );
+                    return;
+                }
+
+                var one = await server.Get($"{Path}version/", ("job_id", job), ("version", parsed.GetValue(version)), ("with", parsed.GetValue(with)));
+                if (parsed.GetValue(format) is { } form)
+                {
+                    Printer.One(context, form, one, one.Text("version"), () => { });
+                    return;
+                }
+
+                context.Error.WriteLine($"Version {one.Text("version")} of {one.Text("at")} by {one.Text("by")}");
+                foreach (var field in one.Rows("differences"))
+                    context.Output.WriteLine($"{field.Text("field")}:\n{Lines(field, "old", "-")}{Lines(field, "new", "+")}".TrimEnd('\n'));
+            }
+        );
+
+        static string Lines(JsonObject field, string name, string sign) =>
+            field[name] is null ? "" : string.Concat(field.Text(name).Split('\n').Select(line => $"{sign} {TerminalText.OneLine(line)}\n"));
+    }
+
+    private static Command Restore(ClientContext context)
+    {
+        var (id, version) = (Id(), new Argument<int>("VERSION") { Description = "The version whose content is to come back." });
+        return new Command("restore", "Save the content of an old version of a job again.") { id, version }.Calls(
+            context,
+            async (server, parsed) =>
+            {
+                var body = new JsonObject { ["job_id"] = parsed.GetRequiredValue(id), ["version"] = parsed.GetRequiredValue(version) };
+                var answer = await server.Post($"{Path}version/", body);
+                context.Output.WriteLine($"Version {answer.Text("from")} of {answer.Text("job_id")} is back, as version {answer.Text("version")}.");
             }
         );
     }

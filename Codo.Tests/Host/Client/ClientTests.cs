@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Codo.Host.Client;
 using Codo.Tests.Host.Accounts;
+using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 
 namespace Codo.Tests.Host.Client;
@@ -140,6 +141,28 @@ public sealed class ClientTests(ClientHost fixture)
         var job = (await Host.Get($"/v1/cron/job/?job_id={name}"))["data"]![0]!;
         (job["description"]!.GetValue<string>(), job["timeout"]!.GetValue<int>()).ShouldBe(("changed here", 60));
         (await ClientHost.RunIn("", environment, "job", "edit", name)).Errors.ShouldContain("Nothing was changed");
+    }
+
+    [Fact]
+    public async Task Versions_of_a_job_are_listed_compared_and_brought_back()
+    {
+        var name = await Job("echo 1");
+        (await Host.Put("/v1/cron/job/", new { job_id = name, cmd = "echo 2", retries = 3 })).Code().ShouldBe(0);
+        (await fixture.Run("job", "history", name, "-o", "name")).Text.ShouldBe("2\n1\n");
+        (await fixture.Run("job", "history", name)).Output.ShouldContain("cmd, retries");
+        (await fixture.Run("job", "history", name, "2")).Output.ShouldBe("cmd:\n- echo 1\n+ echo 2\nretries:\n- 0\n+ 3\n");
+        (await fixture.Run("job", "restore", name, "1")).Text.ShouldBe($"Version 1 of {name} is back, as version 3.\n");
+        (await fixture.Run("job", "restore", name, "9")).Code.ShouldBe(ExitCodes.Failed);
+
+        // Somebody saves while the editor is open.
+        var editor = Path.Combine(fixture.NewFolder(), "editor");
+        var save = $"curl -s -H 'auth-key: {TestTokens.Admin}' -X PUT {fixture.Url}/v1/cron/job/ -d '{{\"job_id\": \"{name}\", \"cmd\": \"echo theirs\"}}'";
+        await File.WriteAllTextAsync(editor, $"#!/bin/sh\nsed -i 's/^cmd: .*/cmd: echo mine/' \"$1\"\n{save} >/dev/null\n");
+        File.SetUnixFileMode(editor, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        (string, string)[] environment = [(Logins.UrlVariable, fixture.Url), (Logins.TokenVariable, TestTokens.Admin), ("EDITOR", editor)];
+        var refused = await ClientHost.RunIn("", environment, "job", "edit", name);
+        (refused.Code, refused.Errors.Contains("cmd: echo mine", StringComparison.Ordinal)).ShouldBe((ExitCodes.Failed, true));
+        refused.Errors.ShouldContain("admin saved version 4");
     }
 
     [Fact]
