@@ -295,7 +295,7 @@ internal static class JobCommands
                 {
                     answer = await server.Put(Path, body);
                 }
-                catch (CodoServer.Refused)
+                catch (ClientFailure)
                 {
                     context.Error.Write($"What you wrote, which was not saved:\n{after.TrimEnd()}\n");
                     throw;
