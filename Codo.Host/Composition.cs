@@ -102,6 +102,7 @@ internal static class Composition
         var source = app.Services.GetRequiredService<NpgsqlDataSource>();
         await MasterKeyCheck.Verify(source, app.Services.GetRequiredService<SecretBox>());
         await app.Services.GetRequiredService<DatabaseClock>().Measure(source, CancellationToken.None);
+        await app.Services.GetRequiredService<Hold>().Load(CancellationToken.None);
         await app.Services.GetRequiredService<Revocations>().Refresh(CancellationToken.None);
         await DefaultRole.Settle(source, app.Configuration, [.. app.Services.GetServices<OperatorList>()], app.Logger);
         await app.Services.GetRequiredService<RulesReader>().Refresh(CancellationToken.None);
@@ -109,18 +110,26 @@ internal static class Composition
         await app.Services.GetRequiredService<StoredZone>().Load(app.Services.GetRequiredService<NodeSettings>().TimeZone);
     }
 
-    /// <summary>Whether <see cref="Migrate"/> has nothing to bring.</summary>
+    /// <summary>Whether <see cref="Migrate(WebApplication, bool)"/> has nothing to bring.</summary>
     public static Task<bool> IsMigrated(this WebApplication app) => Migrator.IsCurrent(app.Services.GetRequiredService<NpgsqlDataSource>(), Schema);
 
     /// <summary>The schema alone: what <c>codo migrate</c> does.</summary>
-    public static Task Migrate(this WebApplication app) => Migrator.Run(
+    /// <param name="isRestoring">Whether a restore brings up what it has just loaded.</param>
+    public static Task Migrate(this WebApplication app, bool isRestoring) => Migrator.Run(
         app.Services.GetRequiredService<NpgsqlDataSource>(), Schema, app.Services.GetRequiredService<Node>().Name,
         app.Services.GetRequiredService<ILogger<Program>>(),
         connection =>
         {
             PostgreSqlObjectsInstaller.Install(connection, HangfireSetup.Schema);
             HangfireSetup.SetStorage(connection);
-        });
+        },
+        isRestoring: isRestoring);
+
+    /// <summary>The schema of a host that starts.</summary>
+    public static Task Migrate(this WebApplication app) => app.Migrate(isRestoring: false);
+
+    /// <summary>The migrations that this binary has.</summary>
+    public static IEnumerable<string> Migrations => Schema.Migrations.Select(migration => migration.Name);
 
     public static void UseCodo(this WebApplication app)
     {

@@ -64,6 +64,16 @@ internal static class Hosting
         return 0;
     }
 
+    /// <summary>Prepares everything that a host stands on and hands over a database that nothing has touched yet.</summary>
+    public static async Task Restore(string[] arguments, Func<Installation, WebApplication, Task> work)
+    {
+        var builder = Builder(arguments);
+        await using var early = EarlyLines(builder);
+        await using var installation = await Prepare(builder, early);
+        await using var app = builder.Build();
+        await work(installation, app);
+    }
+
     // The content root is where the binary is: nothing may depend on the working directory.
     private static WebApplicationBuilder Builder(string[] arguments)
     {

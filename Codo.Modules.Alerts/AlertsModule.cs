@@ -56,6 +56,7 @@ public static class AlertsModule
             .AddHostedService(provider => provider.GetRequiredService<Courier>())
             .AddHostedService<SealAddresses>()
             .AddSingleton<IStampRunAs, StampChannels>()
+            .AddSingleton<ISettleRestored, SettleRestoredAlerts>()
             .AddPoll<Courier>(
                 "alerts courier",
                 TimeSpan.FromSeconds(1),

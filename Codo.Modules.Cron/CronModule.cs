@@ -56,6 +56,7 @@ public static class CronModule
             .AddSingleton<IResourceReader, JobResources>()
             .AddOperators(Operators, ResourceKind.Job)
             .AddSingleton<IStampRunAs, StampJobs>()
+            .AddSingleton<ISettleRestored, SettleRestoredRuns>()
             .AddQueue("runs", new Text("等待开始的运行", "Runs that wait for their start"), QueuedExecutions.WaitingSql)
             .AddQueue("summaries", new Text("待汇总的运行", "Runs to be added up"), Summaries.WaitingSql)
             .AddSingleton<Ledger>()

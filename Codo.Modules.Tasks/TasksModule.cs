@@ -31,6 +31,7 @@ public static class TasksModule
             .AddSingleton<IResourceReader, ExecuteUserResources>()
             .AddSingleton<IResourceReader, OrderResources>()
             .AddOperators(Operators, ResourceKind.Template, ResourceKind.ExecuteUser, ResourceKind.Library)
+            .AddSingleton<ISettleRestored, SettleRestoredOrders>()
             .AddSingleton<IStampRunAs, StampSteps>().AddSingleton<HostKeys>().AddSingleton<OpenKeys>().AddSingleton<Bastions>()
             .AddOrders()
             .AddLogs()

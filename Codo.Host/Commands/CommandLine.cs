@@ -51,6 +51,8 @@ internal static class CommandLine
             IssueToken.Command(),
             UserCommands.Command(),
             AuditCommand.Command(),
+            BackupCommands.Backup(),
+            BackupCommands.Restore(),
             Migrate(),
         };
         foreach (var other in others) root.Add(other);
@@ -60,7 +62,7 @@ internal static class CommandLine
     /// <summary>What to tell the operator; null for what is no mistake of theirs, which ends with its stack.</summary>
     private static string? Sentence(Exception failure) => failure switch
     {
-        StartRefused or MasterKeyIsAnother or SchemaIsNewer or OlderNodesRun => failure.Message,
+        StartRefused or MasterKeyIsAnother or SchemaIsNewer or OlderNodesRun or RestoreIsUnfinished => failure.Message,
         OptionsValidationException wrong => string.Join(Environment.NewLine, wrong.Failures),
         TimeZoneNotFoundException => $"Codo:TimeZone: {failure.Message} It is an IANA name such as Asia/Shanghai.",
         // What the configuration binder throws for a value of the wrong type; the message names the setting.

@@ -71,11 +71,15 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
     /// <summary>Who PostgreSQL runs as; null is the host's own user.</summary>
     public PostgresUser? User => cluster.User;
 
+    /// <summary>Where its programs are.</summary>
+    public string Binaries => cluster.Binaries;
+
     /// <summary>The postmaster's process id; null while it does not run.</summary>
     public int? Pid => cluster.Pid;
 
     /// <summary>How to reach the PostgreSQL of a host that runs on this data directory, as that host does.</summary>
-    public static string OfRunningHost(string dataDirectory) => $"Host={SocketsOf(dataDirectory)};Username={DatabaseRoles.Host};Database={Database}";
+    public static string OfRunningHost(string dataDirectory, string role = DatabaseRoles.Host) =>
+        $"Host={SocketsOf(dataDirectory)};Username={role};Database={Database}";
 
     /// <summary>Prepares and starts.</summary>
     /// <exception cref="StartRefused">PostgreSQL is not installed, cannot reach its directory, or does not start.</exception>

@@ -38,7 +38,10 @@ internal static class GeneratedSecrets
     private const string InUse = "token-secret.in-use";
 
     /// <summary>Whether a secret was generated in this data directory.</summary>
-    public static bool IsKept(string dataDirectory, string key) => File.Exists(Path.Combine(dataDirectory, "secrets", NameOf(key)));
+    public static bool IsKept(string dataDirectory, string key) => File.Exists(PathOf(dataDirectory, key));
+
+    /// <summary>Where a secret that was generated is kept.</summary>
+    public static string PathOf(string dataDirectory, string key) => Path.Combine(dataDirectory, "secrets", NameOf(key));
 
     /// <summary>Notes which secret the host of this data directory uses, wherever it comes from, without keeping it: <c>codo token</c> compares.</summary>
     public static void NoteInUse(string dataDirectory, string secret)

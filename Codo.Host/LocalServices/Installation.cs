@@ -78,6 +78,9 @@ internal sealed class Installation : IAsyncDisposable
     /// <summary>Who the private PostgreSQL runs as; null where it runs as the host's own user, or is not private.</summary>
     public PostgresUser? PostgresUser => postgres?.User;
 
+    /// <summary>Where the programs of the private PostgreSQL are; null where it is not private.</summary>
+    public string? PostgresBinaries => postgres?.Binaries;
+
     /// <summary>Brings the schema up to this version; in a private PostgreSQL objects and rights are settled around it.</summary>
     public Task Migrate(Func<Task<bool>> isCurrent, Func<Task> migrate) => postgres?.Migrate(isCurrent, migrate) ?? migrate();
 

@@ -35,6 +35,9 @@ internal sealed class PostgresCluster(
     /// <summary>The postmaster's process id; null when it does not run.</summary>
     public int? Pid => server is { HasExited: false } ? server.Id : null;
 
+    /// <summary>Where its programs are.</summary>
+    public string Binaries => binaries.Directory;
+
     /// <summary>Ends when the server that <see cref="Start"/> started has ended, for whatever reason.</summary>
     public Task Exited => server?.WaitForExitAsync() ?? Task.CompletedTask;
 

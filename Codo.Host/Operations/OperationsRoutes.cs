@@ -48,6 +48,12 @@ internal static class OperationsRoutes
             "The settings in force on the node that answers, each with its source; secrets only as set",
             Right.Superuser
         );
+        routes.Get<ShowHold.Query, ShowHold.Result>(
+            "/v2/hold/",
+            "Whether the installation is held after a restore, since when, and who can release it",
+            Right.Token
+        );
+        routes.Post<ReleaseHold.Command, Answer>("/v2/hold/release/", "Release a restored installation: schedules, orders and alerts go on", Right.Superuser);
         routes.MapPage<NodesPage>("/nodes/", Right.Superuser);
         routes.MapPage<SettingsPage>("/settings/", Right.Superuser);
         routes.Post<ConfirmRunAs.Command, Answer>(

@@ -18,6 +18,7 @@ internal sealed class Courier(
     Sending sending,
     Undeliverable undeliverable,
     Notifier notifier,
+    Node node,
     TimeProvider time,
     ILogger<Courier> log
 ) : IHostedService
@@ -91,6 +92,8 @@ internal sealed class Courier(
     /// <summary>Claims what is due, and begins to send it. A channel that cannot be read holds up none of the others.</summary>
     internal async Task<bool> Begin(CancellationToken cancellation)
     {
+        // A restored installation tells nobody before it is released.
+        if (node.IsHeld) return false;
         List<long> due;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
             due = (

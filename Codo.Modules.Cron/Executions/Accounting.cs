@@ -20,6 +20,7 @@ internal static class Accounting
     /// <param name="Gap">Set when the due times up to now are recorded as missed for a reason of their own: the job was broken, or its account was ahead of the
     /// clock.</param>
     /// <param name="Skip">Set when a rule keeps the command from running: due times are skipped.</param>
+    /// <param name="Held">Set where the installation was restored: due times up to its release are skipped.</param>
     internal sealed record Due(
         CronExpression Expression,
         TimeZoneInfo Zone,
@@ -30,8 +31,13 @@ internal static class Accounting
         DateTimeOffset AccountedTo,
         DateTimeOffset SteadySince,
         GapReason? Gap = null,
-        GapReason? Skip = null
+        GapReason? Skip = null,
+        HeldTimes? Held = null
     );
+
+    /// <summary>Due times that nothing runs for because the installation was restored from a backup and held.</summary>
+    /// <param name="Until">When it was released; the end of time while it is held.</param>
+    internal sealed record HeldTimes(DateTimeOffset Until, Text Cause);
 
     /// <summary>Why due times are recorded as missed whatever the misfire policy says.</summary>
     /// <param name="Key">Neighbouring stretches with the same key are one row.</param>
@@ -65,6 +71,12 @@ internal static class Accounting
         var (times, upTo) = Times(job, now);
         var entries = new List<Entry>();
         var stopOthers = false;
+        if (job.Held is { } held && job.Gap is null && !job.Paused)
+        {
+            // Of a release the past is skipped as well: what was due in the hold must not come in a burst behind it.
+            foreach (var time in times.TakeWhile(time => time <= held.Until)) Skip(entries, ExecutionStatus.Skipped, time, "held", held.Cause);
+            times = [.. times.SkipWhile(time => time <= held.Until)];
+        }
         if (job.Gap is { } gap)
         {
             foreach (var time in times) Skip(entries, ExecutionStatus.Missed, time, gap.Key, gap.Cause);

@@ -49,10 +49,16 @@ internal sealed record JobRow
     /// <summary>The job as the account needs it.</summary>
     /// <exception cref="JobIsBroken">The row does not read; the exception says why in words.</exception>
     /// <param name="skip">Why its due times are skipped though it is not paused.</param>
-    public Accounting.Due ToDue(DateTimeOffset steadySince, Accounting.GapReason? gap = null, Accounting.GapReason? skip = null) => new(
+    /// <param name="held">Up to when nothing runs because the installation was restored.</param>
+    public Accounting.Due ToDue(
+        DateTimeOffset steadySince,
+        Accounting.GapReason? gap = null,
+        Accounting.GapReason? skip = null,
+        Accounting.HeldTimes? held = null
+    ) => new(
         ExpressionOf(Cron), ZoneOf(TimeZone), Paused, Overlap, Misfire, TimeSpan.FromSeconds(MisfireWindow),
         // Nothing was due before the job was made: an account that lies further back is damage.
-        new DateTimeOffset(AccountedTo < CreateTime && CreateTime < LockedAt ? CreateTime : AccountedTo, TimeSpan.Zero), steadySince, gap, skip);
+        new DateTimeOffset(AccountedTo < CreateTime && CreateTime < LockedAt ? CreateTime : AccountedTo, TimeSpan.Zero), steadySince, gap, skip, held);
 
     /// <exception cref="JobIsBroken">The machine's zone data has no such zone.</exception>
     public static TimeZoneInfo ZoneOf(string id)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Events;
@@ -19,6 +20,7 @@ internal sealed class Ledger(
     RiskRules rules,
     JobEnvironment environments,
     Node node,
+    Hold hold,
     ILogger<Ledger> log
 )
 {
@@ -111,6 +113,10 @@ internal sealed class Ledger(
             gap_nominal_at = @GapAt, gap_reason = @GapKey WHERE id = @Id
         """;
 
+    private const string HeldSql = """
+        SELECT backup_at, released_at FROM platform.hold ORDER BY hold_id DESC LIMIT 1
+        """;
+
     private const string StopRunningSql = """
         UPDATE cron.active_execution SET stop_zh = @Zh, stop_en = @En WHERE job = @Job AND state = 'running' AND stop_zh IS NULL RETURNING node
         """;
@@ -134,7 +140,7 @@ internal sealed class Ledger(
     public async Task<int> AccountDue(CancellationToken cancellation)
     {
         var taken = 0;
-        while (node.MayStart(Runner.WorkName))
+        while (node.MayAccount(Runner.WorkName))
         {
             var some = await AccountSome(LockDueSql, cancellation);
             taken += some;
@@ -272,14 +278,15 @@ internal sealed class Ledger(
         var (fires, moves, due, isTold) = (new List<(long Job, string Trigger, DateTime At)>(), new List<Move>(), new List<long>(), false);
         var steady = SteadySince;
         var set = await rules.Read(connection, transaction);
+        var held = await HeldTimes(connection, transaction);
         foreach (var job in jobs)
         {
-            var (skip, hold) = Risk(set, job);
+            var (skip, waits) = Risk(set, job);
             Accounting.Outcome outcome;
             try
             {
                 outcome = Accounting.Account(
-                    job.ToDue(steady, reason, skip),
+                    job.ToDue(steady, reason, skip, held),
                     going[job.Id].Select(row => new Accounting.Active(row.LogId, row.Running)).ToList(),
                     new DateTimeOffset(job.LockedAt, TimeSpan.Zero)
                 );
@@ -307,8 +314,8 @@ internal sealed class Ledger(
                 }
             }
             if (outcome.NextRunAt <= new DateTimeOffset(job.LockedAt, TimeSpan.Zero)) due.Add(job.Id);
-            if (hold is not null && outcome.Entries.Count > 0)
-                await connection.ExecuteAsync(HoldSql, new { job.Id, hold.SecondCause.Zh, hold.SecondCause.En, Risks = hold.Stored }, transaction);
+            if (waits is not null && outcome.Entries.Count > 0)
+                await connection.ExecuteAsync(HoldSql, new { job.Id, waits.SecondCause.Zh, waits.SecondCause.En, Risks = waits.Stored }, transaction);
             moves.Add(new Move(job.Id, outcome.AccountedTo.UtcDateTime, outcome.NextRunAt?.UtcDateTime, gap));
         }
         if (fires.Count > 0)
@@ -330,6 +337,20 @@ internal sealed class Ledger(
             GapReasons = moves.Select(move => move.Gap.Reason).ToArray(),
         }, transaction);
         return (isTold, due);
+    }
+
+    // Read in the transaction: what this node knows of the hold may be a moment old, and what is due after the release must run.
+    private async Task<Accounting.HeldTimes?> HeldTimes(NpgsqlConnection connection, NpgsqlTransaction transaction)
+    {
+        if (!hold.WasRestored || await connection.QuerySingleOrDefaultAsync<HeldRow>(HeldSql, transaction: transaction) is not { } row) return null;
+        var from = row.BackupAt.ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
+        return new Accounting.HeldTimes(
+            row.ReleasedAt is { } at ? new DateTimeOffset(at, TimeSpan.Zero) : DateTimeOffset.MaxValue,
+            new Text(
+                $"系统由 {from} UTC 的备份恢复并暂停，解除之前的到期在此处不执行",
+                $"The installation was restored from the backup of {from} UTC and held: nothing that was due before its release ran here"
+            )
+        );
     }
 
     // Why a high-risk rule keeps the job's command from running, and what holds the job where a second person may release it.
@@ -455,6 +476,8 @@ internal sealed class Ledger(
     private readonly record struct Gap(long? LogId, DateTime? At, string? Reason);
 
     private sealed record Move(long Job, DateTime AccountedTo, DateTime? Next, Gap Gap);
+
+    private sealed record HeldRow(DateTime BackupAt, DateTime? ReleasedAt);
 
     private sealed record ActiveRow(long Job, long LogId, bool Running);
 }

@@ -34,6 +34,7 @@ internal static class RunJob
         JobEnvironment environments,
         ExecutionMirror mirror,
         Node node,
+        Hold hold,
         TimeProvider time,
         Access access
     ) : IRequestHandler<Command, Result>
@@ -62,6 +63,7 @@ internal static class RunJob
 
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
         {
+            if (hold.Current is { } held) throw new Refusal(-1, held.Detail, RefusalKind.Conflict);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             await JobAccess.Demand(connection, access, Verbs.Run, request.JobId!);

@@ -202,13 +202,16 @@ public static class ClusterRegistration
 {
     public static IServiceCollection AddCluster(this IServiceCollection services, Node node, ClusterSettings settings)
     {
-        services.AddHealthChecks().AddCheck<LoopStates>("loops").AddCheck<DeadLetters>("outbox").AddCheck<RetentionGuard>("retention");
+        services.AddHealthChecks().AddCheck<LoopStates>("loops").AddCheck<DeadLetters>("outbox").AddCheck<RetentionGuard>("retention").AddCheck<Hold>("hold");
         return services
             .AddSingleton(node)
             .AddSingleton(settings)
             .AddSingleton<LoopStates>()
             .AddSingleton<WorkLoops>()
             .AddSingleton<ControlListener>()
+            .AddSingleton<Hold>()
+            .AddSingleton(provider => new ControlWake(provider.GetRequiredService<Hold>().Wake))
+            .AddLoop<Hold>("hold", TimeSpan.FromSeconds(2), (hold, stopping) => hold.Refresh(stopping), hold => hold.Wake)
             .AddSingleton<RetentionGuard>()
             .AddSingleton<Outbox>()
             .AddSingleton<OutboxRelay>()

@@ -16,6 +16,7 @@ public sealed class Node
     private long incarnation;
     private TimeSpan skew;
     private volatile bool draining;
+    private volatile bool held;
     private readonly ConcurrentDictionary<string, bool> recovered = new(StringComparer.Ordinal);
 
     /// <param name="name">Unique in the cluster; the same at every start of this host.</param>
@@ -45,8 +46,16 @@ public sealed class Node
     /// <param name="work"><see cref="INodeWork.Name"/>.</param>
     public bool MayStart(string work) => WhyNot(work) is null;
 
+    /// <summary>Whether the installation is held after a restore (<see cref="Cluster.Hold"/>).</summary>
+    public bool IsHeld => held;
+
+    /// <summary>Whether due times may be recorded here: also while the installation is held, when nothing may run.</summary>
+    public bool MayAccount(string work) => WhyNotHere(work) is null;
+
     /// <summary>Why no new work of this kind may begin here, in words; null when it may.</summary>
-    public string? WhyNot(string work) =>
+    public string? WhyNot(string work) => held ? "the installation is held after a restore, until a superuser releases it" : WhyNotHere(work);
+
+    private string? WhyNotHere(string work) =>
         draining ? "the node is shutting down"
         : !recovered.ContainsKey(work) ? "what an earlier start of this node left is being recovered"
         : !HoldsLease ? "the node has lost its lease: PostgreSQL has confirmed no heartbeat for 10 s"
@@ -55,6 +64,8 @@ public sealed class Node
 
     /// <summary>Begins the drain.</summary>
     public void Drain() => draining = true;
+
+    internal void Hold(bool isHeld) => held = isHeld;
 
     /// <summary>What an earlier start left of this kind of work is recovered, its survivors are ended: now new work of the kind may begin.</summary>
     internal void Recovered(string work) => recovered[work] = true;

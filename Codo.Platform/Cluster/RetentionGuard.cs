@@ -53,7 +53,8 @@ public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceS
     /// <returns>PostgreSQL's time, by which what is old is told; null when nothing may be dropped.</returns>
     public async Task<DateTime?> Allows(CancellationToken cancellation)
     {
-        if (!node.HoldsLease) return null;
+        // A restored installation keeps what it was restored for.
+        if (!node.HoldsLease || node.IsHeld) return null;
         Seen seen;
         var boot = BootTime.Now;
         await using (var connection = await source.OpenConnectionAsync(cancellation))

@@ -23,6 +23,10 @@ public sealed class OlderNodesRun(string script, Version oldest, IEnumerable<str
     $"Older nodes run: {string.Join(", ", nodes)}. {script} does not go with versions before {oldest}: stop these nodes first, then start this one. / "
         + $"仍有旧版本的节点在运行：{string.Join("、", nodes)}。{script} 不能与 {oldest} 之前的版本同时使用：请先停止这些节点。");
 
+/// <summary>A restore was begun in this database and not finished: what is there may be half of the backup.</summary>
+public sealed class RestoreIsUnfinished() : Exception(
+    "A restore of this database was begun and not finished: run `codo restore FILE` again. / 此数据库的恢复未完成，请重新执行 `codo restore FILE`。");
+
 /// <summary>A step of the schema.</summary>
 /// <param name="Name">As the journal has it: <c>Codo.Modules.Cron.Migrations.0001-cron.sql</c>.</param>
 /// <param name="Order">Its place among all.</param>
@@ -70,6 +74,13 @@ public static class Migrator
         SELECT scriptname FROM platform.schema_version
         """;
 
+    private const string RestoringSql = """
+        SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'codo_restoring')
+        """;
+
+    /// <summary>The schema that is there while a restore is under way, and after one that was cut off.</summary>
+    public const string RestoringSchema = "codo_restoring";
+
     private const string KnownSql = """
         SELECT script, oldest FROM platform.migration
         """;
@@ -93,6 +104,8 @@ public static class Migrator
     /// <param name="node">The name of this node: what an earlier start of it left among the nodes is not alive.</param>
     /// <param name="alsoUnderLock">Other schemas that must not be made by two hosts at once (Hangfire's).</param>
     /// <param name="patience">How long to wait for older nodes to end; default a little more than a lease, so that one that was killed is no hindrance.</param>
+    /// <param name="isRestoring">Whether a restore brings up what it has just loaded.</param>
+    /// <exception cref="RestoreIsUnfinished"/>
     /// <exception cref="SchemaIsNewer">The schema is a newer binary's, beside which this one may not run.</exception>
     /// <exception cref="OlderNodesRun">Nodes run that may not run beside what this binary brings.</exception>
     public static async Task Run(
@@ -101,13 +114,15 @@ public static class Migrator
         string node,
         ILogger log,
         Action<NpgsqlConnection> alsoUnderLock,
-        TimeSpan? patience = null
+        TimeSpan? patience = null,
+        bool isRestoring = false
     )
     {
         await using var connection = await source.OpenConnectionAsync();
         await connection.ExecuteAsync("SELECT pg_advisory_lock(@Lock)", new { Lock }, commandTimeout: 300);
         try
         {
+            if (!isRestoring && await connection.ExecuteScalarAsync<bool>(RestoringSql)) throw new RestoreIsUnfinished();
             await connection.ExecuteAsync("CREATE SCHEMA IF NOT EXISTS platform");
             var applied = await Applied(connection);
             await RefuseNewer(connection, schema, applied, log);

@@ -12,20 +12,30 @@ public sealed class MasterKeyIsAnother() : Exception(
 /// <summary>Refuses a node with another key before it stores anything.</summary>
 public static class MasterKeyCheck
 {
+    /// <summary>Where the check value is kept, in <c>platform.setting</c>.</summary>
+    public const string Setting = "master_key_check";
+
     private const string Place = "platform.setting.master_key_check";
 
     /// <summary>Stores a check value at the first start, and opens it at every other.</summary>
     /// <exception cref="MasterKeyIsAnother"/>
     public static async Task Verify(NpgsqlDataSource source, SecretBox box)
     {
-        var stored = await Settings.ReadOrKeep(source, "master_key_check", Convert.ToBase64String(box.Seal("codo", Place)));
+        var stored = await Settings.ReadOrKeep(source, Setting, Convert.ToBase64String(box.Seal("codo", Place)));
+        if (!Opens(box, stored)) throw new MasterKeyIsAnother();
+    }
+
+    /// <summary>Whether the keys open a check value of a database.</summary>
+    public static bool Opens(SecretBox box, string stored)
+    {
         try
         {
             box.Open(Convert.FromBase64String(stored), Place);
+            return true;
         }
         catch (CryptographicException)
         {
-            throw new MasterKeyIsAnother();
+            return false;
         }
     }
 }

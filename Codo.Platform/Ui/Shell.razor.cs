@@ -1,4 +1,5 @@
 using System.Globalization;
+using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Localization;
 using Microsoft.AspNetCore.Components;
@@ -59,6 +60,15 @@ public sealed partial class Shell
 
     [Inject]
     private LiveTopics Live { get; set; } = null!;
+
+    private static string ReleaseQuestion =>
+        new Text(
+            "解除暂停\n定时任务、订单与告警从现在起继续。请先查看未结束的订单：备份之后在原系统执行过的步骤会再次执行",
+            "Release this installation\nSchedules, orders and alerts go on from now. Look at the open orders first: steps that ran after the backup would run "
+                + "again"
+        ).ToString();
+
+    private Held? Held => Page.Context.RequestServices.GetRequiredService<Hold>().Current;
 
     private static bool English => Language.English;
 

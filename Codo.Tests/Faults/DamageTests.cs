@@ -32,6 +32,9 @@ public sealed class DamageTests(TestPostgres postgres)
                 + "'cron.deleted', 'cron.broken', 'orders.situation'])[1 + v % 6], '{{\"job\": 1, \"job_id\": \"v\", \"log_id\": 1, \"list_id\": 1, "
                     + "\"situation\": 4, \"times\": 1, \"zh\": \"\", \"en\": \"\", \"nominal_at\": \"2026-01-01T00:00:00Z\", \"nominal_until\": "
                         + "\"2026-01-01T00:00:00Z\"}}' FROM generate_series(1, {0}) v",
+        // Released ones: nothing else would run.
+        ["platform.hold"] =
+            "INSERT INTO platform.hold (backup_at, released_at, released_by) SELECT now(), '-infinity', 'v' FROM generate_series(1, {0}) v",
         ["accounts.revocation"] = "INSERT INTO accounts.revocation (jti, by_id) SELECT 'victim ' || v, 1 FROM generate_series(1, {0}) v",
         ["accounts.own_account"] =
             "INSERT INTO accounts.own_account (user_id, name, password_hash) SELECT 950000 + v, 'victim ' || v, 'x' FROM generate_series(1, {0}) v",

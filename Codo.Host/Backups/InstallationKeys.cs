@@ -1,0 +1,80 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Codo.Host.LocalServices;
+
+namespace Codo.Host.Backups;
+
+/// <summary>
+/// The keys of an installation, as a file of settings (<c>--config</c> reads it too): what opens the secrets of its database, and what signs its tokens.
+/// </summary>
+internal static class InstallationKeys
+{
+    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
+
+    /// <summary>The keys that a host with these settings uses.</summary>
+    /// <exception cref="StartRefused">One is neither set nor kept in the data directory.</exception>
+    public static byte[] Of(IConfiguration configuration, string dataDirectory)
+    {
+        var old = new JsonObject();
+        foreach (var key in configuration.GetSection("Codo:OldMasterKeys").GetChildren()) old[key.Key] = key.Value;
+        var all = new JsonObject
+        {
+            ["Codo"] = new JsonObject
+            {
+                ["MasterKey"] = One(configuration, GeneratedSecrets.MasterKey, dataDirectory),
+                ["MasterKeyNumber"] = configuration.GetValue("Codo:MasterKeyNumber", 1),
+                ["OldMasterKeys"] = old,
+                ["Auth"] = new JsonObject { ["TokenSecret"] = One(configuration, GeneratedSecrets.TokenSecret, dataDirectory) },
+            },
+        };
+        return [.. JsonSerializer.SerializeToUtf8Bytes(all, Indented), (byte)'\n'];
+    }
+
+    /// <summary>Reads such a file.</summary>
+    public static IConfiguration Read(Stream file, string name)
+    {
+        try
+        {
+            return new ConfigurationBuilder().AddJsonStream(file).Build();
+        }
+        catch (FormatException)
+        {
+            // The exception quotes what it stumbles over.
+            throw new StartRefused($"{name} is no file of keys.");
+        }
+    }
+
+    /// <summary>
+    /// Puts the keys where a private installation keeps its own, unless the settings name them or the same are there.
+    /// </summary>
+    /// <param name="replace">Whether others may be put aside.</param>
+    public static async Task Keep(IConfiguration given, IConfiguration configuration, string dataDirectory, bool replace)
+    {
+        var number = given.GetValue("Codo:MasterKeyNumber", 1);
+        if (string.IsNullOrEmpty(configuration[GeneratedSecrets.MasterKey]) && number != 1)
+            throw new StartRefused(
+                $"These keys have been changed before: the master key's number is {number.ToString(CultureInfo.InvariantCulture)}. Give them as settings, to "
+                    + "this command and to the host: --config KEYS."
+            );
+        foreach (var key in (string[])[GeneratedSecrets.MasterKey, GeneratedSecrets.TokenSecret])
+        {
+            if (!string.IsNullOrEmpty(configuration[key]) || given[key] is not { Length: > 0 } value) continue;
+            var path = GeneratedSecrets.PathOf(dataDirectory, key);
+            if (File.Exists(path))
+            {
+                if ((await File.ReadAllTextAsync(path)).Trim() == value.Trim()) continue;
+                if (!replace) throw new StartRefused($"{path} is another key. {RestoreBackup.Replace} puts it aside, and removes the database that it opens.");
+                File.Move(path, $"{path}.replaced-{Guid.NewGuid():N}");
+            }
+            DataDirectory.Create(dataDirectory);
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            await SecretFile.Write(path, System.Text.Encoding.UTF8.GetBytes(value.Trim() + "\n"));
+        }
+    }
+
+    private static string One(IConfiguration configuration, string key, string dataDirectory) =>
+        !string.IsNullOrEmpty(configuration[key]) || GeneratedSecrets.IsKept(dataDirectory, key)
+            ? GeneratedSecrets.Resolve(configuration, key, dataDirectory)
+            : throw new StartRefused($"{key.Replace(":", "__", StringComparison.Ordinal)} is not set here: give this command the settings of the hosts.");
+}

@@ -1,0 +1,137 @@
+using System.ComponentModel;
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.RegularExpressions;
+using Codo.Host.LocalServices;
+using Npgsql;
+
+namespace Codo.Host.Backups;
+
+/// <summary>
+/// Runs <c>pg_dump</c> and <c>pg_restore</c>. They connect by the environment, so that no command line shows a password.
+/// </summary>
+internal static partial class PostgresTool
+{
+    /// <param name="name"><c>pg_dump</c> or <c>pg_restore</c>.</param>
+    /// <param name="folder">Where the binaries of the private cluster are; null takes the newest that are installed.</param>
+    /// <param name="input">Writes its standard input; null closes it.</param>
+    /// <param name="output">Reads its standard output to the end.</param>
+    /// <exception cref="StartRefused">It is not installed, or it failed: the sentence has what it said last.</exception>
+    public static async Task Run(
+        string name,
+        string? folder,
+        string connectionString,
+        IEnumerable<string> arguments,
+        Func<Stream, Task>? input,
+        Func<Stream, Task> output
+    )
+    {
+        var command = Children.Command(null, "KILL", folder is null ? await Newest(name) : Path.Combine(folder, name), arguments);
+        foreach (var (variable, value) in Environment(new NpgsqlConnectionStringBuilder(connectionString))) command.Environment[variable] = value;
+        using var process = await Children.Start(command);
+        var errors = process.StandardError.ReadToEndAsync();
+        var writing = Feed(process, input);
+        try
+        {
+            await output(process.StandardOutput.BaseStream);
+        }
+        catch
+        {
+            // A full disk, for example: the tool would wait for a reader for ever.
+            process.Kill();
+            throw;
+        }
+        await writing;
+        await process.WaitForExitAsync();
+        var said = (await errors).Trim();
+        if (process.ExitCode != 0) throw new StartRefused($"{name} ended with {process.ExitCode}: {Last(said)}{Hint(said)}");
+    }
+
+    private static async Task Feed(Process process, Func<Stream, Task>? input)
+    {
+        try
+        {
+            if (input is not null) await input(process.StandardInput.BaseStream);
+            process.StandardInput.Close();
+        }
+        catch (IOException)
+        {
+            // It has ended before it read everything; its exit status and its words say why.
+        }
+    }
+
+    private static string Last(string said)
+    {
+        var lines = said.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        return lines.Length == 0 ? "it said nothing" : string.Join(" | ", lines.TakeLast(4));
+    }
+
+    private static string Hint(string said) =>
+        said.Contains("version mismatch", StringComparison.Ordinal) || said.Contains("unsupported version", StringComparison.Ordinal)
+            ? " Install PostgreSQL's client programs of the server's version or newer (Debian: postgresql-client-NN)."
+            : "";
+
+    private static IEnumerable<(string Name, string Value)> Environment(NpgsqlConnectionStringBuilder text)
+    {
+        var hosts = (text.Host ?? "").Split(',', StringSplitOptions.TrimEntries);
+        yield return ("PGHOST", string.Join(',', hosts.Select(host => Port().Replace(host, ""))));
+        yield return ("PGPORT", string.Join(',', hosts.Select(host => Port().Match(host) is { Success: true } own ? own.Value[1..] : $"{text.Port}")));
+        if (text.Username is { Length: > 0 } user) yield return ("PGUSER", user);
+        if (text.Password is { Length: > 0 } password) yield return ("PGPASSWORD", password);
+        if (text.Passfile is { Length: > 0 } passwords) yield return ("PGPASSFILE", passwords);
+        yield return ("PGDATABASE", text.Database is { Length: > 0 } database ? database : text.Username ?? "");
+        yield return ("PGSSLMODE", SslMode(text.SslMode));
+        if (text.RootCertificate is { Length: > 0 } root) yield return ("PGSSLROOTCERT", root);
+        if (text.SslCertificate is { Length: > 0 } certificate) yield return ("PGSSLCERT", certificate);
+        if (text.SslKey is { Length: > 0 } key) yield return ("PGSSLKEY", key);
+        if (hosts.Length > 1) yield return ("PGTARGETSESSIONATTRS", "primary");
+        yield return ("PGAPPNAME", "codo backup");
+        yield return ("PGCONNECT_TIMEOUT", "15");
+    }
+
+    private static string SslMode(SslMode mode) =>
+        mode switch
+        {
+            Npgsql.SslMode.Disable => "disable",
+            Npgsql.SslMode.Allow => "allow",
+            Npgsql.SslMode.Require => "require",
+            Npgsql.SslMode.VerifyCA => "verify-ca",
+            Npgsql.SslMode.VerifyFull => "verify-full",
+            _ => "prefer",
+        };
+
+    private static async Task<string> Newest(string name)
+    {
+        var debian = Directory.Exists("/usr/lib/postgresql")
+            ? Directory.EnumerateDirectories("/usr/lib/postgresql").Select(version => Path.Combine(version, "bin"))
+            : [];
+        var folders = (System.Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries).Concat(debian);
+        var found = new List<(string Path, int Major)>();
+        foreach (var path in folders.Select(folder => Path.Combine(folder, name)).Distinct().Where(File.Exists)) found.Add((path, await MajorOf(path)));
+        return found.Count > 0
+            ? found.MaxBy(one => one.Major).Path
+            : throw new StartRefused($"{name} is not installed. Install PostgreSQL's client programs: `apt-get install -y postgresql-client`.");
+    }
+
+    private static async Task<int> MajorOf(string path)
+    {
+        try
+        {
+            using var asked = await Children.Start(Children.Command(null, "KILL", path, ["--version"]));
+            asked.StandardInput.Close();
+            var answer = await asked.StandardOutput.ReadToEndAsync();
+            await asked.WaitForExitAsync();
+            return Major().Match(answer) is { Success: true } major ? int.Parse(major.Groups[1].Value, CultureInfo.InvariantCulture) : 0;
+        }
+        catch (Win32Exception)
+        {
+            return 0;
+        }
+    }
+
+    [GeneratedRegex(@":\d+$")]
+    private static partial Regex Port();
+
+    [GeneratedRegex(@"\(PostgreSQL\) (\d+)")]
+    private static partial Regex Major();
+}

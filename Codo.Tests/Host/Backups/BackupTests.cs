@@ -1,0 +1,135 @@
+using System.Globalization;
+using Codo.Host.Backups;
+using Codo.Host.LocalServices;
+using Codo.Platform.Data;
+using Codo.Tests.Host.Client;
+using Codo.Tests.Modules.Cron;
+using Codo.Tests.Modules.Tasks.Orders;
+using Codo.Tests.Support;
+using Dapper;
+using Npgsql;
+
+namespace Codo.Tests.Host.Backups;
+
+/// <summary>A backup of a host on an external PostgreSQL that runs jobs and orders, restored into a private cluster while that host goes on.</summary>
+public sealed class BackupTests(TestPostgres postgres)
+{
+    [Fact]
+    public async Task A_drill_beside_production_runs_nothing_until_it_is_released_and_then_nothing_twice()
+    {
+        using var folder = new TestFolder();
+        await using var host = await TestHost.Start(postgres);
+        var (backup, keys, once) = (folder.At("codo.backup"), folder.At("codo.keys"), folder.At("once"));
+        await host.Make(new { job_id = "tick", cmd = "true", cron = "* * * * * *" });
+        await host.Make(new { job_id = "long", cmd = "sleep 300", cron = CronClient.Never, env = new { PASSWORD = "s3cret" } });
+        var run = await host.RunNow("long");
+        await host.Running(run);
+        var underWay = await host.Order(await host.Template(OrderHost.Step("sleep 300"), OrderHost.Step("true", level: 2)));
+        await host.Stands(underWay, "21");
+        var later = await host.Order(await host.Template(OrderHost.Step($"echo x >> {once}")), schedule: "new");
+        await using (var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken))
+            await connection.ExecuteAsync("INSERT INTO platform.outbox (stream, kind, next_try_at) VALUES ('x:1', 'x', 'infinity')");
+
+        var made = await HostProcess.Run(
+            ["backup", backup, "--keys", keys],
+            environment: [("ConnectionStrings__Postgres", host.Postgres), ("Codo__MasterKey", MasterKey), ("Codo__Auth__TokenSecret", TestTokens.Secret)]
+        );
+        made.ExitCode.ShouldBe(0, made.Errors);
+        foreach (var file in (string[])[backup, keys]) File.GetUnixFileMode(file).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        Directory.GetFiles(folder.Path).Length.ShouldBe(2, "nothing is left beside the files");
+
+        var data = folder.At("restored");
+        string[] here = [$"--Codo:DataDirectory={data}", "--Codo:MinFreeDisk=0"];
+        // What cannot be restored is refused before anything is touched.
+        await Refused(() => RestoreBackup.Run(here, backup, null, false, false), "sealed with a master key that is not here");
+        await Damaged(backup, folder.At("cut"), bytes => bytes[..^100], here, "is cut off");
+        await Damaged(backup, folder.At("short"), bytes => bytes[..10], here, "is no backup");
+        await Damaged(backup, folder.At("flipped"), Flipped, here, "is damaged");
+        await BackupFile.Write(folder.At("newer"), new BackupHeader { Migrations = ["Codo.9999-later.sql"] }, _ => Task.CompletedTask);
+        await Refused(() => RestoreBackup.Run(here, folder.At("newer"), keys, false, false), "was made by a newer Codo");
+        string[] production =
+        [
+            $"--ConnectionStrings:Postgres={host.Postgres}",
+            $"--Codo:Auth:TokenSecret={TestTokens.Secret}",
+            $"--Codo:MasterKey={MasterKey}",
+            .. here,
+        ];
+        await Refused(() => RestoreBackup.Run(production, backup, null, true, false), "Hosts of Codo are connected");
+        Directory.Exists(Path.Combine(data, "postgres")).ShouldBeFalse();
+
+        await RestoreBackup.Run(here, backup, keys, false, false);
+        await Refused(() => RestoreBackup.Run(here, backup, keys, false, false), "The database is not empty");
+
+        await using var drill = await HostProcess.Start(data);
+        await using var inside = new NpgsqlConnection(EmbeddedPostgres.OfRunningHost(data, PostgresCluster.Superuser) + ";Pooling=false");
+        await inside.OpenAsync(TestContext.Current.CancellationToken);
+        var hold = await drill.Send(HttpMethod.Get, "/v2/hold/");
+        ((bool)hold["held"]!).ShouldBeTrue();
+        (await drill.Text(HttpMethod.Get, "/healthz/ready")).ShouldContain("nothing fires, no order goes on");
+        (await drill.Text(HttpMethod.Get, "/jobs/")).ShouldContain("id=\"held\"");
+        // Every due time since the snapshot is one row that says why.
+        var ticks = "SELECT count(*) FROM cron.cron_log l JOIN platform.hold h ON true WHERE l.job_id = 'tick' AND l.exec_time > h.backup_at AND ";
+        await Eventually.True(
+            async () => await Count(inside, ticks + "l.status = 'skipped' AND l.times > 2 AND l.cause_en LIKE '%held%'") == 1,
+            "the hold is in the ledger"
+        );
+        (await Count(inside, ticks + "l.status <> 'skipped' AND l.ended_at > h.since + interval '1 second'")).ShouldBe(0);
+        (await drill.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "long" })).ToJsonString().ShouldContain("codo release");
+        (await Text(inside, $"SELECT status || ' ' || cause_en FROM cron.cron_log WHERE log_id = {run}"))
+            .ShouldStartWith("interrupted Restored from the backup");
+        (await Text(inside, $"SELECT string_agg(state, ',') FROM tasks.lane WHERE list_id = {underWay}")).ShouldBe("interrupted");
+        // An approval is taken, and waits.
+        (await drill.Send(HttpMethod.Patch, "/v2/task/list/", new { list_id = later, start_time = Now() })).Code().ShouldBe(0);
+        (await Count(inside, "SELECT count(*) FROM platform.outbox")).ShouldBe(0);
+        // Production's own commands are left alone.
+        (await host.Log(run)).Status().ShouldBe("running");
+        await host.Stands(underWay, "21");
+        File.Exists(once).ShouldBeFalse();
+
+        var token = Codo.Host.Commands.IssueToken.Sign(TestTokens.Secret, "drill", superuser: true, TimeSpan.FromHours(1), DateTimeOffset.UtcNow);
+        var release = await ClientHost.RunIn("", [("CODO_URL", drill.Address.ToString()), ("CODO_TOKEN", token), ("LANG", "en_US.UTF-8")], "release", "--yes");
+        release.Text.ShouldContain("Released");
+        (await drill.Send(HttpMethod.Post, "/v2/hold/release/", new { })).Code().ShouldNotBe(0, "nothing is held any more");
+        await Eventually.True(async () => await Count(inside, ticks + "l.status = 'success' AND l.nominal_at > h.released_at") > 1, "jobs fire again");
+        (await Count(inside, ticks + "l.trigger = 'catch_up'")).ShouldBe(0, "nothing is made up for");
+        (await Count(inside, ticks + "l.status <> 'skipped' AND l.nominal_at <= h.released_at AND l.nominal_at > h.since")).ShouldBe(0);
+        await Eventually.True(
+            async () => await Text(inside, $"SELECT schedule FROM tasks.scheduler_task_list WHERE list_id = {later}") == "OK",
+            "the order goes on"
+        );
+        (await File.ReadAllLinesAsync(once, TestContext.Current.CancellationToken)).Length.ShouldBe(1);
+        (await Text(inside, $"SELECT string_agg(CAST(task_status AS text), '' ORDER BY task_level) FROM tasks.scheduler_task_info WHERE list_id = {underWay}"))
+            .ShouldBe("61", "what was under way waits for a person");
+    }
+
+    [Fact]
+    public async Task A_database_whose_restore_was_cut_off_is_refused()
+    {
+        var database = await postgres.CreateDatabase();
+        await using (var connection = new NpgsqlConnection(database + ";Pooling=false"))
+            await connection.ExecuteAsync($"CREATE SCHEMA {Migrator.RestoringSchema}");
+        (await Should.ThrowAsync<RestoreIsUnfinished>(() => TestHost.Migrate(database))).Message.ShouldContain("codo restore");
+    }
+
+    private const string MasterKey = "a-master-key-for-tests-of-more-than-32-bytes";
+
+    private static string Now() => DateTime.UtcNow.AddHours(8).AddSeconds(-5).ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
+
+    private static async Task Damaged(string backup, string copy, Func<byte[], byte[]> damage, string[] settings, string sentence)
+    {
+        await File.WriteAllBytesAsync(copy, damage(await File.ReadAllBytesAsync(backup)));
+        await Refused(() => RestoreBackup.Run(settings, copy, null, false, false), sentence);
+    }
+
+    private static byte[] Flipped(byte[] bytes)
+    {
+        bytes[bytes.Length / 2] ^= 1;
+        return bytes;
+    }
+
+    private static async Task Refused(Func<Task> restore, string sentence) => (await Should.ThrowAsync<StartRefused>(restore)).Message.ShouldContain(sentence);
+
+    private static Task<long> Count(NpgsqlConnection connection, string sql) => connection.QuerySingleAsync<long>(sql);
+
+    private static Task<string> Text(NpgsqlConnection connection, string sql) => connection.QuerySingleAsync<string>(sql);
+}
