@@ -112,7 +112,7 @@ internal static class Health
         : HealthCheckResult.Healthy($"{node.Skew.TotalMilliseconds:0} ms off PostgreSQL's"));
 
     private static Task<HealthCheckResult> Lease(Node node) => Task.FromResult(node.HoldsLease
-        ? HealthCheckResult.Healthy($"{node.Name}, incarnation {node.Incarnation}")
+        ? HealthCheckResult.Healthy($"{node.Name}, incarnation {node.Incarnation}{(node.IsDrained ? ", drained: it takes no new work" : "")}")
         : HealthCheckResult.Degraded("the lease is lost: nothing new starts here"));
 
     /// <param name="Code">0, or 503 where something without which no work is done is away.</param>

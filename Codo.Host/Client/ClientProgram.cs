@@ -19,6 +19,7 @@ internal static class ClientProgram
         ["order"] = context => OrderCommands.Command(context),
         ["incident"] = context => IncidentCommands.Command(context),
         ["search"] = context => SearchCommand.Command(context),
+        ["node"] = context => NodeCommands.Command(context),
         ["release"] = context => ReleaseCommand.Command(context),
         ["why"] = context => WhyCommand.Command(context),
         ["export"] = context => FileCommands.Export(context),

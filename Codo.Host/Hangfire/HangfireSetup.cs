@@ -47,17 +47,25 @@ internal static class HangfireSetup
             .UseSimpleAssemblyNameTypeSerializer()
             .UseRecommendedSerializerSettings());
         // Background processes that modules register (IBackgroundProcess) run in this server.
-        services.AddHangfireServer((provider, options) =>
+        services.AddSingleton(provider => new BackgroundJobServerOptions
         {
-            options.ServerName = $"{Environment.MachineName}:{Environment.ProcessId}";
-            options.WorkerCount = 4;
-            options.Queues = ["cron", "orders", "default"];
-            options.SchedulePollingInterval = TimeSpan.FromSeconds(provider.GetRequiredService<NodeSettings>().SchedulePolling);
-            options.CancellationCheckInterval = TimeSpan.FromSeconds(5);
-            options.StopTimeout = TimeSpan.FromSeconds(5);
-            options.TimeZoneResolver = provider.GetRequiredService<ITimeZoneResolver>();
+            ServerName = $"{Environment.MachineName}:{Environment.ProcessId}",
+            WorkerCount = 4,
+            Queues = ["cron", "orders", "default"],
+            SchedulePollingInterval = TimeSpan.FromSeconds(provider.GetRequiredService<NodeSettings>().SchedulePolling),
+            CancellationCheckInterval = TimeSpan.FromSeconds(5),
+            StopTimeout = TimeSpan.FromSeconds(5),
+            TimeZoneResolver = provider.GetRequiredService<ITimeZoneResolver>(),
         });
-        return services;
+        return services
+            .AddSingleton(provider =>
+            {
+                // Resolving it is what applies the configuration above.
+                _ = provider.GetRequiredService<IGlobalConfiguration>();
+                return ActivatorUtilities.CreateInstance<BackgroundServer>(provider);
+            })
+            .AddHostedService(provider => provider.GetRequiredService<BackgroundServer>())
+            .AddLoop<BackgroundServer>("background server", TimeSpan.FromSeconds(1), (server, stopping) => server.Follow(stopping));
     }
 
     public const string Schema = "hangfire";

@@ -112,7 +112,10 @@ internal sealed class Installation : IAsyncDisposable
             RedisConfiguration = SharedRedis.Readable(shared);
         else bringing = Task.Run(EmbeddedRedis.Start, CancellationToken.None);
         if (configuration.GetConnectionString("Postgres") is { Length: > 0 } external)
+        {
             PostgresConnectionString = Readable(external);
+            await SessionCheck.Verify(PostgresConnectionString);
+        }
         else
         {
             postgres = await EmbeddedPostgres.Prepare(directory, logs.CreateLogger("Codo.Postgres"), cancellation);

@@ -26,6 +26,8 @@ internal static class ListNodes
 
     /// <param name="State"><c>alive</c>, <c>stopped</c>, or <c>dead</c>: its lease has run out.</param>
     /// <param name="ClockSkew">Seconds between its clock and PostgreSQL's.</param>
+    /// <param name="DrainedAt">Since when it takes no new work; null where it does.</param>
+    /// <param name="Running">Runs and lanes that are under way there.</param>
     internal sealed record NodeView(
         string Name,
         string State,
@@ -35,7 +37,10 @@ internal static class ListNodes
         long Incarnation,
         DateTime StartedAt,
         DateTime HeartbeatAt,
-        double ClockSkew
+        double ClockSkew,
+        DateTime? DrainedAt,
+        string DrainedBy,
+        long Running
     );
 
     internal sealed class Handler(NpgsqlDataSource source, StorageUse storage, Node node, LoopStates loops, IEnumerable<QueueDepth> queues)
@@ -43,8 +48,10 @@ internal static class ListNodes
     {
         private const string NodesSql = """
             SELECT name, CASE WHEN stopped_at IS NOT NULL THEN 'stopped' WHEN fenced >= incarnation THEN 'dead' ELSE 'alive' END AS state, machine, version,
-                address, incarnation, started_at, heartbeat_at, CAST(extract(epoch FROM clock_skew) AS float8) AS clock_skew
-            FROM platform.node ORDER BY name
+                address, incarnation, started_at, heartbeat_at, CAST(extract(epoch FROM clock_skew) AS float8) AS clock_skew, drained_at, drained_by,
+                (SELECT count(*) FROM cron.active_execution e WHERE e.node = n.name AND e.state = 'running')
+                    + (SELECT count(*) FROM tasks.lane l WHERE l.node = n.name AND l.state = 'running') AS running
+            FROM platform.node n ORDER BY name
             """;
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)

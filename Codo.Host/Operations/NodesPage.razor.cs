@@ -50,6 +50,20 @@ public sealed partial class NodesPage
             _ => ("bad", "cross", T("失效", "Run out")),
         };
 
+    private static string DrainWord(ListNodes.NodeView node) =>
+        node.Running == 0 ? T("无任务在执行", "nothing runs") : T($"{node.Running} 项未完成", $"finishes {node.Running}");
+
+    private string DrainQuestion(ListNodes.NodeView node)
+    {
+        var isLast = found.Data.TrueForAll(other => other.Name == node.Name || other.State != "alive" || other.DrainedAt is not null);
+        return isLast
+            ? T(
+                $"排空节点 {node.Name}\n没有其他节点接收任务：到期的任务与订单将等待",
+                $"Drain node {node.Name}\nNo other node takes work: jobs that are due and orders wait"
+            )
+            : T($"排空节点 {node.Name}\n正在执行的会继续，新的由其他节点接收", $"Drain node {node.Name}\nWhat runs goes on; other nodes take what is new");
+    }
+
     private static string Skew(double seconds) =>
         Math.Abs(seconds) < 1
             ? (seconds * 1000).ToString("+0;-0;0", CultureInfo.InvariantCulture) + " ms"

@@ -48,6 +48,12 @@ internal static class OperationsRoutes
             "The settings in force on the node that answers, each with its source; secrets only as set",
             Right.Superuser
         );
+        routes.Post<DrainNode.Command, DrainNode.Result>(
+            "/v2/nodes/drain/",
+            "Drain a node: it takes no new work and finishes what runs, over restarts",
+            Right.Superuser
+        );
+        routes.Post<UndrainNode.Command, Answer>("/v2/nodes/undrain/", "Let a drained node take work again", Right.Superuser);
         routes.Get<ShowHold.Query, ShowHold.Result>(
             "/v2/hold/",
             "Whether the installation is held after a restore, since when, and who can release it",

@@ -40,7 +40,8 @@ internal sealed class ExecutionStore
             WHERE g.state = 'queued' AND g.not_before <= statement_timestamp()
                 AND NOT (g.exclusive AND EXISTS (SELECT 1 FROM cron.active_execution o WHERE o.job = g.job AND o.log_id <> g.log_id
                     AND (o.state = 'running' OR o.log_id < g.log_id)))
-                AND EXISTS (SELECT 1 FROM platform.node n WHERE n.name = @Node AND n.incarnation = @Incarnation AND n.fenced < n.incarnation)
+                AND EXISTS (SELECT 1 FROM platform.node n WHERE n.name = @Node AND n.incarnation = @Incarnation AND n.fenced < n.incarnation
+                    AND n.drained_at IS NULL)
                 AND (cardinality(CAST(@Full AS bigint[])) = 0 OR NOT EXISTS (SELECT 1 FROM cron.job j WHERE j.id = g.job AND j.creator_id = ANY(@Full)))
             ORDER BY g.not_before, g.log_id LIMIT @Room FOR UPDATE SKIP LOCKED
         ), claimed AS (

@@ -16,6 +16,7 @@ internal sealed class LaneSlots(Node node, TaskSettings settings, Quotas quotas)
         WHERE lane_id IN (
             SELECT l.lane_id FROM tasks.lane l JOIN tasks.scheduler_task_list o USING (list_id)
             WHERE l.state = 'ready' AND o.schedule = 'start' AND (CAST(@ListId AS bigint) IS NULL OR l.list_id = @ListId)
+                AND NOT EXISTS (SELECT FROM platform.node n WHERE n.name = @Node AND n.drained_at IS NOT NULL)
                 AND (cardinality(CAST(@Full AS bigint[])) = 0 OR o.creator_id IS NULL OR o.creator_id <> ALL (@Full))
             ORDER BY l.lane_id LIMIT @Limit FOR UPDATE OF l SKIP LOCKED)
         RETURNING lane_id, list_id, task_group, host, node, incarnation

@@ -27,6 +27,9 @@ public sealed class LoopState
     /// <summary>Whether the last run found nothing to do.</summary>
     internal bool IsIdle { get; set; }
 
+    /// <summary>Whether the loop stands still on purpose; null for one that never does.</summary>
+    public Func<bool>? Rests { get; init; }
+
     /// <summary>Time since the last success, on a clock that no change of the wall clock moves; since the start where there was none.</summary>
     public TimeSpan Age => BootTime.Now - TimeSpan.FromTicks(Interlocked.Read(ref succeededAt));
 
@@ -37,7 +40,7 @@ public sealed class LoopState
     public Exception? Failure => failure;
 
     /// <summary>Whether it has not succeeded for ten periods, or five of its longest rests.</summary>
-    public bool IsStale => Age > (Period * 10 > LongestRest * 5 ? Period * 10 : LongestRest * 5);
+    public bool IsStale => Rests?.Invoke() != true && Age > (Period * 10 > LongestRest * 5 ? Period * 10 : LongestRest * 5);
 
     /// <summary>Called by the loop after each run, and by the body of a loop that runs for long.</summary>
     public void Succeeded()
@@ -63,9 +66,10 @@ public sealed class LoopStates : IHealthCheck
     public IReadOnlyList<LoopState> All => [.. loops.Values.OrderBy(loop => loop.Name, StringComparer.Ordinal)];
 
     /// <exception cref="InvalidOperationException">There is a loop of that name.</exception>
-    public LoopState Add(string name, TimeSpan period, TimeSpan? longestRest = null, bool isVital = false)
+    /// <param name="rests">Whether the loop stands still on purpose; null for one that never does.</param>
+    public LoopState Add(string name, TimeSpan period, TimeSpan? longestRest = null, bool isVital = false, Func<bool>? rests = null)
     {
-        var state = new LoopState(name, period, longestRest, isVital);
+        var state = new LoopState(name, period, longestRest, isVital) { Rests = rests };
         return loops.TryAdd(name, state) ? state : throw new InvalidOperationException($"There are two loops called '{name}'.");
     }
 

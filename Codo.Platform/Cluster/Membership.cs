@@ -27,13 +27,13 @@ internal sealed class Membership(
         ON CONFLICT (name) DO UPDATE SET fenced = n.incarnation, incarnation = excluded.incarnation, machine = excluded.machine, boot_id = excluded.boot_id,
             process_id = excluded.process_id, version = excluded.version, started_at = excluded.started_at, heartbeat_at = excluded.heartbeat_at,
                 stopped_at = NULL
-        RETURNING incarnation
+        RETURNING incarnation, drained_at IS NOT NULL AS drained
         """;
 
     private const string BeatSql = """
         UPDATE platform.node SET heartbeat_at = clock_timestamp(), clock_skew = @Skew
         WHERE name = @Name AND incarnation = @Incarnation AND fenced < incarnation
-        RETURNING clock_timestamp()
+        RETURNING clock_timestamp() AS now, drained_at IS NOT NULL AS drained
         """;
 
     // A heartbeat in the future is one from before the clock was put back: a node that lives has sent others since (fencing waits a lease after a jump).
@@ -112,14 +112,17 @@ internal sealed class Membership(
     private async Task Join()
     {
         await using var connection = await source.OpenConnectionAsync();
-        node.Became(await connection.QuerySingleAsync<long>(JoinSql, new
+        var joined = await connection.QuerySingleAsync<(long Incarnation, bool Drained)>(JoinSql, new
         {
             node.Name,
             Machine = Environment.MachineName,
             BootId = Machine.BootId,
             Environment.ProcessId,
             Version = Assembly.GetEntryAssembly()?.GetName().Version?.ToString(3) ?? "",
-        }));
+        });
+        // Before the incarnation: a drained node that has joined begins nothing.
+        node.Drained(joined.Drained);
+        node.Became(joined.Incarnation);
     }
 
     private void KeepLease()
@@ -161,10 +164,13 @@ internal sealed class Membership(
     private void BeatOnce(NpgsqlConnection connection)
     {
         var sent = BootTime.Now;
-        var there = connection.QuerySingleOrDefault<DateTime?>(BeatSql, new { node.Name, node.Incarnation, node.Skew });
-        if (there is { } time)
+        var there = connection.Query<(DateTime Now, bool Drained)>(BeatSql, new { node.Name, node.Incarnation, node.Skew }).AsList();
+        if (there is [var beat])
         {
-            node.Renewed(sent, clock.Measured(time, sent, BootTime.Now));
+            node.Renewed(sent, clock.Measured(beat.Now, sent, BootTime.Now));
+            if (node.IsDrained != beat.Drained)
+                log.LogWarning(beat.Drained ? "The node is drained: it takes no new work" : "The node takes work again");
+            node.Drained(beat.Drained);
             beats.Succeeded();
             return;
         }

@@ -17,6 +17,7 @@ public sealed class Node
     private TimeSpan skew;
     private volatile bool draining;
     private volatile bool held;
+    private volatile bool drained;
     private readonly ConcurrentDictionary<string, bool> recovered = new(StringComparer.Ordinal);
 
     /// <param name="name">Unique in the cluster; the same at every start of this host.</param>
@@ -46,6 +47,9 @@ public sealed class Node
     /// <param name="work"><see cref="INodeWork.Name"/>.</param>
     public bool MayStart(string work) => WhyNot(work) is null;
 
+    /// <summary>Whether an operator has drained the node: what runs goes on, nothing new begins, over restarts too.</summary>
+    public bool IsDrained => drained;
+
     /// <summary>Whether the installation is held after a restore (<see cref="Cluster.Hold"/>).</summary>
     public bool IsHeld => held;
 
@@ -57,6 +61,7 @@ public sealed class Node
 
     private string? WhyNotHere(string work) =>
         draining ? "the node is shutting down"
+        : drained ? "the node is drained"
         : !recovered.ContainsKey(work) ? "what an earlier start of this node left is being recovered"
         : !HoldsLease ? "the node has lost its lease: PostgreSQL has confirmed no heartbeat for 10 s"
         : skew.Duration() > MostSkew ? $"the node's clock is {skew.TotalSeconds:0} s off PostgreSQL's"
@@ -64,6 +69,9 @@ public sealed class Node
 
     /// <summary>Begins the drain.</summary>
     public void Drain() => draining = true;
+
+    /// <summary>Sets what the node's row says.</summary>
+    public void Drained(bool isDrained) => drained = isDrained;
 
     internal void Hold(bool isHeld) => held = isHeld;
 

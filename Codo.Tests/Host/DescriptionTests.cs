@@ -128,6 +128,13 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
                         + "FROM generate_series(1, 2) n"
                 );
             }
+            if (name == "POST /v2/nodes/drain")
+            {
+                await using var connection = await host.Source.OpenConnectionAsync();
+                await connection.ExecuteAsync(
+                    "INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version) VALUES ('node-2', 1, 'm', 'b', 1, '1')"
+                );
+            }
             var example = bodies[name.ToLowerInvariant()].ShouldNotBeNull(name);
             var words = name.Split(' ');
             // What a command does, and an incident that follows from it, take a moment.

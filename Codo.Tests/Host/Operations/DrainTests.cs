@@ -1,0 +1,76 @@
+using Codo.Platform.Cluster;
+using Codo.Tests.Host.Client;
+using Codo.Tests.Modules.Cron;
+using Codo.Tests.Modules.Tasks.Orders;
+using Codo.Tests.Support;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Codo.Tests.Host.Operations;
+
+/// <summary>A drained node finishes what runs and takes nothing new, over a restart too.</summary>
+public sealed class DrainTests(TestPostgres postgres)
+{
+    [Fact]
+    public async Task A_drained_node_finishes_what_runs_and_takes_nothing_new_until_it_is_undrained()
+    {
+        await using var first = await TestHost.Start(postgres, null, ("Codo:NodeName", "a"));
+        var second = await first.Again(("Codo:NodeName", "b"));
+        try
+        {
+            using var folder = new TestFolder();
+            var go = folder.At("go");
+            await first.Make(new { job_id = "long", cmd = $"while [ ! -e {go} ]; do sleep 0.05; done", cron = CronClient.Never });
+            await first.Make(new { job_id = "short", cmd = "true", cron = CronClient.Never, overlap = "allow" });
+            var template = await first.Template(OrderHost.Step("true"));
+
+            (await Drain(first, "a"))["warnings"]!.AsArray().ShouldBeEmpty("b takes work");
+            var log = await first.RunNow("long");
+            await first.Running(log);
+            (await NodeOf(first, log)).ShouldBe("b");
+            (await first.Post("/v2/nodes/undrain/", new { name = "a" })).Code().ShouldBe(0);
+            ((long)(await Drain(first, "b"))["running"]!).ShouldBe(1, "it says what it still has to finish");
+            (await first.Post("/v2/nodes/drain/", new { name = "b" })).Code().ShouldNotBe(0);
+            (await first.Post("/v2/nodes/drain/", new { name = "c" })).Msg().ShouldContain("c");
+            await Eventually.True(() => second.Services.GetRequiredService<Node>().IsDrained, "b has heard of it");
+
+            for (var i = 0; i < 3; i++) (await NodeOf(first, (await first.Ended(await second.RunNow("short")))["log_id"]!.GetValue<long>())).ShouldBe("a");
+            var order = await second.Order(template);
+            (await first.Ended(order)).ShouldBe("3");
+            (await first.Ask<string>($"SELECT node FROM tasks.attempt WHERE list_id = {order}")).ShouldBe("a");
+            await File.WriteAllTextAsync(go, "", TestContext.Current.CancellationToken);
+            (await first.Ended(log)).Status().ShouldBe("success", "what ran goes on to its end");
+            var listed = await ClientHost.RunIn("", [("CODO_URL", first.Http.BaseAddress!.ToString()), ("CODO_TOKEN", TestTokens.Admin)], "node", "list");
+            listed.Lines.Single(line => line.StartsWith("b ", StringComparison.Ordinal)).ShouldContain("drained");
+            await Eventually.True(
+                async () => await first.Count("SELECT count(*) FROM hangfire.server") == 1,
+                "its Hangfire server has left: a worker would take wake-ups that others wait for"
+            );
+
+            // The last node that takes work.
+            (await Drain(first, "a"))["warnings"]!.AsArray().Count.ShouldBe(1);
+            var waits = await first.RunNow("short");
+            (await first.Get("/v2/nodes/"))["data"]!
+                .AsArray()
+                .ShouldAllBe(node => node!["drained_at"] != null);
+            await second.DisposeAsync();
+            second = await first.Again(("Codo:NodeName", "b"));
+            second.Services.GetRequiredService<Node>().IsDrained.ShouldBeTrue("a restart changes nothing");
+            (await first.Log(waits)).Status().ShouldBe("queued");
+            (await first.Post("/v2/nodes/undrain/", new { name = "b" })).Code().ShouldBe(0);
+            (await NodeOf(first, (await first.Ended(waits))["log_id"]!.GetValue<long>())).ShouldBe("b");
+        }
+        finally
+        {
+            await second.DisposeAsync();
+        }
+    }
+
+    private static async Task<System.Text.Json.Nodes.JsonObject> Drain(TestHost host, string name)
+    {
+        var answer = await host.Post("/v2/nodes/drain/", new { name });
+        answer.Code().ShouldBe(0, answer.ToJsonString());
+        return answer;
+    }
+
+    private static Task<string> NodeOf(TestHost host, long log) => host.Ask<string>($"SELECT node FROM cron.attempt WHERE log_id = {log}");
+}
