@@ -114,7 +114,7 @@ internal sealed class Ledger(
         """;
 
     private const string HeldSql = """
-        SELECT backup_at, released_at FROM platform.hold ORDER BY hold_id DESC LIMIT 1
+        SELECT backup_at, released_at FROM platform.hold WHERE released_at IS NULL OR released_at <= clock_timestamp() ORDER BY hold_id DESC LIMIT 1
         """;
 
     private const string StopRunningSql = """
