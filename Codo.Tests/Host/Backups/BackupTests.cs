@@ -4,10 +4,10 @@ using Codo.Host.LocalServices;
 using Codo.Platform.Data;
 using Codo.Tests.Host.Client;
 using Codo.Tests.Modules.Cron;
-using Codo.Tests.Modules.Tasks.Orders;
 using Codo.Tests.Support;
 using Dapper;
 using Npgsql;
+using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
 namespace Codo.Tests.Host.Backups;
 
@@ -24,9 +24,9 @@ public sealed class BackupTests(TestPostgres postgres)
         await host.Make(new { job_id = "long", cmd = "sleep 300", cron = CronClient.Never, env = new { PASSWORD = "s3cret" } });
         var run = await host.RunNow("long");
         await host.Running(run);
-        var underWay = await host.Order(await host.Template(OrderHost.Step("sleep 300"), OrderHost.Step("true", level: 2)));
-        await host.Stands(underWay, "21");
-        var later = await host.Order(await host.Template(OrderHost.Step($"echo x >> {once}")), schedule: "new");
+        var underWay = await OrderHost.Order(host, await OrderHost.Template(host, OrderHost.Step("sleep 300"), OrderHost.Step("true", level: 2)));
+        await OrderHost.Stands(host, underWay, "21");
+        var later = await OrderHost.Order(host, await OrderHost.Template(host, OrderHost.Step($"echo x >> {once}")), schedule: "new");
         await using (var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken))
             await connection.ExecuteAsync("INSERT INTO platform.outbox (stream, kind, next_try_at) VALUES ('x:1', 'x', 'infinity')");
 
@@ -83,7 +83,7 @@ public sealed class BackupTests(TestPostgres postgres)
         (await Count(inside, "SELECT count(*) FROM platform.outbox")).ShouldBe(0);
         // Production's own commands are left alone.
         (await host.Log(run)).Status().ShouldBe("running");
-        await host.Stands(underWay, "21");
+        await OrderHost.Stands(host, underWay, "21");
         File.Exists(once).ShouldBeFalse();
 
         var token = Codo.Host.Commands.IssueToken.Sign(TestTokens.Secret, "drill", superuser: true, TimeSpan.FromHours(1), DateTimeOffset.UtcNow);

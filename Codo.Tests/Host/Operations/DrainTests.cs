@@ -1,9 +1,9 @@
 using Codo.Platform.Cluster;
 using Codo.Tests.Host.Client;
 using Codo.Tests.Modules.Cron;
-using Codo.Tests.Modules.Tasks.Orders;
 using Codo.Tests.Support;
 using Microsoft.Extensions.DependencyInjection;
+using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
 namespace Codo.Tests.Host.Operations;
 
@@ -21,7 +21,7 @@ public sealed class DrainTests(TestPostgres postgres)
             var go = folder.At("go");
             await first.Make(new { job_id = "long", cmd = $"while [ ! -e {go} ]; do sleep 0.05; done", cron = CronClient.Never });
             await first.Make(new { job_id = "short", cmd = "true", cron = CronClient.Never, overlap = "allow" });
-            var template = await first.Template(OrderHost.Step("true"));
+            var template = await OrderHost.Template(first, OrderHost.Step("true"));
 
             (await Drain(first, "a"))["warnings"]!.AsArray().ShouldBeEmpty("b takes work");
             var log = await first.RunNow("long");
@@ -34,8 +34,8 @@ public sealed class DrainTests(TestPostgres postgres)
             await Eventually.True(() => second.Services.GetRequiredService<Node>().IsDrained, "b has heard of it");
 
             for (var i = 0; i < 3; i++) (await NodeOf(first, (await first.Ended(await second.RunNow("short")))["log_id"]!.GetValue<long>())).ShouldBe("a");
-            var order = await second.Order(template);
-            (await first.Ended(order)).ShouldBe("3");
+            var order = await OrderHost.Order(second, template);
+            (await OrderHost.Ended(first, order)).ShouldBe("3");
             (await first.Ask<string>($"SELECT node FROM tasks.attempt WHERE list_id = {order}")).ShouldBe("a");
             await File.WriteAllTextAsync(go, "", TestContext.Current.CancellationToken);
             (await first.Ended(log)).Status().ShouldBe("success", "what ran goes on to its end");
