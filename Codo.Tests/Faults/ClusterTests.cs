@@ -1,0 +1,134 @@
+using System.Globalization;
+using Codo.Tests.Support;
+using Dapper;
+using Npgsql;
+
+namespace Codo.Tests.Faults;
+
+/// <summary>Three hosts as processes on one PostgreSQL and one redis-server: one is killed and one is added under load.</summary>
+public sealed class ClusterTests(TestPostgres postgres)
+{
+    private const int Jobs = 8, Orders = 6;
+
+    [Fact]
+    public async Task Nothing_is_lost_or_run_twice_when_a_node_is_killed_and_another_is_added()
+    {
+        using var folder = new TestFolder();
+        await using var redis = await TestRedis.StartNew();
+        var database = await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
+        var ran = folder.At("ran");
+        var hosts = await Task.WhenAll(Start(folder, database, redis, "a"), Start(folder, database, redis, "b"));
+        var (killed, stays) = (hosts[0], hosts[1]);
+        HostProcess? added = null;
+        try
+        {
+            for (var i = 0; i < Jobs; i++)
+            {
+                var cmd = $"echo $CODO_JOB_ID-$CODO_NOMINAL_TIME-$CODO_ATTEMPT >> {ran}";
+                await Sent(stays, "/v1/cron/job/", new { job_id = $"j{i}", cmd, cron = "* * * * * *" });
+            }
+
+            await Sent(stays, "/v2/task_layout/temp/", new { temp_name = "t" });
+            object[] steps = [.. Enumerable.Range(1, 6).Select(level => Step(level, $"sleep 0.3; echo o-$CODO_RUN_ID >> {ran}"))];
+            await Sent(stays, "/v2/task_layout/details/", new { temp_id = 1, new_temp_data = steps }, HttpMethod.Put);
+            await using var connection = new NpgsqlConnection(database + ";Pooling=false");
+            var token = TestContext.Current.CancellationToken;
+            await connection.OpenAsync(token);
+            for (var i = 0; i < Orders; i++)
+                await Sent(
+                    i % 2 == 0 ? killed : stays,
+                    "/v2/task/accept/",
+                    new { task_name = "o", temp_id = 1, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" }, args = new { }, schedule = "ready" }
+                );
+            await Eventually.True(() => Holds("SELECT count(DISTINCT node) = 2 FROM cron.attempt"), "both nodes run jobs");
+            await Eventually.True(() => Holds("SELECT EXISTS (SELECT FROM tasks.attempt WHERE node = 'a' AND ended_at IS NULL)"), "a runs a step");
+            await killed.Kill();
+            added = await Start(folder, database, redis, "c");
+            await Eventually.True(() => Holds("SELECT settled > 0 FROM platform.node WHERE name = 'a'"), "what a left is recovered", seconds: 60);
+            await Eventually.True(() => Holds("SELECT EXISTS (SELECT FROM cron.attempt WHERE node = 'c')"), "c runs jobs", seconds: 60);
+            await Eventually.True(
+                () => Holds("SELECT NOT EXISTS (SELECT FROM tasks.lane WHERE state NOT IN ('done', 'interrupted'))"),
+                "each order has ended, or stands where a was cut off",
+                seconds: 60
+            );
+            var upTo = await connection.QuerySingleAsync<DateTime>("SELECT date_trunc('second', clock_timestamp())");
+            await Eventually.True(
+                () => connection.QuerySingleAsync<bool>("SELECT min(accounted_to) > @upTo FROM cron.job", new { upTo }),
+                "every due time up to here is in the ledger"
+            );
+
+            // Every second of every job is in exactly one row.
+            (
+                await connection.QuerySingleAsync<long>(
+                    """
+                    SELECT count(*) FROM cron.job j CROSS JOIN LATERAL
+                        generate_series(date_trunc('second', j.create_time) + interval '1 second', @upTo, interval '1 second') s
+                    WHERE (SELECT count(*) FROM cron.cron_log l WHERE l.job = j.id AND s BETWEEN l.nominal_at AND l.nominal_until) <> 1
+                    """,
+                    new { upTo }
+                )
+            ).ShouldBe(0);
+            var lines = await File.ReadAllLinesAsync(ran, token);
+            lines.Length.ShouldBe(lines.Distinct().Count(), "nothing ran twice");
+            var succeeded = await connection.QuerySingleAsync<long>("SELECT count(*) FROM cron.cron_log WHERE status = 'success'");
+            lines.Count(line => line[0] == 'j').ShouldBeGreaterThanOrEqualTo((int)succeeded, "what is a success has run");
+            // A step is done, or it is the one that was cut off, or it comes after that one.
+            (
+                await connection.QuerySingleAsync<long>(
+                    """
+                    SELECT count(*) FROM tasks.lane l
+                    WHERE (SELECT string_agg(CAST(task_status AS text), '' ORDER BY task_level) FROM tasks.scheduler_task_info s
+                        WHERE s.lane_id = l.lane_id) !~ '^3*(61*)?$'
+                    """
+                )
+            ).ShouldBe(0);
+            var done = await connection.QuerySingleAsync<long>("SELECT count(*) FROM tasks.scheduler_task_info WHERE task_status = 3");
+            lines.Count(line => line[0] == 'o').ShouldBeInRange((int)done, (int)done + Orders);
+
+            async Task<bool> Holds(string sql) => await connection.QuerySingleOrDefaultAsync<bool?>(sql) == true;
+        }
+        finally
+        {
+            if (added is not null) await added.DisposeAsync();
+            await stays.DisposeAsync();
+            await killed.DisposeAsync();
+        }
+    }
+
+    private static object Step(int level, string command) => new
+    {
+        group = 1,
+        level,
+        command_name = level.ToString(CultureInfo.InvariantCulture),
+        command,
+        args = "",
+        trigger = "order",
+        exec_user = "root",
+        force_host = "",
+    };
+
+    private static async Task<HostProcess> Start(TestFolder folder, string database, TestRedis redis, string name)
+    {
+        var data = folder.At(name);
+        // What HostProcess signs its tokens with.
+        Directory.CreateDirectory(Path.Combine(data, "secrets"));
+        await File.WriteAllTextAsync(Path.Combine(data, "secrets/token-secret"), TestTokens.Secret);
+        return await HostProcess.Start(
+            data,
+            environment:
+            [
+                ("ConnectionStrings__Postgres", database),
+                ("ConnectionStrings__Redis", redis.Configuration),
+                ("Codo__Auth__TokenSecret", TestTokens.Secret),
+                ("Codo__MasterKey", "a-master-key-for-tests-of-more-than-32-bytes"),
+                ("Codo__NodeName", name),
+            ]
+        );
+    }
+
+    private static async Task Sent(HostProcess host, string path, object body, HttpMethod? method = null)
+    {
+        var answer = await host.Send(method ?? HttpMethod.Post, path, body);
+        ((int)answer["code"]!).ShouldBe(0, answer.ToJsonString());
+    }
+}
