@@ -30,6 +30,11 @@ internal static class TakeBackup
         SELECT scriptname FROM platform.schema_version ORDER BY scriptname
         """;
 
+    // Closed days of output are indexed by it; pg_dump refuses one that is not there.
+    private const string ExtensionsSql = """
+        SELECT extname FROM pg_extension WHERE extname = 'pg_trgm'
+        """;
+
     private const string SettingSql = """
         SELECT coalesce((SELECT value FROM platform.setting WHERE key = @Key), '')
         """;
@@ -90,6 +95,7 @@ internal static class TakeBackup
             KeyCheck = await connection.ExecuteScalarAsync<string>(SettingSql, new { Key = MasterKeyCheck.Setting }, transaction) ?? "",
             Keys = secrets is null ? "" : Encoding.UTF8.GetString(secrets),
         };
+        var extensions = (await connection.QueryAsync<string>(ExtensionsSql, transaction: transaction)).AsList();
         var snapshot = await connection.ExecuteScalarAsync<string>(SnapshotSql, transaction: transaction);
         var size = await BackupFile.Write(
             Path.GetFullPath(file),
@@ -103,8 +109,7 @@ internal static class TakeBackup
                         "--format=custom",
                         $"--snapshot={snapshot}",
                         .. Schemas.Select(schema => $"--schema={schema}"),
-                        // An index of closed days of output is made by it.
-                        "--extension=pg_trgm",
+                        .. extensions.Select(extension => $"--extension={extension}"),
                         "--no-owner",
                         "--no-privileges",
                         "--lock-wait-timeout=60s",
