@@ -40,6 +40,7 @@ internal static class Description
         ("stats", "What days, jobs and orders came to"),
         ("nodes", "The cluster's nodes and clock"),
         ("settings", "The settings in force"),
+        ("hold", "Whether a restored installation is held, and its release"),
         ("host", "Whether this node is alive and can do its work"),
         ("stream", "What changes, for whoever shows it"),
     ];

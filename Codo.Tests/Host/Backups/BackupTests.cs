@@ -28,7 +28,9 @@ public sealed class BackupTests(TestPostgres postgres)
         await OrderHost.Stands(host, underWay, "21");
         var later = await OrderHost.Order(host, await OrderHost.Template(host, OrderHost.Step($"echo x >> {once}")), schedule: "new");
         await using (var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken))
-            await connection.ExecuteAsync("CREATE EXTENSION IF NOT EXISTS pg_trgm; INSERT INTO platform.outbox (stream, kind, next_try_at) VALUES ('x:1', 'x', 'infinity')");
+            await connection.ExecuteAsync(
+                "CREATE EXTENSION IF NOT EXISTS pg_trgm; INSERT INTO platform.outbox (stream, kind, next_try_at) VALUES ('x:1', 'x', 'infinity')"
+            );
 
         var made = await HostProcess.Run(
             ["backup", backup, "--keys", keys],
