@@ -13,7 +13,7 @@ namespace Codo.Host.Backups;
 internal static partial class PostgresTool
 {
     /// <param name="name"><c>pg_dump</c> or <c>pg_restore</c>.</param>
-    /// <param name="folder">Where the binaries of the private cluster are; null takes the newest that are installed.</param>
+    /// <param name="folder">Where the binaries of the private cluster are; without it there, or null, the newest that is installed is taken.</param>
     /// <param name="input">Writes its standard input; null closes it.</param>
     /// <param name="output">Reads its standard output to the end.</param>
     /// <exception cref="StartRefused">It is not installed, or it failed: the sentence has what it said last.</exception>
@@ -26,7 +26,9 @@ internal static partial class PostgresTool
         Func<Stream, Task> output
     )
     {
-        var command = Children.Command(null, "KILL", folder is null ? await Newest(name) : Path.Combine(folder, name), arguments);
+        // A server's directory need not have the client's programs.
+        var beside = folder is null ? null : Path.Combine(folder, name);
+        var command = Children.Command(null, "KILL", File.Exists(beside) ? beside : await Newest(name), arguments);
         foreach (var (variable, value) in Environment(new NpgsqlConnectionStringBuilder(connectionString))) command.Environment[variable] = value;
         using var process = await Children.Start(command);
         var errors = process.StandardError.ReadToEndAsync();
