@@ -71,6 +71,8 @@ internal static class Hosting
         await using var early = EarlyLines(builder);
         await using var installation = await Prepare(builder, early);
         await using var app = builder.Build();
+        await installation.RedisStarted();
+        await installation.PostgresStarted();
         await work(installation, app);
     }
 

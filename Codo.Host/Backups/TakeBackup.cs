@@ -59,6 +59,7 @@ internal static class TakeBackup
             if (!Directory.Exists(cluster)) throw new StartRefused($"There is no database in {directory}. Set Codo__DataDirectory as the host has it.");
             using var logs = LoggerFactory.Create(_ => { });
             await using var started = DataDirectory.IsHeld(directory) ? null : await Installation.Prepare(configuration, logs);
+            if (started is not null) await started.PostgresStarted();
             var address = EmbeddedPostgres.OfRunningHost(directory, PostgresCluster.Superuser);
             await Write(address, PostgresBinaries.Of(cluster).Directory, file, withKeys ? secrets : null);
         }
