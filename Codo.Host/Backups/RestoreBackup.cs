@@ -3,7 +3,6 @@ using System.Text;
 using Codo.Host.Commands;
 using Codo.Host.LocalServices;
 using Codo.Platform.Cluster;
-using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;
