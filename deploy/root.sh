@@ -1,4 +1,4 @@
-# Sourced by image.sh and test-package.sh.
+# Sourced by test-package.sh.
 
 # fresh_root DIRECTORY: a Debian with apt and little else, from the package source of this machine. It is kept in CODO_ROOT_CACHE (a directory), so that the second one takes a second.
 fresh_root() {
