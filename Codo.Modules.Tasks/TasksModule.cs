@@ -62,6 +62,7 @@ public static class TasksModule
             .AddSingleton<IOutboxReader, BrokenOrderReader>()
             .AddSingleton<IOutboxReader, ApprovalReminderReader>()
             .AddSingleton<IOutboxReader, BrokenGlassReader>()
+            .AddSingleton<IOutboxReader, PushedBackReader>()
             .AddSingleton<Advancing>()
             .AddSingleton<ChangedOrders>()
             .AddHostedService<AdvanceChangedOrders>()
@@ -164,6 +165,8 @@ public static class TasksModule
         routes.MapPage<OrderListPage>("/orders/");
         routes.MapPage<NewOrderPage>("/orders/new/");
         routes.MapPage<OrderPage>("/orders/{list_id}/");
+        routes.MapPage<TimelinePage>("/orders/{list_id}/timeline/");
+        routes.MapPage<ComparePage>("/orders/{list_id}/compare/");
         routes.MapPage<ApprovePage>("/orders/{list_id}/approve/");
         routes.MapPage<SearchPage>("/search/");
         routes.MapPage<TemplateListPage>("/templates/");
@@ -211,6 +214,9 @@ public static class TasksModule
     private static void MapLogs(IEndpointRouteBuilder routes)
     {
         routes.Get<ReadLog.Query, ReadLog.Result>("/v2/task/log/", "A step's log, from some line on", SeeOrder);
+        routes
+            .Get<CompareOutput.Query, CompareOutput.Result>("/v2/task/compare/", "The output of one step of an order, compared across its hosts", SeeOrder)
+            .WithDescription("Codes: -1 a missing or unknown list_id, or no such step.");
         routes.Get<SearchLogs.Query, SearchLogs.Result>("/v2/task/log/search/", "Lines of all logs that contain a text, newest first", SeeOrder);
         routes
             .MapGet("/v2/task/log/stream/", (Delegate)StreamLog.Handle)
@@ -296,6 +302,9 @@ public static class TasksModule
             .WithDescription("Codes: -1 a missing or unknown list_id, or no group to show; -2 the group has no hosts.");
         routes
             .Get<ShowGrid.Query, ShowGrid.Result>("/v2/task/grid/", "An order's hosts and steps, compact", SeeOrder)
+            .WithDescription("Codes: -1 a missing or unknown list_id.");
+        routes
+            .Get<ShowTimeline.Query, ShowTimeline.Result>("/v2/task/timeline/", "When an order ran, what it waited for, and who did what to it", SeeOrder)
             .WithDescription("Codes: -1 a missing or unknown list_id.");
         routes
             .Get<ShowPlan.Query, ShowPlan.Result>("/v2/task/plan/", "What an order runs, by groups of equal hosts, for whoever decides about it", SeeOrder)

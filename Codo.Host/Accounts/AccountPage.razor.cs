@@ -6,6 +6,9 @@ public sealed partial class AccountPage
     private GetMe.Person me = null!;
     private List<ListAccessTokens.Row> tokens = [];
 
+    private string? MayNotEndOthers =>
+        Caller.TokenId.Length > 0 ? null : T("你的令牌没有 jti，无法与其他登录区分", "Your token has no jti: it cannot be told from your other sessions");
+
     /// <inheritdoc/>
     protected override async Task Load()
     {

@@ -29,6 +29,8 @@ internal static class AccountsRoutes
             .AddSingleton<Revocations>()
             .AddSingleton<People>()
             .AddLoop<People>("people", TimeSpan.FromMinutes(1), (people, stopping) => people.Record(stopping), people => people.Wake)
+            .AddSingleton<SeenSessions>()
+            .AddLoop<SeenSessions>("sessions", TimeSpan.FromMinutes(1), (sessions, stopping) => sessions.Record(stopping), sessions => sessions.Wake)
             .AddSingleton<EndedRevocations>()
             .AddLoop<EndedRevocations>("ended revocations", TimeSpan.FromHours(1), (ended, stopping) => ended.Drop(stopping))
             .AddSingleton(provider => new ControlWake(provider.GetRequiredService<Revocations>().Announced))
@@ -52,6 +54,8 @@ internal static class AccountsRoutes
         routes.Post<CreateAccessToken.Command, CreateAccessToken.Result>("/v2/accounts/token/", "Make an access token for a program", Right.Token);
         routes.Get<ListAccessTokens.Query, ListAccessTokens.Result>("/v2/accounts/token/", "One's own access tokens", Right.Own(Verbs.See));
         routes.Delete<RevokeAccessToken.Command, Answer>("/v2/accounts/token/", "End an access token", Right.Token);
+        routes.Get<ListSessions.Query, ListSessions.Result>("/v2/accounts/session/", "One's own sign-ins that are good", Right.Own(Verbs.See));
+        routes.Delete<EndSessions.Command, Answer>("/v2/accounts/session/", "End a sign-in, or all of one's own but this one", Right.Token);
         routes.MapOidc();
         routes.Get<GetMe.Query, GetMe.Result>("/v2/accounts/me/", "Who the caller is", Right.Token);
         routes.Get<ListPeople.Query, ListPeople.Result>("/v2/accounts/person/", "The people that Codo knows, by name", Right.Own(Verbs.See));
@@ -69,6 +73,7 @@ internal static class AccountsRoutes
             Right.Superuser
         );
         routes.MapPage<PeoplePage>("/people/");
+        routes.MapPage<SessionsPage>("/people/{user_id}/sessions/", Right.Superuser);
         routes.MapPage<AccountPage>("/account/", Right.Token);
         routes.MapPage<AuditPage>("/audit/", Right.Superuser);
     }

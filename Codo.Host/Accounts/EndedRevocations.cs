@@ -4,11 +4,18 @@ using Npgsql;
 
 namespace Codo.Host.Accounts;
 
-/// <summary>Drops revocations that are past the end of their token, which is refused as expired: each sign-out leaves one.</summary>
+/// <summary>
+/// Drops revocations that are past the end of their token, which is refused as expired: each sign-out leaves one. With them goes the record of sign-ins that
+/// are over.
+/// </summary>
 internal sealed class EndedRevocations(NpgsqlDataSource source, RetentionGuard guard)
 {
     private const string DropSql = """
         DELETE FROM accounts.revocation WHERE until < clock_timestamp()
+        """;
+
+    private const string DropSessionsSql = """
+        DELETE FROM accounts.session WHERE expires_at < clock_timestamp()
         """;
 
     public async Task Drop(CancellationToken cancellation)
@@ -16,5 +23,6 @@ internal sealed class EndedRevocations(NpgsqlDataSource source, RetentionGuard g
         if (await guard.Allows(cancellation) is null) return;
         await using var connection = await source.OpenConnectionAsync(cancellation);
         await connection.ExecuteAsync(DropSql);
+        await connection.ExecuteAsync(DropSessionsSql);
     }
 }

@@ -28,7 +28,11 @@ internal sealed class Revocations(NpgsqlDataSource source, AccessTokens access) 
 
     private const string PeopleSql = """
         SELECT user_id, max(revoked_at) AS revoked_at, max(revoked_at) FILTER (WHERE NOT sessions_only) AS all_revoked_at
-        FROM accounts.revocation WHERE user_id IS NOT NULL GROUP BY user_id
+        FROM accounts.revocation WHERE user_id IS NOT NULL AND except_jti IS NULL GROUP BY user_id
+        """;
+
+    private const string OthersSql = """
+        SELECT user_id, except_jti, max(revoked_at) AS revoked_at FROM accounts.revocation WHERE except_jti IS NOT NULL GROUP BY user_id, except_jti
         """;
 
     private const string DisabledSql = """
@@ -42,9 +46,12 @@ internal sealed class Revocations(NpgsqlDataSource source, AccessTokens access) 
     // Milliseconds.
     private const int BetweenLooks = 100;
 
+    private static readonly ILookup<long, (string Except, DateTimeOffset At)> Nobody =
+        Array.Empty<(string, DateTimeOffset)>().ToLookup(_ => 0L);
+
     private readonly SemaphoreSlim reading = new(1);
     private long lookedAt = -BetweenLooks;
-    private volatile Known known = new((-1, -1), new(StringComparer.Ordinal), [], [], false);
+    private volatile Known known = new((-1, -1), new(StringComparer.Ordinal), [], [], Nobody, false);
 
     /// <summary>Set when another node has announced something.</summary>
     public WakeSignal Announced { get; } = new();
@@ -69,6 +76,7 @@ internal sealed class Revocations(NpgsqlDataSource source, AccessTokens access) 
         if (now.Disabled.Contains(caller.UserId)) return "disabled";
         if (caller.TokenId.Length > 0 && now.Tokens.Contains(caller.TokenId)) return "revoked";
         if (caller.AccessTokenId is { } id && !access.Has(id)) return "revoked";
+        if (caller.AccessTokenId is null && now.Others[caller.UserId].Any(one => caller.TokenId != one.Except && !(caller.Issued > one.At))) return "revoked";
         if (!now.People.TryGetValue(caller.UserId, out var ended)) return null;
         // A new password ends sign-ins; programs go on. A token that does not say when it was issued may be from before.
         var until = caller.AccessTokenId is null ? ended.Sessions : ended.All;
@@ -110,8 +118,12 @@ internal sealed class Revocations(NpgsqlDataSource source, AccessTokens access) 
                 person => (Time(person.Sessions), person.All is { } all ? Time(all) : (DateTimeOffset?)null)
             );
             var disabled = (await connection.QueryAsync<long>(DisabledSql)).ToHashSet();
+            var others = (await connection.QueryAsync<(long UserId, string Except, DateTime At)>(OthersSql)).ToLookup(
+                one => one.UserId,
+                one => (one.Except, Time(one.At))
+            );
             await access.Load(connection);
-            known = new Known(state, tokens, people, disabled, await connection.ExecuteScalarAsync<bool>(HasAccountsSql));
+            known = new Known(state, tokens, people, disabled, others, await connection.ExecuteScalarAsync<bool>(HasAccountsSql));
         }
         finally
         {
@@ -130,6 +142,7 @@ internal sealed class Revocations(NpgsqlDataSource source, AccessTokens access) 
         HashSet<string> Tokens,
         Dictionary<long, (DateTimeOffset Sessions, DateTimeOffset? All)> People,
         HashSet<long> Disabled,
+        ILookup<long, (string Except, DateTimeOffset At)> Others,
         bool HasAccounts
     );
 }

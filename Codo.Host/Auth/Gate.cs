@@ -44,6 +44,7 @@ internal static class Gate
                 {
                     Caller.Set(context, caller);
                     context.RequestServices.GetRequiredService<People>().Note(caller);
+                    context.RequestServices.GetRequiredService<SeenSessions>().Note(caller, context.Request.Headers.UserAgent.ToString());
                 }
                 using var use = caller is null ? null : context.Features.Get<ConnectionLimit.Held>()?.Use();
                 if (right == Right.Anybody)

@@ -10,7 +10,8 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
     : INotificationHandler<OrderSituationChanged>,
         INotificationHandler<OrderExpired>,
         INotificationHandler<ApprovalReminder>,
-        INotificationHandler<OrderGlassBroken>
+        INotificationHandler<OrderGlassBroken>,
+        INotificationHandler<OrderPushedBack>
 {
     /// <summary>Hosts that a message names; the rest is a number.</summary>
     private const int MostLines = 20;
@@ -19,7 +20,11 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
     {
         var ending = notification.Situation == OrderSituation.Ended ? "ended" : "recovered";
         if (notification.Situation == OrderSituation.AwaitsApproval) await incidents.Raise(Asks(notification, isAgain: false));
-        else await incidents.Recover(Approval(notification.ListId), ending);
+        else
+        {
+            await incidents.Recover(Approval(notification.ListId), ending);
+            await incidents.Recover(PushedBack(notification.ListId), ending);
+        }
         if (notification.Situation is OrderSituation.Failed or OrderSituation.Interrupted) await incidents.Raise(Failure(notification));
         else await incidents.Recover(Fingerprint(notification.ListId), ending);
     }
@@ -46,6 +51,30 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
             ) with
             {
                 Orphaned = true,
+            }
+        );
+
+    /// <summary>The submitter is asked to act, each time anew; it is over once the order is approved or has ended.</summary>
+    public Task Handle(OrderPushedBack notification, CancellationToken cancellationToken) =>
+        incidents.Raise(
+            About(
+                notification.ListId,
+                notification.TaskName,
+                notification.TaskType,
+                "waiting",
+                PushedBack(notification.ListId),
+                new Text($"被 {notification.By} 退回", $"was pushed back by {notification.By}"),
+                new Text(
+                    $"{zone.Text(notification.At)}\n理由：{notification.Reason}",
+                    $"{zone.Text(notification.At)}\nReason: {notification.Reason}"
+                ),
+                notification.SubmitterId is { } id ? [new Approver(id, notification.Submitter)] : [],
+                notification.SubmitterId is null ? [notification.Submitter] : []
+            ) with
+            {
+                AsksNow = true,
+                Again = true,
+                Space = notification.Space,
             }
         );
 
@@ -135,6 +164,8 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
     }
 
     private static string Approval(long listId) => $"order:{listId}:approval";
+
+    private static string PushedBack(long listId) => $"order:{listId}:push_back";
 
     private static string Fingerprint(long listId) => $"order:{listId}:failed";
 }

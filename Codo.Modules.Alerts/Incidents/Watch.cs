@@ -57,7 +57,7 @@ internal sealed class Watch(
 
     private const string LongOpenSql = """
         SELECT fingerprint, last_time FROM alerts.task_monitor WHERE kind IN ('waiting', 'overlong') AND state <> 'resolved'
-            AND fingerprint NOT LIKE 'order:%:approval'
+            AND fingerprint NOT LIKE 'order:%:approval' AND fingerprint NOT LIKE 'order:%:push_back'
         """;
 
     private const string DropOldSql = """

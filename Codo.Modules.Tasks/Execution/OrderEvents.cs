@@ -15,6 +15,9 @@ internal static class OrderEvents
     /// <summary>The kind of message that tells of an order which was started without its approvals.</summary>
     public const string GlassBroken = "orders.break_glass";
 
+    /// <summary>The kind of message that tells a submitter that the order was pushed back.</summary>
+    public const string PushedBack = "orders.push_back";
+
     /// <summary>The kind of message that reminds of an order which awaits approval.</summary>
     public const string Reminder = "orders.approval_reminder";
 
@@ -57,6 +60,7 @@ internal static class OrderEvents
     /// <summary>The messages of one order are published in order.</summary>
     public static string Stream(long listId) => $"order:{listId}";
 
+    // Also of a push back: who said what.
     internal sealed record Glass(long ListId, string By, long ById, string Reason);
 
     internal sealed record Reminded(long ListId);

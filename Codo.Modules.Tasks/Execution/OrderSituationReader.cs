@@ -184,3 +184,34 @@ internal sealed class BrokenGlassReader : IOutboxReader
         return order is null ? null : new OrderGlassBroken(order, glass.By, glass.Reason);
     }
 }
+
+/// <summary>Reads that somebody pushed an order back to its submitter; nothing once it no longer awaits approval.</summary>
+internal sealed class PushedBackReader : IOutboxReader
+{
+    private const string OrderSql = """
+        SELECT task_name, task_type, creator, creator_id, space_id FROM tasks.scheduler_task_list WHERE list_id = @ListId AND schedule = 'new'
+        """;
+
+    public string Kind => OrderEvents.PushedBack;
+
+    public async Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction)
+    {
+        var said = messages[0].Read<OrderEvents.Glass>();
+        var order = await connection.QuerySingleOrDefaultAsync<Row>(OrderSql, new { said.ListId }, transaction);
+        return order is null
+            ? null
+            : new OrderPushedBack(
+                said.ListId,
+                order.TaskName,
+                order.TaskType,
+                said.By,
+                said.Reason,
+                messages[0].At,
+                order.Creator,
+                order.CreatorId,
+                order.SpaceId
+            );
+    }
+
+    private sealed record Row(string TaskName, string TaskType, string Creator, long? CreatorId, long SpaceId);
+}

@@ -20,6 +20,7 @@ internal static class LogRegistration
         .AddSingleton<LogBacklog>()
         .AddSingleton<LogFeeds>()
         .AddSingleton<LogSearch>()
+        .AddSingleton<OutputComparison>()
         .AddSingleton<LogPartitionMaintenance>()
         .AddSingleton<OpenOutput>(provider => provider.GetRequiredService<StepLogs>().Open)
         .AddLoop<LogChanges>("log changes", TimeSpan.FromSeconds(1), (changes, state, stopping) => changes.Listen(state, stopping))

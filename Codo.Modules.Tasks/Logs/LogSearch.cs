@@ -95,6 +95,65 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
         SELECT 0, '', s.sched_id, s.task_name FROM tasks.scheduler_task_info s WHERE s.sched_id = ANY(@Scheds)
         """;
 
+    // Lines around a line lie in the days beside it at most.
+    private const string ContextSql = """
+        SELECT CAST(a.place AS int) AS place, l.line < a.at AS is_before, left(l.log_info, 2000) AS text
+        FROM unnest(CAST(@Scheds AS bigint[]), CAST(@Attempts AS int[]), CAST(@Lines AS bigint[]), CAST(@Times AS timestamptz[])) WITH ORDINALITY
+            AS a (sched_id, attempt, at, time, place)
+        CROSS JOIN LATERAL (
+            SELECT line, log_info FROM tasks.log_line
+            WHERE sched_id = a.sched_id AND attempt = a.attempt AND line BETWEEN a.at - @Context AND a.at + @Context
+                AND exec_time > a.time - interval '1 day' AND exec_time < a.time + interval '1 day'
+            UNION ALL
+            SELECT line, log_info FROM tasks.sealed_line
+            WHERE sched_id = a.sched_id AND attempt = a.attempt AND last_line >= a.at - @Context AND first_line <= a.at + @Context
+                AND since > a.time - interval '2 days' AND since < a.time + interval '1 day' AND line BETWEEN a.at - @Context AND a.at + @Context) l
+        WHERE l.line <> a.at ORDER BY a.place, l.line
+        """;
+
+    // A sealed row is taken apart for each line that it has: few at a time, so that the time is looked at between.
+    private const int ContextBatch = 20;
+
+    /// <summary>The lines with those around them, as many as the time suffices for; true where it did not suffice for all.</summary>
+    public async Task<(IReadOnlyList<SearchLogs.Row> Rows, bool Partial)> WithContext(
+        IReadOnlyList<SearchLogs.Row> rows,
+        int context,
+        CancellationToken cancellation
+    )
+    {
+        var (all, began) = (rows.ToArray(), Stopwatch.GetTimestamp());
+        // Another publisher's line has no attempt whose lines would stand beside it.
+        var places = Enumerable.Range(0, all.Length).Where(place => all[place].SchedId > 0).ToArray();
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        foreach (var batch in places.Chunk(ContextBatch))
+        {
+            if (Stopwatch.GetElapsedTime(began).TotalMilliseconds > settings.SearchTime) return (all, true);
+            var around = (
+                await connection.QueryAsync<(int Place, bool IsBefore, string Text)>(
+                    new CommandDefinition(
+                        ContextSql,
+                        new
+                        {
+                            Scheds = batch.Select(place => all[place].SchedId).ToArray(),
+                            Attempts = batch.Select(place => all[place].Attempt).ToArray(),
+                            Lines = batch.Select(place => all[place].Line).ToArray(),
+                            Times = batch.Select(place => all[place].ExecTime).ToArray(),
+                            Context = (long)context,
+                        },
+                        cancellationToken: cancellation
+                    )
+                )
+            ).ToLookup(line => line.Place - 1);
+            for (var at = 0; at < batch.Length; at++)
+                all[batch[at]] = all[batch[at]] with
+                {
+                    Before = [.. around[at].Where(line => line.IsBefore).Select(line => line.Text)],
+                    After = [.. around[at].Where(line => !line.IsBefore).Select(line => line.Text)],
+                };
+        }
+        return (all, false);
+    }
+
     /// <summary>Finds the newest lines.</summary>
     /// <param name="limit">No more than these are looked for.</param>
     public async Task<Found> Find(Wanted wanted, Viewer viewer, int limit, CancellationToken cancellation)

@@ -127,6 +127,14 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
         await connection.ExecuteAsync(VoidSql, new { order.ListId }, transaction);
         await approval.Add(connection, transaction, caller, "push_back", decision.Comment, approval.Sha256);
         await Note(connection, transaction, order, "push_back", new { comment = decision.Comment });
+        // A stream of its own: it holds up nothing else of the order.
+        await Outbox.Write(
+            connection,
+            transaction,
+            OrderEvents.Stream(order.ListId) + ":push_back",
+            OrderEvents.PushedBack,
+            new OrderEvents.Glass(order.ListId, caller.Nickname, caller.UserId, decision.Comment)
+        );
         await transaction.CommitAsync(cancellation);
         return approval.Rule.Needed;
     }

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Codo.Modules.Tasks.Orders;
 
-/// <summary>One order: its hosts and steps as they change, the output of the focused cell beside them; facts and who did what behind a switch.</summary>
+/// <summary>One order: its hosts and steps as they change, the output of the focused cell beside them; facts behind a switch.</summary>
 public sealed partial class OrderPage
 {
     private long id;

@@ -266,6 +266,7 @@ class OrderGrid {
     this.view?.dispose();
     const title = document.querySelector('[data-cell-name]');
     if (title) title.textContent = `${this.focus.host} · ${step.task_name}`;
+    document.querySelector('[data-cell-compare]')?.setAttribute('href', `/orders/${this.id}/compare?group=${this.focus.group}&step=${this.column + 1}`);
     this.view = new LogView(this.log, stepSource(key));
   }
 

@@ -59,6 +59,21 @@ public sealed record ApprovalReminder(OrderSituationChanged Order) : INotificati
 /// <param name="By">The name of whoever did.</param>
 public sealed record OrderGlassBroken(OrderSituationChanged Order, string By, string Reason) : INotification;
 
+/// <summary>Somebody who may approve an order pushed it back to its submitter. Published at least once.</summary>
+/// <param name="By">The name of whoever did.</param>
+/// <param name="SubmitterId">Null where only the name is known.</param>
+public sealed record OrderPushedBack(
+    long ListId,
+    string TaskName,
+    string TaskType,
+    string By,
+    string Reason,
+    DateTime At,
+    string Submitter,
+    long? SubmitterId,
+    long Space = 1
+) : INotification;
+
 /// <summary>Somebody of an order whose id is known.</summary>
 /// <param name="Name">Empty when they are no longer among the template's users.</param>
 public sealed record Approver(long Id, string Name);

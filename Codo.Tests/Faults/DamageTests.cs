@@ -36,6 +36,9 @@ public sealed class DamageTests(TestPostgres postgres)
         ["platform.hold"] =
             "INSERT INTO platform.hold (backup_at, released_at, released_by) SELECT now(), '-infinity', 'v' FROM generate_series(1, {0}) v",
         ["accounts.revocation"] = "INSERT INTO accounts.revocation (jti, by_id) SELECT 'victim ' || v, 1 FROM generate_series(1, {0}) v",
+        ["accounts.session"] =
+            "INSERT INTO accounts.session (user_id, jti, expires_at) SELECT 950000 + v, 'victim ' || v, clock_timestamp() + interval '1 day' "
+                + "FROM generate_series(1, {0}) v",
         ["accounts.own_account"] =
             "INSERT INTO accounts.own_account (user_id, name, password_hash) SELECT 950000 + v, 'victim ' || v, 'x' FROM generate_series(1, {0}) v",
         ["accounts.access_token"] =

@@ -71,7 +71,14 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
                             or
                             ("get /v2/task/log/search", "q")
                             or
-                            ("get /v2/task/check" or "get /v2/task/grid" or "get /v2/task/plan", "list_id")
+                            (
+                                "get /v2/task/check"
+                                    or "get /v2/task/grid"
+                                    or "get /v2/task/plan"
+                                    or "get /v2/task/compare"
+                                    or "get /v2/task/timeline",
+                                "list_id"
+                            )
                             or
                             (
                                 "get /v2/task_layout/details"
@@ -102,7 +109,7 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
             string? token = null;
             if (name == "POST /v2/accounts/login") await host.Account("ann");
             // What is about an account of one's own is asked by its owner; a code depends on the clock.
-            if (name is "POST /v2/accounts/otp" or "POST /v2/accounts/password") token = await host.Token("ann");
+            if (name is "POST /v2/accounts/otp" or "POST /v2/accounts/password" or "DELETE /v2/accounts/session") token = await host.Token("ann");
             if (name is "PUT /v2/accounts/otp" or "DELETE /v2/accounts/otp") continue;
             if (name == "PATCH /v2/accounts/person")
             {

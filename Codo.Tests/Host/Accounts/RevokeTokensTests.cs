@@ -76,6 +76,52 @@ public sealed class RevokeTokensTests(RevocationsHost fixture) : IClassFixture<R
     }
 
     [Fact]
+    public async Task A_person_sees_the_own_sessions_and_ends_one_or_all_others()
+    {
+        var (here, there, third) = (With(811, "here"), With(811, "there"), With(811, "third"));
+        await Use(there, "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0");
+        await Use(third, "curl/8.5.0");
+        await Use(With(811, ""), "no jti: not to be told from others");
+        await Eventually.True(async () => (await Sessions(here)).Count == 3, "they are recorded");
+        var seen = await Sessions(here);
+        seen.Count(one => (bool)one!["current"]!).ShouldBe(1);
+        seen.Select(one => (string)one!["browser"]!).ShouldContain("Firefox, Linux");
+        ((bool)seen[0]!["current"]!).ShouldBeTrue();
+        long Id(string browser) => (long)seen.Single(one => (string)one!["browser"]! == browser)!["session_id"]!;
+
+        (await host.Send(HttpMethod.Delete, "/v2/accounts/session/", $$"""{"session_id": {{Id("curl")}}}""", With(812, "eve"))).Code().ShouldBe(-1);
+        (await host.Get("/v2/accounts/session/?user_id=811", With(812, "eve"))).Code().ShouldBe(-2);
+        (await host.Send(HttpMethod.Delete, "/v2/accounts/session/", $$"""{"session_id": {{Id("curl")}}}""", here)).Code().ShouldBe(0);
+        (await Reason(host, third)).ShouldBe("revoked");
+        (await Reason(host, there)).ShouldBeNull();
+
+        await using var other = await host.Again();
+        (await host.Send(HttpMethod.Delete, "/v2/accounts/session/", """{"others": true}""", With(811, ""))).Code().ShouldBe(-1);
+        (await host.Send(HttpMethod.Delete, "/v2/accounts/session/", """{"others": true}""", here)).Code().ShouldBe(0);
+        // Those that were never seen end as well.
+        foreach (var token in new[] { there, With(811, ""), With(811, "never seen") }) (await Reason(host, token)).ShouldBe("revoked");
+        (await Reason(host, here)).ShouldBeNull();
+        await Eventually.True(async () => await Reason(other, there) == "revoked", "the other node knows");
+        (await Reason(other, here)).ShouldBeNull();
+        (await Reason(host, With(811, "later", issued: 2))).ShouldBeNull();
+
+        // An admin ends the last one.
+        var last = (await host.Get("/v2/accounts/session/?user_id=811"))["data"]!.AsArray().First(one => !(bool)one!["current"]!)!["session_id"]!;
+        (await host.Send(HttpMethod.Delete, "/v2/accounts/session/", $$"""{"session_id": {{last}}}""")).Code().ShouldBe(0);
+        foreach (var wrong in new[] { "{}", """{"session_id": 1, "others": true}""", """{"others": false}""", """{"session_id": 99999999}""" })
+            (await host.Send(HttpMethod.Delete, "/v2/accounts/session/", wrong)).Code().ShouldBe(-1, wrong);
+
+        async Task<JsonArray> Sessions(string token) => (await host.Get("/v2/accounts/session/", token))["data"]!.AsArray();
+
+        async Task Use(string token, string agent)
+        {
+            using var request = TestHost.Request(HttpMethod.Get, "/v2/accounts/me/", null, token);
+            request.Headers.TryAddWithoutValidation("User-Agent", agent);
+            using var response = await host.Http.SendAsync(request);
+        }
+    }
+
+    [Fact]
     public async Task Only_a_superuser_revokes_and_only_one_thing_at_a_time()
     {
         (await host.Post("/v2/accounts/revoke/", new { user_id = 1 }, TestTokens.For(806, "eve"))).Code().ShouldBe(-2);

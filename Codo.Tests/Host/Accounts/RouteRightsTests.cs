@@ -439,6 +439,8 @@ public sealed class RouteRightsTests(NobodysHost fixture) : IClassFixture<Nobody
         // What the submitter may: stop. The rest is for those who approve, which InterventionTests show.
         ["PATCH /v2/task/check/"] = (w, t, p) => w.Reaches("PATCH", "/v2/task/check/", Step(p, "stop_one"), t),
         ["GET /v2/task/grid/"] = async (w, t, p) => (await w.Host.Get($"/v2/task/grid/?list_id={p.Waiting}", t)).Code() == 0,
+        ["GET /v2/task/compare/"] = async (w, t, p) => (await w.Host.Get($"/v2/task/compare/?list_id={p.Waiting}", t)).Code() == 0,
+        ["GET /v2/task/timeline/"] = async (w, t, p) => (await w.Host.Get($"/v2/task/timeline/?list_id={p.Waiting}", t)).Code() == 0,
         ["GET /v2/task/plan/"] = async (w, t, p) => (await w.Host.Get($"/v2/task/plan/?list_id={p.Waiting}", t)).Code() == 0,
         ["GET /v2/task/stream/"] = (w, t, p) => w.Streams($"/v2/task/stream/?list_id={p.Waiting}", t),
         ["GET /v2/task/check_history/"] = (w, t, p) => w.Shows($"/v2/task/check_history/?search_val={p.Ended}", $"\"list_id\":{p.Ended},", t),

@@ -37,7 +37,9 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
             ($"/runs/{fixture.FailedRun}", "退出码 7", "exit code 7"),
             ("/orders", "有主机失败", "A host has failed"),
             ($"/orders/{fixture.Failed}", "an order", "an order"),
-            ($"/orders/{fixture.Failed}?tab=facts", "谁做了什么", "Who did what"),
+            ($"/orders/{fixture.Failed}?tab=facts", "没有参数", "No arguments"),
+            ($"/orders/{fixture.Failed}/timeline", "谁做了什么", "Who did what"),
+            ($"/orders/{fixture.Failed}/compare?step=2", "台相同", "identical"),
             ($"/orders/{fixture.New}/approve", "已审批 0 / 1", "0 of 1 given"),
             ("/incidents", "确认", "Acknowledge"),
         ];
@@ -48,7 +50,8 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
             ("/people/teams?team=1", "成员", "Member"),
             ("/people/grants", "operator", "operator"),
             ("/people/explain?verb=edit&kind=job&name=paused", "超级用户", "superuser"),
-            ("/account", "访问令牌", "Access tokens"),
+            ("/account", "我的登录", "My sessions"),
+            ("/people/7/sessions", "没有记录到登录", "No session was seen"),
             ("/audit", "成功", "Done"),
             ("/nodes", "持有", "Held"),
             ("/settings", "Codo:Cron:MaxParallel", "Codo:Cron:MaxParallel"),
@@ -172,6 +175,8 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
             ("/people/teams?team=999", 404),
             ("/templates/999999", 404),
             ("/orders/999999/approve", 404),
+            ("/orders/999999/timeline", 404),
+            ("/orders/999999/compare", 404),
         ];
         foreach (var (path, status) in refused)
         {

@@ -71,6 +71,24 @@ public sealed class AlertsOfOrdersTests(TestPostgres postgres)
         (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
         await Eventually.True(() => stub.Requests.Count == 3, "its end is told");
         stub.Requests.Last().Json["title"]!.GetValue<string>().ShouldBe($"[CLOSED] Order {order} deploy shop failed (the order has ended)");
+
+        var asked = await host.Order(template, schedule: "new", token: TestTokens.For(42, "paul"));
+        (await host.Post("/v2/task/approval/", new { list_id = asked, verdict = "push_back", comment = "name the ticket" })).Code().ShouldBe(0);
+        const string Title = "was pushed back by";
+        await Eventually.True(() => Titles(Title) == 1, "the submitter is told");
+        var back = stub.Requests.First(request => request.Json["title"]!.GetValue<string>().Contains(Title, StringComparison.Ordinal)).Json;
+        back["incident"]!["detail"]!.GetValue<string>().ShouldContain("Reason: name the ticket");
+        back["people"]!.AsArray().Select(person => (string)person!["name"]!).ShouldBe(["paul"]);
+        // Again is told again; an end closes it.
+        (await host.Post("/v2/task/approval/", new { list_id = asked, verdict = "push_back", comment = "still none" })).Code().ShouldBe(0);
+        await Eventually.True(async () => await host.Count("SELECT count(*) FROM platform.outbox WHERE kind = 'orders.push_back'") == 0, "it was read");
+        (await host.Put("/v2/task/list/", new { list_id = asked })).Code().ShouldBe(0);
+        await Eventually.True(
+            async () => await host.Count("SELECT count(*) FROM alerts.task_monitor WHERE fingerprint LIKE '%:push_back' AND state <> 'resolved'") == 0,
+            "it is over"
+        );
+
+        int Titles(string part) => stub.Requests.Count(request => request.Json["title"]!.GetValue<string>().Contains(part, StringComparison.Ordinal));
     }
 
     [Fact]

@@ -22,6 +22,19 @@ public sealed class SearchLogsTests(TestPostgres postgres)
         (await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM pg_indexes WHERE indexname = @index", new { index })).ShouldBe(1);
         await ShouldFind(host);
 
+        await Around("100%25%20done&list_id=41", "", "部署完成 OK");
+        await Around("other", "100% Done|部署完成 OK", "");
+        var alike = (await host.Get("/v2/task/log/search/?q=done"))["groups"]!.AsArray();
+        alike.Select(group => $"{group!["log_info"]} {group["count"]} {group["host_count"]}").ShouldContain("100x done 1 1");
+        (await host.Get("/v2/task/log/search/?q=x&context=6"))["code"]!.GetValue<int>().ShouldBe(-1);
+
+        async Task Around(string query, string before, string after)
+        {
+            var line = (await host.Get($"/v2/task/log/search/?context={(after.Length > 0 ? 1 : 5)}&q={query}"))["data"]!.AsArray().Last()!;
+            string.Join('|', line["before"]!.AsArray().Select(text => (string)text!)).ShouldBe(before);
+            string.Join('|', line["after"]!.AsArray().Select(text => (string)text!)).ShouldBe(after);
+        }
+
         (await Texts(host, "q=done", TestTokens.For(7, "maker"))).ShouldBe(["100% Done"]);
         (await host.Get("/v2/task/log/search/"))["code"]!.GetValue<int>().ShouldBe(-1);
         (await host.Get("/v2/task/log/search/?q=x&from=yesterday"))["code"]!.GetValue<int>().ShouldBe(-1);
