@@ -1,6 +1,5 @@
 using Codo.Modules.Tasks.Orders;
 using Codo.Platform.Http;
-using Codo.Platform.Localization;
 using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
-using Codo.Platform.Localization;
 
 namespace Codo.Modules.Tasks.Orders;
 
