@@ -65,6 +65,7 @@ internal static class Composition
         services.AddSingleton<IConnectionMultiplexer>(_ => ConnectionMultiplexer.Connect(RedisOptions(configuration.GetConnectionString("Redis")!)));
         services.AddSingleton(Secrets(configuration));
         services.AddSingleton(new SigningKeys(configuration)).AddSingleton<Tokens>();
+        services.AddSingleton<UsageSampler>();
         services.AddSingleton<RunAsRule>().AddSingleton<RiskRules>().AddSingleton<TeamDirectory>();
         services.AddSettings<QuotaSettings>("Codo:Quotas").AddSingleton<Quotas>();
         services.AddAccounts().AddOidc(configuration).AddRights().AddCron().AddTasks().AddAlerts().AddOperations().AddTelemetry(configuration, settings);

@@ -39,6 +39,7 @@ public static class CronModule
             .AddSingleton<ILiveTopic, JobsTopic>()
             .AddSingleton<ILiveTopic, RunsTopic>()
             .AddSingleton<ILiveTopic, RunTopic>()
+            .AddSingleton<ILiveTopic, UsageTopic>()
             .AddSingleton(new HeaderFigure(1, new Text("运行中", "run"), "/ledger?view=running", "play", "run", "runs", ActiveRuns.Count))
             .AddHomePanel<RunsNow>(HomePlace.Running, 1, "runs")
             .AddHomePanel<NextHour>(HomePlace.Next, 1, "jobs")
@@ -70,6 +71,7 @@ public static class CronModule
             .AddSingleton<IOutboxReader, DeletedReader>()
             .AddSingleton<IOutboxReader, BrokenReader>()
             .AddSingleton<IOutboxReader, MendedReader>()
+            .AddSingleton<LiveUsage>()
             .AddSingleton<Runner>()
             .AddSingleton<INodeWork>(provider => provider.GetRequiredService<Runner>())
             .AddSingleton<WakeSources>()
@@ -129,6 +131,11 @@ public static class CronModule
         routes.Get<ExplainFire.Query, ExplainFire.Result>("/v1/cron/log/why/", "Why a job ran at a time, or did not, in a sentence", See);
         routes.Get<ShowMatrix.Query, ShowMatrix.Result>("/v1/cron/log/matrix/", "Jobs against time: the worst that became of each slot", See);
         routes.Get<ReadOutput.Query, ReadOutput.Result>("/v1/cron/log/output/", "The output of an execution, whole or since the last time", See);
+        routes.Get<ShowUsage.Query, ShowUsage.Result>(
+            "/v1/cron/log/usage/",
+            "What an execution has used, its process tree, and how long it is likely to go on",
+            See
+        );
         routes.Get<ShowStatistics.Query, ShowStatistics.Result>("/v2/stats/", "What days and jobs came to: runs, failures, durations, lateness", See);
         routes.Get<Forecast.Query, Forecast.Result>(
             "/v1/cron/forecast/",

@@ -91,12 +91,14 @@ internal sealed class ExecutionStore
                 CAST(@Incarnations AS bigint[]), CAST(@Ends AS timestamptz[]),
                     CAST(@Statuses AS text[]), CAST(@ExitCodes AS int[]), CAST(@Lefts AS int[]), CAST(@CausesZh AS text[]), CAST(@CausesEn AS text[]),
                         CAST(@RetryDelays AS int[]), CAST(@Jobs AS bigint[]),
-                    CAST(@JobIds AS text[]), CAST(@Outputs AS text[]))
+                    CAST(@JobIds AS text[]), CAST(@Outputs AS text[]), CAST(@Cpu AS bigint[]), CAST(@Peaks AS bigint[]), CAST(@Reads AS bigint[]),
+                        CAST(@Writes AS bigint[]), CAST(@UsageSources AS text[]))
                 AS e(log_id, nominal_at, attempt, node, incarnation, ended_at, status, exit_code, left_alive, cause_zh, cause_en, retry_delay, job, job_id,
-                    output) ORDER BY log_id
+                    output, cpu_ms, peak_memory_bytes, read_bytes, written_bytes, usage_source) ORDER BY log_id
         ), ended AS (
             UPDATE cron.attempt a SET ended_at = e.ended_at, status = e.status, exit_code = e.exit_code, left_alive = e.left_alive, cause_zh = e.cause_zh,
-                cause_en = e.cause_en
+                cause_en = e.cause_en, cpu_ms = e.cpu_ms, peak_memory_bytes = e.peak_memory_bytes, read_bytes = e.read_bytes,
+                written_bytes = e.written_bytes, usage_source = e.usage_source
             FROM ending e WHERE a.log_id = e.log_id AND a.nominal_at = e.nominal_at AND a.attempt = e.attempt AND a.node = e.node
                 AND a.incarnation = e.incarnation AND a.ended_at IS NULL
             RETURNING e.*
@@ -211,6 +213,11 @@ internal sealed class ExecutionStore
             Jobs = batch.Select(one => one.Claimed.Job).ToArray(),
             JobIds = batch.Select(one => one.Claimed.JobId).ToArray(),
             Outputs = batch.Select(OutputOf).ToArray(),
+            Cpu = batch.Select(one => LiveUsage.Milliseconds(one.Ending.Usage)).ToArray(),
+            Peaks = batch.Select(one => one.Ending.Usage?.PeakMemoryBytes).ToArray(),
+            Reads = batch.Select(one => one.Ending.Usage?.ReadBytes).ToArray(),
+            Writes = batch.Select(one => one.Ending.Usage?.WrittenBytes).ToArray(),
+            UsageSources = batch.Select(one => one.Ending.Usage?.Source).ToArray(),
         })).ToDictionary(row => (row.LogId, row.Attempt), row => row.IsTold);
         if (rows.ContainsValue(true)) outbox.Wake();
         return [.. batch.Select(one => rows.ContainsKey((one.Claimed.LogId, one.Claimed.Attempt)))];

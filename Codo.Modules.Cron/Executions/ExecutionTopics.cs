@@ -54,3 +54,26 @@ internal sealed class RunTopic(NpgsqlDataSource source, TimeProvider time) : Pol
         return await connection.QuerySingleOrDefaultAsync<string>(new CommandDefinition(VersionSql, asked, cancellationToken: cancellation)) ?? "";
     }
 }
+
+/// <summary>What an execution uses while it runs: every two seconds on its own node, as often as it is stored on others.</summary>
+internal sealed class UsageTopic(NpgsqlDataSource source, TimeProvider time, Runner runner) : PolledTopic(source, time)
+{
+    private const int Seconds = 2;
+
+    private const string VersionSql = """
+        SELECT attempt || '.' || at FROM cron.live_usage WHERE log_id = @LogId ORDER BY attempt DESC LIMIT 1
+        """;
+
+    public override string Name => "usage";
+
+    protected override bool Takes(string argument) => long.TryParse(argument, NumberStyles.None, CultureInfo.InvariantCulture, out _);
+
+    protected override async Task<string> Read(NpgsqlConnection connection, string argument, CancellationToken cancellation)
+    {
+        var logId = long.Parse(argument, NumberStyles.None, CultureInfo.InvariantCulture);
+        if (runner.Find(logId) is { } run)
+            return string.Create(CultureInfo.InvariantCulture, $"{run.Claimed.Attempt}.{(int)((run.Watch?.Latest?.Seconds ?? 0) / Seconds)}");
+        var asked = new CommandDefinition(VersionSql, new { LogId = logId }, cancellationToken: cancellation);
+        return await connection.QuerySingleOrDefaultAsync<string>(asked) ?? "";
+    }
+}

@@ -1,8 +1,10 @@
 using System.Globalization;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
+using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
@@ -39,6 +41,7 @@ internal static class ListLogs
     /// <param name="Partial">The search for <c>q</c> ran out of time: older rows may contain it as well.</param>
     internal sealed record Result(int Status, long Count, bool CountIsEstimate, List<LogView> Data, bool Partial) : Answer(Say.Fetched);
 
+    /// <param name="Usage">What all attempts that are over used together; null where nothing was measured.</param>
     /// <param name="NominalTime">When it was due; <paramref name="NominalUntil"/> and <paramref name="Times"/> tell of a stretch that is one row.</param>
     internal sealed record LogView(
         long LogId,
@@ -54,7 +57,8 @@ internal static class ListLogs
         int Times,
         DateTime? EndTime,
         int? ExitCode,
-        JsonNode? Attempts
+        JsonNode? Attempts,
+        RunUsage? Usage
     );
 
     internal sealed class Validator : AbstractValidator<Query>
@@ -118,7 +122,9 @@ internal static class ListLogs
                         ELSE l.task_log END AS task_log,
                 (SELECT jsonb_agg(jsonb_build_object('attempt', a.attempt, 'trigger', a.trigger, 'node', a.node, 'status', a.status, 'exit_code',
                     a.exit_code, 'left_alive', a.left_alive,
-                    'seconds', round(CAST(extract(epoch FROM a.ended_at - a.started_at) AS numeric), 3), 'zh', a.cause_zh, 'en', a.cause_en)
+                    'seconds', round(CAST(extract(epoch FROM a.ended_at - a.started_at) AS numeric), 3), 'zh', a.cause_zh, 'en', a.cause_en,
+                    'usage', CASE WHEN a.usage_source IS NOT NULL THEN jsonb_build_object('cpu_seconds', CAST(a.cpu_ms AS float8) / 1000, 'peak_memory_bytes',
+                        a.peak_memory_bytes, 'read_bytes', a.read_bytes, 'written_bytes', a.written_bytes, 'source', a.usage_source) END)
                         ORDER BY a.attempt)::text
                     FROM cron.attempt a WHERE a.log_id = l.log_id AND a.nominal_at = l.nominal_at) AS attempts
             FROM cron.cron_log l WHERE l.log_id = ANY(CAST(@Ids AS bigint[]))
@@ -289,8 +295,15 @@ internal static class ListLogs
                 row.Times,
                 row.EndedAt,
                 row.ExitCode,
-                attempts
+                attempts,
+                UsageOf(attempts)
             );
+        }
+
+        private static RunUsage? UsageOf(JsonArray attempts)
+        {
+            var all = attempts.Select(attempt => attempt!["usage"]).OfType<JsonObject>().Select(usage => usage.Deserialize<RunUsage>(Json.Stored)!).ToList();
+            return all.Count == 0 ? null : all.Aggregate((sum, usage) => sum.With(usage));
         }
 
         private sealed record Row(

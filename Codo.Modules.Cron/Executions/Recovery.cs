@@ -28,7 +28,9 @@ internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Ou
             DELETE FROM cron.active_execution WHERE log_id = @LogId AND attempt = @Attempt AND node = @Dead AND incarnation <= @Incarnation
                 AND state = 'running' RETURNING job, job_id
         ), ended AS (
-            UPDATE cron.attempt SET ended_at = clock_timestamp(), status = 'interrupted', left_alive = @Left, cause_zh = @Zh, cause_en = @En
+            UPDATE cron.attempt SET ended_at = clock_timestamp(), status = 'interrupted', left_alive = @Left, cause_zh = @Zh, cause_en = @En,
+                (cpu_ms, peak_memory_bytes, read_bytes, written_bytes, usage_source) = (SELECT u.cpu_ms, u.peak_memory_bytes, u.read_bytes, u.written_bytes,
+                    'sampled' FROM cron.live_usage u WHERE u.log_id = @LogId AND u.attempt = @Attempt)
             WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt AND ended_at IS NULL AND EXISTS (SELECT 1 FROM gone)
         ), told AS (
             INSERT INTO platform.outbox (stream, kind, payload)
@@ -49,6 +51,10 @@ internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Ou
             AND l.nominal_at = gone.nominal_at AND l.status = 'running'
         """;
 
+    private const string ForgetUsageSql = """
+        DELETE FROM cron.live_usage WHERE node = @Dead AND incarnation <= @Incarnation
+        """;
+
     public async Task Recover(string dead, long incarnation, CancellationToken cancellation)
     {
         if (dead == node.Name) await store.ReplaySpool();
@@ -60,6 +66,8 @@ internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Ou
         // Tried again by the next run: what was recovered does not come back.
         if (failures.Count > 0)
             throw new AggregateException($"{failures.Count} of {rows.Count} executions of node {dead} wait for PostgreSQL to be recovered", failures);
+        await using var after = await source.OpenConnectionAsync(cancellation);
+        await after.ExecuteAsync(ForgetUsageSql, new { Dead = dead, Incarnation = incarnation });
     }
 
     private async Task<Exception?> TryRecover(LeftRow row, string dead, long incarnation)

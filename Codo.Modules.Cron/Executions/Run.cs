@@ -21,7 +21,8 @@ internal sealed record Claimed(
 
 /// <summary>How an attempt ended, as it is recorded.</summary>
 /// <param name="Left">Processes that could not be ended; 0 when none, null when nothing was killed.</param>
-internal sealed record Ending(ExecutionStatus Status, int? ExitCode, int? Left, Text Cause, DateTime EndedAt);
+/// <param name="Usage">What it used; null when nothing was measured.</param>
+internal sealed record Ending(ExecutionStatus Status, int? ExitCode, int? Left, Text Cause, DateTime EndedAt, RunUsage? Usage = null);
 
 /// <summary>A command of this node that is under way: its output, and whether somebody asked for its end.</summary>
 internal sealed class Run(Claimed claimed, int outputLimit, string outputFolder) : IDisposable
@@ -43,6 +44,9 @@ internal sealed class Run(Claimed claimed, int outputLimit, string outputFolder)
 
     /// <summary>The process group and its start time on their way into the attempt's row.</summary>
     public Task MarkRecorded { get; set; } = Task.CompletedTask;
+
+    /// <summary>What it uses, from the start of its command on.</summary>
+    public RunWatch? Watch { get; set; }
 
     /// <summary>Set when the command has ended; from then on the row may be gone rightly.</summary>
     public bool Over { get; set; }

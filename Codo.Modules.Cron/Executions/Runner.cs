@@ -27,6 +27,8 @@ internal sealed class Runner(
     Quotas quotas,
     WakeSources sources,
     ExecutionMirror mirror,
+    UsageSampler sampler,
+    LiveUsage liveUsage,
     Node node,
     Disk disk,
     TimeProvider time,
@@ -146,8 +148,15 @@ internal sealed class Runner(
         if (work.Due && sources.Poll) await ledger.AccountDue(cancellation);
         if (work.Queued || (work.Due && sources.Poll)) await StartQueued(cancellation);
         await Flush(mine, cancellation);
+        await liveUsage.Store(mine, cancellation);
         return work.Any || mine.Count > 0;
     }
+
+    /// <summary>An attempt that this node has under way; null for any other.</summary>
+    public Run? Find(long logId, int attempt) => running.GetValueOrDefault((logId, attempt));
+
+    /// <summary>The newest attempt of an execution that this node has under way.</summary>
+    public Run? Find(long logId) => running.Values.Where(run => run.Claimed.LogId == logId).MaxBy(run => run.Claimed.Attempt);
 
     public Task Recover(string deadNode, long incarnation, CancellationToken cancellation) => recovery.Recover(deadNode, incarnation, cancellation);
 
@@ -294,6 +303,7 @@ internal sealed class Runner(
         var started = time.GetTimestamp();
         if (claimed.Attempt == 1) CronMetrics.Started(time.GetUtcNow().UtcDateTime - claimed.NominalAt);
         run.MarkRecorded = RecordMark(run, command.Mark);
+        using var watch = run.Watch = sampler.Watch(command.Mark, () => environments.Secrets(claimed.Env));
         using var limit = new CancellationTokenSource();
         if (spec.Timeout is { } seconds) _ = AskAfter(run, TimeSpan.FromSeconds(seconds), limit.Token);
         // Before anything of it is stored: the ledger is open to everybody with a token.
@@ -306,21 +316,31 @@ internal sealed class Runner(
             },
             encoding));
         int? left = null;
-        if (await Task.WhenAny(ended, run.Stopped) == run.Stopped) left = await ProcessTree.KillAsync(command.Mark);
+        if (await Task.WhenAny(ended, run.Stopped) == run.Stopped)
+        {
+            // Of what is killed together with its parent nobody is told what it used.
+            await sampler.Look(TimeSpan.FromMilliseconds(100));
+            left = await ProcessTree.KillAsync(command.Mark);
+        }
         // What cannot be killed would hold the row for ever; it is reported as left instead.
         var end = left > 0 ? await Within(ended, TimeSpan.FromSeconds(1)) : await ended;
         if (ended.IsCompleted) mask.Complete(run.Output.Append);
         CronMetrics.Ended(time.GetElapsedTime(started));
         span?.SetTag("codo.exit_code", end?.ExitCode);
         await limit.CancelAsync();
+        var usage = watch.Ended(command.Used);
         if (!run.Stopped.IsCompleted || left is null)
-            return Over(end!.Value.ExitCode == 0 ? ExecutionStatus.Success : ExecutionStatus.Faild, end.Value.ExitCode, null, end.Value.HeldText ?? default);
+        {
+            var code = end!.Value.ExitCode;
+            return Over(code == 0 ? ExecutionStatus.Success : ExecutionStatus.Faild, code, null, end.Value.HeldText ?? default, usage);
+        }
         var stop = await run.Stopped;
         var rest = left == 0 ? new Text("，进程已全部结束", "; no process is left") : new Text($"，仍有 {left} 个进程无法结束", $"; {left} processes could not be ended");
-        return Over(stop.Status, end?.ExitCode, left, new Text(stop.Cause.Zh + rest.Zh, stop.Cause.En + rest.En));
+        return Over(stop.Status, end?.ExitCode, left, new Text(stop.Cause.Zh + rest.Zh, stop.Cause.En + rest.En), usage);
     }
 
-    private Ending Over(ExecutionStatus status, int? exitCode, int? left, Text cause) => new(status, exitCode, left, cause, time.GetUtcNow().UtcDateTime);
+    private Ending Over(ExecutionStatus status, int? exitCode, int? left, Text cause, RunUsage? usage = null) =>
+        new(status, exitCode, left, cause, time.GetUtcNow().UtcDateTime, usage);
 
     private static async Task<CommandEnd?> Within(Task<CommandEnd> ended, TimeSpan time)
     {

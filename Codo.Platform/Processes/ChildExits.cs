@@ -4,6 +4,9 @@ using System.Runtime.InteropServices;
 
 namespace Codo.Platform.Processes;
 
+/// <param name="Status">As a shell gives it: 128 and the signal's number when a signal ended it.</param>
+internal readonly record struct ChildExit(int Status, ExitUsage Used);
+
 /// <summary>
 /// Tells how children that were spawned by <see cref="SessionProcess"/> ended. One thread waits for all of them in the kernel (<c>pidfd_open</c>,
 /// <c>epoll</c>); .NET's own handling of SIGCHLD leaves children alone that it has not started.
@@ -12,16 +15,19 @@ internal static unsafe partial class ChildExits
 {
     private const int OpenProcess = 434, CloseOnExec = 0x80000, Add = 1, Remove = 2, Readable = 1, Interrupted = 4, NoChild = 10;
 
-    private static readonly ConcurrentDictionary<int, (int Descriptor, TaskCompletionSource<int> Exit)> Waiting = new();
+    private static readonly ConcurrentDictionary<int, (int Descriptor, TaskCompletionSource<ChildExit> Exit)> Waiting = new();
     private static readonly int Poll = StartWaiting();
 
-    /// <summary>Completes with the exit status of a child, as a shell gives it.</summary>
+    // A kernel without task I/O accounting says 0 of everything.
+    private static readonly bool CountsBytes = File.Exists("/proc/self/io");
+
+    /// <summary>Completes with the exit status of a child, as a shell gives it, and what it used.</summary>
     /// <exception cref="Win32Exception">The kernel gives no descriptor for it.</exception>
-    public static Task<int> Of(int id)
+    public static Task<ChildExit> Of(int id)
     {
         var descriptor = SystemCall(OpenProcess, id, 0);
         if (descriptor < 0) throw new Win32Exception(Marshal.GetLastPInvokeError());
-        var exit = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var exit = new TaskCompletionSource<ChildExit>(TaskCreationOptions.RunContinuationsAsynchronously);
         Waiting[id] = (descriptor, exit);
         var asked = new PollEvent { Events = Readable, Id = id };
         if (Control(Poll, Add, descriptor, &asked) != 0) throw new Win32Exception(Marshal.GetLastPInvokeError());
@@ -46,17 +52,36 @@ internal static unsafe partial class ChildExits
         }
     }
 
-    private static void Reap(int id, int descriptor, TaskCompletionSource<int> exit)
+    private static void Reap(int id, int descriptor, TaskCompletionSource<ChildExit> exit)
     {
         int status, got;
-        do got = WaitFor(id, &status, 0);
+        ResourceUsage used;
+        do got = WaitFor(id, &status, 0, &used);
         while (got < 0 && Marshal.GetLastPInvokeError() == Interrupted);
         // Taken out first: a child that is being spawned holds a copy for a moment, and closing alone would leave it in the poll, ready for ever.
         _ = Control(Poll, Remove, descriptor, null);
         _ = Close(descriptor);
-        if (got == id) exit.SetResult((status & 0x7f) == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f));
+        if (got == id) exit.SetResult(new ChildExit((status & 0x7f) == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f), Used(used)));
         else exit.SetException(new Win32Exception(NoChild, "The exit status of a command is not known: somebody else has waited for it."));
     }
+
+    // The kernel hands the host's own peak on to whatever it starts, so a peak below that says nothing of the command. Its counters lag behind by some pages.
+    private static ExitUsage Used(in ResourceUsage used)
+    {
+        const long kilobyte = 1024, block = 512, lag = 8 << 20;
+        ResourceUsage own;
+        var inherited = OwnUsage(0, &own) == 0 ? (own.PeakKilobytes * kilobyte) + lag : long.MaxValue;
+        var peak = used.PeakKilobytes * kilobyte;
+        return new ExitUsage(
+            used.UserSeconds + used.SystemSeconds + ((used.UserMicroseconds + used.SystemMicroseconds) / 1e6),
+            peak > inherited ? peak : null,
+            CountsBytes ? used.BlocksRead * block : null,
+            CountsBytes ? used.BlocksWritten * block : null
+        );
+    }
+
+    [LibraryImport("libc", EntryPoint = "getrusage")]
+    private static partial int OwnUsage(int who, ResourceUsage* used);
 
     [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
     private static partial int SystemCall(nint number, int id, uint flags);
@@ -70,11 +95,20 @@ internal static unsafe partial class ChildExits
     [LibraryImport("libc", EntryPoint = "epoll_wait", SetLastError = true)]
     private static partial int Wait(int poll, PollEvent* events, int most, int milliseconds);
 
-    [LibraryImport("libc", EntryPoint = "waitpid", SetLastError = true)]
-    private static partial int WaitFor(int id, int* status, int options);
+    [LibraryImport("libc", EntryPoint = "wait4", SetLastError = true)]
+    private static partial int WaitFor(int id, int* status, int options, ResourceUsage* used);
 
     [LibraryImport("libc", EntryPoint = "close")]
     private static partial int Close(int descriptor);
+
+    // struct rusage of 64-bit Linux.
+    private struct ResourceUsage
+    {
+        public long UserSeconds, UserMicroseconds, SystemSeconds, SystemMicroseconds, PeakKilobytes;
+        private long shared, data, stack, minorFaults, majorFaults, swaps;
+        public long BlocksRead, BlocksWritten;
+        private long sent, received, signals, waits, preemptions;
+    }
 
     // The kernel packs it on x86-64 and nowhere else.
     private struct PollEvent

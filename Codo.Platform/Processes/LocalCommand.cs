@@ -61,6 +61,9 @@ public sealed partial class LocalCommand
     /// <summary>What to record at once, so that whoever comes later can find and end the run.</summary>
     public RunMark Mark { get; }
 
+    /// <summary>What the command and all that it waited for used; null before its end.</summary>
+    public ExitUsage? Used => process.Exited.IsCompletedSuccessfully ? process.Exited.Result.Used : null;
+
     /// <summary>Starts a command; it runs when this returns.</summary>
     /// <param name="command">Shell text, at most <see cref="MaxCommandBytes"/> long.</param>
     /// <param name="runId">A name that no other run has; the command and all that it starts carry it in their environment.</param>
@@ -204,8 +207,8 @@ public sealed partial class LocalCommand
         try
         {
             if (await CopyAsync(output, onOutput, ended.Token, cancellation)) await exited;
-            else return new CommandEnd(await process.Exited, await LeaveAsync(output));
-            return new CommandEnd(await process.Exited);
+            else return new CommandEnd((await process.Exited).Status, await LeaveAsync(output));
+            return new CommandEnd((await process.Exited).Status);
         }
         finally
         {

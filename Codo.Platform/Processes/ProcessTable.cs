@@ -59,7 +59,8 @@ internal static partial class ProcessTable
         int Number(int field) => int.Parse(fields[field], CultureInfo.InvariantCulture);
     }
 
-    private static string? ReadRunId(int id)
+    /// <summary>The run that a process says in its environment that it belongs to; null for none, and where the host may not look.</summary>
+    internal static string? ReadRunId(int id)
     {
         var environment = (ReadFile($"/proc/{id}/environ") ?? ReadEnvironmentOfOther(id)).AsSpan();
         foreach (var range in environment.Split((byte)0))

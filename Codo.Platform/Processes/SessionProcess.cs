@@ -21,7 +21,7 @@ internal sealed partial class SessionProcess
 
     private const int Kill = 9, Stop = 19;
 
-    private SessionProcess(int id, PipeStream output, PipeStream? input, Task<int> exited) => (Id, Output, Input, Exited) = (id, output, input, exited);
+    private SessionProcess(int id, PipeStream output, PipeStream? input, Task<ChildExit> exited) => (Id, Output, Input, Exited) = (id, output, input, exited);
 
     /// <summary>Of the process, its group and its session.</summary>
     public int Id { get; }
@@ -31,8 +31,8 @@ internal sealed partial class SessionProcess
     /// <summary>Standard input; null when that is closed.</summary>
     public PipeStream? Input { get; }
 
-    /// <summary>Completes with the exit status, as a shell gives it: 128 and the signal's number when a signal ended it.</summary>
-    public Task<int> Exited { get; }
+    /// <summary>Completes with the exit status and with what it used.</summary>
+    public Task<ChildExit> Exited { get; }
 
     /// <summary>Starts a program, which is looked for in <c>PATH</c> when its name has no slash.</summary>
     /// <param name="workingDirectory">Where it starts; null for the host's own.</param>

@@ -19,7 +19,8 @@ public sealed partial record SystemUser(string Name, uint Id, uint Group, string
     /// <summary>The user of that name; null when there is none.</summary>
     public static SystemUser? Find(string name) => Read((entry, buffer) => getpwnam_r(name, entry, buffer, MostBytes, out var found) == 0 ? found : 0);
 
-    private static SystemUser? Find(uint id) => Read((entry, buffer) => getpwuid_r(id, entry, buffer, MostBytes, out var found) == 0 ? found : 0);
+    /// <summary>The user of that number; null when the machine has no name for it.</summary>
+    public static SystemUser? Find(uint id) => Read((entry, buffer) => getpwuid_r(id, entry, buffer, MostBytes, out var found) == 0 ? found : 0);
 
     /// <summary>The names of its groups, the first one and the supplementary ones.</summary>
     internal IReadOnlyList<string> GroupNames()
