@@ -12,11 +12,13 @@ public sealed partial class RunPage
     private readonly List<AttemptView> attempts = [];
     private long id;
     private ListLogs.LogView run = null!;
+    private ShowUsage.Result usage = null!;
     private string? mayNot;
     private string lastLine = "";
 
     /// <inheritdoc/>
-    public override IReadOnlyList<string> Topics => [$"run:{Context.Request.RouteValues["log_id"]}"];
+    public override IReadOnlyList<string> Topics =>
+        [$"run:{Context.Request.RouteValues["log_id"]}", $"usage:{Context.Request.RouteValues["log_id"]}"];
 
     // Before there is a run, the page says that there is none.
     private string Name => run is null ? T($"运行 {id}", $"Run {id}") : run.JobId;
@@ -45,6 +47,7 @@ public sealed partial class RunPage
         // Of any age: the list's own default is a month.
         var found = await Send(new ListLogs.Query(1, 1, "log_id", $"{id}", "2000-01-01", null, null, null, null, null, null, null));
         run = found.Data.FirstOrDefault() ?? throw Refusal.NotFound($"没有运行 {id}", $"There is no run {id}");
+        usage = await Send(new ShowUsage.Query(id));
         foreach (var node in run.Attempts?.AsArray() ?? [])
             attempts.Add(
                 new AttemptView(

@@ -78,6 +78,9 @@ public sealed class DamageTests(TestPostgres postgres)
         ["cron.job_last"] = "INSERT INTO cron.job_last (job, log_id, exec_time, status) SELECT 500000 + v, v, now(), 'success' FROM generate_series(1, {0}) v",
         ["cron.ledger_hour"] =
             "INSERT INTO cron.ledger_hour (hour, rows) SELECT date_trunc('hour', now()) - v * interval '1 hour', 1 FROM generate_series(1, {0}) v",
+        ["cron.live_usage"] =
+            "INSERT INTO cron.live_usage (log_id, attempt, node, incarnation, at, sample) SELECT 700000 + v, 1, 'n', 1, now(), '{{}}' FROM "
+                + "generate_series(1, {0}) v",
         ["cron.dashboard_job"] = "INSERT INTO cron.dashboard_job (log_id, nominal_at, job) SELECT 600000 + v, now(), 1 FROM generate_series(1, {0}) v",
         ["cron.output"] = "INSERT INTO cron.output SELECT 700000 + v, now(), 1, 0, 1, 'x' FROM generate_series(1, {0}) v",
         ["tasks.approval_rule"] = "INSERT INTO tasks.approval_rule (space_id) SELECT 900000 + v FROM generate_series(1, {0}) v",
