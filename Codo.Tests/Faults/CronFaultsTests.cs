@@ -45,6 +45,8 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
         var log = await Log(second, logId);
         log.Status().ShouldBe("interrupted");
         log["task_log"]!.GetValue<string>().ShouldContain("中断");
+        // Nothing, or what was stored while it ran.
+        ((string?)log["usage"]?["source"] ?? "sampled").ShouldBe("sampled");
         (await Send(second, HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "survivor" })).Code().ShouldBe(0);
     }
 

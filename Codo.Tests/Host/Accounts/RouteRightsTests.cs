@@ -369,6 +369,7 @@ public sealed class RouteRightsTests(NobodysHost fixture) : IClassFixture<Nobody
             (await w.Send("POST", "/v1/cron/job/kill/", new { log_id = p.Log }, t)).Msg().Contains("已经结束", StringComparison.Ordinal),
         ["GET /v1/cron/log/"] = async (w, t, p) => (int)(await w.Host.Get($"/v1/cron/log/?job_id={p.Job}", t))["count"]! > 0,
         ["GET /v1/cron/log/output/"] = async (w, t, p) => (await w.Host.Get($"/v1/cron/log/output/?log_id={p.Log}", t)).Code() == 0,
+        ["GET /v1/cron/log/usage/"] = async (w, t, p) => (await w.Host.Get($"/v1/cron/log/usage/?log_id={p.Log}", t)).Code() == 0,
         ["GET /v1/cron/log/why/"] = async (w, t, p) => (await w.Host.Get($"/v1/cron/log/why/?job_id={p.Job}&time=2026-01-01T03:00Z", t)).Code() == 0,
 
         ["GET /v2/task_layout/command/"] = async (w, t, p) => p.Space == "default" ? (int)(await w.Library(t))["count"]! > 0 : IsSuper(t),

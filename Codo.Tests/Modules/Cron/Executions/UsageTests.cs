@@ -1,7 +1,9 @@
 using System.Text.Json.Nodes;
+using Codo.Modules.Cron.Executions;
 using Codo.Platform.Processes;
 using Codo.Tests.Support;
 using Dapper;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Codo.Tests.Modules.Cron.Executions;
 
@@ -49,14 +51,14 @@ public sealed class UsageTests(UsageHost fixture) : IClassFixture<UsageHost>, ID
         Number(brief, "read_bytes").ShouldBeGreaterThanOrEqualTo(0);
         // The kernel says the host's own peak of it, and that is not shown.
         if (brief["peak_memory_bytes"] is { } peak) peak.GetValue<long>().ShouldBeLessThan(50 << 20);
-        log["attempts"]![0]!["usage"]!.ToJsonString().ShouldBe(brief.ToJsonString());
+        JsonNode.DeepEquals(log["attempts"]![0]!["usage"], brief).ShouldBeTrue();
 
         var twice = await host.Ended(ids[2]);
         twice["attempts"]!.AsArray().Count.ShouldBe(2);
         Number(twice["usage"]!, "cpu_seconds").ShouldBe(twice["attempts"]!.AsArray().Sum(attempt => Number(attempt!["usage"]!, "cpu_seconds")), 0.0001);
 
         var ended = await Usage(ids[1]);
-        ended["usage"]!.ToJsonString().ShouldBe(brief.ToJsonString());
+        JsonNode.DeepEquals(ended["usage"], brief).ShouldBeTrue(ended["usage"]!.ToJsonString());
         ended["processes"]!.AsArray().ShouldBeEmpty();
         ended["outlook"].ShouldBeNull();
         (await host.Get("/v1/cron/log/usage/")).Code().ShouldBe(-1);
@@ -74,7 +76,7 @@ public sealed class UsageTests(UsageHost fixture) : IClassFixture<UsageHost>, ID
             new
             {
                 job_id = "tree",
-                cmd = $"{Fifty} & sh -c 'sh -c \"{waits}\" child $DB_PASSWORD; true' & setsid sh -c '{waits}' & {waits}; wait; kill %1; wait",
+                cmd = $"{Fifty} & held=$!; sh -c 'sh -c \"{waits}\" child $DB_PASSWORD; true' & setsid sh -c '{waits}' & {waits}; kill $held; wait",
                 cron = CronClient.Never,
                 env = new { DB_PASSWORD = secret },
             }
@@ -144,7 +146,22 @@ public sealed class UsageTests(UsageHost fixture) : IClassFixture<UsageHost>, ID
         await connection.ExecuteAsync("UPDATE cron.live_usage SET sample = '[]' WHERE log_id = @id", new { id });
         (await Usage(id))["processes"]!.AsArray().ShouldBeEmpty();
         (await host.Log(id))["usage"].ShouldBeNull();
-        await connection.ExecuteAsync("DELETE FROM cron.live_usage; UPDATE cron.cron_log SET status = 'interrupted' WHERE log_id = @id", new { id });
+
+        // The node dies: what it had stored is kept, and no more than that.
+        await connection.ExecuteAsync(
+            """
+            INSERT INTO cron.active_execution (log_id, nominal_at, job, job_id, state, not_before, exclusive, node, incarnation)
+            SELECT log_id, nominal_at, job, job_id, 'running', now(), true, 'node-b', 1 FROM cron.cron_log WHERE log_id = @id
+            """,
+            new { id }
+        );
+        await host.Services.GetRequiredService<Recovery>().Recover("node-b", 1, TestContext.Current.CancellationToken);
+        var lost = await host.Log(id);
+        lost.Status().ShouldBe("interrupted");
+        Number(lost["usage"]!, "cpu_seconds").ShouldBe(1.5);
+        lost["usage"]!["written_bytes"].ShouldBeNull();
+        ((string)lost["usage"]!["source"]!).ShouldBe(RunUsage.Sampled);
+        (await host.Count("SELECT count(*) FROM cron.live_usage")).ShouldBe(0);
     }
 
     // 50 MB that are touched, held for a minute at most.
