@@ -1,3 +1,4 @@
+-- runs beside: 0.2.0
 -- What each attempt used, its whole process tree; NULL is what was not measured.
 ALTER TABLE cron.attempt ADD COLUMN cpu_ms bigint, ADD COLUMN peak_memory_bytes bigint, ADD COLUMN read_bytes bigint, ADD COLUMN written_bytes bigint,
     -- rusage, sampled or both.
