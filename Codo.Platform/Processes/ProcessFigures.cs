@@ -1,7 +1,6 @@
 using System.Buffers.Text;
 using System.IO.Enumeration;
 using System.Runtime.InteropServices;
-using System.Text;
 
 namespace Codo.Platform.Processes;
 
