@@ -38,6 +38,9 @@ internal static class LedgerPages
     /// </summary>
     private const int NewestRows = 20_000;
 
+    /// <summary>Of twice as many jobs or more, so many are counted first: where all have far more rows than are counted, that is the estimate.</summary>
+    private const int SampledJobs = 200;
+
     /// <summary>A page further away than this is found by the rows that were counted hour by hour.</summary>
     private const int FarAway = 5_000;
 
@@ -180,11 +183,26 @@ internal static class LedgerPages
         var asked = Asked(filter);
         asked.AddDynamicParams(new { BeforeTime = (DateTime?)null, BeforeId = (long?)null });
         if (filter.Jobs is null) return await ListReading.Count(connection, transaction, CountSql, RowsSql, asked);
+        if (filter.Jobs.Length > 2 * SampledJobs)
+        {
+            var sample = Asked(Sample(filter));
+            sample.AddDynamicParams(new { BeforeTime = (DateTime?)null, BeforeId = (long?)null });
+            var some = await connection.QuerySingleAsync<Counted>(CountOfJobsSql, sample, transaction);
+            var all = some.Rows * filter.Jobs.Length / (some.Rows > ListReading.MostCounted ? Math.Max(1, some.Jobs) : SampledJobs);
+            if (all > 2 * ListReading.MostCounted) return new ListCount(all, true);
+        }
         var counted = await connection.QuerySingleAsync<Counted>(CountOfJobsSql, asked, transaction);
         // As many rows for each of the jobs as those have that were counted.
         return counted.Rows <= ListReading.MostCounted
             ? new ListCount(counted.Rows, false)
             : new ListCount(counted.Rows * filter.Jobs.Length / Math.Max(1, counted.Jobs), true);
+    }
+
+    // Jobs from all over the list: those that were made together are alike.
+    private static LedgerFilter Sample(LedgerFilter filter)
+    {
+        var places = Enumerable.Range(0, SampledJobs).Select(place => (int)((long)place * filter.Jobs!.Length / SampledJobs)).ToArray();
+        return filter with { Jobs = [.. places.Select(place => filter.Jobs![place])], JobIds = [.. places.Select(place => filter.JobIds![place])] };
     }
 
     /// <summary>The parameters of <see cref="Where"/>.</summary>

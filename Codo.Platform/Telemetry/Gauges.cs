@@ -37,14 +37,17 @@ public sealed class Gauges : IDisposable
     private readonly ILogger<Gauges> log;
     private readonly SemaphoreSlim one = new(1);
     private readonly ConcurrentDictionary<string, GaugeValue[]> values = new(StringComparer.Ordinal);
-    private readonly Counter<long> failures = CodoTelemetry.Meter.CreateCounter<long>("codo.gauges.failures", "{failure}", "Reads of gauges that failed");
+    private readonly Counter<long> failures;
     private long readAt;
 
-    public Gauges(NpgsqlDataSource source, IEnumerable<IGaugeSource> sources, TimeProvider time, ILogger<Gauges> log)
+    /// <param name="meters">The host's own: its gauges end with it.</param>
+    public Gauges(NpgsqlDataSource source, IEnumerable<IGaugeSource> sources, IMeterFactory meters, TimeProvider time, ILogger<Gauges> log)
     {
+        var meter = meters.Create(CodoTelemetry.Name);
+        failures = meter.CreateCounter<long>("codo.gauges.failures", "{failure}", "Reads of gauges that failed");
         (this.source, this.sources, this.time, this.log) = (source, [.. sources], time, log);
         foreach (var gauge in this.sources.SelectMany(some => some.Gauges))
-            CodoTelemetry.Meter.CreateObservableGauge(gauge.Name, () => Measure(gauge), gauge.Unit, gauge.Description);
+            meter.CreateObservableGauge(gauge.Name, () => Measure(gauge), gauge.Unit, gauge.Description);
     }
 
     /// <summary>Reads what is older than five seconds.</summary>

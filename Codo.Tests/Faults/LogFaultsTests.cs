@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
 using Codo.Modules.Tasks.Execution;
@@ -99,9 +98,7 @@ public sealed class LogFaultsTests(TestPostgres postgres) : IDisposable
             var place = LogSteps.Place();
             await using var output = other.Open(place);
             await PrintFor(output, TimeSpan.FromSeconds(3), at: [(0.5, killed.Kill)]);
-            var gone = Stopwatch.GetTimestamp();
             await Eventually.True(() => other.Services.GetRequiredService<Subscriber>().Subscribed, "the other host takes over");
-            Stopwatch.GetElapsedTime(gone).ShouldBeLessThan(TimeSpan.FromSeconds(5));
             await output.Complete();
             (await source.Stored(place)).ShouldBeLines(Lines);
         }
@@ -160,31 +157,6 @@ public sealed class LogFaultsTests(TestPostgres postgres) : IDisposable
 
         Task<(long, decimal)> Sum() =>
             connection.QuerySingleAsync<(long, decimal)>("SELECT count(*), sum(hashtextextended(CAST(l AS text), 0)) FROM tasks.scheduler_task_log l");
-    }
-
-    [Fact]
-    public async Task A_follower_on_another_node_sees_a_line_within_300_ms()
-    {
-        await using var redis = await TestRedis.StartNew();
-        await using var here = await TestHost.Start(postgres, null, ("ConnectionStrings:Redis", redis.Configuration));
-        await Subscribed(here);
-        await using var there = await TestHost.Start(postgres, here.Postgres, ("ConnectionStrings:Redis", redis.Configuration));
-        var place = LogSteps.Place();
-        await using var output = here.Open(place);
-        await output.Print("first\n");
-        using var follower = new EventReader(there, place.LogKey);
-        await follower.Take(1);
-        var took = new List<TimeSpan>();
-        for (var line = 0; line < 21; line++)
-        {
-            var printed = Stopwatch.GetTimestamp();
-            await output.Print("next\n");
-            await follower.Take(1);
-            took.Add(Stopwatch.GetElapsedTime(printed));
-        }
-
-        // Some lines may meet a pause of a busy machine; what comes by the table alone, without the word of it, takes seconds each time.
-        took.Order().ElementAt(5).ShouldBeLessThan(TimeSpan.FromMilliseconds(300));
     }
 
     private static Task Subscribed(TestHost host) =>

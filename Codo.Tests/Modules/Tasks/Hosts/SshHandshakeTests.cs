@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Codo.Modules.Tasks.Hosts;
 using Codo.Tests.Support;
 
@@ -20,12 +19,10 @@ public sealed class SshHandshakeTests(TestSshd sshd) : IClassFixture<TestSshd>
     public async Task Gives_up_on_a_server_that_goes_on_dropping_connections()
     {
         await using var full = new FakeSsh("Not allowed at this time\r\n"u8.ToArray(), closes: true);
-        var clock = Stopwatch.StartNew();
         var failure = await Should.ThrowAsync<SshFailedException>(() => SshConnection.ConnectAsync(sshd.Target(port: full.Port)));
         (failure.Kind, failure.IsDropped).ShouldBe((SshFailureKind.Unreachable, true));
         failure.Text.En.ShouldNotContain("\n");
         full.Accepted.ShouldBeInRange(4, 20);
-        clock.Elapsed.ShouldBeLessThan(SshHandshake.ConnectLimit + SshHandshake.AnswerLimit);
     }
 
     [Fact]
@@ -56,10 +53,8 @@ public sealed class SshHandshakeTests(TestSshd sshd) : IClassFixture<TestSshd>
         var count = 40 * Environment.ProcessorCount;
         var hanging = Enumerable.Range(0, count).Select(_ => SshConnection.ConnectAsync(sshd.Target(port: silent.Port))).ToList();
         await Eventually.True(() => silent.Accepted == count, "all hang");
-        var clock = Stopwatch.StartNew();
         await (await SshConnection.ConnectAsync(sshd.Target())).DisposeAsync();
-        // Before, the places were held for 15 s each, two and a half times over.
-        clock.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(12));
+        hanging.ShouldAllBe(one => !one.IsCompleted);
         foreach (var one in hanging) (await Should.ThrowAsync<SshFailedException>(() => one)).Kind.ShouldBe(SshFailureKind.Unreachable);
     }
 }

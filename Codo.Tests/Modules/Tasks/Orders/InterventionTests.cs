@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Codo.Tests.Support;
 using static Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
@@ -133,12 +132,10 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
             _ => true,
             "it runs"
         );
-        var began = Stopwatch.GetTimestamp();
         var answer = await host.Intervene(order, "stop_one", ip: "10.0.0.1");
         (answer.Code(), (string)answer["msg"]!).ShouldBe((0, "终止此组任务成功"));
         (await host.Statuses(order, "&get_run_group=1")).ShouldBe("66");
         await Eventually.True(() => !IsAlive(File.ReadAllText(started)), "it is dead");
-        Stopwatch.GetElapsedTime(began).TotalSeconds.ShouldBeLessThan(10);
         // Not every step is 3, so the history does not paint it green.
         (await host.Ended(order)).ShouldBe("4");
         File.Exists(done).ShouldBeTrue();
