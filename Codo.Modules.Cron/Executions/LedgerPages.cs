@@ -39,7 +39,7 @@ internal static class LedgerPages
     private const int NewestRows = 20_000;
 
     /// <summary>Of twice as many jobs or more, so many are counted first: where all have far more rows than are counted, that is the estimate.</summary>
-    private const int SampledJobs = 200;
+    private const int SampledJobs = 64;
 
     /// <summary>A page further away than this is found by the rows that were counted hour by hour.</summary>
     private const int FarAway = 5_000;
