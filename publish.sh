@@ -33,7 +33,7 @@ one_file() {
   # takes a compiler more than 8 minutes.
   # Code that was compiled ahead is optimised; what is left (generics across assemblies) may begin unoptimised, else it costs each start a third of a second.
   if ! dotnet publish Codo.Host -c Release -r "$rid" --self-contained -v quiet -nodeReuse:false --artifacts-path "$staging/build" -o "$out" \
-    -p:PublishSingleFile=true -p:PublishReadyToRun=$ahead -p:PublishReadyToRunComposite=false -p:TieredCompilationQuickJit=$ahead -p:TieredPGO=false -p:IncludeNativeLibrariesForSelfExtract=true -p:EnableSingleFileAnalyzer=false -p:UseSharedCompilation=false \
+    -p:RunAnalyzers=false -p:PublishSingleFile=true -p:PublishReadyToRun=$ahead -p:PublishReadyToRunComposite=false -p:TieredCompilationQuickJit=$ahead -p:TieredPGO=false -p:IncludeNativeLibrariesForSelfExtract=true -p:EnableSingleFileAnalyzer=false -p:UseSharedCompilation=false \
     -p:DebugType=none -p:PublishDocumentationFiles=false -p:PublishReferencesDocumentationFiles=false </dev/null >"$staging/publish.log" 2>&1; then
     cat "$staging/publish.log" >&2
     if grep -qE 'NU110[0-9].*(Runtime|Host|Crossgen2)\.' "$staging/publish.log"; then

@@ -102,6 +102,8 @@ public sealed class ListPlansTests(TestPostgres postgres)
         var (type, rows) = ((string)node["Node Type"]!, (double?)node["Actual Rows"] ?? 0);
         if (type.EndsWith("Sort", StringComparison.Ordinal)) return rows > MostSorted;
         var table = (string?)node["Relation Name"] ?? "";
+        // The audit's seals are a row a day, and are read by the sealing that may come meanwhile.
+        if (table == "audit_seal") return false;
         // Partitions with nothing in them are read as the planner likes.
         return type == "Seq Scan" && Read(node) > 0 && History.Any(name => table == name || table.StartsWith(name + "_", StringComparison.Ordinal));
     }
