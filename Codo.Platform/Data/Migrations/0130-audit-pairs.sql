@@ -1,3 +1,4 @@
+-- runs beside: 0.2.0
 -- Two filters together: what else is asked for is read in the index, so that a person's lines that do not match are passed over without a look at their rows.
 -- A person and an action have an index of their own, since a script's account may have a million lines and none of that action.
 DROP INDEX platform.audit_person;
