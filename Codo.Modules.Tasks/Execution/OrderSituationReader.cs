@@ -188,8 +188,9 @@ internal sealed class BrokenGlassReader : IOutboxReader
 /// <summary>Reads that somebody pushed an order back to its submitter; nothing once it no longer awaits approval.</summary>
 internal sealed class PushedBackReader : IOutboxReader
 {
+    // The order cannot be approved or ended before this is told.
     private const string OrderSql = """
-        SELECT task_name, task_type, creator, creator_id, space_id FROM tasks.scheduler_task_list WHERE list_id = @ListId AND schedule = 'new'
+        SELECT task_name, task_type, creator, creator_id, space_id FROM tasks.scheduler_task_list WHERE list_id = @ListId AND schedule = 'new' FOR SHARE
         """;
 
     public string Kind => OrderEvents.PushedBack;

@@ -127,6 +127,8 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
         await connection.ExecuteAsync(VoidSql, new { order.ListId }, transaction);
         await approval.Add(connection, transaction, caller, "push_back", decision.Comment, approval.Sha256);
         await Note(connection, transaction, order, "push_back", new { comment = decision.Comment });
+        // That it awaits approval is noted first: what was never told of an order is not told to be over when it ends.
+        await OrderEvents.Note(connection, transaction, order.ListId);
         // A stream of its own: it holds up nothing else of the order.
         await Outbox.Write(
             connection,
