@@ -134,6 +134,7 @@ public sealed class EveryEndpointTests(SmallBodyHost fixture) : IClassFixture<Sm
                     "quotas",
                     "database_rights",
                     "run_as",
+                    "hold",
                 ],
                 ignoreOrder: true
             );

@@ -114,7 +114,7 @@ public sealed class ConsoleWorkTests(ConsoleFixture fixture) : IClassFixture<Con
         ((string)job["cmd"]!, (int)job["retries"]!, (int)job["version"]!).ShouldBe(("echo mine", 3, 3));
         await page.ClickAsync(".message button:has-text('Undo')");
         await page.WaitForSelectorAsync("#versions [data-row=version-4]:has-text('Brought back from version 2')");
-        await page.WaitForFunctionAsync("document.querySelector('#edit [name=cmd]').value === 'echo theirs'");
+        await Eventually.True(async () => await page.InputValueAsync("#edit [name=cmd]") == "echo theirs", "the form has what was brought back");
 
         // A deletion is taken back from the message on the page that it leads to.
         await page.ClickAsync("#edit button:has-text('Delete the job')");
