@@ -30,7 +30,7 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
                 new
                 {
                     job_id = "survivor",
-                    cmd = $"echo started; echo $$ > {pid}; trap '' TERM HUP PIPE; while :; do sleep 1; done",
+                    cmd = $"trap '' TERM HUP PIPE; echo started; echo $$ > {pid}; while :; do sleep 1; done",
                     cron = CronClient.Never,
                 }
             );

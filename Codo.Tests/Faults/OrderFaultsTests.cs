@@ -123,7 +123,7 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
             var template = await Template(
                 first,
                 Line(
-                    $"if test -n \"$SSH_CONNECTION\"; then echo $$ >> {remote}; else echo $$ >> {local}; trap '' TERM HUP PIPE; fi; while :; do sleep 1; done",
+                    $"if test -n \"$SSH_CONNECTION\"; then echo $$ >> {remote}; else trap '' TERM HUP PIPE; echo $$ >> {local}; fi; while :; do sleep 1; done",
                     "",
                     1
                 )

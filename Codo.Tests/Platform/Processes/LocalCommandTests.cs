@@ -272,7 +272,7 @@ public sealed class LocalCommandTests
     [Fact]
     public async Task A_script_lies_in_a_file_of_mode_700_which_is_gone_when_it_was_killed()
     {
-        var command = LocalCommand.Start("#!/bin/sh\nstat -c '%a %n' \"$0\"; umask; trap '' TERM; while :; do sleep 1; done", NewRunId());
+        var command = LocalCommand.Start("#!/bin/sh\ntrap '' TERM; stat -c '%a %n' \"$0\"; umask; while :; do sleep 1; done", NewRunId());
         var file = ScriptFile(command);
         var output = "";
         var reading = command.ReadToEndAsync(bytes =>
