@@ -64,11 +64,16 @@ internal sealed class PostgresCluster(
 
         using var initdb = await Children.Start(Children.Command(user, "KILL", binaries.Initdb, arguments));
         initdb.StandardInput.Close();
-        var said = await Task.WhenAll(initdb.StandardOutput.ReadToEndAsync(cancellation), initdb.StandardError.ReadToEndAsync(cancellation));
-        await initdb.WaitForExitAsync(cancellation);
+        // Not left alone by a start that is given up: it would go on in a directory that nobody holds.
+        var said = await Task.WhenAll(
+            initdb.StandardOutput.ReadToEndAsync(CancellationToken.None),
+            initdb.StandardError.ReadToEndAsync(CancellationToken.None)
+        );
+        await initdb.WaitForExitAsync(CancellationToken.None);
         if (initdb.ExitCode != 0)
             throw new StartRefused($"PostgreSQL could not make its cluster in {data}: {string.Concat(said).Trim()}");
         Directory.Move(unfinished, data);
+        cancellation.ThrowIfCancellationRequested();
     }
 
     /// <summary>
@@ -90,8 +95,11 @@ internal sealed class PostgresCluster(
             Children.Command(null, "KILL", "chown", ["-R", "-H", "-h", $"--from={before}", $"{user.Id}:{user.Group}", "--", .. parts])
         );
         chown.StandardInput.Close();
-        var said = await Task.WhenAll(chown.StandardOutput.ReadToEndAsync(cancellation), chown.StandardError.ReadToEndAsync(cancellation));
-        await chown.WaitForExitAsync(cancellation);
+        var said = await Task.WhenAll(
+            chown.StandardOutput.ReadToEndAsync(CancellationToken.None),
+            chown.StandardError.ReadToEndAsync(CancellationToken.None)
+        );
+        await chown.WaitForExitAsync(CancellationToken.None);
         if (chown.ExitCode != 0) throw new StartRefused($"The files in {data} could not be given to user {user.Name}: {string.Concat(said).Trim()}");
         Posix.ChangeOwner(data, user.Id, user.Group);
     }

@@ -44,6 +44,9 @@ public sealed class CommandLineTests
         exitCode.ShouldBe(2, errors);
         errors.ShouldContain(said ?? name);
         errors.ShouldNotContain("   at ");
+        // What was being started beside it has ended.
+        Directory.Exists(folder.At("codo/postgres.new")).ShouldBeFalse();
+        TestSshd.Run("ps", "-eo", "args=").ShouldNotContain(folder.Path);
     }
 
     [Fact]
