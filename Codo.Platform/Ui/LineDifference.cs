@@ -32,8 +32,8 @@ internal readonly record struct LineDifference(char Sign, string Line)
             return [.. before.Select(line => new LineDifference('-', line)), .. after.Select(line => new LineDifference('+', line))];
         var common = new int[before.Length + 1, after.Length + 1];
         for (var i = before.Length - 1; i >= 0; i--)
-        for (var j = after.Length - 1; j >= 0; j--)
-            common[i, j] = before[i] == after[j] ? common[i + 1, j + 1] + 1 : Math.Max(common[i + 1, j], common[i, j + 1]);
+            for (var j = after.Length - 1; j >= 0; j--)
+                common[i, j] = before[i] == after[j] ? common[i + 1, j + 1] + 1 : Math.Max(common[i + 1, j], common[i, j + 1]);
         var found = new List<LineDifference>();
         for (int i = 0, j = 0; i < before.Length || j < after.Length;)
         {
