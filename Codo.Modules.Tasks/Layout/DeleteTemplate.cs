@@ -22,7 +22,9 @@ internal static class DeleteTemplate
 
     internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Command, Answer>
     {
+        // An older one with its number is no longer to be brought back.
         private const string KeepSql = """
+            DELETE FROM tasks.deleted_template WHERE temp_id = @TempId;
             INSERT INTO tasks.deleted_template (temp_id, temp_name, space_id, version, by_id, by_name, creator, creator_id, editor_id, create_time, declared,
                 steps, groups, users, rules)
             SELECT t.temp_id, t.temp_name, t.space_id, t.version, @UserId, @Nickname, t.creator, t.creator_id, t.editor_id, t.create_time, t.declared,
