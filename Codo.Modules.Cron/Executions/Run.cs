@@ -33,6 +33,9 @@ internal sealed class Run(Claimed claimed, int outputLimit, string outputFolder)
 
     public OutputBuffer Output { get; } = new(outputLimit, outputFolder);
 
+    /// <summary>Bytes of output that are kept: half from the beginning, half from the end.</summary>
+    public int OutputLimit { get; } = outputLimit;
+
     /// <summary>Bytes of output that the database has.</summary>
     public long Flushed { get; set; }
 

@@ -454,18 +454,26 @@ internal sealed class Runner(
         try
         {
             var dropped = false;
-            while (run.Output.Since(run.Flushed, ended, Piece) is { Text.Length: > 0 } part)
+            while (run.Output.Since(run.Flushed, ended, PieceOf(run)) is { Text.Length: > 0 } part)
             {
-                dropped |= part.Missing > 0 || run.Output.Total > settings.OutputLimit;
+                dropped |= part.Missing > 0 || run.Output.Total > run.OutputLimit;
                 await store.AppendOutput(run.Claimed, run.Flushed + part.Missing, part);
                 run.Flushed = part.Next;
             }
-            if (dropped) await store.DropMiddle(run.Claimed, settings.OutputLimit, run.Flushed);
+            if (dropped) await store.DropMiddle(run.Claimed, run.OutputLimit, run.Flushed);
         }
         finally
         {
             run.Flushing.Release();
         }
+    }
+
+    // Pieces are dropped whole: small beside the limit, and none reaches beyond the half that is kept of the beginning.
+    private static int PieceOf(Run run)
+    {
+        var piece = Math.Min(Piece, Math.Max(run.OutputLimit / 16, 1));
+        var head = run.OutputLimit / 2 - run.Flushed;
+        return head > 0 ? (int)Math.Min(piece, head) : piece;
     }
 
     private static IEnumerable<KeyValuePair<string, string>> Facts(Claimed claimed, string? span) =>

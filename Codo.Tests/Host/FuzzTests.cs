@@ -331,9 +331,16 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
         var said =
             $"{asked.Slice.Method} {asked.Slice.Path}: {(int)response.StatusCode} {text[..Math.Min(300, text.Length)]} for "
                 + $"{asked.Body.ToJsonString()[..Math.Min(500, asked.Body.ToJsonString().Length)]}";
-        ((int)response.StatusCode).ShouldBeLessThan(500, said);
+        ((int)response.StatusCode).ShouldBeLessThan(500, (int)response.StatusCode < 500 ? said : said + await Cause(id));
         text.Length.ShouldBeLessThan(32 << 20, said);
         return (id, response.StatusCode == HttpStatusCode.OK ? (int)JsonNode.Parse(text)!["code"]! : (int)response.StatusCode);
+    }
+
+    /// <summary>What the host logged of a request that failed.</summary>
+    private async Task<string> Cause(string id)
+    {
+        await Eventually.True(() => fixture.Process.Output.Contains(id, StringComparison.Ordinal), "the host says why");
+        return string.Concat(fixture.Process.Output.Split('\n').Where(line => line.Contains(id, StringComparison.Ordinal)).Select(line => "\n" + line));
     }
 
     private int reused;

@@ -124,6 +124,24 @@ public sealed class RecurringJobsTests(TestPostgres postgres)
             }
         );
         (await Length(full, await full.RunNow("big"))).ShouldBeInRange(60_000, 70_000);
+        // So it is where the middle was stored while the command ran.
+        using var folder = new TestFolder();
+        var wait = $"until test -e {folder.At("go")}; do sleep 0.05; done";
+        await full.Make(
+            new
+            {
+                job_id = "slow",
+                cmd = $"head -c 50000 /dev/zero | tr '\\0' x; {wait}; head -c 250000 /dev/zero | tr '\\0' x",
+                cron = CronClient.Never,
+            }
+        );
+        var slow = await full.RunNow("slow");
+        await Eventually.True(
+            async () => (await full.Get($"/v1/cron/log/output/?log_id={slow}"))["after"]!.GetValue<long>() == 50_000,
+            "what came so far is stored"
+        );
+        await File.WriteAllTextAsync(folder.At("go"), "", TestContext.Current.CancellationToken);
+        (await Length(full, slow)).ShouldBeInRange(60_000, 70_000);
         (await full.Get("/healthz/ready"))["checks"]!["disk"]!["status"]!.GetValue<string>().ShouldBe("degraded");
     }
 
