@@ -40,7 +40,7 @@ public static class CronModule
             .AddSingleton<ILiveTopic, RunsTopic>()
             .AddSingleton<ILiveTopic, RunTopic>()
             .AddSingleton<ILiveTopic, UsageTopic>()
-            .AddSingleton(new HeaderFigure(1, new Text("运行中", "run"), "/ledger?view=running", "play", "run", "runs", ActiveRuns.Count))
+            .AddSingleton(new HeaderFigure(1, new Text("运行中", "running"), "/ledger?view=running", "play", "run", "runs", ActiveRuns.Count))
             .AddHomePanel<RunsNow>(HomePlace.Running, 1, "runs")
             .AddHomePanel<NextHour>(HomePlace.Next, 1, "jobs")
             .AddHomePanel<LastDayStrip>(HomePlace.Past, 1, "runs")

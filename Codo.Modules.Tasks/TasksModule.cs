@@ -87,7 +87,18 @@ public static class TasksModule
             .AddSingleton<ILiveTopic, OrdersTopic>()
             .AddSingleton<ILiveTopic, OrderTopic>()
             .AddSingleton<ILiveTopic, LogTopic>()
-            .AddSingleton(new HeaderFigure(2, new Text("订单待处理", "orders wait"), "/orders", "hand", "warn", "orders", OpenOrders.Waiting))
+            .AddSingleton(
+                new HeaderFigure(
+                    2,
+                    new Text("订单待处理", "orders wait"),
+                    "/orders",
+                    "hand",
+                    "warn",
+                    "orders",
+                    OpenOrders.Waiting,
+                    new Text("订单待处理", "order waits")
+                )
+            )
             .AddHomePanel<OrdersThatWait>(HomePlace.NeedsMe, 1, "orders")
             .AddHomePanel<OrdersThatRun>(HomePlace.Running, 2, "orders")
             .AddNavigation(NavigationGroup.Work, 1, new Text("订单", "Orders"), "/orders", "orders")

@@ -46,6 +46,7 @@ internal static class Welcome
 
               需要让其他机器访问：ASPNETCORE_URLS=http://0.0.0.0:9900（持有令牌的人就能在本机执行命令，请放在 TLS 代理之后）
               请备份：{Backup(installation, chinese)}
+              只备份数据库（运行时也可以）：{Program} backup 文件
 
               """
             : $"""
@@ -63,6 +64,7 @@ internal static class Welcome
 
               To be reached from other machines: ASPNETCORE_URLS=http://0.0.0.0:9900 (who has a token runs commands on this one: put TLS in front)
               Back up: {Backup(installation, chinese)}
+              The database alone, while Codo runs: {Program} backup FILE
 
               """);
         to.Flush();

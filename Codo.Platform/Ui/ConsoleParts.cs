@@ -35,6 +35,7 @@ public sealed record NavigationItem(
 /// <param name="Rank">Its place.</param>
 /// <param name="Topic">The live topic that changes it.</param>
 /// <param name="Count">Reads it for a caller.</param>
+/// <param name="One">Its name where it is 1; null where that is the same.</param>
 public sealed record HeaderFigure(
     int Rank,
     Text Name,
@@ -42,8 +43,12 @@ public sealed record HeaderFigure(
     string Icon,
     string Tone,
     string Topic,
-    Func<NpgsqlConnection, Access, Task<long>> Count
-);
+    Func<NpgsqlConnection, Access, Task<long>> Count,
+    Text? One = null
+)
+{
+    public Text NameOf(long count) => count == 1 ? One ?? Name : Name;
+}
 
 /// <summary>Where a panel stands on the first page.</summary>
 public enum HomePlace

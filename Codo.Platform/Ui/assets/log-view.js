@@ -153,7 +153,7 @@ export class LogView {
   }
 
   measure() {
-    this.count.textContent = t(`${this.lines.length.toLocaleString()} 行`, `${this.lines.length.toLocaleString()} lines`);
+    this.count.textContent = t(`${this.lines.length.toLocaleString()} 行`, this.lines.length === 1 ? '1 line' : `${this.lines.length.toLocaleString()} lines`);
     if (this.wrap) {
       const width = Math.max(20, Math.floor((this.scroller.clientWidth - 62 - 12) / this.cell()));
       if (width !== this.width) { this.width = width; this.dirty = 0; }
