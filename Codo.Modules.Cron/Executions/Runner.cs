@@ -84,6 +84,23 @@ internal sealed class Runner(
         }
     }
 
+    /// <summary>
+    /// The same for a request whose row is committed: it must be answered as such, or it would be sent again. Where the claim fails, the next poll finds the
+    /// row.
+    /// </summary>
+    public async Task StartCommitted()
+    {
+        try
+        {
+            await StartQueued(CancellationToken.None);
+        }
+        catch (Exception error)
+        {
+            log.LogWarning(error, "What is queued could not be claimed; the next poll does");
+            Wake.Set();
+        }
+    }
+
     private async Task ClaimAll(CancellationToken cancellation)
     {
         var quota = await quotas.Runs();

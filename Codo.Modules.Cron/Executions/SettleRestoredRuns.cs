@@ -27,9 +27,17 @@ internal sealed class SettleRestoredRuns : ISettleRestored
         DELETE FROM cron.dashboard_job
         """;
 
+    // The ledger goes on naming those that are gone: none of their numbers is given again.
+    private const string NumberSql = """
+        SELECT setval(pg_get_serial_sequence('hangfire.job', 'id'), known) FROM (
+            SELECT max(CAST(dashboard_job AS bigint)) AS known FROM cron.cron_log WHERE dashboard_job ~ '^[0-9]{1,18}$'
+        ) ledger WHERE known IS NOT NULL
+        """;
+
     public async Task Settle(NpgsqlConnection connection, NpgsqlTransaction transaction, Text cause)
     {
         await connection.ExecuteAsync(SettleSql, new { cause.Zh, cause.En }, transaction, commandTimeout: 0);
         await connection.ExecuteAsync(ForgetDashboardSql, transaction: transaction);
+        await connection.ExecuteAsync(NumberSql, transaction: transaction, commandTimeout: 0);
     }
 }

@@ -97,7 +97,7 @@ internal static class RunJob
             if (!node.MayStart(Runner.WorkName)) await Control.Notify(connection, transaction, "");
             await transaction.CommitAsync(cancellationToken);
             if (isTold) outbox.Wake();
-            await runner.StartQueued(cancellationToken);
+            await runner.StartCommitted();
             mirror.Wake.Set();
             return new Result(request.JobId!, logId, [.. risk.Warnings]);
         }

@@ -31,9 +31,15 @@ internal sealed class SettleRestoredOrders : ISettleRestored
         UPDATE tasks.attempt SET left_behind = NULL WHERE left_behind IN ('running', 'unreachable')
         """;
 
+    // Background jobs are not in a backup, and their numbers are given again.
+    private const string ForgetDashboardSql = """
+        UPDATE tasks.dashboard_job SET background_job = NULL, state = ''
+        """;
+
     public async Task Settle(NpgsqlConnection connection, NpgsqlTransaction transaction, Text cause)
     {
         await connection.ExecuteAsync(SettleSql, new { Cause = cause.Both() }, transaction, commandTimeout: 0);
         await connection.ExecuteAsync(ForgetLeftSql, transaction: transaction, commandTimeout: 0);
+        await connection.ExecuteAsync(ForgetDashboardSql, transaction: transaction, commandTimeout: 0);
     }
 }

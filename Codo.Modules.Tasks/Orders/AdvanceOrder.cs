@@ -49,9 +49,9 @@ internal sealed class AdvanceOrder(IBackgroundJobClient jobs, ILogger<AdvanceOrd
             await connection.ExecuteAsync(MadeSql, new { ListId = listId, Id = made }, transaction);
             await transaction.CommitAsync();
         }
-        catch (Exception error) when (DatabaseErrors.IsTransient(error) || error is Hangfire.Common.JobLoadException or BackgroundJobClientException)
+        catch (Exception error)
         {
-            // The change is committed and must be answered as such; the next look finds its row.
+            // Whatever it is: the change is committed and must be answered as such. The next poll finds its row.
             log.LogWarning(error, "The job for order {Order} could not be queued; the next poll finds its row", listId);
         }
     }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net;
 using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json.Nodes;
@@ -114,7 +115,11 @@ internal sealed partial class HostProcess : IAsyncDisposable
         using var request = new HttpRequestMessage(method, path) { Content = body is null ? null : JsonContent.Create(body) };
         request.Headers.Add("auth-key", token ?? IssueToken.Sign(secret, "tester", superuser: true, TimeSpan.FromHours(1), DateTimeOffset.UtcNow));
         using var response = await http.SendAsync(request);
-        return await response.Content.ReadAsStringAsync();
+        var answer = await response.Content.ReadAsStringAsync();
+        // What it could not do is in what it printed, and nowhere else.
+        if (response.StatusCode == HttpStatusCode.InternalServerError)
+            throw new InvalidOperationException($"{method} {path}: {answer}\n{Output[Math.Max(0, Output.Length - 6000)..]}");
+        return answer;
     }
 
     /// <summary>Ends it as a crash does; returns when it is gone. Its PostgreSQL may take a moment longer.</summary>

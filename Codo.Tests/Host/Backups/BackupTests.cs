@@ -27,6 +27,13 @@ public sealed class BackupTests(TestPostgres postgres)
         var underWay = await OrderHost.Order(host, await OrderHost.Template(host, OrderHost.Step("sleep 300"), OrderHost.Step("true", level: 2)));
         await OrderHost.Stands(host, underWay, "21");
         var later = await OrderHost.Order(host, await OrderHost.Template(host, OrderHost.Step($"echo x >> {once}")), schedule: "new");
+        await Eventually.True(
+            () => host.Ask<bool>("""
+                SELECT EXISTS (SELECT FROM cron.cron_log WHERE dashboard_job <> '')
+                    AND EXISTS (SELECT FROM tasks.dashboard_job WHERE list_id = @later AND background_job <> '')
+                """, new { later }),
+            "both are in the dashboard"
+        );
         await using (var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken))
             await connection.ExecuteAsync(
                 "CREATE EXTENSION IF NOT EXISTS pg_trgm; INSERT INTO platform.outbox (stream, kind, next_try_at) VALUES ('x:1', 'x', 'infinity')"
@@ -83,6 +90,14 @@ public sealed class BackupTests(TestPostgres postgres)
         // An approval is taken, and waits.
         (await drill.Send(HttpMethod.Patch, "/v2/task/list/", new { list_id = later, start_time = Now() })).Code().ShouldBe(0);
         (await Count(inside, "SELECT count(*) FROM platform.outbox")).ShouldBe(0);
+        // What the restored rows name in the dashboard is not what has the same number there now.
+        (await Count(inside, """
+            SELECT count(*) FROM hangfire.job j JOIN cron.cron_log l ON l.dashboard_job = CAST(j.id AS text) JOIN platform.hold h ON l.exec_time < h.backup_at
+            """)).ShouldBe(0);
+        (await Text(inside, $"""
+            SELECT invocationdata ->> 'Arguments' FROM hangfire.job WHERE CAST(id AS text) =
+                (SELECT background_job FROM tasks.dashboard_job WHERE list_id = {later})
+            """)).ShouldContain(later.ToString(CultureInfo.InvariantCulture));
         // Production's own commands are left alone.
         (await host.Log(run)).Status().ShouldBe("running");
         await OrderHost.Stands(host, underWay, "21");

@@ -368,7 +368,8 @@ public sealed class ConsoleWorkTests(ConsoleFixture fixture) : IClassFixture<Con
         foreach (var name in new[] { "many a", "many b", "many c" }) await host.Make(new { job_id = name, cmd = "true", cron = "0 0 3 * * *" });
         await using var visitor = await fixture.Visit();
         var page = visitor.Page;
-        await visitor.Open("/jobs?q=many");
+        (await visitor.Open("/jobs?q=many")).ShouldBe(200);
+        await Eventually.Get(async () => (string?)await visitor.Text(), text => text.Contains("many a", StringComparison.Ordinal), "the jobs are listed");
         await page.CheckAsync("[data-pick='many a']");
         await page.CheckAsync("[data-pick='many c']");
         await visitor.Sees("2 selected");
