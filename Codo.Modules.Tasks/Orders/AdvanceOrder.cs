@@ -1,6 +1,5 @@
 using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Cluster;
-using Codo.Platform.Data;
 using Dapper;
 using Hangfire;
 using Hangfire.States;
