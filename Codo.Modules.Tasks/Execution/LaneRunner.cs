@@ -28,7 +28,8 @@ internal sealed record ClaimedStep(
     byte[]? SecretArgs,
     bool Pty,
     string Interpreter,
-    string RunAs
+    string RunAs,
+    string? Traceparent = null
 );
 
 /// <summary>Runs the steps of the lanes that this node owns, one after another. A lane costs no thread while its command runs.</summary>
@@ -44,7 +45,7 @@ internal sealed class LaneRunner(
 {
     // The lane's row is locked first: whoever stops or ends it waits here, and the other way round.
     private const string OwnSql = """
-        SELECT o.start_time <= clock_timestamp() AS due, o.start_time, o.args, o.secret_args
+        SELECT o.start_time <= clock_timestamp() AS due, o.start_time, o.args, o.secret_args, o.traceparent
         FROM tasks.lane l JOIN tasks.scheduler_task_list o USING (list_id)
         WHERE l.lane_id = @LaneId AND l.state = 'running' AND l.node = @Node AND l.incarnation = @Incarnation FOR NO KEY UPDATE OF l
         """;
@@ -248,7 +249,8 @@ internal sealed class LaneRunner(
             own.SecretArgs,
             step.Pty,
             step.Interpreter,
-            step.RunAs
+            step.RunAs,
+            own.Traceparent
         );
         // A commit whose answer was lost is repeated: the step is then claimed already, by this runner, which has not spawned it.
         if (
@@ -335,7 +337,7 @@ internal sealed class LaneRunner(
         return null;
     }
 
-    private sealed record OwnRow(bool Due, DateTime StartTime, string Args, byte[]? SecretArgs);
+    private sealed record OwnRow(bool Due, DateTime StartTime, string Args, byte[]? SecretArgs, string? Traceparent);
 
     private sealed record AdoptRow(int Attempt, string RunId);
 

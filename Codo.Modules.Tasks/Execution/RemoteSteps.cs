@@ -17,8 +17,17 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
 
     public LaneHosts Hosts() => new(access);
 
+    /// <param name="environment">Variables for the command; they reach the host in the script on standard input.</param>
     /// <param name="record">Records how to find the command, once it has begun.</param>
-    public async Task<StepEnd> Run(RunningAttempt attempt, string command, CommandForm form, StepOutput output, LaneHosts hosts, Func<RunMark, Task> record)
+    public async Task<StepEnd> Run(
+        RunningAttempt attempt,
+        string command,
+        CommandForm form,
+        IReadOnlyDictionary<string, string>? environment,
+        StepOutput output,
+        LaneHosts hosts,
+        Func<RunMark, Task> record
+    )
     {
         SshConnection connection;
         try
@@ -36,7 +45,7 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
             return StepEnd.Interrupted(
                 new Text("节点在启动命令之前失去了租约，命令未启动", "The node lost its lease before the command was started; it was not started")
             );
-        return await Run(attempt, connection, command, form with { Encoding = connection.Encoding }, output, record);
+        return await Run(attempt, connection, command, form with { Encoding = connection.Encoding }, environment, output, record);
     }
 
     /// <summary>Ends what was left behind; how many of its processes are still there, null when the host cannot be asked.</summary>
@@ -63,6 +72,7 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
         SshConnection connection,
         string command,
         CommandForm form,
+        IReadOnlyDictionary<string, string>? environment,
         StepOutput output,
         Func<RunMark, Task> record
     )
@@ -71,7 +81,15 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
         var told = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var recording = Task.CompletedTask;
         using var over = new CancellationTokenSource();
-        var reading = connection.RunAsync(command, attempt.Step.RunId, null, Started, Transcoding.Before(output.Append, form.Encoding), form, over.Token);
+        var reading = connection.RunAsync(
+            command,
+            attempt.Step.RunId,
+            environment,
+            Started,
+            Transcoding.Before(output.Append, form.Encoding),
+            form,
+            over.Token
+        );
         try
         {
             var limit = TimeLimit.Of(attempt.Step, over.Token);

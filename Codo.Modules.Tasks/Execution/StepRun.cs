@@ -43,11 +43,19 @@ internal sealed class StepRun(
 
     public async Task<StepEnd> Run(OwnedLane lane, ClaimedStep step, LaneHosts hosts)
     {
+        using var span = CodoTelemetry.Source.StartActivity("order step", ActivityKind.Internal, step.Traceparent);
+        span?.SetTag("codo.list_id", lane.ListId).SetTag("codo.sched_id", step.SchedId)
+            .SetTag("codo.attempt", step.Attempt).SetTag("server.address", step.Host);
+        var end = await RunInSpan(lane, step, hosts);
+        // Without the cause: it may quote what the command was given.
+        span?.SetTag("codo.outcome", end.Outcome).SetStatus(end.Outcome == StepEnd.Done.Outcome ? ActivityStatusCode.Ok : ActivityStatusCode.Error);
+        return end;
+    }
+
+    private async Task<StepEnd> RunInSpan(OwnedLane lane, ClaimedStep step, LaneHosts hosts)
+    {
         var attempt = running.Add(lane, step);
         var began = Stopwatch.GetTimestamp();
-        using var span = CodoTelemetry.Source.StartActivity("order step");
-        span?.SetTag("codo.list_id", lane.ListId).SetTag("codo.sched_id", step.SchedId)
-            .SetTag("codo.attempt", step.Attempt).SetTag("server.address", lane.Host);
         try
         {
             var values = arguments.Open(step.Args, step.SecretArgs);
@@ -60,7 +68,6 @@ internal sealed class StepRun(
             if (end.IsToldInLog && end.Cause.Length > 0) await output.Append(Encoding.UTF8.GetBytes($"[Codo]: {Causes.Shown(end.Cause)}\n"));
             await output.Complete();
             StepMetrics.Ended(end, Stopwatch.GetElapsedTime(began));
-            span?.SetTag("codo.outcome", end.Outcome);
             return end;
         }
         catch (CommandNotStartedException notStarted)
@@ -87,7 +94,7 @@ internal sealed class StepRun(
         {
             return StepHost.IsLocal(attempt.Step.Host)
                 ? await Local(attempt, command, form, output)
-                : await remote.Run(attempt, command, form, output, hosts, mark => Record(attempt, mark));
+                : await remote.Run(attempt, command, form, TraceContext, output, hosts, mark => Record(attempt, mark));
         }
         catch (CommandNotStartedException notStarted)
         {

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
@@ -47,10 +48,10 @@ internal sealed class Acceptance(
     private const string OrderSql = """
         INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, secret_args, details, description, associated_user, creator, creator_id,
             executor, approver_ids,
-            watchers, watcher_ids, watcher_names, status, schedule, temp_id, space_id, start_time, hold, not_before)
+            watchers, watcher_ids, watcher_names, status, schedule, temp_id, space_id, start_time, hold, traceparent, not_before)
         VALUES (@TaskName, @TaskType, @Hosts, @Args, @SecretArgs, @Details, @Description, @Associated, @Creator, @CreatorId, @Executor, @ApproverIds,
             @Watchers, @WatcherIds, @WatcherNames, @Status, @Schedule, @TempId, @SpaceId, GREATEST(CAST(@StartTime AS timestamptz), clock_timestamp()), @Hold,
-                clock_timestamp() + make_interval(secs => @StartDelay))
+                @Traceparent, clock_timestamp() + make_interval(secs => @StartDelay))
         RETURNING list_id
         """;
 
@@ -182,6 +183,7 @@ internal sealed class Acceptance(
                 plan.Template.SpaceId,
                 StartTime = draft.StartTime?.UtcDateTime,
                 draft.Hold,
+                Traceparent = Activity.Current?.Id,
                 StartDelay = (double)draft.StartDelay,
             },
             transaction

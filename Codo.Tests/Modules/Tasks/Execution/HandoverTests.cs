@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Text;
 using System.Text.Json.Nodes;
 using Codo.Tests.Modules.Tasks.Orders;
@@ -44,6 +46,42 @@ public sealed class HandoverTests(OrderFixture fixture, TestSshd sshd) : IClassF
         await host.Stands(order, "4", local ? "" : "&get_run_host=127.0.0.9");
         ((int)(await host.Steps(order, local ? "" : "&get_run_host=127.0.0.9"))[0]["attempts"]![0]!["exit_code"]!).ShouldBe(3);
         (await host.Log($"{order}_1_1_{(local ? "127.0.0.1" : "127.0.0.9")}")).ShouldEndWith("the value is ******");
+    }
+
+    [Theory]
+    [InlineData(true, "/bin/dash")]
+    [InlineData(false, "/bin/dash")]
+    [InlineData(false, "/usr/bin/fish")]
+    public async Task A_command_continues_the_trace_of_the_request_that_submitted_its_order(bool local, string shell)
+    {
+        var spans = new ConcurrentQueue<Activity>();
+        using var listener = new ActivityListener
+        {
+            ShouldListenTo = source => source.Name is "Codo" or "Microsoft.AspNetCore",
+            Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllDataAndRecorded,
+            ActivityStopped = spans.Enqueue,
+        };
+        ActivitySource.AddActivityListener(listener);
+        var at = local ? "127.0.0.1" : "127.0.0.9";
+        var secret = $"{Guid.NewGuid():N}";
+        var template = await host.Template(Step("echo $CODO_TRACEPARENT; exit 3;", "DB_PASSWORD", execUser: await ExecuteUser(sshd.MakeAccount(shell))));
+        using var person = new Activity("a person").SetIdFormat(ActivityIdFormat.W3C).Start();
+        var order = await host.Order(template, OnHost(at), new { DB_PASSWORD = secret });
+        person.Stop();
+        await host.Stands(order, "4", $"&get_run_host={at}");
+        var step = spans.Single(span => span.OperationName == "order step" && span.TraceId == person.TraceId);
+        (await host.Log($"{order}_1_1_{at}")).ShouldEndWith($"\n{step.Id}");
+        await Eventually.True(
+            () => spans.Any(span => span.SpanId == step.ParentSpanId && span.Source.Name == "Microsoft.AspNetCore"),
+            "it is the child of the request's span"
+        );
+        step.TagObjects.ToDictionary(tag => tag.Key, tag => $"{tag.Value}").ShouldSatisfyAllConditions(
+            tags => tags["server.address"].ShouldBe(at),
+            tags => tags["codo.attempt"].ShouldBe("1"),
+            tags => tags["codo.outcome"].ShouldBe("failed"),
+            tags => tags.Values.ShouldAllBe(value => !value.Contains(secret))
+        );
+        (step.Status, step.StatusDescription).ShouldBe((ActivityStatusCode.Error, null));
     }
 
     [Theory]
