@@ -62,7 +62,9 @@ internal static class Composition
             .AddSingleton<StrangerLimit>()
             .AddSingleton<OpenStreams>();
         services.AddPostgres(postgres);
-        services.AddSingleton<IConnectionMultiplexer>(_ => ConnectionMultiplexer.Connect(RedisOptions(configuration.GetConnectionString("Redis")!)));
+        services
+            .AddSingleton<IConnectionMultiplexer>(_ => ConnectionMultiplexer.Connect(RedisOptions(configuration.GetConnectionString("Redis")!)))
+            .AddSingleton<RedisClient>();
         services.AddSingleton(Secrets(configuration));
         services.AddSingleton(new SigningKeys(configuration)).AddSingleton<Tokens>();
         services.AddSingleton<UsageSampler>();

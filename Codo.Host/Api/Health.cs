@@ -24,7 +24,7 @@ internal static class Health
             .AddCheck<StoredZone>("time_zone")
             .AddCheck<DatabaseRights>("database_rights", timeout: TimeSpan.FromSeconds(5))
             .AddAsyncCheck("postgresql", provider => Postgres(provider.GetRequiredService<NpgsqlDataSource>()))
-            .AddAsyncCheck("redis", provider => Redis(provider.GetRequiredService<IConnectionMultiplexer>()))
+            .AddAsyncCheck("redis", provider => Redis(provider.GetRequiredService<RedisClient>()))
             .AddAsyncCheck("hangfire", provider => Hangfire(provider.GetRequiredService<JobStorage>(), provider.GetRequiredService<TimeProvider>()))
             // Not degraded: whoever upgraded may want none.
             .AddAsyncCheck("quotas", async provider => HealthCheckResult.Healthy(await provider.GetRequiredService<Quotas>().InWords()))
@@ -80,11 +80,21 @@ internal static class Health
         return HealthCheckResult.Healthy(await connection.QuerySingleAsync<string>("SHOW server_version"));
     }
 
-    private static async Task<HealthCheckResult> Redis(IConnectionMultiplexer redis)
+    private static async Task<HealthCheckResult> Redis(RedisClient client)
     {
-        if (!redis.IsConnected) return HealthCheckResult.Degraded("Redis is away: the output of steps waits in the spool");
-        var took = await redis.GetDatabase().PingAsync();
-        return HealthCheckResult.Healthy(took.TotalMilliseconds.ToString("0.0 ms", CultureInfo.InvariantCulture));
+        try
+        {
+            var redis = await client.Get(TimeSpan.FromSeconds(3), CancellationToken.None);
+            if (!redis.IsConnected) return Away("");
+            var took = await redis.GetDatabase().PingAsync();
+            return HealthCheckResult.Healthy(took.TotalMilliseconds.ToString("0.0 ms", CultureInfo.InvariantCulture));
+        }
+        catch (RedisConnectionException error)
+        {
+            return Away($" ({error.Message})");
+        }
+
+        static HealthCheckResult Away(string why) => HealthCheckResult.Degraded($"Redis is away: the output of steps waits in the spool{why}");
     }
 
     private static async Task<HealthCheckResult> Hangfire(JobStorage storage, TimeProvider time)

@@ -1,4 +1,5 @@
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Codo.Platform.Telemetry;
 using Dapper;
 using Npgsql;
@@ -7,7 +8,7 @@ using StackExchange.Redis;
 namespace Codo.Host.Telemetry;
 
 /// <summary>What Codo stands on: the outbox, loops, Redis, the spool, descriptors. Loops, descriptors, spool and latency are this node's.</summary>
-internal sealed class PlatformGauges(LoopStates loops, IConnectionMultiplexer redis, NodeSettings settings) : IGaugeSource
+internal sealed class PlatformGauges(LoopStates loops, RedisClient redis, NodeSettings settings) : IGaugeSource
 {
     private const string Sql = """
         SELECT 'codo.outbox.messages' AS name, CASE WHEN dead_at IS NULL THEN 'waiting' ELSE 'dead' END AS word, CAST(count(*) AS float8) AS value
@@ -33,13 +34,13 @@ internal sealed class PlatformGauges(LoopStates loops, IConnectionMultiplexer re
     {
         var all = (await connection.QueryAsync<GaugeValue>(Sql, new { Node.Lease })).AsList();
         all.AddRange(loops.All.Select(loop => new GaugeValue("codo.loop.age", loop.Name, loop.Age.TotalSeconds)));
-        if (redis.IsConnected && await Ping() is { } latency) all.Add(new GaugeValue("codo.redis.latency", "", latency.TotalSeconds));
+        if (redis.Connected is { } connected && await Ping(connected) is { } latency) all.Add(new GaugeValue("codo.redis.latency", "", latency.TotalSeconds));
         all.Add(new GaugeValue("codo.spool.size", "", SizeOf(Path.Combine(settings.DataDirectory, "spool"))));
         all.Add(new GaugeValue("codo.descriptors", "", Directory.EnumerateFileSystemEntries("/proc/self/fd").Count()));
         return all;
     }
 
-    private async Task<TimeSpan?> Ping()
+    private static async Task<TimeSpan?> Ping(IConnectionMultiplexer redis)
     {
         try
         {

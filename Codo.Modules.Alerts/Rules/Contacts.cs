@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Codo.Platform.Data;
 using Dapper;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -20,7 +21,7 @@ internal sealed partial record Contact(string Name, string Tel, string Email, st
 }
 
 /// <summary>Finds people's contacts: Redis hash <c>{user}__contact</c>, which codo-admin writes, else Codo's own table.</summary>
-internal sealed class Contacts(NpgsqlDataSource source, IConnectionMultiplexer redis, ILogger<Contacts> log)
+internal sealed class Contacts(NpgsqlDataSource source, RedisClient redis, ILogger<Contacts> log)
 {
     private static readonly TimeSpan RedisPatience = TimeSpan.FromSeconds(2);
 
@@ -58,10 +59,11 @@ internal sealed class Contacts(NpgsqlDataSource source, IConnectionMultiplexer r
 
     private async Task<(string? Tel, string? Email)?> Published(string name)
     {
-        if (!redis.IsConnected) return null;
         try
         {
-            var fields = await redis.GetDatabase().HashGetAsync($"{name}__contact", ["tel", "email"]).WaitAsync(RedisPatience);
+            var connected = await redis.Get(RedisPatience, CancellationToken.None);
+            if (!connected.IsConnected) return null;
+            var fields = await connected.GetDatabase().HashGetAsync($"{name}__contact", ["tel", "email"]).WaitAsync(RedisPatience);
             return (Good(name, "tel", fields[0], Contact.IsTel), Good(name, "email", fields[1], Contact.IsEmail));
         }
         catch (Exception error) when (error is RedisException or TimeoutException)

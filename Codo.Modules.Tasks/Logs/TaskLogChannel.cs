@@ -1,19 +1,15 @@
 using Codo.Modules.Tasks.Execution;
-using Microsoft.Extensions.DependencyInjection;
+using Codo.Platform.Data;
 using StackExchange.Redis;
 
 namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>The Redis channel that lines travel over.</summary>
-internal sealed class TaskLogChannel(IServiceProvider services)
+internal sealed class TaskLogChannel(RedisClient redis)
 {
     public const string Name = "task_log";
 
     private static readonly TimeSpan MostToConnect = TimeSpan.FromSeconds(1);
-
-    // Made when it is first used, and by nobody's thread: the client waits for seconds for a Redis that is not there, and neither a start nor an end of the
-    // host may.
-    private readonly Lazy<Task<IConnectionMultiplexer>> redis = new(() => Task.Run(services.GetRequiredService<IConnectionMultiplexer>));
 
     private static RedisChannel Channel => RedisChannel.Literal(Name);
 
@@ -22,7 +18,7 @@ internal sealed class TaskLogChannel(IServiceProvider services)
     /// <exception cref="TimeoutException">It does not answer; some of the lines may have arrived.</exception>
     public async Task Publish(OutputPlace place, IReadOnlyList<SpooledLine> lines, CancellationToken cancellation)
     {
-        var connected = await redis.Value.WaitAsync(MostToConnect, cancellation);
+        var connected = await redis.Get(MostToConnect, cancellation);
         // Otherwise the client would hold them back, for as long as its time limit is.
         if (!connected.IsConnected) throw new RedisException("Redis is not connected");
         var subscriber = connected.GetSubscriber();
@@ -34,5 +30,5 @@ internal sealed class TaskLogChannel(IServiceProvider services)
     /// <summary>Hears every message, in order, until the queue is unsubscribed; the connection is mended by itself.</summary>
     /// <exception cref="TimeoutException">Redis has not been reached yet.</exception>
     public async Task<ChannelMessageQueue> Subscribe(CancellationToken cancellation) =>
-        await (await redis.Value.WaitAsync(MostToConnect, cancellation)).GetSubscriber().SubscribeAsync(Channel).WaitAsync(cancellation);
+        await (await redis.Get(MostToConnect, cancellation)).GetSubscriber().SubscribeAsync(Channel).WaitAsync(cancellation);
 }

@@ -9,6 +9,7 @@ using Codo.Tests.Modules.Tasks.Orders;
 using Codo.Tests.Support;
 using Dapper;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Npgsql;
 using StackExchange.Redis;
 
@@ -49,6 +50,54 @@ public sealed class LogFaultsTests(TestPostgres postgres) : IDisposable
                 return await connection.ExecuteScalarAsync<bool>("SELECT EXISTS (SELECT FROM tasks.scheduler_task_log WHERE log_key = '5_1_1_h')");
             },
             "the subscriber hears again"
+        );
+    }
+
+    [Fact]
+    public async Task A_failover_by_Sentinel_costs_no_line_and_the_new_primary_carries_the_next()
+    {
+        await using var primary = await TestRedis.StartNew();
+        await using var replica = await TestRedis.StartNew(primary);
+        await using var sentinel = new TestSentinel(primary);
+        // The host is there before any sentinel.
+        await using var host = await TestHost.Start(postgres, null, ("ConnectionStrings:Redis", sentinel.Configuration));
+        (await RedisHealth(host)).ShouldBe("Degraded");
+        await using var promoted = await ConnectionMultiplexer.ConnectAsync(replica.Configuration + ",allowAdmin=true");
+        var server = promoted.GetServer("127.0.0.1", replica.Port);
+        await Eventually.True(async () => (await server.InfoRawAsync("replication"))!.Contains("master_link_status:up"), "the replica follows", seconds: 60);
+        await sentinel.Start();
+        await Eventually.True(() => host.Services.GetRequiredService<Subscriber>().Subscribed, "the host listens to Redis", seconds: 60);
+        (await RedisHealth(host)).ShouldBe("Healthy");
+
+        var place = LogSteps.Place();
+        await using var output = host.Open(place);
+        await PrintFor(output, TimeSpan.FromSeconds(3), at: [(0.2, primary.Kill)]);
+        await output.Complete();
+        (await host.Source.Stored(place)).ShouldBeLines(Lines);
+
+        // Both ways: what the host publishes goes over the new primary, and what is published there reaches the table.
+        await Eventually.True(async () => !(await server.RoleAsync()).Value.Contains("slave"), "the replica is promoted", seconds: 60);
+        var heard = await promoted.GetSubscriber().SubscribeAsync(RedisChannel.Literal("task_log"));
+        await using var after = host.Open(LogSteps.Place());
+        await Eventually.True(
+            async () =>
+            {
+                await after.PrintLines(1, 1);
+                return heard.TryRead(out _);
+            },
+            "a line comes over the new primary",
+            seconds: 60
+        );
+        await Eventually.True(
+            async () =>
+            {
+                await promoted
+                    .GetSubscriber()
+                    .PublishAsync(RedisChannel.Literal("task_log"), """{"log_key": "6_1_1_h", "exec_time": 1700000000000, "result": "foreign"}""");
+                return await host.Count("SELECT count(*) FROM tasks.scheduler_task_log WHERE log_key = '6_1_1_h'") > 0;
+            },
+            "the subscriber hears the new primary",
+            seconds: 60
         );
     }
 
@@ -157,6 +206,12 @@ public sealed class LogFaultsTests(TestPostgres postgres) : IDisposable
 
         Task<(long, decimal)> Sum() =>
             connection.QuerySingleAsync<(long, decimal)>("SELECT count(*), sum(hashtextextended(CAST(l AS text), 0)) FROM tasks.scheduler_task_log l");
+    }
+
+    private static async Task<string> RedisHealth(TestHost host)
+    {
+        var report = await host.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync(check => check.Name == "redis");
+        return report.Status.ToString();
     }
 
     private static Task Subscribed(TestHost host) =>

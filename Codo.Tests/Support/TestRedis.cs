@@ -9,19 +9,28 @@ namespace Codo.Tests.Support;
 public sealed class TestRedis : IAsyncDisposable
 {
     private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("codo-test-");
-    private readonly string password = Guid.NewGuid().ToString("N");
+    private readonly TestRedis? primary;
     private Process? server;
 
-    private TestRedis() => Port = FreePort();
+    private TestRedis(TestRedis? primary)
+    {
+        this.primary = primary;
+        Password = primary?.Password ?? Guid.NewGuid().ToString("N");
+        Port = FreePort();
+    }
 
     public int Port { get; }
 
-    /// <summary>In StackExchange.Redis's words; stays the same over stops and starts.</summary>
-    public string Configuration => $"127.0.0.1:{Port},password={password},abortConnect=false";
+    /// <summary>Its own, and of whatever replicates it.</summary>
+    public string Password { get; }
 
-    public static async Task<TestRedis> StartNew()
+    /// <summary>In StackExchange.Redis's words; stays the same over stops and starts.</summary>
+    public string Configuration => $"127.0.0.1:{Port},password={Password},abortConnect=false";
+
+    /// <param name="primary">What it replicates; null for a primary.</param>
+    public static async Task<TestRedis> StartNew(TestRedis? primary = null)
     {
-        var redis = new TestRedis();
+        var redis = new TestRedis(primary);
         await redis.Start();
         return redis;
     }
@@ -41,7 +50,9 @@ public sealed class TestRedis : IAsyncDisposable
             "--bind",
             "127.0.0.1",
             "--requirepass",
-            password,
+            Password,
+            "--masterauth",
+            Password,
             "--dir",
             folder.FullName,
             "--save",
@@ -50,6 +61,7 @@ public sealed class TestRedis : IAsyncDisposable
             "yes",
             "--appendfsync",
             "always",
+            .. primary is null ? (string[])[] : ["--replicaof", "127.0.0.1", $"{primary.Port}"],
         ];
         server = await Children.Start(Children.Command(null, "KILL", "/usr/bin/redis-server", arguments));
         var said = new List<string>();

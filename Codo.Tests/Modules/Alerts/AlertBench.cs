@@ -4,6 +4,7 @@ using Codo.Modules.Alerts.Channels;
 using Codo.Modules.Alerts.Incidents;
 using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
@@ -66,6 +67,7 @@ internal sealed class AlertBench : IAsyncDisposable
             .AddSingleton<RunAsRule>()
             .AddSingleton(new SecretBox(new Dictionary<int, string> { [1] = "a-master-key-for-tests-of-more-than-32-bytes" }, 1))
             .AddSingleton<IConnectionMultiplexer>(await ConnectionMultiplexer.ConnectAsync(redis))
+            .AddSingleton<RedisClient>()
             .AddScoped(_ => Caller.Codo);
         var running = new List<RunningJob>();
         services.AddSingleton<IRequestHandler<ListRunningJobs, IReadOnlyList<RunningJob>>>(new Answering(running));
