@@ -3,6 +3,7 @@ using System.Reflection;
 using System.Text;
 using Codo.Host.Commands;
 using Codo.Host.LocalServices;
+using Codo.Platform.Data;
 using Codo.Platform.Security;
 using Dapper;
 using Npgsql;
@@ -51,7 +52,7 @@ internal static class TakeBackup
         var secrets = keys is not null || withKeys ? InstallationKeys.Of(configuration, directory) : null;
         if (configuration.GetConnectionString("Postgres") is { Length: > 0 } external)
         {
-            await Write(external, null, file, withKeys ? secrets : null);
+            await Write(Postgres.ForPrimary(external), null, file, withKeys ? secrets : null);
         }
         else
         {

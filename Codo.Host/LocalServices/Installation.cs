@@ -1,3 +1,4 @@
+using Codo.Platform.Data;
 using Npgsql;
 
 namespace Codo.Host.LocalServices;
@@ -128,7 +129,7 @@ internal sealed class Installation : IAsyncDisposable
     {
         try
         {
-            return new NpgsqlConnectionStringBuilder(connectionString).ConnectionString.Length > 0 ? connectionString : "";
+            return new NpgsqlConnectionStringBuilder(connectionString).ConnectionString.Length > 0 ? Postgres.ForPrimary(connectionString) : "";
         }
         catch (ArgumentException failure)
         {

@@ -251,7 +251,7 @@ internal sealed class PostgresCluster(
         try
         {
             var lines = File.ReadAllLines(Path.Combine(data, "postmaster.pid"));
-            return lines.Length >= 8 && lines[0] == pid.ToString(CultureInfo.InvariantCulture) && lines[7].Trim() == "ready";
+            return lines.Length >= 8 && lines[0] == pid.ToString(CultureInfo.InvariantCulture) && lines[7].Trim() is "ready" or "standby";
         }
         catch (IOException)
         {

@@ -27,21 +27,22 @@ internal sealed class Membership(
         ON CONFLICT (name) DO UPDATE SET fenced = n.incarnation, incarnation = excluded.incarnation, machine = excluded.machine, boot_id = excluded.boot_id,
             process_id = excluded.process_id, version = excluded.version, started_at = excluded.started_at, heartbeat_at = excluded.heartbeat_at,
                 stopped_at = NULL
-        RETURNING incarnation, drained_at IS NOT NULL AS drained
+        RETURNING incarnation, drained_at IS NOT NULL AS drained, pg_postmaster_start_time() AS server
         """;
 
     private const string BeatSql = """
         UPDATE platform.node SET heartbeat_at = clock_timestamp(), clock_skew = @Skew
         WHERE name = @Name AND incarnation = @Incarnation AND fenced < incarnation
-        RETURNING clock_timestamp() AS now, drained_at IS NOT NULL AS drained
+        RETURNING clock_timestamp() AS now, drained_at IS NOT NULL AS drained, pg_postmaster_start_time() AS server
         """;
 
     // A heartbeat in the future is one from before the clock was put back: a node that lives has sent others since (fencing waits a lease after a jump).
+    // Only on the server that has answered this node's heartbeats for a lease: the statement may be the first to reach a standby that was just promoted.
     private const string FenceSql = """
         UPDATE platform.node SET fenced = incarnation
         WHERE fenced < incarnation
             AND (heartbeat_at < clock_timestamp() - CAST(@Lease AS interval) OR heartbeat_at > clock_timestamp() + CAST(@Lease AS interval))
-            AND pg_postmaster_start_time() NOT BETWEEN clock_timestamp() - CAST(@Lease AS interval) AND clock_timestamp()
+            AND pg_postmaster_start_time() = CAST(@Server AS timestamptz)
         RETURNING name
         """;
 
@@ -59,9 +60,7 @@ internal sealed class Membership(
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        var sent = BootTime.Now;
         await Join();
-        node.Renewed(sent, node.Skew);
         // A thread of its own: a thread pool that is busy with a burst of commands must not cost the lease.
         heart = new Thread(KeepLease) { IsBackground = true, Name = "codo heartbeat" };
         heart.Start();
@@ -70,7 +69,7 @@ internal sealed class Membership(
         fence = new PeriodicLoop(
             states.Add("fencing", Beat),
             new WakeSignal(),
-            (_, token) => node.SteadyForALease && clock.IsSteadyFor(Node.Lease) ? Fence(token) : Task.CompletedTask,
+            (_, token) => Fence(token),
             log
         );
         recoveries = new LoopGroup(works.Recoveries());
@@ -112,7 +111,8 @@ internal sealed class Membership(
     private async Task Join()
     {
         await using var connection = await source.OpenConnectionAsync();
-        var joined = await connection.QuerySingleAsync<(long Incarnation, bool Drained)>(JoinSql, new
+        var sent = BootTime.Now;
+        var joined = await connection.QuerySingleAsync<(long Incarnation, bool Drained, DateTime Server)>(JoinSql, new
         {
             node.Name,
             Machine = Environment.MachineName,
@@ -123,6 +123,7 @@ internal sealed class Membership(
         // Before the incarnation: a drained node that has joined begins nothing.
         node.Drained(joined.Drained);
         node.Became(joined.Incarnation);
+        node.Renewed(sent, node.Skew, joined.Server);
     }
 
     private void KeepLease()
@@ -164,10 +165,10 @@ internal sealed class Membership(
     private void BeatOnce(NpgsqlConnection connection)
     {
         var sent = BootTime.Now;
-        var there = connection.Query<(DateTime Now, bool Drained)>(BeatSql, new { node.Name, node.Incarnation, node.Skew }).AsList();
+        var there = connection.Query<(DateTime Now, bool Drained, DateTime Server)>(BeatSql, new { node.Name, node.Incarnation, node.Skew }).AsList();
         if (there is [var beat])
         {
-            node.Renewed(sent, clock.Measured(beat.Now, sent, BootTime.Now));
+            node.Renewed(sent, clock.Measured(beat.Now, sent, BootTime.Now), beat.Server);
             if (node.IsDrained != beat.Drained)
                 log.LogWarning(beat.Drained ? "The node is drained: it takes no new work" : "The node takes work again");
             node.Drained(beat.Drained);
@@ -177,16 +178,17 @@ internal sealed class Membership(
         // Another node has declared this one dead. What ran here was recovered or is about to be; the works see it when they poll, and end those commands.
         log.LogWarning("Node {Node} incarnation {Incarnation} was declared dead; it joins anew", node.Name, node.Incarnation);
         node.Lost();
-        sent = BootTime.Now;
         Join().GetAwaiter().GetResult();
-        node.Renewed(sent, node.Skew);
         beats.Succeeded();
     }
 
     private async Task Fence(CancellationToken cancellation)
     {
+        // Read first: a server that comes after it is refused by the statement.
+        var server = node.Server;
+        if (!node.SteadyForALease || !clock.IsSteadyFor(Node.Lease)) return;
         await using var connection = await source.OpenConnectionAsync(cancellation);
-        foreach (var dead in await connection.QueryAsync<string>(FenceSql, new { Node.Lease }))
+        foreach (var dead in await connection.QueryAsync<string>(FenceSql, new { Node.Lease, Server = server }))
             log.LogWarning("Node {Dead} is dead: no heartbeat for {Seconds} s", dead, Node.Lease.TotalSeconds);
     }
 }

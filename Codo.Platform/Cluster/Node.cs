@@ -14,6 +14,7 @@ public sealed class Node
     private long renewedAt = long.MinValue;
     private long steadySince = long.MinValue;
     private long incarnation;
+    private long server;
     private TimeSpan skew;
     private volatile bool draining;
     private volatile bool held;
@@ -40,7 +41,10 @@ public sealed class Node
     /// </summary>
     public bool HoldsLease => Since(ref renewedAt) < Lease;
 
-    /// <summary>Whether the database has answered every heartbeat for a whole lease, without which nobody else may be judged dead.</summary>
+    /// <summary>When the PostgreSQL server that answered the last heartbeat was started, UTC, to the microsecond: no two servers share it.</summary>
+    internal DateTime Server => new(Interlocked.Read(ref server), DateTimeKind.Utc);
+
+    /// <summary>Whether one server has answered every heartbeat for a whole lease, without which nobody else may be judged dead.</summary>
     public bool SteadyForALease => HoldsLease && Since(ref steadySince) >= Lease;
 
     /// <summary>Whether new work of this kind may begin here.</summary>
@@ -84,10 +88,14 @@ public sealed class Node
     internal void Became(long newIncarnation) => Interlocked.Exchange(ref incarnation, newIncarnation);
 
     /// <param name="sentAt"><see cref="BootTime.Now"/> before the heartbeat was sent: the lease counts from there.</param>
-    internal void Renewed(TimeSpan sentAt, TimeSpan measuredSkew)
+    /// <param name="answeredBy">When the server that answered was started.</param>
+    internal void Renewed(TimeSpan sentAt, TimeSpan measuredSkew, DateTime answeredBy)
     {
-        // A pause of more than two beats starts the steady stretch anew.
-        if (Since(ref renewedAt) > TimeSpan.FromSeconds(6)) Interlocked.Exchange(ref steadySince, sentAt.Ticks);
+        // A pause of more than two beats starts the steady stretch anew. So does another server, or the same one anew: a promoted standby need not have the
+        // last heartbeats of the other nodes, its clock may be ahead, and they have to find it first.
+        if (Since(ref renewedAt) > TimeSpan.FromSeconds(6) || answeredBy != Server) Interlocked.Exchange(ref steadySince, sentAt.Ticks);
+        // After the stretch: whoever reads the new server finds that it has not answered for long.
+        Interlocked.Exchange(ref server, answeredBy.Ticks);
         skew = measuredSkew;
         Interlocked.Exchange(ref renewedAt, sentAt.Ticks);
     }

@@ -23,8 +23,21 @@ public static class Postgres
             );
     }
 
+    /// <summary>
+    /// The connection string for the server that takes writes. Of several hosts it is looked for among them, and each second anew: Npgsql would go by what it
+    /// last knew of a host for 10 s, in which a standby that was promoted passes for one still.
+    /// </summary>
+    public static string ForPrimary(string connectionString)
+    {
+        var text = new NpgsqlConnectionStringBuilder(connectionString);
+        if (text.Host?.Contains(',') != true) return connectionString;
+        if (text.TargetSessionAttributes is not "read-write") text.TargetSessionAttributes = "primary";
+        text.HostRecheckSeconds = Math.Min(text.HostRecheckSeconds, 1);
+        return text.ConnectionString;
+    }
+
     /// <summary>The connection string with a pool size, a name that the operator sees in <c>pg_stat_activity</c>, and time limits in seconds.</summary>
-    public static string WithLimits(string connectionString, int poolSize, string name) => new NpgsqlConnectionStringBuilder(connectionString)
+    public static string WithLimits(string connectionString, int poolSize, string name) => new NpgsqlConnectionStringBuilder(ForPrimary(connectionString))
     {
         MaxPoolSize = poolSize,
         ApplicationName = name,
