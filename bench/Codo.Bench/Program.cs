@@ -3,13 +3,15 @@ using Codo.Bench;
 if (args is not [var name, ..] || name is "--help" or "-h")
 {
     Console.WriteLine("""
-        usage: Codo.Bench start|cron|load|idle|http|connections|orders|ssh|logs|alerts|rights|history|upgrade|soak --address http://127.0.0.1:9900 --token TOKEN
+        usage: Codo.Bench NAME --address http://127.0.0.1:9900 --token TOKEN
+        NAME: start|console|cron|load|idle|http|connections|orders|ssh|logs|alerts|rights|history|upgrade|soak
 
         Measures a running host on the same machine and prints a table. It makes jobs, templates and orders that begin with "bench"; give it a host of its own:
           export Codo__DataDirectory=$(mktemp -d); ./run.sh --urls http://127.0.0.1:9901 &
           dotnet run -c Release --project bench/Codo.Bench -- cron --address http://127.0.0.1:9901 --token "$(./run.sh token --user bench --superuser)"
 
         start --codo dist/codo-linux-x64 [--runs 15] starts hosts and clients of its own and needs no other host.
+        console --codo dist/codo-linux-x64 [--data DIRECTORY] drives the console in Chromium, on a host of its own; DIRECTORY may hold a history.
         history --fill --scale 0.1 --postgres "Host=…;Database=codo;Username=postgres" fills the host's database with a history first
         (scale 1: 10,000 jobs, 10^7 rows of the ledger, 10^5 orders; with --lines 10^8 lines too); without --fill it measures the lists alone.
         upgrade --postgres "Host=…;Username=postgres" --dump Codo.Tests/Upgrades/0.1.0.sql --codo PATH times each migration of an installation with a history.
@@ -25,6 +27,9 @@ switch (name)
     case "start":
         var runs = int.Parse(Option("--runs", "15"), System.Globalization.CultureInfo.InvariantCulture);
         await StartBench.Run(Path.GetFullPath(Option("--codo", "dist/codo")), runs);
+        return 0;
+    case "console":
+        await ConsoleBench.Run(Path.GetFullPath(Option("--codo", "dist/codo")), Option("--data", "") is { Length: > 0 } data ? data : null);
         return 0;
     case "cron":
         await CronBench.Run(client);

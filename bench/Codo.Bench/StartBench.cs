@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
 using System.Net.Sockets;
 
 namespace Codo.Bench;
@@ -11,8 +10,6 @@ namespace Codo.Bench;
 /// </summary>
 internal static class StartBench
 {
-    private static readonly TimeSpan Longest = TimeSpan.FromSeconds(60);
-
     /// <param name="codo">The published file.</param>
     /// <param name="runs">Of each; a start with a new cluster is measured a third as often.</param>
     public static async Task Run(string codo, int runs)
@@ -28,21 +25,21 @@ internal static class StartBench
             await Row("`/bin/true` to its end", runs, () => Whole("/bin/true", []), "");
             await Row("`codo --version` to its first output", runs, () => FirstOutput(codo, ["--version"]), "≤ 300 ms");
             var warm = Path.Combine(folder.FullName, "warm");
-            await (await Host.Start(codo, warm)).Stop();
+            await (await BenchHost.Start(codo, warm)).Stop();
             var (ready, cold) = (new List<double>(), new List<double>());
             for (var i = 0; i < runs; i++)
             {
-                await using var host = await Host.Start(codo, warm);
+                await using var host = await BenchHost.Start(codo, warm);
                 ready.Add(host.Ready);
             }
             Row("a host to its first answer, warm", ready, "≤ 1.2 s");
             for (var i = 0; i < Math.Max(3, runs / 3); i++)
             {
-                await using var host = await Host.Start(codo, Path.Combine(folder.FullName, $"new-{i}"));
+                await using var host = await BenchHost.Start(codo, Path.Combine(folder.FullName, $"new-{i}"));
                 cold.Add(host.Ready);
             }
             Row("the same with a new cluster", cold, "≤ 2.5 s");
-            await using (var host = await Host.Start(codo, warm)) await Clients(codo, host, runs);
+            await using (var host = await BenchHost.Start(codo, warm)) await Clients(codo, host, runs);
         }
         finally
         {
@@ -50,9 +47,9 @@ internal static class StartBench
         }
     }
 
-    private static async Task Clients(string codo, Host host, int runs)
+    private static async Task Clients(string codo, BenchHost host, int runs)
     {
-        var token = (await Said(codo, ["token", "--user", "bench", "--superuser"], ("Codo__DataDirectory", host.Data))).Trim().Split('\n')[^1];
+        var token = await host.Token(codo);
         (string, string)[] environment = [("CODO_URL", host.Address), ("CODO_TOKEN", token)];
         // In turns, so that a busy moment touches both.
         var (curl, client, shell) = (new List<double>(), new List<double>(), new List<double>());
@@ -87,85 +84,19 @@ internal static class StartBench
     private static async Task<double> Whole(string program, string[] arguments, params (string Name, string Value)[] environment)
     {
         var began = Stopwatch.GetTimestamp();
-        await Said(program, arguments, environment);
+        await BenchHost.Programs.Said(program, arguments, environment);
         return Stopwatch.GetElapsedTime(began).TotalMilliseconds;
     }
 
     private static async Task<double> FirstOutput(string program, string[] arguments)
     {
         var began = Stopwatch.GetTimestamp();
-        using var process = Begin(program, arguments);
+        using var process = BenchHost.Programs.Begin(program, arguments);
         var buffer = new byte[1];
         await process.StandardOutput.BaseStream.ReadExactlyAsync(buffer);
         var took = Stopwatch.GetElapsedTime(began).TotalMilliseconds;
         await process.StandardOutput.ReadToEndAsync();
         await process.WaitForExitAsync();
         return took;
-    }
-
-    private static async Task<string> Said(string program, string[] arguments, params (string Name, string Value)[] environment)
-    {
-        using var process = Begin(program, arguments, environment);
-        var said = await process.StandardOutput.ReadToEndAsync();
-        await process.WaitForExitAsync();
-        return process.ExitCode == 0 ? said : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}.");
-    }
-
-    private static Process Begin(string program, string[] arguments, params (string Name, string Value)[] environment)
-    {
-        var info = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, WorkingDirectory = "/" };
-        foreach (var (name, value) in environment) info.Environment[name] = value;
-        return Process.Start(info)!;
-    }
-
-    private sealed class Host(Process process, string address, string data, double ready) : IAsyncDisposable
-    {
-        public string Address => address;
-
-        public string Data => data;
-
-        /// <summary>From the start of the process to the first answer, milliseconds.</summary>
-        public double Ready => ready;
-
-        public static async Task<Host> Start(string codo, string data)
-        {
-            var address = $"http://127.0.0.1:{FreePort()}";
-            var began = Stopwatch.GetTimestamp();
-            var process = Begin(codo, [], ("Codo__DataDirectory", data), ("ASPNETCORE_URLS", address), ("Codo__MinFreeDisk", "0"));
-            _ = process.StandardOutput.ReadToEndAsync();
-            using var http = new HttpClient { BaseAddress = new Uri(address) };
-            while (true)
-            {
-                if (process.HasExited || Stopwatch.GetElapsedTime(began) > Longest) throw new InvalidOperationException("The host did not start.");
-                try
-                {
-                    if ((await http.GetAsync("/healthz/live")).IsSuccessStatusCode) break;
-                }
-                catch (HttpRequestException)
-                {
-                    await Task.Delay(5);
-                }
-            }
-            return new Host(process, address, data, Stopwatch.GetElapsedTime(began).TotalMilliseconds);
-        }
-
-        public async Task Stop()
-        {
-            using (var kill = Process.Start("kill", ["-TERM", process.Id.ToString(CultureInfo.InvariantCulture)])) await kill.WaitForExitAsync();
-            await process.WaitForExitAsync();
-        }
-
-        public async ValueTask DisposeAsync()
-        {
-            await Stop();
-            process.Dispose();
-        }
-
-        private static int FreePort()
-        {
-            using var listener = new TcpListener(IPAddress.Loopback, 0);
-            listener.Start();
-            return ((IPEndPoint)listener.LocalEndpoint).Port;
-        }
     }
 }

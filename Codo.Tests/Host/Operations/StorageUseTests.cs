@@ -73,8 +73,8 @@ public sealed class StorageUseTests(TestPostgres postgres)
             "what is old is dropped"
         );
         kept.ShouldContain("cron_log_202401");
-        foreach (var table in new[] { "log_line", "sealed_log" })
-            kept.ShouldContain($"{table}_{DateTime.UtcNow.Date.AddDays(-3):yyyyMMdd}");
+        // Lines of that day that are not sealed yet may have been meanwhile; what is sealed stays.
+        kept.ShouldContain($"sealed_log_{DateTime.UtcNow.Date.AddDays(-3):yyyyMMdd}");
         await Eventually.True(
             async () => await host.Count("SELECT count(*) FROM alerts.task_monitor WHERE source = 'codo' AND detail_en LIKE '%Codo:Retention:MaxSize%'") == 1,
             "an incident tells of it"
