@@ -33,7 +33,7 @@ internal sealed class JobListCache
     private readonly NpgsqlDataSource source;
     private readonly TimeProvider time;
     private readonly BatchWriter<bool, long> versions;
-    private readonly ConcurrentDictionary<string, (long State, long At, WrittenBody Body)> kept = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, (long State, long At, List List)> kept = new(StringComparer.Ordinal);
 
     public JobListCache(NpgsqlDataSource source, TimeProvider time) => (this.source, this.time, versions) = (source, time, new(ReadVersion, int.MaxValue));
 
@@ -48,18 +48,22 @@ internal sealed class JobListCache
     }
 
     /// <summary>The list as it was written in this state.</summary>
-    public WrittenBody? Find(string key, long state) =>
-        kept.TryGetValue(key, out var found) && found.State == state && time.GetElapsedTime(found.At) < Longest ? found.Body : null;
+    public List? Find(string key, long state) =>
+        kept.TryGetValue(key, out var found) && found.State == state && time.GetElapsedTime(found.At) < Longest ? found.List : null;
 
     /// <summary>Keeps a list, unless it is very long.</summary>
-    public WrittenBody Keep(string key, long state, byte[] bytes)
+    public WrittenBody Keep(string key, long state, byte[] bytes, long count)
     {
         var body = new WrittenBody(bytes);
         if (body.Length > MostBytes) return body;
         if (kept.Count >= MostKept) kept.Clear();
-        kept[key] = (state, time.GetTimestamp(), body);
+        kept[key] = (state, time.GetTimestamp(), new List(body, count));
         return body;
     }
+
+    /// <summary>A list as it was written.</summary>
+    /// <param name="Count">Of all its pages.</param>
+    internal sealed record List(WrittenBody Body, long Count);
 
     private async Task<IReadOnlyList<long>> ReadVersion(IReadOnlyList<bool> asked)
     {

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Codo.Modules.Cron.Executions;
 using Codo.Platform.Http;
@@ -104,13 +105,19 @@ internal static class ListJobs
             var sees = sight.All ? "all" : string.Join(',', sight.Spaces) + " " + JsonSerializer.Serialize(sight.Objects);
             var key = $"{access.Caller.UserId} {sees} {Language.English} {request}";
             var state = await cache.State();
-            if (cache.Find(key, state) is { } known) return new Result(AsyncEnumerable.Empty<JobView>(), 0) { Body = known };
+            if (cache.Find(key, state) is { } known) return new Result(Anew(request, cancellationToken), known.Count) { Body = known.Body };
             var isSettled = await cache.IsSettled(cancellationToken);
             var (result, rows) = await Read(request, cancellationToken);
             if (!isSettled || rows > JobListCache.MostRows) return result;
             using var body = new MemoryStream();
             await JsonSerializer.SerializeAsync(body, result, json, cancellationToken);
-            return result with { Body = cache.Keep(key, state, body.ToArray()) };
+            return result with { Body = cache.Keep(key, state, body.ToArray(), result.Count) };
+        }
+
+        // What is written already is sent as it is. A page of the console asks for the rows, and they are read then.
+        private async IAsyncEnumerable<JobView> Anew(Query request, [EnumeratorCancellation] CancellationToken cancellationToken)
+        {
+            await foreach (var job in (await Read(request, cancellationToken)).Result.Data.WithCancellation(cancellationToken)) yield return job;
         }
 
         private async Task<(Result Result, int Rows)> Read(Query request, CancellationToken cancellationToken)

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.RegularExpressions;
 using Codo.Platform.Ui;
+using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Deque.AxeCore.Commons;
 using Deque.AxeCore.Playwright;
@@ -108,6 +109,22 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
             }
         }
         wrong.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_page_that_is_asked_for_again_and_again_has_its_rows_each_time()
+    {
+        await host.Make(new { job_id = "seen often", cmd = "true", cron = "0 */20 * * * *" });
+        foreach (var path in new[] { "/jobs/seen%20often", "/jobs?q=seen", "/" })
+        {
+            for (var time = 0; time < 15; time++)
+            {
+                using var request = new HttpRequestMessage(HttpMethod.Get, path) { Headers = { { "auth-key", TestTokens.Admin } } };
+                using var response = await host.Http.SendAsync(request, TestContext.Current.CancellationToken);
+                response.StatusCode.ShouldBe(HttpStatusCode.OK, path);
+                (await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).ShouldContain("/jobs/seen%20often", Case.Sensitive, path);
+            }
+        }
     }
 
     [Fact]
