@@ -72,6 +72,8 @@ public static class CronModule
             .AddSingleton<IOutboxReader, BrokenReader>()
             .AddSingleton<IOutboxReader, MendedReader>()
             .AddSingleton<LiveUsage>()
+            .AddSingleton<LedgerSearch>()
+            .AddSingleton<IOutputSearch, RunOutputSearch>()
             .AddSingleton<Runner>()
             .AddSingleton<INodeWork>(provider => provider.GetRequiredService<Runner>())
             .AddSingleton<WakeSources>()
@@ -128,6 +130,7 @@ public static class CronModule
             Right.Own(Verbs.See)
         );
         routes.Get<ListLogs.Query, ListLogs.Result>("/v1/cron/log/", "The fire ledger, newest first", See);
+        routes.Get<SearchRuns.Query, SearchRuns.Result>("/v1/cron/log/search/", "Lines of the output of jobs that contain a text, newest run first", See);
         routes.Get<ExplainFire.Query, ExplainFire.Result>("/v1/cron/log/why/", "Why a job ran at a time, or did not, in a sentence", See);
         routes.Get<ShowMatrix.Query, ShowMatrix.Result>("/v1/cron/log/matrix/", "Jobs against time: the worst that became of each slot", See);
         routes.Get<ReadOutput.Query, ReadOutput.Result>("/v1/cron/log/output/", "The output of an execution, whole or since the last time", See);

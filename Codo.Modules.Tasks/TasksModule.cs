@@ -102,7 +102,7 @@ public static class TasksModule
             .AddHomePanel<OrdersThatWait>(HomePlace.NeedsMe, 1, "orders")
             .AddHomePanel<OrdersThatRun>(HomePlace.Running, 2, "orders")
             .AddNavigation(NavigationGroup.Work, 1, new Text("订单", "Orders"), "/orders", "orders")
-            .AddNavigation(NavigationGroup.Work, 2, new Text("搜索输出", "Search output"), "/search", "search")
+            .AddSingleton<IOutputSearch, OrderOutputSearch>()
             .AddNavigation(NavigationGroup.Library, 1, new Text("模板", "Templates"), "/templates", "template")
             .AddNavigation(NavigationGroup.Library, 2, new Text("命令库", "Commands"), "/commands", "terminal")
             .AddNavigation(NavigationGroup.Library, 3, new Text("参数库", "Arguments"), "/arguments", "braces")
@@ -179,7 +179,6 @@ public static class TasksModule
         routes.MapPage<TimelinePage>("/orders/{list_id}/timeline/");
         routes.MapPage<ComparePage>("/orders/{list_id}/compare/");
         routes.MapPage<ApprovePage>("/orders/{list_id}/approve/");
-        routes.MapPage<SearchPage>("/search/");
         routes.MapPage<TemplateListPage>("/templates/");
         routes.MapPage<TemplatePage>("/templates/{temp_id}/");
         routes.MapPage<TemplateVersionsPage>("/templates/{temp_id}/versions/");

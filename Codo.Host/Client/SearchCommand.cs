@@ -38,7 +38,7 @@ internal static class SearchCommand
                             .Select(row => Hit("order", row, row.Text("list_id"), row.Text("create_time"), row.Text("task_name")))
                     );
                 if (named.Contains("runs"))
-                    found.AddRange(Told(context, await server.Get("/v1/cron/log/", ("q", sought), ("limit", most)), "runs").Select(row => Run(row, sought)));
+                    found.AddRange(Told(context, await server.Get("/v1/cron/log/search/", ("q", sought), ("limit", most)), "runs").Select(Run));
                 if (named.Contains("logs"))
                     found.AddRange(
                         Told(context, await server.Get("/v2/task/log/search/", ("q", sought), ("limit", most)), "logs")
@@ -73,12 +73,15 @@ internal static class SearchCommand
         return answer.Rows("data");
     }
 
-    // The line that has the text, of an output that may be long.
-    private static JsonObject Run(JsonObject row, string sought)
-    {
-        var line = row.Text("task_log").Split('\n').FirstOrDefault(line => line.Contains(sought, StringComparison.OrdinalIgnoreCase)) ?? row.Text("status");
-        return Hit("run", row, $"{row.Text("job_id")} {row.Text("log_id")}", row.Text("exec_time"), line);
-    }
+    // The first of the run's lines that have the text.
+    private static JsonObject Run(JsonObject row) =>
+        Hit(
+            "run",
+            row,
+            $"{row.Text("job_id")} {row.Text("log_id")}",
+            row.Text("exec_time"),
+            row.Rows("lines").FirstOrDefault()?.Text("log_info") ?? row.Text("status")
+        );
 
     private static JsonObject Hit(string kind, JsonObject row, string name, string time, string text) =>
         new()

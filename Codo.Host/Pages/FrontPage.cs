@@ -18,6 +18,7 @@ internal static class FrontPage
     public static void MapFrontPage(this IEndpointRouteBuilder routes)
     {
         routes.MapGet("/", Show).Needs(Right.Anybody).ExcludeFromDescription();
+        routes.MapPage<SearchPage>("/search/");
         routes.MapGet("/sign-in/", ShowForm).Needs(Right.Anybody).ExcludeFromDescription();
         routes.MapPost("/sign-in/", Enter).Needs(Right.Anybody).WithMetadata(new FromOwnPages()).ExcludeFromDescription();
         routes.MapPost("/sign-out/", Leave).Needs(Right.Anybody).WithMetadata(new FromOwnPages()).ExcludeFromDescription();

@@ -9,6 +9,7 @@ internal static class HostNavigation
     public static IServiceCollection AddHostNavigation(this IServiceCollection services) =>
         services
             .AddNavigation(NavigationGroup.Overview, 1, new Text("概览", "Overview"), "/", "home")
+            .AddNavigation(NavigationGroup.Overview, 2, new Text("搜索输出", "Search output"), "/search", "search")
             .AddNavigation(NavigationGroup.System, 1, new Text("人员与权限", "People"), "/people", "people")
             .AddNavigationPart(NavigationGroup.System, new Text("团队", "Teams"), "/people/teams")
             .AddNavigationPart(NavigationGroup.System, new Text("授权", "Grants"), "/people/grants")

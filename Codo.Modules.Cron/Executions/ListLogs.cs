@@ -93,8 +93,14 @@ internal static class ListLogs
 
     private static string[] Words(string text) => text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
 
-    internal sealed class Handler(NpgsqlDataSource source, Zone zone, TimeProvider time, PagePositions positions, Access access)
-        : IRequestHandler<Query, Result>
+    internal sealed class Handler(
+        NpgsqlDataSource source,
+        LedgerSearch search,
+        Zone zone,
+        TimeProvider time,
+        PagePositions positions,
+        Access access
+    ) : IRequestHandler<Query, Result>
     {
         private const int DefaultLimit = 10;
 
@@ -103,14 +109,6 @@ internal static class ListLogs
 
         // Room for the line that names where the rest is.
         private const int EndLine = 1024;
-
-        /// <summary>
-        /// How long a search for a text may take, how long it goes on once the page is full, and how much of the ledger is looked through first: the newest
-        /// hour, then four times as much, and so on.
-        /// </summary>
-        private static readonly TimeSpan MostSearch = TimeSpan.FromMilliseconds(800),
-            MostCounting = TimeSpan.FromMilliseconds(300),
-            FirstStretch = TimeSpan.FromHours(1);
 
         private const string RowsSql = """
             SELECT l.log_id, l.job_id, l.status, CASE WHEN length(l.task_cmd) > 4096 THEN left(l.task_cmd, 4096) || '…' ELSE l.task_cmd END AS task_cmd,
@@ -129,21 +127,6 @@ internal static class ListLogs
                     FROM cron.attempt a WHERE a.log_id = l.log_id AND a.nominal_at = l.nominal_at) AS attempts
             FROM cron.cron_log l WHERE l.log_id = ANY(CAST(@Ids AS bigint[]))
             ORDER BY l.exec_time DESC, l.log_id DESC
-            """;
-
-        // Lists hold the head of an output; all of it is in cron.output, and that of a command that runs is there alone.
-        private const string SearchSql = $"""
-            SELECT l.exec_time, l.log_id FROM cron.cron_log l WHERE {LedgerPages.Where}
-                AND (CAST(@Pattern AS text) IS NULL OR l.task_log ILIKE @Pattern ESCAPE '\' OR l.cause_zh ILIKE @Pattern ESCAPE '\'
-                    OR l.cause_en ILIKE @Pattern ESCAPE '\' OR ((l.status = 'running' OR octet_length(l.task_log) > 60000)
-                        AND EXISTS (SELECT FROM cron.output o WHERE o.log_id = l.log_id AND o.nominal_at = l.nominal_at AND o.text ILIKE @Pattern ESCAPE '\')))
-                AND (CAST(@TaskLog AS text) IS NULL OR @TaskLog IN (l.task_log, l.cause_zh, l.cause_en, l.task_log || E'\n' || l.cause_zh,
-                    l.task_log || E'\n' || l.cause_en))
-            ORDER BY l.exec_time DESC, l.log_id DESC LIMIT @Most
-            """;
-
-        private const string NewestSql = """
-            SELECT exec_time FROM cron.cron_log WHERE exec_time < @Until AND isfinite(exec_time) ORDER BY exec_time DESC, log_id DESC LIMIT 1
             """;
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
@@ -166,53 +149,20 @@ internal static class ListLogs
             return new Result(0, count.Rows, count.IsEstimate, rows, false);
         }
 
-        // Stretch by stretch from the newest back, so that what is recent is found whatever lies behind it.
         private async Task<Result> Search(
             NpgsqlConnection connection,
             Query request,
-            LedgerFilter whole,
+            LedgerFilter filter,
             int limit,
             long offset,
             CancellationToken cancellation
         )
         {
-            var began = time.GetTimestamp();
-            var found = new List<LedgerKey>();
-            // The hours to come are no part of the first stretches.
-            var newest = await connection.ExecuteScalarAsync<DateTime?>(NewestSql, new { whole.Until });
-            var (end, stretch) = (newest?.AddTicks(10) ?? whole.From, FirstStretch);
-            var isPartial = false;
-            for (; end > whole.From && !isPartial; stretch *= 4)
-            {
-                var start = end - whole.From < stretch ? whole.From : end - stretch;
-                var left = (found.Count < offset + limit ? MostSearch : MostCounting) - time.GetElapsedTime(began);
-                try
-                {
-                    if (left <= TimeSpan.Zero || found.Count > ListReading.MostCounted) throw new TimeoutException();
-                    await using var transaction = await ListReading.Begin(connection, cancellation, left);
-                    var asked = LedgerPages.Asked(whole with { From = start, Until = end });
-                    asked.AddDynamicParams(
-                        new
-                        {
-                            BeforeTime = (DateTime?)null,
-                            BeforeId = (long?)null,
-                            Pattern = request.Q is null ? null : "%" + Paging.PrefixPattern(request.Q),
-                            TaskLog = request.Key == "task_log" ? request.Value : null,
-                            Most = ListReading.MostCounted + 1,
-                        }
-                    );
-                    // As they are found: what came before the time was over counts.
-                    await foreach (var key in connection.QueryUnbufferedAsync<LedgerKey>(SearchSql, asked, transaction)) found.Add(key);
-                }
-                catch (Exception error) when (error is TimeoutException or PostgresException { SqlState: PostgresErrorCodes.QueryCanceled })
-                {
-                    isPartial = true;
-                }
-                end = start;
-            }
-            var page = found.Skip((int)Math.Min(offset, int.MaxValue)).Take(limit).ToList();
+            var taskLog = request.Key == "task_log" ? request.Value : null;
+            var found = await search.Find(connection, filter, request.Q, taskLog, offset + limit, cancellation);
+            var page = found.Keys.Skip((int)Math.Min(offset, int.MaxValue)).Take(limit).ToList();
             await using var reading = await ListReading.Begin(connection, cancellation);
-            return new Result(0, found.Count, isPartial, await Rows(connection, reading, page, limit), isPartial);
+            return new Result(0, found.Keys.Count, found.IsPartial, await Rows(connection, reading, page, limit), found.IsPartial);
         }
 
         private static async Task<List<LogView>> Rows(NpgsqlConnection connection, NpgsqlTransaction transaction, List<LedgerKey> keys, int limit)

@@ -118,6 +118,10 @@ public abstract class Page : ComponentBase
         return Context.Request.Path + (text.Length > 0 ? "?" + text : "");
     }
 
+    /// <summary>The command that asks the API for the same.</summary>
+    public string CurlOf(string api) =>
+        $"curl -H \"auth-key: $CODO_TOKEN\" '{Context.Request.Scheme}://{Context.Request.Host}{api.Replace("'", "%27", StringComparison.Ordinal)}'";
+
     /// <summary>The text in the language of the request.</summary>
     protected static string T(string zh, string en) => new Text(zh, en).ToString();
 

@@ -90,9 +90,6 @@ public sealed partial class Shell
             .OrderBy(group => group.Key)
             .Select(group => (NameOf(group.Key), group.OrderBy(item => item.Rank).ToList()));
 
-    private string Curl =>
-        $"curl -H \"auth-key: $CODO_TOKEN\" '{Page.Context.Request.Scheme}://{Page.Context.Request.Host}{Api?.Replace("'", "%27", StringComparison.Ordinal)}'";
-
     public override async Task SetParametersAsync(ParameterView parameters)
     {
         parameters.SetParameterProperties(this);

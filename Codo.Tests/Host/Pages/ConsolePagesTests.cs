@@ -88,7 +88,7 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
         [
             ($"/orders/new?like={fixture.Failed}", "将要执行的内容", "What it would run"),
             ("/templates", "新建模板", "New template"),
-            ("/search?q=refused", "connection refused", "connection refused"),
+            ("/search?q=re&context=1", "connection refused", "expired: shop.example.test"),
             ($"/templates/{fixture.Template}", "可替换的词", "Words that orders replace"),
             ($"/templates/{fixture.Template}/versions", "版本 2 与版本 1 的不同", "Version 2 against version 1"),
             ("/commands?new=1", "systemctl restart shop", "systemctl restart shop"),

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Codo.Modules.Tasks.Logs;
+using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Dapper;
 using Microsoft.Extensions.DependencyInjection;
@@ -44,7 +45,7 @@ public sealed class SearchLogsTests(TestPostgres postgres)
     [Fact]
     public async Task Says_that_it_has_not_seen_all_when_the_time_is_over()
     {
-        await using var host = await TestHost.Start(postgres, null, ("Codo:Tasks:SearchTime", "10"));
+        await using var host = await TestHost.Start(postgres, null, ("Codo:Tasks:SearchTime", "10"), ("Codo:Auth:DefaultRole", "none"));
         await using var connection = await host.Source.OpenConnectionAsync();
         await connection.ExecuteAsync("""
             INSERT INTO tasks.log_line (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time)
@@ -56,6 +57,55 @@ public sealed class SearchLogsTests(TestPostgres postgres)
         answer["data"]!.AsArray().ShouldBeEmpty();
         // In the newest lines a frequent text is found all the same.
         (await host.Get("/v2/task/log/search/?q=hay&limit=5"))["data"]!.AsArray().Count.ShouldBe(5);
+        await ShouldShowRunsWhateverBecomesOfOrders(host);
+    }
+
+    private static async Task ShouldShowRunsWhateverBecomesOfOrders(TestHost host)
+    {
+        await host.Make(new { job_id = "sewing", cmd = "for n in 1 2 3; do echo above; echo 'a Needle <b>'; done; exit 3", cron = CronClient.Never });
+        await host.RunNow("sewing");
+        var run = (
+            await Eventually.Get(
+                async () => (JsonObject?)await host.Get("/v1/cron/log/search/?q=needle&context=1"),
+                got => got["data"]!.AsArray() is [{ } row] && (string)row["status"]! == "faild",
+                "the run is found"
+            )
+        )["data"]![0]!;
+        run["line_count"]!.GetValue<int>().ShouldBe(3);
+        var line = run["lines"]![1]!;
+        ((int)line["line"]!, (string)line["log_info"]!, (string)line["before"]![0]!, (string)line["after"]![0]!).ShouldBe((4, "a Needle <b>", "above", "above"));
+        // The reason counts as a line, in either language.
+        (await host.Get("/v1/cron/log/search/?q=%E9%80%80%E5%87%BA%E7%A0%81"))["data"]!.AsArray().Count.ShouldBe(1);
+
+        // The orders' part ran out of time, and then fails altogether: the runs are there, equal lines together.
+        var page = await Page("/search?q=needle&context=1", TestTokens.Admin);
+        page.ShouldContain("Time was up before all was looked through");
+        page.ShouldContain("a <mark>Needle</mark> &lt;b&gt;");
+        page.ShouldContain("3 lines");
+        page.ShouldContain("/search?q=needle&amp;in=orders&amp;context=1");
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync("ALTER TABLE tasks.log_line RENAME TO out_of_reach");
+        page = await Page("/search?q=needle", TestTokens.Admin);
+        page.ShouldContain("The search failed here");
+        page.ShouldContain("<mark>Needle</mark>");
+        (await Page("/search?q=needle&in=runs", TestTokens.Admin)).ShouldNotContain("The search failed here");
+        await connection.ExecuteAsync("ALTER TABLE tasks.out_of_reach RENAME TO log_line");
+
+        // Without any right to jobs there are one's own orders alone.
+        page = await Page("/search?q=needle", TestTokens.For(5, "bob"));
+        page.ShouldContain("id=\"orders\"");
+        page.ShouldNotContain("id=\"runs\"");
+        page.ShouldNotContain("Needle");
+
+        async Task<string> Page(string path, string token)
+        {
+            using var request = TestHost.Request(HttpMethod.Get, path, null, token);
+            request.Headers.Add("Accept", "text/html");
+            request.Headers.Add("Accept-Language", "en");
+            using var response = await host.Http.SendAsync(request);
+            ((int)response.StatusCode).ShouldBe(200);
+            return await response.Content.ReadAsStringAsync();
+        }
     }
 
     [Fact]
