@@ -7,16 +7,24 @@ using Npgsql;
 
 namespace Codo.Host.Accounts;
 
-/// <summary>Spaces that the caller may see, with what the caller may do in each.</summary>
+/// <summary>Spaces that the caller may see, with what the caller may do in each; with <c>space_id</c> one of them and what lies in it.</summary>
 internal static class ListSpaces
 {
-    internal sealed record Query(long? After, int? Limit) : IRequest<Result>;
+    internal sealed record Query(long? After, int? Limit, long? SpaceId = null) : IRequest<Result>;
 
     /// <param name="Next">What to give as <c>after</c> for the next page; null on the last one.</param>
     internal sealed record Result(IReadOnlyList<View> Data, long? Next) : Answer(Say.Fetched);
 
     /// <param name="Verbs">What the caller may do with the jobs in it.</param>
-    internal sealed record View(long SpaceId, string Name, string Description, bool Confirm, IReadOnlyList<string> Verbs);
+    /// <param name="Holds">What keeps it from being deleted; null without <c>space_id</c>, and for whoever is not its admin.</param>
+    internal sealed record View(
+        long SpaceId,
+        string Name,
+        string Description,
+        bool Confirm,
+        IReadOnlyList<string> Verbs,
+        IReadOnlyList<HeldObjects>? Holds
+    );
 
     internal sealed class Validator : AbstractValidator<Query>
     {
@@ -34,7 +42,7 @@ internal static class ListSpaces
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             var limit = request.Limit ?? DefaultLimit;
-            var seen = access.Rules.Spaces.Keys.Where(access.SeesSpace).ToArray();
+            var seen = access.Rules.Spaces.Keys.Where(id => (request.SpaceId is null || id == request.SpaceId) && access.SeesSpace(id)).ToArray();
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var rows = (
                 await connection.QueryAsync<Space>(
@@ -53,7 +61,9 @@ internal static class ListSpaces
                 var verbs = new List<string>();
                 foreach (var (word, verb) in Roles.Words)
                     if (await access.May(verb, Resource.Any(ResourceKind.Job, row.SpaceId))) verbs.Add(word);
-                views.Add(new View(row.SpaceId, row.Name, row.Description, row.Confirm, verbs));
+                var isTold = request.SpaceId is not null && await access.May(Verbs.Admin, NamedObjects.OfSpace(row.SpaceId));
+                var holds = isTold ? await SpaceUse.Of(connection, row.SpaceId) : null;
+                views.Add(new View(row.SpaceId, row.Name, row.Description, row.Confirm, verbs, holds));
             }
             return new Result(views, rows.Count == limit ? rows[^1].SpaceId : null);
         }

@@ -14,6 +14,7 @@ public sealed partial class PeopleTabs
         [
             ("/people", T("人员", "People")),
             ("/people/teams", T("团队", "Teams")),
+            ("/people/spaces", T("空间", "Spaces")),
             ("/people/grants", T("授权", "Grants")),
             ("/people/explain", T("解释权限", "Explain")),
             ("/account", T("我的账号", "My account")),

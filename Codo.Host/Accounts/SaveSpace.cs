@@ -49,7 +49,7 @@ internal static class CreateSpace
 /// <summary>Changes the fields of a space that the request carries.</summary>
 internal static class EditSpace
 {
-    [Echoed("verbs")]
+    [Echoed("verbs", "holds")]
     internal sealed record Command(long? SpaceId, string? Name, string? Description, bool? Confirm) : IRequest<Answer>, ISpaceFields;
 
     internal sealed class Validator : AbstractValidator<Command>
@@ -122,10 +122,6 @@ internal static class DeleteSpace
 
     internal sealed class Handler(NpgsqlDataSource source, RulesReader rules, Caller caller) : IRequestHandler<Command, Answer>
     {
-        private const string OpenOrdersSql = """
-            SELECT EXISTS (SELECT FROM tasks.scheduler_task_list WHERE space_id = @SpaceId AND schedule <> 'OK')
-            """;
-
         private const string DeleteSql = """
             DELETE FROM accounts.space WHERE space_id = @SpaceId RETURNING space_id, name, description, confirm
             """;
@@ -135,7 +131,8 @@ internal static class DeleteSpace
             await using (var connection = await source.OpenConnectionAsync(cancellationToken))
             await using (var transaction = await connection.BeginTransactionAsync(cancellationToken))
             {
-                if (await connection.ExecuteScalarAsync<bool>(OpenOrdersSql, request, transaction)) throw InUse();
+                var held = await SpaceUse.Of(connection, request.SpaceId!.Value, transaction);
+                if (held.Count > 0) throw InUse(held);
                 Space gone;
                 try
                 {
@@ -143,7 +140,7 @@ internal static class DeleteSpace
                 }
                 catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.ForeignKeyViolation)
                 {
-                    throw InUse();
+                    throw InUse([]);
                 }
                 await Audit.Write(connection, transaction, caller, "delete", "space", $"{request.SpaceId}", before: gone);
                 await transaction.CommitAsync(cancellationToken);
@@ -152,11 +149,11 @@ internal static class DeleteSpace
             return new Answer(Say.Deleted);
         }
 
-        private static Refusal InUse() =>
-            Refusal.Conflict(
-                "空间中还有任务、模板、执行用户、告警规则、静默、渠道或未结束的订单",
-                "The space still holds jobs, templates, execute-users, alert rules, silences, channels or orders that have not ended"
-            );
+        private static Refusal InUse(IReadOnlyList<HeldObjects> held)
+        {
+            var why = SpaceUse.WhyItStays(held);
+            return Refusal.Conflict(why.Zh, why.En);
+        }
     }
 }
 

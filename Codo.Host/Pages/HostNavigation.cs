@@ -12,6 +12,7 @@ internal static class HostNavigation
             .AddNavigation(NavigationGroup.Overview, 2, new Text("搜索输出", "Search output"), "/search", "search")
             .AddNavigation(NavigationGroup.System, 1, new Text("人员与权限", "People"), "/people", "people")
             .AddNavigationPart(NavigationGroup.System, new Text("团队", "Teams"), "/people/teams")
+            .AddNavigationPart(NavigationGroup.System, new Text("空间", "Spaces"), "/people/spaces")
             .AddNavigationPart(NavigationGroup.System, new Text("授权", "Grants"), "/people/grants")
             .AddNavigationPart(NavigationGroup.System, new Text("解释权限", "Explain"), "/people/explain")
             .AddNavigationPart(NavigationGroup.System, new Text("我的账号", "My account"), "/account")

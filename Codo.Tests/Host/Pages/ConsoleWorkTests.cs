@@ -358,7 +358,37 @@ public sealed class ConsoleWorkTests(ConsoleFixture fixture) : IClassFixture<Con
         await page.ClickAsync("dialog[open] .primary");
         (await page.InnerTextAsync("tr:has-text('deploy')")).ShouldContain("see, run");
         (await page.ContentAsync()).ShouldNotContain(token);
+        await MakeUseAndDeleteSpace(visitor);
         visitor.Errors.ShouldBeEmpty();
+    }
+
+    private async Task MakeUseAndDeleteSpace(Visitor visitor)
+    {
+        var page = visitor.Page;
+        await visitor.Open("/people/spaces");
+        await page.ClickAsync("details.add summary");
+        await page.FillAsync("details.add [name=name]", "night work");
+        await page.ClickAsync("details.add .form-bar button");
+        await page.WaitForSelectorAsync("details.add .error");
+        await page.FillAsync("details.add [name=name]", "night-work");
+        await page.ClickAsync("details.add .form-bar button");
+        await page.WaitForSelectorAsync("#space h2:has-text('night-work')");
+        await page.FillAsync("#space [name=name]", "nights");
+        await page.CheckAsync("#space [name=confirm]");
+        await page.ClickAsync("#space .form-bar .primary");
+        await page.WaitForSelectorAsync("tr.chosen:has-text('nights') .badge");
+        await host.Make(new { job_id = "of the nights", cmd = "true", cron = CronClient.Never, space = "nights" });
+        await page.ReloadAsync();
+        (await page.InnerTextAsync("#space [data-row=holds]")).ShouldContain("1 job");
+        (await page.GetAttributeAsync("#space .danger", "title")).ShouldBe("The space still holds 1 job");
+        var space = page.Url.Split('=')[^1];
+        (await host.Delete("/v2/accounts/space/", new { space_id = space }))["msg"]!.GetValue<string>().ShouldBe("空间中还有 1 个任务");
+        await host.Delete("/v1/cron/job/", new { job_id = "of the nights" });
+        await visitor.Open($"/people/spaces?space={space}");
+        await page.ClickAsync("#space .danger");
+        await page.ClickAsync("dialog[open] .danger");
+        await page.WaitForSelectorAsync("[data-row='space-1']");
+        await page.WaitForSelectorAsync($"[data-row='space-{space}']", new() { State = Microsoft.Playwright.WaitForSelectorState.Detached });
     }
 
     [Fact]
