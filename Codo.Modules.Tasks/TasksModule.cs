@@ -53,6 +53,7 @@ public static class TasksModule
             .AddSingleton<DatabaseThrottle>()
             .AddSingleton<LaneSlots>()
             .AddSingleton<RunningAttempts>()
+            .AddSingleton<StepUsage>()
             .AddSingleton<HostAccess>()
             .AddSingleton<RemoteSteps>()
             .AddSingleton<StepRun>()
@@ -227,6 +228,7 @@ public static class TasksModule
         routes
             .Get<CompareOutput.Query, CompareOutput.Result>("/v2/task/compare/", "The output of one step of an order, compared across its hosts", SeeOrder)
             .WithDescription("Codes: -1 a missing or unknown list_id, or no such step.");
+        routes.Get<ShowStepUsage.Query, ShowStepUsage.Result>("/v2/task/log/usage/", "What a step on one host has used, and its processes", SeeOrder);
         routes.Get<SearchLogs.Query, SearchLogs.Result>("/v2/task/log/search/", "Lines of all logs that contain a text, newest first", SeeOrder);
         routes
             .MapGet("/v2/task/log/stream/", (Delegate)StreamLog.Handle)

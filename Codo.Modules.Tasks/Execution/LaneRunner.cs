@@ -51,7 +51,9 @@ internal sealed class LaneRunner(
         """;
 
     private const string EndAttemptSql = """
-        UPDATE tasks.attempt SET ended_at = clock_timestamp(), exit_code = @ExitCode, outcome = @Outcome, cause = @Cause, left_behind = @LeftBehind
+        UPDATE tasks.attempt SET ended_at = clock_timestamp(), exit_code = @ExitCode, outcome = @Outcome, cause = @Cause, left_behind = @LeftBehind,
+            cpu_ms = COALESCE(@CpuMs, cpu_ms), peak_memory_bytes = COALESCE(@PeakMemoryBytes, peak_memory_bytes), read_bytes = COALESCE(@ReadBytes, read_bytes),
+            written_bytes = COALESCE(@WrittenBytes, written_bytes), usage_source = COALESCE(@UsageSource, usage_source)
         WHERE sched_id = @SchedId AND attempt = @Attempt AND ended_at IS NULL
         """;
 
@@ -179,6 +181,11 @@ internal sealed class LaneRunner(
                     end.Outcome,
                     end.Cause,
                     end.LeftBehind,
+                    CpuMs = StepUsage.Milliseconds(end.Usage),
+                    end.Usage?.PeakMemoryBytes,
+                    end.Usage?.ReadBytes,
+                    end.Usage?.WrittenBytes,
+                    UsageSource = end.Usage?.Source,
                 },
                 transaction
             );

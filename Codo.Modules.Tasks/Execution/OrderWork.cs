@@ -17,6 +17,7 @@ internal sealed class OrderWork(
     Recovery recovery,
     OrphanedProcesses orphans,
     RetentionGuard guard,
+    StepUsage usage,
     ILogger<OrderWork> log
 ) : INodeWork, IDisposable
 {
@@ -107,6 +108,7 @@ internal sealed class OrderWork(
         // After an outage a thousand orders may be due, and a kill must not wait for them.
         foreach (var listId in due) changed.Add(listId);
         await advancing.TakeWaiting();
+        await usage.Store(attempts.All);
         if (soon is { } seconds) PollAgainIn(seconds);
         return isOpen || soon < LongestTimer || attempts.All.Count > 0;
     }

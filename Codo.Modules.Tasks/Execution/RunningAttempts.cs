@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Codo.Platform.Processes;
 
 namespace Codo.Modules.Tasks.Execution;
 
@@ -27,6 +28,9 @@ internal sealed class RunningAttempt(OwnedLane lane, ClaimedStep step)
 
     public ClaimedStep Step => step;
 
+    /// <summary>What it uses; null before its command has started, and on another host.</summary>
+    public RunWatch? Watch { get; set; }
+
     /// <summary>Completes with the reason when the command is to be killed.</summary>
     public Task<string> Stop => stop.Task;
 
@@ -44,6 +48,9 @@ internal sealed class RunningAttempts
     public RunningAttempt Add(OwnedLane lane, ClaimedStep step) => attempts[(step.SchedId, step.Attempt)] = new RunningAttempt(lane, step);
 
     public void Remove(RunningAttempt attempt) => attempts.TryRemove((attempt.Step.SchedId, attempt.Step.Attempt), out _);
+
+    /// <summary>Null where that attempt does not run here.</summary>
+    public RunningAttempt? Find(long schedId, int attempt) => attempts.GetValueOrDefault((schedId, attempt));
 
     /// <summary>Asks for a kill; false when that attempt does not run here.</summary>
     public bool Ask(long schedId, int attempt, string reason)

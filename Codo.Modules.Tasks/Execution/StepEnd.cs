@@ -1,4 +1,5 @@
 using Codo.Platform.Localization;
+using Codo.Platform.Processes;
 
 namespace Codo.Modules.Tasks.Execution;
 
@@ -17,6 +18,9 @@ internal sealed record StepEnd(StepAction Action, string Outcome, int? ExitCode,
     /// Whether the log says why. Of an exit status the command itself says enough; of what happened to it, or to its output, only Codo can tell.
     /// </summary>
     public bool IsToldInLog { get; init; } = ExitCode is null;
+
+    /// <summary>What it used; null when nothing was measured.</summary>
+    public RunUsage? Usage { get; init; }
 
     public static StepEnd Failed(Text cause, int? exitCode = null) => new(StepAction.Fail, "failed", exitCode, cause.Both());
 

@@ -23,6 +23,7 @@ internal sealed class StepRun(
     RunningAttempts running,
     RemoteSteps remote,
     DatabaseThrottle throttle,
+    UsageSampler sampler,
     ILogger<StepRun> log
 )
 {
@@ -34,6 +35,8 @@ internal sealed class StepRun(
     private const string KilledSql = """
         UPDATE tasks.attempt SET left_behind = @LeftBehind WHERE sched_id = @SchedId AND attempt = @Attempt AND left_behind IS DISTINCT FROM @LeftBehind
         """;
+
+    private static readonly TimeSpan LookBeforeKill = TimeSpan.FromMilliseconds(100);
 
     // After a kill the reading ends with the last process; what could not be killed may hold the pipe for ever.
     private static readonly TimeSpan ReadAfterKill = TimeSpan.FromSeconds(2);
@@ -62,7 +65,7 @@ internal sealed class StepRun(
             var line = values.Line(CommandForm.With(step.Interpreter, step.TaskCmd), CommandForm.Clean(step.TaskArgs), lane.ListId);
             await using var output = open(new OutputPlace(lane.ListId, lane.TaskGroup, step.TaskLevel, lane.Host, step.SchedId, step.Attempt), values.Secrets);
             await output.Append(Encoding.UTF8.GetBytes($"[CMD]: {line.Shown}\n"));
-            var end = await Run(attempt, line.Line, new CommandForm(Private: line.Line != line.Shown, Pty: step.Pty), output, hosts);
+            var end = await Run(attempt, line.Line, new CommandForm(Private: line.Line != line.Shown, Pty: step.Pty), output, hosts, values.Secrets);
             if (attempt.Stop.IsCompleted && await attempt.Stop == StopReason.Settled) await SayKilled(step, end.LeftBehind ?? "gone");
             // What the command did not say itself is said where its reader looks.
             if (end.IsToldInLog && end.Cause.Length > 0) await output.Append(Encoding.UTF8.GetBytes($"[Codo]: {Causes.Shown(end.Cause)}\n"));
@@ -85,7 +88,14 @@ internal sealed class StepRun(
         }
     }
 
-    private async Task<StepEnd> Run(RunningAttempt attempt, string command, CommandForm form, StepOutput output, LaneHosts hosts)
+    private async Task<StepEnd> Run(
+        RunningAttempt attempt,
+        string command,
+        CommandForm form,
+        StepOutput output,
+        LaneHosts hosts,
+        IReadOnlyCollection<string> secrets
+    )
     {
         // The last look before anything is spawned: a node that may have been declared dead must not begin what another may be settling.
         if (!node.HoldsLease || node.Incarnation != attempt.Lane.Incarnation)
@@ -93,7 +103,7 @@ internal sealed class StepRun(
         try
         {
             return StepHost.IsLocal(attempt.Step.Host)
-                ? await Local(attempt, command, form, output)
+                ? await Local(attempt, command, form, output, secrets)
                 : await remote.Run(attempt, command, form, TraceContext, output, hosts, mark => Record(attempt, mark));
         }
         catch (CommandNotStartedException notStarted)
@@ -106,13 +116,20 @@ internal sealed class StepRun(
     private static Dictionary<string, string>? TraceContext =>
         Activity.Current is { } span && span.Source.Name == CodoTelemetry.Name ? new() { [CodoTelemetry.TraceParent] = span.Id! } : null;
 
-    private async Task<StepEnd> Local(RunningAttempt attempt, string command, CommandForm form, StepOutput output)
+    private async Task<StepEnd> Local(
+        RunningAttempt attempt,
+        string command,
+        CommandForm form,
+        StepOutput output,
+        IReadOnlyCollection<string> secrets
+    )
     {
         if (!settings.AllowLocal)
             return StepEnd.Failed(
                 new Text("不允许在 Codo 所在机器上执行（Codo:Tasks:AllowLocal）", "Running on Codo's own machine is not allowed (Codo:Tasks:AllowLocal)")
             );
         var started = LocalCommand.Start(command, attempt.Step.RunId, TraceContext, form: form, user: runAs.Start(attempt.Step.RunAs));
+        using var watch = attempt.Watch = sampler.Watch(started.Mark, () => secrets);
         var recording = Record(attempt, started.Mark);
         using var over = new CancellationTokenSource();
         var reading = started.ReadToEndAsync(output.Append, over.Token);
@@ -120,10 +137,12 @@ internal sealed class StepRun(
         {
             var limit = TimeLimit.Of(attempt.Step, over.Token);
             var first = await Task.WhenAny(reading, attempt.Stop, limit);
-            if (first == reading) return StepOutcomes.Of(await reading);
+            if (first == reading) return StepOutcomes.Of(await reading) with { Usage = watch.Ended(started.Used) };
+            // Of what is killed together with its parent nobody is told what it used.
+            await sampler.Look(LookBeforeKill);
             var alive = await ProcessTree.KillAsync(started.Mark);
             await Task.WhenAny(reading, Task.Delay(ReadAfterKill, over.Token));
-            return StepOutcomes.Cut(first == limit ? null : await attempt.Stop, attempt.Step.Timeout, alive);
+            return StepOutcomes.Cut(first == limit ? null : await attempt.Stop, attempt.Step.Timeout, alive) with { Usage = watch.Ended(started.Used) };
         }
         catch (Exception error) when (error is not CommandNotStartedException)
         {

@@ -30,6 +30,7 @@ internal static class CheckOrder
     /// <param name="Counts">False for an approval of another plan, one whose time is over, and a push back that its person took back.</param>
     internal sealed record Approval(long UserId, string User, string Verdict, string Comment, string PlanSha256, DateTime Time, bool Counts);
 
+    /// <param name="Usage">What it used so far or in all; null where nothing was measured.</param>
     internal sealed record Attempt(
         long SchedId,
         int Number,
@@ -40,7 +41,8 @@ internal static class CheckOrder
         string Host,
         string? Outcome,
         string Cause,
-        string? LeftBehind
+        string? LeftBehind,
+        RunUsage? Usage
     );
 
     /// <param name="ExecUser">Who it runs as: the execute-user's alias, on Codo's own machine the user of <paramref name="RunAs"/>.</param>
@@ -142,7 +144,8 @@ internal static class CheckOrder
             """;
 
         private const string AttemptsSql = """
-            SELECT sched_id, attempt AS number, started_at AS start_time, ended_at AS end_time, exit_code, node, host, outcome, cause, left_behind
+            SELECT sched_id, attempt AS number, started_at AS start_time, ended_at AS end_time, exit_code, node, host, outcome, cause, left_behind,
+                cpu_ms, peak_memory_bytes, read_bytes, written_bytes, usage_source
             FROM tasks.attempt WHERE sched_id = ANY(@Steps) ORDER BY sched_id, attempt
             """;
 
@@ -187,7 +190,7 @@ internal static class CheckOrder
             var shown = (query.GetRunHost ?? query.ExecIp) is { } host ? beside.Find(lane => lane.Host == host) : beside.FirstOrDefault();
             if (shown is null) throw Refusal.NotFound("运行组中没有可执行主机", "The group has no such host", -2);
             var steps = (await connection.QueryAsync<Step>(StepsSql, shown)).AsList();
-            var attempts = (await connection.QueryAsync<Attempt>(AttemptsSql, new { Steps = steps.Select(step => step.SchedId).ToArray() })).ToLookup(attempt =>
+            var attempts = (await connection.QueryAsync<AttemptRow>(AttemptsSql, new { Steps = steps.Select(step => step.SchedId).ToArray() })).ToLookup(attempt =>
                 attempt.SchedId
             );
             var arguments = await Arguments(connection, order.Args);
@@ -222,7 +225,7 @@ internal static class CheckOrder
                             step with
                             {
                                 Cause = Causes.Apart(step.Cause).ToString(),
-                                Attempts = [.. attempts[step.SchedId].Select(attempt => attempt with { Cause = Causes.Apart(attempt.Cause).ToString() })],
+                                Attempts = [.. attempts[step.SchedId].Select(attempt => attempt.View)],
                                 ExecUser = StepHost.User(step.ForceHost.Length > 0 ? step.ForceHost : step.ExecIp, step.ExecUser, step.RunAs),
                             }
                         ),
@@ -289,6 +292,40 @@ internal static class CheckOrder
         }
 
         private sealed record LaneRow(long LaneId, int TaskGroup, string Host, string State, int Status);
+
+        private sealed record AttemptRow(
+            long SchedId,
+            int Number,
+            DateTime StartTime,
+            DateTime? EndTime,
+            int? ExitCode,
+            string Node,
+            string Host,
+            string? Outcome,
+            string Cause,
+            string? LeftBehind,
+            long? CpuMs,
+            long? PeakMemoryBytes,
+            long? ReadBytes,
+            long? WrittenBytes,
+            string? UsageSource
+        )
+        {
+            public Attempt View =>
+                new(
+                    SchedId,
+                    Number,
+                    StartTime,
+                    EndTime,
+                    ExitCode,
+                    Node,
+                    Host,
+                    Outcome,
+                    Causes.Apart(Cause).ToString(),
+                    LeftBehind,
+                    StepUsage.Of(CpuMs, PeakMemoryBytes, ReadBytes, WrittenBytes, UsageSource)
+                );
+        }
 
         private sealed record EventRow(DateTime At, string Nickname, long UserId, string Action, string? After);
     }

@@ -2,7 +2,7 @@
 import { confirm, request, say } from './api.js';
 import { follow } from './live.js';
 import { LogView, stepSource } from './log-view.js';
-import { h, t } from './words.js';
+import { h, seconds, size, t } from './words.js';
 
 const ROW = 26, HEAD = 30, BAND = 24, NAME = 232;
 const LANES = {
@@ -58,7 +58,9 @@ class OrderGrid {
   take(data) {
     if (data?.groups) this.whole(data);
     else if (data?.lanes) {
+      const before = this.focus?.steps[this.column];
       for (const lane of data.lanes) { const known = this.lanes.get(`${lane.task_group}/${lane.host}`); if (known) Object.assign(known, { state: lane.state, steps: lane.steps, outcomes: lane.outcomes, batch: lane.batch }); }
+      if (this.shown && before !== this.focus?.steps[this.column]) this.showUsage(this.shown);
       this.dirty = true;
       this.plan();
     }
@@ -268,6 +270,27 @@ class OrderGrid {
     if (title) title.textContent = `${this.focus.host} · ${step.task_name}`;
     document.querySelector('[data-cell-compare]')?.setAttribute('href', `/orders/${this.id}/compare?group=${this.focus.group}&step=${this.column + 1}`);
     this.view = new LogView(this.log, stepSource(key));
+    const usage = document.querySelector('[data-cell-usage]');
+    if (usage) usage.hidden = true;
+    this.showUsage(key);
+  }
+
+  // Of a step that runs asked again and again, and once more when it has ended.
+  async showUsage(key) {
+    clearTimeout(this.usageTimer);
+    const place = document.querySelector('[data-cell-usage]');
+    if (!place) return;
+    const answer = await request('GET', `/v2/task/log/usage/?log_key=${encodeURIComponent(key)}`);
+    if (this.shown !== key) return;
+    const { usage } = answer;
+    place.hidden = !usage;
+    if (usage) {
+      const facts = [[t('处理器', 'Processor'), `${seconds(usage.cpu_seconds)}${answer.cores === null ? '' : t(` · 现在 ${answer.cores.toFixed(2)} 核`, ` · ${answer.cores.toFixed(2)} cores now`)}`], [t('内存峰值', 'Peak memory'), `${size(usage.peak_memory_bytes)}${answer.memory_bytes === null ? '' : t(` · 现在 ${size(answer.memory_bytes)}`, ` · ${size(answer.memory_bytes)} now`)}`], [t('读 / 写存储', 'Read / written'), `${size(usage.read_bytes)} / ${size(usage.written_bytes)}`]];
+      if (answer.process_count) facts.push([t('进程', 'Processes'), String(answer.process_count)]);
+      place.replaceChildren(...facts.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))));
+      place.title = answer.note;
+    }
+    if (answer.running) this.usageTimer = setTimeout(() => { if (this.shown === key) this.showUsage(key); }, document.hidden ? 10000 : 2000);
   }
 
   // The same as text -----------------------------------------------------------------------------------------------------------------------------------

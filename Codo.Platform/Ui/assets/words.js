@@ -25,3 +25,15 @@ export function span(seconds) {
   if (s < 86400) return t(`${Math.floor(s / 3600)} 小时 ${Math.floor(s / 60) % 60} 分`, `${Math.floor(s / 3600)} h ${Math.floor(s / 60) % 60} min`);
   return t(`${Math.floor(s / 86400)} 天 ${Math.floor(s / 3600) % 24} 小时`, `${Math.floor(s / 86400)} d ${Math.floor(s / 3600) % 24} h`);
 }
+
+/** Seconds that were measured; null is a dash. */
+export const seconds = (value) => (value === null || value === undefined ? '–' : value < 10 ? `${+value.toFixed(2)} s` : value < 60 ? `${value.toFixed(0)} s` : span(value));
+
+/** Bytes in the unit that suits them; null is a dash. */
+export function size(bytes) {
+  if (bytes === null || bytes === undefined) return '–';
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+  let value = bytes, unit = 0;
+  while (value >= 1024 && unit < units.length - 1) { value /= 1024; unit++; }
+  return `${unit === 0 || value >= 100 ? value.toFixed(0) : +value.toFixed(1)} ${units[unit]}`;
+}
