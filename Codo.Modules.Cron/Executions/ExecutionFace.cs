@@ -1,3 +1,4 @@
+using System.Globalization;
 using Codo.Platform.Localization;
 
 namespace Codo.Modules.Cron.Executions;
@@ -36,4 +37,14 @@ internal sealed record ExecutionFace(string Tone, string Icon, Text Word)
                 $"{(int)(seconds.Value / 3600)} h {(int)(seconds.Value / 60) % 60} min"
             ).ToString(),
         };
+
+    /// <summary>Bytes in the unit that suits them.</summary>
+    public static string Size(long? bytes)
+    {
+        if (bytes is not { } count) return "–";
+        string[] units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+        var (value, unit) = ((double)count, 0);
+        for (; value >= 1024 && unit < units.Length - 1; unit++) value /= 1024;
+        return value.ToString(unit == 0 || value >= 100 ? "0" : "0.#", CultureInfo.InvariantCulture) + " " + units[unit];
+    }
 }

@@ -134,14 +134,7 @@ public sealed partial class UsagePanel
 
     private static string Number(double value) => value.ToString("0.###", CultureInfo.InvariantCulture);
 
-    private static string Size(long? bytes)
-    {
-        if (bytes is not { } count) return "–";
-        string[] units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-        var (value, unit) = ((double)count, 0);
-        for (; value >= 1024 && unit < units.Length - 1; unit++) value /= 1024;
-        return value.ToString(unit == 0 || value >= 100 ? "0" : "0.#", CultureInfo.InvariantCulture) + " " + units[unit];
-    }
+    private static string Size(long? bytes) => ExecutionFace.Size(bytes);
 
     private static MarkupString Spark(IReadOnlyList<double> values, string words)
     {

@@ -8,11 +8,12 @@ namespace Codo.Modules.Cron.Jobs;
 /// <summary>One job: how it runs, when it runs next, its last runs, and the form with every field.</summary>
 public sealed partial class JobPage
 {
-    private const int ShownVersions = 5;
+    private const int Shown = 100, ShownVersions = 5;
 
     private string jobId = "";
     private JobView job = null!;
     private List<RecentRuns.Run> runs = [];
+    private RecentUsage.Result usage = null!;
     private List<NextTimes.Due> next = [];
     private ListJobVersions.Result versions = null!;
     private Dictionary<DateOnly, (long Runs, long Failed, long NotRun)> days = [];
@@ -63,7 +64,8 @@ public sealed partial class JobPage
     {
         jobId = Part("job_id");
         await foreach (var row in (await Send(new ListJobs.Query(1, 1, jobId, null, null, null, null, null))).Data) job = row;
-        runs = [.. (await Send(new RecentRuns.Query([jobId], 100))).Data[jobId]];
+        runs = [.. (await Send(new RecentRuns.Query([jobId], Shown))).Data[jobId]];
+        usage = await Send(new RecentUsage.Query(jobId, Shown));
         today = DateOnly.FromDateTime(TimeZoneInfo.ConvertTime(Time.GetUtcNow(), Zone.Info).Date);
         var year = today.AddDays(-370).ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
         days = (await Send(new ShowStatistics.Query(year, null, jobId, null, 1))).Days.ToDictionary(
