@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Codo.Host.LocalServices;
 using Codo.Modules.Tasks.Execution;
 using Codo.Tests.Modules.Tasks.Orders;
@@ -29,6 +30,44 @@ public sealed class LocalOrderTests(OrderFixture fixture) : IClassFixture<OrderF
         steps.ShouldAllBe(step => (string)step["outcome"]! == "done");
         steps.ShouldAllBe(step => (int)step["attempts"]![0]!["exit_code"]! == 0);
     }
+
+    [Fact]
+    public async Task A_step_on_this_machine_tells_what_its_tree_uses_while_it_runs_and_afterwards()
+    {
+        var go = fixture.NewFile();
+        // A grandchild that works, then one that waits.
+        var wait = $"while ! test -e {go}; do sleep 0.05; done";
+        var template = await host.Template(
+            Step($"sh -c '(timeout 0.3 sh -c \"while :; do :; done\"); true'; sh -c '{wait}' child"),
+            Step("kill -9 $$", level: 2, onError: "continue")
+        );
+        var order = await host.Order(template);
+        var usage = (JsonObject?)null;
+        await Eventually.True(
+            async () =>
+                (usage = await Usage(order)) is { } live
+                && (int)live["code"]! == 0
+                && (bool)live["running"]!
+                && live["processes"]!.AsArray().Count >= 2
+                && (double?)live["usage"]?["cpu_seconds"] > 0.02,
+            "the step is seen at work"
+        );
+        ((long?)usage!["memory_bytes"]).ShouldNotBeNull().ShouldBeGreaterThan(0);
+        usage["processes"]!.AsArray().ShouldContain(process => ((string)process!["command"]!).Contains("child", StringComparison.Ordinal));
+        await File.WriteAllTextAsync(go, "");
+        (await host.Ended(order)).ShouldBe("3");
+        var ended = await Usage(order);
+        ((bool)ended["running"]!, ended["at"], ended["processes"]!.AsArray().Count).ShouldBe((false, null, 0));
+        ((double)ended["usage"]!["cpu_seconds"]!).ShouldBeInRange((double)usage["usage"]!["cpu_seconds"]! - 0.001, 10);
+        // The same with the attempt, and of one that was killed too.
+        var steps = await host.Steps(order);
+        JsonNode.DeepEquals(steps[0]["attempts"]![0]!["usage"], ended["usage"]).ShouldBeTrue();
+        ((string)steps[1]["attempts"]![0]!["usage"]!["source"]!).ShouldBeOneOf("rusage", "both");
+        ((int)(await host.Get($"/v2/task/log/usage/?log_key={order}_1_9_{Here}"))["code"]!).ShouldBe(-1);
+        ((int)(await host.Get($"/v2/task/log/usage/?log_key={order}_1_1_{Here}", TestTokens.For(5, "bob")))["code"]!).ShouldBe(-1);
+    }
+
+    private async Task<JsonObject> Usage(long order) => await host.Get($"/v2/task/log/usage/?log_key={order}_1_1_{Here}");
 
     [Fact]
     public async Task Says_when_a_background_process_held_the_output_open()
