@@ -54,7 +54,7 @@ internal sealed class OrderOutputSearch : IOutputSearch
         var order = $"/orders/{row.ListId.ToString(CultureInfo.InvariantCulture)}";
         return new OutputLine(
             row.LogInfo,
-            $"{order}?host={Uri.EscapeDataString($"^{row.Host}$")}",
+            order + "?cell=" + Uri.EscapeDataString(string.Create(CultureInfo.InvariantCulture, $"{GroupOf(row)}/{row.Host}/L{row.TaskLevel}")),
             row.Before ?? [],
             row.After ?? [],
             row.Host,
@@ -64,6 +64,8 @@ internal sealed class OrderOutputSearch : IOutputSearch
             row.ExecTime
         );
     }
+
+    private static string GroupOf(SearchLogs.Row row) => row.LogKey.Split('_', 3) is [_, var group, _] ? group : "";
 
     private static string Value(string name, string? text) => text is null ? "" : $"&{name}={Uri.EscapeDataString(text)}";
 }

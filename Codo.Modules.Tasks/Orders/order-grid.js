@@ -78,9 +78,10 @@ class OrderGrid {
     this.arrange();
     if (!this.opened) {
       this.opened = true;
-      const asked = /^(\d+\/.+)\/(\d+)$/.exec(new URLSearchParams(location.search).get('cell') ?? '');
+      // The last part is a place in the row, or L and the step's level.
+      const asked = /^(\d+\/.+)\/(L?)(\d+)$/.exec(new URLSearchParams(location.search).get('cell') ?? '');
       const lane = (asked && this.lanes.get(asked[1])) ?? this.rows.find((row) => row.lane)?.lane;
-      if (lane) { this.focus = lane; this.column = asked ? Number(asked[2]) : this.hot(lane); this.showLog(); this.draw(); }
+      if (lane) { this.focus = lane; this.column = Math.max(0, asked?.[2] ? groups.find((group) => group.task_group === lane.group).names.findIndex((step) => step.task_level === Number(asked[3])) : asked ? Number(asked[3]) : this.hot(lane)); this.showLog(); this.draw(); }
       performance.mark('codo-grid');
       this.place.dataset.ready = '1';
     }
