@@ -20,7 +20,11 @@ internal static class RightsRoutes
     {
         Right see = Right.Own(Verbs.See),
             admin = Right.Own(Verbs.Admin);
-        routes.Get<ListSpaces.Query, ListSpaces.Result>("/v2/accounts/space/", "Spaces, and what the caller may do in each; with space_id what lies in one", see);
+        routes.Get<ListSpaces.Query, ListSpaces.Result>(
+            "/v2/accounts/space/",
+            "Spaces, and what the caller may do in each; with space_id what lies in one",
+            see
+        );
         routes.Post<CreateSpace.Command, CreateSpace.Result>("/v2/accounts/space/", "Make a space", Right.Superuser);
         routes.Put<EditSpace.Command, Answer>("/v2/accounts/space/", "Change a space", Right.To(Verbs.Admin, ResourceKind.Space));
         routes.Delete<DeleteSpace.Command, Answer>("/v2/accounts/space/", "Delete a space in which nothing is any more", Right.Superuser);

@@ -26,7 +26,8 @@ public sealed partial class SearchPage
 
     /// <summary>The one that is searched alone; null for all.</summary>
     private IOutputSearch? Alone =>
-        seen.FirstOrDefault(search => search.Key == Asked("in")) ?? (seen is [var only] ? only : seen.FirstOrDefault(search => Asked(search.Within) is not null));
+        seen.FirstOrDefault(search => search.Key == Asked("in"))
+            ?? (seen is [var only] ? only : seen.FirstOrDefault(search => Asked(search.Within) is not null));
 
     /// <inheritdoc/>
     protected override async Task Load()

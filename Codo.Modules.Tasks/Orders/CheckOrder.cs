@@ -190,9 +190,8 @@ internal static class CheckOrder
             var shown = (query.GetRunHost ?? query.ExecIp) is { } host ? beside.Find(lane => lane.Host == host) : beside.FirstOrDefault();
             if (shown is null) throw Refusal.NotFound("运行组中没有可执行主机", "The group has no such host", -2);
             var steps = (await connection.QueryAsync<Step>(StepsSql, shown)).AsList();
-            var attempts = (await connection.QueryAsync<AttemptRow>(AttemptsSql, new { Steps = steps.Select(step => step.SchedId).ToArray() })).ToLookup(attempt =>
-                attempt.SchedId
-            );
+            var tried = await connection.QueryAsync<AttemptRow>(AttemptsSql, new { Steps = steps.Select(step => step.SchedId).ToArray() });
+            var attempts = tried.ToLookup(attempt => attempt.SchedId);
             var arguments = await Arguments(connection, order.Args);
             var given = (await connection.QueryAsync<Approval>(GivenSql, new { ListId = id })).AsList();
             var stopped = await connection.QuerySingleOrDefaultAsync<(string? Zh, string? En)>(StoppedSql, new { ListId = id });

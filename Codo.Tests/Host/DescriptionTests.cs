@@ -67,9 +67,9 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
                             or
                             ("get /v2/accounts/may", "object")
                             or
-                            ("get /v2/task/log", "log_key")
+                            ("get /v2/task/log" or "get /v2/task/log/usage", "log_key")
                             or
-                            ("get /v2/task/log/search", "q")
+                            ("get /v2/task/log/search" or "get /v1/cron/log/search", "q")
                             or
                             (
                                 "get /v2/task/check"

@@ -195,7 +195,7 @@ public sealed class RouteRightsTests(NobodysHost fixture) : IClassFixture<Nobody
         private static async Task<Place> Fill(TestHost host, string space, long owner, string ownerToken, string key)
         {
             var job = $"job-{space}";
-            await host.Make(new { job_id = job, cmd = "true", cron = CronClient.Never, space, overlap = "allow" });
+            await host.Make(new { job_id = job, cmd = $"echo {job}", cron = CronClient.Never, space, overlap = "allow" });
             var log = await host.RunNow(job);
             await host.Ended(log);
             var template = await OrderHost.Template(host, null, owner > 0 ? [$"{owner},,,owner"] : [], OrderHost.Step("true"));
@@ -369,6 +369,7 @@ public sealed class RouteRightsTests(NobodysHost fixture) : IClassFixture<Nobody
             (await w.Send("POST", "/v1/cron/job/kill/", new { log_id = p.Log }, t)).Msg().Contains("已经结束", StringComparison.Ordinal),
         ["GET /v1/cron/log/"] = async (w, t, p) => (int)(await w.Host.Get($"/v1/cron/log/?job_id={p.Job}", t))["count"]! > 0,
         ["GET /v1/cron/log/output/"] = async (w, t, p) => (await w.Host.Get($"/v1/cron/log/output/?log_id={p.Log}", t)).Code() == 0,
+        ["GET /v1/cron/log/search/"] = async (w, t, p) => (int)(await w.Host.Get($"/v1/cron/log/search/?q={p.Job}", t))["count"]! > 0,
         ["GET /v1/cron/log/usage/"] = async (w, t, p) => (await w.Host.Get($"/v1/cron/log/usage/?log_id={p.Log}", t)).Code() == 0,
         ["GET /v1/cron/log/why/"] = async (w, t, p) => (await w.Host.Get($"/v1/cron/log/why/?job_id={p.Job}&time=2026-01-01T03:00Z", t)).Code() == 0,
 
@@ -462,6 +463,7 @@ public sealed class RouteRightsTests(NobodysHost fixture) : IClassFixture<Nobody
         ["GET /v2/task/log/search/"] = async (w, t, p) => (int)(await w.Host.Get($"/v2/task/log/search/?q={p.Line}", t))["count"]! > 0,
         ["GET /v2/task/log/stream/"] = async (w, t, p) =>
             await w.Streams($"/v2/task/log/stream/?log_key={p.Waiting}_1_1_127.0.0.1", t) && await w.Streams($"/v2/task/log/stream/?list_id={p.Waiting}", t),
+        ["GET /v2/task/log/usage/"] = async (w, t, p) => (await w.Host.Get($"/v2/task/log/usage/?log_key={p.Waiting}_1_1_127.0.0.1", t)).Code() == 0,
         ["GET /ws/v1/task/log/"] = (w, t, p) => w.Watches("log", p, t),
         ["GET /ws/v1/task/log_data/"] = (w, t, p) => w.Watches("log_data", p, t),
 

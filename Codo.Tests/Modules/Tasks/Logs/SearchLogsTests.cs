@@ -73,7 +73,8 @@ public sealed class SearchLogsTests(TestPostgres postgres)
         )["data"]![0]!;
         run["line_count"]!.GetValue<int>().ShouldBe(3);
         var line = run["lines"]![1]!;
-        ((int)line["line"]!, (string)line["log_info"]!, (string)line["before"]![0]!, (string)line["after"]![0]!).ShouldBe((4, "a Needle <b>", "above", "above"));
+        ((int)line["line"]!, (string)line["log_info"]!).ShouldBe((4, "a Needle <b>"));
+        ((string)line["before"]![0]!, (string)line["after"]![0]!).ShouldBe(("above", "above"));
 
         // The orders' part ran out of time, and then fails altogether: the runs are there, equal lines together.
         var page = await Page("/search?q=needle&context=1", TestTokens.Admin);
@@ -93,7 +94,7 @@ public sealed class SearchLogsTests(TestPostgres postgres)
         page = await Page("/search?q=needle", TestTokens.For(5, "bob"));
         page.ShouldContain("id=\"orders\"");
         page.ShouldNotContain("id=\"runs\"");
-        page.ShouldNotContain("Needle");
+        page.ShouldNotContain("<mark>");
 
         async Task<string> Page(string path, string token)
         {
