@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Runtime.ExceptionServices;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
-using Codo.Platform.Localization;
 using Codo.Platform.Ui;
 using Microsoft.AspNetCore.Components;
 
