@@ -51,6 +51,7 @@ internal sealed class RunOutputSearch : IOutputSearch
 
     private static OutputLine LineOf(SearchRuns.Row row, SearchRuns.Match line)
     {
+        var face = ExecutionFace.Of(row.Status);
         var id = row.LogId.ToString(CultureInfo.InvariantCulture);
         return new OutputLine(
             line.LogInfo,
@@ -60,8 +61,10 @@ internal sealed class RunOutputSearch : IOutputSearch
             row.JobId,
             $"#{id}",
             $"/runs/{id}",
-            ExecutionFace.Of(row.Status).Word.ToString(),
-            row.ExecTime
+            face.Word.ToString(),
+            row.ExecTime,
+            face.Tone,
+            face.Icon
         );
     }
 

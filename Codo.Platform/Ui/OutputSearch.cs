@@ -53,6 +53,7 @@ public sealed record OutputFound(IReadOnlyList<OutputLine> Lines, bool HasMore, 
 /// <param name="Before">Lines before it.</param>
 /// <param name="Place">Where it was written: a host, or what ran.</param>
 /// <param name="Subject">What wrote it, with a page of its own.</param>
+/// <param name="Tone">Of a badge that says the detail; empty for plain text.</param>
 public sealed record OutputLine(
     string Text,
     string Path,
@@ -62,5 +63,7 @@ public sealed record OutputLine(
     string Subject,
     string SubjectPath,
     string Detail,
-    DateTime At
+    DateTime At,
+    string Tone = "",
+    string Icon = ""
 );

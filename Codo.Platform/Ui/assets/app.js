@@ -109,6 +109,7 @@ async function act(button) {
 
 const filled = (text, answer) => text.replace(/\{(\w+)\}/g, (whole, name) => answer[name] ?? whole);
 
+/** @param {{path: string, body: any, go?: string}} undo a request */
 async function takeBack({ path, body, go }) {
   const answer = await request('POST', path, body);
   if (answer.code === 0 && go) { sayLater(told(answer)); location.href = go; return; }
@@ -217,7 +218,7 @@ document.addEventListener('input', (event) => {
 
 // Filters are in the address; what is typed replaces it, so that Back leaves the page.
 async function narrow(form) {
-  const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ''));
+  const query = new URLSearchParams([...new FormData(form)].map(([name, value]) => [name, String(value)]).filter(([, value]) => value !== ''));
   history.replaceState(null, '', location.pathname + (query.size ? `?${query}` : ''));
   last = 0;
   await refresh();

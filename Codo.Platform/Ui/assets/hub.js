@@ -6,6 +6,7 @@ export function createHub() {
   const known = new Map();
   let source = null, followed = '', brokenSince = 0, retry = 0, timer = 0, planned = 0;
 
+  /** @param {any} message @param {Iterable<any>} to */
   const tell = (message, to = ports) => { for (const port of to) port.send(message); };
   const state = () => (brokenSince ? { state: 'broken', since: brokenSince } : { state: 'live' });
 

@@ -74,6 +74,10 @@ export function runSource(id) {
 }
 
 export class LogView {
+  /** @type {any} */ place;
+  /** @type {any} */ source;
+  /** @type {any[]} */ lines = [];
+
   constructor(place, source) {
     Object.assign(this, { place, source, lines: [], follows: true, wrap: localStorage.getItem('codo_wrap') !== '0', matches: [], match: -1, tops: null, from: 0, marked: null });
     this.build();
