@@ -8,6 +8,9 @@ internal static class SearchCommand
 {
     private static readonly string[] Places = ["jobs", "runs", "orders", "logs"];
 
+    // What the API takes.
+    private const int MostRuns = 200;
+
     public static Command Command(ClientContext context)
     {
         var text = new Argument<string>("TEXT") { Description = "What to look for, in any case." };
@@ -38,7 +41,10 @@ internal static class SearchCommand
                             .Select(row => Hit("order", row, row.Text("list_id"), row.Text("create_time"), row.Text("task_name")))
                     );
                 if (named.Contains("runs"))
-                    found.AddRange(Told(context, await server.Get("/v1/cron/log/search/", ("q", sought), ("limit", most)), "runs").Select(Run));
+                {
+                    var runs = await server.Get("/v1/cron/log/search/", ("q", sought), ("limit", Math.Min(most, MostRuns)));
+                    found.AddRange(Told(context, runs, "runs").Select(Run));
+                }
                 if (named.Contains("logs"))
                     found.AddRange(
                         Told(context, await server.Get("/v2/task/log/search/", ("q", sought), ("limit", most)), "logs")
