@@ -71,7 +71,9 @@ internal static class Composition
         services.AddSingleton<RunAsRule>().AddSingleton<RiskRules>().AddSingleton<TeamDirectory>();
         services.AddSettings<QuotaSettings>("Codo:Quotas").AddSingleton<Quotas>();
         services.AddAccounts().AddOidc(configuration).AddRights().AddCron().AddTasks().AddAlerts().AddOperations().AddTelemetry(configuration, settings);
-        services.AddCluster(new Node(NodeName(settings)), new ClusterSettings(postgres, TimeSpan.FromSeconds(settings.ShutdownGrace)));
+        var member = SettingsBinding.Check<MemberSettings>(configuration, "Codo:Node");
+        services.AddSettings<MemberSettings>("Codo:Node");
+        services.AddCluster(new Node(NodeName(settings), member), new ClusterSettings(postgres, TimeSpan.FromSeconds(settings.ShutdownGrace)));
         services.AddCodoHangfire(postgres);
         services.AddHealth().AddDescription();
         services.AddPages().AddHostNavigation();
@@ -142,6 +144,7 @@ internal static class Composition
         app.UseRequestPipeline();
         app.UseFailures();
         app.UseKnownHosts();
+        app.UseRoles();
         app.UseLegacyPathPrefixes();
         // Gateways cut off what is silent for a minute, some for half of one; the framework's own interval is two minutes.
         app.UseWebSockets(new WebSocketOptions { KeepAliveInterval = TimeSpan.FromSeconds(15), KeepAliveTimeout = TimeSpan.FromSeconds(60) });

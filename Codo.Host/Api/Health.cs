@@ -31,6 +31,7 @@ internal static class Health
             .AddAsyncCheck("run_as", provider => RunAs(provider.GetRequiredService<RunAsRule>()))
             .AddAsyncCheck("disk", provider => Disk(provider.GetRequiredService<Disk>()))
             .AddAsyncCheck("clock", provider => Clock(provider.GetRequiredService<Node>()))
+            .AddAsyncCheck("roles", Roles)
             .AddAsyncCheck("lease", provider => Lease(provider.GetRequiredService<Node>()));
         return services.AddSingleton<RecentHealth>();
     }
@@ -124,6 +125,23 @@ internal static class Health
     private static Task<HealthCheckResult> Lease(Node node) => Task.FromResult(node.HoldsLease
         ? HealthCheckResult.Healthy($"{node.Name}, incarnation {node.Incarnation}{(node.IsDrained ? ", drained: it takes no new work" : "")}")
         : HealthCheckResult.Degraded("the lease is lost: nothing new starts here"));
+
+    // A drained node has its roles: whoever drained the last one was warned. This node may not have joined yet.
+    private const string RolesSql = """
+        SELECT DISTINCT unnest(roles) FROM platform.node
+        WHERE stopped_at IS NULL AND fenced < incarnation AND heartbeat_at >= clock_timestamp() - CAST(@Lease AS interval)
+        """;
+
+    private static async Task<HealthCheckResult> Roles(IServiceProvider services)
+    {
+        var node = services.GetRequiredService<Node>();
+        await using var connection = await services.GetRequiredService<NpgsqlDataSource>().OpenConnectionAsync();
+        var found = await connection.QueryAsync<string>(RolesSql, new { Node.Lease });
+        var missing = NodeRoles.All.Except(node.Roles).Except(found).ToList();
+        return missing.Count == 0
+            ? HealthCheckResult.Healthy("this node: " + string.Join(", ", node.Roles))
+            : HealthCheckResult.Degraded($"no live node has the role {string.Join(", ", missing)} (Codo:Node:Roles): its work waits");
+    }
 
     /// <param name="Code">0, or 503 where something without which no work is done is away.</param>
     /// <param name="Msg">The worst of the checks: <c>healthy</c>, <c>degraded</c> or <c>unhealthy</c>.</param>

@@ -27,6 +27,8 @@ internal static class NodeCommands
                     new("STATE", row => row.Text("state"), Color: Colors.OfStatus),
                     new("WORK", row => row.Text("drained_at").Length > 0 ? "drained" : "takes work"),
                     new("RUNNING", row => row.Text("running")),
+                    new("TAGS", row => string.Join(',', row.Texts("tags"))),
+                    new("ROLES", row => string.Join(',', row.Texts("roles")), Wide: true),
                     new("HEARTBEAT", row => row.Text("heartbeat_at")),
                     new("VERSION", row => row.Text("version"), Wide: true),
                     new("DRAINED BY", row => row.Text("drained_by"), Wide: true),

@@ -51,7 +51,8 @@ internal static class HangfireSetup
         {
             ServerName = $"{Environment.MachineName}:{Environment.ProcessId}",
             WorkerCount = 4,
-            Queues = ["cron", "orders", "default"],
+            // A worker that may start nothing of a queue would take wake-ups that others wait for. The queues are called as the roles.
+            Queues = [.. new[] { NodeRoles.Cron, NodeRoles.Orders }.Where(provider.GetRequiredService<Node>().Has), "default"],
             SchedulePollingInterval = TimeSpan.FromSeconds(provider.GetRequiredService<NodeSettings>().SchedulePolling),
             CancellationCheckInterval = TimeSpan.FromSeconds(5),
             StopTimeout = TimeSpan.FromSeconds(5),

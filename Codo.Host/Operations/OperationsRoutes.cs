@@ -43,6 +43,11 @@ internal static class OperationsRoutes
         routes.Post<ResendMessage.Command, Answer>("/v2/outbox/resend/", "Send a dead letter again", Right.Superuser);
         routes.Delete<DeleteMessage.Command, Answer>("/v2/outbox/", "Delete a dead letter", Right.Superuser);
         routes.Get<ListNodes.Query, ListNodes.Result>("/v2/nodes/", "The nodes, and what the database takes kind by kind", Right.Superuser);
+        routes.Get<FitNodes.Query, FitNodes.Result>(
+            "/v2/nodes/fit/",
+            "Which nodes that take new work now fit the `node` of a job or a step",
+            Right.Own(Verbs.See)
+        );
         routes.Get<ListSettings.Query, ListSettings.Result>(
             "/v2/settings/",
             "The settings in force on the node that answers, each with its source; secrets only as set",

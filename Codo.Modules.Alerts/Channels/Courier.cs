@@ -93,7 +93,7 @@ internal sealed class Courier(
     internal async Task<bool> Begin(CancellationToken cancellation)
     {
         // A restored installation tells nobody before it is released.
-        if (node.IsHeld) return false;
+        if (node.IsHeld || !node.Has(NodeRoles.Alerts)) return false;
         List<long> due;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
             due = (

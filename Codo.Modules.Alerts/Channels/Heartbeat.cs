@@ -27,7 +27,7 @@ internal sealed class Heartbeat(AlertSettings settings, Outbound outbound, Healt
     /// <summary>Asks once, when all is well; false when it is not, or nobody answered.</summary>
     internal async Task<bool> Beat(CancellationToken cancellation)
     {
-        if (!node.HoldsLease || node.Draining || node.IsHeld || node.Skew.Duration() > Node.MostSkew) return false;
+        if (!node.Has(NodeRoles.Alerts) || !node.HoldsLease || node.Draining || node.IsHeld || node.Skew.Duration() > Node.MostSkew) return false;
         var report = await health.CheckHealthAsync(cancellation);
         if (
             report.Status == HealthStatus.Unhealthy

@@ -174,7 +174,8 @@ internal sealed class Watch(
     }
 
     /// <summary>A run of <see cref="Escalate"/> or <see cref="FindLong"/>, on a node that may be believed.</summary>
-    public Task<bool> Run(Func<Task<bool>> look) => node.HoldsLease && !node.IsHeld ? look() : Task.FromResult(false);
+    public Task<bool> Run(Func<Task<bool>> look) =>
+        node.HoldsLease && !node.IsHeld && node.Has(NodeRoles.Alerts) ? look() : Task.FromResult(false);
 
     /// <summary>The hourly run: the end of the retention.</summary>
     public async Task Retain(CancellationToken cancellation)

@@ -22,11 +22,11 @@ internal sealed class Membership(
 ) : IHostedService, IDisposable
 {
     private const string JoinSql = """
-        INSERT INTO platform.node AS n (name, incarnation, machine, boot_id, process_id, version, started_at, heartbeat_at)
-        VALUES (@Name, nextval('platform.incarnation'), @Machine, @BootId, @ProcessId, @Version, clock_timestamp(), clock_timestamp())
+        INSERT INTO platform.node AS n (name, incarnation, machine, boot_id, process_id, version, roles, tags, started_at, heartbeat_at)
+        VALUES (@Name, nextval('platform.incarnation'), @Machine, @BootId, @ProcessId, @Version, @Roles, @Tags, clock_timestamp(), clock_timestamp())
         ON CONFLICT (name) DO UPDATE SET fenced = n.incarnation, incarnation = excluded.incarnation, machine = excluded.machine, boot_id = excluded.boot_id,
-            process_id = excluded.process_id, version = excluded.version, started_at = excluded.started_at, heartbeat_at = excluded.heartbeat_at,
-                stopped_at = NULL
+            process_id = excluded.process_id, version = excluded.version, roles = excluded.roles, tags = excluded.tags,
+            started_at = excluded.started_at, heartbeat_at = excluded.heartbeat_at, stopped_at = NULL
         RETURNING incarnation, drained_at IS NOT NULL AS drained, pg_postmaster_start_time() AS server
         """;
 
@@ -119,6 +119,8 @@ internal sealed class Membership(
             BootId = Machine.BootId,
             Environment.ProcessId,
             Version = Assembly.GetEntryAssembly()?.GetName().Version?.ToString(3) ?? "",
+            Roles = node.Roles.ToArray(),
+            Tags = node.Tags.ToArray(),
         });
         // Before the incarnation: a drained node that has joined begins nothing.
         node.Drained(joined.Drained);

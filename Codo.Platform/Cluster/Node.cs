@@ -22,9 +22,20 @@ public sealed class Node
     private readonly ConcurrentDictionary<string, bool> recovered = new(StringComparer.Ordinal);
 
     /// <param name="name">Unique in the cluster; the same at every start of this host.</param>
-    public Node(string name) => Name = name;
+    /// <param name="settings">Its roles and tags; null takes everything.</param>
+    public Node(string name, MemberSettings? settings = null)
+    {
+        settings ??= new MemberSettings();
+        (Name, Roles, Tags) = (name, settings.RoleList, settings.TagList);
+    }
 
     public string Name { get; }
+
+    /// <summary>Of <see cref="NodeRoles"/>: what it takes of the cluster's work.</summary>
+    public IReadOnlyList<string> Roles { get; }
+
+    /// <summary>What selectors name beside its name.</summary>
+    public IReadOnlyList<string> Tags { get; }
 
     /// <summary>Rises at every start, and when the node comes back after it was declared dead. Rows under way name it.</summary>
     public long Incarnation => Interlocked.Read(ref incarnation);
@@ -65,11 +76,15 @@ public sealed class Node
 
     private string? WhyNotHere(string work) =>
         draining ? "the node is shutting down"
+        : !Has(work) ? $"the node does not have the role {work} (Codo:Node:Roles)"
         : drained ? "the node is drained"
         : !recovered.ContainsKey(work) ? "what an earlier start of this node left is being recovered"
         : !HoldsLease ? "the node has lost its lease: PostgreSQL has confirmed no heartbeat for 10 s"
         : skew.Duration() > MostSkew ? $"the node's clock is {skew.TotalSeconds:0} s off PostgreSQL's"
         : null;
+
+    /// <summary>Whether the node has a role.</summary>
+    public bool Has(string role) => Roles.Contains(role, StringComparer.Ordinal);
 
     /// <summary>Begins the drain.</summary>
     public void Drain() => draining = true;

@@ -214,6 +214,7 @@ document.addEventListener('input', (event) => {
   const filter = event.target.closest?.('form[data-filter]');
   if (filter) { clearTimeout(filter.timer); filter.timer = setTimeout(() => narrow(filter), 250); }
   if (event.target.dataset?.preview !== undefined) { clearTimeout(previewing); previewing = setTimeout(() => preview(event.target), 200); }
+  if (event.target.dataset?.nodes !== undefined) { clearTimeout(fitting); fitting = setTimeout(() => fit(event.target), 200); }
 });
 
 // Filters are in the address; what is typed replaces it, so that Back leaves the page.
@@ -233,6 +234,18 @@ async function preview(input) {
   output.replaceChildren(answer.code === 0
     ? h('span', {}, h('strong', {}, answer.cron_text), ' · ', (answer.data ?? []).slice(0, 3).map((time) => time.local + (time.note ? ` (${time.note})` : "")).join(' · '))
     : h('span', { class: 'error' }, answer.msg + (answer.hint ? ` · ${answer.hint}` : '')));
+}
+
+// Which nodes fit a selector while it is typed.
+let fitting = 0;
+async function fit(input) {
+  const output = document.getElementById(input.dataset.nodes);
+  if (!output) return;
+  const answer = await request('GET', `/v2/nodes/fit/?role=${input.dataset.role}&node=${encodeURIComponent(input.value)}`);
+  const names = (answer.data ?? []).map((node) => node.name).join(', ');
+  output.replaceChildren(answer.code === 0
+    ? h('span', { class: names ? null : 'error' }, names ? t('符合：', 'Fits: ') + names : t('没有存活的节点符合', 'No live node fits'))
+    : h('span', { class: 'error' }, answer.msg));
 }
 
 function curl(command) {
