@@ -75,6 +75,8 @@ public static class CronModule
             .AddSingleton<LedgerSearch>()
             .AddSingleton<IOutputSearch, RunOutputSearch>()
             .AddSingleton<Runner>()
+            .AddSingleton<UnplacedRuns>()
+            .AddPoll<UnplacedRuns>("cron placement", PlacementWatch.Period, PlacementWatch.LongestRest, (watch, stopping) => watch.Look(stopping))
             .AddSingleton<INodeWork>(provider => provider.GetRequiredService<Runner>())
             .AddSingleton<WakeSources>()
             .AddSingleton<RecurringJobs>()

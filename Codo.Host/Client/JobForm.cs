@@ -14,6 +14,7 @@ internal static class JobForm
         ("time_zone", null),
         ("description", ""),
         ("run_as", null),
+        ("node", ""),
         ("working_directory", ""),
         ("interpreter", ""),
         ("encoding", "utf-8"),

@@ -36,19 +36,21 @@ internal sealed class ExecutionStore
 
     private const string ClaimSql = """
         WITH free AS (
-            SELECT g.log_id FROM cron.active_execution g
+            SELECT g.log_id, g.unplaced FROM cron.active_execution g
             WHERE g.state = 'queued' AND g.not_before <= statement_timestamp()
                 AND NOT (g.exclusive AND EXISTS (SELECT 1 FROM cron.active_execution o WHERE o.job = g.job AND o.log_id <> g.log_id
                     AND (o.state = 'running' OR o.log_id < g.log_id)))
                 AND EXISTS (SELECT 1 FROM platform.node n WHERE n.name = @Node AND n.incarnation = @Incarnation AND n.fenced < n.incarnation
                     AND n.drained_at IS NULL)
+                AND (g.node_selector = '' OR EXISTS (SELECT 1 FROM platform.node n WHERE n.name = @Node AND platform.fits(n.labels, g.node_selector)))
                 AND (cardinality(CAST(@Full AS bigint[])) = 0 OR NOT EXISTS (SELECT 1 FROM cron.job j WHERE j.id = g.job AND j.creator_id = ANY(@Full)))
             ORDER BY g.not_before, g.log_id LIMIT @Room FOR UPDATE SKIP LOCKED
         ), claimed AS (
-            UPDATE cron.active_execution g SET state = 'running', node = @Node, incarnation = @Incarnation FROM free WHERE g.log_id = free.log_id
-            RETURNING g.log_id, g.nominal_at, g.job, g.job_id, g.attempt
+            UPDATE cron.active_execution g SET state = 'running', node = @Node, incarnation = @Incarnation, unplaced = false FROM free
+            WHERE g.log_id = free.log_id RETURNING g.log_id, g.nominal_at, g.job, g.job_id, g.attempt, free.unplaced
         ), started AS (
-            UPDATE cron.cron_log l SET status = 'running', exec_time = CASE WHEN c.attempt = 1 THEN clock_timestamp() ELSE l.exec_time END
+            UPDATE cron.cron_log l SET status = 'running', exec_time = CASE WHEN c.attempt = 1 THEN clock_timestamp() ELSE l.exec_time END,
+                cause_zh = CASE WHEN c.unplaced THEN '' ELSE l.cause_zh END, cause_en = CASE WHEN c.unplaced THEN '' ELSE l.cause_en END
             FROM claimed c WHERE l.log_id = c.log_id AND l.nominal_at = c.nominal_at AND l.status = 'queued'
             RETURNING c.log_id, c.nominal_at, c.job, c.job_id, c.attempt, gen_random_uuid()::text AS run_id, l.task_cmd, l.spec, l.env, l.trigger
         ), attempted AS (

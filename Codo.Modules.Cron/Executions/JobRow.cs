@@ -26,6 +26,7 @@ internal sealed record JobRow
     public byte[]? Env { get; init; }
     public string WorkingDirectory { get; init; } = "";
     public string RunAs { get; init; } = "";
+    public string NodeSelector { get; init; } = "";
     public string Interpreter { get; init; } = "";
     public string Released { get; init; } = "";
     public long? HeldBy { get; init; }

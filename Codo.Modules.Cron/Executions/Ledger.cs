@@ -34,8 +34,8 @@ internal sealed class Ledger(
 
     internal const string Columns = """
         id, job_id, cmd, cron, time_zone, paused, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory, run_as,
-            interpreter, released, held_by, updater_id, held_zh, held_en, accounted_to, next_run_at, gap_log_id, gap_nominal_at, gap_reason, broken_at,
-            broken_zh, broken_en, create_time, clock_timestamp() AS locked_at
+            node_selector, interpreter, released, held_by, updater_id, held_zh, held_en, accounted_to, next_run_at, gap_log_id, gap_nominal_at, gap_reason,
+            broken_at, broken_zh, broken_en, create_time, clock_timestamp() AS locked_at
         """;
 
     // statement_timestamp() and not clock_timestamp(): a volatile function keeps the planner from the index, and every job would be looked at.
@@ -68,15 +68,16 @@ internal sealed class Ledger(
             SELECT j.id, j.job_id, 'schedule', f.trigger, f.at, f.at, 'queued', f.at, j.cmd,
                 jsonb_build_object('timeout', j.timeout, 'retries', j.retries, 'retry_delay', j.retry_delay, 'working_directory', j.working_directory,
                     'interpreter', j.interpreter,
-                    'encoding', j.encoding, 'run_as', j.run_as, 'overlap', j.overlap), j.env
+                    'encoding', j.encoding, 'run_as', j.run_as, 'overlap', j.overlap)
+                    || CASE WHEN j.node_selector = '' THEN '{}' ELSE jsonb_build_object('node', j.node_selector) END, j.env
             FROM unnest(CAST(@Jobs AS bigint[]), CAST(@Triggers AS text[]), CAST(@Times AS timestamptz[])) WITH ORDINALITY AS f(job, trigger, at, place)
                 JOIN cron.job j ON j.id = f.job
             ORDER BY f.place
             ON CONFLICT (job, nominal_at) WHERE kind = 'schedule' DO NOTHING
-            RETURNING log_id, nominal_at, job, job_id, spec ->> 'overlap' AS overlap
+            RETURNING log_id, nominal_at, job, job_id, spec ->> 'overlap' AS overlap, COALESCE(spec ->> 'node', '') AS selector
         )
-        INSERT INTO cron.active_execution (log_id, nominal_at, job, job_id, not_before, exclusive)
-        SELECT log_id, nominal_at, job, job_id, nominal_at, overlap <> 'allow' FROM fire
+        INSERT INTO cron.active_execution (log_id, nominal_at, job, job_id, not_before, exclusive, node_selector)
+        SELECT log_id, nominal_at, job, job_id, nominal_at, overlap <> 'allow', selector FROM fire
         """;
 
     private const string InsertGapSql = """
@@ -152,7 +153,7 @@ internal sealed class Ledger(
     /// <summary>Paused jobs' due times are accounted for as well, so that the ledger answers while the pause lasts.</summary>
     public async Task AccountPaused(CancellationToken cancellation)
     {
-        while (node.HoldsLease && await AccountSome(LockPausedSql, cancellation) == Batch)
+        while (node.HoldsLease && node.Has(NodeRoles.Cron) && await AccountSome(LockPausedSql, cancellation) == Batch)
         {
         }
     }
@@ -276,6 +277,7 @@ internal sealed class Ledger(
             row.Job
         );
         var (fires, moves, due, isTold) = (new List<(long Job, string Trigger, DateTime At)>(), new List<Move>(), new List<long>(), false);
+        var isSelective = false;
         var steady = SteadySince;
         var set = await rules.Read(connection, transaction);
         var held = await HeldTimes(connection, transaction);
@@ -305,6 +307,7 @@ internal sealed class Ledger(
                 if (entry.Reason is null)
                 {
                     fires.Add((job.Id, entry.Trigger, entry.From.UtcDateTime));
+                    isSelective |= job.NodeSelector.Length > 0;
                     gap = default;
                 }
                 else
@@ -326,6 +329,8 @@ internal sealed class Ledger(
                 Triggers = fires.Select(fire => fire.Trigger).ToArray(),
                 Times = fires.Select(fire => fire.At).ToArray(),
             }, transaction);
+            // Another node may be the one that fits.
+            if (isSelective) await Control.Notify(connection, transaction, "");
         }
         await connection.ExecuteAsync(MoveSql, new
         {

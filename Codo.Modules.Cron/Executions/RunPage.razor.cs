@@ -27,9 +27,12 @@ public sealed partial class RunPage
 
     private string Why =>
         attempts.Count > 0 && attempts[^1].Cause.Length > 0 ? attempts[^1].Cause
-        : run.Status is "skipped" or "missed" ? run.TaskLog
+        : run.Status is "skipped" or "missed" || IsWaitingForNode ? run.TaskLog
         : run.ExitCode is { } code ? T($"退出码 {code}", $"Exit code {code}")
         : Face.Word.ToString();
+
+    // Before its first attempt a queued run has no output: what it says is why it waits.
+    private bool IsWaitingForNode => run.Status == "queued" && attempts.Count == 0 && run.TaskLog.Length > 0;
 
     private string TriggerWord =>
         run.Trigger switch

@@ -62,7 +62,7 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
 
     public async Task Check(CancellationToken cancellation)
     {
-        if (!node.HoldsLease) return;
+        if (!node.HoldsLease || !node.Has(NodeRoles.Cron)) return;
         List<long> wrong;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
             wrong = (await connection.QueryAsync<JobRow>(AllSql)).Where(job => Wrong(job) is not null).Select(job => job.Id).ToList();

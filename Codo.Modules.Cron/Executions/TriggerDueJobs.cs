@@ -50,7 +50,7 @@ internal sealed class TriggerDueJobs(
         BetweenTriggers = TimeSpan.FromMilliseconds(20),
         Again = TimeSpan.FromMilliseconds(300);
 
-    private readonly LoopState state = states.Add("cron trigger", LongestWait, rests: () => node.IsDrained);
+    private readonly LoopState state = states.Add("cron trigger", LongestWait, rests: () => node.IsDrained || !node.Has(NodeRoles.Cron));
     private readonly Queue<string> waiting = new();
 
     // A burst is shown whole; of many jobs a second that go on and on only a part is.

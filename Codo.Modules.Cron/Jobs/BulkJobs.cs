@@ -99,7 +99,7 @@ internal static class BulkJobs
             // The handler is asked for itself, without the rules that stand before a request for one job.
             if (!JobFields.Short(after)) throw Refusal.Invalid("tags 最多 50 个，每个 1 到 100 个字符", "tags: 50 at most, of 1 to 100 characters");
             var edit = new EditJob.Command(
-                id, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, after, null, null);
+                id, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, after, null, null);
             return await edits.Handle(edit, cancellation);
         }
     }

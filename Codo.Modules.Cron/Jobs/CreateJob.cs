@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Codo.Modules.Cron.Executions;
+using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;
@@ -48,6 +49,7 @@ internal static class CreateJob
         string? Interpreter,
         string? Encoding,
         string? RunAs,
+        string? Node,
         string? Description,
         string[]? Tags,
         string[]? Owners,
@@ -84,11 +86,11 @@ internal static class CreateJob
     {
         private const string InsertSql = """
             INSERT INTO cron.job (job_id, cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory,
-                interpreter, encoding, run_as, description, tags, owners,
+                interpreter, encoding, run_as, node_selector, description, tags, owners,
                 creator_id, creator, updater_id, updater, accounted_to, next_run_at, risks, paused, held_by, held_zh, held_en,
                 space_id)
             VALUES (@JobId, @Cmd, @Cron, @TimeZone, @Timeout, @Overlap, @Misfire, @MisfireWindow, @Retries, @RetryDelay, @Env, @WorkingDirectory,
-                @Interpreter, @Encoding, @RunAs, @Description, @Tags, @Owners,
+                @Interpreter, @Encoding, @RunAs, @Node, @Description, @Tags, @Owners,
                 @CallerId, @CallerName, @CallerId, @CallerName, @Now, @NextRunAt, CAST(@Risks AS jsonb), @Held, @HeldBy, @HeldZh, @HeldEn,
                 @SpaceId)
             ON CONFLICT (job_id) DO NOTHING RETURNING id
@@ -128,6 +130,7 @@ internal static class CreateJob
                 Interpreter = request.Interpreter?.Trim() ?? "",
                 Encoding = request.Encoding ?? "utf-8",
                 RunAs = runAs.Choose(caller, request.RunAs),
+                Node = NodeSelector.Form(request.Node),
                 Description = request.Description ?? "",
                 Tags = request.Tags ?? [],
                 Owners = request.Owners ?? [],
@@ -174,6 +177,7 @@ internal static class CreateJob
                     job.Interpreter,
                     job.Encoding,
                     job.RunAs,
+                    job.Node,
                     job.Description,
                     job.Tags,
                     job.Owners,
@@ -181,6 +185,7 @@ internal static class CreateJob
                     Risks = risk.Hits.Count == 0 ? null : risk.Hits.Select(hit => hit.Name),
                 }
             );
+            var unfit = await FittingNodes.Warnings(connection, NodeRoles.Cron, "node", job.Node);
             await transaction.CommitAsync(cancellationToken);
             recurring.Changed(request.JobId!);
             var advice = JobAdvice.Of(expression, inZone, now, request.Cmd, request.WorkingDirectory);
@@ -189,7 +194,7 @@ internal static class CreateJob
                 1,
                 advice.CronText,
                 advice.NextRunTimes,
-                [.. advice.Warnings, .. risk.Warnings, .. JobHold.Warnings(risk, isHeld)]
+                [.. advice.Warnings, .. risk.Warnings, .. JobHold.Warnings(risk, isHeld), .. unfit]
             );
         }
     }

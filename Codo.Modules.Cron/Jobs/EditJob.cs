@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Codo.Modules.Cron.Executions;
+using Codo.Platform.Cluster;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
@@ -53,6 +54,7 @@ internal static class EditJob
         string? Interpreter,
         string? Encoding,
         string? RunAs,
+        string? Node,
         string? Description,
         string[]? Tags,
         string[]? Owners,
@@ -103,6 +105,7 @@ internal static class EditJob
                 retries = coalesce(@Retries, retries), retry_delay = coalesce(@RetryDelay, retry_delay), env = @Env,
                     working_directory = coalesce(@WorkingDirectory, working_directory),
                 interpreter = coalesce(@Interpreter, interpreter), encoding = coalesce(@Encoding, encoding), run_as = @RunAs,
+                node_selector = coalesce(@Node, node_selector),
                 description = coalesce(@Description, description), tags = coalesce(@Tags, tags), owners = coalesce(@Owners, owners),
                 updater_id = @CallerId, updater = @CallerName, update_time = @Now, accounted_to = @Now, next_run_at = @NextRunAt, space_id = @SpaceId,
                     gap_log_id = NULL,
@@ -115,7 +118,12 @@ internal static class EditJob
 
         private const string ShownSql = """
             SELECT cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, working_directory, interpreter, encoding, run_as,
-                description, tags, owners, space_id FROM cron.job WHERE id = @Id
+                node_selector AS node, description, tags, owners, space_id FROM cron.job WHERE id = @Id
+            """;
+
+        // A selector that nobody fits is put right so; the command stays the one that the execution was queued with.
+        private const string MoveQueuedSql = """
+            UPDATE cron.active_execution SET node_selector = @Node WHERE job = @Id AND state = 'queued' AND node_selector <> @Node
             """;
 
         private readonly Caller caller = access.Caller;
@@ -171,6 +179,7 @@ internal static class EditJob
                 Interpreter = request.Interpreter?.Trim(),
                 request.Encoding,
                 RunAs = user,
+                Node = request.Node is null ? null : NodeSelector.Form(request.Node),
                 request.Description,
                 request.Tags,
                 request.Owners,
@@ -182,9 +191,12 @@ internal static class EditJob
             }, transaction);
             var after = await connection.QuerySingleAsync<Shown>(ShownSql, new { job.Id }, transaction);
             (after.Env, after.SecretEnv) = (environments.Masked(variables), variables.Marked);
+            if (after.Node != before.Node && await connection.ExecuteAsync(MoveQueuedSql, new { job.Id, after.Node }, transaction) > 0)
+                await Control.Notify(connection, transaction, "");
             if (request.RestoredFrom is { } from) await JobVersions.Note(connection, transaction, job.Id, version, from);
             await Audit.Write(connection, transaction, caller, request.RestoredFrom is null ? "edit" : "restore", "job", request.JobId!, before, after);
             if (job.BrokenAt is not null) await Outbox.Write(connection, transaction, JobEvents.Stream(job.Id), JobEvents.Mended, new JobEvents.Job(job.JobId));
+            var unfit = request.Node is null ? [] : await FittingNodes.Warnings(connection, NodeRoles.Cron, "node", after.Node);
             await transaction.CommitAsync(cancellationToken);
             if (isTold || job.BrokenAt is not null) outbox.Wake();
             recurring.Changed(job.JobId);
@@ -194,7 +206,7 @@ internal static class EditJob
                 version,
                 advice.CronText,
                 advice.NextRunTimes,
-                [.. advice.Warnings, .. risk.Warnings, .. JobHold.Warnings(risk, isHeld)]
+                [.. advice.Warnings, .. risk.Warnings, .. JobHold.Warnings(risk, isHeld), .. unfit]
             );
         }
 
@@ -229,6 +241,7 @@ internal static class EditJob
             public string Interpreter { get; init; } = "";
             public string Encoding { get; init; } = "";
             public string RunAs { get; init; } = "";
+            public string Node { get; init; } = "";
             public string Description { get; init; } = "";
             public string[] Tags { get; init; } = [];
             public string[] Owners { get; init; } = [];

@@ -14,7 +14,7 @@ internal sealed class JobContent
         "cmd", "cron", "time_zone", "timeout", "overlap", "misfire", "misfire_window", "retries", "retry_delay",
     ];
 
-    private static readonly string[] AfterEnv = ["working_directory", "interpreter", "encoding", "run_as", "description", "tags", "owners"];
+    private static readonly string[] AfterEnv = ["working_directory", "interpreter", "encoding", "run_as", "node", "description", "tags", "owners"];
 
     private readonly Dictionary<string, string> env;
 
@@ -25,6 +25,8 @@ internal sealed class JobContent
         Shown["env"] = JsonSerializer.SerializeToNode(env, Json.Stored);
         Shown["secret_env"] = JsonSerializer.SerializeToNode(variables?.Marked ?? [], Json.Stored);
         foreach (var name in AfterEnv) Shown[name] = fields[name]?.DeepClone();
+        // Versions before selectors ran on every node.
+        Shown["node"] ??= "";
         Shown["space"] = space;
     }
 

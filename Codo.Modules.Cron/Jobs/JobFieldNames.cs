@@ -21,6 +21,7 @@ internal static class JobFieldNames
         ["interpreter"] = new("解释器", "Interpreter"),
         ["encoding"] = new("编码", "Encoding"),
         ["run_as"] = new("执行用户", "Run as"),
+        ["node"] = new("节点", "Nodes"),
         ["description"] = new("说明", "Description"),
         ["tags"] = new("标签", "Tags"),
         ["owners"] = new("负责人", "Owners"),

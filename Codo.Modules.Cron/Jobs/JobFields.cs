@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 using Codo.Modules.Cron.Executions;
 using Codo.Modules.Cron.Schedules;
+using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Processes;
@@ -27,6 +28,7 @@ internal interface IJobFields
     string? Interpreter { get; }
     string? Encoding { get; }
     string? RunAs { get; }
+    string? Node { get; }
     string? Description { get; }
     string[]? Tags { get; }
     string[]? Owners { get; }
@@ -61,6 +63,7 @@ internal static partial class JobFields
             .Refuse("interpreter 只能是一行，例如 /usr/bin/env python3", "interpreter must be one line, such as /usr/bin/env python3");
         validator.RuleFor(job => job.Encoding).OneOf("encoding", [.. CommandForm.Encodings]);
         validator.RuleFor(job => job.RunAs).AtMost(SystemUser.MostName, "run_as");
+        validator.RuleFor(job => job.Node).IsSelector("node");
         validator
             .RuleFor(job => job.SecretEnv)
             .Must(names => names is null || (names.Length <= 200 && names.All(name => name is not null && VariableName().IsMatch(name))))

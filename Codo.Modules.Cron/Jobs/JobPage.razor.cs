@@ -54,6 +54,7 @@ public sealed partial class JobPage
             ["interpreter"] = job.Interpreter,
             ["encoding"] = job.Encoding,
             ["run_as"] = job.RunAs,
+            ["node"] = job.Node,
             ["description"] = job.Description,
             ["tags"] = string.Join(", ", job.Tags),
             ["owners"] = string.Join(", ", job.Owners),

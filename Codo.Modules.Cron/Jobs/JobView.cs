@@ -31,6 +31,7 @@ internal sealed record JobView(
     string Interpreter,
     string Encoding,
     string RunAs,
+    string Node,
     string Description,
     string[] Tags,
     string[] Owners,
@@ -108,6 +109,7 @@ internal sealed record JobView(
             row.Interpreter,
             row.Encoding,
             row.RunAs,
+            row.NodeSelector,
             row.Description,
             row.Tags,
             row.Owners,
@@ -150,6 +152,7 @@ internal sealed record JobView(
         public string Interpreter { get; init; } = "";
         public string Encoding { get; init; } = "";
         public string RunAs { get; init; } = "";
+        public string NodeSelector { get; init; } = "";
         public string Description { get; init; } = "";
         public string[] Tags { get; init; } = [];
         public string[] Owners { get; init; } = [];

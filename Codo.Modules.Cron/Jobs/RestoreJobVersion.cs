@@ -83,6 +83,7 @@ internal static class RestoreJobVersion
                 old.Text("interpreter"),
                 old.Text("encoding"),
                 old.Text("run_as"),
+                old.Text("node"),
                 old.Text("description"),
                 old.Words("tags"),
                 old.Words("owners"),

@@ -49,14 +49,14 @@ internal static class RunJob
                 SELECT id, job_id, 'manual', 'manual', @CallerId, @CallerName, @Now, @Now, 'queued', @Now, cmd,
                     jsonb_build_object('timeout', timeout, 'retries', retries, 'retry_delay', retry_delay, 'working_directory', working_directory,
                         'interpreter', interpreter, 'encoding', encoding, 'run_as', run_as, 'overlap', overlap)
-                        || jsonb_strip_nulls(jsonb_build_object('traceparent', CAST(@TraceParent AS text))), env
+                        || jsonb_strip_nulls(jsonb_build_object('traceparent', CAST(@TraceParent AS text), 'node', nullif(node_selector, ''))), env
                 FROM cron.job WHERE id = @Id
-                RETURNING log_id, nominal_at, job, job_id, spec ->> 'overlap' AS overlap
+                RETURNING log_id, nominal_at, job, job_id, spec ->> 'overlap' AS overlap, COALESCE(spec ->> 'node', '') AS selector
             ), shown AS (
                 INSERT INTO cron.dashboard_job (log_id, nominal_at, job) SELECT log_id, nominal_at, job FROM fire
             )
-            INSERT INTO cron.active_execution (log_id, nominal_at, job, job_id, not_before, exclusive)
-            SELECT log_id, nominal_at, job, job_id, nominal_at, overlap <> 'allow' FROM fire RETURNING log_id
+            INSERT INTO cron.active_execution (log_id, nominal_at, job, job_id, not_before, exclusive, node_selector)
+            SELECT log_id, nominal_at, job, job_id, nominal_at, overlap <> 'allow', selector FROM fire RETURNING log_id
             """;
 
         private readonly Caller caller = access.Caller;
@@ -93,8 +93,8 @@ internal static class RunJob
                 transaction
             );
             await Audit.Write(connection, transaction, caller, "run", "job", request.JobId!, after: new { LogId = logId });
-            // Another node starts it when this one may not.
-            if (!node.MayStart(Runner.WorkName)) await Control.Notify(connection, transaction, "");
+            // Another node starts it when this one may not, or does not fit.
+            if (!node.MayStart(Runner.WorkName) || job.NodeSelector.Length > 0) await Control.Notify(connection, transaction, "");
             await transaction.CommitAsync(cancellationToken);
             if (isTold) outbox.Wake();
             await runner.StartCommitted();
