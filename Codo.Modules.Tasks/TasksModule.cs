@@ -70,6 +70,8 @@ public static class TasksModule
             .AddSingleton<OrphanedProcesses>()
             .AddSingleton<Recovery>()
             .AddSingleton<PendingOrders>()
+            .AddSingleton<UnplacedLanes>()
+            .AddPoll<UnplacedLanes>("orders placement", PlacementWatch.Period, PlacementWatch.LongestRest, (watch, stopping) => watch.Look(stopping))
             .AddSingleton<OrderWork>()
             .AddSingleton<OrderMirror>()
             .AddSingleton<INodeWork>(provider => provider.GetRequiredService<OrderWork>())

@@ -63,7 +63,8 @@ internal sealed class LaneRunner(
 
     private const string NextSql = """
         SELECT sched_id, task_level, task_name, task_cmd, task_args, exec_user, force_host, task_status, timeout, retries, retry_delay, on_error, tries, pty,
-            interpreter, run_as
+            interpreter, run_as,
+            node_selector = '' OR EXISTS (SELECT FROM platform.node n WHERE n.name = @Node AND platform.fits(n.labels, node_selector)) AS fits
         FROM tasks.scheduler_task_info WHERE lane_id = @LaneId AND task_status <> 3 ORDER BY task_level, sched_id LIMIT 1
         """;
 
@@ -237,6 +238,12 @@ internal sealed class LaneRunner(
         if (state == StepState.Interrupted) return await Leave(connection, transaction, lane, LaneAction.Interrupt);
         // Under an earlier incarnation this node was taken for dead: what it owns is being settled, and the lane is anybody's.
         if (!node.MayStart(OrderWork.WorkName) || node.Incarnation != lane.Incarnation) return await Leave(connection, transaction, lane, LaneAction.GiveBack);
+        // The lane is for a node that fits its next step; the others look at once.
+        if (!step.Fits)
+        {
+            await Control.Notify(connection, transaction, "");
+            return await Leave(connection, transaction, lane, LaneAction.GiveBack);
+        }
         var claimed = new ClaimedStep(
             step.SchedId,
             0,
@@ -364,6 +371,7 @@ internal sealed class LaneRunner(
         int Tries,
         bool Pty,
         string Interpreter,
-        string RunAs
+        string RunAs,
+        bool Fits
     );
 }

@@ -12,11 +12,14 @@ internal sealed record OwnedLane(long LaneId, long ListId, int TaskGroup, string
 internal sealed class LaneSlots(Node node, TaskSettings settings, Quotas quotas) : IDisposable
 {
     private const string TakeSql = """
-        UPDATE tasks.lane SET state = 'running', since = clock_timestamp(), node = @Node, incarnation = @Incarnation
+        UPDATE tasks.lane SET state = 'running', since = clock_timestamp(), node = @Node, incarnation = @Incarnation, unplaced = false
         WHERE lane_id IN (
             SELECT l.lane_id FROM tasks.lane l JOIN tasks.scheduler_task_list o USING (list_id)
             WHERE l.state = 'ready' AND o.schedule = 'start' AND (CAST(@ListId AS bigint) IS NULL OR l.list_id = @ListId)
                 AND NOT EXISTS (SELECT FROM platform.node n WHERE n.name = @Node AND n.drained_at IS NOT NULL)
+                AND (NOT l.is_selective OR (SELECT platform.fits(n.labels, i.node_selector)
+                    FROM tasks.scheduler_task_info i, platform.node n WHERE i.lane_id = l.lane_id AND i.task_status <> 3 AND n.name = @Node
+                    ORDER BY i.task_level, i.sched_id LIMIT 1) IS NOT FALSE)
                 AND (cardinality(CAST(@Full AS bigint[])) = 0 OR o.creator_id IS NULL OR o.creator_id <> ALL (@Full))
             ORDER BY l.lane_id LIMIT @Limit FOR UPDATE OF l SKIP LOCKED)
         RETURNING lane_id, list_id, task_group, host, node, incarnation

@@ -123,6 +123,13 @@ internal static class PlanDifference
                     $"run_as of step {own.Name} was {Or(old.RunAs)} and is {Or(own.RunAs)}"
                 )
             );
+        if (old.Node != own.Node)
+            found.Add(
+                new Text(
+                    $"任务 {own.Name} 的节点由 {Or(old.Node)} 改为 {Or(own.Node)}",
+                    $"the node of step {own.Name} was {Or(old.Node)} and is {Or(own.Node)}"
+                )
+            );
         if (old.ExecUser != own.ExecUser)
             found.Add(
                 new Text(

@@ -3,6 +3,7 @@ namespace Codo.Modules.Tasks.Execution;
 /// <summary>A step of a template, as an order takes it over.</summary>
 /// <param name="Timeout">Seconds.</param>
 /// <param name="RetryDelay">Seconds before the first retry; each further one waits twice as long.</param>
+/// <param name="Node">Which nodes may run it, as a selector; empty for every one.</param>
 internal sealed record TemplateStep(
     int Group,
     int Level,
@@ -18,7 +19,8 @@ internal sealed record TemplateStep(
     string OnError,
     bool Pty,
     string Interpreter,
-    string RunAs
+    string RunAs,
+    string Node
 );
 
 /// <summary>A group of an order: its lanes in order, each with its batch from 1, and the steps that every one of them runs.</summary>

@@ -59,6 +59,7 @@ internal sealed record PlanHost(string Host, int Batch);
 /// <param name="RunAs">Who it runs as on Codo's own machine; null where it runs elsewhere alone.</param>
 /// <param name="ExecUser">Whose login it runs in elsewhere; null where it runs on Codo's own machine alone.</param>
 /// <param name="Hosts">The hosts that run it, where that is not every host of the group.</param>
+/// <param name="Node">Which nodes of Codo may run it; null for every one.</param>
 internal sealed record PlanStep(
     int Level,
     string Name,
@@ -73,7 +74,8 @@ internal sealed record PlanStep(
     int RetryDelay,
     string OnError,
     bool Pty,
-    IReadOnlyList<string>? Hosts
+    IReadOnlyList<string>? Hosts,
+    string? Node
 );
 
 /// <summary>An execute-user as it is entered.</summary>

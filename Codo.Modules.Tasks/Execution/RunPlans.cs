@@ -41,12 +41,12 @@ internal sealed class RunPlans(SecretBox box, OrderArguments arguments, RiskRule
     // A step that is not the same on every host of its group is two steps here, each with its hosts.
     private const string StepsSql = """
         SELECT s.task_group AS "group", s.task_level AS level, s.task_name AS command_name, s.task_cmd AS command, s.task_args AS args, s.trigger, s.exec_user,
-            s.force_host, s.timeout, s.retries, s.retry_delay, s.on_error, s.pty, s.interpreter, s.run_as,
+            s.force_host, s.timeout, s.retries, s.retry_delay, s.on_error, s.pty, s.interpreter, s.run_as, s.node_selector AS node,
             string_agg(s.host, ',' ORDER BY s.lane_id) AS hosts
         FROM (SELECT i.*, l.host, row_number() OVER (PARTITION BY i.lane_id ORDER BY i.task_level, i.sched_id) AS place
             FROM tasks.scheduler_task_info i JOIN tasks.lane l USING (lane_id) WHERE l.list_id = @ListId) s
         GROUP BY s.task_group, s.place, s.task_level, s.task_name, s.task_cmd, s.task_args, s.trigger, s.exec_user, s.force_host, s.timeout, s.retries,
-            s.retry_delay, s.on_error, s.pty, s.interpreter, s.run_as
+            s.retry_delay, s.on_error, s.pty, s.interpreter, s.run_as, s.node_selector
         ORDER BY s.task_group, s.place, min(s.lane_id)
         """;
 
@@ -110,7 +110,8 @@ internal sealed class RunPlans(SecretBox box, OrderArguments arguments, RiskRule
                         step.RetryDelay,
                         step.OnError,
                         step.Pty,
-                        hosts?.Split(',')
+                        hosts?.Split(','),
+                        step.Node.Length > 0 ? step.Node : null
                     )
                 );
             }
@@ -194,9 +195,27 @@ internal sealed class RunPlans(SecretBox box, OrderArguments arguments, RiskRule
         public bool Pty { get; init; }
         public string Interpreter { get; init; } = "";
         public string RunAs { get; init; } = "";
+        public string Node { get; init; } = "";
         public string Hosts { get; init; } = "";
 
         public TemplateStep Step =>
-            new(Group, Level, CommandName, Command, Args, Trigger, ExecUser, ForceHost, Timeout, Retries, RetryDelay, OnError, Pty, Interpreter, RunAs);
+            new(
+                Group,
+                Level,
+                CommandName,
+                Command,
+                Args,
+                Trigger,
+                ExecUser,
+                ForceHost,
+                Timeout,
+                Retries,
+                RetryDelay,
+                OnError,
+                Pty,
+                Interpreter,
+                RunAs,
+                Node
+            );
     }
 }

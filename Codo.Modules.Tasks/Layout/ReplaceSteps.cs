@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;
@@ -66,7 +67,8 @@ internal static class ReplaceSteps
         string? OnError,
         bool? Pty,
         string? Interpreter,
-        string? RunAs
+        string? RunAs,
+        string? Node
     );
 
     internal sealed record GroupProperties(
@@ -112,23 +114,24 @@ internal static class ReplaceSteps
         private const string SaveSql = """
             INSERT INTO tasks.scheduler_temp_details AS d
                 (id, temp_id, "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty,
-                    interpreter, run_as, creator, creator_id)
+                    interpreter, run_as, node_selector, creator, creator_id)
             SELECT COALESCE(s.id, nextval(pg_get_serial_sequence('tasks.scheduler_temp_details', 'id'))), @TempId, s.step_group, s.level, s.command_name,
                 s.command, s.args, s.trigger,
-                s.exec_user, s.force_host, s.timeout, s.retries, s.retry_delay, s.on_error, s.pty, s.interpreter, s.run_as, @Username, @UserId
+                s.exec_user, s.force_host, s.timeout, s.retries, s.retry_delay, s.on_error, s.pty, s.interpreter, s.run_as, s.node_selector, @Username,
+                @UserId
             FROM unnest(CAST(@Ids AS bigint[]), CAST(@Groups AS int[]), CAST(@Levels AS int[]), CAST(@Names AS text[]), CAST(@Commands AS text[]),
                 CAST(@Args AS text[]),
                 CAST(@Triggers AS text[]), CAST(@ExecUsers AS text[]), CAST(@ForceHosts AS text[]), CAST(@Timeouts AS int[]), CAST(@Retries AS int[]),
                     CAST(@RetryDelays AS int[]), CAST(@OnErrors AS text[]),
-                CAST(@Ptys AS boolean[]), CAST(@Interpreters AS text[]), CAST(@RunAs AS text[]))
+                CAST(@Ptys AS boolean[]), CAST(@Interpreters AS text[]), CAST(@RunAs AS text[]), CAST(@Nodes AS text[]))
                 AS s(id, step_group, level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty,
-                    interpreter, run_as)
+                    interpreter, run_as, node_selector)
             ON CONFLICT (id) DO UPDATE SET "group" = excluded."group", level = excluded.level, command_name = excluded.command_name,
                 command = excluded.command, args = excluded.args,
                 trigger = excluded.trigger, exec_user = excluded.exec_user, force_host = excluded.force_host, timeout = excluded.timeout,
                     retries = excluded.retries,
                 retry_delay = excluded.retry_delay, on_error = excluded.on_error, pty = excluded.pty, interpreter = excluded.interpreter,
-                    run_as = excluded.run_as, update_time = now()
+                    run_as = excluded.run_as, node_selector = excluded.node_selector, update_time = now()
             WHERE d.temp_id = @TempId
             """;
 
@@ -260,10 +263,19 @@ internal static class ReplaceSteps
                 Ptys = steps.Select(step => step.Pty ?? false).ToArray(),
                 Interpreters = planned.Select(step => step.Interpreter).ToArray(),
                 RunAs = runAs,
+                Nodes = steps.Select(step => NodeSelector.Form(step.Node)).ToArray(),
                 caller.Username,
                 caller.UserId,
             }, transaction);
-            return warnings;
+            return [.. warnings, .. await Unfit(connection, steps)];
+        }
+
+        private static async Task<List<Text>> Unfit(NpgsqlConnection connection, IReadOnlyList<Step> steps)
+        {
+            var found = new List<Text>();
+            foreach (var node in steps.Select(step => NodeSelector.Form(step.Node)).Distinct(StringComparer.Ordinal))
+                found.AddRange(await FittingNodes.Warnings(connection, NodeRoles.Orders, "node", node));
+            return found;
         }
 
         private static async Task Replace(NpgsqlConnection connection, NpgsqlTransaction transaction, long id, IReadOnlyList<GroupProperties> groups)

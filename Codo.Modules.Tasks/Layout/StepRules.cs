@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using Codo.Modules.Tasks.Hosts;
+using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Codo.Platform.Processes;
 
@@ -53,6 +54,7 @@ internal static partial class StepRules
             ?? Outside(step.RetryDelay, 0, MostRetryDelay, $"{at}.retry_delay")
             ?? TooLong(step.Interpreter, CommandForm.MostInterpreter, $"{at}.interpreter") ?? NoLine(step.Interpreter, $"{at}.interpreter")
             ?? TooLong(step.RunAs, SystemUser.MostName, $"{at}.run_as")
+            ?? NodeSelector.Refused($"{at}.node", step.Node)
             ?? NoHost(step.ForceHost, $"{at}.force_host");
     }
 

@@ -10,9 +10,11 @@ namespace Codo.Modules.Tasks.Layout;
 /// <param name="Pty">The command runs on a terminal of its own.</param>
 /// <param name="Interpreter">What stands for a first line <c>#!</c> of the command; empty for none.</param>
 /// <param name="RunAs">The user of the operating system that it runs as on Codo's own machine.</param>
+/// <param name="Node">Which nodes may run it; empty for every one.</param>
 internal sealed record StepRow(
     long Id, string TempId, int Group, int Level, string CommandName, string Command, string Args, string Trigger, string ExecUser, string ForceHost,
-    int Timeout, int Retries, int RetryDelay, string OnError, string Creator, bool Pty, string Interpreter, string RunAs);
+    int Timeout, int Retries, int RetryDelay, string OnError, string Creator, bool Pty, string Interpreter, string RunAs,
+    string Node);
 
 /// <summary>How a group goes over its hosts.</summary>
 /// <param name="Batch">A number of hosts, a percentage of them, or nothing for all at once.</param>
@@ -34,7 +36,7 @@ internal sealed record TemplateContent(
 {
     private const string StepsSql = """
         SELECT id, temp_id::text AS temp_id, "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay,
-            on_error, creator, pty, interpreter, run_as
+            on_error, creator, pty, interpreter, run_as, node_selector AS node
         FROM tasks.scheduler_temp_details WHERE temp_id = @TempId ORDER BY "group", level, id
         """;
 

@@ -52,12 +52,12 @@ internal static class UndeleteTemplate
 
         private const string ContentSql = """
             INSERT INTO tasks.scheduler_temp_details (id, temp_id, "group", level, command_name, command, args, trigger, exec_user, force_host, timeout,
-                retries, retry_delay, on_error, pty, interpreter, run_as, creator, creator_id, update_time)
+                retries, retry_delay, on_error, pty, interpreter, run_as, node_selector, creator, creator_id, update_time)
             SELECT s.id, d.temp_id, s."group", s.level, s.command_name, s.command, s.args, s.trigger, s.exec_user, s.force_host, s.timeout, s.retries,
-                s.retry_delay, s.on_error, s.pty, s.interpreter, s.run_as, s.creator, s.creator_id, s.update_time
+                s.retry_delay, s.on_error, s.pty, s.interpreter, s.run_as, COALESCE(s.node_selector, ''), s.creator, s.creator_id, s.update_time
             FROM tasks.deleted_template d CROSS JOIN jsonb_to_recordset(d.steps) AS s(id bigint, "group" int, level int, command_name text, command text,
                 args text, trigger text, exec_user text, force_host text, timeout int, retries int, retry_delay int, on_error text, pty boolean,
-                interpreter text, run_as text, creator text, creator_id bigint, update_time timestamptz)
+                interpreter text, run_as text, node_selector text, creator text, creator_id bigint, update_time timestamptz)
             WHERE d.temp_id = @TempId;
             INSERT INTO tasks.scheduler_temp_group (temp_id, "group", batch, batch_pause, max_failures, next)
             SELECT d.temp_id, g."group", g.batch, g.batch_pause, g.max_failures, g.next

@@ -12,7 +12,7 @@ internal sealed class VersionContent
     private static readonly string[] StepFields =
     [
         "id", "group", "level", "command_name", "command", "args", "trigger", "exec_user", "force_host", "timeout", "retries", "retry_delay", "on_error", "pty",
-        "interpreter", "run_as",
+        "interpreter", "run_as", "node",
     ];
 
     private static readonly string[] GroupFields = ["group", "batch", "batch_pause", "max_failures", "next"];
@@ -42,7 +42,10 @@ internal sealed class VersionContent
     {
         var fields = Parse(version.Content);
         var space = fields["space_id"] is JsonValue number && number.TryGetValue<long>(out var id) ? access.NameOf(id) : "";
-        return new VersionContent(Rows(fields["steps"], StepFields), Rows(fields["groups"], GroupFields), fields["temp_args"], space);
+        var steps = Rows(fields["steps"], StepFields);
+        // Versions before selectors ran on every node.
+        foreach (var step in steps) step["node"] ??= "";
+        return new VersionContent(steps, Rows(fields["groups"], GroupFields), fields["temp_args"], space);
     }
 
     /// <summary>

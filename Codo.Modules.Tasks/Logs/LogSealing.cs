@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Dapper;
 using Microsoft.Extensions.Logging;
@@ -12,7 +13,7 @@ namespace Codo.Modules.Tasks.Logs;
 /// leave one table and enter the other in one statement, so that whatever ends it loses and doubles nothing. A day that has been sealed gets the index of the
 /// search. One node at a time does it.
 /// </summary>
-internal sealed class LogSealing(NpgsqlDataSource source, ILogger<LogSealing> log)
+internal sealed class LogSealing(NpgsqlDataSource source, Node node, ILogger<LogSealing> log)
 {
     // Building an index takes a processor for minutes.
     private const long Lock = 0x0C0D0_0105;
@@ -93,6 +94,7 @@ internal sealed class LogSealing(NpgsqlDataSource source, ILogger<LogSealing> lo
     /// <param name="step">Called after each statement.</param>
     public async Task Seal(Action step, CancellationToken cancellation)
     {
+        if (!node.Has(NodeRoles.Logs)) return;
         await using var connection = await source.OpenConnectionAsync(cancellation);
         if (!await connection.ExecuteScalarAsync<bool>("SELECT pg_try_advisory_lock(@Lock)", new { Lock })) return;
         try

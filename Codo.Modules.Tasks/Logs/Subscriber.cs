@@ -14,7 +14,8 @@ namespace Codo.Modules.Tasks.Logs;
 /// Writes what is published on <c>task_log</c>. One node at a time does, the one whose session holds an advisory lock; the others ask for it every second. A
 /// database that is away does not end the turn: lines are collected until it is back, or until another node is found to have the lock.
 /// </summary>
-internal sealed class Subscriber(TaskLogChannel channel, LogTable table, ClusterSettings cluster, TimeProvider time, ILogger<Subscriber> log) : IHostedService
+internal sealed class Subscriber(TaskLogChannel channel, LogTable table, ClusterSettings cluster, Node node, TimeProvider time, ILogger<Subscriber> log)
+    : IHostedService
 {
     // Any constant does, as long as every version of Codo takes the same one.
     private const long Lock = 0x0C0D0_0104;
@@ -38,9 +39,14 @@ internal sealed class Subscriber(TaskLogChannel channel, LogTable table, Cluster
 
     public Task StopAsync(CancellationToken cancellationToken) => Unsubscribe();
 
-    /// <summary>Asks for the turn each second, and holds it. Returns only by an exception: PostgreSQL or Redis cannot be reached, or the host ends.</summary>
+    /// <summary>
+    /// Asks for the turn each second, and holds it. Returns by an exception (PostgreSQL or Redis cannot be reached, or the host ends), and at once where the
+    /// node does not have the role.
+    /// </summary>
     public async Task HoldOrAsk(LoopState state, CancellationToken stopping)
     {
+        // What runs here reaches the database by its own executor's comparison where no other node writes either.
+        if (!node.Has(NodeRoles.Logs)) return;
         var text = new NpgsqlConnectionStringBuilder(cluster.PostgresConnectionString)
         {
             Pooling = false,

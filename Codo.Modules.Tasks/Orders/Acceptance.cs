@@ -62,28 +62,28 @@ internal sealed class Acceptance(
         """;
 
     private const string LanesSql = """
-        INSERT INTO tasks.lane (list_id, task_group, host, batch)
-        SELECT @ListId, l.task_group, l.host, l.batch
-        FROM unnest(CAST(@Groups AS int[]), CAST(@Hosts AS text[]), CAST(@Batches AS int[])) WITH ORDINALITY AS l(task_group, host, batch, place)
-            ORDER BY l.place
+        INSERT INTO tasks.lane (list_id, task_group, host, batch, is_selective)
+        SELECT @ListId, l.task_group, l.host, l.batch, l.is_selective
+        FROM unnest(CAST(@Groups AS int[]), CAST(@Hosts AS text[]), CAST(@Batches AS int[]), CAST(@Selective AS boolean[])) WITH ORDINALITY
+            AS l(task_group, host, batch, is_selective, place) ORDER BY l.place
         """;
 
     // Every lane of a group has the group's steps; ids rise in the order that they run in.
     private const string StepsSql = """
         INSERT INTO tasks.scheduler_task_info (list_id, lane_id, task_group, task_level, task_name, task_cmd, task_args, trigger, exec_user, force_host,
             exec_ip, task_status, timeout, retries, retry_delay, on_error, pty,
-            interpreter, run_as)
+            interpreter, run_as, node_selector)
         SELECT l.list_id, l.lane_id, l.task_group, s.level, s.name, s.cmd, s.args, s.trigger, s.exec_user, s.force_host, l.host, s.status, s.timeout,
             s.retries, s.retry_delay, s.on_error, s.pty,
-            s.interpreter, s.run_as
+            s.interpreter, s.run_as, s.node_selector
         FROM tasks.lane l
         JOIN unnest(CAST(@Groups AS int[]), CAST(@Levels AS int[]), CAST(@Names AS text[]), CAST(@Commands AS text[]), CAST(@Arguments AS text[]),
             CAST(@Triggers AS text[]),
                 CAST(@ExecUsers AS text[]), CAST(@ForceHosts AS text[]), CAST(@Statuses AS smallint[]), CAST(@Timeouts AS int[]), CAST(@Retries AS int[]),
                     CAST(@RetryDelays AS int[]), CAST(@OnErrors AS text[]),
-                CAST(@Ptys AS boolean[]), CAST(@Interpreters AS text[]), CAST(@RunAs AS text[]))
+                CAST(@Ptys AS boolean[]), CAST(@Interpreters AS text[]), CAST(@RunAs AS text[]), CAST(@Nodes AS text[]))
             WITH ORDINALITY AS s(task_group, level, name, cmd, args, trigger, exec_user, force_host, status, timeout, retries, retry_delay, on_error, pty,
-                interpreter, run_as, place) USING (task_group)
+                interpreter, run_as, node_selector, place) USING (task_group)
         WHERE l.list_id = @ListId ORDER BY l.lane_id, s.place
         """;
 
@@ -201,6 +201,7 @@ internal sealed class Acceptance(
             },
             transaction
         );
+        var selective = plan.Groups.Where(group => group.Steps.Any(step => step.Node.Length > 0)).Select(group => group.Group).ToHashSet();
         var lanes = plan.Groups.SelectMany(group => group.Lanes.Select(lane => (group.Group, lane.Host, lane.Batch))).ToList();
         await connection.ExecuteAsync(
             LanesSql,
@@ -210,6 +211,7 @@ internal sealed class Acceptance(
                 Groups = lanes.Select(lane => lane.Group).ToArray(),
                 Hosts = lanes.Select(lane => lane.Host).ToArray(),
                 Batches = lanes.Select(lane => lane.Batch).ToArray(),
+                Selective = lanes.Select(lane => selective.Contains(lane.Group)).ToArray(),
             },
             transaction
         );
@@ -238,6 +240,7 @@ internal sealed class Acceptance(
         Ptys = steps.Select(step => step.Pty).ToArray(),
         Interpreters = steps.Select(step => step.Interpreter).ToArray(),
         RunAs = steps.Select(step => step.RunAs).ToArray(),
+        Nodes = steps.Select(step => step.Node).ToArray(),
     };
 
     private sealed record FirstRow(string Body, long ListId, string PlanSha256, string Schedule, int Needed);

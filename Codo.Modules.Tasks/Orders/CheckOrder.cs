@@ -65,7 +65,8 @@ internal static class CheckOrder
         int Retries,
         int RetryDelay,
         string OnError,
-        string RunAs
+        string RunAs,
+        string Node
     )
     {
         public IReadOnlyList<Attempt> Attempts { get; init; } = [];
@@ -139,7 +140,8 @@ internal static class CheckOrder
 
         private const string StepsSql = """
             SELECT sched_id, CAST(list_id AS text) AS list_id, task_group, task_level, task_name, task_cmd, task_args, trigger, exec_user, force_host, exec_ip,
-                   CAST(task_status AS text) AS task_status, outcome, cause, timeout, retries, retry_delay, on_error, run_as
+                   CAST(task_status AS text) AS task_status, outcome, cause, timeout, retries, retry_delay, on_error, run_as,
+                   node_selector AS node
             FROM tasks.scheduler_task_info WHERE lane_id = @LaneId ORDER BY task_level, sched_id
             """;
 

@@ -68,7 +68,8 @@ internal sealed class Drafting(
         """;
 
     private const string StepsSql = """
-        SELECT "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty, interpreter, run_as
+        SELECT "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty, interpreter, run_as,
+            node_selector AS node
         FROM tasks.scheduler_temp_details WHERE temp_id = @TempId ORDER BY "group", level, id
         """;
 

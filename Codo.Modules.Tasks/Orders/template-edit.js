@@ -129,6 +129,13 @@ function dialog(title, fields, done) {
   box.showModal();
 }
 
+// Which nodes of Codo may run the step; app.js says below it which ones fit.
+function nodes(step) {
+  const label = field('node', t('节点', 'Nodes'), input(step.node, { class: 'mono', 'data-nodes': 'step-nodes', 'data-role': 'orders' }));
+  label.append(h('small', { id: 'step-nodes' }, t('按名称与标签选择，例如 dc=bj & !canary；空为任意节点', 'By names and tags, such as dc=bj & !canary; empty: any node')));
+  return label;
+}
+
 function edit(step, done = touch) {
   const command = h('textarea', { class: 'mono', rows: '3', required: true });
   command.value = step.command ?? '';
@@ -145,6 +152,7 @@ function edit(step, done = touch) {
     field('retry_delay', t('重试间隔（秒）', 'Retry delay (seconds)'), input(step.retry_delay, { inputmode: 'numeric', pattern: '[0-9]+' })),
     field('interpreter', t('解释器', 'Interpreter'), input(step.interpreter, { class: 'mono' })),
     field('run_as', t('本机系统用户（run_as）', 'User on Codo’s own machine (run_as)'), input(step.run_as)),
+    nodes(step),
   ], (values) => {
     for (const name of ['timeout', 'retries', 'retry_delay']) values[name] = Number(values[name] || 0);
     Object.assign(step, values);
@@ -153,7 +161,7 @@ function edit(step, done = touch) {
 }
 
 function add(group) {
-  const step = { group: group.group, command_name: '', command: '', args: '', trigger: 'order', exec_user: aliases[0] ?? 'root', force_host: '', timeout: 1800, retries: 0, retry_delay: 0, on_error: 'stop', interpreter: '', run_as: '' };
+  const step = { group: group.group, command_name: '', command: '', args: '', trigger: 'order', exec_user: aliases[0] ?? 'root', force_host: '', timeout: 1800, retries: 0, retry_delay: 0, on_error: 'stop', interpreter: '', run_as: '', node: '' };
   const insert = () => { group.steps.push(step); level(group); touch(); };
   if (!commands.length) { edit(step, insert); return; }
   dialog(t('添加步骤', 'Add a step'), [field('command', t('从命令库', 'From the library'), select('', [['', t('空白步骤', 'An empty step')], ...commands.map((command, at) => [String(at), command.command_name])]), true)],

@@ -131,6 +131,7 @@ internal sealed class DeclaredTemplates : DeclaredKind
         ("exec_user", "root"),
         ("force_host", ""),
         ("run_as", ""),
+        ("node", ""),
         ("pty", false),
         ("interpreter", ""),
         ("timeout", 1800),
