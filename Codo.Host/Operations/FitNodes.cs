@@ -1,6 +1,5 @@
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
-using Codo.Platform.Localization;
 using Dapper;
 using FluentValidation;
 using MediatR;

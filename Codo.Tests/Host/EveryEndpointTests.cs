@@ -135,6 +135,7 @@ public sealed class EveryEndpointTests(SmallBodyHost fixture) : IClassFixture<Sm
                     "database_rights",
                     "run_as",
                     "hold",
+                    "roles",
                 ],
                 ignoreOrder: true
             );

@@ -116,6 +116,7 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
                 "pty",
                 "interpreter",
                 "run_as",
+                "node",
             ]);
         step.Remove("id");
         step.ToJsonString().ShouldBe(new JsonObject
