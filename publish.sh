@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Makes dist/codo-linux-x64 and dist/codo-linux-arm64: the whole product as one file for each, with the runtime inside and the code compiled for the processor; .cdx.json beside each,
 # what it is made of (CycloneDX); and SHA256SUMS. dist/codo is a link to the one for this machine.
-#   ./publish.sh [--arch x64|arm64|all] [--deb] [--quick] [DIRECTORY]
-# --deb makes a package of each (deploy/package.sh). --quick leaves the compiling to each start, which takes twice as long then: for tests.
+#   ./publish.sh [--arch x64|arm64|all] [--deb] [--oci] [--quick] [DIRECTORY]
+# --deb makes a package of each (deploy/package.sh), --oci a container image for this machine's processor (deploy/image.sh). --quick leaves the compiling to each start, which takes twice as long then: for tests.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")"
 usage() { sed -n '4s/^# *//p' publish.sh >&2; exit 2; }
-architectures=(x64 arm64) deb= ahead=true dist=dist
+architectures=(x64 arm64) deb= oci= ahead=true dist=dist
 while [ $# -gt 0 ]; do
   case $1 in
     --arch) case ${2:-} in x64 | arm64) architectures=("$2") ;; all) ;; *) usage ;; esac; shift ;;
     --deb) deb=1 ;;
+    --oci) oci=1 ;;
     --quick) ahead=false ;;
     -*) usage ;;
     *) dist=$1 ;;
@@ -79,6 +80,16 @@ for architecture in "${architectures[@]}"; do
 done
 
 case $(uname -m) in aarch64) own=arm64 ;; *) own=x64 ;; esac
+if [ -n "$oci" ]; then
+  case " ${architectures[*]} " in
+    *" $own "*)
+      deploy/image.sh "$dist/codo-linux-$own" "$own" "$dist/codo-oci" >/dev/null
+      # It names all that the image is made of, by digest.
+      made+=(codo-oci/index.json)
+      ;;
+    *) echo "No image: $own is not among what was made." >&2 ;;
+  esac
+fi
 [ ! -e "$dist/codo-linux-$own" ] || ln -sfn "codo-linux-$own" "$dist/codo"
 (cd "$dist" && sha256sum "${made[@]}" >SHA256SUMS)
 printf '%s\n' "${made[@]/#/$dist/}"
