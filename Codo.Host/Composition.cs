@@ -71,6 +71,7 @@ internal static class Composition
         services.AddSingleton<RunAsRule>().AddSingleton<RiskRules>().AddSingleton<TeamDirectory>();
         services.AddSettings<QuotaSettings>("Codo:Quotas").AddSingleton<Quotas>();
         services.AddAccounts().AddOidc(configuration).AddRights().AddCron().AddTasks().AddAlerts().AddOperations().AddTelemetry(configuration, settings);
+        services.AddSingleton(Schema);
         var member = SettingsBinding.Check<MemberSettings>(configuration, "Codo:Node");
         services.AddSettings<MemberSettings>("Codo:Node");
         services.AddCluster(new Node(NodeName(settings), member), new ClusterSettings(postgres, TimeSpan.FromSeconds(settings.ShutdownGrace)));

@@ -45,7 +45,7 @@ internal static class Hosting
         app.Lifetime.ApplicationStopping.Register(() => manager.Stopping(TimeSpan.FromSeconds(grace + AfterGrace)));
         manager.Ready(app.Services.GetRequiredService<LoopStates>(), app.Logger);
         await app.WaitForShutdownAsync();
-        return 0;
+        return app.Services.GetRequiredService<Node>().Newer is { } newer ? throw newer : 0;
     }
 
     public static Task<int> Migrate(string[] arguments) => With(arguments, _ => Task.CompletedTask);

@@ -18,6 +18,8 @@ internal sealed class Membership(
     WorkLoops works,
     LoopStates states,
     ClusterSettings settings,
+    Schema schema,
+    IHostApplicationLifetime lifetime,
     ILogger<Membership> log
 ) : IHostedService, IDisposable
 {
@@ -111,17 +113,24 @@ internal sealed class Membership(
     private async Task Join()
     {
         await using var connection = await source.OpenConnectionAsync();
+        await using var transaction = await connection.BeginTransactionAsync();
+        await Migrator.Verify(connection, transaction, schema, log);
         var sent = BootTime.Now;
-        var joined = await connection.QuerySingleAsync<(long Incarnation, bool Drained, DateTime Server)>(JoinSql, new
-        {
-            node.Name,
-            Machine = Environment.MachineName,
-            BootId = Machine.BootId,
-            Environment.ProcessId,
-            Version = Assembly.GetEntryAssembly()?.GetName().Version?.ToString(3) ?? "",
-            Roles = node.Roles.ToArray(),
-            Tags = node.Tags.ToArray(),
-        });
+        var joined = await connection.QuerySingleAsync<(long Incarnation, bool Drained, DateTime Server)>(
+            JoinSql,
+            new
+            {
+                node.Name,
+                Machine = Environment.MachineName,
+                BootId = Machine.BootId,
+                Environment.ProcessId,
+                Version = Assembly.GetEntryAssembly()?.GetName().Version?.ToString(3) ?? "",
+                Roles = node.Roles.ToArray(),
+                Tags = node.Tags.ToArray(),
+            },
+            transaction
+        );
+        await transaction.CommitAsync();
         // Before the incarnation: a drained node that has joined begins nothing.
         node.Drained(joined.Drained);
         node.Became(joined.Incarnation);
@@ -149,6 +158,15 @@ internal sealed class Membership(
                     connection.Open();
                 }
                 BeatOnce(connection);
+            }
+            catch (SchemaIsNewer newer)
+            {
+                // The lease is gone, so nothing new begins here meanwhile.
+                log.LogCritical("The node stops: {Reason}", newer.Message);
+                node.Outdated(newer);
+                lifetime.StopApplication();
+                connection?.Dispose();
+                return;
             }
             catch (Exception error)
             {

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Codo.Platform.Data;
 
 namespace Codo.Platform.Cluster;
 
@@ -86,11 +87,18 @@ public sealed class Node
     /// <summary>Whether the node has a role.</summary>
     public bool Has(string role) => Roles.Contains(role, StringComparer.Ordinal);
 
+    /// <summary>
+    /// Why this binary has to stop: while the node was taken for dead, a newer one has brought a schema that it cannot work with. Null otherwise.
+    /// </summary>
+    public SchemaIsNewer? Newer { get; private set; }
+
     /// <summary>Begins the drain.</summary>
     public void Drain() => draining = true;
 
     /// <summary>Sets what the node's row says.</summary>
     public void Drained(bool isDrained) => drained = isDrained;
+
+    internal void Outdated(SchemaIsNewer newer) => Newer = newer;
 
     internal void Hold(bool isHeld) => held = isHeld;
 

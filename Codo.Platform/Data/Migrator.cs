@@ -148,6 +148,17 @@ public static class Migrator
         }
     }
 
+    /// <summary>
+    /// Refuses a schema that is not this binary's to work with. Until the transaction ends no migration begins: whoever joins the cluster in it is seen by the
+    /// next one, and a node that slept over one learns of it.
+    /// </summary>
+    /// <exception cref="SchemaIsNewer"/>
+    public static async Task Verify(NpgsqlConnection connection, NpgsqlTransaction transaction, Schema schema, ILogger log)
+    {
+        await connection.ExecuteAsync("SELECT pg_advisory_xact_lock_shared(@Lock)", new { Lock }, transaction, commandTimeout: 300);
+        await RefuseNewer(connection, schema, await Applied(connection), log);
+    }
+
     /// <summary>Whether every script has been applied. In a private cluster the answer cannot be made up: the journal belongs to the audit's owner.</summary>
     public static async Task<bool> IsCurrent(NpgsqlDataSource source, Schema schema)
     {

@@ -1,8 +1,11 @@
 using Codo.Host;
+using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Dapper;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 
@@ -18,7 +21,7 @@ public sealed class MigratorTests(TestPostgres postgres)
     private static Version Next => new(Own.Major, Own.Minor + 1, 0);
 
     [Fact]
-    public async Task A_binary_works_on_a_newer_schema_whose_migrations_name_it()
+    public async Task A_binary_works_on_a_newer_schema_whose_migrations_name_it_and_stops_when_one_comes_that_does_not()
     {
         var database = await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
         await using (var source = NpgsqlDataSource.Create(database + ";Pooling=false"))
@@ -29,6 +32,17 @@ public sealed class MigratorTests(TestPostgres postgres)
         (await older.Post("/v1/cron/job/run/", new { job_id = "beside" }))["code"]!.GetValue<int>().ShouldBe(0);
         await Eventually.True(async () => await older.Count("SELECT count(*) FROM cron.cron_log WHERE status = 'success'") == 1, "the older one runs it");
         (await older.Ask<string>("SELECT newer FROM cron.job")).ShouldBe("x");
+
+        // A node that slept: the others took it for dead, and then a migration came that it does not go with.
+        await Execute(older.Source, $"""
+            INSERT INTO platform.schema_version (scriptname, applied) VALUES ('later.sql', now());
+            INSERT INTO platform.migration (script, oldest) VALUES ('later.sql', '{Next}');
+            UPDATE platform.node SET fenced = incarnation
+            """);
+        var stopping = older.Services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping;
+        await Eventually.True(() => stopping.IsCancellationRequested, "it stops instead of joining anew");
+        older.Services.GetRequiredService<Node>().Newer!.Message.ShouldContain($"it has later.sql, beside which {Next} or newer runs");
+        (await older.Count("SELECT count(*) FROM platform.node WHERE fenced < incarnation")).ShouldBe(0);
     }
 
     [Fact]
