@@ -142,9 +142,10 @@ internal static class RestoreBackup
                     backup.CopyDump,
                     from => from.CopyToAsync(Stream.Null)
                 );
-                await connection.ExecuteAsync(RightsSql);
                 // The nodes of before are still there: a migration tells an upgrade from a new installation by them.
                 await app.Migrate(isRestoring: true);
+                // Of functions that a backup of an older schema does not have yet.
+                await connection.ExecuteAsync(RightsSql);
                 await Settle(connection, app.Services, backup.Header, withoutKeys);
             }
         );

@@ -10,7 +10,9 @@ namespace Codo.Tests.Upgrades;
 public sealed class UpgradeTests(TestPostgres postgres)
 {
     // The keys of the installation that the dump was taken from; it was made for this test.
-    private const string MasterKey = "InqaQ3Q7wAaQXgNh_RM7l7T-ZoQez_n3dxVJtpkdmWY", TokenSecret = "T8BJH9buRaWSaRMR4aXDlSBq24eaHkdTn2_sbHS-QDY";
+    internal const string MasterKey = "InqaQ3Q7wAaQXgNh_RM7l7T-ZoQez_n3dxVJtpkdmWY";
+
+    private const string TokenSecret = "T8BJH9buRaWSaRMR4aXDlSBq24eaHkdTn2_sbHS-QDY";
 
     [Fact]
     public async Task A_database_of_version_0_1_0_is_migrated_and_goes_on()

@@ -108,6 +108,7 @@ hash -r
 apt install "/packages/$after"
 is "$(owner_of_main)" codo "the host's user after the take-over"
 is "$(find /var/lib/codo ! -user codo | wc -l)" 0 "files of others"
+is "$(cat /var/lib/codo/ran-as)" root "the user of before, for what names nobody"
 [ -e /etc/systemd/system/codo.service.before-package ] && [ ! -e /etc/systemd/system/codo.service ] || fail "the unit of before hides the package's"
 sign_in as_host codo
 is "$(codo job run root --follow)" root "a job of root's after the take-over"

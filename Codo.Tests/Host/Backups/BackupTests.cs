@@ -1,17 +1,24 @@
 using System.Globalization;
+using Codo.Host;
 using Codo.Host.Backups;
 using Codo.Host.LocalServices;
+using Codo.Modules.Alerts.Channels;
+using Codo.Modules.Cron.Jobs;
+using Codo.Modules.Tasks.Layout;
 using Codo.Platform.Data;
+using Codo.Platform.Security;
 using Codo.Tests.Host.Client;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
+using Codo.Tests.Upgrades;
 using Dapper;
+using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
 namespace Codo.Tests.Host.Backups;
 
-/// <summary>A backup of a host on an external PostgreSQL that runs jobs and orders, restored into a private cluster while that host goes on.</summary>
+/// <summary>Backups: of a host that runs jobs and orders, restored into a private cluster while that host goes on; and of an older version.</summary>
 public sealed class BackupTests(TestPostgres postgres)
 {
     [Fact]
@@ -117,6 +124,61 @@ public sealed class BackupTests(TestPostgres postgres)
         (await File.ReadAllLinesAsync(once, TestContext.Current.CancellationToken)).Length.ShouldBe(1);
         (await Text(inside, $"SELECT string_agg(CAST(task_status AS text), '' ORDER BY task_level) FROM tasks.scheduler_task_info WHERE list_id = {underWay}"))
             .ShouldBe("61", "what was under way waits for a person");
+    }
+
+    [Fact]
+    public async Task A_backup_of_the_version_before_replaces_another_database_with_its_keys_and_without()
+    {
+        using var folder = new TestFolder();
+        var backup = folder.At("codo.backup");
+        var before = await postgres.CreateDatabase();
+        await Execute(before, await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "Upgrades", "0.1.0.sql")));
+        await TakeBackup.Run([$"--ConnectionStrings:Postgres={TestPostgres.AsSuperuser(before)}"], backup, null, false);
+        var target = await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
+        await Execute(target, "INSERT INTO platform.setting (key, value) VALUES ('left.over', 'x'), ('master_key_check', 'of another')");
+        string[] Settings(string key) =>
+        [
+            $"--ConnectionStrings:Postgres={TestPostgres.AsSuperuser(target)}",
+            $"--Codo:Auth:TokenSecret={TestTokens.Secret}",
+            $"--Codo:MasterKey={key}",
+            $"--Codo:DataDirectory={folder.At("data")}",
+            "--Codo:MinFreeDisk=0",
+        ];
+        await using var source = NpgsqlDataSource.Create(TestPostgres.AsSuperuser(target) + ";Pooling=false");
+        await using var connection = await source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+
+        await Refused(() => RestoreBackup.Run(Settings(UpgradeTests.MasterKey), backup, null, false, false), "The database is not empty");
+        await Refused(() => RestoreBackup.Run(Settings(MasterKey), backup, null, true, false), "sealed with a master key that is not here");
+        (await Count(connection, "SELECT count(*) FROM platform.setting WHERE key = 'left.over'")).ShouldBe(1, "nothing was touched");
+        await RestoreBackup.Run(Settings(UpgradeTests.MasterKey), backup, null, true, false);
+        (await Text(connection, "SELECT string_agg(job_id, ', ' ORDER BY job_id) FROM cron.job")).ShouldBe("each second, fails, nightly, paused");
+        (await Count(connection, "SELECT count(*) FROM platform.setting WHERE key = 'left.over'")).ShouldBe(0, "what was there is gone");
+        (await Migrator.IsCurrent(source, Composition.Schema)).ShouldBeTrue("the schema is this version's");
+        (await Count(connection, "SELECT count(*) FROM platform.hold WHERE released_at IS NULL")).ShouldBe(1);
+        var ours = new SecretBox(new Dictionary<int, string> { [1] = MasterKey }, 1);
+        await Should.ThrowAsync<MasterKeyIsAnother>(() => MasterKeyCheck.Verify(source, ours));
+
+        // As after an upgrade: what named nobody goes on as the user of before. The package says who that was, where it has taken the installation over.
+        await File.WriteAllTextAsync(folder.At("ran-as"), "deployer\n", TestContext.Current.CancellationToken);
+        IStampRunAs[] modules = [new StampJobs(), new StampSteps(), new StampChannels()];
+        await RunAsStamp.Run(source, folder.Path, modules, NullLogger.Instance);
+        (await Text(connection, "SELECT string_agg(DISTINCT run_as, ',') FROM cron.job")).ShouldBe("deployer");
+        (await Text(connection, "SELECT string_agg(DISTINCT run_as, ',') FROM tasks.scheduler_temp_details")).ShouldBe("deployer");
+        await Execute(target, "UPDATE cron.job SET run_as = '' WHERE job_id = 'nightly'");
+        await RunAsStamp.Run(source, folder.Path, modules, NullLogger.Instance);
+        (await Count(connection, "SELECT count(*) FROM cron.job WHERE run_as = ''")).ShouldBe(1, "once, at the first start");
+
+        // Without the keys: the rest is there, and a host with keys of its own starts on it.
+        await RestoreBackup.Run(Settings(MasterKey), backup, null, true, true);
+        (await Count(connection, "SELECT count(*) FROM cron.job WHERE env IS NOT NULL")).ShouldBe(1, "sealed as it was, for whoever finds the key");
+        (await Text(connection, "SELECT after ->> 'without_keys' FROM platform.audit WHERE action = 'restore'")).ShouldBe("true");
+        await MasterKeyCheck.Verify(source, ours);
+    }
+
+    private static async Task Execute(string database, string sql)
+    {
+        await using var connection = new NpgsqlConnection(TestPostgres.AsSuperuser(database) + ";Pooling=false");
+        await connection.ExecuteAsync(sql, commandTimeout: 60);
     }
 
     [Fact]
