@@ -54,6 +54,12 @@ internal static class AccountsRoutes
         routes.Post<CreateAccessToken.Command, CreateAccessToken.Result>("/v2/accounts/token/", "Make an access token for a program", Right.Token);
         routes.Get<ListAccessTokens.Query, ListAccessTokens.Result>("/v2/accounts/token/", "One's own access tokens", Right.Own(Verbs.See));
         routes.Delete<RevokeAccessToken.Command, Answer>("/v2/accounts/token/", "End an access token", Right.Token);
+        routes.Post<ApproveTerminal.Command, ApproveTerminal.Result>("/v2/accounts/terminal/", "Let a terminal on this machine sign in", Right.Token);
+        routes.Post<FinishTerminal.Command, FinishTerminal.Result>(
+            "/v2/accounts/terminal/token/",
+            "Finish a sign-in of a terminal: the grant and the verifier for a token",
+            Right.Anybody
+        );
         routes.Get<ListSessions.Query, ListSessions.Result>("/v2/accounts/session/", "One's own sign-ins that are good", Right.Own(Verbs.See));
         routes.Delete<EndSessions.Command, Answer>("/v2/accounts/session/", "End a sign-in, or all of one's own but this one", Right.Token);
         routes.MapOidc();
@@ -75,6 +81,7 @@ internal static class AccountsRoutes
         routes.MapPage<PeoplePage>("/people/");
         routes.MapPage<SessionsPage>("/people/{user_id}/sessions/", Right.Superuser);
         routes.MapPage<AccountPage>("/account/", Right.Token);
+        routes.MapPage<TerminalPage>("/account/terminal/", Right.Token);
         routes.MapPage<AuditPage>("/audit/", Right.Superuser);
     }
 }

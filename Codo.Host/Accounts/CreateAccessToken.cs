@@ -11,15 +11,25 @@ namespace Codo.Host.Accounts;
 /// <summary>Makes a token for a program, which may do some of what its owner may. It is shown this once.</summary>
 internal static class CreateAccessToken
 {
-    internal sealed record Command(string? Name, List<string>? Scopes, int? Days, List<string>? Networks) : IRequest<Result>;
+    /// <summary>What every token has that somebody asks for.</summary>
+    internal interface IWanted
+    {
+        string? Name { get; }
+
+        List<string>? Scopes { get; }
+
+        int? Days { get; }
+    }
+
+    internal sealed record Command(string? Name, List<string>? Scopes, int? Days, List<string>? Networks) : IRequest<Result>, IWanted;
 
     internal sealed record Result(string Token, long TokenId, DateTime Expires) : Answer(Say.Added);
 
-    internal sealed class Validator : AbstractValidator<Command>
+    internal sealed class WantedValidator : AbstractValidator<IWanted>
     {
-        private const int MostDays = 366, MostNetworks = 50;
+        private const int MostDays = 366;
 
-        public Validator()
+        public WantedValidator()
         {
             RuleFor(command => command.Name).NotEmpty().Refuse("name 不能为空", "name is required").AtMost(100, "name");
             RuleFor(command => command.Scopes)
@@ -29,6 +39,16 @@ internal static class CreateAccessToken
                     $"scopes is required, each one of {string.Join(" | ", AccessTokens.AllScopes)}"
                 );
             RuleFor(command => command.Days).NotNull().Refuse("days 不能为空", "days is required").Within(1, MostDays, "days");
+        }
+    }
+
+    internal sealed class Validator : AbstractValidator<Command>
+    {
+        private const int MostNetworks = 50;
+
+        public Validator()
+        {
+            Include(new WantedValidator());
             RuleFor(command => command.Networks)
                 .Must(networks => networks is null || (networks.Count <= MostNetworks && networks.All(IsNetwork)))
                 .Refuse(
@@ -52,23 +72,73 @@ internal static class CreateAccessToken
         }
     }
 
+    private const int MostOfPerson = 100;
+
+    // The person's row is locked, so that the limit holds for requests at once.
+    private const string CountSql = """
+        SELECT (SELECT count(*) FROM accounts.access_token t WHERE t.user_id = p.user_id AND t.revoked_at IS NULL AND t.expires_at > clock_timestamp())
+        FROM accounts.person p WHERE p.user_id = @UserId FOR UPDATE OF p
+        """;
+
+    private const string MakeSql = """
+        INSERT INTO accounts.access_token (user_id, name, digest, hint, scopes, networks, expires_at)
+        VALUES (@UserId, @Name, @Digest, @Hint, @Scopes, @Networks, clock_timestamp() + make_interval(days => @Days))
+        RETURNING token_id, expires_at
+        """;
+
+    /// <summary>The scopes once each, in the order of the roles' verbs.</summary>
+    internal static string[] Ordered(List<string> scopes) => [.. AccessTokens.AllScopes.Where(scopes.Contains)];
+
+    /// <summary>Writes a token of its owner and the line of the audit. The caller of this method commits, then refreshes <see cref="Revocations"/>.</summary>
+    internal static async Task<(long Id, DateTime Expires)> Insert(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        AccessTokens tokens,
+        Caller owner,
+        string token,
+        Command wanted
+    )
+    {
+        if (await connection.QuerySingleAsync<long>(CountSql, new { owner.UserId }, transaction) >= MostOfPerson)
+            throw Refusal.Conflict($"最多 {MostOfPerson} 个有效的访问令牌", $"You have {MostOfPerson} access tokens, the most there may be");
+        var scopes = Ordered(wanted.Scopes!);
+        var networks = wanted.Networks?.ToArray() ?? [];
+        var made = await connection.QuerySingleAsync<(long Id, DateTime Expires)>(
+            MakeSql,
+            new
+            {
+                owner.UserId,
+                Name = wanted.Name!.Trim(),
+                Digest = tokens.Digest(token),
+                Hint = token[^4..],
+                Scopes = scopes,
+                Networks = networks,
+                Days = wanted.Days!.Value,
+            },
+            transaction
+        );
+        await Audit.Write(
+            connection,
+            transaction,
+            owner,
+            "create",
+            "access_token",
+            made.Id.ToString(CultureInfo.InvariantCulture),
+            after: new
+            {
+                name = wanted.Name,
+                scopes,
+                networks,
+                made.Expires,
+            }
+        );
+        await Revocations.Announce(connection, transaction);
+        return made;
+    }
+
     internal sealed class Handler(NpgsqlDataSource source, AccessTokens tokens, Revocations revocations, People people, Caller caller)
         : IRequestHandler<Command, Result>
     {
-        private const int MostOfPerson = 100;
-
-        // The person's row is locked, so that the limit holds for requests at once.
-        private const string CountSql = """
-            SELECT (SELECT count(*) FROM accounts.access_token t WHERE t.user_id = p.user_id AND t.revoked_at IS NULL AND t.expires_at > clock_timestamp())
-            FROM accounts.person p WHERE p.user_id = @UserId FOR UPDATE OF p
-            """;
-
-        private const string MakeSql = """
-            INSERT INTO accounts.access_token (user_id, name, digest, hint, scopes, networks, expires_at)
-            VALUES (@UserId, @Name, @Digest, @Hint, @Scopes, @Networks, clock_timestamp() + make_interval(days => @Days))
-            RETURNING token_id, expires_at
-            """;
-
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
         {
             if (caller.AccessTokenId is not null)
@@ -80,40 +150,7 @@ internal static class CreateAccessToken
             await using (var connection = await source.OpenConnectionAsync(cancellationToken))
             await using (var transaction = await connection.BeginTransactionAsync(cancellationToken))
             {
-                if (await connection.QuerySingleAsync<long>(CountSql, new { caller.UserId }, transaction) >= MostOfPerson)
-                    throw Refusal.Conflict($"最多 {MostOfPerson} 个有效的访问令牌", $"You have {MostOfPerson} access tokens, the most there may be");
-                var scopes = AccessTokens.AllScopes.Where(request.Scopes!.Contains).ToArray();
-                var networks = request.Networks?.ToArray() ?? [];
-                made = await connection.QuerySingleAsync<(long, DateTime)>(
-                    MakeSql,
-                    new
-                    {
-                        caller.UserId,
-                        Name = request.Name!.Trim(),
-                        Digest = tokens.Digest(token),
-                        Hint = token[^4..],
-                        Scopes = scopes,
-                        Networks = networks,
-                        Days = request.Days!.Value,
-                    },
-                    transaction
-                );
-                await Audit.Write(
-                    connection,
-                    transaction,
-                    caller,
-                    "create",
-                    "access_token",
-                    made.Id.ToString(CultureInfo.InvariantCulture),
-                    after: new
-                    {
-                        name = request.Name,
-                        scopes,
-                        networks,
-                        made.Expires,
-                    }
-                );
-                await Revocations.Announce(connection, transaction);
+                made = await Insert(connection, transaction, tokens, caller, token, request);
                 await transaction.CommitAsync(cancellationToken);
             }
 

@@ -13,7 +13,8 @@ internal static class LoginCommands
     public static Command Login(ClientContext context)
     {
         var address = new Argument<string?>("URL") { Description = "The server, such as https://codo.example.com.", Arity = ArgumentArity.ZeroOrOne };
-        var user = new Option<string?>("--username", "-u") { Description = "The name; asked for where it is absent.", HelpName = "NAME" };
+        var user = new Option<string?>("--username", "-u") { Description = "The name, for a sign-in with a password in the terminal.", HelpName = "NAME" };
+        var noBrowser = new Option<bool>("--no-browser") { Description = "Ask for name and password in the terminal also where there is a browser." };
         var token = new Option<bool>("--token") { Description = "Take a token from standard input, or ask for it, in place of a password." };
         var days = new Option<int>("--days")
         {
@@ -32,11 +33,12 @@ internal static class LoginCommands
             address,
             user,
             token,
+            noBrowser,
             days,
             scopes,
         };
         command.SetAction(
-            async (parsed, _) =>
+            async (parsed, cancellation) =>
             {
                 var server = Logins.Normal(
                     parsed.GetValue(address) ?? context.Variable(Logins.UrlVariable) ?? Logins.Read(context).Current ?? context.Ask("URL of the server: ")
@@ -44,9 +46,13 @@ internal static class LoginCommands
                 var uri = new Uri(server);
                 if (uri.Scheme == "http" && !uri.IsLoopback) context.Warn($"{server} is not encrypted: whoever listens on the way reads what is sent.");
                 var words = (parsed.GetValue(scopes) ?? []).SelectMany(word => word.Split(',')).ToArray();
+                if (words.Length == 0) words = AllScopes;
+                var asks = parsed.GetValue(user) is not null || parsed.GetValue(noBrowser) || !context.CanAsk;
                 var login = parsed.GetValue(token)
                     ? await Given(context, server)
-                    : await SignIn(context, server, parsed.GetValue(user), parsed.GetValue(days), words.Length == 0 ? AllScopes : words);
+                    : !asks && BrowserSignIn.Command(context) is { } browser
+                        ? await BrowserSignIn.Run(context, server, browser, parsed.GetValue(days), words, cancellation)
+                        : await SignIn(context, server, parsed.GetValue(user), parsed.GetValue(days), words);
                 var logins = Logins.Read(context);
                 var before = logins.Find(server);
                 logins.Keep(login);

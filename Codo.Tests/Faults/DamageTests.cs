@@ -44,6 +44,9 @@ public sealed class DamageTests(TestPostgres postgres)
         ["accounts.access_token"] =
             "INSERT INTO accounts.access_token (user_id, name, digest, hint, scopes, expires_at) SELECT 950000 + v, 'v', 'victim ' || v, '', '{{see}}', "
                 + "now() + interval '1 day' FROM generate_series(1, {0}) v",
+        ["accounts.terminal_login"] =
+            "INSERT INTO accounts.terminal_login (digest, challenge, user_id, name, scopes, days, expires_at) SELECT 'victim ' || v, '', 950000 + v, 'v', "
+                + "'{{see}}', 1, now() + interval '1 day' FROM generate_series(1, {0}) v",
         ["accounts.oidc_identity"] =
             "INSERT INTO accounts.oidc_identity (issuer, subject, user_id) SELECT 'i', 'victim ' || v, 960000 + v FROM generate_series(1, {0}) v",
         ["accounts.data_protection_key"] =

@@ -127,6 +127,14 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
                 await host.Post("/v2/task_layout/temp/", new { temp_name = "gone" });
                 (await host.Delete("/v2/task_layout/temp/", new { temp_id = 2 })).Code().ShouldBe(0);
             }
+            // The grant of the example, in place of the one that the approval before it was answered.
+            if (name == "POST /v2/accounts/terminal/token")
+                (
+                    await host.Ask<int>(
+                        "UPDATE accounts.terminal_login SET digest = @Digest RETURNING 1",
+                        new { Digest = Codo.Host.Accounts.ApproveTerminal.Digest((string)bodies[name.ToLowerInvariant()]!["grant"]!) }
+                    )
+                ).ShouldBe(1);
             if (name == "POST /v2/outbox/resend")
             {
                 await using var connection = await host.Source.OpenConnectionAsync();

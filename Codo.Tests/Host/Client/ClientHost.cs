@@ -31,6 +31,7 @@ public sealed class ClientHost(TestPostgres postgres) : HostFixture(postgres, ("
         var context = new ClientContext(typed, output, error, name => variables.GetValueOrDefault(name))
         {
             IsTerminal = variables.ContainsKey("TERM"),
+            CanAsk = variables.ContainsKey("BROWSER"),
             Width = variables.TryGetValue("COLUMNS", out var columns) ? int.Parse(columns, CultureInfo.InvariantCulture) : null,
         };
         var code = await ClientProgram.Run(arguments, context);

@@ -44,6 +44,83 @@ public sealed class ClientTests(ClientHost fixture)
     }
 
     [Fact]
+    public async Task A_sign_in_through_the_browser_gives_this_terminal_one_token_and_nobody_else_any()
+    {
+        var folder = fixture.NewFolder();
+        var (browser, opened) = (Path.Combine(folder, "browser"), Path.Combine(folder, "opened"));
+        File.WriteAllText(browser, $"#!/bin/sh\nprintf '%s' \"$1\" >{opened}.part && mv {opened}.part {opened}\n");
+        File.SetUnixFileMode(browser, (UnixFileMode)0b111_000_000);
+        (string, string)[] environment = [(Logins.FolderVariable, folder), ("BROWSER", browser)];
+        var running = ClientHost.RunIn("", environment, "login", fixture.Url, "--scopes", "see", "--days", "3");
+        await Eventually.True(() => File.Exists(opened), "the browser is opened");
+        var page = new Uri(File.ReadAllText(opened));
+
+        // The page needs a sign-in, shows the code, and leads to that port of this machine alone.
+        var person = TestTokens.For(7301, "browsing");
+        var asked = System.Web.HttpUtility.ParseQueryString(page.Query);
+        var (challenge, port) = (asked["challenge"]!, asked["port"]!);
+        var code = Codo.Host.Accounts.TerminalChallenge.CodeOf(challenge);
+        (await Page(page.PathAndQuery, null)).ShouldNotContain(code);
+        var shown = await Page(page.PathAndQuery, person);
+        shown.ShouldContain(code);
+        shown.ShouldContain($"data-go=\"http://127.0.0.1:{port}/{{terminal_code}}?grant={{grant}}\"");
+        foreach (var wrong in new[] { $"challenge={challenge}&port=80", $"challenge={challenge}&port=1@evil.example", $"challenge=x&port={port}" })
+            (await Page("/account/terminal?" + wrong, person)).ShouldNotContain("data-go");
+
+        var wanted = new { challenge, name = "codo on here", scopes = new[] { "see" }, days = 3 };
+        var access = await Host.Post("/v2/accounts/token/", new { name = "x", scopes = new[] { "see", "admin" }, days = 1 }, person);
+        (await Host.Post("/v2/accounts/terminal/", wanted, (string)access["token"]!)).Code().ShouldBe(-2, "an access token makes no other");
+        var allowed = await Host.Post("/v2/accounts/terminal/", wanted, person);
+        ((string)allowed["terminal_code"]!).ShouldBe(code);
+        using var http = new HttpClient();
+        (await http.GetAsync(new Uri($"http://127.0.0.1:{port}/AAAA-AAAA?grant=x"), Cancelled)).StatusCode.ShouldBe(System.Net.HttpStatusCode.NotFound);
+        var here = await http.GetStringAsync(new Uri($"http://127.0.0.1:{port}/{code}?grant={allowed["grant"]}"), Cancelled);
+        here.ShouldContain("you can close this page");
+        var signedIn = await running;
+        signedIn.Text.ShouldBe($"Signed in to {fixture.Url} as browsing.\n");
+        signedIn.Errors.ShouldContain($"if the page shows this code: {code}");
+        (await ClientHost.RunIn("", [(Logins.FolderVariable, folder)], "job", "list", "-o", "name")).Code.ShouldBe(0);
+        (await Host.Ask<string>("SELECT string_agg(action || ' ' || kind, ', ' ORDER BY audit_id) FROM platform.audit WHERE user_id = 7301 AND result = 'ok'"))
+            .ShouldBe("create access_token, approve terminal, create access_token");
+
+        // A grant is good once, with its verifier, for minutes, and for somebody who may still come in.
+        var verifier = Codo.Host.Accounts.TerminalChallenge.NewVerifier();
+        var mine = new { challenge = Codo.Host.Accounts.TerminalChallenge.Of(verifier), name = "codo", scopes = new[] { "see" }, days = 1 };
+        (await Finish((string)allowed["grant"]!, verifier)).ShouldBe(-1, "it was used");
+        var guessed = await Grant();
+        (await Finish(guessed, verifier + "x")).ShouldBe(-1, "another's verifier");
+        (await Finish(guessed, verifier)).ShouldBe(-1, "a wrong attempt ends it");
+        var late = await Grant();
+        await Host.Ask<int>("UPDATE accounts.terminal_login SET expires_at = clock_timestamp() - interval '1 second' RETURNING 1");
+        (await Finish(late, verifier)).ShouldBe(-1, "too late");
+        (await Finish(await Grant(), verifier)).ShouldBe(0);
+        var revoked = await Grant();
+        (await Host.Post("/v2/accounts/revoke/", new { user_id = 7301, reason = "left" })).Code().ShouldBe(0);
+        (await Finish(revoked, verifier)).ShouldBe(-1, "the person's tokens were taken back");
+        (await Host.Count("SELECT count(*) FROM accounts.terminal_login")).ShouldBe(0);
+
+        async Task<string> Grant() => (string)(await Host.Post("/v2/accounts/terminal/", mine, person))["grant"]!;
+
+        async Task<int> Finish(string grant, string with)
+        {
+            using var request = TestHost.Request(
+                HttpMethod.Post, "/v2/accounts/terminal/token/", $$"""{"grant": "{{grant}}", "verifier": "{{with}}"}""", null);
+            using var response = await Host.Http.SendAsync(request, Cancelled);
+            return JsonNode.Parse(await response.Content.ReadAsStringAsync(Cancelled))!["code"]!.GetValue<int>();
+        }
+    }
+
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    private async Task<string> Page(string path, string? token)
+    {
+        using var request = TestHost.Request(HttpMethod.Get, path, null, token);
+        request.Headers.Accept.ParseAdd("text/html");
+        using var response = await Host.Http.SendAsync(request, Cancelled);
+        return await response.Content.ReadAsStringAsync(Cancelled);
+    }
+
+    [Fact]
     public async Task A_wrong_password_is_one_sentence_and_nothing_is_kept()
     {
         var (name, folder) = (ClientHost.NewName("wang"), fixture.NewFolder());
