@@ -4,7 +4,7 @@ if (args is not [var name, ..] || name is "--help" or "-h")
 {
     Console.WriteLine("""
         usage: Codo.Bench NAME --address http://127.0.0.1:9900 --token TOKEN
-        NAME: start|console|cron|load|idle|http|connections|orders|ssh|logs|alerts|rights|history|upgrade|soak
+        NAME: start|console|cron|load|idle|http|connections|orders|ssh|logs|alerts|rights|history|upgrade|recover|soak
 
         Measures a running host on the same machine and prints a table. It makes jobs, templates and orders that begin with "bench"; give it a host of its own:
           export Codo__DataDirectory=$(mktemp -d); ./run.sh --urls http://127.0.0.1:9901 &
@@ -15,6 +15,7 @@ if (args is not [var name, ..] || name is "--help" or "-h")
         history --fill --scale 0.1 --postgres "Host=…;Database=codo;Username=postgres" fills the host's database with a history first
         (scale 1: 10,000 jobs, 10^7 rows of the ledger, 10^5 orders; with --lines 10^8 lines too); without --fill it measures the lists alone.
         upgrade --postgres "Host=…;Username=postgres" --dump Codo.Tests/Upgrades/0.1.0.sql --codo PATH times each migration of an installation with a history.
+        recover --codo dist/codo-linux-x64 [--scale 0.01] [--lines] backs up, restores and starts installations of its own, with that history, and times each.
         soak --minutes 120 --postgres … fires 100 times a second and prints each minute how late, how large and how quick things are.
         """);
     return 0;
@@ -63,6 +64,13 @@ switch (name)
         return 0;
     case "upgrade":
         await UpgradeBench.Run(Option("--postgres", ""), Option("--dump", "Codo.Tests/Upgrades/0.1.0.sql"), Option("--codo", "codo"));
+        return 0;
+    case "recover":
+        await RecoverBench.Run(
+            Path.GetFullPath(Option("--codo", "dist/codo-linux-x64")),
+            double.Parse(Option("--scale", "0.01"), System.Globalization.CultureInfo.InvariantCulture),
+            args.Contains("--lines")
+        );
         return 0;
     case "soak":
         await SoakBench.Run(client, Option("--postgres", ""), int.Parse(Option("--minutes", "120"), System.Globalization.CultureInfo.InvariantCulture));
