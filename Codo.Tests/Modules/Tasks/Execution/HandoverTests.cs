@@ -50,7 +50,6 @@ public sealed class HandoverTests(OrderFixture fixture, TestSshd sshd) : IClassF
 
     [Theory]
     [InlineData(true, "/bin/dash")]
-    [InlineData(false, "/bin/dash")]
     [InlineData(false, "/usr/bin/fish")]
     public async Task A_command_continues_the_trace_of_the_request_that_submitted_its_order(bool local, string shell)
     {
