@@ -43,10 +43,11 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
         SELECT count(*) FROM cron.job WHERE broken_at IS NOT NULL
         """;
 
+    // What no live node fits has an incident of its own (UnplacedRuns): more nodes would not start it.
     private const string WaitingSql = """
         SELECT count(*) AS count, coalesce(CAST(extract(epoch FROM clock_timestamp() - min(not_before)) AS float8), 0) AS seconds FROM cron.active_execution g
         WHERE state = 'queued' AND not_before <= clock_timestamp() AND NOT (exclusive AND EXISTS (SELECT 1 FROM cron.active_execution o
-            WHERE o.job = g.job AND o.log_id <> g.log_id))
+            WHERE o.job = g.job AND o.log_id <> g.log_id)) AND (node_selector = '' OR platform.has_node('cron', node_selector))
         """;
 
     // Another node's clock may be measured a little ahead.

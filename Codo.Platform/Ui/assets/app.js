@@ -217,6 +217,11 @@ document.addEventListener('input', (event) => {
   if (event.target.dataset?.nodes !== undefined) { clearTimeout(fitting); fitting = setTimeout(() => fit(event.target), 200); }
 });
 
+// What fits already is shown when the field is entered.
+document.addEventListener('focusin', (event) => {
+  if (event.target.dataset?.nodes !== undefined && event.target.value) fit(event.target);
+});
+
 // Filters are in the address; what is typed replaces it, so that Back leaves the page.
 async function narrow(form) {
   const query = new URLSearchParams([...new FormData(form)].map(([name, value]) => [name, String(value)]).filter(([, value]) => value !== ''));

@@ -138,6 +138,7 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
             ["pty"] = false,
             ["interpreter"] = "",
             ["run_as"] = Environment.UserName,
+            ["node"] = "",
         }.ToJsonString());
     }
 
