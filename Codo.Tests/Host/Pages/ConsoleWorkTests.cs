@@ -173,6 +173,7 @@ public sealed class ConsoleWorkTests(ConsoleFixture fixture) : IClassFixture<Con
         await page.WaitForSelectorAsync(".chip:has-text('Failed 3')");
         // The log of the step that failed stands beside the grid.
         await page.WaitForSelectorAsync(".log-line:has-text('looking')");
+        await page.WaitForSelectorAsync("[data-cell-usage]:not([hidden]):has-text('Processor')");
         await page.FocusAsync(".grid-scroll");
         await page.Keyboard.PressAsync("Home");
         await page.Keyboard.PressAsync("Space");
