@@ -33,7 +33,7 @@ public abstract class PolledTopic(NpgsqlDataSource source, TimeProvider time) : 
 {
     private const int PauseOfReads = 20;
 
-    private static readonly TimeSpan LeastPause = TimeSpan.FromMilliseconds(200), Again = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan LeastPause = TimeSpan.FromMilliseconds(100), Again = TimeSpan.FromSeconds(2);
 
     private readonly Lock gate = new();
     private readonly Dictionary<string, Shared> polls = new(StringComparer.Ordinal);
