@@ -41,6 +41,7 @@ public sealed class BackupTests(TestPostgres postgres)
                 """, new { later }),
             "both are in the dashboard"
         );
+        var shown = await host.Ask<long>("SELECT max(CAST(dashboard_job AS bigint)) FROM cron.cron_log WHERE dashboard_job <> ''");
         await using (var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken))
             await connection.ExecuteAsync(
                 "CREATE EXTENSION IF NOT EXISTS pg_trgm; INSERT INTO platform.outbox (stream, kind, next_try_at) VALUES ('x:1', 'x', 'infinity')"
@@ -98,9 +99,7 @@ public sealed class BackupTests(TestPostgres postgres)
         (await drill.Send(HttpMethod.Patch, "/v2/task/list/", new { list_id = later, start_time = Now() })).Code().ShouldBe(0);
         (await Count(inside, "SELECT count(*) FROM platform.outbox")).ShouldBe(0);
         // What the restored rows name in the dashboard is not what has the same number there now.
-        (await Count(inside, """
-            SELECT count(*) FROM hangfire.job j JOIN cron.cron_log l ON l.dashboard_job = CAST(j.id AS text) JOIN platform.hold h ON l.exec_time < h.backup_at
-            """)).ShouldBe(0);
+        (await Count(inside, "SELECT min(id) FROM hangfire.job")).ShouldBeGreaterThan(shown);
         (await Text(inside, $"""
             SELECT invocationdata ->> 'Arguments' FROM hangfire.job WHERE CAST(id AS text) =
                 (SELECT background_job FROM tasks.dashboard_job WHERE list_id = {later})
