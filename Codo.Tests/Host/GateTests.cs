@@ -33,6 +33,8 @@ public sealed class GateTests(GateHost fixture) : IClassFixture<GateHost>
             "/healthz/live",
             "/healthz/ready",
             "/v2/accounts/login",
+            // What was granted to a terminal is fetched with the secret that only it has.
+            "/v2/accounts/terminal/token",
             "/openapi/{documentName}.json",
             "/docs",
             "/other/{**rest}",
