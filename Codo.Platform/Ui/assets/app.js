@@ -221,7 +221,8 @@ document.addEventListener('input', (event) => {
 
 // What fits already is shown when the field is entered.
 document.addEventListener('focusin', (event) => {
-  if (event.target.dataset?.nodes !== undefined && event.target.value) fit(event.target);
+  const field = event.target;
+  if (field instanceof HTMLInputElement && field.dataset.nodes !== undefined && field.value) fit(field);
 });
 
 // Filters are in the address; what is typed replaces it, so that Back leaves the page.
