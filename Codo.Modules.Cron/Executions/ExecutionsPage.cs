@@ -21,7 +21,7 @@ internal static class ExecutionsPage
     // Of the last hour: those without a background job were left out under load.
     private const string MirroredSql = """
         SELECT count(*) FILTER (WHERE dashboard_job <> '') AS shown, count(*) AS all FROM cron.cron_log
-            WHERE exec_time > clock_timestamp() - interval '1 hour' AND status NOT IN ('skipped', 'missed')
+            WHERE exec_time > (SELECT clock_timestamp() - interval '1 hour') AND status NOT IN ('skipped', 'missed')
         """;
 
     public static void Add() =>

@@ -26,7 +26,9 @@ internal static class RecentRuns
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            return new Result((await connection.QueryAsync<Run>(RunsSql, query)).ToLookup(run => run.JobId));
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            await NewestRows.Plan(connection, transaction);
+            return new Result((await connection.QueryAsync<Run>(RunsSql, query, transaction)).ToLookup(run => run.JobId));
         }
     }
 }

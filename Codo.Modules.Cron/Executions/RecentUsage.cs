@@ -21,7 +21,7 @@ internal static class RecentUsage
                 percentile_disc(0.95) WITHIN GROUP (ORDER BY u.cpu_ms) / 1000 AS cpu_p95,
                 percentile_disc(0.5) WITHIN GROUP (ORDER BY u.peak) AS memory_p50, percentile_disc(0.95) WITHIN GROUP (ORDER BY u.peak) AS memory_p95
             FROM (SELECT l.log_id, l.nominal_at FROM cron.job j CROSS JOIN LATERAL (SELECT l.log_id, l.nominal_at FROM cron.cron_log l
-                    WHERE l.job_id = j.job_id AND l.job = j.id AND l.exec_time > clock_timestamp() - interval '30 days'
+                    WHERE l.job_id = j.job_id AND l.job = j.id AND l.exec_time > (SELECT clock_timestamp() - interval '30 days')
                         ORDER BY l.exec_time DESC, l.log_id DESC LIMIT @Most) l
                 WHERE j.job_id = @JobId) r
             CROSS JOIN LATERAL (SELECT CAST(sum(a.cpu_ms) AS double precision) AS cpu_ms, max(a.peak_memory_bytes) AS peak FROM cron.attempt a
@@ -31,7 +31,9 @@ internal static class RecentUsage
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            return await connection.QuerySingleAsync<Result>(UsageSql, query);
+            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            await NewestRows.Plan(connection, transaction);
+            return await connection.QuerySingleAsync<Result>(UsageSql, query, transaction);
         }
     }
 }

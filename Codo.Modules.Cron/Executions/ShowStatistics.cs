@@ -116,15 +116,18 @@ internal static class ShowStatistics
             ORDER BY m.most DESC, m.job
             """;
 
+        // By status, from the index that has status and time. The time is read once: clock_timestamp() in a condition is asked anew for each row of the table.
         private const string HoursSql = $"""
             SELECT h.at, COALESCE(c.success, 0) AS success, COALESCE(c.failed, 0) AS failed, COALESCE(c.not_run, 0) AS not_run
             FROM generate_series(date_trunc('hour', clock_timestamp()) - interval '23 hours', date_trunc('hour', clock_timestamp()), interval '1 hour') AS h(at)
-            LEFT JOIN (SELECT date_trunc('hour', exec_time) AS at, count(*) FILTER (WHERE status = 'success') AS success,
-                    count(*) FILTER (WHERE status IN ('faild', 'timeout', 'killed', 'interrupted')) AS failed,
-                    count(*) FILTER (WHERE status IN ('skipped', 'missed')) AS not_run
-                FROM cron.cron_log l
-                WHERE exec_time >= date_trunc('hour', clock_timestamp()) - interval '23 hours' AND (CAST(@JobId AS text) IS NULL OR l.job_id = @JobId)
-                    AND {JobAccess.RowVisible} GROUP BY 1) c ON c.at = h.at
+            LEFT JOIN (SELECT b.at, CAST(sum(b.rows) FILTER (WHERE s.status = 'success') AS bigint) AS success,
+                    CAST(sum(b.rows) FILTER (WHERE s.status IN ('faild', 'timeout', 'killed', 'interrupted')) AS bigint) AS failed,
+                    CAST(sum(b.rows) FILTER (WHERE s.status IN ('skipped', 'missed')) AS bigint) AS not_run
+                FROM unnest(ARRAY['success', 'faild', 'timeout', 'killed', 'interrupted', 'skipped', 'missed']) AS s(status) CROSS JOIN LATERAL (
+                    SELECT date_trunc('hour', l.exec_time) AS at, count(*) AS rows FROM cron.cron_log l
+                    WHERE l.status = s.status AND l.exec_time >= (SELECT date_trunc('hour', clock_timestamp()) - interval '23 hours')
+                        AND (CAST(@JobId AS text) IS NULL OR l.job_id = @JobId) AND {JobAccess.RowVisible} GROUP BY 1) b
+                GROUP BY b.at) c ON c.at = h.at
             ORDER BY h.at
             """;
 

@@ -68,7 +68,7 @@ internal static class Forecast
         private const string JobsSql = $"""
             SELECT j.job_id, j.cron, j.time_zone, j.overlap,
                 (SELECT cron.merge_counts(d.durations) FROM cron.job_day d
-                    WHERE d.job = j.id AND d.day > CAST(clock_timestamp() AS date) - 8) AS durations
+                    WHERE d.job = j.id AND d.day > (SELECT CAST(clock_timestamp() AS date) - 8)) AS durations
             FROM cron.job j WHERE NOT j.paused AND j.broken_at IS NULL AND {JobAccess.Visible}
                 AND (CAST(@SpaceId AS bigint) IS NULL OR j.space_id = @SpaceId) ORDER BY j.job_id
             """;
