@@ -31,6 +31,7 @@ internal sealed class ConsoleBench(string codo, IBrowser browser) : IDisposable
     ];
 
     private readonly List<string> pages = [.. Paths];
+    private readonly string watched = $"bench watched {Guid.NewGuid():N}";
     private BenchHost host = null!;
     private BenchClient client = null!;
     private string token = "";
@@ -72,6 +73,8 @@ internal sealed class ConsoleBench(string codo, IBrowser browser) : IDisposable
         }
     }
 
+    private string JobPath => "/jobs/" + Uri.EscapeDataString(watched);
+
     public void Dispose() => client.Dispose();
 
     private async Task StartHost(string data, string? address)
@@ -83,12 +86,12 @@ internal sealed class ConsoleBench(string codo, IBrowser browser) : IDisposable
 
     private async Task Fill()
     {
-        await client.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = "bench watched", cmd = "echo fine", cron = "0 0 3 1 1 *" });
-        var run = (await client.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "bench watched" }))["log_id"]!.GetValue<long>();
+        await client.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = watched, cmd = "echo fine", cron = "0 0 3 1 1 *" });
+        var run = (await client.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = watched }))["log_id"]!.GetValue<long>();
         var template = await Template(new { group = 1, level = 1, command_name = "print", command = "echo on", args = "", trigger = "order" });
         var order = await Accept(template, "bench-1");
         pages.AddRange(
-            ["/jobs/bench%20watched", $"/runs/{run}", $"/orders/{order}", $"/orders/{order}/timeline", $"/templates/{template}", "/orders/new"]);
+            [JobPath, $"/runs/{run}", $"/orders/{order}", $"/orders/{order}/timeline", $"/templates/{template}", "/orders/new"]);
     }
 
     private async Task Weight()
@@ -269,7 +272,7 @@ internal sealed class ConsoleBench(string codo, IBrowser browser) : IDisposable
     {
         await using var context = await Context();
         var page = await context.NewPageAsync();
-        await Open(page, "/jobs/bench%20watched");
+        await Open(page, JobPath);
         var took = new List<double>();
         for (var run = 0; run < 30; run++) took.Add(await Seen(page));
         Row("a job is paused or resumed → its page shows it", took, "p95 ≤ 300 ms");
@@ -288,7 +291,7 @@ internal sealed class ConsoleBench(string codo, IBrowser browser) : IDisposable
             """
         );
         var began = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
-        await client.Send(HttpMethod.Patch, "/v1/cron/job/", new { job_id = "bench watched" });
+        await client.Send(HttpMethod.Patch, "/v1/cron/job/", new { job_id = watched });
         return await seen - began;
     }
 
@@ -296,7 +299,7 @@ internal sealed class ConsoleBench(string codo, IBrowser browser) : IDisposable
     {
         await using var context = await Context();
         var page = await context.NewPageAsync();
-        await Open(page, "/jobs/bench%20watched");
+        await Open(page, JobPath);
         var took = new List<double>();
         for (var run = 0; run < 3; run++)
         {
