@@ -92,6 +92,7 @@ internal static class RunJob
                 },
                 transaction
             );
+            var placement = await FittingNodes.Warnings(connection, NodeRoles.Cron, "node", job.NodeSelector);
             await Audit.Write(connection, transaction, caller, "run", "job", request.JobId!, after: new { LogId = logId });
             // Another node starts it when this one may not, or does not fit.
             if (!node.MayStart(Runner.WorkName) || job.NodeSelector.Length > 0) await Control.Notify(connection, transaction, "");
@@ -99,7 +100,7 @@ internal static class RunJob
             if (isTold) outbox.Wake();
             await runner.StartCommitted();
             mirror.Wake.Set();
-            return new Result(request.JobId!, logId, [.. risk.Warnings]);
+            return new Result(request.JobId!, logId, [.. risk.Warnings, .. placement]);
         }
     }
 }

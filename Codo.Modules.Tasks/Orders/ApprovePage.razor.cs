@@ -73,6 +73,7 @@ public sealed partial class ApprovePage
     private static IEnumerable<string> Notes(ShowPlan.Step step)
     {
         if (step.ForceHost.Length > 0) yield return T($"在 {step.ForceHost} 执行", $"on {step.ForceHost}");
+        if (step.Node.Length > 0) yield return T($"仅限节点 {step.Node}", $"by nodes {step.Node} alone");
         if (step.Trigger == "hand") yield return T("等待人工放行", "waits for a person");
         if (step.Trigger == "timed") yield return T("等待开始时间", "waits for the start time");
         if (step.Retries > 0) yield return T($"失败重试 {step.Retries} 次", $"{step.Retries} retr{(step.Retries == 1 ? "y" : "ies")}");

@@ -2,6 +2,7 @@ using System.Text.RegularExpressions;
 using Codo.Modules.Tasks.Execution;
 using Codo.Modules.Tasks.Hosts;
 using Codo.Modules.Tasks.Layout;
+using Codo.Platform.Cluster;
 using Codo.Platform.Localization;
 using Dapper;
 using Npgsql;
@@ -45,6 +46,8 @@ internal sealed partial class OrderWarnings(NpgsqlConnection connection, TaskSet
                 )
             );
         await Places(plan, warnings);
+        foreach (var selector in plan.Groups.SelectMany(group => group.Steps).Select(step => step.Node).Distinct(StringComparer.Ordinal))
+            warnings.AddRange(await FittingNodes.Warnings(connection, NodeRoles.Orders, "node", selector));
         foreach (var (name, _) in values.All.Where(pair => CommandLine.HasBlanks(pair.Value)))
             warnings.Add(new Text($"参数 {name} 的值含有空白，将作为一个参数传递", $"The value of {name} has blanks; it reaches the command as one argument"));
         foreach (var word in await WithoutValue(plan, values)) warnings.Add(new Text($"参数 {word} 没有值", $"The word {word} has no value"));

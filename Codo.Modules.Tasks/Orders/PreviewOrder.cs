@@ -32,6 +32,7 @@ internal static class PreviewOrder
     /// <param name="RunsOn">The host, or the one that the step is forced to.</param>
     /// <param name="CommandLine">As it would run, secrets masked; FLOW_ID stands where the order's id will.</param>
     /// <param name="Starts">In words.</param>
+    /// <param name="Node">Which nodes of Codo may run it; empty for every one.</param>
     internal sealed record Step(
         int Level,
         string TaskName,
@@ -43,7 +44,8 @@ internal static class PreviewOrder
         int Timeout,
         int Retries,
         int RetryDelay,
-        string OnError
+        string OnError,
+        string Node
     );
 
     internal sealed record Lane(string Host, int Batch, IReadOnlyList<Step> Steps);
@@ -100,7 +102,8 @@ internal static class PreviewOrder
                 step.Timeout,
                 step.Retries,
                 step.RetryDelay,
-                step.OnError
+                step.OnError,
+                step.Node
             );
 
         private static Text GroupStarts(int? before, OrderDraft draft) =>

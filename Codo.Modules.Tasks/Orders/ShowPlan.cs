@@ -24,6 +24,7 @@ internal static class ShowPlan
 
     /// <param name="ExecUser">Who it runs as.</param>
     /// <param name="ForceHost">The host that it runs on instead of the lane's; empty for none.</param>
+    /// <param name="Node">Which nodes of Codo may run it; empty for every one.</param>
     internal sealed record Step(
         int Level,
         string TaskName,
@@ -34,7 +35,8 @@ internal static class ShowPlan
         int Timeout,
         int Retries,
         int RetryDelay,
-        string OnError
+        string OnError,
+        string Node
     );
 
     /// <summary>Hosts that run the same lines as the same user.</summary>
@@ -232,7 +234,8 @@ internal static class ShowPlan
                         step.Timeout,
                         step.Retries,
                         step.RetryDelay,
-                        step.OnError
+                        step.OnError,
+                        step.Node ?? ""
                     )),
             ];
 

@@ -38,6 +38,7 @@ function section(group) {
     h('p', {}, h('strong', {}, count(lanes.length)), ' ', h('span', { class: 'mono muted' }, few(lanes))),
     h('ol', { class: 'steps' }, ...lanes[0].steps.map((step) => h('li', {}, h('div', { class: 'row' }, h('strong', {}, step.task_name), h('span', { class: 'tag' }, step.exec_user),
       step.runs_on === lanes[0].host ? null : h('span', { class: 'muted' }, t(`在 ${step.runs_on} 执行`, `on ${step.runs_on}`)),
+      step.node ? h('span', { class: 'muted' }, t(`仅限节点 ${step.node}`, `by nodes ${step.node} alone`)) : null,
       step.trigger === 'order' ? null : h('span', { class: 'muted' }, step.starts)), h('pre', { tabindex: '0' }, h('code', {}, step.command_line)))))))];
 }
 

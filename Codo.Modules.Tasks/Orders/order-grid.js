@@ -274,6 +274,22 @@ class OrderGrid {
     const usage = document.querySelector('[data-cell-usage]');
     if (usage) usage.hidden = true;
     this.showUsage(key);
+    const cause = document.querySelector('[data-cell-cause]');
+    if (cause) cause.hidden = true;
+    this.showCause(key, this.focus, step);
+  }
+
+  // Why a step has not begun, as of one that no node of Codo fits. What has begun says so in its output.
+  async showCause(key, lane, step) {
+    clearTimeout(this.causeTimer);
+    const place = document.querySelector('[data-cell-cause]');
+    if (!place || lane.steps[this.column] !== '1') return;
+    const answer = await request('GET', `/v2/task/check/?list_id=${this.id}&get_run_group=${lane.group}&get_run_host=${encodeURIComponent(lane.host)}`);
+    if (this.shown !== key) return;
+    const found = answer.data?.scheduler_list?.find((one) => one.task_level === step.task_level && one.task_name === step.task_name);
+    place.hidden = !found?.cause;
+    place.textContent = found?.cause ?? '';
+    this.causeTimer = setTimeout(() => { if (this.shown === key) this.showCause(key, lane, step); }, document.hidden ? 60000 : 10000);
   }
 
   // Of a step that runs asked again and again, and once more when it has ended.

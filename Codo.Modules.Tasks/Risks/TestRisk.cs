@@ -35,18 +35,31 @@ internal static class TestRisk
 
     internal sealed class Handler(NpgsqlDataSource source, RiskRules rules) : IRequestHandler<Command, Result>
     {
+        // Any token may send a pattern, and one can take 80 MB and half a second while its automaton is built.
+        private static readonly SemaphoreSlim OneAtATime = new(1);
+
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
-            RiskRule? tried = null;
-            if (
-                !string.IsNullOrWhiteSpace(command.Pattern)
-                && !RiskRule.TryMake(0, "-", command.Kind ?? "regex", command.Pattern, "warn", default, out tried, out var why)
-            )
-                throw new Refusal(-1, why);
+            var commands = SimpleCommands.Of(CommandForm.Clean(command.Cmd!));
+            var matches = string.IsNullOrWhiteSpace(command.Pattern) ? (bool?)null : await Try(command, commands, cancellationToken);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var hits = (await rules.Read(connection)).Check(CommandForm.Clean(command.Cmd!));
-            var commands = SimpleCommands.Of(CommandForm.Clean(command.Cmd!));
-            return new Result(new Data([.. hits.Select(Show)], commands, tried?.Finds(command.Cmd!, commands)));
+            return new Result(new Data([.. hits.Select(Show)], commands, matches));
+        }
+
+        private static async Task<bool> Try(Command command, IReadOnlyList<string> commands, CancellationToken cancellationToken)
+        {
+            await OneAtATime.WaitAsync(cancellationToken);
+            try
+            {
+                return RiskRule.TryMake(0, "-", command.Kind ?? "regex", command.Pattern!, "warn", default, out var rule, out var why)
+                    ? rule!.Finds(command.Cmd!, commands)
+                    : throw new Refusal(-1, why);
+            }
+            finally
+            {
+                OneAtATime.Release();
+            }
         }
 
         private static Hit Show(RiskHit hit) => new(hit.RuleId, hit.Name, StepRisk.WordOf(hit.Action), hit.Reason);

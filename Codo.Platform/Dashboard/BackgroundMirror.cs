@@ -1,3 +1,4 @@
+using System.Globalization;
 using Hangfire;
 using Hangfire.States;
 
@@ -22,6 +23,8 @@ public sealed class BackgroundMirror(IBackgroundJobClient jobs, JobStorage stora
     /// <summary>Moves a job that no worker has.</summary>
     public Outcome Show(string jobId, DashboardState state)
     {
+        // Hangfire's ids are numbers. A damaged row that names another thing names no job, and holds up no other row.
+        if (!long.TryParse(jobId, NumberStyles.None, CultureInfo.InvariantCulture, out _)) return Outcome.Gone;
         using var connection = storage.GetConnection();
         var now = connection.GetStateData(jobId)?.Name;
         if (now is null) return Outcome.Gone;

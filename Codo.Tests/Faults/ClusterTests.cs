@@ -1,7 +1,7 @@
-using System.Globalization;
 using Codo.Tests.Support;
 using Dapper;
 using Npgsql;
+using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
 namespace Codo.Tests.Faults;
 
@@ -17,7 +17,7 @@ public sealed class ClusterTests(TestPostgres postgres)
         await using var redis = await TestRedis.StartNew();
         var database = await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
         var ran = folder.At("ran");
-        var hosts = await Task.WhenAll(Start(folder, database, redis, "a"), Start(folder, database, redis, "b"));
+        var hosts = await Task.WhenAll(Start("a"), Start("b"));
         var (killed, stays) = (hosts[0], hosts[1]);
         HostProcess? added = null;
         try
@@ -29,7 +29,7 @@ public sealed class ClusterTests(TestPostgres postgres)
             }
 
             await Sent(stays, "/v2/task_layout/temp/", new { temp_name = "t" });
-            object[] steps = [.. Enumerable.Range(1, 6).Select(level => Step(level, $"sleep 0.3; echo o-$CODO_RUN_ID >> {ran}"))];
+            object[] steps = [.. Enumerable.Range(1, 6).Select(level => OrderHost.Step($"sleep 0.3; echo o-$CODO_RUN_ID >> {ran}", level: level))];
             await Sent(stays, "/v2/task_layout/details/", new { temp_id = 1, new_temp_data = steps }, HttpMethod.Put);
             await using var connection = new NpgsqlConnection(database + ";Pooling=false");
             var token = TestContext.Current.CancellationToken;
@@ -43,7 +43,7 @@ public sealed class ClusterTests(TestPostgres postgres)
             await Eventually.True(() => Holds("SELECT count(DISTINCT node) = 2 FROM cron.attempt"), "both nodes run jobs");
             await Eventually.True(() => Holds("SELECT EXISTS (SELECT FROM tasks.attempt WHERE node = 'a' AND ended_at IS NULL)"), "a runs a step");
             await killed.Kill();
-            added = await Start(folder, database, redis, "c");
+            added = await Start("c");
             await Eventually.True(() => Holds("SELECT settled > 0 FROM platform.node WHERE name = 'a'"), "what a left is recovered", seconds: 60);
             await Eventually.True(() => Holds("SELECT EXISTS (SELECT FROM cron.attempt WHERE node = 'c')"), "c runs jobs", seconds: 60);
             await Eventually.True(
@@ -93,37 +93,8 @@ public sealed class ClusterTests(TestPostgres postgres)
             await stays.DisposeAsync();
             await killed.DisposeAsync();
         }
-    }
 
-    private static object Step(int level, string command) => new
-    {
-        group = 1,
-        level,
-        command_name = level.ToString(CultureInfo.InvariantCulture),
-        command,
-        args = "",
-        trigger = "order",
-        exec_user = "root",
-        force_host = "",
-    };
-
-    private static async Task<HostProcess> Start(TestFolder folder, string database, TestRedis redis, string name)
-    {
-        var data = folder.At(name);
-        // What HostProcess signs its tokens with.
-        Directory.CreateDirectory(Path.Combine(data, "secrets"));
-        await File.WriteAllTextAsync(Path.Combine(data, "secrets/token-secret"), TestTokens.Secret);
-        return await HostProcess.Start(
-            data,
-            environment:
-            [
-                ("ConnectionStrings__Postgres", database),
-                ("ConnectionStrings__Redis", redis.Configuration),
-                ("Codo__Auth__TokenSecret", TestTokens.Secret),
-                ("Codo__MasterKey", "a-master-key-for-tests-of-more-than-32-bytes"),
-                ("Codo__NodeName", name),
-            ]
-        );
+        Task<HostProcess> Start(string name) => HostProcess.StartMember(folder.At(name), name, database, redis);
     }
 
     private static async Task Sent(HostProcess host, string path, object body, HttpMethod? method = null)

@@ -1,9 +1,9 @@
-using System.Globalization;
 using System.Text.Json.Nodes;
 using Codo.Platform.Data;
 using Codo.Tests.Support;
 using Dapper;
 using Npgsql;
+using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
 namespace Codo.Tests.Faults;
 
@@ -40,13 +40,14 @@ public sealed class FailoverTests
             ("ConnectionStrings:Redis", redis.Configuration),
             ("Codo:NodeName", "b")
         );
-        await using var a = await StartProcess(folder, pair, redis);
+        await using var a = await HostProcess.StartMember(folder.At("node-a"), "a", pair.ConnectionString, redis);
         await using var source = NpgsqlDataSource.Create(Postgres.ForPrimary(pair.ConnectionString));
         for (var i = 0; i < Jobs; i++)
             Done(await b.Post("/v1/cron/job/", new { job_id = $"j{i}", cmd = $"echo $CODO_RUN_ID >> {ran}", cron = "* * * * * *" }));
         Done(await b.Post("/v2/task_layout/temp/", new { temp_name = "t" }));
         var talks = $"i=0; while [ $i -lt {Lines} ]; do i=$((i+1)); echo line $i; sleep 0.2; done; echo $CODO_RUN_ID >> {ran}";
-        object[] steps = [.. Enumerable.Range(1, Steps).Select(level => Step(level, level == 1 ? talks : $"sleep 0.3; echo $CODO_RUN_ID >> {ran}"))];
+        var works = $"sleep 0.3; echo $CODO_RUN_ID >> {ran}";
+        object[] steps = [.. Enumerable.Range(1, Steps).Select(level => OrderHost.Step(level == 1 ? talks : works, level: level))];
         Done(await b.Put("/v2/task_layout/details/", new { temp_id = 1, new_temp_data = steps }));
         var order = new { task_name = "o", temp_id = 1, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" }, args = new { }, schedule = "ready" };
         for (var i = 0; i < Orders; i++) Done(i % 2 == 0 ? await b.Post("/v2/task/accept/", order) : await a.Send(HttpMethod.Post, "/v2/task/accept/", order));
@@ -126,38 +127,6 @@ public sealed class FailoverTests
         }
 
         async Task<string?> Nodes() => await One<string>("SELECT string_agg(name || ' ' || incarnation, ', ' ORDER BY name) FROM platform.node");
-    }
-
-    private static object Step(int level, string command) => new
-    {
-        group = 1,
-        level,
-        command_name = level.ToString(CultureInfo.InvariantCulture),
-        command,
-        args = "",
-        trigger = "order",
-        exec_user = "root",
-        force_host = "",
-    };
-
-    private static async Task<HostProcess> StartProcess(TestFolder folder, PostgresPair pair, TestRedis redis)
-    {
-        var data = folder.At("node-a");
-        // What HostProcess signs its tokens with.
-        Directory.CreateDirectory(Path.Combine(data, "secrets"));
-        await File.WriteAllTextAsync(Path.Combine(data, "secrets/token-secret"), TestTokens.Secret);
-        return await HostProcess.Start(
-            data,
-            environment:
-            [
-                ("ConnectionStrings__Postgres", pair.ConnectionString),
-                ("ConnectionStrings__Redis", redis.Configuration),
-                ("Codo__Auth__TokenSecret", TestTokens.Secret),
-                ("Codo__MasterKey", "a-master-key-for-tests-of-more-than-32-bytes"),
-                ("Codo__TimeZone", "Asia/Shanghai"),
-                ("Codo__NodeName", "a"),
-            ]
-        );
     }
 
     private static void Done(JsonObject answer) => ((int)answer["code"]!).ShouldBe(0, answer.ToJsonString());

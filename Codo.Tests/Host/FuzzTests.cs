@@ -195,6 +195,22 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
     }
 
     [Fact]
+    public async Task Patterns_whose_automata_are_large_leave_memory_bounded()
+    {
+        // Each takes some 80 MB while it is built.
+        var pattern = string.Concat(Enumerable.Range(0, 330).Select(n => $"{(char)(0x3000 + n * 97)}.*"));
+        fixture.Forget();
+        var before = fixture.Peak();
+        await Parallel.ForEachAsync(
+            Enumerable.Range(0, 50),
+            new ParallelOptions { MaxDegreeOfParallelism = 50 },
+            async (_, _) => await Made("/v2/task/risk/test/", new { cmd = "true", pattern })
+        );
+        // What the tests before it left in the process is not counted.
+        (fixture.Peak() - before).ShouldBeLessThan(MostMemory / 2);
+    }
+
+    [Fact]
     public async Task No_route_stores_a_text_without_an_end()
     {
         var maker = new Maker(new Random(5), 1);

@@ -52,6 +52,26 @@ internal sealed partial class HostProcess : IAsyncDisposable
         params (string Name, string Value)[] environment
     ) => StartWith([], dataDirectory, user, binary, workingDirectory, environment);
 
+    /// <summary>Starts a host as one of several, on a PostgreSQL and a Redis that they share.</summary>
+    public static async Task<HostProcess> StartMember(string dataDirectory, string name, string postgres, TestRedis redis)
+    {
+        // What it signs its tokens with.
+        Directory.CreateDirectory(Path.Combine(dataDirectory, "secrets"));
+        await File.WriteAllTextAsync(Path.Combine(dataDirectory, "secrets/token-secret"), TestTokens.Secret);
+        return await Start(
+            dataDirectory,
+            environment:
+            [
+                ("ConnectionStrings__Postgres", postgres),
+                ("ConnectionStrings__Redis", redis.Configuration),
+                ("Codo__Auth__TokenSecret", TestTokens.Secret),
+                ("Codo__MasterKey", "a-master-key-for-tests-of-more-than-32-bytes"),
+                ("Codo__TimeZone", "Asia/Shanghai"),
+                ("Codo__NodeName", name),
+            ]
+        );
+    }
+
     /// <summary>The same with capabilities that a service manager gives to a user that is not root.</summary>
     /// <param name="capabilities">As <c>setpriv</c> writes them: <c>setuid</c>.</param>
     public static async Task<HostProcess> StartWith(

@@ -170,6 +170,36 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
     }
 
     [Fact]
+    public async Task What_names_no_background_job_holds_up_neither_an_approval_nor_what_is_shown_of_others()
+    {
+        var template = await OrderHost.Template(host, OrderHost.Step("true"));
+        var orders = new List<long>();
+        foreach (var name in new[] { "no number", "-1", "99999999999999999999" })
+        {
+            var order = await OrderHost.Order(host, template, schedule: "new");
+            orders.Add(order);
+            await Eventually.True(() => Orders(order).Count == 1, "it is shown");
+            await host.Ask<int>("UPDATE tasks.dashboard_job SET background_job = @name WHERE list_id = @order RETURNING 1", new { order, name });
+            (await host.Patch("/v2/task/list/", new { list_id = order, start_time = "2026-01-01 00:00" })).Code().ShouldBe(0, name);
+            await OrderHost.Ended(host, order);
+        }
+        await Eventually.True(
+            () => host.Ask<bool>("SELECT NOT EXISTS (SELECT FROM tasks.dashboard_job WHERE list_id = ANY(@orders))", new { orders }),
+            "the mirror is over with them"
+        );
+
+        await host.Make(new { job_id = "unnamed", cmd = "sleep 60", cron = CronClient.Never });
+        var log = await host.RunNow("unnamed");
+        await Eventually.True(() => Jobs("unnamed").Count > 0, "it is shown");
+        await host.Ask<int>("UPDATE cron.dashboard_job SET background_job = 'no number' WHERE log_id = @log RETURNING 1", new { log });
+        (await host.Post("/v1/cron/job/kill/", new { log_id = log })).Code().ShouldBe(0);
+        await Eventually.True(
+            () => host.Ask<bool>("SELECT NOT EXISTS (SELECT FROM cron.dashboard_job WHERE log_id = @log)", new { log }),
+            "the mirror is over with it"
+        );
+    }
+
+    [Fact]
     public async Task Each_page_shows_it_in_a_browser_and_a_person_without_the_right_is_asked_to_sign_in()
     {
         Assert.SkipUnless(File.Exists("/usr/bin/chromium"), "chromium is not installed: apt-get install -y chromium");

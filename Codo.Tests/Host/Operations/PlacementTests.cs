@@ -66,7 +66,9 @@ public sealed class PlacementTests(TestPostgres postgres)
 
         var made = await a.Post("/v1/cron/job/", Job("nowhere", "dc=bj & !canary"));
         made["warnings"]![0]!.GetValue<string>().ShouldContain("dc=bj & !canary");
-        var waits = await a.RunNow("nowhere");
+        var ran = await a.Post("/v1/cron/job/run/", new { job_id = "nowhere" });
+        ran["warnings"]![0]!.GetValue<string>().ShouldContain("dc=bj & !canary");
+        var waits = (long)ran["log_id"]!;
         await a.Ask<int>($"UPDATE cron.active_execution SET not_before = not_before - interval '31 seconds' WHERE log_id = {waits} RETURNING 1");
         await Looked<UnplacedRuns>(a, async () => await Incident(a, "runs without a node") == "open");
         var row = await a.Log(waits);
@@ -102,7 +104,12 @@ public sealed class PlacementTests(TestPostgres postgres)
 
         (await Save(Step(1, "(b"))).Msg().ShouldStartWith("new_temp_data[0].node ");
         (await Save(Step(1, ""), Step(2, "x")))["warnings"]![0]!.GetValue<string>().ShouldContain("符合 x");
+        var asked = new { task_name = "placed", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" } };
+        var preview = await a.Post("/v2/task/preview/", asked);
+        preview["data"]!["groups"]![0]!["hosts"]![0]!["steps"]![1]!["node"]!.GetValue<string>().ShouldBe("x");
+        preview["warnings"]!.AsArray().ShouldContain(warning => warning!.GetValue<string>().Contains("符合 x", StringComparison.Ordinal));
         order = await OrderHost.Order(b, template);
+        (await a.Get($"/v2/task/plan/?list_id={order}"))["data"]!["groups"]![0]!["alike"]![0]!["steps"]![1]!["node"]!.GetValue<string>().ShouldBe("x");
         await OrderHost.Stands(a, order, "31");
         await Eventually.True(async () => await a.Ask<string>($"SELECT state FROM tasks.lane WHERE list_id = {order}") == "ready", "the second step waits");
         await a.Ask<int>($"UPDATE tasks.lane SET since = since - interval '31 seconds' WHERE list_id = {order} RETURNING 1");
