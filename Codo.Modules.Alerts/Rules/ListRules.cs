@@ -38,11 +38,7 @@ internal static class ListRules
         string Space
     );
 
-    public const string Columns = """
-        rule_id, name, enabled, priority, source, kinds, subject, failures, waits_after, runs_after, involved, people, escalation::text AS escalation,
-            escalate_after, repeat_after, channels, creator,
-        create_time, update_time, space_id
-        """;
+    public const string Columns = $"{Rule.Columns}, name, enabled, priority, creator, create_time, update_time";
 
     internal sealed class Validator : AbstractValidator<Query>
     {

@@ -84,15 +84,12 @@ internal static class CreateJob
         Access access
     ) : IRequestHandler<Command, Result>
     {
-        private const string InsertSql = """
-            INSERT INTO cron.job (job_id, cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory,
-                interpreter, encoding, run_as, node_selector, description, tags, owners,
-                creator_id, creator, updater_id, updater, accounted_to, next_run_at, risks, paused, held_by, held_zh, held_en,
-                space_id)
-            VALUES (@JobId, @Cmd, @Cron, @TimeZone, @Timeout, @Overlap, @Misfire, @MisfireWindow, @Retries, @RetryDelay, @Env, @WorkingDirectory,
-                @Interpreter, @Encoding, @RunAs, @Node, @Description, @Tags, @Owners,
-                @CallerId, @CallerName, @CallerId, @CallerName, @Now, @NextRunAt, CAST(@Risks AS jsonb), @Held, @HeldBy, @HeldZh, @HeldEn,
-                @SpaceId)
+        private const string InsertSql = $"""
+            INSERT INTO cron.job (job_id, {JobColumns.Content}, env, creator_id, creator, updater_id, updater, accounted_to, next_run_at, risks, paused,
+                held_by, held_zh, held_en, space_id)
+            SELECT @JobId, {JobColumns.Content}, @Env, @CallerId, @CallerName, @CallerId, @CallerName, @Now, @NextRunAt, CAST(@Risks AS jsonb), @Held,
+                @HeldBy, @HeldZh, @HeldEn, @SpaceId
+            FROM jsonb_populate_record(CAST(NULL AS cron.job), CAST(@Content AS jsonb))
             ON CONFLICT (job_id) DO NOTHING RETURNING id
             """;
 
@@ -113,9 +110,8 @@ internal static class CreateJob
             var risk = JobRisk.Of(await rules.Read(connection), request.Cmd!, request.Interpreter?.Trim() ?? "", () => variables.Values);
             risk.Demand();
             var isHeld = risk.NeedsSecond("");
-            var job = new
+            var content = new
             {
-                request.JobId,
                 request.Cmd,
                 Cron = expression.ToString(),
                 TimeZone = inZone.Id,
@@ -125,15 +121,20 @@ internal static class CreateJob
                 MisfireWindow = request.MisfireWindow ?? 60,
                 Retries = request.Retries ?? 0,
                 RetryDelay = request.RetryDelay ?? 10,
-                Env = environments.Seal(variables),
                 WorkingDirectory = request.WorkingDirectory ?? "",
                 Interpreter = request.Interpreter?.Trim() ?? "",
                 Encoding = request.Encoding ?? "utf-8",
                 RunAs = runAs.Choose(caller, request.RunAs),
-                Node = NodeSelector.Form(request.Node),
+                NodeSelector = NodeSelector.Form(request.Node),
                 Description = request.Description ?? "",
                 Tags = request.Tags ?? [],
                 Owners = request.Owners ?? [],
+            };
+            var job = new
+            {
+                request.JobId,
+                Content = JsonSerializer.Serialize(content, Json.Stored),
+                Env = environments.Seal(variables),
                 CallerId = caller.UserId,
                 CallerName = caller.Nickname,
                 Now = now.UtcDateTime,
@@ -162,30 +163,30 @@ internal static class CreateJob
                 request.JobId!,
                 after: new
                 {
-                    job.Cmd,
-                    job.Cron,
-                    job.TimeZone,
-                    job.Timeout,
-                    job.Overlap,
-                    job.Misfire,
-                    job.MisfireWindow,
-                    job.Retries,
-                    job.RetryDelay,
+                    content.Cmd,
+                    content.Cron,
+                    content.TimeZone,
+                    content.Timeout,
+                    content.Overlap,
+                    content.Misfire,
+                    content.MisfireWindow,
+                    content.Retries,
+                    content.RetryDelay,
                     Env = variables.Values.Keys,
                     SecretEnv = variables.Marked,
-                    job.WorkingDirectory,
-                    job.Interpreter,
-                    job.Encoding,
-                    job.RunAs,
-                    job.Node,
-                    job.Description,
-                    job.Tags,
-                    job.Owners,
+                    content.WorkingDirectory,
+                    content.Interpreter,
+                    content.Encoding,
+                    content.RunAs,
+                    Node = content.NodeSelector,
+                    content.Description,
+                    content.Tags,
+                    content.Owners,
                     Space = access.NameOf(space),
                     Risks = risk.Hits.Count == 0 ? null : risk.Hits.Select(hit => hit.Name),
                 }
             );
-            var unfit = await FittingNodes.Warnings(connection, NodeRoles.Cron, "node", job.Node);
+            var unfit = await FittingNodes.Warnings(connection, NodeRoles.Cron, "node", content.NodeSelector);
             await transaction.CommitAsync(cancellationToken);
             recurring.Changed(request.JobId!);
             var advice = JobAdvice.Of(expression, inZone, now, request.Cmd, request.WorkingDirectory);

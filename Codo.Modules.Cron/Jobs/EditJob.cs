@@ -116,9 +116,8 @@ internal static class EditJob
             WHERE id = @Id RETURNING version
             """;
 
-        private const string ShownSql = """
-            SELECT cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, working_directory, interpreter, encoding, run_as,
-                node_selector AS node, description, tags, owners, space_id FROM cron.job WHERE id = @Id
+        private const string ShownSql = $"""
+            SELECT {JobColumns.ContentShown}, space_id FROM cron.job WHERE id = @Id
             """;
 
         // A selector that nobody fits is put right so; the command stays the one that the execution was queued with.

@@ -78,10 +78,8 @@ internal static class ListJobs
             """;
 
         private const string RowsSql = $"""
-            SELECT j.id, j.job_id, j.cmd, j.cron, j.time_zone, j.paused, j.timeout, j.overlap, j.misfire, j.misfire_window, j.retries, j.retry_delay, j.env,
-                j.working_directory, j.interpreter, j.encoding, j.run_as, j.node_selector, j.description, j.tags, j.owners, j.space_id,
-                j.creator_id, j.creator, j.create_time, j.updater_id, j.updater, j.update_time, j.next_run_at, j.broken_at, j.broken_zh, j.broken_en,
-                j.held_zh, j.held_en, j.version,
+            SELECT j.id, j.job_id, {JobColumns.Content}, j.paused, j.env, j.space_id, j.creator_id, j.creator, j.create_time, j.updater_id, j.updater,
+                j.update_time, j.next_run_at, j.broken_at, j.broken_zh, j.broken_en, j.held_zh, j.held_en, j.version,
                 last.status AS last_status, last.exec_time AS last_exec_time, last.seconds AS last_seconds
             FROM cron.job j
             LEFT JOIN LATERAL (

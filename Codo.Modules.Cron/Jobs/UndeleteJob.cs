@@ -44,18 +44,16 @@ internal static class UndeleteJob
             FOR UPDATE OF d
             """;
 
-        private const string InsertSql = """
-            INSERT INTO cron.job (id, job_id, version, cmd, cron, time_zone, timeout, overlap, misfire, misfire_window, retries, retry_delay, env,
-                working_directory, interpreter, encoding, run_as, node_selector, description, tags, owners, space_id, creator_id, creator, create_time,
+        // Versions before selectors ran on every node.
+        private const string InsertSql = $"""
+            INSERT INTO cron.job (id, job_id, version, {JobColumns.Content}, env, space_id, creator_id, creator, create_time,
                 updater_id, updater, update_time, accounted_to, next_run_at, paused, released, risks, held_by, held_zh, held_en)
-            SELECT d.job, d.job_id, d.version, c.cmd, c.cron, c.time_zone, c.timeout, c.overlap, c.misfire, c.misfire_window, c.retries, c.retry_delay, v.env,
-                c.working_directory, c.interpreter, c.encoding, c.run_as, COALESCE(c.node, ''), c.description, c.tags, c.owners, d.space_id, d.creator_id,
-                d.creator, d.create_time, @CallerId, @CallerName, @Now, @Now, @NextRunAt, d.paused OR @Held, COALESCE(d.released, ''),
+            SELECT d.job, d.job_id, d.version, {JobColumns.Content}, v.env, d.space_id, d.creator_id, d.creator, d.create_time,
+                @CallerId, @CallerName, @Now, @Now, @NextRunAt, d.paused OR @Held, COALESCE(d.released, ''),
                 CAST(@Risks AS jsonb), CAST(@HeldBy AS bigint), @HeldZh, @HeldEn
             FROM cron.deleted_job d JOIN cron.job_version v ON v.job = d.job AND v.version = d.version
-                CROSS JOIN jsonb_to_record(v.content) AS c(cmd text, cron text, time_zone text, timeout int, overlap text, misfire text, misfire_window int,
-                    retries int, retry_delay int, working_directory text, interpreter text, encoding text, run_as text, node text, description text,
-                    tags text[], owners text[])
+                CROSS JOIN jsonb_populate_record(CAST(NULL AS cron.job),
+                    v.content || jsonb_build_object('node_selector', COALESCE(v.content ->> 'node', ''))) AS c
             WHERE d.job = @Job
             ON CONFLICT DO NOTHING RETURNING job_id
             """;

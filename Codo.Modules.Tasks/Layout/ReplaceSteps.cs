@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Serialization;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
@@ -111,27 +112,11 @@ internal static class ReplaceSteps
             """;
 
         // A step that stays keeps its id and who made it. New ids rise in the order that was sent, which is the order in which steps of one level run.
-        private const string SaveSql = """
-            INSERT INTO tasks.scheduler_temp_details AS d
-                (id, temp_id, "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty,
-                    interpreter, run_as, node_selector, creator, creator_id)
-            SELECT COALESCE(s.id, nextval(pg_get_serial_sequence('tasks.scheduler_temp_details', 'id'))), @TempId, s.step_group, s.level, s.command_name,
-                s.command, s.args, s.trigger,
-                s.exec_user, s.force_host, s.timeout, s.retries, s.retry_delay, s.on_error, s.pty, s.interpreter, s.run_as, s.node_selector, @Username,
-                @UserId
-            FROM unnest(CAST(@Ids AS bigint[]), CAST(@Groups AS int[]), CAST(@Levels AS int[]), CAST(@Names AS text[]), CAST(@Commands AS text[]),
-                CAST(@Args AS text[]),
-                CAST(@Triggers AS text[]), CAST(@ExecUsers AS text[]), CAST(@ForceHosts AS text[]), CAST(@Timeouts AS int[]), CAST(@Retries AS int[]),
-                    CAST(@RetryDelays AS int[]), CAST(@OnErrors AS text[]),
-                CAST(@Ptys AS boolean[]), CAST(@Interpreters AS text[]), CAST(@RunAs AS text[]), CAST(@Nodes AS text[]))
-                AS s(id, step_group, level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty,
-                    interpreter, run_as, node_selector)
-            ON CONFLICT (id) DO UPDATE SET "group" = excluded."group", level = excluded.level, command_name = excluded.command_name,
-                command = excluded.command, args = excluded.args,
-                trigger = excluded.trigger, exec_user = excluded.exec_user, force_host = excluded.force_host, timeout = excluded.timeout,
-                    retries = excluded.retries,
-                retry_delay = excluded.retry_delay, on_error = excluded.on_error, pty = excluded.pty, interpreter = excluded.interpreter,
-                    run_as = excluded.run_as, node_selector = excluded.node_selector, update_time = now()
+        private const string SaveSql = $"""
+            INSERT INTO tasks.scheduler_temp_details AS d (id, temp_id, {TemplateColumns.Step}, creator, creator_id)
+            SELECT COALESCE(id, nextval(pg_get_serial_sequence('tasks.scheduler_temp_details', 'id'))), @TempId, {TemplateColumns.Step}, @Username, @UserId
+            FROM jsonb_populate_recordset(CAST(NULL AS tasks.scheduler_temp_details), CAST(@Steps AS jsonb))
+            ON CONFLICT (id) DO UPDATE SET ({TemplateColumns.Step}, update_time) = (SELECT {TemplateColumns.Step}, now() FROM (SELECT excluded.*) AS sent)
             WHERE d.temp_id = @TempId
             """;
 
@@ -144,11 +129,9 @@ internal static class ReplaceSteps
             DELETE FROM tasks.scheduler_temp_group WHERE temp_id = @TempId
             """;
 
-        private const string GroupsSql = """
-            INSERT INTO tasks.scheduler_temp_group (temp_id, "group", batch, batch_pause, max_failures, next)
-            SELECT @TempId, g.step_group, g.batch, g.batch_pause, g.max_failures, g.next
-            FROM unnest(CAST(@Groups AS int[]), CAST(@Batches AS text[]), CAST(@Pauses AS int[]), CAST(@Failures AS int[]),
-                CAST(@Nexts AS text[])) AS g(step_group, batch, batch_pause, max_failures, next)
+        private const string GroupsSql = $"""
+            INSERT INTO tasks.scheduler_temp_group (temp_id, {TemplateColumns.Group})
+            SELECT @TempId, {TemplateColumns.Group} FROM jsonb_populate_recordset(CAST(NULL AS tasks.scheduler_temp_group), CAST(@Groups AS jsonb))
             """;
 
         private const string TouchSql = """
@@ -244,29 +227,34 @@ internal static class ReplaceSteps
                 .ToList();
             var (runAs, warnings) = await new NewContent(rule, access, isEditor, space).Check(connection, transaction, planned, before);
             await connection.ExecuteAsync(RemoveSql, new { TempId = id, Kept = ids.OfType<long>().ToArray() }, transaction);
-            await connection.ExecuteAsync(SaveSql, new
-            {
-                TempId = id,
-                Ids = ids,
-                Groups = steps.Select(step => step.Group ?? 99).ToArray(),
-                Levels = steps.Select(step => step.Level ?? 99).ToArray(),
-                Names = steps.Select(step => step.CommandName!).ToArray(),
-                Commands = steps.Select(step => step.Command!).ToArray(),
-                Args = planned.Select(step => step.Args).ToArray(),
-                Triggers = steps.Select(step => step.Trigger ?? "order").ToArray(),
-                ExecUsers = planned.Select(step => step.ExecUser).ToArray(),
-                ForceHosts = planned.Select(step => step.ForceHost).ToArray(),
-                Timeouts = steps.Select(step => step.Timeout ?? 1800).ToArray(),
-                Retries = steps.Select(step => step.Retries ?? 0).ToArray(),
-                RetryDelays = steps.Select(step => step.RetryDelay ?? 1).ToArray(),
-                OnErrors = steps.Select(step => step.OnError ?? "stop").ToArray(),
-                Ptys = steps.Select(step => step.Pty ?? false).ToArray(),
-                Interpreters = planned.Select(step => step.Interpreter).ToArray(),
-                RunAs = runAs,
-                Nodes = steps.Select(step => NodeSelector.Form(step.Node)).ToArray(),
-                caller.Username,
-                caller.UserId,
-            }, transaction);
+            var rows = steps.Select(
+                (step, place) =>
+                    new
+                    {
+                        Id = ids[place],
+                        Group = step.Group ?? 99,
+                        Level = step.Level ?? 99,
+                        step.CommandName,
+                        step.Command,
+                        planned[place].Args,
+                        Trigger = step.Trigger ?? "order",
+                        planned[place].ExecUser,
+                        planned[place].ForceHost,
+                        Timeout = step.Timeout ?? 1800,
+                        Retries = step.Retries ?? 0,
+                        RetryDelay = step.RetryDelay ?? 1,
+                        OnError = step.OnError ?? "stop",
+                        Pty = step.Pty ?? false,
+                        planned[place].Interpreter,
+                        RunAs = runAs[place],
+                        NodeSelector = NodeSelector.Form(step.Node),
+                    }
+            );
+            await connection.ExecuteAsync(
+                SaveSql,
+                new { TempId = id, Steps = JsonSerializer.Serialize(rows, Json.Stored), caller.Username, caller.UserId },
+                transaction
+            );
             return [.. warnings, .. await Unfit(connection, steps)];
         }
 
@@ -281,15 +269,17 @@ internal static class ReplaceSteps
         private static async Task Replace(NpgsqlConnection connection, NpgsqlTransaction transaction, long id, IReadOnlyList<GroupProperties> groups)
         {
             await connection.ExecuteAsync(RemoveGroupsSql, new { TempId = id }, transaction);
-            await connection.ExecuteAsync(GroupsSql, new
-            {
-                TempId = id,
-                Groups = groups.Select(group => group.Group!.Value).ToArray(),
-                Batches = groups.Select(group => group.Batch ?? "").ToArray(),
-                Pauses = groups.Select(group => group.BatchPause ?? 0).ToArray(),
-                Failures = groups.Select(group => group.MaxFailures ?? 0).ToArray(),
-                Nexts = groups.Select(group => group.Next ?? "auto").ToArray(),
-            }, transaction);
+            var rows = groups.Select(group =>
+                new
+                {
+                    group.Group,
+                    Batch = group.Batch ?? "",
+                    BatchPause = group.BatchPause ?? 0,
+                    MaxFailures = group.MaxFailures ?? 0,
+                    Next = group.Next ?? "auto",
+                }
+            );
+            await connection.ExecuteAsync(GroupsSql, new { TempId = id, Groups = JsonSerializer.Serialize(rows, Json.Stored) }, transaction);
         }
     }
 }

@@ -3,18 +3,46 @@ using Npgsql;
 
 namespace Codo.Modules.Tasks.Layout;
 
-/// <summary>One step as it is stored and as the console gets it.</summary>
-/// <param name="TempId">Text, as the original's.</param>
-/// <param name="Timeout">Seconds.</param>
-/// <param name="RetryDelay">Seconds before the first retry; each further one waits twice as long.</param>
-/// <param name="Pty">The command runs on a terminal of its own.</param>
-/// <param name="Interpreter">What stands for a first line <c>#!</c> of the command; empty for none.</param>
-/// <param name="RunAs">The user of the operating system that it runs as on Codo's own machine.</param>
-/// <param name="Node">Which nodes may run it; empty for every one.</param>
-internal sealed record StepRow(
-    long Id, string TempId, int Group, int Level, string CommandName, string Command, string Args, string Trigger, string ExecUser, string ForceHost,
-    int Timeout, int Retries, int RetryDelay, string OnError, string Creator, bool Pty, string Interpreter, string RunAs,
-    string Node);
+/// <summary>One step as it is stored and as the console gets it, in the order of the answer.</summary>
+internal sealed record StepRow
+{
+    public long Id { get; init; }
+
+    /// <summary>Text, as the original's.</summary>
+    public string TempId { get; init; } = "";
+
+    public int Group { get; init; }
+    public int Level { get; init; }
+    public string CommandName { get; init; } = "";
+    public string Command { get; init; } = "";
+    public string Args { get; init; } = "";
+    public string Trigger { get; init; } = "";
+    public string ExecUser { get; init; } = "";
+    public string ForceHost { get; init; } = "";
+
+    /// <summary>Seconds.</summary>
+    public int Timeout { get; init; }
+
+    public int Retries { get; init; }
+
+    /// <summary>Seconds before the first retry; each further one waits twice as long.</summary>
+    public int RetryDelay { get; init; }
+
+    public string OnError { get; init; } = "";
+    public string Creator { get; init; } = "";
+
+    /// <summary>The command runs on a terminal of its own.</summary>
+    public bool Pty { get; init; }
+
+    /// <summary>What stands for a first line <c>#!</c> of the command; empty for none.</summary>
+    public string Interpreter { get; init; } = "";
+
+    /// <summary>The user of the operating system that it runs as on Codo's own machine.</summary>
+    public string RunAs { get; init; } = "";
+
+    /// <summary>Which nodes may run it; empty for every one.</summary>
+    public string Node { get; init; } = "";
+}
 
 /// <summary>How a group goes over its hosts.</summary>
 /// <param name="Batch">A number of hosts, a percentage of them, or nothing for all at once.</param>
@@ -34,17 +62,16 @@ internal sealed record TemplateContent(
     IReadOnlyList<string> Declared
 )
 {
-    private const string StepsSql = """
-        SELECT id, temp_id::text AS temp_id, "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay,
-            on_error, creator, pty, interpreter, run_as, node_selector AS node
+    private const string StepsSql = $"""
+        SELECT id, temp_id::text AS temp_id, {TemplateColumns.StepShown}, creator
         FROM tasks.scheduler_temp_details WHERE temp_id = @TempId ORDER BY "group", level, id
         """;
 
-    private const string GroupsSql = """
+    private const string GroupsSql = $"""
         SELECT "group", COALESCE(p.batch, '') AS batch, COALESCE(p.batch_pause, 0) AS batch_pause, COALESCE(p.max_failures, 0) AS max_failures,
             COALESCE(p.next, 'auto') AS next
         FROM (SELECT DISTINCT "group" FROM tasks.scheduler_temp_details WHERE temp_id = @TempId) d
-        FULL JOIN (SELECT "group", batch, batch_pause, max_failures, next FROM tasks.scheduler_temp_group WHERE temp_id = @TempId) p USING ("group")
+        FULL JOIN (SELECT {TemplateColumns.Group} FROM tasks.scheduler_temp_group WHERE temp_id = @TempId) p USING ("group")
         ORDER BY "group"
         """;
 

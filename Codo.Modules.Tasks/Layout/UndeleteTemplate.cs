@@ -50,28 +50,24 @@ internal static class UndeleteTemplate
             ON CONFLICT DO NOTHING RETURNING version
             """;
 
-        private const string ContentSql = """
-            INSERT INTO tasks.scheduler_temp_details (id, temp_id, "group", level, command_name, command, args, trigger, exec_user, force_host, timeout,
-                retries, retry_delay, on_error, pty, interpreter, run_as, node_selector, creator, creator_id, update_time)
-            SELECT s.id, d.temp_id, s."group", s.level, s.command_name, s.command, s.args, s.trigger, s.exec_user, s.force_host, s.timeout, s.retries,
-                s.retry_delay, s.on_error, s.pty, s.interpreter, s.run_as, COALESCE(s.node_selector, ''), s.creator, s.creator_id, s.update_time
-            FROM tasks.deleted_template d CROSS JOIN jsonb_to_recordset(d.steps) AS s(id bigint, "group" int, level int, command_name text, command text,
-                args text, trigger text, exec_user text, force_host text, timeout int, retries int, retry_delay int, on_error text, pty boolean,
-                interpreter text, run_as text, node_selector text, creator text, creator_id bigint, update_time timestamptz)
+        // Rows that were deleted before a column came lack it.
+        private const string ContentSql = $"""
+            INSERT INTO tasks.scheduler_temp_details (id, temp_id, {TemplateColumns.Step}, creator, creator_id, update_time)
+            SELECT s.id, d.temp_id, {TemplateColumns.Step}, s.creator, s.creator_id, s.update_time
+            FROM tasks.deleted_template d CROSS JOIN jsonb_array_elements(d.steps) AS kept
+                CROSS JOIN jsonb_populate_record(CAST(NULL AS tasks.scheduler_temp_details), jsonb_build_object('node_selector', '') || kept) AS s
             WHERE d.temp_id = @TempId;
-            INSERT INTO tasks.scheduler_temp_group (temp_id, "group", batch, batch_pause, max_failures, next)
-            SELECT d.temp_id, g."group", g.batch, g.batch_pause, g.max_failures, g.next
-            FROM tasks.deleted_template d
-                CROSS JOIN jsonb_to_recordset(d.groups) AS g("group" int, batch text, batch_pause int, max_failures int, next text)
+            INSERT INTO tasks.scheduler_temp_group (temp_id, {TemplateColumns.Group})
+            SELECT d.temp_id, {TemplateColumns.Group}
+            FROM tasks.deleted_template d CROSS JOIN jsonb_populate_recordset(CAST(NULL AS tasks.scheduler_temp_group), d.groups) AS g
             WHERE d.temp_id = @TempId;
             INSERT INTO tasks.scheduler_temp_user (temp_id, user_id, nickname)
             SELECT d.temp_id, u.user_id, u.nickname
-            FROM tasks.deleted_template d CROSS JOIN jsonb_to_recordset(d.users) AS u(id bigint, user_id bigint, nickname text)
+            FROM tasks.deleted_template d CROSS JOIN jsonb_populate_recordset(CAST(NULL AS tasks.scheduler_temp_user), d.users) AS u
             WHERE d.temp_id = @TempId ORDER BY u.id;
             INSERT INTO tasks.approval_rule (temp_id, approvals, team_id, not_submitter, not_editor, valid_hours, reason_required)
             SELECT d.temp_id, r.approvals, r.team_id, r.not_submitter, r.not_editor, r.valid_hours, r.reason_required
-            FROM tasks.deleted_template d CROSS JOIN jsonb_to_recordset(d.rules) AS r(approvals int, team_id bigint, not_submitter boolean,
-                not_editor boolean, valid_hours int, reason_required boolean)
+            FROM tasks.deleted_template d CROSS JOIN jsonb_populate_recordset(CAST(NULL AS tasks.approval_rule), d.rules) AS r
             WHERE d.temp_id = @TempId;
             DELETE FROM tasks.deleted_template WHERE temp_id = @TempId
             """;

@@ -68,23 +68,18 @@ internal sealed class Acceptance(
             AS l(task_group, host, batch, is_selective, place) ORDER BY l.place
         """;
 
+    private const string StepColumns = """
+        task_level, task_name, task_cmd, task_args, trigger, exec_user, force_host, task_status, timeout, retries, retry_delay, on_error, pty, interpreter,
+            run_as, node_selector
+        """;
+
     // Every lane of a group has the group's steps; ids rise in the order that they run in.
-    private const string StepsSql = """
-        INSERT INTO tasks.scheduler_task_info (list_id, lane_id, task_group, task_level, task_name, task_cmd, task_args, trigger, exec_user, force_host,
-            exec_ip, task_status, timeout, retries, retry_delay, on_error, pty,
-            interpreter, run_as, node_selector)
-        SELECT l.list_id, l.lane_id, l.task_group, s.level, s.name, s.cmd, s.args, s.trigger, s.exec_user, s.force_host, l.host, s.status, s.timeout,
-            s.retries, s.retry_delay, s.on_error, s.pty,
-            s.interpreter, s.run_as, s.node_selector
+    private const string StepsSql = $"""
+        INSERT INTO tasks.scheduler_task_info (list_id, lane_id, task_group, exec_ip, {StepColumns})
+        SELECT l.list_id, l.lane_id, l.task_group, l.host, {StepColumns}
         FROM tasks.lane l
-        JOIN unnest(CAST(@Groups AS int[]), CAST(@Levels AS int[]), CAST(@Names AS text[]), CAST(@Commands AS text[]), CAST(@Arguments AS text[]),
-            CAST(@Triggers AS text[]),
-                CAST(@ExecUsers AS text[]), CAST(@ForceHosts AS text[]), CAST(@Statuses AS smallint[]), CAST(@Timeouts AS int[]), CAST(@Retries AS int[]),
-                    CAST(@RetryDelays AS int[]), CAST(@OnErrors AS text[]),
-                CAST(@Ptys AS boolean[]), CAST(@Interpreters AS text[]), CAST(@RunAs AS text[]), CAST(@Nodes AS text[]))
-            WITH ORDINALITY AS s(task_group, level, name, cmd, args, trigger, exec_user, force_host, status, timeout, retries, retry_delay, on_error, pty,
-                interpreter, run_as, node_selector, place) USING (task_group)
-        WHERE l.list_id = @ListId ORDER BY l.lane_id, s.place
+        JOIN jsonb_populate_recordset(CAST(NULL AS tasks.scheduler_task_info), CAST(@Steps AS jsonb)) WITH ORDINALITY AS s USING (task_group)
+        WHERE l.list_id = @ListId ORDER BY l.lane_id, s.ordinality
         """;
 
     /// <param name="idempotencyKey">The header's value; empty for none.</param>
@@ -215,33 +210,39 @@ internal sealed class Acceptance(
             },
             transaction
         );
-        await connection.ExecuteAsync(StepsSql, Steps(id, [.. plan.Steps]), transaction);
+        await connection.ExecuteAsync(StepsSql, new { ListId = id, Steps = Rows(plan.Steps) }, transaction);
         var isLater = !draft.Ready || draft.Hold || draft.StartDelay > 0;
         await OrderApproval.Store(connection, transaction, id, draft.Rule, draft.Run, isLater, candidates);
         return id;
     }
 
-    private static object Steps(long id, List<TemplateStep> steps) => new
-    {
-        ListId = id,
-        Groups = steps.Select(step => step.Group).ToArray(),
-        Levels = steps.Select(step => step.Level).ToArray(),
-        Names = steps.Select(step => step.CommandName).ToArray(),
-        Commands = steps.Select(step => step.Command).ToArray(),
-        Arguments = steps.Select(step => step.Args).ToArray(),
-        Triggers = steps.Select(step => step.Trigger).ToArray(),
-        ExecUsers = steps.Select(step => step.ExecUser).ToArray(),
-        ForceHosts = steps.Select(step => step.ForceHost).ToArray(),
-        Statuses = steps.Select(step => (short)Execution.StepStates.First(step.Trigger)).ToArray(),
-        Timeouts = steps.Select(step => step.Timeout).ToArray(),
-        Retries = steps.Select(step => step.Retries).ToArray(),
-        RetryDelays = steps.Select(step => step.RetryDelay).ToArray(),
-        OnErrors = steps.Select(step => step.OnError).ToArray(),
-        Ptys = steps.Select(step => step.Pty).ToArray(),
-        Interpreters = steps.Select(step => step.Interpreter).ToArray(),
-        RunAs = steps.Select(step => step.RunAs).ToArray(),
-        Nodes = steps.Select(step => step.Node).ToArray(),
-    };
+    // As jsonb, by the names of the columns.
+    private static string Rows(IEnumerable<TemplateStep> steps) =>
+        JsonSerializer.Serialize(
+            steps.Select(step =>
+                new
+                {
+                    TaskGroup = step.Group,
+                    TaskLevel = step.Level,
+                    TaskName = step.CommandName,
+                    TaskCmd = step.Command,
+                    TaskArgs = step.Args,
+                    step.Trigger,
+                    step.ExecUser,
+                    step.ForceHost,
+                    TaskStatus = (short)Execution.StepStates.First(step.Trigger),
+                    step.Timeout,
+                    step.Retries,
+                    step.RetryDelay,
+                    step.OnError,
+                    step.Pty,
+                    step.Interpreter,
+                    step.RunAs,
+                    NodeSelector = step.Node,
+                }
+            ),
+            Json.Stored
+        );
 
     private sealed record FirstRow(string Body, long ListId, string PlanSha256, string Schedule, int Needed);
 }

@@ -67,14 +67,12 @@ internal sealed class Drafting(
         SELECT temp_name, declared FROM tasks.scheduler_temp_list WHERE temp_id = @TempId
         """;
 
-    private const string StepsSql = """
-        SELECT "group", level, command_name, command, args, trigger, exec_user, force_host, timeout, retries, retry_delay, on_error, pty, interpreter, run_as,
-            node_selector AS node
-        FROM tasks.scheduler_temp_details WHERE temp_id = @TempId ORDER BY "group", level, id
+    private const string StepsSql = $"""
+        SELECT {TemplateColumns.StepShown} FROM tasks.scheduler_temp_details WHERE temp_id = @TempId ORDER BY "group", level, id
         """;
 
-    private const string GroupsSql = """
-        SELECT "group", batch, batch_pause, max_failures, next FROM tasks.scheduler_temp_group WHERE temp_id = @TempId
+    private const string GroupsSql = $"""
+        SELECT {TemplateColumns.Group} FROM tasks.scheduler_temp_group WHERE temp_id = @TempId
         """;
 
     private const string UsersSql = """
