@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 
 namespace Codo.Host.Client;
 
@@ -19,7 +18,7 @@ internal static class WhyCommand
             context,
             async (server, parsed) =>
             {
-                var text = Whole(context, string.Join(' ', parsed.GetRequiredValue(time)));
+                var text = string.Join(' ', parsed.GetRequiredValue(time));
                 var answer = await server.Get("/v1/cron/log/why/", ("job_id", parsed.GetRequiredValue(job)), ("time", text));
                 Printer.One(
                     context,
@@ -31,10 +30,4 @@ internal static class WhyCommand
             }
         );
     }
-
-    // A time without a date is today's, on this machine.
-    private static string Whole(ClientContext context, string text) =>
-        text.Length is >= 4 and <= 8 && text.Contains(':', StringComparison.Ordinal)
-            ? $"{context.Time.GetLocalNow().ToString("yyyy-MM-dd", CultureInfo.InvariantCulture)} {text}"
-            : text;
 }

@@ -28,7 +28,7 @@ internal static class ExplainFire
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Zone zone, Access access) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Zone zone, TimeProvider time, Access access) : IRequestHandler<Query, Result>
     {
         private const string JobSql = """
             SELECT id, cron, time_zone, paused, create_time, update_time, accounted_to FROM cron.job WHERE job_id = @JobId
@@ -46,7 +46,7 @@ internal static class ExplainFire
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
-            if (!Times.TryParse(request.Time, zone.Info, out var from)) throw Refusal.Invalid("time " + Times.Expected.Zh, "time " + Times.Expected.En);
+            if (!Times.TryParse(Whole(request.Time!), zone.Info, out var from)) throw Refusal.Invalid("time " + Times.Expected.Zh, "time " + Times.Expected.En);
             // A time without seconds is the whole minute.
             var until = from.AddSeconds(from.Second > 0 ? 1 : 60);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
@@ -57,6 +57,12 @@ internal static class ExplainFire
                 ? new Result(request.JobId!, WithoutRow(request.JobId!, job, from, until), null, null)
                 : new Result(request.JobId!, Told(request.JobId!, row), row.LogId, row.Status);
         }
+
+        // A time of day is today's, where Codo is.
+        private string Whole(string text) =>
+            TimeOnly.TryParseExact(text, ["H:mm", "H:mm:ss"], CultureInfo.InvariantCulture, DateTimeStyles.None, out _)
+                ? $"{TimeZoneInfo.ConvertTime(time.GetUtcNow(), zone.Info).ToString("yyyy-MM-dd", CultureInfo.InvariantCulture)} {text}"
+                : text;
 
         private Text Told(string jobId, Row row)
         {
