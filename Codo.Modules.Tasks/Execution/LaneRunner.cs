@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Localization;
@@ -122,6 +123,7 @@ internal sealed class LaneRunner(
 
     private async Task Run(OwnedLane lane)
     {
+        var began = Stopwatch.GetTimestamp();
         try
         {
             ClaimedStep? step = null;
@@ -144,6 +146,7 @@ internal sealed class LaneRunner(
         {
             slots.Release(1);
             lanes.TryRemove(lane, out _);
+            StepMetrics.Left(Stopwatch.GetElapsedTime(began));
         }
         changed.Add(lane.ListId);
     }

@@ -48,7 +48,9 @@ is "$(codo why --help >/dev/null && echo yes)" yes "the client"
 [ -s /usr/share/man/man1/codo.1.gz ] || [ -e /etc/dpkg/dpkg.cfg.d ] || fail "no manual page"
 say "installs into a fresh root without .NET, starts as codo, and runs commands as codo-run"
 
-# An upgrade with a job under way.
+# An upgrade with a job under way, and settings that somebody has changed.
+dpkg-query -W -f '${Conffiles}\n' codo | grep -q ' /etc/codo/appsettings.json ' || fail "the settings are no conffile"
+sed -i 's|^{|{ "Codo": { "Cron": { "MaxParallel": 77 } },|' /etc/codo/appsettings.json
 old=$(main)
 run=$(codo job run long)
 apt install "/packages/$after"
@@ -56,7 +58,9 @@ is "$(dpkg-query -W -f '${Version}' codo)" "$(echo "$after" | cut -d_ -f2)" "the
 [ "$(main)" != "$old" ] || fail "the host was not restarted"
 is "$(codo job logs long --follow)" whole "the output of the job that ran over the upgrade"
 codo job show long | grep -q success || fail "the ledger: $(codo job show long)"
-say "an upgrade drains: the job that ran has ended well ($run)"
+grep -q '"MaxParallel": 77' /etc/codo/appsettings.json || fail "the upgrade overwrote the settings"
+is "$(stat -c '%U:%G %a' /etc/codo/appsettings.json)" "root:codo 640" "the settings after the upgrade"
+say "an upgrade drains: the job that ran has ended well ($run), and keeps the settings that were changed"
 
 # Removed and purged without an answer: the data stay.
 main=$(main)

@@ -36,6 +36,7 @@ internal static class CodoCronJobs
                 changes.Add($"The weekday {fields[5]} counts from Monday = 0 there and is {crontab} here.");
                 fields[5] = crontab;
             }
+            if (days != fields[3]) changes.Add($"The day {fields[3]} is {days} here.");
             fields[3] = days;
             return item with
             {

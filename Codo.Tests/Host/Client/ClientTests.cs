@@ -164,6 +164,8 @@ public sealed class ClientTests(ClientHost fixture)
                 "list"
             )
         ).Output.ShouldNotContain('\e');
+        (string, string)[] dumb = [(Logins.UrlVariable, fixture.Url), (Logins.TokenVariable, TestTokens.Admin), ("TERM", "dumb")];
+        (await ClientHost.RunIn("", dumb, "job", "list", "-S", name)).Text.ShouldNotContain('\e');
 
         (await fixture.Run("job", "list", "-S", name)).Text.ShouldContain(new string('x', 200), customMessage: "in a pipe nothing is cut");
         JsonNode.Parse((await fixture.Run("job", "list", "-S", name, "-o", "json")).Text)![0]!["job_id"]!.GetValue<string>().ShouldBe(name);
@@ -296,6 +298,62 @@ public sealed class ClientTests(ClientHost fixture)
     }
 
     [Fact]
+    public async Task Why_is_answered_by_the_ledger_for_a_time_of_today_and_for_any_other()
+    {
+        var name = await Job("true", "* * * * * *");
+        var ran = await Eventually.Get(
+            async () => await Host.Ask<DateTime?>("SELECT max(nominal_at) FROM cron.cron_log WHERE job_id = @name AND status = 'success'", new { name }),
+            time => time is not null,
+            "it has run"
+        );
+        // The zone of the host is eight hours ahead of UTC.
+        var local = ran!.Value.AddHours(8);
+        var (date, time) = ($"{local:yyyy-MM-dd}", $"{local:HH:mm:ss}");
+        foreach (var asked in new[] { new[] { date, time }, [$"{date} {time}"], [$"{ran:yyyy-MM-ddTHH:mm:ss}Z"] })
+            (await fixture.Run(["why", name, .. asked])).Text.ShouldSatisfyAllConditions(
+                said => said.ShouldStartWith($"{name} was due at {date} {time} and began "),
+                said => said.ShouldContain("; it ended as success after ")
+            );
+        JsonNode.Parse((await fixture.Run("why", name, date, time, "-o", "json")).Text)!["status"]!.GetValue<string>().ShouldBe("success");
+        await fixture.Run("job", "pause", name);
+
+        var made = await Job();
+        foreach (var day in new[] { "00:00", "0:00:00" })
+        {
+            var before = DateTime.UtcNow.AddHours(8);
+            var said = (await fixture.Run("why", made, day)).Text;
+            new[] { before, DateTime.UtcNow.AddHours(8) }.ShouldContain(
+                today => said.StartsWith($"{made} did not exist at {today:yyyy-MM-dd} 00:00:00", StringComparison.Ordinal), said);
+        }
+        (await fixture.Run("why", made, "25:00")).ShouldSatisfyAllConditions(
+            run => run.Code.ShouldBe(ExitCodes.Failed),
+            run => run.Errors.ShouldContain("is not a time")
+        );
+    }
+
+    [Fact]
+    public async Task The_output_of_a_run_is_followed_to_its_end_or_until_Ctrl_C()
+    {
+        var go = Path.Combine(fixture.NewFolder(), "go");
+        var name = await Job($"echo one; while [ ! -e {go} ]; do sleep 0.05; done; echo two");
+        (await fixture.Run("job", "run", name)).Code.ShouldBe(0);
+        await Eventually.True(async () => (await fixture.Run("job", "logs", name)).Output == "one\n", "it prints");
+        var followed = fixture.Run("job", "logs", name, "-f");
+
+        var command = Codo.Host.LocalServices.Children.Command(null, "KILL", HostProcess.Binary, ["job", "logs", name, "--follow"]);
+        (command.Environment[Logins.UrlVariable], command.Environment[Logins.TokenVariable]) = (fixture.Url, TestTokens.Admin);
+        using var process = await Codo.Host.LocalServices.Children.Start(command);
+        (await process.StandardOutput.ReadLineAsync(Cancelled)).ShouldBe("one");
+        Codo.Host.LocalServices.Posix.Signal(process.Id, 2);
+        await process.WaitForExitAsync(Cancelled);
+        (process.ExitCode, await process.StandardError.ReadToEndAsync(Cancelled)).ShouldBe((ExitCodes.Interrupted, ""));
+
+        followed.IsCompleted.ShouldBeFalse("the run goes on");
+        await File.WriteAllTextAsync(go, "", Cancelled);
+        (await followed).Text.ShouldBe("one\ntwo\n");
+    }
+
+    [Fact]
     public async Task Search_finds_jobs_and_the_lines_of_their_output()
     {
         var word = ClientHost.NewName("needle");
@@ -330,6 +388,9 @@ public sealed class ClientTests(ClientHost fixture)
         (code, output).ShouldBe((0, $"{name}\n"), errors);
         (code, output, errors) = await HostProcess.Run(["job", "show", "nobody"], environment: environment);
         (code, output, errors).ShouldBe((1, "", "job nobody Not Found!\n"));
+        var home = fixture.NewFolder();
+        (await HostProcess.RunWith(TestTokens.Admin + "\n", ["login", fixture.Url, "--token"], ("HOME", home), ("XDG_CONFIG_HOME", ""))).ExitCode.ShouldBe(0);
+        File.GetUnixFileMode(Path.Combine(home, ".config/codo/logins.json")).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite);
         var known = await HostProcess.RunWith(
             AccountsClient.Password + "\n",
             ["login", "127.0.0.1:1", "-u", "x"],

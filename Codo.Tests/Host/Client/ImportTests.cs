@@ -1,6 +1,10 @@
 using System.Text.Json.Nodes;
 using Codo.Host.Client;
 using Codo.Host.Client.Import;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
 
 namespace Codo.Tests.Host.Client;
 
@@ -131,6 +135,11 @@ public sealed class ImportTests(ClientHost fixture)
         (items[2].Job!.Text("cron"), items[2].Job!.Text("interpreter"), items[2].Job!.Text("overlap"), items[2].IsPaused).ShouldBe(
             ("0 */5 * * * *", "/usr/bin/env python3", "skip", true)
         );
+        job = XxlJobs.Read(
+            Dump.Replace("COVER_EARLY", "SERIAL_EXECUTION", StringComparison.Ordinal).Replace("FIRE_ONCE_NOW", "DO_NOTHING", StringComparison.Ordinal),
+            Shanghai
+        )[0].Job!;
+        (job.Text("overlap"), job.Text("misfire")).ShouldBe(("queue", "skip"));
     }
 
     [Fact]
@@ -166,5 +175,42 @@ public sealed class ImportTests(ClientHost fixture)
         var item = items.Single(item => item!["job"]?["job_id"]?.GetValue<string>() == name)!;
         item["job"]!["cron"]!.GetValue<string>().ShouldBe("0 0 3 * * 2-6");
         item["changes"]!.AsArray().Single()!.GetValue<string>().ShouldBe("The weekday 1-5 counts from Monday = 0 there and is 2-6 here.");
+    }
+
+    [Fact]
+    public async Task Jobs_of_a_codo_cron_are_made_once_and_one_that_was_paused_comes_paused()
+    {
+        var word = ClientHost.NewName("cron");
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        await using var original = builder.Build();
+        object[] jobs =
+        [
+            new { job_id = $"{word}-a", cmd = "true", cron = "0 0 3 * * 0", status = "0" },
+            new { job_id = $"{word}-b", cmd = "echo b", cron = "*/10 * * last * *", status = "1" },
+            new { job_id = $"{word}-c", cmd = "true", cron = "0 0 3 last_fri * *", status = "0" },
+        ];
+        original.MapGet("/v1/cron/job/", (HttpContext context) => context.Request.Cookies["auth_key"] == "of-the-old-one"
+            ? Results.Json(new { code = 0, msg = "获取成功", count = jobs.Length, data = jobs })
+            : Results.Json(new { code = 401, msg = "你没有登录" }, statusCode: 401));
+        await original.StartAsync(TestContext.Current.CancellationToken);
+
+        var run = await Import();
+        run.Text.ShouldContain("refused");
+        run.Output.ShouldNotContain("Fires differ");
+        run.Errors.ShouldContain("2 jobs, 2 of them changed; 1 refused");
+        (await fixture.Run("job", "list", "-S", word, "-o", "name")).Output.ShouldBe("");
+        (await Import("--apply")).Errors.ShouldContain("2 made, 0 changed, 0 unchanged, 0 refused by the server, 1 refused.");
+        (await Import("--apply")).Errors.ShouldContain("0 made, 0 changed, 2 unchanged");
+        (await fixture.Run("job", "list", "-S", word, "--status", "paused", "-o", "name")).Lines.ShouldBe([$"{word}-b"]);
+        var made = (await fixture.Host.Get($"/v1/cron/job/?job_id={word}-a"))["data"]![0]!;
+        (made["cron"]!.GetValue<string>(), made["time_zone"]!.GetValue<string>()).ShouldBe(("0 0 3 * * 1", "Asia/Shanghai"));
+
+        Task<ClientRun> Import(params string[] options) => ClientHost.RunIn(
+            "",
+            [(Logins.UrlVariable, fixture.Url), (Logins.TokenVariable, Codo.Tests.Support.TestTokens.Admin), ("CODO_SOURCE_TOKEN", "of-the-old-one")],
+            ["import", "codo-cron", original.Urls.First(), .. options]
+        );
     }
 }

@@ -1,6 +1,17 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
 using System.Net;
+using System.Reflection;
+using System.Runtime.CompilerServices;
 using System.Text.RegularExpressions;
+using Codo.Modules.Alerts;
+using Codo.Modules.Cron;
+using Codo.Modules.Tasks;
+using Codo.Platform.Telemetry;
+using Codo.Tests.Modules.Alerts;
+using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Codo.Tests.Host.Operations;
 
@@ -37,6 +48,87 @@ public sealed partial class MetricsTests(MetricsHost fixture) : IClassFixture<Me
         foreach (var name in asked.Select(match => match.Groups[1].Value).Distinct()) known.ShouldContain($"`{name}", Case.Sensitive, file);
     }
 
+    [Fact]
+    public async Task Each_metric_and_its_labels_are_in_the_documents_and_no_other_is()
+    {
+        var instruments = new Dictionary<string, string>(StringComparer.Ordinal);
+        using var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, _) =>
+            {
+                if (instrument.Meter.Name == CodoTelemetry.Name) instruments[NameOf(instrument)] = instrument.Description ?? "";
+            },
+        };
+        // Those of a class are there once it is used.
+        foreach (var assembly in (Assembly[])[typeof(CronModule).Assembly, typeof(TasksModule).Assembly, typeof(AlertsModule).Assembly])
+            foreach (var type in assembly.GetTypes().Where(HasInstruments)) RuntimeHelpers.RunClassConstructor(type.TypeHandle);
+        listener.Start();
+        instruments.Count.ShouldBeGreaterThan(20);
+        instruments.ShouldAllBe(one => one.Value.Length > 0, "each says what it is");
+
+        var text = await File.ReadAllTextAsync(Path.Combine(PublishedHost.Root(), "docs/operations.md"), TestContext.Current.CancellationToken);
+        var table = text[text.IndexOf("\n## Metrics", StringComparison.Ordinal)..];
+        table = table[..table.IndexOf("\n## ", 2, StringComparison.Ordinal)];
+        var documented = Documented().Matches(table).ToLookup(match => match.Groups["name"].Value, match => match.Groups["label"].Value);
+        documented.Select(one => one.Key).Order(StringComparer.Ordinal).ShouldBe(instruments.Keys.Order(StringComparer.Ordinal));
+        foreach (var gauge in host.Services.GetServices<IGaugeSource>().SelectMany(some => some.Gauges))
+            documented[NameOf(gauge.Name, gauge.Unit, false)].ShouldContain(gauge.Label, gauge.Name);
+
+        // What a caller writes is no label, of ours or of the framework's.
+        var word = $"w{Guid.NewGuid():N}";
+        foreach (var path in (string[])[$"/{word}/", $"/v1/cron/job/?job_id={word}", $"/i/{word}", $"/v2/task/log/?log_key={word}"])
+        {
+            using var answer = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, path, null, TestTokens.Admin), TestContext.Current.CancellationToken);
+        }
+        using (await host.Http.SendAsync(TestHost.Request(new HttpMethod(word.ToUpperInvariant()), "/v1/cron/job/", null, TestTokens.Admin))) { }
+        using var scrape = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, "/metrics", null, TestTokens.Admin));
+        var metrics = await scrape.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
+        metrics.ShouldContain("http_server_request_duration_seconds_bucket");
+        metrics.ShouldNotContain(word, Case.Insensitive);
+        foreach (var line in metrics.Split('\n').Where(line => line.StartsWith("codo_", StringComparison.Ordinal)))
+        {
+            var name = Name().Match(line).Groups[1].Value;
+            foreach (Match label in Label().Matches(line))
+                if (label.Groups[1].Value is not ("le" or "otel_scope_name")) documented[name].ShouldContain(label.Groups[1].Value, line);
+        }
+    }
+
+    [Fact]
+    public async Task Metrics_and_traces_are_sent_to_a_collector_and_a_run_belongs_to_the_trace_of_its_request()
+    {
+        await using var collector = await HttpStub.Start();
+        var trace = ActivityTraceId.CreateRandom();
+        string said;
+        await using (var sending = await fixture.Another(("Codo:Telemetry:Otlp", collector.Url), ("Codo:Telemetry:OtlpProtocol", "http")))
+        {
+            await sending.Make(new { job_id = "traced", cmd = "echo $CODO_TRACEPARENT", cron = CronClient.Never });
+            using var request = TestHost.Request(HttpMethod.Post, "/v1/cron/job/run/", """{"job_id": "traced"}""", TestTokens.Admin);
+            request.Headers.Add("traceparent", $"00-{trace}-{ActivitySpanId.CreateRandom()}-01");
+            using var response = await sending.Http.SendAsync(request, TestContext.Current.CancellationToken);
+            var log = System.Text.Json.Nodes.JsonNode.Parse(await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken))!["log_id"]!;
+            said = (string)(await sending.Ended((long)log))["task_log"]!;
+        }
+
+        // What a host has not sent yet it sends at its end.
+        said.ShouldStartWith($"00-{trace}-");
+        var sent = new byte[16];
+        trace.CopyTo(sent);
+        Has("/v1/traces", sent).ShouldBeTrue("a span of the trace");
+        Has("/v1/metrics", "codo.fires"u8.ToArray()).ShouldBeTrue("a metric");
+
+        bool Has(string path, byte[] bytes) => collector.Requests.Any(got => got.Path == path && got.Body.AsSpan().IndexOf(bytes) >= 0);
+    }
+
+    private static bool HasInstruments(Type type) =>
+        type.GetFields(BindingFlags.Static | BindingFlags.NonPublic | BindingFlags.Public).Any(field => typeof(Instrument).IsAssignableFrom(field.FieldType));
+
+    private static string NameOf(Instrument instrument) =>
+        NameOf(instrument.Name, instrument.Unit ?? "", instrument is Counter<long>);
+
+    // As the exporter for Prometheus writes it.
+    private static string NameOf(string name, string unit, bool isCounter) =>
+        name.Replace('.', '_') + unit switch { "s" => "_seconds", "By" => "_bytes", _ => "" } + (isCounter ? "_total" : "");
+
     private static async Task<HttpStatusCode> Ask(TestHost host, string? token, string? address = null)
     {
         using var request = new HttpRequestMessage(HttpMethod.Get, "/metrics");
@@ -49,4 +141,10 @@ public sealed partial class MetricsTests(MetricsHost fixture) : IClassFixture<Me
 
     [GeneratedRegex("(codo_[a-z_]+?)(?:_bucket|_count|_sum)?(?=[^a-z_])")]
     private static partial Regex Name();
+
+    [GeneratedRegex("`(?<name>codo_[a-z_]+)(?:{(?<label>[a-z]+)})?`")]
+    private static partial Regex Documented();
+
+    [GeneratedRegex("[{,]([a-z_]+)=\"")]
+    private static partial Regex Label();
 }
