@@ -93,12 +93,17 @@ internal sealed record JobRow
     }
 
     /// <summary>A stored expression, which was checked when it arrived.</summary>
-    public static CronExpression Expression(string text)
+    public static CronExpression Expression(string text) =>
+        ReadExpression(text, out var why) ?? throw new InvalidOperationException($"The stored expression '{text}' does not parse: {why.En}");
+
+    /// <summary>A stored expression; null where it does not parse.</summary>
+    public static CronExpression? ReadExpression(string text, out Text why)
     {
+        why = default;
         if (Parsed.TryGetValue(text, out var known))
             return known;
-        if (!CronExpression.TryParse(text, out var parsed, out var why, out _))
-            throw new InvalidOperationException($"The stored expression '{text}' does not parse: {why.En}");
+        if (!CronExpression.TryParse(text, out var parsed, out why, out _))
+            return null;
         // Stored expressions are few; a table that grew past any real set is begun anew.
         if (Parsed.Count > 20_000) Parsed.Clear();
         return Parsed[text] = parsed!;

@@ -8,12 +8,12 @@ namespace Codo.Modules.Cron.Executions;
 
 /// <summary>
 /// Adds up what has ended (<c>cron.summary_delta</c>) by day and job, and counts the ledger's rows by hour. One node at a time does it; a crash leaves the
-/// deltas where they are.
+/// deltas where they are. Keeps also how long each job usually takes.
 /// </summary>
 internal sealed class Summaries(NpgsqlDataSource source, Zone zone, Node node, TimeProvider time)
 {
     private const long Lock = 0x0C0D0_0180;
-    private const int Batch = 5_000;
+    private const int Batch = 5_000, UsualBatch = 500;
 
     /// <summary>How many rows are not added up yet.</summary>
     public const string WaitingSql = """
@@ -97,6 +97,22 @@ internal sealed class Summaries(NpgsqlDataSource source, Zone zone, Node node, T
         DELETE FROM cron.summary_rebuild WHERE until_time <= from_time
         """;
 
+    // Jobs of which a run has ended since; each at most once an hour. A clock that was set back does not keep them for longer.
+    private const string UsualSql = """
+        SELECT l.job, l.log_id, (SELECT cron.merge_counts(d.durations) FROM cron.job_day d
+            WHERE d.job = l.job AND d.day > (SELECT max(day) - 7 FROM cron.job_day WHERE job = l.job)) AS durations
+        FROM cron.job_last l WHERE l.usual_at IS NULL
+            OR (l.usual_of <> l.log_id AND l.usual_at NOT BETWEEN statement_timestamp() - interval '1 hour' AND statement_timestamp())
+        LIMIT @Batch
+        """;
+
+    private const string KeepUsualSql = """
+        UPDATE cron.job_last l SET usual_p50 = coalesce(u.p50, l.usual_p50), usual_p95 = coalesce(u.p95, l.usual_p95), usual_at = statement_timestamp(),
+            usual_of = u.log_id
+        FROM unnest(CAST(@Jobs AS bigint[]), CAST(@LogIds AS bigint[]), CAST(@P50 AS float8[]), CAST(@P95 AS float8[])) AS u(job, log_id, p50, p95)
+        WHERE l.job = u.job
+        """;
+
     // Hours that have been over for some minutes; those of the last days again, since the row of a stretch that goes on leaves its hour.
     private const string CountHoursSql = """
         WITH span AS (
@@ -116,10 +132,11 @@ internal sealed class Summaries(NpgsqlDataSource source, Zone zone, Node node, T
         SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = @Id)
         """;
 
-    // A rebuild takes turns with what ends meanwhile.
+    // A rebuild takes turns with what ends meanwhile, and so do the usual durations after an upgrade.
     private static readonly TimeSpan MostRebuilding = TimeSpan.FromSeconds(2);
 
     private DateTime countedAgain;
+    private bool isUsualKept;
     private string? zoneName, zoneOf;
 
     /// <summary>Adds up what has ended since the last time, and goes on with a rebuild; answers whether there is more to do.</summary>
@@ -136,7 +153,10 @@ internal sealed class Summaries(NpgsqlDataSource source, Zone zone, Node node, T
         var began = time.GetTimestamp();
         var more = await RebuildDay(cancellation);
         while (more && time.GetElapsedTime(began) < MostRebuilding) more = await RebuildDay(cancellation);
-        return more || folded > 0;
+        if (more || (folded == 0 && isUsualKept)) return more || folded > 0;
+        do isUsualKept = await KeepUsual(cancellation) < UsualBatch;
+        while (!isUsualKept && time.GetElapsedTime(began) < MostRebuilding);
+        return !isUsualKept || folded > 0;
     }
 
     /// <summary>Adds up one batch; null when another node does.</summary>
@@ -172,6 +192,25 @@ internal sealed class Summaries(NpgsqlDataSource source, Zone zone, Node node, T
         return !done;
     }
 
+    /// <summary>Keeps the usual durations of so many jobs.</summary>
+    private async Task<int> KeepUsual(CancellationToken cancellation)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        if (!await connection.ExecuteScalarAsync<bool>(LockSql, new { Lock }, transaction)) return 0;
+        var jobs = (await connection.QueryAsync<Usual>(UsualSql, new { Batch = UsualBatch }, transaction)).AsList();
+        var kept = new
+        {
+            Jobs = jobs.Select(one => one.Job).ToArray(),
+            LogIds = jobs.Select(one => one.LogId).ToArray(),
+            P50 = jobs.Select(one => Histogram.Percentile(one.Durations, 0.5)).ToArray(),
+            P95 = jobs.Select(one => Histogram.Percentile(one.Durations, 0.95)).ToArray(),
+        };
+        if (jobs.Count > 0) await connection.ExecuteAsync(KeepUsualSql, kept, transaction);
+        await transaction.CommitAsync(cancellation);
+        return jobs.Count;
+    }
+
     private async Task CountHours(CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
@@ -199,6 +238,14 @@ internal sealed class Summaries(NpgsqlDataSource source, Zone zone, Node node, T
             (zoneName, zoneOf) = (isKnown ? zone.Info.Id : posix, zone.Info.Id);
         }
         return zoneName;
+    }
+
+    // With properties, because Dapper gives no array to a constructor.
+    private sealed record Usual
+    {
+        public long Job { get; init; }
+        public long LogId { get; init; }
+        public int[] Durations { get; init; } = [];
     }
 
     private sealed record Rebuild(DateTime FromTime, DateTime UntilTime, DateTime EndedBefore);

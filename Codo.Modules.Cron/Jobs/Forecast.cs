@@ -12,8 +12,7 @@ using Npgsql;
 namespace Codo.Modules.Cron.Jobs;
 
 /// <summary>
-/// What the schedules bring in the next hours: due times, jobs that meet, runs at the same time by how long they have taken in the last week, and changes of
-/// the clock.
+/// What the schedules bring in the next hours: due times, jobs that meet, runs at the same time by how long they usually take, and changes of the clock.
 /// </summary>
 internal static class Forecast
 {
@@ -62,14 +61,15 @@ internal static class Forecast
 
     internal sealed class Handler(NpgsqlDataSource source, Zone zone, TimeProvider time, Access access) : IRequestHandler<Query, Result>
     {
+        // Seconds that a job is taken to run of which no run has ended.
+        private const double Unknown = 1;
+
         // One expression every second of a week is 604,800.
         private const int MostTimes = 1_000_000, MostMeetings = 10, MostNamed = 20, MostTouched = 100;
 
         private const string JobsSql = $"""
-            SELECT j.job_id, j.cron, j.time_zone, j.overlap,
-                (SELECT cron.merge_counts(d.durations) FROM cron.job_day d
-                    WHERE d.job = j.id AND d.day > (SELECT CAST(clock_timestamp() AS date) - 8)) AS durations
-            FROM cron.job j WHERE NOT j.paused AND j.broken_at IS NULL AND {JobAccess.Visible}
+            SELECT j.job_id, j.cron, j.time_zone, j.overlap, k.usual_p50, k.usual_p95
+            FROM cron.job j LEFT JOIN cron.job_last k ON k.job = j.id WHERE NOT j.paused AND j.broken_at IS NULL AND {JobAccess.Visible}
                 AND (CAST(@SpaceId AS bigint) IS NULL OR j.space_id = @SpaceId) ORDER BY j.job_id
             """;
 
@@ -88,8 +88,8 @@ internal static class Forecast
             var (dues, leftOut) = Dues(jobs, from, hours * 3600, cancellationToken);
             var timetable = new Timetable(dues, hours * 3600);
             var fires = timetable.Fires(step);
-            var p50 = timetable.Parallel(step, job => Histogram.Percentile(jobs[job].Durations, 0.5) ?? 1, IsAlone);
-            var p95 = timetable.Parallel(step, job => Histogram.Percentile(jobs[job].Durations, 0.95) ?? 1, IsAlone);
+            var p50 = timetable.Parallel(step, job => jobs[job].UsualP50 ?? Unknown, IsAlone);
+            var p95 = timetable.Parallel(step, job => jobs[job].UsualP95 ?? Unknown, IsAlone);
             return new Result(
                 from.UtcDateTime,
                 from.UtcDateTime.AddHours(hours),
@@ -145,14 +145,11 @@ internal static class Forecast
             {
                 if (!TimeZoneInfo.TryFindSystemTimeZoneById(group.Key, out var zone) || WallClock.NextChange(zone, now) is not { } at) continue;
                 var touched = new List<Touched>();
+                var notes = new Dictionary<string, Text?>(StringComparer.Ordinal);
                 foreach (var job in group)
                 {
                     if (touched.Count == MostTouched) break;
-                    if (Read(job.Cron, job.TimeZone) is not var (expression, _)) continue;
-                    var note = expression.Between(at.AddHours(-2), at.AddHours(2), zone)
-                        .Take(MostNamed * MostNamed)
-                        .Select(due => expression.DstNote(due, zone))
-                        .FirstOrDefault(note => note is not null);
+                    if (!notes.TryGetValue(job.Cron, out var note)) notes[job.Cron] = note = Note(job.Cron, zone, at);
                     if (note is { } words) touched.Add(new Touched(job.JobId, words));
                 }
                 changes.Add(new Change(at.UtcDateTime, zone.Id, Wall(at, zone.GetUtcOffset(at.AddTicks(-1))), Wall(at, zone.GetUtcOffset(at)), touched));
@@ -160,23 +157,22 @@ internal static class Forecast
             return [.. changes.OrderBy(change => change.At).ThenBy(change => change.TimeZone, StringComparer.Ordinal)];
         }
 
+        private static Text? Note(string cron, TimeZoneInfo zone, DateTimeOffset change)
+        {
+            if (Read(cron, zone.Id) is not var (expression, _)) return null;
+            return expression.Between(change.AddHours(-2), change.AddHours(2), zone)
+                .Take(MostNamed * MostNamed)
+                .Select(due => expression.DstNote(due, zone))
+                .FirstOrDefault(note => note is not null);
+        }
+
         // The clock's reading as one side of the change has it.
         private static string Wall(DateTimeOffset at, TimeSpan offset) =>
             at.ToOffset(offset).ToString("yyyy-MM-dd HH:mm:sszzz", CultureInfo.InvariantCulture);
 
         private static (CronExpression Expression, TimeZoneInfo Zone)? Read(string cron, string timeZone) =>
-            CronExpression.TryParse(cron, out var expression, out _, out _) && TimeZoneInfo.TryFindSystemTimeZoneById(timeZone, out var zone)
-                ? (expression!, zone)
-                : null;
+            JobRow.ReadExpression(cron, out _) is { } expression && TimeZoneInfo.TryFindSystemTimeZoneById(timeZone, out var zone) ? (expression, zone) : null;
 
-        // With properties, because Dapper gives no array to a constructor.
-        private sealed record Row
-        {
-            public string JobId { get; init; } = "";
-            public string Cron { get; init; } = "";
-            public string TimeZone { get; init; } = "";
-            public string Overlap { get; init; } = "";
-            public int[] Durations { get; init; } = [];
-        }
+        private sealed record Row(string JobId, string Cron, string TimeZone, string Overlap, double? UsualP50, double? UsualP95);
     }
 }

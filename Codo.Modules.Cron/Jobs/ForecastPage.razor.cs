@@ -16,9 +16,9 @@ public sealed partial class ForecastPage
 
     private string Api => "/v1/cron/forecast/?hours=" + (IsWeek ? "168" : "24");
 
-    private Forecast.Slot Busiest => found.Slots.MaxBy(slot => slot.Fires)!;
+    private Forecast.Slot Busiest { get; set; } = null!;
 
-    private Forecast.Slot Fullest => found.Slots.MaxBy(slot => slot.ParallelP95)!;
+    private Forecast.Slot Fullest { get; set; } = null!;
 
     private string OneSlot => IsWeek ? T("每小时", "an hour") : T("每分钟", "a minute");
 
@@ -60,8 +60,12 @@ public sealed partial class ForecastPage
     }
 
     /// <inheritdoc/>
-    protected override async Task Load() =>
+    protected override async Task Load()
+    {
         found = await Send(new Forecast.Query(int.TryParse(Asked("hours"), NumberStyles.None, Invariant, out var hours) ? hours : null, Asked("space")));
+        Busiest = found.Slots.MaxBy(slot => slot.Fires)!;
+        Fullest = found.Slots.MaxBy(slot => slot.ParallelP95)!;
+    }
 
     private string Area(Func<Forecast.Slot, long> part)
     {

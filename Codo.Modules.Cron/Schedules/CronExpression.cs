@@ -106,6 +106,15 @@ internal sealed class CronExpression
     /// <summary>The due times in (<paramref name="fromExclusive"/>, <paramref name="toInclusive"/>], computed one by one as they are asked for.</summary>
     public IEnumerable<DateTimeOffset> Between(DateTimeOffset fromExclusive, DateTimeOffset toInclusive, TimeZoneInfo zone)
     {
+        // Where the clock does not change meanwhile, and that is nearly always, the wall clock goes as time does.
+        if (new WallClock(zone).OnlyOffset(fromExclusive, toInclusive) is { } offset)
+        {
+            var last = toInclusive.ToOffset(offset).DateTime;
+            for (var next = NextOnWall(WallClock.WholeSecondAfter(fromExclusive.ToOffset(offset).DateTime)); next <= last;
+                next = NextOnWall(next.Value.AddSeconds(1)))
+                yield return WallClock.At(next.Value, offset);
+            yield break;
+        }
         for (var next = Next(fromExclusive, zone); next <= toInclusive; next = Next(next.Value, zone))
             yield return next.Value;
     }

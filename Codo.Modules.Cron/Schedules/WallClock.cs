@@ -9,6 +9,8 @@ namespace Codo.Modules.Cron.Schedules;
 /// </summary>
 internal readonly struct WallClock(TimeZoneInfo zone)
 {
+    private static readonly TimeSpan LongestSteady = TimeSpan.FromDays(31);
+
     private readonly TimeZoneInfo zone = zone;
 
     /// <summary>The first due time after <paramref name="after"/>.</summary>
@@ -90,6 +92,16 @@ internal readonly struct WallClock(TimeZoneInfo zone)
         return null;
     }
 
+    /// <summary>The zone's offset from a day before to a day after a stretch of at most a month; null where it changes, or the stretch is longer.</summary>
+    public TimeSpan? OnlyOffset(DateTimeOffset from, DateTimeOffset to)
+    {
+        if (from.Year < 2 || to.Year > 9998 || to - from > LongestSteady) return null;
+        var offset = zone.GetUtcOffset(from.AddDays(-1));
+        for (var day = from; day < to.AddDays(1); day = day.AddDays(1))
+            if (zone.GetUtcOffset(day) != offset) return null;
+        return zone.GetUtcOffset(to.AddDays(1)) == offset ? offset : null;
+    }
+
     /// <summary>A clock change: the moment, and the offsets on its two sides.</summary>
     private readonly record struct Change(DateTimeOffset At, TimeSpan Before, TimeSpan After)
     {
@@ -130,9 +142,9 @@ internal readonly struct WallClock(TimeZoneInfo zone)
 
     private static DateTimeOffset Unspecified(DateTime wall) => new(DateTime.SpecifyKind(wall, DateTimeKind.Unspecified), TimeSpan.Zero);
 
-    private static DateTimeOffset At(DateTime wall, TimeSpan offset) => new(DateTime.SpecifyKind(wall, DateTimeKind.Unspecified), offset);
+    public static DateTimeOffset At(DateTime wall, TimeSpan offset) => new(DateTime.SpecifyKind(wall, DateTimeKind.Unspecified), offset);
 
-    private static DateTime WholeSecondAfter(DateTime wall) => wall.AddTicks(TimeSpan.TicksPerSecond - wall.Ticks % TimeSpan.TicksPerSecond);
+    public static DateTime WholeSecondAfter(DateTime wall) => wall.AddTicks(TimeSpan.TicksPerSecond - wall.Ticks % TimeSpan.TicksPerSecond);
 
     private static string Clock(DateTime wall) => wall.ToString("HH:mm:ss", CultureInfo.InvariantCulture);
 
