@@ -189,6 +189,7 @@ internal sealed class Summaries(NpgsqlDataSource source, Zone zone, Node node, T
         await connection.ExecuteAsync(RebuiltSql, new { Start = start }, transaction);
         var done = await connection.ExecuteAsync(AllRebuiltSql, transaction: transaction) > 0;
         await transaction.CommitAsync(cancellation);
+        isUsualKept = false;
         return !done;
     }
 

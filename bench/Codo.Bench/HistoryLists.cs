@@ -47,6 +47,8 @@ internal static class HistoryLists
         ("jobs, an owner", $"/v1/cron/job/?owner={HistoryData.RareOwner}", 50),
         ("jobs, a text", "/v1/cron/job/?q=number%207", 50),
         ("jobs, a text nobody has", $"/v1/cron/job/?q={HistoryData.NoText}", 50),
+        ("forecast, a day", "/v1/cron/forecast/", 50),
+        ("forecast, a week", "/v1/cron/forecast/?hours=168", 50),
         ("orders, open", "/v2/task/list/", 50),
         ("orders, open, second page of 10", "/v2/task/list/?limit=10&page=2", 50),
         ("orders, history, 50 rows", "/v2/task/check_history/?limit=50", 50),

@@ -40,6 +40,7 @@ public sealed class ListPlansTests(TestPostgres postgres)
         $"/jobs/{HistoryData.FrequentJob}",
         "/ledger",
         "/ledger/matrix",
+        "/forecast",
         "/orders",
         "/orders?show=ended",
         "/incidents",

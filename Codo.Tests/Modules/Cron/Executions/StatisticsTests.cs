@@ -64,12 +64,16 @@ public sealed class StatisticsTests(TestPostgres postgres)
         await using var host = await TestHost.Start(postgres);
         await using var connection = new NpgsqlConnection(TestPostgres.AsSuperuser(host.Postgres));
         await connection.OpenAsync();
+        // Due together once, half a day ahead.
+        var cron = $"0 0 {DateTime.UtcNow.AddHours(12).Hour} * * *";
+        foreach (var number in new[] { 0, 1, 2 }) await host.Make(new { job_id = $"job {number}", cmd = "true", cron, time_zone = "UTC" });
         await connection.ExecuteAsync("""
             ALTER TABLE cron.cron_log DISABLE TRIGGER USER;
             INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, ended_at, task_cmd)
-            SELECT 1 + n % 3, 'job ' || n % 3, 'schedule', 'schedule', t, t, CASE WHEN n % 10 = 0 THEN 'faild' ELSE 'success' END, t,
-                t + interval '2 seconds', 'x'
-            FROM (SELECT n, now() - interval '3 minutes' - n * interval '2 hours' AS t FROM generate_series(1, 60) n) r;
+            SELECT j.id, j.job_id, 'schedule', 'schedule', t, t, CASE WHEN n % 10 = 0 THEN 'faild' ELSE 'success' END, t,
+                t + interval '90 seconds', 'x'
+            FROM (SELECT n, now() - interval '3 minutes' - n * interval '2 hours' AS t FROM generate_series(1, 60) n) r
+            JOIN cron.job j ON j.job_id = 'job ' || n % 3;
             ALTER TABLE cron.cron_log ENABLE TRIGGER USER;
             INSERT INTO cron.summary_rebuild SELECT min(exec_time), max(exec_time) + interval '1 microsecond', clock_timestamp() FROM cron.cron_log;
             """);
@@ -84,7 +88,19 @@ public sealed class StatisticsTests(TestPostgres postgres)
         (await host.Count("SELECT sum(success) FROM cron.job_day WHERE job = 0")).ShouldBe(54);
         (await host.Count("SELECT sum(faild) FROM cron.job_day WHERE job <> 0")).ShouldBe(6);
         (await host.Count("SELECT count(*) FROM cron.job_last")).ShouldBe(3);
-        ((double)(await host.Get("/v2/stats/"))["days"]![0]!["duration_p50"]!).ShouldBe(2, 0.2);
+        ((double)(await host.Get("/v2/stats/"))["days"]![0]!["duration_p50"]!).ShouldBe(90, 9);
+
+        // The forecast knows from it that the runs go on for another minute.
+        await Eventually.True(
+            async () =>
+            {
+                await host.Services.GetRequiredService<Summaries>().Round(CancellationToken.None);
+                return await host.Count("SELECT count(usual_p50) FROM cron.job_last") == 3;
+            },
+            "the usual durations are kept"
+        );
+        var slots = (await host.Get("/v1/cron/forecast/"))["slots"]!.AsArray();
+        slots.Where(slot => (long)slot!["parallel_p50"]! > 0).Select(slot => ((long)slot!["fires"]!, (long)slot["parallel_p95"]!)).ShouldBe([(3, 3), (0, 3)]);
     }
 
     [Fact]

@@ -97,11 +97,15 @@ public sealed class WallClockTests
                 {
                     var expression = Parse(text);
                     var zone = Zone(id);
-                    var after = At("1995-01-01T00:00Z").AddSeconds(seconds);
+                    var from = At("1995-01-01T00:00Z").AddSeconds(seconds);
+                    var (after, until) = (from, from.AddDays(2));
+                    var between = expression.Between(from, until, zone).Take(8).ToList();
                     for (var i = 0; i < 8; i++)
                     {
                         var next = expression.Next(after, zone)!.Value;
                         next.ShouldBeGreaterThan(after);
+                        if (next <= until) between[i].EqualsExact(next).ShouldBeTrue($"{text} at {next:O}, not {between[i]:O}, in {id}");
+                        else between.Count.ShouldBeLessThanOrEqualTo(i);
                         next.Offset.ShouldBe(zone.GetUtcOffset(next));
                         (Matches(expression, next.DateTime) || zone.GetUtcOffset(next.AddSeconds(-1)) < next.Offset).ShouldBeTrue(
                             $"{text} at {next:O} in {id}"
