@@ -29,6 +29,9 @@ public sealed class PeriodicLoop : BackgroundService
         // The start of the host does not wait for the first run.
         await Task.Yield();
         var (failures, idle) = (0, 0);
+        // The first rest is shorter: loops start together, and those of one period would ask the database at the same moment for good, each over a connection
+        // of its own.
+        var part = (1 + Random.Shared.NextDouble()) / 2;
         while (!stoppingToken.IsCancellationRequested)
         {
             var began = Stopwatch.GetTimestamp();
@@ -56,7 +59,8 @@ public sealed class PeriodicLoop : BackgroundService
                     Pause(failures).TotalSeconds
                 );
             }
-            var rest = failures > 0 ? Pause(failures) : RestAfter(idle) - Stopwatch.GetElapsedTime(began);
+            var rest = failures > 0 ? Pause(failures) : RestAfter(idle) * part - Stopwatch.GetElapsedTime(began);
+            part = 1;
             await Rest(rest > TimeSpan.Zero ? rest : TimeSpan.Zero, failures == 0, stoppingToken);
         }
     }
