@@ -26,6 +26,7 @@ internal static class Hosting
         CommandAccount.MakeWhereMissing(builder.Configuration);
         manager.Status("Starting PostgreSQL");
         await using var installation = await Prepare(builder, early);
+        builder.Services.AddSingleton<WorkingSetTrim>().AddLoop<WorkingSetTrim>("memory", WorkingSetTrim.Period, (memory, _) => memory.TrimAtRest());
         await using var app = builder.Build();
         await installation.RedisStarted();
         // While PostgreSQL starts: it asks the database for nothing.
