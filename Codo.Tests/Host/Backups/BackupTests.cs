@@ -123,6 +123,24 @@ public sealed class BackupTests(TestPostgres postgres)
         (await File.ReadAllLinesAsync(once, TestContext.Current.CancellationToken)).Length.ShouldBe(1);
         (await Text(inside, $"SELECT string_agg(CAST(task_status AS text), '' ORDER BY task_level) FROM tasks.scheduler_task_info WHERE list_id = {underWay}"))
             .ShouldBe("61", "what was under way waits for a person");
+
+        // A private cluster is backed up while its host runs, and goes into an external PostgreSQL as well.
+        var own = folder.At("own.backup");
+        made = await HostProcess.Run(["backup", own], environment: ("Codo__DataDirectory", data));
+        made.ExitCode.ShouldBe(0, made.Errors);
+        var external = TestPostgres.AsSuperuser(await postgres.CreateDatabase());
+        string[] there =
+        [
+            $"--ConnectionStrings:Postgres={external}",
+            $"--Codo:Auth:TokenSecret={TestTokens.Secret}",
+            $"--Codo:MasterKey={MasterKey}",
+            $"--Codo:DataDirectory={folder.At("elsewhere")}",
+            "--Codo:MinFreeDisk=0",
+        ];
+        await RestoreBackup.Run(there, own, null, false, false);
+        await using var outside = new NpgsqlConnection(external + ";Pooling=false");
+        (await Text(outside, "SELECT string_agg(job_id, ' ' ORDER BY job_id) FROM cron.job")).ShouldBe("long tick");
+        (await Count(outside, "SELECT count(*) FROM platform.hold WHERE released_at IS NULL")).ShouldBe(1);
     }
 
     [Fact]
