@@ -39,15 +39,14 @@ public sealed class DrainTests(TestPostgres postgres)
             (await first.Ask<string>($"SELECT node FROM tasks.attempt WHERE list_id = {order}")).ShouldBe("a");
             await File.WriteAllTextAsync(go, "", TestContext.Current.CancellationToken);
             (await first.Ended(log)).Status().ShouldBe("success", "what ran goes on to its end");
-            var listed = await ClientHost.RunIn("", [("CODO_URL", first.Http.BaseAddress!.ToString()), ("CODO_TOKEN", TestTokens.Admin)], "node", "list");
-            listed.Lines.Single(line => line.StartsWith("b ", StringComparison.Ordinal)).ShouldContain("drained");
+            (await Client("node", "list")).Lines.Single(line => line.StartsWith("b ", StringComparison.Ordinal)).ShouldContain("drained");
             await Eventually.True(
                 async () => await first.Count("SELECT count(*) FROM hangfire.server") == 1,
                 "its Hangfire server has left: a worker would take wake-ups that others wait for"
             );
 
             // The last node that takes work.
-            (await Drain(first, "a"))["warnings"]!.AsArray().Count.ShouldBe(1);
+            (await Client("node", "drain", "a")).Errors.ShouldContain("no other node");
             var waits = await first.RunNow("short");
             (await first.Get("/v2/nodes/"))["data"]!
                 .AsArray()
@@ -56,13 +55,16 @@ public sealed class DrainTests(TestPostgres postgres)
             second = await first.Again(("Codo:NodeName", "b"));
             second.Services.GetRequiredService<Node>().IsDrained.ShouldBeTrue("a restart changes nothing");
             (await first.Log(waits)).Status().ShouldBe("queued");
-            (await first.Post("/v2/nodes/undrain/", new { name = "b" })).Code().ShouldBe(0);
+            (await Client("node", "undrain", "b")).Code.ShouldBe(0);
             (await NodeOf(first, (await first.Ended(waits))["log_id"]!.GetValue<long>())).ShouldBe("b");
         }
         finally
         {
             await second.DisposeAsync();
         }
+
+        Task<ClientRun> Client(params string[] arguments) =>
+            ClientHost.RunIn("", [("CODO_URL", first.Http.BaseAddress!.ToString()), ("CODO_TOKEN", TestTokens.Admin)], arguments);
     }
 
     private static async Task<System.Text.Json.Nodes.JsonObject> Drain(TestHost host, string name)

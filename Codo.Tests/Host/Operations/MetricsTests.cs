@@ -7,6 +7,7 @@ using System.Text.RegularExpressions;
 using Codo.Modules.Alerts;
 using Codo.Modules.Cron;
 using Codo.Modules.Tasks;
+using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Telemetry;
 using Codo.Tests.Modules.Alerts;
 using Codo.Tests.Modules.Cron;
@@ -81,9 +82,12 @@ public sealed partial class MetricsTests(MetricsHost fixture) : IClassFixture<Me
             using var answer = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, path, null, TestTokens.Admin), TestContext.Current.CancellationToken);
         }
         using (await host.Http.SendAsync(TestHost.Request(new HttpMethod(word.ToUpperInvariant()), "/v1/cron/job/", null, TestTokens.Admin))) { }
+        SshMetrics.Failed(SshFailureKind.HostKey);
         using var scrape = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, "/metrics", null, TestTokens.Admin));
         var metrics = await scrape.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
         metrics.ShouldContain("http_server_request_duration_seconds_bucket");
+        // The word that deploy/alerts.yml asks for.
+        metrics.ShouldMatch("codo_ssh_failures_total\\{[^}]*kind=\"host_key\"");
         metrics.ShouldNotContain(word, Case.Insensitive);
         foreach (var line in metrics.Split('\n').Where(line => line.StartsWith("codo_", StringComparison.Ordinal)))
         {
