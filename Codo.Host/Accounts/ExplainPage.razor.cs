@@ -1,4 +1,5 @@
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 
 namespace Codo.Host.Accounts;
 
@@ -43,9 +44,10 @@ public sealed partial class ExplainPage
 
     private string Sentence(Explain.Result answer)
     {
-        var what = answer.Object.EndsWith(':') ? T($"新的 {Kind}", $"a new {Kind}") : answer.Object;
+        var (kind, verb) = (ResourceKind.NameOf(Kind), Roles.NameOfVerb(answer.Verb));
+        var what = answer.Object.EndsWith(':') ? T($"新的{kind.Zh}", $"a new {kind.En}") : answer.Object;
         return answer.Allowed
-            ? T($"{who} 可以 {answer.Verb} {what}", $"{who} may {answer.Verb} {what}")
-            : T($"{who} 不可以 {answer.Verb} {what}", $"{who} may not {answer.Verb} {what}");
+            ? T($"{who} 可以{verb.Zh}：{what}", $"{who} may {verb.En} {what}")
+            : T($"{who} 不可以{verb.Zh}：{what}", $"{who} may not {verb.En} {what}");
     }
 }

@@ -47,7 +47,7 @@ public sealed partial class GrantsPage
 
     private string WordsOf(RoleGrant grant) => Explanation.Of(Access.Rules, grant).ToString();
 
-    private static string RoleWords(string role) => $"{role}: {string.Join(", ", Roles.WordsOf(Roles.All[role]))}";
+    private static string RoleWords(string role) => $"{Roles.NameOf(role)}{T("：", ": ")}{Roles.NamesOfVerbs(Roles.WordsOf(Roles.All[role]))}";
 
     private string? Local(DateTime? until) => until is { } at ? Zone.Text(at).Replace(' ', 'T')[..16] : null;
 

@@ -33,7 +33,7 @@ public sealed partial class SpacesPage
         mayNotEdit = await MayNot(Verbs.Admin, NamedObjects.OfSpace(space));
     }
 
-    private static string VerbsOf(ListSpaces.View space) => space.Verbs.Count == 0 ? "–" : string.Join(", ", space.Verbs);
+    private static string VerbsOf(ListSpaces.View space) => space.Verbs.Count == 0 ? "–" : Roles.NamesOfVerbs(space.Verbs).ToString();
 
     private string PathOf(HeldObjects held) =>
         held.Kind switch

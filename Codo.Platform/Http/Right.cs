@@ -32,6 +32,8 @@ public sealed record Right(string Name, Verbs Verb, string Kind, bool Makes = fa
     /// <summary>To make one of the kind in some space.</summary>
     public static Right ToMake(string kind) => new($"edit in a space, for a new {kind}", Verbs.Edit, kind, Makes: true);
 
+    private Text Word => Roles.NameOfVerb(Roles.WordsOf(Verb).First());
+
     /// <summary>Whether the caller may go on to the slice.</summary>
     public bool Holds(Caller caller, IServiceProvider services)
     {
@@ -49,13 +51,13 @@ public sealed record Right(string Name, Verbs Verb, string Kind, bool Makes = fa
     public Text Missing(Caller caller, IServiceProvider services)
     {
         if ((caller.Scope & Verb) != Verb)
-            return new Text($"令牌的权限范围不含 {Roles.WordsOf(Verb).First()}", $"The token's scope does not have {Roles.WordsOf(Verb).First()}");
+            return new Text($"令牌的权限范围不含 {Word.Zh}", $"The token's scope does not have {Word.En}");
         if (this == Superuser) return new Text("需要超级用户", "This needs a superuser");
-        var (verb, roles) = (Roles.WordsOf(Verb).First(), string.Join(" / ", Roles.With(Verb)));
+        var (roles, kind) = (Roles.AnyOf(Roles.With(Verb)), ResourceKind.NameOf(Kind));
         if (!Makes)
             return new Text(
-                $"需要某个 {Kind} 的 {verb}（角色 {roles}）；可由其空间的管理员或超级用户授予",
-                $"This needs {verb} on some {Kind} (role {roles}); an admin of its space or a superuser can grant it"
+                $"需要某个{kind.Zh} 的权限“{Word.Zh}”（角色：{roles.Zh}）；可由其空间的管理员或超级用户授予",
+                $"This needs {Word.En} on some {kind.En} (role {roles.En}); an admin of its space or a superuser can grant it"
             );
         return Explanation.Missing(
             services.GetRequiredService<CurrentRules>().Rules,

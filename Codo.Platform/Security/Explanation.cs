@@ -16,11 +16,11 @@ public static class Explanation
             AccessBasis.Superuser => new Text("超级用户", "a superuser"),
             AccessBasis.Grant when decision.Grant is { } grant => Of(rules, grant),
             AccessBasis.DefaultRole => new Text(
-                $"所有登录用户在空间 default 中是 {rules.DefaultRole}（Codo:Auth:DefaultRole）",
+                $"所有登录用户在空间 default 中是 {Roles.NameOf(rules.DefaultRole).Zh}（Codo:Auth:DefaultRole）",
                 $"everyone signed in is {rules.DefaultRole} in the space default (Codo:Auth:DefaultRole)"
             ),
             AccessBasis.Operators => new Text(
-                $"{decision.Setting} 中的用户在空间 default 中是 editor",
+                $"{decision.Setting} 中的用户在空间 default 中是 {Roles.NameOf("editor").Zh}",
                 $"{decision.Setting} names the person: editor in the space default"
             ),
             AccessBasis.Named => resource.Kind == ResourceKind.Order
@@ -36,15 +36,15 @@ public static class Explanation
     /// <summary>What is missing, and who can grant it.</summary>
     public static Text Missing(AccessRules rules, Caller caller, Verbs verb, Resource resource, DateTime now)
     {
-        var word = Roles.WordsOf(verb).First();
+        var word = Roles.NameOfVerb(Roles.WordsOf(verb).First());
         if (rules.Decide(caller, verb, resource, now).Basis == AccessBasis.Scope)
-            return new Text($"令牌的权限范围不含 {word}", $"The token's scope does not have {word}");
-        var roles = string.Join(" / ", Roles.With(verb).Where(role => resource.Kind != ResourceKind.Order || Roles.All[role].HasFlag(Verbs.Approve)));
+            return new Text($"令牌的权限范围不含 {word.Zh}", $"The token's scope does not have {word.En}");
+        var roles = Roles.AnyOf(Roles.With(verb).Where(role => resource.Kind != ResourceKind.Order || Roles.All[role].HasFlag(Verbs.Approve)));
         var granters = Granters(rules, resource, now);
         var object_ = Name(rules, resource);
         return new Text(
-            $"需要{object_.Zh}的 {word}（角色 {roles}）；可由{granters.Zh}授予",
-            $"This needs {word} on {object_.En} (role {roles}); {granters.En} can grant it"
+            $"需要{object_.Zh}的权限“{word.Zh}”（角色：{roles.Zh}）；可由{granters.Zh}授予",
+            $"This needs {word.En} on {object_.En} (role {roles.En}); {granters.En} can grant it"
         );
     }
 
@@ -61,7 +61,7 @@ public static class Explanation
             ? ($"，到 {until:yyyy-MM-dd HH:mm} UTC 为止", $", until {until:yyyy-MM-dd HH:mm} UTC")
             : ("", "");
         return new Text(
-            $"授权 {grant.GrantId}：{who.Zh}在{where.Zh}是 {grant.Role}{zh}（由 {grant.ByName} 授予）",
+            $"授权 {grant.GrantId}：{who.Zh}在{where.Zh}是 {Roles.NameOf(grant.Role).Zh}{zh}（由 {grant.ByName} 授予）",
             $"grant {grant.GrantId}: {who.En} is {grant.Role} on {where.En}{en} (granted by {grant.ByName})"
         );
     }

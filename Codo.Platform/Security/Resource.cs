@@ -1,3 +1,5 @@
+using Codo.Platform.Localization;
+
 namespace Codo.Platform.Security;
 
 /// <summary>The kinds of objects that rights are about; the words are those of grants and of the audit.</summary>
@@ -14,6 +16,21 @@ public static class ResourceKind
 
     /// <summary>Kinds of which one object can be granted.</summary>
     public static readonly string[] Granted = [Job, Template, ExecuteUser, Rule, Channel];
+
+    /// <summary>A kind for a person: in Chinese its name with the word of requests beside it.</summary>
+    public static Text NameOf(string kind) =>
+        kind switch
+        {
+            Space => new Text("空间 space", kind),
+            Job => new Text("任务 job", kind),
+            Template => new Text("模板 template", kind),
+            ExecuteUser => new Text("执行用户 execute_user", kind),
+            Library => new Text("参数库 library", kind),
+            Rule => new Text("告警规则 alert_rule", kind),
+            Channel => new Text("告警渠道 alert_channel", kind),
+            Order => new Text("订单 order", kind),
+            _ => Text.Same(kind),
+        };
 }
 
 /// <summary>An object with the facts that rights depend on: what a decision is about.</summary>

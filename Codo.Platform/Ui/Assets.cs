@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.IO.Compression;
 using System.Security.Cryptography;
+using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -10,12 +11,13 @@ namespace Codo.Platform.Ui;
 /// The console's scripts and styles, embedded in the assemblies. One hash of them all is in each address, so that modules import each other by relative paths
 /// and a browser keeps them for ever.
 /// </summary>
-public sealed class Assets
+public sealed partial class Assets
 {
     private const string Folder = "assets/";
 
     private readonly Dictionary<string, byte[]> files = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<(string Name, string Encoding), byte[]> compressed = new();
+    private readonly ConcurrentDictionary<string, string[]> imports = new(StringComparer.Ordinal);
 
     public Assets(IEnumerable<AssetSource> sources)
     {
@@ -39,6 +41,16 @@ public sealed class Assets
 
     /// <summary>The address of a file.</summary>
     public string Address(string name) => $"/assets/{Version}/{name}";
+
+    /// <summary>The modules that these import, and those import in turn: a browser is told of them at once, and not as it reads one after the other.</summary>
+    public IReadOnlyList<string> ImportsOf(IEnumerable<string> scripts)
+    {
+        var found = scripts.ToList();
+        var asked = found.Count;
+        for (var at = 0; at < found.Count; at++)
+            found.AddRange(imports.GetOrAdd(found[at], ReadImports).Except(found));
+        return found[asked..];
+    }
 
     /// <summary>Bytes of a file as it goes out.</summary>
     /// <param name="encoding"><c>br</c>, <c>gzip</c>, or empty.</param>
@@ -77,10 +89,19 @@ public sealed class Assets
     private static byte[] Compress(byte[] bytes, string encoding)
     {
         using var target = new MemoryStream();
-        const CompressionLevel level = CompressionLevel.SmallestSize;
+        // The smallest size is a sixth less, and costs the first page after a start 0.1 s of a processor.
+        const CompressionLevel level = CompressionLevel.Optimal;
         using (Stream packed = encoding == "br" ? new BrotliStream(target, level) : new GZipStream(target, level)) packed.Write(bytes);
         return target.ToArray();
     }
+
+    private string[] ReadImports(string name) =>
+        files.TryGetValue(name, out var bytes)
+            ? [.. Imported().Matches(System.Text.Encoding.UTF8.GetString(bytes)).Select(match => match.Groups["name"].Value).Distinct(StringComparer.Ordinal)]
+            : [];
+
+    [GeneratedRegex(@"^import .* from '\./(?<name>[\w-]+\.js)';", RegexOptions.Multiline | RegexOptions.CultureInvariant)]
+    private static partial Regex Imported();
 
     private static byte[] Read(Stream stream)
     {
