@@ -251,6 +251,10 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
         string[] first = ["codo.css", "app.js", "api.js", "live.js", "hub.js", "morph.js", "words.js"];
         first.Sum(Packed).ShouldBeLessThanOrEqualTo(60_000);
         assets.Names.Sum(Packed).ShouldBeLessThanOrEqualTo(200_000);
+        assets.ImportsOf(["app.js"]).Order().ShouldBe(["api.js", "hub.js", "live.js", "morph.js", "words.js"]);
+        using var asked = new HttpRequestMessage(HttpMethod.Get, "/people/explain") { Headers = { { "auth-key", TestTokens.Admin } } };
+        using var page = await host.Http.SendAsync(asked);
+        (await page.Content.ReadAsStringAsync()).ShouldContain($"<link rel=\"modulepreload\" href=\"{assets.Address("hub.js")}\">");
         foreach (var name in assets.Names)
         {
             using var request = new HttpRequestMessage(HttpMethod.Get, assets.Address(name));
