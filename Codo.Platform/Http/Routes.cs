@@ -10,19 +10,21 @@ namespace Codo.Platform.Http;
 /// <summary>How a module lists its routes: one line each, the method, the path, the slice, what it is for, and who may.</summary>
 public static class Routes
 {
-    public static RouteHandlerBuilder Get<TQuery, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right right)
+    private static readonly string[] Json = ["application/json"];
+
+    public static IEndpointConventionBuilder Get<TQuery, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right right)
         where TQuery : IRequest<TAnswer> where TAnswer : Answer => Slice<TQuery, TAnswer>(routes, HttpMethods.Get, path, summary, right);
 
-    public static RouteHandlerBuilder Post<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right right)
+    public static IEndpointConventionBuilder Post<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right right)
         where TCommand : IRequest<TAnswer> where TAnswer : Answer => Slice<TCommand, TAnswer>(routes, HttpMethods.Post, path, summary, right);
 
-    public static RouteHandlerBuilder Put<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right right)
+    public static IEndpointConventionBuilder Put<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right right)
         where TCommand : IRequest<TAnswer> where TAnswer : Answer => Slice<TCommand, TAnswer>(routes, HttpMethods.Put, path, summary, right);
 
-    public static RouteHandlerBuilder Patch<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right right)
+    public static IEndpointConventionBuilder Patch<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right right)
         where TCommand : IRequest<TAnswer> where TAnswer : Answer => Slice<TCommand, TAnswer>(routes, HttpMethods.Patch, path, summary, right);
 
-    public static RouteHandlerBuilder Delete<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right right)
+    public static IEndpointConventionBuilder Delete<TCommand, TAnswer>(this IEndpointRouteBuilder routes, string path, string summary, Right right)
         where TCommand : IRequest<TAnswer> where TAnswer : Answer => Slice<TCommand, TAnswer>(routes, HttpMethods.Delete, path, summary, right);
 
     /// <summary>A route that is no slice (a stream, a page) gets its right the same way.</summary>
@@ -33,23 +35,30 @@ public static class Routes
     public static TBuilder WithBody<TBuilder>(this TBuilder builder, long bytes)
         where TBuilder : IEndpointConventionBuilder => builder.WithMetadata(new LongBody(bytes));
 
-    private static RouteHandlerBuilder Slice<TRequest, TAnswer>(IEndpointRouteBuilder routes, string method, string path, string summary, Right right)
+    // A RequestDelegate and not a Delegate: for that the framework would compile an adapter for each route at every start.
+    private static IEndpointConventionBuilder Slice<TRequest, TAnswer>(IEndpointRouteBuilder routes, string method, string path, string summary, Right right)
         where TRequest : IRequest<TAnswer> where TAnswer : Answer
     {
-        var route = routes.MapMethods(path, [method], (Delegate)(static async (HttpContext context) =>
+        RequestDelegate answers = Answers<TRequest, TAnswer>;
+        // The method and the answer's type are what the API's description looks for.
+        return routes
+            .MapMethods(path, [method], answers)
+            .WithSummary(summary)
+            .WithMetadata(answers.Method, right, new SliceOf(typeof(TRequest)), new ProducesResponseTypeMetadata(200, typeof(TAnswer), Json));
+    }
+
+    private static async Task Answers<TRequest, TAnswer>(HttpContext context)
+        where TRequest : IRequest<TAnswer> where TAnswer : Answer
+    {
+        var options = context.RequestServices.GetRequiredService<JsonSerializerOptions>();
+        var request = await Body.Bind<TRequest>(context, options);
+        var answer = await context.RequestServices.GetRequiredService<IMediator>().Send(request, context.RequestAborted);
+        if (answer is WrittenAnswer { Body: { } written })
         {
-            var options = context.RequestServices.GetRequiredService<JsonSerializerOptions>();
-            var request = await Body.Bind<TRequest>(context, options);
-            var answer = await context.RequestServices.GetRequiredService<IMediator>().Send(request, context.RequestAborted);
-            if (answer is WrittenAnswer { Body: { } written })
-            {
-                await written.Send(context);
-                return;
-            }
-            await context.Response.WriteAsJsonAsync(UnknownFields.AddTo(context, answer, options), options, context.RequestAborted);
-        }));
-        route.WithMetadata(right).WithSummary(summary).Produces<TAnswer>();
-        return route.WithMetadata(new SliceOf(typeof(TRequest)));
+            await written.Send(context);
+            return;
+        }
+        await context.Response.WriteAsJsonAsync(UnknownFields.AddTo(context, answer, options), options, context.RequestAborted);
     }
 }
 

@@ -32,7 +32,7 @@ public static class PageRoutes
     public static IEndpointConventionBuilder MapPage<TPage>(this IEndpointRouteBuilder routes, string path, Right? right = null)
         where TPage : Page =>
         routes
-            .MapGet(path, (Delegate)Render<TPage>)
+            .MapGet(path, (RequestDelegate)(context => Render<TPage>(context).ExecuteAsync(context)))
             .Needs(right ?? Right.Own(Verbs.See))
             .WithMetadata(new PagePolicy(Policy), IsPage.Instance)
             .ExcludeFromDescription();
