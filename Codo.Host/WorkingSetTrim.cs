@@ -17,7 +17,7 @@ internal sealed partial class WorkingSetTrim(ILogger<WorkingSetTrim> log)
     private const double Rest = 0.05;
 
     // Bytes by which resident memory has grown before a collection is worth its time again.
-    private const long Worth = 12 << 20;
+    private const long Worth = 24 << 20;
 
     private const int DontNeed = 4;
 
