@@ -60,7 +60,8 @@ internal static class Composition
             .AddHandlers(typeof(Composition).Assembly)
             .AddKnownProxies(configuration)
             .AddSingleton<StrangerLimit>()
-            .AddSingleton<OpenStreams>();
+            .AddSingleton<OpenStreams>()
+            .AddSingleton<ConcurrentRequests>();
         services.AddPostgres(postgres);
         services
             .AddSingleton<IConnectionMultiplexer>(_ => ConnectionMultiplexer.Connect(RedisOptions(configuration.GetConnectionString("Redis")!)))
@@ -170,6 +171,8 @@ internal static class Composition
     {
         kestrel.AddServerHeader = false;
         kestrel.Limits.MaxRequestBodySize = settings.MaxBody;
+        // What a connection holds of a body that nobody reads yet, of each of some thousand connections.
+        kestrel.Limits.MaxRequestBufferSize = 64 << 10;
         kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(15);
         kestrel.ConfigureEndpointDefaults(endpoint => endpoint.Use(connections.Guard));
         kestrel.Limits.MaxConcurrentUpgradedConnections = Math.Max(16, most / 2);

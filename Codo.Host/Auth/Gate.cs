@@ -51,7 +51,8 @@ internal static class Gate
                 {
                     // Another page must not sign its reader in as somebody else.
                     if (endpoint?.Metadata.GetMetadata<FromOwnPages>() is not null && !await CrossOrigin.Allows(context, TokenSource.Cookie)) return;
-                    await next(context);
+                    if (caller is null) await next(context);
+                    else await context.RequestServices.GetRequiredService<ConcurrentRequests>().Run(context, caller, next);
                     return;
                 }
                 if (
@@ -119,7 +120,7 @@ internal static class Gate
                     LimitBody(context, Math.Max(needed.Bytes, context.RequestServices.GetRequiredService<NodeSettings>().MaxBody));
                 // A slice and a page answer and are done; everything else may be a stream.
                 if (IsSlice(endpoint!) || endpoint!.Metadata.GetMetadata<IsPage>() is not null)
-                    await next(context);
+                    await context.RequestServices.GetRequiredService<ConcurrentRequests>().Run(context, caller, next);
                 else
                     await context.RequestServices.GetRequiredService<OpenStreams>().Run(context, caller, next);
             }

@@ -65,7 +65,9 @@ internal static class Forecast
         private const double Unknown = 1;
 
         // One expression every second of a week is 604,800.
-        private const int MostTimes = 1_000_000, MostMeetings = 10, MostNamed = 20, MostTouched = 100;
+        private const int MostTimes = 1_000_000, MostMeetings = 10, MostNamed = 20, MostTouched = 100, MostNotes = 500;
+
+        private static readonly SemaphoreSlim OneAtATime = new(1);
 
         private const string JobsSql = $"""
             SELECT j.job_id, j.cron, j.time_zone, j.overlap, k.usual_p50, k.usual_p95
@@ -76,16 +78,37 @@ internal static class Forecast
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             var hours = request.Hours ?? Lengths[0];
-            var step = hours == Lengths[0] ? 60 : 3600;
-            await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var asked = new DynamicParameters(JobAccess.Parameters(access));
             asked.Add("SpaceId", request.Space is null ? null : access.SpaceOf(request.Space));
-            var jobs = (await connection.QueryAsync<Row>(JobsSql, asked)).AsList();
+            List<Row> jobs;
+            // No connection is held while others have their turn: forecasts in a queue would take them all.
+            await using (var connection = await source.OpenConnectionAsync(cancellationToken))
+                jobs = (await connection.QueryAsync<Row>(new CommandDefinition(JobsSql, asked, cancellationToken: cancellationToken))).AsList();
+            await OneAtATime.WaitAsync(cancellationToken);
+            try
+            {
+                // A thread of its own: a second of one of the pool's threads would hold up everybody's requests.
+                return await Task.Factory.StartNew(
+                    () => Compute(jobs, hours, cancellationToken),
+                    cancellationToken,
+                    TaskCreationOptions.LongRunning,
+                    TaskScheduler.Default
+                );
+            }
+            finally
+            {
+                OneAtATime.Release();
+            }
+        }
+
+        private Result Compute(List<Row> jobs, int hours, CancellationToken cancellation)
+        {
+            var step = hours == Lengths[0] ? 60 : 3600;
             // From the whole minute or hour that it is, in Codo's zone: the first slot is under way.
             var now = time.GetUtcNow();
             var local = TimeZoneInfo.ConvertTime(now, zone.Info);
             var from = now.AddTicks(-(local.Ticks % TimeSpan.FromSeconds(step).Ticks));
-            var (dues, leftOut) = Dues(jobs, from, hours * 3600, cancellationToken);
+            var (dues, leftOut) = Dues(jobs, from, hours * 3600, cancellation);
             var timetable = new Timetable(dues, hours * 3600);
             var fires = timetable.Fires(step);
             var p50 = timetable.Parallel(step, job => jobs[job].UsualP50 ?? Unknown, IsAlone);
@@ -99,7 +122,7 @@ internal static class Forecast
                 fires.Sum(),
                 [.. fires.Select((count, at) => new Slot(from.UtcDateTime.AddSeconds((double)at * step), count, p50[at], p95[at]))],
                 [.. Meetings(1, "second"), .. Meetings(60, "minute")],
-                Changes(jobs, now)
+                Changes(jobs, now, cancellation)
             );
 
             bool IsAlone(int job) => jobs[job].Overlap != "allow";
@@ -117,30 +140,42 @@ internal static class Forecast
         // Jobs of one expression in one zone are computed once: most installations have many at the same times.
         private static (List<Due> Dues, int LeftOut) Dues(List<Row> jobs, DateTimeOffset from, int length, CancellationToken cancellation)
         {
-            var (dues, left, leftOut) = (new List<Due>(), MostTimes, 0);
-            var groups = jobs.Select((job, place) => (job, place)).GroupBy(one => (one.job.Cron, one.job.TimeZone), one => one.place);
-            foreach (var group in groups.OrderByDescending(group => group.Count()))
+            // What is computed and left out all the same counts as well: many jobs of each second would take minutes.
+            var (dues, left, spare, leftOut) = (new List<Due>(), MostTimes, MostTimes, 0);
+            var groups = jobs.Select((job, place) => (job, place))
+                .GroupBy(one => (one.job.Cron, one.job.TimeZone), one => one.place)
+                .Select(group => (Read: Read(group.Key.Cron, group.Key.TimeZone), Jobs: group.ToList()))
+                .OrderByDescending(group => group.Jobs.Count)
+                .ThenBy(group => group.Read?.Expression.TimesADay);
+            foreach (var (read, members) in groups)
             {
                 cancellation.ThrowIfCancellationRequested();
-                if (Read(group.Key.Cron, group.Key.TimeZone) is not var (expression, zone)) continue;
+                if (read is not var (expression, zone)) continue;
+                if (expression.IsForEachDay && (long)expression.TimesADay * (length / 86_400) > left)
+                {
+                    leftOut += members.Count;
+                    continue;
+                }
+                var most = Math.Min(left, spare);
                 var seconds = expression.Between(from.AddTicks(-1), from.AddSeconds(length).AddTicks(-1), zone)
-                    .Take(left + 1)
+                    .Take(most + 1)
                     .Select(at => (int)(at - from).TotalSeconds)
                     .ToArray();
-                if (seconds.Length > left)
+                if (seconds.Length > most)
                 {
-                    leftOut += group.Count();
+                    spare -= most;
+                    leftOut += members.Count;
                     continue;
                 }
                 left -= seconds.Length;
-                dues.Add(new Due([.. group], seconds));
+                dues.Add(new Due(members, seconds));
             }
             return (dues, leftOut);
         }
 
-        private static List<Change> Changes(List<Row> jobs, DateTimeOffset now)
+        private static List<Change> Changes(List<Row> jobs, DateTimeOffset now, CancellationToken cancellation)
         {
-            var changes = new List<Change>();
+            var (changes, left) = (new List<Change>(), MostNotes);
             foreach (var group in jobs.GroupBy(job => job.TimeZone))
             {
                 if (!TimeZoneInfo.TryFindSystemTimeZoneById(group.Key, out var zone) || WallClock.NextChange(zone, now) is not { } at) continue;
@@ -149,7 +184,12 @@ internal static class Forecast
                 foreach (var job in group)
                 {
                     if (touched.Count == MostTouched) break;
-                    if (!notes.TryGetValue(job.Cron, out var note)) notes[job.Cron] = note = Note(job.Cron, zone, at);
+                    if (!notes.TryGetValue(job.Cron, out var note))
+                    {
+                        cancellation.ThrowIfCancellationRequested();
+                        if (--left < 0) break;
+                        notes[job.Cron] = note = Note(job.Cron, zone, at);
+                    }
                     if (note is { } words) touched.Add(new Touched(job.JobId, words));
                 }
                 changes.Add(new Change(at.UtcDateTime, zone.Id, Wall(at, zone.GetUtcOffset(at.AddTicks(-1))), Wall(at, zone.GetUtcOffset(at)), touched));

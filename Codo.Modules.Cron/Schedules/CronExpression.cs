@@ -1,3 +1,4 @@
+using System.Numerics;
 using Codo.Platform.Localization;
 using Cronos;
 
@@ -47,6 +48,12 @@ internal sealed class CronExpression
     /// names times runs at the first of the two.
     /// </summary>
     public bool IsInterval { get; }
+
+    /// <summary>Due times on a day that the expression is for, on a clock that does not change.</summary>
+    public int TimesADay => fields[Second..(Hour + 1)].Aggregate(1, (times, one) => times * BitOperations.PopCount(one.Values));
+
+    /// <summary>Whether it is for each day.</summary>
+    public bool IsForEachDay => Enumerable.Range(Hour + 1, fields.Length - Hour - 1).All(index => fields[index].Every(index));
 
     /// <summary>Reads an expression; runs of white space separate its fields.</summary>
     /// <param name="text">What was sent; null is an expression without fields.</param>

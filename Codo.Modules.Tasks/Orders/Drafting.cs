@@ -63,6 +63,9 @@ internal sealed class Drafting(
     // Bytes of UTF-8.
     private const int MostDetails = 64 << 10, MostArguments = 256 << 10, MostAssociated = 64 << 10;
 
+    // Characters of the command lines of all steps. An argument may stand in each of a thousand steps, and the plan holds every line.
+    private const int MostLines = 4 << 20;
+
     private const string TemplateSql = """
         SELECT temp_name, declared FROM tasks.scheduler_temp_list WHERE temp_id = @TempId
         """;
@@ -223,11 +226,17 @@ internal sealed class Drafting(
     // What cannot be put together is said now, not in the middle of the order.
     private static void CheckLines(OrderPlan plan, ArgumentValues values)
     {
+        var length = 0L;
         foreach (var step in plan.Steps)
         {
             try
             {
-                values.Line(CommandForm.With(step.Interpreter, step.Command), CommandForm.Clean(step.Args), 0);
+                length += values.Line(CommandForm.With(step.Interpreter, step.Command), CommandForm.Clean(step.Args), 0).Line.Length;
+                if (length > MostLines)
+                    throw Refusal.Invalid(
+                        $"所有任务的命令行加起来超过 {MostLines >> 20} Mi 个字符，请缩短参数或拆分模板",
+                        $"The command lines of all steps are longer than {MostLines >> 20} Mi characters in sum: shorten the arguments or divide the template"
+                    );
             }
             catch (CommandNotStartedException wrong)
             {

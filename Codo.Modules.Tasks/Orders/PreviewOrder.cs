@@ -30,7 +30,8 @@ internal static class PreviewOrder
     ) : IRequest<Result>;
 
     /// <param name="RunsOn">The host, or the one that the step is forced to.</param>
-    /// <param name="CommandLine">As it would run, secrets masked; FLOW_ID stands where the order's id will.</param>
+    /// <param name="CommandLine">As it would run, secrets masked; FLOW_ID stands where the order's id will. Where all together would be too long, only the
+    /// first host of a group has it whole.</param>
     /// <param name="Starts">In words.</param>
     /// <param name="Node">Which nodes of Codo may run it; empty for every one.</param>
     internal sealed record Step(
@@ -69,15 +70,23 @@ internal static class PreviewOrder
 
     internal sealed class Handler(NpgsqlDataSource source, Drafting drafting) : IRequestHandler<Command, Result>
     {
+        // Characters of all command lines of an answer, and of one that is cut.
+        private const int MostLines = 8 << 20, CutLine = 100;
+
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
             var accept = new AcceptOrder.Command(
                 command.TaskName, command.TempId, command.Hosts, command.Args, command.Details, command.Submitter, command.Executor, command.AssociatedUser,
                 command.Schedule, command.ExecTime, command.TaskType, command.Hold, command.StartDelay);
-            await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            var draft = await drafting.Make(connection, accept);
+            OrderDraft draft;
+            await using (var connection = await source.OpenConnectionAsync(cancellationToken)) draft = await drafting.Make(connection, accept);
+            // A step has the same line on every host.
+            var lines = draft.Plan.Groups.Select(group => group.Steps.Select(step => Line(step, draft)).ToArray()).ToList();
+            var isCut = draft.Plan.Groups.Select((group, position) => lines[position].Sum(line => (long)line.Length) * group.Lanes.Count).Sum() > MostLines;
             var groups = draft
-                .Plan.Groups.Select((group, position) => Show(group, position == 0 ? null : draft.Plan.Groups[position - 1].Group, draft))
+                .Plan.Groups.Select((group, position) =>
+                    Show(group, position == 0 ? null : draft.Plan.Groups[position - 1].Group, draft, lines[position], isCut)
+                )
                 .ToList();
             return new Result(
                 new Preview(draft.TaskName, draft.TaskType, draft.Ready ? "ready" : "new", draft.StartTime?.UtcDateTime, draft.Hold, draft.StartDelay,
@@ -86,17 +95,38 @@ internal static class PreviewOrder
             );
         }
 
-        private static Group Show(PlannedGroup group, int? before, OrderDraft draft) => new(
-            group.Group, GroupStarts(before, draft), group.Batches, group.BatchPause, group.MaxFailures, group.Confirm ? "confirm" : "auto",
-            [.. group.Lanes.Select(lane => new Lane(lane.Host, lane.Batch, [.. group.Steps.Select((step, position) => Show(step, lane, position, draft))]))]);
+        private static string Line(TemplateStep step, OrderDraft draft) =>
+            draft.Values.Line(CommandForm.With(step.Interpreter, step.Command), CommandForm.Clean(step.Args), null).Shown;
 
-        private static Step Show(TemplateStep step, PlannedLane lane, int position, OrderDraft draft) =>
+        private static string Cut(string line) => line.Length > CutLine ? line[..CutLine] + "…" : line;
+
+        private static Group Show(PlannedGroup group, int? before, OrderDraft draft, string[] lines, bool isCut)
+        {
+            var others = isCut ? Array.ConvertAll(lines, Cut) : lines;
+            return new Group(
+                group.Group,
+                GroupStarts(before, draft),
+                group.Batches,
+                group.BatchPause,
+                group.MaxFailures,
+                group.Confirm ? "confirm" : "auto",
+                [
+                    .. group.Lanes.Select((lane, place) => new Lane(
+                        lane.Host,
+                        lane.Batch,
+                        [.. group.Steps.Select((step, position) => Show(step, lane, position, (place == 0 ? lines : others)[position]))]
+                    )),
+                ]
+            );
+        }
+
+        private static Step Show(TemplateStep step, PlannedLane lane, int position, string line) =>
             new(
                 step.Level,
                 step.CommandName,
                 step.ForceHost.Length > 0 ? step.ForceHost : lane.Host,
                 StepHost.User(step.ForceHost.Length > 0 ? step.ForceHost : lane.Host, step.ExecUser, step.RunAs),
-                draft.Values.Line(CommandForm.With(step.Interpreter, step.Command), CommandForm.Clean(step.Args), null).Shown,
+                line,
                 step.Trigger,
                 StepStarts(step, lane, position),
                 step.Timeout,

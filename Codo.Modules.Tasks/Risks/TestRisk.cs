@@ -35,31 +35,35 @@ internal static class TestRisk
 
     internal sealed class Handler(NpgsqlDataSource source, RiskRules rules) : IRequestHandler<Command, Result>
     {
-        // Any token may send a pattern, and one can take 80 MB and half a second while its automaton is built.
+        // Any token may send a line that is long to read, and a pattern that takes 80 MB and half a second while its automaton is built.
         private static readonly SemaphoreSlim OneAtATime = new(1);
 
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
-            var commands = SimpleCommands.Of(CommandForm.Clean(command.Cmd!));
-            var matches = string.IsNullOrWhiteSpace(command.Pattern) ? (bool?)null : await Try(command, commands, cancellationToken);
-            await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            var hits = (await rules.Read(connection)).Check(CommandForm.Clean(command.Cmd!));
-            return new Result(new Data([.. hits.Select(Show)], commands, matches));
-        }
-
-        private static async Task<bool> Try(Command command, IReadOnlyList<string> commands, CancellationToken cancellationToken)
-        {
+            RiskRuleSet set;
+            await using (var connection = await source.OpenConnectionAsync(cancellationToken)) set = await rules.Read(connection);
             await OneAtATime.WaitAsync(cancellationToken);
             try
             {
-                return RiskRule.TryMake(0, "-", command.Kind ?? "regex", command.Pattern!, "warn", default, out var rule, out var why)
-                    ? rule!.Finds(command.Cmd!, commands)
-                    : throw new Refusal(-1, why);
+                return new Result(Try(set, command));
             }
             finally
             {
                 OneAtATime.Release();
             }
+        }
+
+        private static Data Try(RiskRuleSet set, Command command)
+        {
+            var commands = SimpleCommands.Of(CommandForm.Clean(command.Cmd!));
+            RiskRule? tried = null;
+            if (
+                !string.IsNullOrWhiteSpace(command.Pattern)
+                && !RiskRule.TryMake(0, "-", command.Kind ?? "regex", command.Pattern, "warn", default, out tried, out var why)
+            )
+                throw new Refusal(-1, why);
+            var hits = set.Check(CommandForm.Clean(command.Cmd!));
+            return new Data([.. hits.Select(Show)], commands, tried?.Finds(command.Cmd!, commands));
         }
 
         private static Hit Show(RiskHit hit) => new(hit.RuleId, hit.Name, StepRisk.WordOf(hit.Action), hit.Reason);

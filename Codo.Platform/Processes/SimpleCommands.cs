@@ -10,7 +10,11 @@ namespace Codo.Platform.Processes;
 public static class SimpleCommands
 {
     // Deeper and more than any line that a person wrote; a line that was made to be slow ends here.
-    private const int MostDepth = 6, MostCommands = 5000;
+    private const int MostDepth = 6, MostCommands = 10_000;
+
+    // Characters of inner lines, values and commands, beside so many times the line itself. a=$a$a doubles, and each -exec of find is a command with all
+    // that are behind it.
+    private const int SpareCharacters = 1 << 20, TimesTheLine = 8;
 
     private static readonly HashSet<string> Reserved = new(StringComparer.Ordinal)
     {
@@ -51,16 +55,19 @@ public static class SimpleCommands
 
     /// <summary>The commands of a line, in order, each with its words joined by one blank.</summary>
     /// <param name="variables">Values that the environment is known to have.</param>
-    public static IReadOnlyList<string> Of(string line, IReadOnlyDictionary<string, string>? variables = null) =>
-        [.. Words(line, variables).Select(words => string.Join(' ', words))];
+    public static IReadOnlyList<string> Of(string line, IReadOnlyDictionary<string, string>? variables = null) => Of(line, variables, out _);
 
-    /// <summary>The same as words; redirections are words too, as <c>&gt;</c> and its target.</summary>
-    public static IReadOnlyList<IReadOnlyList<string>> Words(string line, IReadOnlyDictionary<string, string>? variables = null)
+    /// <inheritdoc cref="Of(string, IReadOnlyDictionary{string, string}?)"/>
+    /// <param name="isWhole">Whether these are all; false of a line that is made of more than any person would write.</param>
+    public static IReadOnlyList<string> Of(string line, IReadOnlyDictionary<string, string>? variables, out bool isWhole)
     {
         var found = new List<IReadOnlyList<string>>();
         var known = new Dictionary<string, string>(variables ?? new Dictionary<string, string>(), StringComparer.Ordinal);
-        new Reader(line, known, found, 0).Read();
-        return found;
+        var allowance = Allowance.For(line);
+        new Reader(line, known, found, allowance, 0).Read();
+        isWhole = !allowance.IsSpent && found.Count < MostCommands;
+        // Redirections are words too, as > and its target.
+        return [.. found.Select(words => string.Join(' ', words))];
     }
 
     /// <summary>
@@ -69,7 +76,7 @@ public static class SimpleCommands
     public static IReadOnlyList<string> Scripts(string line)
     {
         var scripts = new List<string>();
-        new Reader(line, new Dictionary<string, string>(StringComparer.Ordinal), [], 0) { Scripts = scripts }.Read();
+        new Reader(line, new Dictionary<string, string>(StringComparer.Ordinal), [], Allowance.For(line), 0) { Scripts = scripts }.Read();
         return scripts;
     }
 
@@ -83,7 +90,29 @@ public static class SimpleCommands
     /// <summary>The program's name without its directory.</summary>
     internal static string BaseName(string program) => program[(program.LastIndexOf('/') + 1)..];
 
-    private sealed class Reader(string text, Dictionary<string, string> variables, List<IReadOnlyList<string>> found, int depth)
+    /// <summary>The characters that reading one line may still take.</summary>
+    private sealed class Allowance(long rest)
+    {
+        public bool IsSpent { get; private set; }
+
+        public static Allowance For(string line) => new(SpareCharacters + ((long)TimesTheLine * line.Length));
+
+        /// <summary>False when they are more than are left.</summary>
+        public bool Takes(long characters)
+        {
+            rest -= characters;
+            IsSpent |= rest < 0;
+            return !IsSpent;
+        }
+    }
+
+    private sealed class Reader(
+        string text,
+        Dictionary<string, string> variables,
+        List<IReadOnlyList<string>> found,
+        Allowance allowance,
+        int depth
+    )
     {
         private readonly StringBuilder word = new();
         private readonly List<string> hereDocuments = [];
@@ -96,7 +125,7 @@ public static class SimpleCommands
 
         public void Read()
         {
-            while (at < text.Length && found.Count < MostCommands)
+            while (at < text.Length && found.Count < MostCommands && !allowance.IsSpent)
             {
                 var character = text[at];
                 switch (character)
@@ -170,6 +199,11 @@ public static class SimpleCommands
             isWord = true;
         }
 
+        private void Put(string value)
+        {
+            if (allowance.Takes(value.Length)) word.Append(value);
+        }
+
         private void EndWord()
         {
             if (!isWord) return;
@@ -219,7 +253,7 @@ public static class SimpleCommands
                 var from = ++at;
                 while (at < text.Length && (char.IsAsciiLetterOrDigit(text[at]) || text[at] == '_')) at++;
                 var name = text[from..at];
-                word.Append(variables.TryGetValue(name, out var value) ? value : "$" + name);
+                Put(variables.TryGetValue(name, out var value) ? value : "$" + name);
             }
             else word.Append(text[at++]);
         }
@@ -231,7 +265,7 @@ public static class SimpleCommands
             var inner = text[(at + 2)..Math.Max(at + 2, end)];
             var length = inner.TakeWhile(character => char.IsAsciiLetterOrDigit(character) || character == '_').Count();
             var (name, rest) = (inner[..length], inner[length..]);
-            word.Append(
+            Put(
                 variables.TryGetValue(name, out var value) ? value
                 : rest.StartsWith(":-", StringComparison.Ordinal) || rest.StartsWith(":=", StringComparison.Ordinal) ? rest[2..]
                 : text[at..Math.Min(end + 1, text.Length)]
@@ -404,7 +438,7 @@ public static class SimpleCommands
             }
 
             from = BehindPrefixes(all, from);
-            if (from >= all.Count) return null;
+            if (from >= all.Count || found.Count >= MostCommands || !allowance.Takes(all.Sum(word => word.Length + 1L))) return null;
             List<string> command = [BaseName(all[from]), .. all.Skip(from + 1).Select(OneLine)];
             found.Add(command);
             if (IsScript(all[from])) Scripts?.Add(all[from]);
@@ -462,8 +496,8 @@ public static class SimpleCommands
 
         private void Parse(string inner)
         {
-            if (depth < MostDepth && inner.Length > 0 && found.Count < MostCommands)
-                new Reader(inner, variables, found, depth + 1) { Scripts = Scripts }.Read();
+            if (depth < MostDepth && inner.Length > 0 && found.Count < MostCommands && allowance.Takes(inner.Length))
+                new Reader(inner, variables, found, allowance, depth + 1) { Scripts = Scripts }.Read();
         }
 
         private static bool IsAssignment(string word)

@@ -27,6 +27,12 @@ public sealed class QuotaSettings
     [Range(0, 1_000_000)]
     public int? Streams { get; set; }
 
+    /// <summary>
+    /// Requests of a person that are answered at once on a node; more wait for their turn. In force on older installations as well: it refuses nothing.
+    /// </summary>
+    [Range(0, 10_000)]
+    public int Requests { get; set; } = 8;
+
     /// <summary>Bytes of request bodies of a person in a minute on a node.</summary>
     [Range(0L, 1L << 40)]
     public long? BytesPerMinute { get; set; }
@@ -49,6 +55,8 @@ public sealed class Quotas(QuotaSettings settings, KeptRules kept, TimeProvider 
     public ValueTask<int> Jobs() => InForce(settings.Jobs, DefaultJobs);
 
     public ValueTask<int> Streams() => InForce(settings.Streams, DefaultStreams);
+
+    public int Requests => settings.Requests;
 
     /// <summary>Whether the caller may hold one more of something.</summary>
     /// <param name="quota">0 for none.</param>

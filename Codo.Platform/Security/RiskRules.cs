@@ -85,10 +85,11 @@ public sealed class RiskRules(ILogger<RiskRules> log)
 /// <summary>The rules of one moment.</summary>
 public sealed class RiskRuleSet(string version, IReadOnlyList<RiskRule> rules)
 {
-    // Commands repeat from fire to fire; a table that outgrew any real set is begun anew.
-    private const int MostKept = 20_000;
+    // Commands repeat from fire to fire; a table that outgrew any real set, in lines or in characters, is begun anew.
+    private const int MostKept = 20_000, MostCharacters = 4 << 20;
 
     private readonly ConcurrentDictionary<string, IReadOnlyList<RiskHit>> kept = new(StringComparer.Ordinal);
+    private long characters;
 
     /// <summary>Changes with every change of a rule.</summary>
     public string Version => version;
@@ -101,12 +102,18 @@ public sealed class RiskRuleSet(string version, IReadOnlyList<RiskRule> rules)
         if (rules.Count == 0) return [];
         var isPlain = variables is not { Count: > 0 };
         if (isPlain && kept.TryGetValue(line, out var known)) return known;
-        var commands = SimpleCommands.Of(line, variables);
-        IReadOnlyList<RiskHit> hits = [.. rules.Where(rule => rule.Finds(line, commands)).Select(rule => rule.Hit).OrderByDescending(hit => hit.Action)];
-        if (!isPlain) return hits;
-        if (kept.Count > MostKept) kept.Clear();
+        var commands = SimpleCommands.Of(line, variables, out var isWhole);
+        // What could not be looked at counts as found: a line that is too much to read must not be a way around a rule.
+        var found = rules.Where(rule => !isWhole || rule.Finds(line, commands));
+        IReadOnlyList<RiskHit> hits = [.. found.Select(rule => rule.Hit).OrderByDescending(hit => hit.Action)];
         // A long line is looked at seldom and would fill the memory.
-        if (line.Length <= 4096) kept[line] = hits;
+        if (!isPlain || line.Length > 4096) return hits;
+        if (kept.Count > MostKept || Interlocked.Read(ref characters) > MostCharacters)
+        {
+            kept.Clear();
+            Interlocked.Exchange(ref characters, 0);
+        }
+        if (kept.TryAdd(line, hits)) Interlocked.Add(ref characters, line.Length);
         return hits;
     }
 }

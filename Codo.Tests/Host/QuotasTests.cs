@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Text.Json.Nodes;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Modules.Tasks.Orders;
@@ -14,6 +15,7 @@ public sealed class QuotasHost(TestPostgres postgres)
         ("Codo:Quotas:Jobs", "2"),
         ("Codo:Quotas:PendingOrders", "1"),
         ("Codo:Quotas:Streams", "1"),
+        ("Codo:Quotas:Requests", "1"),
         ("Codo:Quotas:BytesPerMinute", "200000"),
         ("Codo:Quotas:Runs", "2")
     );
@@ -69,6 +71,33 @@ public sealed class QuotasTests(QuotasHost fixture) : IClassFixture<QuotasHost>
             using var again = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, path, null, token), HttpCompletionOption.ResponseHeadersRead);
             return again.StatusCode == HttpStatusCode.OK;
         }, "the place is free again");
+    }
+
+    [Fact]
+    public async Task Of_requests_at_once_and_more_wait_for_their_turn()
+    {
+        var (token, list) = (TestTokens.For(509, "u509"), "/v1/cron/job/?limit=1");
+        using var slow = new TcpClient();
+        await slow.ConnectAsync(host.Http.BaseAddress!.Host, host.Http.BaseAddress.Port);
+        var stream = slow.GetStream();
+        const string Begin = "POST /v2/task/preview/ HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\nauth-key: ";
+        await stream.WriteAsync(System.Text.Encoding.ASCII.GetBytes($"{Begin}{token}\r\n\r\n"));
+        using var reader = new StreamReader(stream);
+        // The body is asked for: the request has its place, and keeps it.
+        (await reader.ReadLineAsync())!.ShouldContain("100 Continue");
+        var waiting = Enumerable.Range(0, 300).Select(async _ =>
+        {
+            using var answer = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, list, null, token));
+            return answer.StatusCode;
+        }).ToList();
+        // Past those that may wait the next is refused. Others are answered, the person's other requests are not.
+        (await await Task.WhenAny(waiting)).ShouldBe(HttpStatusCode.TooManyRequests);
+        (await host.Get(list, TestTokens.For(510, "u510")))["code"]!.GetValue<int>().ShouldBe(0);
+        (await host.Get(list))["code"]!.GetValue<int>().ShouldBe(0);
+        waiting.Count(one => !one.IsCompleted || one.Result == HttpStatusCode.OK).ShouldBeGreaterThanOrEqualTo(256);
+        waiting.Where(one => one.IsCompleted).ShouldAllBe(one => one.Result == HttpStatusCode.TooManyRequests);
+        await stream.WriteAsync("{}"u8.ToArray());
+        (await Task.WhenAll(waiting)).Count(code => code == HttpStatusCode.OK).ShouldBe(256);
     }
 
     [Fact]

@@ -136,6 +136,33 @@ public sealed class RiskRulesTests(CronHost fixture) : IClassFixture<CronHost>
         clock.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(20));
     }
 
+    [Fact]
+    public async Task A_line_that_grows_while_it_is_read_is_given_up_and_counts_as_found()
+    {
+        var rules = await Rules();
+        foreach (
+            var line in new[]
+            {
+                "a=xxxxxxxxxx;" + string.Concat(Enumerable.Repeat("a=$a$a;", 20)) + "echo $a",
+                "a=xxxxxxxxxx;" + string.Concat(Enumerable.Repeat("a=${a}${a};", 20)) + "echo $a",
+                string.Concat(Enumerable.Repeat("find -exec ", 4000)),
+                $"echo {new string('y', 50_000)}" + string.Concat(Enumerable.Repeat("|echo", 1000)),
+            }
+        )
+        {
+            SimpleCommands.Of(line, null, out var isWhole).Sum(command => (long)command.Length).ShouldBeLessThan(2_000_000, line[..40]);
+            isWhole.ShouldBeFalse(line[..40]);
+            rules.Check(line + "; true").ShouldContain(hit => hit.Name == "rm-root", line[..40]);
+        }
+
+        // As many lines as a long script has, and a long value that is used a few times, are read to their end.
+        SimpleCommands.Of(string.Concat(Enumerable.Repeat("cp a.txt b.txt\n", 6000)), null, out var isScriptWhole).Count.ShouldBe(6000);
+        isScriptWhole.ShouldBeTrue();
+        var known = new Dictionary<string, string> { ["CONFIG"] = new('c', 60_000) };
+        SimpleCommands.Of("echo \"$CONFIG\" > a; echo \"$CONFIG\" > b; sh -c \"echo $CONFIG\"", known, out var isLongWhole).Count.ShouldBe(4);
+        isLongWhole.ShouldBeTrue();
+    }
+
     private static RiskRule Made(string kind, string pattern)
     {
         RiskRule.TryMake(1, "x", kind, pattern, "warn", Text.Same("r"), out var rule, out var why).ShouldBeTrue(why.En);

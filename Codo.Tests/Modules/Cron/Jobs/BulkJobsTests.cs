@@ -1,4 +1,5 @@
 using Codo.Tests.Support;
+using Dapper;
 
 namespace Codo.Tests.Modules.Cron.Jobs;
 
@@ -44,5 +45,36 @@ public sealed class BulkJobsTests(CronHost fixture) : IClassFixture<CronHost>
         after["meetings"]!.AsArray().Select(meeting => string.Join(',', meeting!["job_ids"]!.AsArray().Select(id => (string)id!)))
             .ShouldContain(names => names.Contains("forecast-a") && names.Contains("forecast-b"));
         (await host.Get("/v1/cron/forecast/?hours=12")).Code().ShouldBe(-1);
+    }
+
+    [Fact]
+    public async Task A_forecast_of_many_jobs_that_are_due_each_second_takes_no_longer_than_that_of_one()
+    {
+        await host.Make(new { job_id = "dense", cmd = "true", cron = "0 0 0 * * *" });
+        // Each is due nearly every second, and no two alike, on each day and on some.
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync(
+            """
+            INSERT INTO cron.job (job_id, cmd, cron, time_zone, creator_id, creator, accounted_to, next_run_at, paused)
+            SELECT 'dense-' || n, 'true', '0-58 ' || (SELECT string_agg(CAST(m AS text), ',') FROM generate_series(0, 59) m WHERE m <> n % 60) || ' * * * '
+                || CASE WHEN n < 60 THEN '*' ELSE '0-5' END, 'UTC', 1, 'x', clock_timestamp() + interval '1 year', clock_timestamp() + interval '1 year', false
+            FROM generate_series(0, 119) n
+            """
+        );
+        try
+        {
+            var clock = System.Diagnostics.Stopwatch.StartNew();
+            var answers = await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => host.Get("/v1/cron/forecast/?hours=168")));
+            clock.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(30));
+            foreach (var answer in answers)
+            {
+                ((int)answer["left_out"]!).ShouldBe(119);
+                ((long)answer["fires"]!).ShouldBeInRange(500_000, 1_000_000);
+            }
+        }
+        finally
+        {
+            await connection.ExecuteAsync("DELETE FROM cron.job WHERE job_id LIKE 'dense%'");
+        }
     }
 }

@@ -14,6 +14,26 @@ public sealed class OrderAttacksTests(OrderAttacksHost fixture) : IClassFixture<
     private readonly TestHost host = fixture.Host;
 
     [Fact]
+    public async Task An_argument_that_stands_in_every_step_does_not_multiply_without_end()
+    {
+        var template = await host.Template([.. Enumerable.Range(0, 100).Select(n => Step("echo", "VERSION", level: n, name: $"s{n}"))]);
+        var hosts = new Dictionary<string, string> { ["1"] = string.Join(',', Enumerable.Range(1, 100).Select(n => $"10.0.0.{n}")) };
+        (await host.Post("/v2/task_layout/args/", new { args_name = "version of attack", args_self = "VERSION" })).Code().ShouldBe(0);
+        object Order(int length) => new { task_name = "x", temp_id = template, hosts, args = new { VERSION = new string('v', length) } };
+        foreach (var path in new[] { Accept, "/v2/task/preview/" })
+        {
+            var refused = await host.Post(path, Order(100_000));
+            (refused.Code(), ((string)refused["msg"]!).Contains("4 Mi")).ShouldBe((-1, true), path);
+        }
+        // 100 steps on 100 hosts: whole on the first, where they are read, and cut on the others.
+        var preview = await host.Post("/v2/task/preview/", Order(2000));
+        preview.ToJsonString().Length.ShouldBeLessThan(8_000_000);
+        var lanes = preview["data"]!["groups"]![0]!["hosts"]!.AsArray();
+        string Line(int lane) => (string)lanes[lane]!["steps"]![99]!["command_line"]!;
+        (lanes.Count, Line(0).Length, Line(1).Length, Line(99).EndsWith('…')).ShouldBe((100, 2005, 101, true));
+    }
+
+    [Fact]
     public async Task Texts_have_lengths()
     {
         var template = await host.Template(Step("true"));
