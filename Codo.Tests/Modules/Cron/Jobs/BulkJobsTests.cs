@@ -55,9 +55,11 @@ public sealed class BulkJobsTests(CronHost fixture) : IClassFixture<CronHost>
         await using var connection = await host.Source.OpenConnectionAsync();
         await connection.ExecuteAsync(
             """
-            INSERT INTO cron.job (job_id, cmd, cron, time_zone, creator_id, creator, accounted_to, next_run_at, paused)
+            INSERT INTO cron.job (job_id, cmd, cron, time_zone, creator_id, creator, updater_id, updater, accounted_to,
+                next_run_at)
             SELECT 'dense-' || n, 'true', '0-58 ' || (SELECT string_agg(CAST(m AS text), ',') FROM generate_series(0, 59) m WHERE m <> n % 60) || ' * * * '
-                || CASE WHEN n < 60 THEN '*' ELSE '0-5' END, 'UTC', 1, 'x', clock_timestamp() + interval '1 year', clock_timestamp() + interval '1 year', false
+                || CASE WHEN n < 60 THEN '*' ELSE '0-5' END, 'UTC', 1, 'x', 1, 'x',
+                clock_timestamp() + interval '1 year', clock_timestamp() + interval '1 year'
             FROM generate_series(0, 119) n
             """
         );
