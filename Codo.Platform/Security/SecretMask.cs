@@ -16,7 +16,11 @@ public sealed class SecretMask
     /// <summary>A shorter value is not masked: it would hit words that are no secrets, and say by that what it is.</summary>
     public const int LeastLength = 6;
 
-    private readonly Dictionary<byte, byte[][]> forms;
+    // In the order of their bytes, with the longest other form that each one begins with, or -1; and where those with a first byte begin. A secret may have
+    // thousands of lines that begin alike, and the output may be nothing but such beginnings.
+    private readonly byte[][] forms;
+    private readonly int[] shorter;
+    private readonly int[] places = new int[257];
     private readonly SearchValues<byte> beginnings;
     private byte[] held = [];
     // How many of the held bytes belong to a secret that was already written as the mask.
@@ -24,13 +28,19 @@ public sealed class SecretMask
 
     public SecretMask(IEnumerable<string> secrets)
     {
-        forms = secrets
-            .SelectMany(Forms)
-            .Distinct(StringComparer.Ordinal)
-            .Select(Encoding.UTF8.GetBytes)
-            .GroupBy(form => form[0])
-            .ToDictionary(group => group.Key, group => group.ToArray());
-        beginnings = SearchValues.Create([.. forms.Keys]);
+        forms = [.. secrets.SelectMany(Forms).Distinct(StringComparer.Ordinal).Select(Encoding.UTF8.GetBytes)];
+        Array.Sort(forms, (one, other) => one.AsSpan().SequenceCompareTo(other));
+        shorter = new int[forms.Length];
+        for (var place = 0; place < forms.Length; place++)
+        {
+            var before = place - 1;
+            while (before >= 0 && !forms[place].AsSpan().StartsWith(forms[before])) before = shorter[before];
+            shorter[place] = before;
+            places[forms[place][0] + 1] = place + 1;
+        }
+
+        for (var first = 1; first < places.Length; first++) places[first] = Math.Max(places[first], places[first - 1]);
+        beginnings = SearchValues.Create([.. forms.Select(form => form[0]).Distinct()]);
     }
 
     private static ReadOnlySpan<byte> Mask => "******"u8;
@@ -38,7 +48,7 @@ public sealed class SecretMask
     /// <summary>Passes on what is certain by now.</summary>
     public void Append(ReadOnlySpan<byte> bytes, TakeBytes take)
     {
-        if (forms.Count == 0) take(bytes);
+        if (forms.Length == 0) take(bytes);
         else Go(held.Length == 0 ? bytes : [.. held, .. bytes], ended: false, take);
     }
 
@@ -77,14 +87,21 @@ public sealed class SecretMask
     /// <summary>The length of the longest secret that begins here, 0 for none, null when that depends on what comes next.</summary>
     private int? Match(ReadOnlySpan<byte> bytes, bool ended)
     {
-        var longest = 0;
-        foreach (var form in forms[bytes[0]])
+        // The first form behind the bytes in order. What they begin with stands before it, and what they may be the beginning of is it.
+        var (low, high) = (places[bytes[0]], places[bytes[0] + 1]);
+        while (low < high)
         {
-            if (bytes.StartsWith(form)) longest = Math.Max(longest, form.Length);
-            else if (!ended && form.AsSpan().StartsWith(bytes)) return null;
+            var middle = (low + high) / 2;
+            if (forms[middle].AsSpan().SequenceCompareTo(bytes) <= 0) low = middle + 1;
+            else high = middle;
         }
 
-        return longest;
+        if (!ended && low < forms.Length && forms[low].AsSpan().StartsWith(bytes)) return null;
+        var before = low - 1;
+        if (before < places[bytes[0]]) return 0;
+        var common = bytes.CommonPrefixLength(forms[before]);
+        while (before >= 0 && forms[before].Length > common) before = shorter[before];
+        return before < 0 ? 0 : forms[before].Length;
     }
 
     private static IEnumerable<string> Forms(string secret)

@@ -64,6 +64,27 @@ public sealed class SecretMaskTests
         Encoding.UTF8.GetString([.. shown]).ShouldBe("a line\nand an ");
     }
 
+    [Theory]
+    [InlineData("abcdefghX abcdefX abcdefghijX abcdefg", "******X ******X ******X ******g")]
+    [InlineData("abcdefabcdefghij", "******")]
+    [InlineData("abcdeX", "abcdeX")]
+    public void Masks_the_longest_of_secrets_that_begin_alike(string text, string masked)
+    {
+        string[] secrets = ["abcdefghij", "abcdef", "abcdefgh", "fabcde"];
+        Through(secrets, Encoding.UTF8.GetBytes(text)).ShouldBe(masked);
+        Through(secrets, [.. Encoding.UTF8.GetBytes(text).Select(one => new[] { one })]).ShouldBe(masked, "byte by byte");
+    }
+
+    [Fact]
+    public void A_secret_of_thousands_of_lines_that_begin_alike_does_not_make_output_slow()
+    {
+        var secret = string.Join('\n', Enumerable.Range(0, 6000).Select(line => $"aaaa{line:D5}"));
+        var output = Encoding.UTF8.GetBytes(new string('a', 2 << 20));
+        var clock = System.Diagnostics.Stopwatch.StartNew();
+        Through([secret], [.. output.Chunk(8192)]).Length.ShouldBe(output.Length);
+        clock.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(15));
+    }
+
     private static string Through(string[] secrets, params byte[][] parts)
     {
         var mask = new SecretMask(secrets);
