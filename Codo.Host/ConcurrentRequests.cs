@@ -16,7 +16,7 @@ internal sealed class ConcurrentRequests(Quotas quotas)
     private static readonly Text TooMany = new("你同时发出的请求太多，请稍后重试", "You have too many requests under way; try again shortly");
 
     private readonly Lock gate = new();
-    private readonly Dictionary<long, Share> shares = [];
+    private readonly Dictionary<(long UserId, bool IsLong), Share> shares = [];
 
     /// <summary>Runs the rest of the request when it is its turn, or answers 429 where too many of the caller's wait already.</summary>
     public async Task Run(HttpContext context, Caller caller, RequestDelegate next)
@@ -27,7 +27,10 @@ internal sealed class ConcurrentRequests(Quotas quotas)
             return;
         }
 
-        if (Enter(caller.UserId) is not { } share)
+        // A body of 8 MiB takes ten times as much until it is stored: of those one at a time.
+        var key = (caller.UserId, IsLong: context.GetEndpoint()?.Metadata.GetMetadata<LongBody>() is not null);
+        var most = key.IsLong ? 1 : quotas.Requests;
+        if (Enter(key, most) is not { } share)
         {
             context.Response.Headers.RetryAfter = "1";
             await Failures.Write(context, 429, 429, TooMany);
@@ -48,27 +51,27 @@ internal sealed class ConcurrentRequests(Quotas quotas)
         }
         finally
         {
-            Leave(caller.UserId, share);
+            Leave(key, share);
         }
     }
 
-    private Share? Enter(long userId)
+    private Share? Enter((long UserId, bool IsLong) key, int most)
     {
         lock (gate)
         {
-            if (!shares.TryGetValue(userId, out var share)) shares[userId] = share = new Share(new SemaphoreSlim(quotas.Requests));
-            if (share.Requests >= quotas.Requests + MostWaiting) return null;
+            if (!shares.TryGetValue(key, out var share)) shares[key] = share = new Share(new SemaphoreSlim(most));
+            if (share.Requests >= most + MostWaiting) return null;
             share.Requests++;
             return share;
         }
     }
 
-    private void Leave(long userId, Share share)
+    private void Leave((long UserId, bool IsLong) key, Share share)
     {
         lock (gate)
         {
             if (--share.Requests > 0) return;
-            shares.Remove(userId);
+            shares.Remove(key);
             share.Places.Dispose();
         }
     }
