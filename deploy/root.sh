@@ -43,5 +43,6 @@ in_root() {
     root=$1; shift
     mount -t proc proc "$root/proc"
     mount --rbind /dev "$root/dev"
-    exec chroot "$root" "$@"' sh "$root" "$@"
+    # What this machine calls its folder for temporary files is not in there.
+    exec env -u TMPDIR chroot "$root" "$@"' sh "$root" "$@"
 }
