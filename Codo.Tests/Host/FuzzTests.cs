@@ -202,8 +202,8 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
         fixture.Forget();
         var before = fixture.Peak();
         await Parallel.ForEachAsync(
-            Enumerable.Range(0, 50),
-            new ParallelOptions { MaxDegreeOfParallelism = 50 },
+            Enumerable.Range(0, 20),
+            new ParallelOptions { MaxDegreeOfParallelism = 20 },
             async (_, _) => await Made("/v2/task/risk/test/", new { cmd = "true", pattern })
         );
         // What the tests before it left in the process is not counted.
