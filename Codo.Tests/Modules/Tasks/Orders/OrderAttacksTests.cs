@@ -309,9 +309,9 @@ public sealed class OrderAttacksTests(OrderAttacksHost fixture) : IClassFixture<
             .Code()
             .ShouldBe(0);
         var incident = await Eventually.Get<JsonNode>(
-            async () => (await host.Get($"/v2/alerts/incident/?list_id={id}"))["data"]!.AsArray().FirstOrDefault(),
+            async () => (await host.Get($"/v2/alerts/incident/?list_id={id}", ann))["data"]!.AsArray().FirstOrDefault(),
             _ => true,
-            "the failure is an incident"
+            "the failure is an incident, beside that of the wait for an approval"
         );
         foreach (var token in new[] { impostor, impostor2 })
         {
