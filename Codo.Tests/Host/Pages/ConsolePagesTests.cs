@@ -254,7 +254,7 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
         assets.ImportsOf(["app.js"]).Order().ShouldBe(["api.js", "hub.js", "live.js", "morph.js", "words.js"]);
         using var asked = new HttpRequestMessage(HttpMethod.Get, "/people/explain") { Headers = { { "auth-key", TestTokens.Admin } } };
         using var page = await host.Http.SendAsync(asked);
-        (await page.Content.ReadAsStringAsync()).ShouldContain($"<link rel=\"modulepreload\" href=\"{assets.Address("hub.js")}\">");
+        (await page.Content.ReadAsStringAsync()).ShouldContain($"<link rel=\"modulepreload\" href=\"{assets.Address("hub.js")}\" />");
         foreach (var name in assets.Names)
         {
             using var request = new HttpRequestMessage(HttpMethod.Get, assets.Address(name));
