@@ -1,5 +1,6 @@
 using System.Text;
 using Codo.Modules.Tasks.Execution;
+using Codo.Modules.Tasks.Logs;
 using Codo.Tests.Support;
 using Dapper;
 using Microsoft.Extensions.DependencyInjection;
@@ -10,6 +11,17 @@ namespace Codo.Tests.Modules.Tasks.Logs;
 /// <summary>Steps without an engine: what they print goes the way of every step's output.</summary>
 internal static class LogSteps
 {
+    /// <summary>Seals the days that are over until this holds. The host seals by itself too; while it does, others leave it to that.</summary>
+    public static Task Sealed(this TestHost host, string sql) =>
+        Eventually.True(
+            async () =>
+            {
+                await host.Services.GetRequiredService<LogSealing>().Seal(() => { }, TestContext.Current.CancellationToken);
+                return await host.Ask<bool>(sql);
+            },
+            sql
+        );
+
     private static long last = 1000;
 
     /// <summary>A place whose numbers nobody else has.</summary>

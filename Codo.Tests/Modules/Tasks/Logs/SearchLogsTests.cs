@@ -19,9 +19,8 @@ public sealed class SearchLogsTests(TestPostgres postgres)
         await Day(host, daysAgo: 2, list: 41, host1: "10.0.0.1", "100% Done", "部署完成 OK", "other");
         await Day(host, daysAgo: 0, list: 42, host1: "10.0.0.2", "100x done", "still 100% DONE here", "部署中");
         await ShouldFind(host);
-        await host.Services.GetRequiredService<LogSealing>().Seal(() => { }, TestContext.Current.CancellationToken);
         var index = over.Replace("log_line", "sealed_log", StringComparison.Ordinal) + "_trgm";
-        (await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM pg_indexes WHERE indexname = @index", new { index })).ShouldBe(1);
+        await host.Sealed($"SELECT count(*) = 1 FROM pg_indexes WHERE indexname = '{index}'");
         await ShouldFind(host);
 
         await Around("100%25%20done&list_id=41", "", "部署完成 OK");
@@ -115,8 +114,7 @@ public sealed class SearchLogsTests(TestPostgres postgres)
         foreach (var days in new[] { 4, 9 }) await MakeDay(connection, days);
         await Day(host, daysAgo: 4, list: 41, host1: "h", "kept");
         await Day(host, daysAgo: 9, list: 41, host1: "h", "dropped");
-        await host.Services.GetRequiredService<LogSealing>().Seal(() => { }, TestContext.Current.CancellationToken);
-        (await host.Count("SELECT count(*) FROM tasks.log_line WHERE list_id = 41")).ShouldBe(0);
+        await host.Sealed("SELECT count(*) = 0 FROM tasks.log_line WHERE list_id = 41");
         await Day(host, daysAgo: 400, list: 41, host1: "h", "of a foreign clock");
         var place = LogSteps.Place();
         await using var output = host.Open(place);
