@@ -28,7 +28,8 @@ public sealed class QuotaSettings
     public int? Streams { get; set; }
 
     /// <summary>
-    /// Requests of a person that are answered at once on a node; more wait for their turn. In force on older installations as well: it refuses nothing.
+    /// Requests of a person that are answered at once on a node; more wait for their turn. In force on older installations as well, since it delays and refuses
+    /// only what comes when hundreds wait already.
     /// </summary>
     [Range(0, 10_000)]
     public int Requests { get; set; } = 8;
