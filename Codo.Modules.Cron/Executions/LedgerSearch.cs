@@ -78,7 +78,9 @@ internal sealed class LedgerSearch(TimeProvider time)
                     }
                 );
                 // As they are found: what came before the time was over counts.
-                await foreach (var key in connection.QueryUnbufferedAsync<LedgerKey>(SearchSql, asked, transaction)) found.Add(key);
+                await using var reader = await connection.ExecuteReaderAsync(SearchSql, asked, transaction);
+                var next = reader.GetRowParser<LedgerKey>();
+                while (await reader.ReadAsync(cancellation)) found.Add(next(reader));
             }
             catch (Exception error) when (error is TimeoutException or PostgresException { SqlState: PostgresErrorCodes.QueryCanceled })
             {

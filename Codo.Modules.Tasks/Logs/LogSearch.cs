@@ -411,17 +411,39 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
                     ),
                     transaction: transaction
                 );
-                lines.AddRange(await connection.QueryAsync<Match>(Command(sql, from, before)));
-                await connection.ExecuteAsync("SET LOCAL statement_timeout = 0; SET LOCAL enable_bitmapscan = off", transaction: transaction);
+                var matches = (await connection.QueryAsync<Match>(Command(sql, from, before))).AsList();
+                await BackToWhole();
+                lines.AddRange(matches);
                 return true;
             }
-            catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.QueryCanceled && !cancellation.IsCancellationRequested)
+            catch (PostgresException error) when (IsTime(error))
             {
-                await transaction.RollbackAsync("search", cancellation);
+                await BackToWhole();
                 partial |= wanted.ListId is not null;
                 return false;
             }
         }
+
+        /// <summary>
+        /// Ends the time of a query with its settings. On a busy machine it may be over while this very statement waits for a processor; then it is sent again.
+        /// </summary>
+        private async Task BackToWhole()
+        {
+            while (true)
+            {
+                try
+                {
+                    await transaction.RollbackAsync("search", cancellation);
+                    return;
+                }
+                catch (PostgresException error) when (IsTime(error))
+                {
+                    continue;
+                }
+            }
+        }
+
+        private bool IsTime(PostgresException error) => error.SqlState == PostgresErrorCodes.QueryCanceled && !cancellation.IsCancellationRequested;
 
         private CommandDefinition Command(string sql, DateTime from, DateTime before) =>
             new(

@@ -10,6 +10,7 @@ public sealed class LoopState
     private long succeededAt = BootTime.Now.Ticks;
     private long endedAt = BootTime.Now.Ticks;
     private volatile Exception? failure;
+    private volatile bool hasSucceeded;
 
     internal LoopState(string name, TimeSpan period, TimeSpan? longestRest = null, bool isVital = false) =>
         (Name, Period, LongestRest, IsVital) = (name, period, longestRest ?? period, isVital);
@@ -33,6 +34,9 @@ public sealed class LoopState
     /// <summary>Time since the last success, on a clock that no change of the wall clock moves; since the start where there was none.</summary>
     public TimeSpan Age => BootTime.Now - TimeSpan.FromTicks(Interlocked.Read(ref succeededAt));
 
+    /// <summary>Whether there was a success since the start.</summary>
+    public bool HasSucceeded => hasSucceeded;
+
     /// <summary>Time since a run last ended, well or not.</summary>
     public TimeSpan Silence => BootTime.Now - TimeSpan.FromTicks(Interlocked.Read(ref endedAt));
 
@@ -46,6 +50,7 @@ public sealed class LoopState
     public void Succeeded()
     {
         failure = null;
+        hasSucceeded = true;
         Interlocked.Exchange(ref succeededAt, BootTime.Now.Ticks);
         Interlocked.Exchange(ref endedAt, BootTime.Now.Ticks);
     }

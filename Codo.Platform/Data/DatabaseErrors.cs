@@ -30,7 +30,9 @@ public static class DatabaseErrors
             NpgsqlException { InnerException: ArgumentException or InvalidCastException or FormatException } => false,
             NpgsqlException => true,
             TimeoutException => true,
-            _ => false,
+            // A statement that fails while Npgsql prepares it leaves its connection with an answer that Npgsql cannot read the next time (its issue 6391); it
+            // closes that connection then, and the statement succeeds over another.
+            _ => error.GetType() == typeof(Exception) && error.Message.EndsWith("Please file a bug.", StringComparison.Ordinal),
         };
 
     /// <summary>Whether PostgreSQL, or Npgsql before it, refused what it was given, so that giving it again is pointless.</summary>

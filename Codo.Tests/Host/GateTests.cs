@@ -13,7 +13,9 @@ public sealed class GateHost(TestPostgres postgres)
         postgres,
         ("Codo:Auth:AllowedOrigins:0", "https://console.example.test"),
         ("Codo:PublicUrl", "https://codo.example.test/"),
-        ("Codo:AllowedHosts", "console.lan")
+        ("Codo:AllowedHosts", "console.lan"),
+        // Its tests ask as strangers, hundreds of times in a second.
+        ("Codo:StrangerRequestsPerSecond", "10000")
     );
 
 /// <summary>Who is let in, and what everybody else is told.</summary>

@@ -16,12 +16,7 @@ public sealed class CompareOutputTests(OrderFixture fixture) : IClassFixture<Ord
     [Fact]
     public async Task Hosts_with_equal_output_stand_together_and_the_others_say_what_differs_before_and_after_sealing()
     {
-        var day = DateTime.UtcNow.Date.AddDays(-2);
-        await using (var connection = await host.Source.OpenConnectionAsync())
-            await connection.ExecuteAsync(
-                $"CREATE TABLE tasks.log_line_{day:yyyyMMdd} PARTITION OF tasks.log_line FOR VALUES FROM ('{day:yyyy-MM-dd} 00:00+00') "
-                    + $"TO ('{day.AddDays(1):yyyy-MM-dd} 00:00+00')"
-            );
+        await host.MakeDay(2);
         var order = await New("web-1,web-2,web-3,web-4,web-5,web-6,web-7,web-8,web-9");
         await Ran(order, "web-1", 1, 0, "up since 2026-01-02 03:04:05", "release 7", "on web-1");
         await Ran(order, "web-2", 1, 0, "up since 2026-01-02 03:04:05", "release 7", "on web-1");

@@ -42,7 +42,7 @@ public sealed class LogSealingTests(SealingHost fixture) : IClassFixture<Sealing
     public async Task Whatever_a_line_says_each_way_to_read_it_answers_the_same_before_and_after()
     {
         var place = LogSteps.Place();
-        var day = await MakeDay(2);
+        var day = await host.MakeDay(2);
         // Two steps in one log whose lines were written in turns, an attempt with a missing line, and lines of another publisher.
         var first = Enumerable.Range(Odd.Length, 4500 - Odd.Length).Select(number => $"line {number} of {number * 7919 % 1000}");
         await Insert(place, day.AddHours(1), Odd.Concat(first), 2);
@@ -73,7 +73,7 @@ public sealed class LogSealingTests(SealingHost fixture) : IClassFixture<Sealing
     public async Task A_seal_that_is_cut_short_loses_and_doubles_nothing_and_no_insert_waits_for_it()
     {
         var place = LogSteps.Place();
-        var day = await MakeDay(3);
+        var day = await host.MakeDay(3);
         await Insert(place, day, LogSteps.Lines(3000));
         await Partitions.Ensure(host.Source, "tasks.sealed_log", PartitionSpan.Day, day, 0);
         var table = host.Services.GetRequiredService<LogTable>();
@@ -104,7 +104,7 @@ public sealed class LogSealingTests(SealingHost fixture) : IClassFixture<Sealing
     public async Task A_line_that_is_delivered_again_after_or_while_it_is_sealed_is_there_once()
     {
         var place = LogSteps.Place();
-        var day = await MakeDay(4);
+        var day = await host.MakeDay(4);
         await Insert(place, day, LogSteps.Lines(2500));
         await Partitions.Ensure(host.Source, "tasks.sealed_log", PartitionSpan.Day, day, 0);
         var table = host.Services.GetRequiredService<LogTable>();
@@ -146,7 +146,7 @@ public sealed class LogSealingTests(SealingHost fixture) : IClassFixture<Sealing
             await host.Template(OrderHost.Step("seq 1 250", forceHost: "127.0.0.1"), OrderHost.Step("echo two", level: 2, forceHost: "127.0.0.1"))
         );
         await host.Ended(order);
-        var day = await MakeDay(5);
+        var day = await host.MakeDay(5);
         await Execute(
             """
             UPDATE tasks.log_line SET exec_time = @day + interval '1 hour' + (exec_time - start), log_time = @day + interval '1 hour' + (log_time - start)
@@ -169,7 +169,7 @@ public sealed class LogSealingTests(SealingHost fixture) : IClassFixture<Sealing
     [Fact]
     public async Task Sealed_lines_and_their_index_take_a_fifth_of_the_room_at_most()
     {
-        var day = await MakeDay(6);
+        var day = await host.MakeDay(6);
         // As steps print: 200 attempts of 100 lines.
         await Execute(
             """
@@ -256,13 +256,6 @@ public sealed class LogSealingTests(SealingHost fixture) : IClassFixture<Sealing
     {
         await using var connection = await host.Source.OpenConnectionAsync();
         await connection.ExecuteAsync(sql, parameters);
-    }
-
-    private async Task<DateTime> MakeDay(int daysAgo)
-    {
-        var day = DateTime.UtcNow.Date.AddDays(-daysAgo);
-        await Partitions.Ensure(host.Source, "tasks.log_line", PartitionSpan.Day, day, 0);
-        return day;
     }
 
     /// <summary>Lines a millisecond apart, written in batches.</summary>

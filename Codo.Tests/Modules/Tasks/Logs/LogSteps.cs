@@ -1,6 +1,8 @@
 using System.Text;
 using Codo.Modules.Tasks.Execution;
 using Codo.Modules.Tasks.Logs;
+using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Codo.Tests.Support;
 using Dapper;
 using Microsoft.Extensions.DependencyInjection;
@@ -11,6 +13,19 @@ namespace Codo.Tests.Modules.Tasks.Logs;
 /// <summary>Steps without an engine: what they print goes the way of every step's output.</summary>
 internal static class LogSteps
 {
+    /// <summary>
+    /// The partition of a day before yesterday, which a host does not make. A host seals when it starts and minutes later, and drops such a day while it is
+    /// empty: its first sealing is over then.
+    /// </summary>
+    public static async Task<DateTime> MakeDay(this TestHost host, int daysAgo)
+    {
+        var sealing = host.Services.GetRequiredService<LoopStates>().All.Single(loop => loop.Name == "log sealing");
+        await Eventually.True(() => Task.FromResult(sealing.HasSucceeded), "the host has sealed what there was at its start");
+        var day = DateTime.UtcNow.Date.AddDays(-daysAgo);
+        await Partitions.Ensure(host.Source, "tasks.log_line", PartitionSpan.Day, day, 0);
+        return day;
+    }
+
     /// <summary>Seals the days that are over until this holds. The host seals by itself too; while it does, others leave it to that.</summary>
     public static Task Sealed(this TestHost host, string sql) =>
         Eventually.True(
