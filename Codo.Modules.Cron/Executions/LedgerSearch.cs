@@ -79,12 +79,16 @@ internal sealed class LedgerSearch(TimeProvider time)
                 );
                 // As they are found: what came before the time was over counts.
                 await using var reader = await connection.ExecuteReaderAsync(SearchSql, asked, transaction);
-                var next = reader.GetRowParser<LedgerKey>();
-                while (await reader.ReadAsync(cancellation)) found.Add(next(reader));
+                while (await reader.ReadAsync(cancellation)) found.Add(new LedgerKey(reader.GetDateTime(0), reader.GetInt64(1)));
             }
-            catch (Exception error) when (error is TimeoutException or PostgresException { SqlState: PostgresErrorCodes.QueryCanceled })
+            catch (TimeoutException)
             {
                 isPartial = true;
+            }
+            catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.QueryCanceled)
+            {
+                isPartial = true;
+                DatabaseErrors.ForgetPrepared(connection);
             }
             end = start;
         }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Codo.Modules.Tasks.Orders;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Dapper;
 using Npgsql;
@@ -419,6 +420,7 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
             catch (PostgresException error) when (IsTime(error))
             {
                 await BackToWhole();
+                DatabaseErrors.ForgetPrepared(connection);
                 partial |= wanted.ListId is not null;
                 return false;
             }

@@ -30,10 +30,16 @@ public static class DatabaseErrors
             NpgsqlException { InnerException: ArgumentException or InvalidCastException or FormatException } => false,
             NpgsqlException => true,
             TimeoutException => true,
-            // A statement that fails while Npgsql prepares it leaves its connection with an answer that Npgsql cannot read the next time (its issue 6391); it
-            // closes that connection then, and the statement succeeds over another.
+            // See ForgetPrepared: Npgsql has closed the connection, and the statement succeeds over another.
             _ => error.GetType() == typeof(Exception) && error.Message.EndsWith("Please file a bug.", StringComparison.Ordinal),
         };
+
+    /// <summary>
+    /// Lets a connection prepare its statements anew, after one was cut off. One that fails while Npgsql prepares it stays prepared without its columns, and
+    /// Npgsql cannot read its next answer (its issue 6391).
+    /// </summary>
+    /// <param name="connection">Open, and in no failed transaction.</param>
+    public static void ForgetPrepared(NpgsqlConnection connection) => connection.UnprepareAll();
 
     /// <summary>Whether PostgreSQL, or Npgsql before it, refused what it was given, so that giving it again is pointless.</summary>
     public static bool IsPermanent(Exception error) =>
