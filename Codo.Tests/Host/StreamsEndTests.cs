@@ -22,7 +22,7 @@ public sealed class StreamsEndTests(StreamsHost fixture) : IClassFixture<Streams
         );
         await using var stream = await response.Content.ReadAsStreamAsync();
         var ended = Read(stream);
-        await ended.WaitAsync(TimeSpan.FromSeconds(20));
+        await ended.WaitAsync(TimeSpan.FromSeconds(60));
     }
 
     [Theory]
@@ -38,7 +38,7 @@ public sealed class StreamsEndTests(StreamsHost fixture) : IClassFixture<Streams
         );
         if (asks)
             await socket.SendAsync(Encoding.UTF8.GetBytes("1_1_1_h"), WebSocketMessageType.Text, true, TestContext.Current.CancellationToken);
-        await Ended(socket).WaitAsync(TimeSpan.FromSeconds(20));
+        await Ended(socket).WaitAsync(TimeSpan.FromSeconds(60));
     }
 
     [Fact]
@@ -52,7 +52,7 @@ public sealed class StreamsEndTests(StreamsHost fixture) : IClassFixture<Streams
             HttpCompletionOption.ResponseHeadersRead
         );
         await using var stream = await response.Content.ReadAsStreamAsync();
-        await Read(stream).WaitAsync(TimeSpan.FromSeconds(20));
+        await Read(stream).WaitAsync(TimeSpan.FromSeconds(60));
         DateTimeOffset.UtcNow.ShouldBeGreaterThan(until);
     }
 

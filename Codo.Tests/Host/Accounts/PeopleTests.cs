@@ -104,7 +104,7 @@ public sealed class PeopleTests(PeopleHost fixture) : IClassFixture<PeopleHost>
         await using var stream = await open.Content.ReadAsStreamAsync();
         await Seen(920);
         (await host.Patch("/v2/accounts/person/", new { user_id = 920, disabled = true, reason = "left" })).Code().ShouldBe(0);
-        await StreamsEndTests.Read(stream).WaitAsync(TimeSpan.FromSeconds(20));
+        await StreamsEndTests.Read(stream).WaitAsync(TimeSpan.FromSeconds(60));
         (await Reason(host, token)).ShouldBe("disabled");
         (await Reason(host, another)).ShouldBe("disabled");
         await Eventually.True(async () => await Reason(other, another) == "disabled", "the other node knows");

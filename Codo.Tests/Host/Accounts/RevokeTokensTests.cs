@@ -71,8 +71,8 @@ public sealed class RevokeTokensTests(RevocationsHost fixture) : IClassFixture<R
 
         (await host.Post("/v2/accounts/revoke/", byPerson ? new { user_id = id } : new { jti = $"open-{id}" })).Code().ShouldBe(0);
 
-        await StreamsEndTests.Read(stream).WaitAsync(TimeSpan.FromSeconds(20));
-        await StreamsEndTests.Ended(socket).WaitAsync(TimeSpan.FromSeconds(20));
+        await StreamsEndTests.Read(stream).WaitAsync(TimeSpan.FromSeconds(60));
+        await StreamsEndTests.Ended(socket).WaitAsync(TimeSpan.FromSeconds(60));
     }
 
     [Fact]

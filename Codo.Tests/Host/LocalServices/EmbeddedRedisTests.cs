@@ -16,7 +16,7 @@ public sealed class EmbeddedRedisTests
 
         await connection.GetSubscriber().PublishAsync(channel, "a line");
 
-        (await received.Task.WaitAsync(TimeSpan.FromSeconds(10))).ShouldBe("a line");
+        (await received.Task.WaitAsync(TimeSpan.FromSeconds(60))).ShouldBe("a line");
         var stranger = ConfigurationOptions.Parse(redis.Configuration);
         stranger.Password = "a guess";
         stranger.AbortOnConnectFail = true;

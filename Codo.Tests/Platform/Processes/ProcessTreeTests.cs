@@ -128,7 +128,7 @@ public sealed class ProcessTreeTests
             up.TrySetResult();
             return ValueTask.CompletedTask;
         });
-        await up.Task.WaitAsync(TimeSpan.FromSeconds(10));
+        await up.Task.WaitAsync(TimeSpan.FromSeconds(60));
         return (command, end, output);
     }
 

@@ -51,7 +51,7 @@ public sealed class SshLinkTests
         var run = new RemoteRun(connection, "echo up; exec sleep 1000");
         await run.Up;
         sshd.FreezeConnections();
-        var failure = await Should.ThrowAsync<SshFailedException>(() => run.End.WaitAsync(TimeSpan.FromSeconds(20)));
+        var failure = await Should.ThrowAsync<SshFailedException>(() => run.End.WaitAsync(TimeSpan.FromSeconds(60)));
         failure.Kind.ShouldBe(SshFailureKind.Lost);
         failure.Text.En.ShouldContain("nothing has come from the host for 0.3 s");
         connection.IsConnected.ShouldBeFalse();

@@ -88,7 +88,7 @@ public sealed class LogSealingTests(SealingHost fixture) : IClassFixture<Sealing
                 [new(key, place.SchedId, 2, 1, false, "late", day.AddHours(1)), new(key, place.SchedId, 3, 1, false, "now", DateTime.UtcNow.Date.AddHours(1))],
                 TestContext.Current.CancellationToken
             );
-            await wait.WaitAsync(TimeSpan.FromSeconds(20));
+            await wait.WaitAsync(TimeSpan.FromSeconds(60));
             await connection.ExecuteAsync("SELECT pg_terminate_backend(@pid)", new { pid }, transaction);
             await Should.ThrowAsync<NpgsqlException>(sealing);
         }

@@ -149,7 +149,7 @@ public sealed class ReadLogTests(TestPostgres postgres)
             )
         );
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        limit.CancelAfter(TimeSpan.FromSeconds(20));
+        limit.CancelAfter(TimeSpan.FromSeconds(60));
         var received = new List<byte>();
         var buffer = new byte[1024];
         while (true)
