@@ -413,13 +413,13 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
                     transaction: transaction
                 );
                 var matches = (await connection.QueryAsync<Match>(Command(sql, from, before))).AsList();
-                await BackToWhole();
+                await EndTimeLimit();
                 lines.AddRange(matches);
                 return true;
             }
-            catch (PostgresException error) when (IsTime(error))
+            catch (PostgresException error) when (IsTimeOver(error))
             {
-                await BackToWhole();
+                await EndTimeLimit();
                 DatabaseErrors.ForgetPrepared(connection);
                 partial |= wanted.ListId is not null;
                 return false;
@@ -429,7 +429,7 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
         /// <summary>
         /// Ends the time of a query with its settings. On a busy machine it may be over while this very statement waits for a processor; then it is sent again.
         /// </summary>
-        private async Task BackToWhole()
+        private async Task EndTimeLimit()
         {
             while (true)
             {
@@ -438,14 +438,14 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
                     await transaction.RollbackAsync("search", cancellation);
                     return;
                 }
-                catch (PostgresException error) when (IsTime(error))
+                catch (PostgresException error) when (IsTimeOver(error))
                 {
                     continue;
                 }
             }
         }
 
-        private bool IsTime(PostgresException error) => error.SqlState == PostgresErrorCodes.QueryCanceled && !cancellation.IsCancellationRequested;
+        private bool IsTimeOver(PostgresException error) => error.SqlState == PostgresErrorCodes.QueryCanceled && !cancellation.IsCancellationRequested;
 
         private CommandDefinition Command(string sql, DateTime from, DateTime before) =>
             new(

@@ -312,7 +312,7 @@ public sealed class DamageTests(TestPostgres postgres)
                 "none is missed",
                 1
             );
-            (await OrderHost.Ended(host, await OrderHost.Order(host, template), 60)).ShouldBe("3", $"after damage in {after}, orders run");
+            (await OrderHost.Ended(host, await OrderHost.Order(host, template), 180)).ShouldBe("3", $"after damage in {after}, orders run");
             var fails = name + "-fails";
             var logId = await host.RunNow(fails);
             await Eventually.True(async () => (await host.Log(logId)).Status() == "faild", $"after damage in {after}, a failure is recorded", 60);

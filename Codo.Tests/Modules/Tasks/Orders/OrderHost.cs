@@ -96,7 +96,7 @@ internal static class OrderHost
         Eventually.Get<string>(async () => await host.Statuses(order, more), now => now == statuses, $"order {order}: steps {statuses}", seconds);
 
     /// <summary>Waits until the order has ended; answers its status.</summary>
-    public static async Task<string> Ended(this TestHost host, long order, double seconds = 30)
+    public static async Task<string> Ended(this TestHost host, long order, double seconds = 90)
     {
         await using var connection = await host.Source.OpenConnectionAsync();
         return await Eventually.Get<string>(
