@@ -34,9 +34,11 @@ internal static class AccountsRoutes
             .AddSingleton<EndedRevocations>()
             .AddLoop<EndedRevocations>("ended revocations", TimeSpan.FromHours(1), (ended, stopping) => ended.Drop(stopping))
             .AddSingleton(provider => new ControlWake(provider.GetRequiredService<Revocations>().Announced))
-            .AddLoop<Revocations>(
+            .AddSingleton(provider => new WatchedState(Revocations.VersionSql, provider.GetRequiredService<Revocations>().Announced.Set))
+            .AddPoll<Revocations>(
                 "revoked tokens",
                 TimeSpan.FromSeconds(1),
+                TimeSpan.FromSeconds(30),
                 (revocations, stopping) => revocations.Refresh(stopping),
                 revocations => revocations.Announced
             );

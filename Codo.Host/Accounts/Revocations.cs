@@ -8,8 +8,8 @@ namespace Codo.Host.Accounts;
 
 /// <summary>
 /// Tokens that were taken back before their end, by their <c>jti</c> or by their person, and people who are disabled. Every request asks, so they are held in
-/// memory: read before the host listens, after each announcement on the control channel, and every second as a fallback. While PostgreSQL is away the last ones
-/// hold.
+/// memory: read before the host listens, and after each change, of which the control channel tells and <see cref="WatchedState"/> within a second. While
+/// PostgreSQL is away the last ones hold.
 /// </summary>
 internal sealed class Revocations(NpgsqlDataSource source, AccessTokens access) : IDisposable
 {
@@ -17,6 +17,9 @@ internal sealed class Revocations(NpgsqlDataSource source, AccessTokens access) 
     private const string StateSql = """
         SELECT (SELECT count(*) FROM accounts.revocation) AS count, coalesce((SELECT number FROM accounts.generation), 0) AS generation
         """;
+
+    /// <summary><see cref="StateSql"/> as one value.</summary>
+    public const string VersionSql = $"SELECT concat(count, ' ', generation) FROM ({StateSql}) state";
 
     private const string HasAccountsSql = """
         SELECT EXISTS (SELECT FROM accounts.own_account)
@@ -102,8 +105,8 @@ internal sealed class Revocations(NpgsqlDataSource source, AccessTokens access) 
         }
     }
 
-    /// <summary>Reads what is new.</summary>
-    public async Task Refresh(CancellationToken cancellation)
+    /// <summary>Reads what is new; false where nothing was.</summary>
+    public async Task<bool> Refresh(CancellationToken cancellation)
     {
         await reading.WaitAsync(cancellation);
         try
@@ -111,7 +114,7 @@ internal sealed class Revocations(NpgsqlDataSource source, AccessTokens access) 
             await using var connection = await source.OpenConnectionAsync(cancellation);
             // Read first: what is added while the rest is read is read again.
             var state = await connection.QuerySingleAsync<(long, long)>(StateSql);
-            if (state == known.State) return;
+            if (state == known.State) return false;
             var tokens = (await connection.QueryAsync<string>(TokensSql)).ToHashSet(StringComparer.Ordinal);
             var people = (await connection.QueryAsync<(long UserId, DateTime Sessions, DateTime? All)>(PeopleSql)).ToDictionary(
                 person => person.UserId,
@@ -131,6 +134,7 @@ internal sealed class Revocations(NpgsqlDataSource source, AccessTokens access) 
         }
 
         Added?.Invoke();
+        return true;
     }
 
     public void Dispose() => reading.Dispose();

@@ -14,7 +14,14 @@ internal static class RightsRoutes
             .AddSingleton<RulesReader>()
             .AddScoped<NamedObjects>()
             .AddSingleton(provider => new ControlWake(provider.GetRequiredService<RulesReader>().Announced))
-            .AddLoop<RulesReader>("rights", TimeSpan.FromSeconds(1), (rules, stopping) => rules.Refresh(stopping), rules => rules.Announced);
+            .AddSingleton(provider => new WatchedState(RulesReader.VersionSql, provider.GetRequiredService<RulesReader>().Announced.Set))
+            .AddPoll<RulesReader>(
+                "rights",
+                TimeSpan.FromSeconds(1),
+                TimeSpan.FromSeconds(30),
+                (rules, stopping) => rules.Refresh(stopping),
+                rules => rules.Announced
+            );
 
     public static void MapRights(this IEndpointRouteBuilder routes)
     {

@@ -6,8 +6,8 @@ using Npgsql;
 namespace Codo.Host.Accounts;
 
 /// <summary>
-/// Reads spaces, teams and grants into memory: before the host listens, after each change, of which a trigger tells on the control channel, and every
-/// second as a fallback. While PostgreSQL is away the last ones hold.
+/// Reads spaces, teams and grants into memory: before the host listens, and after each change, of which a trigger tells on the control channel and
+/// <see cref="WatchedState"/> within a second. While PostgreSQL is away the last ones hold.
 /// </summary>
 internal sealed class RulesReader(
     NpgsqlDataSource source,
@@ -17,7 +17,8 @@ internal sealed class RulesReader(
     ILogger<RulesReader> log
 ) : IDisposable
 {
-    private const string VersionSql = """
+    /// <summary>Changes with every change of them.</summary>
+    public const string VersionSql = """
         SELECT CAST(value AS bigint) FROM platform.setting WHERE key = 'accounts.rights'
         """;
 
@@ -48,8 +49,8 @@ internal sealed class RulesReader(
     /// <summary>Set when another node, or this one, has changed something.</summary>
     public WakeSignal Announced { get; } = new();
 
-    /// <summary>Reads what is new.</summary>
-    public async Task Refresh(CancellationToken cancellation)
+    /// <summary>Reads what is new; false where nothing was.</summary>
+    public async Task<bool> Refresh(CancellationToken cancellation)
     {
         await one.WaitAsync(cancellation);
         try
@@ -57,7 +58,7 @@ internal sealed class RulesReader(
             await using var connection = await source.OpenConnectionAsync(cancellation);
             // Read first: what is changed while the rest is read is read again.
             var newest = await connection.ExecuteScalarAsync<long?>(VersionSql) ?? 0;
-            if (newest == version) return;
+            if (newest == version) return false;
             // One view of it all: half of a change gives somebody what nobody has granted.
             await using var transaction = await connection.BeginTransactionAsync(System.Data.IsolationLevel.RepeatableRead, cancellation);
             var grants = (await connection.QueryAsync<RoleGrant>(GrantsSql, transaction: transaction)).AsList();
@@ -73,6 +74,7 @@ internal sealed class RulesReader(
             current.Replace(rules);
             version = newest;
             log.LogDebug("Rights of version {Version}: {Grants} grants", newest, grants.Count);
+            return true;
         }
         finally
         {

@@ -22,6 +22,9 @@ internal sealed class BackgroundServer(
     private BackgroundJobServer? server;
     private bool isStopped;
 
+    /// <summary>Set when the node's state has changed.</summary>
+    public WakeSignal DrainChanged => node.DrainChanged;
+
     /// <summary>Starts or stops the server as the node's state asks.</summary>
     public async Task Follow(CancellationToken cancellation)
     {

@@ -66,7 +66,12 @@ internal static class HangfireSetup
                 return ActivatorUtilities.CreateInstance<BackgroundServer>(provider);
             })
             .AddHostedService(provider => provider.GetRequiredService<BackgroundServer>())
-            .AddLoop<BackgroundServer>("background server", TimeSpan.FromSeconds(1), (server, stopping) => server.Follow(stopping));
+            .AddLoop<BackgroundServer>(
+                "background server",
+                TimeSpan.FromMinutes(1),
+                (server, stopping) => server.Follow(stopping),
+                server => server.DrainChanged
+            );
     }
 
     public const string Schema = "hangfire";

@@ -117,12 +117,14 @@ internal static class DatabaseRoles
 
     private static async Task<NpgsqlConnection> Open(string superuser, CancellationToken cancellation)
     {
-        // What somebody made in the schema public is not found by name; a lock that somebody's session holds ends in a sentence.
+        // What somebody made in the schema public is not found by name; a lock that somebody's session holds ends in a sentence. What is lost with the power is
+        // done again at the next start, so nothing waits for the disk.
         var connection = new NpgsqlConnection(
             new NpgsqlConnectionStringBuilder(superuser)
             {
                 Pooling = false,
                 SearchPath = "pg_catalog",
+                Options = "-c synchronous_commit=off",
                 CommandTimeout = 60,
             }.ConnectionString
         );

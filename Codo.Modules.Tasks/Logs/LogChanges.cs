@@ -27,7 +27,7 @@ internal sealed record LogChange(long SchedId, int Attempt, long Line, string Lo
 /// </summary>
 internal sealed class LogChanges(ClusterSettings settings)
 {
-    private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(30);
 
     /// <summary>Null says that changes may have been missed: whoever waits for one looks again. Called one after another; a handler must be quick.</summary>
     public event Action<LogChange?>? Heard;

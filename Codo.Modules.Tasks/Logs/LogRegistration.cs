@@ -23,7 +23,7 @@ internal static class LogRegistration
         .AddSingleton<OutputComparison>()
         .AddSingleton<LogPartitionMaintenance>()
         .AddSingleton<OpenOutput>(provider => provider.GetRequiredService<StepLogs>().Open)
-        .AddLoop<LogChanges>("log changes", TimeSpan.FromSeconds(1), (changes, state, stopping) => changes.Listen(state, stopping))
+        .AddLoop<LogChanges>("log changes", TimeSpan.FromSeconds(5), (changes, state, stopping) => changes.Listen(state, stopping))
         .AddHostedService(provider => provider.GetRequiredService<Subscriber>())
         .AddLoop<Subscriber>("log subscriber", TimeSpan.FromSeconds(1), (subscriber, state, stopping) => subscriber.HoldOrAsk(state, stopping))
         .AddLoop<Subscriber>("log writer", TimeSpan.FromSeconds(1), (subscriber, state, stopping) => subscriber.WriteAll(state, stopping))

@@ -8,7 +8,7 @@ public sealed record ControlWake(WakeSignal Signal);
 /// <summary>Listens on the control channel and wakes every module's poll.</summary>
 internal sealed class ControlListener(Node node, WorkLoops works, IEnumerable<ControlWake> others, ClusterSettings settings)
 {
-    private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(30);
 
     /// <summary>Returns only by an exception: the connection was lost, or the host ends.</summary>
     public async Task Listen(LoopState state, CancellationToken stopping)

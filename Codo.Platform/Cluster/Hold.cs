@@ -53,13 +53,14 @@ public sealed class Hold(NpgsqlDataSource source, Node node, ILogger<Hold> log) 
         if (current is { } held) log.LogWarning("{Hold}", held.Detail.En);
     }
 
-    /// <summary>Looks whether it was released; where nothing is held there is nothing to look at.</summary>
-    public async Task Refresh(CancellationToken cancellation)
+    /// <summary>Looks whether it was released; where nothing is held there is nothing to look at, and the answer is false.</summary>
+    public async Task<bool> Refresh(CancellationToken cancellation)
     {
-        if (current is null) return;
+        if (current is null) return false;
         await using var connection = await source.OpenConnectionAsync(cancellation);
         await Read(connection);
         if (current is null) log.LogWarning("The installation was released: schedules, orders and alerts go on");
+        return true;
     }
 
     /// <summary>Holds the installation, as the last act of a restore.</summary>

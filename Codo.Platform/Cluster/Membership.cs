@@ -239,7 +239,10 @@ public static class ClusterRegistration
             .AddSingleton<ControlListener>()
             .AddSingleton<Hold>()
             .AddSingleton(provider => new ControlWake(provider.GetRequiredService<Hold>().Wake))
-            .AddLoop<Hold>("hold", TimeSpan.FromSeconds(2), (hold, stopping) => hold.Refresh(stopping), hold => hold.Wake)
+            .AddPoll<Hold>("hold", TimeSpan.FromSeconds(2), TimeSpan.FromMinutes(1), (hold, stopping) => hold.Refresh(stopping), hold => hold.Wake)
+            .AddSingleton<StateWatch>()
+            .AddSingleton(provider => new WatchedState(WorkLoops.UnrecoveredVersion, provider.GetRequiredService<WorkLoops>().WakeRecoveries))
+            .AddLoop<StateWatch>("announcements", TimeSpan.FromSeconds(1), (watch, stopping) => watch.Look(stopping))
             .AddSingleton<RetentionGuard>()
             .AddSingleton<Outbox>()
             .AddSingleton<OutboxRelay>()
@@ -252,7 +255,7 @@ public static class ClusterRegistration
             .AddSingleton<RefusedAttempts>()
             .AddLoop<RefusedAttempts>("refused attempts", TimeSpan.FromSeconds(5), (refused, stopping) => refused.Flush(stopping))
             // Stopped in reverse: the control channel and the polls still run while the membership drains, so that a kill reaches what is given its grace.
-            .AddLoop<ControlListener>("control channel", TimeSpan.FromSeconds(1), (listener, state, stopping) => listener.Listen(state, stopping))
+            .AddLoop<ControlListener>("control channel", TimeSpan.FromSeconds(5), (listener, state, stopping) => listener.Listen(state, stopping))
             .AddSingleton<IHostedService>(provider => new LoopGroup(provider.GetRequiredService<WorkLoops>().Polls()))
             .AddLoop<RetentionGuard>("clock watch", TimeSpan.FromMinutes(1), (guard, stopping) => guard.Watch(stopping))
             .AddPoll<OutboxRelay>(

@@ -95,8 +95,16 @@ public sealed class Node
     /// <summary>Begins the drain.</summary>
     public void Drain() => draining = true;
 
+    /// <summary>Set when <see cref="IsDrained"/> has changed.</summary>
+    public WakeSignal DrainChanged { get; } = new();
+
     /// <summary>Sets what the node's row says.</summary>
-    public void Drained(bool isDrained) => drained = isDrained;
+    public void Drained(bool isDrained)
+    {
+        if (drained == isDrained) return;
+        drained = isDrained;
+        DrainChanged.Set();
+    }
 
     internal void Outdated(SchemaIsNewer newer) => Newer = newer;
 

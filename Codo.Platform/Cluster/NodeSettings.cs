@@ -44,7 +44,7 @@ public sealed class NodeSettings
 
     /// <summary>Seconds between two looks of Hangfire's own schedule at what is due: a fallback, since Codo triggers due jobs itself.</summary>
     [Range(1, 86400)]
-    public int SchedulePolling { get; set; } = 5;
+    public int SchedulePolling { get; set; } = 15;
 
     /// <summary>Requests a second of one caller before 429.</summary>
     [Range(1, 1_000_000)]

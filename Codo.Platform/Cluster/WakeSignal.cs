@@ -1,29 +1,24 @@
-using System.Threading.Channels;
-
 namespace Codo.Platform.Cluster;
 
 /// <summary>Wakes one waiter. Set several times before the waiter looks, it wakes it once.</summary>
 public sealed class WakeSignal
 {
-    private readonly Channel<bool> set = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Lock setting = new();
 
-    public void Set() => set.Writer.TryWrite(true);
+    // Never disposed: it has no handle as long as nobody asks for one.
+    private readonly SemaphoreSlim set = new(0, 1);
 
-    public async Task Wait(CancellationToken cancellation) => await set.Reader.ReadAsync(cancellation);
-
-    /// <summary>False when the time was over first.</summary>
-    public async Task<bool> Wait(TimeSpan most, CancellationToken cancellation)
+    public void Set()
     {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        limit.CancelAfter(most);
-        try
+        lock (setting)
         {
-            await set.Reader.ReadAsync(limit.Token);
-            return true;
-        }
-        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
-        {
-            return false;
+            if (set.CurrentCount == 0) set.Release();
         }
     }
+
+    public Task Wait(CancellationToken cancellation) => set.WaitAsync(cancellation);
+
+    /// <summary>False when the time was over first, which costs no exception: most waits of a host at rest end so.</summary>
+    /// <param name="most">Up to 24 days.</param>
+    public Task<bool> Wait(TimeSpan most, CancellationToken cancellation) => set.WaitAsync(most, cancellation);
 }

@@ -7,11 +7,16 @@ using Npgsql;
 namespace Codo.Platform.Cluster;
 
 /// <summary>
-/// Two loops for each module's work: its poll every second, more seldom while there is nothing to do, and its recovery of what dead nodes left every two. One
-/// work's failure holds up no other.
+/// Two loops for each module's work: its poll every second, and its recovery of what dead nodes left every two, both more seldom while there is nothing to do;
+/// a node that is declared dead wakes the recoveries. One work's failure holds up no other.
 /// </summary>
 internal sealed class WorkLoops
 {
+    /// <summary>Dead nodes whose rest is not recovered, as one value: it changes when one is declared dead.</summary>
+    public const string UnrecoveredVersion = """
+        SELECT string_agg(concat(name, ' ', fenced), ',' ORDER BY name) FROM platform.node WHERE settled < fenced
+        """;
+
     private const string UnrecoveredSql = """
         SELECT name, fenced FROM platform.node WHERE settled < fenced
         """;
@@ -20,7 +25,10 @@ internal sealed class WorkLoops
         UPDATE platform.node SET settled = @Fenced WHERE name = @Name AND settled < @Fenced AND fenced >= @Fenced
         """;
 
-    private static readonly TimeSpan PollPeriod = TimeSpan.FromSeconds(1), LongestRest = TimeSpan.FromSeconds(5), RecoveryPeriod = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan PollPeriod = TimeSpan.FromSeconds(1),
+        LongestRest = TimeSpan.FromSeconds(5),
+        RecoveryPeriod = TimeSpan.FromSeconds(2),
+        LongestRecoveryRest = TimeSpan.FromSeconds(30);
 
     private readonly NpgsqlDataSource source;
     private readonly Node node;
@@ -35,7 +43,7 @@ internal sealed class WorkLoops
             .. works.Select(work => new Worked(
                 work,
                 states.Add($"{work.Name} poll", PollPeriod, LongestRest, isVital: true),
-                states.Add($"{work.Name} recovery", RecoveryPeriod)
+                states.Add($"{work.Name} recovery", RecoveryPeriod, LongestRecoveryRest)
             )),
         ];
     }
@@ -46,6 +54,12 @@ internal sealed class WorkLoops
     public void Wake()
     {
         foreach (var worked in works) worked.Work.Wake.Set();
+    }
+
+    /// <summary>Makes every work recover now what dead nodes left.</summary>
+    public void WakeRecoveries()
+    {
+        foreach (var worked in works) worked.Fenced.Set();
     }
 
     /// <summary>The polls.</summary>
@@ -92,6 +106,7 @@ internal sealed class WorkLoops
         List<Unrecovered> dead;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
             dead = (await connection.QueryAsync<Unrecovered>(UnrecoveredSql)).AsList();
+        worked.Recovered.IsIdle = dead.Count == 0;
         foreach (var left in dead.Where(left => !worked.HasDone(left)))
         {
             await worked.Work.Recover(left.Name, left.Fenced, cancellation);

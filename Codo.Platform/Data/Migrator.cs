@@ -132,6 +132,7 @@ public static class Migrator
                 .WithScriptNameComparer(StringComparer.Ordinal)
                 .JournalToPostgresqlTable("platform", "schema_version")
                 .WithTransactionPerScript()
+                .WithPreprocessor(new WithoutWait())
                 .WithVariablesDisabled()
                 .WithExecutionTimeout(TimeSpan.FromMinutes(30))
                 .LogTo(new MigrationLog(log))
@@ -139,6 +140,7 @@ public static class Migrator
             var result = upgrade.PerformUpgrade();
             if (!result.Successful)
                 throw new InvalidOperationException($"The migration {result.ErrorScript?.Name} failed: {result.Error.Message}", result.Error);
+            // Waits for the disk, and so for all scripts before it.
             await Remember(connection, schema);
             alsoUnderLock(connection);
         }
@@ -218,6 +220,12 @@ public static class Migrator
                 Oldest = fresh.Select(migration => (migration.Oldest ?? schema.Binary).ToString(3)).ToArray(),
             }
         );
+    }
+
+    /// <summary>A script does not wait until it is on the disk: one that a power failure takes, its entry in the journal with it, is applied again.</summary>
+    private sealed class WithoutWait : IScriptPreprocessor
+    {
+        public string Process(string contents) => $"SET LOCAL synchronous_commit = off;\n{contents}";
     }
 
     private sealed class MigrationLog(ILogger log) : IUpgradeLog
