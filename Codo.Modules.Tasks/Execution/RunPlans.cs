@@ -38,7 +38,7 @@ internal sealed class RunPlans(SecretBox box, OrderArguments arguments, RiskRule
         SELECT task_group, host, batch FROM tasks.lane WHERE list_id = @ListId ORDER BY task_group, lane_id
         """;
 
-    // A step that is not the same on every host of its group is two steps here, each with its hosts.
+    // The columns are those of TemplateStep, in its order; then the hosts. A step that is not the same on every host of its group is two steps here.
     private const string StepsSql = """
         SELECT s.task_group AS "group", s.task_level AS level, s.task_name AS command_name, s.task_cmd AS command, s.task_args AS args, s.trigger, s.exec_user,
             s.force_host, s.timeout, s.retries, s.retry_delay, s.on_error, s.pty, s.interpreter, s.run_as, s.node_selector AS node,
@@ -62,13 +62,21 @@ internal sealed class RunPlans(SecretBox box, OrderArguments arguments, RiskRule
         var asked = new { ListId = listId };
         var order = await connection.QuerySingleAsync<(string Args, byte[]? SecretArgs)>(OrderSql, asked, transaction);
         var lanes = (await connection.QueryAsync<(int Group, string Host, int Batch)>(LanesSql, asked, transaction)).ToLookup(lane => lane.Group);
-        var steps = (await connection.QueryAsync<StoredStep>(StepsSql, asked, transaction)).ToLookup(step => step.Group);
+        var steps = (
+            await connection.QueryAsync<TemplateStep, string, (TemplateStep Step, string Hosts)>(
+                StepsSql,
+                (step, hosts) => (step, hosts),
+                asked,
+                transaction,
+                splitOn: "hosts"
+            )
+        ).ToLookup(row => row.Step.Group);
         var groups = (await connection.QueryAsync<GroupRow>(GroupsSql, asked, transaction)).Select(row =>
         {
             var hosts = lanes[row.TaskGroup].Select(lane => new PlannedLane(lane.Host, lane.Batch)).ToList();
             var all = string.Join(',', hosts.Select(lane => lane.Host));
             var group = new PlannedGroup(row.TaskGroup, hosts, [], row.Batches, row.BatchPause, row.MaxFailures, row.Confirm);
-            return (group, steps[row.TaskGroup].Select(step => (step.Step, step.Hosts == all ? null : step.Hosts)));
+            return (group, steps[row.TaskGroup].Select(step => (step.Step, step.Hosts == all ? (string?)null : step.Hosts)));
         });
         return await Make(connection, groups, arguments.Open(order.Args, order.SecretArgs), key is { } number && box.Has(number) ? number : box.Current);
     }
@@ -177,45 +185,4 @@ internal sealed class RunPlans(SecretBox box, OrderArguments arguments, RiskRule
     }
 
     private sealed record GroupRow(int TaskGroup, int Batches, int BatchPause, int MaxFailures, bool Confirm);
-
-    private sealed record StoredStep
-    {
-        public int Group { get; init; }
-        public int Level { get; init; }
-        public string CommandName { get; init; } = "";
-        public string Command { get; init; } = "";
-        public string Args { get; init; } = "";
-        public string Trigger { get; init; } = "";
-        public string ExecUser { get; init; } = "";
-        public string ForceHost { get; init; } = "";
-        public int Timeout { get; init; }
-        public int Retries { get; init; }
-        public int RetryDelay { get; init; }
-        public string OnError { get; init; } = "";
-        public bool Pty { get; init; }
-        public string Interpreter { get; init; } = "";
-        public string RunAs { get; init; } = "";
-        public string Node { get; init; } = "";
-        public string Hosts { get; init; } = "";
-
-        public TemplateStep Step =>
-            new(
-                Group,
-                Level,
-                CommandName,
-                Command,
-                Args,
-                Trigger,
-                ExecUser,
-                ForceHost,
-                Timeout,
-                Retries,
-                RetryDelay,
-                OnError,
-                Pty,
-                Interpreter,
-                RunAs,
-                Node
-            );
-    }
 }
