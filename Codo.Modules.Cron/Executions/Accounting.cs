@@ -43,8 +43,9 @@ internal static class Accounting
     /// <param name="Key">Neighbouring stretches with the same key are one row.</param>
     internal sealed record GapReason(string Key, Text Cause);
 
-    /// <summary>An execution of the job that is queued, running or waiting for its retry.</summary>
-    internal sealed record Active(long LogId, bool Running);
+    /// <summary>Executions of the job that are queued, running or waiting for their retry; nobody asks for those of a job whose runs may overlap.</summary>
+    /// <param name="First">The log id of the oldest, 0 without one.</param>
+    internal readonly record struct Active(int Count, long First);
 
     /// <summary>One entry of the ledger: a fire, or a stretch of due times that do not run for one reason.</summary>
     /// <param name="Reason">Neighbouring stretches with the same reason are one row; null for a fire.</param>
@@ -65,7 +66,7 @@ internal static class Accounting
     /// Accounts for every due time in (<see cref="Due.AccountedTo"/>, <paramref name="now"/>], or for the first <see cref="MostTimes"/> of them where more are
     /// long past.
     /// </summary>
-    public static Outcome Account(Due job, IReadOnlyList<Active> going, DateTimeOffset now)
+    public static Outcome Account(Due job, Active going, DateTimeOffset now)
     {
         if (job.AccountedTo < now - Furthest) job = job with { AccountedTo = now - Furthest };
         var (times, upTo) = Times(job, now);
@@ -92,7 +93,7 @@ internal static class Accounting
         else
         {
             var active = going.Count;
-            var blocker = going.Count > 0 ? going[0].LogId : 0;
+            var blocker = going.First;
             foreach (var (time, trigger) in Fires(job, times, now, entries))
             {
                 if (job.Overlap == "skip" && active > 0)

@@ -59,7 +59,7 @@ internal sealed class Ledger(
         """;
 
     private const string ActiveSql = """
-        SELECT job, log_id, state = 'running' AS running FROM cron.active_execution WHERE job = ANY(@Jobs) ORDER BY job, log_id
+        SELECT job, CAST(count(*) AS int) AS count, min(log_id) AS first FROM cron.active_execution WHERE job = ANY(@Jobs) GROUP BY job
         """;
 
     private const string InsertFiresSql = """
@@ -273,9 +273,14 @@ internal sealed class Ledger(
         Accounting.GapReason? reason = null
     )
     {
-        var going = (await connection.QueryAsync<ActiveRow>(ActiveSql, new { Jobs = jobs.Select(job => job.Id).ToArray() }, transaction)).ToLookup(row =>
-            row.Job
-        );
+        // Of jobs that may overlap thousands may wait, and nobody asks how many.
+        var going = (
+            await connection.QueryAsync<ActiveRow>(
+                ActiveSql,
+                new { Jobs = jobs.Where(job => job.Overlap is "skip" or "queue").Select(job => job.Id).ToArray() },
+                transaction
+            )
+        ).ToDictionary(row => row.Job, row => new Accounting.Active(row.Count, row.First));
         var (fires, moves, due, isTold) = (new List<(long Job, string Trigger, DateTime At)>(), new List<Move>(), new List<long>(), false);
         var isSelective = false;
         var steady = SteadySince;
@@ -289,7 +294,7 @@ internal sealed class Ledger(
             {
                 outcome = Accounting.Account(
                     job.ToDue(steady, reason, skip, held),
-                    going[job.Id].Select(row => new Accounting.Active(row.LogId, row.Running)).ToList(),
+                    going.GetValueOrDefault(job.Id),
                     new DateTimeOffset(job.LockedAt, TimeSpan.Zero)
                 );
             }
@@ -484,5 +489,5 @@ internal sealed class Ledger(
 
     private sealed record HeldRow(DateTime BackupAt, DateTime? ReleasedAt);
 
-    private sealed record ActiveRow(long Job, long LogId, bool Running);
+    private sealed record ActiveRow(long Job, int Count, long First);
 }

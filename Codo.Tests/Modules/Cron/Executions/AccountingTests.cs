@@ -60,7 +60,7 @@ public sealed class AccountingTests
     {
         var outcome = Accounting.Account(
             Job("* * * * * *", overlap),
-            Enumerable.Range(1, going).Select(id => new Accounting.Active(id, id == 1)).ToList(),
+            new Accounting.Active(going, going > 0 ? 1 : 0),
             Noon.AddSeconds(3)
         );
         Statuses(outcome).ShouldBe(expected);
@@ -97,7 +97,7 @@ public sealed class AccountingTests
                 {
                     var job = Job(cron, overlap, misfire, paused: paused);
                     var now = Noon.AddSeconds(seconds);
-                    var outcome = Accounting.Account(job, Enumerable.Range(1, going).Select(id => new Accounting.Active(id, true)).ToList(), now);
+                    var outcome = Accounting.Account(job, new Accounting.Active(going, going > 0 ? 1 : 0), now);
                     var due = job.Expression.Between(Noon, now, job.Zone).ToList();
                     outcome.Entries.Sum(entry => entry.Times).ShouldBe(due.Count);
                     foreach (var time in due)
@@ -154,7 +154,7 @@ public sealed class AccountingTests
         DateTimeOffset? from = null
     ) => new(Parse(cron), TimeZoneInfo.Utc, paused, overlap, misfire, TimeSpan.FromSeconds(window), from ?? Noon, DateTimeOffset.MaxValue);
 
-    private static Accounting.Outcome Account(Accounting.Due job, DateTimeOffset now) => Accounting.Account(job, [], now);
+    private static Accounting.Outcome Account(Accounting.Due job, DateTimeOffset now) => Accounting.Account(job, default, now);
 
     private static List<string> Statuses(Accounting.Outcome outcome) =>
         outcome.Entries.Select(entry => $"{entry.Status.Word()} {entry.Times} {entry.Trigger}").ToList();
