@@ -1,11 +1,13 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace Codo.Platform.Cluster;
 
 /// <summary>Wakes one waiter. Set several times before the waiter looks, it wakes it once.</summary>
+[SuppressMessage("Reliability", "CA1001", Justification = "A semaphore has nothing to dispose of as long as nobody asks for its handle.")]
 public sealed class WakeSignal
 {
     private readonly Lock setting = new();
 
-    // Never disposed: it has no handle as long as nobody asks for one.
     private readonly SemaphoreSlim set = new(0, 1);
 
     public void Set()
