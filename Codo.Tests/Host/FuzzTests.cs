@@ -33,7 +33,12 @@ public sealed class FuzzHost(TestPostgres postgres) : HostFixture(postgres)
             folder.At("codo"),
             environment: [("Codo__Auth__TokenSecret", TestTokens.Secret), ("Codo__RequestsPerSecond", "1000000"), ("Codo__StrangerRequestsPerSecond", "100000")]
         );
-        Http = new HttpClient(new SocketsHttpHandler { UseCookies = false, AllowAutoRedirect = false }) { BaseAddress = Process.Address };
+        Http = new HttpClient(new SocketsHttpHandler { UseCookies = false, AllowAutoRedirect = false })
+        {
+            BaseAddress = Process.Address,
+            // Fifty of the largest answers take their turns; beside other tests that is minutes.
+            Timeout = TimeSpan.FromMinutes(10),
+        };
     }
 
     /// <summary>Begins to measure anew.</summary>
