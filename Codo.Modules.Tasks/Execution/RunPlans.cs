@@ -76,7 +76,7 @@ internal sealed class RunPlans(SecretBox box, OrderArguments arguments, RiskRule
             var hosts = lanes[row.TaskGroup].Select(lane => new PlannedLane(lane.Host, lane.Batch)).ToList();
             var all = string.Join(',', hosts.Select(lane => lane.Host));
             var group = new PlannedGroup(row.TaskGroup, hosts, [], row.Batches, row.BatchPause, row.MaxFailures, row.Confirm);
-            return (group, steps[row.TaskGroup].Select(step => (step.Step, step.Hosts == all ? (string?)null : step.Hosts)));
+            return (group, steps[row.TaskGroup].Select(step => (step.Step, step.Hosts == all ? null : step.Hosts)));
         });
         return await Make(connection, groups, arguments.Open(order.Args, order.SecretArgs), key is { } number && box.Has(number) ? number : box.Current);
     }

@@ -1,3 +1,4 @@
+using Codo.Host.Accounts;
 using Codo.Platform.Cluster;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
@@ -35,10 +36,17 @@ public sealed class StateWatchTests(StateWatchHost fixture) : IClassFixture<Stat
     [Fact]
     public async Task A_grant_a_revocation_and_a_dead_node_of_which_no_announcement_came_are_found()
     {
-        // Without its triggers a table announces nothing.
         const int user = 9_301;
+        var told = new List<string>();
+        // What the host has registered, told here as well: the host's loops look by themselves too, if more seldom.
+        var watch = new StateWatch(
+            host.Services.GetRequiredService<NpgsqlDataSource>(),
+            host.Services.GetServices<WatchedState>().Select(state => state with { Changed = () => told.Add(state.Version) })
+        );
+        await Told();
         var token = TestTokens.For(user, "ann");
         (await host.Post("/v1/cron/job/run/", new { job_id = "nobody's" }, token)).Code().ShouldBe(-2);
+        // Without its triggers a table announces nothing.
         await Execute(
             $"""
             ALTER TABLE accounts.role_grant DISABLE TRIGGER rights_changed;
@@ -47,8 +55,10 @@ public sealed class StateWatchTests(StateWatchHost fixture) : IClassFixture<Stat
             ALTER TABLE accounts.role_grant ENABLE TRIGGER rights_changed;
             """
         );
+        (await Told()).ShouldContain(RulesReader.VersionSql);
         await Eventually.True(async () => (await host.Post("/v1/cron/job/run/", new { job_id = "nobody's" }, token)).Code() == -1, "no such job");
         await Execute($"INSERT INTO accounts.revocation (user_id, by_id) VALUES ({user}, 1)");
+        (await Told()).ShouldContain(Revocations.VersionSql);
         await Eventually.True(async () => (await host.Get("/v1/cron/job/", token)).Code() != 0, "the token is taken back");
         await Execute(
             """
@@ -57,6 +67,22 @@ public sealed class StateWatchTests(StateWatchHost fixture) : IClassFixture<Stat
             """
         );
         await Eventually.True(async () => await host.Count("SELECT settled FROM platform.node WHERE name = 'gone'") == 7, "what it left is recovered");
+        await using (var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken))
+        await using (var transaction = await connection.BeginTransactionAsync(TestContext.Current.CancellationToken))
+        {
+            // Seen in here alone, so that the host does not recover it in between.
+            var before = await connection.ExecuteScalarAsync<string?>(WorkLoops.UnrecoveredVersion, transaction: transaction);
+            await connection.ExecuteAsync("UPDATE platform.node SET incarnation = 8, fenced = 8 WHERE name = 'gone'", transaction: transaction);
+            (await connection.ExecuteScalarAsync<string?>(WorkLoops.UnrecoveredVersion, transaction: transaction)).ShouldNotBe(before);
+        }
+        host.Services.GetServices<WatchedState>().Select(state => state.Version).ShouldContain(WorkLoops.UnrecoveredVersion);
+
+        async Task<List<string>> Told()
+        {
+            told.Clear();
+            await watch.Look(TestContext.Current.CancellationToken);
+            return told;
+        }
     }
 
     private async Task Execute(string sql)
