@@ -35,8 +35,10 @@ public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceS
         FROM platform.node
         """;
 
+    // Only over what was judged: whoever has changed it meanwhile is not overwritten.
     private const string RememberSql = """
-        UPDATE platform.node SET clock_seen_at = GREATEST(clock_seen_at, @Now), clock_boot_id = @BootId, clock_boot_time = @BootTime WHERE name = @Name
+        UPDATE platform.node SET clock_seen_at = GREATEST(clock_seen_at, @Now), clock_boot_id = @BootId, clock_boot_time = @BootTime
+        WHERE name = @Name AND clock_seen_at IS NOT DISTINCT FROM @SeenAt
         """;
 
     private const string ConfirmSql = """
@@ -60,7 +62,15 @@ public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceS
         await using (var connection = await source.OpenConnectionAsync(cancellation))
         {
             seen = await connection.QuerySingleAsync<Seen>(SeenSql, new { node.Name });
-            if (!IsJump(seen, Machine.BootId, boot)) await connection.ExecuteAsync(RememberSql, new { node.Name, seen.Now, Machine.BootId, BootTime = boot });
+            var passed = new
+            {
+                node.Name,
+                seen.Now,
+                seen.SeenAt,
+                Machine.BootId,
+                BootTime = boot,
+            };
+            if (!IsJump(seen, Machine.BootId, boot)) await connection.ExecuteAsync(RememberSql, passed);
         }
         var found = IsJump(seen, Machine.BootId, boot) ? Say(seen) : (Text?)null;
         await Tell(found);

@@ -290,6 +290,7 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
     {
         var guard = host.Services.GetRequiredService<RetentionGuard>();
         await Eventually.True(async () => await guard.Allows(CancellationToken.None) is not null, "nothing is wrong with the clock");
+        await host.FirstRounds("cron partitions", "clock watch");
         // PostgreSQL's clock is 400 days further than it was: what it showed before is put back by as much.
         await host.Ask<int>("UPDATE platform.node SET clock_seen_at = clock_seen_at - interval '400 days' RETURNING 1");
         (await guard.Allows(CancellationToken.None)).ShouldBeNull();

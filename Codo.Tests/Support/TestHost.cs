@@ -2,6 +2,7 @@ using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json.Nodes;
 using Codo.Host;
+using Codo.Platform.Cluster;
 using Dapper;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -66,6 +67,19 @@ internal sealed class TestHost : IAsyncDisposable
     {
         await using var app = Build(connectionString, Path.GetTempPath(), []);
         await app.Migrate();
+    }
+
+    /// <summary>
+    /// A host does all its upkeep when it starts, and then by the hour: once these loops have succeeded, what a test makes is touched by nobody else.
+    /// </summary>
+    public async Task FirstRounds(params string[] loops)
+    {
+        var states = Services.GetRequiredService<LoopStates>();
+        foreach (var name in loops)
+        {
+            var loop = states.All.Single(loop => loop.Name == name);
+            await Eventually.True(() => Task.FromResult(loop.HasSucceeded), $"the first round of {name} is over");
+        }
     }
 
     /// <summary>A second host on this one's database, as after a restart.</summary>

@@ -25,6 +25,7 @@ public sealed class StorageUseTests(TestPostgres postgres)
     {
         await using var host = await TestHost.Start(postgres);
         await Eventually.True(() => host.Services.GetRequiredService<Node>().HoldsLease, "the host holds its lease");
+        await host.FirstRounds("orders retention", "storage", "clock watch");
         await using var connection = await host.Source.OpenConnectionAsync();
         // PostgreSQL's clock has never been seen to be past the year before: it has jumped.
         await connection.ExecuteAsync("UPDATE platform.node SET clock_seen_at = clock_timestamp() - interval '400 days', clock_boot_id = NULL");

@@ -20,6 +20,9 @@ public sealed class ListPlansTests(TestPostgres postgres)
     /// <summary>The frequent job has a thousand rows.</summary>
     private const int MostPassedOver = 900;
 
+    /// <summary>A whole month has three thousand rows or more in its partition.</summary>
+    private const int FewDays = 500;
+
     private static readonly string[] History =
     [
         "cron_log",
@@ -138,8 +141,9 @@ public sealed class ListPlansTests(TestPostgres postgres)
         var table = (string?)node["Relation Name"] ?? "";
         // The audit's seals are a row a day, and are read by the sealing that may come meanwhile.
         if (table == "audit_seal") return false;
-        // Partitions with nothing in them are read as the planner likes.
-        return type == "Seq Scan" && Read(node) > 0 && History.Any(name => table == name || table.StartsWith(name + "_", StringComparison.Ordinal));
+        // Partitions with next to nothing in them are read as the planner likes: the history may begin or end with a few days of a month.
+        var least = History.Contains(table) ? 0 : FewDays;
+        return type == "Seq Scan" && Read(node) > least && History.Any(name => table == name || table.StartsWith(name + "_", StringComparison.Ordinal));
     }
 
     // Rows of the ledger that were read to be sorted or left out. A page shows the newest of some jobs, or a day: fewer than a frequent job has.

@@ -19,8 +19,7 @@ internal static class LogSteps
     /// </summary>
     public static async Task<DateTime> MakeDay(this TestHost host, int daysAgo)
     {
-        var sealing = host.Services.GetRequiredService<LoopStates>().All.Single(loop => loop.Name == "log sealing");
-        await Eventually.True(() => Task.FromResult(sealing.HasSucceeded), "the host has sealed what there was at its start");
+        await host.FirstRounds("log sealing");
         var day = DateTime.UtcNow.Date.AddDays(-daysAgo);
         await Partitions.Ensure(host.Source, "tasks.log_line", PartitionSpan.Day, day, 0);
         return day;
