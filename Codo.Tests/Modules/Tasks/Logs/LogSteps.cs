@@ -1,7 +1,6 @@
 using System.Text;
 using Codo.Modules.Tasks.Execution;
 using Codo.Modules.Tasks.Logs;
-using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Tests.Support;
 using Dapper;
