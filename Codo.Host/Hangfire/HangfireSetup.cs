@@ -1,11 +1,9 @@
 using Codo.Platform.Cluster;
 using Codo.Platform.Dashboard;
-using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Hangfire;
 using Hangfire.AspNetCore;
 using Hangfire.PostgreSql;
-using Hangfire.PostgreSql.Factories;
 using Npgsql;
 
 namespace Codo.Host.Hangfire;
@@ -13,9 +11,6 @@ namespace Codo.Host.Hangfire;
 /// <summary>Hangfire as Codo runs it: a few workers, because a job only starts work; two of its defaults changed that stop a cluster.</summary>
 internal static class HangfireSetup
 {
-    /// <summary>Connections of this host for Hangfire (docs/operations.md has the sum).</summary>
-    private const int PoolSize = 15;
-
     /// <summary>A host that dies while it holds the recurring-job lock stops all recurring jobs for this long; Hangfire's default is 10 minutes.</summary>
     private static readonly TimeSpan LockTimeout = TimeSpan.FromSeconds(15);
 
@@ -34,12 +29,9 @@ internal static class HangfireSetup
 
     public static IServiceCollection AddCodoHangfire(this IServiceCollection services, string connectionString)
     {
-        var limited = new NpgsqlConnectionStringBuilder(Postgres.WithLimits(connectionString, PoolSize, "codo hangfire"))
-        {
-            PersistSecurityInfo = true,
-        }.ConnectionString;
+        services.AddSingleton(_ => new WakeUpConnections(connectionString));
         // Storage and activator are this host's own: Hangfire would keep them in statics, where the hosts of one process (the tests') take each other's jobs.
-        services.AddSingleton<JobStorage>(_ => new PostgreSqlStorage(new NpgsqlConnectionFactory(limited, Options), Options));
+        services.AddSingleton<JobStorage>(provider => new PostgreSqlStorage(provider.GetRequiredService<WakeUpConnections>(), Options));
         services.AddSingleton<JobActivator>(provider => new AspNetCoreJobActivator(provider.GetRequiredService<IServiceScopeFactory>()));
         services.AddSingleton<BackgroundMirror>();
         services.AddHangfire(configuration => configuration

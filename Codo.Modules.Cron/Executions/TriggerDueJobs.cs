@@ -12,7 +12,8 @@ namespace Codo.Modules.Cron.Executions;
 /// <summary>
 /// Wakes due jobs to the millisecond: a process of the Hangfire server that waits for the earliest next due time, which Codo alone computes, and triggers the
 /// recurring jobs that are due. The first at once, since its wake-up accounts for everything that is due; the others, so that the dashboard shows their
-/// executions, at a bounded rate: under load they are left out first. Hangfire's own schedule and the node's poll are the fallbacks below it.
+/// executions, at a bounded rate: under load they are left out first. Hangfire's own schedule and the node's poll are the fallbacks below it. That schedule has
+/// no bound and makes a background job of each due time it meets, so what is accounted for in time is kept out of its reach.
 /// </summary>
 internal sealed class TriggerDueJobs(
     NpgsqlDataSource source,
@@ -37,6 +38,22 @@ internal sealed class TriggerDueJobs(
         WHERE NOT paused AND next_run_at > statement_timestamp() + CAST(@Lead AS interval) AND broken_at IS NULL ORDER BY next_run_at LIMIT 1
         """;
 
+    // Hangfire looks at a job when its score is due. One that is accounted for gets its next due time to show, and a score that passes only where nobody has
+    // accounted for that for a while. Rows that Hangfire is about to change are left to the next time.
+    private const string PutOffSql = """
+        WITH accounted AS (
+            SELECT s.id, 'recurring-job:' || j.job_id AS key, j.next_run_at FROM hangfire.set s JOIN cron.job j ON j.job_id = s.value
+            WHERE s.key = 'recurring-jobs' AND s.score BETWEEN 0 AND extract(epoch FROM clock_timestamp() + CAST(@Reach AS interval))
+                AND NOT j.paused AND j.broken_at IS NULL AND j.next_run_at > clock_timestamp() FOR UPDATE OF s SKIP LOCKED
+        ), put_off AS (
+            UPDATE hangfire.set s SET score = floor(extract(epoch FROM a.next_run_at + CAST(@Reach AS interval))) FROM accounted a WHERE s.id = a.id
+        ), shown AS (
+            SELECT h.id, CAST(CAST(floor(extract(epoch FROM a.next_run_at) * 1000) AS bigint) AS text) AS next FROM hangfire.hash h
+            JOIN accounted a ON h.key = a.key WHERE h.field = 'NextExecution' FOR UPDATE OF h SKIP LOCKED
+        )
+        UPDATE hangfire.hash h SET value = s.next FROM shown s WHERE h.id = s.id AND h.value IS DISTINCT FROM s.next
+        """;
+
     /// <summary>
     /// How much earlier a wake-up is sent than it is due: its way through Hangfire takes some 20 ms, and what it wakes waits for the rest
     /// (<see cref="FireDueJobs"/>).
@@ -48,6 +65,8 @@ internal sealed class TriggerDueJobs(
         WhileNotAllowed = TimeSpan.FromSeconds(1),
         WhileAccounted = TimeSpan.FromMilliseconds(50),
         BetweenTriggers = TimeSpan.FromMilliseconds(20),
+        // Twice the longest wait: what this misses once is still out of reach the next time.
+        Reach = TimeSpan.FromSeconds(10),
         Again = TimeSpan.FromMilliseconds(300);
 
     private readonly LoopState state = states.Add("cron trigger", LongestWait, rests: () => node.IsDrained || !node.Has(NodeRoles.Cron));
@@ -66,7 +85,10 @@ internal sealed class TriggerDueJobs(
     // Which due time of a job was triggered, and when: until it is accounted for it is found again in each round. After a while it is triggered again, because
     // the job's row may have been locked.
     private readonly Dictionary<long, (DateTime Due, long At)> triggered = [];
-    private long triggeredAt;
+
+    // Which job was shown when, so that all of them come in turn where there is not room for each due time.
+    private readonly Dictionary<long, long> shown = [];
+    private long triggeredAt, putOffAt;
 
     /// <summary>One round; Hangfire calls it again and again until the server stops.</summary>
     public void Execute(BackgroundProcessContext context)
@@ -87,24 +109,37 @@ internal sealed class TriggerDueJobs(
 
     public void Dispose() => mirrored.Dispose();
 
+    /// <summary>Keeps jobs that are accounted for out of the reach of Hangfire's own schedule.</summary>
+    internal void PutOff(NpgsqlConnection connection)
+    {
+        putOffAt = Stopwatch.GetTimestamp();
+        connection.Execute(PutOffSql, new { Reach });
+    }
+
     /// <summary>Triggers what is due; returns how long nothing more will be.</summary>
     private TimeSpan Round(CancellationToken stopping)
     {
         // A node that may not start anything leaves the triggering to the others.
         if (!sources.Trigger || !node.MayStart(Runner.WorkName)) return WhileNotAllowed;
         using var connection = source.OpenConnection();
+        if (Stopwatch.GetElapsedTime(putOffAt) >= LongestWait) PutOff(connection);
         var due = connection.Query<(long Id, string JobId, DateTime At)>(DueSql, new { MostWaiting, Lead }).AsList();
         var (isFirst, isLeftOut) = (waiting.Count == 0, false);
         if (due.Count == 0)
             triggered.Clear();
         foreach (
             var (id, jobId, at) in due.Where(job =>
-                !triggered.TryGetValue(job.Id, out var known) || known.Due != job.At || Stopwatch.GetElapsedTime(known.At) > Again
-            )
+                    !triggered.TryGetValue(job.Id, out var known) || known.Due != job.At || Stopwatch.GetElapsedTime(known.At) > Again
+                )
+                .OrderBy(job => shown.GetValueOrDefault(job.Id))
         )
         {
             triggered[id] = (at, Stopwatch.GetTimestamp());
-            if (waiting.Count < MostWaiting && mirrored.AttemptAcquire().IsAcquired) waiting.Enqueue(jobId);
+            if (waiting.Count < MostWaiting && mirrored.AttemptAcquire().IsAcquired)
+            {
+                shown[id] = Stopwatch.GetTimestamp();
+                waiting.Enqueue(jobId);
+            }
             else isLeftOut = true;
         }
         if (isLeftOut && waiting.Count == 0) fire.Account(stopping).GetAwaiter().GetResult();
@@ -112,6 +147,8 @@ internal sealed class TriggerDueJobs(
         {
             triggeredAt = Stopwatch.GetTimestamp();
             recurring.Trigger(waiting.Dequeue());
+            // Its score is the due time that it was triggered for.
+            PutOff(connection);
         }
         if (waiting.Count > 0) return BetweenTriggers;
         // A job that is being accounted for has no next due time yet.
