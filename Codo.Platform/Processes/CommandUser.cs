@@ -10,11 +10,6 @@ public sealed class CommandUser
 {
     private static readonly string[] Kept = ["PATH", "LANG", "LANGUAGE", "TZ"];
 
-    // setpriv replaces itself, so the process id stays. Not ProcessStartInfo.UserName: it changes the user of a child that shares the host's memory until it
-    // execs, and another process of that user could stop the child, and with it the host's thread, for good. The bounding set is left alone: without it sudo
-    // would have nothing to give.
-    private static readonly string[] NoCapabilities = ["--inh-caps=-all", "--ambient-caps=-all"];
-
     private CommandUser(SystemUser user, bool isOwn) => (System, IsOwn) = (user, isOwn);
 
     /// <summary>The host's own user: a command is started as it always was.</summary>
@@ -26,10 +21,12 @@ public sealed class CommandUser
     /// <summary>Whether it is the user that the host runs as.</summary>
     public bool IsOwn { get; }
 
+    // Not ProcessStartInfo.UserName: it changes the user of a child that shares the host's memory until it execs, and another process of that user could stop
+    // the child, and with it the host's thread, for good.
     /// <summary>What stands in front of a command's own words, so that it runs as this user.</summary>
     internal IReadOnlyList<string> Prefix => IsOwn
-        ? HostPrivileges.PassesOn ? ["setpriv", .. NoCapabilities, "--"] : []
-        : [.. LoginLimits.Of(System), "setpriv", $"--reuid={System.Id}", $"--regid={System.Group}", "--init-groups", .. NoCapabilities, "--"];
+        ? HostPrivileges.PassesOn ? ["setpriv", .. UserSwitch.NoCapabilities, "--"] : []
+        : [.. LoginLimits.Of(System), .. UserSwitch.To(System)];
 
     /// <summary>The user of that name, ready to run something.</summary>
     /// <param name="name">Empty for the host's own.</param>

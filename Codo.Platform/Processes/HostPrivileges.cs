@@ -27,6 +27,9 @@ public static class HostPrivileges
     /// <summary>Whether what this process starts would have capabilities that it was not meant to have: those that a service manager gave (ambient).</summary>
     internal static bool PassesOn { get; } = Read("CapAmb") != 0;
 
+    /// <summary>Whether this process is root with nothing to hand down: whoever it becomes has no capability left.</summary>
+    internal static bool IsPlainRoot { get; } = Environment.IsPrivilegedProcess && !PassesOn && Read("CapInh") == 0;
+
     private static bool Has(int capability) => (Effective >> capability & 1) == 1;
 
     private static ulong Read(string set) =>

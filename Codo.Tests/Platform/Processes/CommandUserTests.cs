@@ -37,6 +37,24 @@ public sealed class CommandUserTests
         }
     }
 
+    [Fact]
+    public async Task The_quick_way_to_another_user_is_taken_where_it_gives_the_same_identity_and_groups()
+    {
+        await using var user = await TestUser.Make();
+        var group = await user.JoinGroup();
+        var known = SystemUser.Find(user.Identity.Name)!;
+        var slow = UserSwitch.IdentityBy(UserSwitch.BySetpriv(known));
+        slow.ShouldContain($"Uid:\t{user.Identity.Id}\t{user.Identity.Id}\t{user.Identity.Id}\t{user.Identity.Id}\n");
+        slow.ShouldContain($"{group}");
+        slow.Split('\n').Length.ShouldBe(10);
+        UserSwitch.IdentityBy(UserSwitch.To(known)).ShouldBe(slow);
+        // A container may keep chroot from root.
+        UserSwitch.To(known)[0].EndsWith("chroot", StringComparison.Ordinal)
+            .ShouldBe(HostPrivileges.IsPlainRoot && UserSwitch.IdentityBy(UserSwitch.ByChroot(known)) == slow);
+        UserSwitch.IdentityBy(["/no/such/program"]).ShouldBe("");
+        UserSwitch.IdentityBy(["/bin/false"]).ShouldBe("");
+    }
+
     [Theory]
     [InlineData("#!/bin/sh\nid -un; stat -c %U \"$0\"", false, false, 2)]
     [InlineData("id -un", true, false, 1)]
