@@ -23,12 +23,15 @@ public sealed partial record SystemUser(string Name, uint Id, uint Group, string
     public static SystemUser? Find(uint id) => Read((entry, buffer) => getpwuid_r(id, entry, buffer, MostBytes, out var found) == 0 ? found : 0);
 
     /// <summary>The names of its groups, the first one and the supplementary ones.</summary>
-    internal IReadOnlyList<string> GroupNames()
+    internal IReadOnlyList<string> GroupNames() => [.. GroupIds().Select(GroupName).OfType<string>()];
+
+    /// <summary>Its groups, the first one and the supplementary ones.</summary>
+    internal IReadOnlyList<uint> GroupIds()
     {
         var ids = new uint[MostGroups];
         var count = ids.Length;
         if (getgrouplist(Name, Group, ids, ref count) < 0) count = ids.Length;
-        return [.. ids.Take(count).Select(GroupName).OfType<string>()];
+        return [.. ids.Take(count)];
     }
 
     private static string? GroupName(uint id)

@@ -6,9 +6,9 @@ namespace Codo.Platform.Processes;
 
 /// <summary>
 /// The program in front of a command that makes it another user's. Both replace themselves, so the process id stays, and both give the user's supplementary
-/// groups. <c>setpriv</c> (util-linux) works everywhere. <c>chroot</c> (GNU coreutils), which stays in the same root, costs two thirds of a start less, but it
-/// leaves the capabilities that a service manager handed down, and other systems have a <c>chroot</c> that knows no users. So it is taken only where this host
-/// has nothing to hand down and where, tried once for each user, it gave the very identity that <c>setpriv</c> gives.
+/// groups. <c>setpriv</c> (util-linux) works everywhere. <c>chroot</c> (GNU coreutils), which stays in the same root, costs less than half as much where it is
+/// told the groups, but it leaves the capabilities that a service manager handed down, and other systems have a <c>chroot</c> that knows no users. So it is
+/// taken only where this host has nothing to hand down and where, tried once for each user, it gave the very identity that <c>setpriv</c> gives.
 /// </summary>
 internal static class UserSwitch
 {
@@ -45,8 +45,9 @@ internal static class UserSwitch
     internal static IReadOnlyList<string> BySetpriv(SystemUser user) =>
         ["setpriv", $"--reuid={user.Id}", $"--regid={user.Group}", "--init-groups", .. NoCapabilities, "--"];
 
-    // The plus keeps a number from being looked up as a name.
-    internal static IReadOnlyList<string> ByChroot(SystemUser user) => [Chroot!, $"--userspec=+{user.Id}:+{user.Group}", "/"];
+    // The plus keeps a number from being looked up as a name; looking up the groups itself would cost it as much as all else.
+    internal static IReadOnlyList<string> ByChroot(SystemUser user) =>
+        [Chroot!, $"--userspec=+{user.Id}:+{user.Group}", $"--groups={string.Join(',', user.GroupIds().Select(id => $"+{id}"))}", "/"];
 
     /// <summary>Who a program is that these words start: lines of <c>/proc/self/status</c>; empty where it did not start or did not end.</summary>
     internal static string IdentityBy(IReadOnlyList<string> words)
