@@ -86,7 +86,8 @@ internal sealed partial class HostProcess : IAsyncDisposable
         (string, string)[] own = [("Codo__DataDirectory", dataDirectory), ("ASPNETCORE_URLS", "http://127.0.0.1:0"), ("Codo__MinFreeDisk", "0")];
         var (process, output, reading) = await Begin(Command(binary ?? Binary, [], user, workingDirectory, [.. own, .. environment]), capabilities);
         var host = new HostProcess(process, output, reading, dataDirectory);
-        await Eventually.True(() => process.HasExited || Listening().IsMatch(host.Output), "the host listens or ends", seconds: 60);
+        // Unpacking one file and making a cluster beside tests that publish takes minutes on a slow machine.
+        await Eventually.True(() => process.HasExited || Listening().IsMatch(host.Output), "the host listens or ends", seconds: 300);
         if (Listening().Match(host.Output) is not { Success: true } match)
         {
             await reading;
