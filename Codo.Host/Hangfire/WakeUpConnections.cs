@@ -5,11 +5,12 @@ using Npgsql;
 namespace Codo.Host.Hangfire;
 
 /// <summary>
-/// Hangfire's connections. Their commits do not wait for the disk: what Hangfire keeps are wake-ups and what its dashboard shows of the ledger, and where
-/// PostgreSQL crashes at most the last half second of them is lost. Nobody depends on those: the polls of both modules need no wake-up, the mirror compares
-/// itself with the ledger, and a background job that a row of Codo's names is on the disk with that row.
+/// Hangfire's connections. Their commits do not wait for the disk: Hangfire keeps wake-ups and what its dashboard shows of the ledger. When PostgreSQL crashes,
+/// the last of them are lost (up to three times its <c>wal_writer_delay</c>, 0.6 s by default). Nothing depends on those: the polls of both modules need no
+/// wake-up, and the mirror compares itself with the ledger. A background job whose number a row of Codo's holds is not lost, because that row's commit, which
+/// comes later, writes everything before it to the disk.
 /// </summary>
-internal sealed class WakeUpConnections(string connectionString) : IConnectionFactory, IAsyncDisposable
+internal sealed class WakeUpConnections(string connectionString) : IConnectionFactory, IDisposable
 {
     /// <summary>Connections of this host for Hangfire (docs/operations.md has the sum).</summary>
     private const int PoolSize = 15;
@@ -20,7 +21,7 @@ internal sealed class WakeUpConnections(string connectionString) : IConnectionFa
 
     public NpgsqlConnection GetOrCreateConnection() => source.CreateConnection();
 
-    public ValueTask DisposeAsync() => source.DisposeAsync();
+    public void Dispose() => source.Dispose();
 
     private static NpgsqlDataSource Create(string connectionString)
     {

@@ -38,8 +38,8 @@ internal sealed class TriggerDueJobs(
         WHERE NOT paused AND next_run_at > statement_timestamp() + CAST(@Lead AS interval) AND broken_at IS NULL ORDER BY next_run_at LIMIT 1
         """;
 
-    // Hangfire looks at a job when its score is due. One that is accounted for gets its next due time to show, and a score that passes only where nobody has
-    // accounted for that for a while. Rows that Hangfire is about to change are left to the next time.
+    // Hangfire's schedule looks at a recurring job when the time in its score has come. A job that is accounted for gets its next due time, which the dashboard
+    // shows, and a score that lies behind that. Rows that Hangfire holds locked are left out, so that the two never wait for each other.
     private const string PutOffSql = """
         WITH accounted AS (
             SELECT s.id, 'recurring-job:' || j.job_id AS key, j.next_run_at FROM hangfire.set s JOIN cron.job j ON j.job_id = s.value
@@ -65,7 +65,7 @@ internal sealed class TriggerDueJobs(
         WhileNotAllowed = TimeSpan.FromSeconds(1),
         WhileAccounted = TimeSpan.FromMilliseconds(50),
         BetweenTriggers = TimeSpan.FromMilliseconds(20),
-        // Twice the longest wait: what this misses once is still out of reach the next time.
+        // Jobs are put off every LongestWait; a row that is locked at one time is put off at the next, before Hangfire looks at it.
         Reach = TimeSpan.FromSeconds(10),
         Again = TimeSpan.FromMilliseconds(300);
 
