@@ -34,6 +34,7 @@ internal sealed class ExecutionStore
     /// <summary>Characters of output that lists show; the rest is had from the endpoint that the last line names.</summary>
     public const int ListLimit = 64 << 10;
 
+    // The run's id begins with the claim's, by which rows are found whose claim got no answer.
     private const string ClaimSql = """
         WITH free AS (
             SELECT g.log_id, g.unplaced FROM cron.active_execution g
@@ -52,13 +53,23 @@ internal sealed class ExecutionStore
             UPDATE cron.cron_log l SET status = 'running', exec_time = CASE WHEN c.attempt = 1 THEN clock_timestamp() ELSE l.exec_time END,
                 cause_zh = CASE WHEN c.unplaced THEN '' ELSE l.cause_zh END, cause_en = CASE WHEN c.unplaced THEN '' ELSE l.cause_en END
             FROM claimed c WHERE l.log_id = c.log_id AND l.nominal_at = c.nominal_at AND l.status = 'queued'
-            RETURNING c.log_id, c.nominal_at, c.job, c.job_id, c.attempt, gen_random_uuid()::text AS run_id, l.task_cmd, l.spec, l.env, l.trigger
+            RETURNING c.log_id, c.nominal_at, c.job, c.job_id, c.attempt,
+                concat_ws('-', CAST(@Claim AS text), c.log_id, c.attempt) AS run_id, l.task_cmd, l.spec, l.env, l.trigger
         ), attempted AS (
             INSERT INTO cron.attempt (log_id, nominal_at, attempt, trigger, run_id, node, incarnation, started_at)
             SELECT log_id, nominal_at, attempt, CASE WHEN attempt = 1 THEN trigger ELSE 'retry' END, run_id, @Node, @Incarnation, clock_timestamp() FROM started
         )
         SELECT log_id, nominal_at, job, job_id, attempt, run_id, CAST(@Incarnation AS bigint) AS incarnation, task_cmd, spec::text AS spec, env,
             (SELECT j.creator_id FROM cron.job j WHERE j.id = started.job) AS person FROM started
+        """;
+
+    private const string UnansweredSql = """
+        SELECT a.log_id, a.nominal_at, g.job, g.job_id, a.attempt, a.run_id, a.incarnation, l.task_cmd, l.spec::text AS spec, l.env,
+            (SELECT j.creator_id FROM cron.job j WHERE j.id = g.job) AS person
+        FROM cron.active_execution g JOIN cron.attempt a ON a.log_id = g.log_id AND a.nominal_at = g.nominal_at AND a.attempt = g.attempt
+        JOIN cron.cron_log l ON l.log_id = g.log_id AND l.nominal_at = g.nominal_at
+        WHERE g.node = @Node AND g.incarnation = @Incarnation AND g.state = 'running' AND a.ended_at IS NULL
+            AND split_part(a.run_id, '-', 1) = ANY(@Claims)
         """;
 
     private const string MineSql = """
@@ -145,18 +156,44 @@ internal sealed class ExecutionStore
     public string SpoolFolder => Path.Combine(node.DataDirectory, "spool", "cron");
 
     /// <summary>Takes up to <paramref name="room"/> queued executions for this node; their attempts are committed when this returns.</summary>
-    public async Task<List<Claimed>> Claim(string nodeName, long incarnation, int room, long[] full, CancellationToken cancellation)
+    /// <param name="claim">Names this claim: letters and digits. Where it gets no answer it may be committed all the same (<see cref="Unanswered"/>).</param>
+    public async Task<List<Claimed>> Claim(string claim, string nodeName, long incarnation, int room, long[] full, CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
         try
         {
-            return (await connection.QueryAsync<Claimed>(ClaimSql, new { Node = nodeName, Incarnation = incarnation, Room = room, Full = full })).AsList();
+            var all = new
+            {
+                Claim = claim,
+                Node = nodeName,
+                Incarnation = incarnation,
+                Room = room,
+                Full = full,
+            };
+            return (await connection.QueryAsync<Claimed>(ClaimSql, all)).AsList();
         }
         catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.UniqueViolation)
         {
             // Another node has claimed a fire of the same job in this instant; the next look finds it running.
             return [];
         }
+    }
+
+    /// <summary>What these claims have taken, as the claim would have returned it.</summary>
+    public async Task<List<Claimed>> Unanswered(string[] claims, string nodeName, long incarnation, CancellationToken cancellation)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        return (
+            await connection.QueryAsync<Claimed>(
+                UnansweredSql,
+                new
+                {
+                    Claims = claims,
+                    Node = nodeName,
+                    Incarnation = incarnation,
+                }
+            )
+        ).AsList();
     }
 
     public async Task<IEnumerable<MineRow>> Mine(string nodeName, CancellationToken cancellation)

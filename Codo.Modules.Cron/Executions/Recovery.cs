@@ -15,12 +15,21 @@ namespace Codo.Modules.Cron.Executions;
 /// </summary>
 internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Outbox outbox, Node node, ILogger<Recovery> log)
 {
-    private const string LeftSql = """
+    private const string LeftSql = $"""
+        {SelectLeft} AND g.incarnation <= @Incarnation
+        """;
+
+    private const string StraysSql = $"""
+        {SelectLeft} AND g.incarnation = @Incarnation AND NOT EXISTS (
+            SELECT FROM unnest(CAST(@LogIds AS bigint[]), CAST(@Attempts AS int[])) AS k(log_id, attempt) WHERE k.log_id = g.log_id AND k.attempt = g.attempt)
+        """;
+
+    private const string SelectLeft = """
         SELECT g.log_id, g.nominal_at, g.job_id, g.attempt, coalesce(a.run_id, '') AS run_id, a.process_group, a.start_ticks, a.boot_id,
             n.boot_id AS node_boot_id
         FROM cron.active_execution g LEFT JOIN cron.attempt a ON a.log_id = g.log_id AND a.nominal_at = g.nominal_at AND a.attempt = g.attempt
         LEFT JOIN platform.node n ON n.name = g.node
-        WHERE g.node = @Dead AND g.incarnation <= @Incarnation AND g.state = 'running'
+        WHERE g.node = @Dead AND g.state = 'running'
         """;
 
     private const string InterruptSql = """
@@ -70,11 +79,36 @@ internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Ou
         await after.ExecuteAsync(ForgetUsageSql, new { Dead = dead, Incarnation = incarnation });
     }
 
-    private async Task<Exception?> TryRecover(LeftRow row, string dead, long incarnation)
+    /// <summary>This node's running rows but for those that are known to it.</summary>
+    public async Task<List<LeftRow>> Strays(IReadOnlyCollection<(long LogId, int Attempt)> known, CancellationToken cancellation)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        return (
+            await connection.QueryAsync<LeftRow>(
+                StraysSql,
+                new
+                {
+                    Dead = node.Name,
+                    node.Incarnation,
+                    LogIds = known.Select(one => one.LogId).ToArray(),
+                    Attempts = known.Select(one => one.Attempt).ToArray(),
+                }
+            )
+        ).AsList();
+    }
+
+    /// <summary>Makes <see cref="Strays"/> interrupted; those that PostgreSQL does not answer for are found again by the next look.</summary>
+    public async Task RecoverStrays(List<LeftRow> strays)
+    {
+        foreach (var failure in (await Task.WhenAll(strays.Select(row => TryRecover(row, node.Name, node.Incarnation, isStray: true)))).OfType<Exception>())
+            log.LogWarning(failure, "An execution whose end is not recorded waits for PostgreSQL");
+    }
+
+    private async Task<Exception?> TryRecover(LeftRow row, string dead, long incarnation, bool isStray = false)
     {
         try
         {
-            await RecoverOne(row, dead, incarnation);
+            await RecoverOne(row, dead, incarnation, isStray);
             return null;
         }
         catch (Exception error)
@@ -93,7 +127,7 @@ internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Ou
         }
     }
 
-    private async Task RecoverOne(LeftRow row, string dead, long incarnation)
+    private async Task RecoverOne(LeftRow row, string dead, long incarnation, bool isStray)
     {
         // Without a recorded group the host died between the claim and the mark: the run id in the environment finds what was started.
         var here = (row.BootId ?? row.NodeBootId) == RunMark.CurrentBootId;
@@ -101,11 +135,14 @@ internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Ou
             here && row.RunId.Length > 0
                 ? await ProcessTree.KillAsync(new RunMark(row.RunId, row.ProcessGroup ?? 0, row.StartTicks ?? 0, row.BootId ?? ""))
                 : null;
+        var why = isStray
+            ? new Text($"节点 {dead} 未能记录其结果", $"Node {dead} could not record how it ended")
+            : new Text($"节点 {dead} 中断", $"Node {dead} was cut off");
         var cause = left switch
         {
-            0 => new Text($"节点 {dead} 中断，命令已不在或已被终止", $"Node {dead} was cut off; the command is gone or was ended"),
-            > 0 => new Text($"节点 {dead} 中断，仍有 {left} 个进程无法结束", $"Node {dead} was cut off; {left} processes could not be ended"),
-            _ => new Text($"节点 {dead} 中断，其机器上的命令是否仍在运行未知", $"Node {dead} was cut off; whether the command still runs on its machine is not known"),
+            0 => new Text($"{why.Zh}，命令已不在或已被终止", $"{why.En}; the command is gone or was ended"),
+            > 0 => new Text($"{why.Zh}，仍有 {left} 个进程无法结束", $"{why.En}; {left} processes could not be ended"),
+            _ => new Text($"{why.Zh}，其机器上的命令是否仍在运行未知", $"{why.En}; whether the command still runs on its machine is not known"),
         };
         await using var connection = await source.OpenConnectionAsync();
         var interrupted = await connection.ExecuteAsync(InterruptSql, new
@@ -124,16 +161,17 @@ internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Ou
         outbox.Wake();
         log.LogWarning("Execution {LogId} of job {JobId} is interrupted: {Cause}", row.LogId, row.JobId, cause.En);
     }
-
-    private sealed record LeftRow(
-        long LogId,
-        DateTime NominalAt,
-        string JobId,
-        int Attempt,
-        string RunId,
-        int? ProcessGroup,
-        long? StartTicks,
-        string? BootId,
-        string? NodeBootId
-    );
 }
+
+/// <summary>A row that says running, and what is known of its command.</summary>
+internal sealed record LeftRow(
+    long LogId,
+    DateTime NominalAt,
+    string JobId,
+    int Attempt,
+    string RunId,
+    int? ProcessGroup,
+    long? StartTicks,
+    string? BootId,
+    string? NodeBootId
+);

@@ -48,12 +48,17 @@ internal sealed class Runner(
     /// </summary>
     private const int Piece = 40_000;
 
+    private const int MostUnanswered = 100;
+
     private readonly ConcurrentDictionary<(long LogId, int Attempt), Run> running = new();
     private readonly SemaphoreSlim claiming = new(1), spawning = new(Environment.ProcessorCount);
 
     // Commands between their claim and their start; whether somebody asked for a claim; whether the last one left something queued.
     private int starting;
     private volatile bool isAsked, isMore;
+
+    // Claims that failed and may be committed all the same; only under the lock of the claims.
+    private readonly List<string> unanswered = [];
 
     private readonly CancellationTokenSource giveUp = new();
 
@@ -107,14 +112,8 @@ internal sealed class Runner(
         while (node.MayStart(WorkName) && Math.Min(settings.MaxParallel - running.Count, MostStarting - Volatile.Read(ref starting)) is > 0 and var free)
         {
             var (room, full) = Share(quota, free);
-            var claimed = await store.Claim(node.Name, node.Incarnation, room, full, cancellation);
-            foreach (var one in claimed)
-            {
-                var run = new Run(one, disk.IsLow ? Math.Min(OutputWhenDiskIsLow, settings.OutputLimit) : settings.OutputLimit, store.SpoolFolder);
-                running[(one.LogId, one.Attempt)] = run;
-                Interlocked.Increment(ref starting);
-                _ = Task.Run(() => Carry(run), CancellationToken.None);
-            }
+            var claimed = await Claim(room, full, cancellation);
+            foreach (var one in claimed) Begin(one);
             if (claimed.Count < room)
             {
                 isMore = false;
@@ -122,6 +121,60 @@ internal sealed class Runner(
             }
         }
         isMore = true;
+    }
+
+    private async Task<List<Claimed>> Claim(int room, long[] full, CancellationToken cancellation)
+    {
+        var claim = Guid.NewGuid().ToString("N");
+        try
+        {
+            return await store.Claim(claim, node.Name, node.Incarnation, room, full, cancellation);
+        }
+        catch
+        {
+            if (unanswered.Count == MostUnanswered) unanswered.RemoveAt(0);
+            unanswered.Add(claim);
+            throw;
+        }
+    }
+
+    private void Begin(Claimed one)
+    {
+        var run = new Run(one, disk.IsLow ? Math.Min(OutputWhenDiskIsLow, settings.OutputLimit) : settings.OutputLimit, store.SpoolFolder);
+        running[(one.LogId, one.Attempt)] = run;
+        Interlocked.Increment(ref starting);
+        _ = Task.Run(() => Carry(run), CancellationToken.None);
+    }
+
+    /// <summary>
+    /// Takes up what runs here by its rows alone. A claim whose answer was lost was committed before anything started: its commands start now. The end of any
+    /// other was not stored, or the database has lost it: that execution is interrupted, since its command has run.
+    /// </summary>
+    private async Task TakeUp(CancellationToken cancellation)
+    {
+        List<LeftRow> strays;
+        // No claim is on its way meanwhile, and a run is forgotten only after its row.
+        await claiming.WaitAsync(cancellation);
+        try
+        {
+            // A host that ends keeps what it could not record in files, which its next start reads.
+            if (!node.HoldsLease || node.Draining) return;
+            foreach (var one in await store.Unanswered([.. unanswered], node.Name, node.Incarnation, cancellation))
+            {
+                // All that a claim has taken is there at once.
+                unanswered.RemoveAll(claim => one.RunId.StartsWith(claim, StringComparison.Ordinal));
+                log.LogWarning("Execution {LogId} of job {JobId} was claimed although the claim got no answer: it starts now", one.LogId, one.JobId);
+                Begin(one);
+            }
+            strays = await recovery.Strays([.. running.Keys], cancellation);
+        }
+        finally
+        {
+            claiming.Release();
+        }
+        await recovery.RecoverStrays(strays);
+        // Whoever asked for a claim meanwhile has left it to this.
+        await StartQueued(cancellation);
     }
 
     // Whose quota is full, and how many more may be claimed at once so that nobody else's can be passed by them.
@@ -159,6 +212,7 @@ internal sealed class Runner(
             else if (row.StopZh is not null)
                 run.Ask(ExecutionStatus.Killed, new Text(row.StopZh, row.StopEn ?? row.StopZh));
         }
+        if (rows.Values.Any(row => row.Incarnation == node.Incarnation && !running.ContainsKey((row.LogId, row.Attempt)))) await TakeUp(cancellation);
         var work = await store.HasWork(cancellation);
         ledger.Polled(work.Now);
         // Fallback for lost wake-ups: account for jobs that are due.
@@ -222,7 +276,7 @@ internal sealed class Runner(
         {
             log.LogError(
                 error,
-                "Execution {LogId} of job {JobId} could not be carried through; it stays running until this node's next start settles it",
+                "Execution {LogId} of job {JobId} could not be carried through; the next poll makes it interrupted",
                 run.Claimed.LogId,
                 run.Claimed.JobId
             );

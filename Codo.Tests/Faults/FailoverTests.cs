@@ -50,8 +50,9 @@ public sealed class FailoverTests
         object[] steps = [.. Enumerable.Range(1, Steps).Select(level => OrderHost.Step(level == 1 ? talks : works, level: level))];
         Done(await b.Put("/v2/task_layout/details/", new { temp_id = 1, new_temp_data = steps }));
         var order = new { task_name = "o", temp_id = 1, hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" }, args = new { }, schedule = "ready" };
-        for (var i = 0; i < Orders; i++) Done(i % 2 == 0 ? await b.Post("/v2/task/accept/", order) : await a.Send(HttpMethod.Post, "/v2/task/accept/", order));
+        // Which node takes a job is chance and may take a while; what the orders do takes eight seconds, in which the primary ends.
         await Eventually.True(() => Holds("SELECT count(DISTINCT node) = 2 FROM cron.attempt"), "both nodes run jobs", seconds: 60);
+        for (var i = 0; i < Orders; i++) Done(i % 2 == 0 ? await b.Post("/v2/task/accept/", order) : await a.Send(HttpMethod.Post, "/v2/task/accept/", order));
         await Eventually.True(() => Holds("SELECT count(*) > 8 FROM tasks.scheduler_task_log"), "steps talk", seconds: 60);
         await using (var primary = await pair.OpenPrimary()) await primary.ExecuteAsync(SilentSql);
         var nodes = await Nodes();
