@@ -1,13 +1,16 @@
+using System.Text.Json.Nodes;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Dapper;
 using Npgsql;
+using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
 namespace Codo.Tests.Faults;
 
 /// <summary>What PostgreSQL has committed although its answer was lost, or has not stored although the command has run.</summary>
 public sealed class LostAnswerTests : IAsyncLifetime
 {
+    private const int Orders = 6;
     private TestPostgres postgres = null!;
     private TestHost host = null!;
 
@@ -30,12 +33,7 @@ public sealed class LostAnswerTests : IAsyncLifetime
     {
         using var folder = new TestFolder();
         var ran = folder.At("ran");
-        await using var superuser = new NpgsqlConnection(TestPostgres.AsSuperuser(host.Postgres));
-        await superuser.OpenAsync(TestContext.Current.CancellationToken);
-        await superuser.ExecuteAsync("ALTER SYSTEM SET synchronous_commit = local");
-        await superuser.ExecuteAsync("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
-        await superuser.ExecuteAsync("SELECT pg_reload_conf()");
-        await Eventually.True(async () => await superuser.ExecuteScalarAsync<string>("SHOW synchronous_standby_names") == "nobody", "the server waits for it");
+        await using var superuser = await WaitForNobody("local");
         await superuser.ExecuteAsync(
             """
             CREATE TABLE public.losing (yes bool);
@@ -74,6 +72,114 @@ public sealed class LostAnswerTests : IAsyncLifetime
         lines.Length.ShouldBe(lines.Distinct().Count(), "nothing ran twice");
     }
 
+    // Each commit waits: some sessions are cut there, the others let go.
+    [Fact]
+    public async Task When_any_commit_may_lose_its_answer_nothing_is_lost_runs_twice_or_stays_under_way()
+    {
+        using var folder = new TestFolder();
+        var (ran, random) = (folder.At("ran"), new Random(1));
+        string[] jobs = ["skip", "queue", "allow"];
+        foreach (var overlap in jobs) await host.Make(new { job_id = overlap, cmd = $"echo $CODO_RUN_ID >> {ran}", cron = "* * * * * *", overlap });
+        await host.Make(
+            new
+            {
+                job_id = "retries",
+                cmd = $"echo $CODO_RUN_ID >> {ran}; exit $((2 - CODO_ATTEMPT))",
+                cron = "*/2 * * * * *",
+                retries = 1,
+                retry_delay = 1,
+            }
+        );
+        var step = $"for i in 1 2 3 4 5; do echo line $i; sleep 0.1; done; echo $CODO_RUN_ID >> {ran}";
+        var template = await OrderHost.Template(host, OrderHost.Step(step), OrderHost.Step(step, level: 2), OrderHost.Step(step, level: 3));
+        await using var superuser = await WaitForNobody("on");
+        using var over = new CancellationTokenSource();
+        var lost = 0;
+        var storm = Storm();
+
+        var orders = new List<long>();
+        for (var i = 0; i < Orders; i++) orders.Add(await Accept($"order {i}"));
+        await Eventually.True(() => lost > 100, "a hundred answers are lost");
+        await over.CancelAsync();
+        await storm;
+
+        foreach (var order in orders) (await OrderHost.Ended(host, order)).ShouldBe("3");
+        orders.Distinct().Count().ShouldBe(Orders);
+        (await host.Ask<long>("SELECT count(*) FROM tasks.scheduler_task_list")).ShouldBe(Orders, "an order that is asked for again is the same");
+        var upTo = await host.Ask<DateTime>("SELECT date_trunc('second', clock_timestamp())");
+        await Eventually.True(() => host.Ask<bool>("SELECT min(accounted_to) > @upTo FROM cron.job", new { upTo }), "every due time is accounted for");
+        await Eventually.True(
+            () => host.Ask<bool>("SELECT NOT EXISTS (SELECT FROM cron.cron_log WHERE status IN ('queued', 'running') AND nominal_at < @upTo)", new { upTo }),
+            "what was due has ended"
+        );
+        (
+            await host.Ask<long>(
+                """
+                SELECT count(*) FROM cron.job j CROSS JOIN LATERAL
+                    generate_series(date_trunc('minute', j.create_time), @upTo, CASE WHEN j.job_id = 'retries' THEN interval '2 s' ELSE interval '1 s' END) s
+                WHERE s > j.create_time AND (SELECT count(*) FROM cron.cron_log l WHERE l.job = j.id AND s BETWEEN l.nominal_at AND l.nominal_until) <> 1
+                """,
+                new { upTo }
+            )
+        ).ShouldBe(0, "every due time of every job is in exactly one row");
+        // Of one moment: what has begun since is none of this.
+        var known = (await Attempts()).Where(attempt => attempt.Begun < upTo).ToList();
+        var lines = await File.ReadAllLinesAsync(ran, TestContext.Current.CancellationToken);
+        lines.Length.ShouldBe(lines.Distinct().Count(), "nothing ran twice");
+        known.Select(attempt => attempt.RunId).Except(lines).ShouldBeEmpty("what was claimed has run");
+        lines.Except((await Attempts()).Select(attempt => attempt.RunId)).ShouldBeEmpty("what ran is in the ledger");
+        (
+            await host.Ask<string?>(
+                "SELECT string_agg(DISTINCT status, ' ') FROM cron.attempt WHERE ended_at < @upTo AND status NOT IN ('success', 'faild')",
+                new { upTo }
+            )
+        ).ShouldBeNull("nothing was cut off");
+        (
+            await host.Ask<long>("SELECT count(*) FROM tasks.scheduler_task_log WHERE log_info LIKE 'line %'")
+        ).ShouldBe(Orders * 3 * 5, "every line is there once");
+
+        async Task Storm()
+        {
+            while (!over.IsCancellationRequested)
+            {
+                foreach (var pid in await superuser.QueryAsync<int>("SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"))
+                {
+                    var isCut = random.Next(3) == 0;
+                    if (isCut) lost++;
+                    // Let go by a cancellation: PostgreSQL warns that the standby has not answered, and answers.
+                    await superuser.ExecuteAsync(isCut ? "SELECT pg_terminate_backend(@pid)" : "SELECT pg_cancel_backend(@pid)", new { pid });
+                }
+                await Task.Delay(5, CancellationToken.None);
+            }
+            await superuser.ExecuteAsync("ALTER SYSTEM RESET synchronous_standby_names");
+            await superuser.ExecuteAsync("SELECT pg_reload_conf()");
+        }
+
+        async Task<long> Accept(string name)
+        {
+            while (true)
+            {
+                var body = $$"""{"task_name": "{{name}}", "temp_id": {{template}}, "hosts": {"1": "127.0.0.1"}, "args": {}, "schedule": "ready"}""";
+                using var request = TestHost.Request(HttpMethod.Post, "/v2/task/accept/", body, TestTokens.Admin);
+                request.Headers.Add("Idempotency-Key", name);
+                using var response = await host.Http.SendAsync(request, TestContext.Current.CancellationToken);
+                var answer = JsonNode.Parse(await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken))!.AsObject();
+                if (CronClient.Code(answer) == 0) return (long)answer["list_id"]!;
+                CronClient.Code(answer).ShouldBe(503, answer.ToJsonString());
+            }
+        }
+
+        async Task<List<(string RunId, DateTime Begun)>> Attempts()
+        {
+            await using var connection = await host.Source.OpenConnectionAsync();
+            return (
+                await connection.QueryAsync<(string, DateTime)>(
+                    "SELECT run_id, started_at FROM cron.attempt UNION ALL SELECT run_id, started_at FROM tasks.attempt"
+                )
+            ).AsList();
+        }
+    }
+
     [Fact]
     public async Task A_run_whose_end_is_not_taken_is_interrupted_with_the_reason_and_its_job_goes_on()
     {
@@ -94,5 +200,18 @@ public sealed class LostAnswerTests : IAsyncLifetime
         var first = await host.Ask<string>("SELECT status || ': ' || cause_en FROM cron.cron_log WHERE status <> 'skipped' ORDER BY nominal_at LIMIT 1");
         first.ShouldStartWith("interrupted: Node ");
         first.ShouldEndWith(" could not record how it ended; the command is gone or was ended");
+    }
+
+    /// <summary>Makes the server wait for a standby that there is not, in transactions that ask for it.</summary>
+    private async Task<NpgsqlConnection> WaitForNobody(string synchronousCommit)
+    {
+        var superuser = new NpgsqlConnection(TestPostgres.AsSuperuser(host.Postgres));
+        await superuser.OpenAsync(TestContext.Current.CancellationToken);
+        await superuser.ExecuteAsync($"ALTER SYSTEM SET synchronous_commit = {synchronousCommit}");
+        await superuser.ExecuteAsync("SET synchronous_commit = local");
+        await superuser.ExecuteAsync("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+        await superuser.ExecuteAsync("SELECT pg_reload_conf()");
+        await Eventually.True(async () => await superuser.ExecuteScalarAsync<string>("SHOW synchronous_standby_names") == "nobody", "the server waits for it");
+        return superuser;
     }
 }
