@@ -74,6 +74,7 @@ public static class CronModule
             .AddSingleton<LiveUsage>()
             .AddSingleton<LedgerSearch>()
             .AddSingleton<IOutputSearch, RunOutputSearch>()
+            .AddSingleton<RunRecorder>()
             .AddSingleton<Runner>()
             .AddSingleton<UnplacedRuns>()
             .AddPoll<UnplacedRuns>("cron placement", PlacementWatch.Period, PlacementWatch.LongestRest, (watch, stopping) => watch.Look(stopping))

@@ -148,11 +148,16 @@ internal static class JobCommands
     private static Command Run(ClientContext context)
     {
         var (id, follow) = (Id(), new Option<bool>("--follow", "-f") { Description = "Print the output and end as the run does: 0 for success, else 1." });
-        return new Command("run", "Run a job now; it works on a paused job too.") { id, follow }.Calls(
+        var key = new Option<string?>("--idempotency-key")
+        {
+            Description = "Sent again with the same key within a day, the job is not run twice.",
+            HelpName = "KEY",
+        };
+        return new Command("run", "Run a job now; it works on a paused job too.") { id, follow, key }.Calls(
             context,
             async (server, parsed, cancellation) =>
             {
-                var made = await server.Post($"{Path}run/", new JsonObject { ["job_id"] = parsed.GetRequiredValue(id) });
+                var made = await server.Post($"{Path}run/", new JsonObject { ["job_id"] = parsed.GetRequiredValue(id) }, parsed.GetValue(key));
                 if (!parsed.GetValue(follow))
                 {
                     context.Output.WriteLine($"Run {made.Text("log_id")} of {made.Text("job_id")} is to begin.");

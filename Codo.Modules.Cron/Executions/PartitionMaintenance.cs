@@ -46,6 +46,10 @@ internal sealed class PartitionMaintenance(
         DELETE FROM cron.job_version v USING cron.job j WHERE j.id = v.job AND v.version <= j.version - @Most
         """;
 
+    private const string ForgetKeysSql = """
+        DELETE FROM cron.run_key WHERE at < clock_timestamp() - interval '24 hours'
+        """;
+
     // Summaries are small and have no partitions: so many rows at a time that nobody waits for a lock.
     private const string DeleteSummariesSql = """
         WITH h AS (DELETE FROM cron.ledger_hour WHERE hour < @Before)
@@ -61,6 +65,7 @@ internal sealed class PartitionMaintenance(
     public async Task Maintain(CancellationToken cancellation)
     {
         await MakePartitions();
+        await using (var connection = await source.OpenConnectionAsync(cancellation)) await connection.ExecuteAsync(ForgetKeysSql);
         await DropOld(cancellation);
     }
 

@@ -1,3 +1,5 @@
+using System.Text.Json;
+using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 
@@ -80,4 +82,18 @@ internal sealed record Spec(
     string? Encoding,
     string? RunAs,
     string? Traceparent = null
-);
+)
+{
+    /// <summary>The spec of an attempt; null where its row does not read.</summary>
+    public static Spec? Of(Claimed claimed)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<Spec>(claimed.Spec, Json.Stored);
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+}

@@ -2,10 +2,8 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text;
-using System.Text.Json;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
-using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 using Codo.Platform.Security;
@@ -19,6 +17,7 @@ namespace Codo.Modules.Cron.Executions;
 /// </summary>
 internal sealed class Runner(
     ExecutionStore store,
+    RunRecorder recorder,
     Ledger ledger,
     Recovery recovery,
     JobEnvironment environments,
@@ -26,7 +25,6 @@ internal sealed class Runner(
     CronSettings settings,
     Quotas quotas,
     WakeSources sources,
-    ExecutionMirror mirror,
     UsageSampler sampler,
     LiveUsage liveUsage,
     Node node,
@@ -43,11 +41,6 @@ internal sealed class Runner(
     /// </summary>
     private static readonly int MostStarting = Environment.ProcessorCount * 8;
 
-    /// <summary>
-    /// Bytes of output that one statement stores: .NET keeps a text of more than 42,000 characters among its large objects, which it seldom gives back.
-    /// </summary>
-    private const int Piece = 40_000;
-
     private const int MostUnanswered = 100;
 
     private readonly ConcurrentDictionary<(long LogId, int Attempt), Run> running = new();
@@ -59,8 +52,6 @@ internal sealed class Runner(
 
     // Claims that failed and may be committed all the same; only under the lock of the claims.
     private readonly List<string> unanswered = [];
-
-    private readonly CancellationTokenSource giveUp = new();
 
     /// <summary>The work's name in the cluster.</summary>
     public const string WorkName = "cron";
@@ -218,7 +209,7 @@ internal sealed class Runner(
         // Fallback for lost wake-ups: account for jobs that are due.
         if (work.Due && sources.Poll) await ledger.AccountDue(cancellation);
         if (work.Queued || (work.Due && sources.Poll)) await StartQueued(cancellation);
-        await Flush(mine, cancellation);
+        await recorder.Flush(mine, cancellation);
         await liveUsage.Store(mine, cancellation);
         return work.Any || mine.Count > 0;
     }
@@ -250,7 +241,7 @@ internal sealed class Runner(
         // TERM, 5 s, KILL, and the row; with the database away the result goes to the spool.
         for (var waited = 0; !running.IsEmpty && waited < 160; waited++)
         {
-            if (waited == 100) await giveUp.CancelAsync();
+            if (waited == 100) recorder.GiveUp();
             await Task.Delay(TimeSpan.FromMilliseconds(100), CancellationToken.None);
         }
     }
@@ -259,7 +250,6 @@ internal sealed class Runner(
     {
         claiming.Dispose();
         spawning.Dispose();
-        giveUp.Dispose();
     }
 
     private async Task Carry(Run run)
@@ -269,7 +259,7 @@ internal sealed class Runner(
         {
             var ending = await RunOrFail(run);
             run.Over = true;
-            await Record(run, ending);
+            await recorder.End(run, ending);
             await run.MarkRecorded;
         }
         catch (Exception error)
@@ -319,30 +309,18 @@ internal sealed class Runner(
         }
     }
 
-    private static Spec? SpecOf(Claimed claimed)
-    {
-        try
-        {
-            return JsonSerializer.Deserialize<Spec>(claimed.Spec, Json.Stored);
-        }
-        catch (JsonException)
-        {
-            return null;
-        }
-    }
-
     private async Task<Ending> RunToEnd(Run run)
     {
         var claimed = run.Claimed;
         await spawning.WaitAsync();
-        using var span = CodoTelemetry.Source.StartActivity("cron run", ActivityKind.Internal, SpecOf(claimed)?.Traceparent);
+        using var span = CodoTelemetry.Source.StartActivity("cron run", ActivityKind.Internal, Spec.Of(claimed)?.Traceparent);
         span?.SetTag("codo.job_id", claimed.JobId).SetTag("codo.log_id", claimed.LogId).SetTag("codo.attempt", claimed.Attempt);
         LocalCommand command;
         Spec spec;
         Encoding? encoding;
         try
         {
-            spec = SpecOf(claimed) ?? throw new InvalidOperationException("its spec in cron.cron_log does not read");
+            spec = Spec.Of(claimed) ?? throw new InvalidOperationException("its spec in cron.cron_log does not read");
             encoding = CommandForm.EncodingOf(spec.Encoding);
             // Between the claim and here this node may have stood still: a lease that ran out means that somebody settles, and perhaps repeats, this row.
             if (!node.HoldsLease)
@@ -373,7 +351,7 @@ internal sealed class Runner(
         }
         var started = time.GetTimestamp();
         if (claimed.Attempt == 1) CronMetrics.Started(time.GetUtcNow().UtcDateTime - claimed.NominalAt);
-        run.MarkRecorded = RecordMark(run, command.Mark);
+        run.MarkRecorded = recorder.Mark(run, command.Mark);
         using var watch = run.Watch = sampler.Watch(command.Mark, () => environments.Secrets(claimed.Env));
         using var limit = new CancellationTokenSource();
         if (spec.Timeout is { } seconds) _ = AskAfter(run, TimeSpan.FromSeconds(seconds), limit.Token);
@@ -425,126 +403,6 @@ internal sealed class Runner(
         if (cancellation.IsCancellationRequested) return;
         var seconds = limit.TotalSeconds.ToString("0", CultureInfo.InvariantCulture);
         run.Ask(ExecutionStatus.Timeout, new Text($"超过时限 {seconds} 秒，命令被终止", $"Ran past its limit of {seconds} s and was ended"));
-    }
-
-    // Until the mark is stored a later incarnation finds the processes by the run id alone, so this is retried and never given up while the command runs.
-    private async Task RecordMark(Run run, RunMark mark)
-    {
-        while (!run.Over)
-        {
-            try
-            {
-                if (await store.RecordMark(run, mark) is { } stop) run.Ask(ExecutionStatus.Killed, stop);
-                return;
-            }
-            catch (Exception error) when (DatabaseErrors.IsTransient(error))
-            {
-                if (giveUp.IsCancellationRequested) return;
-                await Task.Delay(TimeSpan.FromSeconds(1));
-            }
-        }
-    }
-
-    private async Task Record(Run run, Ending ending)
-    {
-        var spec = SpecOf(run.Claimed);
-        var retry = spec is not null && ending.Status is ExecutionStatus.Faild or ExecutionStatus.Timeout && run.Claimed.Attempt <= spec!.Retries;
-        var result = new ExecutionResult(
-            run.Claimed,
-            node.Name,
-            ending,
-            retry ? spec!.RetryDelay : null,
-            run.Output.Beginning(ExecutionStore.ListLimit),
-            run.Output.Total
-        );
-        var (spooled, refused) = (false, false);
-        while (true)
-        {
-            try
-            {
-                if (!refused) await FlushOne(run, ended: true);
-                if (await store.RecordEnd(result))
-                {
-                    if (!retry) CronMetrics.Over(ending.Status);
-                }
-                else
-                    log.LogWarning(
-                        "Execution {LogId} of job {JobId} ended as {Status}, but was settled before: the ledger keeps what it says",
-                        run.Claimed.LogId,
-                        run.Claimed.JobId,
-                        ending.Status.Word()
-                    );
-                if (spooled)
-                    store.Unspool(result);
-                mirror.Wake.Set();
-                return;
-            }
-            catch (Exception error) when (DatabaseErrors.IsTransient(error))
-            {
-                // The result waits in a file, so that it outlives this process if the database does not come back in its time.
-                if (!spooled) spooled = store.Spool(result);
-                if (giveUp.IsCancellationRequested) return;
-                await Task.Delay(TimeSpan.FromSeconds(1));
-            }
-            catch (Exception error) when (!refused && DatabaseErrors.IsPermanent(error))
-            {
-                // What PostgreSQL does not take would be refused again: the end is recorded without it, with the reason.
-                log.LogError(error, "The output of execution {LogId} is not stored: PostgreSQL does not take it", run.Claimed.LogId);
-                refused = true;
-                var why = OutsideText.Clean(error.Message);
-                var cause = new Text(
-                    $"{ending.Cause.Zh}；输出无法保存：{why}".TrimStart('；'),
-                    $"{ending.Cause.En}; its output could not be stored: {why}".TrimStart(';', ' ')
-                );
-                result = result with { Output = "", Ending = ending with { Cause = cause } };
-            }
-        }
-    }
-
-    private async Task Flush(List<Run> runs, CancellationToken cancellation)
-    {
-        foreach (var run in runs.Where(run => run.Output.Total > run.Flushed && !run.IsRefused))
-        {
-            cancellation.ThrowIfCancellationRequested();
-            try
-            {
-                await FlushOne(run, ended: false);
-            }
-            catch (Exception error) when (DatabaseErrors.IsPermanent(error))
-            {
-                // Not tried again each second; its end is recorded with the reason.
-                run.IsRefused = true;
-                log.LogError(error, "Output of execution {LogId} is not stored: PostgreSQL does not take it", run.Claimed.LogId);
-            }
-        }
-    }
-
-    private async Task FlushOne(Run run, bool ended)
-    {
-        await run.Flushing.WaitAsync();
-        try
-        {
-            var dropped = false;
-            while (run.Output.Since(run.Flushed, ended, PieceOf(run)) is { Text.Length: > 0 } part)
-            {
-                dropped |= part.Missing > 0 || run.Output.Total > run.OutputLimit;
-                await store.AppendOutput(run.Claimed, run.Flushed + part.Missing, part);
-                run.Flushed = part.Next;
-            }
-            if (dropped) await store.DropMiddle(run.Claimed, run.OutputLimit, run.Flushed);
-        }
-        finally
-        {
-            run.Flushing.Release();
-        }
-    }
-
-    // Pieces are dropped whole: small beside the limit, and none reaches beyond the half that is kept of the beginning.
-    private static int PieceOf(Run run)
-    {
-        var piece = Math.Min(Piece, Math.Max(run.OutputLimit / 16, 1));
-        var head = run.OutputLimit / 2 - run.Flushed;
-        return head > 0 ? (int)Math.Min(piece, head) : piece;
     }
 
     private static IEnumerable<KeyValuePair<string, string>> Facts(Claimed claimed, string? span) =>

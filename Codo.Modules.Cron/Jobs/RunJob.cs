@@ -8,11 +8,15 @@ using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
 using MediatR;
+using Microsoft.AspNetCore.Http;
 using Npgsql;
 
 namespace Codo.Modules.Cron.Jobs;
 
-/// <summary>Runs a job now, also a paused one. The overlap policy holds: where it forbids the run, the request is refused and nothing is recorded.</summary>
+/// <summary>
+/// Runs a job now, also a paused one. The overlap policy holds: where it forbids the run, the request is refused and nothing is recorded. With an
+/// <see cref="IdempotencyKey"/> a repeated request answers the first run.
+/// </summary>
 internal static class RunJob
 {
     internal sealed record Command(string? JobId) : IRequest<Result>;
@@ -36,9 +40,24 @@ internal static class RunJob
         Node node,
         Hold hold,
         TimeProvider time,
-        Access access
+        Access access,
+        IHttpContextAccessor http
     ) : IRequestHandler<Command, Result>
     {
+        // Who comes second waits here for the first one's end, and finds its run.
+        private const string KeySql = """
+            INSERT INTO cron.run_key AS k (user_id, key, job, log_id) VALUES (@UserId, @Key, @Job, 0)
+            ON CONFLICT (user_id, key, job) DO UPDATE SET log_id = 0, at = clock_timestamp() WHERE k.at < clock_timestamp() - interval '24 hours'
+            """;
+
+        private const string FirstSql = """
+            SELECT log_id FROM cron.run_key WHERE user_id = @UserId AND key = @Key AND job = @Job
+            """;
+
+        private const string KeptSql = """
+            UPDATE cron.run_key SET log_id = @LogId WHERE user_id = @UserId AND key = @Key AND job = @Job
+            """;
+
         private const string ActiveSql = """
             SELECT log_id FROM cron.active_execution WHERE job = @Id ORDER BY log_id
             """;
@@ -63,12 +82,21 @@ internal static class RunJob
 
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
         {
+            var key = IdempotencyKey.Of(http.HttpContext);
             if (hold.Current is { } held) throw new Refusal(-1, held.Detail, RefusalKind.Conflict);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             await JobAccess.Demand(connection, access, Verbs.Run, request.JobId!);
             var (job, _, isTold) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
                 ?? throw JobAccess.NotFound(request.JobId);
+            if (
+                key.Length > 0
+                && await connection.ExecuteAsync(KeySql, new { caller.UserId, Key = key, Job = job.Id }, transaction) == 0
+            )
+            {
+                var first = await connection.QuerySingleAsync<long>(FirstSql, new { caller.UserId, Key = key, Job = job.Id }, transaction);
+                return new Result(request.JobId!, first, []);
+            }
             var risk = JobRisk.Of(await rules.Read(connection, transaction), job.Cmd, job.Interpreter, () => environments.TryOpen(job.Env)?.Values);
             risk.Demand();
             if (risk.NeedsSecond(job.Released)) throw new Refusal(-2, risk.SecondCause, RefusalKind.Forbidden);
@@ -92,6 +120,18 @@ internal static class RunJob
                 },
                 transaction
             );
+            if (key.Length > 0)
+                await connection.ExecuteAsync(
+                    KeptSql,
+                    new
+                    {
+                        caller.UserId,
+                        Key = key,
+                        Job = job.Id,
+                        LogId = logId,
+                    },
+                    transaction
+                );
             var placement = await FittingNodes.Warnings(connection, NodeRoles.Cron, "node", job.NodeSelector);
             await Audit.Write(connection, transaction, caller, "run", "job", request.JobId!, after: new { LogId = logId });
             // Another node starts it when this one may not, or does not fit.

@@ -38,6 +38,6 @@ internal static class AcceptOrder
     internal sealed class Handler(Acceptance acceptance, IHttpContextAccessor http) : IRequestHandler<Command, Result>
     {
         public Task<Result> Handle(Command command, CancellationToken cancellationToken) =>
-            acceptance.Accept(command, http.HttpContext?.Request.Headers["Idempotency-Key"].ToString() ?? "", cancellationToken);
+            acceptance.Accept(command, IdempotencyKey.Of(http.HttpContext), cancellationToken);
     }
 }

@@ -82,10 +82,9 @@ internal sealed class Acceptance(
         WHERE l.list_id = @ListId ORDER BY l.lane_id, s.ordinality
         """;
 
-    /// <param name="idempotencyKey">The header's value; empty for none.</param>
+    /// <param name="idempotencyKey"><see cref="Platform.Http.IdempotencyKey"/>; empty for none.</param>
     public async Task<AcceptOrder.Result> Accept(AcceptOrder.Command command, string idempotencyKey, CancellationToken cancellation)
     {
-        if (idempotencyKey.Length > 200) throw Refusal.Invalid("Idempotency-Key 不能超过 200 个字符", "Idempotency-Key is longer than 200 characters");
         await using var connection = await source.OpenConnectionAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         var key = new

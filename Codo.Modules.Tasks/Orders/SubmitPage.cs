@@ -26,7 +26,7 @@ internal static class SubmitPage
                 UnknownFields.Note<AcceptOrder.Command>(context, System.Text.Encoding.UTF8.GetBytes(command.PostData!), options);
             if (!string.IsNullOrWhiteSpace(command.StartTime))
                 order = order with { ExecTime = command.StartTime };
-            return acceptance.Accept(order, http.HttpContext?.Request.Headers["Idempotency-Key"].ToString() ?? "", cancellationToken);
+            return acceptance.Accept(order, IdempotencyKey.Of(http.HttpContext), cancellationToken);
         }
 
         private AcceptOrder.Command Read(string text)

@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Dapper;
@@ -97,8 +96,14 @@ public sealed class LostAnswerTests : IAsyncLifetime
         var lost = 0;
         var storm = Storm();
 
-        var orders = new List<long>();
-        for (var i = 0; i < Orders; i++) orders.Add(await Accept($"order {i}"));
+        var (orders, runs) = (new List<long>(), new List<long>());
+        var hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" };
+        for (var i = 0; i < Orders; i++)
+        {
+            var order = new { task_name = $"order {i}", temp_id = template, hosts, args = new { }, schedule = "ready" };
+            orders.Add(await UntilAnswered("/v2/task/accept/", order, $"order {i}", "list_id"));
+            runs.Add(await UntilAnswered("/v1/cron/job/run/", new { job_id = "allow" }, $"run {i}", "log_id"));
+        }
         await Eventually.True(() => lost > 100, "a hundred answers are lost");
         await over.CancelAsync();
         await storm;
@@ -106,6 +111,8 @@ public sealed class LostAnswerTests : IAsyncLifetime
         foreach (var order in orders) (await OrderHost.Ended(host, order)).ShouldBe("3");
         orders.Distinct().Count().ShouldBe(Orders);
         (await host.Ask<long>("SELECT count(*) FROM tasks.scheduler_task_list")).ShouldBe(Orders, "an order that is asked for again is the same");
+        runs.Distinct().Count().ShouldBe(Orders);
+        (await host.Ask<long>("SELECT count(*) FROM cron.cron_log WHERE trigger = 'manual'")).ShouldBe(Orders, "and so is a run");
         var upTo = await host.Ask<DateTime>("SELECT date_trunc('second', clock_timestamp())");
         await Eventually.True(() => host.Ask<bool>("SELECT min(accounted_to) > @upTo FROM cron.job", new { upTo }), "every due time is accounted for");
         await Eventually.True(
@@ -155,16 +162,12 @@ public sealed class LostAnswerTests : IAsyncLifetime
             await superuser.ExecuteAsync("SELECT pg_reload_conf()");
         }
 
-        async Task<long> Accept(string name)
+        async Task<long> UntilAnswered(string path, object body, string key, string id)
         {
             while (true)
             {
-                var body = $$"""{"task_name": "{{name}}", "temp_id": {{template}}, "hosts": {"1": "127.0.0.1"}, "args": {}, "schedule": "ready"}""";
-                using var request = TestHost.Request(HttpMethod.Post, "/v2/task/accept/", body, TestTokens.Admin);
-                request.Headers.Add("Idempotency-Key", name);
-                using var response = await host.Http.SendAsync(request, TestContext.Current.CancellationToken);
-                var answer = JsonNode.Parse(await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken))!.AsObject();
-                if (CronClient.Code(answer) == 0) return (long)answer["list_id"]!;
+                var answer = await host.PostOnce(path, body, key);
+                if (CronClient.Code(answer) == 0) return (long)answer[id]!;
                 CronClient.Code(answer).ShouldBe(503, answer.ToJsonString());
             }
         }

@@ -105,6 +105,15 @@ internal sealed class TestHost : IAsyncDisposable
         return JsonNode.Parse(text) as JsonObject ?? throw new InvalidOperationException($"{(int)response.StatusCode}: {text}");
     }
 
+    /// <summary>The same with an Idempotency-Key.</summary>
+    public async Task<JsonObject> PostOnce(string path, object body, string key, string? token = null)
+    {
+        using var request = Request(HttpMethod.Post, path, Text(body), token ?? TestTokens.Admin);
+        request.Headers.Add("Idempotency-Key", key);
+        using var response = await Http.SendAsync(request);
+        return JsonNode.Parse(await response.Content.ReadAsStringAsync())!.AsObject();
+    }
+
     public Task<JsonObject> Get(string path, string? token = null) => Send(HttpMethod.Get, path, null, token);
 
     public Task<JsonObject> Post(string path, object body, string? token = null) => Send(HttpMethod.Post, path, Text(body), token);
