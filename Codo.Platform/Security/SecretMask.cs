@@ -43,6 +43,9 @@ public sealed class SecretMask
         beginnings = SearchValues.Create([.. forms.Select(form => form[0]).Distinct()]);
     }
 
+    /// <summary>How often a form was held against the output: of a bounded number for each byte, however many secrets begin alike.</summary>
+    internal long Compared { get; private set; }
+
     private static ReadOnlySpan<byte> Mask => "******"u8;
 
     /// <summary>Passes on what is certain by now.</summary>
@@ -91,6 +94,7 @@ public sealed class SecretMask
         var (low, high) = (places[bytes[0]], places[bytes[0] + 1]);
         while (low < high)
         {
+            Compared++;
             var middle = (low + high) / 2;
             if (forms[middle].AsSpan().SequenceCompareTo(bytes) <= 0) low = middle + 1;
             else high = middle;
@@ -100,7 +104,13 @@ public sealed class SecretMask
         var before = low - 1;
         if (before < places[bytes[0]]) return 0;
         var common = bytes.CommonPrefixLength(forms[before]);
-        while (before >= 0 && forms[before].Length > common) before = shorter[before];
+        Compared++;
+        while (before >= 0 && forms[before].Length > common)
+        {
+            Compared++;
+            before = shorter[before];
+        }
+
         return before < 0 ? 0 : forms[before].Length;
     }
 

@@ -79,10 +79,14 @@ public sealed class SecretMaskTests
     public void A_secret_of_thousands_of_lines_that_begin_alike_does_not_make_output_slow()
     {
         var secret = string.Join('\n', Enumerable.Range(0, 6000).Select(line => $"aaaa{line:D5}"));
-        var output = Encoding.UTF8.GetBytes(new string('a', 2 << 20));
-        var clock = System.Diagnostics.Stopwatch.StartNew();
-        Through([secret], [.. output.Chunk(8192)]).Length.ShouldBe(output.Length);
-        clock.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(15));
+        var output = Encoding.UTF8.GetBytes(new string('a', 256 << 10));
+        var mask = new SecretMask([secret]);
+        var shown = 0;
+        foreach (var part in output.Chunk(8192)) mask.Append(part, bytes => shown += bytes.Length);
+        mask.Complete(bytes => shown += bytes.Length);
+        shown.ShouldBe(output.Length);
+        // One after the other would be 6,000 for each byte.
+        mask.Compared.ShouldBeLessThan(20L * output.Length);
     }
 
     private static string Through(string[] secrets, params byte[][] parts)
