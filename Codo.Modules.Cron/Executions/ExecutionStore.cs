@@ -162,7 +162,7 @@ internal sealed class ExecutionStore
         await using var connection = await source.OpenConnectionAsync(cancellation);
         try
         {
-            var all = new
+            var asked = new
             {
                 Claim = claim,
                 Node = nodeName,
@@ -170,7 +170,7 @@ internal sealed class ExecutionStore
                 Room = room,
                 Full = full,
             };
-            return (await connection.QueryAsync<Claimed>(ClaimSql, all)).AsList();
+            return (await connection.QueryAsync<Claimed>(ClaimSql, asked)).AsList();
         }
         catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.UniqueViolation)
         {

@@ -11,7 +11,7 @@ namespace Codo.Modules.Cron.Executions;
 
 /// <summary>
 /// Recovers what a dead node left running: its survivors on this machine are ended first, then the rows become <c>interrupted</c>, and only then may the job
-/// run again.
+/// run again. The same for this node's own rows whose end could not be recorded.
 /// </summary>
 internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Outbox outbox, Node node, ILogger<Recovery> log)
 {

@@ -50,7 +50,7 @@ internal sealed class Runner(
     private int starting;
     private volatile bool isAsked, isMore;
 
-    // Claims that failed and may be committed all the same; only under the lock of the claims.
+    // Claims that failed and may be committed all the same, guarded by claiming. The oldest beyond the limit is forgotten: what it took is interrupted then.
     private readonly List<string> unanswered = [];
 
     /// <summary>The work's name in the cluster.</summary>
@@ -188,6 +188,8 @@ internal sealed class Runner(
 
     public async Task<bool> Poll(CancellationToken cancellation)
     {
+        // Before the rows are read: what ends meanwhile is no stranger.
+        var known = running.Keys.ToHashSet();
         var mine = running.Values.Where(run => !run.Over).ToList();
         var rows = (await store.Mine(node.Name, cancellation)).ToDictionary(row => (row.LogId, row.Attempt));
         foreach (var run in mine)
@@ -203,7 +205,8 @@ internal sealed class Runner(
             else if (row.StopZh is not null)
                 run.Ask(ExecutionStatus.Killed, new Text(row.StopZh, row.StopEn ?? row.StopZh));
         }
-        if (rows.Values.Any(row => row.Incarnation == node.Incarnation && !running.ContainsKey((row.LogId, row.Attempt)))) await TakeUp(cancellation);
+        if (rows.Any(row => row.Value.Incarnation == node.Incarnation && !known.Contains(row.Key) && !running.ContainsKey(row.Key)))
+            await TakeUp(cancellation);
         var work = await store.HasWork(cancellation);
         ledger.Polled(work.Now);
         // Fallback for lost wake-ups: account for jobs that are due.
