@@ -111,8 +111,10 @@ public static class CronModule
         routes.Put<EditJob.Command, EditJob.Result>("/v1/cron/job/", "Change the fields of a job that the request carries", Edit);
         routes.Delete<DeleteJob.Command, DeleteJob.Result>("/v1/cron/job/", "Delete a job; what runs goes on", Edit);
         routes.Patch<TogglePause.Command, TogglePause.Result>("/v1/cron/job/", "Pause a job, or let it run again", Edit);
-        routes.Post<RunJob.Command, RunJob.Result>("/v1/cron/job/run/", "Run a job now", Run);
-        routes.Post<BulkJobs.Command, BulkJobs.Result>("/v1/cron/job/bulk/", "Pause, resume, run or tag many jobs; answered one by one", Run);
+        routes.Post<RunJob.Command, RunJob.Result>("/v1/cron/job/run/", "Run a job now", Run).WithIdempotencyKey();
+        routes
+            .Post<BulkJobs.Command, BulkJobs.Result>("/v1/cron/job/bulk/", "Pause, resume, run or tag many jobs; answered one by one", Run)
+            .WithIdempotencyKey();
         routes.Get<ListJobVersions.Query, ListJobVersions.Result>("/v1/cron/job/versions/", "The versions of a job, newest first", See);
         routes.Get<ShowJobVersion.Query, ShowJobVersion.Result>(
             "/v1/cron/job/version/",

@@ -276,13 +276,17 @@ public static class TasksModule
             // Of the interventions the submitter may stop a lane; the slice asks the others for approve.
             end = Right.To(Verbs.Run, ResourceKind.Order);
         routes.Get<GetCsrfKey.Query, GetCsrfKey.Result>("/v2/task/accept/", "The key against cross-site requests", Right.Token);
-        routes.Post<AcceptOrder.Command, AcceptOrder.Result>("/v2/task/accept/", "Make an order from a template", submit).WithDescription(AcceptCodes);
+        routes
+            .Post<AcceptOrder.Command, AcceptOrder.Result>("/v2/task/accept/", "Make an order from a template", submit)
+            .WithDescription(AcceptCodes)
+            .WithIdempotencyKey();
         routes
             .Post<PreviewOrder.Command, PreviewOrder.Result>("/v2/task/preview/", "What an order would run; creates nothing", submit)
             .WithDescription(AcceptCodes);
         routes
             .Post<SubmitPage.Command, AcceptOrder.Result>("/other/v1/submission/post_task/", "Make an order, its body as a text", submit)
-            .WithDescription(AcceptCodes + " -1 also: a required field is missing; -2 also: post_data is no JSON.");
+            .WithDescription(AcceptCodes + " -1 also: a required field is missing; -2 also: post_data is no JSON.")
+            .WithIdempotencyKey();
         routes.Get<ListOrders.Query, ListOrders.Result>("/v2/task/list/", "Orders that have not ended", SeeOrder);
         routes
             .Patch<ApproveOrder.Command, ApproveOrder.Result>("/v2/task/list/", "Approve an order, or move its time", approve)

@@ -143,6 +143,8 @@ internal static class Description
         operation.Tags = new HashSet<OpenApiTagReference> { new(Subject(context.Description.RelativePath ?? ""), context.Document) };
         foreach (var name in metadata.OfType<TakesQuery>().SelectMany(takes => takes.Names))
             (operation.Parameters ??= []).Add(FieldTexts.Parameter("stream", name));
+        if (metadata.OfType<TakesIdempotencyKey>().Any())
+            (operation.Parameters ??= []).Add(FieldTexts.Header(IdempotencyKey.Header, IdempotencyKey.Longest));
         foreach (var response in context.Description.SupportedResponseTypes.Where(response => response.Type is not null))
             FieldTexts.Meet(response.Type!);
         if (metadata.OfType<SliceOf>().LastOrDefault() is not { } slice)

@@ -114,6 +114,15 @@ internal static class FieldTexts
         };
     }
 
+    /// <summary>A header that a route reads; its line is <c>header.</c> and the name.</summary>
+    public static OpenApiParameter Header(string name, int longest)
+    {
+        var header = Parameter("header", name);
+        header.In = ParameterLocation.Header;
+        header.Schema = new OpenApiSchema { Type = JsonSchemaType.String, MaxLength = longest };
+        return header;
+    }
+
     private static void Describe(OpenApiSchema schema, Type type, bool isRequest)
     {
         var types = type.GetProperties()

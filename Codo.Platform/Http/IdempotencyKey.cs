@@ -8,15 +8,18 @@ namespace Codo.Platform.Http;
 /// </summary>
 public static class IdempotencyKey
 {
-    private const int Longest = 200;
+    public const string Header = "Idempotency-Key";
+
+    /// <summary>In characters.</summary>
+    public const int Longest = 200;
 
     /// <summary>The request's key; empty where it has none.</summary>
     /// <exception cref="Refusal">It is longer than 200 characters.</exception>
     public static string Of(HttpContext? context)
     {
-        var key = context?.Request.Headers["Idempotency-Key"].ToString() ?? "";
+        var key = context?.Request.Headers[Header].ToString() ?? "";
         return key.Length <= Longest
             ? key
-            : throw Refusal.Invalid($"Idempotency-Key 不能超过 {Longest} 个字符", $"Idempotency-Key is longer than {Longest} characters");
+            : throw Refusal.Invalid($"{Header} 不能超过 {Longest} 个字符", $"{Header} is longer than {Longest} characters");
     }
 }

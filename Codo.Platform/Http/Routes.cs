@@ -35,6 +35,10 @@ public static class Routes
     public static TBuilder WithBody<TBuilder>(this TBuilder builder, long bytes)
         where TBuilder : IEndpointConventionBuilder => builder.WithMetadata(new LongBody(bytes));
 
+    /// <summary>A slice that reads <see cref="IdempotencyKey"/>, for the API's description.</summary>
+    public static TBuilder WithIdempotencyKey<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>
+        builder.WithMetadata(new TakesIdempotencyKey());
+
     // A RequestDelegate and not a Delegate: for that the framework would compile an adapter for each route at every start.
     private static IEndpointConventionBuilder Slice<TRequest, TAnswer>(IEndpointRouteBuilder routes, string method, string path, string summary, Right right)
         where TRequest : IRequest<TAnswer> where TAnswer : Answer
@@ -65,6 +69,9 @@ public static class Routes
 /// <summary>What a route that is no slice takes from its query, for the API's description.</summary>
 /// <param name="Names">As they stand in the query.</param>
 public sealed record TakesQuery(params string[] Names);
+
+/// <summary>Marks a route whose slice reads <see cref="IdempotencyKey"/>.</summary>
+public sealed record TakesIdempotencyKey;
 
 /// <summary>Marks a slice's endpoint, and tells the API's description which record holds the query's or the body's values.
 /// ASP.NET's own <c>Accepts</c> is not used: it refuses bodies whose Content-Type is not the one named.</summary>

@@ -37,6 +37,23 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
     }
 
     [Fact]
+    public async Task What_may_be_sent_again_with_a_key_names_the_header()
+    {
+        var operations = Operations(await host.Get("/openapi/v1.json")).Where(one => Header(one.Operation) is not null).ToList();
+        operations
+            .Select(one => one.Name)
+            .ShouldBe(["post /v1/cron/job/run", "post /v1/cron/job/bulk", "post /v2/task/accept", "post /other/v1/submission/post_task"], ignoreOrder: true);
+        foreach (var (_, operation) in operations)
+        {
+            ((string)Header(operation)!["name"]!).ShouldBe("Idempotency-Key");
+            ((int)Header(operation)!["schema"]!["maxLength"]!).ShouldBe(200);
+        }
+
+        static JsonNode? Header(JsonNode operation) =>
+            operation["parameters"]?.AsArray().SingleOrDefault(parameter => (string)parameter!["in"]! == "header");
+    }
+
+    [Fact]
     public async Task Only_what_a_request_needs_is_required_and_closed_sets_of_words_are_enumerated()
     {
         var operations = Operations(await host.Get("/openapi/v1.json")).ToDictionary(one => one.Name, one => one.Operation);
