@@ -12,7 +12,15 @@ namespace Codo.Modules.Cron.Executions;
 
 /// <summary>What is recorded when an attempt has ended; it survives this process in a file when the database is away.</summary>
 /// <param name="RetryDelay">Seconds until the next attempt may start; null when this was the last.</param>
-internal sealed record ExecutionResult(Claimed Claimed, string Node, Ending Ending, int? RetryDelay, string Output, long OutputBytes);
+internal sealed record ExecutionResult(Claimed Claimed, string Node, Ending Ending, int? RetryDelay, string Output, long OutputBytes)
+{
+    /// <summary>It failed and is over, for this reason.</summary>
+    public ExecutionResult WithoutRetry(Text why)
+    {
+        var (zh, en) = ($"{Ending.Cause.Zh}；{why.Zh}".TrimStart('；'), $"{Ending.Cause.En}; {why.En}".TrimStart(';', ' '));
+        return this with { RetryDelay = null, Ending = Ending with { Cause = new Text(zh, en) } };
+    }
+}
 
 /// <summary>The runner's statements. Each is guarded by node and incarnation, so that a node that was declared dead changes nothing any more.</summary>
 internal sealed class ExecutionStore
@@ -31,10 +39,14 @@ internal sealed class ExecutionStore
         (marks, ends) = (new(WriteMarks, 200), new(WriteEnds, 50));
     }
 
+    /// <summary>One execution of a job that runs, where its overlap allows no more: the index that sees to it.</summary>
+    private const string OneAtATime = "active_execution_one_at_a_time";
+
     /// <summary>Characters of output that lists show; the rest is had from the endpoint that the last line names.</summary>
     public const int ListLimit = 64 << 10;
 
-    // The run's id begins with the claim's, by which rows are found whose claim got no answer.
+    // The run's id begins with the claim's, by which rows are found whose claim got no answer. Its end is random: a command knows its own id, and could tell
+    // those of its claim's other commands from it.
     private const string ClaimSql = """
         WITH free AS (
             SELECT g.log_id, g.unplaced FROM cron.active_execution g
@@ -54,13 +66,32 @@ internal sealed class ExecutionStore
                 cause_zh = CASE WHEN c.unplaced THEN '' ELSE l.cause_zh END, cause_en = CASE WHEN c.unplaced THEN '' ELSE l.cause_en END
             FROM claimed c WHERE l.log_id = c.log_id AND l.nominal_at = c.nominal_at AND l.status = 'queued'
             RETURNING c.log_id, c.nominal_at, c.job, c.job_id, c.attempt,
-                concat_ws('-', CAST(@Claim AS text), c.log_id, c.attempt) AS run_id, l.task_cmd, l.spec, l.env, l.trigger
+                concat_ws('-', CAST(@Claim AS text), c.log_id, c.attempt, replace(CAST(gen_random_uuid() AS text), '-', '')) AS run_id,
+                l.task_cmd, l.spec, l.env, l.trigger
         ), attempted AS (
             INSERT INTO cron.attempt (log_id, nominal_at, attempt, trigger, run_id, node, incarnation, started_at)
             SELECT log_id, nominal_at, attempt, CASE WHEN attempt = 1 THEN trigger ELSE 'retry' END, run_id, @Node, @Incarnation, clock_timestamp() FROM started
         )
         SELECT log_id, nominal_at, job, job_id, attempt, run_id, CAST(@Incarnation AS bigint) AS incarnation, task_cmd, spec::text AS spec, env,
             (SELECT j.creator_id FROM cron.job j WHERE j.id = started.job) AS person FROM started
+        """;
+
+    // Codo writes no such rows: somebody has put an execution back into the queue by hand, or a row is damaged.
+    private const string SetApartSql = """
+        WITH apart AS (
+            DELETE FROM cron.active_execution g WHERE g.state = 'queued' AND EXISTS (SELECT 1 FROM cron.attempt a WHERE a.log_id = g.log_id
+                AND a.nominal_at = g.nominal_at AND a.attempt = g.attempt)
+            RETURNING g.log_id, g.nominal_at, g.job, g.job_id, g.attempt
+        ), told AS (
+            INSERT INTO platform.outbox (stream, kind, payload)
+            SELECT 'job:' || job, 'cron.ended', jsonb_build_object('job', job, 'job_id', job_id, 'log_id', log_id, 'nominal_at', nominal_at) FROM apart
+        ), ended AS (
+            UPDATE cron.cron_log l SET status = 'interrupted', ended_at = clock_timestamp(),
+                cause_zh = '第 ' || a.attempt || ' 次执行在账本中已存在，排队记录已损坏，未再执行',
+                cause_en = 'Attempt ' || a.attempt || ' is in the ledger already: the queued row is damaged, and nothing was run'
+            FROM apart a WHERE l.log_id = a.log_id AND l.nominal_at = a.nominal_at AND l.status IN ('queued', 'running')
+        )
+        SELECT log_id FROM apart
         """;
 
     private const string UnansweredSql = """
@@ -137,6 +168,17 @@ internal sealed class ExecutionStore
         RETURNING e.log_id, e.attempt, EXISTS (SELECT 1 FROM told) AS is_told
         """;
 
+    // Whoever deletes a job takes what waits for its retry out of the queue: the job's row is locked so that one of the two sees the other. Then the
+    // executions, which somebody may have asked to stop since their command ended.
+    private const string JobsSql = """
+        SELECT id FROM cron.job WHERE id = ANY(@Jobs) ORDER BY id FOR KEY SHARE
+        """;
+
+    private const string StopsSql = """
+        SELECT log_id, attempt, stop_zh AS zh, stop_en AS en FROM cron.active_execution WHERE log_id = ANY(@LogIds) AND stop_zh IS NOT NULL
+        ORDER BY log_id FOR UPDATE
+        """;
+
     private const string AppendSql = """
         INSERT INTO cron.output (log_id, nominal_at, attempt, from_byte, next_byte, text) VALUES (@LogId, @NominalAt, @Attempt, @From, @Next, @Text)
         ON CONFLICT DO NOTHING
@@ -172,9 +214,17 @@ internal sealed class ExecutionStore
             };
             return (await connection.QueryAsync<Claimed>(ClaimSql, asked)).AsList();
         }
-        catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.UniqueViolation)
+        catch (PostgresException error) when (error is { SqlState: PostgresErrorCodes.UniqueViolation, ConstraintName: OneAtATime })
         {
             // Another node has claimed a fire of the same job in this instant; the next look finds it running.
+            return [];
+        }
+        catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.UniqueViolation)
+        {
+            // It would be in the way of all others for ever: it is the oldest that waits.
+            var apart = (await connection.QueryAsync<long>(SetApartSql)).AsList();
+            if (apart.Count == 0) throw;
+            log.LogError(error, "Executions {LogIds} waited for an attempt that the ledger has already: they are interrupted", apart);
             return [];
         }
     }
@@ -235,6 +285,36 @@ internal sealed class ExecutionStore
     private async Task<IReadOnlyList<bool>> WriteEnds(IReadOnlyList<ExecutionResult> batch)
     {
         await using var connection = await source.OpenConnectionAsync();
+        if (batch.All(one => one.RetryDelay is null)) return await WriteEnds(connection, null, batch);
+        await using var transaction = await connection.BeginTransactionAsync();
+        var written = await WriteEnds(connection, transaction, await WithoutVainRetries(connection, transaction, batch));
+        await transaction.CommitAsync();
+        return written;
+    }
+
+    /// <summary>No retry of a job that was deleted, and none of a run that was stopped: it had failed just before the stop could reach it.</summary>
+    private static async Task<IReadOnlyList<ExecutionResult>> WithoutVainRetries(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        IReadOnlyList<ExecutionResult> batch
+    )
+    {
+        var retried = batch.Where(one => one.RetryDelay is not null).ToList();
+        var asked = new { Jobs = retried.Select(one => one.Claimed.Job).ToArray() };
+        var jobs = (await connection.QueryAsync<long>(JobsSql, asked, transaction)).ToHashSet();
+        var stops = (
+            await connection.QueryAsync<StopRow>(StopsSql, new { LogIds = retried.Select(one => one.Claimed.LogId).ToArray() }, transaction)
+        ).ToDictionary(row => (row.LogId, row.Attempt), row => new Text(row.Zh, row.En));
+        return [.. batch.Select(one => one.RetryDelay is not null && Vain(one.Claimed) is { } why ? one.WithoutRetry(why) : one)];
+
+        Text? Vain(Claimed claimed) =>
+            stops.TryGetValue((claimed.LogId, claimed.Attempt), out var stop) ? stop
+            : jobs.Contains(claimed.Job) ? null
+            : new Text("任务已删除，不再重试", "The job was deleted: it is not tried again");
+    }
+
+    private async Task<IReadOnlyList<bool>> WriteEnds(NpgsqlConnection connection, NpgsqlTransaction? transaction, IReadOnlyList<ExecutionResult> batch)
+    {
         var rows = (await connection.QueryAsync<EndRow>(EndSql, new
         {
             LogIds = batch.Select(one => one.Claimed.LogId).ToArray(),
@@ -257,7 +337,7 @@ internal sealed class ExecutionStore
             Reads = batch.Select(one => one.Ending.Usage?.ReadBytes).ToArray(),
             Writes = batch.Select(one => one.Ending.Usage?.WrittenBytes).ToArray(),
             UsageSources = batch.Select(one => one.Ending.Usage?.Source).ToArray(),
-        })).ToDictionary(row => (row.LogId, row.Attempt), row => row.IsTold);
+        }, transaction)).ToDictionary(row => (row.LogId, row.Attempt), row => row.IsTold);
         if (rows.ContainsValue(true)) outbox.Wake();
         return [.. batch.Select(one => rows.ContainsKey((one.Claimed.LogId, one.Claimed.Attempt)))];
     }

@@ -23,9 +23,6 @@ internal sealed class RunPlans(SecretBox box, OrderArguments arguments, RiskRule
 {
     private const string Place = "tasks.order_approval.plan";
 
-    // Larger files are no scripts, and would hold up whoever asks.
-    private const long MostFile = 32 << 20;
-
     private const string OrderSql = """
         SELECT args, secret_args FROM tasks.scheduler_task_list WHERE list_id = @ListId
         """;
@@ -167,21 +164,8 @@ internal sealed class RunPlans(SecretBox box, OrderArguments arguments, RiskRule
     private static void AddFiles(SortedDictionary<string, string> files, string line)
     {
         foreach (var path in SimpleCommands.Scripts(line))
-        {
-            if (files.ContainsKey(path) || files.Count >= 100) continue;
-            try
-            {
-                var file = new FileInfo(path);
-                // A pipe or a device has no length, and reading one could wait for ever.
-                if (file is not { Exists: true, Length: > 0 and <= MostFile }) continue;
-                using var stream = file.OpenRead();
-                files[path] = Convert.ToHexStringLower(SHA256.HashData(stream));
-            }
-            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-            {
-                files[path] = "unreadable";
-            }
-        }
+            if (!files.ContainsKey(path) && FileDigest.Of(path) is { } digest)
+                files[path] = digest;
     }
 
     private sealed record GroupRow(int TaskGroup, int Batches, int BatchPause, int MaxFailures, bool Confirm);

@@ -91,7 +91,7 @@ internal static partial class RemoteScripts
 
     // As for local commands (LocalCommand.FileScript).
     private const string StartFile = """
-        codo_file=${TMPDIR:-/tmp}/codo-$codo_run
+        codo_file=${TMPDIR:-/tmp}/codo-$codo_run/codo-$codo_run
         exec $codo_setsid /bin/sh -c "$codo_keeper" sh "$codo_file" "$codo_pty" "$@" 3<<CODO_END
         $codo_command
         CODO_END
@@ -100,12 +100,13 @@ internal static partial class RemoteScripts
     private const string Keeper = """
         codo_file=$1 codo_pty=$2
         shift 2
-        (umask 077; set -C; cat <&3 >"$codo_file") && chmod 700 "$codo_file" || { echo "codo: the script cannot be written to $codo_file"; exit 126; }
+        mkdir -m 700 "${codo_file%/*}" && (umask 077; cat <&3 >"$codo_file") && chmod 700 "$codo_file" ||
+          { echo "codo: the script cannot be written to $codo_file"; exit 126; }
         exec 3<&-
         trap : TERM
         if [ -n "$codo_pty" ]; then SHELL=/bin/sh codo_file=$codo_file script -qefc "$codo_pty" /dev/null; else "$@" "$codo_file"; fi
         codo_status=$?
-        rm -f "$codo_file"
+        rm -rf "${codo_file%/*}"
         exit $codo_status
         """;
 

@@ -30,18 +30,20 @@ public sealed partial class LocalCommand
         """;
 
     // A command with a line #! comes on standard input and becomes a file for its interpreter ($2, and $3 where it has an argument). The kernel would do the
-    // same with the file, but not where it lies in a file system without exec. This shell waits, because the file is to be gone afterwards; told to end it
+    // same with the file, but not where it lies in a file system without exec. It lies in a folder of its own, which nobody else may write into: whoever has
+    // read the name in the process table could put a pipe in the place of a file. This shell waits, because the file is to be gone afterwards; told to end it
     // waits for the command first.
     private const string FileScript = """
         exec 2>&1
         codo_file=$1 codo_pty=$2
         shift 2
-        (umask 077; set -C; cat >"$codo_file") && chmod 700 "$codo_file" || { echo "codo: the script cannot be written to $codo_file"; exit 126; }
+        mkdir -m 700 "${codo_file%/*}" && (umask 077; cat >"$codo_file") && chmod 700 "$codo_file" ||
+          { echo "codo: the script cannot be written to $codo_file"; exit 126; }
         exec </dev/null
         trap : TERM
         if [ -n "$codo_pty" ]; then SHELL=/bin/sh script -qefc "$codo_pty" /dev/null; else "$@" "$codo_file"; fi
         codo_status=$?
-        rm -f "$codo_file"
+        rm -rf "${codo_file%/*}"
         exit $codo_status
         """;
 
@@ -133,7 +135,8 @@ public sealed partial class LocalCommand
     }
 
     /// <summary>Where a run's command with a line <c>#!</c> lies while it runs.</summary>
-    internal static string ScriptFile(string runId, CommandUser user) => Path.Combine(user.IsOwn ? Path.GetTempPath() : "/tmp", "codo-" + runId);
+    internal static string ScriptFile(string runId, CommandUser user) =>
+        Path.Combine(user.IsOwn ? Path.GetTempPath() : "/tmp", "codo-" + runId, "codo-" + runId);
 
     /// <summary>Removes a run's script where the shell that would have done so was killed.</summary>
     internal static void RemoveScript(string runId)
@@ -142,7 +145,11 @@ public sealed partial class LocalCommand
         {
             try
             {
-                File.Delete(Path.Combine(folder, "codo-" + runId));
+                // Whoever the folder belongs to may have put a link in its place: nothing but a file of that name is ever removed behind one.
+                var place = Path.Combine(folder, "codo-" + runId);
+                if (!Directory.Exists(place)) continue;
+                File.Delete(Path.Combine(place, "codo-" + runId));
+                Directory.Delete(place);
             }
             catch (Exception error) when (error is IOException or UnauthorizedAccessException)
             {

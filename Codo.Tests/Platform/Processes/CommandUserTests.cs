@@ -105,16 +105,16 @@ public sealed class CommandUserTests
     {
         await using var user = await TestUser.Make();
         var command = LocalCommand.Start(
-            "#!/bin/sh\nrm -f \"$0\"; mkdir \"$0\"; touch \"$0/x\"; sleep 1000",
+            "#!/bin/sh\ntrap '' TERM; rm -f \"$0\"; mkdir \"$0\"; touch \"$0/x\"; sleep 1000",
             LocalCommandTests.NewRunId(),
             user: CommandUser.Of(user.Identity.Name)
         );
         var reading = command.ReadToEndAsync(_ => ValueTask.CompletedTask);
-        var script = $"/tmp/codo-{command.Mark.RunId}";
+        var script = $"/tmp/codo-{command.Mark.RunId}/codo-{command.Mark.RunId}";
         await Eventually.True(() => File.Exists(script + "/x"), "it has put a folder in the place of its script");
         (await ProcessTree.KillAsync(command.Mark, TimeSpan.FromMilliseconds(100))).ShouldBe(0);
         await reading;
-        Directory.Delete(script, recursive: true);
+        Directory.Delete(Path.GetDirectoryName(script)!, recursive: true);
     }
 
     [Fact]

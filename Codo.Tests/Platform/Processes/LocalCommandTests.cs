@@ -265,8 +265,23 @@ public sealed class LocalCommandTests
     {
         var command = LocalCommand.Start(CommandForm.With(null, text), NewRunId());
         var run = await ReadAsync(command);
-        (run.End, run.Output.Replace("sh: 7: ", "", StringComparison.Ordinal)).ShouldBe((new CommandEnd(status), output));
-        File.Exists(ScriptFile(command)).ShouldBeFalse();
+        (run.End, run.Output.Replace("sh: 8: ", "", StringComparison.Ordinal)).ShouldBe((new CommandEnd(status), output));
+        Directory.Exists(Path.GetDirectoryName(ScriptFile(command))).ShouldBeFalse();
+    }
+
+    [Theory]
+    [InlineData("mkfifo -m 666 {0}")]
+    [InlineData("mkdir -m 777 {0}")]
+    [InlineData("ln -s /tmp {0}")]
+    public async Task A_script_is_not_handed_to_whoever_has_guessed_its_place(string taken)
+    {
+        var run = NewRunId();
+        var place = Path.Combine(Path.GetTempPath(), "codo-" + run);
+        (await RunAsync(string.Format(System.Globalization.CultureInfo.InvariantCulture, taken, place))).End.ExitCode.ShouldBe(0);
+        var (end, output) = await ReadAsync(LocalCommand.Start("#!/bin/sh\necho never", run));
+        (end.ExitCode, output.Contains("cannot be written", StringComparison.Ordinal), output.Contains("never", StringComparison.Ordinal))
+            .ShouldBe((126, true, false));
+        (await RunAsync($"rm -rf {place}")).End.ExitCode.ShouldBe(0);
     }
 
     [Fact]
@@ -285,7 +300,7 @@ public sealed class LocalCommandTests
         output.ShouldEndWith("0022\n");
         (await ProcessTree.KillAsync(command.Mark, TimeSpan.FromSeconds(0.3))).ShouldBe(0);
         (await reading).Signal.ShouldBe("SIGKILL");
-        File.Exists(file).ShouldBeFalse();
+        Directory.Exists(Path.GetDirectoryName(file)).ShouldBeFalse();
     }
 
     [Theory]
@@ -337,7 +352,7 @@ public sealed class LocalCommandTests
         foreach (var command in commands) Directory.Exists($"/proc/{command.Mark.ProcessGroup}").ShouldBeFalse("a zombie was left");
     }
 
-    private static string ScriptFile(LocalCommand command) => Path.Combine(Path.GetTempPath(), $"codo-{command.Mark.RunId}");
+    private static string ScriptFile(LocalCommand command) => Path.Combine(Path.GetTempPath(), $"codo-{command.Mark.RunId}", $"codo-{command.Mark.RunId}");
 
     internal static string NewRunId() => $"test-{Guid.NewGuid():N}";
 

@@ -258,6 +258,72 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
         File.Delete(gate);
     }
 
+    [Fact]
+    public async Task A_failure_is_not_tried_again_when_its_job_was_deleted_or_it_was_stopped_meanwhile()
+    {
+        foreach (var way in new[] { "deleted", "stopped" })
+        {
+            var gate = Path.Combine(Path.GetTempPath(), "codo-gate-" + Guid.NewGuid().ToString("N"));
+            var cmd = $"while ! test -e {gate}; do sleep 0.01; done; exit 3";
+            await host.Make(new { job_id = way, cmd, cron = CronClient.Never, retries = 100, retry_delay = 1 });
+            var running = await host.RunNow(way);
+            await host.Running(running);
+            if (way == "deleted") await host.Delete("/v1/cron/job/", new { job_id = way });
+            else
+                // As a kill does, but nobody is notified: the command fails by itself before the node has looked.
+                await Sql($"UPDATE cron.active_execution SET stop_zh = '被 bob 终止', stop_en = 'Ended by bob' WHERE log_id = {running}");
+            await File.WriteAllTextAsync(gate, "");
+            var log = await host.Ended(running);
+            log["attempts"]!.AsArray().Count.ShouldBe(1, way);
+            log["task_log"]!.GetValue<string>().ShouldContain(way == "deleted" ? "任务已删除，不再重试" : "被 bob 终止");
+            (await host.Count($"SELECT count(*) FROM cron.active_execution WHERE log_id = {running}")).ShouldBe(0);
+            File.Delete(gate);
+        }
+    }
+
+    [Fact]
+    public async Task A_run_cannot_tell_the_ids_of_others_from_its_own()
+    {
+        await host.Make(new { job_id = "ids", cmd = "true", cron = CronClient.Never, overlap = "allow" });
+        var ids = new List<string>();
+        for (var i = 0; i < 2; i++)
+        {
+            var logId = await host.RunNow("ids");
+            await host.Ended(logId);
+            ids.Add(await host.Ask<string>("SELECT run_id FROM cron.attempt WHERE log_id = @logId", new { logId }));
+        }
+
+        var random = ids.Select(id => id.Split('-')[^1]).ToList();
+        random.ShouldAllBe(part => part.Length == 32);
+        random.Distinct().Count().ShouldBe(2);
+    }
+
+    [Fact]
+    public async Task An_execution_that_was_queued_again_by_hand_is_interrupted_and_keeps_nobody_waiting()
+    {
+        await host.Make(new { job_id = "again", cmd = "echo ran", cron = CronClient.Never });
+        var first = await host.RunNow("again");
+        await host.Ended(first);
+        await Sql(
+            $"""
+            WITH back AS (UPDATE cron.cron_log SET status = 'queued', ended_at = NULL WHERE log_id = {first} RETURNING log_id, nominal_at, job, job_id)
+            INSERT INTO cron.active_execution (log_id, nominal_at, job, job_id, not_before, exclusive)
+            SELECT log_id, nominal_at, job, job_id, clock_timestamp() - interval '1 hour', true FROM back
+            """
+        );
+        await host.Make(new { job_id = "other", cmd = "echo ran", cron = CronClient.Never });
+        (await host.Ended(await host.RunNow("other"))).Status().ShouldBe("success");
+        var log = await host.Ended(first);
+        (log.Status(), log["task_log"]!.GetValue<string>().Contains("排队记录已损坏", StringComparison.Ordinal)).ShouldBe(("interrupted", true));
+        (await host.Ended(await host.RunNow("again"))).Status().ShouldBe("success");
+    }
+
+    private async Task Sql(string sql)
+    {
+        await using var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        await connection.ExecuteAsync(sql);
+    }
+
     /// <summary>Other databases of this run number their executions from 1 too, and their commands run on the same machine.</summary>
     private static string Unique(string name) => name + "-" + Guid.NewGuid().ToString("N");
 

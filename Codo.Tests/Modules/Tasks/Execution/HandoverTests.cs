@@ -11,6 +11,8 @@ namespace Codo.Tests.Modules.Tasks.Execution;
 /// <summary>How a step's command reaches its shell: as it was pasted, in its host's encoding, and without showing a secret.</summary>
 public sealed class HandoverTests(OrderFixture fixture, TestSshd sshd) : IClassFixture<OrderFixture>, IClassFixture<TestSshd>
 {
+    // Scripts lie in folders of their own.
+    private static readonly EnumerationOptions Deep = new() { RecurseSubdirectories = true, MaxRecursionDepth = 1 };
     private readonly TestHost host = fixture.Host;
 
     [Theory]
@@ -103,7 +105,7 @@ public sealed class HandoverTests(OrderFixture fixture, TestSshd sshd) : IClassF
         log.ShouldContain("\ntwo /bin/bash\n700\nwith 'quotes'\n");
         (await host.Log($"{order}_1_2_{at}")).ShouldEndWith("\n42");
         ((int)(await host.Steps(order, $"&get_run_host={at}"))[1]["attempts"]![0]!["exit_code"]!).ShouldBe(5);
-        Directory.GetFiles("/tmp", "codo-*").ShouldAllBe(file => !File.ReadAllText(file).Contains("words=(one two)"));
+        Directory.GetFiles("/tmp", "codo-*", Deep).ShouldAllBe(file => !File.ReadAllText(file).Contains("words=(one two)"));
     }
 
     [Theory]

@@ -223,6 +223,26 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
     }
 
     [Fact]
+    public async Task Each_of_very_many_scripts_and_a_large_one_is_what_was_approved()
+    {
+        var scripts = Enumerable.Range(0, 101).Select(_ => fixture.NewFile()).ToList();
+        foreach (var script in scripts) await File.WriteAllTextAsync(script, ":\n", TestContext.Current.CancellationToken);
+        // More than is read as a whole.
+        await using (var large = File.OpenWrite(scripts[0])) large.SetLength(40_000_000);
+        foreach (var changed in new[] { scripts[0], scripts[^1] })
+        {
+            // A command has at most 4,000 characters.
+            var steps = scripts.Chunk(20).Select((some, at) => OrderHost.Step(string.Join("; ", some.Select(script => $"sh {script}")), name: $"s{at}"));
+            var order = (long)(await Submit(await Template(new { approvals = 1 }, [.. steps]), Ann, "new"))["list_id"]!;
+            (await Decide(order, "approve", Bob, later: true)).Code().ShouldBe(0);
+            await File.AppendAllTextAsync(changed, "# changed\n", TestContext.Current.CancellationToken);
+            await Start(order);
+            await Eventually.True(async () => (string)(await Shown(order))["schedule"]! == "new", "sent back");
+            ((string)(await Shown(order))["stopped"]!).ShouldContain($"文件 {changed} 已被修改");
+        }
+    }
+
+    [Fact]
     public async Task A_file_that_was_edited_between_approval_and_start_stops_it_and_the_next_approval_is_of_the_new_one()
     {
         var (script, trace) = (fixture.NewFile(), fixture.NewFile());
@@ -406,6 +426,64 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         var mild = await Submit(template, Ann, "ready", warned);
         mild["warnings"]!.AsArray().Select(text => (string)text!).ShouldContain(text => text.Contains(warned));
         (await host.Ended((long)mild["list_id"]!)).ShouldBe("3");
+    }
+
+    [Fact]
+    public async Task Whom_a_hook_names_as_the_submitter_does_not_approve_it_under_either_name()
+    {
+        var order = await SentFor("ann", await Template(new { approvals = 1 }, OrderHost.Step("true")));
+        foreach (var ann in new[] { Ann, TestTokens.For(7, "ann", nickname: "安"), TestTokens.For(7, "a.n", nickname: "ann") })
+        {
+            await Says(order, ann, "提交人不能审批自己的订单", "the submitter may not approve");
+            (await Shown(order, ann))["approval_button"]!.GetValue<bool>().ShouldBeFalse();
+            (await NeedsMe(ann)).Contains($"/orders/{order}\"", StringComparison.Ordinal).ShouldBeFalse("the submitter may not approve it");
+        }
+
+        ((string)(await Shown(order, Bob))["waits_for"]!).ShouldNotContain("ann");
+        (await NeedsMe(Bob)).ShouldContain($"/orders/{order}\"");
+        (await Decide(order, "approve", Bob)).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+    }
+
+    [Fact]
+    public async Task Whom_a_hook_names_as_the_submitter_is_no_second_person_for_a_rule_that_came_after_the_approval()
+    {
+        foreach (var ann in new[] { Ann, TestTokens.For(7, "ann", nickname: "安"), TestTokens.For(7, "a.n", nickname: "ann") })
+        {
+            var word = $"h{Guid.NewGuid():N}";
+            var order = await SentFor("ann", await Template(null, OrderHost.Step("echo", word, name: "danger")));
+            (await Decide(order, "approve", ann, later: true)).Code().ShouldBe(0);
+            await Rule(word, "approve");
+            await Start(order);
+            await Eventually.True(async () => (string)(await Shown(order))["schedule"]! == "new", "sent back");
+            ((string)(await Shown(order))["stopped"]!).ShouldContain("需要另一人审批");
+            (await host.Count($"SELECT count(*) FROM tasks.attempt WHERE list_id = {order}")).ShouldBe(0);
+        }
+    }
+
+    [Fact]
+    public async Task A_broken_glass_counts_no_longer_once_the_order_awaits_approval_again()
+    {
+        var order = await Waiting(new { approvals = 1 }, submitter: Ann);
+        (await Decide(order, "break_glass", TestTokens.Admin, comment: "the site is down", later: true)).Code().ShouldBe(0);
+        await Sql($"UPDATE tasks.scheduler_task_info SET timeout = 7 WHERE list_id = {order}");
+        await Start(order);
+        await Eventually.True(async () => (string)(await Shown(order))["schedule"]! == "new", "sent back");
+        (await Shown(order))["approvals"]!.AsArray().Select(one => ((string)one!["verdict"]!, (bool)one["counts"]!)).ShouldBe([("break_glass", false)]);
+
+        // One that the version before has left.
+        await Sql($"UPDATE tasks.approval SET void = false WHERE list_id = {order}");
+        (await Decide(order, "push_back", Bob, comment: "not like this")).Code().ShouldBe(0);
+        (await Shown(order))["approvals"]!.AsArray().Count(one => (string)one!["verdict"]! == "break_glass" && (bool)one["counts"]!).ShouldBe(0);
+    }
+
+    // As a superuser's hook does whose push somebody else has made.
+    private async Task<long> SentFor(string submitter, long template)
+    {
+        var hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" };
+        var answer = await host.Post("/v2/task/accept/", new { task_name = "a push", temp_id = template, hosts, args = new { }, schedule = "new", submitter });
+        answer.Code().ShouldBe(0, answer.ToJsonString());
+        return (long)answer["list_id"]!;
     }
 
     private async Task Rule(string word, string action)
