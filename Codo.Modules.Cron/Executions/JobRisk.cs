@@ -44,9 +44,14 @@ internal sealed record JobRisk(IReadOnlyList<RiskHit> Hits, string Digest)
         var line = CommandForm.With(interpreter, cmd);
         // Opening a job's environment costs more than all the rules.
         var hits = rules.Check(line, line.Contains('$', StringComparison.Ordinal) ? variables() : null);
-        var digest = hits.Any(hit => hit.Action == RiskAction.Approve) ? Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(line))) : "";
-        return new JobRisk(hits, digest);
+        return new JobRisk(hits, hits.Any(hit => hit.Action == RiskAction.Approve) ? DigestOf(line) : "");
     }
+
+    /// <summary>What is left of a release when a job's variables change: nothing, unless it was given to this very command and none of them is in it.</summary>
+    public static string Kept(string released, string cmd, string interpreter) =>
+        CommandForm.With(interpreter, cmd) is var line && !line.Contains('$', StringComparison.Ordinal) && DigestOf(line) == released ? released : "";
+
+    private static string DigestOf(string line) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(line)));
 
     /// <exception cref="Refusal">A rule blocks the command.</exception>
     public void Demand()

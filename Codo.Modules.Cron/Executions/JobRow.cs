@@ -30,7 +30,10 @@ internal sealed record JobRow
     public string Interpreter { get; init; } = "";
     public string Released { get; init; } = "";
     public long? HeldBy { get; init; }
-    public long UpdaterId { get; init; }
+
+    /// <summary>Who last changed what it runs.</summary>
+    public long WriterId { get; init; }
+
     public string HeldZh { get; init; } = "";
     public string HeldEn { get; init; } = "";
     public DateTime AccountedTo { get; init; }

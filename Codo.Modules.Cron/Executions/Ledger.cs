@@ -34,7 +34,8 @@ internal sealed class Ledger(
 
     internal const string Columns = """
         id, job_id, cmd, cron, time_zone, paused, timeout, overlap, misfire, misfire_window, retries, retry_delay, env, working_directory, run_as,
-            node_selector, interpreter, released, held_by, updater_id, held_zh, held_en, accounted_to, next_run_at, gap_log_id, gap_nominal_at, gap_reason,
+            node_selector, interpreter, released, held_by, coalesce(writer_id, updater_id) AS writer_id,
+            held_zh, held_en, accounted_to, next_run_at, gap_log_id, gap_nominal_at, gap_reason,
             broken_at, broken_zh, broken_en, create_time, clock_timestamp() AS locked_at
         """;
 
@@ -105,7 +106,7 @@ internal sealed class Ledger(
 
     // A rule that was made after the job: from here on the job waits for a second person, as if it had been saved under the rule.
     private const string HoldSql = """
-        UPDATE cron.job SET paused = true, held_by = COALESCE(held_by, updater_id), held_zh = @Zh, held_en = @En, risks = CAST(@Risks AS jsonb)
+        UPDATE cron.job SET paused = true, held_by = COALESCE(held_by, writer_id, updater_id), held_zh = @Zh, held_en = @En, risks = CAST(@Risks AS jsonb)
             WHERE id = @Id AND NOT paused
         """;
 

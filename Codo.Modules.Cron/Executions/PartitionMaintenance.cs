@@ -34,7 +34,7 @@ internal sealed class PartitionMaintenance(
 
     private const string EndUndoSql = """
         UPDATE cron.deleted_job SET job_id = NULL, version = NULL, by_id = NULL, by_name = NULL, creator_id = NULL, creator = NULL, create_time = NULL,
-            paused = NULL, held_by = NULL, released = NULL
+            paused = NULL, held_by = NULL, released = NULL, writer_id = NULL
         WHERE job_id IS NOT NULL AND deleted_at <= CAST(@Now AS timestamptz) - make_interval(days => @Days)
         """;
 

@@ -85,10 +85,10 @@ internal static class CreateJob
     ) : IRequestHandler<Command, Result>
     {
         private const string InsertSql = $"""
-            INSERT INTO cron.job (job_id, {JobColumns.Content}, env, creator_id, creator, updater_id, updater, accounted_to, next_run_at, risks, paused,
-                held_by, held_zh, held_en, space_id)
-            SELECT @JobId, {JobColumns.Content}, @Env, @CallerId, @CallerName, @CallerId, @CallerName, @Now, @NextRunAt, CAST(@Risks AS jsonb), @Held,
-                @HeldBy, @HeldZh, @HeldEn, @SpaceId
+            INSERT INTO cron.job (job_id, {JobColumns.Content}, env, creator_id, creator, updater_id, updater, writer_id, accounted_to, next_run_at, risks,
+                paused, held_by, held_zh, held_en, space_id)
+            SELECT @JobId, {JobColumns.Content}, @Env, @CallerId, @CallerName, @CallerId, @CallerName, @CallerId, @Now, @NextRunAt, CAST(@Risks AS jsonb),
+                @Held, @HeldBy, @HeldZh, @HeldEn, @SpaceId
             FROM jsonb_populate_record(CAST(NULL AS cron.job), CAST(@Content AS jsonb))
             ON CONFLICT (job_id) DO NOTHING RETURNING id
             """;

@@ -34,9 +34,11 @@ internal static class DeleteJob
         // Its ledger stays, and with it the space that decides who may see it; its content is its newest version.
         private const string DeleteSql = """
             WITH gone AS (
-                DELETE FROM cron.job WHERE id = @Id RETURNING id, space_id, job_id, version, creator_id, creator, create_time, paused, held_by, released)
-            INSERT INTO cron.deleted_job (job, space_id, job_id, version, by_id, by_name, creator_id, creator, create_time, paused, held_by, released)
-            SELECT id, space_id, job_id, version, @CallerId, @CallerName, creator_id, creator, create_time, paused, held_by, released FROM gone
+                DELETE FROM cron.job WHERE id = @Id RETURNING id, space_id, job_id, version, creator_id, creator, create_time, paused, held_by, released,
+                    writer_id)
+            INSERT INTO cron.deleted_job (job, space_id, job_id, version, by_id, by_name, creator_id, creator, create_time, paused, held_by, released,
+                writer_id)
+            SELECT id, space_id, job_id, version, @CallerId, @CallerName, creator_id, creator, create_time, paused, held_by, released, writer_id FROM gone
             """;
 
         // Of a job of which nothing was told nobody needs to hear that it is gone.

@@ -111,6 +111,7 @@ internal static class EditJob
                     gap_log_id = NULL,
                     gap_nominal_at = NULL, gap_reason = NULL,
                 broken_at = NULL, broken_zh = '', broken_en = '', risks = CAST(@Risks AS jsonb), paused = paused OR @Held,
+                writer_id = coalesce(CAST(@Writer AS bigint), writer_id), released = @Released,
                 held_by = CAST(@HeldBy AS bigint), held_zh = CASE WHEN @Held THEN CAST(@HeldZh AS text) ELSE '' END,
                 held_en = CASE WHEN @Held THEN CAST(@HeldEn AS text) ELSE '' END
             WHERE id = @Id RETURNING version
@@ -148,19 +149,26 @@ internal static class EditJob
             var env = isSame || (request.Env is null && request.SecretEnv is null) ? job.Env : environments.Seal(variables);
             var user = runAs.Choose(caller, request.RunAs, job.RunAs);
             var before = await connection.QuerySingleAsync<Shown>(ShownSql, new { job.Id }, transaction);
-            if (user == job.RunAs && ChangesWhatRuns(request, before, request.Env is null || SameVariables(variables, stored)))
+            var hasOtherVariables = (request.Env is not null || request.SecretEnv is not null) && !SameVariables(variables, stored);
+            if (user == job.RunAs && ChangesWhatRuns(request, before, request.Env is null || !hasOtherVariables))
                 await runAs.MayChange(connection, transaction, caller, job.RunAs);
             (before.Env, before.SecretEnv) = (environments.Masked(job.Env), (stored ?? JobVariables.None).Marked);
             var cmd = request.Cmd is null || Beginning.Is(request.Cmd, job.Cmd) ? job.Cmd : request.Cmd;
-            var risk = JobRisk.Of(await rules.Read(connection, transaction), cmd, request.Interpreter?.Trim() ?? job.Interpreter, () => variables.Values);
+            var interpreter = request.Interpreter?.Trim() ?? job.Interpreter;
+            var risk = JobRisk.Of(await rules.Read(connection, transaction), cmd, interpreter, () => variables.Values);
             risk.Demand();
-            var isHeld = risk.NeedsSecond(job.Released);
+            // The rules see the variables' values in the command: released was what it did with the old ones.
+            var released = hasOtherVariables ? JobRisk.Kept(job.Released, cmd, interpreter) : job.Released;
+            var isHeld = risk.NeedsSecond(released);
+            var isWriter = hasOtherVariables || cmd != job.Cmd || interpreter != job.Interpreter;
             var version = await connection.ExecuteScalarAsync<int>(UpdateSql, new
             {
                 Risks = risk.Stored,
                 Held = isHeld,
-                // Whoever wrote the command stays the one who cannot release it, whoever edits something else.
-                HeldBy = !isHeld ? null : cmd == job.Cmd && job.HeldBy is { } writer ? writer : (long?)caller.UserId,
+                Released = released,
+                Writer = isWriter ? caller.UserId : (long?)null,
+                // Whoever wrote what runs stays the one who cannot release it, whoever edits something else.
+                HeldBy = !isHeld ? null : isWriter ? caller.UserId : job.HeldBy ?? (long?)job.WriterId,
                 HeldZh = isHeld ? risk.SecondCause.Zh : "",
                 HeldEn = isHeld ? risk.SecondCause.En : "",
                 job.Id,

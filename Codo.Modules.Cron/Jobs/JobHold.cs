@@ -30,7 +30,7 @@ internal static class JobHold
         var risk = JobRisk.Of(await rules.Read(connection, transaction), job.Cmd, job.Interpreter, () => environments.TryOpen(job.Env)?.Values);
         risk.Demand();
         if (!risk.NeedsSecond(job.Released)) return "";
-        if (caller.UserId == (job.HeldBy ?? job.UpdaterId))
+        if (caller.UserId == (job.HeldBy ?? job.WriterId))
             throw Refusal.Forbidden(
                 $"{risk.SecondCause.Zh}：最后保存它的人不能放行自己的修改",
                 $"{risk.SecondCause.En}, and not whoever saved it last"

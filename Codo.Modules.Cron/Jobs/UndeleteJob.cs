@@ -36,7 +36,8 @@ internal static class UndeleteJob
     ) : IRequestHandler<Command, Result>
     {
         private const string LockSql = """
-            SELECT d.job, d.job_id, d.space_id, d.version, d.creator_id, d.paused, d.held_by, COALESCE(d.released, '') AS released, v.by_id AS writer_id,
+            SELECT d.job, d.job_id, d.space_id, d.version, d.creator_id, d.paused, d.held_by, COALESCE(d.released, '') AS released,
+                COALESCE(d.writer_id, v.by_id) AS writer_id,
                 v.content ->> 'cmd' AS cmd, v.content ->> 'cron' AS cron, v.content ->> 'time_zone' AS time_zone, v.content ->> 'interpreter' AS interpreter,
                 v.env, clock_timestamp() AS now
             FROM cron.deleted_job d JOIN cron.job_version v ON v.job = d.job AND v.version = d.version
@@ -47,10 +48,11 @@ internal static class UndeleteJob
         // Versions before selectors ran on every node.
         private const string InsertSql = $"""
             INSERT INTO cron.job (id, job_id, version, {JobColumns.Content}, env, space_id, creator_id, creator, create_time,
-                updater_id, updater, update_time, accounted_to, next_run_at, paused, released, risks, held_by, held_zh, held_en)
+                updater_id, updater, update_time, accounted_to, next_run_at, paused, released, risks, held_by, held_zh, held_en,
+                writer_id)
             SELECT d.job, d.job_id, d.version, {JobColumns.Content}, v.env, d.space_id, d.creator_id, d.creator, d.create_time,
                 @CallerId, @CallerName, @Now, @Now, @NextRunAt, d.paused OR @Held, COALESCE(d.released, ''),
-                CAST(@Risks AS jsonb), CAST(@HeldBy AS bigint), @HeldZh, @HeldEn
+                CAST(@Risks AS jsonb), CAST(@HeldBy AS bigint), @HeldZh, @HeldEn, COALESCE(d.writer_id, v.by_id)
             FROM cron.deleted_job d JOIN cron.job_version v ON v.job = d.job AND v.version = d.version
                 CROSS JOIN jsonb_populate_record(CAST(NULL AS cron.job),
                     v.content || jsonb_build_object('node_selector', COALESCE(v.content ->> 'node', ''))) AS c

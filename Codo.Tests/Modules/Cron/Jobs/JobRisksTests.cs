@@ -57,6 +57,47 @@ public sealed class JobRisksTests(CronHost fixture) : IClassFixture<CronHost>
     }
 
     [Fact]
+    public async Task Released_is_what_the_command_does_and_its_variables_are_part_of_that()
+    {
+        var word = await Rule("approve");
+        var id = Id();
+        var job = new
+        {
+            job_id = id,
+            cmd = $"echo {word} $WHAT",
+            cron = CronClient.Never,
+            env = new { WHAT = "harmless" },
+        };
+        (await host.Post("/v1/cron/job/", job, Ann)).Code().ShouldBe(0);
+        // Bob changes what runs: now Ann may release it and he may not.
+        (await host.Put("/v1/cron/job/", new { job_id = id, env = new { WHAT = "other" } }, Bob)).Code().ShouldBe(0);
+        (await host.Patch("/v1/cron/job/", new { job_id = id }, Bob)).Code().ShouldBe(-2);
+        (await host.Patch("/v1/cron/job/", new { job_id = id }, Ann)).Code().ShouldBe(0);
+        ((string)(await Shown(id))["status"]!).ShouldBe("0");
+        (await host.Put("/v1/cron/job/", new { job_id = id, env = new { WHAT = "a disaster" } }, Ann)).Code().ShouldBe(0);
+        ((string)(await Shown(id))["status"]!).ShouldBe("1");
+        (await host.Patch("/v1/cron/job/", new { job_id = id }, Ann)).Code().ShouldBe(-2);
+        (await host.Patch("/v1/cron/job/", new { job_id = id }, Bob)).Code().ShouldBe(0);
+        // By way of another command it is another release as well.
+        (await host.Put("/v1/cron/job/", new { job_id = id, cmd = "true", env = new { WHAT = "a detour" } }, Ann)).Code().ShouldBe(0);
+        (await host.Put("/v1/cron/job/", new { job_id = id, job.cmd }, Ann)).Code().ShouldBe(0);
+        ((string)(await Shown(id))["status"]!).ShouldBe("1");
+    }
+
+    [Fact]
+    public async Task Whoever_pauses_or_describes_a_job_is_not_its_writer()
+    {
+        var id = Id();
+        var word = $"w{Guid.NewGuid():N}";
+        (await Make(id, $"echo {word}", Ann)).Code().ShouldBe(0);
+        (await host.Put("/v1/cron/job/", new { job_id = id, tags = new[] { "shop" } }, Bob)).Code().ShouldBe(0);
+        (await host.Patch("/v1/cron/job/", new { job_id = id }, Bob)).Code().ShouldBe(0);
+        await Rule("approve", word);
+        (await host.Patch("/v1/cron/job/", new { job_id = id }, Ann)).Code().ShouldBe(-2, "it is her command");
+        (await host.Patch("/v1/cron/job/", new { job_id = id }, Bob)).Code().ShouldBe(0);
+    }
+
+    [Fact]
     public async Task A_fire_under_a_rule_that_was_made_later_is_skipped_with_the_rule_as_its_cause()
     {
         var (blocked, held) = (Id(), Id());
