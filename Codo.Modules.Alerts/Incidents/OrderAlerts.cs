@@ -39,6 +39,7 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
                 notification.Order.ListId,
                 notification.Order.TaskName,
                 notification.Order.TaskType,
+                notification.Order.Space,
                 "system",
                 $"order:{notification.Order.ListId}:break_glass",
                 new Text($"由 {notification.By} 未经审批紧急执行", $"was started by {notification.By} without its approvals"),
@@ -61,6 +62,7 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
                 notification.ListId,
                 notification.TaskName,
                 notification.TaskType,
+                notification.Space,
                 "waiting",
                 PushedBack(notification.ListId),
                 new Text($"被 {notification.By} 退回", $"was pushed back by {notification.By}"),
@@ -74,7 +76,6 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
             {
                 AsksNow = true,
                 Again = true,
-                Space = notification.Space,
             }
         );
 
@@ -85,14 +86,14 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
                 notification.ListId,
                 notification.TaskName,
                 notification.TaskType,
+                notification.Space,
                 "failed",
                 $"order:{notification.ListId}:expired",
                 new Text("无人审批，已结束", "was ended: nobody approved it"),
                 new Text($"{notification.Days} 天内无人审批", $"Nobody approved it in {notification.Days} days"),
                 notification.SubmitterId is { } id ? [new Approver(id, notification.Submitter)] : [],
                 notification.SubmitterId is null ? [notification.Submitter] : []
-            ) with
-            { Space = notification.Space }
+            )
         );
 
     /// <summary>Something of an order, as every kind of trouble with it reads.</summary>
@@ -100,6 +101,7 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
         long listId,
         string name,
         string type,
+        long space,
         string kind,
         string fingerprint,
         Text what,
@@ -117,6 +119,7 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
         )
         {
             ListId = listId,
+            Space = space,
             Subjects = [type],
             People = [.. associated.Select(person => new Person(person)), .. approvers.Select(approver => new Person(approver.Name, approver.Id))],
         };
@@ -128,10 +131,10 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
         if (order.Steps.Count > MostLines) lines.Add(Text.Same($"… +{order.Steps.Count - MostLines}"));
         lines.Insert(0, Text.Same(zone.Text(order.Since)));
         var detail = new Text(string.Join('\n', lines.Select(line => line.Zh)), string.Join('\n', lines.Select(line => line.En)));
-        return About(order.ListId, order.TaskName, order.TaskType, "failed", Fingerprint(order.ListId), what, detail, order.Approvers, order.Associated) with
+        return About(order.ListId, order.TaskName, order.TaskType, order.Space, "failed", Fingerprint(order.ListId), what, detail,
+            order.Approvers, order.Associated) with
         {
             Output = Excerpt.Tail(order.Output),
-            Space = order.Space,
         };
     }
 
@@ -149,6 +152,7 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
             order.ListId,
             order.TaskName,
             order.TaskType,
+            order.Space,
             "waiting",
             Approval(order.ListId),
             what,

@@ -20,6 +20,7 @@ internal sealed class SystemTroubles(IncidentLog incidents) : INotificationHandl
             )
             {
                 Subjects = [notification.Key],
+                Space = 1,
             }
         );
 

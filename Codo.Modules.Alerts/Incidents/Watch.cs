@@ -32,8 +32,13 @@ internal sealed class Watch(
 
     private static readonly TimeSpan Again = TimeSpan.FromSeconds(60), AfterSilence = TimeSpan.FromSeconds(5);
 
+    /// <summary>Two nodes read PostgreSQL's clock differently by less than this.</summary>
+    private static readonly TimeSpan ClockError = TimeSpan.FromSeconds(5);
+
+    // Who was told in the future was told before PostgreSQL's clock was put back: escalate_at may be as far ahead, and is not waited for.
     private const string DueSql = """
-        SELECT id, rounds, call_level, rule_id, source, kind, subjects, space_id FROM alerts.task_monitor WHERE state = ANY(@From) AND escalate_at <= @Now
+        SELECT id, rounds, call_level, rule_id, source, kind, subjects, space_id FROM alerts.task_monitor WHERE state = ANY(@From)
+            AND escalate_at IS NOT NULL AND (escalate_at <= @Now OR told_at > @Latest)
             ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED
         """;
 
@@ -47,7 +52,7 @@ internal sealed class Watch(
         """;
 
     private const string PutOffSql = """
-        UPDATE alerts.task_monitor SET escalate_at = @At WHERE id = @Id
+        UPDATE alerts.task_monitor SET escalate_at = @At, told_at = LEAST(told_at, @Now) WHERE id = @Id
         """;
 
     private const string LongRulesSql = """
@@ -75,7 +80,8 @@ internal sealed class Watch(
         await using var connection = await source.OpenConnectionAsync();
         await using var transaction = await connection.BeginTransactionAsync();
         var now = time.GetUtcNow().UtcDateTime;
-        var due = (await connection.QueryAsync<DueRow>(DueSql, new { Now = now, From = IncidentStates.From(IncidentAction.Escalate) }, transaction)).AsList();
+        var asked = new { Now = now, Latest = now + ClockError, From = IncidentStates.From(IncidentAction.Escalate) };
+        var due = (await connection.QueryAsync<DueRow>(DueSql, asked, transaction)).AsList();
         if (due.Count == 0) return false;
         var silences = (await connection.QueryAsync<Silence>(SilencesSql, new { Now = now }, transaction)).AsList();
         foreach (var incident in due)
@@ -84,13 +90,13 @@ internal sealed class Watch(
             await transaction.SaveAsync(OneIncident);
             try
             {
-                await EscalateOne(connection, transaction, incident, silences);
+                await EscalateOne(connection, transaction, incident, silences, now);
             }
             catch (Exception error) when (!DatabaseErrors.IsTransient(error))
             {
                 log.LogError(error, "Incident {Id} could not be escalated; it is tried again in a minute", incident.Id);
                 await transaction.RollbackAsync(OneIncident);
-                await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)(now + Again) }, transaction);
+                await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)(now + Again), Now = now }, transaction);
             }
         }
         await transaction.CommitAsync();
@@ -98,14 +104,14 @@ internal sealed class Watch(
         return true;
     }
 
-    private async Task EscalateOne(NpgsqlConnection connection, NpgsqlTransaction transaction, DueRow incident, List<Silence> silences)
+    private async Task EscalateOne(NpgsqlConnection connection, NpgsqlTransaction transaction, DueRow incident, List<Silence> silences, DateTime now)
     {
         var rule = await connection.QuerySingleOrDefaultAsync<Rule>(RuleSql, new { incident.RuleId }, transaction);
         var silence = silences.Find(silence => silence.Means(incident.Source, incident.Kind, incident.Subjects, incident.SpaceId));
         if (rule is null || incident.CallLevel >= rule.Steps.Length)
-            await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)null }, transaction);
+            await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)null, Now = now }, transaction);
         else if (silence is not null)
-            await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)(silence.EndsAt + AfterSilence) }, transaction);
+            await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)(silence.EndsAt + AfterSilence), Now = now }, transaction);
         else
             await notifier.Tell(
                 connection,
@@ -149,7 +155,8 @@ internal sealed class Watch(
             // Without its rule what is open stays so until it is over.
             if (!(Rule.For(trouble, rules)?.IsReached(trouble) ?? known)) continue;
             open.Remove(trouble.Fingerprint);
-            if (known && time.GetUtcNow().UtcDateTime - noted < Again) continue;
+            // Either way: a time in the future was noted before PostgreSQL's clock was put back.
+            if (known && (time.GetUtcNow().UtcDateTime - noted).Duration() < Again) continue;
             try
             {
                 await incidents.Raise(trouble);
@@ -205,10 +212,9 @@ internal sealed class Watch(
         };
         var place = order.Step.Length == 0 ? new Text("", "") : Text.Same($"{order.Host}: {order.Step}\n");
         var since = zone.Text(order.Since);
-        return OrderAlerts.About(order.ListId, order.TaskName, order.TaskType, kind, $"order:{order.ListId}:{order.Situation}", what,
+        return OrderAlerts.About(order.ListId, order.TaskName, order.TaskType, order.Space, kind, $"order:{order.ListId}:{order.Situation}", what,
             new Text($"{place.Zh}自 {since} 起", $"{place.En}Since {since}"), order.Approvers, order.Associated) with
         {
-            Space = order.Space,
             Lasted = time.GetUtcNow().UtcDateTime - order.Since,
             Continues = true,
         };

@@ -24,7 +24,7 @@ internal sealed record AlertEvent(string Source, string Kind, string Fingerprint
     public string Output { get; init; } = "";
 
     /// <summary>The number of the space of the job or order; 1, <c>default</c>, for Codo itself.</summary>
-    public long Space { get; init; } = 1;
+    public required long Space { get; init; }
 
     /// <summary>Failures in a row.</summary>
     public int Streak { get; init; } = 1;

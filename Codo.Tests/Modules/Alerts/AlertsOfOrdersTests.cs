@@ -1,5 +1,6 @@
 using Codo.Tests.Modules.Tasks.Orders;
 using Codo.Tests.Support;
+using Dapper;
 
 namespace Codo.Tests.Modules.Alerts;
 
@@ -89,6 +90,36 @@ public sealed class AlertsOfOrdersTests(TestPostgres postgres)
         );
 
         int Titles(string part) => stub.Requests.Count(request => request.Json["title"]!.GetValue<string>().Contains(part, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task What_an_order_of_a_space_asks_for_is_told_by_the_channels_of_that_space()
+    {
+        await using var stub = await HttpStub.Start();
+        await using var host = await TestHost.Start(postgres);
+        (await host.Post("/v2/accounts/space/", new { name = "payments" })).Code().ShouldBe(0);
+        // The channels of default hear of every space; this one of its own alone.
+        var channel = new
+        {
+            name = "payments",
+            kind = "webhook",
+            language = "en",
+            space = "payments",
+            settings = new { url = stub.Url },
+        };
+        (await host.Post("/v2/alerts/channel/", channel)).Code().ShouldBe(0);
+        var template = await host.Template(null, ["42,,,paul"], OrderHost.Step("true", name: "restart"));
+        await using (var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken))
+            await connection.ExecuteAsync("UPDATE tasks.scheduler_temp_list SET space_id = (SELECT space_id FROM accounts.space WHERE name = 'payments')");
+        (await host.Put("/v2/task/approval/rule/", new { temp_id = template, approvals = 1 })).Code().ShouldBe(0);
+        var order = await host.Order(template, schedule: "new");
+        await Eventually.True(() => Told("awaits approval") == 1, "the approvers are asked");
+        var glass = new { list_id = order, verdict = "break_glass", comment = "the shop is down" };
+        (await host.Post("/v2/task/approval/", glass)).Code().ShouldBe(0);
+        await Eventually.True(() => Told("without its approvals") == 1, "the broken glass is told");
+        (await host.Count("SELECT count(*) FROM alerts.task_monitor WHERE source = 'order' AND space_id = 1")).ShouldBe(0, "nothing for those of default");
+
+        int Told(string part) => stub.Requests.Count(request => request.Json["title"]!.GetValue<string>().Contains(part, StringComparison.Ordinal));
     }
 
     [Fact]

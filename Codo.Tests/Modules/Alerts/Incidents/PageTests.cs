@@ -41,6 +41,7 @@ public sealed class PageTests(TestPostgres postgres)
                     )
                 )
                 {
+                    Space = 1,
                     Subjects = ["backup-db"],
                     People = [new Person("ann")],
                     Output =
