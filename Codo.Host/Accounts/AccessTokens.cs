@@ -57,7 +57,10 @@ internal sealed class AccessTokens(NpgsqlDataSource source, SecretBox box, TimeP
         && !text.AsSpan(Prefix.Length).ContainsAnyExcept(OfAlphabet);
 
     /// <summary>Whether the token is still good.</summary>
-    public bool Has(long tokenId) => known.Ids.Contains(tokenId);
+    public bool Has(long tokenId) => known.Owners.ContainsKey(tokenId);
+
+    /// <summary>Whether the token is good and makes its bearer a superuser now: a stream keeps the caller that it began with.</summary>
+    public bool IsSuperusers(long tokenId) => known.Owners.TryGetValue(tokenId, out var owner) && owner.IsSuperuser;
 
     /// <summary>The caller, or why there is none: unknown, expired, network.</summary>
     public (Caller? Caller, string Reason) Find(HttpContext context, string token)
@@ -76,13 +79,14 @@ internal sealed class AccessTokens(NpgsqlDataSource source, SecretBox box, TimeP
     /// <summary>Reads all that are good; a row that does not read is left out, and refuses its token.</summary>
     public async Task Load(NpgsqlConnection connection)
     {
-        var (tokens, ids) = (new Dictionary<string, Entry>(StringComparer.Ordinal), new HashSet<long>());
+        var (tokens, owners) = (new Dictionary<string, Entry>(StringComparer.Ordinal), new Dictionary<long, Caller>());
         foreach (var row in await connection.QueryAsync<Row>(LiveSql))
         {
             try
             {
-                tokens[row.Digest] = ToEntry(row);
-                ids.Add(row.TokenId);
+                var entry = ToEntry(row);
+                tokens[row.Digest] = entry;
+                owners[row.TokenId] = entry.Owner;
             }
             catch (Exception failure) when (failure is FormatException or ArgumentException)
             {
@@ -90,7 +94,7 @@ internal sealed class AccessTokens(NpgsqlDataSource source, SecretBox box, TimeP
             }
         }
 
-        known = new Known(tokens, ids);
+        known = new Known(tokens, owners);
     }
 
     /// <summary>Writes when and from where tokens were last used.</summary>
@@ -153,5 +157,5 @@ internal sealed class AccessTokens(NpgsqlDataSource source, SecretBox box, TimeP
 
     private sealed record Entry(long TokenId, Caller Owner, IPNetwork[] Networks, DateTimeOffset Expires);
 
-    private sealed record Known(Dictionary<string, Entry> Tokens, HashSet<long> Ids);
+    private sealed record Known(Dictionary<string, Entry> Tokens, Dictionary<long, Caller> Owners);
 }

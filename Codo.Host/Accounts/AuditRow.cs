@@ -53,6 +53,9 @@ internal sealed class AuditReader(NpgsqlDataSource source, SecretNames secretNam
 {
     private const string Mask = "******";
 
+    // Of all times that a DateTime can have: outside of them a cursor was not given by a page.
+    private static readonly long FirstMicrosecond = Microseconds(DateTime.MinValue), LastMicrosecond = Microseconds(DateTime.MaxValue);
+
     // A condition that is not asked for is a constant to the planner, so that each filter has its own index.
     private const string PageSql = """
         SELECT audit_id, at, user_id, username, nickname, address, request_id, action, kind, object_id, result, times,
@@ -157,7 +160,8 @@ internal sealed class AuditReader(NpgsqlDataSource source, SecretNames secretNam
         return
             text.Split(':') is [var at, var id]
             && long.TryParse(at, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var microseconds)
-            && Math.Abs(microseconds) < 200_000_000_000_000_000
+            && microseconds >= FirstMicrosecond
+            && microseconds <= LastMicrosecond
             && long.TryParse(id, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
             ? (DateTime.UnixEpoch.AddTicks(microseconds * 10), number)
             : throw Refusal.Invalid("after 不是上一页给出的 next", "after is not a next that a page has given");

@@ -27,8 +27,8 @@ internal static class SignOut
                 await using (var connection = await source.OpenConnectionAsync(cancellationToken))
                 await using (var transaction = await connection.BeginTransactionAsync(cancellationToken))
                 {
-                    // Kept a little longer than the token: clocks differ.
-                    var until = caller.Expires?.UtcDateTime.AddHours(1);
+                    // Kept a little longer than the token: clocks differ. One that ends with the calendar is refused for good.
+                    var until = caller.Expires is { } end && end < DateTimeOffset.MaxValue.AddHours(-1) ? end.UtcDateTime.AddHours(1) : (DateTime?)null;
                     await connection.ExecuteAsync(EndSql, new { caller.TokenId, Expires = until, caller.UserId }, transaction);
                     await Audit.Write(connection, transaction, caller, "sign_out", "account", $"{caller.UserId}");
                     await Revocations.Announce(connection, transaction);

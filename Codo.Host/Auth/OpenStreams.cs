@@ -7,8 +7,9 @@ using Codo.Platform.Security;
 namespace Codo.Host.Auth;
 
 /// <summary>
-/// What is answered for as long as the client likes, a stream or a WebSocket: it ends with the token that opened it, when that is revoked, and when what its
-/// person may do has changed or a grant of theirs runs out: the client connects again, and is asked again.
+/// What is answered for as long as the client likes, a stream or a WebSocket: it ends with the token that opened it, when that is revoked, when the owner of an
+/// access token is no superuser any more, and when what its person may do has changed or a grant of theirs runs out: the client connects again, and is asked
+/// again.
 /// </summary>
 internal sealed class OpenStreams
 {
@@ -19,15 +20,16 @@ internal sealed class OpenStreams
 
     private readonly Quotas quotas;
     private readonly Revocations revocations;
+    private readonly AccessTokens tokens;
     private readonly TimeProvider time;
     private readonly ConcurrentDictionary<long, int> open = new();
     private readonly CurrentRules current;
     private readonly ConcurrentDictionary<CancellationTokenSource, (Caller Caller, string Rights)> ends = new();
 
-    public OpenStreams(Quotas quotas, Revocations revocations, CurrentRules current, TimeProvider time)
+    public OpenStreams(Quotas quotas, Revocations revocations, AccessTokens tokens, CurrentRules current, TimeProvider time)
     {
-        (this.quotas, this.revocations, this.current, this.time) = (quotas, revocations, current, time);
-        revocations.Added += () => EndWhere((caller, _) => revocations.Against(caller) is not null);
+        (this.quotas, this.revocations, this.tokens, this.current, this.time) = (quotas, revocations, tokens, current, time);
+        revocations.Added += () => EndWhere((caller, _) => IsOver(caller));
         current.Changed += () => EndWhere((caller, rights) => rights != RightsOf(caller));
     }
 
@@ -53,7 +55,7 @@ internal sealed class OpenStreams
         try
         {
             // Between the gate and here it may have been revoked, which nobody tells a second time.
-            if (revocations.Against(caller) is not null) await end.CancelAsync();
+            if (IsOver(caller)) await end.CancelAsync();
             await next(context);
         }
         finally
@@ -63,6 +65,10 @@ internal sealed class OpenStreams
             if (open.AddOrUpdate(caller.UserId, 0, (_, count) => count - 1) <= 0) open.TryRemove(new KeyValuePair<long, int>(caller.UserId, 0));
         }
     }
+
+    // An access token outlasts its owner's superuser mark and may do less from then on, but a stream keeps the caller that it began with.
+    private bool IsOver(Caller caller) =>
+        revocations.Against(caller) is not null || (caller is { IsSuperuser: true, AccessTokenId: { } id } && !tokens.IsSuperusers(id));
 
     // Until the token ends, or the first of the grants that hold now.
     private TimeSpan Rest(Caller caller)

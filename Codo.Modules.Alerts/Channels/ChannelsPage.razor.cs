@@ -27,7 +27,9 @@ public sealed partial class ChannelsPage
         mayNot = MayNot(Right.ToMake(ResourceKind.Channel));
         foreach (var channel in found.Data)
         {
-            var resource = new Resource(ResourceKind.Channel, channel.ChannelId.ToString(CultureInfo.InvariantCulture), Access.SpaceOf(channel.Space));
+            // Not by Access.SpaceOf, which refuses whoever was granted this one channel and does not see its space. 0 is no space.
+            var space = Access.Rules.Spaces.Values.FirstOrDefault(one => one.Name == channel.Space)?.SpaceId ?? 0;
+            var resource = new Resource(ResourceKind.Channel, channel.ChannelId.ToString(CultureInfo.InvariantCulture), space);
             mayNotEdit[channel.ChannelId] = await MayNot(Verbs.Edit, resource);
         }
         if (AskedNumber("edit") is { } id)

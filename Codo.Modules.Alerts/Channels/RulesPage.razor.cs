@@ -38,7 +38,7 @@ public sealed partial class RulesPage
         channels = (await Send(new ListChannels.Query(1, 100, null))).Data.ConvertAll(channel => (Number(channel.ChannelId), channel.Name));
         mayNot = MayNot(Right.ToMake(ResourceKind.Rule));
         foreach (var rule in found.Data)
-            mayNotEdit[rule.RuleId] = await MayNot(Verbs.Edit, new Resource(ResourceKind.Rule, Number(rule.RuleId), Access.SpaceOf(rule.Space)));
+            mayNotEdit[rule.RuleId] = await MayNot(Verbs.Edit, new Resource(ResourceKind.Rule, Number(rule.RuleId), rule.SpaceId));
         if (AskedNumber("edit") is { } id)
             edited = (await Send(new ListRules.Query(1, 1, id))).Data.SingleOrDefault() ?? throw RuleFields.NoSuchId;
     }

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Dapper;
@@ -35,7 +36,8 @@ internal static class ListRules
         string Creator,
         DateTime CreateTime,
         DateTime UpdateTime,
-        string Space
+        string Space,
+        [property: JsonIgnore] long SpaceId
     );
 
     public const string Columns = $"{Rule.Columns}, name, enabled, priority, creator, create_time, update_time";
@@ -98,7 +100,8 @@ internal static class ListRules
                     row.Creator,
                     row.CreateTime,
                     row.UpdateTime,
-                    access.NameOf(row.SpaceId)
+                    access.NameOf(row.SpaceId),
+                    row.SpaceId
                 ))
                 .ToList();
             return new Result(rules, await both.ReadSingleAsync<long>());

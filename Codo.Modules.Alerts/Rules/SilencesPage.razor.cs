@@ -8,7 +8,7 @@ public sealed partial class SilencesPage
 {
     private const int Limit = 50;
 
-    private readonly Dictionary<string, string?> mayNotEdit = new(StringComparer.Ordinal);
+    private readonly Dictionary<long, string?> mayNotEdit = [];
     private ListSilences.Result found = null!;
     private string? mayNot;
 
@@ -17,8 +17,8 @@ public sealed partial class SilencesPage
     {
         found = await Send(new ListSilences.Query(PageNumber, Limit));
         mayNot = MayNot(Right.ToMake(ResourceKind.Rule));
-        foreach (var space in found.Data.Select(silence => silence.Space).Distinct())
-            mayNotEdit[space] = await MayNot(Verbs.Edit, Resource.Any(ResourceKind.Rule, Access.SpaceOf(space)));
+        foreach (var space in found.Data.Select(silence => silence.SpaceId).Distinct())
+            mayNotEdit[space] = await MayNot(Verbs.Edit, Resource.Any(ResourceKind.Rule, space));
     }
 
     private (string Tone, string Icon, string Word) FaceOf(ListSilences.View silence)

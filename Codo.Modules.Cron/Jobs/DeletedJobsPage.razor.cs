@@ -8,7 +8,7 @@ public sealed partial class DeletedJobsPage
 {
     private const int Limit = 50;
 
-    private readonly Dictionary<string, string?> mayNot = new(StringComparer.Ordinal);
+    private readonly Dictionary<long, string?> mayNot = [];
     private ListDeletedJobs.Result list = null!;
 
     /// <inheritdoc/>
@@ -18,10 +18,10 @@ public sealed partial class DeletedJobsPage
     protected override async Task Load()
     {
         list = await Send(new ListDeletedJobs.Query(PageNumber, Limit));
-        foreach (var space in list.Data.Select(row => row.Space).Where(space => space.Length > 0).Distinct())
-            mayNot[space] = await MayNot(Verbs.Edit, Resource.Any(ResourceKind.Job, Access.SpaceOf(space)));
+        foreach (var space in list.Data.Select(row => row.SpaceId).Distinct())
+            mayNot[space] = await MayNot(Verbs.Edit, Resource.Any(ResourceKind.Job, space));
     }
 
     private string? Reason(ListDeletedJobs.Row row) =>
-        row.Taken ? T($"已有另一个任务叫 {row.JobId}", $"There is another job {row.JobId} by now") : mayNot.GetValueOrDefault(row.Space);
+        row.Taken ? T($"已有另一个任务叫 {row.JobId}", $"There is another job {row.JobId} by now") : mayNot[row.SpaceId];
 }

@@ -49,7 +49,7 @@ public sealed partial class JobListPage
         mayNot = MayNot(Right.ToMake(ResourceKind.Job));
         foreach (var job in rows)
         {
-            var resource = new Resource(ResourceKind.Job, job.JobId, Access.SpaceOf(job.Space));
+            var resource = new Resource(ResourceKind.Job, job.JobId, job.SpaceId);
             rights[job.JobId] = (await MayNot(Verbs.Run, resource), await MayNot(Verbs.Edit, resource));
         }
     }

@@ -74,7 +74,7 @@ public sealed partial class JobPage
             day => (day.Runs, day.Failed, day.Skipped + day.Missed)
         );
         versions = await Send(new ListJobVersions.Query(jobId, 1, ShownVersions));
-        var resource = new Resource(ResourceKind.Job, jobId, Access.SpaceOf(job.Space));
+        var resource = new Resource(ResourceKind.Job, jobId, job.SpaceId);
         mayNot = await MayNot(Verbs.Edit, resource);
         mayNotRun = await MayNot(Verbs.Run, resource);
         if (job is { State: "running" }) next = (await Send(new NextTimes.Query(job.Cron, job.TimeZone, 10))).Data;

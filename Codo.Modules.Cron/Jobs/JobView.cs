@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Codo.Modules.Cron.Executions;
 using Codo.Modules.Cron.Schedules;
 using Codo.Platform.Http;
@@ -10,6 +11,7 @@ namespace Codo.Modules.Cron.Jobs;
 /// <param name="LastStatus">Of the newest row of the ledger; null before the first.</param>
 /// <param name="LastExecTime">When it started, or was due where it never did.</param>
 /// <param name="LastSeconds">How long it ran; null while it runs, and where it never did.</param>
+/// <param name="SpaceId">The number of <paramref name="Space"/>, for decisions; answers have the name alone.</param>
 internal sealed record JobView(
     string JobId,
     string Cmd,
@@ -48,7 +50,8 @@ internal sealed record JobView(
     DateTime? LastExecTime,
     double? LastSeconds,
     string Space,
-    int Version
+    int Version,
+    [property: JsonIgnore] long SpaceId
 )
 {
     private static readonly string[] FieldNames = ["second", "minute", "hour", "day", "month", "day_of_week"];
@@ -128,7 +131,8 @@ internal sealed record JobView(
             row.LastExecTime,
             row.LastSeconds,
             space,
-            row.Version
+            row.Version,
+            row.SpaceId
         );
     }
 

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
@@ -28,7 +29,8 @@ internal static class ListDeletedJobs
         DateTime DeletedAt,
         string By,
         DateTime Until,
-        bool Taken
+        bool Taken,
+        [property: JsonIgnore] long SpaceId
     );
 
     internal sealed class Validator : AbstractValidator<Query>
@@ -77,7 +79,8 @@ internal static class ListDeletedJobs
                 row.DeletedAt,
                 row.ByName ?? "",
                 row.Until,
-                row.Taken
+                row.Taken,
+                row.SpaceId
             ));
             return new Result([.. rows], await connection.ExecuteScalarAsync<long>(CountSql, asked));
         }

@@ -52,17 +52,22 @@ public sealed class Access(Caller caller, CurrentRules current, IAuthorizationSe
     }
 
     /// <summary>The number of the space that an object is to be moved to: who moves it may edit in both.</summary>
-    /// <param name="name">Null leaves it where it is.</param>
+    /// <param name="name">Null, or the name of the space that it is in, leaves it where it is.</param>
     /// <exception cref="Refusal">There is no such space, or the caller may not edit there, or not where the object is.</exception>
     public async ValueTask<long> SpaceFor(Resource resource, string? name)
     {
-        if (name is null || SpaceOf(name) is var space && space == resource.Space) return resource.Space;
+        // Compared before it is resolved: whoever was granted this one object need not see its space, and sends the name back with the rest of the object.
+        if (name is null || string.Equals(NameOf(resource.Space), name.Trim(), StringComparison.OrdinalIgnoreCase)) return resource.Space;
+        var space = SpaceOf(name);
         foreach (var one in new[] { resource.Space, space })
             if (!await May(Verbs.Edit, Resource.New(resource.Kind, one))) throw Refuse(Verbs.Edit, Resource.New(resource.Kind, one));
         return space;
     }
 
-    /// <summary>The number of a space by its name.</summary>
+    /// <summary>
+    /// The number of a space by the name that a request gives. A page knows the number of each row's space and does not ask here: the caller may see an object
+    /// without its space.
+    /// </summary>
     /// <exception cref="Refusal">There is none, or none that the caller may see.</exception>
     public long SpaceOf(string? name)
     {
@@ -74,7 +79,10 @@ public sealed class Access(Caller caller, CurrentRules current, IAuthorizationSe
     /// <summary>The name of a space; empty where it is gone.</summary>
     public string NameOf(long space) => Rules.Spaces.TryGetValue(space, out var found) ? found.Name : "";
 
-    /// <summary>Whether the caller has anything to do with the space: a role on it, or on something of a kind in it.</summary>
+    /// <summary>
+    /// Whether the caller may know of the space: by a role on it, by the default role, or by a list of operators. A role on one object in it is not enough: the
+    /// rules do not know where objects are.
+    /// </summary>
     public bool SeesSpace(long space)
     {
         var id = space.ToString(System.Globalization.CultureInfo.InvariantCulture);

@@ -102,6 +102,38 @@ public sealed class AccessTokensTests(AccountsHost fixture) : IClassFixture<Acco
     }
 
     [Fact]
+    public async Task What_a_superusers_token_holds_open_ends_on_every_node_when_its_owner_is_none_any_more()
+    {
+        await using var other = await host.Again();
+        var (left, stays) = (
+            await Token(TestTokens.For(2010, "demoted", superuser: true), All),
+            await Token(TestTokens.For(2011, "remains", superuser: true), All)
+        );
+        (await other.Reason(left)).ShouldBeNull();
+        (await other.Reason(stays)).ShouldBeNull();
+        using var open = await Open(left);
+        using var kept = await Open(stays);
+        await using var stream = await open.Content.ReadAsStreamAsync();
+        await using var keptStream = await kept.Content.ReadAsStreamAsync();
+        var (ended, keptEnded) = (StreamsEndTests.Read(stream), StreamsEndTests.Read(keptStream));
+        // A newer token of codo-admin says that the person is no superuser.
+        var payload = TestTokens.Payload(2010, "demoted");
+        payload["iat"] = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+        await host.Get("/v2/accounts/me/", TestTokens.Sign(payload));
+        await ended.WaitAsync(TimeSpan.FromSeconds(60));
+        keptEnded.IsCompleted.ShouldBeFalse("its owner is a superuser still");
+        (await host.Reason(left)).ShouldBeNull("the token is good for what its owner may do now");
+
+        async Task<HttpResponseMessage> Open(string token)
+        {
+            using var request = TestHost.Request(HttpMethod.Get, "/v2/stream/?topics=jobs", null, token);
+            var response = await other.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+            response.StatusCode.ShouldBe(HttpStatusCode.OK);
+            return response;
+        }
+    }
+
+    [Fact]
     public async Task Ends_with_its_owner_but_not_with_the_owners_password()
     {
         await host.Account("owner");

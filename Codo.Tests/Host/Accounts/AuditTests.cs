@@ -57,6 +57,30 @@ public sealed class AuditTests(CronHost fixture) : IClassFixture<CronHost>
     public async Task A_filter_that_does_not_read_is_refused_in_words(string query, string field) =>
         ((string)(await host.Get("/v2/accounts/audit/?" + query))["msg"]!).ShouldContain(field);
 
+    // The first overflowed, and the second was no time of the calendar: both were an internal error.
+    [Theory]
+    [InlineData("-9223372036854775808:1")]
+    [InlineData("-100000000000000000:1")]
+    [InlineData("9223372036854775807:1")]
+    public async Task A_cursor_that_no_page_has_given_is_refused_by_the_list_the_export_and_the_page(string after)
+    {
+        foreach (var path in new[] { "/v2/accounts/audit/", "/v2/accounts/audit/export/" })
+            ((string)(await host.Get($"{path}?after={after}"))["msg"]!).ShouldBe("after 不是上一页给出的 next", path);
+        using var request = TestHost.Request(HttpMethod.Get, $"/audit?after={after}", null, TestTokens.Admin);
+        request.Headers.Add("Accept", "text/html");
+        using var page = await host.Http.SendAsync(request, TestContext.Current.CancellationToken);
+        page.StatusCode.ShouldBe(HttpStatusCode.BadRequest);
+        (await page.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).ShouldContain("after 不是上一页给出的 next");
+    }
+
+    [Fact]
+    public async Task The_first_and_the_last_time_of_the_calendar_are_cursors()
+    {
+        await host.Make(new { job_id = $"calendar-{Guid.NewGuid():N}", cmd = "true", cron = CronClient.Never });
+        (await Rows("after=-62135596800000000:1")).ShouldBeEmpty();
+        (await Rows("after=253402300799999999:1")).ShouldNotBeEmpty();
+    }
+
     [Fact]
     public async Task The_audit_is_for_superusers()
     {

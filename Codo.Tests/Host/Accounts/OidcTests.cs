@@ -92,6 +92,25 @@ public sealed partial class OidcTests(OidcFixture fixture) : IClassFixture<OidcF
     }
 
     [Fact]
+    public async Task A_superuser_who_leaves_the_group_loses_the_streams_that_an_access_token_holds_open()
+    {
+        provider.People["Sue"] = new("subject-sue", "sue", "Sue", "codo-admins");
+        var wanted = new { name = "ci", scopes = new[] { "see", "run", "edit", "approve", "admin" }, days = 1 };
+        var made = await host.Post("/v2/accounts/token/", wanted, await SignIn("Sue"));
+        made.Code().ShouldBe(0, made.ToJsonString());
+        var token = (string)made["token"]!;
+        using var request = TestHost.Request(HttpMethod.Get, "/v2/stream/?topics=jobs", null, token);
+        using var open = await host.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        open.StatusCode.ShouldBe(HttpStatusCode.OK);
+        await using var stream = await open.Content.ReadAsStreamAsync();
+
+        provider.People["Sue"] = new("subject-sue", "sue", "Sue");
+        await SignIn("Sue");
+        await StreamsEndTests.Read(stream).WaitAsync(TimeSpan.FromSeconds(60));
+        (await host.Reason(token)).ShouldBeNull("programs go on, with what their owner may do now");
+    }
+
+    [Fact]
     public async Task Groups_bring_into_teams_and_out_of_them_and_leave_what_was_done_by_hand()
     {
         const string teams = """

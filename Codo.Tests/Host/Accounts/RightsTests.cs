@@ -3,6 +3,7 @@ using Codo.Platform.Http;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Dapper;
+using LibraryHost = Codo.Tests.Modules.Tasks.Layout.LibraryHost;
 using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
 namespace Codo.Tests.Host.Accounts;
@@ -12,7 +13,7 @@ public sealed class ViewersHost(TestPostgres postgres) : HostFixture(postgres, (
 /// <summary>Spaces, teams and grants by the API, and what somebody without them tries.</summary>
 public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IClassFixture<ViewersHost>
 {
-    private const string Job = "/v1/cron/job/", Grant = "/v2/accounts/grant/";
+    private const string Job = "/v1/cron/job/", Grant = "/v2/accounts/grant/", Rule = "/v2/alerts/rule/", Channel = "/v2/alerts/channel/";
     private static int people = 100;
     private readonly TestHost host = fixture.Host;
 
@@ -90,6 +91,69 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
         (await host.Post(Job, new { job_id = job, cmd = "true", cron = CronClient.Never, space = "default" })).Code().ShouldBe(0);
         // Every node knows within a second.
         await Eventually.True(async () => (await host.Post("/v1/cron/job/run/", new { job_id = job }, annToken)).Code() == -2, "the grant is gone");
+    }
+
+    [Fact]
+    public async Task A_grant_on_one_object_opens_its_pages_though_its_space_is_not_seen()
+    {
+        var (ann, token) = Person();
+        var granted = await GrantOnEach(ann, "viewer", onTemplate: "approver");
+        var log = await host.RunNow(granted.Job);
+        await host.Ended(log);
+        var order = await OrderHost.Order(host, granted.Template.Id);
+        foreach (var (path, shown) in new[]
+        {
+            ("/jobs", granted.Job),
+            ($"/jobs/{granted.Job}", granted.Job),
+            ($"/jobs/{granted.Job}/versions", granted.Job),
+            ($"/runs/{log}", granted.Job),
+            ("/ledger", granted.Job),
+            ("/templates", granted.Template.Name),
+            ($"/templates/{granted.Template.Id}", granted.Template.Name),
+            ($"/orders/{order}", "an order"),
+            ("/execute-users", granted.User.Name),
+            ("/alerting", granted.Rule.Name),
+            ("/alerting/channels", granted.Channel.Name),
+        })
+        {
+            var (status, text) = await Page(path, token);
+            status.ShouldBe(200, path);
+            text.ShouldContain(shown, Case.Sensitive, path);
+        }
+    }
+
+    [Fact]
+    public async Task An_editor_of_one_object_sends_it_back_with_its_space_and_moves_it_nowhere()
+    {
+        var (ann, token) = Person();
+        var granted = await GrantOnEach(ann, "editor");
+        // The form of a rule keeps it where it is.
+        (await Page($"/alerting?edit={granted.Rule.Id}", token)).Text.ShouldContain($"<option value=\"{granted.Space}\" selected");
+        var job = await Shown($"{Job}?job_id={granted.Job}");
+        var rule = await Shown($"{Rule}?rule_id={granted.Rule.Id}");
+        var channel = await Shown($"{Channel}?channel_id={granted.Channel.Id}");
+        foreach (var (path, body) in new[]
+        {
+            (Job, job),
+            (Rule, rule),
+            (Channel, channel),
+            (LibraryHost.Details, new JsonObject { ["temp_id"] = granted.Template.Id, ["space"] = granted.Space }),
+            (LibraryHost.User, new JsonObject { ["id"] = granted.User.Id, ["space"] = granted.Space }),
+        })
+        {
+            var kept = await host.Put(path, body.ToJsonString(), token);
+            kept.Code().ShouldBe(0, $"{path} {kept.ToJsonString()}");
+            body["space"] = "default";
+            var moved = await host.Put(path, body.ToJsonString(), token);
+            moved.Code().ShouldBe(-2, $"{path} {moved.ToJsonString()}");
+        }
+
+        async Task<JsonObject> Shown(string path)
+        {
+            var row = (await host.Get(path, token))["data"]!.AsArray().ShouldHaveSingleItem()!.AsObject();
+            ((string)row["space"]!, row.ContainsKey("space_id")).ShouldBe((granted.Space, false), path);
+            return row;
+        }
     }
 
     [Fact]
@@ -287,12 +351,61 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
         return (space, job);
     }
 
+    /// <summary>A space with one object of each kind in it, and a grant on each of them, but none on the space.</summary>
+    private async Task<Granted> GrantOnEach(long person, string role, string? onTemplate = null)
+    {
+        var (space, job) = await SpaceWithJob();
+        var template = await OrderHost.Template(host, OrderHost.Step("true", forceHost: "127.0.0.1"));
+        (await host.Put(LibraryHost.Details, new { temp_id = template, space })).Code().ShouldBe(0);
+        var name = await host.Ask<string>("SELECT temp_name FROM tasks.scheduler_temp_list WHERE temp_id = @template", new { template });
+        var alias = Name("user")[..20];
+        var user = await host.Ask<long>(
+            "INSERT INTO tasks.scheduler_execute_user (alias_user, user_key, space_id) SELECT @alias, '\\x00', space_id FROM accounts.space "
+                + "WHERE name = @space RETURNING id",
+            new { alias, space }
+        );
+        var (rule, channel) = (Name("rule"), Name("channel"));
+        var settings = new { url = "http://127.0.0.1:9/" };
+        var ruleId = (long)(await host.Post(Rule, new { name = rule, subject = "nothing", space }))["rule_id"]!;
+        var channelId = (long)(await host.Post(Channel, new { name = channel, kind = "webhook", settings, space }))["channel_id"]!;
+        foreach (var (one, given) in new[]
+        {
+            ($"job:{job}", role),
+            ($"template:{template}", onTemplate ?? role),
+            ($"execute_user:{user}", role),
+            ($"alert_rule:{ruleId}", role),
+            ($"alert_channel:{channelId}", role),
+        })
+        {
+            var answer = await host.Post(Grant, new { user_id = person, role = given, @object = one });
+            answer.Code().ShouldBe(0, $"{one} {answer.ToJsonString()}");
+        }
+        return new Granted(space, job, (template, name), (user, alias), (ruleId, rule), (channelId, channel));
+    }
+
+    private async Task<(int Status, string Text)> Page(string path, string token)
+    {
+        using var request = TestHost.Request(HttpMethod.Get, path, null, token);
+        request.Headers.Add("Accept", "text/html");
+        using var response = await host.Http.SendAsync(request);
+        return ((int)response.StatusCode, await response.Content.ReadAsStringAsync());
+    }
+
     private async Task<long> Give(long? person, string role, string space, long? team = null)
     {
         var answer = await host.Post(Grant, new { user_id = person, team_id = team, role, space });
         answer.Code().ShouldBe(0, answer.ToJsonString());
         return (long)answer["grant_id"]!;
     }
+
+    private sealed record Granted(
+        string Space,
+        string Job,
+        (long Id, string Name) Template,
+        (long Id, string Name) User,
+        (long Id, string Name) Rule,
+        (long Id, string Name) Channel
+    );
 }
 
 internal static class RefusalReading

@@ -170,6 +170,17 @@ public sealed class SignInTests(AccountsHost fixture) : IClassFixture<AccountsHo
     }
 
     [Fact]
+    public async Task A_token_that_ends_with_the_calendar_is_signed_out_like_any_other()
+    {
+        var payload = TestTokens.Payload(3100, "eternal");
+        payload["exp"] = DateTimeOffset.MaxValue.ToUnixTimeSeconds();
+        payload["jti"] = "eternal";
+        var token = TestTokens.Sign(payload);
+        (await host.Post("/v2/accounts/logout/", new { }, token)).Code().ShouldBe(0);
+        (await host.Reason(token)).ShouldBe("revoked");
+    }
+
+    [Fact]
     public async Task A_new_password_ends_what_was_signed_in_with_the_old_one()
     {
         await host.Account("changer");
