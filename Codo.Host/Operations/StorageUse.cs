@@ -87,7 +87,8 @@ internal sealed class StorageUse(
         """;
 
     private volatile Use? last;
-    private bool isTold;
+    // Null after a start: an earlier one may have told of it.
+    private bool? isTold;
 
     /// <summary>What the database takes now.</summary>
     public async Task<Use> Measure(CancellationToken cancellation)
@@ -174,13 +175,13 @@ internal sealed class StorageUse(
     private async Task Tell(Use use, List<string> dropped)
     {
         var isWrong = IsOver(use) || dropped.Count > 0;
-        if (!isWrong && !isTold) return;
-        isTold = isWrong;
+        if (!isWrong && isTold == false) return;
         await using var scope = scopes.CreateAsyncScope();
         var mediator = scope.ServiceProvider.GetRequiredService<IMediator>();
         if (!isWrong)
         {
             await mediator.Publish(new SystemTroubleOver(Trouble));
+            isTold = false;
             return;
         }
         var (size, most) = (Megabytes(use.Bytes), Megabytes(settings.MaxSize));
@@ -195,5 +196,6 @@ internal sealed class StorageUse(
                 )
             )
         );
+        isTold = true;
     }
 }

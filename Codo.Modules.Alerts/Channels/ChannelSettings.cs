@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using System.Text.Json;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
@@ -17,11 +18,16 @@ internal sealed class ChannelSettings(IEnumerable<IChannel> channels, SecretBox 
     public IChannel Of(string kind) => byKind[kind];
 
     /// <summary>What is stored: the open settings as JSON, the secret ones sealed.</summary>
-    /// <param name="before">What was stored, whose values stay where the request carries none or a mask; null for a new channel.</param>
+    /// <param name="before">
+    /// What was stored, whose values stay where the request carries none or a mask; null for a new channel. What does not read stays as it is while the request
+    /// carries no settings, and is lost with those that it carries.
+    /// </param>
     /// <exception cref="Refusal">A setting that the kind does not have, lacks, or cannot be so.</exception>
     public (string Settings, byte[]? Secrets) Store(Caller caller, string kind, JsonElement? given, Stored? before)
     {
-        var values = before is null ? [] : Open(kind, before);
+        var (values, isWhole) = before is null ? (new Dictionary<string, string>(), true) : OpenWhatReads(kind, before);
+        if (!isWhole && given is not { ValueKind: not JsonValueKind.Null }) return (before!.Settings, before.Secrets);
+        var ranAs = before is not null && isWhole ? values.GetValueOrDefault(CommandChannel.RunAs) : null;
         foreach (var (name, value) in Given(given))
         {
             var field = Of(kind).Fields.FirstOrDefault(field => field.Name == name)
@@ -36,7 +42,7 @@ internal sealed class ChannelSettings(IEnumerable<IChannel> channels, SecretBox 
         foreach (var field in Of(kind).Fields)
             Check(field, values);
         if (values.TryGetValue(CommandChannel.RunAs, out var named))
-            values[CommandChannel.RunAs] = runAs.Choose(caller, named, before is null ? null : Open(kind, before)[CommandChannel.RunAs]);
+            values[CommandChannel.RunAs] = runAs.Choose(caller, named, ranAs);
         var secrets = values.Where(pair => Of(kind).Fields.Any(field => field.Name == pair.Key && field.Secret)).ToDictionary();
         return (
             JsonSerializer.Serialize(values.Where(pair => !secrets.ContainsKey(pair.Key)).ToDictionary(), Json.Stored),
@@ -48,15 +54,40 @@ internal sealed class ChannelSettings(IEnumerable<IChannel> channels, SecretBox 
     public Dictionary<string, string> Open(string kind, Stored stored)
     {
         var values = Of(kind).Fields.ToDictionary(field => field.Name, field => field.Default);
-        foreach (var (name, value) in JsonSerializer.Deserialize<Dictionary<string, string>>(stored.Settings)!) values[name] = value;
-        if (stored.Secrets is not null)
-            foreach (var (name, value) in JsonSerializer.Deserialize<Dictionary<string, string>>(box.Open(stored.Secrets, Place))!) values[name] = value;
+        foreach (var (name, value) in Read(stored.Settings)) values[name] = value;
+        foreach (var (name, value) in Secrets(stored)) values[name] = value;
         return values;
     }
 
-    /// <summary>As answers and the audit show it.</summary>
-    public Dictionary<string, string> Masked(string kind, Stored stored) => Open(kind, stored).ToDictionary(
+    /// <summary>Whether it reads: it was not sealed under another key, and the row is not damaged.</summary>
+    public bool Reads(string kind, Stored stored) => OpenWhatReads(kind, stored).IsWhole;
+
+    /// <summary>As answers and the audit show it, the defaults for what does not read.</summary>
+    public Dictionary<string, string> Masked(string kind, Stored stored) => OpenWhatReads(kind, stored).Values.ToDictionary(
         pair => pair.Key, pair => pair.Value.Length > 0 && Of(kind).Fields.Any(field => field.Name == pair.Key && field.Secret) ? Mask : pair.Value);
+
+    private (Dictionary<string, string> Values, bool IsWhole) OpenWhatReads(string kind, Stored stored)
+    {
+        var (values, isWhole) = (Of(kind).Fields.ToDictionary(field => field.Name, field => field.Default), true);
+        foreach (var read in new Func<Dictionary<string, string>>[] { () => Read(stored.Settings), () => Secrets(stored) })
+            try
+            {
+                foreach (var (name, value) in read()) values[name] = value;
+            }
+            catch (Exception error) when (error is JsonException or CryptographicException)
+            {
+                isWhole = false;
+            }
+        return (values, isWhole);
+    }
+
+    private Dictionary<string, string> Secrets(Stored stored) => stored.Secrets is null ? [] : Read(box.Open(stored.Secrets, Place));
+
+    /// <exception cref="JsonException">It is not texts by their names.</exception>
+    private static Dictionary<string, string> Read(string json) =>
+        JsonSerializer.Deserialize<Dictionary<string, string>>(json) is { } read && read.Values.All(value => value is not null)
+            ? read
+            : throw new JsonException("The stored settings are not texts by their names.");
 
     private static void Check(Field field, Dictionary<string, string> values)
     {

@@ -49,6 +49,9 @@ public sealed partial class ChannelsPage
             _ => kind,
         };
 
+    // Secrets that do not read are asked for like those of a new channel.
+    private static bool IsKept(ListChannels.View? channel) => channel is { Broken.En.Length: 0 };
+
     private static string ValueOf(ListChannels.View? channel, Field field) =>
         channel is not null && channel.Settings.TryGetValue(field.Name, out var value) ? value : field.Default;
 

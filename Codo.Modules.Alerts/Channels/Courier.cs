@@ -19,19 +19,27 @@ internal sealed class Courier(
     Undeliverable undeliverable,
     Notifier notifier,
     Node node,
+    AlertSettings settings,
     TimeProvider time,
     ILogger<Courier> log
 ) : IHostedService
 {
-    private static readonly TimeSpan Window = TimeSpan.FromMinutes(1), AfterLimit = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Window = TimeSpan.FromMinutes(1), AfterLimit = TimeSpan.FromSeconds(20), LongestLimit = TimeSpan.FromSeconds(300);
+
+    /// <summary>Two nodes read PostgreSQL's clock differently by less than this.</summary>
+    private static readonly TimeSpan ClockError = TimeSpan.FromSeconds(5);
+
+    // A time later than Codo ever sets was written before PostgreSQL's clock was put back: waiting for it would hold the message up for as long as the clock
+    // was ahead. A message that was never tried is due from the beginning; a test is never due.
+    private const string IsDue = "(due_at <= @Now OR attempts = 0 OR (due_at > @Latest AND due_at < 'infinity'))";
 
     /// <summary>How many deliveries are due or held.</summary>
     public const string WaitingSql = """
         SELECT count(*) FROM alerts.delivery WHERE state = 'held' OR (state IN ('due', 'sending') AND due_at <= clock_timestamp())
         """;
 
-    private const string DueSql = """
-        SELECT channel_id FROM alerts.delivery WHERE state = ANY(@From) AND due_at <= @Now
+    private const string DueSql = $"""
+        SELECT channel_id FROM alerts.delivery WHERE state = ANY(@From) AND {IsDue}
         UNION SELECT channel_id FROM alerts.delivery WHERE state = 'held'
         """;
 
@@ -41,19 +49,20 @@ internal sealed class Courier(
             WHERE channel_id = @Channel FOR UPDATE SKIP LOCKED
         """;
 
+    // What started in the future has started before PostgreSQL's clock was put back.
     private const string UsedSql = """
-        SELECT count(*) FROM alerts.delivery WHERE channel_id = @Channel AND reason <> 'test' AND started_at > @Since
+        SELECT count(*) FROM alerts.delivery WHERE channel_id = @Channel AND reason <> 'test' AND started_at > @Since AND started_at <= @Until
         """;
 
-    private const string ClaimSql = """
+    private const string ClaimSql = $"""
         UPDATE alerts.delivery SET state = 'sending', attempts = attempts + 1, started_at = @Now, due_at = @Until
-        WHERE delivery_id IN (SELECT delivery_id FROM alerts.delivery WHERE channel_id = @Channel AND state = ANY(@From) AND due_at <= @Now
+        WHERE delivery_id IN (SELECT delivery_id FROM alerts.delivery WHERE channel_id = @Channel AND state = ANY(@From) AND {IsDue}
             ORDER BY delivery_id LIMIT @Room FOR UPDATE)
         RETURNING delivery_id, incident_id, round, channel_id, reason, people, attempts
         """;
 
     private const string HoldSql = """
-        UPDATE alerts.delivery SET state = 'held' WHERE channel_id = @Channel AND state = ANY(@From) AND due_at <= @Now AND attempts = 0 AND reason <> 'digest'
+        UPDATE alerts.delivery SET state = 'held' WHERE channel_id = @Channel AND state = ANY(@From) AND attempts = 0 AND reason <> 'digest'
         """;
 
     private const string DigestSql = """
@@ -73,6 +82,9 @@ internal sealed class Courier(
         """;
 
     private readonly ConcurrentDictionary<Task, bool> underWay = new();
+
+    // Of the longest pause before a try, and of the longest time after which a try counts as lost.
+    private readonly TimeSpan longestWait = Longer(Sending.LongestPause(settings), LongestLimit + AfterLimit) + ClockError;
 
     /// <summary>Set when there is something to send: it is sent at once, instead of at the next poll.</summary>
     public WakeSignal Written => notifier.Written;
@@ -95,9 +107,10 @@ internal sealed class Courier(
         // A restored installation tells nobody before it is released.
         if (node.IsHeld || !node.Has(NodeRoles.Alerts)) return false;
         List<long> due;
+        var now = time.GetUtcNow().UtcDateTime;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
             due = (
-                await connection.QueryAsync<long>(DueSql, new { Now = time.GetUtcNow().UtcDateTime, From = DeliveryStates.From(DeliveryAction.Claim) })
+                await connection.QueryAsync<long>(DueSql, new { Now = now, Latest = now + longestWait, From = DeliveryStates.From(DeliveryAction.Claim) })
             ).AsList();
         foreach (var channel in due)
         {
@@ -154,11 +167,13 @@ internal sealed class Courier(
             await transaction.CommitAsync(cancellation);
             return (row, []);
         }
-        var room = row.RateLimit - (int)await connection.ExecuteScalarAsync<long>(UsedSql, new { Channel = channel, Since = now - Window }, transaction);
+        var minute = new { Channel = channel, Since = now - Window, Until = now + ClockError };
+        var room = row.RateLimit - (int)await connection.ExecuteScalarAsync<long>(UsedSql, minute, transaction);
         var claimed = room <= 0 ? [] : (await connection.QueryAsync<Delivery>(ClaimSql, new
         {
             Channel = channel,
             Now = now,
+            Latest = now + longestWait,
             Until = now.AddSeconds(row.Timeout) + AfterLimit,
             From = DeliveryStates.From(DeliveryAction.Claim),
             Room = room,
@@ -167,12 +182,7 @@ internal sealed class Courier(
         if (claimed.Count >= room)
             await connection.ExecuteAsync(
                 HoldSql,
-                new
-                {
-                    Channel = channel,
-                    Now = now,
-                    From = DeliveryStates.From(DeliveryAction.Hold),
-                },
+                new { Channel = channel, From = DeliveryStates.From(DeliveryAction.Hold) },
                 transaction
             );
         else
@@ -190,6 +200,8 @@ internal sealed class Courier(
         await transaction.CommitAsync(cancellation);
         return (row, claimed);
     }
+
+    private static TimeSpan Longer(TimeSpan one, TimeSpan other) => one > other ? one : other;
 }
 
 /// <summary>A channel as it is stored.</summary>

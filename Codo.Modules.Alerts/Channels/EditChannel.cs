@@ -13,7 +13,7 @@ namespace Codo.Modules.Alerts.Channels;
 /// <summary>Changes the fields and settings that the request carries. Its kind stays.</summary>
 internal static class EditChannel
 {
-    [Echoed("kind", "creator", "create_time", "update_time")]
+    [Echoed("kind", "broken", "creator", "create_time", "update_time")]
     internal sealed record Command(
         long? ChannelId,
         string? Name,

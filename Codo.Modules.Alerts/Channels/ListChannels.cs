@@ -1,4 +1,5 @@
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
@@ -14,6 +15,7 @@ internal static class ListChannels
 
     internal sealed record Result(List<View> Data, long Count) : Answer(Say.Fetched);
 
+    /// <param name="Broken">Why its settings do not read and nothing is sent by it; empty where they do.</param>
     internal sealed record View(
         long ChannelId,
         string Name,
@@ -23,7 +25,8 @@ internal static class ListChannels
         int RateLimit,
         int Timeout,
         Dictionary<string, string> Settings,
-        string Space
+        string Space,
+        Text Broken
     );
 
     internal sealed class Validator : AbstractValidator<Query>
@@ -46,6 +49,11 @@ internal static class ListChannels
         private const string CountSql = $"""
             SELECT count(*) FROM alerts.channel WHERE {Where}
             """;
+
+        private static readonly Text DoesNotRead = new(
+            "设置无法读取（主密钥不同或数据损坏），请重新设置 settings",
+            "The settings do not read (another master key, or a damaged row); set them again"
+        );
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
@@ -73,7 +81,8 @@ internal static class ListChannels
                     row.RateLimit,
                     row.Timeout,
                     channels.Masked(row.Kind, row.Stored),
-                    access.NameOf(row.SpaceId)
+                    access.NameOf(row.SpaceId),
+                    channels.Reads(row.Kind, row.Stored) ? new Text("", "") : DoesNotRead
                 ))
                 .ToList();
             return new Result(rows, await both.ReadSingleAsync<long>());

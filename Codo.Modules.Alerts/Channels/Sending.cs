@@ -21,6 +21,9 @@ internal sealed class Sending(
     /// <summary>Each pause before the next try is so many times as long as the last.</summary>
     private const int Growth = 6;
 
+    /// <summary>Seconds: what grows beyond a year has no end anybody waits for.</summary>
+    private const double MostPause = 365 * 86_400;
+
     private const int MostOfAnswer = 600;
 
     private const string IncidentSql = $"""
@@ -82,6 +85,12 @@ internal sealed class Sending(
         return outcome with { Answer = Excerpt.Head(outcome.Answer, MostOfAnswer) };
     }
 
+    /// <summary>The longest time that a message waits for its next try.</summary>
+    public static TimeSpan LongestPause(AlertSettings settings) => TimeSpan.FromSeconds(Pause(settings, Math.Max(1, settings.Retries)));
+
+    // Seconds.
+    private static double Pause(AlertSettings settings, int attempts) => Math.Min(settings.RetryDelay * Math.Pow(Growth, attempts - 1), MostPause);
+
     private async Task<Outcome> Try(ChannelRow channel, Message message)
     {
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(channel.Timeout));
@@ -124,7 +133,7 @@ internal sealed class Sending(
         var now = time.GetUtcNow().UtcDateTime;
         if (!outcome.Taken && outcome.Retry && delivery.Attempts <= settings.Retries)
         {
-            var pause = settings.RetryDelay * Math.Pow(Growth, delivery.Attempts - 1);
+            var pause = Pause(settings, delivery.Attempts);
             await connection.ExecuteAsync(
                 RetrySql,
                 new
@@ -144,6 +153,8 @@ internal sealed class Sending(
             );
             return;
         }
+        // In one transaction: a host that dies in between repeats the message, and does not lose that nobody took it.
+        await using var transaction = await connection.BeginTransactionAsync();
         var carried = (
             await connection.QueryAsync<GivenUp>(
                 EndSql,
@@ -154,19 +165,21 @@ internal sealed class Sending(
                     State = outcome.Taken ? "sent" : "failed",
                     outcome.Answer,
                     Now = now,
-                }
+                },
+                transaction
             )
         ).AsList();
         if (outcome.Taken)
         {
-            await connection.ExecuteAsync(
-                ToldSql,
-                new { Incidents = carried.Where(one => one.IncidentId is not null).Select(one => one.IncidentId!.Value).ToArray() }
-            );
-            await undeliverable.Over(connection);
-            return;
+            await Undeliverable.Lock(connection, transaction, carried);
+            await connection.ExecuteAsync(ToldSql, new { Incidents = Undeliverable.Ids(carried) }, transaction);
+            await undeliverable.Over(connection, transaction);
         }
-        log.LogError("Delivery {Id} by {Channel} is given up: {Answer}", delivery.DeliveryId, channel.Name, outcome.Answer);
-        await undeliverable.GivenUp(connection, null, carried);
+        else
+            await undeliverable.GivenUp(connection, transaction, carried);
+        await transaction.CommitAsync();
+        // Of one that another host has claimed meanwhile nothing was recorded.
+        if (!outcome.Taken && carried.Count > 0)
+            log.LogError("Delivery {Id} by {Channel} is given up: {Answer}", delivery.DeliveryId, channel.Name, outcome.Answer);
     }
 }

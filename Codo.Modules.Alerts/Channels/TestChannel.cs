@@ -58,11 +58,21 @@ internal static class TestChannel
 
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
         {
-            await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var caller = access.Caller;
-            await AlertAccess.Demand(access, Verbs.Edit, await AlertAccess.Channel(connection, request.ChannelId!.Value));
-            var channel = await connection.QuerySingleOrDefaultAsync<ChannelRow>(ReadSql, new { request.ChannelId }) ?? throw RuleFields.NoSuchId;
             var names = request.People is { Length: > 0 } named ? named : IncidentVisibility.Names(caller);
+            var (channel, id) = await Begin(request.ChannelId!.Value, names, cancellationToken);
+            // The call may take as long as the channel's limit, 300 s: no connection of the pool waits with it.
+            var outcome = await sending.Call(channel, wording.Test(id, caller.Nickname, channel.Language == "en", await contacts.Find(names)));
+            // Recorded also when the caller has gone meanwhile.
+            await End(id, outcome);
+            return new Result(id, outcome.Taken, outcome.Answer, address.Warning is { } warning ? [warning] : []);
+        }
+
+        private async Task<(ChannelRow Channel, long Id)> Begin(long channelId, string[] names, CancellationToken cancellation)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellation);
+            await AlertAccess.Demand(access, Verbs.Edit, await AlertAccess.Channel(connection, channelId));
+            var channel = await connection.QuerySingleOrDefaultAsync<ChannelRow>(ReadSql, new { ChannelId = channelId }) ?? throw RuleFields.NoSuchId;
             var id = await connection.ExecuteScalarAsync<long>(
                 BeginSql,
                 new
@@ -73,7 +83,12 @@ internal static class TestChannel
                     Now = time.GetUtcNow().UtcDateTime,
                 }
             );
-            var outcome = await sending.Call(channel, wording.Test(id, caller.Nickname, channel.Language == "en", await contacts.Find(names)));
+            return (channel, id);
+        }
+
+        private async Task End(long id, Outcome outcome)
+        {
+            await using var connection = await source.OpenConnectionAsync(CancellationToken.None);
             await connection.ExecuteAsync(
                 EndSql,
                 new
@@ -84,9 +99,7 @@ internal static class TestChannel
                     Now = time.GetUtcNow().UtcDateTime,
                 }
             );
-            if (outcome.Taken)
-                await undeliverable.Over(connection);
-            return new Result(id, outcome.Taken, outcome.Answer, address.Warning is { } warning ? [warning] : []);
+            if (outcome.Taken) await undeliverable.Over(connection);
         }
     }
 }

@@ -79,6 +79,9 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
     /// <summary>People who were told this short a while ago are not reminded.</summary>
     private static readonly TimeSpan ReminderGap = TimeSpan.FromMinutes(20);
 
+    /// <summary>Two nodes read PostgreSQL's clock differently by less than this.</summary>
+    private static readonly TimeSpan ClockError = TimeSpan.FromSeconds(5);
+
     private static readonly string[] MayFold = IncidentStates.From(IncidentAction.Fold);
     private static readonly string[] MayRecover = IncidentStates.From(IncidentAction.Recover);
 
@@ -197,9 +200,11 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
     {
         var people = Heard(rule, trouble);
         var reason = open?.ToldAt is null ? "opened" : "repeated";
+        // A time in the future is from before PostgreSQL's clock was put back: waiting for it would keep people from hearing of it for as long.
+        var last = open?.ToldAt > now + ClockError ? null : open?.ToldAt;
         // A reminder that is published twice, because a host died in between, is told once.
-        var isReminder = trouble.Again && !(open?.ToldAt > now - ReminderGap);
-        if (open?.ToldAt is { } told && now - told < TimeSpan.FromSeconds(rule.RepeatAfter) && !isReminder)
+        var isReminder = trouble.Again && !(last > now - ReminderGap);
+        if (open is not null && now - last < TimeSpan.FromSeconds(rule.RepeatAfter) && !isReminder)
         {
             // A stretch of downtime goes on to jobs of other people, who have heard nothing of it yet.
             people = trouble.Kind == "missed" ? people.FindAll(person => !open.ToldNames.Contains(person.Name, StringComparer.Ordinal)) : [];

@@ -23,6 +23,10 @@ internal sealed class Undeliverable(NpgsqlDataSource source, TimeProvider time, 
         UPDATE alerts.task_monitor SET call_status = 2 WHERE id = @Incident
         """;
 
+    private const string LockSql = """
+        SELECT id FROM alerts.task_monitor WHERE id = ANY(@Incidents) ORDER BY id FOR UPDATE
+        """;
+
     private const string AllFailedSql = """
         SELECT NOT EXISTS (SELECT 1 FROM alerts.delivery WHERE incident_id = @Incident AND round = @Round AND state <> 'failed')
         """;
@@ -44,7 +48,7 @@ internal sealed class Undeliverable(NpgsqlDataSource source, TimeProvider time, 
     internal const string NoChannel = "no_channel";
 
     /// <summary>No channel took this incident's message.</summary>
-    public async Task Raise(NpgsqlConnection connection, NpgsqlTransaction? transaction, long incident)
+    public async Task Raise(NpgsqlConnection connection, NpgsqlTransaction transaction, long incident)
     {
         await connection.ExecuteAsync(RaiseSql, new { Incident = incident, Now = time.GetUtcNow().UtcDateTime }, transaction);
         await connection.ExecuteAsync(MarkSql, new { Incident = incident }, transaction);
@@ -52,16 +56,28 @@ internal sealed class Undeliverable(NpgsqlDataSource source, TimeProvider time, 
     }
 
     /// <summary>Messages were given up: what no other channel has taken, or may still take, is undeliverable.</summary>
-    public async Task GivenUp(NpgsqlConnection connection, NpgsqlTransaction? transaction, IEnumerable<GivenUp> messages)
+    public async Task GivenUp(NpgsqlConnection connection, NpgsqlTransaction transaction, IReadOnlyList<GivenUp> messages)
     {
+        await Lock(connection, transaction, messages);
         foreach (var message in messages.Where(message => message.IncidentId is not null).Distinct())
             if (await connection.ExecuteScalarAsync<bool>(AllFailedSql, new { Incident = message.IncidentId, message.Round }, transaction))
                 await Raise(connection, transaction, message.IncidentId!.Value);
     }
 
+    /// <summary>
+    /// Locks the incidents of messages, sorted, so that concurrent transactions cannot deadlock. Two channels that give up the last messages of one incident at
+    /// once serialise here: otherwise neither would see the other's message as failed. The incident of what is undeliverable is locked after all others.
+    /// </summary>
+    public static Task Lock(NpgsqlConnection connection, NpgsqlTransaction transaction, IEnumerable<GivenUp> messages) =>
+        connection.ExecuteAsync(LockSql, new { Incidents = Ids(messages) }, transaction);
+
+    /// <summary>The incidents of messages.</summary>
+    public static long[] Ids(IEnumerable<GivenUp> messages) =>
+        [.. messages.Where(message => message.IncidentId is not null).Select(message => message.IncidentId!.Value).Distinct()];
+
     /// <summary>A message got through.</summary>
-    public Task Over(NpgsqlConnection connection) =>
-        connection.ExecuteAsync(OverSql, new { Now = time.GetUtcNow().UtcDateTime, From = IncidentStates.From(IncidentAction.Recover) });
+    public Task Over(NpgsqlConnection connection, NpgsqlTransaction? transaction = null) =>
+        connection.ExecuteAsync(OverSql, new { Now = time.GetUtcNow().UtcDateTime, From = IncidentStates.From(IncidentAction.Recover) }, transaction);
 
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {

@@ -52,7 +52,7 @@ internal sealed class Watch(
         """;
 
     private const string PutOffSql = """
-        UPDATE alerts.task_monitor SET escalate_at = @At, told_at = LEAST(told_at, @Now) WHERE id = @Id
+        UPDATE alerts.task_monitor SET escalate_at = @At, told_at = CASE WHEN told_at > @Now THEN @Now ELSE told_at END WHERE id = @Id
         """;
 
     private const string LongRulesSql = """

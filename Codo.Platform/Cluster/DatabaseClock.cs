@@ -18,7 +18,7 @@ public sealed class DatabaseClock : TimeProvider
     private long jumpedAt = long.MinValue;
 
     /// <summary>A difference from what was expected that is no drift any more: somebody set a clock.</summary>
-    private static readonly TimeSpan Jump = TimeSpan.FromSeconds(2);
+    internal static readonly TimeSpan Jump = TimeSpan.FromSeconds(2);
 
     /// <summary>Whether PostgreSQL's clock has gone evenly for this long; after a jump nobody can be judged by it for a while.</summary>
     public bool IsSteadyFor(TimeSpan time) =>

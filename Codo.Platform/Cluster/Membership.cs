@@ -40,11 +40,13 @@ internal sealed class Membership(
 
     // A heartbeat in the future is one from before the clock was put back: a node that lives has sent others since (fencing waits a lease after a jump).
     // Only on the server that has answered this node's heartbeats for a lease: the statement may be the first to reach a standby that was just promoted.
+    // Only while PostgreSQL's clock shows what this node expects: the statement may be the first to see a clock that somebody has just set.
     private const string FenceSql = """
         UPDATE platform.node SET fenced = incarnation
         WHERE fenced < incarnation
             AND (heartbeat_at < clock_timestamp() - CAST(@Lease AS interval) OR heartbeat_at > clock_timestamp() + CAST(@Lease AS interval))
             AND pg_postmaster_start_time() = CAST(@Server AS timestamptz)
+            AND clock_timestamp() - CAST(@Expected AS timestamptz) BETWEEN - CAST(@Jump AS interval) AND CAST(@Jump AS interval)
         RETURNING name
         """;
 
@@ -52,6 +54,9 @@ internal sealed class Membership(
     private const string LeaveSql = """
         UPDATE platform.node SET heartbeat_at = '-infinity', stopped_at = clock_timestamp() WHERE name = @Name AND incarnation = @Incarnation
         """;
+
+    // Seconds. Half a lease: a statement that took longer could make up for a clock that was put back by as much.
+    private const int FenceTimeout = 5;
 
     private static readonly TimeSpan Beat = TimeSpan.FromSeconds(2);
     private readonly CancellationTokenSource stopping = new();
@@ -208,9 +213,25 @@ internal sealed class Membership(
         var server = node.Server;
         if (!node.SteadyForALease || !clock.IsSteadyFor(Node.Lease)) return;
         await using var connection = await source.OpenConnectionAsync(cancellation);
-        foreach (var dead in await connection.QueryAsync<string>(FenceSql, new { Node.Lease, Server = server }))
+        foreach (var dead in await Fence(connection, clock, server))
             log.LogWarning("Node {Dead} is dead: no heartbeat for {Seconds} s", dead, Node.Lease.TotalSeconds);
     }
+
+    /// <summary>Declares dead who has sent no heartbeat for a lease; nobody while PostgreSQL's clock is not what the last heartbeats showed.</summary>
+    /// <param name="server">When the server that has answered the heartbeats was started.</param>
+    /// <returns>Their names.</returns>
+    internal static Task<IEnumerable<string>> Fence(NpgsqlConnection connection, DatabaseClock clock, DateTime server) =>
+        connection.QueryAsync<string>(
+            FenceSql,
+            new
+            {
+                Node.Lease,
+                Server = server,
+                Expected = clock.GetUtcNow().UtcDateTime,
+                DatabaseClock.Jump,
+            },
+            commandTimeout: FenceTimeout
+        );
 }
 
 /// <summary>What the cluster needs to know of the host.</summary>
@@ -253,6 +274,8 @@ public static class ClusterRegistration
             .AddSingleton<AuditSealing>()
             .AddLoop<AuditSealing>("audit seals", TimeSpan.FromMinutes(10), (seals, stopping) => seals.SealDue(stopping))
             .AddSingleton<RefusedAttempts>()
+            // Before its loop, so that it is stopped after it.
+            .AddSingleton<IHostedService>(provider => provider.GetRequiredService<RefusedAttempts>())
             .AddLoop<RefusedAttempts>("refused attempts", TimeSpan.FromSeconds(5), (refused, stopping) => refused.Flush(stopping))
             // Stopped in reverse: the control channel and the polls still run while the membership drains, so that a kill reaches what is given its grace.
             .AddLoop<ControlListener>("control channel", TimeSpan.FromSeconds(5), (listener, state, stopping) => listener.Listen(state, stopping))
@@ -265,6 +288,8 @@ public static class ClusterRegistration
                 (relay, stopping) => relay.PublishDue(stopping),
                 relay => relay.Written
             )
+            // Retention drops dead letters too, and a host may die before it has said that a person dealt with the last.
+            .AddLoop<OutboxRelay>("dead letters", TimeSpan.FromHours(1), (relay, _) => relay.SayOverWithoutDeadLetters())
             .AddHostedService<Membership>();
     }
 }

@@ -46,7 +46,9 @@ public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceS
         """;
 
     private Text? jump;
-    private bool asked;
+
+    // Whether a jump, or its end, was told of last; null before the first of the two.
+    private bool? isTold;
 
     /// <summary>Watches the clock, so that a jump is noticed within a minute and not only when something is about to be dropped.</summary>
     public Task Watch(CancellationToken cancellation) => node.Incarnation == 0 ? Task.CompletedTask : Allows(cancellation);
@@ -108,10 +110,9 @@ public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceS
 
     private async Task Tell(Text? found)
     {
-        var isNew = !asked || (found is null) != (jump is null);
-        (jump, asked) = (found, true);
-        if (!isNew) return;
-        if (found is { } text) log.LogError("{Jump}", text.En);
+        if (found is { } text && jump is null) log.LogError("{Jump}", text.En);
+        jump = found;
+        if (isTold == found.HasValue) return;
         await using var scope = scopes.CreateAsyncScope();
         var mediator = scope.ServiceProvider.GetRequiredService<IMediator>();
         if (found is { } detail)
@@ -120,6 +121,8 @@ public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceS
             );
         else
             await mediator.Publish(new SystemTroubleOver(Trouble));
+        // Last: what could not be published is published by the next look.
+        isTold = found.HasValue;
     }
 
     /// <summary>What PostgreSQL shows now, and has shown before.</summary>

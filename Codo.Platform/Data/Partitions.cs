@@ -19,6 +19,16 @@ public static class Partitions
         WHERE i.inhparent = CAST(@Table AS regclass) ORDER BY c.relname
         """;
 
+    // Said of a partition before it is detached: one that an operator has detached to keep it is not dropped.
+    internal const string Doomed = "codo: past its retention, being dropped";
+
+    // Detached and not yet dropped.
+    private const string DetachedSql = """
+        SELECT c.relname FROM pg_class c JOIN pg_class t ON t.relnamespace = c.relnamespace AND t.relowner = c.relowner
+        WHERE t.oid = CAST(@Table AS regclass) AND c.relkind = 'r' AND NOT c.relispartition AND starts_with(c.relname, t.relname || '_')
+            AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid) AND obj_description(c.oid, 'pg_class') = @Doomed ORDER BY c.relname
+        """;
+
     /// <summary>Makes sure of the partition that holds <paramref name="from"/> and the <paramref name="ahead"/> that follow it.</summary>
     /// <param name="table">Schema-qualified; a name of ours, never input.</param>
     /// <param name="fillFactor">Less where rows are changed later: what a page keeps free lets a change stay on it and leave the indexes alone.</param>
@@ -48,7 +58,9 @@ public static class Partitions
         }
     }
 
-    /// <summary>Drops every partition that ended before <paramref name="before"/>; returns how many.</summary>
+    /// <summary>
+    /// Drops every partition that ended before <paramref name="before"/>, and those that an earlier run detached and did not come to drop; returns how many.
+    /// </summary>
     /// <param name="drop">The statement for one by its name, where the table is not the host's own; null detaches and drops.</param>
     public static async Task<int> Drop(NpgsqlDataSource source, string table, PartitionSpan span, DateTimeOffset before, Func<string, string>? drop = null)
     {
@@ -64,30 +76,35 @@ public static class Partitions
                 await Patiently(source, drop(name));
             else
             {
-                // DETACH CONCURRENTLY waits for readers without holding writers up; it needs to stand outside a transaction.
-                var detach = $"ALTER TABLE {table} DETACH PARTITION {full}";
-                await Patiently(source, detach + " CONCURRENTLY", detach, detach + " FINALIZE");
+                // DETACH CONCURRENTLY waits for readers without holding writers up; it needs to stand outside a transaction. Where it is refused, the partition
+                // is dropped while it is attached: after a plain DETACH, a host that dies would leave a table that nobody reads.
+                await Patiently(source, $"COMMENT ON TABLE {full} IS '{Doomed}'");
+                await Patiently(source, $"ALTER TABLE {table} DETACH PARTITION {full} CONCURRENTLY", $"DROP TABLE IF EXISTS {full}");
                 await Patiently(source, $"DROP TABLE IF EXISTS {full}");
             }
 
             dropped++;
         }
-        return dropped;
+        return drop is null ? dropped + await DropDetached(source, table, span, Start(before.UtcDateTime, span)) : dropped;
+    }
+
+    private static async Task<int> DropDetached(NpgsqlDataSource source, string table, PartitionSpan span, DateTime before)
+    {
+        List<string> names;
+        await using (var connection = await source.OpenConnectionAsync())
+            names = (await connection.QueryAsync<string>(DetachedSql, new { Table = table, Doomed })).AsList();
+        var schema = table[..table.IndexOf('.', StringComparison.Ordinal)];
+        var old = names.FindAll(name => StartOf(table, span, name) < before);
+        foreach (var name in old) await Patiently(source, $"DROP TABLE IF EXISTS {schema}.{name}");
+        return old.Count;
     }
 
     /// <summary>The beginning of the oldest partition; null when there is none with a date.</summary>
     public static async Task<DateTime?> Oldest(NpgsqlDataSource source, string table, PartitionSpan span)
     {
-        var prefix = table[(table.IndexOf('.', StringComparison.Ordinal) + 1)..] + "_";
-        var format = span == PartitionSpan.Day ? "yyyyMMdd" : "yyyyMM";
-        const DateTimeStyles utc = DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal;
         DateTime? oldest = null;
         foreach (var name in await List(source, table))
-            if (
-                name.StartsWith(prefix, StringComparison.Ordinal)
-                && DateTime.TryParseExact(name[prefix.Length..], format, CultureInfo.InvariantCulture, utc, out var start)
-                && (oldest is null || start < oldest)
-            )
+            if (StartOf(table, span, name) is { } start && (oldest is null || start < oldest))
                 oldest = start;
         return oldest;
     }
@@ -136,7 +153,8 @@ public static class Partitions
             }
             catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.ObjectNotInPrerequisiteState && others.Count > 0)
             {
-                // A table with a default partition cannot detach concurrently; one that was interrupted while it did so is detached in part.
+                // A table with a default partition cannot detach concurrently; one that was interrupted while it did so is detached in part. Both can be
+                // dropped.
                 sql = others.Dequeue();
             }
             finally
@@ -148,6 +166,19 @@ public static class Partitions
 
     private static string NameOf(string table, PartitionSpan span, DateTime start) =>
         table + "_" + start.ToString(span == PartitionSpan.Day ? "yyyyMMdd" : "yyyyMM", CultureInfo.InvariantCulture);
+
+    /// <summary>The beginning of a partition by its name without the schema; null when the name is no partition's of this table.</summary>
+    private static DateTime? StartOf(string table, PartitionSpan span, string name)
+    {
+        const DateTimeStyles utc = DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal;
+        var prefix = table[(table.IndexOf('.', StringComparison.Ordinal) + 1)..] + "_";
+        var format = span == PartitionSpan.Day ? "yyyyMMdd" : "yyyyMM";
+        return
+            name.StartsWith(prefix, StringComparison.Ordinal)
+            && DateTime.TryParseExact(name[prefix.Length..], format, CultureInfo.InvariantCulture, utc, out var start)
+            ? start
+            : null;
+    }
 
     private static DateTime Start(DateTime utc, PartitionSpan span) =>
         new(utc.Year, utc.Month, span == PartitionSpan.Day ? utc.Day : 1, 0, 0, 0, DateTimeKind.Utc);

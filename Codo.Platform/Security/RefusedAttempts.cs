@@ -1,6 +1,8 @@
+using Codo.Platform.Data;
 using Dapper;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
@@ -10,7 +12,7 @@ namespace Codo.Platform.Security;
 /// Brings refused attempts and failed sign-ins into the audit. The first of a minute is written within seconds; the rest of the minute is one row that counts
 /// them. A flood fills neither the memory nor the disk: beyond <see cref="MostKeys"/> different attempts a minute one row counts all others.
 /// </summary>
-public sealed class RefusedAttempts(NpgsqlDataSource source, TimeProvider time, ILogger<RefusedAttempts> log)
+public sealed class RefusedAttempts(NpgsqlDataSource source, TimeProvider time, ILogger<RefusedAttempts> log) : IHostedService
 {
     /// <summary>Rows a minute and node at most, twice: the first of each, and how many followed.</summary>
     public const int MostKeys = 200;
@@ -49,10 +51,41 @@ public sealed class RefusedAttempts(NpgsqlDataSource source, TimeProvider time, 
     public static string Route(HttpContext context) => $"{context.Request.Method} {(context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? "…"}";
 
     /// <summary>Writes what has come together: new attempts at once, the counts of a minute when it is over.</summary>
-    public async Task Flush(CancellationToken cancellation)
+    public Task Flush(CancellationToken cancellation) => Flush(isLast: false, cancellation);
+
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    /// <summary>Writes the counts of a minute that is not over.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
     {
-        var rows = Take();
+        try
+        {
+            await Flush(isLast: true, cancellationToken);
+        }
+        catch (Exception error)
+        {
+            log.LogWarning(error, "The last refused attempts could not be written into the audit");
+        }
+    }
+
+    private async Task Flush(bool isLast, CancellationToken cancellation)
+    {
+        var rows = Take(isLast);
         if (rows.Count == 0) return;
+        try
+        {
+            await Write(rows, cancellation);
+        }
+        catch (Exception error) when (error is OperationCanceledException || DatabaseErrors.IsTransient(error))
+        {
+            PutBack(rows);
+            throw;
+        }
+        log.LogDebug("{Rows} rows of refused attempts are in the audit", rows.Count);
+    }
+
+    private async Task Write(List<Taken> rows, CancellationToken cancellation)
+    {
         await using var connection = await source.OpenConnectionAsync(cancellation);
         await connection.ExecuteAsync(
             WriteSql,
@@ -60,56 +93,54 @@ public sealed class RefusedAttempts(NpgsqlDataSource source, TimeProvider time, 
             {
                 UserIds = rows.Select(row => row.Key.UserId).ToArray(),
                 Usernames = rows.Select(row => row.Key.Username).ToArray(),
-                Nicknames = rows.Select(row => row.Row.Nickname).ToArray(),
+                Nicknames = rows.Select(row => row.Counted.Row.Nickname).ToArray(),
                 Addresses = rows.Select(row => row.Key.Address).ToArray(),
-                RequestIds = rows.Select(row => row.Row.RequestId).ToArray(),
+                RequestIds = rows.Select(row => row.Counted.Row.RequestId).ToArray(),
                 Actions = rows.Select(row => row.Key.Action).ToArray(),
                 Kinds = rows.Select(row => row.Key.Action == "sign_in" ? "person" : "route").ToArray(),
                 Objects = rows.Select(row => row.Key.What).ToArray(),
-                Afters = rows.Select(row => System.Text.Json.JsonSerializer.Serialize(new { why = row.Row.Why }, Http.Json.Stored)).ToArray(),
+                Afters = rows.Select(row => System.Text.Json.JsonSerializer.Serialize(new { why = row.Counted.Row.Why }, Http.Json.Stored)).ToArray(),
                 Results = rows.Select(row => row.Key.Result).ToArray(),
                 Times = rows.Select(row => row.Times).ToArray(),
             }
         );
-        log.LogDebug("{Rows} rows of refused attempts are in the audit", rows.Count);
     }
 
     private void Note(Key key, Row row)
     {
         key = key with { Username = Cut(key.Username), What = Cut(key.What) };
-        lock (gate)
-        {
-            if (!minute.TryGetValue(key, out var counted))
-            {
-                if (minute.Count >= MostKeys)
-                {
-                    key = new Key(0, "", "", key.Action, "…", key.Result);
-                    row = new Row("", "", "too many different attempts in one minute; counted together");
-                }
-
-                if (!minute.TryGetValue(key, out counted)) minute[key] = counted = new Counted(row);
-            }
-
-            counted.Times++;
-        }
+        lock (gate) CountedOf(key, row).Times++;
     }
 
-    private List<(Key Key, Row Row, int Times)> Take()
+    // Under the lock.
+    private Counted CountedOf(Key key, Row row)
+    {
+        if (minute.TryGetValue(key, out var counted)) return counted;
+        if (minute.Count >= MostKeys)
+        {
+            key = new Key(0, "", "", key.Action, "…", key.Result);
+            row = new Row("", "", "too many different attempts in one minute; counted together");
+        }
+        if (!minute.TryGetValue(key, out counted)) minute[key] = counted = new Counted(row);
+        return counted;
+    }
+
+    private List<Taken> Take(bool isLast)
     {
         var now = time.GetUtcNow();
         lock (gate)
         {
-            var isOver = now - began >= TimeSpan.FromMinutes(1) || now < began;
-            var rows = new List<(Key, Row, int)>();
+            var isOver = isLast || now - began >= TimeSpan.FromMinutes(1) || now < began;
+            var rows = new List<Taken>();
             foreach (var (key, counted) in minute)
             {
                 if (counted.Written == 0)
                 {
-                    rows.Add((key, counted.Row, 1));
+                    rows.Add(new Taken(key, counted, 1));
                     counted.Written = 1;
                 }
 
-                if (isOver && counted.Times > counted.Written) rows.Add((key, counted.Row, counted.Times - counted.Written));
+                if (isOver && counted.Times > counted.Written) rows.Add(new Taken(key, counted, counted.Times - counted.Written));
             }
 
             if (isOver)
@@ -122,11 +153,24 @@ public sealed class RefusedAttempts(NpgsqlDataSource source, TimeProvider time, 
         }
     }
 
-    private static string Cut(string text) => text.Length <= MostText ? text : text[..(char.IsHighSurrogate(text[MostText - 1]) ? MostText - 1 : MostText)];
+    // What could not be written is counted once more, in the minute that goes on or in the one that has begun.
+    private void PutBack(List<Taken> rows)
+    {
+        lock (gate)
+            foreach (var (key, counted, times) in rows)
+                if (minute.TryGetValue(key, out var present) && present == counted) counted.Written -= times;
+                else CountedOf(key, counted.Row).Times += times;
+    }
+
+    // Who claims to be somebody may claim it with what PostgreSQL cannot store, which would cost the attempts of all others.
+    private static string Cut(string text) =>
+        OutsideText.Storable(text.Length <= MostText ? text : text[..(char.IsHighSurrogate(text[MostText - 1]) ? MostText - 1 : MostText)]);
 
     private sealed record Key(long UserId, string Username, string Address, string Action, string What, string Result);
 
     private sealed record Row(string Nickname, string RequestId, string Why);
+
+    private sealed record Taken(Key Key, Counted Counted, int Times);
 
     private sealed class Counted(Row row)
     {

@@ -5,6 +5,7 @@ using Codo.Platform.Security;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 
 namespace Codo.Platform.Ui;
 
@@ -35,14 +36,15 @@ internal static class LiveStream
             context.RequestServices.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping
         );
         var changes = Channel.CreateBounded<Change>(MostWaiting);
-        var readers = followed.Select(one => Pump(one.Name, one.Found, access, known.GetValueOrDefault(one.Name), changes.Writer, ending.Token)).ToList();
+        var log = context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger("Codo.Ui");
+        var readers = followed.Select(one => Pump(one.Name, one.Found, access, known.GetValueOrDefault(one.Name), changes.Writer, ending, log)).ToList();
         try
         {
             await Send(new EventStream(context), changes.Reader, ending.Token);
         }
         catch (OperationCanceledException) when (ending.IsCancellationRequested)
         {
-            // The client has gone, or the host goes.
+            // The client has gone, the host goes, or a topic has failed.
         }
         finally
         {
@@ -79,23 +81,30 @@ internal static class LiveStream
         Access access,
         string? known,
         ChannelWriter<Change> changes,
-        CancellationToken ending
+        CancellationTokenSource ending,
+        ILogger log
     )
     {
         try
         {
-            await foreach (var change in followed.Topic.Follow(followed.Argument, access, known, ending))
-                await changes.WriteAsync(new Change(name, change.Version, change.Data, null), ending);
+            await foreach (var change in followed.Topic.Follow(followed.Argument, access, known, ending.Token))
+                await changes.WriteAsync(new Change(name, change.Version, change.Data, null), ending.Token);
         }
         catch (Refusal refusal)
         {
             // One topic that is not to be seen does not end the others.
-            var told = changes.WriteAsync(new Change(name, "", null, refusal.Text.ToString()), ending).AsTask();
+            var told = changes.WriteAsync(new Change(name, "", null, refusal.Text.ToString()), ending.Token).AsTask();
             await told.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
-        catch (OperationCanceledException)
+        catch (Exception) when (ending.IsCancellationRequested)
         {
             // The stream ends.
+        }
+        catch (Exception error)
+        {
+            // Without the topic the stream would look live and bring nothing of it: the client is to come back and follow anew.
+            log.LogWarning(error, "Topic {Topic} failed; its stream ends, and the client follows anew", name);
+            await ending.CancelAsync();
         }
     }
 

@@ -1,8 +1,10 @@
 using System.Globalization;
+using System.Net;
 using System.Net.WebSockets;
 using System.Text;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
+using Dapper;
 
 namespace Codo.Tests.Host;
 
@@ -54,6 +56,21 @@ public sealed class StreamsEndTests(StreamsHost fixture) : IClassFixture<Streams
         await using var stream = await response.Content.ReadAsStreamAsync();
         await Read(stream).WaitAsync(TimeSpan.FromSeconds(60));
         DateTimeOffset.UtcNow.ShouldBeGreaterThan(until);
+    }
+
+    [Fact]
+    public async Task A_stream_ends_when_one_of_its_topics_fails_so_that_its_reader_comes_back()
+    {
+        await using var damaged = await fixture.Another();
+        await using (var connection = await damaged.Source.OpenConnectionAsync(TestContext.Current.CancellationToken))
+            await connection.ExecuteAsync("ALTER TABLE tasks.scheduler_task_list RENAME TO moved");
+        using var response = await damaged.Http.SendAsync(
+            TestHost.Request(HttpMethod.Get, "/v2/stream/?topics=jobs,order:1", null, TestTokens.Admin),
+            HttpCompletionOption.ResponseHeadersRead
+        );
+        response.StatusCode.ShouldBe(HttpStatusCode.OK);
+        await using var stream = await response.Content.ReadAsStreamAsync();
+        await Read(stream).WaitAsync(TimeSpan.FromSeconds(60));
     }
 
     private static string Short()

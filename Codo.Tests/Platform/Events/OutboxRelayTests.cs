@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Codo.Platform.Events;
+using Codo.Platform.Localization;
 using Codo.Tests.Support;
 using Dapper;
 using MediatR;
@@ -46,6 +47,21 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
         // It is not tried again by itself.
         await bench.Relay.PublishDue(CancellationToken.None);
         (await bench.Ask<int>("SELECT attempts FROM platform.outbox")).ShouldBe(OutboxRelay.MostAttempts);
+    }
+
+    [Fact]
+    public async Task A_start_that_finds_no_dead_letter_ends_the_incident_that_an_earlier_one_opened()
+    {
+        const string open = "SELECT count(*) FROM alerts.task_monitor WHERE fingerprint = 'codo:outbox' AND state <> 'resolved'";
+        await using var host = await TestHost.Start(postgres);
+        await host.FirstRounds("dead letters");
+        await using (var scope = host.Services.CreateAsyncScope())
+            await scope
+                .ServiceProvider.GetRequiredService<IMediator>()
+                .Publish(new SystemTroubleFound(DeadLetters.Trouble, Text.Same("title"), Text.Same("detail")));
+        (await host.Count(open)).ShouldBe(1);
+        await using var again = await host.Again();
+        await Eventually.True(async () => await again.Count(open) == 0, "the incident is over");
     }
 
     [Fact]

@@ -1,8 +1,10 @@
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json;
 using Codo.Modules.Alerts.Channels;
 using Codo.Modules.Alerts.Incidents;
 using Codo.Tests.Support;
+using Npgsql;
 using StackExchange.Redis;
 
 namespace Codo.Tests.Modules.Alerts.Channels;
@@ -44,6 +46,53 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
         ["Timestamp"] = "2017-07-12T02:42:19Z",
         ["Version"] = "2017-05-25",
     }, "testSecret").ShouldBe("zJDF+Lrzhj/ThnlvIToysFRq6t4=");
+
+    [Theory]
+    [InlineData("secrets = '\\x0102'")]
+    [InlineData("settings = '[]'")]
+    [InlineData("settings = '{\"url\": null}'")]
+    public async Task One_whose_settings_do_not_read_is_shown_as_broken_beside_the_others_and_can_be_mended_or_deleted(string damage)
+    {
+        var damaged = await bench.Channel("webhook", new { url = stub.Url }, "damaged");
+        await bench.Channel("webhook", new { url = stub.Url }, "good");
+        await Damage();
+        (await Broken()).ShouldBe(["damaged True", "good False"]);
+
+        // A change that says nothing of the settings leaves them as they are.
+        await bench.Send(new EditChannel.Command(damaged, null, false, null, null, null, null));
+        (await Broken()).ShouldBe(["damaged True", "good False"]);
+        var settings = JsonSerializer.SerializeToElement(new { url = stub.Url });
+        await bench.Send(new EditChannel.Command(damaged, null, true, null, null, null, settings));
+        (await Broken()).ShouldBe(["damaged False", "good False"]);
+        (await bench.Send(new TestChannel.Command(damaged, ["ann"]))).Delivered.ShouldBeTrue();
+
+        await Damage();
+        await bench.Send(new DeleteChannel.Command(damaged));
+        (await Broken()).ShouldBe(["good False"]);
+
+        Task Damage() => bench.Rows<int>($"UPDATE alerts.channel SET {damage} WHERE name = 'damaged'");
+
+        async Task<List<string>> Broken() =>
+            (await bench.Send(new ListChannels.Query(null, null, null))).Data.ConvertAll(channel => $"{channel.Name} {channel.Broken.En.Length > 0}");
+    }
+
+    [Fact]
+    public async Task A_test_holds_no_connection_while_its_receiver_takes_its_time()
+    {
+        const int pool = 3;
+        var database = new NpgsqlConnectionStringBuilder(bench.Source.ConnectionString) { MaxPoolSize = pool, Timeout = 5 }.ConnectionString;
+        await using var small = await AlertBench.Start(postgres, database: database);
+        var channel = await small.Channel("webhook", new { url = stub.Url }, timeout: 60);
+        var answer = new TaskCompletionSource();
+        stub.Hold = answer.Task;
+        var test = small.Send(new TestChannel.Command(channel, ["ann"]));
+        await Eventually.True(() => stub.Requests.Count == 1, "it is being told");
+        var connections = new Stack<NpgsqlConnection>();
+        while (connections.Count < pool) connections.Push(await small.Source.OpenConnectionAsync());
+        while (connections.TryPop(out var connection)) await connection.DisposeAsync();
+        answer.SetResult();
+        (await test).Delivered.ShouldBeTrue();
+    }
 
     [Fact]
     public async Task An_sms_is_one_signed_call_for_all_numbers()

@@ -1,7 +1,9 @@
 using Codo.Modules.Alerts.Channels;
 using Codo.Modules.Alerts.Incidents;
 using Codo.Tests.Support;
+using Dapper;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Npgsql;
 
 namespace Codo.Tests.Modules.Alerts.Channels;
 
@@ -153,6 +155,53 @@ public sealed class DeliveriesTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task That_nobody_took_a_message_is_not_lost_where_it_cannot_be_written_at_first()
+    {
+        stub.Answer = (_, _) => (503, "down");
+        await bench.Channel("webhook", new { url = stub.Url });
+        await bench.Publish(bench.Failed());
+        // Its next try is the last. What refuses the incident stands for a host that dies before it is written.
+        await bench.Rows<int>("UPDATE alerts.delivery SET attempts = 4");
+        await bench.Rows<int>(
+            """
+            CREATE FUNCTION alerts.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
+            CREATE TRIGGER refuse BEFORE INSERT ON alerts.task_monitor FOR EACH ROW EXECUTE FUNCTION alerts.refuse()
+            """
+        );
+        await bench.Deliver();
+        (await bench.Rows<string>("SELECT state || ' ' || attempts FROM alerts.delivery")).ShouldBe(["sending 5"]);
+        await bench.Rows<int>("DROP TRIGGER refuse ON alerts.task_monitor");
+        bench.Time.Advance(TimeSpan.FromMinutes(1));
+        await bench.Deliver();
+        (await bench.Rows<string>("SELECT state || ' ' || attempts FROM alerts.delivery")).ShouldBe(["failed 6"]);
+        (await bench.Incident("undeliverable")).Detail.En.ShouldBe("The last one: incident 1");
+    }
+
+    [Fact]
+    public async Task Two_channels_that_are_deleted_at_once_do_not_leave_it_to_each_other_to_say_that_nobody_was_told()
+    {
+        long[] channels = [await bench.Channel("webhook", new { url = stub.Url }), await bench.Channel("webhook", new { url = stub.Url })];
+        await bench.Publish(bench.Failed());
+        await using var holder = new NpgsqlConnection(TestPostgres.AsSuperuser(bench.Source.ConnectionString));
+        await holder.OpenAsync();
+        await using var transaction = await holder.BeginTransactionAsync();
+        // Neither can commit before both have given up their messages.
+        await holder.ExecuteAsync("LOCK TABLE platform.audit IN EXCLUSIVE MODE", transaction: transaction);
+        var deleting = Task.WhenAll(channels.Select(channel => bench.Send(new DeleteChannel.Command(channel))));
+        await Eventually.True(
+            async () =>
+                (
+                    await bench.Rows<long>("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+                ).Single() == 2,
+            "both are under way"
+        );
+        await transaction.CommitAsync();
+        await deleting;
+        (await bench.Deliveries()).ShouldBe(["opened failed ", "opened failed "]);
+        (await bench.Incident("undeliverable")).Detail.En.ShouldBe("The last one: incident 1");
+    }
+
+    [Fact]
     public async Task Past_the_rate_limit_messages_are_held_back_and_come_as_one_digest()
     {
         await bench.Channel("webhook", new { url = stub.Url }, rateLimit: 2);
@@ -176,6 +225,41 @@ public sealed class DeliveriesTests(TestPostgres postgres) : IAsyncLifetime
         var digest = stub.Requests.Last().Json;
         digest["title"]!.GetValue<string>().ShouldBe("【Codo 汇总】另有 3 条告警");
         digest["text"]!.GetValue<string>().ShouldContain("【告警】任务 job-4 失败 https://codo.example.test/i/4");
+    }
+
+    [Fact]
+    public async Task What_was_sent_before_the_clock_was_put_back_does_not_count_against_the_rate_limit()
+    {
+        await bench.Channel("webhook", new { url = stub.Url }, rateLimit: 2);
+        for (var i = 1; i <= 2; i++) await bench.Publish(bench.Failed($"job-{i}"));
+        await bench.Deliver();
+        await bench.Rows<int>("UPDATE alerts.delivery SET started_at = started_at + interval '3 hours'");
+        await bench.Publish(bench.Failed("job-3"));
+        await bench.Deliver();
+        stub.Requests.Count.ShouldBe(3);
+    }
+
+    [Fact]
+    public async Task What_is_due_later_than_any_pause_or_limit_was_written_before_the_clock_was_put_back_and_is_sent_at_once()
+    {
+        await bench.Channel("webhook", new { url = stub.Url });
+        foreach (var job in new[] { "never-tried", "tried", "cut-off", "paused" }) await bench.Publish(bench.Failed(job));
+        await bench.Rows<int>(
+            """
+            UPDATE alerts.delivery SET due_at = due_at + CASE incident_id WHEN 4 THEN interval '15 minutes' ELSE interval '3 hours' END,
+                attempts = CASE incident_id WHEN 1 THEN 0 ELSE 1 END, state = CASE incident_id WHEN 3 THEN 'sending' ELSE 'due' END;
+            INSERT INTO alerts.delivery (channel_id, channel_name, reason, state, attempts, due_at, create_time)
+            SELECT channel_id, name, 'test', 'sending', 1, 'infinity', create_time FROM alerts.channel
+            """
+        );
+        await bench.Deliver();
+        (await bench.Rows<string>("SELECT COALESCE(CAST(incident_id AS text), reason) || ' ' || state FROM alerts.delivery ORDER BY delivery_id")).ShouldBe([
+            "1 sent",
+            "2 sent",
+            "3 sent",
+            "4 due",
+            "test sending",
+        ]);
     }
 
     [Fact]

@@ -120,6 +120,32 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_was_told_before_the_clock_was_put_back_keeps_nobody_from_hearing_of_it_again()
+    {
+        await bench.Publish(bench.Failed(owners: "ann"));
+        await bench.Rows<int>("UPDATE alerts.task_monitor SET told_at = told_at + interval '6 hours'");
+        await bench.Publish(bench.Failed(inARow: 2, owners: "ann"));
+        await bench.Publish(bench.Failed(inARow: 3, owners: "ann"));
+        (await bench.Deliveries()).ShouldBe(["opened due ann", "repeated due ann"]);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task An_escalation_that_was_set_before_the_clock_was_put_back_is_due_at_once(bool isSilenced)
+    {
+        await bench.Send(new CreateRule.Command("chain", null, null, null, null, null, null, null, null, null, ["ann"], [["carol"]], 600, null, null));
+        await bench.Publish(bench.Failed());
+        await bench.Rows<int>("UPDATE alerts.task_monitor SET told_at = told_at + interval '6 hours', escalate_at = escalate_at + interval '6 hours'");
+        if (isSilenced) await bench.Send(new CreateSilence.Command(null, null, "", null, "2026-03-01 13:00", "at it"));
+        (await bench.Watch.Escalate()).ShouldBeTrue();
+        (await bench.Watch.Escalate()).ShouldBeFalse("it is put off, to the end of the silence or for good");
+        bench.Time.Advance(TimeSpan.FromMinutes(61));
+        await bench.Watch.Escalate();
+        (await bench.Deliveries()).ShouldBe(["opened due ann", "escalated due carol"]);
+    }
+
+    [Fact]
     public async Task Who_acknowledges_stops_the_escalation_and_what_is_refused_says_so()
     {
         await bench.Send(new CreateRule.Command("chain", null, null, null, null, null, null, null, null, null, ["ann"], [["carol"]], 600, null, null));

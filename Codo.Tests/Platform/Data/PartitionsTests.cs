@@ -1,0 +1,105 @@
+using Codo.Platform.Data;
+using Codo.Tests.Support;
+using Dapper;
+using Npgsql;
+
+namespace Codo.Tests.Platform.Data;
+
+public sealed class PartitionsTests(TestPostgres postgres) : IAsyncLifetime
+{
+    private static readonly DateTimeOffset Limit = new(2024, 3, 10, 12, 0, 0, TimeSpan.Zero);
+
+    private NpgsqlDataSource source = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        source = NpgsqlDataSource.Create(await postgres.CreateDatabase());
+        await Execute(
+            """
+            CREATE SCHEMA s;
+            CREATE TABLE s.line (at timestamptz NOT NULL) PARTITION BY RANGE (at);
+            CREATE TABLE s.line_20240301 PARTITION OF s.line FOR VALUES FROM ('2024-03-01 00:00+00') TO ('2024-03-02 00:00+00');
+            CREATE TABLE s.line_20240310 PARTITION OF s.line FOR VALUES FROM ('2024-03-10 00:00+00') TO ('2024-03-11 00:00+00');
+            INSERT INTO s.line VALUES ('2024-03-01 12:00+00'), ('2024-03-10 12:00+00');
+            """
+        );
+    }
+
+    public async ValueTask DisposeAsync() => await source.DisposeAsync();
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Those_that_ended_before_the_limit_are_dropped(bool hasDefault)
+    {
+        if (hasDefault) await Execute("CREATE TABLE s.line_default PARTITION OF s.line DEFAULT");
+        string[] left = hasDefault ? ["line_20240310", "line_default"] : ["line_20240310"];
+        (await Drop()).ShouldBe(1);
+        (await Tables()).ShouldBe(left);
+        (await Drop()).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task One_beside_a_default_partition_is_never_detached_without_being_dropped()
+    {
+        // What keeps it from being dropped stands for a host that dies between two statements.
+        await Execute("CREATE TABLE s.line_default PARTITION OF s.line DEFAULT; CREATE VIEW s.reads AS SELECT at FROM s.line_20240301");
+        (await Should.ThrowAsync<PostgresException>(() => Drop())).SqlState.ShouldBe(PostgresErrorCodes.DependentObjectsStillExist);
+        (await Ask<long>("SELECT count(*) FROM s.line")).ShouldBe(2);
+    }
+
+    [Fact]
+    public async Task What_an_earlier_run_detached_and_did_not_drop_goes_too_and_what_an_operator_has_detached_stays()
+    {
+        await Execute("ALTER TABLE s.line DETACH PARTITION s.line_20240301", "CREATE TABLE s.line_20240229 (at timestamptz)");
+        (await Drop()).ShouldBe(0);
+        foreach (var name in new[] { "line_20240229", "line_old", "line_20240231", "line_20240309_x" })
+        {
+            await Execute($"CREATE TABLE IF NOT EXISTS s.{name} (at timestamptz)", $"COMMENT ON TABLE s.{name} IS '{Partitions.Doomed}'");
+        }
+
+        (await Drop()).ShouldBe(1);
+        (await Tables()).ShouldBe(["line_20240231", "line_20240301", "line_20240309_x", "line_20240310", "line_old"]);
+    }
+
+    [Fact]
+    public async Task One_whose_detaching_was_interrupted_is_dropped()
+    {
+        await using (var reader = await source.OpenConnectionAsync(TestContext.Current.CancellationToken))
+        await using (var transaction = await reader.BeginTransactionAsync(TestContext.Current.CancellationToken))
+        {
+            await reader.ExecuteAsync("SELECT count(*) FROM s.line", transaction: transaction);
+            // It waits for the reader, and is given up in the middle.
+            await Should.ThrowAsync<PostgresException>(
+                () => Execute("SET lock_timeout = '100ms'", "ALTER TABLE s.line DETACH PARTITION s.line_20240301 CONCURRENTLY")
+            );
+            (await Ask<bool>("SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = CAST('s.line_20240301' AS regclass)")).ShouldBeTrue();
+        }
+        (await Drop()).ShouldBe(1);
+        (await Tables()).ShouldBe(["line_20240310"]);
+    }
+
+    private Task<int> Drop() => Partitions.Drop(source, "s.line", PartitionSpan.Day, Limit);
+
+    private async Task<List<string>> Tables()
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        return (
+            await connection.QueryAsync<string>(
+                "SELECT relname FROM pg_class WHERE relnamespace = CAST('s' AS regnamespace) AND relkind = 'r' ORDER BY relname"
+            )
+        ).AsList();
+    }
+
+    private async Task<T> Ask<T>(string sql)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        return await connection.QuerySingleAsync<T>(sql);
+    }
+
+    private async Task Execute(params string[] statements)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        foreach (var sql in statements) await connection.ExecuteAsync(sql);
+    }
+}
