@@ -64,6 +64,7 @@ public static class TasksModule
             .AddSingleton<IOutboxReader, ApprovalReminderReader>()
             .AddSingleton<IOutboxReader, BrokenGlassReader>()
             .AddSingleton<IOutboxReader, PushedBackReader>()
+            .AddSingleton<IOutboxReader, ExpiredOrderReader>()
             .AddSingleton<Advancing>()
             .AddSingleton<ChangedOrders>()
             .AddHostedService<AdvanceChangedOrders>()

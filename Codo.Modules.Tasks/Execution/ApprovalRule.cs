@@ -51,14 +51,14 @@ internal sealed record ApprovalRule(
 
     /// <summary>Why somebody may not approve, in words; null when they may.</summary>
     /// <param name="hasRight">Whether they have the right to approve the order.</param>
-    /// <param name="creatorId">Whom the order names as its submitter.</param>
-    public Text? Against(Caller caller, TeamDirectory teams, bool hasRight, long? creatorId)
+    /// <param name="creatorId">Whom the order names as its submitter; null where only the name is known, which then decides.</param>
+    public Text? Against(Caller caller, TeamDirectory teams, bool hasRight, long? creatorId, string creator)
     {
         if (TeamId is { } team ? !teams.IsMember(team, caller.UserId) : !hasRight)
             return TeamId is null
                 ? new Text("你没有审批权限", "You have no right to approve this order")
                 : new Text($"你没有审批权限：需要团队「{TeamName}」的成员审批", $"You have no right to approve this order: it needs members of the team {TeamName}");
-        if (NotSubmitter && (caller.UserId == SubmitterId || caller.UserId == creatorId))
+        if (NotSubmitter && IsSubmitter(caller.UserId, creatorId, creator, caller.Username, caller.Nickname))
             return new Text("你没有审批权限：提交人不能审批自己的订单", "You have no right to approve this order: the submitter may not approve their own order");
         return caller.UserId == NotEditorId
             ? new Text("你没有审批权限：最后修改模板的人不能审批", "You have no right to approve this order: whoever last edited the template may not approve it")
@@ -66,12 +66,21 @@ internal sealed record ApprovalRule(
     }
 
     /// <summary>Those who could approve, for whoever asks who is still needed.</summary>
-    public List<(long UserId, string Name)> Candidates(TeamDirectory teams, IReadOnlyList<(long UserId, string Nickname)> users, long? creatorId) =>
+    public List<(long UserId, string Name)> Candidates(
+        TeamDirectory teams,
+        IReadOnlyList<(long UserId, string Nickname)> users,
+        long? creatorId,
+        string creator
+    ) =>
         [
             .. (TeamId is { } team ? teams.Members(team) : users).Where(person =>
-                person.UserId > 0 && person.UserId != NotEditorId && !(NotSubmitter && (person.UserId == SubmitterId || person.UserId == creatorId))
+                person.UserId > 0 && person.UserId != NotEditorId && !(NotSubmitter && IsSubmitter(person.UserId, creatorId, creator, person.Item2))
             ).DistinctBy(person => person.UserId),
         ];
+
+    // Whoever sent the request, and whom it was sent for. A name is worth less than an id: it refuses only where the order has no id.
+    private bool IsSubmitter(long userId, long? creatorId, string creator, params string[] names) =>
+        userId == SubmitterId || (creatorId is { } id ? userId == id : names.Contains(creator));
 
     private sealed record Row
     {

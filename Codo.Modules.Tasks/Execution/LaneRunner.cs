@@ -44,11 +44,13 @@ internal sealed class LaneRunner(
     ILogger<LaneRunner> log
 )
 {
-    // The lane's row is locked first: whoever stops or ends it waits here, and the other way round.
+    // The lane's row is locked first: whoever stops or ends it waits here, and the other way round. Fenced by the taking: once a commit that left the lane was
+    // not answered, the same node may have taken it anew, and another runner has it.
     private const string OwnSql = """
         SELECT o.start_time <= clock_timestamp() AS due, o.start_time, o.args, o.secret_args, o.traceparent
         FROM tasks.lane l JOIN tasks.scheduler_task_list o USING (list_id)
-        WHERE l.lane_id = @LaneId AND l.state = 'running' AND l.node = @Node AND l.incarnation = @Incarnation FOR NO KEY UPDATE OF l
+        WHERE l.lane_id = @LaneId AND l.state = 'running' AND l.node = @Node AND l.incarnation = @Incarnation AND l.since = @Since
+            FOR NO KEY UPDATE OF l
         """;
 
     private const string EndAttemptSql = """
@@ -79,7 +81,7 @@ internal sealed class LaneRunner(
         """;
 
     private const string AdoptSql = """
-        SELECT attempt, run_id FROM tasks.attempt WHERE sched_id = @SchedId AND ended_at IS NULL AND node = @Node AND incarnation = @Incarnation
+        SELECT attempt FROM tasks.attempt WHERE sched_id = @SchedId AND ended_at IS NULL AND run_id = @RunId
         """;
 
     private const string LeaveSql = """
@@ -153,9 +155,11 @@ internal sealed class LaneRunner(
 
     private async Task<ClaimedStep?> EndAndClaimWhenAnswered(OwnedLane lane, ClaimedStep? ran, StepEnd? end)
     {
+        // One for all repetitions: by it a claim is known again that was committed without an answer.
+        var runId = Guid.NewGuid().ToString("N");
         try
         {
-            return await throttle.UntilAnswered(() => EndAndClaim(lane, ran, end));
+            return await throttle.UntilAnswered(() => EndAndClaim(lane, ran, end, runId));
         }
         catch (Exception error) when (ran is not null && DatabaseErrors.IsPermanent(error))
         {
@@ -165,11 +169,11 @@ internal sealed class LaneRunner(
                 new Text($"结果无法保存：{error.Message}", $"Its end could not be stored: {error.Message}"),
                 end!.LeftBehind is "running" or "unreachable" ? end.LeftBehind : null
             );
-            return await throttle.UntilAnswered(() => EndAndClaim(lane, ran, refused));
+            return await throttle.UntilAnswered(() => EndAndClaim(lane, ran, refused, runId));
         }
     }
 
-    private async Task<ClaimedStep?> EndAndClaim(OwnedLane lane, ClaimedStep? ran, StepEnd? end)
+    private async Task<ClaimedStep?> EndAndClaim(OwnedLane lane, ClaimedStep? ran, StepEnd? end, string runId)
     {
         await using var connection = await source.OpenConnectionAsync();
         await using var transaction = await connection.BeginTransactionAsync();
@@ -194,7 +198,7 @@ internal sealed class LaneRunner(
                 transaction
             );
         // Stopped, ended or settled meanwhile: only how the command ended was still to be said, and not even that when the settler has said it.
-        var next = own is null ? null : await GoOn(connection, transaction, lane, own, ran, end);
+        var next = own is null ? null : await GoOn(connection, transaction, lane, own, ran, end, runId);
         await transaction.CommitAsync();
         return next;
     }
@@ -205,7 +209,8 @@ internal sealed class LaneRunner(
         OwnedLane lane,
         OwnRow own,
         ClaimedStep? ran,
-        StepEnd? end
+        StepEnd? end,
+        string runId
     )
     {
         var action = ran is null ? StepAction.Succeed : end!.For(ran);
@@ -250,7 +255,7 @@ internal sealed class LaneRunner(
         var claimed = new ClaimedStep(
             step.SchedId,
             0,
-            Guid.NewGuid().ToString("N"),
+            runId,
             step.TaskLevel,
             step.TaskName,
             step.TaskCmd,
@@ -272,19 +277,9 @@ internal sealed class LaneRunner(
         // A commit whose answer was lost is repeated: the step is then claimed already, by this runner, which has not spawned it.
         if (
             state == StepState.Running
-            && await connection.QuerySingleOrDefaultAsync<AdoptRow>(
-                AdoptSql,
-                new
-                {
-                    step.SchedId,
-                    lane.Node,
-                    lane.Incarnation,
-                },
-                transaction
-            )
-                is { } adopted
+            && await connection.QuerySingleOrDefaultAsync<int?>(AdoptSql, new { step.SchedId, RunId = runId }, transaction) is { } adopted
         )
-            return claimed with { Attempt = adopted.Attempt, RunId = adopted.RunId, Tries = step.Tries };
+            return claimed with { Attempt = adopted, Tries = step.Tries };
         return claimed with { Attempt = await connection.QuerySingleAsync<int>(ClaimSql, Claim(lane, claimed, state), transaction) };
     }
 
@@ -355,8 +350,6 @@ internal sealed class LaneRunner(
     }
 
     private sealed record OwnRow(bool Due, DateTime StartTime, string Args, byte[]? SecretArgs, string? Traceparent);
-
-    private sealed record AdoptRow(int Attempt, string RunId);
 
     private sealed record NextRow(
         long SchedId,

@@ -6,7 +6,9 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>A lane that this node owns.</summary>
-internal sealed record OwnedLane(long LaneId, long ListId, int TaskGroup, string Host, string Node, long Incarnation);
+/// <param name="Since">When it was taken, as PostgreSQL has it to the microsecond. It tells this taking from a later one by the same node: no statement changes
+/// it while the lane is owned, and each that changes its owner does.</param>
+internal sealed record OwnedLane(long LaneId, long ListId, int TaskGroup, string Host, string Node, long Incarnation, DateTime Since);
 
 /// <summary>How many lanes this node may run at once, and how it takes them.</summary>
 internal sealed class LaneSlots(Node node, TaskSettings settings, Quotas quotas) : IDisposable
@@ -22,7 +24,7 @@ internal sealed class LaneSlots(Node node, TaskSettings settings, Quotas quotas)
                     ORDER BY i.task_level, i.sched_id LIMIT 1) IS NOT FALSE)
                 AND (cardinality(CAST(@Full AS bigint[])) = 0 OR o.creator_id IS NULL OR o.creator_id <> ALL (@Full))
             ORDER BY l.lane_id LIMIT @Limit FOR UPDATE OF l SKIP LOCKED)
-        RETURNING lane_id, list_id, task_group, host, node, incarnation
+        RETURNING lane_id, list_id, task_group, host, node, incarnation, since
         """;
 
     private const string SharesSql = """

@@ -18,6 +18,9 @@ internal static class OrderEvents
     /// <summary>The kind of message that tells a submitter that the order was pushed back.</summary>
     public const string PushedBack = "orders.push_back";
 
+    /// <summary>The kind of message that tells that an order was ended because nobody approved it in time.</summary>
+    public const string Expired = "orders.expired";
+
     /// <summary>The kind of message that reminds of an order which awaits approval.</summary>
     public const string Reminder = "orders.approval_reminder";
 
@@ -62,6 +65,9 @@ internal static class OrderEvents
 
     // Also of a push back: who said what.
     internal sealed record Glass(long ListId, string By, long ById, string Reason);
+
+    /// <param name="Days">How long it waited, at least.</param>
+    internal sealed record Expiry(long ListId, int Days);
 
     internal sealed record Reminded(long ListId);
 

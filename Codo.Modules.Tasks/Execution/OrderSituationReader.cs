@@ -216,3 +216,24 @@ internal sealed class PushedBackReader : IOutboxReader
 
     private sealed record Row(string TaskName, string TaskType, string Creator, long? CreatorId, long SpaceId);
 }
+
+/// <summary>Reads that an order was ended because nobody approved it in time.</summary>
+internal sealed class ExpiredOrderReader : IOutboxReader
+{
+    private const string OrderSql = """
+        SELECT task_name, task_type, creator, creator_id, space_id FROM tasks.scheduler_task_list WHERE list_id = @ListId
+        """;
+
+    public string Kind => OrderEvents.Expired;
+
+    public async Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction)
+    {
+        var said = messages[0].Read<OrderEvents.Expiry>();
+        var order = await connection.QuerySingleOrDefaultAsync<Row>(OrderSql, new { said.ListId }, transaction);
+        return order is null
+            ? null
+            : new OrderExpired(said.ListId, order.TaskName, order.TaskType, said.Days, order.Creator, order.CreatorId, order.SpaceId);
+    }
+
+    private sealed record Row(string TaskName, string TaskType, string Creator, long? CreatorId, long SpaceId);
+}

@@ -22,12 +22,12 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
         """;
 
     private const string IdleSql = """
-        SELECT lane_id, list_id FROM tasks.lane WHERE node = @Node AND incarnation <= @Incarnation AND state = 'running' ORDER BY lane_id
+        SELECT lane_id, list_id, since FROM tasks.lane WHERE node = @Node AND incarnation <= @Incarnation AND state = 'running' ORDER BY lane_id
         """;
 
     // What was begun a moment ago may be on its way from the transaction to the runner.
     private const string StrayLanesSql = """
-        SELECT lane_id, list_id FROM tasks.lane WHERE node = @Node AND incarnation = @Incarnation AND state = 'running'
+        SELECT lane_id, list_id, since FROM tasks.lane WHERE node = @Node AND incarnation = @Incarnation AND state = 'running'
             AND since < clock_timestamp() - interval '15 seconds' ORDER BY lane_id
         """;
 
@@ -57,9 +57,12 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
         UPDATE tasks.scheduler_task_info SET task_status = 6, outcome = 'interrupted', cause = @Cause WHERE sched_id = @SchedId AND task_status = ANY(@From)
         """;
 
+    // A lane that was found idle may have been left and taken anew since, by the same node too: then `since` is another. An attempt that was still open has
+    // kept its lane from that.
     private const string LeaveSql = """
         UPDATE tasks.lane SET state = @State, since = clock_timestamp(), node = NULL, incarnation = NULL
         WHERE lane_id = @LaneId AND node = @Node AND incarnation <= @Incarnation AND state = ANY(@From)
+          AND (CAST(@Since AS timestamptz) IS NULL OR since = @Since)
           AND NOT EXISTS (SELECT FROM tasks.attempt a WHERE a.lane_id = @LaneId AND a.ended_at IS NULL)
         """;
 
@@ -173,7 +176,7 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
         await connection.ExecuteAsync(LockSql, left, transaction);
         if (await connection.ExecuteAsync(EndSql, new { left.SchedId, left.Attempt, Cause = cause, LeftBehind = word }, transaction) == 0) return false;
         var step = await connection.ExecuteAsync(StepSql, new { left.SchedId, Cause = cause, From = new[] { (short)StepState.Running } }, transaction);
-        await connection.ExecuteAsync(LeaveSql, Leave(left.LaneId, node, incarnation, LaneAction.Interrupt), transaction);
+        await connection.ExecuteAsync(LeaveSql, Leave(left.LaneId, node, incarnation, null, LaneAction.Interrupt), transaction);
         await connection.ExecuteAsync(ChangedSql, left, transaction);
         await connection.ExecuteAsync(TellSql, left, transaction);
         if (step > 0)
@@ -207,18 +210,20 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
             await using var transaction = await connection.BeginTransactionAsync();
             // Locked by a statement of its own, so that the next one sees what the last owner has committed.
             await connection.ExecuteAsync(LockSql, lane, transaction);
-            if (await connection.ExecuteAsync(LeaveSql, Leave(lane.LaneId, node, incarnation, LaneAction.GiveBack), transaction) > 0) given.Add(lane.ListId);
+            var leave = Leave(lane.LaneId, node, incarnation, lane.Since, LaneAction.GiveBack);
+            if (await connection.ExecuteAsync(LeaveSql, leave, transaction) > 0) given.Add(lane.ListId);
             await connection.ExecuteAsync(ChangedSql, lane, transaction);
             await transaction.CommitAsync();
         }
         return given;
     }
 
-    private static object Leave(long laneId, string node, long incarnation, LaneAction action) => new
+    private static object Leave(long laneId, string node, long incarnation, DateTime? since, LaneAction action) => new
     {
         LaneId = laneId,
         Node = node,
         Incarnation = incarnation,
+        Since = since,
         State = LaneStates.Next(LaneState.Running, action)!.Value.Word(),
         From = LaneStates.From(action),
     };
@@ -230,5 +235,5 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
         _ => new Text($"节点 {node} 失联，无法得知其命令是否仍在运行", $"The node {node} was lost; whether its command still runs cannot be known"),
     };
 
-    private sealed record Idle(long LaneId, long ListId);
+    private sealed record Idle(long LaneId, long ListId, DateTime Since);
 }

@@ -38,10 +38,11 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
         {
             return NotRun(failure);
         }
-        // Connecting takes a while: a person may have stopped the lane, and the node may have been taken for dead, before anything was sent.
+        // Connecting takes a while: before anything was sent a person may have stopped the lane, and the node may have been taken for dead, or be back already
+        // under another incarnation.
         if (attempt.Stop.IsCompleted)
             return StepOutcomes.Cut(await attempt.Stop, attempt.Step.Timeout, 0);
-        if (!node.HoldsLease)
+        if (!node.HoldsLease || node.Incarnation != attempt.Lane.Incarnation)
             return StepEnd.Interrupted(
                 new Text("节点在启动命令之前失去了租约，命令未启动", "The node lost its lease before the command was started; it was not started")
             );

@@ -22,8 +22,9 @@ internal sealed class StartCheck(RunPlans plans)
         UPDATE tasks.order_approval SET stopped_zh = @Zh, stopped_en = @En, not_submitter = not_submitter OR @NeedsSecond WHERE list_id = @ListId
         """;
 
+    // Who started it without its approvals did so for what it was then: the next start needs them again.
     private const string VoidSql = """
-        UPDATE tasks.approval SET void = true WHERE list_id = @ListId AND NOT void AND verdict = 'approve'
+        UPDATE tasks.approval SET void = true WHERE list_id = @ListId AND NOT void AND verdict IN ('approve', 'break_glass')
         """;
 
     private const string ApprovedSql = """
@@ -32,7 +33,14 @@ internal sealed class StartCheck(RunPlans plans)
         """;
 
     private const string PeopleSql = """
-        SELECT creator_id, executor_id FROM tasks.scheduler_task_list WHERE list_id = @ListId
+        SELECT creator_id, creator FROM tasks.scheduler_task_list WHERE list_id = @ListId
+        """;
+
+    // An approval keeps the nickname alone; the audit also has the name that its person logs in with.
+    private const string NamedSql = """
+        SELECT user_id FROM tasks.approval WHERE list_id = @ListId AND nickname = @Creator
+        UNION SELECT user_id FROM platform.audit WHERE kind = 'order' AND object_id = CAST(@ListId AS text) AND action = 'approve'
+            AND (username = @Creator OR nickname = @Creator)
         """;
 
     /// <summary>Whether the order may start. Where it may not, it has been sent back or ended in this transaction, which holds its row.</summary>
@@ -74,8 +82,11 @@ internal sealed class StartCheck(RunPlans plans)
                 new Text($"执行内容与审批时不同：{difference.Zh}", $"what would run is not what was approved: {difference.En}")
             );
         if (isGlass || !now.NeedsSecond || approval.Rule.NotSubmitter) return true;
-        var people = await connection.QuerySingleAsync<(long? Creator, long? Executor)>(PeopleSql, new { ListId = listId }, transaction);
-        return approvals.Exists(one => one.UserId != approval.Rule.SubmitterId && one.UserId != people.Creator)
+        var (creatorId, creator) = await connection.QuerySingleAsync<(long? CreatorId, string Creator)>(PeopleSql, new { ListId = listId }, transaction);
+        // Of a submitter whose id nobody knows the name decides.
+        List<long> named =
+            creatorId is null ? (await connection.QueryAsync<long>(NamedSql, new { ListId = listId, Creator = creator }, transaction)).AsList() : [];
+        return approvals.Exists(one => one.UserId != approval.Rule.SubmitterId && one.UserId != creatorId && !named.Contains(one.UserId))
             || await Back(connection, transaction, listId, true, Second(now.Risks.First(risk => risk.NeedsSecond).Sentence));
     }
 

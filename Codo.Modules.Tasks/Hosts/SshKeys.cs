@@ -1,5 +1,8 @@
+using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 using System.Text;
+using System.Text.RegularExpressions;
 using Codo.Platform.Data;
 using Codo.Platform.Localization;
 using Renci.SshNet;
@@ -13,9 +16,12 @@ namespace Codo.Modules.Tasks.Hosts;
 /// ECDSA.
 /// With one may come an OpenSSH certificate of its public key.
 /// </summary>
-internal static class SshKeys
+internal static partial class SshKeys
 {
     private const string CertificateMark = "-cert-v01@openssh.com ";
+
+    // What ssh-keygen and PuTTYgen write by themselves is far below: 16 or 24 rounds, 8 MiB and some 20 passes.
+    private const uint MostRounds = 1000, MostMemory = 256 << 10, MostPasses = 100;
 
     private static readonly Text PassphraseNeeded = new("私钥有口令保护，请填写 passphrase", "The private key is encrypted; its passphrase is needed");
 
@@ -62,6 +68,30 @@ internal static class SshKeys
 
         alone.Dispose();
         return TryOpen(normal, passphrase, given, out key, out why);
+    }
+
+    /// <summary>
+    /// Why a key would take too long, or too much memory, to open; null when it would not. The key itself says how its passphrase is hashed: nothing of it is
+    /// opened to find out.
+    /// </summary>
+    public static Text? TooCostly(string text)
+    {
+        foreach (Match block in OpenSshBlock().Matches(text))
+            if (Rounds(block.Groups["data"].Value) is { } rounds && rounds > MostRounds)
+                return new Text(
+                    $"user_key 的口令散列 {rounds} 轮，最多 {MostRounds} 轮：请用 ssh-keygen -p -a 16 重新加密",
+                    $"user_key: its passphrase is hashed in {rounds} rounds and {MostRounds} is the most; encrypt it anew with ssh-keygen -p -a 16"
+                );
+        foreach (Match line in ArgonLine().Matches(text))
+        {
+            var most = line.Groups["what"].Value == "Memory" ? MostMemory : MostPasses;
+            if (!uint.TryParse(line.Groups["number"].Value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) || number > most)
+                return new Text(
+                    $"user_key 的 Argon2-Memory 最多 {MostMemory}（KiB），Argon2-Passes 最多 {MostPasses}：请用 PuTTYgen 重新保存",
+                    $"user_key: Argon2-Memory is at most {MostMemory} (KiB) and Argon2-Passes at most {MostPasses}; save it anew with PuTTYgen"
+                );
+        }
+        return null;
     }
 
     /// <summary>The certificate as it is stored: one line, without what surrounds it.</summary>
@@ -150,6 +180,48 @@ internal static class SshKeys
                 "This is no private key: it would begin with -----BEGIN, or be one of PuTTY or ssh.com"
             ),
         };
+
+    // Of a key of OpenSSH's own form (its PROTOCOL.key): the cipher, the hash and its options, each behind its length; of bcrypt the salt and the rounds.
+    private static uint? Rounds(string base64)
+    {
+        byte[] key;
+        try
+        {
+            key = Convert.FromBase64String(base64);
+        }
+        catch (FormatException)
+        {
+            // The reader says that it is none.
+            return null;
+        }
+
+        var magic = "openssh-key-v1\0"u8;
+        if (!key.AsSpan().StartsWith(magic)) return null;
+        var rest = key.AsSpan(magic.Length);
+        return TryTake(ref rest, out _)
+            && TryTake(ref rest, out var hash)
+            && hash.SequenceEqual("bcrypt"u8)
+            && TryTake(ref rest, out var options)
+            && TryTake(ref options, out _)
+            && BinaryPrimitives.TryReadUInt32BigEndian(options, out var rounds)
+            ? rounds
+            : null;
+    }
+
+    private static bool TryTake(ref Span<byte> rest, out Span<byte> value)
+    {
+        value = default;
+        if (!BinaryPrimitives.TryReadUInt32BigEndian(rest, out var length) || length > rest.Length - 4) return false;
+        value = rest.Slice(4, (int)length);
+        rest = rest[(4 + (int)length)..];
+        return true;
+    }
+
+    [GeneratedRegex("-----BEGIN OPENSSH PRIVATE KEY-----(?<data>[^-]*)", RegexOptions.CultureInvariant)]
+    private static partial Regex OpenSshBlock();
+
+    [GeneratedRegex(@"^\s*Argon2-(?<what>Memory|Passes):\s*(?<number>[0-9]+)", RegexOptions.Multiline | RegexOptions.CultureInvariant)]
+    private static partial Regex ArgonLine();
 
     private static bool IsLocked(string normal) =>
         normal.StartsWith("-----BEGIN ENCRYPTED", StringComparison.Ordinal)

@@ -126,6 +126,8 @@ internal static class EditExecuteUser
 
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
+            // To open a key takes a while: neither a connection nor the lock on the row waits for a new one.
+            var warnings = new List<Text>(CheckNewKey(command));
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var before = await connection.QuerySingleOrDefaultAsync<State>(LockSql, new { command.Id }, transaction) ?? throw LibraryRules.NoSuchId;
@@ -135,7 +137,6 @@ internal static class EditExecuteUser
             var users = await ExecuteUserRight.Users(connection, transaction, command.Id!.Value);
             if (command.Users is { } given)
                 await ExecuteUserRight.Replace(connection, transaction, command.Id.Value, given.Select(user => ReplaceTemplateUsers.Read(user)!.Value));
-            var warnings = new List<Text>();
             var after = WithSecrets(command, before, warnings) with
             {
                 AliasUser = command.AliasUser ?? before.AliasUser,
@@ -235,11 +236,23 @@ internal static class EditExecuteUser
             return after with { SshHost = host.Trim() };
         }
 
+        private static string? NewKey(Command command) => command.UserKey == ExecuteUser.Mask ? null : command.UserKey;
+
+        private static string? NewPassphrase(Command command) => command.Passphrase == ExecuteUser.Mask ? null : command.Passphrase;
+
+        // A new key brings its own passphrase and certificate, or none: nothing of what is stored is needed.
+        private IReadOnlyList<Text> CheckNewKey(Command command) =>
+            NewKey(command) is { } key
+                ? ExecuteUser.CheckKey(key, NoneIfEmpty(NewPassphrase(command)), SshKeys.NormalCertificate(command.Certificate ?? ""), time.GetUtcNow())
+                : [];
+
+        private static string? NoneIfEmpty(string? text) => string.IsNullOrEmpty(text) ? null : text;
+
+        // What stays of the key, with another passphrase or certificate, is checked here: it has to be read first.
         private State WithSecrets(Command command, State before, List<Text> warnings)
         {
             var certificate = command.Certificate is { } given ? SshKeys.NormalCertificate(given) : null;
-            var newKey = command.UserKey is { } key && key != ExecuteUser.Mask ? key : null;
-            var newPassphrase = command.Passphrase == ExecuteUser.Mask ? null : command.Passphrase;
+            var (newKey, newPassphrase) = (NewKey(command), NewPassphrase(command));
             if (newKey is null && newPassphrase is null)
             {
                 if (certificate is null || certificate == before.Certificate) return before;
@@ -247,10 +260,11 @@ internal static class EditExecuteUser
                 warnings.AddRange(ExecuteUser.CheckKey(box.Open(before.UserKey, ExecuteUser.KeyPlace), stored, certificate, time.GetUtcNow()));
                 return before with { Certificate = certificate };
             }
-            var passphrase = string.IsNullOrEmpty(newPassphrase) ? null : newPassphrase;
+            var passphrase = NoneIfEmpty(newPassphrase);
             // A certificate is one key's: with another key it is of no use.
             certificate ??= newKey is null ? before.Certificate : "";
-            warnings.AddRange(ExecuteUser.CheckKey(newKey ?? box.Open(before.UserKey, ExecuteUser.KeyPlace), passphrase, certificate, time.GetUtcNow()));
+            if (newKey is null)
+                warnings.AddRange(ExecuteUser.CheckKey(box.Open(before.UserKey, ExecuteUser.KeyPlace), passphrase, certificate, time.GetUtcNow()));
             return before with
             {
                 Certificate = certificate,

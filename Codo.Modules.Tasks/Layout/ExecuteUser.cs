@@ -69,9 +69,12 @@ internal sealed class ExecuteUser
 
     /// <summary>Refuses a private key that no step could be run with. The reason names neither the key nor the passphrase.</summary>
     /// <returns>What to warn of.</returns>
-    /// <exception cref="Refusal">The key cannot be read, or not with this passphrase; the certificate is not one of this key.</exception>
+    /// <exception cref="Refusal">
+    /// The key cannot be read, or not with this passphrase, or takes too much to be opened; the certificate is not one of this key.
+    /// </exception>
     public static IReadOnlyList<Text> CheckKey(string privateKey, string? passphrase, string certificate, DateTimeOffset now)
     {
+        if (SshKeys.TooCostly(privateKey) is { } costly) throw new Refusal(-1, costly);
         if (!SshKeys.TryRead(privateKey, passphrase, certificate, out var key, out var why)) throw new Refusal(-1, why);
         using (key)
         {

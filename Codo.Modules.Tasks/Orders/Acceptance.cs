@@ -142,7 +142,7 @@ internal sealed class Acceptance(
     private async Task<long> Store(NpgsqlConnection connection, NpgsqlTransaction transaction, OrderDraft draft)
     {
         var (args, secrets) = arguments.Seal(draft.Values);
-        var candidates = draft.Rule.Candidates(teams, draft.Plan.Template.Users, draft.CreatorId);
+        var candidates = draft.Rule.Candidates(teams, draft.Plan.Template.Users, draft.CreatorId, draft.Creator);
         // A team that approves the order has to see it; whoever joins the team later finds it by its number.
         var watchers = draft.Watchers
             .Concat(draft.Rule.TeamId is null ? [] : candidates.Select(person => new Watcher(person.UserId, person.Name)))

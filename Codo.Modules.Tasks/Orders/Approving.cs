@@ -56,7 +56,7 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
         """;
 
     private const string VoidSql = """
-        UPDATE tasks.approval SET void = true WHERE list_id = @ListId AND verdict IN ('approve', 'push_back') AND NOT void
+        UPDATE tasks.approval SET void = true WHERE list_id = @ListId AND verdict IN ('approve', 'break_glass', 'push_back') AND NOT void
         """;
 
     // Whoever approves takes back what they pushed back.
@@ -83,7 +83,7 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
         var approval = await OrderApproval.Read(connection, transaction, order.ListId);
         var timed = await connection.ExecuteScalarAsync<long>(TimedSql, order, transaction);
         if (order.State == OrderState.New) return await Approve(connection, transaction, order, approval, decision, timed, cancellation);
-        if (approval.Rule.Against(caller, teams, await MayApprove(order), order.CreatorId) is { } why) throw await Refused(order, why);
+        if (approval.Rule.Against(caller, teams, await MayApprove(order), order.CreatorId, order.Creator) is { } why) throw await Refused(order, why);
         if (order.State == OrderState.Ended) throw Refusal.Conflict("订单已结束，不能再开始", "The order has ended and does not start again");
         if (decision.Start is not { } start || (timed == 0 && !((decision.Hold ?? order.Hold) && order.State == OrderState.Ready)))
             throw Refusal.Conflict("订单已审批，且没有等待执行时间的任务", "The order is approved already, and nothing in it waits for a time");
@@ -102,7 +102,7 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         var order = await OrderAccess.Lock(connection, transaction, decision.ListId);
         var approval = await OrderApproval.Read(connection, transaction, order.ListId);
-        if (approval.Rule.Against(caller, teams, await MayApprove(order), order.CreatorId) is { } why) throw await Refused(order, why);
+        if (approval.Rule.Against(caller, teams, await MayApprove(order), order.CreatorId, order.Creator) is { } why) throw await Refused(order, why);
         if (order.State != OrderState.New) throw Refusal.Conflict("订单不在等待审批，不能驳回", "The order does not await approval and cannot be rejected");
         DemandReason(approval.Rule, decision.Comment);
         await approval.Add(connection, transaction, caller, "reject", decision.Comment, approval.Sha256);
@@ -121,7 +121,7 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         var order = await OrderAccess.Lock(connection, transaction, decision.ListId);
         var approval = await OrderApproval.Read(connection, transaction, order.ListId);
-        if (approval.Rule.Against(caller, teams, await MayApprove(order), order.CreatorId) is { } why) throw await Refused(order, why);
+        if (approval.Rule.Against(caller, teams, await MayApprove(order), order.CreatorId, order.Creator) is { } why) throw await Refused(order, why);
         if (order.State != OrderState.New) throw Refusal.Conflict("订单不在等待审批，不能退回", "The order does not await approval and cannot be pushed back");
         if (decision.Comment.Length == 0) throw Refusal.Invalid("退回必须填写理由（comment）", "Pushing back needs a reason (comment)");
         await connection.ExecuteAsync(VoidSql, new { order.ListId }, transaction);
@@ -154,7 +154,7 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
         var now = await Plan(connection, transaction, order.ListId);
         var rule = now.NeedsSecond ? approval.Rule with { NotSubmitter = true } : approval.Rule;
         if (decision.BreaksGlass) await DemandGlass(order, decision);
-        else if (rule.Against(caller, teams, await MayApprove(order), order.CreatorId) is { } why) throw await Refused(order, why);
+        else if (rule.Against(caller, teams, await MayApprove(order), order.CreatorId, order.Creator) is { } why) throw await Refused(order, why);
         if (now.Block is { } block)
             throw Refusal.Forbidden($"{block.Sentence.Zh}，已禁止执行", $"{block.Sentence.En} and is blocked");
         DemandReason(rule, decision.Comment);

@@ -212,7 +212,7 @@ internal static class CheckOrder
                     order.Schedule,
                     Admins(order.AssociatedUser),
                     order.Schedule == "new"
-                        ? approval.Rule.Against(access.Caller, teams, mayApprove, order.CreatorId) is null
+                        ? approval.Rule.Against(access.Caller, teams, mayApprove, order.CreatorId, order.Creator) is null
                             && !given.Exists(one => one is { Counts: true, Verdict: "approve" } && one.UserId == access.Caller.UserId)
                         : mayApprove,
                     [.. arguments.Select(argument => argument.ArgsKey)],

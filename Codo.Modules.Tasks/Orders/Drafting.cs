@@ -133,7 +133,7 @@ internal sealed class Drafting(
         var run = await plans.Of(connection, plan.Groups, values);
         if (run.Block is { } block) throw Refusal.Forbidden($"{block.Sentence.Zh}，已禁止执行", $"{block.Sentence.En} and is blocked");
         var rule = await ApprovalRule.Of(connection, caller, teams, template.TempId, run.NeedsSecond);
-        var (isReady, waits) = Ready(ready, rule, mayApprove, creatorId);
+        var (isReady, waits) = Ready(ready, rule, mayApprove, creatorId, creator);
         var associated = new JsonObject
         {
             ["admin"] = new JsonArray([.. template.Users.Select(user => user.Nickname).Append(creator).Distinct().Select(name => JsonValue.Create(name))]),
@@ -168,10 +168,10 @@ internal sealed class Drafting(
     }
 
     // To submit an order as ready is to approve it. Where more is asked for than one approval of whoever may approve, it waits for that.
-    private (bool IsReady, IEnumerable<Text> Waits) Ready(bool asked, ApprovalRule rule, bool mayApprove, long? creatorId)
+    private (bool IsReady, IEnumerable<Text> Waits) Ready(bool asked, ApprovalRule rule, bool mayApprove, long? creatorId, string creator)
     {
         if (!asked || !rule.IsMore) return (asked, []);
-        var isEnough = rule is { Needed: 1, ReasonRequired: false } && rule.Against(caller, teams, mayApprove, creatorId) is null;
+        var isEnough = rule is { Needed: 1, ReasonRequired: false } && rule.Against(caller, teams, mayApprove, creatorId, creator) is null;
         return isEnough
             ? (true, [])
             : (

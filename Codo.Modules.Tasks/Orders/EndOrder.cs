@@ -23,9 +23,18 @@ internal static class EndOrder
     {
         public async Task<Answer> Handle(Command command, CancellationToken cancellationToken)
         {
+            var listId = command.ListId!.Value;
+            await End(listId, cancellationToken);
+            // Hosts may take tens of seconds to answer, and no connection to PostgreSQL waits for them.
+            await orphans.EndAll(listId, null);
+            return new Answer(new Text("订单终止成功", "The order is ended"));
+        }
+
+        private async Task End(long listId, CancellationToken cancellationToken)
+        {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var order = await OrderAccess.Lock(connection, transaction, command.ListId!.Value);
+            var order = await OrderAccess.Lock(connection, transaction, listId);
             var caller = access.Caller;
             await order.Demand(access, Verbs.Run, new Text("你没有终止权限", "You have no right to end this order"));
             if (!await OrderEnding.End(connection, transaction, order.ListId, "ended", Text.Same(caller.Nickname)))
@@ -34,8 +43,6 @@ internal static class EndOrder
             await AdvanceOrder.Note(connection, transaction, order.ListId);
             await transaction.CommitAsync(cancellationToken);
             await advance.Enqueue(connection, order.ListId);
-            await orphans.EndAll(order.ListId, null);
-            return new Answer(new Text("订单终止成功", "The order is ended"));
         }
     }
 }

@@ -54,8 +54,7 @@ internal static class InterveneInOrder
     {
         public async Task<Answer> Handle(Command command, CancellationToken cancellationToken)
         {
-            var (id, group, level) = (command.ListId!.Value, command.TaskGroup!.Value, command.TaskLevel ?? 0);
-            var caller = access.Caller;
+            var (id, group) = (command.ListId!.Value, command.TaskGroup!.Value);
             var stoppedToo = command.IncludeStopped == true;
             // Killing what is left takes seconds, so it comes before the transaction; whether it is gone is asked again within.
             if (command.HandType is "restart" or "restart_failed")
@@ -68,6 +67,16 @@ internal static class InterveneInOrder
                     command.HandType == "restart" ? command.ExecIp : null,
                     command.HandType == "restart" || stoppedToo
                 );
+            var (text, stopped) = await Intervene(command, cancellationToken);
+            // Hosts may take tens of seconds to answer, and no connection to PostgreSQL waits for them.
+            if (stopped is not null) await orphans.EndAll(id, stopped.LaneId);
+            return new Answer(text);
+        }
+
+        private async Task<(Text Said, LockedLane? Stopped)> Intervene(Command command, CancellationToken cancellationToken)
+        {
+            var (id, group, level) = (command.ListId!.Value, command.TaskGroup!.Value, command.TaskLevel ?? 0);
+            var caller = access.Caller;
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var order = await Intervention.Lock(connection, transaction, access, id, submitterToo: command.HandType == "stop_one");
@@ -80,7 +89,7 @@ internal static class InterveneInOrder
                     new Text("重新执行成功", "Restarted")
                 ),
                 "restart_failed" => (
-                    await RestartLane.Failed(connection, transaction, caller, id, group, command.Force == true, stoppedToo),
+                    await RestartLane.Failed(connection, transaction, caller, id, group, command.Force == true, command.IncludeStopped == true),
                     new Text("重新执行成功", "Restarted")
                 ),
                 "stop_one" => (await StopLane.Apply(connection, transaction, caller, stopped!), new Text("终止此组任务成功", "Stopped")),
@@ -92,8 +101,7 @@ internal static class InterveneInOrder
             await Control.Notify(connection, transaction, "");
             await transaction.CommitAsync(cancellationToken);
             await advance.Enqueue(connection, id);
-            if (stopped is not null) await orphans.EndAll(id, stopped.LaneId);
-            return new Answer(text);
+            return (text, stopped);
 
             Task<LockedLane> Lane() => Intervention.Lane(connection, transaction, id, group, command.ExecIp!);
         }

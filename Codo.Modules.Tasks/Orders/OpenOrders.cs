@@ -38,7 +38,8 @@ internal static class OpenOrders
                 @UserId = ANY(o.approver_ids) OR o.space_id = ANY(@Spaces) OR o.temp_id = ANY(@Templates))
             AND NOT EXISTS (SELECT FROM tasks.approval p WHERE p.list_id = o.list_id AND p.user_id = @UserId AND p.verdict = 'approve' AND NOT p.void)
             AND NOT EXISTS (SELECT FROM tasks.order_approval t WHERE t.list_id = o.list_id
-                AND (t.not_editor_id = @UserId OR t.not_submitter AND @UserId IN (t.submitter_id, o.creator_id))))
+                AND (t.not_editor_id = @UserId OR t.not_submitter
+                    AND (@UserId IN (t.submitter_id, o.creator_id) OR o.creator_id IS NULL AND o.creator = ANY(@Names)))))
         """;
 
     private const string Waits = $"""

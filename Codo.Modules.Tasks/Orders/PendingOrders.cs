@@ -4,9 +4,9 @@ using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
+using Codo.Platform.Security;
 using Dapper;
-using MediatR;
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
@@ -18,13 +18,14 @@ internal sealed class PendingOrders(
     Node node,
     TaskSettings settings,
     KeptRules kept,
-    IServiceScopeFactory scopes,
+    AdvanceOrder advance,
+    Outbox outbox,
     ILogger<PendingOrders> log
 )
 {
     // A while at once: the next look ends the rest.
     private const string OverdueSql = """
-        SELECT list_id, task_name, task_type, creator, creator_id, space_id FROM tasks.scheduler_task_list
+        SELECT list_id FROM tasks.scheduler_task_list
         WHERE schedule = 'new' AND GREATEST(create_time, CAST(@From AS timestamptz)) < clock_timestamp() - make_interval(days => @Days)
             ORDER BY list_id LIMIT 100
         """;
@@ -36,35 +37,44 @@ internal sealed class PendingOrders(
         var from = await kept.Read("keep.tasks.pending_from", cancellation) is { } upgraded
             ? DateTime.Parse(upgraded, CultureInfo.InvariantCulture, DateTimeStyles.AdjustToUniversal)
             : DateTime.UnixEpoch;
-        List<Row> overdue;
+        List<long> overdue;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
-            overdue = (await connection.QueryAsync<Row>(OverdueSql, new { From = from, Days = settings.PendingDays })).AsList();
-        foreach (var order in overdue)
+            overdue = (await connection.QueryAsync<long>(OverdueSql, new { From = from, Days = settings.PendingDays })).AsList();
+        foreach (var listId in overdue)
         {
             try
             {
-                await End(order, cancellation);
+                await End(listId, cancellation);
             }
             catch (Refusal refusal)
             {
-                // Another node was first, or somebody has approved it in this instant.
-                log.LogInformation("Order {Order} is not ended for want of an approval: {Why}", order.ListId, refusal.Text.En);
+                // It was deleted since it was found.
+                log.LogInformation("Order {Order} is not ended for want of an approval: {Why}", listId, refusal.Text.En);
             }
         }
     }
 
-    private async Task End(Row order, CancellationToken cancellation)
+    private async Task End(long listId, CancellationToken cancellation)
     {
-        await using var scope = scopes.CreateAsyncScope();
-        var mediator = scope.ServiceProvider.GetRequiredService<IMediator>();
-        // Told first: a crash between the two tells again, which adds to the same incident, and never ends an order in silence.
-        await mediator.Publish(
-            new OrderExpired(order.ListId, order.TaskName, order.TaskType, settings.PendingDays, order.Creator, order.CreatorId, order.SpaceId),
-            cancellation
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        var order = await OrderAccess.Lock(connection, transaction, listId);
+        // Somebody has approved or ended it since it was found: an order that was approved in time is never ended for want of an approval.
+        if (order.State != OrderState.New || !await OrderEnding.End(connection, transaction, listId, "ended", Text.Same(Caller.Codo.Nickname))) return;
+        var id = listId.ToString(CultureInfo.InvariantCulture);
+        await Audit.Write(connection, transaction, Caller.Codo, "end", "order", id, new { order.Schedule });
+        // With the end itself, so that neither happens without the other. A stream of its own: it holds up nothing else of the order.
+        await Outbox.Write(
+            connection,
+            transaction,
+            OrderEvents.Stream(listId) + ":expired",
+            OrderEvents.Expired,
+            new OrderEvents.Expiry(listId, settings.PendingDays)
         );
-        await mediator.Send(new EndOrder.Command(order.ListId), cancellation);
-        log.LogInformation("Order {Order} of {Creator} is ended: nobody approved it in {Days} days", order.ListId, order.Creator, settings.PendingDays);
+        await AdvanceOrder.Note(connection, transaction, listId);
+        await transaction.CommitAsync(cancellation);
+        outbox.Wake();
+        await advance.Enqueue(connection, listId);
+        log.LogInformation("Order {Order} of {Creator} is ended: nobody approved it in {Days} days", listId, order.Creator, settings.PendingDays);
     }
-
-    private sealed record Row(long ListId, string TaskName, string TaskType, string Creator, long? CreatorId, long SpaceId);
 }

@@ -117,6 +117,7 @@ internal static class RestartLane
                 new { lane.LaneId, Forced = new Text($"{caller.Nickname} 强制重新执行", $"{caller.Nickname} forced a restart").Both() },
                 transaction
             );
+        // A step that pauses before its retry has failed as well: it counts as running, but nothing of this lane runs, as was asked above.
         await connection.ExecuteAsync(
             SkipSql,
             new
@@ -124,7 +125,7 @@ internal static class RestartLane
                 lane.LaneId,
                 Level = level,
                 By = Text.Same(caller.Nickname).Both(),
-                From = StepStates.From(StepAction.Skip),
+                From = StepStates.From(StepAction.Skip).Append((short)StepState.Running).ToArray(),
             },
             transaction
         );

@@ -81,7 +81,7 @@ internal static class ShowPlan
         : IRequestHandler<Query, Result>
     {
         private const string OrderSql = $"""
-            SELECT o.schedule, o.temp_id, o.creator_id, o.args, o.secret_args FROM tasks.scheduler_task_list o
+            SELECT o.schedule, o.temp_id, o.creator_id, o.creator, o.args, o.secret_args FROM tasks.scheduler_task_list o
             WHERE o.list_id = @ListId AND {OrderAccess.Visible}
             """;
 
@@ -157,7 +157,7 @@ internal static class ShowPlan
         private async Task<Text?> MayNot(NpgsqlConnection connection, long id, OrderRow order, ApprovalRule rule, string? sha256)
         {
             var mayApprove = await OrderAccess.Find(connection, id) is { } resource && await access.May(Verbs.Approve, resource);
-            if (rule.Against(access.Caller, teams, mayApprove, order.CreatorId) is { } why) return why;
+            if (rule.Against(access.Caller, teams, mayApprove, order.CreatorId, order.Creator) is { } why) return why;
             return sha256 is not null
                 && await connection.QuerySingleAsync<bool>(ApprovedSql, new { ListId = id, access.Caller.UserId, Sha256 = sha256 })
                 ? new Text("你已经审批过，还需要其他人", "You have approved it already; it needs others")
@@ -265,6 +265,7 @@ internal static class ShowPlan
             public string Schedule { get; init; } = "";
             public long TempId { get; init; }
             public long? CreatorId { get; init; }
+            public string Creator { get; init; } = "";
             public string Args { get; init; } = "{}";
             public byte[]? SecretArgs { get; init; }
         }

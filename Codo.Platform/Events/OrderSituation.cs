@@ -104,7 +104,7 @@ public sealed record RunningOrder(
     long Space = 1
 );
 
-/// <summary>An order is ended because nobody approved it in time. Published at least once, before it is ended.</summary>
+/// <summary>An order was ended because nobody approved it in time. Published at least once.</summary>
 /// <param name="Days">How long it waited, at least.</param>
 /// <param name="SubmitterId">Null where only the name is known.</param>
 public sealed record OrderExpired(long ListId, string TaskName, string TaskType, int Days, string Submitter, long? SubmitterId, long Space = 1)

@@ -90,7 +90,9 @@ public sealed class LostAnswerTests : IAsyncLifetime
             }
         );
         var step = $"for i in 1 2 3 4 5; do echo line $i; sleep 0.1; done; echo $CODO_RUN_ID >> {ran}";
-        var template = await OrderHost.Template(host, OrderHost.Step(step), OrderHost.Step(step, level: 2), OrderHost.Step(step, level: 3));
+        // The last one fails the first time, and its lane pauses before it tries again.
+        var again = OrderHost.Step($"echo $CODO_RUN_ID >> {ran};", $"! mkdir {folder.Path}/FLOW_ID", level: 4, retries: 1, retryDelay: 1);
+        var template = await OrderHost.Template(host, OrderHost.Step(step), OrderHost.Step(step, level: 2), OrderHost.Step(step, level: 3), again);
         await using var superuser = await WaitForNobody("on");
         using var over = new CancellationTokenSource();
         var lost = 0;
@@ -111,6 +113,7 @@ public sealed class LostAnswerTests : IAsyncLifetime
         foreach (var order in orders) (await OrderHost.Ended(host, order)).ShouldBe("3");
         orders.Distinct().Count().ShouldBe(Orders);
         (await host.Ask<long>("SELECT count(*) FROM tasks.scheduler_task_list")).ShouldBe(Orders, "an order that is asked for again is the same");
+        (await host.Ask<long>("SELECT count(*) FROM tasks.attempt")).ShouldBe(Orders * 5, "each step is tried once, and the last one twice");
         runs.Distinct().Count().ShouldBe(Orders);
         (await host.Ask<long>("SELECT count(*) FROM cron.cron_log WHERE trigger = 'manual'")).ShouldBe(Orders, "and so is a run");
         var upTo = await host.Ask<DateTime>("SELECT date_trunc('second', clock_timestamp())");
@@ -181,6 +184,63 @@ public sealed class LostAnswerTests : IAsyncLifetime
                 )
             ).AsList();
         }
+    }
+
+    // The pause before a retry waits for a standby that there is not; ended by then, it is committed and the runner is not told. What it asks again is held up
+    // until the node has taken the lane anew and another runner is at the next attempt.
+    [Fact]
+    public async Task A_runner_that_asks_again_leaves_a_lane_alone_that_its_node_has_taken_anew()
+    {
+        using var folder = new TestFolder();
+        var (ran, gate) = (folder.At("ran"), folder.At("gate"));
+        await using var superuser = await WaitForNobody("local");
+        await superuser.ExecuteAsync(
+            """
+            CREATE TABLE public.fault (kind text);
+            INSERT INTO public.fault VALUES ('lose');
+            CREATE TABLE public.said (at timestamptz DEFAULT clock_timestamp());
+            GRANT ALL ON public.fault, public.said TO PUBLIC;
+            CREATE FUNCTION public.lose() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF EXISTS (SELECT FROM public.fault WHERE kind = 'lose') THEN PERFORM set_config('synchronous_commit', 'on', true); END IF;
+                RETURN NULL;
+            END $$;
+            CREATE TRIGGER lose AFTER UPDATE ON tasks.lane FOR EACH ROW WHEN (NEW.state = 'timed') EXECUTE FUNCTION public.lose();
+            CREATE FUNCTION public.hold() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                -- Of the statements that change an attempt, only the one that says how it ended.
+                IF current_query() NOT LIKE '%exit_code%' THEN RETURN NULL; END IF;
+                IF EXISTS (SELECT FROM public.fault WHERE kind = 'hold') THEN RAISE EXCEPTION 'held up' USING ERRCODE = '40001'; END IF;
+                INSERT INTO public.said DEFAULT VALUES;
+                RETURN NULL;
+            END $$;
+            CREATE TRIGGER hold AFTER UPDATE ON tasks.attempt FOR EACH STATEMENT EXECUTE FUNCTION public.hold();
+            """
+        );
+        var step = OrderHost.Step(
+            $"echo $CODO_RUN_ID >> {ran}; test $(wc -l < {ran}) -gt 1 || exit 1; while ! test -e {gate}; do sleep 0.05; done",
+            retries: 1,
+            retryDelay: 1
+        );
+        var order = await OrderHost.Order(host, await OrderHost.Template(host, step));
+        await Eventually.True(
+            () => superuser.ExecuteScalarAsync<bool>("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')"),
+            "the pause waits"
+        );
+        await superuser.ExecuteAsync("UPDATE public.fault SET kind = 'hold'");
+        (
+            await superuser.ExecuteScalarAsync<long>("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+        ).ShouldBe(1);
+        await Eventually.True(() => File.ReadAllLines(ran).Length == 2, "the next attempt runs");
+        await superuser.ExecuteAsync("DELETE FROM public.fault");
+        await Eventually.True(() => superuser.ExecuteScalarAsync<bool>("SELECT count(*) = 2 FROM public.said"), "the first runner has asked again");
+
+        (await host.Ask<string>("SELECT state FROM tasks.lane WHERE list_id = @order", new { order })).ShouldBe("running", "another runner has it");
+        await File.WriteAllTextAsync(gate, "", TestContext.Current.CancellationToken);
+        (await OrderHost.Ended(host, order)).ShouldBe("3");
+        var lines = await File.ReadAllLinesAsync(ran, TestContext.Current.CancellationToken);
+        lines.Length.ShouldBe(2, "each attempt runs once");
+        lines.ShouldBe(await superuser.QueryAsync<string>("SELECT run_id FROM tasks.attempt ORDER BY attempt"));
     }
 
     [Fact]

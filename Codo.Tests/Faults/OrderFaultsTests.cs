@@ -234,6 +234,36 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
     }
 
     [Fact]
+    public async Task A_lane_that_was_taken_anew_since_it_was_found_to_run_nowhere_is_not_given_back()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:NodeName", "one"));
+        var order = await host.Order(await host.Template(Step("true", trigger: "hand")));
+        await host.Stands(order, "5");
+        var recovery = (Codo.Modules.Tasks.Execution.Recovery)host.Services.GetService(typeof(Codo.Modules.Tasks.Execution.Recovery))!;
+        await using var connection = await host.Source.OpenConnectionAsync();
+        // Of a node that nobody else looks after.
+        const string Stray = """
+            UPDATE tasks.lane SET state = 'running', since = now() - interval '1 minute', node = 'two', incarnation = 7 WHERE list_id = @order
+            """;
+        await connection.ExecuteAsync(Stray, new { order });
+        var taken = 0;
+        await recovery.RecoverStrays("two", 7, _ =>
+        {
+            taken += connection.Execute("UPDATE tasks.lane SET since = clock_timestamp() WHERE list_id = @order", new { order });
+            return false;
+        });
+        taken.ShouldBe(1, "it was found, and is taken anew before it is given back");
+        (await host.Ask<string>("SELECT state FROM tasks.lane WHERE list_id = @order", new { order })).ShouldBe("running");
+
+        await connection.ExecuteAsync(Stray, new { order });
+        await recovery.RecoverStrays("two", 7, _ => false);
+        await Eventually.True(
+            async () => await host.Ask<string>("SELECT state FROM tasks.lane WHERE list_id = @order", new { order }) == "hand",
+            "it is given back, and meets its hand step again"
+        );
+    }
+
+    [Fact]
     public async Task A_stop_of_the_host_gives_what_runs_its_grace_and_the_rest_goes_on_at_the_next_start()
     {
         var database = await Database();

@@ -61,6 +61,28 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
     }
 
     [Fact]
+    public async Task To_let_the_next_batch_begin_is_refused_while_the_one_that_was_let_begin_last_is_under_way()
+    {
+        var (running, flag) = (fixture.NewFile(), fixture.NewFile());
+        // The first batch is over at once; each further one runs until the flag is there.
+        var step = Step($"test -e {running} || exit 0; while ! test -e {flag}; do sleep 0.05; done", forceHost: Here);
+        var order = await host.Order(await host.Template(Groups(batch: "1", next: "confirm"), [], step), On(3));
+        await Count(order, "done", 1);
+        await File.WriteAllTextAsync(running, "");
+        (await Next()).Code().ShouldBe(0);
+        await Count(order, "running", 1);
+        var again = await Next();
+        (again.Code(), (string)again["msg"]!).ShouldBe((-1, "上次放行的批次尚未结束，不能再放行下一批"));
+        (await host.Ask<int>("SELECT allowed FROM tasks.order_group WHERE list_id = @order", new { order })).ShouldBe(2);
+        await File.WriteAllTextAsync(flag, "");
+        await Count(order, "done", 2);
+        (await Next()).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+
+        Task<JsonObject> Next() => host.Patch("/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "next_batch" });
+    }
+
+    [Fact]
     public async Task A_timed_step_waits_for_its_time_and_nothing_else_does()
     {
         var template = await host.Template(Step("true", level: 1), Step("true", level: 2, trigger: "timed"));

@@ -1,7 +1,11 @@
 using System.Text.Json.Nodes;
+using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Cluster;
+using Codo.Platform.Processes;
 using Codo.Tests.Modules.Tasks.Hosts;
 using Codo.Tests.Modules.Tasks.Orders;
 using Codo.Tests.Support;
+using Microsoft.Extensions.DependencyInjection;
 using static Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
 namespace Codo.Tests.Modules.Tasks.Execution;
@@ -305,6 +309,34 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
         );
         (await host.Ended(order, 60)).ShouldBe("3");
         (await File.ReadAllLinesAsync(file)).Length.ShouldBe(45);
+    }
+
+    // As after a connect that took longer than the node's lease: it was declared dead, its steps were settled, and it is back.
+    [Fact]
+    public async Task A_command_is_not_sent_once_its_node_is_back_under_another_incarnation()
+    {
+        var (alias, file) = (await ExecuteUser(Environment.UserName), fixture.NewFile());
+        var order = await host.Order(await host.Template(Step("true")), schedule: "new");
+        var (node, remote) = (host.Services.GetRequiredService<Node>(), host.Services.GetRequiredService<RemoteSteps>());
+        await using var hosts = remote.Hosts();
+        await using var output = new NoOutput();
+        foreach (var (incarnation, outcome) in new[] { (node.Incarnation - 1, "interrupted"), (node.Incarnation, "done") })
+        {
+            var run = Guid.NewGuid().ToString("N");
+            var step = new ClaimedStep(0, 1, run, 1, "touch", "touch", file, alias, "127.0.0.12", 60, 0, 0, "stop", 1, "{}", null, false, "", "");
+            var attempt = new RunningAttempt(new OwnedLane(0, order, 1, "127.0.0.12", node.Name, incarnation, DateTime.UtcNow), step);
+            var end = await remote.Run(attempt, $"touch {file}", CommandForm.Plain, null, output, hosts, _ => Task.CompletedTask);
+            (end.Outcome, File.Exists(file)).ShouldBe((outcome, outcome == "done"));
+        }
+    }
+
+    private sealed class NoOutput : StepOutput
+    {
+        public override ValueTask Append(ReadOnlyMemory<byte> bytes) => ValueTask.CompletedTask;
+
+        public override ValueTask Complete() => ValueTask.CompletedTask;
+
+        public override ValueTask DisposeAsync() => ValueTask.CompletedTask;
     }
 
     private static int Processes(string account) => int.Parse(TestSshd.Run("sh", "-c", $"ps -o pid= -u {account} | wc -l"));

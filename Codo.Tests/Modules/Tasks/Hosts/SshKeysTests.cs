@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Codo.Modules.Tasks.Hosts;
 using Codo.Tests.Support;
 
@@ -79,6 +80,41 @@ public sealed class SshKeysTests
         why.En.ShouldContain("no OpenSSH certificate");
         SshKeys.TryRead(key, null, "ssh-ed25519-cert-v01@openssh.com AAAA", out _, out why).ShouldBeFalse();
         why.En.ShouldContain("certificate cannot be read");
+    }
+
+    [Theory]
+    [InlineData(1000u, false)]
+    [InlineData(1001u, true)]
+    [InlineData(uint.MaxValue, true)]
+    public void Knows_before_it_opens_a_key_how_often_its_passphrase_is_hashed(uint rounds, bool isTooMuch)
+    {
+        var lines = Make("-t ed25519", "pass phrase").Trim().Split('\n');
+        var data = Convert.FromBase64String(string.Concat(lines[1..^1]));
+        // The options of bcrypt are a salt of 16 bytes and the rounds, each behind its length.
+        var at = data.AsSpan().IndexOf("bcrypt"u8) + 6 + 4 + 4 + 16;
+        BinaryPrimitives.ReadUInt32BigEndian(data.AsSpan(at)).ShouldBeInRange(8u, 100u, "what ssh-keygen writes");
+        BinaryPrimitives.WriteUInt32BigEndian(data.AsSpan(at), rounds);
+        var why = SshKeys.TooCostly($"{lines[0]}\n{Convert.ToBase64String(data, Base64FormattingOptions.InsertLineBreaks)}\n{lines[^1]}\n");
+        (why is not null).ShouldBe(isTooMuch);
+        if (why is { } said) (said.Zh.StartsWith("user_key", StringComparison.Ordinal), said.En.Contains($"{rounds} rounds")).ShouldBe((true, true));
+    }
+
+    [Theory]
+    [InlineData("Argon2-Memory: 8192", "Argon2-Memory: 262144", false)]
+    [InlineData("Argon2-Memory: 8192", "Argon2-Memory: 262145", true)]
+    [InlineData("Argon2-Memory: 8192", "Argon2-Memory: 99999999999999999999", true)]
+    [InlineData("Argon2-Passes: 21", "Argon2-Passes: 100", false)]
+    [InlineData("Argon2-Passes: 21", "Argon2-Passes: 101", true)]
+    public void Knows_before_it_opens_a_key_of_puttys_what_its_hash_takes(string written, string other, bool isTooMuch)
+    {
+        var key = ForeignKeys.PuttyThreeLocked.Replace(written, other, StringComparison.Ordinal);
+        key.ShouldContain(other);
+        foreach (var text in new[] { key, key.Replace("\n", "\r\n", StringComparison.Ordinal) })
+        {
+            var why = SshKeys.TooCostly(text);
+            (why is not null).ShouldBe(isTooMuch);
+            if (why is { } said) said.En.ShouldStartWith("user_key: Argon2-Memory is at most 262144 (KiB) and Argon2-Passes at most 100");
+        }
     }
 
     [Theory]

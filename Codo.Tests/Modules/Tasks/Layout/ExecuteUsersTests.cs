@@ -123,6 +123,31 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
         (await Opened(alias)).ShouldBe((locked, "right"));
     }
 
+    [Fact]
+    public async Task Refuses_a_key_that_takes_too_much_to_open()
+    {
+        var key = ForeignKeys.PuttyThreeLocked.Replace("Argon2-Passes: 21", "Argon2-Passes: 101", StringComparison.Ordinal);
+        var alias = LibraryHost.Name("u");
+        (await host.Post(Path, new { alias_user = alias, exec_user = "root", user_key = key, passphrase = "pass phrase" })).ShouldRefuseNaming("user_key");
+        await Add(alias, await NewKey());
+        var id = (await Find(alias))["id"]!.GetValue<long>();
+        (await host.Put(Path, new { id, user_key = key, passphrase = "pass phrase" })).ShouldRefuseNaming("user_key");
+    }
+
+    // Opening a key takes a while, and others need its row.
+    [Fact]
+    public async Task A_new_key_is_checked_before_anything_is_locked()
+    {
+        var alias = LibraryHost.Name("u");
+        await Add(alias, await NewKey());
+        var id = (await Find(alias))["id"]!.GetValue<long>();
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await using var transaction = await connection.BeginTransactionAsync();
+        await connection.ExecuteAsync("SELECT 1 FROM tasks.scheduler_execute_user WHERE id = @id FOR UPDATE", new { id }, transaction);
+        var answer = await host.Put(Path, new { id, user_key = "junk" }).WaitAsync(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken);
+        (answer.Code(), answer.Msg().StartsWith("私钥无法读取", StringComparison.Ordinal)).ShouldBe((-1, true));
+    }
+
     [Theory]
     [InlineData("alias_user", null, -1, "参数不能为空")]
     [InlineData("exec_user", null, -1, "参数不能为空")]

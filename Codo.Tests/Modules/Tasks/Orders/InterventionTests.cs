@@ -105,6 +105,25 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
     }
 
     [Fact]
+    public async Task Restart_from_a_later_level_counts_a_step_that_pauses_before_its_retry_as_skipped()
+    {
+        var file = fixture.NewFile();
+        var order = await host.Order(
+            await host.Template(Step($"echo 1 >> {file}; exit 1", level: 1, retries: 5, retryDelay: 600), Step($"echo 2 >> {file}", level: 2))
+        );
+        await Eventually.True(
+            async () => await host.Ask<string>("SELECT state FROM tasks.lane WHERE list_id = @order", new { order }) == "timed",
+            "the first step pauses"
+        );
+        (await host.Statuses(order)).ShouldBe("21");
+        (await host.Intervene(order, "restart", level: 2)).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+        string.Concat(await File.ReadAllLinesAsync(file)).ShouldBe("12");
+        var first = (await host.Steps(order))[0];
+        ((string)first["outcome"]!, (string)first["cause"]!, first["attempts"]!.AsArray().Count).ShouldBe(("skipped", "admin", 1));
+    }
+
+    [Fact]
     public async Task Restart_is_refused_while_a_step_of_the_lane_runs()
     {
         var order = await host.Order(await host.Template(Step("sleep 600", level: 1), Step("true", level: 2)));
