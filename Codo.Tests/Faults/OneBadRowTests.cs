@@ -97,14 +97,17 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
     {
         await host.Make(new { job_id = "ahead", cmd = "true", cron = "* * * * * *", overlap = "allow" });
         await Eventually.True(async () => await Fires("ahead") > 1, "it fires");
-        await host.Ask<int>(
-            "UPDATE cron.job SET accounted_to = now() + interval '1 hour', next_run_at = now() + interval '1 hour' WHERE job_id = 'ahead' RETURNING 1"
-        );
-        var silent = await Fires("ahead");
-        await Eventually.True(async () => await Fires("ahead") > silent + 2, "it fires again", seconds: 60);
-        (
-            await host.Ask<long>("SELECT count(*) FROM cron.cron_log WHERE job_id = 'ahead' AND status = 'missed' AND cause_en LIKE '%ahead of PostgreSQL%'")
-        ).ShouldBe(1);
+        // Where the host's own check comes before the next due time, nothing was missed, and there is nothing to say: then it is put ahead once more.
+        for (var told = 0L; told == 0; told = await Told())
+        {
+            await host.Ask<int>(
+                "UPDATE cron.job SET accounted_to = now() + interval '1 hour', next_run_at = now() + interval '1 hour' WHERE job_id = 'ahead' RETURNING 1"
+            );
+            var silent = await Fires("ahead");
+            await Eventually.True(async () => await Fires("ahead") > silent + 2, "it fires again", seconds: 60);
+        }
+
+        (await Told()).ShouldBe(1);
         // No due time is in two rows, and none is in no row.
         (
             await host.Ask<long>(
@@ -112,6 +115,9 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
                     + "s WHERE step <> interval '1 second'")
             )
         ).ShouldBe(0);
+
+        Task<long> Told() =>
+            host.Ask<long>("SELECT count(*) FROM cron.cron_log WHERE job_id = 'ahead' AND status = 'missed' AND cause_en LIKE '%ahead of PostgreSQL%'");
     }
 
     [Theory]
