@@ -62,6 +62,7 @@ public static class CronModule
             .AddQueue("summaries", new Text("待汇总的运行", "Runs to be added up"), Summaries.WaitingSql)
             .AddSingleton<Ledger>()
             .AddSingleton<ExecutionStore>()
+            .AddSingleton<ResultSpool>()
             .AddSingleton<ExecutionMirror>()
             .AddSingleton<Recovery>()
             .AddGauges<CronGauges>()

@@ -59,12 +59,16 @@ internal sealed class ChannelSettings(IEnumerable<IChannel> channels, SecretBox 
         return values;
     }
 
-    /// <summary>Whether it reads: it was not sealed under another key, and the row is not damaged.</summary>
-    public bool Reads(string kind, Stored stored) => OpenWhatReads(kind, stored).IsWhole;
-
     /// <summary>As answers and the audit show it, the defaults for what does not read.</summary>
-    public Dictionary<string, string> Masked(string kind, Stored stored) => OpenWhatReads(kind, stored).Values.ToDictionary(
-        pair => pair.Key, pair => pair.Value.Length > 0 && Of(kind).Fields.Any(field => field.Name == pair.Key && field.Secret) ? Mask : pair.Value);
+    public Dictionary<string, string> Masked(string kind, Stored stored) => Shown(kind, stored).Values;
+
+    /// <summary>The same, and whether all of it reads: it was not sealed under another key, and the row is not damaged.</summary>
+    public (Dictionary<string, string> Values, bool IsWhole) Shown(string kind, Stored stored)
+    {
+        var (values, isWhole) = OpenWhatReads(kind, stored);
+        foreach (var field in Of(kind).Fields.Where(field => field.Secret && values[field.Name].Length > 0)) values[field.Name] = Mask;
+        return (values, isWhole);
+    }
 
     private (Dictionary<string, string> Values, bool IsWhole) OpenWhatReads(string kind, Stored stored)
     {

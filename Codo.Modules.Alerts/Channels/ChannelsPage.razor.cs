@@ -27,9 +27,7 @@ public sealed partial class ChannelsPage
         mayNot = MayNot(Right.ToMake(ResourceKind.Channel));
         foreach (var channel in found.Data)
         {
-            // Not by Access.SpaceOf, which refuses whoever was granted this one channel and does not see its space. 0 is no space.
-            var space = Access.Rules.Spaces.Values.FirstOrDefault(one => one.Name == channel.Space)?.SpaceId ?? 0;
-            var resource = new Resource(ResourceKind.Channel, channel.ChannelId.ToString(CultureInfo.InvariantCulture), space);
+            var resource = new Resource(ResourceKind.Channel, channel.ChannelId.ToString(CultureInfo.InvariantCulture), channel.SpaceId);
             mayNotEdit[channel.ChannelId] = await MayNot(Verbs.Edit, resource);
         }
         if (AskedNumber("edit") is { } id)

@@ -26,9 +26,6 @@ internal sealed class Courier(
 {
     private static readonly TimeSpan Window = TimeSpan.FromMinutes(1), AfterLimit = TimeSpan.FromSeconds(20), LongestLimit = TimeSpan.FromSeconds(300);
 
-    /// <summary>Two nodes read PostgreSQL's clock differently by less than this.</summary>
-    private static readonly TimeSpan ClockError = TimeSpan.FromSeconds(5);
-
     // A time later than Codo ever sets was written before PostgreSQL's clock was put back: waiting for it would hold the message up for as long as the clock
     // was ahead. A message that was never tried is due from the beginning; a test is never due.
     private const string IsDue = "(due_at <= @Now OR attempts = 0 OR (due_at > @Latest AND due_at < 'infinity'))";
@@ -84,7 +81,7 @@ internal sealed class Courier(
     private readonly ConcurrentDictionary<Task, bool> underWay = new();
 
     // Of the longest pause before a try, and of the longest time after which a try counts as lost.
-    private readonly TimeSpan longestWait = Longer(Sending.LongestPause(settings), LongestLimit + AfterLimit) + ClockError;
+    private readonly TimeSpan longestWait = Longer(Sending.LongestPause(settings), LongestLimit + AfterLimit) + DatabaseClock.Difference;
 
     /// <summary>Set when there is something to send: it is sent at once, instead of at the next poll.</summary>
     public WakeSignal Written => notifier.Written;
@@ -167,7 +164,7 @@ internal sealed class Courier(
             await transaction.CommitAsync(cancellation);
             return (row, []);
         }
-        var minute = new { Channel = channel, Since = now - Window, Until = now + ClockError };
+        var minute = new { Channel = channel, Since = now - Window, Until = now + DatabaseClock.Difference };
         var room = row.RateLimit - (int)await connection.ExecuteScalarAsync<long>(UsedSql, minute, transaction);
         var claimed = room <= 0 ? [] : (await connection.QueryAsync<Delivery>(ClaimSql, new
         {

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;
@@ -26,7 +27,8 @@ internal static class ListChannels
         int Timeout,
         Dictionary<string, string> Settings,
         string Space,
-        Text Broken
+        Text Broken,
+        [property: JsonIgnore] long SpaceId
     );
 
     internal sealed class Validator : AbstractValidator<Query>
@@ -52,7 +54,7 @@ internal static class ListChannels
 
         private static readonly Text DoesNotRead = new(
             "设置无法读取（主密钥不同或数据损坏），请重新设置 settings",
-            "The settings do not read (another master key, or a damaged row); set them again"
+            "The settings cannot be read: another master key, or a damaged row; set them again"
         );
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
@@ -71,21 +73,26 @@ internal static class ListChannels
                     Offset = request.Offset(DefaultLimit),
                 }
             );
-            var rows = (await both.ReadAsync<ChannelRow>())
-                .Select(row => new View(
-                    row.ChannelId,
-                    row.Name,
-                    row.Kind,
-                    row.Enabled,
-                    row.Language,
-                    row.RateLimit,
-                    row.Timeout,
-                    channels.Masked(row.Kind, row.Stored),
-                    access.NameOf(row.SpaceId),
-                    channels.Reads(row.Kind, row.Stored) ? new Text("", "") : DoesNotRead
-                ))
-                .ToList();
+            var rows = (await both.ReadAsync<ChannelRow>()).Select(Shown).ToList();
             return new Result(rows, await both.ReadSingleAsync<long>());
+        }
+
+        private View Shown(ChannelRow row)
+        {
+            var (settings, isWhole) = channels.Shown(row.Kind, row.Stored);
+            return new View(
+                row.ChannelId,
+                row.Name,
+                row.Kind,
+                row.Enabled,
+                row.Language,
+                row.RateLimit,
+                row.Timeout,
+                settings,
+                access.NameOf(row.SpaceId),
+                isWhole ? new Text("", "") : DoesNotRead,
+                row.SpaceId
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
 using Codo.Modules.Alerts.Rules;
+using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Dapper;
 using Microsoft.Extensions.Logging;
@@ -78,9 +79,6 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
 
     /// <summary>People who were told this short a while ago are not reminded.</summary>
     private static readonly TimeSpan ReminderGap = TimeSpan.FromMinutes(20);
-
-    /// <summary>Two nodes read PostgreSQL's clock differently by less than this.</summary>
-    private static readonly TimeSpan ClockError = TimeSpan.FromSeconds(5);
 
     private static readonly string[] MayFold = IncidentStates.From(IncidentAction.Fold);
     private static readonly string[] MayRecover = IncidentStates.From(IncidentAction.Recover);
@@ -201,7 +199,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         var people = Heard(rule, trouble);
         var reason = open?.ToldAt is null ? "opened" : "repeated";
         // A time in the future is from before PostgreSQL's clock was put back: waiting for it would keep people from hearing of it for as long.
-        var last = open?.ToldAt > now + ClockError ? null : open?.ToldAt;
+        var last = open?.ToldAt > now + DatabaseClock.Difference ? null : open?.ToldAt;
         // A reminder that is published twice, because a host died in between, is told once.
         var isReminder = trouble.Again && !(last > now - ReminderGap);
         if (open is not null && now - last < TimeSpan.FromSeconds(rule.RepeatAfter) && !isReminder)

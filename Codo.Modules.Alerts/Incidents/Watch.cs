@@ -32,9 +32,6 @@ internal sealed class Watch(
 
     private static readonly TimeSpan Again = TimeSpan.FromSeconds(60), AfterSilence = TimeSpan.FromSeconds(5);
 
-    /// <summary>Two nodes read PostgreSQL's clock differently by less than this.</summary>
-    private static readonly TimeSpan ClockError = TimeSpan.FromSeconds(5);
-
     // Who was told in the future was told before PostgreSQL's clock was put back: escalate_at may be as far ahead, and is not waited for.
     private const string DueSql = """
         SELECT id, rounds, call_level, rule_id, source, kind, subjects, space_id FROM alerts.task_monitor WHERE state = ANY(@From)
@@ -80,7 +77,7 @@ internal sealed class Watch(
         await using var connection = await source.OpenConnectionAsync();
         await using var transaction = await connection.BeginTransactionAsync();
         var now = time.GetUtcNow().UtcDateTime;
-        var asked = new { Now = now, Latest = now + ClockError, From = IncidentStates.From(IncidentAction.Escalate) };
+        var asked = new { Now = now, Latest = now + DatabaseClock.Difference, From = IncidentStates.From(IncidentAction.Escalate) };
         var due = (await connection.QueryAsync<DueRow>(DueSql, asked, transaction)).AsList();
         if (due.Count == 0) return false;
         var silences = (await connection.QueryAsync<Silence>(SilencesSql, new { Now = now }, transaction)).AsList();

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Events;
@@ -26,15 +25,14 @@ internal sealed record ExecutionResult(Claimed Claimed, string Node, Ending Endi
 internal sealed class ExecutionStore
 {
     private readonly NpgsqlDataSource source;
-    private readonly NodeSettings node;
     private readonly Outbox outbox;
     private readonly ILogger<ExecutionStore> log;
     private readonly BatchWriter<(Run Run, RunMark Mark), Text?> marks;
     private readonly BatchWriter<ExecutionResult, bool> ends;
 
-    public ExecutionStore(NpgsqlDataSource source, NodeSettings node, Outbox outbox, ILogger<ExecutionStore> log)
+    public ExecutionStore(NpgsqlDataSource source, Outbox outbox, ILogger<ExecutionStore> log)
     {
-        (this.source, this.node, this.outbox, this.log) = (source, node, outbox, log);
+        (this.source, this.outbox, this.log) = (source, outbox, log);
         // Ends carry up to 64 KiB of output each.
         (marks, ends) = (new(WriteMarks, 200), new(WriteEnds, 50));
     }
@@ -194,9 +192,6 @@ internal sealed class ExecutionStore
         WHERE g.state = 'running' ORDER BY a.started_at LIMIT 500
         """;
 
-    /// <summary>Where results wait for the database, and output that is too long for memory.</summary>
-    public string SpoolFolder => Path.Combine(node.DataDirectory, "spool", "cron");
-
     /// <summary>Takes up to <paramref name="room"/> queued executions for this node; their attempts are committed when this returns.</summary>
     /// <param name="claim">Names this claim: letters and digits. Where it gets no answer it may be committed all the same (<see cref="Unanswered"/>).</param>
     public async Task<List<Claimed>> Claim(string claim, string nodeName, long incarnation, int room, long[] full, CancellationToken cancellation)
@@ -285,11 +280,17 @@ internal sealed class ExecutionStore
     private async Task<IReadOnlyList<bool>> WriteEnds(IReadOnlyList<ExecutionResult> batch)
     {
         await using var connection = await source.OpenConnectionAsync();
-        if (batch.All(one => one.RetryDelay is null)) return await WriteEnds(connection, null, batch);
-        await using var transaction = await connection.BeginTransactionAsync();
-        var written = await WriteEnds(connection, transaction, await WithoutVainRetries(connection, transaction, batch));
-        await transaction.CommitAsync();
-        return written;
+        Dictionary<(long LogId, int Attempt), bool> ended;
+        if (batch.All(one => one.RetryDelay is null)) ended = await End(connection, null, batch);
+        else
+        {
+            await using var transaction = await connection.BeginTransactionAsync();
+            ended = await End(connection, transaction, await WithoutVainRetries(connection, transaction, batch));
+            await transaction.CommitAsync();
+        }
+
+        if (ended.ContainsValue(true)) outbox.Wake();
+        return [.. batch.Select(one => ended.ContainsKey((one.Claimed.LogId, one.Claimed.Attempt)))];
     }
 
     /// <summary>No retry of a job that was deleted, and none of a run that was stopped: it had failed just before the stop could reach it.</summary>
@@ -313,9 +314,13 @@ internal sealed class ExecutionStore
             : new Text("任务已删除，不再重试", "The job was deleted: it is not tried again");
     }
 
-    private async Task<IReadOnlyList<bool>> WriteEnds(NpgsqlConnection connection, NpgsqlTransaction? transaction, IReadOnlyList<ExecutionResult> batch)
-    {
-        var rows = (await connection.QueryAsync<EndRow>(EndSql, new
+    /// <returns>The attempts that had not been settled before, and whether somebody is to be told of them.</returns>
+    private static async Task<Dictionary<(long LogId, int Attempt), bool>> End(
+        NpgsqlConnection connection,
+        NpgsqlTransaction? transaction,
+        IReadOnlyList<ExecutionResult> batch
+    ) =>
+        (await connection.QueryAsync<EndRow>(EndSql, new
         {
             LogIds = batch.Select(one => one.Claimed.LogId).ToArray(),
             Times = batch.Select(one => one.Claimed.NominalAt).ToArray(),
@@ -338,9 +343,6 @@ internal sealed class ExecutionStore
             Writes = batch.Select(one => one.Ending.Usage?.WrittenBytes).ToArray(),
             UsageSources = batch.Select(one => one.Ending.Usage?.Source).ToArray(),
         }, transaction)).ToDictionary(row => (row.LogId, row.Attempt), row => row.IsTold);
-        if (rows.ContainsValue(true)) outbox.Wake();
-        return [.. batch.Select(one => rows.ContainsKey((one.Claimed.LogId, one.Claimed.Attempt)))];
-    }
 
     private static string OutputOf(ExecutionResult result) =>
         result.Output.Length <= ListLimit
@@ -385,61 +387,6 @@ internal sealed class ExecutionStore
             ))
             .ToList();
     }
-
-    /// <summary>Puts a result into a file; false when that cannot be done either, which is logged.</summary>
-    public bool Spool(ExecutionResult result)
-    {
-        try
-        {
-            Directory.CreateDirectory(SpoolFolder);
-            var unfinished = FileOf(result) + ".part";
-            File.WriteAllBytes(unfinished, JsonSerializer.SerializeToUtf8Bytes(result));
-            File.Move(unfinished, FileOf(result), overwrite: true);
-            return true;
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            log.LogError(error, "The result of execution {LogId} cannot be put aside while the database is away", result.Claimed.LogId);
-            return false;
-        }
-    }
-
-    public void Unspool(ExecutionResult result) => File.Delete(FileOf(result));
-
-    /// <summary>Records every result that an earlier incarnation put aside; a row that was settled meanwhile stays as it is.</summary>
-    public async Task ReplaySpool()
-    {
-        if (!Directory.Exists(SpoolFolder)) return;
-        foreach (var file in Directory.GetFiles(SpoolFolder, "*.json"))
-        {
-            try
-            {
-                var result = JsonSerializer.Deserialize<ExecutionResult>(await File.ReadAllBytesAsync(file));
-                if (result is not { Claimed: { JobId: not null, RunId: not null }, Node: not null, Ending: not null, Output: not null })
-                    throw new JsonException("It is no result of an execution.");
-                if (await RecordEnd(result))
-                    log.LogInformation(
-                        "Execution {LogId} ended as {Status} while the database was away; it is recorded now",
-                        result.Claimed.LogId,
-                        result.Ending.Status.Word()
-                    );
-                File.Delete(file);
-            }
-            catch (Exception error) when (!DatabaseErrors.IsTransient(error))
-            {
-                // A power loss leaves empty and half-written files. The row of such an execution is recovered as interrupted.
-                log.LogError(
-                    error,
-                    "The spooled result {File} does not read; it is set aside in {Folder}",
-                    Path.GetFileName(file),
-                    BadFiles.FolderOf(node.DataDirectory)
-                );
-                BadFiles.SetAside(node.DataDirectory, file);
-            }
-        }
-    }
-
-    private string FileOf(ExecutionResult result) => Path.Combine(SpoolFolder, $"{result.Claimed.LogId}-{result.Claimed.Attempt}.json");
 
     internal sealed record MineRow(long LogId, int Attempt, long Incarnation, string? StopZh, string? StopEn);
 

@@ -13,7 +13,7 @@ namespace Codo.Modules.Cron.Executions;
 /// Recovers what a dead node left running: its survivors on this machine are ended first, then the rows become <c>interrupted</c>, and only then may the job
 /// run again. The same for this node's own rows whose end could not be recorded.
 /// </summary>
-internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Outbox outbox, Node node, ILogger<Recovery> log)
+internal sealed class Recovery(NpgsqlDataSource source, ResultSpool spool, Outbox outbox, Node node, ILogger<Recovery> log)
 {
     private const string LeftSql = $"""
         {SelectLeft} AND g.incarnation <= @Incarnation
@@ -66,7 +66,7 @@ internal sealed class Recovery(NpgsqlDataSource source, ExecutionStore store, Ou
 
     public async Task Recover(string dead, long incarnation, CancellationToken cancellation)
     {
-        if (dead == node.Name) await store.ReplaySpool();
+        if (dead == node.Name) await spool.Replay();
         List<LeftRow> rows;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
             rows = (await connection.QueryAsync<LeftRow>(LeftSql, new { Dead = dead, Incarnation = incarnation })).AsList();

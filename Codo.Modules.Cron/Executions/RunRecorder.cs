@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging;
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>Records what this node's runs do: their processes, their output, their end. What PostgreSQL does not answer for is tried until it does.</summary>
-internal sealed class RunRecorder(ExecutionStore store, Node node, ExecutionMirror mirror, ILogger<RunRecorder> log)
+internal sealed class RunRecorder(ExecutionStore store, ResultSpool spool, Node node, ExecutionMirror mirror, ILogger<RunRecorder> log)
 {
     /// <summary>
     /// Bytes of output that one statement stores: .NET keeps a text of more than 42,000 characters among its large objects, which it seldom gives back.
@@ -71,13 +71,13 @@ internal sealed class RunRecorder(ExecutionStore store, Node node, ExecutionMirr
                         ending.Status.Word()
                     );
                 if (spooled)
-                    store.Unspool(result);
+                    spool.Forget(result);
                 mirror.Wake.Set();
                 return;
             }
             catch (Exception error) when (DatabaseErrors.IsTransient(error))
             {
-                if (!spooled) spooled = store.Spool(result);
+                if (!spooled) spooled = spool.Keep(result);
                 if (hasGivenUp) return;
                 await Task.Delay(TimeSpan.FromSeconds(1));
             }

@@ -17,6 +17,7 @@ namespace Codo.Modules.Cron.Executions;
 /// </summary>
 internal sealed class Runner(
     ExecutionStore store,
+    ResultSpool spool,
     RunRecorder recorder,
     Ledger ledger,
     Recovery recovery,
@@ -131,7 +132,7 @@ internal sealed class Runner(
 
     private void Begin(Claimed one)
     {
-        var run = new Run(one, disk.IsLow ? Math.Min(OutputWhenDiskIsLow, settings.OutputLimit) : settings.OutputLimit, store.SpoolFolder);
+        var run = new Run(one, disk.IsLow ? Math.Min(OutputWhenDiskIsLow, settings.OutputLimit) : settings.OutputLimit, spool.Folder);
         running[(one.LogId, one.Attempt)] = run;
         Interlocked.Increment(ref starting);
         _ = Task.Run(() => Carry(run), CancellationToken.None);

@@ -43,8 +43,7 @@ internal static class FileDigest
         hash.AppendData(bytes, 0, sizeof(long));
         for (var piece = 0; piece < Pieces; piece++)
         {
-            stream.Position = (length - Piece) / (Pieces - 1) * piece;
-            if (piece == Pieces - 1) stream.Position = length - Piece;
+            stream.Position = (length - Piece) * piece / (Pieces - 1);
             hash.AppendData(bytes, 0, stream.ReadAtLeast(bytes, Piece, throwOnEndOfStream: false));
         }
 

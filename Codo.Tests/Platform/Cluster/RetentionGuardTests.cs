@@ -22,7 +22,7 @@ public sealed class RetentionGuardTests(TestPostgres postgres)
     {
         DefaultTypeMap.MatchNamesWithUnderscores = true;
         await using var source = NpgsqlDataSource.Create(await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate)));
-        var listener = new Listener();
+        var listener = new TroubleListener();
         await using var services = new ServiceCollection().AddSingleton<IMediator>(listener).BuildServiceProvider();
         var node = new Node("guarded");
         var guard = new RetentionGuard(source, node, services.GetRequiredService<IServiceScopeFactory>(), NullLogger<RetentionGuard>.Instance);
@@ -59,13 +59,13 @@ public sealed class RetentionGuardTests(TestPostgres postgres)
         }
     }
 
-    private sealed class Listener : IMediator
+    private sealed class TroubleListener : Listener
     {
         public bool Fails { get; set; }
 
         public List<string> Told { get; } = [];
 
-        public Task Publish(object notification, CancellationToken cancellationToken = default)
+        public override Task Publish(object notification, CancellationToken cancellationToken = default)
         {
             if (Fails) throw new InvalidOperationException("no incident can be opened or ended");
             Told.Add(
@@ -78,15 +78,5 @@ public sealed class RetentionGuardTests(TestPostgres postgres)
             );
             return Task.CompletedTask;
         }
-
-        public Task Publish<TNotification>(TNotification notification, CancellationToken cancellationToken = default)
-            where TNotification : INotification => Publish((object)notification, cancellationToken);
-
-        public Task<TResponse> Send<TResponse>(IRequest<TResponse> request, CancellationToken cancellationToken = default) => throw new NotSupportedException();
-
-        public Task Send<TRequest>(TRequest request, CancellationToken cancellationToken = default)
-            where TRequest : IRequest => throw new NotSupportedException();
-
-        public Task<object> Send(object request, CancellationToken cancellationToken = default) => throw new NotSupportedException();
     }
 }

@@ -117,7 +117,7 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
 
     private sealed record Named(string Name) : INotification;
 
-    private sealed class Bench : IAsyncDisposable, IMediator
+    private sealed class Bench : Listener, IAsyncDisposable
     {
         private readonly ServiceProvider services;
         private readonly NpgsqlDataSource source;
@@ -167,7 +167,7 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
             return await connection.ExecuteScalarAsync<T>(sql, parameters);
         }
 
-        public Task Publish(object notification, CancellationToken cancellationToken = default)
+        public override Task Publish(object notification, CancellationToken cancellationToken = default)
         {
             lock (Told)
             {
@@ -185,16 +185,6 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
             }
             return Task.CompletedTask;
         }
-
-        public Task Publish<TNotification>(TNotification notification, CancellationToken cancellationToken = default)
-            where TNotification : INotification => Publish((object)notification, cancellationToken);
-
-        public Task<TResponse> Send<TResponse>(IRequest<TResponse> request, CancellationToken cancellationToken = default) => throw new NotSupportedException();
-
-        public Task Send<TRequest>(TRequest request, CancellationToken cancellationToken = default)
-            where TRequest : IRequest => throw new NotSupportedException();
-
-        public Task<object> Send(object request, CancellationToken cancellationToken = default) => throw new NotSupportedException();
 
         public async ValueTask DisposeAsync()
         {
