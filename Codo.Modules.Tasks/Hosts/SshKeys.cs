@@ -142,7 +142,12 @@ internal static partial class SshKeys
         // The library's word for it; parsers throw the same type.
         catch (ArgumentException other) when (other.Message.Contains("does not certify", StringComparison.Ordinal))
         {
-            why = new Text("证书不属于这个私钥", "The certificate does not belong to this private key");
+            why = IsOfKey(normal, passphrase, certificate)
+                ? new Text(
+                    "证书属于这个私钥，但 SSH.NET 读不了这样的 Ed25519 证书（512 把密钥中约有一把）：请换一把密钥",
+                    "The certificate is this private key's, but SSH.NET cannot read it (one Ed25519 key in 512 is so): take another key"
+                )
+                : new Text("证书不属于这个私钥", "The certificate does not belong to this private key");
         }
         catch (Exception cause)
         {
@@ -151,6 +156,24 @@ internal static partial class SshKeys
         }
 
         return false;
+    }
+
+    // SSH.NET 2026.0.0 reads the key of a certificate as a number with a sign: where it begins with 0xFF and a byte of 0x80 or more, the first byte is lost.
+    private static bool IsOfKey(string normal, string? passphrase, string certificate)
+    {
+        if (!TryOpen(normal, passphrase, out var key, out _)) return false;
+        using (key)
+            return key.Key is ED25519Key own
+                && certificate.Split(' ') is [_, var data, ..]
+                && Certified(data) is { } certified
+                && own.PublicKey.SequenceEqual(certified);
+    }
+
+    // The key that a certificate is of: behind its kind and a nonce (OpenSSH's PROTOCOL.certkeys).
+    private static byte[]? Certified(string base64)
+    {
+        var rest = Convert.FromBase64String(base64).AsSpan();
+        return TryTake(ref rest, out _) && TryTake(ref rest, out _) && TryTake(ref rest, out var key) ? key.ToArray() : null;
     }
 
     // Browsers send CRLF, Windows' editors a BOM, YAML indents, and people lose the last line end: none of it makes another key.

@@ -252,6 +252,32 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
     }
 
     [Fact]
+    public async Task Says_of_a_certificate_that_SSH_NET_cannot_read_that_it_is_the_keys_all_the_same()
+    {
+        // Made for this test and trusted nowhere. The public key begins with 0xFF and a byte of 0x80 or more.
+        const string Key = """
+            -----BEGIN OPENSSH PRIVATE KEY-----
+            b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW
+            QyNTUxOQAAACD/jE++R6/kDI3jTeTgiml0BYjkMgwoTr8yCaaUvpju4gAAAJBCDJ4pQgye
+            KQAAAAtzc2gtZWQyNTUxOQAAACD/jE++R6/kDI3jTeTgiml0BYjkMgwoTr8yCaaUvpju4g
+            AAAEDdnp1URJ2ETCWW2lryYkQZ8y9S/N3SwCaAR8n0SCTF1v+MT75Hr+QMjeNN5OCKaXQF
+            iOQyDChOvzIJppS+mO7iAAAAB3Jvb3RAdm0BAgMEBQY=
+            -----END OPENSSH PRIVATE KEY-----
+            """;
+        const string Certificate =
+            "ssh-ed25519-cert-v01@openssh.com AAAAIHNzaC1lZDI1NTE5LWNlcnQtdjAxQG9wZW5zc2guY29tAAAAIFcpN5AhLSg8Z6qGXP/57dT5vTZsBgmVJkQbILsm5HZRAAAAIP+MT75"
+                + "Hr+QMjeNN5OCKaXQFiOQyDChOvzIJppS+mO7iAAAAAAAAAAAAAAABAAAABHRlc3QAAAAKAAAABmRlcGxveQAAAAAAAAAA//////////8AAAAAAAAAggAAABVwZXJtaXQtWDExLWZvcnd"
+                + "hcmRpbmcAAAAAAAAAF3Blcm1pdC1hZ2VudC1mb3J3YXJkaW5nAAAAAAAAABZwZXJtaXQtcG9ydC1mb3J3YXJkaW5nAAAAAAAAAApwZXJtaXQtcHR5AAAAAAAAAA5wZXJtaXQtdXNlci1"
+                + "yYwAAAAAAAAAAAAAAMwAAAAtzc2gtZWQyNTUxOQAAACAFC4hx/OT0rN/Kix1grJ1dFgHOMnWILylNsvl/FepzbQAAAFMAAAALc3NoLWVkMjU1MTkAAABAY33EIuGSjgPzsbYeQgudG4W"
+                + "6NhJ2qvkIrggDTo8W24VujaazIYAbjLu/lLarMDpFbIVQOgONpGeotc+gVlOcCA==";
+        var user = new { alias_user = LibraryHost.Name("u"), exec_user = "deploy", user_key = Key, certificate = Certificate };
+        (await host.Post(Path, user)).ShouldSay(
+            -1,
+            "证书属于这个私钥，但 SSH.NET 读不了这样的 Ed25519 证书（512 把密钥中约有一把）：请换一把密钥"
+        );
+    }
+
+    [Fact]
     public async Task Keeps_a_certificate_that_belongs_to_the_key()
     {
         using var authority = new CertificateAuthority();
