@@ -14,25 +14,27 @@ public sealed class OneTimeCodesTests(AccountsHost fixture) : IClassFixture<Acco
     [Fact]
     public async Task Is_set_up_confirmed_asked_for_and_taken_away()
     {
+        // The step in which the test began: one that ends meanwhile changes no code.
+        var began = DateTime.UtcNow;
         await host.Account("coded");
         var token = await host.Token("coded");
         (await host.Post("/v2/accounts/otp/", new { password = "wrong password" }, token)).Code().ShouldBe(-1);
-        var begun = await host.Post("/v2/accounts/otp/", new { password = AccountsClient.Password }, token);
-        begun.Code().ShouldBe(0, begun.ToJsonString());
-        var key = (string)begun["otp_key"]!;
-        ((string)begun["otp_uri"]!).ShouldBe($"otpauth://totp/Codo:coded?secret={key}&issuer=Codo");
+        var setUp = await host.Post("/v2/accounts/otp/", new { password = AccountsClient.Password }, token);
+        setUp.Code().ShouldBe(0, setUp.ToJsonString());
+        var key = (string)setUp["otp_key"]!;
+        ((string)setUp["otp_uri"]!).ShouldBe($"otpauth://totp/Codo:coded?secret={key}&issuer=Codo");
         // Sealed, and not in force before a first code.
         (await host.Count($"SELECT count(*) FROM accounts.own_account WHERE position(convert_to('{key}', 'UTF8') IN otp_key) > 0")).ShouldBe(0);
         (await host.Token("coded")).ShouldNotBeEmpty();
         (await host.Put("/v2/accounts/otp/", new { otp = "000000" }, token)).Code().ShouldBe(-1);
-        (await host.Put("/v2/accounts/otp/", new { otp = Code(key) }, token)).Code().ShouldBe(0);
+        (await host.Put("/v2/accounts/otp/", new { otp = Code(key, began) }, token)).Code().ShouldBe(0);
 
         (await Try("coded")).ShouldBe(-3);
-        (await Try("coded", Code(key, steps: 5))).ShouldBe(-3);
-        (await Try("coded", Code(key))).ShouldBe(-3, "the code that confirmed the key was used");
-        (await Try("coded", Code(key, steps: 1))).ShouldBe(0);
-        (await Try("coded", Code(key, steps: 1))).ShouldBe(-3, "no code is good twice");
-        (await Try("coded", Code(key))).ShouldBe(-3, "nor an earlier one after it");
+        (await Try("coded", Code(key, began, 5))).ShouldBe(-3);
+        (await Try("coded", Code(key, began))).ShouldBe(-3, "the code that confirmed the key was used");
+        (await Try("coded", Code(key, began, 1))).ShouldBe(0);
+        (await Try("coded", Code(key, began, 1))).ShouldBe(-3, "no code is good twice");
+        (await Try("coded", Code(key, began))).ShouldBe(-3, "nor an earlier one after it");
         (await host.Count("SELECT count(*) FROM platform.audit WHERE action = 'sign_in_failed' AND username = 'coded' AND after->>'how' = 'code'"))
             .ShouldBe(4);
 
@@ -127,5 +129,8 @@ public sealed class OneTimeCodesTests(AccountsHost fixture) : IClassFixture<Acco
         code.ShouldBe(0);
     }
 
-    private static string Code(string key, int steps = 0) => new Totp(Base32Encoding.ToBytes(key)).ComputeTotp(DateTime.UtcNow.AddSeconds(30 * steps));
+    private static string Code(string key, int steps = 0) => Code(key, DateTime.UtcNow, steps);
+
+    private static string Code(string key, DateTime at, int steps = 0) =>
+        new Totp(Base32Encoding.ToBytes(key)).ComputeTotp(at.AddSeconds(30 * steps));
 }

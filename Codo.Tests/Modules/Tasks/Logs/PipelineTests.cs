@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using Codo.Modules.Tasks.Logs;
@@ -74,34 +75,46 @@ public sealed class PipelineTests(TestPostgres postgres)
         await using var connection = await ConnectionMultiplexer.ConnectAsync(redis.Configuration);
         string[] messages =
         [
+            "no JSON at all",
             """{"log_key": "77_1_2_10.0.0.9", "exec_time": 1700000000123, "result": "from the original"}""",
             """{"log_key": "77_1_2_10.0.0.9", "exec_time": 1700000000456, "result": "half a pair \ud83d and nul \u0000 and \ud83d\ude00"}""",
             """{"log_key": "77_1_2_10.0.0.9", "exec_time": "1700000000789", "result": 5}""",
             """{"log_key": "no such form", "exec_time": 1e300, "result": "odd"}""",
-            "no JSON at all",
         ];
-        // A host that a busy machine kept from its turn for some seconds does not listen for a moment; what nobody listens to is lost.
-        foreach (var message in messages)
-            await Eventually.True(
-                async () => await connection.GetSubscriber().PublishAsync(RedisChannel.Literal("task_log"), message) > 0,
-                "somebody listens"
-            );
-
         await using var database = await host.Source.OpenConnectionAsync();
-        var stored = await Eventually.Get(
-            async () =>
-                (
-                    await database.QueryAsync<(string Key, long List, int Level, string Text)>(
-                        "SELECT log_key, list_id, task_level, log_info FROM tasks.scheduler_task_log ORDER BY line"
-                    )
-                ).AsList(),
-            rows => rows.Count == 4,
-            "four lines"
-        );
+        for (var expected = 0; expected < messages.Length; expected++) await Deliver(messages[expected], expected);
+        var stored = await Stored();
         stored[0].ShouldBe(("77_1_2_10.0.0.9", 77L, 2, "from the original"));
         stored[1].Text.ShouldBe("half a pair \uFFFD and nul ␀ and 😀");
         stored[2].Text.ShouldBe("5");
         stored[3].ShouldBe(("no such form", 0L, 0, "odd"));
+
+        // What nobody hears is lost: a host that a busy machine kept from its turn for some seconds, or whose connection Redis gave up, hears it once more.
+        async Task Deliver(string message, int lines)
+        {
+            var sent = 0L;
+            await Eventually.True(
+                async () =>
+                {
+                    if (sent == 0 || Stopwatch.GetElapsedTime(sent) > TimeSpan.FromSeconds(15))
+                    {
+                        if (await connection.GetSubscriber().PublishAsync(RedisChannel.Literal("task_log"), message) == 0) return false;
+                        sent = Stopwatch.GetTimestamp();
+                    }
+                    return (await Stored()).Count == lines;
+                },
+                $"{lines} lines, the last of {message}"
+            );
+        }
+
+        async Task<List<(string Key, long List, int Level, string Text)>> Stored() =>
+            (
+                await database.QueryAsync<(string, long, int, string)>(
+                    "SELECT log_key, list_id, task_level, log_info FROM tasks.scheduler_task_log ORDER BY line"
+                )
+            )
+                .Distinct()
+                .ToList();
     }
 
     [Fact]
