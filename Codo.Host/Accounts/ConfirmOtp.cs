@@ -22,13 +22,14 @@ internal static class ConfirmOtp
     {
         public async Task<Answer> Handle(Command request, CancellationToken cancellationToken)
         {
-            if (limit.TakeCode(caller.UserId) is var wait && wait > TimeSpan.Zero) throw SignInLimit.TooMany(wait);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var account =
                 caller.AccessTokenId is null && await OwnAccount.Find(connection, transaction, caller.UserId) is { OtpOn: false, OtpKey: not null } pending
                     ? pending
                     : throw Refusal.Conflict("没有待确认的密钥", "There is no key to confirm");
+            // Counted here alone: whoever found an access token could count the owner out of signing in.
+            if (limit.TakeCode(caller.UserId) is var wait && wait > TimeSpan.Zero) throw SignInLimit.TooMany(wait);
             if (!await codes.Take(connection, transaction, account, request.Otp!))
                 throw Refusal.Invalid("一次性验证码错误或已使用", "The one-time code is wrong, or was used before");
             await Audit.Write(connection, transaction, caller, "otp_on", "account", account.UserId.ToString(CultureInfo.InvariantCulture));

@@ -30,6 +30,11 @@ internal sealed class OidcPeople(NpgsqlDataSource source, OidcSettings settings,
         INSERT INTO accounts.oidc_identity (issuer, subject, user_id) VALUES (@Issuer, @Subject, @UserId) ON CONFLICT (issuer, subject) DO NOTHING
         """;
 
+    // Two who come at once with one name are told apart as well.
+    private const string LockNameSql = """
+        SELECT pg_advisory_xact_lock(hashtextextended('accounts.person.username ' || lower(@Username), 0))
+        """;
+
     private const string IsTakenSql = """
         SELECT EXISTS (SELECT FROM accounts.person WHERE lower(username) = lower(@Username) AND user_id <> @UserId)
             OR EXISTS (SELECT FROM accounts.own_account WHERE name = lower(@Username))
@@ -80,15 +85,6 @@ internal sealed class OidcPeople(NpgsqlDataSource source, OidcSettings settings,
         return true;
     }
 
-    /// <summary>Records a sign-in that the provider, or the check of what it sent, refused.</summary>
-    public async Task Refused(HttpContext context)
-    {
-        await using var connection = await source.OpenConnectionAsync();
-        await using var transaction = await connection.BeginTransactionAsync();
-        await Write(connection, transaction, context, 0, "", "sign_in_failed", "openid connect");
-        await transaction.CommitAsync();
-    }
-
     // The id is the identity's own, as that of a name is; where another person has it, the next one that is free.
     private static async Task MakeWhereMissing(NpgsqlConnection connection, string issuer, string subject)
     {
@@ -119,11 +115,18 @@ internal sealed class OidcPeople(NpgsqlDataSource source, OidcSettings settings,
         var email = Word(claims, settings.EmailClaim);
         var username = Word(claims, settings.UsernameClaim) is { Length: > 0 } named ? named : email.Length > 0 ? email : OutsideText.Clean(subject, MostWord);
         // Rights may hang on names (Codo:Cron:Operators): nobody takes that of somebody else by choosing it at the provider.
-        if (await connection.ExecuteScalarAsync<bool>(IsTakenSql, new { Username = username, UserId = userId }, transaction))
+        await connection.ExecuteAsync(LockNameSql, new { Username = username }, transaction);
+        if (await IsTaken(username))
+        {
             username = $"{username}@{new Uri(issuer).Host}";
+            // The provider may have two people of that name.
+            if (await IsTaken(username)) username += $"#{IdOf(issuer, subject) - People.FirstOwnId:x10}";
+        }
         var nickname = Word(claims, settings.NicknameClaim);
         var isSuperuser = settings.SuperuserGroup.Length > 0 && claims.FindAll(settings.GroupsClaim).Any(claim => claim.Value == settings.SuperuserGroup);
         return new SignedIn(userId, username, nickname.Length > 0 ? nickname : username, email, isSuperuser);
+
+        Task<bool> IsTaken(string name) => connection.ExecuteScalarAsync<bool>(IsTakenSql, new { Username = name, UserId = userId }, transaction);
     }
 
     private static string Word(ClaimsPrincipal claims, string type) => OutsideText.Clean(claims.FindFirstValue(type), MostWord).Trim();

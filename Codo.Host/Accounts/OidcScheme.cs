@@ -2,6 +2,7 @@ using Codo.Host.Auth;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Authentication.OpenIdConnect;
 using Microsoft.AspNetCore.DataProtection;
@@ -86,12 +87,15 @@ internal static partial class OidcScheme
                 return Task.CompletedTask;
             },
             OnTicketReceived = SignIn,
-            OnRemoteFailure = async context =>
+            OnRemoteFailure = context =>
             {
                 context.HandleResponse();
                 LogFailed(Log(context.HttpContext), context.Failure?.Message ?? "", context.HttpContext.Connection.RemoteIpAddress);
-                await context.HttpContext.RequestServices.GetRequiredService<OidcPeople>().Refused(context.HttpContext);
+                // Any stranger can come here as often as they like.
+                var address = context.HttpContext.Connection.RemoteIpAddress?.ToString() ?? "";
+                context.HttpContext.RequestServices.GetRequiredService<RefusedAttempts>().SignInFailed("", address, "openid connect", "callback");
                 Leave(context.HttpContext, Failed);
+                return Task.CompletedTask;
             },
         };
     }

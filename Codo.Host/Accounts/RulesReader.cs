@@ -42,6 +42,16 @@ internal sealed class RulesReader(
         SELECT user_id, coalesce(nullif(nickname, ''), username) FROM accounts.person WHERE user_id = ANY(@Ids)
         """;
 
+    // Numbers of spaces are not given twice. Where as many are there as were ever made, nothing has to be looked through.
+    private const string FormerSql = """
+        SELECT CASE WHEN pg_sequence_last_value(CAST(pg_get_serial_sequence('accounts.space', 'space_id') AS regclass))
+                > (SELECT count(*) FROM accounts.space)
+            THEN EXISTS (SELECT FROM (SELECT space_id FROM cron.deleted_job UNION ALL SELECT space_id FROM tasks.deleted_template
+                    UNION ALL SELECT space_id FROM tasks.scheduler_task_list UNION ALL SELECT space_id FROM alerts.task_monitor) kept
+                WHERE space_id NOT IN (SELECT space_id FROM accounts.space))
+            ELSE false END
+        """;
+
     private readonly OperatorList[] lists = [.. operators];
     private readonly SemaphoreSlim one = new(1);
     private long version = -1;
@@ -69,7 +79,8 @@ internal sealed class RulesReader(
                 grants,
                 await DefaultRole.Read(connection, transaction, configuration, lists),
                 lists,
-                await Names(connection, transaction, grants)
+                await Names(connection, transaction, grants),
+                await connection.ExecuteScalarAsync<bool>(FormerSql, transaction: transaction)
             );
             current.Replace(rules);
             version = newest;

@@ -1,7 +1,10 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Codo.Host.LocalServices;
+using Codo.Platform.Security;
 
 namespace Codo.Host.Backups;
 
@@ -20,8 +23,18 @@ internal sealed record BackupHeader
     /// <summary>The migrations that the schema has.</summary>
     public string[] Migrations { get; init; } = [];
 
-    /// <summary>The database's check value of the master key.</summary>
+    /// <summary>The database's check value of the first master key.</summary>
     public string KeyCheck { get; init; } = "";
+
+    /// <summary>Those of the keys that came after it.</summary>
+    public string[] LaterKeyChecks { get; init; } = [];
+
+    /// <summary>The major version of PostgreSQL there; 0 where it does not say.</summary>
+    [JsonIgnore]
+    public int Major => int.TryParse(Server.Split('.')[0], NumberStyles.None, CultureInfo.InvariantCulture, out var major) ? major : 0;
+
+    /// <summary>Whether these keys open what the database's secrets are sealed with, under each key that there was.</summary>
+    public bool IsOpenedBy(SecretBox keys) => LaterKeyChecks.Prepend(KeyCheck).All(check => MasterKeyCheck.Opens(keys, check));
 
     /// <summary>A file of settings with the keys, as JSON; empty unless they were asked for.</summary>
     public string Keys { get; init; } = "";

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Codo.Host.LocalServices;
+using Codo.Platform.Security;
 
 namespace Codo.Host.Backups;
 
@@ -44,6 +45,9 @@ internal static class InstallationKeys
             throw new StartRefused($"{name} is no file of keys.");
         }
     }
+
+    /// <summary>The keys of such a file, to open secrets with.</summary>
+    public static SecretBox Box(byte[] file) => Composition.Secrets(Read(new MemoryStream(file), "The keys"));
 
     /// <summary>
     /// Puts the keys where a private installation keeps its own, unless the settings name them or the same are there.

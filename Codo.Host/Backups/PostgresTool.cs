@@ -13,13 +13,16 @@ namespace Codo.Host.Backups;
 internal static partial class PostgresTool
 {
     /// <param name="name"><c>pg_dump</c> or <c>pg_restore</c>.</param>
-    /// <param name="folder">Where the binaries of the private cluster are; without it there, or null, the newest that is installed is taken.</param>
+    /// <param name="folder">Where the binaries of the private cluster are; without it there, or null, those of the server's version are taken, else the newest
+    /// that are installed.</param>
+    /// <param name="server">The server's major version: what newer programs write or say may not be understood by it.</param>
     /// <param name="input">Writes its standard input; null closes it.</param>
     /// <param name="output">Reads its standard output to the end.</param>
     /// <exception cref="StartRefused">It is not installed, or it failed: the sentence has what it said last.</exception>
     public static async Task Run(
         string name,
         string? folder,
+        int server,
         string connectionString,
         IEnumerable<string> arguments,
         Func<Stream, Task>? input,
@@ -28,7 +31,7 @@ internal static partial class PostgresTool
     {
         // A server's directory need not have the client's programs.
         var beside = folder is null ? null : Path.Combine(folder, name);
-        var command = Children.Command(null, "KILL", File.Exists(beside) ? beside : await Newest(name), arguments);
+        var command = Children.Command(null, "KILL", File.Exists(beside) ? beside : await Installed(name, server), arguments);
         foreach (var (variable, value) in Environment(new NpgsqlConnectionStringBuilder(connectionString))) command.Environment[variable] = value;
         using var process = await Children.Start(command);
         var errors = process.StandardError.ReadToEndAsync();
@@ -102,7 +105,7 @@ internal static partial class PostgresTool
             _ => "prefer",
         };
 
-    private static async Task<string> Newest(string name)
+    private static async Task<string> Installed(string name, int server)
     {
         var debian = Directory.Exists("/usr/lib/postgresql")
             ? Directory.EnumerateDirectories("/usr/lib/postgresql").Select(version => Path.Combine(version, "bin"))
@@ -111,7 +114,7 @@ internal static partial class PostgresTool
         var found = new List<(string Path, int Major)>();
         foreach (var path in folders.Select(folder => Path.Combine(folder, name)).Distinct().Where(File.Exists)) found.Add((path, await MajorOf(path)));
         return found.Count > 0
-            ? found.MaxBy(one => one.Major).Path
+            ? found.OrderByDescending(one => one.Major == server).ThenByDescending(one => one.Major).First().Path
             : throw new StartRefused($"{name} is not installed. Install PostgreSQL's client programs: `apt-get install -y postgresql-client`.");
     }
 

@@ -58,7 +58,7 @@ internal static class RestoreBackup
         """;
 
     private const string ForgetKeysSql = """
-        DELETE FROM platform.setting WHERE key = 'master_key_check'
+        DELETE FROM platform.setting WHERE key = 'master_key_check' OR starts_with(key, 'master_key_check.')
         """;
 
     private const string ForgetCookieKeysSql = """
@@ -95,12 +95,18 @@ internal static class RestoreBackup
         else if (backup.Header.Keys.Length > 0)
             given = InstallationKeys.Read(new MemoryStream(Encoding.UTF8.GetBytes(backup.Header.Keys)), "The backup's part of keys");
 
-        if (withoutKeys) return;
+        if (withoutKeys)
+        {
+            // A new one, where the one that was there is lost as well.
+            if (isPrivate && string.IsNullOrEmpty(configuration[GeneratedSecrets.MasterKey]))
+                GeneratedSecrets.Resolve(configuration, GeneratedSecrets.MasterKey, directory);
+            return;
+        }
         // Tried before they are put anywhere.
         var tried = new ConfigurationBuilder().AddConfiguration(given ?? new ConfigurationBuilder().Build()).AddConfiguration(Set(configuration)).Build();
         if (string.IsNullOrEmpty(tried[GeneratedSecrets.MasterKey]) && GeneratedSecrets.IsKept(directory, GeneratedSecrets.MasterKey))
             tried[GeneratedSecrets.MasterKey] = GeneratedSecrets.Resolve(configuration, GeneratedSecrets.MasterKey, directory);
-        if (string.IsNullOrEmpty(tried[GeneratedSecrets.MasterKey]) || !MasterKeyCheck.Opens(Composition.Secrets(tried), backup.Header.KeyCheck))
+        if (string.IsNullOrEmpty(tried[GeneratedSecrets.MasterKey]) || !backup.Header.IsOpenedBy(Composition.Secrets(tried)))
             throw new StartRefused(
                 "The secrets in this backup are sealed with a master key that is not here. Give the keys with --keys KEYS (what `codo backup FILE --keys "
                     + $"KEYS` has written), or set Codo__MasterKey. {WithoutKeys} restores the rest: stored secrets then cannot be read and have to be "
@@ -127,6 +133,13 @@ internal static class RestoreBackup
         var isUnfinished = await connection.ExecuteScalarAsync<bool>(IsUnfinishedSql);
         if (!isUnfinished && !replace && await connection.ExecuteScalarAsync<long>(TablesSql, new { Schemas = schemas }) > 0)
             throw new StartRefused($"The database is not empty. {Replace} removes everything of Codo in it first: jobs, orders, history, accounts.");
+        var server = connection.PostgreSqlVersion.Major;
+        if (backup.Header.Major > server)
+            throw new StartRefused(
+                $"{file} is of PostgreSQL {backup.Header.Major}, and this is PostgreSQL {server}. Restore it into version {backup.Header.Major} or a newer one."
+            );
+        // Whether it can be read at all is known before anything goes.
+        await Load(["--list"]);
         await installation.Migrate(
             () => Task.FromResult(false),
             async () =>
@@ -134,14 +147,7 @@ internal static class RestoreBackup
                 await connection.ExecuteAsync(BeginSql);
                 // One by one: a schema has many partitions, and each takes a lock.
                 foreach (var schema in schemas) await connection.ExecuteAsync($"DROP SCHEMA IF EXISTS {schema} CASCADE", commandTimeout: 0);
-                await PostgresTool.Run(
-                    "pg_restore",
-                    installation.PostgresBinaries,
-                    installation.PostgresConnectionString,
-                    ["--dbname=" + connection.Database, "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges", "--no-comments"],
-                    backup.CopyDump,
-                    from => from.CopyToAsync(Stream.Null)
-                );
+                await Load(["--dbname=" + connection.Database, "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges", "--no-comments"]);
                 // The nodes of before are still there: a migration tells an upgrade from a new installation by them.
                 await app.Migrate(isRestoring: true);
                 // Of functions that a backup of an older schema does not have yet.
@@ -160,6 +166,17 @@ internal static class RestoreBackup
             "It is held: no job fires, no order goes on and nobody is told. Start it, look at the open orders (what ran after the backup would run again), and "
                 + "release it as a superuser: `codo release`."
         );
+
+        Task Load(IEnumerable<string> arguments) =>
+            PostgresTool.Run(
+                "pg_restore",
+                installation.PostgresBinaries,
+                server,
+                installation.PostgresConnectionString,
+                arguments,
+                backup.CopyDump,
+                from => from.CopyToAsync(Stream.Null)
+            );
     }
 
     private static async Task Settle(NpgsqlConnection connection, IServiceProvider services, BackupHeader header, bool withoutKeys)

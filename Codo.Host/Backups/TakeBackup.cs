@@ -36,8 +36,8 @@ internal static class TakeBackup
         SELECT extname FROM pg_extension WHERE extname = 'pg_trgm'
         """;
 
-    private const string SettingSql = """
-        SELECT coalesce((SELECT value FROM platform.setting WHERE key = @Key), '')
+    private const string KeyChecksSql = """
+        SELECT value FROM platform.setting WHERE key = @Key OR starts_with(key, @Key || '.') ORDER BY key
         """;
 
     /// <param name="file">Where the backup goes.</param>
@@ -52,7 +52,7 @@ internal static class TakeBackup
         var secrets = keys is not null || withKeys ? InstallationKeys.Of(configuration, directory) : null;
         if (configuration.GetConnectionString("Postgres") is { Length: > 0 } external)
         {
-            await Write(Postgres.ForPrimary(external), null, file, withKeys ? secrets : null);
+            await Write(Postgres.ForPrimary(external), null, file, secrets, withKeys);
         }
         else
         {
@@ -62,7 +62,7 @@ internal static class TakeBackup
             await using var started = DataDirectory.IsHeld(directory) ? null : await Installation.Prepare(configuration, logs);
             if (started is not null) await started.PostgresStarted();
             var address = EmbeddedPostgres.OfRunningHost(directory, PostgresCluster.Superuser);
-            await Write(address, PostgresBinaries.Of(cluster).Directory, file, withKeys ? secrets : null);
+            await Write(address, PostgresBinaries.Of(cluster).Directory, file, secrets, withKeys);
         }
 
         if (keys is not null)
@@ -79,7 +79,7 @@ internal static class TakeBackup
             );
     }
 
-    private static async Task Write(string connectionString, string? binaries, string file, byte[]? secrets)
+    private static async Task Write(string connectionString, string? binaries, string file, byte[]? secrets, bool isInside)
     {
         await using var connection = new NpgsqlConnection(
             new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false, ApplicationName = "codo backup", Timezone = "UTC" }.ConnectionString
@@ -88,15 +88,23 @@ internal static class TakeBackup
         await using var transaction = await connection.BeginTransactionAsync(System.Data.IsolationLevel.RepeatableRead);
         if (!await connection.ExecuteScalarAsync<bool>(IsThereSql, transaction: transaction))
             throw new StartRefused("There is no Codo in this database.");
+        var checks = (await connection.QueryAsync<string>(KeyChecksSql, new { Key = MasterKeyCheck.Setting }, transaction)).AsList();
         var header = new BackupHeader
         {
             Codo = Assembly.GetExecutingAssembly().GetName().Version?.ToString(3) ?? "",
             Server = connection.PostgreSqlVersion.ToString(),
             At = await connection.ExecuteScalarAsync<DateTime>("SELECT now()", transaction: transaction),
             Migrations = [.. await connection.QueryAsync<string>(MigrationsSql, transaction: transaction)],
-            KeyCheck = await connection.ExecuteScalarAsync<string>(SettingSql, new { Key = MasterKeyCheck.Setting }, transaction) ?? "",
-            Keys = secrets is null ? "" : Encoding.UTF8.GetString(secrets),
+            KeyCheck = checks.FirstOrDefault() ?? "",
+            LaterKeyChecks = [.. checks.Skip(1)],
+            Keys = isInside ? Encoding.UTF8.GetString(secrets!) : "",
         };
+        // Keys that do not open it would be found out when they are needed.
+        if (secrets is not null && checks.Count > 0 && !header.IsOpenedBy(InstallationKeys.Box(secrets)))
+            throw new StartRefused(
+                "The keys that are set here are not all that this database's secrets are sealed with. Give this command the settings of the hosts: "
+                    + "Codo__MasterKey, Codo__MasterKeyNumber and Codo__OldMasterKeys__N."
+            );
         var extensions = (await connection.QueryAsync<string>(ExtensionsSql, transaction: transaction)).AsList();
         var snapshot = await connection.ExecuteScalarAsync<string>(SnapshotSql, transaction: transaction);
         var size = await BackupFile.Write(
@@ -106,6 +114,7 @@ internal static class TakeBackup
                 PostgresTool.Run(
                     "pg_dump",
                     binaries,
+                    connection.PostgreSqlVersion.Major,
                     connectionString,
                     [
                         "--format=custom",

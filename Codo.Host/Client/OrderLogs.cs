@@ -12,13 +12,14 @@ internal sealed class OrderLogs(ClientContext context, CodoServer server, long i
 
     public async Task Print(bool follow, CancellationToken cancellation)
     {
-        var board = new OrderBoard(await server.Get("/v2/task/grid/", ("list_id", id)));
+        var retry = new ReadRetry(context, follow);
+        var board = new OrderBoard(await retry.Read(() => server.Get("/v2/task/grid/", ("list_id", id)), cancellation));
         if (host is not null && board.Lanes.All(lane => lane.Host != host)) throw new ClientFailure($"The order has no host {host}.");
         if (follow && !board.HasEnded) await Follow(board, cancellation);
         // All that the stream did not bring: the lines that were stored while it closed.
         foreach (var lane in board.Lanes.Where(lane => host is null || lane.Host == host))
             foreach (var (level, name) in lane.Names.DistinctBy(step => step.Level))
-                await Rest($"{id}_{lane.Group}_{level}_{lane.Host}", lane.Host, name, follow, cancellation);
+                await Rest($"{id}_{lane.Group}_{level}_{lane.Host}", lane.Host, name, follow, retry, cancellation);
         await context.Output.FlushAsync(cancellation);
     }
 
@@ -26,6 +27,7 @@ internal sealed class OrderLogs(ClientContext context, CodoServer server, long i
     {
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         var watching = Watch(board, ended);
+        var retry = new ReadRetry(context);
         string? last = null;
         while (!ended.IsCancellationRequested)
         {
@@ -34,13 +36,20 @@ internal sealed class OrderLogs(ClientContext context, CodoServer server, long i
                 await foreach (var told in server.Events($"/v2/task/log/stream/{CodoServer.Query(("list_id", id))}", last, ended.Token))
                 {
                     last = told.Id ?? last;
-                    if (told.Data is JsonObject line && line.ContainsKey("log_info")) Line(line, line.Text("host"), line.Text("step_name"));
+                    if (told.Data is JsonObject line && line.ContainsKey("log_info")) Line(line, line.Text("host"), line.Text("task_name"));
                 }
+                retry.Answered();
                 await Task.Delay(Pause, context.Time, ended.Token);
             }
             catch (IOException) when (!ended.IsCancellationRequested)
             {
+                // The stream was open until now.
+                retry.Answered();
                 await Task.Delay(Pause, context.Time, cancellation);
+            }
+            catch (ClientFailure failure) when (ended.IsCancellationRequested || retry.Allows(failure))
+            {
+                await retry.Rest(cancellation);
             }
             catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
             {
@@ -52,12 +61,13 @@ internal sealed class OrderLogs(ClientContext context, CodoServer server, long i
 
     private async Task Watch(OrderBoard board, CancellationTokenSource ended)
     {
+        var retry = new ReadRetry(context);
         try
         {
             while (!board.HasEnded)
             {
                 await Task.Delay(TimeSpan.FromSeconds(1), context.Time, ended.Token);
-                board.Order = (await server.Get("/v2/task/grid/", ("list_id", id)))["order"]!.AsObject();
+                board.Order = (await retry.Read(() => server.Get("/v2/task/grid/", ("list_id", id)), ended.Token))["order"]!.AsObject();
             }
         }
         finally
@@ -66,12 +76,13 @@ internal sealed class OrderLogs(ClientContext context, CodoServer server, long i
         }
     }
 
-    private async Task Rest(string key, string of, string step, bool waits, CancellationToken cancellation)
+    private async Task Rest(string key, string of, string step, bool waits, ReadRetry retry, CancellationToken cancellation)
     {
         string? after = null;
         while (true)
         {
-            var answer = await server.Get("/v2/task/log/", ("log_key", key), ("after", after));
+            var from = after;
+            var answer = await retry.Read(() => server.Get("/v2/task/log/", ("log_key", key), ("after", from)), cancellation);
             foreach (var line in answer.Rows("data")) Line(line, of, step);
             after = answer.Text("after");
             if (answer.Text("missing") is { Length: > 0 } missing) context.Warn(missing);

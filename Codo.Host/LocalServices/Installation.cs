@@ -104,6 +104,17 @@ internal sealed class Installation : IAsyncDisposable
 
     private async Task Begin(ILoggerFactory logs, CancellationToken cancellation)
     {
+        // The key is made before the database is. A new one opens nothing, and would be taken for the right one by the next backup of the keys.
+        if (
+            string.IsNullOrEmpty(configuration[GeneratedSecrets.MasterKey])
+            && string.IsNullOrEmpty(configuration.GetConnectionString("Postgres"))
+            && !GeneratedSecrets.IsKept(DataDirectory, GeneratedSecrets.MasterKey)
+            && File.Exists(Path.Combine(DataDirectory, "postgres", "PG_VERSION"))
+        )
+            throw new StartRefused(
+                $"The master key of the database in {DataDirectory} is not here: Codo__MasterKey is not set, and there is no "
+                    + $"{GeneratedSecrets.PathOf(DataDirectory, GeneratedSecrets.MasterKey)}. Give this command the settings of the host, or put the file back."
+            );
         HasGeneratedTokenSecret = string.IsNullOrEmpty(configuration[GeneratedSecrets.TokenSecret]);
         TokenSecret = GeneratedSecrets.Resolve(configuration, GeneratedSecrets.TokenSecret, DataDirectory);
         GeneratedSecrets.NoteInUse(DataDirectory, TokenSecret);

@@ -46,7 +46,7 @@ internal static class FrontPage
 
     private static async Task Enter(HttpContext context)
     {
-        var form = context.Request.HasFormContentType ? await context.Request.ReadFormAsync(context.RequestAborted) : FormCollection.Empty;
+        var form = await Forms.Read(context);
         var next = LocalPath.OrRoot(form["next"].ToString());
         if (form.ContainsKey("username")) await EnterByPassword(context, form, next);
         else await EnterByToken(context, form["token"].ToString().Trim(), next);

@@ -48,7 +48,8 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         UPDATE alerts.task_monitor SET count = count + @More, last_time = @Now, ctime = LEAST(ctime, @At), title_zh = @TitleZh, title_en = @TitleEn,
             detail_zh = @DetailZh, detail_en = @DetailEn,
             output = CASE WHEN @Output = '' THEN output ELSE @Output END, call_info = CASE WHEN @Info LIKE 'ID-0 %' THEN call_info ELSE @Info END,
-            subjects = ARRAY(SELECT DISTINCT unnest(subjects || @Subjects) ORDER BY 1), pending = ARRAY(SELECT DISTINCT unnest(pending || @Pending) ORDER BY 1)
+            subjects = ARRAY(SELECT DISTINCT unnest(subjects || @Subjects) ORDER BY 1), pending = ARRAY(SELECT DISTINCT unnest(pending || @Pending) ORDER BY 1),
+            rule_id = COALESCE(@RuleId, rule_id)
         WHERE id = @Id
         """;
 
@@ -97,7 +98,8 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         var fingerprint = trouble.Kind == "missed" ? await Stretch(connection, transaction, trouble, now) : trouble.Fingerprint;
         var open = await connection.QuerySingleOrDefaultAsync<OpenIncident>(OpenSql, new { Fingerprint = fingerprint, From = MayFold }, transaction);
         var rules = (await connection.QueryAsync<Rule>(RulesSql, transaction: transaction)).AsList();
-        var rule = open is null ? Rule.For(trouble, rules) : rules.Find(rule => rule.RuleId == open.RuleId);
+        // An open incident stays with its rule; where that is deleted or turned off, with the one that would open it now.
+        var rule = rules.Find(rule => rule.RuleId == open?.RuleId) ?? Rule.For(trouble, rules);
         if (open is null && (rule is null || !rule.IsReached(trouble))) return;
         if (open is not null && merge is not null) trouble = merge(open);
         var row = new
@@ -209,7 +211,9 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
             if (people.Count == 0) return;
             reason = "opened";
         }
-        await notifier.Tell(connection, transaction, new Round(id, (open?.Rounds ?? 0) + 1, reason, open?.CallLevel ?? 0, people), rule);
+        // Another rule's steps begin at its first.
+        var level = open?.RuleId == rule.RuleId ? open.CallLevel : 0;
+        await notifier.Tell(connection, transaction, new Round(id, (open?.Rounds ?? 0) + 1, reason, level, people), rule);
     }
 
     private static List<Person> Heard(Rule rule, AlertEvent trouble)

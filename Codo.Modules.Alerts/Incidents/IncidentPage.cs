@@ -41,12 +41,12 @@ internal static partial class IncidentPage
 
     private static async Task Act(HttpContext context)
     {
-        var form = context.Request.HasFormContentType ? await context.Request.ReadFormAsync(context.RequestAborted) : null;
+        var form = await Forms.Read(context);
         try
         {
             await context
                 .RequestServices.GetRequiredService<IMediator>()
-                .Send(new ChangeIncident.Command(Id(context), form?["action"].ToString()), context.RequestAborted);
+                .Send(new ChangeIncident.Command(Id(context), form["action"].ToString()), context.RequestAborted);
         }
         catch (Refusal refusal)
         {

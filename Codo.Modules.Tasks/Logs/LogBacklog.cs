@@ -21,7 +21,7 @@ internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
     // An attempt that ended long ago is told of: its followers were told that lines are missing.
     private const string WholeSql = """
         WITH whole AS (
-            UPDATE tasks.attempt a SET log_whole = true
+            UPDATE tasks.attempt a SET log_whole = true, whole_at = clock_timestamp()
             WHERE node = @Here AND NOT log_whole AND ended_at IS NOT NULL
               AND NOT EXISTS (SELECT FROM unnest(CAST(@Scheds AS bigint[]), CAST(@Attempts AS int[])) open (sched_id, attempt)
                   WHERE open.sched_id = a.sched_id AND open.attempt = a.attempt)

@@ -43,7 +43,7 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
         JOIN tasks.scheduler_task_info s USING (sched_id) JOIN tasks.lane l USING (lane_id)
         LEFT JOIN tasks.attempt a ON a.sched_id = t.sched_id AND a.attempt = t.attempt
         WHERE (CAST(@Scheds AS bigint[]) IS NULL OR t.sched_id = ANY(@Scheds))
-          AND (CAST(@From AS timestamptz) IS NULL OR a.ended_at IS NULL OR a.ended_at > @From OR NOT a.log_whole)
+          AND (CAST(@From AS timestamptz) IS NULL OR a.ended_at IS NULL OR a.ended_at > @From OR NOT a.log_whole OR a.whole_at > @From)
         ORDER BY t.exec_time, t.sched_id, t.attempt
         """;
 

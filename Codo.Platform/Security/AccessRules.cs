@@ -22,14 +22,15 @@ public sealed class AccessRules
         IReadOnlyCollection<RoleGrant> grants,
         string defaultRole,
         IReadOnlyList<OperatorList> operators,
-        IReadOnlyDictionary<long, string> people
+        IReadOnlyDictionary<long, string> people,
+        bool hasFormerSpaces = false
     )
     {
         Spaces = spaces.ToDictionary(space => space.SpaceId);
         Teams = teams.ToDictionary(team => team.TeamId);
         TeamsOf = members.Distinct().GroupBy(member => member.UserId).ToDictionary(all => all.Key, all => all.Select(one => one.TeamId).ToArray());
         Grants = grants;
-        (DefaultRole, Operators, People) = (defaultRole, operators, people);
+        (DefaultRole, Operators, People, HasFormerSpaces) = (defaultRole, operators, people, hasFormerSpaces);
         ofUsers = grants.Where(grant => grant.UserId is not null).GroupBy(grant => grant.UserId!.Value).ToDictionary(all => all.Key, all => all.ToArray());
         ofTeams = grants.Where(grant => grant.TeamId is not null).GroupBy(grant => grant.TeamId!.Value).ToDictionary(all => all.Key, all => all.ToArray());
     }
@@ -50,6 +51,9 @@ public sealed class AccessRules
 
     /// <summary>Names of people, as far as they are known.</summary>
     public IReadOnlyDictionary<long, string> People { get; }
+
+    /// <summary>Whether something is kept of a space that is deleted: whoever sees every space of today does not see that.</summary>
+    public bool HasFormerSpaces { get; }
 
     /// <summary>Decides.</summary>
     /// <param name="verb">One verb.</param>
@@ -87,7 +91,7 @@ public sealed class AccessRules
             .Objects.Where(pair => pair.Key.Kind == asked && pair.Value.Any(grant => Reaches(grant.Role, Verbs.See, kind) && grant.Holds(now)))
             .Select(pair => pair.Key.Id)
             .ToArray();
-        return new Visibility(spaces.Length == Spaces.Count && spaces.Length > 0, spaces, objects);
+        return new Visibility(spaces.Length == Spaces.Count && spaces.Length > 0 && !HasFormerSpaces, spaces, objects);
     }
 
     /// <summary>Whether there is anything of the kind that the caller may do this to, or a space where one may be made.</summary>

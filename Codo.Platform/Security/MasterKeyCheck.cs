@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using Codo.Platform.Data;
 using Npgsql;
@@ -12,17 +13,23 @@ public sealed class MasterKeyIsAnother() : Exception(
 /// <summary>Refuses a node with another key before it stores anything.</summary>
 public static class MasterKeyCheck
 {
-    /// <summary>Where the check value is kept, in <c>platform.setting</c>.</summary>
+    /// <summary>
+    /// Where the check value of the first key is kept, in <c>platform.setting</c>; that of a later one has a dot and the key's number behind it.
+    /// </summary>
     public const string Setting = "master_key_check";
 
     private const string Place = "platform.setting.master_key_check";
 
-    /// <summary>Stores a check value at the first start, and opens it at every other.</summary>
+    /// <summary>Stores a check value at the first start with a key, and opens it at every other; that of the very first key always.</summary>
     /// <exception cref="MasterKeyIsAnother"/>
     public static async Task Verify(NpgsqlDataSource source, SecretBox box)
     {
-        var stored = await Settings.ReadOrKeep(source, Setting, Convert.ToBase64String(box.Seal("codo", Place)));
-        if (!Opens(box, stored)) throw new MasterKeyIsAnother();
+        var own = Convert.ToBase64String(box.Seal("codo", Place));
+        var first = await Settings.ReadOrKeep(source, Setting, own);
+        if (!Opens(box, first)) throw new MasterKeyIsAnother();
+        if (box.IsCurrent(Convert.FromBase64String(first))) return;
+        var later = await Settings.ReadOrKeep(source, string.Create(CultureInfo.InvariantCulture, $"{Setting}.{box.Current}"), own);
+        if (!Opens(box, later)) throw new MasterKeyIsAnother();
     }
 
     /// <summary>Whether the keys open a check value of a database.</summary>
@@ -33,7 +40,7 @@ public static class MasterKeyCheck
             box.Open(Convert.FromBase64String(stored), Place);
             return true;
         }
-        catch (CryptographicException)
+        catch (Exception failure) when (failure is CryptographicException or FormatException)
         {
             return false;
         }

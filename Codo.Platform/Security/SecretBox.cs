@@ -67,6 +67,9 @@ public sealed class SecretBox
     /// <summary>The number of the key that new values are made with.</summary>
     public int Current => current;
 
+    /// <summary>Whether a value is sealed with the key that new values are sealed with, by its number.</summary>
+    public bool IsCurrent(byte[] value) => value.Length >= NumberSize && BinaryPrimitives.ReadInt32BigEndian(value) == current;
+
     /// <summary>Whether this node has the master key of that number.</summary>
     public bool Has(int key) => keys.ContainsKey(key);
 

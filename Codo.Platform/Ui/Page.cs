@@ -85,7 +85,7 @@ public abstract class Page : ComponentBase
     protected Task<TAnswer> Send<TAnswer>(IRequest<TAnswer> request) => Mediator.Send(request, Context.RequestAborted);
 
     /// <summary>A value of the query; null where it is absent or empty.</summary>
-    public string? Asked(string name) => Context.Request.Query[name].ToString() is { Length: > 0 } text ? text : null;
+    public string? Asked(string name) => Context.Request.Query[name].ToString() is { Length: > 0 } text ? OutsideText.Storable(text) : null;
 
     /// <summary>A part of the path.</summary>
     protected string Part(string name) =>

@@ -242,13 +242,15 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
     {
         var database = await Database();
         long quick, slow;
-        await using (var host = await Start("one", database, ("Codo__ShutdownGrace", "2")))
+        await using (var host = await Start("one", database, ("Codo__ShutdownGrace", "10")))
         {
             await Send(host, HttpMethod.Post, "/v1/cron/job/", new { job_id = "quick", cmd = "sleep 1; echo done", cron = CronClient.Never });
             await Send(host, HttpMethod.Post, "/v1/cron/job/", new { job_id = "slow", cmd = "exec sleep 1000", cron = CronClient.Never });
             quick = (await Send(host, HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "quick" }))["log_id"]!.GetValue<long>();
             slow = (await Send(host, HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "slow" }))["log_id"]!.GetValue<long>();
             await Eventually.Get(async () => (JsonObject?)await Log(host, slow), row => row.Status() == "running", "it runs");
+            // What has not begun by now stays queued.
+            await Eventually.Get(async () => (JsonObject?)await Log(host, quick), row => row.Status() != "queued", "it has begun");
             (await host.Stop()).ShouldBe(0);
         }
         await using var source = NpgsqlDataSource.Create(database);

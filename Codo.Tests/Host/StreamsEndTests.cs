@@ -76,7 +76,7 @@ public sealed class StreamsEndTests(StreamsHost fixture) : IClassFixture<Streams
     private static string Short()
     {
         var payload = TestTokens.Payload(1, "admin", superuser: true);
-        payload["exp"] = DateTimeOffset.UtcNow.ToUnixTimeSeconds() + 3;
+        payload["exp"] = DateTimeOffset.UtcNow.ToUnixTimeSeconds() + 10;
         return TestTokens.Sign(payload);
     }
 

@@ -8,6 +8,12 @@ namespace Codo.Tests.Support;
 /// <summary>A real redis-server on a loopback port of its own, with a password, in a temporary folder. It dies with the test process.</summary>
 public sealed class TestRedis : IAsyncDisposable
 {
+    // Below the ports that the system gives to connections, from 32768 on: one of those may be taken again before its server starts.
+    private const int FirstPort = 20_000, Ports = 12_000;
+
+    // Another one in each test process: several may run at once.
+    private static int lastPort = Random.Shared.Next(8_000);
+
     private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("codo-test-");
     private readonly TestRedis? primary;
     private Process? server;
@@ -104,11 +110,23 @@ public sealed class TestRedis : IAsyncDisposable
         folder.Delete(recursive: true);
     }
 
+    /// <summary>A port of the loopback interface on which nobody listens, another one at each call.</summary>
     internal static int FreePort()
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
+        while (true)
+        {
+            var port = FirstPort + Interlocked.Increment(ref lastPort) % Ports;
+            try
+            {
+                using var listener = new TcpListener(IPAddress.Loopback, port);
+                listener.Start();
+                return port;
+            }
+            catch (SocketException taken) when (taken.SocketErrorCode == SocketError.AddressAlreadyInUse)
+            {
+                // Somebody listens there.
+            }
+        }
     }
 
     private async Task End(int signal)

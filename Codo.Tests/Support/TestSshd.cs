@@ -13,6 +13,8 @@ public sealed class TestSshd : IAsyncLifetime
     private const string Sshd = "/usr/sbin/sshd";
     private const string AccountPrefix = "codotest";
 
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(60);
+
     private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("codo-sshd-");
     private readonly List<string> accounts = [];
     private Process? server;
@@ -75,12 +77,21 @@ public sealed class TestSshd : IAsyncLifetime
         server = await Children.Start(Children.Command(null, "KILL", Sshd, ["-D", "-e", "-f", In("config")]));
         var said = new List<string>();
         var listening = 0;
-        while (await server.StandardError.ReadLineAsync() is { } line)
+        try
         {
-            said.Add(line);
-            if (!line.Contains("Server listening on", StringComparison.Ordinal) || ++listening < Hosts.Count) continue;
-            _ = server.StandardError.BaseStream.CopyToAsync(Stream.Null);
-            return;
+            while (await server.StandardError.ReadLineAsync().WaitAsync(StartLimit) is { } line)
+            {
+                said.Add(line);
+                if (!line.Contains("Server listening on", StringComparison.Ordinal) || ++listening < Hosts.Count) continue;
+                _ = server.StandardError.BaseStream.CopyToAsync(Stream.Null);
+                return;
+            }
+        }
+        catch (TimeoutException)
+        {
+            // It goes on without an address that somebody else listens on.
+            said.Add($"it listens on {listening} of {Hosts.Count} addresses, and has said nothing more for {StartLimit.TotalSeconds:0} s");
+            server.Kill();
         }
 
         throw new InvalidOperationException($"sshd did not start: {string.Join(" | ", said)}");

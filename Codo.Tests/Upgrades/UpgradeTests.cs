@@ -34,6 +34,8 @@ public sealed class UpgradeTests(TestPostgres postgres)
             ("Codo:Auth:TokenSecret", TokenSecret),
             ("Codo:MasterKey", MasterKey),
             ("Codo:TimeZone", ""),
+            // The dump has the date of the day on which it was taken.
+            ("Codo:Cron:LogRetentionDays", "36500"),
             ("Codo:RunAs", Environment.IsPrivilegedProcess ? "nobody" : Environment.UserName)
         );
         var token = global::Codo.Host.Commands.IssueToken.Sign(TokenSecret, "admin", superuser: true, TimeSpan.FromDays(1), DateTimeOffset.UtcNow);

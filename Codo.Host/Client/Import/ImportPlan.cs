@@ -160,12 +160,12 @@ internal sealed class ImportPlan(ClientContext context, CodoServer server, strin
                 else
                 {
                     body["job_id"] = id;
+                    // With the job, not after it: in between it would fire. What somebody let run here since then stays so.
+                    if (present is null && item.IsPaused) body["paused"] = true;
                     await server.Ask(present is null ? HttpMethod.Post : HttpMethod.Put, Path, body);
                     if (present is null) made++;
                     else changed++;
                 }
-                // What somebody let run here since then stays so.
-                if (present is null && item.IsPaused) await server.Ask(HttpMethod.Patch, Path, new JsonObject { ["job_id"] = id, ["paused"] = true });
             }
             catch (CodoServer.Refused refused)
             {

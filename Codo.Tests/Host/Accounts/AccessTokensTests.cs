@@ -96,7 +96,7 @@ public sealed class AccessTokensTests(AccountsHost fixture) : IClassFixture<Acco
         (await host.Delete("/v2/accounts/token/", new { token_id = (long)made["token_id"]! }, owner)).Code().ShouldBe(0);
         (await host.Reason(token)).ShouldBe("unknown");
         await StreamsEndTests.Read(stream).WaitAsync(TimeSpan.FromSeconds(60));
-        await Eventually.True(async () => await other.Reason(token) == "unknown", "the other node knows", 5);
+        await Eventually.True(async () => await other.Reason(token) == "unknown", "the other node knows");
         (await host.Reason(kept)).ShouldBeNull();
         (await host.Delete("/v2/accounts/token/", new { token_id = (long)made["token_id"]! }, owner)).Code().ShouldBe(-1, "it is over");
     }

@@ -68,6 +68,19 @@ public sealed class OneTimeCodesTests(AccountsHost fixture) : IClassFixture<Acco
     }
 
     [Fact]
+    public async Task Who_found_an_access_token_does_not_use_up_the_owners_tries()
+    {
+        await host.Account("found");
+        var token = await host.Token("found");
+        var key = (string)(await host.Post("/v2/accounts/otp/", new { password = AccountsClient.Password }, token))["otp_key"]!;
+        await Confirm(host, key, token);
+        var made = await host.Post("/v2/accounts/token/", new { name = "ci", scopes = new[] { "see" }, days = 1 }, token);
+        made.Code().ShouldBe(0, made.ToJsonString());
+        for (var i = 0; i < 15; i++) (await host.Put("/v2/accounts/otp/", new { otp = "000000" }, (string)made["token"]!)).Code().ShouldBeLessThan(0);
+        (await Try("found", Code(key))).ShouldBe(0);
+    }
+
+    [Fact]
     public async Task Where_it_is_required_the_first_sign_in_sets_it_up_and_nobody_drops_it()
     {
         await using var strict = await host.Again(("Codo:Auth:RequireOtp", "superusers,approver"), ("Codo:KnownProxies", "127.0.0.1"));

@@ -32,11 +32,11 @@ public sealed class UserCommandsTests
             var ann = (string)(await SignIn(host, "ann", "a good password"))["auth_key"]!;
             (await Status(host, ann)).ShouldBe(HttpStatusCode.OK);
             (await HostProcess.RunWith("", ["user", "disable", "ann"], place)).Output.ShouldBe("ann is disabled.\n");
-            await Eventually.True(async () => await Status(host, ann) == HttpStatusCode.Unauthorized, "the host refuses ann", 5);
+            await Eventually.True(async () => await Status(host, ann) == HttpStatusCode.Unauthorized, "the host refuses ann");
             (await HostProcess.RunWith("", ["user", "enable", "ann"], place)).ExitCode.ShouldBe(0);
             (await HostProcess.RunWith("another password\n", ["user", "passwd", "ann"], place)).ExitCode.ShouldBe(0);
             ((int)(await SignIn(host, "ann", "a good password"))["code"]!).ShouldBe(-1);
-            await Eventually.True(async () => await Status(host, ann) == HttpStatusCode.Unauthorized, "the old sign-in has ended", 5);
+            await Eventually.True(async () => await Status(host, ann) == HttpStatusCode.Unauthorized, "the old sign-in has ended");
             ((int)(await SignIn(host, "ann", "another password"))["code"]!).ShouldBe(0);
             (await HostProcess.RunWith("", ["user", "passwd", "nobody"], place)).Errors.ShouldContain("There is no account nobody");
             File.Delete(file);

@@ -192,6 +192,74 @@ public sealed class BackupTests(TestPostgres postgres)
         await MasterKeyCheck.Verify(source, ours);
     }
 
+    [Fact]
+    public async Task Keys_that_do_not_open_everything_are_not_written_as_the_keys()
+    {
+        using var folder = new TestFolder();
+        var database = await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
+        await using var source = NpgsqlDataSource.Create(TestPostgres.AsSuperuser(database) + ";Pooling=false");
+        const string next = "the-next-master-key-of-more-than-32-bytes";
+        await MasterKeyCheck.Verify(source, new SecretBox(new Dictionary<int, string> { [1] = MasterKey }, 1));
+        await MasterKeyCheck.Verify(source, new SecretBox(new Dictionary<int, string> { [1] = MasterKey, [2] = next }, 2));
+        // A node with another key of that number would seal what the others cannot open.
+        await Should.ThrowAsync<MasterKeyIsAnother>(
+            () => MasterKeyCheck.Verify(source, new SecretBox(new Dictionary<int, string> { [1] = MasterKey, [2] = next + "!" }, 2))
+        );
+        string[] common = [$"--ConnectionStrings:Postgres={TestPostgres.AsSuperuser(database)}", $"--Codo:Auth:TokenSecret={TestTokens.Secret}"];
+        string[] old = [.. common, $"--Codo:MasterKey={MasterKey}"];
+        string[] both = [.. common, $"--Codo:MasterKey={next}", "--Codo:MasterKeyNumber=2", $"--Codo:OldMasterKeys:1={MasterKey}"];
+        var (backup, keys) = (folder.At("codo.backup"), folder.At("codo.keys"));
+        await Refused(() => TakeBackup.Run(old, backup, keys, false), "Codo__OldMasterKeys__N");
+        await Refused(() => TakeBackup.Run(old, backup, null, true), "Codo__OldMasterKeys__N");
+        Directory.GetFiles(folder.Path).ShouldBeEmpty();
+        await TakeBackup.Run(both, backup, keys, false);
+        var target = await postgres.CreateDatabase();
+        string[] there = [$"--ConnectionStrings:Postgres={TestPostgres.AsSuperuser(target)}", .. old[1..], $"--Codo:DataDirectory={folder.At("data")}"];
+        await Refused(() => RestoreBackup.Run(there, backup, null, false, false), "sealed with a master key that is not here");
+        (await BackupFile.Open(backup)).Header.IsOpenedBy(InstallationKeys.Box(await File.ReadAllBytesAsync(keys))).ShouldBeTrue();
+    }
+
+    [Fact]
+    public async Task A_command_without_the_hosts_settings_makes_no_key_beside_a_database()
+    {
+        using var folder = new TestFolder();
+        var data = folder.At("data");
+        Directory.CreateDirectory(Path.Combine(data, "postgres"));
+        await File.WriteAllTextAsync(Path.Combine(data, "postgres", "PG_VERSION"), "17\n", TestContext.Current.CancellationToken);
+        string[] settings = [$"--Codo:DataDirectory={data}"];
+        await Refused(() => TakeBackup.Run(settings, folder.At("codo.backup"), null, false), "Give this command the settings of the host");
+        File.Exists(Path.Combine(data, "secrets", "master-key")).ShouldBeFalse();
+    }
+
+    [Theory]
+    [InlineData("99.1", true, "is of PostgreSQL 99")]
+    [InlineData("", false, "pg_restore ended with")]
+    public async Task What_cannot_be_loaded_is_refused_before_anything_goes(string server, bool isWhole, string sentence)
+    {
+        using var folder = new TestFolder();
+        var (backup, made) = (folder.At("codo.backup"), folder.At("made.backup"));
+        var target = await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
+        await Execute(target, "INSERT INTO platform.setting (key, value) VALUES ('left.over', 'x')");
+        await using var source = NpgsqlDataSource.Create(TestPostgres.AsSuperuser(target) + ";Pooling=false");
+        await MasterKeyCheck.Verify(source, new SecretBox(new Dictionary<int, string> { [1] = MasterKey }, 1));
+        string[] settings =
+        [
+            $"--ConnectionStrings:Postgres={TestPostgres.AsSuperuser(target)}",
+            $"--Codo:Auth:TokenSecret={TestTokens.Secret}",
+            $"--Codo:MasterKey={MasterKey}",
+            $"--Codo:DataDirectory={folder.At("data")}",
+            "--Codo:MinFreeDisk=0",
+        ];
+        await TakeBackup.Run(settings, made, null, false);
+        var file = await BackupFile.Open(made);
+        var header = server.Length == 0 ? file.Header : file.Header with { Server = server };
+        await BackupFile.Write(backup, header, to => isWhole ? file.CopyDump(to) : to.WriteAsync("of another tool"u8.ToArray()).AsTask());
+        await Refused(() => RestoreBackup.Run(settings, backup, null, true, false), sentence);
+        await using var connection = await source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        (await Count(connection, "SELECT count(*) FROM platform.setting WHERE key = 'left.over'")).ShouldBe(1, "nothing was touched");
+        (await Count(connection, "SELECT count(*) FROM pg_namespace WHERE nspname = 'codo_restoring'")).ShouldBe(0);
+    }
+
     private static async Task Execute(string database, string sql)
     {
         await using var connection = new NpgsqlConnection(TestPostgres.AsSuperuser(database) + ";Pooling=false");

@@ -43,8 +43,11 @@ public sealed class ClientOrdersTests(ClientHost fixture)
     public async Task The_log_of_an_order_is_followed_to_its_end_and_no_line_comes_twice()
     {
         var id = await Order(await Template("for i in 1 2 3 4 5; do echo line $i; sleep 0.2; done; true"), "--ready");
-        var log = (await fixture.Run("order", "logs", id, "-f", "--no-prefix")).Text;
-        log.Split('\n').Where(line => line.StartsWith("line", StringComparison.Ordinal)).ShouldBe(["line 1", "line 2", "line 3", "line 4", "line 5"]);
+        var log = (await fixture.Run("order", "logs", id, "-f")).Text;
+        const string prefix = "127.0.0.1 step-1 | ";
+        log.Split('\n').Where(line => line.StartsWith(prefix + "line", StringComparison.Ordinal))
+            .Select(line => line[prefix.Length..])
+            .ShouldBe(["line 1", "line 2", "line 3", "line 4", "line 5"]);
     }
 
     [Fact]

@@ -41,7 +41,7 @@ internal static class CronClient
     public static string Status(this JsonObject log) => log["status"]!.GetValue<string>();
 
     /// <summary>Waits until the execution has ended, and answers its row.</summary>
-    public static Task<JsonObject> Ended(this TestHost host, long logId, double seconds = 30) =>
+    public static Task<JsonObject> Ended(this TestHost host, long logId, double seconds = 90) =>
         Eventually.Get(async () => (JsonObject?)await host.Log(logId), log => log.Status() is not ("queued" or "running"), $"log {logId} has ended", seconds);
 
     public static Task<JsonObject> Running(this TestHost host, long logId) =>

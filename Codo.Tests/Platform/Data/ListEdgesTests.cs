@@ -120,7 +120,7 @@ public sealed class ListEdgesTests(TestPostgres postgres)
             {
                 await connection.ExecuteAsync("DELETE FROM cron.ledger_hour");
                 await host.Services.GetRequiredService<Summaries>().Round(CancellationToken.None);
-                return await host.Count("SELECT coalesce(sum(rows), 0) FROM cron.ledger_hour") == 10_000;
+                return await host.Count("SELECT coalesce(sum(rows), 0) FROM cron.ledger_hour") >= 10_000;
             },
             "hours are counted"
         );

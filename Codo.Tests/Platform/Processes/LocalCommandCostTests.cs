@@ -3,7 +3,7 @@ using Codo.Tests.Support;
 
 namespace Codo.Tests.Platform.Processes;
 
-/// <summary>What a command's output costs this process in memory.</summary>
+/// <summary>What a command's output costs this process in memory, and what becomes of it while the process is busy.</summary>
 [Collection<MeasuredAlone>]
 public sealed class LocalCommandCostTests
 {
@@ -24,5 +24,34 @@ public sealed class LocalCommandCostTests
             () => GC.GetTotalMemory(forceFullCollection: true) - before < 190 * 1024 * 1024,
             "it is not held in memory"
         );
+    }
+
+    [Fact]
+    public async Task Loses_nothing_of_many_commands_at_once_on_a_busy_machine()
+    {
+        using var over = new CancellationTokenSource();
+        // Every thread of the pool is busy, so that nobody hears in time that a pipe can be read.
+        for (var i = 0; i < 64; i++) _ = Task.Run(() => Busy(over.Token));
+        try
+        {
+            var runs = await Task.WhenAll(
+                Enumerable.Range(0, 60).Select(_ => LocalCommandTests.ReadAsync(LocalCommand.Start("seq 1 2000", LocalCommandTests.NewRunId())))
+            );
+            foreach (var run in runs) run.Output.Length.ShouldBe(8893);
+        }
+        finally
+        {
+            // Whatever happens, the tests that follow need the pool.
+            await over.CancelAsync();
+        }
+    }
+
+    private static async Task Busy(CancellationToken over)
+    {
+        while (!over.IsCancellationRequested)
+        {
+            Thread.SpinWait(2_000_000);
+            await Task.Yield();
+        }
     }
 }

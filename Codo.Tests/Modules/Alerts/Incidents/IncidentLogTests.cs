@@ -120,6 +120,41 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Reminders_do_not_put_off_the_next_people()
+    {
+        await bench.Send(new CreateRule.Command("chain", null, null, null, null, null, null, null, null, null, ["ann"], [["carol"], ["dave"]], 900, 600, null));
+        for (var fails = 1; fails <= 7; fails++)
+        {
+            await bench.Publish(bench.Failed(inARow: fails));
+            bench.Time.Advance(TimeSpan.FromSeconds(300));
+            await bench.Watch.Escalate();
+        }
+        (await bench.Deliveries()).ShouldBe([
+            "opened due ann",
+            "repeated due ann",
+            "escalated due carol",
+            "repeated due ann",
+            "escalated due dave",
+        ]);
+    }
+
+    [Fact]
+    public async Task An_incident_whose_rule_is_turned_off_is_told_by_the_one_that_would_open_it_now()
+    {
+        await bench.Send(new CreateRule.Command("first", null, 5, null, null, null, null, null, null, null, ["ann"], [["carol"]], 600, 300, null));
+        await bench.Send(new CreateRule.Command("second", null, null, null, null, null, null, null, null, null, ["bob"], [["dave"]], 600, 300, null));
+        await bench.Publish(bench.Failed());
+        bench.Time.Advance(TimeSpan.FromSeconds(600));
+        await bench.Watch.Escalate();
+        await bench.Rows<int>("UPDATE alerts.rule SET enabled = false WHERE name = 'first'");
+        bench.Time.Advance(TimeSpan.FromSeconds(600));
+        await bench.Publish(bench.Failed(inARow: 2));
+        bench.Time.Advance(TimeSpan.FromSeconds(600));
+        await bench.Watch.Escalate();
+        (await bench.Deliveries()).ShouldBe(["opened due ann", "escalated due carol", "repeated due bob", "escalated due dave"]);
+    }
+
+    [Fact]
     public async Task What_was_told_before_the_clock_was_put_back_keeps_nobody_from_hearing_of_it_again()
     {
         await bench.Publish(bench.Failed(owners: "ann"));

@@ -1,12 +1,14 @@
 using System.Text.Json.Nodes;
-using Codo.Tests.Modules.Cron.Jobs;
 using Codo.Tests.Support;
 using Dapper;
 
 namespace Codo.Tests.Modules.Cron.Executions;
 
+/// <summary>Its rows have fixed dates, which the retention must not reach.</summary>
+public sealed class LedgerFiltersHost(TestPostgres postgres) : HostFixture(postgres, ("Codo:Cron:LogRetentionDays", "36500"));
+
 /// <summary>What went wrong last night, in one request.</summary>
-public sealed class LedgerFiltersTests(CronHost fixture) : IClassFixture<CronHost>, IAsyncLifetime
+public sealed class LedgerFiltersTests(LedgerFiltersHost fixture) : IClassFixture<LedgerFiltersHost>, IAsyncLifetime
 {
     private const string Statuses = "queued | running | success | faild | timeout | killed | interrupted | skipped | missed";
     private readonly TestHost host = fixture.Host;

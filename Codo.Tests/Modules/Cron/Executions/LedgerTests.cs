@@ -179,7 +179,8 @@ public sealed class LedgerTests(TestPostgres postgres)
     [Fact]
     public async Task The_ledger_is_filtered_by_each_key_and_by_dates_whose_ends_are_inclusive()
     {
-        await using var host = await TestHost.Start(postgres);
+        // The rows have fixed dates, which the retention must not reach.
+        await using var host = await TestHost.Start(postgres, null, ("Codo:Cron:LogRetentionDays", "36500"));
         await using var connection = await host.Source.OpenConnectionAsync();
         await connection.ExecuteAsync("""
             INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd, task_log)

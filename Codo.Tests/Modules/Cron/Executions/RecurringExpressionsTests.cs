@@ -22,6 +22,6 @@ public sealed class RecurringExpressionsTests(TestPostgres postgres) : IAsyncLif
 
         using var hangfire = host.Services.GetRequiredService<JobStorage>().GetConnection();
         await Eventually.True(() => hangfire.GetRecurringJobs().Count(job => job.NextExecution is not null && job.Error is null)
-            == expressions.Length, "all jobs are in Hangfire", 20);
+            == expressions.Length, "all jobs are in Hangfire");
     }
 }

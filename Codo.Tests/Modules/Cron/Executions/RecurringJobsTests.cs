@@ -60,8 +60,8 @@ public sealed class RecurringJobsTests(TestPostgres postgres)
             new { key = "recurring-job:given up" }
         );
         await connection.ExecuteAsync("UPDATE hangfire.set SET score = -1 WHERE key = 'recurring-jobs' AND value = @value", new { value = "given up" });
-        (await jobs.Reconcile(CancellationToken.None)).ShouldBe(3);
-        (await jobs.Reconcile(CancellationToken.None)).ShouldBe(0);
+        // The host's own reconciler may come first to any of the three.
+        await Eventually.True(async () => await jobs.Reconcile(CancellationToken.None) == 0, "nothing is left to put right");
         Recurring(host).Select(job => job.Id).ShouldBe(ids, ignoreOrder: true);
         Recurring(host).ShouldAllBe(job => job.Error == null && job.NextExecution != null);
         await host.Delete("/v1/cron/job/", new { job_id = "kept" });
@@ -75,18 +75,28 @@ public sealed class RecurringJobsTests(TestPostgres postgres)
         await host.Make(new { job_id = "dublin", cmd = "true", cron = CronClient.Never, time_zone = "Europe/Dublin" });
         await host.Make(new { job_id = "shanghai", cmd = "true", cron = CronClient.Never });
         await Eventually.True(() => Recurring(host).Count == 2, "both are registered");
-        var time = new FakeTimeProvider(new DateTimeOffset(2026, 10, 25, 0, 59, 0, TimeSpan.Zero));
-        using var jobs = new RecurringJobs(
-            host.Source,
-            host.Services.GetRequiredService<IRecurringJobManager>(),
-            time,
-            NullLogger<RecurringJobs>.Instance
-        );
-        await jobs.Reconcile(CancellationToken.None);
-        Recurring(host).Select(job => job.TimeZoneId).Order().ShouldBe(["UTC+01:00", "UTC+08:00"]);
-        time.Advance(TimeSpan.FromMinutes(2));
-        (await jobs.Reconcile(CancellationToken.None)).ShouldBe(1);
-        Recurring(host).Select(job => job.TimeZoneId).Order().ShouldBe(["UTC+00:00", "UTC+08:00"]);
+        var expected = ("UTC+01:00 UTC+08:00", 1, "UTC+00:00 UTC+08:00");
+        var seen = await OverTheChange();
+        // Once in 60 s the host's own reconciler registers them at the offset of its clock, which is another one than here.
+        if (seen != expected) seen = await OverTheChange();
+        seen.ShouldBe(expected);
+
+        async Task<(string Before, int Registered, string After)> OverTheChange()
+        {
+            var time = new FakeTimeProvider(new DateTimeOffset(2026, 10, 25, 0, 59, 0, TimeSpan.Zero));
+            using var jobs = new RecurringJobs(
+                host.Source,
+                host.Services.GetRequiredService<IRecurringJobManager>(),
+                time,
+                NullLogger<RecurringJobs>.Instance
+            );
+            await jobs.Reconcile(CancellationToken.None);
+            var before = Zones();
+            time.Advance(TimeSpan.FromMinutes(2));
+            return (before, await jobs.Reconcile(CancellationToken.None), Zones());
+        }
+
+        string Zones() => string.Join(' ', Recurring(host).Select(job => job.TimeZoneId).Order());
     }
 
     [Fact]

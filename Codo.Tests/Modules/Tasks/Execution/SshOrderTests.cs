@@ -60,7 +60,7 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
         var account = sshd.MakeAccount("/bin/zsh", "echo x >> $HOME/begun; while [ ! -e $HOME/go ]; do sleep 0.02; done");
         var home = Path.Combine(sshd.Folder, account);
         var begun = Path.Combine(home, "begun");
-        var step = Step("echo ran >> $HOME/ledger; exec sleep 600", execUser: await ExecuteUser(account), timeout: byPerson ? 1800 : 1);
+        var step = Step("echo ran >> $HOME/ledger; exec sleep 600", execUser: await ExecuteUser(account), timeout: byPerson ? 1800 : 5);
         var order = await host.Order(await host.Template(step), OnHosts("127.0.0.7"));
         await Eventually.True(() => File.Exists(begun), "the login shell reads its start file");
         if (byPerson) (await host.Intervene(order, "stop_one", ip: "127.0.0.7")).Code().ShouldBe(0);
@@ -105,7 +105,7 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
 
         // Nobody can be asked now: a restart is refused, unless it is forced.
         await own.Stop();
-        await host.Stands(order, "6", seconds: 40);
+        await host.Stands(order, "6");
         var refused = await host.Intervene(order, "restart", ip: "127.0.0.4");
         (refused.Code(), ((string)refused["msg"]!).Contains("force")).ShouldBe((-1, true));
         await own.Start();
@@ -190,7 +190,7 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
         await using var strange = new FakeSsh([.. FakeSsh.Banner, .. FakeSsh.Disconnect(2, [.. "full\0\u001b[31m"u8, 0xFF])], address: "127.0.0.12");
         var alias = await ExecuteUser("root", port: strange.Port);
         var order = await host.Order(await host.Template(Step("true", execUser: alias)), OnHosts("127.0.0.12"));
-        await host.Stands(order, "4", seconds: 60);
+        await host.Stands(order, "4");
         var step = (await host.Steps(order))[0];
         ((string)step["outcome"]!, ((string)step["cause"]!).Contains("full␀␛[31m\uFFFD")).ShouldBe(("unreachable", true), (string)step["cause"]!);
         (await host.Ask<string>("SELECT state FROM tasks.lane WHERE list_id = @order", new { order })).ShouldBe("failed");

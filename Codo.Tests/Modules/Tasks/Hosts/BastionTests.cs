@@ -103,8 +103,11 @@ public sealed class BastionTests(TestSshd behind) : IClassFixture<TestSshd>
     public async Task A_bastion_that_falls_silent_is_cut()
     {
         await using var front = await NewSshd();
-        await using var bastion = new Bastion(await SshConnection.ConnectAsync(front.Target()), TimeSpan.FromSeconds(0.3));
+        var connection = await SshConnection.ConnectAsync(front.Target());
+        var answered = SshLinkTests.Answered(connection);
+        await using var bastion = new Bastion(connection, TimeSpan.FromSeconds(2));
         using var stream = await bastion.OpenAsync("127.0.0.3", behind.Port, TimeSpan.FromSeconds(10));
+        await answered;
         front.FreezeConnections();
         await Eventually.True(() => !bastion.IsConnected, "it is cut");
         await Should.ThrowAsync<Exception>(() => bastion.OpenAsync("127.0.0.3", behind.Port, TimeSpan.FromSeconds(10)));

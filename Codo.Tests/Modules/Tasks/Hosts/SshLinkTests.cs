@@ -46,14 +46,16 @@ public sealed class SshLinkTests
     public async Task Loses_a_command_whose_host_falls_silent()
     {
         await using var sshd = await NewSshd();
-        var target = sshd.Target() with { KeepAlive = TimeSpan.FromSeconds(0.3) };
+        var target = sshd.Target() with { KeepAlive = TimeSpan.FromSeconds(2) };
         await using var connection = await SshConnection.ConnectAsync(target);
+        var answered = Answered(connection);
         var run = new RemoteRun(connection, "echo up; exec sleep 1000");
         await run.Up;
+        await answered;
         sshd.FreezeConnections();
         var failure = await Should.ThrowAsync<SshFailedException>(() => run.End.WaitAsync(TimeSpan.FromSeconds(60)));
         failure.Kind.ShouldBe(SshFailureKind.Lost);
-        failure.Text.En.ShouldContain("nothing has come from the host for 0.3 s");
+        failure.Text.En.ShouldContain("nothing has come from the host for 2 s");
         connection.IsConnected.ShouldBeFalse();
         (await connection.ProbeAsync(await run.Mark)).ShouldBe(new RunLeft(1));
         (await connection.KillAsync(await run.Mark)).ShouldBe(new RunLeft(0));
@@ -63,23 +65,39 @@ public sealed class SshLinkTests
     public async Task Takes_neither_a_quiet_command_nor_a_slow_reader_for_silence()
     {
         await using var sshd = await NewSshd();
-        await using var connection = await SshConnection.ConnectAsync(sshd.Target() with { KeepAlive = TimeSpan.FromSeconds(0.2) });
-        (await RemoteRun.ToEnd(connection, "sleep 1.5; echo end")).ShouldBe((new CommandEnd(0), "end\n"));
-
-        await using var other = await SshConnection.ConnectAsync(sshd.Target());
-        Task<(CommandEnd, string)>? meanwhile = null;
-        var read = 0L;
-        var end = await connection.RunAsync(
-            "head -c 3000000 /dev/zero",
-            "test-slow-reader",
-            null,
-            _ => ValueTask.CompletedTask,
-            async bytes =>
+        for (var tries = 1; ; tries++)
+        {
+            try
             {
-                await (meanwhile ??= RemoteRun.ToEnd(other, "sleep 1.5"));
-                read += bytes.Length;
-            });
-        (end, read).ShouldBe((new CommandEnd(0), 3_000_000));
+                await Once();
+                break;
+            }
+            catch (SshFailedException lost) when (lost.Kind == SshFailureKind.Lost && tries < 3)
+            {
+                // The machine stood still for an interval. A link that is cut for being quiet is cut each time.
+            }
+        }
+
+        async Task Once()
+        {
+            await using var connection = await SshConnection.ConnectAsync(sshd.Target() with { KeepAlive = TimeSpan.FromSeconds(1) });
+            (await RemoteRun.ToEnd(connection, "sleep 3; echo end")).ShouldBe((new CommandEnd(0), "end\n"));
+
+            await using var other = await SshConnection.ConnectAsync(sshd.Target());
+            Task<(CommandEnd, string)>? meanwhile = null;
+            var read = 0L;
+            var end = await connection.RunAsync(
+                "head -c 3000000 /dev/zero",
+                "test-slow-reader",
+                null,
+                _ => ValueTask.CompletedTask,
+                async bytes =>
+                {
+                    await (meanwhile ??= RemoteRun.ToEnd(other, "sleep 3"));
+                    read += bytes.Length;
+                });
+            (end, read).ShouldBe((new CommandEnd(0), 3_000_000));
+        }
     }
 
     [Theory]
@@ -181,7 +199,7 @@ public sealed class SshLinkTests
     public async Task Gives_up_on_a_host_that_cannot_be_reached()
     {
         await using var sshd = await NewSshd();
-        await Unreachable(sshd.Target(port: TestRedis.FreePort()), 2);
+        await Unreachable(sshd.Target(port: TestRedis.FreePort()), 14);
         await Unreachable(sshd.Target(host: "no-such-host.invalid"), 30);
 
         // It takes the connection and says nothing.
@@ -219,7 +237,16 @@ public sealed class SshLinkTests
         using var cancel = new CancellationTokenSource();
         var connecting = SshConnection.ConnectAsync(sshd.Target(port: ((IPEndPoint)silent.LocalEndpoint).Port), cancel.Token);
         await cancel.CancelAsync();
-        await Should.ThrowAsync<OperationCanceledException>(() => connecting.WaitAsync(TimeSpan.FromSeconds(2)));
+        await Should.ThrowAsync<OperationCanceledException>(() => connecting.WaitAsync(TimeSpan.FromSeconds(60)));
+    }
+
+    /// <summary>Until the host has answered a keep-alive: before that it is not taken for silent.</summary>
+    internal static Task Answered(SshConnection connection)
+    {
+        var answered = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        connection.Session.RequestSuccessReceived += (_, _) => answered.TrySetResult();
+        connection.Session.RequestFailureReceived += (_, _) => answered.TrySetResult();
+        return answered.Task.WaitAsync(TimeSpan.FromSeconds(60));
     }
 
     private static async Task<TestSshd> NewSshd()

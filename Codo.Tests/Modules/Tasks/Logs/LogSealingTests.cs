@@ -53,11 +53,18 @@ public sealed class LogSealingTests(SealingHost fixture) : IClassFixture<Sealing
         await Execute("UPDATE tasks.log_line SET continues = true WHERE sched_id = @SchedId AND attempt = 2 AND line IN (3, 7)", place);
         await Insert(place with { SchedId = 0, Attempt = 0 }, day.AddHours(5), Odd);
         await Execute("UPDATE tasks.log_line SET line = line * 1000 WHERE sched_id = 0 AND log_key = @LogKey", place);
+        // Empty lines that are a sealed row of their own: the only one of an attempt, and one between pauses of 40 minutes.
+        await Insert(place with { SchedId = place.SchedId + 600_000 }, day.AddHours(6), [""]);
+        await Insert(place with { SchedId = place.SchedId + 700_000 }, day.AddHours(7), ["before", "", "after"]);
+        await Execute(
+            "UPDATE tasks.log_line SET exec_time = exec_time + line * interval '40 minutes' WHERE sched_id = @SchedId + 700000 AND log_key = @LogKey",
+            place
+        );
 
         var before = await Answers(place);
         await Seal();
         (await Live(place)).ShouldBe(0);
-        (await host.Ask<long>("SELECT count(*) FROM tasks.sealed_log WHERE log_key = @LogKey", place)).ShouldBeInRange(8, 14);
+        (await host.Ask<long>("SELECT count(*) FROM tasks.sealed_log WHERE log_key = @LogKey", place)).ShouldBeInRange(12, 18);
         var after = await Answers(place);
         foreach (var (question, answer) in before) after[question].ShouldBe(answer, question);
         (await host.Ask<string?>("SELECT CAST(to_regclass(@name) AS text)", new { name = $"tasks.log_line_{day:yyyyMMdd}" })).ShouldBeNull("an empty day goes");

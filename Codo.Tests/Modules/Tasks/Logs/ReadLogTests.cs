@@ -285,7 +285,7 @@ public sealed class ReadLogTests(TestPostgres postgres)
         var buffer = new byte[4 << 20];
         var length = 0;
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        limit.CancelAfter(TimeSpan.FromSeconds(30));
+        limit.CancelAfter(TimeSpan.FromSeconds(90));
         while (true)
         {
             var received = await socket.ReceiveAsync(buffer.AsMemory(length), limit.Token);

@@ -92,7 +92,7 @@ internal static class OrderHost
         string.Concat((await host.Steps(order, more)).Select(step => (string)step["task_status"]!));
 
     /// <summary>Waits until the lane's steps stand so, such as <c>341</c>.</summary>
-    public static Task Stands(this TestHost host, long order, string statuses, string more = "", double seconds = 20) =>
+    public static Task Stands(this TestHost host, long order, string statuses, string more = "", double seconds = 90) =>
         Eventually.Get<string>(async () => await host.Statuses(order, more), now => now == statuses, $"order {order}: steps {statuses}", seconds);
 
     /// <summary>Waits until the order has ended; answers its status.</summary>

@@ -146,6 +146,22 @@ public sealed class OrderStreamTests(OrderFixture fixture) : IClassFixture<Order
             var next = await events.Next();
             ((string)next.Data["log_info"]!, (int)next.Data["attempt"]!).ShouldBe(("another attempt", 2));
         }
+
+        // A node that was away brings the last line of attempts that ended an hour ago.
+        await using (var connection = await host.Source.OpenConnectionAsync())
+            await connection.ExecuteAsync(
+                """
+                UPDATE tasks.log_line SET log_time = clock_timestamp() WHERE list_id = @order AND log_info = 'late';
+                UPDATE tasks.attempt SET ended_at = ended_at - interval '1 hour', log_whole = false WHERE list_id = @order;
+                """,
+                new { order }
+            );
+        await Eventually.True(
+            async () => await host.Ask<bool>("SELECT bool_and(log_whole) FROM tasks.attempt WHERE list_id = @order", new { order }),
+            "the logs are whole"
+        );
+        using (var events = await ServerEvents.Open(host, $"/v2/task/log/stream/?list_id={order}&after={after}"))
+            foreach (var _ in (string[])["10.0.0.1", "10.0.0.2"]) ((string)(await events.Next()).Data["log_info"]!).ShouldBe("late");
         (await host.Get($"/v2/task/log/stream/?list_id={order}&after=x")).Code().ShouldBe(-1);
 
         void Note(ServerEvents.Event line) =>
@@ -184,7 +200,7 @@ internal sealed class ServerEvents : IDisposable
     public async Task<Event> Next()
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        limit.CancelAfter(TimeSpan.FromSeconds(30));
+        limit.CancelAfter(TimeSpan.FromSeconds(90));
         var (name, data) = ("message", "");
         while (true)
         {

@@ -11,10 +11,12 @@ public sealed class TimelineTests(OrderFixture fixture) : IClassFixture<OrderFix
     public async Task An_order_tells_when_its_steps_ran_what_it_waits_for_and_who_did_what()
     {
         var host = fixture.Host;
-        var gate = fixture.NewFile();
+        var (gate, both) = (fixture.NewFile(), fixture.NewFile());
+        // The lanes wait for each other, so that their attempts overlap.
+        var check = $"echo x >> {both}; while test $(wc -l < {both}) -lt 2; do sleep 0.05; done; test -e {gate}";
         var template = await host.Template(
             OrderHost.Step("echo fetched", name: "fetch", forceHost: "127.0.0.1"),
-            OrderHost.Step($"test -e {gate}", level: 2, name: "check", forceHost: "127.0.0.1"),
+            OrderHost.Step(check, level: 2, name: "check", forceHost: "127.0.0.1"),
             OrderHost.Step("echo on", level: 3, trigger: "hand", name: "confirm", forceHost: "127.0.0.1")
         );
         var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "a,b" }, schedule: "new");
@@ -31,8 +33,8 @@ public sealed class TimelineTests(OrderFixture fixture) : IClassFixture<OrderFix
         answer.Code().ShouldBe(0, answer.ToJsonString());
         var stretches = answer["data"]!.AsArray();
         stretches.Sum(one => (int)one!["attempts"]!).ShouldBe(5);
-        var check = stretches.Where(one => (string)one!["task_name"]! == "check").ToList();
-        (check.Sum(one => (int)one!["done"]!), check.Sum(one => (int)one!["repeated"]!), check.Max(one => (int)one!["hosts"]!)).ShouldBe((1, 1, 2));
+        var checks = stretches.Where(one => (string)one!["task_name"]! == "check").ToList();
+        (checks.Sum(one => (int)one!["done"]!), checks.Sum(one => (int)one!["repeated"]!), checks.Max(one => (int)one!["hosts"]!)).ShouldBe((1, 1, 2));
         var waits = answer["waits"]!.AsArray().Select(wait => $"{wait!["kind"]} {wait["task_name"]} {wait["to_time"] is null}").ToList();
         waits.ShouldContain("approval  False");
         waits.ShouldContain("failure check True");
