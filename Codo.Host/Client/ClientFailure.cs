@@ -4,6 +4,9 @@ namespace Codo.Host.Client;
 internal sealed class ClientFailure(string sentence, int exitCode = ExitCodes.Failed) : Exception(sentence)
 {
     public int ExitCode { get; } = exitCode;
+
+    /// <summary>Whether the same request may well succeed a moment later: a server that restarts, fails over or is full.</summary>
+    public bool IsTransient { get; init; }
 }
 
 /// <summary>How the client ends. Scripts compare with these, so that none is given a second meaning; docs/terminal.md lists them.</summary>
@@ -21,7 +24,7 @@ internal static class ExitCodes
     /// <summary>Nobody is signed in, or the token is no longer good.</summary>
     public const int NotSignedIn = 4;
 
-    /// <summary>The server cannot be reached, or does not answer as Codo does.</summary>
+    /// <summary>The server cannot be reached, cannot answer for now (HTTP 429 or 5xx), or does not answer as Codo does.</summary>
     public const int Unreachable = 5;
 
     /// <summary>The command line is wrong (EX_USAGE of sysexits.h).</summary>

@@ -14,6 +14,9 @@ internal sealed record ServerEvent(string Name, string? Id, JsonNode Data);
 /// <summary>The API of a Codo. What it refuses ends the command with the server's own sentence.</summary>
 internal sealed class CodoServer : IDisposable
 {
+    /// <summary>Rows that are asked for at once.</summary>
+    public const int PageRows = 500;
+
     private static readonly TimeSpan MostConnecting = TimeSpan.FromSeconds(10), MostAnswering = TimeSpan.FromSeconds(100);
 
     private readonly HttpClient http;
@@ -89,22 +92,21 @@ internal sealed class CodoServer : IDisposable
         }
         catch (OperationCanceledException) when (patience.IsCancellationRequested)
         {
-            throw new ClientFailure($"{Address} has not answered for {MostAnswering.TotalSeconds:0} seconds.", ExitCodes.Unreachable);
+            throw new ClientFailure($"{Address} has not answered for {MostAnswering.TotalSeconds:0} seconds.", ExitCodes.Unreachable) { IsTransient = true };
         }
-        catch (HttpRequestException failure)
+        catch (Exception failure) when (IsNoConnection(failure))
         {
             throw Unreachable(failure);
         }
     }
 
-    /// <summary>All rows of a list, page by page, up to so many.</summary>
+    /// <summary>Rows of a list in the server's order, page by page, up to so many. What moves within that order between two pages may be left out.</summary>
     public async Task<(List<JsonObject> Rows, long Count)> List(string path, int most, params (string Name, object? Value)[] query)
     {
-        const int Page = 500;
         var rows = new List<JsonObject>();
         for (var page = 1; ; page++)
         {
-            var limit = Math.Min(most, Page);
+            var limit = Math.Min(most, PageRows);
             var answer = await Get(path, [.. query, ("page", page), ("limit", limit)]);
             var some = answer.Rows("data").ToList();
             rows.AddRange(some.Take(most - rows.Count));
@@ -113,9 +115,26 @@ internal sealed class CodoServer : IDisposable
         }
     }
 
+    /// <summary>All rows of a list that can be sorted by a name: each page begins behind the last name of the one before, so that none is left out.</summary>
+    public async Task<List<JsonObject>> ListByName(string path, string name, params (string Name, object? Value)[] query)
+    {
+        var (rows, names) = (new List<JsonObject>(), new HashSet<string>(StringComparer.Ordinal));
+        while (true)
+        {
+            var after = rows.Count == 0 ? null : rows[^1].Text(name);
+            var some = (await Get(path, [.. query, ("sort", name), ("after", after), ("limit", PageRows)])).Rows("data").ToList();
+            // A server that does not know the order would answer its first page for ever.
+            if (!some.TrueForAll(row => names.Add(row.Text(name))))
+                throw new ClientFailure($"{Address} is older than this program and cannot list more than {PageRows} by name.");
+            rows.AddRange(some);
+            if (some.Count < PageRows) return rows;
+        }
+    }
+
     /// <summary>Server-sent events, until the server ends the stream or the connection is cut.</summary>
     /// <param name="resume">The id of the last event that was received; null for the beginning.</param>
     /// <exception cref="IOException">The connection was cut: ask again with the last id.</exception>
+    /// <exception cref="ClientFailure">The stream was refused, or the server could not be reached.</exception>
     public async IAsyncEnumerable<ServerEvent> Events(string path, string? resume, [EnumeratorCancellation] CancellationToken cancellation)
     {
         using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(Address, path.TrimStart('/')));
@@ -131,6 +150,10 @@ internal sealed class CodoServer : IDisposable
             catch (Refused refused)
             {
                 throw new ClientFailure(refused.Message);
+            }
+            catch (HttpRequestException failure)
+            {
+                throw Unreachable(failure);
             }
             throw Stranger(response);
         }
@@ -158,9 +181,9 @@ internal sealed class CodoServer : IDisposable
         {
             return await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation);
         }
-        catch (HttpRequestException failure)
+        catch (Exception failure) when (IsNoConnection(failure))
         {
-            throw new IOException(failure.Message, failure);
+            throw Unreachable(failure);
         }
     }
 
@@ -195,20 +218,32 @@ internal sealed class CodoServer : IDisposable
         if (answer.Number("code") != 0)
         {
             var hint = answer.Text("hint");
-            throw new Refused(hint.Length == 0 ? message : $"{message} ({TerminalText.OneLine(hint)})", answer);
+            var sentence = hint.Length == 0 ? message : $"{message} ({TerminalText.OneLine(hint)})";
+            // Says nothing about what was asked for: a database that fails over, a limit of requests.
+            if (IsAway(response.StatusCode)) throw new ClientFailure(sentence, ExitCodes.Unreachable) { IsTransient = true };
+            throw new Refused(sentence, answer);
         }
         foreach (var warning in answer.Texts("warnings")) context.Warn(warning);
         return answer;
     }
 
-    private ClientFailure Unreachable(HttpRequestException failure) =>
+    // A time limit of the connection itself comes as a cancellation that nobody asked for.
+    private static bool IsNoConnection(Exception failure) =>
+        failure is HttpRequestException or OperationCanceledException { InnerException: TimeoutException };
+
+    private static bool IsAway(HttpStatusCode status) => status == HttpStatusCode.TooManyRequests || (int)status >= 500;
+
+    private ClientFailure Unreachable(Exception failure) =>
         new($"{Address} cannot be reached: {TerminalText.OneLine((failure.InnerException ?? failure).Message)}.".Replace("..", ".", StringComparison.Ordinal),
-            ExitCodes.Unreachable);
+            ExitCodes.Unreachable) { IsTransient = true };
 
     private ClientFailure Stranger(HttpResponseMessage response) =>
         response.Headers.Location is { } elsewhere
             ? new ClientFailure($"{Address} sends on to {elsewhere}: sign in there.", ExitCodes.Unreachable)
-            : new ClientFailure($"{Address} does not answer as Codo does (HTTP {(int)response.StatusCode}).", ExitCodes.Unreachable);
+            : new ClientFailure($"{Address} does not answer as Codo does (HTTP {(int)response.StatusCode}).", ExitCodes.Unreachable)
+            {
+                IsTransient = IsAway(response.StatusCode),
+            };
 
     /// <summary>A query with what has a value.</summary>
     public static string Query(params (string Name, object? Value)[] query)

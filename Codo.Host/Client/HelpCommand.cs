@@ -12,7 +12,7 @@ internal static class HelpCommand
         ("1", "The server refused it, there is no such thing, or what was waited for ended badly."),
         ("2", "diff: files and server differ. apply: they differ, and nothing was changed."),
         ("4", "Nobody is signed in, or the token is no longer good."),
-        ("5", "The server cannot be reached, or does not answer as Codo does."),
+        ("5", "The server cannot be reached, cannot answer for now, or does not answer as Codo does."),
         ("64", "The command line is wrong."),
         ("124", "--timeout has passed."),
         ("130", "Ctrl-C."),

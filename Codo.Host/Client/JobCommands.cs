@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using System.Globalization;
 using System.Text.Json.Nodes;
 
 namespace Codo.Host.Client;
@@ -9,8 +10,8 @@ internal static class JobCommands
 {
     private const string Path = "/v1/cron/job/", Log = "/v1/cron/log/";
 
-    /// <summary>How often output is asked for that is still being written.</summary>
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(300);
+    /// <summary>The ledger answers a month unless it is asked for more: what runs, or is named, may be older.</summary>
+    private const string Ever = "2000-01-01";
 
     public static Command Command(ClientContext context) =>
         new("job", "Cron jobs.")
@@ -68,8 +69,8 @@ internal static class JobCommands
                 // The original's numbers for what everybody calls otherwise.
                 var words = parsed.GetValue(status)?.Replace("paused", "1", StringComparison.Ordinal);
                 if (words == "active" || words == "enabled") words = "0";
-                var (rows, count) = await server.List(
-                    Path,
+                var (rows, count) = await Rows(
+                    server,
                     parsed.GetValue(limit),
                     ("q", parsed.GetValue(search)),
                     ("tag", parsed.GetValue(tag)),
@@ -82,6 +83,18 @@ internal static class JobCommands
             }
         );
     }
+
+    // Several pages of jobs that are sorted by their next times leave out what fires between two of them: such a list is read by name, and sorted here.
+    private static async Task<(List<JsonObject> Rows, long Count)> Rows(CodoServer server, int most, params (string Name, object? Value)[] query)
+    {
+        if (most <= CodoServer.PageRows) return await server.List(Path, most, query);
+        var all = await server.ListByName(Path, "job_id", query);
+        return ([.. all.OrderBy(job => job.Text("status") == "1").ThenBy(NextTime).Take(most)], all.Count);
+    }
+
+    // What has no next time comes last.
+    private static DateTimeOffset NextTime(JsonObject job) =>
+        DateTimeOffset.TryParse(job.Text("next_run_time"), CultureInfo.InvariantCulture, out var time) ? time : DateTimeOffset.MaxValue;
 
     private static Command Show(ClientContext context)
     {
@@ -163,7 +176,8 @@ internal static class JobCommands
                     context.Output.WriteLine($"Run {made.Text("log_id")} of {made.Text("job_id")} is to begin.");
                     return ExitCodes.Done;
                 }
-                return await Print(context, server, made.Number("log_id")!.Value, null, true, cancellation) == "success" ? ExitCodes.Done : ExitCodes.Failed;
+                var logs = new RunLogs(context, server, made.Number("log_id")!.Value);
+                return await logs.Print(null, true, true, cancellation) == "success" ? ExitCodes.Done : ExitCodes.Failed;
             }
         );
     }
@@ -178,8 +192,9 @@ internal static class JobCommands
             context,
             async (server, parsed, cancellation) =>
             {
-                var number = parsed.GetValue(run) ?? await Newest(server, parsed.GetRequiredValue(id));
-                await Print(context, server, number, parsed.GetValue(attempt), parsed.GetValue(follow), cancellation);
+                var name = parsed.GetRequiredValue(id);
+                var number = parsed.GetValue(run) is { } asked ? await OfJob(server, name, asked) : await Newest(server, name);
+                await new RunLogs(context, server, number).Print(parsed.GetValue(attempt), parsed.GetValue(follow), false, cancellation);
                 return ExitCodes.Done;
             }
         );
@@ -193,42 +208,11 @@ internal static class JobCommands
             ?? throw new ClientFailure($"{id} has not run in the last month: --run names an older run.");
     }
 
-    // Answers how the run stands.
-    private static async Task<string> Print(ClientContext context, CodoServer server, long run, int? attempt, bool follow, CancellationToken cancellation)
+    // The run, where it is one of the job's.
+    private static async Task<long> OfJob(CodoServer server, string job, long run)
     {
-        // Of the attempt that is printed: a further attempt begins its output anew.
-        var (after, printed) = (0L, 0L);
-        while (true)
-        {
-            var answer = await server.Get($"{Log}output/", ("log_id", run), ("after", after), ("attempt", attempt));
-            if (answer.Number("attempt") is { } number && number != printed)
-            {
-                if (printed > 0) context.Error.WriteLine($"Attempt {number}:");
-                if (after > 0 && printed > 0)
-                {
-                    (printed, after) = (number, 0);
-                    continue;
-                }
-                printed = number;
-            }
-            var text = answer.Text("data");
-            context.Output.Write(context.IsTerminal ? TerminalText.Output(text) : text);
-            var next = answer.Number("after") ?? after;
-            var status = answer.Text("status");
-            if (answer.IsTrue("ended") || (!follow && next == after))
-            {
-                await context.Output.FlushAsync(cancellation);
-                if (answer.Text("cause") is { Length: > 0 } cause) context.Error.WriteLine($"{status}: {TerminalText.OneLine(cause)}");
-                return status;
-            }
-
-            if (next == after)
-            {
-                await context.Output.FlushAsync(cancellation);
-                await Task.Delay(Pause, context.Time, cancellation);
-            }
-            after = next;
-        }
+        var found = await server.Get(Log, ("job_id", job), ("key", "log_id"), ("value", run), ("start_date", Ever), ("limit", 1));
+        return found.Rows("data").FirstOrDefault()?.Number("log_id") ?? throw new ClientFailure($"{job} has no run {run}.");
     }
 
     private static Command SetPaused(ClientContext context, string name, string description, bool paused)
@@ -256,9 +240,13 @@ internal static class JobCommands
             {
                 var name = parsed.GetRequiredValue(id);
                 await Find(server, name);
-                var runs = parsed.GetValue(run) is { } number
-                    ? [number]
-                    : (await server.List(Log, 1000, ("job_id", name), ("status", "queued,running"))).Rows.Select(row => row.Number("log_id")!.Value).ToList();
+                List<long> runs;
+                if (parsed.GetValue(run) is { } number) runs = [await OfJob(server, name, number)];
+                else
+                {
+                    var (rows, _) = await server.List(Log, 1000, ("job_id", name), ("status", "queued,running"), ("start_date", Ever));
+                    runs = [.. rows.Select(row => row.Number("log_id")!.Value)];
+                }
                 foreach (var each in runs)
                 {
                     await server.Post($"{Path}kill/", new JsonObject { ["log_id"] = each });

@@ -39,11 +39,11 @@ internal static class JobForm
         return form;
     }
 
-    /// <summary>All jobs of a list, each whole: the list cuts long texts.</summary>
+    /// <summary>All jobs of a list, by name, each whole: the list cuts long texts.</summary>
     public static async Task<List<JsonObject>> Everything(CodoServer server, params (string Name, object? Value)[] query)
     {
         const string Path = "/v1/cron/job/";
-        var (jobs, _) = await server.List(Path, int.MaxValue, query);
+        var jobs = await server.ListByName(Path, "job_id", query);
         for (var place = 0; place < jobs.Count; place++)
             if (((string[])["cmd", "description", "env"]).Any(name => jobs[place].Text(name).Contains("… (+", StringComparison.Ordinal)))
                 jobs[place] = (await server.Get(Path, ("job_id", jobs[place].Text("job_id")))).Rows("data").First();

@@ -6,9 +6,6 @@ namespace Codo.Host.Client;
 /// <summary>Follows an order to its end: a table that changes in place on a terminal, a line for each change elsewhere.</summary>
 internal static class OrderWatch
 {
-    /// <summary>How long a server may be away before the watch gives up.</summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2), Pause = TimeSpan.FromSeconds(1);
-
     /// <summary>Answers the order's exit code.</summary>
     public static async Task<int> Run(ClientContext context, CodoServer server, long id, int? seconds, bool untilEnded, CancellationToken cancellation)
     {
@@ -31,14 +28,14 @@ internal static class OrderWatch
     {
         string? last = null;
         OrderBoard? board = null;
-        var heard = context.Time.GetTimestamp();
+        var retry = new ReadRetry(context);
         while (true)
         {
             try
             {
                 await foreach (var told in server.Events($"/v2/task/stream/{CodoServer.Query(("list_id", id))}", last, ending))
                 {
-                    heard = context.Time.GetTimestamp();
+                    retry.Answered();
                     last = told.Id ?? last;
                     if (told.Name == "grid")
                     {
@@ -54,17 +51,22 @@ internal static class OrderWatch
                     if (board is { HasEnded: true })
                         return view.End(board, board.IsDone ? "is done" : "has ended with steps that are not done");
                     // Asked again: a stream may begin with how things stood a moment ago, before a restart.
-                    if (!untilEnded && board is { IsStuck: true } && await IsStuck(server, id))
+                    if (!untilEnded && board is { IsStuck: true } && await retry.Read(() => IsStuck(server, id), ending))
                         return view.End(board, "has failed and waits for a restart or its end");
                 }
+                retry.Answered();
             }
             catch (IOException) when (!ending.IsCancellationRequested)
             {
-                // Asked again below, from the last event on.
+                // The stream was open until now. Asked again below, from the last event on.
+                retry.Answered();
+            }
+            catch (ClientFailure failure) when (retry.Allows(failure))
+            {
+                // Asked again below.
             }
 
-            if (context.Time.GetElapsedTime(heard) > Patience) throw new ClientFailure($"{server.Address} cannot be reached.", ExitCodes.Unreachable);
-            await Task.Delay(Pause, context.Time, ending);
+            await retry.Rest(ending);
         }
     }
 

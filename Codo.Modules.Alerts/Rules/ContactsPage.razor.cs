@@ -7,6 +7,7 @@ public sealed partial class ContactsPage
 
     private ListContacts.Result found = null!;
     private ListContacts.View? edited;
+    private bool isNew;
 
     /// <inheritdoc/>
     protected override async Task Load()
@@ -14,5 +15,8 @@ public sealed partial class ContactsPage
         found = await Send(new ListContacts.Query(PageNumber, Limit, null));
         if (Asked("edit") is { } name)
             edited = (await Send(new ListContacts.Query(1, 1, name))).Data.SingleOrDefault() ?? throw RuleFields.NoSuchId;
+        // The one contact that they may keep: an empty form would be saved over it.
+        else if (!Caller.IsSuperuser) edited = (await Send(new ListContacts.Query(1, 1, Caller.Username))).Data.SingleOrDefault();
+        isNew = edited is null && Caller.IsSuperuser;
     }
 }

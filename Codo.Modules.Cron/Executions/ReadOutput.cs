@@ -18,7 +18,7 @@ internal static class ReadOutput
     /// <param name="From">The byte that <paramref name="Data"/> begins with. It is before the one asked for where that is no beginning of a character, or lies
     /// among bytes that are not text.</param>
     /// <param name="After">The value to ask with next.</param>
-    /// <param name="Ended">Nothing more will come.</param>
+    /// <param name="Ended">Nothing more will come: of the attempt that was asked for, else of the whole execution, its further attempts included.</param>
     internal sealed record Result(long LogId, int Attempt, string Status, string Data, long From, long After, bool Ended, Text Cause) : Answer(Say.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
@@ -84,11 +84,13 @@ internal static class ReadOutput
                 after = piece.NextByte;
             }
 
-            var ended = pieces.Count < Most && (row.Ended ?? row.Status is not ("queued" or "running"));
+            // Between two attempts the newest has ended, and the execution has not; one that never started has no attempt.
+            var isOver = request.Attempt is null ? row.Status is not ("queued" or "running") : row.Ended;
+            var ended = pieces.Count < Most && isOver;
             return new Result(request.LogId!.Value, row.Attempt ?? 0, row.Status, text.ToString(), from, after, ended, new Text(row.CauseZh, row.CauseEn));
         }
 
-        private sealed record Row(long Job, DateTime NominalAt, string Status, string CauseZh, string CauseEn, int? Attempt, bool? Ended);
+        private sealed record Row(long Job, DateTime NominalAt, string Status, string CauseZh, string CauseEn, int? Attempt, bool Ended);
 
         private sealed record Piece(long FromByte, long NextByte, string Text)
         {

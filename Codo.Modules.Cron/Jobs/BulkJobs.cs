@@ -27,7 +27,9 @@ internal static class BulkJobs
     /// <param name="Text">What became of it, as the request for one job answers.</param>
     /// <param name="Hint">What is missing where it was refused, and who can grant it; else null.</param>
     /// <param name="LogId">The run that it began; null otherwise.</param>
-    internal sealed record Item(string JobId, bool Done, Text Text, Text? Hint, long? LogId);
+    /// <param name="Changed">Whether the job is otherwise than before, or runs: an undo is for these jobs alone.</param>
+    /// <param name="Tags">Of <c>tag</c> and <c>untag</c>: those that it has got or lost; else null.</param>
+    internal sealed record Item(string JobId, bool Done, Text Text, Text? Hint, long? LogId, bool Changed, string[]? Tags);
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -69,7 +71,7 @@ internal static class BulkJobs
                 }
                 catch (Refusal refused)
                 {
-                    items.Add(new Item(id, false, refused.Text, refused.Hint, null));
+                    items.Add(new Item(id, false, refused.Text, refused.Hint, null, false, null));
                 }
             }
             var done = items.Count(item => item.Done);
@@ -78,16 +80,20 @@ internal static class BulkJobs
 
         private async Task<Item> One(Command request, string id, CancellationToken cancellation)
         {
-            Answer answer = request.Action switch
+            switch (request.Action)
             {
-                "run" => await runs.Handle(new RunJob.Command(id), cancellation),
-                "pause" or "resume" => await pauses.Handle(new TogglePause.Command(id, request.Action == "pause"), cancellation),
-                _ => await Tag(id, request.Action == "tag", request.Tags!, cancellation),
-            };
-            return new Item(id, true, answer.Msg, null, (answer as RunJob.Result)?.LogId);
+                case "run":
+                    var run = await runs.Handle(new RunJob.Command(id), cancellation);
+                    return new Item(id, true, run.Msg, null, run.LogId, true, null);
+                case "pause" or "resume":
+                    var pause = await pauses.Handle(new TogglePause.Command(id, request.Action == "pause"), cancellation);
+                    return new Item(id, true, pause.Msg, null, null, pause.Changed, null);
+                default:
+                    return await Tag(id, request.Action == "tag", request.Tags!, cancellation);
+            }
         }
 
-        private async Task<Answer> Tag(string id, bool add, string[] tags, CancellationToken cancellation)
+        private async Task<Item> Tag(string id, bool add, string[] tags, CancellationToken cancellation)
         {
             string[] before;
             await using (var connection = await source.OpenConnectionAsync(cancellation))
@@ -100,7 +106,9 @@ internal static class BulkJobs
             if (!JobFields.Short(after)) throw Refusal.Invalid("tags 最多 50 个，每个 1 到 100 个字符", "tags: 50 at most, of 1 to 100 characters");
             var edit = new EditJob.Command(
                 id, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, after, null, null);
-            return await edits.Handle(edit, cancellation);
+            var answer = await edits.Handle(edit, cancellation);
+            string[] changed = add ? [.. after.Except(before)] : [.. before.Except(after)];
+            return new Item(id, true, answer.Msg, null, null, changed.Length > 0, changed);
         }
     }
 }

@@ -53,7 +53,8 @@ internal static class CreateJob
         string? Description,
         string[]? Tags,
         string[]? Owners,
-        string? Space
+        string? Space,
+        bool? Paused
     ) : IRequest<Result>, IJobFields;
 
     /// <param name="CronText">The expression in words.</param>
@@ -88,7 +89,7 @@ internal static class CreateJob
             INSERT INTO cron.job (job_id, {JobColumns.Content}, env, creator_id, creator, updater_id, updater, writer_id, accounted_to, next_run_at, risks,
                 paused, held_by, held_zh, held_en, space_id)
             SELECT @JobId, {JobColumns.Content}, @Env, @CallerId, @CallerName, @CallerId, @CallerName, @CallerId, @Now, @NextRunAt, CAST(@Risks AS jsonb),
-                @Held, @HeldBy, @HeldZh, @HeldEn, @SpaceId
+                @Paused, @HeldBy, @HeldZh, @HeldEn, @SpaceId
             FROM jsonb_populate_record(CAST(NULL AS cron.job), CAST(@Content AS jsonb))
             ON CONFLICT (job_id) DO NOTHING RETURNING id
             """;
@@ -141,7 +142,7 @@ internal static class CreateJob
                 NextRunAt = expression.Next(now, inZone)?.UtcDateTime,
                 SpaceId = space,
                 Risks = risk.Stored,
-                Held = isHeld,
+                Paused = isHeld || request.Paused == true,
                 HeldBy = isHeld ? caller.UserId : (long?)null,
                 HeldZh = isHeld ? risk.SecondCause.Zh : "",
                 HeldEn = isHeld ? risk.SecondCause.En : "",
@@ -183,6 +184,7 @@ internal static class CreateJob
                     content.Tags,
                     content.Owners,
                     Space = access.NameOf(space),
+                    Paused = request.Paused == true ? true : (bool?)null,
                     Risks = risk.Hits.Count == 0 ? null : risk.Hits.Select(hit => hit.Name),
                 }
             );

@@ -49,7 +49,7 @@ public sealed partial class JobPage
             ["misfire_window"] = job.MisfireWindow.ToString(CultureInfo.InvariantCulture),
             ["retries"] = job.Retries.ToString(CultureInfo.InvariantCulture),
             ["retry_delay"] = job.RetryDelay.ToString(CultureInfo.InvariantCulture),
-            ["env"] = string.Join('\n', job.Env.Select(pair => $"{pair.Key}={pair.Value}")),
+            ["env"] = string.Join('\n', job.Env.Select(pair => $"{pair.Key}={JobForm.Quoted(pair.Value)}")),
             ["working_directory"] = job.WorkingDirectory,
             ["interpreter"] = job.Interpreter,
             ["encoding"] = job.Encoding,

@@ -11,7 +11,7 @@ using Npgsql;
 
 namespace Codo.Modules.Cron.Jobs;
 
-/// <summary>Jobs with how each ran last, the next to run first, paused ones last.</summary>
+/// <summary>Jobs with how each ran last, the next to run first, paused ones last; or by name.</summary>
 internal static class ListJobs
 {
     /// <param name="Status"><c>0</c> running, <c>1</c> paused, <c>broken</c>, or words of the ledger, several with commas: jobs whose newest row has one of
@@ -20,9 +20,20 @@ internal static class ListJobs
     /// <param name="Owner">Jobs that this person owns, or made where nobody owns them.</param>
     /// <param name="Space">Jobs in this space.</param>
     /// <param name="Q">A text in the id, the command or the description, in any case.</param>
-    internal sealed record Query(int? Page, int? Limit, string? JobId, string? Status, string? Tag, string? Owner, string? Q, string? Space)
-        : IRequest<Result>,
-            IPaged;
+    /// <param name="Sort"><c>job_id</c>, an order in which a job keeps its place when it fires; null is the next to run first.</param>
+    /// <param name="After">With <paramref name="Sort"/>: only jobs behind this name, which need not be a job's.</param>
+    internal sealed record Query(
+        int? Page,
+        int? Limit,
+        string? JobId,
+        string? Status,
+        string? Tag,
+        string? Owner,
+        string? Q,
+        string? Space,
+        string? Sort = null,
+        string? After = null
+    ) : IRequest<Result>, IPaged;
 
     internal sealed record Result(IAsyncEnumerable<JobView> Data, long Count) : WrittenAnswer(Say.Fetched);
 
@@ -36,8 +47,14 @@ internal static class ListJobs
             RuleFor(query => query.Status).Must(words => words is null || Words(words).All(word => Known.Contains(word, StringComparer.Ordinal)))
                 .Refuse($"status 只能是 {string.Join(" | ", Known)}，多个用逗号分隔", $"status must be one of {string.Join(" | ", Known)}, several with commas");
             RuleFor(query => query.Q).AtMost(200, "q");
+            RuleFor(query => query.Sort).OneOf("sort", ByName);
+            RuleFor(query => query.After).Must((query, after) => after is null || query.Sort == ByName)
+                .Refuse($"after 只能与 sort={ByName} 一起使用", $"after goes with sort={ByName} alone");
+            RuleFor(query => query.After).AtMost(190, "after");
         }
     }
+
+    private const string ByName = "job_id";
 
     private static string[] Words(string text) => text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
 
@@ -75,6 +92,11 @@ internal static class ListJobs
 
         private const string PageSql = $"""
             SELECT j.id FROM cron.job j {Where} ORDER BY j.paused, j.next_run_at NULLS LAST, j.job_id LIMIT @Limit OFFSET @Offset;
+            """;
+
+        // Along the unique index of job_id. No name is empty: every job is behind the empty text.
+        private const string PageByNameSql = $"""
+            SELECT j.id FROM cron.job j {Where} AND j.job_id > @After ORDER BY j.job_id LIMIT @Limit OFFSET @Offset;
             """;
 
         private const string RowsSql = $"""
@@ -135,9 +157,10 @@ internal static class ListJobs
                 Last = last.Length == 0 ? null : last,
                 Limit = request.Limit ?? DefaultLimit,
                 Offset = request.Offset(DefaultLimit),
+                After = request.After ?? "",
             });
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            await using var both = await connection.QueryMultipleAsync(PageSql + CountSql, asked);
+            await using var both = await connection.QueryMultipleAsync((request.Sort == ByName ? PageByNameSql : PageSql) + CountSql, asked);
             var ids = (await both.ReadAsync<long>()).AsList();
             var count = await both.ReadSingleAsync<long>();
             if (request is { JobId: not null, Status: null, Tag: null, Owner: null, Q: null, Space: null } && count == 0)

@@ -16,7 +16,8 @@ internal static class TogglePause
     /// <param name="Paused">What it should be; null turns it over.</param>
     internal sealed record Command(string? JobId, bool? Paused = null) : IRequest<Result>;
 
-    internal sealed record Result(string JobId, bool Paused) : Answer(Paused
+    /// <param name="Changed">False where the job was as it should be already.</param>
+    internal sealed record Result(string JobId, bool Paused, bool Changed) : Answer(Paused
         ? new Text($"job {JobId} 禁用执行成功！", $"job {JobId} is paused")
         : new Text($"job {JobId} 恢复执行成功", $"job {JobId} runs again"));
 
@@ -52,7 +53,7 @@ internal static class TogglePause
             await JobAccess.Demand(connection, access, Verbs.Edit, request.JobId!);
             var (job, _, isTold) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
                 ?? throw JobAccess.NotFound(request.JobId);
-            if (request.Paused == job.Paused) return new Result(request.JobId!, job.Paused);
+            if (request.Paused == job.Paused) return new Result(request.JobId!, job.Paused, false);
             var digest = job.Paused ? await JobHold.Release(connection, transaction, rules, environments, caller, job) : "";
             var paused = await connection.ExecuteScalarAsync<bool>(
                 ToggleSql,
@@ -69,7 +70,7 @@ internal static class TogglePause
             await transaction.CommitAsync(cancellationToken);
             if (isTold) outbox.Wake();
             recurring.Changed(job.JobId);
-            return new Result(request.JobId!, paused);
+            return new Result(request.JobId!, paused, true);
         }
     }
 }

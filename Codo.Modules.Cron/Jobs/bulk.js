@@ -1,5 +1,5 @@
 // The same to all selected jobs, as one request. What is selected is in the boxes of the rows alone, so that a row that goes takes its selection with it.
-import { confirm, request, say } from './api.js';
+import { confirm, once, say } from './api.js';
 import { refresh } from './app.js';
 import { t } from './words.js';
 
@@ -26,14 +26,19 @@ const Words = {
   untag: (count, tags) => t(`从 ${count} 个任务去掉标签 ${tags}`, `Take ${tags} from ${count} jobs`),
 };
 
-// A pause that was a mistake is undone for those that it was done to.
+// A pause that was a mistake is undone for those that it has paused, and tags for those that got them: what was so before is somebody else's doing.
 const Opposite = { pause: 'resume', resume: 'pause', tag: 'untag', untag: 'tag' };
 
 async function send(action, ids, tags) {
-  const answer = await request('POST', '/v1/cron/job/bulk/', { job_ids: ids, action, ...(tags.length ? { tags } : {}) });
-  const items = answer.data ?? [], done = items.filter((item) => item.done).map((item) => item.job_id);
+  const answer = await once(`bulk ${action}`, 'POST', '/v1/cron/job/bulk/', { job_ids: ids, action, ...(tags.length ? { tags } : {}) });
+  const items = answer.data ?? [], changed = new Map();
+  for (const item of items.filter((one) => one.changed)) {
+    const own = JSON.stringify(item.tags ?? []);
+    changed.set(own, [...(changed.get(own) ?? []), item.job_id]);
+  }
   const refused = items.filter((item) => !item.done).map((item) => `${item.job_id}: ${[item.text, item.hint].filter(Boolean).join(' · ')}`);
-  const undo = Opposite[action] && done.length ? { word: t('撤销', 'Undo'), run: () => send(Opposite[action], done, tags) } : null;
+  const back = async () => { for (const [own, jobs] of changed) await send(Opposite[action], jobs, JSON.parse(own)); };
+  const undo = Opposite[action] && changed.size ? { word: t('撤销', 'Undo'), run: back } : null;
   say([answer.msg, answer.hint, ...refused.slice(0, 10), refused.length > 10 ? '…' : null].filter(Boolean).join('\n'), answer.code !== 0 || refused.length > 0, undo);
   await refresh();
   show();

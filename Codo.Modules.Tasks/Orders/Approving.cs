@@ -161,7 +161,15 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
         if (decision.Sha256 is { Length: > 0 } seen && seen != now.Sha256)
         {
             var difference = approval.Sha256 == seen && approval.Difference(now) is { } said ? said : new Text("与你看到的不同", "it is not what you have seen");
-            throw Refusal.Conflict($"执行内容已改变，请重新查看：{difference.Zh}", $"What would run has changed, look again: {difference.En}");
+            // The console recognises the refusal by the hash, and offers to show the page again.
+            throw new Refusal(
+                -1,
+                new Text($"执行内容已改变，请重新查看：{difference.Zh}", $"What would run has changed, look again: {difference.En}"),
+                RefusalKind.Conflict
+            )
+            {
+                More = new { plan_sha256 = now.Sha256 },
+            };
         }
 
         var before = await approval.Approvers(connection, transaction, now.Sha256);

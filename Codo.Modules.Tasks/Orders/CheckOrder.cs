@@ -24,6 +24,9 @@ internal static class CheckOrder
 
     internal sealed record Argument(string ArgsKey, JsonNode? ArgsValue);
 
+    /// <summary>A step that a person releases, as every host of its group has it.</summary>
+    internal sealed record HandStep(int TaskGroup, int TaskLevel, string TaskName);
+
     internal sealed record Event(DateTime Time, string User, long UserId, string Action, JsonNode? Detail);
 
     /// <param name="Verdict"><c>approve</c>, <c>reject</c>, <c>push_back</c> or <c>break_glass</c>.</param>
@@ -85,6 +88,7 @@ internal static class CheckOrder
         bool ApprovalButton,
         IReadOnlyList<string> ArgsKeys,
         IReadOnlyList<string> HandList,
+        IReadOnlyList<HandStep> HandSteps,
         IReadOnlyList<int> GroupList,
         string RunGroup,
         IReadOnlyList<string> ThisHostList,
@@ -152,7 +156,8 @@ internal static class CheckOrder
             """;
 
         private const string HandSql = """
-            SELECT task_name FROM tasks.scheduler_task_info WHERE list_id = @ListId AND trigger = 'hand' GROUP BY task_name ORDER BY min(sched_id)
+            SELECT task_group, task_level, task_name FROM tasks.scheduler_task_info WHERE list_id = @ListId AND trigger = 'hand'
+            GROUP BY task_group, task_level, task_name ORDER BY min(sched_id)
             """;
 
         private const string NamesSql = """
@@ -196,6 +201,7 @@ internal static class CheckOrder
             var attempts = tried.ToLookup(attempt => attempt.SchedId);
             var arguments = await Arguments(connection, order.Args);
             var given = (await connection.QueryAsync<Approval>(GivenSql, new { ListId = id })).AsList();
+            var hand = (await connection.QueryAsync<HandStep>(HandSql, new { ListId = id })).AsList();
             var stopped = await connection.QuerySingleOrDefaultAsync<(string? Zh, string? En)>(StoppedSql, new { ListId = id });
             var approval = await OrderApproval.Read(connection, null, id);
             var now = order.Schedule == "new" ? await Now(connection, id) : null;
@@ -216,7 +222,8 @@ internal static class CheckOrder
                             && !given.Exists(one => one is { Counts: true, Verdict: "approve" } && one.UserId == access.Caller.UserId)
                         : mayApprove,
                     [.. arguments.Select(argument => argument.ArgsKey)],
-                    (await connection.QueryAsync<string>(HandSql, new { ListId = id })).AsList(),
+                    [.. hand.Select(step => step.TaskName).Distinct()],
+                    hand,
                     [.. lanes.Select(lane => lane.TaskGroup).Distinct()],
                     group,
                     [.. beside.Select(lane => lane.Host)],

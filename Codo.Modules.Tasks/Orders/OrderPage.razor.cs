@@ -5,6 +5,8 @@ namespace Codo.Modules.Tasks.Orders;
 /// <summary>One order: its hosts and steps as they change, the output of the focused cell beside them; facts behind a switch.</summary>
 public sealed partial class OrderPage
 {
+    private const int MostGates = 8;
+
     private long id;
     private CheckOrder.Page order = null!;
 
@@ -37,6 +39,21 @@ public sealed partial class OrderPage
             "OK" => T("订单已结束", "The order has ended"),
             _ => null,
         };
+
+    // Where there are more than the title has room for, those of the group whose turn it is.
+    private IEnumerable<CheckOrder.HandStep> Gates =>
+        order.HandSteps.Where(step =>
+            order.HandSteps.Count <= MostGates || step.TaskGroup.ToString(CultureInfo.InvariantCulture) == order.RunGroup
+        );
+
+    // Several steps of one name are told apart by where they stand.
+    private string NameOf(CheckOrder.HandStep step) =>
+        order.HandSteps.Count(other => other.TaskName == step.TaskName) < 2
+            ? T($"「{step.TaskName}」", $"“{step.TaskName}”")
+            : T(
+                $"「{step.TaskName}」（组 {step.TaskGroup}，级别 {step.TaskLevel}）",
+                $"“{step.TaskName}” (group {step.TaskGroup}, level {step.TaskLevel})"
+            );
 
     private string Hosts =>
         string.Create(CultureInfo.InvariantCulture, $"{order.GroupList.Count} ")

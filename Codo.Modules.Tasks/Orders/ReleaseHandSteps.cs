@@ -13,7 +13,9 @@ namespace Codo.Modules.Tasks.Orders;
 /// <summary>Lets a hand step go on every host that has begun.</summary>
 internal static class ReleaseHandSteps
 {
-    internal sealed record Command(long? ListId, string? HandTask) : IRequest<Answer>;
+    /// <param name="TaskGroup">With <paramref name="TaskLevel"/>: only on hosts that stand at this very step now. A lane may have several hand steps of one
+    /// name, and a gate that nobody has reached yet is to stay closed.</param>
+    internal sealed record Command(long? ListId, string? HandTask, int? TaskGroup, int? TaskLevel) : IRequest<Answer>;
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -21,6 +23,9 @@ internal static class ReleaseHandSteps
         {
             RuleFor(command => command.ListId).NotNull().Refuse("订单ID 不能为空", "list_id is required");
             RuleFor(command => command.HandTask).NotEmpty().Refuse("任务名称不正确", "hand_task names no hand step", -2);
+            RuleFor(command => command)
+                .Must(command => (command.TaskGroup is null) == (command.TaskLevel is null))
+                .Refuse("task_group 和 task_level 必须同时给出", "task_group and task_level go together");
         }
     }
 
@@ -37,9 +42,18 @@ internal static class ReleaseHandSteps
             ORDER BY l.lane_id FOR NO KEY UPDATE OF l
             """;
 
+        private const string StandingSql = """
+            SELECT l.lane_id, i.sched_id FROM tasks.lane l
+            CROSS JOIN LATERAL (SELECT s.sched_id, s.task_level, s.task_name, s.task_status FROM tasks.scheduler_task_info s WHERE s.lane_id = l.lane_id
+                AND s.task_status <> 3 ORDER BY s.task_level, s.sched_id LIMIT 1) i
+            WHERE l.list_id = @ListId AND l.task_group = @Group AND l.state <> 'waiting' AND i.task_level = @Level AND i.task_name = @Name
+              AND i.task_status = ANY(@From)
+            ORDER BY l.lane_id FOR NO KEY UPDATE OF l
+            """;
+
         private const string ReleaseSql = """
             UPDATE tasks.scheduler_task_info SET task_status = 1, outcome = NULL, cause = @By WHERE lane_id = ANY(@Lanes) AND task_name = @Name
-                AND task_status = ANY(@From)
+                AND task_status = ANY(@From) AND (CAST(@Steps AS bigint[]) IS NULL OR sched_id = ANY(@Steps))
             """;
 
         public async Task<Answer> Handle(Command command, CancellationToken cancellationToken)
@@ -48,14 +62,25 @@ internal static class ReleaseHandSteps
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var order = await Intervention.Lock(connection, transaction, access, command.ListId!.Value);
-            var asked = new { order.ListId, Name = command.HandTask, From = StepStates.From(StepAction.Release) };
+            var asked = new
+            {
+                order.ListId,
+                Name = command.HandTask,
+                From = StepStates.From(StepAction.Release),
+                Group = command.TaskGroup,
+                Level = command.TaskLevel,
+            };
             if (!await connection.ExecuteScalarAsync<bool>(NamedSql, asked, transaction)) throw Refusal.NotFound("任务名称不正确", "hand_task names no hand step", -2);
-            var lanes = (await connection.QueryAsync<long>(LanesSql, asked, transaction)).ToArray();
+            var standing = command.TaskLevel is null ? null : (await connection.QueryAsync<(long Lane, long Step)>(StandingSql, asked, transaction)).AsList();
+            var lanes = standing is null
+                ? (await connection.QueryAsync<long>(LanesSql, asked, transaction)).ToArray()
+                : [.. standing.Select(one => one.Lane)];
             var released = await connection.ExecuteAsync(
                 ReleaseSql,
                 new
                 {
                     Lanes = lanes,
+                    Steps = standing?.Select(one => one.Step).ToArray(),
                     asked.Name,
                     asked.From,
                     By = Text.Same(caller.Nickname).Both(),

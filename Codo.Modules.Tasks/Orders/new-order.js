@@ -1,5 +1,5 @@
 // The form of an order: what it would run is asked for while one types, by the request that scripts send.
-import { confirm, request, say } from './api.js';
+import { confirm, newKey, request, say } from './api.js';
 import { h, t } from './words.js';
 
 const form = document.querySelector('[data-new-order]');
@@ -54,17 +54,23 @@ async function preview() {
   shown.replaceChildren(...(answer.warnings ?? []).map((text) => h('p', { class: 'banner warn' }, text)), ...groups.flatMap(section));
 }
 
+// The same until there is an answer: whoever tries again after none makes no second order.
+let key = newKey(), wasLost = false;
+
 if (form) {
-  form.addEventListener('input', () => { error.textContent = ''; clearTimeout(timer); timer = setTimeout(preview, 300); });
+  form.addEventListener('input', () => { form.dataset.dirty = '1'; error.textContent = ''; clearTimeout(timer); timer = setTimeout(preview, 300); });
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     const button = event.submitter, lines = button.dataset.confirm?.split('\n');
     if (form.dataset.sent || (lines && !(await confirm(lines[0], lines.slice(1), button.textContent.trim())))) return;
     form.dataset.sent = '1';
-    const answer = await request('POST', '/v2/task/accept/', body(button.value));
+    const answer = await request('POST', '/v2/task/accept/', body(button.value), key);
     if (answer.code === 0) { say([answer.msg, ...(answer.warnings ?? [])].join('\n')); location.href = `/orders/${answer.list_id}`; return; }
     delete form.dataset.sent;
-    error.textContent = answer.msg + (answer.hint ? ` · ${answer.hint}` : '');
+    const doubt = wasLost && !answer.lost ? t('上一次提交可能已生效，请先查看订单列表', 'The try before may have made an order: look at the list of orders first') : null;
+    wasLost = answer.lost;
+    if (!wasLost) key = newKey();
+    error.textContent = [answer.msg, answer.hint, doubt].filter(Boolean).join(' · ');
   });
   preview();
 }

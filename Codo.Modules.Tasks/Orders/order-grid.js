@@ -347,21 +347,19 @@ class OrderGrid {
       }), h('span', { class: 'grow' }), h('button', { type: 'button', class: 'button small ghost', onclick: () => { this.chosen.clear(); this.showActs(); this.draw(); } }, t('取消选择', 'Clear')));
   }
 
-  async act(kind, word, lanes, tone) {
-    const group = (lane) => this.groups.find((one) => one.number === lane.group);
-    const step = (lane) => group(lane).steps[this.hot(lane)];
-    const what = { restart: (lane) => t(`${lane.host}：从第 ${this.hot(lane) + 1} 步「${step(lane).task_name}」起重新执行`, `${lane.host}: runs again from step ${this.hot(lane) + 1} “${step(lane).task_name}”`), skip: (lane) => t(`${lane.host}：第 ${this.hot(lane) + 1} 步「${step(lane).task_name}」视为完成`, `${lane.host}: step ${this.hot(lane) + 1} “${step(lane).task_name}” counts as done`), execute: (lane) => t(`${lane.host}：放行「${step(lane).task_name}」`, `${lane.host}: “${step(lane).task_name}” goes on`), stop_one: (lane) => t(`${lane.host}：终止正在执行的命令，其余步骤不再执行`, `${lane.host}: what runs is killed, the remaining steps never run`) }[kind];
+  async act(kind, word, able, tone) {
+    // Hosts go on while a person reads the question: the answer is about the steps that they stand at now, and about no later one.
+    const lanes = able.map(({ group, host, steps }) => {
+      const at = this.hot({ steps });
+      return { group, host, at, status: steps[at], step: this.groups.find((one) => one.number === group).steps[at] };
+    });
+    const what = { restart: ({ host, at, step }) => t(`${host}：从第 ${at + 1} 步「${step.task_name}」起重新执行`, `${host}: runs again from step ${at + 1} “${step.task_name}”`), skip: ({ host, at, step }) => t(`${host}：第 ${at + 1} 步「${step.task_name}」视为完成`, `${host}: step ${at + 1} “${step.task_name}” counts as done`), execute: ({ host, step }) => t(`${host}：放行「${step.task_name}」`, `${host}: “${step.task_name}” goes on`), stop_one: ({ host }) => t(`${host}：终止正在执行的命令，其余步骤不再执行`, `${host}: what runs is killed, the remaining steps never run`) }[kind];
     if (!await confirm(t(`${word}：${lanes.length} 台主机`, `${word}: ${lanes.length} hosts`), lanes.map(what), word, tone === 'danger', lanes.length > 50 ? String(lanes.length) : null)) return;
     const refused = [];
     const queue = [...lanes];
     const one = async () => {
       for (let lane = queue.shift(); lane; lane = queue.shift()) {
-        const body = { list_id: this.id, task_group: lane.group, task_level: step(lane).task_level, exec_ip: lane.host, hand_type: kind };
-        if (kind === 'execute') {
-          const check = await request('GET', `/v2/task/check/?list_id=${this.id}&get_run_group=${lane.group}&get_run_host=${encodeURIComponent(lane.host)}`);
-          body.scheduler_id = check.data?.scheduler_list.find((row) => row.task_status === '5')?.sched_id;
-        }
-        const answer = await request('PATCH', '/v2/task/check/', body);
+        const answer = await this.intervene(kind, lane);
         if (answer.code !== 0) refused.push(`${lane.host}: ${answer.msg}`);
       }
     };
@@ -369,6 +367,19 @@ class OrderGrid {
     say([t(`${word}：${lanes.length - refused.length} 台完成`, `${word}: done on ${lanes.length - refused.length} hosts`), ...refused.slice(0, 20)].join('\n'), refused.length > 0);
     if (!refused.length) this.chosen.clear();
     this.showActs();
+  }
+
+  // One lane, as it was when the person was asked. A step is told by its place: several may have one level or one name.
+  async intervene(kind, { group, host, at, status, step }) {
+    const body = { list_id: this.id, task_group: group, task_level: step.task_level, exec_ip: host, hand_type: kind };
+    if (kind !== 'stop_one') {
+      const check = await request('GET', `/v2/task/check/?list_id=${this.id}&get_run_group=${group}&get_run_host=${encodeURIComponent(host)}`);
+      if (check.code !== 0) return check;
+      const row = check.data.scheduler_list[at];
+      if (row?.task_status !== status) return { code: -1, msg: t(`「${step.task_name}」已不再等待此操作，没有执行`, `“${step.task_name}” no longer waits for this; nothing was done`) };
+      body.scheduler_id = row.sched_id;
+    }
+    return request('PATCH', '/v2/task/check/', body);
   }
 }
 

@@ -13,7 +13,7 @@ let version = Number(root.dataset.version);
 const theirs = new Map();
 let dirty = false, dragged = null;
 
-const touch = () => { dirty = true; draw(); };
+const touch = () => { dirty = true; root.dataset.dirty = '1'; draw(); };
 const find = (step) => groups.find((group) => group.steps.includes(step));
 
 // Steps of a group run by level: the order that is shown becomes the levels 1, 2, 3.

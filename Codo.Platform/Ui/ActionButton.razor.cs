@@ -35,15 +35,22 @@ public sealed partial class ActionButton
     [Parameter]
     public string? Confirm { get; set; }
 
-    /// <summary>The word of an undo, which sends the same request again unless <see cref="UndoPath"/> names another; null for none.</summary>
+    /// <summary>
+    /// The word of an undo, null for none. It says what is wanted: a request that turned the state over would also take back what somebody else has done. It is
+    /// not offered after an answer with <c>changed: false</c>.
+    /// </summary>
     [Parameter]
     public string? Undo { get; set; }
 
-    /// <summary>Where the undo is posted to.</summary>
+    /// <summary>The method of the undo.</summary>
+    [Parameter]
+    public string UndoMethod { get; set; } = "POST";
+
+    /// <summary>Where the undo is sent to.</summary>
     [Parameter]
     public string? UndoPath { get; set; }
 
-    /// <summary>What is posted there; a text <c>{name}</c> in it is that field of the answer.</summary>
+    /// <summary>What is sent there; a text <c>{name}</c> in it is that field of the answer.</summary>
     [Parameter]
     public object? UndoBody { get; set; }
 

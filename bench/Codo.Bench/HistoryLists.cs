@@ -39,6 +39,7 @@ internal static class HistoryLists
         ("ledger, key task_log", $"/v1/cron/log/?start_date=2020-01-01&key=task_log&value={HistoryData.NoText}", 1000),
         ("jobs, first page", "/v1/cron/job/", 50),
         ("jobs, page 500", "/v1/cron/job/?page=500", 50),
+        ("jobs, by name, behind one", $"/v1/cron/job/?sort=job_id&limit=500&after={HistoryData.RareJob}", 50),
         ("jobs, by id", $"/v1/cron/job/?job_id={HistoryData.RareJob}", 50),
         ("jobs, paused", "/v1/cron/job/?status=1", 50),
         ("jobs, last run failed", "/v1/cron/job/?status=faild", 50),

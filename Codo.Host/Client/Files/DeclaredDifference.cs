@@ -18,14 +18,24 @@ internal sealed record DeclaredDifference(Declared? There, Declared? Wanted)
             if (known is null || Text(known) != Text(filled)) differences.Add(new DeclaredDifference(known, filled));
         }
 
-        // A kind of which the files have nothing is not theirs.
+        // What the files have nothing of, a kind in a space, is not theirs: they may be the export of one space or kind.
         if (prune)
+        {
+            var theirs = wanted.Select(one => Place(one, there.FirstOrDefault(other => other.Kind == one.Kind && other.Name == one.Name))).ToHashSet();
             differences.AddRange(
                 there
-                    .Where(one => wanted.Any(other => other.Kind == one.Kind) && !wanted.Any(other => other.Kind == one.Kind && other.Name == one.Name))
+                    .Where(one => theirs.Contains(Place(one, null)) && !wanted.Any(other => other.Kind == one.Kind && other.Name == one.Name))
                     .Select(one => new DeclaredDifference(one, null))
             );
+        }
         return differences;
+    }
+
+    // A file that names no space means the one in which the thing is; one that is made anew goes into default.
+    private static (DeclaredKind Kind, string Space) Place(Declared one, Declared? known)
+    {
+        var space = one.Fields.Text("space") is { Length: > 0 } own ? own : known?.Fields.Text("space") ?? "default";
+        return (one.Kind, space.ToUpperInvariant());
     }
 
     /// <summary>Writes the difference line by line, as diff(1) does.</summary>

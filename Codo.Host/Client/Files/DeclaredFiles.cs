@@ -31,31 +31,53 @@ internal static class DeclaredFiles
         return found;
     }
 
-    /// <summary>Writes a file for each, and removes those of ours that are no longer there; answers how many were written and removed.</summary>
-    public static (int Written, int Removed) Write(string directory, IReadOnlyList<Declared> all)
+    /// <summary>Writes a file for each; answers how many were written.</summary>
+    public static int Write(string directory, IReadOnlyList<Declared> all)
     {
-        var kept = new HashSet<string>(StringComparer.Ordinal);
         var written = 0;
         foreach (var one in all)
         {
-            var file = Path.Combine(directory, one.Kind.Folder, FileName(one.Name));
-            kept.Add(Path.GetFullPath(file));
+            var file = FileOf(directory, one);
             Directory.CreateDirectory(Path.GetDirectoryName(file)!);
             var text = Yaml.Write(one.Kind.Short(one.Fields));
             if (File.Exists(file) && File.ReadAllText(file) == text) continue;
             File.WriteAllText(file, text, new UTF8Encoding(false));
             written++;
         }
-
-        var gone = DeclaredKind
-            .All.Select(kind => (Kind: kind, Folder: Path.Combine(directory, kind.Folder)))
-            .Where(place => Directory.Exists(place.Folder))
-            .SelectMany(place => Directory.GetFiles(place.Folder, "*.yaml").Where(file => File.ReadLines(file).FirstOrDefault() == $"kind: {place.Kind.Word}"))
-            .Where(file => !kept.Contains(Path.GetFullPath(file)))
-            .ToList();
-        gone.ForEach(File.Delete);
-        return (written, gone.Count);
+        return written;
     }
+
+    /// <summary>Files of ours, each in the folder of its kind, that are those of none of the things.</summary>
+    public static List<string> Others(string directory, IReadOnlyList<Declared> all)
+    {
+        var files = all.Select(one => Path.GetFullPath(FileOf(directory, one))).ToHashSet(StringComparer.Ordinal);
+        return
+        [
+            .. DeclaredKind
+                .All.Select(kind => (Kind: kind, Folder: Path.Combine(directory, kind.Folder)))
+                .Where(place => Directory.Exists(place.Folder))
+                .SelectMany(place => Directory.GetFiles(place.Folder, "*.yaml").Where(file => FirstLine(file) == $"kind: {place.Kind.Word}"))
+                .Where(file => !files.Contains(Path.GetFullPath(file))),
+        ];
+    }
+
+    /// <summary>The kind and the space of each thing that a file of ours declares; empty is a space that it does not name.</summary>
+    public static List<(string Kind, string Space)> PlacesIn(string file)
+    {
+        try
+        {
+            return [.. Yaml.Read(file, File.ReadAllText(file)).OfType<JsonObject>().Select(document => (document.Text("kind"), document.Text("space")))];
+        }
+        catch (ClientFailure)
+        {
+            // It does not read, as after a merge that nobody has finished: its first line is all that is known.
+            return [(FirstLine(file)["kind: ".Length..], "")];
+        }
+    }
+
+    private static string FirstLine(string file) => File.ReadLines(file).FirstOrDefault("");
+
+    private static string FileOf(string directory, Declared one) => Path.Combine(directory, one.Kind.Folder, FileName(one.Name));
 
     private static IEnumerable<string> Files(string directory) =>
         Directory

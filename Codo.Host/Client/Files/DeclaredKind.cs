@@ -19,6 +19,9 @@ internal abstract class DeclaredKind
 
     public string Folder => Word + "s";
 
+    /// <summary>The kind as rights call it.</summary>
+    public virtual string ResourceKind => Word;
+
     /// <summary>The field that holds the name.</summary>
     public abstract string NameField { get; }
 
@@ -33,6 +36,10 @@ internal abstract class DeclaredKind
     public abstract Task Change(CodoServer server, Declared there, Declared wanted);
 
     public abstract Task Delete(CodoServer server, Declared there);
+
+    /// <summary>Whether a thing of this space is asked for: the server tells no upper case from lower in names of spaces.</summary>
+    /// <param name="asked">Null is every space.</param>
+    public static bool IsIn(string space, string? asked) => asked is null || string.Equals(space, asked.Trim(), StringComparison.OrdinalIgnoreCase);
 
     /// <summary>The fields as a file holds them: without those that are as they are by default, in this kind's order.</summary>
     public JsonObject Short(JsonObject fields)
@@ -86,13 +93,7 @@ internal sealed class DeclaredJobs : DeclaredKind
             }),
         ];
 
-    public override async Task Make(CodoServer server, Declared wanted)
-    {
-        var body = (JsonObject)wanted.Fields.DeepClone();
-        body.Remove("paused");
-        await server.Ask(HttpMethod.Post, Path, body);
-        await Pause(server, wanted);
-    }
+    public override Task Make(CodoServer server, Declared wanted) => server.Ask(HttpMethod.Post, Path, (JsonObject)wanted.Fields.DeepClone());
 
     public override async Task Change(CodoServer server, Declared there, Declared wanted)
     {
@@ -293,6 +294,8 @@ internal sealed class DeclaredRules : DeclaredKind
 
     public override string Word => "rule";
 
+    public override string ResourceKind => "alert_rule";
+
     public override string NameField => "name";
 
     public override IReadOnlyList<(string Name, JsonNode? Default)> Fields { get; } =
@@ -322,7 +325,7 @@ internal sealed class DeclaredRules : DeclaredKind
         return
         [
             .. rules
-                .Where(rule => space is null || rule.Text("space") == space)
+                .Where(rule => IsIn(rule.Text("space"), space))
                 .Select(rule =>
                 {
                     var fields = new JsonObject();

@@ -17,9 +17,12 @@ internal static class FileCommands
             context,
             async (server, parsed) =>
             {
-                var all = await There(server, parsed.GetValue(space), parsed.GetValue(kinds) ?? []);
-                var (written, removed) = DeclaredFiles.Write(parsed.GetRequiredValue(directory), all);
-                context.Error.WriteLine($"{all.Count} in {parsed.GetRequiredValue(directory)}: {written} written, {removed} removed.");
+                var (place, within, words) = (parsed.GetRequiredValue(directory), parsed.GetValue(space), parsed.GetValue(kinds) ?? []);
+                var all = await There(server, within, words);
+                var written = DeclaredFiles.Write(place, all);
+                var (removed, kept) = await new ExportScope(server, within, words).Clean(place, all);
+                context.Error.WriteLine($"{all.Count} in {place}: {written} written, {removed} removed.");
+                if (kept > 0) context.Warn($"{kept} more stay: their things are gone, or you may not see them.");
             }
         );
     }
@@ -95,7 +98,7 @@ internal static class FileCommands
         var there = await There(server, space, kinds.Length == 0 ? ["none"] : kinds);
         return DeclaredDifference.Between(
             there,
-            wanted.Where(one => space is null || one.Fields.Text("space") is "" || one.Fields.Text("space") == space).ToList(),
+            wanted.Where(one => one.Fields.Text("space") is "" || DeclaredKind.IsIn(one.Fields.Text("space"), space)).ToList(),
             prune
         );
     }
@@ -111,7 +114,7 @@ internal static class FileCommands
 
     private static Option<string?> Space() => new("--space") { Description = "Only what is in this space.", HelpName = "NAME" };
 
-    private static Option<bool> Prune() => new("--prune") { Description = "What the files do not have goes, of the kinds that they have." };
+    private static Option<bool> Prune() => new("--prune") { Description = "What the files do not have goes, of the kinds and in the spaces that they have." };
 
     private static Option<string[]> Kinds()
     {

@@ -1,18 +1,33 @@
 // Requests of the public API, and what became of them.
 import { h, language, t } from './words.js';
 
-/** @returns {Promise<any>} the answer; a failure has `code` other than 0. */
-export async function request(method, path, body) {
+/** @param {string | null} key an Idempotency-Key @returns {Promise<any>} the answer; a failure has `code` other than 0, and `lost` where it may be done all the same. */
+export async function request(method, path, body = undefined, key = null) {
   try {
     const response = await fetch(path, {
       method,
-      headers: { 'Accept-Language': language, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
+      headers: { 'Accept-Language': language, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }), ...(key ? { 'Idempotency-Key': key } : {}) },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
-    return await response.json();
+    const answer = await response.json();
+    return response.status < 500 ? answer : { ...answer, lost: true };
   } catch {
-    return { code: -1, msg: t('没有得到应答：请检查网络后重试', 'No answer: check the network and try again') };
+    return { code: -1, lost: true, msg: t('没有得到应答：请检查网络后重试', 'No answer: check the network and try again') };
   }
+}
+
+// Without HTTPS a browser has no randomUUID.
+export const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+
+// Whoever got no answer asks again within minutes, and means the same; what is asked for later is meant anew.
+const Again = 600000, unanswered = new Map();
+
+/** Asks under a key that is sent again while there was no answer, so that it is done once. @param {string} what is asked for @returns {Promise<any>} */
+export async function once(what, method, path, body) {
+  const before = unanswered.get(what), key = before && Date.now() - before.at < Again ? before.key : newKey();
+  const answer = await request(method, path, body, key);
+  if (answer.lost) unanswered.set(what, { key, at: Date.now() }); else unanswered.delete(what);
+  return answer;
 }
 
 /** A message that stays until it is dismissed; the newest is below. */
@@ -29,7 +44,7 @@ export function say(text, isBad = false, undo = null) {
 // What the next page says, since this one is left.
 const Kept = 'codo-said';
 
-/** @param {{word: string, path: string, body: any, go?: string} | null} undo a request that takes it back */
+/** @param {{word: string, method?: string, path: string, body: any, go?: string} | null} undo a request that takes it back */
 export function sayLater(text, undo = null) { sessionStorage.setItem(Kept, JSON.stringify({ text, undo })); }
 
 /** Says what the page before has left. @param {(undo: any) => void} take sends an undo */

@@ -1,5 +1,5 @@
 // What every page does: times, live refresh, actions, forms, keys. Everything is bound by attributes, so that a page is HTML alone.
-import { confirm, copy, request, say, sayKept, sayLater } from './api.js';
+import { confirm, copy, once, request, say, sayKept, sayLater } from './api.js';
 import { follow, onState, shows } from './live.js';
 import { morph } from './morph.js';
 import { h, span, t } from './words.js';
@@ -46,7 +46,9 @@ export async function refresh() {
       last = Date.now();
       try {
         const response = await fetch(location.href, { headers: { 'X-Codo-Part': '1', Accept: 'text/html' } });
-        if (response.status === 401) { location.reload(); return; }
+        if (response.status === 401) { signedOut(); return; }
+        away?.remove();
+        away = null;
         // What is shown stays, rather than give way to a page that says the host cannot answer just now.
         if (response.status >= 500) { if (main().dataset.status === '200') { setTimeout(refresh, 5000); return; } }
         const fresh = new DOMParser().parseFromString(await response.text(), 'text/html');
@@ -66,6 +68,15 @@ export async function refresh() {
   refreshing = null;
 }
 
+// A form that is half filled in outlives the session: whoever signs in in another tab goes on with it.
+let away = null;
+function signedOut() {
+  if (!document.querySelector('[data-dirty]')) { location.reload(); return; }
+  if (away) return;
+  away = say(t('登录已结束，填写的内容还在。', 'The session is over; what was typed is still here. '), true);
+  away.firstElementChild.append(h('a', { href: '/', target: '_blank' }, t('在另一个标签页登录', 'Sign in in another tab')));
+}
+
 const topics = () => (main()?.dataset.topics ?? '').split(' ').filter(Boolean).map((text) => {
   const at = text.lastIndexOf('=');
   return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
@@ -75,12 +86,12 @@ let poll = 0;
 for (const [topic, version] of topics()) if (version) follow(topic, version, refresh);
 onState(({ state, since }) => {
   const bar = document.getElementById('broken');
-  clearInterval(poll);
+  // Each try that failed tells it again, sooner than the page is to be read again.
+  if (state === 'live') { clearInterval(poll); poll = 0; } else poll ||= setInterval(refresh, 5000);
   if (state === 'broken') {
     const at = new Date(since);
     bar.textContent = t(`实时更新自 ${at.toLocaleTimeString()} 起中断，每 5 秒重试`, `Live updates broke off at ${at.toLocaleTimeString()}; trying every 5 s`);
     bar.hidden = false;
-    poll = setInterval(refresh, 5000);
   } else if (!bar.hidden) {
     bar.hidden = true;
     refresh();
@@ -92,17 +103,20 @@ if (main()?.dataset.status === '503') poll = setInterval(refresh, 5000);
 // Actions ----------------------------------------------------------------------------------------------------------------------------------------------
 async function act(button) {
   if (button.getAttribute('aria-disabled') === 'true') { say(button.dataset.reason, true); return; }
-  const { method, path, body, confirm: asked, undo } = button.dataset;
+  if (button.getAttribute('aria-busy') === 'true') return;
+  // What was pressed counts: by the answer the button may say the opposite.
+  const { method, path, body, confirm: asked, undo, undoMethod, undoPath, undoBody, undoGo, go } = button.dataset;
   const send = async () => {
     button.setAttribute('aria-busy', 'true');
-    const answer = await request(method, path, body ? JSON.parse(body) : undefined);
+    const answer = await once(path + body, method, path, body ? JSON.parse(body) : undefined);
     button.removeAttribute('aria-busy');
     // A test message that was not taken is no failed request, and still bad.
     const isBad = answer.code !== 0 || answer.delivered === false;
-    const { undoPath, undoBody, undoGo, go } = button.dataset;
-    const back = !isBad && undo && undoPath ? { word: undo, path: undoPath, body: JSON.parse(filled(undoBody, answer)), go: undoGo } : null;
+    // What was so already is somebody else's doing, and not taken back.
+    const back = !isBad && undo && answer.changed !== false
+      ? { word: undo, method: undoMethod, path: undoPath, body: JSON.parse(filled(undoBody, answer)), go: undoGo } : null;
     if (!isBad && go) { sayLater(told(answer), back); location.href = go; return; }
-    say(told(answer), isBad, back ? { word: undo, run: () => takeBack(back) } : !isBad && undo ? { word: undo, run: send } : null);
+    say(told(answer), isBad, back && { word: undo, run: () => takeBack(back) });
     await refresh();
   };
   const lines = asked?.split('\n') ?? [];
@@ -111,9 +125,9 @@ async function act(button) {
 
 const filled = (text, answer) => text.replace(/\{(\w+)\}/g, (whole, name) => answer[name] ?? whole);
 
-/** @param {{path: string, body: any, go?: string}} undo a request */
-async function takeBack({ path, body, go }) {
-  const answer = await request('POST', path, body);
+/** @param {{method?: string, path: string, body: any, go?: string}} undo a request */
+async function takeBack({ method = 'POST', path, body, go }) {
+  const answer = await request(method, path, body);
   if (answer.code === 0 && go) { sayLater(told(answer)); location.href = go; return; }
   say(told(answer), answer.code !== 0);
   await refresh();
@@ -137,10 +151,28 @@ export const isAsItWas = (field) => (field.type === 'checkbox' ? field.checked =
 
 const listOf = (text) => text.split(/[,，\n]/).map((item) => item.trim()).filter(Boolean);
 
+// One NAME=value a line. A value of several lines is JSON text, and so is one that would be taken for such text; other quotes belong to the value.
+const unquoted = (text) => {
+  if (!text.startsWith('"')) return text;
+  try { const value = JSON.parse(text); return /^"|[\n\r]/.test(value) ? value : text; } catch { return text; }
+};
+export const quoted = (value) => (value !== null && (/[\n\r]/.test(value) || unquoted(value) !== value) ? JSON.stringify(value) : value);
+
+// Null where a line is no pair: what it means is not guessed, and nothing is left out.
+function pairs(field) {
+  const lines = field.value.split('\n').filter((line) => line.trim());
+  const wrong = lines.find((line) => !line.includes('='));
+  if (wrong === undefined) return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf('=')).trim(), unquoted(line.slice(line.indexOf('=') + 1))]));
+  refuse(field.form, field, t(`「${wrong}」没有等号：每行一个 名称=值，多行的值写成 名称="一\\n二"`,
+    `“${wrong}” has no equals sign: one NAME=value a line, and a value of several lines as NAME="one\\ntwo"`));
+  return null;
+}
+
 // The button that was pressed is sent like a field, and may ask first.
 async function submit(form, by) {
   const asks = by?.dataset.confirm?.split('\n');
   if (asks && !(await confirm(asks[0], asks.slice(1), by.textContent.trim(), by.classList.contains('danger')))) return;
+  if (form.getAttribute('aria-busy') === 'true') return;
   const [method, path] = form.dataset.api.split(' ');
   for (const error of form.querySelectorAll('.error')) error.remove();
   for (const field of form.querySelectorAll('.invalid')) field.classList.remove('invalid');
@@ -153,20 +185,23 @@ async function submit(form, by) {
     const group = kind === 'each' ? [...form.elements].filter((other) => other.name === field.name) : [field];
     if (seen.has(field.name) && kind === 'each') continue;
     seen.add(field.name);
-    if ((kind?.startsWith('skip-empty') && field.value === '') || (method === 'PUT' && field.type !== 'hidden' && group.every(isAsItWas))) continue;
+    if ((kind?.startsWith('skip-empty') && field.value === '') || ((method === 'PUT' || kind === 'skip-same') && field.type !== 'hidden' && group.every(isAsItWas))) continue;
     const value = kind === 'number' ? field.value.trim() || '0'
       : kind === 'each' ? group.filter((box) => box.checked).map((box) => box.value)
       : kind === 'list' ? listOf(field.value)
       : kind === 'lines' ? field.value.split('\n').map((line) => line.trim()).filter(Boolean)
       : kind === 'lists' ? field.value.split('\n').map(listOf).filter((list) => list.length)
-      : kind === 'pairs' ? Object.fromEntries(field.value.split('\n').filter((line) => line.includes('=')).map((line) => [line.slice(0, line.indexOf('=')).trim(), line.slice(line.indexOf('=') + 1)]))
+      : kind === 'pairs' ? pairs(field)
       : field.type === 'datetime-local' ? field.value.replace('T', ' ')
       : field.type === 'checkbox' ? field.checked : field.value;
+    if (value === null) return;
     // settings.url is the field url of the object settings.
     const [name, inner] = field.name.split('.');
     if (inner) (body[name] ??= {})[inner] = value; else body[name] = value;
   }
+  form.setAttribute('aria-busy', 'true');
   const answer = await request(method, path, body);
+  form.removeAttribute('aria-busy');
   if (answer.code === 0) {
     form.removeAttribute('data-dirty');
     const shown = form.dataset.shown?.split(' ').map((name) => answer[name]).filter(Boolean) ?? [];
@@ -187,12 +222,18 @@ async function submit(form, by) {
     if (form.elements.version && !form.dataset.dirty) form.reset();
     return;
   }
+  if (answer.code === 401) { signedOut(); return; }
+  // What would run is no longer what was shown: it is to be looked at before it is approved.
+  if (answer.plan_sha256) { say(told(answer), true, { word: t('重新载入页面', 'Reload the page'), run: () => location.reload() }); return; }
   if (answer.data?.made_to && form.elements.version) { (await import('./conflict.js')).showConflict(form, answer); return; }
   // The message names the field; without one it stands at the button.
   const field = [...form.elements].find((element) => element.name && new RegExp(`(^|[^a-z_])${element.name}([^a-z_]|$)`).test(answer.msg))
     ?? (/cron|schedule|表达式|定时器/.test(answer.msg) ? form.elements.namedItem('cron') : null);
-  const error = h('small', { class: 'error', role: 'alert' }, answer.msg + (answer.hint ? ` · ${answer.hint}` : ''));
-  const place = field?.closest?.('.field');
+  refuse(form, field, answer.msg + (answer.hint ? ` · ${answer.hint}` : ''));
+}
+
+function refuse(form, field, text) {
+  const error = h('small', { class: 'error', role: 'alert' }, text), place = field?.closest?.('.field');
   if (place) { place.classList.add('invalid'); place.append(error); field.focus(); } else (form.querySelector('.form-bar') ?? form).append(error);
 }
 
@@ -205,7 +246,8 @@ document.addEventListener('click', (event) => {
   else if (dataset.language) { keep('codo_lang', dataset.language); location.reload(); }
   else if (dataset.themeNext !== undefined) theme();
   else if (dataset.palette !== undefined) openPalette();
-  else if (dataset.method || dataset.reason) act(target);
+  // The second click of a double click would meet what the first has made of the button.
+  else if ((dataset.method || dataset.reason) && event.detail < 2) act(target);
 });
 document.addEventListener('submit', (event) => {
   if (event.target.dataset.api) { event.preventDefault(); submit(event.target, event.submitter); }
@@ -302,7 +344,7 @@ document.addEventListener('keydown', (event) => {
   else if (event.key === 'j') cursor(1);
   else if (event.key === 'k') cursor(-1);
   else if (event.key === 'Enter' && place >= 0 && event.target === document.body) { const row = rows()[place]; if (row?.dataset.href) location.href = row.dataset.href; }
-  else {
+  else if (!event.repeat) {
     const scope = place >= 0 ? rows()[place] : null;
     const button = scope?.querySelector(`[data-key="${CSS.escape(event.key)}"]`) ?? document.querySelector(`main .title [data-key="${CSS.escape(event.key)}"]`);
     if (button) { event.preventDefault(); button.click(); }

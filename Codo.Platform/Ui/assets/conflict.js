@@ -1,5 +1,5 @@
 // Somebody else saved meanwhile: what only they changed is taken over, what both changed is marked with their value, and what was typed stays.
-import { isAsItWas } from './app.js';
+import { isAsItWas, quoted } from './app.js';
 import { h, t } from './words.js';
 
 // As the form writes a value of the API.
@@ -39,11 +39,11 @@ export function showConflict(form, answer) {
     const [key, inner] = path.startsWith('env.') ? ['env', path.slice(4)] : [path, null];
     const field = form.elements.namedItem(key);
     if (!field?.closest?.('.field')) continue;
-    const theirs = () => (inner ? pair(field.value, inner, now) : text(now));
-    const mine = inner ? pairOf(field.value, inner) : field.value, value = inner ? now : text(now);
+    const mine = inner ? pairOf(field.value, inner) : field.value, value = inner ? quoted(now) : text(now);
+    const theirs = () => (inner ? pair(field.value, inner, value) : value);
     if (mine === value) continue;
     const said = h('code', {}, value === '' || value === null ? '–' : value), label = inner ? `${inner}: ` : '';
-    if (isAsItWas(field) || (inner && mine === before)) {
+    if (isAsItWas(field) || (inner && mine === quoted(before))) {
       const untouched = isAsItWas(field);
       if (untouched) set(field, theirs()); else field.value = theirs();
       note(field, by, h('span', {}, label, t(`${by} 改成了 `, `${by} changed it to `), said));

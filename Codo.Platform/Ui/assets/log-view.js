@@ -56,19 +56,25 @@ export function stepSource(key) {
   };
 }
 
-/** The output of a run of a job: a text that grows, its end perhaps half a line. */
+/** The output of a run of a job: a text that grows, its end perhaps half a line; the newest attempt first, then each that comes after it. */
 export function runSource(id) {
-  let rest = '';
+  // Bytes count anew in each attempt. The one that is shown is named until it has ended, so that neither its last lines nor the next one's first are left out.
+  let rest = '', shown = 0, over = 0;
   return {
     topic: `run:${id}`, name: `run-${id}`,
     async tail() { return { code: 0, lines: [], before: 0, after: '' }; },
     async next(after) {
-      const answer = await request('GET', `/v1/cron/log/output/?log_id=${id}${after ? `&after=${after}` : ''}`);
+      const named = shown;
+      const answer = await request('GET', `/v1/cron/log/output/?log_id=${id}${named ? `&attempt=${named}` : ''}${after ? `&after=${after}` : ''}`);
       if (answer.code !== 0) return { ...answer, lines: [] };
+      if (!named && over && answer.attempt > over) { shown = over + 1; return { code: 0, lines: [{ text: t(`—— 第 ${shown} 次尝试 ——`, `—— Attempt ${shown} ——`), isCommand: true }], after: '', more: true }; }
+      if (!named && !over) shown = answer.attempt;
       const parts = (rest + answer.data).split('\n');
       rest = parts.pop();
       if (answer.ended && rest) { parts.push(rest); rest = ''; }
-      return { code: 0, lines: parts.map((text) => ({ text: text.endsWith('\r') ? text.slice(0, -1) : text })), after: String(answer.after), more: !answer.ended && answer.data.length > 1000000, ended: answer.ended };
+      const isOver = named > 0 && answer.ended;
+      if (isOver) { shown = 0; over = named; }
+      return { code: 0, lines: parts.map((text) => ({ text: text.endsWith('\r') ? text.slice(0, -1) : text })), after: String(answer.after), more: isOver || (!answer.ended && answer.data.length > 1000000), ended: answer.ended };
     },
   };
 }

@@ -187,6 +187,19 @@ public sealed class ClientTests(ClientHost fixture)
     }
 
     [Fact]
+    public async Task A_run_that_is_followed_ends_as_its_last_attempt_does()
+    {
+        var (name, flag) = (ClientHost.NewName("job"), Path.Combine(fixture.NewFolder(), "flag"));
+        var cmd = $"test -e {flag} || {{ touch {flag}; echo first; exit 1; }}; echo ok";
+        await Host.Make(new { job_id = name, cmd, cron = CronClient.Never, retries = 1, retry_delay = 1 });
+        var run = await fixture.Run("job", "run", name, "-f");
+        (run.Code, run.Output).ShouldBe((0, "first\nok\n"), run.Errors);
+        run.Errors.ShouldContain("Attempt 2:\n");
+        (await fixture.Run("job", "logs", name, "-f")).Text.ShouldBe("ok\n");
+        (await fixture.Run("job", "logs", name, "-f", "--attempt", "1")).Text.ShouldBe("first\n");
+    }
+
+    [Fact]
     public async Task Pausing_twice_leaves_a_job_paused()
     {
         var name = await Job();
@@ -206,6 +219,31 @@ public sealed class ClientTests(ClientHost fixture)
             async () => (await fixture.Run("job", "show", name)).Output.Contains("killed", StringComparison.Ordinal),
             "the run is killed"
         );
+    }
+
+    [Fact]
+    public async Task A_run_that_began_long_ago_is_killed_and_the_run_of_another_job_is_not()
+    {
+        var (name, other) = (await Job("sleep 600"), await Job("sleep 600"));
+        var (old, others) = (await Host.RunNow(name), await Host.RunNow(other));
+        await Host.Running(old);
+        await Host.Running(others);
+        await Host.Ask<int>("UPDATE cron.cron_log SET exec_time = exec_time - interval '40 days' WHERE log_id = @old RETURNING 1", new { old });
+
+        var refused = await fixture.Run("job", "kill", name, "--run", $"{others}");
+        (refused.Code, refused.Output, refused.Errors).ShouldBe((ExitCodes.Failed, "", $"{name} has no run {others}.\n"));
+        (await fixture.Run("job", "logs", name, "--run", $"{others}")).Code.ShouldBe(ExitCodes.Failed);
+        (await Host.Ask<string?>("SELECT stop_en FROM cron.active_execution WHERE log_id = @others", new { others })).ShouldBeNull();
+
+        (await fixture.Run("job", "logs", name, "--run", $"{old}")).Text.ShouldBe("");
+        (await fixture.Run("job", "kill", name)).Text.ShouldBe($"Run {old} of {name} is being ended.\n");
+        (await fixture.Run("job", "kill", other, "--run", $"{others}")).Text.ShouldBe($"Run {others} of {other} is being ended.\n");
+        foreach (var run in new[] { old, others })
+            await Eventually.Get(
+                async () => (string?)await Host.Ask<string>("SELECT status FROM cron.cron_log WHERE log_id = @run", new { run }),
+                status => status == "killed",
+                "it is killed"
+            );
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using Codo.Host.Client;
+using Codo.Tests.Support;
 
 namespace Codo.Tests.Host.Client;
 
@@ -102,6 +103,62 @@ public sealed class FileCommandsTests(ClientHost fixture)
         (await fixture.Run("export", fixture.NewFolder(), "--space", space, "--kind", "rule")).Errors.ShouldContain("1 in");
         template.ShouldNotBeNull();
     }
+
+    [Fact]
+    public async Task An_export_of_one_kind_or_space_leaves_the_files_of_the_others()
+    {
+        var (first, folder, job, template, rule) = await Filled();
+        var (second, _, other, _, _) = await Filled();
+        (await fixture.Run("export", folder, "--space", first)).Errors.ShouldContain("3 written, 0 removed");
+        (await fixture.Run("export", folder, "--space", first, "--kind", "rule")).Errors.ShouldContain("1 in");
+        string[] files = [JobFile(folder, job), Path.Combine(folder, "templates", template + ".yaml"), Path.Combine(folder, "rules", rule + ".yaml")];
+        files.Where(File.Exists).ShouldBe(files);
+        // The server tells no upper case from lower in names of spaces.
+        (await fixture.Run("export", folder, "--space", second.ToUpperInvariant())).Errors.ShouldContain("3 written, 0 removed");
+
+        // What is gone goes where the export has looked for it, and nowhere else.
+        var byHand = JobFile(folder, ClientHost.NewName("by-hand"));
+        await File.WriteAllTextAsync(byHand, $"kind: job\njob_id: {Path.GetFileNameWithoutExtension(byHand)}\ncmd: x\ncron: 0 0 3 * * *\n");
+        foreach (var gone in new[] { job, other }) await fixture.Host.Delete("/v1/cron/job/", new { job_id = gone });
+        (await fixture.Run("export", folder, "--space", first)).Errors.ShouldContain("0 written, 1 removed");
+        (File.Exists(JobFile(folder, job)), File.Exists(JobFile(folder, other)), File.Exists(byHand)).ShouldBe((false, true, true));
+        // A file that names no space is that of an export of all of them.
+        (await fixture.Run("export", folder, "--kind", "job")).Errors.ShouldContain("2 removed");
+        (File.Exists(JobFile(folder, other)), File.Exists(byHand)).ShouldBe((false, false));
+        File.Exists(Path.Combine(folder, "templates", template + ".yaml")).ShouldBeTrue();
+    }
+
+    [Fact]
+    public async Task An_export_removes_no_file_of_a_space_that_the_caller_does_not_see()
+    {
+        var (seen, folder, job, _, _) = await Filled();
+        var (hidden, _, other, _, _) = await Filled();
+        foreach (var space in new[] { seen, hidden }) (await fixture.Run("export", folder, "--space", space)).Code.ShouldBe(0);
+        var granted = await fixture.Host.Post("/v2/accounts/grant/", new { user_id = 7401, role = "viewer", space = seen });
+        granted["code"]!.GetValue<int>().ShouldBe(0);
+        await fixture.Host.Delete("/v1/cron/job/", new { job_id = job });
+        (string, string)[] environment = [(Logins.UrlVariable, fixture.Url), (Logins.TokenVariable, TestTokens.For(7401, "exporting"))];
+        var run = await ClientHost.RunIn("", environment, "export", folder, "--kind", "job");
+        run.Code.ShouldBe(0, run.Errors);
+        run.Errors.ShouldContain("1 removed");
+        run.Errors.ShouldContain("1 more stay");
+        (File.Exists(JobFile(folder, job)), File.Exists(JobFile(folder, other))).ShouldBe((false, true));
+    }
+
+    [Fact]
+    public async Task Prune_takes_nothing_from_spaces_of_which_there_are_no_files()
+    {
+        var (space, folder, _, _, _) = await Filled();
+        await Filled();
+        await fixture.Run("export", folder, "--space", space);
+        var extra = ClientHost.NewName("extra");
+        await fixture.Host.Post("/v1/cron/job/", new { job_id = extra, cmd = "x", cron = "0 0 3 * * *", space });
+        var run = await fixture.Run("diff", folder, "--prune");
+        run.Lines.Where(line => line.StartsWith("- ", StringComparison.Ordinal)).ShouldBe([$"- job {extra}"]);
+    }
+
+    private static string JobFile(string folder, string job) =>
+        Path.Combine(folder, "jobs", job.Replace("/", "%2F", StringComparison.Ordinal) + ".yaml");
 
     [Theory]
     [InlineData("kind: job\njob_id: x\ncron: [1\n", "x.yaml:4: ")]

@@ -204,6 +204,8 @@ public sealed class ImportTests(ClientHost fixture)
         (await Import("--apply")).Errors.ShouldContain("2 made, 0 changed, 0 unchanged, 0 refused by the server, 1 refused.");
         (await Import("--apply")).Errors.ShouldContain("0 made, 0 changed, 2 unchanged");
         (await fixture.Run("job", "list", "-S", word, "--status", "paused", "-o", "name")).Lines.ShouldBe([$"{word}-b"]);
+        (await fixture.Host.Count($"SELECT count(*) FROM platform.audit WHERE object_id = '{word}-b' AND action = 'pause'"))
+            .ShouldBe(0, "it never was live: it is made paused");
         var made = (await fixture.Host.Get($"/v1/cron/job/?job_id={word}-a"))["data"]![0]!;
         (made["cron"]!.GetValue<string>(), made["time_zone"]!.GetValue<string>()).ShouldBe(("0 0 3 * * 1", "Asia/Shanghai"));
 

@@ -143,7 +143,7 @@ internal sealed class Visitor : IAsyncDisposable
     public static async Task<Visitor> Begin(IBrowserContext context, Uri address)
     {
         var visitor = new Visitor(context, address, await context.NewPageAsync());
-        visitor.Page.SetDefaultTimeout(20_000);
+        visitor.Page.SetDefaultTimeout(90_000);
         visitor.Page.PageError += (_, error) => visitor.errors.Enqueue(error);
         visitor.Page.Console += (_, message) =>
         {
@@ -165,6 +165,10 @@ internal sealed class Visitor : IAsyncDisposable
 
     /// <summary>Waits until an element with this text is there.</summary>
     public Task Sees(string text) => Page.WaitForSelectorAsync($"text={text}");
+
+    /// <summary>Keeps the page as it is by now: it is not read again, whatever changes.</summary>
+    public Task Freeze() =>
+        Page.RouteAsync("**/*", route => route.Request.Headers.ContainsKey("x-codo-part") ? route.AbortAsync() : route.FallbackAsync());
 
     public async ValueTask DisposeAsync() => await context.DisposeAsync();
 }

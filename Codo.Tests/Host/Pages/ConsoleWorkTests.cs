@@ -6,7 +6,7 @@ using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
 namespace Codo.Tests.Host.Pages;
 
 /// <summary>What a person does with the console: follow, act, move by keys.</summary>
-public sealed class ConsoleWorkTests(ConsoleFixture fixture) : IClassFixture<ConsoleFixture>
+public sealed partial class ConsoleWorkTests(ConsoleFixture fixture) : IClassFixture<ConsoleFixture>
 {
     private const string NoBrowser = "chromium is not installed: apt-get install -y chromium";
 
@@ -72,6 +72,26 @@ public sealed class ConsoleWorkTests(ConsoleFixture fixture) : IClassFixture<Con
         await page.WaitForSelectorAsync(".title .badge.ok");
         visitor.Errors.ShouldBeEmpty();
         await host.Delete("/v1/cron/job/", new { job_id = "from the form" });
+    }
+
+    [Fact]
+    public async Task The_output_of_a_retry_follows_that_of_the_attempt_before_from_its_first_line()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var (go, tried) = (fixture.NewFile(), fixture.NewFile());
+        var wait = $"while ! test -e {go}; do sleep 0.05; done";
+        var cmd = $"test -e {tried} || {{ echo the first attempt says more; {wait}; touch {tried}; echo and ends; exit 1; }}; echo two";
+        await host.Make(new { job_id = "tried twice", cmd, cron = CronClient.Never, retries = 1, retry_delay = 1 });
+        var run = await host.RunNow("tried twice");
+        await using var visitor = await fixture.Visit("en", "light");
+        await visitor.Open($"/runs/{run}");
+        await visitor.Page.WaitForSelectorAsync(".log-line:has-text('says more')");
+        await File.WriteAllTextAsync(go, "");
+        await visitor.Page.WaitForSelectorAsync(".log-line:has-text('two')");
+        (await visitor.Page.Locator(".log-line span").AllInnerTextsAsync())
+            .ShouldBe(["the first attempt says more", "and ends", "—— Attempt 2 ——", "two"]);
+        visitor.Errors.ShouldBeEmpty();
+        await host.Delete("/v1/cron/job/", new { job_id = "tried twice" });
     }
 
     [Fact]
@@ -397,29 +417,41 @@ public sealed class ConsoleWorkTests(ConsoleFixture fixture) : IClassFixture<Con
     {
         Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
         foreach (var name in new[] { "many a", "many b", "many c" }) await host.Make(new { job_id = name, cmd = "true", cron = "0 0 3 * * *" });
+        // Somebody else has paused and tagged it before.
+        await host.Make(new { job_id = "many d", cmd = "true", cron = "0 0 3 * * *", tags = new[] { "spring" } });
+        await host.Patch("/v1/cron/job/", new { job_id = "many d", paused = true });
         await using var visitor = await fixture.Visit();
         var page = visitor.Page;
         (await visitor.Open("/jobs?q=many")).ShouldBe(200);
         await Eventually.Get(async () => (string?)await visitor.Text(), text => text.Contains("many a", StringComparison.Ordinal), "the jobs are listed");
         await page.CheckAsync("[data-pick='many a']");
         await page.CheckAsync("[data-pick='many c']");
-        await visitor.Sees("2 selected");
+        await page.CheckAsync("[data-pick='many d']");
+        await visitor.Sees("3 selected");
         await page.ClickAsync("[data-bulk=pause]");
-        (await page.Locator("dialog[open] .will li").CountAsync()).ShouldBe(2);
+        (await page.Locator("dialog[open] .will li").CountAsync()).ShouldBe(3);
         await page.ClickAsync("dialog[open] .danger");
         await page.WaitForSelectorAsync("[data-row='job-many c'] .badge:has-text('Paused')");
-        (await page.Locator(".badge:has-text('Paused')").CountAsync()).ShouldBe(2);
+        (await page.Locator(".badge:has-text('Paused')").CountAsync()).ShouldBe(3);
         // What is selected is still selected.
         await page.FillAsync("[data-bulk-tags]", "spring");
         await page.ClickAsync("[data-bulk=tag]");
         await page.ClickAsync("dialog[open] .primary");
-        await page.WaitForSelectorAsync(".message:has-text('Done for 2 jobs')");
-        await page.ClickAsync(".message button:has-text('Undo') >> nth=0");
-        await page.WaitForSelectorAsync(".badge:has-text('Paused')", new() { State = Microsoft.Playwright.WaitForSelectorState.Detached });
         // The message of the pause is there before that of the tags.
-        await Eventually.True(async () => (await host.Get("/v1/cron/job/?tag=spring"))["count"]!.GetValue<long>() == 2, "both have the tag");
+        await page.WaitForSelectorAsync(".message:has-text('Done for 3 jobs') >> nth=1");
+        await page.ClickAsync(".message button:has-text('Undo') >> nth=0");
+        foreach (var name in new[] { "many a", "many c" })
+            await page.WaitForSelectorAsync(
+                $"[data-row='job-{name}'] .badge:has-text('Paused')",
+                new() { State = Microsoft.Playwright.WaitForSelectorState.Detached }
+            );
+        ((string)(await host.Get("/v1/cron/job/?job_id=many%20d"))["data"]![0]!["state"]!).ShouldBe("paused");
+        await Eventually.True(async () => (await host.Get("/v1/cron/job/?tag=spring"))["count"]!.GetValue<long>() == 3, "all have the tag");
+        await page.ClickAsync(".message button:has-text('Undo') >> nth=0");
+        await Eventually.True(async () => (await host.Get("/v1/cron/job/?tag=spring"))["count"]!.GetValue<long>() == 1, "the tags are taken back");
+        ((string)(await host.Get("/v1/cron/job/?tag=spring"))["data"]![0]!["job_id"]!).ShouldBe("many d");
         visitor.Errors.ShouldBeEmpty();
-        foreach (var name in new[] { "many a", "many b", "many c" }) await host.Delete("/v1/cron/job/", new { job_id = name });
+        foreach (var name in new[] { "many a", "many b", "many c", "many d" }) await host.Delete("/v1/cron/job/", new { job_id = name });
     }
 
     [Fact]

@@ -16,10 +16,16 @@ public sealed class BulkJobsTests(CronHost fixture) : IClassFixture<CronHost>
         ((int)answer["done"]!, (int)answer["refused"]!).ShouldBe((2, 1));
         answer["data"]!.AsArray().Select(item => ((string)item!["job_id"]!, (bool)item["done"]!))
             .ShouldBe([("bulk-a", true), ("nobody", false), ("bulk-b", true)]);
+        answer["data"]!.AsArray().Select(item => (bool)item!["changed"]!).ShouldBe([true, false, true]);
         // A second time changes nothing; a toggle would let them run again.
-        ((int)(await host.Post("/v1/cron/job/bulk/", new { job_ids = new[] { "bulk-a" }, action = "pause" }))["done"]!).ShouldBe(1);
+        var again = await host.Post("/v1/cron/job/bulk/", new { job_ids = new[] { "bulk-a" }, action = "pause" });
+        ((int)again["done"]!, (bool)again["data"]![0]!["changed"]!).ShouldBe((1, false));
+        ((bool)(await host.Patch("/v1/cron/job/", new { job_id = "bulk-a", paused = true }))["changed"]!).ShouldBeFalse();
         ((string)(await host.Get("/v1/cron/job/?job_id=bulk-a"))["data"]![0]!["state"]!).ShouldBe("paused");
-        await host.Post("/v1/cron/job/bulk/", new { job_ids = new[] { "bulk-a", "bulk-b" }, action = "tag", tags = new[] { "x", "y" } });
+        var tagged = await host.Post("/v1/cron/job/bulk/", new { job_ids = new[] { "bulk-a", "bulk-b" }, action = "tag", tags = new[] { "x", "y" } });
+        tagged["data"]!.AsArray().Select(item => ((bool)item!["changed"]!, item["tags"]!.ToJsonString())).ShouldBe([(true, "[\"y\"]"), (true, "[\"y\"]")]);
+        tagged = await host.Post("/v1/cron/job/bulk/", new { job_ids = new[] { "bulk-a" }, action = "tag", tags = new[] { "x" } });
+        ((bool)tagged["data"]![0]!["changed"]!, tagged["data"]![0]!["tags"]!.AsArray().Count).ShouldBe((false, 0));
         ((long)(await host.Get("/v1/cron/job/?tag=y"))["count"]!).ShouldBe(2);
         await host.Post("/v1/cron/job/bulk/", new { job_ids = new[] { "bulk-a" }, action = "untag", tags = new[] { "y" } });
         ((long)(await host.Get("/v1/cron/job/?tag=y"))["count"]!).ShouldBe(1);

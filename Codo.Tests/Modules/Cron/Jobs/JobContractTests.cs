@@ -197,6 +197,29 @@ public sealed class JobContractTests(CronHost fixture) : IClassFixture<CronHost>
     }
 
     [Fact]
+    public async Task Jobs_are_listed_by_name_each_page_behind_the_last_name_of_the_one_before()
+    {
+        foreach (var name in new[] { "named-c", "named-a", "named-e", "named-b", "named-d" })
+            await host.Make(new { job_id = name, cmd = "true", cron = CronClient.Never });
+        (await Names("limit=2")).ShouldBe((5, "named-a,named-b"));
+        (await Names("limit=2&after=named-b")).ShouldBe((5, "named-c,named-d"));
+        (await Names("limit=2&page=2&after=named-b")).ShouldBe((5, "named-e"));
+        // The name of a job that was deleted meanwhile does as well.
+        (await Names("after=named-bb")).ShouldBe((5, "named-c,named-d,named-e"));
+        (await Names("after=named-e")).ShouldBe((5, ""));
+        (await host.Get("/v1/cron/job/?sort=next")).Msg().ShouldBe("sort 只能是 job_id");
+        (await host.Get("/v1/cron/job/?after=named-b")).Msg().ShouldBe("after 只能与 sort=job_id 一起使用");
+        (await host.Get($"/v1/cron/job/?sort=job_id&after={new string('x', 191)}")).Code().ShouldBe(-1);
+
+        async Task<(int Count, string Names)> Names(string query)
+        {
+            var answer = await host.Get("/v1/cron/job/?q=named-&sort=job_id&" + query);
+            answer.Code().ShouldBe(0, answer.ToJsonString());
+            return (answer["count"]!.GetValue<int>(), string.Join(',', answer["data"]!.AsArray().Select(job => (string)job!["job_id"]!)));
+        }
+    }
+
+    [Fact]
     public async Task Paused_jobs_come_last_and_the_rest_in_the_order_of_their_next_run()
     {
         await using var host = await fixture.Another();

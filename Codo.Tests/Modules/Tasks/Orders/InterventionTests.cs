@@ -61,6 +61,35 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
     }
 
     [Fact]
+    public async Task Put_with_a_level_opens_that_gate_alone_and_only_where_hosts_stand_at_it()
+    {
+        var order = await host.Order(
+            await host.Template(
+                Step("true", level: 1, trigger: "hand", name: "gate"),
+                Step("true", level: 2),
+                Step("true", level: 3, trigger: "hand", name: "gate")
+            )
+        );
+        await Eventually.True(
+            async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'hand'", new { order }) == 1,
+            "it waits"
+        );
+        var page = await host.Check(order);
+        page["hand_steps"]!.AsArray().Select(step => ((int)step!["task_group"]!, (int)step["task_level"]!, (string)step["task_name"]!))
+            .ShouldBe([(1, 1, "gate"), (1, 3, "gate")]);
+        page["hand_list"]!.ToJsonString().ShouldBe("[\"gate\"]");
+        var release = (int level) => host.Put("/v2/task/check/", new { list_id = order, hand_task = "gate", task_group = 1, task_level = level });
+        (await release(3)).Code().ShouldBe(-1);
+        (await release(1)).Code().ShouldBe(0);
+        await host.Stands(order, "335");
+        (await release(1)).Code().ShouldBe(-1);
+        (await host.Put("/v2/task/check/", new { list_id = order, hand_task = "gate", task_level = 3 })).Code().ShouldBe(-1);
+        (await host.Statuses(order)).ShouldBe("335");
+        (await release(3)).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+    }
+
+    [Fact]
     public async Task A_later_hand_step_may_be_released_ahead()
     {
         var file = fixture.NewFile();

@@ -1,0 +1,299 @@
+using System.Security.Cryptography;
+using Codo.Tests.Modules.Cron;
+using Codo.Tests.Support;
+using Microsoft.Playwright;
+using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
+
+namespace Codo.Tests.Host.Pages;
+
+// What a person does on a page while somebody else changes what it shows, or while the host does not answer.
+public sealed partial class ConsoleWorkTests
+{
+    [Fact]
+    public async Task A_release_that_was_confirmed_opens_no_later_gate()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var order = await Gates("first gate", "second gate");
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open($"/orders/{order}");
+        await page.WaitForSelectorAsync("[data-grid][data-ready]");
+        await page.WaitForSelectorAsync(".chip:has-text('Waits for a person 1')");
+        await page.FocusAsync(".grid-scroll");
+        await page.Keyboard.PressAsync("Home");
+        await page.Keyboard.PressAsync("Space");
+        await page.ClickAsync(".grid-acts button:has-text('Release the hand step (1)')");
+        await page.WaitForSelectorAsync("dialog[open] .will li:has-text('first gate')");
+        var first = (long)(await OrderHost.Steps(host, order))[0]["sched_id"]!;
+        (await OrderHost.Intervene(host, order, "execute", ip: "gate-1", more: new { scheduler_id = first })).Code().ShouldBe(0);
+        await OrderHost.Stands(host, order, "335");
+        await Eventually.True(
+            async () => await page.EvaluateAsync<bool>("[...document.querySelector('[data-grid]').grid.lanes.values()][0].steps === '335'"),
+            "the page shows that the host stands at the second gate"
+        );
+        await page.ClickAsync("dialog[open] .primary");
+        await page.WaitForSelectorAsync(".message.bad:has-text('no longer waits')");
+        (await OrderHost.Statuses(host, order)).ShouldBe("335");
+        visitor.Errors.ShouldBeEmpty();
+        await host.Put("/v2/task/list/", new { list_id = order });
+    }
+
+    [Fact]
+    public async Task The_button_of_an_order_opens_the_gate_that_hosts_stand_at_and_none_behind_it()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var order = await Gates("confirm", "confirm");
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open($"/orders/{order}");
+        (await page.Locator(".title button:has-text('Release “confirm”')").CountAsync()).ShouldBe(2);
+        await page.ClickAsync(".title button:has-text('level 1')");
+        await page.ClickAsync("dialog[open] .primary");
+        await page.WaitForSelectorAsync(".message:has-text('Released')");
+        await OrderHost.Stands(host, order, "335");
+        await page.ClickAsync(".title button:has-text('level 1')");
+        await page.ClickAsync("dialog[open] .primary");
+        await page.WaitForSelectorAsync(".message.bad:has-text('No host that has begun waits')");
+        (await OrderHost.Statuses(host, order)).ShouldBe("335");
+        await host.Put("/v2/task/list/", new { list_id = order });
+    }
+
+    [Fact]
+    public async Task Pause_pauses_however_often_it_is_pressed_and_whatever_the_job_is_by_now()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await host.Make(new { job_id = "pressed twice", cmd = "true", cron = "0 0 3 * * *" });
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open("/jobs/pressed%20twice");
+        var answer = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var sent = 0;
+        await page.RouteAsync(
+            "**/v1/cron/job/",
+            async route =>
+            {
+                Interlocked.Increment(ref sent);
+                await answer.Task;
+                await route.ContinueAsync();
+            }
+        );
+        await page.DblClickAsync(".title [data-key=p]");
+        await page.Keyboard.PressAsync("p");
+        answer.SetResult();
+        await page.WaitForSelectorAsync(".title .badge:has-text('Paused')");
+        Volatile.Read(ref sent).ShouldBe(1);
+
+        // The page still offers to pause what somebody else has paused.
+        await host.Patch("/v1/cron/job/", new { job_id = "pressed twice", paused = false });
+        await page.WaitForSelectorAsync(".title .badge:has-text('Enabled')");
+        await visitor.Freeze();
+        await host.Patch("/v1/cron/job/", new { job_id = "pressed twice", paused = true });
+        await page.ClickAsync(".title [data-key=p]:has-text('Pause')");
+        await page.WaitForSelectorAsync(".message:has-text('is paused') >> nth=1");
+        ((string)(await host.Get("/v1/cron/job/?job_id=pressed%20twice"))["data"]![0]!["state"]!).ShouldBe("paused");
+        (await page.Locator(".message button:has-text('Undo')").CountAsync()).ShouldBe(1, "there is nothing to take back where nothing was done");
+        await host.Delete("/v1/cron/job/", new { job_id = "pressed twice" });
+    }
+
+    [Fact]
+    public async Task An_approval_is_for_the_plan_that_the_page_was_opened_with()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        using var key = RSA.Create(2048);
+        var user = await host.Post(
+            "/v2/task_layout/user/",
+            new { alias_user = "stale-plan", exec_user = "deploy", ssh_port = 22, user_key = key.ExportRSAPrivateKeyPem(), remarks = "" }
+        );
+        user.Code().ShouldBe(0, user.ToJsonString());
+        var template = await OrderHost.Template(host, OrderHost.Step("echo over ssh", name: "say", execUser: "stale-plan"));
+        var order = await OrderHost.Order(host, template, ConsoleFixture.Hosts("192.0.2.7"), schedule: "new");
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open($"/orders/{order}/approve");
+        var seen = await page.InnerTextAsync(".hash");
+        (await host.Put("/v2/task_layout/user/", new { id = (long)user["id"]!, ssh_port = 2222 })).Code().ShouldBe(0);
+        // Another order makes the page read itself again.
+        var other = await OrderHost.Order(host, template, ConsoleFixture.Hosts("192.0.2.8"), schedule: "new");
+        await page.WaitForSelectorAsync(".banner:has-text('2222')");
+        (await page.InnerTextAsync(".hash")).ShouldNotBe(seen);
+        await page.ClickAsync("button[value=approve]");
+        await page.ClickAsync("dialog[open] .primary");
+        await page.WaitForSelectorAsync(".message.bad:has-text('has changed, look again')");
+        ((string)(await OrderHost.Check(host, order))["schedule"]!).ShouldBe("new");
+        await page.EvaluateAsync("document.documentElement.dataset.old = '1'");
+        await page.ClickAsync(".message button:has-text('Reload the page')");
+        await page.WaitForSelectorAsync("html:not([data-old])[data-ready='1'] .decide");
+        (await page.InputValueAsync("[name=plan_sha256]")).ShouldBe((await page.InnerTextAsync(".hash")).Trim());
+        foreach (var id in new[] { order, other }) await host.Post("/v2/task/approval/", new { list_id = id, verdict = "reject" });
+    }
+
+    [Fact]
+    public async Task Saving_a_contact_keeps_what_was_not_touched()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await host.Post("/v2/alerts/contact/", new { name = "carl", email = "carl@example.test", tel = "+4915112345679" });
+        await using var visitor = await fixture.Visit(token: TestTokens.For(61, "carl"));
+        (await visitor.Open("/alerting/contacts")).ShouldBe(200);
+        (await visitor.Page.InputValueAsync(".form [name=email]")).ShouldBe("carl@example.test");
+        await visitor.Page.FillAsync(".form [name=feishu]", "ou_carl");
+        await visitor.Page.ClickAsync(".form .form-bar .primary");
+        await visitor.Page.WaitForSelectorAsync(".message:has-text('Saved')");
+        (await Kept()).ShouldBe(("+4915112345679", "carl@example.test", "ou_carl"));
+
+        // A superuser types the name of a contact that is there already.
+        await using var admin = await fixture.Visit();
+        await admin.Open("/alerting/contacts");
+        await admin.Page.FillAsync(".form [name=name]", "carl");
+        await admin.Page.FillAsync(".form [name=tel]", "+4915100000000");
+        await admin.Page.ClickAsync(".form .form-bar .primary");
+        await admin.Page.WaitForSelectorAsync(".message:has-text('Saved')");
+        (await Kept()).ShouldBe(("+4915100000000", "carl@example.test", "ou_carl"));
+        await host.Delete("/v2/alerts/contact/", new { name = "carl" });
+
+        async Task<(string Tel, string Email, string Feishu)> Kept()
+        {
+            var contact = (await host.Get("/v2/alerts/contact/?name=carl"))["data"]![0]!;
+            return ((string)contact["tel"]!, (string)contact["email"]!, (string)contact["feishu"]!);
+        }
+    }
+
+    [Fact]
+    public async Task A_page_whose_stream_is_refused_is_read_again_all_the_same()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        // Without a worker the stream is the page's own, and a test can refuse it.
+        await page.AddInitScriptAsync("delete window.SharedWorker");
+        await page.RouteAsync(url => url.Contains("/v2/stream/", StringComparison.Ordinal), route => route.FulfillAsync(new() { Status = 429 }));
+        await visitor.Open("/jobs");
+        await visitor.Sees("Live updates broke off");
+        await host.Make(new { job_id = "made unheard", cmd = "true", cron = CronClient.Never });
+        await visitor.Sees("made unheard");
+        await host.Delete("/v1/cron/job/", new { job_id = "made unheard" });
+    }
+
+    [Fact]
+    public async Task A_half_filled_form_outlives_the_session()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await host.Make(new { job_id = "half filled", cmd = "true", cron = "0 0 3 * * *" });
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open("/jobs/half%20filled");
+        await page.WaitForSelectorAsync("html[data-stream='live']");
+        await page.FillAsync("#edit [name=description]", "typed for a long time");
+        await page.Context.ClearCookiesAsync(new() { Name = "auth_key" });
+        await host.Patch("/v1/cron/job/", new { job_id = "half filled", paused = true });
+        await page.WaitForSelectorAsync(".message a:has-text('Sign in in another tab')");
+        (await page.InputValueAsync("#edit [name=description]")).ShouldBe("typed for a long time");
+        await page.Context.AddCookiesAsync([new Cookie { Name = "auth_key", Value = TestTokens.Admin, Url = host.Http.BaseAddress!.ToString() }]);
+        await host.Patch("/v1/cron/job/", new { job_id = "half filled", paused = false });
+        await page.WaitForSelectorAsync(".message a", new() { State = WaitForSelectorState.Detached });
+        await page.ClickAsync("#edit .form-bar button");
+        await page.WaitForSelectorAsync(".message:has-text('edit success')");
+        ((string)(await host.Get("/v1/cron/job/?job_id=half%20filled"))["data"]![0]!["description"]!).ShouldBe("typed for a long time");
+        await host.Delete("/v1/cron/job/", new { job_id = "half filled" });
+    }
+
+    [Fact]
+    public async Task Variables_of_several_lines_survive_the_form_and_a_line_that_is_none_is_refused()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var env = new Dictionary<string, string>
+        {
+            ["TEXT"] = "one\ntwo=2\n\"three\"",
+            ["QUOTED"] = "\"as it is\"",
+            ["LOOKS_ALIKE"] = "\"a\\nb\"",
+            ["LANG"] = "C",
+        };
+        await host.Make(new { job_id = "several lines", cmd = "true", cron = "0 0 3 * * *", env });
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open("/jobs/several%20lines");
+        var shown = await page.InputValueAsync("#edit [name=env]");
+        shown.Split('\n').Length.ShouldBe(4, shown);
+        await page.FillAsync("#edit [name=env]", shown + "\nADDED=a=b");
+        await page.ClickAsync("#edit .form-bar button");
+        await page.WaitForSelectorAsync(".message:has-text('edit success')");
+        env["ADDED"] = "a=b";
+        (await Stored()).ShouldBe(env, ignoreOrder: true);
+        await page.FillAsync("#edit [name=env]", "LANG=C\nand more");
+        await page.ClickAsync("#edit .form-bar button");
+        await page.WaitForSelectorAsync("#edit .field.invalid .error:has-text('and more')");
+        (await Stored()).ShouldBe(env, ignoreOrder: true);
+        visitor.Errors.ShouldBeEmpty();
+        await host.Delete("/v1/cron/job/", new { job_id = "several lines" });
+
+        async Task<Dictionary<string, string>> Stored() =>
+            (await host.Get("/v1/cron/job/?job_id=several%20lines"))["data"]![0]!["env"]!
+                .AsObject()
+                .ToDictionary(pair => pair.Key, pair => (string)pair.Value!);
+    }
+
+    [Fact]
+    public async Task What_got_no_answer_is_asked_for_again_and_done_once()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        foreach (var path in new[] { "**/v2/task/accept/", "**/v1/cron/job/run/" })
+        {
+            var tries = 0;
+            await page.RouteAsync(
+                path,
+                async route =>
+                {
+                    if (tries++ > 0)
+                    {
+                        await route.ContinueAsync();
+                        return;
+                    }
+                    // It arrives, and its answer does not.
+                    await route.FetchAsync();
+                    await route.AbortAsync();
+                }
+            );
+        }
+        const string Orders = "SELECT count(*) FROM tasks.scheduler_task_list WHERE task_name = 'sent twice'";
+        await visitor.Open($"/orders/new?temp_id={fixture.Template}");
+        await page.FillAsync("[data-group]", "twice-1");
+        await page.FillAsync("[name=task_name]", "sent twice");
+        await page.ClickAsync(".form-bar button[value=new]");
+        await page.WaitForSelectorAsync("[data-error]:has-text('No answer')");
+        (await host.Count(Orders)).ShouldBe(1);
+        await page.ClickAsync(".form-bar button[value=new]");
+        await page.WaitForSelectorAsync("h1:has-text('sent twice')");
+        (await host.Count(Orders)).ShouldBe(1);
+        await host.Post("/v2/task/approval/", new { list_id = page.Url.Split('/')[^1], verdict = "reject" });
+
+        await host.Make(new { job_id = "run twice", cmd = "true", cron = CronClient.Never });
+        await visitor.Open("/jobs/run%20twice");
+        await page.ClickAsync(".title [data-key=r]");
+        await page.ClickAsync("dialog[open] .primary");
+        await page.WaitForSelectorAsync(".message.bad:has-text('No answer')");
+        await Eventually.True(async () => (await host.Logs("run twice")).Exists(row => row.Status() == "success"), "it has run");
+        await page.ClickAsync(".title [data-key=r]");
+        await page.ClickAsync("dialog[open] .primary");
+        await page.WaitForSelectorAsync(".message:has-text('is to run now')");
+        (await host.Logs("run twice")).Count.ShouldBe(1);
+        await host.Delete("/v1/cron/job/", new { job_id = "run twice" });
+    }
+
+    /// <summary>An order that waits at the first of two hand steps with work between them.</summary>
+    private async Task<long> Gates(string first, string second)
+    {
+        var template = await OrderHost.Template(
+            host,
+            OrderHost.Step("true", trigger: "hand", name: first, forceHost: "127.0.0.1"),
+            OrderHost.Step("true", level: 2, name: "work", forceHost: "127.0.0.1"),
+            OrderHost.Step("true", level: 3, trigger: "hand", name: second, forceHost: "127.0.0.1")
+        );
+        var order = await OrderHost.Order(host, template, ConsoleFixture.Hosts("gate-1"));
+        await Eventually.True(
+            async () => await host.Count($"SELECT count(*) FROM tasks.lane WHERE list_id = {order} AND state = 'hand'") == 1,
+            "the host waits at the first gate"
+        );
+        return order;
+    }
+}
