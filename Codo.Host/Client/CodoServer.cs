@@ -233,9 +233,11 @@ internal sealed class CodoServer : IDisposable
 
     private static bool IsAway(HttpStatusCode status) => status == HttpStatusCode.TooManyRequests || (int)status >= 500;
 
-    private ClientFailure Unreachable(Exception failure) =>
-        new($"{Address} cannot be reached: {TerminalText.OneLine((failure.InnerException ?? failure).Message)}.".Replace("..", ".", StringComparison.Ordinal),
-            ExitCodes.Unreachable) { IsTransient = true };
+    private ClientFailure Unreachable(Exception failure)
+    {
+        var why = TerminalText.OneLine((failure.InnerException ?? failure).Message).TrimEnd('.');
+        return new ClientFailure($"{Address} cannot be reached: {why}.", ExitCodes.Unreachable) { IsTransient = true };
+    }
 
     private ClientFailure Stranger(HttpResponseMessage response) =>
         response.Headers.Location is { } elsewhere
