@@ -75,6 +75,9 @@ command -v dotnet >/dev/null || { echo "The .NET 10 runtime is not there. https:
 [ ! -t 2 ] || [ $# -gt 0 ] || echo "Starting Codo …" >&2
 export DOTNET_ROOT=${DOTNET_ROOT:-$(dirname "$(readlink -f "$(command -v dotnet)")")}
 export Codo__ShowToken=${Codo__ShowToken:-true}
-# The host refuses settings that happen to lie where it is started; those of this checkout are meant.
-[ "$PWD" != "$here" ] || set -- "$@" --config "$here/appsettings.json"
+# The host refuses settings that happen to lie where it is started; those of this checkout are meant. The client's commands have none.
+case ${1---} in
+  --help | -h | -\? | --version) ;;
+  --* | serve | migrate | token | user | audit | backup | restore) [ "$(pwd -P)" != "$here" ] || set -- "$@" --config "$here/appsettings.json" ;;
+esac
 exec "$output/codo" "$@"

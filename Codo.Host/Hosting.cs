@@ -24,8 +24,8 @@ internal static class Hosting
         var showToken = builder.Configuration.GetValue("Codo:ShowToken", !Console.IsOutputRedirected);
         CheckAddresses(builder.Configuration);
         CommandAccount.MakeWhereMissing(builder.Configuration);
-        manager.Status("Starting PostgreSQL");
-        await using var installation = await Prepare(builder, early);
+        manager.Status("Starting or reaching PostgreSQL");
+        await using var installation = await Prepare(builder, early, waits: true);
         builder.Services.AddSingleton<WorkingSetTrim>().AddLoop<WorkingSetTrim>("memory", WorkingSetTrim.Period, (memory, _) => memory.TrimAtRest());
         await using var app = builder.Build();
         await installation.RedisStarted();
@@ -106,9 +106,9 @@ internal static class Hosting
     // What is logged before the host is built, and by its PostgreSQL after that.
     private static ServiceProvider EarlyLines(WebApplicationBuilder builder) => new ServiceCollection().AddLines(builder.Configuration).BuildServiceProvider();
 
-    private static async Task<Installation> Prepare(WebApplicationBuilder builder, ServiceProvider early)
+    private static async Task<Installation> Prepare(WebApplicationBuilder builder, ServiceProvider early, bool waits = false)
     {
-        var installation = await Installation.Prepare(builder.Configuration, early.GetRequiredService<ILoggerFactory>());
+        var installation = await Installation.Prepare(builder.Configuration, early.GetRequiredService<ILoggerFactory>(), waits);
         try
         {
             builder.AddCodo();

@@ -42,14 +42,9 @@ internal sealed class RulesReader(
         SELECT user_id, coalesce(nullif(nickname, ''), username) FROM accounts.person WHERE user_id = ANY(@Ids)
         """;
 
-    // Numbers of spaces are not given twice. Where as many are there as were ever made, nothing has to be looked through.
+    // Written when a space goes of which something is kept.
     private const string FormerSql = """
-        SELECT CASE WHEN pg_sequence_last_value(CAST(pg_get_serial_sequence('accounts.space', 'space_id') AS regclass))
-                > (SELECT count(*) FROM accounts.space)
-            THEN EXISTS (SELECT FROM (SELECT space_id FROM cron.deleted_job UNION ALL SELECT space_id FROM tasks.deleted_template
-                    UNION ALL SELECT space_id FROM tasks.scheduler_task_list UNION ALL SELECT space_id FROM alerts.task_monitor) kept
-                WHERE space_id NOT IN (SELECT space_id FROM accounts.space))
-            ELSE false END
+        SELECT EXISTS (SELECT FROM platform.setting WHERE key = 'accounts.former_spaces')
         """;
 
     private readonly OperatorList[] lists = [.. operators];

@@ -12,26 +12,40 @@ namespace Codo.Host.Backups;
 /// </summary>
 internal static partial class PostgresTool
 {
+    // SET transaction_timeout, which 17 and newer send, is an error to an older server.
+    private const int Stricter = 17;
+
+    /// <summary>The program for a server: that of its version where it is installed, else the newest.</summary>
     /// <param name="name"><c>pg_dump</c> or <c>pg_restore</c>.</param>
-    /// <param name="folder">Where the binaries of the private cluster are; without it there, or null, those of the server's version are taken, else the newest
-    /// that are installed.</param>
-    /// <param name="server">The server's major version: what newer programs write or say may not be understood by it.</param>
+    /// <param name="folder">Where the binaries of the private cluster are; without it there, or null, what is installed is looked through.</param>
+    /// <param name="server">The server's major version.</param>
+    /// <exception cref="StartRefused">None is installed, or only a <c>pg_restore</c> that this server does not understand.</exception>
+    public static async Task<string> Find(string name, string? folder, int server, string connectionString)
+    {
+        // A server's directory need not have the client's programs.
+        if (folder is not null && Path.Combine(folder, name) is var beside && File.Exists(beside)) return beside;
+        var (path, major) = (await Installed(name, server, new NpgsqlConnectionStringBuilder(connectionString)))[0];
+        if (name == "pg_restore" && major >= Stricter && server < Stricter)
+            throw new StartRefused(
+                $"Only {name} of version {major} is installed, whose commands PostgreSQL {server} does not understand. Install its own (Debian: "
+                    + $"postgresql-client-{server})."
+            );
+        return path;
+    }
+
+    /// <param name="tool">What <see cref="Find"/> has found.</param>
     /// <param name="input">Writes its standard input; null closes it.</param>
     /// <param name="output">Reads its standard output to the end.</param>
-    /// <exception cref="StartRefused">It is not installed, or it failed: the sentence has what it said last.</exception>
+    /// <exception cref="StartRefused">It failed: the sentence has what it said last.</exception>
     public static async Task Run(
-        string name,
-        string? folder,
-        int server,
+        string tool,
         string connectionString,
         IEnumerable<string> arguments,
         Func<Stream, Task>? input,
         Func<Stream, Task> output
     )
     {
-        // A server's directory need not have the client's programs.
-        var beside = folder is null ? null : Path.Combine(folder, name);
-        var command = Children.Command(null, "KILL", File.Exists(beside) ? beside : await Installed(name, server), arguments);
+        var command = Children.Command(null, "KILL", tool, arguments);
         foreach (var (variable, value) in Environment(new NpgsqlConnectionStringBuilder(connectionString))) command.Environment[variable] = value;
         using var process = await Children.Start(command);
         var errors = process.StandardError.ReadToEndAsync();
@@ -49,7 +63,7 @@ internal static partial class PostgresTool
         await writing;
         await process.WaitForExitAsync();
         var said = (await errors).Trim();
-        if (process.ExitCode != 0) throw new StartRefused($"{name} ended with {process.ExitCode}: {Last(said)}{Hint(said)}");
+        if (process.ExitCode != 0) throw new StartRefused($"{Path.GetFileName(tool)} ended with {process.ExitCode}: {Last(said)}{Hint(said)}");
     }
 
     private static async Task Feed(Process process, Func<Stream, Task>? input)
@@ -105,24 +119,30 @@ internal static partial class PostgresTool
             _ => "prefer",
         };
 
-    private static async Task<string> Installed(string name, int server)
+    /// <summary>
+    /// The installed programs of a name: that of the server's version first, then the newest. Asked with the environment of the run: what stands in Debian's
+    /// PATH is a wrapper that takes another version by it.
+    /// </summary>
+    private static async Task<List<(string Path, int Major)>> Installed(string name, int server, NpgsqlConnectionStringBuilder text)
     {
         var debian = Directory.Exists("/usr/lib/postgresql")
             ? Directory.EnumerateDirectories("/usr/lib/postgresql").Select(version => Path.Combine(version, "bin"))
             : [];
-        var folders = (System.Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries).Concat(debian);
+        var folders = debian.Concat((System.Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries));
         var found = new List<(string Path, int Major)>();
-        foreach (var path in folders.Select(folder => Path.Combine(folder, name)).Distinct().Where(File.Exists)) found.Add((path, await MajorOf(path)));
+        foreach (var path in folders.Select(folder => Path.Combine(folder, name)).Distinct().Where(File.Exists)) found.Add((path, await MajorOf(path, text)));
         return found.Count > 0
-            ? found.OrderByDescending(one => one.Major == server).ThenByDescending(one => one.Major).First().Path
+            ? [.. found.OrderByDescending(one => one.Major == server).ThenByDescending(one => one.Major)]
             : throw new StartRefused($"{name} is not installed. Install PostgreSQL's client programs: `apt-get install -y postgresql-client`.");
     }
 
-    private static async Task<int> MajorOf(string path)
+    private static async Task<int> MajorOf(string path, NpgsqlConnectionStringBuilder text)
     {
         try
         {
-            using var asked = await Children.Start(Children.Command(null, "KILL", path, ["--version"]));
+            var command = Children.Command(null, "KILL", path, ["--version"]);
+            foreach (var (variable, value) in Environment(text)) command.Environment[variable] = value;
+            using var asked = await Children.Start(command);
             asked.StandardInput.Close();
             var answer = await asked.StandardOutput.ReadToEndAsync();
             await asked.WaitForExitAsync();

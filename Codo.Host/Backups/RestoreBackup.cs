@@ -139,6 +139,7 @@ internal static class RestoreBackup
                 $"{file} is of PostgreSQL {backup.Header.Major}, and this is PostgreSQL {server}. Restore it into version {backup.Header.Major} or a newer one."
             );
         // Whether it can be read at all is known before anything goes.
+        var tool = await PostgresTool.Find("pg_restore", installation.PostgresBinaries, server, installation.PostgresConnectionString);
         await Load(["--list"]);
         await installation.Migrate(
             () => Task.FromResult(false),
@@ -168,15 +169,7 @@ internal static class RestoreBackup
         );
 
         Task Load(IEnumerable<string> arguments) =>
-            PostgresTool.Run(
-                "pg_restore",
-                installation.PostgresBinaries,
-                server,
-                installation.PostgresConnectionString,
-                arguments,
-                backup.CopyDump,
-                from => from.CopyToAsync(Stream.Null)
-            );
+            PostgresTool.Run(tool, installation.PostgresConnectionString, arguments, backup.CopyDump, from => from.CopyToAsync(Stream.Null));
     }
 
     private static async Task Settle(NpgsqlConnection connection, IServiceProvider services, BackupHeader header, bool withoutKeys)

@@ -106,15 +106,14 @@ internal static class TakeBackup
                     + "Codo__MasterKey, Codo__MasterKeyNumber and Codo__OldMasterKeys__N."
             );
         var extensions = (await connection.QueryAsync<string>(ExtensionsSql, transaction: transaction)).AsList();
+        var tool = await PostgresTool.Find("pg_dump", binaries, connection.PostgreSqlVersion.Major, connectionString);
         var snapshot = await connection.ExecuteScalarAsync<string>(SnapshotSql, transaction: transaction);
         var size = await BackupFile.Write(
             Path.GetFullPath(file),
             header,
             to =>
                 PostgresTool.Run(
-                    "pg_dump",
-                    binaries,
-                    connection.PostgreSqlVersion.Major,
+                    tool,
                     connectionString,
                     [
                         "--format=custom",

@@ -19,6 +19,9 @@ internal sealed class CodoServer : IDisposable
 
     private static readonly TimeSpan MostConnecting = TimeSpan.FromSeconds(10), MostAnswering = TimeSpan.FromSeconds(100);
 
+    // A stream has a heartbeat each 15 s: a server that died without a word is not waited for.
+    private static readonly TimeSpan MostSilent = TimeSpan.FromSeconds(60);
+
     private readonly HttpClient http;
     private readonly ClientContext context;
     private readonly bool isOriginal;
@@ -177,25 +180,37 @@ internal sealed class CodoServer : IDisposable
 
     private async Task<HttpResponseMessage> Begin(HttpRequestMessage request, CancellationToken cancellation)
     {
+        using var patience = new CancellationTokenSource(MostSilent, context.Time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, patience.Token);
         try
         {
-            return await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation);
+            return await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, either.Token);
         }
         catch (Exception failure) when (IsNoConnection(failure))
         {
             throw Unreachable(failure);
         }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            throw new ClientFailure($"{Address} has not answered for {MostSilent.TotalSeconds:0} seconds.", ExitCodes.Unreachable) { IsTransient = true };
+        }
     }
 
-    private static async Task<string?> Line(StreamReader reader, CancellationToken cancellation)
+    private async Task<string?> Line(StreamReader reader, CancellationToken cancellation)
     {
+        using var silence = new CancellationTokenSource(MostSilent, context.Time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, silence.Token);
         try
         {
-            return await reader.ReadLineAsync(cancellation);
+            return await reader.ReadLineAsync(either.Token);
         }
         catch (HttpRequestException failure)
         {
             throw new IOException(failure.Message, failure);
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            throw new IOException($"{Address} has said nothing for {MostSilent.TotalSeconds:0} seconds.");
         }
     }
 

@@ -215,6 +215,12 @@ internal static class JobCommands
         return found.Rows("data").FirstOrDefault()?.Number("log_id") ?? throw new ClientFailure($"{job} has no run {run}.");
     }
 
+    private static async Task<bool> IsOpen(CodoServer server, string job, long run)
+    {
+        var found = await server.Get(Log, ("job_id", job), ("key", "log_id"), ("value", run), ("status", "queued,running"), ("start_date", Ever), ("limit", 1));
+        return found.Rows("data").Any();
+    }
+
     private static Command SetPaused(ClientContext context, string name, string description, bool paused)
     {
         var ids = new Argument<string[]>("NAME") { Description = "The jobs.", Arity = ArgumentArity.OneOrMore };
@@ -247,13 +253,23 @@ internal static class JobCommands
                     var (rows, _) = await server.List(Log, 1000, ("job_id", name), ("status", "queued,running"), ("start_date", Ever));
                     runs = [.. rows.Select(row => row.Number("log_id")!.Value)];
                 }
+                var failed = false;
                 foreach (var each in runs)
                 {
-                    await server.Post($"{Path}kill/", new JsonObject { ["log_id"] = each });
-                    context.Output.WriteLine($"Run {each} of {name} is being ended.");
+                    try
+                    {
+                        await server.Ask(HttpMethod.Post, $"{Path}kill/", new JsonObject { ["log_id"] = each });
+                        context.Output.WriteLine($"Run {each} of {name} is being ended.");
+                    }
+                    catch (CodoServer.Refused refused)
+                    {
+                        // One that ended by itself meanwhile keeps none of the others from being ended.
+                        context.Error.WriteLine($"Run {each} of {name}: {refused.Message}");
+                        failed |= runs.Count == 1 || await IsOpen(server, name, each);
+                    }
                 }
                 if (runs.Count == 0) context.Error.WriteLine($"Nothing of {name} runs.");
-                return ExitCodes.Done;
+                return failed ? ExitCodes.Failed : ExitCodes.Done;
             }
         );
     }

@@ -5,6 +5,8 @@ namespace Codo.Host.Client;
 /// <summary>The fields of a job that a person sets, as files and editors show them.</summary>
 internal static class JobForm
 {
+    private const string Path = "/v1/cron/job/";
+
     /// <summary>Each with what it is where a file does not have it; null where an absent one is left as it is on the server.</summary>
     public static readonly (string Name, JsonNode? Default)[] All =
     [
@@ -42,12 +44,20 @@ internal static class JobForm
     /// <summary>All jobs of a list, by name, each whole: the list cuts long texts.</summary>
     public static async Task<List<JsonObject>> Everything(CodoServer server, params (string Name, object? Value)[] query)
     {
-        const string Path = "/v1/cron/job/";
         var jobs = await server.ListByName(Path, "job_id", query);
         for (var place = 0; place < jobs.Count; place++)
             if (((string[])["cmd", "description", "env"]).Any(name => jobs[place].Text(name).Contains("… (+", StringComparison.Ordinal)))
                 jobs[place] = (await server.Get(Path, ("job_id", jobs[place].Text("job_id")))).Rows("data").First();
         return jobs;
+    }
+
+    /// <summary>Makes or changes a job. One that is to be paused never fires: it is made paused.</summary>
+    public static async Task Save(CodoServer server, HttpMethod method, JsonObject body)
+    {
+        var answer = await server.Ask(method, Path, body);
+        // A server of before does not know the field, and has made it live.
+        if (method == HttpMethod.Post && body.IsTrue("paused") && !answer.IsTrue("paused"))
+            await server.Ask(HttpMethod.Patch, Path, new JsonObject { ["job_id"] = body.Text("job_id"), ["paused"] = true });
     }
 
     /// <summary>The fields of <paramref name="after"/> that differ; what it does not have is left.</summary>

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Net.Sockets;
 using Codo.Host.Client;
 using Codo.Host.LocalServices;
 using Codo.Platform.Data;
@@ -16,6 +17,9 @@ internal static class CommandLine
 {
     /// <summary>The operator has to change something before it can work.</summary>
     private const int Refused = 2;
+
+    /// <summary>The database does not answer, and may do so later (EX_TEMPFAIL of sysexits.h): a service manager starts the host again.</summary>
+    private const int Away = 75;
 
     public static async Task<int> Run(string[] arguments)
     {
@@ -35,7 +39,7 @@ internal static class CommandLine
         catch (Exception failure) when (Sentence(failure) is not null)
         {
             await Console.Error.WriteLineAsync(Sentence(failure));
-            return Refused;
+            return DatabaseErrors.IsAway(failure) ? Away : Refused;
         }
     }
 
@@ -68,7 +72,7 @@ internal static class CommandLine
         // What the configuration binder throws for a value of the wrong type; the message names the setting.
         InvalidOperationException { InnerException: FormatException or ArgumentException } => $"{failure.Message} {failure.InnerException!.Message}",
         IOException { InnerException: Microsoft.AspNetCore.Connections.AddressInUseException } => $"ASPNETCORE_URLS: {failure.Message}",
-        NpgsqlException => $"ConnectionStrings:Postgres: {failure.Message}",
+        NpgsqlException or SocketException => $"ConnectionStrings:Postgres: {failure.Message}",
         _ => null,
     };
 

@@ -9,6 +9,8 @@ namespace Codo.Host.LocalServices;
 /// </summary>
 internal sealed class Installation : IAsyncDisposable
 {
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(4);
+
     private readonly DataDirectory directory;
     private readonly IConfigurationManager configuration;
     private readonly CancellationTokenSource ending = new();
@@ -39,13 +41,20 @@ internal sealed class Installation : IAsyncDisposable
     /// Begins to start what the settings leave empty, and writes what it found into them, so that the rest of the host has one source to read. The host is put
     /// together while they start: <see cref="PostgresStarted"/> and <see cref="RedisStarted"/> are to be awaited before anything asks them.
     /// </summary>
+    /// <param name="waits">Whether an external PostgreSQL that does not answer is waited for: a host that starts with its database's machine, or while that
+    /// fails over, has nothing that anybody has to change. A command says at once that it does not answer.</param>
     /// <exception cref="StartRefused">The operator has to change something first.</exception>
-    public static async Task<Installation> Prepare(IConfigurationManager configuration, ILoggerFactory logs, CancellationToken cancellation = default)
+    public static async Task<Installation> Prepare(
+        IConfigurationManager configuration,
+        ILoggerFactory logs,
+        bool waits = false,
+        CancellationToken cancellation = default
+    )
     {
         var installation = new Installation(LocalServices.DataDirectory.Hold(LocalServices.DataDirectory.Locate(configuration)), configuration);
         try
         {
-            await installation.Begin(logs, cancellation);
+            await installation.Begin(logs, waits, cancellation);
         }
         catch
         {
@@ -102,7 +111,7 @@ internal sealed class Installation : IAsyncDisposable
         directory.Dispose();
     }
 
-    private async Task Begin(ILoggerFactory logs, CancellationToken cancellation)
+    private async Task Begin(ILoggerFactory logs, bool waits, CancellationToken cancellation)
     {
         // The key is made before the database is. A new one opens nothing, and would be taken for the right one by the next backup of the keys.
         if (
@@ -126,7 +135,7 @@ internal sealed class Installation : IAsyncDisposable
         if (configuration.GetConnectionString("Postgres") is { Length: > 0 } external)
         {
             PostgresConnectionString = Readable(external);
-            await SessionCheck.Verify(PostgresConnectionString);
+            await Reach(PostgresConnectionString, waits ? logs.CreateLogger("Codo.Postgres") : null, cancellation);
         }
         else
         {
@@ -134,6 +143,21 @@ internal sealed class Installation : IAsyncDisposable
             PostgresConnectionString = postgres.ConnectionString;
             starting = Task.Run(() => postgres.Start(ending.Token), CancellationToken.None);
         }
+    }
+
+    private static async Task Reach(string connectionString, ILogger? log, CancellationToken cancellation)
+    {
+        for (var pause = TimeSpan.FromSeconds(0.5); ; pause = pause < LongestPause ? pause * 2 : LongestPause)
+            try
+            {
+                await SessionCheck.Verify(connectionString);
+                return;
+            }
+            catch (Exception failure) when (log is not null && DatabaseErrors.IsAway(failure))
+            {
+                log.LogWarning("PostgreSQL does not answer ({Failure}); the start waits for it", failure.Message);
+                await Task.Delay(pause, cancellation);
+            }
     }
 
     private static string Readable(string connectionString)

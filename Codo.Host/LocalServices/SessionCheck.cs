@@ -46,7 +46,10 @@ internal static class SessionCheck
         }
         catch (Exception failure) when (failure is TimeoutException or NpgsqlException { InnerException: TimeoutException } && others.Count > 0)
         {
-            // A pooler of one server process: the others hold it, and this one waits for ever.
+            // A pooler of one server process: the others hold it, and this one waits for ever. A server that stalls answers the first no more than the others.
+            foreach (var other in others) await other.DisposeAsync();
+            if (first.State != System.Data.ConnectionState.Open) await first.OpenAsync();
+            await Pid(first);
             throw Refused();
         }
         finally

@@ -29,8 +29,10 @@ internal static class DrainNode
             UPDATE platform.node SET drained_at = clock_timestamp(), drained_by = @By WHERE name = @Name AND drained_at IS NULL
             """;
 
-        private const string OthersSql = """
-            SELECT count(*) FROM platform.node WHERE name <> @Name AND drained_at IS NULL AND stopped_at IS NULL AND fenced < incarnation
+        // What a drained node takes no more, and nobody else takes.
+        private const string UntakenSql = """
+            SELECT role FROM platform.node n CROSS JOIN LATERAL unnest(n.roles) role WHERE n.name = @Name AND role IN ('cron', 'orders')
+                AND NOT EXISTS (SELECT FROM platform.live_node o WHERE o.name <> @Name AND role = ANY (o.roles)) ORDER BY role
             """;
 
         private const string RunningSql = """
@@ -44,7 +46,7 @@ internal static class DrainNode
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             if (await connection.ExecuteAsync(DrainSql, new { request.Name, By = caller.Username.Length > 0 ? caller.Username : "?" }, transaction) == 0)
                 throw await UndrainNode.Refused(connection, transaction, request.Name!, new Text("已经排空", "drained already"));
-            var others = await connection.ExecuteScalarAsync<long>(OthersSql, new { request.Name }, transaction);
+            var untaken = (await connection.QueryAsync<string>(UntakenSql, new { request.Name }, transaction)).AsList();
             await Audit.Write(connection, transaction, caller, "drain", "node", request.Name!);
             await Control.Notify(connection, transaction, request.Name!);
             await transaction.CommitAsync(cancellationToken);
@@ -52,15 +54,11 @@ internal static class DrainNode
             return new Result(
                 request.Name!,
                 await connection.ExecuteScalarAsync<long>(RunningSql, new { request.Name }),
-                others > 0
-                    ? []
-                    :
-                    [
-                        new Text(
-                            "没有其他节点接收任务：到期的任务与订单将等待，直到有节点恢复接收",
-                            "No other node takes work: jobs that are due and orders wait until one does"
-                        ),
-                    ]
+                untaken.ConvertAll(role =>
+                    role == NodeRoles.Cron
+                        ? new Text("没有其他节点执行到期的任务（角色 cron）：任务将等待", "No other node takes jobs that are due (the role cron): they wait until one does")
+                        : new Text("没有其他节点执行订单（角色 orders）：订单将等待", "No other node takes orders (the role orders): they wait until one does")
+                )
             );
         }
     }

@@ -30,7 +30,10 @@ internal static class ListSettings
         private static readonly string[] Roots = ["Codo", "ConnectionStrings", "Urls", "Logging", "Kestrel"];
 
         // Beside what looks like one: an address that whoever has it may use, and keys.
-        private static readonly string[] Secrets = ["MasterKey", "HeartbeatUrl", "Postgres", "Redis"];
+        private static readonly string[] Secrets = ["MasterKey", "OldMasterKeys", "HeartbeatUrl", "Postgres", "Redis"];
+
+        // Names of secrets, and none themselves.
+        private const string Patterns = "Codo:Cron:SecretNames";
 
         private static readonly SecretNames Names = new(SecretNames.Default);
 
@@ -59,11 +62,10 @@ internal static class ListSettings
 
         private static bool IsSecret(string name, string value)
         {
+            // Of several values the name is that of the list: Codo:Auth:TokenSecrets:0.
             var parts = name.Split(':');
-            return Secrets.Contains(parts[^1], StringComparer.OrdinalIgnoreCase)
-                || parts.Contains("OldMasterKeys", StringComparer.OrdinalIgnoreCase)
-                || Names.Match(parts[^1])
-                || SecretNames.Passwords(value).Any();
+            var isNamed = parts.Any(part => Secrets.Contains(part, StringComparer.OrdinalIgnoreCase) || Names.Match(part));
+            return (isNamed && !name.StartsWith(Patterns, StringComparison.OrdinalIgnoreCase)) || SecretNames.Passwords(value).Any();
         }
 
         // Null of what is written as several settings.

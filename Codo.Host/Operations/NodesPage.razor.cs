@@ -1,4 +1,5 @@
 using System.Globalization;
+using Codo.Platform.Cluster;
 using Microsoft.AspNetCore.Components;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
@@ -55,11 +56,12 @@ public sealed partial class NodesPage
 
     private string DrainQuestion(ListNodes.NodeView node)
     {
-        var isLast = found.Data.TrueForAll(other => other.Name == node.Name || other.State != "alive" || other.DrainedAt is not null);
-        return isLast
+        var others = found.Data.Where(other => other.Name != node.Name && other.State == "alive" && other.DrainedAt is null).ToList();
+        var untaken = node.Roles.Where(role => role is NodeRoles.Cron or NodeRoles.Orders && !others.Exists(other => other.Roles.Contains(role))).ToList();
+        return untaken.Count > 0
             ? T(
-                $"排空节点 {node.Name}\n没有其他节点接收任务：到期的任务与订单将等待",
-                $"Drain node {node.Name}\nNo other node takes work: jobs that are due and orders wait"
+                $"排空节点 {node.Name}\n没有其他节点具有角色 {string.Join("、", untaken)}：到期的任务或订单将等待",
+                $"Drain node {node.Name}\nNo other node has the role {string.Join(" or ", untaken)}: jobs that are due or orders wait"
             )
             : T($"排空节点 {node.Name}\n正在执行的会继续，新的由其他节点接收", $"Drain node {node.Name}\nWhat runs goes on; other nodes take what is new");
     }

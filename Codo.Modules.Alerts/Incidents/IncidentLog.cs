@@ -98,9 +98,9 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         var fingerprint = trouble.Kind == "missed" ? await Stretch(connection, transaction, trouble, now) : trouble.Fingerprint;
         var open = await connection.QuerySingleOrDefaultAsync<OpenIncident>(OpenSql, new { Fingerprint = fingerprint, From = MayFold }, transaction);
         var rules = (await connection.QueryAsync<Rule>(RulesSql, transaction: transaction)).AsList();
-        // An open incident stays with its rule; where that is deleted or turned off, with the one that would open it now.
-        var rule = rules.Find(rule => rule.RuleId == open?.RuleId) ?? Rule.For(trouble, rules);
-        if (open is null && (rule is null || !rule.IsReached(trouble))) return;
+        // An open incident stays with its rule; where that is deleted or turned off, it goes to the one that would open it now.
+        var rule = rules.Find(rule => rule.RuleId == open?.RuleId) ?? (Rule.For(trouble, rules) is { } next && next.IsReached(trouble) ? next : null);
+        if (open is null && rule is null) return;
         if (open is not null && merge is not null) trouble = merge(open);
         var row = new
         {

@@ -36,8 +36,11 @@ internal sealed class Summaries(NpgsqlDataSource source, Zone zone, Node node, T
         FROM ended GROUP BY GROUPING SETS ((ended.day, ended.job), (ended.day))
         """;
 
+    // What is killed while it waits has no attempt. A scalar subquery is asked for those rows alone; EXISTS could be hashed, which reads all attempts.
     private const string IsRun = """
         d.status IN ('success', 'faild', 'timeout', 'killed', 'interrupted') AND isfinite(d.exec_time) AND isfinite(d.ended_at) AND isfinite(d.nominal_at)
+            AND (d.status <> 'killed' OR (SELECT a.attempt FROM cron.attempt a WHERE a.log_id = d.log_id AND a.attempt = 1 AND a.nominal_at = d.nominal_at)
+                IS NOT NULL)
         """;
 
     private const string EndedOf = $"""

@@ -21,10 +21,13 @@ public sealed partial class YearMap
     public IReadOnlyDictionary<DateOnly, (long Runs, long Failed, long NotRun)> Days { get; set; } =
         new Dictionary<DateOnly, (long Runs, long Failed, long NotRun)>();
 
+    // Days on which nothing but skips and misses ended are none of these.
+    private int Ran => Days.Values.Count(day => day.Runs > 0);
+
     private string Label =>
         T(
-            $"最近一年：{Days.Count} 天有运行，其中 {Days.Values.Count(day => day.Failed > 0)} 天出错",
-            $"The last year: it ran on {Days.Count} days, on {Days.Values.Count(day => day.Failed > 0)} of them something went wrong"
+            $"最近一年：{Ran} 天有运行，其中 {Days.Values.Count(day => day.Failed > 0)} 天出错",
+            $"The last year: it ran on {Ran} days, on {Days.Values.Count(day => day.Failed > 0)} of them something went wrong"
         );
 
     /// <inheritdoc/>

@@ -84,7 +84,7 @@ internal static class BulkJobs
             {
                 case "run":
                     var run = await runs.Handle(new RunJob.Command(id), cancellation);
-                    return new Item(id, true, run.Msg, null, run.LogId, true, null);
+                    return new Item(id, true, run.Msg, null, run.LogId, !run.Repeated, null);
                 case "pause" or "resume":
                     var pause = await pauses.Handle(new TogglePause.Command(id, request.Action == "pause"), cancellation);
                     return new Item(id, true, pause.Msg, null, null, pause.Changed, null);

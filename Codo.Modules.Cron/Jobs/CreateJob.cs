@@ -59,7 +59,7 @@ internal static class CreateJob
 
     /// <param name="CronText">The expression in words.</param>
     /// <param name="NextRunTimes">The next three times, in the job's zone.</param>
-    internal sealed record Result(string JobId, int Version, Text CronText, IReadOnlyList<string> NextRunTimes, IReadOnlyList<Text> Warnings)
+    internal sealed record Result(string JobId, int Version, bool Paused, Text CronText, IReadOnlyList<string> NextRunTimes, IReadOnlyList<Text> Warnings)
         : Answer(Say.Added);
 
     internal sealed class Validator : AbstractValidator<Command>
@@ -195,6 +195,7 @@ internal static class CreateJob
             return new Result(
                 request.JobId!,
                 1,
+                job.Paused,
                 advice.CronText,
                 advice.NextRunTimes,
                 [.. advice.Warnings, .. risk.Warnings, .. JobHold.Warnings(risk, isHeld), .. unfit]

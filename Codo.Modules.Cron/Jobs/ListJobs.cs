@@ -48,8 +48,6 @@ internal static class ListJobs
                 .Refuse($"status 只能是 {string.Join(" | ", Known)}，多个用逗号分隔", $"status must be one of {string.Join(" | ", Known)}, several with commas");
             RuleFor(query => query.Q).AtMost(200, "q");
             RuleFor(query => query.Sort).OneOf("sort", ByName);
-            RuleFor(query => query.After).Must((query, after) => after is null || query.Sort == ByName)
-                .Refuse($"after 只能与 sort={ByName} 一起使用", $"after goes with sort={ByName} alone");
             RuleFor(query => query.After).AtMost(190, "after");
         }
     }
@@ -106,8 +104,9 @@ internal static class ListJobs
             FROM cron.job j
             LEFT JOIN LATERAL (
                 (SELECT l.status, l.exec_time,
-                    CASE WHEN l.status IN ('success', 'faild', 'timeout', 'killed', 'interrupted') THEN round(CAST(extract(epoch
-                        FROM l.ended_at - l.exec_time) AS numeric), 3) END AS seconds
+                    CASE WHEN l.status IN ('success', 'faild', 'timeout', 'killed', 'interrupted') AND (l.status <> 'killed' OR (SELECT a.attempt
+                        FROM cron.attempt a WHERE a.log_id = l.log_id AND a.attempt = 1 AND a.nominal_at = l.nominal_at) IS NOT NULL)
+                        THEN round(CAST(extract(epoch FROM l.ended_at - l.exec_time) AS numeric), 3) END AS seconds
                 FROM cron.cron_log l WHERE {IsLive} AND l.job_id = j.job_id AND l.job = j.id ORDER BY l.exec_time DESC, l.log_id DESC LIMIT 1)
                 UNION ALL
                 SELECT k.status, k.exec_time, CAST(k.seconds AS numeric) FROM cron.job_last k WHERE k.job = j.id AND NOT {IsLive}) last ON true
@@ -160,7 +159,8 @@ internal static class ListJobs
                 After = request.After ?? "",
             });
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            await using var both = await connection.QueryMultipleAsync((request.Sort == ByName ? PageByNameSql : PageSql) + CountSql, asked);
+            var isByName = request.Sort == ByName || request.After is not null;
+            await using var both = await connection.QueryMultipleAsync((isByName ? PageByNameSql : PageSql) + CountSql, asked);
             var ids = (await both.ReadAsync<long>()).AsList();
             var count = await both.ReadSingleAsync<long>();
             if (request is { JobId: not null, Status: null, Tag: null, Owner: null, Q: null, Space: null } && count == 0)

@@ -21,8 +21,13 @@ internal static class RunJob
 {
     internal sealed record Command(string? JobId) : IRequest<Result>;
 
-    internal sealed record Result(string JobId, long LogId, IReadOnlyList<Text> Warnings)
-        : Answer(new Text($"job {JobId} 已开始执行", $"job {JobId} is to run now"));
+    /// <param name="Repeated">The run is that of a request with the same key before.</param>
+    internal sealed record Result(string JobId, long LogId, IReadOnlyList<Text> Warnings, bool Repeated = false)
+        : Answer(
+            Repeated
+                ? new Text($"job {JobId} 此前已由同一请求开始执行（日志 {LogId}）", $"job {JobId} has begun by the same request before (log {LogId})")
+                : new Text($"job {JobId} 已开始执行", $"job {JobId} is to run now")
+        );
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -95,7 +100,7 @@ internal static class RunJob
             )
             {
                 var first = await connection.QuerySingleAsync<long>(FirstSql, new { caller.UserId, Key = key, Job = job.Id }, transaction);
-                return new Result(request.JobId!, first, []);
+                return new Result(request.JobId!, first, [], Repeated: true);
             }
             var risk = JobRisk.Of(await rules.Read(connection, transaction), job.Cmd, job.Interpreter, () => environments.TryOpen(job.Env)?.Values);
             risk.Demand();

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.RegularExpressions;
 using Codo.Platform.Localization;
 
@@ -34,11 +35,34 @@ internal static partial class CronHints
             return Hash(fields);
         return fields.Length switch
         {
-            5 => Said("crontab 的五个字段前面要加上秒", "Put the second before crontab's five fields", ["0", .. fields]),
-            7 => Said("没有年份字段，去掉第七个", "There is no field for the year: leave the seventh out", fields[..6]),
-            _ when fields.Contains("?") => Said("用 * 代替 ?", "Write * in place of ?", [.. fields.Select(field => field == "?" ? "*" : field)]),
+            5 => Crontab(fields),
+            7 => Quartz("没有年份字段，去掉第七个", "There is no field for the year: leave the seventh out", fields[..6], fields[6] is "*" or "?"),
+            _ when fields.Contains("?") => Quartz("用 * 代替 ?", "Write * in place of ?", fields, true),
             _ => null,
         };
+    }
+
+    private static Text Crontab(string[] fields)
+    {
+        const string Zh = "crontab 的五个字段前面要加上秒", En = "Put the second before crontab's five fields";
+        string[] six = ["0", .. fields];
+        // crontab(5): of day and weekday either will do, unless one of them begins with *.
+        return !fields[2].StartsWith('*') && !fields[4].StartsWith('*') && IsRead(six)
+            ? new(
+                $"{Zh}，并拆成两个任务（crontab 里日和星期满足其一即可，这里须同时满足）",
+                $"{En}, and make two jobs of it (crontab takes day or weekday, here both must match)"
+            )
+            : Said(Zh, En, six);
+    }
+
+    // The fields of Quartz without the year; isEachYear: they mean the same without it.
+    private static Text Quartz(string zh, string en, string[] six, bool isEachYear)
+    {
+        if (Nth().Replace(six[5], "").Any(char.IsAsciiDigit))
+            return new($"{zh}；Quartz 的星期数字从周日 = 1 数起，这里周日是 0 或 7", $"{en}; Quartz counts weekdays from Sunday = 1, here Sunday is 0 or 7");
+        // Quartz has ? for the day or the weekday. Elsewhere the fields are others than they look like: AWS begins with the minute.
+        var isQuartz = !six.Where((field, place) => field == "?" && place is not (3 or 5)).Any();
+        return isQuartz && isEachYear ? Said(zh, en, [.. six.Select(field => field == "?" ? "*" : field)]) : new(zh, en);
     }
 
     private static Text Nickname(string word)
@@ -56,25 +80,35 @@ internal static partial class CronHints
         int[] chosen = [17, 23, 3, 5, 5, 3];
         for (var place = 0; place < six.Length; place++)
         {
-            var number = chosen[place];
-            six[place] = Hashed().Replace(six[place], match => Unhashed(match, number));
+            var (number, bounds) = (chosen[place], CronField.Fields[place]);
+            six[place] = Hashed().Replace(six[place], match => Unhashed(match, number, bounds));
         }
         return Said("没有 H：自己选一个数", "There is no H: choose a number", six);
     }
 
-    private static string Unhashed(Match match, int number)
+    private static string Unhashed(Match match, int number, CronField.Bounds bounds)
     {
-        if (!match.Groups["step"].Success) return match.Groups["low"].Success ? match.Groups["low"].Value : $"{number}";
-        var step = match.Groups["step"].Value;
-        return $"{number % int.Parse(step, System.Globalization.CultureInfo.InvariantCulture)}/{step}";
+        int Number(string group) => int.Parse(match.Groups[group].ValueSpan, CultureInfo.InvariantCulture);
+        var hasLimits = match.Groups["low"].Success;
+        var (low, high) = hasLimits ? (Number("low"), Number("high")) : (bounds.First, bounds.Last);
+        if (!match.Groups["step"].Success) return $"{(hasLimits ? low : number)}";
+        // The first of the times lies within the limits, and so do those that follow it.
+        var (step, values) = (Number("step"), Math.Max(1, high - low + 1));
+        return $"{low + number % Math.Min(step, values)}{(hasLimits ? $"-{high}" : "")}/{step}";
     }
 
     private static Text Said(string zh, string en, string[] fields)
     {
         var instead = string.Join(' ', fields);
-        return CronExpression.TryParse(instead, out _, out _, out _) ? new($"{zh}：{instead}", $"{en}: {instead}") : new(zh, en);
+        return IsRead(fields) ? new($"{zh}：{instead}", $"{en}: {instead}") : new(zh, en);
     }
 
-    [GeneratedRegex(@"^H(\((?<low>\d{1,2})-\d{1,2}\))?(/(?<step>[1-9]\d?))?$", RegexOptions.CultureInvariant)]
+    private static bool IsRead(string[] fields) => CronExpression.TryParse(string.Join(' ', fields), out _, out _, out _);
+
+    [GeneratedRegex(@"^H(\((?<low>[0-9]{1,2})-(?<high>[0-9]{1,2})\))?(/(?<step>[1-9][0-9]?))?$", RegexOptions.CultureInvariant)]
     private static partial Regex Hashed();
+
+    // Which one in the month is no number of a weekday.
+    [GeneratedRegex("#[0-9]+")]
+    private static partial Regex Nth();
 }

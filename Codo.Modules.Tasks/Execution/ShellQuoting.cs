@@ -22,17 +22,30 @@ internal enum Quoting
     Comment,
 
     /// <summary>
-    /// Behind <c>$(</c> in double quotes, arithmetic, an expansion with an operator, <c>&lt;&lt;</c> or <c>$'</c>, to the very end: there sh, bash, dash and
-    /// zsh differ, or only a parser of the whole language could tell. To refuse a value is safe, to misjudge its place is not.
+    /// Behind <c>$(</c> in double quotes, arithmetic, a subscript, an expansion with an operator, <c>&lt;&lt;</c>, <c>$'</c> or <c>\'</c> in single quotes, to
+    /// the very end: there the supported shells differ, or only a parser of the whole language could tell. So is all of a script that no shell reads. To refuse
+    /// a value is safe, to misjudge its place is not.
     /// </summary>
     Opaque,
 }
 
 /// <summary>
-/// Follows a command line as a shell reads it. It is fed what is literally there; a value that was quoted for its place leaves the state as it was.
+/// Follows a command line as a shell reads it: sh, bash, dash, zsh and ksh, and fish, to which a backquote is a character like any other and a backslash in
+/// single quotes is an escape. Where they differ the rest is <see cref="Quoting.Opaque"/>. It is fed what is literally there; a value that was quoted for its
+/// place leaves the state as it was.
 /// </summary>
 internal struct ShellQuoting
 {
+    // Behind one of the first ones # begins a comment in every shell; behind the others it may, or goes on with a word, as in $(date)#.
+    private const string BeforeComment = " \t\n;";
+    private const string MaybeBeforeComment = "\r\v\f&|()<>`";
+
+    // How fish reads a place between backquotes: quotes that are open there it takes along behind them.
+    private Quoting inFish;
+
+    /// <summary>Where nothing is known of how the text is read.</summary>
+    public static ShellQuoting Unknown => new() { State = Quoting.Opaque };
+
     /// <summary>How what comes next will be read.</summary>
     public Quoting State { get; private set; }
 
@@ -54,30 +67,46 @@ internal struct ShellQuoting
             case (Quoting.Single, '\''):
             case (Quoting.Double, '"'):
             case (Quoting.Comment, '\n'):
-            case (Quoting.Backquote, '`'):
                 State = Quoting.None;
                 return 1;
-            case (Quoting.BackquoteInDouble, '`'):
-                State = Quoting.Double;
+            case (Quoting.Backquote, '`'):
+                State = inFish == Quoting.None ? Quoting.None : Quoting.Opaque;
                 return 1;
+            case (Quoting.BackquoteInDouble, '`'):
+                State = inFish == Quoting.Double ? Quoting.Double : Quoting.Opaque;
+                return 1;
+            case (Quoting.Single, '\\') when next == '\'':
+                State = Quoting.Opaque;
+                return 1;
+            case (Quoting.Single, '\\') when next == '\\':
+                return 2;
             case (Quoting.Single or Quoting.Comment, _):
                 return 1;
+            // A blank that is escaped ends no word.
+            case (Quoting.None, '\\') when at + 2 < text.Length && text[at + 2] == '#' && (Has(BeforeComment, next) || Has(MaybeBeforeComment, next)):
+                State = Quoting.Opaque;
+                return 2;
             case (_, '\\'):
                 return 2;
             case (Quoting.Backquote or Quoting.BackquoteInDouble, _):
+                StepInBackquotes(text, at);
                 return 1;
             case (_, '`'):
+                inFish = State;
                 State = State == Quoting.Double ? Quoting.BackquoteInDouble : Quoting.Backquote;
                 return 1;
             case (_, '$') when next == '{':
                 return Parameter(text, at);
-            case (_, '$') when next == '[' || (next == '(' && (State == Quoting.Double || (at + 2 < text.Length && text[at + 2] == '('))):
+            case (_, '$') when HasSubscript(text[(at + 1)..]):
+            case (_, '$') when next == '(' && (State == Quoting.Double || (at + 2 < text.Length && text[at + 2] == '(')):
+            case (Quoting.None, '[') when at > 0 && IsOfName(text[at - 1]) && HoldsBlank(text[at..]):
             case (Quoting.None, '$') when next is '\'' or '"':
             case (Quoting.None, '(') when next == '(':
             case (Quoting.None, '<') when next == '<':
+            case (Quoting.None, '#') when at > 0 && Has(MaybeBeforeComment, text[at - 1]):
                 State = Quoting.Opaque;
                 return 1;
-            case (Quoting.None, '#') when at == 0 || " \t\n\r\v\f;&|()<>`".Contains(text[at - 1], StringComparison.Ordinal):
+            case (Quoting.None, '#') when at == 0 || Has(BeforeComment, text[at - 1]):
                 State = Quoting.Comment;
                 return 1;
             case (Quoting.None, '\''):
@@ -91,15 +120,56 @@ internal struct ShellQuoting
         }
     }
 
+    private void StepInBackquotes(ReadOnlySpan<char> text, int at)
+    {
+        var before = at > 0 ? text[at - 1] : ' ';
+        switch (inFish, text[at])
+        {
+            case (Quoting.Single, '\''):
+            case (Quoting.Double, '"'):
+                inFish = Quoting.None;
+                break;
+            case (Quoting.None, '\''):
+                inFish = Quoting.Single;
+                break;
+            case (Quoting.None, '"'):
+                inFish = Quoting.Double;
+                break;
+            // A comment of fish goes on behind the backquotes, and in a substitution quotes have a beginning of their own.
+            case (Quoting.None, '#') when Has(BeforeComment, before) || Has(MaybeBeforeComment, before):
+            case (Quoting.Double, '(') when before == '$':
+                State = Quoting.Opaque;
+                break;
+        }
+    }
+
     // ${NAME} changes nothing; with an operator the word behind it has rules of its own.
     private int Parameter(ReadOnlySpan<char> text, int at)
     {
         var end = at + 2;
-        while (end < text.Length && (char.IsAsciiLetterOrDigit(text[end]) || text[end] == '_'))
+        while (end < text.Length && IsOfName(text[end]))
             end++;
         if (end < text.Length && text[end] == '}')
             return end + 1 - at;
         State = Quoting.Opaque;
         return 1;
     }
+
+    // zsh computes what stands in $NAME[…], and $(…) in it is run whatever quotes it is in; $[…] is arithmetic.
+    private static bool HasSubscript(ReadOnlySpan<char> behindDollar)
+    {
+        var rest = behindDollar.TrimStart("#+^=~");
+        var end = 0;
+        while (end < rest.Length && IsOfName(rest[end]))
+            end++;
+        if (end == 0 && rest.Length > 0 && Has("@*?!$-", rest[0])) end = 1;
+        return end < rest.Length && rest[end] == '[';
+    }
+
+    // NAME[ … ]= is a subscript of bash with blanks in it; a pattern such as log[0-9] has none.
+    private static bool HoldsBlank(ReadOnlySpan<char> bracket) => bracket.IndexOfAny(" \t\n\r\v\f]") is var end && (end < 0 || bracket[end] != ']');
+
+    private static bool IsOfName(char character) => char.IsAsciiLetterOrDigit(character) || character == '_';
+
+    private static bool Has(string characters, char character) => characters.Contains(character, StringComparison.Ordinal);
 }

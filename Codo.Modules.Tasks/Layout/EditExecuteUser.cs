@@ -116,6 +116,12 @@ internal static class EditExecuteUser
                 AND d.exec_user = @From) ORDER BY t.temp_id FOR NO KEY UPDATE
             """;
 
+        // Orders hold the name that they were made with: their later steps, and what ends a command that was left behind, look for it.
+        private const string NamedSql = """
+            SELECT DISTINCT l.list_id FROM tasks.scheduler_task_list l JOIN tasks.scheduler_task_info i USING (list_id)
+            WHERE l.schedule <> 'OK' AND i.exec_user = @From ORDER BY l.list_id LIMIT 5
+            """;
+
         private const string RenameSql = """
             UPDATE tasks.scheduler_temp_details SET exec_user = @To WHERE exec_user = @From
             """;
@@ -171,6 +177,11 @@ internal static class EditExecuteUser
             if (after.AliasUser != before.AliasUser)
             {
                 var names = new { From = before.AliasUser, To = after.AliasUser };
+                if ((await connection.QueryAsync<long>(NamedSql, names, transaction)).AsList() is { Count: > 0 } orders)
+                    throw Refusal.Conflict(
+                        $"订单 {string.Join("、", orders)} 还在使用执行用户 {before.AliasUser}：结束之后再改名",
+                        $"Orders name the execute-user {before.AliasUser} and have not ended ({string.Join(", ", orders)}): rename it after that"
+                    );
                 var templates = (await connection.QueryAsync<long>(LockTemplatesSql, names, transaction)).AsList();
                 await connection.ExecuteAsync(RenameSql, names, transaction);
                 foreach (var template in templates) await TemplateVersions.Keep(connection, transaction, template, access.Caller);

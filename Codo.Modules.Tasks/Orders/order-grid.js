@@ -375,8 +375,9 @@ class OrderGrid {
     if (kind !== 'stop_one') {
       const check = await request('GET', `/v2/task/check/?list_id=${this.id}&get_run_group=${group}&get_run_host=${encodeURIComponent(host)}`);
       if (check.code !== 0) return check;
-      const row = check.data.scheduler_list[at];
-      if (row?.task_status !== status) return { code: -1, msg: t(`「${step.task_name}」已不再等待此操作，没有执行`, `“${step.task_name}” no longer waits for this; nothing was done`) };
+      const steps = check.data.scheduler_list, row = steps[at];
+      // A lane that somebody has put back stands at an earlier step: a gate ahead of it stays closed.
+      if (row?.task_status !== status || (kind === 'execute' && steps.slice(0, at).some((before) => before.task_status !== '3'))) return { code: -1, msg: t(`「${step.task_name}」已不再等待此操作，没有执行`, `“${step.task_name}” no longer waits for this; nothing was done`) };
       body.scheduler_id = row.sched_id;
     }
     return request('PATCH', '/v2/task/check/', body);

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 using Polly;
@@ -33,6 +34,14 @@ public static class DatabaseErrors
             // See ForgetPrepared: Npgsql has closed the connection, and the statement succeeds over another.
             _ => error.GetType() == typeof(Exception) && error.Message.EndsWith("Please file a bug.", StringComparison.Ordinal),
         };
+
+    /// <summary>
+    /// Whether PostgreSQL cannot be reached or has no place now, and nothing is set wrong as far as that can be told: a start waits for it. Npgsql's own
+    /// refusals (a password that is not there) have no cause behind them.
+    /// </summary>
+    public static bool IsAway(Exception error) =>
+        error is SocketException or TimeoutException or NpgsqlException { IsTransient: true } or NpgsqlException { InnerException: AggregateException }
+        || (error is PostgresException && IsTransient(error));
 
     /// <summary>
     /// Lets a connection prepare its statements anew, after one was cut off. One that fails while Npgsql prepares it stays prepared without its columns, and

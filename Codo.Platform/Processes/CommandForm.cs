@@ -14,6 +14,9 @@ public sealed partial record CommandForm(bool Private = false, bool Pty = false,
     /// <summary>Characters of an interpreter with its argument.</summary>
     public const int MostInterpreter = 500;
 
+    // They read quotes and backslashes as /bin/sh does.
+    private static readonly HashSet<string> Shells = new(StringComparer.Ordinal) { "sh", "bash", "dash", "ash", "ksh", "ksh93", "zsh" };
+
     /// <summary>A command as it is: one argument of its shell, in UTF-8, without a terminal.</summary>
     public static CommandForm Plain { get; } = new();
 
@@ -40,6 +43,18 @@ public sealed partial record CommandForm(bool Private = false, bool Pty = false,
         if (InterpreterLine.Match(command) is not { Success: true } line) return null;
         var argument = line.Groups[2].Value.Trim();
         return argument.Length == 0 ? [line.Groups[1].Value] : [line.Groups[1].Value, argument];
+    }
+
+    /// <summary>
+    /// Whether a shell that reads quotes as <c>/bin/sh</c> does runs the command: one without a line <c>#!</c>, or whose line names such a shell, also behind
+    /// <c>env</c>. What cannot be told for certain is none.
+    /// </summary>
+    public static bool IsForShell(string command)
+    {
+        if (Interpreter(command) is not { } named) return true;
+        var program = SimpleCommands.BaseName(named[0]);
+        if (program == "env" && named.Length > 1) program = SimpleCommands.BaseName(BehindEnv.Match(named[1]).Groups[1].Value);
+        return Shells.Contains(program);
     }
 
     /// <summary>
@@ -71,4 +86,8 @@ public sealed partial record CommandForm(bool Private = false, bool Pty = false,
 
     [GeneratedRegex(@"\A#![ \t]*([^\s]+)([^\n]*)", RegexOptions.CultureInvariant)]
     private static partial Regex InterpreterLine { get; }
+
+    // What env itself would have to unquote, and options that take a word, match nothing: the program could be another than the one that seems to be it.
+    [GeneratedRegex(@"\A(?:-[iv]*S[ \t]*)?(?:-[iv]+[ \t]+)*([^\s='""\\$-][^\s='""\\$]*)(?:[ \t]|\z)", RegexOptions.CultureInvariant)]
+    private static partial Regex BehindEnv { get; }
 }

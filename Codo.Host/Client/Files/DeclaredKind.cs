@@ -93,7 +93,7 @@ internal sealed class DeclaredJobs : DeclaredKind
             }),
         ];
 
-    public override Task Make(CodoServer server, Declared wanted) => server.Ask(HttpMethod.Post, Path, (JsonObject)wanted.Fields.DeepClone());
+    public override Task Make(CodoServer server, Declared wanted) => JobForm.Save(server, HttpMethod.Post, (JsonObject)wanted.Fields.DeepClone());
 
     public override async Task Change(CodoServer server, Declared there, Declared wanted)
     {

@@ -69,7 +69,7 @@ internal static class FileCommands
 
     private static async Task<int> Change(ClientContext context, CodoServer server, List<DeclaredDifference> differences)
     {
-        var failed = 0;
+        var (changed, failed) = (0, 0);
         foreach (var difference in differences)
         {
             try
@@ -80,14 +80,22 @@ internal static class FileCommands
                     { Wanted: null } => difference.There.Kind.Delete(server, difference.There),
                     _ => difference.Wanted.Kind.Change(server, difference.There, difference.Wanted),
                 });
+                changed++;
             }
             catch (CodoServer.Refused refused)
             {
                 failed++;
                 context.Error.WriteLine($"{difference.Either.Place}: {difference.Either.Kind.Word} {difference.Either.Name}: {refused.Message}");
             }
+            catch (ClientFailure)
+            {
+                // The server is away: how far it got is said before why it goes no further.
+                var left = differences.Count - changed - failed - 1;
+                context.Error.WriteLine($"{changed} changed, {failed} refused, {left} not tried; {difference.Either.Name} may have been changed or not.");
+                throw;
+            }
         }
-        context.Error.WriteLine($"{differences.Count - failed} changed{(failed > 0 ? $", {failed} refused" : "")}.");
+        context.Error.WriteLine($"{changed} changed{(failed > 0 ? $", {failed} refused" : "")}.");
         return failed > 0 ? ExitCodes.Failed : ExitCodes.Done;
     }
 

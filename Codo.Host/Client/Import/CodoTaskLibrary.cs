@@ -64,6 +64,11 @@ internal sealed class CodoTaskLibrary(ClientContext context, CodoServer source, 
                 failed++;
                 context.Error.WriteLine($"{entry.Kind} {entry.Name}: {refused.Message}");
             }
+            catch (ClientFailure)
+            {
+                context.Error.WriteLine($"{entry.Kind} {entry.Name} may have been made or not, and nothing after it was: import it once more.");
+                throw;
+            }
         }
         context.Error.WriteLine(
             $"{Count("new")} new, {Count("changes")} changed, {Count("unchanged")} unchanged, {Count("refused")} refused, {failed} refused by the server."

@@ -28,6 +28,7 @@ internal static partial class Crontab
         ["@hourly"] = "0 * * * *",
     };
 
+    /// <summary>A file's lines. Names of jobs may come twice until all files are there (<see cref="Distinct"/>).</summary>
     public static List<ImportItem> Read(string file, string text, CrontabForm form)
     {
         var items = new List<ImportItem>();
@@ -52,11 +53,11 @@ internal static partial class Crontab
                 comments.Clear();
             }
         }
-        return Distinct(items);
+        return items;
     }
 
-    // The same command twice is two jobs: the second gets a number, so that an import of the same file finds the same names.
-    private static List<ImportItem> Distinct(List<ImportItem> items)
+    /// <summary>The same command twice is two jobs: the second gets a number, so that an import of the same files finds the same names.</summary>
+    public static void Distinct(IEnumerable<ImportItem> items)
     {
         var seen = new Dictionary<string, int>(StringComparer.Ordinal);
         foreach (var job in items.Select(item => item.Job).OfType<JsonObject>())
@@ -65,7 +66,6 @@ internal static partial class Crontab
             var times = seen[name] = seen.GetValueOrDefault(name) + 1;
             if (times > 1) job["job_id"] = string.Create(CultureInfo.InvariantCulture, $"{name}-{times}");
         }
-        return items;
     }
 
     private static string? Ignored(string name) => name switch
@@ -118,6 +118,7 @@ internal static partial class Crontab
         var zone = form.Zone;
         if (variables.TryGetValue("CRON_TZ", out var named) && named.Length > 0 && !TimeZoneInfo.TryFindSystemTimeZoneById(named, out zone!))
             return [Refuse(where, line, $"CRON_TZ={named} is no time zone of this machine.")];
+        if (zone.Id != form.Zone.Id) changes.Add($"CRON_TZ={named} is taken as the zone, as cronie does; Debian's cron ignores it.");
         var job = Job(Input(rest, changes), user, zone, variables, comments, changes);
         var parts = form.Expand ? RunParts.Split(job, changes) : [job];
         return parts.SelectMany(part => Items(where, line, part, times, zone, changes));
@@ -192,13 +193,22 @@ internal static partial class Crontab
     private static string Input(string text, List<string> changes)
     {
         var parts = new List<StringBuilder> { new() };
+        var hasDouble = false;
         for (var place = 0; place < text.Length; place++)
         {
-            if (text[place] == '\\' && place + 1 < text.Length && text[place + 1] == '%') parts[^1].Append(text[++place]);
+            var next = text[place] == '\\' && place + 1 < text.Length ? text[place + 1] : '\0';
+            if (next == '%') parts[^1].Append(text[++place]);
+            // Of two backslashes in the command the second escapes nothing.
+            else if (next == '\\' && parts.Count == 1)
+            {
+                hasDouble = true;
+                parts[^1].Append(text, place++, 2);
+            }
             else if (text[place] == '%') parts.Add(new StringBuilder());
             else parts[^1].Append(text[place]);
         }
 
+        if (hasDouble) changes.Add(@"\\ is taken as it is, as cronie does; Debian's cron makes one backslash of it.");
         var command = parts[0].ToString().TrimEnd();
         if (parts.Count == 1) return command;
         changes.Add("What follows % is the command's input, as a here-document.");
@@ -235,9 +245,12 @@ internal static partial class Crontab
     /// <summary>The five fields of a line.</summary>
     internal sealed class Times
     {
+        // Characters of minutes and hours; an expression has 200.
+        private const int MostListed = 120;
+
         private string[] texts = [];
         private SortedSet<int>[] sets = [];
-        private bool isEither;
+        private bool isEither, isInterval;
 
         public List<string> Changes { get; } = [];
 
@@ -245,17 +258,9 @@ internal static partial class Crontab
         public static Times Read(string[] fields, string seed)
         {
             var times = new Times { texts = [.. fields], sets = new SortedSet<int>[5] };
-            (string Name, int Least, int Most, string[] Names)[] ranges =
-            [
-                ("minute", 0, 59, []),
-                ("hour", 0, 23, []),
-                ("day", 1, 31, []),
-                ("month", 1, 12, ScheduleField.Months),
-                ("weekday", 0, 7, ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]),
-            ];
             for (var place = 0; place < 5; place++)
             {
-                var (name, least, most, names) = ranges[place];
+                var (name, least, most, names) = ScheduleField.OfCrontab[place];
                 if (fields[place].Contains('~', StringComparison.Ordinal))
                 {
                     var chosen = Chosen(fields[place], least, most, seed + place);
@@ -270,13 +275,26 @@ internal static partial class Crontab
             // crontab(5): a field that begins with * is no restriction, and two restrictions are alternatives.
             times.isEither = !fields[2].StartsWith('*') && !fields[4].StartsWith('*');
             if (times.isEither) times.Changes.Add(times.Split());
+            // cron.c: a line names times of day, which come once where an hour comes twice, unless its minute or hour begins with *.
+            times.isInterval = fields[0].StartsWith('*') || fields[1].StartsWith('*');
+            if (!times.isInterval) times.NameEach();
             return times;
         }
+
+        // To Codo a range or a step is an interval, which goes on where an hour comes twice; a list of times is none.
+        private void NameEach()
+        {
+            var listed = Enumerable.Range(0, 2).Select(place => IsSpan(texts[place]) ? string.Join(',', sets[place]) : texts[place]).ToList();
+            if (listed[0].Length + listed[1].Length <= MostListed) (texts[0], texts[1]) = (listed[0], listed[1]);
+            else if (texts.Take(2).Any(IsSpan))
+                Changes.Add("Where the clock is set back it fires in the repeated hour too; cron waits until that is over.");
+        }
+
+        private static bool IsSpan(string field) => field.AsSpan().IndexOfAny('*', '-', '/') >= 0;
 
         /// <summary>The expressions of six fields that together fire as the line does, each with a suffix for the job's name.</summary>
         public IEnumerable<(string Suffix, string Cron, SourceSchedule Schedule)> Codo(TimeZoneInfo zone)
         {
-            var isInterval = texts[0].StartsWith('*') || texts[1].StartsWith('*');
             SourceSchedule Schedule(Func<DateOnly, bool> day) => new([0], sets[0], sets[1], on => sets[3].Contains(on.Month) && day(on), zone, isInterval);
             bool OnDay(DateOnly on) => sets[2].Contains(on.Day);
             bool OnWeekday(DateOnly on) => sets[4].Contains((int)on.DayOfWeek);
@@ -321,45 +339,4 @@ internal static partial class Crontab
         private static int Number(string text, string field) =>
             int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : throw new FormatException($"{field} is not read.");
     }
-}
-
-/// <summary>Lines that run the scripts of a directory.</summary>
-internal static partial class RunParts
-{
-    /// <summary>The job, or one for each script where the directory is on this machine.</summary>
-    public static List<JsonObject> Split(JsonObject job, List<string> changes)
-    {
-        if (Line().Match(job.Text("cmd")) is not { Success: true } match) return [job];
-        var folder = match.Groups[1].Value;
-        if (!Directory.Exists(folder))
-        {
-            changes.Add($"{folder} is not on this machine: the line stays one job.");
-            return [job];
-        }
-
-        // run-parts(8) takes names of letters, digits, hyphens and underscores, and what may be run.
-        var scripts = Directory
-            .GetFiles(folder)
-            .Where(script => Name().IsMatch(System.IO.Path.GetFileName(script)) && (File.GetUnixFileMode(script) & UnixFileMode.UserExecute) != 0)
-            .Order(StringComparer.Ordinal)
-            .ToList();
-        if (scripts.Count == 0) return [job];
-        changes.Add($"A job for each of the {scripts.Count} scripts of {folder}; they run at once and no longer one after another.");
-        return
-        [
-            .. scripts.Select(script =>
-            {
-                var own = (JsonObject)job.DeepClone();
-                own["cmd"] = script;
-                own["job_id"] = ImportName.Of(System.IO.Path.GetFileName(script), job.Text("run_as"), script);
-                return own;
-            }),
-        ];
-    }
-
-    [GeneratedRegex(@"\brun-parts\b(?:\s+-\S+)*\s+(/[^\s;)}]+)")]
-    private static partial Regex Line();
-
-    [GeneratedRegex("^[A-Za-z0-9_-]+$")]
-    private static partial Regex Name();
 }

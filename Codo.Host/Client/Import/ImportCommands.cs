@@ -49,6 +49,8 @@ internal static partial class ImportCommands
                     );
                     items.AddRange(Crontab.Read(file, text, form));
                 }
+                // Over all files: a command that stands in two of them is two jobs.
+                Crontab.Distinct(items);
                 return await new ImportPlan(context, server, "cron", items).Run(parsed.GetValue(apply), parsed.GetValue(format));
             }
         );
@@ -133,8 +135,9 @@ internal static partial class ImportCommands
     private static async Task<string> Text(ClientContext context, string file, CancellationToken cancellation) =>
         file == "-" ? await context.Input.ReadToEndAsync(cancellation) : await InputFile.Read(file, cancellation);
 
+    /// <summary>The zone of that name, or this machine's.</summary>
     /// <exception cref="ClientFailure">There is no such zone, or this machine's has no name.</exception>
-    private static TimeZoneInfo ZoneOf(string? name)
+    public static TimeZoneInfo ZoneOf(string? name)
     {
         if (name is null && !TimeZoneInfo.Local.HasIanaId) throw new ClientFailure(
             "This machine's time zone has no name: name it with --time-zone.",

@@ -162,7 +162,7 @@ internal sealed class ImportPlan(ClientContext context, CodoServer server, strin
                     body["job_id"] = id;
                     // With the job, not after it: in between it would fire. What somebody let run here since then stays so.
                     if (present is null && item.IsPaused) body["paused"] = true;
-                    await server.Ask(present is null ? HttpMethod.Post : HttpMethod.Put, Path, body);
+                    await JobForm.Save(server, present is null ? HttpMethod.Post : HttpMethod.Put, body);
                     if (present is null) made++;
                     else changed++;
                 }
@@ -171,6 +171,11 @@ internal sealed class ImportPlan(ClientContext context, CodoServer server, strin
             {
                 failed++;
                 context.Error.WriteLine($"{item.Place}: {id}: {refused.Message}");
+            }
+            catch (ClientFailure)
+            {
+                context.Error.WriteLine($"{made} made, {changed} changed; {id} may have been made or not, and nothing after it was: import it once more.");
+                throw;
             }
         }
         context.Error.WriteLine(

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using System.Xml;
@@ -60,11 +59,11 @@ internal static partial class RundeckJobs
             if (job["schedule"] is not JsonObject times) return item with { Refused = "It has no schedule: it was started by hand." };
             var (cron, schedule, changed) = QuartzSchedule.Read(Quartz(times), zone);
             changes.AddRange(changed);
-            var (env, secrets) = Options(job, changes);
+            var (env, secrets) = RundeckOptions.Read(job, changes);
             var made = new JsonObject
             {
                 ["job_id"] = ImportName.Of(job.Text("name").Replace(' ', '-'), job.Text("uuid") is { Length: > 0 } uuid ? uuid : full),
-                ["cmd"] = Command(job, env, secrets.Count > 0, changes),
+                ["cmd"] = RundeckWorkflow.Command(job, env, secrets.Count > 0, changes),
                 ["cron"] = cron,
                 ["time_zone"] = zone.Id,
                 ["description"] = string.Join('\n', new[] { full, job.Text("description") }.Where(line => line.Length > 0).Distinct()),
@@ -116,122 +115,6 @@ internal static partial class RundeckJobs
         );
     }
 
-    // Options with their default values, as the variables that Rundeck gives to a script.
-    private static (JsonObject Variables, JsonArray Secrets) Options(JsonObject job, List<string> changes)
-    {
-        var (variables, secrets) = (new JsonObject(), new JsonArray());
-        var options = job["options"] switch
-        {
-            JsonArray list => list.OfType<JsonObject>(),
-            JsonObject map => map.Select(pair =>
-            {
-                var option = pair.Value as JsonObject is { } known ? (JsonObject)known.DeepClone() : [];
-                option["name"] = pair.Key;
-                return option;
-            }),
-            _ => [],
-        };
-        foreach (var option in options)
-        {
-            var (name, value) = (option.Text("name"), option.Text("value"));
-            if (option.IsTrue("required") && value.Length == 0) throw new FormatException($"Its option {name} is required and has no value of its own.");
-            if (option.IsTrue("secure") || option.Text("storagePath").Length > 0)
-            {
-                secrets.Add(Variable(name));
-                changes.Add($"The option {name} is secret: {Variable(name)} has to be given here.");
-            }
-            variables[Variable(name)] = value;
-        }
-        return (variables, secrets);
-    }
-
-    private static string Variable(string option) => "RD_OPTION_" + NoWord().Replace(option, "_").ToUpperInvariant();
-
-    private static string Command(JsonObject job, JsonObject options, bool isSecret, List<string> changes)
-    {
-        var sequence = job["sequence"];
-        var steps = sequence.Rows("commands").ToList();
-        if (steps.Count == 0) throw new FormatException("It has no steps.");
-        var script = new StringBuilder(sequence.IsTrue("keepgoing") ? "" : "set -e\n");
-        var nodes = Nodes(job, changes);
-        if (nodes.Count > 0 && isSecret) throw new FormatException("A secret option would have to go to other hosts: make it a template with an execute-user.");
-        // ssh carries no environment: the values go with the script.
-        var given = string.Concat(
-            options.Select(option => $"{option.Key}='{option.Value.AsText().Replace("'", "'\\''", StringComparison.Ordinal)}'; export {option.Key}\n")
-        );
-        foreach (var step in steps)
-        {
-            var lines = Step(step, changes);
-            if (step.Text("description") is { Length: > 0 } about) script.Append("# ").Append(TerminalText.OneLine(about)).Append('\n');
-            if (nodes.Count == 0) script.Append(lines);
-            else
-                foreach (var node in nodes)
-                {
-                    var mark = "STEP";
-                    while (lines.Contains(mark, StringComparison.Ordinal)) mark += "_";
-                    script.Append(CultureInfo.InvariantCulture, $"ssh -o BatchMode=yes {node} sh -s <<'{mark}'\n{given}{lines}{mark}\n");
-                }
-        }
-        if (nodes.Count > 0) changes.Add(
-            $"It reaches {string.Join(", ", nodes)} by ssh with the keys of the user that it runs as."
-        );
-        return script.ToString().TrimEnd('\n');
-    }
-
-    private static string Step(JsonObject step, List<string> changes)
-    {
-        if (step.Text("exec") is { Length: > 0 } exec) return With(exec, changes) + "\n";
-        if (step.Text("script") is { Length: > 0 } script)
-        {
-            var interpreter =
-                step.Text("scriptInterpreter") is { Length: > 0 } named ? named
-                : script.StartsWith("#!", StringComparison.Ordinal) ? script[2..].Split('\n')[0].Trim()
-                : "/bin/sh";
-            var mark = "SCRIPT";
-            while (script.Contains(mark, StringComparison.Ordinal)) mark += "_";
-            var arguments = (Shells().IsMatch(interpreter) ? " -s --" : " -") + (step.Text("args") is { Length: > 0 } args ? " " + With(args, changes) : "");
-            if (Interpreters().IsMatch(interpreter)) return $"{interpreter}{arguments} <<'{mark}'\n{Placed(script, changes).TrimEnd('\n')}\n{mark}\n";
-            throw new FormatException($"A script of {interpreter} is not read from standard input.");
-        }
-
-        throw new FormatException(
-            step["jobref"] is not null ? $"A step runs the job {step["jobref"].Text("name")}: one job does not start another one here."
-            : step.Text("scriptfile").Length + step.Text("scripturl").Length > 0
-                ? $"A step runs a file of the Rundeck server: {step.Text("scriptfile")}{step.Text("scripturl")}."
-            : $"A step is of a plug-in: {step.Text("type")}."
-        );
-    }
-
-    private static string With(string text, List<string> changes) =>
-        Option().Replace(text, match =>
-        {
-            if (match.Groups[1].Value != "option") throw new FormatException($"{match.Value} is known to Rundeck alone.");
-            Note(changes);
-            return "\"$" + Variable(match.Groups[2].Value) + "\"";
-        });
-
-    private static string Placed(string script, List<string> changes) =>
-        At().IsMatch(script)
-            ? throw new FormatException($"A script has {At().Match(script).Value}, which Rundeck replaces in the text: use the variable of the option.")
-            : script;
-
-    private static void Note(List<string> changes)
-    {
-        const string Said = "Options are variables RD_OPTION_NAME, with their default values.";
-        if (!changes.Contains(Said)) changes.Add(Said);
-    }
-
-    private static List<string> Nodes(JsonObject job, List<string> changes)
-    {
-        if (job["nodefilters"] is not JsonObject filters) return [];
-        var filter = filters.Text("filter").Trim();
-        if (filter.Length == 0) return [];
-        var names = filter.StartsWith("name:", StringComparison.Ordinal) ? filter[5..].Trim() : filter;
-        if (!Names().IsMatch(names)) throw new FormatException($"Its nodes are chosen by {filter}, which is more than names.");
-        if (filters["dispatch"].Number("threadcount") > 1) changes.Add("It goes over its nodes one after another; there several at once.");
-        return [.. names.Split([',', ' '], StringSplitOptions.RemoveEmptyEntries)];
-    }
-
     private static int? Seconds(string text)
     {
         if (text.Length == 0 || text.Contains('$', StringComparison.Ordinal)) return null;
@@ -252,115 +135,6 @@ internal static partial class RundeckJobs
             ? (Seconds(retry.Text("retry")) ?? 0, Seconds(retry.Text("delay")) ?? 0)
             : (Seconds(job.Text("retry")) ?? 0, 0);
 
-    [GeneratedRegex(@"\$\{([a-z]+)\.([^}]+)\}")]
-    private static partial Regex Option();
-
-    [GeneratedRegex(@"@option\.[^@\s]+@")]
-    private static partial Regex At();
-
-    [GeneratedRegex("[^A-Za-z0-9]")]
-    private static partial Regex NoWord();
-
-    [GeneratedRegex(@"^[A-Za-z0-9_.-]+(?:[ ,]+[A-Za-z0-9_.-]+)*$")]
-    private static partial Regex Names();
-
     [GeneratedRegex("([0-9]+)([dhms])")]
     private static partial Regex Parts();
-
-    [GeneratedRegex(@"(^|/|\s)(sh|bash|dash|zsh|ksh)$")]
-    private static partial Regex Shells();
-
-    [GeneratedRegex(@"(^|/|\s)(sh|bash|dash|zsh|ksh|python[0-9.]*|perl|ruby|node)$")]
-    private static partial Regex Interpreters();
-}
-
-/// <summary>The XML form as the YAML form says it.</summary>
-internal static class RundeckXml
-{
-    public static JsonObject Job(XElement xml)
-    {
-        var job = new JsonObject();
-        foreach (
-            var name in (string[])[
-                "name",
-                "uuid",
-                "id",
-                "description",
-                "timeout",
-                "multipleExecutions",
-                "scheduleEnabled",
-                "executionEnabled",
-                "timeZone",
-                "retry"
-            ]
-        )
-            if ((string?)xml.Element(name) is { Length: > 0 } value)
-                job[name == "id" ? "uuid" : name] = value;
-        if ((string?)(xml.Element("group") ?? xml.Element("context")?.Element("group")) is { Length: > 0 } group) job["group"] = group;
-        if (
-            xml.Element("retry") is { } retry && retry.Attribute("delay") is { } delay
-        ) job["retry"] = new JsonObject { ["retry"] = (string)retry, ["delay"] = delay.Value };
-        if (xml.Element("schedule") is { } schedule) job["schedule"] = Schedule(schedule);
-        if (xml.Element("sequence") is { } sequence) job["sequence"] = Sequence(sequence);
-        if ((string?)xml.Element("nodefilters")?.Element("filter") is { Length: > 0 } filter)
-            job["nodefilters"] = new JsonObject
-            {
-                ["filter"] = filter,
-                ["dispatch"] = new JsonObject { ["threadcount"] = (string?)xml.Element("dispatch")?.Element("threadcount") ?? "1" },
-            };
-        var options = (xml.Element("context")?.Element("options") ?? xml.Element("options"))?.Elements("option").ToList() ?? [];
-        if (options.Count > 0)
-            job["options"] = new JsonArray([
-                .. options.Select(option => new JsonObject
-                {
-                    ["name"] = (string?)option.Attribute("name"),
-                    ["value"] = (string?)option.Attribute("value") ?? "",
-                    ["required"] = (string?)option.Attribute("required") == "true",
-                    ["secure"] = (string?)option.Attribute("secure") == "true",
-                }),
-            ]);
-        if (xml.Element("notification") is not null) job["notification"] = new JsonObject();
-        return job;
-    }
-
-    private static JsonObject Schedule(XElement xml)
-    {
-        if (xml.Attribute("crontab") is { } crontab) return new JsonObject { ["crontab"] = crontab.Value };
-        var (time, month) = (xml.Element("time"), xml.Element("month"));
-        return new JsonObject
-        {
-            ["time"] = new JsonObject
-            {
-                ["hour"] = (string?)time?.Attribute("hour") ?? "",
-                ["minute"] = (string?)time?.Attribute("minute") ?? "",
-                ["seconds"] = (string?)time?.Attribute("seconds") ?? "",
-            },
-            ["month"] = (string?)month?.Attribute("month") ?? "*",
-            ["weekday"] = new JsonObject { ["day"] = (string?)xml.Element("weekday")?.Attribute("day") ?? "" },
-            ["dayofmonth"] = new JsonObject { ["day"] = (string?)month?.Attribute("day") ?? (string?)xml.Element("dayofmonth")?.Attribute("day") ?? "" },
-            ["year"] = (string?)xml.Element("year")?.Attribute("year") ?? "*",
-        };
-    }
-
-    private static JsonObject Sequence(XElement xml) =>
-        new()
-        {
-            ["keepgoing"] = (string?)xml.Attribute("keepgoing") == "true",
-            ["commands"] = new JsonArray([
-                .. xml.Elements("command").Select(command =>
-                {
-                    var step = new JsonObject();
-                    foreach (var (element, field) in (ReadOnlySpan<(string, string)>)
-                        [("exec", "exec"), ("script", "script"), ("scriptargs", "args"), ("scriptinterpreter", "scriptInterpreter"),
-                            ("scriptfile", "scriptfile"), ("scripturl", "scripturl"), ("description", "description")])
-                        if ((string?)command.Element(element) is { Length: > 0 } value)
-                            step[field] = element == "script" ? value.TrimStart('\n') : value;
-                    if (command.Element("jobref") is { } reference) step["jobref"] = new JsonObject { ["name"] = (string?)reference.Attribute("name") };
-                    foreach (var plugin in (string[])["node-step-plugin", "step-plugin"])
-                        if (command.Element(plugin) is { } found)
-                            step["type"] = (string?)found.Attribute("type");
-                    return step;
-                }),
-            ]),
-        };
 }

@@ -7,6 +7,16 @@ internal static class ScheduleField
 {
     public static readonly string[] Months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
+    /// <summary>The fields of a crontab: what each is called, the numbers that it takes, and names of them from the least on.</summary>
+    public static readonly (string Name, int Least, int Most, string[] Names)[] OfCrontab =
+    [
+        ("minute", 0, 59, []),
+        ("hour", 0, 23, []),
+        ("day", 1, 31, []),
+        ("month", 1, 12, Months),
+        ("weekday", 0, 7, ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]),
+    ];
+
     /// <param name="names">Names of the numbers from <paramref name="least"/> on.</param>
     /// <param name="isOpen">N/STEP is every STEP from N on, as Quartz and APScheduler have it; crons differ.</param>
     /// <param name="wraps">A range may go past the end, as 22-2 in Quartz.</param>

@@ -109,21 +109,23 @@ internal static partial class XxlJobs
     // xxl-job gives a script its parameter, the shard and the number of shards as arguments.
     private static string Script(string source, string type, string parameter, List<string> changes)
     {
-        var script = source.Replace("\r\n", "\n", StringComparison.Ordinal);
+        // xxl-job runs `bash FILE`, to which a line #! is a comment. Here it would go before the job's interpreter.
+        var script = Shebang().Replace(source.TrimStart('\uFEFF').Replace("\r\n", "\n", StringComparison.Ordinal), "");
         if (type != "GLUE_SHELL")
         {
             if (parameter.Length > 0) changes.Add($"Its parameter {parameter} is not given to the script.");
             return script;
         }
 
-        var end = script.StartsWith("#!", StringComparison.Ordinal) ? script.IndexOf('\n', StringComparison.Ordinal) + 1 : 0;
-        var first = end > 0 ? script[..end] : "";
-        if (!Arguments().IsMatch(script[end..])) return script;
+        if (!Arguments().IsMatch(script)) return script;
         changes.Add("Its parameter, the shard 0 and 1 shard are set before the script.");
-        return $"{first}set -- '{parameter.Replace("'", "'\\''", StringComparison.Ordinal)}' 0 1\n{script[end..]}";
+        return $"set -- '{parameter.Replace("'", "'\\''", StringComparison.Ordinal)}' 0 1\n{script}";
     }
 
     private static int Number(string text) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : 0;
+
+    [GeneratedRegex(@"\A(?:#![^\n]*\n?)+")]
+    private static partial Regex Shebang();
 
     [GeneratedRegex(@"\$[1-9@*]|\$\{[1-9@*]")]
     private static partial Regex Arguments();

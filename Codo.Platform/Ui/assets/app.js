@@ -249,6 +249,10 @@ document.addEventListener('click', (event) => {
   // The second click of a double click would meet what the first has made of the button.
   else if ((dataset.method || dataset.reason) && event.detail < 2) act(target);
 });
+// A key that is held presses again and again, and by then the button may say the opposite.
+document.addEventListener('keydown', (event) => {
+  if (event.repeat && (event.key === 'Enter' || event.key === ' ') && event.target.closest?.('[data-method]')) event.preventDefault();
+});
 document.addEventListener('submit', (event) => {
   if (event.target.dataset.api) { event.preventDefault(); submit(event.target, event.submitter); }
 });

@@ -1,6 +1,8 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using Codo.Host.Client;
 using Codo.Host.Client.Import;
+using Codo.Modules.Cron.Schedules;
 
 namespace Codo.Tests.Host.Client;
 
@@ -9,8 +11,12 @@ public sealed class CrontabTests(ClientHost fixture)
 {
     private static readonly TimeZoneInfo Berlin = TimeZoneInfo.FindSystemTimeZoneById("Europe/Berlin");
 
-    private static List<ImportItem> Read(string text, bool system = false, string? user = null) =>
-        Crontab.Read("tab", text, new CrontabForm(system, user, Berlin, false));
+    private static List<ImportItem> Read(string text, bool system = false, string? user = null)
+    {
+        var items = Crontab.Read("tab", text, new CrontabForm(system, user, Berlin, false));
+        Crontab.Distinct(items);
+        return items;
+    }
 
     private static JsonObject Job(string text, bool system = false) => Read(text, system).ShouldHaveSingleItem().Job.ShouldNotBeNull();
 
@@ -24,6 +30,10 @@ public sealed class CrontabTests(ClientHost fixture)
     [InlineData("\t0\t0\t*\t*\t7\tx", "0 0 0 * * 7")]
     [InlineData("0 0 */2 * 1 x", "0 0 0 */2 * 1")]
     [InlineData("-0 0 1 jan * x", "0 0 0 1 jan *")]
+    [InlineData("30 1-5 * * * x", "0 30 1,2,3,4,5 * * *")]
+    [InlineData("0-40/20 3 * * * x", "0 0,20,40 3 * * *")]
+    [InlineData("0-40/20 * * * * x", "0 0-40/20 * * * *")]
+    [InlineData("0-59 0-23 * * * x", "0 0-59 0-23 * * *")]
     public void A_schedule_is_taken(string line, string cron) => Job(line)["cron"]!.GetValue<string>().ShouldBe(cron);
 
     [Theory]
@@ -62,6 +72,18 @@ public sealed class CrontabTests(ClientHost fixture)
     {
         Job(@"0 0 * * * date +\%F").Text("cmd").ShouldBe("date +%F");
         Job("0 0 * * * mail -s hi root%Dear root,%%bye").Text("cmd").ShouldBe("{ mail -s hi root\n} <<'INPUT'\nDear root,\n\nbye\nINPUT");
+        // The second of two backslashes escapes nothing.
+        var two = Read(@"0 0 * * * tr x \\%x").ShouldHaveSingleItem();
+        two.Job!.Text("cmd").ShouldBe("{ tr x \\\\\n} <<'INPUT'\nx\nINPUT");
+        two.Changes[0].ShouldContain("Debian's cron");
+    }
+
+    [Fact]
+    public void CRON_TZ_is_the_zone_and_that_not_every_cron_reads_it_is_said()
+    {
+        var items = Read("CRON_TZ=Asia/Tokyo\n0 1 * * * a\nCRON_TZ=Europe/Berlin\n0 2 * * * b\n");
+        items.Select(item => (item.Job!.Text("time_zone"), item.Verdict)).ShouldBe([("Asia/Tokyo", "changed"), ("Europe/Berlin", "taken")]);
+        items[0].Changes.ShouldHaveSingleItem().ShouldBe("CRON_TZ=Asia/Tokyo is taken as the zone, as cronie does; Debian's cron ignores it.");
     }
 
     [Fact]
@@ -117,6 +139,36 @@ public sealed class CrontabTests(ClientHost fixture)
             [new DateTime(2026, 10, 25, 0, 30, 0), new DateTime(2026, 10, 26, 1, 30, 0)]
         );
         Fires("30 * * * * x", new(2026, 10, 24, 23, 50, 0, TimeSpan.Zero), 3).Select(time => time.UtcDateTime.Hour).ShouldBe([0, 1, 2]);
+    }
+
+    [Theory]
+    [InlineData("30 1-5 * * *")]
+    [InlineData("0-40/20 2 * * *")]
+    [InlineData("15,45 0-3 * * *")]
+    [InlineData("*/20 1-3 * * *")]
+    public void At_a_change_of_the_clock_a_job_fires_when_cron_does(string line)
+    {
+        var item = Read(line + " x").ShouldHaveSingleItem();
+        item.Verdict.ShouldBe("taken");
+        CronExpression.TryParse(item.Job!.Text("cron"), out var cron, out _, out _).ShouldBeTrue();
+        foreach (var before in new DateTimeOffset[] { new(2026, 3, 28, 22, 0, 0, TimeSpan.Zero), new(2026, 10, 24, 21, 0, 0, TimeSpan.Zero) })
+        {
+            var after = before.AddHours(9);
+            var fires = item.Schedule!.After(before, 40).Where(time => time <= after).Select(time => time.UtcDateTime).ToList();
+            fires.Count.ShouldBeGreaterThan(0);
+            cron!.Between(before, after, Berlin).Select(time => time.UtcDateTime).ShouldBe(fires);
+        }
+    }
+
+    [Fact]
+    public async Task The_same_command_in_two_files_is_two_jobs_however_often_they_are_read()
+    {
+        var (folder, word) = (fixture.NewFolder(), ClientHost.NewName("twice"));
+        await File.WriteAllTextAsync(Path.Combine(folder, "one"), $"0 3 * * * /opt/{word}\n");
+        await File.WriteAllTextAsync(Path.Combine(folder, "two"), $"0 4 * * * /opt/{word}\n");
+        Task<ClientRun> Import() => fixture.Run("import", "crontab", folder, "--time-zone", "UTC", "--apply");
+        (await Import()).Errors.ShouldContain("2 made, 0 changed, 0 unchanged");
+        (await Import()).Errors.ShouldContain("0 made, 0 changed, 2 unchanged");
     }
 
     [Fact]
@@ -189,9 +241,47 @@ public sealed class CrontabTests(ClientHost fixture)
         await File.WriteAllTextAsync(Path.Combine(tabs, "daily"), $"25 6 * * * root cd / && run-parts --report {scripts}\n");
         await File.WriteAllTextAsync(Path.Combine(tabs, "daily.bak"), "* * * * * root never\n");
         var run = await fixture.Run("import", "crontab", tabs, "--system", "--expand-run-parts", "--time-zone", "UTC", "-o", "json");
-        JsonNode.Parse(run.Text)!.AsArray().Select(item => item!["job"]!.AsObject().Text("cmd")).ShouldBe([$"{scripts}/first", $"{scripts}/second"]);
+        JsonNode.Parse(run.Text)!.AsArray().Select(item => item!["job"]!.AsObject().Text("cmd")).ShouldBe(
+            [$"cd / && {scripts}/first", $"cd / && {scripts}/second"]
+        );
         var whole = await fixture.Run("import", "crontab", tabs, "--system", "--time-zone", "UTC", "-o", "json");
         JsonNode.Parse(whole.Text)!.AsArray().Single()!["job"]!.AsObject().Text("cmd").ShouldBe($"cd / && run-parts --report {scripts}");
+    }
+
+    [Fact]
+    public async Task What_stands_beside_run_parts_stays_and_what_is_left_out_is_said()
+    {
+        var scripts = fixture.NewFolder();
+        foreach (var name in (string[])["first", "man-db.cron", "second"])
+        {
+            await File.WriteAllTextAsync(Path.Combine(scripts, name), "#!/bin/sh\n");
+            File.SetUnixFileMode(Path.Combine(scripts, name), UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        }
+        await File.WriteAllTextAsync(Path.Combine(scripts, "README"), "");
+        List<ImportItem> Expanded(string command) => Crontab.Read("tab", $"25 6 * * * {command}\n", new CrontabForm(false, null, Berlin, true));
+        (string Before, string After)[] lines =
+        [
+            ("", ""),
+            ("test -x /usr/sbin/anacron || { cd / && ", "; }"),
+            ("sleep 9; ", "; touch /run/done"),
+            ("sh -c 'nice ", "'"),
+        ];
+        foreach (var (before, after) in lines)
+            foreach (var call in (string[])["run-parts", "/usr/bin/run-parts --report"])
+                Expanded($"{before}{call} {scripts}{after}").Select(item => item.Job!.Text("cmd")).ShouldBe(
+                    [$"{before}{scripts}/first{after}", $"{before}{scripts}/second{after}"]
+                );
+        var changes = string.Join('\n', Expanded($"run-parts {scripts}")[0].Changes);
+        changes.ShouldContain("as Debian's run-parts does: man-db.cron.");
+        changes.ShouldContain("not executable: README.");
+        // What would be another thing if each script did it stays as it is.
+        string[] wholes = [$"flock -n /run/lock/x run-parts {scripts}", $"run-parts {scripts}; run-parts {scripts}", $"run-parts --regex=db {scripts}"];
+        foreach (var line in wholes)
+        {
+            var whole = Expanded(line).ShouldHaveSingleItem();
+            whole.Job!.Text("cmd").ShouldBe(line);
+            whole.Changes.ShouldHaveSingleItem().ShouldEndWith("the line stays one job.");
+        }
     }
 
     [Fact]
@@ -208,13 +298,87 @@ public sealed class CrontabTests(ClientHost fixture)
         await Make("b", "30 5 4 * * *", "seconds");
         await Make("c", "0 5 4 L * *", "last");
         await Make("d", "0 5 4 13 * 5", "friday");
-        var text = (await fixture.Run("export", "crontab", "--tag", tag)).Text;
-        text.ShouldContain("CRON_TZ=Europe/Berlin\n");
+        await Make("e", "0 5/15 * * * *", "often");
+        await Make("f", "0 0 3 * * fri-sun", "weekend");
+        await Make("g", "0 0 3 13 * mon-sun", "day");
+        Task<ClientRun> Export(params string[] options) => fixture.Run(["export", "crontab", "--tag", tag, .. options]);
+        var text = (await Export("--time-zone", "Europe/Berlin")).Text;
+        text.ShouldStartWith("# Times are those of Europe/Berlin.\n");
+        text.ShouldNotContain("CRON_TZ");
         text.ShouldContain("\n5 4 * jul wed LANG=C; export LANG; date +\\%F\n");
         text.ShouldContain("no seconds.\n#5 4 * * * seconds");
         text.ShouldContain("knows no L");
         text.ShouldContain("takes day or weekday");
-        var back = Read(text).ShouldHaveSingleItem().Job!;
+        text.ShouldContain("\n5-59/15 * * * * often\n");
+        text.ShouldContain("\n0 3 * * 0,5,6 weekend\n");
+        text.ShouldContain("\n0 3 13 * * day\n");
+        var items = Read(text);
+        var back = items[0].Job!;
         (back.Text("cron"), back.Text("cmd"), back.Text("time_zone")).ShouldBe(("0 5 4 * jul wed", "LANG=C; export LANG; date +%F", "Europe/Berlin"));
+        string[] crons = ["0 5 4 * jul wed", "0 5/15 * * * *", "0 0 3 * * fri-sun", "0 0 3 13 * mon-sun"];
+        items.Count.ShouldBe(crons.Length);
+        foreach (var (item, cron) in items.Zip(crons))
+        {
+            var times = (await fixture.Run("job", "next", "--cron", cron, "--time-zone", "Europe/Berlin", "-n", "20", "-o", "name")).Lines;
+            var first = DateTimeOffset.Parse(times[0], CultureInfo.InvariantCulture);
+            item.Schedule!.After(first.AddTicks(-1), 20).Select(time => time.ToString("yyyy-MM-dd HH:mm:sszzz", CultureInfo.InvariantCulture))
+                .ShouldBe(times);
+        }
+
+        // To another machine, or for another person, none of them is written as if it were the same.
+        text = (await Export("--time-zone", "Asia/Tokyo")).Text;
+        text.ShouldContain("\n#0 3 * * 0,5,6 weekend\n");
+        Read(text).ShouldBeEmpty();
+        text = (await Export("--time-zone", "Europe/Berlin", "--user", "somebody-else")).Text;
+        text.ShouldContain($"it runs as {Environment.UserName}, and this is the crontab of somebody-else");
+        Read(text).ShouldBeEmpty();
+        text = (await Export("--cronie")).Text;
+        text.ShouldStartWith("CRON_TZ=Europe/Berlin\n");
+        Read(text).Count.ShouldBe(crons.Length);
+    }
+
+    private static readonly CrontabTarget Deploy = new(false, "deploy", Berlin);
+
+    private static string Written(CrontabTarget target, params (string Name, string Value)[] fields)
+    {
+        var job = new JsonObject
+        {
+            ["job_id"] = "written",
+            ["cmd"] = "run",
+            ["cron"] = "0 0 3 * * *",
+            ["time_zone"] = "Europe/Berlin",
+            ["run_as"] = "deploy",
+            ["status"] = "0",
+            ["state"] = "running",
+        };
+        foreach (var (name, value) in fields) job[name] = value;
+        return CrontabExport.Write([job], target);
+    }
+
+    [Fact]
+    public void What_would_run_as_another_elsewhere_or_another_thing_is_a_comment()
+    {
+        Written(Deploy).ShouldEndWith("\n# written\n0 3 * * * run\n");
+        // Nothing of a command runs where its directory is missing, also what stands behind a semicolon.
+        Written(Deploy, ("working_directory", "/srv/a b"), ("cmd", "one; two")).ShouldEndWith("\n0 3 * * * cd '/srv/a b' || exit; one; two\n");
+        Written(Deploy, ("run_as", "root")).ShouldEndWith(
+            "it runs as root, and this is the crontab of deploy (--user names another; --system has all).\n#0 3 * * * run\n"
+        );
+        Written(Deploy with { IsSystem = true }, ("run_as", "root")).ShouldEndWith("\n0 3 * * * root run\n");
+        // cron takes the backslash away.
+        Written(Deploy, ("cmd", @"grep '\%' x")).ShouldContain("cannot say \\%.\n#0 3");
+        Written(Deploy, ("cmd", @"grep '\\' x")).ShouldContain("crons differ");
+        Written(Deploy with { Zone = null }, ("cmd", @"grep '\\' x")).ShouldEndWith("\n0 3 * * * grep '\\\\' x\n");
+        Written(Deploy, ("time_zone", "Asia/Tokyo")).ShouldContain("those of Asia/Tokyo and cron's those of Europe/Berlin");
+        Written(Deploy with { Zone = TimeZoneInfo.Utc }, ("time_zone", "Etc/UTC")).ShouldEndWith("\n0 3 * * * run\n");
+    }
+
+    [Fact]
+    public void A_job_that_is_paused_or_broken_is_a_comment()
+    {
+        Written(Deploy, ("status", "1"), ("state", "paused")).ShouldEndWith("\n# Paused.\n#0 3 * * * run\n");
+        Written(Deploy, ("state", "broken"), ("broken", "There is no\nsuch zone")).ShouldEndWith("it is broken: There is no such zone\n#0 3 * * * run\n");
+        // Its state says only that it is broken.
+        Written(Deploy, ("status", "1"), ("state", "broken"), ("broken", "x")).ShouldEndWith("it is broken: x\n# Paused.\n#0 3 * * * run\n");
     }
 }

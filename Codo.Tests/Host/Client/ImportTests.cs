@@ -126,7 +126,7 @@ public sealed class ImportTests(ClientHost fixture)
         items[1].Refused!.ShouldContain("demoHandler");
         items[3].Refused!.ShouldContain("7 seconds");
         var job = items[0].Job!;
-        job.Text("cmd").ShouldBe("#!/bin/bash\nset -- 'a b' 0 1\necho \"it's $1\" 'quoted';\nexit 0\n");
+        job.Text("cmd").ShouldBe("set -- 'a b' 0 1\necho \"it's $1\" 'quoted';\nexit 0\n");
         (job.Text("cron"), job.Text("overlap"), job.Text("misfire"), job.Text("timeout"), job.Text("retries")).ShouldBe(
             ("0 30 2 * * 1-5", "replace", "once", "600", "2")
         );
@@ -157,6 +157,20 @@ public sealed class ImportTests(ClientHost fixture)
         ).Errors.ShouldContain("0 made, 0 changed, 2 unchanged");
         (await fixture.Run("job", "show", $"xxl-job-{second}", "-o", "json")).Text.ShouldContain("\"paused\"");
         (await fixture.Run("job", "run", $"xxl-job-{first}", "-f")).Text.ShouldBe("it's a b quoted\n");
+    }
+
+    [Fact]
+    public async Task A_script_of_xxl_job_runs_by_what_ran_it_there_whatever_its_first_line_says()
+    {
+        // xxl-job runs `bash FILE`; by /bin/sh, which is dash here, it fails.
+        var id = Random.Shared.Next(3_000_000, 4_000_000);
+        var dump = "INSERT INTO `xxl_job_info` (`id`, `schedule_type`, `schedule_conf`, `glue_type`, `glue_source`, `trigger_status`) VALUES "
+            + $"({id}, 'CRON', '0 0 3 * * ?', 'GLUE_SHELL', '#!/bin/sh\\n[[ a == a ]] && echo yes', 1);";
+        var run = await fixture.RunWith(dump, "import", "xxl-job", "-", "--time-zone", "Asia/Shanghai", "--apply");
+        run.Errors.ShouldContain("1 made, 0 changed, 0 unchanged, 0 refused by the server, 0 refused.");
+        (await fixture.Run("job", "run", $"xxl-job-{id}", "-f")).Text.ShouldBe("yes\n");
+        // For all languages alike.
+        XxlJobs.Read(dump.Replace("SHELL", "PYTHON", StringComparison.Ordinal), Shanghai)[0].Job!.Text("cmd").ShouldBe("[[ a == a ]] && echo yes");
     }
 
     [Fact]

@@ -1,8 +1,10 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 using Codo.Host.Client;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Codo.Tests.Host.Client;
 
@@ -73,6 +75,56 @@ public sealed class OutageTests(ClientHost fixture)
         // Nothing is followed: the first answer counts.
         (await Run(proxy, "job", "list")).Code.ShouldBe(ExitCodes.Unreachable);
         requests.ShouldBe(2);
+    }
+
+    [Fact]
+    public async Task A_stream_that_has_gone_silent_is_given_up()
+    {
+        var id = await Order("sleep 600; echo");
+        var time = new FakeTimeProvider();
+        var context = new ClientContext(TextReader.Null, TextWriter.Null, TextWriter.Null, _ => null) { Time = time };
+        using var server = new CodoServer(context, new Uri(fixture.Url), TestTokens.Admin);
+        var came = 0;
+        var reading = Read();
+        await Eventually.True(() => Volatile.Read(ref came) > 0, "the stream has begun");
+        await Eventually.True(
+            () =>
+            {
+                time.Advance(TimeSpan.FromSeconds(61));
+                return reading.IsCompleted;
+            },
+            "it is given up"
+        );
+        (await Should.ThrowAsync<IOException>(reading)).Message.ShouldContain("has said nothing for 60 seconds");
+        (await fixture.Host.Put("/v2/task/list/", new { list_id = long.Parse(id, CultureInfo.InvariantCulture) })).Code().ShouldBe(0);
+
+        async Task Read()
+        {
+            await foreach (var _ in server.Events($"/v2/task/stream/?list_id={id}", null, Cancelled)) Interlocked.Increment(ref came);
+        }
+    }
+
+    [Fact]
+    public async Task A_run_that_ended_by_itself_keeps_no_other_from_being_killed()
+    {
+        await using var proxy = await TestProxy.Start(fixture.Host.Http.BaseAddress!);
+        var name = ClientHost.NewName("job");
+        await fixture.Host.Make(new { job_id = name, cmd = "sleep 600", cron = CronClient.Never, overlap = "allow" });
+        long[] runs = [await fixture.Host.RunNow(name), await fixture.Host.RunNow(name)];
+        var first = true;
+        proxy.Answer = async request =>
+        {
+            if (request.Path != "/v1/cron/job/kill/" || !first) return null;
+            first = false;
+            // The newest is the first, and is gone when it is its turn.
+            (await fixture.Host.Post("/v1/cron/job/kill/", new { log_id = runs[1] })).Code().ShouldBe(0);
+            await fixture.Host.Ended(runs[1]);
+            return null;
+        };
+        var killed = await Run(proxy, "job", "kill", name);
+        (killed.Code, killed.Output).ShouldBe((0, $"Run {runs[0]} of {name} is being ended.\n"), killed.Errors);
+        killed.Errors.ShouldContain($"Run {runs[1]} of {name}: The execution of log {runs[1]} has ended");
+        await fixture.Host.Ended(runs[0]);
     }
 
     private static Task<ClientRun> Run(TestProxy proxy, params string[] arguments) =>

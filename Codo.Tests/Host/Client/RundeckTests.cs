@@ -1,4 +1,7 @@
+using System.Text.Json.Nodes;
 using Codo.Host.Client.Import;
+using Codo.Platform.Processes;
+using Codo.Tests.Platform.Processes;
 
 namespace Codo.Tests.Host.Client;
 
@@ -148,7 +151,21 @@ public sealed class RundeckTests(ClientHost fixture)
         var onNodes = items[2];
         onNodes.IsPaused.ShouldBeTrue();
         onNodes.Job!["cmd"]!.GetValue<string>().ShouldBe(
-            "ssh -o BatchMode=yes web1 sh -s <<'STEP'\nuptime\nSTEP\nssh -o BatchMode=yes web2 sh -s <<'STEP'\nuptime\nSTEP"
+            """
+            set -e
+            ssh -o BatchMode=yes web1 sh -s <<'STEP'
+            {
+            /bin/sh -c 'uptime'
+            exit
+            } </dev/null
+            STEP
+            ssh -o BatchMode=yes web2 sh -s <<'STEP'
+            {
+            /bin/sh -c 'uptime'
+            exit
+            } </dev/null
+            STEP
+            """
         );
     }
 
@@ -165,4 +182,227 @@ public sealed class RundeckTests(ClientHost fixture)
         (await fixture.Run("job", "run", name, "-f")).Text.ShouldBe("removed 7 days\nscript a-7 7\n");
         (await fixture.RunWith(text, "import", "rundeck", "-", "--time-zone", "UTC", "--apply")).Errors.ShouldContain("1 unchanged");
     }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("nodefilters: {filter: 'name: web1'}")]
+    public async Task A_script_that_reads_its_input_runs_to_its_end(string filters)
+    {
+        var (code, output) = await RunJob(
+            $"""
+            {filters}
+            sequence:
+              commands:
+              - script: |
+                  #!/bin/bash
+                  echo $0; echo a; cat >/dev/null; echo b
+                  cat <<'SCRIPT'
+                  c
+                  SCRIPT
+                  cat <<'STEP'
+                  d
+                  STEP
+                  exit 3
+            """
+        );
+        var lines = output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        (code, string.Join(' ', lines[1..])).ShouldBe((3, "a b c d"));
+        File.Exists(lines[0]).ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task A_script_is_a_file_for_its_interpreter()
+    {
+        var (code, output) = await RunJob(
+            """
+            options:
+            - name: words
+              value: two  words
+            sequence:
+              commands:
+              - args: ${option.words} 'a b'
+                script: |
+                  #!/bin/bash -f
+                  printf '<%s>\n' "$@" /*
+              - scriptInterpreter: cat
+                script: no shell's text
+              - scriptInterpreter: stat -c %a
+                script: read by somebody else
+            """
+        );
+        (code, output).ShouldBe((0, "<two  words>\n<a b>\n</*>\nno shell's text\n755\n"));
+    }
+
+    [Fact]
+    public async Task A_command_changes_nothing_for_the_next_one()
+    {
+        var (code, output) = await RunJob(
+            """
+            sequence:
+              commands:
+              - exec: x=1; cd /; exit 0
+              - exec: false; echo "x=$x"; test "$PWD" != / && echo elsewhere
+              - exec: exit 4
+              - exec: echo never
+            """
+        );
+        (code, output).ShouldBe((4, "x=\nelsewhere\n"));
+    }
+
+    [Theory]
+    [InlineData("printf '<%s>' ${option.value} x${option.none}y ${option.none}", "<it's  $HOME><xy>")]
+    [InlineData("printf '<%s>' \"a ${option.value}\" \"${nothing}|${option.number}\"", "<a it's  $HOME><|7>")]
+    [InlineData("printf '<%s>' 'a \" ${option.value}' b\\'${option.value}", "<a \" it's  $HOME><b'it's  $HOME>")]
+    [InlineData("sh -c 'echo \"${option.number}\"'", "7\n")]
+    public async Task The_value_of_an_option_arrives_whatever_quotes_are_around_it(string exec, string expected)
+    {
+        foreach (var filters in (string[])["", "nodefilters: {filter: web1}"])
+        {
+            var (code, output) = await RunJob(
+                $"""
+                {filters}
+                options:
+                - name: value
+                  value: it's  $HOME
+                - name: none
+                - name: number
+                  value: '7'
+                sequence:
+                  commands:
+                  - exec: |-
+                      {exec}
+                """
+            );
+            (code, output).ShouldBe((0, expected));
+        }
+    }
+
+    [Theory]
+    [InlineData("node-first", "a1 a2 b1 b2")]
+    [InlineData("step-first", "a1 b1 a2 b2")]
+    [InlineData("sequential", "a1 b1 a2 b2")]
+    public async Task Steps_go_over_the_nodes_as_the_strategy_says(string strategy, string expected)
+    {
+        var (code, output) = await RunJob(
+            $"""
+            nodefilters:
+              filter: 'name: b, a'
+            sequence:
+              strategy: {strategy}
+              commands:
+              - exec: echo $NODE'1'
+              - exec: echo $NODE'2'
+            """
+        );
+        (code, Words(output)).ShouldBe((0, expected));
+    }
+
+    [Theory]
+    [InlineData("node-first", "false", "false", "a1")]
+    [InlineData("node-first", "true", "false", "a1 a2")]
+    [InlineData("node-first", "false", "true", "a1 b1 b2")]
+    [InlineData("node-first", "true", "true", "a1 a2 b1 b2")]
+    [InlineData("step-first", "false", "false", "a1")]
+    [InlineData("step-first", "true", "false", "a1 a2 b2")]
+    [InlineData("step-first", "false", "true", "a1 b1")]
+    [InlineData("step-first", "true", "true", "a1 b1 a2 b2")]
+    public async Task What_goes_on_after_a_failed_step_fails_at_the_end(string strategy, string steps, string nodes, string expected)
+    {
+        var (code, output) = await RunJob(
+            $"""
+            nodefilters:
+              filter: 'name: a, b'
+              dispatch:
+                keepgoing: {nodes}
+            sequence:
+              keepgoing: {steps}
+              strategy: {strategy}
+              commands:
+              - exec: echo $NODE'1'; test $NODE != a || exit 3
+              - description: The second one
+                exec: echo $NODE'2'
+            """
+        );
+        (code, Words(output)).ShouldBe((3, expected));
+    }
+
+    [Fact]
+    public async Task Steps_on_this_machine_go_on_after_a_failed_one_where_the_job_says_so()
+    {
+        var (code, output) = await RunJob(
+            """
+            sequence:
+              keepgoing: true
+              commands:
+              - exec: exit 5
+              - script: echo a; exit 3
+              - exec: echo b
+            """
+        );
+        (code, Words(output)).ShouldBe((3, "a b"));
+    }
+
+    [Theory]
+    [InlineData("sequence: {commands: [{exec: 'true', errorhandler: {exec: 'true'}}]}", "error handler")]
+    [InlineData("sequence: {strategy: parallel, commands: [{exec: 'true'}, {exec: 'true'}]}", "parallel")]
+    [InlineData("sequence: {strategy: ruleset, commands: [{exec: 'true'}]}", "ruleset")]
+    [InlineData("sequence: {commands: [{script: 'true', scriptInterpreter: sh -c, interpreterArgsQuoted: true}]}", "one argument of sh -c")]
+    [InlineData("sequence: {commands: [{script: 'echo @node.name@'}]}", "@node.name@")]
+    [InlineData("sequence: {commands: [{script: 'echo $RD_NODE_NAME'}]}", "RD_NODE_NAME")]
+    [InlineData("sequence: {commands: [{exec: 'rm -r /srv/$RD_JOB_NAME'}]}", "RD_JOB_NAME")]
+    [InlineData("sequence: {commands: [{exec: 'echo \"$(date -d ${option.day})\"'}]}", "RD_OPTION_DAY")]
+    [InlineData("sequence: {commands: [{exec: 'echo $((1 + ${option.day}))'}]}", "RD_OPTION_DAY")]
+    [InlineData("sequence: {commands: [{exec: 'echo \\${option.day}'}]}", "RD_OPTION_DAY")]
+    [InlineData("sequence: {commands: [{exec: 'true'}]}\nnodefilters: {filter: a, filterExclude: b}", "filterExclude b")]
+    [InlineData("sequence: {commands: [{exec: 'true'}]}\nnodefilters: {include: {tags: web}}", "include")]
+    [InlineData("sequence: {commands: [{exec: 'true'}]}\nnodefilters: {filter: 'a,b'}\norchestrator: {type: subset}", "subset")]
+    public void What_would_not_run_as_in_Rundeck_is_refused_with_the_reason(string fields, string reason) =>
+        ReadJob(fields).Refused.ShouldNotBeNull().ShouldContain(reason);
+
+    [Theory]
+    [InlineData("<sequence><command><exec>true</exec><errorhandler><exec>true</exec></errorhandler></command></sequence>", "error handler")]
+    [InlineData("<sequence strategy='parallel'><command><exec>a</exec></command><command><exec>b</exec></command></sequence>", "parallel")]
+    [InlineData("<sequence><command><script>a</script><scriptinterpreter argsquoted='true'>sh -c</scriptinterpreter></command></sequence>", "of sh -c")]
+    [InlineData("<nodefilters><include><tags>web</tags></include></nodefilters><sequence><command><exec>a</exec></command></sequence>", "include")]
+    public void XML_is_refused_for_the_same_reasons(string fields, string reason) => ReadXml(fields).Refused.ShouldNotBeNull().ShouldContain(reason);
+
+    [Fact]
+    public void XML_names_order_and_failures_as_YAML_does()
+    {
+        var yaml = ReadJob(
+            """
+            nodefilters:
+              filter: 'name: a, b'
+              dispatch: {keepgoing: true, rankOrder: descending, threadcount: '1'}
+            sequence: {keepgoing: true, strategy: step-first, commands: [{exec: date}, {exec: uptime}]}
+            """
+        );
+        var xml = ReadXml(
+            "<dispatch><threadcount>1</threadcount><keepgoing>true</keepgoing><rankOrder>descending</rankOrder></dispatch>"
+                + "<nodefilters><filter>name: a, b</filter></nodefilters><sequence keepgoing='true' strategy='step-first'>"
+                + "<command><exec>date</exec></command><command><exec>uptime</exec></command></sequence>"
+        );
+        var command = yaml.Job.ShouldNotBeNull(yaml.Refused)["cmd"]!.GetValue<string>();
+        command.IndexOf("yes b ", StringComparison.Ordinal).ShouldBeLessThan(command.IndexOf("yes a ", StringComparison.Ordinal));
+        xml.Job.ShouldNotBeNull(xml.Refused)["cmd"]!.GetValue<string>().ShouldBe(command);
+    }
+
+    private static ImportItem ReadJob(string fields) =>
+        RundeckJobs.Read("job.yaml", $"name: job\nschedule:\n  crontab: '0 0 4 ? * 1 *'\n{fields}", TimeZoneInfo.Utc)[0];
+
+    private static ImportItem ReadXml(string fields) =>
+        RundeckJobs.Read("job.xml", $"<joblist><job><name>job</name><schedule crontab='0 0 4 ? * 1 *' />{fields}</job></joblist>", TimeZoneInfo.Utc)[0];
+
+    // As Codo runs it; in the place of ssh is a shell of this machine, which has the name of the node.
+    private static async Task<(int Code, string Output)> RunJob(string fields)
+    {
+        var item = ReadJob(fields);
+        var job = item.Job.ShouldNotBeNull(item.Refused);
+        var options = (job["env"] as JsonObject ?? []).ToDictionary(option => option.Key, option => option.Value!.GetValue<string>());
+        var command = "ssh() { NODE=$3 sh -s; }\n" + job["cmd"]!.GetValue<string>();
+        var (end, output) = await LocalCommandTests.ReadAsync(LocalCommand.Start(command, Guid.NewGuid().ToString("N"), options));
+        return (end.ExitCode, output);
+    }
+
+    private static string Words(string output) => string.Join(' ', output.Split('\n', StringSplitOptions.RemoveEmptyEntries));
 }

@@ -47,6 +47,15 @@ public sealed class RunScriptTests
         ];
         (await Run(steps)).ShouldBe((0, "codo token --user me\n", ""));
         (await Run([])).ShouldBe((0, "codo token --user me\n", ""), "what is built is not built again");
+        // Started in the checkout, also by a link to it, the settings are those of the checkout; the client's commands have none.
+        var link = folder.At("link");
+        Directory.CreateSymbolicLink(link, folder.Path);
+        var config = $" --config {folder.At("appsettings.json")}\n";
+        (await RunIn(link, [], [])).ShouldBe((0, "codo" + config, ""));
+        (await RunIn(folder.Path, [], ["--urls", "http://127.0.0.1:1"])).ShouldBe((0, "codo --urls http://127.0.0.1:1" + config, ""));
+        (await RunIn(folder.Path, [], ["serve"])).ShouldBe((0, "codo serve" + config, ""));
+        (await RunIn(folder.Path, [], ["job", "list"])).ShouldBe((0, "codo job list\n", ""));
+        (await RunIn(folder.Path, [], ["--help"])).ShouldBe((0, "codo --help\n", ""));
         await Write("Codo.Host/Host.cs", "class");
         File.SetLastWriteTimeUtc(folder.At("Codo.Host/Host.cs"), DateTime.UtcNow.AddMinutes(1));
         await Write("broken", "");
@@ -54,10 +63,13 @@ public sealed class RunScriptTests
         (code, output).ShouldBe((1, ""));
         errors.ShouldContain("error CS1002", customMessage: "what the compiler says is shown once it fails");
 
-        async Task<(int Code, string Output, string Errors)> Run((string Said, string? Then)[] expected)
+        Task<(int Code, string Output, string Errors)> Run((string Said, string? Then)[] expected) => RunIn("/", expected, ["token", "--user", "me"]);
+
+        async Task<(int Code, string Output, string Errors)> RunIn(string directory, (string Said, string? Then)[] expected, string[] arguments)
         {
-            var command = Children.Command(null, "KILL", "/bin/bash", [folder.At("run.sh"), "token", "--user", "me"]);
-            command.WorkingDirectory = "/";
+            var command = Children.Command(null, "KILL", "/bin/bash", [folder.At("run.sh"), .. arguments]);
+            command.WorkingDirectory = directory;
+            command.Environment["PWD"] = directory;
             command.Environment["PATH"] = $"{folder.At("bin")}:{Environment.GetEnvironmentVariable("PATH")}";
             using var process = await Children.Start(command);
             process.StandardInput.Close();

@@ -67,6 +67,20 @@ public sealed class DrainTests(TestPostgres postgres)
             ClientHost.RunIn("", [("CODO_URL", first.Http.BaseAddress!.ToString()), ("CODO_TOKEN", TestTokens.Admin)], arguments);
     }
 
+    [Fact]
+    public async Task Draining_the_last_node_of_a_role_warns_although_others_are_there()
+    {
+        await using var first = await TestHost.Start(postgres, null, ("Codo:NodeName", "a"));
+        await using var web = await first.Again(("Codo:NodeName", "w"), ("Codo:Node:Roles", "web, orders"));
+        var warnings = (await Drain(first, "a"))["warnings"]!.AsArray();
+        ((string)warnings.ShouldHaveSingleItem()!).ShouldContain("cron");
+        using var page = TestHost.Request(HttpMethod.Get, "/nodes", null, TestTokens.Admin);
+        page.Headers.Add("Accept-Language", "en");
+        (await first.Post("/v2/nodes/undrain/", new { name = "a" })).Code().ShouldBe(0);
+        using var shown = await first.Http.SendAsync(page, TestContext.Current.CancellationToken);
+        (await shown.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).ShouldContain("No other node has the role cron:");
+    }
+
     private static async Task<System.Text.Json.Nodes.JsonObject> Drain(TestHost host, string name)
     {
         var answer = await host.Post("/v2/nodes/drain/", new { name });

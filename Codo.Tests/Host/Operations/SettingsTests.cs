@@ -5,7 +5,13 @@ using Microsoft.Extensions.Configuration;
 namespace Codo.Tests.Host.Operations;
 
 public sealed class NamedSettingsHost(TestPostgres postgres)
-    : HostFixture(postgres, ("Codo:Cron:MaxParallel", "17"), ("Codo:Alerts:HeartbeatUrl", "http://127.0.0.1:1/9f3"));
+    : HostFixture(
+        postgres,
+        ("Codo:Cron:MaxParallel", "17"),
+        ("Codo:Alerts:HeartbeatUrl", "http://127.0.0.1:1/9f3"),
+        ("Codo:Auth:TokenSecrets:0", "of-the-time-before-9f3-of-more-than-32-bytes"),
+        ("Codo:Cron:SecretNames:0", "*PASS*")
+    );
 
 /// <summary>What is in force and where it comes from; no secret is shown.</summary>
 public sealed class SettingsTests(NamedSettingsHost fixture) : IClassFixture<NamedSettingsHost>
@@ -27,6 +33,7 @@ public sealed class SettingsTests(NamedSettingsHost fixture) : IClassFixture<Nam
             ((bool)rows[name]["set"]!).ShouldBeTrue(name);
         }
         answer.ToJsonString().ShouldNotContain("9f3");
+        ((string)rows["Codo:Cron:SecretNames:0"]["value"]!).ShouldBe("*PASS*", "a pattern is no secret");
     }
 
     [Fact]

@@ -155,6 +155,20 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_rule_whose_threshold_is_not_reached_takes_no_incident_over()
+    {
+        await bench.Send(new CreateRule.Command("first", null, 5, null, null, null, null, null, null, null, ["ann"], null, null, 300, null));
+        await bench.Send(new CreateRule.Command("second", null, 4, null, null, null, 5, null, null, null, ["bob"], null, null, 300, null));
+        await bench.Publish(bench.Failed());
+        await bench.Rows<int>("UPDATE alerts.rule SET enabled = false WHERE name = 'first'");
+        bench.Time.Advance(TimeSpan.FromSeconds(600));
+        await bench.Publish(bench.Failed(inARow: 2));
+        (await bench.Deliveries()).ShouldBe(["opened due ann"]);
+        await bench.Publish(bench.Failed(inARow: 5));
+        (await bench.Deliveries()).ShouldBe(["opened due ann", "repeated due bob"]);
+    }
+
+    [Fact]
     public async Task What_was_told_before_the_clock_was_put_back_keeps_nobody_from_hearing_of_it_again()
     {
         await bench.Publish(bench.Failed(owners: "ann"));

@@ -59,6 +59,49 @@ public sealed class StatisticsTests(TestPostgres postgres)
     }
 
     [Fact]
+    public async Task What_is_killed_while_it_waits_has_no_duration()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await host.Make(new { job_id = "busy", cmd = "exec sleep 1000", cron = CronClient.Never, overlap = "queue" });
+        var running = await host.RunNow("busy");
+        await host.Running(running);
+        await Kill(await host.RunNow("busy"));
+        (await host.Count("SELECT sum(killed) FROM cron.job_day WHERE job <> 0")).ShouldBe(1);
+        (await Durations()).ShouldBe(0);
+        var listed = (await host.Get("/v1/cron/job/?job_id=busy"))["data"]![0]!;
+        ((string)listed["last_status"]!).ShouldBe("killed");
+        listed["last_seconds"].ShouldBeNull();
+        await Kill(running);
+        (await host.Count("SELECT sum(killed) FROM cron.job_day WHERE job <> 0")).ShouldBe(2);
+        (await Durations()).ShouldBe(1);
+
+        async Task Kill(long logId)
+        {
+            (await host.Post("/v1/cron/job/kill/", new { log_id = logId })).Code().ShouldBe(0);
+            (await host.Ended(logId)).Status().ShouldBe("killed");
+            await Eventually.True(async () => await host.Count("SELECT count(*) FROM cron.summary_delta") == 0, "all is added up");
+        }
+
+        Task<long> Durations() => host.Count("SELECT coalesce(sum(n), 0) FROM cron.job_day, unnest(durations) n WHERE job <> 0");
+    }
+
+    [Fact]
+    public async Task The_map_of_a_year_counts_the_days_on_which_a_job_ran()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await host.Make(new { job_id = "mapped", cmd = "true", cron = CronClient.Never });
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync("""
+            INSERT INTO cron.job_day (day, job, job_id, success, skipped)
+            SELECT current_date - n, j.id, j.job_id, CASE n WHEN 3 THEN 1 ELSE 0 END, 2 FROM cron.job j, generate_series(3, 5) n
+            """);
+        using var request = TestHost.Request(HttpMethod.Get, "/jobs/mapped", null, TestTokens.Admin);
+        request.Headers.AcceptLanguage.ParseAdd("en");
+        using var response = await host.Http.SendAsync(request);
+        (await response.Content.ReadAsStringAsync()).ShouldContain("it ran on 1 days, on 0 of them something went wrong");
+    }
+
+    [Fact]
     public async Task What_had_ended_before_an_upgrade_is_added_up_in_the_background()
     {
         await using var host = await TestHost.Start(postgres);

@@ -22,6 +22,15 @@ public sealed class JobAdviceTests(CronHost fixture) : IClassFixture<CronHost>
     [InlineData("H H(0-7) * * *", "0 23 0 * * *")]
     [InlineData("H/15 * * * *", "0 8/15 * * * *")]
     [InlineData("0 H 3 * * *", "0 23 3 * * *")]
+    [InlineData("H(0-29)/10 * * * *", "0 3-29/10 * * * *")]
+    [InlineData("H H(9-16)/2 * * 1-5", "0 23 10-16/2 * * 1-5")]
+    [InlineData("H H H/5 * *", "0 23 3 1/5 * *")]
+    [InlineData("30 4 1,15 * 5", "拆成两个任务")]
+    [InlineData("30 4 */2 * 5", "0 30 4 */2 * 5")]
+    [InlineData("0 0 12 ? * 2-6", "周日 = 1")]
+    [InlineData("0 0 12 ? * 6#3 *", "周日 = 1")]
+    [InlineData("0 0 12 ? * MON#2", "0 0 12 * * MON#2")]
+    [InlineData("0 0 12 * * ? *", "0 0 12 * * *")]
     [InlineData("0 0 12 ? * MON-FRI", "0 0 12 * * MON-FRI")]
     [InlineData("0 0 12 * * ? 2030", "去掉第七个")]
     [InlineData("", "秒 分 时 日 月 星期")]
@@ -43,6 +52,15 @@ public sealed class JobAdviceTests(CronHost fixture) : IClassFixture<CronHost>
         }
         if (!cron.Contains(' ') || cron.Split(' ').Length == 5) answers[0].Answer.Msg().ShouldBe("添加失败，定时器错误");
     }
+
+    [Theory]
+    [InlineData("0 0 12 ? * 2-6")]
+    [InlineData("0 0 12 * * 2-6 2030")]
+    [InlineData("0 0 12 * * ? 2030")]
+    [InlineData("0 12 * * ? *")]
+    [InlineData("30 4 1,15 * 5")]
+    public async Task What_would_fire_at_other_times_is_not_proposed(string cron) =>
+        ((string)(await host.Get("/v1/cron/job/next/?cron=" + Uri.EscapeDataString(cron)))["hint"]!).ShouldNotContain("：");
 
     [Fact]
     public async Task What_has_no_better_form_has_no_hint_and_problem_details_carry_it_too()

@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using Codo.Modules.Tasks.Layout;
 using Codo.Platform.Security;
 using Codo.Tests.Modules.Tasks.Hosts;
+using Codo.Tests.Modules.Tasks.Orders;
 using Codo.Tests.Support;
 using Dapper;
 using Microsoft.Extensions.DependencyInjection;
@@ -146,6 +147,23 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
         await connection.ExecuteAsync("SELECT 1 FROM tasks.scheduler_execute_user WHERE id = @id FOR UPDATE", new { id }, transaction);
         var answer = await host.Put(Path, new { id, user_key = "junk" }).WaitAsync(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken);
         (answer.Code(), answer.Msg().StartsWith("私钥无法读取", StringComparison.Ordinal)).ShouldBe((-1, true));
+    }
+
+    [Fact]
+    public async Task One_that_an_open_order_names_is_renamed_when_the_order_has_ended()
+    {
+        var alias = LibraryHost.Name("u");
+        await Add(alias, await NewKey());
+        var template = await OrderHost.Template(host, OrderHost.Step("true", execUser: alias));
+        var order = await OrderHost.Order(host, template, new Dictionary<string, string> { ["1"] = "10.9.8.7" }, schedule: "new");
+        var id = (await Find(alias))["id"]!.GetValue<long>();
+        var refused = await host.Put(Path, new { id, alias_user = alias + "2", remarks = "x" });
+        refused["code"]!.GetValue<int>().ShouldBe(-1);
+        refused["msg"]!.GetValue<string>().ShouldContain($"订单 {order} 还在使用执行用户 {alias}");
+        (await Find(alias))["remarks"]!.GetValue<string>().ShouldNotBe("x");
+        (await host.Put(Path, new { id, remarks = "x" })).ShouldSay(0, "编辑成功");
+        ((int)(await host.Put("/v2/task/list/", new { list_id = order }))["code"]!).ShouldBe(0);
+        (await host.Put(Path, new { id, alias_user = alias + "2" })).ShouldSay(0, "编辑成功");
     }
 
     [Theory]

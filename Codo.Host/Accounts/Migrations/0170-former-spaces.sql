@@ -1,0 +1,27 @@
+-- runs beside: 0.2.0
+-- Whether something is kept of a space that is deleted: runs of its deleted jobs, ended orders, incidents. Whoever sees every space that is left does not see
+-- that. Found out when a space goes, so that no change of rights has to look through the history.
+CREATE FUNCTION accounts.keeps_of(gone bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM cron.deleted_job WHERE space_id = gone) OR EXISTS (SELECT FROM tasks.deleted_template WHERE space_id = gone)
+        OR EXISTS (SELECT FROM tasks.scheduler_task_list WHERE space_id = gone) OR EXISTS (SELECT FROM alerts.task_monitor WHERE space_id = gone)
+$$;
+
+CREATE FUNCTION accounts.note_former_space() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF accounts.keeps_of(OLD.space_id) THEN
+        INSERT INTO platform.setting (key, value) VALUES ('accounts.former_spaces', 'true') ON CONFLICT (key) DO NOTHING;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER former_space AFTER DELETE ON accounts.space FOR EACH ROW EXECUTE FUNCTION accounts.note_former_space();
+
+-- Spaces that went before. Where as many are there as were ever made, nothing has to be looked through.
+INSERT INTO platform.setting (key, value)
+SELECT 'accounts.former_spaces', 'true'
+WHERE CASE WHEN pg_sequence_last_value(CAST(pg_get_serial_sequence('accounts.space', 'space_id') AS regclass)) > (SELECT count(*) FROM accounts.space)
+    THEN EXISTS (SELECT FROM (SELECT space_id FROM cron.deleted_job UNION ALL SELECT space_id FROM tasks.deleted_template
+            UNION ALL SELECT space_id FROM tasks.scheduler_task_list UNION ALL SELECT space_id FROM alerts.task_monitor) kept
+        WHERE space_id NOT IN (SELECT space_id FROM accounts.space))
+    ELSE false END
+ON CONFLICT (key) DO NOTHING;
