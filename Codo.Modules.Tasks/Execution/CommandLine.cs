@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Codo.Platform.Processes;
 using Text = Codo.Platform.Localization.Text;
 
 namespace Codo.Modules.Tasks.Execution;
@@ -57,8 +58,10 @@ internal sealed record CommandLine(string Line, string Shown)
             return false;
         }
 
+        // Other languages end a quoted text in other places: there quotes are relied on nowhere. The line #! may go on in the arguments.
+        var isForShell = CommandForm.IsForShell(template);
         // The line as it comes out is what is followed, not the template: no word that is put in may change how a later one is read.
-        var quoting = default(ShellQuoting);
+        var quoting = isForShell ? default : ShellQuoting.Unknown;
         var read = 0;
         StringBuilder real = new(template.Length), shown = new(template.Length);
         for (int start = 0, end; start < template.Length && real.Length <= MaxBytes; start = end)
@@ -72,7 +75,7 @@ internal sealed record CommandLine(string Line, string Shown)
                 read = real.Length;
                 if (!ChangesQuoting(quoting, word))
                 {
-                    if (!TryQuote(word, value, quoting.State, out var quoted, out why))
+                    if (!TryQuote(word, value, quoting.State, isForShell, out var quoted, out why))
                         return false;
                     real.Append(quoted);
                     shown.Append(isSecret(word) ? Mask : quoted);
@@ -130,35 +133,52 @@ internal sealed record CommandLine(string Line, string Shown)
     // Such a word is part of the template's own quotes, and no argument, even when somebody sends a key of that name.
     private static bool ChangesQuoting(ShellQuoting quoting, string word)
     {
+        if (quoting.State == Quoting.Opaque) return word.AsSpan().IndexOfAny('\'', '"', '`') >= 0;
         var after = quoting;
         after.Read(word);
         return after.State != quoting.State;
     }
 
-    // zsh puts the path of a program for a word that begins with '='.
+    // zsh puts the path of a program for a word that begins with '=', and fish its process id for %self.
     private static bool IsBare(string value) =>
         value.Length > 0
         && value[0] != '='
+        && value != "%self"
         && value.All(character => char.IsAsciiLetterOrDigit(character) || "_@%+=:,./-".Contains(character, StringComparison.Ordinal));
 
-    private static bool TryQuote(string word, string value, Quoting quoting, out string quoted, out Text why)
+    private static bool TryQuote(string word, string value, Quoting quoting, bool isForShell, out string quoted, out Text why)
     {
         // Within quotes of the template these are closed around the value and opened again: in double quotes $ and ` would still be seen.
-        var single = "'" + value.Replace("'", "'\\''", StringComparison.Ordinal) + "'";
         quoted = quoting switch
         {
             _ when IsBare(value) => value,
-            Quoting.None => single,
-            Quoting.Single => "'" + single + "'",
-            Quoting.Double => "\"" + single + "\"",
+            Quoting.None => Quote(value),
+            Quoting.Single => "'" + Quote(value) + "'",
+            Quoting.Double => "\"" + Quote(value) + "\"",
             _ => "",
         };
         why = default;
         if (value.Contains('\0', StringComparison.Ordinal))
             why = new($"参数 {word} 的值含有 NUL 字符", $"the value of {word} holds a NUL");
+        else if (quoted.Length == 0 && !isForShell)
+            why = new($"参数 {word} 的值需要加引号，而命令不由 shell 执行，那里的引号规则不同；请改为在 shell 命令行中调用脚本",
+                $"the value of {word} needs quotes, and it is no shell that reads the command: call the script from a shell's line instead");
         else if (quoted.Length == 0)
             why = new($"参数 {word} 的值需要加引号，而它在模板中的位置（反引号、注释、here-document 等）无法加引号",
                 $"the value of {word} needs quotes, and its place in the template (backquotes, a comment, a here-document or the like) has none to rely on");
         return why == default;
+    }
+
+    // Quotes and backslashes stand outside the quotes: fish reads \' and \\ as escapes in them, and sh does not.
+    private static string Quote(string value)
+    {
+        var quoted = new StringBuilder(value.Length + 2).Append('\'');
+        foreach (var character in value)
+        {
+            if (character is '\'' or '\\') quoted.Append("'\\").Append(character).Append('\'');
+            else quoted.Append(character);
+        }
+
+        return quoted.Append('\'').ToString();
     }
 }

@@ -97,8 +97,9 @@ internal struct ShellQuoting
                 return 1;
             case (_, '$') when next == '{':
                 return Parameter(text, at);
-            case (_, '$') when HasSubscript(text[(at + 1)..]):
+            case (_, '$') when next == '[' || HasSubscript(text[(at + 1)..]):
             case (_, '$') when next == '(' && (State == Quoting.Double || (at + 2 < text.Length && text[at + 2] == '(')):
+            // NAME[…]= is computed by bash, too.
             case (Quoting.None, '[') when at > 0 && IsOfName(text[at - 1]) && HoldsBlank(text[at..]):
             case (Quoting.None, '$') when next is '\'' or '"':
             case (Quoting.None, '(') when next == '(':
@@ -155,7 +156,7 @@ internal struct ShellQuoting
         return 1;
     }
 
-    // zsh computes what stands in $NAME[…], and $(…) in it is run whatever quotes it is in; $[…] is arithmetic.
+    // zsh computes what stands in $NAME[…], and $(…) in it is run whatever quotes it is in.
     private static bool HasSubscript(ReadOnlySpan<char> behindDollar)
     {
         var rest = behindDollar.TrimStart("#+^=~");
@@ -163,11 +164,22 @@ internal struct ShellQuoting
         while (end < rest.Length && IsOfName(rest[end]))
             end++;
         if (end == 0 && rest.Length > 0 && Has("@*?!$-", rest[0])) end = 1;
-        return end < rest.Length && rest[end] == '[';
+        return end < rest.Length && rest[end] == '[' && HoldsBlank(rest[end..]);
     }
 
-    // NAME[ … ]= is a subscript of bash with blanks in it; a pattern such as log[0-9] has none.
-    private static bool HoldsBlank(ReadOnlySpan<char> bracket) => bracket.IndexOfAny(" \t\n\r\v\f]") is var end && (end < 0 || bracket[end] != ']');
+    // Only behind a blank a value can stand in these brackets. log[0-9] is a pattern.
+    private static bool HoldsBlank(ReadOnlySpan<char> bracket)
+    {
+        var depth = 0;
+        foreach (var character in bracket)
+        {
+            if (character == '[') depth++;
+            else if (character == ']' && --depth == 0) return false;
+            else if (char.IsWhiteSpace(character)) return true;
+        }
+
+        return true;
+    }
 
     private static bool IsOfName(char character) => char.IsAsciiLetterOrDigit(character) || character == '_';
 

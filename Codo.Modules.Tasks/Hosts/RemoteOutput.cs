@@ -12,8 +12,13 @@ namespace Codo.Modules.Tasks.Hosts;
 /// </summary>
 internal sealed class RemoteOutput : Stream
 {
-    // A login shell's start files may write before the command's own line comes. After this much it is not looked for any more.
+    // A login shell's start files may write before the command's own line comes, and nobody reads until it has. This much is kept; in what is more than that
+    // only the line is looked for.
     private const int MostBeforeMark = 64 * 1024;
+    // Of that line: a path that a system takes has 4 KiB.
+    private const int MostMark = 8 * 1024;
+    // The answer of a script without a mark is its last line.
+    private const int MostAnswer = 16 * 1024;
     private const int MostWaiting = 256 * 1024;
     // Of what background processes write after the command's end.
     private const int MostAfterEnd = 1024 * 1024;
@@ -29,7 +34,10 @@ internal sealed class RemoteOutput : Stream
     private readonly byte[] markStart;
     private readonly string runId;
     private readonly EndMark? endMark;
-    private MemoryStream? beforeMark = new();
+    // What may be the beginning of the line that tells the process group; of a script without a mark its last words. Null when the line has come.
+    private byte[]? held = [];
+    private int beforeMark;
+    private long leftOut;
     private bool complete;
     private long received;
     private int afterEnd;
@@ -42,7 +50,10 @@ internal sealed class RemoteOutput : Stream
         markStart = Encoding.UTF8.GetBytes($"{RemoteScripts.MarkPrefix}{runId} ");
     }
 
-    /// <summary>The run's processes, as soon as the host has told; null when the output ended without.</summary>
+    /// <summary>
+    /// The run's processes, as soon as the host has told; null when the output ended without. Its group is 0 when the end of the command came and that line
+    /// did not.
+    /// </summary>
     public Task<RunMark?> Mark => mark.Task;
 
     /// <summary>Completes when the command's end mark has come, and all of its output with it. The status is then <see cref="EndMark.Status"/>.</summary>
@@ -82,13 +93,19 @@ internal sealed class RemoteOutput : Stream
         {
             if (complete) return;
             complete = true;
-            if (beforeMark is { Length: > 0 } kept) Take(kept.ToArray());
+            if (held is { } kept)
+            {
+                TakeBeforeMark(kept);
+                SayLeftOut();
+            }
+
             endMark?.Complete(TakeOutput);
-            beforeMark = null;
+            held = null;
             pipe.Writer.Complete();
         }
 
-        mark.TrySetResult(null);
+        // The launcher that has told the end has run the command, also where something else was written into its first line.
+        mark.TrySetResult(endMark is { IsFound: true } ? new RunMark(runId, 0, 0, "") : null);
     }
 
     public override void Write(ReadOnlySpan<byte> buffer)
@@ -98,7 +115,8 @@ internal sealed class RemoteOutput : Stream
         lock (gate)
         {
             if (complete) return;
-            if (beforeMark is null) Take(buffer);
+            if (held is null) Take(buffer, TakeOutput);
+            else if (endMark is null) KeepAnswer(buffer);
             else LookForMark(buffer);
             flush = pipe.Writer.FlushAsync();
         }
@@ -109,23 +127,37 @@ internal sealed class RemoteOutput : Stream
         IsFull = false;
     }
 
-    private void LookForMark(ReadOnlySpan<byte> buffer)
+    private void LookForMark(ReadOnlySpan<byte> bytes)
     {
-        beforeMark!.Write(buffer);
-        var bytes = beforeMark.GetBuffer().AsSpan(0, (int)beforeMark.Length);
+        if (held!.Length > 0) bytes = (byte[])[.. held, .. bytes];
         var start = bytes.IndexOf(markStart);
         var length = start < 0 ? -1 : bytes[start..].IndexOf((byte)'\n');
-        if (length < 0 && bytes.Length < MostBeforeMark) return;
-        beforeMark = null;
-        if (length < 0)
+        if (length >= 0)
         {
-            Take(bytes);
+            TakeBeforeMark(bytes[..start]);
+            held = null;
+            SayLeftOut();
+            Read(bytes.Slice(start + markStart.Length, length - markStart.Length));
+            Take(bytes[(start + length + 1)..], TakeOutput);
             return;
         }
 
-        Take(bytes[..start]);
-        Read(bytes.Slice(start + markStart.Length, length - markStart.Length));
-        Take(bytes[(start + length + 1)..]);
+        var kept = start < 0 || bytes.Length - start > MostMark ? BeginningAtEnd(bytes) : bytes.Length - start;
+        TakeBeforeMark(bytes[..^kept]);
+        held = bytes[^kept..].ToArray();
+    }
+
+    private int BeginningAtEnd(ReadOnlySpan<byte> bytes)
+    {
+        var length = Math.Min(bytes.Length, markStart.Length - 1);
+        while (!markStart.AsSpan().StartsWith(bytes[^length..])) length--;
+        return length;
+    }
+
+    private void KeepAnswer(ReadOnlySpan<byte> bytes)
+    {
+        bytes = (byte[])[.. held!, .. bytes];
+        held = bytes[^Math.Min(bytes.Length, MostAnswer)..].ToArray();
     }
 
     // Whoever answers may be no Codo script at all: nothing of it is believed that does not look as it should.
@@ -144,16 +176,33 @@ internal sealed class RemoteOutput : Stream
             Nonsense = text;
     }
 
-    private void Take(ReadOnlySpan<byte> bytes)
+    private void TakeBeforeMark(ReadOnlySpan<byte> bytes) => Take(bytes, Keep);
+
+    private void Take(ReadOnlySpan<byte> bytes, Action<ReadOnlySpan<byte>> take)
     {
         if (endMark is null)
         {
-            TakeOutput(bytes);
+            take(bytes);
             return;
         }
 
-        endMark.Append(bytes, TakeOutput);
+        endMark.Append(bytes, take);
         if (endMark.IsFound) end.TrySetResult();
+    }
+
+    private void Keep(ReadOnlySpan<byte> bytes)
+    {
+        var kept = Math.Min(bytes.Length, MostBeforeMark - beforeMark);
+        pipe.Writer.Write(bytes[..kept]);
+        beforeMark += kept;
+        leftOut += bytes.Length - kept;
+    }
+
+    // ASCII, which the host's encoding leaves as it is.
+    private void SayLeftOut()
+    {
+        if (leftOut > 0)
+            pipe.Writer.Write(Encoding.ASCII.GetBytes($"\n[Codo]: {leftOut} more bytes, which came before the command began, are left out\n"));
     }
 
     private void TakeOutput(ReadOnlySpan<byte> bytes)

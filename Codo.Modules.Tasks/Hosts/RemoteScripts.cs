@@ -36,6 +36,9 @@ internal static partial class RemoteScripts
     // pipe, and is not in the session that is killed. Where there is no setsid the command stays in the session that sshd made and is found by its environment;
     // it gets the group 0.
     //
+    // Some characters end in the byte of a backslash in GBK, Big5 and Shift JIS. In single quotes it is none to any shell but fish, which would read the quote
+    // behind it as text: such a command is not run there.
+    //
     // The login shell has read its start files when sshd started it. Its second start is told not to: bash reads .bashrc where it sees that sshd is near and
     // SHLVL below 2.
     //
@@ -64,7 +67,9 @@ internal static partial class RemoteScripts
             case ${SHELL##*/} in
               bash) SHLVL=1; export SHLVL;;
               zsh) set -- -f;;
-              fish) set -- --no-config; codo_reader='eval (cat <&3 | string collect)';;
+              fish)
+                [ -z "$codo_backslash" ] || { echo "codo: $codo_backslash"; exit 126; }
+                set -- --no-config; codo_reader='eval (cat <&3 | string collect)';;
             esac
             codo_start "$@"
           )
@@ -100,7 +105,7 @@ internal static partial class RemoteScripts
     private const string Keeper = """
         codo_file=$1 codo_pty=$2
         shift 2
-        mkdir -m 700 "${codo_file%/*}" && (umask 077; cat <&3 >"$codo_file") && chmod 700 "$codo_file" ||
+        mkdir -m 700 "${codo_file%/*}" && { (umask 077; cat <&3 >"$codo_file") && chmod 700 "$codo_file" || { rm -rf "${codo_file%/*}"; false; }; } ||
           { echo "codo: the script cannot be written to $codo_file"; exit 126; }
         exec 3<&-
         trap : TERM
@@ -130,9 +135,21 @@ internal static partial class RemoteScripts
 
     // $1 run id, $2 group, $3 start, $4 boot id, $5 the list's program, $6 pauses in seconds after TERM (none: only look), $7 pauses after KILL.
     // Where there is no /proc or no awk only the group is known.
+    //
+    // The shell that would have removed a script may have been killed, or ended with the host. Whoever its folder belongs to may have put a link in its place:
+    // nothing but a file of that name is ever removed behind one.
     private const string Tree = """
         run=$1 group=$2 start=$3 boot=$4 list=$5 grace=$6 rounds=$7
-        if { IFS= read -r now </proc/sys/kernel/random/boot_id; } 2>/dev/null && [ "$boot" != - ] && [ "$now" != "$boot" ]; then echo 'codo-left 0'; exit; fi
+        forget() {
+          place=${TMPDIR:-/tmp}/codo-$run
+          rm -f "$place/codo-$run" 2>/dev/null
+          rmdir "$place" 2>/dev/null
+        }
+        if { IFS= read -r now </proc/sys/kernel/random/boot_id; } 2>/dev/null && [ "$boot" != - ] && [ "$now" != "$boot" ]; then
+          [ -z "$rounds" ] || forget
+          echo 'codo-left 0'
+          exit
+        fi
         known= told= left=
         look() {
           if [ -r /proc/self/stat ] && command -v awk >/dev/null 2>&1; then
@@ -155,7 +172,7 @@ internal static partial class RemoteScripts
         for pause in $grace; do [ -n "$left" ] || break; signal TERM; sleep "$pause"; look; done
         for pause in $rounds; do [ -n "$left" ] || break; told=; signal KILL; sleep "$pause"; look; done
         set -- $left
-        if [ -n "$rounds" ] && [ $# = 0 ]; then rm -f "${TMPDIR:-/tmp}/codo-$run"; fi
+        if [ -n "$rounds" ] && [ $# = 0 ]; then forget; fi
         echo "codo-left $#"
         """;
 
@@ -167,6 +184,9 @@ internal static partial class RemoteScripts
         ls -l /proc/[0-9]*/fd 2>/dev/null |
             awk -v pipe="${pipe##* }" '/^\/proc/ { one = 1 } /^l-w/ && $NF == pipe && one { count++; one = 0 } END { print "codo-left " count + 0 }'
         """;
+
+    // ASCII, which the host's encoding leaves as it is.
+    private const string HiddenBackslash = "fish would read a character of this command as a backslash in the host's encoding, so the command was not run";
 
     private const string LookOnly = "";
     private const string KillRounds = "0.01 0.05 0.05 0.05 0.1 0.1 0.1 0.2 0.2 0.2";
@@ -200,7 +220,11 @@ internal static partial class RemoteScripts
             : form.Pty ? StartPty
             : form.Private ? StartPrivate
             : StartPlain;
-        var set = new List<string> { $"codo_run={Quote(runId)} codo_mark={Quote(mark.Text)} codo_command={Quote(command)}" };
+        var set = new List<string>
+        {
+            $"codo_run={Quote(runId)} codo_mark={Quote(mark.Text)} codo_command={Quote(command)}",
+            $"codo_backslash={(interpreter is null && HasHiddenBackslash(command, form) ? Quote(HiddenBackslash) : "")}",
+        };
         if (interpreter is not null)
             set.Add($"codo_keeper={Quote(Keeper)} codo_pty={Quote(form.Pty ? string.Join(' ', interpreter.Select(Quote)) + " \"$codo_file\"" : "")}");
         set.AddRange(variables.Select(variable => $"{variable.Key}={Quote(variable.Value)}; export {variable.Key}"));
@@ -238,8 +262,12 @@ internal static partial class RemoteScripts
         grace,
         rounds);
 
+    // The empty line: what start files have written need not end with one.
     private static byte[] Call(string script, params IEnumerable<string> arguments) =>
-        Encoding.UTF8.GetBytes($"{{\nexec </dev/null\nset -- {string.Join(' ', arguments.Select(Quote))}\n{script}\nexit\n}}\n");
+        Encoding.UTF8.GetBytes($"{{\nexec </dev/null\necho\nset -- {string.Join(' ', arguments.Select(Quote))}\n{script}\nexit\n}}\n");
+
+    private static bool HasHiddenBackslash(string command, CommandForm form) =>
+        form.Encoding is not null && form.Bytes(command).Count(one => one == (byte)'\\') > command.Count(letter => letter == '\\');
 
     private static string Quote(string word) => "'" + word.Replace("'", @"'\''", StringComparison.Ordinal) + "'";
 }

@@ -18,8 +18,8 @@ internal static class SshChannel
     private static readonly TimeSpan MarkLimit = TimeSpan.FromMinutes(10);
 
     /// <summary>Runs what <see cref="RemoteScripts"/> made. The output is complete when this returns or throws.</summary>
-    /// <param name="mark">What ends the command's output: a command that ends without having told its process group has not been run. Null for a script without
-    /// a mark.</param>
+    /// <param name="mark">What ends the command's output: without it and without having told its process group a command has not been run. Null for a script
+    /// without a mark.</param>
     /// <param name="countHolders">Asked when somebody holds the output of a command that has ended, while the channel is still open.</param>
     /// <exception cref="SshFailedException">As documented at its kinds; the text does not name the host.</exception>
     public static async Task<CommandEnd> RunAsync(
@@ -132,7 +132,7 @@ internal static class SshChannel
             );
         if (output.Nonsense is { } told)
             throw Lost(Senseless(told), null);
-        if (await output.Mark is null)
+        if (!mark.IsFound && await output.Mark is null)
             throw new SshFailedException(
                 SshFailureKind.Refused,
                 new Text(

@@ -37,7 +37,7 @@ public sealed partial class LocalCommand
         exec 2>&1
         codo_file=$1 codo_pty=$2
         shift 2
-        mkdir -m 700 "${codo_file%/*}" && (umask 077; cat >"$codo_file") && chmod 700 "$codo_file" ||
+        mkdir -m 700 "${codo_file%/*}" && { (umask 077; cat >"$codo_file") && chmod 700 "$codo_file" || { rm -rf "${codo_file%/*}"; false; }; } ||
           { echo "codo: the script cannot be written to $codo_file"; exit 126; }
         exec </dev/null
         trap : TERM

@@ -107,8 +107,9 @@ internal static class SecretForms
         )
             yield return html.Replace("\"", doubled, StringComparison.Ordinal).Replace("'", single, StringComparison.Ordinal);
 
-        // As Codo's own lines have it, and what set -x prints.
+        // What set -x prints, and as Codo's own lines have it.
         yield return text.Replace("'", "'\\''", StringComparison.Ordinal);
+        yield return string.Concat(text.Select(letter => letter is '\'' or '\\' ? $"'\\{letter}'" : $"{letter}"));
     }
 
     private static string Escaped(string text, string quotes)

@@ -275,7 +275,7 @@ public sealed partial class ConsoleWorkTests
         await Eventually.True(async () => (await host.Logs("run twice")).Exists(row => row.Status() == "success"), "it has run");
         await page.ClickAsync(".title [data-key=r]");
         await page.ClickAsync("dialog[open] .primary");
-        await page.WaitForSelectorAsync(".message:has-text('is to run now')");
+        await page.WaitForSelectorAsync(".message:has-text('has begun by the same request before')");
         (await host.Logs("run twice")).Count.ShouldBe(1);
         await host.Delete("/v1/cron/job/", new { job_id = "run twice" });
     }

@@ -292,6 +292,21 @@ public sealed class LocalCommandTests
         Directory.Exists(Path.GetDirectoryName(file)).ShouldBeFalse();
     }
 
+    [Fact]
+    public async Task Half_a_script_is_not_left_behind()
+    {
+        var tools = Directory.CreateTempSubdirectory("codo-tools-");
+        var chmod = Path.Combine(tools.FullName, "chmod");
+        await File.WriteAllTextAsync(chmod, "#!/bin/sh\nexit 1\n");
+        File.SetUnixFileMode(chmod, (UnixFileMode)0b111_101_101);
+        var path = $"{tools.FullName}:{Environment.GetEnvironmentVariable("PATH")}";
+        var command = LocalCommand.Start("#!/bin/sh\necho never", NewRunId(), new Dictionary<string, string> { ["PATH"] = path });
+        var (end, output) = await ReadAsync(command);
+        (end.ExitCode, output).ShouldBe((126, $"codo: the script cannot be written to {ScriptFile(command)}\n"));
+        Directory.Exists(Path.GetDirectoryName(ScriptFile(command))).ShouldBeFalse();
+        tools.Delete(recursive: true);
+    }
+
     [Theory]
     [InlineData("tty >/dev/null && [ -t 1 ] && echo terminal; exit 6", "terminal\r\n", 6)]
     [InlineData("#!/bin/bash\n[ -t 1 ] && echo \"terminal $BASH\"; exit 7", "terminal /bin/bash\r\n", 7)]

@@ -8,7 +8,7 @@ namespace Codo.Tests.Modules.Tasks.Execution;
 
 public sealed class CommandLineTests
 {
-    private static readonly string[] Shells = ["/bin/sh", "bash", "dash", "zsh"];
+    private static readonly string[] Shells = ["/bin/sh", "bash", "dash", "zsh", "ksh", "fish"];
 
     [Theory]
     [InlineData("ls", null, "ls")]
@@ -22,6 +22,8 @@ public sealed class CommandLineTests
     [InlineData("VERSION", "x", "VERSION x")]
     [InlineData("deploy", "BLANKS", "deploy 'a b'")]
     [InlineData("deploy", "QUOTE", "deploy 'it'\\''s'")]
+    [InlineData("deploy", "BACKSLASH", "deploy 'C:'\\\\'dir'\\\\''")]
+    [InlineData("deploy", "SELF", "deploy '%self'")]
     [InlineData("deploy", "EMPTY x", "deploy '' x")]
     [InlineData("deploy", "LINES", "deploy 'a\nb'")]
     [InlineData("deploy", "EQUALS", "deploy '=ls'")]
@@ -36,9 +38,14 @@ public sealed class CommandLineTests
     [InlineData("echo", "\"x BLANKS y\"", "echo \"x \"'a b'\" y\"")]
     [InlineData("echo", "\"x VERSION y\"", "echo \"x v1.2 y\"")]
     [InlineData("echo", "'x QUOTE y'", "echo 'x ''it'\\''s'' y'")]
+    [InlineData("echo", "'x BACKSLASH y'", "echo 'x ''C:'\\\\'dir'\\\\''' y'")]
+    [InlineData("echo", "\"x BACKSLASH y\"", "echo \"x \"'C:'\\\\'dir'\\\\''\" y\"")]
     [InlineData("echo '", "BLANKS '", "echo ' ''a b'' '")]
     [InlineData("echo", "$( date ) BLANKS", "echo $( date ) 'a b'")]
     [InlineData("echo", "` date ` BLANKS", "echo ` date ` 'a b'")]
+    [InlineData("echo", "`date \"+%F x\"` \"`date \"+%F x\"`\" BLANKS", "echo `date \"+%F x\"` \"`date \"+%F x\"`\" 'a b'")]
+    [InlineData("tr", "'\\\\' / < BLANKS", "tr '\\\\' / < 'a b'")]
+    [InlineData("ls", "log[0-9]* $A[0] \"x[ BLANKS ]\"", "ls log[0-9]* $A[0] \"x[ \"'a b'\" ]\"")]
     [InlineData("echo", "# x\nBLANKS", "echo # x\n'a b'")]
     [InlineData("echo", "a#b $# BLANKS", "echo a#b $# 'a b'")]
     [InlineData("echo", "${A} \"${B} BLANKS \"", "echo ${A} \"${B} \"'a b'\" \"")]
@@ -51,6 +58,7 @@ public sealed class CommandLineTests
                 .Parse(
                     """
                     {"VERSION": "v1.2", "BLANKS": "a b", "QUOTE": "it's", "EMPTY": "", "LINES": "a\nb", "EQUALS": "=ls", "HOME": "~root", "CHINESE": "中文",
+                     "BACKSLASH": "C:\\dir\\", "SELF": "%self",
                      "PATH": "/a_b/c-d.e,f:g@h%i+j=k", "NUMBER": 3.10, "FLAG": true, "LIST": [1, "a"], "NOTHING": null, "FLOW_ID": "mine",
                          "CALLED_FLOW_ID": "the FLOW_ID stays"}
                     """
@@ -78,6 +86,20 @@ public sealed class CommandLineTests
     [InlineData("echo $\"a V \"")]
     [InlineData("cat <<E\n V \nE")]
     [InlineData("cat <<< V")]
+    [InlineData("echo '\\' V")]
+    [InlineData("echo 'a\\' \" V '")]
+    [InlineData("echo ` ' ` V '")]
+    [InlineData("echo \"` \" `\" V \"")]
+    [InlineData("echo \"`$(a '\"' )`\" V")]
+    [InlineData("echo `# it's` V")]
+    [InlineData("echo `true`#' \n V '")]
+    [InlineData("echo $(true)#' \n V '")]
+    [InlineData("echo x\r#' \n V '")]
+    [InlineData("echo x &#' \n V '")]
+    [InlineData("echo \\ #' \n V '")]
+    [InlineData("echo \"$A[ V ]\"")]
+    [InlineData("echo $#A[1+ V ]")]
+    [InlineData("A[ V ]=1")]
     public void Refuses_a_value_that_cannot_be_quoted_where_it_stands(string template)
     {
         var (command, args) = (template.Split(' ')[0], template[(template.IndexOf(' ', StringComparison.Ordinal) + 1)..]);
@@ -86,6 +108,81 @@ public sealed class CommandLineTests
         why.En.ShouldStartWith("the value of V needs quotes");
         StepLine.TryRender(command, args, One("V", "plain-1.0"), 1, _ => false, out line, out _).ShouldBeTrue();
         line!.Line.ShouldContain(" plain-1.0");
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("#!/bin/sh -e\n")]
+    [InlineData("#! /usr/bin/env bash\n")]
+    [InlineData("#!/usr/bin/env -S zsh -f\n")]
+    [InlineData("#!/usr/bin/env -iS /bin/dash\n")]
+    [InlineData("#!/usr/local/bin/ksh93\n")]
+    public void Quotes_values_for_scripts_of_shells(string first) => Rendered(first + "echo", "V", One("V", "a b")).ShouldBe(first + "echo 'a b'");
+
+    [Theory]
+    [InlineData("#!/usr/bin/python3\nprint(", "V )")]
+    [InlineData("#!/usr/bin/env python3\nprint(", "V )")]
+    [InlineData("#!/usr/bin/env", "python3\nprint( V )")]
+    [InlineData("#!/usr/bin/env -S -u sh python3\nprint(", "V )")]
+    [InlineData("#!/usr/bin/env -S A='x sh y' python3\nprint(", "V )")]
+    [InlineData("#!/usr/bin/fish\necho", "V")]
+    [InlineData("#!/usr/bin/awk -f\nBEGIN { print", "V }")]
+    public void Puts_nothing_that_needs_quotes_into_scripts_of_other_languages(string command, string args)
+    {
+        StepLine.TryRender(command, args, One("V", "a b"), 1, _ => false, out _, out var why).ShouldBeFalse();
+        why.En.ShouldBe("the value of V needs quotes, and it is no shell that reads the command: call the script from a shell's line instead");
+        Rendered(command, args, One("V", "1.2")).ShouldBe($"{command} {args.Replace("V", "1.2", StringComparison.Ordinal)}");
+    }
+
+    [Fact]
+    public void A_word_with_quotes_is_no_argument_of_another_language_either() =>
+        Rendered("#!/usr/bin/perl\nprint", "'a; V b'", new Dictionary<string, string> { ["'a;"] = "x", ["b'"] = "y", ["V"] = "1" })
+            .ShouldBe("#!/usr/bin/perl\nprint 'a; 1 b'");
+
+    [Theory]
+    [InlineData("/usr/bin/python3", "import sys\nsys.stdout.write(''.join([", "V ]))")]
+    [InlineData("/usr/bin/perl", "print(join('',", "V ))")]
+    public void A_value_reaches_another_language_whole_or_not_at_all(string interpreter, string command, string args)
+    {
+        const string marker = "ran-by-a-value";
+        string[] values =
+        [
+            "\\'",
+            "\\",
+            "\\\\'",
+            "it's",
+            "a b",
+            "C:\\dir\\",
+            "",
+            $"\\']));import os;os.system(\"echo {marker}\") #",
+            $"\\'));system(\"echo {marker}\"); #",
+        ];
+        foreach (var value in values)
+        {
+            if (StepLine.TryRender($"#!{interpreter}\n{command}", args, One("V", value), 1, _ => false, out var line, out var why))
+                Run(interpreter, line!.Line).ShouldBe(value);
+            else
+                why.En.ShouldStartWith("the value of V needs quotes");
+            // The same text where nobody has said that no shell reads it.
+            Ran(interpreter, Rendered(command, args, One("V", value)), marker).ShouldBeFalse(value);
+        }
+    }
+
+    [Theory]
+    [InlineData("\\")]
+    [InlineData("\\'")]
+    [InlineData("\\\\'")]
+    [InlineData("'\\")]
+    [InlineData("C:\\dir\\")]
+    [InlineData("\\\n")]
+    [InlineData("\\'; echo ran; #")]
+    [InlineData("\\']);import os;os.system(\"id\") #")]
+    [InlineData("%self")]
+    public void A_backslash_is_a_character_like_any_other_in_every_shell(string value)
+    {
+        var line = Rendered("printf '[%s]\\0'", "V 'x V y' \"x V y\"", One("V", value));
+        foreach (var shell in Shells)
+            Run(shell, line).ShouldBe($"[{value}]\0[x {value} y]\0[x {value} y]\0", $"{shell}: {line}");
     }
 
     [Fact]
@@ -154,7 +251,7 @@ public sealed class CommandLineTests
             var values = new Dictionary<string, string> { ["A"] = first, ["B"] = second };
             var line = Rendered("printf '[%s]\\0'", "\"x A y\" 'x B y' \"$HOME A \" $(: A ) \\\" B # it's", values);
             foreach (var shell in Shells)
-                Run(shell, line).ShouldBe($"[x {first} y]\0[x {second} y]\0[/h {first} ]\0[\"]\0[{second}]\0", $"{shell}: {line}");
+                Run(shell, line).ShouldBe($"[x {first} y]\0[x {second} y]\0[/dev/null {first} ]\0[\"]\0[{second}]\0", $"{shell}: {line}");
         }, iter: 40, threads: 2);
 
     [Fact]
@@ -183,15 +280,32 @@ public sealed class CommandLineTests
                     "$((",
                     "))",
                     "{",
-                    "case"
+                    "case",
+                    "\\'",
+                    "\\\\",
+                    "`#'",
+                    ")#'",
+                    "\r#'",
+                    "&#'",
+                    "\\ #'",
+                    "$A[",
+                    "A[",
+                    "]"
                 ).Array[1, 9],
-                Gen.Bool
+                Gen.Bool,
+                Gen.OneOf(
+                    "'\"`x`$(echo {0} >&2)\n;echo {0} >&2;)}\nE\necho {0} >&2\n\"'",
+                    "\\'\n;echo {0} >&2\n;#",
+                    "x\\\";echo {0} >&2;\"\n;echo {0} >&2\n",
+                    "(echo {0} >&2)",
+                    "A[$(echo {0} >&2)1]"
+                )
             )
             .Sample(
-                (pieces, spaced) =>
+                (pieces, spaced, given) =>
                 {
                     var marker = "/nonexistent/ran-" + Guid.NewGuid().ToString("N");
-                    var values = new Dictionary<string, string> { ["V"] = $"'\"`x`$(echo {marker} >&2)\n;echo {marker} >&2;)}}\nE\necho {marker} >&2\n\"'" };
+                    var values = One("V", given.Replace("{0}", marker, StringComparison.Ordinal));
                     if (!StepLine.TryRender(":", string.Join(spaced ? " V " : " ", pieces), values, 1, _ => false, out var line, out _))
                         return;
                     foreach (var shell in Shells)
@@ -257,6 +371,8 @@ public sealed class CommandLineTests
                 "a=b",
                 "^",
                 "'; reboot; '",
+                "\\'; reboot; #",
+                "%self",
                 "\"$(reboot)\""
             ),
             Gen.String[Gen.Char["'\"\\$`!*?[]{}()<>|&;#~= \t\n\rabé中%-+"], 0, 20],
@@ -295,14 +411,16 @@ public sealed class CommandLineTests
     {
         var start = new ProcessStartInfo(shell)
         {
-            ArgumentList = { "-c", line },
+            ArgumentList = { shell.EndsWith("perl", StringComparison.Ordinal) ? "-e" : "-c", line },
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             StandardOutputEncoding = new UTF8Encoding(false),
             StandardErrorEncoding = new UTF8Encoding(false),
         };
-        start.Environment["HOME"] = "/h";
+        // fish makes folders in the home that it is given, also when it is told to read nothing.
+        start.Environment["HOME"] = "/dev/null";
+        if (shell == "fish") start.ArgumentList.Insert(0, "--no-config");
         var process = Process.Start(start)!;
         process.StandardInput.Close();
         return process;

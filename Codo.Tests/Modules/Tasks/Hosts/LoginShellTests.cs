@@ -46,6 +46,29 @@ public sealed class LoginShellTests(TestSshd sshd) : IClassFixture<TestSshd>
     }
 
     [Theory]
+    [InlineData(200_000)]
+    [InlineData(1_000_000)]
+    public async Task A_command_runs_once_and_can_be_killed_however_much_a_start_file_writes(int bytes)
+    {
+        const int kept = 64 * 1024;
+        var account = sshd.MakeAccount("/bin/zsh", $"head -c {bytes} /dev/zero | tr '\\0' x");
+        var ran = Path.Combine(sshd.Home(account), "ran");
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target(user: account));
+        var run = new RemoteRun(connection, $"echo once >> {ran}; seq 200000; exit 3");
+        (await run.End).ShouldBe(new CommandEnd(3));
+        (await run.Mark).ProcessGroup.ShouldBeGreaterThan(1);
+        (await File.ReadAllTextAsync(ran)).ShouldBe("once\n");
+        run.Output.Count(letter => letter == 'x').ShouldBe(kept);
+        run.Output.TrimStart('x').ShouldStartWith($"\n[Codo]: {bytes - kept} more bytes, which came before the command began, are left out\n1\n2\n");
+        run.Output.ShouldEndWith("\n199999\n200000\n");
+
+        var killed = new RemoteRun(connection, "echo up; sleep 1000");
+        await Eventually.True(() => killed.Output.EndsWith("\nup\n", StringComparison.Ordinal), "it runs");
+        (await connection.KillAsync(await killed.Mark)).ShouldBe(new RunLeft(0));
+        (await killed.End).Signal.ShouldBe("SIGTERM");
+    }
+
+    [Theory]
     [InlineData("/bin/tcsh")]
     [InlineData("/bin/csh")]
     public async Task Csh_and_tcsh_are_refused_before_anything_runs(string shell)

@@ -124,6 +124,27 @@ public sealed class SshEndTests(TestSshd sshd) : IClassFixture<TestSshd>
         failure.Text.En.ShouldContain("did not tell how it ended");
     }
 
+    [Fact]
+    public async Task A_command_has_run_also_where_something_was_written_into_its_first_line()
+    {
+        var shell = Path.Combine(sshd.Folder, $"fake{Guid.NewGuid():N}");
+        await File.WriteAllTextAsync(
+            shell,
+            """
+            #!/bin/sh
+            read brace; read line; run=${line#codo_run=\'}; run=${run%%\'*}; mark=${line#*codo_mark=\'}; mark=${mark%%\'*}
+            printf '\001codo an error\n%s 12 3 x\noutput\n%s005' "$run" "$mark"
+
+            """
+        );
+        File.SetUnixFileMode(shell, (UnixFileMode)0b111_101_101);
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target(user: sshd.MakeAccount(shell)));
+        var run = new RemoteRun(connection, "echo never");
+        (await run.End).ExitCode.ShouldBe(5);
+        run.Output.ShouldEndWith(" 12 3 x\noutput\n");
+        (await run.Mark).ProcessGroup.ShouldBe(0);
+    }
+
     [Theory]
     [InlineData("printf '\\001codo %s 99999999999999999999 1 x\\n' \"$run\"", "99999999999999999999")]
     [InlineData("printf '\\001codo %s 12 3\\000 \\377\\n' \"$run\"", "␀ \uFFFD")]

@@ -50,6 +50,53 @@ public sealed class SshRunTests(TestSshd sshd) : IClassFixture<TestSshd>
     }
 
     [Fact]
+    public async Task Fish_is_given_no_command_of_which_it_would_read_a_character_as_a_backslash()
+    {
+        var account = sshd.MakeAccount("/usr/bin/fish");
+        var ran = Path.Combine(sshd.Home(account), "ran");
+        var big5 = new CommandForm(Encoding: CommandForm.EncodingOf("big5"));
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target(user: account));
+        foreach (var form in (CommandForm[])[big5, big5 with { Private = true }, big5 with { Pty = true }])
+        {
+            // 功 is A5 5C.
+            var (end, output) = await RemoteRun.ToEnd(connection, $"echo '功'\\''; touch {ran}; #'", form: form);
+            (end.ExitCode, output).ShouldBe(
+                (126, "codo: fish would read a character of this command as a backslash in the host's encoding, so the command was not run\n")
+            );
+        }
+
+        File.Exists(ran).ShouldBeFalse();
+        (await RemoteRun.ToEnd(connection, "echo '中' \\\\; exit 3", form: big5)).End.ExitCode.ShouldBe(3);
+        (await RemoteRun.ToEnd(connection, "#!/bin/sh\necho '功'; exit 4", form: big5)).End.ExitCode.ShouldBe(4);
+    }
+
+    [Fact]
+    public async Task A_script_that_had_to_be_killed_is_gone_from_its_host()
+    {
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target());
+        var run = new RemoteRun(connection, "#!/bin/sh\ntrap '' TERM; echo \"$0\"; while :; do sleep 1; done");
+        await Eventually.True(() => run.Output.EndsWith('\n'), "it runs");
+        var file = run.Output.TrimEnd('\n');
+        File.Exists(file).ShouldBeTrue(file);
+        (await connection.KillAsync(await run.Mark, TimeSpan.FromSeconds(0.3))).ShouldBe(new RunLeft(0));
+        (await run.End).Signal.ShouldBe("SIGKILL");
+        Directory.Exists(Path.GetDirectoryName(file)).ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task Half_a_script_is_not_left_on_its_host()
+    {
+        var tools = Directory.CreateDirectory(Path.Combine(sshd.Folder, "full")).FullName;
+        await File.WriteAllTextAsync(Path.Combine(tools, "chmod"), "#!/bin/sh\nexit 1\n");
+        File.SetUnixFileMode(Path.Combine(tools, "chmod"), (UnixFileMode)0b111_101_101);
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target(user: sshd.MakeAccount("/bin/zsh", $"PATH={tools}:$PATH")));
+        var (end, output) = await RemoteRun.ToEnd(connection, "#!/bin/sh\necho never");
+        end.ExitCode.ShouldBe(126);
+        output.ShouldStartWith("codo: the script cannot be written to /");
+        Directory.Exists(Path.GetDirectoryName(output[output.IndexOf('/', StringComparison.Ordinal)..].TrimEnd('\n'))).ShouldBeFalse();
+    }
+
+    [Fact]
     public async Task Tells_where_the_runs_processes_are()
     {
         await using var connection = await SshConnection.ConnectAsync(sshd.Target());

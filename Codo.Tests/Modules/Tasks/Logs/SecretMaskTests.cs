@@ -42,6 +42,8 @@ public sealed class SecretMaskTests
         ("import shlex, urllib.parse; print(shlex.quote(S.decode()).replace(chr(39)+chr(34)+chr(39)+chr(34)+chr(39), chr(39)+chr(92)+chr(39)+chr(39)), "
             + "urllib.parse.quote(S.decode(), safe=''))")
     )]
+    // As Codo quotes a value for a command's line.
+    [InlineData(@"print(''.join(chr(39)+chr(92)+c+chr(39) if c in chr(39)+chr(92) else c for c in S.decode()))")]
     public void Masks_what_programs_make_of_a_secret(string program)
     {
         foreach (var secret in (string[])["pa/ss<w>\"o\\r&d+ünd", "it's/s3cret & mo\\re", "plain-secret-7"])
