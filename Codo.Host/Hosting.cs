@@ -24,7 +24,7 @@ internal static class Hosting
         var showToken = builder.Configuration.GetValue("Codo:ShowToken", !Console.IsOutputRedirected);
         CheckAddresses(builder.Configuration);
         CommandAccount.MakeWhereMissing(builder.Configuration);
-        manager.Status("Starting or reaching PostgreSQL");
+        manager.Status("Starting PostgreSQL");
         await using var installation = await Prepare(builder, early, waits: true);
         builder.Services.AddSingleton<WorkingSetTrim>().AddLoop<WorkingSetTrim>("memory", WorkingSetTrim.Period, (memory, _) => memory.TrimAtRest());
         await using var app = builder.Build();

@@ -15,7 +15,7 @@ internal static partial class PostgresTool
     // SET transaction_timeout, which 17 and newer send, is an error to an older server.
     private const int Stricter = 17;
 
-    /// <summary>The program for a server: that of its version where it is installed, else the newest.</summary>
+    /// <summary>The program for a server: that of its version where it is installed, else the nearest that is newer.</summary>
     /// <param name="name"><c>pg_dump</c> or <c>pg_restore</c>.</param>
     /// <param name="folder">Where the binaries of the private cluster are; without it there, or null, what is installed is looked through.</param>
     /// <param name="server">The server's major version.</param>
@@ -29,6 +29,11 @@ internal static partial class PostgresTool
             throw new StartRefused(
                 $"Only {name} of version {major} is installed, whose commands PostgreSQL {server} does not understand. Install its own (Debian: "
                     + $"postgresql-client-{server})."
+            );
+        if (name == "pg_dump" && major >= Stricter && server < Stricter)
+            Console.WriteLine(
+                $"It is written by {name} of version {major}, and only PostgreSQL {Stricter} or newer can take it. Install postgresql-client-{server} for one "
+                    + $"that PostgreSQL {server} takes as well."
             );
         return path;
     }
@@ -120,8 +125,8 @@ internal static partial class PostgresTool
         };
 
     /// <summary>
-    /// The installed programs of a name: that of the server's version first, then the newest. Asked with the environment of the run: what stands in Debian's
-    /// PATH is a wrapper that takes another version by it.
+    /// The installed programs of a name: that of the server's version first, then the nearest that is newer. Asked with the environment of the run: what stands
+    /// in Debian's PATH is a wrapper that takes another version by it.
     /// </summary>
     private static async Task<List<(string Path, int Major)>> Installed(string name, int server, NpgsqlConnectionStringBuilder text)
     {
@@ -132,7 +137,7 @@ internal static partial class PostgresTool
         var found = new List<(string Path, int Major)>();
         foreach (var path in folders.Select(folder => Path.Combine(folder, name)).Distinct().Where(File.Exists)) found.Add((path, await MajorOf(path, text)));
         return found.Count > 0
-            ? [.. found.OrderByDescending(one => one.Major == server).ThenByDescending(one => one.Major)]
+            ? [.. found.OrderByDescending(one => one.Major >= server).ThenBy(one => Math.Abs(one.Major - server))]
             : throw new StartRefused($"{name} is not installed. Install PostgreSQL's client programs: `apt-get install -y postgresql-client`.");
     }
 

@@ -72,7 +72,10 @@ internal static class CommandLine
         // What the configuration binder throws for a value of the wrong type; the message names the setting.
         InvalidOperationException { InnerException: FormatException or ArgumentException } => $"{failure.Message} {failure.InnerException!.Message}",
         IOException { InnerException: Microsoft.AspNetCore.Connections.AddressInUseException } => $"ASPNETCORE_URLS: {failure.Message}",
-        NpgsqlException or SocketException => $"ConnectionStrings:Postgres: {failure.Message}",
+        SocketException { SocketErrorCode: SocketError.AccessDenied or SocketError.AddressNotAvailable or SocketError.AddressFamilyNotSupported } =>
+            $"ASPNETCORE_URLS: {failure.Message}",
+        NpgsqlException => $"ConnectionStrings:Postgres: {DatabaseErrors.Causes(failure)}",
+        SocketException when DatabaseErrors.IsAway(failure) => $"ConnectionStrings:Postgres: {failure.Message}",
         _ => null,
     };
 

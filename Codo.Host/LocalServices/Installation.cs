@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Codo.Platform.Data;
 using Npgsql;
 
@@ -9,7 +10,7 @@ namespace Codo.Host.LocalServices;
 /// </summary>
 internal sealed class Installation : IAsyncDisposable
 {
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(4);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(4), LongestWait = TimeSpan.FromSeconds(60);
 
     private readonly DataDirectory directory;
     private readonly IConfigurationManager configuration;
@@ -41,8 +42,10 @@ internal sealed class Installation : IAsyncDisposable
     /// Begins to start what the settings leave empty, and writes what it found into them, so that the rest of the host has one source to read. The host is put
     /// together while they start: <see cref="PostgresStarted"/> and <see cref="RedisStarted"/> are to be awaited before anything asks them.
     /// </summary>
-    /// <param name="waits">Whether an external PostgreSQL that does not answer is waited for: a host that starts with its database's machine, or while that
-    /// fails over, has nothing that anybody has to change. A command says at once that it does not answer.</param>
+    /// <param name="waits">
+    /// Whether an external PostgreSQL that does not answer is waited for, for a minute: where a host starts with its database's machine, or while that fails
+    /// over, nobody has to change anything. A command says at once that it does not answer.
+    /// </param>
     /// <exception cref="StartRefused">The operator has to change something first.</exception>
     public static async Task<Installation> Prepare(
         IConfigurationManager configuration,
@@ -145,17 +148,19 @@ internal sealed class Installation : IAsyncDisposable
         }
     }
 
+    // Not for ever: who starts a service waits for its start, as a package's installation does, and the service manager begins another one.
     private static async Task Reach(string connectionString, ILogger? log, CancellationToken cancellation)
     {
+        var began = Stopwatch.GetTimestamp();
         for (var pause = TimeSpan.FromSeconds(0.5); ; pause = pause < LongestPause ? pause * 2 : LongestPause)
             try
             {
                 await SessionCheck.Verify(connectionString);
                 return;
             }
-            catch (Exception failure) when (log is not null && DatabaseErrors.IsAway(failure))
+            catch (Exception failure) when (log is not null && DatabaseErrors.IsAway(failure) && Stopwatch.GetElapsedTime(began) < LongestWait)
             {
-                log.LogWarning("PostgreSQL does not answer ({Failure}); the start waits for it", failure.Message);
+                log.LogWarning("PostgreSQL does not answer ({Failure}); the start waits for it", DatabaseErrors.Causes(failure));
                 await Task.Delay(pause, cancellation);
             }
     }

@@ -43,6 +43,9 @@ internal struct ShellQuoting
     // How fish reads a place between backquotes: quotes that are open there it takes along behind them.
     private Quoting inFish;
 
+    // The last two characters of what was read, for a piece that begins with #.
+    private char last, beforeLast;
+
     /// <summary>Where nothing is known of how the text is read.</summary>
     public static ShellQuoting Unknown => new() { State = Quoting.Opaque };
 
@@ -54,6 +57,9 @@ internal struct ShellQuoting
     {
         for (var at = 0; at < piece.Length;)
             at += Step(piece, at);
+        if (piece.IsEmpty) return;
+        beforeLast = piece.Length > 1 ? piece[^2] : last;
+        last = piece[^1];
     }
 
     // Reads what begins here and answers its length.
@@ -105,6 +111,7 @@ internal struct ShellQuoting
             case (Quoting.None, '(') when next == '(':
             case (Quoting.None, '<') when next == '<':
             case (Quoting.None, '#') when at > 0 && Has(MaybeBeforeComment, text[at - 1]):
+            case (Quoting.None, '#') when at == 0 && (beforeLast == '\\' || Has(MaybeBeforeComment, last)):
                 State = Quoting.Opaque;
                 return 1;
             case (Quoting.None, '#') when at == 0 || Has(BeforeComment, text[at - 1]):

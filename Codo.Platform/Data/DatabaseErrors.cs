@@ -37,11 +37,23 @@ public static class DatabaseErrors
 
     /// <summary>
     /// Whether PostgreSQL cannot be reached or has no place now, and nothing is set wrong as far as that can be told: a start waits for it. Npgsql's own
-    /// refusals (a password that is not there) have no cause behind them.
+    /// refusals (a password that is not there) have no cause behind them; of several hosts none may have been promoted yet.
     /// </summary>
     public static bool IsAway(Exception error) =>
-        error is SocketException or TimeoutException or NpgsqlException { IsTransient: true } or NpgsqlException { InnerException: AggregateException }
-        || (error is PostgresException && IsTransient(error));
+        error switch
+        {
+            // Where a name cannot be resolved. What else a socket refuses comes wrapped, or is none of PostgreSQL's.
+            SocketException { SocketErrorCode: SocketError.HostNotFound or SocketError.TryAgain or SocketError.NoData or SocketError.NoRecovery } => true,
+            TimeoutException or NpgsqlException { IsTransient: true } => true,
+            PostgresException => IsTransient(error),
+            NpgsqlException { InnerException: AggregateException several } => several.InnerExceptions.All(one => one is SocketException || IsAway(one)),
+            NpgsqlException { InnerException: null, Message: "No suitable host was found." } => true,
+            _ => false,
+        };
+
+    /// <summary>What failed, of several hosts each.</summary>
+    public static string Causes(Exception error) =>
+        error.InnerException is AggregateException several ? string.Join("; ", several.InnerExceptions.Select(one => one.Message).Distinct()) : error.Message;
 
     /// <summary>
     /// Lets a connection prepare its statements anew, after one was cut off. One that fails while Npgsql prepares it stays prepared without its columns, and

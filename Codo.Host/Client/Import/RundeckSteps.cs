@@ -62,6 +62,8 @@ internal static partial class RundeckSteps
 
     private static string Interpreter(JsonObject step, string script, List<string> changes)
     {
+        if (step.Text("scriptInterpreter").Contains("${scriptfile}", StringComparison.Ordinal))
+            throw new FormatException("Its interpreter puts ${scriptfile} into a line of its own: write that line as a command.");
         if (step.Text("scriptInterpreter").Trim() is { Length: > 0 } named) return RundeckOptions.Insert(named, changes);
         if (!script.StartsWith("#!", StringComparison.Ordinal)) return "/bin/sh";
         // The kernel takes all that follows the program for one argument.

@@ -347,6 +347,7 @@ public sealed class RundeckTests(ClientHost fixture)
     [InlineData("sequence: {strategy: parallel, commands: [{exec: 'true'}, {exec: 'true'}]}", "parallel")]
     [InlineData("sequence: {strategy: ruleset, commands: [{exec: 'true'}]}", "ruleset")]
     [InlineData("sequence: {commands: [{script: 'true', scriptInterpreter: sh -c, interpreterArgsQuoted: true}]}", "one argument of sh -c")]
+    [InlineData("sequence: {commands: [{script: 'true', scriptInterpreter: 'sh -c \"${scriptfile} >log\"'}]}", "puts ${scriptfile} into a line of its own")]
     [InlineData("sequence: {commands: [{script: 'echo @node.name@'}]}", "@node.name@")]
     [InlineData("sequence: {commands: [{script: 'echo $RD_NODE_NAME'}]}", "RD_NODE_NAME")]
     [InlineData("sequence: {commands: [{exec: 'rm -r /srv/$RD_JOB_NAME'}]}", "RD_JOB_NAME")]

@@ -93,4 +93,30 @@ public sealed class DatabaseErrorsTests(TestPostgres postgres)
     [InlineData("UTC+25:00")]
     [InlineData("Europe/Dublin")]
     public void Other_names_are_no_fixed_zones(string id) => FixedZone.Parse(id).ShouldBeNull();
+
+    [Fact]
+    public void A_start_waits_for_what_is_away_and_not_for_what_is_set_wrong()
+    {
+        var lost = new NpgsqlException("lost", new SocketException((int)SocketError.ConnectionRefused));
+        var wrong = new PostgresException("password authentication failed", "FATAL", "FATAL", "28P01");
+        Exception[] away =
+        [
+            lost,
+            new SocketException((int)SocketError.HostNotFound),
+            new TimeoutException(),
+            new PostgresException("the database system is starting up", "FATAL", "FATAL", "57P03"),
+            new NpgsqlException("No suitable host was found."),
+            new NpgsqlException("Unable to connect to a suitable host.", new AggregateException(lost, lost)),
+        ];
+        away.ShouldAllBe(error => DatabaseErrors.IsAway(error));
+        Exception[] set =
+        [
+            wrong,
+            new SocketException((int)SocketError.AccessDenied),
+            new NpgsqlException("No password has been provided but the backend requires one (in SASL/SCRAM-SHA-256)"),
+            new NpgsqlException("Unable to connect to a suitable host.", new AggregateException(lost, wrong)),
+        ];
+        set.ShouldAllBe(error => !DatabaseErrors.IsAway(error));
+        DatabaseErrors.Causes(set[^1]).ShouldBe("lost; 28P01: password authentication failed");
+    }
 }

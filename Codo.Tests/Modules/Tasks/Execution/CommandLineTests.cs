@@ -110,6 +110,15 @@ public sealed class CommandLineTests
         line!.Line.ShouldContain(" plain-1.0");
     }
 
+    // The line is cut in front of a declared word, and behind the escaped blank this one is no comment.
+    [Fact]
+    public void Refuses_a_value_behind_a_declared_word_that_may_be_a_comment_or_not()
+    {
+        var values = new Dictionary<string, string> { ["#'"] = "x", ["V"] = "$(id)" };
+        StepLine.TryRender("echo \\", "#' \n V '", values, 1, _ => false, out _, out var why).ShouldBeFalse();
+        why.En.ShouldStartWith("the value of V needs quotes");
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("#!/bin/sh -e\n")]
