@@ -156,7 +156,7 @@ internal sealed class OidcPeople(NpgsqlDataSource source, OidcSettings settings,
             Sessions.Stranger(context) with { UserId = userId, Username = username, Nickname = username },
             action,
             "account",
-            userId == 0 ? "" : userId.ToString(CultureInfo.InvariantCulture),
+            userId.ToString(CultureInfo.InvariantCulture),
             after: new { how }
         );
 

@@ -162,15 +162,22 @@ internal sealed class CodoServer : IDisposable
         }
 
         using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(cancellation), Encoding.UTF8);
+        using var silence = new CancellationTokenSource(MostSilent, context.Time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, silence.Token);
         string? name = null, id = null, data = null;
-        while (await Line(reader, cancellation) is { } line)
+        while (await Line(reader, either.Token, cancellation) is { } line)
         {
+            // Whoever reads may take as long as they like.
+            silence.CancelAfter(Timeout.InfiniteTimeSpan);
             if (line.StartsWith("event: ", StringComparison.Ordinal)) name = line[7..];
             else if (line.StartsWith("id: ", StringComparison.Ordinal)) id = line[4..];
             else if (line.StartsWith("data: ", StringComparison.Ordinal)) data = line[6..];
-            if (line.Length > 0 || data is null) continue;
-            yield return new ServerEvent(name ?? "message", id, JsonNode.Parse(data)!);
-            name = id = data = null;
+            if (line.Length == 0 && data is not null)
+            {
+                yield return new ServerEvent(name ?? "message", id, JsonNode.Parse(data)!);
+                name = id = data = null;
+            }
+            silence.CancelAfter(MostSilent);
         }
     }
 
@@ -196,13 +203,11 @@ internal sealed class CodoServer : IDisposable
         }
     }
 
-    private async Task<string?> Line(StreamReader reader, CancellationToken cancellation)
+    private async Task<string?> Line(StreamReader reader, CancellationToken limit, CancellationToken cancellation)
     {
-        using var silence = new CancellationTokenSource(MostSilent, context.Time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, silence.Token);
         try
         {
-            return await reader.ReadLineAsync(either.Token);
+            return await reader.ReadLineAsync(limit);
         }
         catch (HttpRequestException failure)
         {

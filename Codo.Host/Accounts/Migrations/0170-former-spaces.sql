@@ -16,12 +16,9 @@ END $$;
 
 CREATE TRIGGER former_space AFTER DELETE ON accounts.space FOR EACH ROW EXECUTE FUNCTION accounts.note_former_space();
 
--- Spaces that went before. Where as many are there as were ever made, nothing has to be looked through.
+-- Spaces that went before: numbers that were given and are there no more.
 INSERT INTO platform.setting (key, value)
 SELECT 'accounts.former_spaces', 'true'
-WHERE CASE WHEN pg_sequence_last_value(CAST(pg_get_serial_sequence('accounts.space', 'space_id') AS regclass)) > (SELECT count(*) FROM accounts.space)
-    THEN EXISTS (SELECT FROM (SELECT space_id FROM cron.deleted_job UNION ALL SELECT space_id FROM tasks.deleted_template
-            UNION ALL SELECT space_id FROM tasks.scheduler_task_list UNION ALL SELECT space_id FROM alerts.task_monitor) kept
-        WHERE space_id NOT IN (SELECT space_id FROM accounts.space))
-    ELSE false END
+WHERE EXISTS (SELECT FROM generate_series(1, pg_sequence_last_value(CAST(pg_get_serial_sequence('accounts.space', 'space_id') AS regclass))) AS number
+    WHERE number NOT IN (SELECT space_id FROM accounts.space) AND accounts.keeps_of(number))
 ON CONFLICT (key) DO NOTHING;
