@@ -52,9 +52,12 @@ internal static class Hosting
     public static Task<int> Migrate(string[] arguments) => With(arguments, _ => Task.CompletedTask);
 
     /// <summary>Prepares everything that a host stands on, without running one, and does something with it.</summary>
+    /// <exception cref="StartRefused">The settings name no PostgreSQL, and the data directory has none.</exception>
     public static async Task<int> With(string[] arguments, Func<IServiceProvider, Task> work)
     {
         var builder = Builder(arguments);
+        if (string.IsNullOrEmpty(builder.Configuration.GetConnectionString("Postgres")))
+            EmbeddedPostgres.MustBeIn(DataDirectory.Locate(builder.Configuration));
         await using var early = EarlyLines(builder);
         await using var installation = await Prepare(builder, early);
         await using var app = builder.Build();

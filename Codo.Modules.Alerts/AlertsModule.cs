@@ -26,18 +26,16 @@ public static class AlertsModule
             .AddSingleton<IResourceReader, RuleResources>()
             .AddSingleton<IResourceReader, ChannelResources>()
             .AddSingleton<ILiveTopic, IncidentsTopic>()
-            .AddSingleton(
-                new HeaderFigure(
-                    3,
-                    new Text("未处理事件", "incidents open"),
-                    "/incidents",
-                    "bell",
-                    "bad",
-                    "incidents",
-                    OpenIncidentCount.Of,
-                    new Text("未处理事件", "incident open")
-                )
-            )
+            .AddSingleton(provider => new HeaderFigure(
+                3,
+                new Text("未处理事件", "incidents open"),
+                "/incidents",
+                "bell",
+                "bad",
+                "incidents",
+                (connection, access) => OpenIncidentCount.Of(connection, access, provider.GetServices<IResourceReader>()),
+                new Text("未处理事件", "incident open")
+            ))
             .AddHomePanel<OpenIncidentsPart>(HomePlace.NeedsMe, 2, "incidents")
             .AddNavigation(NavigationGroup.Watch, 1, new Text("告警事件", "Incidents"), "/incidents", "bell")
             .AddNavigation(NavigationGroup.Watch, 2, new Text("告警设置", "Alerting"), "/alerting", "settings")

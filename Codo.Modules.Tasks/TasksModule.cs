@@ -65,6 +65,8 @@ public static class TasksModule
             .AddSingleton<IOutboxReader, BrokenGlassReader>()
             .AddSingleton<IOutboxReader, PushedBackReader>()
             .AddSingleton<IOutboxReader, ExpiredOrderReader>()
+            .AddSingleton<IOutboxReader>(new TurnedDownReader(OrderEvents.Blocked))
+            .AddSingleton<IOutboxReader>(new TurnedDownReader(OrderEvents.Rejected))
             .AddSingleton<Advancing>()
             .AddSingleton<ChangedOrders>()
             .AddHostedService<AdvanceChangedOrders>()

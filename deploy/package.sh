@@ -26,6 +26,7 @@ doc=$root/usr/share/doc/codo
 install -d "$doc"
 cp LICENSE "$doc/copyright"
 cp NOTICE README.md README.zh-CN.md deploy/alerts.yml deploy/grafana-codo.json "$doc/"
+for folder in docs docs/zh; do install -D -m 644 -t "$doc/$folder" "$folder"/*.md; done
 gzip -9n <CHANGELOG.md >"$doc/changelog.gz"
 [ ! -e "$file.cdx.json" ] || gzip -9n <"$file.cdx.json" >"$doc/codo.cdx.json.gz"
 # What the binary prints of itself; the one for another processor cannot be asked, and has the same commands as the one beside it.

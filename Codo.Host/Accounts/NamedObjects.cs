@@ -18,7 +18,9 @@ internal sealed class NamedObjects(IEnumerable<IResourceReader> readers, Access 
         var (kind, id) = (text![..at], text[(at + 1)..].Trim());
         var absent = Refusal.NotFound($"{text} 不存在", $"There is no {text}");
         if (kind == ResourceKind.Space) return OfSpace(access.SpaceOf(id));
-        if (id.Length == 0 && (ResourceKind.Granted.Contains(kind) || kind == ResourceKind.Library)) return Resource.New(kind, access.SpaceOf(space));
+        // In default, whatever space is named.
+        if (id.Length == 0 && kind == ResourceKind.Library) return Resource.New(kind);
+        if (id.Length == 0 && ResourceKind.Granted.Contains(kind)) return Resource.New(kind, access.SpaceOf(space));
         var reader = readers.FirstOrDefault(reader => reader.Kind == kind) ?? throw Wrong();
         var found = await reader.Find(connection, id) ?? throw absent;
         return await access.May(Verbs.See, found) ? found : throw absent;

@@ -12,7 +12,13 @@ using Npgsql;
 namespace Codo.Host.Accounts;
 
 /// <summary>Who comes from the OpenID provider: one person for each subject, whose names, mark and teams follow the claims of each sign-in.</summary>
-internal sealed class OidcPeople(NpgsqlDataSource source, OidcSettings settings, Sessions sessions, Revocations revocations)
+internal sealed class OidcPeople(
+    NpgsqlDataSource source,
+    OidcSettings settings,
+    Sessions sessions,
+    Revocations revocations,
+    RefusedAttempts attempts
+)
 {
     private const int MostWord = 200, Tries = 100;
 
@@ -62,8 +68,8 @@ internal sealed class OidcPeople(NpgsqlDataSource source, OidcSettings settings,
             var before = await connection.QuerySingleAsync<Row>(FindSql, new { Issuer = issuer, Subject = subject }, transaction);
             if (before.Disabled)
             {
-                await Write(connection, transaction, context, before.UserId, before.Username, "sign_in_failed", "disabled");
-                await transaction.CommitAsync();
+                var address = context.Connection.RemoteIpAddress?.ToString() ?? "";
+                attempts.SignInFailed(before.Username, address, "openid connect", "disabled");
                 return false;
             }
 
@@ -73,7 +79,7 @@ internal sealed class OidcPeople(NpgsqlDataSource source, OidcSettings settings,
             // What was signed in as a superuser says so until it ends.
             isDemoted = before.IsSuperuser && !person.IsSuperuser;
             ended = isDemoted ? await connection.QuerySingleAsync<DateTime>(EndSessionsSql, person, transaction) : before.EndedAt;
-            await Write(connection, transaction, context, person.UserId, person.Username, "sign_in", "openid connect");
+            await Write(connection, transaction, context, person.UserId, person.Username);
             if (isChanged) await Revocations.Announce(connection, transaction);
             var groups = claims.FindAll(settings.GroupsClaim).Select(claim => claim.Value).ToHashSet(StringComparer.Ordinal);
             await OidcTeams.Follow(connection, transaction, ByProvider(context, person), person.UserId, settings, groups);
@@ -146,18 +152,16 @@ internal sealed class OidcPeople(NpgsqlDataSource source, OidcSettings settings,
         NpgsqlTransaction transaction,
         HttpContext context,
         long userId,
-        string username,
-        string action,
-        string how
+        string username
     ) =>
         Audit.Write(
             connection,
             transaction,
             Sessions.Stranger(context) with { UserId = userId, Username = username, Nickname = username },
-            action,
+            "sign_in",
             "account",
             userId.ToString(CultureInfo.InvariantCulture),
-            after: new { how }
+            after: new { how = "openid connect" }
         );
 
     private sealed record Row(long UserId, string Username, string Nickname, string Email, bool IsSuperuser, bool Disabled, DateTime? EndedAt);

@@ -10,6 +10,8 @@ namespace Codo.Host.Accounts;
 
 /// <summary>An account with a password, and the person whose it is.</summary>
 /// <param name="EndedAt">Tokens of the person that were issued up to then are revoked.</param>
+/// <param name="IsTemplateUser">A template names the person: they edit, run and approve it without a role.</param>
+/// <param name="IsApprover">An approval rule names a team of theirs.</param>
 internal sealed record OwnAccount(
     long UserId,
     string Username,
@@ -20,12 +22,16 @@ internal sealed record OwnAccount(
     string PasswordHash,
     byte[]? OtpKey,
     bool OtpOn,
-    DateTime? EndedAt
+    DateTime? EndedAt,
+    bool IsTemplateUser,
+    bool IsApprover
 )
 {
     private const string Columns = """
         SELECT a.user_id, p.username, p.nickname, p.email, p.is_superuser, p.disabled, a.password_hash, a.otp_key, a.otp_on,
-            (SELECT max(r.revoked_at) FROM accounts.revocation r WHERE r.user_id = a.user_id) AS ended_at
+            (SELECT max(r.revoked_at) FROM accounts.revocation r WHERE r.user_id = a.user_id) AS ended_at,
+            EXISTS (SELECT FROM tasks.scheduler_temp_user u WHERE u.user_id = a.user_id) AS is_template_user,
+            EXISTS (SELECT FROM tasks.approval_rule r JOIN accounts.team_member m USING (team_id) WHERE m.user_id = a.user_id) AS is_approver
         FROM accounts.own_account a JOIN accounts.person p USING (user_id)
         """;
 

@@ -9,7 +9,9 @@ using Npgsql;
 
 namespace Codo.Host.Accounts;
 
-/// <summary>Gives a person or a team a role on a space or on one object. Whoever grants is admin there, and grants no more than they have.</summary>
+/// <summary>
+/// Gives a person or a team a role on a space or on one object. Whoever grants is admin there, and grants no more than they have and for no longer.
+/// </summary>
 internal static class CreateGrant
 {
     internal sealed record Command(long? UserId, long? TeamId, string? Role, string? Space, string? Object, string? Until) : IRequest<Result>;
@@ -55,6 +57,8 @@ internal static class CreateGrant
                 if (!isSpace && (!on.IsOne || !ResourceKind.Granted.Contains(on.Kind)))
                     throw Refusal.Invalid("object 必须是一个已有的对象，且不能是订单", "object must be one that exists, and no order");
                 await GrantRights.Demand(access, on, request.Role!);
+                var until = GrantRights.Until(request.Until, zone, time);
+                GrantRights.DemandEnd(access, on, until, zone, time);
                 if (request.TeamId is not null && !await connection.ExecuteScalarAsync<bool>(TeamSql, new { request.TeamId }, transaction))
                     throw TeamFields.NoSuchTeam;
                 var grant = new
@@ -65,7 +69,7 @@ internal static class CreateGrant
                     SpaceId = isSpace ? on.Space : (long?)null,
                     Kind = isSpace ? null : on.Kind,
                     ObjectId = isSpace ? null : on.Id,
-                    Until = GrantRights.Until(request.Until, zone, time),
+                    Until = until,
                     ById = access.Caller.UserId,
                     ByName = access.Caller.Nickname,
                 };
@@ -124,6 +128,7 @@ internal static class EditGrant
                     Role = request.Role ?? before.Role,
                     Until = request.Until is null ? before.Until : GrantRights.Until(request.Until, zone, time),
                 };
+                GrantRights.DemandEnd(access, on, after.Until, zone, time);
                 try
                 {
                     await connection.ExecuteAsync(SaveSql, new { after.GrantId, after.Role, after.Until }, transaction);
@@ -191,6 +196,19 @@ internal static class GrantRights
         if (!await access.May(Verbs.Admin, on)) throw access.Refuse(Verbs.Admin, on);
         foreach (var verb in Roles.Words.Values.Where(verb => Roles.All[role].HasFlag(verb)))
             if (!await access.May(verb, on)) throw access.Refuse(verb, on);
+    }
+
+    /// <summary>Refuses a grant that outlasts what makes the caller admin there: whoever is admin until Friday makes nobody admin for longer.</summary>
+    /// <param name="until">UTC; null for good.</param>
+    public static void DemandEnd(Access access, Resource on, DateTime? until, Zone zone, TimeProvider time)
+    {
+        if (access.Caller.IsSuperuser) return;
+        var granters = access.Rules.Granters(on, time.GetUtcNow().UtcDateTime);
+        var ends = access.Rules.GrantsOf(access.Caller.UserId).Intersect(granters).Select(grant => grant.Until).ToList();
+        // No end is for good. Without a grant, which has just run out, there is no last end, and nothing is before it.
+        if (ends.Contains(null) || until <= ends.Max()) return;
+        var last = ends.Max() is { } end ? zone.Text(end) : "";
+        throw Refusal.Forbidden($"你在此处的 admin 到 {last} 为止，授权不能更晚结束", $"You are admin here until {last}, and a grant of yours ends no later");
     }
 
     /// <summary>Locks a grant; answers it with what it is on. One on an object that is gone is a superuser's to delete.</summary>

@@ -8,7 +8,10 @@ internal sealed class SecondFactorDemand(AuthSettings settings, CurrentRules cur
     public bool IsOn(OwnAccount account)
     {
         var (rules, now) = (current.Rules, time.GetUtcNow().UtcDateTime);
-        var roles = rules.GrantsOf(account.UserId).Where(grant => grant.Holds(now)).Select(grant => grant.Role);
-        return settings.NeedsOtp(account.IsSuperuser, roles.Append(rules.DefaultRole));
+        var roles = rules.GrantsOf(account.UserId).Where(grant => grant.Holds(now)).Select(grant => grant.Role).Append(rules.DefaultRole).ToList();
+        // What templates, approval rules and the lists of operators give is as much as these roles, and no grant.
+        if (account.IsTemplateUser || account.IsApprover) roles.Add("approver");
+        if (account.IsTemplateUser || rules.Operators.Any(list => list.Has(account.Username))) roles.Add("editor");
+        return settings.NeedsOtp(account.IsSuperuser, roles);
     }
 }

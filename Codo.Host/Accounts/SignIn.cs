@@ -42,6 +42,7 @@ internal static partial class SignIn
         Sessions sessions,
         SignInLimit limit,
         SecondFactorDemand demand,
+        RefusedAttempts attempts,
         IHttpContextAccessor http,
         ILogger<Handler> log
     ) : IRequestHandler<Command, Result>
@@ -59,18 +60,20 @@ internal static partial class SignIn
             var isRight = await passwords.Check(account?.PasswordHash, request.Password!, cancellationToken);
             if (account is null || !isRight)
             {
-                await Refused(context, account, account is null ? "unknown" : "password");
+                Refused(context, account, "password", account is null ? "unknown" : "password");
                 throw new Refusal(-1, Wrong, RefusalKind.Forbidden);
             }
             if (account.Disabled)
             {
-                await Refused(context, account, "disabled");
+                Refused(context, account, "password", "disabled");
                 throw Refusal.Forbidden("账号已停用", "The account is disabled");
             }
             await SecondFactor(context, account, name, request.Otp?.Trim() ?? "", cancellationToken);
             limit.Forgive(name, address);
             var person = new SignedIn(account.UserId, account.Username, account.Nickname, account.Email, account.IsSuperuser);
-            await Record(context, account, "sign_in", account.OtpKey is null ? "password" : "password, code");
+            // A key that is not confirmed yet is asked for no code.
+            var hasCode = account.OtpOn || demand.IsOn(account);
+            await Record(context, account, hasCode ? "password, code" : "password");
             var (token, expires) = sessions.Open(context, person, account.EndedAt);
             return new Result(
                 token,
@@ -82,7 +85,7 @@ internal static partial class SignIn
                     person.Email,
                     person.IsSuperuser,
                     expires.UtcDateTime,
-                    account.OtpOn || demand.IsOn(account)
+                    hasCode
                 )
             );
         }
@@ -113,20 +116,20 @@ internal static partial class SignIn
             if (limit.TakeCode(account.UserId) is var wait && wait > TimeSpan.Zero) throw SignInLimit.TooMany(wait);
             if (!await codes.Take(connection, null, account, code))
             {
-                await Refused(context, account, "code");
+                Refused(context, account, "code", "code");
                 throw new Refusal(NeedsCode, new Text("一次性验证码错误或已使用", "The one-time code is wrong, or was used before"), RefusalKind.Forbidden);
             }
             limit.ForgiveCodes(account.UserId);
         }
 
-        // A name that is nobody's may be a password in the wrong field: it is written nowhere.
-        private async Task Refused(HttpContext context, OwnAccount? account, string reason)
+        // A name that is nobody's may be a password in the wrong field: it is written nowhere. A stranger comes as often as they like: the audit counts them.
+        private void Refused(HttpContext context, OwnAccount? account, string how, string reason)
         {
             LogRefused(log, reason, account?.Username ?? "", context.Connection.RemoteIpAddress);
-            await Record(context, account, "sign_in_failed", reason);
+            attempts.SignInFailed(account?.Username ?? "", context.Connection.RemoteIpAddress?.ToString() ?? "", how, reason);
         }
 
-        private async Task Record(HttpContext context, OwnAccount? account, string action, string how)
+        private async Task Record(HttpContext context, OwnAccount account, string how)
         {
             await using var connection = await source.OpenConnectionAsync();
             await using var transaction = await connection.BeginTransactionAsync();
@@ -134,11 +137,10 @@ internal static partial class SignIn
                 connection,
                 transaction,
                 Sessions.Stranger(context, account),
-                action,
+                "sign_in",
                 "account",
-                account?.UserId.ToString(CultureInfo.InvariantCulture) ?? "",
-                after: new { how },
-                result: action == "sign_in_failed" ? "failed" : "ok"
+                account.UserId.ToString(CultureInfo.InvariantCulture),
+                after: new { how }
             );
             await transaction.CommitAsync();
         }

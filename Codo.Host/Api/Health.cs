@@ -130,13 +130,14 @@ internal static class Health
     private const string RolesSql = """
         SELECT DISTINCT unnest(roles) FROM platform.node
         WHERE stopped_at IS NULL AND fenced < incarnation AND heartbeat_at >= clock_timestamp() - CAST(@Lease AS interval)
+            AND clock_skew BETWEEN - CAST(@MostSkew AS interval) AND CAST(@MostSkew AS interval)
         """;
 
     private static async Task<HealthCheckResult> Roles(IServiceProvider services)
     {
         var node = services.GetRequiredService<Node>();
         await using var connection = await services.GetRequiredService<NpgsqlDataSource>().OpenConnectionAsync();
-        var found = await connection.QueryAsync<string>(RolesSql, new { Node.Lease });
+        var found = await connection.QueryAsync<string>(RolesSql, new { Node.Lease, Node.MostSkew });
         var missing = NodeRoles.All.Except(node.Roles).Except(found).ToList();
         return missing.Count == 0
             ? HealthCheckResult.Healthy("this node: " + string.Join(", ", node.Roles))

@@ -57,7 +57,7 @@ internal static class TakeBackup
         else
         {
             var cluster = Path.Combine(directory, "postgres");
-            if (!Directory.Exists(cluster)) throw new StartRefused($"There is no database in {directory}. Set Codo__DataDirectory as the host has it.");
+            EmbeddedPostgres.MustBeIn(directory);
             using var logs = LoggerFactory.Create(_ => { });
             await using var started = DataDirectory.IsHeld(directory) ? null : await Installation.Prepare(configuration, logs);
             if (started is not null) await started.PostgresStarted();

@@ -9,11 +9,12 @@ internal static class HelpCommand
     private static readonly (string Code, string Meaning)[] Codes =
     [
         ("0", "Done. An order or a run that was waited for ended well."),
-        ("1", "The server refused it, there is no such thing, or what was waited for ended badly."),
-        ("2", "diff: files and server differ. apply: they differ, and nothing was changed."),
+        ("1", "The server refused it, there is no such thing, or what was waited for ended badly. audit verify: a day does not hold."),
+        ("2", "diff: files and server differ. apply: they differ, and nothing was changed. Commands of the host: something has to be changed first."),
         ("4", "Nobody is signed in, or the token is no longer good."),
         ("5", "The server cannot be reached, cannot answer for now, or does not answer as Codo does."),
         ("64", "The command line is wrong."),
+        ("75", "Commands of the host: the database does not answer, and may do so later."),
         ("124", "--timeout has passed."),
         ("130", "Ctrl-C."),
     ];

@@ -9,7 +9,7 @@ internal static class NodeCommands
     private const string Path = "/v2/nodes/";
 
     public static Command Command(ClientContext context) =>
-        new("node", "Nodes: who is there, and who takes work (superusers).") { List(context), Drain(context), Undrain(context) };
+        new("node", "Nodes: who is there, and who takes work (superusers).") { List(context), Drain(context), Undrain(context), Forget(context) };
 
     private static Command List(ClientContext context)
     {
@@ -60,6 +60,19 @@ internal static class NodeCommands
             {
                 await server.Post(Path + "undrain/", new JsonObject { ["name"] = parsed.GetRequiredValue(name) });
                 context.Output.WriteLine($"{parsed.GetRequiredValue(name)} takes work again.");
+            }
+        );
+    }
+
+    private static Command Forget(ClientContext context)
+    {
+        var name = Name();
+        return new Command("forget", "Take a node that is gone for good off the list.") { name }.Calls(
+            context,
+            async (server, parsed) =>
+            {
+                await server.Delete(Path, new JsonObject { ["name"] = parsed.GetRequiredValue(name) });
+                context.Output.WriteLine($"{parsed.GetRequiredValue(name)} is forgotten.");
             }
         );
     }

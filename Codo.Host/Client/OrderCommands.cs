@@ -20,6 +20,7 @@ internal static class OrderCommands
             Reject(context),
             Watch(context),
             Restart(context),
+            NextBatch(context),
             Stop(context),
             End(context),
             Logs(context),
@@ -322,7 +323,7 @@ internal static class OrderCommands
     private static Command Restart(ClientContext context)
     {
         var (id, group, host) = (Id(), Group(), Host());
-        var level = new Option<int?>("--level") { Description = "With --host: from this level on; default the one that failed.", HelpName = "N" };
+        var level = new Option<int?>("--level") { Description = "With --host: from this level on; default the step that failed.", HelpName = "N" };
         var stopped = new Option<bool>("--include-stopped") { Description = "Hosts that a person stopped as well." };
         var force = new Option<bool>("--force") { Description = "Although what is left of an interrupted command may still run." };
         return new Command("restart", "Restart every host that failed, or one host.") { id, group, host, level, stopped, force }.Calls(
@@ -334,7 +335,8 @@ internal static class OrderCommands
                 if (parsed.GetValue(host) is { } name)
                 {
                     var lane = board.Find(name, parsed.GetValue(group));
-                    await Intervene(server, order, "restart", lane, parsed.GetValue(level) ?? lane.LevelAt, parsed.GetValue(force));
+                    var first = parsed.GetValue(level) is null ? await StepAt(server, order, lane) : null;
+                    await Intervene(server, order, "restart", lane, parsed.GetValue(level) ?? lane.LevelAt, parsed.GetValue(force), first);
                     context.Output.WriteLine($"{name} of group {lane.Group} goes on from level {parsed.GetValue(level) ?? lane.LevelAt}.");
                     return;
                 }
@@ -362,6 +364,26 @@ internal static class OrderCommands
             }
         );
     }
+
+    private static Command NextBatch(ClientContext context)
+    {
+        var id = Id();
+        var group = new Option<int?>("--group") { Description = "The group; default the first that is not finished.", HelpName = "N" };
+        return new Command("next-batch", "Let the next batch of a group begin, whatever it waits for.") { id, group }.Calls(
+            context,
+            async (server, parsed) =>
+            {
+                var order = parsed.GetRequiredValue(id);
+                var number = parsed.GetValue(group) ?? await UnfinishedGroup(server, order);
+                await server.Patch(CheckPath, new JsonObject { ["list_id"] = order, ["task_group"] = number, ["hand_type"] = "next_batch" });
+                context.Output.WriteLine($"The next batch of group {number} begins.");
+            }
+        );
+    }
+
+    private static async Task<int> UnfinishedGroup(CodoServer server, long order) =>
+        (await Board(server, order)).Lanes.Where(lane => lane.State is not ("done" or "stopped" or "ended")).Min(lane => (int?)lane.Group)
+        ?? throw new ClientFailure($"Every group of order {order} is finished.");
 
     private static Command Stop(ClientContext context)
     {
@@ -411,19 +433,27 @@ internal static class OrderCommands
 
     private static async Task<OrderBoard> Board(CodoServer server, long id) => new(await server.Get("/v2/task/grid/", ("list_id", id)));
 
-    private static Task Intervene(CodoServer server, long order, string what, OrderLane lane, int level, bool force) =>
-        server.Patch(
-            CheckPath,
-            new JsonObject
-            {
-                ["list_id"] = order,
-                ["task_group"] = lane.Group,
-                ["task_level"] = level,
-                ["exec_ip"] = lane.Host,
-                ["hand_type"] = what,
-                ["force"] = force,
-            }
-        );
+    // The id of the step that a host stands at: the grid tells none, and several steps may have one level.
+    private static async Task<long?> StepAt(CodoServer server, long order, OrderLane lane)
+    {
+        var page = await server.Get(CheckPath, ("list_id", order), ("get_run_group", lane.Group), ("get_run_host", lane.Host));
+        return page["data"].Rows("scheduler_list").ElementAtOrDefault(Math.Min(lane.At, lane.Names.Count - 1))?.Number("sched_id");
+    }
+
+    private static Task Intervene(CodoServer server, long order, string what, OrderLane lane, int level, bool force, long? step = null)
+    {
+        var body = new JsonObject
+        {
+            ["list_id"] = order,
+            ["task_group"] = lane.Group,
+            ["task_level"] = level,
+            ["exec_ip"] = lane.Host,
+            ["hand_type"] = what,
+            ["force"] = force,
+        };
+        if (step is { } id) body["scheduler_id"] = id;
+        return server.Patch(CheckPath, body);
+    }
 
     private static Argument<long> Id() => new("ID") { Description = "The order's number." };
 

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Net.Sockets;
 using Codo.Host.Client;
 using Codo.Host.LocalServices;
+using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Security;
 using Microsoft.Extensions.Options;
@@ -66,7 +67,7 @@ internal static class CommandLine
     /// <summary>What to tell the operator; null for what is no mistake of theirs, which ends with its stack.</summary>
     private static string? Sentence(Exception failure) => failure switch
     {
-        StartRefused or MasterKeyIsAnother or SchemaIsNewer or OlderNodesRun or RestoreIsUnfinished => failure.Message,
+        StartRefused or MasterKeyIsAnother or SchemaIsNewer or OlderNodesRun or RestoreIsUnfinished or NodeNameIsTaken => failure.Message,
         OptionsValidationException wrong => string.Join(Environment.NewLine, wrong.Failures),
         TimeZoneNotFoundException => $"Codo:TimeZone: {failure.Message} It is an IANA name such as Asia/Shanghai.",
         // What the configuration binder throws for a value of the wrong type; the message names the setting.

@@ -45,8 +45,7 @@ internal static class Welcome
                 curl -H "auth-key: $TOKEN" '{reachable}/v1/cron/log/?key=job_id&value=hello'
 
               需要让其他机器访问：ASPNETCORE_URLS=http://0.0.0.0:9900（持有令牌的人就能在本机执行命令，请放在 TLS 代理之后）
-              请备份：{Backup(installation, chinese)}
-              只备份数据库（运行时也可以）：{Program} backup 文件
+              请备份：{Program} backup 文件 --keys 密钥文件（运行时也可以；两者分开保存，没有密钥文件，已保存的密钥和密码将无法解开）
 
               """
             : $"""
@@ -63,8 +62,7 @@ internal static class Welcome
                 curl -H "auth-key: $TOKEN" '{reachable}/v1/cron/log/?key=job_id&value=hello'
 
               To be reached from other machines: ASPNETCORE_URLS=http://0.0.0.0:9900 (who has a token runs commands on this one: put TLS in front)
-              Back up: {Backup(installation, chinese)}
-              The database alone, while Codo runs: {Program} backup FILE
+              Back up: {Program} backup FILE --keys KEYS (Codo may run; keep the two apart: without KEYS no stored key or password can be opened again)
 
               """);
         to.Flush();
@@ -111,14 +109,6 @@ internal static class Welcome
     private const string Job = """{"job_id": "hello", "cmd": "echo hello from $(hostname)", "cron": "0 * * * * *"}""";
 
     private static string Program => Environment.ProcessPath ?? "codo";
-
-    private static string Backup(Installation installation, bool chinese) => (installation.OwnsPostgres, chinese) switch
-    {
-        (true, true) => $"{installation.DataDirectory}，其中的 secrets/master-key 丢失后，已保存的密钥和密码将无法解开",
-        (true, false) => $"{installation.DataDirectory}; without its secrets/master-key no stored key or password can be opened again",
-        (false, true) => "数据库与 Codo__MasterKey，后者丢失后，已保存的密钥和密码将无法解开",
-        (false, false) => "the database and Codo__MasterKey; without the latter no stored key or password can be opened again",
-    };
 
     /// <summary>An address to call: one that listens everywhere is called on loopback.</summary>
     private static string Reachable(string bound) => bound

@@ -81,6 +81,17 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
     public static string OfRunningHost(string dataDirectory, string role = DatabaseRoles.Host) =>
         $"Host={SocketsOf(dataDirectory)};Username={role};Database={Database}";
 
+    /// <summary>A command works on a database that is there: one that it had to make would not be the one that is meant.</summary>
+    /// <exception cref="StartRefused">The directory has none that this user can see.</exception>
+    public static void MustBeIn(string dataDirectory)
+    {
+        if (!File.Exists(Path.Combine(dataDirectory, "postgres", "PG_VERSION")))
+            throw new StartRefused(
+                $"There is no database in {dataDirectory} that {Environment.UserName} can see. Run this as the user that Codo runs as and with its settings "
+                    + "(Codo__DataDirectory)."
+            );
+    }
+
     /// <summary>Prepares and starts.</summary>
     /// <exception cref="StartRefused">PostgreSQL is not installed, cannot reach its directory, or does not start.</exception>
     public static async Task<EmbeddedPostgres> Start(DataDirectory directory, ILogger log, CancellationToken cancellation = default)

@@ -54,7 +54,10 @@ internal sealed class Installation : IAsyncDisposable
         CancellationToken cancellation = default
     )
     {
-        var installation = new Installation(LocalServices.DataDirectory.Hold(LocalServices.DataDirectory.Locate(configuration)), configuration);
+        var place = LocalServices.DataDirectory.Locate(configuration);
+        // Before anything is written there: files of root's are closed to the host that runs there.
+        if (string.IsNullOrEmpty(configuration.GetConnectionString("Postgres"))) LocalServices.PostgresUser.MustBeRoots(place);
+        var installation = new Installation(LocalServices.DataDirectory.Hold(place), configuration);
         try
         {
             await installation.Begin(logs, waits, cancellation);

@@ -32,6 +32,26 @@ internal sealed record PostgresUser(string Name, int Id, int Group)
             );
     }
 
+    /// <summary>
+    /// Refuses root where another user's host runs the cluster: after <see cref="PostgresCluster.TakeOver"/> that host could not open it any more. Its cluster
+    /// and the directory belong to that user; where root's host was, the directory is root's or the cluster <see cref="OwnName"/>'s.
+    /// </summary>
+    /// <exception cref="StartRefused">The sentence says as whom to run it.</exception>
+    public static void MustBeRoots(string dataDirectory)
+    {
+        var cluster = Path.Combine(dataDirectory, "postgres");
+        if (!Environment.IsPrivilegedProcess || !Directory.Exists(cluster)) return;
+        var owner = OwnerOf(cluster);
+        // The directory may be a link, and what it leads to is meant.
+        if (owner == 0 || owner != OwnerOf(Path.Combine(dataDirectory, "."))) return;
+        var id = owner.ToString(CultureInfo.InvariantCulture);
+        var name = Find(fields => fields[2] == id)?.Name ?? id;
+        throw new StartRefused(
+            $"The database in {dataDirectory} is that of a host that runs as {name}, which could not open it any more once root had. Run this as {name}, with "
+                + $"that host's settings. For a host that is to run as root from now on, first: chown root {dataDirectory}"
+        );
+    }
+
     private static string[] Description =>
         ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", OwnName];
 

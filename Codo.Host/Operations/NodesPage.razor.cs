@@ -56,7 +56,10 @@ public sealed partial class NodesPage
 
     private string DrainQuestion(ListNodes.NodeView node)
     {
-        var others = found.Data.Where(other => other.Name != node.Name && other.State == "alive" && other.DrainedAt is null).ToList();
+        var others = found.Data
+            .Where(other => other.Name != node.Name && other.State == "alive" && other.DrainedAt is null)
+            .Where(other => Math.Abs(other.ClockSkew) <= Node.MostSkew.TotalSeconds)
+            .ToList();
         var untaken = node.Roles.Where(role => role is NodeRoles.Cron or NodeRoles.Orders && !others.Exists(other => other.Roles.Contains(role))).ToList();
         return untaken.Count > 0
             ? T(

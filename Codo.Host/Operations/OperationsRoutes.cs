@@ -59,6 +59,7 @@ internal static class OperationsRoutes
             Right.Superuser
         );
         routes.Post<UndrainNode.Command, Answer>("/v2/nodes/undrain/", "Let a drained node take work again", Right.Superuser);
+        routes.Delete<ForgetNode.Command, Answer>("/v2/nodes/", "Forget a node that is gone for good", Right.Superuser);
         routes.Get<ShowHold.Query, ShowHold.Result>(
             "/v2/hold/",
             "Whether the installation is held after a restore, since when, and who can release it",

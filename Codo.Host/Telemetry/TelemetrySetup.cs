@@ -32,6 +32,7 @@ internal static class TelemetrySetup
             .AddSettings<TelemetrySettings>("Codo:Telemetry")
             .AddSingleton<Gauges>()
             .AddGauges<PlatformGauges>()
+            .AddSingleton<INodeGaugeSource, NodeGauges>()
             .AddSingleton(new OpenNetworks([.. (SettingsBinding.List(configuration, Networks) ?? []).Select(text => KnownHosts.Network(Networks, text))]));
         var isSent = settings.Otlp.Length > 0;
         var telemetry = services

@@ -22,12 +22,13 @@ internal sealed class ChannelSettings(IEnumerable<IChannel> channels, SecretBox 
     /// What was stored, whose values stay where the request carries none or a mask; null for a new channel. What does not read stays as it is while the request
     /// carries no settings, and is lost with those that it carries.
     /// </param>
-    /// <exception cref="Refusal">A setting that the kind does not have, lacks, or cannot be so.</exception>
+    /// <exception cref="Refusal">A setting that the kind does not have, lacks, or cannot be so; another mail server without its password.</exception>
     public (string Settings, byte[]? Secrets) Store(Caller caller, string kind, JsonElement? given, Stored? before)
     {
         var (values, isWhole) = before is null ? (new Dictionary<string, string>(), true) : OpenWhatReads(kind, before);
         if (!isWhole && given is not { ValueKind: not JsonValueKind.Null }) return (before!.Settings, before.Secrets);
-        var ranAs = before is not null && isWhole ? values.GetValueOrDefault(CommandChannel.RunAs) : null;
+        var was = new Dictionary<string, string>(values);
+        var ranAs = before is not null && isWhole ? was.GetValueOrDefault(CommandChannel.RunAs) : null;
         foreach (var (name, value) in Given(given))
         {
             var field = Of(kind).Fields.FirstOrDefault(field => field.Name == name)
@@ -38,9 +39,13 @@ internal sealed class ChannelSettings(IEnumerable<IChannel> channels, SecretBox 
                 continue;
             }
             values[name] = value;
+            if (name == EmailChannel.Password) was.Remove(name);
         }
         foreach (var field in Of(kind).Fields)
             Check(field, values);
+        // The server gets the password as it is: whoever may change the channel would read it at a server of their own.
+        if (was.GetValueOrDefault(EmailChannel.Password) is { Length: > 0 } && EmailChannel.Server.Any(name => values[name] != was[name]))
+            throw Refusal.Invalid("修改了邮件服务器，请重新填写 settings.password", "Give settings.password anew when the mail server changes");
         if (values.TryGetValue(CommandChannel.RunAs, out var named))
             values[CommandChannel.RunAs] = runAs.Choose(caller, named, ranAs);
         var secrets = values.Where(pair => Of(kind).Fields.Any(field => field.Name == pair.Key && field.Secret)).ToDictionary();

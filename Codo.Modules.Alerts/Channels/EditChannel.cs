@@ -36,7 +36,7 @@ internal static class EditChannel
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels, Notifier notifier, TimeProvider time, Access access)
+    internal sealed class Handler(NpgsqlDataSource source, ChannelSettings channels, Notifier notifier, TimeProvider time, Access access, RunAsRule runAs)
         : IRequestHandler<Command, Answer>
     {
         private const string LockSql = $"""
@@ -70,6 +70,9 @@ internal static class EditChannel
                 Secrets = secrets,
                 SpaceId = space,
             };
+            var (old, now) = (channels.Masked(before.Kind, before.Stored), channels.Masked(before.Kind, after.Stored));
+            if (old.TryGetValue(CommandChannel.RunAs, out var user) && now[CommandChannel.RunAs] == user && old.Any(pair => now[pair.Key] != pair.Value))
+                await runAs.MayChange(connection, transaction, caller, user);
             try
             {
                 await connection.ExecuteAsync(UpdateSql, after, transaction);

@@ -8,12 +8,18 @@ namespace Codo.Modules.Alerts.Channels;
 /// <summary>E-mail over SMTP, as text.</summary>
 internal sealed class EmailChannel : IChannel
 {
+    /// <summary>The setting that the mail server is given as it is.</summary>
+    public const string Password = "password";
+
+    /// <summary>The settings that say which server that is, and how it proves it.</summary>
+    public static readonly string[] Server = ["host", "port", "security", "certificate_sha256"];
+
     public string Kind => "email";
 
     public IReadOnlyList<Field> Fields { get; } =
     [
         new("host"), new("port", Default: "587"), new("security", Default: "starttls", Allowed: ["starttls", "tls", "none"]), new("from"),
-        new("username", Required: false), new("password", Secret: true, Required: false),
+        new("username", Required: false), new(Password, Secret: true, Required: false),
         // For a server with a certificate of its own making: that certificate and no other.
         new("certificate_sha256", Required: false),
     ];
@@ -47,7 +53,7 @@ internal sealed class EmailChannel : IChannel
                 cancellation
             );
             if (settings["username"].Length > 0)
-                await smtp.AuthenticateAsync(settings["username"], settings["password"], cancellation);
+                await smtp.AuthenticateAsync(settings["username"], settings[Password], cancellation);
             var answer = await smtp.SendAsync(mail, cancellation);
             // It is taken; how the server says goodbye does not matter, and a second mail would.
             await smtp.DisconnectAsync(true, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);

@@ -48,7 +48,8 @@ internal static class ListDeliveries
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, PagePositions positions, Access access) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, PagePositions positions, Access access, IEnumerable<IResourceReader> readers)
+        : IRequestHandler<Query, Result>
     {
         private const int DefaultLimit = 15;
 
@@ -78,7 +79,8 @@ internal static class ListDeliveries
             var list = (request with { Page = null, Limit = null }).ToString();
             var place = new PagePositions.Place(access.Caller.UserId, "deliveries " + list, request.Limit ?? DefaultLimit, request.Page ?? 1);
             var before = positions.Before<Last>(place)?.Id;
-            var asked = new DynamicParameters(IncidentVisibility.Parameters(access));
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            var asked = new DynamicParameters(await IncidentVisibility.Parameters(connection, access, readers));
             asked.AddDynamicParams(new
             {
                 request.IncidentId,
@@ -89,7 +91,6 @@ internal static class ListDeliveries
                 Offset = before is null ? request.Offset(DefaultLimit) : 0,
                 Before = before,
             });
-            await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await ListReading.Begin(connection, cancellationToken);
             var rows = (await connection.QueryAsync<View>(ListSql, asked, transaction)).AsList();
             if (rows.Count == place.Limit) positions.Remember(place, new Last(rows[^1].DeliveryId));

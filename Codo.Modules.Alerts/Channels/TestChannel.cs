@@ -71,8 +71,10 @@ internal static class TestChannel
         private async Task<(ChannelRow Channel, long Id)> Begin(long channelId, string[] names, CancellationToken cancellation)
         {
             await using var connection = await source.OpenConnectionAsync(cancellation);
+            await using var transaction = await connection.BeginTransactionAsync(cancellation);
             await AlertAccess.Demand(access, Verbs.Edit, await AlertAccess.Channel(connection, channelId));
-            var channel = await connection.QuerySingleOrDefaultAsync<ChannelRow>(ReadSql, new { ChannelId = channelId }) ?? throw RuleFields.NoSuchId;
+            var channel = await connection.QuerySingleOrDefaultAsync<ChannelRow>(ReadSql, new { ChannelId = channelId }, transaction)
+                ?? throw RuleFields.NoSuchId;
             var id = await connection.ExecuteScalarAsync<long>(
                 BeginSql,
                 new
@@ -81,8 +83,11 @@ internal static class TestChannel
                     channel.Name,
                     People = names,
                     Now = time.GetUtcNow().UtcDateTime,
-                }
+                },
+                transaction
             );
+            await Audit.Write(connection, transaction, access.Caller, "test", "alert_channel", $"{channelId}", after: new { People = names });
+            await transaction.CommitAsync(cancellation);
             return (channel, id);
         }
 

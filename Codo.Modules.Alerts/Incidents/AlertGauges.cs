@@ -18,5 +18,6 @@ internal sealed class AlertGauges : IGaugeSource
         new("codo.deliveries", "{delivery}", "Messages to channels that are not sent yet", "state"),
     ];
 
-    public Task<IEnumerable<GaugeValue>> Read(NpgsqlConnection connection) => connection.QueryAsync<GaugeValue>(Sql);
+    public Task<IEnumerable<GaugeValue>> Read(NpgsqlConnection connection, CancellationToken cancellation) =>
+        connection.QueryAsync<GaugeValue>(new CommandDefinition(Sql, cancellationToken: cancellation));
 }

@@ -26,7 +26,8 @@ internal static class ChangeIncident
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Access access, TimeProvider time) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Access access, IEnumerable<IResourceReader> readers, TimeProvider time)
+        : IRequestHandler<Command, Result>
     {
         private const string LockSql = $"""
             SELECT m.state, m.space_id, m.told_by_name, m.told_ids FROM alerts.task_monitor m WHERE m.id = @Id AND {IncidentVisibility.Visible} FOR UPDATE
@@ -46,9 +47,9 @@ internal static class ChangeIncident
         {
             var action = command.Action == "resolve" ? IncidentAction.Resolve : IncidentAction.Acknowledge;
             var caller = access.Caller;
-            var asked = new DynamicParameters(IncidentVisibility.Parameters(access));
-            asked.AddDynamicParams(new { command.Id });
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            var asked = new DynamicParameters(await IncidentVisibility.Parameters(connection, access, readers));
+            asked.AddDynamicParams(new { command.Id });
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var before =
                 await connection.QuerySingleOrDefaultAsync<Row>(

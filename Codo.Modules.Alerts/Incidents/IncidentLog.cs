@@ -27,7 +27,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         """;
 
     private const string OpenSql = """
-        SELECT id, rule_id, ctime, told_at, rounds, call_level, subjects, pending, told_names, detail_zh, detail_en FROM alerts.task_monitor
+        SELECT id, rule_id, space_id, ctime, told_at, rounds, call_level, subjects, pending, told_names, detail_zh, detail_en FROM alerts.task_monitor
         WHERE fingerprint = @Fingerprint AND state = ANY(@From) FOR UPDATE
         """;
 
@@ -50,6 +50,12 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
             output = CASE WHEN @Output = '' THEN output ELSE @Output END, call_info = CASE WHEN @Info LIKE 'ID-0 %' THEN call_info ELSE @Info END,
             subjects = ARRAY(SELECT DISTINCT unnest(subjects || @Subjects) ORDER BY 1), pending = ARRAY(SELECT DISTINCT unnest(pending || @Pending) ORDER BY 1),
             rule_id = COALESCE(@RuleId, rule_id)
+        WHERE id = @Id
+        """;
+
+    private const string MoveSql = """
+        UPDATE alerts.task_monitor SET space_id = @Space, rule_id = NULL, escalate_at = NULL, call_level = 0, told_at = NULL, call_users = '',
+            told_names = '{}', told_ids = '{}', told_by_name = '{}'
         WHERE id = @Id
         """;
 
@@ -98,8 +104,16 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         var fingerprint = trouble.Kind == "missed" ? await Stretch(connection, transaction, trouble, now) : trouble.Fingerprint;
         var open = await connection.QuerySingleOrDefaultAsync<OpenIncident>(OpenSql, new { Fingerprint = fingerprint, From = MayFold }, transaction);
         var rules = (await connection.QueryAsync<Rule>(RulesSql, transaction: transaction)).AsList();
-        // An open incident stays with its rule; where that is deleted or turned off, it goes to the one that would open it now.
-        var rule = rules.Find(rule => rule.RuleId == open?.RuleId) ?? (Rule.For(trouble, rules) is { } next && next.IsReached(trouble) ? next : null);
+        // Whoever was told of it where its job or template was may not read what runs in another space, where nobody has heard of it yet.
+        if (open is not null && open.SpaceId != trouble.Space)
+        {
+            await connection.ExecuteAsync(MoveSql, new { open.Id, trouble.Space }, transaction);
+            open = open with { ToldAt = null, ToldNames = [], CallLevel = 0 };
+        }
+
+        // An open incident stays with its rule; where that is deleted, turned off or another space's, it goes to the one that would open it now.
+        var rule = rules.Find(rule => rule.RuleId == open?.RuleId && (rule.SpaceId == 1 || rule.SpaceId == trouble.Space))
+            ?? (Rule.For(trouble, rules) is { } next && next.IsReached(trouble) ? next : null);
         if (open is null && rule is null) return;
         if (open is not null && merge is not null) trouble = merge(open);
         var row = new
@@ -228,6 +242,7 @@ internal sealed record OpenIncident
 {
     public long Id { get; init; }
     public long? RuleId { get; init; }
+    public long SpaceId { get; init; }
     public DateTime Ctime { get; init; }
     public DateTime? ToldAt { get; init; }
     public int Rounds { get; init; }

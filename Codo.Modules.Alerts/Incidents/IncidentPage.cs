@@ -62,9 +62,10 @@ internal static partial class IncidentPage
     {
         var source = context.RequestServices.GetRequiredService<NpgsqlDataSource>();
         var access = context.RequestServices.GetRequiredService<Access>();
-        var asked = new DynamicParameters(IncidentVisibility.Parameters(access));
-        asked.AddDynamicParams(new { Id = Id(context) });
+        var readers = context.RequestServices.GetServices<IResourceReader>();
         await using var connection = await source.OpenConnectionAsync(context.RequestAborted);
+        var asked = new DynamicParameters(await IncidentVisibility.Parameters(connection, access, readers));
+        asked.AddDynamicParams(new { Id = Id(context) });
         var row = await connection.QuerySingleOrDefaultAsync<IncidentView.Row>(
             ReadSql,
             asked

@@ -1,5 +1,6 @@
 using Codo.Platform.Http;
 using Codo.Platform.Security;
+using Npgsql;
 
 namespace Codo.Modules.Alerts.Incidents;
 
@@ -11,7 +12,9 @@ internal static class IncidentVisibility
 {
     /// <summary>For a WHERE with the incident as <c>m</c>; its parameters are those of <see cref="Parameters"/>.</summary>
     public const string Visible = """
-        (@Super OR m.source = 'job' AND (m.space_id = ANY(@Spaces) OR cardinality(m.subjects) > 0 AND m.subjects <@ @Objects)
+        (@Super OR m.source = 'job' AND (m.space_id = ANY(@Spaces) OR cardinality(m.subjects) > 0 AND m.subjects <@ @Objects
+                AND m.subjects <@ ARRAY(SELECT o.id FROM unnest(CAST(@Objects AS text[]), CAST(@ObjectSpaces AS bigint[])) AS o(id, space)
+                    WHERE o.space = m.space_id))
             OR m.source = 'order' AND m.space_id = ANY(@OrderSpaces) OR @UserId = ANY(m.told_ids) OR m.told_by_name && @Names)
         """;
 
@@ -21,17 +24,22 @@ internal static class IncidentVisibility
     public static string[] Names(Caller caller) =>
         [.. new[] { caller.Username, caller.Nickname }.Where(name => name.Length > 0).Distinct(StringComparer.Ordinal)];
 
-    /// <summary>What <see cref="Visible"/> asks for.</summary>
-    public static object Parameters(Access access)
+    /// <summary>
+    /// What <see cref="Visible"/> asks for. A job that was granted counts with the space that it is in: another one may have had its name in another space.
+    /// </summary>
+    public static async Task<object> Parameters(NpgsqlConnection connection, Access access, IEnumerable<IResourceReader> readers)
     {
         var jobs = access.Sees(ResourceKind.Job);
+        IReadOnlyList<Resource> granted =
+            jobs.Objects.Length == 0 ? [] : await readers.Single(reader => reader.Kind == ResourceKind.Job).FindAll(connection, jobs.Objects);
         return new
         {
             Super = access.Caller.IsSuperuser,
             access.Caller.UserId,
             Names = Names(access.Caller),
             jobs.Spaces,
-            jobs.Objects,
+            Objects = granted.Select(job => job.Id).ToArray(),
+            ObjectSpaces = granted.Select(job => job.Space).ToArray(),
             OrderSpaces = access.Sees(ResourceKind.Order).Spaces,
         };
     }

@@ -9,8 +9,8 @@ namespace Codo.Modules.Alerts.Incidents;
 internal sealed class IncidentsTopic(NpgsqlDataSource source, TimeProvider time) : PolledTopic(source, time)
 {
     private const string VersionSql = """
-        SELECT COALESCE((SELECT max(id) FROM alerts.task_monitor), 0) || '.' ||
-            COALESCE((SELECT md5(string_agg(id || state || count || call_status, ',' ORDER BY id)) FROM alerts.task_monitor WHERE state <> 'resolved'), '')
+        SELECT md5(COALESCE((SELECT max(id) FROM alerts.task_monitor), 0) || '.' ||
+            COALESCE((SELECT string_agg(id || state || count || call_status, ',' ORDER BY id) FROM alerts.task_monitor WHERE state <> 'resolved'), ''))
         """;
 
     public override string Name => "incidents";
@@ -26,6 +26,6 @@ internal static class OpenIncidentCount
         SELECT count(*) FROM alerts.task_monitor m WHERE m.state = 'open' AND {IncidentVisibility.Visible}
         """;
 
-    public static Task<long> Of(NpgsqlConnection connection, Access access) =>
-        connection.QuerySingleAsync<long>(CountSql, IncidentVisibility.Parameters(access));
+    public static async Task<long> Of(NpgsqlConnection connection, Access access, IEnumerable<IResourceReader> readers) =>
+        await connection.QuerySingleAsync<long>(CountSql, await IncidentVisibility.Parameters(connection, access, readers));
 }

@@ -30,7 +30,13 @@ internal static class ListIncidents
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, PublicAddress address, PagePositions positions, Access access) : IRequestHandler<Query, Result>
+    internal sealed class Handler(
+        NpgsqlDataSource source,
+        PublicAddress address,
+        PagePositions positions,
+        Access access,
+        IEnumerable<IResourceReader> readers
+    ) : IRequestHandler<Query, Result>
     {
         private const int DefaultLimit = 15;
 
@@ -60,7 +66,8 @@ internal static class ListIncidents
             var list = (request with { Page = null, Limit = null }).ToString();
             var place = new PagePositions.Place(access.Caller.UserId, "incidents " + list, request.Limit ?? DefaultLimit, request.Page ?? 1);
             var before = positions.Before<Last>(place)?.Id;
-            var asked = new DynamicParameters(IncidentVisibility.Parameters(access));
+            await using var connection = await source.OpenConnectionAsync(cancellationToken);
+            var asked = new DynamicParameters(await IncidentVisibility.Parameters(connection, access, readers));
             asked.AddDynamicParams(new
             {
                 request.Id,
@@ -73,7 +80,6 @@ internal static class ListIncidents
                 Offset = before is null ? request.Offset(DefaultLimit) : 0,
                 Before = before,
             });
-            await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await ListReading.Begin(connection, cancellationToken, withBitmaps: request.Subject is not null);
             var rows = (await connection.QueryAsync<IncidentView.Row>(ListSql, asked, transaction)).Select(row => IncidentView.Of(row, address)).ToList();
             if (rows.Count == place.Limit) positions.Remember(place, new Last(rows[^1].Id));

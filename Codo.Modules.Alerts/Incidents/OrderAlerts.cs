@@ -9,6 +9,7 @@ namespace Codo.Modules.Alerts.Incidents;
 internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
     : INotificationHandler<OrderSituationChanged>,
         INotificationHandler<OrderExpired>,
+        INotificationHandler<OrderTurnedDown>,
         INotificationHandler<ApprovalReminder>,
         INotificationHandler<OrderGlassBroken>,
         INotificationHandler<OrderPushedBack>
@@ -95,6 +96,29 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
                 notification.SubmitterId is null ? [notification.Submitter] : []
             )
         );
+
+    /// <summary>The same, with the reason.</summary>
+    public Task Handle(OrderTurnedDown notification, CancellationToken cancellationToken)
+    {
+        var at = zone.Text(notification.At);
+        var (word, what) = notification.By is { } by
+            ? ("rejected", new Text($"被 {by} 驳回", $"was rejected by {by}"))
+            : ("blocked", new Text("被高危命令规则禁止，没有开始", "did not start: a high-risk rule blocks it"));
+        return incidents.Raise(
+            About(
+                notification.ListId,
+                notification.TaskName,
+                notification.TaskType,
+                notification.Space,
+                "failed",
+                $"order:{notification.ListId}:{word}",
+                what,
+                new Text($"{at}\n{notification.Reason.Zh}".TrimEnd(), $"{at}\n{notification.Reason.En}".TrimEnd()),
+                notification.SubmitterId is { } id ? [new Approver(id, notification.Submitter)] : [],
+                notification.SubmitterId is null ? [notification.Submitter] : []
+            )
+        );
+    }
 
     /// <summary>Something of an order, as every kind of trouble with it reads.</summary>
     public static AlertEvent About(

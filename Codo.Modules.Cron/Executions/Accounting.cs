@@ -15,10 +15,10 @@ internal static class Accounting
 
     /// <summary>The job as the ledger needs it.</summary>
     /// <param name="AccountedTo">Every due time up to here is in the ledger already.</param>
-    /// <param name="SteadySince">Since when Codo has looked for due jobs without a pause: what was due after that is not late because Codo was away, only held
-    /// up by Codo itself.</param>
+    /// <param name="SteadySince">Since when Codo has looked for due jobs without a pause, and PostgreSQL's clock was not set: what was due after that is not
+    /// late because Codo was away, only held up by Codo itself.</param>
     /// <param name="Gap">Set when the due times up to now are recorded as missed for a reason of their own: the job was broken, or its account was ahead of the
-    /// clock.</param>
+    /// clock. Those of a paused job would not have run: they are skipped.</param>
     /// <param name="Skip">Set when a rule keeps the command from running: due times are skipped.</param>
     /// <param name="Held">Set where the installation was restored: due times up to its release are skipped.</param>
     internal sealed record Due(
@@ -78,13 +78,13 @@ internal static class Accounting
             foreach (var time in times.TakeWhile(time => time <= held.Until)) Skip(entries, ExecutionStatus.Skipped, time, "held", held.Cause);
             times = [.. times.SkipWhile(time => time <= held.Until)];
         }
-        if (job.Gap is { } gap)
-        {
-            foreach (var time in times) Skip(entries, ExecutionStatus.Missed, time, gap.Key, gap.Cause);
-        }
-        else if (job.Paused)
+        if (job.Paused)
         {
             foreach (var time in times) Skip(entries, ExecutionStatus.Skipped, time, "paused", new Text("任务已暂停", "The job is paused"));
+        }
+        else if (job.Gap is { } gap)
+        {
+            foreach (var time in times) Skip(entries, ExecutionStatus.Missed, time, gap.Key, gap.Cause);
         }
         else if (job.Skip is { } skip)
         {

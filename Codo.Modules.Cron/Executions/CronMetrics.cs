@@ -53,5 +53,6 @@ internal sealed class CronGauges : IGaugeSource
         new("codo.jobs", "{job}", "Jobs by state", "state"),
     ];
 
-    public Task<IEnumerable<GaugeValue>> Read(NpgsqlConnection connection) => connection.QueryAsync<GaugeValue>(Sql);
+    public Task<IEnumerable<GaugeValue>> Read(NpgsqlConnection connection, CancellationToken cancellation) =>
+        connection.QueryAsync<GaugeValue>(new CommandDefinition(Sql, cancellationToken: cancellation));
 }

@@ -167,14 +167,19 @@ internal sealed class ExecutionStore
         """;
 
     // Whoever deletes a job takes what waits for its retry out of the queue: the job's row is locked so that one of the two sees the other. Then the
-    // executions, which somebody may have asked to stop since their command ended.
+    // executions, which somebody may have asked to stop since their command ended: all are locked, so that a stop that is about to commit is waited for.
     private const string JobsSql = """
         SELECT id FROM cron.job WHERE id = ANY(@Jobs) ORDER BY id FOR KEY SHARE
         """;
 
     private const string StopsSql = """
-        SELECT log_id, attempt, stop_zh AS zh, stop_en AS en FROM cron.active_execution WHERE log_id = ANY(@LogIds) AND stop_zh IS NOT NULL
-        ORDER BY log_id FOR UPDATE
+        SELECT log_id, attempt, stop_zh AS zh, stop_en AS en FROM cron.active_execution WHERE log_id = ANY(@LogIds) ORDER BY log_id FOR UPDATE
+        """;
+
+    private const string StoredSql = """
+        SELECT coalesce((SELECT max(o.next_byte) FROM cron.output o WHERE o.log_id = a.log_id AND o.nominal_at = a.nominal_at AND o.attempt = a.attempt), 0)
+        FROM cron.attempt a WHERE a.log_id = @LogId AND a.nominal_at = @NominalAt AND a.attempt = @Attempt AND a.node = @Node
+            AND a.incarnation = @Incarnation AND a.ended_at IS NULL
         """;
 
     private const string AppendSql = """
@@ -273,7 +278,7 @@ internal sealed class ExecutionStore
             Groups = batch.Select(one => one.Mark.ProcessGroup).ToArray(),
             Ticks = batch.Select(one => one.Mark.StartTicks).ToArray(),
             batch[0].Mark.BootId,
-        })).ToDictionary(row => (row.LogId, row.Attempt), row => new Text(row.Zh, row.En));
+        })).ToDictionary(row => (row.LogId, row.Attempt), row => new Text(row.Zh!, row.En!));
         return [.. all.Select(one => stops.TryGetValue((one.Run.Claimed.LogId, one.Run.Claimed.Attempt), out var stop) ? stop : (Text?)null)];
     }
 
@@ -305,7 +310,9 @@ internal sealed class ExecutionStore
         var jobs = (await connection.QueryAsync<long>(JobsSql, asked, transaction)).ToHashSet();
         var stops = (
             await connection.QueryAsync<StopRow>(StopsSql, new { LogIds = retried.Select(one => one.Claimed.LogId).ToArray() }, transaction)
-        ).ToDictionary(row => (row.LogId, row.Attempt), row => new Text(row.Zh, row.En));
+        )
+            .Where(row => row.Zh is not null)
+            .ToDictionary(row => (row.LogId, row.Attempt), row => new Text(row.Zh!, row.En!));
         return [.. batch.Select(one => one.RetryDelay is not null && Vain(one.Claimed) is { } why ? one.WithoutRetry(why) : one)];
 
         Text? Vain(Claimed claimed) =>
@@ -350,6 +357,24 @@ internal sealed class ExecutionStore
             : result.Output[..(char.IsHighSurrogate(result.Output[ListLimit - 1]) ? ListLimit - 1 : ListLimit)]
                 + $"\n… /v1/cron/log/output/?log_id={result.Claimed.LogId} …";
 
+    /// <summary>Bytes of an attempt's output that are stored; null when the attempt was settled before.</summary>
+    public async Task<long?> StoredOutput(ExecutionResult result)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        var (claimed, node) = (result.Claimed, result.Node);
+        return await connection.ExecuteScalarAsync<long?>(
+            StoredSql,
+            new
+            {
+                claimed.LogId,
+                claimed.NominalAt,
+                claimed.Attempt,
+                Node = node,
+                claimed.Incarnation,
+            }
+        );
+    }
+
     /// <summary>Appends a piece of output.</summary>
     public async Task AppendOutput(Claimed claimed, long from, OutputPart part)
     {
@@ -392,7 +417,7 @@ internal sealed class ExecutionStore
 
     internal sealed record WorkRow(bool Queued, bool Due, bool Any, DateTime Now);
 
-    private sealed record StopRow(long LogId, int Attempt, string Zh, string En);
+    private sealed record StopRow(long LogId, int Attempt, string? Zh, string? En);
 
     private sealed record EndRow(long LogId, int Attempt, bool IsTold);
 

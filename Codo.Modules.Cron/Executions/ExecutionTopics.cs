@@ -1,4 +1,6 @@
 using System.Globalization;
+using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Codo.Platform.Ui;
 using Dapper;
 using Npgsql;
@@ -10,8 +12,8 @@ internal sealed class RunsTopic(NpgsqlDataSource source, TimeProvider time) : Po
 {
     // The newest rows say what was recorded; the small table of active executions says what of it is under way.
     private const string VersionSql = """
-        SELECT COALESCE((SELECT max(log_id) FROM (SELECT log_id FROM cron.cron_log ORDER BY exec_time DESC, log_id DESC LIMIT 20) newest), 0) || '.' ||
-            COALESCE((SELECT md5(string_agg(log_id || state || attempt, ',' ORDER BY log_id)) FROM cron.active_execution), '')
+        SELECT md5(COALESCE((SELECT max(log_id) FROM (SELECT log_id FROM cron.cron_log ORDER BY exec_time DESC, log_id DESC LIMIT 20) newest), 0) || '.' ||
+            COALESCE((SELECT string_agg(log_id || state || attempt, ',' ORDER BY log_id) FROM cron.active_execution), ''))
         """;
 
     public override string Name => "runs";
@@ -23,8 +25,9 @@ internal sealed class RunsTopic(NpgsqlDataSource source, TimeProvider time) : Po
 /// <summary>That a job was made, changed or deleted.</summary>
 internal sealed class JobsTopic(NpgsqlDataSource source, TimeProvider time) : PolledTopic(source, time)
 {
+    // Not to be read: how many jobs there are is not everybody's to know.
     private const string VersionSql = """
-        SELECT count(*) || '.' || COALESCE(extract(epoch FROM max(update_time)), 0) || '.' || COALESCE(extract(epoch FROM max(broken_at)), 0) FROM cron.job
+        SELECT md5(count(*) || '.' || COALESCE(extract(epoch FROM max(update_time)), 0) || '.' || COALESCE(extract(epoch FROM max(broken_at)), 0)) FROM cron.job
         """;
 
     public override string Name => "jobs";
@@ -33,8 +36,28 @@ internal sealed class JobsTopic(NpgsqlDataSource source, TimeProvider time) : Po
         connection.QuerySingleAsync<string>(new CommandDefinition(VersionSql, cancellationToken: cancellation));
 }
 
+/// <summary>A topic of one execution, by its log id, for those who may see its job.</summary>
+internal abstract class OneRunTopic(NpgsqlDataSource source, TimeProvider time) : PolledTopic(source, time)
+{
+    private const string JobSql = """
+        SELECT job FROM cron.cron_log WHERE log_id = @LogId
+        """;
+
+    protected static long LogIdOf(string argument) => long.Parse(argument, NumberStyles.None, CultureInfo.InvariantCulture);
+
+    protected override bool Takes(string argument) => long.TryParse(argument, NumberStyles.None, CultureInfo.InvariantCulture, out _);
+
+    protected override async Task Demand(NpgsqlConnection connection, string argument, Access access)
+    {
+        var logId = LogIdOf(argument);
+        var absent = Refusal.NotFound($"日志 {logId} 不存在", $"There is no log {logId}");
+        var job = await connection.ExecuteScalarAsync<long?>(JobSql, new { LogId = logId }) ?? throw absent;
+        await access.Demand(Verbs.See, await JobAccess.OfRow(connection, job), absent);
+    }
+}
+
 /// <summary>That one execution has more output, or stands otherwise.</summary>
-internal sealed class RunTopic(NpgsqlDataSource source, TimeProvider time) : PolledTopic(source, time)
+internal sealed class RunTopic(NpgsqlDataSource source, TimeProvider time) : OneRunTopic(source, time)
 {
     private const string VersionSql = """
         SELECT md5(l.status || '.' || COALESCE((SELECT max(a.attempt) || '.' || max(o.next_byte) FROM cron.attempt a LEFT JOIN cron.output o
@@ -46,17 +69,15 @@ internal sealed class RunTopic(NpgsqlDataSource source, TimeProvider time) : Pol
 
     public override string Name => "run";
 
-    protected override bool Takes(string argument) => long.TryParse(argument, NumberStyles.None, CultureInfo.InvariantCulture, out _);
-
     protected override async Task<string> Read(NpgsqlConnection connection, string argument, CancellationToken cancellation)
     {
-        var asked = new { LogId = long.Parse(argument, NumberStyles.None, CultureInfo.InvariantCulture) };
+        var asked = new { LogId = LogIdOf(argument) };
         return await connection.QuerySingleOrDefaultAsync<string>(new CommandDefinition(VersionSql, asked, cancellationToken: cancellation)) ?? "";
     }
 }
 
 /// <summary>What an execution uses while it runs: every two seconds on its own node, as often as it is stored on others.</summary>
-internal sealed class UsageTopic(NpgsqlDataSource source, TimeProvider time, Runner runner) : PolledTopic(source, time)
+internal sealed class UsageTopic(NpgsqlDataSource source, TimeProvider time, Runner runner) : OneRunTopic(source, time)
 {
     private const int Seconds = 2;
 
@@ -66,11 +87,9 @@ internal sealed class UsageTopic(NpgsqlDataSource source, TimeProvider time, Run
 
     public override string Name => "usage";
 
-    protected override bool Takes(string argument) => long.TryParse(argument, NumberStyles.None, CultureInfo.InvariantCulture, out _);
-
     protected override async Task<string> Read(NpgsqlConnection connection, string argument, CancellationToken cancellation)
     {
-        var logId = long.Parse(argument, NumberStyles.None, CultureInfo.InvariantCulture);
+        var logId = LogIdOf(argument);
         if (runner.Find(logId) is { } run)
             return string.Create(CultureInfo.InvariantCulture, $"{run.Claimed.Attempt}.{(int)((run.Watch?.Latest?.Seconds ?? 0) / Seconds)}");
         var asked = new CommandDefinition(VersionSql, new { LogId = logId }, cancellationToken: cancellation);

@@ -36,7 +36,8 @@ internal static class ExplainFire
 
         // Every due time is in one row, and rows do not overlap: the last that begins by then covers it, or the first that begins within the time asked for.
         private const string RowSql = """
-            SELECT l.log_id, l.status, l.nominal_at, l.nominal_until, l.times, l.exec_time, l.ended_at, l.exit_code, l.cause_zh, l.cause_en FROM (
+            SELECT l.log_id, l.status, l.nominal_at, l.nominal_until, l.times, l.exec_time, l.ended_at, l.exit_code, l.cause_zh, l.cause_en,
+                (SELECT max(a.attempt) FROM cron.attempt a WHERE a.log_id = l.log_id AND a.nominal_at = l.nominal_at) AS attempts FROM (
                 (SELECT b.* FROM cron.cron_log b WHERE b.job = @Id AND b.kind = 'schedule' AND b.nominal_at <= @From ORDER BY b.nominal_at DESC LIMIT 1)
                 UNION ALL
                 (SELECT w.* FROM cron.cron_log w WHERE w.job = @Id AND w.kind = 'schedule' AND w.nominal_at > @From AND w.nominal_at < @Until
@@ -78,7 +79,15 @@ internal static class ExplainFire
             var (startedZh, startedEn) = began is null ? ("，按时开始", " and began then") : ($"，于 {began} 开始", $" and began at {began}");
             return row.Status switch
             {
+                "queued" when row.Attempts is { } failed => new Text(
+                    $"{zh}{startedZh}，第 {failed} 次尝试失败，等待重试{cause.Zh}。",
+                    $"{en}{startedEn}; attempt {failed} failed, and it waits for its retry{cause.En}."
+                ),
                 "queued" => new Text($"{zh}，正在排队{cause.Zh}。", $"{en} and is queued{cause.En}."),
+                "killed" when row.Attempts is null => new Text(
+                    $"{zh}，尚未开始就被移出队列{cause.Zh}。",
+                    $"{en} and was taken from the queue before it began{cause.En}."
+                ),
                 "running" => new Text($"{zh}{startedZh}，仍在运行。", $"{en}{startedEn}; it is still running."),
                 "skipped" => new Text($"{zh}，被跳过{cause.Zh}。", $"{en} and was skipped{cause.En}."),
                 "missed" => new Text($"{zh}，但错过了{cause.Zh}。", $"{en} and was missed{cause.En}."),
@@ -154,7 +163,8 @@ internal static class ExplainFire
             DateTime? EndedAt,
             int? ExitCode,
             string CauseZh,
-            string CauseEn
+            string CauseEn,
+            int? Attempts
         );
     }
 }

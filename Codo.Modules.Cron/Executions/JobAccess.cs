@@ -25,6 +25,10 @@ internal static class JobAccess
         SELECT job_id, space_id FROM cron.job WHERE job_id = @JobId
         """;
 
+    private const string FindAllSql = """
+        SELECT job_id, space_id FROM cron.job WHERE job_id = ANY(@JobIds)
+        """;
+
     private const string OfRowSql = """
         SELECT j.job_id, coalesce(j.space_id, d.space_id, 1) AS space_id
         FROM (SELECT CAST(@Job AS bigint) AS job) r LEFT JOIN cron.job j ON j.id = r.job LEFT JOIN cron.deleted_job d ON d.job = r.job
@@ -45,6 +49,10 @@ internal static class JobAccess
     /// <summary>The job of this id; null when there is none.</summary>
     public static async Task<Resource?> Find(NpgsqlConnection connection, string jobId) =>
         await connection.QuerySingleOrDefaultAsync<Row>(FindSql, new { JobId = jobId }) is { } row ? Of(row) : null;
+
+    /// <summary>Those of the jobs that are there.</summary>
+    public static async Task<IReadOnlyList<Resource>> FindAll(NpgsqlConnection connection, string[] jobIds) =>
+        [.. (await connection.QueryAsync<Row>(FindAllSql, new { JobIds = jobIds })).Select(Of)];
 
     /// <summary>The job that a row of the ledger belongs to, also when it is deleted.</summary>
     /// <param name="job">Its surrogate id.</param>
@@ -72,4 +80,6 @@ internal sealed class JobResources : IResourceReader
     public string Kind => ResourceKind.Job;
 
     public Task<Resource?> Find(NpgsqlConnection connection, string id) => JobAccess.Find(connection, id);
+
+    public Task<IReadOnlyList<Resource>> FindAll(NpgsqlConnection connection, string[] ids) => JobAccess.FindAll(connection, ids);
 }

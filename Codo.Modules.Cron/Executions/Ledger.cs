@@ -112,7 +112,7 @@ internal sealed class Ledger(
 
     private const string BreakSql = """
         UPDATE cron.job SET broken_at = clock_timestamp(), broken_zh = @Zh, broken_en = @En, next_run_at = NULL, gap_log_id = @GapId,
-            gap_nominal_at = @GapAt, gap_reason = @GapKey WHERE id = @Id
+            gap_nominal_at = @GapAt, gap_reason = @GapKey, accounted_to = GREATEST(accounted_to, CAST(@GapAt AS timestamptz)) WHERE id = @Id
         """;
 
     private const string HeldSql = """
@@ -126,7 +126,10 @@ internal sealed class Ledger(
     // This node's looks, by which it is told whether a due time is late because Codo was away or was only held up.
     private static readonly TimeSpan LongestPoll = TimeSpan.FromSeconds(12);
     private readonly Lock polls = new();
-    private TimeSpan polledAt = TimeSpan.MinValue;
+
+    // The last look: PostgreSQL's time of it, and between which times since boot PostgreSQL was asked for that.
+    private DateTime polledNow;
+    private TimeSpan askedAt, polledAt = TimeSpan.MinValue;
     private DateTimeOffset steadySince = DateTimeOffset.MaxValue;
 
     /// <summary>How long until the next job is due, where that is within a time and nothing is due already: a wake-up that came early waits for it.</summary>
@@ -172,7 +175,8 @@ internal sealed class Ledger(
         await transaction.SaveAsync(OneJob);
         try
         {
-            return new Locked(job, now, await AccountWhole(connection, transaction, job));
+            var (whole, reason) = await ScheduleCheck.TakeBack(connection, transaction, job);
+            return new Locked(job, now, await AccountWhole(connection, transaction, whole, reason));
         }
         catch (Exception error) when (DatabaseErrors.IsPermanent(error))
         {
@@ -199,12 +203,17 @@ internal sealed class Ledger(
 
     /// <summary>This node has looked for due jobs just now.</summary>
     /// <param name="now">PostgreSQL's time.</param>
-    public void Polled(DateTime now)
+    /// <param name="asked"><see cref="BootTime.Now"/> before PostgreSQL was asked for it.</param>
+    public void Polled(DateTime now, TimeSpan asked)
     {
         lock (polls)
         {
-            if (polledAt == TimeSpan.MinValue || BootTime.Now - polledAt > LongestPoll) steadySince = new DateTimeOffset(now, TimeSpan.Zero);
-            polledAt = BootTime.Now;
+            var answered = BootTime.Now;
+            if (polledAt == TimeSpan.MinValue || answered - polledAt > LongestPoll || IsSet()) steadySince = new DateTimeOffset(now, TimeSpan.Zero);
+            (polledNow, askedAt, polledAt) = (now, asked, answered);
+
+            // What a clock that was set has passed over was never there to be run: it is as late as after a stop.
+            bool IsSet() => now - polledNow < asked - polledAt - DatabaseClock.Jump || now - polledNow > answered - askedAt + DatabaseClock.Jump;
         }
     }
 
@@ -236,11 +245,14 @@ internal sealed class Ledger(
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        var asked = BootTime.Now;
         var jobs = (await connection.QueryAsync<JobRow>(lockSql, new { Batch = batch }, transaction)).AsList();
         if (jobs.Count == 0) return 0;
+        // A wake-up may come before the poll that would notice that the clock was set.
+        Polled(jobs[0].LockedAt, asked);
         var isTold = (await Account(connection, transaction, jobs)).IsTold;
         await transaction.CommitAsync(cancellation);
-        Polled(jobs[^1].LockedAt);
+        Polled(jobs[^1].LockedAt, asked);
         if (isTold) outbox.Wake();
         return jobs.Count;
     }

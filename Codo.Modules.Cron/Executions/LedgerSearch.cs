@@ -16,11 +16,12 @@ internal sealed class LedgerSearch(TimeProvider time)
         MostCounting = TimeSpan.FromMilliseconds(300),
         FirstStretch = TimeSpan.FromHours(1);
 
-    // Lists hold the head of an output; all of it is in cron.output, and that of a command that runs is there alone.
+    // Lists hold the head of the newest attempt's output; all of it is in cron.output, and that of a command that runs is there alone. A scalar subquery is
+    // asked for those rows alone; EXISTS could be hashed, which reads all output.
     private const string SearchSql = $"""
         SELECT l.exec_time, l.log_id FROM cron.cron_log l WHERE {LedgerPages.Where}
             AND (CAST(@Pattern AS text) IS NULL OR l.task_log ILIKE @Pattern ESCAPE '\' OR l.cause_zh ILIKE @Pattern ESCAPE '\'
-                OR l.cause_en ILIKE @Pattern ESCAPE '\' OR ({Deep} AND EXISTS (SELECT FROM cron.output o WHERE {OutputMatches})))
+                OR l.cause_en ILIKE @Pattern ESCAPE '\' OR ({Deep} AND (SELECT true FROM cron.output o WHERE {OutputMatches} LIMIT 1)))
             AND (CAST(@TaskLog AS text) IS NULL OR @TaskLog IN (l.task_log, l.cause_zh, l.cause_en, l.task_log || E'\n' || l.cause_zh,
                 l.task_log || E'\n' || l.cause_en))
         ORDER BY l.exec_time DESC, l.log_id DESC LIMIT @Most
@@ -30,11 +31,15 @@ internal sealed class LedgerSearch(TimeProvider time)
         SELECT exec_time FROM cron.cron_log WHERE exec_time < @Until AND isfinite(exec_time) ORDER BY exec_time DESC, log_id DESC LIMIT 1
         """;
 
-    /// <summary>For a row of the ledger as <c>l</c>: it does not hold the whole output.</summary>
-    public const string Deep = "(l.status = 'running' OR octet_length(l.task_log) > 60000)";
+    /// <summary>For a row of the ledger as <c>l</c>: it does not hold the whole output, or there may be further attempts.</summary>
+    public const string Deep = "(l.status = 'running' OR octet_length(l.task_log) > 60000 OR l.spec ->> 'retries' <> '0')";
 
-    /// <summary>For a piece of the output as <c>o</c> of the row <c>l</c>.</summary>
-    public const string OutputMatches = @"o.log_id = l.log_id AND o.nominal_at = l.nominal_at AND o.text ILIKE @Pattern ESCAPE '\'";
+    /// <summary>For a piece of the output as <c>o</c> of the row <c>l</c>: the text is in it, or begins in it and ends in the next one.</summary>
+    public const string OutputMatches = """
+        o.log_id = l.log_id AND o.nominal_at = l.nominal_at AND (o.text ILIKE @Pattern ESCAPE '\' OR right(o.text, 1000) || (SELECT left(n.text, 1000)
+            FROM cron.output n WHERE n.log_id = o.log_id AND n.nominal_at = o.nominal_at AND n.attempt = o.attempt AND n.from_byte = o.next_byte)
+                ILIKE @Pattern ESCAPE '\')
+        """;
 
     /// <summary>A text as <c>@Pattern</c>: taken literally, in any case.</summary>
     public static string PatternOf(string text) => "%" + Paging.PrefixPattern(text);

@@ -33,8 +33,8 @@ internal static class ReadOutput
 
     internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {
-        /// <summary>Pieces of one answer, some 2.5 MB; a reader that is far behind asks again.</summary>
-        private const int Most = 64;
+        /// <summary>Bytes and pieces of one answer, of which the last piece may bring more; a reader that is far behind asks again.</summary>
+        private const int MostBytes = 2_500_000, MostPieces = 4096;
 
         private const string RowSql = """
             SELECT l.job, l.nominal_at, l.status, l.cause_zh, l.cause_en, a.attempt, a.ended_at IS NOT NULL AS ended
@@ -45,9 +45,13 @@ internal static class ReadOutput
             WHERE l.log_id = @LogId
             """;
 
+        // Bytes are counted and not pieces: what a command says line by line is in many small ones.
         private const string PiecesSql = """
-            SELECT from_byte, next_byte, text FROM cron.output
-            WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt AND next_byte > @After ORDER BY from_byte LIMIT @Most
+            SELECT from_byte, next_byte, text FROM (
+                SELECT from_byte, next_byte, text, sum(next_byte - from_byte) OVER (ORDER BY from_byte) - (next_byte - from_byte) AS passed FROM (
+                    SELECT from_byte, next_byte, text FROM cron.output
+                    WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt AND next_byte > @After ORDER BY from_byte LIMIT @MostPieces) o) s
+            WHERE passed < @MostBytes ORDER BY from_byte
             """;
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
@@ -69,10 +73,12 @@ internal static class ReadOutput
                         row.NominalAt,
                         Attempt = row.Attempt ?? 0,
                         After = after,
-                        Most,
+                        MostPieces,
+                        MostBytes,
                     }
                 )
             ).AsList();
+            var isCut = pieces.Count == MostPieces || pieces.Sum(piece => (double)piece.NextByte - piece.FromByte) >= MostBytes;
             if (pieces is [var first, ..] && first.FromByte < after)
                 pieces[0] = first.From(after);
             var from = pieces.Count == 0 ? after : Math.Min(after, pieces[0].FromByte);
@@ -86,7 +92,7 @@ internal static class ReadOutput
 
             // Between two attempts the newest has ended, and the execution has not; one that never started has no attempt.
             var isOver = request.Attempt is null ? row.Status is not ("queued" or "running") : row.Ended;
-            var ended = pieces.Count < Most && isOver;
+            var ended = isOver && !isCut;
             return new Result(request.LogId!.Value, row.Attempt ?? 0, row.Status, text.ToString(), from, after, ended, new Text(row.CauseZh, row.CauseEn));
         }
 

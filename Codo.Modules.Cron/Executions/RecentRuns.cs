@@ -16,9 +16,12 @@ internal static class RecentRuns
 
     internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
     {
+        // What was killed in the queue has no attempt, and lasted for no time.
         private const string RunsSql = """
-            SELECT j.job_id, r.log_id, r.status, r.exec_time, CAST(extract(epoch FROM r.ended_at - r.exec_time) AS double precision) AS seconds
-            FROM cron.job j CROSS JOIN LATERAL (SELECT l.log_id, l.status, l.exec_time, l.ended_at FROM cron.cron_log l
+            SELECT j.job_id, r.log_id, r.status, r.exec_time,
+                CASE WHEN r.status <> 'killed' OR (SELECT a.attempt FROM cron.attempt a WHERE a.log_id = r.log_id AND a.attempt = 1
+                    AND a.nominal_at = r.nominal_at) IS NOT NULL THEN CAST(extract(epoch FROM r.ended_at - r.exec_time) AS double precision) END AS seconds
+            FROM cron.job j CROSS JOIN LATERAL (SELECT l.log_id, l.nominal_at, l.status, l.exec_time, l.ended_at FROM cron.cron_log l
                 WHERE l.job_id = j.job_id AND l.job = j.id ORDER BY l.exec_time DESC, l.log_id DESC LIMIT @Most) r
             WHERE j.job_id = ANY(@JobIds) ORDER BY r.exec_time DESC, r.log_id DESC
             """;

@@ -1,6 +1,8 @@
+using System.Text;
 using System.Text.Json;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
+using Codo.Platform.Processes;
 using Microsoft.Extensions.Logging;
 
 namespace Codo.Modules.Cron.Executions;
@@ -42,6 +44,7 @@ internal sealed class ResultSpool(ExecutionStore store, NodeSettings node, ILogg
                 var result = JsonSerializer.Deserialize<ExecutionResult>(await File.ReadAllBytesAsync(file));
                 if (result is not { Claimed: { JobId: not null, RunId: not null }, Node: not null, Ending: not null, Output: not null })
                     throw new JsonException("It is no result of an execution.");
+                await AppendOutput(result);
                 if (await store.RecordEnd(result))
                     log.LogInformation(
                         "Execution {LogId} ended as {Status} while the database was away; it is recorded now",
@@ -61,6 +64,32 @@ internal sealed class ResultSpool(ExecutionStore store, NodeSettings node, ILogg
                 );
                 BadFiles.SetAside(node.DataDirectory, file);
             }
+        }
+    }
+
+    /// <summary>Stores what the result holds of the output that did not reach the database; what it does not hold is told as missing.</summary>
+    private async Task AppendOutput(ExecutionResult result)
+    {
+        try
+        {
+            if (await store.StoredOutput(result) is not { } stored || stored >= result.OutputBytes) return;
+            // A result holds the beginning of its output. Where bytes were no text, its own length is not that of the output, and the pieces meet nearly.
+            var bytes = Encoding.UTF8.GetBytes(result.Output);
+            var from = (int)Math.Min(stored, bytes.Length);
+            while (from < bytes.Length && (bytes[from] & 0b1100_0000) == 0b1000_0000) from++;
+            if (from < bytes.Length)
+            {
+                var next = Math.Min(bytes.Length, result.OutputBytes);
+                await store.AppendOutput(result.Claimed, stored, new OutputPart(0, Encoding.UTF8.GetString(bytes.AsSpan(from)), next));
+                stored = next;
+            }
+            // Readers show a line in place of the bytes before a piece.
+            if (stored < result.OutputBytes) await store.AppendOutput(result.Claimed, result.OutputBytes, new OutputPart(0, "", result.OutputBytes));
+        }
+        catch (Exception error) when (DatabaseErrors.IsPermanent(error))
+        {
+            // Its end is recorded all the same.
+            log.LogError(error, "The output of execution {LogId} is not stored: PostgreSQL does not take it", result.Claimed.LogId);
         }
     }
 

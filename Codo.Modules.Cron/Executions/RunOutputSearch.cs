@@ -46,6 +46,8 @@ internal sealed class RunOutputSearch : IOutputSearch
         if (found.Partial) notes.Add(new Text("时间用完，更早的执行还没有查：请缩小时间范围", "Time was up before all was looked through: narrow the times for older runs"));
         if (found.Data.Any(row => row.LineCount > row.Lines.Count))
             notes.Add(new Text("同一次执行有很多行时只列出前 20 行", "Of a run with many such lines the first 20 are shown"));
+        if (found.Data.Any(row => row.LinesPartial))
+            notes.Add(new Text("输出很长的执行，只查了其中 1 MiB 里的行", "Of a run with a long output the lines within 1 MiB of it were looked through"));
         return new OutputFound([.. found.Data.SelectMany(row => row.Lines.Select(line => LineOf(row, line)))], found.More, notes);
     }
 
@@ -55,7 +57,12 @@ internal sealed class RunOutputSearch : IOutputSearch
         var id = row.LogId.ToString(CultureInfo.InvariantCulture);
         return new OutputLine(
             line.LogInfo,
-            $"/runs/{id}" + (line.Line is { } number ? $"#L{number.ToString(CultureInfo.InvariantCulture)}" : ""),
+            $"/runs/{id}"
+                + (
+                    line.Line is { } number ? $"#L{number.ToString(CultureInfo.InvariantCulture)}"
+                    : row.Attempt is { } attempt ? $"?attempt={attempt.ToString(CultureInfo.InvariantCulture)}"
+                    : ""
+                ),
             line.Before ?? [],
             line.After ?? [],
             row.JobId,

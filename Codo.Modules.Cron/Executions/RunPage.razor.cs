@@ -3,7 +3,10 @@ using Codo.Platform.Security;
 
 namespace Codo.Modules.Cron.Executions;
 
-/// <summary>One execution: its output as it comes; for one that failed why, with its last line; for a time that did not run why not.</summary>
+/// <summary>
+/// One execution: its output as it comes, of the newest attempt or from the one in <c>attempt</c> on; for one that failed why, with its last line; for a time
+/// that did not run why not.
+/// </summary>
 public sealed partial class RunPage
 {
     // Enough of an output for its last line.
@@ -11,6 +14,8 @@ public sealed partial class RunPage
 
     private readonly List<AttemptView> attempts = [];
     private long id;
+    // Whose output is shown from; null is the newest attempt.
+    private int? chosen;
     private ListLogs.LogView run = null!;
     private ShowUsage.Result usage = null!;
     private string? mayNot;
@@ -62,6 +67,7 @@ public sealed partial class RunPage
                     (string?)node["cause"] ?? ""
                 )
             );
+        chosen = attempts.Find(attempt => attempt.Number == AskedNumber("attempt"))?.Number;
         if (Face.Tone != "bad") return;
         var text = run.TaskLog.TrimEnd();
         if (Why.Length > 0 && text.EndsWith(Why, StringComparison.Ordinal)) text = text[..^Why.Length].TrimEnd();

@@ -208,8 +208,9 @@ internal sealed class Runner(
         }
         if (rows.Any(row => row.Value.Incarnation == node.Incarnation && !known.Contains(row.Key) && !running.ContainsKey(row.Key)))
             await TakeUp(cancellation);
+        var asked = BootTime.Now;
         var work = await store.HasWork(cancellation);
-        ledger.Polled(work.Now);
+        ledger.Polled(work.Now, asked);
         // Fallback for lost wake-ups: account for jobs that are due.
         if (work.Due && sources.Poll) await ledger.AccountDue(cancellation);
         if (work.Queued || (work.Due && sources.Poll)) await StartQueued(cancellation);

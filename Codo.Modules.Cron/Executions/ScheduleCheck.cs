@@ -11,7 +11,8 @@ namespace Codo.Modules.Cron.Executions;
 
 /// <summary>
 /// Finds jobs that would be silent: broken ones that read again, ones whose account is ahead of PostgreSQL's clock (it was put back, or the row is damaged),
-/// and ones whose next due time is not what their expression says. Each is put right under its lock, with what did not run in the ledger.
+/// and ones whose next due time is not what their expression says. Each is put right under its lock, with what did not run in the ledger. Executions that
+/// wait for a time from before the clock was put back are let go.
 /// </summary>
 internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, RecurringJobs recurring, Outbox outbox, Node node, ILogger<ScheduleCheck> log)
     : IHealthCheck
@@ -28,15 +29,45 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
         UPDATE cron.job SET broken_at = NULL, broken_zh = '', broken_en = '' WHERE id = @Id
         """;
 
-    // The newest due time up to now of which the ledger knows; without one, since when the job is as it is.
+    // A row of a due time that is still to come would be in the way of its fire. The sums of its day are put right as they were made.
+    private const string NotYetDueSql = """
+        WITH gone AS (
+            DELETE FROM cron.cron_log WHERE job = @Id AND kind = 'schedule' AND nominal_at > @Now AND status IN ('skipped', 'missed')
+            RETURNING job, job_id, log_id, nominal_at, exec_time, status, kind, times
+        )
+        INSERT INTO cron.summary_delta (job, job_id, log_id, nominal_at, exec_time, status, kind, times)
+        SELECT job, job_id, log_id, nominal_at, exec_time, status, kind, -times FROM gone
+        """;
+
+    // What ended last at a time to come would stay the last until then. The usual durations stay.
+    private const string LastSql = """
+        UPDATE cron.job_last k SET log_id = l.log_id, exec_time = l.exec_time, status = l.status, seconds = NULL FROM (
+            SELECT log_id, exec_time, status FROM cron.cron_log WHERE job_id = @JobId AND job = @Id AND exec_time <= @Now
+                AND status NOT IN ('queued', 'running') ORDER BY exec_time DESC, log_id DESC LIMIT 1) l
+        WHERE k.job = @Id AND k.exec_time > @Now;
+        DELETE FROM cron.job_last WHERE job = @Id AND exec_time > @Now
+        """;
+
+    // The newest due time up to now of which the ledger knows, or since when the job is as it is: a change of the job accounts for it.
     private const string AccountedSql = """
-        SELECT coalesce((SELECT LEAST(l.nominal_until, @Now) FROM cron.cron_log l WHERE l.job = j.id AND l.kind = 'schedule'
-            AND l.nominal_at <= @Now ORDER BY l.nominal_at DESC LIMIT 1),
-            LEAST(j.update_time, @Now)) FROM cron.job j WHERE j.id = @Id
+        SELECT GREATEST(LEAST(j.update_time, @Now), (SELECT LEAST(l.nominal_until, @Now) FROM cron.cron_log l WHERE l.job = j.id
+            AND l.kind = 'schedule' AND l.nominal_at <= @Now ORDER BY l.nominal_at DESC LIMIT 1)) FROM cron.job j WHERE j.id = @Id
         """;
 
     private const string BackSql = """
         UPDATE cron.job SET accounted_to = @From, gap_log_id = NULL, gap_nominal_at = NULL, gap_reason = NULL WHERE id = @Id
+        """;
+
+    // Nothing waits for longer than its retry's delay; a fire does not wait at all. Rows that somebody is changing are left to the next round.
+    private const string LetGoSql = """
+        UPDATE cron.active_execution g SET not_before = clock_timestamp() + make_interval(secs => w.delay) FROM (
+            SELECT a.log_id, d.delay FROM cron.active_execution a JOIN cron.cron_log l ON l.log_id = a.log_id AND l.nominal_at = a.nominal_at
+                CROSS JOIN LATERAL (SELECT CASE WHEN a.attempt = 1 THEN 0 WHEN l.spec ->> 'retry_delay' ~ '^[0-9]{1,6}$'
+                    THEN CAST(l.spec ->> 'retry_delay' AS int) ELSE 0 END AS delay) d
+            WHERE a.state = 'queued' AND a.not_before > statement_timestamp() + interval '5 seconds'
+                AND a.not_before > statement_timestamp() + make_interval(secs => d.delay + 5)
+            FOR UPDATE OF a SKIP LOCKED) w
+        WHERE g.log_id = w.log_id
         """;
 
     private const string BrokenSql = """
@@ -66,7 +97,11 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
         if (!node.HoldsLease || !node.Has(NodeRoles.Cron)) return;
         List<long> wrong;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
+        {
+            if (await connection.ExecuteAsync(LetGoSql) is > 0 and var count)
+                log.LogWarning("{Count} executions waited for a time from before PostgreSQL's clock was put back; they wait no longer", count);
             wrong = (await connection.QueryAsync<JobRow>(AllSql)).Where(job => Wrong(job) is not null).Select(job => job.Id).ToList();
+        }
         foreach (var id in wrong)
         {
             try
@@ -117,6 +152,21 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
         }
     }
 
+    /// <summary>
+    /// Takes a job's account that is ahead of PostgreSQL's clock back to it. What is recorded as not run and due only later is forgotten, so that it runs when
+    /// its time comes; what has run stays.
+    /// </summary>
+    /// <returns>The job as it is now, and why what was due up to now is missed; null where its account is not ahead.</returns>
+    internal static async Task<(JobRow Job, Accounting.GapReason? Reason)> TakeBack(NpgsqlConnection connection, NpgsqlTransaction transaction, JobRow job)
+    {
+        if (job.AccountedTo <= job.LockedAt + Ahead) return (job, null);
+        await connection.ExecuteAsync(NotYetDueSql, new { job.Id, Now = job.LockedAt }, transaction);
+        await connection.ExecuteAsync(LastSql, new { job.Id, job.JobId, Now = job.LockedAt }, transaction);
+        var from = await connection.ExecuteScalarAsync<DateTime>(AccountedSql, new { job.Id, Now = job.LockedAt }, transaction);
+        await connection.ExecuteAsync(BackSql, new { job.Id, From = from }, transaction);
+        return (job with { AccountedTo = from, GapLogId = null, GapNominalAt = null, GapReason = null }, ClockGap);
+    }
+
     private async Task PutRight(long id, CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
@@ -129,13 +179,8 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
             await Outbox.Write(connection, transaction, JobEvents.Stream(job.Id), JobEvents.Mended, new JobEvents.Job(job.JobId));
             reason = Ledger.BrokenGap;
         }
-        if (job.AccountedTo > job.LockedAt + Ahead)
-        {
-            var from = await connection.ExecuteScalarAsync<DateTime>(AccountedSql, new { job.Id, Now = job.LockedAt }, transaction);
-            await connection.ExecuteAsync(BackSql, new { job.Id, From = from }, transaction);
-            job = job with { AccountedTo = from, GapLogId = null, GapNominalAt = null, GapReason = null };
-            reason ??= ClockGap;
-        }
+        (job, var ahead) = await TakeBack(connection, transaction, job);
+        reason ??= ahead;
         await ledger.AccountWhole(connection, transaction, job, reason);
         await transaction.CommitAsync(cancellation);
         log.LogWarning("The schedule of job {JobId} was put right: {Wrong}", job.JobId, wrong);

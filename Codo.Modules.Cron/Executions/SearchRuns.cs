@@ -28,10 +28,21 @@ internal static class SearchRuns
     /// <param name="Partial">The time was over before all was looked through.</param>
     internal sealed record Result(IReadOnlyList<Row> Data, int Count, bool More, bool Partial) : Answer(Say.Fetched);
 
+    /// <param name="Attempt">The newest attempt whose output has the text; null where only the reason has it.</param>
+    /// <param name="LinesPartial">Its output was too long for all of its lines to be counted.</param>
     /// <param name="Lines">At most 20 of <paramref name="LineCount"/>, the first ones.</param>
-    internal sealed record Row(long LogId, string JobId, string Status, DateTime ExecTime, int LineCount, IReadOnlyList<Match> Lines);
+    internal sealed record Row(
+        long LogId,
+        string JobId,
+        string Status,
+        DateTime ExecTime,
+        int? Attempt,
+        int LineCount,
+        bool LinesPartial,
+        IReadOnlyList<Match> Lines
+    );
 
-    /// <param name="Line">From 1; null in a reason, and where what comes before was not read.</param>
+    /// <param name="Line">From 1; null in a reason, in an attempt that is not the last, and where what comes before was not read.</param>
     /// <param name="Before">Null where no context was asked for.</param>
     internal sealed record Match(int? Line, string LogInfo, IReadOnlyList<string>? Before, IReadOnlyList<string>? After);
 
@@ -87,12 +98,26 @@ internal static class SearchRuns
     {
         private static readonly DateTime Ever = new(2000, 1, 1, 0, 0, 0, DateTimeKind.Utc);
 
-        // Of an output that the ledger's row does not hold whole, the first piece that has the text.
+        // Bytes of an output that are looked through for lines: from its beginning, so that they have numbers, or from its first match where that is far in.
+        private const long MostRead = 1 << 20, MostBefore = MostRead / 2;
+
+        // Of what the ledger's row does not hold whole, the output of the newest attempt that has the text.
         private const string TextsSql = $"""
-            SELECT l.log_id, l.job_id, l.status, l.exec_time, l.cause_zh, l.cause_en, l.task_log, CASE WHEN {LedgerSearch.Deep} THEN
-                (SELECT CASE WHEN o.from_byte = 0 THEN '1' ELSE '0' END || o.text FROM cron.output o WHERE {LedgerSearch.OutputMatches}
-                    ORDER BY o.attempt DESC, o.from_byte LIMIT 1) END AS piece
-            FROM cron.cron_log l WHERE l.log_id = ANY(CAST(@Ids AS bigint[])) ORDER BY l.exec_time DESC, l.log_id DESC
+            SELECT l.log_id, l.job_id, l.status, l.exec_time, l.cause_zh, l.cause_en, l.task_log,
+                (SELECT max(a.attempt) FROM cron.attempt a WHERE a.log_id = l.log_id AND a.nominal_at = l.nominal_at) AS newest,
+                f.attempt, t.output, coalesce(t.is_from_start, false) AS is_from_start,
+                EXISTS (SELECT FROM cron.output m WHERE m.log_id = l.log_id AND m.nominal_at = l.nominal_at AND m.attempt = f.attempt
+                    AND m.from_byte >= f.start + CAST(@MostRead AS bigint)) AS has_more
+            FROM cron.cron_log l
+            LEFT JOIN LATERAL (
+                SELECT o.attempt, CASE WHEN o.from_byte < CAST(@MostBefore AS bigint) THEN 0 ELSE o.from_byte END AS start FROM cron.output o
+                WHERE {LedgerSearch.Deep} AND {LedgerSearch.OutputMatches} ORDER BY o.attempt DESC, o.from_byte LIMIT 1) f ON true
+            LEFT JOIN LATERAL (
+                SELECT string_agg(p.text, '' ORDER BY p.from_byte) AS output,
+                    min(p.from_byte) = 0 AND sum(p.next_byte - p.from_byte) = max(p.next_byte) AS is_from_start
+                FROM cron.output p WHERE p.log_id = l.log_id AND p.nominal_at = l.nominal_at AND p.attempt = f.attempt AND p.from_byte >= f.start
+                    AND p.from_byte < f.start + CAST(@MostRead AS bigint)) t ON true
+            WHERE l.log_id = @LogId
             """;
 
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
@@ -104,9 +129,22 @@ internal static class SearchRuns
             var hasMore = found.Keys.Count > offset + limit;
             if (page.Length == 0) return new Result([], found.Keys.Count, hasMore, found.IsPartial);
             await using var reading = await ListReading.Begin(connection, cancellationToken);
-            var rows = await connection.QueryAsync<Texts>(TextsSql, new { Ids = page, Pattern = LedgerSearch.PatternOf(text) }, reading);
+            var rows = new List<Row>();
+            // One after the other: all outputs of a page together are large.
+            foreach (var id in page)
+            {
+                var asked = new
+                {
+                    LogId = id,
+                    Pattern = LedgerSearch.PatternOf(text),
+                    MostRead,
+                    MostBefore,
+                };
+                // Its partition may have been dropped meanwhile.
+                if (await connection.QuerySingleOrDefaultAsync<Texts>(TextsSql, asked, reading) is { } row) rows.Add(RowOf(row, text, query.Context));
+            }
             // What is not looked through lies behind the next page.
-            return new Result([.. rows.Select(row => RowOf(row, text, query.Context))], found.Keys.Count, hasMore, found.IsPartial && !hasMore);
+            return new Result(rows, found.Keys.Count, hasMore, found.IsPartial && !hasMore);
         }
 
         private LedgerFilter Filter(Query query)
@@ -125,13 +163,15 @@ internal static class SearchRuns
 
         private static Row RowOf(Texts row, string sought, int? context)
         {
-            var lines = Matches(row.TaskLog, sought, context, isFromStart: true);
-            if (lines.Count == 0 && row.Piece is { Length: > 0 } piece) lines = Matches(piece[1..], sought, context, piece[0] == '1');
+            var lines = row.Output is { } output
+                ? Matches(output, sought, context, isFromStart: row.IsFromStart && row.Attempt == row.Newest)
+                : Matches(row.TaskLog, sought, context, isFromStart: true);
+            var attempt = lines.Count == 0 ? null : row.Attempt ?? row.Newest;
             // One of both languages has it.
             var cause = new Text(row.CauseZh, row.CauseEn).ToString();
             if (!cause.Contains(sought, StringComparison.OrdinalIgnoreCase)) cause = cause == row.CauseZh ? row.CauseEn : row.CauseZh;
             lines.AddRange(Matches(cause, sought, context is null ? null : 0, isFromStart: false));
-            return new Row(row.LogId, row.JobId, row.Status, row.ExecTime, lines.Count, [.. lines.Take(MostLines)]);
+            return new Row(row.LogId, row.JobId, row.Status, row.ExecTime, attempt, lines.Count, row.HasMore, [.. lines.Take(MostLines)]);
         }
 
         private sealed record Texts(
@@ -142,7 +182,11 @@ internal static class SearchRuns
             string CauseZh,
             string CauseEn,
             string TaskLog,
-            string? Piece
+            int? Newest,
+            int? Attempt,
+            string? Output,
+            bool IsFromStart,
+            bool HasMore
         );
     }
 }

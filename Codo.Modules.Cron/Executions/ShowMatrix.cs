@@ -56,17 +56,18 @@ internal static class ShowMatrix
             SELECT j.id, j.job_id FROM cron.job j WHERE {Wanted} ORDER BY j.job_id LIMIT @Limit OFFSET @Offset
             """;
 
-        // A stretch of due times that is one row reaches to its last one.
+        // A stretch of due times is one row, which stands where it ends: it reaches back to its first one, and is grouped with nothing that is shorter.
         private const string CellsSql = """
-            SELECT l.job, CAST(floor(extract(epoch FROM l.exec_time - CAST(@From AS timestamptz)) / CAST(@Step AS int)) AS int) AS slot,
-                max(CAST(floor(extract(epoch FROM CASE WHEN l.times > 1 THEN least(l.nominal_until, CAST(@To AS timestamptz)) ELSE l.exec_time END
-                    - CAST(@From AS timestamptz)) / CAST(@Step AS int)) AS int)) AS until,
+            SELECT l.job,
+                CAST(floor(extract(epoch FROM CASE WHEN l.times > 1 THEN least(greatest(l.nominal_at, CAST(@From AS timestamptz)), l.exec_time)
+                    ELSE l.exec_time END - CAST(@From AS timestamptz)) / CAST(@Step AS int)) AS int) AS slot,
+                CAST(floor(extract(epoch FROM l.exec_time - CAST(@From AS timestamptz)) / CAST(@Step AS int)) AS int) AS until,
                 max(CASE l.status WHEN 'success' THEN 1 WHEN 'queued' THEN 2 WHEN 'running' THEN 3 WHEN 'skipped' THEN 4 WHEN 'missed' THEN 5
                     WHEN 'interrupted' THEN 6 WHEN 'killed' THEN 7 WHEN 'timeout' THEN 8 ELSE 9 END) AS worst
             FROM cron.cron_log l
             WHERE l.job_id = ANY(CAST(@JobIds AS text[])) AND l.job = ANY(CAST(@Jobs AS bigint[]))
                 AND l.exec_time >= CAST(@From AS timestamptz) AND l.exec_time < CAST(@To AS timestamptz)
-            GROUP BY 1, 2
+            GROUP BY 1, 2, 3
             """;
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
@@ -99,11 +100,12 @@ internal static class ShowMatrix
                     JobIds = jobs.Select(job => job.JobId).ToArray(),
                 }
             );
-            foreach (var (job, slot, until, worst) in cells)
+            // Within a stretch what ran by hand is seen.
+            foreach (var (job, slot, until, worst) in cells.OrderBy(cell => cell.Until - cell.Slot))
             {
                 var row = rows[job];
-                for (var at = Math.Max(0, slot); at <= Math.Min(until, row.Length - 1); at++)
-                    if (at == slot || row[at] == 0) row[at] = (byte)Math.Max(row[at], worst);
+                for (var at = slot; at <= until; at++)
+                    if (at == slot || at == until || row[at] == 0) row[at] = (byte)Math.Max(row[at], worst);
             }
             return new Result(
                 from,

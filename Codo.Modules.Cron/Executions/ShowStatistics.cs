@@ -26,7 +26,7 @@ internal static class ShowStatistics
     internal sealed record Result(string From, string To, List<DaySums> Days, List<JobSums> Jobs, List<HourSums> Hours) : Answer(Say.Fetched);
 
     /// <param name="At">When the hour begins.</param>
-    /// <param name="NotRun">Due times that were skipped or missed.</param>
+    /// <param name="NotRun">Due times of this hour that were skipped or missed.</param>
     internal sealed record HourSums(DateTime At, long Success, long Failed, long NotRun);
 
     /// <param name="Failed">Ended as <c>faild</c>, <c>timeout</c>, <c>killed</c> or <c>interrupted</c>.</param>
@@ -117,17 +117,33 @@ internal static class ShowStatistics
             """;
 
         // By status, from the index that has status and time. The time is read once: clock_timestamp() in a condition is asked anew for each row of the table.
+        // A stretch of skips or misses is one row that stands where it ends: its due times are put into the hours in which they were, as evenly as they lie
+        // between its first and its last one.
         private const string HoursSql = $"""
-            SELECT h.at, COALESCE(c.success, 0) AS success, COALESCE(c.failed, 0) AS failed, COALESCE(c.not_run, 0) AS not_run
-            FROM generate_series(date_trunc('hour', clock_timestamp()) - interval '23 hours', date_trunc('hour', clock_timestamp()), interval '1 hour') AS h(at)
+            WITH day AS MATERIALIZED (SELECT date_trunc('hour', clock_timestamp()) - interval '23 hours' AS start)
+            SELECT h.at, COALESCE(c.success, 0) AS success, COALESCE(c.failed, 0) AS failed, COALESCE(n.not_run, 0) AS not_run
+            FROM generate_series((SELECT start FROM day), (SELECT start + interval '23 hours' FROM day), interval '1 hour') AS h(at)
             LEFT JOIN (SELECT b.at, CAST(sum(b.rows) FILTER (WHERE s.status = 'success') AS bigint) AS success,
-                    CAST(sum(b.rows) FILTER (WHERE s.status IN ('faild', 'timeout', 'killed', 'interrupted')) AS bigint) AS failed,
-                    CAST(sum(b.rows) FILTER (WHERE s.status IN ('skipped', 'missed')) AS bigint) AS not_run
-                FROM unnest(ARRAY['success', 'faild', 'timeout', 'killed', 'interrupted', 'skipped', 'missed']) AS s(status) CROSS JOIN LATERAL (
+                    CAST(sum(b.rows) FILTER (WHERE s.status <> 'success') AS bigint) AS failed
+                FROM unnest(ARRAY['success', 'faild', 'timeout', 'killed', 'interrupted']) AS s(status) CROSS JOIN LATERAL (
                     SELECT date_trunc('hour', l.exec_time) AS at, count(*) AS rows FROM cron.cron_log l
-                    WHERE l.status = s.status AND l.exec_time >= (SELECT date_trunc('hour', clock_timestamp()) - interval '23 hours')
+                    WHERE l.status = s.status AND l.exec_time >= (SELECT start FROM day)
                         AND (CAST(@JobId AS text) IS NULL OR l.job_id = @JobId) AND {JobAccess.RowVisible} GROUP BY 1) b
                 GROUP BY b.at) c ON c.at = h.at
+            LEFT JOIN (SELECT b.at, CAST(sum(b.times) AS bigint) AS not_run
+                FROM unnest(ARRAY['skipped', 'missed']) AS s(status) CROSS JOIN LATERAL (
+                    SELECT t.at, sum(CASE WHEN f.due < l.exec_time
+                        THEN least(l.times, ceil(extract(epoch FROM t.at + interval '1 hour' - f.due) * (l.times - 1)
+                                / extract(epoch FROM l.exec_time - f.due)))
+                            - least(l.times, greatest(0, ceil(extract(epoch FROM t.at - f.due) * (l.times - 1)
+                                / extract(epoch FROM l.exec_time - f.due))))
+                        ELSE l.times END) AS times
+                    FROM cron.cron_log l
+                    CROSS JOIN LATERAL (SELECT CASE WHEN l.times > 1 AND isfinite(l.nominal_at) THEN l.nominal_at ELSE l.exec_time END AS due) f
+                    CROSS JOIN LATERAL generate_series(date_trunc('hour', greatest(f.due, (SELECT start FROM day))), l.exec_time, interval '1 hour') AS t(at)
+                    WHERE l.status = s.status AND l.exec_time >= (SELECT start FROM day) AND l.exec_time < (SELECT start + interval '24 hours' FROM day)
+                        AND (CAST(@JobId AS text) IS NULL OR l.job_id = @JobId) AND {JobAccess.RowVisible} GROUP BY 1) b
+                GROUP BY b.at) n ON n.at = h.at
             ORDER BY h.at
             """;
 

@@ -57,11 +57,13 @@ internal sealed class Summaries(NpgsqlDataSource source, Zone zone, Node node, T
             lateness = cron.add_counts(t.lateness, EXCLUDED.lateness)
         """;
 
+    // A row that was taken out of the ledger again (ScheduleCheck) counts with its times below zero, and is no job's last.
     private const string KeepLast = $"""
         INSERT INTO cron.job_last AS t (job, log_id, exec_time, status, seconds)
             SELECT DISTINCT ON (d.job) d.job, d.log_id, d.exec_time, d.status,
                 CASE WHEN {IsRun} THEN round(CAST(extract(epoch FROM d.ended_at - d.exec_time) AS numeric), 3) END
-            FROM taken d WHERE d.job <> 0 ORDER BY d.job, d.exec_time DESC, d.log_id DESC
+            FROM taken d WHERE d.job <> 0 AND NOT EXISTS (SELECT FROM taken r WHERE r.log_id = d.log_id AND r.times < 0)
+            ORDER BY d.job, d.exec_time DESC, d.log_id DESC
             ON CONFLICT (job) DO UPDATE SET log_id = EXCLUDED.log_id, exec_time = EXCLUDED.exec_time, status = EXCLUDED.status, seconds = EXCLUDED.seconds
             WHERE (t.exec_time, t.log_id) <= (EXCLUDED.exec_time, EXCLUDED.log_id)
         """;

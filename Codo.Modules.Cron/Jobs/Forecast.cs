@@ -72,7 +72,7 @@ internal static class Forecast
         private const string JobsSql = $"""
             SELECT j.job_id, j.cron, j.time_zone, j.overlap, k.usual_p50, k.usual_p95
             FROM cron.job j LEFT JOIN cron.job_last k ON k.job = j.id WHERE NOT j.paused AND j.broken_at IS NULL AND {JobAccess.Visible}
-                AND (CAST(@SpaceId AS bigint) IS NULL OR j.space_id = @SpaceId) ORDER BY j.job_id
+                AND (CAST(@SpaceId AS bigint) IS NULL OR j.space_id = @SpaceId) ORDER BY j.id
             """;
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
@@ -142,6 +142,8 @@ internal static class Forecast
         {
             // What is computed and left out all the same counts as well: many jobs of each second would take minutes.
             var (dues, left, spare, leftOut) = (new List<Due>(), MostTimes, MostTimes, 0);
+            var (after, until) = (from.AddTicks(-1), from.AddSeconds(length).AddTicks(-1));
+            var offsets = new Dictionary<TimeZoneInfo, TimeSpan?>();
             var groups = jobs.Select((job, place) => (job, place))
                 .GroupBy(one => (one.job.Cron, one.job.TimeZone), one => one.place)
                 .Select(group => (Read: Read(group.Key.Cron, group.Key.TimeZone), Jobs: group.ToList()))
@@ -157,7 +159,8 @@ internal static class Forecast
                     continue;
                 }
                 var most = Math.Min(left, spare);
-                var seconds = expression.Between(from.AddTicks(-1), from.AddSeconds(length).AddTicks(-1), zone)
+                if (!offsets.TryGetValue(zone, out var offset)) offsets[zone] = offset = new WallClock(zone).OnlyOffset(after, until);
+                var seconds = (offset is { } steady ? expression.OnSteadyClock(after, until, steady) : expression.Between(after, until, zone))
                     .Take(most + 1)
                     .Select(at => (int)(at - from).TotalSeconds)
                     .ToArray();
@@ -200,9 +203,11 @@ internal static class Forecast
         private static Text? Note(string cron, TimeZoneInfo zone, DateTimeOffset change)
         {
             if (Read(cron, zone.Id) is not var (expression, _)) return null;
-            return expression.Between(change.AddHours(-2), change.AddHours(2), zone)
-                .Take(MostNamed * MostNamed)
-                .Select(due => expression.DstNote(due, zone))
+            // What a change touches is due right behind it, or first of all in the hour that comes twice, which begins before it.
+            var back = zone.GetUtcOffset(change.AddTicks(-1)) - zone.GetUtcOffset(change);
+            return new[] { back > TimeSpan.Zero ? change - back : change, change }
+                .Select(at => expression.Next(at.AddTicks(-1), zone))
+                .Select(due => due is { } at ? expression.DstNote(at, zone) : null)
                 .FirstOrDefault(note => note is not null);
         }
 

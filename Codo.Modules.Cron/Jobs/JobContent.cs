@@ -36,7 +36,7 @@ internal sealed class JobContent
     /// <summary>As answers have it, with secret values masked.</summary>
     public JsonObject Shown { get; } = [];
 
-    /// <param name="marked">Names that the job marks as secrets now: a value that was marked later is hidden in the versions before, too.</param>
+    /// <param name="marked">Names that other versions mark as secrets: a value that was marked later is hidden in the versions before, too.</param>
     public static JobContent Of(JobVersion version, IEnumerable<string> marked, JobEnvironment environments, Access access)
     {
         var fields = Parse(version.Content);

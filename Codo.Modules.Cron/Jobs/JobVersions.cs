@@ -32,6 +32,10 @@ internal static class JobVersions
         SELECT version, at, by_id, by_name, restored_from, content::text AS content, env FROM cron.job_version WHERE job = @Job AND version = ANY(@Versions)
         """;
 
+    private const string EnvironmentsSql = """
+        SELECT DISTINCT env FROM cron.job_version WHERE job = @Job AND env IS NOT NULL
+        """;
+
     private const string CurrentSql = """
         SELECT version FROM cron.job WHERE id = @Id
         """;
@@ -58,6 +62,20 @@ internal static class JobVersions
     public static async Task<List<JobVersion>> Some(NpgsqlConnection connection, NpgsqlTransaction? transaction, long job, params int[] versions) =>
         (await connection.QueryAsync<JobVersion>(SomeSql, new { Job = job, Versions = versions }, transaction)).AsList();
 
+    /// <summary>Names that the job or any of its versions marks as secrets: such a value is hidden in all of them, also after the job has lost it.</summary>
+    /// <param name="env">The job's own environment.</param>
+    public static async Task<IReadOnlyList<string>> Marked(
+        NpgsqlConnection connection,
+        NpgsqlTransaction? transaction,
+        long job,
+        byte[]? env,
+        JobEnvironment environments
+    )
+    {
+        var all = await connection.QueryAsync<byte[]?>(EnvironmentsSql, new { Job = job }, transaction);
+        return [.. all.Append(env).SelectMany(one => environments.TryOpen(one)?.Marked ?? []).Distinct(StringComparer.Ordinal)];
+    }
+
     /// <summary>Notes which version's content has come back as this one.</summary>
     public static Task Note(NpgsqlConnection connection, NpgsqlTransaction transaction, long job, int version, int from) =>
         connection.ExecuteAsync(NoteSql, new { Job = job, Version = version, From = from }, transaction);
@@ -77,7 +95,7 @@ internal static class JobVersions
         var stored = await connection.ExecuteScalarAsync<int>(CurrentSql, new { job.Id }, transaction);
         if (made == stored) return null;
         var versions = await Some(connection, transaction, job.Id, made, stored);
-        var marked = environments.TryOpen(job.Env)?.Marked ?? [];
+        var marked = await Marked(connection, transaction, job.Id, job.Env, environments);
         var newest = versions.Find(one => one.Version == stored) ?? new JobVersion { Version = stored, At = job.LockedAt };
         var now = JobContent.Of(newest, marked, environments, access);
         var differences = versions.Find(one => one.Version == made) is { } before ? now.Since(JobContent.Of(before, marked, environments, access)) : [];

@@ -53,7 +53,7 @@ internal static class ListJobVersions
             var job = await JobVersions.HeadOf(connection, access, Verbs.See, request.JobId!);
             var asked = new { Job = job.Id, Limit = limit + 1, Offset = request.Offset(DefaultLimit) };
             var rows = (await connection.QueryAsync<JobVersion>(RowsSql, asked)).AsList();
-            var marked = environments.TryOpen(job.Env)?.Marked ?? [];
+            var marked = await JobVersions.Marked(connection, null, job.Id, job.Env, environments);
             var contents = rows.ConvertAll(row => JobContent.Of(row, marked, environments, access));
             var data = rows.Take(limit)
                 .Select((row, place) => new Row(row.Version, row.At, row.ById, row.ByName, row.RestoredFrom, Changed(contents, place)))

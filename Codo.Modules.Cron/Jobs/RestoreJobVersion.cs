@@ -44,14 +44,15 @@ internal static class RestoreJobVersion
     {
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
         {
-            JobVersions.Head job;
             JobVersion version;
+            IReadOnlyList<string> marked;
             await using (var connection = await source.OpenConnectionAsync(cancellationToken))
             {
-                job = await JobVersions.HeadOf(connection, access, Verbs.Edit, request.JobId!);
+                var job = await JobVersions.HeadOf(connection, access, Verbs.Edit, request.JobId!);
                 version = await JobVersions.One(connection, job.Id, request.Version!.Value);
+                marked = await JobVersions.Marked(connection, null, job.Id, job.Env, environments);
             }
-            var edit = Edit(request, version, environments.TryOpen(job.Env)?.Marked ?? []);
+            var edit = Edit(request, version, marked);
             rules.Demand(edit);
             var saved = await edits.Handle(edit, cancellationToken);
             return new Result(saved.JobId, saved.Version, saved.CronText, saved.NextRunTimes, saved.Warnings, request.Version!.Value);
@@ -77,7 +78,7 @@ internal static class RestoreJobVersion
                 old.Number("retries"),
                 old.Number("retry_delay"),
                 JsonSerializer.SerializeToElement(variables.Values),
-                // What was marked since stays marked: an old version does not show a secret again.
+                // What was ever marked stays marked: an old version does not show a secret again.
                 [.. variables.Marked.Union(marked.Where(variables.Values.ContainsKey))],
                 old.Text("working_directory"),
                 old.Text("interpreter"),

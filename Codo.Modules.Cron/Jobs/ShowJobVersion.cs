@@ -48,7 +48,7 @@ internal static class ShowJobVersion
             var with = request.With is { } named
                 ? await JobVersions.One(connection, job.Id, named)
                 : (await JobVersions.Some(connection, null, job.Id, version.Version - 1)).FirstOrDefault();
-            var marked = environments.TryOpen(job.Env)?.Marked ?? [];
+            var marked = await JobVersions.Marked(connection, null, job.Id, job.Env, environments);
             var content = JobContent.Of(version, marked, environments, access);
             return new Result(
                 version.Version,

@@ -114,16 +114,24 @@ internal sealed class CronExpression
     public IEnumerable<DateTimeOffset> Between(DateTimeOffset fromExclusive, DateTimeOffset toInclusive, TimeZoneInfo zone)
     {
         // Where the clock does not change meanwhile, and that is nearly always, the wall clock goes as time does.
-        if (new WallClock(zone).OnlyOffset(fromExclusive, toInclusive) is { } offset)
+        return new WallClock(zone).OnlyOffset(fromExclusive, toInclusive) is { } offset
+            ? OnSteadyClock(fromExclusive, toInclusive, offset)
+            : OneByOne();
+
+        IEnumerable<DateTimeOffset> OneByOne()
         {
-            var last = toInclusive.ToOffset(offset).DateTime;
-            for (var next = NextOnWall(WallClock.WholeSecondAfter(fromExclusive.ToOffset(offset).DateTime)); next <= last;
-                next = NextOnWall(next.Value.AddSeconds(1)))
-                yield return WallClock.At(next.Value, offset);
-            yield break;
+            for (var next = Next(fromExclusive, zone); next <= toInclusive; next = Next(next.Value, zone))
+                yield return next.Value;
         }
-        for (var next = Next(fromExclusive, zone); next <= toInclusive; next = Next(next.Value, zone))
-            yield return next.Value;
+    }
+
+    /// <summary>The due times in (<paramref name="fromExclusive"/>, <paramref name="toInclusive"/>], throughout which the clock has this offset.</summary>
+    public IEnumerable<DateTimeOffset> OnSteadyClock(DateTimeOffset fromExclusive, DateTimeOffset toInclusive, TimeSpan offset)
+    {
+        var last = toInclusive.ToOffset(offset).DateTime;
+        for (var next = NextOnWall(WallClock.WholeSecondAfter(fromExclusive.ToOffset(offset).DateTime)); next <= last;
+            next = NextOnWall(next.Value.AddSeconds(1)))
+            yield return WallClock.At(next.Value, offset);
     }
 
     /// <summary>The expression in words: complete, and the same for two expressions exactly when they mean the same.</summary>

@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace Codo.Modules.Cron.Schedules;
 
 /// <summary>Jobs of one expression in one zone, and the seconds of a stretch of time at which they are due.</summary>
@@ -31,12 +33,10 @@ internal sealed class Timetable(IReadOnlyList<Due> dues, int length)
     public long[] Parallel(int slot, Func<int, double> seconds, Func<int, bool> isAlone)
     {
         // What begins and ends at each second; a run that takes less than one still takes a place in it.
-        var steps = new int[length + 1];
+        var steps = Borrow(length + 1);
         foreach (var due in dues)
         {
-            var lengths = due.Jobs.GroupBy(job => (Seconds: (int)Math.Clamp(Math.Ceiling(seconds(job)), 1, length), Alone: isAlone(job)))
-                .Select(group => (group.Key.Seconds, group.Key.Alone, Count: group.Count()))
-                .ToList();
+            var lengths = Lengths(due.Jobs);
             for (var at = 0; at < due.Seconds.Length; at++)
             {
                 var (begin, next) = (due.Seconds[at], at + 1 < due.Seconds.Length ? due.Seconds[at + 1] : length);
@@ -54,22 +54,30 @@ internal sealed class Timetable(IReadOnlyList<Due> dues, int length)
             now += steps[second];
             most[second / slot] = Math.Max(most[second / slot], now);
         }
+        ArrayPool<int>.Shared.Return(steps);
         return most;
+
+        // Most schedules have one job.
+        List<(int Seconds, bool Alone, int Count)> Lengths(IReadOnlyList<int> jobs) =>
+            jobs.Count == 1
+                ? [(Whole(jobs[0]), isAlone(jobs[0]), 1)]
+                : [.. jobs.GroupBy(job => (Seconds: Whole(job), Alone: isAlone(job))).Select(same => (same.Key.Seconds, same.Key.Alone, same.Count()))];
+
+        int Whole(int job) => (int)Math.Clamp(Math.Ceiling(seconds(job)), 1, length);
     }
 
     /// <summary>Where the most jobs meet, each set of jobs once, the largest first.</summary>
     /// <param name="slot">Seconds within which jobs meet.</param>
     public IReadOnlyList<Meeting> Meetings(int slot, int most)
     {
-        var counts = new int[Slots(slot)];
+        var counts = Borrow(Slots(slot));
         foreach (var due in dues)
             foreach (var at in SlotsOf(due, slot)) counts[at] += due.Jobs.Count;
-        var wanted = counts.Select((count, at) => (count, at))
-            .Where(one => one.count > 1)
-            .OrderByDescending(one => one.count)
-            .ThenBy(one => one.at)
-            .Take(MostCandidates)
-            .ToDictionary(one => one.at, _ => new List<int>());
+        var several = new List<int>();
+        for (var at = 0; at < Slots(slot); at++)
+            if (counts[at] > 1) several.Add(at);
+        var wanted = several.OrderByDescending(at => counts[at]).ThenBy(at => at).Take(MostCandidates).ToDictionary(at => at, _ => new List<int>());
+        ArrayPool<int>.Shared.Return(counts);
         for (var place = 0; place < dues.Count; place++)
             foreach (var at in SlotsOf(dues[place], slot))
                 if (wanted.TryGetValue(at, out var members)) members.Add(place);
@@ -86,6 +94,14 @@ internal sealed class Timetable(IReadOnlyList<Due> dues, int length)
                 .ThenBy(meeting => meeting.Slot)
                 .Take(most),
         ];
+    }
+
+    // A week has 604,800 seconds: arrays of that size are not made anew for each question.
+    private static int[] Borrow(int size)
+    {
+        var zeros = ArrayPool<int>.Shared.Rent(size);
+        Array.Clear(zeros, 0, size);
+        return zeros;
     }
 
     private int Slots(int slot) => (length + slot - 1) / slot;

@@ -56,6 +56,13 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
         WHERE l.list_id = @ListId AND l.task_group = @Group
         """;
 
+    // A lane that pauses before a retry has a step at 2, and waits for no start time.
+    private const string MoveTimedSql = """
+        UPDATE tasks.lane l SET due_at = o.start_time FROM tasks.scheduler_task_list o WHERE o.list_id = l.list_id AND l.list_id = @ListId
+            AND l.state = 'timed' AND l.due_at <> o.start_time
+          AND NOT EXISTS (SELECT FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status = 2)
+        """;
+
     private const string BeginSql = """
         UPDATE tasks.scheduler_task_list SET schedule = 'start' WHERE list_id = @ListId AND schedule = ANY(@From)
         """;
@@ -123,6 +130,10 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
         }
     }
 
+    /// <summary>Gives the order's start time to the lanes that wait for it, in the transaction that holds the order's row.</summary>
+    public static Task MoveTimed(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId) =>
+        connection.ExecuteAsync(MoveTimedSql, new { ListId = listId }, transaction);
+
     private bool AskedAgain(long listId)
     {
         lock (underWay)
@@ -188,7 +199,7 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
     {
         using var held = new HeldSlots(slots);
         List<OwnedLane> taken = [];
-        bool changed, mended;
+        bool changed, mended, refused;
         await using (var connection = await source.OpenConnectionAsync())
         await using (var transaction = await connection.BeginTransactionAsync())
         {
@@ -196,7 +207,9 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
             await connection.ExecuteAsync(AccountedSql, new { ListId = listId }, transaction);
             mended = order is { IsBroken: true };
             var state = order is null ? OrderState.Ended : OrderStates.Read(order.Schedule);
-            if (state == OrderState.Ready && order!.Due && await check.Allows(connection, transaction, listId))
+            var isDue = state == OrderState.Ready && order!.Due;
+            refused = isDue && !await check.Allows(connection, transaction, listId);
+            if (isDue && !refused)
             {
                 await connection.ExecuteAsync(BeginSql, new { ListId = listId, From = OrderStates.From(OrderAction.Begin) }, transaction);
                 state = OrderState.Start;
@@ -211,7 +224,7 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
             await transaction.CommitAsync();
         }
         runner.Start(taken, held);
-        if (changed || mended) outbox.Wake();
+        if (changed || mended || refused) outbox.Wake();
         mirror.Wake.Set();
     }
 
@@ -235,6 +248,8 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
             await connection.ExecuteAsync(OpenedSql, new { ListId = listId, Group = group }, transaction);
         }
         if (move.StartPause) await connection.ExecuteAsync(PauseSql, new { ListId = listId, Group = group }, transaction);
+        // A lane that came to its timed step while somebody moved the time still has the time of before.
+        if (rows.Exists(row => LaneStates.Read(row.State) == LaneState.Timed)) await MoveTimed(connection, transaction, listId);
         var taken = await slots.Take(connection, transaction, held, listId);
         var codes = (await connection.QueryAsync<int>(PressingSql, new { ListId = listId, Group = group }, transaction)).ToHashSet();
         var status = StepStates.Pressing.FirstOrDefault(code => codes.Contains((int)code), StepState.Waiting);

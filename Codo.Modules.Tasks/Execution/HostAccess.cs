@@ -37,11 +37,9 @@ internal sealed class HostAccess(
         }
         catch (SshFailedException failure) when (failure.Kind == SshFailureKind.HostKey && known.Shown is { } shown && !known.Takes(shown))
         {
-            throw new SshFailedException(
-                SshFailureKind.HostKey,
-                known.Pinned is { } pinned ? HostKeys.Changed(pinned, shown) : HostKeys.Unknown(shown),
-                failure
-            );
+            throw known.Pinned is { } pinned
+                ? new SshFailedException(SshFailureKind.HostKey, HostKeys.Changed(pinned, shown), failure)
+                : new SshFailedException(SshFailureKind.HostKeyUnknown, HostKeys.Unknown(shown), failure);
         }
 
         if (known is not { Pinned: null, Shown: { } first }) return connection;
@@ -113,16 +111,23 @@ internal sealed class LaneHosts(HostAccess access) : IAsyncDisposable
 {
     private readonly Dictionary<(string Host, string User), SshConnection> connections = [];
 
+    /// <returns>A connection, and whether it is one that was kept: that may have died meanwhile without a word.</returns>
     /// <exception cref="SshFailedException"/>
     /// <exception cref="CommandNotStartedException"/>
-    public async Task<SshConnection> Connect(string host, string execUser, long listId)
+    public async Task<(SshConnection Connection, bool IsKept)> Connect(string host, string execUser, long listId)
     {
         if (connections.Remove((host, execUser), out var open))
         {
-            if (open is { IsConnected: true, IsUsedUp: false }) return connections[(host, execUser)] = open;
+            if (open is { IsConnected: true, IsUsedUp: false }) return (connections[(host, execUser)] = open, true);
             await open.DisposeAsync();
         }
-        return connections[(host, execUser)] = await access.Connect(host, execUser, listId);
+        return (connections[(host, execUser)] = await access.Connect(host, execUser, listId), false);
+    }
+
+    /// <summary>Keeps a connection no longer that turned out to be dead.</summary>
+    public async Task Drop(string host, string execUser)
+    {
+        if (connections.Remove((host, execUser), out var dead)) await dead.DisposeAsync();
     }
 
     public async ValueTask DisposeAsync()

@@ -3,7 +3,10 @@ namespace Codo.Modules.Tasks.Execution;
 /// <summary>Where one host of one group stands; stored in lower case.</summary>
 internal enum LaneState
 {
-    /// <summary>Its group's or batch's turn has not come. Put there by accept; advancing the order takes it out.</summary>
+    /// <summary>
+    /// Its group's or batch's turn has not come. Put there by accept, or by the restart of one that was stopped before it began anything; advancing the order
+    /// takes it out.
+    /// </summary>
     Waiting,
 
     /// <summary>May run, and no node has taken it. A node with a free slot takes it out.</summary>
@@ -26,7 +29,7 @@ internal enum LaneState
     /// <summary>A step was cut short, and what became of it is not certain. Put there by the owner or the settler; a restart or a skip takes it out.</summary>
     Interrupted,
 
-    /// <summary>A person stopped it. It holds up no later group; a restart takes it out.</summary>
+    /// <summary>A person stopped it. It holds up no later group; a restart takes it out, back to its turn where nothing of it had begun.</summary>
     Stopped,
 
     /// <summary>Every step is 3. A restart takes it out.</summary>
@@ -72,7 +75,7 @@ internal enum LaneAction
     /// <summary>No step is left.</summary>
     Finish,
 
-    /// <summary>A person runs it again from a level on.</summary>
+    /// <summary>A person runs it again from a level, or a step, on.</summary>
     Restart,
 
     /// <summary>A person counts the step that it stands at as done.</summary>
@@ -89,7 +92,8 @@ internal enum LaneAction
 internal static class LaneStates
 {
     /// <summary>The state that follows; null where the action is refused.</summary>
-    public static LaneState? Next(LaneState state, LaneAction action) =>
+    /// <param name="begun">An attempt of one of its steps has been made: one that was stopped before waits for its turn again when it is restarted.</param>
+    public static LaneState? Next(LaneState state, LaneAction action, bool begun = true) =>
         (state, action) switch
         {
             (LaneState.Waiting, LaneAction.Open) => LaneState.Ready,
@@ -103,8 +107,8 @@ internal static class LaneStates
             (LaneState.Hand, LaneAction.Release) => LaneState.Ready,
             (LaneState.Timed, LaneAction.Due) => LaneState.Ready,
             (LaneState.Failed or LaneState.Interrupted, LaneAction.Skip) => LaneState.Ready,
-            (LaneState.Hand or LaneState.Timed or LaneState.Failed or LaneState.Interrupted or LaneState.Stopped or LaneState.Done, LaneAction.Restart) =>
-                LaneState.Ready,
+            (LaneState.Stopped, LaneAction.Restart) => begun ? LaneState.Ready : LaneState.Waiting,
+            (LaneState.Hand or LaneState.Timed or LaneState.Failed or LaneState.Interrupted or LaneState.Done, LaneAction.Restart) => LaneState.Ready,
             (not (LaneState.Stopped or LaneState.Done or LaneState.Ended), LaneAction.Stop) => LaneState.Stopped,
             (not (LaneState.Stopped or LaneState.Done or LaneState.Ended), LaneAction.End) => LaneState.Ended,
             _ => null,

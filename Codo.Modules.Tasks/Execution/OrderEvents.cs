@@ -21,6 +21,12 @@ internal static class OrderEvents
     /// <summary>The kind of message that tells that an order was ended because nobody approved it in time.</summary>
     public const string Expired = "orders.expired";
 
+    /// <summary>The kind of message that tells a submitter that a high-risk rule ended the order at its start.</summary>
+    public const string Blocked = "orders.blocked";
+
+    /// <summary>The kind of message that tells a submitter that the order was rejected.</summary>
+    public const string Rejected = "orders.rejected";
+
     /// <summary>The kind of message that reminds of an order which awaits approval.</summary>
     public const string Reminder = "orders.approval_reminder";
 
@@ -68,6 +74,9 @@ internal static class OrderEvents
 
     /// <param name="Days">How long it waited, at least.</param>
     internal sealed record Expiry(long ListId, int Days);
+
+    /// <param name="By">Null where a rule blocks it.</param>
+    internal sealed record TurnedDown(long ListId, string? By, string Zh, string En);
 
     internal sealed record Reminded(long ListId);
 

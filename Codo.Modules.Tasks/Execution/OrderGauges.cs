@@ -12,17 +12,20 @@ internal sealed class OrderGauges : IGaugeSource
             WHEN o.schedule = 'new' THEN 'awaits_approval' WHEN o.schedule = 'ready' THEN 'ready' WHEN o.status = 4 THEN 'failed'
             WHEN o.status = 5 THEN 'awaits_person' WHEN o.status = 6 THEN 'interrupted' ELSE 'running' END AS word) w
         WHERE o.schedule <> 'OK' GROUP BY w.word
-        UNION ALL SELECT 'codo.orders.oldest', w.word, CAST(extract(epoch FROM clock_timestamp() - min(o.create_time)) AS float8)
-            FROM tasks.scheduler_task_list o, LATERAL (SELECT CASE WHEN o.schedule = 'new' THEN 'awaits_approval' WHEN o.status = 4 THEN 'failed'
-            WHEN o.status = 5 THEN 'awaits_person' END AS word) w
-        WHERE o.schedule <> 'OK' AND w.word IS NOT NULL GROUP BY w.word
+        UNION ALL SELECT 'codo.orders.oldest', w.word, CAST(extract(epoch FROM clock_timestamp() - min(w.since)) AS float8)
+            FROM (SELECT 'awaits_approval' AS word, o.create_time AS since FROM tasks.scheduler_task_list o WHERE o.schedule = 'new'
+                UNION ALL SELECT CASE l.state WHEN 'hand' THEN 'awaits_person' ELSE l.state END, l.since
+                    FROM tasks.scheduler_task_list o JOIN tasks.lane l ON l.list_id = o.list_id
+                    WHERE o.schedule = 'start' AND l.state IN ('hand', 'failed', 'interrupted')) w
+            GROUP BY w.word
         """;
 
     public IReadOnlyList<Gauge> Gauges { get; } =
     [
         new("codo.orders", "{order}", "Orders that have not ended, by what they wait for", "state"),
-        new("codo.orders.oldest", "s", "Age of the oldest order that waits for a person", "state"),
+        new("codo.orders.oldest", "s", "How long an order has waited for a person, at most", "state"),
     ];
 
-    public Task<IEnumerable<GaugeValue>> Read(NpgsqlConnection connection) => connection.QueryAsync<GaugeValue>(Sql);
+    public Task<IEnumerable<GaugeValue>> Read(NpgsqlConnection connection, CancellationToken cancellation) =>
+        connection.QueryAsync<GaugeValue>(new CommandDefinition(Sql, cancellationToken: cancellation));
 }

@@ -220,7 +220,7 @@ internal sealed class PushedBackReader : IOutboxReader
 /// <summary>Reads that an order was ended because nobody approved it in time.</summary>
 internal sealed class ExpiredOrderReader : IOutboxReader
 {
-    private const string OrderSql = """
+    internal const string OrderSql = """
         SELECT task_name, task_type, creator, creator_id, space_id FROM tasks.scheduler_task_list WHERE list_id = @ListId
         """;
 
@@ -235,5 +235,30 @@ internal sealed class ExpiredOrderReader : IOutboxReader
             : new OrderExpired(said.ListId, order.TaskName, order.TaskType, said.Days, order.Creator, order.CreatorId, order.SpaceId);
     }
 
-    private sealed record Row(string TaskName, string TaskType, string Creator, long? CreatorId, long SpaceId);
+    internal sealed record Row(string TaskName, string TaskType, string Creator, long? CreatorId, long SpaceId);
+}
+
+/// <summary>Reads that an order never starts: it was rejected, or a high-risk rule blocks it.</summary>
+internal sealed class TurnedDownReader(string kind) : IOutboxReader
+{
+    public string Kind => kind;
+
+    public async Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction)
+    {
+        var said = messages[0].Read<OrderEvents.TurnedDown>();
+        var order = await connection.QuerySingleOrDefaultAsync<ExpiredOrderReader.Row>(ExpiredOrderReader.OrderSql, new { said.ListId }, transaction);
+        return order is null
+            ? null
+            : new OrderTurnedDown(
+                said.ListId,
+                order.TaskName,
+                order.TaskType,
+                said.By,
+                new Text(said.Zh, said.En),
+                messages[0].At,
+                order.Creator,
+                order.CreatorId,
+                order.SpaceId
+            );
+    }
 }

@@ -35,11 +35,13 @@ internal sealed class OrderWork(
         WHERE lane_id IN (SELECT lane_id FROM tasks.lane WHERE due_at <= clock_timestamp() ORDER BY lane_id FOR UPDATE SKIP LOCKED) AND state = ANY(@From)
         """;
 
+    // An order that has ended in the pause between two batches keeps the end of that pause.
     private const string SoonSql = """
         SELECT EXISTS (SELECT FROM tasks.scheduler_task_list WHERE schedule = 'start') OR EXISTS (SELECT FROM tasks.advance), CAST(extract(epoch FROM LEAST(
             (SELECT min(begins_at) FROM tasks.scheduler_task_list WHERE schedule = 'ready'),
             (SELECT min(due_at) FROM tasks.lane WHERE due_at IS NOT NULL),
-            (SELECT min(wake_at) FROM tasks.order_group WHERE wake_at IS NOT NULL)) - clock_timestamp()) AS float8)
+            (SELECT min(g.wake_at) FROM tasks.order_group g JOIN tasks.scheduler_task_list o USING (list_id) WHERE g.wake_at IS NOT NULL
+                AND o.schedule = 'start')) - clock_timestamp()) AS float8)
         """;
 
     private const string AskedSql = """

@@ -9,6 +9,7 @@ namespace Codo.Modules.Tasks.Execution;
 
 /// <summary>A command whose attempt is over, or about to be, without anybody having seen it end.</summary>
 /// <param name="Machine">Where its node ran.</param>
+/// <param name="NodeBootId">Of that machine, when its node last started: another machine may have the same name.</param>
 /// <param name="Unwanted">A person has stopped it, or ended its order.</param>
 internal sealed record OrphanedProcess(
     long SchedId,
@@ -22,20 +23,24 @@ internal sealed record OrphanedProcess(
     long? StartTicks,
     string? BootId,
     string Machine,
+    string NodeBootId,
     bool Unwanted
 )
 {
     /// <summary>The columns but <c>unwanted</c>, with the attempt as <c>a</c> and its node as <c>n</c>.</summary>
     public const string Columns = """
         a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id,
-            COALESCE(n.machine, '') AS machine
+            COALESCE(n.machine, '') AS machine, COALESCE(n.boot_id, '') AS node_boot_id
         """;
 
     /// <summary>What is known of its processes.</summary>
     public RunMark Mark => new(RunId, ProcessGroup ?? 0, StartTicks ?? 0, BootId ?? "");
 
     /// <summary>Whether they are, or were, on the machine that asks.</summary>
-    public bool IsHere => StepHost.IsLocal(Host) && Machine == Environment.MachineName;
+    /// <remarks>
+    /// After a boot the node has registered itself anew: what it left itself is here, and gone. What another node of the machine left is not known until then.
+    /// </remarks>
+    public bool IsHere => StepHost.IsLocal(Host) && Machine == Environment.MachineName && NodeBootId == RunMark.CurrentBootId;
 }
 
 /// <summary>Looks for commands that were left behind, and ends them. The answers are the words of <c>left_behind</c>.</summary>

@@ -20,6 +20,16 @@ internal readonly record struct NextMove(int? Group, int? Open = null, bool Star
 /// <summary>Which group and batch of an order may begin: pure, so that every case can be tested without running one.</summary>
 internal static class Progress
 {
+    /// <summary>
+    /// In SQL, of a group <c>g</c> of an order that is started: it is the group whose turn it is, nothing of it is under way, and its next batch has not begun.
+    /// With <c>g.confirm</c> that batch waits for a person.
+    /// </summary>
+    public const string BatchWaits = """
+        (SELECT min(l.batch) FROM tasks.lane l WHERE l.list_id = g.list_id AND l.task_group = g.task_group AND l.state = 'waiting') > GREATEST(1, g.allowed)
+            AND NOT EXISTS (SELECT FROM tasks.lane l WHERE l.list_id = g.list_id AND (l.task_group = g.task_group
+                AND l.state IN ('ready', 'running', 'hand', 'timed') OR l.task_group < g.task_group AND l.state NOT IN ('done', 'stopped', 'ended')))
+        """;
+
     /// <summary>Groups go in ascending order; one begins when every lane of those before it is done or was stopped.</summary>
     public static NextMove Next(IEnumerable<GroupProgress> groups)
     {
@@ -33,9 +43,11 @@ internal static class Progress
     {
         var waiting = group.Lanes.Where(lanes => lanes.State == LaneState.Waiting).Select(lanes => lanes.Batch).ToHashSet();
         var next = waiting.Count == 0 ? 0 : waiting.Min();
-        // A batch is opened as a whole, so one that still waits was never begun, and those before it were.
+        // A batch is opened as a whole, so one that still waits was never begun, and those before it were. But a host that was stopped before it began anything
+        // waits again when it is restarted, also where its batch, or a later one, has begun meanwhile: that one's turn has come.
         if (next == 0) return new NextMove(group.Group);
-        if (next == 1 || group.Allowed >= next) return new NextMove(group.Group, next);
+        if (next == 1 || group.Allowed >= next || group.Lanes.Any(lanes => lanes.Batch >= next && HasBegun(lanes.State)))
+            return new NextMove(group.Group, next);
         var before = group.Lanes.Where(lanes => lanes.Batch < next);
         if (before.Any(lanes => lanes.State is LaneState.Ready or LaneState.Running or LaneState.Hand or LaneState.Timed))
             return new NextMove(group.Group);
@@ -47,4 +59,6 @@ internal static class Progress
             return new NextMove(group.Group, next);
         return new NextMove(group.Group, StartPause: !group.Pausing);
     }
+
+    private static bool HasBegun(LaneState state) => state is not (LaneState.Waiting or LaneState.Stopped or LaneState.Ended);
 }

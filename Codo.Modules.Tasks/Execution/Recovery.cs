@@ -122,9 +122,13 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
         foreach (var (attempt, look) in looks)
         {
             await Task.WhenAny(look, enough);
-            if (look.Exception is { } why) log.LogWarning(why, "Whether the command of step {Step} still runs could not be found out", attempt.SchedId);
-            if (await Interrupt(node, incarnation, attempt, look.IsCompletedSuccessfully ? look.Result : "unreachable")) changed.Add(attempt.ListId);
-            if (!look.IsCompleted) _ = SayLate(attempt, look);
+            // Asked once: an answer that comes while the row is written is late.
+            var isInTime = look.IsCompleted;
+            if (isInTime && look.Exception is { } why)
+                log.LogWarning(why, "Whether the command of step {Step} still runs could not be found out", attempt.SchedId);
+            var word = isInTime && look.IsCompletedSuccessfully ? look.Result : "unreachable";
+            if (await Interrupt(node, incarnation, attempt, word)) changed.Add(attempt.ListId);
+            if (!isInTime) _ = SayLate(attempt, look);
         }
         List<Idle> idle;
         await using (var connection = await source.OpenConnectionAsync(cancellation))

@@ -30,9 +30,10 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
     )
     {
         SshConnection connection;
+        bool isKept;
         try
         {
-            connection = await hosts.Connect(attempt.Step.Host, attempt.Step.ExecUser, attempt.Lane.ListId);
+            (connection, isKept) = await hosts.Connect(attempt.Step.Host, attempt.Step.ExecUser, attempt.Lane.ListId);
         }
         catch (SshFailedException failure)
         {
@@ -46,7 +47,9 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
             return StepEnd.Interrupted(
                 new Text("节点在启动命令之前失去了租约，命令未启动", "The node lost its lease before the command was started; it was not started")
             );
-        return await Run(attempt, connection, command, form with { Encoding = connection.Encoding }, environment, output, record);
+        if (await Run(attempt, connection, isKept, command, form with { Encoding = connection.Encoding }, environment, output, record) is { } end) return end;
+        await hosts.Drop(attempt.Step.Host, attempt.Step.ExecUser);
+        return await Run(attempt, command, form, environment, output, hosts, record);
     }
 
     /// <summary>Ends what was left behind; how many of its processes are still there, null when the host cannot be asked.</summary>
@@ -68,9 +71,11 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
         }
     }
 
-    private async Task<StepEnd> Run(
+    /// <returns>Null when the connection is a kept one that was dead before anything was sent.</returns>
+    private async Task<StepEnd?> Run(
         RunningAttempt attempt,
         SshConnection connection,
+        bool isKept,
         string command,
         CommandForm form,
         IReadOnlyDictionary<string, string>? environment,
@@ -95,7 +100,7 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
         {
             var limit = TimeLimit.Of(attempt.Step, over.Token);
             var first = await Task.WhenAny(reading, attempt.Stop, limit);
-            if (first == reading) return await Ended(reading, attempt, mark);
+            if (first == reading) return await Ended(reading, attempt, isKept, mark);
             await Task.WhenAny(told.Task, reading, Task.Delay(TellTime, over.Token));
             // The login shell is still busy with its start files: nothing of the command can be found yet, and it must not begin once they are done.
             if (!told.Task.IsCompleted && !reading.IsCompleted) connection.Cut();
@@ -139,7 +144,7 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
         }
     }
 
-    private async Task<StepEnd> Ended(Task<CommandEnd> reading, RunningAttempt attempt, RunMark mark)
+    private async Task<StepEnd?> Ended(Task<CommandEnd> reading, RunningAttempt attempt, bool isKept, RunMark mark)
     {
         try
         {
@@ -151,6 +156,10 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
             // It may have ended or run on. Nobody repeats it unasked; a restart kills first what is left.
             var alive = await Ask(attempt.Step.Host, attempt.Step.ExecUser, target => SshConnection.ProbeAsync(target, mark));
             return StepEnd.Lost(failure.Text, alive switch { null => "unreachable", 0 => "gone", _ => "running" });
+        }
+        catch (SshFailedException failure) when (isKept && failure.Kind == SshFailureKind.Unreachable)
+        {
+            return null;
         }
         catch (SshFailedException failure)
         {

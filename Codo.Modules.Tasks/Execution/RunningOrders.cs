@@ -10,16 +10,20 @@ internal static class RunningOrders
 {
     internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<ListRunningOrders, IReadOnlyList<RunningOrder>>
     {
-        private const string UnderWaySql = """
+        private const string UnderWaySql = $"""
             SELECT o.list_id, o.task_name, o.task_type, w.what, w.step, w.host, w.since, o.approver_ids, o.watchers, o.watcher_ids, o.watcher_names,
                 o.creator_id, o.creator, o.space_id,
                 ARRAY(SELECT COALESCE((SELECT u.nickname FROM tasks.scheduler_temp_user u WHERE u.temp_id = o.temp_id AND u.user_id = a.id), '')
                     FROM unnest(o.approver_ids) WITH ORDINALITY AS a(id, place) ORDER BY a.place) AS approver_names
             FROM (
-                SELECT list_id, 'approval' AS what, '' AS step, '' AS host, create_time AS since FROM tasks.scheduler_task_list WHERE schedule = 'new'
+                SELECT o.list_id, 'approval' AS what, '' AS step, '' AS host, {StartCheck.WaitsSince} AS since FROM tasks.scheduler_task_list o
+                    WHERE o.schedule = 'new'
                 UNION ALL SELECT l.list_id, 'hand', COALESCE((SELECT i.task_name FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id
                     AND i.task_status = 5 ORDER BY i.task_level, i.sched_id LIMIT 1), ''),
                     l.host, l.since FROM tasks.lane l WHERE l.state = 'hand'
+                UNION ALL SELECT g.list_id, 'hand', '', '', (SELECT max(l.since) FROM tasks.lane l WHERE l.list_id = g.list_id
+                    AND l.task_group = g.task_group AND l.state <> 'waiting') FROM tasks.scheduler_task_list s JOIN tasks.order_group g USING (list_id)
+                    WHERE s.schedule = 'start' AND g.confirm AND {Progress.BatchWaits}
                 UNION ALL SELECT a.list_id, 'step', i.task_name, a.host, a.started_at FROM tasks.attempt a
                     JOIN tasks.scheduler_task_info i USING (sched_id) WHERE a.ended_at IS NULL
             ) w JOIN tasks.scheduler_task_list o USING (list_id) WHERE o.schedule IN ('new', 'start') ORDER BY w.since

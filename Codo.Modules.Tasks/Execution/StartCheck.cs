@@ -1,4 +1,5 @@
 using System.Globalization;
+using Codo.Platform.Events;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Processes;
@@ -14,6 +15,12 @@ namespace Codo.Modules.Tasks.Execution;
 /// </summary>
 internal sealed class StartCheck(RunPlans plans)
 {
+    /// <summary>In SQL, of an order <c>o</c> that awaits approval: since when. Since it was accepted, or was last sent back at its start.</summary>
+    public const string WaitsSince = """
+        GREATEST(o.create_time, (SELECT max(a.at) FROM platform.audit a WHERE a.kind = 'order' AND a.object_id = CAST(o.list_id AS text)
+            AND a.action = 'return' AND a.at >= o.create_time))
+        """;
+
     private const string ReturnSql = """
         UPDATE tasks.scheduler_task_list SET schedule = 'new' WHERE list_id = @ListId AND schedule = ANY(@From)
         """;
@@ -65,6 +72,14 @@ internal sealed class StartCheck(RunPlans plans)
             var said = new Text($"{block.Sentence.Zh}（已禁止执行）", $"{block.Sentence.En} and is blocked");
             await Note(connection, transaction, listId, "block", said);
             await OrderEnding.End(connection, transaction, listId, "ended", said);
+            // A stream of its own: it holds up nothing else of the order.
+            await Outbox.Write(
+                connection,
+                transaction,
+                OrderEvents.Stream(listId) + ":blocked",
+                OrderEvents.Blocked,
+                new OrderEvents.TurnedDown(listId, null, said.Zh, said.En)
+            );
             return false;
         }
 

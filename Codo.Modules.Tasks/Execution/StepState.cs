@@ -24,7 +24,7 @@ internal enum StepState : short
     /// <summary>Interrupted, lost, stopped or ended before it was done. A restart or a skip takes it out while the order goes on.</summary>
     Interrupted = 6,
 
-    /// <summary>Waits for the order's start time. Put there by accept; the owner takes it out once that has come.</summary>
+    /// <summary>Waits for the order's start time. Put there by accept or a restart; the owner takes it out once that has come.</summary>
     Timed = 7,
 }
 
@@ -67,7 +67,8 @@ internal static class StepStates
 {
     /// <summary>The state that follows; null where the action is refused.</summary>
     /// <param name="hand">The step's trigger is <c>hand</c>: restarted, it waits for a person again.</param>
-    public static StepState? Next(StepState state, StepAction action, bool hand = false) => (state, action) switch
+    /// <param name="timed">Its trigger is <c>timed</c>, and the order's start time has not come: restarted, it waits for that again.</param>
+    public static StepState? Next(StepState state, StepAction action, bool hand = false, bool timed = false) => (state, action) switch
     {
         (StepState.Waiting or StepState.Timed, StepAction.Claim) => StepState.Running,
         (StepState.Running, StepAction.Succeed or StepAction.Ignore) => StepState.Done,
@@ -77,7 +78,10 @@ internal static class StepStates
         (StepState.Hand, StepAction.Release) => StepState.Waiting,
         (StepState.Timed, StepAction.Restart) => StepState.Timed,
         (StepState.Hand, StepAction.Restart) => StepState.Hand,
-        (StepState.Waiting or StepState.Done or StepState.Failed or StepState.Interrupted, StepAction.Restart) => hand ? StepState.Hand : StepState.Waiting,
+        (StepState.Waiting or StepState.Done or StepState.Failed or StepState.Interrupted, StepAction.Restart) =>
+            hand ? StepState.Hand
+            : timed ? StepState.Timed
+            : StepState.Waiting,
         (StepState.Failed or StepState.Interrupted, StepAction.Skip) => StepState.Done,
         (StepState.Waiting or StepState.Running or StepState.Hand or StepState.Timed, StepAction.Stop) => StepState.Interrupted,
         _ => null,

@@ -62,20 +62,31 @@ internal static class SshChannel
     {
         if (!client.IsConnected)
             throw new SshFailedException(SshFailureKind.Unreachable, new Text("连接已断开，命令未发送", "the connection was gone before the command was sent"));
-        var command = client.CreateCommand(RemoteScripts.LoginText);
-
-        // SSH.NET's own streams can only be read by a thread that waits, and take whatever comes without bound. Ours is written to by the connection's thread.
-        SshNetInternals.SetOutput(command, output);
-        SshNetInternals.SetErrorOutput(command, output);
+        SshCommand command;
         Task executing;
         try
         {
+            command = client.CreateCommand(RemoteScripts.LoginText);
+
+            // SSH.NET's own streams can only be read by a thread that waits, and take whatever comes without bound. Ours is written to by the connection's
+            // thread.
+            SshNetInternals.SetOutput(command, output);
+            SshNetInternals.SetErrorOutput(command, output);
             executing = command.ExecuteAsync(CancellationToken.None);
         }
         catch (SshException cause) when (cause.GetType() == typeof(SshException))
         {
             // Only a channel that the host does not open is reported so; a broken link has a type of its own.
             throw new SshFailedException(SshFailureKind.Refused, new Text("主机拒绝打开新的会话", "it opens no more sessions"), cause);
+        }
+        catch (Exception cause) when (cause is SshException or SocketException or ObjectDisposedException)
+        {
+            // The link is dead, which may show only now. A shell that was begun all the same reads nothing from its standard input, and so runs nothing.
+            throw new SshFailedException(
+                SshFailureKind.Unreachable,
+                new Text($"无法打开会话，命令未发送：{cause.Message}", $"no session could be opened, and the command was not sent: {cause.Message}"),
+                cause
+            );
         }
 
         try

@@ -98,7 +98,8 @@ internal sealed class SshConnection : IAsyncDisposable
         {
             // What came before the link broke is output all the same.
             await reading;
-            throw new SshFailedException(failure.Kind, Named(target, silence.IsCompletedSuccessfully ? Silent(target.KeepAlive) : failure.Text), failure);
+            var isSilent = failure.Kind == SshFailureKind.Lost && silence.IsCompletedSuccessfully;
+            throw new SshFailedException(failure.Kind, Named(target, isSilent ? Silent(target.KeepAlive) : failure.Text), failure);
         }
         finally
         {

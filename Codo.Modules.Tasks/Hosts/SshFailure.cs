@@ -6,14 +6,19 @@ namespace Codo.Modules.Tasks.Hosts;
 /// <summary>Why a host could not be used. Only after <see cref="Lost"/> may something be running there.</summary>
 internal enum SshFailureKind
 {
-    /// <summary>No such name, no answer in time, refused, or not an SSH server. Nothing was started.</summary>
+    /// <summary>
+    /// No such name, no answer in time, refused, or not an SSH server; or the link turned out to be dead before the command was sent. Nothing was started.
+    /// </summary>
     Unreachable,
 
     /// <summary>The host does not take the user with this key. Nothing was started.</summary>
     Authentication,
 
-    /// <summary>The caller does not trust the host's key. Nothing was started.</summary>
+    /// <summary>The caller does not trust the host's key; where keys are pinned, it is another than the one that is. Nothing was started.</summary>
     HostKey,
+
+    /// <summary>No key of the host is pinned, and <c>Codo:Tasks:HostKeys</c> is <c>strict</c>. Nothing was started.</summary>
+    HostKeyUnknown,
 
     /// <summary>
     /// The host takes the connection but did not run the command (no more sessions, a forced command, a login shell that refuses). Nothing was started.

@@ -20,8 +20,9 @@ internal static partial class SshKeys
 {
     private const string CertificateMark = "-cert-v01@openssh.com ";
 
-    // What ssh-keygen and PuTTYgen write by themselves is far below: 16 or 24 rounds, 8 MiB and some 20 passes.
-    private const uint MostRounds = 1000, MostMemory = 256 << 10, MostPasses = 100;
+    // What ssh-keygen and PuTTYgen write by themselves is far below: 16 or 24 rounds, 8 MiB, some 20 passes and one lane. Each lane takes 8 KiB at least,
+    // whatever the memory is said to be.
+    private const uint MostRounds = 1000, MostMemory = 256 << 10, MostPasses = 100, MostLanes = 64;
 
     private static readonly Text PassphraseNeeded = new("私钥有口令保护，请填写 passphrase", "The private key is encrypted; its passphrase is needed");
 
@@ -84,11 +85,13 @@ internal static partial class SshKeys
                 );
         foreach (Match line in ArgonLine().Matches(text))
         {
-            var most = line.Groups["what"].Value == "Memory" ? MostMemory : MostPasses;
+            var most = line.Groups["what"].Value switch { "Memory" => MostMemory, "Passes" => MostPasses, _ => MostLanes };
             if (!uint.TryParse(line.Groups["number"].Value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) || number > most)
                 return new Text(
-                    $"user_key 的 Argon2-Memory 最多 {MostMemory}（KiB），Argon2-Passes 最多 {MostPasses}：请用 PuTTYgen 重新保存",
-                    $"user_key: Argon2-Memory is at most {MostMemory} (KiB) and Argon2-Passes at most {MostPasses}; save it anew with PuTTYgen"
+                    ($"user_key 的 Argon2-Memory 最多 {MostMemory}（KiB），Argon2-Passes 最多 {MostPasses}，Argon2-Parallelism 最多 {MostLanes}："
+                        + "请用 PuTTYgen 重新保存"),
+                    ($"user_key: Argon2-Memory is at most {MostMemory} (KiB), Argon2-Passes at most {MostPasses} and Argon2-Parallelism at most {MostLanes}; "
+                        + "save it anew with PuTTYgen")
                 );
         }
         return null;
@@ -243,7 +246,7 @@ internal static partial class SshKeys
     [GeneratedRegex("-----BEGIN OPENSSH PRIVATE KEY-----(?<data>[^-]*)", RegexOptions.CultureInvariant)]
     private static partial Regex OpenSshBlock();
 
-    [GeneratedRegex(@"^\s*Argon2-(?<what>Memory|Passes):\s*(?<number>[0-9]+)", RegexOptions.Multiline | RegexOptions.CultureInvariant)]
+    [GeneratedRegex(@"^\s*Argon2-(?<what>Memory|Passes|Parallelism):\s*(?<number>[0-9]+)", RegexOptions.Multiline | RegexOptions.CultureInvariant)]
     private static partial Regex ArgonLine();
 
     private static bool IsLocked(string normal) =>

@@ -1,4 +1,5 @@
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
@@ -7,7 +8,10 @@ using Npgsql;
 
 namespace Codo.Modules.Tasks.Layout;
 
-/// <summary>Takes an execute-user away. Steps may go on naming it: an order that is made from them warns. One that is another's bastion stays.</summary>
+/// <summary>
+/// Takes an execute-user away. Steps may go on naming it: an order that is made from them warns. One that is another's bastion stays, and one that is named by
+/// an order which has not ended.
+/// </summary>
 internal static class DeleteExecuteUser
 {
     internal sealed record Command(long? ExecUserId) : IRequest<Answer>;
@@ -33,6 +37,7 @@ internal static class DeleteExecuteUser
             if (await BastionChain.UsersOf(connection, transaction, command.ExecUserId!.Value) is { Length: > 0 } users)
                 throw Refusal.Conflict($"执行用户 {users} 以它为跳板机（via）", $"It is the bastion (via) of {users}");
             var gone = await connection.QuerySingleOrDefaultAsync<Gone>(RemoveSql, command, transaction) ?? throw LibraryRules.NoSuchId;
+            await ExecuteUser.DemandUnused(connection, transaction, gone.AliasUser, new Text("删除", "delete"));
             await ObjectGrants.Forget(connection, transaction, access.Caller, resource.Kind, resource.Id);
             await Audit.Write(connection, transaction, access.Caller, "delete", "execute_user", $"{command.ExecUserId}", before: gone);
             await transaction.CommitAsync(cancellationToken);

@@ -116,12 +116,6 @@ internal static class EditExecuteUser
                 AND d.exec_user = @From) ORDER BY t.temp_id FOR NO KEY UPDATE
             """;
 
-        // Orders hold the name that they were made with: their later steps, and what ends a command that was left behind, look for it.
-        private const string NamedSql = """
-            SELECT DISTINCT l.list_id FROM tasks.scheduler_task_list l JOIN tasks.scheduler_task_info i USING (list_id)
-            WHERE l.schedule <> 'OK' AND i.exec_user = @From ORDER BY l.list_id LIMIT 5
-            """;
-
         private const string RenameSql = """
             UPDATE tasks.scheduler_temp_details SET exec_user = @To WHERE exec_user = @From
             """;
@@ -139,6 +133,8 @@ internal static class EditExecuteUser
             var before = await connection.QuerySingleOrDefaultAsync<State>(LockSql, new { command.Id }, transaction) ?? throw LibraryRules.NoSuchId;
             var resource = await ExecuteUserRight.DemandEdit(connection, transaction, access, command.Id!.Value);
             var (caller, space) = (access.Caller, await access.SpaceFor(resource, command.Space));
+            if (space != resource.Space && space != Resource.DefaultSpace)
+                await ExecuteUser.DemandUnused(connection, transaction, before.AliasUser, new Text("移动", "move"), (resource.Space, space));
             if (command.Via?.Trim() is { Length: > 0 } other && other != before.Via) await ExecuteUserRight.Demand(connection, transaction, access, [other]);
             var users = await ExecuteUserRight.Users(connection, transaction, command.Id!.Value);
             if (command.Users is { } given)
@@ -177,11 +173,7 @@ internal static class EditExecuteUser
             if (after.AliasUser != before.AliasUser)
             {
                 var names = new { From = before.AliasUser, To = after.AliasUser };
-                if ((await connection.QueryAsync<long>(NamedSql, names, transaction)).AsList() is { Count: > 0 } orders)
-                    throw Refusal.Conflict(
-                        $"订单 {string.Join("、", orders)} 还在使用执行用户 {before.AliasUser}：结束之后再改名",
-                        $"Orders name the execute-user {before.AliasUser} and have not ended ({string.Join(", ", orders)}): rename it after that"
-                    );
+                await ExecuteUser.DemandUnused(connection, transaction, before.AliasUser, new Text("改名", "rename"));
                 var templates = (await connection.QueryAsync<long>(LockTemplatesSql, names, transaction)).AsList();
                 await connection.ExecuteAsync(RenameSql, names, transaction);
                 foreach (var template in templates) await TemplateVersions.Keep(connection, transaction, template, access.Caller);
@@ -214,12 +206,13 @@ internal static class EditExecuteUser
                 "edit",
                 "execute_user",
                 $"{command.Id}",
-                Masked(before, users, false, null),
+                Masked(before, users, false, null, access.NameOf(resource.Space)),
                 Masked(
                     after,
                     command.Users is null ? users : await ExecuteUserRight.Users(connection, transaction, command.Id.Value),
                     secrets,
-                    after.SshPort == before.SshPort ? null : known
+                    after.SshPort == before.SshPort ? null : known,
+                    access.NameOf(space)
                 )
             );
             await transaction.CommitAsync(cancellationToken);
@@ -284,7 +277,7 @@ internal static class EditExecuteUser
             };
         }
 
-        private static object Masked(State state, IReadOnlyList<string> users, bool secretsChanged, long? keysOfNewPort) => new
+        private static object Masked(State state, IReadOnlyList<string> users, bool secretsChanged, long? keysOfNewPort, string space) => new
         {
             state.AliasUser,
             state.ExecUser,
@@ -299,6 +292,7 @@ internal static class EditExecuteUser
             state.Remarks,
             state.Encoding,
             users,
+            space,
         };
     }
 }

@@ -29,6 +29,15 @@ internal sealed class ExecuteUser
         SELECT alias_user, exec_user, ssh_port, user_key, passphrase, certificate, ssh_host, encoding FROM way ORDER BY hop
         """;
 
+    // Orders hold the name that they were made with: their later steps, and what ends a command that was left behind, look for it. With a new space only those
+    // for which it was there and will be no more.
+    private const string NamedSql = """
+        SELECT DISTINCT l.list_id FROM tasks.scheduler_task_list l JOIN tasks.scheduler_task_info i USING (list_id)
+        WHERE l.schedule <> 'OK' AND i.exec_user = @Alias AND (CAST(@To AS bigint) IS NULL
+            OR (l.space_id <> CAST(@To AS bigint) AND CAST(@From AS bigint) IN (1, l.space_id)))
+        ORDER BY l.list_id LIMIT 5
+        """;
+
     private ExecuteUser(Row row, string privateKey, string? passphrase) =>
         (Alias, Login, Port, SshHost, Certificate, Encoding, PrivateKey, Passphrase) =
         (row.AliasUser, row.ExecUser, row.SshPort, row.SshHost, row.Certificate, row.Encoding, privateKey, passphrase);
@@ -66,6 +75,26 @@ internal sealed class ExecuteUser
     public static async Task<IReadOnlyList<ExecuteUser>> FindChain(NpgsqlConnection connection, SecretBox box, string alias, long? listId = null) =>
         [.. (await connection.QueryAsync<Row>(ChainSql, new { Alias = alias, ListId = listId }))
             .Select(row => new ExecuteUser(row, box.Open(row.UserKey, KeyPlace), row.Passphrase is { } secret ? box.Open(secret, PassphrasePlace) : null))];
+
+    /// <summary>Refuses to take an execute-user from orders that name it and have not ended.</summary>
+    /// <param name="what">What is to be done to it, once they have.</param>
+    /// <param name="move">The space that it is in, and the one that it would go to; null where no order would find it any more.</param>
+    /// <exception cref="Refusal">There are such orders; the text names five of them at most.</exception>
+    public static async Task DemandUnused(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        string alias,
+        Text what,
+        (long From, long To)? move = null
+    )
+    {
+        var asked = new { Alias = alias, move?.From, move?.To };
+        if ((await connection.QueryAsync<long>(NamedSql, asked, transaction)).AsList() is { Count: > 0 } orders)
+            throw Refusal.Conflict(
+                $"订单 {string.Join("、", orders)} 还在使用执行用户 {alias}：结束之后再{what.Zh}",
+                $"Orders name the execute-user {alias} and have not ended ({string.Join(", ", orders)}): {what.En} it after that"
+            );
+    }
 
     /// <summary>Refuses a private key that no step could be run with. The reason names neither the key nor the passphrase.</summary>
     /// <returns>What to warn of.</returns>

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
@@ -167,6 +168,7 @@ internal static class ReplaceSteps
                 transaction
             );
             var after = await TemplateContent.Read(connection, transaction, id);
+            await DemandWords(connection, transaction, [.. after.Declared.Except(before.Declared, StringComparer.Ordinal)], after.Steps);
             // What the template brings along must be usable where it goes.
             if (space != template.Space)
                 await ExecuteUserRight.Demand(connection, transaction, access, [.. after.Steps.Select(step => step.ExecUser).Distinct()], isNew: false, space);
@@ -256,6 +258,14 @@ internal static class ReplaceSteps
                 transaction
             );
             return [.. warnings, .. await Unfit(connection, steps)];
+        }
+
+        // An order gives a declared word any value: a new one changes what runs on Codo's own machine, where a step without a host of its own may run too.
+        private async Task DemandWords(NpgsqlConnection connection, NpgsqlTransaction transaction, string[] words, IReadOnlyList<StepRow> steps)
+        {
+            foreach (var step in steps.Where(step => step.ForceHost.Length == 0 || StepHost.IsLocal(step.ForceHost)))
+                if (step.Args.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).Intersect(words, StringComparer.Ordinal).Any())
+                    await rule.MayChange(connection, transaction, caller, step.RunAs);
         }
 
         private static async Task<List<Text>> Unfit(NpgsqlConnection connection, IReadOnlyList<Step> steps)

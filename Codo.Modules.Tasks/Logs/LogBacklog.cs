@@ -18,17 +18,18 @@ internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
         ORDER BY alive LIMIT 1
         """;
 
-    // An attempt that ended long ago is told of: its followers were told that lines are missing.
+    // An attempt that ended long ago is told of: its followers were told that lines are missing. So is one before another, whose lines have waited for it.
     private const string WholeSql = """
         WITH whole AS (
             UPDATE tasks.attempt a SET log_whole = true, whole_at = clock_timestamp()
             WHERE node = @Here AND NOT log_whole AND ended_at IS NOT NULL
               AND NOT EXISTS (SELECT FROM unnest(CAST(@Scheds AS bigint[]), CAST(@Attempts AS int[])) open (sched_id, attempt)
                   WHERE open.sched_id = a.sched_id AND open.attempt = a.attempt)
-            RETURNING a.sched_id, a.ended_at)
+            RETURNING a.sched_id, a.attempt, a.ended_at)
         SELECT count(pg_notify('codo_log', '0:0:0:' || s.list_id || '_' || s.task_group || '_' || s.task_level || '_' || l.host))
         FROM whole JOIN tasks.scheduler_task_info s USING (sched_id) JOIN tasks.lane l USING (lane_id)
             WHERE whole.ended_at < clock_timestamp() - interval '1 second'
+                OR EXISTS (SELECT FROM tasks.attempt later WHERE later.sched_id = whole.sched_id AND later.attempt > whole.attempt)
         """;
 
     /// <summary>What another node has, or may have, of a log.</summary>

@@ -48,6 +48,7 @@ internal sealed class LogFeed(LogKey key, LogReader reader, LogBacklog rest, ILo
     private long bytesEver;
     private long changes;
     private bool begun;
+    private bool held;
     private volatile bool ask = true;
     private volatile LaggingNode? elsewhere;
 
@@ -150,13 +151,16 @@ internal sealed class LogFeed(LogKey key, LogReader reader, LogBacklog rest, ILo
         {
             try
             {
+                var had = changes;
                 if (!begun) await ReadEnd(token);
                 while (await ReadMore(token))
                 {
                 }
 
                 if (ask) await AskForRest(token);
-                await news.Wait(token);
+                // Whoever follows one attempt or one step may have lines to read that this feed cannot reach yet.
+                if (changes == had) Pulse();
+                await (held ? news.Wait(Again, token) : news.Wait(token));
             }
             catch (OperationCanceledException) when (token.IsCancellationRequested)
             {
@@ -186,6 +190,7 @@ internal sealed class LogFeed(LogKey key, LogReader reader, LogBacklog rest, ILo
     private async Task<bool> ReadMore(CancellationToken cancellation)
     {
         var part = await reader.Next(key, head, PageLines, cancellation);
+        held = part.Held;
         if (part.Rows.Count == 0) return false;
         var size = part.Rows.Sum(row => (long)row.Weight);
         await MakeRoom(size, part.Rows.Count, cancellation);

@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json.Serialization;
+using Codo.Platform.Cluster;
 using Dapper;
 using Npgsql;
 
@@ -31,7 +32,8 @@ internal sealed record LogRow(
 /// <param name="After">The last line of the part; what was asked with when the part is empty.</param>
 /// <param name="SeveralSteps">See <see cref="LogCursor.Text"/>.</param>
 /// <param name="More">There is more already.</param>
-internal sealed record LogPart(List<LogRow> Rows, LogCursor After, bool SeveralSteps, bool More);
+/// <param name="Held">A later attempt has lines that wait for the last ones of this: ask again before long, even if nothing is announced.</param>
+internal sealed record LogPart(List<LogRow> Rows, LogCursor After, bool SeveralSteps, bool More, bool Held);
 
 /// <summary>The end of a log.</summary>
 /// <param name="Before">Lines before these.</param>
@@ -39,21 +41,25 @@ internal sealed record LogEnd(List<LogRow> Rows, long Before, LogCursor After, b
 
 /// <summary>
 /// Reads a log in the order that it was written: attempt after attempt, by the time of their first lines, then the lines of other publishers. A line that is
-/// missing ends what is read, until it is there.
+/// missing ends what is read, until it is there; so does an attempt whose node is alive and has not written all of it yet.
 /// </summary>
-internal sealed class LogReader(NpgsqlDataSource source)
+internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node node)
 {
     /// <summary>Bytes of one part; a line may go beyond.</summary>
     public const int MostBytes = 512 << 10;
 
+    // Of this node's own attempts its spools say it at once, the table a moment later. A node that is away holds nobody up: it may never come back.
     private const string AttemptsSql = """
-        SELECT sched_id, attempt, min(since) AS since
+        SELECT begun.sched_id, begun.attempt, min(since) AS since,
+            EXISTS (SELECT FROM tasks.attempt a JOIN platform.node n ON n.name = a.node
+                    WHERE a.sched_id = begun.sched_id AND a.attempt = begun.attempt AND a.ended_at IS NOT NULL AND NOT a.log_whole AND a.node <> @Here
+                        AND n.heartbeat_at >= clock_timestamp() - CAST(@Lease AS interval)) AS is_open
         FROM (SELECT sched_id, attempt, exec_time AS since FROM tasks.log_line WHERE list_id = @ListId AND log_key = @LogKey AND line = 1 AND sched_id > 0
               UNION ALL
               SELECT sched_id, attempt, first_time FROM tasks.sealed_log
               WHERE list_id = @ListId AND log_key = @LogKey AND first_line = 1 AND sched_id > 0) begun
         WHERE (CAST(@SchedId AS bigint) IS NULL OR sched_id = @SchedId) AND (CAST(@Attempt AS int) IS NULL OR attempt = @Attempt)
-        GROUP BY sched_id, attempt ORDER BY since, attempt, sched_id
+        GROUP BY begun.sched_id, begun.attempt ORDER BY since, attempt, sched_id
         """;
 
     private const string Columns = "log_id, log_key, sched_id, attempt, line, continues, task_level, log_info, exec_time, log_time";
@@ -175,6 +181,7 @@ internal sealed class LogReader(NpgsqlDataSource source)
                 && next.Line == line + 1
             )
                 return Part(rows, after, several, more: true);
+            if (attempt is null && IsHeld(attempts, stream)) return Part(rows, after, several, more: false, held: true);
         }
 
         if (schedId is null && attempt is null)
@@ -207,7 +214,7 @@ internal sealed class LogReader(NpgsqlDataSource source)
         {
             var length = await connection.QuerySingleAsync<Length>(new CommandDefinition(LengthSql, stream, cancellationToken: cancellation));
             lengths.Add((stream, length.Head));
-            whole = length.Head == length.Last;
+            whole = length.Head == length.Last && !IsHeld(attempts, stream);
             if (!whole) break;
         }
 
@@ -238,51 +245,58 @@ internal sealed class LogReader(NpgsqlDataSource source)
         {
             if (rows.Count >= limit || rows.Sum(row => row.Weight) >= MostBytes)
                 break;
-            rows.InsertRange(
-                0,
-                await Query(
-                    connection,
-                    LastLinesSql,
-                    new
-                    {
-                        stream.SchedId,
-                        stream.Attempt,
-                        After = Math.Max(0, lines - (limit - rows.Count)),
-                        Upto = lines,
-                        stream.Since,
-                        Bytes = (long)MostBytes,
-                    },
-                    cancellation
-                )
+            var most = Math.Min(lines, limit - rows.Count);
+            var part = await Query(
+                connection,
+                LastLinesSql,
+                new
+                {
+                    stream.SchedId,
+                    stream.Attempt,
+                    After = lines - most,
+                    Upto = lines,
+                    stream.Since,
+                    Bytes = (long)MostBytes,
+                },
+                cancellation
             );
+            rows.InsertRange(0, part);
+            // Cut by bytes, of which a letter may have several: what precedes it is not there.
+            if (part.Count < most) break;
         }
 
         var after = rows.Count == 0 ? LogCursor.Start : rows[^1].Cursor;
         return new LogEnd(rows, lengths.Sum(length => length.Lines) + foreign - rows.Count, after, attempts.DistinctBy(stream => stream.SchedId).Skip(1).Any());
     }
 
-    private static async Task<List<AttemptLog>> Attempts(
+    private async Task<List<AttemptLog>> Attempts(
         NpgsqlConnection connection,
         LogKey key,
         long? schedId,
         int? attempt,
         CancellationToken cancellation
-    ) =>
-        (
-            await connection.QueryAsync<AttemptLog>(
-                new CommandDefinition(
-                    AttemptsSql,
-                    new
-                    {
-                        key.ListId,
-                        LogKey = key.Text,
-                        SchedId = schedId,
-                        Attempt = attempt,
-                    },
-                    cancellationToken: cancellation
-                )
+    )
+    {
+        var attempts = await connection.QueryAsync<AttemptLog>(
+            new CommandDefinition(
+                AttemptsSql,
+                new
+                {
+                    key.ListId,
+                    LogKey = key.Text,
+                    SchedId = schedId,
+                    Attempt = attempt,
+                    Here = node.Name,
+                    Node.Lease,
+                },
+                cancellationToken: cancellation
             )
-        ).AsList();
+        );
+        return [.. attempts.Select(one => steps.IsCatchingUp(one.SchedId, one.Attempt) ? one with { IsOpen = true } : one)];
+    }
+
+    // Whoever went on to the next attempt would never get the lines that this one still gets.
+    private static bool IsHeld(List<AttemptLog> attempts, AttemptLog stream) => stream.IsOpen && stream != attempts[^1];
 
     private static async Task<List<LogRow>> Query(NpgsqlConnection connection, string sql, object parameters, CancellationToken cancellation) =>
         (await connection.QueryAsync<LogRow>(new CommandDefinition(sql, parameters, cancellationToken: cancellation))).AsList();
@@ -295,10 +309,11 @@ internal sealed class LogReader(NpgsqlDataSource source)
         return place < 0 ? [] : attempts.Skip(place);
     }
 
-    private static LogPart Part(List<LogRow> rows, LogCursor after, bool several, bool more) =>
-        new(rows, rows.Count == 0 ? after : rows[^1].Cursor, several, more);
+    private static LogPart Part(List<LogRow> rows, LogCursor after, bool several, bool more, bool held = false) =>
+        new(rows, rows.Count == 0 ? after : rows[^1].Cursor, several, more, held);
 
-    private sealed record AttemptLog(long SchedId, int Attempt, DateTime Since)
+    /// <param name="IsOpen">It has ended, and not all of its lines are in the database.</param>
+    private sealed record AttemptLog(long SchedId, int Attempt, DateTime Since, bool IsOpen)
     {
         public bool Is(LogCursor cursor) => cursor.Attempt == Attempt && (cursor.SchedId is null || cursor.SchedId == SchedId);
     }

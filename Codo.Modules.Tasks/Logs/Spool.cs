@@ -7,8 +7,8 @@ namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>
 /// The output of one attempt until the database has all of it. Lines are numbered as they come; past the limit they go, without a number, to tail files of
-/// which the newest are kept, and get their numbers from <see cref="Seal"/>, behind a line that says what is missing. Where nothing can be written, a megabyte
-/// is kept in memory. One thread adds, others read.
+/// which the newest are kept, and get their numbers from <see cref="Seal"/>, behind a line that says what is missing. Once nothing more can be written they get
+/// them at once, and a megabyte of what follows is kept in memory. One thread adds, others read.
 /// </summary>
 internal sealed class Spool
 {
@@ -107,7 +107,7 @@ internal sealed class Spool
         }
     }
 
-    /// <summary>Takes a line; it can be read after <see cref="Flush"/>.</summary>
+    /// <summary>Takes a line; it can be read after <see cref="Flush()"/>.</summary>
     public void Add(long milliseconds, bool continues, string text)
     {
         LogMetrics.Read();
@@ -135,17 +135,20 @@ internal sealed class Spool
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             Fail(error.Message, milliseconds);
+            Keep(milliseconds, marks, Encoding.UTF8.GetBytes(text));
         }
     }
 
     /// <summary>Hands what was added to the system. It never fails; what cannot be written is kept in memory as far as that goes.</summary>
-    public void Flush()
+    public void Flush() => Flush(always: false);
+
+    private void Flush(bool always)
     {
         if (failure is not null) return;
         try
         {
-            Write(head!);
-            if (tail.Count > 0) Write(tail[^1]);
+            Write(head!, always);
+            if (tail.Count > 0) Write(tail[^1], always);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
@@ -156,8 +159,9 @@ internal sealed class Spool
     /// <summary>No more output comes: the tail gets its place behind the head.</summary>
     public void Seal()
     {
-        Flush();
-        if (tail.Count > 0 && failure is null) Join();
+        // The last line, which is little.
+        Flush(always: true);
+        if (tail.Count > 0 && failure is null && Join() is { } why) GiveUp(why, folder.Now);
         if (lost == 0) return;
         var text = string.Create(CultureInfo.InvariantCulture, $"[Codo]: 丢失 {lost} 行输出：{failure} / {lost} lines of output are lost: {failure}");
         lock (kept) kept.Add(new SpooledLine(0, folder.Now, LineMarks.None, Encoding.UTF8.GetBytes(text)));
@@ -182,6 +186,9 @@ internal sealed class Spool
 
         lock (kept)
         {
+            // Read again: the head may have grown meanwhile, and does no more once something is kept.
+            written = head?.Lines ?? 0;
+            if (at.Lines < written) return Next(ref at, most);
             var from = (int)Math.Clamp(at.Lines - written - keptBefore, 0, kept.Count);
             var first = written + keptBefore + from + 1;
             var read = kept.Skip(from).Take(most).Select((line, number) => line with { Line = first + number }).ToList();
@@ -217,10 +224,12 @@ internal sealed class Spool
         head?.Dispose();
     }
 
-    private void Write(SpoolFile file)
+    /// <param name="always">However little room there is.</param>
+    private void Write(SpoolFile file, bool always = false)
     {
         if (file.Pending.Bytes == 0) return;
-        folder.Reserve(file.Pending.Bytes);
+        if (always) folder.Found(file.Pending.Bytes);
+        else folder.Reserve(file.Pending.Bytes);
         file.Flush();
     }
 
@@ -244,11 +253,18 @@ internal sealed class Spool
         tail.Add(SpoolFile.Create(string.Create(CultureInfo.InvariantCulture, $"{head!.Path}.tail-{tailLines:D19}"), before));
     }
 
-    private void Join()
+    /// <summary>
+    /// Gives the tail its place behind the head. It asks for no room: what it copies lies on the disk already, and goes from where it was. Returns why not all
+    /// of it has got there, else null.
+    /// </summary>
+    private string? Join()
     {
+        var missing = JsonSerializer.Deserialize<TailHead>(tail[0].Head)!;
+        var lines = missing.Lines + tail.Sum(file => file.Lines + file.Pending.Lines);
+        var placed = 0L;
         try
         {
-            var missing = JsonSerializer.Deserialize<TailHead>(tail[0].Head)!;
+            Write(tail[^1], always: true);
             var mark = LineMarks.Gap;
             foreach (var file in tail)
             {
@@ -258,20 +274,24 @@ internal sealed class Spool
                     foreach (var line in read)
                     {
                         if (mark == LineMarks.Gap && missing.Lines > 0) head!.Add(line.Milliseconds, mark, missing.Text);
+                        if (mark == LineMarks.Gap) placed += missing.Lines;
                         head!.Add(line with { Marks = line.Marks | (missing.Lines > 0 ? LineMarks.None : mark) });
                         mark = LineMarks.None;
+                        placed++;
                     }
 
-                    Write(head!);
+                    Write(head!, always: true);
                 }
             }
 
             foreach (var file in tail) Delete(file);
             tail.Clear();
+            return null;
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            Fail(error.Message, folder.Now);
+            lost += lines - placed;
+            return error.Message;
         }
     }
 
@@ -287,10 +307,15 @@ internal sealed class Spool
 
     private void Fail(string why, long milliseconds)
     {
+        // Now or never: what comes from now on stands behind it.
+        if (tail.Count > 0) Join();
+        GiveUp(why, milliseconds);
+    }
+
+    private void GiveUp(string why, long milliseconds)
+    {
         failure = why;
         foreach (var line in head?.TakePending() ?? []) Keep(line.Milliseconds, line.Marks, line.Utf8.ToArray());
-        // Without room the tail cannot get its place any more.
-        lost += tail.Sum(file => file.Lines + file.TakePending().Count);
         Keep(
             milliseconds,
             LineMarks.None,

@@ -38,6 +38,10 @@ internal sealed class StepLogs(
     /// <summary>Whether lines of this log lie on this node that are not in the database although their step has ended.</summary>
     public bool IsCatchingUp(string logKey) => deliveries.Values.Any(delivery => delivery.Ended && !delivery.Done && delivery.Place.LogKey == logKey);
 
+    /// <summary>The same of one attempt.</summary>
+    public bool IsCatchingUp(long schedId, int attempt) =>
+        deliveries.TryGetValue((schedId, attempt), out var delivery) && delivery.Ended && !delivery.Done;
+
     /// <summary>Takes the output of an attempt. Whatever is away, it takes it.</summary>
     /// <param name="secrets">Texts that are masked before anything else is done with a line.</param>
     public StepOutput Open(OutputPlace place, IReadOnlyCollection<string> secrets)

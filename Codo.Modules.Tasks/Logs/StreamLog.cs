@@ -70,7 +70,8 @@ internal static class StreamLog
         {
             // Taken before the lines are read: what comes after that completes it.
             var more = feed.NextChange;
-            if (follower.Has is null && !feed.Attach(follower, stream.After))
+            // The feed stops at the first line that is missing in any attempt: who asked for one attempt or one step reads that alone.
+            if (follower.Has is null && (stream.SchedId is not null || stream.Attempt is not null || !feed.Attach(follower, stream.After)))
             {
                 var part = await reader.Next(feed.Key, stream.After, PageLines, ending, stream.SchedId, stream.Attempt);
                 if (part.Rows.Count > 0)

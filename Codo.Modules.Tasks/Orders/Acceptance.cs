@@ -212,6 +212,9 @@ internal sealed class Acceptance(
         await connection.ExecuteAsync(StepsSql, new { ListId = id, Steps = Rows(plan.Steps) }, transaction);
         var isLater = !draft.Ready || draft.Hold || draft.StartDelay > 0;
         await OrderApproval.Store(connection, transaction, id, draft.Rule, draft.Run, isLater, candidates);
+        // To submit it as ready was the one approval that the rule asks for, and counts for as long as the rule says.
+        if (draft.Ready && draft.Rule.IsMore)
+            await (await OrderApproval.Read(connection, transaction, id)).Add(connection, transaction, caller, "approve", "", draft.Run.Sha256);
         return id;
     }
 

@@ -35,7 +35,7 @@ internal static class ApproveOrder
         {
             if (!Times.TryParse(command.StartTime, zone.Info, out var start))
                 throw Refusal.Invalid("start_time " + Times.Expected.Zh, "start_time " + Times.Expected.En);
-            var decision = new Decision(command.ListId!.Value, start, command.Hold, command.Comment?.Trim() ?? "", null);
+            var decision = new Decision(command.ListId!.Value, start, command.Hold, command.Comment?.Trim() ?? "", null, Moves: true);
             var decided = await approving.Approve(decision, cancellationToken);
             return new Result(decided.BeginsAt, decided.Hold, decided.Missing, decided.Warnings);
         }

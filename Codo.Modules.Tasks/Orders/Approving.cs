@@ -14,11 +14,20 @@ namespace Codo.Modules.Tasks.Orders;
 /// <param name="Start">Null leaves the order's own time.</param>
 /// <param name="Sha256">Of the plan that the person has seen; null where the client shows none.</param>
 /// <param name="BreaksGlass">Starts it without the approvals that it needs.</param>
-internal sealed record Decision(long ListId, DateTimeOffset? Start, bool? Hold, string Comment, string? Sha256, bool BreaksGlass = false);
+/// <param name="Moves">Of an order that is approved already it moves the time.</param>
+internal sealed record Decision(
+    long ListId,
+    DateTimeOffset? Start,
+    bool? Hold,
+    string Comment,
+    string? Sha256,
+    bool BreaksGlass = false,
+    bool Moves = false
+);
 
 /// <summary>What has become of it.</summary>
 /// <param name="Missing">Approvals that the order still needs; 0 when it is approved.</param>
-internal sealed record Decided(DateTime BeginsAt, bool Hold, int Missing, bool IsMoved, IReadOnlyList<Text> Warnings);
+internal sealed record Decided(DateTime BeginsAt, bool Hold, int Missing, IReadOnlyList<Text> Warnings);
 
 /// <summary>
 /// Approves, rejects, pushes back and starts without approval, each under the order's lock: of two who decide at once the second finds it decided.
@@ -48,13 +57,6 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
             WHERE list_id = @ListId
         """;
 
-    // A lane that pauses before a retry has a step at 2, and waits for no start time.
-    private const string MoveLanesSql = """
-        UPDATE tasks.lane l SET due_at = o.start_time FROM tasks.scheduler_task_list o WHERE o.list_id = l.list_id AND l.list_id = @ListId
-            AND l.state = 'timed'
-          AND NOT EXISTS (SELECT FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status = 2)
-        """;
-
     private const string VoidSql = """
         UPDATE tasks.approval SET void = true WHERE list_id = @ListId AND verdict IN ('approve', 'break_glass', 'push_back') AND NOT void
         """;
@@ -73,7 +75,7 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
         SELECT count(*) FROM tasks.scheduler_task_info WHERE list_id = @ListId AND task_status = 7
         """;
 
-    /// <summary>Approves a new order; moves the time of one that was approved and has steps that wait for it.</summary>
+    /// <summary>Approves a new order; where the decision says so, moves the time of one that was approved and has steps that wait for it.</summary>
     /// <exception cref="Refusal">The order cannot be approved, or not by this person.</exception>
     public async Task<Decided> Approve(Decision decision, CancellationToken cancellation)
     {
@@ -85,13 +87,16 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
         if (order.State == OrderState.New) return await Approve(connection, transaction, order, approval, decision, timed, cancellation);
         if (approval.Rule.Against(caller, teams, await MayApprove(order), order.CreatorId, order.Creator) is { } why) throw await Refused(order, why);
         if (order.State == OrderState.Ended) throw Refusal.Conflict("订单已结束，不能再开始", "The order has ended and does not start again");
-        if (decision.Start is not { } start || (timed == 0 && !((decision.Hold ?? order.Hold) && order.State == OrderState.Ready)))
+        // An order that is held waits for its time also when the hold is to be lifted.
+        if (decision.Start is not { } start || (timed == 0 && !((order.Hold || decision.Hold == true) && order.State == OrderState.Ready)))
             throw Refusal.Conflict("订单已审批，且没有等待执行时间的任务", "The order is approved already, and nothing in it waits for a time");
+        // Whoever approves what somebody else has approved meanwhile has not decided about its time.
+        if (!decision.Moves) throw Refusal.Conflict("订单不在等待审批", "The order does not await approval");
         await connection.ExecuteAsync(MoveSql, new { order.ListId, StartTime = start.UtcDateTime, decision.Hold }, transaction);
         var begins = await Begins(connection, transaction, order);
         await Note(connection, transaction, order, "move", new { start_time = start.UtcDateTime, hold = begins.Hold });
         await Commit(connection, transaction, order.ListId, cancellation);
-        return new Decided(begins.BeginsAt, begins.Hold, 0, true, []);
+        return new Decided(begins.BeginsAt, begins.Hold, 0, StartsAtOnce(timed, begins));
     }
 
     /// <summary>Ends a new order, its steps as rejected.</summary>
@@ -109,6 +114,15 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
         var said = decision.Comment.Length == 0 ? caller.Nickname : $"{caller.Nickname}: {decision.Comment}";
         await OrderEnding.End(connection, transaction, order.ListId, "rejected", Text.Same(said));
         await Note(connection, transaction, order, "reject", new { comment = decision.Comment });
+        // Whoever rejects an order of their own knows. A stream of its own: it holds up nothing else of the order.
+        if (order.CreatorId != caller.UserId)
+            await Outbox.Write(
+                connection,
+                transaction,
+                OrderEvents.Stream(order.ListId) + ":rejected",
+                OrderEvents.Rejected,
+                new OrderEvents.TurnedDown(order.ListId, caller.Nickname, decision.Comment, decision.Comment)
+            );
         await Commit(connection, transaction, order.ListId, cancellation);
     }
 
@@ -223,13 +237,16 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
         await Commit(connection, transaction, order.ListId, cancellation);
         Text[] warnings =
         [
-            .. missing == 0 && timed == 0 && begins.Early
-                ? [new Text("模板没有定时任务，订单立即开始；要整体等待请使用 hold", "No step is timed, so the order starts at once; use hold to put it off as a whole")]
-                : Array.Empty<Text>(),
+            .. missing == 0 ? StartsAtOnce(timed, begins) : [],
             .. now.Risks.Select(risk => risk.Sentence).Distinct(),
         ];
-        return new Decided(begins.BeginsAt, begins.Hold, missing, false, warnings);
+        return new Decided(begins.BeginsAt, begins.Hold, missing, warnings);
     }
+
+    private static Text[] StartsAtOnce(long timed, BeginsRow begins) =>
+        timed == 0 && begins.Early
+            ? [new Text("模板没有定时任务，订单立即开始；要整体等待请使用 hold", "No step is timed, so the order starts at once; use hold to put it off as a whole")]
+            : [];
 
     private async Task<PlannedRun> Plan(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId)
     {
@@ -273,7 +290,7 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
 
     private async Task Commit(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId, CancellationToken cancellation)
     {
-        await connection.ExecuteAsync(MoveLanesSql, new { ListId = listId }, transaction);
+        await Advancing.MoveTimed(connection, transaction, listId);
         await AdvanceOrder.Note(connection, transaction, listId);
         await transaction.CommitAsync(cancellation);
         await advance.Enqueue(connection, listId);

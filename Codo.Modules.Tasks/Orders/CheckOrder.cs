@@ -27,6 +27,9 @@ internal static class CheckOrder
     /// <summary>A step that a person releases, as every host of its group has it.</summary>
     internal sealed record HandStep(int TaskGroup, int TaskLevel, string TaskName);
 
+    /// <summary>A batch that has not begun although nothing before it is under way: it waits for a person, or for the pause.</summary>
+    internal sealed record WaitingBatch(int TaskGroup, int Batch);
+
     internal sealed record Event(DateTime Time, string User, long UserId, string Action, JsonNode? Detail);
 
     /// <param name="Verdict"><c>approve</c>, <c>reject</c>, <c>push_back</c> or <c>break_glass</c>.</param>
@@ -89,6 +92,7 @@ internal static class CheckOrder
         IReadOnlyList<string> ArgsKeys,
         IReadOnlyList<string> HandList,
         IReadOnlyList<HandStep> HandSteps,
+        WaitingBatch? NextBatch,
         IReadOnlyList<int> GroupList,
         string RunGroup,
         IReadOnlyList<string> ThisHostList,
@@ -160,6 +164,13 @@ internal static class CheckOrder
             GROUP BY task_group, task_level, task_name ORDER BY min(sched_id)
             """;
 
+        private const string NextBatchSql = $"""
+            SELECT g.task_group, (SELECT min(l.batch) FROM tasks.lane l WHERE l.list_id = g.list_id AND l.task_group = g.task_group
+                AND l.state = 'waiting') AS batch
+            FROM tasks.order_group g JOIN tasks.scheduler_task_list o USING (list_id)
+            WHERE g.list_id = @ListId AND o.schedule = 'start' AND {Progress.BatchWaits}
+            """;
+
         private const string NamesSql = """
             SELECT args_self, args_name FROM tasks.scheduler_args_list WHERE args_self = ANY(@Words)
             """;
@@ -202,6 +213,7 @@ internal static class CheckOrder
             var arguments = await Arguments(connection, order.Args);
             var given = (await connection.QueryAsync<Approval>(GivenSql, new { ListId = id })).AsList();
             var hand = (await connection.QueryAsync<HandStep>(HandSql, new { ListId = id })).AsList();
+            var nextBatch = await connection.QueryFirstOrDefaultAsync<WaitingBatch>(NextBatchSql, new { ListId = id });
             var stopped = await connection.QuerySingleOrDefaultAsync<(string? Zh, string? En)>(StoppedSql, new { ListId = id });
             var approval = await OrderApproval.Read(connection, null, id);
             var now = order.Schedule == "new" ? await Now(connection, id) : null;
@@ -224,6 +236,7 @@ internal static class CheckOrder
                     [.. arguments.Select(argument => argument.ArgsKey)],
                     [.. hand.Select(step => step.TaskName).Distinct()],
                     hand,
+                    nextBatch,
                     [.. lanes.Select(lane => lane.TaskGroup).Distinct()],
                     group,
                     [.. beside.Select(lane => lane.Host)],

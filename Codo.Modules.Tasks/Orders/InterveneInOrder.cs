@@ -13,7 +13,7 @@ namespace Codo.Modules.Tasks.Orders;
 /// <summary>What a person does to one lane, or one group, of a running order.</summary>
 internal static class InterveneInOrder
 {
-    /// <param name="SchedulerId">The step that <c>execute</c> releases.</param>
+    /// <param name="SchedulerId">The step that <c>execute</c> releases, <c>skip</c> counts as done, or <c>restart</c> runs again from.</param>
     /// <param name="Force">Restarts although what is left of an interrupted command may still run.</param>
     /// <param name="IncludeStopped">Of <c>restart_failed</c>: lanes that a person stopped are restarted as well.</param>
     internal sealed record Command(
@@ -85,7 +85,7 @@ internal static class InterveneInOrder
             {
                 "execute" => (await ReleaseStep.Apply(connection, transaction, caller, id, command.SchedulerId!.Value), new Text("审核执行成功", "Released")),
                 "restart" => (
-                    await RestartLane.One(connection, transaction, caller, await Lane(), level, command.Force == true),
+                    await RestartLane.One(connection, transaction, caller, await Lane(), level, command.SchedulerId, command.Force == true),
                     new Text("重新执行成功", "Restarted")
                 ),
                 "restart_failed" => (

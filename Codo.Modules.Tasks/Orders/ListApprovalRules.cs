@@ -1,3 +1,4 @@
+using Codo.Modules.Tasks.Layout;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Dapper;
@@ -7,7 +8,7 @@ using Npgsql;
 
 namespace Codo.Modules.Tasks.Orders;
 
-/// <summary>What orders need before they start, by template and space.</summary>
+/// <summary>What orders need before they start, by template and space, as far as the caller sees these.</summary>
 internal static class ListApprovalRules
 {
     internal sealed record Query(int? Page, int? Limit, long? TempId, long? SpaceId) : IRequest<Result>, IPaged;
@@ -40,24 +41,37 @@ internal static class ListApprovalRules
         public Validator() => this.Paged();
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, TeamDirectory teams) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, TeamDirectory teams, Access access) : IRequestHandler<Query, Result>
     {
         private const int DefaultLimit = 100;
 
-        private const string PageSql = $"""
-            SELECT {Columns} FROM tasks.approval_rule r WHERE (CAST(@TempId AS bigint) IS NULL OR r.temp_id = @TempId)
-                AND (CAST(@SpaceId AS bigint) IS NULL OR r.space_id = @SpaceId)
-            ORDER BY r.rule_id LIMIT @Limit OFFSET @Offset
+        private const string Seen = $"""
+            tasks.approval_rule r LEFT JOIN tasks.scheduler_temp_list t ON t.temp_id = r.temp_id
+            WHERE (CAST(@TempId AS bigint) IS NULL OR r.temp_id = @TempId) AND (CAST(@SpaceId AS bigint) IS NULL OR r.space_id = @SpaceId)
+                AND (r.space_id = ANY(@SeenSpaces) OR {TemplateRight.Visible})
             """;
 
-        private const string CountSql = """
-            SELECT count(*) FROM tasks.approval_rule r WHERE (CAST(@TempId AS bigint) IS NULL OR r.temp_id = @TempId)
-                AND (CAST(@SpaceId AS bigint) IS NULL OR r.space_id = @SpaceId)
+        private const string PageSql = $"""
+            SELECT {Columns} FROM {Seen} ORDER BY r.rule_id LIMIT @Limit OFFSET @Offset
+            """;
+
+        private const string CountSql = $"""
+            SELECT count(*) FROM {Seen}
             """;
 
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
-            var asked = new { query.TempId, query.SpaceId, Limit = query.Limit ?? DefaultLimit, Offset = query.Offset(DefaultLimit) };
+            var asked = new DynamicParameters(TemplateRight.Parameters(access));
+            asked.AddDynamicParams(
+                new
+                {
+                    query.TempId,
+                    query.SpaceId,
+                    SeenSpaces = access.Rules.Spaces.Keys.Where(access.SeesSpace).ToArray(),
+                    Limit = query.Limit ?? DefaultLimit,
+                    Offset = query.Offset(DefaultLimit),
+                }
+            );
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var rules = (await connection.QueryAsync<Row>(PageSql, asked)).Select(row =>
                 row.TeamId is { } team ? row with { TeamName = teams.NameOf(team) ?? $"#{team}" } : row

@@ -1,3 +1,4 @@
+using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Dapper;
@@ -14,6 +15,7 @@ internal static class OpenOrders
 
     internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Say.Fetched);
 
+    /// <param name="AwaitsBatch">A person lets the next batch begin.</param>
     internal sealed record Row(
         long ListId,
         string TaskName,
@@ -23,7 +25,8 @@ internal static class OpenOrders
         DateTime Since,
         long Hosts,
         long Done,
-        bool IsPushedBack
+        bool IsPushedBack,
+        bool AwaitsBatch
     );
 
     // Its submitter reads why, and the approvers have nothing to do.
@@ -42,10 +45,19 @@ internal static class OpenOrders
                     AND (@UserId IN (t.submitter_id, o.creator_id) OR o.creator_id IS NULL AND o.creator = ANY(@Names)))))
         """;
 
+    private const string AwaitsBatch = $"""
+        EXISTS (SELECT FROM tasks.order_group g WHERE g.list_id = o.list_id AND g.confirm AND {Progress.BatchWaits})
+        """;
+
+    // The status is 6 also where somebody stopped a host and nothing is left to do about it.
+    private const string NeedsPerson = $"""
+        (EXISTS (SELECT FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state IN ('failed', 'interrupted', 'hand')) OR {AwaitsBatch})
+        """;
+
     private const string Waits = $"""
         FROM tasks.scheduler_task_list o WHERE o.schedule <> 'OK'
             AND CASE o.schedule WHEN 'new' THEN CASE WHEN {IsPushedBack} THEN o.creator_id = @UserId ELSE {Approves} END
-                WHEN 'start' THEN o.status IN (4, 5, 6) AND {OrderAccess.Visible} ELSE false END
+                WHEN 'start' THEN {NeedsPerson} AND {OrderAccess.Visible} ELSE false END
         """;
 
     private const string WaitsCountSql = $"""
@@ -60,10 +72,10 @@ internal static class OpenOrders
     {
         private const string Columns = $"""
             SELECT o.list_id, o.task_name, o.creator, o.schedule, CAST(o.status AS text) AS status,
-                CASE WHEN o.schedule = 'new' THEN o.create_time ELSE o.start_time END AS since,
+                CASE WHEN o.schedule = 'new' THEN {StartCheck.WaitsSince} ELSE o.start_time END AS since,
                 (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id) AS hosts,
                 (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state = 'done') AS done,
-                {IsPushedBack} AS is_pushed_back
+                {IsPushedBack} AS is_pushed_back, o.schedule = 'start' AND {AwaitsBatch} AS awaits_batch
             """;
 
         private const string WaitingSql = $"""
@@ -71,7 +83,7 @@ internal static class OpenOrders
             """;
 
         private const string Runs = $"""
-            FROM tasks.scheduler_task_list o WHERE o.schedule = 'start' AND o.status NOT IN (4, 5, 6) AND {OrderAccess.Visible}
+            FROM tasks.scheduler_task_list o WHERE o.schedule = 'start' AND NOT {NeedsPerson} AND {OrderAccess.Visible}
             """;
 
         private const string RunningSql = $"""

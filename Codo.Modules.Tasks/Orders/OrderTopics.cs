@@ -12,10 +12,10 @@ internal sealed class OrdersTopic(NpgsqlDataSource source, TimeProvider time) : 
 {
     // A million ended orders cost nothing: the newest id says that one was made, the open ones what became of it.
     private const string VersionSql = """
-        SELECT COALESCE((SELECT max(list_id) FROM tasks.scheduler_task_list), 0) || '.' ||
-            COALESCE((SELECT md5(string_agg(list_id || schedule || status || hold || start_time, ',' ORDER BY list_id))
+        SELECT md5(COALESCE((SELECT max(list_id) FROM tasks.scheduler_task_list), 0) || '.' ||
+            COALESCE((SELECT string_agg(list_id || schedule || status || hold || start_time, ',' ORDER BY list_id)
                 FROM tasks.scheduler_task_list WHERE schedule <> 'OK'), '') ||
-            '.' || COALESCE((SELECT max(approval_id) FROM tasks.approval), 0)
+            '.' || COALESCE((SELECT max(approval_id) FROM tasks.approval), 0))
         """;
 
     public override string Name => "orders";

@@ -1,6 +1,6 @@
 namespace Codo.Modules.Tasks.Orders;
 
-/// <summary>Orders that the caller can move on: to approve, failed, at a hand step.</summary>
+/// <summary>Orders that the caller can move on: to approve, failed, at a hand step, or before a batch that a person lets begin.</summary>
 public sealed partial class OrdersThatWait
 {
     private const int Most = 8;

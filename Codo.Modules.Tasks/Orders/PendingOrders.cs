@@ -23,11 +23,12 @@ internal sealed class PendingOrders(
     ILogger<PendingOrders> log
 )
 {
-    // A while at once: the next look ends the rest.
-    private const string OverdueSql = """
-        SELECT list_id FROM tasks.scheduler_task_list
-        WHERE schedule = 'new' AND GREATEST(create_time, CAST(@From AS timestamptz)) < clock_timestamp() - make_interval(days => @Days)
-            ORDER BY list_id LIMIT 100
+    // A while at once: the next look ends the rest. The audit is asked only about those that are old enough.
+    private const string OverdueSql = $"""
+        SELECT o.list_id FROM tasks.scheduler_task_list o
+        WHERE o.schedule = 'new' AND GREATEST(o.create_time, CAST(@From AS timestamptz)) < clock_timestamp() - make_interval(days => @Days)
+            AND {StartCheck.WaitsSince} < clock_timestamp() - make_interval(days => @Days)
+            ORDER BY o.list_id LIMIT 100
         """;
 
     public async Task EndOverdue(CancellationToken cancellation)

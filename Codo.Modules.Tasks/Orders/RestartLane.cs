@@ -8,7 +8,8 @@ using Npgsql;
 namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>
-/// <c>restart</c> and <c>restart_failed</c>: a lane runs again from a level on, each step with a new attempt, once nothing is left of the old ones.
+/// <c>restart</c> and <c>restart_failed</c>: a lane runs again from a level, or from one step of it, on, each step with a new attempt, once nothing is left of
+/// the old ones.
 /// </summary>
 internal static class RestartLane
 {
@@ -38,25 +39,32 @@ internal static class RestartLane
         SELECT sched_id, task_level, task_status, trigger FROM tasks.scheduler_task_info WHERE lane_id = @LaneId ORDER BY task_level, sched_id
         """;
 
+    // Steps run by level, then by id: several may share a level, and without a step the whole level is meant.
     private const string SkipSql = """
-        UPDATE tasks.scheduler_task_info SET task_status = 3, outcome = 'skipped', cause = @By WHERE lane_id = @LaneId AND task_level < @Level
-            AND task_status = ANY(@From)
+        UPDATE tasks.scheduler_task_info SET task_status = 3, outcome = 'skipped', cause = @By WHERE lane_id = @LaneId
+            AND (task_level, sched_id) < (@Level, COALESCE(CAST(@SchedId AS bigint), 0)) AND task_status = ANY(@From)
         """;
 
+    // A stop has made 6 of what waited for its time.
     private const string AgainSql = """
-        UPDATE tasks.scheduler_task_info SET task_status = CASE WHEN task_status = 7 THEN 7 WHEN trigger = 'hand' THEN 5 ELSE 1 END, outcome = NULL,
-            cause = '', tries = 0
-        WHERE lane_id = @LaneId AND task_level >= @Level
+        UPDATE tasks.scheduler_task_info i SET task_status = CASE WHEN i.trigger = 'hand' THEN 5
+                WHEN i.trigger = 'timed' AND (i.task_status = 7 OR o.start_time > clock_timestamp()) THEN 7 ELSE 1 END,
+            outcome = NULL, cause = '', tries = 0
+        FROM tasks.scheduler_task_list o
+        WHERE o.list_id = i.list_id AND i.lane_id = @LaneId AND (i.task_level, i.sched_id) >= (@Level, COALESCE(CAST(@SchedId AS bigint), 0))
         """;
 
+    // A lane that was stopped before it began anything is opened when its group's and batch's turn comes, as if nobody had stopped it.
     private const string LaneSql = """
-        UPDATE tasks.lane SET state = 'ready', since = clock_timestamp(), due_at = NULL WHERE lane_id = @LaneId AND state = ANY(@From)
+        UPDATE tasks.lane l SET since = clock_timestamp(), due_at = NULL, state = CASE WHEN l.state = 'stopped'
+            AND NOT EXISTS (SELECT FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.attempts > 0) THEN 'waiting' ELSE 'ready' END
+        WHERE l.lane_id = @LaneId AND l.state = ANY(@From)
         """;
 
     private const string FailedSql = """
-        SELECT l.lane_id, l.task_group, l.host, l.state, s.task_level FROM tasks.lane l
-        CROSS JOIN LATERAL (SELECT i.task_level, i.task_status FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status <> 3
-            ORDER BY i.task_level, i.sched_id LIMIT 1) s
+        SELECT l.lane_id, l.task_group, l.host, l.state, s.task_level, s.sched_id FROM tasks.lane l
+        CROSS JOIN LATERAL (SELECT i.task_level, i.sched_id, i.task_status FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id
+            AND i.task_status <> 3 ORDER BY i.task_level, i.sched_id LIMIT 1) s
         WHERE l.list_id = @ListId AND l.task_group = @Group AND l.state = ANY(@From) AND (@IncludeStopped OR l.state <> 'stopped') AND s.task_status IN (4,
             6) ORDER BY l.lane_id FOR NO KEY UPDATE OF l
         """;
@@ -97,14 +105,29 @@ internal static class RestartLane
         await Task.WhenAll(left.Select(async each => await orphans.Say(each, await orphans.End(each))));
     }
 
+    /// <param name="schedId">The step of that level from which on it runs again; null for the level's first.</param>
     /// <returns>For the audit.</returns>
-    public static async Task<object> One(NpgsqlConnection connection, NpgsqlTransaction transaction, Caller caller, LockedLane lane, int level, bool force)
+    public static async Task<object> One(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        Caller caller,
+        LockedLane lane,
+        int level,
+        long? schedId,
+        bool force
+    )
     {
         if (LaneStates.Next(lane.Stands, LaneAction.Restart) is null || await connection.ExecuteScalarAsync<bool>(UnderWaySql, lane, transaction))
             throw Refusal.Conflict($"主机 {lane.Host} 上有任务正在执行或还未开始", $"On {lane.Host} a step runs, or nothing has begun yet");
         var steps = (await connection.QueryAsync<StepRow>(StepsSql, lane, transaction)).AsList();
         if (!steps.Exists(step => step.TaskLevel >= level)) throw Refusal.NotFound("没有这个级别的任务", "There is no step of that level or a higher one");
-        if (steps.Exists(step => step.TaskLevel < level && (StepState)step.TaskStatus is StepState.Hand or StepState.Timed))
+        if (schedId is { } first && !steps.Exists(step => step.SchedId == first && step.TaskLevel == level))
+            throw Refusal.NotFound("该主机的这个级别没有这个任务（scheduler_id）", "This host has no step of that level with this scheduler_id");
+        if (
+            steps.Exists(step =>
+                (step.TaskLevel, step.SchedId).CompareTo((level, schedId ?? 0)) < 0 && (StepState)step.TaskStatus is StepState.Hand or StepState.Timed
+            )
+        )
             throw Refusal.Conflict("前面还有等待人工或等待时间的任务", "An earlier step waits for a person or for its time");
         if (!force && await connection.QuerySingleOrDefaultAsync<string?>(LeftSql, lane, transaction) is { } host)
             throw Refusal.Conflict(
@@ -124,14 +147,22 @@ internal static class RestartLane
             {
                 lane.LaneId,
                 Level = level,
+                SchedId = schedId,
                 By = Text.Same(caller.Nickname).Both(),
                 From = StepStates.From(StepAction.Skip).Append((short)StepState.Running).ToArray(),
             },
             transaction
         );
-        await connection.ExecuteAsync(AgainSql, new { lane.LaneId, Level = level }, transaction);
+        await connection.ExecuteAsync(AgainSql, new { lane.LaneId, Level = level, SchedId = schedId }, transaction);
         await connection.ExecuteAsync(LaneSql, new { lane.LaneId, From = LaneStates.From(LaneAction.Restart) }, transaction);
-        return new { lane.TaskGroup, lane.Host, level, force };
+        return new
+        {
+            lane.TaskGroup,
+            lane.Host,
+            level,
+            sched_id = schedId,
+            force,
+        };
     }
 
     /// <param name="includeStopped">Whether lanes that a person stopped are restarted as well.</param>
@@ -165,7 +196,15 @@ internal static class RestartLane
                 "No host of this group has failed or was interrupted (hosts that a person stopped need include_stopped)"
             );
         foreach (var lane in lanes)
-            await One(connection, transaction, caller, new LockedLane(lane.LaneId, lane.TaskGroup, lane.Host, lane.State), lane.TaskLevel, force);
+            await One(
+                connection,
+                transaction,
+                caller,
+                new LockedLane(lane.LaneId, lane.TaskGroup, lane.Host, lane.State),
+                lane.TaskLevel,
+                lane.SchedId,
+                force
+            );
         return new
         {
             group,
@@ -177,5 +216,5 @@ internal static class RestartLane
 
     private sealed record StepRow(long SchedId, int TaskLevel, short TaskStatus, string Trigger);
 
-    private sealed record FailedRow(long LaneId, int TaskGroup, string Host, string State, int TaskLevel);
+    private sealed record FailedRow(long LaneId, int TaskGroup, string Host, string State, int TaskLevel, long SchedId);
 }

@@ -10,7 +10,7 @@ const LANES = {
   stopped: ['idle', t('已停止', 'Stopped'), 4], ready: ['idle', t('就绪', 'Ready'), 5], waiting: ['idle', t('等待', 'Waiting'), 6], timed: ['idle', t('等待时间', 'Waits for its time'), 6], done: ['ok', t('完成', 'Done'), 7], ended: ['idle', t('已结束', 'Ended'), 7],
 };
 const STEPS = { 0: ['idle', '·', t('未批准', 'Not approved')], 1: ['idle', '·', t('等待', 'Waiting')], 2: ['run', '▶', t('运行中', 'Running')], 3: ['ok', '✓', t('完成', 'Done')], 4: ['bad', '✕', t('失败', 'Failed')], 5: ['warn', '☞', t('等待人工', 'Waits for a person')], 6: ['bad', '!', t('中断', 'Interrupted')], 7: ['idle', '◷', t('等待时间', 'Waits for its time')] };
-const OUTCOMES = { i: t('失败但忽略', 'Failed, ignored'), t: t('超时', 'Timed out'), u: t('连不上', 'Unreachable'), l: t('失联', 'Lost'), s: t('已停止', 'Stopped'), e: t('已结束', 'Ended'), k: t('已跳过', 'Skipped') };
+const OUTCOMES = { i: t('失败但忽略', 'Failed, ignored'), t: t('超时', 'Timed out'), u: t('连不上', 'Unreachable'), l: t('失联', 'Lost'), s: t('已停止', 'Stopped'), e: t('已结束', 'Ended'), r: t('已驳回', 'Rejected'), k: t('已跳过', 'Skipped') };
 const wordOf = (step, outcome) => OUTCOMES[outcome] ?? STEPS[step]?.[2] ?? step;
 
 class OrderGrid {

@@ -18,7 +18,7 @@ public sealed class DatabaseClock : TimeProvider
     private long jumpedAt = long.MinValue;
 
     /// <summary>A difference from what was expected that is no drift any more: somebody set a clock.</summary>
-    internal static readonly TimeSpan Jump = TimeSpan.FromSeconds(2);
+    public static readonly TimeSpan Jump = TimeSpan.FromSeconds(2);
 
     /// <summary>Two nodes read PostgreSQL's clock differently by less than this: a later time was written before the clock was put back.</summary>
     public static readonly TimeSpan Difference = TimeSpan.FromSeconds(5);

@@ -32,6 +32,12 @@ internal sealed class Membership(
         RETURNING incarnation, drained_at IS NOT NULL AS drained, pg_postmaster_start_time() AS server
         """;
 
+    // Who may live under this name: a host that has neither left nor been declared dead, and has sent a heartbeat within a lease.
+    private const string NamesakeSql = """
+        SELECT machine AS machine_name, boot_id, process_id, heartbeat_at FROM platform.node
+        WHERE name = @Name AND stopped_at IS NULL AND fenced < incarnation AND heartbeat_at >= clock_timestamp() - CAST(@Lease AS interval)
+        """;
+
     private const string BeatSql = """
         UPDATE platform.node SET heartbeat_at = clock_timestamp(), clock_skew = @Skew
         WHERE name = @Name AND incarnation = @Incarnation AND fenced < incarnation
@@ -58,7 +64,11 @@ internal sealed class Membership(
     // Seconds. Half a lease: a statement that took longer could make up for a clock that was put back by as much.
     private const int FenceTimeout = 5;
 
-    private static readonly TimeSpan Beat = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Beat = TimeSpan.FromSeconds(2),
+        // Two beats and some: a host that lives has sent one by then.
+        LongestLook = TimeSpan.FromSeconds(5),
+        LookPeriod = TimeSpan.FromMilliseconds(250);
+
     private readonly CancellationTokenSource stopping = new();
     private readonly LoopState beats = states.Add("heartbeat", Beat, isVital: true);
     private LoopGroup? recoveries;
@@ -67,6 +77,7 @@ internal sealed class Membership(
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
+        await RefuseNamesake(cancellationToken);
         await Join();
         // A thread of its own: a thread pool that is busy with a burst of commands must not cost the lease.
         heart = new Thread(KeepLease) { IsBackground = true, Name = "codo heartbeat" };
@@ -113,6 +124,24 @@ internal sealed class Membership(
         fence?.Dispose();
         recoveries?.Dispose();
         stopping.Dispose();
+    }
+
+    // Two hosts under one name would take the lease from each other with every beat, and end each other's commands. A node that joins anew does not ask: the
+    // row is its own.
+    private async Task RefuseNamesake(CancellationToken cancellation)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        if (await Read() is not { } found || found.IsGone) return;
+        var began = BootTime.Now;
+        while (BootTime.Now - began < LongestLook)
+        {
+            await Task.Delay(LookPeriod, cancellation);
+            if (await Read() is not { } now) return;
+            if (now.HeartbeatAt != found.HeartbeatAt) throw new NodeNameIsTaken(node.Name);
+        }
+
+        Task<Namesake?> Read() =>
+            connection.QuerySingleOrDefaultAsync<Namesake>(new CommandDefinition(NamesakeSql, new { node.Name, Node.Lease }, cancellationToken: cancellation));
     }
 
     private async Task Join()
@@ -232,7 +261,21 @@ internal sealed class Membership(
             },
             commandTimeout: FenceTimeout
         );
+
+    private sealed record Namesake(string MachineName, string BootId, int ProcessId, DateTime HeartbeatAt)
+    {
+        // After a crash, on the same machine in the same boot. In a container every process has the same number, and nobody can tell.
+        public bool IsGone =>
+            MachineName == Environment.MachineName
+            && BootId == Machine.BootId
+            && ProcessId != Environment.ProcessId
+            && !Directory.Exists($"/proc/{ProcessId}");
+    }
 }
+
+/// <summary>A host whose name another one has that lives.</summary>
+public sealed class NodeNameIsTaken(string name) : Exception(
+    $"Another host runs as node {name}: give each its own Codo:NodeName. / 另一个正在运行的 Codo 使用节点名 {name}：请为每一个设置各自的 Codo:NodeName。");
 
 /// <summary>What the cluster needs to know of the host.</summary>
 /// <param name="PostgresConnectionString">For the heartbeat's own connection.</param>

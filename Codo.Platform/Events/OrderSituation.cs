@@ -87,9 +87,9 @@ public sealed record StepInTrouble(string Host, string Step, string Outcome, Tex
 public sealed record ListRunningOrders : IRequest<IReadOnlyList<RunningOrder>>;
 
 /// <summary>An order that waits, or one of its steps that runs.</summary>
-/// <param name="Situation"><see cref="OrderSituation.AwaitsApproval"/>, <see cref="OrderSituation.AwaitsPerson"/>, or <see cref="OrderSituation.GoesOn"/> for a
-/// step that runs.</param>
-/// <param name="Step">Empty while it awaits its approval.</param>
+/// <param name="Situation"><see cref="OrderSituation.AwaitsApproval"/>; <see cref="OrderSituation.AwaitsPerson"/> at a hand step, and where a person lets the
+/// next batch begin; or <see cref="OrderSituation.GoesOn"/> for a step that runs.</param>
+/// <param name="Step">Empty while it awaits its approval, or a person who lets the next batch begin.</param>
 /// <param name="Since">UTC.</param>
 public sealed record RunningOrder(
     long ListId,
@@ -109,3 +109,19 @@ public sealed record RunningOrder(
 /// <param name="SubmitterId">Null where only the name is known.</param>
 public sealed record OrderExpired(long ListId, string TaskName, string TaskType, int Days, string Submitter, long? SubmitterId, long Space = 1)
     : INotification;
+
+/// <summary>An order has ended without a start: it was rejected, or a high-risk rule blocks it. Published at least once.</summary>
+/// <param name="By">The name of whoever rejected it; null where a rule blocks it.</param>
+/// <param name="Reason">What that person gave as the reason, which may be empty, or what the rule says.</param>
+/// <param name="SubmitterId">Null where only the name is known.</param>
+public sealed record OrderTurnedDown(
+    long ListId,
+    string TaskName,
+    string TaskType,
+    string? By,
+    Text Reason,
+    DateTime At,
+    string Submitter,
+    long? SubmitterId,
+    long Space = 1
+) : INotification;

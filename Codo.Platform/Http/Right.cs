@@ -54,7 +54,7 @@ public sealed record Right(string Name, Verbs Verb, string Kind, bool Makes = fa
             return new Text($"令牌的权限范围不含 {Word.Zh}", $"The token's scope does not have {Word.En}");
         if (this == Superuser) return new Text("需要超级用户", "This needs a superuser");
         var (roles, kind) = (Roles.AnyOf(Roles.With(Verb)), ResourceKind.NameOf(Kind));
-        if (!Makes)
+        if (!Makes && Kind != ResourceKind.Library)
             return new Text(
                 $"需要某个{kind.Zh} 的权限“{Word.Zh}”（角色：{roles.Zh}）；可由其空间的管理员或超级用户授予",
                 $"This needs {Word.En} on some {kind.En} (role {roles.En}); an admin of its space or a superuser can grant it"

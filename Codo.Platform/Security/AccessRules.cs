@@ -96,7 +96,11 @@ public sealed class AccessRules
 
     /// <summary>Whether there is anything of the kind that the caller may do this to, or a space where one may be made.</summary>
     public bool Anywhere(Caller caller, Verbs verb, string kind, bool toMake, DateTime now) =>
-        Spaces.Keys.Any(space => Decide(caller, verb, toMake ? Resource.New(kind, space) : Resource.Any(kind, space), now).IsAllowed)
+        Spaces.Keys.Any(space =>
+            // The library is in default alone: a role elsewhere is about none of it.
+            (kind != ResourceKind.Library || space == Resource.DefaultSpace)
+            && Decide(caller, verb, toMake ? Resource.New(kind, space) : Resource.Any(kind, space), now).IsAllowed
+        )
         || (
             !toMake
             && (caller.Scope & verb) == verb

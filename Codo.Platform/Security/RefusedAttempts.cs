@@ -43,7 +43,7 @@ public sealed class RefusedAttempts(NpgsqlDataSource source, TimeProvider time, 
 
     /// <summary>Somebody came with a token or a password that is not good.</summary>
     /// <param name="claimed">Who they say they are; nobody has checked it.</param>
-    /// <param name="how"><c>token</c>, <c>password</c>, <c>terminal</c> or <c>openid connect</c>.</param>
+    /// <param name="how"><c>token</c>, <c>password</c>, <c>code</c>, <c>terminal</c> or <c>openid connect</c>.</param>
     public void SignInFailed(string claimed, string address, string how, string why) =>
         Note(new Key(0, Cut(claimed), address, "sign_in", how, "failed"), new Row("", "", why));
 

@@ -84,4 +84,13 @@ public interface IResourceReader
 
     /// <summary>The object with its facts; null when there is none.</summary>
     Task<Resource?> Find(Npgsql.NpgsqlConnection connection, string id);
+
+    /// <summary>Those of the objects that are there.</summary>
+    async Task<IReadOnlyList<Resource>> FindAll(Npgsql.NpgsqlConnection connection, string[] ids)
+    {
+        var found = new List<Resource>();
+        foreach (var id in ids)
+            if (await Find(connection, id) is { } one) found.Add(one);
+        return found;
+    }
 }

@@ -15,7 +15,8 @@ internal static class LiveStream
     public const string Description =
         "`topics` names what to follow, with commas: `jobs`, `runs`, `orders`, `incidents`, `run:{log_id}`, `usage:{log_id}`, `order:{list_id}`, "
         + "`log:{log_key}`. Each event `change` has `topic`, `version` and, where the topic brings it, `data`; without `data` the client reads the "
-        + "object again. `known` is a JSON object of topics and the versions that the client has: only what differs from them is sent.";
+        + "object again. That of an object which the caller may not see, or which is not there, has one event with `refused`. `known` is a JSON object of "
+        + "topics and the versions that the client has: only what differs from them is sent.";
 
     // Events that wait for a slow client; the topics wait with it.
     private const int MostWaiting = 64, MostTopics = 60;

@@ -48,11 +48,16 @@ public abstract class PolledTopic(NpgsqlDataSource source, TimeProvider time) : 
     /// <summary>Whether there is such a one; each that is followed costs a statement some times a second.</summary>
     protected virtual bool Takes(string argument) => argument.Length == 0;
 
+    /// <summary>Refuses whoever may not see what stands behind the colon. Topics without anything there are for everybody.</summary>
+    /// <exception cref="Refusal">The caller may not see it, or there is none.</exception>
+    protected virtual Task Demand(NpgsqlConnection connection, string argument, Access access) => Task.CompletedTask;
+
     /// <inheritdoc/>
     public async Task<string?> Version(string argument, Access access, CancellationToken cancellation)
     {
         if (!Takes(argument)) return null;
         await using var connection = await source.OpenConnectionAsync(cancellation);
+        await Demand(connection, argument, access);
         return await Read(connection, argument, cancellation);
     }
 
@@ -60,6 +65,11 @@ public abstract class PolledTopic(NpgsqlDataSource source, TimeProvider time) : 
     public async IAsyncEnumerable<LiveChange> Follow(string argument, Access access, string? known, [EnumeratorCancellation] CancellationToken cancellation)
     {
         if (!Takes(argument)) throw Refusal.NotFound($"没有主题 {Name}:{argument}", $"There is no topic {Name}:{argument}");
+        if (argument.Length > 0)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellation);
+            await Demand(connection, argument, access);
+        }
         var poll = Join(argument);
         try
         {
@@ -172,13 +182,26 @@ public sealed class LiveTopics(IEnumerable<ILiveTopic> topics)
         return byName.TryGetValue(parts[0], out var topic) ? (topic, parts.ElementAtOrDefault(1) ?? "") : null;
     }
 
-    /// <summary>Each topic with its version, <c>{topic}={version}</c>; without one for a topic whose first event brings the state.</summary>
+    /// <summary>Each topic with its version, <c>{topic}={version}</c>; without one where the first event brings the state, or the topic is refused.</summary>
     public async Task<IReadOnlyList<string>> Versions(IEnumerable<string> names, Access access, CancellationToken cancellation)
     {
         var versions = new List<string>();
         foreach (var name in names)
             if (Find(name) is var (topic, argument))
-                versions.Add(await topic.Version(argument, access, cancellation) is { } version ? $"{name}={version}" : name);
+                versions.Add(await Seen(topic, argument, access, cancellation) is { } version ? $"{name}={version}" : name);
         return versions;
+    }
+
+    // A page whose object is not to be seen says so itself.
+    private static async Task<string?> Seen(ILiveTopic topic, string argument, Access access, CancellationToken cancellation)
+    {
+        try
+        {
+            return await topic.Version(argument, access, cancellation);
+        }
+        catch (Refusal)
+        {
+            return null;
+        }
     }
 }

@@ -10,6 +10,7 @@ public sealed partial class ChineseDocsTests
 {
     [Theory]
     [InlineData("operations")]
+    [InlineData("jobs")]
     [InlineData("orders")]
     [InlineData("alerts")]
     [InlineData("migration")]

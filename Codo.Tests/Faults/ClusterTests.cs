@@ -105,6 +105,30 @@ public sealed class ClusterTests(TestPostgres postgres)
         Task<HostProcess> Start(string name) => HostProcess.StartMember(folder.At(name), name, database, redis);
     }
 
+    [Fact]
+    public async Task A_host_under_the_name_of_one_that_lives_does_not_start()
+    {
+        using var folder = new TestFolder();
+        await using var lives = await TestHost.Start(postgres, null, ("Codo:NodeName", "a"));
+        var incarnation = await lives.Count("SELECT incarnation FROM platform.node WHERE name = 'a'");
+        var refused = await Should.ThrowAsync<InvalidOperationException>(
+            () => HostProcess.Start(
+                folder.At("second"),
+                environment:
+                [
+                    ("ConnectionStrings__Postgres", lives.Postgres),
+                    ("ConnectionStrings__Redis", "127.0.0.1:1,abortConnect=false"),
+                    ("Codo__Auth__TokenSecret", TestTokens.Secret),
+                    ("Codo__MasterKey", "a-master-key-for-tests-of-more-than-32-bytes"),
+                    ("Codo__NodeName", "a"),
+                ]
+            )
+        );
+        refused.Message.ShouldContain("ended with 2");
+        refused.Message.ShouldContain("Another host runs as node a");
+        (await lives.Count("SELECT incarnation FROM platform.node WHERE name = 'a'")).ShouldBe(incarnation, "it was not disturbed");
+    }
+
     private static async Task Sent(HostProcess host, string path, object body, HttpMethod? method = null)
     {
         var answer = await host.Send(method ?? HttpMethod.Post, path, body);

@@ -234,6 +234,8 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
         await using var next = await Start("one", database);
         var log = await Log(next, logId);
         (log.Status(), log["task_log"]!.GetValue<string>()).ShouldBe(("success", "result\n"));
+        var output = await Send(next, HttpMethod.Get, $"/v1/cron/log/output/?log_id={logId}");
+        ((string)output["data"]!, (bool)output["ended"]!).ShouldBe(("result\n", true));
         Directory.GetFiles(Spool("one"), "*.json").ShouldBeEmpty();
     }
 

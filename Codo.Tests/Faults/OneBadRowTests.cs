@@ -93,6 +93,27 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
     }
 
     [Fact]
+    public async Task The_due_time_at_which_a_job_was_found_broken_is_missed_once()
+    {
+        await host.Make(new { job_id = "first due", cmd = "true", cron = CronClient.Never, overlap = "allow" });
+        await host.Ask<int>(
+            ("UPDATE cron.job SET cron = '* * * * * *', time_zone = 'Mars/Olympus', create_time = now() - interval '1 day', accounted_to = "
+                + "date_trunc('second', now()) - interval '1 second', next_run_at = date_trunc('second', now()) WHERE job_id = 'first due' RETURNING 1")
+        );
+        await Eventually.True(() => host.Ask<bool>("SELECT broken_at IS NOT NULL FROM cron.job WHERE job_id = 'first due'"), "it is broken");
+        await host.Ask<int>("UPDATE cron.job SET time_zone = 'UTC' WHERE job_id = 'first due' RETURNING 1");
+        await host.Services.GetRequiredService<ScheduleCheck>().Check(CancellationToken.None);
+        await Eventually.True(() => host.Ask<bool>("SELECT broken_at IS NULL FROM cron.job WHERE job_id = 'first due'"), "it is mended");
+        (
+            await host.Ask<bool>(
+                ("SELECT times = extract(epoch FROM nominal_until - nominal_at) + 1 FROM cron.cron_log WHERE job_id = 'first due' AND status = 'missed' "
+                    + "AND cause_en LIKE '%Mars/Olympus%'")
+            )
+        ).ShouldBeTrue();
+        (await host.Delete("/v1/cron/job/", new { job_id = "first due" })).Code().ShouldBe(0);
+    }
+
+    [Fact]
     public async Task An_account_that_is_ahead_of_the_clock_is_put_right_and_stands_in_the_ledger()
     {
         await host.Make(new { job_id = "ahead", cmd = "true", cron = "* * * * * *", overlap = "allow" });
@@ -118,6 +139,84 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
 
         Task<long> Told() =>
             host.Ask<long>("SELECT count(*) FROM cron.cron_log WHERE job_id = 'ahead' AND status = 'missed' AND cause_en LIKE '%ahead of PostgreSQL%'");
+    }
+
+    [Theory]
+    [InlineData("check")]
+    [InlineData("edit")]
+    public async Task What_a_clock_that_was_ahead_recorded_as_missed_is_still_to_run_and_nothing_of_before_the_last_change_is_told_as_missed(string way)
+    {
+        var job = $"early {way}";
+        // Half a day off: nothing falls due meanwhile.
+        var hour = (await host.Ask<DateTime>("SELECT clock_timestamp()")).AddHours(12).Hour;
+        await host.Make(new { job_id = job, cmd = "true", cron = $"0 0 {hour} * * *", time_zone = "UTC" });
+        await host.Ask<int>(
+            """
+            WITH made AS (
+                INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, times, status, exec_time, task_cmd)
+                SELECT j.id, j.job_id, 'schedule', 'schedule', now() + v.begins, now() + v.ends, v.times, v.status, now() + v.ends, j.cmd FROM cron.job j,
+                    (VALUES (interval '-3 days', interval '-3 days', 1, 'success'), (interval '30 minutes', interval '30 minutes', 1, 'success'),
+                        (interval '1 hour', interval '2 hours', 2, 'missed')) v(begins, ends, times, status)
+                WHERE j.job_id = @job RETURNING 1)
+            SELECT CAST(count(*) AS int) FROM made
+            """,
+            new { job }
+        );
+        await host.Ask<int>(
+            "UPDATE cron.job SET create_time = now() - interval '10 days', accounted_to = now() + interval '2 hours' WHERE job_id = @job RETURNING 1",
+            new { job }
+        );
+        if (way == "edit") (await host.Put("/v1/cron/job/", new { job_id = job, description = "edited" })).Code().ShouldBe(0);
+        else await host.Services.GetRequiredService<ScheduleCheck>().Check(CancellationToken.None);
+        // The host's own check may be at the row just now.
+        await Eventually.True(
+            () => host.Ask<bool>("SELECT accounted_to <= clock_timestamp() FROM cron.job WHERE job_id = @job", new { job }),
+            "it is put right"
+        );
+        (
+            await host.Ask<string>(
+                ("SELECT string_agg(status || CASE WHEN nominal_at > now() THEN ' ahead' ELSE '' END, ',' ORDER BY nominal_at) FROM cron.cron_log "
+                    + "WHERE job_id = @job"),
+                new { job }
+            )
+        ).ShouldBe("success,success ahead");
+        await Eventually.True(
+            () => host.Ask<bool>("SELECT NOT EXISTS (SELECT FROM cron.summary_delta WHERE job_id = @job)", new { job }),
+            "all is added up"
+        );
+        (await host.Ask<long>("SELECT CAST(sum(missed) AS bigint) FROM cron.job_day WHERE job_id = @job", new { job })).ShouldBe(0);
+        (await host.Ask<string>("SELECT l.status FROM cron.job_last l JOIN cron.job j ON j.id = l.job WHERE j.job_id = @job", new { job })).ShouldBe("success");
+    }
+
+    [Fact]
+    public async Task What_waits_for_a_time_from_before_the_clock_was_put_back_waits_no_longer_than_its_delay()
+    {
+        await host.Make(new { job_id = "waits", cmd = "true", cron = CronClient.Never, overlap = "allow" });
+        long[] ahead = [await Waiting(attempt: 1, delay: 1, "1 hour"), await Waiting(attempt: 2, delay: 1, "1 hour")];
+        var rightly = await Waiting(attempt: 2, delay: 3600, "30 minutes");
+        await host.Services.GetRequiredService<ScheduleCheck>().Check(CancellationToken.None);
+        foreach (var logId in ahead) (await host.Ended(logId)).Status().ShouldBe("success");
+        (await host.Log(rightly)).Status().ShouldBe("queued");
+        (await host.Delete("/v1/cron/job/", new { job_id = "waits" })).Code().ShouldBe(0);
+
+        Task<long> Waiting(int attempt, int delay, string time) =>
+            host.Ask<long>(
+                """
+                WITH l AS (INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd, spec)
+                    SELECT id, job_id, 'manual', 'manual', now(), now(), 'queued', now(), cmd, jsonb_build_object('timeout', timeout, 'retries', 3,
+                        'retry_delay', CAST(@delay AS int), 'working_directory', working_directory, 'interpreter', interpreter, 'encoding', encoding,
+                        'run_as', run_as, 'overlap', overlap)
+                    FROM cron.job WHERE job_id = 'waits' RETURNING log_id, nominal_at, job, job_id)
+                INSERT INTO cron.active_execution (log_id, nominal_at, job, job_id, attempt, not_before, exclusive)
+                SELECT log_id, nominal_at, job, job_id, @attempt, now() + CAST(@time AS interval), false FROM l RETURNING log_id
+                """,
+                new
+                {
+                    attempt,
+                    delay,
+                    time,
+                }
+            );
     }
 
     [Theory]

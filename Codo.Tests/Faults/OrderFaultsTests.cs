@@ -272,6 +272,38 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
     }
 
     [Fact]
+    public async Task A_command_on_another_machine_of_the_same_name_is_not_taken_for_gone()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:NodeName", "two"));
+        var order = await host.Order(await host.Template(Step("true", trigger: "hand")));
+        await host.Stands(order, "5");
+        await using var connection = await host.Source.OpenConnectionAsync();
+        // What a node leaves that died while the step ran: by its name its machine is this one, by its boot id it is not.
+        await connection.ExecuteAsync(
+            """
+            WITH node AS (
+                INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version, heartbeat_at)
+                VALUES ('one', 7, @machine, 'another', 1, '0.2.0', '-infinity')
+            ), step AS (
+                UPDATE tasks.scheduler_task_info SET task_status = 2, attempts = 1, tries = 1 WHERE list_id = @order
+                RETURNING sched_id, list_id, lane_id, exec_user
+            ), lane AS (
+                UPDATE tasks.lane SET state = 'running', since = now(), node = 'one', incarnation = 7 WHERE list_id = @order
+            )
+            INSERT INTO tasks.attempt (sched_id, attempt, list_id, lane_id, node, incarnation, run_id, host, exec_user, process_group, start_ticks, boot_id)
+            SELECT sched_id, 1, list_id, lane_id, 'one', 7, @run, @here, exec_user, 99, 1, 'another' FROM step
+            """,
+            new { order, machine = Environment.MachineName, run = Guid.NewGuid().ToString("N"), here = Here }
+        );
+        var recovery = (Codo.Modules.Tasks.Execution.Recovery)host.Services.GetService(typeof(Codo.Modules.Tasks.Execution.Recovery))!;
+        await recovery.Recover("one", 7, TestContext.Current.CancellationToken);
+        var step = (await host.Steps(order))[0];
+        ((string)step["task_status"]!, (string)step["attempts"]![0]!["left_behind"]!).ShouldBe(("6", "unreachable"));
+        var refused = await host.Intervene(order, "restart");
+        (refused.Code(), ((string)refused["msg"]!).Contains("force")).ShouldBe((-1, true));
+    }
+
+    [Fact]
     public async Task A_stop_of_the_host_gives_what_runs_its_grace_and_the_rest_goes_on_at_the_next_start()
     {
         var database = await Database();

@@ -159,6 +159,36 @@ public sealed class RunAsTests(TestPostgres postgres)
         (await Save(host, template, Operator, Local("cat /etc/shadow", own, 1))).Code().ShouldBe(-2);
         (await Save(host, template, Operator, Local("id -un", own, 1), Local("cat /etc/shadow", own))).Code().ShouldBe(-2);
         (await Save(host, template, Operator, Local("id -un", own, 1), Local("id -un", other.Identity.Name))).Code().ShouldBe(0);
+
+        // An order gives a declared word any value.
+        foreach (var forced in (string[])["127.0.0.1", ""])
+        {
+            var step = Local("echo", own);
+            step["args"] = "WORD fixed";
+            step["force_host"] = forced;
+            var worded = await OrderHost.Template(host, null, ["11,,,op"], step);
+            (await host.Put(LibraryHost.Details, new { temp_id = worded, temp_args = new[] { "OTHER" } }, Operator)).Code().ShouldBe(0);
+            (await host.Put(LibraryHost.Details, new { temp_id = worded, temp_args = new[] { "OTHER", "fixed" } }, Operator)).Code().ShouldBe(-2);
+            (await host.Put(LibraryHost.Details, new { temp_id = worded, temp_args = new[] { "WORD" } })).Code().ShouldBe(0);
+            (await host.Put(LibraryHost.Details, new { temp_id = worded, temp_args = new[] { "WORD", "OTHER" } }, Operator)).Code().ShouldBe(0);
+        }
+
+        // And for the program of a channel.
+        var made = await host.Post(
+            "/v2/alerts/channel/",
+            new
+            {
+                name = "script",
+                kind = "command",
+                settings = new { path = "/bin/true", arguments = "a", run_as = own },
+            }
+        );
+        var channel = (long)made["channel_id"]!;
+        (await host.Post("/v2/accounts/grant/", new { user_id = 11, role = "editor", @object = $"alert_channel:{channel}" })).Code().ShouldBe(0);
+        foreach (var settings in (object[])[new { path = "/bin/sh" }, new { arguments = "-c id" }])
+            (await host.Put("/v2/alerts/channel/", new { channel_id = channel, settings }, Operator)).Code().ShouldBe(-2);
+        (await host.Put("/v2/alerts/channel/", new { channel_id = channel, name = "told" }, Operator)).Code().ShouldBe(0);
+        (await host.Put("/v2/alerts/channel/", new { channel_id = channel, settings = new { path = "/bin/false" } })).Code().ShouldBe(0);
     }
 
     [Fact]

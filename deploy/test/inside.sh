@@ -50,7 +50,7 @@ say "installs into a fresh root without .NET, starts as codo, and runs commands 
 
 # An upgrade with a job under way, and settings that somebody has changed.
 dpkg-query -W -f '${Conffiles}\n' codo | grep -q ' /etc/codo/appsettings.json ' || fail "the settings are no conffile"
-sed -i 's|^{|{ "Codo": { "Cron": { "MaxParallel": 77 } },|' /etc/codo/appsettings.json
+sed -i 's|"DataDirectory"|"Cron": { "MaxParallel": 77 }, &|' /etc/codo/appsettings.json
 old=$(main)
 run=$(codo job run long)
 apt install "/packages/$after"

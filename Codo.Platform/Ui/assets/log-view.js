@@ -56,10 +56,10 @@ export function stepSource(key) {
   };
 }
 
-/** The output of a run of a job: a text that grows, its end perhaps half a line; the newest attempt first, then each that comes after it. */
-export function runSource(id) {
+/** The output of a run of a job: a text that grows, its end perhaps half a line; the newest attempt first, or the one that is named, then each that comes after it. */
+export function runSource(id, attempt = 0) {
   // Bytes count anew in each attempt. The one that is shown is named until it has ended, so that neither its last lines nor the next one's first are left out.
-  let rest = '', shown = 0, over = 0;
+  let rest = '', shown = attempt, over = 0;
   return {
     topic: `run:${id}`, name: `run-${id}`,
     async tail() { return { code: 0, lines: [], before: 0, after: '' }; },
@@ -74,7 +74,7 @@ export function runSource(id) {
       if (answer.ended && rest) { parts.push(rest); rest = ''; }
       const isOver = named > 0 && answer.ended;
       if (isOver) { shown = 0; over = named; }
-      return { code: 0, lines: parts.map((text) => ({ text: text.endsWith('\r') ? text.slice(0, -1) : text })), after: String(answer.after), more: isOver || (!answer.ended && answer.data.length > 1000000), ended: answer.ended };
+      return { code: 0, lines: parts.map((text) => ({ text: text.endsWith('\r') ? text.slice(0, -1) : text })), after: String(answer.after), more: isOver || (!answer.ended && Number(answer.after) > Number(after || 0)), ended: answer.ended };
     },
   };
 }
@@ -113,24 +113,44 @@ export class LogView {
     if (hash && this.place.dataset.hash !== undefined) { this.marked = [Number(hash[1]) - 1, Number(hash[2] ?? hash[1]) - 1]; this.setFollow(false); }
   }
 
+  // A page that does not come is asked for again, later each time; a refusal is an answer.
+  async ask(read) {
+    for (let pause = 500; ; pause = Math.min(pause * 2, 30000)) {
+      const part = await read();
+      const isMissing = part.lost || part.code === 429;
+      if (this.disposed || (!isMissing && pause === 500)) return part;
+      this.note.textContent = isMissing ? part.msg : '';
+      this.note.hidden = !isMissing;
+      if (!isMissing) return part;
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      if (this.disposed) return part;
+    }
+  }
+
   // The end first, then the beginning, then what lies between.
   async load() {
-    const end = await this.source.tail();
+    const end = await this.ask(() => this.source.tail());
     if (this.disposed) return;
     if (end.code !== 0) { this.note.textContent = end.msg; this.note.hidden = false; this.scroller.hidden = true; return; }
     this.before = end.before ?? 0;
     this.after = end.after;
     for (let i = 0; i < end.lines.length; i++) this.lines[this.before + i] = end.lines[i];
     this.changed(this.before);
-    let head = '', at = 0;
-    while (at < this.before && at < MOST && !this.disposed) {
-      const part = await this.source.next(head);
+    let after = '', head = 0;
+    while (head < this.before && head < MOST) {
+      const part = await this.ask(() => this.source.next(after));
+      if (this.disposed) return;
       if (part.code !== 0 || !part.lines.length) break;
-      for (const line of part.lines) { if (at >= this.before) break; this.lines[at++] = line; }
-      head = part.after;
+      for (const line of part.lines) { if (head >= this.before) break; this.lines[head++] = line; }
+      after = part.after;
       this.changed(0);
     }
+    this.head = head;
+    // Lines of one attempt are numbered: where the gap lies within one, each of its lines can be asked for.
+    const [attempt, line, step] = after.split(':').map(Number), next = end.data?.[0];
+    if (head < this.before && next?.attempt === attempt && next.line === line + this.before - head + 1 && (!step || next.sched_id === step)) this.cursor = (index) => `${attempt}:${line + index - head}${step ? `:${step}` : ''}`;
     this.isLoaded = true;
+    if (this.cursor) this.layout();
     this.place.dataset.loaded = '1';
     await this.more();
     if (this.marked) this.jump(this.marked[0]);
@@ -143,7 +163,7 @@ export class LogView {
     let part;
     do {
       this.readAgain = false;
-      part = await this.source.next(this.after);
+      part = await this.ask(() => this.source.next(this.after));
       if (this.disposed) return;
       if (part.code !== 0) break;
       if (part.lines.length) { const first = this.lines.length; for (const line of part.lines) this.lines.push(line); this.changed(first); }
@@ -153,6 +173,30 @@ export class LogView {
     if (part.missing) { this.note.textContent = part.missing; this.note.hidden = false; } else this.note.hidden = true;
     if (part.catching_up) setTimeout(() => this.more(), 1000);
     if (!this.lines.length) this.changed(0);
+  }
+
+  // Of a log that is longer than what is read by itself: the page of a line that is looked at.
+  async fill(index) {
+    if (this.filling || !this.cursor) return;
+    let at = Math.max(this.head, index - (index % PAGE));
+    while (this.lines[at]) at++;
+    this.filling = true;
+    const part = await this.ask(() => this.source.next(this.cursor(at)));
+    this.filling = false;
+    if (this.disposed || part.code !== 0 || !part.lines.length) return;
+    this.dirty = Math.min(this.dirty ?? Infinity, at);
+    const keep = this.at(this.scroller.scrollTop);
+    for (const line of part.lines) { if (at >= this.before) break; this.lines[at++] = line; }
+    this.measure();
+    if (!this.follows) this.scroller.scrollTop = this.top(keep);
+    this.draw();
+  }
+
+  /** Lines between the beginning and the end that are not here. */
+  absent() {
+    const absent = { count: 0, first: 0, last: 0 };
+    for (let i = this.head ?? 0; i < this.before; i++) if (!this.lines[i]) { absent.count++; absent.first ||= i + 1; absent.last = i + 1; }
+    return absent;
   }
 
   changed(first) {
@@ -203,8 +247,10 @@ export class LogView {
   draw() {
     const first = Math.max(0, this.at(this.scroller.scrollTop) - OVERSCAN), last = Math.min(this.lines.length, this.at(this.scroller.scrollTop + this.scroller.clientHeight) + OVERSCAN + 1);
     const rows = [];
-    for (let i = first; i < last && rows.length < 120; i++) rows.push(this.row(i));
+    let hole = -1;
+    for (let i = first; i < last && rows.length < 120; i++) { rows.push(this.row(i)); if (hole < 0 && !this.lines[i]) hole = i; }
     this.space.replaceChildren(...rows);
+    if (hole >= 0) this.fill(hole);
     if (rows.length && !this.isDrawn) { this.isDrawn = true; performance.mark('codo-log'); }
   }
 
@@ -262,7 +308,7 @@ export class LogView {
 
   find() {
     const text = this.search.value;
-    this.matches = []; this.match = -1; this.pattern = null; this.run = (this.run ?? 0) + 1;
+    this.matches = []; this.match = -1; this.pattern = null; this.unsearched = null; this.run = (this.run ?? 0) + 1;
     const line = /^:(\d+)$/.exec(text);
     if (line) { this.found.textContent = ''; this.marked = [Number(line[1]) - 1, Number(line[1]) - 1]; this.jump(Number(line[1]) - 1); return; }
     if (!text) { this.found.textContent = ''; this.draw(); return; }
@@ -281,11 +327,16 @@ export class LogView {
       if (at + 8000 < this.lines.length) await new Promise((resolve) => setTimeout(resolve));
       if (run !== this.run || this.disposed || !this.pattern) return;
     }
+    this.unsearched = this.absent();
     this.told();
     this.draw();
   }
 
-  told() { this.found.textContent = this.pattern ? (this.matches.length ? `${this.match + 1} / ${this.matches.length}` : t('没有匹配', 'No match')) : ''; }
+  told() {
+    const { count, first, last } = this.unsearched ?? this.absent();
+    const found = this.matches.length ? `${this.match + 1} / ${this.matches.length}` : t('没有匹配', 'No match');
+    this.found.textContent = this.pattern ? found + (count ? t(`；第 ${first}–${last} 行中有 ${count} 行未搜索`, `; ${count} of lines ${first}–${last} are not searched`) : '') : '';
+  }
 
   step(by) {
     if (!this.matches.length) return;
@@ -316,8 +367,19 @@ export class LogView {
   }
 
   text(from = 0, to = this.lines.length) {
-    let text = '';
-    for (let i = from; i < to; i++) { const line = this.lines[i]; if (line) text += plain(line.text) + (line.joins ? '' : '\n'); }
+    let text = '', absent = 0;
+    const tell = () => {
+      if (!absent) return;
+      text += (text && !text.endsWith('\n') ? '\n' : '') + t(`… 此文件中缺少 ${absent} 行 …\n`, absent === 1 ? '… 1 line is not in this file …\n' : `… ${absent} lines are not in this file …\n`);
+      absent = 0;
+    };
+    for (let i = from; i < Math.min(to, this.lines.length); i++) {
+      const line = this.lines[i];
+      if (!line) { absent++; continue; }
+      tell();
+      text += plain(line.text) + (line.joins ? '' : '\n');
+    }
+    tell();
     return text;
   }
 
@@ -331,5 +393,5 @@ export class LogView {
   }
 }
 
-for (const place of document.querySelectorAll('[data-run-log]')) place.view = new LogView(place, runSource(place.dataset.runLog));
+for (const place of document.querySelectorAll('[data-run-log]')) place.view = new LogView(place, runSource(place.dataset.runLog, Number(place.dataset.attempt ?? 0)));
 for (const place of document.querySelectorAll('[data-step-log]')) place.view = new LogView(place, stepSource(place.dataset.stepLog));

@@ -160,6 +160,11 @@ public sealed partial class OidcTests(OidcFixture fixture) : IClassFixture<OidcF
         using var end = await browser.Open(await Callback(browser, "Gone"));
         end.Headers.Location!.ToString().ShouldBe("/sign-in/?failed=disabled");
         end.Cookies().ShouldNotContain(cookie => cookie.StartsWith("codo_auth=", StringComparison.Ordinal));
+        await host.Services.GetRequiredService<RefusedAttempts>().StopAsync(TestContext.Current.CancellationToken);
+        await Eventually.True(
+            async () => (await host.Get("/v2/accounts/audit/?who=gone&result=failed"))["data"]!.AsArray().Count == 1,
+            "the audit has it as failed"
+        );
     }
 
     [Fact]

@@ -13,7 +13,8 @@ public sealed class ViewersHost(TestPostgres postgres) : HostFixture(postgres, (
 /// <summary>Spaces, teams and grants by the API, and what somebody without them tries.</summary>
 public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IClassFixture<ViewersHost>
 {
-    private const string Job = "/v1/cron/job/", Grant = "/v2/accounts/grant/", Rule = "/v2/alerts/rule/", Channel = "/v2/alerts/channel/";
+    private const string Job = "/v1/cron/job/", Grant = "/v2/accounts/grant/", Rule = "/v2/alerts/rule/", Channel = "/v2/alerts/channel/",
+        ApprovalRule = "/v2/task/approval/rule/";
     private static int people = 100;
     private readonly TestHost host = fixture.Host;
 
@@ -91,6 +92,22 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
         (await host.Post(Job, new { job_id = job, cmd = "true", cron = CronClient.Never, space = "default" })).Code().ShouldBe(0);
         // Every node knows within a second.
         await Eventually.True(async () => (await host.Post("/v1/cron/job/run/", new { job_id = job }, annToken)).Code() == -2, "the grant is gone");
+    }
+
+    [Fact]
+    public async Task An_admin_for_a_time_grants_nothing_for_longer()
+    {
+        var (space, _) = await SpaceWithJob();
+        var (ann, token) = Person();
+        var (bob, _) = Person();
+        string In(TimeSpan time) => (DateTimeOffset.UtcNow + time).ToString("O", System.Globalization.CultureInfo.InvariantCulture);
+        var admin = await host.Post(Grant, new { user_id = ann, role = "admin", space, until = In(TimeSpan.FromHours(1)) });
+        admin.Code().ShouldBe(0);
+        object To(string? until) => new { user_id = bob, role = "viewer", space, until };
+        (await host.Post(Grant, To(null), token)).Code().ShouldBe(-2);
+        (await host.Post(Grant, To(In(TimeSpan.FromHours(2))), token)).Code().ShouldBe(-2);
+        (await host.Post(Grant, To(In(TimeSpan.FromMinutes(30))), token)).Code().ShouldBe(0);
+        (await host.Put(Grant, new { grant_id = (long)admin["grant_id"]!, until = "" }, token)).Code().ShouldBe(-2);
     }
 
     [Fact]
@@ -179,6 +196,13 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
         var (_, token) = Person();
         await Eventually.True(async () => await host.Count($"SELECT count(*) FROM alerts.task_monitor WHERE '{job}' = ANY(subjects)") == 1, "it is told");
         var incident = await host.Count($"SELECT id FROM alerts.task_monitor WHERE '{job}' = ANY(subjects)");
+        var spaceId = await host.Count($"SELECT space_id FROM accounts.space WHERE name = '{space}'");
+        var template = await OrderHost.Template(host, OrderHost.Step("true"));
+        (await host.Put(LibraryHost.Details, new { temp_id = template, space })).Code().ShouldBe(0);
+        (await host.Put(ApprovalRule, new { space_id = spaceId, approvals = 1 })).Code().ShouldBe(0);
+        (await host.Put(ApprovalRule, new { temp_id = template, approvals = 1 })).Code().ShouldBe(0);
+        foreach (var path in new[] { $"{ApprovalRule}?space_id={spaceId}", $"{ApprovalRule}?temp_id={template}" })
+            ((int)(await host.Get(path))["count"]!).ShouldBe(1, path);
 
         await Blind();
         // Nor once the job is gone and its ledger stays.
@@ -202,6 +226,8 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
                 $"/v2/alerts/delivery/?incident_id={incident}",
                 $"{Grant}?limit=1000",
                 "/v2/accounts/space/",
+                $"{ApprovalRule}?space_id={spaceId}",
+                $"{ApprovalRule}?temp_id={template}",
             })
             {
                 var answer = await host.Get(path, token);
@@ -211,6 +237,12 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
                 if (path != $"{Job}?limit=1000" && answer["count"] is { } count) ((int)count).ShouldBe(0, path);
             }
             (await host.Get($"/v1/cron/log/output/?log_id={log}", token)).ShouldBe(-1, $"日志 {log} 不存在");
+            foreach (var number in new[] { log, 999_999_999 })
+                foreach (var topic in new[] { $"run:{number}", $"usage:{number}" })
+                {
+                    var change = await FirstChange(topic, token);
+                    ((string)change["version"]!, (string?)change["refused"]).ShouldBe(("", $"日志 {number} 不存在"), topic);
+                }
             (await host.Post("/v1/cron/job/kill/", new { log_id = log }, token)).Code().ShouldBeLessThan(0);
             (await host.Patch("/v2/alerts/incident/", new { id = incident, action = "resolve" }, token)).Code().ShouldBe(-1);
             (await host.Get($"/v2/accounts/explain/?verb=see&object=job:{job}", token)).ShouldBe(-1, $"job:{job} 不存在");
@@ -218,6 +250,42 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
             using var page = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, $"/i/{incident}", null, token));
             ((int)page.StatusCode).ShouldBe(404);
         }
+    }
+
+    [Fact]
+    public async Task An_incident_goes_with_its_job_to_another_space()
+    {
+        var (theirs, job) = await SpaceWithJob();
+        var (mine, _) = await SpaceWithJob();
+        var (ann, annToken) = Person();
+        var (bob, bobToken) = Person();
+        await Give(ann, "viewer", theirs);
+        await Give(bob, "viewer", mine);
+        await Fails(job, theirs);
+        (await Incidents(job, annToken), await Incidents(job, bobToken)).ShouldBe((1, 0));
+        (await host.Put(Job, new { job_id = job, space = mine })).Code().ShouldBe(0);
+        await Fails(job, mine);
+        (await Incidents(job, annToken), await Incidents(job, bobToken)).ShouldBe((0, 1));
+    }
+
+    [Fact]
+    public async Task A_job_under_the_name_of_a_former_one_opens_nothing_of_its_incidents()
+    {
+        var (theirs, job) = await SpaceWithJob();
+        var (mine, _) = await SpaceWithJob();
+        var (ann, token) = Person();
+        await Fails(job, theirs);
+        (await host.Delete(Job, new { job_id = job })).Code().ShouldBe(0);
+        await Eventually.True(
+            async () => await host.Count($"SELECT count(*) FROM alerts.task_monitor WHERE subjects = '{{{job}}}' AND state = 'resolved'") == 1,
+            "it is over with its job"
+        );
+        await host.Make(new { job_id = job, cmd = "true", cron = CronClient.Never, space = mine });
+        (await host.Post(Grant, new { user_id = ann, role = "viewer", @object = $"job:{job}" })).Code().ShouldBe(0);
+        (await Finds(token, job)).ShouldBeTrue();
+        (await Incidents(job, token)).ShouldBe(0);
+        await Fails(job, mine);
+        (await Incidents(job, token)).ShouldBe(1);
     }
 
     [Fact]
@@ -229,6 +297,9 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
         await Give(ann, "editor", mine);
         var template = await OrderHost.Template(host, OrderHost.Step("echo theirs"));
         (await host.Put("/v2/task_layout/details/", new { temp_id = template, space = theirs })).Code().ShouldBe(0);
+        var command = (long)(await host.Post(LibraryHost.Command, new { command_name = Name("c"), command = "true" }))["command_id"]!;
+        var word = LibraryHost.Name("WORD").Replace('-', '_');
+        var argument = (long)(await host.Post(LibraryHost.Args, new { args_name = Name("a"), args_self = word }))["args_id"]!;
         foreach (var (method, path, body) in new (string, string, object)[]
         {
             ("PUT", Job, new { job_id = job, space = mine }),
@@ -245,6 +316,13 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
             ("POST", "/v2/alerts/rule/", new { name = Name("r"), subject = "*", priority = 9999 }),
             ("POST", "/v2/alerts/channel/", new { name = Name("c"), kind = "command", settings = new { command = "cat" } }),
             ("POST", "/v2/alerts/silence/", new { reason = "x", ends_at = "2099-01-01 00:00" }),
+            // The library is in default.
+            ("POST", LibraryHost.Command, new { command_name = Name("c"), command = "id" }),
+            ("PUT", LibraryHost.Command, new { command_id = command, command = "id" }),
+            ("DELETE", LibraryHost.Command, new { command_id = command }),
+            ("POST", LibraryHost.Args, new { args_name = Name("a"), args_self = word + "_2" }),
+            ("PUT", LibraryHost.Args, new { args_id = argument, args_name = Name("a"), args_self = word }),
+            ("DELETE", LibraryHost.Args, new { args_id = argument }),
         })
         {
             var answer = await host.Send(new HttpMethod(method), path, System.Text.Json.JsonSerializer.Serialize(body), token);
@@ -359,6 +437,17 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
             );
     }
 
+    private async Task<JsonObject> FirstChange(string topic, string token)
+    {
+        using var request = TestHost.Request(HttpMethod.Get, $"/v2/stream/?topics={topic}", null, token);
+        using var response = await host.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
+        while (await reader.ReadLineAsync() is { } line)
+            if (line.StartsWith("data: ", StringComparison.Ordinal))
+                return JsonNode.Parse(line["data: ".Length..])!.AsObject();
+        throw new InvalidOperationException("The stream ended.");
+    }
+
     private static string Name(string what) => $"{what}-{Guid.NewGuid():N}";
 
     private static (long Id, string Token) Person()
@@ -368,6 +457,24 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
     }
 
     private async Task<bool> Finds(string token, string job) => (await host.Get($"{Job}?job_id={job}", token)).Code() == 0;
+
+    private async Task<int> Incidents(string job, string token) => (int)(await host.Get($"/v2/alerts/incident/?subject={job}", token))["count"]!;
+
+    /// <summary>Runs the job so that it fails, until its incident in the space has what was printed.</summary>
+    private async Task Fails(string job, string space)
+    {
+        var said = Name("said");
+        (await host.Put(Job, new { job_id = job, cmd = $"echo {said}; exit 3" })).Code().ShouldBe(0);
+        await host.Ended(await host.RunNow(job));
+        await Eventually.True(
+            async () =>
+                await host.Count(
+                    "SELECT count(*) FROM alerts.task_monitor m JOIN accounts.space s USING (space_id) "
+                        + $"WHERE m.subjects = '{{{job}}}' AND s.name = '{space}' AND m.output LIKE '%{said}%'"
+                ) == 1,
+            "it is told"
+        );
+    }
 
     private async Task<(string Space, string Job)> SpaceWithJob()
     {

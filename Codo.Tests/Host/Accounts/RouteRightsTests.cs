@@ -152,6 +152,9 @@ public sealed class RouteRightsTests(NobodysHost fixture) : IClassFixture<Nobody
     private sealed class World
     {
         public required Dictionary<string, string> Tokens { get; init; }
+
+        /// <summary>By the token of who has a role in the granted place: that of who has the same role in the foreign one alone.</summary>
+        public required Dictionary<string, string> Elsewhere { get; init; }
         public required string Stranger { get; init; }
         public required string Owner { get; init; }
         public required Place Granted { get; init; }
@@ -172,16 +175,19 @@ public sealed class RouteRightsTests(NobodysHost fixture) : IClassFixture<Nobody
                 if (name != "default") (await host.Post("/v2/accounts/space/", new { name })).Code().ShouldBe(0);
                 places.Add(await Fill(host, name, name == "owned" ? owner : 0, ownerToken, key));
             }
-            var tokens = new Dictionary<string, string>();
+            var (tokens, elsewhere) = (new Dictionary<string, string>(), new Dictionary<string, string>());
             var id = 600L;
             foreach (var role in Roles.All.Keys)
             {
                 tokens[role] = TestTokens.For(++id, role);
                 (await host.Post("/v2/accounts/grant/", new { user_id = id, role, space = "default" })).Code().ShouldBe(0);
+                elsewhere[tokens[role]] = TestTokens.For(++id, $"foreign {role}");
+                (await host.Post("/v2/accounts/grant/", new { user_id = id, role, space = "foreign" })).Code().ShouldBe(0);
             }
             return new World
             {
                 Tokens = tokens,
+                Elsewhere = elsewhere,
                 Stranger = TestTokens.For(660, "stranger"),
                 Owner = ownerToken,
                 Granted = places[0],
@@ -257,6 +263,9 @@ public sealed class RouteRightsTests(NobodysHost fixture) : IClassFixture<Nobody
 
         /// <summary>Whether the answer is what whoever may gets of an order that has ended: the state forbids it, not the right.</summary>
         public async Task<bool> Reaches(string method, string path, object body, string token) => (await Send(method, path, body, token)).Code() == -1;
+
+        /// <summary>The library is in default alone: on a foreign place it is asked for by who has the role there.</summary>
+        public string InLibrary(Place place, string token) => place == Foreign ? Elsewhere.GetValueOrDefault(token, token) : token;
 
         public async Task<JsonObject> Library(string token)
         {
@@ -373,14 +382,14 @@ public sealed class RouteRightsTests(NobodysHost fixture) : IClassFixture<Nobody
         ["GET /v1/cron/log/usage/"] = async (w, t, p) => (await w.Host.Get($"/v1/cron/log/usage/?log_id={p.Log}", t)).Code() == 0,
         ["GET /v1/cron/log/why/"] = async (w, t, p) => (await w.Host.Get($"/v1/cron/log/why/?job_id={p.Job}&time=2026-01-01T03:00Z", t)).Code() == 0,
 
-        ["GET /v2/task_layout/command/"] = async (w, t, p) => p.Space == "default" ? (int)(await w.Library(t))["count"]! > 0 : IsSuper(t),
-        ["POST /v2/task_layout/command/"] = (w, t, p) => InDefault(p, t, () => w.Passes("POST", "/v2/task_layout/command/", t)),
-        ["PUT /v2/task_layout/command/"] = (w, t, p) => InDefault(p, t, () => w.Passes("PUT", "/v2/task_layout/command/", t)),
-        ["DELETE /v2/task_layout/command/"] = (w, t, p) => InDefault(p, t, () => w.Passes("DELETE", "/v2/task_layout/command/", t)),
-        ["GET /v2/task_layout/args/"] = async (w, t, p) => p.Space == "default" ? (int)(await w.Arguments(t))["count"]! > 0 : IsSuper(t),
-        ["POST /v2/task_layout/args/"] = (w, t, p) => InDefault(p, t, () => w.Passes("POST", "/v2/task_layout/args/", t)),
-        ["PUT /v2/task_layout/args/"] = (w, t, p) => InDefault(p, t, () => w.Passes("PUT", "/v2/task_layout/args/", t)),
-        ["DELETE /v2/task_layout/args/"] = (w, t, p) => InDefault(p, t, () => w.Passes("DELETE", "/v2/task_layout/args/", t)),
+        ["GET /v2/task_layout/command/"] = async (w, t, p) => (int)(await w.Library(w.InLibrary(p, t)))["count"]! > 0,
+        ["POST /v2/task_layout/command/"] = (w, t, p) => w.Passes("POST", "/v2/task_layout/command/", w.InLibrary(p, t)),
+        ["PUT /v2/task_layout/command/"] = (w, t, p) => w.Passes("PUT", "/v2/task_layout/command/", w.InLibrary(p, t)),
+        ["DELETE /v2/task_layout/command/"] = (w, t, p) => w.Passes("DELETE", "/v2/task_layout/command/", w.InLibrary(p, t)),
+        ["GET /v2/task_layout/args/"] = async (w, t, p) => (int)(await w.Arguments(w.InLibrary(p, t)))["count"]! > 0,
+        ["POST /v2/task_layout/args/"] = (w, t, p) => w.Passes("POST", "/v2/task_layout/args/", w.InLibrary(p, t)),
+        ["PUT /v2/task_layout/args/"] = (w, t, p) => w.Passes("PUT", "/v2/task_layout/args/", w.InLibrary(p, t)),
+        ["DELETE /v2/task_layout/args/"] = (w, t, p) => w.Passes("DELETE", "/v2/task_layout/args/", w.InLibrary(p, t)),
 
         ["GET /v2/task_layout/temp/"] = (w, t, p) => w.Shows("/v2/task_layout/temp/", p.TemplateName, t),
         ["POST /v2/task_layout/temp/"] = (w, t, p) => w.Does("POST", "/v2/task_layout/temp/", new { temp_name = Name(), space = p.Space }, t),
@@ -521,10 +530,4 @@ public sealed class RouteRightsTests(NobodysHost fixture) : IClassFixture<Nobody
         ["PUT /v2/accounts/space/"] = async (w, t, p) =>
             await w.Does("PUT", "/v2/accounts/space/", new { space_id = await w.Number($"SELECT {OfSpace} WHERE @name <> ''", p.Space), description = "x" }, t),
     };
-
-    private static bool IsSuper(string token) => token == TestTokens.Admin;
-
-    // The library is in default alone: there is none of another space that could be asked for.
-    private static async Task<bool> InDefault(Place place, string token, Func<Task<bool>> ask) =>
-        place.Space == "default" ? await ask() : IsSuper(token) && await ask();
 }

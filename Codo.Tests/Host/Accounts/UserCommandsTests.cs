@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
+using Codo.Host.LocalServices;
 using Codo.Tests.Support;
 
 namespace Codo.Tests.Host.Accounts;
@@ -64,6 +65,42 @@ public sealed class UserCommandsTests
         ((int)(await SignIn(host, "admin", "set by the operator"))["code"]!).ShouldBe(0);
         host.Output.ShouldNotContain("set by the operator");
         (await File.ReadAllTextAsync($"/proc/{host.Pid}/environ")).ShouldNotContain("set by the operator");
+    }
+
+    [Theory]
+    [InlineData("user", "list")]
+    [InlineData("audit", "verify")]
+    [InlineData("migrate")]
+    [InlineData("backup", "/codo-test-of-nothing.backup")]
+    public async Task Where_there_is_no_database_a_command_makes_none(params string[] arguments)
+    {
+        using var folder = new TestFolder();
+        var (exitCode, _, errors) = await HostProcess.Run([.. arguments], environment: ("Codo__DataDirectory", folder.At("codo")));
+        exitCode.ShouldBe(2, errors);
+        errors.ShouldStartWith($"There is no database in {folder.At("codo")} that ");
+        Directory.Exists(folder.At("codo")).ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task Root_does_not_take_the_database_of_a_host_that_runs_as_another_user()
+    {
+        await using var user = await TestUser.Make();
+        using var folder = new TestFolder();
+        var data = folder.At("codo");
+        var cluster = Path.Combine(data, "postgres");
+        Directory.CreateDirectory(cluster);
+        await File.WriteAllTextAsync(Path.Combine(cluster, "PG_VERSION"), "15\n", TestContext.Current.CancellationToken);
+        foreach (var place in (string[])[data, cluster]) Posix.ChangeOwner(place, user.Identity.Id, user.Identity.Group);
+        string[][] commands = [["user", "list"], ["serve", "--urls=http://127.0.0.1:0"]];
+        foreach (var arguments in commands)
+        {
+            var (exitCode, _, errors) = await HostProcess.Run(arguments, environment: ("Codo__DataDirectory", data));
+            exitCode.ShouldBe(2, errors);
+            errors.ShouldContain($"Run this as {user.Identity.Name},");
+        }
+
+        PostgresUser.OwnerOf(cluster).ShouldBe(user.Identity.Id);
+        Directory.GetFileSystemEntries(data).ShouldBe([cluster]);
     }
 
     private static async Task<JsonObject> SignIn(HostProcess host, string username, string password)

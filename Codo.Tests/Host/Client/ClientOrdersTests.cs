@@ -6,11 +6,15 @@ namespace Codo.Tests.Host.Client;
 [Collection<ClientCollection>]
 public sealed class ClientOrdersTests(ClientHost fixture)
 {
-    private async Task<string> Template(params string[] commands)
+    private Task<string> Template(params string[] commands) => Template(null, commands);
+
+    private async Task<string> Template(int? level, string[] commands)
     {
         var name = ClientHost.NewName("template");
         var id = (await fixture.Host.Post("/v2/task_layout/temp/", new { temp_name = name }))["temp_id"]!.GetValue<long>();
-        var steps = commands.Select((command, place) => new { command_name = $"step-{place + 1}", command, args = "WORD", group = 1, level = place + 1 });
+        var steps = commands.Select((command, place) =>
+            new { command_name = $"step-{place + 1}", command, args = "WORD", group = 1, level = level ?? place + 1 }
+        );
         (await fixture.Host.Put("/v2/task_layout/details/", new { temp_id = id, new_temp_data = steps }))["code"]!.GetValue<int>().ShouldBe(0);
         return name;
     }
@@ -66,6 +70,19 @@ public sealed class ClientOrdersTests(ClientHost fixture)
     }
 
     [Fact]
+    public async Task A_host_goes_on_at_the_step_that_failed_where_steps_share_a_level()
+    {
+        var folder = fixture.NewFolder();
+        var (ran, flag) = (Path.Combine(folder, "ran"), Path.Combine(folder, "flag"));
+        var id = await Order(await Template(88, [$"echo 1 >> {ran}; true", $"test -e {flag} && echo", $"echo 3 >> {ran}; true"]), "--ready");
+        (await fixture.Run("order", "watch", id)).Code.ShouldBe(ExitCodes.Failed);
+        await File.WriteAllTextAsync(flag, "");
+        (await fixture.Run("order", "restart", id, "--host", "127.0.0.1")).Text.ShouldContain("goes on from level 88");
+        (await fixture.Run("order", "watch", id)).Code.ShouldBe(0);
+        string.Concat(await File.ReadAllLinesAsync(ran)).ShouldBe("13");
+    }
+
+    [Fact]
     public async Task Submitting_with_watch_ends_as_the_order_does_and_a_file_holds_what_options_do_not_say()
     {
         var template = await Template("exit 4; echo");
@@ -86,6 +103,20 @@ public sealed class ClientOrdersTests(ClientHost fixture)
         (await fixture.Run("order", "stop", id, "--host", "127.0.0.1")).Text.ShouldContain("is stopped");
         await fixture.Run("order", "end", id);
         (await fixture.Run("order", "watch", id)).Code.ShouldBe(ExitCodes.Failed);
+    }
+
+    [Fact]
+    public async Task The_next_batch_is_let_begin()
+    {
+        var name = ClientHost.NewName("template");
+        var id = (await fixture.Host.Post("/v2/task_layout/temp/", new { temp_name = name }))["temp_id"]!.GetValue<long>();
+        var steps = new[] { new { command_name = "step", command = "true", args = "", group = 1, level = 1, force_host = "127.0.0.1" } };
+        var groups = new[] { new { group = 1, batch = "1", next = "confirm" } };
+        (await fixture.Host.Put("/v2/task_layout/details/", new { temp_id = id, new_temp_data = steps, groups }))["code"]!.GetValue<int>().ShouldBe(0);
+        var order = (await fixture.Run("order", "submit", name, "-H", "10.1.0.1,10.1.0.2", "--ready", "-o", "name")).Text.Trim();
+        await Eventually.True(async () => (await fixture.Run("order", "next-batch", order)).Code == ExitCodes.Done, "the first batch has begun");
+        (await fixture.Run("order", "watch", order)).Code.ShouldBe(0);
+        (await fixture.Run("order", "next-batch", order)).Code.ShouldBe(ExitCodes.Failed);
     }
 
     [Fact]

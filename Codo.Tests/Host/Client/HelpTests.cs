@@ -42,7 +42,11 @@ public sealed class HelpTests(ClientHost fixture)
         string[] ofTheHost = ["serve", "token", "user", "audit", "migrate"];
         foreach (var words in commands.Where(words => ClientProgram.Takes([words[1]]) && !ofTheHost.Contains(words[1])))
             document.ShouldContain(string.Join(' ', words.TakeWhile(word => char.IsLower(word[0]))));
-        foreach (var code in (int[])[0, 1, 2, 4, 5, 64, 124, 130]) document.ShouldContain($"| {code} |");
+        foreach (var code in (int[])[0, 1, 2, 4, 5, 64, 75, 124, 130])
+        {
+            document.ShouldContain($"| {code} |");
+            page.ShouldContain($"\n       {code}\n");
+        }
     }
 
     [Fact]

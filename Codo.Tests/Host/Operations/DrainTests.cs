@@ -81,6 +81,30 @@ public sealed class DrainTests(TestPostgres postgres)
         (await shown.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).ShouldContain("No other node has the role cron:");
     }
 
+    [Fact]
+    public async Task A_node_that_is_gone_for_good_is_forgotten_and_one_that_lives_is_not()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:NodeName", "a"));
+        await host.Ask<int>(
+            "INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version, fenced, settled) VALUES ('gone', 7, 'm', 'b', 1, '1', 7, 7) "
+                + "RETURNING 1"
+        );
+        (await host.Delete("/v2/nodes/", new { name = "a" })).Msg().ShouldContain("仍在运行");
+        (await host.Delete("/v2/nodes/", new { name = "nobody" })).Code().ShouldBe(-1);
+        using var page = TestHost.Request(HttpMethod.Get, "/nodes", null, TestTokens.Admin);
+        page.Headers.Add("Accept-Language", "en");
+        using var shown = await host.Http.SendAsync(page, TestContext.Current.CancellationToken);
+        (await shown.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).ShouldContain("Forget node gone");
+        var forgotten = await ClientHost.RunIn(
+            "",
+            [("CODO_URL", host.Http.BaseAddress!.ToString()), ("CODO_TOKEN", TestTokens.Admin)],
+            "node", "forget", "gone"
+        );
+        forgotten.Text.ShouldContain("gone is forgotten");
+        (await host.Get("/v2/nodes/"))["data"]!.AsArray().Select(node => (string)node!["name"]!).ShouldBe(["a"]);
+        (await host.Count("SELECT count(*) FROM platform.audit WHERE kind = 'node' AND action = 'forget' AND object_id = 'gone'")).ShouldBe(1);
+    }
+
     private static async Task<System.Text.Json.Nodes.JsonObject> Drain(TestHost host, string name)
     {
         var answer = await host.Post("/v2/nodes/drain/", new { name });

@@ -8,11 +8,14 @@ using Codo.Modules.Alerts;
 using Codo.Modules.Cron;
 using Codo.Modules.Tasks;
 using Codo.Modules.Tasks.Hosts;
+using Codo.Platform.Cluster;
 using Codo.Platform.Telemetry;
 using Codo.Tests.Modules.Alerts;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
+using Dapper;
 using Microsoft.Extensions.DependencyInjection;
+using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
 namespace Codo.Tests.Host.Operations;
 
@@ -72,7 +75,8 @@ public sealed partial class MetricsTests(MetricsHost fixture) : IClassFixture<Me
         table = table[..table.IndexOf("\n## ", 2, StringComparison.Ordinal)];
         var documented = Documented().Matches(table).ToLookup(match => match.Groups["name"].Value, match => match.Groups["label"].Value);
         documented.Select(one => one.Key).Order(StringComparer.Ordinal).ShouldBe(instruments.Keys.Order(StringComparer.Ordinal));
-        foreach (var gauge in host.Services.GetServices<IGaugeSource>().SelectMany(some => some.Gauges))
+        var node = host.Services.GetServices<INodeGaugeSource>().SelectMany(some => some.Gauges);
+        foreach (var gauge in host.Services.GetServices<IGaugeSource>().SelectMany(some => some.Gauges).Concat(node))
             documented[NameOf(gauge.Name, gauge.Unit, false)].ShouldContain(gauge.Label, gauge.Name);
 
         // What a caller writes is no label, of ours or of the framework's.
@@ -95,6 +99,60 @@ public sealed partial class MetricsTests(MetricsHost fixture) : IClassFixture<Me
             foreach (Match label in Label().Matches(line))
                 if (label.Groups[1].Value is not ("le" or "otel_scope_name")) documented[name].ShouldContain(label.Groups[1].Value, line);
         }
+    }
+
+    [Fact]
+    public async Task What_needs_no_database_is_measured_while_the_database_does_not_answer()
+    {
+        var token = TestContext.Current.CancellationToken;
+        await using var connection = await host.Source.OpenConnectionAsync(token);
+        await using var transaction = await connection.BeginTransactionAsync(token);
+        await connection.ExecuteAsync("LOCK TABLE platform.outbox IN ACCESS EXCLUSIVE MODE", transaction: transaction);
+        var gauged = await Eventually.Get<List<Said>>(
+            async () => await Gauged(host),
+            all => all.All(one => one.Name != "codo.nodes"),
+            "what waits for a lock is left out"
+        );
+        foreach (var name in (string[])["codo.spool.size", "codo.loop.age", "codo.loops.stale", "codo.descriptors"])
+            gauged.ShouldContain(one => one.Name == name, name);
+    }
+
+    [Fact]
+    public async Task An_order_has_waited_for_a_person_since_a_host_came_to_stand_so()
+    {
+        var template = await OrderHost.Template(host, OrderHost.Step("true", trigger: "hand", forceHost: "127.0.0.1"));
+        var order = await OrderHost.Order(host, template);
+        await OrderHost.Stands(host, order, "5");
+        await using var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        await connection.ExecuteAsync(
+            "UPDATE tasks.scheduler_task_list SET create_time = create_time - interval '1 day' WHERE list_id = @order",
+            new { order }
+        );
+        (await Oldest("awaits_person")).ShouldBeLessThan(TimeSpan.FromHours(12).TotalSeconds);
+        await connection.ExecuteAsync("UPDATE tasks.lane SET state = 'interrupted' WHERE list_id = @order", new { order });
+        (await Oldest("interrupted")).ShouldBeLessThan(TimeSpan.FromHours(12).TotalSeconds);
+
+        async Task<double> Oldest(string state)
+        {
+            var said = await Eventually.Get<Said>(
+                async () => (await Gauged(host)).Find(one => one.Name == "codo.orders.oldest" && one.Word == state),
+                _ => true,
+                $"an order is {state}"
+            );
+            return said.Value;
+        }
+    }
+
+    [Fact]
+    public async Task A_loop_that_rests_on_purpose_is_neither_old_nor_stale()
+    {
+        var loops = host.Services.GetRequiredService<LoopStates>();
+        loops.Add("rests", TimeSpan.FromTicks(1), rests: () => true);
+        loops.Add("stands", TimeSpan.FromTicks(1));
+        var gauged = await Eventually.Get<List<Said>>(async () => await Gauged(host), all => all.Any(one => one.Word == "stands"), "the loops are seen");
+        gauged.ShouldContain(new Said("codo.loop.age", "rests", 0));
+        gauged.ShouldContain(new Said("codo.loops.stale", "rests", 0));
+        gauged.ShouldContain(new Said("codo.loops.stale", "stands", 1));
     }
 
     [Fact]
@@ -123,6 +181,26 @@ public sealed partial class MetricsTests(MetricsHost fixture) : IClassFixture<Me
         bool Has(string path, byte[] bytes) => collector.Requests.Any(got => got.Path == path && got.Body.AsSpan().IndexOf(bytes) >= 0);
     }
 
+    // What the gauges of this host say; an exporter hears those of every host in the process.
+    private static async Task<List<Said>> Gauged(TestHost host)
+    {
+        await host.Services.GetRequiredService<Gauges>().Refresh(TestContext.Current.CancellationToken);
+        var (scope, said) = (host.Services.GetRequiredService<IMeterFactory>(), new List<Said>());
+        using var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, itself) =>
+            {
+                if (instrument.Meter.Name == CodoTelemetry.Name && ReferenceEquals(instrument.Meter.Scope, scope)) itself.EnableMeasurementEvents(instrument);
+            },
+        };
+        listener.SetMeasurementEventCallback<double>(
+            (instrument, value, tags, _) => said.Add(new Said(instrument.Name, tags.Length > 0 ? (string)tags[0].Value! : "", value))
+        );
+        listener.Start();
+        listener.RecordObservableInstruments();
+        return said;
+    }
+
     private static bool HasInstruments(Type type) =>
         type.GetFields(BindingFlags.Static | BindingFlags.NonPublic | BindingFlags.Public).Any(field => typeof(Instrument).IsAssignableFrom(field.FieldType));
 
@@ -142,6 +220,8 @@ public sealed partial class MetricsTests(MetricsHost fixture) : IClassFixture<Me
         using var response = await host.Http.SendAsync(request);
         return response.StatusCode;
     }
+
+    private sealed record Said(string Name, string Word, double Value);
 
     [GeneratedRegex("(codo_[a-z_]+?)(?:_bucket|_count|_sum)?(?=[^a-z_])")]
     private static partial Regex Name();

@@ -42,6 +42,13 @@ public sealed class PlacementTests(TestPostgres postgres)
             }
         )
             (await Fits(a, selector)).ShouldBe(nodes, selector);
+        // Its clock is off, so that it begins nothing.
+        await a.Ask<int>(
+            "INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version, tags, clock_skew, heartbeat_at) "
+                + "VALUES ('c', 1, 'm', 'b', 1, '1', '{skewed}', '1 minute', clock_timestamp()) RETURNING 1"
+        );
+        (await Fits(a, "skewed")).ShouldBe("");
+        await a.Ask<int>("DELETE FROM platform.node WHERE name = 'c' RETURNING 1");
         (await a.Get("/v2/nodes/fit/?node=" + Uri.EscapeDataString("a &"))).Msg().ShouldStartWith("node ");
         var listed = (await b.Get("/v2/nodes/"))["data"]!.AsArray();
         listed[0]!["roles"]!.ToJsonString().ShouldBe("""["web","cron","orders","logs"]""");

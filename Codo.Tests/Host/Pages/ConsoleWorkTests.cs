@@ -95,6 +95,33 @@ public sealed partial class ConsoleWorkTests(ConsoleFixture fixture) : IClassFix
     }
 
     [Fact]
+    public async Task A_run_that_has_ended_shows_all_of_its_output()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await host.Make(new { job_id = "said much", cmd = "true", cron = CronClient.Never });
+        var run = await host.RunNow("said much");
+        await host.Ended(run);
+        // More bytes than one answer has.
+        await host.Ask<long>(
+            """
+            WITH pieces AS (
+                INSERT INTO cron.output (log_id, nominal_at, attempt, from_byte, next_byte, text)
+                SELECT log_id, nominal_at, 1, (n - 1) * 10211, n * 10211, 'line ' || lpad(CAST(n AS text), 4, '0') || ' ' || repeat('汉', 3400) || chr(10)
+                FROM cron.cron_log, generate_series(1, 300) n WHERE log_id = @run RETURNING 1)
+            SELECT count(*) FROM pieces
+            """,
+            new { run }
+        );
+        await using var visitor = await fixture.Visit();
+        await visitor.Open($"/runs/{run}");
+        await visitor.Page.WaitForSelectorAsync(".log-line:has-text('line 0300')");
+        var lines = (await visitor.Page.EvaluateAsync<string>("document.querySelector('[data-run-log]').view.text()")).TrimEnd('\n').Split('\n');
+        lines.Select(line => line[..9]).ShouldBe(Enumerable.Range(1, 300).Select(line => $"line {line:D4}"));
+        visitor.Errors.ShouldBeEmpty();
+        await host.Delete("/v1/cron/job/", new { job_id = "said much" });
+    }
+
+    [Fact]
     public async Task A_pause_is_undone_from_its_message()
     {
         Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
@@ -322,6 +349,48 @@ public sealed partial class ConsoleWorkTests(ConsoleFixture fixture) : IClassFix
         var text = await page.EvaluateAsync<string>("document.querySelector('[data-grid]').grid.view.text(1)");
         text.ShouldBe(string.Concat(Enumerable.Range(1, 100_000).Select(line => $"line {line}\n")));
         visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_page_of_a_log_that_does_not_come_is_asked_for_again_and_one_that_is_refused_is_told_of()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var template = await OrderHost.Template(host, OrderHost.Step("seq 1 3000 | sed 's/^/line /'", name: "print", forceHost: "127.0.0.1"));
+        var order = await OrderHost.Order(host, template, ConsoleFixture.Hosts("pages-1"));
+        await OrderHost.Ended(host, order);
+        await Eventually.True(
+            async () => await host.Count($"SELECT count(*) FROM tasks.scheduler_task_log WHERE list_id = {order}") == 3001,
+            "all is written"
+        );
+        const string Text = "document.querySelector('[data-grid]').grid.view.text(1)";
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        var (asked, refuses) = (0, false);
+        await page.RouteAsync(
+            url => url.Contains("/v2/task/log/?", StringComparison.Ordinal) && url.Contains("&after=", StringComparison.Ordinal),
+            route =>
+                Volatile.Read(ref refuses) ? route.FulfillAsync(new() { ContentType = "application/json", Body = """{"code": -1, "msg": "no"}""" })
+                : Interlocked.Increment(ref asked) == 1 ? route.FulfillAsync(new() { Status = 503 })
+                : route.ContinueAsync()
+        );
+        await visitor.Open($"/orders/{order}");
+        await page.WaitForSelectorAsync("[data-cell-log][data-loaded]");
+        (await page.EvaluateAsync<string>(Text)).ShouldBe(Lines(1, 3000));
+
+        Volatile.Write(ref refuses, true);
+        await visitor.Open($"/orders/{order}");
+        await page.WaitForSelectorAsync("[data-cell-log][data-loaded]");
+        (await page.EvaluateAsync<string>(Text)).ShouldBe($"{Lines(1, 999)}… 1501 lines are not in this file …\n{Lines(2501, 3000)}");
+        await page.FillAsync("[data-cell-log] input[type=search]", "line 1500$");
+        await page.WaitForSelectorAsync("[data-cell-log] [role=status]:has-text('1501 of lines 1001–2501 are not searched')");
+
+        // What is looked at is read.
+        Volatile.Write(ref refuses, false);
+        await page.FillAsync("[data-cell-log] input[type=search]", ":1501");
+        await page.WaitForSelectorAsync(".log-line.mark:has-text('line 1500')");
+        visitor.Errors.ShouldBeEmpty();
+
+        static string Lines(int first, int last) => string.Concat(Enumerable.Range(first, last - first + 1).Select(line => $"line {line}\n"));
     }
 
     [Fact]

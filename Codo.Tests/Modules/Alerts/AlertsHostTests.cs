@@ -187,6 +187,7 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
         var got = stub.Requests.Last(request => request.Path != "/beat");
         got.Path.ShouldBe("/two");
         got.Query["sign"].ShouldBe(Codo.Modules.Alerts.Channels.DingTalkChannel.Sign(got.Query["timestamp"], "SEC1"));
+        (await host.Count($"SELECT count(*) FROM platform.audit WHERE action = 'test' AND kind = 'alert_channel' AND object_id = '{channel}'")).ShouldBe(1);
         await using (var connection = await host.Source.OpenConnectionAsync())
         await using (
             var command = new Npgsql.NpgsqlCommand(

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using Codo.Modules.Alerts.Channels;
 using Codo.Modules.Alerts.Incidents;
+using Codo.Platform.Http;
 using Codo.Tests.Support;
 using Npgsql;
 using StackExchange.Redis;
@@ -327,6 +328,42 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
         using var message = await MimeKit.MimeMessage.LoadAsync(stream);
         message.Subject.ShouldBe("【告警】任务 backup 失败");
         message.TextBody!.ShouldContain("最后一行");
+    }
+
+    [Fact]
+    public async Task A_stored_password_goes_to_no_other_server()
+    {
+        await using var sink = new SmtpSink();
+        await using var other = new SmtpSink();
+        var channel = await bench.Channel(
+            "email",
+            new
+            {
+                host = "127.0.0.1",
+                port = sink.Port,
+                from = "codo@example.test",
+                username = "codo",
+                password = "pw",
+                certificate_sha256 = sink.Fingerprint,
+            }
+        );
+        foreach (
+            var settings in (object[])
+                [
+                    new { port = other.Port },
+                    new { host = "localhost", password = "******" },
+                    new { security = "none" },
+                    new { certificate_sha256 = other.Fingerprint },
+                ]
+        )
+            (await Should.ThrowAsync<Refusal>(() => Edit(settings))).Text.En.ShouldContain("settings.password", Case.Sensitive, settings.ToString());
+        await Edit(new { port = sink.Port, from = "ops@example.test" });
+        await Edit(new { port = other.Port, certificate_sha256 = other.Fingerprint, password = "new" });
+        (await bench.Send(new TestChannel.Command(channel, ["ann"]))).Delivered.ShouldBeTrue();
+        (sink.Mails.Count, other.Mails.Single().Login).ShouldBe((0, ":codo:new"));
+
+        Task<Answer> Edit(object settings) =>
+            bench.Send(new EditChannel.Command(channel, null, null, null, null, null, JsonSerializer.SerializeToElement(settings)));
     }
 
     [Fact]

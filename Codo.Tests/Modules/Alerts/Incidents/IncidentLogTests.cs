@@ -54,6 +54,25 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task One_whose_job_has_moved_is_its_new_spaces_and_is_told_there_anew()
+    {
+        await bench.Rows<long>(
+            """
+            INSERT INTO accounts.space (space_id, name) VALUES (2, 'before'), (3, 'now');
+            INSERT INTO alerts.rule (name, priority, creator, space_id, involved, people, escalation)
+            VALUES ('theirs', 5, 'x', 2, false, '{carol}', '[["dave"]]') RETURNING rule_id
+            """
+        );
+        await bench.Publish(bench.Failed(owners: "ann") with { Space = 2 });
+        await bench.Publish(bench.Failed(inARow: 2, owners: "ann") with { Space = 3 });
+        bench.Time.Advance(TimeSpan.FromHours(1));
+        await bench.Watch.Escalate();
+        await bench.Deliver();
+        (await bench.Deliveries()).ShouldBe(["opened sent carol", "opened sent ann"]);
+        (await bench.Rows<string>("SELECT concat_ws(' ', count, space_id, call_users, told_by_name) FROM alerts.task_monitor")).ShouldBe(["2 3 ann {ann}"]);
+    }
+
+    [Fact]
     public async Task A_success_resolves_it_and_those_who_heard_of_it_hear_that_too()
     {
         await bench.Publish(bench.Failed(owners: "ann"));

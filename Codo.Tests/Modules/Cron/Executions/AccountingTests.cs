@@ -1,6 +1,7 @@
 using System.Globalization;
 using Codo.Modules.Cron.Executions;
 using Codo.Modules.Cron.Schedules;
+using Codo.Platform.Localization;
 using CsCheck;
 
 namespace Codo.Tests.Modules.Cron.Executions;
@@ -74,6 +75,15 @@ public sealed class AccountingTests
         Statuses(outcome).ShouldBe(["skipped 7200 schedule"]);
         outcome.Entries[0].From.ShouldBe(Noon.AddSeconds(1));
         outcome.Entries[0].Until.ShouldBe(Noon.AddHours(2));
+    }
+
+    [Theory]
+    [InlineData(true, "skipped 60 schedule")]
+    [InlineData(false, "missed 60 schedule")]
+    public void What_was_due_while_a_job_was_broken_is_missed_unless_it_was_paused(bool paused, string expected)
+    {
+        var job = Job("* * * * * *", "skip", paused: paused) with { Gap = new Accounting.GapReason("broken", Text.Same("broken")) };
+        Statuses(Account(job, Noon.AddMinutes(1))).ShouldBe([expected]);
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Codo.Tests.Modules.Cron.Jobs;
+using Codo.Tests.Support;
 using Dapper;
 
 namespace Codo.Tests.Modules.Cron.Executions;
@@ -88,6 +89,33 @@ public sealed class ExplainFireTests(CronHost fixture) : IClassFixture<CronHost>
         await Row(name, "skipped", until: Due.AddHours(2), times: 121, cause: "paused");
         (await Why(name, Local(Due.AddMinutes(30))[..16])).ShouldBe(
             $"{name} was due 121 times from {Local(Due)} to {Local(Due.AddHours(2))} and was skipped: paused."
+        );
+    }
+
+    [Fact]
+    public async Task What_was_killed_in_the_queue_never_began_and_what_failed_waits_for_its_retry()
+    {
+        var killed = await Job();
+        await Row(killed, "killed", took: 7200, cause: "Ended by ann");
+        (await Why(killed, Local(Due)[..16])).ShouldBe($"{killed} was due at {Local(Due)} and was taken from the queue before it began: Ended by ann.");
+        (await Why(killed, Local(Due)[..16], "zh")).ShouldBe($"{killed} 应于 {Local(Due)} 执行，尚未开始就被移出队列：Ended by ann。");
+        var logId = await fixture.Host.Ask<long>("SELECT log_id FROM cron.cron_log WHERE job_id = @killed", new { killed });
+        using var request = TestHost.Request(HttpMethod.Get, $"/runs/{logId}", null, TestTokens.Admin);
+        request.Headers.AcceptLanguage.ParseAdd("en");
+        using var page = await fixture.Host.Http.SendAsync(request);
+        var text = await page.Content.ReadAsStringAsync();
+        text.ShouldContain("Ended by ann");
+        text.ShouldNotContain("2 h 0 min");
+
+        var waiting = await Job();
+        await Row(waiting, "queued", cause: "too slow");
+        await fixture.Host.Ask<int>(
+            "INSERT INTO cron.attempt (log_id, nominal_at, attempt, trigger, run_id, node, incarnation, started_at, ended_at, status) SELECT log_id, "
+                + "nominal_at, 2, 'retry', 'why', 'n', 1, exec_time, exec_time, 'timeout' FROM cron.cron_log WHERE job_id = @waiting RETURNING 1",
+            new { waiting }
+        );
+        (await Why(waiting, Local(Due)[..16])).ShouldBe(
+            $"{waiting} was due at {Local(Due)} and began then; attempt 2 failed, and it waits for its retry: too slow."
         );
     }
 

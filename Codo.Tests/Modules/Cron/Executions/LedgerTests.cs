@@ -1,5 +1,6 @@
 using System.Globalization;
 using Codo.Modules.Cron.Executions;
+using Codo.Platform.Cluster;
 using Codo.Tests.Support;
 using Dapper;
 using Microsoft.Extensions.DependencyInjection;
@@ -136,6 +137,33 @@ public sealed class LedgerTests(TestPostgres postgres)
         missed["times"]!.GetValue<int>().ShouldBeInRange(57, 60);
         missed["task_log"]!.GetValue<string>().ShouldContain("misfire=once");
         logs.Count(row => row["trigger"]!.GetValue<string>() == "catch_up").ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task What_a_clock_that_was_set_forward_has_passed_over_was_not_held_up_by_codo()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await host.Make(new { job_id = "set", cmd = "true", cron = CronClient.Never, overlap = "allow", misfire = "skip", misfire_window = 600 });
+        // Another than the host's, which polls as well.
+        var ledger = ActivatorUtilities.CreateInstance<Ledger>(host.Services);
+        await using var connection = await host.Source.OpenConnectionAsync();
+        // Rolled back: nothing of it is run.
+        await using var transaction = await connection.BeginTransactionAsync();
+        var now = await connection.ExecuteScalarAsync<DateTime>("SELECT clock_timestamp()", transaction: transaction);
+        ledger.Polled(now.AddHours(-1), BootTime.Now);
+        ledger.Polled(now, BootTime.Now);
+        await connection.ExecuteAsync(
+            ("UPDATE cron.job SET cron = '* * * * * *', create_time = '2000-01-01', accounted_to = clock_timestamp() - interval '40 seconds', "
+                + "next_run_at = clock_timestamp() - interval '39 seconds'"),
+            transaction: transaction
+        );
+        await ledger.LockAndAccount(connection, transaction, "set");
+        (
+            await connection.ExecuteScalarAsync<long>(
+                "SELECT coalesce(sum(times), 0) FROM cron.cron_log WHERE job_id = 'set' AND status = 'missed'",
+                transaction: transaction
+            )
+        ).ShouldBeGreaterThanOrEqualTo(34);
     }
 
     [Fact]

@@ -26,6 +26,32 @@ public sealed class MatrixTests(CronHost fixture) : IClassFixture<CronHost>
     }
 
     [Fact]
+    public async Task A_stretch_that_is_one_row_is_shown_and_counted_in_all_of_its_time()
+    {
+        await host.Make(new { job_id = "away", cmd = "true", cron = CronClient.Never });
+        const string Stretch = """
+            INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, times, status, exec_time, task_cmd)
+            SELECT id, job_id, 'schedule', 'schedule', date_trunc('minute', now()) - interval '179 minutes', date_trunc('minute', now()), 180, 'missed',
+                date_trunc('minute', now()), cmd FROM cron.job WHERE job_id = 'away' RETURNING exec_time
+            """;
+        var end = await host.Ask<DateTime>(Stretch);
+        // Minutes that have begun since are empty.
+        (await Cells()).ShouldMatch(@"^\.\d+m180(\.\d*)?$");
+        var hours = (await host.Get("/v2/stats/?by=hour&job_id=away"))["hours"]!.AsArray().Select(hour => (long)hour!["not_run"]!).ToList();
+        (hours.Sum(), hours.Max()).ShouldBe((180, 60));
+
+        // What is worse in one of its slots is there alone.
+        const string Failed = """
+            INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd)
+            SELECT id, job_id, 'manual', 'manual', @end, @end, 'faild', @end, cmd FROM cron.job WHERE job_id = 'away' RETURNING 1
+            """;
+        await host.Ask<int>(Failed, new { end });
+        (await Cells()).ShouldMatch(@"^\.\d+m179f(\.\d*)?$");
+
+        async Task<string> Cells() => (string)(await host.Get("/v1/cron/log/matrix/?hours=24&q=away"))["data"]![0]!["cells"]!;
+    }
+
+    [Fact]
     public async Task The_last_day_is_answered_by_the_hour()
     {
         await host.Make(new { job_id = "hourly sums", cmd = "exit 1", cron = CronClient.Never });

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.Json.Nodes;
 using Codo.Tests.Support;
 using Dapper;
 
@@ -101,6 +102,21 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
         var first = await host.Get($"/v1/cron/log/output/?log_id={log["log_id"]}&attempt=1");
         first["data"]!.GetValue<string>().ShouldBe("try 1\n");
         File.Delete(flag);
+
+        // A search finds what an earlier attempt said, and says whose it is.
+        foreach (var attempt in new[] { 1, 2 })
+        {
+            var found = await Eventually.Get(
+                async () => (JsonObject?)await host.Get($"/v1/cron/log/search/?q=try%20{attempt}"),
+                answer => answer["data"]!.AsArray().Count == 1,
+                $"attempt {attempt} is found"
+            );
+            var row = found["data"]![0]!;
+            ((int)row["attempt"]!, (string)row["lines"]![0]!["log_info"]!).ShouldBe((attempt, $"try {attempt}"));
+            ((int?)row["lines"]![0]!["line"]).ShouldBe(attempt == 2 ? 1 : (int?)null);
+        }
+        using var page = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, $"/runs/{log["log_id"]}?attempt=1", null, TestTokens.Admin));
+        (await page.Content.ReadAsStringAsync()).ShouldContain("data-attempt=\"1\"");
     }
 
     [Fact]
@@ -150,6 +166,24 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
         text.Length.ShouldBeInRange(90_000, 400_000);
         await using var connection = await host.Source.OpenConnectionAsync();
         (await connection.QuerySingleAsync<long>("SELECT sum(length(text)) FROM cron.output WHERE log_id = @logId", new { logId })).ShouldBeLessThan(400_000);
+    }
+
+    [Fact]
+    public async Task Output_in_many_small_pieces_is_answered_at_once()
+    {
+        await host.Make(new { job_id = "slowly", cmd = "true", cron = CronClient.Never });
+        var logId = await host.RunNow("slowly");
+        await host.Ended(logId);
+        await Sql(
+            $"""
+            INSERT INTO cron.output (log_id, nominal_at, attempt, from_byte, next_byte, text)
+            SELECT log_id, nominal_at, 1, (n - 1) * 10, n * 10, 'line ' || lpad(CAST(n AS text), 4, '0') || chr(10)
+            FROM cron.cron_log, generate_series(1, 300) n WHERE log_id = {logId}
+            """
+        );
+        var part = await host.Get($"/v1/cron/log/output/?log_id={logId}");
+        var text = part["data"]!.GetValue<string>();
+        (text.Length, text.EndsWith("line 0300\n", StringComparison.Ordinal), (bool)part["ended"]!).ShouldBe((3000, true, true));
     }
 
     [Fact]
@@ -307,6 +341,35 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
             (await host.Count($"SELECT count(*) FROM cron.active_execution WHERE log_id = {running}")).ShouldBe(0);
             File.Delete(gate);
         }
+    }
+
+    [Fact]
+    public async Task A_failure_waits_for_a_stop_that_is_about_to_commit()
+    {
+        var gate = Path.Combine(Path.GetTempPath(), "codo-gate-" + Guid.NewGuid().ToString("N"));
+        var cmd = $"while ! test -e {gate}; do sleep 0.01; done; exit 3";
+        await host.Make(new { job_id = "stopping", cmd, cron = CronClient.Never, retries = 100, retry_delay = 1 });
+        var running = await host.RunNow("stopping");
+        await host.Running(running);
+        await using (var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken))
+        await using (var transaction = await connection.BeginTransactionAsync(TestContext.Current.CancellationToken))
+        {
+            await connection.ExecuteAsync(
+                "UPDATE cron.active_execution SET stop_zh = '被 bob 终止', stop_en = 'Ended by bob' WHERE log_id = @running",
+                new { running },
+                transaction
+            );
+            await File.WriteAllTextAsync(gate, "");
+            await Eventually.True(
+                () => host.Ask<bool>("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"),
+                "the end waits for the stop"
+            );
+            await transaction.CommitAsync(TestContext.Current.CancellationToken);
+        }
+        var log = await host.Ended(running);
+        log["attempts"]!.AsArray().Count.ShouldBe(1);
+        log["task_log"]!.GetValue<string>().ShouldContain("被 bob 终止");
+        File.Delete(gate);
     }
 
     [Fact]

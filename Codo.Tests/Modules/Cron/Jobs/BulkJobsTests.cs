@@ -54,6 +54,22 @@ public sealed class BulkJobsTests(CronHost fixture) : IClassFixture<CronHost>
     }
 
     [Fact]
+    public async Task The_forecast_names_jobs_of_every_few_seconds_that_the_next_clock_change_touches()
+    {
+        foreach (var seconds in new[] { 10, 20 })
+            await host.Make(new { job_id = $"often-{seconds}", cmd = "true", cron = $"*/{seconds} * * * * *", time_zone = "Europe/Berlin" });
+        var changes = (await host.Get("/v1/cron/forecast/"))["changes"]!.AsArray();
+        var touched = changes.Single(change => (string)change!["time_zone"]! == "Europe/Berlin")!["jobs"]!.AsArray()
+            .Select(job => (string)job!["job_id"]!)
+            .ToList();
+        foreach (var seconds in new[] { 10, 20 })
+        {
+            touched.ShouldContain($"often-{seconds}");
+            await host.Delete("/v1/cron/job/", new { job_id = $"often-{seconds}" });
+        }
+    }
+
+    [Fact]
     public async Task A_forecast_of_many_jobs_that_are_due_each_second_takes_no_longer_than_that_of_one()
     {
         await host.Make(new { job_id = "dense", cmd = "true", cron = "0 0 0 * * *" });

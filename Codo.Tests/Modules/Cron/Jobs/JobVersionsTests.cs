@@ -46,6 +46,14 @@ public sealed class JobVersionsTests(CronHost fixture) : IClassFixture<CronHost>
         all.ShouldNotContain("4711");
         foreach (var wrong in new[] { "?job_id=kept&version=9", "?job_id=kept&with=9", "?job_id=nobody", "?version=1" })
             (await host.Get(Version + wrong)).Code().ShouldBe(-1, wrong);
+
+        // Nor does the value come out once the job has no such variable any more; it comes back as the secret that it was.
+        await Save("kept", new { job_id = "kept", env = new { PATH_OF = "/srv", DB_PASSWORD = "pa55-two" } }, 4);
+        foreach (var path in new[] { $"{Version}?job_id=kept&version=1", $"{Version}?job_id=kept&version=2", $"{Versions}?job_id=kept" })
+            (await host.Get(path)).ToJsonString().ShouldNotContain("4711", Case.Sensitive, path);
+        (await host.Put(Path, new { job_id = "kept", cmd = "echo 5", version = 2 })).ToJsonString().ShouldNotContain("4711");
+        (await host.Post(Version, new { job_id = "kept", version = 1 })).Code().ShouldBe(0);
+        Words((await Job("kept"))["secret_env"]).ShouldBe(["ACCOUNT"]);
     }
 
     [Fact]

@@ -1,7 +1,9 @@
 using System.Text.Json.Nodes;
 using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Events;
 using Codo.Tests.Modules.Tasks.Orders;
 using Codo.Tests.Support;
+using MediatR;
 using Microsoft.Extensions.DependencyInjection;
 using static Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
@@ -55,6 +57,14 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
         {
             await Count(order, "done", done);
             await Count(order, "waiting", 3 - done);
+            await using var scope = host.Services.CreateAsyncScope();
+            var orders = await scope.ServiceProvider.GetRequiredService<IMediator>().Send(new ListRunningOrders(), TestContext.Current.CancellationToken);
+            var standing = orders.Single(one => one.ListId == order);
+            (standing.Situation, standing.Step).ShouldBe((OrderSituation.AwaitsPerson, ""));
+            ((int)(await host.Check(order))["next_batch"]!["batch"]!).ShouldBe(done + 1);
+            using var request = TestHost.Request(HttpMethod.Get, $"/orders/{order}", null, TestTokens.Admin);
+            using var page = await host.Http.SendAsync(request, TestContext.Current.CancellationToken);
+            (await page.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).ShouldContain("next_batch");
             (await host.Patch("/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "next_batch" })).Code().ShouldBe(0);
         }
         (await host.Ended(order)).ShouldBe("3");
@@ -111,6 +121,58 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
                 new { later }
             )
         ).ShouldBeGreaterThanOrEqualTo(0);
+    }
+
+    [Fact]
+    public async Task A_timed_step_of_a_host_that_was_stopped_and_restarted_still_waits_for_its_time()
+    {
+        var template = await host.Template(Step("true", level: 1, forceHost: Here), Step("true", level: 2, trigger: "timed", forceHost: Here));
+        var order = await Accept(template, new { exec_time = "2099-01-01 00:00", hosts = On(2) });
+        await Count(order, "timed", 2);
+        (await host.Intervene(order, "stop_one", ip: "10.1.0.1")).Code().ShouldBe(0);
+        (await host.Statuses(order, "&get_run_host=10.1.0.1")).ShouldBe("36");
+        (await host.Intervene(order, "restart", ip: "10.1.0.1")).Code().ShouldBe(0);
+        await Count(order, "timed", 2);
+        (await host.Statuses(order, "&get_run_host=10.1.0.1")).ShouldBe("37");
+        (
+            await host.Ask<long>(
+                "SELECT count(*) FROM tasks.attempt a JOIN tasks.scheduler_task_info i USING (sched_id) WHERE a.list_id = @order AND i.trigger = 'timed'",
+                new { order }
+            )
+        ).ShouldBe(0);
+        (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
+    }
+
+    // As after a change of the time that did not see the lane yet, which had read the time of before.
+    [Fact]
+    public async Task A_lane_that_came_to_its_timed_step_while_the_time_was_moved_learns_of_it()
+    {
+        var order = await Accept(await host.Template(Step("true", trigger: "timed")), new { exec_time = "2099-01-01 00:00" });
+        await Count(order, "timed", 1);
+        await host.Ask<int>(
+            """
+            WITH moved AS (UPDATE tasks.scheduler_task_list SET start_time = clock_timestamp() WHERE list_id = @order RETURNING list_id)
+            INSERT INTO tasks.advance (list_id) SELECT list_id FROM moved RETURNING 1
+            """,
+            new { order }
+        );
+        (await host.Ended(order)).ShouldBe("3");
+    }
+
+    [Fact]
+    public async Task An_order_that_ended_in_the_pause_between_two_batches_keeps_no_node_awake()
+    {
+        await using var quiet = await fixture.Another();
+        var order = await quiet.Order(await quiet.Template(Groups(batch: "1", pause: 600), [], Step("true", forceHost: Here)), On(2));
+        await Eventually.True(
+            async () => await quiet.Ask<long>("SELECT count(*) FROM tasks.order_group WHERE list_id = @order AND wake_at IS NOT NULL", new { order }) == 1,
+            "it pauses"
+        );
+        (await quiet.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
+        // As after ten minutes.
+        await quiet.Ask<int>("UPDATE tasks.order_group SET wake_at = now() - interval '1 minute' WHERE list_id = @order RETURNING 1", new { order });
+        var work = quiet.Services.GetRequiredService<OrderWork>();
+        await Eventually.True(async () => !await work.Poll(TestContext.Current.CancellationToken), "nothing is under way or soon to be begun");
     }
 
     [Fact]

@@ -69,6 +69,15 @@ public sealed class ProgressTests
         Progress.Next([Group(1, Lanes((2, Done, 1), (3, Waiting, 1)), confirm: true, allowed: 2)]).ShouldBe(new NextMove(1));
     }
 
+    [Fact]
+    public void A_host_that_waits_again_goes_at_once_where_its_batch_or_a_later_one_has_begun()
+    {
+        var begun = Lanes((1, Running, 1), (2, Failed, 1), (2, Waiting, 1), (3, Waiting, 1));
+        Progress.Next([Group(1, begun, pause: 5, confirm: true)]).ShouldBe(new NextMove(1, 2));
+        Progress.Next([Group(1, Lanes((1, Failed, 1), (2, Waiting, 1), (3, Done, 1)))]).ShouldBe(new NextMove(1, 2));
+        Progress.Next([Group(1, Lanes((1, Running, 1), (2, Stopped, 1), (2, Waiting, 1)))]).ShouldBe(new NextMove(1));
+    }
+
     private static BatchLanes[] Lanes(params (int Batch, LaneState State, int Count)[] lanes) =>
         [.. lanes.Where(lane => lane.Count > 0).Select(lane => new BatchLanes(lane.Batch, lane.State, lane.Count))];
 

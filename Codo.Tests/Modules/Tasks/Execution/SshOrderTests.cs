@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.Metrics;
 using System.Text.Json.Nodes;
 using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Cluster;
@@ -112,6 +114,29 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
         (await host.Intervene(order, "restart", ip: "127.0.0.4")).Code().ShouldBe(0);
         await Eventually.True(async () => (await File.ReadAllLinesAsync(ledger)).Length == 3, "it runs again, once more");
         (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_connection_that_died_while_its_lane_was_busy_elsewhere_is_made_anew()
+    {
+        await using var own = new TestSshd();
+        await own.InitializeAsync();
+        var alias = await ExecuteUser(Environment.UserName, own);
+        var (ledger, busy, gate) = (fixture.NewFile(), fixture.NewFile(), fixture.NewFile());
+        var order = await host.Order(
+            await host.Template(
+                Step($"echo 1 >> {ledger}", level: 1, execUser: alias),
+                Step($"touch {busy}; while ! test -e {gate}; do sleep 0.05; done", level: 2, forceHost: "127.0.0.1"),
+                Step($"echo 3 >> {ledger}", level: 3, execUser: alias)
+            ),
+            OnHosts("127.0.0.6")
+        );
+        await Eventually.True(() => File.Exists(busy), "the lane is busy on this machine");
+        own.FreezeConnections();
+        await File.WriteAllTextAsync(gate, "");
+        (await host.Ended(order)).ShouldBe("3");
+        string.Concat(await File.ReadAllLinesAsync(ledger)).ShouldBe("13");
+        (await host.Steps(order))[2]["attempts"]!.AsArray().Count.ShouldBe(1);
     }
 
     [Theory]
@@ -255,6 +280,16 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
     [Fact]
     public async Task A_strict_host_refuses_whom_it_does_not_know_until_the_key_is_given()
     {
+        var failures = new ConcurrentBag<string>();
+        using var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, itself) =>
+            {
+                if (instrument.Name == "codo.ssh.failures") itself.EnableMeasurementEvents(instrument);
+            },
+        };
+        listener.SetMeasurementEventCallback<long>((_, _, tags, _) => failures.Add((string)tags[0].Value!));
+        listener.Start();
         await using var strict = await fixture.Another(("Codo:Tasks:HostKeys", "strict"));
         var alias = await ExecuteUser(Environment.UserName, on: strict);
         var template = await strict.Template(Step("true", execUser: alias));
@@ -273,6 +308,7 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
         var cause = (string)(await strict.Steps(order))[0]["cause"]!;
         cause.ShouldContain(sshd.HostFingerprint);
         cause.ShouldContain("POST /v2/task/host_key/");
+        failures.ShouldContain("host_key_unknown", "no alarm of a key that has changed");
         (await strict.Ask<long>("SELECT count(*) FROM tasks.host_keys")).ShouldBe(0);
         (await strict.Post("/v2/task/host_key/", new { known_hosts = $"[127.0.0.10]:{sshd.Port} {await File.ReadAllTextAsync(sshd.In("host.pub"))}" }))
             .Code()

@@ -67,6 +67,16 @@ public sealed class StatesTests
         );
 
     [Fact]
+    public void A_timed_step_that_is_restarted_before_its_time_waits_for_it_again() =>
+        new[] { StepState.Waiting, StepState.Done, StepState.Failed, StepState.Interrupted, StepState.Timed }.ShouldAllBe(state =>
+            StepStates.Next(state, StepAction.Restart, false, true) == StepState.Timed
+        );
+
+    [Fact]
+    public void A_lane_that_was_stopped_before_it_began_waits_for_its_turn_again_when_it_is_restarted() =>
+        LaneStates.Next(LaneState.Stopped, LaneAction.Restart, begun: false).ShouldBe(LaneState.Waiting);
+
+    [Fact]
     public void The_tables_are_whole()
     {
         OrderTable.Count.ShouldBe(Enum.GetValues<OrderState>().Length * Enum.GetValues<OrderAction>().Length);

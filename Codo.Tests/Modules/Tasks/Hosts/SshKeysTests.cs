@@ -105,6 +105,8 @@ public sealed class SshKeysTests
     [InlineData("Argon2-Memory: 8192", "Argon2-Memory: 99999999999999999999", true)]
     [InlineData("Argon2-Passes: 21", "Argon2-Passes: 100", false)]
     [InlineData("Argon2-Passes: 21", "Argon2-Passes: 101", true)]
+    [InlineData("Argon2-Parallelism: 1", "Argon2-Parallelism: 64", false)]
+    [InlineData("Argon2-Parallelism: 1", "Argon2-Parallelism: 65", true)]
     public void Knows_before_it_opens_a_key_of_puttys_what_its_hash_takes(string written, string other, bool isTooMuch)
     {
         var key = ForeignKeys.PuttyThreeLocked.Replace(written, other, StringComparison.Ordinal);
@@ -113,7 +115,8 @@ public sealed class SshKeysTests
         {
             var why = SshKeys.TooCostly(text);
             (why is not null).ShouldBe(isTooMuch);
-            if (why is { } said) said.En.ShouldStartWith("user_key: Argon2-Memory is at most 262144 (KiB) and Argon2-Passes at most 100");
+            if (why is { } said)
+                said.En.ShouldStartWith("user_key: Argon2-Memory is at most 262144 (KiB), Argon2-Passes at most 100 and Argon2-Parallelism at most 64");
         }
     }
 

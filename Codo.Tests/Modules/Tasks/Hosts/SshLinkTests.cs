@@ -229,6 +229,21 @@ public sealed class SshLinkTests
     }
 
     [Fact]
+    public async Task Says_that_nothing_was_sent_when_the_connection_had_died_without_a_word()
+    {
+        await using var sshd = await NewSshd();
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target() with { KeepAlive = TimeSpan.FromSeconds(2) });
+        var answered = Answered(connection);
+        await RemoteRun.ToEnd(connection, "true");
+        await answered;
+        sshd.FreezeConnections();
+        connection.IsConnected.ShouldBeTrue();
+        var failure = await Should.ThrowAsync<SshFailedException>(() => RemoteRun.ToEnd(connection, "echo never"));
+        failure.Kind.ShouldBe(SshFailureKind.Unreachable);
+        failure.Text.En.ShouldContain("the command was not sent");
+    }
+
+    [Fact]
     public async Task Stops_waiting_for_a_connect_that_is_cancelled()
     {
         using var silent = new TcpListener(IPAddress.Loopback, 0);

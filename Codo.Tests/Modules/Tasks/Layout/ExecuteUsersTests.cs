@@ -166,6 +166,30 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
         (await host.Put(Path, new { id, alias_user = alias + "2" })).ShouldSay(0, "编辑成功");
     }
 
+    [Fact]
+    public async Task One_that_an_open_order_names_is_deleted_or_moved_from_its_space_when_the_order_has_ended()
+    {
+        var (alias, space) = (LibraryHost.Name("u"), LibraryHost.Name("space"));
+        (await host.Post("/v2/accounts/space/", new { name = space })).Code().ShouldBe(0);
+        await Add(alias, await NewKey());
+        var template = await OrderHost.Template(host, OrderHost.Step("true", execUser: alias));
+        var order = await OrderHost.Order(host, template, new Dictionary<string, string> { ["1"] = "10.9.8.7" }, schedule: "new");
+        var id = (await Find(alias))["id"]!.GetValue<long>();
+        (await host.Put(Path, new { id, space })).ShouldSay(-1, $"订单 {order} 还在使用执行用户 {alias}：结束之后再移动");
+        (await host.Delete(Path, new { exec_user_id = id })).ShouldSay(-1, $"订单 {order} 还在使用执行用户 {alias}：结束之后再删除");
+        (await Find(alias))["space"]!.GetValue<string>().ShouldBe("default");
+        ((int)(await host.Put("/v2/task/list/", new { list_id = order }))["code"]!).ShouldBe(0);
+        (await host.Put(Path, new { id, space })).ShouldSay(0, "编辑成功");
+
+        // From everywhere it is found in default.
+        (await host.Put(LibraryHost.Details, new { temp_id = template, space })).Code().ShouldBe(0);
+        order = await OrderHost.Order(host, template, new Dictionary<string, string> { ["1"] = "10.9.8.7" }, schedule: "new");
+        (await host.Put(Path, new { id, space = "default" })).ShouldSay(0, "编辑成功");
+        (await host.Put(Path, new { id, space })).ShouldSay(0, "编辑成功");
+        ((int)(await host.Put("/v2/task/list/", new { list_id = order }))["code"]!).ShouldBe(0);
+        (await host.Delete(Path, new { exec_user_id = id })).ShouldSay(0, "删除成功");
+    }
+
     [Theory]
     [InlineData("alias_user", null, -1, "参数不能为空")]
     [InlineData("exec_user", null, -1, "参数不能为空")]
@@ -380,6 +404,19 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
         (await host.Delete(Path, new { exec_user_id = $"{id}" })).ShouldSay(0, "删除成功");
         (await host.Delete(Path, new { exec_user_id = id })).ShouldSay(-1, "ID不存在");
         (await host.Delete(Path, new { })).ShouldSay(-1, "ID不能为空");
+    }
+
+    [Fact]
+    public async Task A_move_to_another_space_is_in_the_audit()
+    {
+        var (alias, space) = (LibraryHost.Name("u"), LibraryHost.Name("space"));
+        (await host.Post("/v2/accounts/space/", new { name = space })).Code().ShouldBe(0);
+        await Add(alias, await NewKey());
+        var id = (await Find(alias))["id"]!.GetValue<long>();
+        (await host.Put(Path, new { id, space })).Code().ShouldBe(0);
+        var line = (await host.Get($"/v2/accounts/audit/?kind=execute_user&object={id}")).Data()[0]!;
+        var change = line["changes"]!.AsArray().ShouldHaveSingleItem()!;
+        ((string)change["field"]!, (string)change["before"]!, (string)change["after"]!).ShouldBe(("space", "default", space));
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Net.WebSockets;
+using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Cluster;
 using Codo.Tests.Modules.Tasks.Orders;
 using Codo.Tests.Support;
@@ -70,6 +71,56 @@ public sealed class LogBacklogTests(TestPostgres postgres)
             var part = await host.Get($"/v2/task/log/?log_key={key}{more}");
             var said = part["missing"]!.GetValue<string>();
             (said.Contains("gone", StringComparison.Ordinal), said.Length == 0).ShouldBe((missing.Length > 0, missing.Length == 0), said);
+            part["catching_up"]!.GetValue<bool>().ShouldBe(catchingUp);
+        }
+    }
+
+    [Fact]
+    public async Task Goes_on_to_the_next_attempt_when_the_one_before_is_whole_or_its_node_is_away()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var order = await host.Order(await host.Template(OrderHost.Step("echo one")));
+        var key = $"{order}_1_1_127.0.0.1";
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await Eventually.True(
+            () => connection.ExecuteScalarAsync<bool>("SELECT log_whole FROM tasks.attempt WHERE list_id = @order", new { order }),
+            "it has ended"
+        );
+        // As another node's, which is there and has not said that all of it is here.
+        await connection.ExecuteAsync(
+            ("INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version, heartbeat_at) VALUES ('behind', 1, 'm', 'b', 1, 'v', now() "
+                + "+ interval '1 hour')")
+        );
+        await connection.ExecuteAsync("UPDATE tasks.attempt SET node = 'behind', log_whole = false WHERE list_id = @order", new { order });
+        var step = await connection.QuerySingleAsync<long>("SELECT sched_id FROM tasks.attempt WHERE list_id = @order", new { order });
+        await ReadLogTests.Print(host, new OutputPlace(order, 1, 1, "127.0.0.1", step, 2), "again");
+        using var stream = new EventReader(host, key);
+        (await stream.Take(2))[1].ShouldBe(("1:2", "one"));
+        await Ends("one", catchingUp: true);
+        await Ends("one", catchingUp: true, "&tail=10");
+        await Ends("again", catchingUp: false, "&attempt=2");
+
+        // Nobody is told.
+        await connection.ExecuteAsync(
+            """
+            INSERT INTO tasks.log_line (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time, log_time)
+            SELECT log_key, list_id, task_level, sched_id, attempt, 3, continues, 'late', exec_time, log_time
+            FROM tasks.log_line WHERE list_id = @order AND attempt = 1 AND line = 2
+            """,
+            new { order }
+        );
+        await connection.ExecuteAsync("UPDATE tasks.attempt SET log_whole = true WHERE list_id = @order", new { order });
+        (await stream.Take(2)).Select(row => row.Text).ShouldBe(["late", "again"]);
+
+        await connection.ExecuteAsync("UPDATE tasks.attempt SET log_whole = false WHERE list_id = @order", new { order });
+        await Ends("late", catchingUp: true);
+        await connection.ExecuteAsync("UPDATE platform.node SET heartbeat_at = now() - interval '1 hour' WHERE name = 'behind'");
+        await Ends("again", catchingUp: false);
+
+        async Task Ends(string text, bool catchingUp, string more = "")
+        {
+            var part = await host.Get($"/v2/task/log/?log_key={key}{more}");
+            part["data"]!.AsArray()[^1]!["log_info"]!.GetValue<string>().ShouldBe(text);
             part["catching_up"]!.GetValue<bool>().ShouldBe(catchingUp);
         }
     }

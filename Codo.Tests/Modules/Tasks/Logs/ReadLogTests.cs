@@ -47,6 +47,19 @@ public sealed class ReadLogTests(TestPostgres postgres)
     }
 
     [Fact]
+    public async Task The_end_of_a_log_has_no_gap_however_many_bytes_its_letters_have()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var place = LogSteps.Place();
+        await Print(host, place, "one", "two", "three");
+        await Print(host, place with { Attempt = 2 }, [.. Enumerable.Repeat(new string('汉', 333), 700)]);
+        var end = await host.Get($"/v2/task/log/?log_key={place.LogKey}&tail=1000");
+        var rows = end["data"]!.AsArray();
+        // As many lines of 999 bytes as go into 512 KiB, and the one that goes beyond.
+        ($"{rows[0]!["attempt"]}:{rows[0]!["line"]}", rows.Count, end["before"]!.GetValue<long>()).ShouldBe(("2:176", 525, 178L));
+    }
+
+    [Fact]
     public async Task Reads_steps_that_share_a_log_in_the_order_that_they_ran()
     {
         await using var host = await TestHost.Start(postgres);
@@ -181,6 +194,24 @@ public sealed class ReadLogTests(TestPostgres postgres)
     }
 
     [Fact]
+    public async Task Streams_one_attempt_though_another_lacks_a_line()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var place = LogSteps.Place();
+        await Print(host, place, "one", "two", "three");
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync("DELETE FROM tasks.log_line WHERE sched_id = @SchedId AND line = 2", place);
+        await Print(host, place with { Attempt = 2 }, "again");
+        using var second = new EventReader(host, place.LogKey, more: "&attempt=2");
+        (await second.Take(1))[0].ShouldBe(("2:1", "again"));
+        var next = new LogLine(LogKey.Of(place), place.SchedId, 2, 2, false, "and more", DateTime.UtcNow);
+        await host.Services.GetRequiredService<LogTable>().Write([next], TestContext.Current.CancellationToken);
+        (await second.Take(1))[0].ShouldBe(("2:2", "and more"));
+        using var whole = new EventReader(host, place.LogKey);
+        (await whole.Take(1))[0].ShouldBe(("1:1", "one"));
+    }
+
+    [Fact]
     public async Task Serves_two_hundred_followers_with_one_read_a_change()
     {
         await using var host = await TestHost.Start(postgres);
@@ -297,7 +328,8 @@ public sealed class ReadLogTests(TestPostgres postgres)
 }
 
 /// <summary>A client of the event stream.</summary>
-internal sealed class EventReader(TestHost host, string logKey, string? lastEventId = null) : IDisposable
+/// <param name="more">Of the query.</param>
+internal sealed class EventReader(TestHost host, string logKey, string? lastEventId = null, string more = "") : IDisposable
 {
     private HttpResponseMessage? response;
     private StreamReader? stream;
@@ -321,7 +353,7 @@ internal sealed class EventReader(TestHost host, string logKey, string? lastEven
         {
             using var request = TestHost.Request(
                 HttpMethod.Get,
-                string.Create(CultureInfo.InvariantCulture, $"/v2/task/log/stream/?log_key={logKey}"),
+                string.Create(CultureInfo.InvariantCulture, $"/v2/task/log/stream/?log_key={logKey}{more}"),
                 null,
                 TestTokens.Admin
             );

@@ -89,6 +89,8 @@ public sealed class SearchLogsTests(TestPostgres postgres)
         (await Page("/search?q=needle&in=runs", TestTokens.Admin)).ShouldNotContain("The search failed here");
         await connection.ExecuteAsync("ALTER TABLE tasks.out_of_reach RENAME TO log_line");
 
+        await ShouldFindAcrossPieces(host);
+
         // Without any right to jobs there are one's own orders alone.
         page = await Page("/search?q=needle", TestTokens.For(5, "bob"));
         page.ShouldContain("id=\"orders\"");
@@ -108,6 +110,33 @@ public sealed class SearchLogsTests(TestPostgres postgres)
                 ((int)response.StatusCode).ShouldBe(200);
                 return await response.Content.ReadAsStringAsync();
             }
+        }
+    }
+
+    // Output is stored as it comes, in pieces that end anywhere.
+    private static async Task ShouldFindAcrossPieces(TestHost host)
+    {
+        await host.Make(new { job_id = "birds", cmd = "true", cron = CronClient.Never, retries = 1 });
+        var logId = await host.RunNow("birds");
+        await host.Ended(logId);
+        await host.Ask<int>("""
+            WITH made AS (INSERT INTO cron.output (log_id, nominal_at, attempt, from_byte, next_byte, text)
+                SELECT l.log_id, l.nominal_at, 1, p.from_byte, p.next_byte, p.text FROM cron.cron_log l,
+                    (VALUES (0, 18, E'first hay\nthe magp'), (18, 40, E'ie sings\nmagpie again\n')) p (from_byte, next_byte, text)
+                WHERE l.log_id = @logId RETURNING 1)
+            SELECT CAST(count(*) AS int) FROM made
+            """, new { logId });
+        foreach (var (sought, count) in new[] { ("the%20magpie", 1), ("magpie", 2) })
+        {
+            var run = (
+                await Eventually.Get(
+                    async () => (JsonObject?)await host.Get($"/v1/cron/log/search/?q={sought}"),
+                    got => got["data"]!.AsArray().Count == 1,
+                    $"{sought} is found"
+                )
+            )["data"]![0]!;
+            ((int)run["line_count"]!, (int)run["attempt"]!, (bool)run["lines_partial"]!).ShouldBe((count, 1, false));
+            ((int)run["lines"]![0]!["line"]!, (string)run["lines"]![0]!["log_info"]!).ShouldBe((2, "the magpie sings"));
         }
     }
 

@@ -102,6 +102,28 @@ public sealed class SpoolTests : IDisposable
         Texts(spool, spool.Lines + 1).ShouldBeEmpty();
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Gives_up_nothing_that_it_has_written_when_the_disk_becomes_low(bool printsOn)
+    {
+        var node = new NodeSettings { DataDirectory = directory.FullName, MinFreeDisk = 0 };
+        var folder = new SpoolFolder(node, new LogSettings { MaxOutputPerStep = 100_000 }, new Disk(node), TimeProvider.System);
+        var spool = Spool.Create(folder, LogSteps.Place());
+        Fill(spool, 20_000);
+        node.MinFreeDisk = long.MaxValue;
+        spool.Add(21_001, false, "line 20001");
+        if (printsOn) spool.Flush();
+        spool.Seal();
+        (spool.Failure is not null).ShouldBe(printsOn);
+        var texts = Texts(spool, 1);
+        texts.FindLast(text => text.StartsWith("line ", StringComparison.Ordinal)).ShouldBe("line 20001");
+        texts.ShouldNotContain(text => text.Contains("are lost", StringComparison.Ordinal));
+        Files().Count.ShouldBe(1);
+        spool.Delete();
+        folder.Used.ShouldBe(0);
+    }
+
     private static void Fill(Spool spool, int lines)
     {
         for (var line = 1; line <= lines; line++)

@@ -115,6 +115,7 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         ((string)step["cause"]!).ShouldContain("wrong hosts");
         ((string)(await host.Get($"/v2/task/grid/?list_id={order}"))["groups"]![0]!["outcomes"]![0]!).ShouldBe("r");
         (await Decide(order, "reject", Bob)).Code().ShouldBe(-1);
+        await ToldOf(order, "rejected", "wrong hosts");
     }
 
     [Fact]
@@ -195,6 +196,49 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         await Start(order);
         await Eventually.True(async () => (string)(await Shown(order))["schedule"]! == "new", "sent back");
         ((string)(await Shown(order))["stopped"]!).ShouldContain("有效期");
+    }
+
+    [Fact]
+    public async Task To_submit_as_ready_is_an_approval_and_counts_for_as_long_as_the_rule_says()
+    {
+        var body = new
+        {
+            task_name = "later",
+            temp_id = await Template(new { approvals = 1, not_submitter = false, valid_hours = 24 }, OrderHost.Step("true")),
+            hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" },
+            args = new { },
+            schedule = "ready",
+            exec_time = "2099-01-01 00:00",
+            hold = true,
+        };
+        var accepted = await host.Post("/v2/task/accept/", body, Bob);
+        (accepted.Code(), (int)accepted["approvals_missing"]!).ShouldBe((0, 0));
+        var order = (long)accepted["list_id"]!;
+        await Sql($"UPDATE tasks.approval SET at = at - interval '25 hours' WHERE list_id = {order}");
+        await Start(order);
+        await Eventually.True(async () => (string)(await Shown(order))["schedule"]! == "new", "sent back");
+        ((string)(await Shown(order))["stopped"]!).ShouldContain("有效期");
+    }
+
+    [Fact]
+    public async Task A_second_approval_moves_nothing()
+    {
+        var order = await Waiting(new { approvals = 1 }, submitter: Ann);
+        (await Decide(order, "approve", Bob, later: true)).Code().ShouldBe(0);
+        var now = new { list_id = order, verdict = "approve", comment = "fire", start_time = "2020-01-01 00:00" };
+        foreach (var (decision, token) in new[] { (now, Carol), (now with { verdict = "break_glass" }, TestTokens.Admin) })
+        {
+            var second = await host.Post("/v2/task/approval/", decision, token);
+            (second.Code(), (string)second["msg"]!).ShouldBe((-1, "订单不在等待审批"));
+        }
+        await Says(order, Carol, "订单已审批", "approved already", code: -1);
+        (await host.Ask<bool>("SELECT schedule = 'ready' AND start_time > '2098-01-01' FROM tasks.scheduler_task_list WHERE list_id = @order", new { order }))
+            .ShouldBeTrue();
+
+        // PATCH moves the time, and lifts a hold.
+        var lifted = await host.Patch("/v2/task/list/", new { list_id = order, start_time = "2099-01-01 00:00", hold = false }, Carol);
+        (lifted.Code(), lifted["warnings"]!.AsArray().Count).ShouldBe((0, 1), lifted.ToJsonString());
+        (await host.Ended(order)).ShouldBe("3");
     }
 
     [Fact]
@@ -406,6 +450,7 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         (await host.Ended(waiting)).ShouldBe("4");
         ((string)(await host.Steps(waiting))[0]["cause"]!).ShouldContain(late);
         (await host.Count($"SELECT count(*) FROM tasks.attempt WHERE list_id = {waiting}")).ShouldBe(0);
+        await ToldOf(waiting, "blocked", late);
     }
 
     [Fact]
@@ -475,6 +520,17 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         (await Decide(order, "push_back", Bob, comment: "not like this")).Code().ShouldBe(0);
         (await Shown(order))["approvals"]!.AsArray().Count(one => (string)one!["verdict"]! == "break_glass" && (bool)one["counts"]!).ShouldBe(0);
     }
+
+    // An incident of the submitter's.
+    private Task ToldOf(long order, string what, string why) =>
+        Eventually.True(
+            async () =>
+                await host.Ask<bool>(
+                    "SELECT EXISTS (SELECT FROM alerts.task_monitor WHERE fingerprint = @key AND kind = 'failed' AND strpos(detail_zh, @why) > 0)",
+                    new { key = $"order:{order}:{what}", why }
+                ),
+            $"the submitter is told that order {order} is {what}"
+        );
 
     // As a superuser's hook does whose push somebody else has made.
     private async Task<long> SentFor(string submitter, long template)

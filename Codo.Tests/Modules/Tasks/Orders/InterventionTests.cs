@@ -213,6 +213,28 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
     }
 
     [Fact]
+    public async Task An_order_that_goes_on_after_one_of_its_hosts_was_stopped_waits_for_nobody()
+    {
+        var (owner, file) = (TestTokens.For(24, "owner"), fixture.NewFile());
+        var template = await host.Template(null, ["24,,,owner"], Step($"while ! test -e {file}; do sleep 0.05; done", forceHost: Here));
+        var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2" }, token: owner);
+        await host.Stands(order, "2", "&get_run_host=10.0.0.1");
+        await host.Stands(order, "2", "&get_run_host=10.0.0.2");
+        (await host.Intervene(order, "stop_one", ip: "10.0.0.1")).Code().ShouldBe(0);
+        await Eventually.True(
+            async () => await host.Ask<short>("SELECT status FROM tasks.scheduler_task_list WHERE list_id = @order", new { order }) == 6,
+            "the order shows 6"
+        );
+        using var request = TestHost.Request(HttpMethod.Get, "/", null, owner);
+        using var page = await host.Http.SendAsync(request, TestContext.Current.CancellationToken);
+        var html = await page.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
+        html.ShouldContain($"\"runs-{order}\"");
+        html.ShouldNotContain($"\"wait-{order}\"");
+        await File.WriteAllTextAsync(file, "", TestContext.Current.CancellationToken);
+        (await host.Ended(order)).ShouldBe("4");
+    }
+
+    [Fact]
     public async Task Skip_counts_a_failed_step_as_done()
     {
         var order = await host.Order(await host.Template(Step("exit 1", level: 1), Step("true", level: 2)));
@@ -238,6 +260,78 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
         (answer.Code(), (string)answer["msg"]!).ShouldBe((0, "重新执行成功"));
         (await host.Ended(order)).ShouldBe("3");
         (await File.ReadAllLinesAsync(file)).Length.ShouldBe(3);
+    }
+
+    [Theory]
+    [InlineData("restart_failed")]
+    [InlineData("restart")]
+    public async Task Restart_failed_goes_on_at_the_step_that_failed_where_steps_share_a_level(string type)
+    {
+        var (file, flag) = (fixture.NewFile(), fixture.NewFile());
+        var order = await host.Order(
+            await host.Template(
+                Step($"echo 1 >> {file}", level: 88, name: "one"),
+                Step($"test -e {flag}", level: 88, name: "two"),
+                Step($"echo 3 >> {file}", level: 88, name: "three")
+            )
+        );
+        await host.Stands(order, "341");
+        await File.WriteAllTextAsync(flag, "");
+        var steps = await host.Steps(order);
+        var failed = new { scheduler_id = (long)steps[1]["sched_id"]! };
+        // A step that is of another level, or of no lane at all.
+        (await host.Intervene(order, "restart", level: 1, more: failed)).Code().ShouldBe(-1);
+        (await host.Intervene(order, "restart", level: 88, more: new { scheduler_id = 999_999_999 })).Code().ShouldBe(-1);
+        (await host.Statuses(order)).ShouldBe("341");
+        (await host.Intervene(order, type, level: 88, more: type == "restart" ? failed : null)).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+        string.Concat(await File.ReadAllLinesAsync(file)).ShouldBe("13");
+        (await host.Steps(order)).Select(step => step["attempts"]!.AsArray().Count).ShouldBe([1, 2, 1]);
+    }
+
+    [Fact]
+    public async Task A_host_that_was_stopped_before_its_turn_and_is_restarted_waits_for_it()
+    {
+        var gate = fixture.NewFile();
+        var template = await host.Template(
+            Step($"while ! test -e {gate}; do sleep 0.05; done", group: 1, forceHost: Here),
+            Step("true", group: 2, forceHost: Here)
+        );
+        var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1", ["2"] = "10.0.0.2" });
+        await host.Stands(order, "2");
+        (await host.Intervene(order, "stop_one", group: 2, ip: "10.0.0.2")).Code().ShouldBe(0);
+        (await host.Intervene(order, "restart", group: 2, ip: "10.0.0.2")).Code().ShouldBe(0);
+        (await host.Ask<string>("SELECT state FROM tasks.lane WHERE list_id = @order AND task_group = 2", new { order })).ShouldBe("waiting");
+        await File.WriteAllTextAsync(gate, "");
+        (await host.Ended(order)).ShouldBe("3");
+        (
+            await host.Ask<bool>(
+                """
+                SELECT (SELECT started_at FROM tasks.attempt a JOIN tasks.lane l USING (lane_id) WHERE a.list_id = @order AND l.task_group = 2)
+                    >= (SELECT ended_at FROM tasks.attempt a JOIN tasks.lane l USING (lane_id) WHERE a.list_id = @order AND l.task_group = 1)
+                """,
+                new { order }
+            )
+        ).ShouldBeTrue();
+    }
+
+    [Fact]
+    public async Task A_host_that_was_stopped_at_its_first_gate_is_there_again_when_it_is_restarted()
+    {
+        var template = await host.Template(Step("true", trigger: "hand", forceHost: Here));
+        var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2" });
+        await AtTheGate();
+        (await host.Intervene(order, "stop_one", ip: "10.0.0.1")).Code().ShouldBe(0);
+        (await host.Intervene(order, "restart", ip: "10.0.0.1")).Code().ShouldBe(0);
+        // Its batch has begun, so it is opened at once.
+        await AtTheGate();
+        (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
+
+        Task AtTheGate() =>
+            Eventually.True(
+                async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'hand'", new { order }) == 2,
+                "both are at the gate"
+            );
     }
 
     [Fact]

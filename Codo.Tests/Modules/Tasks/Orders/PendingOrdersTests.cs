@@ -47,4 +47,28 @@ public sealed class PendingOrdersTests(OrderFixture fixture) : IClassFixture<Ord
         (await host.Count("SELECT count(*) FROM platform.outbox WHERE stream LIKE '%:expired'")).ShouldBe(0);
         (await host.Count($"SELECT count(*) FROM alerts.task_monitor WHERE fingerprint = 'order:{order}:expired'")).ShouldBe(0);
     }
+
+    [Fact]
+    public async Task An_order_that_was_sent_back_at_its_start_awaits_its_approval_from_then_on()
+    {
+        var host = fixture.Host;
+        await Eventually.True(() => host.Services.GetRequiredService<Node>().MayStart(OrderWork.WorkName), "the node may start orders");
+        var order = await host.Order(await host.Template(OrderHost.Step("true")), schedule: "new");
+        (await host.Patch("/v2/task/list/", new { list_id = order, start_time = "2099-01-01 00:00" })).Code().ShouldBe(0);
+        await using var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        await connection.ExecuteAsync(
+            """
+            UPDATE tasks.scheduler_task_list SET create_time = create_time - interval '15 days' WHERE list_id = @order;
+            UPDATE tasks.scheduler_task_info SET timeout = 7 WHERE list_id = @order
+            """,
+            new { order }
+        );
+        (await host.Patch("/v2/task/list/", new { list_id = order, start_time = "2020-01-01 00:00" })).Code().ShouldBe(0);
+        await Eventually.True(async () => (string)(await host.Check(order))["schedule"]! == "new", "sent back");
+
+        await ActivatorUtilities
+            .CreateInstance<PendingOrders>(host.Services, new TaskSettings { PendingDays = 14 })
+            .EndOverdue(TestContext.Current.CancellationToken);
+        (await host.Ask<string>("SELECT schedule FROM tasks.scheduler_task_list WHERE list_id = @order", new { order })).ShouldBe("new");
+    }
 }
