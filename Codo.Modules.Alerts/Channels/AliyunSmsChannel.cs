@@ -12,6 +12,9 @@ internal sealed partial class AliyunSmsChannel(Outbound outbound, TimeProvider t
     // Aliyun takes 1,000 numbers a call, and 35 characters for a variable of a template unless more was granted.
     private const int MostNumbers = 1000, MostInVariable = 35;
 
+    // What it answers where one of the numbers is none: nobody gets the message then.
+    private const string NoNumber = "isv.MOBILE_NUMBER_ILLEGAL";
+
     // What an account answers whose templates take no link, or only so many characters, in a variable.
     private static readonly string[] TooMuch = ["isv.PARAM_NOT_SUPPORT_URL", "isv.PARAM_LENGTH_LIMIT"];
 
@@ -27,6 +30,29 @@ internal sealed partial class AliyunSmsChannel(Outbound outbound, TimeProvider t
     {
         var numbers = message.People.Select(person => person.Tel).Where(tel => tel.Length > 0).Distinct(StringComparer.Ordinal).Take(MostNumbers).ToList();
         if (numbers.Count == 0) return Outcome.NobodyHas("tel");
+        var outcome = await Fitted(settings, message, numbers, cancellation);
+        if (outcome.Taken || numbers.Count == 1 || !outcome.Answer.Contains(NoNumber, StringComparison.Ordinal)) return outcome;
+        // One number that is none must not keep the message from the others.
+        var each = new List<Outcome>();
+        foreach (var number in numbers)
+        {
+            try
+            {
+                each.Add(await Fitted(settings, message, [number], cancellation));
+            }
+            catch (Exception error) when (each.Exists(one => one.Taken))
+            {
+                // What went out is not sent again for those that it did not reach.
+                each.Add(new Outcome(false, error.Message));
+            }
+        }
+        return each.Find(one => one.Taken) is { } taken
+            ? taken with { Answer = $"{taken.Answer} (for {each.Count(one => one.Taken)} of {numbers.Count} numbers)" }
+            : outcome;
+    }
+
+    private async Task<Outcome> Fitted(IReadOnlyDictionary<string, string> settings, Message message, List<string> numbers, CancellationToken cancellation)
+    {
         var outcome = await Call(settings, message, numbers, message.Short, cancellation);
         if (IsTooMuch(outcome)) outcome = await Call(settings, message, numbers, Excerpt.Head(message.Title, MostInVariable - 1), cancellation);
         // The name of a job may hold what the gateway takes for a link.

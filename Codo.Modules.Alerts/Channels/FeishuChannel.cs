@@ -19,7 +19,7 @@ internal sealed class FeishuChannel(Outbound outbound, TimeProvider time) : ICha
         // What a command printed must not call anybody: an <at> of its own loses its meaning.
         var text = message.Within(MostBytes).Replace("<at", "<\u200bat", StringComparison.OrdinalIgnoreCase);
         var calls = message
-            .People.Where(person => person.Feishu.Length > 0)
+            .People.Where(person => person.Feishu.Length > 0 && !person.Feishu.Equals("all", StringComparison.OrdinalIgnoreCase))
             .Select(person => $"<at user_id=\"{person.Feishu}\"></at>")
             .Distinct(StringComparer.Ordinal)
             .ToList();

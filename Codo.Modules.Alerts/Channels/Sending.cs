@@ -38,7 +38,8 @@ internal sealed class Sending(
     // What a digest carries shares its fate.
     private const string EndSql = """
         UPDATE alerts.delivery SET state = @State, ended_at = @Now, answer = CASE WHEN delivery_id = @DeliveryId THEN @Answer ELSE 'digest ' || @DeliveryId END
-        WHERE (delivery_id = @DeliveryId AND state = 'sending' AND attempts = @Attempts) OR (digest_id = @DeliveryId AND state = 'digested')
+        WHERE (delivery_id = @DeliveryId AND state = 'sending' AND attempts = @Attempts) OR (digest_id = @DeliveryId AND state = 'digested'
+            AND EXISTS (SELECT FROM alerts.delivery g WHERE g.delivery_id = @DeliveryId AND g.state = 'sending' AND g.attempts = @Attempts))
         RETURNING incident_id, round
         """;
 

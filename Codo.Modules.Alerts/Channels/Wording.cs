@@ -26,6 +26,8 @@ internal sealed class Wording(Zone zone, PublicAddress address)
                 ($"{(english ? "Since" : "自")} "
                     + $"{zone.Text(incident.Ctime)}{(incident.Count > 1 ? english ? $", {incident.Count} times" : $"，共 {incident.Count} 次" : "")}\n")
             );
+            if (incident.ResolvedAt is { } ended)
+                text.Append(english ? $"Over since {zone.Text(ended)}\n" : $"已于 {zone.Text(ended)} 结束\n");
             if (incident.CallUsers.Length > 0)
                 text.Append(english ? "Told: " : "通知：").Append(incident.CallUsers).Append('\n');
             if (incident.Output.Length > 0)
@@ -142,6 +144,9 @@ internal sealed class Wording(Zone zone, PublicAddress address)
             ("recovered", false) when incident.Ending == "ended" => $"【已关闭】{incident.TitleZh}（订单已结束）",
             ("recovered", true) when incident.Ending == "ended" => $"[CLOSED] {incident.TitleEn} (the order has ended)",
             ("recovered", false) => $"【已恢复】{incident.TitleZh}",
+            // A retry may come after the message that it is over.
+            ("opened" or "repeated" or "escalated", false) when incident.ResolvedAt is not null => $"【告警，已结束】{incident.TitleZh}",
+            ("opened" or "repeated" or "escalated", true) when incident.ResolvedAt is not null => $"[ALERT, OVER BY NOW] {incident.TitleEn}",
             ("repeated", false) => $"【仍未恢复】{incident.TitleZh}",
             ("escalated", false) => $"【升级】{incident.TitleZh}",
             (_, false) => $"【告警】{incident.TitleZh}",

@@ -54,9 +54,11 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         """;
 
     private const string MoveSql = """
-        UPDATE alerts.task_monitor SET space_id = @Space, rule_id = NULL, escalate_at = NULL, call_level = 0, told_at = NULL, call_users = '',
-            told_names = '{}', told_ids = '{}', told_by_name = '{}'
-        WHERE id = @Id
+        UPDATE alerts.task_monitor SET space_id = @Space, state = 'open', acknowledger_id = NULL, acknowledger = '', acknowledged_at = NULL, rule_id = NULL,
+            escalate_at = NULL, call_level = 0, told_at = NULL, call_users = '', told_names = '{}', told_ids = '{}', told_by_name = '{}'
+        WHERE id = @Id;
+        UPDATE alerts.delivery SET state = 'failed', ended_at = clock_timestamp(), answer = 'the incident has moved to another space'
+        WHERE incident_id = @Id AND state IN ('due', 'held')
         """;
 
     private const string SilencedSql = """

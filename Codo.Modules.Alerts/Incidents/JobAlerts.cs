@@ -20,6 +20,8 @@ internal sealed class JobAlerts(IncidentLog incidents, Zone zone)
 
     private const int MostOfCommand = 500;
 
+    private const string More = "… +";
+
     public Task Handle(ExecutionEnded notification, CancellationToken cancellationToken) =>
         notification.Succeeded ? incidents.RecoverJob(notification.JobId) : incidents.Raise(Failure(notification));
 
@@ -86,8 +88,8 @@ internal sealed class JobAlerts(IncidentLog incidents, Zone zone)
                 {
                     Title = Downtime(open.Ctime < from ? open.Ctime : from, noticed, open.Subjects.Union(ids).Count()),
                     Detail = new Text(
-                        List([.. Lines(open.DetailZh), .. lines.Select(line => line.Zh)], line => line),
-                        List([.. Lines(open.DetailEn), .. lines.Select(line => line.En)], line => line)
+                        Added(open.DetailZh, lines.Select(line => line.Zh)),
+                        Added(open.DetailEn, lines.Select(line => line.En))
                     ),
                 }
         );
@@ -139,10 +141,22 @@ internal sealed class JobAlerts(IncidentLog incidents, Zone zone)
 
     private string Clock(DateTime utc) => TimeZoneInfo.ConvertTimeFromUtc(utc, zone.Info).ToString("HH:mm", CultureInfo.InvariantCulture);
 
-    private static string List<T>(List<T> lines, Func<T, string> text) =>
-        string.Join('\n', lines.Take(MostLines).Select(text)) + (lines.Count > MostLines ? $"\n… +{lines.Count - MostLines}" : "");
+    private static string List<T>(List<T> lines, Func<T, string> text, int more = 0)
+    {
+        var left = more + Math.Max(0, lines.Count - MostLines);
+        return string.Join('\n', lines.Take(MostLines).Select(text)) + (left > 0 ? $"\n{More}{left}" : "");
+    }
 
-    private static string[] Lines(string text) => text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+    // A list and what comes to it; what it has left out before stays counted.
+    private static string Added(string before, IEnumerable<string> lines)
+    {
+        var known = before.Split('\n', StringSplitOptions.RemoveEmptyEntries).ToList();
+        var more = 0;
+        if (known.Count > 0 && known[^1].StartsWith(More, StringComparison.Ordinal)
+            && int.TryParse(known[^1].AsSpan(More.Length), CultureInfo.InvariantCulture, out more))
+            known.RemoveAt(known.Count - 1);
+        return List([.. known, .. lines], line => line, more);
+    }
 
     private static Text Joined(List<Text> facts) => new(string.Join('\n', facts.Select(fact => fact.Zh)), string.Join('\n', facts.Select(fact => fact.En)));
 

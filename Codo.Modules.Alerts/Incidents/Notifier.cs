@@ -43,7 +43,9 @@ internal sealed class Notifier(Undeliverable undeliverable, TimeProvider time, I
     private const string RecoverySql = """
         WITH heard AS (
             SELECT d.channel_id, max(d.channel_name) AS name FROM alerts.delivery d JOIN alerts.channel c USING (channel_id)
-            WHERE d.incident_id = @Id AND d.state <> 'failed' AND c.enabled GROUP BY d.channel_id
+            WHERE d.incident_id = @Id AND d.state <> 'failed' AND c.enabled
+                AND (c.space_id = 1 OR c.space_id = (SELECT m.space_id FROM alerts.task_monitor m WHERE m.id = @Id))
+            GROUP BY d.channel_id
         ), counted AS (
             UPDATE alerts.task_monitor SET rounds = rounds + 1 WHERE id = @Id AND EXISTS (SELECT 1 FROM heard) RETURNING rounds, told_names
         )

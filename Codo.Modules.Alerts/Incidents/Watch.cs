@@ -41,7 +41,7 @@ internal sealed class Watch(
 
     private const string RuleSql = $"""
         SELECT {Rule.Columns}
-        FROM alerts.rule WHERE rule_id = @RuleId
+        FROM alerts.rule WHERE rule_id = @RuleId AND enabled
         """;
 
     private const string SilencesSql = """
@@ -108,7 +108,11 @@ internal sealed class Watch(
         if (rule is null || incident.CallLevel >= rule.Steps.Length)
             await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)null, Now = now }, transaction);
         else if (silence is not null)
-            await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)(silence.EndsAt + AfterSilence), Now = now }, transaction);
+        {
+            // Somebody may end it before its time: it is looked at again each minute.
+            var end = silence.EndsAt + AfterSilence;
+            await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)(end < now + Again ? end : now + Again), Now = now }, transaction);
+        }
         else
             await notifier.Tell(
                 connection,

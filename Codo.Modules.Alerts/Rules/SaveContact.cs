@@ -62,8 +62,8 @@ internal static partial class SaveContact
         }
     }
 
-    // It goes into a message as an attribute.
-    [GeneratedRegex(@"^[0-9A-Za-z_\-]{1,100}\z", RegexOptions.CultureInvariant)]
+    // It goes into a message as an attribute, where "all" is everybody.
+    [GeneratedRegex(@"^(?!(?i:all)\z)[0-9A-Za-z_\-]{1,100}\z", RegexOptions.CultureInvariant)]
     private static partial Regex Id();
 }
 

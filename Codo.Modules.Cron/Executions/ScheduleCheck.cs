@@ -29,6 +29,20 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
         UPDATE cron.job SET broken_at = NULL, broken_zh = '', broken_en = '' WHERE id = @Id
         """;
 
+    // A stretch that has begun ends now: what of it is to come is forgotten, as evenly as it lies. First the count, so that the trigger takes it from the day
+    // in which it was counted (exec_time), then the place in the list.
+    private const string BegunSql = """
+        UPDATE cron.cron_log SET nominal_until = CAST(@Now AS timestamptz),
+            times = 1 + CAST(floor((times - 1) * extract(epoch FROM CAST(@Now AS timestamptz) - nominal_at)
+                / extract(epoch FROM nominal_until - nominal_at)) AS int)
+        WHERE job = @Id AND kind = 'schedule' AND nominal_until > @Now AND isfinite(nominal_until) AND isfinite(nominal_at)
+            AND status IN ('skipped', 'missed') AND nominal_at = (SELECT max(b.nominal_at) FROM cron.cron_log b
+                WHERE b.job = @Id AND b.kind = 'schedule' AND b.nominal_at <= @Now);
+        UPDATE cron.cron_log SET exec_time = CAST(@Now AS timestamptz)
+        WHERE job = @Id AND kind = 'schedule' AND exec_time > @Now AND status IN ('skipped', 'missed')
+            AND nominal_at = (SELECT max(b.nominal_at) FROM cron.cron_log b WHERE b.job = @Id AND b.kind = 'schedule' AND b.nominal_at <= @Now)
+        """;
+
     // A row of a due time that is still to come would be in the way of its fire. The sums of its day are put right as they were made.
     private const string NotYetDueSql = """
         WITH gone AS (
@@ -160,6 +174,7 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
     internal static async Task<(JobRow Job, Accounting.GapReason? Reason)> TakeBack(NpgsqlConnection connection, NpgsqlTransaction transaction, JobRow job)
     {
         if (job.AccountedTo <= job.LockedAt + Ahead) return (job, null);
+        await connection.ExecuteAsync(BegunSql, new { job.Id, Now = job.LockedAt }, transaction);
         await connection.ExecuteAsync(NotYetDueSql, new { job.Id, Now = job.LockedAt }, transaction);
         await connection.ExecuteAsync(LastSql, new { job.Id, job.JobId, Now = job.LockedAt }, transaction);
         var from = await connection.ExecuteScalarAsync<DateTime>(AccountedSql, new { job.Id, Now = job.LockedAt }, transaction);

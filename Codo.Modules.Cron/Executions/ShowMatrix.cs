@@ -62,12 +62,14 @@ internal static class ShowMatrix
                 CAST(floor(extract(epoch FROM CASE WHEN l.times > 1 THEN least(greatest(l.nominal_at, CAST(@From AS timestamptz)), l.exec_time)
                     ELSE l.exec_time END - CAST(@From AS timestamptz)) / CAST(@Step AS int)) AS int) AS slot,
                 CAST(floor(extract(epoch FROM l.exec_time - CAST(@From AS timestamptz)) / CAST(@Step AS int)) AS int) AS until,
+                CAST(CASE WHEN l.times > 1 AND isfinite(l.nominal_at) THEN greatest(1, extract(epoch FROM l.exec_time - l.nominal_at)
+                    / (l.times - 1) / CAST(@Step AS int)) ELSE 1 END AS float8) AS every,
                 max(CASE l.status WHEN 'success' THEN 1 WHEN 'queued' THEN 2 WHEN 'running' THEN 3 WHEN 'skipped' THEN 4 WHEN 'missed' THEN 5
                     WHEN 'interrupted' THEN 6 WHEN 'killed' THEN 7 WHEN 'timeout' THEN 8 ELSE 9 END) AS worst
             FROM cron.cron_log l
             WHERE l.job_id = ANY(CAST(@JobIds AS text[])) AND l.job = ANY(CAST(@Jobs AS bigint[]))
                 AND l.exec_time >= CAST(@From AS timestamptz) AND l.exec_time < CAST(@To AS timestamptz)
-            GROUP BY 1, 2, 3
+            GROUP BY 1, 2, 3, 4
             """;
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
@@ -89,7 +91,7 @@ internal static class ShowMatrix
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var jobs = (await connection.QueryAsync<(long Id, string JobId)>(JobsSql, asked)).AsList();
             var rows = jobs.ToDictionary(job => job.Id, _ => new byte[hours * 3600 / step]);
-            var cells = await connection.QueryAsync<(long Job, int Slot, int Until, int Worst)>(
+            var cells = await connection.QueryAsync<(long Job, int Slot, int Until, double Every, int Worst)>(
                 CellsSql,
                 new
                 {
@@ -101,11 +103,15 @@ internal static class ShowMatrix
                 }
             );
             // Within a stretch what ran by hand is seen.
-            foreach (var (job, slot, until, worst) in cells.OrderBy(cell => cell.Until - cell.Slot))
+            foreach (var (job, slot, until, every, worst) in cells.OrderBy(cell => cell.Until - cell.Slot))
             {
                 var row = rows[job];
-                for (var at = slot; at <= until; at++)
+                // Due times that lie further apart than a slot leave the slots between them empty.
+                for (double place = until; place > slot - 0.5; place -= every)
+                {
+                    var at = (int)Math.Round(place);
                     if (at == slot || at == until || row[at] == 0) row[at] = (byte)Math.Max(row[at], worst);
+                }
             }
             return new Result(
                 from,

@@ -7,6 +7,7 @@ const ROW = 20, HEAD = 24, MostRows = 24;
 // The worst last: of the cells behind one pixel it is what is seen.
 const WORST = '.sqrkmixtf';
 const WORDS = { '.': t('没有到期', 'nothing was due'), s: t('成功', 'succeeded'), q: t('排队', 'queued'), r: t('运行中', 'runs'), k: t('跳过', 'skipped'), m: t('错过', 'missed'), i: t('中断', 'interrupted'), x: t('被终止', 'killed'), t: t('超时', 'timed out'), f: t('失败', 'failed') };
+const LETTERS = { success: 's', queued: 'q', running: 'r', skipped: 'k', missed: 'm', interrupted: 'i', killed: 'x', timeout: 't', faild: 'f' };
 const TONES = { s: '--ok', q: '--idle', r: '--run', k: '--line-strong', m: '--warn', i: '--bad', x: '--bad', t: '--bad', f: '--bad' };
 
 class Matrix {
@@ -154,15 +155,22 @@ class Matrix {
   }
 
   async why() {
-    const { name } = this.rows[this.row], panel = document.getElementById('cell');
+    const row = this.rows[this.row];
+    if (!row) return;
+    const { name } = row, panel = document.getElementById('cell'), words = this.words(), isDue = row.cells[this.slot] !== '.';
+    const mine = this.asked = (this.asked ?? 0) + 1;
     const [from, to] = [this.timeOf(this.slot), this.timeOf(this.slot + 1)].map((at) => at.toISOString().slice(0, 19) + 'Z');
     const until = new Date(Date.parse(to) - 1000).toISOString().slice(0, 19) + 'Z';
     const answer = await request('GET', `/v1/cron/log/?job_id=${encodeURIComponent(name)}&start_date=${from}&end_date=${until}&limit=20`);
     const rows = answer.data ?? [];
+    // A stretch of skips or misses is one row, which stands where it ends.
+    const told = answer.code === 0 && !rows.length && isDue ? await request('GET', `/v1/cron/log/why/?job_id=${encodeURIComponent(name)}&time=${until}`) : null;
+    if (mine !== this.asked) return;
     panel.hidden = false;
-    panel.replaceChildren(h('h2', {}, this.words()), answer.code !== 0 ? h('div', { class: 'body error' }, answer.msg)
+    panel.replaceChildren(h('h2', {}, words), answer.code !== 0 ? h('div', { class: 'body error' }, answer.msg)
+      : told?.log_id ? h('div', { class: 'body' }, h('a', { href: `/runs/${told.log_id}` }, told.sentence))
       : !rows.length ? h('div', { class: 'body muted' }, t('这里没有到期时刻', 'Nothing was due here'))
-      : h('table', { class: 'phone-cards' }, h('tbody', {}, ...rows.map((row) => h('tr', {}, h('td', {}, h('a', { href: `/runs/${row.log_id}` }, row.exec_time)), h('td', {}, row.status), h('td', { class: 'line' }, row.task_log.trimEnd().split('\n').at(-1)))))));
+      : h('table', { class: 'phone-cards' }, h('tbody', {}, ...rows.map((row) => h('tr', {}, h('td', {}, h('a', { href: `/runs/${row.log_id}` }, row.exec_time)), h('td', {}, WORDS[LETTERS[row.status]] ?? row.status), h('td', { class: 'line' }, row.task_log.trimEnd().split('\n').at(-1)))))));
     panel.scrollIntoView({ block: 'nearest' });
   }
 

@@ -58,6 +58,8 @@ public sealed partial class JobPage
             ["description"] = job.Description,
             ["tags"] = string.Join(", ", job.Tags),
             ["owners"] = string.Join(", ", job.Owners),
+            ["space"] = job.Space,
+            ["secret_env"] = string.Join(", ", job.SecretEnv),
         };
 
     /// <inheritdoc/>

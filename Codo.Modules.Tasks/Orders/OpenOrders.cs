@@ -75,7 +75,8 @@ internal static class OpenOrders
                 CASE WHEN o.schedule = 'new' THEN {StartCheck.WaitsSince} ELSE o.start_time END AS since,
                 (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id) AS hosts,
                 (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state = 'done') AS done,
-                {IsPushedBack} AS is_pushed_back, o.schedule = 'start' AND {AwaitsBatch} AS awaits_batch
+                {IsPushedBack} AS is_pushed_back, o.schedule = 'start' AND {AwaitsBatch} AND NOT EXISTS (SELECT FROM tasks.lane l
+                    WHERE l.list_id = o.list_id AND l.state IN ('failed', 'interrupted', 'hand')) AS awaits_batch
             """;
 
         private const string WaitingSql = $"""

@@ -1,5 +1,5 @@
 // The form of an order: what it would run is asked for while one types, by the request that scripts send.
-import { confirm, newKey, request, say } from './api.js';
+import { confirm, newKey, request, sayLater } from './api.js';
 import { h, t } from './words.js';
 
 const form = document.querySelector('[data-new-order]');
@@ -65,7 +65,12 @@ if (form) {
     if (form.dataset.sent || (lines && !(await confirm(lines[0], lines.slice(1), button.textContent.trim())))) return;
     form.dataset.sent = '1';
     const answer = await request('POST', '/v2/task/accept/', body(button.value), key);
-    if (answer.code === 0) { say([answer.msg, ...(answer.warnings ?? [])].join('\n')); location.href = `/orders/${answer.list_id}`; return; }
+    if (answer.code === 0) {
+      delete form.dataset.dirty;
+      sayLater([answer.msg, ...(answer.warnings ?? [])].join('\n'));
+      location.href = `/orders/${answer.list_id}`;
+      return;
+    }
     delete form.dataset.sent;
     const doubt = wasLost && !answer.lost ? t('上一次提交可能已生效，请先查看订单列表', 'The try before may have made an order: look at the list of orders first') : null;
     wasLost = answer.lost;

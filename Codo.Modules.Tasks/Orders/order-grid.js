@@ -17,7 +17,6 @@ class OrderGrid {
   constructor(place) {
     this.place = place;
     this.id = Number(place.dataset.grid);
-    this.reason = place.dataset.reason || null;
     this.lanes = new Map();
     this.groups = [];
     this.states = new Set();
@@ -26,12 +25,17 @@ class OrderGrid {
     this.column = 0;
     this.build();
     this.colours();
+    const why = document.getElementById('grid-reason');
+    if (why) new MutationObserver(() => this.showActs()).observe(why, { attributes: true });
     request('GET', `/v2/task/grid/?list_id=${this.id}`).then((answer) => { if (answer.code === 0 && !this.groups.length) this.whole(answer); });
     follow(`order:${this.id}`, '', ({ data }) => this.take(data));
     new ResizeObserver(() => this.draw()).observe(this.scroller);
     document.addEventListener('codo:theme', () => { this.colours(); this.draw(); });
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { this.colours(); this.draw(); });
   }
+
+  // It stands outside of what is kept: a page that was opened before the order began lets act once it runs.
+  get reason() { return document.getElementById('grid-reason')?.dataset.reason || null; }
 
   build() {
     const query = new URLSearchParams(location.search);

@@ -119,7 +119,8 @@ const select = (value, options) => h('select', {}, ...options.map(([word, text])
 
 function dialog(title, fields, done) {
   const form = h('form', { method: 'dialog' }, h('h2', {}, title), h('div', { class: 'form' }, ...fields),
-    h('div', { class: 'end' }, h('button', { class: 'button', value: 'no', formnovalidate: true }, t('取消', 'Cancel')), h('button', { class: 'button primary', value: 'yes' }, t('确定', 'OK'))));
+    // Enter in a field presses the first button that submits.
+    h('div', { class: 'end' }, h('button', { type: 'button', class: 'button', onclick: () => box.close('no') }, t('取消', 'Cancel')), h('button', { class: 'button primary', value: 'yes' }, t('确定', 'OK'))));
   const box = h('dialog', { class: 'wide', 'aria-label': title }, form);
   box.addEventListener('close', () => {
     if (box.returnValue === 'yes') done(Object.fromEntries(new FormData(form)), form);

@@ -269,6 +269,8 @@ internal sealed class Membership(
             MachineName == Environment.MachineName
             && BootId == Machine.BootId
             && ProcessId != Environment.ProcessId
+            // A container sees its own processes alone; the first namespace of processes, which sees all, has this number in every kernel.
+            && new FileInfo("/proc/self/ns/pid").LinkTarget == "pid:[4026531836]"
             && !Directory.Exists($"/proc/{ProcessId}");
     }
 }

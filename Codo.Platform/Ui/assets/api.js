@@ -65,7 +65,8 @@ export function confirm(title, list, word, isDanger = false, typed = null) {
     const dialog = h('dialog', { 'aria-labelledby': 'confirm-title' }, h('form', { method: 'dialog' },
       h('h2', { id: 'confirm-title' }, title),
       list.length ? h('ol', { class: 'will', tabindex: '0' }, ...list.map((item) => h('li', {}, item))) : null,
-      field, h('div', { class: 'end' }, h('button', { class: 'button', value: 'no', formnovalidate: true }, t('取消', 'Cancel')), go)));
+      // Enter in the field presses the first button that submits.
+      field, h('div', { class: 'end' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('no') }, t('取消', 'Cancel')), go)));
     dialog.addEventListener('close', () => { resolve(dialog.returnValue === 'yes'); dialog.remove(); });
     document.body.append(dialog);
     dialog.showModal();

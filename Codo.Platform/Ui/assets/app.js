@@ -26,7 +26,7 @@ function tick() {
 
 document.addEventListener('mouseover', (event) => {
   const time = event.target.closest?.('time[data-time]');
-  if (!time || time.title) return;
+  if (!time) return;
   const at = new Date(time.dateTime);
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   time.title = `${at.toLocaleString()} (${zone})\n${at.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
@@ -115,7 +115,12 @@ async function act(button) {
     // What was so already is somebody else's doing, and not taken back.
     const back = !isBad && undo && answer.changed !== false
       ? { word: undo, method: undoMethod, path: undoPath, body: JSON.parse(filled(undoBody, answer)), go: undoGo } : null;
-    if (!isBad && go) { sayLater(told(answer), back); location.href = go; return; }
+    if (!isBad && go) {
+      for (const form of document.querySelectorAll('form[data-dirty]')) form.removeAttribute('data-dirty');
+      sayLater(told(answer), back);
+      location.href = go;
+      return;
+    }
     say(told(answer), isBad, back && { word: undo, run: () => takeBack(back) });
     await refresh();
   };
@@ -224,7 +229,7 @@ async function submit(form, by) {
   }
   if (answer.code === 401) { signedOut(); return; }
   // What would run is no longer what was shown: it is to be looked at before it is approved.
-  if (answer.plan_sha256) { say(told(answer), true, { word: t('重新载入页面', 'Reload the page'), run: () => location.reload() }); return; }
+  if (answer.plan_sha256) { say(told(answer), true, { word: t('重新载入页面', 'Reload the page'), run: () => { form.removeAttribute('data-dirty'); location.reload(); } }); return; }
   if (answer.data?.made_to && form.elements.version) { (await import('./conflict.js')).showConflict(form, answer); return; }
   // The message names the field; without one it stands at the button.
   const field = [...form.elements].find((element) => element.name && new RegExp(`(^|[^a-z_])${element.name}([^a-z_]|$)`).test(answer.msg))
@@ -255,6 +260,10 @@ document.addEventListener('keydown', (event) => {
 });
 document.addEventListener('submit', (event) => {
   if (event.target.dataset.api) { event.preventDefault(); submit(event.target, event.submitter); }
+});
+// What is half filled in is not left without a question; a password is typed again soon.
+addEventListener('beforeunload', (event) => {
+  if (document.querySelector('form[data-dirty]:not(:has([type=password]))')) event.preventDefault();
 });
 document.addEventListener('input', (event) => {
   const form = event.target.closest?.('form[data-api]');
@@ -327,7 +336,9 @@ async function openPalette() { (await import('./palette.js')).openPalette(); }
 const rows = () => [...document.querySelectorAll('tr[data-href], [data-item]')];
 let place = -1;
 function cursor(step = 0) {
-  const all = rows();
+  const all = rows(), marked = all.findIndex((row) => row.hasAttribute('data-cursor'));
+  // It stays at its row while others come and go above it.
+  if (marked >= 0) place = marked;
   for (const row of document.querySelectorAll('[data-cursor]')) { row.classList.remove('cursor'); row.removeAttribute('data-cursor'); }
   if (place < 0 && !step) return;
   place = Math.max(0, Math.min(all.length - 1, place + step));

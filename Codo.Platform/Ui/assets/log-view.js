@@ -327,7 +327,8 @@ export class LogView {
       if (at + 8000 < this.lines.length) await new Promise((resolve) => setTimeout(resolve));
       if (run !== this.run || this.disposed || !this.pattern) return;
     }
-    this.unsearched = this.absent();
+    // What was scrolled to since was not searched.
+    if (first === 0) this.unsearched = this.absent();
     this.told();
     this.draw();
   }

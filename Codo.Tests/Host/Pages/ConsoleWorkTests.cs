@@ -291,6 +291,8 @@ public sealed partial class ConsoleWorkTests(ConsoleFixture fixture) : IClassFix
         await page.FillAsync("[name=task_name]", "made in the browser");
         await page.ClickAsync(".form-bar button[value=new]");
         await page.WaitForSelectorAsync("h1:has-text('made in the browser')");
+        // What the answer said is told on the page that follows.
+        await page.WaitForSelectorAsync(".message");
         page.Url.ShouldMatch("/orders/[0-9]+$");
         visitor.Errors.ShouldBeEmpty();
     }

@@ -127,6 +127,41 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task One_number_that_is_none_keeps_an_sms_from_nobody_else()
+    {
+        stub.Answer = (_, got) => (200, got.Query["PhoneNumbers"].Contains("80123") ? """{"Code":"isv.MOBILE_NUMBER_ILLEGAL"}""" : """{"Code":"OK"}""");
+        await bench.Channel(
+            "aliyun_sms",
+            new
+            {
+                access_key_id = "id",
+                access_key_secret = "s3cret",
+                sign_name = "运维",
+                template_code = "SMS_1",
+                endpoint = stub.Url + "/",
+            }
+        );
+        await bench.Contact("bob", tel: "80123");
+        await bench.Publish(bench.Failed(owners: ["ann", "bob"]));
+        await bench.Deliver();
+        (await Answers()).Single().ShouldSatisfyAllConditions(answer => answer.ShouldStartWith("sent"), answer => answer.ShouldEndWith("(for 1 of 2 numbers)"));
+        stub.Requests.Select(got => got.Query["PhoneNumbers"]).ShouldBe(["13800000001,80123", "13800000001", "80123"], ignoreOrder: true);
+    }
+
+    [Fact]
+    public async Task A_contact_that_means_everybody_calls_nobody()
+    {
+        await Should.ThrowAsync<Refusal>(() => bench.Contact("carl", feishu: "all"));
+        stub.Answer = (_, _) => (200, """{"code":0,"msg":"success"}""");
+        await bench.Channel("feishu", new { url = stub.Url + "/open-apis/bot/v2/hook/x" });
+        // From before it was refused.
+        await bench.Rows<int>("UPDATE alerts.contact SET feishu = 'ALL' WHERE name = 'ann'");
+        await bench.Publish(bench.Failed(owners: "ann"));
+        await bench.Deliver();
+        stub.Requests.Single().Json["content"]!["text"]!.GetValue<string>().ShouldNotContain("<at");
+    }
+
+    [Fact]
     public async Task An_account_that_takes_no_link_in_a_variable_gets_the_title_without_one()
     {
         stub.Answer = (_, got) => (200, got.Query["TemplateParam"].Contains("http") ? """{"Code":"isv.PARAM_NOT_SUPPORT_URL"}""" : """{"Code":"OK"}""");

@@ -38,6 +38,21 @@ public sealed class DeliveriesTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task One_that_comes_after_the_message_that_it_is_over_says_so()
+    {
+        stub.Answer = (n, _) => (n == 1 ? 503 : 200, "x");
+        await bench.Channel("webhook", new { url = stub.Url });
+        await bench.Publish(bench.Failed());
+        await bench.Deliver();
+        await bench.Publish(bench.Succeeded());
+        await bench.Deliver();
+        bench.Time.Advance(TimeSpan.FromSeconds(5));
+        await bench.Deliver();
+        stub.Requests.Select(got => got.Json["title"]!.GetValue<string>())
+            .ShouldBe(["【告警】任务 backup 失败", "【已恢复】任务 backup 失败", "【告警，已结束】任务 backup 失败"]);
+    }
+
+    [Fact]
     public async Task One_that_is_slow_is_waited_for_and_not_told_twice()
     {
         var answer = new TaskCompletionSource();

@@ -68,7 +68,8 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
         bench.Time.Advance(TimeSpan.FromHours(1));
         await bench.Watch.Escalate();
         await bench.Deliver();
-        (await bench.Deliveries()).ShouldBe(["opened sent carol", "opened sent ann"]);
+        // What had not gone out yet would tell them what happens in the other space.
+        (await bench.Deliveries()).ShouldBe(["opened failed carol", "opened sent ann"]);
         (await bench.Rows<string>("SELECT concat_ws(' ', count, space_id, call_users, told_by_name) FROM alerts.task_monitor")).ShouldBe(["2 3 ann {ann}"]);
     }
 
@@ -265,6 +266,42 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
         await bench.Send(new CreateSilence.Command(null, null, null, null, "2026-03-01 23:00", "at it again"));
         await bench.Publish(bench.Succeeded());
         (await bench.Deliveries()).Last().ShouldBe("recovered due ann,carol");
+    }
+
+    [Fact]
+    public async Task A_silence_that_is_ended_early_puts_the_escalation_off_no_longer()
+    {
+        await bench.Send(new CreateRule.Command("chain", null, null, null, null, null, null, null, null, null, ["ann"], [["carol"]], 600, null, null));
+        await bench.Publish(bench.Failed());
+        await bench.Send(new CreateSilence.Command(null, null, "", null, "2026-03-01 23:00", "by mistake"));
+        bench.Time.Advance(TimeSpan.FromMinutes(10));
+        await bench.Watch.Escalate();
+        await bench.Rows<int>("DELETE FROM alerts.silence");
+        bench.Time.Advance(TimeSpan.FromMinutes(1));
+        await bench.Watch.Escalate();
+        (await bench.Deliveries()).ShouldBe(["opened due ann", "escalated due carol"]);
+    }
+
+    [Fact]
+    public async Task A_rule_that_is_turned_off_escalates_no_further()
+    {
+        string[][] steps = [["carol"], ["dave"]];
+        await bench.Send(new CreateRule.Command("chain", null, null, null, null, null, null, null, null, null, ["ann"], steps, 600, null, null));
+        await bench.Publish(bench.Failed());
+        await bench.Rows<int>("UPDATE alerts.rule SET enabled = false WHERE name = 'chain'");
+        bench.Time.Advance(TimeSpan.FromMinutes(30));
+        await bench.Watch.Escalate();
+        (await bench.Deliveries()).ShouldBe(["opened due ann"]);
+    }
+
+    [Fact]
+    public async Task The_list_of_a_large_downtime_counts_all_that_it_leaves_out()
+    {
+        var now = bench.Time.GetUtcNow().UtcDateTime;
+        foreach (var (from, count) in new[] { (0, 150), (150, 10), (160, 10) })
+            await bench.Publish(new FiresMissed([.. Enumerable.Range(from, count).Select(n => new MissedJob($"job-{n:D3}", now, now, 1, now, []))]));
+        var lines = (await bench.Incident("missed")).Detail.En.Split('\n');
+        (lines.Length, lines[0][..7], lines[^1]).ShouldBe((101, "job-000", "… +70"));
     }
 
     [Fact]

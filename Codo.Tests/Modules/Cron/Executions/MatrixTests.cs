@@ -48,6 +48,17 @@ public sealed class MatrixTests(CronHost fixture) : IClassFixture<CronHost>
         await host.Ask<int>(Failed, new { end });
         (await Cells()).ShouldMatch(@"^\.\d+m179f(\.\d*)?$");
 
+        // Two nights are not the days between them.
+        await host.Make(new { job_id = "nights", cmd = "true", cron = CronClient.Never });
+        await host.Ask<int>(
+            """
+            INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, times, status, exec_time, task_cmd)
+            SELECT id, job_id, 'schedule', 'schedule', @end - interval '3 days', @end, 4, 'skipped', @end, cmd FROM cron.job WHERE job_id = 'nights' RETURNING 1
+            """,
+            new { end }
+        );
+        ((string)(await host.Get("/v1/cron/log/matrix/?hours=24&q=nights"))["data"]![0]!["cells"]!).ShouldMatch(@"^(k?)\.\d+k(\.\d*)?$");
+
         async Task<string> Cells() => (string)(await host.Get("/v1/cron/log/matrix/?hours=24&q=away"))["data"]![0]!["cells"]!;
     }
 
