@@ -1,3 +1,4 @@
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Dapper;
@@ -38,7 +39,8 @@ internal static class CountOrders
                 Seen = access.Sees(ResourceKind.Template).Spaces,
             };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            var rows = (await connection.QueryAsync<Row>(CountSql, asked)).AsList();
+            await using var reading = await ListReading.Begin(connection, cancellationToken);
+            var rows = (await connection.QueryAsync<Row>(CountSql, asked, reading)).AsList();
             return new Result(rows, rows.Sum(row => row.TaskLen));
         }
     }
