@@ -203,7 +203,7 @@ internal static class Forecast
         private static Text? Note(string cron, TimeZoneInfo zone, DateTimeOffset change)
         {
             if (Read(cron, zone.Id) is not var (expression, _)) return null;
-            // What a change touches is due right behind it, or first of all in the hour that comes twice, which begins before it.
+            // A change touches what is due right after it. Where the clock goes back, the hour that comes twice begins before the change.
             var back = zone.GetUtcOffset(change.AddTicks(-1)) - zone.GetUtcOffset(change);
             return new[] { back > TimeSpan.Zero ? change - back : change, change }
                 .Select(at => expression.Next(at.AddTicks(-1), zone))

@@ -49,9 +49,10 @@ internal static class OpenOrders
         EXISTS (SELECT FROM tasks.order_group g WHERE g.list_id = o.list_id AND g.confirm AND {Progress.BatchWaits})
         """;
 
-    // The status is 6 also where somebody stopped a host and nothing is left to do about it.
+    // The status is 6 also where somebody stopped a host and nothing is left to do about it. It is asked first: an order may have thousands of hosts.
     private const string NeedsPerson = $"""
-        (EXISTS (SELECT FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state IN ('failed', 'interrupted', 'hand')) OR {AwaitsBatch})
+        (o.status IN (4, 5, 6) AND EXISTS (SELECT FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state IN ('failed', 'interrupted', 'hand'))
+            OR {AwaitsBatch})
         """;
 
     private const string Waits = $"""

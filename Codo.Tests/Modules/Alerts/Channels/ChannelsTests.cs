@@ -99,17 +99,7 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
     public async Task An_sms_is_one_signed_call_for_all_numbers()
     {
         stub.Answer = (_, _) => (200, """{"Code":"OK","Message":"OK","BizId":"1^2"}""");
-        await bench.Channel(
-            "aliyun_sms",
-            new
-            {
-                access_key_id = "id",
-                access_key_secret = "s3cret",
-                sign_name = "运维",
-                template_code = "SMS_1",
-                endpoint = stub.Url + "/",
-            }
-        );
+        await Sms();
         await Tell();
         var query = stub.Requests.Single().Query;
         var signature = query["Signature"];
@@ -130,17 +120,7 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
     public async Task One_number_that_is_none_keeps_an_sms_from_nobody_else()
     {
         stub.Answer = (_, got) => (200, got.Query["PhoneNumbers"].Contains("80123") ? """{"Code":"isv.MOBILE_NUMBER_ILLEGAL"}""" : """{"Code":"OK"}""");
-        await bench.Channel(
-            "aliyun_sms",
-            new
-            {
-                access_key_id = "id",
-                access_key_secret = "s3cret",
-                sign_name = "运维",
-                template_code = "SMS_1",
-                endpoint = stub.Url + "/",
-            }
-        );
+        await Sms();
         await bench.Contact("bob", tel: "80123");
         await bench.Publish(bench.Failed(owners: ["ann", "bob"]));
         await bench.Deliver();
@@ -165,17 +145,7 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
     public async Task An_account_that_takes_no_link_in_a_variable_gets_the_title_without_one()
     {
         stub.Answer = (_, got) => (200, got.Query["TemplateParam"].Contains("http") ? """{"Code":"isv.PARAM_NOT_SUPPORT_URL"}""" : """{"Code":"OK"}""");
-        await bench.Channel(
-            "aliyun_sms",
-            new
-            {
-                access_key_id = "id",
-                access_key_secret = "s3cret",
-                sign_name = "运维",
-                template_code = "SMS_1",
-                endpoint = stub.Url + "/",
-            }
-        );
+        await Sms();
         await bench.Publish(bench.Failed("a-job-with-a-name-that-is-longer-than-a-variable", owners: "ann"));
         await bench.Deliver();
         (await Answers()).Single().ShouldStartWith("sent");
@@ -186,17 +156,7 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
     public async Task A_title_that_holds_an_address_is_sent_without_it_where_the_gateway_refuses_even_that()
     {
         stub.Answer = (_, got) => (200, got.Query["TemplateParam"].Contains('.') ? """{"Code":"isv.PARAM_NOT_SUPPORT_URL"}""" : """{"Code":"OK"}""");
-        await bench.Channel(
-            "aliyun_sms",
-            new
-            {
-                access_key_id = "id",
-                access_key_secret = "s3cret",
-                sign_name = "运维",
-                template_code = "SMS_1",
-                endpoint = stub.Url + "/",
-            }
-        );
+        await Sms();
         await bench.Publish(bench.Failed("sync www.example.com", owners: "ann"));
         await bench.Deliver();
         (await Answers()).Single().ShouldStartWith("sent");
@@ -481,4 +441,17 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     private Task<List<string>> Answers() => bench.Rows<string>("SELECT state || ' ' || answer FROM alerts.delivery ORDER BY delivery_id");
+
+    private Task Sms() =>
+        bench.Channel(
+            "aliyun_sms",
+            new
+            {
+                access_key_id = "id",
+                access_key_secret = "s3cret",
+                sign_name = "运维",
+                template_code = "SMS_1",
+                endpoint = stub.Url + "/",
+            }
+        );
 }
