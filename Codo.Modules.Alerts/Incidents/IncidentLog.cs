@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
@@ -27,7 +28,8 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         """;
 
     private const string OpenSql = """
-        SELECT id, rule_id, space_id, ctime, told_at, rounds, call_level, subjects, pending, told_names, detail_zh, detail_en FROM alerts.task_monitor
+        SELECT id, rule_id, space_id, ctime, told_at, rounds, call_level, subjects, pending, told_names, held_people AS held, detail_zh, detail_en
+        FROM alerts.task_monitor
         WHERE fingerprint = @Fingerprint AND state = ANY(@From) FOR UPDATE
         """;
 
@@ -55,14 +57,19 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
 
     private const string MoveSql = """
         UPDATE alerts.task_monitor SET space_id = @Space, state = 'open', acknowledger_id = NULL, acknowledger = '', acknowledged_at = NULL, rule_id = NULL,
-            escalate_at = NULL, call_level = 0, told_at = NULL, call_users = '', told_names = '{}', told_ids = '{}', told_by_name = '{}'
+            escalate_at = NULL, call_level = 0, told_at = NULL, call_users = '', told_names = '{}', told_ids = '{}', told_by_name = '{}',
+            held_people = '[]'
         WHERE id = @Id;
         UPDATE alerts.delivery SET state = 'failed', ended_at = clock_timestamp(), answer = 'the incident has moved to another space'
         WHERE incident_id = @Id AND state IN ('due', 'held')
         """;
 
+    // An incident that nobody has heard of is told once the silence is over.
     private const string SilencedSql = """
-        UPDATE alerts.task_monitor SET silence_id = @SilenceId WHERE id = @Id
+        UPDATE alerts.task_monitor SET silence_id = @SilenceId,
+            held_people = CASE WHEN told_at IS NULL THEN CAST(@Held AS jsonb) ELSE held_people END,
+            escalate_at = CASE WHEN told_at IS NULL AND state = ANY(@From) THEN @LookAt ELSE escalate_at END
+        WHERE id = @Id
         """;
 
     private const string OfJobSql = """
@@ -110,7 +117,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         if (open is not null && open.SpaceId != trouble.Space)
         {
             await connection.ExecuteAsync(MoveSql, new { open.Id, trouble.Space }, transaction);
-            open = open with { ToldAt = null, ToldNames = [], CallLevel = 0 };
+            open = open with { ToldAt = null, ToldNames = [], Held = "[]", CallLevel = 0 };
         }
 
         // An open incident stays with its rule; where that is deleted, turned off or another space's, it goes to the one that would open it now.
@@ -148,7 +155,18 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
             silence.Means(trouble.Source, trouble.Kind, trouble.Subjects, trouble.Space)
         );
         if (silence is not null)
-            await connection.ExecuteAsync(SilencedSql, new { Id = id, silence.SilenceId }, transaction);
+            await connection.ExecuteAsync(
+                SilencedSql,
+                new
+                {
+                    Id = id,
+                    silence.SilenceId,
+                    Held = JsonSerializer.Serialize<List<Person>>([.. rule is null ? [] : Heard(rule, trouble).Union(HeldPeople(open))]),
+                    From = IncidentStates.From(IncidentAction.Escalate),
+                    LookAt = silence.NextLook(now),
+                },
+                transaction
+            );
         else if (rule is not null)
             await Tell(connection, transaction, id, open, rule, trouble, now);
         await transaction.CommitAsync();
@@ -214,7 +232,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         DateTime now
     )
     {
-        var people = Heard(rule, trouble);
+        List<Person> people = [.. Heard(rule, trouble).Union(HeldPeople(open))];
         var reason = open?.ToldAt is null ? "opened" : "repeated";
         // A time in the future is from before PostgreSQL's clock was put back: waiting for it would keep people from hearing of it for as long.
         var last = open?.ToldAt > now + DatabaseClock.Difference ? null : open?.ToldAt;
@@ -231,6 +249,9 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         var level = open?.RuleId == rule.RuleId ? open.CallLevel : 0;
         await notifier.Tell(connection, transaction, new Round(id, (open?.Rounds ?? 0) + 1, reason, level, people), rule);
     }
+
+    // Owners of jobs and approvers whom a silence kept from hearing of it.
+    private static List<Person> HeldPeople(OpenIncident? open) => open is null ? [] : JsonSerializer.Deserialize<List<Person>>(open.Held) ?? [];
 
     private static List<Person> Heard(Rule rule, AlertEvent trouble)
     {
@@ -252,6 +273,7 @@ internal sealed record OpenIncident
     public string[] Subjects { get; init; } = [];
     public string[] Pending { get; init; } = [];
     public string[] ToldNames { get; init; } = [];
+    public string Held { get; init; } = "[]";
     public string DetailZh { get; init; } = "";
     public string DetailEn { get; init; } = "";
 }

@@ -33,7 +33,7 @@ internal sealed class Notifier(Undeliverable undeliverable, TimeProvider time, I
     private const string ToldSql = """
         UPDATE alerts.task_monitor SET rounds = @Number, told_at = @Now, call_level = @Level,
             escalate_at = CASE WHEN @Anew OR CAST(@EscalateAt AS timestamptz) IS NULL THEN @EscalateAt ELSE LEAST(escalate_at, @EscalateAt) END,
-            silence_id = NULL,
+            silence_id = NULL, held_people = '[]',
             told_names = ARRAY(SELECT DISTINCT unnest(told_names || @Names) ORDER BY 1), told_ids = ARRAY(SELECT DISTINCT unnest(told_ids || @Ids) ORDER BY 1),
             told_by_name = ARRAY(SELECT DISTINCT unnest(told_by_name || @ByName) ORDER BY 1),
             call_users = array_to_string(ARRAY(SELECT DISTINCT unnest(told_names || @Names) ORDER BY 1), ',')

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
@@ -12,8 +13,8 @@ using Npgsql;
 namespace Codo.Modules.Alerts.Incidents;
 
 /// <summary>
-/// What time alone brings: the next people of an incident that nobody acknowledged, what waits or runs too long, and the end of the retention. Every node does
-/// it; each step does no harm when done twice.
+/// What time alone brings: the first people of an incident whose silence is over, the next ones of one that nobody acknowledged, what waits or runs too long,
+/// and the end of the retention. Every node does it; each step does no harm when done twice.
 /// </summary>
 internal sealed class Watch(
     NpgsqlDataSource source,
@@ -30,12 +31,14 @@ internal sealed class Watch(
 {
     private const string OneIncident = "one";
 
-    private static readonly TimeSpan Again = TimeSpan.FromSeconds(60), AfterSilence = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Again = TimeSpan.FromSeconds(60);
 
-    // Who was told in the future was told before PostgreSQL's clock was put back: escalate_at may be as far ahead, and is not waited for.
+    // Who was told in the future was told before PostgreSQL's clock was put back: escalate_at may be as far ahead, and is not waited for. So may that of an
+    // incident that nobody has heard of, which is looked at each minute.
     private const string DueSql = """
-        SELECT id, rounds, call_level, rule_id, source, kind, subjects, space_id FROM alerts.task_monitor WHERE state = ANY(@From)
-            AND escalate_at IS NOT NULL AND (escalate_at <= @Now OR told_at > @Latest)
+        SELECT id, rounds, call_level, rule_id, source, kind, subjects, space_id, told_at IS NULL AS is_untold, held_people AS held
+        FROM alerts.task_monitor WHERE state = ANY(@From) AND escalate_at IS NOT NULL
+            AND (escalate_at <= @Now OR COALESCE(told_at, escalate_at - interval '1 minute') > @Latest)
             ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED
         """;
 
@@ -71,7 +74,9 @@ internal sealed class Watch(
         DELETE FROM alerts.delivery WHERE incident_id IS NULL AND create_time < @Before
         """;
 
-    /// <summary>Tells the next people of each incident that nobody acknowledged in time; a silence puts it off.</summary>
+    /// <summary>
+    /// Tells the next people of each incident that nobody acknowledged in time, and the first of one that opened in a silence; a silence puts it off.
+    /// </summary>
     internal async Task<bool> Escalate()
     {
         await using var connection = await source.OpenConnectionAsync();
@@ -105,13 +110,14 @@ internal sealed class Watch(
     {
         var rule = await connection.QuerySingleOrDefaultAsync<Rule>(RuleSql, new { incident.RuleId }, transaction);
         var silence = silences.Find(silence => silence.Means(incident.Source, incident.Kind, incident.Subjects, incident.SpaceId));
-        if (rule is null || incident.CallLevel >= rule.Steps.Length)
+        if (rule is null || (!incident.IsUntold && incident.CallLevel >= rule.Steps.Length))
             await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)null, Now = now }, transaction);
         else if (silence is not null)
+            await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)silence.NextLook(now), Now = now }, transaction);
+        else if (incident.IsUntold)
         {
-            // Somebody may end it before its time: it is looked at again each minute.
-            var end = silence.EndsAt + AfterSilence;
-            await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)(end < now + Again ? end : now + Again), Now = now }, transaction);
+            var held = JsonSerializer.Deserialize<List<Person>>(incident.Held) ?? [];
+            await notifier.Tell(connection, transaction, new Round(incident.Id, incident.Rounds + 1, "opened", 0, held), rule);
         }
         else
             await notifier.Tell(
@@ -231,5 +237,7 @@ internal sealed class Watch(
         public string Kind { get; init; } = "";
         public string[] Subjects { get; init; } = [];
         public long SpaceId { get; init; }
+        public bool IsUntold { get; init; }
+        public string Held { get; init; } = "";
     }
 }

@@ -110,7 +110,12 @@ internal sealed record Rule
 /// <summary>A silence that is in force.</summary>
 internal sealed record Silence(long SilenceId, string Source, string Kind, string Subject, DateTime EndsAt, long SpaceId)
 {
+    private static readonly TimeSpan Again = TimeSpan.FromSeconds(60), AfterEnd = TimeSpan.FromSeconds(5);
+
     public bool Means(string source, string kind, IReadOnlyList<string> subjects, long space) =>
         (SpaceId == 1 || SpaceId == space)
         && (Source.Length == 0 || Source == source) && (Kind.Length == 0 || Kind == kind) && Matching.Means(Subject, subjects);
+
+    /// <summary>When to look again at what it holds: at its end, and each minute before, since somebody may end it before its time.</summary>
+    public DateTime NextLook(DateTime now) => EndsAt + AfterEnd < now + Again ? EndsAt + AfterEnd : now + Again;
 }

@@ -10,12 +10,6 @@ internal static class HistoryBench
 {
     private const int Rounds = 30, WarmUps = 5;
 
-    // Of days that are over, with their indexes.
-    private const string RowsSql = """
-        SELECT CAST(coalesce(sum(pg_total_relation_size(c.oid)), 0) AS bigint) FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
-        WHERE h.inhparent = CAST('tasks.log_line' AS regclass) AND right(c.relname, 8) < to_char((now() - interval '1 hour') AT TIME ZONE 'UTC', 'YYYYMMDD')
-        """;
-
     private const string SealedSql = """
         SELECT CAST(coalesce(sum(pg_total_relation_size(c.oid)), 0) AS bigint) FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
         WHERE h.inhparent = CAST('tasks.sealed_log' AS regclass)
@@ -25,10 +19,10 @@ internal static class HistoryBench
         SELECT CAST(coalesce(sum(lines), 0) AS bigint) FROM tasks.sealed_log
         """;
 
-    // A day's index is the last that is made of it.
+    // Days that are over: not sealed (the host drops what it has emptied), or without the index, which is the last that is made of a day.
     private const string OpenSql = """
-        SELECT (SELECT count(*) FROM tasks.log_line
-                WHERE exec_time < date_trunc('day', (now() - interval '1 hour') AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AND sched_id > 0)
+        SELECT (SELECT count(*) FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid WHERE h.inhparent = CAST('tasks.log_line' AS regclass)
+                AND c.relname ~ '_[0-9]{8}$' AND right(c.relname, 8) < to_char((now() - interval '1 hour') AT TIME ZONE 'UTC' - interval '1 day', 'YYYYMMDD'))
             + (SELECT count(*) FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid WHERE h.inhparent = CAST('tasks.sealed_log' AS regclass)
                 AND NOT EXISTS (SELECT FROM pg_index i JOIN pg_class n ON n.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisvalid
                     AND n.relname = c.relname || '_trgm'))
@@ -42,9 +36,9 @@ internal static class HistoryBench
             await using var connection = new NpgsqlConnection(postgres + ";Command Timeout=0");
             await connection.OpenAsync();
             var began = Stopwatch.GetTimestamp();
-            await HistoryData.Fill(connection, scale, Console.Error.WriteLine, withLines);
+            var rows = await HistoryData.Fill(connection, scale, Console.Error.WriteLine, withLines);
             Console.Error.WriteLine($"filled in {Stopwatch.GetElapsedTime(began).TotalSeconds:0} s");
-            if (withLines) await AwaitSeal(connection);
+            if (withLines) await AwaitSeal(connection, rows);
             // An installation of years has its summaries; ten million ends in a few minutes are added up for a while.
             await using var pending = new NpgsqlCommand("SELECT EXISTS (SELECT FROM cron.summary_delta)", connection);
             while (await pending.ExecuteScalarAsync() is true) await Task.Delay(TimeSpan.FromSeconds(1));
@@ -94,9 +88,10 @@ internal static class HistoryBench
     }
 
     /// <summary>Waits until the host, which looks every 10 minutes, has sealed the days that are over, and prints what they took and take.</summary>
-    private static async Task AwaitSeal(NpgsqlConnection connection)
+    /// <param name="rows">The bytes that they took as rows.</param>
+    private static async Task AwaitSeal(NpgsqlConnection connection, long rows)
     {
-        var (began, rows) = (Stopwatch.GetTimestamp(), await Ask(connection, RowsSql));
+        var began = Stopwatch.GetTimestamp();
         while (await Ask(connection, OpenSql) > 0) await Task.Delay(TimeSpan.FromSeconds(5));
         var (lines, bytes) = (await Ask(connection, LinesSql), await Ask(connection, SealedSql));
         Console.WriteLine(

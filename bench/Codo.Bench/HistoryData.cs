@@ -30,6 +30,8 @@ internal static class HistoryData
                 FOREACH parent IN ARRAY ARRAY['cron_log', 'attempt', 'output'] LOOP
                     EXECUTE format('CREATE TABLE IF NOT EXISTS cron.%I PARTITION OF cron.%I FOR VALUES FROM (%L) TO (%L)',
                         parent || '_' || to_char(month, 'YYYYMM'), parent, month AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC');
+                    EXECUTE format('ALTER TABLE cron.%I OWNER TO %I', parent || '_' || to_char(month, 'YYYYMM'),
+                        (SELECT tableowner FROM pg_tables WHERE schemaname = 'cron' AND tablename = parent));
                 END LOOP;
             END LOOP;
         END $$
@@ -112,8 +114,8 @@ internal static class HistoryData
         FROM tasks.scheduler_task_info s JOIN tasks.scheduler_task_list o USING (list_id) WHERE s.list_id > 1000000 AND s.outcome = 'done'
         """;
 
-    // A day at a time, into the partition of the day; yesterday and today belong to the host.
-    private const string LinesSql = """
+    // The partition of a day, as the host's own: it drops it once it is sealed.
+    private const string DaySql = """
         DO $$
         DECLARE
             day timestamp := date_trunc('day', now() AT TIME ZONE 'UTC') - make_interval(days => {back});
@@ -122,8 +124,14 @@ internal static class HistoryData
             IF to_regclass('tasks.' || name) IS NULL THEN
                 EXECUTE format('CREATE TABLE tasks.%I PARTITION OF tasks.log_line FOR VALUES FROM (%L) TO (%L)', name, day AT TIME ZONE 'UTC',
                     (day + interval '1 day') AT TIME ZONE 'UTC');
+                EXECUTE format('ALTER TABLE tasks.%I OWNER TO %I', name, (SELECT tableowner FROM pg_tables
+                    WHERE schemaname = 'tasks' AND tablename = 'log_line'));
             END IF;
-        END $$;
+        END $$
+        """;
+
+    // In a statement of its own: the one that makes a partition locks the table, which the host seals meanwhile.
+    private const string LinesSql = """
         INSERT INTO tasks.log_line (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time, log_time)
         SELECT a.list_id || '_1_' || i.task_level || '_' || a.host, a.list_id, i.task_level, a.sched_id, 1, n, false,
             CASE n WHEN 1 THEN '[CMD]: /opt/deploy/step.sh v' || a.list_id ELSE 'unpacking artefact ' || (a.sched_id * 31 + n * 7919) % 100000 || ' of service '
@@ -132,6 +140,11 @@ internal static class HistoryData
         FROM tasks.attempt a JOIN tasks.scheduler_task_info i USING (sched_id) CROSS JOIN generate_series(1, 100) n
         WHERE a.node = 'bench' AND a.started_at >= CAST(now() AT TIME ZONE 'UTC' AS date) - {back}
             AND a.started_at < CAST(now() AT TIME ZONE 'UTC' AS date) - {back} + 1
+        """;
+
+    private const string DaySizeSql = """
+        SELECT pg_total_relation_size(CAST('tasks.log_line_' || to_char(date_trunc('day', now() AT TIME ZONE 'UTC') - make_interval(days => {back}), 'YYYYMMDD')
+            AS regclass))
         """;
 
     private const string AuditSql = """
@@ -174,8 +187,11 @@ internal static class HistoryData
 
     /// <summary>Fills the database.</summary>
     /// <param name="say">Is told what is made, and how long it took.</param>
-    /// <param name="withLines">Whether steps get their output, 100 lines each: at scale 1 that takes 25 GB.</param>
-    public static async Task Fill(NpgsqlConnection connection, double scale, Action<string> say, bool withLines = false)
+    /// <param name="withLines">
+    /// Whether steps get their output, 100 lines each: at scale 1 that takes 25 GB, less what the host seals meanwhile. They are made first, so that it does.
+    /// </param>
+    /// <returns>The bytes that the lines of days that are over took as rows, with their indexes.</returns>
+    public static async Task<long> Fill(NpgsqlConnection connection, double scale, Action<string> say, bool withLines = false)
     {
         var (jobs, ledger) = (Rows(10_000, scale, 600), Rows(10_000_000, scale, 2000));
         var (orders, audit) = (Rows(100_000, scale, 1000), Rows(10_000_000, scale, 2000));
@@ -210,24 +226,32 @@ internal static class HistoryData
 
         await Step("partitions", PartitionsSql);
         await Step("jobs", Of(JobsSql));
+        await Execute(connection, "SET maintenance_work_mem = '1GB'; SET synchronous_commit = off; SET work_mem = '256MB'");
+        await Step("orders", Of(OrdersSql));
+        await Step("lanes", LanesSql);
+        await Step("steps", StepsSql);
+        await Step("attempts of steps", StepAttemptsSql);
+        await Step("statistics of orders", "ANALYZE tasks.scheduler_task_info, tasks.attempt");
+        var bytes = 0L;
+        for (var back = Days; withLines && back >= 0; back--)
+        {
+            await Execute(connection, DaySql.Replace("{back}", Text(back)));
+            await Step($"lines of {back} days ago", LinesSql.Replace("{back}", Text(back)));
+            if (back > 0) bytes += await Number(connection, DaySizeSql.Replace("{back}", Text(back)));
+        }
         // A bulk load without secondary indexes, which are made afterwards: a fifth of the time.
         var indexes = scale >= 0.1 ? await Indexes(connection, "cron.cron_log", "platform.audit") : [];
         foreach (var (index, _) in indexes) await Execute(connection, $"DROP INDEX {index}");
-        await Execute(connection, "SET maintenance_work_mem = '1GB'; SET synchronous_commit = off; SET work_mem = '256MB'");
         await Parts("ledger", LedgerSql, ledger);
         await Step("attempts", AttemptsSql);
         await Step("output", OutputSql);
         await Parts("audit", AuditSql, audit);
         foreach (var (index, definition) in indexes) await Step(index, definition.Replace(" ON ONLY ", " ON ", StringComparison.Ordinal));
-        await Step("orders", Of(OrdersSql));
-        await Step("lanes", LanesSql);
-        await Step("steps", StepsSql);
-        await Step("attempts of steps", StepAttemptsSql);
-        for (var back = Days; withLines && back >= 0; back--) await Step($"lines of {back} days ago", LinesSql.Replace("{back}", Text(back)));
         await Step("incidents", Of(IncidentsSql));
         await Step("deliveries", DeliveriesSql);
         await Step("dead letters", DeadLettersSql);
         await Step("vacuum", "VACUUM (ANALYZE)");
+        return bytes;
     }
 
     private static long Rows(long atOne, double scale, long least) => Math.Max(least, (long)(atOne * scale));
@@ -238,6 +262,12 @@ internal static class HistoryData
     {
         await using var command = new NpgsqlCommand(sql, connection) { CommandTimeout = 0 };
         await command.ExecuteNonQueryAsync();
+    }
+
+    private static async Task<long> Number(NpgsqlConnection connection, string sql)
+    {
+        await using var command = new NpgsqlCommand(sql, connection) { CommandTimeout = 0 };
+        return (long)(await command.ExecuteScalarAsync())!;
     }
 
     private static async Task<List<(string Name, string Definition)>> Indexes(NpgsqlConnection connection, params string[] tables)

@@ -249,6 +249,41 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
         ]);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task What_opened_in_a_silence_and_is_open_at_its_end_is_told_to_whom_it_would_have_been_told(bool endsEarly)
+    {
+        await bench.Send(new CreateRule.Command("chain", null, null, null, null, null, null, null, null, null, ["ann"], [["carol"]], 600, null, null));
+        await bench.Send(new CreateSilence.Command("job", null, "back*", null, "2026-03-01 13:00", "moving the database"));
+        await bench.Publish(bench.Failed());
+        await bench.Publish(bench.Failed("backup-2"));
+        await bench.Publish(bench.Failed("backup-3"));
+        await bench.Send(new ChangeIncident.Command(3, "acknowledge"));
+        bench.Time.Advance(TimeSpan.FromMinutes(30));
+        await bench.Watch.Escalate();
+        await bench.Publish(bench.Succeeded("backup-2"));
+        (await bench.Deliveries()).ShouldBeEmpty("it is silent");
+        if (endsEarly) await bench.Rows<int>("DELETE FROM alerts.silence");
+        bench.Time.Advance(TimeSpan.FromMinutes(endsEarly ? 1 : 31));
+        await bench.Watch.Escalate();
+        (await bench.Deliveries()).ShouldBe(["opened due ann"], "what is over or taken on is told to nobody");
+        await bench.Watch.Escalate();
+        bench.Time.Advance(TimeSpan.FromMinutes(10));
+        await bench.Watch.Escalate();
+        (await bench.Deliveries()).ShouldBe(["opened due ann", "escalated due carol"]);
+    }
+
+    [Fact]
+    public async Task What_opened_in_a_silence_before_the_clock_was_put_back_is_told_all_the_same()
+    {
+        await bench.Send(new CreateSilence.Command(null, null, "", null, "2026-03-01 13:00", "at it"));
+        await bench.Publish(bench.Failed());
+        await bench.Rows<int>("UPDATE alerts.task_monitor SET escalate_at = escalate_at + interval '6 hours'; DELETE FROM alerts.silence");
+        await bench.Watch.Escalate();
+        (await bench.Rows<int>("SELECT rounds FROM alerts.task_monitor")).ShouldBe([1]);
+    }
+
     [Fact]
     public async Task A_silence_puts_the_escalation_off_and_what_is_over_is_told_to_those_who_knew_of_it()
     {
