@@ -28,7 +28,7 @@ internal static class CheckOrder
     internal sealed record HandStep(int TaskGroup, int TaskLevel, string TaskName);
 
     /// <summary>A batch that has not begun although nothing before it is under way: it waits for a person, or for the pause.</summary>
-    internal sealed record WaitingBatch(int TaskGroup, int Batch);
+    internal sealed record WaitingBatch(int TaskGroup, int Batch, bool AwaitsPerson);
 
     internal sealed record Event(DateTime Time, string User, long UserId, string Action, JsonNode? Detail);
 
@@ -166,7 +166,7 @@ internal static class CheckOrder
 
         private const string NextBatchSql = $"""
             SELECT g.task_group, (SELECT min(l.batch) FROM tasks.lane l WHERE l.list_id = g.list_id AND l.task_group = g.task_group
-                AND l.state = 'waiting') AS batch
+                AND l.state = 'waiting') AS batch, g.confirm AS awaits_person
             FROM tasks.order_group g JOIN tasks.scheduler_task_list o USING (list_id)
             WHERE g.list_id = @ListId AND o.schedule = 'start' AND {Progress.BatchWaits}
             """;

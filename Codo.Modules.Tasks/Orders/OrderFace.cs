@@ -18,6 +18,9 @@ internal sealed record OrderFace(string Key, string Tone, string Icon, Text Word
         new("ended", "bad", "stop", new Text("已结束，未全部完成", "Ended, not all done"), 7),
     ];
 
+    /// <summary>Nothing is under way, and a person lets the next batch begin.</summary>
+    public static OrderFace AwaitsBatch { get; } = new("batch", "warn", "hand", new Text("等待放行下一批", "A batch waits for a person"), 2);
+
     public static IReadOnlyList<OrderFace> Open => All[..6];
 
     /// <param name="status">As lists answer it.</param>

@@ -18,7 +18,10 @@ public sealed partial class OrderPage
     // Before there is an order, the page says that there is none.
     private string Name => order is null ? T($"订单 {id}", $"Order {id}") : order.TaskName;
 
-    private OrderFace Face => OrderFace.Of(order.Schedule, order.Status);
+    private OrderFace Face =>
+        OrderFace.Of(order.Schedule, order.Status) is var face && face.Key == "running" && order.NextBatch is { AwaitsPerson: true }
+            ? OrderFace.AwaitsBatch
+            : face;
 
     private string? NoRight =>
         order.ApprovalButton

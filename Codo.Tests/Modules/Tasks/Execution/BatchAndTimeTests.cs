@@ -61,10 +61,18 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
             var orders = await scope.ServiceProvider.GetRequiredService<IMediator>().Send(new ListRunningOrders(), TestContext.Current.CancellationToken);
             var standing = orders.Single(one => one.ListId == order);
             (standing.Situation, standing.Step).ShouldBe((OrderSituation.AwaitsPerson, ""));
-            ((int)(await host.Check(order))["next_batch"]!["batch"]!).ShouldBe(done + 1);
+            var next = (await host.Check(order))["next_batch"]!;
+            ((int)next["batch"]!, (bool)next["awaits_person"]!).ShouldBe((done + 1, true));
             using var request = TestHost.Request(HttpMethod.Get, $"/orders/{order}", null, TestTokens.Admin);
+            request.Headers.AcceptLanguage.ParseAdd("en");
             using var page = await host.Http.SendAsync(request, TestContext.Current.CancellationToken);
-            (await page.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).ShouldContain("next_batch");
+            var shown = await page.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
+            shown.ShouldContain("next_batch");
+            shown.ShouldContain("A batch waits for a person");
+            await using var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+            var gauges = (await new OrderGauges().Read(connection, TestContext.Current.CancellationToken)).ToList();
+            gauges.ShouldContain(gauge => gauge.Name == "codo.orders" && gauge.Word == "awaits_person" && gauge.Value == 1);
+            gauges.ShouldContain(gauge => gauge.Name == "codo.orders.oldest" && gauge.Word == "awaits_person" && gauge.Value >= 0);
             (await host.Patch("/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "next_batch" })).Code().ShouldBe(0);
         }
         (await host.Ended(order)).ShouldBe("3");
