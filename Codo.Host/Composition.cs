@@ -71,11 +71,12 @@ internal static class Composition
         services.AddSingleton<UsageSampler>();
         services.AddSingleton<RunAsRule>().AddSingleton<RiskRules>().AddSingleton<TeamDirectory>();
         services.AddSettings<QuotaSettings>("Codo:Quotas").AddSingleton<Quotas>();
-        services.AddAccounts().AddOidc(configuration).AddRights().AddCron().AddTasks().AddAlerts().AddOperations().AddTelemetry(configuration, settings);
+        var node = NodeName(settings);
+        services.AddAccounts().AddOidc(configuration).AddRights().AddCron().AddTasks().AddAlerts().AddOperations().AddTelemetry(configuration, node);
         services.AddSingleton(Schema);
         var member = SettingsBinding.Check<MemberSettings>(configuration, "Codo:Node");
         services.AddSettings<MemberSettings>("Codo:Node");
-        services.AddCluster(new Node(NodeName(settings), member), new ClusterSettings(postgres, TimeSpan.FromSeconds(settings.ShutdownGrace)));
+        services.AddCluster(new Node(node, member), new ClusterSettings(postgres, TimeSpan.FromSeconds(settings.ShutdownGrace)));
         services.AddCodoHangfire(postgres);
         services.AddHealth().AddDescription();
         services.AddPages().AddHostNavigation();
@@ -142,6 +143,7 @@ internal static class Composition
     {
         // The framework would put its authentication in front of all of this where any scheme is registered; ours is used by its own routes alone.
         ((IApplicationBuilder)app).Properties["__AuthenticationMiddlewareSet"] = true;
+        app.Lifetime.ApplicationStopping.Register(app.Services.GetRequiredService<ConnectionLimit>().EndSoon);
         app.UseForwardedHeaders();
         app.UseRequestPipeline();
         app.UseFailures();

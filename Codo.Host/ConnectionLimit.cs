@@ -16,7 +16,11 @@ namespace Codo.Host;
 /// <param name="proxies">Addresses that many people share.</param>
 internal sealed class ConnectionLimit(int most, int mostOpen, int mostPerAddress, IReadOnlyList<IPNetwork> proxies) : IDisposable
 {
+    // How long a request may go on when the host is stopped. The work of the node is drained after them, and the whole stop has its limit.
+    private static readonly TimeSpan AtTheEnd = TimeSpan.FromSeconds(10);
+
     private readonly Lock gate = new();
+    private readonly HashSet<Held> all = [];
     private readonly LinkedList<Held> unproven = new();
     private readonly LinkedList<Held> resting = new();
     private readonly Dictionary<IPAddress, Share> shares = [];
@@ -26,6 +30,7 @@ internal sealed class ConnectionLimit(int most, int mostOpen, int mostPerAddress
 
     private readonly SemaphoreSlim room = new(mostOpen), beginning = new(MostBeginning);
     private int open;
+    private Timer? ending;
 
     /// <summary>Waits until one more may be accepted. It is given back by <see cref="Guard"/> when that connection has ended.</summary>
     public async Task Room(CancellationToken cancellation)
@@ -85,8 +90,20 @@ internal sealed class ConnectionLimit(int most, int mostOpen, int mostPerAddress
         }
     }
 
+    /// <summary>The host stops: whatever is still open in a while is ended, so that a slow request does not keep the node from draining.</summary>
+    public void EndSoon() => ending = new Timer(_ => EndAll(), null, AtTheEnd, Timeout.InfiniteTimeSpan);
+
+    /// <summary>Ends every connection.</summary>
+    internal void EndAll()
+    {
+        Held[] left;
+        lock (gate) left = [.. all];
+        foreach (var held in left) held.Connection.Abort(new ConnectionAbortedException("The host stops."));
+    }
+
     public void Dispose()
     {
+        ending?.Dispose();
         room.Dispose();
         beginning.Dispose();
     }
@@ -101,10 +118,16 @@ internal sealed class ConnectionLimit(int most, int mostOpen, int mostPerAddress
         return new IPAddress(bytes);
     }
 
+    // Null for a proxy, which is known by its whole address.
+    private IPAddress? Counted(IPAddress given)
+    {
+        var address = given.IsIPv4MappedToIPv6 ? given.MapToIPv4() : given;
+        return proxies.Any(proxy => proxy.Contains(address)) ? null : Network(address);
+    }
+
     private (Held? Held, Held? Gone) Admit(ConnectionContext connection)
     {
-        var address = connection.RemoteEndPoint is IPEndPoint point ? Network(point.Address) : null;
-        if (address is not null && proxies.Any(proxy => proxy.Contains(address))) address = null;
+        var address = connection.RemoteEndPoint is IPEndPoint point ? Counted(point.Address) : null;
         lock (gate)
         {
             Held? gone = null;
@@ -122,6 +145,7 @@ internal sealed class ConnectionLimit(int most, int mostOpen, int mostPerAddress
             if (gone is not null) Forget(gone);
             var held = new Held(this, connection, address);
             open++;
+            all.Add(held);
             held.Place = unproven.AddLast(held);
             if (address is not null)
             {
@@ -140,6 +164,7 @@ internal sealed class ConnectionLimit(int most, int mostOpen, int mostPerAddress
         if (held.Forgotten) return;
         held.Forgotten = true;
         open--;
+        all.Remove(held);
         TakeOut(held);
         if (held.Address is null || !shares.TryGetValue(held.Address, out var share)) return;
         if (--share.Count == 0) shares.Remove(held.Address);

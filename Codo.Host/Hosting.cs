@@ -3,6 +3,8 @@ using Codo.Host.Api;
 using Codo.Host.Commands;
 using Codo.Host.LocalServices;
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
+using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
@@ -23,11 +25,13 @@ internal static class Hosting
         // Before anything starts: what is wrong in a setting must stop the start, not a host that runs.
         var showToken = builder.Configuration.GetValue("Codo:ShowToken", !Console.IsOutputRedirected);
         CheckAddresses(builder.Configuration);
+        CheckKernel(builder.Configuration, early.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(Hosting)));
         CommandAccount.MakeWhereMissing(builder.Configuration);
         manager.Status("Starting PostgreSQL");
         await using var installation = await Prepare(builder, early, waits: true);
         builder.Services.AddSingleton<WorkingSetTrim>().AddLoop<WorkingSetTrim>("memory", WorkingSetTrim.Period, (memory, _) => memory.TrimAtRest());
         await using var app = builder.Build();
+        SettingNames.Warn(builder.Configuration, app.Services.GetServices<SettingsSection>(), app.Logger);
         await installation.RedisStarted();
         // While PostgreSQL starts: it asks the database for nothing.
         app.UseCodo();
@@ -46,7 +50,7 @@ internal static class Hosting
         app.Lifetime.ApplicationStopping.Register(() => manager.Stopping(TimeSpan.FromSeconds(grace + AfterGrace)));
         manager.Ready(app.Services.GetRequiredService<LoopStates>(), app.Logger);
         await app.WaitForShutdownAsync();
-        return app.Services.GetRequiredService<Node>().Newer is { } newer ? throw newer : 0;
+        return app.Services.GetRequiredService<Node>().StopReason is { } reason ? throw reason : 0;
     }
 
     public static Task<int> Migrate(string[] arguments) => With(arguments, _ => Task.CompletedTask);
@@ -85,6 +89,7 @@ internal static class Hosting
     {
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         SettingSources.Add(builder.Configuration, arguments);
+        SettingNames.CheckLists(builder.Configuration);
         builder.Services.AddLines(builder.Configuration);
         return builder;
     }
@@ -104,6 +109,16 @@ internal static class Hosting
                 );
             }
         }
+    }
+
+    // Without it every command would end at its start: those of jobs, of orders' steps and of command channels.
+    private static void CheckKernel(IConfiguration configuration, ILogger log)
+    {
+        if (LocalCommand.WhyNotHere() is not { } why) return;
+        var node = new Node("", SettingsBinding.Check<MemberSettings>(configuration, "Codo:Node"));
+        if (node.Has(NodeRoles.Cron) || node.Has(NodeRoles.Orders) || node.Has(NodeRoles.Alerts))
+            throw new StartRefused($"Codo needs Linux 5.3 or newer, and a container runtime that allows pidfd_open, to run commands: {why}.");
+        log.LogWarning("No command can be run here, and none has to be with the roles of this node: {Why}", why);
     }
 
     // What is logged before the host is built, and by its PostgreSQL after that.

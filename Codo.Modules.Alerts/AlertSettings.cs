@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using Codo.Platform.Data;
 
 namespace Codo.Modules.Alerts;
 
@@ -8,6 +9,7 @@ internal sealed class AlertSettings
     /// <summary>
     /// An address that is asked every minute while this node is well, so that somebody outside hears when it no longer is; empty asks nobody.
     /// </summary>
+    [WebAddress(ErrorMessage = "It must be an address such as https://hc.example.com/1, or empty.")]
     public string HeartbeatUrl { get; set; } = "";
 
     /// <summary>Days that resolved incidents are kept, with their deliveries.</summary>

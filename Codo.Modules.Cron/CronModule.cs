@@ -13,6 +13,7 @@ using Hangfire.Server;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Codo.Modules.Cron;
 
@@ -29,7 +30,7 @@ public static class CronModule
 
     public static IServiceCollection AddCron(this IServiceCollection services)
     {
-        services.AddHealthChecks().AddCheck<ScheduleCheck>("jobs");
+        services.AddHealthChecks().AddCheck<ScheduleCheck>("jobs", HealthStatus.Degraded, timeout: TimeSpan.FromSeconds(5));
         return services.AddEngine().AddConsole();
     }
 

@@ -57,6 +57,7 @@ port=$((20000 + RANDOM % 10000))
 
 container
 is "$(stat -c '%u:%g %a' "$staging/root/var/cache/codo" "$staging/root/var/lib/codo" | sort -u)" "$user 700" "the directories that codo writes to"
+[ ! -e "$staging/root/var/lib/codo/ran-as" ] || fail "the image says that commands ran as somebody before"
 [ ! -e "$staging/root/etc/ssl/private/ssl-cert-snakeoil.key" ] && [ ! -e "$staging/root/etc/apt/sources.list" ] || fail "a key or a package source in the image"
 # A volume that is new has the owner and mode of the directory in the image.
 volume=$staging/volume

@@ -36,14 +36,18 @@ internal static class DropOtp
         Caller caller
     ) : IRequestHandler<Command, Answer>
     {
+        // Codes that are on without a key let nobody in: a version before could leave them so.
         private const string DropSql = """
-            UPDATE accounts.own_account SET otp_key = NULL, otp_on = false, otp_step = 0 WHERE user_id = @UserId AND otp_key IS NOT NULL
+            UPDATE accounts.own_account SET otp_key = NULL, otp_on = false, otp_step = 0
+            WHERE user_id = @UserId AND (otp_key IS NOT NULL OR otp_on)
             """;
+
+        private static readonly Refusal IsOff = Refusal.Conflict("没有启用一次性验证码", "One-time codes are not on");
 
         public async Task<Answer> Handle(Command request, CancellationToken cancellationToken)
         {
             var account = await OwnPassword.Demand(source, passwords, limit, http.HttpContext!, caller, request.Password!, cancellationToken);
-            if (!account.OtpOn) throw Refusal.Conflict("没有启用一次性验证码", "One-time codes are not on");
+            if (!account.OtpOn) throw IsOff;
             if (demand.IsOn(account))
                 throw Refusal.Conflict("此账号必须使用一次性验证码（Codo:Auth:RequireOtp）", "This account needs one-time codes (Codo:Auth:RequireOtp)");
             if (limit.TakeCode(account.UserId) is var wait && wait > TimeSpan.Zero) throw SignInLimit.TooMany(wait);
@@ -51,7 +55,7 @@ internal static class DropOtp
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             if (!await codes.Take(connection, transaction, account, request.Otp!))
                 throw Refusal.Invalid("一次性验证码错误或已使用", "The one-time code is wrong, or was used before");
-            await Drop(connection, transaction, caller, account.UserId);
+            if (!await Drop(connection, transaction, caller, account.UserId)) throw IsOff;
             await transaction.CommitAsync(cancellationToken);
             limit.ForgiveCodes(account.UserId);
             return new Answer(new Text("已停用一次性验证码", "One-time codes are off"));

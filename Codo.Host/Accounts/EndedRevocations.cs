@@ -10,8 +10,9 @@ namespace Codo.Host.Accounts;
 /// </summary>
 internal sealed class EndedRevocations(NpgsqlDataSource source, RetentionGuard guard)
 {
+    // A clock that is ahead by less than the guard notices takes a token for expired that is good once it is put back.
     private const string DropSql = """
-        DELETE FROM accounts.revocation WHERE until < clock_timestamp()
+        DELETE FROM accounts.revocation WHERE until < clock_timestamp() - interval '2 days'
         """;
 
     private const string DropSessionsSql = """

@@ -33,8 +33,10 @@ internal static class Explain
     {
         // Whoever has never been here has what grants give by id, and what everyone has.
         private const string PersonSql = """
-            SELECT username, nickname, is_superuser FROM accounts.person WHERE user_id = @Id
+            SELECT username, nickname, is_superuser, disabled FROM accounts.person WHERE user_id = @Id
             """;
+
+        private static readonly Text IsShutOut = new("此人已被停用；可由超级用户恢复", "The person is shut out; a superuser can let them in");
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
@@ -46,7 +48,10 @@ internal static class Explain
             {
                 if (!await access.May(Verbs.Admin, on) && !await access.May(Verbs.Admin, NamedObjects.OfSpace(on.Space)))
                     throw access.Refuse(Verbs.Admin, NamedObjects.OfSpace(on.Space));
-                person = await Person(connection, id);
+                var row = await connection.QuerySingleOrDefaultAsync<Row>(PersonSql, new { Id = id });
+                // The gate takes no token of theirs.
+                if (row is { Disabled: true }) return new Result(id, request.Verb!, request.Object!, false, Text.Same(""), IsShutOut);
+                person = new Caller(id, row?.Username ?? "", row?.Nickname ?? "", "", row?.IsSuperuser ?? false, "", "");
             }
             var verb = Roles.Words[request.Verb!];
             var decision = access.Rules.Decide(person, verb, on, now);
@@ -60,13 +65,7 @@ internal static class Explain
             );
         }
 
-        private static async Task<Caller> Person(NpgsqlConnection connection, long id)
-        {
-            var row = await connection.QuerySingleOrDefaultAsync<Row>(PersonSql, new { Id = id });
-            return new Caller(id, row?.Username ?? "", row?.Nickname ?? "", "", row?.IsSuperuser ?? false, "", "");
-        }
-
-        private sealed record Row(string Username, string Nickname, bool IsSuperuser);
+        private sealed record Row(string Username, string Nickname, bool IsSuperuser, bool Disabled);
     }
 }
 

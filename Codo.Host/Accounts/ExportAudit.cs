@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Npgsql;
@@ -40,7 +41,8 @@ internal static class ExportAudit
             (rows, next) = await audit.Read(filter with { After = next }, PageLength, context.RequestAborted);
         }
 
-        string? Value(string name) => query[name].ToString() is { Length: > 0 } value ? value : null;
+        // As pages do: PostgreSQL refuses a NUL.
+        string? Value(string name) => query[name].ToString() is { Length: > 0 } value ? OutsideText.Storable(value) : null;
     }
 
     // Who takes the audit away is itself in it.

@@ -34,11 +34,10 @@ public sealed partial class GrantsPage
 
     private async Task<bool> MayGrant()
     {
-        if (Caller.IsSuperuser) return true;
-        foreach (var space in Access.Rules.Spaces.Keys)
-            if (await Access.May(Verbs.Admin, NamedObjects.OfSpace(space))) return true;
-        // Whoever is admin of single objects alone has a grant that says so.
-        return Access.Rules.Grants.Any(grant => grant.Role == "admin" && grant.UserId == Caller.UserId);
+        if (await ListTeams.MayListAll(Access)) return true;
+        // Whoever is admin of single objects alone has a grant that says so, or a team of theirs has.
+        var now = Time.GetUtcNow().UtcDateTime;
+        return Access.Rules.GrantsOf(Caller.UserId).Any(grant => grant.Role == "admin" && grant.Holds(now));
     }
 
     private string NameOf(long id) => Access.Rules.People.GetValueOrDefault(id) ?? id.ToString(CultureInfo.InvariantCulture);

@@ -25,6 +25,18 @@ internal static class ListTeams
         public Validator() => RuleFor(query => query.Limit).Within(1, Paging.MostLimit, "limit");
     }
 
+    /// <summary>The teams of the caller.</summary>
+    internal static long[] Mine(Access access) => access.Rules.TeamsOf.GetValueOrDefault(access.Caller.UserId, []);
+
+    /// <summary>Whether the caller may know who is in teams that are not their own: superusers, and admins of a space, who grant.</summary>
+    internal static async Task<bool> MayListAll(Access access)
+    {
+        if (access.Caller.IsSuperuser) return true;
+        foreach (var space in access.Rules.Spaces.Keys)
+            if (await access.May(Verbs.Admin, NamedObjects.OfSpace(space))) return true;
+        return false;
+    }
+
     internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {
         private const int DefaultLimit = 200;
@@ -43,7 +55,7 @@ internal static class ListTeams
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             var limit = request.Limit ?? DefaultLimit;
-            var mine = access.Rules.TeamsOf.GetValueOrDefault(access.Caller.UserId, []);
+            var mine = Mine(access);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var rows = (
                 await connection.QueryAsync<Row>(
@@ -57,21 +69,13 @@ internal static class ListTeams
                 )
             ).AsList();
             var members =
-                request.TeamId is { } team && rows.Count > 0 && await MayList(team)
+                request.TeamId is { } team && rows.Count > 0 && (mine.Contains(team) || await MayListAll(access))
                     ? (await connection.QueryAsync<Member>(MembersSql, new { TeamId = team })).AsList()
                     : null;
             return new Result(
                 [.. rows.Select(row => new View(row.TeamId, row.Name, row.Description, row.People, mine.Contains(row.TeamId), members))],
                 rows.Count == limit ? rows[^1].TeamId : null
             );
-        }
-
-        private async Task<bool> MayList(long team)
-        {
-            if (access.Caller.IsSuperuser || access.Rules.TeamsOf.GetValueOrDefault(access.Caller.UserId, []).Contains(team)) return true;
-            foreach (var space in access.Rules.Spaces.Keys)
-                if (await access.May(Verbs.Admin, NamedObjects.OfSpace(space))) return true;
-            return false;
         }
 
         private sealed record Row(long TeamId, string Name, string Description, int People);

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Dapper;
 using Npgsql;
@@ -12,12 +13,15 @@ internal sealed class OneTimeCodes(SecretBox box, TimeProvider time)
     private const int KeyBytes = 20;
 
     private const string KeepSql = """
-        UPDATE accounts.own_account SET otp_key = @Key, otp_on = false, otp_step = 0 WHERE user_id = @UserId AND NOT otp_on
+        UPDATE accounts.own_account SET otp_key = @Key, otp_step = 0 WHERE user_id = @UserId AND NOT otp_on AND otp_key IS NULL
         """;
 
+    // Of the very key that the code was checked with: one that was taken away meanwhile is not turned on again.
     private const string TakeSql = """
-        UPDATE accounts.own_account SET otp_on = true, otp_step = @Step WHERE user_id = @UserId AND otp_step < @Step
+        UPDATE accounts.own_account SET otp_on = true, otp_step = @Step WHERE user_id = @UserId AND otp_step < @Step AND otp_key = @OtpKey
         """;
+
+    public static readonly Refusal IsOn = Refusal.Conflict("已经启用一次性验证码", "One-time codes are on already");
 
     // A step before and after the present one: clocks of telephones differ.
     private static readonly VerificationWindow Window = new(previous: 1, future: 1);
@@ -30,16 +34,20 @@ internal sealed class OneTimeCodes(SecretBox box, TimeProvider time)
     }
 
     /// <summary>The key that is to be confirmed by a first code; the one from before while it is not confirmed, so that two pages show the same.</summary>
+    /// <exception cref="Refusal">A key is in force: nobody is shown that again.</exception>
     public async Task<byte[]> Pending(NpgsqlConnection connection, NpgsqlTransaction? transaction, OwnAccount account)
     {
+        if (account.OtpOn) throw IsOn;
         if (account.OtpKey is not null) return Open(account);
         var key = KeyGeneration.GenerateRandomKey(KeyBytes);
-        await connection.ExecuteAsync(
+        var kept = await connection.ExecuteAsync(
             KeepSql,
             new { account.UserId, Key = box.Seal(Convert.ToBase64String(key), Place(account.UserId)) },
             transaction
         );
-        return key;
+        if (kept == 1) return key;
+        // Another request was first: its key is the one.
+        return await OwnAccount.Find(connection, transaction, account.UserId) is { OtpOn: false, OtpKey: not null } now ? Open(now) : throw IsOn;
     }
 
     /// <summary>Whether the code is good; takes it, and confirms a key that was pending.</summary>
@@ -48,7 +56,7 @@ internal sealed class OneTimeCodes(SecretBox box, TimeProvider time)
         if (account.OtpKey is null) return false;
         var digits = code.Replace(" ", "", StringComparison.Ordinal);
         return new Totp(Open(account)).VerifyTotp(time.GetUtcNow().UtcDateTime, digits, out var step, Window)
-            && await connection.ExecuteAsync(TakeSql, new { account.UserId, Step = step }, transaction) == 1;
+            && await connection.ExecuteAsync(TakeSql, new { account.UserId, account.OtpKey, Step = step }, transaction) == 1;
     }
 
     private byte[] Open(OwnAccount account) => Convert.FromBase64String(box.Open(account.OtpKey!, Place(account.UserId)));

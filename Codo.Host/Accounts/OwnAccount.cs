@@ -9,7 +9,6 @@ using Npgsql;
 namespace Codo.Host.Accounts;
 
 /// <summary>An account with a password, and the person whose it is.</summary>
-/// <param name="EndedAt">Tokens of the person that were issued up to then are revoked.</param>
 /// <param name="IsTemplateUser">A template names the person: they edit, run and approve it without a role.</param>
 /// <param name="IsApprover">An approval rule names a team of theirs.</param>
 internal sealed record OwnAccount(
@@ -22,14 +21,12 @@ internal sealed record OwnAccount(
     string PasswordHash,
     byte[]? OtpKey,
     bool OtpOn,
-    DateTime? EndedAt,
     bool IsTemplateUser,
     bool IsApprover
 )
 {
     private const string Columns = """
         SELECT a.user_id, p.username, p.nickname, p.email, p.is_superuser, p.disabled, a.password_hash, a.otp_key, a.otp_on,
-            (SELECT max(r.revoked_at) FROM accounts.revocation r WHERE r.user_id = a.user_id) AS ended_at,
             EXISTS (SELECT FROM tasks.scheduler_temp_user u WHERE u.user_id = a.user_id) AS is_template_user,
             EXISTS (SELECT FROM tasks.approval_rule r JOIN accounts.team_member m USING (team_id) WHERE m.user_id = a.user_id) AS is_approver
         FROM accounts.own_account a JOIN accounts.person p USING (user_id)
@@ -51,8 +48,10 @@ internal sealed record OwnAccount(
         INSERT INTO accounts.own_account (user_id, name, password_hash) VALUES (@UserId, lower(@Username), @PasswordHash) ON CONFLICT DO NOTHING
         """;
 
+    // A second factor's key that is not confirmed was shown to whoever had the password before: the next one to set it up gets another.
     private const string SetPasswordSql = """
-        UPDATE accounts.own_account SET password_hash = @PasswordHash, password_at = clock_timestamp() WHERE user_id = @UserId
+        UPDATE accounts.own_account SET password_hash = @PasswordHash, password_at = clock_timestamp(), otp_key = CASE WHEN otp_on THEN otp_key END
+        WHERE user_id = @UserId
         """;
 
     private const string EndSessionsSql = """

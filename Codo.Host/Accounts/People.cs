@@ -36,6 +36,18 @@ internal sealed class People(NpgsqlDataSource source, TimeProvider time)
         FROM {SeenPeople}
         WHERE p.user_id = s.user_id AND NOT p.managed AND s.facts_at IS NOT NULL AND (p.facts_at IS NULL OR s.facts_at >= p.facts_at)
             AND (s.username, s.nickname, s.email, s.is_superuser) IS DISTINCT FROM (p.username, p.nickname, p.email, p.is_superuser)
+        RETURNING p.user_id
+        """;
+
+    private const string NewSql = """
+        SELECT CAST(id AS bigint) FROM unnest(CAST(@Ids AS bigint[])) AS seen (id) WHERE NOT EXISTS (SELECT FROM accounts.person p WHERE p.user_id = id)
+        """;
+
+    // Nodes keep names beside grants and teams: those of whoever has one are read anew.
+    private const string NamesSql = """
+        UPDATE platform.setting SET value = CAST(CAST(value AS bigint) + 1 AS text)
+        WHERE key = 'accounts.rights' AND (EXISTS (SELECT FROM accounts.team_member m WHERE m.user_id = ANY(@Named))
+            OR EXISTS (SELECT FROM accounts.role_grant g WHERE g.user_id = ANY(@Named)))
         """;
 
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
@@ -85,9 +97,14 @@ internal sealed class People(NpgsqlDataSource source, TimeProvider time)
                 // An access token says nothing of its owner: it may be less than the owner is.
                 Issued = people.Select(FactsAt).ToArray(),
             };
+            var named = (await connection.QueryAsync<long>(NewSql, new { seen.Ids }, transaction)).AsList();
             await connection.ExecuteAsync(RecordSql, seen, transaction);
+            var renamed = (await connection.QueryAsync<long>(RenameSql, seen, transaction)).AsList();
             // Access tokens speak with their owner's names: every node reads them anew.
-            if (await connection.ExecuteAsync(RenameSql, seen, transaction) > 0) await Revocations.Announce(connection, transaction);
+            if (renamed.Count > 0) await Revocations.Announce(connection, transaction);
+            named.AddRange(renamed);
+            if (named.Count > 0 && await connection.ExecuteAsync(NamesSql, new { Named = named.ToArray() }, transaction) > 0)
+                await Control.Notify(connection, transaction, "");
             await transaction.CommitAsync(cancellation);
             foreach (var one in batch) waiting.TryRemove(one);
         }

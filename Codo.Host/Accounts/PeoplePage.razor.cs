@@ -10,6 +10,8 @@ public sealed partial class PeoplePage
 
     private ListPeople.Result found = null!;
     private string? mayNot;
+    private long[] myTeams = [];
+    private bool listsAllTeams;
 
     private string Api => $"/v2/accounts/person/{Context.Request.QueryString}";
 
@@ -18,6 +20,7 @@ public sealed partial class PeoplePage
     {
         found = await Send(new ListPeople.Query(Asked("q"), After, Limit));
         mayNot = MayNot(Right.Superuser);
+        (myTeams, listsAllTeams) = (ListTeams.Mine(Access), await ListTeams.MayListAll(Access));
     }
 
     /// <summary>Where a person comes from, in words.</summary>
@@ -37,6 +40,9 @@ public sealed partial class PeoplePage
             ? T($"恢复 {row.Username}", $"Let {row.Username} in again")
             : T($"停用 {row.Username}\n任何令牌都不再有效，直到恢复", $"Shut {row.Username} out\nNo token of the person is taken until it is undone");
 
+    // What the caller may know, as the page of a team shows it.
     private IEnumerable<Team> TeamsOf(long user) =>
-        Access.Rules.TeamsOf.GetValueOrDefault(user, []).Where(Access.Rules.Teams.ContainsKey).Select(team => Access.Rules.Teams[team]);
+        Access.Rules.TeamsOf.GetValueOrDefault(user, [])
+            .Where(team => (listsAllTeams || myTeams.Contains(team)) && Access.Rules.Teams.ContainsKey(team))
+            .Select(team => Access.Rules.Teams[team]);
 }

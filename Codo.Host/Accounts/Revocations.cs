@@ -26,7 +26,7 @@ internal sealed class Revocations(NpgsqlDataSource source, AccessTokens access) 
         """;
 
     private const string TokensSql = """
-        SELECT DISTINCT jti FROM accounts.revocation WHERE jti IS NOT NULL AND (until IS NULL OR until > clock_timestamp())
+        SELECT DISTINCT jti FROM accounts.revocation WHERE jti IS NOT NULL AND (until IS NULL OR until > clock_timestamp() - interval '2 days')
         """;
 
     private const string PeopleSql = """

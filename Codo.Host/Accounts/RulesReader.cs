@@ -38,8 +38,10 @@ internal sealed class RulesReader(
         SELECT grant_id, user_id, team_id, role, space_id, kind, object_id, until, by_id, by_name FROM accounts.role_grant ORDER BY grant_id
         """;
 
+    // Of those who have grants, and of teams' members: an order that a team approves names them.
     private const string NamesSql = """
-        SELECT user_id, coalesce(nullif(nickname, ''), username) FROM accounts.person WHERE user_id = ANY(@Ids)
+        SELECT p.user_id, coalesce(nullif(p.nickname, ''), p.username) FROM accounts.person p
+        WHERE p.user_id = ANY(@Ids) OR EXISTS (SELECT FROM accounts.team_member m WHERE m.user_id = p.user_id)
         """;
 
     // Written when a space goes of which something is kept.

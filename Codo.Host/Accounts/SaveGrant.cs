@@ -41,9 +41,14 @@ internal static class CreateGrant
             SELECT EXISTS (SELECT FROM accounts.team WHERE team_id = @TeamId)
             """;
 
+        // One that has run out holds nothing: it is given again. The expressions are those of the index role_grant_once.
         private const string InsertSql = """
             INSERT INTO accounts.role_grant (user_id, team_id, role, space_id, kind, object_id, until, by_id, by_name)
-            VALUES (@UserId, @TeamId, @Role, @SpaceId, @Kind, @ObjectId, @Until, @ById, @ByName) ON CONFLICT DO NOTHING RETURNING grant_id
+            VALUES (@UserId, @TeamId, @Role, @SpaceId, @Kind, @ObjectId, @Until, @ById, @ByName)
+            ON CONFLICT (coalesce(user_id, 0), coalesce(team_id, 0), role, coalesce(space_id, 0), coalesce(kind, ''), coalesce(object_id, ''))
+                DO UPDATE SET until = excluded.until, by_id = excluded.by_id, by_name = excluded.by_name, create_time = clock_timestamp()
+                WHERE role_grant.until <= clock_timestamp()
+            RETURNING grant_id
             """;
 
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)

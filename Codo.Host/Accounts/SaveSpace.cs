@@ -122,6 +122,11 @@ internal static class DeleteSpace
 
     internal sealed class Handler(NpgsqlDataSource source, RulesReader rules, Caller caller) : IRequestHandler<Command, Answer>
     {
+        private const string GrantsSql = """
+            SELECT grant_id, user_id, team_id, role, space_id, kind, object_id, until, by_id, by_name FROM accounts.role_grant WHERE space_id = @SpaceId
+                ORDER BY grant_id FOR UPDATE
+            """;
+
         private const string DeleteSql = """
             DELETE FROM accounts.space WHERE space_id = @SpaceId RETURNING space_id, name, description, confirm
             """;
@@ -133,6 +138,7 @@ internal static class DeleteSpace
             {
                 var held = await SpaceUse.Of(connection, request.SpaceId!.Value, transaction);
                 if (held.Count > 0) throw InUse(held);
+                var grants = (await connection.QueryAsync<RoleGrant>(GrantsSql, request, transaction)).AsList();
                 Space gone;
                 try
                 {
@@ -142,7 +148,15 @@ internal static class DeleteSpace
                 {
                     throw InUse([]);
                 }
-                await Audit.Write(connection, transaction, caller, "delete", "space", $"{request.SpaceId}", before: gone);
+                var before = new
+                {
+                    gone.SpaceId,
+                    gone.Name,
+                    gone.Description,
+                    gone.Confirm,
+                    grants,
+                };
+                await Audit.Write(connection, transaction, caller, "delete", "space", $"{request.SpaceId}", before);
                 await transaction.CommitAsync(cancellationToken);
             }
             await rules.Refresh(cancellationToken);

@@ -98,7 +98,7 @@ internal static class EditTeam
     }
 }
 
-/// <summary>Deletes a team with its grants.</summary>
+/// <summary>Deletes a team with its grants. One that approves orders stays: nobody else may approve them.</summary>
 internal static class DeleteTeam
 {
     internal sealed record Command(long? TeamId) : IRequest<Answer>;
@@ -115,6 +115,19 @@ internal static class DeleteTeam
                 ORDER BY grant_id FOR UPDATE
             """;
 
+        // Whoever sets a rule that names the team holds it until the rule is there.
+        private const string LockSql = """
+            SELECT true FROM accounts.team WHERE team_id = @TeamId FOR UPDATE
+            """;
+
+        // The rule of a space that is gone is nobody's to change any more, and no order comes under it.
+        private const string ApprovesSql = """
+            SELECT (SELECT count(*) FROM tasks.approval_rule r WHERE r.team_id = @TeamId
+                    AND (r.space_id IS NULL OR EXISTS (SELECT FROM accounts.space s WHERE s.space_id = r.space_id))) AS rules,
+                (SELECT count(*) FROM tasks.order_approval a JOIN tasks.scheduler_task_list o USING (list_id)
+                    WHERE a.team_id = @TeamId AND o.schedule <> 'OK') AS orders
+            """;
+
         private const string DeleteSql = """
             DELETE FROM accounts.team WHERE team_id = @TeamId RETURNING name
             """;
@@ -124,6 +137,9 @@ internal static class DeleteTeam
             await using (var connection = await source.OpenConnectionAsync(cancellationToken))
             await using (var transaction = await connection.BeginTransactionAsync(cancellationToken))
             {
+                if (!await connection.ExecuteScalarAsync<bool>(LockSql, request, transaction)) throw TeamFields.NoSuchTeam;
+                var (byRules, orders) = await connection.QuerySingleAsync<(long Rules, long Orders)>(ApprovesSql, request, transaction);
+                if (byRules > 0 || orders > 0) throw Approves(byRules, orders);
                 var grants = (await connection.QueryAsync<RoleGrant>(GrantsSql, request, transaction)).AsList();
                 var name = await connection.ExecuteScalarAsync<string?>(DeleteSql, request, transaction) ?? throw TeamFields.NoSuchTeam;
                 await Audit.Write(connection, transaction, caller, "delete", "team", $"{request.TeamId}", before: new { name, grants });
@@ -131,6 +147,15 @@ internal static class DeleteTeam
             }
             await rules.Refresh(cancellationToken);
             return new Answer(Say.Deleted);
+        }
+
+        private static Refusal Approves(long byRules, long inOrders)
+        {
+            var (rule, order) = (Text.Count(byRules, "条审批规则", "approval rule"), Text.Count(inOrders, "个未结束的订单", "open order"));
+            return Refusal.Conflict(
+                $"还有 {rule.Zh}和 {order.Zh}由此团队审批；请先修改规则、处理订单",
+                $"The team is to approve by {rule.En} and in {order.En}; change the rules and settle the orders first"
+            );
         }
     }
 }

@@ -29,7 +29,7 @@ internal static class SetUpOtp
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
         {
             var account = await OwnPassword.Demand(source, passwords, limit, http.HttpContext!, caller, request.Password!, cancellationToken);
-            if (account.OtpOn) throw Refusal.Conflict("已经启用一次性验证码", "One-time codes are on already");
+            if (account.OtpOn) throw OneTimeCodes.IsOn;
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var (key, uri) = OneTimeCodes.Shown(await codes.Pending(connection, null, account), account.Username);
             return new Result(key, uri);

@@ -46,8 +46,10 @@ internal sealed class DatabaseRights(NpgsqlDataSource source, IConfiguration con
     private async Task<HealthCheckResult> Look(CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
-        var rights = await connection.QuerySingleAsync<Rights>(RightsSql);
-        var trusts = rights.SeesRules ? await connection.ExecuteScalarAsync<long>(TrustSql) > 0 : IsWithoutPassword();
+        var rights = await connection.QuerySingleAsync<Rights>(new CommandDefinition(RightsSql, cancellationToken: cancellation));
+        var trusts = rights.SeesRules
+            ? await connection.ExecuteScalarAsync<long>(new CommandDefinition(TrustSql, cancellationToken: cancellation)) > 0
+            : IsWithoutPassword();
         var server = services.GetService<DatabaseServer>();
         List<string> wrong = [],
             notes = [];

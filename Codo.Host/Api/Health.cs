@@ -22,7 +22,7 @@ internal static class Health
     {
         services.AddHealthChecks()
             .AddCheck<StoredZone>("time_zone")
-            .AddCheck<DatabaseRights>("database_rights", timeout: TimeSpan.FromSeconds(5))
+            .AddCheck<DatabaseRights>("database_rights", HealthStatus.Degraded, timeout: TimeSpan.FromSeconds(5))
             .AddAsyncCheck("postgresql", provider => Postgres(provider.GetRequiredService<NpgsqlDataSource>()))
             .AddAsyncCheck("redis", provider => Redis(provider.GetRequiredService<RedisClient>()))
             .AddAsyncCheck("hangfire", provider => Hangfire(provider.GetRequiredService<JobStorage>(), provider.GetRequiredService<TimeProvider>()))

@@ -61,9 +61,12 @@ internal sealed class Tokens
             return (bearer["Bearer ".Length..].Trim(), TokenSource.Header);
         if (request.Query["auth_key"].ToString() is { Length: > 0 } query) return (query, TokenSource.Query);
         if (SessionCookie.Read(request) is { } own) return (own, TokenSource.Cookie);
-        if (request.Cookies.TryGetValue("auth_key", out var cookie) && cookie.Length > 0) return (cookie.Trim('"'), TokenSource.Cookie);
-        return ("", TokenSource.None);
+        return AuthKeyCookie(request) is { } cookie ? (cookie, TokenSource.Cookie) : ("", TokenSource.None);
     }
+
+    /// <summary>The token of codo-admin's cookie; null where there is none.</summary>
+    public static string? AuthKeyCookie(HttpRequest request) =>
+        request.Cookies.TryGetValue("auth_key", out var cookie) && cookie.Trim('"') is { Length: > 0 } token ? token : null;
 
     /// <summary>
     /// The caller, or why there is none: missing, malformed, signature, expired, not_yet_valid, no_user_id, revoked, disabled; of an access token also unknown

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -63,6 +64,11 @@ internal sealed class BackupFile
     public static async Task<long> Write(string path, BackupHeader header, Func<Stream, Task> dump)
     {
         var unfinished = $"{path}.{Guid.NewGuid():N}.partial";
+        // A process that a signal ends runs no catch. Nothing is cancelled: it ends all the same.
+        void Discard(PosixSignalContext _) => File.Delete(unfinished);
+        using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, Discard);
+        using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Discard);
+        using var hungUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, Discard);
         try
         {
             long size;

@@ -3,6 +3,7 @@ using System.Text;
 using Codo.Host.Commands;
 using Codo.Host.LocalServices;
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;
@@ -46,6 +47,10 @@ internal static class RestoreBackup
     // Rights are not in a backup: its roles may not be there. These are the migrations' own.
     private const string RightsSql = """
         REVOKE ALL ON FUNCTION platform.add_audit_partition(date), platform.drop_audit_partition(text), platform.refuse_seal_change() FROM PUBLIC
+        """;
+
+    private const string NowSql = """
+        SELECT clock_timestamp()
         """;
 
     private const string ForgetNodesSql = """
@@ -153,6 +158,7 @@ internal static class RestoreBackup
                 await app.Migrate(isRestoring: true);
                 // Of functions that a backup of an older schema does not have yet.
                 await connection.ExecuteAsync(RightsSql);
+                await MakeAuditMonth(source, connection);
                 await Settle(connection, app.Services, backup.Header, withoutKeys);
             }
         );
@@ -171,6 +177,17 @@ internal static class RestoreBackup
         Task Load(IEnumerable<string> arguments) =>
             PostgresTool.Run(tool, installation.PostgresConnectionString, arguments, backup.CopyDump, from => from.CopyToAsync(Stream.Null));
     }
+
+    // All months of a backup may be over: the row that tells of the restore would lie in the default partition, and keep this month from being made.
+    private static async Task MakeAuditMonth(NpgsqlDataSource source, NpgsqlConnection connection) =>
+        await Partitions.Ensure(
+            source,
+            "platform.audit",
+            PartitionSpan.Month,
+            await connection.ExecuteScalarAsync<DateTime>(NowSql),
+            ahead: 0,
+            first => string.Create(CultureInfo.InvariantCulture, $"SELECT platform.add_audit_partition('{first:yyyy-MM-dd}')")
+        );
 
     private static async Task Settle(NpgsqlConnection connection, IServiceProvider services, BackupHeader header, bool withoutKeys)
     {

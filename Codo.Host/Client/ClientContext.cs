@@ -40,7 +40,8 @@ internal sealed class ClientContext(TextReader input, TextWriter output, TextWri
     {
         // UTF-8 without a mark, whatever the locale says: what is printed is piped into other programs.
         var utf8 = new UTF8Encoding(false);
-        var output = new StreamWriter(Console.OpenStandardOutput(), utf8, 16 << 10) { AutoFlush = !Console.IsOutputRedirected };
+        var to = Console.IsOutputRedirected ? new RedirectedOutput() : Console.OpenStandardOutput();
+        var output = new StreamWriter(to, utf8, 16 << 10) { AutoFlush = !Console.IsOutputRedirected };
         var error = new StreamWriter(Console.OpenStandardError(), utf8, 4096) { AutoFlush = true };
         var input = new StreamReader(Console.OpenStandardInput(), utf8);
         return new ClientContext(input, output, error, Environment.GetEnvironmentVariable)
@@ -55,7 +56,7 @@ internal sealed class ClientContext(TextReader input, TextWriter output, TextWri
     /// <summary>Asks for a line; without a terminal takes the next line of standard input.</summary>
     public string Ask(string prompt)
     {
-        if (CanAsk) Error.Write(prompt);
+        if (CanAsk) Prompt(prompt);
         return Input.ReadLine()?.Trim() ?? "";
     }
 
@@ -63,7 +64,7 @@ internal sealed class ClientContext(TextReader input, TextWriter output, TextWri
     public string AskSecret(string prompt)
     {
         if (!CanAsk) return Input.ReadLine() ?? "";
-        Error.Write(prompt);
+        Prompt(prompt);
         var typed = new StringBuilder();
         while (Console.ReadKey(intercept: true) is var key && key.Key != ConsoleKey.Enter)
         {
@@ -82,6 +83,13 @@ internal sealed class ClientContext(TextReader input, TextWriter output, TextWri
 
     /// <summary>The text in a colour, where colours are wanted.</summary>
     public string Paint(string text, string? color) => color is null || !HasColors ? text : $"\e[{color}m{text}\e[0m";
+
+    // What is asked about stands before the question, also where it goes through a pipe.
+    private void Prompt(string prompt)
+    {
+        Output.Flush();
+        Error.Write(prompt);
+    }
 
     private string? First(params string[] names) => names.Select(Variable).FirstOrDefault(value => value is not null);
 

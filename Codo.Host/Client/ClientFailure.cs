@@ -1,6 +1,6 @@
 namespace Codo.Host.Client;
 
-/// <summary>Ends a command of the client: one sentence on standard error, and an exit code.</summary>
+/// <summary>Ends a command of the client: one sentence on standard error (none where it is empty), and an exit code.</summary>
 internal sealed class ClientFailure(string sentence, int exitCode = ExitCodes.Failed) : Exception(sentence)
 {
     public int ExitCode { get; } = exitCode;
@@ -35,4 +35,7 @@ internal static class ExitCodes
 
     /// <summary>Ctrl-C.</summary>
     public const int Interrupted = 130;
+
+    /// <summary>Whoever read standard output has gone, as of a program that SIGPIPE ends.</summary>
+    public const int NoReader = 141;
 }

@@ -51,9 +51,14 @@ internal static class ClientProgram
         {
             await context.Output.FlushAsync();
         }
+        catch (ClientFailure failure)
+        {
+            await Tell(context, failure.Message);
+            if (code == ExitCodes.Done) code = failure.ExitCode;
+        }
         catch (IOException)
         {
-            // The reader of the pipe has gone, as head(1) does.
+            // The terminal has gone.
         }
         return code;
     }
@@ -86,14 +91,22 @@ internal static class ClientProgram
         }
         catch (ClientFailure failure)
         {
-            await context.Error.WriteLineAsync(failure.Message);
+            await Tell(context, failure.Message);
             return failure.ExitCode;
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            // A file of this machine: it may not be read, or there is no room for it.
+            await Tell(context, TerminalText.OneLine(failure.Message));
+            return ExitCodes.Failed;
         }
         catch (OperationCanceledException)
         {
             return ExitCodes.Interrupted;
         }
     }
+
+    private static Task Tell(ClientContext context, string sentence) => sentence.Length > 0 ? context.Error.WriteLineAsync(sentence) : Task.CompletedTask;
 
     private static string Name(ParseResult parsed)
     {

@@ -9,11 +9,16 @@ internal static class CompletionCommand
     /// <summary>How long names of the server may take: whoever pressed the key waits.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
 
+    // Not by compgen -W, which expands the words as the shell does its own: names come from the server, and $(…) in one would be run.
     private const string Bash = """
         # bash completion for codo: source <(codo completion bash)
         _codo() {
-            local IFS=$'\n'
-            COMPREPLY=($(compgen -W "$(codo __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}"))
+            local word
+            COMPREPLY=()
+            while IFS= read -r word; do
+                printf -v word %q "$word"
+                COMPREPLY+=("$word")
+            done < <(codo __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
             [ ${#COMPREPLY[@]} -gt 0 ] || compopt -o default
         }
         complete -F _codo codo
@@ -93,7 +98,7 @@ internal static class CompletionCommand
     private static void Print(ClientContext context, IEnumerable<string> words, string last)
     {
         foreach (var word in words.Where(word => word.StartsWith(last, StringComparison.Ordinal)).Distinct().Order(StringComparer.Ordinal))
-            context.Output.WriteLine(TerminalText.OneLine(word));
+            context.Output.WriteLine(TerminalText.Name(word));
     }
 
     private static async Task<List<string>> Names(Command command, string beginning, ClientContext context)
@@ -114,7 +119,7 @@ internal static class CompletionCommand
             var answer = await server.Get(path).WaitAsync(Patience, context.Time);
             return [.. answer.Rows("data").Select(row => row.Text(field))];
         }
-        catch (Exception failure) when (failure is ClientFailure or TimeoutException)
+        catch (Exception failure) when (failure is ClientFailure or TimeoutException or IOException or UnauthorizedAccessException)
         {
             return [];
         }

@@ -17,12 +17,13 @@ internal static class HelpCommand
         ("75", "Commands of the host: the database does not answer, and may do so later."),
         ("124", "--timeout has passed."),
         ("130", "Ctrl-C."),
+        ("141", "Whoever read standard output has gone, as head does."),
     ];
 
     private static readonly (string Name, string Meaning)[] Variables =
     [
         ("CODO_URL", "The server, in place of the last sign-in."),
-        ("CODO_TOKEN", "The token, in place of the one that is kept."),
+        ("CODO_TOKEN", "The token, in place of the one that is kept; where CODO_URL is set, for that server alone."),
         ("CODO_CONFIG_DIR", "Where sign-ins are kept; else $XDG_CONFIG_HOME/codo, else ~/.config/codo."),
         ("CODO_SOURCE_TOKEN", "The token of a codo-cron or codo-task that is imported from."),
         ("NO_COLOR", "Set to anything: no colours."),

@@ -226,13 +226,24 @@ internal static class JobCommands
         var ids = new Argument<string[]>("NAME") { Description = "The jobs.", Arity = ArgumentArity.OneOrMore };
         return new Command(name, description) { ids }.Calls(
             context,
-            async (server, parsed) =>
+            async (server, parsed, _) =>
             {
+                var code = ExitCodes.Done;
                 foreach (var id in parsed.GetRequiredValue(ids))
                 {
-                    var answer = await server.Patch(Path, new JsonObject { ["job_id"] = id, ["paused"] = paused });
-                    context.Output.WriteLine(answer.IsTrue("paused") ? $"{id} is paused." : $"{id} runs on its schedule.");
+                    try
+                    {
+                        var answer = await server.Ask(HttpMethod.Patch, Path, new JsonObject { ["job_id"] = id, ["paused"] = paused });
+                        context.Output.WriteLine(answer.IsTrue("paused") ? $"{id} is paused." : $"{id} runs on its schedule.");
+                    }
+                    catch (CodoServer.Refused refused)
+                    {
+                        // The others are paused all the same.
+                        context.Error.WriteLine($"{id}: {refused.Message}");
+                        code = ExitCodes.Failed;
+                    }
                 }
+                return code;
             }
         );
     }
@@ -283,27 +294,21 @@ internal static class JobCommands
             {
                 var job = await Find(server, parsed.GetRequiredValue(id));
                 var before = Yaml.Write(JobForm.Whole(job));
-                var after = await Editor.Edit(context, $"# Job {job.Text("job_id")}. An empty file changes nothing.\n{before}", cancellation);
-                if (Yaml.Read("The job", after) is not [JsonObject changed])
-                {
-                    context.Error.WriteLine("Nothing was changed.");
-                    return ExitCodes.Done;
-                }
-
-                if (changed.Text("job_id") != job.Text("job_id")) throw new ClientFailure("job_id cannot be changed: it is the job's name.");
-                var body = JobForm.Changes(JobForm.Whole(job), changed);
-                if (body.Count == 0)
-                {
-                    context.Error.WriteLine("Nothing was changed.");
-                    return ExitCodes.Done;
-                }
-
-                body["job_id"] = job.Text("job_id");
-                // Whoever saved while the editor was open is not overwritten.
-                body["version"] = job["version"]?.DeepClone();
+                var head = $"# Job {TerminalText.OneLine(job.Text("job_id"))}. An empty file changes nothing.\n";
+                var after = await Editor.Edit(context, head + before, cancellation);
                 JsonObject answer;
                 try
                 {
+                    var body = Edited(job, after);
+                    if (body.Count == 0)
+                    {
+                        context.Error.WriteLine("Nothing was changed.");
+                        return ExitCodes.Done;
+                    }
+
+                    body["job_id"] = job.Text("job_id");
+                    // Whoever saved while the editor was open is not overwritten.
+                    body["version"] = job["version"]?.DeepClone();
                     answer = await server.Put(Path, body);
                 }
                 catch (ClientFailure)
@@ -317,6 +322,18 @@ internal static class JobCommands
                 return ExitCodes.Done;
             }
         );
+    }
+
+    // What the text changes of the job; an empty one nothing.
+    private static JsonObject Edited(JsonObject job, string text)
+    {
+        const string name = "The job";
+        var documents = Yaml.Read(name, text);
+        if (documents is [] or [null]) return [];
+        if (documents is not [JsonObject changed]) throw new ClientFailure($"{name} is one document with fields, as it was opened.");
+        if (changed.Text("job_id") != job.Text("job_id")) throw new ClientFailure("job_id cannot be changed: it is the job's name.");
+        JobForm.DemandTexts(changed, name);
+        return JobForm.Changes(JobForm.Whole(job), changed);
     }
 
     private static Command History(ClientContext context)

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
 
 namespace Codo.Host.Client;
@@ -46,9 +47,17 @@ internal static class JobForm
     {
         var jobs = await server.ListByName(Path, "job_id", query);
         for (var place = 0; place < jobs.Count; place++)
-            if (((string[])["cmd", "description", "env"]).Any(name => jobs[place].Text(name).Contains("… (+", StringComparison.Ordinal)))
-                jobs[place] = (await server.Get(Path, ("job_id", jobs[place].Text("job_id")))).Rows("data").First();
+            if (IsCut(jobs[place])) jobs[place] = (await server.Get(Path, ("job_id", jobs[place].Text("job_id")))).Rows("data").First();
         return jobs;
+    }
+
+    /// <summary>A number would be stored as YAML reads it, 1.10 as 1.1, and differ from what is stored ever after.</summary>
+    /// <exception cref="ClientFailure">A variable's value is no text.</exception>
+    public static void DemandTexts(JsonObject job, string place)
+    {
+        foreach (var (name, value) in job["env"] as JsonObject ?? [])
+            if (value?.GetValueKind() != JsonValueKind.String)
+                throw new ClientFailure($"{place}: env.{name} is no text: put it in quotes.");
     }
 
     /// <summary>Makes or changes a job. One that is to be paused never fires: it is made paused.</summary>
@@ -69,6 +78,10 @@ internal static class JobForm
                 changes[name] = value?.DeepClone() ?? Standard(name)?.DeepClone();
         return changes;
     }
+
+    private static bool IsCut(JsonObject job) =>
+        (job["env"] as JsonObject ?? []).Select(pair => pair.Value.AsText()).Append(job.Text("cmd")).Append(job.Text("description"))
+            .Any(text => text.Contains("… (+", StringComparison.Ordinal));
 
     private static JsonNode? Standard(string name) => All.FirstOrDefault(field => field.Name == name).Default;
 }

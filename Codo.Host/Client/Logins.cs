@@ -42,7 +42,10 @@ internal sealed class Logins
     public static CodoServer Connect(ClientContext context, string? named)
     {
         var token = context.Variable(TokenVariable);
-        var address = named ?? context.Variable(UrlVariable);
+        var own = context.Variable(UrlVariable);
+        // Given together they belong together: another server would see a token that is good at the first.
+        if (named is not null && own is not null && Normal(named) != Normal(own)) token = null;
+        var address = named ?? own;
         if (address is not null && token is not null) return new CodoServer(context, Address(address), token);
         var logins = Read(context);
         address = address is null ? logins.Current : Normal(address);

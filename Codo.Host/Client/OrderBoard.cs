@@ -78,7 +78,10 @@ internal sealed class OrderBoard
     /// <summary>Whether every step of every host is done, or counts as done.</summary>
     public bool IsDone => lanes.Values.All(lane => lane.Steps.All(step => step == '3'));
 
-    /// <summary>Whether a failure holds it up and nothing moves without a person: no other host runs or waits for its turn or time.</summary>
+    /// <summary>
+    /// Whether a failure holds it up and nothing moves without a person: no other host runs or waits for its turn or time. It looks so during a pause between
+    /// two batches as well.
+    /// </summary>
     public bool IsStuck =>
         Order.Text("schedule") == "start"
         && lanes.Values.Any(lane => lane.State is "failed" or "interrupted")

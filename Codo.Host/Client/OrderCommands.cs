@@ -226,7 +226,8 @@ internal static class OrderCommands
     {
         if (pair.Split('=', 2) is not [{ Length: > 0 } name, var value]) throw new ClientFailure($"{pair} is not of the form NAME=VALUE.", ExitCodes.Usage);
         body[field] ??= new JsonObject();
-        body[field]!.AsObject()[name] = value;
+        if (body[field] is not JsonObject pairs) throw new ClientFailure($"{field} in the file is text: write it as an object.", ExitCodes.Usage);
+        pairs[name] = value;
     }
 
     private static void Preview(ClientContext context, JsonObject preview)

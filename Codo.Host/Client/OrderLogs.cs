@@ -10,16 +10,23 @@ internal sealed class OrderLogs(ClientContext context, CodoServer server, long i
     // The last line of each attempt of each step that was printed.
     private readonly Dictionary<(string SchedId, string Attempt), long> seen = [];
 
+    private bool follows;
+
     public async Task Print(bool follow, CancellationToken cancellation)
     {
+        follows = follow;
         var retry = new ReadRetry(context, follow);
         var board = new OrderBoard(await retry.Read(() => server.Get("/v2/task/grid/", ("list_id", id)), cancellation));
         if (host is not null && board.Lanes.All(lane => lane.Host != host)) throw new ClientFailure($"The order has no host {host}.");
         if (follow && !board.HasEnded) await Follow(board, cancellation);
         // All that the stream did not bring: the lines that were stored while it closed.
         foreach (var lane in board.Lanes.Where(lane => host is null || lane.Host == host))
-            foreach (var (level, name) in lane.Names.DistinctBy(step => step.Level))
-                await Rest($"{id}_{lane.Group}_{level}_{lane.Host}", lane.Host, name, follow, retry, cancellation);
+        {
+            var levels = lane.Names.DistinctBy(step => step.Level).ToList();
+            // The lines of a level tell their steps by number alone.
+            var names = levels.Count < lane.Names.Count ? await StepNames(lane, retry, cancellation) : [];
+            foreach (var (level, name) in levels) await Rest(lane, level, step => names.GetValueOrDefault(step, name), retry, cancellation);
+        }
         await context.Output.FlushAsync(cancellation);
     }
 
@@ -41,13 +48,13 @@ internal sealed class OrderLogs(ClientContext context, CodoServer server, long i
                 retry.Answered();
                 await Task.Delay(Pause, context.Time, ended.Token);
             }
-            catch (IOException) when (!ended.IsCancellationRequested)
+            catch (IOException)
             {
                 // The stream was open until now.
                 retry.Answered();
                 await Task.Delay(Pause, context.Time, cancellation);
             }
-            catch (ClientFailure failure) when (ended.IsCancellationRequested || retry.Allows(failure))
+            catch (ClientFailure failure) when ((failure.IsTransient && ended.IsCancellationRequested) || retry.Allows(failure))
             {
                 await retry.Rest(cancellation);
             }
@@ -76,18 +83,28 @@ internal sealed class OrderLogs(ClientContext context, CodoServer server, long i
         }
     }
 
-    private async Task Rest(string key, string of, string step, bool waits, ReadRetry retry, CancellationToken cancellation)
+    private async Task<Dictionary<string, string>> StepNames(OrderLane lane, ReadRetry retry, CancellationToken cancellation)
     {
+        var page = await retry.Read(
+            () => server.Get("/v2/task/check/", ("list_id", id), ("get_run_group", lane.Group), ("get_run_host", lane.Host)),
+            cancellation
+        );
+        return page["data"].Rows("scheduler_list").ToDictionary(step => step.Text("sched_id"), step => step.Text("task_name"));
+    }
+
+    private async Task Rest(OrderLane lane, int level, Func<string, string> nameOf, ReadRetry retry, CancellationToken cancellation)
+    {
+        var key = $"{id}_{lane.Group}_{level}_{lane.Host}";
         string? after = null;
         while (true)
         {
             var from = after;
             var answer = await retry.Read(() => server.Get("/v2/task/log/", ("log_key", key), ("after", from)), cancellation);
-            foreach (var line in answer.Rows("data")) Line(line, of, step);
+            foreach (var line in answer.Rows("data")) Line(line, lane.Host, nameOf(line.Text("sched_id")));
             after = answer.Text("after");
             if (answer.Text("missing") is { Length: > 0 } missing) context.Warn(missing);
             if (answer.IsTrue("more")) continue;
-            if (!waits || !answer.IsTrue("catching_up")) return;
+            if (!follows || !answer.IsTrue("catching_up")) return;
             await Task.Delay(Pause, context.Time, cancellation);
         }
     }
@@ -102,5 +119,6 @@ internal sealed class OrderLogs(ClientContext context, CodoServer server, long i
         if (context.IsTerminal) text = TerminalText.Output(text);
         var prefix = hasPrefix ? context.Paint($"{TerminalText.OneLine(of)} {TerminalText.OneLine(step)} | ", Colors.Blue) : "";
         context.Output.WriteLine($"{prefix}{(hasTimes ? line.Text("exec_time") + " " : "")}{text}");
+        if (follows) context.Output.Flush();
     }
 }

@@ -56,7 +56,7 @@ internal static class OrderWatch
                 }
                 retry.Answered();
             }
-            catch (IOException) when (!ending.IsCancellationRequested)
+            catch (IOException)
             {
                 // The stream was open until now. Asked again below, from the last event on.
                 retry.Answered();
@@ -70,7 +70,17 @@ internal static class OrderWatch
         }
     }
 
-    private static async Task<bool> IsStuck(CodoServer server, long id) => new OrderBoard(await server.Get("/v2/task/grid/", ("list_id", id))).IsStuck;
+    private static async Task<bool> IsStuck(CodoServer server, long id)
+    {
+        if (!await StandsStill(server, id)) return false;
+        // A pause between two batches looks the same. An older server does not tell the two apart.
+        var next = (await server.Get("/v2/task/check/", ("list_id", id)))["data"]?["next_batch"];
+        // Once more: the pause may have ended between the two answers.
+        return !next.IsTrue("goes_on") && await StandsStill(server, id);
+    }
+
+    private static async Task<bool> StandsStill(CodoServer server, long id) =>
+        new OrderBoard(await server.Get("/v2/task/grid/", ("list_id", id))).IsStuck;
 
     /// <summary>How the progress is shown.</summary>
     private interface IProgressView
@@ -102,6 +112,7 @@ internal static class OrderWatch
             var hosts = board.Lanes.Count == 1 ? "1 host" : $"{board.Lanes.Count} hosts";
             context.Output.WriteLine($"Order {id}, {TerminalText.OneLine(board.Order.Text("task_name"))}: {hosts}, {Sum(board)}");
             Standing(board);
+            context.Output.Flush();
         }
 
         public void Changed(OrderBoard board, List<OrderLane> lanes)
@@ -112,6 +123,7 @@ internal static class OrderWatch
                 context.Output.WriteLine($"{Now()} group {lane.Group} {lane.Host}: {lane.State}{step}");
             }
             Standing(board);
+            context.Output.Flush();
         }
 
         public int End(OrderBoard board, string how)
@@ -129,7 +141,6 @@ internal static class OrderWatch
                 standing.Length > 0 || now.StartsWith("new", StringComparison.Ordinal)
             ) context.Output.WriteLine($"{Now()} order {order}: {TerminalText.OneLine(now)}");
             standing = now;
-            context.Output.Flush();
         }
 
         private string Now() => context.Time.GetLocalNow().ToString("HH:mm:ss", CultureInfo.InvariantCulture);

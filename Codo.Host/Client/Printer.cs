@@ -46,7 +46,7 @@ internal static class Printer
                 Whole(context, format, new JsonArray([.. rows.Select(row => row.DeepClone())]));
                 break;
             case "name":
-                foreach (var row in rows) context.Output.WriteLine(TerminalText.OneLine(name(row)));
+                foreach (var row in rows) context.Output.WriteLine(Name(context, name(row)));
                 break;
             case null when rows.Count == 0:
                 context.Error.WriteLine($"No {what}.");
@@ -61,9 +61,12 @@ internal static class Printer
     public static void One(ClientContext context, string? format, JsonObject thing, string name, Action facts)
     {
         if (format is "json" or "yaml") Whole(context, format, thing);
-        else if (format == "name") context.Output.WriteLine(TerminalText.OneLine(name));
+        else if (format == "name") context.Output.WriteLine(Name(context, name));
         else facts();
     }
+
+    // What reads a pipe takes the name to the server again.
+    private static string Name(ClientContext context, string name) => context.IsTerminal ? TerminalText.OneLine(name) : TerminalText.Name(name);
 
     public static void Whole(ClientContext context, string format, JsonNode node)
     {

@@ -26,7 +26,11 @@ internal sealed class RunLogs(ClientContext context, CodoServer server, long run
             var newest = answer.Number("attempt") ?? 0;
             if (named is null && newest > over)
             {
-                if (over > 0) context.Error.WriteLine($"Attempt {over + 1}:");
+                if (over > 0)
+                {
+                    await context.Output.FlushAsync(cancellation);
+                    context.Error.WriteLine($"Attempt {over + 1}:");
+                }
                 printed = over > 0 || fromFirst ? over + 1 : newest;
                 after = 0;
                 if (printed != newest || from > 0) continue;

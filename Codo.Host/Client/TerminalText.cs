@@ -1,13 +1,17 @@
 using System.Globalization;
 using System.Text;
+using Codo.Platform.Ui;
 
 namespace Codo.Host.Client;
 
 /// <summary>Texts from elsewhere as a terminal can show them, and the columns that they take there.</summary>
 internal static class TerminalText
 {
-    /// <summary>On one line, without anything that moves the cursor: a job's name must not rewrite the screen.</summary>
-    public static string OneLine(string text)
+    /// <summary>On one line, without anything that moves the cursor or turns the direction: a job's name must not rewrite the screen.</summary>
+    public static string OneLine(string text) => DirectionControls.Visible(Name(text));
+
+    /// <summary>A name on one line, as scripts and shells take it: without anything that moves the cursor, and otherwise as it is.</summary>
+    public static string Name(string text)
     {
         if (!text.Any(char.IsControl)) return text;
         var line = new StringBuilder(text.Length);
@@ -19,6 +23,7 @@ internal static class TerminalText
     /// <summary>Output of a command for a terminal: colours, tabs and line ends stay, other control characters are shown as <c>?</c>.</summary>
     public static string Output(string text)
     {
+        text = DirectionControls.Visible(text);
         if (!text.Any(IsUnsafe)) return text;
         var shown = new StringBuilder(text.Length);
         for (var place = 0; place < text.Length; place++)

@@ -13,39 +13,50 @@ internal static class AuditCommand
 
     public static Command Command()
     {
-        var verify = new Command("verify", "Check the seals of the audit and name the first day that does not hold.") { TreatUnmatchedTokensAsErrors = false };
+        var seal = new Option<string?>("--seal")
+        {
+            Description = "A seal that this command, or the host's log, has told before: whether the audit still has it.",
+            HelpName = "DAY=SEAL",
+        };
+        seal.Validators.Add(given =>
+        {
+            if (given.Tokens is [var text] && NotedSeal.Read(text.Value) is null) given.AddError("--seal is DAY=SEAL, as `codo audit verify` prints it.");
+        });
+        var verify = new Command("verify", "Check the seals of the audit and name the first day that does not hold.") { seal };
+        verify.TreatUnmatchedTokensAsErrors = false;
         verify.SetAction(
             async (parsed, _) =>
             {
                 var settings = CommandLine.SettingsOf(parsed);
+                var noted = parsed.GetValue(seal) is { } text ? NotedSeal.Read(text) : null;
                 var code = 0;
-                await UserCommands.With(settings, async source => code = await Verify(source, settings));
+                await UserCommands.With(settings, async source => code = await Verify(source, settings, noted));
                 return code;
             }
         );
         return new Command("audit", "The audit.") { verify };
     }
 
-    private static async Task<int> Verify(NpgsqlDataSource source, string[] settings)
+    private static async Task<int> Verify(NpgsqlDataSource source, string[] settings, NotedSeal? noted)
     {
         var configuration = SettingSources.Add(new ConfigurationBuilder(), settings).Build();
-        return Say(await Seals(source, configuration), Console.Out);
+        return Say(await Seals(source, configuration, noted), Console.Out);
     }
 
-    private static async Task<AuditVerdict> Seals(NpgsqlDataSource source, IConfigurationRoot configuration)
+    private static async Task<AuditVerdict> Seals(NpgsqlDataSource source, IConfigurationRoot configuration, NotedSeal? noted)
     {
         var key = GeneratedSecrets.Resolve(configuration, GeneratedSecrets.MasterKey, DataDirectory.Locate(configuration));
         configuration[GeneratedSecrets.MasterKey] = key;
         var seals = new AuditSeals(source, Composition.Secrets(configuration));
-        return await seals.Verify(await seals.Now());
+        return await seals.Verify(await seals.Now(), noted);
     }
 
     /// <summary>Writes what was found; answers the exit code.</summary>
     internal static int Say(AuditVerdict verdict, TextWriter output)
     {
-        if (verdict.Days == 0)
+        if (verdict is { Days: 0, Broken: null })
         {
-            output.WriteLine("No day of the audit is sealed yet: a day is sealed an hour after its end (UTC).");
+            output.WriteLine("No day of the audit is sealed yet: a day is sealed 25 hours after its end (UTC).");
             return 0;
         }
 
@@ -53,6 +64,8 @@ internal static class AuditCommand
         if (verdict.Broken is not { } day)
         {
             output.WriteLine($"The audit holds: {verdict.Days} days up to {Day(verdict.Last)}{dropped}, {verdict.Rows} rows compared.");
+            if (verdict.Last is { } newest)
+                output.WriteLine($"Keep the newest seal elsewhere, for --seal of a later check: {new NotedSeal(newest, verdict.LastSeal)}");
             return 0;
         }
 

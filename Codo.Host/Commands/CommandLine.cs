@@ -19,7 +19,9 @@ internal static class CommandLine
     /// <summary>The operator has to change something before it can work.</summary>
     private const int Refused = 2;
 
-    /// <summary>The database does not answer, and may do so later (EX_TEMPFAIL of sysexits.h): a service manager starts the host again.</summary>
+    /// <summary>
+    /// The database does not answer, or does not start, and may do so later (EX_TEMPFAIL of sysexits.h): a service manager starts the host again.
+    /// </summary>
     private const int Away = 75;
 
     public static async Task<int> Run(string[] arguments)
@@ -40,7 +42,7 @@ internal static class CommandLine
         catch (Exception failure) when (Sentence(failure) is not null)
         {
             await Console.Error.WriteLineAsync(Sentence(failure));
-            return DatabaseErrors.IsAway(failure) ? Away : Refused;
+            return failure is PostgresDidNotStart || DatabaseErrors.IsAway(failure) ? Away : Refused;
         }
     }
 
@@ -67,7 +69,8 @@ internal static class CommandLine
     /// <summary>What to tell the operator; null for what is no mistake of theirs, which ends with its stack.</summary>
     private static string? Sentence(Exception failure) => failure switch
     {
-        StartRefused or MasterKeyIsAnother or SchemaIsNewer or OlderNodesRun or RestoreIsUnfinished or NodeNameIsTaken => failure.Message,
+        StartRefused or PostgresDidNotStart or MasterKeyIsAnother or SchemaIsNewer or OlderNodesRun or RestoreIsUnfinished or NodeNameIsTaken =>
+            failure.Message,
         OptionsValidationException wrong => string.Join(Environment.NewLine, wrong.Failures),
         TimeZoneNotFoundException => $"Codo:TimeZone: {failure.Message} It is an IANA name such as Asia/Shanghai.",
         // What the configuration binder throws for a value of the wrong type; the message names the setting.

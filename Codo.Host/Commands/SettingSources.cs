@@ -17,7 +17,9 @@ internal static class SettingSources
 
     private const string Named = "--config";
 
-    /// <exception cref="StartRefused">A file is not JSON, is not there although it was named, or lies in the working directory.</exception>
+    /// <exception cref="StartRefused">
+    /// A file does not read, is not there although it was named, or lies in the working directory.
+    /// </exception>
     public static TConfiguration Add<TConfiguration>(TConfiguration configuration, IEnumerable<string> arguments)
         where TConfiguration : IConfigurationBuilder
     {
@@ -25,18 +27,16 @@ internal static class SettingSources
         var (named, settings) = TakeNamed([.. arguments]);
         RefusePlanted(named);
         // The file at the solution's root is inside the binary, so that one file is a whole installation.
-        configuration.AddJsonStream(Assembly.GetExecutingAssembly().GetManifestResourceStream("appsettings.json")!);
+        var inside = Inside();
+        configuration.AddJsonStream(new MemoryStream(inside));
         foreach (var file in (string[])[BesideBinary, OfMachine])
-            if (File.Exists(file))
-                configuration.Add(new SettingsFile { Path = file, Stream = Read(file) });
+            if (File.Exists(file)) AddFile(configuration, file);
         foreach (var file in named)
-            configuration.Add(
-                new SettingsFile
-                {
-                    Path = file,
-                    Stream = File.Exists(file) ? Read(file) : throw new StartRefused($"{Named}: there is no file {file}."),
-                }
-            );
+        {
+            if (!File.Exists(file)) throw new StartRefused($"{Named}: there is no file {file}.");
+            // The checkout's, which run.sh names, is what is inside: what it leaves empty must not hide the file of the machine.
+            AddFile(configuration, file, unlessItIs: inside);
+        }
 
         configuration.AddEnvironmentVariables("DOTNET_");
         configuration.AddEnvironmentVariables("ASPNETCORE_");
@@ -110,17 +110,42 @@ internal static class SettingSources
         );
     }
 
-    private static MemoryStream Read(string file)
+    private static byte[] Inside()
     {
-        var content = File.ReadAllBytes(file);
+        using var resource = Assembly.GetExecutingAssembly().GetManifestResourceStream("appsettings.json")!;
+        var content = new byte[resource.Length];
+        resource.ReadExactly(content);
+        return content;
+    }
+
+    private static void AddFile(IConfigurationBuilder configuration, string file, byte[]? unlessItIs = null)
+    {
+        var content = Read(file);
+        if (unlessItIs is null || !content.AsSpan().SequenceEqual(unlessItIs))
+            configuration.Add(new SettingsFile { Path = file, Stream = new MemoryStream(content) });
+    }
+
+    private static byte[] Read(string file)
+    {
+        byte[] content;
         try
         {
-            using var parsed = JsonDocument.Parse(content, new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true });
-            return new MemoryStream(content);
+            content = File.ReadAllBytes(file);
         }
-        catch (JsonException failure)
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            throw new StartRefused($"The settings in {file} are not JSON: {failure.Message}");
+            throw new StartRefused($"The settings in {file} cannot be read by the user {Environment.UserName}: {failure.Message}");
+        }
+        try
+        {
+            // As it is read later: a list, or an object with a name twice, is JSON and no settings.
+            using var stream = new MemoryStream(content);
+            new ConfigurationBuilder().AddJsonStream(stream).Build();
+            return content;
+        }
+        catch (Exception failure) when (failure is JsonException or FormatException)
+        {
+            throw new StartRefused($"The settings in {file} are not one object of JSON: {(failure.InnerException ?? failure).Message}");
         }
     }
 }

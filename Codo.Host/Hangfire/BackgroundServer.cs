@@ -2,6 +2,7 @@ using Codo.Platform.Cluster;
 using Hangfire;
 using Hangfire.Common;
 using Hangfire.Server;
+using Hangfire.States;
 
 namespace Codo.Host.Hangfire;
 
@@ -15,12 +16,16 @@ internal sealed class BackgroundServer(
     JobActivator activator,
     IJobFilterProvider filters,
     IEnumerable<IBackgroundProcess> processes,
-    Node node
+    Node node,
+    IHostApplicationLifetime lifetime
 ) : IHostedService, IDisposable
 {
     private readonly SemaphoreSlim gate = new(1);
-    private BackgroundJobServer? server;
-    private bool isStopped;
+    private IBackgroundProcessingServer? server;
+    private CancellationTokenRegistration stopping;
+
+    // Set before the gate is taken: it may be held by a stop that takes its time.
+    private volatile bool isStopped;
 
     /// <summary>Set when the node's state has changed.</summary>
     public WakeSignal DrainChanged => node.DrainChanged;
@@ -41,7 +46,16 @@ internal sealed class BackgroundServer(
         }
     }
 
-    public Task StartAsync(CancellationToken cancellationToken) => Follow(cancellationToken);
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        // The node is drained from the signal on, and this is stopped only after the requests that are under way.
+        stopping = lifetime.ApplicationStopping.Register(() =>
+        {
+            isStopped = true;
+            server?.SendStop();
+        });
+        return Follow(cancellationToken);
+    }
 
     public async Task StopAsync(CancellationToken cancellationToken)
     {
@@ -59,6 +73,7 @@ internal sealed class BackgroundServer(
 
     public void Dispose()
     {
+        stopping.Dispose();
         server?.Dispose();
         gate.Dispose();
     }
@@ -66,7 +81,33 @@ internal sealed class BackgroundServer(
     private void Begin()
     {
         (options.Activator, options.FilterProvider) = (activator, filters);
-        server = new BackgroundJobServer(options, storage, processes);
+        server = node.Has(NodeRoles.Cron) ? new BackgroundJobServer(options, storage, processes) : WithoutSchedule();
+        // The signal came meanwhile and has found none.
+        if (isStopped) server.SendStop();
+    }
+
+    // A node that starts no jobs leaves the recurring ones alone: while no node that does is up, Hangfire's schedule would queue a wake-up for each of their
+    // due times, which nobody takes. Hangfire's own IsLightweightServer leaves out too much, also what keeps a job in the hand of the worker that has it.
+    private BackgroundProcessingServer WithoutSchedule()
+    {
+        var worker = new Worker(options.Queues, new BackgroundJobPerformer(filters, activator), new BackgroundJobStateChanger(filters));
+        List<IBackgroundProcessDispatcherBuilder> run =
+            [worker.UseBackgroundPool(options.WorkerCount), .. processes.Select(process => process.UseBackgroundPool(1))];
+        return new BackgroundProcessingServer(
+            storage,
+            run,
+            new Dictionary<string, object> { ["Queues"] = options.Queues, ["WorkerCount"] = options.WorkerCount },
+            new BackgroundProcessingServerOptions
+            {
+                ServerName = options.ServerName,
+                StopTimeout = options.StopTimeout,
+                ShutdownTimeout = options.ShutdownTimeout,
+                HeartbeatInterval = options.HeartbeatInterval,
+                ServerCheckInterval = options.ServerCheckInterval,
+                ServerTimeout = options.ServerTimeout,
+                CancellationCheckInterval = options.CancellationCheckInterval,
+            }
+        );
     }
 
     private async Task End(CancellationToken cancellation)

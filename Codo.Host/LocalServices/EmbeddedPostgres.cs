@@ -93,7 +93,8 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
     }
 
     /// <summary>Prepares and starts.</summary>
-    /// <exception cref="StartRefused">PostgreSQL is not installed, cannot reach its directory, or does not start.</exception>
+    /// <exception cref="StartRefused">PostgreSQL is not installed, or cannot reach its directory.</exception>
+    /// <exception cref="PostgresDidNotStart">It does not start now.</exception>
     public static async Task<EmbeddedPostgres> Start(DataDirectory directory, ILogger log, CancellationToken cancellation = default)
     {
         var postgres = await Prepare(directory, log, cancellation);
@@ -122,7 +123,8 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
     }
 
     /// <summary>Makes the cluster where it is not there, and starts its server.</summary>
-    /// <exception cref="StartRefused">It does not start; nothing of it runs on.</exception>
+    /// <exception cref="StartRefused">Its directory is closed to this user; nothing of it runs on.</exception>
+    /// <exception cref="PostgresDidNotStart">It does not start now; nothing of it runs on.</exception>
     public async Task Start(CancellationToken cancellation = default)
     {
         try
@@ -137,8 +139,9 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
         catch (Exception failure)
         {
             await DisposeAsync();
-            if (failure is InvalidOperationException or NpgsqlException or IOException or UnauthorizedAccessException)
-                throw new StartRefused($"{failure.Message} Its log is {directory}/postgres.log.");
+            var sentence = $"{failure.Message} Its log is {directory}/postgres.log.";
+            if (failure is UnauthorizedAccessException) throw new StartRefused(sentence);
+            if (failure is InvalidOperationException or NpgsqlException or IOException) throw new PostgresDidNotStart(sentence);
             throw;
         }
 

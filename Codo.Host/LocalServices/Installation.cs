@@ -80,7 +80,7 @@ internal sealed class Installation : IAsyncDisposable
     }
 
     /// <summary>Returns when PostgreSQL takes connections.</summary>
-    /// <exception cref="StartRefused">It does not start.</exception>
+    /// <exception cref="PostgresDidNotStart">It does not start now.</exception>
     public Task PostgresStarted() => starting;
 
     /// <summary>Returns when Redis takes connections, and the settings say where.</summary>

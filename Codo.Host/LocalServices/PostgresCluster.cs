@@ -13,7 +13,7 @@ namespace Codo.Host.LocalServices;
 /// <param name="data">The cluster's directory; who may connect stands beside it, where <paramref name="user"/> can read and not write.</param>
 /// <param name="sockets">The directory of its socket, private to <paramref name="user"/>.</param>
 /// <param name="settings">Settings of postgresql.conf that hold for this run.</param>
-/// <param name="log">Takes every line that the server writes.</param>
+/// <param name="log">Takes every line that the server writes. What it throws loses that line.</param>
 internal sealed class PostgresCluster(
     PostgresBinaries binaries,
     PostgresUser? user,
@@ -263,7 +263,16 @@ internal sealed class PostgresCluster(
     {
         while (await from.ReadLineAsync() is { } line)
         {
-            log(line);
+            try
+            {
+                log(line);
+            }
+            catch (Exception failure)
+            {
+                // Whatever it is, reading goes on: the server stands still, with all that work on it, once nobody empties its pipe.
+                line = $"{line} (not in its log: {failure.Message})";
+            }
+
             lock (last)
             {
                 last.Enqueue(line);

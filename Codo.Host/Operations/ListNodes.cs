@@ -25,6 +25,7 @@ internal static class ListNodes
     internal sealed record QueueView(string Name, Text Words, long Waiting);
 
     /// <param name="State"><c>alive</c>, <c>stopped</c>, or <c>dead</c>: its lease has run out.</param>
+    /// <param name="HeartbeatAt">When it was last heard of; one that was stopped says so at its end.</param>
     /// <param name="ClockSkew">Seconds between its clock and PostgreSQL's.</param>
     /// <param name="DrainedAt">Since when it takes no new work; null where it does.</param>
     /// <param name="Running">Runs and lanes that are under way there.</param>
@@ -52,7 +53,8 @@ internal static class ListNodes
     {
         private const string NodesSql = """
             SELECT name, CASE WHEN stopped_at IS NOT NULL THEN 'stopped' WHEN fenced >= incarnation THEN 'dead' ELSE 'alive' END AS state, machine, version,
-                address, incarnation, started_at, heartbeat_at, CAST(extract(epoch FROM clock_skew) AS float8) AS clock_skew, drained_at, drained_by,
+                address, incarnation, started_at, COALESCE(stopped_at, heartbeat_at) AS heartbeat_at,
+                CAST(extract(epoch FROM clock_skew) AS float8) AS clock_skew, drained_at, drained_by,
                 (SELECT count(*) FROM cron.active_execution e WHERE e.node = n.name AND e.state = 'running')
                     + (SELECT count(*) FROM tasks.lane l WHERE l.node = n.name AND l.state = 'running') AS running,
                 roles, tags

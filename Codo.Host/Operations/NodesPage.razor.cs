@@ -71,7 +71,7 @@ public sealed partial class NodesPage
 
     private static string Skew(double seconds) =>
         Math.Abs(seconds) < 1
-            ? (seconds * 1000).ToString("+0;-0;0", CultureInfo.InvariantCulture) + " ms"
+            ? Math.Round(seconds * 1000).ToString("+0;-0;0", CultureInfo.InvariantCulture) + " ms"
             : seconds.ToString("+0.0;-0.0", CultureInfo.InvariantCulture) + " s";
 
     private static string Size(long bytes)

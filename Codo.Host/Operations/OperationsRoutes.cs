@@ -3,6 +3,7 @@ using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Ui;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Codo.Host.Operations;
 
@@ -23,7 +24,7 @@ internal static class OperationsRoutes
 
     public static IServiceCollection AddOperations(this IServiceCollection services)
     {
-        services.AddHealthChecks().AddCheck<StorageUse>("storage");
+        services.AddHealthChecks().AddCheck<StorageUse>("storage", HealthStatus.Degraded, timeout: TimeSpan.FromSeconds(5));
         return services
             .AddSettings<RetentionSettings>("Codo:Retention")
             .AddSingleton<StorageUse>()

@@ -94,8 +94,10 @@ internal sealed class StorageUse(
     public async Task<Use> Measure(CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
-        var sizes = (await connection.QueryAsync<(string Kind, long Bytes)>(SizesSql)).AsList();
-        var before = (await connection.QueryAsync<(string Kind, long Bytes, int Days)>(GrowthSql)).ToDictionary(row => row.Kind);
+        var sizes = (await connection.QueryAsync<(string Kind, long Bytes)>(new CommandDefinition(SizesSql, cancellationToken: cancellation))).AsList();
+        var before = (
+            await connection.QueryAsync<(string Kind, long Bytes, int Days)>(new CommandDefinition(GrowthSql, cancellationToken: cancellation))
+        ).ToDictionary(row => row.Kind);
         var kinds = sizes.ConvertAll(size => new KindUse(
             size.Kind,
             size.Bytes,

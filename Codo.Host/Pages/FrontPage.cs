@@ -2,7 +2,9 @@ using System.Globalization;
 using System.Net;
 using Codo.Host.Accounts;
 using Codo.Host.Auth;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Codo.Platform.Ui;
 using MediatR;
 
@@ -30,7 +32,7 @@ internal static class FrontPage
     {
         context.Response.StatusCode = status;
         var text = caller is null ? "" : $"{Who(caller)}<p class=\"error\">此页需要超级用户的令牌 This page needs a superuser's token</p>";
-        var next = LocalPath.OrRoot(context.Request.Path.Value + context.Request.QueryString);
+        var next = LocalPath.OrRoot(context.Request.Path.ToUriComponent() + context.Request.QueryString);
         return Write(context, text + SignInForm.Of(context, next, token: caller is null && reason != "missing" ? reason : ""));
     }
 
@@ -54,7 +56,8 @@ internal static class FrontPage
 
     private static async Task EnterByPassword(HttpContext context, IFormCollection form, string next)
     {
-        var (username, code) = (form["username"].ToString(), form["otp"].ToString());
+        // A form of several parts may bring a NUL, which PostgreSQL refuses.
+        var (username, code) = (OutsideText.Storable(form["username"].ToString()), OutsideText.Storable(form["otp"].ToString()));
         try
         {
             // The handler sets the cookie.
@@ -74,7 +77,13 @@ internal static class FrontPage
 
     private static async Task EnterByToken(HttpContext context, string token, string next)
     {
-        var (caller, reason) = await context.RequestServices.GetRequiredService<Tokens>().Read(context, token);
+        var tokens = context.RequestServices.GetRequiredService<Tokens>();
+        var (caller, reason) = await tokens.Read(context, token);
+        // As the gate does: a token that is not good is an attempt.
+        if (caller is null && reason is not ("missing" or "expired"))
+            context
+                .RequestServices.GetRequiredService<RefusedAttempts>()
+                .SignInFailed(tokens.ClaimedName(token), context.Connection.RemoteIpAddress?.ToString() ?? "", "token", reason);
         if (caller is not null)
         {
             SessionCookie.Append(context, token, caller.Expires);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Telemetry;
@@ -11,6 +12,8 @@ internal sealed class NodeGauges(LoopStates loops, RedisClient redis, NodeSettin
     // A ping that takes longer has no value: whoever waits for the metrics waits for it.
     private static readonly TimeSpan LongestPing = TimeSpan.FromSeconds(1);
 
+    private static readonly long Started = StartOfProcess();
+
     public IReadOnlyList<Gauge> Gauges { get; } =
     [
         new("codo.loop.age", "s", "Time since the last success of a loop of this node; 0 while it rests on purpose", "loop"),
@@ -18,6 +21,7 @@ internal sealed class NodeGauges(LoopStates loops, RedisClient redis, NodeSettin
         new("codo.redis.latency", "s", "One ping; not there while Redis is away"),
         new("codo.spool.size", "By", "Output on this node's disk that waits for the database"),
         new("codo.descriptors", "{descriptor}", "Open descriptors of this process"),
+        new("codo.started", "s", "Unix time at which this process started"),
     ];
 
     public async Task<IEnumerable<GaugeValue>> Read()
@@ -31,7 +35,15 @@ internal sealed class NodeGauges(LoopStates loops, RedisClient redis, NodeSettin
         if (redis.Connected is { } connected && await Ping(connected) is { } latency) all.Add(new GaugeValue("codo.redis.latency", "", latency.TotalSeconds));
         all.Add(new GaugeValue("codo.spool.size", "", SizeOf(Path.Combine(settings.DataDirectory, "spool"))));
         all.Add(new GaugeValue("codo.descriptors", "", Directory.EnumerateFileSystemEntries("/proc/self/fd").Count()));
+        all.Add(new GaugeValue("codo.started", "", Started));
         return all;
+    }
+
+    // By the machine's own clock, as anything else on it says when it started.
+    private static long StartOfProcess()
+    {
+        using var process = Process.GetCurrentProcess();
+        return new DateTimeOffset(process.StartTime.ToUniversalTime()).ToUnixTimeSeconds();
     }
 
     private static async Task<TimeSpan?> Ping(IConnectionMultiplexer redis)

@@ -25,7 +25,7 @@ internal static class TelemetrySetup
         "Microsoft.AspNetCore.Server.Kestrel",
     ];
 
-    public static IServiceCollection AddTelemetry(this IServiceCollection services, IConfiguration configuration, NodeSettings node)
+    public static IServiceCollection AddTelemetry(this IServiceCollection services, IConfiguration configuration, string node)
     {
         var settings = SettingsBinding.Check<TelemetrySettings>(configuration, "Codo:Telemetry");
         services
@@ -37,7 +37,7 @@ internal static class TelemetrySetup
         var isSent = settings.Otlp.Length > 0;
         var telemetry = services
             .AddOpenTelemetry()
-            .ConfigureResource(resource => resource.AddService("codo", serviceInstanceId: node.NodeName.Length > 0 ? node.NodeName : Environment.MachineName))
+            .ConfigureResource(resource => resource.AddService("codo", serviceInstanceId: node))
             .WithMetrics(metrics =>
             {
                 metrics.AddMeter(Meters).AddPrometheusExporter();

@@ -161,7 +161,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
                 {
                     Id = id,
                     silence.SilenceId,
-                    Held = JsonSerializer.Serialize<List<Person>>([.. rule is null ? [] : Heard(rule, trouble).Union(HeldPeople(open))]),
+                    Held = JsonSerializer.Serialize<List<Person>>([.. (rule is null ? [] : Heard(rule, trouble)).Union(HeldPeople(open))]),
                     From = IncidentStates.From(IncidentAction.Escalate),
                     LookAt = silence.NextLook(now),
                 },

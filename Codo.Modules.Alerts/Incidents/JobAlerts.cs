@@ -33,7 +33,12 @@ internal sealed class JobAlerts(IncidentLog incidents, Zone zone)
 
     public Task Handle(FiresSkipped notification, CancellationToken cancellationToken) => incidents.Raise(new AlertEvent(
         "job", "skipped", $"job:{notification.JobId}:skipped", Info(notification.LogId, notification.JobId),
-        new Text($"任务 {notification.JobId} 连续跳过 {notification.Times} 次", $"Job {notification.JobId} was skipped {notification.Times} times in a row"),
+        notification.Times == 1
+            ? new Text($"任务 {notification.JobId} 被跳过", $"Job {notification.JobId} was skipped")
+            : new Text(
+                $"任务 {notification.JobId} 连续跳过 {notification.Times} 次",
+                $"Job {notification.JobId} was skipped {notification.Times} times in a row"
+            ),
         new Text($"自 {zone.Text(notification.Since)} 起\n{notification.Cause.Zh}", $"Since {zone.Text(notification.Since)}\n{notification.Cause.En}"))
     {
         Subjects = [notification.JobId],

@@ -31,6 +31,9 @@ internal sealed class Watch(
 {
     private const string OneIncident = "one";
 
+    // Rows that are dropped at once.
+    private const int Batch = 1000;
+
     private static readonly TimeSpan Again = TimeSpan.FromSeconds(60);
 
     // Who was told in the future was told before PostgreSQL's clock was put back: escalate_at may be as far ahead, and is not waited for. So may that of an
@@ -67,11 +70,13 @@ internal sealed class Watch(
 
     private const string DropOldSql = """
         DELETE FROM alerts.task_monitor WHERE state = 'resolved' AND resolved_at < @Before
+            AND id IN (SELECT id FROM alerts.task_monitor WHERE state = 'resolved' AND resolved_at < @Before ORDER BY resolved_at LIMIT @Batch)
         """;
 
     // Digests and tests belong to no incident.
     private const string DropLooseSql = """
-        DELETE FROM alerts.delivery WHERE incident_id IS NULL AND create_time < @Before
+        DELETE FROM alerts.delivery WHERE delivery_id IN (
+            SELECT delivery_id FROM alerts.delivery WHERE incident_id IS NULL AND create_time < @Before LIMIT @Batch)
         """;
 
     /// <summary>
@@ -178,13 +183,25 @@ internal sealed class Watch(
     }
 
     /// <summary>Drops resolved incidents past their retention, with their deliveries.</summary>
-    internal async Task DropOld(DateTime now)
+    internal async Task DropOld(DateTime now, CancellationToken cancellation = default)
     {
         var before = now.AddDays(-settings.RetentionDays);
-        await using var connection = await source.OpenConnectionAsync();
-        if (await connection.ExecuteAsync(DropOldSql, new { Before = before }) is > 0 and var count)
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        if (await Drop(connection, DropOldSql, before, cancellation) is > 0 and var count)
             log.LogInformation("{Count} resolved incidents are past their retention and were dropped", count);
-        await connection.ExecuteAsync(DropLooseSql, new { Before = before });
+        await Drop(connection, DropLooseSql, before, cancellation);
+    }
+
+    private static async Task<int> Drop(NpgsqlConnection connection, string sql, DateTime before, CancellationToken cancellation)
+    {
+        var dropped = 0;
+        while (true)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            var count = await connection.ExecuteAsync(sql, new { Before = before, Batch });
+            dropped += count;
+            if (count < Batch) return dropped;
+        }
     }
 
     /// <summary>A run of <see cref="Escalate"/> or <see cref="FindLong"/>, on a node that may be believed.</summary>
@@ -194,7 +211,7 @@ internal sealed class Watch(
     /// <summary>The hourly run: the end of the retention.</summary>
     public async Task Retain(CancellationToken cancellation)
     {
-        if (await guard.Allows(cancellation) is { } now) await DropOld(now);
+        if (await guard.Allows(cancellation) is { } now) await DropOld(now, cancellation);
     }
 
     private AlertEvent Overlong(RunningJob run) => new(

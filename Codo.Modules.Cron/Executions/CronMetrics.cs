@@ -38,10 +38,10 @@ internal static class CronMetrics
 /// <summary>Jobs and runs of the whole installation.</summary>
 internal sealed class CronGauges : IGaugeSource
 {
-    private const string Sql = """
+    private const string Sql = $"""
         SELECT 'codo.runs' AS name, state AS word, CAST(count(*) AS float8) AS value FROM cron.active_execution GROUP BY state
         UNION ALL SELECT 'codo.runs.queued.oldest', '', COALESCE(CAST(extract(epoch FROM clock_timestamp() - min(not_before)) AS float8), 0)
-            FROM cron.active_execution WHERE state = 'queued' AND not_before <= clock_timestamp()
+            FROM cron.active_execution g WHERE {ScheduleCheck.CouldStart}
         UNION ALL SELECT 'codo.jobs', CASE WHEN broken_at IS NOT NULL THEN 'broken' WHEN paused THEN 'paused' ELSE 'scheduled' END, CAST(count(*) AS float8)
             FROM cron.job GROUP BY 2
         """;

@@ -34,6 +34,10 @@ internal static class ExplainFire
             SELECT id, cron, time_zone, paused, create_time, update_time, accounted_to FROM cron.job WHERE job_id = @JobId
             """;
 
+        private const string DeletedSql = """
+            SELECT job, space_id, deleted_at, by_name FROM cron.deleted_job WHERE job_id = @JobId ORDER BY deleted_at DESC LIMIT 1
+            """;
+
         // Every due time is in one row, and rows do not overlap: the last that begins by then covers it, or the first that begins within the time asked for.
         private const string RowSql = """
             SELECT l.log_id, l.status, l.nominal_at, l.nominal_until, l.times, l.exec_time, l.ended_at, l.exit_code, l.cause_zh, l.cause_en,
@@ -51,12 +55,16 @@ internal static class ExplainFire
             // A time without seconds is the whole minute.
             var until = from.AddSeconds(from.Second > 0 ? 1 : 60);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            await JobAccess.Demand(connection, access, Verbs.See, request.JobId!);
-            var job = await connection.QuerySingleOrDefaultAsync<Job>(JobSql, new { request.JobId }) ?? throw JobAccess.NotFound(request.JobId);
-            var row = await connection.QueryFirstOrDefaultAsync<Row>(RowSql, new { job.Id, From = from.UtcDateTime, Until = until.UtcDateTime });
-            return row is null
-                ? new Result(request.JobId!, WithoutRow(request.JobId!, job, from, until), null, null)
-                : new Result(request.JobId!, Told(request.JobId!, row), row.LogId, row.Status);
+            var job = await connection.QuerySingleOrDefaultAsync<Job>(JobSql, new { request.JobId });
+            var deleted = job is null ? await connection.QueryFirstOrDefaultAsync<Deleted>(DeletedSql, new { request.JobId }) : null;
+            // Grants on a deleted job have ended with it: the roles on its space decide.
+            if (deleted is null) await JobAccess.Demand(connection, access, Verbs.See, request.JobId!);
+            else await access.Demand(Verbs.See, Resource.Any(ResourceKind.Job, deleted.SpaceId), JobAccess.NotFound(request.JobId));
+            var id = job?.Id ?? deleted?.Job ?? throw JobAccess.NotFound(request.JobId);
+            var row = await connection.QueryFirstOrDefaultAsync<Row>(RowSql, new { Id = id, From = from.UtcDateTime, Until = until.UtcDateTime });
+            if (row is not null) return new Result(request.JobId!, Told(request.JobId!, row), row.LogId, row.Status);
+            var sentence = job is null ? OfDeleted(request.JobId!, deleted!, from) : WithoutRow(request.JobId!, job, from, until);
+            return new Result(request.JobId!, sentence, null, null);
         }
 
         // A time of day is today's, where Codo is.
@@ -105,6 +113,11 @@ internal static class ExplainFire
 
         private static string Code(Row row) => row.ExitCode is { } code ? string.Create(CultureInfo.InvariantCulture, $" with exit code {code}") : "";
 
+        private Text OfDeleted(string jobId, Deleted job, DateTimeOffset from) => new(
+            $"{jobId} 已于 {zone.Text(job.DeletedAt)} 被 {job.ByName} 删除，台账没有它在 {zone.Text(from.UtcDateTime)} 的记录。",
+            $"{jobId} was deleted at {zone.Text(job.DeletedAt)} by {job.ByName}; the ledger has no row of it for {zone.Text(from.UtcDateTime)}."
+        );
+
         private Text WithoutRow(string jobId, Job job, DateTimeOffset from, DateTimeOffset until)
         {
             var at = zone.Text(from.UtcDateTime);
@@ -152,6 +165,8 @@ internal static class ExplainFire
             DateTime UpdateTime,
             DateTime AccountedTo
         );
+
+        private sealed record Deleted(long Job, long SpaceId, DateTime DeletedAt, string? ByName);
 
         private sealed record Row(
             long LogId,

@@ -20,7 +20,8 @@ internal sealed class FireDueJobs(Ledger ledger, Runner runner, ExecutionMirror 
     [Queue("cron")]
     [JobDisplayName("{1}")]
     [KeepsFailures]
-    [AutomaticRetry(Attempts = 0)]
+    // Its own failure is none of the job's, which the next wake-up shows: it goes with the day, where Hangfire keeps failures for ever.
+    [AutomaticRetry(Attempts = 0, OnAttemptsExceeded = AttemptsExceededAction.Delete)]
     public async Task Fire(long id, string jobId, PerformContext context, CancellationToken cancellation)
     {
         await Account(cancellation);

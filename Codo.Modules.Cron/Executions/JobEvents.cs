@@ -6,7 +6,7 @@ internal static class JobEvents
     /// <summary>An execution ended: <see cref="Execution"/>.</summary>
     public const string Ended = "cron.ended";
 
-    /// <summary>Due times were skipped several times in a row: <see cref="Stretch"/>.</summary>
+    /// <summary>Due times were skipped several times in a row, or a high-risk rule keeps the job from running: <see cref="Stretch"/>.</summary>
     public const string Skipped = "cron.skipped";
 
     /// <summary>Due times were missed: <see cref="Stretch"/>.</summary>

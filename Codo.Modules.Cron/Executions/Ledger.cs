@@ -26,6 +26,9 @@ internal sealed class Ledger(
 {
     private const string OneJob = "one";
 
+    // What the reason of a stretch begins with that a high-risk rule keeps from running.
+    private const string OfRule = "risk ";
+
     /// <summary>Due times of a broken job.</summary>
     internal static readonly Accounting.GapReason BrokenGap = new("broken", new Text("任务数据损坏，未执行", "The job was broken"));
 
@@ -381,8 +384,8 @@ internal sealed class Ledger(
     {
         if (job.Paused) return (null, null);
         var risk = JobRisk.Of(set, job.Cmd, job.Interpreter, () => environments.TryOpen(job.Env)?.Values);
-        if (risk.Block is { } block) return (new Accounting.GapReason($"risk {block.RuleId}", risk.BlockCause), null);
-        return risk.NeedsSecond(job.Released) ? (new Accounting.GapReason($"risk {risk.Second!.RuleId}", risk.SecondCause), risk) : (null, null);
+        if (risk.Block is { } block) return (new Accounting.GapReason($"{OfRule}{block.RuleId}", risk.BlockCause), null);
+        return risk.NeedsSecond(job.Released) ? (new Accounting.GapReason($"{OfRule}{risk.Second!.RuleId}", risk.SecondCause), risk) : (null, null);
     }
 
     /// <summary>Sets a job apart, with the due time at which it was found in the ledger.</summary>
@@ -452,7 +455,8 @@ internal sealed class Ledger(
         return (new Gap(made, from, entry.Reason), tell && made is { } written && await Tell(connection, transaction, job, written, from, entry, entry.Times));
     }
 
-    // A miss is told whenever it is noticed; skips are once they are three in a row, which are one row of the ledger since nothing ran in between.
+    // A miss is told whenever it is noticed; skips are once they are three in a row, which are one row of the ledger since nothing ran in between. What a
+    // high-risk rule keeps from running is told with the first: it stays so until a person does something.
     private static async Task<bool> Tell(
         NpgsqlConnection connection,
         NpgsqlTransaction transaction,
@@ -464,10 +468,11 @@ internal sealed class Ledger(
     )
     {
         var isMissed = entry.Status == ExecutionStatus.Missed;
-        var isSkipped =
-            entry.Reason!.StartsWith("overlap", StringComparison.Ordinal)
-            && times >= JobEvents.SkipsThatCount
-            && times - entry.Times < JobEvents.SkipsThatCount;
+        var isSkipped = entry.Reason!.StartsWith(OfRule, StringComparison.Ordinal)
+            ? times == entry.Times
+            : entry.Reason.StartsWith("overlap", StringComparison.Ordinal)
+                && times >= JobEvents.SkipsThatCount
+                && times - entry.Times < JobEvents.SkipsThatCount;
         if (!isMissed && !isSkipped)
             return false;
         await Outbox.Write(

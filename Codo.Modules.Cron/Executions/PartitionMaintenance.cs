@@ -46,6 +46,17 @@ internal sealed class PartitionMaintenance(
         DELETE FROM cron.job_version v USING cron.job j WHERE j.id = v.job AND v.version <= j.version - @Most
         """;
 
+    // After the undo has ended.
+    private const string ForgetLastSql = """
+        DELETE FROM cron.job_last l WHERE NOT EXISTS (SELECT FROM cron.job j WHERE j.id = l.job)
+            AND NOT EXISTS (SELECT FROM cron.deleted_job d WHERE d.job = l.job AND d.job_id IS NOT NULL)
+        """;
+
+    // What still runs or waits keeps its month, and all later ones: its end is written to the row that was made when it was due.
+    private const string BeforeSql = """
+        SELECT LEAST(CAST(@Before AS timestamptz), (SELECT min(nominal_at) FROM cron.active_execution WHERE nominal_at >= '1970-01-01'))
+        """;
+
     private const string ForgetKeysSql = """
         DELETE FROM cron.run_key WHERE at < clock_timestamp() - interval '24 hours'
         """;
@@ -56,24 +67,49 @@ internal sealed class PartitionMaintenance(
         DELETE FROM cron.job_day WHERE (job, day) IN (SELECT job, day FROM cron.job_day WHERE day < CAST(@SummariesBefore AS date) LIMIT 10000)
         """;
 
-    /// <summary>Before anything fires there is a partition for it.</summary>
-    public Task StartAsync(CancellationToken cancellationToken) => MakePartitions();
+    /// <summary>Before anything fires there is a partition for it. While somebody holds a table its rows go to the default one.</summary>
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await MakePartitions(Partitions.TriesAtStart);
+        }
+        catch (TimeoutException held)
+        {
+            log.LogWarning("{Held}; the start goes on, and it is tried again", held.Message);
+        }
+    }
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
     /// <summary>The hourly run.</summary>
     public async Task Maintain(CancellationToken cancellation)
     {
-        await MakePartitions();
-        await using (var connection = await source.OpenConnectionAsync(cancellation)) await connection.ExecuteAsync(ForgetKeysSql);
-        await DropOld(cancellation);
+        try
+        {
+            await MakePartitions();
+        }
+        finally
+        {
+            // What keeps a month from being made, and this run from succeeding, does not keep what is old.
+            await DropOld(cancellation);
+        }
     }
 
     /// <summary>Drops what is older than the retention; a month goes when its last day is older.</summary>
     internal async Task DropOld(CancellationToken cancellation)
     {
         if (await guard.Allows(cancellation) is not { } now) return;
-        var before = now.AddDays(-settings.LogRetentionDays);
+        var wanted = now.AddDays(-settings.LogRetentionDays);
+        DateTime before;
+        await using (var asked = await source.OpenConnectionAsync(cancellation))
+            before = await asked.ExecuteScalarAsync<DateTime>(BeforeSql, new { Before = wanted });
+        if (before < wanted)
+            log.LogWarning(
+                "An execution that was due at {At:u} has not ended: its month and later ones are kept for longer than {Days} days",
+                before,
+                settings.LogRetentionDays
+            );
         foreach (var table in Tables)
             if (await Partitions.Drop(source, table, PartitionSpan.Month, before) is > 0 and var count)
                 log.LogInformation(
@@ -83,11 +119,13 @@ internal sealed class PartitionMaintenance(
                     settings.LogRetentionDays
                 );
         await using var connection = await source.OpenConnectionAsync(cancellation);
-        await connection.ExecuteAsync(DeleteOldSql, new { Before = before });
+        await connection.ExecuteAsync(DeleteOldSql, new { Before = before }, commandTimeout: 600);
         await connection.ExecuteAsync(ForgetDeletedSql, new { Before = before });
         await connection.ExecuteAsync(EndUndoSql, new { Now = now, Days = RetentionGuard.DeletedDays });
         await connection.ExecuteAsync(DeleteVersionsSql, new { Most = RetentionGuard.KeptVersions });
-        var summaries = new { Before = before, SummariesBefore = now.AddDays(-settings.SummaryRetentionDays) };
+        await connection.ExecuteAsync(ForgetLastSql);
+        await connection.ExecuteAsync(ForgetKeysSql);
+        var summaries = new { Before = wanted, SummariesBefore = now.AddDays(-settings.SummaryRetentionDays) };
         while (await connection.ExecuteAsync(DeleteSummariesSql, summaries) == 10_000) cancellation.ThrowIfCancellationRequested();
     }
 
@@ -95,9 +133,31 @@ internal sealed class PartitionMaintenance(
     private static int FillFactor(string table) => table == "cron.attempt" ? 70 : 100;
 
     // From last month on: what is made up for, or found to be missed, belongs to its due time.
-    private async Task MakePartitions()
+    private async Task MakePartitions(int tries = Partitions.Tries)
     {
         var from = time.GetUtcNow().AddMonths(-1);
-        foreach (var table in Tables) await Partitions.Ensure(source, table, PartitionSpan.Month, from, ahead: 3, fillFactor: FillFactor(table));
+        TimeoutException? held = null;
+        foreach (var table in Tables)
+        {
+            try
+            {
+                await Partitions.Ensure(
+                    source,
+                    table,
+                    PartitionSpan.Month,
+                    from,
+                    ahead: 3,
+                    fillFactor: FillFactor(table),
+                    tries: tries,
+                    left: why => log.LogWarning("{Why}", why)
+                );
+            }
+            catch (TimeoutException first)
+            {
+                // One table that somebody holds does not keep the others from theirs.
+                held ??= first;
+            }
+        }
+        if (held is not null) throw new TimeoutException(held.Message, held);
     }
 }

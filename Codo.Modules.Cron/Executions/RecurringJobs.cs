@@ -64,17 +64,23 @@ internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManage
         ScheduleChanged.Set();
     }
 
-    /// <summary>Registers what was changed since the last run.</summary>
+    /// <summary>Registers what was changed since the last run. One that cannot be registered is logged, and the rest goes on.</summary>
     public async Task ReconcileChanged(CancellationToken cancellation)
     {
         while (changed.Reader.TryPeek(out var jobId))
         {
-            await using (var connection = await source.OpenConnectionAsync(cancellation))
+            try
             {
+                await using var connection = await source.OpenConnectionAsync(cancellation);
                 if (await connection.QuerySingleOrDefaultAsync<Row>(OneSql, new { JobId = jobId }) is { } row && Wanted(row) is { } wanted) Register(wanted);
                 else recurring.RemoveIfExists(jobId);
             }
-            // Taken out only now: after a failure it is tried again.
+            catch (Exception error) when (IsOfOne(error) && !cancellation.IsCancellationRequested)
+            {
+                // Hangfire may hold its entry locked. The others do not wait for that: the comparison with the table finds it again.
+                log.LogError(error, "Job {JobId} could not be registered with Hangfire", jobId);
+            }
+            // Taken out only now: while the database is away it is tried again.
             changed.Reader.TryRead(out _);
         }
     }
@@ -128,7 +134,7 @@ internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManage
             if (wanted is not null) Register(wanted);
             return true;
         }
-        catch (Exception error) when (!DatabaseErrors.IsTransient(error))
+        catch (Exception error) when (IsOfOne(error))
         {
             log.LogError(error, "Hangfire's recurring job {Id} could not be put right", jobId);
             return false;
@@ -136,6 +142,9 @@ internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManage
     }
 
     public void Dispose() => ScheduleChanged.Dispose();
+
+    // Hangfire's lock on an entry is a TimeoutException, and none of the database's.
+    private static bool IsOfOne(Exception error) => error is DistributedLockTimeoutException || !DatabaseErrors.IsTransient(error);
 
     private static bool IsSame(Registered have, Registration wanted) =>
         have.IsAlive

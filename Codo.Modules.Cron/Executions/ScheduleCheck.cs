@@ -88,11 +88,18 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
         SELECT count(*) FROM cron.job WHERE broken_at IS NOT NULL
         """;
 
-    // What no live node fits has an incident of its own (UnplacedRuns): more nodes would not start it.
-    private const string WaitingSql = """
+    /// <summary>
+    /// Whether a row <c>g</c> of <c>cron.active_execution</c> waits for nothing but a node that takes it. What waits for the run before it, as its job wants,
+    /// does not; what no live node fits has an incident of its own (<see cref="UnplacedRuns"/>): more nodes would not start it.
+    /// </summary>
+    internal const string CouldStart = """
+        g.state = 'queued' AND g.not_before <= clock_timestamp() AND NOT (g.exclusive AND EXISTS (SELECT 1 FROM cron.active_execution o
+            WHERE o.job = g.job AND o.log_id <> g.log_id)) AND (g.node_selector = '' OR platform.has_node('cron', g.node_selector))
+        """;
+
+    private const string WaitingSql = $"""
         SELECT count(*) AS count, coalesce(CAST(extract(epoch FROM clock_timestamp() - min(not_before)) AS float8), 0) AS seconds FROM cron.active_execution g
-        WHERE state = 'queued' AND not_before <= clock_timestamp() AND NOT (exclusive AND EXISTS (SELECT 1 FROM cron.active_execution o
-            WHERE o.job = g.job AND o.log_id <> g.log_id)) AND (node_selector = '' OR platform.has_node('cron', node_selector))
+        WHERE {CouldStart}
         """;
 
     // Another node's clock may be measured a little ahead.
@@ -133,8 +140,8 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
     {
         await using var connection = await source.OpenConnectionAsync(cancellationToken);
         // A number and no names: every token reads this, and not every token may see every job.
-        var broken = await connection.ExecuteScalarAsync<long>(BrokenSql);
-        var (waiting, seconds) = await connection.QuerySingleAsync<(long, double)>(WaitingSql);
+        var broken = await connection.ExecuteScalarAsync<long>(new CommandDefinition(BrokenSql, cancellationToken: cancellationToken));
+        var (waiting, seconds) = await connection.QuerySingleAsync<(long, double)>(new CommandDefinition(WaitingSql, cancellationToken: cancellationToken));
         var queue =
             waiting == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"; {waiting} executions wait for their start, the first for {seconds:0.0} s");
         if (broken == 0 && seconds > LongWait.TotalSeconds)

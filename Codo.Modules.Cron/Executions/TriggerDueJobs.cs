@@ -12,8 +12,9 @@ namespace Codo.Modules.Cron.Executions;
 /// <summary>
 /// Wakes due jobs to the millisecond: a process of the Hangfire server that waits for the earliest next due time, which Codo alone computes, and triggers the
 /// recurring jobs that are due. The first at once, since its wake-up accounts for everything that is due; the others, so that the dashboard shows their
-/// executions, at a bounded rate: under load they are left out first. Hangfire's own schedule and the node's poll are the fallbacks below it. That schedule has
-/// no bound and makes a background job of each due time it meets, so what is accounted for in time is kept out of its reach.
+/// executions, at a bounded rate: under load they are left out first. Of several nodes one triggers, and each accounts for what is due. Hangfire's own
+/// schedule and the node's poll are the fallbacks below it. That schedule has no bound and makes a background job of each due time it meets, so what is
+/// accounted for in time is kept out of its reach.
 /// </summary>
 internal sealed class TriggerDueJobs(
     NpgsqlDataSource source,
@@ -36,6 +37,14 @@ internal sealed class TriggerDueJobs(
     private const string NextSql = """
         SELECT CAST(extract(epoch FROM next_run_at - CAST(@Lead AS interval) - clock_timestamp()) AS float8) FROM cron.job
         WHERE NOT paused AND next_run_at > statement_timestamp() + CAST(@Lead AS interval) AND broken_at IS NULL ORDER BY next_run_at LIMIT 1
+        """;
+
+    // Of several nodes one makes the background jobs, or all but one of a fire's would stand for nothing: the first by name of those that may start runs. Where
+    // two disagree for a moment a fire is shown twice or not at all; it runs either way.
+    private const string ShowsSql = """
+        SELECT NOT EXISTS (SELECT FROM platform.node WHERE name < @Name AND 'cron' = ANY(roles) AND drained_at IS NULL AND stopped_at IS NULL
+            AND fenced < incarnation AND heartbeat_at >= clock_timestamp() - CAST(@Lease AS interval)
+            AND clock_skew BETWEEN - CAST(@MostSkew AS interval) AND CAST(@MostSkew AS interval))
         """;
 
     // Hangfire's schedule looks at a recurring job when the time in its score has come. A job that is accounted for gets its next due time, which the dashboard
@@ -127,15 +136,14 @@ internal sealed class TriggerDueJobs(
         var (isFirst, isLeftOut) = (waiting.Count == 0, false);
         if (due.Count == 0)
             triggered.Clear();
-        foreach (
-            var (id, jobId, at) in due.Where(job =>
-                    !triggered.TryGetValue(job.Id, out var known) || known.Due != job.At || Stopwatch.GetElapsedTime(known.At) > Again
-                )
-                .OrderBy(job => shown.GetValueOrDefault(job.Id))
-        )
+        var fresh = due.Where(job => !triggered.TryGetValue(job.Id, out var known) || known.Due != job.At || Stopwatch.GetElapsedTime(known.At) > Again)
+            .OrderBy(job => shown.GetValueOrDefault(job.Id))
+            .ToList();
+        var shows = fresh.Count > 0 && connection.ExecuteScalar<bool>(ShowsSql, new { node.Name, Node.Lease, Node.MostSkew });
+        foreach (var (id, jobId, at) in fresh)
         {
             triggered[id] = (at, Stopwatch.GetTimestamp());
-            if (waiting.Count < MostWaiting && mirrored.AttemptAcquire().IsAcquired)
+            if (shows && waiting.Count < MostWaiting && mirrored.AttemptAcquire().IsAcquired)
             {
                 shown[id] = Stopwatch.GetTimestamp();
                 waiting.Enqueue(jobId);

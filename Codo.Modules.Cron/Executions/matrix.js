@@ -1,7 +1,7 @@
 // Jobs against time on one canvas: 500 jobs by the minute are 720,000 cells, of which the rows in sight are drawn. A table says the same to a screen reader.
 import { request } from './api.js';
 import { refresh } from './app.js';
-import { h, t } from './words.js';
+import { h, inZone, t } from './words.js';
 
 const ROW = 20, HEAD = 24, MostRows = 24;
 // The worst last: of the cells behind one pixel it is what is seen.
@@ -116,9 +116,8 @@ class Matrix {
   timeOf(slot) { return new Date(this.from + slot * this.step * 1000); }
 
   words() {
-    const row = this.rows[this.row], at = this.timeOf(this.slot);
-    const offset = Number(document.querySelector('[data-offset]')?.dataset.offset ?? 0);
-    return `${row.name} · ${new Date(at.getTime() + offset * 60000).toISOString().slice(0, 16).replace('T', ' ')} · ${WORDS[row.cells[this.slot]]}`;
+    const row = this.rows[this.row];
+    return `${row.name} · ${inZone(this.timeOf(this.slot).getTime()).slice(0, 16)} · ${WORDS[row.cells[this.slot]]}`;
   }
 
   point(event, isClick) {

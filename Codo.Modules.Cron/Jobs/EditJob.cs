@@ -72,8 +72,15 @@ internal static class EditJob
     /// <param name="CronText">The expression in words.</param>
     /// <param name="NextRunTimes">The next three times, in the job's zone; those that a paused job would run at, if it were let run.</param>
     /// <param name="Version">The version that is stored now: the one before where nothing has changed.</param>
-    internal sealed record Result(string JobId, int Version, Text CronText, IReadOnlyList<string> NextRunTimes, IReadOnlyList<Text> Warnings)
-        : Answer(Text.Same($"job {JobId} edit success!"));
+    /// <param name="Changed">Whether it is a new version.</param>
+    internal sealed record Result(
+        string JobId,
+        int Version,
+        Text CronText,
+        IReadOnlyList<string> NextRunTimes,
+        IReadOnlyList<Text> Warnings,
+        [property: JsonIgnore] bool Changed
+    ) : Answer(Text.Same($"job {JobId} edit success!"));
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -118,7 +125,7 @@ internal static class EditJob
             """;
 
         private const string ShownSql = $"""
-            SELECT {JobColumns.ContentShown}, space_id FROM cron.job WHERE id = @Id
+            SELECT {JobColumns.ContentShown}, space_id, version FROM cron.job WHERE id = @Id
             """;
 
         // A selector that nobody fits is put right so; the command stays the one that the execution was queued with.
@@ -200,7 +207,8 @@ internal static class EditJob
             (after.Env, after.SecretEnv) = (environments.Masked(variables), variables.Marked);
             if (after.Node != before.Node && await connection.ExecuteAsync(MoveQueuedSql, new { job.Id, after.Node }, transaction) > 0)
                 await Control.Notify(connection, transaction, "");
-            if (request.RestoredFrom is { } from) await JobVersions.Note(connection, transaction, job.Id, version, from);
+            // What is restored may be what is there, and then the stored version has not come from it.
+            if (request.RestoredFrom is { } from && version != before.Version) await JobVersions.Note(connection, transaction, job.Id, version, from);
             await Audit.Write(connection, transaction, caller, request.RestoredFrom is null ? "edit" : "restore", "job", request.JobId!, before, after);
             if (job.BrokenAt is not null) await Outbox.Write(connection, transaction, JobEvents.Stream(job.Id), JobEvents.Mended, new JobEvents.Job(job.JobId));
             var unfit = request.Node is null ? [] : await FittingNodes.Warnings(connection, NodeRoles.Cron, "node", after.Node);
@@ -213,7 +221,8 @@ internal static class EditJob
                 version,
                 advice.CronText,
                 advice.NextRunTimes,
-                [.. advice.Warnings, .. risk.Warnings, .. JobHold.Warnings(risk, isHeld), .. unfit]
+                [.. advice.Warnings, .. risk.Warnings, .. JobHold.Warnings(risk, isHeld, job.HeldBy is not null), .. unfit],
+                version != before.Version
             );
         }
 
@@ -253,6 +262,11 @@ internal static class EditJob
             public string[] Tags { get; init; } = [];
             public string[] Owners { get; init; } = [];
             public long SpaceId { get; init; }
+
+            // The audit has the fields; their version is counted elsewhere.
+            [JsonIgnore]
+            public int Version { get; init; }
+
             public Dictionary<string, string> Env { get; set; } = [];
             public IReadOnlyList<string> SecretEnv { get; set; } = [];
         }

@@ -133,6 +133,7 @@ internal static partial class JobFields
 
     public static bool Short(string[]? words) => words is null || (words.Length <= 50 && words.All(word => word is { Length: > 0 and <= 100 }));
 
-    [GeneratedRegex("^[A-Za-z_][A-Za-z0-9_]{0,199}$", RegexOptions.CultureInvariant)]
+    // Not "$", which takes a line end behind the name.
+    [GeneratedRegex(@"\A[A-Za-z_][A-Za-z0-9_]{0,199}\z", RegexOptions.CultureInvariant)]
     private static partial Regex VariableName();
 }

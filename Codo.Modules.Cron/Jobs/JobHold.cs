@@ -10,10 +10,15 @@ namespace Codo.Modules.Cron.Jobs;
 internal static class JobHold
 {
     /// <summary>What POST and PUT say of it.</summary>
-    public static IEnumerable<Text> Warnings(JobRisk risk, bool isHeld) =>
-        isHeld
-            ? [new Text($"{risk.SecondCause.Zh}；任务已保存并暂停", $"{risk.SecondCause.En}; the job is saved and paused")]
-            : risk.Second is null ? [] : [new Text("命令需要另一人放行，此前已放行", "The command needs a second person, who has released it before")];
+    /// <param name="wasHeld">Of a change: whether the job waited for a second person before it.</param>
+    public static IEnumerable<Text> Warnings(JobRisk risk, bool isHeld, bool wasHeld = false)
+    {
+        if (isHeld) yield return new Text($"{risk.SecondCause.Zh}；任务已保存并暂停", $"{risk.SecondCause.En}; the job is saved and paused");
+        // It may have been paused by a person before a rule held it.
+        else if (wasHeld) yield return new Text("任务仍处于暂停：现在无需放行，请恢复", "The job is still paused: it needs no release now; resume it");
+        else if (risk.Second is not null)
+            yield return new Text("命令需要另一人放行，此前已放行", "The command needs a second person, who has released it before");
+    }
 
     /// <summary>What a paused job needs to run again.</summary>
     /// <returns>The digest of the command that is released with it; empty when nothing has to be.</returns>

@@ -39,6 +39,24 @@ public sealed partial class JobListPage
     internal static DateTime? NextOf(JobView job) =>
         DateTimeOffset.TryParse(job.NextRunTime, CultureInfo.InvariantCulture, DateTimeStyles.None, out var next) ? next.UtcDateTime : null;
 
+    /// <summary>Whether a high-risk rule keeps it paused: whoever lets it run releases its command.</summary>
+    internal static bool IsHeld(JobView job) => job.Held.En.Length > 0;
+
+    /// <summary>The word of the button that pauses a job, or lets it run again.</summary>
+    internal static string PauseWord(JobView job) =>
+        IsHeld(job) ? T("放行并恢复", "Release and resume")
+        : job.Status == "1" ? T("恢复", "Resume")
+        : T("暂停", "Pause");
+
+    /// <summary>What is asked before a held job runs again: a second person has to see the rule and the command. Null asks nothing.</summary>
+    internal static string? ReleaseQuestion(JobView job) =>
+        IsHeld(job)
+            ? T($"放行并恢复 {job.JobId}\n{job.Held.Zh}\n{job.Cmd}", $"Release and resume {job.JobId}\n{job.Held.En}\n{job.Cmd}")
+            : null;
+
+    /// <summary>The word of its undo; null where there is none: a pause does not take a release back.</summary>
+    internal static string? PauseUndo(JobView job) => IsHeld(job) ? null : T("撤销", "Undo");
+
     /// <inheritdoc/>
     protected override async Task Load()
     {
@@ -53,6 +71,12 @@ public sealed partial class JobListPage
             rights[job.JobId] = (await MayNot(Verbs.Run, resource), await MayNot(Verbs.Edit, resource));
         }
     }
+
+    // The list has the beginning of a long command alone.
+    private static string? ReleaseElsewhere(JobView job) =>
+        IsHeld(job) && !job.Cmd.IsWithin(Beginning.Length)
+            ? T("命令过长：请在任务页查看后放行", "The command is long: look at it and release it on the job's page")
+            : null;
 
     private static string Iso(DateTime at) => at.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
 

@@ -19,9 +19,22 @@ internal static class RestoreJobVersion
     /// <param name="Current">The version that must be the stored one still; absent is any.</param>
     internal sealed record Command(string? JobId, int? Version, int? Current) : IRequest<Result>;
 
-    /// <param name="Version">The new version.</param>
-    internal sealed record Result(string JobId, int Version, Text CronText, IReadOnlyList<string> NextRunTimes, IReadOnlyList<Text> Warnings, int From)
-        : Answer(new Text($"版本 {From} 的内容已恢复，成为版本 {Version}", $"The content of version {From} is back, as version {Version}"));
+    /// <param name="Version">The new version; the stored one where nothing has changed.</param>
+    /// <param name="Changed">False where the job differs from the old version in nothing that comes back with one.</param>
+    internal sealed record Result(
+        string JobId,
+        int Version,
+        Text CronText,
+        IReadOnlyList<string> NextRunTimes,
+        IReadOnlyList<Text> Warnings,
+        int From,
+        bool Changed
+    ) : Answer(Changed
+        ? new Text($"版本 {From} 的内容已恢复，成为版本 {Version}", $"The content of version {From} is back, as version {Version}")
+        : new Text(
+            $"没有变化：内容与版本 {From} 相同，仍是版本 {Version}；空间不随版本改变",
+            $"Nothing has changed: the content is that of version {From} already, and stays version {Version}; no version brings a space back"
+        ));
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -55,7 +68,7 @@ internal static class RestoreJobVersion
             var edit = Edit(request, version, marked);
             rules.Demand(edit);
             var saved = await edits.Handle(edit, cancellationToken);
-            return new Result(saved.JobId, saved.Version, saved.CronText, saved.NextRunTimes, saved.Warnings, request.Version!.Value);
+            return new Result(saved.JobId, saved.Version, saved.CronText, saved.NextRunTimes, saved.Warnings, request.Version!.Value, saved.Changed);
         }
 
         private EditJob.Command Edit(Command request, JobVersion version, IReadOnlyList<string> marked)

@@ -37,9 +37,11 @@ async function send(action, ids, tags) {
     changed.set(own, [...(changed.get(own) ?? []), item.job_id]);
   }
   const refused = items.filter((item) => !item.done).map((item) => `${item.job_id}: ${[item.text, item.hint].filter(Boolean).join(' · ')}`);
+  const warned = items.filter((item) => item.warnings?.length).map((item) => `${item.job_id}: ${item.warnings.join(' · ')}`);
+  const told = [...refused, ...warned];
   const back = async () => { for (const [own, jobs] of changed) await send(Opposite[action], jobs, JSON.parse(own)); };
   const undo = Opposite[action] && changed.size ? { word: t('撤销', 'Undo'), run: back } : null;
-  say([answer.msg, answer.hint, ...refused.slice(0, 10), refused.length > 10 ? '…' : null].filter(Boolean).join('\n'), answer.code !== 0 || refused.length > 0, undo);
+  say([answer.msg, answer.hint, ...told.slice(0, 10), told.length > 10 ? '…' : null].filter(Boolean).join('\n'), answer.code !== 0 || refused.length > 0, undo);
   await refresh();
   show();
 }

@@ -94,7 +94,8 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
     private readonly Dictionary<long, bool> underWay = [];
 
     /// <summary>The background job that carries an order's changes between nodes and over a crash. It stands for the order in the dashboard.</summary>
-    [AutomaticRetry(Attempts = 0)]
+    // Its own failure is none of the order's, which the mirror shows anew; Hangfire would keep it for ever.
+    [AutomaticRetry(Attempts = 0, OnAttemptsExceeded = AttemptsExceededAction.Delete)]
     [JobDisplayName("Order {0}")]
     [KeepsFailures]
     public async Task Advance(long listId, PerformContext context)

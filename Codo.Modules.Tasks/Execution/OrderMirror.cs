@@ -22,16 +22,24 @@ internal sealed class OrderMirror(
     ILogger<OrderMirror> log
 ) : DashboardMirror<OrderMirror.BehindRow>(source, mirror, node, time, log)
 {
-    // 5 is a hand step, 4 a lane that has failed: both are for a person, and nothing else of an order's status changes how it is shown.
-    private const string ShownState = "CASE WHEN o.schedule <> 'start' THEN o.schedule WHEN o.status IN (4, 5) THEN 'start ' || o.status ELSE 'start' END";
+    // 5 is a hand step, 4 a lane that has failed: both are for a person, as a batch that waits is, and nothing else of an order changes how it is shown.
+    // Looked at for open orders alone: one that has ended has no row in the mirror's table.
+    private const string ShownState = $"""
+        CASE WHEN o.schedule <> 'start' THEN o.schedule WHEN o.status IN (4, 5) THEN 'start ' || o.status
+            WHEN EXISTS (SELECT FROM tasks.order_group g WHERE g.list_id = o.list_id AND g.confirm AND {Progress.BatchWaits}) THEN '{AtBatch}' ELSE 'start' END
+        """;
+
+    private const string AtBatch = "start batch";
 
     private const string NewSql = """
         INSERT INTO tasks.dashboard_job (list_id) VALUES (@ListId)
         """;
 
-    // An order that was made just now gets its background job from whoever wakes it.
+    // An order that was made just now gets its background job from whoever wakes it. Each is looked up by itself: without statistics of the few that are
+    // shown the planner would read all orders.
     private const string BehindSql = $"""
-        SELECT d.list_id, d.background_job FROM tasks.dashboard_job d LEFT JOIN tasks.scheduler_task_list o USING (list_id)
+        SELECT d.list_id, d.background_job FROM tasks.dashboard_job d
+            LEFT JOIN LATERAL (SELECT list_id, schedule, status FROM tasks.scheduler_task_list WHERE list_id = d.list_id LIMIT 1) o ON true
         WHERE d.state IS DISTINCT FROM {ShownState} AND (d.background_job IS NOT NULL OR d.looked_at < clock_timestamp() - interval '1 second')
         ORDER BY d.looked_at LIMIT @Batch FOR UPDATE OF d SKIP LOCKED
         """;
@@ -156,6 +164,7 @@ internal sealed class OrderMirror(
             OrderState.Ended when facts.StartedAt is null => DashboardState.Deleted("ended before anything of it ran", ended),
             OrderState.Ended => DashboardState.Failed(link, "order", "not every step succeeded", facts.Failures, ended),
             _ when facts.Status == StepState.Hand => DashboardState.Waiting(link, "a step waits for a person"),
+            _ when facts.Shown == AtBatch => DashboardState.Waiting(link, "a batch waits for a person"),
             _ => DashboardState.Running(
                 link,
                 facts.StartedAt ?? facts.CreateTime,

@@ -30,9 +30,11 @@ internal sealed class OrderWork(
         LIMIT 1000
         """;
 
+    // An array, since the planner takes a third of all hosts there ever were for due, and would join them with all.
     private const string ReleaseDueSql = """
         UPDATE tasks.lane SET state = 'ready', since = clock_timestamp(), due_at = NULL
-        WHERE lane_id IN (SELECT lane_id FROM tasks.lane WHERE due_at <= clock_timestamp() ORDER BY lane_id FOR UPDATE SKIP LOCKED) AND state = ANY(@From)
+        WHERE lane_id = ANY(ARRAY(SELECT lane_id FROM tasks.lane WHERE due_at <= clock_timestamp() ORDER BY lane_id FOR UPDATE SKIP LOCKED))
+            AND state = ANY(@From)
         """;
 
     // An order that has ended in the pause between two batches keeps the end of that pause.
@@ -102,10 +104,12 @@ internal sealed class OrderWork(
             due = node.MayStart(WorkName) ? (await connection.QueryAsync<long>(DueSql)).AsList() : [];
             (isOpen, soon) = await connection.QuerySingleAsync<(bool, double?)>(SoonSql);
         }
-        if (lookedAs != node.Incarnation)
+        var incarnation = node.Incarnation;
+        if (lookedAs != incarnation)
         {
-            lookedAs = node.Incarnation;
             await orphans.EndLocal(node.Name);
+            // Last: what a database error has cut short is done again by the next poll.
+            lookedAs = incarnation;
         }
         // After an outage a thousand orders may be due, and a kill must not wait for them.
         foreach (var listId in due) changed.Add(listId);

@@ -42,7 +42,7 @@ internal sealed class Bastion : IAsyncDisposable
     {
         this.connection = connection;
         session = connection.Session;
-        session.ChannelOpenConfirmationReceived += (_, opened) => Find(opened.Message)?.Opened(opened.Message);
+        session.ChannelOpenConfirmationReceived += (_, opened) => Confirmed(opened.Message);
         session.ChannelOpenFailureReceived += (_, refused) => Find(refused.Message)?.Refused(refused.Message);
         session.ChannelDataReceived += (_, data) => Take(data.Message);
         session.ChannelWindowAdjustReceived += (_, adjust) => Find(adjust.Message)?.Adjusted(adjust.Message.BytesToAdd);
@@ -128,6 +128,13 @@ internal sealed class Bastion : IAsyncDisposable
         CloseAll();
         outgoing.Writer.TryComplete();
         await connection.DisposeAsync();
+    }
+
+    private void Confirmed(ChannelOpenConfirmationMessage message)
+    {
+        if (Find(message) is { } stream) stream.Opened(message);
+        // Nobody waits for that host any more: without a word the bastion would keep the channel, and its own connection to the host, open.
+        else if (message.LocalChannelNumber >= FirstChannel) Post(new ChannelCloseMessage(message.RemoteChannelNumber));
     }
 
     private void Take(ChannelDataMessage data)

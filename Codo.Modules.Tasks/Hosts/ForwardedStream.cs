@@ -31,8 +31,9 @@ internal sealed partial class ForwardedStream : IDisposable
     private long credit;
     private uint remoteNumber;
     private int remotePacket;
-    private bool isOpen;
+    private volatile bool isOpen;
     private int closed;
+    private int closeSent;
 
     public ForwardedStream(Bastion bastion, uint number)
     {
@@ -60,6 +61,9 @@ internal sealed partial class ForwardedStream : IDisposable
         remotePacket = (int)Math.Clamp(message.MaximumPacketSize, 1, PacketSize);
         Interlocked.Add(ref credit, message.InitialWindowSize);
         isOpen = true;
+        Interlocked.MemoryBarrier();
+        // Given up a moment ago: whoever did that may have found it not open yet.
+        if (closed == 1) SendClose();
         opened.TrySetResult();
         _ = ToHost();
         _ = FromHost();
@@ -93,7 +97,7 @@ internal sealed partial class ForwardedStream : IDisposable
         arrived.Writer.TryComplete();
         opened.TrySetException(new SshConnectionException("The connection to the bastion was closed."));
         adjusted.Release();
-        if (isOpen) bastion.Post(new ChannelCloseMessage(remoteNumber));
+        if (isOpen) SendClose();
         else inner.Dispose();
     }
 
@@ -102,6 +106,12 @@ internal sealed partial class ForwardedStream : IDisposable
         Closed();
         inner.Dispose();
         Socket.Dispose();
+    }
+
+    // Once: a bastion ends the connection of whoever closes a channel that is closed.
+    private void SendClose()
+    {
+        if (Interlocked.Exchange(ref closeSent, 1) == 0) bastion.Post(new ChannelCloseMessage(remoteNumber));
     }
 
     private async Task ToHost()

@@ -20,7 +20,7 @@ internal static class EditExecuteUser
     /// <param name="SshHost">Absent leaves it; empty makes it nobody's bastion.</param>
     /// <param name="Via">Absent leaves it; empty means that the hosts are reached directly.</param>
     /// <param name="Users">Absent leaves them; an empty list opens it to everybody with the operator's right.</param>
-    [Echoed("update_time")]
+    [Echoed("update_time"), EchoedEmpty("password")]
     internal sealed record Command(
         long? Id,
         string? AliasUser,
@@ -120,6 +120,15 @@ internal static class EditExecuteUser
             UPDATE tasks.scheduler_temp_details SET exec_user = @To WHERE exec_user = @From
             """;
 
+        private const string LosingSql = $"""
+            SELECT t.temp_name FROM tasks.scheduler_temp_list t WHERE t.space_id <> @To AND CAST(@From AS bigint) IN (1, t.space_id)
+                AND EXISTS (SELECT FROM tasks.scheduler_temp_details d WHERE d.temp_id = t.temp_id AND d.exec_user = @Alias AND d.force_host <> @Local)
+                AND {TemplateRight.Visible}
+            ORDER BY t.temp_id
+            """;
+
+        private const int MostNamed = 10;
+
         private const string PinnedSql = """
             SELECT count(*) FROM tasks.host_keys WHERE port = @SshPort
             """;
@@ -134,7 +143,10 @@ internal static class EditExecuteUser
             var resource = await ExecuteUserRight.DemandEdit(connection, transaction, access, command.Id!.Value);
             var (caller, space) = (access.Caller, await access.SpaceFor(resource, command.Space));
             if (space != resource.Space && space != Resource.DefaultSpace)
+            {
                 await ExecuteUser.DemandUnused(connection, transaction, before.AliasUser, new Text("移动", "move"), (resource.Space, space));
+                if (await Losing(connection, transaction, before.AliasUser, resource.Space, space) is { } losing) warnings.Add(losing);
+            }
             if (command.Via?.Trim() is { Length: > 0 } other && other != before.Via) await ExecuteUserRight.Demand(connection, transaction, access, [other]);
             var users = await ExecuteUserRight.Users(connection, transaction, command.Id!.Value);
             if (command.Users is { } given)
@@ -190,12 +202,12 @@ internal static class EditExecuteUser
                     )
                 );
             }
-            if (after.Via != before.Via || (after.SshHost != before.SshHost && before.SshHost.Length > 0))
+            if (after.Via != before.Via || (before.SshHost.Length > 0 && (after.SshHost != before.SshHost || after.SshPort != before.SshPort)))
                 warnings.Add(
                     new Text(
-                        "到主机的路径变了（via 或 ssh_host）：主机密钥按路径记录，新路径上没有记录的主机按未知主机处理",
-                        ("The way to the hosts has changed (via or ssh_host): host keys are pinned per way, and a host without one on the new way is met as "
-                            + "unknown")
+                        "到主机的路径变了（via、ssh_host 或跳板机的 ssh_port）：主机密钥按路径记录，新路径上没有记录的主机按未知主机处理",
+                        ("The way to the hosts has changed (via, ssh_host, or ssh_port of a bastion): host keys are pinned per way, and a host without one on "
+                            + "the new way is met as unknown")
                     )
                 );
             var secrets = after.UserKey != before.UserKey || after.Passphrase != before.Passphrase;
@@ -217,6 +229,28 @@ internal static class EditExecuteUser
             );
             await transaction.CommitAsync(cancellationToken);
             return new Result(warnings);
+        }
+
+        // Those that name it and will not find it there. What the caller may not see is not named.
+        private async Task<Text?> Losing(NpgsqlConnection connection, NpgsqlTransaction transaction, string alias, long from, long to)
+        {
+            var asked = new DynamicParameters(TemplateRight.Parameters(access));
+            asked.AddDynamicParams(
+                new
+                {
+                    Alias = alias,
+                    From = from,
+                    To = to,
+                    StepHost.Local,
+                }
+            );
+            var names = (await connection.QueryAsync<string>(LosingSql, asked, transaction)).AsList();
+            if (names.Count == 0) return null;
+            var more = names.Count > MostNamed ? $" … ({names.Count})" : "";
+            return new Text(
+                $"这些模板在另一个空间，其步骤不再找得到它：{string.Join("、", names.Take(MostNamed))}{more}",
+                $"These templates are in another space, and their steps find it no more: {string.Join(", ", names.Take(MostNamed))}{more}"
+            );
         }
 
         private static async Task<State> WithWay(NpgsqlConnection connection, NpgsqlTransaction transaction, Command command, State after)

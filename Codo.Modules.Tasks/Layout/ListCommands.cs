@@ -29,6 +29,25 @@ internal static class ListCommands
         public Validator() => this.PagedOrAll();
     }
 
+    private const string NewestSql = """
+        SELECT command_id, command_name, command, args, force_host, creator, create_time, update_time FROM tasks.scheduler_cmd_list
+        ORDER BY command_id DESC LIMIT @Most
+        """;
+
+    private const string AllSql = """
+        SELECT count(*) FROM tasks.scheduler_cmd_list
+        """;
+
+    /// <summary>The newest commands, the last first, and how many there are in all; none for whoever may not see the library.</summary>
+    internal static async Task<(List<Row> Newest, long Count)> Newest(NpgsqlConnection connection, Access access, int most)
+    {
+        if (!await MaySee(access)) return ([], 0);
+        var newest = (await connection.QueryAsync<Row>(NewestSql, new { Most = most })).AsList();
+        return (newest, await connection.ExecuteScalarAsync<long>(AllSql));
+    }
+
+    private static ValueTask<bool> MaySee(Access access) => access.May(Verbs.See, Resource.Any(ResourceKind.Library, Resource.DefaultSpace));
+
     internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {
         private const string RowsSql = """
@@ -48,7 +67,7 @@ internal static class ListCommands
 
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
-            if (!await access.May(Verbs.See, Resource.Any(ResourceKind.Library, Resource.DefaultSpace)))
+            if (!await MaySee(access))
                 return new Result(AsyncEnumerable.Empty<Row>(), 0);
             var (limit, offset) = query.Slice();
             var pattern = LibraryRules.Pattern(query.SearchValue);

@@ -1,3 +1,4 @@
+using System.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Dapper;
@@ -37,31 +38,59 @@ internal static class ListTemplateVersions
     {
         private const int DefaultLimit = 20;
 
+        // A template may be 8 MiB long, and as text and objects it takes many times that.
+        private static readonly SemaphoreSlim OneAtATime = new(1);
+
         private const string RowsSql = $"""
             SELECT {TemplateVersions.Columns} FROM tasks.template_version WHERE temp_id = @TempId ORDER BY version DESC LIMIT @Limit OFFSET @Offset
             """;
 
-        private const string CountSql = """
-            SELECT count(*) FROM tasks.template_version WHERE temp_id = @TempId
-            """;
-
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
-            var limit = query.Limit ?? DefaultLimit;
-            await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            await TemplateRight.DemandSee(connection, null, access, query.TempId!.Value);
-            var asked = new { query.TempId, Limit = limit + 1, Offset = query.Offset(DefaultLimit) };
-            var rows = (await connection.QueryAsync<TemplateVersion>(RowsSql, asked)).AsList();
-            var contents = rows.ConvertAll(row => VersionContent.Of(row, access));
-            var data = rows.Take(limit)
-                .Select((row, place) => new Row(row.Version, row.At, row.ById, row.ByName, row.RestoredFrom, Changed(contents, place)))
-                .ToList();
-            var version = await TemplateVersions.Current(connection, null, query.TempId!.Value);
-            return new Result(data, await connection.ExecuteScalarAsync<long>(CountSql, asked), version);
+            var id = query.TempId!.Value;
+            int version;
+            long count;
+            // No connection is held while others have their turn: lists in a queue would take them all.
+            await using (var connection = await source.OpenConnectionAsync(cancellationToken))
+            {
+                await TemplateRight.DemandSee(connection, null, access, id);
+                version = await TemplateVersions.Current(connection, null, id);
+                count = await TemplateVersions.Count(connection, id);
+            }
+            await OneAtATime.WaitAsync(cancellationToken);
+            try
+            {
+                return new Result(await Read(query, cancellationToken), count, version);
+            }
+            finally
+            {
+                OneAtATime.Release();
+            }
         }
 
-        private static List<string> Changed(List<VersionContent> contents, int place) =>
-            place + 1 < contents.Count ? contents[place].Since(contents[place + 1]).ConvertAll(Said) : [];
+        // One row at a time: each is compared with the one that is read next, and no more than these two are held.
+        private async Task<List<Row>> Read(Query query, CancellationToken cancellation)
+        {
+            var limit = query.Limit ?? DefaultLimit;
+            var asked = new { query.TempId, Limit = limit + 1, Offset = query.Offset(DefaultLimit) };
+            var data = new List<Row>();
+            VersionContent? newer = null;
+            await using var connection = await source.OpenConnectionAsync(cancellation);
+            await using var reader = await connection.ExecuteReaderAsync(
+                new CommandDefinition(RowsSql, asked, cancellationToken: cancellation),
+                CommandBehavior.SequentialAccess
+            );
+            var parse = reader.GetRowParser<TemplateVersion>();
+            while (await reader.ReadAsync(cancellation))
+            {
+                var row = parse(reader);
+                var content = VersionContent.Of(row, access);
+                if (newer is not null) data[^1] = data[^1] with { Changed = newer.Since(content).ConvertAll(Said) };
+                if (data.Count < limit) data.Add(new Row(row.Version, row.At, row.ById, row.ByName, row.RestoredFrom, []));
+                newer = content;
+            }
+            return data;
+        }
 
         // A step is named by its name, which says more than its number.
         private static string Said(FieldDifference one) =>

@@ -40,6 +40,14 @@ internal static class TemplateVersions
         SELECT version FROM tasks.scheduler_temp_list WHERE temp_id = @TempId
         """;
 
+    private const string NewestSql = """
+        SELECT version, at, by_id, by_name, restored_from FROM tasks.template_version WHERE temp_id = @TempId ORDER BY version DESC LIMIT @Most
+        """;
+
+    private const string CountSql = """
+        SELECT count(*) FROM tasks.template_version WHERE temp_id = @TempId
+        """;
+
     private const string SomeSql = $"""
         SELECT {Columns} FROM tasks.template_version WHERE temp_id = @TempId AND version = ANY(@Versions)
         """;
@@ -64,6 +72,13 @@ internal static class TemplateVersions
     /// <summary>The version that is stored.</summary>
     public static Task<int> Current(NpgsqlConnection connection, NpgsqlTransaction? transaction, long tempId) =>
         connection.ExecuteScalarAsync<int>(CurrentSql, new { TempId = tempId }, transaction);
+
+    /// <summary>The newest versions, without their contents.</summary>
+    public static async Task<List<TemplateVersion>> Newest(NpgsqlConnection connection, long tempId, int most) =>
+        (await connection.QueryAsync<TemplateVersion>(NewestSql, new { TempId = tempId, Most = most })).AsList();
+
+    /// <summary>How many versions are kept.</summary>
+    public static Task<long> Count(NpgsqlConnection connection, long tempId) => connection.ExecuteScalarAsync<long>(CountSql, new { TempId = tempId });
 
     /// <summary>One version.</summary>
     /// <exception cref="Refusal">The template has no such version, or it is no longer kept.</exception>

@@ -1,5 +1,6 @@
 using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Codo.Platform.Localization;
 using Dapper;
 using Npgsql;
@@ -16,6 +17,15 @@ internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
             AND a.ended_at IS NOT NULL AND NOT a.log_whole AND a.node <> @Here
           AND (CAST(@SchedId AS bigint) IS NULL OR a.sched_id = @SchedId) AND (CAST(@Attempt AS int) IS NULL OR a.attempt = @Attempt)
         ORDER BY alive LIMIT 1
+        """;
+
+    // Null while one of them may still print.
+    private const string EndedSql = """
+        SELECT max(a.ended_at)
+        FROM tasks.scheduler_task_info s JOIN tasks.lane l USING (lane_id) JOIN tasks.attempt a USING (sched_id)
+        WHERE s.list_id = @ListId AND s.list_id || '_' || s.task_group || '_' || s.task_level || '_' || l.host = @LogKey
+            AND (CAST(@SchedId AS bigint) IS NULL OR a.sched_id = @SchedId) AND (CAST(@Attempt AS int) IS NULL OR a.attempt = @Attempt)
+        HAVING bool_and(a.log_whole AND a.ended_at IS NOT NULL) AND max(a.ended_at) BETWEEN '1970-01-01' AND clock_timestamp()
         """;
 
     // An attempt that ended long ago is told of: its followers were told that lines are missing. So is one before another, whose lines have waited for it.
@@ -38,6 +48,29 @@ internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
 
     /// <summary>What another node has, or may have, of any log of an order.</summary>
     public Task<LaggingNode?> Elsewhere(long listId, CancellationToken cancellation) => Ask(listId, null, null, null, cancellation);
+
+    /// <summary>
+    /// Whether all attempts of a log had ended before the oldest day of which there are lines: what they printed is past its retention. Of a log that has none.
+    /// </summary>
+    public async Task<bool> IsDeleted(LogKey key, long? schedId, int? attempt, CancellationToken cancellation)
+    {
+        if (key.ListId == 0) return false;
+        var asked = new
+        {
+            key.ListId,
+            LogKey = key.Text,
+            SchedId = schedId,
+            Attempt = attempt,
+        };
+        DateTime? ended;
+        await using (var connection = await source.OpenConnectionAsync(cancellation))
+            ended = await connection.ExecuteScalarAsync<DateTime?>(new CommandDefinition(EndedSql, asked, cancellationToken: cancellation));
+        if (ended is null) return false;
+        foreach (var table in new[] { LogPartitionMaintenance.Table, LogPartitionMaintenance.Sealed })
+            if (await Partitions.Oldest(source, table, PartitionSpan.Day) <= ended)
+                return false;
+        return true;
+    }
 
     private async Task<LaggingNode?> Ask(long listId, string? logKey, long? schedId, int? attempt, CancellationToken cancellation)
     {

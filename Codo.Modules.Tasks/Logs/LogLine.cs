@@ -1,5 +1,6 @@
 using System.Globalization;
 using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Data;
 
 namespace Codo.Modules.Tasks.Logs;
 
@@ -15,7 +16,7 @@ internal sealed record LogKey(string Text, long ListId, int Level)
 
     public static LogKey Parse(string text)
     {
-        if (text.Length > MaxLength) text = text[..MaxLength];
+        text = OutsideText.Head(text, MaxLength);
         var parts = text.Split('_', 4);
         return parts.Length == 4 && Number(parts[0]) is { } list && Number(parts[1]) is not null && Number(parts[2]) is { } level and <= int.MaxValue
             ? new LogKey(text, list, (int)level)

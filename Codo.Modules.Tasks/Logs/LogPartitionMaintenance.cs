@@ -25,16 +25,33 @@ internal sealed class LogPartitionMaintenance(
         DELETE FROM tasks.log_line_default WHERE exec_time < @Before
         """;
 
-    /// <summary>Before a line is written there is a partition for it.</summary>
-    public Task StartAsync(CancellationToken cancellationToken) => MakePartitions();
+    /// <summary>Before a line is written there is a partition for it. While somebody holds the table its lines go to the default one.</summary>
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await MakePartitions(Partitions.TriesAtStart);
+        }
+        catch (TimeoutException held)
+        {
+            log.LogWarning("{Held}; the start goes on, and it is tried again", held.Message);
+        }
+    }
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
     /// <summary>The hourly run.</summary>
     public async Task Maintain(CancellationToken cancellation)
     {
-        await MakePartitions();
-        await DropOld(cancellation);
+        try
+        {
+            await MakePartitions();
+        }
+        finally
+        {
+            // What keeps a day from being made, and this run from succeeding, does not keep what is old.
+            await DropOld(cancellation);
+        }
     }
 
     /// <summary>Drops the days that are past their retention.</summary>
@@ -55,5 +72,14 @@ internal sealed class LogPartitionMaintenance(
     }
 
     // From yesterday on: what waited in a spool over midnight belongs to its own day.
-    private Task MakePartitions() => Partitions.Ensure(source, Table, PartitionSpan.Day, time.GetUtcNow().AddDays(-1), DaysAhead + 1);
+    private Task MakePartitions(int tries = Partitions.Tries) =>
+        Partitions.Ensure(
+            source,
+            Table,
+            PartitionSpan.Day,
+            time.GetUtcNow().AddDays(-1),
+            DaysAhead + 1,
+            tries: tries,
+            left: why => log.LogWarning("{Why}", why)
+        );
 }

@@ -203,22 +203,23 @@ internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node no
     }
 
     /// <summary>The last lines that can be read without passing a missing one.</summary>
-    public async Task<LogEnd> End(LogKey key, int limit, CancellationToken cancellation)
+    /// <param name="schedId">Only this step's; null for all. The same with <paramref name="attempt"/>.</param>
+    public async Task<LogEnd> End(LogKey key, int limit, CancellationToken cancellation, long? schedId = null, int? attempt = null)
     {
         Interlocked.Increment(ref reads);
         await using var connection = await source.OpenConnectionAsync(cancellation);
-        var attempts = await Attempts(connection, key, null, null, cancellation);
+        var attempts = await Attempts(connection, key, schedId, attempt, cancellation);
         var lengths = new List<(AttemptLog Stream, long Lines)>();
         var whole = true;
         foreach (var stream in attempts)
         {
             var length = await connection.QuerySingleAsync<Length>(new CommandDefinition(LengthSql, stream, cancellationToken: cancellation));
             lengths.Add((stream, length.Head));
-            whole = length.Head == length.Last && !IsHeld(attempts, stream);
+            whole = length.Head == length.Last && (attempt is not null || !IsHeld(attempts, stream));
             if (!whole) break;
         }
 
-        var foreign = whole
+        var foreign = whole && schedId is null && attempt is null
             ? await connection.ExecuteScalarAsync<long>(
                 new CommandDefinition(ForeignLengthSql, new { key.ListId, LogKey = key.Text }, cancellationToken: cancellation)
             )

@@ -13,7 +13,7 @@ namespace Codo.Modules.Tasks.Logs;
 /// leave one table and enter the other in one statement, so that whatever ends it loses and doubles nothing. A day that has been sealed gets the index of the
 /// search. One node at a time does it.
 /// </summary>
-internal sealed class LogSealing(NpgsqlDataSource source, Node node, ILogger<LogSealing> log)
+internal sealed class LogSealing(NpgsqlDataSource source, Node node, RetentionGuard guard, ILogger<LogSealing> log)
 {
     // Building an index takes a processor for minutes.
     private const long Lock = 0x0C0D0_0105;
@@ -95,6 +95,9 @@ internal sealed class LogSealing(NpgsqlDataSource source, Node node, ILogger<Log
     public async Task Seal(Action step, CancellationToken cancellation)
     {
         if (!node.Has(NodeRoles.Logs)) return;
+        // The loop begins before the node has joined. By a clock that is ahead a day that goes on would be sealed and dropped.
+        while (node.Incarnation == 0) await Task.Delay(Again, cancellation);
+        if (await guard.Allows(cancellation) is null) return;
         await using var connection = await source.OpenConnectionAsync(cancellation);
         if (!await connection.ExecuteScalarAsync<bool>("SELECT pg_try_advisory_lock(@Lock)", new { Lock })) return;
         try

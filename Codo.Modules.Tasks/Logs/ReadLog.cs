@@ -18,7 +18,7 @@ internal static class ReadLog
     /// <param name="After">To ask with next.</param>
     /// <param name="More">There is more already; otherwise ask again later.</param>
     /// <param name="CatchingUp">The step has ended and its node has lines of it, or may have, that the database does not have yet: ask again.</param>
-    /// <param name="Missing">The same, and the node is away: which one, in words; else empty.</param>
+    /// <param name="Missing">The same, and the node is away: which one, in words; or that all of it was deleted; else empty.</param>
     /// <param name="Before">Of an answer to <c>tail</c>: lines of the log before these.</param>
     internal sealed record Result(IReadOnlyList<LogRow> Data, string After, bool More, bool CatchingUp, Text Missing, long? Before) : Answer(Say.Fetched);
 
@@ -33,6 +33,8 @@ internal static class ReadLog
 
     internal sealed class Handler(NpgsqlDataSource source, LogReader reader, StepLogs steps, LogBacklog rest, Access access) : IRequestHandler<Query, Result>
     {
+        private static readonly Text Deleted = new("输出已过保留期，已删除", "Its output is past its retention and was deleted");
+
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
             var key = await LogAccess.Open(source, access, query.LogKey, cancellationToken);
@@ -41,25 +43,30 @@ internal static class ReadLog
             var elsewhere = await rest.Elsewhere(key, cancellationToken, query.SchedId, query.Attempt);
             if (query.Tail is { } tail)
             {
-                var end = await reader.End(key, tail, cancellationToken);
+                var end = await reader.End(key, tail, cancellationToken, query.SchedId, query.Attempt);
                 return new Result(
                     end.Rows,
                     end.After.Text(end.SeveralSteps),
                     false,
                     here || elsewhere is { Alive: true },
-                    elsewhere?.Missing ?? Text.Same(""),
+                    await Missing(end.Rows.Count == 0),
                     end.Before
                 );
             }
-            var part = await reader.Next(key, LogCursor.Read(query.After), query.Limit ?? DefaultLimit, cancellationToken, query.SchedId, query.Attempt);
+            var after = LogCursor.Read(query.After);
+            var part = await reader.Next(key, after, query.Limit ?? DefaultLimit, cancellationToken, query.SchedId, query.Attempt);
             return new Result(
                 part.Rows,
                 part.After.Text(part.SeveralSteps),
                 part.More,
                 here || elsewhere is { Alive: true },
-                elsewhere?.Missing ?? Text.Same(""),
+                await Missing(part.Rows.Count == 0 && after == LogCursor.Start),
                 null
             );
+
+            async Task<Text> Missing(bool isBlank) =>
+                elsewhere?.Missing
+                ?? (isBlank && !here && await rest.IsDeleted(key, query.SchedId, query.Attempt, cancellationToken) ? Deleted : Text.Same(""));
         }
     }
 }

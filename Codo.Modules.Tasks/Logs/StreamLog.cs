@@ -21,7 +21,8 @@ internal static class StreamLog
 
     public static async Task Handle(HttpContext context)
     {
-        if (context.Request.Query["log_key"].Count == 0 && context.Request.Query["list_id"].Count > 0)
+        // What is empty counts as absent.
+        if (context.Request.Query["log_key"].ToString().Length == 0 && context.Request.Query["list_id"].ToString().Length > 0)
         {
             await StreamOrderLog.Handle(context);
             return;

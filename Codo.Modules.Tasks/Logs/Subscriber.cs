@@ -24,10 +24,16 @@ internal sealed class Subscriber(TaskLogChannel channel, LogTable table, Cluster
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1),
         Collect = TimeSpan.FromMilliseconds(50),
         CollectFirst = TimeSpan.FromMilliseconds(4),
-        Quiet = TimeSpan.FromSeconds(5);
+        Quiet = TimeSpan.FromSeconds(5),
+        LastMessages = TimeSpan.FromSeconds(1),
+        LastWrites = TimeSpan.FromSeconds(5);
 
     private readonly Channel<LogLine> lines = Channel.CreateBounded<LogLine>(new BoundedChannelOptions(MostLines) { SingleReader = true });
     private readonly ResiliencePipeline untilAnswered = DatabaseErrors.UntilAnswered(log, "The log subscriber");
+
+    // What is being written, and after the end of the loop what it has not written.
+    private readonly List<LogLine> gathered = [];
+
     private ChannelMessageQueue? queue;
     private Queue<long> numbers = new();
     private long weight;
@@ -37,7 +43,35 @@ internal sealed class Subscriber(TaskLogChannel channel, LogTable table, Cluster
 
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    public Task StopAsync(CancellationToken cancellationToken) => Unsubscribe();
+    /// <summary>Writes what was taken and is not written yet: the loops have ended before this, in the reverse order of their registration.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        var subscribed = queue;
+        await Unsubscribe();
+        if (cancellationToken.IsCancellationRequested)
+        {
+            // Then nobody has waited for the loops, and what is gathered may still be theirs.
+            log.LogWarning("The stop has taken too long: up to {Count} lines that were published are not written", lines.Reader.Count + gathered.Count);
+            return;
+        }
+        using var most = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        most.CancelAfter(LastWrites);
+        try
+        {
+            // The client hands the last messages over on a thread of its own.
+            if (subscribed is not null) await Task.WhenAny(subscribed.Completion, Task.Delay(LastMessages, time, most.Token));
+            for (TakeMore(gathered.Sum(line => line.Weight)); gathered.Count > 0; TakeMore(0)) await WriteGathered(most.Token);
+        }
+        catch (Exception error)
+        {
+            // The others are written by their executor's comparison.
+            var lost = gathered.Count(line => line.SchedId == 0);
+            while (lines.Reader.TryRead(out var line))
+                if (line.SchedId == 0) lost++;
+            if (lost > 0)
+                log.LogWarning(error, "{Count} lines from other publishers are lost: PostgreSQL has not taken them before the end of the host", lost);
+        }
+    }
 
     /// <summary>
     /// Asks for the turn each second, and holds it. Returns by an exception (PostgreSQL or Redis cannot be reached, or the host ends), and at once where the
@@ -110,9 +144,18 @@ internal sealed class Subscriber(TaskLogChannel channel, LogTable table, Cluster
             if (!await HasLines(stopping)) continue;
             // The first line after a pause is not kept waiting; in a stream of lines there are at most twenty statements a second that are not full.
             var rest = Collect - Stopwatch.GetElapsedTime(flushed);
-            var batch = await Gather(rest > CollectFirst && flushed != 0 ? rest : CollectFirst, stopping);
+            await Gather(rest > CollectFirst && flushed != 0 ? rest : CollectFirst, stopping);
             flushed = Stopwatch.GetTimestamp();
-            await untilAnswered.ExecuteAsync(async token => await Write(batch, token), stopping);
+            try
+            {
+                await WriteGathered(stopping);
+            }
+            catch (Exception) when (!stopping.IsCancellationRequested)
+            {
+                // What PostgreSQL refuses once it refuses again.
+                gathered.Clear();
+                throw;
+            }
         }
     }
 
@@ -131,24 +174,36 @@ internal sealed class Subscriber(TaskLogChannel channel, LogTable table, Cluster
         }
     }
 
-    private async Task<List<LogLine>> Gather(TimeSpan most, CancellationToken stopping)
+    private async Task Gather(TimeSpan most, CancellationToken stopping)
     {
-        var batch = new List<LogLine>();
         var size = 0;
         var began = Stopwatch.GetTimestamp();
         while (true)
         {
-            while (batch.Count < LogTable.BatchLines && size < LogTable.BatchWeight && lines.Reader.TryRead(out var line))
-            {
-                batch.Add(line);
-                size += line.Weight;
-                Interlocked.Add(ref weight, -line.Weight);
-            }
-
+            size = TakeMore(size);
             var rest = most - Stopwatch.GetElapsedTime(began);
-            if (rest <= TimeSpan.Zero || batch.Count >= LogTable.BatchLines || size >= LogTable.BatchWeight) return batch;
+            if (rest <= TimeSpan.Zero || gathered.Count >= LogTable.BatchLines || size >= LogTable.BatchWeight) return;
             await Task.Delay(rest < TimeSpan.FromMilliseconds(10) ? rest : TimeSpan.FromMilliseconds(10), stopping);
         }
+    }
+
+    // As much as one statement may still take; answers what all of it weighs.
+    private int TakeMore(int size)
+    {
+        while (gathered.Count < LogTable.BatchLines && size < LogTable.BatchWeight && lines.Reader.TryRead(out var line))
+        {
+            gathered.Add(line);
+            size += line.Weight;
+            Interlocked.Add(ref weight, -line.Weight);
+        }
+
+        return size;
+    }
+
+    private async Task WriteGathered(CancellationToken stopping)
+    {
+        await untilAnswered.ExecuteAsync(async token => await Write(gathered, token), stopping);
+        gathered.Clear();
     }
 
     private async Task Write(List<LogLine> batch, CancellationToken stopping)

@@ -37,7 +37,7 @@ internal static partial class TaskLogMessage
     }
 
     /// <summary>Null for what is no message of this kind. A line without a number gets <see cref="LogLine.Line"/> 0.</summary>
-    /// <param name="time">For a line without a time.</param>
+    /// <param name="time">For a line without a time, and for one without a number whose time is more than a day ahead.</param>
     public static LogLine? Parse(ReadOnlyMemory<byte> message, TimeProvider time)
     {
         try
@@ -81,11 +81,12 @@ internal static partial class TaskLogMessage
         )
             return null;
         var text = result.ValueKind == JsonValueKind.String ? result.GetString()! : result.GetRawText();
-        var at = Number(json, "exec_time") is { } milliseconds and > 0 and < 253_402_300_800_000
-            ? DateTime.UnixEpoch.AddMilliseconds(milliseconds)
-            : time.GetUtcNow().UtcDateTime;
+        var now = time.GetUtcNow().UtcDateTime;
+        var at = Number(json, "exec_time") is { } milliseconds and > 0 and < 253_402_300_800_000 ? DateTime.UnixEpoch.AddMilliseconds(milliseconds) : now;
         var (sched, attempt, line) = (Number(json, "sched_id"), Number(json, "attempt"), Number(json, "line"));
         var numbered = sched > 0 && attempt is > 0 and <= int.MaxValue && line > 0;
+        // Another publisher's clock is wrong. One of ours has to have the same time when it is written again.
+        if (!numbered && at > now.AddDays(1)) at = now;
         return new LogLine(
             LogKey.Parse(OutsideText.Storable(key.GetString()!)), numbered ? sched!.Value : 0, numbered ? (int)attempt!.Value : 0, numbered ? line!.Value : 0,
             json.TryGetProperty("continues", out var continues) && continues.ValueKind == JsonValueKind.True, OutsideText.Storable(text), at);

@@ -26,6 +26,11 @@ internal sealed class AdvanceOrder(IBackgroundJobClient jobs, ILogger<AdvanceOrd
         UPDATE tasks.dashboard_job SET background_job = @Id WHERE list_id = @ListId
         """;
 
+    // Whatever becomes of the job that is queued, the mirror shows the order again.
+    private const string QueuedSql = """
+        UPDATE tasks.dashboard_job SET state = '' WHERE list_id = @ListId
+        """;
+
     /// <summary>In the transaction of the change.</summary>
     public static async Task Note(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId)
     {
@@ -43,9 +48,13 @@ internal sealed class AdvanceOrder(IBackgroundJobClient jobs, ILogger<AdvanceOrd
             // No row: the order has ended and is shown as such already, or it is no longer shown. The notification of the change reaches a node by itself.
             if (await connection.QuerySingleOrDefaultAsync<ShownRow>(FindSql, new { ListId = listId }, transaction) is not { } shown) return;
             // The order's one background job is queued again; only an order without one gets it here.
-            if (shown.BackgroundJob is { } known && jobs.ChangeState(known, new EnqueuedState("orders"))) return;
-            var made = jobs.Enqueue<Advancing>("orders", advancing => advancing.Advance(listId, null!));
-            await connection.ExecuteAsync(MadeSql, new { ListId = listId, Id = made }, transaction);
+            if (shown.BackgroundJob is { } known && jobs.ChangeState(known, new EnqueuedState("orders")))
+                await connection.ExecuteAsync(QueuedSql, new { ListId = listId }, transaction);
+            else
+            {
+                var made = jobs.Enqueue<Advancing>("orders", advancing => advancing.Advance(listId, null!));
+                await connection.ExecuteAsync(MadeSql, new { ListId = listId, Id = made }, transaction);
+            }
             await transaction.CommitAsync();
         }
         catch (Exception error)

@@ -102,7 +102,7 @@ internal static class ListHistory
                 viewer.Templates,
                 viewer.Teams,
                 Pattern = searched is null ? null : Paging.PrefixPattern(searched),
-                Start = searched is null ? null : Paging.PrefixPattern(searched.Length > LongestIndexed ? searched[..LongestIndexed] : searched),
+                Start = searched is null ? null : Paging.PrefixPattern(OutsideText.Head(searched, LongestIndexed)),
                 place.Limit,
                 Offset = offset,
                 Before = before,

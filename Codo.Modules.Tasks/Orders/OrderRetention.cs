@@ -21,6 +21,9 @@ internal sealed class OrderRetention(
 {
     private const int Batch = 200;
 
+    /// <summary>Seconds of one statement; a wide order takes hundreds of thousands of rows along.</summary>
+    internal int Longest { get; set; } = 60;
+
     private const string DeleteSql = """
         DELETE FROM tasks.scheduler_task_list WHERE list_id IN (
             SELECT list_id FROM tasks.scheduler_task_list WHERE schedule = 'OK' AND ended_at < @Before ORDER BY ended_at LIMIT @Batch FOR UPDATE SKIP LOCKED)
@@ -33,16 +36,31 @@ internal sealed class OrderRetention(
         var from = await kept.Read("keep.tasks.orders_from", cancellation) is { } upgraded
             ? DateTime.Parse(upgraded, CultureInfo.InvariantCulture, DateTimeStyles.AdjustToUniversal)
             : DateTime.MinValue;
-        var dropped = 0;
+        var (dropped, batch) = (0, Batch);
         while (await guard.Allows(cancellation) is { } now)
         {
             if (now.AddDays(-settings.OrderRetentionDays) < from) break;
             await using var connection = await source.OpenConnectionAsync(cancellation);
-            var count = await connection.ExecuteAsync(DeleteSql, new { Before = now.AddDays(-settings.OrderRetentionDays), Batch });
+            int count;
+            try
+            {
+                var parameters = new { Before = now.AddDays(-settings.OrderRetentionDays), Batch = batch };
+                count = await connection.ExecuteAsync(DeleteSql, parameters, commandTimeout: Longest);
+            }
+            catch (NpgsqlException error) when (batch > 1 && IsTooLong(error))
+            {
+                // The same ones would come again in the next hour, and would take as long.
+                batch = Math.Max(1, batch / 8);
+                continue;
+            }
             dropped += count;
-            if (count < Batch) break;
+            if (count < batch) break;
         }
         if (dropped > 0)
             log.LogInformation("{Count} orders are past their retention of {Days} days and were deleted", dropped, settings.OrderRetentionDays);
     }
+
+    // The client's limit, or one of the server's.
+    private static bool IsTooLong(NpgsqlException error) =>
+        error.InnerException is TimeoutException || error is PostgresException { SqlState: PostgresErrorCodes.QueryCanceled };
 }

@@ -12,9 +12,10 @@ namespace Codo.Modules.Tasks.Orders;
 /// <summary>What is likely to be a mistake in an order, and does not keep it from being accepted.</summary>
 internal sealed partial class OrderWarnings(NpgsqlConnection connection, TaskSettings settings)
 {
+    // As its steps look for them: in default, and in the order's own space.
     private const string UsersSql = """
         SELECT alias FROM unnest(CAST(@Aliases AS text[])) AS alias WHERE NOT EXISTS (SELECT FROM tasks.scheduler_execute_user u
-            WHERE u.alias_user = alias) ORDER BY alias
+            WHERE u.alias_user = alias AND u.space_id IN (1, @SpaceId)) ORDER BY alias
         """;
 
     private const string KeysSql = """
@@ -70,9 +71,12 @@ internal sealed partial class OrderWarnings(NpgsqlConnection connection, TaskSet
             .ToList();
         if (remote.Count == 0)
             return;
-        foreach (var alias in await connection.QueryAsync<string>(UsersSql, new { Aliases = remote.Select(pair => pair.ExecUser).Distinct().ToArray() }))
-            warnings.Add(new Text($"执行用户 {alias} 不存在", $"There is no execute-user {alias}"));
-        var ways = await BastionChain.Ways(connection, [.. remote.Select(pair => pair.ExecUser).Distinct()]);
+        var aliases = remote.Select(pair => pair.ExecUser).Distinct().ToArray();
+        foreach (var alias in await connection.QueryAsync<string>(UsersSql, new { Aliases = aliases, plan.Template.SpaceId }))
+            warnings.Add(
+                new Text($"执行用户 {alias} 不存在，或在另一个空间", $"The execute-user {alias} does not exist, or is in another space")
+            );
+        var ways = await BastionChain.Ways(connection, aliases);
         var places = remote
             .Where(pair => ways.ContainsKey(pair.ExecUser))
             .Select(pair => new BastionChain.KeyPlace(ways[pair.ExecUser].Path, HostKeys.Name(pair.Host), ways[pair.ExecUser].Port))

@@ -48,6 +48,11 @@ internal static class SetApprovalRule
             SELECT temp_id FROM tasks.scheduler_temp_list WHERE temp_id = @TempId FOR KEY SHARE
             """;
 
+        // A team that is being deleted has looked for rules that name it.
+        private const string TeamSql = """
+            SELECT true FROM accounts.team WHERE team_id = @TeamId FOR KEY SHARE
+            """;
+
         private const string OldSql = $"""
             SELECT {ListApprovalRules.Columns} FROM tasks.approval_rule r WHERE r.temp_id = CAST(@TempId AS bigint) OR r.space_id = CAST(@SpaceId AS bigint)
                 FOR UPDATE
@@ -70,6 +75,8 @@ internal static class SetApprovalRule
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             if (command.TempId is not null && await connection.ExecuteScalarAsync<long?>(TemplateSql, command, transaction) is null)
                 throw Refusal.NotFound("模板不存在", "No such template");
+            if (command.TeamId is { } named && !await connection.ExecuteScalarAsync<bool>(TeamSql, command, transaction))
+                throw Refusal.NotFound($"团队 {named} 不存在", $"There is no team {named}");
             var before = await connection.QuerySingleOrDefaultAsync<ListApprovalRules.Row>(OldSql, command, transaction);
             var rule = new
             {

@@ -9,13 +9,14 @@ namespace Codo.Modules.Tasks.Orders;
 /// <summary>One template: its steps by group and level, which an editor moves and changes, its words, its users, and its newest orders.</summary>
 public sealed partial class TemplatePage
 {
-    private const int MostOrders = 10, ShownVersions = 5;
+    private const int MostOrders = 10, MostCommands = 500, ShownVersions = 5;
 
     private long id;
     private string name = "";
     private string? mayNot;
     private ShowTemplate.Result? content;
-    private ListTemplateVersions.Result? versions;
+    private IReadOnlyList<TemplateVersion> versions = [];
+    private long countOfVersions, furtherCommands;
     private IReadOnlyList<GroupRow> groups = [];
     private IReadOnlyList<ListTemplateOrders.Row> orders = [];
 
@@ -39,18 +40,22 @@ public sealed partial class TemplatePage
         name = T($"模板 {id}", $"Template {id}");
         content = await Send(new ShowTemplate.Query(id));
         groups = content.Groups;
-        versions = await Send(new ListTemplateVersions.Query(id, 1, ShownVersions));
         await foreach (var row in (await Send(new ListTemplates.Query("temp_id", $"{id}", null))).Data) name = row.TempName;
         await using (var connection = await Source.OpenConnectionAsync(Context.RequestAborted))
-            if (await TemplateRight.Find(connection, null, id) is { } resource)
-                mayNot = await MayNot(Verbs.Edit, resource);
+        {
+            if (await TemplateRight.Find(connection, null, id) is { } resource) mayNot = await MayNot(Verbs.Edit, resource);
+            versions = await TemplateVersions.Newest(connection, id, ShownVersions);
+            countOfVersions = await TemplateVersions.Count(connection, id);
+        }
         orders = (await Send(new ListTemplateOrders.Query(id, MostOrders))).Data;
         if (mayNot is not null) return;
         var users = await (await Send(new ListExecuteUsers.Query())).Data.Select(user => user.AliasUser).ToListAsync(Context.RequestAborted);
         Aliases = Json(users);
         Words = Json((await Send(new ListTemplateArguments.Query(id))).ArgsDict.Keys.Concat(content.TempArgs).Distinct());
-        var commands = await (await Send(new ListCommands.Query(null, null, null))).Data.Take(500).ToListAsync(Context.RequestAborted);
+        await using var library = await Source.OpenConnectionAsync(Context.RequestAborted);
+        var (commands, all) = await ListCommands.Newest(library, Access, MostCommands);
         Commands = Json(commands.Select(command => new { command.CommandName, command.Command, command.Args, command.ForceHost }));
+        furtherCommands = all - commands.Count;
     }
 
     private string DeleteWords =>

@@ -1,6 +1,6 @@
 // The form of an order: what it would run is asked for while one types, by the request that scripts send.
 import { confirm, newKey, request, sayLater } from './api.js';
-import { h, t } from './words.js';
+import { h, t, visible } from './words.js';
 
 const form = document.querySelector('[data-new-order]');
 const shown = document.querySelector('[data-preview-of]');
@@ -39,7 +39,7 @@ function section(group) {
     h('ol', { class: 'steps' }, ...lanes[0].steps.map((step) => h('li', {}, h('div', { class: 'row' }, h('strong', {}, step.task_name), h('span', { class: 'tag' }, step.exec_user),
       step.runs_on === lanes[0].host ? null : h('span', { class: 'muted' }, t(`在 ${step.runs_on} 执行`, `on ${step.runs_on}`)),
       step.node ? h('span', { class: 'muted' }, t(`仅限节点 ${step.node}`, `by nodes ${step.node} alone`)) : null,
-      step.trigger === 'order' ? null : h('span', { class: 'muted' }, step.starts)), h('pre', { tabindex: '0' }, h('code', {}, step.command_line)))))))];
+      step.trigger === 'order' ? null : h('span', { class: 'muted' }, step.starts)), h('pre', { tabindex: '0' }, h('code', {}, visible(step.command_line))))))))];
 }
 
 let timer = 0, asked = 0;
@@ -66,6 +66,9 @@ if (form) {
     form.dataset.sent = '1';
     const answer = await request('POST', '/v2/task/accept/', body(button.value), key);
     if (answer.code === 0) {
+      // Back comes to this page again: what is sent then is meant anew.
+      key = newKey();
+      wasLost = false;
       delete form.dataset.dirty;
       sayLater([answer.msg, ...(answer.warnings ?? [])].join('\n'));
       location.href = `/orders/${answer.list_id}`;
@@ -77,5 +80,7 @@ if (form) {
     if (!wasLost) key = newKey();
     error.textContent = [answer.msg, answer.hint, doubt].filter(Boolean).join(' · ');
   });
+  // Back out of the browser's cache of pages, where it was sent from. A try that is still under way keeps its key, so that another makes no second order.
+  addEventListener('pageshow', (event) => { if (event.persisted) delete form.dataset.sent; });
   preview();
 }

@@ -60,13 +60,16 @@ class OrderGrid {
   }
 
   take(data) {
+    const before = this.shown && this.focus.steps[this.column];
     if (data?.groups) this.whole(data);
     else if (data?.lanes) {
-      const before = this.focus?.steps[this.column];
       for (const lane of data.lanes) { const known = this.lanes.get(`${lane.task_group}/${lane.host}`); if (known) Object.assign(known, { state: lane.state, steps: lane.steps, outcomes: lane.outcomes, batch: lane.batch }); }
-      if (this.shown && before !== this.focus?.steps[this.column]) this.showUsage(this.shown);
       this.dirty = true;
       this.plan();
+    }
+    if (before && before !== this.focus.steps[this.column]) {
+      this.showUsage(this.shown);
+      this.showCause(this.shown, this.focus, this.column);
     }
   }
 
@@ -280,20 +283,23 @@ class OrderGrid {
     this.showUsage(key);
     const cause = document.querySelector('[data-cell-cause]');
     if (cause) cause.hidden = true;
-    this.showCause(key, this.focus, step);
+    this.showCause(key, this.focus, this.column);
   }
 
   // Why a step has not begun, as of one that no node of Codo fits. What has begun says so in its output.
-  async showCause(key, lane, step) {
+  async showCause(key, lane, column) {
     clearTimeout(this.causeTimer);
     const place = document.querySelector('[data-cell-cause]');
-    if (!place || lane.steps[this.column] !== '1') return;
+    if (!place) return;
+    if (lane.steps[column] !== '1') { place.hidden = true; return; }
     const answer = await request('GET', `/v2/task/check/?list_id=${this.id}&get_run_group=${lane.group}&get_run_host=${encodeURIComponent(lane.host)}`);
-    if (this.shown !== key) return;
+    // It may have begun before the answer came.
+    if (this.shown !== key || lane.steps[column] !== '1') return;
+    const step = this.groups.find((group) => group.number === lane.group).steps[column];
     const found = answer.data?.scheduler_list?.find((one) => one.task_level === step.task_level && one.task_name === step.task_name);
     place.hidden = !found?.cause;
     place.textContent = found?.cause ?? '';
-    this.causeTimer = setTimeout(() => { if (this.shown === key) this.showCause(key, lane, step); }, document.hidden ? 60000 : 10000);
+    this.causeTimer = setTimeout(() => { if (this.shown === key) this.showCause(key, lane, column); }, document.hidden ? 60000 : 10000);
   }
 
   // Of a step that runs asked again and again, and once more when it has ended.

@@ -1,10 +1,10 @@
 // The steps of a template: moved by drag and by keys, changed in a dialog, checked as they stand, saved as one request of the public API.
 import { request, say, sayLater } from './api.js';
-import { h, t } from './words.js';
+import { h, t, visible } from './words.js';
 
 const root = document.querySelector('[data-template]');
 const read = (name) => JSON.parse(root.dataset[name]);
-const aliases = read('users'), words = new Set(read('words')), commands = read('commands');
+const aliases = read('users'), words = new Set(read('words')), commands = read('commands'), further = Number(root.dataset.furtherCommands);
 let groups = [...root.querySelectorAll('[data-group]')].map((panel) => ({
   ...JSON.parse(panel.dataset.properties), steps: [...panel.querySelectorAll('[data-step]')].map((item) => JSON.parse(item.dataset.step)) }));
 const risks = new Map();
@@ -70,7 +70,7 @@ function row(step, group) {
     h('div', { class: 'row' }, h('strong', {}, step.command_name), h('span', { class: 'tag' }, step.exec_user), h('span', { class: 'muted' }, notes.join(' · ')), h('span', { class: 'acts' },
       button('↑', () => shift(step, -1), { 'aria-label': t('上移', 'Move up') }), button('↓', () => shift(step, 1), { 'aria-label': t('下移', 'Move down') }),
       button(t('修改', 'Edit'), () => edit(step)), button('✕', () => { group.steps.splice(group.steps.indexOf(step), 1); level(group); touch(); }, { 'aria-label': t('删除步骤', 'Remove the step') }))),
-    h('pre', {}, h('code', {}, line(step))),
+    h('pre', {}, h('code', {}, visible(line(step)))),
     ...clashes(step),
     used.length ? h('p', { class: 'muted' }, t('订单替换：', 'Orders replace: '), h('code', {}, used.join(', '))) : null,
     ...lint(step).map(([tone, text]) => h('p', { class: `hint ${tone}` }, text)));
@@ -115,6 +115,8 @@ function draw() {
 
 const field = (name, label, control, wide = false) => { control.setAttribute('name', name); return h('label', { class: wide ? 'field wide' : 'field' }, h('span', {}, label), control); };
 const input = (value, more = {}) => h('input', { value: value ?? '', autocomplete: 'off', ...more });
+// A line of input would drop the breaks of its value.
+const area = (value, more = {}) => h('textarea', { class: 'mono', spellcheck: 'false', ...more }, value ?? '');
 const select = (value, options) => h('select', {}, ...options.map(([word, text]) => h('option', { value: word, selected: word === value }, text)));
 
 function dialog(title, fields, done) {
@@ -138,13 +140,11 @@ function nodes(step) {
 }
 
 function edit(step, done = touch) {
-  const command = h('textarea', { class: 'mono', rows: '3', required: true });
-  command.value = step.command ?? '';
   dialog(step.command_name || t('新步骤', 'New step'), [
     field('command_name', t('名称', 'Name'), input(step.command_name, { required: true, maxlength: '100' })),
     field('exec_user', t('执行用户', 'Execute-user'), input(step.exec_user, { list: 'aliases' })), h('datalist', { id: 'aliases' }, ...aliases.map((alias) => h('option', { value: alias }))),
-    field('command', t('命令', 'Command'), command, true),
-    field('args', t('参数', 'Arguments'), input(step.args, { class: 'mono' }), true),
+    field('command', t('命令', 'Command'), area(step.command, { rows: '3', required: true }), true),
+    field('args', t('参数', 'Arguments'), area(step.args, { rows: '2' }), true),
     field('trigger', t('触发', 'Trigger'), select(step.trigger, [['order', t('上一步之后', 'After the step before')], ['hand', t('人工放行', 'A person releases it')], ['timed', t('到达开始时间', 'At the start time')]])),
     field('on_error', t('失败时', 'On a failure'), select(step.on_error, [['stop', t('停止', 'Stop')], ['continue', t('继续', 'Go on')]])),
     field('force_host', t('固定主机', 'Forced host'), input(step.force_host, { class: 'mono' })),
@@ -165,7 +165,10 @@ function add(group) {
   const step = { group: group.group, command_name: '', command: '', args: '', trigger: 'order', exec_user: aliases[0] ?? 'root', force_host: '', timeout: 1800, retries: 0, retry_delay: 0, on_error: 'stop', interpreter: '', run_as: '', node: '' };
   const insert = () => { group.steps.push(step); level(group); touch(); };
   if (!commands.length) { edit(step, insert); return; }
-  dialog(t('添加步骤', 'Add a step'), [field('command', t('从命令库', 'From the library'), select('', [['', t('空白步骤', 'An empty step')], ...commands.map((command, at) => [String(at), command.command_name])]), true)],
+  const library = field('command', t('从命令库', 'From the library'), select('', [['', t('空白步骤', 'An empty step')], ...commands.map((command, at) => [String(at), command.command_name])]), true);
+  // Not all of a large library are offered here.
+  if (further > 0) library.append(h('small', {}, t(`另有 ${further} 条，请用命令库`, `${further} more in the library`)));
+  dialog(t('添加步骤', 'Add a step'), [library],
     ({ command }) => { if (command !== '') Object.assign(step, commands[Number(command)]); edit(step, insert); });
 }
 
@@ -183,7 +186,7 @@ const shown = (value) => (value === null || value === undefined || value === '' 
 function clashes(part) {
   return (theirs.get(part) ?? []).map((clash) => {
     const done = () => { theirs.set(part, theirs.get(part).filter((other) => other !== clash)); touch(); };
-    return h('div', { class: 'theirs', role: 'group' }, h('p', {}, clash.words, h('code', {}, shown(clash.value))), h('div', { class: 'row' },
+    return h('div', { class: 'theirs', role: 'group' }, h('p', {}, clash.words, h('code', {}, visible(shown(clash.value)))), h('div', { class: 'row' },
       button(t('采用对方的', 'Take theirs'), () => { clash.take(); done(); }), button(t('保留我的', 'Keep mine'), done)));
   });
 }

@@ -4,6 +4,7 @@ using Codo.Platform.Events;
 using Codo.Platform.Security;
 using Dapper;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -23,13 +24,22 @@ internal sealed class Membership(
     ILogger<Membership> log
 ) : IHostedService, IDisposable
 {
+    // At a start it takes its name over (see RefuseNamesake). A node that was declared dead takes back a row that is still its own, that is older than its own
+    // (of a standby that was promoted), or that it has written itself by a join whose answer was lost. One of another host that has joined under its name
+    // meanwhile it leaves alone.
     private const string JoinSql = """
         INSERT INTO platform.node AS n (name, incarnation, machine, boot_id, process_id, version, roles, tags, started_at, heartbeat_at)
-        VALUES (@Name, nextval('platform.incarnation'), @Machine, @BootId, @ProcessId, @Version, @Roles, @Tags, clock_timestamp(), clock_timestamp())
+        VALUES (@Name, @Mine, @Machine, @BootId, @ProcessId, @Version, @Roles, @Tags, clock_timestamp(), clock_timestamp())
         ON CONFLICT (name) DO UPDATE SET fenced = n.incarnation, incarnation = excluded.incarnation, machine = excluded.machine, boot_id = excluded.boot_id,
             process_id = excluded.process_id, version = excluded.version, roles = excluded.roles, tags = excluded.tags,
             started_at = excluded.started_at, heartbeat_at = excluded.heartbeat_at, stopped_at = NULL
+        WHERE CAST(@Own AS bigint) = 0 OR n.incarnation <= CAST(@Own AS bigint)
+            OR n.incarnation = ANY(@Tried)
         RETURNING incarnation, drained_at IS NOT NULL AS drained, pg_postmaster_start_time() AS server
+        """;
+
+    private const string NextSql = """
+        SELECT nextval('platform.incarnation')
         """;
 
     // Who may live under this name: a host that has neither left nor been declared dead, and has sent a heartbeat within a lease.
@@ -64,12 +74,21 @@ internal sealed class Membership(
     // Seconds. Half a lease: a statement that took longer could make up for a clock that was put back by as much.
     private const int FenceTimeout = 5;
 
+    // For a migration that another node has under way. A node that joins anew asks again; a heartbeat that says nothing for longer is taken for one that hangs.
+    private static readonly TimeSpan StartPatience = TimeSpan.FromMinutes(5),
+        Patience = TimeSpan.FromMinutes(1);
+
     private static readonly TimeSpan Beat = TimeSpan.FromSeconds(2),
+        LongestLeave = TimeSpan.FromSeconds(5),
         // Two beats and some: a host that lives has sent one by then.
         LongestLook = TimeSpan.FromSeconds(5),
         LookPeriod = TimeSpan.FromMilliseconds(250);
 
     private readonly CancellationTokenSource stopping = new();
+
+    // The numbers of joins of which it is not known whether they were committed. Machine and process do not tell: those of two containers may be the same.
+    private readonly List<long> tried = [];
+
     private readonly LoopState beats = states.Add("heartbeat", Beat, isVital: true);
     private LoopGroup? recoveries;
     private PeriodicLoop? fence;
@@ -77,8 +96,10 @@ internal sealed class Membership(
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
+        // Nothing new begins from the signal on. What stops before this waits for the requests that are under way.
+        lifetime.ApplicationStopping.Register(node.Drain);
         await RefuseNamesake(cancellationToken);
-        await Join();
+        await Join(StartPatience);
         // A thread of its own: a thread pool that is busy with a burst of commands must not cost the lease.
         heart = new Thread(KeepLease) { IsBackground = true, Name = "codo heartbeat" };
         heart.Start();
@@ -105,12 +126,14 @@ internal sealed class Membership(
         if (recoveries is not null) await recoveries.StopAsync(CancellationToken.None);
         await stopping.CancelAsync();
         heart?.Join(TimeSpan.FromSeconds(7));
+        // A time of its own: that of the whole stop may be over by now.
+        using var leave = new CancellationTokenSource(LongestLeave);
         try
         {
-            await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            await connection.ExecuteAsync(LeaveSql, new { node.Name, node.Incarnation });
+            await using var connection = await source.OpenConnectionAsync(leave.Token);
+            await connection.ExecuteAsync(new CommandDefinition(LeaveSql, new { node.Name, node.Incarnation }, cancellationToken: leave.Token));
         }
-        catch (Exception error) when (DatabaseErrors.IsTransient(error))
+        catch (Exception error) when (DatabaseErrors.IsTransient(error) || error is OperationCanceledException)
         {
             log.LogWarning(error, "The node could not sign off, its lease runs out instead");
         }
@@ -126,8 +149,8 @@ internal sealed class Membership(
         stopping.Dispose();
     }
 
-    // Two hosts under one name would take the lease from each other with every beat, and end each other's commands. A node that joins anew does not ask: the
-    // row is its own.
+    // Two hosts under one name would take the lease from each other with every beat, and end each other's commands. A node that joins anew does not ask: it
+    // takes back what is its own, and nothing else.
     private async Task RefuseNamesake(CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
@@ -144,16 +167,22 @@ internal sealed class Membership(
             connection.QuerySingleOrDefaultAsync<Namesake>(new CommandDefinition(NamesakeSql, new { node.Name, Node.Lease }, cancellationToken: cancellation));
     }
 
-    private async Task Join()
+    /// <exception cref="NodeNameIsTaken">While this node was taken for dead, another host has joined under its name.</exception>
+    private async Task Join(TimeSpan patience)
     {
         await using var connection = await source.OpenConnectionAsync();
         await using var transaction = await connection.BeginTransactionAsync();
-        await Migrator.Verify(connection, transaction, schema, log);
+        await Migrator.Verify(connection, transaction, schema, log, patience);
+        var mine = await connection.ExecuteScalarAsync<long>(NextSql, transaction: transaction);
+        tried.Add(mine);
         var sent = BootTime.Now;
-        var joined = await connection.QuerySingleAsync<(long Incarnation, bool Drained, DateTime Server)>(
+        var rows = await connection.QueryAsync<(long Incarnation, bool Drained, DateTime Server)>(
             JoinSql,
             new
             {
+                Own = node.Incarnation,
+                Mine = mine,
+                Tried = tried.ToArray(),
                 node.Name,
                 Machine = Environment.MachineName,
                 BootId = Machine.BootId,
@@ -164,7 +193,9 @@ internal sealed class Membership(
             },
             transaction
         );
+        if (rows.AsList() is not [var joined]) throw new NodeNameIsTaken(node.Name);
         await transaction.CommitAsync();
+        tried.Clear();
         // Before the incarnation: a drained node that has joined begins nothing.
         node.Drained(joined.Drained);
         node.Became(joined.Incarnation);
@@ -193,11 +224,11 @@ internal sealed class Membership(
                 }
                 BeatOnce(connection);
             }
-            catch (SchemaIsNewer newer)
+            catch (Exception reason) when (reason is SchemaIsNewer or NodeNameIsTaken)
             {
                 // The lease is gone, so nothing new begins here meanwhile.
-                log.LogCritical("The node stops: {Reason}", newer.Message);
-                node.Outdated(newer);
+                log.LogCritical("The node stops: {Reason}", reason.Message);
+                node.MustStop(reason);
                 lifetime.StopApplication();
                 connection?.Dispose();
                 return;
@@ -232,7 +263,7 @@ internal sealed class Membership(
         // Another node has declared this one dead. What ran here was recovered or is about to be; the works see it when they poll, and end those commands.
         log.LogWarning("Node {Node} incarnation {Incarnation} was declared dead; it joins anew", node.Name, node.Incarnation);
         node.Lost();
-        Join().GetAwaiter().GetResult();
+        Join(Patience).GetAwaiter().GetResult();
         beats.Succeeded();
     }
 
@@ -296,7 +327,13 @@ public static class ClusterRegistration
 {
     public static IServiceCollection AddCluster(this IServiceCollection services, Node node, ClusterSettings settings)
     {
-        services.AddHealthChecks().AddCheck<LoopStates>("loops").AddCheck<DeadLetters>("outbox").AddCheck<RetentionGuard>("retention").AddCheck<Hold>("hold");
+        services
+            .AddHealthChecks()
+            .AddCheck<LoopStates>("loops")
+            // What waits for a lock is degraded: everything else of this host works.
+            .AddCheck<DeadLetters>("outbox", HealthStatus.Degraded, timeout: TimeSpan.FromSeconds(5))
+            .AddCheck<RetentionGuard>("retention")
+            .AddCheck<Hold>("hold");
         return services
             .AddSingleton(node)
             .AddSingleton(settings)
@@ -333,8 +370,8 @@ public static class ClusterRegistration
                 (relay, stopping) => relay.PublishDue(stopping),
                 relay => relay.Written
             )
-            // Retention drops dead letters too, and a host may die before it has said that a person dealt with the last.
-            .AddLoop<OutboxRelay>("dead letters", TimeSpan.FromHours(1), (relay, _) => relay.SayOverWithoutDeadLetters())
+            // Retention drops dead letters too, and a host may die before it has said that a person dealt with the last, or that there is one.
+            .AddLoop<OutboxRelay>("dead letters", TimeSpan.FromHours(1), (relay, _) => relay.TellOfDeadLetters(), relay => relay.Untold)
             .AddHostedService<Membership>();
     }
 }

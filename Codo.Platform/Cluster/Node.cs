@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using Codo.Platform.Data;
 
 namespace Codo.Platform.Cluster;
 
@@ -88,9 +87,10 @@ public sealed class Node
     public bool Has(string role) => Roles.Contains(role, StringComparer.Ordinal);
 
     /// <summary>
-    /// Why this binary has to stop: while the node was taken for dead, a newer one has brought a schema that it cannot work with. Null otherwise.
+    /// Why this host has to stop: while the node was taken for dead, a newer binary has brought a schema that this one cannot work with, or another host has
+    /// taken its name. Null otherwise.
     /// </summary>
-    public SchemaIsNewer? Newer { get; private set; }
+    public Exception? StopReason { get; private set; }
 
     /// <summary>Begins the drain.</summary>
     public void Drain() => draining = true;
@@ -106,7 +106,7 @@ public sealed class Node
         DrainChanged.Set();
     }
 
-    internal void Outdated(SchemaIsNewer newer) => Newer = newer;
+    internal void MustStop(Exception reason) => StopReason = reason;
 
     internal void Hold(bool isHeld) => held = isHeld;
 

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using Codo.Platform.Data;
 
 namespace Codo.Platform.Cluster;
 
@@ -12,7 +13,7 @@ public sealed class NodeSettings
     public string TimeZone { get; set; } = "";
 
     /// <summary>The address under which people reach Codo; links and the cross-origin rule use it.</summary>
-    [RegularExpression("https?://.+", ErrorMessage = "It must be an address such as https://codo.example.com, or empty.")]
+    [WebAddress]
     public string PublicUrl { get; set; } = "";
 
     /// <summary>

@@ -154,10 +154,16 @@ public static class Migrator
     /// Refuses a schema that is not this binary's to work with. Until the transaction ends no migration begins: whoever joins the cluster in it is seen by the
     /// next one, and a node that slept over one learns of it.
     /// </summary>
+    /// <param name="patience">How long to wait for a migration that is under way; whole seconds.</param>
     /// <exception cref="SchemaIsNewer"/>
-    public static async Task Verify(NpgsqlConnection connection, NpgsqlTransaction transaction, Schema schema, ILogger log)
+    public static async Task Verify(NpgsqlConnection connection, NpgsqlTransaction transaction, Schema schema, ILogger log, TimeSpan patience)
     {
-        await connection.ExecuteAsync("SELECT pg_advisory_xact_lock_shared(@Lock)", new { Lock }, transaction, commandTimeout: 300);
+        await connection.ExecuteAsync(
+            "SELECT pg_advisory_xact_lock_shared(@Lock)",
+            new { Lock },
+            transaction,
+            commandTimeout: (int)patience.TotalSeconds
+        );
         await RefuseNewer(connection, schema, await Applied(connection), log);
     }
 

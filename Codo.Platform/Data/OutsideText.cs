@@ -33,6 +33,11 @@ public static class OutsideText
         return text.Length <= most && IsClean(text, Plain) ? text : Clean(text, most, Plain);
     }
 
+    /// <summary>
+    /// The first <paramref name="most"/> characters, one fewer where half a surrogate pair would be the last: PostgreSQL's driver refuses such a text.
+    /// </summary>
+    public static string Head(string text, int most) => text.Length <= most ? text : text[..(char.IsHighSurrogate(text[most - 1]) ? most - 1 : most)];
+
     private static string Clean(string text, int most, Func<char, char> plain)
     {
         var clean = new StringBuilder(Math.Min(text.Length, most));

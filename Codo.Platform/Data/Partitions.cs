@@ -19,6 +19,15 @@ public static class Partitions
         WHERE i.inhparent = CAST(@Table AS regclass) ORDER BY c.relname
         """;
 
+    /// <summary>How often a statement is tried while somebody holds the table; and by a start, which does not wait for what can be made later.</summary>
+    public const int Tries = 5, TriesAtStart = 2;
+
+    // Rows that are moved out of the default partition at once: nobody reads or writes the table meanwhile.
+    private const int MostMoved = 20_000;
+
+    // Waits for readers and holds up nobody: it is given more time.
+    private const string Concurrently = " CONCURRENTLY";
+
     // Said of a partition before it is detached: one that an operator has detached to keep it is not dropped.
     internal const string Doomed = "codo: past its retention, being dropped";
 
@@ -29,10 +38,15 @@ public static class Partitions
             AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid) AND obj_description(c.oid, 'pg_class') = @Doomed ORDER BY c.relname
         """;
 
-    /// <summary>Makes sure of the partition that holds <paramref name="from"/> and the <paramref name="ahead"/> that follow it.</summary>
+    /// <summary>
+    /// Makes sure of the partition that holds <paramref name="from"/> and the <paramref name="ahead"/> that follow it. Rows of theirs that lie in the default
+    /// partition move into them, unless there are too many.
+    /// </summary>
     /// <param name="table">Schema-qualified; a name of ours, never input.</param>
     /// <param name="fillFactor">Less where rows are changed later: what a page keeps free lets a change stay on it and leave the indexes alone.</param>
     /// <param name="make">The statement for one that begins on a day, where the table is not the host's own; null is <c>CREATE TABLE</c>.</param>
+    /// <param name="left">Told of each partition that is not made because rows of it stay in the default one, and why.</param>
+    /// <exception cref="TimeoutException">Somebody holds the table for long.</exception>
     public static async Task Ensure(
         NpgsqlDataSource source,
         string table,
@@ -40,7 +54,9 @@ public static class Partitions
         DateTimeOffset from,
         int ahead,
         Func<DateTime, string>? make = null,
-        int fillFactor = 100
+        int fillFactor = 100,
+        int tries = Tries,
+        Action<string>? left = null
     )
     {
         var have = await List(source, table);
@@ -50,53 +66,61 @@ public static class Partitions
             var name = NameOf(table, span, start);
             if (have.Contains(name[(name.IndexOf('.', StringComparison.Ordinal) + 1)..]))
                 continue;
-            var sql =
-                make?.Invoke(start)
-                ?? ($"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{Stamp(start)}') TO ('{Stamp(Move(start, span, 1))}') "
-                    + $"WITH (fillfactor = {fillFactor.ToString(CultureInfo.InvariantCulture)})");
-            await Patiently(source, sql);
+            var (begins, ends) = (Stamp(start), Stamp(Move(start, span, 1)));
+            var with = $"WITH (fillfactor = {fillFactor.ToString(CultureInfo.InvariantCulture)})";
+            var isMade = make is null
+                ? await Patiently(
+                    source,
+                    tries,
+                    error => left?.Invoke($"{name} is not made: {error}"),
+                    $"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{begins}') TO ('{ends}') {with}",
+                    OutOfDefault(table, name, begins, ends, with)
+                )
+                : await Patiently(source, tries, error => left?.Invoke($"{name} is not made: {error}"), make(start));
+            if (!isMade) throw new TimeoutException($"{name} cannot be made while somebody holds {table}: a backup, or a transaction that was left open");
         }
     }
 
     /// <summary>
     /// Drops every partition that ended before <paramref name="before"/>, and those that an earlier run detached and did not come to drop; returns how many.
+    /// One that somebody reads for long is left to the next run.
     /// </summary>
     /// <param name="drop">The statement for one by its name, where the table is not the host's own; null detaches and drops.</param>
     public static async Task<int> Drop(NpgsqlDataSource source, string table, PartitionSpan span, DateTimeOffset before, Func<string, string>? drop = null)
     {
         var last = NameOf(table, span, Start(before.UtcDateTime, span));
         var schema = table[..table.IndexOf('.', StringComparison.Ordinal)];
-        var dropped = 0;
+        var (dropped, tries) = (0, Tries);
         foreach (var name in await List(source, table))
         {
             var full = schema + "." + name;
             // Names end in their date, so that their order is time's; the default partition has no date and stays.
             if (full.Length != last.Length || string.CompareOrdinal(full, last) >= 0) continue;
-            if (drop is not null)
-                await Patiently(source, drop(name));
-            else
-            {
-                // DETACH CONCURRENTLY waits for readers without holding writers up; it needs to stand outside a transaction. Where it is refused, the partition
-                // is dropped while it is attached: after a plain DETACH, a host that dies would leave a table that nobody reads.
-                await Patiently(source, $"COMMENT ON TABLE {full} IS '{Doomed}'");
-                await Patiently(source, $"ALTER TABLE {table} DETACH PARTITION {full} CONCURRENTLY", $"DROP TABLE IF EXISTS {full}");
-                await Patiently(source, $"DROP TABLE IF EXISTS {full}");
-            }
-
-            dropped++;
+            if (await (drop is null ? DropOne(source, table, full, tries) : Patiently(source, tries, drop(name)))) dropped++;
+            // Whoever is in the way of one is so of the next, most likely.
+            else tries = 1;
         }
-        return drop is null ? dropped + await DropDetached(source, table, span, Start(before.UtcDateTime, span)) : dropped;
+        return drop is null ? dropped + await DropDetached(source, table, span, Start(before.UtcDateTime, span), tries) : dropped;
     }
 
-    private static async Task<int> DropDetached(NpgsqlDataSource source, string table, PartitionSpan span, DateTime before)
+    // DETACH CONCURRENTLY waits for readers without holding writers up; it needs to stand outside a transaction. Where it is refused, the partition is dropped
+    // while it is attached: after a plain DETACH, a host that dies would leave a table that nobody reads.
+    private static async Task<bool> DropOne(NpgsqlDataSource source, string table, string full, int tries) =>
+        await Patiently(source, tries, $"COMMENT ON TABLE {full} IS '{Doomed}'")
+        && await Patiently(source, tries, $"ALTER TABLE {table} DETACH PARTITION {full}{Concurrently}", $"DROP TABLE IF EXISTS {full}")
+        && await Patiently(source, tries, $"DROP TABLE IF EXISTS {full}");
+
+    private static async Task<int> DropDetached(NpgsqlDataSource source, string table, PartitionSpan span, DateTime before, int tries)
     {
         List<string> names;
         await using (var connection = await source.OpenConnectionAsync())
             names = (await connection.QueryAsync<string>(DetachedSql, new { Table = table, Doomed })).AsList();
         var schema = table[..table.IndexOf('.', StringComparison.Ordinal)];
-        var old = names.FindAll(name => StartOf(table, span, name) < before);
-        foreach (var name in old) await Patiently(source, $"DROP TABLE IF EXISTS {schema}.{name}");
-        return old.Count;
+        var dropped = 0;
+        foreach (var name in names.FindAll(name => StartOf(table, span, name) < before))
+            if (await Patiently(source, tries, $"DROP TABLE IF EXISTS {schema}.{name}"))
+                dropped++;
+        return dropped;
     }
 
     /// <summary>The beginning of the oldest partition; null when there is none with a date.</summary>
@@ -118,44 +142,51 @@ public static class Partitions
         return (await connection.QueryAsync<string>(ListSql, new { Table = table })).ToHashSet(StringComparer.Ordinal);
     }
 
-    // Partition DDL under a long reader queues for its lock and stops all inserts behind it: a short lock_timeout lets them pass, then it is tried again.
-    private static async Task Patiently(NpgsqlDataSource source, string sql, params string[] whenNotPossible)
+    // Partition DDL under a long reader queues for its lock and stops all inserts behind it: a short lock_timeout lets them pass, then it is tried again. False
+    // when the table was held at every try.
+    private static Task<bool> Patiently(NpgsqlDataSource source, int tries, string sql, params string[] whenNotPossible) =>
+        Patiently(source, tries, null, sql, whenNotPossible);
+
+    private static async Task<bool> Patiently(NpgsqlDataSource source, int tries, Action<string>? left, string sql, params string[] whenNotPossible)
     {
         var others = new Queue<string>(whenNotPossible);
-        for (var attempt = 1; ; attempt++)
+        var failed = 0;
+        while (true)
         {
             await using var connection = await source.OpenConnectionAsync();
-            await connection.ExecuteAsync("SET lock_timeout = '2s'");
+            await connection.ExecuteAsync($"SET lock_timeout = '{(sql.EndsWith(Concurrently, StringComparison.Ordinal) ? "2s" : "100ms")}'");
             try
             {
                 await connection.ExecuteAsync(sql, commandTimeout: 60);
-                return;
+                return true;
             }
-            catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.LockNotAvailable && attempt < 10)
+            catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.LockNotAvailable)
             {
-                await Task.Delay(TimeSpan.FromMilliseconds(200 * attempt));
+                if (++failed >= tries) return false;
+                await Task.Delay(TimeSpan.FromMilliseconds(200 * failed));
             }
             catch (PostgresException error) when (error.SqlState is PostgresErrorCodes.DuplicateTable or PostgresErrorCodes.UndefinedTable)
             {
                 // Another node has just made it, or has just detached or dropped it.
-                return;
+                return true;
             }
             catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.InvalidObjectDefinition)
             {
                 // Another partition covers this stretch: the audit's first, where a clock was ahead.
-                return;
+                return true;
+            }
+            catch (PostgresException error)
+                when (others.Count > 0 && error.SqlState is PostgresErrorCodes.ObjectNotInPrerequisiteState or PostgresErrorCodes.CheckViolation)
+            {
+                // A table with a default partition cannot detach concurrently; one that was interrupted while it did so is detached in part. Both can be
+                // dropped. Where rows of the stretch lie in the default partition already (a foreign clock, or no upkeep for long) they have to move first.
+                sql = others.Dequeue();
             }
             catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.CheckViolation)
             {
-                // Rows of this stretch lie in the default partition already (a foreign clock, or no upkeep for long): they stay there, and so do their
-                // neighbours.
-                return;
-            }
-            catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.ObjectNotInPrerequisiteState && others.Count > 0)
-            {
-                // A table with a default partition cannot detach concurrently; one that was interrupted while it did so is detached in part. Both can be
-                // dropped.
-                sql = others.Dequeue();
+                // Such rows of the audit, which nobody moves, or too many: they stay there, and so do their neighbours.
+                left?.Invoke(error.MessageText);
+                return true;
             }
             finally
             {
@@ -163,6 +194,31 @@ public static class Partitions
             }
         }
     }
+
+    // In one statement: the rows lie in the one table or in the other.
+    private static string OutOfDefault(string table, string name, string begins, string ends, string with) =>
+        $"""
+        DO $$
+        DECLARE
+            rest text;
+            key text;
+            many bigint;
+        BEGIN
+            LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE;
+            SELECT CAST(CAST(p.partdefid AS regclass) AS text), quote_ident(a.attname) INTO STRICT rest, key FROM pg_partitioned_table p
+                JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0] WHERE p.partrelid = CAST('{table}' AS regclass);
+            EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', rest);
+            EXECUTE format('SELECT count(*) FROM (SELECT FROM %1$s WHERE %2$s >= %3$L AND %2$s < %4$L LIMIT {MostMoved + 1}) lying',
+                rest, key, '{begins}', '{ends}') INTO many;
+            IF many > {MostMoved} THEN
+                RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = 'more than {MostMoved} of its rows lie in the default partition, and stay there';
+            END IF;
+            CREATE TABLE {name} (LIKE {table} INCLUDING ALL) {with};
+            EXECUTE format('WITH moved AS (DELETE FROM %1$s WHERE %2$s >= %3$L AND %2$s < %4$L RETURNING *) INSERT INTO {name} SELECT * FROM moved',
+                rest, key, '{begins}', '{ends}');
+            ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{begins}') TO ('{ends}');
+        END $$
+        """;
 
     private static string NameOf(string table, PartitionSpan span, DateTime start) =>
         table + "_" + start.ToString(span == PartitionSpan.Day ? "yyyyMMdd" : "yyyyMM", CultureInfo.InvariantCulture);

@@ -28,15 +28,27 @@ public static class SettingsBinding
     }
 
     /// <summary>
-    /// A list setting: an array (<c>X:0</c>, <c>X:1</c>) or one text with commas; null when it is not set. The binder is not used for these: it would add to a
-    /// default instead of replacing it.
+    /// A list setting: an array (<c>X:0</c>, <c>X:1</c>) or one text with commas, of which the later source's is in force; null when it is not set. The binder
+    /// is not used for these: it would add to a default instead of replacing it.
     /// </summary>
+    /// <exception cref="OptionsValidationException">One source says both: neither is over the other.</exception>
     public static IReadOnlyList<string>? List(IConfiguration configuration, string setting)
     {
         var section = configuration.GetSection(setting);
         if (!section.Exists()) return null;
-        return section.Value?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
-            ?? section.GetChildren().Select(child => child.Value ?? "").Where(value => value.Length > 0).ToArray();
+        foreach (var provider in ((IConfigurationRoot)configuration).Providers.Reverse())
+        {
+            var item = provider.GetChildKeys([], setting).FirstOrDefault();
+            // Also an empty text is one: an array of JSON that is empty, or a variable that is to take away what a file allows.
+            if (provider.TryGet(setting, out var text) && text is not null)
+            {
+                if (item is null) return text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+                var sentence = $"{setting} is set as one text and as a list ({setting}:{item}): keep one of them.";
+                if (text.Length > 0) throw new OptionsValidationException(setting, typeof(string[]), [sentence]);
+            }
+            if (item is not null) break;
+        }
+        return [.. section.GetChildren().Select(item => item.Value ?? "").Where(value => value.Length > 0)];
     }
 }
 

@@ -21,7 +21,9 @@ public sealed class DeadLetters(NpgsqlDataSource source) : IHealthCheck
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
         await using var connection = await source.OpenConnectionAsync(cancellationToken);
-        var (dead, oldest) = await connection.QuerySingleAsync<(long Dead, double? Oldest)>(StateSql);
+        var (dead, oldest) = await connection.QuerySingleAsync<(long Dead, double? Oldest)>(
+            new CommandDefinition(StateSql, cancellationToken: cancellationToken)
+        );
         var waits = oldest is { } seconds && seconds > LongestWait.TotalSeconds;
         if (dead == 0 && !waits)
             return HealthCheckResult.Healthy("delivered");

@@ -50,8 +50,10 @@ public sealed record ExecutionEnded(
     public bool Succeeded => Result == ExecutionOutcome.Succeeded;
 }
 
-/// <summary>Due times of a job were skipped several times in a row, because its previous run had not ended.</summary>
-/// <param name="Times">So far, at least 3.</param>
+/// <summary>
+/// Due times of a job were skipped: several in a row because its previous run had not ended, or because a high-risk rule keeps it from running.
+/// </summary>
+/// <param name="Times">So far: at least 3, of a rule at least 1.</param>
 public sealed record FiresSkipped(string JobId, long LogId, int Times, DateTime Since, DateTime Until, Text Cause, IReadOnlyList<string> Owners, long Space = 1)
     : INotification;
 

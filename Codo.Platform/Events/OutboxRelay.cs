@@ -54,9 +54,12 @@ public sealed class OutboxRelay(
         UPDATE platform.outbox SET cause = @Cause, next_try_at = clock_timestamp() + interval '5 seconds' WHERE message_id = @MessageId AND dead_at IS NULL
         """;
 
-    private const string AnyDeadSql = """
-        SELECT EXISTS (SELECT 1 FROM platform.outbox WHERE dead_at IS NOT NULL)
+    private const string DeadSql = """
+        SELECT count(*) FROM platform.outbox WHERE dead_at IS NOT NULL
         """;
+
+    // Whether there may be a dead letter of which nobody was told: one of an earlier start, or one whose incident could not be opened.
+    private volatile bool untold = true;
 
     private readonly Dictionary<string, IOutboxReader> readers = readers.ToDictionary(reader => reader.Kind, StringComparer.Ordinal);
 
@@ -84,13 +87,42 @@ public sealed class OutboxRelay(
         }
     }
 
+    /// <summary>Set when a dead letter could not be told of.</summary>
+    public WakeSignal Untold { get; } = new();
+
     /// <summary>Ends the incident of the dead letters when none is left.</summary>
     public async Task SayOverWithoutDeadLetters()
     {
-        await using (var connection = await source.OpenConnectionAsync())
-            if (await connection.ExecuteScalarAsync<bool>(AnyDeadSql)) return;
-        await using var scope = scopes.CreateAsyncScope();
-        await scope.ServiceProvider.GetRequiredService<IMediator>().Publish(new SystemTroubleOver(DeadLetters.Trouble));
+        if (await CountDead() == 0) await Tell(new SystemTroubleOver(DeadLetters.Trouble));
+    }
+
+    /// <summary>Tells of the dead letters that nobody was told of, and ends their incident when none is left.</summary>
+    public async Task TellOfDeadLetters()
+    {
+        var isUntold = untold;
+        // Before the look: what cannot be told from here on is the next look's.
+        untold = false;
+        try
+        {
+            var dead = await CountDead();
+            if (dead == 0)
+                await Tell(new SystemTroubleOver(DeadLetters.Trouble));
+            else if (isUntold)
+                await Tell(
+                    Found(
+                        new Text(
+                            $"{dead} 条消息在多次尝试后放弃。查看与重发：/v2/outbox/",
+                            $"Messages that were given up after many attempts: {dead}. List and send again: /v2/outbox/"
+                        ),
+                        isReminder: true
+                    )
+                );
+        }
+        catch
+        {
+            untold = true;
+            throw;
+        }
     }
 
     // In order of the oldest message, those of a kind that is read together as one.
@@ -184,25 +216,42 @@ public sealed class OutboxRelay(
     {
         try
         {
-            await using var scope = scopes.CreateAsyncScope();
-            await scope
-                .ServiceProvider.GetRequiredService<IMediator>()
-                .Publish(
-                    new SystemTroubleFound(
-                        DeadLetters.Trouble,
-                        new Text("消息无法送达其他模块（死信）", "A message could not be delivered to another module (dead letter)"),
-                        new Text(
-                            $"消息 {message.MessageId}（{message.Kind}，{message.Stream}）尝试 {message.Attempts + 1} 次后放弃：{cause}\n查看与重发：/v2/outbox/",
-                            ($"Message {message.MessageId} ({message.Kind} of {message.Stream}) was given up after {message.Attempts + 1} attempts: "
-                                + $"{cause}\nList and send again: /v2/outbox/")
-                        )
+            await Tell(
+                Found(
+                    new Text(
+                        $"消息 {message.MessageId}（{message.Kind}，{message.Stream}）尝试 {message.Attempts + 1} 次后放弃：{cause}\n查看与重发：/v2/outbox/",
+                        ($"Message {message.MessageId} ({message.Kind} of {message.Stream}) was given up after {message.Attempts + 1} attempts: "
+                            + $"{cause}\nList and send again: /v2/outbox/")
                     )
-                );
+                )
+            );
         }
         catch (Exception error)
         {
-            log.LogError(error, "No incident could be opened for dead letter {Id}; readiness shows it", message.MessageId);
+            log.LogError(error, "No incident could be opened for dead letter {Id}; it is told by a later look, and readiness shows it", message.MessageId);
+            untold = true;
+            Untold.Set();
         }
+    }
+
+    private static SystemTroubleFound Found(Text detail, bool isReminder = false) =>
+        new(
+            DeadLetters.Trouble,
+            new Text("消息无法送达其他模块（死信）", "A message could not be delivered to another module (dead letter)"),
+            detail,
+            isReminder
+        );
+
+    private async Task<long> CountDead()
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        return await connection.ExecuteScalarAsync<long>(DeadSql);
+    }
+
+    private async Task Tell(INotification told)
+    {
+        await using var scope = scopes.CreateAsyncScope();
+        await scope.ServiceProvider.GetRequiredService<IMediator>().Publish(told);
     }
 
     private sealed record Head(long MessageId, string Kind);

@@ -70,13 +70,20 @@ public static class Failures
             }
         );
 
-    /// <summary>Writes a failure: the envelope, or RFC 9457 problem details for a client that asks for them.</summary>
+    /// <summary>
+    /// Writes a failure: the envelope, or RFC 9457 problem details for a client that asks for them. An answer that has begun is cut off instead.
+    /// </summary>
     /// <param name="code">The envelope's <c>code</c>.</param>
     /// <param name="status">The true HTTP status; the envelope of a business failure goes out as 200.</param>
     /// <param name="isBusiness">Whether the envelope goes out as 200; null: by its code.</param>
     public static async Task Write(HttpContext context, int code, int status, Text text, object? more = null, bool? isBusiness = null)
     {
-        if (context.Response.HasStarted) return;
+        if (context.Response.HasStarted)
+        {
+            // Its end would look like that of a whole answer: the client is to see that it was cut.
+            context.Abort();
+            return;
+        }
         var options = context.RequestServices.GetRequiredService<JsonSerializerOptions>();
         // 405 has to say which methods there are, and routing has written it already; 429 says when to come again.
         var (allowed, retryAfter) = (context.Response.Headers.Allow, context.Response.Headers.RetryAfter);

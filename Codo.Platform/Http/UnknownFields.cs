@@ -14,6 +14,14 @@ public sealed class EchoedAttribute(params string[] fields) : Attribute
     public IReadOnlyList<string> Fields => fields;
 }
 
+/// <summary>The same of fields that answers give empty: with a value they are named, since nobody reads it.</summary>
+[AttributeUsage(AttributeTargets.Class)]
+public sealed class EchoedEmptyAttribute(params string[] fields) : Attribute
+{
+    /// <summary>As they stand in the body.</summary>
+    public IReadOnlyList<string> Fields => fields;
+}
+
 /// <summary>
 /// Fields of a body that no slice reads: they are accepted, as the original accepts them, and the answer names them, since <c>timeuot</c> would otherwise be a
 /// limit that is not there.
@@ -65,6 +73,11 @@ public static class UnknownFields
             return;
         }
         var echoed = info.Type.GetCustomAttributes(typeof(EchoedAttribute), false).OfType<EchoedAttribute>().SelectMany(one => one.Fields).ToList();
+        var echoedEmpty = info
+            .Type.GetCustomAttributes(typeof(EchoedEmptyAttribute), false)
+            .OfType<EchoedEmptyAttribute>()
+            .SelectMany(one => one.Fields)
+            .ToList();
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             var name = reader.GetString()!;
@@ -75,8 +88,9 @@ public static class UnknownFields
                 Walk(ref reader, info.Options.GetTypeInfo(known.PropertyType), path.Length == 0 ? name : $"{path}.{name}", found);
                 continue;
             }
+            var isEmpty = reader.TokenType == JsonTokenType.String && reader.ValueTextEquals(""u8);
             reader.Skip();
-            if (!echoed.Contains(name))
+            if (!echoed.Contains(name) && !(isEmpty && echoedEmpty.Contains(name)))
                 found.Add(Say(path.Length == 0 ? name : $"{path}.{name}", Nearest(name, info.Properties.Select(property => property.Name))));
         }
     }

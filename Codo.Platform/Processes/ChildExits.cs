@@ -13,25 +13,64 @@ internal readonly record struct ChildExit(int Status, ExitUsage Used);
 /// </summary>
 internal static unsafe partial class ChildExits
 {
-    private const int OpenProcess = 434, CloseOnExec = 0x80000, Add = 1, Remove = 2, Readable = 1, Interrupted = 4, NoChild = 10;
+    private const int OpenProcess = 434, CloseOnExec = 0x80000, Add = 1, Remove = 2, Readable = 1, Interrupted = 4, NoChild = 10, SigKill = 9;
 
     private static readonly ConcurrentDictionary<int, (int Descriptor, TaskCompletionSource<ChildExit> Exit)> Waiting = new();
-    private static readonly int Poll = StartWaiting();
+    private static readonly Lock Gate = new();
+    private static int kernelPoll = -1;
 
     // A kernel without task I/O accounting says 0 of everything.
     private static readonly bool CountsBytes = File.Exists("/proc/self/io");
 
     /// <summary>Completes with the exit status of a child, as a shell gives it, and what it used.</summary>
+    /// <param name="open">Opens the descriptor of a process, in place of the kernel's own call; answers less than 0, and the error as a system call does, when
+    /// there is none.</param>
     /// <exception cref="Win32Exception">The kernel gives no descriptor for it.</exception>
-    public static Task<ChildExit> Of(int id)
+    public static Task<ChildExit> Of(int id, Func<int, int>? open = null)
     {
-        var descriptor = SystemCall(OpenProcess, id, 0);
+        var poll = Poll();
+        var descriptor = (open ?? OpenDescriptor)(id);
         if (descriptor < 0) throw new Win32Exception(Marshal.GetLastPInvokeError());
         var exit = new TaskCompletionSource<ChildExit>(TaskCreationOptions.RunContinuationsAsynchronously);
         Waiting[id] = (descriptor, exit);
         var asked = new PollEvent { Events = Readable, Id = id };
-        if (Control(Poll, Add, descriptor, &asked) != 0) throw new Win32Exception(Marshal.GetLastPInvokeError());
-        return exit.Task;
+        if (Control(poll, Add, descriptor, &asked) == 0) return exit.Task;
+        var error = Marshal.GetLastPInvokeError();
+        Waiting.TryRemove(id, out _);
+        _ = Close(descriptor);
+        throw new Win32Exception(error);
+    }
+
+    /// <summary>Kills a child whose end nobody would hear of, with its session, and takes its exit status.</summary>
+    public static void End(int id)
+    {
+        // Who may not kill it must not wait for it either.
+        if (Kill(-id, SigKill) != 0) return;
+        int status, got;
+        ResourceUsage used;
+        do got = WaitFor(id, &status, 0, &used);
+        while (got < 0 && Marshal.GetLastPInvokeError() == Interrupted);
+    }
+
+    /// <summary>Why the end of a child cannot be heard of on this machine; null when it can.</summary>
+    public static string? WhyNot()
+    {
+        var descriptor = OpenDescriptor(Environment.ProcessId);
+        if (descriptor < 0) return Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError());
+        _ = Close(descriptor);
+        return null;
+    }
+
+    private static int OpenDescriptor(int id) => SystemCall(OpenProcess, id, 0);
+
+    // Not a field's initialiser: one that has failed is not tried again, and no command would start any more.
+    private static int Poll()
+    {
+        lock (Gate)
+        {
+            if (kernelPoll < 0) kernelPoll = StartWaiting();
+            return kernelPoll;
+        }
     }
 
     private static int StartWaiting()
@@ -59,7 +98,7 @@ internal static unsafe partial class ChildExits
         do got = WaitFor(id, &status, 0, &used);
         while (got < 0 && Marshal.GetLastPInvokeError() == Interrupted);
         // Taken out first: a child that is being spawned holds a copy for a moment, and closing alone would leave it in the poll, ready for ever.
-        _ = Control(Poll, Remove, descriptor, null);
+        _ = Control(Poll(), Remove, descriptor, null);
         _ = Close(descriptor);
         if (got == id) exit.SetResult(new ChildExit((status & 0x7f) == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f), Used(used)));
         else exit.SetException(new Win32Exception(NoChild, "The exit status of a command is not known: somebody else has waited for it."));
@@ -97,6 +136,9 @@ internal static unsafe partial class ChildExits
 
     [LibraryImport("libc", EntryPoint = "wait4", SetLastError = true)]
     private static partial int WaitFor(int id, int* status, int options, ResourceUsage* used);
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int Kill(int id, int signal);
 
     [LibraryImport("libc", EntryPoint = "close")]
     private static partial int Close(int descriptor);

@@ -60,6 +60,9 @@ public sealed partial class LocalCommand
         Mark = mark;
     }
 
+    /// <summary>Why no command can be run here, because its end would not be heard of; null when it can.</summary>
+    public static string? WhyNotHere() => ChildExits.WhyNot();
+
     /// <summary>What to record at once, so that whoever comes later can find and end the run.</summary>
     public RunMark Mark { get; }
 
@@ -130,6 +133,8 @@ public sealed partial class LocalCommand
         }
         catch (Win32Exception cause)
         {
+            // Its shell may have been on the way, and was killed.
+            RemoveScript(runId);
             throw new CommandNotStartedException(new Text($"命令无法启动：{cause.Message}", $"The command could not be started: {cause.Message}"), cause);
         }
     }

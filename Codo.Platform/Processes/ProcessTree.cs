@@ -32,10 +32,12 @@ public static partial class ProcessTree
         var clock = time ?? TimeProvider.System;
         var seen = new Dictionary<int, long>();
         var told = new HashSet<int>();
-        var until = clock.GetUtcNow() + (grace ?? DefaultGrace);
+        // Measured, and not by the clock, which somebody may set meanwhile.
+        var began = clock.GetTimestamp();
+        var most = grace ?? DefaultGrace;
         var left = await FindAsync(run, seen);
 
-        for (var pause = TimeSpan.FromMilliseconds(10); left.Count > 0 && clock.GetUtcNow() < until; left = await FindAsync(run, seen))
+        for (var pause = TimeSpan.FromMilliseconds(10); left.Count > 0 && clock.GetElapsedTime(began) < most; left = await FindAsync(run, seen))
         {
             Signal(left.Where(process => told.Add(process.Id)).ToList(), run, SigTerm);
             await Task.Delay(pause, clock);

@@ -36,33 +36,56 @@ internal sealed partial class SessionProcess
 
     /// <summary>Starts a program, which is looked for in <c>PATH</c> when its name has no slash.</summary>
     /// <param name="workingDirectory">Where it starts; null for the host's own.</param>
-    /// <exception cref="Win32Exception">It could not be started; the message says why.</exception>
+    /// <param name="open">See <see cref="ChildExits.Of"/>.</param>
+    /// <exception cref="Win32Exception">It could not be started, or its end could not be heard of, and it is gone; the message says why.</exception>
     public static SessionProcess Start(
         IReadOnlyList<string> command,
         IEnumerable<KeyValuePair<string, string?>> environment,
         string? workingDirectory,
-        bool withInput
+        bool withInput,
+        Func<int, int>? open = null
     )
     {
         var (outputRead, outputWrite) = Pipe();
-        var (inputRead, inputWrite) = withInput ? Pipe() : (OpenNull(), -1);
+        // They own their descriptors from here on.
+        var output = new AnonymousPipeClientStream(PipeDirection.In, new SafePipeHandle(outputRead, ownsHandle: true));
+        PipeStream? input = null;
+        var inputRead = -1;
         try
         {
+            if (withInput)
+            {
+                (inputRead, var inputWrite) = Pipe();
+                input = new AnonymousPipeClientStream(PipeDirection.Out, new SafePipeHandle(inputWrite, ownsHandle: true));
+            }
+            else inputRead = OpenNull();
             var id = Spawn(command, environment, workingDirectory, inputRead, outputWrite);
-            var output = new AnonymousPipeClientStream(PipeDirection.In, new SafePipeHandle(outputRead, ownsHandle: true));
-            var input = withInput ? new AnonymousPipeClientStream(PipeDirection.Out, new SafePipeHandle(inputWrite, ownsHandle: true)) : null;
-            return new SessionProcess(id, output, input, ChildExits.Of(id));
+            return new SessionProcess(id, output, input, Watch(id, open));
         }
         catch
         {
-            _ = Close(outputRead);
-            if (withInput) _ = Close(inputWrite);
+            output.Dispose();
+            input?.Dispose();
             throw;
         }
         finally
         {
             _ = Close(outputWrite);
-            _ = Close(inputRead);
+            if (inputRead >= 0) _ = Close(inputRead);
+        }
+    }
+
+    private static Task<ChildExit> Watch(int id, Func<int, int>? open)
+    {
+        try
+        {
+            return ChildExits.Of(id, open);
+        }
+        catch
+        {
+            // It runs, and whoever is told that it could not be started may start it again.
+            ChildExits.End(id);
+            throw;
         }
     }
 

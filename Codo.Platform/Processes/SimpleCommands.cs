@@ -47,7 +47,7 @@ public static class SimpleCommands
         ["xargs"] = ("nIPLdsEa", 0),
         ["flock"] = ("wE", 1),
         ["time"] = ("fo", 0),
-        ["runuser"] = ("u", 0),
+        ["runuser"] = ("ugGsw", 0),
         ["watch"] = ("n", 0),
         ["unshare"] = ("", 0),
         ["strace"] = ("eop", 0),
@@ -452,18 +452,28 @@ public static class SimpleCommands
         {
             while (from < all.Count && Prefixes.TryGetValue(BaseName(all[from]), out var prefix))
             {
+                var program = BaseName(all[from]);
                 var next = from + 1;
+                var isUser = false;
                 while (next < all.Count && (IsAssignment(all[next]) || (all[next].Length > 1 && all[next][0] == '-')))
                 {
                     var option = all[next];
                     next++;
                     if (option == "--") break;
+                    isUser |= option.StartsWith("-u", StringComparison.Ordinal) || option.StartsWith("--user", StringComparison.Ordinal);
+                    if (
+                        (program == "runuser" && option is "--user" or "--group" or "--supp-group")
+                        || (program == "flock" && option is "--timeout" or "--wait" or "--conflict-exit-code")
+                    )
+                        next++;
                     // The last letter of a group of short options may take the word behind it.
                     if (option[0] == '-' && option[1] != '-' && prefix.Options.Contains(option[^1], StringComparison.Ordinal)) next++;
                 }
 
                 next += prefix.Words;
                 if (next >= all.Count) break;
+                // Behind its file flock takes a command, or -c and a line for a shell; runuser without -u is su by another name.
+                if (program switch { "flock" => all[next] is "-c" or "--command", "runuser" => !isUser, _ => false }) break;
                 from = next;
             }
 
@@ -472,12 +482,16 @@ public static class SimpleCommands
 
         private void Nested(string program, List<string> arguments)
         {
-            if (Shells.Contains(program) || program is "su" or "runuser")
+            if (program is "su" or "runuser" or "flock")
             {
-                var option = arguments.FindIndex(word => word.Length > 1 && word[0] == '-' && word[1] != '-' && word.Contains('c', StringComparison.Ordinal));
+                if (LineOf(arguments) is { } line) Parse(line);
+            }
+            else if (Shells.Contains(program))
+            {
+                var option = arguments.FindIndex(IsLineOption);
                 if (option >= 0 && option + 1 < arguments.Count) Parse(arguments[option + 1]);
                 var input = arguments.IndexOf("<<");
-                if (Shells.Contains(program) && input >= 0 && input + 1 < arguments.Count) Parse(arguments[input + 1]);
+                if (input >= 0 && input + 1 < arguments.Count) Parse(arguments[input + 1]);
             }
             else if (program == "eval") Parse(string.Join(' ', arguments));
             else if (program == "ssh")
@@ -492,6 +506,27 @@ public static class SimpleCommands
                 var exec = arguments.FindIndex(word => word is "-exec" or "-execdir" or "-ok");
                 if (exec >= 0 && exec + 1 < arguments.Count) Add(arguments.GetRange(exec + 1, arguments.Count - exec - 1));
             }
+        }
+
+        private static bool IsLineOption(string word) =>
+            word == "--command" || (word.Length > 1 && word[0] == '-' && word[1] != '-' && word.Contains('c', StringComparison.Ordinal));
+
+        // Unlike a shell, su takes the line also behind a sign or glued to its letter.
+        private static string? LineOf(List<string> arguments)
+        {
+            const string sign = "--command=";
+            for (var at = 0; at < arguments.Count; at++)
+            {
+                var word = arguments[at];
+                if (word.StartsWith(sign, StringComparison.Ordinal)) return word[sign.Length..];
+                if (!IsLineOption(word)) continue;
+                var letter = word == "--command" ? word.Length - 1 : word.IndexOf('c', StringComparison.Ordinal);
+                // A letter before it may have a value of its own, as in -s/bin/csh.
+                if (word != "--command" && word.AsSpan(1, letter - 1).IndexOfAnyExcept(Flags) >= 0) continue;
+                if (letter + 1 < word.Length) return word[(letter + 1)..];
+                return at + 1 < arguments.Count ? arguments[at + 1] : null;
+            }
+            return null;
         }
 
         private void Parse(string inner)
@@ -510,6 +545,9 @@ public static class SimpleCommands
             word.Contains('\n', StringComparison.Ordinal)
                 ? string.Join(' ', word.Split((char[])[' ', '\t', '\r', '\n'], StringSplitOptions.RemoveEmptyEntries))
                 : word;
+
+        // Of su, runuser and flock: those that may stand before -c in one word.
+        private static readonly System.Buffers.SearchValues<char> Flags = System.Buffers.SearchValues.Create("flmpPnxeosF");
 
         private static readonly System.Buffers.SearchValues<char> NameCharacters = System.Buffers.SearchValues.Create(
             "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"

@@ -172,8 +172,8 @@ public sealed class AccessRules
         }
     }
 
-    // An order is not the space's: of its roles only those that approve reach it.
-    private static bool Reaches(string role, Verbs verb, string kind)
+    /// <summary>Whether a role gives the verb on the kind. An order is not the space's: of its roles only those that approve reach it.</summary>
+    internal static bool Reaches(string role, Verbs verb, string kind)
     {
         if (!Roles.All.TryGetValue(role, out var verbs)) return false;
         if (kind == ResourceKind.Order && (verbs & Verbs.Approve) == 0) return false;

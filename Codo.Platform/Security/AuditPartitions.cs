@@ -24,7 +24,8 @@ internal sealed class AuditPartitions(NpgsqlDataSource source, NodeSettings sett
             PartitionSpan.Month,
             time.GetUtcNow(),
             ahead: 2,
-            first => string.Create(CultureInfo.InvariantCulture, $"SELECT platform.add_audit_partition('{first:yyyy-MM-dd}')")
+            first => string.Create(CultureInfo.InvariantCulture, $"SELECT platform.add_audit_partition('{first:yyyy-MM-dd}')"),
+            left: why => log.LogWarning("{Why}", why)
         );
         if (await guard.Allows(cancellation) is not { } now)
             return;

@@ -9,7 +9,7 @@ using Npgsql;
 namespace Codo.Platform.Security;
 
 /// <summary>
-/// Seals each day of the audit (UTC) an hour after its end: a keyed hash of its rows, chained to the seal of the day before. Whoever can change the database
+/// Seals each day of the audit (UTC) 25 hours after its end: a keyed hash of its rows, chained to the seal of the day before. Whoever can change the database
 /// and has not the master key cannot make a changed day hold. Seals outlive the rows, which retention drops by months.
 /// </summary>
 public sealed class AuditSeals(NpgsqlDataSource source, SecretBox box)
@@ -60,8 +60,14 @@ public sealed class AuditSeals(NpgsqlDataSource source, SecretBox box)
     // Rows of a clock that was wrong do not make the chain begin in another century.
     private static readonly DateTime Earliest = new(2020, 1, 1, 0, 0, 0, DateTimeKind.Utc);
 
-    /// <summary>How long after a day its rows may still come: no transaction that writes them lasts longer.</summary>
-    private static readonly TimeSpan Rest = TimeSpan.FromHours(1);
+    /// <summary>
+    /// How long after a day its rows may still come: no transaction that writes them lasts longer than an hour, and <see cref="RetentionGuard"/> lets
+    /// PostgreSQL's clock be ahead by a day.
+    /// </summary>
+    private static readonly TimeSpan Rest = TimeSpan.FromHours(25);
+
+    // A day is sealed within ten minutes once its rest is over.
+    private static readonly TimeSpan Late = TimeSpan.FromHours(1);
 
     // What PostgreSQL's own function keeps, whatever the setting says.
     private static readonly TimeSpan LeastKept = TimeSpan.FromDays(90);
@@ -73,7 +79,7 @@ public sealed class AuditSeals(NpgsqlDataSource source, SecretBox box)
         return await connection.ExecuteScalarAsync<DateTime>(NowSql);
     }
 
-    /// <summary>Seals every day that ended an hour before; days without a row too, so that the chain has no gap.</summary>
+    /// <summary>Seals every day that ended 25 hours before; days without a row too, so that the chain has no gap.</summary>
     /// <param name="now">UTC.</param>
     public async Task<int> SealUntil(DateTime now, CancellationToken cancellation = default)
     {
@@ -82,9 +88,19 @@ public sealed class AuditSeals(NpgsqlDataSource source, SecretBox box)
         return sealedDays;
     }
 
+    /// <summary>The newest day that is sealed, with its seal; null where none is.</summary>
+    public async Task<NotedSeal?> Newest(CancellationToken cancellation = default)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        return await connection.QuerySingleOrDefaultAsync<Seal>(LastSql) is { } last ? new NotedSeal(last.Day, last.Value) : null;
+    }
+
     /// <summary>Checks the whole chain, and the rows of every day that are still there.</summary>
     /// <param name="now">UTC.</param>
-    public async Task<AuditVerdict> Verify(DateTime now, CancellationToken cancellation = default)
+    /// <param name="noted">
+    /// A seal that was kept elsewhere. Whoever deletes the seals from a day on has the host make them anew: then the chain holds, and this seal is not in it.
+    /// </param>
+    public async Task<AuditVerdict> Verify(DateTime now, NotedSeal? noted = null, CancellationToken cancellation = default)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
         var seals = (await connection.QueryAsync<Seal>(SealsSql)).AsList();
@@ -98,18 +114,26 @@ public sealed class AuditSeals(NpgsqlDataSource source, SecretBox box)
                 var isDropped =
                     why.IsEmpty && seal.Rows > 0 && seal.Day.AddDays(1) < now - LeastKept
                     && !partitions.Exists(one => (one.Begins is null || one.Begins <= seal.Day) && (one.Ends is null || one.Ends > seal.Day));
-                if (!isDropped) return new AuditVerdict(seals.Count, dropped, rows, seal.Day, why.Text, before?.Day);
+                if (!isDropped) return Found(seal.Day, why.Text);
                 dropped++;
             }
             else rows += seal.Rows;
 
+            if (noted is not null && noted.Day == seal.Day && !Same(noted.Value, seal.Value))
+                return Found(seal.Day, "its seal is not the one that is given: this day or one before it was changed and sealed anew");
             before = seal;
         }
 
-        var late = before is not null && before.Day.AddDays(2) + Rest + Rest < now;
-        return late
-            ? new AuditVerdict(seals.Count, dropped, rows, before!.Day.AddDays(1), "no day is sealed from here on", before.Day)
-            : new AuditVerdict(seals.Count, dropped, rows, null, "", before?.Day);
+        if (noted is not null && !seals.Exists(seal => seal.Day == noted.Day))
+        {
+            before = seals.LastOrDefault(seal => seal.Day < noted.Day);
+            return Found(noted.Day, "the seal that is given for it is there no more");
+        }
+
+        var late = before is not null && before.Day.AddDays(2) + Rest + Late < now;
+        return late ? Found(before!.Day.AddDays(1), "no day is sealed from here on") : Found(null, "");
+
+        AuditVerdict Found(DateTime? broken, string why) => new(seals.Count, dropped, rows, broken, why, before?.Day, before?.Value ?? "");
     }
 
     private async Task<bool> SealNext(DateTime now, CancellationToken cancellation)
@@ -146,7 +170,8 @@ public sealed class AuditSeals(NpgsqlDataSource source, SecretBox box)
 
     private async Task<Fault?> Wrong(NpgsqlConnection connection, Seal seal, Seal? before, CancellationToken cancellation)
     {
-        if (before is not null && seal.Day != before.Day.AddDays(1)) return new Fault("the seal of a day before it is missing");
+        // The first one follows none; seals are not dropped with their rows.
+        if (before is null ? seal.Previous.Length > 0 : seal.Day != before.Day.AddDays(1)) return new Fault("the seal of a day before it is missing");
         if (before is not null && seal.Previous != before.Value) return new Fault("its seal does not follow that of the day before");
         if (!box.Has(seal.MasterKey))
             return new Fault($"it is sealed with master key {seal.MasterKey}, which is not set here (Codo:OldMasterKeys:{seal.MasterKey})");
@@ -215,7 +240,23 @@ public sealed class AuditSeals(NpgsqlDataSource source, SecretBox box)
 /// <param name="Rows">Rows that were compared.</param>
 /// <param name="Broken">The first day that does not hold; null when all do.</param>
 /// <param name="Last">The last day that holds.</param>
-public sealed record AuditVerdict(int Days, int Dropped, long Rows, DateTime? Broken, string Why, DateTime? Last);
+/// <param name="LastSeal">The seal of that day; empty where there is none.</param>
+public sealed record AuditVerdict(int Days, int Dropped, long Rows, DateTime? Broken, string Why, DateTime? Last, string LastSeal);
+
+/// <summary>A day (UTC) of the audit with its seal, to be kept where whoever can change the database does not get.</summary>
+public sealed record NotedSeal(DateTime Day, string Value)
+{
+    private const string DayForm = "yyyy-MM-dd";
+
+    /// <summary>Reads it as it is printed; null where it does not read.</summary>
+    public static NotedSeal? Read(string text) =>
+        text.Trim().Split('=', 2) is [var day, { Length: > 0 } value]
+        && DateTime.TryParseExact(day, DayForm, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var at)
+            ? new NotedSeal(at, value)
+            : null;
+
+    public override string ToString() => $"{Day.ToString(DayForm, CultureInfo.InvariantCulture)}={Value}";
+}
 
 /// <summary>Seals on this node, by a clock of PostgreSQL's that has not jumped: a day that is sealed too early would not hold.</summary>
 internal sealed class AuditSealing(AuditSeals seals, RetentionGuard guard, ILogger<AuditSealing> log)
@@ -223,7 +264,9 @@ internal sealed class AuditSealing(AuditSeals seals, RetentionGuard guard, ILogg
     /// <summary>The run every ten minutes.</summary>
     public async Task SealDue(CancellationToken cancellation)
     {
-        if (await guard.Allows(cancellation) is { } now && await seals.SealUntil(now, cancellation) is > 0 and var days)
-            log.LogInformation("{Days} days of the audit are sealed", days);
+        if (await guard.Allows(cancellation) is not { } now || await seals.SealUntil(now, cancellation) is not (> 0 and var days)) return;
+        // A log is often kept where the database is not: `codo audit verify --seal` compares.
+        var newest = await seals.Newest(cancellation);
+        log.LogInformation("{Days} days of the audit are sealed; the newest with its seal: {Seal}", days, newest);
     }
 }

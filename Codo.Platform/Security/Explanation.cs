@@ -39,7 +39,7 @@ public static class Explanation
         var word = Roles.NameOfVerb(Roles.WordsOf(verb).First());
         if (rules.Decide(caller, verb, resource, now).Basis == AccessBasis.Scope)
             return new Text($"令牌的权限范围不含 {word.Zh}", $"The token's scope does not have {word.En}");
-        var roles = Roles.AnyOf(Roles.With(verb).Where(role => resource.Kind != ResourceKind.Order || Roles.All[role].HasFlag(Verbs.Approve)));
+        var roles = Roles.AnyOf(Roles.All.Keys.Where(role => AccessRules.Reaches(role, verb, resource.Kind)));
         var granters = Granters(rules, resource, now);
         var object_ = Name(rules, resource);
         return new Text(

@@ -33,7 +33,8 @@ public static class RunAsStamp
         """;
 
     /// <summary>
-    /// What the package writes into the data directory of an installation that ran as another user before: commands go on as that user.
+    /// What the package, or whoever does the same by hand, writes into the data directory of an installation that ran as another user before: commands go on as
+    /// that user.
     /// </summary>
     private const string RanAs = "ran-as";
 

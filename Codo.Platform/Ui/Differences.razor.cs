@@ -26,8 +26,10 @@ public sealed partial class Differences
 
     private static bool IsLong(string? text) => text?.Contains('\n', StringComparison.Ordinal) == true;
 
+    private static string? Shown(JsonNode? value) => Written(value) is { } text ? DirectionControls.Visible(text) : null;
+
     // A list of words as a form shows it; a whole step field by field, without what is off or empty.
-    private static string? Shown(JsonNode? value) =>
+    private static string? Written(JsonNode? value) =>
         value switch
         {
             null => null,

@@ -1,5 +1,8 @@
+using Codo.Platform.Cluster;
 using Codo.Tests.Support;
 using Dapper;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Npgsql;
 using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
@@ -127,6 +130,28 @@ public sealed class ClusterTests(TestPostgres postgres)
         refused.Message.ShouldContain("ended with 2");
         refused.Message.ShouldContain("Another host runs as node a");
         (await lives.Count("SELECT incarnation FROM platform.node WHERE name = 'a'")).ShouldBe(incarnation, "it was not disturbed");
+    }
+
+    [Fact]
+    public async Task A_node_whose_name_another_host_has_taken_meanwhile_stops_and_leaves_the_name_to_it()
+    {
+        await using var paused = await TestHost.Start(postgres, null, ("Codo:NodeName", "a"));
+        // As a replacement that starts while this one is paused: on another machine, or in a container that has the same names and numbers as this one's.
+        var taken = await paused.Ask<long>(
+            "UPDATE platform.node SET fenced = incarnation, incarnation = nextval('platform.incarnation') WHERE name = 'a' RETURNING incarnation"
+        );
+        var stopping = paused.Services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping;
+        await Eventually.True(() => stopping.IsCancellationRequested, "it stops");
+        paused.Services.GetRequiredService<Node>().StopReason.ShouldBeOfType<NodeNameIsTaken>();
+        (await paused.Count("SELECT incarnation FROM platform.node WHERE name = 'a'")).ShouldBe(taken, "the name is the other's");
+    }
+
+    [Fact]
+    public async Task A_node_that_was_declared_dead_and_still_has_its_name_joins_anew()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:NodeName", "a"));
+        var before = await host.Ask<long>("UPDATE platform.node SET fenced = incarnation, machine = 'as if it were another' RETURNING incarnation");
+        await Eventually.True(async () => await host.Count("SELECT incarnation FROM platform.node WHERE fenced < incarnation") > before, "it has joined anew");
     }
 
     private static async Task Sent(HostProcess host, string path, object body, HttpMethod? method = null)

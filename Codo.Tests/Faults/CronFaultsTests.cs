@@ -1,4 +1,6 @@
 using System.Net.Http.Json;
+using System.Net.Sockets;
+using System.Text;
 using System.Text.Json.Nodes;
 using Codo.Host.LocalServices;
 using Codo.Tests.Modules.Cron;
@@ -260,6 +262,72 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
         var statuses = (await connection.QueryAsync<(long, string)>("SELECT log_id, status FROM cron.cron_log")).ToDictionary();
         statuses[quick].ShouldBe("success");
         statuses[slow].ShouldBe("interrupted");
+    }
+
+    [Fact]
+    public async Task A_request_that_comes_slowly_keeps_a_stop_neither_from_its_drain_nor_from_signing_off()
+    {
+        var database = await Database();
+        await using var source = NpgsqlDataSource.Create(database);
+        await using var connection = await source.OpenConnectionAsync();
+        await using var host = await Start("one", database, ("Codo__ShutdownGrace", "1"));
+        await Send(host, HttpMethod.Post, "/v1/cron/job/", new { job_id = "tick", cmd = "true", cron = "* * * * * *", overlap = "allow" });
+        await Eventually.True(async () => await connection.ExecuteScalarAsync<bool>("SELECT EXISTS (SELECT FROM cron.attempt)"), "it fires");
+        using var slow = new TcpClient();
+        await slow.ConnectAsync(host.Address.Host, host.Address.Port);
+        var stream = slow.GetStream();
+        await stream.WriteAsync(
+            Encoding.ASCII.GetBytes(
+                $"POST /v1/cron/job/ HTTP/1.1\r\nHost: {host.Address.Authority}\r\nauth-key: {TestTokens.Admin}\r\nContent-Type: application/json\r\n"
+                    + "Content-Length: 900000\r\nExpect: 100-continue\r\n\r\n"
+            )
+        );
+        // The host asks for the body when the request is under way.
+        (await stream.ReadAsync(new byte[1])).ShouldBe(1);
+        var sent = Trickle(stream);
+
+        var ended = host.Stop();
+        await Eventually.True(async () => !await Listens(), "it has heard the signal");
+        await Eventually.True(
+            async () => await connection.ExecuteScalarAsync<bool>("SELECT min(next_run_at) < clock_timestamp() - interval '3 seconds' FROM cron.job"),
+            "due times pass, and the host begins nothing"
+        );
+        var drained = await connection.ExecuteScalarAsync<DateTime>("SELECT clock_timestamp()");
+        (await ended).ShouldBe(0, host.Output);
+        await sent;
+        (await connection.ExecuteScalarAsync<bool>("SELECT stopped_at IS NOT NULL FROM platform.node WHERE name = 'one'")).ShouldBeTrue("it has signed off");
+        (await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM cron.attempt WHERE started_at > @drained", new { drained })).ShouldBe(0);
+
+        async Task<bool> Listens()
+        {
+            try
+            {
+                using var another = new TcpClient();
+                await another.ConnectAsync(host.Address.Host, host.Address.Port);
+                return true;
+            }
+            catch (SocketException)
+            {
+                return false;
+            }
+        }
+
+        // Faster than what the host takes for a client that does not send at all, and some minutes long.
+        static async Task Trickle(NetworkStream stream)
+        {
+            try
+            {
+                while (true)
+                {
+                    await stream.WriteAsync(new byte[200]);
+                    await Task.Delay(TimeSpan.FromMilliseconds(100));
+                }
+            }
+            catch (IOException)
+            {
+                // The host has ended the connection.
+            }
+        }
     }
 
     // A zombie has ended; who reaps it, and when, is its parent's matter.

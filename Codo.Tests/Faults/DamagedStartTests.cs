@@ -177,6 +177,17 @@ public sealed class DamagedStartTests(TestPostgres postgres) : IDisposable
         (await Ask<long>(database, "SELECT count(*) FROM cron.cron_log WHERE nominal_at > now() + interval '1 minute'")).ShouldBe(0);
     }
 
+    [Fact]
+    public async Task A_private_PostgreSQL_that_does_not_start_now_ends_the_host_in_a_way_after_which_systemd_starts_it_again()
+    {
+        using var open = new TestFolder();
+        // Where a file of its start has no place, as on a full disk.
+        Directory.CreateDirectory(open.At("codo/postgres-hba.conf"));
+        var ended = await HostProcess.Run([$"--Codo:DataDirectory={open.At("codo")}", "--urls=http://127.0.0.1:0"]);
+        ended.ExitCode.ShouldBe(75, ended.Output + ended.Errors);
+        ended.Errors.ShouldContain($"Its log is {open.At("codo")}/postgres.log.");
+    }
+
     private static string FakeTime() =>
         Directory.GetDirectories("/usr/lib").Select(folder => Path.Combine(folder, "faketime", "libfaketime.so.1")).FirstOrDefault(File.Exists)
         ?? throw new FileNotFoundException("libfaketime.so.1: ./test.sh installs the package faketime.");

@@ -116,6 +116,36 @@ public sealed class LogFaultsTests(TestPostgres postgres) : IDisposable
     }
 
     [Fact]
+    public async Task Lines_of_other_publishers_that_a_host_has_taken_are_written_before_it_ends()
+    {
+        const int taken = 500;
+        var cancellation = TestContext.Current.CancellationToken;
+        await using var redis = await TestRedis.StartNew();
+        var host = await TestHost.Start(postgres, null, ("ConnectionStrings:Redis", redis.Configuration));
+        await host.FirstRounds("log partitions");
+        await Subscribed(host);
+        var subscriber = host.Services.GetRequiredService<Subscriber>();
+        // Over the host's own connection, after the host's own queue: what comes here it has taken.
+        var client = await host.Services.GetRequiredService<RedisClient>().Get(TimeSpan.FromSeconds(60), cancellation);
+        var heard = await client.GetSubscriber().SubscribeAsync(RedisChannel.Literal("task_log"));
+        await using var source = NpgsqlDataSource.Create(host.Postgres);
+        await using var holder = await source.OpenConnectionAsync(cancellation);
+        await using var transaction = await holder.BeginTransactionAsync(cancellation);
+        await holder.ExecuteAsync("LOCK TABLE tasks.log_line IN EXCLUSIVE MODE", transaction: transaction);
+        await using var publisher = await ConnectionMultiplexer.ConnectAsync(redis.Configuration);
+        for (var line = 0; line < taken; line++)
+            await publisher.GetSubscriber().PublishAsync(RedisChannel.Literal("task_log"), $$"""{"log_key": "8_1_1_h", "result": "line {{line}}"}""");
+        for (var line = 0; line < taken; line++) await heard.ReadAsync(cancellation);
+
+        var stopping = host.DisposeAsync().AsTask();
+        await Eventually.True(() => !subscriber.Subscribed, "the host listens no more");
+        await transaction.RollbackAsync(cancellation);
+        await stopping;
+        (await holder.ExecuteScalarAsync<long>("SELECT count(DISTINCT log_info) FROM tasks.log_line WHERE log_key = '8_1_1_h'")).ShouldBe(taken);
+        (await holder.ExecuteScalarAsync<long>("SELECT count(*) FROM tasks.log_line WHERE log_key = '8_1_1_h'")).ShouldBe(taken);
+    }
+
+    [Fact]
     public async Task A_step_that_ends_while_the_database_is_away_is_caught_up_with_later()
     {
         await using var own = await TestPostgres.StartNew();
@@ -206,6 +236,24 @@ public sealed class LogFaultsTests(TestPostgres postgres) : IDisposable
 
         Task<(long, decimal)> Sum() =>
             connection.QuerySingleAsync<(long, decimal)>("SELECT count(*), sum(hashtextextended(CAST(l AS text), 0)) FROM tasks.scheduler_task_log l");
+    }
+
+    [Fact]
+    public async Task A_host_starts_while_somebody_reads_the_lines_for_long_and_makes_the_missing_day_afterwards()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await host.FirstRounds("log partitions");
+        var day = $"tasks.log_line_{DateTime.UtcNow.AddDays(3):yyyyMMdd}";
+        await using var reader = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        await reader.ExecuteAsync($"DROP TABLE {day}");
+        var transaction = await reader.BeginTransactionAsync(TestContext.Current.CancellationToken);
+        await reader.ExecuteAsync("SELECT count(*) FROM tasks.log_line", transaction: transaction);
+        await using var again = await host.Again();
+        (await IsMade()).ShouldBeFalse();
+        await transaction.DisposeAsync();
+        await Eventually.True(IsMade, "the day is made once nobody holds the table");
+
+        Task<bool> IsMade() => host.Ask<bool>("SELECT to_regclass(@day) IS NOT NULL", new { day });
     }
 
     private static async Task<string> RedisHealth(TestHost host)

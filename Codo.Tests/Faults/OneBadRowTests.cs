@@ -408,13 +408,16 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
             INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd) VALUES (1, 'history', 'schedule',
                 'schedule', '2019-01-01', '2019-01-01', 'success', '2019-01-01', 'true') RETURNING 1
             """);
-        await host.Services.GetRequiredService<PartitionMaintenance>().DropOld(CancellationToken.None);
+        await host.Ask<int>("INSERT INTO cron.run_key (user_id, key, job, log_id, at) VALUES (1, 'asked', 1, 1, now() - interval '25 hours') RETURNING 1");
+        await host.Services.GetRequiredService<PartitionMaintenance>().Maintain(CancellationToken.None);
         (await host.Ask<long>("SELECT count(*) FROM cron.cron_log WHERE job_id = 'history'")).ShouldBe(1);
+        (await host.Ask<long>("SELECT count(*) FROM cron.run_key WHERE key = 'asked'")).ShouldBe(1);
         (await host.Post("/v2/nodes/clock/", new { }, TestTokens.For(7, "ann"))).Code().ShouldBe(-2);
         (await host.Post("/v2/nodes/clock/", new { })).Code().ShouldBe(0);
         (await Incidents("codo:clock", "resolved")).ShouldBe(1);
         await host.Services.GetRequiredService<PartitionMaintenance>().DropOld(CancellationToken.None);
         (await host.Ask<long>("SELECT count(*) FROM cron.cron_log WHERE job_id = 'history'")).ShouldBe(0);
+        (await host.Ask<long>("SELECT count(*) FROM cron.run_key WHERE key = 'asked'")).ShouldBe(0);
     }
 
     private async Task<JsonObject?> Job(string id) =>

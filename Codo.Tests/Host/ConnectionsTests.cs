@@ -1,8 +1,10 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using Codo.Host;
 using Codo.Host.Commands;
 using Codo.Tests.Support;
+using Microsoft.AspNetCore.Connections;
 
 namespace Codo.Tests.Host;
 
@@ -144,6 +146,37 @@ public sealed class ConnectionsTests
         IsClosed(other).ShouldBeFalse();
         many.Count(socket => !IsClosed(socket)).ShouldBe(20);
         foreach (var socket in many.Append(other)) socket.Dispose();
+    }
+
+    [Theory]
+    [InlineData("2001:db8::5", "2001:db8::5", true)]
+    [InlineData("2001:db8::/32", "2001:db8:1::5", true)]
+    [InlineData("192.0.2.5", "::ffff:192.0.2.5", true)]
+    [InlineData("2001:db8::5", "2001:db8::6", false)]
+    public async Task A_proxy_has_no_share_of_its_own_whatever_kind_of_address_it_has(string proxy, string address, bool isProxy)
+    {
+        using var limit = new ConnectionLimit(most: 100, mostOpen: 110, mostPerAddress: 1, [KnownHosts.Network("Codo:KnownProxies", proxy)]);
+        var go = new TaskCompletionSource();
+        var guarded = limit.Guard(_ => go.Task);
+        var from = new IPEndPoint(IPAddress.Parse(address), 1);
+        var (first, second) = (new Connection { RemoteEndPoint = from }, new Connection { RemoteEndPoint = from });
+        await limit.Room(TestContext.Current.CancellationToken);
+        var one = guarded(first);
+        await limit.Room(TestContext.Current.CancellationToken);
+        var two = guarded(second);
+        (first.IsEnded, second.IsEnded).ShouldBe((!isProxy, false));
+        // As when the host stops and one of them does not end by itself.
+        limit.EndAll();
+        second.IsEnded.ShouldBeTrue();
+        go.SetResult();
+        await Task.WhenAll(one, two);
+    }
+
+    private sealed class Connection : DefaultConnectionContext
+    {
+        public bool IsEnded { get; private set; }
+
+        public override void Abort(ConnectionAbortedException abortReason) => IsEnded = true;
     }
 
     private static async Task<System.Text.Json.Nodes.JsonObject> Run(HostProcess host)

@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using Codo.Host.Api;
 using Codo.Tests.Host.Accounts;
 using Codo.Tests.Modules.Cron;
@@ -110,6 +112,29 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
 
         IEnumerable<string> Required(string name) => Body(operations[name])!["required"]!.AsArray().Select(field => (string)field!);
         static IEnumerable<string> Enum(JsonNode schema) => schema["enum"]!.AsArray().Select(word => (string)word!);
+    }
+
+    [Fact]
+    public async Task The_longest_page_that_is_described_is_accepted_and_a_longer_one_refused()
+    {
+        var walked = 0;
+        foreach (var (name, operation) in Operations(await host.Get("/openapi/v1.json")))
+        {
+            var parameters = operation["parameters"]?.AsArray() ?? [];
+            var limit = parameters.SingleOrDefault(one => (string)one!["name"]! == "limit");
+            var range = Regex.Match((string?)limit?["description"] ?? "", "1 to ([0-9,]+)");
+            // What else has to be given.
+            var others = parameters.Where(one => (bool?)one!["required"] == true).Select(one => (string)one!["name"]!).ToList();
+            if (!range.Success || others.Except(["log_key"]).Any()) continue;
+            var most = int.Parse(range.Groups[1].Value, NumberStyles.AllowThousands, CultureInfo.InvariantCulture);
+            var path = $"{name.Split(' ')[1]}/?{(others.Count > 0 ? "log_key=1_1_1_h&" : "")}limit=";
+            var accepted = await host.Get(path + most.ToString(CultureInfo.InvariantCulture));
+            accepted.Code().ShouldBe(0, $"{path}{most}: {accepted.ToJsonString()}");
+            var refused = await host.Get(path + (most + 1).ToString(CultureInfo.InvariantCulture));
+            (refused.Code(), refused.Msg()).ShouldBe((-1, $"limit 必须在 1 到 {most} 之间"), path);
+            walked++;
+        }
+        walked.ShouldBeGreaterThan(15);
     }
 
     [Fact]

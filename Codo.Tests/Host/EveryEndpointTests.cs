@@ -2,6 +2,7 @@ using System.Net;
 using System.Text.Json.Nodes;
 using Codo.Host;
 using Codo.Tests.Support;
+using Dapper;
 
 namespace Codo.Tests.Host;
 
@@ -179,6 +180,18 @@ public sealed class EveryEndpointTests(SmallBodyHost fixture) : IClassFixture<Sm
         answer["checks"]!["postgresql"]!["status"]!.GetValue<string>().ShouldBe("healthy");
         answer["checks"]!["redis"]!["status"]!.GetValue<string>().ShouldBe("degraded");
         answer["checks"]!["disk"]!["detail"]!.GetValue<string>().ShouldNotStartWith("0 ");
+    }
+
+    [Fact]
+    public async Task An_outbox_that_somebody_has_locked_is_degraded_and_takes_no_node_out_of_the_balancer()
+    {
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await using var transaction = await connection.BeginTransactionAsync();
+        await connection.ExecuteAsync("LOCK TABLE platform.outbox IN ACCESS EXCLUSIVE MODE", transaction: transaction);
+        using var response = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, "/healthz/ready", null, TestTokens.Admin));
+        var text = await response.Content.ReadAsStringAsync();
+        response.StatusCode.ShouldBe(HttpStatusCode.OK, text);
+        JsonNode.Parse(text)!["checks"]!["outbox"]!["status"]!.GetValue<string>().ShouldBe("degraded");
     }
 
     [Fact]

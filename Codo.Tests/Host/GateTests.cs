@@ -148,6 +148,24 @@ public sealed class GateTests(GateHost fixture) : IClassFixture<GateHost>
     }
 
     [Theory]
+    [InlineData(200, "GET", "")]
+    [InlineData(200, "PATCH", "")]
+    [InlineData(402, "PATCH", "https://evil.example.test")]
+    public async Task A_cookie_of_a_sign_in_that_is_over_does_not_hide_codo_admins(int status, string method, string origin)
+    {
+        var over = TestTokens.Sign(TestTokens.Payload(5, "eve", superuser: true), "another-secret-that-is-long-enough-too");
+        foreach (var (theirs, expected) in new[] { (TestTokens.Admin, status), (over, 401) })
+        {
+            var body = method == "GET" ? null : """{"job_id":"nobody"}""";
+            using var request = TestHost.Request(new HttpMethod(method), "/v1/cron/job/", body, null);
+            request.Headers.TryAddWithoutValidation("Cookie", $"codo_auth={over}; auth_key={theirs}; _xsrf=k3y");
+            if (origin.Length > 0) request.Headers.TryAddWithoutValidation("Origin", origin);
+            using var response = await host.Http.SendAsync(request);
+            ((int)response.StatusCode).ShouldBe(expected);
+        }
+    }
+
+    [Theory]
     [InlineData(402, "Origin", "https://evil.example.test")]
     [InlineData(402, "Origin", "null")]
     [InlineData(402, "Sec-Fetch-Site", "cross-site")]

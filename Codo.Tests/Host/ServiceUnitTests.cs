@@ -147,6 +147,56 @@ public sealed class ServiceUnitTests
         said.Split('\n').Where(line => line.Contains("codo.service", StringComparison.Ordinal)).ShouldBeEmpty();
     }
 
+    [Fact]
+    public async Task The_package_takes_over_what_a_host_and_its_PostgreSQL_have_left_and_nothing_else()
+    {
+        await using var host = await TestUser.Make();
+        await using var database = await TestUser.Make();
+        using var folder = new TestFolder();
+        var (data, elsewhere) = (folder.At("data"), folder.At("elsewhere"));
+        // A directory in which no host has been: nothing ran as its owner.
+        Directory.CreateDirectory(data);
+        TakeOver(data, host);
+        OwnerOf(data).ShouldBe(host.Identity.Name);
+        File.Exists(Path.Combine(data, "ran-as")).ShouldBeFalse();
+        Directory.Delete(data);
+
+        // As a host that ran as root leaves it; whose PostgreSQL's user has chosen where the link leads.
+        Directory.CreateDirectory(Path.Combine(data, "postgres"));
+        Directory.CreateDirectory(elsewhere);
+        foreach (var file in (string[])[Path.Combine(data, "lock"), Path.Combine(elsewhere, "segment"), Path.Combine(elsewhere, "of-root")])
+            await File.WriteAllTextAsync(file, "", TestContext.Current.CancellationToken);
+        Directory.CreateSymbolicLink(Path.Combine(data, "postgres/pg_wal"), elsewhere);
+        TestSshd.Run("chown", database.Identity.Name, Path.Combine(data, "postgres"), elsewhere, Path.Combine(elsewhere, "segment"));
+        var before = OwnerOf(data);
+        TakeOver(data, host);
+        foreach (var taken in (string[])[data, Path.Combine(data, "postgres"), Path.Combine(data, "lock"), elsewhere, Path.Combine(elsewhere, "segment")])
+            OwnerOf(taken).ShouldBe(host.Identity.Name, taken);
+        OwnerOf(Path.Combine(elsewhere, "of-root")).ShouldBe(before);
+        (await File.ReadAllTextAsync(Path.Combine(data, "ran-as"), TestContext.Current.CancellationToken)).ShouldBe(before + "\n");
+    }
+
+    [Theory]
+    [InlineData("docs/operations.md")]
+    [InlineData("docs/zh/operations.md")]
+    public void The_way_by_hand_from_root_to_the_unit_keeps_who_commands_ran_as(string file)
+    {
+        const string given = "chown -R codo:codo /var/lib/codo";
+        var line = File.ReadLines(Path.Combine(PublishedHost.Root(), file)).Single(one => one.Contains(given, StringComparison.Ordinal));
+        line[..line.IndexOf(given, StringComparison.Ordinal)].ShouldContain("stat -c %U /var/lib/codo >/var/lib/codo/ran-as");
+    }
+
+    // The function of postinst alone: the rest asks debconf and systemd.
+    private static void TakeOver(string directory, TestUser user)
+    {
+        var lines = File.ReadLines(Path.Combine(PublishedHost.Root(), "deploy/debian/postinst"))
+            .SkipWhile(line => !line.StartsWith("take_over()", StringComparison.Ordinal))
+            .TakeWhile(line => line != "}");
+        TestSshd.Run("sh", "-ec", string.Join('\n', lines) + "\n}\ntake_over \"$@\"", "sh", directory, user.Identity.Name);
+    }
+
+    private static string OwnerOf(string path) => TestSshd.Run("stat", "-c", "%U", path).Trim();
+
     private static ILookup<string, string> Lines() =>
         File.ReadLines(Unit())
             .Where(line => line.Length > 0 && line[0] is not ('#' or '['))

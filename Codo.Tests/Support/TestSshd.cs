@@ -120,6 +120,12 @@ public sealed class TestSshd : IAsyncLifetime
         foreach (var id in Sessions()) Run("kill", "-s", "STOP", $"{id}");
     }
 
+    /// <summary>Connections that were frozen go on.</summary>
+    public void ThawConnections()
+    {
+        foreach (var id in Sessions()) Run("kill", "-s", "CONT", $"{id}");
+    }
+
     /// <summary>Connections that are open now.</summary>
     public int ConnectionCount => Processes().Count(process => process.Parent == server!.Id);
 

@@ -30,6 +30,7 @@ apt install "/packages/$before"
 [ ! -e /var/lib/postgresql/*/main ] || fail "Debian made a PostgreSQL server of its own"
 is "$(owner_of_main)" codo "the host's user"
 is "$(stat -c '%U %a' /var/lib/codo)" "codo 700" "the data directory"
+[ ! -e /var/lib/codo/ran-as ] || fail "a first install says that commands ran as $(cat /var/lib/codo/ran-as)"
 is "$(stat -c '%U:%G %a' /etc/codo/appsettings.json)" "root:codo 640" "the settings"
 sign_in as_host codo
 jobs <<'YAML'
@@ -109,9 +110,14 @@ kill -TERM $byhand
 wait $byhand || true
 rm /usr/local/bin/codo
 hash -r
+# PostgreSQL's log of changes lies elsewhere, beside what is not PostgreSQL's.
+mv /var/lib/codo/postgres/pg_wal /srv/wal
+ln -s /srv/wal /var/lib/codo/postgres/pg_wal
+touch /srv/wal/of-root
 apt install "/packages/$after"
 is "$(owner_of_main)" codo "the host's user after the take-over"
 is "$(find /var/lib/codo ! -user codo | wc -l)" 0 "files of others"
+is "$(find /srv/wal ! -user codo)" /srv/wal/of-root "what codo did not get of the place that a link of PostgreSQL's leads to"
 is "$(cat /var/lib/codo/ran-as)" root "the user of before, for what names nobody"
 [ -e /etc/systemd/system/codo.service.before-package ] && [ ! -e /etc/systemd/system/codo.service ] || fail "the unit of before hides the package's"
 sign_in as_host codo

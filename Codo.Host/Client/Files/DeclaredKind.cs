@@ -88,10 +88,25 @@ internal sealed class DeclaredJobs : DeclaredKind
             {
                 var fields = JobForm.Whole(job);
                 // Only a pause is declared: an export does not let a job run that somebody paused since.
-                fields["paused"] = job.Text("state") == "paused" ? true : null;
+                // Not by its state: a job that is paused and broken is broken.
+                fields["paused"] = job.Text("status") == "1" ? true : null;
                 return new Declared(this, job.Text("job_id"), fields);
             }),
         ];
+
+    public override JsonObject Whole(JsonObject file, string place)
+    {
+        JobForm.DemandTexts(file, place);
+        return base.Whole(file, place);
+    }
+
+    /// <summary>A job that runs has no pause to be declared: <c>paused: false</c> is as it is.</summary>
+    public override JsonObject Filled(JsonObject wanted, JsonObject there)
+    {
+        var filled = base.Filled(wanted, there);
+        if (there["paused"] is null && filled.Text("paused") == "false") filled["paused"] = null;
+        return filled;
+    }
 
     public override Task Make(CodoServer server, Declared wanted) => JobForm.Save(server, HttpMethod.Post, (JsonObject)wanted.Fields.DeepClone());
 
@@ -99,12 +114,15 @@ internal sealed class DeclaredJobs : DeclaredKind
     {
         var body = JobForm.Changes(there.Fields, wanted.Fields);
         body.Remove("paused");
+        // A pause first: what is changed with it never fires. An end of one last, for the same reason.
+        var isPaused = wanted.Fields.IsTrue("paused");
+        if (isPaused) await Pause(server, wanted);
         if (body.Count > 0)
         {
             body["job_id"] = wanted.Name;
             await server.Ask(HttpMethod.Put, Path, body);
         }
-        await Pause(server, wanted);
+        if (!isPaused) await Pause(server, wanted);
     }
 
     public override Task Delete(CodoServer server, Declared there) => server.Ask(HttpMethod.Delete, Path, new JsonObject { ["job_id"] = there.Name });

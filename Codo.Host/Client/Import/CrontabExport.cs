@@ -37,7 +37,8 @@ internal static partial class CrontabExport
                     parsed.GetValue(cronie) ? null : ImportCommands.ZoneOf(parsed.GetValue(zone))
                 );
                 var jobs = await JobForm.Everything(server, ("tag", parsed.GetValue(tag)), ("space", parsed.GetValue(space)));
-                context.Output.Write(Write(jobs, target));
+                var text = Write(jobs, target);
+                context.Output.Write(context.IsTerminal ? TerminalText.Output(text) : text);
             }
         );
     }
@@ -58,9 +59,9 @@ internal static partial class CrontabExport
     private static void Entry(StringBuilder text, JsonObject job, CrontabTarget target)
     {
         text.Append('\n');
-        foreach (
-            var line in job.Text("description").Split('\n').Prepend(job.Text("job_id")).Where(line => line.Length > 0)
-        ) text.Append("# ").Append(line).Append('\n');
+        // A name may have several lines too, and each is a comment of its own: cron would run what stands in one.
+        var about = $"{job.Text("job_id")}\n{job.Text("description")}";
+        foreach (var line in about.Split(['\n', '\r'], StringSplitOptions.RemoveEmptyEntries)) text.Append("# ").Append(line).Append('\n');
         var (times, wrong) = Times(job.Text("cron"));
         var command = Line(job);
         var why = Unsayable(job, target) ?? wrong ?? Unsayable(job, command, target);

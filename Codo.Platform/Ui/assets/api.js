@@ -1,5 +1,5 @@
 // Requests of the public API, and what became of them.
-import { h, language, t } from './words.js';
+import { h, language, t, visible } from './words.js';
 
 /** @param {string | null} key an Idempotency-Key @returns {Promise<any>} the answer; a failure has `code` other than 0, and `lost` where it may be done all the same. */
 export async function request(method, path, body = undefined, key = null) {
@@ -64,7 +64,7 @@ export function confirm(title, list, word, isDanger = false, typed = null) {
     if (field) field.addEventListener('input', () => { go.disabled = field.value !== typed; });
     const dialog = h('dialog', { 'aria-labelledby': 'confirm-title' }, h('form', { method: 'dialog' },
       h('h2', { id: 'confirm-title' }, title),
-      list.length ? h('ol', { class: 'will', tabindex: '0' }, ...list.map((item) => h('li', {}, item))) : null,
+      list.length ? h('ol', { class: 'will', tabindex: '0' }, ...list.map((item) => h('li', {}, visible(item)))) : null,
       // Enter in the field presses the first button that submits.
       field, h('div', { class: 'end' }, h('button', { type: 'button', class: 'button', onclick: () => dialog.close('no') }, t('取消', 'Cancel')), go)));
     dialog.addEventListener('close', () => { resolve(dialog.returnValue === 'yes'); dialog.remove(); });

@@ -2,21 +2,17 @@
 import { confirm, copy, once, request, say, sayKept, sayLater } from './api.js';
 import { follow, onState, shows } from './live.js';
 import { morph } from './morph.js';
-import { h, span, t } from './words.js';
+import { h, inZone, span, t } from './words.js';
 
 const main = () => document.getElementById('main');
 
 // Times ------------------------------------------------------------------------------------------------------------------------------------------------
 const clock = document.querySelector('[data-clock]');
 const skew = clock ? Number(clock.dataset.clock) - Date.now() : 0;
-const pad = (number) => String(number).padStart(2, '0');
 export const now = () => Date.now() + skew;
 
 function tick() {
-  if (clock) {
-    const at = new Date(now() + Number(clock.dataset.offset) * 60000);
-    clock.textContent = `${pad(at.getUTCHours())}:${pad(at.getUTCMinutes())}:${pad(at.getUTCSeconds())}`;
-  }
+  if (clock) clock.textContent = inZone(now()).slice(11);
   for (const element of document.querySelectorAll('[data-ago]')) {
     const seconds = (Date.parse(element.dataset.ago) - now()) / 1000;
     const text = seconds > 0 ? t(`${span(seconds)}后`, `in ${span(seconds)}`) : t(`${span(seconds)}前`, `${span(seconds)} ago`);
@@ -32,8 +28,18 @@ document.addEventListener('mouseover', (event) => {
   time.title = `${at.toLocaleString()} (${zone})\n${at.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 });
 
+// A time that is copied whole says its zone, which the page need not. A selection elsewhere may stay while one copies out of a field.
+document.addEventListener('copy', (event) => {
+  if (event.target.closest?.('input, textarea')) return;
+  const { anchorNode: from, focusNode: to, isCollapsed } = getSelection();
+  const time = isCollapsed ? null : (from instanceof Element ? from : from.parentElement)?.closest('time[data-time]');
+  if (!time?.contains(to) || getSelection().toString().trim() !== time.textContent.trim()) return;
+  event.clipboardData.setData('text/plain', time.getAttribute('datetime'));
+  event.preventDefault();
+});
+
 // Live -------------------------------------------------------------------------------------------------------------------------------------------------
-let refreshing = null, again = false, last = 0, rest = 0;
+let refreshing = null, again = false, last = 0, rest = 0, later = 0;
 
 /** Reads the page again and takes over what changed. */
 export async function refresh() {
@@ -49,8 +55,15 @@ export async function refresh() {
         if (response.status === 401) { signedOut(); return; }
         away?.remove();
         away = null;
-        // What is shown stays, rather than give way to a page that says the host cannot answer just now.
-        if (response.status >= 500) { if (main().dataset.status === '200') { setTimeout(refresh, 5000); return; } }
+        // What is shown stays, rather than give way to a page that says the host cannot answer just now. Either the poll asks again, or one timer.
+        if (response.status >= 500 && main().dataset.status === '200') { clearTimeout(later); later = poll ? 0 : setTimeout(refresh, 5000); return; }
+        // What is half filled in stays where the object has gone, or may no longer be seen.
+        if ((response.status === 403 || response.status === 404) && main().querySelector('[data-dirty]')) {
+          gone ??= say(t('此对象已不可用，填写的内容还在。', 'This is no longer there, or not to be seen; what was typed is still here.'), true);
+          return;
+        }
+        gone?.remove();
+        gone = null;
         const fresh = new DOMParser().parseFromString(await response.text(), 'text/html');
         for (const id of ['figures', 'main']) {
           const wanted = fresh.getElementById(id);
@@ -68,13 +81,18 @@ export async function refresh() {
   refreshing = null;
 }
 
-// A form that is half filled in outlives the session: whoever signs in in another tab goes on with it.
-let away = null;
+// A form that is half filled in outlives the session, and so does a dialog, which may show a secret this once: whoever signs in in another tab goes on with it.
+let away = null, gone = null;
 function signedOut() {
-  if (!document.querySelector('[data-dirty]')) { location.reload(); return; }
+  if (!document.querySelector('[data-dirty], dialog[open]')) { location.reload(); return; }
   if (away) return;
-  away = say(t('登录已结束，填写的内容还在。', 'The session is over; what was typed is still here. '), true);
-  away.firstElementChild.append(h('a', { href: '/', target: '_blank' }, t('在另一个标签页登录', 'Sign in in another tab')));
+  const message = away = say(t('登录已结束，此页内容与填写的内容还在。', 'The session is over; this page and what was typed are still here. '), true);
+  message.firstElementChild.append(h('a', { href: '/', target: '_blank' }, t('在另一个标签页登录', 'Sign in in another tab')));
+  const box = message.parentElement, dialog = [...document.querySelectorAll('dialog[open]')].at(-1);
+  if (!dialog) return;
+  // Nothing outside of an open dialog can be reached.
+  dialog.append(message);
+  dialog.addEventListener('close', () => { if (dialog.contains(message)) box.append(message); }, { once: true });
 }
 
 const topics = () => (main()?.dataset.topics ?? '').split(' ').filter(Boolean).map((text) => {
@@ -217,9 +235,9 @@ async function submit(form, by) {
       location.href = form.dataset.go.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(answer[name] ?? body[name] ?? ''));
       return;
     }
-    // A version is taken back by the one before it.
+    // A version is taken back by the one before it. Not where the space has changed: an old version leaves a job where it is.
     const { undo, undoKey } = form.dataset, was = Number(body.version);
-    const back = undo && answer.version > was ? { path: undo, body: { [undoKey]: body[undoKey], version: was, current: answer.version } } : null;
+    const back = undo && body.space === undefined && answer.version > was ? { path: undo, body: { [undoKey]: body[undoKey], version: was, current: answer.version } } : null;
     say(told(answer), false, back && { word: t('撤销', 'Undo'), run: () => takeBack(back) });
     form.dispatchEvent(new CustomEvent('codo:saved', { bubbles: true, detail: answer }));
     await refresh();
@@ -350,6 +368,8 @@ function cursor(step = 0) {
 }
 
 document.addEventListener('keydown', (event) => {
+  // A key that an input method takes, such as Enter for the word that it offers.
+  if (event.isComposing || event.keyCode === 229) return;
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') { event.preventDefault(); openPalette(); return; }
   const typing = event.target.matches?.('input, textarea, select, [contenteditable]');
   if (typing && event.key === 'Escape') event.target.blur();

@@ -1,9 +1,9 @@
 // Somebody else saved meanwhile: what only they changed is taken over, what both changed is marked with their value, and what was typed stays.
 import { isAsItWas, quoted } from './app.js';
-import { h, t } from './words.js';
+import { h, t, visible } from './words.js';
 
-// As the form writes a value of the API.
-const text = (value) => (value === null || value === undefined ? '' : Array.isArray(value) ? value.join(', ') : String(value));
+// As the field writes a value of the API: one a line, or with commas.
+const text = (value, kind) => (value === null || value === undefined ? '' : Array.isArray(value) ? value.join(kind === 'lines' ? '\n' : ', ') : String(value));
 
 function pair(lines, name, value) {
   const rest = lines.split('\n').filter((line) => line.trim() && line.slice(0, line.indexOf('=')).trim() !== name);
@@ -37,12 +37,12 @@ export function showConflict(form, answer) {
   let first = null;
   for (const { field: path, now, before } of fields) {
     const [key, inner] = path.startsWith('env.') ? ['env', path.slice(4)] : [path, null];
-    const field = form.elements.namedItem(key);
+    const field = /** @type {any} */ (form.elements.namedItem(key));
     if (!field?.closest?.('.field')) continue;
-    const mine = inner ? pairOf(field.value, inner) : field.value, value = inner ? quoted(now) : text(now);
+    const mine = inner ? pairOf(field.value, inner) : field.value, value = inner ? quoted(now) : text(now, field.dataset.kind);
     const theirs = () => (inner ? pair(field.value, inner, value) : value);
     if (mine === value) continue;
-    const said = h('code', {}, value === '' || value === null ? '–' : value), label = inner ? `${inner}: ` : '';
+    const said = h('code', {}, value === '' || value === null ? '–' : visible(value)), label = inner ? `${inner}: ` : '';
     if (isAsItWas(field) || (inner && mine === quoted(before))) {
       const untouched = isAsItWas(field);
       if (untouched) set(field, theirs()); else field.value = theirs();

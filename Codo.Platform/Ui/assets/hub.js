@@ -1,5 +1,8 @@
 // One event stream for all tabs of a browser. It runs in a SharedWorker, and in the page itself where a browser has none.
 
+// The server refuses a stream of more.
+const MostTopics = 60;
+
 /** @returns {{join: (send: (message: object) => void) => {receive: (message: any) => void, leave: () => void}}} */
 export function createHub() {
   const ports = new Set();
@@ -16,7 +19,8 @@ export function createHub() {
   }
 
   function connect(force = false) {
-    const topics = [...new Set([...ports].flatMap((port) => [...port.topics]))].sort();
+    // Those of the tabs that asked last come first.
+    const topics = [...new Set([...ports].reverse().flatMap((port) => [...port.topics]))].slice(0, MostTopics).sort();
     const asked = topics.join(',');
     if (!force && source && asked === followed) return;
     clearTimeout(timer);
@@ -55,12 +59,16 @@ export function createHub() {
       return {
         receive(message) {
           if (message.leave) { ports.delete(port); plan(); return; }
+          // It asks last by now; and one that had left is back out of the browser's cache of pages.
+          ports.delete(port);
+          ports.add(port);
           port.topics = new Set(Object.keys(message.topics));
           let restart = false;
           for (const [topic, version] of Object.entries(message.topics)) {
             if (!known.has(topic)) known.set(topic, version);
-            else if (!version) { known.delete(topic); restart = true; }
-            else if (version !== known.get(topic)) send({ change: { topic, version: known.get(topic), data: null } });
+            // It stays so until the whole has come: what another tab shows meanwhile is not what this one has.
+            else if (!version) { known.set(topic, ''); restart = true; }
+            else if (known.get(topic) && version !== known.get(topic)) send({ change: { topic, version: known.get(topic), data: null } });
           }
           send(state());
           if (restart) followed = '';

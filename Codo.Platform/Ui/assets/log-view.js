@@ -141,9 +141,10 @@ export class LogView {
       const part = await this.ask(() => this.source.next(after));
       if (this.disposed) return;
       if (part.code !== 0 || !part.lines.length) break;
+      const first = head;
       for (const line of part.lines) { if (head >= this.before) break; this.lines[head++] = line; }
       after = part.after;
-      this.changed(0);
+      this.changed(first);
     }
     this.head = head;
     // Lines of one attempt are numbered: where the gap lies within one, each of its lines can be asked for.
@@ -184,6 +185,7 @@ export class LogView {
     const part = await this.ask(() => this.source.next(this.cursor(at)));
     this.filling = false;
     if (this.disposed || part.code !== 0 || !part.lines.length) return;
+    if (this.pattern) this.unsearched ??= this.absent();
     this.dirty = Math.min(this.dirty ?? Infinity, at);
     const keep = this.at(this.scroller.scrollTop);
     for (const line of part.lines) { if (at >= this.before) break; this.lines[at++] = line; }
@@ -308,7 +310,7 @@ export class LogView {
 
   find() {
     const text = this.search.value;
-    this.matches = []; this.match = -1; this.pattern = null; this.unsearched = null; this.run = (this.run ?? 0) + 1;
+    this.matches = []; this.match = -1; this.pattern = null; this.unsearched = null; this.searched = 0; this.run = (this.run ?? 0) + 1;
     const line = /^:(\d+)$/.exec(text);
     if (line) { this.found.textContent = ''; this.marked = [Number(line[1]) - 1, Number(line[1]) - 1]; this.jump(Number(line[1]) - 1); return; }
     if (!text) { this.found.textContent = ''; this.draw(); return; }
@@ -316,19 +318,26 @@ export class LogView {
     this.findFrom(0, true);
   }
 
-  // In parts, so that no task is long.
+  // In parts, so that no task is long. One scan at a time: lines that come meanwhile put it back to the first of them.
   async findFrom(first, isNew = false) {
-    const run = this.run;
-    if (first < this.lines.length - 20000 && !isNew) { this.matches = []; first = 0; }
     this.matches = this.matches.filter((index) => index < first);
-    for (let at = first; at < this.lines.length; at += 8000) {
-      for (let i = at; i < Math.min(at + 8000, this.lines.length); i++) { this.pattern.lastIndex = 0; if (this.lines[i] && this.pattern.test(plain(this.lines[i].text))) this.matches.push(i); }
+    this.searched = Math.min(this.searched, first);
+    if (!this.isLoaded) this.unsearched = null;
+    if (this.scanning === this.run) return;
+    const run = this.scanning = this.run;
+    while (this.searched < this.lines.length) {
+      const end = Math.min(this.searched + 8000, this.lines.length);
+      for (let i = this.searched; i < end; i++) { this.pattern.lastIndex = 0; if (this.lines[i] && this.pattern.test(plain(this.lines[i].text))) this.matches.push(i); }
+      this.searched = end;
       if (isNew && this.match < 0 && this.matches.length) this.step(1);
-      if (at + 8000 < this.lines.length) await new Promise((resolve) => setTimeout(resolve));
-      if (run !== this.run || this.disposed || !this.pattern) return;
+      if (end < this.lines.length) await new Promise((resolve) => setTimeout(resolve));
+      if (run !== this.run || this.disposed) return;
     }
-    // What was scrolled to since was not searched.
-    if (first === 0) this.unsearched = this.absent();
+    this.scanning = 0;
+    // The one that was gone to may be another by its number.
+    if (this.match >= 0) this.match = Math.max(0, this.matches.indexOf(this.stood));
+    // What is scrolled to from now on is not searched.
+    this.unsearched ??= this.absent();
     this.told();
     this.draw();
   }
@@ -342,11 +351,12 @@ export class LogView {
   step(by) {
     if (!this.matches.length) return;
     this.match = (this.match + by + this.matches.length) % this.matches.length;
-    this.jump(this.matches[this.match]);
+    this.stood = this.matches[this.match];
+    this.jump(this.stood);
     this.told();
   }
 
-  searchKey(event) { if (event.key === 'Enter') { event.preventDefault(); this.step(event.shiftKey ? -1 : 1); } }
+  searchKey(event) { if (event.isComposing || event.keyCode === 229) return; if (event.key === 'Enter') { event.preventDefault(); this.step(event.shiftKey ? -1 : 1); } }
 
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;

@@ -14,7 +14,7 @@ function attributes(from, to) {
 }
 
 // What a person or a script has set since.
-const own = (element, name) => name === 'open' || name === 'aria-busy' || name === 'data-live' || (name === 'value' && element.matches('input') && !element.closest('form[data-api]')) || (name === 'checked')
+const own = (element, name) => name === 'open' || name === 'aria-busy' || name === 'data-live' || (name === 'value' && element.matches('input') && !element.closest('form[data-api]')) || (name === 'checked' && !element.closest('form[data-api]'))
   || (name === 'class' && element.hasAttribute('data-cursor')) || name === 'data-cursor' || (name === 'title' && element.hasAttribute('data-time'));
 
 const keyOf = (node) => (node instanceof Element ? node.id || node.getAttribute('data-row') || '' : '');
@@ -41,7 +41,8 @@ function children(from, to) {
   }
   while (at) {
     const next = at.nextSibling;
-    if (!(at instanceof Element && at.hasAttribute('data-keep'))) at.remove();
+    // A form that is half filled in stays, also where there is none any more.
+    if (!(at instanceof Element && (at.hasAttribute('data-keep') || at.matches('form[data-dirty]') || at.querySelector('form[data-dirty]')))) at.remove();
     at = next;
   }
 }

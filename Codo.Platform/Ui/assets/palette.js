@@ -34,6 +34,7 @@ export function openPalette() {
   }
   input.addEventListener('input', search);
   input.addEventListener('keydown', (event) => {
+    if (event.isComposing || event.keyCode === 229) return;
     if (event.key === 'ArrowDown' || event.key === 'ArrowUp') { event.preventDefault(); at = (at + (event.key === 'ArrowDown' ? 1 : -1) + found.length) % Math.max(1, found.length); show(); }
     else if (event.key === 'Enter') { event.preventDefault(); go(found[at]); }
   });

@@ -5,6 +5,23 @@ const english = document.documentElement.lang === 'en';
 export const t = (zh, en) => (english ? en : zh);
 export const language = english ? 'en' : 'zh';
 
+// Codo's zone. Where the browser does not know its name, the offset of when the page was opened has to do.
+const clock = document.querySelector('[data-clock]');
+let zone = null;
+try {
+  zone = clock && new Intl.DateTimeFormat('en-GB', { timeZone: clock.title, year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
+} catch { /* Such as a name of Windows. */ }
+
+/** A moment as pages write it: 2024-03-31 03:00:00 in Codo's zone. @param {number} at milliseconds */
+export function inZone(at) {
+  if (!zone) return new Date(at + Number(clock?.dataset.offset ?? 0) * 60000).toISOString().slice(0, 19).replace('T', ' ');
+  const { year, month, day, hour, minute, second } = Object.fromEntries(zone.formatToParts(at).map(({ type, value }) => [type, value]));
+  return `${year}-${month}-${day} ${hour}:${minute}:${second}`;
+}
+
+/** A command as it is shown: characters that turn the direction of what follows, and are not seen, by their numbers. What a button copies, or is sent, keeps them. @param {string} text */
+export const visible = (text) => text.replace(/\p{Bidi_Control}/gu, (letter) => `⟨U+${letter.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}⟩`);
+
 /** Makes an element: `h('button', {class: 'x', onclick}, 'text', child)`. */
 export function h(name, attributes = {}, ...children) {
   const element = document.createElement(name);

@@ -103,6 +103,19 @@ public sealed class AuditTests(CronHost fixture) : IClassFixture<CronHost>
         (await Rows("action=export"))[0]["changes"]!.ToJsonString().ShouldContain(id);
     }
 
+    [Theory]
+    [InlineData("who=%00")]
+    [InlineData("kind=job&object=a%00b")]
+    public async Task The_export_looks_for_a_nul_and_finds_nothing(string query)
+    {
+        using var answer = await host.Http.SendAsync(
+            TestHost.Request(HttpMethod.Get, $"/v2/accounts/audit/export/?{query}", null, TestTokens.Admin),
+            TestContext.Current.CancellationToken
+        );
+        answer.StatusCode.ShouldBe(HttpStatusCode.OK);
+        (await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).ShouldBeEmpty();
+    }
+
     [Fact]
     public async Task What_was_refused_and_who_came_with_a_false_token_are_in_the_audit_and_a_flood_of_it_is_a_few_rows()
     {

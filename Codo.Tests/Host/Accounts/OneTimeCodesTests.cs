@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using Codo.Host.Accounts;
+using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
@@ -63,6 +64,69 @@ public sealed class OneTimeCodesTests(AccountsHost fixture) : IClassFixture<Acco
     }
 
     [Fact]
+    public async Task Codes_that_were_turned_off_are_not_turned_on_again_by_the_request_behind()
+    {
+        await host.Account("twice");
+        var token = await host.Token("twice");
+        var key = (string)(await host.Post("/v2/accounts/otp/", new { password = AccountsClient.Password }, token))["otp_key"]!;
+        await Confirm(host, key, token);
+        await using var connection = await host.Source.OpenConnectionAsync();
+        // As a second request has read it, which comes after the first one has ended.
+        var stale = (await OwnAccount.Find(connection, "twice")).ShouldNotBeNull();
+        await host.Ask<int>("UPDATE accounts.own_account SET otp_step = 0 WHERE name = 'twice' RETURNING 1");
+        var code = Code(key);
+        (await host.Delete("/v2/accounts/otp/", new { password = AccountsClient.Password, otp = code }, token)).Code().ShouldBe(0);
+        (await host.Services.GetRequiredService<OneTimeCodes>().Take(connection, null, stale, code)).ShouldBeFalse();
+        (await Try("twice")).ShouldBe(0);
+
+        // What a version before has left behind: codes without a key.
+        await host.Ask<int>("UPDATE accounts.own_account SET otp_on = true, otp_key = NULL WHERE name = 'twice' RETURNING 1");
+        (await Try("twice", code)).ShouldBe(-3);
+        await using var transaction = await connection.BeginTransactionAsync();
+        (await DropOtp.Handler.Drop(connection, transaction, Caller.Codo, stale.UserId)).ShouldBeTrue();
+        (await DropOtp.Handler.Drop(connection, transaction, Caller.Codo, stale.UserId)).ShouldBeFalse();
+        await transaction.CommitAsync();
+        (await Try("twice")).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task Of_two_requests_that_begin_at_once_both_show_the_key_that_is_kept()
+    {
+        await host.Account("begun");
+        await using var connection = await host.Source.OpenConnectionAsync();
+        var (codes, early) = (host.Services.GetRequiredService<OneTimeCodes>(), (await OwnAccount.Find(connection, "begun")).ShouldNotBeNull());
+        var key = await codes.Pending(connection, null, early);
+        (await codes.Pending(connection, null, early)).ShouldBe(key);
+        await Confirm(host, OneTimeCodes.Shown(key, "begun").Key, await host.Token("begun"));
+        await Should.ThrowAsync<Refusal>(() => codes.Pending(connection, null, early));
+    }
+
+    [Fact]
+    public async Task A_key_that_somebody_with_the_old_password_has_seen_is_not_the_one_that_is_confirmed_after_a_new_one()
+    {
+        const string renewed = "a much better one";
+        await host.Account("seen");
+        var seen = await Key(AccountsClient.Password, await host.Token("seen"));
+        var token = await NewPassword(AccountsClient.Password, renewed, await host.Token("seen"));
+        var key = await Key(renewed, token);
+        key.ShouldNotBe(seen);
+        await Confirm(host, key, token);
+        // One in force is the owner's.
+        await NewPassword(renewed, AccountsClient.Password, token);
+        (await Try("seen")).ShouldBe(-3);
+        (await Try("seen", Code(key))).ShouldBe(0);
+
+        async Task<string> Key(string password, string by) => (string)(await host.Post("/v2/accounts/otp/", new { password }, by))["otp_key"]!;
+
+        async Task<string> NewPassword(string password, string next, string by)
+        {
+            var changed = await host.Post("/v2/accounts/password/", new { password, new_password = next }, by);
+            changed.Code().ShouldBe(0, changed.ToJsonString());
+            return (string)changed["auth_key"]!;
+        }
+    }
+
+    [Fact]
     public async Task Who_knows_the_password_does_not_guess_the_code_from_many_addresses()
     {
         await host.Account("guessed");
@@ -97,9 +161,18 @@ public sealed class OneTimeCodesTests(AccountsHost fixture) : IClassFixture<Acco
         await strict.Account("chief", superuser: true);
         await strict.Account("worker");
         (await strict.Token("worker")).ShouldNotBeEmpty();
+        // Somebody who gives a code all the same, before there is a key, is shown the key.
+        var (early, before) = await strict.SignIn("chief", otp: "000000");
+        before.Dispose();
+        early.Code().ShouldBe(-4, early.ToJsonString());
         var (asked, first) = await strict.SignIn("chief");
         using (first) (asked.Code(), first.Cookies().Length).ShouldBe((-4, 0));
         var key = (string)asked["otp_key"]!;
+        ((string)early["otp_key"]!).ShouldBe(key);
+        var (mistyped, wrong) = await strict.SignIn("chief", otp: Code(key, steps: 100));
+        wrong.Dispose();
+        (mistyped.Code(), (string?)mistyped["otp_key"]).ShouldBe((-4, key), "the key stays on the page");
+        mistyped.Msg().ShouldContain("一次性验证码错误");
         var (again, second) = await strict.SignIn("chief");
         second.Dispose();
         ((string)again["otp_key"]!).ShouldBe(key, "a second look shows the same key");

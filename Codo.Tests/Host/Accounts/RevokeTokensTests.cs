@@ -1,8 +1,11 @@
 using System.Net;
 using System.Net.WebSockets;
 using System.Text.Json.Nodes;
+using Codo.Host.Accounts;
+using Codo.Platform.Cluster;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Codo.Tests.Host.Accounts;
 
@@ -73,6 +76,28 @@ public sealed class RevokeTokensTests(RevocationsHost fixture) : IClassFixture<R
 
         await StreamsEndTests.Read(stream).WaitAsync(TimeSpan.FromSeconds(60));
         await StreamsEndTests.Ended(socket).WaitAsync(TimeSpan.FromSeconds(60));
+    }
+
+    [Fact]
+    public async Task What_was_ended_stays_so_when_a_clock_was_some_hours_ahead_and_is_put_back()
+    {
+        // As that clock sees a token that is good by the right one.
+        (
+            await host.Ask<long>(
+                """
+                WITH added AS (INSERT INTO accounts.revocation (jti, until, by_id, reason) VALUES
+                    ('ahead', clock_timestamp() - interval '20 hours', 807, 'signed out'), ('past', clock_timestamp() - interval '3 days', 807, 'signed out')
+                    RETURNING 1)
+                SELECT count(*) FROM added
+                """
+            )
+        ).ShouldBe(2);
+        await Eventually.True(() => host.Services.GetRequiredService<Node>().HoldsLease, "the host holds its lease");
+        await host.Services.GetRequiredService<EndedRevocations>().Drop(TestContext.Current.CancellationToken);
+        (await host.Ask<long>("SELECT count(*) FROM accounts.revocation WHERE jti = 'past'")).ShouldBe(0);
+        await host.Services.GetRequiredService<Revocations>().Refresh(TestContext.Current.CancellationToken);
+        (await Reason(host, With(807, "ahead"))).ShouldBe("revoked");
+        (await Reason(host, With(807, "mine"))).ShouldBeNull();
     }
 
     [Fact]

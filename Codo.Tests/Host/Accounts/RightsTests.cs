@@ -87,6 +87,13 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
                 new { Id = (long)made["grant_id"]! }
             );
         await Eventually.True(async () => !await Finds(annToken, job), "it is over");
+        // One that has run out is given again, one that holds is not.
+        object again = new { user_id = ann, role = "editor", @object = $"job:{job}", until = "2099-02-01 00:00" };
+        var renewed = await host.Post(Grant, again);
+        renewed.Code().ShouldBe(0, renewed.ToJsonString());
+        ((long)renewed["grant_id"]!).ShouldBe((long)made["grant_id"]!);
+        (await Finds(annToken, job)).ShouldBeTrue();
+        (await host.Post(Grant, again)).Code().ShouldBe(-1);
         (await host.Post(Grant, new { user_id = ann, role = "operator", @object = $"job:{job}" })).Code().ShouldBe(0);
         (await host.Delete(Job, new { job_id = job })).Code().ShouldBe(0);
         (await host.Post(Job, new { job_id = job, cmd = "true", cron = CronClient.Never, space = "default" })).Code().ShouldBe(0);
@@ -108,6 +115,40 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
         (await host.Post(Grant, To(In(TimeSpan.FromHours(2))), token)).Code().ShouldBe(-2);
         (await host.Post(Grant, To(In(TimeSpan.FromMinutes(30))), token)).Code().ShouldBe(0);
         (await host.Put(Grant, new { grant_id = (long)admin["grant_id"]!, until = "" }, token)).Code().ShouldBe(-2);
+    }
+
+    [Fact]
+    public async Task Who_is_admin_of_one_object_through_a_team_gets_the_form_to_grant()
+    {
+        var (_, job) = await SpaceWithJob();
+        var (ann, token) = Person();
+        const string form = "data-api=\"POST /v2/accounts/grant/\"";
+        (await Page("/people/grants", token)).Text.ShouldNotContain(form);
+        var team = (long)(await host.Post("/v2/accounts/team/", new { name = Name("team") }))["team_id"]!;
+        (await host.Post("/v2/accounts/team/member/", new { team_id = team, user_id = ann })).Code().ShouldBe(0);
+        (await host.Post(Grant, new { team_id = team, role = "admin", @object = $"job:{job}" })).Code().ShouldBe(0);
+        (await Page("/people/grants", token)).Text.ShouldContain(form);
+    }
+
+    [Fact]
+    public async Task Who_is_in_which_team_is_shown_to_its_people_and_to_whoever_grants()
+    {
+        var (space, _) = await SpaceWithJob();
+        var (ann, annToken) = Person();
+        var (_, bobToken) = Person();
+        var (carol, carolToken) = Person();
+        var name = Name("team");
+        var team = (long)(await host.Post("/v2/accounts/team/", new { name }))["team_id"]!;
+        (await host.Post("/v2/accounts/team/member/", new { team_id = team, user_id = ann })).Code().ShouldBe(0);
+        await Give(carol, "admin", space);
+        await Finds(annToken, "none");
+        await Eventually.True(async () => await host.Count($"SELECT count(*) FROM accounts.person WHERE user_id = {ann}") == 1, "she is known");
+        foreach (var (token, isShown) in new[] { (annToken, true), (bobToken, false), (carolToken, true), (TestTokens.Admin, true) })
+        {
+            var (status, text) = await Page($"/people?q=person{ann}", token);
+            (status, text.Contains($"person{ann}", StringComparison.Ordinal)).ShouldBe((200, true));
+            text.Contains(name, StringComparison.Ordinal).ShouldBe(isShown);
+        }
     }
 
     [Fact]
@@ -365,6 +406,29 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
     }
 
     [Fact]
+    public async Task The_form_of_an_execute_user_keeps_a_bastion_that_its_editor_does_not_see()
+    {
+        var (mine, _) = await SpaceWithJob();
+        var (theirs, _) = await SpaceWithJob();
+        var (ann, token) = Person();
+        await Give(ann, "editor", mine);
+        var (gate, inner) = (Name("gate")[..20], Name("inner")[..20]);
+        const string MakeSql = """
+            INSERT INTO tasks.scheduler_execute_user (alias_user, user_key, ssh_host, via_id, space_id)
+            SELECT @alias, '\x00', @address, CAST(@via AS bigint), space_id FROM accounts.space WHERE name = @space RETURNING id
+            """;
+        var gateId = await host.Ask<long>(MakeSql, new { alias = gate, address = "10.255.255.9", via = (long?)null, space = theirs });
+        var innerId = await host.Ask<long>(MakeSql, new { alias = inner, address = "", via = (long?)gateId, space = mine });
+        var (status, text) = await Page($"/execute-users?edit={innerId}", token);
+        status.ShouldBe(200);
+        text.ShouldContain($"<option value=\"{gate}\" selected");
+        text.ShouldNotContain("10.255.255.9");
+
+        // Without one, that there is none is what is selected: what the browser selects by itself would be sent as a change.
+        (await Page($"/execute-users?edit={gateId}", TestTokens.Admin)).Text.ShouldMatch("<option value(=\"\")? selected");
+    }
+
+    [Fact]
     public void A_tokens_scope_cuts_down_what_its_person_may_a_superuser_too()
     {
         // Signed tokens have no scope: what reads one sets it, and the gate and every decision ask for it.
@@ -395,6 +459,14 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
         var may = await operators.Send(HttpMethod.Get, "/v2/accounts/may/?object=job:o", null, TestTokens.For(32, "rita"), "en");
         may["verbs"]!.AsArray().Select(verb => (string)verb!).ShouldBe(["see"]);
         ((string)may["missing"]!["run"]!).ShouldBe("This needs run on job:o (space default) (role operator / editor / admin); a superuser can grant it");
+        // Of somebody who is shut out nothing is allowed, whatever grants say.
+        const string olgas = "/v2/accounts/explain/?person=31&verb=edit&object=job:o";
+        (await operators.Patch("/v2/accounts/person/", new { user_id = 31, disabled = true })).Code().ShouldBe(0);
+        var shut = await operators.Send(HttpMethod.Get, olgas, null, null, "en");
+        ((bool)shut["allowed"]!, (string)shut["by"]!, (string)shut["missing"]!)
+            .ShouldBe((false, "", "The person is shut out; a superuser can let them in"));
+        (await operators.Patch("/v2/accounts/person/", new { user_id = 31, disabled = false })).Code().ShouldBe(0);
+        ((bool)(await operators.Get(olgas))["allowed"]!).ShouldBeTrue();
         var template = await OrderHost.Template(operators, null, ["33,,,tom"], OrderHost.Step("true"));
         var users = (await operators.Get($"{Grant}?object=template:{template}"))["data"]!.AsArray();
         users.Count(row => (string)row!["source"]! == "template" && (long)row["user_id"]! == 33).ShouldBe(1);
@@ -405,10 +477,14 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
     {
         var (space, job) = await SpaceWithJob();
         var id = await host.Count($"SELECT space_id FROM accounts.space WHERE name = '{space}'");
+        var grant = await Give(Person().Id, "viewer", space);
         (await host.Delete("/v2/accounts/space/", new { space_id = id })).Code().ShouldBe(-1);
         (await host.Delete(Job, new { job_id = job })).Code().ShouldBe(0);
         (await host.Delete("/v2/accounts/space/", new { space_id = id })).Code().ShouldBe(0);
         (await host.Delete("/v2/accounts/space/", new { space_id = 1 })).Code().ShouldBe(-1);
+        // The grants that went with it are in the audit.
+        const string gone = "FROM platform.audit WHERE kind = 'space' AND action = 'delete'";
+        (await host.Count($"SELECT before -> 'grants' -> 0 ->> 'grant_id' {gone} AND object_id = '{id}' AND before ->> 'name' = '{space}'")).ShouldBe(grant);
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using System.Net;
 using Codo.Host.Accounts;
 using Codo.Host.Auth;
+using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
@@ -219,6 +220,26 @@ public sealed class SignInTests(AccountsHost fixture) : IClassFixture<AccountsHo
     }
 
     [Fact]
+    public async Task A_sign_in_that_is_being_checked_does_not_outlive_a_new_password()
+    {
+        await host.Account("overtaken");
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await using var transaction = await connection.BeginTransactionAsync();
+        var account = (await OwnAccount.Find(connection, "overtaken")).ShouldNotBeNull();
+        var hash = host.Services.GetRequiredService<Passwords>().Hash("a much better one");
+        await OwnAccount.SetPassword(connection, transaction, Caller.Codo, account.UserId, hash);
+        // It finds the old password, which is right until the new one is committed.
+        var signingIn = host.SignIn("overtaken");
+        const string waits =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FOR SHARE%'";
+        await Eventually.True(async () => signingIn.IsCompleted || await host.Count(waits) > 0, "the password is checked");
+        await transaction.CommitAsync();
+        var (answer, response) = await signingIn;
+        using (response) (answer.Code(), response.Cookies().Length).ShouldBe((-1, 0), answer.ToJsonString());
+        (await host.Reason(await Again("overtaken", "a much better one"))).ShouldBeNull();
+    }
+
+    [Fact]
     public async Task A_disabled_account_is_told_so_only_with_the_right_password()
     {
         await host.Account("shut");
@@ -271,6 +292,7 @@ public sealed class SignInTests(AccountsHost fixture) : IClassFixture<AccountsHo
     [Theory]
     [InlineData("/hangfire/executions", "/hangfire/executions")]
     [InlineData("/jobs?status=failed&page=2", "/jobs?status=failed&page=2")]
+    [InlineData("/jobs/%E5%A4%87%E4%BB%BD%20(a)'$", "/jobs/%E5%A4%87%E4%BB%BD%20(a)'$")]
     [InlineData("//evil.example.test", "/")]
     [InlineData("/\\evil.example.test", "/")]
     [InlineData("/\t/evil.example.test", "/")]
@@ -320,6 +342,56 @@ public sealed class SignInTests(AccountsHost fixture) : IClassFixture<AccountsHo
             request.Headers.Add("X-Forwarded-For", AccountsClient.NewAddress());
             return await host.Http.SendAsync(request);
         }
+    }
+
+    [Fact]
+    public async Task A_token_that_is_not_good_is_in_the_audit_when_it_comes_by_the_form_too()
+    {
+        var forged = TestTokens.Sign(TestTokens.Payload(1, "forger"), "another-secret-that-is-long-enough-too");
+        foreach (var (token, next) in new[] { (forged, "/"), (forged, "/i/1"), ("", "/") })
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, "/sign-in/")
+            {
+                Content = new FormUrlEncodedContent([new("token", token), new("next", next)]),
+            };
+            request.Headers.Add("X-Forwarded-For", AccountsClient.NewAddress());
+            (await host.Http.SendAsync(request)).Dispose();
+        }
+        await host.Services.GetRequiredService<RefusedAttempts>().StopAsync(TestContext.Current.CancellationToken);
+        const string failed = "FROM platform.audit WHERE action = 'sign_in' AND result = 'failed' AND object_id = 'token'";
+        await Eventually.True(
+            async () => await host.Count($"SELECT coalesce(sum(times), 0) {failed} AND username = 'forger' AND after->>'why' = 'signature'") == 2,
+            "both are written"
+        );
+        (await host.Count($"SELECT count(*) {failed} AND after->>'why' = 'missing'")).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_link_to_a_page_with_blanks_or_Chinese_in_its_address_is_where_the_sign_in_leads()
+    {
+        const string path = "/jobs/%E5%A4%87%E4%BB%BD%20a?q=%E4%B8%80";
+        using var request = new HttpRequestMessage(HttpMethod.Get, path);
+        request.Headers.Add("Accept", "text/html");
+        request.Headers.Add("X-Forwarded-For", AccountsClient.NewAddress());
+        using var response = await host.Http.SendAsync(request);
+        response.StatusCode.ShouldBe(HttpStatusCode.Unauthorized);
+        (await response.Content.ReadAsStringAsync()).ShouldContain($"name=\"next\" value=\"{path}\"");
+        // The longest job_id.
+        var longest = $"/jobs/{Uri.EscapeDataString(new string('备', 190))}/versions";
+        LocalPath.OrRoot(longest).ShouldBe(longest);
+    }
+
+    [Fact]
+    public async Task A_name_that_PostgreSQL_cannot_hold_is_nobodys()
+    {
+        using var form = new MultipartFormDataContent();
+        form.Add(new StringContent("a\0b"), "username");
+        form.Add(new StringContent("not the password"), "password");
+        form.Add(new StringContent("\0"), "otp");
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/sign-in/") { Content = form };
+        request.Headers.Add("X-Forwarded-For", AccountsClient.NewAddress());
+        using var response = await host.Http.SendAsync(request);
+        response.StatusCode.ShouldBe(HttpStatusCode.Unauthorized);
     }
 
     private Task<string> Again(string name, string password) => host.Token(name, password);

@@ -260,6 +260,44 @@ public sealed class BackupTests(TestPostgres postgres)
         (await Count(connection, "SELECT count(*) FROM pg_namespace WHERE nspname = 'codo_restoring'")).ShouldBe(0);
     }
 
+    [Fact]
+    public async Task A_backup_of_an_earlier_month_is_restored_with_a_month_for_what_is_written_now()
+    {
+        using var folder = new TestFolder();
+        var backup = folder.At("codo.backup");
+        var target = await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
+        await Execute(
+            target,
+            """
+            DO $$
+            DECLARE
+                month text;
+            BEGIN
+                FOR month IN SELECT CAST(inhrelid::regclass AS text) FROM pg_inherits
+                    WHERE inhparent = 'platform.audit'::regclass AND inhrelid <> 'platform.audit_default'::regclass
+                LOOP
+                    EXECUTE 'DROP TABLE ' || month;
+                END LOOP;
+            END $$
+            """
+        );
+        await using var source = NpgsqlDataSource.Create(TestPostgres.AsSuperuser(target) + ";Pooling=false");
+        await MasterKeyCheck.Verify(source, new SecretBox(new Dictionary<int, string> { [1] = MasterKey }, 1));
+        string[] settings =
+        [
+            $"--ConnectionStrings:Postgres={TestPostgres.AsSuperuser(target)}",
+            $"--Codo:Auth:TokenSecret={TestTokens.Secret}",
+            $"--Codo:MasterKey={MasterKey}",
+            $"--Codo:DataDirectory={folder.At("data")}",
+            "--Codo:MinFreeDisk=0",
+        ];
+        await TakeBackup.Run(settings, backup, null, false);
+        await RestoreBackup.Run(settings, backup, null, true, false);
+        await using var connection = await source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        (await Count(connection, "SELECT count(*) FROM platform.audit WHERE action = 'restore'")).ShouldBe(1);
+        (await Count(connection, "SELECT count(*) FROM platform.audit_default")).ShouldBe(0);
+    }
+
     private static async Task Execute(string database, string sql)
     {
         await using var connection = new NpgsqlConnection(TestPostgres.AsSuperuser(database) + ";Pooling=false");
@@ -273,6 +311,30 @@ public sealed class BackupTests(TestPostgres postgres)
         await using (var connection = new NpgsqlConnection(database + ";Pooling=false"))
             await connection.ExecuteAsync($"CREATE SCHEMA {Migrator.RestoringSchema}");
         (await Should.ThrowAsync<RestoreIsUnfinished>(() => TestHost.Migrate(database))).Message.ShouldContain("codo restore");
+    }
+
+    [Fact]
+    public async Task A_backup_that_a_signal_ends_leaves_no_file()
+    {
+        using var folder = new TestFolder();
+        var database = TestPostgres.AsSuperuser(await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate)));
+        await using var connection = new NpgsqlConnection(database);
+        await connection.OpenAsync(TestContext.Current.CancellationToken);
+        await using var transaction = await connection.BeginTransactionAsync(TestContext.Current.CancellationToken);
+        // pg_dump waits for it.
+        await connection.ExecuteAsync("LOCK TABLE cron.job IN ACCESS EXCLUSIVE MODE", transaction: transaction);
+        var command = Children.Command(null, "KILL", HostProcess.Binary, ["backup", folder.At("codo.backup")]);
+        foreach (var name in (string[])["HOME", "DOTNET_ROOT"])
+            if (Environment.GetEnvironmentVariable(name) is { } value) command.Environment[name] = value;
+        command.Environment["ConnectionStrings__Postgres"] = database;
+        command.Environment["Codo__DataDirectory"] = folder.At("data");
+        using var process = await Children.Start(command);
+        await Eventually.True(() => process.HasExited || Directory.GetFiles(folder.Path, "*.partial").Length == 1, "it writes");
+        process.HasExited.ShouldBeFalse();
+        Posix.Signal(process.Id, 15);
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        process.ExitCode.ShouldNotBe(0);
+        Directory.GetFiles(folder.Path).ShouldBeEmpty();
     }
 
     private const string MasterKey = "a-master-key-for-tests-of-more-than-32-bytes";

@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using System.Globalization;
 using Codo.Host.Client;
+using Codo.Host.LocalServices;
 using Codo.Tests.Support;
 
 namespace Codo.Tests.Host.Client;
@@ -21,6 +23,14 @@ public sealed class ClientHost(TestPostgres postgres) : HostFixture(postgres, ("
 
     internal Task<ClientRun> RunWith(string input, params string[] arguments) =>
         RunIn(input, [(Logins.UrlVariable, Url), (Logins.TokenVariable, TestTokens.Admin)], arguments);
+
+    /// <summary>Starts the real program, as a superuser: what only a process with pipes can show.</summary>
+    internal Task<Process> Start(params string[] arguments)
+    {
+        var command = Children.Command(null, "KILL", HostProcess.Binary, arguments);
+        (command.Environment[Logins.UrlVariable], command.Environment[Logins.TokenVariable]) = (Url, TestTokens.Admin);
+        return Children.Start(command);
+    }
 
     internal static async Task<ClientRun> RunIn(string input, (string Name, string Value)[] environment, params string[] arguments)
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Codo.Host.Client;
 using Codo.Tests.Support;
 
@@ -19,8 +20,30 @@ public sealed class ClientOrdersTests(ClientHost fixture)
         return name;
     }
 
+    // An order on two hosts, one after the other; both are this machine.
+    private async Task<string> Batches(string command, object group)
+    {
+        var name = ClientHost.NewName("template");
+        var id = (await fixture.Host.Post("/v2/task_layout/temp/", new { temp_name = name }))["temp_id"]!.GetValue<long>();
+        var steps = new[] { new { command_name = "step", command, args = "", group = 1, level = 1, force_host = "127.0.0.1" } };
+        var content = new { temp_id = id, new_temp_data = steps, groups = new[] { group } };
+        (await fixture.Host.Put("/v2/task_layout/details/", content))["code"]!.GetValue<int>().ShouldBe(0);
+        return (await fixture.Run("order", "submit", name, "-H", "10.1.0.1,10.1.0.2", "--ready", "-o", "name")).Text.Trim();
+    }
+
     private async Task<string> Order(string template, params string[] options) =>
         (await fixture.Run(["order", "submit", template, "-H", "127.0.0.1", "-a", "WORD=one two", "-o", "name", .. options])).Text.Trim();
+
+    private static async Task Says(Process process, string text)
+    {
+        string line;
+        do
+        {
+            // While it keeps its lines to itself nothing comes, and the order waits for the test.
+            var next = process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken).AsTask();
+            line = (await next.WaitAsync(TimeSpan.FromSeconds(90), TestContext.Current.CancellationToken)).ShouldNotBeNull(text);
+        } while (!line.Contains(text, StringComparison.Ordinal));
+    }
 
     [Fact]
     public async Task An_order_is_previewed_submitted_approved_watched_and_its_log_read()
@@ -108,15 +131,56 @@ public sealed class ClientOrdersTests(ClientHost fixture)
     [Fact]
     public async Task The_next_batch_is_let_begin()
     {
-        var name = ClientHost.NewName("template");
-        var id = (await fixture.Host.Post("/v2/task_layout/temp/", new { temp_name = name }))["temp_id"]!.GetValue<long>();
-        var steps = new[] { new { command_name = "step", command = "true", args = "", group = 1, level = 1, force_host = "127.0.0.1" } };
-        var groups = new[] { new { group = 1, batch = "1", next = "confirm" } };
-        (await fixture.Host.Put("/v2/task_layout/details/", new { temp_id = id, new_temp_data = steps, groups }))["code"]!.GetValue<int>().ShouldBe(0);
-        var order = (await fixture.Run("order", "submit", name, "-H", "10.1.0.1,10.1.0.2", "--ready", "-o", "name")).Text.Trim();
+        var order = await Batches("true", new { group = 1, batch = "1", next = "confirm" });
         await Eventually.True(async () => (await fixture.Run("order", "next-batch", order)).Code == ExitCodes.Done, "the first batch has begun");
         (await fixture.Run("order", "watch", order)).Code.ShouldBe(0);
         (await fixture.Run("order", "next-batch", order)).Code.ShouldBe(ExitCodes.Failed);
+    }
+
+    [Fact]
+    public async Task A_watch_goes_on_in_the_pause_after_a_failure_that_the_group_allows()
+    {
+        var flag = Path.Combine(fixture.NewFolder(), "flag");
+        var order = await Batches($"test -e {flag} && exit 0; touch {flag}; exit 1", new { group = 1, batch = "1", batch_pause = 600, max_failures = 1 });
+        using var watch = await fixture.Start("order", "watch", order);
+        await Says(watch, "failed");
+        await Eventually.True(async () => (await fixture.Run("order", "next-batch", order)).Code == ExitCodes.Done, "the next batch is let begin");
+        var lines = (await watch.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken)).TrimEnd().Split('\n');
+        await watch.WaitForExitAsync(TestContext.Current.CancellationToken);
+        (watch.ExitCode, lines[^1]).ShouldBe((ExitCodes.Failed, $"Order {order} has failed and waits for a restart or its end: 1 done, 1 failed"));
+    }
+
+    [Fact]
+    public async Task Steps_that_share_a_level_have_each_its_own_name_in_the_log()
+    {
+        var id = await Order(await Template(88, ["echo a", "echo b"]), "--ready");
+        (await fixture.Run("order", "watch", id)).Code.ShouldBe(0);
+        var log = (await fixture.Run("order", "logs", id)).Text;
+        log.ShouldContain("127.0.0.1 step-1 | a one two\n");
+        log.ShouldContain("127.0.0.1 step-2 | b one two\n");
+    }
+
+    [Fact]
+    public async Task What_is_followed_through_a_pipe_comes_line_by_line()
+    {
+        var folder = fixture.NewFolder();
+        var (go, end) = (Path.Combine(folder, "go"), Path.Combine(folder, "end"));
+        var template = await Template($"echo first; while [ ! -e {go} ]; do sleep 0.05; done; true", $"while [ ! -e {end} ]; do sleep 0.05; done; true");
+        var id = await Order(template, "--ready");
+        using var logs = await fixture.Start("order", "logs", id, "-f");
+        await Says(logs, "127.0.0.1 step-1 | first");
+        using var watch = await fixture.Start("order", "watch", id);
+        await Says(watch, $"Order {id}, ");
+        await File.WriteAllTextAsync(go, "", TestContext.Current.CancellationToken);
+        await Says(watch, "step 2 of 2");
+        await File.WriteAllTextAsync(end, "", TestContext.Current.CancellationToken);
+        await Says(watch, $"Order {id} is done: 1 done");
+        foreach (var process in new[] { logs, watch })
+        {
+            await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+            await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+            process.ExitCode.ShouldBe(0);
+        }
     }
 
     [Fact]

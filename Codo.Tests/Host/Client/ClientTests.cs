@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using System.Text.Json.Nodes;
 using Codo.Host.Client;
 using Codo.Tests.Host.Accounts;
@@ -210,6 +211,16 @@ public sealed class ClientTests(ClientHost fixture)
     }
 
     [Fact]
+    public async Task A_job_that_is_not_there_keeps_no_other_from_being_paused()
+    {
+        var name = await Job();
+        var run = await fixture.Run("job", "pause", "no-such", name);
+        (run.Code, run.Output).ShouldBe((ExitCodes.Failed, $"{name} is paused.\n"), run.Errors);
+        run.Errors.ShouldStartWith("no-such: ");
+        (await fixture.Run("job", "list", "--status", "paused", "-S", name, "-o", "name")).Text.ShouldBe($"{name}\n");
+    }
+
+    [Fact]
     public async Task What_runs_of_a_job_is_killed()
     {
         var name = await Job("sleep 600");
@@ -260,6 +271,25 @@ public sealed class ClientTests(ClientHost fixture)
         (await ClientHost.RunIn("", environment, "job", "edit", name)).Errors.ShouldContain("Nothing was changed");
     }
 
+    [Theory]
+    [InlineData("printf 'env: [1\\n' >> \"$1\"", "env: [1\n", "The job:")]
+    [InlineData("echo '- x' > \"$1\"", "- x\n", "The job is one document with fields")]
+    [InlineData("sed -i 's/^job_id: .*/job_id: other/' \"$1\"", "job_id: other\n", "job_id cannot be changed")]
+    [InlineData("sed -i 's/^env: .*/env: {PORT: 8080}/' \"$1\"", "env: {PORT: 8080}\n", "env.PORT is no text: put it in quotes")]
+    public async Task What_was_typed_and_does_not_read_is_printed(string script, string typed, string why)
+    {
+        var name = await Job();
+        var editor = Path.Combine(fixture.NewFolder(), "editor");
+        await File.WriteAllTextAsync(editor, $"#!/bin/sh\n{script}\n");
+        File.SetUnixFileMode(editor, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        (string, string)[] environment = [(Logins.UrlVariable, fixture.Url), (Logins.TokenVariable, TestTokens.Admin), ("EDITOR", editor)];
+        var run = await ClientHost.RunIn("", environment, "job", "edit", name);
+        (run.Code, run.Output).ShouldBe((ExitCodes.Failed, ""), run.Errors);
+        run.Errors.ShouldStartWith("What you wrote, which was not saved:\n");
+        run.Errors.ShouldContain(typed);
+        run.Errors.ShouldContain(why);
+    }
+
     [Fact]
     public async Task Versions_of_a_job_are_listed_compared_and_brought_back()
     {
@@ -306,6 +336,48 @@ public sealed class ClientTests(ClientHost fixture)
         var run = await fixture.Run(arguments);
         (run.Code, run.Output).ShouldBe((code, ""), run.Errors);
         run.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length.ShouldBe(1, run.Errors);
+    }
+
+    [Fact]
+    public async Task What_files_of_this_machine_refuse_is_one_sentence_too()
+    {
+        await Job();
+        One(ExitCodes.Failed, await fixture.Run("export", "/dev/null/codo", "--kind", "job"));
+        var folder = fixture.NewFolder();
+        // Not by its mode: root reads everything.
+        var logins = Path.Combine(folder, "logins.json");
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        socket.Bind(new UnixDomainSocketEndPoint(logins));
+        File.SetUnixFileMode(logins, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        One(ExitCodes.Failed, await ClientHost.RunIn("", [(Logins.FolderVariable, folder)], "job", "list"));
+        var file = Path.Combine(folder, "order.yaml");
+        await File.WriteAllTextAsync(file, "temp_id: 1\nargs: '{\"WORD\": \"x\"}'\n", Cancelled);
+        One(ExitCodes.Usage, await fixture.Run("order", "submit", "-f", file, "-a", "WORD=y"));
+
+        static void One(int code, ClientRun run)
+        {
+            (run.Code, run.Output).ShouldBe((code, ""), run.Errors);
+            run.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length.ShouldBe(1, run.Errors);
+        }
+    }
+
+    [Fact]
+    public async Task A_token_of_the_environment_goes_to_no_other_server_than_the_one_beside_it()
+    {
+        (string, string)[] environment =
+        [
+            (Logins.UrlVariable, "http://127.0.0.1:1"),
+            (Logins.TokenVariable, TestTokens.For(4712, "elsewhere")),
+            (Logins.FolderVariable, fixture.NewFolder()),
+        ];
+        var refused = await ClientHost.RunIn("", environment, "job", "list", "--server", fixture.Url);
+        (refused.Code, refused.Errors).ShouldBe((ExitCodes.NotSignedIn, $"Not signed in to {fixture.Url}: codo login {fixture.Url}\n"));
+        (await ClientHost.RunIn(TestTokens.Admin + "\n", environment[2..], "login", fixture.Url, "--token")).Code.ShouldBe(0);
+        (await ClientHost.RunIn("", environment, "job", "list", "--server", fixture.Url, "-o", "name")).Code.ShouldBe(0);
+        // Without an address beside it, and with the same one, it goes where it is sent.
+        (string, string) token = (Logins.TokenVariable, TestTokens.Admin);
+        foreach (var given in new (string, string)[][] { [token], [token, (Logins.UrlVariable, fixture.Url + "/")] })
+            (await ClientHost.RunIn("", given, "job", "list", "--server", fixture.Url, "-o", "name")).Code.ShouldBe(0);
     }
 
     [Fact]
@@ -378,9 +450,7 @@ public sealed class ClientTests(ClientHost fixture)
         await Eventually.True(async () => (await fixture.Run("job", "logs", name)).Output == "one\n", "it prints");
         var followed = fixture.Run("job", "logs", name, "-f");
 
-        var command = Codo.Host.LocalServices.Children.Command(null, "KILL", HostProcess.Binary, ["job", "logs", name, "--follow"]);
-        (command.Environment[Logins.UrlVariable], command.Environment[Logins.TokenVariable]) = (fixture.Url, TestTokens.Admin);
-        using var process = await Codo.Host.LocalServices.Children.Start(command);
+        using var process = await fixture.Start("job", "logs", name, "--follow");
         (await process.StandardOutput.ReadLineAsync(Cancelled)).ShouldBe("one");
         Codo.Host.LocalServices.Posix.Signal(process.Id, 2);
         await process.WaitForExitAsync(Cancelled);
@@ -389,6 +459,25 @@ public sealed class ClientTests(ClientHost fixture)
         followed.IsCompleted.ShouldBeFalse("the run goes on");
         await File.WriteAllTextAsync(go, "", Cancelled);
         (await followed).Text.ShouldBe("one\ntwo\n");
+    }
+
+    [Fact]
+    public async Task What_follows_a_run_ends_once_nobody_reads_it_and_the_run_goes_on()
+    {
+        var folder = fixture.NewFolder();
+        var (go, end) = (Path.Combine(folder, "go"), Path.Combine(folder, "end"));
+        var name = await Job($"echo one; while [ ! -e {go} ]; do sleep 0.05; done; echo two; while [ ! -e {end} ]; do sleep 0.05; done");
+        var run = await Host.RunNow(name);
+        await Host.Running(run);
+        using var process = await fixture.Start("job", "logs", name, "--follow");
+        (await process.StandardOutput.ReadLineAsync(Cancelled)).ShouldBe("one");
+        process.StandardOutput.Close();
+        await File.WriteAllTextAsync(go, "", Cancelled);
+        await Eventually.True(() => process.HasExited, "it ends");
+        (process.ExitCode, await process.StandardError.ReadToEndAsync(Cancelled)).ShouldBe((ExitCodes.NoReader, ""));
+        (await Host.Log(run)).Status().ShouldBe("running");
+        await File.WriteAllTextAsync(end, "", Cancelled);
+        (await Host.Ended(run)).Status().ShouldBe("success");
     }
 
     [Fact]
@@ -415,6 +504,8 @@ public sealed class ClientTests(ClientHost fixture)
         var id = (await fixture.Run("incident", "list", "--subject", name, "-o", "name")).Lines[0];
         (await fixture.Run("incident", "ack", id)).Text.ShouldBe($"Incident {id} is acknowledged.\n");
         (await fixture.Run("incident", "list", "-s", "acknowledged", "--subject", name)).Text.ShouldContain(id);
+        var resolved = await fixture.Run("incident", "ack", "999999", id, "--resolve");
+        (resolved.Code, resolved.Output).ShouldBe((ExitCodes.Failed, $"Incident {id} is resolved.\n"), resolved.Errors);
     }
 
     [Fact]

@@ -374,6 +374,17 @@ public sealed class CrontabTests(ClientHost fixture)
     }
 
     [Fact]
+    public void Every_line_of_a_name_and_of_a_description_is_a_comment()
+    {
+        var written = Written(
+            Deploy with { IsSystem = true },
+            ("job_id", "a\n* * * * * root evil\r* * * * * root evil"),
+            ("description", "b\r\n* * * * * root evil")
+        );
+        written.Split(['\n', '\r']).Where(line => line.Length > 0 && line[0] != '#').ShouldBe(["0 3 * * * deploy run"]);
+    }
+
+    [Fact]
     public void A_job_that_is_paused_or_broken_is_a_comment()
     {
         Written(Deploy, ("status", "1"), ("state", "paused")).ShouldEndWith("\n# Paused.\n#0 3 * * * run\n");

@@ -1,4 +1,6 @@
+using System.Text;
 using Codo.Host.Client;
+using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 
 namespace Codo.Tests.Host.Client;
@@ -157,6 +159,60 @@ public sealed class FileCommandsTests(ClientHost fixture)
         run.Lines.Where(line => line.StartsWith("- ", StringComparison.Ordinal)).ShouldBe([$"- job {extra}"]);
     }
 
+    [Fact]
+    public async Task The_difference_stands_before_the_question_also_in_a_pipe()
+    {
+        var (folder, job) = (fixture.NewFolder(), ClientHost.NewName("asked"));
+        await File.WriteAllTextAsync(Path.Combine(folder, "x.yaml"), $"kind: job\njob_id: {job}\ncmd: x\ncron: 0 0 3 * * *\n");
+        using var pipe = new MemoryStream();
+        await using var output = new StreamWriter(pipe, new UTF8Encoding(false), 16 << 10);
+        var shown = "";
+        using var input = new Answers(() =>
+        {
+            shown = Encoding.UTF8.GetString(pipe.ToArray());
+            return "n";
+        });
+        var variables = new Dictionary<string, string> { [Logins.UrlVariable] = fixture.Url, [Logins.TokenVariable] = TestTokens.Admin };
+        var context = new ClientContext(input, output, TextWriter.Null, name => variables.GetValueOrDefault(name)) { CanAsk = true };
+        (await ClientProgram.Run(["apply", folder], context)).ShouldBe(ExitCodes.Differs);
+        shown.ShouldContain($"+ job {job}\n");
+    }
+
+    private sealed class Answers(Func<string> answer) : TextReader
+    {
+        public override string? ReadLine() => answer();
+    }
+
+    [Fact]
+    public async Task A_long_value_of_a_variable_is_exported_whole()
+    {
+        var (space, folder, job, value) = (await Space(), fixture.NewFolder(), ClientHost.NewName("big"), new string('x', 5000));
+        await fixture.Host.Make(new { job_id = job, cmd = "true", cron = CronClient.Never, space, env = new { BIG = value } });
+        (await fixture.Run("export", folder, "--space", space)).Code.ShouldBe(0);
+        (await File.ReadAllTextAsync(JobFile(folder, job))).ShouldContain($"BIG: {value}\n");
+        (await fixture.Run("diff", folder, "--space", space)).ShouldBe(new ClientRun(0, "", ""));
+        (await fixture.Run("export", "crontab", "--space", space, "--time-zone", "UTC")).Text.ShouldContain($"BIG={value};");
+    }
+
+    [Fact]
+    public async Task A_pause_is_declared_of_a_broken_job_too_and_that_there_is_none_is_no_difference()
+    {
+        var (space, folder, runs, broken) = (await Space(), fixture.NewFolder(), ClientHost.NewName("runs"), ClientHost.NewName("broken"));
+        foreach (var job in new[] { runs, broken }) await fixture.Host.Make(new { job_id = job, cmd = "true", cron = CronClient.Never, space });
+        (await fixture.Run("job", "pause", broken)).Code.ShouldBe(0);
+        await fixture.Host.Ask<int>("UPDATE cron.job SET cron = 'every full moon' WHERE job_id = @broken RETURNING 1", new { broken });
+        (await fixture.Run("export", folder, "--space", space)).Code.ShouldBe(0);
+        (await File.ReadAllTextAsync(JobFile(folder, broken))).ShouldContain("paused: true");
+        await File.AppendAllTextAsync(JobFile(folder, runs), "\npaused: false\n");
+        (await fixture.Run("diff", folder, "--space", space)).ShouldBe(new ClientRun(0, "", ""));
+
+        (await fixture.Run("job", "pause", runs)).Code.ShouldBe(0);
+        (await fixture.Run("diff", folder, "--space", space)).Output.ShouldBe($"~ job {runs}\n    - paused: true\n    + paused: false\n");
+        (await fixture.Run("apply", folder, "--space", space, "--yes")).Errors.ShouldBe("1 changed.\n");
+        (await fixture.Run("diff", folder, "--space", space)).ShouldBe(new ClientRun(0, "", ""));
+        (await fixture.Host.Delete("/v1/cron/job/", new { job_id = broken })).Code().ShouldBe(0);
+    }
+
     private static string JobFile(string folder, string job) =>
         Path.Combine(folder, "jobs", job.Replace("/", "%2F", StringComparison.Ordinal) + ".yaml");
 
@@ -165,6 +221,7 @@ public sealed class FileCommandsTests(ClientHost fixture)
     [InlineData("kind: jobb\njob_id: x\n", "kind is one of job, template, rule")]
     [InlineData("kind: job\ncron: x\n", "job_id is missing")]
     [InlineData("kind: job\njob_id: x\ntimeuot: 5\n", "a job has no field timeuot")]
+    [InlineData("kind: job\njob_id: x\nenv: {PORT: 8080}\n", "x.yaml: env.PORT is no text: put it in quotes")]
     [InlineData("kind: rule\nname: x\n---\nkind: rule\nname: x\n", "the rule x is in")]
     public async Task A_file_that_does_not_read_is_named_and_nothing_is_changed(string text, string sentence)
     {

@@ -42,7 +42,7 @@ public sealed class HelpTests(ClientHost fixture)
         string[] ofTheHost = ["serve", "token", "user", "audit", "migrate"];
         foreach (var words in commands.Where(words => ClientProgram.Takes([words[1]]) && !ofTheHost.Contains(words[1])))
             document.ShouldContain(string.Join(' ', words.TakeWhile(word => char.IsLower(word[0]))));
-        foreach (var code in (int[])[0, 1, 2, 4, 5, 64, 75, 124, 130])
+        foreach (var code in (int[])[0, 1, 2, 4, 5, 64, 75, 124, 130, 141])
         {
             document.ShouldContain($"| {code} |");
             page.ShouldContain($"\n       {code}\n");
@@ -70,11 +70,36 @@ public sealed class HelpTests(ClientHost fixture)
     {
         var script = (await fixture.Run("completion", shell)).Text;
         script.ShouldContain("codo __complete");
-        var program = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Select(folder => Path.Combine(folder, shell)).FirstOrDefault(File.Exists);
-        Assert.SkipUnless(program is not null, $"There is no {shell} on this machine.");
+        var program = Program(shell);
         var file = Path.Combine(fixture.NewFolder(), "script");
         await File.WriteAllTextAsync(file, script);
         (await HostProcess.Run([check, file], binary: program)).ShouldBe((0, "", ""));
+    }
+
+    [Fact]
+    public async Task What_a_name_holds_is_completed_as_text_and_never_run()
+    {
+        var bash = Program("bash");
+        var folder = fixture.NewFolder();
+        var (made, stub, script) = (Path.Combine(folder, "made"), Path.Combine(folder, "codo"), Path.Combine(folder, "script"));
+        await File.WriteAllTextAsync(stub, $"#!/bin/sh\nprintf '%s\\n' '$(touch {made})' '`touch {made}`' 'deploy web'\n");
+        File.SetUnixFileMode(stub, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        var pressed = "COMP_WORDS=(codo job show '')\nCOMP_CWORD=3\n_codo\nprintf '%s\\n' \"${COMPREPLY[@]}\"\n";
+        await File.WriteAllTextAsync(script, (await fixture.Run("completion", "bash")).Text + pressed);
+        var path = $"{folder}:{Environment.GetEnvironmentVariable("PATH")}";
+        var (code, output, errors) = await HostProcess.Run([script], binary: bash, environment: ("PATH", path));
+        (code, errors).ShouldBe((0, ""), output);
+        var words = output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        words.Length.ShouldBe(3);
+        words[2].ShouldBe("deploy\\ web");
+        File.Exists(made).ShouldBeFalse();
+    }
+
+    private static string Program(string name)
+    {
+        var found = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Select(folder => Path.Combine(folder, name)).FirstOrDefault(File.Exists);
+        Assert.SkipUnless(found is not null, $"There is no {name} on this machine.");
+        return found!;
     }
 
     private static string Root([System.Runtime.CompilerServices.CallerFilePath] string file = "") => Path.Combine(Path.GetDirectoryName(file)!, "../../..");

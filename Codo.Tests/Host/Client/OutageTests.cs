@@ -127,6 +127,23 @@ public sealed class OutageTests(ClientHost fixture)
         await fixture.Host.Ended(runs[0]);
     }
 
+    [Fact]
+    public async Task A_job_that_files_pause_and_change_is_paused_before_it_is_changed()
+    {
+        await using var proxy = await TestProxy.Start(fixture.Host.Http.BaseAddress!);
+        var (name, folder) = (ClientHost.NewName("job"), fixture.NewFolder());
+        await fixture.Host.Make(new { job_id = name, cmd = "true", cron = CronClient.Never });
+        var file = $"kind: job\njob_id: {name}\ncmd: echo changed\ncron: {CronClient.Never}\npaused: true\n";
+        await File.WriteAllTextAsync(Path.Combine(folder, "x.yaml"), file, Cancelled);
+        proxy.Answer = request =>
+            Task.FromResult<(int Status, string Type, string Body)?>(
+                request.Method == "PUT" ? (503, "application/json", """{"code": 503, "msg": "The database does not answer"}""") : null
+            );
+        var run = await Run(proxy, "apply", folder, "--yes");
+        run.Code.ShouldBe(ExitCodes.Unreachable, run.Errors);
+        (await fixture.Host.Ask<bool>("SELECT paused FROM cron.job WHERE job_id = @name", new { name })).ShouldBeTrue();
+    }
+
     private static Task<ClientRun> Run(TestProxy proxy, params string[] arguments) =>
         ClientHost.RunIn("", [(Logins.UrlVariable, proxy.Url), (Logins.TokenVariable, TestTokens.Admin)], arguments);
 

@@ -1,4 +1,6 @@
+using Codo.Host.Commands;
 using Codo.Tests.Support;
+using Microsoft.Extensions.Configuration;
 
 namespace Codo.Tests.Host.Commands;
 
@@ -40,6 +42,21 @@ public sealed class PlantedSettingsTests
         var (missing, _, said) = await HostProcess.Run(["token", "--user", "me", "--config", folder.At("absent.json")]);
         missing.ShouldBe(2);
         said.ShouldContain("absent.json");
+    }
+
+    [Fact]
+    public void The_file_of_the_checkout_hides_nothing_of_the_machines()
+    {
+        using var folder = new TestFolder();
+        // In the place of /etc/codo/appsettings.json: run.sh names the checkout's after it as well.
+        var machine = folder.At("machine.json");
+        File.WriteAllText(machine, """{ "Codo": { "PublicUrl": "https://codo.example.com" } }""");
+        var checkout = Path.Combine(PublishedHost.Root(), "appsettings.json");
+        var configuration = SettingSources.Add(new ConfigurationBuilder(), ["--config", machine, "--config", checkout]).Build();
+        configuration["Codo:PublicUrl"].ShouldBe("https://codo.example.com");
+        // One in which somebody has changed something is meant.
+        File.WriteAllText(folder.At("changed.json"), File.ReadAllText(checkout) + " ");
+        SettingSources.Add(new ConfigurationBuilder(), ["--config", machine, "--config", folder.At("changed.json")]).Build()["Codo:PublicUrl"].ShouldBe("");
     }
 
     [Fact]

@@ -1,8 +1,13 @@
 using System.Net;
+using System.Text.Json.Nodes;
+using Codo.Modules.Cron.Executions;
+using Codo.Modules.Tasks.Execution;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Dapper;
 using Hangfire;
+using Hangfire.Common;
+using Hangfire.States;
 using Hangfire.Storage;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Playwright;
@@ -60,7 +65,7 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
         failed.Data["ExceptionDetails"].ShouldContain("the last line");
         failed.Data["ExceptionDetails"].ShouldNotContain("hunter2");
         failed.Data["Output"].ShouldStartWith("/v1/cron/log/output/?log_id=");
-        // Hangfire's own failures stay for ever.
+        // The command's; of a wake-up's own failure see below.
         (Monitor.JobDetails(id).ExpireAt - Monitor.JobDetails(id).CreatedAt)!.Value.TotalDays.ShouldBeInRange(6.9, 7.1);
         Monitor.FailedByDatesCount().Values.Sum().ShouldBeGreaterThan(0);
         await host.Delete("/v1/cron/job/", new { job_id = "fails" });
@@ -167,6 +172,61 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
             await host.Services.GetRequiredService<Codo.Modules.Tasks.Orders.AdvanceOrder>().Enqueue(connection, order);
         Orders(order).ShouldBe([id]);
         details.History.ShouldNotContain(state => state.StateName == "Succeeded");
+    }
+
+    [Fact]
+    public async Task An_order_whose_batch_waits_for_a_person_waits()
+    {
+        var template = await OrderHost.Template(
+            host,
+            [new JsonObject { ["group"] = 1, ["batch"] = "1", ["batch_pause"] = 0, ["max_failures"] = 0, ["next"] = "confirm" }],
+            [],
+            OrderHost.Step("true", forceHost: "127.0.0.1")
+        );
+        var order = await OrderHost.Order(host, template, new Dictionary<string, string> { ["1"] = "10.1.0.1,10.1.0.2" });
+        var id = await Eventually.Get(() => Task.FromResult(Orders(order).SingleOrDefault()), job => job is not null, "it is shown");
+        await Eventually.True(
+            () => State(id) == "Waiting" && Monitor.JobDetails(id).History[0].Reason == "a batch waits for a person",
+            "it waits for a person"
+        );
+        (await host.Patch("/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "next_batch" })).Code().ShouldBe(0);
+        await Eventually.True(() => State(id) == "Succeeded", "it goes on to its end");
+    }
+
+    [Fact]
+    public void A_wake_up_that_fails_itself_goes_with_the_day()
+    {
+        var wakeUp = Job.FromExpression<FireDueJobs>(fire => fire.Fire(1, "failed itself", null!, CancellationToken.None));
+        // As its worker does with what it throws.
+        var id = host.Services.GetRequiredService<IBackgroundJobClient>().Create(wakeUp, new FailedState(new IOException("the database is away")));
+        State(id).ShouldBe("Deleted");
+        (Monitor.JobDetails(id).ExpireAt - Monitor.JobDetails(id).CreatedAt)!.Value.TotalDays.ShouldBeInRange(0.9, 1.1);
+    }
+
+    [Fact]
+    public async Task An_order_whose_background_job_fails_itself_is_shown_anew()
+    {
+        var order = await OrderHost.Order(host, await OrderHost.Template(host, OrderHost.Step("true")), schedule: "new");
+        var id = await Eventually.Get(
+            () => Task.FromResult(Orders(order).SingleOrDefault()),
+            job => job is not null && State(job) == "Waiting",
+            "it waits for its approval"
+        );
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync("ALTER TABLE tasks.advance RENAME TO advance_away");
+        try
+        {
+            await host.Services.GetRequiredService<Codo.Modules.Tasks.Orders.AdvanceOrder>().Enqueue(connection, order);
+            await Eventually.True(() => Monitor.JobDetails(id).History.Any(state => state.StateName == "Deleted"), "it has failed");
+        }
+        finally
+        {
+            await connection.ExecuteAsync("ALTER TABLE tasks.advance_away RENAME TO advance");
+        }
+
+        host.Services.GetRequiredService<OrderMirror>().Wake.Set();
+        await Eventually.True(() => State(id) == "Waiting", "the mirror shows the order again");
+        (await host.Ask<bool>("SELECT expireat IS NULL FROM hangfire.job WHERE CAST(id AS text) = @id", new { id })).ShouldBeTrue();
     }
 
     [Fact]

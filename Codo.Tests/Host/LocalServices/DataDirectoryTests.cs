@@ -41,4 +41,25 @@ public sealed class DataDirectoryTests
         Directory.GetFiles(folder.Path).ShouldAllBe(file => new FileInfo(file).Length < 1100);
         (File.ReadAllText(folder.At("log.1")) + File.ReadAllText(folder.At("log"))).ShouldEndWith("line 999\n");
     }
+
+    [Fact]
+    public void A_log_whose_disk_is_full_loses_lines_and_stops_nobody()
+    {
+        using var log = new BoundedLog("/dev/full", limit: 1000);
+        for (var line = 0; line < 3; line++)
+            Should.NotThrow(() => log.Append("a line"));
+    }
+
+    [Fact]
+    public void A_log_goes_on_when_there_is_room_again_and_says_how_many_lines_are_missing()
+    {
+        using var folder = new TestFolder();
+        // Without its folder no file can be opened: lines are lost as on a full disk.
+        using var log = new BoundedLog(folder.At("away/log"), limit: 1000);
+        log.Append("first");
+        log.Append("second");
+        Directory.CreateDirectory(folder.At("away"));
+        log.Append("third");
+        File.ReadAllText(folder.At("away/log")).ShouldBe("(2 lines before this one could not be written)\nthird\n");
+    }
 }

@@ -71,6 +71,33 @@ public sealed class EmbeddedPostgresTests
     }
 
     [Fact]
+    public async Task A_log_that_cannot_be_written_does_not_make_it_stand_still()
+    {
+        using var folder = new TestFolder();
+        var (data, sockets) = (folder.At("data"), folder.At("socket"));
+        var user = PostgresUser.ForRoot(data);
+        PostgresUser.Own(sockets, user);
+        var settings = new Dictionary<string, string> { ["fsync"] = "off" };
+        var cluster = new PostgresCluster(PostgresBinaries.Newest(), user, data, sockets, settings, _ => throw new IOException("No space left on device"));
+        await cluster.Create(sync: false);
+        await cluster.Start();
+        try
+        {
+            await using var connection = new NpgsqlConnection(cluster.ConnectionString("postgres", PostgresCluster.Superuser) + ";Pooling=false");
+            await connection.OpenAsync();
+            // More than a pipe takes.
+            await using var noise = new NpgsqlCommand("DO $$ BEGIN FOR i IN 1..2000 LOOP RAISE LOG '%', repeat('x', 200); END LOOP; END $$", connection);
+            await noise.ExecuteNonQueryAsync();
+            await using var command = new NpgsqlCommand("SELECT 1", connection);
+            (await command.ExecuteScalarAsync()).ShouldBe(1);
+        }
+        finally
+        {
+            await cluster.Stop();
+        }
+    }
+
+    [Fact]
     public void Missing_binaries_are_named_with_the_command_that_installs_them()
     {
         using var folder = new TestFolder();

@@ -3,6 +3,7 @@ using Codo.Tests.Host.Client;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
 namespace Codo.Tests.Host.Operations;
@@ -52,6 +53,9 @@ public sealed class DrainTests(TestPostgres postgres)
                 .AsArray()
                 .ShouldAllBe(node => node!["drained_at"] != null);
             await second.DisposeAsync();
+            (await first.Get("/v2/nodes/"))["data"]!.AsArray().Single(node => (string)node!["name"]! == "b")!["heartbeat_at"]!
+                .GetValue<string>()
+                .ShouldStartWith("20", customMessage: "a node that has left was seen when it left");
             second = await first.Again(("Codo:NodeName", "b"));
             second.Services.GetRequiredService<Node>().IsDrained.ShouldBeTrue("a restart changes nothing");
             (await first.Log(waits)).Status().ShouldBe("queued");
@@ -79,6 +83,42 @@ public sealed class DrainTests(TestPostgres postgres)
         (await first.Post("/v2/nodes/undrain/", new { name = "a" })).Code().ShouldBe(0);
         using var shown = await first.Http.SendAsync(page, TestContext.Current.CancellationToken);
         (await shown.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).ShouldContain("No other node has the role cron:");
+    }
+
+    [Fact]
+    public async Task A_node_that_is_to_stop_takes_no_wake_ups_while_requests_are_still_under_way()
+    {
+        await using var host = await TestHost.Start(postgres);
+        const string servers = "SELECT count(*) FROM hangfire.server";
+        await Eventually.True(async () => await host.Count(servers) == 1, "its Hangfire server is there");
+        // The signal alone: nothing is stopped before the requests have ended.
+        host.Services.GetRequiredService<IHostApplicationLifetime>().StopApplication();
+        await Eventually.True(async () => await host.Count(servers) == 0, "its Hangfire server has left");
+    }
+
+    [Fact]
+    public async Task A_node_without_the_role_cron_queues_no_wake_ups_while_nobody_is_there_to_take_them()
+    {
+        await using var first = await TestHost.Start(postgres, null, ("Codo:NodeName", "a"));
+        await using var web = await first.Again(("Codo:NodeName", "w"), ("Codo:Node:Roles", "web, orders"), ("Codo:SchedulePolling", "1"));
+        await first.Make(new { job_id = "tick", cmd = "true", cron = "* * * * * *" });
+        await Eventually.True(async () => await first.Count("SELECT count(*) FROM cron.cron_log WHERE status = 'success'") > 0, "it fires");
+        await Eventually.True(async () => await first.Count("SELECT count(*) FROM hangfire.set WHERE key = 'recurring-jobs'") == 1, "Hangfire knows it");
+        await Drain(first, "a");
+        await Eventually.True(async () => await first.Count("SELECT count(*) FROM hangfire.server") == 1, "a's Hangfire server has left");
+        var queued = await first.Ask<long>("SELECT coalesce(max(id), 0) FROM hangfire.jobqueue");
+        // The trigger has put it off by ten seconds; now it is due for any schedule that looks.
+        var due = await first.Ask<DateTime>("UPDATE hangfire.set SET score = 0 WHERE key = 'recurring-jobs' RETURNING clock_timestamp()");
+        await Eventually.True(
+            () => first.Ask<bool>("SELECT heartbeat_at > @due + interval '6 seconds' FROM platform.node WHERE name = 'w'", new { due }),
+            "w has looked at its work several times"
+        );
+        (await first.Ask<long>("SELECT count(*) FROM hangfire.jobqueue WHERE queue = 'cron' AND id > @queued", new { queued })).ShouldBe(0);
+        (await first.Post("/v2/nodes/undrain/", new { name = "a" })).Code().ShouldBe(0);
+        await Eventually.True(
+            () => first.Ask<bool>("SELECT EXISTS (SELECT FROM cron.cron_log WHERE status = 'success' AND nominal_at > @due)", new { due }),
+            "it fires again"
+        );
     }
 
     [Fact]

@@ -3,6 +3,7 @@ using System.Diagnostics.Metrics;
 using System.Net;
 using System.Reflection;
 using System.Runtime.CompilerServices;
+using System.Text;
 using System.Text.RegularExpressions;
 using Codo.Modules.Alerts;
 using Codo.Modules.Cron;
@@ -50,6 +51,15 @@ public sealed partial class MetricsTests(MetricsHost fixture) : IClassFixture<Me
         var asked = Name().Matches(await File.ReadAllTextAsync(Path.Combine(PublishedHost.Root(), file), TestContext.Current.CancellationToken));
         asked.Count.ShouldBeGreaterThan(10);
         foreach (var name in asked.Select(match => match.Groups[1].Value).Distinct()) known.ShouldContain($"`{name}", Case.Sensitive, file);
+    }
+
+    [Fact]
+    public void The_rules_tell_of_what_a_restart_counts_anew_and_of_a_spool_that_is_full()
+    {
+        var folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':');
+        var promtool = folders.Select(folder => Path.Combine(folder, "promtool")).FirstOrDefault(File.Exists, "");
+        Assert.SkipUnless(promtool.Length > 0, "promtool (of Debian's package prometheus) is not installed here.");
+        TestSshd.Run(promtool, "test", "rules", Path.Combine(PublishedHost.Root(), "deploy/test/alerts.test.yml"));
     }
 
     [Fact]
@@ -113,7 +123,7 @@ public sealed partial class MetricsTests(MetricsHost fixture) : IClassFixture<Me
             all => all.All(one => one.Name != "codo.nodes"),
             "what waits for a lock is left out"
         );
-        foreach (var name in (string[])["codo.spool.size", "codo.loop.age", "codo.loops.stale", "codo.descriptors"])
+        foreach (var name in (string[])["codo.spool.size", "codo.loop.age", "codo.loops.stale", "codo.descriptors", "codo.started"])
             gauged.ShouldContain(one => one.Name == name, name);
     }
 
@@ -144,6 +154,27 @@ public sealed partial class MetricsTests(MetricsHost fixture) : IClassFixture<Me
     }
 
     [Fact]
+    public async Task A_run_that_waits_for_the_one_before_it_is_not_late()
+    {
+        await host.Make(new { job_id = "in-turn", cmd = "exec sleep 1000", cron = CronClient.Never, overlap = "queue" });
+        var running = await host.RunNow("in-turn");
+        await host.Running(running);
+        var waiting = await host.RunNow("in-turn");
+        await using var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        await connection.ExecuteAsync(
+            "UPDATE cron.active_execution SET not_before = not_before - interval '10 minutes' WHERE log_id = @waiting",
+            new { waiting }
+        );
+        var gauged = await Eventually.Get<List<Said>>(
+            async () => await Gauged(host),
+            all => all.Any(one => one is { Name: "codo.runs", Word: "queued" }),
+            "the run that waits is counted"
+        );
+        gauged.ShouldContain(new Said("codo.runs.queued.oldest", "", 0));
+        foreach (var log in (long[])[waiting, running]) (await host.Post("/v1/cron/job/kill/", new { log_id = log })).Code().ShouldBe(0);
+    }
+
+    [Fact]
     public async Task A_loop_that_rests_on_purpose_is_neither_old_nor_stale()
     {
         var loops = host.Services.GetRequiredService<LoopStates>();
@@ -160,7 +191,7 @@ public sealed partial class MetricsTests(MetricsHost fixture) : IClassFixture<Me
     {
         await using var collector = await HttpStub.Start();
         var trace = ActivityTraceId.CreateRandom();
-        string said;
+        string said, node;
         await using (var sending = await fixture.Another(("Codo:Telemetry:Otlp", collector.Url), ("Codo:Telemetry:OtlpProtocol", "http")))
         {
             await sending.Make(new { job_id = "traced", cmd = "echo $CODO_TRACEPARENT", cron = CronClient.Never });
@@ -169,6 +200,7 @@ public sealed partial class MetricsTests(MetricsHost fixture) : IClassFixture<Me
             using var response = await sending.Http.SendAsync(request, TestContext.Current.CancellationToken);
             var log = System.Text.Json.Nodes.JsonNode.Parse(await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken))!["log_id"]!;
             said = (string)(await sending.Ended((long)log))["task_log"]!;
+            node = sending.Services.GetRequiredService<Node>().Name;
         }
 
         // What a host has not sent yet it sends at its end.
@@ -177,6 +209,7 @@ public sealed partial class MetricsTests(MetricsHost fixture) : IClassFixture<Me
         trace.CopyTo(sent);
         Has("/v1/traces", sent).ShouldBeTrue("a span of the trace");
         Has("/v1/metrics", "codo.fires"u8.ToArray()).ShouldBeTrue("a metric");
+        Has("/v1/metrics", Encoding.UTF8.GetBytes(node)).ShouldBeTrue("whose it is: the node as it is called everywhere");
 
         bool Has(string path, byte[] bytes) => collector.Requests.Any(got => got.Path == path && got.Body.AsSpan().IndexOf(bytes) >= 0);
     }

@@ -1,6 +1,8 @@
 using Codo.Host.Commands;
+using Codo.Platform.Data;
 using Codo.Tests.Support;
 using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Codo.Tests.Host.Operations;
 
@@ -47,6 +49,39 @@ public sealed class SettingsTests(NamedSettingsHost fixture) : IClassFixture<Nam
         SettingSources.Of(configuration, "Codo:ShutdownGrace").ShouldBe((SettingSource.CommandLine, ""));
         SettingSources.Of(configuration, "Codo:MinFreeDisk").ShouldBe((SettingSource.Default, ""));
         SettingSources.Of(configuration, "Codo:Cron:SummaryRetentionDays").ShouldBe((SettingSource.Default, ""));
+    }
+
+    [Theory]
+    [InlineData("", "")]
+    [InlineData("carol", "carol")]
+    [InlineData("carol, dave", "carol dave")]
+    public void A_list_as_text_is_over_the_array_of_an_earlier_source(string text, string names)
+    {
+        const string list = "Codo:AllowRunAs";
+        KeyValuePair<string, string?>[] file = [new($"{list}:0", "ann"), new($"{list}:1", "bob")], variables = [new(list, text)];
+        var textIsLater = new ConfigurationBuilder().AddInMemoryCollection(file).AddInMemoryCollection(variables).Build();
+        string.Join(' ', SettingsBinding.List(textIsLater, list)!).ShouldBe(names);
+        var arrayIsLater = new ConfigurationBuilder().AddInMemoryCollection(variables).AddInMemoryCollection(file).Build();
+        string.Join(' ', SettingsBinding.List(arrayIsLater, list)!).ShouldBe("ann bob");
+        SettingsBinding.List(arrayIsLater, "Codo:KnownProxies").ShouldBeNull();
+    }
+
+    [Theory]
+    [InlineData("README.md")]
+    [InlineData("README.zh-CN.md")]
+    public async Task Every_setting_of_README_is_one_and_a_misspelt_one_is_none(string file)
+    {
+        var lines = await File.ReadAllLinesAsync(Path.Combine(PublishedHost.Root(), file), TestContext.Current.CancellationToken);
+        var names = lines
+            .Where(line => line.StartsWith("| `Codo:", StringComparison.Ordinal))
+            .SelectMany(line => line.Split('|')[1].Split('`'))
+            .Where(part => part.StartsWith("Codo:", StringComparison.Ordinal))
+            .ToArray();
+        names.Length.ShouldBeGreaterThan(40);
+        var sections = host.Services.GetServices<SettingsSection>().ToArray();
+        SettingNames.Unread(names, sections).ShouldBeEmpty();
+        string[] wrong = ["Codo:Cron:Operator", "Codo:Cron:MaxParallel:0", "Codo:Node:Roles:0", "Codo:Cron"];
+        SettingNames.Unread([.. wrong, "codo:cron:operators:0", "Kestrel:Limits:MaxConcurrentConnections"], sections).ShouldBe(wrong);
     }
 
     [Fact]

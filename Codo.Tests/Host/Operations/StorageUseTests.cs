@@ -43,6 +43,33 @@ public sealed class StorageUseTests(TestPostgres postgres)
     }
 
     [Fact]
+    public async Task Orders_that_are_too_wide_to_go_together_go_a_few_at_a_time()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await Eventually.True(() => host.Services.GetRequiredService<Node>().HoldsLease, "the host holds its lease");
+        await host.FirstRounds("orders retention");
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync(
+            """
+            INSERT INTO tasks.scheduler_task_list (list_id, task_name, task_type, hosts, args, creator, schedule, temp_id, start_time, not_before, ended_at)
+            SELECT 900000 + n, 'wide', 'old', '{}', '{}', 'v', 'OK', 1, now(), now(), now() - interval '500 days' FROM generate_series(1, 300) n;
+            CREATE FUNCTION tasks.is_wide() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF (SELECT count(*) FROM gone) > 30 THEN
+                    PERFORM pg_sleep(600);
+                END IF;
+                RETURN NULL;
+            END $$;
+            CREATE TRIGGER is_wide AFTER DELETE ON tasks.scheduler_task_list REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION tasks.is_wide();
+            """
+        );
+        var retention = host.Services.GetRequiredService<OrderRetention>();
+        retention.Longest = 3;
+        await retention.DropOld(TestContext.Current.CancellationToken);
+        (await host.Count("SELECT count(*) FROM tasks.scheduler_task_list WHERE list_id > 900000")).ShouldBe(0);
+    }
+
+    [Fact]
     public async Task Above_its_budget_the_oldest_output_goes_and_nothing_else_and_a_person_is_told()
     {
         await using var host = await TestHost.Start(postgres, null, ("Codo:Retention:MaxSize", "1048576"));

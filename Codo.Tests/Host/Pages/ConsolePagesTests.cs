@@ -7,6 +7,7 @@ using Deque.AxeCore.Commons;
 using Deque.AxeCore.Playwright;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
+using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
 namespace Codo.Tests.Host.Pages;
 
@@ -240,6 +241,37 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
                 var policy = response.Headers.GetValues("Content-Security-Policy").Single();
                 if (token is not null) policy.ShouldNotContain("unsafe");
             }
+    }
+
+    [Fact]
+    public async Task A_page_is_printed_in_dark_letters_whatever_its_theme()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, "chromium is not installed: apt-get install -y chromium");
+        const string Colour = "getComputedStyle(document.body).color";
+        const Microsoft.Playwright.ColorScheme dark = Microsoft.Playwright.ColorScheme.Dark;
+        foreach (var theme in new[] { "dark", "auto" })
+        {
+            await using var visitor = await fixture.Visit("en", theme);
+            await visitor.Open("/jobs");
+            await visitor.Page.EmulateMediaAsync(new() { ColorScheme = dark });
+            (await visitor.Page.EvaluateAsync<string>(Colour)).ShouldBe("rgb(231, 234, 240)", theme);
+            await visitor.Page.EmulateMediaAsync(new() { ColorScheme = dark, Media = Microsoft.Playwright.Media.Print });
+            (await visitor.Page.EvaluateAsync<string>(Colour)).ShouldBe("rgb(22, 27, 38)", theme);
+        }
+    }
+
+    [Fact]
+    public async Task An_approver_sees_the_characters_that_would_make_a_command_line_read_like_another()
+    {
+        var template = await OrderHost.Template(host, OrderHost.Step("echo", "WHAT", name: "say", forceHost: "127.0.0.1"));
+        var order = await OrderHost.Order(host, template, ConsoleFixture.Hosts("turned-1"), new { WHAT = "a\u202e\u200f" }, schedule: "new");
+        using var request = TestHost.Request(HttpMethod.Get, $"/orders/{order}/approve", null, TestTokens.Admin);
+        request.Headers.Add("Accept", "text/html");
+        using var response = await host.Http.SendAsync(request, TestContext.Current.CancellationToken);
+        var page = WebUtility.HtmlDecode(await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+        page.ShouldContain("a⟨U+202E⟩⟨U+200F⟩");
+        page.Any(letter => letter is '\u202e' or '\u200f').ShouldBeFalse();
+        await host.Post("/v2/task/approval/", new { list_id = order, verdict = "reject" });
     }
 
     [Fact]

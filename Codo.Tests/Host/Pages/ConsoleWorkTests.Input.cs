@@ -18,7 +18,7 @@ public sealed partial class ConsoleWorkTests
         await page.FocusAsync(".moves > li:first-child");
         await page.Keyboard.PressAsync("Enter");
         await page.FillAsync("dialog[open] [name=args]", "TYPED");
-        await page.PressAsync("dialog[open] [name=args]", "Enter");
+        await page.PressAsync("dialog[open] [name=command_name]", "Enter");
         await page.WaitForSelectorAsync(".moves:has-text('TYPED')");
         await page.Keyboard.PressAsync("Enter");
         await page.FillAsync("dialog[open] [name=args]", "OTHER");
@@ -26,6 +26,44 @@ public sealed partial class ConsoleWorkTests
         await page.WaitForSelectorAsync("dialog[open]", new() { State = Microsoft.Playwright.WaitForSelectorState.Detached });
         (await page.InnerTextAsync(".moves")).ShouldNotContain("OTHER");
         visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Line_breaks_in_the_arguments_of_a_step_survive_its_dialog()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var template = await OrderHost.Template(host, OrderHost.Step("echo", "one\ntwo", name: "lines", forceHost: "127.0.0.1"));
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open($"/templates/{template}");
+        await page.FocusAsync(".moves > li:first-child");
+        await page.Keyboard.PressAsync("Enter");
+        await page.FillAsync("dialog[open] [name=force_host]", "");
+        await page.ClickAsync("dialog[open] .primary");
+        await page.ClickAsync(".decide .primary");
+        await page.WaitForSelectorAsync(".message:has-text('Saved')");
+        var step = (await host.Get($"/v2/task_layout/details/?temp_id={template}"))["data"]!["temp_list"]![0]!;
+        ((string)step["args"]!, (string)step["force_host"]!).ShouldBe(("one\ntwo", ""));
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_dialog_that_does_not_offer_all_of_a_large_library_says_so()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var template = await OrderHost.Template(host, OrderHost.Step("true", forceHost: "127.0.0.1"));
+        const string Many = """
+            WITH made AS (
+                INSERT INTO tasks.scheduler_cmd_list (command_name, command) SELECT 'many-' || n, 'true' FROM generate_series(1, 501) n RETURNING 1)
+            SELECT count(*) FROM made
+            """;
+        (await host.Count(Many)).ShouldBe(501);
+        await using var visitor = await fixture.Visit();
+        await visitor.Open($"/templates/{template}");
+        await visitor.Page.ClickAsync("[data-template] button:has-text('Add a step')");
+        await visitor.Page.WaitForSelectorAsync("dialog[open] small:has-text('more in the library')");
+        visitor.Errors.ShouldBeEmpty();
+        await host.Count("WITH gone AS (DELETE FROM tasks.scheduler_cmd_list WHERE command_name LIKE 'many-%' RETURNING 1) SELECT count(*) FROM gone");
     }
 
     [Fact]
@@ -67,6 +105,11 @@ public sealed partial class ConsoleWorkTests
         (await page.InputValueAsync("#edit [name=env]")).ShouldBe("ACCOUNT=******");
         var job = (await host.Get("/v1/cron/job/?job_id=in%20a%20space"))["data"]![0]!;
         ((string)job["space"]!, (string)job["secret_env"]![0]!).ShouldBe(("forms", "ACCOUNT"));
+        // No old version brings a space back: nothing offers to.
+        await page.FillAsync("#edit [name=space]", "default");
+        await page.ClickAsync("#edit .form-bar button");
+        await page.WaitForSelectorAsync(".message:has-text('edit success')");
+        (await page.Locator(".message button:has-text('Undo')").CountAsync()).ShouldBe(0);
         visitor.Errors.ShouldBeEmpty();
         await host.Delete("/v1/cron/job/", new { job_id = "in a space" });
     }
@@ -119,6 +162,139 @@ public sealed partial class ConsoleWorkTests
     }
 
     [Fact]
+    public async Task Times_of_the_matrix_and_the_clock_go_by_the_zone_and_not_by_the_offset_that_it_has_now()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await using var berlin = await fixture.Another(("Codo:TimeZone", "Europe/Berlin"));
+        await berlin.Make(new { job_id = "all year", cmd = "true", cron = "0 0 3 * * *" });
+        await using var visitor = await fixture.Visit(host: berlin);
+        var page = visitor.Page;
+        await visitor.Open("/ledger/matrix");
+        await page.WaitForFunctionAsync("() => document.querySelector('[data-matrix]')?.matrix?.rows.length === 1");
+        const string Words = """
+            (from) => {
+              const { matrix } = document.querySelector('[data-matrix]');
+              Object.assign(matrix, { row: 0, slot: 0, from: Date.parse(from) });
+              return matrix.words();
+            }
+            """;
+        (await page.EvaluateAsync<string>(Words, "2024-01-15T23:00:00Z")).ShouldContain("· 2024-01-16 00:00 ·");
+        (await page.EvaluateAsync<string>(Words, "2024-07-15T22:00:00Z")).ShouldContain("· 2024-07-16 00:00 ·");
+
+        // A page that stays open has the offset of when it was opened.
+        await page.EvaluateAsync("document.querySelector('[data-clock]').dataset.offset = 'another'");
+        var shown = await visitor.Text("[data-clock]");
+        await page.WaitForFunctionAsync("(shown) => document.querySelector('[data-clock]').textContent !== shown", shown);
+        (await visitor.Text("[data-clock]")).ShouldMatch("^[0-9]{2}:[0-9]{2}:[0-9]{2}$");
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_time_that_is_copied_is_UTC()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open("/jobs/nightly%20backup");
+        const string Copied = """
+            ([what, from]) => {
+              const time = document.querySelector('main time[data-time]'), data = new DataTransfer();
+              if (what === 'part') getSelection().setBaseAndExtent(time.firstChild, 0, time.firstChild, 4);
+              else getSelection().selectAllChildren(what === 'more' ? document.querySelector('main') : time);
+              document.querySelector(from).dispatchEvent(new ClipboardEvent('copy', { clipboardData: data, bubbles: true, cancelable: true }));
+              return data.getData('text/plain');
+            }
+            """;
+        var copied = await page.EvaluateAsync<string>(Copied, new[] { "whole", "main time[data-time]" });
+        copied.ShouldBe(await page.GetAttributeAsync("main time[data-time]", "datetime"));
+        copied.ShouldMatch("^[0-9-]+T[0-9:]+Z$");
+        (await Left("more", "main time[data-time]")).ShouldBe("", "the browser copies what is more than a time");
+        (await Left("part", "main time[data-time]")).ShouldBe("", "and what is less");
+        (await Left("whole", "#edit [name=cmd]")).ShouldBe("", "and what is selected in a field");
+        visitor.Errors.ShouldBeEmpty();
+
+        Task<string> Left(string what, string from) => page.EvaluateAsync<string>(Copied, new[] { what, from });
+    }
+
+    [Fact]
+    public async Task Characters_that_turn_a_command_round_are_shown_in_lists_of_jobs()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await host.Make(new { job_id = "turned round", cmd = "echo a\u202eb", cron = CronClient.Never });
+        await using var visitor = await fixture.Visit();
+        await visitor.Open("/jobs?q=turned%20round");
+        (await visitor.Text("[data-row='job-turned round'] .wide-name .sub")).ShouldBe("echo a⟨U+202E⟩b");
+        await host.Delete("/v1/cron/job/", new { job_id = "turned round" });
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_key_that_an_input_method_takes_does_nothing_else()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open($"/runs/{fixture.FailedRun}");
+        await page.WaitForSelectorAsync(".log-line:has-text('expired')");
+        await IsLeftAlone("[data-run-log] input[type=search]", "Enter");
+        await IsLeftAlone("[data-run-log] input[type=search]", "Escape");
+        await page.Keyboard.PressAsync("Control+k");
+        await page.FillAsync("dialog.palette input", "explain");
+        await page.WaitForSelectorAsync("dialog.palette li:has-text('Explain')");
+        await IsLeftAlone("dialog.palette input", "Enter");
+        visitor.Errors.ShouldBeEmpty();
+
+        async Task IsLeftAlone(string field, string key)
+        {
+            const string Press = """
+                ([selector, key]) => {
+                  const field = document.querySelector(selector);
+                  field.focus();
+                  const isFree = field.dispatchEvent(new KeyboardEvent('keydown', { key, isComposing: true, bubbles: true, cancelable: true }));
+                  return isFree && document.activeElement === field;
+                }
+                """;
+            (await page.EvaluateAsync<bool>(Press, new[] { field, key })).ShouldBeTrue($"{key} in {field}");
+        }
+    }
+
+    [Fact]
+    public async Task Characters_that_turn_a_command_round_are_shown_while_it_is_made()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var template = await OrderHost.Template(host, OrderHost.Step("echo a\u202eb", name: "say", forceHost: "127.0.0.1"));
+        await using var visitor = await fixture.Visit();
+        await visitor.Open($"/templates/{template}");
+        await visitor.Page.WaitForSelectorAsync("[data-template] pre:has-text('a⟨U+202E⟩b')");
+        await visitor.Open($"/orders/new?temp_id={template}");
+        await visitor.Page.FillAsync("[data-group]", "turned-2");
+        await visitor.Page.WaitForSelectorAsync("[data-preview-of] pre:has-text('a⟨U+202E⟩b')");
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Why_a_step_has_not_begun_is_said_no_longer_once_it_is_over()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var step = OrderHost.Step("true", name: "nowhere", forceHost: "127.0.0.1");
+        step["node"] = "dc=nowhere";
+        var order = await OrderHost.Order(host, await OrderHost.Template(host, step), ConsoleFixture.Hosts("cause-1"));
+        await Eventually.True(
+            async () => await host.Count($"SELECT count(*) FROM tasks.lane WHERE list_id = {order} AND state = 'ready'") == 1,
+            "the host waits for a node"
+        );
+        // As after the half minute that a node has to come.
+        await host.Count($"UPDATE tasks.scheduler_task_info SET cause = 'no node fits' WHERE list_id = {order} RETURNING 1");
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open($"/orders/{order}");
+        await page.WaitForSelectorAsync("[data-cell-cause]:not([hidden])");
+        (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
+        await page.WaitForSelectorAsync("[data-cell-cause]", new() { State = Microsoft.Playwright.WaitForSelectorState.Hidden });
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
     public async Task A_cell_within_a_stretch_of_missed_times_says_why()
     {
         Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
@@ -131,7 +307,7 @@ public sealed partial class ConsoleWorkTests
         var row = await host.Ask<long>(Stretch);
         await using var visitor = await fixture.Visit();
         await visitor.Open("/ledger/matrix?q=stretched");
-        await visitor.Page.WaitForFunctionAsync("document.querySelector('[data-matrix]')?.matrix?.rows.length === 1");
+        await visitor.Page.WaitForFunctionAsync("() => document.querySelector('[data-matrix]')?.matrix?.rows.length === 1");
         await visitor.Page.EvaluateAsync(
             """
             (() => {

@@ -128,6 +128,25 @@ public sealed partial class ConsoleWorkTests
     }
 
     [Fact]
+    public async Task Words_of_a_template_that_somebody_else_saved_are_taken_one_a_line()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var template = await OrderHost.Template(host, OrderHost.Step("true", forceHost: "127.0.0.1"));
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open($"/templates/{template}");
+        (await host.Put("/v2/task_layout/details/", new { temp_id = template, temp_args = new[] { "FIRST", "SECOND" } })).Code().ShouldBe(0);
+        await page.FillAsync("[name=temp_args]", "MINE\nOWN");
+        await page.ClickAsync("form:has([name=temp_args]) .form-bar button");
+        await page.ClickAsync(".theirs button:has-text('Take theirs')");
+        (await page.InputValueAsync("[name=temp_args]")).ShouldBe("FIRST\nSECOND");
+        await page.ClickAsync("form:has([name=temp_args]) .form-bar button");
+        await page.WaitForSelectorAsync(".message:has-text('Saved')");
+        (await host.Get($"/v2/task_layout/details/?temp_id={template}"))["temp_args"]!.AsArray().Select(word => (string)word!).ShouldBe(["FIRST", "SECOND"]);
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
     public async Task Saving_a_contact_keeps_what_was_not_touched()
     {
         Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
@@ -171,6 +190,97 @@ public sealed partial class ConsoleWorkTests
         await host.Make(new { job_id = "made unheard", cmd = "true", cron = CronClient.Never });
         await visitor.Sees("made unheard");
         await host.Delete("/v1/cron/job/", new { job_id = "made unheard" });
+    }
+
+    [Fact]
+    public async Task A_host_that_cannot_answer_is_asked_by_one_timer()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        // The pause between two tries is the test's: what waits for it is kept, and passes when the test says so.
+        await page.AddInitScriptAsync(
+            """
+            delete window.SharedWorker;
+            window.tries = new Map();
+            ((later, often, cancel) => {
+              let count = 0;
+              window.setTimeout = (run, time, ...more) => {
+                if (time !== 5000) return later(run, time, ...more);
+                window.tries.set(--count, run);
+                return count;
+              };
+              window.clearTimeout = (id) => { if (!window.tries.delete(id)) cancel(id); };
+              window.setInterval = (run, time, ...more) => {
+                if (time !== 5000) return often(run, time, ...more);
+                window.poll = run;
+                return --count;
+              };
+            })(window.setTimeout, window.setInterval, window.clearTimeout);
+            """
+        );
+        await page.RouteAsync(url => url.Contains("/v2/stream/", StringComparison.Ordinal), route => route.FulfillAsync(new() { Status = 429 }));
+        await page.RouteAsync(
+            "**/*",
+            route => route.Request.Headers.ContainsKey("x-codo-part") ? route.FulfillAsync(new() { Status = 503 }) : route.FallbackAsync()
+        );
+        await visitor.Open("/jobs");
+        await visitor.Sees("Live updates broke off");
+        await page.WaitForFunctionAsync("() => typeof window.poll === 'function'");
+        const string Polls = "(async () => { for (let time = 0; time < 5; time++) await window.poll(); return window.tries.size; })()";
+        (await page.EvaluateAsync<int>(Polls)).ShouldBe(0, "the poll is there already");
+    }
+
+    [Fact]
+    public async Task A_secret_that_is_shown_this_once_outlives_the_session()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open("/account");
+        await page.WaitForSelectorAsync("html[data-stream='live']");
+        await page.FillAsync("[data-api='POST /v2/accounts/token/'] [name=name]", "shown once");
+        await page.ClickAsync("[data-api='POST /v2/accounts/token/'] .form-bar button");
+        var token = await page.InnerTextAsync("dialog[open] code");
+        await page.Context.ClearCookiesAsync(new() { Name = "auth_key" });
+        await host.RunNow("nightly backup");
+        // Nothing outside of the dialog can be clicked.
+        await page.ClickAsync("dialog[open] .message a:has-text('Sign in in another tab')", new() { Trial = true });
+        (await page.InnerTextAsync("dialog[open] code")).ShouldBe(token);
+    }
+
+    [Fact]
+    public async Task What_is_half_filled_in_stays_when_its_object_goes()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await host.Make(new { job_id = "goes meanwhile", cmd = "true", cron = "0 0 3 * * *" });
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open("/jobs/goes%20meanwhile");
+        await page.WaitForSelectorAsync("html[data-stream='live']");
+        await page.FillAsync("#edit [name=description]", "typed for a long time");
+        (await host.Delete("/v1/cron/job/", new { job_id = "goes meanwhile" })).Code().ShouldBe(0);
+        await page.WaitForSelectorAsync(".message.bad:has-text('no longer there')");
+        (await page.InputValueAsync("#edit [name=description]")).ShouldBe("typed for a long time");
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_box_that_nobody_touched_shows_what_somebody_else_saved()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var space = (long)(await host.Post("/v2/accounts/space/", new { name = "boxes" }))["space_id"]!;
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open($"/people/spaces?space={space}");
+        await page.WaitForSelectorAsync("html[data-stream='live']");
+        (await page.IsCheckedAsync("#space [name=confirm]")).ShouldBeFalse();
+        (await host.Put("/v2/accounts/space/", new { space_id = space, confirm = true })).Code().ShouldBe(0);
+        // The header's figures make the page read itself again.
+        await host.RunNow("nightly backup");
+        await page.WaitForSelectorAsync("#space [name=confirm]:checked");
+        visitor.Errors.ShouldBeEmpty();
+        (await host.Delete("/v2/accounts/space/", new { space_id = space })).Code().ShouldBe(0);
     }
 
     [Fact]

@@ -140,6 +140,58 @@ public sealed partial class ConsoleWorkTests(ConsoleFixture fixture) : IClassFix
     }
 
     [Fact]
+    public async Task Whoever_releases_a_held_job_is_shown_why_it_is_held_and_what_it_runs()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var rule = new { name = "surprises", kind = "words", pattern = "echo surprise", action = "approve", reason = "先看", reason_en = "look at it first" };
+        (await host.Post("/v2/task/risk/", rule)).Code().ShouldBe(0);
+        var job = new { job_id = "held back", cmd = "echo one\necho surprise", cron = "0 0 3 * * *" };
+        (await host.Post("/v1/cron/job/", job, TestTokens.For(5, "bob"))).Code().ShouldBe(0);
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open("/jobs/held%20back");
+        (await visitor.Text(".banner.warn:has-text('surprises')")).ShouldContain("look at it first");
+        await page.Keyboard.PressAsync("p");
+        await page.WaitForSelectorAsync("dialog[open] .will li:has-text('echo surprise')");
+        (await visitor.Text("dialog[open] .will")).ShouldContain("look at it first");
+        await page.ClickAsync("dialog[open] .end button:not(.primary)");
+        ((string)(await host.Get("/v1/cron/job/?job_id=held%20back"))["data"]![0]!["state"]!).ShouldBe("paused");
+
+        await visitor.Open("/jobs?q=held%20back");
+        (await visitor.Text("[data-row='job-held back']")).ShouldContain("look at it first");
+        await page.Keyboard.PressAsync("j");
+        await page.WaitForSelectorAsync("tr.cursor");
+        await page.Keyboard.PressAsync("p");
+        await page.WaitForSelectorAsync("dialog[open] .will li:has-text('echo surprise')");
+        ((string)(await host.Get("/v1/cron/job/?job_id=held%20back"))["data"]![0]!["state"]!).ShouldBe("paused");
+        await page.ClickAsync("dialog[open] button:has-text('Release and resume')");
+        await page.WaitForSelectorAsync(".message:has-text('runs again')");
+        (await page.Locator(".message button:has-text('Undo')").CountAsync()).ShouldBe(0, "a pause does not take a release back");
+        ((string)(await host.Get("/v1/cron/job/?job_id=held%20back"))["data"]![0]!["state"]!).ShouldBe("running");
+        visitor.Errors.ShouldBeEmpty();
+        await host.Delete("/v1/cron/job/", new { job_id = "held back" });
+    }
+
+    [Fact]
+    public async Task A_held_job_whose_command_a_list_cuts_off_is_released_on_its_page_alone()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var rule = new { name = "long ones", kind = "words", pattern = "echo overlong", action = "approve", reason = "先看", reason_en = "look at it first" };
+        (await host.Post("/v2/task/risk/", rule)).Code().ShouldBe(0);
+        var job = new { job_id = "long held", cmd = $"# {new string('x', 5000)}\necho overlong", cron = "0 0 3 * * *" };
+        (await host.Post("/v1/cron/job/", job, TestTokens.For(5, "bob"))).Code().ShouldBe(0);
+        await using var visitor = await fixture.Visit();
+        await visitor.Open("/jobs?q=long%20held");
+        const string Release = "button:has-text('Release and resume')";
+        (await visitor.Page.GetAttributeAsync($"[data-row='job-long held'] {Release}", "data-reason")).ShouldNotBeNull().ShouldContain("on the job's page");
+        (await visitor.Page.Locator("[data-row='job-long held'] [data-key=p]").CountAsync()).ShouldBe(0);
+        await visitor.Open("/jobs/long%20held");
+        (await visitor.Page.GetAttributeAsync($".title {Release}", "data-confirm")).ShouldNotBeNull().ShouldEndWith("echo overlong");
+        visitor.Errors.ShouldBeEmpty();
+        await host.Delete("/v1/cron/job/", new { job_id = "long held" });
+    }
+
+    [Fact]
     public async Task Who_saves_second_keeps_what_was_typed_and_sees_what_the_first_saved()
     {
         Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);

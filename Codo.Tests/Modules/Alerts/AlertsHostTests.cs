@@ -107,6 +107,32 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_job_that_a_later_rule_keeps_from_running_is_told_at_once_with_the_rule()
+    {
+        // They may overlap: skips for that reason are told under the same kind.
+        foreach (var name in new[] { "blocked", "held" })
+            await host.Make(new { job_id = name, cmd = $"echo not{name}", cron = "* * * * * *", overlap = "allow" });
+        foreach (var (name, action) in new[] { ("blocked", "block"), ("held", "approve") })
+        {
+            var rule = new { name = $"rule-{name}", kind = "words", pattern = $"echo not{name}", action, reason = "不许", reason_en = "no" };
+            (await host.Post("/v2/task/risk/", rule)).Code().ShouldBe(0);
+        }
+        foreach (var name in new[] { "blocked", "held" })
+        {
+            var path = $"/v2/alerts/incident/?kind=skipped&subject={name}";
+            await Eventually.True(async () => (await host.Get(path))["count"]!.GetValue<long>() > 0, "it is told");
+            (await host.Get(path))["data"]![0]!["detail"]!.GetValue<string>().ShouldContain($"rule-{name}");
+        }
+        // Each due time extends one row of the ledger and is not told again.
+        await Eventually.True(
+            async () => await host.Count("SELECT coalesce(max(times), 0) FROM cron.cron_log WHERE job_id = 'blocked' AND status = 'skipped'") >= 4,
+            "it goes on being skipped"
+        );
+        await Eventually.True(async () => await host.Count("SELECT count(*) FROM platform.outbox") == 0, "all news is told");
+        (await host.Count("SELECT count FROM alerts.task_monitor WHERE kind = 'skipped' AND subject = 'blocked'")).ShouldBe(1);
+    }
+
+    [Fact]
     public async Task What_was_written_and_whose_host_died_is_told_by_the_next_run_of_the_outbox()
     {
         await host.Make(new { job_id = "swept", cmd = "exit 1", cron = CronClient.Never });

@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 using System.Text;
 using System.Text.Json.Nodes;
 using Codo.Bench;
-using Codo.Tests.Modules.Cron;
+using Codo.Tests.Modules.Tasks.Orders;
 using Codo.Tests.Support;
 using Npgsql;
 
@@ -30,6 +30,7 @@ public sealed class ListPlansTests(TestPostgres postgres)
         "output",
         "scheduler_task_list",
         "scheduler_task_info",
+        "lane",
         "task_monitor",
         "delivery",
         "audit",
@@ -112,6 +113,20 @@ public sealed class ListPlansTests(TestPostgres postgres)
                 foreach (var node in Nodes(plan["Plan"]!).Where(node => IsWrong(node) || IsPassedOver(node)))
                     wrong.Add($"{path}: {node["Node Type"]} on {node["Relation Name"]} ({Read(node)} rows) in {plan["Query Text"]}");
         }
+        // What runs must not slow down with what ran: an order and a run by hand, from the request to the end.
+        plans.All.Clear();
+        foreach (var _ in Enumerable.Range(0, 2))
+        {
+            var order = await explained.Order(await explained.Template(OrderHost.Step("echo done", forceHost: "127.0.0.1")));
+            (await explained.Ended(order)).ShouldBe("3");
+        }
+        (await explained.Post("/v1/cron/job/", new { job_id = "now", cmd = "echo now", cron = "0 0 3 29 2 *" })).Code().ShouldBe(0);
+        (await explained.Post("/v1/cron/job/run/", new { job_id = "now" })).Code().ShouldBe(0);
+        const string RanSql = "SELECT count(*) FROM cron.cron_log WHERE job_id = 'now' AND status = 'success'";
+        await Eventually.True(async () => await explained.Count(RanSql) == 1, "it ran");
+        foreach (var plan in plans.All.Select(Read).OfType<JsonNode>())
+            foreach (var node in Nodes(plan["Plan"]!).Where(IsWrong))
+                wrong.Add($"work: {node["Node Type"]} on {node["Relation Name"]} ({Read(node)} rows) in {plan["Query Text"]}");
         postgres.Logged -= plans.Take;
         seen.ShouldBeGreaterThan(HistoryLists.All.Length, "PostgreSQL shows its plans");
         wrong.ShouldBeEmpty();

@@ -41,7 +41,7 @@ public sealed class MigratorTests(TestPostgres postgres)
             """);
         var stopping = older.Services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping;
         await Eventually.True(() => stopping.IsCancellationRequested, "it stops instead of joining anew");
-        older.Services.GetRequiredService<Node>().Newer!.Message.ShouldContain($"it has later.sql, beside which {Next} or newer runs");
+        older.Services.GetRequiredService<Node>().StopReason!.Message.ShouldContain($"it has later.sql, beside which {Next} or newer runs");
         (await older.Count("SELECT count(*) FROM platform.node WHERE fenced < incarnation")).ShouldBe(0);
     }
 
@@ -78,6 +78,42 @@ public sealed class MigratorTests(TestPostgres postgres)
         await Execute(source, "UPDATE platform.node SET heartbeat_at = clock_timestamp() - interval '11 seconds' WHERE name = 'web1'");
         await waiting;
         (await Migrator.IsCurrent(source, newer)).ShouldBeTrue();
+    }
+
+    [Fact]
+    public async Task Whoever_joins_while_a_migration_runs_waits_no_longer_than_it_may()
+    {
+        await using var source = await Migrated();
+        var begun = new TaskCompletionSource();
+        using var goOn = new ManualResetEventSlim();
+        var migrating = Task.Run(
+            () =>
+                Migrator.Run(
+                    source,
+                    Composition.Schema,
+                    "own",
+                    NullLogger.Instance,
+                    _ =>
+                    {
+                        begun.SetResult();
+                        goOn.Wait();
+                    }
+                )
+        );
+        try
+        {
+            await begun.Task;
+            await using var connection = await source.OpenConnectionAsync();
+            await using var transaction = await connection.BeginTransactionAsync();
+            await Should.ThrowAsync<NpgsqlException>(
+                () => Migrator.Verify(connection, transaction, Composition.Schema, NullLogger.Instance, TimeSpan.FromSeconds(1))
+            );
+        }
+        finally
+        {
+            goOn.Set();
+            await migrating;
+        }
     }
 
     private async Task<NpgsqlDataSource> Migrated() =>

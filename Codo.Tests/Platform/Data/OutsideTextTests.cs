@@ -34,6 +34,15 @@ public sealed class OutsideTextTests
     }
 
     [Fact]
+    public void The_beginning_of_a_text_ends_between_characters()
+    {
+        OutsideText.Head("ab😀c", 3).ShouldBe("ab");
+        OutsideText.Head("ab😀c", 4).ShouldBe("ab😀");
+        OutsideText.Head("ab😀", 4).ShouldBe("ab😀");
+        OutsideText.Head("", 4).ShouldBe("");
+    }
+
+    [Fact]
     public void Whatever_comes_can_be_stored() => Gen.String[Gen.Char["ab\0\r\n\t\u001b\u0085\ud83d\ude00"], 0, 40].Sample(text =>
     {
         var strict = new UTF8Encoding(false, throwOnInvalidBytes: true);

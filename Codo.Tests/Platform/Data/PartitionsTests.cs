@@ -79,6 +79,55 @@ public sealed class PartitionsTests(TestPostgres postgres) : IAsyncLifetime
         (await Tables()).ShouldBe(["line_20240310"]);
     }
 
+    [Fact]
+    public async Task One_that_somebody_reads_for_long_is_left_to_the_next_run_and_inserts_go_on()
+    {
+        await Execute("CREATE TABLE s.line_default PARTITION OF s.line DEFAULT");
+        var inserted = 0;
+        await using (var reader = await source.OpenConnectionAsync(TestContext.Current.CancellationToken))
+        await using (var transaction = await reader.BeginTransactionAsync(TestContext.Current.CancellationToken))
+        {
+            await reader.ExecuteAsync("SELECT count(*) FROM s.line", transaction: transaction);
+            var dropping = Drop();
+            do
+            {
+                await Execute("INSERT INTO s.line VALUES ('2024-03-10 13:00+00')");
+                inserted++;
+            }
+            while (!dropping.IsCompleted);
+            (await dropping).ShouldBe(0);
+            // Whoever needs a partition is told.
+            await Should.ThrowAsync<TimeoutException>(() => Partitions.Ensure(source, "s.line", PartitionSpan.Day, Limit, ahead: 1, tries: 1));
+        }
+        (await Ask<long>("SELECT count(*) FROM s.line_20240310")).ShouldBe(1 + inserted);
+        (await Drop()).ShouldBe(1);
+        (await Tables()).ShouldBe(["line_20240310", "line_default"]);
+    }
+
+    [Fact]
+    public async Task What_lies_in_the_default_partition_moves_into_that_of_its_day_unless_it_is_too_much()
+    {
+        await Execute(
+            "CREATE TABLE s.line_default PARTITION OF s.line DEFAULT",
+            "CREATE INDEX line_at ON s.line (at)",
+            "INSERT INTO s.line VALUES ('2024-03-12 00:00+00'), ('2024-03-12 23:59:59+00'), ('2024-03-20 12:00+00')",
+            "INSERT INTO s.line SELECT '2024-03-13 12:00+00' FROM generate_series(1, 20001)"
+        );
+        var left = new List<string>();
+        for (var again = 0; again < 2; again++) await Partitions.Ensure(source, "s.line", PartitionSpan.Day, Limit, ahead: 3, left: left.Add);
+        // Each run says so, and once.
+        const string why = "s.line_20240313 is not made: more than 20000 of its rows lie in the default partition, and stay there";
+        left.ShouldBe([why, why]);
+        (await Tables()).ShouldBe(["line_20240301", "line_20240310", "line_20240311", "line_20240312", "line_default"]);
+        (await Ask<long>("SELECT count(*) FROM s.line_20240312")).ShouldBe(2);
+        (await Ask<long>("SELECT count(*) FROM s.line_default")).ShouldBe(20_002);
+        // As those that are made empty.
+        (await Ask<long>("SELECT count(*) FROM pg_inherits WHERE inhparent = CAST('s.line_at' AS regclass)")).ShouldBe(5);
+        (await Ask<string>("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = CAST('s.line_20240312' AS regclass)")).ShouldContain("2024-03-12");
+        await Execute("INSERT INTO s.line VALUES ('2024-03-12 12:00+00')");
+        (await Ask<long>("SELECT count(*) FROM s.line_20240312")).ShouldBe(3);
+    }
+
     private Task<int> Drop() => Partitions.Drop(source, "s.line", PartitionSpan.Day, Limit);
 
     private async Task<List<string>> Tables()

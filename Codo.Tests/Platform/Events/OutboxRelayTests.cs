@@ -50,6 +50,30 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
     }
 
     [Fact]
+    public async Task A_dead_letter_that_could_not_be_told_of_is_told_by_the_next_look_and_one_of_an_earlier_start_by_the_first()
+    {
+        await using var bench = await Bench.Start(postgres);
+        await bench.Relay.TellOfDeadLetters();
+        bench.IsDeaf = true;
+        await bench.Ask<long>(
+            "INSERT INTO platform.outbox (stream, kind, attempts) VALUES ('x', 'unheard', @most) RETURNING message_id",
+            new { most = OutboxRelay.MostAttempts - 1 }
+        );
+        await bench.Relay.PublishDue(CancellationToken.None);
+        (await bench.Ask<long>("SELECT count(*) FROM platform.outbox WHERE dead_at IS NOT NULL")).ShouldBe(1);
+        (await bench.Relay.Untold.Wait(TimeSpan.Zero, CancellationToken.None)).ShouldBeTrue("the next look does not wait for its hour");
+        await Should.ThrowAsync<InvalidDataException>(() => bench.Relay.TellOfDeadLetters());
+        bench.Troubles.ShouldBeEmpty();
+        bench.IsDeaf = false;
+        await bench.Relay.TellOfDeadLetters();
+        bench.Troubles.ShouldBe([DeadLetters.Trouble]);
+        await bench.Relay.TellOfDeadLetters();
+        bench.Troubles.Count.ShouldBe(1, "it is told once");
+        await bench.Another().TellOfDeadLetters();
+        bench.Troubles.Count.ShouldBe(2, "another start does not know what an earlier one has told");
+    }
+
+    [Fact]
     public async Task A_start_that_finds_no_dead_letter_ends_the_incident_that_an_earlier_one_opened()
     {
         const string open = "SELECT count(*) FROM alerts.task_monitor WHERE fingerprint = 'codo:outbox' AND state <> 'resolved'";
@@ -62,6 +86,25 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
         (await host.Count(open)).ShouldBe(1);
         await using var again = await host.Again();
         await Eventually.True(async () => await again.Count(open) == 0, "the incident is over");
+    }
+
+    [Fact]
+    public async Task A_start_that_finds_a_dead_letter_leaves_the_incident_that_tells_of_it_as_it_is()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await host.FirstRounds("dead letters");
+        await host.Ask<long>(
+            "INSERT INTO platform.outbox (stream, kind, attempts, dead_at) VALUES ('x', 'unheard', @most, clock_timestamp()) RETURNING message_id",
+            new { most = OutboxRelay.MostAttempts }
+        );
+        await using (var scope = host.Services.CreateAsyncScope())
+            await scope
+                .ServiceProvider.GetRequiredService<IMediator>()
+                .Publish(new SystemTroubleFound(DeadLetters.Trouble, Text.Same("title"), Text.Same("message 7 and its cause")));
+        await using var again = await host.Again();
+        await again.FirstRounds("dead letters");
+        (await again.Ask<string>("SELECT count || ' ' || state || ' ' || detail_en FROM alerts.task_monitor WHERE fingerprint = 'codo:outbox'"))
+            .ShouldBe("1 open message 7 and its cause");
     }
 
     [Fact]
@@ -133,6 +176,9 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
 
         public HashSet<string> Failing { get; } = [];
 
+        /// <summary>Whether no incident can be opened.</summary>
+        public bool IsDeaf { get; set; }
+
         public List<string> Told { get; } = [];
 
         public List<string> Troubles { get; } = [];
@@ -173,6 +219,8 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
             {
                 switch (notification)
                 {
+                    case SystemTroubleFound when IsDeaf:
+                        throw new InvalidDataException("no incident can be opened");
                     case SystemTroubleFound trouble:
                         Troubles.Add(trouble.Key);
                         break;

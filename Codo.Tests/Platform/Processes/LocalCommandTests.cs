@@ -1,4 +1,6 @@
+using System.ComponentModel;
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using System.Text;
 using Codo.Platform.Processes;
 using Codo.Tests.Support;
@@ -88,6 +90,45 @@ public sealed class LocalCommandTests
         Refused(() => LocalCommand.Start("true", "r", new Dictionary<string, string> { ["LONG"] = new('x', 200_000) })).ShouldContain("Argument list too long");
 
         static string Refused(Action start) => Should.Throw<CommandNotStartedException>(start).Message;
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_command_whose_end_could_not_be_heard_of_is_gone_and_leaves_no_zombie(bool isOpened)
+    {
+        const int tooManyFiles = 24;
+        var (runId, child) = (NewRunId(), 0);
+        var file = Path.GetTempFileName();
+        Should.Throw<Win32Exception>(() => SessionProcess.Start(
+            ["/bin/sh", "-c", "sleep 1000 & exec sleep 1000"],
+            new Dictionary<string, string?> { ["PATH"] = Environment.GetEnvironmentVariable("PATH"), [RunMark.Variable] = runId },
+            workingDirectory: null,
+            withInput: true,
+            open: id =>
+            {
+                child = id;
+                if (isOpened) return FileNobodyCanWaitFor(file);
+                Marshal.SetLastPInvokeError(tooManyFiles);
+                return -1;
+            }
+        ));
+        File.Delete(file);
+        child.ShouldBeGreaterThan(0);
+        Directory.Exists($"/proc/{child}").ShouldBeFalse();
+        // What it has begun itself is killed too, and is another process's to wait for.
+        await Eventually.True(async () => !await ProcessTree.IsAliveAsync(new RunMark(runId, 0, 0, "")), "nothing of the run is left");
+        // And the next one runs.
+        (await RunAsync("echo next")).Output.ShouldBe("next\n");
+    }
+
+    // epoll takes no file of a disk. Whoever gets the descriptor closes it.
+    private static int FileNobodyCanWaitFor(string path)
+    {
+        var file = File.OpenHandle(path);
+        var descriptor = (int)file.DangerousGetHandle();
+        file.SetHandleAsInvalid();
+        return descriptor;
     }
 
     [Fact]

@@ -19,6 +19,14 @@ public sealed class ProcessTreeTests
     }
 
     [Fact]
+    public async Task Gives_it_that_time_also_while_somebody_sets_the_clock()
+    {
+        var run = await StartAsync("trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.05; done");
+        (await ProcessTree.KillAsync(run.Command.Mark, TimeSpan.FromSeconds(60), new JumpingClock())).ShouldBe(0);
+        (await run.End).ExitCode.ShouldBe(7);
+    }
+
+    [Fact]
     public async Task Ends_a_command_that_ignores_the_signal_and_its_children()
     {
         var run = await StartAsync("trap '' TERM; sleep 1000 & sh -c 'sleep 1000; :' & (trap '' TERM; sleep 1000; :) & echo up; wait; sleep 1000");
@@ -130,6 +138,14 @@ public sealed class ProcessTreeTests
         });
         await up.Task.WaitAsync(TimeSpan.FromSeconds(60));
         return (command, end, output);
+    }
+
+    /// <summary>Somebody sets it on by ten minutes before every look.</summary>
+    private sealed class JumpingClock : TimeProvider
+    {
+        private int looks;
+
+        public override DateTimeOffset GetUtcNow() => base.GetUtcNow().AddMinutes(10 * Interlocked.Increment(ref looks));
     }
 
     private static long ProcessStart(int id) => long.Parse(File.ReadAllText($"/proc/{id}/stat").Split(") ")[1].Split(' ')[19]);

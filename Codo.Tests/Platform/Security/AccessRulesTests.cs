@@ -122,6 +122,25 @@ public sealed class AccessRulesTests
         refused.ShouldBeGreaterThan(1000);
     }
 
+    [Theory]
+    [InlineData("run", "approver / admin")]
+    [InlineData("see", "approver / admin")]
+    [InlineData("edit", "admin")]
+    [InlineData("approve", "approver / admin")]
+    public void What_is_missing_on_an_order_names_each_role_that_is_enough(string verb, string roles)
+    {
+        var order = new Resource("order", "7", 1) { Template = "1" };
+        var caller = new Caller(1, "ann", "ann", "", false, "", "");
+        Explanation.Missing(With([]), caller, Roles.Words[verb], order, Now).En.ShouldContain($"(role {roles})");
+        foreach (var role in RoleNames)
+        {
+            var grant = new RoleGrant { GrantId = 7, UserId = 1, Role = role, SpaceId = 1, ByName = "root" };
+            With([grant]).Decide(caller, Roles.Words[verb], order, Now).IsAllowed.ShouldBe(roles.Split(" / ").Contains(role), role);
+        }
+
+        static AccessRules With(RoleGrant[] grants) => new([new Space(1, "default", "", false)], [], [], grants, "none", [], new Dictionary<long, string>());
+    }
+
     /// <summary>Everything that gives somebody a verb, one after the other.</summary>
     private sealed record Model(RoleGrant[] Grants, long[] Teams, string Everyone, string[] Cron, string[] Tasks, long Id, string Name)
     {

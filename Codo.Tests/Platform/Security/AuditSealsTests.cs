@@ -17,18 +17,32 @@ public sealed class AuditSealsTests(TestPostgres postgres)
         """;
 
     [Fact]
-    public async Task A_day_is_sealed_an_hour_after_its_end_and_the_chain_holds()
+    public async Task A_day_is_sealed_25_hours_after_its_end_and_the_chain_holds()
     {
         await using var host = await Sealed();
         var seals = host.Services.GetRequiredService<AuditSeals>();
-        (await seals.SealUntil(Today.AddMinutes(59))).ShouldBe(0);
+        (await seals.SealUntil(Today.AddDays(2).AddMinutes(59))).ShouldBe(0);
         var verdict = await seals.Verify(Today.AddHours(2));
         (verdict.Broken, verdict.Days, verdict.Rows).ShouldBe((null, 3, 9), verdict.Why);
 
-        // What comes on the day that is still open is sealed with it, an hour after its end.
-        (await seals.SealUntil(Today.AddDays(1).AddHours(1))).ShouldBe(1);
-        (await seals.Verify(Today.AddDays(1).AddHours(2))).Broken.ShouldBeNull();
+        // What comes on the day that is still open is sealed with it, 25 hours after its end.
+        (await seals.SealUntil(Today.AddDays(2).AddHours(1))).ShouldBe(1);
+        (await seals.Verify(Today.AddDays(3).AddHours(2))).Broken.ShouldBeNull();
         (await seals.Verify(Today.AddDays(4))).Broken.ShouldBe(Today.AddDays(1), "no day is sealed from there on");
+    }
+
+    [Fact]
+    public async Task What_comes_after_a_clock_was_ahead_for_less_than_the_guard_notices_is_sealed_with_its_day()
+    {
+        await using var host = await Sealed();
+        var seals = host.Services.GetRequiredService<AuditSeals>();
+        // PostgreSQL's clock, a day and two hours after this day has begun; then it is put back.
+        (await seals.SealUntil(Today.AddDays(1).AddHours(2))).ShouldBe(0);
+        await using (var owner = new NpgsqlConnection(TestPostgres.AsSuperuser(host.Postgres)))
+            await owner.ExecuteAsync(AddSql, new { At = Today, Object = "of today" });
+        (await seals.Verify(Today.AddHours(2))).Broken.ShouldBeNull();
+        (await seals.SealUntil(Today.AddDays(2).AddHours(1))).ShouldBe(1);
+        (await seals.Verify(Today.AddDays(2).AddHours(2))).Broken.ShouldBeNull();
     }
 
     [Theory]
@@ -43,6 +57,7 @@ public sealed class AuditSealsTests(TestPostgres postgres)
     [InlineData("UPDATE platform.audit_seal SET rows = rows + 1 WHERE day = (SELECT min(day) + 1 FROM platform.audit_seal)", 2, "its seal was changed")]
     [InlineData("UPDATE platform.audit_seal SET seal = digest WHERE day = (SELECT min(day) FROM platform.audit_seal)", 1, "its seal was changed")]
     [InlineData("DELETE FROM platform.audit_seal WHERE day = (SELECT min(day) + 1 FROM platform.audit_seal)", 3, "the seal of a day before it is missing")]
+    [InlineData("DELETE FROM platform.audit_seal WHERE day = (SELECT min(day) FROM platform.audit_seal)", 2, "the seal of a day before it is missing")]
     public async Task The_first_day_that_does_not_hold_is_named(string tampering, int day, string why)
     {
         await using var host = await Sealed();
@@ -55,6 +70,47 @@ public sealed class AuditSealsTests(TestPostgres postgres)
         Codo.Host.Commands.AuditCommand.Say(verdict, said).ShouldBe(1);
         said.ToString().ShouldContain($"does NOT hold from {Today.AddDays(day - 4):yyyy-MM-dd} on");
     }
+
+    [Fact]
+    public async Task A_chain_that_was_made_anew_does_not_have_the_seal_that_was_kept_elsewhere()
+    {
+        await using var host = await Sealed();
+        await host.FirstRounds("audit seals");
+        var seals = host.Services.GetRequiredService<AuditSeals>();
+        using var said = new StringWriter(CultureInfo.InvariantCulture);
+        Codo.Host.Commands.AuditCommand.Say(await seals.Verify(Today.AddHours(2)), said).ShouldBe(0);
+        var noted = NotedSeal.Read(said.ToString().Trim().Split(' ')[^1]).ShouldNotBeNull();
+        (noted.Day, noted.Value.Length).ShouldBe((Today.AddDays(-1), 64));
+        noted.ShouldBe(await seals.Newest());
+        (await seals.Verify(Today.AddHours(2), noted)).Broken.ShouldBeNull();
+
+        // Of whoever can change the database, and has the host seal it.
+        await using (var owner = new NpgsqlConnection(TestPostgres.AsSuperuser(host.Postgres)))
+            await owner.ExecuteAsync(
+                """
+                SET session_replication_role = replica;
+                UPDATE platform.audit SET username = 'x' WHERE object_id = 'd2-1';
+                DELETE FROM platform.audit_seal WHERE day > (SELECT min(day) FROM platform.audit_seal)
+                """
+            );
+        var gone = await seals.Verify(Today.AddHours(2), noted);
+        gone.Broken.ShouldBe(noted.Day, gone.Why);
+        gone.Last.ShouldBe(Today.AddDays(-3));
+        (await seals.SealUntil(Today.AddHours(25))).ShouldBe(2);
+        (await seals.Verify(Today.AddHours(2))).Broken.ShouldBeNull();
+        var anew = await seals.Verify(Today.AddHours(2), noted);
+        anew.Broken.ShouldBe(noted.Day);
+        anew.Why.ShouldContain("sealed anew");
+    }
+
+    [Theory]
+    [InlineData("2026-05-01=0a1b", true)]
+    [InlineData(" 2026-05-01=0a1b\n", true)]
+    [InlineData("2026-05-01=", false)]
+    [InlineData("2026-05-01", false)]
+    [InlineData("01.05.2026=0a1b", false)]
+    public void A_seal_is_read_as_it_is_printed(string text, bool isOne) =>
+        (NotedSeal.Read(text)?.ToString()).ShouldBe(isOne ? text.Trim() : null);
 
     [Fact]
     public async Task A_month_that_retention_drops_takes_its_rows_and_leaves_a_chain_that_holds()
@@ -95,7 +151,7 @@ public sealed class AuditSealsTests(TestPostgres postgres)
         await using var other = await host.Again();
         await Fill(host);
         var all = await Task.WhenAll(
-            Enumerable.Range(0, 6).Select(i => (i % 2 == 0 ? host : other).Services.GetRequiredService<AuditSeals>().SealUntil(Today.AddHours(1)))
+            Enumerable.Range(0, 6).Select(i => (i % 2 == 0 ? host : other).Services.GetRequiredService<AuditSeals>().SealUntil(Today.AddHours(25)))
         );
         all.Sum().ShouldBe(3);
         (await other.Services.GetRequiredService<AuditSeals>().Verify(Today.AddHours(2))).Broken.ShouldBeNull();
@@ -124,7 +180,7 @@ public sealed class AuditSealsTests(TestPostgres postgres)
     {
         var host = await TestHost.Start(postgres);
         await Fill(host);
-        (await host.Services.GetRequiredService<AuditSeals>().SealUntil(Today.AddHours(1))).ShouldBe(3);
+        (await host.Services.GetRequiredService<AuditSeals>().SealUntil(Today.AddHours(25))).ShouldBe(3);
         return host;
     }
 }

@@ -22,6 +22,10 @@ public sealed class RiskRulesTests(CronHost fixture) : IClassFixture<CronHost>
             "eval \"rm -rf /\"", "x=$(rm -rf /)", "env A=1 rm -rf /", "find . -name x -exec rm -rf / \\;", "r\"m\" -rf /", "rm -rf build /",
             "sh <<EOF\nrm -rf /\nEOF",
             "timeout 5 rm -rf /", "$'\\x72m' -rf /", "rm \\\n -rf /", "su - deploy -c 'rm -rf /'", "for i in 1 2; do rm -rf /opt; done",
+            "flock -n /var/lock/x -c 'rm -rf /'", "flock /var/lock/x rm -rf /", "runuser -l deploy -c 'rm -rf /'", "sudo runuser deploy -lc 'rm -rf /'",
+            "runuser -g app -u deploy -- rm -rf /", "runuser --user deploy -- rm -rf /", "runuser --group app -u deploy rm -rf /",
+            "su app --command='rm -rf /'", "runuser deploy --command='rm -rf /'", "su app -c'rm -rf /'", "su -lc'rm -rf /' app",
+            "su -s/bin/csh app -c 'rm -rf /'", "flock --timeout 5 /var/lock/x rm -rf /",
         ]),
         ("rm-variable", ["rm -rf $DIR/", "rm -rf \"$DIR\"/*", "rm -rf ${DIR}/*"]),
         ("find-delete", ["find / -name '*.log' -delete", "sudo find /var -type f -exec rm {} \\;"]),
@@ -45,7 +49,8 @@ public sealed class RiskRulesTests(CronHost fixture) : IClassFixture<CronHost>
         ("sql-drop", [
             "mysql -e 'DROP DATABASE shop;'", "psql -c \"drop  table users \"", "echo 'drop database shop;' | mysql -uroot",
             "mysql <<EOF\nUSE shop;\nDROP TABLE users;\nEOF",
-            "docker exec db psql -c 'DROP SCHEMA x cascade'",
+            "docker exec db psql -c 'DROP SCHEMA x cascade'", "flock /var/lock/x psql -c 'drop table users'",
+            "runuser -u postgres -- psql -c 'drop table users'",
         ]),
         ("sql-empty", ["mysql shop -e 'TRUNCATE TABLE users'", "psql -c 'delete from users;'"]),
         ("nosql-empty", ["redis-cli flushall", "redis-cli -h cache FLUSHDB", "mongosh shop --eval 'db.dropDatabase()'"]),
@@ -72,6 +77,8 @@ public sealed class RiskRulesTests(CronHost fixture) : IClassFixture<CronHost>
         "find /var/log/app -name '*.gz' -delete", "wipefs /dev/sdb", "fdisk -l", "parted -l", "cat /etc/passwd > /tmp/x", "f() { a | b; }; f",
         "echo reboot > /tmp/x", "./reboot.sh",
         "tar czf /backup/etc.tgz /etc", "rsync -a --delete src/ dst/", "make -C / install", "cd / && ls -R",
+        "flock /var/lock/x -c 'rm -rf /tmp/build'", "runuser -l deploy -c 'rm -rf /tmp/build'",
+        "su app --command='rm -rf /tmp/build'", "su app -c'rm -rf /tmp/build'", "flock --timeout 5 /var/lock/x rm -rf /tmp/build",
     ];
 
     private readonly TestHost host = fixture.Host;

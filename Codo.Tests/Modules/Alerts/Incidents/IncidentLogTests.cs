@@ -499,6 +499,14 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
         await bench.Publish(bench.Failed("b"));
         await bench.Publish(bench.Succeeded("a"));
         bench.Time.Advance(TimeSpan.FromDays(91));
+        // More than go at once.
+        await bench.Rows<long>(
+            """
+            INSERT INTO alerts.task_monitor (call_info, ctime, source, kind, subject, fingerprint, last_time, title_zh, title_en, state, ending, resolved_at)
+            SELECT call_info, ctime, source, kind, subject, fingerprint, last_time, title_zh, title_en, state, ending, resolved_at
+            FROM alerts.task_monitor, generate_series(1, 1500) WHERE state = 'resolved' RETURNING id
+            """
+        );
         await bench.Watch.DropOld(bench.Time.GetUtcNow().UtcDateTime);
         (await bench.Rows<string>("SELECT subject FROM alerts.task_monitor")).ShouldBe(["b"]);
     }

@@ -133,6 +133,22 @@ public sealed class ExplainFireTests(CronHost fixture) : IClassFixture<CronHost>
         (await Why(name, Local(Due.AddDays(3))[..16])).ShouldContain("it is paused");
     }
 
+    [Fact]
+    public async Task The_ledger_of_a_deleted_job_still_answers_and_a_time_without_a_row_says_who_deleted_it()
+    {
+        var name = await Job();
+        await Row(name, "faild", code: 3, took: 12.5);
+        var told = await Why(name, Local(Due)[..16]);
+        await fixture.Host.Delete("/v1/cron/job/", new { job_id = name });
+        (await Why(name, Local(Due)[..16])).ShouldBe(told);
+        var after = Local(Due.AddDays(3));
+        (await Why(name, after[..16])).ShouldMatch($@"^{name} was deleted at [-0-9]+ [:0-9]+ by admin; the ledger has no row of it for {after}\.$");
+        (await Why(name, after[..16], "zh")).ShouldContain("被 admin 删除");
+        // A job of that name that was made since answers for itself.
+        await fixture.Host.Post("/v1/cron/job/", new { job_id = name, cmd = "true", cron = "0 0 3 * * *" });
+        (await Why(name, Local(Due)[..16])).ShouldContain("did not exist");
+    }
+
     [Theory]
     [InlineData("", "2026-01-01 03:00", "job_id is missing")]
     [InlineData("x", "", "time is required")]

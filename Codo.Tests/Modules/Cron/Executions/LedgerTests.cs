@@ -205,6 +205,64 @@ public sealed class LedgerTests(TestPostgres postgres)
     }
 
     [Fact]
+    public async Task A_run_that_outlives_the_retention_keeps_what_its_end_is_written_to()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:Cron:LogRetentionDays", "30"));
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync(
+            """
+            CREATE TABLE cron.cron_log_201912 PARTITION OF cron.cron_log FOR VALUES FROM ('2019-12-01 00:00:00+00') TO ('2020-01-01 00:00:00+00');
+            CREATE TABLE cron.cron_log_202001 PARTITION OF cron.cron_log FOR VALUES FROM ('2020-01-01 00:00:00+00') TO ('2020-02-01 00:00:00+00');
+            WITH l AS (
+                INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd)
+                SELECT 1, 'long', 'manual', 'manual', at, at, 'running', at, 'true' FROM (VALUES (CAST('2020-01-05 00:00+00' AS timestamptz))) v(at)
+                RETURNING log_id, nominal_at, job, job_id),
+            a AS (
+                INSERT INTO cron.attempt (log_id, nominal_at, attempt, trigger, run_id, node, incarnation, started_at)
+                SELECT log_id, nominal_at, 1, 'manual', 'r', 'elsewhere', 1, nominal_at FROM l)
+            INSERT INTO cron.active_execution (log_id, nominal_at, job, job_id, state, not_before, exclusive, node, incarnation)
+            SELECT log_id, nominal_at, job, job_id, 'running', nominal_at, true, 'elsewhere', 1 FROM l
+            """
+        );
+        var maintenance = host.Services.GetRequiredService<PartitionMaintenance>();
+        await maintenance.DropOld(CancellationToken.None);
+        (await Left()).ShouldBe("cron_log_202001, 1 row, 1 attempt");
+        await connection.ExecuteAsync("DELETE FROM cron.active_execution WHERE job_id = 'long'");
+        await maintenance.DropOld(CancellationToken.None);
+        (await Left()).ShouldBe("nothing, 0 row, 0 attempt");
+
+        Task<string> Left() =>
+            host.Ask<string>(
+                """
+                SELECT coalesce((SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relname IN ('cron_log_201912', 'cron_log_202001')),
+                        'nothing') || ', ' || (SELECT count(*) FROM cron.cron_log WHERE job_id = 'long') || ' row, '
+                    || (SELECT count(*) FROM cron.attempt WHERE node = 'elsewhere') || ' attempt'
+                """
+            );
+    }
+
+    [Fact]
+    public async Task A_table_that_somebody_holds_does_not_keep_the_others_from_getting_their_months()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await host.FirstRounds("cron partitions");
+        var month = DateTime.UtcNow.AddMonths(2).ToString("yyyyMM", CultureInfo.InvariantCulture);
+        var maintenance = host.Services.GetRequiredService<PartitionMaintenance>();
+        await using var reader = await host.Source.OpenConnectionAsync();
+        await reader.ExecuteAsync($"DROP TABLE cron.cron_log_{month}, cron.output_{month}");
+        await using (var transaction = await reader.BeginTransactionAsync())
+        {
+            await reader.ExecuteAsync("SELECT count(*) FROM cron.cron_log", transaction: transaction);
+            await Should.ThrowAsync<TimeoutException>(() => maintenance.Maintain(CancellationToken.None));
+            (await IsMade("cron_log"), await IsMade("output")).ShouldBe((false, true));
+        }
+        await maintenance.Maintain(CancellationToken.None);
+        (await IsMade("cron_log")).ShouldBeTrue();
+
+        Task<bool> IsMade(string table) => host.Ask<bool>("SELECT to_regclass(@name) IS NOT NULL", new { name = $"cron.{table}_{month}" });
+    }
+
+    [Fact]
     public async Task The_ledger_is_filtered_by_each_key_and_by_dates_whose_ends_are_inclusive()
     {
         // The rows have fixed dates, which the retention must not reach.

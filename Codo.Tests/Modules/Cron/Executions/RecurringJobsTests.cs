@@ -2,6 +2,7 @@ using Codo.Modules.Cron.Executions;
 using Codo.Tests.Support;
 using Dapper;
 using Hangfire;
+using Hangfire.Common;
 using Hangfire.Storage;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -100,6 +101,19 @@ public sealed class RecurringJobsTests(TestPostgres postgres)
     }
 
     [Fact]
+    public async Task One_whose_entry_is_locked_keeps_no_other_from_being_registered()
+    {
+        await using var host = await TestHost.Start(postgres);
+        foreach (var name in (string[])["locked", "free"]) await host.Make(new { job_id = name, cmd = "true", cron = CronClient.Never });
+        var manager = new OneLocked("locked");
+        using var jobs = new RecurringJobs(host.Source, manager, TimeProvider.System, NullLogger<RecurringJobs>.Instance);
+        jobs.Changed("locked");
+        jobs.Changed("free");
+        await jobs.ReconcileChanged(TestContext.Current.CancellationToken);
+        manager.Registered.ShouldBe(["free"]);
+    }
+
+    [Fact]
     public async Task With_a_real_redis_the_host_is_healthy_and_below_the_least_free_disk_output_is_cut_to_64_kib()
     {
         await using var redis = await TestRedis.StartNew();
@@ -172,5 +186,21 @@ public sealed class RecurringJobsTests(TestPostgres postgres)
     {
         using var connection = host.Services.GetRequiredService<JobStorage>().GetConnection();
         return connection.GetRecurringJobs();
+    }
+
+    /// <summary>Hangfire where somebody else holds the lock of one entry for longer than it waits.</summary>
+    private sealed class OneLocked(string locked) : IRecurringJobManager
+    {
+        public List<string> Registered { get; } = [];
+
+        public void AddOrUpdate(string recurringJobId, Job job, string cronExpression, RecurringJobOptions options)
+        {
+            if (recurringJobId == locked) throw new DistributedLockTimeoutException(recurringJobId);
+            Registered.Add(recurringJobId);
+        }
+
+        public void Trigger(string recurringJobId) => throw new NotSupportedException();
+
+        public void RemoveIfExists(string recurringJobId) => throw new NotSupportedException();
     }
 }

@@ -61,6 +61,24 @@ public sealed class TriggerDueJobsTests(TestPostgres postgres)
         foreach (var job in Recurring(host)) job.LastJobId.ShouldNotBeNull();
     }
 
+    [Fact]
+    public async Task Of_two_nodes_one_shows_a_fire_and_both_start_what_is_due()
+    {
+        await using var first = await TestHost.Start(postgres, null, ("Codo:NodeName", "a"));
+        await using var second = await first.Again(("Codo:NodeName", "b"));
+        for (var i = 0; i < 3; i++) await first.Make(new { job_id = $"tick {i}", cmd = "true", cron = "* * * * * *", overlap = "allow" });
+        // A node that is held up triggers a second time what it has triggered already.
+        await Eventually.True(
+            async () =>
+                await first.Ask<bool>("""
+                    SELECT count(*) = 12 AND bool_and(statename <> 'Deleted') FROM (
+                        SELECT statename FROM hangfire.job WHERE invocationdata::text LIKE '%FireDueJobs%' ORDER BY id DESC LIMIT 12) newest
+                    """),
+            "twelve background jobs in a row stand for a run"
+        );
+        await Eventually.True(async () => await first.Count("SELECT count(DISTINCT node) FROM cron.attempt") == 2, "both start some");
+    }
+
     private static List<RecurringJobDto> Recurring(TestHost host)
     {
         using var connection = host.Services.GetRequiredService<JobStorage>().GetConnection();

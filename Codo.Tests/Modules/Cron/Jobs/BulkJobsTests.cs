@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Codo.Tests.Support;
 using Dapper;
 
@@ -5,6 +6,8 @@ namespace Codo.Tests.Modules.Cron.Jobs;
 
 public sealed class BulkJobsTests(CronHost fixture) : IClassFixture<CronHost>
 {
+    private static readonly string Bob = TestTokens.For(8, "bob");
+
     private readonly TestHost host = fixture.Host;
 
     [Fact]
@@ -34,6 +37,84 @@ public sealed class BulkJobsTests(CronHost fixture) : IClassFixture<CronHost>
         (await host.Post("/v1/cron/job/bulk/", new { job_ids = Array.Empty<string>(), action = "run" })).Code().ShouldBe(-1);
         (await host.Post("/v1/cron/job/bulk/", new { job_ids = new[] { "bulk-a" }, action = "tag" })).Code().ShouldBe(-1);
         (await host.Post("/v1/cron/job/bulk/", new { job_ids = new[] { "bulk-a" }, action = "drop" })).Code().ShouldBe(-1);
+    }
+
+    [Fact]
+    public async Task Tags_that_many_add_at_once_are_all_there_and_one_that_is_there_changes_nothing()
+    {
+        await host.Make(new { job_id = "bulk-tags", cmd = "true", cron = CronClient.Never });
+        string[] all = [.. Enumerable.Range(1, 8).Select(number => $"t{number}")];
+        var answers = await Task.WhenAll(all.Select(tag => Tag(tag, null)));
+        answers.Select(answer => (int)answer["done"]!).ShouldBe(Enumerable.Repeat(1, all.Length));
+        var job = (await host.Get("/v1/cron/job/?job_id=bulk-tags"))["data"]![0]!;
+        job["tags"]!.AsArray().Select(tag => (string)tag!).ShouldBe(all, ignoreOrder: true);
+        var again = await Tag("t1", Bob);
+        ((int)again["done"]!, (bool)again["data"]![0]!["changed"]!, again["data"]![0]!["tags"]!.AsArray().Count).ShouldBe((1, false, 0));
+        var after = (await host.Get("/v1/cron/job/?job_id=bulk-tags"))["data"]![0]!;
+        ((string)after["updater"]!, (int)after["version"]!).ShouldBe(("admin", 9));
+        (await host.Post("/v1/cron/job/bulk/", new { job_ids = new[] { "nobody" }, action = "tag", tags = new[] { "x" } }))["data"]![0]!["text"]!
+            .GetValue<string>()
+            .ShouldContain("Not Found");
+
+        Task<JsonObject> Tag(string tag, string? token) =>
+            host.Post("/v1/cron/job/bulk/", new { job_ids = new[] { "bulk-tags" }, action = "tag", tags = new[] { tag } }, token);
+    }
+
+    [Fact]
+    public async Task What_waits_for_a_second_person_is_not_released_with_many_others_and_warnings_are_told()
+    {
+        var (second, risky) = ($"w{Guid.NewGuid():N}", $"w{Guid.NewGuid():N}");
+        foreach (var (word, action) in new[] { (second, "approve"), (risky, "warn") })
+        {
+            var rule = new { name = word, kind = "words", pattern = $"echo {word}", action, reason = "不许", reason_en = "no" };
+            (await host.Post("/v2/task/risk/", rule)).Code().ShouldBe(0);
+        }
+        var held = new { job_id = "bulk-held", cmd = $"echo {second}", cron = CronClient.Never };
+        (await host.Post("/v1/cron/job/", held, TestTokens.For(7, "ann"))).Code().ShouldBe(0);
+        await host.Make(new { job_id = "bulk-risky", cmd = $"echo {risky}", cron = CronClient.Never, paused = true });
+        var answer = await host.Post("/v1/cron/job/bulk/", new { job_ids = new[] { "bulk-held", "bulk-risky" }, action = "resume" }, Bob);
+        var items = answer["data"]!.AsArray();
+        items.Select(item => (bool)item!["done"]!).ShouldBe([false, true]);
+        ((string)items[0]!["text"]!).ShouldContain("/jobs/bulk-held");
+        var job = (await host.Get("/v1/cron/job/?job_id=bulk-held"))["data"]![0]!;
+        ((string)job["state"]!, ((string)job["held"]!).Contains(second, StringComparison.Ordinal)).ShouldBe(("paused", true));
+        (await host.Patch("/v1/cron/job/", new { job_id = "bulk-held", paused = false }, Bob)).Code().ShouldBe(0, "alone it is released");
+        // A pause of what was released is taken back by many at once as well.
+        foreach (var action in new[] { "pause", "resume" })
+            ((int)(await host.Post("/v1/cron/job/bulk/", new { job_ids = new[] { "bulk-held" }, action }, Bob))["done"]!).ShouldBe(1, action);
+        answer = await host.Post("/v1/cron/job/bulk/", new { job_ids = new[] { "bulk-risky" }, action = "run" }, Bob);
+        answer["data"]![0]!["warnings"]!.AsArray().Select(text => (string)text!).ShouldContain(text => text.Contains(risky, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_database_that_does_not_answer_for_one_job_holds_up_none()
+    {
+        string[] names = ["bulk-1", "bulk-2", "bulk-3"];
+        foreach (var name in names) await host.Make(new { job_id = name, cmd = "true", cron = CronClient.Never });
+        await using var holder = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        await using var transaction = await holder.BeginTransactionAsync(TestContext.Current.CancellationToken);
+        await holder.ExecuteAsync("SELECT FROM cron.job WHERE job_id = 'bulk-2' FOR UPDATE", transaction: transaction);
+        var asked = host.Post("/v1/cron/job/bulk/", new { job_ids = names, action = "pause" });
+        await Eventually.True(
+            async () =>
+            {
+                // What a statement ends with that has waited for too long.
+                await host.Ask<long>(
+                    """
+                    SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity
+                    WHERE datname = current_database() AND CAST(@Holder AS int) = ANY(pg_blocking_pids(pid))
+                    """,
+                    new { Holder = holder.ProcessID }
+                );
+                return asked.IsCompleted;
+            },
+            "the request is answered"
+        );
+        var answer = await asked;
+        (answer.Code(), (int)answer["done"]!, (int)answer["refused"]!).ShouldBe((0, 2, 1));
+        var items = answer["data"]!.AsArray();
+        items.Select(item => (bool)item!["done"]!).ShouldBe([true, false, true]);
+        ((string)items[1]!["text"]!).ShouldContain("数据库未应答");
     }
 
     [Fact]

@@ -131,6 +131,8 @@ public sealed class JobContractTests(CronHost fixture) : IClassFixture<CronHost>
     [InlineData("""{"job_id":"bad","cmd":"true","cron":"* * * * * *","env":[1]}""", "env")]
     [InlineData("""{"job_id":"bad","cmd":"true","cron":"* * * * * *","env":{"A B":"x"}}""", "env")]
     [InlineData("""{"job_id":"bad","cmd":"true","cron":"* * * * * *","env":{"CODO_RUN_ID":"x"}}""", "env")]
+    [InlineData("""{"job_id":"bad","cmd":"true","cron":"* * * * * *","env":{"A\n":"x"}}""", "env")]
+    [InlineData("""{"job_id":"bad","cmd":"true","cron":"* * * * * *","secret_env":["A\n"]}""", "secret_env")]
     [InlineData("""{"job_id":"bad","cmd":"true","cron":"* * * * * *","working_directory":"relative"}""", "working_directory")]
     [InlineData("""{"job_id":"bad","cmd":"true","cron":"* * * * * *","tags":"one"}""", "tags")]
     [InlineData("""{"job_id":"bad","cmd":"true","cron":"* * * * * *","owners":[""]}""", "owners")]

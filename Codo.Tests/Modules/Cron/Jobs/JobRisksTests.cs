@@ -57,6 +57,22 @@ public sealed class JobRisksTests(CronHost fixture) : IClassFixture<CronHost>
     }
 
     [Fact]
+    public async Task A_held_job_whose_command_becomes_harmless_stays_paused_and_says_so()
+    {
+        var word = await Rule("approve");
+        var id = Id();
+        (await Make(id, $"echo {word}", Ann)).Code().ShouldBe(0);
+        var saved = await host.Put("/v1/cron/job/", new { job_id = id, cmd = "true" }, Ann);
+        saved["warnings"]!.AsArray().Select(text => (string)text!).ShouldContain(text => text.Contains("仍处于暂停", StringComparison.Ordinal));
+        var shown = await Shown(id);
+        ((string)shown["status"]!, (string)shown["held"]!).ShouldBe(("1", ""));
+        // Said once: from here on it is paused as by a person.
+        saved = await host.Put("/v1/cron/job/", new { job_id = id, description = "x" }, Ann);
+        saved["warnings"]!.AsArray().Select(text => (string)text!).ShouldNotContain(text => text.Contains("仍处于暂停", StringComparison.Ordinal));
+        (await host.Patch("/v1/cron/job/", new { job_id = id, paused = false }, Ann)).Code().ShouldBe(0);
+    }
+
+    [Fact]
     public async Task Released_is_what_the_command_does_and_its_variables_are_part_of_that()
     {
         var word = await Rule("approve");

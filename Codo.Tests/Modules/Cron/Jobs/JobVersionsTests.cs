@@ -125,6 +125,20 @@ public sealed class JobVersionsTests(CronHost fixture) : IClassFixture<CronHost>
     }
 
     [Fact]
+    public async Task A_version_that_differs_in_its_space_alone_brings_nothing_back_and_history_does_not_say_that_it_did()
+    {
+        (await host.Post("/v2/accounts/space/", new { name = "moved-to" })).Code().ShouldBe(0);
+        await host.Make(new { job_id = "moved", cmd = "true", cron = CronClient.Never });
+        await Save("moved", new { job_id = "moved", space = "moved-to" }, 2);
+        var back = await host.Post(Version, new { job_id = "moved", version = 1, current = 2 });
+        (back.Code(), (int)back["version"]!, (bool)back["changed"]!).ShouldBe((0, 2, false));
+        back.Msg().ShouldNotContain("已恢复");
+        var newest = (await host.Get($"{Versions}?job_id=moved"))["data"]![0]!;
+        ((int)newest["version"]!, (int?)newest["restored_from"]).ShouldBe((2, null));
+        ((string)(await Job("moved"))["space"]!).ShouldBe("moved-to");
+    }
+
+    [Fact]
     public async Task A_deleted_job_comes_back_with_its_ledger_and_fires_nothing_that_it_missed()
     {
         await host.Make(new { job_id = "gone", cmd = "echo here", cron = "* * * * * *", overlap = "allow", env = new { DB_PASSWORD = "pa55" } });
@@ -162,12 +176,21 @@ public sealed class JobVersionsTests(CronHost fixture) : IClassFixture<CronHost>
         {
             await connection.ExecuteAsync("UPDATE cron.deleted_job SET deleted_at = clock_timestamp() - interval '31 days' WHERE job = @id", new { id });
             await connection.ExecuteAsync("UPDATE cron.job SET version = 250 WHERE job_id = 'many'");
+            await connection.ExecuteAsync(
+                """
+                INSERT INTO cron.job_last (job, log_id, exec_time, status)
+                SELECT job, 1, now(), 'success' FROM (SELECT id FROM cron.job WHERE job_id = 'many' UNION ALL SELECT @id) v(job)
+                """,
+                new { id }
+            );
         }
         await Save("many", new { job_id = "many", cmd = "false" }, 251);
         (await host.Post(Deleted, new { deleted_id = id })).Code().ShouldBe(-1, "past its days before retention has come by");
         await host.Services.GetRequiredService<PartitionMaintenance>().DropOld(CancellationToken.None);
         (await host.Ask<long>("SELECT count(*) FROM cron.job_version WHERE job = @id", new { id })).ShouldBe(0);
         (await host.Ask<string?>("SELECT max(job_id) FROM cron.deleted_job WHERE job = @id", new { id })).ShouldBeNull();
+        (await host.Ask<long>("SELECT count(*) FROM cron.job_last WHERE job = @id", new { id })).ShouldBe(0);
+        (await host.Ask<long>("SELECT count(*) FROM cron.job_last l JOIN cron.job j ON j.id = l.job WHERE j.job_id = 'many'")).ShouldBe(1);
         (await host.Ask<long>("SELECT min(v.version) FROM cron.job_version v JOIN cron.job j ON j.id = v.job WHERE j.job_id = 'many'")).ShouldBe(251);
     }
 

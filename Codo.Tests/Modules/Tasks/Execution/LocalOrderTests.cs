@@ -1,8 +1,13 @@
 using System.Text.Json.Nodes;
 using Codo.Host.LocalServices;
 using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Cluster;
+using Codo.Platform.Processes;
 using Codo.Tests.Modules.Tasks.Orders;
 using Codo.Tests.Support;
+using Dapper;
+using Microsoft.Extensions.DependencyInjection;
+using Npgsql;
 using static Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
 namespace Codo.Tests.Modules.Tasks.Execution;
@@ -65,6 +70,58 @@ public sealed class LocalOrderTests(OrderFixture fixture) : IClassFixture<OrderF
         ((string)steps[1]["attempts"]![0]!["usage"]!["source"]!).ShouldBeOneOf("rusage", "both");
         ((int)(await host.Get($"/v2/task/log/usage/?log_key={order}_1_9_{Here}"))["code"]!).ShouldBe(-1);
         ((int)(await host.Get($"/v2/task/log/usage/?log_key={order}_1_1_{Here}", TestTokens.For(5, "bob")))["code"]!).ShouldBe(-1);
+    }
+
+    [Fact]
+    public async Task What_a_dead_start_left_is_looked_for_again_where_the_database_has_cut_the_first_look_short()
+    {
+        var order = await host.Order(await host.Template(Step("true", trigger: "hand")));
+        await host.Stands(order, "5");
+        var commands = Enumerable.Range(1, 2).Select(_ => LocalCommand.Start("exec sleep 1000", $"left-{Guid.NewGuid():N}")).ToArray();
+        var ends = commands.Select(command => command.ReadToEndAsync(_ => ValueTask.CompletedTask)).ToArray();
+        for (var attempt = 1; attempt <= commands.Length; attempt++)
+            await host.Ask<int>(
+                """
+                INSERT INTO tasks.attempt (sched_id, attempt, list_id, lane_id, node, incarnation, run_id, host, exec_user, ended_at, outcome, left_behind,
+                    log_whole)
+                SELECT sched_id, @attempt, list_id, lane_id, @node, 0, @run, @Here, exec_user, clock_timestamp(), 'interrupted', 'unreachable', true
+                FROM tasks.scheduler_task_info WHERE list_id = @order RETURNING 1
+                """,
+                new
+                {
+                    attempt,
+                    node = host.Services.GetRequiredService<Node>().Name,
+                    run = commands[attempt - 1].Mark.RunId,
+                    Here,
+                    order,
+                }
+            );
+        // As at the start of a host: it has not looked yet.
+        using var work = ActivatorUtilities.CreateInstance<OrderWork>(host.Services);
+        await using (var holder = await host.Source.OpenConnectionAsync())
+        {
+            await using var transaction = await holder.BeginTransactionAsync();
+            await holder.ExecuteAsync("SELECT FROM tasks.attempt WHERE list_id = @order FOR UPDATE", new { order }, transaction);
+            var first = work.Poll(CancellationToken.None);
+            await Eventually.True(
+                async () =>
+                {
+                    await host.Ask<long>(
+                        """
+                        SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity
+                        WHERE datname = current_database() AND CAST(@Holder AS int) = ANY(pg_blocking_pids(pid))
+                        """,
+                        new { Holder = holder.ProcessID }
+                    );
+                    return first.IsCompleted;
+                },
+                "the first look is cut short"
+            );
+            (await Should.ThrowAsync<PostgresException>(() => first)).SqlState.ShouldBe(PostgresErrorCodes.QueryCanceled);
+        }
+        await work.Poll(CancellationToken.None);
+        (await host.Ask<string>("SELECT string_agg(left_behind, ' ') FROM tasks.attempt WHERE list_id = @order", new { order })).ShouldBe("gone gone");
+        (await Task.WhenAll(ends)).ShouldAllBe(end => end.Signal == "SIGTERM");
     }
 
     private async Task<JsonObject> Usage(long order) => await host.Get($"/v2/task/log/usage/?log_key={order}_1_1_{Here}");

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Processes;
@@ -112,6 +113,25 @@ public sealed class BastionTests(TestSshd behind) : IClassFixture<TestSshd>
         await Eventually.True(() => !bastion.IsConnected, "it is cut");
         await Should.ThrowAsync<Exception>(() => bastion.OpenAsync("127.0.0.3", behind.Port, TimeSpan.FromSeconds(10)));
         await Eventually.True(() => stream.Socket.Poll(0, SelectMode.SelectRead), "its streams end");
+    }
+
+    [Fact]
+    public async Task A_host_that_is_reached_too_late_is_let_go_of()
+    {
+        await using var front = await NewSshd();
+        await using var bastion = new Bastion(await SshConnection.ConnectAsync(front.Target()), TimeSpan.FromMinutes(10));
+        using var host = new TcpListener(IPAddress.Loopback, 0);
+        host.Start();
+        front.FreezeConnections();
+        var late = await Should.ThrowAsync<SshFailedException>(() =>
+            bastion.OpenAsync("127.0.0.1", ((IPEndPoint)host.LocalEndpoint).Port, TimeSpan.FromMilliseconds(100)));
+        late.Kind.ShouldBe(SshFailureKind.Unreachable);
+        front.ThawConnections();
+        using var reached = await host.AcceptTcpClientAsync(TestContext.Current.CancellationToken);
+        // The bastion says that it is there, hears that nobody waits any more, and ends it.
+        var read = await reached.GetStream().ReadAsync(new byte[1], TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(90));
+        read.ShouldBe(0);
+        bastion.IsConnected.ShouldBeTrue();
     }
 
     [Fact]

@@ -1,5 +1,7 @@
+using System.Net;
 using System.Text.Json.Nodes;
 using Codo.Tests.Support;
+using Dapper;
 
 namespace Codo.Tests.Modules.Tasks.Layout;
 
@@ -127,6 +129,34 @@ public sealed class CommandsTests(LibraryHost library) : IClassFixture<LibraryHo
     }
 
     [Fact]
+    public async Task The_form_of_a_command_keeps_the_line_breaks_of_its_arguments()
+    {
+        var name = LibraryHost.Name();
+        var made = await host.Post(Path, new { command_name = name, command = "ls", args = "one\ntwo" });
+        (await PageText($"/commands?q={name}&edit={made["command_id"]}")).ShouldContain(">one\ntwo</textarea>");
+    }
+
+    [Fact]
+    public async Task The_editor_of_a_template_offers_the_newest_commands_and_says_how_many_more_there_are()
+    {
+        var template = await library.AddTemplate();
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync(
+            "INSERT INTO tasks.scheduler_cmd_list (command_name, command) SELECT 'many-' || n, 'true' FROM generate_series(1, 501) n ORDER BY n"
+        );
+        var page = await PageText($"/templates/{template}");
+        page.ShouldContain("\"many-501\"");
+        page.ShouldNotContain("\"many-1\"");
+        page.ShouldContain($"data-further-commands=\"{await host.Count("SELECT count(*) - 500 FROM tasks.scheduler_cmd_list")}\"");
+
+        // One that is not on the first page of the library can be changed as well.
+        var id = await host.Ask<long>("SELECT command_id FROM tasks.scheduler_cmd_list WHERE command_name = 'many-101'");
+        (await PageText("/commands?q=many-&page=2")).ShouldContain($"href=\"/commands?q=many-&edit={id}&page=2\"");
+        (await PageText($"/commands?q=many-&edit={id}&page=2")).ShouldContain("data-api=\"PUT /v2/task_layout/command/\"");
+        await connection.ExecuteAsync("DELETE FROM tasks.scheduler_cmd_list WHERE command_name LIKE 'many-%'");
+    }
+
+    [Fact]
     public async Task Searches_by_prefix_over_every_text_column_and_takes_wildcards_literally()
     {
         var mark = LibraryHost.Name()[..15];
@@ -176,6 +206,16 @@ public sealed class CommandsTests(LibraryHost library) : IClassFixture<LibraryHo
     [InlineData("page=1.5", "page")]
     [InlineData("page=99999999999", "page")]
     public async Task Refuses_a_wrong_page(string query, string field) => (await host.Get($"{Path}?{query}")).ShouldRefuseNaming(field);
+
+    /// <summary>A page of the console, without the escapes of HTML.</summary>
+    private async Task<string> PageText(string path)
+    {
+        using var request = TestHost.Request(HttpMethod.Get, path, null, TestTokens.Admin);
+        request.Headers.Add("Accept", "text/html");
+        using var response = await host.Http.SendAsync(request);
+        response.StatusCode.ShouldBe(HttpStatusCode.OK);
+        return WebUtility.HtmlDecode(await response.Content.ReadAsStringAsync());
+    }
 
     private static string Body(params (string Field, string Value)[] fields)
     {

@@ -99,6 +99,23 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
     }
 
     [Fact]
+    public async Task A_row_that_comes_back_as_it_went_has_no_unknown_field_and_a_password_in_it_is_one()
+    {
+        var (alias, key) = (LibraryHost.Name("u"), await NewKey());
+        await Add(alias, key);
+        var row = await Find(alias);
+        (await host.Send(HttpMethod.Put, Path, row.ToJsonString()))["warnings"]!.AsArray().ShouldBeEmpty();
+        row["password"] = "nobody reads it";
+        var warned = (await host.Send(HttpMethod.Put, Path, row.ToJsonString()))["warnings"]!.AsArray();
+        warned.ShouldHaveSingleItem()!.GetValue<string>().ShouldStartWith("字段 password 不认识");
+        row["password"] = "";
+        row["alias_user"] = LibraryHost.Name("u");
+        row["user_key"] = key;
+        var added = await host.Send(HttpMethod.Post, Path, row.ToJsonString());
+        (added.Code(), added["warnings"]!.AsArray().Count).ShouldBe((0, 0), added.ToJsonString());
+    }
+
+    [Fact]
     public async Task Refuses_keys_that_cannot_be_read_with_the_reason()
     {
         var locked = await NewKey(passphrase: "right");
@@ -188,6 +205,45 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
         (await host.Put(Path, new { id, space })).ShouldSay(0, "编辑成功");
         ((int)(await host.Put("/v2/task/list/", new { list_id = order }))["code"]!).ShouldBe(0);
         (await host.Delete(Path, new { exec_user_id = id })).ShouldSay(0, "删除成功");
+    }
+
+    [Fact]
+    public async Task A_move_out_of_the_reach_of_templates_names_them_and_their_orders_are_warned_of()
+    {
+        var (alias, space) = (LibraryHost.Name("u"), LibraryHost.Name("space"));
+        (await host.Post("/v2/accounts/space/", new { name = space })).Code().ShouldBe(0);
+        await Add(alias, await NewKey());
+        var template = await OrderHost.Template(host, OrderHost.Step("true", execUser: alias));
+        var name = (string)(await host.Get($"{LibraryHost.Temp}?key=temp_id&value={template}")).Data()[0]!["temp_name"]!;
+        // Codo's own machine is entered without it.
+        await OrderHost.Template(host, OrderHost.Step("true", execUser: alias, forceHost: "127.0.0.1"));
+        var id = (await Find(alias))["id"]!.GetValue<long>();
+        (await host.Put(Path, new { id, space }))["warnings"]!.AsArray().Single()!.GetValue<string>().ShouldEndWith($"：{name}");
+
+        var order = await host.Post("/v2/task/accept/", new
+        {
+            task_name = "out of reach",
+            temp_id = template,
+            hosts = new Dictionary<string, string> { ["1"] = "10.9.8.7" },
+            schedule = "new",
+        });
+        order.Code().ShouldBe(0, order.ToJsonString());
+        order["warnings"]!.AsArray().Select(warning => (string)warning!).ShouldContain($"执行用户 {alias} 不存在，或在另一个空间");
+        (await host.Put(Path, new { id, space = "default" }))["warnings"]!.AsArray().ShouldBeEmpty();
+        (await host.Put("/v2/task/list/", new { list_id = (long)order["list_id"]! })).Code().ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task The_form_keeps_the_line_breaks_of_remarks()
+    {
+        var alias = LibraryHost.Name("u");
+        await Add(alias, await NewKey());
+        var id = (await Find(alias))["id"]!.GetValue<long>();
+        (await host.Put(Path, new { id, remarks = "one\ntwo" })).Code().ShouldBe(0);
+        using var request = TestHost.Request(HttpMethod.Get, $"/execute-users?edit={id}", null, TestTokens.Admin);
+        request.Headers.Add("Accept", "text/html");
+        using var response = await host.Http.SendAsync(request);
+        System.Net.WebUtility.HtmlDecode(await response.Content.ReadAsStringAsync()).ShouldContain(">one\ntwo</textarea>");
     }
 
     [Theory]
@@ -291,6 +347,11 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
         (await host.Put(Path, new { id, ssh_port = 2222 }))["warnings"]!.AsArray().Single()!.GetValue<string>().ShouldContain("ssh_port 由 22 改为 2222");
         var after = JsonNode.Parse((await library.Audited("execute_user", id))[^1].After)!;
         ((int)after["ssh_port"]!, (long)after["host_keys_of_new_port"]!).ShouldBe((2222, 0));
+
+        // The port of a bastion is part of the way under which the keys of all hosts behind it are pinned.
+        (await host.Put(Path, new { id, ssh_host = "10.0.0.1" }))["warnings"]!.AsArray().ShouldBeEmpty();
+        (await host.Put(Path, new { id, ssh_port = 2223 }))["warnings"]!.AsArray().Select(warning => (string)warning!)
+            .ShouldContain(warning => warning.Contains("路径变了", StringComparison.Ordinal));
     }
 
     [Fact]

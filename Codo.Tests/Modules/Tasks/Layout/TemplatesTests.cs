@@ -329,6 +329,18 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
     }
 
     [Fact]
+    public async Task A_step_without_group_and_level_has_those_that_the_description_promises()
+    {
+        var id = await library.AddTemplate();
+        (await host.Put(LibraryHost.Details, new { temp_id = id, new_temp_data = new[] { new { command_name = "a", command = "ls" } } })).Code().ShouldBe(0);
+        var stored = (await library.Show(id))["data"]!["temp_list"]![0]!;
+        var details = (await host.Get("/openapi/v1.json"))["paths"]!["/v2/task_layout/details"]!["put"]!;
+        var body = details["requestBody"]!["content"]!["application/json"]!["schema"]!["properties"]!;
+        var described = body["new_temp_data"]!["items"]!["properties"]!;
+        foreach (var field in new[] { "group", "level" }) ((string)described[field]!["description"]!).ShouldEndWith($"default {(int)stored[field]!}");
+    }
+
+    [Fact]
     public async Task Replaces_the_users_and_shows_them_in_both_places()
     {
         var id = await library.AddTemplate();

@@ -174,6 +174,22 @@ public sealed class LogSealingTests(SealingHost fixture) : IClassFixture<Sealing
     }
 
     [Fact]
+    public async Task Nothing_is_sealed_by_a_clock_that_has_jumped_until_a_person_confirms_it()
+    {
+        var place = LogSteps.Place();
+        var day = await host.MakeDay(7);
+        await host.FirstRounds("clock watch");
+        await Insert(place, day, LogSteps.Lines(5));
+        await Execute("UPDATE platform.node SET clock_seen_at = clock_timestamp() - interval '400 days', clock_boot_id = NULL", new { });
+        await Seal();
+        (await Live(place)).ShouldBe(5);
+        (await host.Post("/v2/nodes/clock/", new { }))["code"]!.GetValue<int>().ShouldBe(0);
+        await Seal();
+        (await Live(place)).ShouldBe(0);
+        (await host.Source.Stored(place)).ShouldBeLines(5);
+    }
+
+    [Fact]
     public async Task Sealed_lines_and_their_index_take_a_fifth_of_the_room_at_most()
     {
         var day = await host.MakeDay(6);

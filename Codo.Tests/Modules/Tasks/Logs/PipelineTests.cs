@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text;
 using System.Text.Json;
 using Codo.Modules.Tasks.Logs;
 using Codo.Tests.Support;
@@ -115,6 +116,19 @@ public sealed class PipelineTests(TestPostgres postgres)
             )
                 .Distinct()
                 .ToList();
+    }
+
+    [Theory]
+    [InlineData("", 23, 23)]
+    [InlineData("", 25, 0)]
+    [InlineData("", -24 * 400, -24 * 400)]
+    [InlineData(", \"sched_id\": 1, \"attempt\": 1, \"line\": 1", 25, 25)]
+    public void A_time_that_another_publisher_cannot_have_is_that_of_arrival(string numbers, int hours, int taken)
+    {
+        var time = new FakeTimeProvider(new DateTimeOffset(2026, 3, 10, 12, 0, 0, TimeSpan.Zero));
+        var sent = time.GetUtcNow().AddHours(hours).ToUnixTimeMilliseconds();
+        var message = $"{{\"log_key\": \"5_1_1_h\", \"exec_time\": {sent}, \"result\": \"x\"{numbers}}}";
+        TaskLogMessage.Parse(Encoding.UTF8.GetBytes(message), time)!.Time.ShouldBe(time.GetUtcNow().UtcDateTime.AddHours(taken));
     }
 
     [Fact]

@@ -3,6 +3,7 @@ using System.Net.WebSockets;
 using System.Text;
 using Codo.Modules.Tasks.Execution;
 using Codo.Modules.Tasks.Logs;
+using Codo.Tests.Modules.Tasks.Orders;
 using Codo.Tests.Support;
 using Dapper;
 using Microsoft.Extensions.DependencyInjection;
@@ -57,6 +58,65 @@ public sealed class ReadLogTests(TestPostgres postgres)
         var rows = end["data"]!.AsArray();
         // As many lines of 999 bytes as go into 512 KiB, and the one that goes beyond.
         ($"{rows[0]!["attempt"]}:{rows[0]!["line"]}", rows.Count, end["before"]!.GetValue<long>()).ShouldBe(("2:176", 525, 178L));
+    }
+
+    [Fact]
+    public async Task The_end_of_one_attempt_or_of_one_step_has_no_line_of_another()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var place = LogSteps.Place();
+        var other = place with { SchedId = place.SchedId + 500_000 };
+        await Print(host, place, "one", "two", "three");
+        await Print(host, other, "other one", "other two");
+        await Print(host, place with { Attempt = 2 }, "again");
+
+        (await End("tail=10&attempt=1")).ShouldBe(("one, two, three, other one, other two", 0));
+        (await End($"tail=2&attempt=1&sched_id={place.SchedId}")).ShouldBe(("two, three", 1));
+        (await End($"tail=10&sched_id={place.SchedId}")).ShouldBe(("one, two, three, again", 0));
+        (await End($"tail=10&sched_id={other.SchedId}&attempt=2")).ShouldBe(("", 0));
+        (await End("tail=3")).ShouldBe(("other one, other two, again", 3));
+
+        // A line that is missing in another attempt is none of this one's business.
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync("DELETE FROM tasks.log_line WHERE sched_id = @SchedId AND attempt = 1 AND line = 2", place);
+        (await End("tail=10&attempt=2")).ShouldBe(("again", 0));
+
+        async Task<(string Lines, long Before)> End(string query)
+        {
+            var answer = await host.Get($"/v2/task/log/?log_key={place.LogKey}&{query}");
+            return (string.Join(", ", answer["data"]!.AsArray().Select(row => row!["log_info"]!.GetValue<string>())), answer["before"]!.GetValue<long>());
+        }
+    }
+
+    [Fact]
+    public async Task A_key_that_is_too_long_is_not_cut_within_a_character()
+    {
+        var key = new string('a', 399);
+        LogKey.Parse(key + "😀b").Text.ShouldBe(key);
+        LogKey.Parse(key + "bc").Text.ShouldBe(key + "b");
+        await using var host = await TestHost.Start(postgres);
+        (await host.Get($"/v2/task/log/?log_key={Uri.EscapeDataString(key + "😀b")}"))["code"]!.GetValue<int>().ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task Says_of_a_log_that_retention_has_deleted_why_it_is_blank()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var order = await host.Order(await host.Template(OrderHost.Step("echo one")));
+        var key = $"/v2/task/log/?log_key={order}_1_1_127.0.0.1";
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await Eventually.True(
+            () => connection.ExecuteScalarAsync<bool>("SELECT log_whole FROM tasks.attempt WHERE list_id = @order", new { order }),
+            "it has ended"
+        );
+        (await Missing("")).ShouldBe("");
+        await connection.ExecuteAsync("DELETE FROM tasks.log_line WHERE list_id = @order", new { order });
+        (await Missing("")).ShouldBe("", "an attempt of today");
+        await connection.ExecuteAsync("UPDATE tasks.attempt SET ended_at = ended_at - interval '200 days' WHERE list_id = @order", new { order });
+        foreach (var whole in new[] { "", "&after=0:0", "&tail=10", "&attempt=1" }) (await Missing(whole)).ShouldContain("已过保留期", Case.Sensitive, whole);
+        foreach (var other in new[] { "&after=1:2", "&attempt=2" }) (await Missing(other)).ShouldBe("", other);
+
+        async Task<string> Missing(string more) => (await host.Get(key + more))["missing"]!.GetValue<string>();
     }
 
     [Fact]

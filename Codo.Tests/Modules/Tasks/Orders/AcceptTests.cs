@@ -250,6 +250,9 @@ public sealed class AcceptTests(OrderFixture fixture) : IClassFixture<OrderFixtu
         var history = await host.Get("/v2/task/check_history/?search_val=seen", named);
         ((bool)history["history"]!, (long)history["count"]!, (string)history["data"]![0]!["status"]!).ShouldBe((true, 1, "4"));
         (await host.Get("/v2/task/check_history/?search_val=see_", named))["data"]!.AsArray().Count.ShouldBe(0);
+        // An emoji lies where the index ends.
+        var cut = await host.Get($"/v2/task/check_history/?search_val={Uri.EscapeDataString(new string('a', 199) + "😀b")}", named);
+        (cut.Code(), cut["data"]!.AsArray().Count).ShouldBe((0, 0), cut.ToJsonString());
         var statement = await host.Get("/v2/task/statement/");
         ((long)statement["count"]!).ShouldBe(statement["data"]!.AsArray().Sum(row => (long)row!["task_len"]!));
         ((string)(await host.Get("/v2/task/check/"))["msg"]!).ShouldBe("订单ID不能为空");

@@ -1,7 +1,9 @@
 using System.Text.Json.Nodes;
+using Codo.Platform.Security;
 using Codo.Tests.Modules.Alerts;
 using Codo.Tests.Support;
 using Dapper;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Codo.Tests.Modules.Tasks.Orders;
 
@@ -56,6 +58,9 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
     [Fact]
     public async Task A_team_approves_and_nobody_else()
     {
+        // She has been here before.
+        (await host.Get("/v2/accounts/me/", Eve)).Code().ShouldBe(0);
+        await Eventually.True(async () => await host.Count("SELECT count(*) FROM accounts.person WHERE user_id = 10") == 1, "she is recorded");
         var made = await host.Post("/v2/accounts/team/", new { name = $"release-{Guid.NewGuid():N}" });
         made.Code().ShouldBe(0, made.ToJsonString());
         var team = (long)made["team_id"]!;
@@ -73,6 +78,7 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         await Says(order, Ann, "提交人不能审批自己的订单", "the submitter may not approve");
         ((string)(await Shown(order, Eve))["approval_team"]!).ShouldStartWith("release-");
         (await Shown(order, Eve))["approval_button"]!.GetValue<bool>().ShouldBeTrue();
+        (await WaitsFor(order, Eve)).ShouldBe("eve");
 
         // Who joins later sees it as the others do, and it is said why.
         var late = TestTokens.For(31, "late");
@@ -87,6 +93,44 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         (await NeedsMe(Bob)).Contains($"/orders/{order}\"", StringComparison.Ordinal).ShouldBeFalse("not in the team");
         (await Decide(order, "approve", Eve)).Code().ShouldBe(0);
         (await host.Ended(order)).ShouldBe("3");
+    }
+
+    [Fact]
+    public async Task A_member_whose_first_visit_is_after_the_last_change_of_rights_is_named_too()
+    {
+        var team = (long)(await host.Post("/v2/accounts/team/", new { name = $"fresh-{Guid.NewGuid():N}" }))["team_id"]!;
+        (await host.Post("/v2/accounts/team/member/", new { team_id = team, user_id = 35 })).Code().ShouldBe(0);
+        var newcomer = TestTokens.For(35, "newcomer");
+        (await host.Get("/v2/accounts/me/", newcomer)).Code().ShouldBe(0);
+        var teams = host.Services.GetRequiredService<TeamDirectory>();
+        await Eventually.True(() => teams.Members(team).Any(person => person.Name == "newcomer"), "the name is known");
+        var template = await Template(new { approvals = 1, team_id = team }, OrderHost.Step("true"));
+        var order = (long)(await Submit(template, Ann, "new"))["list_id"]!;
+        (await WaitsFor(order, newcomer)).ShouldBe("newcomer");
+    }
+
+    [Fact]
+    public async Task A_team_that_is_to_approve_something_is_not_deleted()
+    {
+        var team = (long)(await host.Post("/v2/accounts/team/", new { name = $"needed-{Guid.NewGuid():N}" }))["team_id"]!;
+        (await host.Post("/v2/accounts/team/member/", new { team_id = team, user_id = 10 })).Code().ShouldBe(0);
+        var template = await Template(new { approvals = 1, team_id = team }, OrderHost.Step("true"));
+        var order = (long)(await Submit(template, Ann, "new"))["list_id"]!;
+        await Stays("还有 1 条审批规则和 1 个未结束的订单", "by 1 approval rule and in 1 open order");
+        (await host.Put("/v2/task/approval/rule/", new { temp_id = template, approvals = 1 })).Code().ShouldBe(0);
+        await Stays("还有 0 条审批规则和 1 个未结束的订单", "by 0 approval rules and in 1 open order");
+        (await Decide(order, "reject", Eve)).Code().ShouldBe(0);
+        await host.Ended(order);
+        (await host.Delete("/v2/accounts/team/", new { team_id = team })).Code().ShouldBe(0);
+
+        async Task Stays(string zh, string en)
+        {
+            foreach (var (language, words) in new[] { ("zh", zh), ("en", en) })
+            {
+                var answer = await host.Send(HttpMethod.Delete, "/v2/accounts/team/", $$"""{"team_id": {{team}}}""", null, language);
+                (answer.Code(), ((string)answer["msg"]!).Contains(words, StringComparison.Ordinal)).ShouldBe((-1, true), answer.ToJsonString());
+            }
+        }
     }
 
     [Fact]
@@ -388,6 +432,25 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         marked!.ToJsonString().ShouldContain("the site is down");
     }
 
+    [Theory]
+    [InlineData(33L, true)]
+    [InlineData(34L, false)]
+    public async Task An_admin_of_its_space_or_of_its_template_breaks_the_glass_without_being_a_superuser(long person, bool isOfSpace)
+    {
+        var (space, token) = ($"s{Guid.NewGuid():N}"[..12], TestTokens.For(person, $"admin{person}"));
+        (await host.Post("/v2/accounts/space/", new { name = space })).Code().ShouldBe(0);
+        var template = await Template(new { approvals = 2 }, OrderHost.Step("true"));
+        await Sql($"UPDATE tasks.scheduler_temp_list SET space_id = (SELECT space_id FROM accounts.space WHERE name = '{space}') WHERE temp_id = {template}");
+        var order = (long)(await Submit(template, Ann, "new"))["list_id"]!;
+        (await Decide(order, "break_glass", token, comment: "the site is down")).Code().ShouldNotBe(0);
+        object grant = isOfSpace ? new { user_id = person, role = "admin", space } : new { user_id = person, role = "admin", @object = $"template:{template}" };
+        (await host.Post("/v2/accounts/grant/", grant)).Code().ShouldBe(0);
+        (await Decide(order, "break_glass", token, comment: "the site is down")).Code().ShouldBe(0);
+        ((string)(await Shown(order))["approvals"]!.AsArray().ShouldHaveSingleItem()!["verdict"]!).ShouldBe("break_glass");
+        var described = (await host.Get("/openapi/v1.json"))["paths"]!["/v2/task/approval"]!["post"]!["requestBody"]!["content"]!["application/json"]!;
+        ((string)described["schema"]!["properties"]!["verdict"]!["description"]!).ShouldContain("for admins of its space or template and superusers");
+    }
+
     [Fact]
     public async Task Those_who_can_approve_are_told_when_it_begins_to_wait_and_once_more_after_an_hour()
     {
@@ -613,6 +676,9 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
 
     private async Task<JsonObject> Shown(long order, string? token = null) =>
         (await host.Get($"/v2/task/check/?list_id={order}", token))["data"]!.AsObject();
+
+    private async Task<string> WaitsFor(long order, string token) =>
+        (string)(await host.Get("/v2/task/list/", token))["data"]!.AsArray().Single(one => (long)one!["list_id"]! == order)!["waits_for"]!;
 
     private async Task Sql(string sql)
     {

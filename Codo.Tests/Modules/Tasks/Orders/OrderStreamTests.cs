@@ -100,6 +100,15 @@ public sealed class OrderStreamTests(OrderFixture fixture) : IClassFixture<Order
     }
 
     [Fact]
+    public async Task An_empty_log_key_counts_as_absent()
+    {
+        var order = await host.Order(await host.Template(Step("echo said", forceHost: "127.0.0.1")));
+        using var events = await ServerEvents.Open(host, $"/v2/task/log/stream/?log_key=&list_id={order}");
+        await events.Until(each => (string?)each.Data["log_info"] == "said", "the order's output comes");
+        ((string)(await host.Get("/v2/task/log/stream/?log_key=&list_id="))["msg"]!).ShouldBe("log_key 不能为空");
+    }
+
+    [Fact]
     public async Task One_stream_has_the_output_of_all_hosts_and_steps_and_loses_none_of_it_when_it_is_resumed()
     {
         var gate = fixture.NewFile();
