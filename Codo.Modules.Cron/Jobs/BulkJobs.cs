@@ -131,7 +131,7 @@ internal static class BulkJobs
                     return new Item(id, true, run.Msg, null, run.LogId, !run.Repeated, null, run.Warnings);
                 case "pause" or "resume":
                     // A list of names shows no command: what a rule holds is released by whoever looks at that one job.
-                    var toggle = new TogglePause.Command(id, request.Action == "pause") { WithoutRelease = true };
+                    var toggle = new TogglePause.Command(id, request.Action == "pause", WithoutRelease: true);
                     var pause = await pauses.Handle(toggle, cancellation);
                     return new Item(id, true, pause.Msg, null, null, pause.Changed, null, []);
                 default:

@@ -75,6 +75,7 @@ public sealed partial class JobPage
             day => DateOnly.ParseExact(day.Day, "yyyy-MM-dd", CultureInfo.InvariantCulture),
             day => (day.Runs, day.Failed, day.Skipped + day.Missed)
         );
+        if (job.Status == "1" && !JobListPage.IsHeld(job)) job = job with { Held = (await Send(new ShowRelease.Query(jobId))).Cause };
         versions = await Send(new ListJobVersions.Query(jobId, 1, ShownVersions));
         var resource = new Resource(ResourceKind.Job, jobId, job.SpaceId);
         mayNot = await MayNot(Verbs.Edit, resource);

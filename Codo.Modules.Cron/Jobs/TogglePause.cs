@@ -1,4 +1,3 @@
-using System.Text.Json.Serialization;
 using Codo.Modules.Cron.Executions;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
@@ -15,12 +14,8 @@ namespace Codo.Modules.Cron.Jobs;
 internal static class TogglePause
 {
     /// <param name="Paused">What it should be; null turns it over.</param>
-    internal sealed record Command(string? JobId, bool? Paused = null) : IRequest<Result>
-    {
-        /// <summary>Refuses to let a job run that would be released by that: nobody has looked at its command.</summary>
-        [JsonIgnore]
-        public bool WithoutRelease { get; init; }
-    }
+    /// <param name="WithoutRelease">Refuses to let a job run that would be released by that: nobody has looked at its command.</param>
+    internal sealed record Command(string? JobId, bool? Paused = null, bool? WithoutRelease = null) : IRequest<Result>;
 
     /// <param name="Changed">False where the job was as it should be already.</param>
     internal sealed record Result(string JobId, bool Paused, bool Changed) : Answer(Paused
@@ -61,11 +56,10 @@ internal static class TogglePause
                 ?? throw JobAccess.NotFound(request.JobId);
             if (request.Paused == job.Paused) return new Result(request.JobId!, job.Paused, false);
             var digest = job.Paused ? await JobHold.Release(connection, transaction, rules, environments, caller, job) : "";
-            if (request.WithoutRelease && digest.Length > 0)
+            if (request.WithoutRelease == true && digest.Length > 0)
                 throw Refusal.Conflict(
-                    $"job {job.JobId} 需要另一人放行，批量恢复不会放行：请打开 {JobPaths.Of(job.JobId)}，查看命令后放行",
-                    $"job {job.JobId} needs a second person to release it, which is not done for many at once: look at its command and release it at "
-                        + JobPaths.Of(job.JobId)
+                    $"job {job.JobId} 的命令需要另一人放行：请打开 {JobPaths.Of(job.JobId)}，查看命令后放行",
+                    $"The command of job {job.JobId} needs a second person to release it: look at it and release it at {JobPaths.Of(job.JobId)}"
                 );
             var paused = await connection.ExecuteScalarAsync<bool>(
                 ToggleSql,

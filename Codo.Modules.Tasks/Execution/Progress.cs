@@ -24,9 +24,16 @@ internal static class Progress
     /// In SQL, of a group <c>g</c> of an order that is started: it is the group whose turn it is, nothing of it is under way, and its next batch has not begun.
     /// With <c>g.confirm</c> that batch waits for a person.
     /// </summary>
-    public const string BatchWaits = """
-        (SELECT min(l.batch) FROM tasks.lane l WHERE l.list_id = g.list_id AND l.task_group = g.task_group AND l.state = 'waiting') > GREATEST(1, g.allowed)
-            AND NOT EXISTS (SELECT FROM tasks.lane l WHERE l.list_id = g.list_id AND (l.task_group = g.task_group
+    public const string BatchWaits = $"{NextBatch} > GREATEST(1, g.allowed) AND {HasTurn}";
+
+    /// <summary>In SQL, of a group <c>g</c>: its first batch that has not begun.</summary>
+    public const string NextBatch = """
+        (SELECT min(l.batch) FROM tasks.lane l WHERE l.list_id = g.list_id AND l.task_group = g.task_group AND l.state = 'waiting')
+        """;
+
+    /// <summary>In SQL, of a group <c>g</c>: it is the group whose turn it is, and nothing of it is under way.</summary>
+    public const string HasTurn = """
+        NOT EXISTS (SELECT FROM tasks.lane l WHERE l.list_id = g.list_id AND (l.task_group = g.task_group
                 AND l.state IN ('ready', 'running', 'hand', 'timed') OR l.task_group < g.task_group AND l.state NOT IN ('done', 'stopped', 'ended')))
         """;
 

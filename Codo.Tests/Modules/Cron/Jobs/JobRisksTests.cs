@@ -57,6 +57,34 @@ public sealed class JobRisksTests(CronHost fixture) : IClassFixture<CronHost>
     }
 
     [Fact]
+    public async Task A_job_that_a_person_paused_before_there_was_a_rule_is_released_only_by_who_has_seen_it()
+    {
+        var (id, word) = (Id(), $"w{Guid.NewGuid():N}");
+        (await Make(id, $"echo {word}", Ann)).Code().ShouldBe(0);
+        (await host.Patch("/v1/cron/job/", new { job_id = id, paused = true }, Ann)).Code().ShouldBe(0);
+        (await Page()).ShouldNotContain("Release and resume");
+        var rule = new { name = word, kind = "words", pattern = $"echo {word}", action = "approve", reason = "不许", reason_en = "no" };
+        (await host.Post("/v2/task/risk/", rule)).Code().ShouldBe(0);
+        (await host.Patch("/v1/cron/job/", new { job_id = id, paused = false, without_release = true }, Bob)).Code().ShouldNotBe(0);
+        ((string)(await Shown(id))["status"]!).ShouldBe("1");
+        var shown = await Page();
+        shown.ShouldContain("Release and resume");
+        shown.ShouldContain("The command meets");
+        (await host.Patch("/v1/cron/job/", new { job_id = id, paused = false, without_release = false }, Bob)).Code().ShouldBe(0);
+        (await host.Patch("/v1/cron/job/", new { job_id = id, paused = true }, Bob)).Code().ShouldBe(0);
+        (await host.Patch("/v1/cron/job/", new { job_id = id, paused = false, without_release = true }, Bob)).Code().ShouldBe(0, "it was released before");
+        await host.Delete("/v1/cron/job/", new { job_id = id });
+
+        async Task<string> Page()
+        {
+            using var request = TestHost.Request(HttpMethod.Get, $"/jobs/{id}", null, Bob);
+            request.Headers.AcceptLanguage.ParseAdd("en");
+            using var page = await host.Http.SendAsync(request, TestContext.Current.CancellationToken);
+            return await page.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
+        }
+    }
+
+    [Fact]
     public async Task A_held_job_whose_command_becomes_harmless_stays_paused_and_says_so()
     {
         var word = await Rule("approve");
