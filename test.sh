@@ -6,7 +6,7 @@ cd "$(dirname "$(readlink -f "$0")")"
 
 missing=()
 has_postgres || missing+=(postgresql)
-for pair in redis-server:redis-server sshd:openssh-server ssh:openssh-client dropbear:dropbear-bin zsh:zsh tcsh:tcsh fish:fish ksh:ksh93u+m python3:python3 chromium:chromium setpriv:util-linux systemd-analyze:systemd; do
+for pair in redis-server:redis-server sshd:openssh-server ssh:openssh-client dropbear:dropbear-bin zsh:zsh tcsh:tcsh fish:fish ksh:ksh93u+m python3:python3 chromium:chromium setpriv:util-linux systemd-analyze:systemd promtool:prometheus; do
   PATH=$PATH:/usr/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
 done
 # For tests that only root can run.

@@ -36,6 +36,11 @@ install_missing() {
         mkdir -p /etc/postgresql-common/createcluster.d
         echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.d/codo.conf ;;
       esac
+      # For its promtool alone: no server is to listen on this machine.
+      case " $* " in *" prometheus "*)
+        mkdir -p /etc/systemd/system
+        [ -e /etc/systemd/system/prometheus.service ] || ln -s /dev/null /etc/systemd/system/prometheus.service ;;
+      esac
       apt-get install -qy --no-install-recommends "$@"' sh "$@" >"$output" 2>&1 </dev/null; then
     tail -n 20 "$output" >&2
     rm -f "$output"

@@ -43,7 +43,7 @@ internal sealed class People(NpgsqlDataSource source, TimeProvider time)
         SELECT CAST(id AS bigint) FROM unnest(CAST(@Ids AS bigint[])) AS seen (id) WHERE NOT EXISTS (SELECT FROM accounts.person p WHERE p.user_id = id)
         """;
 
-    // Nodes keep names beside grants and teams: those of whoever has one are read anew.
+    // Nodes cache the names of people who have a grant or are in a team. A higher version makes them read those again.
     private const string NamesSql = """
         UPDATE platform.setting SET value = CAST(CAST(value AS bigint) + 1 AS text)
         WHERE key = 'accounts.rights' AND (EXISTS (SELECT FROM accounts.team_member m WHERE m.user_id = ANY(@Named))

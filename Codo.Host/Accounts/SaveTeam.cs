@@ -117,7 +117,7 @@ internal static class DeleteTeam
 
         // Whoever sets a rule that names the team holds it until the rule is there.
         private const string LockSql = """
-            SELECT true FROM accounts.team WHERE team_id = @TeamId FOR UPDATE
+            SELECT name FROM accounts.team WHERE team_id = @TeamId FOR UPDATE
             """;
 
         // The rule of a space that is gone is nobody's to change any more, and no order comes under it.
@@ -129,7 +129,7 @@ internal static class DeleteTeam
             """;
 
         private const string DeleteSql = """
-            DELETE FROM accounts.team WHERE team_id = @TeamId RETURNING name
+            DELETE FROM accounts.team WHERE team_id = @TeamId
             """;
 
         public async Task<Answer> Handle(Command request, CancellationToken cancellationToken)
@@ -137,11 +137,11 @@ internal static class DeleteTeam
             await using (var connection = await source.OpenConnectionAsync(cancellationToken))
             await using (var transaction = await connection.BeginTransactionAsync(cancellationToken))
             {
-                if (!await connection.ExecuteScalarAsync<bool>(LockSql, request, transaction)) throw TeamFields.NoSuchTeam;
+                var name = await connection.ExecuteScalarAsync<string?>(LockSql, request, transaction) ?? throw TeamFields.NoSuchTeam;
                 var (byRules, orders) = await connection.QuerySingleAsync<(long Rules, long Orders)>(ApprovesSql, request, transaction);
                 if (byRules > 0 || orders > 0) throw Approves(byRules, orders);
                 var grants = (await connection.QueryAsync<RoleGrant>(GrantsSql, request, transaction)).AsList();
-                var name = await connection.ExecuteScalarAsync<string?>(DeleteSql, request, transaction) ?? throw TeamFields.NoSuchTeam;
+                await connection.ExecuteAsync(DeleteSql, request, transaction);
                 await Audit.Write(connection, transaction, caller, "delete", "team", $"{request.TeamId}", before: new { name, grants });
                 await transaction.CommitAsync(cancellationToken);
             }

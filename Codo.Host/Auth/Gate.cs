@@ -85,11 +85,7 @@ internal static class Gate
                             context.Request.Method,
                             context.Request.Path.Value
                         );
-                    // A token that is not there or too old is everyday; one that is not good is an attempt.
-                    if (reason is not ("missing" or "expired"))
-                        context
-                            .RequestServices.GetRequiredService<RefusedAttempts>()
-                            .SignInFailed(tokens.ClaimedName(token), context.Connection.RemoteIpAddress?.ToString() ?? "", "token", reason);
+                    NoteAttempt(context, tokens, token, reason);
                     if (IsForBrowser(context, endpoint))
                         await FrontPage.Refuse(context, null, 401, reason);
                     else
@@ -134,6 +130,15 @@ internal static class Gate
                     await context.RequestServices.GetRequiredService<OpenStreams>().Run(context, caller, next);
             }
         );
+
+    /// <summary>Notes a refused token: one that is not there or too old is everyday, one that is not good is an attempt to sign in.</summary>
+    internal static void NoteAttempt(HttpContext context, Tokens tokens, string token, string reason)
+    {
+        if (reason is not ("missing" or "expired"))
+            context
+                .RequestServices.GetRequiredService<RefusedAttempts>()
+                .SignInFailed(tokens.ClaimedName(token), context.Connection.RemoteIpAddress?.ToString() ?? "", "token", reason);
+    }
 
     // A person who follows a link to a page gets a page.
     private static bool IsForBrowser(HttpContext context, Endpoint? endpoint) =>

@@ -150,6 +150,27 @@ internal static class ClientOptions
             }
         );
 
+    /// <summary>Does it for each, also after a refusal, which goes to standard error with what it is of.</summary>
+    /// <param name="sentence">Does it for one, and says that it is done.</param>
+    /// <returns>The exit code: 1 where one was refused.</returns>
+    public static async Task<int> Each<T>(this ClientContext context, IEnumerable<T> all, Func<T, Task<string>> sentence)
+    {
+        var code = ExitCodes.Done;
+        foreach (var one in all)
+        {
+            try
+            {
+                context.Output.WriteLine(await sentence(one));
+            }
+            catch (CodoServer.Refused refused)
+            {
+                context.Error.WriteLine($"{one}: {refused.Message}");
+                code = ExitCodes.Failed;
+            }
+        }
+        return code;
+    }
+
     /// <summary><c>-L</c>, as gh has it.</summary>
     public static Option<int> Limit(int most = 100)
     {

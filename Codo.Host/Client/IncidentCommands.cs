@@ -57,25 +57,15 @@ internal static class IncidentCommands
         var resolve = new Option<bool>("--resolve") { Description = "Resolve them instead." };
         return new Command("ack", "Acknowledge incidents: nobody else is told of them.") { ids, resolve }.Calls(
             context,
-            async (server, parsed, _) =>
-            {
-                var code = ExitCodes.Done;
-                foreach (var id in parsed.GetRequiredValue(ids))
-                {
-                    var body = new JsonObject { ["id"] = id, ["action"] = parsed.GetValue(resolve) ? "resolve" : "acknowledge" };
-                    try
+            (server, parsed, _) =>
+                context.Each(
+                    parsed.GetRequiredValue(ids),
+                    async id =>
                     {
-                        context.Output.WriteLine($"Incident {id} is {(await server.Ask(HttpMethod.Patch, Path, body)).Text("state")}.");
+                        var body = new JsonObject { ["id"] = id, ["action"] = parsed.GetValue(resolve) ? "resolve" : "acknowledge" };
+                        return $"Incident {id} is {(await server.Ask(HttpMethod.Patch, Path, body)).Text("state")}.";
                     }
-                    catch (CodoServer.Refused refused)
-                    {
-                        // The others are acknowledged all the same.
-                        context.Error.WriteLine($"{id}: {refused.Message}");
-                        code = ExitCodes.Failed;
-                    }
-                }
-                return code;
-            }
+                )
         );
     }
 }

@@ -226,25 +226,15 @@ internal static class JobCommands
         var ids = new Argument<string[]>("NAME") { Description = "The jobs.", Arity = ArgumentArity.OneOrMore };
         return new Command(name, description) { ids }.Calls(
             context,
-            async (server, parsed, _) =>
-            {
-                var code = ExitCodes.Done;
-                foreach (var id in parsed.GetRequiredValue(ids))
-                {
-                    try
+            (server, parsed, _) =>
+                context.Each(
+                    parsed.GetRequiredValue(ids),
+                    async id =>
                     {
                         var answer = await server.Ask(HttpMethod.Patch, Path, new JsonObject { ["job_id"] = id, ["paused"] = paused });
-                        context.Output.WriteLine(answer.IsTrue("paused") ? $"{id} is paused." : $"{id} runs on its schedule.");
+                        return answer.IsTrue("paused") ? $"{id} is paused." : $"{id} runs on its schedule.";
                     }
-                    catch (CodoServer.Refused refused)
-                    {
-                        // The others are paused all the same.
-                        context.Error.WriteLine($"{id}: {refused.Message}");
-                        code = ExitCodes.Failed;
-                    }
-                }
-                return code;
-            }
+                )
         );
     }
 

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Codo.Platform.Processes;
 
 namespace Codo.Host.Client;
 
@@ -70,24 +71,8 @@ internal sealed partial class RedirectedOutput : Stream
     public override void SetLength(long value) => throw new NotSupportedException();
 
     // Whoever shares the pipe may have made it one that does not wait.
-    private static void AwaitRoom()
-    {
-        const short pollOut = 4;
-        var asked = new PollRequest { Descriptor = StandardOutput, Events = pollOut };
-        _ = poll(ref asked, 1, -1);
-    }
+    private static void AwaitRoom() => DescriptorPoll.Events(StandardOutput, DescriptorPoll.Writable, -1);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial nint write(int file, ref byte content, nuint length);
-
-    [LibraryImport("libc")]
-    private static partial int poll(ref PollRequest request, nuint count, int milliseconds);
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct PollRequest
-    {
-        public int Descriptor;
-        public short Events;
-        public short Answers;
-    }
 }

@@ -4,7 +4,6 @@ using Codo.Host.Accounts;
 using Codo.Host.Auth;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
-using Codo.Platform.Security;
 using Codo.Platform.Ui;
 using MediatR;
 
@@ -79,11 +78,7 @@ internal static class FrontPage
     {
         var tokens = context.RequestServices.GetRequiredService<Tokens>();
         var (caller, reason) = await tokens.Read(context, token);
-        // As the gate does: a token that is not good is an attempt.
-        if (caller is null && reason is not ("missing" or "expired"))
-            context
-                .RequestServices.GetRequiredService<RefusedAttempts>()
-                .SignInFailed(tokens.ClaimedName(token), context.Connection.RemoteIpAddress?.ToString() ?? "", "token", reason);
+        if (caller is null) Gate.NoteAttempt(context, tokens, token, reason);
         if (caller is not null)
         {
             SessionCookie.Append(context, token, caller.Expires);

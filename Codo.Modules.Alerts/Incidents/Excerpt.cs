@@ -1,3 +1,5 @@
+using Codo.Platform.Data;
+
 namespace Codo.Modules.Alerts.Incidents;
 
 /// <summary>Cuts what commands and receivers have said, never within a character.</summary>
@@ -15,5 +17,5 @@ internal static class Excerpt
     }
 
     /// <summary>The beginning of a text; a mark says that there was more.</summary>
-    public static string Head(string text, int most) => text.Length <= most ? text : text[..(char.IsHighSurrogate(text[most - 1]) ? most - 1 : most)] + "…";
+    public static string Head(string text, int most) => OutsideText.Cut(text, most);
 }

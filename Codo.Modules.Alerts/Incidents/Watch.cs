@@ -36,8 +36,8 @@ internal sealed class Watch(
 
     private static readonly TimeSpan Again = TimeSpan.FromSeconds(60);
 
-    // Who was told in the future was told before PostgreSQL's clock was put back: escalate_at may be as far ahead, and is not waited for. So may that of an
-    // incident that nobody has heard of, which is looked at each minute.
+    // A time in the future is from before PostgreSQL's clock was put back, and is not waited for. An incident that nobody has heard of has no told_at: its
+    // escalate_at is at most a minute after it was written (Silence.NextLook).
     private const string DueSql = """
         SELECT id, rounds, call_level, rule_id, source, kind, subjects, space_id, told_at IS NULL AS is_untold, held_people AS held
         FROM alerts.task_monitor WHERE state = ANY(@From) AND escalate_at IS NOT NULL

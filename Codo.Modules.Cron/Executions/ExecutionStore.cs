@@ -354,8 +354,7 @@ internal sealed class ExecutionStore
     private static string OutputOf(ExecutionResult result) =>
         result.Output.Length <= ListLimit
             ? result.Output
-            : result.Output[..(char.IsHighSurrogate(result.Output[ListLimit - 1]) ? ListLimit - 1 : ListLimit)]
-                + $"\n… /v1/cron/log/output/?log_id={result.Claimed.LogId} …";
+            : OutsideText.Head(result.Output, ListLimit) + $"\n… /v1/cron/log/output/?log_id={result.Claimed.LogId} …";
 
     /// <summary>Bytes of an attempt's output that are stored; null when the attempt was settled before.</summary>
     public async Task<long?> StoredOutput(ExecutionResult result)

@@ -25,8 +25,8 @@ internal sealed class RunsTopic(NpgsqlDataSource source, TimeProvider time) : Po
 /// <summary>That a job was made, changed or deleted.</summary>
 internal sealed class JobsTopic(NpgsqlDataSource source, TimeProvider time) : PolledTopic(source, time)
 {
-    // Not to be read: how many jobs there are is not everybody's to know. A version must not come back, or whoever has read the page in between keeps that: a
-    // job that is made and deleted leaves its deletion. The latest change alone would hide one that began before it and is committed after it.
+    // Hashed: not everybody may know how many jobs there are. A value must never come back, or a page that was read in between stays stale: max(deleted_at)
+    // tells of a job that was made and deleted. A sum and not a maximum: a change may be committed after a later one.
     private const string VersionSql = """
         SELECT md5(count(*) || '.' || COALESCE(sum(extract(epoch FROM update_time)), 0) || '.' || COALESCE(sum(extract(epoch FROM broken_at)), 0) || '.' ||
             COALESCE(extract(epoch FROM (SELECT max(deleted_at) FROM cron.deleted_job WHERE job_id IS NOT NULL)), 0)) FROM cron.job

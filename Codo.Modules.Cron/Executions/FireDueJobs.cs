@@ -20,7 +20,7 @@ internal sealed class FireDueJobs(Ledger ledger, Runner runner, ExecutionMirror 
     [Queue("cron")]
     [JobDisplayName("{1}")]
     [KeepsFailures]
-    // Its own failure is none of the job's, which the next wake-up shows: it goes with the day, where Hangfire keeps failures for ever.
+    // A failed wake-up says nothing about the job, and the next one does its work. Deleted, it expires after a day; Hangfire keeps failed ones for ever.
     [AutomaticRetry(Attempts = 0, OnAttemptsExceeded = AttemptsExceededAction.Delete)]
     public async Task Fire(long id, string jobId, PerformContext context, CancellationToken cancellation)
     {

@@ -53,6 +53,7 @@ internal sealed class PartitionMaintenance(
         """;
 
     // What still runs or waits keeps its month, and all later ones: its end is written to the row that was made when it was due.
+    // A damaged row may have a time of the beginning of all time (-infinity), which must not keep everything.
     private const string BeforeSql = """
         SELECT LEAST(CAST(@Before AS timestamptz), (SELECT min(nominal_at) FROM cron.active_execution WHERE nominal_at >= '1970-01-01'))
         """;

@@ -42,9 +42,7 @@ internal sealed class TriggerDueJobs(
     // Of several nodes one makes the background jobs, or all but one of a fire's would stand for nothing: the first by name of those that may start runs. Where
     // two disagree for a moment a fire is shown twice or not at all; it runs either way.
     private const string ShowsSql = """
-        SELECT NOT EXISTS (SELECT FROM platform.node WHERE name < @Name AND 'cron' = ANY(roles) AND drained_at IS NULL AND stopped_at IS NULL
-            AND fenced < incarnation AND heartbeat_at >= clock_timestamp() - CAST(@Lease AS interval)
-            AND clock_skew BETWEEN - CAST(@MostSkew AS interval) AND CAST(@MostSkew AS interval))
+        SELECT NOT EXISTS (SELECT FROM platform.live_node WHERE name < @Name AND 'cron' = ANY(roles))
         """;
 
     // Hangfire's schedule looks at a recurring job when the time in its score has come. A job that is accounted for gets its next due time, which the dashboard
@@ -139,7 +137,7 @@ internal sealed class TriggerDueJobs(
         var fresh = due.Where(job => !triggered.TryGetValue(job.Id, out var known) || known.Due != job.At || Stopwatch.GetElapsedTime(known.At) > Again)
             .OrderBy(job => shown.GetValueOrDefault(job.Id))
             .ToList();
-        var shows = fresh.Count > 0 && connection.ExecuteScalar<bool>(ShowsSql, new { node.Name, Node.Lease, Node.MostSkew });
+        var shows = fresh.Count > 0 && connection.ExecuteScalar<bool>(ShowsSql, new { node.Name });
         foreach (var (id, jobId, at) in fresh)
         {
             triggered[id] = (at, Stopwatch.GetTimestamp());

@@ -94,7 +94,7 @@ internal sealed class Advancing(NpgsqlDataSource source, LaneSlots slots, LaneRu
     private readonly Dictionary<long, bool> underWay = [];
 
     /// <summary>The background job that carries an order's changes between nodes and over a crash. It stands for the order in the dashboard.</summary>
-    // Its own failure is none of the order's, which the mirror shows anew; Hangfire would keep it for ever.
+    // A failure here says nothing about the order, for which the mirror makes a new background job. Deleted, it expires; Hangfire keeps failed ones for ever.
     [AutomaticRetry(Attempts = 0, OnAttemptsExceeded = AttemptsExceededAction.Delete)]
     [JobDisplayName("Order {0}")]
     [KeepsFailures]

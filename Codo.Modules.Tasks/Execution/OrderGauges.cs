@@ -11,16 +11,14 @@ internal sealed class OrderGauges : IGaugeSource
         SELECT 'codo.orders' AS name, w.word, CAST(count(*) AS float8) AS value FROM tasks.scheduler_task_list o, LATERAL (SELECT CASE
             WHEN o.schedule = 'new' THEN 'awaits_approval' WHEN o.schedule = 'ready' THEN 'ready' WHEN o.status = 4 THEN 'failed'
             WHEN o.status = 5 THEN 'awaits_person' WHEN o.status = 6 THEN 'interrupted'
-            WHEN EXISTS (SELECT FROM tasks.order_group g WHERE g.list_id = o.list_id AND g.confirm AND {Progress.BatchWaits}) THEN 'awaits_person'
-            ELSE 'running' END AS word) w
+            WHEN {Progress.AwaitsBatch} THEN 'awaits_person' ELSE 'running' END AS word) w
         WHERE o.schedule <> 'OK' GROUP BY w.word
         UNION ALL SELECT 'codo.orders.oldest', w.word, CAST(extract(epoch FROM clock_timestamp() - min(w.since)) AS float8)
             FROM (SELECT 'awaits_approval' AS word, o.create_time AS since FROM tasks.scheduler_task_list o WHERE o.schedule = 'new'
                 UNION ALL SELECT CASE l.state WHEN 'hand' THEN 'awaits_person' ELSE l.state END, l.since
                     FROM tasks.scheduler_task_list o JOIN tasks.lane l ON l.list_id = o.list_id
                     WHERE o.schedule = 'start' AND l.state IN ('hand', 'failed', 'interrupted')
-                UNION ALL SELECT 'awaits_person', (SELECT max(l.since) FROM tasks.lane l WHERE l.list_id = g.list_id AND l.task_group = g.task_group
-                    AND l.state <> 'waiting') FROM tasks.scheduler_task_list o JOIN tasks.order_group g USING (list_id)
+                UNION ALL SELECT 'awaits_person', {Progress.BatchWaitsSince} FROM tasks.scheduler_task_list o JOIN tasks.order_group g USING (list_id)
                     WHERE o.schedule = 'start' AND g.confirm AND {Progress.BatchWaits}) w
             GROUP BY w.word
         """;

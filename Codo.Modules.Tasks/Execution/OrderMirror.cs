@@ -26,7 +26,7 @@ internal sealed class OrderMirror(
     // Looked at for open orders alone: one that has ended has no row in the mirror's table.
     private const string ShownState = $"""
         CASE WHEN o.schedule <> 'start' THEN o.schedule WHEN o.status IN (4, 5) THEN 'start ' || o.status
-            WHEN EXISTS (SELECT FROM tasks.order_group g WHERE g.list_id = o.list_id AND g.confirm AND {Progress.BatchWaits}) THEN '{AtBatch}' ELSE 'start' END
+            WHEN {Progress.AwaitsBatch} THEN '{AtBatch}' ELSE 'start' END
         """;
 
     private const string AtBatch = "start batch";

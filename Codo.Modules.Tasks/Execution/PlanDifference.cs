@@ -1,3 +1,4 @@
+using Codo.Platform.Data;
 using Codo.Platform.Localization;
 
 namespace Codo.Modules.Tasks.Execution;
@@ -149,7 +150,7 @@ internal static class PlanDifference
     private static string Names(PlanGroup group) =>
         string.Join(',', group.Hosts.Take(5).Select(host => host.Host)) + (group.Hosts.Count > 5 ? $"…({group.Hosts.Count})" : "");
 
-    private static string Short(string line) => line.Length <= 80 ? line : line[..(char.IsHighSurrogate(line[79]) ? 79 : 80)] + "…";
+    private static string Short(string line) => OutsideText.Cut(line, 80);
 
     private static string Or(string? name) => string.IsNullOrEmpty(name) ? "-" : name;
 

@@ -26,6 +26,14 @@ internal static class Progress
     /// </summary>
     public const string BatchWaits = $"{NextBatch} > GREATEST(1, g.allowed) AND {HasTurn}";
 
+    /// <summary>In SQL, of an order <c>o</c> that is started: a person lets its next batch begin.</summary>
+    public const string AwaitsBatch = $"EXISTS (SELECT FROM tasks.order_group g WHERE g.list_id = o.list_id AND g.confirm AND {BatchWaits})";
+
+    /// <summary>In SQL, of a group <c>g</c> whose batch waits: since when.</summary>
+    public const string BatchWaitsSince = """
+        (SELECT max(l.since) FROM tasks.lane l WHERE l.list_id = g.list_id AND l.task_group = g.task_group AND l.state <> 'waiting')
+        """;
+
     /// <summary>In SQL, of a group <c>g</c>: its first batch that has not begun.</summary>
     public const string NextBatch = """
         (SELECT min(l.batch) FROM tasks.lane l WHERE l.list_id = g.list_id AND l.task_group = g.task_group AND l.state = 'waiting')

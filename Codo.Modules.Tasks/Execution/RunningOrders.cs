@@ -21,8 +21,7 @@ internal static class RunningOrders
                 UNION ALL SELECT l.list_id, 'hand', COALESCE((SELECT i.task_name FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id
                     AND i.task_status = 5 ORDER BY i.task_level, i.sched_id LIMIT 1), ''),
                     l.host, l.since FROM tasks.lane l WHERE l.state = 'hand'
-                UNION ALL SELECT g.list_id, 'hand', '', '', (SELECT max(l.since) FROM tasks.lane l WHERE l.list_id = g.list_id
-                    AND l.task_group = g.task_group AND l.state <> 'waiting') FROM tasks.scheduler_task_list s JOIN tasks.order_group g USING (list_id)
+                UNION ALL SELECT g.list_id, 'hand', '', '', {Progress.BatchWaitsSince} FROM tasks.scheduler_task_list s JOIN tasks.order_group g USING (list_id)
                     WHERE s.schedule = 'start' AND g.confirm AND {Progress.BatchWaits}
                 UNION ALL SELECT a.list_id, 'step', i.task_name, a.host, a.started_at FROM tasks.attempt a
                     JOIN tasks.scheduler_task_info i USING (sched_id) WHERE a.ended_at IS NULL

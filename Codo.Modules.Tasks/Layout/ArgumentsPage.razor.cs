@@ -25,9 +25,6 @@ public sealed partial class ArgumentsPage
         edited = rows.Find(row => row.ArgsId == id);
     }
 
-    // On the page of the list that the row is on.
-    private string Edit(long row) => $"{With("edit", $"{row}")}&page={PageNumber}";
-
     private static string Delete(string name) =>
         T($"删除参数「{name}」\n订单不能再替换它的词，除非模板声明", $"Delete the argument “{name}”\nOrders can no longer replace its word, unless a template declares it");
 }

@@ -25,9 +25,6 @@ public sealed partial class CommandsPage
         edited = rows.Find(row => row.CommandId == id);
     }
 
-    // On the page of the list that the row is on.
-    private string Edit(long row) => $"{With("edit", $"{row}")}&page={PageNumber}";
-
     private static string Delete(string name) =>
         T($"删除命令「{name}」\n由它复制的步骤不变", $"Delete the command “{name}”\nSteps that were copied from it stay");
 }

@@ -23,7 +23,7 @@ internal static class CreateExecuteUser
     /// <param name="SshHost">The machine that is entered when this is another's bastion: address or name.</param>
     /// <param name="Via">The alias of the execute-user that is the bastion; it has <c>ssh_host</c>.</param>
     /// <param name="Users">Who may name it in a step, each <c>{user_id},,,{nickname}</c>; none is everybody with the operator's right.</param>
-    [Echoed("id", "update_time"), EchoedEmpty("password")]
+    [Echoed("id", "update_time", Empty = ["password"])]
     internal sealed record Command(
         string? AliasUser,
         string? ExecUser,

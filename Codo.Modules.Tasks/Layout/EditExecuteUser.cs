@@ -20,7 +20,7 @@ internal static class EditExecuteUser
     /// <param name="SshHost">Absent leaves it; empty makes it nobody's bastion.</param>
     /// <param name="Via">Absent leaves it; empty means that the hosts are reached directly.</param>
     /// <param name="Users">Absent leaves them; an empty list opens it to everybody with the operator's right.</param>
-    [Echoed("update_time"), EchoedEmpty("password")]
+    [Echoed("update_time", Empty = ["password"])]
     internal sealed record Command(
         long? Id,
         string? AliasUser,

@@ -1,3 +1,5 @@
+using Codo.Platform.Data;
+
 namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>One line of a difference.</summary>
@@ -105,6 +107,5 @@ internal static class LineDifference
         return edits;
     }
 
-    private static string Cut(string text) =>
-        text.Length <= MostText ? text : text[..(char.IsHighSurrogate(text[MostText - 1]) ? MostText - 1 : MostText)] + "…";
+    private static string Cut(string text) => OutsideText.Cut(text, MostText);
 }

@@ -19,7 +19,7 @@ internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
         ORDER BY alive LIMIT 1
         """;
 
-    // Null while one of them may still print.
+    // Null while one of them may still print, and where a damaged row has a time that cannot be (-infinity, or to come).
     private const string EndedSql = """
         SELECT max(a.ended_at)
         FROM tasks.scheduler_task_info s JOIN tasks.lane l USING (lane_id) JOIN tasks.attempt a USING (sched_id)

@@ -28,6 +28,7 @@ internal static class CheckOrder
     internal sealed record HandStep(int TaskGroup, int TaskLevel, string TaskName);
 
     /// <summary>A batch that has not begun although nothing before it is under way: it waits for a person, or for the pause.</summary>
+    /// <param name="AwaitsPerson">The group has <c>next: "confirm"</c>, and nobody has let it begin.</param>
     /// <param name="GoesOn">It begins by itself: the pause is all that it waits for, or a person has just let it begin.</param>
     internal sealed record WaitingBatch(int TaskGroup, int Batch, bool AwaitsPerson, bool GoesOn);
 
@@ -166,11 +167,11 @@ internal static class CheckOrder
             """;
 
         private const string NextBatchSql = $"""
-            SELECT g.task_group, {Progress.NextBatch} AS batch, g.confirm AND {Progress.NextBatch} > g.allowed AS awaits_person,
-                {Progress.NextBatch} <= g.allowed OR NOT g.confirm AND (SELECT count(*) FROM tasks.lane l
+            SELECT g.task_group, n.batch, g.confirm AND n.batch > g.allowed AS awaits_person,
+                n.batch <= g.allowed OR NOT g.confirm AND (SELECT count(*) FROM tasks.lane l
                     WHERE l.list_id = g.list_id AND l.task_group = g.task_group AND l.state IN ('failed', 'interrupted')) <= g.max_failures AS goes_on
-            FROM tasks.order_group g JOIN tasks.scheduler_task_list o USING (list_id)
-            WHERE g.list_id = @ListId AND o.schedule = 'start' AND {Progress.NextBatch} > 1 AND {Progress.HasTurn}
+            FROM tasks.order_group g JOIN tasks.scheduler_task_list o USING (list_id), LATERAL (SELECT {Progress.NextBatch} AS batch) n
+            WHERE g.list_id = @ListId AND o.schedule = 'start' AND n.batch > 1 AND {Progress.HasTurn}
             """;
 
         private const string NamesSql = """

@@ -165,7 +165,6 @@ internal sealed record OrderRow(
         shown["…"] = "…";
         return shown.ToJsonString(Json.Stored);
 
-        static string Cut(string text) =>
-            text.Length <= MostValue ? text : text[..(char.IsHighSurrogate(text[MostValue - 1]) ? MostValue - 1 : MostValue)] + "…";
+        static string Cut(string text) => OutsideText.Cut(text, MostValue);
     }
 }

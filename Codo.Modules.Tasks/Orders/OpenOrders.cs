@@ -45,14 +45,10 @@ internal static class OpenOrders
                     AND (@UserId IN (t.submitter_id, o.creator_id) OR o.creator_id IS NULL AND o.creator = ANY(@Names)))))
         """;
 
-    private const string AwaitsBatch = $"""
-        EXISTS (SELECT FROM tasks.order_group g WHERE g.list_id = o.list_id AND g.confirm AND {Progress.BatchWaits})
-        """;
-
     // The status is 6 also where somebody stopped a host and nothing is left to do about it. It is asked first: an order may have thousands of hosts.
     private const string NeedsPerson = $"""
         (o.status IN (4, 5, 6) AND EXISTS (SELECT FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state IN ('failed', 'interrupted', 'hand'))
-            OR {AwaitsBatch})
+            OR {Progress.AwaitsBatch})
         """;
 
     private const string Waits = $"""
@@ -76,7 +72,7 @@ internal static class OpenOrders
                 CASE WHEN o.schedule = 'new' THEN {StartCheck.WaitsSince} ELSE o.start_time END AS since,
                 (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id) AS hosts,
                 (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state = 'done') AS done,
-                {IsPushedBack} AS is_pushed_back, o.schedule = 'start' AND {AwaitsBatch} AND NOT EXISTS (SELECT FROM tasks.lane l
+                {IsPushedBack} AS is_pushed_back, o.schedule = 'start' AND {Progress.AwaitsBatch} AND NOT EXISTS (SELECT FROM tasks.lane l
                     WHERE l.list_id = o.list_id AND l.state IN ('failed', 'interrupted', 'hand')) AS awaits_batch
             """;
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;
@@ -16,7 +17,7 @@ internal sealed record StepRisk(long RuleId, string Name, string Action, string 
     public bool NeedsSecond => Action == "approve";
 
     public static StepRisk Of(RiskHit hit, int group, string name, string shown) =>
-        new(hit.RuleId, hit.Name, WordOf(hit.Action), hit.Reason.Zh, hit.Reason.En, group, name, shown.Length <= MostCommand ? shown : Head(shown));
+        new(hit.RuleId, hit.Name, WordOf(hit.Action), hit.Reason.Zh, hit.Reason.En, group, name, OutsideText.Cut(shown, MostCommand));
 
     /// <summary>The step and the rule, in a sentence.</summary>
     public Text Sentence
@@ -49,8 +50,6 @@ internal sealed record StepRisk(long RuleId, string Name, string Action, string 
             return [];
         }
     }
-
-    private static string Head(string text) => text[..(char.IsHighSurrogate(text[MostCommand - 1]) ? MostCommand - 1 : MostCommand)] + "…";
 }
 
 /// <summary>The same as answers show it.</summary>

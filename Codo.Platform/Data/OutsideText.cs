@@ -38,6 +38,9 @@ public static class OutsideText
     /// </summary>
     public static string Head(string text, int most) => text.Length <= most ? text : text[..(char.IsHighSurrogate(text[most - 1]) ? most - 1 : most)];
 
+    /// <summary>The same with "…" where there is more.</summary>
+    public static string Cut(string text, int most) => text.Length <= most ? text : Head(text, most) + "…";
+
     private static string Clean(string text, int most, Func<char, char> plain)
     {
         var clean = new StringBuilder(Math.Min(text.Length, most));

@@ -68,16 +68,15 @@ public static class Partitions
                 continue;
             var (begins, ends) = (Stamp(start), Stamp(Move(start, span, 1)));
             var with = $"WITH (fillfactor = {fillFactor.ToString(CultureInfo.InvariantCulture)})";
-            var isMade = make is null
-                ? await Patiently(
-                    source,
-                    tries,
-                    error => left?.Invoke($"{name} is not made: {error}"),
+            string[] ways = make is null
+                ?
+                [
                     $"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{begins}') TO ('{ends}') {with}",
-                    OutOfDefault(table, name, begins, ends, with)
-                )
-                : await Patiently(source, tries, error => left?.Invoke($"{name} is not made: {error}"), make(start));
-            if (!isMade) throw new TimeoutException($"{name} cannot be made while somebody holds {table}: a backup, or a transaction that was left open");
+                    OutOfDefault(table, name, begins, ends, with),
+                ]
+                : [make(start)];
+            if (!await Patiently(source, tries, error => left?.Invoke($"{name} is not made: {error}"), ways[0], ways[1..]))
+                throw new TimeoutException($"{name} cannot be made while somebody holds {table}: a backup, or a transaction that was left open");
         }
     }
 

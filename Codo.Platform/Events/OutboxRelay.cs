@@ -120,7 +120,8 @@ public sealed class OutboxRelay(
         }
         catch
         {
-            untold = true;
+            // Only what this look was to tell: the rest is told already.
+            if (isUntold) untold = true;
             throw;
         }
     }

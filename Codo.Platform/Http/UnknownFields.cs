@@ -12,14 +12,9 @@ public sealed class EchoedAttribute(params string[] fields) : Attribute
 {
     /// <summary>As they stand in the body.</summary>
     public IReadOnlyList<string> Fields => fields;
-}
 
-/// <summary>The same of fields that answers give empty: with a value they are named, since nobody reads it.</summary>
-[AttributeUsage(AttributeTargets.Class)]
-public sealed class EchoedEmptyAttribute(params string[] fields) : Attribute
-{
-    /// <summary>As they stand in the body.</summary>
-    public IReadOnlyList<string> Fields => fields;
+    /// <summary>Those that answers give empty: with a value they are named all the same, since nobody reads it.</summary>
+    public string[] Empty { get; set; } = [];
 }
 
 /// <summary>
@@ -72,12 +67,7 @@ public static class UnknownFields
             reader.Skip();
             return;
         }
-        var echoed = info.Type.GetCustomAttributes(typeof(EchoedAttribute), false).OfType<EchoedAttribute>().SelectMany(one => one.Fields).ToList();
-        var echoedEmpty = info
-            .Type.GetCustomAttributes(typeof(EchoedEmptyAttribute), false)
-            .OfType<EchoedEmptyAttribute>()
-            .SelectMany(one => one.Fields)
-            .ToList();
+        var echoed = info.Type.GetCustomAttributes(typeof(EchoedAttribute), false).OfType<EchoedAttribute>().SingleOrDefault();
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             var name = reader.GetString()!;
@@ -90,7 +80,7 @@ public static class UnknownFields
             }
             var isEmpty = reader.TokenType == JsonTokenType.String && reader.ValueTextEquals(""u8);
             reader.Skip();
-            if (!echoed.Contains(name) && !(isEmpty && echoedEmpty.Contains(name)))
+            if (echoed is null || !(echoed.Fields.Contains(name) || (isEmpty && echoed.Empty.Contains(name))))
                 found.Add(Say(path.Length == 0 ? name : $"{path}.{name}", Nearest(name, info.Properties.Select(property => property.Name))));
         }
     }

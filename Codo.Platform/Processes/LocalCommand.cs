@@ -301,27 +301,13 @@ public sealed partial class LocalCommand
         return ControlDevice((int)output.SafePipeHandle.DangerousGetHandle(), howManyToRead, out var count) == 0 ? count : 0;
     }
 
-    private static bool HasSomething(PipeStream output)
-    {
-        const short pollIn = 1, pollHangUp = 16;
-        var asked = new PollRequest { Descriptor = (int)output.SafePipeHandle.DangerousGetHandle(), Events = pollIn };
-        return Poll(ref asked, 1, 0) > 0 && (asked.Answers & (pollIn | pollHangUp)) != 0;
-    }
+    private static bool HasSomething(PipeStream output) =>
+        (DescriptorPoll.Events((int)output.SafePipeHandle.DangerousGetHandle(), DescriptorPoll.Readable, 0) & (DescriptorPoll.Readable | DescriptorPoll.HungUp))
+        != 0;
 
     [LibraryImport("libc", EntryPoint = "fchmod")]
     private static partial int ChangeMode(int descriptor, uint mode);
 
     [LibraryImport("libc", EntryPoint = "ioctl")]
     private static partial int ControlDevice(int descriptor, ulong request, out int answer);
-
-    [LibraryImport("libc", EntryPoint = "poll")]
-    private static partial int Poll(ref PollRequest request, nuint count, int milliseconds);
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct PollRequest
-    {
-        public int Descriptor;
-        public short Events;
-        public short Answers;
-    }
 }

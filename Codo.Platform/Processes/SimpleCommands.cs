@@ -26,31 +26,38 @@ public static class SimpleCommands
 
     private static readonly HashSet<string> Shells = new(StringComparer.Ordinal) { "sh", "bash", "dash", "ash", "zsh", "ksh" };
 
-    /// <summary>Programs that run the command behind them, with the options that take a word of their own, and how many other words they take first.</summary>
-    private static readonly Dictionary<string, (string Options, int Words)> Prefixes = new(StringComparer.Ordinal)
+    /// <summary>
+    /// Programs that run the command behind them, with the options that take a word of their own, by letter and by name, and how many other words they take
+    /// first. An option with <c>=</c> brings its word along.
+    /// </summary>
+    private static readonly Dictionary<string, (string Letters, string[] Names, int Words)> Prefixes = new(StringComparer.Ordinal)
     {
-        ["sudo"] = ("ugphrtCTRDU", 0),
-        ["doas"] = ("uC", 0),
-        ["env"] = ("uCS", 0),
-        ["nohup"] = ("", 0),
-        ["setsid"] = ("", 0),
-        ["exec"] = ("a", 0),
-        ["command"] = ("", 0),
-        ["builtin"] = ("", 0),
-        ["busybox"] = ("", 0),
-        ["nice"] = ("n", 0),
-        ["ionice"] = ("cn", 0),
-        ["chrt"] = ("", 1),
-        ["timeout"] = ("ks", 1),
-        ["stdbuf"] = ("ioe", 0),
-        ["chroot"] = ("", 1),
-        ["xargs"] = ("nIPLdsEa", 0),
-        ["flock"] = ("wE", 1),
-        ["time"] = ("fo", 0),
-        ["runuser"] = ("ugGsw", 0),
-        ["watch"] = ("n", 0),
-        ["unshare"] = ("", 0),
-        ["strace"] = ("eop", 0),
+        ["sudo"] = (
+            "ugphrtCTRDU",
+            ["--user", "--group", "--prompt", "--host", "--chdir", "--chroot", "--close-from", "--other-user", "--role", "--type", "--command-timeout"],
+            0
+        ),
+        ["doas"] = ("uC", [], 0),
+        ["env"] = ("uCS", ["--unset", "--chdir"], 0),
+        ["nohup"] = ("", [], 0),
+        ["setsid"] = ("", [], 0),
+        ["exec"] = ("a", [], 0),
+        ["command"] = ("", [], 0),
+        ["builtin"] = ("", [], 0),
+        ["busybox"] = ("", [], 0),
+        ["nice"] = ("n", ["--adjustment"], 0),
+        ["ionice"] = ("cn", ["--class", "--classdata", "--pid"], 0),
+        ["chrt"] = ("", [], 1),
+        ["timeout"] = ("ks", ["--kill-after", "--signal"], 1),
+        ["stdbuf"] = ("ioe", ["--input", "--output", "--error"], 0),
+        ["chroot"] = ("", [], 1),
+        ["xargs"] = ("nIPLdsEa", ["--max-args", "--max-procs", "--max-lines", "--delimiter", "--max-chars", "--arg-file"], 0),
+        ["flock"] = ("wE", ["--timeout", "--wait", "--conflict-exit-code"], 1),
+        ["time"] = ("fo", ["--format", "--output"], 0),
+        ["runuser"] = ("ugGsw", ["--user", "--group", "--supp-group", "--shell", "--whitelist-environment"], 0),
+        ["watch"] = ("n", ["--interval"], 0),
+        ["unshare"] = ("", [], 0),
+        ["strace"] = ("eop", [], 0),
     };
 
     /// <summary>The commands of a line, in order, each with its words joined by one blank.</summary>
@@ -461,13 +468,9 @@ public static class SimpleCommands
                     next++;
                     if (option == "--") break;
                     isUser |= option.StartsWith("-u", StringComparison.Ordinal) || option.StartsWith("--user", StringComparison.Ordinal);
-                    if (
-                        (program == "runuser" && option is "--user" or "--group" or "--supp-group")
-                        || (program == "flock" && option is "--timeout" or "--wait" or "--conflict-exit-code")
-                    )
-                        next++;
                     // The last letter of a group of short options may take the word behind it.
-                    if (option[0] == '-' && option[1] != '-' && prefix.Options.Contains(option[^1], StringComparison.Ordinal)) next++;
+                    var isShort = option[0] == '-' && option[1] != '-';
+                    if (isShort ? prefix.Letters.Contains(option[^1], StringComparison.Ordinal) : prefix.Names.Contains(option)) next++;
                 }
 
                 next += prefix.Words;

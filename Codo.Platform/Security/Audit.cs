@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Dapper;
 using Npgsql;
@@ -91,7 +92,7 @@ public static class Audit
             {
                 ["sha256"] = Digest(whole),
                 ["length"] = whole.Length,
-                ["beginning"] = Head(whole),
+                ["beginning"] = OutsideText.Head(whole, LongText),
             }.ToJsonString(Json.Stored);
     }
 
@@ -101,12 +102,10 @@ public static class Audit
             JsonObject members => new JsonObject(members.Select(member => KeyValuePair.Create(member.Key, Shorten(member.Value)))),
             JsonArray items => new JsonArray([.. items.Select(Shorten)]),
             JsonValue given when given.TryGetValue<string>(out var text) && text.Length > LongText => JsonValue.Create(
-                $"{Head(text)}… (sha256 {Digest(text)}, {text.Length})"
+                $"{OutsideText.Head(text, LongText)}… (sha256 {Digest(text)}, {text.Length})"
             ),
             _ => node?.DeepClone(),
         };
-
-    private static string Head(string text) => text[..(char.IsHighSurrogate(text[LongText - 1]) ? LongText - 1 : LongText)];
 
     private static string Digest(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
 }

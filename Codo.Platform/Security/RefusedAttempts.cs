@@ -164,7 +164,7 @@ public sealed class RefusedAttempts(NpgsqlDataSource source, TimeProvider time, 
 
     // Who claims to be somebody may claim it with what PostgreSQL cannot store, which would cost the attempts of all others.
     private static string Cut(string text) =>
-        OutsideText.Storable(text.Length <= MostText ? text : text[..(char.IsHighSurrogate(text[MostText - 1]) ? MostText - 1 : MostText)]);
+        OutsideText.Storable(OutsideText.Head(text, MostText));
 
     private sealed record Key(long UserId, string Username, string Address, string Action, string What, string Result);
 

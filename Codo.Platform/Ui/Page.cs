@@ -118,6 +118,9 @@ public abstract class Page : ComponentBase
         return Context.Request.Path + (text.Length > 0 ? "?" + text : "");
     }
 
+    /// <summary>The address of this page with the form of one row of its list open; the list stays on its page.</summary>
+    protected string Edit(long row) => $"{With("edit", $"{row}")}&page={PageNumber}";
+
     /// <summary>The command that asks the API for the same.</summary>
     public string CurlOf(string api) =>
         $"curl -H \"auth-key: $CODO_TOKEN\" '{Context.Request.Scheme}://{Context.Request.Host}{api.Replace("'", "%27", StringComparison.Ordinal)}'";

@@ -182,7 +182,7 @@ internal sealed partial class HostProcess : IAsyncDisposable
         return (process, output, Task.WhenAll(Read(process.StandardOutput, output), Read(process.StandardError, output)));
     }
 
-    private static ProcessStartInfo Command(
+    internal static ProcessStartInfo Command(
         string binary,
         string[] arguments,
         PostgresUser? user,

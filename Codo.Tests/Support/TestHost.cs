@@ -151,6 +151,33 @@ internal sealed class TestHost : IAsyncDisposable
         return await connection.QuerySingleAsync<T>(sql, parameters);
     }
 
+    /// <summary>Ends, as one that has waited for too long, each statement that waits for what the connection holds, until this is over.</summary>
+    public Task CancelBehind(NpgsqlConnection holder, Task until, string what) =>
+        Eventually.True(
+            async () =>
+            {
+                await Ask<long>(
+                    """
+                    SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity
+                    WHERE datname = current_database() AND CAST(@Holder AS int) = ANY(pg_blocking_pids(pid))
+                    """,
+                    new { Holder = holder.ProcessID }
+                );
+                return until.IsCompleted;
+            },
+            what
+        );
+
+    /// <summary>A page of the console, as HTML.</summary>
+    public async Task<(int Status, string Html)> Page(string path, string token, string? language = null)
+    {
+        using var request = Request(HttpMethod.Get, path, null, token);
+        request.Headers.Add("Accept", "text/html");
+        if (language is not null) request.Headers.AcceptLanguage.ParseAdd(language);
+        using var response = await Http.SendAsync(request);
+        return ((int)response.StatusCode, await response.Content.ReadAsStringAsync());
+    }
+
     public async ValueTask DisposeAsync()
     {
         Http.Dispose();

@@ -592,13 +592,7 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
         return new Granted(space, job, (template, name), (user, alias), (ruleId, rule), (channelId, channel));
     }
 
-    private async Task<(int Status, string Text)> Page(string path, string token)
-    {
-        using var request = TestHost.Request(HttpMethod.Get, path, null, token);
-        request.Headers.Add("Accept", "text/html");
-        using var response = await host.Http.SendAsync(request);
-        return ((int)response.StatusCode, await response.Content.ReadAsStringAsync());
-    }
+    private async Task<(int Status, string Text)> Page(string path, string token) => await host.Page(path, token);
 
     private async Task<long> Give(long? person, string role, string space, long? team = null)
     {

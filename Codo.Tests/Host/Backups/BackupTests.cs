@@ -323,11 +323,8 @@ public sealed class BackupTests(TestPostgres postgres)
         await using var transaction = await connection.BeginTransactionAsync(TestContext.Current.CancellationToken);
         // pg_dump waits for it.
         await connection.ExecuteAsync("LOCK TABLE cron.job IN ACCESS EXCLUSIVE MODE", transaction: transaction);
-        var command = Children.Command(null, "KILL", HostProcess.Binary, ["backup", folder.At("codo.backup")]);
-        foreach (var name in (string[])["HOME", "DOTNET_ROOT"])
-            if (Environment.GetEnvironmentVariable(name) is { } value) command.Environment[name] = value;
-        command.Environment["ConnectionStrings__Postgres"] = database;
-        command.Environment["Codo__DataDirectory"] = folder.At("data");
+        (string, string)[] settings = [("ConnectionStrings__Postgres", database), ("Codo__DataDirectory", folder.At("data"))];
+        var command = HostProcess.Command(HostProcess.Binary, ["backup", folder.At("codo.backup")], null, folder.Path, settings);
         using var process = await Children.Start(command);
         await Eventually.True(() => process.HasExited || Directory.GetFiles(folder.Path, "*.partial").Length == 1, "it writes");
         process.HasExited.ShouldBeFalse();

@@ -27,9 +27,8 @@ public sealed class ClientHost(TestPostgres postgres) : HostFixture(postgres, ("
     /// <summary>Starts the real program, as a superuser: what only a process with pipes can show.</summary>
     internal Task<Process> Start(params string[] arguments)
     {
-        var command = Children.Command(null, "KILL", HostProcess.Binary, arguments);
-        (command.Environment[Logins.UrlVariable], command.Environment[Logins.TokenVariable]) = (Url, TestTokens.Admin);
-        return Children.Start(command);
+        (string, string)[] signedIn = [(Logins.UrlVariable, Url), (Logins.TokenVariable, TestTokens.Admin)];
+        return Children.Start(HostProcess.Command(HostProcess.Binary, arguments, null, Environment.CurrentDirectory, signedIn));
     }
 
     internal static async Task<ClientRun> RunIn(string input, (string Name, string Value)[] environment, params string[] arguments)

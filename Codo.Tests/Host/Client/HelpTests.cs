@@ -70,7 +70,7 @@ public sealed class HelpTests(ClientHost fixture)
     {
         var script = (await fixture.Run("completion", shell)).Text;
         script.ShouldContain("codo __complete");
-        var program = Program(shell);
+        var program = Programs.Find(shell);
         var file = Path.Combine(fixture.NewFolder(), "script");
         await File.WriteAllTextAsync(file, script);
         (await HostProcess.Run([check, file], binary: program)).ShouldBe((0, "", ""));
@@ -79,7 +79,7 @@ public sealed class HelpTests(ClientHost fixture)
     [Fact]
     public async Task What_a_name_holds_is_completed_as_text_and_never_run()
     {
-        var bash = Program("bash");
+        var bash = Programs.Find("bash");
         var folder = fixture.NewFolder();
         var (made, stub, script) = (Path.Combine(folder, "made"), Path.Combine(folder, "codo"), Path.Combine(folder, "script"));
         await File.WriteAllTextAsync(stub, $"#!/bin/sh\nprintf '%s\\n' '$(touch {made})' '`touch {made}`' 'deploy web'\n");
@@ -93,13 +93,6 @@ public sealed class HelpTests(ClientHost fixture)
         words.Length.ShouldBe(3);
         words[2].ShouldBe("deploy\\ web");
         File.Exists(made).ShouldBeFalse();
-    }
-
-    private static string Program(string name)
-    {
-        var found = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Select(folder => Path.Combine(folder, name)).FirstOrDefault(File.Exists);
-        Assert.SkipUnless(found is not null, $"There is no {name} on this machine.");
-        return found!;
     }
 
     private static string Root([System.Runtime.CompilerServices.CallerFilePath] string file = "") => Path.Combine(Path.GetDirectoryName(file)!, "../../..");

@@ -54,13 +54,8 @@ public sealed partial class MetricsTests(MetricsHost fixture) : IClassFixture<Me
     }
 
     [Fact]
-    public void The_rules_tell_of_what_a_restart_counts_anew_and_of_a_spool_that_is_full()
-    {
-        var folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':');
-        var promtool = folders.Select(folder => Path.Combine(folder, "promtool")).FirstOrDefault(File.Exists, "");
-        Assert.SkipUnless(promtool.Length > 0, "promtool (of Debian's package prometheus) is not installed here.");
-        TestSshd.Run(promtool, "test", "rules", Path.Combine(PublishedHost.Root(), "deploy/test/alerts.test.yml"));
-    }
+    public void The_rules_tell_of_what_a_restart_counts_anew_and_of_a_spool_that_is_full() =>
+        TestSshd.Run(Programs.Find("promtool"), "test", "rules", Path.Combine(PublishedHost.Root(), "deploy/test/alerts.test.yml"));
 
     [Fact]
     public async Task Each_metric_and_its_labels_are_in_the_documents_and_no_other_is()

@@ -95,21 +95,7 @@ public sealed class BulkJobsTests(CronHost fixture) : IClassFixture<CronHost>
         await using var transaction = await holder.BeginTransactionAsync(TestContext.Current.CancellationToken);
         await holder.ExecuteAsync("SELECT FROM cron.job WHERE job_id = 'bulk-2' FOR UPDATE", transaction: transaction);
         var asked = host.Post("/v1/cron/job/bulk/", new { job_ids = names, action = "pause" });
-        await Eventually.True(
-            async () =>
-            {
-                // What a statement ends with that has waited for too long.
-                await host.Ask<long>(
-                    """
-                    SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity
-                    WHERE datname = current_database() AND CAST(@Holder AS int) = ANY(pg_blocking_pids(pid))
-                    """,
-                    new { Holder = holder.ProcessID }
-                );
-                return asked.IsCompleted;
-            },
-            "the request is answered"
-        );
+        await host.CancelBehind(holder, asked, "the request is answered");
         var answer = await asked;
         (answer.Code(), (int)answer["done"]!, (int)answer["refused"]!).ShouldBe((0, 2, 1));
         var items = answer["data"]!.AsArray();

@@ -75,13 +75,7 @@ public sealed class JobRisksTests(CronHost fixture) : IClassFixture<CronHost>
         (await host.Patch("/v1/cron/job/", new { job_id = id, paused = false, without_release = true }, Bob)).Code().ShouldBe(0, "it was released before");
         await host.Delete("/v1/cron/job/", new { job_id = id });
 
-        async Task<string> Page()
-        {
-            using var request = TestHost.Request(HttpMethod.Get, $"/jobs/{id}", null, Bob);
-            request.Headers.AcceptLanguage.ParseAdd("en");
-            using var page = await host.Http.SendAsync(request, TestContext.Current.CancellationToken);
-            return await page.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
-        }
+        async Task<string> Page() => (await host.Page($"/jobs/{id}", Bob, "en")).Html;
     }
 
     [Fact]

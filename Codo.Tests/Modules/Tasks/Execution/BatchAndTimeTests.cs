@@ -63,10 +63,7 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
             (standing.Situation, standing.Step).ShouldBe((OrderSituation.AwaitsPerson, ""));
             var next = (await host.Check(order))["next_batch"]!;
             ((int)next["batch"]!, (bool)next["awaits_person"]!).ShouldBe((done + 1, true));
-            using var request = TestHost.Request(HttpMethod.Get, $"/orders/{order}", null, TestTokens.Admin);
-            request.Headers.AcceptLanguage.ParseAdd("en");
-            using var page = await host.Http.SendAsync(request, TestContext.Current.CancellationToken);
-            var shown = await page.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
+            var shown = (await host.Page($"/orders/{order}", TestTokens.Admin, "en")).Html;
             shown.ShouldContain("next_batch");
             shown.ShouldContain("A batch waits for a person");
             await using var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken);

@@ -103,20 +103,7 @@ public sealed class LocalOrderTests(OrderFixture fixture) : IClassFixture<OrderF
             await using var transaction = await holder.BeginTransactionAsync();
             await holder.ExecuteAsync("SELECT FROM tasks.attempt WHERE list_id = @order FOR UPDATE", new { order }, transaction);
             var first = work.Poll(CancellationToken.None);
-            await Eventually.True(
-                async () =>
-                {
-                    await host.Ask<long>(
-                        """
-                        SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity
-                        WHERE datname = current_database() AND CAST(@Holder AS int) = ANY(pg_blocking_pids(pid))
-                        """,
-                        new { Holder = holder.ProcessID }
-                    );
-                    return first.IsCompleted;
-                },
-                "the first look is cut short"
-            );
+            await host.CancelBehind(holder, first, "the first look is cut short");
             (await Should.ThrowAsync<PostgresException>(() => first)).SqlState.ShouldBe(PostgresErrorCodes.QueryCanceled);
         }
         await work.Poll(CancellationToken.None);

@@ -210,11 +210,9 @@ public sealed class CommandsTests(LibraryHost library) : IClassFixture<LibraryHo
     /// <summary>A page of the console, without the escapes of HTML.</summary>
     private async Task<string> PageText(string path)
     {
-        using var request = TestHost.Request(HttpMethod.Get, path, null, TestTokens.Admin);
-        request.Headers.Add("Accept", "text/html");
-        using var response = await host.Http.SendAsync(request);
-        response.StatusCode.ShouldBe(HttpStatusCode.OK);
-        return WebUtility.HtmlDecode(await response.Content.ReadAsStringAsync());
+        var (status, html) = await host.Page(path, TestTokens.Admin);
+        status.ShouldBe(200);
+        return WebUtility.HtmlDecode(html);
     }
 
     private static string Body(params (string Field, string Value)[] fields)

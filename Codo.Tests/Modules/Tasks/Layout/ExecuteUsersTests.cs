@@ -240,10 +240,7 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
         await Add(alias, await NewKey());
         var id = (await Find(alias))["id"]!.GetValue<long>();
         (await host.Put(Path, new { id, remarks = "one\ntwo" })).Code().ShouldBe(0);
-        using var request = TestHost.Request(HttpMethod.Get, $"/execute-users?edit={id}", null, TestTokens.Admin);
-        request.Headers.Add("Accept", "text/html");
-        using var response = await host.Http.SendAsync(request);
-        System.Net.WebUtility.HtmlDecode(await response.Content.ReadAsStringAsync()).ShouldContain(">one\ntwo</textarea>");
+        System.Net.WebUtility.HtmlDecode((await host.Page($"/execute-users?edit={id}", TestTokens.Admin)).Html).ShouldContain(">one\ntwo</textarea>");
     }
 
     [Theory]
