@@ -5,6 +5,7 @@ using Codo.Platform.Data;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
+using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Codo.Platform.Telemetry;
 using Codo.Platform.Ui;
@@ -77,6 +78,7 @@ public static class CronModule
             .AddSingleton<LedgerSearch>()
             .AddSingleton<IOutputSearch, RunOutputSearch>()
             .AddSingleton<RunRecorder>()
+            .AddSingleton<FolderCheck>()
             .AddSingleton<Runner>()
             .AddSingleton<UnplacedRuns>()
             .AddPoll<UnplacedRuns>("cron placement", PlacementWatch.Period, PlacementWatch.LongestRest, (watch, stopping) => watch.Look(stopping))
@@ -88,6 +90,7 @@ public static class CronModule
             .AddTransient<FireDueJobs>()
             .AddSingleton<ScheduleCheck>()
             .AddSingleton<JobListCache>()
+            .AddSingleton<ForecastCache>()
             .AddSingleton<Summaries>()
             .AddPoll<Summaries>("cron summaries", TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(30), (summaries, stopping) => summaries.Round(stopping))
             .AddSingleton<PartitionMaintenance>()

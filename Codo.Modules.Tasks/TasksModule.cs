@@ -340,7 +340,7 @@ public static class TasksModule
             .Put<ReleaseHandSteps.Command, Answer>("/v2/task/check/", "Let a hand step go on every host that has begun", approve)
             .WithDescription("Codes: -1 a missing list_id, or the order is not running; -2 no such hand step, or no right.");
         routes
-            .Patch<InterveneInOrder.Command, Answer>("/v2/task/check/", "Release, restart, stop or skip in one lane or group", end)
+            .Patch<InterveneInOrder.Command, InterveneInOrder.Result>("/v2/task/check/", "Release, restart, stop or skip in one lane or group", end)
             .WithDescription(
                 "Codes: -1 a missing field, or a state that does not allow it; -2 a missing field of execute, or no right; -5 an unknown hand_type."
             );

@@ -138,7 +138,11 @@ internal static class OrderCommands
             HelpName = "WORD=VALUE",
         };
         var details = new Option<string?>("--details", "-d") { Description = "Free text for those who approve.", HelpName = "TEXT" };
-        var at = new Option<string?>("--at") { Description = "Start time, in Codo's zone or ISO 8601; default now.", HelpName = "TIME" };
+        var at = new Option<string?>("--at")
+        {
+            Description = "Start time, in Codo's zone or ISO 8601; default now. Without --hold only timed steps wait for it.",
+            HelpName = "TIME",
+        };
         var (hold, ready) = (
             new Option<bool>("--hold") { Description = "The whole order waits for its start time." },
             new Option<bool>("--ready") { Description = "Skip the approval, which needs the right to approve." }
@@ -266,7 +270,13 @@ internal static class OrderCommands
     {
         var id = Id();
         var comment = new Option<string?>("--comment", "-c") { Description = "Why; some rules ask for it.", HelpName = "TEXT" };
-        var at = new Option<string?>("--at") { Description = "Start time; default the one that the order has.", HelpName = "TIME" };
+        var at = new Option<string?>("--at")
+        {
+            Description =
+                "Start time, which holds the whole order when it is more than a minute ahead; default the one that the order has. "
+                + "For that one only timed steps wait, unless the order was submitted with hold: it begins as soon as it is approved.",
+            HelpName = "TIME",
+        };
         var plan = new Option<string?>("--plan")
         {
             Description = "SHA-256 of the plan that was seen, as show and preview print it: another one is refused.",
@@ -359,8 +369,10 @@ internal static class OrderCommands
                         ["include_stopped"] = parsed.GetValue(stopped),
                         ["force"] = parsed.GetValue(force),
                     };
-                    await server.Patch(CheckPath, body);
+                    var answer = await server.Patch(CheckPath, body);
                     context.Output.WriteLine($"The failed hosts of group {number} go on.");
+                    foreach (var left in answer.Rows("not_restarted"))
+                        context.Output.WriteLine($"{left.Text("host")} does not: {left.Text("why")}");
                 }
             }
         );
@@ -370,14 +382,22 @@ internal static class OrderCommands
     {
         var id = Id();
         var group = new Option<int?>("--group") { Description = "The group; default the first that is not finished.", HelpName = "N" };
-        return new Command("next-batch", "Let the next batch of a group begin, whatever it waits for.") { id, group }.Calls(
+        var batch = new Option<int?>("--batch")
+        {
+            Description = "The batch that is to begin: refused when another one waits, so that sent again it opens no further one.",
+            HelpName = "N",
+        };
+        return new Command("next-batch", "Let the next batch of a group begin, whatever it waits for.") { id, group, batch }.Calls(
             context,
             async (server, parsed) =>
             {
                 var order = parsed.GetRequiredValue(id);
                 var number = parsed.GetValue(group) ?? await UnfinishedGroup(server, order);
-                await server.Patch(CheckPath, new JsonObject { ["list_id"] = order, ["task_group"] = number, ["hand_type"] = "next_batch" });
-                context.Output.WriteLine($"The next batch of group {number} begins.");
+                var body = new JsonObject { ["list_id"] = order, ["task_group"] = number, ["hand_type"] = "next_batch" };
+                var asked = parsed.GetValue(batch);
+                if (asked is not null) body["batch"] = asked;
+                await server.Patch(CheckPath, body);
+                context.Output.WriteLine(asked is null ? $"The next batch of group {number} begins." : $"Batch {asked} of group {number} begins.");
             }
         );
     }

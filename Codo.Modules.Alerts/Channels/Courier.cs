@@ -78,6 +78,13 @@ internal sealed class Courier(
         RETURNING incident_id, round
         """;
 
+    // A message that was committed just after its channel was deleted, which did not see it. A channel that only somebody else has locked is there.
+    private const string GoneSql = """
+        UPDATE alerts.delivery SET state = 'failed', ended_at = @Now, answer = 'the channel was deleted' WHERE channel_id = @Channel AND state = ANY(@From)
+            AND NOT EXISTS (SELECT FROM alerts.channel WHERE channel_id = @Channel)
+        RETURNING incident_id, round
+        """;
+
     private readonly ConcurrentDictionary<Task, bool> underWay = new();
 
     // Of the longest pause before a try, and of the longest time after which a try counts as lost.
@@ -141,16 +148,16 @@ internal sealed class Courier(
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        if (await connection.QuerySingleOrDefaultAsync<ChannelRow>(LockSql, new { Channel = channel }, transaction) is not { } row) return (null, []);
+        var row = await connection.QuerySingleOrDefaultAsync<ChannelRow>(LockSql, new { Channel = channel }, transaction);
         var now = time.GetUtcNow().UtcDateTime;
-        if (!row.Enabled)
+        if (row is not { Enabled: true })
         {
             await undeliverable.GivenUp(
                 connection,
                 transaction,
                 (
                     await connection.QueryAsync<GivenUp>(
-                        DropSql,
+                        row is null ? GoneSql : DropSql,
                         new
                         {
                             Channel = channel,

@@ -55,9 +55,12 @@ internal static class EditChannel
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var resource = await AlertAccess.Demand(access, Verbs.Edit, await AlertAccess.Channel(connection, request.ChannelId!.Value));
-            var (caller, space) = (access.Caller, await access.SpaceFor(resource, request.Space));
+            var id = request.ChannelId!.Value;
+            await AlertAccess.Demand(access, Verbs.Edit, await AlertAccess.Channel(connection, id));
             var before = await connection.QuerySingleOrDefaultAsync<ChannelRow>(LockSql, new { request.ChannelId }, transaction) ?? throw RuleFields.NoSuchId;
+            // Asked again under the lock: somebody may have moved the channel meanwhile, and it must not go back to where it was.
+            var resource = await AlertAccess.Demand(access, Verbs.Edit, await AlertAccess.Channel(connection, id));
+            var (caller, space) = (access.Caller, await access.SpaceFor(resource, request.Space));
             var (settings, secrets) = channels.Store(caller, before.Kind, request.Settings, before.Stored);
             var after = before with
             {

@@ -26,7 +26,7 @@ internal sealed class EmailChannel : IChannel
 
     public async Task<Outcome> Send(IReadOnlyDictionary<string, string> settings, Message message, CancellationToken cancellation)
     {
-        var to = message.People.Where(person => person.Email.Length > 0).Select(person => (person.Name, person.Email)).Distinct().ToList();
+        var to = message.People.Where(person => person.Email.Length > 0).DistinctBy(person => person.Email, StringComparer.OrdinalIgnoreCase).ToList();
         if (to.Count == 0) return Outcome.NobodyHas("email");
         using var mail = new MimeMessage { Subject = message.Title, Body = new TextPart("plain") { Text = message.Text } };
         mail.From.Add(MailboxAddress.Parse(settings["from"]));

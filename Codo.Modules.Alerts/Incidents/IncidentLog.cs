@@ -18,19 +18,14 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         SELECT pg_advisory_xact_lock(hashtextextended(@Key, 0))
         """;
 
-    private const string RulesSql = $"""
-        SELECT {Rule.Columns}
-        FROM alerts.rule WHERE enabled ORDER BY priority DESC, rule_id DESC
-        """;
-
-    private const string SilencesSql = """
-        SELECT silence_id, source, kind, subject, ends_at, space_id FROM alerts.silence WHERE starts_at <= @Now AND ends_at > @Now ORDER BY silence_id
-        """;
-
     private const string OpenSql = """
         SELECT id, rule_id, space_id, ctime, told_at, rounds, call_level, subjects, pending, told_names, held_people AS held, detail_zh, detail_en
         FROM alerts.task_monitor
         WHERE fingerprint = @Fingerprint AND state = ANY(@From) FOR UPDATE
+        """;
+
+    private const string ClosedSql = """
+        SELECT EXISTS (SELECT FROM alerts.task_monitor WHERE state = 'resolved' AND resolved_at > @Since AND ending = 'person' AND fingerprint = @Fingerprint)
         """;
 
     private const string StretchSql = """
@@ -112,7 +107,8 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         var now = time.GetUtcNow().UtcDateTime;
         var fingerprint = trouble.Kind == "missed" ? await Stretch(connection, transaction, trouble, now) : trouble.Fingerprint;
         var open = await connection.QuerySingleOrDefaultAsync<OpenIncident>(OpenSql, new { Fingerprint = fingerprint, From = MayFold }, transaction);
-        var rules = (await connection.QueryAsync<Rule>(RulesSql, transaction: transaction)).AsList();
+        if (open is null && trouble.Lasted > TimeSpan.Zero && await IsClosed(connection, transaction, trouble, now)) return;
+        var rules = (await connection.QueryAsync<Rule>(Rule.InOrderSql, transaction: transaction)).AsList();
         // Whoever was told of it where its job or template was may not read what runs in another space, where nobody has heard of it yet.
         if (open is not null && open.SpaceId != trouble.Space)
         {
@@ -120,9 +116,13 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
             open = open with { ToldAt = null, ToldNames = [], Held = "[]", CallLevel = 0 };
         }
 
-        // An open incident stays with its rule; where that is deleted, turned off or another space's, it goes to the one that would open it now.
-        var rule = rules.Find(rule => rule.RuleId == open?.RuleId && (rule.SpaceId == 1 || rule.SpaceId == trouble.Space))
-            ?? (Rule.For(trouble, rules) is { } next && next.IsReached(trouble) ? next : null);
+        // An open incident stays with its rule; where that is deleted, turned off or another space's, or means only a part of the downtime by now, it goes to
+        // the one that would open it now.
+        var whole = open is null ? trouble : trouble with { Subjects = [.. open.Subjects.Union(trouble.Subjects)] };
+        var rule = rules.Find(rule =>
+                rule.RuleId == open?.RuleId && (rule.SpaceId == 1 || rule.SpaceId == trouble.Space) && (trouble.Kind != "missed" || rule.MeansAll(whole))
+            )
+            ?? (Rule.For(whole, rules) is { } next && next.IsReached(whole) ? next : null);
         if (open is null && rule is null) return;
         if (open is not null && merge is not null) trouble = merge(open);
         var row = new
@@ -151,10 +151,8 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         var id = open?.Id ?? await connection.ExecuteScalarAsync<long>(InsertSql, row, transaction);
         if (open is null)
             log.LogWarning("Incident {Id}: {Title}", id, trouble.Title.En);
-        var silence = (await connection.QueryAsync<Silence>(SilencesSql, new { Now = now }, transaction)).FirstOrDefault(silence =>
-            silence.Means(trouble.Source, trouble.Kind, trouble.Subjects, trouble.Space)
-        );
-        if (silence is not null)
+        var silences = await connection.QueryAsync<Silence>(Silence.InForceSql, new { Now = now }, transaction);
+        if (Silence.For(trouble.Source, trouble.Kind, trouble.Subjects, trouble.Space, silences) is { } silence)
             await connection.ExecuteAsync(
                 SilencedSql,
                 new
@@ -222,6 +220,10 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         await connection.ExecuteScalarAsync<string?>(StretchSql, new { Since = now - StretchGap, trouble.Space }, transaction)
         ?? $"{trouble.Fingerprint}:{now:yyyyMMddHHmmss}";
 
+    // Whoever closed what waits or runs too long knows that it still does; what begins later is another trouble.
+    private static Task<bool> IsClosed(NpgsqlConnection connection, NpgsqlTransaction transaction, AlertEvent trouble, DateTime now) =>
+        connection.ExecuteScalarAsync<bool>(ClosedSql, new { trouble.Fingerprint, Since = now - trouble.Lasted }, transaction);
+
     private async Task Tell(
         NpgsqlConnection connection,
         NpgsqlTransaction transaction,
@@ -233,12 +235,14 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
     )
     {
         List<Person> people = [.. Heard(rule, trouble).Union(HeldPeople(open))];
-        var reason = open?.ToldAt is null ? "opened" : "repeated";
+        // A downtime has grown beyond the rule that it began with: those whom the other rule names have heard nothing of it.
+        var isTakenOver = trouble.Kind == "missed" && open is not null && open.RuleId != rule.RuleId;
+        var reason = open?.ToldAt is null || isTakenOver ? "opened" : "repeated";
         // A time in the future is from before PostgreSQL's clock was put back: waiting for it would keep people from hearing of it for as long.
         var last = open?.ToldAt > now + DatabaseClock.Difference ? null : open?.ToldAt;
-        // A reminder that is published twice, because a host died in between, is told once.
-        var isReminder = trouble.Again && !(last > now - ReminderGap);
-        if (open is not null && now - last < TimeSpan.FromSeconds(rule.RepeatAfter) && !isReminder)
+        // What is published twice, because a host died in between, is told once: a reminder soon after another, and what reads as it did.
+        var isAgain = trouble.Again && (trouble.Continues ? !(last > now - ReminderGap) : OutsideText.Storable(trouble.Detail.En) != open?.DetailEn);
+        if (open is not null && now - last < TimeSpan.FromSeconds(rule.RepeatAfter) && !isAgain && !isTakenOver)
         {
             // A stretch of downtime goes on to jobs of other people, who have heard nothing of it yet.
             people = trouble.Kind == "missed" ? people.FindAll(person => !open.ToldNames.Contains(person.Name, StringComparer.Ordinal)) : [];

@@ -141,10 +141,14 @@ internal sealed class JobAlerts(IncidentLog incidents, Zone zone)
         return new Text($"{job.JobId}：{job.Times} 次，{when}", $"{job.JobId}: {job.Times}, {when}");
     }
 
-    private Text Downtime(DateTime from, DateTime until, int jobs) => new(
-        $"Codo 停机 {Clock(from)}–{Clock(until)}，漏跑 {jobs} 个任务", $"Codo was down {Clock(from)}–{Clock(until)}, {jobs} job{(jobs == 1 ? "" : "s")} missed");
-
-    private string Clock(DateTime utc) => TimeZoneInfo.ConvertTimeFromUtc(utc, zone.Info).ToString("HH:mm", CultureInfo.InvariantCulture);
+    private Text Downtime(DateTime from, DateTime until, int jobs)
+    {
+        var (first, last) = (TimeZoneInfo.ConvertTimeFromUtc(from, zone.Info), TimeZoneInfo.ConvertTimeFromUtc(until, zone.Info));
+        // Without the days a weekend would read like a night.
+        var form = first.Date == last.Date ? "HH:mm" : "MM-dd HH:mm";
+        var time = $"{first.ToString(form, CultureInfo.InvariantCulture)}–{last.ToString(form, CultureInfo.InvariantCulture)}";
+        return new Text($"Codo 停机 {time}，漏跑 {jobs} 个任务", $"Codo was down {time}, {jobs} job{(jobs == 1 ? "" : "s")} missed");
+    }
 
     private static string List<T>(List<T> lines, Func<T, string> text, int more = 0)
     {

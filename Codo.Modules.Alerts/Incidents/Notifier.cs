@@ -36,7 +36,7 @@ internal sealed class Notifier(Undeliverable undeliverable, TimeProvider time, I
             silence_id = NULL, held_people = '[]',
             told_names = ARRAY(SELECT DISTINCT unnest(told_names || @Names) ORDER BY 1), told_ids = ARRAY(SELECT DISTINCT unnest(told_ids || @Ids) ORDER BY 1),
             told_by_name = ARRAY(SELECT DISTINCT unnest(told_by_name || @ByName) ORDER BY 1),
-            call_users = array_to_string(ARRAY(SELECT DISTINCT unnest(told_names || @Names) ORDER BY 1), ',')
+            call_users = array_to_string(ARRAY(SELECT DISTINCT unnest(string_to_array(call_users, ',') || @Shown) ORDER BY 1), ',')
         WHERE id = @Incident
         """;
 
@@ -66,10 +66,10 @@ internal sealed class Notifier(Undeliverable undeliverable, TimeProvider time, I
                 transaction
             )
         ).ToDictionary(row => row.Id, row => row.Name);
-        var names = round
-            .People.Select(person => person.Name.Length == 0 && person.Id is { } id && known.TryGetValue(id, out var name) ? name : person.Name)
-            .Where(name => name.Length > 0)
-            .Distinct(StringComparer.Ordinal)
+        var names = round.People.SelectMany(Names).Where(name => name.Length > 0).Distinct(StringComparer.Ordinal).ToArray();
+        // Whoever is looked for under two names is shown as one person.
+        var shown = names
+            .Except(round.People.Where(person => person.Name.Length > 0).SelectMany(person => Names(person).Skip(1)), StringComparer.Ordinal)
             .ToArray();
         var byName = names
             .Except(round.People.Where(person => person.Id is not null).Select(person => person.Name), StringComparer.Ordinal)
@@ -101,6 +101,7 @@ internal sealed class Notifier(Undeliverable undeliverable, TimeProvider time, I
                 // A reminder to the same people does not put off the next ones.
                 Anew = round.Reason == "escalated",
                 Names = names,
+                Shown = shown,
                 Ids = ids.Union(known.Keys).ToArray(),
                 ByName = byName,
             },
@@ -112,6 +113,10 @@ internal sealed class Notifier(Undeliverable undeliverable, TimeProvider time, I
             await undeliverable.Raise(connection, transaction, round.Incident);
         else
             log.LogWarning("Incident {Id}: nobody is told, because no channel has been set up (docs/alerts.md)", round.Incident);
+
+        // Orders name people by their nicknames, under which codo-admin may have their contact; their own contact has the name that they sign in with.
+        string[] Names(Person person) =>
+            person.Id is { } id && known.TryGetValue(id, out var own) && own != person.Name ? [person.Name, own] : [person.Name];
     }
 
     /// <summary>Those who heard of it hear that it is over, by the channels that told them.</summary>

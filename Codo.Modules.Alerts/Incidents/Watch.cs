@@ -39,7 +39,8 @@ internal sealed class Watch(
     // A time in the future is from before PostgreSQL's clock was put back, and is not waited for. An incident that nobody has heard of has no told_at: its
     // escalate_at is at most a minute after it was written (Silence.NextLook).
     private const string DueSql = """
-        SELECT id, rounds, call_level, rule_id, source, kind, subjects, space_id, told_at IS NULL AS is_untold, held_people AS held
+        SELECT id, rounds, call_level, rule_id, source, kind, fingerprint, subjects, space_id, told_at IS NULL AS is_untold, held_people AS held,
+            (fingerprint LIKE 'order:%:approval' OR fingerprint LIKE 'order:%:push_back') AS asks_now
         FROM alerts.task_monitor WHERE state = ANY(@From) AND escalate_at IS NOT NULL
             AND (escalate_at <= @Now OR COALESCE(told_at, escalate_at - interval '1 minute') > @Latest)
             ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED
@@ -47,11 +48,11 @@ internal sealed class Watch(
 
     private const string RuleSql = $"""
         SELECT {Rule.Columns}
-        FROM alerts.rule WHERE rule_id = @RuleId AND enabled
+        FROM alerts.rule WHERE rule_id = @RuleId AND enabled AND (space_id = 1 OR space_id = @SpaceId)
         """;
 
-    private const string SilencesSql = """
-        SELECT silence_id, source, kind, subject, ends_at, space_id FROM alerts.silence WHERE starts_at <= @Now AND ends_at > @Now ORDER BY ends_at DESC
+    private const string TakeOverSql = """
+        UPDATE alerts.task_monitor SET rule_id = @RuleId WHERE id = @Id
         """;
 
     private const string PutOffSql = """
@@ -90,7 +91,7 @@ internal sealed class Watch(
         var asked = new { Now = now, Latest = now + DatabaseClock.Difference, From = IncidentStates.From(IncidentAction.Escalate) };
         var due = (await connection.QueryAsync<DueRow>(DueSql, asked, transaction)).AsList();
         if (due.Count == 0) return false;
-        var silences = (await connection.QueryAsync<Silence>(SilencesSql, new { Now = now }, transaction)).AsList();
+        var silences = (await connection.QueryAsync<Silence>(Silence.InForceSql, new { Now = now }, transaction)).AsList();
         foreach (var incident in due)
         {
             // One that cannot be escalated is put off for a minute, and the rest goes on.
@@ -113,17 +114,22 @@ internal sealed class Watch(
 
     private async Task EscalateOne(NpgsqlConnection connection, NpgsqlTransaction transaction, DueRow incident, List<Silence> silences, DateTime now)
     {
-        var rule = await connection.QuerySingleOrDefaultAsync<Rule>(RuleSql, new { incident.RuleId }, transaction);
-        var silence = silences.Find(silence => silence.Means(incident.Source, incident.Kind, incident.Subjects, incident.SpaceId));
-        if (rule is null || (!incident.IsUntold && incident.CallLevel >= rule.Steps.Length))
-            await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)null, Now = now }, transaction);
-        else if (silence is not null)
-            await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)silence.NextLook(now), Now = now }, transaction);
-        else if (incident.IsUntold)
+        var rule = await connection.QuerySingleOrDefaultAsync<Rule>(RuleSql, new { incident.RuleId, incident.SpaceId }, transaction);
+        if (Silence.For(incident.Source, incident.Kind, incident.Subjects, incident.SpaceId, silences) is { } silence)
+        {
+            // What nobody has heard of is told at the end, whatever becomes of its rule until then.
+            var isHeld = incident.IsUntold || incident.CallLevel < rule?.Steps.Length;
+            await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = isHeld ? silence.NextLook(now) : (DateTime?)null, Now = now }, transaction);
+        }
+        else if (incident.IsUntold && (rule ?? await TakeOver(connection, transaction, incident)) is { } first)
         {
             var held = JsonSerializer.Deserialize<List<Person>>(incident.Held) ?? [];
-            await notifier.Tell(connection, transaction, new Round(incident.Id, incident.Rounds + 1, "opened", 0, held), rule);
+            // The people of the rule that took it over, as where it opens an incident.
+            if (rule is null && (held.Count == 0 || !first.Involved)) held = [.. held.Union(first.People.Select(name => new Person(name)))];
+            await notifier.Tell(connection, transaction, new Round(incident.Id, incident.Rounds + 1, "opened", 0, held), first);
         }
+        else if (rule is null || incident.CallLevel >= rule.Steps.Length)
+            await connection.ExecuteAsync(PutOffSql, new { incident.Id, At = (DateTime?)null, Now = now }, transaction);
         else
             await notifier.Tell(
                 connection,
@@ -137,6 +143,20 @@ internal sealed class Watch(
                 ),
                 rule
             );
+    }
+
+    // The rule of an incident of which nobody has heard is deleted, turned off or another space's: the one that would open it now tells of it.
+    private static async Task<Rule?> TakeOver(NpgsqlConnection connection, NpgsqlTransaction transaction, DueRow incident)
+    {
+        var trouble = new AlertEvent(incident.Source, incident.Kind, incident.Fingerprint, "", Text.Same(""), Text.Same(""))
+        {
+            Subjects = incident.Subjects,
+            Space = incident.SpaceId,
+            AsksNow = incident.AsksNow,
+        };
+        var rule = Rule.For(trouble, (await connection.QueryAsync<Rule>(Rule.InOrderSql, transaction: transaction)).AsList());
+        if (rule is not null) await connection.ExecuteAsync(TakeOverSql, new { incident.Id, rule.RuleId }, transaction);
+        return rule;
     }
 
     /// <summary>Raises what waits or runs longer than its rule allows, and recovers what no longer does.</summary>
@@ -252,9 +272,11 @@ internal sealed class Watch(
         public long? RuleId { get; init; }
         public string Source { get; init; } = "";
         public string Kind { get; init; } = "";
+        public string Fingerprint { get; init; } = "";
         public string[] Subjects { get; init; } = [];
         public long SpaceId { get; init; }
         public bool IsUntold { get; init; }
         public string Held { get; init; } = "";
+        public bool AsksNow { get; init; }
     }
 }

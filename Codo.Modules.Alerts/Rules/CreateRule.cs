@@ -61,7 +61,7 @@ internal static class CreateRule
                 Priority = request.Priority ?? 0,
                 Source = request.Source ?? "",
                 Kinds = request.Kinds ?? [],
-                Subject = request.Subject ?? "*",
+                Subject = RuleFields.SubjectOf(request.Subject) ?? "*",
                 Failures = request.Failures ?? 1,
                 WaitsAfter = request.WaitsAfter ?? 0,
                 RunsAfter = request.RunsAfter ?? 0,

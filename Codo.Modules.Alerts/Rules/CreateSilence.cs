@@ -49,7 +49,7 @@ internal static class CreateSilence
             {
                 Source = request.Source ?? "",
                 Kind = request.Kind ?? "",
-                Subject = request.Subject ?? "*",
+                Subject = RuleFields.SubjectOf(request.Subject) ?? "*",
                 StartsAt = starts.UtcDateTime,
                 EndsAt = ends.UtcDateTime,
                 request.Reason,

@@ -63,9 +63,12 @@ internal static class EditRule
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var rule = await AlertAccess.Demand(access, Verbs.Edit, await AlertAccess.Rule(connection, request.RuleId!.Value));
-            var (caller, space) = (access.Caller, await access.SpaceFor(rule, request.Space));
+            var id = request.RuleId!.Value;
+            await AlertAccess.Demand(access, Verbs.Edit, await AlertAccess.Rule(connection, id));
             var before = await connection.QuerySingleOrDefaultAsync<ListRules.Row>(LockSql, new { request.RuleId }, transaction) ?? throw RuleFields.NoSuchId;
+            // Asked again under the lock: somebody may have moved the rule meanwhile, and it must not go back to where it was.
+            var rule = await AlertAccess.Demand(access, Verbs.Edit, await AlertAccess.Rule(connection, id));
+            var (caller, space) = (access.Caller, await access.SpaceFor(rule, request.Space));
             await RuleFields.DemandChannels(connection, transaction, request.Channels ?? (space == rule.Space ? null : before.Channels), space);
             try
             {
@@ -77,7 +80,7 @@ internal static class EditRule
                     request.Priority,
                     request.Source,
                     request.Kinds,
-                    request.Subject,
+                    Subject = RuleFields.SubjectOf(request.Subject),
                     request.Failures,
                     request.WaitsAfter,
                     request.RunsAfter,

@@ -68,6 +68,9 @@ internal static class RuleFields
             throw Refusal.Invalid($"channels 中的 {string.Join(", ", absent)} 不存在", $"channels: there is no channel {string.Join(", ", absent)}");
     }
 
+    /// <summary>Whoever clears the pattern means anything.</summary>
+    public static string? SubjectOf(string? pattern) => pattern is "" ? "*" : pattern;
+
     public static bool Names(string[]? names) =>
         names is null || (names.Length <= MaxPeople && names.All(name => !string.IsNullOrWhiteSpace(name) && name.IsWithin(MaxName)));
 }

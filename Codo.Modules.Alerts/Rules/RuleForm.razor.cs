@@ -14,11 +14,15 @@ public sealed partial class RuleForm
     [Parameter]
     public IReadOnlyDictionary<string, string> Values { get; set; } = new Dictionary<string, string>();
 
-    /// <summary>The channels that there are, by id.</summary>
+    /// <summary>The channels that the editor sees, by id.</summary>
     [Parameter]
     public IReadOnlyList<(string Id, string Name)> Channels { get; set; } = [];
 
     private bool IsNew => !Values.ContainsKey("rule_id");
+
+    // What the form did not have would be gone once another channel is ticked.
+    private List<string> Unlisted =>
+        [.. Of("channels").Split(',', StringSplitOptions.RemoveEmptyEntries).Where(id => Channels.All(channel => channel.Id != id))];
 
     /// <summary>What a rule is about, in words.</summary>
     internal static IEnumerable<(string Value, string Word)> Sources =>

@@ -96,13 +96,15 @@ internal static class Accounting
             var blocker = going.First;
             foreach (var (time, trigger) in Fires(job, times, now, entries))
             {
-                if (job.Overlap == "skip" && active > 0)
+                // Each of them is to run. The queue starts one at a time: that those before it have not ended is no reason to leave it out.
+                var isMadeUp = trigger == "catch_up" && job.Misfire == "all" && going.Count == 0;
+                if (job.Overlap == "skip" && active > 0 && !isMadeUp)
                 {
                     Skip(entries, ExecutionStatus.Skipped, time, $"overlap {blocker}", Overlaps("skip", blocker));
                     continue;
                 }
                 // One that is to run and one that waits for it.
-                if (job.Overlap == "queue" && active > 1)
+                if (job.Overlap == "queue" && active > 1 && !isMadeUp)
                 {
                     Skip(entries, ExecutionStatus.Skipped, time, $"overlap {blocker}", Overlaps("queue", blocker));
                     continue;

@@ -182,9 +182,11 @@ internal sealed class ExecutionStore
             AND a.incarnation = @Incarnation AND a.ended_at IS NULL
         """;
 
+    // A piece that is there already was stored without an answer. It is sent again with what has come since, which must not be lost.
     private const string AppendSql = """
-        INSERT INTO cron.output (log_id, nominal_at, attempt, from_byte, next_byte, text) VALUES (@LogId, @NominalAt, @Attempt, @From, @Next, @Text)
-        ON CONFLICT DO NOTHING
+        INSERT INTO cron.output AS o (log_id, nominal_at, attempt, from_byte, next_byte, text) VALUES (@LogId, @NominalAt, @Attempt, @From, @Next, @Text)
+        ON CONFLICT (log_id, attempt, from_byte, nominal_at) DO UPDATE SET next_byte = excluded.next_byte, text = excluded.text
+            WHERE o.next_byte < excluded.next_byte
         """;
 
     private const string DropMiddleSql = """

@@ -122,6 +122,10 @@ internal sealed class Ledger(
         SELECT backup_at, released_at FROM platform.hold WHERE released_at IS NULL OR released_at <= clock_timestamp() ORDER BY hold_id DESC LIMIT 1
         """;
 
+    private const string InLedgerSql = """
+        SELECT EXISTS (SELECT 1 FROM cron.cron_log WHERE job = @Job AND kind = 'schedule' AND nominal_at = @At)
+        """;
+
     private const string StopRunningSql = """
         UPDATE cron.active_execution SET stop_zh = @Zh, stop_en = @En WHERE job = @Job AND state = 'running' AND stop_zh IS NULL RETURNING node
         """;
@@ -169,25 +173,28 @@ internal sealed class Ledger(
     /// Locks one job and accounts for it up to now, inside the caller's transaction: what a change of the job begins with. A broken job is locked and not
     /// accounted for.
     /// </summary>
-    /// <returns>The job as it was, and up to when it is accounted for now; null when there is none.</returns>
+    /// <returns>The job as that leaves it, and up to when it is accounted for now; null when there is none.</returns>
     public async Task<Locked?> LockAndAccount(NpgsqlConnection connection, NpgsqlTransaction transaction, string jobId)
     {
         if (await connection.QuerySingleOrDefaultAsync<JobRow>(LockOneSql, new { JobId = jobId }, transaction) is not { } job) return null;
         var now = new DateTimeOffset(job.LockedAt, TimeSpan.Zero);
-        if (job.BrokenAt is not null) return new Locked(job, now, false);
+        if (job.BrokenAt is not null) return new Locked(job, now, false) { WasPaused = job.Paused };
+        var isTold = true;
         await transaction.SaveAsync(OneJob);
         try
         {
             var (whole, reason) = await ScheduleCheck.TakeBack(connection, transaction, job);
-            return new Locked(job, now, await AccountWhole(connection, transaction, whole, reason));
+            isTold = await AccountWhole(connection, transaction, whole, reason);
         }
         catch (Exception error) when (DatabaseErrors.IsPermanent(error))
         {
             log.LogError(error, "Job {JobId} is broken", job.JobId);
             await transaction.RollbackAsync(OneJob);
             await Break(connection, transaction, job, Text.Same(OutsideText.Clean(error.Message)), withGap: false);
-            return new Locked(job, now, true);
         }
+        // The account itself may have held the job for a rule, or found it broken: what the caller changes is that.
+        var left = await connection.QuerySingleAsync<JobRow>(LockOneSql, new { job.JobId }, transaction);
+        return new Locked(left, now, isTold) { WasPaused = job.Paused };
     }
 
     /// <summary>Accounts for one locked job up to now, also where more is due than one pass works out.</summary>
@@ -218,6 +225,12 @@ internal sealed class Ledger(
             // What a clock that was set has passed over was never there to be run: it is as late as after a stop.
             bool IsSet() => now - polledNow < asked - polledAt - DatabaseClock.Jump || now - polledNow > answered - askedAt + DatabaseClock.Jump;
         }
+    }
+
+    /// <summary>This node leaves due jobs alone for now: once it looks for them again, what was due meanwhile is as late as after a stop.</summary>
+    public void Away()
+    {
+        lock (polls) polledAt = TimeSpan.MinValue;
     }
 
     private DateTimeOffset SteadySince
@@ -321,7 +334,7 @@ internal sealed class Ledger(
                 isTold = true;
                 continue;
             }
-            if (outcome.StopOthers) await StopOthers(connection, transaction, job.Id);
+            if (outcome.StopOthers && !await IsInLedger(connection, transaction, job.Id, outcome.Entries)) await StopOthers(connection, transaction, job.Id);
             var gap = new Gap(job.GapLogId, job.GapNominalAt, job.GapReason);
             foreach (var entry in outcome.Entries)
             {
@@ -364,6 +377,14 @@ internal sealed class Ledger(
         }, transaction);
         return (isTold, due);
     }
+
+    // After PostgreSQL's clock was put back a due time may have its row already, and nothing runs for it again: then nothing has to make room.
+    private static Task<bool> IsInLedger(NpgsqlConnection connection, NpgsqlTransaction transaction, long job, List<Accounting.Entry> entries) =>
+        connection.ExecuteScalarAsync<bool>(
+            InLedgerSql,
+            new { Job = job, At = entries.FindLast(entry => entry.Status == ExecutionStatus.Queued)!.From.UtcDateTime },
+            transaction
+        );
 
     // Read in the transaction: what this node knows of the hold may be a moment old, and what is due after the release must run.
     private async Task<Accounting.HeldTimes?> HeldTimes(NpgsqlConnection connection, NpgsqlTransaction transaction)
@@ -498,7 +519,11 @@ internal sealed class Ledger(
 
     /// <summary>A job whose row the caller's transaction holds.</summary>
     /// <param name="IsTold">Whether the outbox was written: the caller wakes it after its commit.</param>
-    internal sealed record Locked(JobRow Job, DateTimeOffset AccountedTo, bool IsTold);
+    internal sealed record Locked(JobRow Job, DateTimeOffset AccountedTo, bool IsTold)
+    {
+        /// <summary>Whether it was paused before the account, which may have held it for a rule.</summary>
+        public bool WasPaused { get; init; }
+    }
 
     /// <summary>The job's newest row of the ledger when that is a stretch of skips or misses.</summary>
     private readonly record struct Gap(long? LogId, DateTime? At, string? Reason);

@@ -13,7 +13,7 @@ namespace Codo.Modules.Cron.Executions;
 /// Recovers what a dead node left running: its survivors on this machine are ended first, then the rows become <c>interrupted</c>, and only then may the job
 /// run again. The same for this node's own rows whose end could not be recorded.
 /// </summary>
-internal sealed class Recovery(NpgsqlDataSource source, ResultSpool spool, Outbox outbox, Node node, ILogger<Recovery> log)
+internal sealed class Recovery(NpgsqlDataSource source, ResultSpool spool, Outbox outbox, Node node, TimeProvider time, ILogger<Recovery> log)
 {
     private const string LeftSql = $"""
         {SelectLeft} AND g.incarnation <= @Incarnation
@@ -26,7 +26,7 @@ internal sealed class Recovery(NpgsqlDataSource source, ResultSpool spool, Outbo
 
     private const string SelectLeft = """
         SELECT g.log_id, g.nominal_at, g.job_id, g.attempt, coalesce(a.run_id, '') AS run_id, a.process_group, a.start_ticks, a.boot_id,
-            n.boot_id AS node_boot_id
+            n.boot_id AS node_boot_id, coalesce(n.machine, '') AS machine, a.started_at
         FROM cron.active_execution g LEFT JOIN cron.attempt a ON a.log_id = g.log_id AND a.nominal_at = g.nominal_at AND a.attempt = g.attempt
         LEFT JOIN platform.node n ON n.name = g.node
         WHERE g.node = @Dead AND g.state = 'running'
@@ -55,7 +55,11 @@ internal sealed class Recovery(NpgsqlDataSource source, ResultSpool spool, Outbo
     // For a row that does not read: the job must not wait for it for ever.
     private const string TakeOutSql = """
         WITH gone AS (DELETE FROM cron.active_execution WHERE log_id = @LogId AND attempt = @Attempt AND node = @Dead AND incarnation <= @Incarnation
-            AND state = 'running' RETURNING log_id, nominal_at)
+            AND state = 'running' RETURNING log_id, nominal_at, job, job_id
+        ), told AS (
+            INSERT INTO platform.outbox (stream, kind, payload)
+            SELECT 'job:' || job, 'cron.ended', jsonb_build_object('job', job, 'job_id', job_id, 'log_id', log_id, 'nominal_at', nominal_at) FROM gone
+        )
         UPDATE cron.cron_log l SET status = 'interrupted', ended_at = clock_timestamp() FROM gone WHERE l.log_id = gone.log_id
             AND l.nominal_at = gone.nominal_at AND l.status = 'running'
         """;
@@ -123,14 +127,21 @@ internal sealed class Recovery(NpgsqlDataSource source, ResultSpool spool, Outbo
             );
             await using var connection = await source.OpenConnectionAsync();
             await connection.ExecuteAsync(TakeOutSql, new { row.LogId, row.Attempt, Dead = dead, Incarnation = incarnation });
+            outbox.Wake();
             return null;
         }
     }
 
     private async Task RecoverOne(LeftRow row, string dead, long incarnation, bool isStray)
     {
+        // After a boot the node has registered itself anew: what it left before is here, and gone. Unless it has moved here from another machine: what began
+        // since this one was booted, in another boot, did so there.
+        var isOfThisBoot = (row.BootId ?? row.NodeBootId) == RunMark.CurrentBootId;
+        var here =
+            row.NodeBootId == RunMark.CurrentBootId
+            && row.Machine == Environment.MachineName
+            && (isOfThisBoot || row.StartedAt < time.GetUtcNow().UtcDateTime - BootTime.Now);
         // Without a recorded group the host died between the claim and the mark: the run id in the environment finds what was started.
-        var here = (row.BootId ?? row.NodeBootId) == RunMark.CurrentBootId;
         int? left =
             here && row.RunId.Length > 0
                 ? await ProcessTree.KillAsync(new RunMark(row.RunId, row.ProcessGroup ?? 0, row.StartTicks ?? 0, row.BootId ?? ""))
@@ -164,6 +175,7 @@ internal sealed class Recovery(NpgsqlDataSource source, ResultSpool spool, Outbo
 }
 
 /// <summary>A row that says running, and what is known of its command.</summary>
+/// <param name="NodeBootId">Of the machine of its node, when that last started.</param>
 internal sealed record LeftRow(
     long LogId,
     DateTime NominalAt,
@@ -173,5 +185,7 @@ internal sealed record LeftRow(
     int? ProcessGroup,
     long? StartTicks,
     string? BootId,
-    string? NodeBootId
+    string? NodeBootId,
+    string Machine,
+    DateTime? StartedAt
 );

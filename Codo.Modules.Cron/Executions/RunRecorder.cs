@@ -44,7 +44,9 @@ internal sealed class RunRecorder(ExecutionStore store, ResultSpool spool, Node 
     public async Task End(Run run, Ending ending)
     {
         var spec = Spec.Of(run.Claimed);
-        var retry = spec is not null && ending.Status is ExecutionStatus.Faild or ExecutionStatus.Timeout && run.Claimed.Attempt <= spec!.Retries;
+        var mayRetry = spec is not null && ending.Status is ExecutionStatus.Faild or ExecutionStatus.Timeout && run.Claimed.Attempt <= spec!.Retries;
+        // What a kill has left would run beside its own repetition.
+        var retry = mayRetry && ending.Left is not > 0;
         var result = new ExecutionResult(
             run.Claimed,
             node.Name,
@@ -53,6 +55,7 @@ internal sealed class RunRecorder(ExecutionStore store, ResultSpool spool, Node 
             run.Output.Beginning(ExecutionStore.ListLimit),
             run.Output.Total
         );
+        if (mayRetry && !retry) result = result.WithoutRetry(new Text("不再重试：仍有进程在运行", "not tried again: processes of it still run"));
         var (spooled, refused) = (false, false);
         while (true)
         {
@@ -88,10 +91,10 @@ internal sealed class RunRecorder(ExecutionStore store, ResultSpool spool, Node 
                 refused = true;
                 var why = OutsideText.Clean(error.Message);
                 var cause = new Text(
-                    $"{ending.Cause.Zh}；输出无法保存：{why}".TrimStart('；'),
-                    $"{ending.Cause.En}; its output could not be stored: {why}".TrimStart(';', ' ')
+                    $"{result.Ending.Cause.Zh}；输出无法保存：{why}".TrimStart('；'),
+                    $"{result.Ending.Cause.En}; its output could not be stored: {why}".TrimStart(';', ' ')
                 );
-                result = result with { Output = "", Ending = ending with { Cause = cause } };
+                result = result with { Output = "", Ending = result.Ending with { Cause = cause } };
             }
         }
     }

@@ -22,6 +22,7 @@ internal sealed class Runner(
     Ledger ledger,
     Recovery recovery,
     JobEnvironment environments,
+    FolderCheck folders,
     RunAsRule runAs,
     CronSettings settings,
     Quotas quotas,
@@ -195,7 +196,12 @@ internal sealed class Runner(
         var rows = (await store.Mine(node.Name, cancellation)).ToDictionary(row => (row.LogId, row.Attempt));
         foreach (var run in mine)
         {
-            if (!rows.TryGetValue((run.Claimed.LogId, run.Claimed.Attempt), out var row) || row.Incarnation != run.Claimed.Incarnation)
+            // Another incarnation's rows were settled, or are about to be.
+            if (
+                run.Claimed.Incarnation != node.Incarnation
+                || !rows.TryGetValue((run.Claimed.LogId, run.Claimed.Attempt), out var row)
+                || row.Incarnation != run.Claimed.Incarnation
+            )
                 run.Ask(
                     ExecutionStatus.Interrupted,
                     new Text(
@@ -210,7 +216,8 @@ internal sealed class Runner(
             await TakeUp(cancellation);
         var asked = BootTime.Now;
         var work = await store.HasWork(cancellation);
-        ledger.Polled(work.Now, asked);
+        if (node.Has(WorkName) && !node.IsDrained) ledger.Polled(work.Now, asked);
+        else ledger.Away();
         // Fallback for lost wake-ups: account for jobs that are due.
         if (work.Due && sources.Poll) await ledger.AccountDue(cancellation);
         if (work.Queued || (work.Due && sources.Poll)) await StartQueued(cancellation);
@@ -317,6 +324,8 @@ internal sealed class Runner(
     private async Task<Ending> RunToEnd(Run run)
     {
         var claimed = run.Claimed;
+        // Before there is a permit that it would keep from the others.
+        var silent = await SilentFolder(claimed);
         await spawning.WaitAsync();
         using var span = CodoTelemetry.Source.StartActivity("cron run", ActivityKind.Internal, Spec.Of(claimed)?.Traceparent);
         span?.SetTag("codo.job_id", claimed.JobId).SetTag("codo.log_id", claimed.LogId).SetTag("codo.attempt", claimed.Attempt);
@@ -327,13 +336,21 @@ internal sealed class Runner(
         {
             spec = Spec.Of(claimed) ?? throw new InvalidOperationException("its spec in cron.cron_log does not read");
             encoding = CommandForm.EncodingOf(spec.Encoding);
-            // Between the claim and here this node may have stood still: a lease that ran out means that somebody settles, and perhaps repeats, this row.
-            if (!node.HoldsLease)
+            // Between the claim and here this node may have stood still: a lease that ran out means that somebody settles, and perhaps repeats, this row. So
+            // does another incarnation, under which the lease is held again.
+            if (!node.HoldsLease || node.Incarnation != claimed.Incarnation)
                 return Over(
                     ExecutionStatus.Interrupted,
                     null,
                     null,
                     new Text("节点失去租约，命令未启动", "The node lost its lease; the command was not started")
+                );
+            if (silent is not null)
+                throw new CommandNotStartedException(
+                    new Text(
+                        $"working_directory {silent} 在 {FolderCheck.Patience.TotalSeconds:0} 秒内没有回应",
+                        $"working_directory {silent} does not answer within {FolderCheck.Patience.TotalSeconds:0} s"
+                    )
                 );
             command = LocalCommand.Start(
                 CommandForm.With(spec.Interpreter, claimed.TaskCmd),
@@ -392,6 +409,15 @@ internal sealed class Runner(
         var rest = left == 0 ? new Text("，进程已全部结束", "; no process is left") : new Text($"，仍有 {left} 个进程无法结束", $"; {left} processes could not be ended");
         return Over(stop.Status, end?.ExitCode, left, new Text(stop.Cause.Zh + rest.Zh, stop.Cause.En + rest.En), usage);
     }
+
+    /// <summary>The folder of a command where its file system does not answer; null where the start itself will say what is wrong, if anything is.</summary>
+    private async Task<string?> SilentFolder(Claimed claimed) =>
+        Spec.Of(claimed) is { WorkingDirectory: { Length: > 0 } folder } spec
+        && CommandUser.TryFind(string.IsNullOrEmpty(spec.RunAs) ? runAs.Default : spec.RunAs, out var user, out _)
+        && user.IsSeenThrough
+        && !await folders.Answers(folder)
+            ? folder
+            : null;
 
     private Ending Over(ExecutionStatus status, int? exitCode, int? left, Text cause, RunUsage? usage = null) =>
         new(status, exitCode, left, cause, time.GetUtcNow().UtcDateTime, usage);

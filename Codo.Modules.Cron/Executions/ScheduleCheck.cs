@@ -12,13 +12,20 @@ namespace Codo.Modules.Cron.Executions;
 /// <summary>
 /// Finds jobs that would be silent: broken ones that read again, ones whose account is ahead of PostgreSQL's clock (it was put back, or the row is damaged),
 /// and ones whose next due time is not what their expression says. Each is put right under its lock, with what did not run in the ledger. Executions that
-/// wait for a time from before the clock was put back are let go.
+/// wait for a time from before the clock was put back are let go. The first check looks at all jobs, each further one at the next page of them.
 /// </summary>
 internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, RecurringJobs recurring, Outbox outbox, Node node, ILogger<ScheduleCheck> log)
     : IHealthCheck
 {
-    private const string AllSql = $"""
-        SELECT {Ledger.Columns} FROM cron.job ORDER BY id
+    private const int PageSize = 1000;
+
+    private const string PageSql = $"""
+        SELECT {Ledger.Columns} FROM cron.job WHERE id > @After ORDER BY id LIMIT @Most
+        """;
+
+    // A clock that was put back concerns all jobs at once, and is not waited for page by page.
+    private const string AheadSql = $"""
+        SELECT {Ledger.Columns} FROM cron.job WHERE accounted_to > clock_timestamp() + CAST(@Ahead AS interval) ORDER BY id
         """;
 
     private const string LockSql = $"""
@@ -113,15 +120,27 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
         )
     );
 
+    // The job that the next page begins behind; null until all have been looked at.
+    private long? checkedTo;
+
     public async Task Check(CancellationToken cancellation)
     {
         if (!node.HoldsLease || !node.Has(NodeRoles.Cron)) return;
-        List<long> wrong;
+        var wrong = new SortedSet<long>();
         await using (var connection = await source.OpenConnectionAsync(cancellation))
         {
             if (await connection.ExecuteAsync(LetGoSql) is > 0 and var count)
                 log.LogWarning("{Count} executions waited for a time from before PostgreSQL's clock was put back; they wait no longer", count);
-            wrong = (await connection.QueryAsync<JobRow>(AllSql)).Where(job => Wrong(job) is not null).Select(job => job.Id).ToList();
+            wrong.UnionWith((await connection.QueryAsync<JobRow>(AheadSql, new { Ahead })).Where(job => Wrong(job) is not null).Select(job => job.Id));
+            var (isFirst, last) = (checkedTo is null, checkedTo ?? 0);
+            do
+            {
+                var page = (await connection.QueryAsync<JobRow>(PageSql, new { After = last, Most = PageSize })).AsList();
+                wrong.UnionWith(page.Where(job => Wrong(job) is not null).Select(job => job.Id));
+                last = page.Count == PageSize ? page[^1].Id : 0;
+            }
+            while (isFirst && last > 0);
+            checkedTo = last;
         }
         foreach (var id in wrong)
         {

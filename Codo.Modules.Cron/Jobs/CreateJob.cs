@@ -104,7 +104,7 @@ internal static class CreateJob
         {
             var space = await access.SpaceForNew(ResourceKind.Job, request.Space);
             var expression = JobFields.Expression(request.Cron, "添加失败，定时器错误", "Not added: the schedule is wrong");
-            var inZone = request.TimeZone is null ? zone.Info : TimeZoneInfo.FindSystemTimeZoneById(request.TimeZone);
+            var inZone = request.TimeZone is null ? zone.Info : JobFields.Zone(request.TimeZone);
             var variables = environments.Merge(JobFields.Variables(request.Env), request.SecretEnv, null);
             var now = time.GetUtcNow();
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
@@ -191,7 +191,7 @@ internal static class CreateJob
             var unfit = await FittingNodes.Warnings(connection, NodeRoles.Cron, "node", content.NodeSelector);
             await transaction.CommitAsync(cancellationToken);
             recurring.Changed(request.JobId!);
-            var advice = JobAdvice.Of(expression, inZone, now, request.Cmd, request.WorkingDirectory);
+            var advice = JobAdvice.Of(expression, inZone, now, request.Cmd, request.WorkingDirectory, content.RunAs);
             return new Result(
                 request.JobId!,
                 1,

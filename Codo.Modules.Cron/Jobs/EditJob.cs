@@ -139,9 +139,11 @@ internal static class EditJob
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var space = await access.SpaceFor(await JobAccess.Demand(connection, access, Verbs.Edit, request.JobId!), request.Space);
+            await JobAccess.Demand(connection, access, Verbs.Edit, request.JobId!);
             var (job, now, isTold) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
                 ?? throw JobAccess.NotFound(request.JobId);
+            // Asked again under the lock: somebody may have moved the job meanwhile, and it must not go back to where it was.
+            var space = await access.SpaceFor(await JobAccess.Demand(connection, access, Verbs.Edit, request.JobId!), request.Space);
             if (
                 request.Version is { } made
                 && await JobVersions.Conflict(connection, transaction, job, request, made, environments, codoZone, access) is { } other
@@ -215,7 +217,7 @@ internal static class EditJob
             await transaction.CommitAsync(cancellationToken);
             if (isTold || job.BrokenAt is not null) outbox.Wake();
             recurring.Changed(job.JobId);
-            var advice = JobAdvice.Of(expression, zone, now, request.Cmd, request.WorkingDirectory);
+            var advice = JobAdvice.Of(expression, zone, now, request.Cmd, request.WorkingDirectory, user);
             return new Result(
                 request.JobId!,
                 version,

@@ -59,7 +59,7 @@ internal static class Forecast
                 .Refuse("hours 只能是 24 | 168", "hours must be one of 24 | 168");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Zone zone, TimeProvider time, Access access) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Zone zone, TimeProvider time, Access access, ForecastCache cache) : IRequestHandler<Query, Result>
     {
         // Seconds that a job is taken to run of which no run has ended.
         private const double Unknown = 1;
@@ -69,10 +69,19 @@ internal static class Forecast
 
         private static readonly SemaphoreSlim OneAtATime = new(1);
 
+        private const string Where = $"""
+            WHERE NOT j.paused AND j.broken_at IS NULL AND {JobAccess.Visible} AND (CAST(@SpaceId AS bigint) IS NULL OR j.space_id = @SpaceId)
+            """;
+
         private const string JobsSql = $"""
             SELECT j.job_id, j.cron, j.time_zone, j.overlap, k.usual_p50, k.usual_p95
-            FROM cron.job j LEFT JOIN cron.job_last k ON k.job = j.id WHERE NOT j.paused AND j.broken_at IS NULL AND {JobAccess.Visible}
-                AND (CAST(@SpaceId AS bigint) IS NULL OR j.space_id = @SpaceId) ORDER BY j.id
+            FROM cron.job j LEFT JOIN cron.job_last k ON k.job = j.id {Where} ORDER BY j.id
+            """;
+
+        // All that a forecast is made of, but for how long runs usually take: what is answered again may be behind in that by a minute.
+        private const string StateSql = $"""
+            SELECT count(*) || '.' || COALESCE(sum(hashtextextended(concat_ws(chr(31), j.id, j.job_id, j.cron, j.time_zone, j.overlap), 0)), 0)
+            FROM cron.job j {Where}
             """;
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
@@ -80,24 +89,41 @@ internal static class Forecast
             var hours = request.Hours ?? Lengths[0];
             var asked = new DynamicParameters(JobAccess.Parameters(access));
             asked.Add("SpaceId", request.Space is null ? null : access.SpaceOf(request.Space));
-            List<Row> jobs;
-            // No connection is held while others have their turn: forecasts in a queue would take them all.
-            await using (var connection = await source.OpenConnectionAsync(cancellationToken))
-                jobs = (await connection.QueryAsync<Row>(new CommandDefinition(JobsSql, asked, cancellationToken: cancellationToken))).AsList();
+            var key = $"{access.Sees(ResourceKind.Job).Key} {request.Space} {hours}";
+            var state = $"{time.GetUtcNow():yyyyMMddHHmm} {await State()}";
+            if (cache.Find(key, state) is { } known) return known;
             await OneAtATime.WaitAsync(cancellationToken);
             try
             {
+                // Somebody who was before in the queue may have asked the same.
+                if (cache.Find(key, state) is { } made) return made;
+                var jobs = await Jobs();
                 // A thread of its own: a second of one of the pool's threads would hold up everybody's requests.
-                return await Task.Factory.StartNew(
+                var result = await Task.Factory.StartNew(
                     () => Compute(jobs, hours, cancellationToken),
                     cancellationToken,
                     TaskCreationOptions.LongRunning,
                     TaskScheduler.Default
                 );
+                cache.Keep(key, state, result);
+                return result;
             }
             finally
             {
                 OneAtATime.Release();
+            }
+
+            // No connection is held while others have their turn: forecasts in a queue would take them all.
+            async Task<string?> State()
+            {
+                await using var connection = await source.OpenConnectionAsync(cancellationToken);
+                return await connection.ExecuteScalarAsync<string>(new CommandDefinition(StateSql, asked, cancellationToken: cancellationToken));
+            }
+
+            async Task<List<Row>> Jobs()
+            {
+                await using var connection = await source.OpenConnectionAsync(cancellationToken);
+                return (await connection.QueryAsync<Row>(new CommandDefinition(JobsSql, asked, cancellationToken: cancellationToken))).AsList();
             }
         }
 
@@ -181,7 +207,7 @@ internal static class Forecast
             var (changes, left) = (new List<Change>(), MostNotes);
             foreach (var group in jobs.GroupBy(job => job.TimeZone))
             {
-                if (!TimeZoneInfo.TryFindSystemTimeZoneById(group.Key, out var zone) || WallClock.NextChange(zone, now) is not { } at) continue;
+                if (ZoneOf(group.Key) is not { } zone || WallClock.NextChange(zone, now) is not { } at) continue;
                 var touched = new List<Touched>();
                 var notes = new Dictionary<string, Text?>(StringComparer.Ordinal);
                 foreach (var job in group)
@@ -216,7 +242,19 @@ internal static class Forecast
             at.ToOffset(offset).ToString("yyyy-MM-dd HH:mm:sszzz", CultureInfo.InvariantCulture);
 
         private static (CronExpression Expression, TimeZoneInfo Zone)? Read(string cron, string timeZone) =>
-            JobRow.ReadExpression(cron, out _) is { } expression && TimeZoneInfo.TryFindSystemTimeZoneById(timeZone, out var zone) ? (expression, zone) : null;
+            JobRow.ReadExpression(cron, out _) is { } expression && ZoneOf(timeZone) is { } zone ? (expression, zone) : null;
+
+        private static TimeZoneInfo? ZoneOf(string id)
+        {
+            try
+            {
+                return JobRow.ZoneOf(id);
+            }
+            catch (JobIsBroken)
+            {
+                return null;
+            }
+        }
 
         private sealed record Row(string JobId, string Cron, string TimeZone, string Overlap, double? UsualP50, double? UsualP95);
     }

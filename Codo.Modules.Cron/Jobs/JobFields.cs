@@ -3,6 +3,7 @@ using System.Text.RegularExpressions;
 using Codo.Modules.Cron.Executions;
 using Codo.Modules.Cron.Schedules;
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Processes;
@@ -45,7 +46,7 @@ internal static partial class JobFields
     {
         validator.RuleFor(job => job.Cmd).AtMost(MaxCommand, "cmd");
         validator.RuleFor(job => job.Cron).AtMost(1000, "cron");
-        validator.RuleFor(job => job.TimeZone).Must(zone => zone is null || TimeZoneInfo.TryFindSystemTimeZoneById(zone, out _))
+        validator.RuleFor(job => job.TimeZone).Must(IsZone)
             .Refuse("time_zone 不是有效的 IANA 时区名，例如 Asia/Shanghai", "time_zone is no IANA time zone, such as Asia/Shanghai");
         validator.RuleFor(job => job.Timeout).Within(0, 30 * 86_400, "timeout");
         validator.RuleFor(job => job.Overlap).OneOf("overlap", "skip", "queue", "allow", "replace");
@@ -114,6 +115,9 @@ internal static partial class JobFields
         var said = wrongFieldCount ? new Text(failedZh, failedEn) : new Text($"{failedZh}：{why.Zh}", $"{failedEn}: {why.En}");
         throw new Refusal(-1, said) { Hint = CronHints.Of(text ?? "") };
     }
+
+    /// <summary>Whether a zone that is given may be stored: one of this machine, or the offset that Codo goes on at where its own zone is gone.</summary>
+    public static bool IsZone(string? id) => id is null || FixedZone.Parse(id) is not null || TimeZoneInfo.TryFindSystemTimeZoneById(id, out _);
 
     /// <summary>A zone that is given, or stored and perhaps no longer there.</summary>
     /// <exception cref="Refusal">This machine has no such zone.</exception>

@@ -120,9 +120,7 @@ internal static class ListJobs
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             // What a caller may see, and a list, which differs with it.
-            var sight = access.Sees(ResourceKind.Job);
-            var sees = sight.All ? "all" : string.Join(',', sight.Spaces) + " " + JsonSerializer.Serialize(sight.Objects);
-            var key = $"{access.Caller.UserId} {sees} {Language.English} {request}";
+            var key = $"{access.Caller.UserId} {access.Sees(ResourceKind.Job).Key} {Language.English} {request}";
             var state = await cache.State();
             if (cache.Find(key, state) is { } known) return new Result(Anew(request, cancellationToken), known.Count) { Body = known.Body };
             var isSettled = await cache.IsSettled(cancellationToken);

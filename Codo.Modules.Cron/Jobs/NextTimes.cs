@@ -19,7 +19,7 @@ internal static class NextTimes
     {
         public Validator()
         {
-            RuleFor(query => query.TimeZone).Must(zone => zone is null || TimeZoneInfo.TryFindSystemTimeZoneById(zone, out _))
+            RuleFor(query => query.TimeZone).Must(JobFields.IsZone)
                 .Refuse("time_zone 不是有效的 IANA 时区名，例如 Asia/Shanghai", "time_zone is no IANA time zone, such as Asia/Shanghai");
             RuleFor(query => query.Count).Within(1, 100, "count");
         }
@@ -32,7 +32,7 @@ internal static class NextTimes
         public Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             var expression = JobFields.Expression(request.Cron, "定时器错误", "The schedule is wrong");
-            var inZone = request.TimeZone is null ? zone.Info : TimeZoneInfo.FindSystemTimeZoneById(request.TimeZone);
+            var inZone = request.TimeZone is null ? zone.Info : JobFields.Zone(request.TimeZone);
             var data = new List<Due>();
             var after = time.GetUtcNow();
             while (data.Count < (request.Count ?? DefaultCount) && expression.Next(after, inZone) is { } next)

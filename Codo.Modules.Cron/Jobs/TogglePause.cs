@@ -38,11 +38,10 @@ internal static class TogglePause
     ) : IRequestHandler<Command, Result>
     {
         private const string ToggleSql = """
-            UPDATE cron.job SET paused = NOT paused, held_by = NULL, held_zh = '', held_en = '',
+            UPDATE cron.job SET paused = @Paused, held_by = NULL, held_zh = '', held_en = '',
                 released = CASE WHEN @Digest = '' THEN released ELSE @Digest END,
                 updater_id = @CallerId, updater = @CallerName, update_time = clock_timestamp()
             WHERE id = @Id
-                RETURNING paused
             """;
 
         private readonly Caller caller = access.Caller;
@@ -52,20 +51,29 @@ internal static class TogglePause
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             await JobAccess.Demand(connection, access, Verbs.Edit, request.JobId!);
-            var (job, _, isTold) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
-                ?? throw JobAccess.NotFound(request.JobId);
-            if (request.Paused == job.Paused) return new Result(request.JobId!, job.Paused, false);
+            var locked = await ledger.LockAndAccount(connection, transaction, request.JobId!) ?? throw JobAccess.NotFound(request.JobId);
+            var (job, isTold) = (locked.Job, locked.IsTold);
+            var paused = request.Paused ?? !locked.WasPaused;
+            // A rule may hold the job in this very request: that is the pause that was asked for, and nobody has asked for a release.
+            if (paused == locked.WasPaused || paused == job.Paused)
+            {
+                await transaction.CommitAsync(cancellationToken);
+                if (isTold) outbox.Wake();
+                if (job.Paused != locked.WasPaused) recurring.Changed(job.JobId);
+                return new Result(request.JobId!, job.Paused, job.Paused != locked.WasPaused);
+            }
             var digest = job.Paused ? await JobHold.Release(connection, transaction, rules, environments, caller, job) : "";
             if (request.WithoutRelease == true && digest.Length > 0)
                 throw Refusal.Conflict(
                     $"job {job.JobId} 的命令需要另一人放行：请打开 {JobPaths.Of(job.JobId)}，查看命令后放行",
                     $"The command of job {job.JobId} needs a second person to release it: look at it and release it at {JobPaths.Of(job.JobId)}"
                 );
-            var paused = await connection.ExecuteScalarAsync<bool>(
+            await connection.ExecuteAsync(
                 ToggleSql,
                 new
                 {
                     job.Id,
+                    Paused = paused,
                     Digest = digest,
                     CallerId = caller.UserId,
                     CallerName = caller.Nickname,

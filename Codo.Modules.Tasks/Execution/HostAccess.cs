@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Codo.Modules.Tasks.Hosts;
 using Codo.Modules.Tasks.Layout;
 using Codo.Platform.Localization;
@@ -52,11 +53,7 @@ internal sealed class HostAccess(
 
     private async Task<Reached> Reach(string host, string execUser, long? listId)
     {
-        var chain = await throttle.UntilAnswered(async () =>
-        {
-            await using var connection = await source.OpenConnectionAsync();
-            return await ExecuteUser.FindChain(connection, box, execUser, listId);
-        });
+        var chain = await Chain(execUser, listId);
         if (chain.Count == 0) throw new CommandNotStartedException(new Text($"执行用户 {execUser} 不存在", $"There is no execute-user {execUser}"));
         Reached? before = null;
         var path = "";
@@ -68,6 +65,28 @@ internal sealed class HostAccess(
         }
 
         return await Reach(host, chain[0], path, Via(before, listId));
+    }
+
+    private async Task<IReadOnlyList<ExecuteUser>> Chain(string execUser, long? listId)
+    {
+        try
+        {
+            return await throttle.UntilAnswered(async () =>
+            {
+                await using var connection = await source.OpenConnectionAsync();
+                return await ExecuteUser.FindChain(connection, box, execUser, listId);
+            });
+        }
+        catch (CryptographicException error)
+        {
+            throw new CommandNotStartedException(
+                new Text(
+                    $"执行用户 {execUser} 或其跳板机的私钥无法解密：{error.Message}",
+                    $"The key of execute-user {execUser}, or of a bastion on its way, cannot be opened: {error.Message}"
+                ),
+                error
+            );
+        }
     }
 
     private async Task<Reached> Reach(string host, ExecuteUser user, string path, Func<Task<BastionUse>>? via)

@@ -21,10 +21,25 @@ internal sealed class OrderApproval
             @Sha256, @Plan, @Compared, CAST(@Risks AS jsonb))
         """;
 
+    /// <summary>In SQL, whether the time of an approval <c>p</c> is over.</summary>
+    // No rule says more hours than these; a number that damage has made larger leaves the range of dates.
+    public const string IsOver = """
+        EXISTS (SELECT FROM tasks.order_approval v WHERE v.list_id = p.list_id AND v.valid_hours IS NOT NULL
+            AND p.at < clock_timestamp() - make_interval(hours => LEAST(v.valid_hours, 8760)))
+        """;
+
+    /// <summary>
+    /// In SQL, whether a verdict <c>p</c> on an order <c>o</c> counts: approvals whose time is over become void only with the next one. Of an order that was
+    /// approved in time they go on counting.
+    /// </summary>
+    public const string Counts = $"""
+        (NOT p.void AND (p.verdict <> 'approve' OR o.schedule <> 'new' OR NOT {IsOver}))
+        """;
+
     // Approvals of another plan, and those whose time is over, no longer count.
-    private const string VoidSql = """
-        UPDATE tasks.approval SET void = true WHERE list_id = @ListId AND NOT void AND verdict = 'approve'
-            AND (plan_sha256 <> @Sha256 OR at < clock_timestamp() - make_interval(hours => CAST(@ValidHours AS int)))
+    private const string VoidSql = $"""
+        UPDATE tasks.approval p SET void = true WHERE p.list_id = @ListId AND NOT p.void AND p.verdict = 'approve'
+            AND (p.plan_sha256 <> @Sha256 OR {IsOver})
         """;
 
     private const string PlanSql = """
@@ -119,7 +134,7 @@ internal sealed class OrderApproval
     /// <summary>Those whose approval of this plan counts now; the others' become void.</summary>
     public async Task<IReadOnlyList<long>> Approvers(NpgsqlConnection connection, NpgsqlTransaction transaction, string sha256)
     {
-        await connection.ExecuteAsync(VoidSql, new { ListId, Sha256 = sha256, Rule.ValidHours }, transaction);
+        await connection.ExecuteAsync(VoidSql, new { ListId, Sha256 = sha256 }, transaction);
         return (await connection.QueryAsync<long>(CountSql, new { ListId }, transaction)).AsList();
     }
 

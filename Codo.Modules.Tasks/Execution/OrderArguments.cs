@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Microsoft.Extensions.Configuration;
@@ -12,6 +13,12 @@ internal sealed class OrderArguments(SecretBox box, IConfiguration configuration
 {
     /// <summary>What stands for a secret value wherever it is shown.</summary>
     public const string Mask = CommandLine.Mask;
+
+    /// <summary>Why the secrets of a stored order do not open.</summary>
+    public static readonly Text CannotOpen = new(
+        "保密参数无法解密：主密钥与提交时不同",
+        "A secret argument cannot be opened: the master key is not the one of its submission"
+    );
 
     private const string SealPlace = "tasks.scheduler_task_list.secret_args";
 
@@ -40,6 +47,7 @@ internal sealed class OrderArguments(SecretBox box, IConfiguration configuration
     }
 
     /// <summary>The arguments of a stored order, secrets opened.</summary>
+    /// <exception cref="System.Security.Cryptography.CryptographicException">They do not open: <see cref="CannotOpen"/>.</exception>
     public ArgumentValues Open(string args, byte[]? secretArgs)
     {
         var values = CommandLine.Values(JsonNode.Parse(args)!.AsObject()).ToDictionary(StringComparer.Ordinal);

@@ -31,11 +31,11 @@ internal static class OrderEvents
     public const string Reminder = "orders.approval_reminder";
 
     // An order that ends without ever having been in trouble is told to nobody, nor is a lane that a person stopped.
-    public const string Situation = """
+    public const string Situation = $"""
         CASE WHEN o.schedule = 'OK' THEN CASE WHEN o.told IN (0, 9) THEN o.told ELSE 9 END
              WHEN o.schedule = 'new' THEN 1
-             WHEN o.schedule = 'start' AND (o.status IN (4, 5) OR o.status = 6 AND EXISTS (SELECT FROM tasks.lane l WHERE l.list_id = o.list_id
-                 AND l.state = 'interrupted')) THEN o.status
+             WHEN o.schedule = 'start' AND (o.status IN (4, 5) OR o.status = 6 AND {Progress.HasInterrupted}) THEN o.status
+             WHEN o.schedule = 'start' AND o.status = 6 AND {Progress.AtHand} THEN 5
              ELSE 0 END
         """;
 
@@ -49,13 +49,18 @@ internal static class OrderEvents
         """;
 
     // Its stream is its own, so that it holds up nothing else of the order; its time is the one at which it is due, so that it counts as late only after that.
+    // One that is there already is of an earlier wait, and is put off: it would come right after the order is told of anew, and be taken for the same again.
     private const string RemindSql = """
+        WITH t AS (
+            SELECT clock_timestamp() + interval '1 hour' AS due
+        ), moved AS (
+            UPDATE platform.outbox SET at = t.due, next_try_at = t.due FROM t WHERE stream = @Stream AND dead_at IS NULL RETURNING 1
+        )
         INSERT INTO platform.outbox (stream, kind, payload, at, next_try_at)
-        SELECT @Stream, @Kind, jsonb_build_object('list_id', CAST(@ListId AS bigint)), due, due FROM (SELECT clock_timestamp() + interval '1 hour' AS due) t
-        WHERE NOT EXISTS (SELECT FROM platform.outbox WHERE stream = @Stream AND dead_at IS NULL)
+        SELECT @Stream, @Kind, jsonb_build_object('list_id', CAST(@ListId AS bigint)), due, due FROM t WHERE NOT EXISTS (SELECT FROM moved)
         """;
 
-    /// <summary>Has those who can approve the order told once more after an hour, if it still awaits approval then.</summary>
+    /// <summary>Has those who can approve the order told once more after an hour from now, if it still awaits approval then.</summary>
     public static Task RemindLater(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId) =>
         connection.ExecuteAsync(RemindSql, new { Stream = $"order:{listId}:approval", Kind = Reminder, ListId = listId }, transaction);
 

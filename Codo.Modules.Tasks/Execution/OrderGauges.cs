@@ -10,7 +10,7 @@ internal sealed class OrderGauges : IGaugeSource
     private const string Sql = $"""
         SELECT 'codo.orders' AS name, w.word, CAST(count(*) AS float8) AS value FROM tasks.scheduler_task_list o, LATERAL (SELECT CASE
             WHEN o.schedule = 'new' THEN 'awaits_approval' WHEN o.schedule = 'ready' THEN 'ready' WHEN o.status = 4 THEN 'failed'
-            WHEN o.status = 5 THEN 'awaits_person' WHEN o.status = 6 THEN 'interrupted'
+            WHEN o.status = 6 AND {Progress.HasInterrupted} THEN 'interrupted' WHEN o.status IN (5, 6) AND {Progress.AtHand} THEN 'awaits_person'
             WHEN {Progress.AwaitsBatch} THEN 'awaits_person' ELSE 'running' END AS word) w
         WHERE o.schedule <> 'OK' GROUP BY w.word
         UNION ALL SELECT 'codo.orders.oldest', w.word, CAST(extract(epoch FROM clock_timestamp() - min(w.since)) AS float8)

@@ -22,14 +22,17 @@ internal sealed class OrderMirror(
     ILogger<OrderMirror> log
 ) : DashboardMirror<OrderMirror.BehindRow>(source, mirror, node, time, log)
 {
-    // 5 is a hand step, 4 a lane that has failed: both are for a person, as a batch that waits is, and nothing else of an order changes how it is shown.
-    // Looked at for open orders alone: one that has ended has no row in the mirror's table.
-    private const string ShownState = $"""
-        CASE WHEN o.schedule <> 'start' THEN o.schedule WHEN o.status IN (4, 5) THEN 'start ' || o.status
+    /// <summary>
+    /// In SQL, of an order <c>o</c> that has not ended: how it is shown. A failure, an interruption, a hand step and a batch that waits are for a person, and
+    /// nothing else of an order changes how it is shown. Its status alone does not tell: it is 6 also where a person stopped a host.
+    /// </summary>
+    public const string ShownState = $"""
+        CASE WHEN o.schedule <> 'start' THEN o.schedule WHEN o.status = 4 THEN 'start 4'
+            WHEN o.status = 6 AND {Progress.HasInterrupted} THEN '{AtInterruption}' WHEN o.status IN (5, 6) AND {Progress.AtHand} THEN '{AtHand}'
             WHEN {Progress.AwaitsBatch} THEN '{AtBatch}' ELSE 'start' END
         """;
 
-    private const string AtBatch = "start batch";
+    public const string AtBatch = "start batch", AtHand = "start 5", AtInterruption = "start 6";
 
     private const string NewSql = """
         INSERT INTO tasks.dashboard_job (list_id) VALUES (@ListId)
@@ -163,13 +166,15 @@ internal sealed class OrderMirror(
             ),
             OrderState.Ended when facts.StartedAt is null => DashboardState.Deleted("ended before anything of it ran", ended),
             OrderState.Ended => DashboardState.Failed(link, "order", "not every step succeeded", facts.Failures, ended),
-            _ when facts.Status == StepState.Hand => DashboardState.Waiting(link, "a step waits for a person"),
+            _ when facts.Shown == AtHand => DashboardState.Waiting(link, "a step waits for a person"),
             _ when facts.Shown == AtBatch => DashboardState.Waiting(link, "a batch waits for a person"),
             _ => DashboardState.Running(
                 link,
                 facts.StartedAt ?? facts.CreateTime,
                 "",
-                facts.Status == StepState.Failed ? "a step has failed and waits for a person" : ""
+                facts.Status == StepState.Failed ? "a step has failed and waits for a person"
+                    : facts.Shown == AtInterruption ? "a host was interrupted and waits for a person"
+                    : ""
             ),
         };
     }

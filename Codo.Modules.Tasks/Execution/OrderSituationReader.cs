@@ -18,9 +18,9 @@ internal sealed class OrderSituationReader : IOutboxReader
             o.creator_id, o.creator, o.space_id,
                ARRAY(SELECT COALESCE((SELECT u.nickname FROM tasks.scheduler_temp_user u WHERE u.temp_id = o.temp_id AND u.user_id = a.id), '')
                 FROM unnest(o.approver_ids) WITH ORDINALITY AS a(id, place) ORDER BY a.place) AS approver_names,
-               CASE WHEN o.schedule <> 'new' THEN CAST(ARRAY[] AS bigint[]) ELSE ARRAY(SELECT c.id FROM tasks.order_approval p,
-                    unnest(p.candidate_ids) AS c(id) WHERE p.list_id = o.list_id AND NOT EXISTS (SELECT FROM tasks.approval g WHERE g.list_id = o.list_id
-                    AND g.user_id = c.id AND g.verdict = 'approve' AND NOT g.void)) END AS asked_ids,
+               CASE WHEN o.schedule <> 'new' THEN CAST(ARRAY[] AS bigint[]) ELSE ARRAY(SELECT c.id FROM tasks.order_approval k,
+                    unnest(k.candidate_ids) AS c(id) WHERE k.list_id = o.list_id AND NOT EXISTS (SELECT FROM tasks.approval p WHERE p.list_id = o.list_id
+                    AND p.user_id = c.id AND p.verdict = 'approve' AND {OrderApproval.Counts})) END AS asked_ids,
                (SELECT p.candidate_ids FROM tasks.order_approval p WHERE p.list_id = o.list_id) AS candidate_ids,
                (SELECT p.candidates FROM tasks.order_approval p WHERE p.list_id = o.list_id) AS candidates,
                ARRAY(SELECT l.host FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state IN ('failed', 'interrupted') ORDER BY l.lane_id) AS hosts

@@ -29,6 +29,12 @@ internal static class Progress
     /// <summary>In SQL, of an order <c>o</c> that is started: a person lets its next batch begin.</summary>
     public const string AwaitsBatch = $"EXISTS (SELECT FROM tasks.order_group g WHERE g.list_id = o.list_id AND g.confirm AND {BatchWaits})";
 
+    /// <summary>In SQL, of an order <c>o</c>: a host of it was interrupted. The order's status is 6 also where a person stopped one.</summary>
+    public const string HasInterrupted = "EXISTS (SELECT FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state = 'interrupted')";
+
+    /// <summary>In SQL, of an order <c>o</c>: a host of it stands at a hand step. The order's status is 6 also then where a person stopped another.</summary>
+    public const string AtHand = "EXISTS (SELECT FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state = 'hand')";
+
     /// <summary>In SQL, of a group <c>g</c> whose batch waits: since when.</summary>
     public const string BatchWaitsSince = """
         (SELECT max(l.since) FROM tasks.lane l WHERE l.list_id = g.list_id AND l.task_group = g.task_group AND l.state <> 'waiting')

@@ -34,9 +34,9 @@ internal sealed class StartCheck(RunPlans plans)
         UPDATE tasks.approval SET void = true WHERE list_id = @ListId AND NOT void AND verdict IN ('approve', 'break_glass')
         """;
 
-    private const string ApprovedSql = """
-        SELECT user_id, verdict = 'break_glass' AS is_glass, at < clock_timestamp() - make_interval(hours => CAST(@ValidHours AS int)) AS is_over
-        FROM tasks.approval WHERE list_id = @ListId AND NOT void AND verdict IN ('approve', 'break_glass')
+    private const string ApprovedSql = $"""
+        SELECT p.user_id, p.verdict = 'break_glass' AS is_glass, {OrderApproval.IsOver} AS is_over
+        FROM tasks.approval p WHERE p.list_id = @ListId AND NOT p.void AND p.verdict IN ('approve', 'break_glass')
         """;
 
     private const string PeopleSql = """
@@ -61,10 +61,17 @@ internal sealed class StartCheck(RunPlans plans)
         {
             now = await plans.OfOrder(connection, transaction, listId, approval.Plan?.Key);
         }
-        catch (CommandNotStartedException)
+        catch (CommandNotStartedException wrong)
         {
-            // The step itself says so, and fails.
-            return true;
+            // Without its lines nothing tells whether it is what was approved, nor what the high-risk rules say to it. A version that quotes more strictly
+            // meets orders whose lines the one before could put together.
+            return await Back(
+                connection,
+                transaction,
+                listId,
+                false,
+                new Text($"命令行无法生成：{wrong.Text.Zh}", $"a command line cannot be put together: {wrong.Text.En}")
+            );
         }
 
         if (now.Block is { } block)
@@ -83,10 +90,9 @@ internal sealed class StartCheck(RunPlans plans)
             return false;
         }
 
-        var approvals = (await connection.QueryAsync<(long UserId, bool IsGlass, bool? IsOver)>(
-            ApprovedSql, new { ListId = listId, approval.Rule.ValidHours }, transaction)).AsList();
+        var approvals = (await connection.QueryAsync<(long UserId, bool IsGlass, bool IsOver)>(ApprovedSql, new { ListId = listId }, transaction)).AsList();
         var isGlass = approvals.Exists(one => one.IsGlass);
-        if (!isGlass && approvals.Exists(one => one.IsOver == true))
+        if (!isGlass && approvals.Exists(one => one.IsOver))
             return await Back(connection, transaction, listId, false, new Text("审批已过有效期", "an approval is no longer valid"));
         if (approval.Difference(now) is { } difference)
             return await Back(

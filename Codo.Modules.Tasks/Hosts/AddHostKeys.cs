@@ -20,8 +20,8 @@ internal static class AddHostKeys
     /// <param name="Port">22 when absent; with <c>key</c>.</param>
     /// <param name="Key">The public key, such as <c>ssh-ed25519 AAAA…</c>.</param>
     /// <param name="KnownHosts">The text of a known_hosts file, or what ssh-keyscan prints; instead of <c>host</c> and <c>key</c>.</param>
-    /// <param name="Path">The bastions on the way, <c>host:port</c> from the first to the last with commas between; absent means that the host is reached
-    /// directly.</param>
+    /// <param name="Path">The bastions on the way, <c>host:port</c> from the first to the last with commas between, the port 22 where none is given; absent
+    /// means that the host is reached directly.</param>
     /// <param name="Replace">Puts the key in the place of another one that is pinned; false when absent.</param>
     internal sealed record Command(string? Host, int? Port, string? Key, string? KnownHosts, string? Path, bool? Replace) : IRequest<Result>;
 

@@ -33,14 +33,19 @@ internal static class ForgetHostKey
 
         public async Task<Answer> Handle(Command command, CancellationToken cancellationToken)
         {
-            var (host, port, path) = (HostKeys.Name(command.Host!.Trim()), command.Port ?? 22, HostKeys.NormalPath(command.Path));
+            var (host, port) = (HostKeys.Name(command.Host!.Trim()), command.Port ?? 22);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var gone = await connection.QuerySingleOrDefaultAsync<Gone>(RemoveSql, new { Path = path, Host = host, Port = port }, transaction)
+            // A row of a version before stands as the list shows it.
+            var gone = await Remove(HostKeys.PathAsWritten(command.Path))
+                ?? await Remove(HostKeys.NormalPath(command.Path))
                 ?? throw Refusal.NotFound($"没有记录主机 {host}:{port} 的密钥", $"No key of {host}:{port} is pinned");
             await Audit.Write(connection, transaction, caller, "forget", "host_key", $"{host}:{port}", before: gone);
             await transaction.CommitAsync(cancellationToken);
             return new Answer(Say.Deleted);
+
+            Task<Gone?> Remove(string path) =>
+                connection.QuerySingleOrDefaultAsync<Gone>(RemoveSql, new { Path = path, Host = host, Port = port }, transaction);
         }
     }
 }

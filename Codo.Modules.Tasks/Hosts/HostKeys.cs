@@ -1,8 +1,10 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 using Codo.Platform.Data;
+using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Dapper;
 using Npgsql;
@@ -113,13 +115,43 @@ internal sealed class HostKeys(NpgsqlDataSource source)
     /// <param name="path">The bastion's own.</param>
     public static string Through(string path, string host, int port) => $"{(path.Length == 0 ? "" : path + ",")}{Address(host, port)}";
 
-    /// <summary>A path in the one spelling in which it is stored.</summary>
+    /// <summary>
+    /// A path in the one spelling in which it is stored, and looked for on the way to a host: <c>host:port</c>, the port 22 where none is given.
+    /// </summary>
+    /// <exception cref="Refusal">An entry is no host with a port.</exception>
     public static string NormalPath(string? path) =>
-        string.Join(',', (path ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)).ToLowerInvariant();
+        string.Join(
+            ',',
+            Entries(path)
+                .Select(entry =>
+                    NormalEntry(entry)
+                    ?? throw Refusal.Invalid(
+                        $"path：{OutsideText.Clean(entry, 100)} 应为 host:port",
+                        $"path: {OutsideText.Clean(entry, 100)} should be host:port"
+                    )
+                )
+        );
+
+    /// <summary>A path as versions before stored one that was given: not read, and without a port where none was written.</summary>
+    public static string PathAsWritten(string? path) => string.Join(',', Entries(path)).ToLowerInvariant();
 
     /// <summary>A host and its port as people write them.</summary>
     public static string Address(string host, int port) =>
         Name(host) is var name && name.Contains(':', StringComparison.Ordinal) ? $"[{name}]:{port}" : $"{name}:{port}";
+
+    private static string[] Entries(string? path) => (path ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+
+    // host, host:port, [v6]:port, or an IPv6 address alone; null for anything else.
+    private static string? NormalEntry(string entry)
+    {
+        var colon = entry.LastIndexOf(':');
+        // The colons of an IPv6 address are its own, unless it stands in brackets.
+        var hasPort = colon > 0 && (entry[colon - 1] == ']' || !entry[..colon].Contains(':', StringComparison.Ordinal));
+        var (host, port) = (hasPort ? entry[..colon] : entry, 22);
+        if (hasPort && !int.TryParse(entry.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out port)) return null;
+        if (host.StartsWith('[') && host.EndsWith(']')) host = host[1..^1];
+        return port is >= 1 and <= 65535 && HostList.TryHost(host, out var kept) ? Address(kept, port) : null;
+    }
 
     private static string Place(HostKey key) => Address(key.Host, key.Port) + (key.Path.Length == 0 ? "" : $" (via {key.Path})");
 

@@ -21,7 +21,13 @@ public sealed partial class ApprovePage
 
     private CheckOrder.Approval? PushedBack => order.Approvals.LastOrDefault(one => one is { Verdict: "push_back", Counts: true });
 
-    private bool IsLater => order.Hold || order.StartTime > Time.GetUtcNow().UtcDateTime;
+    private bool IsBeforeItsTime => order.StartTime > Time.GetUtcNow().UtcDateTime;
+
+    // Only hold holds an order: without it the time is one for its timed steps.
+    private bool IsLater => order.Hold && IsBeforeItsTime;
+
+    private bool AreStepsLater =>
+        !order.Hold && IsBeforeItsTime && plan.Groups.Any(group => group.Alike.Any(alike => alike.Steps.Any(step => step.Trigger == "timed")));
 
     private string Given =>
         T($"已审批 {order.ApprovalsGiven} / {order.ApprovalsNeeded}", $"{order.ApprovalsGiven} of {order.ApprovalsNeeded} given");
@@ -40,6 +46,11 @@ public sealed partial class ApprovePage
             var after =
                 missing > 0 ? T($"之后还需 {missing} 人审批", $"{missing} more approval{(missing == 1 ? "" : "s")} needed after it")
                 : IsLater ? T($"开始时间 {Zone.Text(order.StartTime)}", $"Start time {Zone.Text(order.StartTime)}")
+                : AreStepsLater
+                    ? T(
+                        $"立即开始；定时步骤在 {Zone.Text(order.StartTime)} 执行",
+                        $"It starts at once; its timed steps at {Zone.Text(order.StartTime)}"
+                    )
                 : T("立即开始", "It starts at once");
             var groups = string.Join(
                 '\n',

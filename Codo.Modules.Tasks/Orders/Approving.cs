@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Security.Cryptography;
 using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
@@ -257,6 +258,10 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
         catch (CommandNotStartedException wrong)
         {
             throw Refusal.Conflict($"命令行无法生成：{wrong.Text.Zh}", $"A command line cannot be put together: {wrong.Text.En}");
+        }
+        catch (CryptographicException)
+        {
+            throw Refusal.Conflict(OrderArguments.CannotOpen.Zh, OrderArguments.CannotOpen.En);
         }
     }
 

@@ -128,9 +128,9 @@ internal static class CheckOrder
 
     internal sealed class Handler(NpgsqlDataSource source, Access access, RunPlans plans, TeamDirectory teams) : IRequestHandler<Query, Result>
     {
-        private const string GivenSql = """
-            SELECT user_id, nickname AS user, verdict, comment, plan_sha256, at AS time, NOT void AS counts FROM tasks.approval WHERE list_id = @ListId
-                ORDER BY approval_id
+        private const string GivenSql = $"""
+            SELECT p.user_id, p.nickname AS user, p.verdict, p.comment, p.plan_sha256, p.at AS time, {OrderApproval.Counts} AS counts
+            FROM tasks.approval p JOIN tasks.scheduler_task_list o ON o.list_id = p.list_id WHERE p.list_id = @ListId ORDER BY p.approval_id
             """;
 
         private const string StoppedSql = """
@@ -214,12 +214,15 @@ internal static class CheckOrder
             var tried = await connection.QueryAsync<AttemptRow>(AttemptsSql, new { Steps = steps.Select(step => step.SchedId).ToArray() });
             var attempts = tried.ToLookup(attempt => attempt.SchedId);
             var arguments = await Arguments(connection, order.Args);
-            var given = (await connection.QueryAsync<Approval>(GivenSql, new { ListId = id })).AsList();
+            var now = order.Schedule == "new" ? await Now(connection, id) : null;
+            var verdicts = (await connection.QueryAsync<Approval>(GivenSql, new { ListId = id })).AsList();
+            // The next approval makes those of another plan void; whoever gave one can give one of this plan.
+            var outdated = now is null ? [] : verdicts.FindAll(one => one.Counts && one.Verdict == "approve" && one.PlanSha256 != now.Sha256);
+            var given = verdicts.ConvertAll(one => outdated.Contains(one) ? one with { Counts = false } : one);
             var hand = (await connection.QueryAsync<HandStep>(HandSql, new { ListId = id })).AsList();
             var nextBatch = await connection.QueryFirstOrDefaultAsync<WaitingBatch>(NextBatchSql, new { ListId = id });
             var stopped = await connection.QuerySingleOrDefaultAsync<(string? Zh, string? En)>(StoppedSql, new { ListId = id });
             var approval = await OrderApproval.Read(connection, null, id);
-            var now = order.Schedule == "new" ? await Now(connection, id) : null;
             var mayApprove = await OrderAccess.Find(connection, id) is { } resource && await access.May(Verbs.Approve, resource);
             return new Result(
                 new Page(
@@ -264,8 +267,8 @@ internal static class CheckOrder
                     order.Hold,
                     order.EndedAt,
                     order.ApprovalsNeeded,
-                    order.ApprovalsGiven,
-                    order.WaitsFor,
+                    given.Count(one => one is { Counts: true, Verdict: "approve" }),
+                    string.Join('，', outdated.Select(one => one.User).Prepend(order.WaitsFor).Where(name => name.Length > 0)),
                     approval.Rule.TeamName,
                     given,
                     now?.Sha256 ?? approval.Sha256,

@@ -29,8 +29,9 @@ internal static class LetNextBatch
         LaneState.Timed.Word(),
     ];
 
+    /// <param name="batch">The one that the person means, who may have read the page before somebody else let it begin; null for whichever is next.</param>
     /// <returns>For the audit.</returns>
-    public static async Task<object> Apply(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId, int group)
+    public static async Task<object> Apply(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId, int group, int? batch)
     {
         var (next, isUnderWay) = await connection.QuerySingleAsync<(int? Next, bool IsUnderWay)>(
             NextSql,
@@ -39,6 +40,8 @@ internal static class LetNextBatch
         );
         // The first batch needs nobody to let it begin.
         if (next is not > 1) throw Refusal.Conflict("该组没有等待开始的下一批", "No further batch of this group waits");
+        if (batch is { } asked && asked != next)
+            throw Refusal.Conflict($"等待开始的是第 {next} 批，不是第 {asked} 批", $"Batch {next} is the one that waits, not batch {asked}");
         if (isUnderWay)
             throw Refusal.Conflict("上次放行的批次尚未结束，不能再放行下一批", "The batch that was let begin last is not over: the next one cannot be let begin yet");
         await connection.ExecuteAsync(AllowSql, new { ListId = listId, Group = group, Batch = next.Value }, transaction);

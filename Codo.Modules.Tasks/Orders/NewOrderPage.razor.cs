@@ -82,6 +82,9 @@ public sealed partial class NewOrderPage
 
     private string HostsOf(int group) => hosts.TryGetValue(group, out var some) ? string.Join('\n', some) : "";
 
+    // Of a group that the template has got since then the order knows nothing.
+    private bool IsDone(int group) => isOnlyFailed && hosts.TryGetValue(group, out var some) && some.Count == 0;
+
     // Orders answer the library's name for a word where there is one.
     private string Given(string word) =>
         before

@@ -36,10 +36,11 @@ internal static class OpenOrders
 
     // Only those who can still approve: what waits for others is no work of the caller's. A superuser sees all that waits. The spaces and templates of the
     // viewer are those where a role approves.
-    private const string Approves = """
+    private const string Approves = $"""
         (@IsSuperuser OR COALESCE((SELECT t.team_id = ANY(@Teams) FROM tasks.order_approval t WHERE t.list_id = o.list_id AND t.team_id IS NOT NULL),
                 @UserId = ANY(o.approver_ids) OR o.space_id = ANY(@Spaces) OR o.temp_id = ANY(@Templates))
-            AND NOT EXISTS (SELECT FROM tasks.approval p WHERE p.list_id = o.list_id AND p.user_id = @UserId AND p.verdict = 'approve' AND NOT p.void)
+            AND NOT EXISTS (SELECT FROM tasks.approval p WHERE p.list_id = o.list_id AND p.user_id = @UserId AND p.verdict = 'approve'
+                AND {OrderApproval.Counts})
             AND NOT EXISTS (SELECT FROM tasks.order_approval t WHERE t.list_id = o.list_id
                 AND (t.not_editor_id = @UserId OR t.not_submitter
                     AND (@UserId IN (t.submitter_id, o.creator_id) OR o.creator_id IS NULL AND o.creator = ANY(@Names)))))

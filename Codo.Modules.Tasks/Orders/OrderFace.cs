@@ -9,7 +9,8 @@ internal sealed record OrderFace(string Key, string Tone, string Icon, Text Word
     private static readonly OrderFace[] All =
     [
         new("failed", "bad", "cross", new Text("有主机失败", "A host has failed"), 0),
-        new("interrupted", "bad", "warning", new Text("有主机中断", "A host was interrupted"), 1),
+        // The status, which is all that lists know, is the same for a host that a person stopped.
+        new("interrupted", "bad", "warning", new Text("有主机中断或被终止", "A host was interrupted or stopped"), 1),
         new("hand", "warn", "hand", new Text("等待人工步骤", "A step waits for a person"), 2),
         new("approval", "warn", "hand", new Text("等待批准", "Awaits approval"), 3),
         new("running", "run", "play", new Text("执行中", "Running"), 4),
@@ -20,6 +21,13 @@ internal sealed record OrderFace(string Key, string Tone, string Icon, Text Word
 
     /// <summary>Nothing is under way, and a person lets the next batch begin.</summary>
     public static OrderFace AwaitsBatch { get; } = new("batch", "warn", "hand", new Text("等待放行下一批", "A batch waits for a person"), 2);
+
+    /// <summary>A host was interrupted indeed.</summary>
+    public static OrderFace Interrupted { get; } = All[1] with { Word = new Text("有主机中断", "A host was interrupted") };
+
+    public static OrderFace AtHand => All[2];
+
+    public static OrderFace Running => All[4];
 
     public static IReadOnlyList<OrderFace> Open => All[..6];
 

@@ -1,4 +1,7 @@
 using System.Globalization;
+using Dapper;
+using Microsoft.AspNetCore.Components;
+using Npgsql;
 
 namespace Codo.Modules.Tasks.Orders;
 
@@ -7,8 +10,18 @@ public sealed partial class OrderPage
 {
     private const int MostGates = 8;
 
+    private const string StandingSql = """
+        SELECT COALESCE(bool_or(l.state = 'interrupted'), false) AS has_interrupted, COALESCE(bool_or(l.state = 'hand'), false) AS is_at_hand,
+            EXISTS (SELECT FROM tasks.lane d WHERE d.list_id = @ListId GROUP BY d.task_group HAVING bool_and(d.state = 'done')) AS has_done_group
+        FROM tasks.lane l WHERE l.list_id = @ListId
+        """;
+
     private long id;
     private CheckOrder.Page order = null!;
+    private Standing standing = null!;
+
+    [Inject]
+    private NpgsqlDataSource Source { get; set; } = null!;
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> Topics => ["orders"];
@@ -18,10 +31,22 @@ public sealed partial class OrderPage
     // Before there is an order, the page says that there is none.
     private string Name => order is null ? T($"订单 {id}", $"Order {id}") : order.TaskName;
 
-    private OrderFace Face =>
-        OrderFace.Of(order.Schedule, order.Status) is var face && face.Key == "running" && order.NextBatch is { AwaitsPerson: true }
-            ? OrderFace.AwaitsBatch
-            : face;
+    // The status is 6 also where a person stopped a host, which hides what waits for a person beside it.
+    private OrderFace Face
+    {
+        get
+        {
+            var face = OrderFace.Of(order.Schedule, order.Status);
+            if (order.Schedule != "start" || face.Key == "failed") return face;
+            if (face.Key == "interrupted" && standing.HasInterrupted) return OrderFace.Interrupted;
+            if (standing.IsAtHand) return OrderFace.AtHand;
+            if (order.NextBatch is { AwaitsPerson: true }) return OrderFace.AwaitsBatch;
+            return face.Key == "interrupted" ? OrderFace.Running : face;
+        }
+    }
+
+    // An order needs hosts for every group: without the hosts of a group that is done no order can be made.
+    private bool MakesOrderOfTheRest => Face.Key is "failed" or "interrupted" or "ended" && !standing.HasDoneGroup;
 
     private string? NoRight =>
         order.ApprovalButton
@@ -75,5 +100,9 @@ public sealed partial class OrderPage
     {
         id = NumberPart("list_id");
         order = (await Send(new CheckOrder.Query(id, null, null, null))).Data;
+        await using var connection = await Source.OpenConnectionAsync(Context.RequestAborted);
+        standing = await connection.QuerySingleAsync<Standing>(StandingSql, new { ListId = id });
     }
+
+    private sealed record Standing(bool HasInterrupted, bool IsAtHand, bool HasDoneGroup);
 }

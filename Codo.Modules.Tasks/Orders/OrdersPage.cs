@@ -13,9 +13,9 @@ internal static class OrdersPage
 {
     private const int Rows = 50;
 
-    private const string PageSql = """
-        SELECT o.list_id, o.task_name, o.creator, o.schedule, o.status, o.create_time, o.begins_at, o.ended_at, d.background_job
-            FROM tasks.scheduler_task_list o
+    private const string PageSql = $"""
+        SELECT o.list_id, o.task_name, o.creator, o.schedule, o.status, {OrderMirror.ShownState} AS shown, o.create_time, o.begins_at, o.ended_at,
+            d.background_job FROM tasks.scheduler_task_list o
         LEFT JOIN tasks.dashboard_job d USING (list_id) ORDER BY o.list_id DESC LIMIT @Most OFFSET @Offset
         """;
 
@@ -33,14 +33,16 @@ internal static class OrdersPage
 
     private static IReadOnlyList<DashboardCell> Cells(Row row, Zone zone)
     {
-        var (text, state) = (row.Schedule, row.Status) switch
+        var (text, state) = (row.Schedule, row.Status, row.Shown) switch
         {
-            ("new", _) => ("awaits approval", DashboardState.WaitingName),
-            ("ready", _) => ("awaits its time", DashboardState.WaitingName),
-            ("OK", 3) => ("succeeded", SucceededState.StateName),
-            ("OK", _) => ("ended, not every step succeeded", FailedState.StateName),
-            (_, 5) => ("a step waits for a person", DashboardState.WaitingName),
-            (_, 4) => ("a step has failed", FailedState.StateName),
+            ("new", _, _) => ("awaits approval", DashboardState.WaitingName),
+            ("ready", _, _) => ("awaits its time", DashboardState.WaitingName),
+            ("OK", 3, _) => ("succeeded", SucceededState.StateName),
+            ("OK", _, _) => ("ended, not every step succeeded", FailedState.StateName),
+            (_, 4, _) => ("a step has failed", FailedState.StateName),
+            (_, _, OrderMirror.AtInterruption) => ("a host was interrupted", FailedState.StateName),
+            (_, _, OrderMirror.AtHand) => ("a step waits for a person", DashboardState.WaitingName),
+            (_, _, OrderMirror.AtBatch) => ("a batch waits for a person", DashboardState.WaitingName),
             _ => ("running", DashboardState.RunningName),
         };
         return
@@ -62,6 +64,7 @@ internal static class OrdersPage
         string Creator,
         string Schedule,
         short Status,
+        string Shown,
         DateTime CreateTime,
         DateTime BeginsAt,
         DateTime? EndedAt,

@@ -13,12 +13,23 @@ namespace Codo.Modules.Tasks.Orders;
 /// </summary>
 internal static class RestartLane
 {
+    // Of lanes that are about to be restarted, and of no others: the same as FailedSql where no host is named. A kill that is under way lets no lane restart.
     private const string LeftoversSql = $"""
         SELECT {OrphanedProcess.Columns}, a.stop_requested IS NOT NULL AS unwanted
-        FROM tasks.attempt a JOIN tasks.lane l USING (lane_id) LEFT JOIN platform.node n ON n.name = a.node
-        WHERE l.list_id = @ListId AND l.task_group = @Group AND (CAST(@Host AS text) IS NULL OR l.host = @Host)
+        FROM tasks.attempt a JOIN tasks.lane l USING (lane_id) JOIN tasks.scheduler_task_list o ON o.list_id = l.list_id
+            LEFT JOIN platform.node n ON n.name = a.node
+        WHERE l.list_id = @ListId AND l.task_group = @Group AND o.schedule = 'start' AND (CAST(@Host AS text) IS NULL OR l.host = @Host)
           AND a.ended_at IS NOT NULL AND a.left_behind IN ('running', 'unreachable') AND l.state = ANY(@From)
           AND (@IncludeStopped OR l.state <> 'stopped')
+          AND (CAST(@Host AS text) IS NOT NULL OR (SELECT i.task_status FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id
+              AND i.task_status <> 3 ORDER BY i.task_level, i.sched_id LIMIT 1) IN (4, 6))
+          AND NOT EXISTS (SELECT FROM tasks.attempt u WHERE u.lane_id = l.lane_id AND u.ended_at IS NULL)
+        """;
+
+    // Without its lock: killing takes seconds.
+    private const string UnlockedSql = """
+        SELECT l.lane_id, l.task_group, l.host, l.state FROM tasks.lane l JOIN tasks.scheduler_task_list o ON o.list_id = l.list_id
+        WHERE l.list_id = @ListId AND l.task_group = @Group AND l.host = @Host AND o.schedule = 'start'
         """;
 
     private const string LeftSql = """
@@ -70,37 +81,28 @@ internal static class RestartLane
         """;
 
     /// <summary>
-    /// Kills what interrupted attempts left on their hosts, and records what came of it. For somebody who may restart; for others it does nothing.
+    /// Kills what interrupted attempts left on the hosts that are to be restarted, and records what came of it. For somebody who may restart; for others, and
+    /// where nothing is to be restarted, it does nothing.
     /// </summary>
-    /// <param name="host">The lane's; null for the whole group.</param>
-    /// <param name="includeStopped">Whether lanes that a person stopped are restarted.</param>
-    public static async Task EndLeftovers(
-        NpgsqlDataSource source,
-        OrphanedProcesses orphans,
-        Access access,
-        long listId,
-        int group,
-        string? host,
-        bool includeStopped
-    )
+    /// <exception cref="Refusal">The lane of a <c>restart</c> does not run again from there: then nothing is killed either.</exception>
+    public static async Task EndLeftovers(NpgsqlDataSource source, OrphanedProcesses orphans, Access access, InterveneInOrder.Command command)
     {
+        var isOne = command.HandType == "restart";
+        var asked = new
+        {
+            ListId = command.ListId!.Value,
+            Group = command.TaskGroup!.Value,
+            Host = isOne ? command.ExecIp : null,
+            From = LaneStates.From(LaneAction.Restart),
+            IncludeStopped = isOne || command.IncludeStopped == true,
+        };
         List<OrphanedProcess> left;
         await using (var connection = await source.OpenConnectionAsync())
         {
-            if (await OrderAccess.Find(connection, listId) is not { } order || !await access.May(Verbs.Approve, order)) return;
-            left = (
-                await connection.QueryAsync<OrphanedProcess>(
-                    LeftoversSql,
-                    new
-                    {
-                        ListId = listId,
-                        Group = group,
-                        Host = host,
-                        From = LaneStates.From(LaneAction.Restart),
-                        IncludeStopped = includeStopped,
-                    }
-                )
-            ).AsList();
+            if (await OrderAccess.Find(connection, asked.ListId) is not { } order || !await access.May(Verbs.Approve, order)) return;
+            if (isOne && await connection.QuerySingleOrDefaultAsync<LockedLane>(UnlockedSql, asked) is { } lane)
+                await Demand(connection, null, lane, command.TaskLevel ?? 0, command.SchedulerId);
+            left = (await connection.QueryAsync<OrphanedProcess>(LeftoversSql, asked)).AsList();
         }
         await Task.WhenAll(left.Select(async each => await orphans.Say(each, await orphans.End(each))));
     }
@@ -117,18 +119,7 @@ internal static class RestartLane
         bool force
     )
     {
-        if (LaneStates.Next(lane.Stands, LaneAction.Restart) is null || await connection.ExecuteScalarAsync<bool>(UnderWaySql, lane, transaction))
-            throw Refusal.Conflict($"主机 {lane.Host} 上有任务正在执行或还未开始", $"On {lane.Host} a step runs, or nothing has begun yet");
-        var steps = (await connection.QueryAsync<StepRow>(StepsSql, lane, transaction)).AsList();
-        if (!steps.Exists(step => step.TaskLevel >= level)) throw Refusal.NotFound("没有这个级别的任务", "There is no step of that level or a higher one");
-        if (schedId is { } first && !steps.Exists(step => step.SchedId == first && step.TaskLevel == level))
-            throw Refusal.NotFound("该主机的这个级别没有这个任务（scheduler_id）", "This host has no step of that level with this scheduler_id");
-        if (
-            steps.Exists(step =>
-                (step.TaskLevel, step.SchedId).CompareTo((level, schedId ?? 0)) < 0 && (StepState)step.TaskStatus is StepState.Hand or StepState.Timed
-            )
-        )
-            throw Refusal.Conflict("前面还有等待人工或等待时间的任务", "An earlier step waits for a person or for its time");
+        await Demand(connection, transaction, lane, level, schedId);
         if (!force && await connection.QuerySingleOrDefaultAsync<string?>(LeftSql, lane, transaction) is { } host)
             throw Refusal.Conflict(
                 $"上次中断的命令在 {host} 上可能仍在运行且无法终止；确认后可用 force 强制重新执行",
@@ -140,7 +131,8 @@ internal static class RestartLane
                 new { lane.LaneId, Forced = new Text($"{caller.Nickname} 强制重新执行", $"{caller.Nickname} forced a restart").Both() },
                 transaction
             );
-        // A step that pauses before its retry has failed as well: it counts as running, but nothing of this lane runs, as was asked above.
+        // What has not run before that level is left out. A step that pauses before its retry has failed: it counts as running, but nothing of this lane runs,
+        // as was asked above.
         await connection.ExecuteAsync(
             SkipSql,
             new
@@ -149,7 +141,7 @@ internal static class RestartLane
                 Level = level,
                 SchedId = schedId,
                 By = Text.Same(caller.Nickname).Both(),
-                From = StepStates.From(StepAction.Skip).Append((short)StepState.Running).ToArray(),
+                From = StepStates.From(StepAction.Skip).Append((short)StepState.Waiting).Append((short)StepState.Running).ToArray(),
             },
             transaction
         );
@@ -166,8 +158,9 @@ internal static class RestartLane
     }
 
     /// <param name="includeStopped">Whether lanes that a person stopped are restarted as well.</param>
-    /// <returns>For the audit.</returns>
-    public static async Task<object> Failed(
+    /// <returns>For the audit, and the hosts that could not be restarted.</returns>
+    /// <exception cref="Refusal">No lane has failed, or none of those that have can be restarted.</exception>
+    public static async Task<(object Done, IReadOnlyList<InterveneInOrder.NotRestarted> NotRestarted)> Failed(
         NpgsqlConnection connection,
         NpgsqlTransaction transaction,
         Caller caller,
@@ -195,23 +188,54 @@ internal static class RestartLane
                 "该组没有失败或中断的主机（人工终止的主机需要 include_stopped）",
                 "No host of this group has failed or was interrupted (hosts that a person stopped need include_stopped)"
             );
+        var left = new List<(string Host, Refusal Why)>();
         foreach (var lane in lanes)
-            await One(
-                connection,
-                transaction,
-                caller,
-                new LockedLane(lane.LaneId, lane.TaskGroup, lane.Host, lane.State),
-                lane.TaskLevel,
-                lane.SchedId,
-                force
-            );
-        return new
+        {
+            try
+            {
+                await One(
+                    connection,
+                    transaction,
+                    caller,
+                    new LockedLane(lane.LaneId, lane.TaskGroup, lane.Host, lane.State),
+                    lane.TaskLevel,
+                    lane.SchedId,
+                    force
+                );
+            }
+            catch (Refusal refusal)
+            {
+                // A lane is refused before anything of it is written: one host that cannot be asked keeps no other from going on.
+                left.Add((lane.Host, refusal));
+            }
+        }
+        if (left.Count == lanes.Count) throw left[0].Why;
+        var done = new
         {
             group,
-            hosts = lanes.Select(lane => lane.Host),
+            hosts = lanes.Select(lane => lane.Host).Where(host => !left.Exists(one => one.Host == host)),
             force,
             include_stopped = includeStopped,
+            not_restarted = left.Select(one => new { one.Host, why_zh = one.Why.Text.Zh, why_en = one.Why.Text.En }),
         };
+        return (done, left.ConvertAll(one => new InterveneInOrder.NotRestarted(one.Host, one.Why.Text)));
+    }
+
+    /// <exception cref="Refusal">The lane does not run again from there, whatever is left of it on its hosts.</exception>
+    private static async Task Demand(NpgsqlConnection connection, NpgsqlTransaction? transaction, LockedLane lane, int level, long? schedId)
+    {
+        if (LaneStates.Next(lane.Stands, LaneAction.Restart) is null || await connection.ExecuteScalarAsync<bool>(UnderWaySql, lane, transaction))
+            throw Refusal.Conflict($"主机 {lane.Host} 上有任务正在执行或还未开始", $"On {lane.Host} a step runs, or nothing has begun yet");
+        var steps = (await connection.QueryAsync<StepRow>(StepsSql, lane, transaction)).AsList();
+        if (!steps.Exists(step => step.TaskLevel >= level)) throw Refusal.NotFound("没有这个级别的任务", "There is no step of that level or a higher one");
+        if (schedId is { } first && !steps.Exists(step => step.SchedId == first && step.TaskLevel == level))
+            throw Refusal.NotFound("该主机的这个级别没有这个任务（scheduler_id）", "This host has no step of that level with this scheduler_id");
+        if (
+            steps.Exists(step =>
+                (step.TaskLevel, step.SchedId).CompareTo((level, schedId ?? 0)) < 0 && (StepState)step.TaskStatus is StepState.Hand or StepState.Timed
+            )
+        )
+            throw Refusal.Conflict("前面还有等待人工或等待时间的任务", "An earlier step waits for a person or for its time");
     }
 
     private sealed record StepRow(long SchedId, int TaskLevel, short TaskStatus, string Trigger);

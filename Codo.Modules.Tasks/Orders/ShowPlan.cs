@@ -85,9 +85,9 @@ internal static class ShowPlan
             WHERE o.list_id = @ListId AND {OrderAccess.Visible}
             """;
 
-        private const string ApprovedSql = """
-            SELECT EXISTS (SELECT FROM tasks.approval WHERE list_id = @ListId AND user_id = @UserId AND verdict = 'approve' AND NOT void
-                AND plan_sha256 = @Sha256)
+        private const string ApprovedSql = $"""
+            SELECT EXISTS (SELECT FROM tasks.approval p JOIN tasks.scheduler_task_list o ON o.list_id = p.list_id WHERE p.list_id = @ListId
+                AND p.user_id = @UserId AND p.verdict = 'approve' AND p.plan_sha256 = @Sha256 AND {OrderApproval.Counts})
             """;
 
         private const string LastSql = $"""
@@ -150,7 +150,7 @@ internal static class ShowPlan
             }
             catch (CryptographicException)
             {
-                return (null, new Text("保密参数无法解密：主密钥与提交时不同", "A secret argument cannot be opened: the master key is not the one of its submission"));
+                return (null, OrderArguments.CannotOpen);
             }
         }
 

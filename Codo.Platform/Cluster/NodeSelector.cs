@@ -12,10 +12,11 @@ namespace Codo.Platform.Cluster;
 /// </summary>
 public static class NodeSelector
 {
-    /// <summary>Characters of a selector, a name or a tag at most.</summary>
+    /// <summary>Characters of a selector without its blanks, of a name or a tag at most.</summary>
     public const int MostLength = 500, MostTerm = 100;
 
-    private const int MostDepth = 20;
+    // A form has two blanks for each sign and a name for each: with them it is read again.
+    private const int MostDepth = 20, MostWithBlanks = 3 * MostLength;
 
     /// <summary>Reads a selector.</summary>
     /// <param name="form">In its one form, such as <c>dc=bj &amp; !canary</c>; empty for every node.</param>
@@ -25,7 +26,7 @@ public static class NodeSelector
         form = "";
         why = default;
         if (string.IsNullOrWhiteSpace(text)) return true;
-        if (text.Length > MostLength)
+        if (text.Length > MostWithBlanks || text.Count(letter => !char.IsWhiteSpace(letter)) > MostLength)
         {
             why = new Text($"不能超过 {MostLength} 个字符", $"is longer than {MostLength} characters");
             return false;

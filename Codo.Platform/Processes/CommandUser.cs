@@ -21,6 +21,11 @@ public sealed class CommandUser
     /// <summary>Whether it is the user that the host runs as.</summary>
     public bool IsOwn { get; }
 
+    /// <summary>
+    /// Whether the host sees the folders that this user sees. One that is not root may not see into another user's: of those the shell says what is wrong.
+    /// </summary>
+    public bool IsSeenThrough => IsOwn || Environment.IsPrivilegedProcess;
+
     // Not ProcessStartInfo.UserName: it changes the user of a child that shares the host's memory until it execs, and another process of that user could stop
     // the child, and with it the host's thread, for good.
     /// <summary>What stands in front of a command's own words, so that it runs as this user.</summary>

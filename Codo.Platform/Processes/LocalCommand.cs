@@ -101,8 +101,7 @@ public sealed partial class LocalCommand
             );
         if (command.Contains('\0'))
             throw new CommandNotStartedException(new Text("命令包含空字符（NUL）", "The command contains a NUL character, which no shell can be given."));
-        // A host that is not root may not see into another user's directories: there the shell says it.
-        if (workingDirectory is not null && (user.IsOwn || Environment.IsPrivilegedProcess) && !Directory.Exists(workingDirectory))
+        if (workingDirectory is not null && user.IsSeenThrough && !Directory.Exists(workingDirectory))
             throw new CommandNotStartedException(new Text($"工作目录 {workingDirectory} 不存在", $"The working directory {workingDirectory} does not exist."));
 
         var (arguments, input) = Handover(command, runId, form, user);

@@ -4,8 +4,8 @@ namespace Codo.Platform.Processes;
 
 /// <summary>
 /// The resource limits that a login would give a user: <c>/etc/security/limits.conf</c> and <c>limits.d/*.conf</c>, read as <c>pam_limits</c> reads them, and
-/// applied with <c>prlimit</c>. Not taken from there: <c>maxlogins</c>, <c>maxsyslogins</c>, <c>nonewprivs</c>, <c>priority</c> and <c>chroot</c>. A limit
-/// above the host's own hard one needs root; without it the host's is taken.
+/// applied with <c>prlimit</c>. Not taken from there: <c>maxlogins</c>, <c>maxsyslogins</c>, <c>nonewprivs</c>, <c>priority</c> and <c>chroot</c>, nor rules
+/// for ranges of user and group numbers (<c>1000:2000</c>, <c>@1000:</c>). A limit above the host's own hard one needs root; without it the host's is taken.
 /// </summary>
 public static class LoginLimits
 {
@@ -82,11 +82,18 @@ public static class LoginLimits
         if (option == "nofile") ownSoft = (ulong)Descriptors.SoftLimitOfLogin;
         var hard = found.TryGetValue((option, true), out var setHard) ? setHard.Value ?? ulong.MaxValue : ownHard;
         if (hard > ownHard && !HostPrivileges.CanRaiseLimits) hard = ownHard;
+        // The kernel takes no more, not even from root: prlimit would fail, and nothing would be run.
+        if (option == "nofile") hard = Math.Min(hard, MostOpenFiles());
         var soft = Math.Min(found.TryGetValue((option, false), out var setSoft) ? setSoft.Value ?? ulong.MaxValue : ownSoft, hard);
         return $"--{option}={Word(soft)}:{Word(hard)}";
 
         static string Word(ulong limit) => limit == ulong.MaxValue ? "unlimited" : limit.ToString(CultureInfo.InvariantCulture);
     }
+
+    private static ulong MostOpenFiles() =>
+        ulong.TryParse(File.ReadAllText("/proc/sys/fs/nr_open").AsSpan().Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var most)
+            ? most
+            : ulong.MaxValue;
 
     private static int? Nearness(string domain, SystemUser user, Lazy<IReadOnlyList<string>> groups)
     {

@@ -28,6 +28,8 @@ public sealed class OutputBuffer : IDisposable
     private SafeFileHandle? file;
     // The ring, once the file can grow no more: the disk is full.
     private byte[]? ring;
+    // Of what came before this byte only the head is there: the rest was never written, or lies in a ring that is given up.
+    private long tailFrom;
     private long total;
     private bool disposed;
 
@@ -40,6 +42,9 @@ public sealed class OutputBuffer : IDisposable
         headLimit = limit / 2;
         tailLimit = limit - headLimit;
     }
+
+    /// <summary>Called before the file is written to; a test lets it throw as a full disk does.</summary>
+    internal Action? BeforeWrite { get; set; }
 
     /// <summary>Bytes that were appended, kept or not.</summary>
     public long Total
@@ -61,7 +66,7 @@ public sealed class OutputBuffer : IDisposable
 
     private long HeadLength => Math.Min(total, headLimit);
 
-    private long TailStart => Math.Max(HeadLength, total - tailLimit);
+    private long TailStart => Math.Max(HeadLength, Math.Max(total - tailLimit, tailFrom));
 
     /// <summary>Takes the next output.</summary>
     public void Append(ReadOnlySpan<byte> bytes)
@@ -74,6 +79,7 @@ public sealed class OutputBuffer : IDisposable
                 if (total >= headLimit && bytes.Length > tailLimit)
                 {
                     total += bytes.Length - tailLimit;
+                    tailFrom = total;
                     bytes = bytes[^(int)tailLimit..];
                 }
 
@@ -177,14 +183,17 @@ public sealed class OutputBuffer : IDisposable
 
         try
         {
+            BeforeWrite?.Invoke();
             if (file is null) MoveToFile();
             RandomAccess.Write(file!, bytes, at);
             return true;
         }
         catch (Exception full) when (full is IOException or UnauthorizedAccessException)
         {
-            // What lies in the file stays readable. From here on a ring in memory takes the newest.
-            headLimit = total;
+            // What lies in order in the file stays readable: all of it, or the head alone where something is missing already. From here on a ring in memory
+            // takes the newest.
+            if (TailStart > HeadLength) tailFrom = total;
+            else headLimit = total;
             tailLimit = MostInMemory / 2;
             ring = new byte[tailLimit];
             return false;

@@ -77,6 +77,9 @@ public sealed record OperatorList(string Setting, IReadOnlyList<string> Kinds, I
 /// <param name="All">Everything there is; the arrays are not looked at.</param>
 public sealed record Visibility(bool All, long[] Spaces, string[] Objects)
 {
+    /// <summary>The same text for those who see the same.</summary>
+    public string Key => All ? "all" : string.Join(',', Spaces) + " " + System.Text.Json.JsonSerializer.Serialize(Objects);
+
     /// <summary><see cref="Objects"/> as the numbers that they are.</summary>
     public long[] Numbers =>
         [.. Objects.Select(id => long.TryParse(id, System.Globalization.CultureInfo.InvariantCulture, out var number) ? number : 0).Where(id => id > 0)];

@@ -1,4 +1,5 @@
 using Codo.Platform.Cluster;
+using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Dapper;
 using Microsoft.Extensions.DependencyInjection;
@@ -152,6 +153,40 @@ public sealed class ClusterTests(TestPostgres postgres)
         await using var host = await TestHost.Start(postgres, null, ("Codo:NodeName", "a"));
         var before = await host.Ask<long>("UPDATE platform.node SET fenced = incarnation, machine = 'as if it were another' RETURNING incarnation");
         await Eventually.True(async () => await host.Count("SELECT incarnation FROM platform.node WHERE fenced < incarnation") > before, "it has joined anew");
+    }
+
+    [Fact]
+    public async Task A_command_that_was_claimed_before_its_node_was_declared_dead_does_not_start_after_it_has_joined_anew()
+    {
+        using var folder = new TestFolder();
+        var (ran, token) = (folder.At("ran"), TestContext.Current.CancellationToken);
+        await using var host = await TestHost.Start(postgres, null, ("Codo:NodeName", "a"));
+        // The claim waits until the node is another incarnation.
+        await host.Ask<int>(
+            """
+            CREATE FUNCTION cron.hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(20261); RETURN NULL; END $$;
+            CREATE TRIGGER hold BEFORE INSERT ON cron.attempt FOR EACH STATEMENT EXECUTE FUNCTION cron.hold();
+            SELECT 1
+            """
+        );
+        await host.Make(new { job_id = "late", cmd = $"touch {ran}", cron = CronClient.Never });
+        await using var holder = await host.Source.OpenConnectionAsync(token);
+        await holder.ExecuteAsync("SELECT pg_advisory_lock(20261)");
+        var asked = host.RunNow("late");
+        await Eventually.True(
+            () => host.Ask<bool>("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 20261 AND NOT granted)"),
+            "the claim waits"
+        );
+        var node = host.Services.GetRequiredService<Node>();
+        var before = await host.Ask<long>("UPDATE platform.node SET fenced = incarnation RETURNING incarnation");
+        await Eventually.True(() => node.Incarnation > before && node.HoldsLease, "it has joined anew");
+        await Eventually.True(() => host.Ask<bool>("SELECT settled >= @before FROM platform.node", new { before }), "what it left is recovered");
+        await holder.ExecuteAsync("SELECT pg_advisory_unlock(20261)");
+
+        var log = await host.Ended(await asked);
+        log.Status().ShouldBe("interrupted");
+        log["task_log"]!.GetValue<string>().ShouldContain("命令未启动");
+        File.Exists(ran).ShouldBeFalse();
     }
 
     private static async Task Sent(HostProcess host, string path, object body, HttpMethod? method = null)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net.Http.Json;
 using System.Net.Sockets;
 using System.Text;
@@ -50,6 +51,43 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
         // Nothing, or what was stored while it ran.
         ((string?)log["usage"]?["source"] ?? "sampled").ShouldBe("sampled");
         (await Send(second, HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "survivor" })).Code().ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task After_a_reboot_the_command_is_gone_and_on_another_machine_than_before_nobody_knows()
+    {
+        var database = await Database();
+        var runs = new Dictionary<string, long>();
+        await using (var first = await Start("one", database))
+        {
+            foreach (var job in (string[])["rebooted", "moved"])
+            {
+                var cmd = $"echo $$ > {Path.Combine(folder.FullName, job)}; exec sleep 1000";
+                await Send(first, HttpMethod.Post, "/v1/cron/job/", new { job_id = job, cmd, cron = CronClient.Never });
+                runs[job] = (long)(await Send(first, HttpMethod.Post, "/v1/cron/job/run/", new { job_id = job }))["log_id"]!;
+                var pid = Path.Combine(folder.FullName, job);
+                await Eventually.True(() => File.Exists(pid) && File.ReadAllText(pid).Length > 1, "the command runs");
+            }
+            await first.Kill();
+        }
+        // As it is after a boot: the commands are gone, and the boot that they ran in was another one. The machine that is here now was booted before them,
+        // unless the attempt began long ago.
+        foreach (var job in runs.Keys)
+        {
+            var pid = Path.Combine(folder.FullName, job);
+            Posix.Signal(int.Parse(await File.ReadAllTextAsync(pid), CultureInfo.InvariantCulture), Posix.Kill);
+            await Eventually.True(() => !IsAlive(pid), "it is gone");
+        }
+        await using var source = NpgsqlDataSource.Create(database);
+        await using var connection = await source.OpenConnectionAsync();
+        await connection.ExecuteAsync("UPDATE cron.attempt SET boot_id = 'another'");
+        await connection.ExecuteAsync("UPDATE cron.attempt SET started_at = '2001-01-01' WHERE log_id = @Id", new { Id = runs["rebooted"] });
+
+        await using var second = await Start("one", database);
+        var rebooted = await Log(second, runs["rebooted"]);
+        rebooted["task_log"]!.GetValue<string>().ShouldEndWith("命令已不在或已被终止");
+        rebooted["attempts"]![0]!["left_alive"]!.GetValue<int>().ShouldBe(0);
+        (await Log(second, runs["moved"]))["task_log"]!.GetValue<string>().ShouldEndWith("是否仍在运行未知");
     }
 
     [Fact]

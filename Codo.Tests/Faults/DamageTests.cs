@@ -230,6 +230,20 @@ public sealed class DamageTests(TestPostgres postgres)
         await (await Witness.Make(next)).WorksOn("a start on all of it");
     }
 
+    [Fact]
+    public async Task An_order_whose_secrets_do_not_open_is_not_approved_and_says_why()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var order = await OrderHost.Order(host, await OrderHost.Template(host, OrderHost.Step("true")), schedule: "new");
+        await using (var connection = await host.Source.OpenConnectionAsync())
+            await connection.ExecuteAsync("UPDATE tasks.scheduler_task_list SET secret_args = '\\x00' WHERE list_id = @order", new { order });
+        var answer = await host.Post("/v2/task/approval/", new { list_id = order, verdict = "approve" });
+        ((int)answer["code"]!, (string)answer["msg"]!).ShouldBe((-1, "保密参数无法解密：主密钥与提交时不同"));
+        // It is not there for ever: it can be rejected.
+        answer = await host.Post("/v2/task/approval/", new { list_id = order, verdict = "reject" });
+        ((int)answer["code"]!).ShouldBe(0, answer.ToJsonString());
+    }
+
     /// <summary>Gives the table its victims and damages each in one column; returns how many changes PostgreSQL took.</summary>
     private static async Task<int> Damage(NpgsqlConnection connection, string table)
     {

@@ -64,6 +64,16 @@ public sealed class DamagedStartTests(TestPostgres postgres) : IDisposable
         await Send(host, "/v1/cron/job/", new { job_id = "tick", cmd = "true", cron = "* * * * * *" });
         var job = (await Send(host, "/v1/cron/job/?job_id=tick"))["data"]![0]!;
         job["next_run_time"]!.GetValue<string>().ShouldEndWith("+08:00");
+        // What is shown can be saved as it is, made anew and asked about.
+        var zoned = (string)job["time_zone"]!;
+        zoned.ShouldBe("UTC+08:00");
+        (await Send(host, "/v1/cron/job/", new { job_id = "tick", time_zone = zoned }, HttpMethod.Put))["code"]!.GetValue<int>().ShouldBe(0);
+        (
+            await Send(host, "/v1/cron/job/", new { job_id = "tock", cmd = "true", cron = "0 0 0 29 2 *", time_zone = zoned })
+        )["code"]!.GetValue<int>().ShouldBe(0);
+        var next = await Send(host, $"/v1/cron/job/next/?cron=0+0+3+*+*+*&time_zone={Uri.EscapeDataString(zoned)}");
+        next["data"]![0]!["local"]!.GetValue<string>().ShouldEndWith("03:00:00+08:00");
+        (await Send(host, "/v1/cron/forecast/"))["fires"]!.GetValue<long>().ShouldBeGreaterThan(0);
         await Eventually.True(async () => await Ask<long>(database, "SELECT count(*) FROM cron.cron_log WHERE status = 'success'") > 1, "it fires");
     }
 
@@ -219,11 +229,11 @@ public sealed class DamagedStartTests(TestPostgres postgres) : IDisposable
             ("Codo__ShutdownGrace", "0"),
         ];
 
-    private static async Task<JsonObject> Send(HostProcess host, string path, object? body = null)
+    private static async Task<JsonObject> Send(HostProcess host, string path, object? body = null, HttpMethod? method = null)
     {
         using var http = new HttpClient { BaseAddress = host.Address };
         using var request = TestHost.Request(
-            body is null ? HttpMethod.Get : HttpMethod.Post,
+            method ?? (body is null ? HttpMethod.Get : HttpMethod.Post),
             path,
             body is null ? null : System.Text.Json.JsonSerializer.Serialize(body),
             TestTokens.Admin

@@ -1,6 +1,8 @@
+using Codo.Modules.Cron.Executions;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Dapper;
+using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
@@ -241,6 +243,46 @@ public sealed class LostAnswerTests : IAsyncLifetime
         var lines = await File.ReadAllLinesAsync(ran, TestContext.Current.CancellationToken);
         lines.Length.ShouldBe(2, "each attempt runs once");
         lines.ShouldBe(await superuser.QueryAsync<string>("SELECT run_id FROM tasks.attempt ORDER BY attempt"));
+    }
+
+    // The first piece of the output waits for a standby that there is not; ended by then, it is committed and the runner is not told. What it sends next begins
+    // with the same byte.
+    [Fact]
+    public async Task Output_whose_first_piece_is_committed_without_an_answer_is_stored_whole()
+    {
+        using var folder = new TestFolder();
+        var gate = folder.At("gate");
+        await using var superuser = await WaitForNobody("local");
+        await superuser.ExecuteAsync(
+            """
+            CREATE TABLE public.losing (yes bool);
+            INSERT INTO public.losing VALUES (true);
+            CREATE FUNCTION public.lose() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF EXISTS (SELECT FROM public.losing) THEN PERFORM set_config('synchronous_commit', 'on', true); END IF;
+                RETURN NULL;
+            END $$;
+            CREATE TRIGGER lose AFTER INSERT ON cron.output FOR EACH STATEMENT EXECUTE FUNCTION public.lose();
+            GRANT SELECT ON public.losing TO PUBLIC;
+            """
+        );
+        await host.Make(new { job_id = "says", cmd = $"echo one; while ! test -e {gate}; do sleep 0.05; done; echo two", cron = CronClient.Never });
+        var logId = await host.RunNow("says");
+        var runner = host.Services.GetRequiredService<Runner>();
+        var run = await Eventually.Get<Run>(() => Task.FromResult(runner.Find(logId)), _ => true, "it is claimed");
+        await Eventually.True(
+            () => superuser.ExecuteScalarAsync<bool>("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')"),
+            "the first piece waits"
+        );
+        await File.WriteAllTextAsync(gate, "", TestContext.Current.CancellationToken);
+        await Eventually.True(() => run.Output.Total == 8, "the second line has come");
+        await superuser.ExecuteAsync("DELETE FROM public.losing");
+        (
+            await superuser.ExecuteScalarAsync<long>("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+        ).ShouldBe(1);
+
+        (await host.Ended(logId)).Status().ShouldBe("success");
+        ((string)(await host.Get($"/v1/cron/log/output/?log_id={logId}"))["data"]!).ShouldBe("one\ntwo\n");
     }
 
     [Fact]

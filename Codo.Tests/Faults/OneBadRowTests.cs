@@ -93,6 +93,34 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
     }
 
     [Fact]
+    public async Task A_wrong_schedule_is_found_behind_many_right_ones()
+    {
+        // One page of them, and one more.
+        await host.Ask<long>(
+            """
+            WITH made AS (
+                INSERT INTO cron.job (job_id, cmd, cron, time_zone, creator_id, creator, updater_id, updater, accounted_to, next_run_at)
+                SELECT 'many-' || n, 'true', '0 0 0 1 1 *', 'UTC', 1, 'x', 1, 'x', now(), CASE WHEN n < 1001 THEN date_trunc('year', now() AT TIME ZONE 'UTC')
+                    AT TIME ZONE 'UTC' + interval '1 year' ELSE now() + interval '10 years' END FROM generate_series(1, 1001) n ORDER BY n RETURNING 1)
+            SELECT count(*) FROM made
+            """
+        );
+        try
+        {
+            // The first check of the host is over: each further one looks at one page.
+            for (var time = 0; time < 3; time++) await host.Services.GetRequiredService<ScheduleCheck>().Check(CancellationToken.None);
+            await Eventually.True(
+                () => host.Ask<bool>("SELECT next_run_at < now() + interval '2 years' FROM cron.job WHERE job_id = 'many-1001'"),
+                "it is put right"
+            );
+        }
+        finally
+        {
+            await host.Ask<long>("WITH gone AS (DELETE FROM cron.job WHERE job_id LIKE 'many-%' RETURNING 1) SELECT count(*) FROM gone");
+        }
+    }
+
+    [Fact]
     public async Task The_due_time_at_which_a_job_was_found_broken_is_missed_once()
     {
         await host.Make(new { job_id = "first due", cmd = "true", cron = CronClient.Never, overlap = "allow" });
@@ -315,6 +343,26 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
             """);
         await Eventually.True(async () => (await host.Logs("spec")).Any(log => log.Status() == "faild"), "it fails");
         (await host.Ended(await host.RunNow("spec"))).Status().ShouldBe("success");
+    }
+
+    [Fact]
+    public async Task A_run_whose_end_nothing_can_record_is_taken_out_and_told()
+    {
+        await host.Ask<int>(
+            """
+            CREATE FUNCTION cron.refuse_end() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF NEW.ended_at IS NOT NULL AND EXISTS (SELECT FROM cron.cron_log l WHERE l.log_id = NEW.log_id AND l.job_id = 'unrecorded')
+                    THEN RAISE EXCEPTION 'not this one' USING ERRCODE = '22000'; END IF;
+                RETURN NEW;
+            END $$;
+            CREATE TRIGGER refuse_end BEFORE UPDATE ON cron.attempt FOR EACH ROW EXECUTE FUNCTION cron.refuse_end();
+            SELECT 1
+            """
+        );
+        await host.Make(new { job_id = "unrecorded", cmd = "true", cron = CronClient.Never });
+        (await host.Ended(await host.RunNow("unrecorded"))).Status().ShouldBe("interrupted");
+        await Eventually.True(async () => await Incidents("job:unrecorded:failed", "open") == 1, "it is told");
     }
 
     [Fact]

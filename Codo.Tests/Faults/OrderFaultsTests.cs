@@ -304,6 +304,37 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
     }
 
     [Fact]
+    public async Task A_lane_whose_key_cannot_be_opened_any_more_is_restarted_by_force_like_one_whose_host_does_not_answer()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:NodeName", "one"));
+        var user = new
+        {
+            alias_user = "me",
+            exec_user = Environment.UserName,
+            ssh_port = sshd.Port,
+            user_key = sshd.PrivateKey,
+            remarks = "",
+        };
+        (await host.Post("/v2/task_layout/user/", user)).Code().ShouldBe(0);
+        var order = await host.Order(await host.Template(Step("false", execUser: "me")), new Dictionary<string, string> { ["1"] = "127.0.0.7" });
+        await Eventually.True(() => host.Ask<bool>("SELECT state = 'failed' FROM tasks.lane WHERE list_id = @order", new { order }), "its step has failed");
+        // As where its command was left behind, and the master key is another now.
+        await host.Ask<int>("UPDATE tasks.attempt SET left_behind = 'running' WHERE list_id = @order RETURNING 1", new { order });
+        await host.Ask<int>("UPDATE tasks.scheduler_execute_user SET user_key = '\\x00' WHERE alias_user = 'me' RETURNING 1");
+
+        var refused = await host.Intervene(order, "restart", ip: "127.0.0.7");
+        (refused.Code(), ((string)refused["msg"]!).Contains("force", StringComparison.Ordinal)).ShouldBe((-1, true), refused.ToJsonString());
+        (await host.Ask<string>("SELECT left_behind FROM tasks.attempt WHERE list_id = @order", new { order })).ShouldBe("unreachable");
+        (await host.Intervene(order, "restart", ip: "127.0.0.7", more: new { force = true })).Code().ShouldBe(0);
+        var step = await Eventually.Get(
+            async () => (JsonObject?)(await host.Steps(order, "&get_run_host=127.0.0.7"))[0],
+            now => now["attempts"]!.AsArray().Count == 2 && (string)now["task_status"]! == "4",
+            "it is tried again, and fails"
+        );
+        step["cause"]!.GetValue<string>().ShouldContain("执行用户 me 或其跳板机的私钥无法解密");
+    }
+
+    [Fact]
     public async Task A_stop_of_the_host_gives_what_runs_its_grace_and_the_rest_goes_on_at_the_next_start()
     {
         var database = await Database();

@@ -96,18 +96,26 @@ public sealed class ServiceUnitTests
                 row.ShouldBe(("success", "drained\n"));
                 File.Exists($"/proc/{daemon}/stat").ShouldBeTrue("the daemon lives on");
                 // A command that runs on is found and ended across users.
-                var id = (
-                    await again.Send(
-                        HttpMethod.Post,
-                        "/v1/cron/job/",
-                        new
-                        {
-                            job_id = "long",
-                            cmd = "(setsid sleep 1001 &); sleep 1001",
-                            cron = CronClient.Never,
-                        }
-                    )
-                )["job_id"]!.GetValue<string>();
+                // Its folder is there, and the host may not see it: nothing is said of it.
+                var work = Path.Combine(user.Home, "work");
+                Directory.CreateDirectory(work);
+                File.SetUnixFileMode(work, (UnixFileMode)0b111_101_101);
+                File.SetUnixFileMode(user.Home, (UnixFileMode)0b111_000_000);
+                var made = await again.Send(
+                    HttpMethod.Post,
+                    "/v1/cron/job/",
+                    new
+                    {
+                        job_id = "long",
+                        cmd = "(setsid sleep 1001 &); sleep 1001",
+                        cron = CronClient.Never,
+                        working_directory = work,
+                    }
+                );
+                made["warnings"]!.ToJsonString().ShouldNotContain(work);
+                var edited = await again.Send(HttpMethod.Put, "/v1/cron/job/", new { job_id = "long", working_directory = work });
+                edited["warnings"]!.ToJsonString().ShouldNotContain(work);
+                var id = made["job_id"]!.GetValue<string>();
                 var log = (await again.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = id }))["log_id"]!.GetValue<long>();
                 await Eventually.True(() => SleepsOf(user) >= 3, "it runs");
                 (await again.Send(HttpMethod.Post, "/v1/cron/job/kill/", new { log_id = log }))["code"]!.GetValue<int>().ShouldBe(0);

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Codo.Platform.Cluster;
 
 namespace Codo.Host.Client.Files;
 
@@ -67,7 +68,14 @@ internal abstract class DeclaredKind
     {
         var filled = new JsonObject();
         foreach (var (name, value) in wanted) filled[name] = (value ?? there[name])?.DeepClone();
+        if (there["space"] is { } space && IsIn(space.AsText(), filled.Text("space"))) filled["space"] = space.DeepClone();
         return filled;
+    }
+
+    /// <summary>A selector in the form in which the server keeps it; one that does not read is left for the server to refuse.</summary>
+    protected static void PutIntoForm(JsonObject row)
+    {
+        if (row["node"] is { } node && NodeSelector.TryParse(node.AsText(), out var form, out _)) row["node"] = form;
     }
 }
 
@@ -94,10 +102,19 @@ internal sealed class DeclaredJobs : DeclaredKind
             }),
         ];
 
+    /// <summary>Expressions, selectors and lists of secrets are as the server keeps them, or they would differ from it ever after.</summary>
     public override JsonObject Whole(JsonObject file, string place)
     {
         JobForm.DemandTexts(file, place);
-        return base.Whole(file, place);
+        var whole = base.Whole(file, place);
+        if (whole["cron"] is JsonValue) whole["cron"] = string.Join(' ', whole.Text("cron").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+        PutIntoForm(whole);
+        if (whole["secret_env"] is JsonArray)
+        {
+            var names = whole.Texts("secret_env").Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal);
+            whole["secret_env"] = new JsonArray([.. names.Select(name => JsonValue.Create(name))]);
+        }
+        return whole;
     }
 
     /// <summary>A job that runs has no pause to be declared: <c>paused: false</c> is as it is.</summary>
@@ -242,6 +259,7 @@ internal sealed class DeclaredTemplates : DeclaredKind
             var own = (JsonObject)row.DeepClone();
             own["group"] ??= 1;
             if (fields == StepFields) own["level"] ??= 1;
+            PutIntoForm(own);
             each.Add(Some(own, fields));
         }
         return each;
@@ -353,6 +371,14 @@ internal sealed class DeclaredRules : DeclaredKind
                     return new Declared(this, rule.Text("name"), fields);
                 }),
         ];
+    }
+
+    /// <summary>The server keeps an empty subject as <c>*</c>.</summary>
+    public override JsonObject Whole(JsonObject file, string place)
+    {
+        var whole = base.Whole(file, place);
+        if (whole.Text("subject").Length == 0) whole["subject"] = "*";
+        return whole;
     }
 
     public override async Task Make(CodoServer server, Declared wanted) => await server.Ask(HttpMethod.Post, Path, await Body(server, wanted));

@@ -104,11 +104,12 @@ internal static class FileCommands
         var wanted = DeclaredFiles.Read(directory);
         var kinds = wanted.Select(one => one.Kind.Word).Distinct().ToArray();
         var there = await There(server, space, kinds.Length == 0 ? ["none"] : kinds);
-        return DeclaredDifference.Between(
-            there,
-            wanted.Where(one => one.Fields.Text("space") is "" || DeclaredKind.IsIn(one.Fields.Text("space"), space)).ToList(),
-            prune
-        );
+        return DeclaredDifference.Between(there, wanted.Where(IsAsked).ToList(), prune);
+
+        // A file that names no space means the one in which the thing is, and default where there is none yet.
+        bool IsAsked(Declared one) =>
+            DeclaredKind.IsIn(one.Fields.Text("space") is { Length: > 0 } named ? named : "default", space)
+            || (one.Fields.Text("space").Length == 0 && there.Exists(other => other.Kind == one.Kind && other.Name == one.Name));
     }
 
     private static async Task<List<Declared>> There(CodoServer server, string? space, string[] kinds)

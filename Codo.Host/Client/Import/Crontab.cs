@@ -40,7 +40,11 @@ internal static partial class Crontab
             var line = lines[place].TrimStart();
             var where = string.Create(CultureInfo.InvariantCulture, $"{file}:{place + 1}");
             if (line.Length == 0) comments.Clear();
-            else if (line[0] == '#') comments.Add(line.TrimStart('#').Trim());
+            else if (line[0] == '#')
+            {
+                // What an export says of cron describes no job.
+                if (!line.StartsWith(CrontabExport.NotKept, StringComparison.Ordinal)) comments.Add(line.TrimStart('#').Trim());
+            }
             else if (Assignment().Match(line) is { Success: true } set)
             {
                 variables[Unquoted(set.Groups[1].Value)] = Unquoted(set.Groups[2].Value.Trim());
@@ -86,6 +90,7 @@ internal static partial class Crontab
     {
         // Some crons take a hyphen before the minute for "do not log".
         var rest = line.StartsWith('-') ? line[1..] : line;
+        if (rest.Length == 0) return [Refuse(where, line, "It is a hyphen alone.")];
         string[] fields;
         if (rest[0] == '@')
         {

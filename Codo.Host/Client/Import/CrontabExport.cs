@@ -15,6 +15,9 @@ internal sealed record CrontabTarget(bool IsSystem, string User, TimeZoneInfo? Z
 /// <summary><c>codo export crontab</c>: the way back. What a crontab cannot say is a comment with the reason.</summary>
 internal static partial class CrontabExport
 {
+    /// <summary>How a comment begins that says what cron runs a line without.</summary>
+    public const string NotKept = "# Cron does not keep: ";
+
     private const int Weekday = 4;
 
     public static Command Command(ClientContext context)
@@ -46,17 +49,21 @@ internal static partial class CrontabExport
     public static string Write(IEnumerable<JsonObject> jobs, CrontabTarget target)
     {
         var text = new StringBuilder();
+        var all = jobs.ToList();
         if (target.Zone is { } zone) text.Append(CultureInfo.InvariantCulture, $"# Times are those of {zone.Id}.\n");
-        foreach (var group in jobs.GroupBy(job => target.Zone is null ? job.Text("time_zone") : "").OrderBy(group => group.Key, StringComparer.Ordinal))
+        // Of most files that is so, since a job that says nothing of it has it: then it is said once.
+        var isAllSkip = all.Count > 0 && all.TrueForAll(job => job.Text("overlap") == "skip");
+        if (isAllSkip) text.Append(NotKept).Append("overlap skip, of any job here.\n");
+        foreach (var group in all.GroupBy(job => target.Zone is null ? job.Text("time_zone") : "").OrderBy(group => group.Key, StringComparer.Ordinal))
         {
             // Debian's cron ignores it: there it would promise times that do not come.
             if (target.Zone is null) text.Append(CultureInfo.InvariantCulture, $"CRON_TZ={group.Key}\n");
-            foreach (var job in group.OrderBy(job => job.Text("job_id"), StringComparer.Ordinal)) Entry(text, job, target);
+            foreach (var job in group.OrderBy(job => job.Text("job_id"), StringComparer.Ordinal)) Entry(text, job, target, isAllSkip);
         }
         return text.ToString();
     }
 
-    private static void Entry(StringBuilder text, JsonObject job, CrontabTarget target)
+    private static void Entry(StringBuilder text, JsonObject job, CrontabTarget target, bool isAllSkip)
     {
         text.Append('\n');
         // A name may have several lines too, and each is a comment of its own: cron would run what stands in one.
@@ -67,6 +74,7 @@ internal static partial class CrontabExport
         var why = Unsayable(job, target) ?? wrong ?? Unsayable(job, command, target);
         // A comment too, so that nobody takes the file for complete without reading it.
         if (why is not null) text.Append("# Not in this crontab: ").Append(TerminalText.OneLine(why)).Append('\n');
+        else if (Lost(job, isAllSkip) is { Length: > 0 } lost) text.Append(NotKept).Append(lost).Append(".\n");
         // Its state does not tell: a job that is paused and broken is broken.
         var isPaused = job.Text("status") == "1";
         if (isPaused) text.Append("# Paused.\n");
@@ -74,6 +82,15 @@ internal static partial class CrontabExport
         var user = target.IsSystem ? job.Text("run_as") + " " : "";
         command = command.Replace("\n", " ", StringComparison.Ordinal).Replace("%", "\\%", StringComparison.Ordinal);
         text.Append(mark).Append(times).Append(' ').Append(user).Append(command).Append('\n');
+    }
+
+    private static string Lost(JsonObject job, bool isAllSkip)
+    {
+        var lost = new List<string>();
+        if (job.Number("timeout") is > 0 and var seconds) lost.Add($"timeout {seconds} s");
+        if (job.Number("retries") is > 0 and var retries) lost.Add(retries == 1 ? "1 retry" : $"{retries} retries");
+        if (!isAllSkip && job.Text("overlap") is ("skip" or "queue" or "replace") and var overlap) lost.Add($"overlap {overlap}");
+        return string.Join(", ", lost);
     }
 
     /// <summary>The five fields as every cron reads them, and why that cannot be where it cannot.</summary>
@@ -118,6 +135,7 @@ internal static partial class CrontabExport
     {
         var (state, name, user) = (job.Text("state"), job.Text("time_zone"), job.Text("run_as"));
         if (state == "broken") return $"it is broken: {job.Text("broken")}";
+        if (job.Text("node") is { Length: > 0 } node) return $"it runs on nodes that fit {node}.";
         if (!TimeZoneInfo.TryFindSystemTimeZoneById(name, out var zone)) return $"its zone {name} is none of this machine.";
         if (target.Zone is { } there && zone.Id != there.Id && !zone.HasSameRules(there))
             return $"its times are those of {name} and cron's those of {there.Id} (--time-zone names another; cronie can have both, --cronie).";
@@ -128,6 +146,7 @@ internal static partial class CrontabExport
     private static string? Unsayable(JsonObject job, string command, CrontabTarget target)
     {
         if (command.Contains('\n', StringComparison.Ordinal) || job.Text("interpreter").Length > 0) return "a crontab takes one line of shell.";
+        if (job.Text("encoding") is not ("" or "utf-8") and var encoding) return $"it is sent and read in {encoding}.";
         // A backslash before a percent sign is taken away, and one before another backslash too by Debian's cron but not by cronie.
         if (command.Contains(@"\%", StringComparison.Ordinal)) return @"a crontab cannot say \%.";
         if (target.Zone is not null && command.Contains(@"\\", StringComparison.Ordinal)) return @"crons differ in what \\ means (--cronie is for one).";

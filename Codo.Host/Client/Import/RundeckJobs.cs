@@ -23,6 +23,9 @@ internal static partial class RundeckJobs
         ["sat"] = "7",
     };
 
+    // Seconds of a job's time limit at most.
+    private const int Longest = 30 * 86_400;
+
     /// <param name="name">The file, for messages.</param>
     public static List<ImportItem> Read(string name, string text, TimeZoneInfo zone)
     {
@@ -115,19 +118,22 @@ internal static partial class RundeckJobs
         );
     }
 
+    /// <exception cref="FormatException">It is longer than any time of a job here may be.</exception>
     private static int? Seconds(string text)
     {
         if (text.Length == 0 || text.Contains('$', StringComparison.Ordinal)) return null;
-        if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds)) return seconds;
-        var parts = Parts().Matches(text);
-        return parts.Count == 0
-            ? null
-            : parts.Sum(part =>
-                int.Parse(
-                    part.Groups[1].ValueSpan,
-                    CultureInfo.InvariantCulture
-                ) * part.Groups[2].Value switch { "d" => 86_400, "h" => 3600, "m" => 60, _ => 1 }
-            );
+        var parts = Parts().Matches(text.All(char.IsAsciiDigit) ? text + "s" : text);
+        if (parts.Count == 0) return null;
+        var seconds = 0L;
+        foreach (Match part in parts)
+        {
+            var unit = part.Groups[2].Value switch { "d" => 86_400, "h" => 3600, "m" => 60, _ => 1 };
+            // No number at all is what is too long for one.
+            var isNumber = long.TryParse(part.Groups[1].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture, out var count);
+            if (isNumber && count <= Longest) seconds += count * unit;
+            if (!isNumber || count > Longest || seconds > Longest) throw new FormatException($"{text} is longer than 30 days.");
+        }
+        return (int)seconds;
     }
 
     private static (int Times, int Delay) Retries(JsonObject job) =>

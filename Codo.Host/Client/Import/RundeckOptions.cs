@@ -9,10 +9,13 @@ internal static partial class RundeckOptions
 {
     private const char NoQuote = '\0';
 
-    /// <summary>Options with their default values, as the variables that Rundeck gives to a script.</summary>
+    /// <summary>
+    /// Options with their default values, as the variables that Rundeck gives to a script. Secrets are in the order in which the server keeps them: in
+    /// another one they would differ from it at every import.
+    /// </summary>
     public static (JsonObject Variables, JsonArray Secrets) Read(JsonObject job, List<string> changes)
     {
-        var (variables, secrets) = (new JsonObject(), new JsonArray());
+        var (variables, secrets) = (new JsonObject(), new SortedSet<string>(StringComparer.Ordinal));
         var options = job["options"] switch
         {
             JsonArray list => list.OfType<JsonObject>(),
@@ -35,7 +38,7 @@ internal static partial class RundeckOptions
             }
             variables[Variable(name)] = value;
         }
-        return (variables, secrets);
+        return (variables, new JsonArray([.. secrets.Select(name => JsonValue.Create(name))]));
     }
 
     /// <summary>Shell text that sets and exports the variables: ssh carries no environment.</summary>

@@ -71,6 +71,12 @@ internal static partial class XxlJobs
                 ["timeout"] = Number(Of("executor_timeout")),
                 ["retries"] = Math.Min(100, Number(Of("executor_fail_retry_count"))),
             };
+            if (Of("misfire_strategy") == "FIRE_ONCE_NOW")
+            {
+                // There however late it is; here no window is longer.
+                job["misfire_window"] = 7 * 86_400;
+                changes.Add("A missed time is made up for within 7 days, and there however late.");
+            }
             if (Of("executor_route_strategy") == "SHARDING_BROADCAST") changes.Add("It ran on every executor; here it runs once.");
             if (Of("child_jobid").Length > 0) changes.Add($"The jobs {Of("child_jobid")} that follow it are not started by it.");
             if (Of("alarm_email").Length > 0) changes.Add($"{Of("alarm_email")} is told by an alert rule, or as owner.");

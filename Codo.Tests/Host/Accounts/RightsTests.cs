@@ -215,6 +215,27 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
     }
 
     [Fact]
+    public async Task The_form_of_a_rule_keeps_the_channels_that_its_editor_does_not_see()
+    {
+        var (space, _) = await SpaceWithJob();
+        var (ann, token) = Person();
+        await Give(ann, "editor", space);
+        var channels = new List<long>();
+        foreach (var place in new[] { "default", space })
+        {
+            var channel = new { name = Name("channel"), kind = "webhook", enabled = false, settings = new { url = "http://127.0.0.1:9/" }, space = place };
+            channels.Add((long)(await host.Post(Channel, channel))["channel_id"]!);
+        }
+        var rule = (long)(await host.Post(Rule, new { name = Name("rule"), subject = "nothing", space, channels }))["rule_id"]!;
+        ((int)(await host.Get($"{Channel}?channel_id={channels[0]}", token))["count"]!).ShouldBe(0);
+        var (status, text) = await Page($"/alerting?edit={rule}", token);
+        status.ShouldBe(200);
+        foreach (var channel in channels) text.ShouldContain($"name=\"channels\" value=\"{channel}\" data-kind=\"each\" checked");
+        text.ShouldContain($"#{channels[0]}</label>");
+        (await host.Put(Rule, new { rule_id = rule, channels }, token)).Code().ShouldBe(0);
+    }
+
+    [Fact]
     public async Task Another_node_knows_of_a_grant_and_of_its_end()
     {
         await using var other = await host.Again(("Codo:Auth:DefaultRole", "viewer"));

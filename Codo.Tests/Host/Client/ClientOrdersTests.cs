@@ -132,7 +132,11 @@ public sealed class ClientOrdersTests(ClientHost fixture)
     public async Task The_next_batch_is_let_begin()
     {
         var order = await Batches("true", new { group = 1, batch = "1", next = "confirm" });
-        await Eventually.True(async () => (await fixture.Run("order", "next-batch", order)).Code == ExitCodes.Done, "the first batch has begun");
+        (await fixture.Run("order", "next-batch", order, "--batch", "3")).Code.ShouldBe(ExitCodes.Failed);
+        await Eventually.True(
+            async () => (await fixture.Run("order", "next-batch", order, "--batch", "2")).Output == "Batch 2 of group 1 begins.\n",
+            "the first batch has begun"
+        );
         (await fixture.Run("order", "watch", order)).Code.ShouldBe(0);
         (await fixture.Run("order", "next-batch", order)).Code.ShouldBe(ExitCodes.Failed);
     }

@@ -45,6 +45,7 @@ public sealed class CrontabTests(ClientHost fixture)
     [InlineData("5/15 * * * * x", "5-59/15")]
     [InlineData("a * * * * x", "not read")]
     [InlineData("* * * * *", "five fields")]
+    [InlineData("0 3 * * * x\n-", "hyphen")]
     [InlineData("CRON_TZ=Mars/Base\n* * * * * x", "no time zone")]
     public void What_cannot_be_taken_is_refused_with_the_reason(string text, string why)
     {
@@ -333,7 +334,7 @@ public sealed class CrontabTests(ClientHost fixture)
         text.ShouldContain($"it runs as {Environment.UserName}, and this is the crontab of somebody-else");
         Read(text).ShouldBeEmpty();
         text = (await Export("--cronie")).Text;
-        text.ShouldStartWith("CRON_TZ=Europe/Berlin\n");
+        text.ShouldStartWith("# Cron does not keep: overlap skip, of any job here.\nCRON_TZ=Europe/Berlin\n");
         Read(text).Count.ShouldBe(crons.Length);
     }
 
@@ -371,6 +372,22 @@ public sealed class CrontabTests(ClientHost fixture)
         Written(Deploy with { Zone = null }, ("cmd", @"grep '\\' x")).ShouldEndWith("\n0 3 * * * grep '\\\\' x\n");
         Written(Deploy, ("time_zone", "Asia/Tokyo")).ShouldContain("those of Asia/Tokyo and cron's those of Europe/Berlin");
         Written(Deploy with { Zone = TimeZoneInfo.Utc }, ("time_zone", "Etc/UTC")).ShouldEndWith("\n0 3 * * * run\n");
+        Written(Deploy, ("node", "dc=bj & !canary")).ShouldEndWith("it runs on nodes that fit dc=bj & !canary.\n#0 3 * * * run\n");
+        Written(Deploy, ("encoding", "gbk")).ShouldEndWith("it is sent and read in gbk.\n#0 3 * * * run\n");
+        Written(Deploy, ("node", ""), ("encoding", "utf-8")).ShouldEndWith("\n# written\n0 3 * * * run\n");
+    }
+
+    [Fact]
+    public void What_cron_runs_a_line_without_is_said_above_it_and_describes_no_job()
+    {
+        var written = Written(Deploy, ("timeout", "600"), ("retries", "2"), ("overlap", "queue"));
+        written.ShouldEndWith("\n# written\n# Cron does not keep: timeout 600 s, 2 retries, overlap queue.\n0 3 * * * run\n");
+        Read(written).ShouldHaveSingleItem().Job!.Text("description").ShouldBe("written");
+        Written(Deploy, ("retries", "1"), ("overlap", "skip")).ShouldBe(
+            "# Times are those of Europe/Berlin.\n# Cron does not keep: overlap skip, of any job here.\n"
+                + "\n# written\n# Cron does not keep: 1 retry.\n0 3 * * * run\n"
+        );
+        Written(Deploy, ("timeout", "0"), ("retries", "0"), ("overlap", "allow")).ShouldEndWith("\n# written\n0 3 * * * run\n");
     }
 
     [Fact]

@@ -160,6 +160,57 @@ public sealed class FileCommandsTests(ClientHost fixture)
     }
 
     [Fact]
+    public async Task What_the_server_keeps_in_a_form_of_its_own_is_no_difference()
+    {
+        var (space, folder, job, template) = (await Space(), fixture.NewFolder(), ClientHost.NewName("forms"), ClientHost.NewName("forms"));
+        var text = $"""
+            kind: job
+            job_id: {job}
+            cmd: echo
+            cron: 0  0 3 * * *
+            node: dc=bj&!canary
+            env:
+              A: first
+              B: second
+            secret_env: [B, A, B]
+            space: {space.ToUpperInvariant()}
+            ---
+            kind: template
+            temp_name: {template}
+            space: {space.ToUpperInvariant()}
+            steps:
+            - command_name: s1
+              command: echo
+              node: dc=bj&!canary
+
+            """;
+        await File.WriteAllTextAsync(Path.Combine(folder, "x.yaml"), text);
+        var run = await fixture.Run("apply", folder, "--space", space, "--yes");
+        run.Errors.ShouldContain("2 changed.\n", customMessage: run.Errors);
+        // The values of secrets are not told.
+        text = text.Replace("first", "'******'", StringComparison.Ordinal).Replace("second", "'******'", StringComparison.Ordinal);
+        await File.WriteAllTextAsync(Path.Combine(folder, "x.yaml"), text);
+        (await fixture.Run("diff", folder, "--space", space)).ShouldBe(new ClientRun(0, "", ""));
+    }
+
+    [Fact]
+    public async Task A_file_that_names_no_space_is_left_alone_where_its_thing_is_not_in_the_space_that_is_asked_for()
+    {
+        var (space, other, folder) = (await Space(), await Space(), fixture.NewFolder());
+        var (open, inside) = (ClientHost.NewName("open"), ClientHost.NewName("inside"));
+        await fixture.Host.Make(new { job_id = open, cmd = "true", cron = CronClient.Never });
+        await fixture.Host.Make(new { job_id = inside, cmd = "true", cron = CronClient.Never, space });
+        foreach (var job in new[] { open, inside })
+            await File.WriteAllTextAsync(Path.Combine(folder, job + ".yaml"), $"kind: job\njob_id: {job}\ncmd: other\ncron: {CronClient.Never}\n");
+        (await fixture.Run("diff", folder, "--space", other)).ShouldBe(new ClientRun(0, "", ""));
+        (await Jobs(space)).ShouldBe([$"~ job {inside}"]);
+        (await Jobs("default")).ShouldContain($"~ job {open}");
+
+        async Task<IEnumerable<string>> Jobs(string asked) =>
+            (await fixture.Run("diff", folder, "--space", asked)).Lines.Where(line => !line.StartsWith(' '));
+    }
+
+    [Fact]
     public async Task The_difference_stands_before_the_question_also_in_a_pipe()
     {
         var (folder, job) = (fixture.NewFolder(), ClientHost.NewName("asked"));

@@ -131,6 +131,9 @@ public sealed class ImportTests(ClientHost fixture)
             ("0 30 2 * * 1-5", "replace", "once", "600", "2")
         );
         job.Text("description").ShouldBe("夜间备份\nAuthor: li");
+        // There a missed time is made up for however late it is.
+        job.Text("misfire_window").ShouldBe("604800");
+        items[0].Changes.ShouldContain(change => change.Contains("within 7 days", StringComparison.Ordinal));
         items[0].Changes.ShouldContain(change => change.Contains("12", StringComparison.Ordinal));
         (items[2].Job!.Text("cron"), items[2].Job!.Text("interpreter"), items[2].Job!.Text("overlap"), items[2].IsPaused).ShouldBe(
             ("0 */5 * * * *", "/usr/bin/env python3", "skip", true)
@@ -139,7 +142,7 @@ public sealed class ImportTests(ClientHost fixture)
             Dump.Replace("COVER_EARLY", "SERIAL_EXECUTION", StringComparison.Ordinal).Replace("FIRE_ONCE_NOW", "DO_NOTHING", StringComparison.Ordinal),
             Shanghai
         )[0].Job!;
-        (job.Text("overlap"), job.Text("misfire")).ShouldBe(("queue", "skip"));
+        (job.Text("overlap"), job.Text("misfire"), job.Text("misfire_window")).ShouldBe(("queue", "skip", ""));
     }
 
     [Fact]

@@ -183,6 +183,24 @@ public sealed class RundeckTests(ClientHost fixture)
         (await fixture.RunWith(text, "import", "rundeck", "-", "--time-zone", "UTC", "--apply")).Errors.ShouldContain("1 unchanged");
     }
 
+    [Fact]
+    public async Task Secret_options_in_whatever_order_are_the_same_job_at_the_next_import()
+    {
+        var text = $$"""
+            - name: secrets
+              uuid: {{Guid.NewGuid()}}
+              options:
+              - {name: zulu, secure: true}
+              - {name: alpha, secure: true}
+              schedule: {crontab: '0 0 4 ? * 1 *'}
+              sequence: {commands: [{exec: 'true'}]}
+            """;
+        (await Import()).Errors.ShouldContain("1 made, 0 changed");
+        (await Import()).Errors.ShouldContain("0 made, 0 changed, 1 unchanged");
+
+        Task<ClientRun> Import() => fixture.RunWith(text, "import", "rundeck", "-", "--time-zone", "UTC", "--apply");
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("nodefilters: {filter: 'name: web1'}")]
@@ -357,6 +375,10 @@ public sealed class RundeckTests(ClientHost fixture)
     [InlineData("sequence: {commands: [{exec: 'true'}]}\nnodefilters: {filter: a, filterExclude: b}", "filterExclude b")]
     [InlineData("sequence: {commands: [{exec: 'true'}]}\nnodefilters: {include: {tags: web}}", "include")]
     [InlineData("sequence: {commands: [{exec: 'true'}]}\nnodefilters: {filter: 'a,b'}\norchestrator: {type: subset}", "subset")]
+    [InlineData("sequence: {commands: [{exec: 'true'}]}\ntimeout: 99999999999s", "longer than 30 days")]
+    [InlineData("sequence: {commands: [{exec: 'true'}]}\ntimeout: '99999999999999999999'", "longer than 30 days")]
+    [InlineData("sequence: {commands: [{exec: 'true'}]}\ntimeout: 29d25h", "longer than 30 days")]
+    [InlineData("sequence: {commands: [{exec: 'true'}]}\nretry: {retry: '1', delay: 30000d}", "longer than 30 days")]
     public void What_would_not_run_as_in_Rundeck_is_refused_with_the_reason(string fields, string reason) =>
         ReadJob(fields).Refused.ShouldNotBeNull().ShouldContain(reason);
 

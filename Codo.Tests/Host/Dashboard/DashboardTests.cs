@@ -194,6 +194,32 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
     }
 
     [Fact]
+    public async Task An_order_at_a_hand_step_waits_also_where_another_host_was_stopped()
+    {
+        var go = fixture.NewFile();
+        var template = await OrderHost.Template(
+            host,
+            OrderHost.Step($"while ! test -e {go}; do sleep 0.05; done", forceHost: "127.0.0.1"),
+            OrderHost.Step("true", level: 2, trigger: "hand", forceHost: "127.0.0.1")
+        );
+        var order = await OrderHost.Order(host, template, new Dictionary<string, string> { ["1"] = "10.1.0.1,10.1.0.2" });
+        var id = await Eventually.Get(
+            () => Task.FromResult(Orders(order).SingleOrDefault()),
+            job => job is not null && State(job) == "Running",
+            "it runs"
+        );
+        (await OrderHost.Intervene(host, order, "stop_one", ip: "10.1.0.1")).Code().ShouldBe(0);
+        await File.WriteAllTextAsync(go, "");
+        await Eventually.True(
+            async () => (string)(await OrderHost.Check(host, order))["status"]! == "6"
+                && State(id) == "Waiting" && Monitor.JobDetails(id).History[0].Reason == "a step waits for a person",
+            "it waits for a person"
+        );
+        (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
+        await Eventually.True(() => State(id) == "Failed", "it has ended");
+    }
+
+    [Fact]
     public void A_wake_up_that_fails_itself_goes_with_the_day()
     {
         var wakeUp = Job.FromExpression<FireDueJobs>(fire => fire.Fire(1, "failed itself", null!, CancellationToken.None));

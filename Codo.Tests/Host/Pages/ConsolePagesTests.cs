@@ -272,6 +272,27 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
     }
 
     [Fact]
+    public async Task Of_the_hosts_that_are_not_done_no_order_is_offered_where_a_whole_group_is_done()
+    {
+        var template = await OrderHost.Template(
+            host,
+            OrderHost.Step("true", forceHost: "127.0.0.1"),
+            OrderHost.Step("false", group: 2, forceHost: "127.0.0.1")
+        );
+        var order = await OrderHost.Order(host, template, new Dictionary<string, string> { ["1"] = "part-1", ["2"] = "part-2" });
+        var alone = await OrderHost.Template(host, OrderHost.Step("false", forceHost: "127.0.0.1"));
+        var whole = await OrderHost.Order(host, alone, ConsoleFixture.Hosts("part-3"));
+        foreach (var one in new[] { order, whole })
+            await Eventually.True(async () => (string)(await OrderHost.Check(host, one))["status"]! == "4", "a host has failed");
+        (await host.Page($"/orders/{whole}", TestTokens.Admin, "en")).Html.ShouldContain($"failed_of={whole}");
+        (await host.Page($"/orders/{order}", TestTokens.Admin, "en")).Html.ShouldNotContain("failed_of=");
+        const string Words = "All hosts of this group are done; an order needs hosts for every group. While the order runs, restart there instead";
+        (await host.Page($"/orders/new?failed_of={order}", TestTokens.Admin, "en")).Html.ShouldContain(Words);
+        (await host.Page($"/orders/new?failed_of={whole}", TestTokens.Admin, "en")).Html.ShouldNotContain(Words);
+        foreach (var one in new[] { order, whole }) await host.Put("/v2/task/list/", new { list_id = one });
+    }
+
+    [Fact]
     public async Task Assets_are_small_compressed_and_kept_for_ever()
     {
         var assets = host.Services.GetRequiredService<Assets>();

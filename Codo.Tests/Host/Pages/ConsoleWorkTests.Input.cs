@@ -115,6 +115,28 @@ public sealed partial class ConsoleWorkTests
     }
 
     [Fact]
+    public async Task A_field_that_is_cleared_is_saved_as_empty_or_asked_for_and_never_left_as_it_was()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var rule = (long)(await host.Post("/v2/alerts/rule/", new { name = "cleared", subject = "db-*", kinds = new[] { "broken" } }))["rule_id"]!;
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open($"/alerting?edit={rule}");
+        await page.FillAsync("#edit [name=subject]", "");
+        await page.FillAsync("#edit [name=failures]", "");
+        await page.ClickAsync("#edit .form-bar button");
+        (await page.EvaluateAsync<bool>("document.querySelector('#edit [name=failures]').validity.valueMissing")).ShouldBeTrue();
+        await page.FillAsync("#edit [name=failures]", "2");
+        await page.ClickAsync("#edit .form-bar button");
+        await page.WaitForURLAsync("**/alerting");
+        (await visitor.Text($"[data-row='rule-{rule}'] .sub.mono")).ShouldBe("*");
+        var saved = (await host.Get($"/v2/alerts/rule/?rule_id={rule}"))["data"]![0]!;
+        ((string)saved["subject"]!, (int)saved["failures"]!).ShouldBe(("*", 2));
+        visitor.Errors.ShouldBeEmpty();
+        await host.Delete("/v2/alerts/rule/", new { rule_id = rule });
+    }
+
+    [Fact]
     public async Task An_order_that_was_opened_before_its_approval_is_acted_on_without_a_reload()
     {
         Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);

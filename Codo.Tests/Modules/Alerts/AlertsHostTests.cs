@@ -1,6 +1,7 @@
 using System.Net;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
+using Dapper;
 
 namespace Codo.Tests.Modules.Alerts;
 
@@ -104,6 +105,27 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
         (await host.Ended(log)).Status().ShouldBe("faild");
         await Eventually.True(async () => await host.Count("SELECT count(*) FROM platform.outbox") == 0, "all news is told");
         (await host.Get("/v2/alerts/incident/"))["count"]!.GetValue<long>().ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task The_incident_of_a_run_that_outlives_its_job_stays_in_the_space_of_the_job_and_as_it_is()
+    {
+        (await host.Post("/v2/accounts/space/", new { name = "shop" })).Code().ShouldBe(0);
+        (await host.Post("/v2/alerts/rule/", new { name = "long", kinds = new[] { "overlong" }, runs_after = 1 })).Code().ShouldBe(0);
+        await host.Make(new { job_id = "outlives", cmd = $"while [ ! -e {flag} ]; do sleep 0.05; done", cron = CronClient.Never, space = "shop" });
+        var log = await host.RunNow("outlives");
+        const string Overlong = "FROM alerts.task_monitor m JOIN accounts.space s USING (space_id) WHERE m.kind = 'overlong'";
+        await Eventually.True(async () => await host.Count($"SELECT count(*) {Overlong}") == 1, "it has been running too long");
+        var id = await host.Ask<long>($"SELECT m.id {Overlong}");
+        (await host.Patch("/v2/alerts/incident/", new { id, action = "acknowledge" })).Code().ShouldBe(0);
+        (await host.Delete("/v1/cron/job/", new { job_id = "outlives" })).Code().ShouldBe(0);
+        // As two minutes later: what still runs is looked at again.
+        await host.Ask<long>("UPDATE alerts.task_monitor SET last_time = last_time - interval '2 minutes' WHERE kind = 'overlong' RETURNING id");
+        const string IsFresh = "AND m.last_time > clock_timestamp() - interval '1 minute'";
+        await Eventually.True(async () => await host.Count($"SELECT count(*) {Overlong} {IsFresh}") == 1, "it was looked at again");
+        (await host.Ask<string>($"SELECT m.state || ' ' || s.name {Overlong}")).ShouldBe("acknowledged shop");
+        await File.WriteAllTextAsync(flag, "");
+        await host.Ended(log);
     }
 
     [Fact]
@@ -323,6 +345,44 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task An_editor_tests_a_channel_on_nobody_else_since_the_message_has_their_numbers()
+    {
+        (await host.Post("/v2/accounts/space/", new { name = "shop" })).Code().ShouldBe(0);
+        (await host.Post("/v2/accounts/grant/", new { user_id = 7, role = "editor", space = "shop" })).Code().ShouldBe(0);
+        (await host.Post("/v2/alerts/contact/", new { name = "boss", tel = "13800000009" })).Code().ShouldBe(0);
+        stub.Answer = (_, _) => (200, """{"errcode":0}""");
+        var mine = new { name = "mine", kind = "dingtalk", space = "shop", settings = new { url = stub.Url + "/mine" } };
+        var made = await host.Post("/v2/alerts/channel/", mine, Ann);
+        made.Code().ShouldBe(0, made.ToJsonString());
+        var channel = (long)made["channel_id"]!;
+        foreach (var people in new[] { new[] { "boss" }, ["ann", "boss"] })
+        {
+            var refused = await host.Post("/v2/alerts/channel/test/", new { channel_id = channel, people }, Ann);
+            (refused.Code(), refused.Msg()).ShouldBe((-2, "people 只能是自己，测试别人需要超级用户"));
+        }
+        stub.Requests.Count(got => got.Path == "/mine").ShouldBe(0);
+        foreach (var (people, token) in new[] { (new[] { "ann" }, Ann), (["boss"], TestTokens.Admin) })
+            (await host.Post("/v2/alerts/channel/test/", new { channel_id = channel, people }, token))["delivered"]!.GetValue<bool>().ShouldBeTrue();
+        stub.Requests.Count(got => got.Path == "/mine").ShouldBe(2);
+    }
+
+    [Fact]
+    public async Task An_empty_pattern_of_a_rule_or_a_silence_is_any()
+    {
+        var rule = (long)(await host.Post("/v2/alerts/rule/", new { name = "all", subject = "" }))["rule_id"]!;
+        (await Subject()).ShouldBe("*");
+        foreach (var (subject, kept) in new[] { ("db-*", "db-*"), ("", "*") })
+        {
+            (await host.Put("/v2/alerts/rule/", new { rule_id = rule, subject })).Code().ShouldBe(0);
+            (await Subject()).ShouldBe(kept);
+        }
+        (await host.Post("/v2/alerts/silence/", new { subject = "", ends_at = "2099-01-01 00:00", reason = "quiet" })).Code().ShouldBe(0);
+        ((string)(await host.Get("/v2/alerts/silence/"))["data"]![0]!["subject"]!).ShouldBe("*");
+
+        async Task<string> Subject() => (string)(await host.Get($"/v2/alerts/rule/?rule_id={rule}"))["data"]![0]!["subject"]!;
+    }
+
+    [Fact]
     public async Task The_page_asks_a_stranger_to_sign_in_and_lets_those_who_were_told_acknowledge()
     {
         await host.Post("/v2/alerts/channel/", new { name = "hook", kind = "webhook", settings = new { url = stub.Url + "/hook" } });
@@ -375,6 +435,38 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
         (await Page(HttpMethod.Get, path, Ann)).Html.ShouldSatisfyAllConditions(html => html.ShouldContain("ann 已确认"), html => html.ShouldNotContain("我来处理"));
         (await Page(HttpMethod.Get, "/i/999", Ann)).Status.ShouldBe(404);
         (await Page(HttpMethod.Post, path, null)).Status.ShouldBe(401);
+    }
+
+    [Theory]
+    [InlineData("rule")]
+    [InlineData("channel")]
+    public async Task A_change_that_waits_for_a_move_to_another_space_leaves_it_there(string kind)
+    {
+        var space = (long)(await host.Post("/v2/accounts/space/", new { name = "moved-meanwhile" }))["space_id"]!;
+        object fields =
+            kind == "rule"
+                ? new { name = "moves", subject = "nothing" }
+                : new { name = "moves", kind = "webhook", settings = new { url = stub.Url } };
+        var made = await host.Post($"/v2/alerts/{kind}/", fields);
+        var id = (long)made[$"{kind}_id"]!;
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await using var transaction = await connection.BeginTransactionAsync();
+        await connection.ExecuteAsync($"UPDATE alerts.{kind} SET space_id = @space WHERE {kind}_id = @id", new { space, id }, transaction);
+        var saving = host.Put($"/v2/alerts/{kind}/", new Dictionary<string, object> { [$"{kind}_id"] = id, ["name"] = "renamed" });
+        await Eventually.True(
+            () =>
+                host.Ask<bool>(
+                    $"""
+                    SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+                        AND query LIKE '%FROM alerts.{kind}%FOR UPDATE%')
+                    """
+                ),
+            "the change waits for the move"
+        );
+        await transaction.CommitAsync();
+        var saved = await saving;
+        saved.Code().ShouldBe(0, saved.ToJsonString());
+        (await host.Ask<string>($"SELECT space_id || ' ' || name FROM alerts.{kind} WHERE {kind}_id = @id", new { id })).ShouldBe($"{space} renamed");
     }
 
     private List<HttpStub.Got> Hooks() => [.. stub.Requests.Where(got => got.Path == "/hook")];

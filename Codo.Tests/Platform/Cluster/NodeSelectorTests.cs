@@ -49,6 +49,12 @@ public sealed class NodeSelectorTests
         name.En.ShouldContain("100");
         NodeSelector.TryParse(string.Join('|', Enumerable.Repeat("a", 251)), out _, out var length).ShouldBeFalse();
         length.En.ShouldContain("500");
+        // Blanks count for nothing, up to a bound: what is read is read again in its form.
+        NodeSelector.TryParse(string.Join('|', Enumerable.Repeat("a", 250)), out var form, out _).ShouldBeTrue();
+        form.Length.ShouldBe(997);
+        NodeSelector.TryParse(form, out var again, out _).ShouldBeTrue();
+        again.ShouldBe(form);
+        NodeSelector.TryParse(new string(' ', 1500) + "a", out _, out _).ShouldBeFalse();
         NodeSelector.TryParse(new string('(', 19) + "a" + new string(')', 19), out _, out _).ShouldBeTrue();
         NodeSelector.TryParse(new string('(', 200) + "a" + new string(')', 200), out _, out var depth).ShouldBeFalse();
         depth.En.ShouldContain("deeper");

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using Codo.Platform.Processes;
 using Codo.Tests.Support;
@@ -148,6 +149,11 @@ public sealed class CommandUserTests
             words => words.ShouldContain("--nofile=50:100"), words => words.ShouldContain(word => word.StartsWith("--nproc=") && word.EndsWith(":64")),
             words => words.ShouldContain(word => word.StartsWith("--stack=4194304:")), words => words.Count.ShouldBe(5));
         LoginLimits.Of(user, ["@ops - nofile 50"], () => []).ShouldBeEmpty();
+        // Whatever is written, the kernel lets nobody have more open files than this.
+        var most = ulong.Parse(File.ReadAllText("/proc/sys/fs/nr_open"), CultureInfo.InvariantCulture);
+        if (!HostPrivileges.CanRaiseLimits) most = Math.Min(most, Descriptors.LimitOf(7)!.Value.Hard);
+        LoginLimits.Of(user, ["* - nofile unlimited"], () => []).ShouldContain($"--nofile={most}:{most}");
+        LoginLimits.Of(user, [$"* - nofile {ulong.MaxValue - 1}"], () => []).ShouldContain($"--nofile={most}:{most}");
         // As pam_limits does it, what is set for everybody is not set for root.
         LoginLimits.Of(user with { Name = "root", Id = 0 }, ["* - nofile 50"], () => []).ShouldBeEmpty();
     }

@@ -101,6 +101,32 @@ public sealed class OutputBufferTests
             return read.ToString() == string.Concat(pieces);
         });
 
+    [Fact]
+    public void Tells_as_missing_what_lay_in_a_file_that_can_grow_no_more()
+    {
+        const int head = 100 * 1024;
+        using var buffer = new OutputBuffer(2 * head);
+        for (var i = 0; i < 30; i++) buffer.Append(Enumerable.Repeat((byte)('a' + (i / 10)), 10 * 1024).ToArray());
+        buffer.BeforeWrite = () => throw new IOException("No space left on device");
+        buffer.Append(Enumerable.Repeat((byte)'z', 1024).ToArray());
+        buffer.ToString().ShouldBe($"{new string('a', head)}\n{OutputBuffer.Gap(2 * head)}\n{new string('z', 1024)}");
+        buffer.Missing.ShouldBe(2 * head);
+        buffer.Since(250 * 1024).ShouldBe(new OutputPart(50 * 1024, new string('z', 1024), 301 * 1024));
+        // The newest is kept in memory.
+        for (var i = 0; i < 40; i++) buffer.Append(Enumerable.Repeat((byte)'y', 1024).ToArray());
+        buffer.ToString().ShouldBe($"{new string('a', head)}\n{OutputBuffer.Gap((2 * head) + (9 * 1024))}\n{new string('y', 32 * 1024)}");
+    }
+
+    [Fact]
+    public void Keeps_what_came_before_the_disk_was_full()
+    {
+        using var buffer = new OutputBuffer(200 * 1024);
+        for (var i = 0; i < 15; i++) buffer.Append(Enumerable.Repeat((byte)'a', 10 * 1024).ToArray());
+        buffer.BeforeWrite = () => throw new IOException("No space left on device");
+        buffer.Append(Enumerable.Repeat((byte)'z', 1024).ToArray());
+        buffer.ToString().ShouldBe(new string('a', 150 * 1024) + new string('z', 1024));
+    }
+
     private static OutputBuffer Filled(int limit, string text)
     {
         var buffer = new OutputBuffer(limit);

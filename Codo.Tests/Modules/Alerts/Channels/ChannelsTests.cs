@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using Codo.Modules.Alerts.Channels;
 using Codo.Modules.Alerts.Incidents;
+using Codo.Platform.Events;
 using Codo.Platform.Http;
 using Codo.Tests.Support;
 using Npgsql;
@@ -359,6 +360,24 @@ public sealed class ChannelsTests(TestPostgres postgres) : IAsyncLifetime
 
         Task<Answer> Edit(object settings) =>
             bench.Send(new EditChannel.Command(channel, null, null, null, null, null, JsonSerializer.SerializeToElement(settings)));
+    }
+
+    [Fact]
+    public async Task Somebody_whose_nickname_is_not_the_name_of_their_contact_is_reached_by_it_and_is_one_person()
+    {
+        await using var sink = new SmtpSink();
+        await bench.Channel("email", new { host = "127.0.0.1", port = sink.Port, security = "none", from = "codo@example.test" });
+        await bench.Contact("olga", email: "olga@example.test", id: 42);
+        await bench.Publish(new OrderExpired(9, "deploy shop", "deploy", 3, "奥尔加", 42));
+        await bench.Deliver();
+        (await Answers()).Single().ShouldStartWith("sent");
+        sink.Mails.Single().To.ShouldBe(["olga@example.test"]);
+        (await bench.Rows<string>("SELECT concat_ws(' ', call_users, told_by_name, told_ids) FROM alerts.task_monitor")).ShouldBe(["奥尔加 {} {42}"]);
+        // The nickname is still asked for, and one address gets one mail.
+        await bench.Contact("奥尔加", email: "Olga@example.test");
+        await bench.Publish(new OrderExpired(10, "deploy shop", "deploy", 3, "奥尔加", 42));
+        await bench.Deliver();
+        sink.Mails.Last().To.ShouldBe(["Olga@example.test"]);
     }
 
     [Fact]

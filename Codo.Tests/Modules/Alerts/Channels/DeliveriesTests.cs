@@ -1,5 +1,6 @@
 using Codo.Modules.Alerts.Channels;
 using Codo.Modules.Alerts.Incidents;
+using Codo.Modules.Alerts.Rules;
 using Codo.Tests.Support;
 using Dapper;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
@@ -117,6 +118,26 @@ public sealed class DeliveriesTests(TestPostgres postgres) : IAsyncLifetime
         await bench.Deliver();
         await bench.Send(new DeleteChannel.Command((await bench.Rows<long>("SELECT channel_id FROM alerts.channel")).Single()));
         (await Health()).ShouldBe(HealthStatus.Degraded);
+    }
+
+    [Fact]
+    public async Task What_was_written_for_a_channel_in_the_instant_of_its_deletion_is_undeliverable_and_what_is_only_locked_waits()
+    {
+        await bench.Channel("webhook", new { url = stub.Url });
+        await bench.Publish(bench.Failed());
+        await using (var holder = await bench.Source.OpenConnectionAsync())
+        await using (var transaction = await holder.BeginTransactionAsync())
+        {
+            await holder.ExecuteAsync("SELECT FROM alerts.channel FOR UPDATE", transaction: transaction);
+            await bench.Deliver();
+            (await bench.Deliveries()).ShouldBe(["opened due "]);
+        }
+        // As where the message is committed after the deletion, which did not see it.
+        await bench.Rows<int>("DELETE FROM alerts.channel");
+        await bench.Deliver();
+        (await bench.Rows<string>("SELECT reason || ' ' || state || ' ' || answer FROM alerts.delivery")).ShouldBe(["opened failed the channel was deleted"]);
+        (await bench.Incident("undeliverable")).Detail.En.ShouldBe("The last one: incident 1");
+        stub.Requests.ShouldBeEmpty();
     }
 
     [Fact]
@@ -333,11 +354,8 @@ public sealed class DeliveriesTests(TestPostgres postgres) : IAsyncLifetime
         await bench.Publish(bench.Failed("over", owners: "ann"));
         await bench.Publish(bench.Succeeded("over"));
         await bench.Publish(bench.Failed("quiet", owners: "ann"));
-        await bench.Rows<int>("UPDATE alerts.task_monitor SET silence_id = 1 WHERE subject = 'quiet'");
-        await bench.Rows<int>(
-            ("INSERT INTO alerts.silence (silence_id, source, starts_at, ends_at, reason, creator_id, creator) VALUES (1, 'order', '2026-01-01', "
-                + "'2027-01-01', 'x', 1, 'x')")
-        );
+        // The silence begins after the incident was told, and nothing has added to that since.
+        await bench.Send(new CreateSilence.Command("job", null, "quiet", null, "2026-03-02 12:00", "at it"));
         var first = await bench.Send(
             new CreateChannel.Command("first", "webhook", true, null, null, null, System.Text.Json.JsonSerializer.SerializeToElement(new { url = stub.Url }))
         );

@@ -317,6 +317,58 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
         (await bench.Deliveries()).ShouldBe(["opened due ann", "escalated due carol"]);
     }
 
+    [Theory]
+    [InlineData("DELETE FROM alerts.rule WHERE name = 'chain'")]
+    [InlineData("UPDATE alerts.rule SET enabled = false WHERE name = 'chain'")]
+    [InlineData("INSERT INTO accounts.space (space_id, name) VALUES (2, 'other'); UPDATE alerts.rule SET space_id = 2 WHERE name = 'chain'")]
+    public async Task What_opened_in_a_silence_is_told_also_where_its_rule_is_gone_by_the_end(string change)
+    {
+        await bench.Send(new CreateRule.Command("chain", null, null, null, null, null, null, null, null, null, ["ann"], [["carol"]], 600, null, null));
+        await bench.Send(new CreateSilence.Command("job", null, "back*", null, "2026-03-01 13:00", "moving the database"));
+        await bench.Publish(bench.Failed());
+        await bench.Rows<int>(change);
+        bench.Time.Advance(TimeSpan.FromMinutes(30));
+        await bench.Watch.Escalate();
+        (await bench.Deliveries()).ShouldBeEmpty("it is silent");
+        foreach (var minutes in new[] { 31, 20 })
+        {
+            bench.Time.Advance(TimeSpan.FromMinutes(minutes));
+            await bench.Watch.Escalate();
+            (await bench.Deliveries()).ShouldBe(["opened due ann"], "the other rule has no more steps");
+        }
+        (await bench.Rows<string>("SELECT r.name FROM alerts.task_monitor m JOIN alerts.rule r USING (rule_id)")).ShouldBe(["default"]);
+    }
+
+    [Fact]
+    public async Task What_opened_in_a_silence_and_is_taken_over_is_told_to_the_people_of_the_rule_that_takes_it()
+    {
+        await bench.Send(new CreateRule.Command("first", null, 5, null, null, null, null, null, null, null, null, null, null, null, null));
+        await bench.Send(new CreateRule.Command("second", null, null, null, null, null, null, null, null, null, ["bob"], null, null, null, null));
+        await bench.Send(new CreateSilence.Command(null, null, "", null, "2026-03-01 13:00", "at it"));
+        await bench.Publish(bench.Failed());
+        await bench.Rows<int>("DELETE FROM alerts.rule WHERE name = 'first'");
+        bench.Time.Advance(TimeSpan.FromMinutes(61));
+        await bench.Watch.Escalate();
+        (await bench.Deliveries()).ShouldBe(["opened due bob"]);
+    }
+
+    [Fact]
+    public async Task A_rule_that_is_another_spaces_by_now_escalates_no_further()
+    {
+        await bench.Rows<long>(
+            """
+            INSERT INTO accounts.space (space_id, name) VALUES (2, 'before'), (3, 'now');
+            INSERT INTO alerts.rule (name, priority, creator, space_id, involved, people, escalation)
+            VALUES ('theirs', 5, 'x', 2, false, '{carol}', '[["dave"]]') RETURNING rule_id
+            """
+        );
+        await bench.Publish(bench.Failed() with { Space = 2 });
+        await bench.Rows<int>("UPDATE alerts.rule SET space_id = 3 WHERE name = 'theirs'");
+        bench.Time.Advance(TimeSpan.FromMinutes(30));
+        await bench.Watch.Escalate();
+        (await bench.Deliveries()).ShouldBe(["opened due carol"]);
+    }
+
     [Fact]
     public async Task A_rule_that_is_turned_off_escalates_no_further()
     {
@@ -399,6 +451,15 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task The_title_of_a_downtime_that_went_over_midnight_has_the_days()
+    {
+        var now = bench.Time.GetUtcNow().UtcDateTime;
+        await bench.Publish(new FiresMissed([new MissedJob("a", now.AddMinutes(-3000), now.AddMinutes(-1), 50, now, ["ann"])]));
+        var title = (await bench.Incident("missed")).Title;
+        (title.Zh, title.En).ShouldBe(("Codo 停机 02-27 10:00–03-01 12:00，漏跑 1 个任务", "Codo was down 02-27 10:00–03-01 12:00, 1 job missed"));
+    }
+
+    [Fact]
     public async Task What_a_downtime_made_miss_is_told_to_the_owners_and_for_jobs_of_nobody_to_the_people_of_the_rule()
     {
         var now = bench.Time.GetUtcNow().UtcDateTime;
@@ -406,6 +467,92 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
         await bench.Publish(new FiresMissed([new MissedJob("a", now, now, 1, now, ["ann"])]));
         await bench.Publish(new FiresMissed([new MissedJob("b", now, now, 1, now, ["ann"]), new MissedJob("c", now, now, 1, now, [])]));
         (await bench.Deliveries()).ShouldBe(["opened due ann", "opened due ops"]);
+    }
+
+    [Fact]
+    public async Task A_silence_of_one_job_holds_no_downtime_of_several_and_silences_of_each_do_until_the_first_ends()
+    {
+        var now = bench.Time.GetUtcNow().UtcDateTime;
+        FiresMissed both = new([new MissedJob("a", now, now, 1, now, ["ann"]), new MissedJob("b", now, now, 1, now, ["bob"])]);
+        await bench.Send(new CreateSilence.Command("job", null, "a", null, "2026-03-01 13:00", "at it"));
+        await bench.Publish(both);
+        (await bench.Deliveries()).ShouldBe(["opened due ann,bob"]);
+        bench.Time.Advance(TimeSpan.FromMinutes(2));
+        await bench.Send(new CreateSilence.Command("job", "missed", "b*", null, "2026-03-01 12:30", "at it too"));
+        await bench.Publish(both);
+        bench.Time.Advance(TimeSpan.FromMinutes(1));
+        await bench.Watch.Escalate();
+        (await bench.Deliveries()).Count.ShouldBe(1, "each of its jobs is silenced");
+        bench.Time.Advance(TimeSpan.FromMinutes(28));
+        await bench.Watch.Escalate();
+        (await bench.Deliveries()).ShouldBe(["opened due ann,bob", "opened due ann,bob"]);
+    }
+
+    [Fact]
+    public async Task Silenced_jobs_that_come_to_a_downtime_that_was_told_are_told_to_nobody_and_the_others_are()
+    {
+        var now = bench.Time.GetUtcNow().UtcDateTime;
+        await bench.Send(new CreateRule.Command("chain", null, null, null, null, null, null, null, null, null, null, [["dave"]], 600, null, null));
+        await bench.Send(new CreateSilence.Command("job", null, "a", null, "2026-03-01 13:00", "at it"));
+        foreach (var (job, owner) in new[] { ("b", "bob"), ("a", "ann"), ("c", "carol") })
+            await bench.Publish(new FiresMissed([new MissedJob(job, now, now, 1, now, [owner])]));
+        bench.Time.Advance(TimeSpan.FromMinutes(10));
+        await bench.Watch.Escalate();
+        (await bench.Deliveries()).ShouldBe(["opened due bob", "opened due carol", "escalated due dave"]);
+    }
+
+    [Fact]
+    public async Task A_rule_for_one_job_takes_no_downtime_of_several_and_gives_up_one_that_has_grown()
+    {
+        var now = bench.Time.GetUtcNow().UtcDateTime;
+        MissedJob Missed(string job, params string[] owners) => new(job, now, now, 1, now, owners);
+        await bench.Send(new CreateRule.Command("one", null, 5, "job", null, "a", null, null, null, false, ["x"], null, null, null, null));
+        await bench.Publish(new FiresMissed([Missed("a", "ann"), Missed("b", "bob")]));
+        (await bench.Deliveries()).ShouldBe(["opened due ann,bob"]);
+        bench.Time.Advance(TimeSpan.FromMinutes(2));
+        foreach (var job in new[] { Missed("a", "ann"), Missed("c"), Missed("b", "bob") }) await bench.Publish(new FiresMissed([job]));
+        (await bench.Deliveries()).ShouldBe(["opened due ann,bob", "opened due x", "opened due ", "opened due bob"]);
+        // Where no rule means all of it, one that means a part still tells somebody.
+        await bench.Rows<int>("DELETE FROM alerts.rule WHERE name = 'default'");
+        bench.Time.Advance(TimeSpan.FromMinutes(2));
+        await bench.Publish(new FiresMissed([Missed("a", "ann"), Missed("b", "bob")]));
+        (await bench.Deliveries()).Last().ShouldBe("opened due x");
+    }
+
+    [Fact]
+    public async Task What_a_person_closes_while_it_still_runs_or_waits_stays_closed_and_what_begins_later_opens_another()
+    {
+        var since = bench.Time.GetUtcNow().UtcDateTime;
+        string[] kinds = ["overlong", "waiting"];
+        await bench.Send(new CreateRule.Command("long", null, null, null, kinds, null, null, 600, 600, null, null, null, null, null, null));
+        bench.Running.Add(new RunningJob("slow", 5, since, "node-a", ["ann"]));
+        bench.Orders.Add(new RunningOrder(9, "deploy shop", "deploy", OrderSituation.AwaitsPerson, "check", "10.0.0.1", since, [], ["bob"]));
+        bench.Time.Advance(TimeSpan.FromMinutes(11));
+        await bench.Watch.FindLong();
+        foreach (var id in await bench.Rows<long>("SELECT id FROM alerts.task_monitor")) await bench.Send(new ChangeIncident.Command(id, "resolve"));
+        for (var i = 0; i < 3; i++)
+        {
+            await bench.Watch.FindLong();
+            bench.Time.Advance(TimeSpan.FromMinutes(2));
+        }
+        (await Kinds()).ShouldBe(["overlong", "waiting"], ignoreOrder: true);
+        since = bench.Time.GetUtcNow().UtcDateTime;
+        bench.Running[0] = new RunningJob("slow", 6, since, "node-a", ["ann"]);
+        bench.Orders[0] = bench.Orders[0] with { Since = since };
+        bench.Time.Advance(TimeSpan.FromMinutes(11));
+        await bench.Watch.FindLong();
+        (await Kinds()).ShouldBe(["overlong", "waiting", "overlong", "waiting"], ignoreOrder: true);
+
+        Task<List<string>> Kinds() => bench.Rows<string>("SELECT kind FROM alerts.task_monitor ORDER BY id");
+    }
+
+    [Fact]
+    public async Task Each_push_back_of_an_order_is_told_and_one_that_is_published_twice_is_told_once()
+    {
+        var now = bench.Time.GetUtcNow().UtcDateTime;
+        var back = new OrderPushedBack(9, "deploy shop", "deploy", "bob", "name the ticket", now, "ann", null);
+        foreach (var told in new[] { back, back, back with { Reason = "still none", At = now.AddMinutes(5) } }) await bench.Publish(told);
+        (await bench.Deliveries()).ShouldBe(["opened due ann", "repeated due ann"]);
     }
 
     [Fact]

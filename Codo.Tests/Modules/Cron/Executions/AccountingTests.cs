@@ -34,9 +34,20 @@ public sealed class AccountingTests
             "queued 1 catch_up",
         }
     )]
-    public void What_is_late_follows_its_misfire_policy(string misfire, string[] expected) =>
-        // Every 10 s, due at :10 … :100, noticed at :109: the last six are within the window of 60 s, and nothing is on time.
-        Statuses(Account(Job("*/10 * * * * *", "allow", misfire), Noon.AddSeconds(109))).ShouldBe(expected);
+    public void What_is_late_follows_its_misfire_policy(string misfire, string[] expected)
+    {
+        // Every 10 s, due at :10 … :100, noticed at :109: the last six are within the window of 60 s, and nothing is on time. Where they may not overlap they
+        // wait for one another.
+        foreach (var overlap in new[] { "allow", "skip", "queue" })
+            Statuses(Account(Job("*/10 * * * * *", overlap, misfire), Noon.AddSeconds(109))).ShouldBe(expected, ignoreOrder: false, customMessage: overlap);
+    }
+
+    [Fact]
+    public void What_is_made_up_for_does_not_wait_for_a_run_of_before()
+    {
+        var outcome = Accounting.Account(Job("*/10 * * * * *", "skip", "all"), new Accounting.Active(1, 1), Noon.AddSeconds(109));
+        Statuses(outcome).ShouldBe(["missed 4 schedule", "skipped 6 schedule"]);
+    }
 
     [Fact]
     public void Once_makes_up_for_nothing_that_is_older_than_the_window() =>

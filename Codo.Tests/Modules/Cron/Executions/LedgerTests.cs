@@ -167,6 +167,91 @@ public sealed class LedgerTests(TestPostgres postgres)
     }
 
     [Fact]
+    public async Task What_was_due_while_the_node_was_drained_was_not_held_up_by_codo()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await host.Make(new { job_id = "drained", cmd = "true", cron = CronClient.Never, overlap = "allow", misfire = "skip", misfire_window = 600 });
+        // Others than the host's, which poll as well.
+        var ledger = ActivatorUtilities.CreateInstance<Ledger>(host.Services);
+        using var runner = ActivatorUtilities.CreateInstance<Runner>(host.Services, ledger);
+        var node = host.Services.GetRequiredService<Node>();
+        await using var connection = await host.Source.OpenConnectionAsync();
+        // One look that has taken an hour says the same as all those of an hour.
+        var now = await connection.ExecuteScalarAsync<DateTime>("SELECT clock_timestamp()");
+        ledger.Polled(now.AddHours(-1), BootTime.Now - TimeSpan.FromHours(1));
+        (await host.Post("/v2/nodes/drain/", new { name = node.Name })).Code().ShouldBe(0);
+        await Eventually.True(() => node.IsDrained, "the node has heard of it");
+        await runner.Poll(CancellationToken.None);
+        (await host.Post("/v2/nodes/undrain/", new { name = node.Name })).Code().ShouldBe(0);
+        await Eventually.True(() => !node.IsDrained, "the node has heard of that too");
+        await runner.Poll(CancellationToken.None);
+        // Rolled back: nothing of it is run.
+        await using var transaction = await connection.BeginTransactionAsync();
+        await connection.ExecuteAsync(
+            ("UPDATE cron.job SET cron = '* * * * * *', create_time = '2000-01-01', accounted_to = clock_timestamp() - interval '400 seconds', "
+                + "next_run_at = clock_timestamp() - interval '399 seconds'"),
+            transaction: transaction
+        );
+        await ledger.LockAndAccount(connection, transaction, "drained");
+        (
+            await connection.ExecuteScalarAsync<long>(
+                "SELECT coalesce(sum(times), 0) FROM cron.cron_log WHERE job_id = 'drained' AND status = 'missed'",
+                transaction: transaction
+            )
+        ).ShouldBeGreaterThan(200);
+    }
+
+    [Fact]
+    public async Task All_that_is_made_up_for_runs_one_after_another_where_runs_may_not_overlap()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await host.Make(new { job_id = "all", cmd = "true", cron = CronClient.Never, misfire = "all", misfire_window = 3600 });
+        await using var connection = await host.Source.OpenConnectionAsync();
+        // Of nine minutes one is on time, or some more where the machine is slow.
+        await connection.ExecuteAsync(
+            ("UPDATE cron.job SET cron = '0 * * * * *', create_time = '2000-01-01', accounted_to = now() - interval '9 minutes', next_run_at = now() - "
+                + "interval '8 minutes'")
+        );
+        await Eventually.True(
+            async () => await connection.ExecuteScalarAsync<int>("SELECT count(*) FROM cron.cron_log WHERE trigger = 'catch_up' AND status = 'success'") >= 4,
+            "each has run"
+        );
+        (await connection.QueryAsync<DateTime>("SELECT nominal_at FROM cron.attempt ORDER BY started_at")).ShouldBeInOrder();
+    }
+
+    [Fact]
+    public async Task A_due_time_that_is_in_the_ledger_already_ends_no_run_to_take_its_place()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await host.Make(new { job_id = "replaced", cmd = "exec sleep 1000", cron = CronClient.Never, overlap = "replace" });
+        await host.Running(await host.RunNow("replaced"));
+        await using var connection = await host.Source.OpenConnectionAsync();
+        // Rolled back: the host sees none of it.
+        await using var transaction = await connection.BeginTransactionAsync();
+        // As a clock that was put back leaves it: what is due has run.
+        await connection.ExecuteAsync(
+            """
+            INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd)
+            SELECT j.id, j.job_id, 'schedule', 'schedule', at, at, 'success', at, j.cmd FROM cron.job j,
+                generate_series(date_trunc('second', now()) - interval '10 seconds', now() + interval '10 minutes', interval '1 second') at
+            """,
+            transaction: transaction
+        );
+        await connection.ExecuteAsync(
+            ("UPDATE cron.job SET cron = '* * * * * *', create_time = '2000-01-01', accounted_to = now() - interval '5 seconds', next_run_at = now() - "
+                + "interval '4 seconds'"),
+            transaction: transaction
+        );
+        await host.Services.GetRequiredService<Ledger>().LockAndAccount(connection, transaction, "replaced");
+        (
+            await connection.ExecuteScalarAsync<int>(
+                "SELECT count(*) FROM cron.active_execution WHERE job_id = 'replaced' AND state = 'running' AND stop_zh IS NULL",
+                transaction: transaction
+            )
+        ).ShouldBe(1);
+    }
+
+    [Fact]
     public async Task A_hundred_commands_that_never_end_do_not_delay_the_next_and_past_the_limit_a_fire_is_queued()
     {
         await using var host = await TestHost.Start(postgres, null, ("Codo:Cron:MaxParallel", "101"));

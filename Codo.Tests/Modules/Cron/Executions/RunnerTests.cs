@@ -1,7 +1,12 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
+using Codo.Modules.Cron.Executions;
+using Codo.Platform.Localization;
+using Codo.Platform.Processes;
 using Codo.Tests.Support;
 using Dapper;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Codo.Tests.Modules.Cron.Executions;
 
@@ -117,6 +122,25 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
         }
         using var page = await host.Http.SendAsync(TestHost.Request(HttpMethod.Get, $"/runs/{log["log_id"]}?attempt=1", null, TestTokens.Admin));
         (await page.Content.ReadAsStringAsync()).ShouldContain("data-attempt=\"1\"");
+    }
+
+    [Theory]
+    [InlineData(0, "queued")]
+    [InlineData(2, "timeout")]
+    public async Task An_attempt_of_which_processes_are_left_is_not_repeated_beside_them(int left, string status)
+    {
+        await host.Make(new { job_id = "clings", cmd = "exec sleep 1000", cron = CronClient.Never, retries = 1, retry_delay = 3600 });
+        var logId = await host.RunNow("clings");
+        var runner = host.Services.GetRequiredService<Runner>();
+        var run = await Eventually.Get<Run>(() => Task.FromResult(runner.Find(logId)), _ => true, "it is claimed");
+        // As its time limit does, but for what no kill ends.
+        var at = await host.Ask<DateTime>("SELECT clock_timestamp()");
+        var ending = new Ending(ExecutionStatus.Timeout, null, left, new Text("超过时限", "Ran past its limit"), at);
+        await host.Services.GetRequiredService<RunRecorder>().End(run, ending);
+        var log = await host.Log(logId);
+        log.Status().ShouldBe(status);
+        log["task_log"]!.GetValue<string>().EndsWith("超过时限；不再重试：仍有进程在运行", StringComparison.Ordinal).ShouldBe(left > 0);
+        (await host.Count($"SELECT count(*) FROM cron.active_execution WHERE log_id = {logId}")).ShouldBe(left > 0 ? 0 : 1);
     }
 
     [Fact]
@@ -263,6 +287,43 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
         var log = await host.Ended(await host.RunNow("nowhere"));
         log.Status().ShouldBe("faild");
         log["task_log"]!.GetValue<string>().ShouldContain("/no/such/folder");
+    }
+
+    [Fact]
+    public async Task A_folder_on_a_file_system_that_does_not_answer_fails_its_runs_and_holds_up_no_others()
+    {
+        var (time, asked) = (new FakeTimeProvider(), 0);
+        using var back = new ManualResetEventSlim();
+        var folders = host.Services.GetRequiredService<FolderCheck>();
+        folders.Time = time;
+        folders.Exists = folder =>
+        {
+            Interlocked.Increment(ref asked);
+            back.Wait();
+            return Directory.Exists(folder);
+        };
+        await host.Make(new { job_id = "hung", cmd = "true", cron = CronClient.Never, working_directory = "/no/such/mount", overlap = "allow" });
+        await host.Make(new { job_id = "other", cmd = "true", cron = CronClient.Never });
+        var hung = new List<long>();
+        for (var i = 0; i < Environment.ProcessorCount; i++) hung.Add(await host.RunNow("hung"));
+        await Eventually.True(() => Volatile.Read(ref asked) > 0, "the folder is asked for");
+        (await host.Ended(await host.RunNow("other"))).Status().ShouldBe("success");
+
+        time.Advance(FolderCheck.Patience);
+        // The next one does not wait: the question is still open.
+        foreach (var logId in hung.Append(await host.RunNow("hung")))
+        {
+            var log = await host.Ended(logId);
+            (log.Status(), log["task_log"]!.GetValue<string>()).ShouldBe(("faild", "working_directory /no/such/mount 在 5 秒内没有回应"));
+        }
+        asked.ShouldBe(1);
+
+        // Once it answers, it is asked anew.
+        back.Set();
+        await Eventually.True(
+            async () => (await host.Ended(await host.RunNow("hung")))["task_log"]!.GetValue<string>() == "工作目录 /no/such/mount 不存在",
+            "it answers again"
+        );
     }
 
     [Fact]

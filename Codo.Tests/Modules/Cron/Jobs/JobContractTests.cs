@@ -274,6 +274,30 @@ public sealed class JobContractTests(CronHost fixture) : IClassFixture<CronHost>
     }
 
     [Fact]
+    public async Task A_change_that_waits_for_a_move_to_another_space_leaves_the_job_there()
+    {
+        var space = (long)(await host.Post("/v2/accounts/space/", new { name = "moved-meanwhile" }))["space_id"]!;
+        await host.Make(new { job_id = "moves", cmd = "true", cron = CronClient.Never });
+        await using var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        await using var transaction = await connection.BeginTransactionAsync(TestContext.Current.CancellationToken);
+        await connection.ExecuteAsync("UPDATE cron.job SET space_id = @space WHERE job_id = 'moves'", new { space }, transaction);
+        var saving = host.Put("/v1/cron/job/", new { job_id = "moves", description = "x" });
+        await Eventually.True(
+            () =>
+                host.Ask<bool>(
+                    """
+                    SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+                        AND query LIKE '%FROM cron.job WHERE job_id = %FOR UPDATE%')
+                    """
+                ),
+            "the change waits for the move"
+        );
+        await transaction.CommitAsync(TestContext.Current.CancellationToken);
+        (await saving).Code().ShouldBe(0);
+        (await host.Ask<string>("SELECT space_id || ' ' || description FROM cron.job WHERE job_id = 'moves'")).ShouldBe($"{space} x");
+    }
+
+    [Fact]
     public async Task Every_change_leaves_a_line_in_the_audit_that_says_who()
     {
         await host.Make(new { job_id = "audited", cmd = "true", cron = CronClient.Never });

@@ -1,6 +1,8 @@
 using System.Text.Json.Nodes;
+using Codo.Platform.Cluster;
 using Codo.Tests.Support;
 using Dapper;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Codo.Tests.Modules.Cron.Jobs;
 
@@ -162,6 +164,40 @@ public sealed class JobRisksTests(CronHost fixture) : IClassFixture<CronHost>
             "released, it runs"
         );
         foreach (var id in new[] { blocked, held }) await host.Delete("/v1/cron/job/", new { job_id = id });
+    }
+
+    [Fact]
+    public async Task A_job_that_a_rule_holds_in_the_request_that_pauses_it_stays_held()
+    {
+        await using var host = await fixture.Another();
+        (string Job, string Body)[] requests =
+        [
+            ("paused", """{"job_id":"paused","paused":true}"""),
+            ("turned over", """{"job_id":"turned over"}"""),
+            ("resumed", """{"job_id":"resumed","paused":false}"""),
+        ];
+        foreach (var (job, _) in requests) await host.Make(new { job_id = job, cmd = "echo risky", cron = CronClient.Never });
+        var rule = new { name = "risky", kind = "words", pattern = "echo risky", action = "approve", reason = "不许", reason_en = "no" };
+        (await host.Post("/v2/task/risk/", rule)).Code().ShouldBe(0);
+        // Drained, the node leaves what is due to the request.
+        var node = host.Services.GetRequiredService<Node>();
+        (await host.Post("/v2/nodes/drain/", new { name = node.Name })).Code().ShouldBe(0);
+        await Eventually.True(() => node.IsDrained, "the node has heard of it");
+        await using var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        await connection.ExecuteAsync(
+            """
+            UPDATE cron.job SET cron = '* * * * * *', create_time = '2000-01-01', accounted_to = date_trunc('second', now()) - interval '3 seconds',
+                next_run_at = date_trunc('second', now()) - interval '2 seconds'
+            """
+        );
+        foreach (var (job, body) in requests)
+        {
+            var answer = await host.Send(HttpMethod.Patch, "/v1/cron/job/", body);
+            answer.Code().ShouldBe(0, answer.ToJsonString());
+            var shown = (await host.Get($"/v1/cron/job/?job_id={Uri.EscapeDataString(job)}"))["data"]![0]!;
+            ((string)shown["status"]!).ShouldBe("1", job);
+            ((string)shown["held"]!).ShouldContain("risky", customMessage: job);
+        }
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json.Nodes;
 using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Events;
@@ -95,6 +96,62 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
         (await host.Ended(order)).ShouldBe("3");
 
         Task<JsonObject> Next() => host.Patch("/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "next_batch" });
+    }
+
+    // As a page does that was opened before somebody else let the batch begin, and a client that got no answer.
+    [Fact]
+    public async Task To_let_a_batch_begin_that_is_over_meanwhile_opens_no_further_one()
+    {
+        var order = await host.Order(await host.Template(Groups(batch: "1", next: "confirm"), [], Step("true", forceHost: Here)), On(3));
+        await Count(order, "done", 1);
+        var page = WebUtility.HtmlDecode((await host.Page($"/orders/{order}", TestTokens.Admin, "en")).Html);
+        page.ShouldContain("\"hand_type\":\"next_batch\",\"batch\":2}");
+        (await Begin(0)).Code().ShouldBe(-1);
+        (await Begin(2)).Code().ShouldBe(0);
+        await Count(order, "done", 2);
+        var again = await Begin(2);
+        (again.Code(), (string)again["msg"]!).ShouldBe((-1, "等待开始的是第 3 批，不是第 2 批"));
+        (await host.Ask<int>("SELECT allowed FROM tasks.order_group WHERE list_id = @order", new { order })).ShouldBe(2);
+        (await Begin(3)).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+
+        Task<JsonObject> Begin(int batch) => host.Patch("/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "next_batch", batch });
+    }
+
+    [Fact]
+    public async Task A_batch_waits_for_a_person_also_where_a_host_before_it_was_stopped()
+    {
+        var step = Step("exec sleep 600", forceHost: Here);
+        var order = await host.Order(await host.Template(Groups(batch: "1", next: "confirm"), [], step), On(2));
+        await Count(order, "running", 1);
+        (await host.Intervene(order, "stop_one", ip: "10.1.0.1")).Code().ShouldBe(0);
+        await Count(order, "stopped", 1);
+        await IsInterrupted(order);
+        await Shows(order, "A batch waits for a person");
+        (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
+        await host.Ended(order);
+    }
+
+    [Fact]
+    public async Task A_hand_step_waits_for_a_person_also_where_another_host_was_stopped()
+    {
+        var flag = fixture.NewFile();
+        var template = await host.Template(
+            Step($"while ! test -e {flag}; do sleep 0.05; done", forceHost: Here),
+            Step("true", level: 2, trigger: "hand", forceHost: Here)
+        );
+        var order = await host.Order(template, On(2));
+        await Count(order, "running", 2);
+        (await host.Intervene(order, "stop_one", ip: "10.1.0.1")).Code().ShouldBe(0);
+        await Count(order, "stopped", 1);
+        await File.WriteAllTextAsync(flag, "");
+        await Count(order, "hand", 1);
+        await IsInterrupted(order);
+        // Those who can release it are told.
+        await Told(order, 5);
+        await Shows(order, "A step waits for a person");
+        (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
+        await host.Ended(order);
     }
 
     [Fact]
@@ -322,6 +379,21 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
         var template = await full.Template(Step("true"));
         var answer = await full.Post("/v2/task/accept/", new { task_name = "x", temp_id = template, hosts = new Dictionary<string, string> { ["1"] = Here } });
         (answer.Code(), ((string)answer["msg"]!).Contains("磁盘")).ShouldBe((-1, true));
+    }
+
+    // The code of an order says 6 also of a host that a person stopped.
+    private Task IsInterrupted(long order) =>
+        Eventually.True(async () => (string)(await host.Check(order))["status"]! == "6", "the stopped host is the most pressing");
+
+    private async Task Shows(long order, string word)
+    {
+        var page = (await host.Page($"/orders/{order}", TestTokens.Admin, "en")).Html;
+        page.ShouldContain(word);
+        page.ShouldNotContain("A host was interrupted");
+        await using var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        var gauges = (await new OrderGauges().Read(connection, TestContext.Current.CancellationToken)).Where(gauge => gauge.Name == "codo.orders").ToList();
+        gauges.ShouldContain(gauge => gauge.Word == "awaits_person" && gauge.Value == 1);
+        gauges.ShouldNotContain(gauge => gauge.Word == "interrupted");
     }
 
     private Task Told(long order, short what) =>

@@ -117,6 +117,50 @@ public sealed class SshOrderTests(OrderFixture fixture, TestSshd sshd) : IClassF
     }
 
     [Fact]
+    public async Task A_restart_ends_what_is_left_of_the_hosts_that_it_restarts_and_of_no_others()
+    {
+        await using var own = new TestSshd();
+        await own.InitializeAsync();
+        var alias = await ExecuteUser(Environment.UserName, own);
+        var file = fixture.NewFile();
+        var order = await host.Order(
+            // The address of the server tells which host a process is of.
+            await host.Template(
+                Step($"echo \"$$ $SSH_CONNECTION\" >> {file}; exec sleep 600", level: 1, execUser: alias),
+                Step("true", level: 2, trigger: "hand", execUser: alias)
+            ),
+            OnHosts("127.0.0.4", "127.0.0.5")
+        );
+        await Eventually.True(() => Running("127.0.0.4").Count + Running("127.0.0.5").Count == 2, "the command runs on both hosts");
+        var (skipped, failed) = (Running("127.0.0.4")[0], Running("127.0.0.5")[0]);
+        own.CutConnections();
+        foreach (var lost in new[] { "127.0.0.4", "127.0.0.5" }) await host.Stands(order, "65", $"&get_run_host={lost}");
+        (await host.Intervene(order, "skip", ip: "127.0.0.4")).Code().ShouldBe(0);
+        await Eventually.True(
+            async () => await host.Ask<string>("SELECT state FROM tasks.lane WHERE list_id = @order AND host = '127.0.0.4'", new { order }) == "hand",
+            "the lane goes on to its gate"
+        );
+
+        // What is refused kills nothing.
+        (await host.Intervene(order, "restart", level: 9, ip: "127.0.0.5")).Code().ShouldBe(-1);
+        (await host.Intervene(order, "restart", ip: "127.0.0.5", more: new { scheduler_id = 999_999_999 })).Code().ShouldBe(-1);
+        (IsAlive(skipped), IsAlive(failed)).ShouldBe((true, true));
+
+        (await host.Patch("/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "restart_failed" })).Code().ShouldBe(0);
+        (IsAlive(skipped), IsAlive(failed)).ShouldBe((true, false));
+        await Eventually.True(() => Running("127.0.0.5").Count == 2, "the one that failed runs again");
+        Running("127.0.0.4").Count.ShouldBe(1);
+        (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
+
+        // Process ids, in the order of their start; SSH_CONNECTION is the client's address and port, then the server's.
+        List<string> Running(string address)
+        {
+            var lines = File.Exists(file) ? File.ReadAllLines(file) : [];
+            return [.. lines.Select(line => line.Split(' ')).Where(words => words.Length == 5 && words[3] == address).Select(words => words[0])];
+        }
+    }
+
+    [Fact]
     public async Task A_connection_that_died_while_its_lane_was_busy_elsewhere_is_made_anew()
     {
         await using var own = new TestSshd();

@@ -97,6 +97,39 @@ public sealed class HostKeysTests(LibraryHost library) : IClassFixture<LibraryHo
         (await Keys.Find(name, 2222, default)).ShouldNotBeNull();
     }
 
+    [Theory]
+    [InlineData("gate.Example.com", "gate.example.com:22")]
+    [InlineData(" Gate:2200 , 10.0.0.9", "gate:2200,10.0.0.9:22")]
+    [InlineData("[2001:DB8:0:0::1]:2200", "[2001:db8::1]:2200")]
+    [InlineData("2001:db8:0::1,[gate]:22", "[2001:db8::1]:22,gate:22")]
+    public async Task A_path_is_pinned_where_the_way_to_the_host_looks_for_it(string path, string way)
+    {
+        var name = LibraryHost.Name("h");
+        Number(await host.Post(Path, new { host = name, key = NewPublicKey("ed25519"), path }), "added").ShouldBe(1);
+        (await Keys.Find(name, 22, default, way)).ShouldNotBeNull();
+        ((string)(await host.Get($"{Path}?host={name}&path={Uri.EscapeDataString(path)}")).Data().Single()!["path"]!).ShouldBe(way);
+        (await host.Delete(Path, new { host = name, path })).Code().ShouldBe(0);
+        (await Keys.Find(name, 22, default, way)).ShouldBeNull();
+    }
+
+    [Fact]
+    public async Task A_path_that_is_none_is_refused_and_one_that_a_version_before_took_can_be_forgotten()
+    {
+        var name = LibraryHost.Name("h");
+        var key = NewPublicKey("ed25519");
+        foreach (var path in new[] { "gate:0", "gate:65536", "gate:ssh", ":22", "a b", "gate:22,jump@gate", "[2001:db8::1" })
+        {
+            (await host.Post(Path, new { host = name, key, path })).ShouldRefuseNaming("path：");
+            (await host.Get($"{Path}?path={Uri.EscapeDataString(path)}")).ShouldRefuseNaming("path：");
+            (await host.Delete(Path, new { host = name, path })).ShouldRefuseNaming("path：");
+        }
+        await Keys.Pin(Key(name, 22, 1) with { Path = "gate" }, null, default);
+        await Keys.Pin(Key(name, 22, 2) with { Path = "gate:22" }, null, default);
+        (await host.Delete(Path, new { host = name, path = "Gate" })).Code().ShouldBe(0);
+        (await Keys.Find(name, 22, default, "gate")).ShouldBeNull();
+        (await Keys.Find(name, 22, default, "gate:22")).ShouldNotBeNull();
+    }
+
     [Fact]
     public async Task A_known_hosts_file_is_imported_and_what_gives_no_key_is_said()
     {

@@ -232,6 +232,15 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         var order = await Waiting(new { approvals = 2, valid_hours = 1 }, submitter: Ann);
         (await Decide(order, "approve", Bob)).Code().ShouldBe(0);
         await Sql($"UPDATE tasks.approval SET at = at - interval '61 minutes' WHERE list_id = {order}");
+        var check = await Shown(order, Bob);
+        ((int)check["approvals_given"]!, (bool)check["approval_button"]!, (bool)check["approvals"]![0]!["counts"]!).ShouldBe((0, true, false));
+        var row = (await host.Get("/v2/task/list/", Bob))["data"]!.AsArray().Single(one => (long)one!["list_id"]! == order)!;
+        ((int)row["approvals_given"]!, (string)row["waits_for"]!).ShouldBe((0, "bob，carol"));
+        // The first of those that wait, since the page shows a few of them.
+        await Sql($"UPDATE tasks.scheduler_task_list SET start_time = start_time - interval '10 years' WHERE list_id = {order}");
+        (await NeedsMe(Bob)).ShouldContain($"\"wait-{order}\"");
+        (await host.Page($"/orders/{order}/approve", Carol, "en")).Html.ShouldContain("1 more approval needed after it");
+
         ((int)(await Decide(order, "approve", Carol))["approvals_missing"]!).ShouldBe(1);
         ((int)(await Decide(order, "approve", Bob, later: true))["approvals_missing"]!).ShouldBe(0);
 
@@ -240,6 +249,29 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         await Start(order);
         await Eventually.True(async () => (string)(await Shown(order))["schedule"]! == "new", "sent back");
         ((string)(await Shown(order))["stopped"]!).ShouldContain("有效期");
+
+        // Of an order that started in time they are not over afterwards.
+        foreach (var person in new[] { Bob, Carol }) (await Decide(order, "approve", person)).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+        await Sql($"UPDATE tasks.approval SET at = at - interval '61 minutes' WHERE list_id = {order}");
+        ((int)(await Shown(order))["approvals_given"]!).ShouldBe(2);
+    }
+
+    [Fact]
+    public async Task An_order_whose_command_line_can_no_longer_be_put_together_does_not_start()
+    {
+        var template = await Template(new { approvals = 1 }, OrderHost.Step("echo", "VALUE", name: "say"));
+        var order = (long)(await Submit(template, Ann, "new", "a b"))["list_id"]!;
+        (await Decide(order, "approve", Bob, later: true)).Code().ShouldBe(0);
+        // As of an order that was accepted by a version which put a value there.
+        await Sql($"UPDATE tasks.scheduler_task_info SET task_args = '` VALUE `' WHERE list_id = {order}");
+        await Start(order);
+        await Eventually.True(async () => (string)(await Shown(order))["schedule"]! == "new", "sent back");
+        ((string)(await Shown(order))["stopped"]!).ShouldContain("命令行无法生成");
+        (await host.Count($"SELECT count(*) FROM tasks.attempt WHERE list_id = {order}")).ShouldBe(0);
+        await Says(order, Bob, "命令行无法生成", "cannot be put together", code: -1);
+        (await host.Put("/v2/task/list/", new { list_id = order }, Ann)).Code().ShouldBe(0);
+        await host.Ended(order);
     }
 
     [Fact]
@@ -283,6 +315,40 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         var lifted = await host.Patch("/v2/task/list/", new { list_id = order, start_time = "2099-01-01 00:00", hold = false }, Carol);
         (lifted.Code(), lifted["warnings"]!.AsArray().Count).ShouldBe((0, 1), lifted.ToJsonString());
         (await host.Ended(order)).ShouldBe("3");
+    }
+
+    // Only hold holds an order; without it the time is one for its timed steps.
+    [Fact]
+    public async Task Whoever_approves_reads_when_the_order_begins()
+    {
+        var (plain, timed) = (await Later(OrderHost.Step("true"), hold: false), await Later(OrderHost.Step("true", trigger: "timed"), hold: false));
+        var page = await Page(plain, TestTokens.Admin);
+        page.ShouldContain("It starts at once");
+        page.ShouldNotContain("2099-0");
+        (await Page(timed, TestTokens.Admin)).ShouldContain("It starts at once; its timed steps at 2099-06-02 00:00:00");
+        var held = await Later(OrderHost.Step("true"), hold: true);
+        (await Page(held, TestTokens.Admin)).ShouldContain("Start time 2099-06-02 00:00:00");
+        await Sql($"UPDATE tasks.scheduler_task_list SET start_time = now() - interval '1 hour' WHERE list_id = {held}");
+        (await Page(held, TestTokens.Admin)).ShouldContain("It starts at once");
+        // A later time with the first of two approvals holds the whole order.
+        var two = await Waiting(new { approvals = 2 }, submitter: Ann);
+        (await Decide(two, "approve", Bob, later: true)).Code().ShouldBe(0);
+        (await Page(two, Carol)).ShouldContain("Start time 2099-01-01 00:00:00");
+        foreach (var order in (long[])[plain, timed, held, two]) (await Decide(order, "reject", TestTokens.Admin)).Code().ShouldBe(0);
+
+        async Task<long> Later(JsonObject step, bool hold)
+        {
+            var template = await host.Template(step);
+            var hosts = new Dictionary<string, string> { ["1"] = "127.0.0.1" };
+            var answer = await host.Post(
+                "/v2/task/accept/",
+                new { task_name = "later", temp_id = template, hosts, args = new { }, schedule = "new", exec_time = "2099-06-02 00:00", hold }
+            );
+            answer.Code().ShouldBe(0, answer.ToJsonString());
+            return (long)answer["list_id"]!;
+        }
+
+        async Task<string> Page(long order, string token) => (await host.Page($"/orders/{order}/approve", token, "en")).Html;
     }
 
     [Fact]
@@ -387,7 +453,9 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         var two = await Waiting(new { approvals = 2 }, submitter: Ann, step: step, hosts: "192.0.2.1");
         (await Decide(two, "approve", Bob)).Code().ShouldBe(0);
         (await host.Put("/v2/task_layout/user/", new { id, ssh_port = 2222 })).Code().ShouldBe(0);
-        ((string)(await Shown(two))["plan_changed"]!).ShouldContain("root:2222");
+        var shown = await Shown(two, Bob);
+        ((string)shown["plan_changed"]!).ShouldContain("root:2222");
+        ((int)shown["approvals_given"]!, (bool)shown["approval_button"]!, (string)shown["waits_for"]!).ShouldBe((0, true, "carol，bob"));
         ((int)(await Decide(two, "approve", Carol))["approvals_missing"]!).ShouldBe(1);
     }
 
@@ -491,6 +559,23 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         stub.Requests.Last().Json["title"]!.GetValue<string>().ShouldContain("still awaits approval");
         (await alone.Post("/v2/task/approval/", new { list_id = order, verdict = "approve" }, Bob)).Code().ShouldBe(0);
         await Eventually.True(() => stub.Requests.Count == 3, "those who heard of it hear that it is over");
+    }
+
+    [Fact]
+    public async Task One_that_is_sent_back_at_its_start_is_told_of_once_more_an_hour_after_that()
+    {
+        var order = await Waiting(new { approvals = 1 }, submitter: Ann);
+        (await Decide(order, "approve", Bob, later: true)).Code().ShouldBe(0);
+        // It was accepted 55 minutes ago: the reminder of then would come just after its approvers are told anew.
+        await Sql($"UPDATE platform.outbox SET at = at - interval '55 min', next_try_at = at - interval '55 min' WHERE stream = 'order:{order}:approval'");
+        await Sql($"UPDATE tasks.scheduler_task_info SET timeout = 7 WHERE list_id = {order}");
+        await Start(order);
+        await Eventually.True(async () => (string)(await Shown(order))["schedule"]! == "new", "sent back");
+        var due = await host.Ask<double>(
+            "SELECT CAST(extract(epoch FROM next_try_at - clock_timestamp()) AS float8) FROM platform.outbox WHERE stream = @stream AND at = next_try_at",
+            new { stream = $"order:{order}:approval" }
+        );
+        due.ShouldBeInRange(3400, 3601);
     }
 
     [Fact]

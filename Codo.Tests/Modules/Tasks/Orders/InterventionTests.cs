@@ -134,6 +134,22 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
     }
 
     [Fact]
+    public async Task Restart_from_a_later_level_leaves_out_what_has_not_run_before_it()
+    {
+        var file = fixture.NewFile();
+        var order = await host.Order(
+            await host.Template(Step("exit 1", level: 1), Step($"echo 2 >> {file}", level: 2), Step($"echo 3 >> {file}", level: 3))
+        );
+        await host.Stands(order, "411");
+        (await host.Intervene(order, "restart", level: 3)).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+        string.Concat(await File.ReadAllLinesAsync(file)).ShouldBe("3");
+        var steps = await host.Steps(order);
+        steps.Select(step => (string)step["outcome"]!).ShouldBe(["skipped", "skipped", "done"]);
+        steps.Select(step => step["attempts"]!.AsArray().Count).ShouldBe([1, 0, 1]);
+    }
+
+    [Fact]
     public async Task Restart_from_a_later_level_counts_a_step_that_pauses_before_its_retry_as_skipped()
     {
         var file = fixture.NewFile();
@@ -357,6 +373,43 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
         (await host.Patch("/v2/task/check/", new { list_id = order, task_group = 1, hand_type = "restart_failed", include_stopped = true })).Code().ShouldBe(0);
         (await host.Ended(order)).ShouldBe("3");
         (await File.ReadAllLinesAsync(ran)).Length.ShouldBe(8);
+    }
+
+    [Fact]
+    public async Task Restart_failed_leaves_alone_a_host_that_cannot_be_asked_and_names_it()
+    {
+        var (flag, ran) = (fixture.NewFile(), fixture.NewFile());
+        var template = await host.Template(Step($"echo a >> {ran}; test -e {flag}", forceHost: Here));
+        var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2" });
+        await Eventually.True(
+            async () => await host.Ask<long>("SELECT count(*) FROM tasks.lane WHERE list_id = @order AND state = 'failed'", new { order }) == 2,
+            "both failed"
+        );
+        // As after a lost link to a host that does not answer any more.
+        await host.Ask<long>(
+            """
+            UPDATE tasks.attempt a SET left_behind = 'unreachable', host = '10.255.255.1' FROM tasks.lane l
+            WHERE l.lane_id = a.lane_id AND l.list_id = @order AND l.host = '10.0.0.1' RETURNING a.lane_id
+            """,
+            new { order }
+        );
+        await File.WriteAllTextAsync(flag, "");
+        var body = new { list_id = order, task_group = 1, hand_type = "restart_failed" };
+        var answer = await host.Patch("/v2/task/check/", body);
+        (answer.Code(), ((string)answer["msg"]!).Contains("10.0.0.1", StringComparison.Ordinal)).ShouldBe((0, true), answer.ToJsonString());
+        var left = answer["not_restarted"]!.AsArray().ShouldHaveSingleItem()!;
+        ((string)left["host"]!, ((string)left["why"]!).Contains("10.255.255.1", StringComparison.Ordinal)).ShouldBe(("10.0.0.1", true));
+        await host.Stands(order, "3", "&get_run_host=10.0.0.2");
+        (await host.Ask<string>("SELECT state FROM tasks.lane WHERE list_id = @order AND host = '10.0.0.1'", new { order })).ShouldBe("failed");
+        (await File.ReadAllLinesAsync(ran)).Length.ShouldBe(3);
+        var told = (await host.Check(order))["events"]!.AsArray().Last(each => (string)each!["action"]! == "restart_failed")!["detail"]!;
+        ((string)told["hosts"]!.AsArray().ShouldHaveSingleItem()!, (string)told["not_restarted"]![0]!["host"]!).ShouldBe(("10.0.0.2", "10.0.0.1"));
+
+        // Where none can be restarted, it is a refusal as of one host.
+        var refused = await host.Patch("/v2/task/check/", body);
+        (refused.Code(), ((string)refused["msg"]!).Contains("force", StringComparison.Ordinal)).ShouldBe((-1, true), refused.ToJsonString());
+        (await host.Intervene(order, "restart", ip: "10.0.0.1", more: new { force = true })).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
     }
 
     [Fact]
