@@ -273,8 +273,8 @@ internal static class OrderCommands
         var at = new Option<string?>("--at")
         {
             Description =
-                "Start time, which holds the whole order when it is more than a minute ahead; default the one that the order has. "
-                + "For that one only timed steps wait, unless the order was submitted with hold: it begins as soon as it is approved.",
+                "Start time, which holds the whole order when it is more than a minute ahead (Codo:Tasks:LaterMeansHold). Default the one that the order has: "
+                + "an order submitted with hold waits for it; of any other only the timed steps do, and the rest begins as soon as it is approved.",
             HelpName = "TIME",
         };
         var plan = new Option<string?>("--plan")
@@ -359,6 +359,7 @@ internal static class OrderCommands
                     .Distinct()
                     .ToList();
                 if (groups.Count == 0) throw new ClientFailure($"No host of order {order} has failed.");
+                List<string> left = [];
                 foreach (var number in groups)
                 {
                     var body = new JsonObject
@@ -369,11 +370,20 @@ internal static class OrderCommands
                         ["include_stopped"] = parsed.GetValue(stopped),
                         ["force"] = parsed.GetValue(force),
                     };
-                    var answer = await server.Patch(CheckPath, body);
-                    context.Output.WriteLine($"The failed hosts of group {number} go on.");
-                    foreach (var left in answer.Rows("not_restarted"))
-                        context.Output.WriteLine($"{left.Text("host")} does not: {left.Text("why")}");
+                    try
+                    {
+                        var stayed = (await server.Ask(HttpMethod.Patch, CheckPath, body)).Rows("not_restarted").ToList();
+                        var except = stayed.Count == 0 ? "" : $", except for {stayed.Count}";
+                        context.Output.WriteLine($"The failed hosts of group {number} go on{except}.");
+                        left.AddRange(stayed.Select(one => TerminalText.OneLine($"{one.Text("host")} of group {number}: {one.Text("why")}")));
+                    }
+                    catch (CodoServer.Refused refused)
+                    {
+                        // One group of which no host can go on keeps no other back.
+                        left.Add(groups.Count > 1 ? $"Group {number}: {refused.Message}" : refused.Message);
+                    }
                 }
+                if (left.Count > 0) throw new ClientFailure(string.Join('\n', left));
             }
         );
     }

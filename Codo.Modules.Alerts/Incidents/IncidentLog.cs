@@ -25,7 +25,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         """;
 
     private const string ClosedSql = """
-        SELECT EXISTS (SELECT FROM alerts.task_monitor WHERE state = 'resolved' AND resolved_at > @Since AND ending = 'person' AND fingerprint = @Fingerprint)
+        SELECT EXISTS (SELECT FROM alerts.task_monitor WHERE fingerprint = @Fingerprint AND resolved_at > @Since AND state = 'resolved' AND ending = 'person')
         """;
 
     private const string StretchSql = """
@@ -220,7 +220,8 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
         await connection.ExecuteScalarAsync<string?>(StretchSql, new { Since = now - StretchGap, trouble.Space }, transaction)
         ?? $"{trouble.Fingerprint}:{now:yyyyMMddHHmmss}";
 
-    // Whoever closed what waits or runs too long knows that it still does; what begins later is another trouble.
+    // Whoever closed what waits or runs too long knows that it still does; what begins later is another trouble. The watch leaves out what was closed before
+    // it looked: this is for what is closed meanwhile.
     private static Task<bool> IsClosed(NpgsqlConnection connection, NpgsqlTransaction transaction, AlertEvent trouble, DateTime now) =>
         connection.ExecuteScalarAsync<bool>(ClosedSql, new { trouble.Fingerprint, Since = now - trouble.Lasted }, transaction);
 

@@ -17,6 +17,8 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
     /// <summary>Hosts that a message names; the rest is a number.</summary>
     private const int MostLines = 20;
 
+    private const string ApprovalEnd = ":approval", PushedBackEnd = ":push_back";
+
     public async Task Handle(OrderSituationChanged notification, CancellationToken cancellationToken)
     {
         var ending = notification.Situation == OrderSituation.Ended ? "ended" : "recovered";
@@ -191,9 +193,14 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
         };
     }
 
-    private static string Approval(long listId) => $"order:{listId}:approval";
+    /// <summary>Whether a fingerprint is of something that asks somebody to act, for which no rule's time counts.</summary>
+    public static bool AsksNow(string fingerprint) =>
+        fingerprint.StartsWith("order:", StringComparison.Ordinal)
+        && (fingerprint.EndsWith(ApprovalEnd, StringComparison.Ordinal) || fingerprint.EndsWith(PushedBackEnd, StringComparison.Ordinal));
 
-    private static string PushedBack(long listId) => $"order:{listId}:push_back";
+    private static string Approval(long listId) => $"order:{listId}{ApprovalEnd}";
+
+    private static string PushedBack(long listId) => $"order:{listId}{PushedBackEnd}";
 
     private static string Fingerprint(long listId) => $"order:{listId}:failed";
 }

@@ -39,8 +39,7 @@ internal sealed class Watch(
     // A time in the future is from before PostgreSQL's clock was put back, and is not waited for. An incident that nobody has heard of has no told_at: its
     // escalate_at is at most a minute after it was written (Silence.NextLook).
     private const string DueSql = """
-        SELECT id, rounds, call_level, rule_id, source, kind, fingerprint, subjects, space_id, told_at IS NULL AS is_untold, held_people AS held,
-            (fingerprint LIKE 'order:%:approval' OR fingerprint LIKE 'order:%:push_back') AS asks_now
+        SELECT id, rounds, call_level, rule_id, source, kind, fingerprint, subjects, space_id, told_at IS NULL AS is_untold, held_people AS held
         FROM alerts.task_monitor WHERE state = ANY(@From) AND escalate_at IS NOT NULL
             AND (escalate_at <= @Now OR COALESCE(told_at, escalate_at - interval '1 minute') > @Latest)
             ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED
@@ -66,7 +65,11 @@ internal sealed class Watch(
 
     private const string LongOpenSql = """
         SELECT fingerprint, last_time FROM alerts.task_monitor WHERE kind IN ('waiting', 'overlong') AND state <> 'resolved'
-            AND fingerprint NOT LIKE 'order:%:approval' AND fingerprint NOT LIKE 'order:%:push_back'
+        """;
+
+    private const string LongClosedSql = """
+        SELECT fingerprint, max(resolved_at) FROM alerts.task_monitor
+        WHERE fingerprint = ANY(@Fingerprints) AND state = 'resolved' AND ending = 'person' GROUP BY fingerprint
         """;
 
     private const string DropOldSql = """
@@ -145,14 +148,15 @@ internal sealed class Watch(
             );
     }
 
-    // The rule of an incident of which nobody has heard is deleted, turned off or another space's: the one that would open it now tells of it.
+    // The rule of an incident of which nobody has heard is deleted, turned off or another space's: the next one that fits tells of it, also where it would not
+    // have opened it yet (its failures and times are not asked again).
     private static async Task<Rule?> TakeOver(NpgsqlConnection connection, NpgsqlTransaction transaction, DueRow incident)
     {
         var trouble = new AlertEvent(incident.Source, incident.Kind, incident.Fingerprint, "", Text.Same(""), Text.Same(""))
         {
             Subjects = incident.Subjects,
             Space = incident.SpaceId,
-            AsksNow = incident.AsksNow,
+            AsksNow = OrderAlerts.AsksNow(incident.Fingerprint),
         };
         var rule = Rule.For(trouble, (await connection.QueryAsync<Rule>(Rule.InOrderSql, transaction: transaction)).AsList());
         if (rule is not null) await connection.ExecuteAsync(TakeOverSql, new { incident.Id, rule.RuleId }, transaction);
@@ -167,26 +171,31 @@ internal sealed class Watch(
         await using (var connection = await source.OpenConnectionAsync())
         {
             rules = (await connection.QueryAsync<Rule>(LongRulesSql)).AsList();
-            open = (await connection.QueryAsync<(string Fingerprint, DateTime LastTime)>(LongOpenSql)).ToDictionary(
-                row => row.Fingerprint,
-                row => row.LastTime
-            );
+            // What asks somebody to act at once is not a matter of time: the order's own messages open and end it.
+            open = (await connection.QueryAsync<(string Fingerprint, DateTime LastTime)>(LongOpenSql))
+                .Where(row => !OrderAlerts.AsksNow(row.Fingerprint))
+                .ToDictionary(row => row.Fingerprint, row => row.LastTime);
         }
         if (rules.Count == 0 && open.Count == 0) return false;
         await using var scope = scopes.CreateAsyncScope();
         var mediator = scope.ServiceProvider.GetRequiredService<IMediator>();
         var jobs = await mediator.Send(new ListRunningJobs());
         var orders = await mediator.Send(new ListRunningOrders());
-        // Of an order the oldest of each kind speaks for all its hosts.
-        foreach (
-            var trouble in jobs.Select(Overlong)
-                .Concat(orders.GroupBy(order => (order.ListId, order.Situation)).Select(group => Long(group.MinBy(order => order.Since)!)))
-        )
+        List<Lasting> found =
+        [
+            .. jobs.Select(job => new Lasting(Fingerprint(job), job.Since, () => Overlong(job))),
+            .. orders.Select(order => new Lasting(Fingerprint(order), order.Since, () => Long(order))),
+        ];
+        var groups = found.GroupBy(one => one.Fingerprint).Where(group => IsTooLong(Oldest(group))).ToList();
+        var closed = await Closed([.. groups.Select(group => group.Key)]);
+        foreach (var group in groups)
         {
-            var known = open.TryGetValue(trouble.Fingerprint, out var noted);
-            // Without its rule what is open stays so until it is over.
-            if (!(Rule.For(trouble, rules)?.IsReached(trouble) ?? known)) continue;
-            open.Remove(trouble.Fingerprint);
+            // Whoever closed it knows of what had begun until then: what began later speaks for itself.
+            var closing = closed.GetValueOrDefault(group.Key);
+            if (group.Where(one => one.Since > closing).ToList() is not { Count: > 0 } left) continue;
+            var trouble = Oldest(left);
+            if (!IsTooLong(trouble)) continue;
+            var known = open.Remove(trouble.Fingerprint, out var noted);
             // Either way: a time in the future was noted before PostgreSQL's clock was put back.
             if (known && (time.GetUtcNow().UtcDateTime - noted).Duration() < Again) continue;
             try
@@ -200,6 +209,21 @@ internal sealed class Watch(
         }
         foreach (var fingerprint in open.Keys) await incidents.Recover(fingerprint);
         return true;
+
+        // Without its rule what is open stays so until it is over.
+        bool IsTooLong(AlertEvent trouble) => Rule.For(trouble, rules)?.IsReached(trouble) ?? open.ContainsKey(trouble.Fingerprint);
+    }
+
+    // Of an order the oldest of each kind speaks for all its hosts.
+    private static AlertEvent Oldest(IEnumerable<Lasting> group) => group.MinBy(one => one.Since)!.Trouble();
+
+    // When a person last closed what goes on.
+    private async Task<Dictionary<string, DateTime>> Closed(string[] fingerprints)
+    {
+        if (fingerprints.Length == 0) return [];
+        await using var connection = await source.OpenConnectionAsync();
+        var rows = await connection.QueryAsync<(string Fingerprint, DateTime At)>(LongClosedSql, new { Fingerprints = fingerprints });
+        return rows.ToDictionary(row => row.Fingerprint, row => row.At);
     }
 
     /// <summary>Drops resolved incidents past their retention, with their deliveries.</summary>
@@ -235,7 +259,7 @@ internal sealed class Watch(
     }
 
     private AlertEvent Overlong(RunningJob run) => new(
-        "job", "overlong", $"job:{run.JobId}:{run.LogId}:overlong", $"ID-{run.LogId} 任务-{run.JobId} 类型-cron",
+        "job", "overlong", Fingerprint(run), $"ID-{run.LogId} 任务-{run.JobId} 类型-cron",
         new Text($"任务 {run.JobId} 运行过久", $"Job {run.JobId} has been running too long"),
         new Text($"节点 {run.Node}，自 {zone.Text(run.Since)} 起", $"On node {run.Node}, since {zone.Text(run.Since)}"))
     {
@@ -256,13 +280,20 @@ internal sealed class Watch(
         };
         var place = order.Step.Length == 0 ? new Text("", "") : Text.Same($"{order.Host}: {order.Step}\n");
         var since = zone.Text(order.Since);
-        return OrderAlerts.About(order.ListId, order.TaskName, order.TaskType, order.Space, kind, $"order:{order.ListId}:{order.Situation}", what,
+        return OrderAlerts.About(order.ListId, order.TaskName, order.TaskType, order.Space, kind, Fingerprint(order), what,
             new Text($"{place.Zh}自 {since} 起", $"{place.En}Since {since}"), order.Approvers, order.Associated) with
         {
             Lasted = time.GetUtcNow().UtcDateTime - order.Since,
             Continues = true,
         };
     }
+
+    private static string Fingerprint(RunningJob run) => $"job:{run.JobId}:{run.LogId}:overlong";
+
+    private static string Fingerprint(RunningOrder order) => $"order:{order.ListId}:{order.Situation}";
+
+    /// <summary>What runs or waits; its texts are put together only where it speaks for the others.</summary>
+    private sealed record Lasting(string Fingerprint, DateTime Since, Func<AlertEvent> Trouble);
 
     private sealed record DueRow
     {
@@ -277,6 +308,5 @@ internal sealed class Watch(
         public long SpaceId { get; init; }
         public bool IsUntold { get; init; }
         public string Held { get; init; } = "";
-        public bool AsksNow { get; init; }
     }
 }

@@ -218,6 +218,12 @@ internal sealed class Ledger(
     {
         lock (polls)
         {
+            // Once it looks for due jobs again, what was due meanwhile is as late as after a stop.
+            if (node.LeavesDueAlone(Runner.WorkName))
+            {
+                polledAt = TimeSpan.MinValue;
+                return;
+            }
             var answered = BootTime.Now;
             if (polledAt == TimeSpan.MinValue || answered - polledAt > LongestPoll || IsSet()) steadySince = new DateTimeOffset(now, TimeSpan.Zero);
             (polledNow, askedAt, polledAt) = (now, asked, answered);
@@ -225,12 +231,6 @@ internal sealed class Ledger(
             // What a clock that was set has passed over was never there to be run: it is as late as after a stop.
             bool IsSet() => now - polledNow < asked - polledAt - DatabaseClock.Jump || now - polledNow > answered - askedAt + DatabaseClock.Jump;
         }
-    }
-
-    /// <summary>This node leaves due jobs alone for now: once it looks for them again, what was due meanwhile is as late as after a stop.</summary>
-    public void Away()
-    {
-        lock (polls) polledAt = TimeSpan.MinValue;
     }
 
     private DateTimeOffset SteadySince

@@ -26,7 +26,7 @@ internal sealed class Recovery(NpgsqlDataSource source, ResultSpool spool, Outbo
 
     private const string SelectLeft = """
         SELECT g.log_id, g.nominal_at, g.job_id, g.attempt, coalesce(a.run_id, '') AS run_id, a.process_group, a.start_ticks, a.boot_id,
-            n.boot_id AS node_boot_id, coalesce(n.machine, '') AS machine, a.started_at
+            n.boot_id AS node_boot_id, coalesce(n.machine, '') AS machine, a.started_at, coalesce(g.incarnation >= n.machine_since, false) AS is_nodes_machine
         FROM cron.active_execution g LEFT JOIN cron.attempt a ON a.log_id = g.log_id AND a.nominal_at = g.nominal_at AND a.attempt = g.attempt
         LEFT JOIN platform.node n ON n.name = g.node
         WHERE g.node = @Dead AND g.state = 'running'
@@ -134,13 +134,7 @@ internal sealed class Recovery(NpgsqlDataSource source, ResultSpool spool, Outbo
 
     private async Task RecoverOne(LeftRow row, string dead, long incarnation, bool isStray)
     {
-        // After a boot the node has registered itself anew: what it left before is here, and gone. Unless it has moved here from another machine: what began
-        // since this one was booted, in another boot, did so there.
-        var isOfThisBoot = (row.BootId ?? row.NodeBootId) == RunMark.CurrentBootId;
-        var here =
-            row.NodeBootId == RunMark.CurrentBootId
-            && row.Machine == Environment.MachineName
-            && (isOfThisBoot || row.StartedAt < time.GetUtcNow().UtcDateTime - BootTime.Now);
+        var here = new RunPlace(row.Machine, row.NodeBootId, row.IsNodesMachine, row.BootId, row.StartedAt).IsHere(time.GetUtcNow().UtcDateTime);
         // Without a recorded group the host died between the claim and the mark: the run id in the environment finds what was started.
         int? left =
             here && row.RunId.Length > 0
@@ -176,6 +170,7 @@ internal sealed class Recovery(NpgsqlDataSource source, ResultSpool spool, Outbo
 
 /// <summary>A row that says running, and what is known of its command.</summary>
 /// <param name="NodeBootId">Of the machine of its node, when that last started.</param>
+/// <param name="IsNodesMachine">As in <see cref="RunPlace"/>.</param>
 internal sealed record LeftRow(
     long LogId,
     DateTime NominalAt,
@@ -187,5 +182,6 @@ internal sealed record LeftRow(
     string? BootId,
     string? NodeBootId,
     string Machine,
-    DateTime? StartedAt
+    DateTime? StartedAt,
+    bool IsNodesMachine
 );

@@ -41,7 +41,7 @@ internal sealed class Runner(
     /// <summary>
     /// Commands that are claimed and have not started yet. A start is work of a processor: more at once only take it from each other, and from what ends.
     /// </summary>
-    private static readonly int MostStarting = Environment.ProcessorCount * 8;
+    internal static readonly int MostStarting = Environment.ProcessorCount * 8;
 
     private const int MostUnanswered = 100;
 
@@ -216,8 +216,7 @@ internal sealed class Runner(
             await TakeUp(cancellation);
         var asked = BootTime.Now;
         var work = await store.HasWork(cancellation);
-        if (node.Has(WorkName) && !node.IsDrained) ledger.Polled(work.Now, asked);
-        else ledger.Away();
+        ledger.Polled(work.Now, asked);
         // Fallback for lost wake-ups: account for jobs that are due.
         if (work.Due && sources.Poll) await ledger.AccountDue(cancellation);
         if (work.Queued || (work.Due && sources.Poll)) await StartQueued(cancellation);
@@ -368,8 +367,7 @@ internal sealed class Runner(
         finally
         {
             spawning.Release();
-            // What waited for this start only.
-            if (Interlocked.Decrement(ref starting) <= MostStarting / 2 && isMore) _ = ClaimNext(claimed);
+            NotStarting(claimed);
         }
         var started = time.GetTimestamp();
         if (claimed.Attempt == 1) CronMetrics.Started(time.GetUtcNow().UtcDateTime - claimed.NominalAt);
@@ -411,13 +409,46 @@ internal sealed class Runner(
     }
 
     /// <summary>The folder of a command where its file system does not answer; null where the start itself will say what is wrong, if anything is.</summary>
-    private async Task<string?> SilentFolder(Claimed claimed) =>
-        Spec.Of(claimed) is { WorkingDirectory: { Length: > 0 } folder } spec
-        && CommandUser.TryFind(string.IsNullOrEmpty(spec.RunAs) ? runAs.Default : spec.RunAs, out var user, out _)
-        && user.IsSeenThrough
-        && !await folders.Answers(folder)
-            ? folder
-            : null;
+    private async Task<string?> SilentFolder(Claimed claimed)
+    {
+        try
+        {
+            return
+                Spec.Of(claimed) is { WorkingDirectory: { Length: > 0 } folder } spec
+                && CommandUser.TryFind(string.IsNullOrEmpty(spec.RunAs) ? runAs.Default : spec.RunAs, out var user, out _)
+                && user.IsSeenThrough
+                && await Asked(folder, claimed) is null
+                ? folder
+                : null;
+        }
+        catch (Exception error)
+        {
+            log.LogWarning(error, "Whether the folder of execution {LogId} answers could not be found out", claimed.LogId);
+            return null;
+        }
+    }
+
+    private async Task<bool?> Asked(string folder, Claimed claimed)
+    {
+        var found = folders.Find(folder);
+        if (found.IsCompleted) return await found;
+        // Not about to start meanwhile: those that wait for a folder that hangs would hold up everybody's claims.
+        NotStarting(claimed);
+        try
+        {
+            return await found;
+        }
+        finally
+        {
+            Interlocked.Increment(ref starting);
+        }
+    }
+
+    private void NotStarting(Claimed claimed)
+    {
+        // What waited for this start only.
+        if (Interlocked.Decrement(ref starting) <= MostStarting / 2 && isMore) _ = ClaimNext(claimed);
+    }
 
     private Ending Over(ExecutionStatus status, int? exitCode, int? left, Text cause, RunUsage? usage = null) =>
         new(status, exitCode, left, cause, time.GetUtcNow().UtcDateTime, usage);

@@ -12,7 +12,8 @@ namespace Codo.Modules.Cron.Executions;
 /// <summary>
 /// Finds jobs that would be silent: broken ones that read again, ones whose account is ahead of PostgreSQL's clock (it was put back, or the row is damaged),
 /// and ones whose next due time is not what their expression says. Each is put right under its lock, with what did not run in the ledger. Executions that
-/// wait for a time from before the clock was put back are let go. The first check looks at all jobs, each further one at the next page of them.
+/// wait for a time from before the clock was put back are let go. The first check looks at all jobs, each further one at those that are broken or
+/// ahead, and at the next page of all.
 /// </summary>
 internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, RecurringJobs recurring, Outbox outbox, Node node, ILogger<ScheduleCheck> log)
     : IHealthCheck
@@ -23,9 +24,10 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
         SELECT {Ledger.Columns} FROM cron.job WHERE id > @After ORDER BY id LIMIT @Most
         """;
 
-    // A clock that was put back concerns all jobs at once, and is not waited for page by page.
-    private const string AheadSql = $"""
-        SELECT {Ledger.Columns} FROM cron.job WHERE accounted_to > clock_timestamp() + CAST(@Ahead AS interval) ORDER BY id
+    // A clock that was put back concerns all jobs at once, and zone data that are there again all that were broken for want of them: neither is waited for
+    // page by page.
+    private const string AheadOrBrokenSql = $"""
+        SELECT {Ledger.Columns} FROM cron.job WHERE broken_at IS NOT NULL OR accounted_to > clock_timestamp() + CAST(@Ahead AS interval) ORDER BY id
         """;
 
     private const string LockSql = $"""
@@ -101,7 +103,8 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
     /// </summary>
     internal const string CouldStart = """
         g.state = 'queued' AND g.not_before <= clock_timestamp() AND NOT (g.exclusive AND EXISTS (SELECT 1 FROM cron.active_execution o
-            WHERE o.job = g.job AND o.log_id <> g.log_id)) AND (g.node_selector = '' OR platform.has_node('cron', g.node_selector))
+            WHERE o.job = g.job AND o.log_id <> g.log_id AND (o.state = 'running' OR o.log_id < g.log_id)))
+            AND (g.node_selector = '' OR platform.has_node('cron', g.node_selector))
         """;
 
     private const string WaitingSql = $"""
@@ -131,7 +134,7 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
         {
             if (await connection.ExecuteAsync(LetGoSql) is > 0 and var count)
                 log.LogWarning("{Count} executions waited for a time from before PostgreSQL's clock was put back; they wait no longer", count);
-            wrong.UnionWith((await connection.QueryAsync<JobRow>(AheadSql, new { Ahead })).Where(job => Wrong(job) is not null).Select(job => job.Id));
+            wrong.UnionWith((await connection.QueryAsync<JobRow>(AheadOrBrokenSql, new { Ahead })).Where(job => Wrong(job) is not null).Select(job => job.Id));
             var (isFirst, last) = (checkedTo is null, checkedTo ?? 0);
             do
             {

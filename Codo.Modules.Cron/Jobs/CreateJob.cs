@@ -3,6 +3,7 @@ using Codo.Modules.Cron.Executions;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
+using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
@@ -80,6 +81,7 @@ internal static class CreateJob
         RunAsRule runAs,
         Quotas quotas,
         RiskRules rules,
+        FolderCheck folders,
         Zone zone,
         TimeProvider time,
         Access access
@@ -101,6 +103,12 @@ internal static class CreateJob
         private readonly Caller caller = access.Caller;
 
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
+        {
+            var (result, runAsUser) = await Save(request, cancellationToken);
+            return result with { Warnings = [.. result.Warnings, .. await JobAdvice.OfFolder(folders, request.WorkingDirectory, runAsUser)] };
+        }
+
+        private async Task<(Result Result, string RunAs)> Save(Command request, CancellationToken cancellationToken)
         {
             var space = await access.SpaceForNew(ResourceKind.Job, request.Space);
             var expression = JobFields.Expression(request.Cron, "添加失败，定时器错误", "Not added: the schedule is wrong");
@@ -191,15 +199,15 @@ internal static class CreateJob
             var unfit = await FittingNodes.Warnings(connection, NodeRoles.Cron, "node", content.NodeSelector);
             await transaction.CommitAsync(cancellationToken);
             recurring.Changed(request.JobId!);
-            var advice = JobAdvice.Of(expression, inZone, now, request.Cmd, request.WorkingDirectory, content.RunAs);
-            return new Result(
+            var advice = JobAdvice.Of(expression, inZone, now, request.Cmd);
+            return (new Result(
                 request.JobId!,
                 1,
                 job.Paused,
                 advice.CronText,
                 advice.NextRunTimes,
                 [.. advice.Warnings, .. risk.Warnings, .. JobHold.Warnings(risk, isHeld), .. unfit]
-            );
+            ), content.RunAs);
         }
     }
 }

@@ -5,6 +5,7 @@ using Codo.Platform.Cluster;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
+using Codo.Platform.Processes;
 using Codo.Platform.Security;
 using Dapper;
 using FluentValidation;
@@ -101,6 +102,7 @@ internal static class EditJob
         JobEnvironment environments,
         RunAsRule runAs,
         RiskRules rules,
+        FolderCheck folders,
         Zone codoZone,
         Access access
     ) : IRequestHandler<Command, Result>
@@ -136,6 +138,12 @@ internal static class EditJob
         private readonly Caller caller = access.Caller;
 
         public async Task<Result> Handle(Command request, CancellationToken cancellationToken)
+        {
+            var (result, runAsUser) = await Save(request, cancellationToken);
+            return result with { Warnings = [.. result.Warnings, .. await JobAdvice.OfFolder(folders, request.WorkingDirectory, runAsUser)] };
+        }
+
+        private async Task<(Result Result, string RunAs)> Save(Command request, CancellationToken cancellationToken)
         {
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
@@ -217,15 +225,15 @@ internal static class EditJob
             await transaction.CommitAsync(cancellationToken);
             if (isTold || job.BrokenAt is not null) outbox.Wake();
             recurring.Changed(job.JobId);
-            var advice = JobAdvice.Of(expression, zone, now, request.Cmd, request.WorkingDirectory, user);
-            return new Result(
+            var advice = JobAdvice.Of(expression, zone, now, request.Cmd);
+            return (new Result(
                 request.JobId!,
                 version,
                 advice.CronText,
                 advice.NextRunTimes,
                 [.. advice.Warnings, .. risk.Warnings, .. JobHold.Warnings(risk, isHeld, job.HeldBy is not null), .. unfit],
                 version != before.Version
-            );
+            ), user);
         }
 
         // Clients send a whole job back: what counts is what differs.

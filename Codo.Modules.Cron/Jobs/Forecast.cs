@@ -90,12 +90,13 @@ internal static class Forecast
             var asked = new DynamicParameters(JobAccess.Parameters(access));
             asked.Add("SpaceId", request.Space is null ? null : access.SpaceOf(request.Space));
             var key = $"{access.Sees(ResourceKind.Job).Key} {request.Space} {hours}";
-            var state = $"{time.GetUtcNow():yyyyMMddHHmm} {await State()}";
-            if (cache.Find(key, state) is { } known) return known;
+            if (cache.Find(key, await State()) is { } known) return known;
             await OneAtATime.WaitAsync(cancellationToken);
             try
             {
-                // Somebody who was before in the queue may have asked the same.
+                // Somebody who was before in the queue may have asked the same. The state is that right before the jobs are read: of a change that comes
+                // between the two, the next one who asks finds another state.
+                var state = await State();
                 if (cache.Find(key, state) is { } made) return made;
                 var jobs = await Jobs();
                 // A thread of its own: a second of one of the pool's threads would hold up everybody's requests.
@@ -114,10 +115,11 @@ internal static class Forecast
             }
 
             // No connection is held while others have their turn: forecasts in a queue would take them all.
-            async Task<string?> State()
+            async Task<string> State()
             {
                 await using var connection = await source.OpenConnectionAsync(cancellationToken);
-                return await connection.ExecuteScalarAsync<string>(new CommandDefinition(StateSql, asked, cancellationToken: cancellationToken));
+                var jobs = await connection.ExecuteScalarAsync<string>(new CommandDefinition(StateSql, asked, cancellationToken: cancellationToken));
+                return $"{time.GetUtcNow():yyyyMMddHHmm} {jobs}";
             }
 
             async Task<List<Row>> Jobs()

@@ -57,6 +57,7 @@ internal static class TogglePause
             // A rule may hold the job in this very request: that is the pause that was asked for, and nobody has asked for a release.
             if (paused == locked.WasPaused || paused == job.Paused)
             {
+                if (paused && !locked.WasPaused) await Audit.Write(connection, transaction, caller, "pause", "job", request.JobId!);
                 await transaction.CommitAsync(cancellationToken);
                 if (isTold) outbox.Wake();
                 if (job.Paused != locked.WasPaused) recurring.Changed(job.JobId);

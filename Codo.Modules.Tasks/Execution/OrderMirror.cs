@@ -23,8 +23,9 @@ internal sealed class OrderMirror(
 ) : DashboardMirror<OrderMirror.BehindRow>(source, mirror, node, time, log)
 {
     /// <summary>
-    /// In SQL, of an order <c>o</c> that has not ended: how it is shown. A failure, an interruption, a hand step and a batch that waits are for a person, and
-    /// nothing else of an order changes how it is shown. Its status alone does not tell: it is 6 also where a person stopped a host.
+    /// In SQL, of an order <c>o</c>: how it is shown; one that has ended, or has not begun, by its <c>schedule</c> alone. A failure, an interruption, a hand
+    /// step and a batch that waits are for a person, and nothing else of an order changes how it is shown. Its status alone does not tell: it is 6 also where
+    /// a person stopped a host.
     /// </summary>
     public const string ShownState = $"""
         CASE WHEN o.schedule <> 'start' THEN o.schedule WHEN o.status = 4 THEN 'start 4'

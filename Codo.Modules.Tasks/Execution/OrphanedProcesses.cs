@@ -1,4 +1,5 @@
 using Codo.Modules.Tasks.Hosts;
+using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Processes;
 using Dapper;
@@ -10,6 +11,8 @@ namespace Codo.Modules.Tasks.Execution;
 /// <summary>A command whose attempt is over, or about to be, without anybody having seen it end.</summary>
 /// <param name="Machine">Where its node ran.</param>
 /// <param name="NodeBootId">Of that machine, when its node last started: another machine may have the same name.</param>
+/// <param name="StartedAt">By PostgreSQL's clock.</param>
+/// <param name="IsNodesMachine">As in <see cref="RunPlace"/>.</param>
 /// <param name="Unwanted">A person has stopped it, or ended its order.</param>
 internal sealed record OrphanedProcess(
     long SchedId,
@@ -24,27 +27,28 @@ internal sealed record OrphanedProcess(
     string? BootId,
     string Machine,
     string NodeBootId,
+    DateTime StartedAt,
+    bool IsNodesMachine,
     bool Unwanted
 )
 {
     /// <summary>The columns but <c>unwanted</c>, with the attempt as <c>a</c> and its node as <c>n</c>.</summary>
     public const string Columns = """
         a.sched_id, a.attempt, a.list_id, a.lane_id, a.run_id, a.host, a.exec_user, a.process_group, a.start_ticks, a.boot_id,
-            COALESCE(n.machine, '') AS machine, COALESCE(n.boot_id, '') AS node_boot_id
+            COALESCE(n.machine, '') AS machine, COALESCE(n.boot_id, '') AS node_boot_id, a.started_at,
+            COALESCE(a.incarnation >= n.machine_since, false) AS is_nodes_machine
         """;
 
     /// <summary>What is known of its processes.</summary>
     public RunMark Mark => new(RunId, ProcessGroup ?? 0, StartTicks ?? 0, BootId ?? "");
 
     /// <summary>Whether they are, or were, on the machine that asks.</summary>
-    /// <remarks>
-    /// After a boot the node has registered itself anew: what it left itself is here, and gone. What another node of the machine left is not known until then.
-    /// </remarks>
-    public bool IsHere => StepHost.IsLocal(Host) && Machine == Environment.MachineName && NodeBootId == RunMark.CurrentBootId;
+    /// <param name="now">PostgreSQL's time.</param>
+    public bool IsHere(DateTime now) => StepHost.IsLocal(Host) && new RunPlace(Machine, NodeBootId, IsNodesMachine, BootId, StartedAt).IsHere(now);
 }
 
 /// <summary>Looks for commands that were left behind, and ends them. The answers are the words of <c>left_behind</c>.</summary>
-internal sealed class OrphanedProcesses(NpgsqlDataSource source, RemoteSteps remote, ILogger<OrphanedProcesses> log)
+internal sealed class OrphanedProcesses(NpgsqlDataSource source, RemoteSteps remote, TimeProvider time, ILogger<OrphanedProcesses> log)
 {
     private const string OfNodeSql = $"""
         SELECT {OrphanedProcess.Columns}, a.stop_requested IS NOT NULL AS unwanted
@@ -72,7 +76,7 @@ internal sealed class OrphanedProcesses(NpgsqlDataSource source, RemoteSteps rem
         List<OrphanedProcess> found;
         await using (var connection = await source.OpenConnectionAsync())
             found = (await connection.QueryAsync<OrphanedProcess>(OfNodeSql, new { Node = node })).AsList();
-        foreach (var left in found.Where(left => left.IsHere))
+        foreach (var left in found.Where(IsHere))
         {
             try
             {
@@ -110,7 +114,7 @@ internal sealed class OrphanedProcesses(NpgsqlDataSource source, RemoteSteps rem
     {
         if (StepHost.IsLocal(left.Host))
         {
-            if (!left.IsHere) return "unreachable";
+            if (!IsHere(left)) return "unreachable";
             return await ProcessTree.KillAsync(left.Mark, quickly ? ShortGrace : null) == 0 ? "gone" : "running";
         }
         return Word(await remote.Kill(left), left);
@@ -126,6 +130,8 @@ internal sealed class OrphanedProcesses(NpgsqlDataSource source, RemoteSteps rem
         await using var connection = await source.OpenConnectionAsync();
         await connection.ExecuteAsync(SaySql, new { left.SchedId, left.Attempt, LeftBehind = word });
     }
+
+    private bool IsHere(OrphanedProcess left) => left.IsHere(time.GetUtcNow().UtcDateTime);
 
     private string Word(int? alive, OrphanedProcess left)
     {

@@ -13,6 +13,9 @@ namespace Codo.Modules.Tasks.Orders;
 /// </summary>
 internal static class RestartLane
 {
+    // Hosts with their reasons in the audit; the answer has them all.
+    private const int MostNamed = 20;
+
     // Of lanes that are about to be restarted, and of no others: the same as FailedSql where no host is named. A kill that is under way lets no lane restart.
     private const string LeftoversSql = $"""
         SELECT {OrphanedProcess.Columns}, a.stop_requested IS NOT NULL AS unwanted
@@ -216,7 +219,8 @@ internal static class RestartLane
             hosts = lanes.Select(lane => lane.Host).Where(host => !left.Exists(one => one.Host == host)),
             force,
             include_stopped = includeStopped,
-            not_restarted = left.Select(one => new { one.Host, why_zh = one.Why.Text.Zh, why_en = one.Why.Text.En }),
+            not_restarted_count = left.Count,
+            not_restarted = left.Take(MostNamed).Select(one => new { one.Host, why_zh = one.Why.Text.Zh, why_en = one.Why.Text.En }),
         };
         return (done, left.ConvertAll(one => new InterveneInOrder.NotRestarted(one.Host, one.Why.Text)));
     }

@@ -28,9 +28,10 @@ internal sealed class Membership(
     // (of a standby that was promoted), or that it has written itself by a join whose answer was lost. One of another host that has joined under its name
     // meanwhile it leaves alone.
     private const string JoinSql = """
-        INSERT INTO platform.node AS n (name, incarnation, machine, boot_id, process_id, version, roles, tags, started_at, heartbeat_at)
-        VALUES (@Name, @Mine, @Machine, @BootId, @ProcessId, @Version, @Roles, @Tags, clock_timestamp(), clock_timestamp())
+        INSERT INTO platform.node AS n (name, incarnation, machine, boot_id, process_id, version, roles, tags, started_at, heartbeat_at, machine_since)
+        VALUES (@Name, @Mine, @Machine, @BootId, @ProcessId, @Version, @Roles, @Tags, clock_timestamp(), clock_timestamp(), @Mine)
         ON CONFLICT (name) DO UPDATE SET fenced = n.incarnation, incarnation = excluded.incarnation, machine = excluded.machine, boot_id = excluded.boot_id,
+            machine_since = CASE WHEN n.machine = excluded.machine THEN n.machine_since ELSE excluded.incarnation END,
             process_id = excluded.process_id, version = excluded.version, roles = excluded.roles, tags = excluded.tags,
             started_at = excluded.started_at, heartbeat_at = excluded.heartbeat_at, stopped_at = NULL
         WHERE CAST(@Own AS bigint) = 0 OR n.incarnation <= CAST(@Own AS bigint)

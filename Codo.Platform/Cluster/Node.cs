@@ -83,6 +83,10 @@ public sealed class Node
         : skew.Duration() > MostSkew ? $"the node's clock is {skew.TotalSeconds:0} s off PostgreSQL's"
         : null;
 
+    /// <summary>Whether what falls due is left to other nodes, or to later, for a reason that may last, however well the node is.</summary>
+    /// <param name="work"><see cref="INodeWork.Name"/>.</param>
+    public bool LeavesDueAlone(string work) => !Has(work) || drained || skew.Duration() > MostSkew;
+
     /// <summary>Whether the node has a role.</summary>
     public bool Has(string role) => Roles.Contains(role, StringComparer.Ordinal);
 

@@ -1,10 +1,12 @@
+using Microsoft.Extensions.Logging;
+
 namespace Codo.Platform.Processes;
 
 /// <summary>
 /// Whether the file systems of folders answer, asked on threads of their own: one of another machine that is away (a hard NFS mount) keeps the thread that asks
 /// it for as long as that lasts.
 /// </summary>
-public sealed class FolderCheck(TimeProvider time)
+public sealed class FolderCheck(TimeProvider time, ILogger<FolderCheck> log)
 {
     /// <summary>How long an answer is waited for.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
@@ -12,35 +14,45 @@ public sealed class FolderCheck(TimeProvider time)
     private readonly Lock gate = new();
 
     // What is being asked. A folder that hangs keeps one thread, however many ask for it meanwhile; who comes when its time is over hears at once that it does.
-    private readonly Dictionary<string, Task<bool>> asked = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Task<bool?>> asked = new(StringComparer.Ordinal);
 
     /// <summary>How a folder is asked for, and the clock by which it is waited for; a test has its own.</summary>
     internal Func<string, bool> Exists { get; set; } = Directory.Exists;
 
     internal TimeProvider Time { get; set; } = time;
 
-    /// <summary>Whether anything is said of a folder in time, be it that it is not there.</summary>
-    public Task<bool> Answers(string folder)
+    /// <summary>Whether a folder is there; null where nothing is said of it in time. One that could not be asked for is taken to be there.</summary>
+    public Task<bool?> Find(string folder)
     {
         lock (gate)
         {
             if (asked.TryGetValue(folder, out var known)) return known;
             // Those who wait go on side by side, and not one by one on the thread that asks.
-            var answers = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+            var answers = new TaskCompletionSource<bool?>(TaskCreationOptions.RunContinuationsAsynchronously);
             asked[folder] = answers.Task;
-            var look = new Task(() => Exists(folder), TaskCreationOptions.LongRunning);
+            var look = new Task<bool>(() => Exists(folder), TaskCreationOptions.LongRunning);
             _ = Settle(folder, look, answers);
-            look.Start(TaskScheduler.Default);
+            try
+            {
+                look.Start(TaskScheduler.Default);
+            }
+            catch (TaskSchedulerException error)
+            {
+                // There are no more threads. The look has failed with that, and is settled.
+                log.LogWarning(error, "Folder {Folder} could not be asked for", folder);
+            }
             return answers.Task;
         }
     }
 
-    private async Task Settle(string folder, Task look, TaskCompletionSource<bool> answers)
+    private async Task Settle(string folder, Task<bool> look, TaskCompletionSource<bool?> answers)
     {
-        await look.WaitAsync(Patience, Time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        answers.SetResult(look.IsCompleted);
+        // What is waited for is that it is over: how, is asked afterwards.
+        Task over = look;
+        await over.WaitAsync(Patience, Time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        answers.SetResult(look.IsCompleted ? !look.IsCompletedSuccessfully || await look : null);
         // It has answered at last: whoever comes next asks anew.
-        await look.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await over.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         lock (gate) asked.Remove(folder);
     }
 }

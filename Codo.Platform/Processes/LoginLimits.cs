@@ -90,10 +90,20 @@ public static class LoginLimits
         static string Word(ulong limit) => limit == ulong.MaxValue ? "unlimited" : limit.ToString(CultureInfo.InvariantCulture);
     }
 
-    private static ulong MostOpenFiles() =>
-        ulong.TryParse(File.ReadAllText("/proc/sys/fs/nr_open").AsSpan().Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var most)
-            ? most
-            : ulong.MaxValue;
+    private static ulong MostOpenFiles()
+    {
+        try
+        {
+            return ulong.TryParse(File.ReadAllText("/proc/sys/fs/nr_open").AsSpan().Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var most)
+                ? most
+                : ulong.MaxValue;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            // A container may have it masked. Then the kernel's limit is not known, and most limits lie below it.
+            return ulong.MaxValue;
+        }
+    }
 
     private static int? Nearness(string domain, SystemUser user, Lazy<IReadOnlyList<string>> groups)
     {

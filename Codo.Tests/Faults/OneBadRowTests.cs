@@ -121,6 +121,35 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
     }
 
     [Fact]
+    public async Task Broken_jobs_that_read_again_are_found_at_once_among_however_many()
+    {
+        // On the first page and on the second.
+        await host.Ask<long>(
+            """
+            WITH made AS (
+                INSERT INTO cron.job (job_id, cmd, cron, time_zone, creator_id, creator, updater_id, updater, accounted_to, next_run_at, broken_at)
+                SELECT 'mass-' || n, 'true', '0 0 0 1 1 *', 'UTC', 1, 'x', 1, 'x', now(), date_trunc('year', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+                    + interval '1 year', CASE WHEN n IN (1, 1002) THEN now() END FROM generate_series(1, 1002) n ORDER BY n RETURNING 1)
+            SELECT count(*) FROM made
+            """
+        );
+        try
+        {
+            await host.Services.GetRequiredService<ScheduleCheck>().Check(CancellationToken.None);
+            // The host's own check may be at a row just now.
+            await Eventually.True(
+                () => host.Ask<bool>("SELECT NOT EXISTS (SELECT FROM cron.job WHERE job_id LIKE 'mass-%' AND broken_at IS NOT NULL)"),
+                "both are mended",
+                5
+            );
+        }
+        finally
+        {
+            await host.Ask<long>("WITH gone AS (DELETE FROM cron.job WHERE job_id LIKE 'mass-%' RETURNING 1) SELECT count(*) FROM gone");
+        }
+    }
+
+    [Fact]
     public async Task The_due_time_at_which_a_job_was_found_broken_is_missed_once()
     {
         await host.Make(new { job_id = "first due", cmd = "true", cron = CronClient.Never, overlap = "allow" });

@@ -271,36 +271,51 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
         );
     }
 
-    [Fact]
-    public async Task A_command_on_another_machine_of_the_same_name_is_not_taken_for_gone()
+    [Theory]
+    [InlineData(false, 7, "unreachable")]
+    [InlineData(true, 8, "unreachable")]
+    [InlineData(true, 7, "gone")]
+    public async Task A_command_on_another_machine_is_not_taken_for_gone(bool hasJoined, long machineSince, string leftBehind)
     {
         await using var host = await TestHost.Start(postgres, null, ("Codo:NodeName", "two"));
         var order = await host.Order(await host.Template(Step("true", trigger: "hand")));
         await host.Stands(order, "5");
         await using var connection = await host.Source.OpenConnectionAsync();
-        // What a node leaves that died while the step ran: by its name its machine is this one, by its boot id it is not.
+        // What a node leaves that died while the step ran, long ago: by its name its machine is this one, by its boot id it is not. Or it has joined
+        // anew since, on this machine, which it came to only then, or was on before.
         await connection.ExecuteAsync(
             """
             WITH node AS (
-                INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version, heartbeat_at)
-                VALUES ('one', 7, @machine, 'another', 1, '0.2.0', '-infinity')
+                INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version, heartbeat_at, machine_since)
+                VALUES ('one', @incarnation, @machine, @boot, 1, '0.2.0', '-infinity', @machineSince)
             ), step AS (
                 UPDATE tasks.scheduler_task_info SET task_status = 2, attempts = 1, tries = 1 WHERE list_id = @order
                 RETURNING sched_id, list_id, lane_id, exec_user
             ), lane AS (
                 UPDATE tasks.lane SET state = 'running', since = now(), node = 'one', incarnation = 7 WHERE list_id = @order
             )
-            INSERT INTO tasks.attempt (sched_id, attempt, list_id, lane_id, node, incarnation, run_id, host, exec_user, process_group, start_ticks, boot_id)
-            SELECT sched_id, 1, list_id, lane_id, 'one', 7, @run, @here, exec_user, 99, 1, 'another' FROM step
+            INSERT INTO tasks.attempt (sched_id, attempt, list_id, lane_id, node, incarnation, run_id, host, exec_user, process_group, start_ticks, boot_id,
+                started_at)
+            SELECT sched_id, 1, list_id, lane_id, 'one', 7, @run, @here, exec_user, 99, 1, 'another', '2001-01-01' FROM step
             """,
-            new { order, machine = Environment.MachineName, run = Guid.NewGuid().ToString("N"), here = Here }
+            new
+            {
+                order,
+                machine = Environment.MachineName,
+                run = Guid.NewGuid().ToString("N"),
+                here = Here,
+                incarnation = hasJoined ? 8L : 7L,
+                boot = hasJoined ? Codo.Platform.Processes.RunMark.CurrentBootId : "another",
+                machineSince,
+            }
         );
         var recovery = (Codo.Modules.Tasks.Execution.Recovery)host.Services.GetService(typeof(Codo.Modules.Tasks.Execution.Recovery))!;
         await recovery.Recover("one", 7, TestContext.Current.CancellationToken);
         var step = (await host.Steps(order))[0];
-        ((string)step["task_status"]!, (string)step["attempts"]![0]!["left_behind"]!).ShouldBe(("6", "unreachable"));
-        var refused = await host.Intervene(order, "restart");
-        (refused.Code(), ((string)refused["msg"]!).Contains("force")).ShouldBe((-1, true));
+        ((string)step["task_status"]!, (string)step["attempts"]![0]!["left_behind"]!).ShouldBe(("6", leftBehind));
+        var restarted = await host.Intervene(order, "restart");
+        var isRefused = leftBehind != "gone";
+        (restarted.Code(), ((string)restarted["msg"]!).Contains("force")).ShouldBe((isRefused ? -1 : 0, isRefused));
     }
 
     [Fact]

@@ -127,6 +127,8 @@ internal sealed class ConsoleBench(string codo, IBrowser browser) : IDisposable
             await using var context = await Context();
             var page = await context.NewPageAsync();
             await Open(page, "/jobs");
+            // A page may be usable before it is painted.
+            await page.WaitForFunctionAsync("() => performance.getEntriesByName('first-contentful-paint').length > 0");
             painted.Add(await Number(page, "performance.getEntriesByName('first-contentful-paint')[0].startTime"));
             usable.Add(await Number(page, "window.usable"));
         }

@@ -103,13 +103,19 @@ internal static class FileCommands
     {
         var wanted = DeclaredFiles.Read(directory);
         var kinds = wanted.Select(one => one.Kind.Word).Distinct().ToArray();
-        var there = await There(server, space, kinds.Length == 0 ? ["none"] : kinds);
+        if (kinds.Length == 0) kinds = ["none"];
+        var there = await There(server, space, kinds);
+        // Where the things are of files that do not say so.
+        var everywhere = space is null || wanted.TrueForAll(one => one.Fields.Text("space").Length > 0) ? there : await There(server, null, kinds);
         return DeclaredDifference.Between(there, wanted.Where(IsAsked).ToList(), prune);
 
         // A file that names no space means the one in which the thing is, and default where there is none yet.
-        bool IsAsked(Declared one) =>
-            DeclaredKind.IsIn(one.Fields.Text("space") is { Length: > 0 } named ? named : "default", space)
-            || (one.Fields.Text("space").Length == 0 && there.Exists(other => other.Kind == one.Kind && other.Name == one.Name));
+        bool IsAsked(Declared one)
+        {
+            var place = one.Fields.Text("space");
+            if (place.Length == 0) place = everywhere.Find(other => other.Kind == one.Kind && other.Name == one.Name)?.Fields.Text("space") ?? "";
+            return DeclaredKind.IsIn(place.Length == 0 ? "default" : place, space);
+        }
     }
 
     private static async Task<List<Declared>> There(CodoServer server, string? space, string[] kinds)

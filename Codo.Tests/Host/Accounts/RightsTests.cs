@@ -236,6 +236,23 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
     }
 
     [Fact]
+    public async Task A_forecast_that_is_kept_is_answered_to_nobody_who_sees_other_jobs_and_not_after_a_change()
+    {
+        const string Hourly = "0 0 * * * *";
+        var ((space, seen), (_, hidden)) = (await SpaceWithJob(), await SpaceWithJob());
+        foreach (var job in new[] { seen, hidden }) (await host.Put(Job, new { job_id = job, cron = Hourly })).Code().ShouldBe(0);
+        var (ann, token) = Person();
+        await Give(ann, "viewer", space);
+        var (all, some) = (await Fires(null), await Fires(token));
+        (all - some).ShouldBeGreaterThanOrEqualTo(24);
+        (await Fires(null), await Fires(token)).ShouldBe((all, some));
+        (await host.Patch(Job, new { job_id = seen, paused = true })).Code().ShouldBe(0);
+        (await Fires(null), await Fires(token)).ShouldBe((all - 24, some - 24));
+
+        async Task<long> Fires(string? who) => (long)(await host.Get("/v1/cron/forecast/", who))["fires"]!;
+    }
+
+    [Fact]
     public async Task Another_node_knows_of_a_grant_and_of_its_end()
     {
         await using var other = await host.Again(("Codo:Auth:DefaultRole", "viewer"));

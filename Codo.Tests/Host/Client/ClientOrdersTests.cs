@@ -93,6 +93,22 @@ public sealed class ClientOrdersTests(ClientHost fixture)
     }
 
     [Fact]
+    public async Task A_restart_ends_with_1_and_the_reasons_where_hosts_cannot_go_on_and_the_others_do()
+    {
+        await using var proxy = await TestProxy.Start(fixture.Host.Http.BaseAddress!);
+        var id = await Order(await Template("false"), "--ready");
+        (await fixture.Run("order", "watch", id)).Code.ShouldBe(ExitCodes.Failed);
+        const string answer = """{"code": 0, "msg": "", "not_restarted": [{"host": "10.0.0.1", "why": "It may still run"}]}""";
+        proxy.Answer = request =>
+            Task.FromResult<(int Status, string Type, string Body)?>(request.Method == "PATCH" ? (200, "application/json", answer) : null);
+        var run = await ClientHost.RunIn("", [(Logins.UrlVariable, proxy.Url), (Logins.TokenVariable, TestTokens.Admin)], "order", "restart", id);
+        (run.Code, run.Output, run.Errors).ShouldBe(
+            (ExitCodes.Failed, "The failed hosts of group 1 go on, except for 1.\n", "10.0.0.1 of group 1: It may still run\n")
+        );
+        await fixture.Run("order", "end", id);
+    }
+
+    [Fact]
     public async Task A_host_goes_on_at_the_step_that_failed_where_steps_share_a_level()
     {
         var folder = fixture.NewFolder();

@@ -204,7 +204,9 @@ public sealed class FileCommandsTests(ClientHost fixture)
             await File.WriteAllTextAsync(Path.Combine(folder, job + ".yaml"), $"kind: job\njob_id: {job}\ncmd: other\ncron: {CronClient.Never}\n");
         (await fixture.Run("diff", folder, "--space", other)).ShouldBe(new ClientRun(0, "", ""));
         (await Jobs(space)).ShouldBe([$"~ job {inside}"]);
-        (await Jobs("default")).ShouldContain($"~ job {open}");
+        var inDefault = (await Jobs("default")).ToList();
+        inDefault.ShouldContain($"~ job {open}");
+        inDefault.ShouldNotContain(line => line.Contains(inside));
 
         async Task<IEnumerable<string>> Jobs(string asked) =>
             (await fixture.Run("diff", folder, "--space", asked)).Lines.Where(line => !line.StartsWith(' '));

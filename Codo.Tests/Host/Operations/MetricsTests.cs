@@ -166,6 +166,19 @@ public sealed partial class MetricsTests(MetricsHost fixture) : IClassFixture<Me
             "the run that waits is counted"
         );
         gauged.ShouldContain(new Said("codo.runs.queued.oldest", "", 0));
+        // Of several that are queued the first could start. Rolled back: the host sees none of it.
+        await using (var transaction = await connection.BeginTransactionAsync(TestContext.Current.CancellationToken))
+        {
+            await connection.ExecuteAsync(
+                ("UPDATE cron.active_execution SET state = 'queued', node = NULL, incarnation = NULL, not_before = clock_timestamp() - interval '5 minutes' "
+                    + "WHERE log_id = @running"),
+                new { running },
+                transaction
+            );
+            (await new Codo.Modules.Cron.Executions.CronGauges().Read(connection, TestContext.Current.CancellationToken))
+                .Single(one => one.Name == "codo.runs.queued.oldest")
+                .Value.ShouldBeGreaterThan(299);
+        }
         foreach (var log in (long[])[waiting, running]) (await host.Post("/v1/cron/job/kill/", new { log_id = log })).Code().ShouldBe(0);
     }
 

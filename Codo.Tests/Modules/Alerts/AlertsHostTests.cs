@@ -355,15 +355,19 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
         var made = await host.Post("/v2/alerts/channel/", mine, Ann);
         made.Code().ShouldBe(0, made.ToJsonString());
         var channel = (long)made["channel_id"]!;
-        foreach (var people in new[] { new[] { "boss" }, ["ann", "boss"] })
+        // Anybody can have a nickname.
+        var alias = TestTokens.For(7, "ann", nickname: "boss");
+        foreach (var (people, token) in new[] { (new[] { "boss" }, Ann), (["ann", "boss"], Ann), (["boss"], alias) })
         {
-            var refused = await host.Post("/v2/alerts/channel/test/", new { channel_id = channel, people }, Ann);
+            var refused = await host.Post("/v2/alerts/channel/test/", new { channel_id = channel, people }, token);
             (refused.Code(), refused.Msg()).ShouldBe((-2, "people 只能是自己，测试别人需要超级用户"));
         }
         stub.Requests.Count(got => got.Path == "/mine").ShouldBe(0);
         foreach (var (people, token) in new[] { (new[] { "ann" }, Ann), (["boss"], TestTokens.Admin) })
             (await host.Post("/v2/alerts/channel/test/", new { channel_id = channel, people }, token))["delivered"]!.GetValue<bool>().ShouldBeTrue();
         stub.Requests.Count(got => got.Path == "/mine").ShouldBe(2);
+        (await host.Post("/v2/alerts/channel/test/", new { channel_id = channel }, alias))["delivered"]!.GetValue<bool>().ShouldBeTrue();
+        (await host.Ask<string[]>("SELECT people FROM alerts.delivery WHERE reason = 'test' ORDER BY delivery_id DESC LIMIT 1")).ShouldBe(["ann"]);
     }
 
     [Fact]

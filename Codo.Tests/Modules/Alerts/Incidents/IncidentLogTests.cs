@@ -547,6 +547,36 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_step_that_began_after_a_person_closed_that_of_another_host_opens_an_incident_of_its_own()
+    {
+        await bench.Send(new CreateRule.Command("long", null, null, "order", null, null, null, null, 600, null, null, null, null, null, null));
+        var first = new RunningOrder(9, "deploy shop", "deploy", OrderSituation.GoesOn, "sync", "10.0.0.1", Now(), [], ["bob"]);
+        bench.Orders.Add(first);
+        bench.Time.Advance(TimeSpan.FromMinutes(11));
+        await bench.Watch.FindLong();
+        await bench.Send(new ChangeIncident.Command((await bench.Rows<long>("SELECT id FROM alerts.task_monitor")).Single(), "resolve"));
+        bench.Time.Advance(TimeSpan.FromMinutes(1));
+        bench.Orders.Add(first with { Host = "10.0.0.2", Since = Now() });
+        bench.Time.Advance(TimeSpan.FromMinutes(9));
+        await bench.Watch.FindLong();
+        (await States()).ShouldBe(["resolved"]);
+        bench.Time.Advance(TimeSpan.FromMinutes(2));
+        await bench.Watch.FindLong();
+        (await States()).ShouldBe(["resolved", "open"]);
+        // What was closed adds nothing to it, and does not keep it open.
+        bench.Time.Advance(TimeSpan.FromMinutes(2));
+        await bench.Watch.FindLong();
+        (await bench.Rows<string>("SELECT detail_en FROM alerts.task_monitor WHERE state = 'open'")).Single().ShouldStartWith("10.0.0.2: sync");
+        bench.Orders.RemoveAt(1);
+        await bench.Watch.FindLong();
+        (await States()).ShouldBe(["resolved", "resolved"]);
+
+        DateTime Now() => bench.Time.GetUtcNow().UtcDateTime;
+
+        Task<List<string>> States() => bench.Rows<string>("SELECT state FROM alerts.task_monitor ORDER BY id");
+    }
+
+    [Fact]
     public async Task Each_push_back_of_an_order_is_told_and_one_that_is_published_twice_is_told_once()
     {
         var now = bench.Time.GetUtcNow().UtcDateTime;

@@ -167,6 +167,22 @@ public sealed class LedgerTests(TestPostgres postgres)
     }
 
     [Fact]
+    public void A_node_whose_clock_is_off_leaves_what_is_due_alone()
+    {
+        var node = new Node("off");
+        Leaves(Node.MostSkew).ShouldBeFalse();
+        Leaves(-Node.MostSkew - TimeSpan.FromSeconds(1)).ShouldBeTrue();
+        Leaves(Node.MostSkew + TimeSpan.FromSeconds(1)).ShouldBeTrue();
+        Leaves(TimeSpan.Zero).ShouldBeFalse();
+
+        bool Leaves(TimeSpan skew)
+        {
+            node.Renewed(BootTime.Now, skew, DateTime.UtcNow);
+            return node.LeavesDueAlone(Runner.WorkName);
+        }
+    }
+
+    [Fact]
     public async Task What_was_due_while_the_node_was_drained_was_not_held_up_by_codo()
     {
         await using var host = await TestHost.Start(postgres);
@@ -182,6 +198,8 @@ public sealed class LedgerTests(TestPostgres postgres)
         (await host.Post("/v2/nodes/drain/", new { name = node.Name })).Code().ShouldBe(0);
         await Eventually.True(() => node.IsDrained, "the node has heard of it");
         await runner.Poll(CancellationToken.None);
+        // As the account of paused jobs looks, which goes on: it is no look for what is due.
+        ledger.Polled(now.AddHours(-1), BootTime.Now - TimeSpan.FromHours(1));
         (await host.Post("/v2/nodes/undrain/", new { name = node.Name })).Code().ShouldBe(0);
         await Eventually.True(() => !node.IsDrained, "the node has heard of that too");
         await runner.Poll(CancellationToken.None);

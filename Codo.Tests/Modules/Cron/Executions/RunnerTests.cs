@@ -292,8 +292,12 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
     [Fact]
     public async Task A_folder_on_a_file_system_that_does_not_answer_fails_its_runs_and_holds_up_no_others()
     {
+        // For more than may start at once.
+        await using var host = await TestHost.Start(postgres, null, ("Codo:Cron:MaxParallel", "2000"), ("Codo:Quotas:Runs", "0"));
         var (time, asked) = (new FakeTimeProvider(), 0);
         using var back = new ManualResetEventSlim();
+        await host.Make(new { job_id = "hung", cmd = "true", cron = CronClient.Never, working_directory = "/no/such/mount", overlap = "allow" });
+        await host.Make(new { job_id = "other", cmd = "true", cron = CronClient.Never });
         var folders = host.Services.GetRequiredService<FolderCheck>();
         folders.Time = time;
         folders.Exists = folder =>
@@ -302,10 +306,8 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
             back.Wait();
             return Directory.Exists(folder);
         };
-        await host.Make(new { job_id = "hung", cmd = "true", cron = CronClient.Never, working_directory = "/no/such/mount", overlap = "allow" });
-        await host.Make(new { job_id = "other", cmd = "true", cron = CronClient.Never });
         var hung = new List<long>();
-        for (var i = 0; i < Environment.ProcessorCount; i++) hung.Add(await host.RunNow("hung"));
+        for (var i = 0; i <= Runner.MostStarting; i++) hung.Add(await host.RunNow("hung"));
         await Eventually.True(() => Volatile.Read(ref asked) > 0, "the folder is asked for");
         (await host.Ended(await host.RunNow("other"))).Status().ShouldBe("success");
 

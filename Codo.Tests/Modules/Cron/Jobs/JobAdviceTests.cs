@@ -1,5 +1,8 @@
 using System.Text.Json;
+using Codo.Platform.Processes;
 using Codo.Tests.Support;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Codo.Tests.Modules.Cron.Jobs;
 
@@ -105,6 +108,34 @@ public sealed class JobAdviceTests(CronHost fixture) : IClassFixture<CronHost>
             answer.Code().ShouldBe(0, answer.ToJsonString());
             ((string)answer["warnings"]!.AsArray().ShouldHaveSingleItem()!).ShouldContain(warning);
         }
+    }
+
+    [Fact]
+    public async Task A_folder_that_does_not_answer_is_waited_for_only_so_long_and_keeps_no_job_locked()
+    {
+        await using var own = await fixture.Another();
+        var (time, asked) = (new FakeTimeProvider(), 0);
+        using var back = new ManualResetEventSlim();
+        var folders = own.Services.GetRequiredService<FolderCheck>();
+        folders.Time = time;
+        folders.Exists = _ =>
+        {
+            Interlocked.Increment(ref asked);
+            back.Wait();
+            return false;
+        };
+        await own.Make(new { job_id = "away", cmd = "true", cron = CronClient.Never });
+        var saving = own.Put("/v1/cron/job/", new { job_id = "away", working_directory = "/no/such/mount" });
+        await Eventually.True(() => Volatile.Read(ref asked) > 0, "the folder is asked for");
+        saving.IsCompleted.ShouldBeFalse();
+        // It is saved by then, and others may change it.
+        (await own.Ask<string>("SELECT working_directory FROM cron.job WHERE job_id = 'away'")).ShouldBe("/no/such/mount");
+        (await own.Put("/v1/cron/job/", new { job_id = "away", description = "x" })).Code().ShouldBe(0);
+        time.Advance(FolderCheck.Patience);
+        var answer = await saving;
+        // Whether it is there is not known.
+        (answer.Code(), answer["warnings"]!.AsArray().Count).ShouldBe((0, 0), answer.ToJsonString());
+        back.Set();
     }
 
     [Fact]

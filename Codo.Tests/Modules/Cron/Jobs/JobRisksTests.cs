@@ -197,6 +197,11 @@ public sealed class JobRisksTests(CronHost fixture) : IClassFixture<CronHost>
             var shown = (await host.Get($"/v1/cron/job/?job_id={Uri.EscapeDataString(job)}"))["data"]![0]!;
             ((string)shown["status"]!).ShouldBe("1", job);
             ((string)shown["held"]!).ShouldContain("risky", customMessage: job);
+            // Who has asked for the pause is said as anywhere else.
+            (await host.Count($"SELECT count(*) FROM platform.audit WHERE kind = 'job' AND action = 'pause' AND object_id = '{job}'")).ShouldBe(
+                job == "resumed" ? 0 : 1,
+                job
+            );
         }
     }
 

@@ -121,13 +121,14 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
     [Fact]
     public async Task A_batch_waits_for_a_person_also_where_a_host_before_it_was_stopped()
     {
+        var before = await Gauges();
         var step = Step("exec sleep 600", forceHost: Here);
         var order = await host.Order(await host.Template(Groups(batch: "1", next: "confirm"), [], step), On(2));
         await Count(order, "running", 1);
         (await host.Intervene(order, "stop_one", ip: "10.1.0.1")).Code().ShouldBe(0);
         await Count(order, "stopped", 1);
         await IsInterrupted(order);
-        await Shows(order, "A batch waits for a person");
+        await Shows(order, "A batch waits for a person", before);
         (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
         await host.Ended(order);
     }
@@ -135,6 +136,7 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
     [Fact]
     public async Task A_hand_step_waits_for_a_person_also_where_another_host_was_stopped()
     {
+        var before = await Gauges();
         var flag = fixture.NewFile();
         var template = await host.Template(
             Step($"while ! test -e {flag}; do sleep 0.05; done", forceHost: Here),
@@ -149,7 +151,7 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
         await IsInterrupted(order);
         // Those who can release it are told.
         await Told(order, 5);
-        await Shows(order, "A step waits for a person");
+        await Shows(order, "A step waits for a person", before);
         (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
         await host.Ended(order);
     }
@@ -385,15 +387,24 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
     private Task IsInterrupted(long order) =>
         Eventually.True(async () => (string)(await host.Check(order))["status"]! == "6", "the stopped host is the most pressing");
 
-    private async Task Shows(long order, string word)
+    // The gauges count all orders of the database.
+    private async Task Shows(long order, string word, (double AwaitPerson, double Interrupted) before)
     {
         var page = (await host.Page($"/orders/{order}", TestTokens.Admin, "en")).Html;
         page.ShouldContain(word);
         page.ShouldNotContain("A host was interrupted");
+        var after = await Gauges();
+        after.AwaitPerson.ShouldBe(before.AwaitPerson + 1);
+        after.Interrupted.ShouldBeLessThanOrEqualTo(before.Interrupted);
+    }
+
+    private async Task<(double AwaitPerson, double Interrupted)> Gauges()
+    {
         await using var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken);
-        var gauges = (await new OrderGauges().Read(connection, TestContext.Current.CancellationToken)).Where(gauge => gauge.Name == "codo.orders").ToList();
-        gauges.ShouldContain(gauge => gauge.Word == "awaits_person" && gauge.Value == 1);
-        gauges.ShouldNotContain(gauge => gauge.Word == "interrupted");
+        var orders = (await new OrderGauges().Read(connection, TestContext.Current.CancellationToken)).Where(gauge => gauge.Name == "codo.orders").ToList();
+        return (Of("awaits_person"), Of("interrupted"));
+
+        double Of(string word) => orders.Where(gauge => gauge.Word == word).Sum(gauge => gauge.Value);
     }
 
     private Task Told(long order, short what) =>

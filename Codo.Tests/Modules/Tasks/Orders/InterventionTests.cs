@@ -404,6 +404,7 @@ public sealed class InterventionTests(OrderFixture fixture) : IClassFixture<Orde
         (await File.ReadAllLinesAsync(ran)).Length.ShouldBe(3);
         var told = (await host.Check(order))["events"]!.AsArray().Last(each => (string)each!["action"]! == "restart_failed")!["detail"]!;
         ((string)told["hosts"]!.AsArray().ShouldHaveSingleItem()!, (string)told["not_restarted"]![0]!["host"]!).ShouldBe(("10.0.0.2", "10.0.0.1"));
+        ((int)told["not_restarted_count"]!).ShouldBe(1);
 
         // Where none can be restarted, it is a refusal as of one host.
         var refused = await host.Patch("/v2/task/check/", body);
