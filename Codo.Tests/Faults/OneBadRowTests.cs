@@ -127,9 +127,11 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
         await host.Ask<long>(
             """
             WITH made AS (
-                INSERT INTO cron.job (job_id, cmd, cron, time_zone, creator_id, creator, updater_id, updater, accounted_to, next_run_at, broken_at)
+                INSERT INTO cron.job (job_id, cmd, cron, time_zone, creator_id, creator, updater_id, updater, accounted_to, next_run_at, broken_at,
+                    broken_zh, broken_en)
                 SELECT 'mass-' || n, 'true', '0 0 0 1 1 *', 'UTC', 1, 'x', 1, 'x', now(), date_trunc('year', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
-                    + interval '1 year', CASE WHEN n IN (1, 1002) THEN now() END FROM generate_series(1, 1002) n ORDER BY n RETURNING 1)
+                    + interval '1 year', CASE WHEN n IN (1, 1002) THEN now() END, CASE WHEN n IN (1, 1002) THEN '坏' ELSE '' END,
+                    CASE WHEN n IN (1, 1002) THEN 'broken' ELSE '' END FROM generate_series(1, 1002) n ORDER BY n RETURNING 1)
             SELECT count(*) FROM made
             """
         );

@@ -82,9 +82,9 @@ public sealed class LocalOrderTests(OrderFixture fixture) : IClassFixture<OrderF
         for (var attempt = 1; attempt <= commands.Length; attempt++)
             await host.Ask<int>(
                 """
-                INSERT INTO tasks.attempt (sched_id, attempt, list_id, lane_id, node, incarnation, run_id, host, exec_user, ended_at, outcome, left_behind,
-                    log_whole)
-                SELECT sched_id, @attempt, list_id, lane_id, @node, 0, @run, @Here, exec_user, clock_timestamp(), 'interrupted', 'unreachable', true
+                INSERT INTO tasks.attempt (sched_id, attempt, list_id, lane_id, node, incarnation, run_id, boot_id, host, exec_user, ended_at, outcome,
+                    left_behind, log_whole)
+                SELECT sched_id, @attempt, list_id, lane_id, @node, 0, @run, @boot, @Here, exec_user, clock_timestamp(), 'interrupted', 'unreachable', true
                 FROM tasks.scheduler_task_info WHERE list_id = @order RETURNING 1
                 """,
                 new
@@ -92,6 +92,7 @@ public sealed class LocalOrderTests(OrderFixture fixture) : IClassFixture<OrderF
                     attempt,
                     node = host.Services.GetRequiredService<Node>().Name,
                     run = commands[attempt - 1].Mark.RunId,
+                    boot = commands[attempt - 1].Mark.BootId,
                     Here,
                     order,
                 }
