@@ -43,7 +43,7 @@ run() {
     is() { [ "$1" = "$2" ] || fail "$3: $1, not $2"; }
     # As the image starts it; a chroot has no process 1 of its own.
     /usr/bin/tini -s -- /usr/bin/codo >/tmp/log 2>&1 </dev/null & main=$!
-    for _ in $(seq 600); do ! grep -q "^Codo is up" /tmp/log && kill -0 $main 2>/dev/null || break; sleep 0.1; done
+    for _ in $(seq 600); do ! grep -qs "^Codo is up" /tmp/log && kill -0 $main 2>/dev/null || break; sleep 0.1; done
     answer() { exec 3<>"/dev/tcp/127.0.0.1/$port" && printf "GET $1 HTTP/1.0\r\n\r\n" >&3 && head -n 1 <&3 | tr -d "\r"; }
     is "$(answer /healthz/ready)" "HTTP/1.1 200 OK" /healthz/ready
     export CODO_URL=http://127.0.0.1:$port CODO_CONFIG_DIR=/tmp/login CODO_TOKEN
