@@ -94,8 +94,8 @@ internal static class Forecast
             await OneAtATime.WaitAsync(cancellationToken);
             try
             {
-                // Somebody who was before in the queue may have asked the same. The state is that right before the jobs are read: of a change that comes
-                // between the two, the next one who asks finds another state.
+                // A request earlier in the queue may have asked the same. The state is read right before the jobs: if a job changes between the two, the next
+                // request finds another state and computes anew.
                 var state = await State();
                 if (cache.Find(key, state) is { } made) return made;
                 var jobs = await Jobs();

@@ -22,7 +22,7 @@ internal sealed class OrderApproval
         """;
 
     /// <summary>In SQL, whether the time of an approval <c>p</c> is over.</summary>
-    // No rule says more hours than these; a number that damage has made larger leaves the range of dates.
+    // A rule allows at most 8,760 hours. A larger number comes from damage, and would leave PostgreSQL's range of dates.
     public const string IsOver = """
         EXISTS (SELECT FROM tasks.order_approval v WHERE v.list_id = p.list_id AND v.valid_hours IS NOT NULL
             AND p.at < clock_timestamp() - make_interval(hours => LEAST(v.valid_hours, 8760)))

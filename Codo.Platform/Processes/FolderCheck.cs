@@ -13,7 +13,7 @@ public sealed class FolderCheck(TimeProvider time, ILogger<FolderCheck> log)
 
     private readonly Lock gate = new();
 
-    // What is being asked. A folder that hangs keeps one thread, however many ask for it meanwhile; who comes when its time is over hears at once that it does.
+    // Questions without an answer yet. A folder that hangs keeps one thread, however many ask for it; whoever asks after the 5 s hears at once that it hangs.
     private readonly Dictionary<string, Task<bool?>> asked = new(StringComparer.Ordinal);
 
     /// <summary>How a folder is asked for, and the clock by which it is waited for; a test has its own.</summary>

@@ -35,30 +35,13 @@ public sealed class LostAnswerTests : IAsyncLifetime
         using var folder = new TestFolder();
         var ran = folder.At("ran");
         await using var superuser = await WaitForNobody("local");
-        await superuser.ExecuteAsync(
-            """
-            CREATE TABLE public.losing (yes bool);
-            INSERT INTO public.losing VALUES (true);
-            CREATE FUNCTION public.lose() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN
-                IF EXISTS (SELECT FROM public.losing) THEN PERFORM set_config('synchronous_commit', 'on', true); END IF;
-                RETURN NULL;
-            END $$;
-            CREATE TRIGGER lose AFTER INSERT ON cron.attempt FOR EACH STATEMENT EXECUTE FUNCTION public.lose();
-            GRANT SELECT ON public.losing TO PUBLIC;
-            """
-        );
+        await LoseAfterInsert(superuser, "cron.attempt");
         string[] jobs = ["skip", "queue"];
         foreach (var overlap in jobs) await host.Make(new { job_id = overlap, cmd = $"echo $CODO_RUN_ID >> {ran}", cron = "* * * * * *", overlap });
 
-        await Eventually.True(
-            () => superuser.ExecuteScalarAsync<bool>("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')"),
-            "a claim waits"
-        );
+        await Waits(superuser, "a claim waits");
         await superuser.ExecuteAsync("DELETE FROM public.losing");
-        (
-            await superuser.ExecuteScalarAsync<long>("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
-        ).ShouldBeGreaterThan(0);
+        (await CutWhoWaits(superuser)).ShouldBeGreaterThan(0);
 
         foreach (var job in jobs)
             await Eventually.True(
@@ -225,14 +208,9 @@ public sealed class LostAnswerTests : IAsyncLifetime
             retryDelay: 1
         );
         var order = await OrderHost.Order(host, await OrderHost.Template(host, step));
-        await Eventually.True(
-            () => superuser.ExecuteScalarAsync<bool>("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')"),
-            "the pause waits"
-        );
+        await Waits(superuser, "the pause waits");
         await superuser.ExecuteAsync("UPDATE public.fault SET kind = 'hold'");
-        (
-            await superuser.ExecuteScalarAsync<long>("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
-        ).ShouldBe(1);
+        (await CutWhoWaits(superuser)).ShouldBe(1);
         await Eventually.True(() => File.ReadAllLines(ran).Length == 2, "the next attempt runs");
         await superuser.ExecuteAsync("DELETE FROM public.fault");
         await Eventually.True(() => superuser.ExecuteScalarAsync<bool>("SELECT count(*) = 2 FROM public.said"), "the first runner has asked again");
@@ -253,33 +231,16 @@ public sealed class LostAnswerTests : IAsyncLifetime
         using var folder = new TestFolder();
         var gate = folder.At("gate");
         await using var superuser = await WaitForNobody("local");
-        await superuser.ExecuteAsync(
-            """
-            CREATE TABLE public.losing (yes bool);
-            INSERT INTO public.losing VALUES (true);
-            CREATE FUNCTION public.lose() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN
-                IF EXISTS (SELECT FROM public.losing) THEN PERFORM set_config('synchronous_commit', 'on', true); END IF;
-                RETURN NULL;
-            END $$;
-            CREATE TRIGGER lose AFTER INSERT ON cron.output FOR EACH STATEMENT EXECUTE FUNCTION public.lose();
-            GRANT SELECT ON public.losing TO PUBLIC;
-            """
-        );
+        await LoseAfterInsert(superuser, "cron.output");
         await host.Make(new { job_id = "says", cmd = $"echo one; while ! test -e {gate}; do sleep 0.05; done; echo two", cron = CronClient.Never });
         var logId = await host.RunNow("says");
         var runner = host.Services.GetRequiredService<Runner>();
         var run = await Eventually.Get<Run>(() => Task.FromResult(runner.Find(logId)), _ => true, "it is claimed");
-        await Eventually.True(
-            () => superuser.ExecuteScalarAsync<bool>("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')"),
-            "the first piece waits"
-        );
+        await Waits(superuser, "the first piece waits");
         await File.WriteAllTextAsync(gate, "", TestContext.Current.CancellationToken);
         await Eventually.True(() => run.Output.Total == 8, "the second line has come");
         await superuser.ExecuteAsync("DELETE FROM public.losing");
-        (
-            await superuser.ExecuteScalarAsync<long>("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
-        ).ShouldBe(1);
+        (await CutWhoWaits(superuser)).ShouldBe(1);
 
         (await host.Ended(logId)).Status().ShouldBe("success");
         ((string)(await host.Get($"/v1/cron/log/output/?log_id={logId}"))["data"]!).ShouldBe("one\ntwo\n");
@@ -306,6 +267,32 @@ public sealed class LostAnswerTests : IAsyncLifetime
         first.ShouldStartWith("interrupted: Node ");
         first.ShouldEndWith(" could not record how it ended; the command is gone or was ended");
     }
+
+    // What a statement puts into the table is committed, and the commit waits for a standby that there is not, until public.losing is empty.
+    private static Task LoseAfterInsert(NpgsqlConnection superuser, string table) =>
+        superuser.ExecuteAsync(
+            $"""
+            CREATE TABLE public.losing (yes bool);
+            INSERT INTO public.losing VALUES (true);
+            CREATE FUNCTION public.lose() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF EXISTS (SELECT FROM public.losing) THEN PERFORM set_config('synchronous_commit', 'on', true); END IF;
+                RETURN NULL;
+            END $$;
+            CREATE TRIGGER lose AFTER INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION public.lose();
+            GRANT SELECT ON public.losing TO PUBLIC;
+            """
+        );
+
+    private static Task Waits(NpgsqlConnection superuser, string what) =>
+        Eventually.True(
+            () => superuser.ExecuteScalarAsync<bool>("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')"),
+            what
+        );
+
+    // They hear nothing of what is committed.
+    private static Task<long> CutWhoWaits(NpgsqlConnection superuser) =>
+        superuser.ExecuteScalarAsync<long>("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
 
     /// <summary>Makes the server wait for a standby that there is not, in transactions that ask for it.</summary>
     private async Task<NpgsqlConnection> WaitForNobody(string synchronousCommit)
