@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using Codo.Platform.Security;
 
 namespace Codo.Host;
 
@@ -8,7 +9,7 @@ namespace Codo.Host;
 /// Gives memory back while the host is at rest: free regions of the collector, free blocks of malloc, and mapped pages of program files, of which most were
 /// touched by the start alone. Those pages stay in the kernel's page cache; the next access maps them again.
 /// </summary>
-internal sealed partial class WorkingSetTrim(ILogger<WorkingSetTrim> log)
+internal sealed partial class WorkingSetTrim(RiskRules rules, ILogger<WorkingSetTrim> log)
 {
     /// <summary>From one look at the processor time to the next.</summary>
     public static readonly TimeSpan Period = TimeSpan.FromSeconds(20);
@@ -24,13 +25,13 @@ internal sealed partial class WorkingSetTrim(ILogger<WorkingSetTrim> log)
     private (long At, TimeSpan Processor)? before;
     private long? trimmed;
 
-    /// <summary>Trims if the host was at rest since the last call, and has grown enough since the last trim.</summary>
+    /// <summary>Trims if the host was at rest since the last call, and has grown enough since the last trim or let go of something large.</summary>
     public Task TrimAtRest()
     {
         var now = (At: Stopwatch.GetTimestamp(), Processor: Environment.CpuUsage.TotalTime);
         var isAtRest = before is { } then && now.Processor - then.Processor < Rest * Stopwatch.GetElapsedTime(then.At, now.At);
         before = now;
-        if (!isAtRest || Environment.WorkingSet - trimmed < Worth) return Task.CompletedTask;
+        if (!isAtRest || (!rules.LetGoAtRest() && Environment.WorkingSet - trimmed < Worth)) return Task.CompletedTask;
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         TrimMalloc();
         var unmapped = UnmapFiles(File.ReadLines("/proc/self/smaps"));

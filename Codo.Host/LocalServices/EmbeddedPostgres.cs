@@ -25,7 +25,7 @@ internal sealed class EmbeddedPostgres : IAsyncDisposable
     private static readonly Dictionary<string, string> Settings = new()
     {
         ["max_connections"] = "80",
-        ["shared_buffers"] = "64MB",
+        ["shared_buffers"] = "48MB",
         ["work_mem"] = "8MB",
         ["maintenance_work_mem"] = "64MB",
         ["autovacuum_max_workers"] = "2",

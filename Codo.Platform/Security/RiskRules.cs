@@ -67,6 +67,10 @@ public sealed class RiskRules(ILogger<RiskRules> log)
         return current = new RiskRuleSet(version, rules);
     }
 
+    /// <summary>Lets go of what the rules were made ready with, where no command was looked at since the call before the last.</summary>
+    /// <returns>Whether there was something to let go of.</returns>
+    public bool LetGoAtRest() => current.LetGoAtRest();
+
     /// <summary>In the transaction of a change of the rules: every node reads them again.</summary>
     public static Task Changed(NpgsqlConnection connection, NpgsqlTransaction transaction) => connection.ExecuteAsync(BumpSql, transaction: transaction);
 
@@ -88,8 +92,12 @@ public sealed class RiskRuleSet(string version, IReadOnlyList<RiskRule> rules)
     // Commands repeat from fire to fire; a table that outgrew any real set, in lines or in characters, is begun anew.
     private const int MostKept = 20_000, MostCharacters = 4 << 20;
 
+    // Without a look between them.
+    private const int RestsBefore = 2;
+
     private readonly ConcurrentDictionary<string, IReadOnlyList<RiskHit>> kept = new(StringComparer.Ordinal);
     private long characters;
+    private int looks, looksBefore, restsSince;
 
     /// <summary>Changes with every change of a rule.</summary>
     public string Version => version;
@@ -102,6 +110,7 @@ public sealed class RiskRuleSet(string version, IReadOnlyList<RiskRule> rules)
         if (rules.Count == 0) return [];
         var isPlain = variables is not { Count: > 0 };
         if (isPlain && kept.TryGetValue(line, out var known)) return known;
+        Interlocked.Increment(ref looks);
         var commands = SimpleCommands.Of(line, variables, out var isWhole);
         // What could not be looked at counts as found: a line that is too much to read must not be a way around a rule.
         var found = rules.Where(rule => !isWhole || rule.Finds(line, commands));
@@ -116,6 +125,17 @@ public sealed class RiskRuleSet(string version, IReadOnlyList<RiskRule> rules)
         if (kept.TryAdd(line, hits)) Interlocked.Add(ref characters, line.Length);
         return hits;
     }
+
+    /// <inheritdoc cref="RiskRules.LetGoAtRest"/>
+    internal bool LetGoAtRest()
+    {
+        var now = Volatile.Read(ref looks);
+        if (now != looksBefore) (looksBefore, restsSince) = (now, 0);
+        if (++restsSince <= RestsBefore) return false;
+        var hadAny = false;
+        foreach (var rule in rules) hadAny |= rule.LetGo();
+        return hadAny;
+    }
 }
 
 /// <summary>One rule, ready to be asked.</summary>
@@ -129,16 +149,18 @@ public sealed class RiskRule
 
     private static readonly char[] Separators = [' ', '\t', '\r', '\n', ';', '"', '\'', '(', ')', ','];
 
-    private readonly Regex? expression;
+    // Null for words. An expression of this engine takes one or two megabytes, and some milliseconds to be made.
+    private readonly string? pattern;
     private readonly string[] words;
+    private volatile Regex? expression;
 
     // Such a pattern says how a command begins. In the line as a whole it would read on into the next command.
     private readonly bool isAnchored;
 
-    private RiskRule(RiskHit hit, Regex? expression, string[] words)
+    private RiskRule(RiskHit hit, string? pattern, Regex? expression, string[] words)
     {
-        (Hit, this.expression, this.words) = (hit, expression, words);
-        isAnchored = expression?.ToString() is { } pattern && (pattern.StartsWith('^') || pattern.StartsWith("(?i)^", StringComparison.Ordinal));
+        (Hit, this.pattern, this.expression, this.words) = (hit, pattern, expression, words);
+        isAnchored = pattern is not null && (pattern.StartsWith('^') || pattern.StartsWith("(?i)^", StringComparison.Ordinal));
     }
 
     public RiskHit Hit { get; }
@@ -155,15 +177,14 @@ public sealed class RiskRule
         else if (string.IsNullOrWhiteSpace(pattern) || pattern.Length > MostPattern)
             why = new Text($"pattern 必须是 1 到 {MostPattern} 个字符", $"pattern has 1 to {MostPattern} characters");
         else if (kind == "words")
-            rule = new RiskRule(new RiskHit(id, name, does, reason), null, Split(pattern));
+            rule = new RiskRule(new RiskHit(id, name, does, reason), null, null, Split(pattern));
         else if (kind != "regex")
             why = new Text($"kind {kind} 不存在", $"there is no kind {kind}");
         else
         {
             try
             {
-                var expression = new Regex(pattern, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant, MostTime);
-                rule = new RiskRule(new RiskHit(id, name, does, reason), expression, []);
+                rule = new RiskRule(new RiskHit(id, name, does, reason), pattern, Read(pattern), []);
             }
             catch (NotSupportedException)
             {
@@ -188,7 +209,9 @@ public sealed class RiskRule
     {
         try
         {
-            return expression is null ? commands.Any(HasWords) : (!isAnchored && expression.IsMatch(line)) || commands.Any(expression.IsMatch);
+            if (pattern is null) return commands.Any(HasWords);
+            var sought = expression ??= Read(pattern);
+            return (!isAnchored && sought.IsMatch(line)) || commands.Any(sought.IsMatch);
         }
         catch (RegexMatchTimeoutException)
         {
@@ -196,6 +219,17 @@ public sealed class RiskRule
             return true;
         }
     }
+
+    /// <summary>Lets go of the expression; the next look makes it anew.</summary>
+    /// <returns>Whether there was one.</returns>
+    internal bool LetGo()
+    {
+        if (expression is null) return false;
+        expression = null;
+        return true;
+    }
+
+    private static Regex Read(string pattern) => new(pattern, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant, MostTime);
 
     // The words stand in one command in this order; other words may stand between them.
     private bool HasWords(string command)

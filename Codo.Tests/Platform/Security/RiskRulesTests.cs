@@ -173,6 +173,22 @@ public sealed class RiskRulesTests(CronHost fixture) : IClassFixture<CronHost>
         isLongWhole.ShouldBeTrue();
     }
 
+    [Fact]
+    public void Rules_that_are_not_asked_let_go_of_their_memory_and_find_the_same_afterwards()
+    {
+        var set = new RiskRuleSet("1", [Made("regex", @"^rm -rf /\w*"), Made("words", "mkfs")]);
+        set.Check("rm -rf /srv").Count.ShouldBe(1);
+        set.LetGoAtRest().ShouldBeFalse("a look was before it");
+        set.LetGoAtRest().ShouldBeFalse();
+        set.Check("rm -rf /opt").Count.ShouldBe(1);
+        set.LetGoAtRest().ShouldBeFalse("a look was between");
+        set.LetGoAtRest().ShouldBeFalse();
+        set.LetGoAtRest().ShouldBeTrue();
+        set.LetGoAtRest().ShouldBeFalse("nothing is left");
+        set.Check("rm -rf /var").Count.ShouldBe(1);
+        set.Check("mkfs /dev/sda").Count.ShouldBe(1);
+    }
+
     private static RiskRule Made(string kind, string pattern)
     {
         RiskRule.TryMake(1, "x", kind, pattern, "warn", Text.Same("r"), out var rule, out var why).ShouldBeTrue(why.En);
