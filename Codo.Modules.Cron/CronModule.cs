@@ -132,7 +132,10 @@ public static class CronModule
         routes.Get<ListDeletedJobs.Query, ListDeletedJobs.Result>("/v1/cron/job/deleted/", "Deleted jobs that can be brought back, the last first", See);
         routes
             .Post<UndeleteJob.Command, UndeleteJob.Result>("/v1/cron/job/deleted/", "Bring a deleted job back, with its ledger and its versions", Edit)
-            .WithDescription("Codes: -1 nothing is kept under this id, or its `job_id` is another job's by now; -2 no right to edit jobs in its space.");
+            .WithDescription(
+                "Codes: -1 nothing is kept under this id, its `job_id` is another job's by now, or its space is gone and `space` is missing; "
+                    + "-2 no right to edit jobs in its space."
+            );
         routes.Post<KillExecution.Command, KillExecution.Result>("/v1/cron/job/kill/", "End an execution with its whole process tree", Run);
         routes.Get<NextTimes.Query, NextTimes.Result>(
             "/v1/cron/job/next/",

@@ -184,6 +184,7 @@ public static class TasksModule
         routes.MapPage<OrderPage>("/orders/{list_id}/");
         routes.MapPage<TimelinePage>("/orders/{list_id}/timeline/");
         routes.MapPage<ComparePage>("/orders/{list_id}/compare/");
+        routes.MapPage<OrderOutputPage>("/orders/{list_id}/output/");
         routes.MapPage<ApprovePage>("/orders/{list_id}/approve/");
         routes.MapPage<TemplateListPage>("/templates/");
         routes.MapPage<TemplatePage>("/templates/{temp_id}/");
@@ -224,7 +225,9 @@ public static class TasksModule
                 "Bring a deleted template back, with its steps, users and versions",
                 editTemplate
             )
-            .WithDescription("Codes: -1 nothing is kept under this number; -2 its name is taken by now, or no right to edit it.");
+            .WithDescription(
+                "Codes: -1 nothing is kept under this number, or its space is gone and `space` is missing; -2 its name is taken by now, or no right to edit it."
+            );
     }
 
     private static void MapLogs(IEndpointRouteBuilder routes)

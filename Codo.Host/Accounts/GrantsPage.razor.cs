@@ -16,7 +16,18 @@ public sealed partial class GrantsPage
     private string userName = "";
     private string? mayNot;
 
-    private string Api => $"/v2/accounts/grant/{Context.Request.QueryString}";
+    private string Api
+    {
+        get
+        {
+            // The list begins where the address says, and the form that is open is not of it.
+            var filters = new List<string>();
+            foreach (var name in new[] { "user_id", "team_id", "space", "object", "after" })
+                if (Asked(name) is { } value) filters.Add($"{name}={Uri.EscapeDataString(value)}");
+            filters.Add($"limit={Limit}");
+            return "/v2/accounts/grant/?" + string.Join('&', filters);
+        }
+    }
 
     /// <inheritdoc/>
     protected override async Task Load()

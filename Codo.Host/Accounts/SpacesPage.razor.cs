@@ -12,7 +12,13 @@ public sealed partial class SpacesPage
     private string? mayNot;
     private string? mayNotEdit;
 
-    private string Api => "/v2/accounts/space/" + (AskedNumber("space") is { } space ? string.Create(CultureInfo.InvariantCulture, $"?space_id={space}") : "");
+    private string Api =>
+        "/v2/accounts/space/"
+        + (
+            AskedNumber("space") is { } space ? string.Create(CultureInfo.InvariantCulture, $"?space_id={space}")
+            : After is { } after ? string.Create(CultureInfo.InvariantCulture, $"?after={after}")
+            : ""
+        );
 
     private bool IsDefault => chosen?.SpaceId == Resource.DefaultSpace;
 

@@ -10,7 +10,13 @@ public sealed partial class TeamsPage
     private ListTeams.View? chosen;
     private string? mayNot;
 
-    private string Api => "/v2/accounts/team/" + (AskedNumber("team") is { } team ? $"?team_id={team}" : "");
+    private string Api =>
+        "/v2/accounts/team/"
+        + (
+            AskedNumber("team") is { } team ? $"?team_id={team}"
+            : After is { } after ? $"?after={after}"
+            : ""
+        );
 
     /// <inheritdoc/>
     protected override async Task Load()

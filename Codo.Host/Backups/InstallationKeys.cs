@@ -53,7 +53,8 @@ internal static class InstallationKeys
     /// Puts the keys where a private installation keeps its own, unless the settings name them or the same are there.
     /// </summary>
     /// <param name="replace">Whether others may be put aside.</param>
-    public static async Task Keep(IConfiguration given, IConfiguration configuration, string dataDirectory, bool replace)
+    /// <returns>What <see cref="PutBack"/> takes.</returns>
+    public static async Task<IReadOnlyList<KeptKey>> Keep(IConfiguration given, IConfiguration configuration, string dataDirectory, bool replace)
     {
         var number = given.GetValue("Codo:MasterKeyNumber", 1);
         if (string.IsNullOrEmpty(configuration[GeneratedSecrets.MasterKey]) && number != 1)
@@ -61,20 +62,44 @@ internal static class InstallationKeys
                 $"These keys have been changed before: the master key's number is {number.ToString(CultureInfo.InvariantCulture)}. Give them as settings, to "
                     + "this command and to the host: --config KEYS."
             );
-        foreach (var key in (string[])[GeneratedSecrets.MasterKey, GeneratedSecrets.TokenSecret])
+        // A database that the restore makes itself has no keys of before, and cannot be without.
+        var hasDatabase = File.Exists(Path.Combine(dataDirectory, "postgres", "PG_VERSION"));
+        var kept = new List<KeptKey>();
+        try
         {
-            if (!string.IsNullOrEmpty(configuration[key]) || given[key] is not { Length: > 0 } value) continue;
-            var path = GeneratedSecrets.PathOf(dataDirectory, key);
-            if (File.Exists(path))
+            foreach (var key in (string[])[GeneratedSecrets.MasterKey, GeneratedSecrets.TokenSecret])
             {
-                if ((await File.ReadAllTextAsync(path)).Trim() == value.Trim()) continue;
-                if (!replace) throw new StartRefused($"{path} is another key. {RestoreBackup.Replace} puts it aside, and removes the database that it opens.");
-                File.Move(path, $"{path}.replaced-{Guid.NewGuid():N}");
+                if (!string.IsNullOrEmpty(configuration[key]) || given[key] is not { Length: > 0 } value) continue;
+                var path = GeneratedSecrets.PathOf(dataDirectory, key);
+                string? aside = null;
+                if (File.Exists(path))
+                {
+                    if ((await File.ReadAllTextAsync(path)).Trim() == value.Trim()) continue;
+                    if (!replace)
+                        throw new StartRefused($"{path} is another key. {RestoreBackup.Replace} puts it aside, and removes the database that it opens.");
+                    aside = $"{path}.replaced-{Guid.NewGuid():N}";
+                    File.Move(path, aside);
+                }
+                DataDirectory.Create(dataDirectory);
+                Directory.CreateDirectory(Path.GetDirectoryName(path)!, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+                if (aside is not null || hasDatabase) kept.Add(new KeptKey(path, aside));
+                await SecretFile.Write(path, System.Text.Encoding.UTF8.GetBytes(value.Trim() + "\n"));
             }
-            DataDirectory.Create(dataDirectory);
-            Directory.CreateDirectory(Path.GetDirectoryName(path)!, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-            await SecretFile.Write(path, System.Text.Encoding.UTF8.GetBytes(value.Trim() + "\n"));
         }
+        catch
+        {
+            PutBack(kept);
+            throw;
+        }
+        return kept;
+    }
+
+    /// <summary>Undoes <see cref="Keep"/>, for a restore that was refused: the database is the one of before, and so are its keys.</summary>
+    public static void PutBack(IEnumerable<KeptKey> kept)
+    {
+        foreach (var (path, aside) in kept)
+            if (aside is null) File.Delete(path);
+            else File.Move(aside, path, overwrite: true);
     }
 
     private static string One(IConfiguration configuration, string key, string dataDirectory) =>
@@ -82,3 +107,8 @@ internal static class InstallationKeys
             ? GeneratedSecrets.Resolve(configuration, key, dataDirectory)
             : throw new StartRefused($"{key.Replace(":", "__", StringComparison.Ordinal)} is not set here: give this command the settings of the hosts.");
 }
+
+/// <summary>A key that was written for a restore.</summary>
+/// <param name="Path">Its file.</param>
+/// <param name="Aside">Where the one is that was there before; null where there was none.</param>
+internal sealed record KeptKey(string Path, string? Aside);

@@ -95,22 +95,58 @@ internal static partial class PostgresTool
             ? " Install PostgreSQL's client programs of the server's version or newer (Debian: postgresql-client-NN)."
             : "";
 
-    private static IEnumerable<(string Name, string Value)> Environment(NpgsqlConnectionStringBuilder text)
+    /// <summary>The variables by which the tools connect as Npgsql does: it takes what the string leaves open from its own environment.</summary>
+    /// <param name="ours">A variable of this process.</param>
+    /// <param name="authorities">Files of certificates that sign servers' own, the first that is there.</param>
+    internal static IEnumerable<(string Name, string Value)> Environment(
+        NpgsqlConnectionStringBuilder text,
+        Func<string, string?> ours,
+        IEnumerable<string> authorities
+    )
     {
-        var hosts = (text.Host ?? "").Split(',', StringSplitOptions.TrimEntries);
-        yield return ("PGHOST", string.Join(',', hosts.Select(host => Port().Replace(host, ""))));
-        yield return ("PGPORT", string.Join(',', hosts.Select(host => Port().Match(host) is { Success: true } own ? own.Value[1..] : $"{text.Port}")));
-        if (text.Username is { Length: > 0 } user) yield return ("PGUSER", user);
-        if (text.Password is { Length: > 0 } password) yield return ("PGPASSWORD", password);
-        if (text.Passfile is { Length: > 0 } passwords) yield return ("PGPASSFILE", passwords);
-        yield return ("PGDATABASE", text.Database is { Length: > 0 } database ? database : text.Username ?? "");
+        var hosts = (text.Host ?? "").Split(',', StringSplitOptions.TrimEntries).Select(Split).ToList();
+        yield return ("PGHOST", string.Join(',', hosts.Select(one => one.Host)));
+        yield return ("PGPORT", string.Join(',', hosts.Select(one => one.Port ?? text.Port.ToString(CultureInfo.InvariantCulture))));
+        var user = Or(text.Username, "PGUSER");
+        // Where a server's certificate is checked Npgsql goes by what the machine trusts; the tools ask for a file.
+        var root = Or(text.RootCertificate, "PGSSLROOTCERT");
+        if (root.Length == 0 && text.SslMode is Npgsql.SslMode.VerifyCA or Npgsql.SslMode.VerifyFull) root = authorities.FirstOrDefault(File.Exists) ?? "";
+        (string Name, string Value)[] given =
+        [
+            ("PGUSER", user),
+            ("PGPASSWORD", Or(text.Password, "PGPASSWORD")),
+            ("PGPASSFILE", Or(text.Passfile, "PGPASSFILE")),
+            ("PGDATABASE", text.Database is { Length: > 0 } database ? database : user),
+            ("PGSSLROOTCERT", root),
+            ("PGSSLCERT", Or(text.SslCertificate, "PGSSLCERT")),
+            ("PGSSLKEY", Or(text.SslKey, "PGSSLKEY")),
+        ];
+        foreach (var one in given.Where(pair => pair.Value.Length > 0)) yield return one;
         yield return ("PGSSLMODE", SslMode(text.SslMode));
-        if (text.RootCertificate is { Length: > 0 } root) yield return ("PGSSLROOTCERT", root);
-        if (text.SslCertificate is { Length: > 0 } certificate) yield return ("PGSSLCERT", certificate);
-        if (text.SslKey is { Length: > 0 } key) yield return ("PGSSLKEY", key);
-        if (hosts.Length > 1) yield return ("PGTARGETSESSIONATTRS", "primary");
+        if (hosts.Count > 1) yield return ("PGTARGETSESSIONATTRS", "primary");
         yield return ("PGAPPNAME", "codo backup");
         yield return ("PGCONNECT_TIMEOUT", "15");
+
+        string Or(string? set, string variable) => set is { Length: > 0 } ? set : ours(variable) ?? "";
+    }
+
+    private static IEnumerable<(string Name, string Value)> Environment(NpgsqlConnectionStringBuilder text) =>
+        Environment(
+            text,
+            System.Environment.GetEnvironmentVariable,
+            [
+                // What the tools take by themselves, and Npgsql as well. Who has no home has none of this working directory's.
+                Path.Combine("/", System.Environment.GetFolderPath(System.Environment.SpecialFolder.UserProfile), ".postgresql", "root.crt"),
+                "/etc/ssl/certs/ca-certificates.crt",
+            ]
+        );
+
+    // As Npgsql reads them: a port stands behind a host's only colon, or behind the bracket of an IPv6 address. A directory is a socket's.
+    private static (string Host, string? Port) Split(string host)
+    {
+        if (host.StartsWith('/') || (!host.StartsWith('[') && host.Count(letter => letter == ':') > 1)) return (host, null);
+        var port = Port().Match(host);
+        return (host[..(port.Success ? port.Index : host.Length)].Trim('[', ']'), port.Success ? port.Value[1..] : null);
     }
 
     private static string SslMode(SslMode mode) =>

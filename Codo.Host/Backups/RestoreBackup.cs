@@ -53,6 +53,11 @@ internal static class RestoreBackup
         SELECT clock_timestamp()
         """;
 
+    // A host that was cut off from the database, and so was not found connected, must not go on as one of the nodes that are in the backup.
+    private const string FenceNodesSql = """
+        UPDATE platform.node SET fenced = incarnation
+        """;
+
     private const string ForgetNodesSql = """
         DELETE FROM platform.node
         """;
@@ -80,15 +85,27 @@ internal static class RestoreBackup
         var backup = await BackupFile.Open(file);
         if (backup.Header.Migrations.Except(Composition.Migrations, StringComparer.Ordinal).FirstOrDefault() is { } unknown)
             throw new StartRefused($"{file} was made by a newer Codo ({backup.Header.Codo}, with {unknown}). Restore it with that version or a newer one.");
-        await SettleKeys(settings, backup, keys, replace, withoutKeys);
-        await Hosting.Restore(settings, (installation, app) => Fill(installation, app, backup, file, replace, withoutKeys));
+        var kept = await SettleKeys(settings, backup, keys, replace, withoutKeys);
+        var isBegun = false;
+        try
+        {
+            await Hosting.Restore(settings, (installation, app) => Fill(installation, app, backup, file, replace, withoutKeys, () => isBegun = true));
+        }
+        catch when (!isBegun)
+        {
+            // Refused: the database was not touched, and what opens it must be there as well.
+            InstallationKeys.PutBack(kept);
+            throw;
+        }
     }
 
-    private static async Task SettleKeys(string[] settings, BackupFile backup, string? keys, bool replace, bool withoutKeys)
+    private static async Task<IReadOnlyList<KeptKey>> SettleKeys(string[] settings, BackupFile backup, string? keys, bool replace, bool withoutKeys)
     {
         var configuration = SettingSources.Add(new ConfigurationBuilder(), settings).Build();
         var directory = DataDirectory.Locate(configuration);
         var isPrivate = string.IsNullOrEmpty(configuration.GetConnectionString("Postgres"));
+        // Before anything is written there.
+        if (isPrivate) PostgresUser.MustBeRoots(directory);
         if (DataDirectory.IsHeld(directory)) throw new StartRefused($"A Codo host is running on the data directory {directory}. Stop it first.");
         IConfiguration? given = null;
         if (keys is not null)
@@ -105,7 +122,7 @@ internal static class RestoreBackup
             // A new one, where the one that was there is lost as well.
             if (isPrivate && string.IsNullOrEmpty(configuration[GeneratedSecrets.MasterKey]))
                 GeneratedSecrets.Resolve(configuration, GeneratedSecrets.MasterKey, directory);
-            return;
+            return [];
         }
         // Tried before they are put anywhere.
         var tried = new ConfigurationBuilder().AddConfiguration(given ?? new ConfigurationBuilder().Build()).AddConfiguration(Set(configuration)).Build();
@@ -117,7 +134,7 @@ internal static class RestoreBackup
                     + $"KEYS` has written), or set Codo__MasterKey. {WithoutKeys} restores the rest: stored secrets then cannot be read and have to be "
                     + "entered again."
             );
-        if (given is not null && isPrivate) await InstallationKeys.Keep(given, configuration, directory, replace);
+        return given is not null && isPrivate ? await InstallationKeys.Keep(given, configuration, directory, replace) : [];
     }
 
     // A setting that is there and empty would hide a key that is given.
@@ -128,7 +145,16 @@ internal static class RestoreBackup
             )
             .Build();
 
-    private static async Task Fill(Installation installation, WebApplication app, BackupFile backup, string file, bool replace, bool withoutKeys)
+    /// <param name="begins">Called before the database is changed.</param>
+    private static async Task Fill(
+        Installation installation,
+        WebApplication app,
+        BackupFile backup,
+        string file,
+        bool replace,
+        bool withoutKeys,
+        Action begins
+    )
     {
         var source = app.Services.GetRequiredService<NpgsqlDataSource>();
         await using var connection = await source.OpenConnectionAsync();
@@ -150,10 +176,12 @@ internal static class RestoreBackup
             () => Task.FromResult(false),
             async () =>
             {
+                begins();
                 await connection.ExecuteAsync(BeginSql);
                 // One by one: a schema has many partitions, and each takes a lock.
                 foreach (var schema in schemas) await connection.ExecuteAsync($"DROP SCHEMA IF EXISTS {schema} CASCADE", commandTimeout: 0);
                 await Load(["--dbname=" + connection.Database, "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges", "--no-comments"]);
+                await connection.ExecuteAsync(FenceNodesSql);
                 // The nodes of before are still there: a migration tells an upgrade from a new installation by them.
                 await app.Migrate(isRestoring: true);
                 // Of functions that a backup of an older schema does not have yet.

@@ -322,7 +322,7 @@ internal static class JobCommands
         if (documents is [] or [null]) return [];
         if (documents is not [JsonObject changed]) throw new ClientFailure($"{name} is one document with fields, as it was opened.");
         if (changed.Text("job_id") != job.Text("job_id")) throw new ClientFailure("job_id cannot be changed: it is the job's name.");
-        JobForm.DemandTexts(changed, name);
+        JobForm.DemandTexts(changed, "env", name);
         return JobForm.Changes(JobForm.Whole(job), changed);
     }
 
@@ -358,7 +358,7 @@ internal static class JobCommands
                 }
 
                 var one = await server.Get($"{Path}version/", ("job_id", job), ("version", parsed.GetValue(version)), ("with", parsed.GetValue(with)));
-                if (parsed.GetValue(format) is { } form)
+                if (parsed.GetValue(format) is ("json" or "yaml" or "name") and var form)
                 {
                     Printer.One(context, form, one, one.Text("version"), () => { });
                     return;

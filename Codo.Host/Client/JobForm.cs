@@ -51,13 +51,14 @@ internal static class JobForm
         return jobs;
     }
 
-    /// <summary>A number would be stored as YAML reads it, 1.10 as 1.1, and differ from what is stored ever after.</summary>
-    /// <exception cref="ClientFailure">A variable's value is no text.</exception>
-    public static void DemandTexts(JsonObject job, string place)
+    /// <summary>Commands would get a number as YAML reads it: 1.10 as 1.1, 0012345 as 12345.</summary>
+    /// <param name="field">The one whose values are texts, by name.</param>
+    /// <exception cref="ClientFailure">A value is no text.</exception>
+    public static void DemandTexts(JsonObject of, string field, string place, int exitCode = ExitCodes.Failed)
     {
-        foreach (var (name, value) in job["env"] as JsonObject ?? [])
+        foreach (var (name, value) in of[field] as JsonObject ?? [])
             if (value?.GetValueKind() != JsonValueKind.String)
-                throw new ClientFailure($"{place}: env.{name} is no text: put it in quotes.");
+                throw new ClientFailure($"{place}: {field}.{TerminalText.OneLine(name)} is no text: put it in quotes.", exitCode);
     }
 
     /// <summary>Makes or changes a job. One that is to be paused never fires: it is made paused.</summary>

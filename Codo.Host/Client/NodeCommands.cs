@@ -46,7 +46,6 @@ internal static class NodeCommands
             {
                 var answer = await server.Post(Path + "drain/", new JsonObject { ["name"] = parsed.GetRequiredValue(name) });
                 context.Output.WriteLine($"{answer.Text("name")} is drained; {answer.Text("running")} runs and lanes go on there.");
-                foreach (var warning in answer.Texts("warnings")) context.Error.WriteLine(warning);
             }
         );
     }

@@ -9,6 +9,9 @@ internal static class OrderCommands
 {
     private const string ListPath = "/v2/task/list/", CheckPath = "/v2/task/check/", ApprovalPath = "/v2/task/approval/";
 
+    /// <summary>The longest <c>--timeout</c>, 46 days: a timer of .NET takes 2^32 milliseconds.</summary>
+    private const int MostSeconds = 4_000_000;
+
     public static Command Command(ClientContext context) =>
         new("order", "Orders: a template's steps on hosts.")
         {
@@ -129,7 +132,7 @@ internal static class OrderCommands
         var title = new Option<string?>("--name", "-n") { Description = "Name of the order; default the template's.", HelpName = "NAME" };
         var hosts = new Option<string[]>("--hosts", "-H")
         {
-            Description = "Hosts with commas for every group, or GROUP=HOSTS for one; may be repeated.",
+            Description = "Hosts with commas for every group, or GROUP=HOSTS for one; repeated, they are taken together.",
             HelpName = "HOSTS",
         };
         var values = new Option<string[]>("--arg", "-a")
@@ -166,12 +169,14 @@ internal static class OrderCommands
                 if (parsed.GetValue(template) is { } word) await TakeTemplate(server, body, word);
                 if (body["temp_id"] is null) throw new ClientFailure("Name a template, or --file with a temp_id.", ExitCodes.Usage);
                 if (parsed.GetValue(title) is { } own) body["task_name"] = own;
-                foreach (var value in parsed.GetValue(values) ?? []) Set(body, "args", value);
+                foreach (var (argument, value) in (parsed.GetValue(values) ?? []).Select(Pair)) Set(body, "args", argument, value);
                 await TakeHosts(server, body, parsed.GetValue(hosts) ?? []);
                 if (parsed.GetValue(details) is { } text) body["details"] = text;
                 if (parsed.GetValue(at) is { } time) body["exec_time"] = time;
                 if (parsed.GetValue(hold)) body["hold"] = true;
-                body["schedule"] ??= parsed.GetValue(ready) ? "ready" : "new";
+                // As every option: before what the file says.
+                if (parsed.GetValue(ready)) body["schedule"] = "ready";
+                else body["schedule"] ??= "new";
                 var answer = await server.Post(path, body, isPreview ? null : parsed.GetValue(key));
                 if (isPreview)
                 {
@@ -198,7 +203,9 @@ internal static class OrderCommands
     private static async Task<JsonObject> Body(ClientContext context, string file, CancellationToken cancellation)
     {
         var text = file == "-" ? await context.Input.ReadToEndAsync(cancellation) : await InputFile.Read(file, cancellation);
-        return Yaml.Read(file, text) is [JsonObject body] ? body : throw new ClientFailure($"{file} is no single object.", ExitCodes.Usage);
+        var body = Yaml.Read(file, text) is [JsonObject one] ? one : throw new ClientFailure($"{file} is no single object.", ExitCodes.Usage);
+        JobForm.DemandTexts(body, "args", file, ExitCodes.Usage);
+        return body;
     }
 
     private static async Task TakeTemplate(CodoServer server, JsonObject body, string word)
@@ -209,26 +216,29 @@ internal static class OrderCommands
         body["task_name"] ??= found?.Text("temp_name") ?? word;
     }
 
+    // Hosts of several options are taken together; a group that is named has its own, whichever option comes first.
     private static async Task TakeHosts(CodoServer server, JsonObject body, string[] given)
     {
-        foreach (var text in given)
+        var every = given.Where(text => !text.Contains('=', StringComparison.Ordinal)).ToList();
+        var own = given.Except(every).Select(Pair).GroupBy(pair => pair.Name, pair => pair.Value).ToDictionary(group => group.Key, Joined);
+        if (every.Count > 0)
         {
-            if (text.Contains('=', StringComparison.Ordinal))
-            {
-                Set(body, "hosts", text);
-                continue;
-            }
-
-            var groups = (
-                await server.Get("/v2/task_layout/details/", ("temp_id", body["temp_id"].AsText()))
-            )["data"].Rows("temp_list").Select(step => step.Text("group"));
-            foreach (var group in groups.Distinct()) Set(body, "hosts", $"{group}={text}");
+            var details = await server.Get("/v2/task_layout/details/", ("temp_id", body["temp_id"].AsText()));
+            foreach (var group in details["data"].Rows("temp_list").Select(step => step.Text("group")).Distinct())
+                Set(body, "hosts", group, own.GetValueOrDefault(group, Joined(every)));
         }
+        foreach (var (group, hosts) in own) Set(body, "hosts", group, hosts);
+
+        static string Joined(IEnumerable<string> hosts) => string.Join(',', hosts);
     }
 
-    private static void Set(JsonObject body, string field, string pair)
+    private static (string Name, string Value) Pair(string text) =>
+        text.Split('=', 2) is [{ Length: > 0 } name, var value]
+            ? (name, value)
+            : throw new ClientFailure($"{text} is not of the form NAME=VALUE.", ExitCodes.Usage);
+
+    private static void Set(JsonObject body, string field, string name, string value)
     {
-        if (pair.Split('=', 2) is not [{ Length: > 0 } name, var value]) throw new ClientFailure($"{pair} is not of the form NAME=VALUE.", ExitCodes.Usage);
         body[field] ??= new JsonObject();
         if (body[field] is not JsonObject pairs) throw new ClientFailure($"{field} in the file is text: write it as an object.", ExitCodes.Usage);
         pairs[name] = value;
@@ -323,6 +333,14 @@ internal static class OrderCommands
     {
         var id = Id();
         var timeout = new Option<int?>("--timeout") { Description = "Give up after so many seconds, with exit code 124.", HelpName = "SECONDS" };
+        timeout.Validators.Add(given =>
+        {
+            if (
+                given.Tokens is [var text]
+                && (!int.TryParse(text.Value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) || number is < 1 or > MostSeconds)
+            )
+                given.AddError($"--timeout is a number of seconds from 1 to {MostSeconds}.");
+        });
         var wait = new Option<bool>("--until-ended") { Description = "Go on while a failed order waits for a restart or its end." };
         return new Command("watch", "Watch an order; ends with 0 when every step is done, else with 1.") { id, timeout, wait }.Calls(
             context,

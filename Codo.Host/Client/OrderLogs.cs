@@ -10,6 +10,9 @@ internal sealed class OrderLogs(ClientContext context, CodoServer server, long i
     // The last line of each attempt of each step that was printed.
     private readonly Dictionary<(string SchedId, string Attempt), long> seen = [];
 
+    // The hosts that were said to have more.
+    private readonly HashSet<string> late = new(StringComparer.Ordinal);
+
     private bool follows;
 
     public async Task Print(bool follow, CancellationToken cancellation)
@@ -104,7 +107,12 @@ internal sealed class OrderLogs(ClientContext context, CodoServer server, long i
             after = answer.Text("after");
             if (answer.Text("missing") is { Length: > 0 } missing) context.Warn(missing);
             if (answer.IsTrue("more")) continue;
-            if (!follows || !answer.IsTrue("catching_up")) return;
+            if (!answer.IsTrue("catching_up")) return;
+            if (!follows)
+            {
+                if (late.Add(lane.Host)) context.Warn($"More lines of {lane.Host} are on their way: ask again, or use -f.");
+                return;
+            }
             await Task.Delay(Pause, context.Time, cancellation);
         }
     }

@@ -123,7 +123,9 @@ internal static class Yaml
         _ when (text[0] is '-' or '+' || char.IsAsciiDigit(text[0]))
             && long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) => JsonValue.Create(number),
         _ when (text[0] is '-' or '.' || char.IsAsciiDigit(text[0]))
-            && double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) => JsonValue.Create(number),
+            && double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number)
+            // JSON has no infinity: 7e12345 is part of a hash.
+            && double.IsFinite(number) => JsonValue.Create(number),
         _ => JsonValue.Create(text),
     };
 }

@@ -20,7 +20,8 @@ internal static class CommandLine
     private const int Refused = 2;
 
     /// <summary>
-    /// The database does not answer, or does not start, and may do so later (EX_TEMPFAIL of sysexits.h): a service manager starts the host again.
+    /// It may work later, and nobody has to change anything (EX_TEMPFAIL of sysexits.h): the database does not answer, or does not start, another process has
+    /// the data directory, or the installation was restored. A service manager starts the host again.
     /// </summary>
     private const int Away = 75;
 
@@ -42,7 +43,7 @@ internal static class CommandLine
         catch (Exception failure) when (Sentence(failure) is not null)
         {
             await Console.Error.WriteLineAsync(Sentence(failure));
-            return failure is PostgresDidNotStart || DatabaseErrors.IsAway(failure) ? Away : Refused;
+            return failure is PostgresDidNotStart or DirectoryIsHeld or InstallationWasRestored || DatabaseErrors.IsAway(failure) ? Away : Refused;
         }
     }
 
@@ -69,8 +70,8 @@ internal static class CommandLine
     /// <summary>What to tell the operator; null for what is no mistake of theirs, which ends with its stack.</summary>
     private static string? Sentence(Exception failure) => failure switch
     {
-        StartRefused or PostgresDidNotStart or MasterKeyIsAnother or SchemaIsNewer or OlderNodesRun or RestoreIsUnfinished or NodeNameIsTaken =>
-            failure.Message,
+        StartRefused or PostgresDidNotStart or DirectoryIsHeld or MasterKeyIsAnother => failure.Message,
+        SchemaIsNewer or OlderNodesRun or RestoreIsUnfinished or NodeNameIsTaken or InstallationWasRestored => failure.Message,
         OptionsValidationException wrong => string.Join(Environment.NewLine, wrong.Failures),
         TimeZoneNotFoundException => $"Codo:TimeZone: {failure.Message} It is an IANA name such as Asia/Shanghai.",
         // What the configuration binder throws for a value of the wrong type; the message names the setting.
@@ -83,8 +84,20 @@ internal static class CommandLine
         _ => null,
     };
 
+    /// <summary>Settings that are not Codo's own and in no section: of where the host listens, how long it takes to stop, and the file of settings.</summary>
+    private static readonly string[] OfTheHost =
+    [
+        "urls",
+        "http_ports",
+        "https_ports",
+        "preferHostingUrls",
+        "AllowedHosts",
+        "config",
+        "shutdownTimeoutSeconds",
+    ];
+
     /// <summary>The arguments that are settings.</summary>
-    /// <exception cref="StartRefused">One is neither a setting nor a command.</exception>
+    /// <exception cref="StartRefused">One is neither a setting nor a command, nor an option of the command that was given.</exception>
     public static string[] SettingsOf(ParseResult parsed)
     {
         var tokens = parsed.UnmatchedTokens;
@@ -92,6 +105,9 @@ internal static class CommandLine
         {
             if (!tokens[i].StartsWith("--", StringComparison.Ordinal) || tokens[i].Length == 2)
                 throw new StartRefused($"'{tokens[i]}' is neither a command nor a setting. --help lists the commands.");
+            // A mistyped option would be passed over, and with it what was asked for: that the keys are written, how long a token is good.
+            var name = tokens[i].Split('=')[0];
+            if (!IsSetting(name[2..])) throw new StartRefused($"'{name}' is neither an option of this command nor a setting.");
             if (tokens[i].Contains('=', StringComparison.Ordinal))
                 continue;
             if (++i == tokens.Count || tokens[i].StartsWith("--", StringComparison.Ordinal))
@@ -100,6 +116,10 @@ internal static class CommandLine
 
         return [.. tokens];
     }
+
+    // Two underscores stand for the colon in the environment alone.
+    private static bool IsSetting(string name) =>
+        name.Contains(':', StringComparison.Ordinal) || OfTheHost.Contains(name, StringComparer.OrdinalIgnoreCase);
 
     private static Command Serve()
     {

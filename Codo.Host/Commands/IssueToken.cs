@@ -27,7 +27,7 @@ internal static class IssueToken
     {
         var user = new Option<string>("--user")
         {
-            Description = "The name that the token speaks for. The same name is always the same user.",
+            Description = "The name that the token speaks for, written as the account is, upper and lower case included. The same name is the same user.",
             Required = true,
             HelpName = "NAME",
         };

@@ -54,7 +54,8 @@ internal sealed class DataDirectory : IDisposable
     }
 
     /// <summary>Takes the directory for this process. The kernel lets go of it when the process ends, however it ends.</summary>
-    /// <exception cref="StartRefused">Another host has it, or this user may not write there.</exception>
+    /// <exception cref="DirectoryIsHeld">Another process has it.</exception>
+    /// <exception cref="StartRefused">This user may not write there.</exception>
     public static DataDirectory Hold(string path)
     {
         Create(path);
@@ -83,13 +84,11 @@ internal sealed class DataDirectory : IDisposable
         }
         catch (IOException failure) when (failure.HResult == WouldBlock)
         {
-            throw new StartRefused(
-                $"Another Codo host is running on the data directory {path}. Stop it first, or give this one a directory of its own with Codo__DataDirectory."
-            );
+            throw new DirectoryIsHeld(path);
         }
     }
 
-    /// <summary>Whether a host runs on the directory.</summary>
+    /// <summary>Whether a host runs on the directory, or a command that has started its database.</summary>
     public static bool IsHeld(string path)
     {
         var file = System.IO.Path.Combine(path, "lock");

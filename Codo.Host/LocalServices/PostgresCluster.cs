@@ -189,18 +189,37 @@ internal sealed class PostgresCluster(
     // A new file each time: whoever has the old one open writes to what nobody reads any more.
     private string Replace(string path, string text, int? owner)
     {
+        DeleteUnfinished(path);
         var unfinished = $"{path}.{Guid.NewGuid():N}";
         var mode = UnixFileMode.UserRead | UnixFileMode.UserWrite | (owner == 0 ? UnixFileMode.GroupRead : UnixFileMode.None);
-        using (var file = new FileStream(unfinished, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = mode }))
+        try
         {
-            file.Write(Encoding.UTF8.GetBytes(text));
-            // Whatever the umask is.
-            File.SetUnixFileMode(file.SafeFileHandle, mode);
-        }
+            using (var file = new FileStream(unfinished, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = mode }))
+            {
+                file.Write(Encoding.UTF8.GetBytes(text));
+                // Whatever the umask is.
+                File.SetUnixFileMode(file.SafeFileHandle, mode);
+            }
 
-        if (owner is { } id && user is not null) Posix.ChangeOwner(unfinished, id, user.Group);
-        File.Move(unfinished, path, overwrite: true);
-        return path;
+            if (owner is { } id && user is not null) Posix.ChangeOwner(unfinished, id, user.Group);
+            File.Move(unfinished, path, overwrite: true);
+            return path;
+        }
+        catch
+        {
+            // A full disk: the start is tried again every few seconds.
+            File.Delete(unfinished);
+            throw;
+        }
+    }
+
+    // What a start left that was cut off, and each try of a version before while the disk was full.
+    private static void DeleteUnfinished(string path)
+    {
+        var name = Path.GetFileName(path) + ".";
+        foreach (var file in Directory.GetFiles(Path.GetDirectoryName(path)!))
+            if (Path.GetFileName(file) is var found && found.StartsWith(name, StringComparison.Ordinal) && Guid.TryParseExact(found[name.Length..], "N", out _))
+                File.Delete(file);
     }
 
     /// <summary>A server that was killed together with its owner may still be shutting down, and it holds the files until it is done.</summary>

@@ -8,6 +8,8 @@ namespace Codo.Host.Operations;
 /// <summary>The nodes with their leases and clocks, what waits, what the database takes and how long the disk lasts, health, loops.</summary>
 public sealed partial class NodesPage
 {
+    private const int DeadLimit = 20;
+
     private ListNodes.Result found = null!;
     private List<ListOutbox.Message> dead = [];
     private List<(string Name, string Status, string Detail)> checks = [];
@@ -28,7 +30,7 @@ public sealed partial class NodesPage
     {
         found = await Send(new ListNodes.Query());
         stale = found.Loops.Count(loop => loop.Stale);
-        var messages = await Send(new ListOutbox.Query(true, 1, 20));
+        var messages = await Send(new ListOutbox.Query(true, PageNumber, DeadLimit));
         (dead, deadCount) = (messages.Data, messages.Count);
         var report = await Health.CheckHealthAsync(Context.RequestAborted);
         // What is wrong stands first.

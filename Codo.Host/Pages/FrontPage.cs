@@ -35,8 +35,13 @@ internal static class FrontPage
         return Write(context, text + SignInForm.Of(context, next, token: caller is null && reason != "missing" ? reason : ""));
     }
 
-    private static Task Show(HttpContext context) =>
-        Caller.Of(context) is null ? Write(context, SignInForm.Of(context, "/")) : PageRoutes.Render<HomePage>(context).ExecuteAsync(context);
+    private static Task Show(HttpContext context)
+    {
+        if (Caller.Of(context) is not null) return PageRoutes.Render<HomePage>(context).ExecuteAsync(context);
+        // A page that is open asks so for itself again: like every other one it hears that the session is over.
+        if (context.Request.Headers.ContainsKey("X-Codo-Part")) context.Response.StatusCode = StatusCodes.Status401Unauthorized;
+        return Write(context, SignInForm.Of(context, "/"));
+    }
 
     // Where other pages send a stranger, with the page that leads back.
     private static Task ShowForm(HttpContext context)

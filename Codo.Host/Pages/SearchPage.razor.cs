@@ -14,6 +14,7 @@ public sealed partial class SearchPage
 
     private List<Place> places = [];
     private List<IOutputSearch> seen = [];
+    private (string Name, string Path)? only;
 
     [Inject]
     private IEnumerable<IOutputSearch> Searches { get; set; } = null!;
@@ -26,22 +27,25 @@ public sealed partial class SearchPage
     /// <summary>The one that is searched alone; null for all.</summary>
     private IOutputSearch? Alone =>
         seen.FirstOrDefault(search => search.Key == Asked("in"))
-            ?? (seen is [var only] ? only : seen.FirstOrDefault(search => Asked(search.Within) is not null));
+            ?? (seen is [var single] ? single : seen.FirstOrDefault(search => Asked(search.Within) is not null || OnlyOf(search) is not null));
 
     /// <inheritdoc/>
     protected override async Task Load()
     {
         seen = [.. Searches.Where(search => search.IsSeen(Access)).OrderBy(search => search.Rank)];
+        if (Alone is { } alone && OnlyOf(alone) is { } value) only = await alone.Named(value, Mediator, Context.RequestAborted);
         if (Asked("q") is not { } text) return;
         places = [.. await Task.WhenAll((Alone is { } one ? [one] : seen).Select(search => Find(search, text)))];
         // Where nothing could be searched the page says so with its status.
         if (places.All(place => place.Error is not null)) ExceptionDispatchInfo.Throw(places[0].Error!);
     }
 
+    private string? OnlyOf(IOutputSearch search) => search.Only is { } name ? Asked(name) : null;
+
     private async Task<Place> Find(IOutputSearch search, string text)
     {
         var page = Alone is null ? 1 : PageNumber;
-        var sought = new OutputSought(text, Asked(search.Within), Asked("from"), Asked("to"), Around, page);
+        var sought = new OutputSought(text, Asked(search.Within), Asked("from"), Asked("to"), Around, page, OnlyOf(search));
         var place = new Place(search, search.Api(sought));
         try
         {
@@ -60,6 +64,7 @@ public sealed partial class SearchPage
     {
         var query = new List<(string Name, string? Value)> { ("q", Asked("q")), ("in", search?.Key) };
         if (search is not null) query.Add((search.Within, Asked(search.Within)));
+        if (search?.Only is { } name) query.Add((name, Asked(name)));
         query.AddRange([("from", Asked("from")), ("to", Asked("to")), ("context", Around == 0 ? null : Around.ToString(CultureInfo.InvariantCulture))]);
         if (page > 1) query.Add(("page", page.ToString(CultureInfo.InvariantCulture)));
         var text = string.Join('&', query.Where(pair => pair.Value is not null).Select(pair => $"{pair.Name}={Uri.EscapeDataString(pair.Value!)}"));

@@ -58,7 +58,7 @@ internal static class ChangeIncident
                     transaction
                 ) ?? throw Refusal.NotFound($"事件 {command.Id} 不存在", $"There is no incident {command.Id}");
             if (!await IncidentVisibility.MayActOn(access, before.SpaceId, before.ToldByName, before.ToldIds))
-                throw Refusal.Forbidden("只有收到此告警的人或超级用户可以处理", "Only those who were told of it, or a superuser, may do this");
+                throw new Refusal(-2, IncidentVisibility.OnlyTold, RefusalKind.Forbidden);
             var changed = await connection.ExecuteAsync(
                 action == IncidentAction.Resolve ? ResolveSql : AcknowledgeSql,
                 new { command.Id, caller.UserId, Name = caller.Nickname, Now = time.GetUtcNow().UtcDateTime, From = IncidentStates.From(action) }, transaction);

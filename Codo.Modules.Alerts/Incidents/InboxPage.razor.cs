@@ -14,13 +14,15 @@ public sealed partial class InboxPage
 
     private string? Filter => State == "all" ? null : State;
 
-    private string Api => $"/v2/alerts/incident/?limit={Limit}{(Filter is null ? "" : "&state=" + Uri.EscapeDataString(Filter))}";
+    private string Api => Paged("/v2/alerts/incident/" + (Filter is null ? "" : "?state=" + Uri.EscapeDataString(Filter)), Limit);
 
     private static IEnumerable<(string Value, string Word)> States =>
         [("open", T("未处理", "Open")), ("acknowledged", T("已确认", "Acknowledged")), ("resolved", T("已解决", "Resolved")), ("all", T("全部", "All"))];
 
     /// <inheritdoc/>
     protected override async Task Load() => found = await Send(new ListIncidents.Query(PageNumber, Limit, null, Filter, null, null, null, null));
+
+    private string? WhyNot(IncidentView row) => IncidentVisibility.WhyNot(Caller, Context.RequestServices, row.MayAct)?.ToString();
 
     private static string FirstLine(string text) => text.Split('\n', 2)[0];
 

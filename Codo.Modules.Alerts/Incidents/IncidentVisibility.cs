@@ -1,4 +1,5 @@
 using Codo.Platform.Http;
+using Codo.Platform.Localization;
 using Codo.Platform.Security;
 using Npgsql;
 
@@ -17,6 +18,12 @@ internal static class IncidentVisibility
                     WHERE o.space = m.space_id))
             OR m.source = 'order' AND m.space_id = ANY(@OrderSpaces) OR @UserId = ANY(m.told_ids) OR m.told_by_name && @Names)
         """;
+
+    /// <summary>Why somebody who may see an incident may not act on it.</summary>
+    public static readonly Text OnlyTold = new("只有收到此告警的人或超级用户可以处理", "Only those who were told of it, or a superuser, may do this");
+
+    /// <summary>What acting on an incident asks of a token, whoever was told.</summary>
+    public static readonly Right ToAct = Right.Own(Verbs.Run);
 
     /// <summary>
     /// A job's owners are known by name alone, and older data by nickname. Where an id is known names count for nothing: anybody can have a nickname.
@@ -49,4 +56,12 @@ internal static class IncidentVisibility
         toldIds.Contains(access.Caller.UserId)
         || Names(access.Caller).Any(name => toldByName.Contains(name, StringComparer.Ordinal))
         || await access.May(Verbs.Admin, Resource.Any(ResourceKind.Job, space));
+
+    /// <summary>Why the caller may not acknowledge or resolve it, for a page that offers it; null where they may.</summary>
+    /// <param name="mayAct">As <see cref="MayActOn"/> says.</param>
+    public static Text? WhyNot(Caller caller, IServiceProvider services, bool mayAct)
+    {
+        if (!ToAct.Holds(caller, services)) return ToAct.Missing(caller, services);
+        return mayAct ? null : OnlyTold;
+    }
 }

@@ -5,12 +5,13 @@ using Npgsql;
 
 namespace Codo.Modules.Alerts.Incidents;
 
-/// <summary>That an incident was opened, changed or resolved.</summary>
+/// <summary>That an incident was opened, changed or resolved, or that there are others who may see it: whom a round tells, and where it has moved to.</summary>
 internal sealed class IncidentsTopic(NpgsqlDataSource source, TimeProvider time) : PolledTopic(source, time)
 {
     private const string VersionSql = """
         SELECT md5(COALESCE((SELECT max(id) FROM alerts.task_monitor), 0) || '.' ||
-            COALESCE((SELECT string_agg(id || state || count || call_status, ',' ORDER BY id) FROM alerts.task_monitor WHERE state <> 'resolved'), ''))
+            COALESCE((SELECT string_agg(id || state || count || '.' || call_status || '.' || rounds || '.' || space_id, ',' ORDER BY id)
+                FROM alerts.task_monitor WHERE state <> 'resolved'), ''))
         """;
 
     public override string Name => "incidents";

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
@@ -81,10 +82,13 @@ internal static class ListIncidents
                 Before = before,
             });
             await using var transaction = await ListReading.Begin(connection, cancellationToken, withBitmaps: request.Subject is not null);
-            var rows = (await connection.QueryAsync<IncidentView.Row>(ListSql, asked, transaction)).Select(row => IncidentView.Of(row, address)).ToList();
-            if (rows.Count == place.Limit) positions.Remember(place, new Last(rows[^1].Id));
+            var found = (await connection.QueryAsync<IncidentView.Row>(ListSql, asked, transaction)).AsList();
+            if (found.Count == place.Limit) positions.Remember(place, new Last(found[^1].Id));
             var count = await ListReading.Count(connection, transaction, CountSql, RowsSql, asked);
             await transaction.CommitAsync(cancellationToken);
+            var rows = new List<IncidentView>(found.Count);
+            foreach (var row in found)
+                rows.Add(IncidentView.Of(row, address, await IncidentVisibility.MayActOn(access, row.SpaceId, row.ToldByName, row.ToldIds)));
             return new Result(rows, count.Rows, count.IsEstimate);
         }
 
@@ -97,6 +101,7 @@ internal static class ListIncidents
 /// <param name="Ending">Empty until it is resolved, then how: <c>recovered</c>, <c>deleted</c> with its job, <c>ended</c> with its order, or by a
 /// <c>person</c>.</param>
 /// <param name="Url">The page for a phone.</param>
+/// <param name="MayAct">Whether the caller was told of it or is an admin of its space, for pages.</param>
 internal sealed record IncidentView(
     long Id,
     long? ListId,
@@ -124,7 +129,8 @@ internal sealed record IncidentView(
     string Ending,
     string Resolver,
     DateTime? ResolveTime,
-    string Url
+    string Url,
+    [property: JsonIgnore] bool MayAct
 )
 {
     public const string Columns = """
@@ -135,7 +141,7 @@ internal sealed record IncidentView(
             m.told_ids
         """;
 
-    public static IncidentView Of(Row row, PublicAddress address) =>
+    public static IncidentView Of(Row row, PublicAddress address, bool mayAct) =>
         new(
             row.Id,
             row.ListId,
@@ -163,7 +169,8 @@ internal sealed record IncidentView(
             row.Ending,
             row.Resolver,
             row.ResolvedAt,
-            address.Incident(row.Id)
+            address.Incident(row.Id),
+            mayAct
         );
 
     // With properties, because Dapper gives no array to a constructor.

@@ -29,6 +29,18 @@ public sealed partial class SilencesPage
             : ("warn", "pause", T("静默中", "In force"));
     }
 
+    private string Question(ListSilences.View silence)
+    {
+        var now = Time.GetUtcNow().UtcDateTime;
+        var what = $"{Words(silence)} {silence.Subject}";
+        return silence.EndsAt < now ? T($"删除静默记录 {what}", $"Delete the record of the silence {what}")
+            : silence.StartsAt > now ? T($"取消静默 {what}\n它不会开始", $"Cancel the silence {what}\nIt does not begin")
+            : T(
+                $"结束静默 {what}\n期间发生、仍未解决也无人认领的事件现在通知",
+                $"End the silence {what}\nIncidents that opened in it and that nobody has taken on are told now"
+            );
+    }
+
     private static string Words(ListSilences.View silence)
     {
         var source = RuleForm.Sources.First(one => one.Value == silence.Source).Word;

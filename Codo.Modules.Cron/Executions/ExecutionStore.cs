@@ -353,10 +353,11 @@ internal sealed class ExecutionStore
             UsageSources = batch.Select(one => one.Ending.Usage?.Source).ToArray(),
         }, transaction)).ToDictionary(row => (row.LogId, row.Attempt), row => row.IsTold);
 
+    /// <summary>The line that stands for the rest of a long output in lists.</summary>
+    public static string RestAt(long logId) => $"… /v1/cron/log/output/?log_id={logId} …";
+
     private static string OutputOf(ExecutionResult result) =>
-        result.Output.Length <= ListLimit
-            ? result.Output
-            : OutsideText.Head(result.Output, ListLimit) + $"\n… /v1/cron/log/output/?log_id={result.Claimed.LogId} …";
+        result.Output.Length <= ListLimit ? result.Output : OutsideText.Head(result.Output, ListLimit) + '\n' + RestAt(result.Claimed.LogId);
 
     /// <summary>Bytes of an attempt's output that are stored; null when the attempt was settled before.</summary>
     public async Task<long?> StoredOutput(ExecutionResult result)

@@ -10,9 +10,11 @@ namespace Codo.Modules.Cron.Executions;
 /// <summary>That something is queued, runs, has ended or was skipped.</summary>
 internal sealed class RunsTopic(NpgsqlDataSource source, TimeProvider time) : PolledTopic(source, time)
 {
-    // The newest rows say what was recorded; the small table of active executions says what of it is under way.
+    // The newest rows say what was recorded; the small table of active executions says what of it is under way. A row of a time to come, of a clock that was
+    // put back since, would stay the newest until then.
     private const string VersionSql = """
-        SELECT md5(COALESCE((SELECT max(log_id) FROM (SELECT log_id FROM cron.cron_log ORDER BY exec_time DESC, log_id DESC LIMIT 20) newest), 0) || '.' ||
+        SELECT md5(COALESCE((SELECT max(log_id) FROM (SELECT log_id FROM cron.cron_log WHERE exec_time <= statement_timestamp()
+                ORDER BY exec_time DESC, log_id DESC LIMIT 20) newest), 0) || '.' ||
             COALESCE((SELECT string_agg(log_id || state || attempt, ',' ORDER BY log_id) FROM cron.active_execution), ''))
         """;
 
@@ -61,9 +63,10 @@ internal abstract class OneRunTopic(NpgsqlDataSource source, TimeProvider time) 
 /// <summary>That one execution has more output, or stands otherwise.</summary>
 internal sealed class RunTopic(NpgsqlDataSource source, TimeProvider time) : OneRunTopic(source, time)
 {
+    // The cause as well: that no node fits is said of a row that stays queued.
     private const string VersionSql = """
-        SELECT md5(l.status || '.' || COALESCE((SELECT max(a.attempt) || '.' || max(o.next_byte) FROM cron.attempt a LEFT JOIN cron.output o
-            ON o.log_id = a.log_id AND o.nominal_at = a.nominal_at AND o.attempt = a.attempt
+        SELECT md5(l.status || '.' || l.cause_en || '.' || COALESCE((SELECT max(a.attempt) || '.' || max(o.next_byte)
+            FROM cron.attempt a LEFT JOIN cron.output o ON o.log_id = a.log_id AND o.nominal_at = a.nominal_at AND o.attempt = a.attempt
             WHERE a.log_id = l.log_id AND a.nominal_at = l.nominal_at AND a.attempt = (SELECT max(m.attempt) FROM cron.attempt m
                 WHERE m.log_id = l.log_id AND m.nominal_at = l.nominal_at)), ''))
         FROM cron.cron_log l WHERE l.log_id = @LogId
@@ -95,6 +98,7 @@ internal sealed class UsageTopic(NpgsqlDataSource source, TimeProvider time, Run
         if (runner.Find(logId) is { } run)
             return string.Create(CultureInfo.InvariantCulture, $"{run.Claimed.Attempt}.{(int)((run.Watch?.Latest?.Seconds ?? 0) / Seconds)}");
         var asked = new CommandDefinition(VersionSql, new { LogId = logId }, cancellationToken: cancellation);
-        return await connection.QuerySingleOrDefaultAsync<string>(asked) ?? "";
+        // A topic without a version is not followed.
+        return await connection.QuerySingleOrDefaultAsync<string>(asked) ?? "0";
     }
 }

@@ -6,15 +6,23 @@ public sealed partial class LedgerPage
     private const int Limit = 100;
 
     private ListLogs.Result found = null!;
+    private IReadOnlyDictionary<long, string> lastLines = new Dictionary<long, string>();
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> Topics => ["runs"];
 
-    private string Api =>
-        $"/v1/cron/log/?limit={Limit}"
-        + (Statuses is { } status ? $"&status={status}" : "")
-        + (Asked("view") == "failed" ? "&failed=true" : "")
-        + (Asked("job_id") is { } job ? $"&job_id={Uri.EscapeDataString(job)}" : "");
+    private string Api
+    {
+        get
+        {
+            var filters = new List<string>();
+            if (Statuses is { } status) filters.Add($"status={status}");
+            if (Asked("view") == "failed") filters.Add("failed=true");
+            foreach (var name in new[] { "start_date", "end_date", "job_id", "tag", "owner", "q" })
+                if (Asked(name) is { } value) filters.Add($"{name}={Uri.EscapeDataString(value)}");
+            return Paged("/v1/cron/log/" + (filters.Count == 0 ? "" : "?" + string.Join('&', filters)), Limit);
+        }
+    }
 
     private static IEnumerable<(string Value, string Word)> Views =>
         [
@@ -23,6 +31,10 @@ public sealed partial class LedgerPage
             ("failed", T("出错的", "What went wrong")),
             ("running", T("正在执行", "What runs")),
         ];
+
+    // An empty list says so only where nothing narrows it.
+    private bool AllRan =>
+        Asked("view") == "not-run" && !found.Partial && Context.Request.Query.All(pair => pair.Key == "view" || string.IsNullOrEmpty(pair.Value));
 
     private string? Statuses =>
         Asked("view") switch
@@ -33,7 +45,8 @@ public sealed partial class LedgerPage
         };
 
     /// <inheritdoc/>
-    protected override async Task Load() =>
+    protected override async Task Load()
+    {
         found = await Send(
             new ListLogs.Query(
                 PageNumber,
@@ -50,10 +63,15 @@ public sealed partial class LedgerPage
                 Asked("q")
             )
         );
+        var cut = found.Data.Where(row => LineOf(row) == ExecutionStore.RestAt(row.LogId)).Select(row => row.LogId).ToArray();
+        if (cut.Length > 0) lastLines = (await Send(new LastLines.Query(cut))).Data;
+    }
 
-    private static string LastLine(ListLogs.LogView row)
+    private static string LineOf(ListLogs.LogView row) => row.TaskLog.TrimEnd().Split('\n')[^1];
+
+    private string LastLine(ListLogs.LogView row)
     {
-        var line = row.TaskLog.TrimEnd().Split('\n')[^1];
+        var line = lastLines.GetValueOrDefault(row.LogId) ?? LineOf(row);
         return line.Length > 200 ? line[..200] + "…" : line;
     }
 }

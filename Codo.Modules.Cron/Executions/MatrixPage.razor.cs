@@ -15,7 +15,7 @@ public sealed partial class MatrixPage
 
     private int Hours => int.TryParse(Asked("hours"), NumberStyles.None, CultureInfo.InvariantCulture, out var hours) ? hours : 24;
 
-    private string Api => $"/v1/cron/log/matrix/?hours={Hours}" + (Asked("q") is { } text ? $"&q={Uri.EscapeDataString(text)}" : "");
+    private string Api => Paged($"/v1/cron/log/matrix/?hours={Hours}" + (Asked("q") is { } text ? $"&q={Uri.EscapeDataString(text)}" : ""), Limit);
 
     private static IEnumerable<(int Value, string Word)> Lengths =>
         [(24, T("24 小时", "24 hours")), (168, T("7 天", "7 days")), (720, T("30 天", "30 days"))];

@@ -1,5 +1,4 @@
 using Codo.Platform.Http;
-using Codo.Platform.Security;
 
 namespace Codo.Modules.Cron.Executions;
 
@@ -12,13 +11,17 @@ public sealed partial class RunPage
     // Enough of an output for its last line.
     private const int LastLine = 400;
 
+    // A run of any age: the list's own default is a month.
+    private const string Earliest = "2000-01-01";
+
     private readonly List<AttemptView> attempts = [];
     private long id;
     // Whose output is shown from; null is the newest attempt.
     private int? chosen;
     private ListLogs.LogView run = null!;
     private ShowUsage.Result usage = null!;
-    private string? mayNot;
+    private RunFacts.Result facts = null!;
+    private string? mayNotKill, mayNotRun;
     private string lastLine = "";
 
     /// <inheritdoc/>
@@ -51,11 +54,13 @@ public sealed partial class RunPage
     protected override async Task Load()
     {
         id = NumberPart("log_id");
-        mayNot = MayNot(Right.To(Verbs.Run, ResourceKind.Job));
-        // Of any age: the list's own default is a month.
-        var found = await Send(new ListLogs.Query(1, 1, "log_id", $"{id}", "2000-01-01", null, null, null, null, null, null, null));
+        var found = await Send(new ListLogs.Query(1, 1, "log_id", $"{id}", Earliest, null, null, null, null, null, null, null));
         run = found.Data.FirstOrDefault() ?? throw Refusal.NotFound($"没有运行 {id}", $"There is no run {id}");
         usage = await Send(new ShowUsage.Query(id));
+        facts = await Send(new RunFacts.Query(id));
+        mayNotKill = await MayNot(Verbs.Run, facts.Job);
+        // Another job of its name is another job.
+        mayNotRun = facts.IsDeleted ? T("任务已删除", "The job is deleted") : mayNotKill;
         foreach (var node in run.Attempts?.AsArray() ?? [])
             attempts.Add(
                 new AttemptView(
@@ -69,10 +74,15 @@ public sealed partial class RunPage
             );
         chosen = attempts.Find(attempt => attempt.Number == AskedNumber("attempt"))?.Number;
         if (Face.Tone != "bad") return;
+        lastLine = (await Send(new LastLines.Query([id]))).Data.GetValueOrDefault(id) ?? LastOfLog();
+        if (lastLine.Length > LastLine) lastLine = lastLine[..LastLine] + "…";
+    }
+
+    private string LastOfLog()
+    {
         var text = run.TaskLog.TrimEnd();
         if (Why.Length > 0 && text.EndsWith(Why, StringComparison.Ordinal)) text = text[..^Why.Length].TrimEnd();
-        lastLine = text.Split('\n')[^1];
-        if (lastLine.Length > LastLine) lastLine = lastLine[..LastLine] + "…";
+        return text.Split('\n')[^1];
     }
 
     private sealed record AttemptView(int Number, string Node, string Status, double? Seconds, int? LeftAlive, string Cause);

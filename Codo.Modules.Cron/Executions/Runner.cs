@@ -377,13 +377,15 @@ internal sealed class Runner(
         if (spec.Timeout is { } seconds) _ = AskAfter(run, TimeSpan.FromSeconds(seconds), limit.Token);
         // Before anything of it is stored: the ledger is open to everybody with a token.
         var mask = new SecretMask(environments.Secrets(claimed.Env));
-        var ended = command.ReadToEndAsync(Transcoding.Before(
+        var transcoding = new Transcoding(
             bytes =>
             {
                 mask.Append(bytes.Span, run.Output.Append);
                 return ValueTask.CompletedTask;
             },
-            encoding));
+            encoding
+        );
+        var ended = command.ReadToEndAsync(transcoding.Append);
         int? left = null;
         if (await Task.WhenAny(ended, run.Stopped) == run.Stopped)
         {
@@ -393,7 +395,11 @@ internal sealed class Runner(
         }
         // What cannot be killed would hold the row for ever; it is reported as left instead.
         var end = left > 0 ? await Within(ended, TimeSpan.FromSeconds(1)) : await ended;
-        if (ended.IsCompleted) mask.Complete(run.Output.Append);
+        if (ended.IsCompleted)
+        {
+            await transcoding.Complete();
+            mask.Complete(run.Output.Append);
+        }
         CronMetrics.Ended(time.GetElapsedTime(started));
         span?.SetTag("codo.exit_code", end?.ExitCode);
         await limit.CancelAsync();

@@ -8,6 +8,8 @@ const ROW = 20, HEAD = 24, MostRows = 24;
 const WORST = '.sqrkmixtf';
 const WORDS = { '.': t('没有到期', 'nothing was due'), s: t('成功', 'succeeded'), q: t('排队', 'queued'), r: t('运行中', 'runs'), k: t('跳过', 'skipped'), m: t('错过', 'missed'), i: t('中断', 'interrupted'), x: t('被终止', 'killed'), t: t('超时', 'timed out'), f: t('失败', 'failed') };
 const LETTERS = { success: 's', queued: 'q', running: 'r', skipped: 'k', missed: 'm', interrupted: 'i', killed: 'x', timeout: 't', faild: 'f' };
+// What went wrong, or did not run.
+const isBad = (letter) => WORST.indexOf(letter) > 3;
 const TONES = { s: '--ok', q: '--idle', r: '--run', k: '--line-strong', m: '--warn', i: '--bad', x: '--bad', t: '--bad', f: '--bad' };
 
 class Matrix {
@@ -28,16 +30,17 @@ class Matrix {
     place.replaceChildren(bar, this.scroller, this.table);
     this.read();
     new ResizeObserver(() => this.draw()).observe(this.scroller);
-    new MutationObserver(() => this.read()).observe(place, { attributes: true, attributeFilter: ['data-matrix', 'data-only'] });
+    new MutationObserver(() => this.read()).observe(place, { attributes: true, attributeFilter: ['data-matrix', 'data-only', 'data-from', 'data-ticks', 'data-step'] });
     document.addEventListener('codo:theme', () => this.draw());
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
   }
 
   read() {
     const { matrix, from, step, ticks, only } = this.place.dataset;
-    const isBad = (letter) => WORST.indexOf(letter) > 3;
     const whole = (text) => text.replace(/(.)(\d+)/g, (_, letter, count) => letter.repeat(Number(count)));
     this.rows = JSON.parse(matrix).map(([name, short]) => [name, whole(short)]).map(([name, cells]) => ({ name, cells: only ? cells.replace(/[sqr]/g, '.') : cells })).filter((row) => !only || [...row.cells].some(isBad));
+    // The cell that is chosen stays at its time, which moves to the left as time passes.
+    if (this.slot >= 0) this.slot = Number(step) === this.step ? Math.max(-1, this.slot - Math.round((Date.parse(from) - this.from) / 1000 / this.step)) : -1;
     this.from = Date.parse(from);
     this.step = Number(step);
     this.ticks = JSON.parse(ticks);
@@ -156,14 +159,18 @@ class Matrix {
   async why() {
     const row = this.rows[this.row];
     if (!row) return;
-    const { name } = row, panel = document.getElementById('cell'), words = this.words(), isDue = row.cells[this.slot] !== '.';
+    const { name } = row, panel = document.getElementById('cell'), words = this.words(), letter = row.cells[this.slot];
     const mine = this.asked = (this.asked ?? 0) + 1;
     const [from, to] = [this.timeOf(this.slot), this.timeOf(this.slot + 1)].map((at) => at.toISOString().slice(0, 19) + 'Z');
     const until = new Date(Date.parse(to) - 1000).toISOString().slice(0, 19) + 'Z';
-    const answer = await request('GET', `/v1/cron/log/?job_id=${encodeURIComponent(name)}&start_date=${from}&end_date=${until}&limit=20`);
+    const ask = (more) => request('GET', `/v1/cron/log/?job_id=${encodeURIComponent(name)}&start_date=${from}&end_date=${until}&limit=20${more}`);
+    // The cell has the colour of the worst in it, which may be one among hundreds that succeeded.
+    const worst = isBad(letter) ? Object.keys(LETTERS).find((word) => LETTERS[word] === letter) : null;
+    let answer = worst ? await ask(`&status=${worst}`) : null;
+    if (!answer || (answer.code === 0 && !answer.data?.length)) answer = await ask('');
     const rows = answer.data ?? [];
     // A stretch of skips or misses is one row, which stands where it ends.
-    const told = answer.code === 0 && !rows.length && isDue ? await request('GET', `/v1/cron/log/why/?job_id=${encodeURIComponent(name)}&time=${until}`) : null;
+    const told = answer.code === 0 && !rows.length && letter !== '.' ? await request('GET', `/v1/cron/log/why/?job_id=${encodeURIComponent(name)}&time=${until}`) : null;
     if (mine !== this.asked) return;
     panel.hidden = false;
     panel.replaceChildren(h('h2', {}, words), answer.code !== 0 ? h('div', { class: 'body error' }, answer.msg)

@@ -12,9 +12,13 @@ public sealed partial class ForecastPage
 
     private Forecast.Result found = null!;
 
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> Topics => ["jobs"];
+
     private bool IsWeek => found.Step == 3600;
 
-    private string Api => "/v1/cron/forecast/?hours=" + (IsWeek ? "168" : "24");
+    private string Api =>
+        "/v1/cron/forecast/?hours=" + (IsWeek ? "168" : "24") + (Asked("space") is { } space ? $"&space={Uri.EscapeDataString(space)}" : "");
 
     private Forecast.Slot Busiest { get; set; } = null!;
 
@@ -37,11 +41,13 @@ public sealed partial class ForecastPage
     private IEnumerable<string> Axis =>
         Enumerable.Range(0, IsWeek ? 7 : 8)
             .Select(at => Zone.Text(found.From.AddHours(at * (IsWeek ? 24 : 3))))
-            .Select(text => IsWeek ? text[5..10] : text[11..16]);
+            .Select(text => IsWeek ? text[5..16] : text[11..16]);
 
-    // The table has a row an hour, or a row a day.
+    // The table has a row an hour from now on, or a row a day: of the first and the last day what the week has of them.
     private IEnumerable<(string Name, Forecast.Slot[] Slots)> Parts =>
-        found.Slots.Chunk(IsWeek ? 24 : 60).Select(slots => (Zone.Text(slots[0].At)[..(IsWeek ? 10 : 16)], slots));
+        IsWeek
+            ? found.Slots.GroupBy(slot => Zone.Text(slot.At)[..10]).Select(day => (Name: day.Key, Slots: day.ToArray()))
+            : found.Slots.Chunk(60).Select(slots => (Name: Zone.Text(slots[0].At)[..16], Slots: slots));
 
     private string Bars
     {

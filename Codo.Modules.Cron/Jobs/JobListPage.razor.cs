@@ -10,6 +10,9 @@ public sealed partial class JobListPage
 {
     private const int Limit = 50;
 
+    // By name: a row keeps its place while one works on the list, also when its job fires or is paused.
+    private const string Sort = "job_id";
+
     private readonly List<JobView> rows = [];
     private ILookup<string, RecentRuns.Run> recent = null!;
     private readonly Dictionary<string, (string? MayNotRun, string? MayNotEdit)> rights = new(StringComparer.Ordinal);
@@ -19,7 +22,7 @@ public sealed partial class JobListPage
     /// <inheritdoc/>
     public override IReadOnlyList<string> Topics => ["jobs", "runs"];
 
-    private string Api => $"/v1/cron/job/{Context.Request.QueryString}";
+    private string Api => Paged("/v1/cron/job/" + With("sort", Sort)[Context.Request.Path.Value!.Length..], Limit);
 
     private string First =>
         $"curl -H \"auth-key: $CODO_TOKEN\" {Context.Request.Scheme}://{Context.Request.Host}/v1/cron/job/ \\\n"
@@ -60,7 +63,8 @@ public sealed partial class JobListPage
     /// <inheritdoc/>
     protected override async Task Load()
     {
-        var found = await Send(new ListJobs.Query(PageNumber, Limit, null, Asked("status"), Asked("tag"), Asked("owner"), Asked("q"), Asked("space")));
+        var (status, tag, owner, text) = (Asked("status"), Asked("tag"), Asked("owner"), Asked("q"));
+        var found = await Send(new ListJobs.Query(PageNumber, Limit, null, status, tag, owner, text, Asked("space"), Sort));
         await foreach (var job in found.Data) rows.Add(job);
         count = found.Count;
         recent = (await Send(new RecentRuns.Query([.. rows.Select(job => job.JobId)], 20))).Data;

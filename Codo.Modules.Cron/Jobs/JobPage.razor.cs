@@ -13,6 +13,8 @@ public sealed partial class JobPage
     private string jobId = "";
     private JobView job = null!;
     private List<RecentRuns.Run> runs = [];
+    // A run that goes on for days may be older than the last rows.
+    private IReadOnlyList<ActiveRuns.Row> active = [];
     private RecentUsage.Result usage = null!;
     private List<NextTimes.Due> next = [];
     private ListJobVersions.Result versions = null!;
@@ -68,6 +70,7 @@ public sealed partial class JobPage
         jobId = Part("job_id");
         await foreach (var row in (await Send(new ListJobs.Query(1, 1, jobId, null, null, null, null, null))).Data) job = row;
         runs = [.. (await Send(new RecentRuns.Query([jobId], Shown))).Data[jobId]];
+        active = (await Send(new ActiveRuns.Query(Shown, jobId))).Data;
         usage = await Send(new RecentUsage.Query(jobId, Shown));
         today = DateOnly.FromDateTime(TimeZoneInfo.ConvertTime(Time.GetUtcNow(), Zone.Info).Date);
         var year = today.AddDays(-370).ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);

@@ -16,7 +16,8 @@ namespace Codo.Modules.Cron.Jobs;
 /// </summary>
 internal static class UndeleteJob
 {
-    internal sealed record Command(long? DeletedId) : IRequest<Result>;
+    /// <param name="Space">Another space, where its own was deleted meanwhile; absent, its own.</param>
+    internal sealed record Command(long? DeletedId, string? Space) : IRequest<Result>;
 
     internal sealed record Result(string JobId, int Version, bool Paused, IReadOnlyList<Text> Warnings)
         : Answer(new Text($"任务 {JobId} 已恢复", $"The job {JobId} is back"));
@@ -39,18 +40,18 @@ internal static class UndeleteJob
             SELECT d.job, d.job_id, d.space_id, d.version, d.creator_id, d.paused, d.held_by, COALESCE(d.released, '') AS released,
                 COALESCE(d.writer_id, v.by_id) AS writer_id,
                 v.content ->> 'cmd' AS cmd, v.content ->> 'cron' AS cron, v.content ->> 'time_zone' AS time_zone, v.content ->> 'interpreter' AS interpreter,
-                v.env, clock_timestamp() AS now
+                v.env, clock_timestamp() AS now, NOT EXISTS (SELECT FROM accounts.space s WHERE s.space_id = d.space_id) AS space_is_gone
             FROM cron.deleted_job d JOIN cron.job_version v ON v.job = d.job AND v.version = d.version
             WHERE d.job = @DeletedId AND d.job_id IS NOT NULL AND d.deleted_at > clock_timestamp() - make_interval(days => @Days)
             FOR UPDATE OF d
             """;
 
-        // Versions before selectors ran on every node.
+        // Versions before selectors ran on every node. Another space is another version, which a trigger keeps.
         private const string InsertSql = $"""
             INSERT INTO cron.job (id, job_id, version, {JobColumns.Content}, env, space_id, creator_id, creator, create_time,
                 updater_id, updater, update_time, accounted_to, next_run_at, paused, released, risks, held_by, held_zh, held_en,
                 writer_id)
-            SELECT d.job, d.job_id, d.version, {JobColumns.Content}, v.env, d.space_id, d.creator_id, d.creator, d.create_time,
+            SELECT d.job, d.job_id, @Version, {JobColumns.Content}, v.env, CAST(@SpaceId AS bigint), d.creator_id, d.creator, d.create_time,
                 @CallerId, @CallerName, @Now, @Now, @NextRunAt, d.paused OR @Held, COALESCE(d.released, ''),
                 CAST(@Risks AS jsonb), CAST(@HeldBy AS bigint), @HeldZh, @HeldEn, COALESCE(d.writer_id, v.by_id)
             FROM cron.deleted_job d JOIN cron.job_version v ON v.job = d.job AND v.version = d.version
@@ -77,7 +78,10 @@ internal static class UndeleteJob
             var asked = new { request.DeletedId, Days = RetentionGuard.DeletedDays };
             var job = await connection.QuerySingleOrDefaultAsync<Deleted>(LockSql, asked, transaction) ?? throw Gone(request.DeletedId!.Value);
             // Grants on it have ended with it: the roles on its space decide.
-            await access.Demand(Verbs.Edit, Resource.Any(ResourceKind.Job, job.SpaceId), Gone(request.DeletedId!.Value));
+            var resource = Resource.Any(ResourceKind.Job, job.SpaceId);
+            await access.Demand(Verbs.Edit, resource, Gone(request.DeletedId!.Value));
+            var space = await access.SpaceForReturn(resource, request.Space, job.SpaceIsGone);
+            var version = space == job.SpaceId ? job.Version : job.Version + 1;
             var jobs = await connection.ExecuteScalarAsync<long>(OfCreatorSql, new { job.CreatorId }, transaction);
             if (await quotas.Jobs() is var most && !Quotas.HasRoom(caller, most, jobs))
                 throw Refusal.Conflict($"创建人的任务数已达上限 {most}（Codo:Quotas:Jobs）", $"Its creator has {most} jobs already (Codo:Quotas:Jobs)");
@@ -91,6 +95,8 @@ internal static class UndeleteJob
             var row = new
             {
                 job.Job,
+                Version = version,
+                SpaceId = space,
                 CallerId = caller.UserId,
                 CallerName = caller.Nickname,
                 job.Now,
@@ -108,10 +114,11 @@ internal static class UndeleteJob
                     $"There is another job {job.JobId} by now; delete that one first"
                 );
             await connection.ExecuteAsync(ForgetSql, new { job.Job }, transaction);
-            await Audit.Write(connection, transaction, caller, "undelete", "job", name, after: new { job.Cmd, job.Cron, job.TimeZone, job.Version });
+            var after = new { job.Cmd, job.Cron, job.TimeZone, Version = version, space = access.NameOf(space) };
+            await Audit.Write(connection, transaction, caller, "undelete", "job", name, after: after);
             await transaction.CommitAsync(cancellationToken);
             recurring.Changed(name);
-            return new Result(name, job.Version, job.Paused || isHeld, [.. risk.Warnings, .. JobHold.Warnings(risk, isHeld)]);
+            return new Result(name, version, job.Paused || isHeld, [.. risk.Warnings, .. JobHold.Warnings(risk, isHeld)]);
         }
 
         private static Refusal Gone(long id) =>
@@ -125,6 +132,7 @@ internal static class UndeleteJob
             public long Job { get; init; }
             public string JobId { get; init; } = "";
             public long SpaceId { get; init; }
+            public bool SpaceIsGone { get; init; }
             public int Version { get; init; }
             public long CreatorId { get; init; }
             public bool Paused { get; init; }

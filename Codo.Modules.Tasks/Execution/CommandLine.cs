@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Codo.Modules.Tasks.Layout;
 using Codo.Platform.Processes;
 using Text = Codo.Platform.Localization.Text;
 
@@ -22,13 +23,12 @@ internal sealed record CommandLine(string Line, string Shown)
     public const string Mask = "******";
 
     /// <summary>The word that gives way to the order's id, also inside another word.</summary>
-    public const string FlowId = "FLOW_ID";
+    public const string FlowId = ArgumentWords.OrderId;
 
     // Linux takes no longer single argument (MAX_ARG_STRLEN), and the line is one argument of the shell.
     private const int MaxBytes = 128 * 1024 - 1;
 
-    private static readonly char[] BlankCharacters = [' ', '\t', '\n', '\r', '\v', '\f'];
-    private static readonly SearchValues<char> Blanks = SearchValues.Create(BlankCharacters);
+    private static readonly SearchValues<char> Blanks = SearchValues.Create(ArgumentWords.Blanks);
     private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Makes the line of one step.</summary>
@@ -113,8 +113,7 @@ internal sealed record CommandLine(string Line, string Shown)
     }
 
     /// <summary>The words that these arguments use, each once, in the order of their first use, without <see cref="FlowId"/>.</summary>
-    public static IReadOnlyList<string> Words(IEnumerable<string?> args) =>
-        [.. args.SelectMany(text => (text ?? "").Split(BlankCharacters, StringSplitOptions.RemoveEmptyEntries)).Where(word => word != FlowId).Distinct()];
+    public static IReadOnlyList<string> Words(IEnumerable<string?> args) => ArgumentWords.Of(args);
 
     /// <summary>Whether a word has no value and stays in the line as it is; which of those were meant as arguments, only the library's names tell.</summary>
     public static bool HasNoValue(string word, IReadOnlyDictionary<string, string> values) => word != FlowId && !values.ContainsKey(word);

@@ -16,7 +16,8 @@ internal sealed class HostAccess(
     OpenKeys openKeys,
     Bastions bastions,
     TaskSettings settings,
-    DatabaseThrottle throttle
+    DatabaseThrottle throttle,
+    TimeProvider time
 )
 {
     /// <summary>Connects, and pins the key of a host that was never met.</summary>
@@ -100,6 +101,7 @@ internal sealed class HostAccess(
             Encoding = CommandForm.EncodingOf(user.Encoding),
             Path = path,
             Via = via,
+            Time = time,
         };
         return new Reached(target, known, new BastionName(path, HostKeys.Name(host), user.Port, user.Login, OpenKeys.Digest(user)));
     }

@@ -87,12 +87,13 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
         var told = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var recording = Task.CompletedTask;
         using var over = new CancellationTokenSource();
+        var transcoding = new Transcoding(output.Append, form.Encoding);
         var reading = connection.RunAsync(
             command,
             attempt.Step.RunId,
             environment,
             Started,
-            Transcoding.Before(output.Append, form.Encoding),
+            transcoding.Append,
             form,
             over.Token
         );
@@ -131,6 +132,7 @@ internal sealed class RemoteSteps(HostAccess access, Node node)
             await over.CancelAsync();
             await ((Task)reading).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await recording;
+            await transcoding.Complete();
         }
 
         ValueTask Started(RunMark known)

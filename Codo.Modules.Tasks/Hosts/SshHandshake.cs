@@ -211,8 +211,11 @@ internal static class SshHandshake
             return new(SshFailureKind.HostKey, SshConnection.Named(target,
                 new Text($"主机密钥不受信任：{refused.Fingerprint}", $"its key {refused.Fingerprint} is not trusted")), cause);
         if (cause is SshAuthenticationException)
-            return new(SshFailureKind.Authentication,
-                SshConnection.Named(target, new Text($"用户 {target.User} 认证失败", $"it does not let {target.User} in with this key")), cause);
+        {
+            var validity = Validity(target);
+            return new(SshFailureKind.Authentication, SshConnection.Named(target,
+                new Text($"用户 {target.User} 认证失败{validity.Zh}", $"it does not let {target.User} in with this key{validity.En}")), cause);
+        }
         // The message of a failure before the host has said what it is shows its bytes in hexadecimal; the first line says enough.
         var said = identified ? cause.Message : cause.Message.Split('\n')[0].TrimEnd('\r', ':');
         return new(SshFailureKind.Unreachable, SshConnection.Named(target, new Text($"无法连接：{said}", $"it cannot be reached: {said}")), cause)
@@ -224,5 +227,19 @@ internal static class SshHandshake
                 _ => false,
             },
         };
+    }
+
+    // A host says of no login why it refuses it; of a certificate this much can be told from here.
+    private static Text Validity(SshTarget target)
+    {
+        if (target.Key.Certificate is not { } certificate) return Text.Same("");
+        var now = (ulong)Math.Max(0, target.Time.GetUtcNow().ToUnixTimeSeconds());
+        if (certificate.ValidBeforeUnixSeconds <= now)
+            return new Text($"（证书已于 {certificate.ValidBefore:yyyy-MM-dd HH:mm} UTC 过期）",
+                $"; its certificate expired at {certificate.ValidBefore:yyyy-MM-dd HH:mm} UTC");
+        return certificate.ValidAfterUnixSeconds <= now
+            ? Text.Same("")
+            : new Text($"（证书自 {certificate.ValidAfter:yyyy-MM-dd HH:mm} UTC 起才有效）",
+                $"; its certificate is not valid before {certificate.ValidAfter:yyyy-MM-dd HH:mm} UTC");
     }
 }

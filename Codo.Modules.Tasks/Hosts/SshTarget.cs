@@ -17,6 +17,9 @@ internal sealed record SshTarget(string Host, int Port, string User, PrivateKeyF
     /// <summary>What commands there are written in and write; null for UTF-8.</summary>
     public Encoding? Encoding { get; init; }
 
+    /// <summary>Tells whether the certificate of the key is over.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
     /// <summary>How it is reached, as <see cref="HostKey.Path"/>; empty when directly.</summary>
     public string Path { get; init; } = "";
 

@@ -36,6 +36,8 @@ internal static class CreateArgument
 
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
+            // It is compared with the words of steps, which have no blanks.
+            command = command with { ArgsSelf = command.ArgsSelf!.Trim() };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var id =

@@ -94,7 +94,7 @@ internal static class CreateExecuteUser
                 command.SshPort ?? 22,
                 command.Remarks ?? ""
             );
-            var encoding = command.Encoding ?? "utf-8";
+            var (alias, login, encoding) = (command.AliasUser!.Trim(), command.ExecUser!.Trim(), command.Encoding ?? "utf-8");
             var (certificate, host) = (SshKeys.NormalCertificate(command.Certificate ?? ""), (command.SshHost ?? "").Trim());
             var warnings = ExecuteUser.CheckKey(command.UserKey!, passphrase, certificate, time.GetUtcNow());
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
@@ -103,8 +103,8 @@ internal static class CreateExecuteUser
             var via = string.IsNullOrWhiteSpace(command.Via) ? (long?)null : await BastionChain.Find(connection, transaction, command.Via.Trim(), null);
             var id = await connection.ExecuteScalarAsync<long?>(AddSql, new
             {
-                command.AliasUser,
-                command.ExecUser,
+                AliasUser = alias,
+                ExecUser = login,
                 Port = port,
                 Key = box.Seal(command.UserKey!, ExecuteUser.KeyPlace),
                 Secret = passphrase is null ? null : box.Seal(passphrase, ExecuteUser.PassphrasePlace),
@@ -121,8 +121,8 @@ internal static class CreateExecuteUser
             await Audit.Write(connection, transaction, caller, "create", "execute_user", $"{id}",
                 after: new
                 {
-                    command.AliasUser,
-                    command.ExecUser,
+                    AliasUser = alias,
+                    ExecUser = login,
                     ssh_port = port,
                     user_key = ExecuteUser.Mask,
                     passphrase = passphrase is null ? null : ExecuteUser.Mask,

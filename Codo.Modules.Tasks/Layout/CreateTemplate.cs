@@ -57,6 +57,7 @@ internal static class CreateTemplate
         {
             if (command.TempId is not null && !access.Caller.IsSuperuser)
                 throw Refusal.Forbidden("只有超级用户可以指定 temp_id", "Only superusers choose a temp_id");
+            command = command with { TempName = command.TempName!.Trim() };
             var (caller, space) = (access.Caller, await access.SpaceForNew(ResourceKind.Template, command.Space));
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);

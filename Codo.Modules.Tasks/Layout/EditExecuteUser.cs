@@ -153,8 +153,9 @@ internal static class EditExecuteUser
                 await ExecuteUserRight.Replace(connection, transaction, command.Id.Value, given.Select(user => ReplaceTemplateUsers.Read(user)!.Value));
             var after = WithSecrets(command, before, warnings) with
             {
-                AliasUser = command.AliasUser ?? before.AliasUser,
-                ExecUser = command.ExecUser ?? before.ExecUser,
+                // Sent back as it is stored it is no new one, also where an older host has stored blanks with it.
+                AliasUser = command.AliasUser is { } alias && alias != before.AliasUser ? alias.Trim() : before.AliasUser,
+                ExecUser = command.ExecUser?.Trim() ?? before.ExecUser,
                 SshPort = command.SshPort ?? before.SshPort,
                 Remarks = command.Remarks ?? before.Remarks,
                 Encoding = command.Encoding ?? before.Encoding,

@@ -10,9 +10,6 @@ namespace Codo.Modules.Tasks.Layout;
 /// <summary>The words that a template's steps take as arguments, for a form that asks for their values.</summary>
 internal static class ListTemplateArguments
 {
-    /// <summary>Replaced by the order's id, so nobody is asked for it.</summary>
-    private const string OrderId = "FLOW_ID";
-
     internal sealed record Query(long? TempId) : IRequest<Result>;
 
     /// <param name="ArgsDict">Every known argument, the name to show by the word.</param>
@@ -38,14 +35,10 @@ internal static class ListTemplateArguments
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await TemplateRight.DemandSee(connection, null, access, query.TempId!.Value);
             var args = await connection.QueryAsync<string>(ArgsSql, query);
-            var words = args.SelectMany(line => line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
-                .Where(word => word != OrderId)
-                .Distinct(StringComparer.Ordinal)
-                .ToList();
             // Two names for one word: the one that was made last is shown, as in the original.
             var names = new Dictionary<string, string>(StringComparer.Ordinal);
             foreach (var (word, name) in await connection.QueryAsync<(string, string)>(NamesSql)) names[word] = name;
-            return new Result(words, names);
+            return new Result(ArgumentWords.Of(args), names);
         }
     }
 }

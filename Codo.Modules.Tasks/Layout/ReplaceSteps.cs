@@ -135,6 +135,10 @@ internal static class ReplaceSteps
             SELECT @TempId, {TemplateColumns.Group} FROM jsonb_populate_recordset(CAST(NULL AS tasks.scheduler_temp_group), CAST(@Groups AS jsonb))
             """;
 
+        private const string AliasesSql = """
+            SELECT alias_user FROM tasks.scheduler_execute_user WHERE alias_user = ANY(@Names)
+            """;
+
         private const string TouchSql = """
             UPDATE tasks.scheduler_temp_list SET update_time = now(), editor_id = @EditorId, declared = COALESCE(@Declared, declared), space_id = @SpaceId
                 WHERE temp_id = @TempId
@@ -213,6 +217,7 @@ internal static class ReplaceSteps
             // An id that is not this template's means nothing here. Removed as it is met, so that a step that was copied together with its id gets one of its
             // own.
             var ids = steps.Select(step => step.Id is { } kept && known.Remove(kept) ? (long?)kept : null).ToArray();
+            var users = await ExecUsers(connection, transaction, steps, before);
             var planned = steps
                 .Select(
                     (step, place) =>
@@ -220,7 +225,7 @@ internal static class ReplaceSteps
                             step.Command!,
                             step.Args ?? "",
                             (step.Interpreter ?? "").Trim(),
-                            string.IsNullOrWhiteSpace(step.ExecUser) ? "root" : step.ExecUser,
+                            users[place],
                             (step.ForceHost ?? "").Trim(),
                             step.RunAs,
                             ids[place] is { } kept ? before.FirstOrDefault(old => old.Id == kept) : null
@@ -260,11 +265,29 @@ internal static class ReplaceSteps
             return [.. warnings, .. await Unfit(connection, steps)];
         }
 
+        // An alias has no blanks around it, but one that is older than this rule may, and a step names it as it is.
+        private static async Task<string[]> ExecUsers(
+            NpgsqlConnection connection,
+            NpgsqlTransaction transaction,
+            IReadOnlyList<Step> steps,
+            IReadOnlyList<StepRow> before
+        )
+        {
+            var names = steps.Select(step => string.IsNullOrWhiteSpace(step.ExecUser) ? "root" : step.ExecUser).ToArray();
+            var padded = names.Where(name => name != name.Trim()).Distinct(StringComparer.Ordinal).ToArray();
+            if (padded.Length == 0) return names;
+            var kept = before
+                .Select(step => step.ExecUser)
+                .Concat(await connection.QueryAsync<string>(AliasesSql, new { Names = padded }, transaction))
+                .ToHashSet(StringComparer.Ordinal);
+            return [.. names.Select(name => kept.Contains(name) ? name : name.Trim())];
+        }
+
         // An order gives a declared word any value: a new one changes what runs on Codo's own machine, where a step without a host of its own may run too.
         private async Task DemandWords(NpgsqlConnection connection, NpgsqlTransaction transaction, string[] words, IReadOnlyList<StepRow> steps)
         {
             foreach (var step in steps.Where(step => step.ForceHost.Length == 0 || StepHost.IsLocal(step.ForceHost)))
-                if (step.Args.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).Intersect(words, StringComparer.Ordinal).Any())
+                if (ArgumentWords.Of([step.Args]).Intersect(words, StringComparer.Ordinal).Any())
                     await rule.MayChange(connection, transaction, caller, step.RunAs);
         }
 

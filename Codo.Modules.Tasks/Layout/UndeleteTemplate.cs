@@ -17,9 +17,11 @@ namespace Codo.Modules.Tasks.Layout;
 internal static class UndeleteTemplate
 {
     /// <param name="TempName">Another name, where its own is taken by now; absent, its own.</param>
-    internal sealed record Command(long? TempId, string? TempName) : IRequest<Result>;
+    /// <param name="Space">Another space, where its own was deleted meanwhile; absent, its own.</param>
+    internal sealed record Command(long? TempId, string? TempName, string? Space) : IRequest<Result>;
 
-    internal sealed record Result(long TempId, string TempName, int Version)
+    /// <param name="Warnings">What it needs before an order is made of it.</param>
+    internal sealed record Result(long TempId, string TempName, int Version, IReadOnlyList<Text> Warnings)
         : Answer(new Text($"模板「{TempName}」已恢复", $"The template {TempName} is back"));
 
     internal sealed class Validator : AbstractValidator<Command>
@@ -37,7 +39,7 @@ internal static class UndeleteTemplate
     internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Command, Result>
     {
         private const string LockSql = """
-            SELECT d.temp_name, d.space_id, d.creator_id,
+            SELECT d.temp_name, d.space_id, d.creator_id, NOT EXISTS (SELECT FROM accounts.space s WHERE s.space_id = d.space_id) AS space_is_gone,
                 ARRAY(SELECT CAST(u #>> '{}' AS bigint) FROM jsonb_path_query(d.users, '$[*].user_id ? (@.type() == "number")') AS u) AS users
             FROM tasks.deleted_template d WHERE d.temp_id = @TempId AND d.deleted_at > clock_timestamp() - make_interval(days => @Days)
             FOR UPDATE
@@ -45,7 +47,7 @@ internal static class UndeleteTemplate
 
         private const string TemplateSql = """
             INSERT INTO tasks.scheduler_temp_list (temp_id, temp_name, creator, creator_id, create_time, space_id, editor_id, declared, version)
-            SELECT d.temp_id, @TempName, d.creator, d.creator_id, d.create_time, d.space_id, d.editor_id, d.declared, d.version
+            SELECT d.temp_id, @TempName, d.creator, d.creator_id, d.create_time, CAST(@SpaceId AS bigint), d.editor_id, d.declared, d.version
             FROM tasks.deleted_template d WHERE d.temp_id = @TempId
             ON CONFLICT DO NOTHING RETURNING version
             """;
@@ -72,6 +74,15 @@ internal static class UndeleteTemplate
             DELETE FROM tasks.deleted_template WHERE temp_id = @TempId
             """;
 
+        private const string RuleSql = """
+            SELECT team_id FROM tasks.approval_rule WHERE temp_id = @TempId
+            """;
+
+        // A team that is being deleted has looked for rules that name it.
+        private const string TeamSql = """
+            SELECT true FROM accounts.team WHERE team_id = @TeamId FOR KEY SHARE
+            """;
+
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
             var id = command.TempId!.Value;
@@ -85,17 +96,41 @@ internal static class UndeleteTemplate
                 Creator = deleted.CreatorId,
             };
             await access.Demand(Verbs.Edit, resource, Gone(id));
+            var space = await access.SpaceForReturn(resource, command.Space, deleted.SpaceIsGone);
             var name = command.TempName?.Trim() ?? deleted.TempName;
-            var version = await connection.ExecuteScalarAsync<int?>(TemplateSql, new { TempId = id, TempName = name }, transaction)
+            var version = await connection.ExecuteScalarAsync<int?>(TemplateSql, new { TempId = id, TempName = name, SpaceId = space }, transaction)
                 ?? throw Refusal.Conflict(
                     $"名称「{name}」已被另一个模板使用；可用 temp_name 指定新名称",
                     $"There is another template {name} by now; temp_name gives this one another name",
                     -2
                 );
             await connection.ExecuteAsync(ContentSql, new { TempId = id }, transaction);
-            await Audit.Write(connection, transaction, access.Caller, "undelete", "template", $"{id}", after: new { temp_name = name, version });
+            if (space != deleted.SpaceId)
+            {
+                // What the template brings along must be usable where it goes.
+                var steps = (await TemplateContent.Read(connection, transaction, id)).Steps;
+                await ExecuteUserRight.Demand(connection, transaction, access, [.. steps.Select(step => step.ExecUser).Distinct()], isNew: false, space);
+                version = await TemplateVersions.Keep(connection, transaction, id, access.Caller);
+            }
+            var warnings = await Warnings(connection, transaction, id);
+            var after = new { temp_name = name, version, space = access.NameOf(space) };
+            await Audit.Write(connection, transaction, access.Caller, "undelete", "template", $"{id}", after: after);
             await transaction.CommitAsync(cancellationToken);
-            return new Result(id, name, version);
+            return new Result(id, name, version, warnings);
+        }
+
+        // The rules of deleted templates keep no team from being deleted.
+        private static async Task<IReadOnlyList<Text>> Warnings(NpgsqlConnection connection, NpgsqlTransaction transaction, long id)
+        {
+            if (await connection.ExecuteScalarAsync<long?>(RuleSql, new { TempId = id }, transaction) is not { } team) return [];
+            if (await connection.ExecuteScalarAsync<bool>(TeamSql, new { TeamId = team }, transaction)) return [];
+            return
+            [
+                new Text(
+                    "负责审批的团队已删除；提交订单前请设置 /v2/task/approval/rule/",
+                    "The team that approves is gone; set /v2/task/approval/rule/ before an order is made"
+                ),
+            ];
         }
 
         private static Refusal Gone(long id) =>
@@ -109,6 +144,7 @@ internal static class UndeleteTemplate
         {
             public string TempName { get; init; } = "";
             public long SpaceId { get; init; }
+            public bool SpaceIsGone { get; init; }
             public long CreatorId { get; init; }
             public long[] Users { get; init; } = [];
         }

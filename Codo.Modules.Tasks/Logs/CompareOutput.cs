@@ -1,4 +1,5 @@
 using Codo.Modules.Tasks.Orders;
+using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Dapper;
@@ -58,7 +59,7 @@ internal static class CompareOutput
 
     internal sealed record HostEnd(string Host, long SchedId, int Attempt, int? ExitCode, string? Outcome);
 
-    /// <param name="Why"><c>not_run</c>, <c>running</c>, <c>arriving</c>, <c>missing</c> or <c>time</c>.</param>
+    /// <param name="Why"><c>not_run</c>, <c>running</c>, <c>arriving</c>, <c>away</c>, <c>missing</c> or <c>time</c>.</param>
     internal sealed record LeftOut(string Host, long SchedId, string Why, string TaskStatus, int Attempt, int? ExitCode, string? Outcome);
 
     internal sealed class Validator : AbstractValidator<Query>
@@ -74,7 +75,7 @@ internal static class CompareOutput
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, OutputComparison comparison, Access access) : IRequestHandler<Query, Result>
+    internal sealed class Handler(NpgsqlDataSource source, OutputComparison comparison, Node node, Access access) : IRequestHandler<Query, Result>
     {
         // Every lane of a group has the group's steps.
         private const string StepsSql = """
@@ -85,12 +86,14 @@ internal static class CompareOutput
 
         private const string HostsSql = """
             SELECT l.host, i.sched_id, CAST(i.task_status AS text) AS task_status, COALESCE(a.attempt, 0) AS attempt, a.exit_code, a.outcome, a.started_at,
-                a.ended_at, COALESCE(a.log_whole, false) AS log_whole
+                a.ended_at, COALESCE(a.log_whole, false) AS log_whole,
+                COALESCE(a.node = @Here OR n.heartbeat_at >= clock_timestamp() - CAST(@Lease AS interval), false) AS is_alive
             FROM tasks.lane l
             CROSS JOIN LATERAL (SELECT sched_id, task_status FROM tasks.scheduler_task_info WHERE lane_id = l.lane_id ORDER BY task_level, sched_id
                 OFFSET @Step - 1 LIMIT 1) i
-            LEFT JOIN LATERAL (SELECT attempt, exit_code, outcome, started_at, ended_at, log_whole FROM tasks.attempt WHERE sched_id = i.sched_id
-                ORDER BY attempt DESC LIMIT 1) a ON true
+            LEFT JOIN LATERAL (SELECT attempt, node, exit_code, outcome, started_at, ended_at, log_whole FROM tasks.attempt
+                WHERE sched_id = i.sched_id ORDER BY attempt DESC LIMIT 1) a ON true
+            LEFT JOIN platform.node n ON n.name = a.node
             WHERE l.list_id = @ListId AND l.task_group = @TaskGroup ORDER BY l.lane_id
             """;
 
@@ -108,7 +111,18 @@ internal static class CompareOutput
                     ?? throw Refusal.NotFound("没有这个步骤", "There is no such step");
                 hosts = (
                     await connection.QueryAsync<ComparedHost>(
-                        new CommandDefinition(HostsSql, new { query.ListId, step.TaskGroup, step.Step }, cancellationToken: cancellationToken)
+                        new CommandDefinition(
+                            HostsSql,
+                            new
+                            {
+                                query.ListId,
+                                step.TaskGroup,
+                                step.Step,
+                                Here = node.Name,
+                                Node.Lease,
+                            },
+                            cancellationToken: cancellationToken
+                        )
                     )
                 ).AsList();
             }
@@ -160,7 +174,7 @@ internal static class CompareOutput
         private static string? Why(ComparedHost host) =>
             host.Attempt == 0 ? "not_run"
             : host.EndedAt is null ? "running"
-            : !host.LogWhole ? "arriving"
+            : !host.LogWhole ? host.IsAlive ? "arriving" : "away"
             : null;
 
         private static EqualHosts Group(IReadOnlyList<ComparedHost> hosts, OutputDigest sum, (IReadOnlyList<DifferenceLine> Lines, bool Partial)? difference) =>

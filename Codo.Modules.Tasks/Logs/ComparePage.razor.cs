@@ -75,7 +75,8 @@ public sealed partial class ComparePage
             "not_run" => T("没有执行过", "Has not run"),
             "running" => T("正在执行", "Runs now"),
             "arriving" => T("输出还没有全部到达", "Its output has not all arrived"),
-            "missing" => T("输出已不在数据库中", "Its output is no longer kept"),
+            "away" => T("它的节点不在线，只有它才有其余的输出", "Its node is away and alone has the rest of its output"),
+            "missing" => T("输出已不在数据库中，或有缺失", "Its output is no longer kept, or lines of it are lost"),
             _ => T("时间用完", "Time was up"),
         };
 

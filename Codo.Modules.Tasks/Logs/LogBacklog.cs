@@ -1,4 +1,3 @@
-using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Codo.Platform.Localization;
@@ -19,13 +18,15 @@ internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
         ORDER BY alive LIMIT 1
         """;
 
-    // Null while one of them may still print, and where a damaged row has a time that cannot be (-infinity, or to come).
-    private const string EndedSql = """
-        SELECT max(a.ended_at)
+    // When the last of them began: a log is found by its first line. Null while one of them may still print, and where a damaged row has a time that cannot be
+    // (-infinity, or to come).
+    private const string BegunSql = """
+        SELECT max(a.started_at)
         FROM tasks.scheduler_task_info s JOIN tasks.lane l USING (lane_id) JOIN tasks.attempt a USING (sched_id)
         WHERE s.list_id = @ListId AND s.list_id || '_' || s.task_group || '_' || s.task_level || '_' || l.host = @LogKey
             AND (CAST(@SchedId AS bigint) IS NULL OR a.sched_id = @SchedId) AND (CAST(@Attempt AS int) IS NULL OR a.attempt = @Attempt)
         HAVING bool_and(a.log_whole AND a.ended_at IS NOT NULL) AND max(a.ended_at) BETWEEN '1970-01-01' AND clock_timestamp()
+            AND max(a.started_at) BETWEEN '1970-01-01' AND clock_timestamp()
         """;
 
     // An attempt that ended long ago is told of: its followers were told that lines are missing. So is one before another, whose lines have waited for it.
@@ -50,7 +51,7 @@ internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
     public Task<LaggingNode?> Elsewhere(long listId, CancellationToken cancellation) => Ask(listId, null, null, null, cancellation);
 
     /// <summary>
-    /// Whether all attempts of a log had ended before the oldest day of which there are lines: what they printed is past its retention. Of a log that has none.
+    /// Whether all attempts of a log had begun before the oldest day of which there are lines: what they printed is past its retention. Of a log that has none.
     /// </summary>
     public async Task<bool> IsDeleted(LogKey key, long? schedId, int? attempt, CancellationToken cancellation)
     {
@@ -62,12 +63,12 @@ internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
             SchedId = schedId,
             Attempt = attempt,
         };
-        DateTime? ended;
+        DateTime? begun;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
-            ended = await connection.ExecuteScalarAsync<DateTime?>(new CommandDefinition(EndedSql, asked, cancellationToken: cancellation));
-        if (ended is null) return false;
+            begun = await connection.ExecuteScalarAsync<DateTime?>(new CommandDefinition(BegunSql, asked, cancellationToken: cancellation));
+        if (begun is null) return false;
         foreach (var table in new[] { LogPartitionMaintenance.Table, LogPartitionMaintenance.Sealed })
-            if (await Partitions.Oldest(source, table, PartitionSpan.Day) <= ended)
+            if (await Partitions.Oldest(source, table, PartitionSpan.Day) <= begun)
                 return false;
         return true;
     }
@@ -123,7 +124,4 @@ internal sealed record LaggingNode(string Node, bool Alive)
                 $"节点 {Node} 不在线：只有它才有的输出在它回来之前缺失",
                 $"The node {Node} is away: output that it alone has is missing until it is back"
             );
-
-    /// <summary>The same as a line of the log, empty where nothing is missing.</summary>
-    public string Line => Alive ? "" : $"[Codo]: {Missing.Side()}";
 }

@@ -32,7 +32,9 @@ internal sealed record LogRow(
 /// <param name="After">The last line of the part; what was asked with when the part is empty.</param>
 /// <param name="SeveralSteps">See <see cref="LogCursor.Text"/>.</param>
 /// <param name="More">There is more already.</param>
-/// <param name="Held">A later attempt has lines that wait for the last ones of this: ask again before long, even if nothing is announced.</param>
+/// <param name="Held">
+/// Lines wait for those before them: in the attempt itself, or in a later one. Ask again before long, even if nothing is announced.
+/// </param>
 internal sealed record LogPart(List<LogRow> Rows, LogCursor After, bool SeveralSteps, bool More, bool Held);
 
 /// <summary>The end of a log.</summary>
@@ -40,31 +42,36 @@ internal sealed record LogPart(List<LogRow> Rows, LogCursor After, bool SeveralS
 internal sealed record LogEnd(List<LogRow> Rows, long Before, LogCursor After, bool SeveralSteps);
 
 /// <summary>
-/// Reads a log in the order that it was written: attempt after attempt, by the time of their first lines, then the lines of other publishers. A line that is
-/// missing ends what is read, until it is there; so does an attempt whose node is alive and has not written all of it yet.
+/// Reads a log in the order that it was written: attempt after attempt, steps that share it by the time of their first lines, then the lines of other
+/// publishers. A line that is missing ends what is read, until it is there; so does an attempt whose node is alive and has not written all of it yet. Only
+/// what is missing of an attempt that is said to be whole is passed over: nobody brings it (<see cref="LostLines"/>).
 /// </summary>
 internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node node)
 {
     /// <summary>Bytes of one part; a line may go beyond.</summary>
     public const int MostBytes = 512 << 10;
 
-    // Of this node's own attempts its spools say it at once, the table a moment later. A node that is away holds nobody up: it may never come back.
+    // Of this node's own attempts its spools say it at once, the table a moment later. A node that is away holds nobody up: it may never come back. Times are
+    // those of the nodes' clocks: whatever these say, no attempt of a step comes before the one that it follows.
     private const string AttemptsSql = """
         SELECT begun.sched_id, begun.attempt, min(since) AS since,
             EXISTS (SELECT FROM tasks.attempt a JOIN platform.node n ON n.name = a.node
                     WHERE a.sched_id = begun.sched_id AND a.attempt = begun.attempt AND a.ended_at IS NOT NULL AND NOT a.log_whole AND a.node <> @Here
-                        AND n.heartbeat_at >= clock_timestamp() - CAST(@Lease AS interval)) AS is_open
+                        AND n.heartbeat_at >= clock_timestamp() - CAST(@Lease AS interval)) AS is_open,
+            EXISTS (SELECT FROM tasks.attempt a
+                    WHERE a.sched_id = begun.sched_id AND a.attempt = begun.attempt AND a.ended_at IS NOT NULL AND a.log_whole) AS is_whole
         FROM (SELECT sched_id, attempt, exec_time AS since FROM tasks.log_line WHERE list_id = @ListId AND log_key = @LogKey AND line = 1 AND sched_id > 0
               UNION ALL
               SELECT sched_id, attempt, first_time FROM tasks.sealed_log
               WHERE list_id = @ListId AND log_key = @LogKey AND first_line = 1 AND sched_id > 0) begun
         WHERE (CAST(@SchedId AS bigint) IS NULL OR sched_id = @SchedId) AND (CAST(@Attempt AS int) IS NULL OR attempt = @Attempt)
-        GROUP BY begun.sched_id, begun.attempt ORDER BY since, attempt, sched_id
+        GROUP BY begun.sched_id, begun.attempt
+        ORDER BY max(min(begun.since)) OVER (PARTITION BY begun.sched_id ORDER BY begun.attempt), begun.attempt, begun.sched_id
         """;
 
     private const string Columns = "log_id, log_key, sched_id, attempt, line, continues, task_level, log_info, exec_time, log_time";
 
-    // Numbers have no gap that a reader may pass, so that a range holds as many lines as are asked for.
+    // Numbers have no gap but those of lines that are lost, so that a range holds as many lines as are asked for.
     private const string Range = $"""
         SELECT {Columns} FROM tasks.log_line
         WHERE sched_id = @SchedId AND attempt = @Attempt AND line > @After AND line <= @Upto AND exec_time >= @Since
@@ -94,6 +101,20 @@ internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node no
         ORDER BY line LIMIT @Limit
         """;
 
+    // The same from the end.
+    private const string LastForeignLinesSql = $"""
+        SELECT * FROM (
+            (SELECT {Columns} FROM tasks.log_line WHERE sched_id = 0 AND list_id = @ListId AND log_key = @LogKey ORDER BY line DESC LIMIT @Limit)
+            UNION ALL
+            SELECT {Columns} FROM tasks.sealed_line
+            WHERE sched_id = 0 AND list_id = @ListId AND log_key = @LogKey AND last_line >= COALESCE(
+                (SELECT max(first_line)
+                 FROM (SELECT first_line, sum(lines) OVER (ORDER BY first_line DESC) AS had FROM tasks.sealed_log
+                       WHERE sched_id = 0 AND list_id = @ListId AND log_key = @LogKey) s
+                 WHERE had >= @Limit), 0)) both_tables
+        ORDER BY line DESC LIMIT @Limit
+        """;
+
     private const string LastLinesSql = $"""
         SELECT {Columns}
         FROM (SELECT part.*, sum(octet_length(log_info)) OVER (ORDER BY line DESC) - octet_length(log_info) AS behind FROM ({Range}) part) sized
@@ -101,7 +122,7 @@ internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node no
         """;
 
     private const string LengthSql = $"""
-        SELECT CASE WHEN lines = last THEN last ELSE
+        SELECT lines, CASE WHEN lines = last THEN last ELSE
             (SELECT COALESCE(min(last) FILTER (WHERE next > last + 1), max(last))
              FROM (SELECT max(last) OVER (ORDER BY first ROWS UNBOUNDED PRECEDING) AS last, lead(first) OVER (ORDER BY first) AS next
                    FROM ({SealedLog.Ranges}) there) gaps) END AS head, last
@@ -111,6 +132,13 @@ internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node no
                     SELECT sum(lines), max(last_line) FROM tasks.sealed_log
                     WHERE sched_id = @SchedId AND attempt = @Attempt AND until >= @Since
                         AND since >= CAST(@Since AS timestamptz) - interval '1 day') both_tables) total
+        """;
+
+    // After which line the last ones are so many, of an attempt that has gaps.
+    private const string LastSql = $"""
+        SELECT CAST(first - 1 + had - @Most AS bigint)
+        FROM (SELECT first, sum(last - first + 1) OVER (ORDER BY first DESC) AS had FROM ({SealedLog.Ranges}) there) counted
+        WHERE had >= @Most ORDER BY first DESC LIMIT 1
         """;
 
     private const string ForeignLengthSql = """
@@ -136,51 +164,33 @@ internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node no
         foreach (var stream in From(attempts, after))
         {
             var line = stream.Is(after) ? after.Line : 0;
-            var most = (long)MostBytes - bytes;
-            var part = await Query(
-                connection,
-                LinesSql,
-                new
-                {
-                    stream.SchedId,
-                    stream.Attempt,
-                    After = line,
-                    Upto = line + limit - rows.Count,
-                    stream.Since,
-                    Bytes = most,
-                },
-                cancellation
-            );
-            foreach (var row in part)
+            while (true)
             {
-                if (row.Line != ++line) return Part(rows, after, several, more: false);
-                rows.Add(row);
-                bytes += row.Weight;
+                var most = (long)MostBytes - bytes;
+                var part = await Lines(connection, stream, line, line + limit - rows.Count, most, cancellation);
+                foreach (var row in part)
+                {
+                    if (row.Line != line + 1 && !stream.IsWhole) return Part(rows, after, several, more: false, held: true);
+                    line = row.Line;
+                    rows.Add(row);
+                    bytes += row.Weight;
+                }
+
+                if (rows.Count >= limit || bytes >= MostBytes) return Part(rows, after, several, more: true);
+                // The sum that cuts a part counts in other bytes than this one. What stays below its limit was not cut: the stream ends here.
+                if (
+                    part.Count > 0
+                    && part.Sum(row => (long)Encoding.UTF8.GetByteCount(row.LogInfo)) >= most
+                    && await Lines(connection, stream, line, line + 1, 1, cancellation) is [var cut]
+                    && cut.Line == line + 1
+                )
+                    return Part(rows, after, several, more: true);
+                // Of an attempt that may still get its lines it is asked where there was nothing: a gap may be longer than what is read at once.
+                if ((!stream.IsWhole && part.Count > 0) || await NextLine(connection, stream, line, cancellation) is not { } next) break;
+                if (!stream.IsWhole) return Part(rows, after, several, more: false, held: true);
+                line = next - 1;
             }
 
-            if (rows.Count >= limit || bytes >= MostBytes) return Part(rows, after, several, more: true);
-            // The sum that cuts a part counts in other bytes than this one. What stays below its limit was not cut: the stream ends here.
-            if (
-                part.Count > 0
-                && part.Sum(row => (long)Encoding.UTF8.GetByteCount(row.LogInfo)) >= most
-                && await Query(
-                    connection,
-                    LinesSql,
-                    new
-                    {
-                        stream.SchedId,
-                        stream.Attempt,
-                        After = line,
-                        Upto = line + 1,
-                        stream.Since,
-                        Bytes = 1L,
-                    },
-                    cancellation
-                )
-                    is [var next]
-                && next.Line == line + 1
-            )
-                return Part(rows, after, several, more: true);
             if (attempt is null && IsHeld(attempts, stream)) return Part(rows, after, several, more: false, held: true);
         }
 
@@ -202,20 +212,21 @@ internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node no
         return Part(rows, after, several, rows.Count >= limit);
     }
 
-    /// <summary>The last lines that can be read without passing a missing one.</summary>
+    /// <summary>The last lines that can be read without passing one that may still come.</summary>
     /// <param name="schedId">Only this step's; null for all. The same with <paramref name="attempt"/>.</param>
     public async Task<LogEnd> End(LogKey key, int limit, CancellationToken cancellation, long? schedId = null, int? attempt = null)
     {
         Interlocked.Increment(ref reads);
         await using var connection = await source.OpenConnectionAsync(cancellation);
         var attempts = await Attempts(connection, key, schedId, attempt, cancellation);
-        var lengths = new List<(AttemptLog Stream, long Lines)>();
+        var lengths = new List<(AttemptLog Stream, long Lines, long Upto)>();
         var whole = true;
         foreach (var stream in attempts)
         {
             var length = await connection.QuerySingleAsync<Length>(new CommandDefinition(LengthSql, stream, cancellationToken: cancellation));
-            lengths.Add((stream, length.Head));
-            whole = length.Head == length.Last && (attempt is not null || !IsHeld(attempts, stream));
+            var upto = stream.IsWhole ? length.Last : length.Head;
+            lengths.Add((stream, Math.Min(length.Lines, upto), upto));
+            whole = upto == length.Last && (attempt is not null || !IsHeld(attempts, stream));
             if (!whole) break;
         }
 
@@ -224,25 +235,22 @@ internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node no
                 new CommandDefinition(ForeignLengthSql, new { key.ListId, LogKey = key.Text }, cancellationToken: cancellation)
             )
             : 0;
-        // Other publishers' logs are as long as the original's steps printed: they are read from their beginning.
         var rows =
             foreign == 0
                 ? []
                 : await Query(
                     connection,
-                    ForeignLinesSql,
+                    LastForeignLinesSql,
                     new
                     {
                         key.ListId,
                         LogKey = key.Text,
-                        After = 0L,
-                        Limit = 100_000,
+                        Limit = limit,
                     },
                     cancellation
                 );
-        if (rows.Count > limit)
-            rows.RemoveRange(0, rows.Count - limit);
-        foreach (var (stream, lines) in Enumerable.Reverse(lengths))
+        rows.Reverse();
+        foreach (var (stream, lines, upto) in Enumerable.Reverse(lengths))
         {
             if (rows.Count >= limit || rows.Sum(row => row.Weight) >= MostBytes)
                 break;
@@ -254,8 +262,8 @@ internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node no
                 {
                     stream.SchedId,
                     stream.Attempt,
-                    After = lines - most,
-                    Upto = lines,
+                    After = lines == upto ? upto - most : await Last(connection, stream, most, cancellation),
+                    Upto = upto,
                     stream.Since,
                     Bytes = (long)MostBytes,
                 },
@@ -293,7 +301,7 @@ internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node no
                 cancellationToken: cancellation
             )
         );
-        return [.. attempts.Select(one => steps.IsCatchingUp(one.SchedId, one.Attempt) ? one with { IsOpen = true } : one)];
+        return [.. attempts.Select(one => steps.IsCatchingUp(one.SchedId, one.Attempt) ? one with { IsOpen = true, IsWhole = false } : one)];
     }
 
     // Whoever went on to the next attempt would never get the lines that this one still gets.
@@ -301,6 +309,59 @@ internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node no
 
     private static async Task<List<LogRow>> Query(NpgsqlConnection connection, string sql, object parameters, CancellationToken cancellation) =>
         (await connection.QueryAsync<LogRow>(new CommandDefinition(sql, parameters, cancellationToken: cancellation))).AsList();
+
+    private static Task<List<LogRow>> Lines(
+        NpgsqlConnection connection,
+        AttemptLog stream,
+        long after,
+        long upto,
+        long bytes,
+        CancellationToken cancellation
+    ) =>
+        Query(
+            connection,
+            LinesSql,
+            new
+            {
+                stream.SchedId,
+                stream.Attempt,
+                After = after,
+                Upto = upto,
+                stream.Since,
+                Bytes = bytes,
+            },
+            cancellation
+        );
+
+    /// <summary>The line behind those that are lost; null where none follows.</summary>
+    private static async Task<long?> NextLine(NpgsqlConnection connection, AttemptLog stream, long after, CancellationToken cancellation)
+    {
+        var asked = new
+        {
+            Scheds = new[] { stream.SchedId },
+            Attempts = new[] { stream.Attempt },
+            Afters = new[] { after },
+            Sinces = new[] { stream.Since },
+            Least = stream.Since.AddDays(-1),
+            Before = (DateTime?)null,
+        };
+        var found = await connection.QuerySingleAsync<(long SchedId, int Attempt, long? Line)>(
+            new CommandDefinition(SealedLog.NextSql, asked, cancellationToken: cancellation)
+        );
+        return found.Line;
+    }
+
+    private static Task<long> Last(NpgsqlConnection connection, AttemptLog stream, long most, CancellationToken cancellation)
+    {
+        var asked = new
+        {
+            stream.SchedId,
+            stream.Attempt,
+            stream.Since,
+            Most = most,
+        };
+        return connection.ExecuteScalarAsync<long>(new CommandDefinition(LastSql, asked, cancellationToken: cancellation));
+    }
 
     private static IEnumerable<AttemptLog> From(List<AttemptLog> attempts, LogCursor after)
     {
@@ -314,10 +375,12 @@ internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node no
         new(rows, rows.Count == 0 ? after : rows[^1].Cursor, several, more, held);
 
     /// <param name="IsOpen">It has ended, and not all of its lines are in the database.</param>
-    private sealed record AttemptLog(long SchedId, int Attempt, DateTime Since, bool IsOpen)
+    /// <param name="IsWhole">It has ended, and nobody has more of its lines than the database.</param>
+    private sealed record AttemptLog(long SchedId, int Attempt, DateTime Since, bool IsOpen, bool IsWhole)
     {
         public bool Is(LogCursor cursor) => cursor.Attempt == Attempt && (cursor.SchedId is null || cursor.SchedId == SchedId);
     }
 
-    private sealed record Length(long Head, long Last);
+    /// <param name="Head">The last line without a gap before it.</param>
+    private sealed record Length(long Lines, long Head, long Last);
 }

@@ -21,8 +21,8 @@ internal sealed record OrderLine(
 );
 
 /// <summary>
-/// Reads the lines of all attempts of one order for one follower. Within an attempt they come in order and without a gap; attempts that print at the same time
-/// are merged by time. The follower says which attempts have news, and the reader goes on from the line that it read last of each.
+/// Reads the lines of all attempts of one order for one follower. Within an attempt they come in order and without a gap, but for lines that are lost; attempts
+/// that print at the same time are merged by time. The follower says which attempts have news, and the reader goes on from the line that it read last of each.
 /// </summary>
 internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
 {
@@ -36,7 +36,8 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
         """;
 
     private const string AttemptsSql = """
-        SELECT t.sched_id, t.attempt, t.exec_time AS since, s.task_group, s.task_level, s.task_name, l.host
+        SELECT t.sched_id, t.attempt, t.exec_time AS since, s.task_group, s.task_level, s.task_name, l.host,
+            a.ended_at IS NOT NULL AND a.log_whole AS is_whole
         FROM (SELECT sched_id, attempt, exec_time FROM tasks.log_line WHERE list_id = @ListId AND line = 1 AND sched_id > 0
               UNION ALL
               SELECT sched_id, attempt, first_time FROM tasks.sealed_log WHERE list_id = @ListId AND first_line = 1 AND sched_id > 0) t
@@ -47,24 +48,34 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
         ORDER BY t.exec_time, t.sched_id, t.attempt
         """;
 
-    // A line is written soon after it was read, or late by whoever recovers it: log_time says when.
-    private const string SeenSql = """
+    // A line is written soon after it was read, or late by whoever recovers it: log_time says when. What stands behind a gap was not sent: it waited for the
+    // lines that were missing.
+    private const string SeenRanges = """
+        SELECT line AS first, line AS last, log_time > @From AS news FROM tasks.log_line
+        WHERE sched_id = p.sched_id AND attempt = p.attempt AND exec_time >= p.since AND exec_time >= @Least
+        UNION ALL
+        SELECT first_line, last_line, false FROM tasks.sealed_log
+        WHERE sched_id = p.sched_id AND attempt = p.attempt AND since >= @Least AND written <= @From AND line_steps IS NULL
+        UNION ALL
+        SELECT line, line, log_time > @From FROM tasks.sealed_line
+        WHERE sched_id = p.sched_id AND attempt = p.attempt AND since >= @Least AND (written > @From OR has_gaps)
+        """;
+
+    // A gap is looked for where there is one: as many lines as the last one's number have none.
+    private const string SeenSql = $"""
         SELECT p.sched_id, p.attempt, (
-            SELECT COALESCE(min(first) FILTER (WHERE news) - 1, max(last))
-            FROM (SELECT line AS first, line AS last, log_time > @From AS news FROM tasks.log_line
-                  WHERE sched_id = p.sched_id AND attempt = p.attempt AND exec_time >= p.since AND exec_time >= @Least
-                  UNION ALL
-                  SELECT first_line, last_line, false FROM tasks.sealed_log
-                  WHERE sched_id = p.sched_id AND attempt = p.attempt AND since >= @Least AND written <= @From
-                  UNION ALL
-                  SELECT line, line, log_time > @From FROM tasks.sealed_line
-                  WHERE sched_id = p.sched_id AND attempt = p.attempt AND since >= @Least AND written > @From) t) AS line
+            SELECT LEAST(min(first) FILTER (WHERE news) - 1, max(last), CASE WHEN sum(last - first + 1) <> max(last) THEN (
+                SELECT min(upto)
+                FROM (SELECT max(last) OVER (ORDER BY first ROWS UNBOUNDED PRECEDING) AS upto, lead(first) OVER (ORDER BY first) AS next
+                      FROM ({SeenRanges}) each_of) gaps
+                WHERE next > upto + 1) END)
+            FROM ({SeenRanges}) there) AS line
         FROM unnest(CAST(@Scheds AS bigint[]), CAST(@Attempts AS int[]), CAST(@Sinces AS timestamptz[])) AS p(sched_id, attempt, since)
         """;
 
     private const string Columns = "log_id, log_key, sched_id, attempt, line, continues, log_info, exec_time, log_time";
 
-    // Within an attempt numbers have no gap that may be passed, so that a range holds as many lines as are asked for.
+    // Within an attempt numbers have no gap but those of lines that are lost, so that a range holds as many lines as are asked for.
     private const string LinesSql = $"""
         SELECT {Columns}
         FROM (SELECT t.*, sum(octet_length(t.log_info)) OVER (ORDER BY t.exec_time, t.sched_id, t.attempt, t.line) - octet_length(t.log_info) AS before
@@ -84,8 +95,14 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
     private readonly Dictionary<(long SchedId, int Attempt), Place> known = [];
     private readonly List<Place> due = [];
 
+    /// <summary>The lines that were passed over because nobody has them; the first of them, where there are many.</summary>
+    public List<LostLines> Lost { get; } = [];
+
     /// <summary>Whether everything is read that the follower said there is.</summary>
     public bool IsDone => due.Count == 0;
+
+    /// <summary>Whether lines wait for others before them. That nobody brings these any more is announced to no one.</summary>
+    public bool Waits => known.Values.Any(place => place.Waits);
 
     /// <summary>PostgreSQL's clock: what is written by now is read once <see cref="IsDone"/>.</summary>
     public async Task<DateTime> Now(CancellationToken cancellation)
@@ -152,8 +169,12 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
         {
             var place = known[(row.SchedId, row.Attempt)];
             // What follows a line that is missing waits for it; its writing is announced.
-            if (row.Line != place.Line + 1) continue;
-            place.Line = row.Line;
+            if (row.Line != place.Line + 1)
+            {
+                place.Waits = true;
+                continue;
+            }
+            (place.Line, place.Waits) = (row.Line, false);
             lines.Add(
                 new OrderLine(
                     row.LogId,
@@ -178,8 +199,35 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
         // An attempt is done with when a read that nothing cut gave less of it than was asked for, or nothing that may be sent.
         foreach (var place in places)
             place.IsDue = sent.GetValueOrDefault(place.Key) == 0 ? !whole && !read.ContainsKey(place.Key) : !whole || read[place.Key] == LinesOfAnAttempt;
+        // Of one that has not ended where there was nothing: a gap may be longer than what is read at once.
+        var still = places.Where(place => !place.IsDue && (place.IsWhole || !read.ContainsKey(place.Key))).ToList();
+        if (still.Count > 0) await PassLost(still, cancellation);
         due.RemoveAll(place => !place.IsDue);
         return lines;
+    }
+
+    // Lines behind those that nobody brings any more are read on from there; behind others they wait.
+    private async Task PassLost(List<Place> places, CancellationToken cancellation)
+    {
+        var asked = new
+        {
+            Scheds = Column(places, place => place.SchedId),
+            Attempts = Column(places, place => place.Attempt),
+            Afters = Column(places, place => place.Line),
+            Sinces = Column(places, place => place.Since),
+            Least = Least(places),
+            Before = (DateTime?)null,
+        };
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        foreach (var next in await connection.QueryAsync<Seen>(new CommandDefinition(SealedLog.NextSql, asked, cancellationToken: cancellation)))
+        {
+            if (next.Line is not { } line) continue;
+            var place = known[(next.SchedId, next.Attempt)];
+            place.Waits = !place.IsWhole;
+            if (place.Waits) continue;
+            if (line > place.Line + 1 && Lost.Count <= LostLines.MostNamed) Lost.Add(new LostLines(place.Attempt, place.Line + 1, line - 1, place.Host));
+            (place.Line, place.IsDue) = (line - 1, true);
+        }
     }
 
     private async Task Meet(NpgsqlConnection connection, long[]? scheds, DateTime? from, CancellationToken cancellation)
@@ -200,6 +248,7 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
         )
         {
             known.TryAdd(place.Key, place);
+            known[place.Key].IsWhole = place.IsWhole;
             Queue(known[place.Key]);
         }
     }
@@ -247,8 +296,14 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
 
         public string Host { get; init; } = "";
 
+        /// <summary>It has ended, and nobody has more of its lines than the database.</summary>
+        public bool IsWhole { get; set; }
+
         /// <summary>The last line that was read.</summary>
         public long Line { get; set; }
+
+        /// <summary>Lines of it wait for one before them.</summary>
+        public bool Waits { get; set; }
 
         /// <summary>There may be more of it.</summary>
         public bool IsDue { get; set; }

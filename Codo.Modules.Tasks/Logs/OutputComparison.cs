@@ -10,6 +10,7 @@ namespace Codo.Modules.Tasks.Logs;
 
 /// <summary>What is compared of a step on one host.</summary>
 /// <param name="Attempt">The last; 0 where there was none.</param>
+/// <param name="IsAlive">The node of that attempt is there.</param>
 internal sealed record ComparedHost(
     string Host,
     long SchedId,
@@ -19,7 +20,8 @@ internal sealed record ComparedHost(
     string? Outcome,
     DateTime? StartedAt,
     DateTime? EndedAt,
-    bool LogWhole
+    bool LogWhole,
+    bool IsAlive
 );
 
 /// <summary>What one host printed, as a digest.</summary>
@@ -70,7 +72,7 @@ internal sealed partial class OutputComparison(NpgsqlDataSource source)
     [GeneratedRegex(@"\d{4}[-/]\d{2}[-/]\d{2}([T ]\d{2}:\d{2}(:\d{2})?([.,]\d+)?)?( ?(Z|[+-]\d{2}:?\d{2})\b)?|\b\d{1,2}:\d{2}:\d{2}([.,]\d+)?")]
     private static partial Regex Moment();
 
-    /// <summary>A digest for each host, in their order; null for one whose output is not in the database, or was not reached in time.</summary>
+    /// <summary>A digest for each host, in their order; null for one whose output is not all in the database, or was not reached in time.</summary>
     public async Task<(IReadOnlyList<OutputDigest?> Digests, int Read)> Read(
         IReadOnlyList<ComparedHost> hosts,
         ComparisonRule rule,
@@ -85,7 +87,9 @@ internal sealed partial class OutputComparison(NpgsqlDataSource source)
             if (Stopwatch.GetElapsedTime(began) > MostTime) return (digests, first);
             var batch = hosts.Skip(first).Take(BatchHosts).ToList();
             using var digest = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+            var ends = new List<OutputEnd>();
             await Each(connection, batch, rule, Digest, Close, cancellation);
+            foreach (var place in await GoOn(connection, batch, ends, cancellation)) digests[first + place] = null;
 
             void Digest(string line)
             {
@@ -94,10 +98,12 @@ internal sealed partial class OutputComparison(NpgsqlDataSource source)
                 digest.AppendData("\n"u8);
             }
 
-            void Close(int place, int lines, bool partial)
+            void Close(OutputEnd end)
             {
                 var sum = Convert.ToHexStringLower(digest.GetHashAndReset());
-                digests[first + place] = new OutputDigest(sum, lines, partial);
+                if (end.Lacks) return;
+                digests[first + end.Place] = new OutputDigest(sum, end.Lines, end.Partial);
+                if (!end.Partial) ends.Add(end);
             }
         }
         return (digests, hosts.Count);
@@ -108,7 +114,7 @@ internal sealed partial class OutputComparison(NpgsqlDataSource source)
     {
         var lines = new List<string>();
         await using var connection = await source.OpenConnectionAsync(cancellation);
-        await Each(connection, [host], rule, lines.Add, (_, _, _) => { }, cancellation);
+        await Each(connection, [host], rule, lines.Add, _ => { }, cancellation);
         return lines;
     }
 
@@ -117,7 +123,7 @@ internal sealed partial class OutputComparison(NpgsqlDataSource source)
         List<ComparedHost> batch,
         ComparisonRule rule,
         Action<string> line,
-        Action<int, int, bool> close,
+        Action<OutputEnd> close,
         CancellationToken cancellation
     )
     {
@@ -128,23 +134,28 @@ internal sealed partial class OutputComparison(NpgsqlDataSource source)
             // The command line is the first.
             Most = rule.Lines + 2L,
             Bytes = (long)MostBytes,
-            Since = batch.Min(host => host.StartedAt!.Value) - Slack,
-            Before = batch.Max(host => host.EndedAt ?? DateTime.UnixEpoch.AddYears(200)) + Slack,
+            Since = Since(batch),
+            Before = Before(batch),
         };
         await using var reader = await connection.ExecuteReaderAsync(
             new CommandDefinition(LinesSql, asked, commandTimeout: 30, cancellationToken: cancellation),
             CommandBehavior.SequentialAccess
         );
         var (place, count, partial, names) = (-1, 0, false, new List<string>());
+        var (last, lacks) = (0L, false);
         while (await reader.ReadAsync(cancellation))
         {
             var now = (int)reader.GetInt64(0) - 1;
             if (now != place)
             {
-                if (place >= 0) close(place, count, partial);
+                if (place >= 0) close(new OutputEnd(place, count, partial, lacks, last));
                 (place, count, partial, names) = (now, 0, false, Names(batch[now].Host));
+                (last, lacks) = (0, false);
             }
             var number = reader.GetInt64(1);
+            // A line that is lost would look like a difference.
+            lacks |= number > last + 1;
+            last = number;
             var text = reader.GetString(2);
             if (number == 1 && text.StartsWith("[CMD]", StringComparison.Ordinal)) continue;
             if (count >= rule.Lines || reader.GetBoolean(3))
@@ -155,8 +166,36 @@ internal sealed partial class OutputComparison(NpgsqlDataSource source)
             line(Normal(text, rule, names));
             count++;
         }
-        if (place >= 0) close(place, count, partial);
+        if (place >= 0) close(new OutputEnd(place, count, partial, lacks, last));
     }
+
+    // Which of those that seem to be over go on behind a gap that is longer than what is compared.
+    private static async Task<List<int>> GoOn(NpgsqlConnection connection, List<ComparedHost> batch, List<OutputEnd> ends, CancellationToken cancellation)
+    {
+        if (ends.Count == 0) return [];
+        var least = Since(batch);
+        var asked = new
+        {
+            Scheds = ends.Select(end => batch[end.Place].SchedId).ToArray(),
+            Attempts = ends.Select(end => batch[end.Place].Attempt).ToArray(),
+            Afters = ends.Select(end => end.Last).ToArray(),
+            Sinces = ends.Select(_ => least).ToArray(),
+            Least = least,
+            Before = (DateTime?)Before(batch),
+        };
+        var behind = await connection.QueryAsync<(long SchedId, int Attempt, long? Line)>(
+            new CommandDefinition(SealedLog.NextSql, asked, commandTimeout: 30, cancellationToken: cancellation)
+        );
+        return [.. behind.Where(next => next.Line is not null).Select(next => batch.FindIndex(host => host.SchedId == next.SchedId))];
+    }
+
+    private static DateTime Since(List<ComparedHost> batch) => batch.Min(host => host.StartedAt!.Value) - Slack;
+
+    private static DateTime Before(List<ComparedHost> batch) => batch.Max(host => host.EndedAt ?? DateTime.UnixEpoch.AddYears(200)) + Slack;
+
+    /// <param name="Lacks">A line before another is lost.</param>
+    /// <param name="Last">The number of the last line.</param>
+    private sealed record OutputEnd(int Place, int Lines, bool Partial, bool Lacks, long Last);
 
     private static string Normal(string text, ComparisonRule rule, List<string> names)
     {

@@ -18,9 +18,13 @@ internal static class ReadLog
     /// <param name="After">To ask with next.</param>
     /// <param name="More">There is more already; otherwise ask again later.</param>
     /// <param name="CatchingUp">The step has ended and its node has lines of it, or may have, that the database does not have yet: ask again.</param>
-    /// <param name="Missing">The same, and the node is away: which one, in words; or that all of it was deleted; else empty.</param>
+    /// <param name="Missing">
+    /// Which lines between these are lost, and which node that is away has lines of it; or that all of it was deleted; else empty. In words.
+    /// </param>
     /// <param name="Before">Of an answer to <c>tail</c>: lines of the log before these.</param>
-    internal sealed record Result(IReadOnlyList<LogRow> Data, string After, bool More, bool CatchingUp, Text Missing, long? Before) : Answer(Say.Fetched);
+    /// <param name="LostLines">How many lines between these nobody has.</param>
+    internal sealed record Result(IReadOnlyList<LogRow> Data, string After, bool More, bool CatchingUp, Text Missing, long? Before, long LostLines)
+        : Answer(Say.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {
@@ -44,29 +48,35 @@ internal static class ReadLog
             if (query.Tail is { } tail)
             {
                 var end = await reader.End(key, tail, cancellationToken, query.SchedId, query.Attempt);
+                var lostOfEnd = LostLines.Between(end.Rows, null);
                 return new Result(
                     end.Rows,
                     end.After.Text(end.SeveralSteps),
                     false,
                     here || elsewhere is { Alive: true },
-                    await Missing(end.Rows.Count == 0),
-                    end.Before
+                    await Missing(end.Rows.Count == 0, lostOfEnd),
+                    end.Before,
+                    lostOfEnd.Sum(lines => lines.Count)
                 );
             }
             var after = LogCursor.Read(query.After);
             var part = await reader.Next(key, after, query.Limit ?? DefaultLimit, cancellationToken, query.SchedId, query.Attempt);
+            var lost = LostLines.Between(part.Rows, after);
             return new Result(
                 part.Rows,
                 part.After.Text(part.SeveralSteps),
                 part.More,
                 here || elsewhere is { Alive: true },
-                await Missing(part.Rows.Count == 0 && after == LogCursor.Start),
-                null
+                await Missing(part.Rows.Count == 0 && after == LogCursor.Start, lost),
+                null,
+                lost.Sum(lines => lines.Count)
             );
 
-            async Task<Text> Missing(bool isBlank) =>
-                elsewhere?.Missing
-                ?? (isBlank && !here && await rest.IsDeleted(key, query.SchedId, query.Attempt, cancellationToken) ? Deleted : Text.Same(""));
+            // What is lost is said once, by the answer that passes it; of a node that is away each answer says it.
+            async Task<Text> Missing(bool isBlank, List<LostLines> passed) =>
+                passed.Count > 0 || elsewhere is not null ? LostLines.Words(passed, elsewhere)
+                : isBlank && !here && await rest.IsDeleted(key, query.SchedId, query.Attempt, cancellationToken) ? Deleted
+                : Text.Same("");
         }
     }
 }

@@ -17,6 +17,28 @@ internal static class SealedLog
         WHERE sched_id = @SchedId AND attempt = @Attempt AND until >= @Since AND since >= CAST(@Since AS timestamptz) - interval '1 day' AND has_gaps
         """;
 
+    /// <summary>
+    /// The next line of each of <c>@Scheds</c> and <c>@Attempts</c> behind that of <c>@Afters</c>, however far; null where there is none. No day before
+    /// <c>@Least</c> is looked at, and of each attempt none before that of <c>@Sinces</c>; nothing from <c>@Before</c> on, null for no such bound.
+    /// </summary>
+    public const string NextSql = """
+        SELECT p.sched_id, p.attempt, (
+            SELECT min(line)
+            FROM ((SELECT line FROM tasks.log_line
+                   WHERE sched_id = p.sched_id AND attempt = p.attempt AND line > p.after AND exec_time >= p.since AND exec_time >= @Least
+                       AND (CAST(@Before AS timestamptz) IS NULL OR exec_time < @Before)
+                   ORDER BY line LIMIT 1)
+                  UNION ALL
+                  SELECT line FROM tasks.sealed_line
+                  WHERE sched_id = p.sched_id AND attempt = p.attempt AND last_line > p.after AND since >= @Least AND line > p.after AND exec_time >= p.since
+                      AND (CAST(@Before AS timestamptz) IS NULL OR since < @Before)
+                      AND first_line <= (SELECT min(last_line) FROM tasks.sealed_log
+                                         WHERE sched_id = p.sched_id AND attempt = p.attempt AND last_line > p.after AND since >= @Least
+                                             AND (CAST(@Before AS timestamptz) IS NULL OR since < @Before))) t) AS line
+        FROM unnest(CAST(@Scheds AS bigint[]), CAST(@Attempts AS int[]), CAST(@Afters AS bigint[]), CAST(@Sinces AS timestamptz[])) AS p(sched_id, attempt,
+            after, since)
+        """;
+
     /// <summary>The text as it stands in the content of a sealed row, where a newline ends a line.</summary>
     public static string Escape(string text) =>
         text.Replace("\u0001", "\u0001e", StringComparison.Ordinal).Replace("\n", "\u0001n", StringComparison.Ordinal);

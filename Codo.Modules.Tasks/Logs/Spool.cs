@@ -23,6 +23,8 @@ internal sealed class Spool
     private long keptBefore, keptBytes;
     private long tailLines, tailBytes;
     private long lost;
+    // The time of the last line: readers look at nothing before the first, and the clock may be put back.
+    private long latest;
     private string? failure;
     private bool inTail;
 
@@ -50,6 +52,11 @@ internal sealed class Spool
     /// <summary>Why output is lost or may be; null while the spool is whole.</summary>
     public string? Failure => failure;
 
+    private long Now => Math.Max(latest, folder.Now);
+
+    // A process may end while it deletes the tail files that it has copied.
+    private bool IsJoined => Last(head!) is { } last && last.Marks.HasFlag(LineMarks.Joined);
+
     public static Spool Create(SpoolFolder folder, OutputPlace place)
     {
         try
@@ -61,7 +68,7 @@ internal sealed class Spool
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             var spool = new Spool(folder, place, null);
-            spool.Fail(error.Message, folder.Now);
+            spool.Fail(error.Message, spool.Now);
             return spool;
         }
     }
@@ -86,8 +93,9 @@ internal sealed class Spool
         foreach (var segment in Directory.EnumerateFiles(Path.GetDirectoryName(path)!, Path.GetFileName(path) + ".tail-*").Order(StringComparer.Ordinal))
             if (SpoolFile.Open(segment) is { } opened) spool.tail.Add(opened);
             else folder.SetAside(segment);
+        spool.latest = spool.tail.Append(head).Max(file => Last(file)?.Milliseconds ?? 0);
         // The copying of the tail was cut short: it is done again, and gives the same lines the same numbers.
-        if (spool.tail.Count > 0 && spool.FindGap() is { } gap) head.Truncate(gap);
+        if (spool.tail.Count > 0 && !spool.IsJoined && spool.FindGap() is { } gap) head.Truncate(gap);
         folder.Found(head.Length + spool.tail.Sum(file => file.Length));
         spool.Seal();
         return spool;
@@ -111,6 +119,7 @@ internal sealed class Spool
     public void Add(long milliseconds, bool continues, string text)
     {
         LogMetrics.Read();
+        milliseconds = latest = Math.Max(latest, milliseconds);
         FirstMilliseconds ??= milliseconds;
         var marks = continues ? LineMarks.Continues : LineMarks.None;
         if (failure is not null)
@@ -152,7 +161,7 @@ internal sealed class Spool
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            Fail(error.Message, folder.Now);
+            Fail(error.Message, Now);
         }
     }
 
@@ -161,10 +170,10 @@ internal sealed class Spool
     {
         // The last line, which is little.
         Flush(always: true);
-        if (tail.Count > 0 && failure is null && Join() is { } why) GiveUp(why, folder.Now);
+        if (tail.Count > 0 && failure is null && Join() is { } why) GiveUp(why, Now);
         if (lost == 0) return;
         var text = string.Create(CultureInfo.InvariantCulture, $"[Codo]: 丢失 {lost} 行输出：{failure} / {lost} lines of output are lost: {failure}");
-        lock (kept) kept.Add(new SpooledLine(0, folder.Now, LineMarks.None, Encoding.UTF8.GetBytes(text)));
+        lock (kept) kept.Add(new SpooledLine(0, Now, LineMarks.None, Encoding.UTF8.GetBytes(text)));
         lost = 0;
     }
 
@@ -265,25 +274,9 @@ internal sealed class Spool
         try
         {
             Write(tail[^1], always: true);
-            var mark = LineMarks.Gap;
-            foreach (var file in tail)
-            {
-                var at = file.Start;
-                for (var read = file.Next(ref at, 1000); read.Count > 0; read = file.Next(ref at, 1000))
-                {
-                    foreach (var line in read)
-                    {
-                        if (mark == LineMarks.Gap && missing.Lines > 0) head!.Add(line.Milliseconds, mark, missing.Text);
-                        if (mark == LineMarks.Gap) placed += missing.Lines;
-                        head!.Add(line with { Marks = line.Marks | (missing.Lines > 0 ? LineMarks.None : mark) });
-                        mark = LineMarks.None;
-                        placed++;
-                    }
-
-                    Write(head!, always: true);
-                }
-            }
-
+            // What an earlier process has copied has its numbers, and the first of these files may be gone.
+            if (!IsJoined) Copy(missing, lines, ref placed);
+            placed = lines;
             foreach (var file in tail) Delete(file);
             tail.Clear();
             return null;
@@ -293,6 +286,38 @@ internal sealed class Spool
             lost += lines - placed;
             return error.Message;
         }
+    }
+
+    /// <param name="lines">Of the tail, those that are missing included.</param>
+    /// <param name="placed">How many of them were given their place.</param>
+    private void Copy(TailHead missing, long lines, ref long placed)
+    {
+        var mark = LineMarks.Gap;
+        foreach (var file in tail)
+        {
+            var at = file.Start;
+            for (var read = file.Next(ref at, 1000); read.Count > 0; read = file.Next(ref at, 1000))
+            {
+                foreach (var line in read)
+                {
+                    if (mark == LineMarks.Gap && missing.Lines > 0) head!.Add(line.Milliseconds, mark, missing.Text);
+                    if (mark == LineMarks.Gap) placed += missing.Lines;
+                    if (missing.Lines > 0) mark = LineMarks.None;
+                    if (placed + 1 == lines) mark |= LineMarks.Joined;
+                    head!.Add(line with { Marks = line.Marks | mark });
+                    mark = LineMarks.None;
+                    placed++;
+                }
+
+                Write(head!, always: true);
+            }
+        }
+    }
+
+    private static SpooledLine? Last(SpoolFile file)
+    {
+        var at = file.Find(file.Lines);
+        return file.Next(ref at, 1) is [var last] ? last : null;
     }
 
     private long? FindGap()
@@ -315,6 +340,8 @@ internal sealed class Spool
     private void GiveUp(string why, long milliseconds)
     {
         failure = why;
+        latest = milliseconds;
+        FirstMilliseconds ??= milliseconds;
         foreach (var line in head?.TakePending() ?? []) Keep(line.Milliseconds, line.Marks, line.Utf8.ToArray());
         Keep(
             milliseconds,

@@ -20,6 +20,9 @@ internal enum LineMarks : byte
 
     /// <summary>It stands where output is missing, and what follows it was copied from another file.</summary>
     Gap = 2,
+
+    /// <summary>It is the last of what was copied from other files: all of that is here.</summary>
+    Joined = 4,
 }
 
 /// <summary>Where a reader of a spool stands.</summary>

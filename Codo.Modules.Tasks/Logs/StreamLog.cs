@@ -128,7 +128,8 @@ internal static class StreamLog
 
         public int? Attempt => attempt;
 
-        private LaggingNode? said;
+        private readonly List<LostLines> lost = [];
+        private Text said = Text.Same("");
 
         /// <summary>The last line that went out.</summary>
         public LogCursor After { get; private set; } = after;
@@ -143,12 +144,13 @@ internal static class StreamLog
 
         public Task<bool> Beat(LogFeed feed, Follower follower) => Write(": \n\n", feed, follower);
 
-        /// <summary>Says, as an event of its own, what a node that is away has of the log; an empty one takes it back.</summary>
-        public Task<bool> Say(LaggingNode? missing, LogFeed feed, Follower follower)
+        /// <summary>Says, as an event of its own, what a node that is away has of the log, and which lines are lost; an empty one takes it back.</summary>
+        public Task<bool> Say(LaggingNode? away, LogFeed feed, Follower follower)
         {
+            var missing = LostLines.Words(lost, away);
             if (missing == said) return Task.FromResult(true);
             said = missing;
-            return Write($"event: missing\ndata: {JsonSerializer.Serialize(new { missing = missing?.Missing ?? Text.Same("") }, json)}\n\n", feed, follower);
+            return Write($"event: missing\ndata: {JsonSerializer.Serialize(new { missing }, json)}\n\n", feed, follower);
         }
 
         public async Task<bool> Send(List<LogRow> rows, bool severalSteps, LogFeed feed, Follower follower)
@@ -160,6 +162,7 @@ internal static class StreamLog
                 text.Append("id: ").Append(row.Cursor.Text(severalSteps)).Append("\ndata: ").Append(JsonSerializer.Serialize(row, json)).Append("\n\n");
             }
 
+            if (lost.Count <= LostLines.MostNamed) lost.AddRange(LostLines.Between(rows, After));
             After = rows[^1].Cursor;
             return text.Length == 0 || await Write(text.ToString(), feed, follower);
         }

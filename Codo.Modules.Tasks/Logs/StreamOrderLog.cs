@@ -64,12 +64,17 @@ internal static class StreamOrderLog
     )
     {
         if (!await stream.Begin()) return;
-        LaggingNode? said = null;
+        LaggingNode? away = null;
+        var said = Text.Same("");
         news.All = true;
+        var looked = DateTime.MinValue;
         while (true)
         {
             var until = await reader.Now(ending);
             var (all, some) = news.Taken();
+            // That nobody brings the lines any more for which others wait is announced to no one: it is looked at now and then, whatever else comes.
+            all |= reader.Waits && until - looked >= EventStream.Heartbeat;
+            if (all) looked = until;
             if (all) await reader.TakeAll(from, ending);
             await reader.Take(some, ending);
             while (!reader.IsDone)
@@ -84,16 +89,18 @@ internal static class StreamOrderLog
                     return;
             }
             from = until;
-            if (all && await rest.Elsewhere(listId, ending) is var behind)
-            {
-                var away = behind is { Alive: false } ? behind : null;
-                if (away != said && !await stream.Send("missing", null, new { missing = away?.Missing ?? Text.Same("") })) return;
-                said = away;
-            }
+            if (all) away = await rest.Elsewhere(listId, ending) is { Alive: false } gone ? gone : null;
+            var missing = LostLines.Words(reader.Lost, away);
+            if (missing != said && !await stream.Send("missing", null, new { missing })) return;
+            said = missing;
             await Task.Delay(Gather, ending);
             while (!await news.Come(EventStream.Heartbeat, ending))
-                if (!await stream.Beat())
-                    return;
+            {
+                if (!await stream.Beat()) return;
+                if (!reader.Waits) continue;
+                news.All = true;
+                break;
+            }
         }
     }
 

@@ -136,7 +136,8 @@ internal static class WatchLog
                 await feed.Beyond(seen).WaitAsync(over);
                 if (feed.Window() is not { } end) continue;
                 seen = end.Change;
-                var text = Text(end.Rows, end.Total, show, feed.Missing?.Line);
+                var lost = LostLines.Between(end.Rows, end.Total > end.Rows.Count ? null : LogCursor.Start);
+                var text = Text(end.Rows, end.Total, show, LostLines.Line(lost, feed.Missing));
                 // More commands are no more output: where those are left out there is nothing new to send.
                 if (text == last) continue;
                 last = text;

@@ -38,6 +38,9 @@ public sealed partial class ApprovePage
     private string CommentHint =>
         plan.Rule.ReasonRequired ? T("理由（必填）", "Reason (required)") : T("意见（退回时必填）", "Comment (required to push back)");
 
+    // A host that is in several groups is one.
+    private int HostsInAll => plan.Groups.SelectMany(group => group.Alike).SelectMany(alike => alike.Hosts).Distinct().Count();
+
     private string ApproveText
     {
         get
@@ -56,7 +59,9 @@ public sealed partial class ApprovePage
                 '\n',
                 plan.Groups.Select(group => T($"组 {group.TaskGroup}：", $"Group {group.TaskGroup}: ") + HostCount(group.HostCount))
             );
-            return T($"批准「{order.TaskName}」\n{after}\n{groups}", $"Approve “{order.TaskName}”\n{after}\n{groups}");
+            // Of an order without a plan the hosts are not known here.
+            var of = HostsInAll == 0 ? "" : T("：", " for ") + HostCount(HostsInAll);
+            return T($"批准「{order.TaskName}」{of}\n{after}\n{groups}", $"Approve “{order.TaskName}”{of}\n{after}\n{groups}");
         }
     }
 
@@ -77,7 +82,7 @@ public sealed partial class ApprovePage
     private static string Batches(ShowPlan.Group group) =>
         group.Batches < 2
             ? ""
-            : T($" · 分 {group.Batches} 批", $" · {group.Batches} batches") + (group.Next == "confirm" ? T("，每批后确认", ", confirmed one by one") : "");
+            : T($" · 分 {group.Batches} 批", $" · {group.Batches} batches") + BatchWords.Of(group.BatchPause, group.MaxFailures, group.Next);
 
     private static string Few(IReadOnlyList<string> hosts) => string.Join(", ", hosts.Take(FewHosts)) + (hosts.Count > FewHosts ? " …" : "");
 

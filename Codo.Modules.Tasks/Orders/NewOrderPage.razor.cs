@@ -11,10 +11,13 @@ namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>
 /// An order from a template: a form of its words and the hosts of each group, with what would run beside it while one types; filled in as another order was
-/// (<c>like</c>), or with the hosts of that one that are not done (<c>failed_of</c>).
+/// (<c>like</c>), or with the hosts of that one that are not done, of one that still runs those that have failed (<c>failed_of</c>).
 /// </summary>
 public sealed partial class NewOrderPage
 {
+    // While an order runs its other hosts run too, or their turn comes: in another order their commands would run twice.
+    private static readonly string[] StuckStates = ["failed", "interrupted", "stopped"];
+
     private readonly List<(long Number, string Name)> templates = [];
     private readonly Dictionary<int, List<string>> hosts = [];
     private readonly List<string> masked = [];
@@ -34,7 +37,20 @@ public sealed partial class NewOrderPage
 
     private string Template => templates.Find(template => template.Number == tempId).Name ?? "";
 
-    private string Before => isOnlyFailed ? T("未完成的主机，来自订单", "The hosts that are not done of order") : T("按此订单填写：", "Filled in as order");
+    private bool IsOver => before?.Schedule == "OK";
+
+    private string Before =>
+        !isOnlyFailed ? T("按此订单填写：", "Filled in as order")
+        : IsOver ? T("未完成的主机，来自订单", "The hosts that are not done of order")
+        : T("失败、中断或已停止的主机，来自订单", "The hosts that have failed, are interrupted or stopped of order");
+
+    private string NoneOfGroup =>
+        IsOver
+            ? T("此组的主机都已完成，而订单的每个组都要有主机", "All hosts of this group are done; an order needs hosts for every group")
+            : T(
+                "此组没有失败、中断或已停止的主机，而订单的每个组都要有主机。订单运行时，请改在该订单中重新执行",
+                "None of this group has failed, is interrupted or stopped; an order needs hosts for every group. While the order runs, restart there instead"
+            );
 
     /// <inheritdoc/>
     protected override async Task Load()
@@ -72,8 +88,10 @@ public sealed partial class NewOrderPage
             ? template
             : throw Refusal.NotFound("此订单的模板已不存在，或你不能查看", "The template of this order is gone, or you may not see it");
         foreach (var group in (await Send(new ShowGrid.Query(like))).Groups)
-            hosts[group.TaskGroup] = [.. group.Hosts.Where((_, at) => !isOnlyFailed || group.States[at] != "done")];
+            hosts[group.TaskGroup] = [.. group.Hosts.Where((_, at) => !isOnlyFailed || IsTaken(group.States[at]))];
     }
+
+    private bool IsTaken(string state) => IsOver ? state != "done" : StuckStates.Contains(state);
 
     private long? Number(string name) =>
         Asked(name) is not { } text ? null
@@ -83,7 +101,7 @@ public sealed partial class NewOrderPage
     private string HostsOf(int group) => hosts.TryGetValue(group, out var some) ? string.Join('\n', some) : "";
 
     // Of a group that the template has got since then the order knows nothing.
-    private bool IsDone(int group) => isOnlyFailed && hosts.TryGetValue(group, out var some) && some.Count == 0;
+    private bool HasNone(int group) => isOnlyFailed && hosts.TryGetValue(group, out var some) && some.Count == 0;
 
     // Orders answer the library's name for a word where there is one.
     private string Given(string word) =>
@@ -92,5 +110,6 @@ public sealed partial class NewOrderPage
             ?.ArgsValue?.ToString()
         ?? "";
 
-    private string ArgumentOf(string word) => Given(word) is var value && value != OrderArguments.Mask ? value : "";
+    // A text area drops the line break that it begins with.
+    private string ArgumentOf(string word) => Given(word) is var value && value != OrderArguments.Mask ? (value is ['\n' or '\r', ..] ? "\n" : "") + value : "";
 }

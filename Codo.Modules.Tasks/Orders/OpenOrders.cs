@@ -15,19 +15,8 @@ internal static class OpenOrders
 
     internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Say.Fetched);
 
-    /// <param name="AwaitsBatch">A person lets the next batch begin.</param>
-    internal sealed record Row(
-        long ListId,
-        string TaskName,
-        string Creator,
-        string Schedule,
-        string Status,
-        DateTime Since,
-        long Hosts,
-        long Done,
-        bool IsPushedBack,
-        bool AwaitsBatch
-    );
+    /// <param name="Face">The key of its <see cref="OrderFace"/>.</param>
+    internal sealed record Row(long ListId, string TaskName, string Creator, string Face, DateTime Since, long Hosts, long Done, bool IsPushedBack);
 
     // Its submitter reads why, and the approvers have nothing to do.
     private const string IsPushedBack = """
@@ -68,17 +57,20 @@ internal static class OpenOrders
 
     internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {
+        // Of the few that are shown, and of no others.
         private const string Columns = $"""
-            SELECT o.list_id, o.task_name, o.creator, o.schedule, CAST(o.status AS text) AS status,
-                CASE WHEN o.schedule = 'new' THEN {StartCheck.WaitsSince} ELSE o.start_time END AS since,
+            SELECT o.list_id, o.task_name, o.creator, o.face, {OrderFace.Since} AS since,
                 (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id) AS hosts,
                 (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state = 'done') AS done,
-                {IsPushedBack} AS is_pushed_back, o.schedule = 'start' AND {Progress.AwaitsBatch} AND NOT EXISTS (SELECT FROM tasks.lane l
-                    WHERE l.list_id = o.list_id AND l.state IN ('failed', 'interrupted', 'hand')) AS awaits_batch
+                {IsPushedBack} AS is_pushed_back
+            FROM shown o ORDER BY o.start_time, o.list_id
             """;
 
         private const string WaitingSql = $"""
-            {Columns} {Waits} ORDER BY o.start_time, o.list_id LIMIT @Limit
+            WITH shown AS MATERIALIZED (
+                SELECT o.list_id, o.task_name, o.creator, o.create_time, o.start_time, {OrderFace.KeyOf} AS face
+                {Waits} ORDER BY o.start_time, o.list_id LIMIT @Limit)
+            {Columns}
             """;
 
         private const string Runs = $"""
@@ -86,7 +78,10 @@ internal static class OpenOrders
             """;
 
         private const string RunningSql = $"""
-            {Columns} {Runs} ORDER BY o.start_time, o.list_id LIMIT @Limit
+            WITH shown AS MATERIALIZED (
+                SELECT o.list_id, o.task_name, o.creator, o.create_time, o.start_time, {OrderFace.KeyOf} AS face
+                {Runs} ORDER BY o.start_time, o.list_id LIMIT @Limit)
+            {Columns}
             """;
 
         private const string RunningCountSql = $"""

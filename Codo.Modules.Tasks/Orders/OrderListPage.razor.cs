@@ -5,8 +5,8 @@ public sealed partial class OrderListPage
 {
     private const int Limit = 100;
 
-    private List<(OrderRow Row, OrderFace Face)> rows = [];
-    private List<(OrderFace Face, int Count)> faces = [];
+    private IReadOnlyList<OrdersByFace.Row> rows = [];
+    private List<(OrderFace Face, long Count)> faces = [];
     private long count, openCount;
 
     /// <inheritdoc/>
@@ -15,7 +15,9 @@ public sealed partial class OrderListPage
     private string Show => Asked("show") == "ended" ? "ended" : "open";
 
     private string Api =>
-        Show == "ended" ? $"/v2/task/check_history/?limit={Limit}&search_val={Uri.EscapeDataString(Asked("q") ?? "")}" : $"/v2/task/list/?limit={Limit}";
+        Show == "ended"
+            ? Paged($"/v2/task/check_history/?search_val={Uri.EscapeDataString(Asked("q") ?? "")}", Limit)
+            : Paged("/v2/task/list/", Limit);
 
     private string First =>
         $"curl -H \"auth-key: $CODO_TOKEN\" {Context.Request.Scheme}://{Context.Request.Host}/v2/task/accept/ \\\n"
@@ -27,26 +29,30 @@ public sealed partial class OrderListPage
         if (Show == "ended")
         {
             var ended = await Send(new ListHistory.Query(Asked("q"), PageNumber, Limit));
-            rows = await Faced(ended.Data);
+            rows = await ended.Data.Select(RowOf).ToListAsync(Context.RequestAborted);
             count = ended.Count;
             openCount = (await Send(new ListOrders.Query(1, 1))).Count;
             return;
         }
-        var open = await Send(new ListOrders.Query(PageNumber, Limit));
-        rows = [.. (await Faced(open.Data)).OrderBy(row => row.Item2.Rank)];
-        openCount = count = open.Count;
+        var open = await Send(new OrdersByFace.Query(Asked("wait"), PageNumber, Limit));
+        rows = open.Data;
+        openCount = open.Counts.Values.Sum();
+        count = Asked("wait") is { } wait ? open.Counts.GetValueOrDefault(wait) : openCount;
         faces = [
             .. OrderFace
-                .Open.Select(face => (Face: face, Count: rows.Count(row => row.Face == face)))
+                .Open.Select(face => (Face: face, Count: open.Counts.GetValueOrDefault(face.Key)))
                 .Where(face => face.Count > 0 || face.Face.Key == Asked("wait")),
         ];
-        if (Asked("wait") is { } wait) rows = [.. rows.Where(row => row.Face.Key == wait)];
     }
 
-    private static async Task<List<(OrderRow, OrderFace)>> Faced(IAsyncEnumerable<OrderRow> data)
-    {
-        var all = new List<(OrderRow, OrderFace)>();
-        await foreach (var row in data) all.Add((row, OrderFace.Of(row.Schedule, row.Status)));
-        return all;
-    }
+    private static OrdersByFace.Row RowOf(OrderRow row) =>
+        new(
+            row.ListId,
+            row.TaskName,
+            row.TaskType,
+            row.Creator,
+            row.Executor,
+            OrderFace.Of(row.Schedule, row.Status).Key,
+            row.EndedAt ?? row.StartTime
+        );
 }

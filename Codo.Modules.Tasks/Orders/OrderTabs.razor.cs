@@ -9,13 +9,14 @@ public sealed partial class OrderTabs
     [Parameter]
     public long ListId { get; set; }
 
-    /// <summary><c>grid</c>, <c>timeline</c>, <c>compare</c> or <c>facts</c>.</summary>
+    /// <summary><c>grid</c>, <c>output</c>, <c>timeline</c>, <c>compare</c> or <c>facts</c>.</summary>
     [Parameter]
     public string Current { get; set; } = "";
 
     private IEnumerable<(string Key, string Path, Text Word)> Pages =>
         [
             ("grid", $"/orders/{ListId}", new Text("主机", "Hosts")),
+            ("output", $"/orders/{ListId}/output", new Text("所有输出", "Output")),
             ("timeline", $"/orders/{ListId}/timeline", new Text("时间线与记录", "Timeline and record")),
             ("compare", $"/orders/{ListId}/compare", new Text("输出对比", "Compare output")),
             ("facts", $"/orders/{ListId}?tab=facts", new Text("详情", "Details")),

@@ -51,6 +51,14 @@ internal sealed partial class OrderWarnings(NpgsqlConnection connection, TaskSet
             warnings.AddRange(await FittingNodes.Warnings(connection, NodeRoles.Orders, "node", selector));
         foreach (var (name, _) in values.All.Where(pair => CommandLine.HasBlanks(pair.Value)))
             warnings.Add(new Text($"参数 {name} 的值含有空白，将作为一个参数传递", $"The value of {name} has blanks; it reaches the command as one argument"));
+        // Words end at blanks of ASCII alone: one from an input method joins two of them, and neither is replaced.
+        foreach (var word in CommandLine.Words(plan.Steps.Select(step => step.Args)).Where(word => word.Any(char.IsWhiteSpace)))
+            warnings.Add(
+                new Text(
+                    $"参数 {word} 含有全角空格或不换行空格，请改为普通空格",
+                    $"The word {word} holds a full-width or no-break blank; write an ordinary one"
+                )
+            );
         foreach (var word in await WithoutValue(plan, values)) warnings.Add(new Text($"参数 {word} 没有值", $"The word {word} has no value"));
         return warnings;
     }

@@ -66,9 +66,7 @@ public sealed partial class TemplatePage
     private static string How(GroupRow group) =>
         group.Batch.Length == 0
             ? T("所有主机同时", "all hosts at once")
-            : T($"每批 {group.Batch}", $"batches of {group.Batch}")
-                + (group.BatchPause > 0 ? T($"，间隔 {group.BatchPause} 秒", $", {group.BatchPause} s between") : "")
-                + (group.Next == "confirm" ? T("，每批后确认", ", confirmed one by one") : "");
+            : T($"每批 {group.Batch}", $"batches of {group.Batch}") + BatchWords.Of(group.BatchPause, group.MaxFailures, group.Next);
 
     private static string Notes(StepRow step) =>
         (step.ForceHost.Length > 0 ? T($" · 在 {step.ForceHost}", $" · on {step.ForceHost}") : "")

@@ -1,6 +1,6 @@
 // The form of an order: what it would run is asked for while one types, by the request that scripts send.
-import { confirm, newKey, request, sayLater } from './api.js';
-import { h, t, visible } from './words.js';
+import { confirm, newKey, request, sayLater, typedFor } from './api.js';
+import { follows, h, t, visible } from './words.js';
 
 const form = document.querySelector('[data-new-order]');
 const shown = document.querySelector('[data-preview-of]');
@@ -33,7 +33,7 @@ function section(group) {
     const key = JSON.stringify(lane.steps.map((step) => [step.exec_user, step.command_line]));
     alike.set(key, [...(alike.get(key) ?? []), lane]);
   }
-  const batches = group.batches > 1 ? t(` · 分 ${group.batches} 批`, ` · ${group.batches} batches`) : '';
+  const batches = group.batches > 1 ? t(` · 分 ${group.batches} 批`, ` · ${group.batches} batches`) + follows(group) : '';
   return [h('h3', {}, t(`组 ${group.task_group}`, `Group ${group.task_group}`), batches), ...[...alike.values()].map((lanes) => h('div', { class: 'preview' },
     h('p', {}, h('strong', {}, count(lanes.length)), ' ', h('span', { class: 'mono muted' }, few(lanes))),
     h('ol', { class: 'steps' }, ...lanes[0].steps.map((step) => h('li', {}, h('div', { class: 'row' }, h('strong', {}, step.task_name), h('span', { class: 'tag' }, step.exec_user),
@@ -42,27 +42,68 @@ function section(group) {
       step.trigger === 'order' ? null : h('span', { class: 'muted' }, step.starts)), h('pre', { tabindex: '0' }, h('code', {}, visible(step.command_line))))))))];
 }
 
+// Of the last preview.
+let planned = 0;
+function plans(hosts) {
+  const start = form.querySelector('button[value=ready]');
+  planned = hosts;
+  if (!start) return;
+  const typed = typedFor(hosts);
+  if (typed) start.dataset.typed = typed; else delete start.dataset.typed;
+}
+
+/** @type {Promise<boolean>} */
+let underWay = null;
 let timer = 0, asked = 0;
-async function preview() {
+
+/** Resolves to whether what would run is shown; where a newer one was asked for meanwhile, whether that is. */
+const preview = () => (underWay = show());
+
+async function show() {
   const order = body('new'), mine = ++asked;
-  if (!Object.values(order.hosts).some(Boolean)) { sum.textContent = ''; shown.replaceChildren(h('p', { class: 'muted' }, t('填写主机后显示', 'Say the hosts first'))); return; }
+  if (!Object.values(order.hosts).some(Boolean)) { plans(0); sum.textContent = ''; shown.replaceChildren(h('p', { class: 'muted' }, t('填写主机后显示', 'Say the hosts first'))); return true; }
   const answer = await request('POST', '/v2/task/preview/', order);
-  if (mine !== asked) return;
-  if (answer.code !== 0) { sum.textContent = ''; shown.replaceChildren(h('p', { class: 'error' }, answer.msg)); return; }
+  if (mine !== asked) return underWay;
+  if (answer.code !== 0) { plans(0); sum.textContent = ''; shown.replaceChildren(h('p', { class: 'error' }, answer.msg)); return false; }
   const { groups, approvals_missing: missing } = answer.data;
-  sum.textContent = `${count(groups.reduce((all, group) => all + group.hosts.length, 0))} · ${t(`需 ${missing} 人审批`, `${missing} approval${missing === 1 ? '' : 's'} needed`)}`;
+  plans(new Set(groups.flatMap((group) => group.hosts.map((lane) => lane.host))).size);
+  sum.textContent = `${count(planned)} · ${t(`需 ${missing} 人审批`, `${missing} approval${missing === 1 ? '' : 's'} needed`)}`;
   shown.replaceChildren(...(answer.warnings ?? []).map((text) => h('p', { class: 'banner warn' }, text)), ...groups.flatMap(section));
+  return true;
+}
+
+// Its number is that of what is typed by now, whenever the last preview was; nothing begins on hosts that could not be counted.
+let isAsking = false;
+async function isSure(button) {
+  const lines = button.dataset.confirm?.split('\n');
+  if (!lines) return true;
+  if (isAsking) return false;
+  isAsking = true;
+  let isShown;
+  do {
+    clearTimeout(timer);
+    timer = 0;
+    isShown = await preview();
+  } while (timer);
+  if (!isShown) {
+    error.textContent = shown.textContent;
+    isAsking = false;
+    return false;
+  }
+  const is = await confirm(lines[0], [...lines.slice(1), ...(planned ? [count(planned)] : [])], button.textContent.trim(), false, button.dataset.typed);
+  isAsking = false;
+  return is;
 }
 
 // The same until there is an answer: whoever tries again after none makes no second order.
 let key = newKey(), wasLost = false;
 
 if (form) {
-  form.addEventListener('input', () => { form.dataset.dirty = '1'; error.textContent = ''; clearTimeout(timer); timer = setTimeout(preview, 300); });
+  form.addEventListener('input', () => { form.dataset.dirty = '1'; error.textContent = ''; clearTimeout(timer); timer = setTimeout(() => { timer = 0; preview(); }, 300); });
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
-    const button = event.submitter, lines = button.dataset.confirm?.split('\n');
-    if (form.dataset.sent || (lines && !(await confirm(lines[0], lines.slice(1), button.textContent.trim())))) return;
+    const button = event.submitter;
+    if (form.dataset.sent || !(await isSure(button))) return;
     form.dataset.sent = '1';
     const answer = await request('POST', '/v2/task/accept/', body(button.value), key);
     if (answer.code === 0) {

@@ -1,6 +1,6 @@
 // The steps of a template: moved by drag and by keys, changed in a dialog, checked as they stand, saved as one request of the public API.
 import { request, say, sayLater } from './api.js';
-import { h, t, visible } from './words.js';
+import { follows, h, t, visible } from './words.js';
 
 const root = document.querySelector('[data-template]');
 const read = (name) => JSON.parse(root.dataset[name]);
@@ -94,7 +94,7 @@ function row(step, group) {
   return element;
 }
 
-const how = (group) => (group.batch ? t(`每批 ${group.batch}`, `batches of ${group.batch}`) + (group.next === 'confirm' ? t('，每批后确认', ', confirmed one by one') : '') : t('所有主机同时', 'all hosts at once'));
+const how = (group) => (group.batch ? t(`每批 ${group.batch}`, `batches of ${group.batch}`) + follows(group) : t('所有主机同时', 'all hosts at once'));
 
 function draw() {
   const place = document.activeElement?.step;

@@ -47,6 +47,7 @@ internal static class EditRiskRule
 
         public async Task<Answer> Handle(Command command, CancellationToken cancellationToken)
         {
+            command = command with { Name = command.Name?.Trim() };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var before = await connection.QuerySingleOrDefaultAsync<RiskRuleRow>(LockSql, command, transaction) ?? throw RiskRuleFields.NoSuchRule;

@@ -9,7 +9,8 @@ namespace Codo.Platform.Cluster;
 
 /// <summary>
 /// A restored installation is held, so that a drill never runs production twice: nothing fires, no order goes on and nobody is told until a superuser releases
-/// it. Only a restore writes the row, before any host starts, so a node that knows of no hold at its start never gets one.
+/// it. Only a restore writes the row, before any host starts, so a node that knows of no hold at its start never gets one. One that was cut off meanwhile
+/// does not join what was restored (<see cref="RefuseAnother"/>).
 /// </summary>
 public sealed class Hold(NpgsqlDataSource source, Node node, ILogger<Hold> log) : IHealthCheck
 {
@@ -17,8 +18,9 @@ public sealed class Hold(NpgsqlDataSource source, Node node, ILogger<Hold> log) 
         SELECT since, backup_at, releasers FROM platform.hold WHERE released_at IS NULL
         """;
 
-    private const string AnySql = """
-        SELECT EXISTS (SELECT FROM platform.hold)
+    // As text, to be compared: the number is the backup's and may come twice, and a time need not be one that can be read.
+    private const string LatestSql = """
+        SELECT CAST(hold_id AS text) || ' ' || CAST(since AS text) FROM platform.hold ORDER BY hold_id DESC LIMIT 1
         """;
 
     private const string SetSql = """
@@ -34,6 +36,7 @@ public sealed class Hold(NpgsqlDataSource source, Node node, ILogger<Hold> log) 
         """;
 
     private volatile Held? current;
+    private string? latest;
 
     /// <summary>The hold that is in force, as this node knows it; null where nothing is held.</summary>
     public Held? Current => current;
@@ -48,9 +51,17 @@ public sealed class Hold(NpgsqlDataSource source, Node node, ILogger<Hold> log) 
     public async Task Load(CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
-        WasRestored = await connection.ExecuteScalarAsync<bool>(AnySql);
+        latest = await connection.ExecuteScalarAsync<string?>(LatestSql);
+        WasRestored = latest is not null;
         await Read(connection);
         if (current is { } held) log.LogWarning("{Hold}", held.Detail.En);
+    }
+
+    /// <summary>Refuses a database that was restored since <see cref="Load"/>: what this node knows and runs belongs to the one before.</summary>
+    /// <exception cref="InstallationWasRestored"/>
+    internal async Task RefuseAnother(NpgsqlConnection connection, NpgsqlTransaction transaction)
+    {
+        if (await connection.ExecuteScalarAsync<string?>(LatestSql, transaction: transaction) != latest) throw new InstallationWasRestored();
     }
 
     /// <summary>Looks whether it was released; where nothing is held there is nothing to look at, and the answer is false.</summary>
@@ -85,6 +96,10 @@ public sealed class Hold(NpgsqlDataSource source, Node node, ILogger<Hold> log) 
         node.Hold(current is not null);
     }
 }
+
+/// <summary>The database was restored while this node ran, and was cut off from it. Started anew, the node reads what holds the installation.</summary>
+public sealed class InstallationWasRestored() : Exception(
+    "The database was restored from a backup while this node was cut off from it: start the node anew. / 此节点与数据库断开期间，数据库已由备份恢复：请重新启动此节点。");
 
 /// <summary>A hold that is in force.</summary>
 public sealed record Held

@@ -20,6 +20,7 @@ internal sealed class Membership(
     LoopStates states,
     ClusterSettings settings,
     Schema schema,
+    Hold hold,
     IHostApplicationLifetime lifetime,
     ILogger<Membership> log
 ) : IHostedService, IDisposable
@@ -169,11 +170,14 @@ internal sealed class Membership(
     }
 
     /// <exception cref="NodeNameIsTaken">While this node was taken for dead, another host has joined under its name.</exception>
+    /// <exception cref="InstallationWasRestored">The database is another than the one that this node has read at its start.</exception>
+    /// <exception cref="RestoreIsUnfinished">It is being replaced.</exception>
     private async Task Join(TimeSpan patience)
     {
         await using var connection = await source.OpenConnectionAsync();
         await using var transaction = await connection.BeginTransactionAsync();
         await Migrator.Verify(connection, transaction, schema, log, patience);
+        await hold.RefuseAnother(connection, transaction);
         var mine = await connection.ExecuteScalarAsync<long>(NextSql, transaction: transaction);
         tried.Add(mine);
         var sent = BootTime.Now;
@@ -225,7 +229,7 @@ internal sealed class Membership(
                 }
                 BeatOnce(connection);
             }
-            catch (Exception reason) when (reason is SchemaIsNewer or NodeNameIsTaken)
+            catch (Exception reason) when (reason is SchemaIsNewer or NodeNameIsTaken or InstallationWasRestored)
             {
                 // The lease is gone, so nothing new begins here meanwhile.
                 log.LogCritical("The node stops: {Reason}", reason.Message);

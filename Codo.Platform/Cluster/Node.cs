@@ -91,8 +91,8 @@ public sealed class Node
     public bool Has(string role) => Roles.Contains(role, StringComparer.Ordinal);
 
     /// <summary>
-    /// Why this host has to stop: while the node was taken for dead, a newer binary has brought a schema that this one cannot work with, or another host has
-    /// taken its name. Null otherwise.
+    /// Why this host has to stop: while the node was taken for dead, a newer binary has brought a schema that this one cannot work with, another host has taken
+    /// its name, or the database was restored. Null otherwise.
     /// </summary>
     public Exception? StopReason { get; private set; }
 

@@ -91,14 +91,19 @@ public static class Migrator
         ON CONFLICT (script) DO NOTHING
         """;
 
-    // The lease as it is in Node.Lease: whoever has not beaten for so long is dead.
-    private const string AliveSql = """
-        SELECT name, version FROM platform.node
-        WHERE name <> @Own AND fenced < incarnation AND stopped_at IS NULL AND heartbeat_at > clock_timestamp() - interval '10 seconds'
-        ORDER BY name
+    // Whether they beat or not: PostgreSQL may just have been away itself, and have heard of nobody.
+    private const string OthersSql = """
+        SELECT name, version FROM platform.node WHERE name <> @Own AND fenced < incarnation AND stopped_at IS NULL ORDER BY name
         """;
 
-    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(15), Look = TimeSpan.FromMilliseconds(500);
+    // The lease as it is in Node.Lease. Whoever has not beaten for so long is dead, and joins anew before it works on.
+    private const string FenceSilentSql = """
+        UPDATE platform.node SET fenced = incarnation
+        WHERE name = ANY(@Names) AND fenced < incarnation AND stopped_at IS NULL AND heartbeat_at <= clock_timestamp() - interval '10 seconds'
+        RETURNING name
+        """;
+
+    private static readonly TimeSpan Lease = TimeSpan.FromSeconds(10), LongestWait = TimeSpan.FromSeconds(15), Look = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Brings the database up to this binary's schema.</summary>
     /// <param name="node">The name of this node: what an earlier start of it left among the nodes is not alive.</param>
@@ -156,6 +161,7 @@ public static class Migrator
     /// </summary>
     /// <param name="patience">How long to wait for a migration that is under way; whole seconds.</param>
     /// <exception cref="SchemaIsNewer"/>
+    /// <exception cref="RestoreIsUnfinished">Whoever was cut off from the database meanwhile must not join what is half there: it asks again.</exception>
     public static async Task Verify(NpgsqlConnection connection, NpgsqlTransaction transaction, Schema schema, ILogger log, TimeSpan patience)
     {
         await connection.ExecuteAsync(
@@ -164,6 +170,7 @@ public static class Migrator
             transaction,
             commandTimeout: (int)patience.TotalSeconds
         );
+        if (await connection.ExecuteScalarAsync<bool>(RestoringSql, transaction: transaction)) throw new RestoreIsUnfinished();
         await RefuseNewer(connection, schema, await Applied(connection), log);
     }
 
@@ -205,9 +212,15 @@ public static class Migrator
         var oldest = strictest.Oldest ?? schema.Binary;
         for (var waited = Stopwatch.StartNew(); ; await Task.Delay(Look))
         {
-            var older = (await connection.QueryAsync<(string Name, string Version)>(AliveSql, new { Own = node }))
+            var older = (await connection.QueryAsync<(string Name, string Version)>(OthersSql, new { Own = node }))
                 .Where(other => Schema.Parse(other.Version) < oldest)
                 .ToList();
+            // One that lives was heard within the lease that this has been watching.
+            if (older.Count > 0 && waited.Elapsed >= Lease)
+            {
+                var silent = (await connection.QueryAsync<string>(FenceSilentSql, new { Names = older.Select(other => other.Name).ToArray() })).ToList();
+                older.RemoveAll(other => silent.Contains(other.Name));
+            }
             if (older.Count == 0) return;
             if (waited.Elapsed >= patience) throw new OlderNodesRun(strictest.Name, oldest, older.Select(other => $"{other.Name} ({other.Version})"));
         }

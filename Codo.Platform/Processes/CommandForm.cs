@@ -63,7 +63,10 @@ public sealed partial record CommandForm(bool Private = false, bool Pty = false,
     public static string With(string? interpreter, string command)
     {
         command = Clean(command);
-        return string.IsNullOrWhiteSpace(interpreter) || Interpreter(command) is not null ? command : $"#!{interpreter.Trim()}\n{command}";
+        var program = (interpreter ?? "").Trim();
+        // As it stands in a script's first line.
+        if (program.StartsWith("#!", StringComparison.Ordinal)) program = program[2..].TrimStart();
+        return program.Length == 0 || Interpreter(command) is not null ? command : $"#!{program}\n{command}";
     }
 
     /// <summary>The bytes of a command for its shell.</summary>

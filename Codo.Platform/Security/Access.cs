@@ -64,6 +64,19 @@ public sealed class Access(Caller caller, CurrentRules current, IAuthorizationSe
         return space;
     }
 
+    /// <summary>The number of the space that a deleted object comes back to: its own, or the one that is named.</summary>
+    /// <param name="isGone">Whether its own space was deleted meanwhile.</param>
+    /// <exception cref="Refusal">
+    /// Its own space is gone and none is named, there is no such space, or the caller may not edit there, or not where the object was.
+    /// </exception>
+    public async ValueTask<long> SpaceForReturn(Resource resource, string? name, bool isGone)
+    {
+        if (!isGone) return await SpaceFor(resource, name);
+        return name is null
+            ? throw Refusal.Conflict("它所在的空间已删除，请用 `space` 指定空间", "Its space is gone; give `space`")
+            : await SpaceForNew(resource.Kind, name);
+    }
+
     /// <summary>
     /// The number of a space by the name that a request gives. A page knows the number of each row's space and does not ask here: the caller may see an object
     /// without its space.

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Microsoft.AspNetCore.Components;
@@ -35,6 +36,14 @@ public sealed partial class ActionButton
     [Parameter]
     public string? Confirm { get; set; }
 
+    /// <summary>What is to be typed to confirm it, as of <see cref="TypedFor"/>; null for nothing.</summary>
+    [Parameter]
+    public string? Typed { get; set; }
+
+    /// <summary>Whether the page is read again before it asks: what is confirmed, and typed, changes without the page's topics telling of it.</summary>
+    [Parameter]
+    public bool Recounts { get; set; }
+
     /// <summary>
     /// The word of an undo, null for none. It says what is wanted: a request that turned the state over would also take back what somebody else has done. It is
     /// not offered after an answer with <c>changed: false</c>.
@@ -69,6 +78,9 @@ public sealed partial class ActionButton
     /// <summary>Why the caller may not; null where they may.</summary>
     [Parameter]
     public string? Reason { get; set; }
+
+    /// <summary>More than 50 hosts are confirmed by typing their number; null for fewer.</summary>
+    public static string? TypedFor(int hosts) => hosts > 50 ? hosts.ToString(CultureInfo.InvariantCulture) : null;
 
     private string? Json => Body is null ? null : JsonSerializer.Serialize(Body, Readable);
 

@@ -20,6 +20,9 @@ public interface IOutputSearch
     /// <summary>The value of the query that narrows it to one place, such as <c>host</c>.</summary>
     string Within { get; }
 
+    /// <summary>The value of the query that narrows it to what one thing wrote, such as <c>list_id</c>; null where there is none.</summary>
+    string? Only => null;
+
     /// <summary>Whether there can be anything in it that the caller may see.</summary>
     bool IsSeen(Access access);
 
@@ -27,6 +30,10 @@ public interface IOutputSearch
     string Api(OutputSought sought);
 
     Task<OutputFound> Find(OutputSought sought, IMediator mediator, CancellationToken cancellation);
+
+    /// <summary>What a value of <see cref="Only"/> names, with its page.</summary>
+    /// <exception cref="Http.Refusal">There is no such thing, or the caller may not see it.</exception>
+    Task<(string Name, string Path)> Named(string only, IMediator mediator, CancellationToken cancellation) => throw new NotSupportedException();
 }
 
 /// <summary>How a search is spoken of.</summary>
@@ -41,7 +48,8 @@ public sealed record OutputSearchWords(Text Title, Text Within, Text Places, Tex
 /// <param name="Within">Null for everywhere.</param>
 /// <param name="Context">Lines before and after each.</param>
 /// <param name="Page">From 1.</param>
-public sealed record OutputSought(string Text, string? Within, string? From, string? To, int Context, int Page);
+/// <param name="Only">The value of <see cref="IOutputSearch.Only"/>; null for all.</param>
+public sealed record OutputSought(string Text, string? Within, string? From, string? To, int Context, int Page, string? Only = null);
 
 /// <summary>What was found, the newest first.</summary>
 /// <param name="HasMore">There is another page.</param>

@@ -121,6 +121,12 @@ public abstract class Page : ComponentBase
     /// <summary>The address of this page with the form of one row of its list open; the list stays on its page.</summary>
     protected string Edit(long row) => $"{With("edit", $"{row}")}&page={PageNumber}";
 
+    /// <summary>The path of the API that answers the rows of this page's list.</summary>
+    /// <param name="api">Its path, with the filters of its query where it has any.</param>
+    /// <param name="limit">Rows of one page.</param>
+    protected string Paged(string api, int limit) =>
+        $"{api}{(api.Contains('?', StringComparison.Ordinal) ? "&" : "?")}page={PageNumber}&limit={limit}";
+
     /// <summary>The command that asks the API for the same.</summary>
     public string CurlOf(string api) =>
         $"curl -H \"auth-key: $CODO_TOKEN\" '{Context.Request.Scheme}://{Context.Request.Host}{api.Replace("'", "%27", StringComparison.Ordinal)}'";

@@ -1908,7 +1908,7 @@ INSERT INTO platform.audit OVERRIDING SYSTEM VALUE VALUES
 	(20, '2026-11-25 21:58:06.537893+00', 604064821173, 'admin', 'admin', '127.0.0.1', '65aca4323a3a4e999457e33a2043d8d2', 'create', 'contact', 'ann', NULL, '{"tel": "", "name": "ann", "email": "ann@example.test", "feishu": ""}'),
 	(21, '2026-11-25 21:58:06.618537+00', 604064821173, 'admin', 'admin', '127.0.0.1', '2714157e01f24c55a20cb3dfe191ad4b', 'create', 'alert_rule', '2', NULL, '{"name": "db", "kinds": [], "people": [], "source": "", "creator": "admin", "enabled": true, "subject": "db-*", "channels": [], "failures": 1, "involved": true, "priority": 0, "escalation": "[[\"boss\"]]", "runs_after": 0, "waits_after": 0, "repeat_after": 14400, "escalate_after": 900}');
 INSERT INTO platform.node VALUES
-	('old-node-76c6', 1, 'old-machine', '36d2a1a6-d589-4acd-a555-26ba4a929594', 7799, '0.1.0', '', '2026-11-25 21:57:36.254468+00', '2026-11-25 21:58:26.893208+00', '-00:00:00.000096', NULL, 0, 0);
+	('old-node-76c6', 1, 'old-machine', '36d2a1a6-d589-4acd-a555-26ba4a929594', 7799, '0.1.0', '', '2026-11-25 21:57:36.254468+00', '2026-11-25 21:58:26.893208+00', '-00:00:00.000096', '2026-11-25 21:58:26.893208+00', 0, 0);
 INSERT INTO platform.schema_version VALUES
 	(1, 'Codo.Platform.Data.Migrations.0001-platform.sql', '2026-11-25 21:57:33.489594'),
 	(2, 'Codo.Modules.Cron.Migrations.0001-cron.sql', '2026-11-25 21:57:33.617621'),

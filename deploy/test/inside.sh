@@ -63,6 +63,23 @@ grep -q '"MaxParallel": 77' /etc/codo/appsettings.json || fail "the upgrade over
 is "$(stat -c '%U:%G %a' /etc/codo/appsettings.json)" "root:codo 640" "the settings after the upgrade"
 say "an upgrade drains: the job that ran has ended well ($run), and keeps the settings that were changed"
 
+# A unit that a drop-in runs as root keeps its data; without the drop-in they are given to codo again.
+systemctl stop codo.service
+mkdir -p /etc/systemd/system/codo.service.d
+printf '[Service]\nUser=root\n' >/etc/systemd/system/codo.service.d/root.conf
+chown root /var/lib/codo
+systemctl start codo.service
+is "$(owner_of_main)" root "the host's user under the drop-in"
+apt install --reinstall "/packages/$after"
+is "$(owner_of_main)" root "the host's user after an upgrade under the drop-in"
+is "$(stat -c %U /var/lib/codo /var/lib/codo/postgres | tr '\n' ' ')" "root codo-db " "whose the data are after an upgrade under the drop-in"
+systemctl stop codo.service
+rm -r /etc/systemd/system/codo.service.d
+apt install --reinstall "/packages/$after"
+is "$(owner_of_main)" codo "the host's user without the drop-in"
+is "$(find /var/lib/codo ! -user codo | wc -l)" 0 "files of others without the drop-in"
+say "an upgrade leaves an installation whose unit runs as root by a drop-in alone"
+
 # Removed and purged without an answer: the data stay.
 main=$(main)
 apt remove codo

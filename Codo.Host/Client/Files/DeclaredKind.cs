@@ -72,6 +72,12 @@ internal abstract class DeclaredKind
         return filled;
     }
 
+    /// <summary>Whoever saved after the difference was shown is not overwritten. An older server has no versions.</summary>
+    protected static void TakeVersion(JsonObject body, Declared there)
+    {
+        if (there.Fields["version"] is { } version) body["version"] = version.DeepClone();
+    }
+
     /// <summary>A selector in the form in which the server keeps it; one that does not read is left for the server to refuse.</summary>
     protected static void PutIntoForm(JsonObject row)
     {
@@ -98,6 +104,8 @@ internal sealed class DeclaredJobs : DeclaredKind
                 // Only a pause is declared: an export does not let a job run that somebody paused since.
                 // Not by its state: a job that is paused and broken is broken.
                 fields["paused"] = job.Text("status") == "1" ? true : null;
+                // For the change; no file has it.
+                fields["version"] = job["version"]?.DeepClone();
                 return new Declared(this, job.Text("job_id"), fields);
             }),
         ];
@@ -105,7 +113,7 @@ internal sealed class DeclaredJobs : DeclaredKind
     /// <summary>Expressions, selectors and lists of secrets are as the server keeps them, or they would differ from it ever after.</summary>
     public override JsonObject Whole(JsonObject file, string place)
     {
-        JobForm.DemandTexts(file, place);
+        JobForm.DemandTexts(file, "env", place);
         var whole = base.Whole(file, place);
         if (whole["cron"] is JsonValue) whole["cron"] = string.Join(' ', whole.Text("cron").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
         PutIntoForm(whole);
@@ -131,12 +139,14 @@ internal sealed class DeclaredJobs : DeclaredKind
     {
         var body = JobForm.Changes(there.Fields, wanted.Fields);
         body.Remove("paused");
-        // A pause first: what is changed with it never fires. An end of one last, for the same reason.
+        // A pause first: what is changed with it never fires; it stays where the change itself is then refused. An end of one last, for the same reason.
+        // Neither counts the version on.
         var isPaused = wanted.Fields.IsTrue("paused");
         if (isPaused) await Pause(server, wanted);
         if (body.Count > 0)
         {
             body["job_id"] = wanted.Name;
+            TakeVersion(body, there);
             await server.Ask(HttpMethod.Put, Path, body);
         }
         if (!isPaused) await Pause(server, wanted);
@@ -216,6 +226,7 @@ internal sealed class DeclaredTemplates : DeclaredKind
                 // For the change; no file has them.
                 ["ids"] = new JsonArray([.. steps.Select(step => step["id"]!.DeepClone())]),
                 ["temp_id"] = row["temp_id"]!.DeepClone(),
+                ["version"] = all["version"]?.DeepClone(),
             };
             found.Add(new Declared(this, row.Text("temp_name"), fields));
         }
@@ -265,7 +276,8 @@ internal sealed class DeclaredTemplates : DeclaredKind
         return each;
     }
 
-    private static bool IsSame(JsonNode one, JsonNode other) =>
+    /// <summary>Whether they are the same step, whatever it does.</summary>
+    public static bool IsSame(JsonNode one, JsonNode other) =>
         ((string[])["group", "level", "command_name"]).All(name => JsonNode.DeepEquals(one[name], other[name]));
 
     public override async Task Make(CodoServer server, Declared wanted)
@@ -275,17 +287,19 @@ internal sealed class DeclaredTemplates : DeclaredKind
         // No file has a number; an import may.
         if (wanted.Fields["temp_id"] is { } number) body["temp_id"] = number.DeepClone();
         var made = await server.Ask(HttpMethod.Post, Path, body);
-        await Fill(server, made["temp_id"]!, [], wanted);
+        await Fill(server, made["temp_id"]!, null, wanted);
     }
 
-    public override Task Change(CodoServer server, Declared there, Declared wanted) =>
-        Fill(server, there.Fields["temp_id"]!, [.. there.Fields["steps"]!.AsArray().Zip(there.Fields["ids"]!.AsArray(), (step, id) => (step!, id!))], wanted);
+    public override Task Change(CodoServer server, Declared there, Declared wanted) => Fill(server, there.Fields["temp_id"]!, there, wanted);
 
     public override Task Delete(CodoServer server, Declared there) =>
         server.Ask(HttpMethod.Delete, Path, new JsonObject { ["temp_id"] = there.Fields["temp_id"]!.DeepClone() });
 
-    private static async Task Fill(CodoServer server, JsonNode id, List<(JsonNode Step, JsonNode Id)> present, Declared wanted)
+    private static async Task Fill(CodoServer server, JsonNode id, Declared? there, Declared wanted)
     {
+        List<(JsonNode Step, JsonNode Id)> present = there is null
+            ? []
+            : [.. there.Fields["steps"]!.AsArray().Zip(there.Fields["ids"]!.AsArray(), (step, number) => (step!, number!))];
         var steps = new JsonArray();
         foreach (var step in wanted.Fields["steps"]!.AsArray().Select(step => (JsonObject)step!.DeepClone()))
         {
@@ -308,8 +322,10 @@ internal sealed class DeclaredTemplates : DeclaredKind
             ["temp_args"] = wanted.Fields["temp_args"]!.DeepClone(),
         };
         if (wanted.Fields["space"] is { } space) body["space"] = space.DeepClone();
+        if (there is not null) TakeVersion(body, there);
         await server.Ask(HttpMethod.Put, Details, body);
-        if (wanted.Fields["users"] is { } users)
+        // The version does not count them: whom somebody added meanwhile would go again, although nothing is asked for here.
+        if (wanted.Fields["users"] is { } users && !JsonNode.DeepEquals(users, there?.Fields["users"]))
             await server.Ask(HttpMethod.Patch, Details, new JsonObject { ["temp_id"] = id.DeepClone(), ["new_user_info"] = users.DeepClone() });
     }
 
@@ -404,7 +420,7 @@ internal sealed class DeclaredRules : DeclaredKind
             .. wanted.Fields.Texts("channels").Select(name =>
                 channels.FirstOrDefault(channel => channel.Name == name) is { Id.Length: > 0 } channel
                     ? JsonNode.Parse(channel.Id)
-                    : throw new ClientFailure($"{wanted.Place}: there is no channel {name}.")
+                    : throw new ClientFailure($"There is no channel {TerminalText.OneLine(name)}.")
             ),
         ]);
         return body;

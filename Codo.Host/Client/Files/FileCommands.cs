@@ -82,10 +82,11 @@ internal static class FileCommands
                 });
                 changed++;
             }
-            catch (CodoServer.Refused refused)
+            catch (Exception failure) when (failure is CodoServer.Refused or ClientFailure { ExitCode: ExitCodes.Failed })
             {
+                // Also one that names what this server does not have, such as a channel, keeps none of the others from being changed.
                 failed++;
-                context.Error.WriteLine($"{difference.Either.Place}: {difference.Either.Kind.Word} {difference.Either.Name}: {refused.Message}");
+                context.Error.WriteLine($"{difference.Either.Place}: {difference.Either.Kind.Word} {difference.Either.Name}: {failure.Message}");
             }
             catch (ClientFailure)
             {

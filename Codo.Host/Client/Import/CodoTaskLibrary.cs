@@ -11,6 +11,9 @@ internal sealed class CodoTaskLibrary(ClientContext context, CodoServer source, 
 {
     private const string Layout = "/v2/task_layout/";
 
+    /// <summary>Fields of a step that the original has; further ones are Codo's own.</summary>
+    private static readonly string[] Theirs = ["group", "level", "command_name", "command", "args", "trigger", "exec_user", "force_host"];
+
     private readonly List<Entry> entries = [];
 
     /// <summary>One thing of the library.</summary>
@@ -163,6 +166,9 @@ internal sealed class CodoTaskLibrary(ClientContext context, CodoServer source, 
             }
 
             var known = here.FirstOrDefault(other => other.Name == name);
+            var alone = known is null ? [] : Alone(known.Fields, wanted.Fields);
+            var stay = alone.Count == 0 ? "" : $"Users here alone, who stay: {string.Join(", ", alone)}. ";
+            if (known is not null) KeepOwn(known.Fields, wanted.Fields);
             var difference = known is null ? null : DeclaredDifference.Between([known], [wanted], prune: false).SingleOrDefault();
             if (known is null)
             {
@@ -171,18 +177,74 @@ internal sealed class CodoTaskLibrary(ClientContext context, CodoServer source, 
                 var note = isTaken ? $"The number {id} is taken here: hooks that hold it need another one." : $"It keeps its number {id}.";
                 entries.Add(new Entry("template", name, "new", note, () => kind.Make(server, wanted)));
             }
-            else if (difference is null) entries.Add(new Entry("template", name, "unchanged", "", null));
+            else if (difference is null) entries.Add(new Entry("template", name, "unchanged", stay.TrimEnd(), null));
             else
                 entries.Add(
                     new Entry(
                         "template",
                         name,
                         "changes",
-                        known.Fields.Text("temp_id") == id ? "" : $"Its number is {known.Fields.Text("temp_id")} here and {id} there.",
+                        (known.Fields.Text("temp_id") == id ? "" : $"Its number is {known.Fields.Text("temp_id")} here and {id} there. ")
+                            + stay
+                            + $"Changed: {string.Join(", ", Changes(known.Fields, difference.Wanted!.Fields))}.",
                         () => kind.Change(server, known, difference.Wanted!)
                     )
                 );
         }
+    }
+
+    // What the original does not have was set here, and another import leaves it; people who were added here stay as well.
+    private static void KeepOwn(JsonObject here, JsonObject wanted)
+    {
+        foreach (var field in (string[])["temp_args", "groups"]) wanted[field] = null;
+        var users = here.Texts("users").ToList();
+        users.AddRange(wanted.Texts("users").Where(user => !users.Exists(other => IdOf(other) == IdOf(user))));
+        wanted["users"] = new JsonArray([.. users.Select(user => JsonValue.Create(user))]);
+        var (left, open) = (here.Rows("steps").ToList(), wanted.Rows("steps").ToList());
+        open.RemoveAll(step => IsKept(step, other => DeclaredTemplates.IsSame(other, step)));
+        // A step that came before them over there has counted the levels of those behind it on.
+        open.RemoveAll(step => IsKept(step, other => IsAlike(other, step)));
+
+        bool IsKept(JsonObject step, Predicate<JsonObject> isSame)
+        {
+            var place = left.FindIndex(isSame);
+            if (place < 0) return false;
+            foreach (var (name, value) in left[place])
+                if (!Theirs.Contains(name))
+                    step[name] = value?.DeepClone();
+            left.RemoveAt(place);
+            return true;
+        }
+
+        static bool IsAlike(JsonObject one, JsonObject other) =>
+            ((string[])["group", "command_name"]).All(name => JsonNode.DeepEquals(one[name], other[name]));
+    }
+
+    // Added here, or taken off over there: which of the two nobody can tell.
+    private static List<string> Alone(JsonObject here, JsonObject wanted)
+    {
+        var there = wanted.Texts("users").Select(IdOf).ToHashSet(StringComparer.Ordinal);
+        return [.. here.Texts("users").Where(user => !there.Contains(IdOf(user))).Select(user => user.Split(",,,")[^1])];
+    }
+
+    private static string IdOf(string user) => user.Split(",,,")[0];
+
+    private static List<string> Changes(JsonObject here, JsonObject wanted)
+    {
+        var (changes, left) = (new List<string>(), here.Rows("steps").ToList());
+        foreach (var step in wanted.Rows("steps"))
+        {
+            var place = left.FindIndex(other => DeclaredTemplates.IsSame(other, step));
+            if (place < 0) changes.Add($"step {step.Text("command_name")} is new");
+            else
+            {
+                if (!JsonNode.DeepEquals(left[place], step)) changes.Add($"step {step.Text("command_name")}");
+                left.RemoveAt(place);
+            }
+        }
+        changes.AddRange(left.Select(step => $"step {step.Text("command_name")} goes"));
+        if (!JsonNode.DeepEquals(here["users"], wanted["users"])) changes.Add("users");
+        return changes.Count > 0 ? changes : ["the order of its steps"];
     }
 
     // The original's steps have none of Codo's own fields, and numbers as numbers or as text.

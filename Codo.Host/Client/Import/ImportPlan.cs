@@ -33,6 +33,7 @@ internal sealed class ImportPlan(ClientContext context, CodoServer server, strin
         }
 
         if (format is "json" or "yaml") Printer.Whole(context, format, Report(wrong));
+        else if (format == "name") Printer.List(context, format, [.. Taken(wrong).Select(item => item.Job!)], "jobs", job => job.Text("job_id"));
         else
         {
             Show(wrong);
@@ -40,6 +41,9 @@ internal sealed class ImportPlan(ClientContext context, CodoServer server, strin
         }
         return apply ? await Apply(wrong) : Summary(wrong);
     }
+
+    private IEnumerable<ImportItem> Taken(Dictionary<ImportItem, string> wrong) =>
+        items.Where(item => item.Job is not null && item.Refused is null && !wrong.ContainsKey(item));
 
     private async Task<JsonObject?> Find(string id)
     {
@@ -139,7 +143,7 @@ internal sealed class ImportPlan(ClientContext context, CodoServer server, strin
     private int Summary(Dictionary<ImportItem, string> wrong)
     {
         var refused = items.Count(item => item.Refused is not null || wrong.ContainsKey(item));
-        var jobs = items.Count(item => item.Job is not null && item.Refused is null && !wrong.ContainsKey(item));
+        var jobs = Taken(wrong).Count();
         context.Error.WriteLine(
             $"{jobs} jobs, {items.Count(item => item.Verdict == "changed" && !wrong.ContainsKey(item))} of them changed; {refused} refused. --apply makes them."
         );
@@ -149,7 +153,7 @@ internal sealed class ImportPlan(ClientContext context, CodoServer server, strin
     private async Task<int> Apply(Dictionary<ImportItem, string> wrong)
     {
         var (made, changed, same, failed) = (0, 0, 0, 0);
-        foreach (var item in items.Where(item => item.Job is not null && item.Refused is null && !wrong.ContainsKey(item)))
+        foreach (var item in Taken(wrong))
         {
             var id = item.Job!.Text("job_id");
             try

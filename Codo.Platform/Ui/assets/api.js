@@ -30,14 +30,17 @@ export async function once(what, method, path, body) {
   return answer;
 }
 
-/** A message that stays until it is dismissed; the newest is below. */
+/** A message that stays until it is dismissed; the newest is below. Of those that say that something is done, and offer nothing, the last four stay. */
 export function say(text, isBad = false, undo = null) {
   const box = document.getElementById('messages');
   const message = h('div', { class: isBad ? 'message bad' : 'message' }, h('p', {}, text),
     undo && h('button', { type: 'button', class: 'button small', onclick: () => { message.remove(); undo.run(); } }, undo.word),
     h('button', { type: 'button', class: 'button small ghost', 'aria-label': t('关闭', 'Dismiss'), onclick: () => message.remove() }, '✕'));
+  // What has failed again, in the same words, is said once.
+  if (isBad && !undo) for (const old of box.querySelectorAll('.message.bad:not(:has(.button:not(.ghost)))')) if (old.firstElementChild.textContent === text) old.remove();
   box.append(message);
-  while (box.children.length > 4) box.firstElementChild.remove();
+  for (const old of [...box.querySelectorAll('.message:not(.bad):not(:has(.button:not(.ghost)))')].slice(0, -4)) old.remove();
+  box.scrollTop = box.scrollHeight;
   return message;
 }
 
@@ -55,6 +58,9 @@ export function sayKept(take) {
   const { text, undo } = JSON.parse(kept);
   say(text, false, undo && { word: undo.word, run: () => take(undo) });
 }
+
+/** What is to be typed to confirm it: of more than 50 hosts their number, as `TypedFor` of ActionButton. @param {number} hosts */
+export const typedFor = (hosts) => (hosts > 50 ? String(hosts) : null);
 
 /** Asks before it acts: a title, what will happen as a list, and the word of the button. Resolves to true when it was pressed. */
 export function confirm(title, list, word, isDanger = false, typed = null) {

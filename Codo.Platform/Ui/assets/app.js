@@ -53,6 +53,8 @@ export async function refresh() {
       try {
         const response = await fetch(location.href, { headers: { 'X-Codo-Part': '1', Accept: 'text/html' } });
         if (response.status === 401) { signedOut(); return; }
+        // A page that came without the database follows nothing, and its scripts have looked for what they show.
+        if (main().dataset.status === '503' && response.status < 500) { location.reload(); return; }
         away?.remove();
         away = null;
         // What is shown stays, rather than give way to a page that says the host cannot answer just now. Either the poll asks again, or one timer.
@@ -107,8 +109,8 @@ onState(({ state, since }) => {
   // Each try that failed tells it again, sooner than the page is to be read again.
   if (state === 'live') { clearInterval(poll); poll = 0; } else poll ||= setInterval(refresh, 5000);
   if (state === 'broken') {
-    const at = new Date(since);
-    bar.textContent = t(`实时更新自 ${at.toLocaleTimeString()} 起中断，每 5 秒重试`, `Live updates broke off at ${at.toLocaleTimeString()}; trying every 5 s`);
+    const at = inZone(since + skew).slice(11);
+    bar.textContent = t(`实时更新自 ${at} 起中断，每 5 秒重试`, `Live updates broke off at ${at}; trying every 5 s`);
     bar.hidden = false;
   } else if (!bar.hidden) {
     bar.hidden = true;
@@ -122,8 +124,17 @@ if (main()?.dataset.status === '503') poll = setInterval(refresh, 5000);
 async function act(button) {
   if (button.getAttribute('aria-disabled') === 'true') { say(button.dataset.reason, true); return; }
   if (button.getAttribute('aria-busy') === 'true') return;
+  // What it asks has numbers: they are to be those of now. By then another action may stand in its place, which nobody has pressed.
+  if ('recounts' in button.dataset) {
+    const pressed = button.dataset.path + button.dataset.body;
+    button.setAttribute('aria-busy', 'true');
+    last = 0;
+    await refresh();
+    button.removeAttribute('aria-busy');
+    if (!button.isConnected || button.dataset.path + button.dataset.body !== pressed) return;
+  }
   // What was pressed counts: by the answer the button may say the opposite.
-  const { method, path, body, confirm: asked, undo, undoMethod, undoPath, undoBody, undoGo, go } = button.dataset;
+  const { method, path, body, confirm: asked, typed, undo, undoMethod, undoPath, undoBody, undoGo, go } = button.dataset;
   const send = async () => {
     button.setAttribute('aria-busy', 'true');
     const answer = await once(path + body, method, path, body ? JSON.parse(body) : undefined);
@@ -143,7 +154,7 @@ async function act(button) {
     await refresh();
   };
   const lines = asked?.split('\n') ?? [];
-  if (!asked || await confirm(lines[0], lines.slice(1), button.textContent.trim(), button.classList.contains('danger'))) await send();
+  if (!asked || await confirm(lines[0], lines.slice(1), button.textContent.trim(), button.classList.contains('danger'), typed)) await send();
 }
 
 const filled = (text, answer) => text.replace(/\{(\w+)\}/g, (whole, name) => answer[name] ?? whole);
@@ -164,7 +175,11 @@ function showSecrets(title, values) {
     h('p', { class: 'muted' }, t('只显示这一次，请现在保存。', 'It is shown this once: keep it now.')),
     ...values.map((value) => h('div', { class: 'code' }, h('pre', { tabindex: '0' }, h('code', {}, value)), h('button', { type: 'button', class: 'button small', onclick: () => copy(value) }, t('复制', 'Copy')))),
     h('div', { class: 'end' }, h('button', { class: 'button primary', onclick: () => dialog.close() }, t('已保存', 'I have kept it')))));
-  dialog.addEventListener('close', () => { dialog.remove(); refresh(); });
+  // Neither Escape nor Back takes it away. A browser lets a dialog refuse only the first of several, so that the key itself is held back too.
+  const stay = (event) => { if (event.key === 'Escape' && [...document.querySelectorAll('dialog[open]')].at(-1) === dialog) event.preventDefault(); };
+  addEventListener('keydown', stay);
+  dialog.addEventListener('cancel', (event) => event.preventDefault());
+  dialog.addEventListener('close', () => { removeEventListener('keydown', stay); dialog.remove(); refresh(); });
   document.body.append(dialog);
   dialog.showModal();
 }
@@ -194,7 +209,7 @@ function pairs(field) {
 // The button that was pressed is sent like a field, and may ask first.
 async function submit(form, by) {
   const asks = by?.dataset.confirm?.split('\n');
-  if (asks && !(await confirm(asks[0], asks.slice(1), by.textContent.trim(), by.classList.contains('danger')))) return;
+  if (asks && !(await confirm(asks[0], asks.slice(1), by.textContent.trim(), by.classList.contains('danger'), by.dataset.typed))) return;
   if (form.getAttribute('aria-busy') === 'true') return;
   const [method, path] = form.dataset.api.split(' ');
   for (const error of form.querySelectorAll('.error')) error.remove();
@@ -378,7 +393,8 @@ document.addEventListener('keydown', (event) => {
   else if (event.key === '/') { const search = document.querySelector('main input[type="search"]'); if (search) { event.preventDefault(); search.focus(); } }
   else if (event.key === 'j') cursor(1);
   else if (event.key === 'k') cursor(-1);
-  else if (event.key === 'Enter' && place >= 0 && event.target === document.body) { const row = rows()[place]; if (row?.dataset.href) location.href = row.dataset.href; }
+  // Of what a click has focused, a button or a link means itself.
+  else if (event.key === 'Enter' && place >= 0 && (event.target === document.body || event.target.matches?.('#main, .scroll'))) { const row = rows()[place]; if (row?.dataset.href) location.href = row.dataset.href; }
   else if (!event.repeat) {
     const scope = place >= 0 ? rows()[place] : null;
     const button = scope?.querySelector(`[data-key="${CSS.escape(event.key)}"]`) ?? document.querySelector(`main .title [data-key="${CSS.escape(event.key)}"]`);

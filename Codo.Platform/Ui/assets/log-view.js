@@ -17,6 +17,9 @@ function cells(text) {
   return width;
 }
 
+/** A text as the regular expression that it alone meets; a colon ahead of it would be taken for that of a line's number. @param {string} text */
+export const literal = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/^:/, '[:]');
+
 /** The text in pieces, each with the classes of its colours. */
 function pieces(text) {
   if (!text.includes('\x1b')) return [[plain(text), '']];
@@ -84,10 +87,13 @@ export class LogView {
   /** @type {any} */ source;
   /** @type {any[]} */ lines = [];
 
-  constructor(place, source) {
+  /** @param {any} place @param {any} source @param {string} sought a regular expression whose first match is gone to once the lines are read */
+  constructor(place, source, sought = '') {
     Object.assign(this, { place, source, lines: [], follows: true, wrap: localStorage.getItem('codo_wrap') !== '0', matches: [], match: -1, tops: null, from: 0, marked: null });
     this.build();
-    this.unfollow = follow(source.topic, source.version ?? '', () => this.more());
+    this.search.value = this.sought = sought;
+    // What has no topic of its own brings its news itself.
+    this.unfollow = source.listen ? source.listen(() => this.more()) : follow(source.topic, source.version ?? '', () => this.more());
     this.observer = new ResizeObserver(() => this.layout());
     this.observer.observe(this.scroller);
     this.load();
@@ -117,6 +123,8 @@ export class LogView {
   async ask(read) {
     for (let pause = 500; ; pause = Math.min(pause * 2, 30000)) {
       const part = await read();
+      // Of lines that are lost only the answer that passes them says so.
+      if (part.lost_lines) this.gap = part.missing;
       const isMissing = part.lost || part.code === 429;
       if (this.disposed || (!isMissing && pause === 500)) return part;
       this.note.textContent = isMissing ? part.msg : '';
@@ -155,6 +163,8 @@ export class LogView {
     this.place.dataset.loaded = '1';
     await this.more();
     if (this.marked) this.jump(this.marked[0]);
+    // Unless something else was typed meanwhile.
+    else if (this.sought && this.search.value === this.sought) this.find();
   }
 
   async more() {
@@ -171,7 +181,8 @@ export class LogView {
       this.after = part.after;
     } while (part.more || this.readAgain);
     this.reading = false;
-    if (part.missing) { this.note.textContent = part.missing; this.note.hidden = false; } else this.note.hidden = true;
+    this.note.textContent = part.missing || this.gap || '';
+    this.note.hidden = !this.note.textContent;
     if (part.catching_up) setTimeout(() => this.more(), 1000);
     if (!this.lines.length) this.changed(0);
   }
@@ -314,7 +325,7 @@ export class LogView {
     const line = /^:(\d+)$/.exec(text);
     if (line) { this.found.textContent = ''; this.marked = [Number(line[1]) - 1, Number(line[1]) - 1]; this.jump(Number(line[1]) - 1); return; }
     if (!text) { this.found.textContent = ''; this.draw(); return; }
-    try { this.pattern = new RegExp(text, 'gi'); } catch { this.pattern = new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'), 'gi'); }
+    try { this.pattern = new RegExp(text, 'gi'); } catch { this.pattern = new RegExp(literal(text), 'gi'); }
     this.findFrom(0, true);
   }
 

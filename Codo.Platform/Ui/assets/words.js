@@ -34,6 +34,11 @@ export function h(name, attributes = {}, ...children) {
   return element;
 }
 
+/** How one batch of a group follows the other. */
+export const follows = (group) => (group.batch_pause > 0 ? t(`，间隔 ${group.batch_pause} 秒`, `, ${group.batch_pause} s between`) : '')
+  + (group.max_failures > 0 ? t(`，失败超过 ${group.max_failures} 台时停止`, `, stops after more than ${group.max_failures} failure${group.max_failures === 1 ? '' : 's'}`) : t('，有主机失败时停止', ', stops after any failure'))
+  + (group.next === 'confirm' ? t('，每批后确认', ', confirmed one by one') : '');
+
 /** Seconds as a person says them. */
 export function span(seconds) {
   const s = Math.round(Math.abs(seconds));

@@ -231,6 +231,39 @@ public sealed class BackupTests(TestPostgres postgres)
         File.Exists(Path.Combine(data, "secrets", "master-key")).ShouldBeFalse();
     }
 
+    [Fact]
+    public async Task A_restore_that_is_refused_leaves_an_installation_its_own_keys()
+    {
+        using var folder = new TestFolder();
+        var (made, backup, keys) = (folder.At("made.backup"), folder.At("codo.backup"), folder.At("codo.keys"));
+        var other = await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
+        await using (var source = NpgsqlDataSource.Create(TestPostgres.AsSuperuser(other) + ";Pooling=false"))
+            await MasterKeyCheck.Verify(source, new SecretBox(new Dictionary<int, string> { [1] = MasterKey }, 1));
+        string[] settings =
+        [
+            $"--ConnectionStrings:Postgres={TestPostgres.AsSuperuser(other)}",
+            $"--Codo:Auth:TokenSecret={TestTokens.Secret}",
+            $"--Codo:MasterKey={MasterKey}",
+        ];
+        await TakeBackup.Run(settings, made, keys, false);
+        var file = await BackupFile.Open(made);
+        await BackupFile.Write(backup, file.Header with { Server = "99.1" }, file.CopyDump);
+        var data = folder.At("data");
+        var secrets = Directory.CreateDirectory(Path.Combine(data, "secrets")).FullName;
+        string[] names = ["master-key", "token-secret"];
+        foreach (var name in names)
+            await File.WriteAllTextAsync(Path.Combine(secrets, name), $"the {name} of this installation, and of no other\n");
+
+        await Refused(
+            () => RestoreBackup.Run([$"--Codo:DataDirectory={data}", "--Codo:MinFreeDisk=0"], backup, keys, true, false),
+            "is of PostgreSQL 99"
+        );
+
+        foreach (var name in names)
+            (await File.ReadAllTextAsync(Path.Combine(secrets, name))).ShouldBe($"the {name} of this installation, and of no other\n");
+        Directory.GetFiles(secrets, "*.replaced-*").ShouldBeEmpty();
+    }
+
     [Theory]
     [InlineData("99.1", true, "is of PostgreSQL 99")]
     [InlineData("", false, "pg_restore ended with")]

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.Json.Nodes;
 using Codo.Host.Client;
 using Codo.Tests.Support;
 
@@ -133,6 +134,52 @@ public sealed class ClientOrdersTests(ClientHost fixture)
     }
 
     [Fact]
+    public async Task Hosts_of_several_options_are_taken_together_and_a_group_that_is_named_has_its_own()
+    {
+        var name = ClientHost.NewName("template");
+        var id = (await fixture.Host.Post("/v2/task_layout/temp/", new { temp_name = name }))["temp_id"]!.GetValue<long>();
+        var steps = new[] { 1, 2 }.Select(group => new { command_name = "step", command = "true", args = "", group, level = 1, force_host = "127.0.0.1" });
+        (await fixture.Host.Put("/v2/task_layout/details/", new { temp_id = id, new_temp_data = steps }))["code"]!.GetValue<int>().ShouldBe(0);
+        (await Hosts("-H", "10.1.0.1", "-H", "10.1.0.2")).ShouldBe("1: 10.1.0.1 10.1.0.2; 2: 10.1.0.1 10.1.0.2");
+        (await Hosts("-H", "2=10.1.0.9", "-H", "10.1.0.1", "-H", "2=10.1.0.8")).ShouldBe("1: 10.1.0.1; 2: 10.1.0.8 10.1.0.9");
+
+        async Task<string> Hosts(params string[] options)
+        {
+            var preview = JsonNode.Parse((await fixture.Run(["order", "preview", name, .. options, "-o", "json"])).Text);
+            var groups = preview.Rows("groups").Select(group =>
+                $"{group.Text("task_group")}: {string.Join(' ', group.Rows("hosts").Select(lane => lane.Text("host")).Order(StringComparer.Ordinal))}"
+            );
+            return string.Join("; ", groups.Order(StringComparer.Ordinal));
+        }
+    }
+
+    [Fact]
+    public async Task An_argument_of_a_file_that_is_no_text_is_refused_with_its_name()
+    {
+        var (template, file) = (await Template("echo"), Path.Combine(fixture.NewFolder(), "order.yaml"));
+        foreach (var value in new[] { "1.10", "0012345", "true", "null", "[a]" })
+        {
+            await File.WriteAllTextAsync(file, $"hosts: {{\"1\": 127.0.0.1}}\nargs: {{WORD: {value}}}\n");
+            (await fixture.Run("order", "preview", template, "-f", file)).ShouldBe(
+                new ClientRun(ExitCodes.Usage, "", $"{file}: args.WORD is no text: put it in quotes.\n")
+            );
+        }
+        await File.WriteAllTextAsync(file, "hosts: {\"1\": 127.0.0.1}\nargs: {WORD: \"1.10\"}\n");
+        (await fixture.Run("order", "preview", template, "-f", file)).Text.ShouldContain("echo 1.10");
+    }
+
+    [Fact]
+    public async Task Ready_goes_before_what_the_file_says()
+    {
+        var (template, file) = (await Template("true"), Path.Combine(fixture.NewFolder(), "order.yaml"));
+        await File.WriteAllTextAsync(file, "hosts: {\"1\": 127.0.0.1}\nargs: {WORD: x}\nschedule: new\n");
+        var id = (await fixture.Run("order", "submit", template, "-f", file, "--ready", "-o", "name")).Text.Trim();
+        // Without it the order waits for an approval, and a watch for that.
+        var watched = await fixture.Run("order", "watch", id, "--timeout", "90");
+        watched.Code.ShouldBe(0, watched.Errors);
+    }
+
+    [Fact]
     public async Task A_watch_gives_up_after_its_time_and_a_host_is_stopped_and_an_order_ended()
     {
         var id = await Order(await Template("sleep 600; echo"), "--ready");
@@ -178,6 +225,31 @@ public sealed class ClientOrdersTests(ClientHost fixture)
         var log = (await fixture.Run("order", "logs", id)).Text;
         log.ShouldContain("127.0.0.1 step-1 | a one two\n");
         log.ShouldContain("127.0.0.1 step-2 | b one two\n");
+    }
+
+    [Fact]
+    public async Task A_log_that_is_not_whole_yet_says_so_once_for_each_host()
+    {
+        await using var proxy = await TestProxy.Start(fixture.Host.Http.BaseAddress!);
+        var id = await Order(await Template("echo a", "echo b"), "--ready");
+        (await fixture.Run("order", "watch", id)).Code.ShouldBe(0);
+        var catchingUp = "true";
+        proxy.Answer = request =>
+            Task.FromResult<(int Status, string Type, string Body)?>(
+                request.Path == "/v2/task/log/"
+                    ? (200, "application/json", $$"""{"code": 0, "msg": "", "data": [], "more": false, "catching_up": {{catchingUp}}, "missing": ""}""")
+                    : null
+            );
+        (await Logs()).ShouldBe((0, "warning: More lines of 127.0.0.1 are on their way: ask again, or use -f.\n"));
+        catchingUp = "false";
+        (await Logs()).ShouldBe((0, ""));
+
+        async Task<(int, string)> Logs()
+        {
+            (string, string)[] signedIn = [(Logins.UrlVariable, proxy.Url), (Logins.TokenVariable, TestTokens.Admin)];
+            var run = await ClientHost.RunIn("", signedIn, "order", "logs", id);
+            return (run.Code, run.Errors);
+        }
     }
 
     [Fact]

@@ -297,7 +297,9 @@ public sealed class ClientTests(ClientHost fixture)
         (await Host.Put("/v1/cron/job/", new { job_id = name, cmd = "echo 2", retries = 3 })).Code().ShouldBe(0);
         (await fixture.Run("job", "history", name, "-o", "name")).Text.ShouldBe("2\n1\n");
         (await fixture.Run("job", "history", name)).Output.ShouldContain("cmd, retries");
-        (await fixture.Run("job", "history", name, "2")).Output.ShouldBe("cmd:\n- echo 1\n+ echo 2\nretries:\n- 0\n+ 3\n");
+        foreach (var wide in (string[][])[[], ["-o", "wide"]])
+            (await fixture.Run(["job", "history", name, "2", .. wide])).Output.ShouldBe("cmd:\n- echo 1\n+ echo 2\nretries:\n- 0\n+ 3\n");
+        (await fixture.Run("job", "history", name, "2", "-o", "name")).Text.ShouldBe("2\n");
         (await fixture.Run("job", "restore", name, "1")).Text.ShouldBe($"Version 1 of {name} is back, as version 3.\n");
         (await fixture.Run("job", "restore", name, "9")).Code.ShouldBe(ExitCodes.Failed);
 
@@ -327,6 +329,10 @@ public sealed class ClientTests(ClientHost fixture)
     [InlineData(ExitCodes.Usage, "job", "show")]
     [InlineData(ExitCodes.Usage, "job", "list", "-o", "xml")]
     [InlineData(ExitCodes.Usage, "order", "watch", "seven")]
+    [InlineData(ExitCodes.Usage, "order", "watch", "5", "--timeout", "-1")]
+    [InlineData(ExitCodes.Usage, "order", "watch", "5", "--timeout", "0")]
+    [InlineData(ExitCodes.Usage, "order", "watch", "5", "--timeout", "9999999")]
+    [InlineData(ExitCodes.Usage, "order", "watch", "5", "--timeout", "soon")]
     [InlineData(ExitCodes.Failed, "job", "show", "no-such-job")]
     [InlineData(ExitCodes.Failed, "order", "show", "999999")]
     [InlineData(ExitCodes.Failed, "incident", "ack", "999999")]

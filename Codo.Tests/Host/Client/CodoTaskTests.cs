@@ -1,5 +1,7 @@
 using System.Net;
+using System.Text.Json.Nodes;
 using Codo.Host.Client;
+using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -124,6 +126,62 @@ public sealed class CodoTaskTests(ClientHost fixture)
         )["code"]!
             .GetValue<int>()
             .ShouldBe(-2);
+    }
+
+    [Fact]
+    public async Task What_was_set_in_Codo_on_a_template_outlasts_another_import()
+    {
+        var (word, number) = (ClientHost.NewName("kept"), Random.Shared.Next(10_000_000, 90_000_000));
+        await using var original = await Original(word, number, "******");
+        (await Import(original, "--apply")).Code.ShouldBe(0);
+        var steps = (await fixture.Host.Get($"/v2/task_layout/details/?temp_id={number}"))["data"]!["temp_list"]!.DeepClone().AsArray();
+        steps[0]!["timeout"] = 60;
+        steps[0]!["on_error"] = "continue";
+        var changed = new { temp_id = number, new_temp_data = steps, temp_args = new[] { "X" }, groups = new[] { new { group = 1, batch = "1" } } };
+        (await fixture.Host.Put("/v2/task_layout/details/", changed)).Code().ShouldBe(0);
+        var people = new { temp_id = number, new_user_info = new[] { "77,,,Li Lei", "78,,,Han Meimei" } };
+        (await fixture.Host.Patch("/v2/task_layout/details/", people)).Code().ShouldBe(0);
+
+        var again = await Import(original, "--apply");
+        again.Errors.ShouldContain("0 new, 0 changed, 3 unchanged, 2 refused");
+        again.Text.ShouldContain("Users here alone, who stay: Han Meimei.");
+        await Kept();
+
+        // A change over there comes, and takes nothing else along.
+        steps = (await fixture.Host.Get($"/v2/task_layout/details/?temp_id={number}"))["data"]!["temp_list"]!.DeepClone().AsArray();
+        steps[0]!["command"] = "echo changed";
+        (await fixture.Host.Put("/v2/task_layout/details/", new { temp_id = number, new_temp_data = steps })).Code().ShouldBe(0);
+        var run = await Import(original, "--apply");
+        run.Text.ShouldContain("Users here alone, who stay: Han Meimei. Changed: step first.");
+        run.Errors.ShouldContain("0 new, 1 changed, 2 unchanged, 2 refused");
+        (await Kept())["command"]!.GetValue<string>().ShouldBe("echo");
+
+        async Task<JsonNode> Kept()
+        {
+            var details = await fixture.Host.Get($"/v2/task_layout/details/?temp_id={number}");
+            var first = details["data"]!["temp_list"]![0]!;
+            (first["timeout"]!.GetValue<int>(), first["on_error"]!.GetValue<string>()).ShouldBe((60, "continue"));
+            details["temp_args"]!.AsArray().Select(name => name!.GetValue<string>()).ShouldBe(["X"]);
+            details["groups"]![0]!["batch"]!.GetValue<string>().ShouldBe("1");
+            details["temp_user"]!.AsArray().Select(user => user!.GetValue<string>()).ShouldBe(["77,,,Li Lei", "78,,,Han Meimei"]);
+            return first;
+        }
+    }
+
+    [Fact]
+    public async Task A_step_of_another_level_over_there_keeps_what_was_set_here()
+    {
+        var (word, number) = (ClientHost.NewName("moved"), Random.Shared.Next(100_000_000, 900_000_000));
+        await using var original = await Original(word, number, "******");
+        (await Import(original, "--apply")).Code.ShouldBe(0);
+        var steps = (await fixture.Host.Get($"/v2/task_layout/details/?temp_id={number}"))["data"]!["temp_list"]!.DeepClone().AsArray();
+        steps[0]!["level"] = 2;
+        steps[0]!["timeout"] = 60;
+        steps[1]!["level"] = 3;
+        (await fixture.Host.Put("/v2/task_layout/details/", new { temp_id = number, new_temp_data = steps })).Code().ShouldBe(0);
+        (await Import(original, "--apply")).Errors.ShouldContain("0 new, 1 changed, 2 unchanged, 2 refused");
+        var first = (await fixture.Host.Get($"/v2/task_layout/details/?temp_id={number}"))["data"]!["temp_list"]![0]!;
+        (first["command_name"]!.GetValue<string>(), $"{first["level"]}", first["timeout"]!.GetValue<int>()).ShouldBe(("first", "1", 60));
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using Codo.Host.Client;
 using Codo.Tests.Modules.Cron;
@@ -223,7 +224,7 @@ public sealed class FileCommandsTests(ClientHost fixture)
         using var input = new Answers(() =>
         {
             shown = Encoding.UTF8.GetString(pipe.ToArray());
-            return "n";
+            return Task.FromResult("n");
         });
         var variables = new Dictionary<string, string> { [Logins.UrlVariable] = fixture.Url, [Logins.TokenVariable] = TestTokens.Admin };
         var context = new ClientContext(input, output, TextWriter.Null, name => variables.GetValueOrDefault(name)) { CanAsk = true };
@@ -231,9 +232,106 @@ public sealed class FileCommandsTests(ClientHost fixture)
         shown.ShouldContain($"+ job {job}\n");
     }
 
-    private sealed class Answers(Func<string> answer) : TextReader
+    private sealed class Answers(Func<Task<string>> answer) : TextReader
     {
-        public override string? ReadLine() => answer();
+        public override string? ReadLine() => Task.Run(answer).GetAwaiter().GetResult();
+    }
+
+    [Fact]
+    public async Task What_somebody_saved_before_the_answer_is_not_overwritten()
+    {
+        var (space, folder, job, template, _) = await Filled();
+        await fixture.Run("export", folder, "--space", space);
+        foreach (var file in Directory.GetFiles(folder, "*.yaml", SearchOption.AllDirectories))
+            await File.WriteAllTextAsync(
+                file,
+                (await File.ReadAllTextAsync(file))
+                    .Replace("0 0 3", "0 30 3", StringComparison.Ordinal)
+                    .Replace("retries: 2", "retries: 5", StringComparison.Ordinal)
+                    .Replace("failures: 3", "failures: 4", StringComparison.Ordinal)
+            );
+        var id = (await fixture.Host.Get($"/v2/task_layout/temp/?key=temp_name&value={Uri.EscapeDataString(template)}"))["data"]![0]!["temp_id"]!
+            .GetValue<long>();
+        var steps = new[] { "s1", "s2" }.Select(name => new { command_name = name, command = "echo", args = "WORD", group = 1, level = 1 });
+        using var input = new Answers(async () =>
+        {
+            (await fixture.Host.Put("/v2/task_layout/details/", new { temp_id = id, new_temp_data = steps })).Code().ShouldBe(0);
+            (await fixture.Host.Put("/v1/cron/job/", new { job_id = job, cmd = "echo theirs" })).Code().ShouldBe(0);
+            return "y";
+        });
+        await using var errors = new StringWriter(CultureInfo.InvariantCulture);
+        var variables = new Dictionary<string, string> { [Logins.UrlVariable] = fixture.Url, [Logins.TokenVariable] = TestTokens.Admin };
+        var context = new ClientContext(input, TextWriter.Null, errors, name => variables.GetValueOrDefault(name)) { CanAsk = true };
+        (await ClientProgram.Run(["apply", folder, "--space", space], context)).ShouldBe(ExitCodes.Failed);
+        errors.ToString().ShouldContain("admin saved version");
+        // The rule: rules have no versions.
+        errors.ToString().ShouldEndWith("\n1 changed, 2 refused.\n");
+        (await fixture.Host.Get($"/v2/task_layout/details/?temp_id={id}"))["data"]!["temp_list"]!
+            .AsArray()
+            .Select(step => step!["command_name"]!.GetValue<string>())
+            .ShouldBe(["s1", "s2"]);
+        var there = (await fixture.Host.Get($"/v1/cron/job/?job_id={Uri.EscapeDataString(job)}"))["data"]![0]!;
+        (there["cmd"]!.GetValue<string>(), there["cron"]!.GetValue<string>()).ShouldBe(("echo theirs", "0 0 3 * * *"));
+
+        // What they saved is shown as a difference, and changed once it is asked for.
+        (await fixture.Run("apply", folder, "--space", space, "--yes")).Errors.ShouldBe("2 changed.\n");
+    }
+
+    [Fact]
+    public async Task Whom_somebody_added_before_the_answer_stays_where_the_file_has_no_users()
+    {
+        var (space, folder, template) = (await Space(), fixture.NewFolder(), ClientHost.NewName("shared"));
+        var file = Path.Combine(folder, "x.yaml");
+        var text = $"""
+            kind: template
+            temp_name: {template}
+            space: {space}
+            steps:
+            - command_name: s1
+              command: echo
+
+            """;
+        await File.WriteAllTextAsync(file, text);
+        (await fixture.Run("apply", folder, "--yes")).Code.ShouldBe(0);
+        var id = (await fixture.Host.Get($"/v2/task_layout/temp/?key=temp_name&value={template}"))["data"]![0]!["temp_id"]!.GetValue<long>();
+        await File.WriteAllTextAsync(file, text.Replace("echo", "uptime", StringComparison.Ordinal));
+        using var input = new Answers(async () =>
+        {
+            var people = new { temp_id = id, new_user_info = new[] { "77,,,Li Lei" } };
+            (await fixture.Host.Patch("/v2/task_layout/details/", people)).Code().ShouldBe(0);
+            return "y";
+        });
+        var variables = new Dictionary<string, string> { [Logins.UrlVariable] = fixture.Url, [Logins.TokenVariable] = TestTokens.Admin };
+        var context = new ClientContext(input, TextWriter.Null, TextWriter.Null, name => variables.GetValueOrDefault(name)) { CanAsk = true };
+        (await ClientProgram.Run(["apply", folder], context)).ShouldBe(ExitCodes.Done);
+        var details = await fixture.Host.Get($"/v2/task_layout/details/?temp_id={id}");
+        details["temp_user"]!.AsArray().Select(user => user!.GetValue<string>()).ShouldBe(["77,,,Li Lei"]);
+        details["data"]!["temp_list"]![0]!["command"]!.GetValue<string>().ShouldBe("uptime");
+    }
+
+    [Fact]
+    public async Task A_rule_whose_channel_is_not_on_the_server_keeps_nothing_else_from_being_changed()
+    {
+        var (space, folder, rule, template) = (await Space(), fixture.NewFolder(), ClientHost.NewName("rule"), ClientHost.NewName("after"));
+        var text = $"""
+            kind: rule
+            name: {rule}
+            channels: [nowhere]
+            space: {space}
+            ---
+            kind: template
+            temp_name: {template}
+            space: {space}
+            steps:
+            - command_name: s1
+              command: echo
+
+            """;
+        var file = Path.Combine(folder, "x.yaml");
+        await File.WriteAllTextAsync(file, text);
+        var run = await fixture.Run("apply", folder, "--yes");
+        (run.Code, run.Errors).ShouldBe((ExitCodes.Failed, $"{file}: rule {rule}: There is no channel nowhere.\n1 changed, 1 refused.\n"));
+        (await fixture.Host.Get($"/v2/task_layout/temp/?key=temp_name&value={template}"))["data"]!.AsArray().Count.ShouldBe(1);
     }
 
     [Fact]
@@ -311,6 +409,12 @@ public sealed class FileCommandsTests(ClientHost fixture)
         back["a"]!.GetValue<string>().ShouldBe(text, yaml);
         back["list"]!.ToJsonString().ShouldBe(new System.Text.Json.Nodes.JsonArray(text, 5, true, null).ToJsonString());
     }
+
+    [Fact]
+    public void What_no_number_of_JSON_can_be_is_read_as_text() =>
+        Yaml.Read("x", "commit: 7e12345\nleast: -Infinity\n").ShouldHaveSingleItem()!.ToJsonString().ShouldBe(
+            """{"commit":"7e12345","least":"-Infinity"}"""
+        );
 
     [Fact]
     public void An_alias_of_aliases_is_refused()

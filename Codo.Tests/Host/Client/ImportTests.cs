@@ -158,6 +158,9 @@ public sealed class ImportTests(ClientHost fixture)
         (
             await fixture.RunWith(dump, "import", "xxl-job", "-", "--time-zone", "Asia/Shanghai", "--apply")
         ).Errors.ShouldContain("0 made, 0 changed, 2 unchanged");
+        (await fixture.RunWith(dump, "import", "xxl-job", "-", "--time-zone", "Asia/Shanghai", "-o", "name")).Text.ShouldBe(
+            $"xxl-job-{first}\nxxl-job-{second}\n"
+        );
         (await fixture.Run("job", "show", $"xxl-job-{second}", "-o", "json")).Text.ShouldContain("\"paused\"");
         (await fixture.Run("job", "run", $"xxl-job-{first}", "-f")).Text.ShouldBe("it's a b quoted\n");
     }

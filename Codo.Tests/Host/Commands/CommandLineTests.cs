@@ -11,6 +11,10 @@ public sealed class CommandLineTests
     [InlineData("token --user me --days 367", "--days is a number from 1 to 366.")]
     [InlineData("token --user me --days soon", "--days is a number from 1 to 366.")]
     [InlineData("token --user me other", "'other' is neither a command nor a setting.")]
+    [InlineData("token --user me --day 7", "'--day' is neither an option of this command nor a setting.")]
+    [InlineData("backup /codo-test-of-nothing.backup --key=/keys", "'--key' is neither an option of this command nor a setting.")]
+    [InlineData("--url http://127.0.0.1:0", "'--url' is neither an option of this command nor a setting.")]
+    [InlineData("--Codo__TimeZone=UTC", "'--Codo__TimeZone' is neither an option of this command nor a setting.")]
     [InlineData("audit verify --seal 2026-05-01", "--seal is DAY=SEAL")]
     public async Task What_it_does_not_understand_is_refused_with_a_sentence_and_2(string line, string sentence)
     {

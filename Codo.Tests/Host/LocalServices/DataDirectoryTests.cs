@@ -13,7 +13,9 @@ public sealed class DataDirectoryTests
         using (DataDirectory.Hold(path))
         {
             File.GetUnixFileMode(path).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-            Should.Throw<StartRefused>(() => DataDirectory.Hold(path)).Message.ShouldStartWith($"Another Codo host is running on the data directory {path}.");
+            Should
+                .Throw<DirectoryIsHeld>(() => DataDirectory.Hold(path))
+                .Message.ShouldStartWith($"Another Codo host, or a command such as codo backup, is running on the data directory {path}.");
         }
 
         DataDirectory.Hold(path).Dispose();

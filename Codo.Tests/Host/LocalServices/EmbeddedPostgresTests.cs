@@ -98,6 +98,28 @@ public sealed class EmbeddedPostgresTests
     }
 
     [Fact]
+    public async Task Who_may_connect_is_written_without_a_file_that_stays_where_that_fails()
+    {
+        using var folder = new TestFolder();
+        // It cannot be replaced; on a full disk it could not even be written beside it.
+        Directory.CreateDirectory(folder.At("data/pg_hba.conf"));
+        await File.WriteAllTextAsync(folder.At($"data/pg_hba.conf.{Guid.NewGuid():N}"), "of a start of before", TestContext.Current.CancellationToken);
+        await File.WriteAllTextAsync(folder.At("data/pg_hba.conf.old"), "of somebody's own", TestContext.Current.CancellationToken);
+        var cluster = new PostgresCluster(
+            PostgresBinaries.Newest(),
+            null,
+            folder.At("data"),
+            folder.At("socket"),
+            new Dictionary<string, string>(),
+            _ => { }
+        );
+
+        for (var tries = 0; tries < 2; tries++) await Should.ThrowAsync<Exception>(() => cluster.Start());
+
+        Directory.GetFiles(folder.At("data")).ShouldBe([folder.At("data/pg_hba.conf.old")]);
+    }
+
+    [Fact]
     public void Missing_binaries_are_named_with_the_command_that_installs_them()
     {
         using var folder = new TestFolder();

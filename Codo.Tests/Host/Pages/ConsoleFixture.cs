@@ -67,12 +67,18 @@ public sealed class ConsoleFixture(TestPostgres postgres) : HostFixture(postgres
         int width = 1440,
         string? token = null,
         TestHost? host = null,
-        bool isStranger = false
+        bool isStranger = false,
+        string? zone = null
     )
     {
         var address = (host ?? Host).Http.BaseAddress!;
         var context = await browser!.NewContextAsync(
-            new BrowserNewContextOptions { ViewportSize = new ViewportSize { Width = width, Height = width < 500 ? 760 : 900 }, HasTouch = width < 500 }
+            new BrowserNewContextOptions
+            {
+                ViewportSize = new ViewportSize { Width = width, Height = width < 500 ? 760 : 900 },
+                HasTouch = width < 500,
+                TimezoneId = zone,
+            }
         );
         var cookies = new List<Cookie> { Cookie("codo_lang", language), Cookie("codo_theme", theme) };
         if (!isStranger) cookies.Add(Cookie("auth_key", token ?? TestTokens.Admin));

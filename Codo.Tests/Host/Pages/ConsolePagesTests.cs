@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Codo.Platform.Ui;
 using Codo.Tests.Modules.Cron;
@@ -63,6 +64,7 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
             ("/deleted/jobs", "retired", "retired"),
             ("/forecast", "同时运行", "Runs at the same time"),
             ("/forecast?hours=168", "同一秒到期的任务", "Jobs due at the same second"),
+            ($"/orders/{fixture.Failed}/output", "所有输出", "Output of all hosts"),
         ];
         for (var look = 0; look < Looks.Length; look++)
         {
@@ -193,6 +195,9 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
             ("/orders/999999/approve", 404),
             ("/orders/999999/timeline", 404),
             ("/orders/999999/compare", 404),
+            ("/orders/999999/output", 404),
+            ("/search?in=orders&list_id=999999", 404),
+            ("/search?in=orders&list_id=x", 400),
         ];
         foreach (var (path, status) in refused)
         {
@@ -219,6 +224,7 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
         (await visitor.Text()).ShouldContain("The database does not answer");
         await own.Start();
         await visitor.Sees("No order is open");
+        await visitor.Page.WaitForSelectorAsync("html[data-stream='live']");
     }
 
     [Fact]
@@ -272,6 +278,116 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
     }
 
     [Fact]
+    public async Task The_command_of_a_list_asks_for_the_page_that_is_shown()
+    {
+        foreach (
+            var (path, api) in new[]
+            {
+                ("/alerting", "/v2/alerts/rule/?page=1&limit=50"),
+                ("/alerting/channels?page=2", "/v2/alerts/channel/?page=2&limit=50"),
+                ("/alerting/silences", "/v2/alerts/silence/?page=1&limit=50"),
+                ("/alerting/contacts", "/v2/alerts/contact/?page=1&limit=50"),
+                ("/incidents", "/v2/alerts/incident/?state=open&page=1&limit=50"),
+                ("/incidents?state=all&page=2", "/v2/alerts/incident/?page=2&limit=50"),
+                ("/jobs?q=a%20b&page=2", "/v1/cron/job/?q=a%20b&sort=job_id&page=2&limit=50"),
+                ("/deleted/jobs", "/v1/cron/job/deleted/?page=1&limit=50"),
+                ("/ledger?view=failed&start_date=2026-01-01&q=x", "/v1/cron/log/?failed=true&start_date=2026-01-01&q=x&page=1&limit=100"),
+                ("/ledger/matrix?page=2", "/v1/cron/log/matrix/?hours=24&page=2&limit=500"),
+                ("/orders", "/v2/task/list/?page=1&limit=100"),
+                ("/orders?show=ended&q=x&page=2", "/v2/task/check_history/?search_val=x&page=2&limit=100"),
+                ("/commands?q=x", "/v2/task_layout/command/?search_value=x&page=1&limit=100"),
+                ("/arguments", "/v2/task_layout/args/?search_value=&page=1&limit=100"),
+                ("/deleted/templates?page=3", "/v2/task_layout/temp/deleted/?page=3&limit=50"),
+                ("/people/grants?space=default", "/v2/accounts/grant/?space=default&limit=100"),
+                ("/people/teams?after=5", "/v2/accounts/team/?after=5"),
+                ("/people/spaces?after=5", "/v2/accounts/space/?after=5"),
+            }
+        )
+        {
+            var (status, html) = await host.Page(path, TestTokens.Admin);
+            status.ShouldBe(200, path);
+            WebUtility.HtmlDecode(html).ShouldContain($"{host.Http.BaseAddress!.Authority}{api}'\"", Case.Sensitive, path);
+            (await host.Get(api)).Code().ShouldBe(0, api);
+        }
+    }
+
+    [Fact]
+    public async Task Messages_that_were_given_up_are_paged()
+    {
+        await using var own = await fixture.Another();
+        await own.Count(
+            """
+            WITH made AS (
+                INSERT INTO platform.outbox (message_id, stream, kind, dead_at)
+                SELECT 1000 + n, 'x', 'kind-' || n || '.', clock_timestamp() FROM generate_series(1, 21) n RETURNING 1)
+            SELECT count(*) FROM made
+            """
+        );
+        var first = (await own.Page("/nodes", TestTokens.Admin, "en")).Html;
+        first.ShouldSatisfyAllConditions(
+            html => html.ShouldContain("kind-20."),
+            html => html.ShouldNotContain("kind-21."),
+            html => html.ShouldContain("href=\"/nodes?page=2\"")
+        );
+        var second = (await own.Page("/nodes?page=2", TestTokens.Admin, "en")).Html;
+        second.ShouldSatisfyAllConditions(html => html.ShouldContain("kind-21."), html => html.ShouldNotContain("kind-20."));
+        (await own.Delete("/v2/outbox/", new { message_id = 1021 })).Code().ShouldBe(0);
+        (await own.Page("/nodes?page=2", TestTokens.Admin, "en")).Html.ShouldContain("No message is left on this page");
+    }
+
+    [Fact]
+    public async Task A_silence_is_not_ended_without_a_question()
+    {
+        var running = await host.Post("/v2/alerts/silence/", new { subject = "asked-first", reason = "x", ends_at = "2099-01-01 00:00" });
+        running.Code().ShouldBe(0, running.ToJsonString());
+        const string Insert = """
+            INSERT INTO alerts.silence (subject, starts_at, ends_at, reason, creator_id, creator) VALUES
+                (@subject, now() + @begins * interval '1 day', now() + @ends * interval '1 day', 'x', 1, 'admin') RETURNING silence_id
+            """;
+        var over = await host.Ask<long>(Insert, new { subject = "asked-over", begins = -2, ends = -1 });
+        var later = await host.Ask<long>(Insert, new { subject = "asked-later", begins = 1, ends = 2 });
+        var english = WebUtility.HtmlDecode((await host.Page("/alerting/silences", TestTokens.Admin, "en")).Html);
+        english.ShouldContain("data-confirm=\"End the silence Everything asked-first\nIncidents that opened in it");
+        english.ShouldContain("data-confirm=\"Delete the record of the silence Everything asked-over\"");
+        english.ShouldContain("data-confirm=\"Cancel the silence Everything asked-later\nIt does not begin\"");
+        WebUtility.HtmlDecode((await host.Page("/alerting/silences", TestTokens.Admin, "zh")).Html).ShouldContain("data-confirm=\"结束静默 全部 asked-first");
+        foreach (var id in new[] { (long)running["silence_id"]!, over, later })
+            (await host.Delete("/v2/alerts/silence/", new { silence_id = id })).Code().ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_grant_that_one_may_not_change_has_no_form_to_change_it()
+    {
+        var own = TestTokens.For(5, "bob");
+        (await host.Get("/v2/accounts/me/", own)).Code().ShouldBe(0);
+        var grant = await host.Post("/v2/accounts/grant/", new { user_id = 5, role = "viewer", space = "default" });
+        grant.Code().ShouldBe(0, grant.ToJsonString());
+        var id = (long)grant["grant_id"]!;
+        (await host.Page("/people/grants", own, "en")).Html.ShouldSatisfyAllConditions(
+            html => html.ShouldContain($"data-row=\"grant-{id}\""),
+            html => html.ShouldNotContain($"edit={id}"),
+            html => Disabled().Count(html).ShouldBe(2, "Change and Take back say why")
+        );
+        (await host.Page("/people/grants", TestTokens.Admin, "en")).Html.ShouldContain($"edit={id}");
+        (await host.Delete("/v2/accounts/grant/", new { grant_id = id })).Code().ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task The_button_of_a_batch_says_which_hosts_begin()
+    {
+        JsonArray batches = [new JsonObject { ["group"] = 1, ["batch"] = "1", ["batch_pause"] = 0, ["max_failures"] = 0, ["next"] = "confirm" }];
+        var template = await OrderHost.Template(host, batches, [], OrderHost.Step("true", name: "only", forceHost: "127.0.0.1"));
+        var order = await OrderHost.Order(host, template, ConsoleFixture.Hosts("turn-1,turn-2"));
+        await Eventually.True(
+            async () => await host.Count($"SELECT count(*) FROM tasks.lane WHERE list_id = {order} AND state = 'done'") == 1,
+            "the first batch is done"
+        );
+        WebUtility.HtmlDecode((await host.Page($"/orders/{order}", TestTokens.Admin, "en")).Html)
+            .ShouldContain("Let batch 2 of group 1 begin, on 1 host: turn-2");
+        await host.Put("/v2/task/list/", new { list_id = order });
+    }
+
+    [Fact]
     public async Task Of_the_hosts_that_are_not_done_no_order_is_offered_where_a_whole_group_is_done()
     {
         var template = await OrderHost.Template(
@@ -286,10 +402,131 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
             await Eventually.True(async () => (string)(await OrderHost.Check(host, one))["status"]! == "4", "a host has failed");
         (await host.Page($"/orders/{whole}", TestTokens.Admin, "en")).Html.ShouldContain($"failed_of={whole}");
         (await host.Page($"/orders/{order}", TestTokens.Admin, "en")).Html.ShouldNotContain("failed_of=");
-        const string Words = "All hosts of this group are done; an order needs hosts for every group. While the order runs, restart there instead";
+        const string Words = "None of this group has failed, is interrupted or stopped; an order needs hosts for every group. While the order runs, ";
         (await host.Page($"/orders/new?failed_of={order}", TestTokens.Admin, "en")).Html.ShouldContain(Words);
         (await host.Page($"/orders/new?failed_of={whole}", TestTokens.Admin, "en")).Html.ShouldNotContain(Words);
         foreach (var one in new[] { order, whole }) await host.Put("/v2/task/list/", new { list_id = one });
+        await OrderHost.Ended(host, order);
+        (await host.Page($"/orders/new?failed_of={order}", TestTokens.Admin, "en")).Html.ShouldContain("All hosts of this group are done; an order needs");
+    }
+
+    [Fact]
+    public async Task Of_an_order_that_still_runs_no_host_is_taken_over_whose_turn_is_now_or_comes_yet()
+    {
+        var template = await OrderHost.Template(host, Batches(0, 0, "auto"), [], OrderHost.Step("false", forceHost: "127.0.0.1"));
+        var order = await OrderHost.Order(host, template, ConsoleFixture.Hosts("stuck-1,stuck-2"));
+        await Eventually.True(async () => (string)(await OrderHost.Check(host, order))["status"]! == "4", "a host has failed");
+        (await host.Page($"/orders/{order}", TestTokens.Admin, "en")).Html.ShouldContain("Only failed hosts");
+        var page = (await host.Page($"/orders/new?failed_of={order}", TestTokens.Admin, "en")).Html;
+        page.ShouldContain("stuck-1");
+        page.ShouldNotContain("stuck-2");
+        await host.Put("/v2/task/list/", new { list_id = order });
+        await OrderHost.Ended(host, order);
+        (await host.Page($"/orders/{order}", TestTokens.Admin, "en")).Html.ShouldContain("Only hosts not done");
+        page = (await host.Page($"/orders/new?failed_of={order}", TestTokens.Admin, "en")).Html;
+        page.ShouldContain("stuck-1");
+        page.ShouldContain("stuck-2");
+    }
+
+    [Fact]
+    public async Task The_list_of_orders_says_which_wait_for_a_person_although_their_status_does_not()
+    {
+        var template = await OrderHost.Template(host, Batches(0, 0, "confirm"), [], OrderHost.Step("true", name: "only", forceHost: "127.0.0.1"));
+        var batch = await OrderHost.Order(host, template, ConsoleFixture.Hosts("await-1,await-2"));
+        await Eventually.True(
+            async () => await host.Count($"SELECT count(*) FROM tasks.lane WHERE list_id = {batch} AND state = 'done'") == 1,
+            "the first batch is done"
+        );
+        var gate = await OrderHost.Template(host, OrderHost.Step("true", trigger: "hand", name: "gate", forceHost: "127.0.0.1"));
+        var hand = await OrderHost.Order(host, gate, ConsoleFixture.Hosts("stay-1,stay-2"));
+        await Eventually.True(
+            async () => await host.Count($"SELECT count(*) FROM tasks.lane WHERE list_id = {hand} AND state = 'hand'") == 2,
+            "both hosts wait at the gate"
+        );
+        (await OrderHost.Intervene(host, hand, "stop_one", ip: "stay-1")).Code().ShouldBe(0);
+        await Eventually.True(async () => (string)(await OrderHost.Check(host, hand))["status"]! == "6", "the order knows that a host was stopped");
+
+        var row = await Row("/orders", $"{batch}");
+        row.ShouldContain("A batch waits for a person");
+        row.ShouldNotContain("Running");
+        row = await Row("/orders", $"{hand}");
+        row.ShouldContain("A step waits for a person");
+        row.ShouldNotContain("interrupted");
+        await Row("/orders?wait=batch", $"{batch}");
+        await Row("/orders?wait=hand", $"{hand}");
+        (await host.Page("/orders?wait=hand", TestTokens.Admin, "en")).Html.ShouldNotContain($"data-row=\"{batch}\"");
+        foreach (var one in new[] { batch, hand }) await host.Put("/v2/task/list/", new { list_id = one });
+    }
+
+    [Fact]
+    public async Task An_order_that_failed_is_first_however_many_were_made_since_and_says_since_when()
+    {
+        var template = await OrderHost.Template(host, OrderHost.Step("false", forceHost: "127.0.0.1"));
+        var failed = await OrderHost.Order(host, template, ConsoleFixture.Hosts("buried-1"));
+        await Eventually.True(async () => (string)(await OrderHost.Check(host, failed))["status"]! == "4", "a host has failed");
+        // It began long before it failed.
+        await host.Count($"UPDATE tasks.scheduler_task_list SET start_time = '2001-02-03 04:05:06Z' WHERE list_id = {failed} RETURNING 1");
+        const string Crowd = """
+            WITH made AS (
+                INSERT INTO tasks.scheduler_task_list (task_name, task_type, hosts, args, creator, schedule, temp_id, start_time, not_before)
+                SELECT 'crowd', 'crowd', '{}', '{}', 'nobody', 'new', 0, now() + interval '1 day', now() + interval '1 day' FROM generate_series(1, 100)
+                RETURNING 1)
+            SELECT count(*) FROM made
+            """;
+        (await host.Count(Crowd)).ShouldBe(100);
+        foreach (var (path, key) in new[] { ("/orders", $"{failed}"), ("/orders?wait=failed", $"{failed}"), ("/", $"wait-{failed}") })
+        {
+            var row = await Row(path, key);
+            row.ShouldContain("A host has failed");
+            row.ShouldNotContain("2001-", Case.Sensitive, path);
+        }
+        (await host.Page("/orders", TestTokens.Admin, "en")).Html.ShouldMatch("Awaits approval <b>1[0-9][0-9]</b>");
+        await host.Count("WITH gone AS (DELETE FROM tasks.scheduler_task_list WHERE task_name = 'crowd' RETURNING 1) SELECT count(*) FROM gone");
+        await host.Put("/v2/task/list/", new { list_id = failed });
+    }
+
+    [Fact]
+    public async Task Whoever_approves_reads_how_the_batches_follow_each_other_and_when_they_stop()
+    {
+        var template = await OrderHost.Template(host, Batches(30, 7, "auto"), [], OrderHost.Step("true", forceHost: "127.0.0.1"));
+        var order = await OrderHost.Order(host, template, ConsoleFixture.Hosts("slow-1,slow-2"), schedule: "new");
+        foreach (var path in new[] { $"/orders/{order}/approve", $"/templates/{template}" })
+        {
+            var page = (await host.Page(path, TestTokens.Admin, "en")).Html;
+            page.ShouldContain("more than 7 failures", Case.Sensitive, path);
+            page.ShouldContain("30 s between", Case.Sensitive, path);
+        }
+        await host.Post("/v2/task/approval/", new { list_id = order, verdict = "reject" });
+    }
+
+    [Fact]
+    public async Task A_text_is_searched_in_the_output_of_one_order_and_its_line_opens_at_the_step_that_printed_it()
+    {
+        // Both steps have one level. The command lines have not got the text.
+        JsonObject[] steps =
+        [
+            OrderHost.Step("true", name: "first", forceHost: "127.0.0.1"),
+            OrderHost.Step("printf 'hay%s\\n' 'stack 1'", name: "second", forceHost: "127.0.0.1"),
+        ];
+        var template = await OrderHost.Template(host, steps);
+        var order = await OrderHost.Order(host, template, ConsoleFixture.Hosts("seen-1"));
+        var other = await OrderHost.Order(host, template, ConsoleFixture.Hosts("seen-2"));
+        foreach (var one in new[] { order, other })
+        {
+            await OrderHost.Ended(host, one);
+            await Eventually.True(
+                async () => (int)(await host.Get($"/v2/task/log/search/?q=haystack%201&list_id={one}"))["count"]! == 1,
+                "its line is written"
+            );
+        }
+        var page = WebUtility.HtmlDecode((await host.Page($"/search?in=orders&list_id={order}&q=haystack%201", TestTokens.Admin, "en")).Html);
+        page.ShouldContain($"/orders/{order}?cell=1%2Fseen-1%2F1&find=haystack%201");
+        page.ShouldNotContain("seen-2");
+        page.ShouldContain($"<a href=\"/orders/{order}\">#{order} an order</a>");
+        page.ShouldMatch($"<input type=\"hidden\" name=\"list_id\" value=\"{order}\"");
+        page = WebUtility.HtmlDecode((await host.Page("/search?in=orders&q=haystack%201", TestTokens.Admin, "en")).Html);
+        page.ShouldContain("seen-2");
+        page.ShouldNotContain("name=\"list_id\"");
     }
 
     [Fact]
@@ -320,6 +557,19 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
         none.StatusCode.ShouldBe(HttpStatusCode.NotFound);
     }
 
+    // A batch is one host.
+    private static JsonArray Batches(int pause, int maxFailures, string next) =>
+        [new JsonObject { ["group"] = 1, ["batch"] = "1", ["batch_pause"] = pause, ["max_failures"] = maxFailures, ["next"] = next }];
+
+    /// <summary>One row of a list as a page shows it.</summary>
+    private async Task<string> Row(string path, string key)
+    {
+        var page = WebUtility.HtmlDecode((await host.Page(path, TestTokens.Admin, "en")).Html);
+        var at = page.IndexOf($"data-row=\"{key}\"", StringComparison.Ordinal);
+        at.ShouldBeGreaterThanOrEqualTo(0, $"{path} has {key}");
+        return page[at..page.IndexOf("</tr>", at, StringComparison.Ordinal)];
+    }
+
     // All that is wrong anywhere is told at once: each look at a page costs a second.
     private readonly List<string> wrong = [];
 
@@ -343,6 +593,9 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
         var name = $"console{path.Replace('/', '-').Replace('?', '-')}-{language}-{theme}-{width}.png";
         await visitor.Page.ScreenshotAsync(new() { Path = Path.Combine(folder, name) });
     }
+
+    [GeneratedRegex("aria-disabled=\"true\" title=\"Admins of a space or an object")]
+    private static partial Regex Disabled();
 
     [GeneratedRegex("{[^}]*}")]
     private static partial Regex Parameters();

@@ -48,6 +48,26 @@ public sealed partial class ConsoleWorkTests
     }
 
     [Fact]
+    public async Task Line_breaks_in_an_argument_survive_in_an_order_that_is_made_as_another()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var template = await OrderHost.Template(host, OrderHost.Step("echo", "WHAT", name: "say", forceHost: "127.0.0.1"));
+        var order = await OrderHost.Order(host, template, ConsoleFixture.Hosts("lines-1"), new { WHAT = "\none\ntwo" }, schedule: "new");
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open($"/orders/new?like={order}");
+        (await page.InputValueAsync("[data-word=WHAT]")).ShouldBe("\none\ntwo");
+        await page.WaitForSelectorAsync("[data-preview-of] pre:has-text('two')");
+        await page.ClickAsync(".form-bar button[value=new]");
+        await page.WaitForSelectorAsync("h1:has-text('an order')");
+        var made = long.Parse(new Uri(page.Url).Segments[^1], System.Globalization.CultureInfo.InvariantCulture);
+        made.ShouldNotBe(order);
+        ((string)(await OrderHost.Check(host, made))["new_args_list"]![0]!["args_value"]!).ShouldBe("\none\ntwo");
+        visitor.Errors.ShouldBeEmpty();
+        foreach (var one in new[] { order, made }) await host.Post("/v2/task/approval/", new { list_id = one, verdict = "reject" });
+    }
+
+    [Fact]
     public async Task A_dialog_that_does_not_offer_all_of_a_large_library_says_so()
     {
         Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
@@ -248,6 +268,97 @@ public sealed partial class ConsoleWorkTests
         (await visitor.Text("[data-row='job-turned round'] .wide-name .sub")).ShouldBe("echo a⟨U+202E⟩b");
         await host.Delete("/v1/cron/job/", new { job_id = "turned round" });
         visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Enter_opens_the_row_of_the_cursor_also_once_the_page_was_clicked()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open("/incidents");
+        await page.ClickAsync("main h1");
+        await page.Keyboard.PressAsync("j");
+        await page.WaitForSelectorAsync("tr.cursor");
+        await page.Keyboard.PressAsync("Enter");
+        await page.WaitForURLAsync("**/i/*");
+        await visitor.Open("/incidents");
+        await page.FocusAsync("main .table.scroll");
+        await page.Keyboard.PressAsync("j");
+        await page.WaitForSelectorAsync("tr.cursor");
+        await page.Keyboard.PressAsync("Enter");
+        await page.WaitForURLAsync("**/i/*");
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task What_concerns_more_than_fifty_hosts_is_confirmed_by_their_number()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var hosts = string.Join(',', Enumerable.Range(1, 51).Select(number => $"many-{number}"));
+        var template = await OrderHost.Template(host, OrderHost.Step("true", trigger: "hand", name: "gate", forceHost: "127.0.0.1"));
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+
+        await visitor.Open($"/orders/new?temp_id={template}");
+        await page.FillAsync("[data-group]", hosts);
+        await page.ClickAsync(".form-bar button[value=ready]");
+        await page.WaitForSelectorAsync("dialog[open] .will li:has-text('51 hosts')");
+        await IsTyped(".primary");
+        await page.ClickAsync("dialog[open] .end button:not(.primary)");
+        // Where they could not be counted nothing begins.
+        await page.RouteAsync(
+            "**/v2/task/preview/",
+            route => route.FulfillAsync(new() { ContentType = "application/json", Body = """{"code": -1, "msg": "away"}""" })
+        );
+        await page.ClickAsync(".form-bar button[value=ready]");
+        await page.WaitForSelectorAsync("[data-error]:has-text('away')");
+        (await page.Locator("dialog[open]").CountAsync()).ShouldBe(0);
+        await page.UnrouteAsync("**/v2/task/preview/");
+        await page.FillAsync("[data-group]", "many-1");
+        await page.ClickAsync(".form-bar button[value=ready]");
+        await page.WaitForSelectorAsync("dialog[open] .will li:text-is('1 host')");
+        (await page.Locator("dialog[open] [name=typed]").CountAsync()).ShouldBe(0);
+        await page.ClickAsync("dialog[open] .end button:not(.primary)");
+        // It is left as it is.
+        await page.EvaluateAsync("delete document.querySelector('[data-new-order]').dataset.dirty");
+
+        var order = await OrderHost.Order(host, template, ConsoleFixture.Hosts(hosts), schedule: "new");
+        await visitor.Open($"/orders/{order}/approve");
+        (await page.GetAttributeAsync("button[value=approve]", "data-confirm")).ShouldNotBeNull().ShouldContain("for 51 hosts");
+        await page.ClickAsync("button[value=approve]");
+        await IsTyped(".primary");
+        await page.ClickAsync("dialog[open] .primary");
+        await page.WaitForSelectorAsync(".banner:has-text('awaits no approval')");
+        await Eventually.True(
+            async () => await host.Count($"SELECT count(*) FROM tasks.lane WHERE list_id = {order} AND state = 'hand'") == 51,
+            "all hosts wait at the gate"
+        );
+
+        await visitor.Open($"/orders/{order}");
+        const string Release = ".title button:has-text('Release “gate”')", End = ".title button:has-text('End the order')";
+        (await page.GetAttributeAsync(Release, "data-confirm")).ShouldNotBeNull().ShouldContain("51 hosts: many-1,");
+        (await page.GetAttributeAsync(Release, "data-typed")).ShouldBe("51");
+        var asked = (await page.GetAttributeAsync(End, "data-confirm")).ShouldNotBeNull();
+        asked.ShouldContain("0 commands now");
+        asked.ShouldContain("in 1 group with 51 hosts: many-1,");
+        // What it asks is as of now, whatever the page has read last.
+        await page.EvalOnSelectorAsync(End, "(button) => { button.dataset.confirm = 'As it was'; }");
+        await page.ClickAsync(End);
+        await page.WaitForSelectorAsync("dialog[open] .will li:has-text('51 hosts: many-1,')");
+        await IsTyped(".danger");
+        await page.ClickAsync("dialog[open] .danger");
+        await page.WaitForSelectorAsync(".message:has-text('The order is ended')");
+        visitor.Errors.ShouldBeEmpty();
+
+        async Task IsTyped(string button)
+        {
+            (await page.IsDisabledAsync($"dialog[open] {button}")).ShouldBeTrue();
+            await page.FillAsync("dialog[open] [name=typed]", "50");
+            (await page.IsDisabledAsync($"dialog[open] {button}")).ShouldBeTrue();
+            await page.FillAsync("dialog[open] [name=typed]", "51");
+            (await page.IsDisabledAsync($"dialog[open] {button}")).ShouldBeFalse();
+        }
     }
 
     [Fact]

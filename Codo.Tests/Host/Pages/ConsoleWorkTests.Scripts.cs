@@ -252,6 +252,42 @@ public sealed partial class ConsoleWorkTests
     }
 
     [Fact]
+    public async Task A_failure_and_an_undo_outlive_the_messages_that_follow()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await using var visitor = await fixture.Visit();
+        await visitor.Open("/jobs");
+        var left = await visitor.Page.EvaluateAsync<string[]>(
+            """
+            async (address) => {
+              const { say } = await import(address);
+              say('refused', true);
+              say('refused', true);
+              say('paused', false, { word: 'Undo', run: () => {} });
+              for (const text of ['one', 'two', 'three', 'four', 'five']) say(text);
+              return [...document.querySelectorAll('#messages .message p')].map((line) => line.textContent);
+            }
+            """,
+            Script("api.js")
+        );
+        left.ShouldBe(["refused", "paused", "two", "three", "four", "five"]);
+        // However many stay, they take a part of the window, and the newest is seen.
+        var isSeen = await visitor.Page.EvaluateAsync<bool>(
+            """
+            async (address) => {
+              const { say } = await import(address);
+              for (let count = 0; count < 40; count++) say(`refused ${count}`, true);
+              const box = document.getElementById('messages'), last = box.lastElementChild.getBoundingClientRect();
+              return box.offsetHeight <= innerHeight * 0.6 + 1 && last.top >= box.getBoundingClientRect().top && last.bottom <= innerHeight;
+            }
+            """,
+            Script("api.js")
+        );
+        isSeen.ShouldBeTrue();
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
     public async Task A_form_that_is_half_filled_in_stays_where_the_page_has_none_any_more()
     {
         Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);

@@ -250,6 +250,71 @@ public sealed partial class ConsoleWorkTests
     }
 
     [Fact]
+    public async Task A_secret_that_is_shown_this_once_goes_by_its_button_alone()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open("/account");
+        await page.FillAsync("[data-api='POST /v2/accounts/token/'] [name=name]", "escaped");
+        await page.ClickAsync("[data-api='POST /v2/accounts/token/'] .form-bar button");
+        var token = await page.InnerTextAsync("dialog[open] code");
+        await page.Keyboard.PressAsync("Escape");
+        await page.Keyboard.PressAsync("Escape");
+        // Beside the dialog, where the key does not come through it.
+        await page.Mouse.ClickAsync(5, 5);
+        await page.Keyboard.PressAsync("Escape");
+        await page.Keyboard.PressAsync("Escape");
+        (await page.EvaluateAsync<bool>("document.querySelector('dialog[open]').dispatchEvent(new Event('cancel', { cancelable: true }))")).ShouldBeFalse();
+        (await page.Locator("dialog[open] code").AllInnerTextsAsync()).ShouldBe([token]);
+        await page.ClickAsync("dialog[open] .primary");
+        await page.WaitForSelectorAsync("dialog", new() { State = WaitForSelectorState.Detached });
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task The_nodes_are_read_again_although_nothing_else_changes()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await host.Count(
+            "INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version, stopped_at) VALUES ('calm', 1, 'm', 'b', 1, 'v', now()) "
+                + "RETURNING 1"
+        );
+        await using var visitor = await fixture.Visit();
+        await visitor.Open("/nodes");
+        await visitor.Page.EvaluateAsync("window.sameDocument = true");
+        (await visitor.Page.Locator("[data-row=node-calm]:has-text('Drained')").CountAsync()).ShouldBe(0);
+        await host.Count("UPDATE platform.node SET drained_at = now(), drained_by = 'ann' WHERE name = 'calm' RETURNING 1");
+        await visitor.Page.WaitForSelectorAsync("[data-row=node-calm]:has-text('Drained')");
+        (await visitor.Page.EvaluateAsync<bool>("window.sameDocument === true")).ShouldBeTrue();
+        visitor.Errors.ShouldBeEmpty();
+        await host.Count("DELETE FROM platform.node WHERE name = 'calm' RETURNING 1");
+    }
+
+    [Fact]
+    public async Task Since_when_a_page_is_not_live_is_said_in_the_zone_of_its_clock()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        // Hours away from the host's.
+        await using var visitor = await fixture.Visit(zone: "Pacific/Honolulu");
+        var page = visitor.Page;
+        await page.AddInitScriptAsync("delete window.SharedWorker");
+        await page.RouteAsync(url => url.Contains("/v2/stream/", StringComparison.Ordinal), route => route.FulfillAsync(new() { Status = 429 }));
+        await visitor.Open("/jobs");
+        await visitor.Sees("Live updates broke off");
+        // The clock may have stood still for a moment, and midnight may have passed.
+        const string Later = """
+            (() => {
+              const at = (text) => { const [, h, m, s] = /(\d{2}):(\d{2}):(\d{2})/.exec(text); return h * 3600 + m * 60 + Number(s); };
+              const [since, now] = ['#broken', '[data-clock]'].map((place) => at(document.querySelector(place).textContent));
+              return (now - since + 86400 + 300) % 86400;
+            })()
+            """;
+        (await page.EvaluateAsync<int>(Later)).ShouldBeLessThan(3600);
+        (await visitor.Text("#broken")).ShouldMatch("broke off at [0-9]{2}:[0-9]{2}:[0-9]{2};");
+    }
+
+    [Fact]
     public async Task What_is_half_filled_in_stays_when_its_object_goes()
     {
         Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);

@@ -536,6 +536,39 @@ public sealed partial class ConsoleWorkTests(ConsoleFixture fixture) : IClassFix
     }
 
     [Fact]
+    public async Task Deleting_what_is_open_leads_back_to_the_list()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var team = (long)(await host.Post("/v2/accounts/team/", new { name = "soon gone", description = "" }))["team_id"]!;
+        var rule = (long)(await host.Post("/v2/alerts/rule/", new { name = "soon gone", subject = "nothing" }))["rule_id"]!;
+        var hook = new { name = "soon gone", kind = "webhook", enabled = false, settings = new { url = "http://127.0.0.1:1/" } };
+        var channel = (long)(await host.Post("/v2/alerts/channel/", hook))["channel_id"]!;
+        await host.Post("/v2/alerts/contact/", new { name = "soon-gone", email = "gone@example.test" });
+        var grant = (long)(await host.Post("/v2/accounts/grant/", new { user_id = 7, role = "viewer", @object = "job:paused" }))["grant_id"]!;
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        foreach (
+            var (path, place, list) in new[]
+            {
+                ($"/people/teams?team={team}", "#team", "/people/teams"),
+                ($"/alerting?edit={rule}", $"[data-row='rule-{rule}']", "/alerting"),
+                ($"/alerting/channels?edit={channel}", $"[data-row='channel-{channel}']", "/alerting/channels"),
+                ("/alerting/contacts?edit=soon-gone", "[data-row='contact-soon-gone']", "/alerting/contacts"),
+                ($"/people/grants?edit={grant}", $"[data-row='grant-{grant}']", "/people/grants"),
+            }
+        )
+        {
+            (await visitor.Open(path)).ShouldBe(200, path);
+            await page.ClickAsync($"{place} .danger");
+            await page.ClickAsync("dialog[open] .danger");
+            await page.WaitForURLAsync($"**{list}");
+            await page.WaitForSelectorAsync(".message");
+            (await page.GetAttributeAsync("main", "data-status")).ShouldBe("200", path);
+        }
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
     public async Task Selected_jobs_are_paused_together_tagged_and_undone()
     {
         Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);

@@ -8,6 +8,8 @@ namespace Codo.Tests.Modules.Alerts;
 /// <summary>A whole host: from a command that fails to the message, and every endpoint with its rights.</summary>
 public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
 {
+    private const string OnlyTold = "只有收到此告警的人或超级用户可以处理";
+
     private static readonly string Ann = TestTokens.For(7, "ann"), Bob = TestTokens.For(8, "bob");
     private TestHost host = null!;
     private readonly string flag = Path.Combine(Path.GetTempPath(), $"codo-flag-{Guid.NewGuid():N}");
@@ -420,25 +422,86 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
             html => html.ShouldContain("任务 pa&lt;ge 失败"),
             html => html.ShouldContain("&lt;script&gt;"),
             html => html.ShouldNotContain("<script"),
-            html => html.ShouldNotContain("<button")
+            html => html.ShouldNotContain("<button"),
+            html => html.ShouldContain(OnlyTold)
         );
+        foreach (var page in new[] { "/incidents", "/" })
+        {
+            WebUtility.HtmlDecode((await host.Page(page, Bob)).Html).ShouldContain($"aria-disabled=\"true\" title=\"{OnlyTold}\"", Case.Sensitive, page);
+            WebUtility.HtmlDecode((await host.Page(page, Ann)).Html).ShouldSatisfyAllConditions(
+                html => html.ShouldNotContain(OnlyTold),
+                html => html.ShouldContain("data-key=\"a\"")
+            );
+        }
+        (await host.Page("/incidents", Bob, "en")).Html.ShouldContain("Only those who were told of it, or a superuser, may do this");
         (await Page(HttpMethod.Get, path, Ann)).Html.ShouldContain("我来处理");
         var run = (await host.Get("/v1/cron/log/?job_id=" + Uri.EscapeDataString("pa<ge")))["data"]![0]!["log_id"]!.GetValue<long>();
         (await Page(HttpMethod.Get, path, Ann)).Html.ShouldSatisfyAllConditions(
-            html => html.ShouldContain($"<a href=\"/v1/cron/log/output/?log_id={run}\">完整输出</a>"),
-            html => html.ShouldContain("<a href=\"/v1/cron/log/?job_id=pa%3Cge\">")
+            html => html.ShouldContain($"<a href=\"/runs/{run}\">执行 {run}</a>"),
+            html => html.ShouldContain("<a href=\"/jobs/pa%3Cge\">任务 pa&lt;ge</a>")
         );
+        // Who was told by what, and to superusers what came back.
+        var messages = $"/v2/alerts/delivery/?incident_id={path.Split('/')[^1]}";
+        await Eventually.True(async () => (string)(await host.Get(messages))["data"]![0]!["state"]! == "sent", "the message is sent");
+        const string Answer = "HTTP 200";
+        ((string)(await host.Get(messages))["data"]![0]!["answer"]!).ShouldContain(Answer);
+        (await Page(HttpMethod.Get, path, Bob)).Html.ShouldSatisfyAllConditions(
+            html => html.ShouldContain("<strong>hook</strong>"),
+            html => html.ShouldContain("已发送"),
+            html => html.ShouldNotContain(Answer)
+        );
+        (await Page(HttpMethod.Get, path, TestTokens.Admin)).Html.ShouldContain(Answer);
+        foreach (var (cookie, theme) in new[] { ("", "auto"), ("; codo_theme=dark", "dark"), ("; codo_theme=x", "auto") })
+            (await Page(HttpMethod.Get, path, Ann + cookie)).Html.ShouldContain($" data-theme=\"{theme}\">");
         (await Page(HttpMethod.Get, path, Ann, language: "en")).Html.ShouldSatisfyAllConditions(
-            html => html.ShouldContain("Its whole output"),
+            html => html.ShouldContain($"Run {run}"),
+            html => html.ShouldContain("sent</span>"),
             html => html.ShouldContain("lang=\"en\""),
             html => html.ShouldNotMatch("[\u4e00-\u9fff]")
         );
         (await Page(HttpMethod.Post, path, Ann, "https://evil.example.test")).Status.ShouldBe(402);
         (await Page(HttpMethod.Post, path, Bob)).Status.ShouldBe(409);
+        await TheButtonAnswersWithAPageAndDoesNothing(path);
         (await Page(HttpMethod.Post, path, Ann)).Status.ShouldBe(303);
         (await Page(HttpMethod.Get, path, Ann)).Html.ShouldSatisfyAllConditions(html => html.ShouldContain("ann 已确认"), html => html.ShouldNotContain("我来处理"));
         (await Page(HttpMethod.Get, "/i/999", Ann)).Status.ShouldBe(404);
-        (await Page(HttpMethod.Post, path, null)).Status.ShouldBe(401);
+    }
+
+    // The session has ended, or the token is for looking alone.
+    private async Task TheButtonAnswersWithAPageAndDoesNothing(string path)
+    {
+        var made = await host.Post("/v2/accounts/token/", new { name = "looks", scopes = new[] { "see" }, days = 1 }, Ann);
+        made.Code().ShouldBe(0, made.ToJsonString());
+        var looks = (string)made["token"]!;
+        const string Missing = "令牌的权限范围不含";
+        (await Page(HttpMethod.Get, path, looks)).Html.ShouldSatisfyAllConditions(
+            html => html.ShouldContain(Missing),
+            html => html.ShouldNotContain("<button")
+        );
+        var over = TestTokens.Payload(7, "ann");
+        over["exp"] = DateTimeOffset.UtcNow.ToUnixTimeSeconds() - 1;
+        foreach (
+            var (token, status, text) in new[]
+            {
+                (null, 401, $"name=\"next\" value=\"{path}\""),
+                (TestTokens.Sign(over), 401, "name=\"token\""),
+                (looks, 409, Missing),
+            }
+        )
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new FormUrlEncodedContent([new("action", "acknowledge")]) };
+            request.Headers.Add("Accept", "text/html");
+            if (token is not null) request.Headers.Add("Cookie", "auth_key=" + token);
+            using var response = await host.Http.SendAsync(request, TestContext.Current.CancellationToken);
+            ((int)response.StatusCode).ShouldBe(status);
+            response.Content.Headers.ContentType!.MediaType.ShouldBe("text/html");
+            (await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).ShouldContain(text);
+        }
+        (await Page(HttpMethod.Post, path, null, "https://evil.example.test")).Status.ShouldBe(402);
+        (await Page(HttpMethod.Post, path, looks, "https://evil.example.test")).Status.ShouldBe(402);
+        (await host.Count("SELECT count(*) FROM alerts.task_monitor WHERE state <> 'open'")).ShouldBe(0);
+        const string Refused = "SELECT count(*) FROM platform.audit WHERE action = 'refuse' AND user_id = 7 AND object_id LIKE 'POST /i/%'";
+        await Eventually.True(async () => await host.Count(Refused) == 1, "what the token is not for is in the audit");
     }
 
     [Theory]

@@ -58,8 +58,8 @@ public sealed class AlertsOfOrdersTests(TestPostgres postgres)
             )
         )
             (await page.Content.ReadAsStringAsync()).ShouldSatisfyAllConditions(
-                html => html.ShouldContain($"href=\"/v2/task/check/?list_id={order}\""),
-                html => html.ShouldContain($"href=\"/v2/task/log/stream/?list_id={order}\"")
+                html => html.ShouldContain($"href=\"/orders/{order}\""),
+                html => html.ShouldContain($"href=\"/orders/{order}/timeline\"")
             );
 
         // Only those who were told of an order's incident, and superusers, see it.

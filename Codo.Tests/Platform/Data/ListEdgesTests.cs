@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json.Nodes;
 using Codo.Modules.Cron.Executions;
 using Codo.Tests.Support;
@@ -113,6 +114,8 @@ public sealed class ListEdgesTests(TestPostgres postgres)
             ((bool)estimate["count_is_estimate"]!).ShouldBeTrue(filter);
             ((long)estimate["count"]!).ShouldBeInRange(18_000, 22_000, filter);
         }
+        await connection.ExecuteAsync(Incidents, new { Count = 10_001 });
+        WebUtility.HtmlDecode((await host.Page("/incidents?state=all", TestTokens.Admin, "en")).Html).ShouldMatch("≈ [0-9]{5,} incidents");
         // A page far away, found by the rows of each hour.
         await connection.ExecuteAsync("UPDATE cron.cron_log SET exec_time = exec_time - interval '3 days' WHERE log_id <= 10000");
         await Eventually.True(

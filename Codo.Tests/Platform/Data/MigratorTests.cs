@@ -67,6 +67,7 @@ public sealed class MigratorTests(TestPostgres postgres)
         // The one that is replaced, and one that is new enough.
         await Execute(source, Node("own", "0.1.0"));
         await Execute(source, Node("web2", Own.ToString(3)));
+        await Execute(source, "UPDATE platform.node SET heartbeat_at = heartbeat_at - interval '1 hour' WHERE name = 'web2'");
         var newer = Newer($"-- runs beside: {Own.ToString(3)}\nCREATE TABLE platform.newer ()");
 
         var refused = await Should.ThrowAsync<OlderNodesRun>(() => Migrate(source, newer, TimeSpan.Zero));
@@ -78,6 +79,65 @@ public sealed class MigratorTests(TestPostgres postgres)
         await Execute(source, "UPDATE platform.node SET heartbeat_at = clock_timestamp() - interval '11 seconds' WHERE name = 'web1'");
         await waiting;
         (await Migrator.IsCurrent(source, newer)).ShouldBeTrue();
+        (await Fenced(source)).ShouldBe("web1", "it joins anew before it works on, and learns of the schema");
+    }
+
+    [Fact]
+    public async Task A_migration_does_not_take_older_nodes_for_dead_that_PostgreSQL_could_not_hear()
+    {
+        await using var source = await Migrated();
+        await Execute(source, Node("web1", "0.1.0"));
+        // As after an outage of PostgreSQL: the last heartbeat is older than a lease, and the node lives.
+        await Execute(source, "UPDATE platform.node SET heartbeat_at = clock_timestamp() - interval '11 seconds'");
+        var newer = Newer($"-- runs beside: {Own.ToString(3)}\nCREATE TABLE platform.newer ()");
+
+        (await Should.ThrowAsync<OlderNodesRun>(() => Migrate(source, newer, TimeSpan.Zero))).Message.ShouldStartWith("Older nodes run: web1 (0.1.0).");
+
+        // It is heard again while the migration watches.
+        var waiting = Migrate(source, newer, TimeSpan.FromSeconds(11));
+        await Execute(source, "UPDATE platform.node SET heartbeat_at = 'infinity'");
+        await Should.ThrowAsync<OlderNodesRun>(() => waiting);
+        (await Migrator.IsCurrent(source, newer)).ShouldBeFalse();
+        (await Fenced(source)).ShouldBe("");
+        // What a migration does not exclude has not to wait for anybody.
+        await Execute(source, "UPDATE platform.node SET heartbeat_at = clock_timestamp() - interval '11 seconds'");
+        await Migrate(source, Newer("-- runs beside: 0.1.0\nCREATE TABLE platform.newer ()"), TimeSpan.Zero);
+        (await Fenced(source)).ShouldBe("");
+    }
+
+    [Fact]
+    public async Task A_node_that_was_cut_off_during_a_restore_does_not_join_what_was_restored()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var heartbeat = host.Services.GetRequiredService<LoopStates>().All.Single(loop => loop.Name == "heartbeat");
+        var stopping = host.Services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping;
+
+        // The backup is loaded, and the restore is not over.
+        await Execute(host.Source, $"CREATE SCHEMA {Migrator.RestoringSchema}; UPDATE platform.node SET fenced = incarnation");
+        await Eventually.True(() => heartbeat.Failure is RestoreIsUnfinished, "it does not join");
+        (await host.Count("SELECT count(*) FROM platform.node WHERE fenced < incarnation")).ShouldBe(0);
+        stopping.IsCancellationRequested.ShouldBeFalse("it tries again");
+
+        await Execute(
+            host.Source,
+            $"DELETE FROM platform.node; INSERT INTO platform.hold (backup_at) VALUES (now()); DROP SCHEMA {Migrator.RestoringSchema}"
+        );
+        await Eventually.True(() => stopping.IsCancellationRequested, "it stops instead of joining");
+        host.Services.GetRequiredService<Node>().StopReason.ShouldBeOfType<InstallationWasRestored>();
+        (await host.Count("SELECT count(*) FROM platform.node")).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_node_that_has_read_the_hold_joins_anew_as_ever()
+    {
+        var database = await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
+        await using (var source = NpgsqlDataSource.Create(database + ";Pooling=false"))
+            await Execute(source, "INSERT INTO platform.hold (backup_at) VALUES (now())");
+        await using var host = await TestHost.Start(postgres, database);
+        // Released meanwhile: it is the same restore.
+        await Execute(host.Source, "UPDATE platform.hold SET released_at = now(), released_by = 'x'; UPDATE platform.node SET fenced = incarnation");
+        await Eventually.True(async () => await host.Count("SELECT count(*) FROM platform.node WHERE fenced < incarnation") == 1, "it has joined anew");
+        host.Services.GetRequiredService<Node>().StopReason.ShouldBeNull();
     }
 
     [Fact]
@@ -127,6 +187,14 @@ public sealed class MigratorTests(TestPostgres postgres)
     private static string Node(string name, string version) =>
         "INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version, heartbeat_at) VALUES "
             + $"('{name}', nextval('platform.incarnation'), 'm', 'b', 1, '{version}', clock_timestamp())";
+
+    private static async Task<string> Fenced(NpgsqlDataSource source)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        return await connection.QuerySingleAsync<string>(
+            "SELECT coalesce(string_agg(name, ' ' ORDER BY name), '') FROM platform.node WHERE fenced = incarnation"
+        );
+    }
 
     private static async Task Execute(NpgsqlDataSource source, string sql)
     {

@@ -300,6 +300,15 @@ public sealed class LocalCommandTests
     }
 
     [Theory]
+    [InlineData("/bin/bash -e", "#!/bin/bash -e\ntrue")]
+    [InlineData("#!/bin/bash -e", "#!/bin/bash -e\ntrue")]
+    [InlineData(" #! /bin/bash ", "#!/bin/bash\ntrue")]
+    [InlineData("#!", "true")]
+    [InlineData(null, "true")]
+    public void An_interpreter_may_be_written_as_in_a_scripts_first_line(string? interpreter, string script) =>
+        CommandForm.With(interpreter, "true").ShouldBe(script);
+
+    [Theory]
     [InlineData("mkfifo -m 666 {0}")]
     [InlineData("mkdir -m 777 {0}")]
     [InlineData("ln -s /tmp {0}")]
@@ -363,11 +372,31 @@ public sealed class LocalCommandTests
         var gbk = CommandForm.EncodingOf("gbk")!;
         var output = new MemoryStream();
         var command = LocalCommand.Start("printf '中文' | od -An -tx1; printf '好的\\377'", NewRunId(), form: new CommandForm(Encoding: gbk));
-        await command.ReadToEndAsync(Transcoding.Before(bytes => output.WriteAsync(bytes), gbk));
+        var transcoding = new Transcoding(bytes => output.WriteAsync(bytes), gbk);
+        await command.ReadToEndAsync(transcoding.Append);
+        await transcoding.Complete();
         Encoding.UTF8.GetString(output.ToArray()).ShouldStartWith(" d6 d0 ce c4\n好的");
         Should
             .Throw<CommandNotStartedException>(() => LocalCommand.Start("echo 🙂", NewRunId(), form: new CommandForm(Encoding: gbk)))
             .Text.En.ShouldContain("lacks");
+    }
+
+    [Theory]
+    [InlineData("gbk")]
+    [InlineData("gb18030")]
+    [InlineData("big5")]
+    [InlineData("shift_jis")]
+    public async Task A_command_that_ends_within_a_character_leaves_a_replacement_for_it(string name)
+    {
+        var encoding = CommandForm.EncodingOf(name)!;
+        var output = new MemoryStream();
+        var command = LocalCommand.Start("printf 'right? \\340'", NewRunId(), form: new CommandForm(Encoding: encoding));
+        var transcoding = new Transcoding(bytes => output.WriteAsync(bytes), encoding);
+        await command.ReadToEndAsync(transcoding.Append);
+        Encoding.UTF8.GetString(output.ToArray()).ShouldBe("right? ");
+        await transcoding.Complete();
+        await transcoding.Complete();
+        Encoding.UTF8.GetString(output.ToArray()).ShouldBe("right? \uFFFD");
     }
 
     [Fact]

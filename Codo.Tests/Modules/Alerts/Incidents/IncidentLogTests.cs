@@ -3,6 +3,8 @@ using Codo.Modules.Alerts.Rules;
 using Codo.Platform.Events;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
+using Codo.Platform.Security;
+using Codo.Platform.Ui;
 using Codo.Tests.Support;
 
 namespace Codo.Tests.Modules.Alerts.Incidents;
@@ -137,6 +139,30 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
         (await bench.Deliveries()).ShouldBe(["opened sent ann", "escalated sent carol", "escalated sent dave,erin"]);
         var incident = await bench.Incident();
         (incident.CallLevel, incident.CallUsers).ShouldBe((2, "ann,carol,dave,erin"));
+    }
+
+    [Fact]
+    public async Task A_page_that_follows_the_incidents_is_read_again_when_others_are_told_or_it_has_moved()
+    {
+        await bench.Send(new CreateRule.Command("chain", null, null, null, null, null, null, null, null, null, ["ann"], [["carol"]], 600, null, null));
+        await bench.Publish(bench.Failed());
+        await bench.Deliver();
+        var opened = await Version();
+        bench.Time.Advance(TimeSpan.FromSeconds(600));
+        await bench.Watch.Escalate();
+        await bench.Deliver();
+        (await bench.Deliveries()).ShouldBe(["opened sent ann", "escalated sent carol"]);
+        var escalated = await Version();
+        escalated.ShouldNotBe(opened, "carol may act on it by now");
+        (await Version()).ShouldBe(escalated);
+        await bench.Rows<int>("UPDATE alerts.task_monitor SET space_id = 2 RETURNING 1");
+        (await Version()).ShouldNotBe(escalated, "those of the other space see it by now");
+
+        async Task<string?> Version() =>
+            await bench
+                .Get<IEnumerable<ILiveTopic>>()
+                .Single(topic => topic.Name == "incidents")
+                .Version("", bench.Get<Access>(), TestContext.Current.CancellationToken);
     }
 
     [Fact]

@@ -226,6 +226,8 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
         (await host.Ended(await host.RunNow("set")))["task_log"]!.GetValue<string>().ShouldBe("42\n");
         await host.Put("/v1/cron/job/", new { job_id = "set", cmd = "printf '中文' | od -An -tx1; printf '好\\n'", interpreter = "", encoding = "gbk" });
         (await host.Ended(await host.RunNow("set")))["task_log"]!.GetValue<string>().ShouldBe(" d6 d0 ce c4\n好\n");
+        await host.Put("/v1/cron/job/", new { job_id = "set", cmd = "printf '好' | head -c 1" });
+        (await host.Ended(await host.RunNow("set")))["task_log"]!.GetValue<string>().ShouldBe("\uFFFD");
         var job = (await host.Get("/v1/cron/job/?job_id=set"))["data"]![0]!;
         ((string)job["interpreter"]!, (string)job["encoding"]!).ShouldBe(("", "gbk"));
         (await host.Put("/v1/cron/job/", new { job_id = "set", encoding = "utf-16" })).Msg().ShouldContain("encoding");

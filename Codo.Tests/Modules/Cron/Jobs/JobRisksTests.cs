@@ -216,6 +216,17 @@ public sealed class JobRisksTests(CronHost fixture) : IClassFixture<CronHost>
         ((string)(await Shown(id))["status"]!).ShouldBe("0");
     }
 
+    [Fact]
+    public async Task The_name_of_a_rule_has_no_blanks_around_it_when_it_is_made_and_when_it_is_changed()
+    {
+        var name = Id();
+        var rule = new { name = $" {name}", kind = "words", pattern = name, action = "warn", reason = "x" };
+        var id = (long)(await host.Post("/v2/task/risk/", rule))["rule_id"]!;
+        (await host.Put("/v2/task/risk/", new { rule_id = id, name = $"{name}-2 " })).Code().ShouldBe(0);
+        (await host.Ask<string>("SELECT name FROM platform.risk_rule WHERE rule_id = @id", new { id })).ShouldBe($"{name}-2");
+        (await host.Delete("/v2/task/risk/", new { rule_id = id })).Code().ShouldBe(0);
+    }
+
     private static string Id() => $"risk-{Guid.NewGuid():N}";
 
     private Task<JsonObject> Make(string id, string cmd, string? token = null) =>

@@ -167,6 +167,22 @@ public sealed class JobVersionsTests(CronHost fixture) : IClassFixture<CronHost>
     }
 
     [Fact]
+    public async Task A_job_whose_space_is_gone_comes_back_to_another_one()
+    {
+        var space = (long)(await host.Post("/v2/accounts/space/", new { name = "left" }))["space_id"]!;
+        await host.Make(new { job_id = "homeless", cmd = "true", cron = CronClient.Never, space = "left" });
+        var id = (long)(await host.Delete(Path, new { job_id = "homeless" }))["deleted_id"]!;
+        (await host.Delete("/v2/accounts/space/", new { space_id = space })).Code().ShouldBe(0);
+        var refused = await host.Send(HttpMethod.Post, Deleted, $$"""{"deleted_id": {{id}}}""", language: "en");
+        (refused.Code(), refused.Msg()).ShouldBe((-1, "Its space is gone; give `space`"));
+        var back = await host.Post(Deleted, new { deleted_id = id, space = "default" });
+        (back.Code(), (int)back["version"]!).ShouldBe((0, 2), back.ToJsonString());
+        var job = await Job("homeless");
+        ((string)job["space"]!, (int)job["version"]!).ShouldBe(("default", 2));
+        Words((await host.Get($"{Versions}?job_id=homeless"))["data"]![0]!["changed"]).ShouldBe(["space"]);
+    }
+
+    [Fact]
     public async Task After_thirty_days_nothing_of_a_deleted_job_can_come_back_and_old_versions_give_way()
     {
         await host.Make(new { job_id = "old", cmd = "true", cron = CronClient.Never });

@@ -237,6 +237,8 @@ public sealed class CommandLineTests
     public void Lists_the_words_of_all_steps_once_in_order()
     {
         StepLine.Words(["VERSION --env ENV", null, "", "  ENV\n\tFLOW_ID VERSION ", "log_FLOW_ID"]).ShouldBe(["VERSION", "--env", "ENV", "log_FLOW_ID"]);
+        // A mark in front is taken away before a step runs.
+        StepLine.Words(["\uFEFFVERSION", "A\u3000B\u00A0C"]).ShouldBe(["VERSION", "A\u3000B\u00A0C"]);
         StepLine.HasNoValue("ENV", One("VERSION", "1")).ShouldBeTrue();
         StepLine.HasNoValue("VERSION", One("VERSION", "")).ShouldBeFalse();
         StepLine.HasNoValue("FLOW_ID", One("VERSION", "")).ShouldBeFalse();

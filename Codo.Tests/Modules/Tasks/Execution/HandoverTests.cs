@@ -134,6 +134,9 @@ public sealed class HandoverTests(OrderFixture fixture, TestSshd sshd) : IClassF
         );
         (await host.Ended(order)).ShouldBe("3");
         (await host.Log($"{order}_1_1_127.0.0.6")).ShouldEndWith("\n d6 d0 ce c4\n你好\n备份 完成");
+        order = await host.Order(await host.Template(Step("printf '好' | head -c 1; true", execUser: user)), OnHost("127.0.0.6"));
+        (await host.Ended(order)).ShouldBe("3");
+        (await host.Log($"{order}_1_1_127.0.0.6")).Split('\n')[^1].ShouldBe("\uFFFD");
         var refused = await host.Post("/v2/task_layout/user/", new { alias_user = "wrong", exec_user = "x", user_key = sshd.PrivateKey, encoding = "utf-16" });
         (refused.Code(), ((string)refused["msg"]!).Contains("encoding")).ShouldBe((-1, true));
     }

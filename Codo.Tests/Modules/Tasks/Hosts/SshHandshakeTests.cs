@@ -1,5 +1,6 @@
 using Codo.Modules.Tasks.Hosts;
 using Codo.Tests.Support;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Codo.Tests.Modules.Tasks.Hosts;
 
@@ -32,6 +33,29 @@ public sealed class SshHandshakeTests(TestSshd sshd) : IClassFixture<TestSshd>
         var failure = await Should.ThrowAsync<SshFailedException>(() => SshConnection.ConnectAsync(sshd.Target(port: refusing.Port)));
         failure.Text.En.ShouldContain("go away");
         refusing.Accepted.ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task Says_of_a_refused_login_that_its_certificate_is_over_or_has_not_begun()
+    {
+        using var authority = new CertificateAuthority();
+        var (text, certificate) = authority.Certify($"-n {Environment.UserName} -V 20200101:20200301");
+        SshKeys.TryRead(text, null, certificate, out var key, out var why).ShouldBeTrue(why.En);
+        var (begins, ends) = (key!.Certificate!.ValidAfter, key.Certificate.ValidBefore);
+        var target = sshd.Target() with { Key = key };
+        (await Refused(begins.AddSeconds(-1))).En.ShouldEndWith($"with this key; its certificate is not valid before {begins:yyyy-MM-dd HH:mm} UTC");
+        (await Refused(begins)).En.ShouldEndWith("with this key");
+        var over = await Refused(ends);
+        over.En.ShouldEndWith($"with this key; its certificate expired at {ends:yyyy-MM-dd HH:mm} UTC");
+        over.Zh.ShouldEndWith($"认证失败（证书已于 {ends:yyyy-MM-dd HH:mm} UTC 过期）");
+
+        async Task<(string Zh, string En)> Refused(DateTimeOffset now)
+        {
+            var then = target with { Time = new FakeTimeProvider(now) };
+            var failure = await Should.ThrowAsync<SshFailedException>(() => SshConnection.ConnectAsync(then));
+            failure.Kind.ShouldBe(SshFailureKind.Authentication);
+            return (failure.Text.Zh, failure.Text.En);
+        }
     }
 
     [Fact]

@@ -98,5 +98,25 @@ public sealed class ArgumentsTests(LibraryHost library) : IClassFixture<LibraryH
         (page.Data().Count, page["count"]!.GetValue<long>()).ShouldBe((1, 2));
     }
 
+    [Fact]
+    public async Task Words_end_at_ordinary_blanks_alone_as_they_do_when_a_step_runs()
+    {
+        var id = await library.AddTemplate();
+        var step = new { command_name = "a", command = "true", args = "VERSION\u3000TAG A\u00A0B\tC" };
+        (await host.Put(LibraryHost.Details, new { temp_id = id, new_temp_data = new[] { step } })).Code().ShouldBe(0);
+        var words = (await host.Get($"{LibraryHost.TempArgs}?temp_id={id}")).Data().Select(word => word!.GetValue<string>());
+        words.ShouldBe(["VERSION\u3000TAG", "A\u00A0B", "C"]);
+    }
+
+    [Fact]
+    public async Task A_word_is_stored_without_blanks_around_it_for_the_words_of_steps_have_none()
+    {
+        var name = LibraryHost.Name("w");
+        var id = (await host.Post(Path, new { args_name = name, args_self = " VERSION\n" }))["args_id"]!.GetValue<long>();
+        (await Search(name))[0]!["args_self"]!.GetValue<string>().ShouldBe("VERSION");
+        (await host.Put(Path, new { args_id = id, args_self = "TAG " })).Code().ShouldBe(0);
+        (await Search(name))[0]!["args_self"]!.GetValue<string>().ShouldBe("TAG");
+    }
+
     private async Task<System.Text.Json.Nodes.JsonArray> Search(string text) => (await host.Get($"{Path}?search_value={Uri.EscapeDataString(text)}")).Data();
 }

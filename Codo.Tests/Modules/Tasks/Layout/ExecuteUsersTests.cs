@@ -243,6 +243,49 @@ public sealed class ExecuteUsersTests(LibraryHost library) : IClassFixture<Libra
         System.Net.WebUtility.HtmlDecode((await host.Page($"/execute-users?edit={id}", TestTokens.Admin)).Html).ShouldContain(">one\ntwo</textarea>");
     }
 
+    [Fact]
+    public async Task The_page_says_that_without_users_everybody_who_may_run_may_name_it()
+    {
+        var alias = LibraryHost.Name("u");
+        await Add(alias, await NewKey());
+        var id = (await Find(alias))["id"]!.GetValue<long>();
+        var english = System.Net.WebUtility.HtmlDecode((await host.Page($"/execute-users?edit={id}", TestTokens.Admin, "en")).Html);
+        english.ShouldContain("empty: everybody who may run<");
+        english.ShouldContain(">who may run<");
+        english.ShouldNotContain("who may edit");
+        var chinese = System.Net.WebUtility.HtmlDecode((await host.Page($"/execute-users?edit={id}", TestTokens.Admin, "zh")).Html);
+        chinese.ShouldContain("空为所有有运行权限的人");
+    }
+
+    [Fact]
+    public async Task Names_are_stored_without_blanks_around_them_so_that_they_are_found()
+    {
+        var (alias, key) = (LibraryHost.Name("u"), await NewKey());
+        var named = alias + "2";
+        (await host.Post(Path, new { alias_user = $" {alias} ", exec_user = "deploy ", user_key = key, ssh_host = "10.0.0.1" })).ShouldSay(0, "添加成功");
+        var row = await Find(alias);
+        row["exec_user"]!.GetValue<string>().ShouldBe("deploy");
+        var id = row["id"]!.GetValue<long>();
+        JsonNode.Parse((await library.Audited("execute_user", id))[0].After)!["alias_user"]!.GetValue<string>().ShouldBe(alias);
+        (await host.Post(Path, new { alias_user = alias + "behind", exec_user = "root", user_key = key, via = alias + " " })).ShouldSay(0, "添加成功");
+        (await host.Put(Path, new { id, alias_user = named + " ", exec_user = " root" })).ShouldSay(0, "编辑成功");
+        (await Find(named))["exec_user"]!.GetValue<string>().ShouldBe("root");
+
+        // A step finds it too.
+        var template = await library.AddTemplate();
+        var step = new { command_name = "a", command = "ls", exec_user = named + " " };
+        (await host.Put(LibraryHost.Details, new { temp_id = template, new_temp_data = new[] { step } })).Code().ShouldBe(0);
+        (await library.Show(template))["data"]!["temp_list"]![0]!["exec_user"]!.GetValue<string>().ShouldBe(named);
+
+        // As one that is older may stand there: sent back it is no new name, and a step names it as it is.
+        await using (var connection = await host.Source.OpenConnectionAsync())
+            await connection.ExecuteAsync("UPDATE tasks.scheduler_execute_user SET alias_user = alias_user || ' ' WHERE id = @id", new { id });
+        (await host.Put(Path, new { id, alias_user = named + " ", remarks = "as it is" })).ShouldSay(0, "编辑成功");
+        (await Find(named + " "))["remarks"]!.GetValue<string>().ShouldBe("as it is");
+        (await host.Put(LibraryHost.Details, new { temp_id = template, new_temp_data = new[] { step } })).Code().ShouldBe(0);
+        (await library.Show(template))["data"]!["temp_list"]![0]!["exec_user"]!.GetValue<string>().ShouldBe(named + " ");
+    }
+
     [Theory]
     [InlineData("alias_user", null, -1, "参数不能为空")]
     [InlineData("exec_user", null, -1, "参数不能为空")]

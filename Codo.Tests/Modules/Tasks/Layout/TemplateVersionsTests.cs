@@ -131,6 +131,43 @@ public sealed class TemplateVersionsTests(LibraryHost library) : IClassFixture<L
         (await host.Ask<long>("SELECT count(*) FROM tasks.deleted_template WHERE temp_id = @id", new { id })).ShouldBe(0);
     }
 
+    [Fact]
+    public async Task A_template_that_comes_back_warns_of_the_team_that_was_to_approve_and_is_gone()
+    {
+        var id = await library.AddTemplate();
+        var team = (long)(await host.Post("/v2/accounts/team/", new { name = LibraryHost.Name("team") }))["team_id"]!;
+        (await host.Put("/v2/task/approval/rule/", new { temp_id = id, approvals = 1, team_id = team })).Code().ShouldBe(0);
+        (await host.Delete(LibraryHost.Temp, new { temp_id = id })).Code().ShouldBe(0);
+        var back = await host.Post(Deleted, new { temp_id = id });
+        (back.Code(), back["warnings"]!.AsArray().Count).ShouldBe((0, 0), back.ToJsonString());
+        (await host.Delete("/v2/accounts/team/", new { team_id = team })).Code().ShouldBe(-1, "its rule is there again");
+        (await host.Delete(LibraryHost.Temp, new { temp_id = id })).Code().ShouldBe(0);
+        (await host.Delete("/v2/accounts/team/", new { team_id = team })).Code().ShouldBe(0);
+        back = await host.Send(HttpMethod.Post, Deleted, $$"""{"temp_id": {{id}}}""", language: "en");
+        back.Code().ShouldBe(0, back.ToJsonString());
+        back["warnings"]!.AsArray().ShouldHaveSingleItem()!.GetValue<string>().ShouldStartWith("The team that approves is gone; set /v2/task/approval/rule/");
+    }
+
+    [Fact]
+    public async Task A_template_whose_space_is_gone_comes_back_to_another_one()
+    {
+        var (own, other) = (LibraryHost.Name("space"), LibraryHost.Name("space"));
+        var space = (long)(await host.Post("/v2/accounts/space/", new { name = own }))["space_id"]!;
+        (await host.Post("/v2/accounts/space/", new { name = other })).Code().ShouldBe(0);
+        var id = await library.AddTemplate();
+        await Save(id, new { temp_id = id, new_temp_data = new[] { Step("a") }, space = own }, 2);
+        (await host.Delete(LibraryHost.Temp, new { temp_id = id })).Code().ShouldBe(0);
+        (await host.Delete("/v2/accounts/space/", new { space_id = space })).Code().ShouldBe(0);
+        (await host.Send(HttpMethod.Post, Deleted, $$"""{"temp_id": {{id}}}""", language: "en")).ShouldSay(-1, "Its space is gone; give `space`");
+        (await host.Post(Deleted, new { temp_id = id, space = own })).Code().ShouldBe(-1, "there is no such space");
+        var back = await host.Post(Deleted, new { temp_id = id, space = other });
+        (back.Code(), (int)back["version"]!).ShouldBe((0, 3), back.ToJsonString());
+        var now = await library.Show(id);
+        ((string)now["space"]!, (int)now["version"]!, now["data"]!["temp_list"]!.AsArray().Count).ShouldBe((other, 3, 1));
+        var change = (await host.Get($"{Version}?temp_id={id}&version=3"))["differences"]!.AsArray().ShouldHaveSingleItem()!;
+        ((string)change["field"]!, (string)change["new"]!).ShouldBe(("space", other));
+    }
+
     private static object Step(string name) => new { command_name = name, command = $"echo {name}", group = 1, level = 1 };
 
     private async Task Save(long id, object change, int version)

@@ -16,6 +16,7 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
         made.ShouldSay(0, "模板创建成功，可以对此模板进行编辑了");
         var id = made["temp_id"]!.GetValue<long>();
         (await host.Post(LibraryHost.Temp, new { temp_name = name })).ShouldSay(-2, "模板已存在");
+        (await host.Post(LibraryHost.Temp, new { temp_name = name + " " })).ShouldSay(-2, "模板已存在");
         (await host.Send(HttpMethod.Post, LibraryHost.Temp, $$"""{"temp_name": "{{name}}"}""", language: "en-GB")).ShouldSay(-2, "The template exists already");
         foreach (var search in new[] { $"key=temp_name&value={Uri.EscapeDataString(name)}", $"key=temp_id&value={id}" })
         {

@@ -53,10 +53,35 @@ public sealed class CompareOutputTests(OrderFixture fixture) : IClassFixture<Ord
             ((int)data[2]!["lines"]!).ShouldBe(0);
             Difference(data[2]!).Count.ShouldBe(3);
             answer["others"]!.AsArray().Select(one => $"{one!["host"]} {one["why"]}")
-                .ShouldBe(["web-7 arriving", "web-9 not_run", "web-8 missing"], ignoreOrder: true);
+                .ShouldBe(["web-7 away", "web-9 not_run", "web-8 missing"], ignoreOrder: true);
             var one = (await Compare(order, "&host=web-6"))["data"]!.AsArray();
             one.Count(group => group!["difference"] is not null).ShouldBe(1);
         }
+    }
+
+    [Fact]
+    public async Task Of_a_host_whose_node_is_away_nothing_is_said_to_arrive()
+    {
+        await host.MakeDay(2);
+        var order = await New("web-1,web-2,web-3");
+        await Ran(order, "web-1", 1, 0, "one");
+        await Ran(order, "web-2", 1, 0, whole: false, "one");
+        await Ran(order, "web-3", 1, 0, whole: false, "one");
+        await using (var connection = await host.Source.OpenConnectionAsync())
+            await connection.ExecuteAsync(
+                """
+                INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version, heartbeat_at)
+                VALUES ('late', 1, 'm', 'b', 1, 'v', now() + interval '1 hour');
+                UPDATE tasks.attempt SET node = 'late' WHERE list_id = @order AND host = 'web-2'
+                """,
+                new { order }
+            );
+        var answer = await Compare(order);
+        answer["others"]!.AsArray().Select(one => $"{one!["host"]} {one["why"]}").ShouldBe(["web-2 arriving", "web-3 away"]);
+        ((int)answer["compared"]!).ShouldBe(1);
+        await using (var connection = await host.Source.OpenConnectionAsync())
+            await connection.ExecuteAsync("UPDATE platform.node SET heartbeat_at = now() - interval '1 hour' WHERE name = 'late'");
+        (await Compare(order))["others"]!.AsArray().Select(one => $"{one!["host"]} {one["why"]}").ShouldBe(["web-2 away", "web-3 away"]);
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Net.WebSockets;
 using Codo.Modules.Tasks.Execution;
+using Codo.Modules.Tasks.Logs;
 using Codo.Platform.Cluster;
 using Codo.Tests.Modules.Tasks.Orders;
 using Codo.Tests.Support;
@@ -123,6 +124,18 @@ public sealed class LogBacklogTests(TestPostgres postgres)
             part["data"]!.AsArray()[^1]!["log_info"]!.GetValue<string>().ShouldBe(text);
             part["catching_up"]!.GetValue<bool>().ShouldBe(catchingUp);
         }
+    }
+
+    [Fact]
+    public void Says_what_is_lost_and_who_is_away_in_one()
+    {
+        var (lost, away) = (new LostLines(1, 3, 3), new LaggingNode("gone", false));
+        LostLines.Words([lost], away).En.ShouldBe(
+            "Output is lost for good: line 3 of attempt 1; The node gone is away: output that it alone has is missing until it is back"
+        );
+        LostLines.Words([], away).ShouldBe(away.Missing);
+        LostLines.Words([lost], away with { Alive = true }).ShouldBe(LostLines.Words([lost], null));
+        LostLines.Line([], null).ShouldBeNull();
     }
 
     [Fact]

@@ -112,7 +112,8 @@ public sealed class ReadLogTests(TestPostgres postgres)
         (await Missing("")).ShouldBe("");
         await connection.ExecuteAsync("DELETE FROM tasks.log_line WHERE list_id = @order", new { order });
         (await Missing("")).ShouldBe("", "an attempt of today");
-        await connection.ExecuteAsync("UPDATE tasks.attempt SET ended_at = ended_at - interval '200 days' WHERE list_id = @order", new { order });
+        // It has ended today: a log is found by its first line, which went with the day on which it began.
+        await connection.ExecuteAsync("UPDATE tasks.attempt SET started_at = started_at - interval '200 days' WHERE list_id = @order", new { order });
         foreach (var whole in new[] { "", "&after=0:0", "&tail=10", "&attempt=1" }) (await Missing(whole)).ShouldContain("已过保留期", Case.Sensitive, whole);
         foreach (var other in new[] { "&after=1:2", "&attempt=2" }) (await Missing(other)).ShouldBe("", other);
 
@@ -132,6 +133,125 @@ public sealed class ReadLogTests(TestPostgres postgres)
         part["data"]!.AsArray().Select(row => row!["log_info"]!.GetValue<string>()).ShouldBe(["first", "second"]);
         var rest = await host.Get($"/v2/task/log/?log_key={first.LogKey}&after={part["after"]}");
         rest["data"]!.AsArray().Select(row => row!["log_info"]!.GetValue<string>()).ShouldBe(["first again"]);
+    }
+
+    [Fact]
+    public async Task No_clock_puts_an_attempt_before_the_one_that_it_follows()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var place = LogSteps.Place();
+        await Print(host, place, "one", "two");
+        await Print(host, place with { Attempt = 2 }, "again");
+        await using var connection = await host.Source.OpenConnectionAsync();
+        // As by the clock of another node.
+        await connection.ExecuteAsync(
+            "UPDATE tasks.log_line SET exec_time = exec_time - interval '20 seconds' WHERE sched_id = @SchedId AND attempt = 2",
+            place
+        );
+        var key = $"/v2/task/log/?log_key={place.LogKey}";
+        (await Lines("")).ShouldBe(["one", "two", "again"]);
+        (await Lines("&after=1:2")).ShouldBe(["again"]);
+        (await Lines("&tail=2")).ShouldBe(["two", "again"]);
+        using var stream = new EventReader(host, place.LogKey, "1:2");
+        (await stream.Take(1))[0].ShouldBe(("2:1", "again"));
+
+        async Task<IEnumerable<string>> Lines(string more) => (await host.Get(key + more))["data"]!.AsArray().Select(row => (string)row!["log_info"]!);
+    }
+
+    [Fact]
+    public async Task Goes_on_behind_lines_that_nobody_has_and_says_which()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var order = await host.Order(await host.Template(OrderHost.Step("echo two; echo three; echo four")));
+        var key = $"{order}_1_1_127.0.0.1";
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await Eventually.True(
+            () => connection.ExecuteScalarAsync<bool>("SELECT log_whole FROM tasks.attempt WHERE list_id = @order", new { order }),
+            "it has ended"
+        );
+        (await Read("")).ShouldBe(("1, 2, 3, 4", 0, ""));
+        await connection.ExecuteAsync("DELETE FROM tasks.log_line WHERE list_id = @order AND line = 3", new { order });
+        (await Read("")).ShouldBe(("1, 2, 4", 1, "输出有缺失，不会再补上：第 1 次执行的第 3 行"));
+        (await Read("&limit=2")).ShouldBe(("1, 2", 0, ""));
+
+        // However many there are of them.
+        await connection.ExecuteAsync("UPDATE tasks.log_line SET line = 5000 WHERE list_id = @order AND line = 4", new { order });
+        const string Lost = "输出有缺失，不会再补上：第 1 次执行的第 3–4999 行";
+        foreach (var query in new[] { "", "&attempt=1", "&tail=10" }) (await Read(query)).ShouldBe(("1, 2, 5000", 4997, Lost), query);
+        (await Read("&limit=1&after=1:2")).ShouldBe(("5000", 4997, Lost));
+        (await Read("&after=1:5000")).ShouldBe(("", 0, ""));
+        (await Read("&tail=2")).ShouldBe(("2, 5000", 4997, Lost));
+        ((long)(await host.Get($"/v2/task/log/?log_key={key}&tail=2"))["before"]!).ShouldBe(1);
+
+        using var stream = new EventReader(host, key);
+        (await stream.Take(3)).Select(row => row.Id).ShouldBe(["1:1", "1:2", "1:5000"]);
+        (await stream.Missing()).ShouldBe(Lost);
+        (await Watch(host, "log_data", key, TestTokens.Admin)).ShouldStartWith($"two----four----[Codo]: {Lost}");
+        using var whole = await ServerEvents.Open(host, $"/v2/task/log/stream/?list_id={order}");
+        foreach (var line in new[] { 1, 2, 5000 }) ((int)(await whole.Next()).Data["line"]!).ShouldBe(line);
+        ((string)(await whole.Next()).Data["missing"]!).ShouldBe("输出有缺失，不会再补上：127.0.0.1 第 1 次执行的第 3–4999 行");
+        var other = (await host.Get($"/v2/task/compare/?list_id={order}"))["others"]!.AsArray().ShouldHaveSingleItem()!;
+        ((string)other["why"]!).ShouldBe("missing");
+
+        async Task<(string Lines, long Lost, string Missing)> Read(string query)
+        {
+            var answer = await host.Get($"/v2/task/log/?log_key={key}{query}");
+            var lines = answer["data"]!.AsArray().Select(row => row!["line"]!.ToString());
+            return (string.Join(", ", lines), (long)answer["lost_lines"]!, (string)answer["missing"]!);
+        }
+    }
+
+    // Nobody is told that an attempt is whole which has only just ended.
+    [Theory]
+    [InlineData(4)]
+    [InlineData(9000)]
+    public async Task Who_follows_already_goes_on_behind_lines_that_turn_out_to_be_lost(long next)
+    {
+        await using var host = await TestHost.Start(postgres);
+        var order = await host.Order(await host.Template(OrderHost.Step("echo two")));
+        var key = $"{order}_1_1_127.0.0.1";
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await Eventually.True(
+            () => connection.ExecuteScalarAsync<bool>("SELECT log_whole FROM tasks.attempt WHERE list_id = @order", new { order }),
+            "it has ended"
+        );
+        // As another node's, which is there and has not said that all of it is here.
+        await connection.ExecuteAsync(
+            ("INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version, heartbeat_at) VALUES ('behind', 1, 'm', 'b', 1, 'v', now() "
+                + "+ interval '1 hour')")
+        );
+        await connection.ExecuteAsync("UPDATE tasks.attempt SET node = 'behind', log_whole = false WHERE list_id = @order", new { order });
+        using var stream = new EventReader(host, key);
+        (await stream.Take(2))[1].ShouldBe(("1:2", "two"));
+        using var whole = await ServerEvents.Open(host, $"/v2/task/log/stream/?list_id={order}");
+        foreach (var line in new[] { 1, 2 }) ((int)(await whole.Next()).Data["line"]!).ShouldBe(line);
+
+        var reader = host.Services.GetRequiredService<LogReader>();
+        var reads = reader.Reads;
+        var step = await connection.QuerySingleAsync<long>("SELECT sched_id FROM tasks.attempt WHERE list_id = @order", new { order });
+        var now = DateTime.UnixEpoch.AddMilliseconds(TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds());
+        var late = new LogLine(LogKey.Parse(key), step, 1, next, false, "late", now);
+        await host.Services.GetRequiredService<LogTable>().Write([late], TestContext.Current.CancellationToken);
+        await Eventually.True(() => reader.Reads > reads, "the line was met");
+        await connection.ExecuteAsync("UPDATE tasks.attempt SET log_whole = true, whole_at = clock_timestamp() WHERE list_id = @order", new { order });
+        (await stream.Take(1))[0].ShouldBe(($"1:{next}", "late"));
+        ((long)(await whole.Next()).Data["line"]!).ShouldBe(next);
+    }
+
+    [Fact]
+    public async Task The_end_of_a_very_long_log_of_another_publisher_is_its_newest_lines()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync(
+            """
+            INSERT INTO tasks.log_line (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time)
+            SELECT 'a long one', 0, 0, 0, 0, n, false, 'line ' || n, now() FROM generate_series(1, 100010) n
+            """
+        );
+        var end = await host.Get($"/v2/task/log/?log_key={Uri.EscapeDataString("a long one")}&tail=2");
+        end["data"]!.AsArray().Select(row => (string)row!["log_info"]!).ShouldBe(["line 100009", "line 100010"]);
+        ((long)end["before"]!, (string)end["after"]!).ShouldBe((100_008L, "0:100010"));
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using System.Text;
 using Codo.Modules.Tasks.Logs;
 using Codo.Platform.Cluster;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Codo.Tests.Modules.Tasks.Logs;
 
@@ -65,6 +66,29 @@ public sealed class SpoolTests : IDisposable
         crashed.Delete(recursive: true);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Numbers_no_line_anew_once_the_whole_tail_is_joined(bool isMarked)
+    {
+        Fill(Spool.Create(Folder(("MaxOutputPerStep", 100_000)), LogSteps.Place()), 20_000);
+        var crashed = Copy();
+        var whole = Texts(Reopen(directory), 1);
+        var bytes = File.ReadAllBytes(Files().Single().FullName);
+        bytes[^("line 20000".Length + 1)].ShouldBe((byte)LineMarks.Joined);
+        // The process died when it had deleted a file of the tail. One of a version before the mark had deleted none.
+        if (isMarked) Tail().First().Delete();
+        else bytes[^("line 20000".Length + 1)] = 0;
+        File.WriteAllBytes(crashed.EnumerateFiles("*.log", SearchOption.AllDirectories).Single().FullName, bytes);
+        Tail().ShouldNotBeEmpty();
+        Texts(Reopen(crashed), 1).ShouldBe(whole);
+        Tail().ShouldBeEmpty();
+        crashed.Delete(recursive: true);
+
+        IEnumerable<FileInfo> Tail() =>
+            crashed.EnumerateFiles("*.tail-*", SearchOption.AllDirectories).OrderBy(file => file.Name, StringComparer.Ordinal);
+    }
+
     [Fact]
     public void Takes_off_a_line_whose_writing_was_cut_short()
     {
@@ -100,6 +124,36 @@ public sealed class SpoolTests : IDisposable
         folder.Used.ShouldBeLessThanOrEqualTo(1 << 20);
         spool.Stored(spool.Lines);
         Texts(spool, spool.Lines + 1).ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Puts_no_line_of_its_own_before_the_output_where_the_clock_was_put_back()
+    {
+        var spool = Spool.Create(InThePast(maxSpool: 1 << 20), LogSteps.Place());
+        const long since = 1_000_000_000_000;
+        for (var line = 1; line <= 3000; line++)
+        {
+            spool.Add(since + line, false, $"line {line} {new string('x', 1000)}");
+            spool.Flush();
+        }
+
+        spool.Seal();
+        Texts(spool, 1)[^1].ShouldContain("lines of output are lost");
+        var times = Times(spool);
+        times.Count.ShouldBe((int)spool.Lines);
+        times.ShouldBe(times.Order());
+        spool.FirstMilliseconds.ShouldBe(times[0]);
+    }
+
+    [Fact]
+    public void Puts_no_output_before_a_line_of_its_own_where_the_clock_was_put_back()
+    {
+        var folder = InThePast(maxSpool: 0);
+        var spool = Spool.Create(folder, LogSteps.Place());
+        spool.Add(folder.Now - 1000, false, "line 1");
+        spool.Seal();
+        Times(spool).ShouldBe([folder.Now, folder.Now]);
+        spool.FirstMilliseconds.ShouldBe(folder.Now);
     }
 
     [Theory]
@@ -147,6 +201,21 @@ public sealed class SpoolTests : IDisposable
             }
 
         return texts;
+    }
+
+    private static List<long> Times(Spool spool)
+    {
+        var times = new List<long>();
+        var at = spool.Find(1);
+        for (var read = spool.Next(ref at, 100); read.Count > 0; read = spool.Next(ref at, 100)) times.AddRange(read.Select(line => line.Milliseconds));
+        return times;
+    }
+
+    // Its clock stands at the beginning of 2000.
+    private SpoolFolder InThePast(long maxSpool)
+    {
+        var node = new NodeSettings { DataDirectory = directory.FullName, MinFreeDisk = 0 };
+        return new SpoolFolder(node, new LogSettings { MaxSpool = maxSpool }, new Disk(node), new FakeTimeProvider());
     }
 
     private static SpoolFolder Folder(DirectoryInfo at, params (string Name, long Value)[] settings)

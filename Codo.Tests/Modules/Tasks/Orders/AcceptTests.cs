@@ -148,7 +148,7 @@ public sealed class AcceptTests(OrderFixture fixture) : IClassFixture<OrderFixtu
     [Fact]
     public async Task Warns_of_what_is_likely_a_mistake()
     {
-        var template = await host.Template(Step("true", "VERSION TAG -x", execUser: "nobody-knows"));
+        var template = await host.Template(Step("true", "VERSION TAG -x SITE\u3000ZONE", execUser: "nobody-knows"));
         var answer = await host.Post(
             Accept,
             new
@@ -161,7 +161,8 @@ public sealed class AcceptTests(OrderFixture fixture) : IClassFixture<OrderFixtu
             }
         );
         var warnings = answer["warnings"]!.AsArray().Select(warning => (string)warning!).ToList();
-        foreach (var about in new[] { "nobody-knows", "VERSION", "TAG", "exec_time", "7" }) warnings.ShouldContain(warning => warning.Contains(about));
+        foreach (var about in new[] { "nobody-knows", "VERSION", "TAG", "exec_time", "7", "参数 SITE\u3000ZONE 含有全角空格" })
+            warnings.ShouldContain(warning => warning.Contains(about));
         warnings.ShouldNotContain(warning => warning.Contains("-x"));
     }
 

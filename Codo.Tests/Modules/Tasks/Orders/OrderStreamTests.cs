@@ -1,7 +1,9 @@
 using System.Text.Json.Nodes;
+using Codo.Modules.Tasks.Logs;
 using Codo.Tests.Modules.Tasks.Logs;
 using Codo.Tests.Support;
 using Dapper;
+using Microsoft.Extensions.DependencyInjection;
 using static Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
 namespace Codo.Tests.Modules.Tasks.Orders;
@@ -175,6 +177,34 @@ public sealed class OrderStreamTests(OrderFixture fixture) : IClassFixture<Order
 
         void Note(ServerEvents.Event line) =>
             seen.Add($"{line.Data["host"]} {line.Data["task_name"]} {line.Data["task_level"]} {line.Data["line"]} {line.Data["log_info"]}");
+    }
+
+    [Fact]
+    public async Task Who_resumes_gets_a_line_that_was_missing_and_all_that_waited_for_it()
+    {
+        var order = await host.Order(await host.Template(Step("true", forceHost: "127.0.0.1")), schedule: "new");
+        var step = await host.Ask<long>("SELECT sched_id FROM tasks.scheduler_task_info WHERE list_id = @order", new { order });
+        var began = DateTime.UnixEpoch.AddMilliseconds(DateTimeOffset.UtcNow.AddMinutes(-10).ToUnixTimeMilliseconds());
+        await using (var connection = await host.Source.OpenConnectionAsync())
+            await connection.ExecuteAsync(
+                """
+                INSERT INTO tasks.attempt (sched_id, attempt, list_id, lane_id, node, incarnation, run_id, host, exec_user, started_at, ended_at, exit_code,
+                    outcome, log_whole)
+                SELECT sched_id, 1, list_id, lane_id, 'away', 1, 'r', exec_ip, '', @began, @began + interval '1 second', 0, 'done', false
+                FROM tasks.scheduler_task_info WHERE sched_id = @step;
+                INSERT INTO tasks.log_line (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time, log_time)
+                SELECT @order || '_1_1_127.0.0.1', @order, 1, @step, 1, n, false, 'line ' || n, @began + n * interval '1 millisecond', @began
+                FROM generate_series(1, 10) n WHERE n <> 5
+                """,
+                new { order, step, began }
+            );
+        var after = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
+        using var events = await ServerEvents.Open(host, $"/v2/task/log/stream/?list_id={order}&after={after}");
+        // Said once everything that is there was looked at.
+        (await events.Next()).Name.ShouldBe("missing");
+        var late = new LogLine(LogKey.Parse($"{order}_1_1_127.0.0.1"), step, 1, 5, false, "line 5", began.AddMilliseconds(5));
+        await host.Services.GetRequiredService<LogTable>().Write([late], TestContext.Current.CancellationToken);
+        for (var line = 5; line <= 10; line++) ((int)(await events.Next()).Data["line"]!).ShouldBe(line);
     }
 }
 

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.RegularExpressions;
+using Codo.Modules.Alerts.Incidents;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;
@@ -11,11 +12,11 @@ using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 
-namespace Codo.Modules.Alerts.Incidents;
+namespace Codo.Modules.Alerts.Channels;
 
 /// <summary>
-/// The page that a message links to: what happened, at phone width, with a button that acknowledges. Without a token it is a sign-in form and shows nothing of
-/// the incident.
+/// The page that a message links to: what happened and who was told, at phone width, with a button that acknowledges. Without a token it is a sign-in form and
+/// shows nothing of the incident. It stands beside the channels, which know of incidents, and incidents not of them.
 /// </summary>
 internal static partial class IncidentPage
 {
@@ -23,10 +24,18 @@ internal static partial class IncidentPage
         SELECT {IncidentView.Columns} FROM alerts.task_monitor m WHERE m.id = @Id AND {IncidentVisibility.Visible}
         """;
 
+    private const int MostMessages = 20;
+
+    private const string DarkColors = "--blue: #6aa8ff; --red: #ff8a80; --green: #81c784; --amber: #ffb74d;";
+
+    // As the API asks for the messages of an incident.
+    private static readonly Right ToSeeMessages = Right.To(Verbs.See, ResourceKind.Job);
+
     public static void Map(IEndpointRouteBuilder routes)
     {
         routes.MapGet("/i/{id:long}", (RequestDelegate)Show).Needs(Right.Anybody).ExcludeFromDescription();
-        routes.MapPost("/i/{id:long}", (RequestDelegate)Act).Needs(Right.Own(Verbs.Run)).ExcludeFromDescription();
+        // Whoever presses its button after the end of the session, or may not, gets a page as well: Act asks for the right itself.
+        routes.MapPost("/i/{id:long}", (RequestDelegate)Act).Needs(Right.Anybody).WithMetadata(new FromOwnPages()).ExcludeFromDescription();
     }
 
     private static async Task Show(HttpContext context)
@@ -41,6 +50,21 @@ internal static partial class IncidentPage
 
     private static async Task Act(HttpContext context)
     {
+        if (Caller.Of(context) is not { } caller)
+        {
+            await Show(context);
+            return;
+        }
+        if (!IncidentVisibility.ToAct.Holds(caller, context.RequestServices))
+        {
+            // As the gate notes what it refuses.
+            context
+                .RequestServices.GetRequiredService<RefusedAttempts>()
+                .Refused(caller, RefusedAttempts.Route(context), $"needs {IncidentVisibility.ToAct.Name}");
+            var missing = IncidentVisibility.ToAct.Missing(caller, context.RequestServices);
+            await Show(context, Refusal.Forbidden(missing.Zh, missing.En));
+            return;
+        }
         var form = await Forms.Read(context);
         try
         {
@@ -60,33 +84,43 @@ internal static partial class IncidentPage
 
     private static async Task Show(HttpContext context, Refusal? refused)
     {
-        var source = context.RequestServices.GetRequiredService<NpgsqlDataSource>();
-        var access = context.RequestServices.GetRequiredService<Access>();
-        var readers = context.RequestServices.GetServices<IResourceReader>();
-        await using var connection = await source.OpenConnectionAsync(context.RequestAborted);
-        var asked = new DynamicParameters(await IncidentVisibility.Parameters(connection, access, readers));
-        asked.AddDynamicParams(new { Id = Id(context) });
-        var row = await connection.QuerySingleOrDefaultAsync<IncidentView.Row>(
-            ReadSql,
-            asked
-        );
-        if (row is null)
+        var services = context.RequestServices;
+        var access = services.GetRequiredService<Access>();
+        if (await Read(context, access) is not { } row)
+        {
             await Write(
                 context,
                 StatusCodes.Status404NotFound,
                 Pair("没有这个事件", "No such incident"),
                 $"<p>{Pair("它不存在，或你无权查看。", "It does not exist, or you may not see it.")}</p>"
             );
-        else
-        {
-            var mayAct = await IncidentVisibility.MayActOn(access, row.SpaceId, row.ToldByName, row.ToldIds);
-            await Write(context, refused is null ? 200 : 409, Language.English ? row.TitleEn : row.TitleZh, Body(context, mayAct, row, refused));
+            return;
         }
+        var mayAct = await IncidentVisibility.MayActOn(access, row.SpaceId, row.ToldByName, row.ToldIds);
+        var messages = ToSeeMessages.Holds(access.Caller, services)
+            ? await services
+                .GetRequiredService<IMediator>()
+                .Send(new ListDeliveries.Query(1, MostMessages, row.Id, null, null, null), context.RequestAborted)
+            : null;
+        await Write(
+            context,
+            refused is null ? 200 : 409,
+            Language.English ? row.TitleEn : row.TitleZh,
+            Body(services.GetRequiredService<Zone>(), row, refused, IncidentVisibility.WhyNot(access.Caller, services, mayAct), messages)
+        );
     }
 
-    private static string Body(HttpContext context, bool mayAct, IncidentView.Row row, Refusal? refused)
+    private static async Task<IncidentView.Row?> Read(HttpContext context, Access access)
     {
-        var zone = context.RequestServices.GetRequiredService<Zone>();
+        var readers = context.RequestServices.GetServices<IResourceReader>();
+        await using var connection = await context.RequestServices.GetRequiredService<NpgsqlDataSource>().OpenConnectionAsync(context.RequestAborted);
+        var asked = new DynamicParameters(await IncidentVisibility.Parameters(connection, access, readers));
+        asked.AddDynamicParams(new { Id = Id(context) });
+        return await connection.QuerySingleOrDefaultAsync<IncidentView.Row>(ReadSql, asked);
+    }
+
+    private static string Body(Zone zone, IncidentView.Row row, Refusal? refused, Text? mayNot, ListDeliveries.Result? messages)
+    {
         var state = row.State switch
         {
             "open" => Pair("未处理", "Open"),
@@ -112,9 +146,10 @@ internal static partial class IncidentPage
             {(refused is null ? "" : $"<p class=\"error\">{Encode(refused.Text.ToString())}</p>")}
             <pre class="detail">{Encode(detail)}</pre>
             <dl>{string.Concat(facts.Select(fact => $"<dt>{Encode(fact.Name)}</dt><dd>{Encode(fact.Value)}</dd>"))}</dl>
-            {Buttons(mayAct, row)}
+            {Buttons(row, mayNot, refused)}
             {Links(row)}
             {(row.Output.Length == 0 ? "" : $"<h2>{Pair("最后的输出", "Last lines of output")}</h2><pre>{Encode(row.Output)}</pre>")}
+            {Messages(zone, messages)}
             <p class="foot">{(Language.English ? "" : Encode(row.CallInfo) + " · ")}#{row.Id}</p>
             """;
     }
@@ -126,20 +161,14 @@ internal static partial class IncidentPage
         if (row.ListId is { } order)
             links =
             [
-                ($"/v2/task/check/?list_id={order}", Pair($"订单 {order}", $"Order {order}")),
-                ($"/v2/task/grid/?list_id={order}", Pair("全部主机", "All hosts")),
-                ($"/v2/task/log/stream/?list_id={order}", Pair("日志", "Its log")),
+                ($"/orders/{order}", Pair($"订单 {order}", $"Order {order}")),
+                ($"/orders/{order}/timeline", Pair("时间线与记录", "Timeline and record")),
             ];
         else if (row.Source == "job")
         {
             if (RunId().Match(row.CallInfo) is { Success: true } run && run.Groups[1].Value is var id and not "0")
-                links =
-                [
-                    ($"/v1/cron/log/?key=log_id&value={id}", Pair($"执行 {id}", $"Run {id}")),
-                    ($"/v1/cron/log/output/?log_id={id}", Pair("完整输出", "Its whole output")),
-                ];
-            if (row.Subjects.Length == 1)
-                links.Add(($"/v1/cron/log/?job_id={Uri.EscapeDataString(row.Subjects[0])}", Pair("此任务的执行记录", "All runs of the job")));
+                links = [($"/runs/{id}", Pair($"执行 {id}", $"Run {id}"))];
+            if (row.Subjects is [var job]) links.Add(($"/jobs/{Uri.EscapeDataString(job)}", Pair($"任务 {job}", $"Job {job}")));
         }
         return links.Count == 0
             ? ""
@@ -149,9 +178,47 @@ internal static partial class IncidentPage
     [GeneratedRegex("^ID-([0-9]{1,19}) ", RegexOptions.CultureInvariant)]
     private static partial Regex RunId();
 
-    private static string Buttons(bool mayAct, IncidentView.Row row)
+    // The newest first, as the API lists them, and with what it shows of them to this caller.
+    private static string Messages(Zone zone, ListDeliveries.Result? messages)
     {
-        if (row.State == IncidentState.Resolved.Word() || !mayAct) return "";
+        if (messages is not { Data.Count: > 0 }) return "";
+        var (shown, all) = (messages.Data.Count, messages.Count);
+        var rest = all > shown ? $"<p class=\"foot\">{Pair($"最近 {shown} 条，共 {all} 条", $"The newest {shown} of {all}")}</p>" : "";
+        return $"<h2>{Pair("消息", "Messages")}</h2><ol class=\"messages\">{string.Concat(messages.Data.Select(one => Message(zone, one)))}</ol>{rest}";
+    }
+
+    private static string Message(Zone zone, ListDeliveries.View message)
+    {
+        var (tone, state) = message.State switch
+        {
+            "sent" => ("resolved", Pair("已发送", "sent")),
+            "failed" => ("open", Pair("发送失败", "failed")),
+            "held" => ("acknowledged", Pair("限流，等待汇总", "held for a digest")),
+            "digested" => ("acknowledged", Pair("并入汇总", "in a digest")),
+            "sending" => ("", Pair("正在发送", "being sent")),
+            _ => ("", Pair("待发送", "to be sent")),
+        };
+        var why = message.Reason switch
+        {
+            "opened" => Pair("发生", "opened"),
+            "repeated" => Pair("再次提醒", "repeated"),
+            "escalated" => Pair("升级", "escalated"),
+            _ => Pair("已结束", "over"),
+        };
+        var tries = message.Attempts > 1 ? Pair($"（{message.Attempts} 次）", $" ({message.Attempts} tries)") : "";
+        var people = message.People.Length == 0 ? "" : $"<br>{Encode(string.Join(", ", message.People))}";
+        var answer = message.Answer.Length == 0 ? "" : $"<pre>{Encode(message.Answer)}</pre>";
+        return $"""
+            <li>{zone.Text(message.EndedAt ?? message.StartedAt ?? message.CreateTime)} · <strong>{Encode(message.ChannelName)}</strong> · {why} ·
+            <span class="{tone}">{state}{tries}</span>{people}{answer}</li>
+            """;
+    }
+
+    private static string Buttons(IncidentView.Row row, Text? mayNot, Refusal? refused)
+    {
+        if (row.State == IncidentState.Resolved.Word()) return "";
+        // The refusal of what was tried has said it.
+        if (mayNot is { } why) return why == refused?.Text ? "" : $"<p class=\"foot\">{Encode(why.ToString())}</p>";
         var acknowledge =
             row.State == IncidentState.Open.Word() ? $"""<button name="action" value="acknowledge">{Pair("我来处理", "Acknowledge")}</button>""" : "";
         var resolve = $"""<button class="second" name="action" value="resolve">{Pair("标记为已解决", "Resolve")}</button>""";
@@ -196,12 +263,14 @@ internal static partial class IncidentPage
         return context.Response.WriteAsync(
             $$"""
             <!doctype html>
-            <html lang="{{Pair("zh", "en")}}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{{Encode(
+            <html lang="{{Pair("zh", "en")}}" data-theme="{{Theme(context)}}"><head>
+            <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{{Encode(
                 title
             )}}</title>
             <style>
             :root { color-scheme: light dark; --line: #8884; --soft: #8881; --blue: #0b62d6; --red: #c62828; --green: #2e7d32; --amber: #b26a00; }
-            @media (prefers-color-scheme: dark) { :root { --blue: #6aa8ff; --red: #ff8a80; --green: #81c784; --amber: #ffb74d; } }
+            @media (prefers-color-scheme: dark) { :root[data-theme="auto"] { {{DarkColors}} } }
+            :root[data-theme="light"] { color-scheme: light; } :root[data-theme="dark"] { color-scheme: dark; {{DarkColors}} }
             body { font: 16px/1.6 system-ui, "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif; max-width: 40rem; margin: 0 auto;
                 padding: 1.2rem 1rem 3rem; overflow-wrap: anywhere; }
             h1 { font-size: 1.35rem; line-height: 1.35; margin: 0 0 .4rem; } h2 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
@@ -218,12 +287,15 @@ internal static partial class IncidentPage
                 cursor: pointer; }
             button.second { background: none; color: var(--blue); border: 1px solid var(--blue); }
             a { color: var(--blue); } .links { line-height: 2.2; }
+            .messages { list-style: none; padding: 0; margin: .4rem 0; } .messages li { margin: .5rem 0; }
             .foot { opacity: .7; font-size: .85rem; margin-top: 1.6rem; }
             </style></head><body><h1>{{Encode(title)}}</h1>{{body}}</body></html>
             """, context.RequestAborted);
     }
 
     private static long Id(HttpContext context) => long.Parse((string)context.Request.RouteValues["id"]!, System.Globalization.CultureInfo.InvariantCulture);
+
+    private static string Theme(HttpContext context) => context.Request.Cookies["codo_theme"] is ("light" or "dark") and { } theme ? theme : "auto";
 
     private static string Pair(string zh, string en) => Language.English ? en : zh;
 
