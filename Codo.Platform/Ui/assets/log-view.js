@@ -162,8 +162,8 @@ export class LogView {
     if (this.cursor) this.layout();
     this.place.dataset.loaded = '1';
     await this.more();
-    if (this.marked) this.jump(this.marked[0]);
     // Unless something else was typed meanwhile.
+    if (this.marked && !this.pattern) this.jump(this.marked[0]);
     else if (this.sought && this.search.value === this.sought) this.find();
   }
 

@@ -96,7 +96,9 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
         await File.WriteAllTextAsync(go, "");
         await Eventually.True(() => State(running) == "Succeeded", "it has succeeded");
         Monitor.JobDetails(running).History[0].Data["Result"].ShouldBe("exit code 0");
-        Monitor.JobDetails(running).History.Select(state => state.StateName).Reverse().ShouldBe(["Enqueued", "Processing", "Running", "Succeeded"]);
+        // On a busy machine the mirror may meet the execution before its command has been started.
+        var states = Monitor.JobDetails(running).History.Select(state => state.StateName).Reverse().Where(state => state != "Queued");
+        states.ShouldBe(["Enqueued", "Processing", "Running", "Succeeded"]);
         id.ShouldNotBeNull();
     }
 

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Codo.Tests.Support;
+using Microsoft.Playwright;
 using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
 namespace Codo.Tests.Host.Pages;
@@ -334,7 +335,8 @@ public sealed partial class ConsoleWorkTests
         text.ShouldContain("one-1 | half a line\n");
         await page.FillAsync("form[role=search] [name=q]", "behind");
         await page.PressAsync("form[role=search] [name=q]", "Enter");
-        await page.WaitForURLAsync($"**/search?in=orders&list_id={order}&q=behind");
+        await page.WaitForURLAsync($"**/search?in=orders&list_id={order}&q=behind", new() { WaitUntil = WaitUntilState.Commit });
+        await page.WaitForSelectorAsync("main section.found");
         visitor.Errors.ShouldBeEmpty();
     }
 
