@@ -62,7 +62,7 @@ internal static class InstallationKeys
                 $"These keys have been changed before: the master key's number is {number.ToString(CultureInfo.InvariantCulture)}. Give them as settings, to "
                     + "this command and to the host: --config KEYS."
             );
-        // A database that the restore makes itself has no keys of before, and cannot be without.
+        // A database that the restore makes itself keeps the keys that it was made with.
         var hasDatabase = File.Exists(Path.Combine(dataDirectory, "postgres", "PG_VERSION"));
         var kept = new List<KeptKey>();
         try

@@ -108,9 +108,11 @@ internal static partial class PostgresTool
         yield return ("PGHOST", string.Join(',', hosts.Select(one => one.Host)));
         yield return ("PGPORT", string.Join(',', hosts.Select(one => one.Port ?? text.Port.ToString(CultureInfo.InvariantCulture))));
         var user = Or(text.Username, "PGUSER");
-        // Where a server's certificate is checked Npgsql goes by what the machine trusts; the tools ask for a file.
-        var root = Or(text.RootCertificate, "PGSSLROOTCERT");
-        if (root.Length == 0 && text.SslMode is Npgsql.SslMode.VerifyCA or Npgsql.SslMode.VerifyFull) root = authorities.FirstOrDefault(File.Exists) ?? "";
+        // Where a server's certificate is checked Npgsql goes by what the machine trusts; the tools ask for a file. In the other modes Npgsql takes any
+        // certificate, and the tools do so only where there is no such file.
+        var isChecked = text.SslMode is Npgsql.SslMode.VerifyCA or Npgsql.SslMode.VerifyFull;
+        var root = isChecked ? Or(text.RootCertificate, "PGSSLROOTCERT") : "/nonexistent";
+        if (root.Length == 0) root = authorities.FirstOrDefault(File.Exists) ?? "";
         (string Name, string Value)[] given =
         [
             ("PGUSER", user),

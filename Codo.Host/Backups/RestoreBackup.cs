@@ -53,7 +53,8 @@ internal static class RestoreBackup
         SELECT clock_timestamp()
         """;
 
-    // A host that was cut off from the database, and so was not found connected, must not go on as one of the nodes that are in the backup.
+    // A host that was cut off from the database, and so was not found connected, must not go on as one of the nodes that are in the backup. A heartbeat
+    // between the load and this may renew its lease for a moment; what it would start then is refused, because it is fenced.
     private const string FenceNodesSql = """
         UPDATE platform.node SET fenced = incarnation
         """;

@@ -76,8 +76,8 @@ internal static class TelemetrySetup
             .WithSummary("Metrics in Prometheus' form; a network of Codo:Telemetry:MetricsNetworks needs no token");
     }
 
-    // Room for every series is taken when an instrument is made: 144 kB for 2,000 of them, where nothing is said. Codo's own and the requests by route may have
-    // that many.
+    // OpenTelemetry takes room for all series of an instrument at once: 144 kB for its default of 2,000. Codo's own and the requests by route may have that
+    // many.
     private static MetricStreamConfiguration? OfFewSeries(Instrument instrument) =>
         instrument.Meter.Name is CodoTelemetry.Name || instrument.Name == "http.server.request.duration" ? null
         : new MetricStreamConfiguration { CardinalityLimit = 200 };

@@ -15,7 +15,7 @@ internal static class LastLines
 
     internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
     {
-        // Of the newest attempt. What a command says bit by bit is in many small pieces.
+        // Of the newest attempt, its last 8 pieces: a line that is written slowly lies in several. At most 20,000 characters are read.
         private const string TailsSql = """
             SELECT l.log_id, (SELECT right(string_agg(t.text, '' ORDER BY t.from_byte), 20000) FROM (
                 SELECT o.from_byte, o.text FROM cron.output o WHERE o.log_id = l.log_id AND o.nominal_at = l.nominal_at

@@ -63,7 +63,11 @@ public sealed partial class LedgerPage
                 Asked("q")
             )
         );
-        var cut = found.Data.Where(row => LineOf(row) == ExecutionStore.RestAt(row.LogId)).Select(row => row.LogId).ToArray();
+        // Of what runs the list has the beginning alone, without a line that says so.
+        var cut = found.Data
+            .Where(row => row.Status == "running" || LineOf(row) == ExecutionStore.RestAt(row.LogId))
+            .Select(row => row.LogId)
+            .ToArray();
         if (cut.Length > 0) lastLines = (await Send(new LastLines.Query(cut))).Data;
     }
 

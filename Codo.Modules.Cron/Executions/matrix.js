@@ -166,17 +166,18 @@ class Matrix {
     const ask = (more) => request('GET', `/v1/cron/log/?job_id=${encodeURIComponent(name)}&start_date=${from}&end_date=${until}&limit=20${more}`);
     // The cell has the colour of the worst in it, which may be one among hundreds that succeeded.
     const worst = isBad(letter) ? Object.keys(LETTERS).find((word) => LETTERS[word] === letter) : null;
-    let answer = worst ? await ask(`&status=${worst}`) : null;
-    if (!answer || (answer.code === 0 && !answer.data?.length)) answer = await ask('');
+    const found = worst ? await ask(`&status=${worst}`) : null;
+    // A stretch of skips or misses is one row, which stands where it ends: here, or in a later cell.
+    const endsLater = found?.code === 0 && !found.data?.length;
+    const answer = found && !endsLater ? found : await ask('');
     const rows = answer.data ?? [];
-    // A stretch of skips or misses is one row, which stands where it ends.
-    const told = answer.code === 0 && !rows.length && letter !== '.' ? await request('GET', `/v1/cron/log/why/?job_id=${encodeURIComponent(name)}&time=${until}`) : null;
+    const told = answer.code === 0 && (endsLater || !rows.length) && letter !== '.' ? await request('GET', `/v1/cron/log/why/?job_id=${encodeURIComponent(name)}&time=${until}`) : null;
     if (mine !== this.asked) return;
     panel.hidden = false;
     panel.replaceChildren(h('h2', {}, words), answer.code !== 0 ? h('div', { class: 'body error' }, answer.msg)
       : told?.log_id ? h('div', { class: 'body' }, h('a', { href: `/runs/${told.log_id}` }, told.sentence))
       : !rows.length ? h('div', { class: 'body muted' }, t('这里没有到期时刻', 'Nothing was due here'))
-      : h('table', { class: 'phone-cards' }, h('tbody', {}, ...rows.map((row) => h('tr', {}, h('td', {}, h('a', { href: `/runs/${row.log_id}` }, row.exec_time)), h('td', {}, WORDS[LETTERS[row.status]] ?? row.status), h('td', { class: 'line' }, row.task_log.trimEnd().split('\n').at(-1)))))));
+      : h('table', { class: 'phone-cards' }, h('tbody', {}, ...rows.map((row) => h('tr', {}, h('td', {}, h('a', { href: `/runs/${row.log_id}` }, row.exec_time)), h('td', {}, WORDS[LETTERS[row.status]] ?? row.status), h('td', { class: 'line' }, lastLine(row)))))));
     panel.scrollIntoView({ block: 'nearest' });
   }
 
@@ -192,6 +193,12 @@ class Matrix {
     this.table.replaceChildren(h('table', {}, h('thead', {}, h('tr', {}, ...[t('任务', 'Job'), t('成功', 'Succeeded'), t('出错', 'Wrong'), t('错过', 'Missed'), t('跳过', 'Skipped')].map((word, at) => h('th', { scope: 'col', class: at ? 'number' : null }, word)))),
       h('tbody', {}, ...this.rows.map((row) => h('tr', {}, h('td', {}, h('a', { href: `/ledger?job_id=${encodeURIComponent(row.name)}` }, row.name)), ...['s', 'fxit', 'm', 'k'].map((letters) => h('td', { class: 'number' }, String(count(row.cells, letters)))))))));
   }
+}
+
+// A list has the beginning of a long output alone, and an address for its rest.
+function lastLine(row) {
+  const line = row.task_log.trimEnd().split('\n').at(-1);
+  return line.startsWith('… /v1/cron/log/output/') ? t('输出很长，见该次运行', 'A long output: see the run') : line;
 }
 
 const start = () => { for (const place of document.querySelectorAll('[data-matrix]:not([data-live])')) { place.dataset.live = '1'; place.matrix = new Matrix(place); } };

@@ -23,5 +23,7 @@ public sealed partial class DeletedJobsPage
     }
 
     private string? Reason(ListDeletedJobs.Row row) =>
-        row.Taken ? T($"已有另一个任务叫 {row.JobId}", $"There is another job {row.JobId} by now") : mayNot[row.SpaceId];
+        row.Taken ? T($"已有另一个任务叫 {row.JobId}", $"There is another job {row.JobId} by now")
+        : row.Space.Length == 0 ? T("它的空间已删除：请用接口恢复，并指定 space", "Its space is gone: bring it back by the API, with space")
+        : mayNot[row.SpaceId];
 }

@@ -16,7 +16,7 @@ namespace Codo.Modules.Cron.Jobs;
 /// </summary>
 internal static class UndeleteJob
 {
-    /// <param name="Space">Another space, where its own was deleted meanwhile; absent, its own.</param>
+    /// <param name="Space">Another space; needed where its own was deleted meanwhile. Absent, its own.</param>
     internal sealed record Command(long? DeletedId, string? Space) : IRequest<Result>;
 
     internal sealed record Result(string JobId, int Version, bool Paused, IReadOnlyList<Text> Warnings)

@@ -22,9 +22,6 @@ internal sealed record CommandLine(string Line, string Shown)
     /// <summary>What stands for a secret.</summary>
     public const string Mask = "******";
 
-    /// <summary>The word that gives way to the order's id, also inside another word.</summary>
-    public const string FlowId = ArgumentWords.OrderId;
-
     // Linux takes no longer single argument (MAX_ARG_STRLEN), and the line is one argument of the shell.
     private const int MaxBytes = 128 * 1024 - 1;
 
@@ -35,7 +32,7 @@ internal sealed record CommandLine(string Line, string Shown)
     /// <param name="command">The step's command.</param>
     /// <param name="args">The step's arguments; null is none.</param>
     /// <param name="values">The order's arguments (<see cref="Values"/>).</param>
-    /// <param name="orderId">What <see cref="FlowId"/> becomes; null while there is no order yet, and the word stays.</param>
+    /// <param name="orderId">What <see cref="ArgumentWords.OrderId"/> becomes; null while there is no order yet, and the word stays.</param>
     /// <param name="isSecret">Whether the argument of that name is a secret.</param>
     /// <param name="line">The line when the answer is true.</param>
     /// <param name="why">Which value cannot be put in, and why, when the answer is false.</param>
@@ -69,7 +66,7 @@ internal sealed record CommandLine(string Line, string Shown)
             // The command is taken whole, then blanks and words in turn.
             end = start == 0 ? Math.Min(command.Length + 1, template.Length) : EndOfRun(template, start);
             var word = template[start..end];
-            if (start > 0 && word != FlowId && values.TryGetValue(word, out var value))
+            if (start > 0 && word != ArgumentWords.OrderId && values.TryGetValue(word, out var value))
             {
                 quoting.Read(real.ToString(read, real.Length - read));
                 read = real.Length;
@@ -86,7 +83,7 @@ internal sealed record CommandLine(string Line, string Shown)
 
             var literal =
                 start == 0 ? word
-                : orderId is { } id ? word.Replace(FlowId, id.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal)
+                : orderId is { } id ? word.Replace(ArgumentWords.OrderId, id.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal)
                 : word;
             real.Append(literal);
             shown.Append(literal);
@@ -112,11 +109,8 @@ internal sealed record CommandLine(string Line, string Shown)
         return values;
     }
 
-    /// <summary>The words that these arguments use, each once, in the order of their first use, without <see cref="FlowId"/>.</summary>
-    public static IReadOnlyList<string> Words(IEnumerable<string?> args) => ArgumentWords.Of(args);
-
     /// <summary>Whether a word has no value and stays in the line as it is; which of those were meant as arguments, only the library's names tell.</summary>
-    public static bool HasNoValue(string word, IReadOnlyDictionary<string, string> values) => word != FlowId && !values.ContainsKey(word);
+    public static bool HasNoValue(string word, IReadOnlyDictionary<string, string> values) => word != ArgumentWords.OrderId && !values.ContainsKey(word);
 
     /// <summary>Whether the original would have split the value into several arguments.</summary>
     public static bool HasBlanks(string value) => value.AsSpan().IndexOfAny(Blanks) >= 0;

@@ -7,7 +7,7 @@ namespace Codo.Modules.Tasks.Layout;
 /// </summary>
 internal static class ArgumentWords
 {
-    /// <summary>The word that gives way to the order's id, so that nobody is asked for it.</summary>
+    /// <summary>The word that gives way to the order's id, also inside another word; nobody is asked for it.</summary>
     public const string OrderId = "FLOW_ID";
 
     /// <summary>What words end at.</summary>

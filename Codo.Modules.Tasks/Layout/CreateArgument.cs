@@ -36,8 +36,8 @@ internal static class CreateArgument
 
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
-            // It is compared with the words of steps, which have no blanks.
-            command = command with { ArgsSelf = command.ArgsSelf!.Trim() };
+            // Compared with the words of steps, which end at these blanks.
+            command = command with { ArgsSelf = command.ArgsSelf!.Trim(ArgumentWords.Blanks) };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var id =

@@ -41,7 +41,7 @@ internal static class EditArgument
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var before = await connection.QuerySingleOrDefaultAsync<State>(LockSql, new { command.ArgsId }, transaction) ?? throw LibraryRules.NoSuchId;
-            var after = new State(command.ArgsName ?? before.ArgsName, command.ArgsSelf?.Trim() ?? before.ArgsSelf);
+            var after = new State(command.ArgsName ?? before.ArgsName, command.ArgsSelf?.Trim(ArgumentWords.Blanks) ?? before.ArgsSelf);
             try
             {
                 await connection.ExecuteAsync(SaveSql, new { command.ArgsId, after.ArgsName, after.ArgsSelf }, transaction);

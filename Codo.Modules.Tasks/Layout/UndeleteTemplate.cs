@@ -17,7 +17,7 @@ namespace Codo.Modules.Tasks.Layout;
 internal static class UndeleteTemplate
 {
     /// <param name="TempName">Another name, where its own is taken by now; absent, its own.</param>
-    /// <param name="Space">Another space, where its own was deleted meanwhile; absent, its own.</param>
+    /// <param name="Space">Another space; needed where its own was deleted meanwhile. Absent, its own.</param>
     internal sealed record Command(long? TempId, string? TempName, string? Space) : IRequest<Result>;
 
     /// <param name="Warnings">What it needs before an order is made of it.</param>
@@ -78,7 +78,7 @@ internal static class UndeleteTemplate
             SELECT team_id FROM tasks.approval_rule WHERE temp_id = @TempId
             """;
 
-        // A team that is being deleted has looked for rules that name it.
+        // Waits for a deletion of the team that is under way: it has not seen the rule that comes back here.
         private const string TeamSql = """
             SELECT true FROM accounts.team WHERE team_id = @TeamId FOR KEY SHARE
             """;

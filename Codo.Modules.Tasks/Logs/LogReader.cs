@@ -185,7 +185,7 @@ internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node no
                     && cut.Line == line + 1
                 )
                     return Part(rows, after, several, more: true);
-                // Of an attempt that may still get its lines it is asked where there was nothing: a gap may be longer than what is read at once.
+                // An attempt that is not whole is asked only if this read gave nothing: its next line may lie farther behind a gap than one read reaches.
                 if ((!stream.IsWhole && part.Count > 0) || await NextLine(connection, stream, line, cancellation) is not { } next) break;
                 if (!stream.IsWhole) return Part(rows, after, several, more: false, held: true);
                 line = next - 1;

@@ -199,7 +199,7 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
         // An attempt is done with when a read that nothing cut gave less of it than was asked for, or nothing that may be sent.
         foreach (var place in places)
             place.IsDue = sent.GetValueOrDefault(place.Key) == 0 ? !whole && !read.ContainsKey(place.Key) : !whole || read[place.Key] == LinesOfAnAttempt;
-        // Of one that has not ended where there was nothing: a gap may be longer than what is read at once.
+        // An attempt that is not whole is asked only if this read gave nothing: its next line may lie farther behind a gap than one read reaches.
         var still = places.Where(place => !place.IsDue && (place.IsWhole || !read.ContainsKey(place.Key))).ToList();
         if (still.Count > 0) await PassLost(still, cancellation);
         due.RemoveAll(place => !place.IsDue);

@@ -91,7 +91,7 @@ internal static class StreamOrderLog
             from = until;
             if (all) away = await rest.Elsewhere(listId, ending) is { Alive: false } gone ? gone : null;
             var missing = LostLines.Words(reader.Lost, away);
-            if (missing != said && !await stream.Send("missing", null, new { missing })) return;
+            if (missing != said && !await stream.Send("missing", null, new { missing, lost = LostLines.Words(reader.Lost, null) })) return;
             said = missing;
             await Task.Delay(Gather, ending);
             while (!await news.Come(EventStream.Heartbeat, ending))

@@ -111,5 +111,8 @@ public sealed partial class NewOrderPage
         ?? "";
 
     // A text area drops the line break that it begins with.
+    // The lines of the value that is filled in, some of them at most: the field scrolls.
+    private int RowsOf(string word) => Math.Min(ArgumentOf(word).Count(character => character == '\n') + 1, 6);
+
     private string ArgumentOf(string word) => Given(word) is var value && value != OrderArguments.Mask ? (value is ['\n' or '\r', ..] ? "\n" : "") + value : "";
 }

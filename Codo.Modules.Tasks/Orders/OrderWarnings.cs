@@ -52,7 +52,7 @@ internal sealed partial class OrderWarnings(NpgsqlConnection connection, TaskSet
         foreach (var (name, _) in values.All.Where(pair => CommandLine.HasBlanks(pair.Value)))
             warnings.Add(new Text($"参数 {name} 的值含有空白，将作为一个参数传递", $"The value of {name} has blanks; it reaches the command as one argument"));
         // Words end at blanks of ASCII alone: one from an input method joins two of them, and neither is replaced.
-        foreach (var word in CommandLine.Words(plan.Steps.Select(step => step.Args)).Where(word => word.Any(char.IsWhiteSpace)))
+        foreach (var word in ArgumentWords.Of(plan.Steps.Select(step => step.Args)).Where(word => word.Any(char.IsWhiteSpace)))
             warnings.Add(
                 new Text(
                     $"参数 {word} 含有全角空格或不换行空格，请改为普通空格",
@@ -121,7 +121,7 @@ internal sealed partial class OrderWarnings(NpgsqlConnection connection, TaskSet
     // A word of small letters is the command's own; one of capitals, or one that the library names, was meant to be replaced.
     private async Task<IEnumerable<string>> WithoutValue(OrderPlan plan, ArgumentValues values)
     {
-        var words = CommandLine.Words(plan.Steps.Select(step => step.Args)).Where(word => CommandLine.HasNoValue(word, values.All)).ToArray();
+        var words = ArgumentWords.Of(plan.Steps.Select(step => step.Args)).Where(word => CommandLine.HasNoValue(word, values.All)).ToArray();
         if (words.Length == 0) return [];
         var known = (await connection.QueryAsync<string>(WordsSql, new { Words = words })).ToHashSet(StringComparer.Ordinal);
         return words.Where(word => known.Contains(word) || Capitals().IsMatch(word));

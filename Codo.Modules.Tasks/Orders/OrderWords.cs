@@ -1,5 +1,6 @@
 using System.Globalization;
 using Codo.Modules.Tasks.Execution;
+using Codo.Modules.Tasks.Layout;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
@@ -32,14 +33,14 @@ internal sealed class OrderWords(TaskSettings settings, KeptRules kept) : IHealt
     public async Task<IEnumerable<Text>> Declared(NpgsqlConnection connection, OrderPlan plan, ArgumentValues values)
     {
         if (values.All.Count == 0 || await AnyWord()) return [];
-        var used = CommandLine.Words(plan.Steps.Select(step => step.Args)).ToHashSet(StringComparer.Ordinal);
+        var used = ArgumentWords.Of(plan.Steps.Select(step => step.Args)).ToHashSet(StringComparer.Ordinal);
         var declared = (
             await connection.QueryAsync<string>(DeclaredSql, new { Words = used.Concat(values.All.Keys).Distinct(StringComparer.Ordinal).ToArray() })
         )
             .Concat(plan.Template.Declared)
             .ToHashSet(StringComparer.Ordinal);
         var others = values.All.Keys.Where(key => !declared.Contains(key)).ToList();
-        var wrong = others.Where(key => key != CommandLine.FlowId && used.Contains(key) && values.All[key] != key).ToList();
+        var wrong = others.Where(key => key != ArgumentWords.OrderId && used.Contains(key) && values.All[key] != key).ToList();
         if (wrong.Count > 0)
         {
             var may = used.Where(declared.Contains).Order(StringComparer.Ordinal).ToList();

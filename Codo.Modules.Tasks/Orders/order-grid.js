@@ -174,14 +174,14 @@ class OrderGrid {
     if (!this.lanes.size) return;
     const groups = new Map();
     for (const lane of this.lanes.values()) {
-      if (!groups.has(lane.group)) groups.set(lane.group, { next: 0, states: new Set(), gates: {} });
+      if (!groups.has(lane.group)) groups.set(lane.group, { next: 0, states: new Set(), gates: new Set() });
       const at = groups.get(lane.group);
       at.states.add(UNDER_WAY.includes(lane.state) ? 'under way' : lane.state);
       if (lane.state === 'waiting') at.next = at.next ? Math.min(at.next, lane.batch) : lane.batch;
-      // The button of a hand step names the hosts that stand at it.
-      if (lane.state === 'hand') { const step = this.hot(lane); at.gates[step] = (at.gates[step] ?? 0) + 1; }
+      // A hand step at which a host stands has a button; it counts its hosts anew before it asks.
+      if (lane.state === 'hand') at.gates.add(this.hot(lane));
     }
-    const text = JSON.stringify([...groups].map(([group, { next, states, gates }]) => [group, next, [...states].sort(), gates]));
+    const text = JSON.stringify([...groups].map(([group, { next, states, gates }]) => [group, next, [...states].sort(), [...gates].sort()]));
     if (text === this.standing) return;
     // The page is older than what the grid reads first: a batch before this one may have ended in between.
     const mayBegin = [...groups.values()].some(({ next, states }) => next > 1 && !states.has('under way') && !states.has('hand'));

@@ -11,7 +11,7 @@ function orderSource(order) {
   const seen = new Map();
   /** The line that came last. @type {any} */
   let above = null;
-  let waiting = [], count = 0, last = '', missing = '', listener = () => {}, timer = 0, events = null, retry = 0;
+  let waiting = [], count = 0, last = '', missing = '', lost = '', listener = () => {}, timer = 0, events = null, retry = 0;
 
   // Lines come one by one, by the thousand: they are told of together.
   const tell = () => { timer ||= setTimeout(() => { timer = 0; listener(); }, 100); };
@@ -36,9 +36,9 @@ function orderSource(order) {
     if (events || count >= MOST || document.hidden) return;
     const mine = events = new EventSource(`/v2/task/log/stream/?list_id=${order}${last ? `&after=${last}` : ''}`);
     mine.addEventListener('message', take);
-    // What was missing is said anew where it still is.
-    mine.addEventListener('open', () => { missing = ''; tell(); });
-    mine.addEventListener('missing', ({ data }) => { missing = JSON.parse(data).missing; tell(); });
+    // What a node that is away has is said anew where it still is; what is lost only by the stream that came upon it.
+    mine.addEventListener('open', () => { missing = lost; tell(); });
+    mine.addEventListener('missing', ({ data }) => { const said = JSON.parse(data); lost = said.lost || lost; missing = said.missing || lost; tell(); });
     // The browser itself tries again, but not where it was refused.
     mine.addEventListener('error', () => {
       if (events !== mine || mine.readyState !== EventSource.CLOSED) return;

@@ -215,7 +215,7 @@ public static class Migrator
             var older = (await connection.QueryAsync<(string Name, string Version)>(OthersSql, new { Own = node }))
                 .Where(other => Schema.Parse(other.Version) < oldest)
                 .ToList();
-            // One that lives was heard within the lease that this has been watching.
+            // A whole lease has been watched: a node that lives has sent a heartbeat meanwhile.
             if (older.Count > 0 && waited.Elapsed >= Lease)
             {
                 var silent = (await connection.QueryAsync<string>(FenceSilentSql, new { Names = older.Select(other => other.Name).ToArray() })).ToList();

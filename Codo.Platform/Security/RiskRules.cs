@@ -92,7 +92,7 @@ public sealed class RiskRuleSet(string version, IReadOnlyList<RiskRule> rules)
     // Commands repeat from fire to fire; a table that outgrew any real set, in lines or in characters, is begun anew.
     private const int MostKept = 20_000, MostCharacters = 4 << 20;
 
-    // Without a look between them.
+    // Calls at rest without a command looked at between them, before the expressions are let go of.
     private const int RestsBefore = 2;
 
     private readonly ConcurrentDictionary<string, IReadOnlyList<RiskHit>> kept = new(StringComparer.Ordinal);

@@ -68,6 +68,7 @@ systemctl stop codo.service
 mkdir -p /etc/systemd/system/codo.service.d
 printf '[Service]\nUser=root\n' >/etc/systemd/system/codo.service.d/root.conf
 chown root /var/lib/codo
+systemctl daemon-reload
 systemctl start codo.service
 is "$(owner_of_main)" root "the host's user under the drop-in"
 apt install --reinstall "/packages/$after"

@@ -39,14 +39,14 @@ document.addEventListener('copy', (event) => {
 });
 
 // Live -------------------------------------------------------------------------------------------------------------------------------------------------
-let refreshing = null, again = false, last = 0, rest = 0, later = 0;
+let refreshing = null, again = false, isFresh = false, last = 0, rest = 0, later = 0;
 
 /** Reads the page again and takes over what changed. */
 export async function refresh() {
   if (refreshing) { again = true; return refreshing; }
   refreshing = (async () => {
     do {
-      again = false;
+      again = isFresh = false;
       const wait = last + rest - Date.now();
       if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
       last = Date.now();
@@ -74,6 +74,7 @@ export async function refresh() {
         for (const [topic, version] of topics()) shows(topic, version);
         tick();
         cursor();
+        isFresh = true;
       } catch { /* The stream says that the host is away, and asks for the page again when it is back. */ }
       // A change is seen at once; of many one after another the page takes a fifth of the time at most.
       rest = Math.min(2000, Math.max(150, 5 * (Date.now() - last)));
@@ -129,9 +130,11 @@ async function act(button) {
     const pressed = button.dataset.path + button.dataset.body;
     button.setAttribute('aria-busy', 'true');
     last = 0;
+    isFresh = false;
     await refresh();
     button.removeAttribute('aria-busy');
-    if (!button.isConnected || button.dataset.path + button.dataset.body !== pressed) return;
+    if (!isFresh) { say(t('此页无法重新读取，请稍后再试', 'The page could not be read again; try again shortly'), true); return; }
+    if (!button.isConnected || button.getAttribute('aria-disabled') === 'true' || button.dataset.path + button.dataset.body !== pressed) return;
   }
   // What was pressed counts: by the answer the button may say the opposite.
   const { method, path, body, confirm: asked, typed, undo, undoMethod, undoPath, undoBody, undoGo, go } = button.dataset;

@@ -86,6 +86,7 @@ export class LogView {
   /** @type {any} */ place;
   /** @type {any} */ source;
   /** @type {any[]} */ lines = [];
+  /** What answers said of lines that are lost. @type {Set<string>} */ gaps = new Set();
 
   /** @param {any} place @param {any} source @param {string} sought a regular expression whose first match is gone to once the lines are read */
   constructor(place, source, sought = '') {
@@ -124,7 +125,7 @@ export class LogView {
     for (let pause = 500; ; pause = Math.min(pause * 2, 30000)) {
       const part = await read();
       // Of lines that are lost only the answer that passes them says so.
-      if (part.lost_lines) this.gap = part.missing;
+      if (part.lost_lines) this.gaps.add(part.missing);
       const isMissing = part.lost || part.code === 429;
       if (this.disposed || (!isMissing && pause === 500)) return part;
       this.note.textContent = isMissing ? part.msg : '';
@@ -181,7 +182,7 @@ export class LogView {
       this.after = part.after;
     } while (part.more || this.readAgain);
     this.reading = false;
-    this.note.textContent = part.missing || this.gap || '';
+    this.note.textContent = [...new Set([...this.gaps, part.missing])].filter(Boolean).join(t('；', '; '));
     this.note.hidden = !this.note.textContent;
     if (part.catching_up) setTimeout(() => this.more(), 1000);
     if (!this.lines.length) this.changed(0);

@@ -39,21 +39,30 @@ public sealed class PostgresToolTests
         variables["PGDATABASE"].ShouldBe("codo");
 
         variables = Of("Host=db;Username=codo");
-        open.Where(variables.ContainsKey).ShouldBe(["PGUSER"]);
+        open.Where(variables.ContainsKey).ShouldBe(["PGUSER", "PGSSLROOTCERT"]);
     }
 
     [Theory]
-    [InlineData("VerifyFull", "verify-full", true)]
-    [InlineData("VerifyCA", "verify-ca", true)]
-    // The tools would check the certificate as soon as there is a file.
-    [InlineData("Require", "require", false)]
-    public void A_certificate_that_is_checked_is_checked_by_what_the_machine_trusts(string mode, string libpq, bool hasFile)
+    [InlineData("Require")]
+    [InlineData("Prefer")]
+    public void A_certificate_that_the_host_does_not_check_is_not_checked_by_the_tools(string mode)
+    {
+        // They check it as soon as there is a file.
+        Dictionary<string, string> environment = new() { ["PGSSLROOTCERT"] = "/r" };
+        foreach (var root in new[] { "", ";Root Certificate=/r" })
+            Of($"Host=db;Username=codo;SSL Mode={mode}{root}", environment)["PGSSLROOTCERT"].ShouldBe("/nonexistent");
+    }
+
+    [Theory]
+    [InlineData("VerifyFull", "verify-full")]
+    [InlineData("VerifyCA", "verify-ca")]
+    public void A_certificate_that_is_checked_is_checked_by_what_the_machine_trusts(string mode, string libpq)
     {
         using var folder = new TestFolder();
         File.WriteAllText(folder.At("ca-certificates.crt"), "");
         var variables = Of($"Host=db;Username=codo;SSL Mode={mode}", null, folder.At("absent.crt"), folder.At("ca-certificates.crt"));
         variables["PGSSLMODE"].ShouldBe(libpq);
-        variables.GetValueOrDefault("PGSSLROOTCERT").ShouldBe(hasFile ? folder.At("ca-certificates.crt") : null);
+        variables["PGSSLROOTCERT"].ShouldBe(folder.At("ca-certificates.crt"));
     }
 
     private static Dictionary<string, string> Of(string text, Dictionary<string, string>? environment = null, params string[] authorities) =>

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Microsoft.Playwright;
 using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
@@ -159,6 +160,31 @@ public sealed partial class ConsoleWorkTests
         (await page.EvaluateAsync<string>(Seen)).ShouldBe("14 true");
         (await page.EvaluateAsync<string>("location.search")).ShouldContain("wide-1%2F14");
         visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_long_output_scrolls_within_its_box_on_a_phone_as_elsewhere()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await host.Make(new { job_id = "tall", cmd = "seq 1 3000", cron = CronClient.Never });
+        var run = await host.RunNow("tall");
+        await host.Ended(run);
+        var template = await OrderHost.Template(host, OrderHost.Step("seq 1 3000", name: "print", forceHost: "127.0.0.1"));
+        var order = await OrderHost.Order(host, template, ConsoleFixture.Hosts("tall-1"));
+        await OrderHost.Ended(host, order);
+        foreach (var width in new[] { 1440, 1000, 360 })
+        {
+            await using var visitor = await fixture.Visit(width: width);
+            foreach (var path in new[] { $"/runs/{run}", $"/orders/{order}", $"/orders/{order}/output" })
+            {
+                await visitor.Open(path);
+                // It follows: the end is drawn at the end of a box that is no higher than the screen.
+                await visitor.Page.WaitForSelectorAsync(".log-line:has-text('3000')");
+                var box = await visitor.Page.EvaluateAsync<int>("document.querySelector('.log-lines').clientHeight");
+                box.ShouldBeInRange(100, 800, $"{path} at {width}");
+            }
+            visitor.Errors.ShouldBeEmpty();
+        }
     }
 
     [Fact]

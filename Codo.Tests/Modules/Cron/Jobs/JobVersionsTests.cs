@@ -175,6 +175,7 @@ public sealed class JobVersionsTests(CronHost fixture) : IClassFixture<CronHost>
         (await host.Delete("/v2/accounts/space/", new { space_id = space })).Code().ShouldBe(0);
         var refused = await host.Send(HttpMethod.Post, Deleted, $$"""{"deleted_id": {{id}}}""", language: "en");
         (refused.Code(), refused.Msg()).ShouldBe((-1, "Its space is gone; give `space`"));
+        (await host.Page("/deleted/jobs", TestTokens.Admin, "en")).Html.ShouldContain("Its space is gone: bring it back by the API, with space");
         var back = await host.Post(Deleted, new { deleted_id = id, space = "default" });
         (back.Code(), (int)back["version"]!).ShouldBe((0, 2), back.ToJsonString());
         var job = await Job("homeless");

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text;
 using System.Text.Json.Nodes;
+using Codo.Modules.Tasks.Layout;
 using CsCheck;
 using StepLine = Codo.Modules.Tasks.Execution.CommandLine; // A package of Garnet's brings a namespace CommandLine.
 
@@ -236,9 +237,9 @@ public sealed class CommandLineTests
     [Fact]
     public void Lists_the_words_of_all_steps_once_in_order()
     {
-        StepLine.Words(["VERSION --env ENV", null, "", "  ENV\n\tFLOW_ID VERSION ", "log_FLOW_ID"]).ShouldBe(["VERSION", "--env", "ENV", "log_FLOW_ID"]);
+        ArgumentWords.Of(["VERSION --env ENV", null, "", "  ENV\n\tFLOW_ID VERSION ", "log_FLOW_ID"]).ShouldBe(["VERSION", "--env", "ENV", "log_FLOW_ID"]);
         // A mark in front is taken away before a step runs.
-        StepLine.Words(["\uFEFFVERSION", "A\u3000B\u00A0C"]).ShouldBe(["VERSION", "A\u3000B\u00A0C"]);
+        ArgumentWords.Of(["\uFEFFVERSION", "A\u3000B\u00A0C"]).ShouldBe(["VERSION", "A\u3000B\u00A0C"]);
         StepLine.HasNoValue("ENV", One("VERSION", "1")).ShouldBeTrue();
         StepLine.HasNoValue("VERSION", One("VERSION", "")).ShouldBeFalse();
         StepLine.HasNoValue("FLOW_ID", One("VERSION", "")).ShouldBeFalse();
