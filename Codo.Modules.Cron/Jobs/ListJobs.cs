@@ -85,7 +85,8 @@ internal static class ListJobs
                 AND (CAST(@Pattern AS text) IS NULL OR j.job_id ILIKE @Pattern ESCAPE '\' OR j.cmd ILIKE @Pattern ESCAPE '\'
                     OR j.description ILIKE @Pattern ESCAPE '\')
                 AND (CAST(@Last AS text[]) IS NULL OR CASE WHEN {IsLive} THEN (SELECT l.status FROM cron.cron_log l WHERE l.job_id = j.job_id AND l.job = j.id
-                    ORDER BY l.exec_time DESC, l.log_id DESC LIMIT 1) ELSE (SELECT k.status FROM cron.job_last k WHERE k.job = j.id) END = ANY(@Last))
+                    ORDER BY l.exec_time DESC, l.log_id DESC LIMIT 1) = ANY(@Last)
+                    ELSE j.id IN (SELECT k.job FROM cron.job_last k WHERE k.status = ANY(@Last)) END)
             """;
 
         private const string PageSql = $"""

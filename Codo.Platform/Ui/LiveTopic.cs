@@ -19,6 +19,11 @@ public interface ILiveTopic
     /// <param name="known">The version that the reader has; null for none.</param>
     /// <exception cref="Refusal">The caller may not see it.</exception>
     IAsyncEnumerable<LiveChange> Follow(string argument, Access access, string? known, CancellationToken cancellation);
+
+    /// <summary>A request to this node may have changed it: who follows is told as soon as that is read.</summary>
+    void Look()
+    {
+    }
 }
 
 /// <param name="Version">The version that the reader has with it.</param>
@@ -27,7 +32,8 @@ public sealed record LiveChange(string Version, object? Data = null);
 
 /// <summary>
 /// A topic whose version is one cheap statement. While somebody follows, the statement runs again and again, once for all followers of this node, with a pause
-/// of many times what it took. The version says what was read and not when, so any node and the next start of this one can go on from it.
+/// of many times what it took, which a request to this node cuts short. The version says what was read and not when, so any node and the next start of this
+/// one can go on from it.
 /// </summary>
 public abstract class PolledTopic(NpgsqlDataSource source, TimeProvider time) : ILiveTopic
 {
@@ -86,6 +92,14 @@ public abstract class PolledTopic(NpgsqlDataSource source, TimeProvider time) : 
         }
     }
 
+    /// <inheritdoc/>
+    public void Look()
+    {
+        lock (gate)
+            foreach (var poll in polls.Values)
+                poll.Look();
+    }
+
     private Shared Join(string argument)
     {
         lock (gate)
@@ -112,9 +126,10 @@ public abstract class PolledTopic(NpgsqlDataSource source, TimeProvider time) : 
 
     private async Task Poll(string argument, Shared poll)
     {
+        var wasCut = false;
         while (!poll.Ended.IsCancellationRequested)
         {
-            var pause = Again;
+            var (pause, asked) = (Again, poll.Asked());
             try
             {
                 var began = time.GetTimestamp();
@@ -125,7 +140,10 @@ public abstract class PolledTopic(NpgsqlDataSource source, TimeProvider time) : 
             {
                 // The database is away, or the last follower has gone. Followers wait; the pages themselves say what is wrong.
             }
-            await Task.Delay(pause, poll.Ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            // Never two in a row are cut short: many requests do not become as many reads.
+            var paused = Task.Delay(pause, time, poll.Ended);
+            await (wasCut ? paused : Task.WhenAny(paused, asked)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            wasCut = !paused.IsCompleted;
         }
     }
 
@@ -134,6 +152,7 @@ public abstract class PolledTopic(NpgsqlDataSource source, TimeProvider time) : 
         private readonly Lock gate = new();
         private readonly CancellationTokenSource ended = new();
         private TaskCompletionSource changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private TaskCompletionSource asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private string? version;
 
         public Shared() => Ended = ended.Token;
@@ -162,6 +181,21 @@ public abstract class PolledTopic(NpgsqlDataSource source, TimeProvider time) : 
             told.SetResult();
         }
 
+        /// <summary>Ends once <see cref="Look"/> is called from now on: what was changed before is in what is read next.</summary>
+        public Task Asked()
+        {
+            lock (gate)
+            {
+                if (asked.Task.IsCompleted) asked = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                return asked.Task;
+            }
+        }
+
+        public void Look()
+        {
+            lock (gate) asked.TrySetResult();
+        }
+
         public void Dispose()
         {
             ended.Cancel();
@@ -174,6 +208,12 @@ public abstract class PolledTopic(NpgsqlDataSource source, TimeProvider time) : 
 public sealed class LiveTopics(IEnumerable<ILiveTopic> topics)
 {
     private readonly Dictionary<string, ILiveTopic> byName = topics.ToDictionary(topic => topic.Name, StringComparer.Ordinal);
+
+    /// <summary>A request to this node may have changed something.</summary>
+    public void Look()
+    {
+        foreach (var topic in byName.Values) topic.Look();
+    }
 
     /// <summary>The topic that a text names, and what stands behind the colon; null for none.</summary>
     public (ILiveTopic Topic, string Argument)? Find(string text)
