@@ -48,7 +48,7 @@ internal sealed class Runner(
     private readonly ConcurrentDictionary<(long LogId, int Attempt), Run> running = new();
     private readonly SemaphoreSlim claiming = new(1), spawning = new(Environment.ProcessorCount);
 
-    // Commands between their claim and their start; whether somebody asked for a claim; whether the last one left something queued.
+    // Commands between their claim and their start; whether somebody asked for a claim; whether something may be queued that the last one left.
     private int starting;
     private volatile bool isAsked, isMore;
 
@@ -102,7 +102,15 @@ internal sealed class Runner(
     private async Task ClaimAll(CancellationToken cancellation)
     {
         var quota = await quotas.Runs();
-        while (node.MayStart(WorkName) && Math.Min(settings.MaxParallel - running.Count, MostStarting - Volatile.Read(ref starting)) is > 0 and var free)
+        // Until a claim has found less than there is room for. Said before it: what starts meanwhile asks again (NotStarting).
+        isMore = true;
+        // No claim for each place that becomes free, which would be a commit for each command: half of them at least.
+        while (
+            node.MayStart(WorkName)
+            && MostStarting - Volatile.Read(ref starting) is var places
+            && places >= MostStarting / 2
+            && Math.Min(settings.MaxParallel - running.Count, places) is > 0 and var free
+        )
         {
             var (room, full) = Share(quota, free);
             var claimed = await Claim(room, full, cancellation);
@@ -113,7 +121,6 @@ internal sealed class Runner(
                 return;
             }
         }
-        isMore = true;
     }
 
     private async Task<List<Claimed>> Claim(int room, long[] full, CancellationToken cancellation)

@@ -2,11 +2,19 @@ namespace Codo.Platform.Data;
 
 /// <summary>
 /// Writes what many tasks bring at once in one statement. One batch is written at a time, and what comes meanwhile is the next one: a single item does not
-/// wait, and a hundred cost one commit. When PostgreSQL refuses a batch, each item of it is written alone, so that one that it does not take fails for itself.
+/// wait, and a hundred cost one commit. Where many come one after another the next batch may be gathered for a moment, or each would be of the few that came
+/// while the last one was written. When PostgreSQL refuses a batch, each item of it is written alone, so that one that it does not take fails for itself.
 /// </summary>
 /// <param name="write">Writes a batch and answers one result for each item, in their order.</param>
 /// <param name="most">Items of a batch.</param>
-public sealed class BatchWriter<TItem, TResult>(Func<IReadOnlyList<TItem>, Task<IReadOnlyList<TResult>>> write, int most)
+/// <param name="gather">How long the next batch is gathered after one of several items.</param>
+/// <param name="time">Measures that; null is the system's clock.</param>
+public sealed class BatchWriter<TItem, TResult>(
+    Func<IReadOnlyList<TItem>, Task<IReadOnlyList<TResult>>> write,
+    int most,
+    TimeSpan gather = default,
+    TimeProvider? time = null
+)
 {
     private readonly Queue<(TItem Item, TaskCompletionSource<TResult> Result)> waiting = new();
     private bool isWriting;
@@ -41,6 +49,7 @@ public sealed class BatchWriter<TItem, TResult>(Func<IReadOnlyList<TItem>, Task<
             {
                 foreach (var (_, result) in batch) result.TrySetException(error);
             }
+            if (batch.Count > 1 && gather > TimeSpan.Zero) await Task.Delay(gather, time ?? TimeProvider.System);
         }
     }
 

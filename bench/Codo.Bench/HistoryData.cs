@@ -130,7 +130,8 @@ internal static class HistoryData
         END $$
         """;
 
-    // In a statement of its own: the one that makes a partition locks the table, which the host seals meanwhile.
+    // In a statement of its own: the one that makes a partition locks the table, which the host seals meanwhile. No attempt of a day's last second, whose lines
+    // would stand in the next day, which has no partition yet.
     private const string LinesSql = """
         INSERT INTO tasks.log_line (log_key, list_id, task_level, sched_id, attempt, line, continues, log_info, exec_time, log_time)
         SELECT a.list_id || '_1_' || i.task_level || '_' || a.host, a.list_id, i.task_level, a.sched_id, 1, n, false,
@@ -139,7 +140,7 @@ internal static class HistoryData
             a.started_at + n * interval '8 milliseconds', a.started_at + n * interval '9 milliseconds'
         FROM tasks.attempt a JOIN tasks.scheduler_task_info i USING (sched_id) CROSS JOIN generate_series(1, 100) n
         WHERE a.node = 'bench' AND a.started_at >= CAST(now() AT TIME ZONE 'UTC' AS date) - {back}
-            AND a.started_at < CAST(now() AT TIME ZONE 'UTC' AS date) - {back} + 1
+            AND a.started_at < CAST(now() AT TIME ZONE 'UTC' AS date) - {back} + 1 - interval '1 second'
         """;
 
     private const string DaySizeSql = """

@@ -1,4 +1,5 @@
 using Codo.Platform.Data;
+using Microsoft.Extensions.Time.Testing;
 using Npgsql;
 
 namespace Codo.Tests.Platform.Data;
@@ -22,6 +23,41 @@ public sealed class BatchWriterTests
         (await first).ShouldBe(2);
         (await Task.WhenAll(rest)).ShouldBe(Enumerable.Range(2, 60).Select(item => item * 2));
         batches.ShouldBe([1, 50, 10]);
+    }
+
+    [Fact]
+    public async Task After_several_the_next_batch_is_gathered_and_a_single_one_waits_for_nothing()
+    {
+        var (batches, time) = (new List<int>(), new FakeTimeProvider());
+        var (isHeld, held) = (false, new TaskCompletionSource());
+        var writer = new BatchWriter<int, int>(
+            async items =>
+            {
+                batches.Add(items.Count);
+                if (isHeld) await held.Task;
+                return [.. items];
+            },
+            50,
+            TimeSpan.FromMilliseconds(10),
+            time
+        );
+        // One after another: none of them waits for a clock that stands.
+        for (var item = 0; item < 3; item++) (await writer.Write(item)).ShouldBe(item);
+        isHeld = true;
+        var first = writer.Write(3);
+        while (batches.Count < 4) await Task.Yield();
+        var several = Enumerable.Range(4, 2).Select(writer.Write).ToList();
+        held.SetResult();
+        await first;
+        await Task.WhenAll(several);
+        var rest = Enumerable.Range(6, 5).Select(writer.Write).ToList();
+        var all = Task.WhenAll(rest);
+        while (!all.IsCompleted)
+        {
+            time.Advance(TimeSpan.FromMilliseconds(10));
+            await Task.Yield();
+        }
+        batches.ShouldBe([1, 1, 1, 1, 2, 5]);
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
 using Codo.Modules.Cron.Executions;
+using Codo.Platform.Cluster;
 using Codo.Platform.Localization;
 using Codo.Platform.Processes;
 using Codo.Tests.Support;
@@ -328,6 +329,22 @@ public sealed class RunnerTests(TestPostgres postgres) : IAsyncLifetime
             async () => (await host.Ended(await host.RunNow("hung")))["task_log"]!.GetValue<string>() == "工作目录 /no/such/mount 不存在",
             "it answers again"
         );
+    }
+
+    [Fact]
+    public async Task What_waits_is_claimed_many_at_a_time_and_all_of_it()
+    {
+        await host.Make(new { job_id = "backlog", cmd = "true", cron = CronClient.Never, overlap = "allow" });
+        var node = host.Services.GetRequiredService<Node>();
+        (await host.Post("/v2/nodes/drain/", new { name = node.Name })).Code().ShouldBe(0);
+        await Eventually.True(() => node.IsDrained, "the node has heard of it");
+        var all = new List<long>();
+        for (var i = 0; i < Runner.MostStarting * 4; i++) all.Add(await host.RunNow("backlog"));
+        (await host.Post("/v2/nodes/undrain/", new { name = node.Name })).Code().ShouldBe(0);
+        foreach (var logId in all) (await host.Ended(logId)).Status().ShouldBe("success");
+        // The last claim, which finds the queue empty, may take fewer.
+        const string ClaimsSql = "SELECT count(DISTINCT split_part(run_id, '-', 1)) FROM cron.attempt WHERE log_id = ANY(@all)";
+        (await host.Ask<long>(ClaimsSql, new { all = all.ToArray() })).ShouldBeInRange(1, (all.Count / (Runner.MostStarting / 2)) + 1);
     }
 
     [Fact]
