@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Makes dist/codo-linux-x64 and dist/codo-linux-arm64: the whole product as one file for each, with the runtime inside and the code compiled for the processor; .cdx.json beside each,
-# what it is made of (CycloneDX); and SHA256SUMS. dist/codo is a link to the one for this machine.
+# Makes dist/codo-linux-x64 and dist/codo-linux-arm64: the whole product as one file for each, with the runtime inside and the code compiled for the
+# processor; .cdx.json beside each, what it is made of (CycloneDX); and SHA256SUMS. dist/codo is a link to the one for this machine.
 #   ./publish.sh [--arch x64|arm64|all] [--deb] [--oci] [--quick] [DIRECTORY]
-# --deb makes a package of each (deploy/package.sh), --oci a container image for this machine's processor (deploy/image.sh). --quick leaves the compiling to each start, which takes twice as long then: for tests.
+# --deb makes a package of each (deploy/package.sh), --oci a container image for this machine's processor (deploy/image.sh). --quick leaves the compiling
+# to each start, which takes twice as long then: for tests.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")"
 usage() { sed -n '4s/^# *//p' publish.sh >&2; exit 2; }
@@ -30,11 +31,13 @@ made=()
 # one_file ARCH
 one_file() {
   local rid=linux-$1 out=$staging/out-$1 rest
-  # No trimming: Hangfire and Dapper find types by reflection. The analyser would put a package of the SDK's own version into the lock files. No composite: one image of all assemblies
-  # takes a compiler more than 8 minutes.
+  # No trimming: Hangfire and Dapper find types by reflection. The analyser would put a package of the SDK's own version into the lock files. No
+  # composite: one image of all assemblies takes a compiler more than 8 minutes.
   # Code that was compiled ahead is optimised; what is left (generics across assemblies) may begin unoptimised, else it costs each start a third of a second.
   if ! dotnet publish Codo.Host -c Release -r "$rid" --self-contained -v quiet -nodeReuse:false --artifacts-path "$staging/build" -o "$out" \
-    -p:RunAnalyzers=false -p:PublishSingleFile=true -p:PublishReadyToRun=$ahead -p:PublishReadyToRunComposite=false -p:TieredCompilationQuickJit=$ahead -p:TieredPGO=false -p:IncludeNativeLibrariesForSelfExtract=true -p:EnableSingleFileAnalyzer=false -p:UseSharedCompilation=false \
+    -p:RunAnalyzers=false -p:PublishSingleFile=true -p:PublishReadyToRun=$ahead -p:PublishReadyToRunComposite=false \
+    -p:TieredCompilationQuickJit=$ahead -p:TieredPGO=false -p:IncludeNativeLibrariesForSelfExtract=true \
+    -p:EnableSingleFileAnalyzer=false -p:UseSharedCompilation=false \
     -p:DebugType=none -p:PublishDocumentationFiles=false -p:PublishReferencesDocumentationFiles=false </dev/null >"$staging/publish.log" 2>&1; then
     cat "$staging/publish.log" >&2
     if grep -qE 'NU110[0-9].*(Runtime|Host|Crossgen2)\.' "$staging/publish.log"; then
@@ -50,16 +53,20 @@ one_file() {
   fi
 }
 
-# bill ARCH: what went in, by the very restore that the file was made of: packages with versions and hashes. The tool does not know of the two packs of the runtime, which the SDK brings.
+# bill ARCH: what went in, by the very restore that the file was made of: packages with versions and hashes. The tool does not know of the two packs of
+# the runtime, which the SDK brings.
 bill() {
   local rid=linux-$1 bill=codo-linux-$1.cdx.json packs= name version_of folder hash purl
-  dotnet tool run dotnet-CycloneDX Codo.Host/Codo.Host.csproj --output "$staging" --filename "$bill" --output-format Json --spec-version 1.6 --base-intermediate-output-path "$staging/build/obj" \
-    --disable-package-restore --exclude-dev --set-name codo --set-version "$version" --set-type Application >"$staging/cyclonedx.log" </dev/null || { cat "$staging/cyclonedx.log" >&2; exit 1; }
+  dotnet tool run dotnet-CycloneDX Codo.Host/Codo.Host.csproj --output "$staging" --filename "$bill" --output-format Json --spec-version 1.6 \
+    --base-intermediate-output-path "$staging/build/obj" --disable-package-restore --exclude-dev \
+    --set-name codo --set-version "$version" --set-type Application \
+    >"$staging/cyclonedx.log" </dev/null || { cat "$staging/cyclonedx.log" >&2; exit 1; }
   while read -r name version_of; do
     folder=$packages/${name,,}/$version_of
     hash=$(base64 -d "$folder/${name,,}.$version_of.nupkg.sha512" | od -An -v -tx1 | tr -d ' \n')
     purl=pkg:nuget/$name@$version_of
-    packs+="{\"type\": \"framework\", \"bom-ref\": \"$purl\", \"name\": \"$name\", \"version\": \"$version_of\", \"scope\": \"required\", \"hashes\": [{\"alg\": \"SHA-512\", \"content\": \"${hash^^}\"}], \"licenses\": [{\"license\": {\"id\": \"MIT\"}}], \"purl\": \"$purl\"}, "
+    packs+="{\"type\": \"framework\", \"bom-ref\": \"$purl\", \"name\": \"$name\", \"version\": \"$version_of\", \"scope\": \"required\", "
+    packs+="\"hashes\": [{\"alg\": \"SHA-512\", \"content\": \"${hash^^}\"}], \"licenses\": [{\"license\": {\"id\": \"MIT\"}}], \"purl\": \"$purl\"}, "
   done < <(grep -A1 -E "\"name\": \"Microsoft\\.(NETCore|AspNetCore)\\.App\\.Runtime\\.$rid\"" "$staging/build/obj/Codo.Host/project.assets.json" |
     sed -n 's/.*"name": "\(.*\)",/\1/p; s/.*"version": "\[\([^,]*\),.*/\1/p' | paste -d' ' - -)
   sed -i "s|^  \"components\": \[\$|&\n    $packs|" "$staging/$bill"

@@ -21,7 +21,8 @@ fi
 # Where this user cannot write into the source, for example because another user built there, the build goes to the user's cache.
 output=$here/Codo.Host/bin/Release/net10.0
 place=()
-if [ ! -w "$here/Codo.Host" ] || { [ -e "$here/Codo.Host/obj" ] && [ ! -w "$here/Codo.Host/obj" ]; } || { [ -e "$here/Codo.Platform/obj" ] && [ ! -w "$here/Codo.Platform/obj" ]; }; then
+if [ ! -w "$here/Codo.Host" ] || { [ -e "$here/Codo.Host/obj" ] && [ ! -w "$here/Codo.Host/obj" ]; } ||
+  { [ -e "$here/Codo.Platform/obj" ] && [ ! -w "$here/Codo.Platform/obj" ]; }; then
   cache=${XDG_CACHE_HOME:-$HOME/.cache}/codo/build
   output=$cache/bin/Codo.Host/release
   place=(--artifacts-path "$cache")
@@ -71,7 +72,8 @@ if [ ! -e "$stamp" ] || [ -n "$(cd "$here" && find Codo.Host Codo.Platform Codo.
   rm -f "$log"
 fi
 
-command -v dotnet >/dev/null || { echo "The .NET 10 runtime is not there. https://learn.microsoft.com/dotnet/core/install/linux says how to install it." >&2; exit 2; }
+command -v dotnet >/dev/null ||
+  { echo "The .NET 10 runtime is not there. https://learn.microsoft.com/dotnet/core/install/linux says how to install it." >&2; exit 2; }
 [ ! -t 2 ] || [ $# -gt 0 ] || echo "Starting Codo …" >&2
 export DOTNET_ROOT=${DOTNET_ROOT:-$(dirname "$(readlink -f "$(command -v dotnet)")")}
 export Codo__ShowToken=${Codo__ShowToken:-true}

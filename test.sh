@@ -6,7 +6,8 @@ cd "$(dirname "$(readlink -f "$0")")"
 
 missing=()
 has_postgres || missing+=(postgresql)
-for pair in redis-server:redis-server sshd:openssh-server ssh:openssh-client dropbear:dropbear-bin zsh:zsh tcsh:tcsh fish:fish ksh:ksh93u+m python3:python3 chromium:chromium setpriv:util-linux systemd-analyze:systemd promtool:prometheus; do
+for pair in redis-server:redis-server sshd:openssh-server ssh:openssh-client dropbear:dropbear-bin zsh:zsh tcsh:tcsh fish:fish ksh:ksh93u+m \
+  python3:python3 chromium:chromium setpriv:util-linux systemd-analyze:systemd promtool:prometheus; do
   PATH=$PATH:/usr/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
 done
 # For tests that only root can run.
@@ -20,4 +21,5 @@ install_missing "${missing[@]}"
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1
 dotnet build Codo.sln -v quiet -clp:NoSummary </dev/null
 rm -f TestResults/codo.ctrf.json
-exec dotnet Codo.Tests/bin/Debug/net10.0/Codo.Tests.dll --results-directory TestResults --report-xunit-ctrf --report-xunit-ctrf-filename codo.ctrf.json "$@" </dev/null
+exec dotnet Codo.Tests/bin/Debug/net10.0/Codo.Tests.dll --results-directory TestResults --report-xunit-ctrf --report-xunit-ctrf-filename codo.ctrf.json \
+  "$@" </dev/null

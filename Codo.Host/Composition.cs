@@ -100,14 +100,16 @@ internal static class Composition
     {
         var runAs = app.Services.GetRequiredService<RunAsRule>();
         if (runAs.Wrong is { } wrong) throw new StartRefused(wrong);
+        var source = app.Services.GetRequiredService<NpgsqlDataSource>();
+        // Before anything is audited.
+        await AuditMonth.Make(source, why => app.Logger.LogWarning("{Why}", why));
         await RunAsStamp.Run(
-            app.Services.GetRequiredService<NpgsqlDataSource>(),
+            source,
             app.Services.GetRequiredService<NodeSettings>().DataDirectory,
             app.Services.GetServices<IStampRunAs>(),
             app.Logger
         );
         app.Logger.LogInformation("run_as: {Detail}", runAs.Detail);
-        var source = app.Services.GetRequiredService<NpgsqlDataSource>();
         await MasterKeyCheck.Verify(source, app.Services.GetRequiredService<SecretBox>());
         await app.Services.GetRequiredService<DatabaseClock>().Measure(source, CancellationToken.None);
         await app.Services.GetRequiredService<Hold>().Load(CancellationToken.None);

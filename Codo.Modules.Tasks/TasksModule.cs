@@ -243,7 +243,7 @@ public static class TasksModule
             .WithSummary("A log, or all output of an order, as server-sent events")
             .WithDescription(LogEvents)
             .Needs(SeeOrder)
-            .WithMetadata(new TakesQuery("log_key", "list_id", "after"));
+            .WithMetadata(new TakesQuery("log_key", "list_id", "sched_id", "attempt", "after"));
         routes
             .MapGet("/ws/v1/task/log/", (Delegate)WatchLog.WithTimes)
             .WithSummary("A log over a WebSocket, as the original sends it")

@@ -7,7 +7,8 @@ file=$(readlink -f "$1") architecture=$2
 here=$(dirname "$(readlink -f "$0")")
 case $architecture in x64) oci=amd64 ;; arm64) oci=arm64 ;; *) echo "There is no image for $architecture." >&2; exit 2 ;; esac
 [ "$(id -u)" -eq 0 ] && command -v debootstrap dpkg >/dev/null || { echo "The image needs root, debootstrap and dpkg." >&2; exit 1; }
-[ "$(dpkg --print-architecture)" = "$oci" ] || { echo "The image for $architecture is made on $oci: its root is put together by its own programs." >&2; exit 1; }
+[ "$(dpkg --print-architecture)" = "$oci" ] ||
+  { echo "The image for $architecture is made on $oci: its root is put together by its own programs." >&2; exit 1; }
 . "$here/root.sh"
 mkdir -p "$3"
 image=$(readlink -f "$3")
@@ -39,9 +40,11 @@ DPKG
 find "$root/usr/share/doc" "$root/usr/share/info" "$root/usr/share/locale" "$root/usr/share/man" ! -type d ! -name copyright -delete
 install -D -m 644 /dev/stdin "$root/etc/postgresql-common/createcluster.d/codo.conf" <<<"create_main_cluster = false"
 echo "Installing PostgreSQL's server into the image …" >&2
-# tini: process 1 waits for what a command leaves behind; Codo waits for its own children alone. The rest is what Codo's package depends on, and certificates for alerts and sign-in.
+# tini: process 1 waits for what a command leaves behind; Codo waits for its own children alone. The rest is what Codo's package depends on, and
+# certificates for alerts and sign-in.
 apt='apt-get -qq -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold -o APT::Install-Recommends=false -y'
-in_root "$root" env DEBIAN_FRONTEND=noninteractive sh -ec "$apt update; $apt upgrade; $apt install ca-certificates debconf init-system-helpers libgcc-s1 libssl3 libstdc++6 passwd \
+in_root "$root" env DEBIAN_FRONTEND=noninteractive sh -ec "$apt update; $apt upgrade; \
+  $apt install ca-certificates debconf init-system-helpers libgcc-s1 libssl3 libstdc++6 passwd \
   postgresql postgresql-common tini tzdata util-linux" >"$staging/apt.log" 2>&1 </dev/null || { tail -n 20 "$staging/apt.log" >&2; exit 1; }
 # A key that everybody would have.
 rm -f "$root"/etc/ssl/private/ssl-cert-snakeoil.key "$root"/etc/ssl/certs/ssl-cert-snakeoil.pem
@@ -77,7 +80,8 @@ layer < <(listed -printf '%P\n')
 base=$layer_descriptor base_id=$layer_id
 
 cp "$staging/$package" "$root/tmp/"
-in_root "$root" env DEBIAN_FRONTEND=noninteractive dpkg --force-confold -i "/tmp/$package" >"$staging/apt.log" 2>&1 </dev/null || { tail -n 20 "$staging/apt.log" >&2; exit 1; }
+in_root "$root" env DEBIAN_FRONTEND=noninteractive dpkg --force-confold -i "/tmp/$package" >"$staging/apt.log" 2>&1 </dev/null ||
+  { tail -n 20 "$staging/apt.log" >&2; exit 1; }
 # Where the one file unpacks its native libraries; under systemd the unit makes it.
 in_root "$root" install -d -m 700 -o codo -g codo /var/cache/codo
 user=$(in_root "$root" sh -c 'echo "$(id -u codo):$(id -g codo)"')
@@ -110,10 +114,12 @@ cat >"$staging/config.json" <<JSON
 "history": [{"created": "$created", "created_by": "Debian with PostgreSQL's server"}, {"created": "$created", "created_by": "$package"}]}
 JSON
 config=$(blob "$staging/config.json" application/vnd.oci.image.config.v1+json)
-echo "{\"schemaVersion\": 2, \"mediaType\": \"application/vnd.oci.image.manifest.v1+json\", \"config\": $config, \"layers\": [$base, $layer_descriptor]}" >"$staging/manifest.json"
+echo "{\"schemaVersion\": 2, \"mediaType\": \"application/vnd.oci.image.manifest.v1+json\", \"config\": $config, \"layers\": [$base, $layer_descriptor]}" \
+  >"$staging/manifest.json"
 manifest=$(blob "$staging/manifest.json" application/vnd.oci.image.manifest.v1+json)
 platform="\"platform\": {\"architecture\": \"$oci\", \"os\": \"linux\"}, \"annotations\": {\"org.opencontainers.image.ref.name\": \"$version\"}"
-echo "{\"schemaVersion\": 2, \"mediaType\": \"application/vnd.oci.image.index.v1+json\", \"manifests\": [${manifest%\}}, $platform}]}" >"$staging/image/index.json"
+echo "{\"schemaVersion\": 2, \"mediaType\": \"application/vnd.oci.image.index.v1+json\", \"manifests\": [${manifest%\}}, $platform}]}" \
+  >"$staging/image/index.json"
 echo '{"imageLayoutVersion": "1.0.0"}' >"$staging/image/oci-layout"
 rm -rf "$image"
 mv "$staging/image" "$image"

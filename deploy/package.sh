@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Makes a Debian package of a published file: deploy/package.sh dist/codo-linux-x64 x64 dist. Prints the package's name. Needs dpkg-deb; nothing is compiled and nothing runs as root.
+# Makes a Debian package of a published file: deploy/package.sh dist/codo-linux-x64 x64 dist. Prints the package's name.
+# Needs dpkg-deb; nothing is compiled and nothing runs as root.
 # CODO_PACKAGE_VERSION gives it another version (deploy/test-package.sh upgrades from one to the other).
 set -euo pipefail
-[ $# -eq 3 ] || { sed -n '2s/^# *//p' "$0" >&2; exit 2; }
+[ $# -eq 3 ] || { sed -n '2,3s/^# *//p' "$0" >&2; exit 2; }
 command -v dpkg-deb >/dev/null || { echo "dpkg-deb is not here (package dpkg): no .deb is made." >&2; exit 1; }
 file=$(readlink -f "$1") architecture=$2 dist=$(readlink -f "$3")
 cd "$(dirname "$(readlink -f "$0")")/.."
@@ -25,15 +26,19 @@ echo "create_main_cluster = false" >"$root/etc/postgresql-common/createcluster.d
 doc=$root/usr/share/doc/codo
 install -d "$doc"
 cp LICENSE "$doc/copyright"
-cp NOTICE README.md README.zh-CN.md deploy/alerts.yml deploy/grafana-codo.json "$doc/"
-for folder in docs docs/zh; do install -D -m 644 -t "$doc/$folder" "$folder"/*.md; done
+# As they lie in the repository: their links lead to each other.
+cp NOTICE README.md README.zh-CN.md CHANGELOG.md CONTRIBUTING.md SECURITY.md "$doc/"
+for folder in docs docs/zh docs/adr; do install -D -m 644 -t "$doc/$folder" "$folder"/*.md; done
+install -D -m 644 -t "$doc/docs/images" docs/images/*.png
+install -D -m 644 -t "$doc/deploy" deploy/codo.service deploy/users.sh deploy/alerts.yml deploy/grafana-codo.json
 gzip -9n <CHANGELOG.md >"$doc/changelog.gz"
 [ ! -e "$file.cdx.json" ] || gzip -9n <"$file.cdx.json" >"$doc/codo.cdx.json.gz"
 # What the binary prints of itself; the one for another processor cannot be asked, and has the same commands as the one beside it.
 speaks=$file
 "$speaks" --version >/dev/null 2>&1 || speaks=${file%-arm64}-x64
 if [ -x "$speaks" ] && "$speaks" --version >/dev/null 2>&1; then
-  install -d "$root/usr/share/man/man1" "$root/usr/share/bash-completion/completions" "$root/usr/share/zsh/vendor-completions" "$root/usr/share/fish/vendor_completions.d"
+  install -d "$root/usr/share/man/man1" "$root/usr/share/bash-completion/completions" "$root/usr/share/zsh/vendor-completions" \
+    "$root/usr/share/fish/vendor_completions.d"
   "$speaks" help --roff | gzip -9n >"$root/usr/share/man/man1/codo.1.gz"
   "$speaks" completion bash >"$root/usr/share/bash-completion/completions/codo"
   "$speaks" completion zsh >"$root/usr/share/zsh/vendor-completions/_codo"
@@ -50,12 +55,14 @@ printf '%s\n' /etc/codo/appsettings.json /etc/postgresql-common/createcluster.d/
 (cd "$root" && find etc usr -type f -exec md5sum {} + | LC_ALL=C sort -k2 >DEBIAN/md5sums)
 # PostgreSQL is recommended: a node of a cluster uses a server somewhere else. Redis and SSH are inside the binary. libssl: .NET's cryptography.
 cat >"$root/DEBIAN/control" <<CONTROL
-Package: codo
+# PostgreSQL is recommended: a node of a cluster uses a server somewhere else. Redis and SSH are inside the binary. libssl: .NET's cryptography.
+depends='debconf (>= 0.5) | debconf-2.0, init-system-helpers (>= 1.54), libc6 (>= 2.28), libgcc-s1, libssl3 | libssl3t64 | libssl1.1'
+depends+=', libstdc++6, passwd, tzdata, util-linux'
 Version: $version
 Architecture: $debian
 Maintainer: Codo <codo@localhost>
 Installed-Size: $(du -sk --exclude DEBIAN "$root" | cut -f1)
-Depends: debconf (>= 0.5) | debconf-2.0, init-system-helpers (>= 1.54), libc6 (>= 2.28), libgcc-s1, libssl3 | libssl3t64 | libssl1.1, libstdc++6, passwd, tzdata, util-linux
+Depends: $depends
 Recommends: ca-certificates, postgresql
 Suggests: redis-server
 Section: admin

@@ -29,8 +29,8 @@ fresh_root() {
 forget_machine() {
   rm -rf "$1/etc/apt" "$1/usr/share/keyrings"
   tar -C "$1" -xpf "$root_tar" ./etc/apt ./usr/share/keyrings
-  rm -rf "$1"/etc/apt/sources.list* "$1"/etc/hostname "$1"/etc/machine-id "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/var/cache/ldconfig "$1"/var/cache/debconf/*-old \
-    "$1"/var/lib/dpkg/*-old "$1"/etc/*- "$1"/tmp/* "$1"/dev/*
+  rm -rf "$1"/etc/apt/sources.list* "$1"/etc/hostname "$1"/etc/machine-id "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/var/cache/ldconfig \
+    "$1"/var/cache/debconf/*-old "$1"/var/lib/dpkg/*-old "$1"/etc/*- "$1"/tmp/* "$1"/dev/*
   find "$1/var/log" "$1/run" -type f -delete
   [ ! -s "$1/etc/resolv.conf" ] || : >"$1/etc/resolv.conf"
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks an image that ./publish.sh --oci has made, and starts it in a chroot: as codo, with its state in a volume that the next container takes up; then as root.
+# Checks an image that ./publish.sh --oci has made, and starts it in a chroot: as codo, with its state in a volume that the next container takes up;
+# then as root.
 # As root: deploy/test-image.sh [dist/codo-oci]. It is no container: no runtime of containers, no network and no limits of its own.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the package in a fresh Debian, starts it there without .NET, upgrades it with a job under way, removes and purges it, takes over an installation that ran as root.
+# Installs the package in a fresh Debian, starts it there without .NET, upgrades it with a job under way, removes and purges it, takes over an
+# installation that ran as root.
 # As root, with debootstrap: ./publish.sh --arch x64 && deploy/test-package.sh [dist/codo-linux-x64]
 # Takes two minutes and the package source, so CI does not run it. No systemd runs in it: deploy/test/systemctl starts what the unit says.
 set -euo pipefail

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Upgrades a cluster one node at a time with binaries of three versions, which it builds: this source as it is, and twice with a higher version and one more migration.
-# Two hosts on one PostgreSQL run jobs every second; none is lost and none runs twice. Takes minutes and the .NET SDK, so CI does not run it: deploy/test-upgrade.sh
+# Upgrades a cluster one node at a time with binaries of three versions, which it builds: this source as it is, and twice with a higher version and one
+# more migration.
+# Two hosts on one PostgreSQL run jobs every second; none is lost and none runs twice. Takes minutes and the .NET SDK, so CI does not run it:
+# deploy/test-upgrade.sh
 # CODO_OLD=dist/codo-linux-x64 takes the binary of a release as the oldest one; CODO_BUILDS=DIRECTORY keeps the builds for the next time.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
@@ -30,9 +32,11 @@ until_true() {
 build() {
   [ ! -e "$builds/$1/codo" ] || return 0
   echo "Building $2 …" >&2
-  dotnet build Codo.Host -c Release -v quiet -nodeReuse:false --artifacts-path "$staging/build" -p:RunAnalyzers=false -p:UseSharedCompilation=false -clp:NoSummary \
+  dotnet build Codo.Host -c Release -v quiet -nodeReuse:false --artifacts-path "$staging/build" \
+    -p:RunAnalyzers=false -p:UseSharedCompilation=false -clp:NoSummary \
     -p:AssemblyVersion="$2.0" -p:FileVersion="$2.0" -p:InformationalVersion="$2" \
-    -p:CustomAfterMicrosoftCommonTargets="$PWD/deploy/test/upgrade.targets" -p:UpgradeMigrations="$staging/sql" </dev/null >"$staging/build.log" 2>&1 || fail "the build of $2"
+    -p:CustomAfterMicrosoftCommonTargets="$PWD/deploy/test/upgrade.targets" -p:UpgradeMigrations="$staging/sql" \
+    </dev/null >"$staging/build.log" 2>&1 || fail "the build of $2"
   cp -r "$staging/build/bin/Codo.Host/release" "$builds/$1"
 }
 version=$(sed -n 's|.*<Version>\(.*\)</Version>.*|\1|p' Directory.Build.props)
@@ -59,7 +63,8 @@ as_postgres() { if [ "$(id -u)" -eq 0 ]; then setpriv --reuid=postgres --regid=p
 install -d -m 700 "$staging/cluster"
 [ "$(id -u)" -ne 0 ] || chown postgres: "$staging/cluster"
 as_postgres "$postgres/initdb" -D "$staging/cluster" -U codo -A trust -E UTF8 --locale=C.UTF-8 --no-sync --no-instructions >"$staging/postgres.log" 2>&1
-as_postgres "$postgres/postgres" -D "$staging/cluster" -k "$staging/cluster" -c listen_addresses= -c fsync=off -c max_connections=200 >>"$staging/postgres.log" 2>&1 </dev/null &
+as_postgres "$postgres/postgres" -D "$staging/cluster" -k "$staging/cluster" -c listen_addresses= -c fsync=off -c max_connections=200 \
+  >>"$staging/postgres.log" 2>&1 </dev/null &
 sql() { psql -XAtq -h "$staging/cluster" -U codo -d "${2:-codo}" -c "$1"; }
 ready() { sql 'SELECT 1' postgres >/dev/null 2>&1; }
 until_true 20 "PostgreSQL answers" ready
@@ -74,7 +79,8 @@ start() {
   local port=$((base + $(printf %d "'$1") % 100))
   mkdir -p "$staging/data-$1"
   : >"$staging/$1.log"
-  Codo__NodeName=$1 Codo__DataDirectory="$staging/data-$1" ASPNETCORE_URLS="http://127.0.0.1:$port" LANG=C.UTF-8 "$builds/$2/codo" >"$staging/$1.log" 2>&1 </dev/null &
+  Codo__NodeName=$1 Codo__DataDirectory="$staging/data-$1" ASPNETCORE_URLS="http://127.0.0.1:$port" LANG=C.UTF-8 "$builds/$2/codo" \
+    >"$staging/$1.log" 2>&1 </dev/null &
   pids[$1]=$!
   urls[$1]=http://127.0.0.1:$port
 }
@@ -87,7 +93,10 @@ ends() {
   unset "pids[$1]"
   is "$code" "$2" "the exit code of $1"
 }
-ran_on() { [ "$(sql "SELECT count(*) FROM cron.cron_log l JOIN cron.attempt a USING (log_id) WHERE a.node = '$1' AND l.status = 'success' AND l.nominal_at > '$2'")" -gt 3 ]; }
+ran_on() {
+  [ "$(sql "SELECT count(*) FROM cron.cron_log l JOIN cron.attempt a USING (log_id)
+    WHERE a.node = '$1' AND l.status = 'success' AND l.nominal_at > '$2'")" -gt 3 ]
+}
 now() { sql 'SELECT clock_timestamp()'; }
 
 start a old
@@ -114,7 +123,8 @@ say "$next migrates while $version runs, and both run jobs"
 
 start c after
 ends c 2
-grep -q "Older nodes run: a ($version). Codo.Platform.Data.Migrations.9999-after.sql does not go with versions before $next: stop these nodes first" "$staging/c.log" || fail "what c says"
+grep -q "Older nodes run: a ($version). Codo.Platform.Data.Migrations.9999-after.sql does not go with versions before $next: stop these nodes first" \
+  "$staging/c.log" || fail "what c says"
 is "$(sql "SELECT to_regclass('platform.upgrade_test') IS NULL")" t "the schema after the refusal"
 say "$after, which does not go with $version, names the node and changes nothing"
 
@@ -158,9 +168,14 @@ say "$version that slept over a migration that it does not go with ends with a s
 for job in 1 2 3 4 5; do codo job pause j$job; done
 idle() { [ "$(sql "SELECT count(*) FROM cron.cron_log WHERE status IN ('queued', 'running')")" = 0 ]; }
 until_true 60 "nothing runs" idle
-is "$(sql "SELECT count(*) FROM (SELECT job_id, generate_series(min(nominal_at), max(nominal_until), interval '1 second') AS due FROM cron.cron_log GROUP BY job_id) d
+is "$(sql "SELECT count(*) FROM (
+    SELECT job_id, generate_series(min(nominal_at), max(nominal_until), interval '1 second') AS due FROM cron.cron_log GROUP BY job_id) d
   WHERE NOT EXISTS (SELECT FROM cron.cron_log l WHERE l.job_id = d.job_id AND d.due BETWEEN l.nominal_at AND l.nominal_until)")" 0 "due times without a row"
 is "$(sql "SELECT status || ' ' || cause_en, sum(times) FROM cron.cron_log WHERE status <> 'success' GROUP BY 1")" "" "what did not run"
-is "$(cat "$staging"/ran/* | wc -l)" "$(sql 'SELECT count(*) FROM cron.cron_log')" "runs of the commands"
-say "$(sql 'SELECT count(*) FROM cron.cron_log') runs in $(sql 'SELECT date_trunc($$second$$, max(nominal_at) - min(nominal_at)) FROM cron.cron_log'): none lost, none twice"
+for job in 1 2 3 4 5; do
+  is "$(sort "$staging/ran/j$job" | uniq -d)" "" "what ran twice of j$job"
+  is "$(wc -l <"$staging/ran/j$job")" "$(sql "SELECT count(*) FROM cron.cron_log WHERE job_id = 'j$job' AND status = 'success'")" "runs of j$job"
+done
+say "$(sql 'SELECT count(*) FROM cron.cron_log') runs in $(
+  sql 'SELECT date_trunc($$second$$, max(nominal_at) - min(nominal_at)) FROM cron.cron_log'): none lost, none twice"
 echo "The upgrade is good."

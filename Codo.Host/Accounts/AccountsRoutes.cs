@@ -74,7 +74,7 @@ internal static class AccountsRoutes
             .WithSummary("The audit as JSON lines, newest first")
             .WithDescription("The filters of the list. One object a line, as the list answers it; the answer is streamed.")
             .Needs(Right.Superuser)
-            .WithMetadata(new TakesQuery("who", "kind", "object", "action", "result", "from", "to"));
+            .WithMetadata(new TakesQuery("who", "kind", "object", "action", "result", "from", "to", "after") { Where = "export" });
         routes.Post<RevokeTokens.Command, Answer>(
             "/v2/accounts/revoke/",
             "Take tokens back before they expire: one by its jti, or all that a person has had so far",

@@ -52,6 +52,7 @@ internal static class ApproveTerminal
             var (grant, code) = (AccessTokens.Make()[AccessTokens.Prefix.Length..], TerminalChallenge.CodeOf(request.Challenge!));
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            await CreateAccessToken.DemandNoMore(connection, transaction, caller, request.Scopes!);
             await connection.ExecuteAsync(DropSql, transaction: transaction);
             var scopes = CreateAccessToken.Ordered(request.Scopes!);
             var expires = await connection.QuerySingleAsync<DateTime>(

@@ -36,18 +36,20 @@ internal static class ChangePassword
         {
             var account = await OwnPassword.Demand(source, passwords, limit, http.HttpContext!, caller, request.Password!, cancellationToken);
             if (Passwords.Wrong(account.Username, request.NewPassword!) is { } wrong) throw new Refusal(-1, wrong);
-            DateTime ended;
+            var hash = passwords.Hash(request.NewPassword!);
+            var person = new SignedIn(account.UserId, account.Username, account.Nickname, account.Email, account.IsSuperuser);
+            (string Token, DateTimeOffset Expires) session;
             await using (var connection = await source.OpenConnectionAsync(cancellationToken))
             await using (var transaction = await connection.BeginTransactionAsync(cancellationToken))
             {
-                ended = await OwnAccount.SetPassword(connection, transaction, caller, account.UserId, passwords.Hash(request.NewPassword!));
+                var ended = await OwnAccount.SetPassword(connection, transaction, caller, account.UserId, hash, account.PasswordHash);
+                // Before another new password goes on, which waits for this one: it ends the session too.
+                session = sessions.Open(http.HttpContext!, person, after: ended);
                 await transaction.CommitAsync(cancellationToken);
             }
 
             await revocations.Refresh(cancellationToken);
-            var person = new SignedIn(account.UserId, account.Username, account.Nickname, account.Email, account.IsSuperuser);
-            var (token, expires) = sessions.Open(http.HttpContext!, person, after: ended);
-            return new Result(token, expires.UtcDateTime);
+            return new Result(session.Token, session.Expires.UtcDateTime);
         }
     }
 }

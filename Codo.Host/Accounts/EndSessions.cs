@@ -67,6 +67,7 @@ internal static class EndSessions
                 else
                 {
                     await connection.ExecuteAsync(EndOthersSql, caller, transaction);
+                    await Revocations.EndAhead(connection, transaction, caller.UserId, caller.UserId, except: caller.TokenId);
                 }
                 await Audit.Write(
                     connection,

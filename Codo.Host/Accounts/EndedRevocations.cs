@@ -6,7 +6,7 @@ namespace Codo.Host.Accounts;
 
 /// <summary>
 /// Drops revocations that are past the end of their token, which is refused as expired: each sign-out leaves one. With them goes the record of sign-ins that
-/// are over.
+/// are over, and in the end that of access tokens.
 /// </summary>
 internal sealed class EndedRevocations(NpgsqlDataSource source, RetentionGuard guard)
 {
@@ -19,11 +19,17 @@ internal sealed class EndedRevocations(NpgsqlDataSource source, RetentionGuard g
         DELETE FROM accounts.session WHERE expires_at < clock_timestamp()
         """;
 
+    // As long as the audit, by default, tells what was done with one. Its owner is shown it for a month.
+    private const string DropTokensSql = """
+        DELETE FROM accounts.access_token WHERE coalesce(revoked_at, expires_at) < clock_timestamp() - interval '400 days'
+        """;
+
     public async Task Drop(CancellationToken cancellation)
     {
         if (await guard.Allows(cancellation) is null) return;
         await using var connection = await source.OpenConnectionAsync(cancellation);
         await connection.ExecuteAsync(DropSql);
         await connection.ExecuteAsync(DropSessionsSql);
+        await connection.ExecuteAsync(DropTokensSql);
     }
 }

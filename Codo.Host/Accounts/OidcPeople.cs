@@ -79,6 +79,7 @@ internal sealed class OidcPeople(
             // What was signed in as a superuser says so until it ends.
             isDemoted = before.IsSuperuser && !person.IsSuperuser;
             ended = isDemoted ? await connection.QuerySingleAsync<DateTime>(EndSessionsSql, person, transaction) : before.EndedAt;
+            if (isDemoted) await Revocations.EndAhead(connection, transaction, person.UserId, by: 0);
             await Write(connection, transaction, context, person.UserId, person.Username);
             if (isChanged) await Revocations.Announce(connection, transaction);
             var groups = claims.FindAll(settings.GroupsClaim).Select(claim => claim.Value).ToHashSet(StringComparer.Ordinal);

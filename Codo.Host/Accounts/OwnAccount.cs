@@ -51,11 +51,15 @@ internal sealed record OwnAccount(
     // A second factor's key that is not confirmed was shown to whoever had the password before: the next one to set it up gets another.
     private const string SetPasswordSql = """
         UPDATE accounts.own_account SET password_hash = @PasswordHash, password_at = clock_timestamp(), otp_key = CASE WHEN otp_on THEN otp_key END
-        WHERE user_id = @UserId
+        WHERE user_id = @UserId AND (CAST(@Before AS text) IS NULL OR password_hash = @Before)
         """;
 
+    // A session that the revocation before has made is issued in the second after it: one of the same second ends it all the same.
     private const string EndSessionsSql = """
-        INSERT INTO accounts.revocation (user_id, sessions_only, by_id, reason) VALUES (@UserId, true, @By, 'new password') RETURNING revoked_at
+        INSERT INTO accounts.revocation (user_id, sessions_only, by_id, reason, revoked_at)
+        SELECT @UserId, true, @By, 'new password', greatest(clock_timestamp(), date_trunc('second', max(revoked_at)) + interval '1 second')
+        FROM accounts.revocation WHERE user_id = @UserId AND except_jti IS NULL
+        RETURNING revoked_at
         """;
 
     public static Task<OwnAccount?> Find(NpgsqlConnection connection, string name) =>
@@ -101,17 +105,27 @@ internal sealed record OwnAccount(
     }
 
     /// <summary>Gives the account another password; what was signed in with the one before is signed in no more.</summary>
+    /// <param name="before">The hash of the password that was checked; null for an administrator, who checks none.</param>
     /// <returns>Up to when tokens of the person are ended.</returns>
+    /// <exception cref="Refusal">The account has another password by now than the one that was checked.</exception>
     public static async Task<DateTime> SetPassword(
         NpgsqlConnection connection,
         NpgsqlTransaction transaction,
         Caller by,
         long userId,
-        string passwordHash
+        string passwordHash,
+        string? before
     )
     {
-        await connection.ExecuteAsync(SetPasswordSql, new { UserId = userId, PasswordHash = passwordHash }, transaction);
+        var password = new
+        {
+            UserId = userId,
+            PasswordHash = passwordHash,
+            Before = before,
+        };
+        if (await connection.ExecuteAsync(SetPasswordSql, password, transaction) == 0) throw OwnPassword.Wrong;
         var ended = await connection.QuerySingleAsync<DateTime>(EndSessionsSql, new { UserId = userId, By = by.UserId }, transaction);
+        await Revocations.EndAhead(connection, transaction, userId, by.UserId);
         await Audit.Write(connection, transaction, by, "password", "account", userId.ToString(CultureInfo.InvariantCulture));
         await Revocations.Announce(connection, transaction);
         return ended;

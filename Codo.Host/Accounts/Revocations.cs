@@ -46,6 +46,13 @@ internal sealed class Revocations(NpgsqlDataSource source, AccessTokens access) 
         UPDATE accounts.generation SET number = number + 1
         """;
 
+    // Kept a little longer than the token: clocks differ. One that ends with the calendar is refused for good.
+    private const string EndAheadSql = """
+        INSERT INTO accounts.revocation (jti, until, by_id, reason)
+        SELECT jti, CASE WHEN expires_at < '9999-12-31' THEN expires_at + interval '1 hour' END, @By, 'issued ahead' FROM accounts.session
+        WHERE user_id = @UserId AND issued_at > clock_timestamp() AND jti IS DISTINCT FROM CAST(@Except AS text)
+        """;
+
     // Milliseconds.
     private const int BetweenLooks = 100;
 
@@ -71,6 +78,23 @@ internal sealed class Revocations(NpgsqlDataSource source, AccessTokens access) 
         await connection.ExecuteAsync(RaiseSql, transaction: transaction);
         await Control.Notify(connection, transaction, "");
     }
+
+    /// <summary>
+    /// Ends the sign-ins of a person that were issued while a clock was ahead, in the transaction that ends all up to now: by their time they are later than
+    /// that, and would be good again once it has come. What was never used is not known.
+    /// </summary>
+    /// <param name="except">The <c>jti</c> of the one that goes on.</param>
+    public static Task EndAhead(NpgsqlConnection connection, NpgsqlTransaction transaction, long userId, long by, string? except = null) =>
+        connection.ExecuteAsync(
+            EndAheadSql,
+            new
+            {
+                UserId = userId,
+                By = by,
+                Except = except,
+            },
+            transaction
+        );
 
     /// <summary>Why the token that brought the caller in is refused: <c>revoked</c>, <c>disabled</c>; null when it is not.</summary>
     public string? Against(Caller caller)

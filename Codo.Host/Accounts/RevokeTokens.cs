@@ -36,6 +36,11 @@ internal static class RevokeTokens
             INSERT INTO accounts.revocation (jti, user_id, by_id, reason) VALUES (NULLIF(@Jti, ''), CAST(@UserId AS bigint), @By, @Reason)
             """;
 
+        // Beside the moment up to which all is ended: what is over is shown as such and counts no more, and one that a clock ahead made later than that ends.
+        private const string AccessTokensSql = """
+            UPDATE accounts.access_token SET revoked_at = clock_timestamp() WHERE user_id = @UserId AND revoked_at IS NULL
+            """;
+
         public async Task<Answer> Handle(Command request, CancellationToken cancellationToken)
         {
             await using (var connection = await source.OpenConnectionAsync(cancellationToken))
@@ -52,6 +57,11 @@ internal static class RevokeTokens
                     },
                     transaction
                 );
+                if (request.UserId is { } person)
+                {
+                    await connection.ExecuteAsync(AccessTokensSql, new { UserId = person }, transaction);
+                    await Revocations.EndAhead(connection, transaction, person, caller.UserId);
+                }
                 await Audit.Write(
                     connection,
                     transaction,

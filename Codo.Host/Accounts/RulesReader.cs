@@ -17,6 +17,9 @@ internal sealed class RulesReader(
     ILogger<RulesReader> log
 ) : IDisposable
 {
+    /// <summary>The columns of <c>accounts.role_grant</c> of which a grant is made.</summary>
+    public const string Columns = "grant_id, user_id, team_id, role, space_id, kind, object_id, until, by_id, by_name";
+
     /// <summary>Changes with every change of them.</summary>
     public const string VersionSql = """
         SELECT CAST(value AS bigint) FROM platform.setting WHERE key = 'accounts.rights'
@@ -34,8 +37,8 @@ internal sealed class RulesReader(
         SELECT DISTINCT user_id, team_id FROM accounts.team_member
         """;
 
-    private const string GrantsSql = """
-        SELECT grant_id, user_id, team_id, role, space_id, kind, object_id, until, by_id, by_name FROM accounts.role_grant ORDER BY grant_id
+    private const string GrantsSql = $"""
+        SELECT {Columns} FROM accounts.role_grant ORDER BY grant_id
         """;
 
     // Of those who have grants, and of teams' members: an order that a team approves names them.

@@ -57,10 +57,17 @@ internal static class CreateGrant
             await using (var connection = await source.OpenConnectionAsync(cancellationToken))
             await using (var transaction = await connection.BeginTransactionAsync(cancellationToken))
             {
-                var on = await objects.Find(connection, string.IsNullOrWhiteSpace(request.Object) ? $"space:{request.Space!.Trim()}" : request.Object.Trim());
+                var named = string.IsNullOrWhiteSpace(request.Object) ? $"space:{request.Space!.Trim()}" : request.Object.Trim();
+                var on = await objects.Find(connection, named);
                 var isSpace = on.Kind == ResourceKind.Space;
                 if (!isSpace && (!on.IsOne || !ResourceKind.Granted.Contains(on.Kind)))
                     throw Refusal.Invalid("object 必须是一个已有的对象，且不能是订单", "object must be one that exists, and no order");
+                if (!isSpace)
+                {
+                    // Looked for again: a deletion that was under way is over, and the grant would wait for the next object of that name.
+                    await ObjectGrants.Hold(connection, transaction, on.Kind, on.Id);
+                    on = await objects.Find(connection, named);
+                }
                 await GrantRights.Demand(access, on, request.Role!);
                 var until = GrantRights.Until(request.Until, zone, time);
                 GrantRights.DemandEnd(access, on, until, zone, time);
@@ -189,8 +196,8 @@ internal static class DeleteGrant
 /// <summary>Who may grant what.</summary>
 internal static class GrantRights
 {
-    private const string LockSql = """
-        SELECT grant_id, user_id, team_id, role, space_id, kind, object_id, until, by_id, by_name FROM accounts.role_grant WHERE grant_id = @GrantId FOR UPDATE
+    private const string LockSql = $"""
+        SELECT {RulesReader.Columns} FROM accounts.role_grant WHERE grant_id = @GrantId FOR UPDATE
         """;
 
     public static readonly Refusal NoSuchGrant = Refusal.NotFound("授权不存在", "There is no such grant");

@@ -122,9 +122,8 @@ internal static class DeleteSpace
 
     internal sealed class Handler(NpgsqlDataSource source, RulesReader rules, Caller caller) : IRequestHandler<Command, Answer>
     {
-        private const string GrantsSql = """
-            SELECT grant_id, user_id, team_id, role, space_id, kind, object_id, until, by_id, by_name FROM accounts.role_grant WHERE space_id = @SpaceId
-                ORDER BY grant_id FOR UPDATE
+        private const string GrantsSql = $"""
+            SELECT {RulesReader.Columns} FROM accounts.role_grant WHERE space_id = @SpaceId ORDER BY grant_id FOR UPDATE
             """;
 
         private const string DeleteSql = """

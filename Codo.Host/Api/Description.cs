@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Microsoft.AspNetCore.OpenApi;
+using Microsoft.Net.Http.Headers;
 using Microsoft.OpenApi;
 using Scalar.AspNetCore;
 
@@ -141,8 +142,9 @@ internal static class Description
             if (right != Right.Anybody)
                 (operation.Responses ??= [])[status] = new OpenApiResponse { Description = text };
         operation.Tags = new HashSet<OpenApiTagReference> { new(Subject(context.Description.RelativePath ?? ""), context.Document) };
-        foreach (var name in metadata.OfType<TakesQuery>().SelectMany(takes => takes.Names))
-            (operation.Parameters ??= []).Add(FieldTexts.Parameter("stream", name));
+        foreach (var takes in metadata.OfType<TakesQuery>())
+            foreach (var name in takes.Names)
+                (operation.Parameters ??= []).Add(FieldTexts.Parameter(takes.Where, name));
         if (metadata.OfType<TakesIdempotencyKey>().Any())
             (operation.Parameters ??= []).Add(FieldTexts.Header(IdempotencyKey.Header, IdempotencyKey.Longest));
         foreach (var response in context.Description.SupportedResponseTypes.Where(response => response.Type is not null))
@@ -150,6 +152,8 @@ internal static class Description
         if (metadata.OfType<SliceOf>().LastOrDefault() is not { } slice)
             return;
         FieldTexts.Meet(slice.Type);
+        if (typeof(IVersioned).IsAssignableFrom(slice.Type))
+            (operation.Parameters ??= []).Add(FieldTexts.Header(HeaderNames.IfMatch));
         if (operation.Responses?.TryGetValue("200", out var ok) == true && ok is OpenApiResponse answer)
             answer.Description =
                 "`code` 0 and the fields below; on a failure another `code` (-1: a wrong field, an unknown id, a state that does not allow it; -2: no "

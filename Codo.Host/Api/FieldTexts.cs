@@ -115,7 +115,7 @@ internal static class FieldTexts
     }
 
     /// <summary>A header that a route reads; its line is <c>header.</c> and the name.</summary>
-    public static OpenApiParameter Header(string name, int longest)
+    public static OpenApiParameter Header(string name, int? longest = null)
     {
         var header = Parameter("header", name);
         header.In = ParameterLocation.Header;

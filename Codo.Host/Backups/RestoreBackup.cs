@@ -3,7 +3,6 @@ using System.Text;
 using Codo.Host.Commands;
 using Codo.Host.LocalServices;
 using Codo.Platform.Cluster;
-using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
 using Codo.Platform.Security;
@@ -47,10 +46,6 @@ internal static class RestoreBackup
     // Rights are not in a backup: its roles may not be there. These are the migrations' own.
     private const string RightsSql = """
         REVOKE ALL ON FUNCTION platform.add_audit_partition(date), platform.drop_audit_partition(text), platform.refuse_seal_change() FROM PUBLIC
-        """;
-
-    private const string NowSql = """
-        SELECT clock_timestamp()
         """;
 
     // A host that was cut off from the database, and so was not found connected, must not go on as one of the nodes that are in the backup. A heartbeat
@@ -111,8 +106,7 @@ internal static class RestoreBackup
         IConfiguration? given = null;
         if (keys is not null)
         {
-            if (!File.Exists(keys)) throw new StartRefused($"There is no file {keys}.");
-            await using var stream = File.OpenRead(keys);
+            await using var stream = Readable(keys);
             given = InstallationKeys.Read(stream, keys);
         }
         else if (backup.Header.Keys.Length > 0)
@@ -136,6 +130,18 @@ internal static class RestoreBackup
                     + "entered again."
             );
         return given is not null && isPrivate ? await InstallationKeys.Keep(given, configuration, directory, replace) : [];
+    }
+
+    private static FileStream Readable(string keys)
+    {
+        try
+        {
+            return File.OpenRead(keys);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            throw new StartRefused($"{keys} cannot be read by user {Environment.UserName}: {failure.Message}");
+        }
     }
 
     // A setting that is there and empty would hide a key that is given.
@@ -187,7 +193,8 @@ internal static class RestoreBackup
                 await app.Migrate(isRestoring: true);
                 // Of functions that a backup of an older schema does not have yet.
                 await connection.ExecuteAsync(RightsSql);
-                await MakeAuditMonth(source, connection);
+                // All months of a backup may be over.
+                await AuditMonth.Make(source);
                 await Settle(connection, app.Services, backup.Header, withoutKeys);
             }
         );
@@ -206,17 +213,6 @@ internal static class RestoreBackup
         Task Load(IEnumerable<string> arguments) =>
             PostgresTool.Run(tool, installation.PostgresConnectionString, arguments, backup.CopyDump, from => from.CopyToAsync(Stream.Null));
     }
-
-    // All months of a backup may be over: the row that tells of the restore would lie in the default partition, and keep this month from being made.
-    private static async Task MakeAuditMonth(NpgsqlDataSource source, NpgsqlConnection connection) =>
-        await Partitions.Ensure(
-            source,
-            "platform.audit",
-            PartitionSpan.Month,
-            await connection.ExecuteScalarAsync<DateTime>(NowSql),
-            ahead: 0,
-            first => string.Create(CultureInfo.InvariantCulture, $"SELECT platform.add_audit_partition('{first:yyyy-MM-dd}')")
-        );
 
     private static async Task Settle(NpgsqlConnection connection, IServiceProvider services, BackupHeader header, bool withoutKeys)
     {

@@ -12,9 +12,13 @@ internal static class HelpCommand
         ("1", "The server refused it, there is no such thing, or what was waited for ended badly. audit verify: a day does not hold."),
         ("2", "diff: files and server differ. apply: they differ, and nothing was changed. Commands of the host: something has to be changed first."),
         ("4", "Nobody is signed in, or the token is no longer good."),
-        ("5", "The server cannot be reached, cannot answer for now, or does not answer as Codo does."),
+        (
+            "5",
+            "The server cannot be reached, cannot answer for now (HTTP 429 or 5xx), or does not answer as Codo does. order watch, order logs -f, job run -f "
+                + "and job logs -f ask again for two minutes before they end so."
+        ),
         ("64", "The command line is wrong."),
-        ("75", "Commands of the host: the database does not answer, and may do so later."),
+        ("75", "Commands of the host: the database does not answer, or another Codo has the data directory; it may work later."),
         ("124", "--timeout has passed."),
         ("130", "Ctrl-C."),
         ("141", "Whoever read standard output has gone, as head does."),

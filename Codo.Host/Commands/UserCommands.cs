@@ -5,6 +5,7 @@ using Codo.Host.Accounts;
 using Codo.Host.LocalServices;
 using Codo.Platform.Data;
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Dapper;
 using Npgsql;
 
@@ -24,6 +25,10 @@ internal static class UserCommands
     private const string FindSql = """
         SELECT user_id FROM accounts.own_account WHERE name = lower(@Name)
         UNION ALL SELECT user_id FROM accounts.person WHERE user_id = CAST(@Id AS bigint) LIMIT 1
+        """;
+
+    private const string CalledSql = """
+        SELECT user_id FROM accounts.person WHERE lower(username) = lower(@Name) ORDER BY user_id
         """;
 
     // Not in a log: whoever may run this has the database.
@@ -53,7 +58,7 @@ internal static class UserCommands
                 (source, parsed) => SetPassword(source, parsed.GetRequiredValue(name))
             ),
             Of(
-                new Command("disable", "Refuse a person (a name, or any id) with any token.") { name },
+                new Command("disable", "Refuse a person (a name of `codo user list`, or any id) with any token.") { name },
                 (source, parsed) => Disable(source, parsed.GetRequiredValue(name), true)
             ),
             Of(new Command("enable", "Let the person in again.") { name }, (source, parsed) => Disable(source, parsed.GetRequiredValue(name), false)),
@@ -68,8 +73,15 @@ internal static class UserCommands
     private static Command Of(Command command, Func<NpgsqlDataSource, ParseResult, Task> run)
     {
         command.TreatUnmatchedTokensAsErrors = false;
-        command.SetAction((parsed, _) => With(CommandLine.SettingsOf(parsed), source => run(source, parsed)));
+        command.SetAction((parsed, _) => With(CommandLine.SettingsOf(parsed), source => Audited(source, () => run(source, parsed))));
         return command;
+    }
+
+    // No host may have run for months.
+    internal static async Task Audited(NpgsqlDataSource source, Func<Task> run)
+    {
+        await AuditMonth.Make(source, Console.Error.WriteLine);
+        await run();
     }
 
     /// <summary>Runs something on the installation's database. A private PostgreSQL runs while its host does; otherwise it is started for this.</summary>
@@ -116,7 +128,7 @@ internal static class UserCommands
         var account = await OwnAccount.Find(connection, name) ?? throw Nobody(name);
         var hash = NewHash(account.Username);
         await using var transaction = await connection.BeginTransactionAsync();
-        await OwnAccount.SetPassword(connection, transaction, Administrator, account.UserId, hash);
+        await OwnAccount.SetPassword(connection, transaction, Administrator, account.UserId, hash, before: null);
         await transaction.CommitAsync();
         Console.WriteLine($"{account.Username} has a new password; all sign-ins of before have ended.");
     }
@@ -124,12 +136,25 @@ internal static class UserCommands
     private static async Task Disable(NpgsqlDataSource source, string name, bool disabled)
     {
         await using var connection = await source.OpenConnectionAsync();
-        var id = long.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : (long?)null;
-        var person = await connection.QuerySingleOrDefaultAsync<long?>(FindSql, new { Name = name, Id = id }) ?? throw Nobody(name);
+        var person = await Find(connection, name);
         await using var transaction = await connection.BeginTransactionAsync();
         var changed = await DisablePerson.Handler.Change(connection, transaction, Administrator, person, disabled, "codo user");
         await transaction.CommitAsync();
         Console.WriteLine($"{name} {(changed ? "is" : "was")} {(disabled ? "disabled" : "enabled")}{(changed ? "" : " already")}.");
+    }
+
+    // The account of that name, else the id, else whoever came from elsewhere and is called so: an account's name is nobody else's.
+    private static async Task<long> Find(NpgsqlConnection connection, string name)
+    {
+        var id = long.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : (long?)null;
+        if (await connection.QuerySingleOrDefaultAsync<long?>(FindSql, new { Name = name, Id = id }) is { } found) return found;
+        var called = (await connection.QueryAsync<long>(CalledSql, new { Name = name })).AsList();
+        return called.Count switch
+        {
+            0 => throw Nobody(name),
+            1 => called[0],
+            _ => throw new StartRefused($"Several people are called {name}: {string.Join(", ", called)}; give the id."),
+        };
     }
 
     private static async Task DropCodes(NpgsqlDataSource source, string name)

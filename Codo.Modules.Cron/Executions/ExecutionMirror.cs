@@ -86,8 +86,8 @@ internal sealed class ExecutionMirror(
 
     protected override string Lost => LostSql;
 
-    /// <summary>Where the output of an execution is read.</summary>
-    public static string LinkOf(long logId) => string.Create(CultureInfo.InvariantCulture, $"/v1/cron/log/output/?log_id={logId}");
+    /// <summary>The execution's page in the console.</summary>
+    public static string LinkOf(long logId) => string.Create(CultureInfo.InvariantCulture, $"/runs/{logId}");
 
     /// <summary>
     /// Lets a wake-up stand for its execution, out of the hands of the worker that runs it. Without one it ends as Deleted, with what the ledger says.

@@ -22,7 +22,7 @@ internal static class KillExecution
         public Validator() => RuleFor(kill => kill.LogId).NotNull().Refuse("log_id 不能为空", "log_id is missing");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Outbox outbox, Access access) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, Outbox outbox, ExecutionMirror mirror, Access access) : IRequestHandler<Command, Result>
     {
         private const string LockSql = """
             SELECT job, job_id, state, node FROM cron.active_execution WHERE log_id = @LogId FOR UPDATE
@@ -57,6 +57,8 @@ internal static class KillExecution
             if (going.Node is not null) await Control.Notify(connection, transaction, going.Node);
             await transaction.CommitAsync(cancellationToken);
             outbox.Wake();
+            // One that was queued has ended with this.
+            mirror.Wake.Set();
             return new Result(request.LogId!.Value);
         }
 

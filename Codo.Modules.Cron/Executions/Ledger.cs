@@ -66,14 +66,11 @@ internal sealed class Ledger(
         SELECT job, CAST(count(*) AS int) AS count, min(log_id) AS first FROM cron.active_execution WHERE job = ANY(@Jobs) GROUP BY job
         """;
 
-    private const string InsertFiresSql = """
+    private const string InsertFiresSql = $"""
         WITH fire AS (
             INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd, spec, env)
             SELECT j.id, j.job_id, 'schedule', f.trigger, f.at, f.at, 'queued', f.at, j.cmd,
-                jsonb_build_object('timeout', j.timeout, 'retries', j.retries, 'retry_delay', j.retry_delay, 'working_directory', j.working_directory,
-                    'interpreter', j.interpreter,
-                    'encoding', j.encoding, 'run_as', j.run_as, 'overlap', j.overlap)
-                    || CASE WHEN j.node_selector = '' THEN '{}' ELSE jsonb_build_object('node', j.node_selector) END, j.env
+                {Spec.OfJobSql}, j.env
             FROM unnest(CAST(@Jobs AS bigint[]), CAST(@Triggers AS text[]), CAST(@Times AS timestamptz[])) WITH ORDINALITY AS f(job, trigger, at, place)
                 JOIN cron.job j ON j.id = f.job
             ORDER BY f.place

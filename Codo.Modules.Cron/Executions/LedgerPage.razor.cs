@@ -63,7 +63,7 @@ public sealed partial class LedgerPage
                 Asked("q")
             )
         );
-        // Of what runs the list has the beginning alone, without a line that says so.
+        // Of a long output the list has the beginning alone, and what runs has said more since.
         var cut = found.Data
             .Where(row => row.Status == "running" || LineOf(row) == ExecutionStore.RestAt(row.LogId))
             .Select(row => row.LogId)

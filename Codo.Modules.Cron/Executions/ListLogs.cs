@@ -110,12 +110,18 @@ internal static class ListLogs
         // Room for the line that names where the rest is.
         private const int EndLine = 1024;
 
+        // Of what runs a subquery within CASE, which is asked of those rows alone. Its pieces are counted in bytes, what is shown of them in characters.
         private const string RowsSql = """
             SELECT l.log_id, l.job_id, l.status, CASE WHEN length(l.task_cmd) > 4096 THEN left(l.task_cmd, 4096) || '…' ELSE l.task_cmd END AS task_cmd,
                 l.exec_time, l.trigger, l.by_name, l.nominal_at, l.nominal_until, l.times, l.ended_at, l.exit_code, l.cause_zh, l.cause_en,
-                CASE WHEN l.status = 'running' THEN coalesce((SELECT left(string_agg(o.text, '' ORDER BY o.from_byte), @Most) FROM cron.output o
-                    WHERE o.log_id = l.log_id AND o.nominal_at = l.nominal_at AND o.from_byte < @Most AND o.attempt = (SELECT max(attempt)
-                        FROM cron.attempt m WHERE m.log_id = l.log_id AND m.nominal_at = l.nominal_at)), '')
+                CASE WHEN l.status = 'running' THEN (
+                    SELECT left(head.text, CAST(@Most AS int))
+                        || CASE WHEN length(head.text) > @Most OR EXISTS (SELECT FROM cron.output n WHERE n.log_id = l.log_id
+                            AND n.nominal_at = l.nominal_at AND n.attempt = newest.attempt AND n.from_byte >= @Most)
+                            THEN E'\n… /v1/cron/log/output/?log_id=' || l.log_id || ' …' ELSE '' END
+                    FROM (SELECT max(m.attempt) AS attempt FROM cron.attempt m WHERE m.log_id = l.log_id AND m.nominal_at = l.nominal_at) newest
+                    CROSS JOIN LATERAL (SELECT coalesce(string_agg(o.text, '' ORDER BY o.from_byte), '') AS text FROM cron.output o
+                        WHERE o.log_id = l.log_id AND o.nominal_at = l.nominal_at AND o.attempt = newest.attempt AND o.from_byte < @Most) head)
                     WHEN length(l.task_log) > @Most THEN left(l.task_log, @Most) || E'\n… /v1/cron/log/output/?log_id=' || l.log_id || ' …'
                         ELSE l.task_log END AS task_log,
                 (SELECT jsonb_agg(jsonb_build_object('attempt', a.attempt, 'trigger', a.trigger, 'node', a.node, 'status', a.status, 'exit_code',

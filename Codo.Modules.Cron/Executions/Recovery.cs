@@ -13,7 +13,15 @@ namespace Codo.Modules.Cron.Executions;
 /// Recovers what a dead node left running: its survivors on this machine are ended first, then the rows become <c>interrupted</c>, and only then may the job
 /// run again. The same for this node's own rows whose end could not be recorded.
 /// </summary>
-internal sealed class Recovery(NpgsqlDataSource source, ResultSpool spool, Outbox outbox, Node node, TimeProvider time, ILogger<Recovery> log)
+internal sealed class Recovery(
+    NpgsqlDataSource source,
+    ResultSpool spool,
+    Outbox outbox,
+    ExecutionMirror mirror,
+    Node node,
+    TimeProvider time,
+    ILogger<Recovery> log
+)
 {
     private const string LeftSql = $"""
         {SelectLeft} AND g.incarnation <= @Incarnation
@@ -47,7 +55,9 @@ internal sealed class Recovery(NpgsqlDataSource source, ResultSpool spool, Outbo
                 CAST(@NominalAt AS timestamptz)) FROM gone
         )
         UPDATE cron.cron_log l SET status = 'interrupted', ended_at = clock_timestamp(), cause_zh = @Zh, cause_en = @En,
-            task_log = coalesce((SELECT left(string_agg(o.text, '' ORDER BY o.from_byte), 65536) FROM cron.output o
+            task_log = coalesce((SELECT left(string_agg(o.text, '' ORDER BY o.from_byte), 65536) || CASE
+                    WHEN length(string_agg(o.text, '')) > 65536 OR EXISTS (SELECT FROM cron.output n WHERE n.log_id = @LogId AND n.nominal_at = @NominalAt
+                        AND n.attempt = @Attempt AND n.from_byte >= 65536) THEN E'\n' || CAST(@RestAt AS text) ELSE '' END FROM cron.output o
                 WHERE o.log_id = @LogId AND o.nominal_at = @NominalAt AND o.attempt = @Attempt AND o.from_byte < 65536), '')
         WHERE l.log_id = @LogId AND l.nominal_at = @NominalAt AND l.status = 'running' AND EXISTS (SELECT 1 FROM gone)
         """;
@@ -127,7 +137,7 @@ internal sealed class Recovery(NpgsqlDataSource source, ResultSpool spool, Outbo
             );
             await using var connection = await source.OpenConnectionAsync();
             await connection.ExecuteAsync(TakeOutSql, new { row.LogId, row.Attempt, Dead = dead, Incarnation = incarnation });
-            outbox.Wake();
+            Wake();
             return null;
         }
     }
@@ -158,13 +168,21 @@ internal sealed class Recovery(NpgsqlDataSource source, ResultSpool spool, Outbo
             Dead = dead,
             Incarnation = incarnation,
             Left = left,
+            RestAt = ExecutionStore.RestAt(row.LogId),
             cause.Zh,
             cause.En,
         });
         if (interrupted == 0) return;
         CronMetrics.Over(ExecutionStatus.Interrupted);
-        outbox.Wake();
+        Wake();
         log.LogWarning("Execution {LogId} of job {JobId} is interrupted: {Cause}", row.LogId, row.JobId, cause.En);
+    }
+
+    // Those who are told that it ended, and the dashboard.
+    private void Wake()
+    {
+        outbox.Wake();
+        mirror.Wake.Set();
     }
 }
 

@@ -116,21 +116,22 @@ internal sealed class RecurringJobs(NpgsqlDataSource source, IRecurringJobManage
         foreach (var wanted in rows.Select(Wanted).OfType<Registration>())
         {
             cancellation.ThrowIfCancellationRequested();
-            if (registered.GetValueOrDefault(wanted.JobId) is { } have && IsSame(have, wanted)) continue;
-            if (PutRight(wanted.JobId, wanted)) mended++;
+            var have = registered.GetValueOrDefault(wanted.JobId);
+            if (have is not null && IsSame(have, wanted)) continue;
+            if (PutRight(wanted.JobId, wanted, isGivenUp: have is { IsAlive: false })) mended++;
         }
         foreach (var orphan in await connection.QueryAsync<string>(OrphanedSql, new { Most = PageSize }))
-            if (PutRight(orphan, null)) mended++;
+            if (PutRight(orphan, null, isGivenUp: false)) mended++;
         if (mended > 0) log.LogInformation("{Count} of Hangfire's recurring jobs were put right", mended);
         return (mended, rows.Count == PageSize ? rows[^1].Id : null);
     }
 
-    private bool PutRight(string jobId, Registration? wanted)
+    private bool PutRight(string jobId, Registration? wanted, bool isGivenUp)
     {
         try
         {
-            // One that Hangfire has disabled after too many errors is enabled by being made anew alone.
-            recurring.RemoveIfExists(jobId);
+            // One that Hangfire has disabled after too many errors is enabled by being made anew alone. Any other keeps its last run.
+            if (wanted is null || isGivenUp) recurring.RemoveIfExists(jobId);
             if (wanted is not null) Register(wanted);
             return true;
         }

@@ -84,6 +84,13 @@ internal sealed record Spec(
     string? Traceparent = null
 )
 {
+    /// <summary>In SQL, of a row of <c>cron.job</c>: the spec that its executions keep.</summary>
+    public const string OfJobSql = """
+        jsonb_build_object('timeout', timeout, 'retries', retries, 'retry_delay', retry_delay, 'working_directory', working_directory,
+            'interpreter', interpreter, 'encoding', encoding, 'run_as', run_as, 'overlap', overlap)
+            || CASE WHEN node_selector = '' THEN '{}' ELSE jsonb_build_object('node', node_selector) END
+        """;
+
     /// <summary>The spec of an attempt; null where its row does not read.</summary>
     public static Spec? Of(Claimed claimed)
     {

@@ -29,7 +29,10 @@ internal sealed class RunRecorder(ExecutionStore store, ResultSpool spool, Node 
         {
             try
             {
-                if (await store.RecordMark(run, mark) is { } stop) run.Ask(ExecutionStatus.Killed, stop);
+                var stop = await store.RecordMark(run, mark);
+                // It runs: a retry is shown as queued until now.
+                mirror.Wake.Set();
+                if (stop is { } why) run.Ask(ExecutionStatus.Killed, why);
                 return;
             }
             catch (Exception error) when (DatabaseErrors.IsTransient(error))

@@ -6,7 +6,10 @@ import { h, inZone, t } from './words.js';
 const ROW = 20, HEAD = 24, MostRows = 24;
 // The worst last: of the cells behind one pixel it is what is seen.
 const WORST = '.sqrkmixtf';
-const WORDS = { '.': t('没有到期', 'nothing was due'), s: t('成功', 'succeeded'), q: t('排队', 'queued'), r: t('运行中', 'runs'), k: t('跳过', 'skipped'), m: t('错过', 'missed'), i: t('中断', 'interrupted'), x: t('被终止', 'killed'), t: t('超时', 'timed out'), f: t('失败', 'failed') };
+const WORDS = {
+  '.': t('没有到期', 'nothing was due'), s: t('成功', 'succeeded'), q: t('排队', 'queued'), r: t('运行中', 'runs'), k: t('跳过', 'skipped'),
+  m: t('错过', 'missed'), i: t('中断', 'interrupted'), x: t('被终止', 'killed'), t: t('超时', 'timed out'), f: t('失败', 'failed'),
+};
 const LETTERS = { success: 's', queued: 'q', running: 'r', skipped: 'k', missed: 'm', interrupted: 'i', killed: 'x', timeout: 't', faild: 'f' };
 // What went wrong, or did not run.
 const isBad = (letter) => WORST.indexOf(letter) > 3;
@@ -19,8 +22,12 @@ class Matrix {
     this.slot = -1;
     this.canvas = h('canvas', { 'aria-hidden': 'true' });
     this.space = h('div', { class: 'grid-space' });
-    this.scroller = h('div', { class: 'grid-scroll', tabindex: '0', role: 'application', 'aria-label': t('任务与时间：方向键移动，回车看原因', 'Jobs against time: arrows move, Enter says why'),
-      onscroll: () => this.draw(), onkeydown: (event) => this.key(event), onclick: (event) => this.point(event, true), onmousemove: (event) => this.point(event, false) }, this.space, this.canvas);
+    this.scroller = h('div', {
+      class: 'grid-scroll', tabindex: '0', role: 'application',
+      'aria-label': t('任务与时间：方向键移动，回车看原因', 'Jobs against time: arrows move, Enter says why'),
+      onscroll: () => this.draw(), onkeydown: (event) => this.key(event),
+      onclick: (event) => this.point(event, true), onmousemove: (event) => this.point(event, false),
+    }, this.space, this.canvas);
     this.told = h('div', { class: 'muted', role: 'status', 'aria-live': 'polite' }, t('点击一格看原因', 'A click on a cell says why'));
     this.table = h('div', { class: 'grid-table', hidden: true, tabindex: '0', role: 'region', 'aria-label': t('任务与时间', 'Jobs against time') });
     const button = h('button', { type: 'button', class: 'button small', 'aria-pressed': 'false', onclick: () => this.toggle(button) }, t('表格', 'Table'));
@@ -30,7 +37,9 @@ class Matrix {
     place.replaceChildren(bar, this.scroller, this.table);
     this.read();
     new ResizeObserver(() => this.draw()).observe(this.scroller);
-    new MutationObserver(() => this.read()).observe(place, { attributes: true, attributeFilter: ['data-matrix', 'data-only', 'data-from', 'data-ticks', 'data-step'] });
+    new MutationObserver(() => this.read()).observe(place, {
+      attributes: true, attributeFilter: ['data-matrix', 'data-only', 'data-from', 'data-ticks', 'data-step'],
+    });
     document.addEventListener('codo:theme', () => this.draw());
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw());
   }
@@ -38,7 +47,10 @@ class Matrix {
   read() {
     const { matrix, from, step, ticks, only } = this.place.dataset;
     const whole = (text) => text.replace(/(.)(\d+)/g, (_, letter, count) => letter.repeat(Number(count)));
-    this.rows = JSON.parse(matrix).map(([name, short]) => [name, whole(short)]).map(([name, cells]) => ({ name, cells: only ? cells.replace(/[sqr]/g, '.') : cells })).filter((row) => !only || [...row.cells].some(isBad));
+    this.rows = JSON.parse(matrix)
+      .map(([name, short]) => [name, whole(short)])
+      .map(([name, cells]) => ({ name, cells: only ? cells.replace(/[sqr]/g, '.') : cells }))
+      .filter((row) => !only || [...row.cells].some(isBad));
     // The cell that is chosen stays at its time, which moves to the left as time passes.
     if (this.slot >= 0) this.slot = Number(step) === this.step ? Math.max(-1, this.slot - Math.round((Date.parse(from) - this.from) / 1000 / this.step)) : -1;
     this.from = Date.parse(from);
@@ -65,7 +77,8 @@ class Matrix {
     pen.fillRect(0, 0, wide, high);
     pen.font = `12px ${colour('--sans')}`;
     pen.textBaseline = 'middle';
-    const left = this.name, span = wide - left - 8, first = Math.floor(this.scroller.scrollTop / ROW), last = Math.min(this.rows.length, first + Math.ceil(high / ROW) + 1);
+    const left = this.name, span = wide - left - 8;
+    const first = Math.floor(this.scroller.scrollTop / ROW), last = Math.min(this.rows.length, first + Math.ceil(high / ROW) + 1);
     let free = 0;
     for (const [slot, word] of this.ticks) {
       const x = left + (slot / this.slots) * span;
@@ -89,7 +102,9 @@ class Matrix {
     if (this.slot >= 0 && this.row >= first && this.row < last) {
       pen.strokeStyle = colour('--accent');
       pen.lineWidth = 2;
-      pen.strokeRect(left + (this.slot / this.slots) * span - 2, HEAD + this.row * ROW - this.scroller.scrollTop + 1, Math.max(3, span / this.slots) + 3, ROW - 2);
+      pen.strokeRect(
+        left + (this.slot / this.slots) * span - 2, HEAD + this.row * ROW - this.scroller.scrollTop + 1,
+        Math.max(3, span / this.slots) + 3, ROW - 2);
     }
   }
 
@@ -148,7 +163,11 @@ class Matrix {
     if (this.slot < 0) this.slot = this.slots - 1;
     this.row = Math.max(0, Math.min(this.rows.length - 1, this.row + keys[0]));
     // Sideways to the next cell in which anything was due.
-    if (keys[1]) for (let at = this.slot + keys[1]; at >= 0 && at < this.slots; at += keys[1]) if (this.rows[this.row].cells[at] !== '.') { this.slot = at; break; }
+    if (keys[1]) {
+      for (let at = this.slot + keys[1]; at >= 0 && at < this.slots; at += keys[1]) {
+        if (this.rows[this.row].cells[at] !== '.') { this.slot = at; break; }
+      }
+    }
     const top = this.row * ROW, space = this.scroller.clientHeight - HEAD - ROW;
     if (top < this.scroller.scrollTop) this.scroller.scrollTop = top;
     else if (top > this.scroller.scrollTop + space) this.scroller.scrollTop = top - space;
@@ -171,13 +190,17 @@ class Matrix {
     const endsLater = found?.code === 0 && !found.data?.length;
     const answer = found && !endsLater ? found : await ask('');
     const rows = answer.data ?? [];
-    const told = answer.code === 0 && (endsLater || !rows.length) && letter !== '.' ? await request('GET', `/v1/cron/log/why/?job_id=${encodeURIComponent(name)}&time=${until}`) : null;
+    const told = answer.code === 0 && (endsLater || !rows.length) && letter !== '.'
+      ? await request('GET', `/v1/cron/log/why/?job_id=${encodeURIComponent(name)}&time=${until}`) : null;
     if (mine !== this.asked) return;
     panel.hidden = false;
     panel.replaceChildren(h('h2', {}, words), answer.code !== 0 ? h('div', { class: 'body error' }, answer.msg)
       : told?.log_id ? h('div', { class: 'body' }, h('a', { href: `/runs/${told.log_id}` }, told.sentence))
       : !rows.length ? h('div', { class: 'body muted' }, t('这里没有到期时刻', 'Nothing was due here'))
-      : h('table', { class: 'phone-cards' }, h('tbody', {}, ...rows.map((row) => h('tr', {}, h('td', {}, h('a', { href: `/runs/${row.log_id}` }, row.exec_time)), h('td', {}, WORDS[LETTERS[row.status]] ?? row.status), h('td', { class: 'line' }, lastLine(row)))))));
+      : h('table', { class: 'phone-cards' }, h('tbody', {}, ...rows.map((row) => h('tr', {},
+        h('td', {}, h('a', { href: `/runs/${row.log_id}` }, row.exec_time)),
+        h('td', {}, WORDS[LETTERS[row.status]] ?? row.status),
+        h('td', { class: 'line' }, lastLine(row)))))));
     panel.scrollIntoView({ block: 'nearest' });
   }
 
@@ -190,8 +213,12 @@ class Matrix {
 
   fillTable() {
     const count = (cells, letters) => [...cells].filter((letter) => letters.includes(letter)).length;
-    this.table.replaceChildren(h('table', {}, h('thead', {}, h('tr', {}, ...[t('任务', 'Job'), t('成功', 'Succeeded'), t('出错', 'Wrong'), t('错过', 'Missed'), t('跳过', 'Skipped')].map((word, at) => h('th', { scope: 'col', class: at ? 'number' : null }, word)))),
-      h('tbody', {}, ...this.rows.map((row) => h('tr', {}, h('td', {}, h('a', { href: `/ledger?job_id=${encodeURIComponent(row.name)}` }, row.name)), ...['s', 'fxit', 'm', 'k'].map((letters) => h('td', { class: 'number' }, String(count(row.cells, letters)))))))));
+    this.table.replaceChildren(h('table', {},
+      h('thead', {}, h('tr', {}, ...[t('任务', 'Job'), t('成功', 'Succeeded'), t('出错', 'Wrong'), t('错过', 'Missed'), t('跳过', 'Skipped')]
+        .map((word, at) => h('th', { scope: 'col', class: at ? 'number' : null }, word)))),
+      h('tbody', {}, ...this.rows.map((row) => h('tr', {},
+        h('td', {}, h('a', { href: `/ledger?job_id=${encodeURIComponent(row.name)}` }, row.name)),
+        ...['s', 'fxit', 'm', 'k'].map((letters) => h('td', { class: 'number' }, String(count(row.cells, letters)))))))));
   }
 }
 
@@ -201,7 +228,12 @@ function lastLine(row) {
   return line.startsWith('… /v1/cron/log/output/') ? t('输出很长，见该次运行', 'A long output: see the run') : line;
 }
 
-const start = () => { for (const place of document.querySelectorAll('[data-matrix]:not([data-live])')) { place.dataset.live = '1'; place.matrix = new Matrix(place); } };
+const start = () => {
+  for (const place of document.querySelectorAll('[data-matrix]:not([data-live])')) {
+    place.dataset.live = '1';
+    place.matrix = new Matrix(place);
+  }
+};
 start();
 new MutationObserver(start).observe(document.getElementById('main'), { childList: true, subtree: true });
 // Whole rows are read again, so not with every run.

@@ -26,7 +26,7 @@ internal static class DeleteJob
         public Validator() => RuleFor(job => job.JobId).Must(id => !string.IsNullOrWhiteSpace(id)).Refuse("job id 不能为空", "job_id is missing");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Outbox outbox, RecurringJobs recurring, Access access)
+    internal sealed class Handler(NpgsqlDataSource source, Ledger ledger, Outbox outbox, RecurringJobs recurring, ExecutionMirror mirror, Access access)
         : IRequestHandler<Command, Result>
     {
         private readonly Caller caller = access.Caller;
@@ -53,7 +53,7 @@ internal static class DeleteJob
             await JobAccess.Demand(connection, access, Verbs.Edit, request.JobId!);
             var (job, _, isTold) = await ledger.LockAndAccount(connection, transaction, request.JobId!)
                 ?? throw JobAccess.NotFound(request.JobId);
-            await QueuedExecutions.DropOfJob(
+            var dropped = await QueuedExecutions.DropOfJob(
                 connection,
                 transaction,
                 job.Id,
@@ -82,6 +82,7 @@ internal static class DeleteJob
             await transaction.CommitAsync(cancellationToken);
             recurring.Changed(job.JobId);
             if (isTold || wasTold) outbox.Wake();
+            if (dropped > 0) mirror.Wake.Set();
             return new Result(request.JobId!, job.Id);
         }
     }

@@ -67,13 +67,11 @@ internal static class RunJob
             SELECT log_id FROM cron.active_execution WHERE job = @Id ORDER BY log_id
             """;
 
-        private const string InsertSql = """
+        private const string InsertSql = $"""
             WITH fire AS (
                 INSERT INTO cron.cron_log (job, job_id, kind, trigger, by_id, by_name, nominal_at, nominal_until, status, exec_time, task_cmd, spec, env)
                 SELECT id, job_id, 'manual', 'manual', @CallerId, @CallerName, @Now, @Now, 'queued', @Now, cmd,
-                    jsonb_build_object('timeout', timeout, 'retries', retries, 'retry_delay', retry_delay, 'working_directory', working_directory,
-                        'interpreter', interpreter, 'encoding', encoding, 'run_as', run_as, 'overlap', overlap)
-                        || jsonb_strip_nulls(jsonb_build_object('traceparent', CAST(@TraceParent AS text), 'node', nullif(node_selector, ''))), env
+                    {Spec.OfJobSql} || jsonb_strip_nulls(jsonb_build_object('traceparent', CAST(@TraceParent AS text))), env
                 FROM cron.job WHERE id = @Id
                 RETURNING log_id, nominal_at, job, job_id, spec ->> 'overlap' AS overlap, COALESCE(spec ->> 'node', '') AS selector
             ), shown AS (

@@ -30,7 +30,9 @@ const Words = {
 const Opposite = { pause: 'resume', resume: 'pause', tag: 'untag', untag: 'tag' };
 
 async function send(action, ids, tags) {
-  const answer = await once(`bulk ${action} ${[...ids].sort().join(' ')}`, 'POST', '/v1/cron/job/bulk/', { job_ids: ids, action, ...(tags.length ? { tags } : {}) });
+  const answer = await once(`bulk ${action} ${[...ids].sort().join(' ')}`, 'POST', '/v1/cron/job/bulk/', {
+    job_ids: ids, action, ...(tags.length ? { tags } : {}),
+  });
   const items = answer.data ?? [], changed = new Map();
   for (const item of items.filter((one) => one.changed)) {
     const own = JSON.stringify(item.tags ?? []);

@@ -75,6 +75,12 @@ internal sealed class OrderMirror(
         DELETE FROM tasks.dashboard_job WHERE list_id = @ListId
         """;
 
+    // The order keeps the number, with which it is shown.
+    private const string EndedSql = """
+        WITH settled AS (DELETE FROM tasks.dashboard_job WHERE list_id = @ListId RETURNING list_id, background_job)
+        UPDATE tasks.scheduler_task_list o SET dashboard_job = s.background_job FROM settled s WHERE o.list_id = s.list_id AND s.background_job IS NOT NULL
+        """;
+
     private const string YoungSql = """
         SELECT EXISTS (SELECT FROM tasks.dashboard_job WHERE background_job IS NULL)
         """;
@@ -89,8 +95,8 @@ internal sealed class OrderMirror(
 
     protected override string Lost => LostSql;
 
-    /// <summary>Where an order is read.</summary>
-    public static string LinkOf(long listId) => string.Create(CultureInfo.InvariantCulture, $"/v2/task/check/?list_id={listId}");
+    /// <summary>The order's page in the console.</summary>
+    public static string LinkOf(long listId) => string.Create(CultureInfo.InvariantCulture, $"/orders/{listId}");
 
     /// <summary>In the transaction that makes the order.</summary>
     public static Task Note(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId) =>
@@ -145,7 +151,7 @@ internal sealed class OrderMirror(
     }
 
     private static Task Shown(NpgsqlConnection connection, NpgsqlTransaction? transaction, Facts facts) =>
-        connection.ExecuteAsync(facts.State == OrderState.Ended ? SettledSql : ShownSql, new { facts.ListId, facts.Shown }, transaction);
+        connection.ExecuteAsync(facts.State == OrderState.Ended ? EndedSql : ShownSql, new { facts.ListId, facts.Shown }, transaction);
 
     private static DashboardState StateOf(Facts facts)
     {

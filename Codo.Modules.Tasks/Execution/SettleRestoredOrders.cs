@@ -36,10 +36,15 @@ internal sealed class SettleRestoredOrders : ISettleRestored
         UPDATE tasks.dashboard_job SET background_job = NULL, state = ''
         """;
 
+    private const string ForgetNumbersSql = """
+        UPDATE tasks.scheduler_task_list SET dashboard_job = '' WHERE dashboard_job <> ''
+        """;
+
     public async Task Settle(NpgsqlConnection connection, NpgsqlTransaction transaction, Text cause)
     {
         await connection.ExecuteAsync(SettleSql, new { Cause = cause.Both() }, transaction, commandTimeout: 0);
         await connection.ExecuteAsync(ForgetLeftSql, transaction: transaction, commandTimeout: 0);
         await connection.ExecuteAsync(ForgetDashboardSql, transaction: transaction, commandTimeout: 0);
+        await connection.ExecuteAsync(ForgetNumbersSql, transaction: transaction, commandTimeout: 0);
     }
 }

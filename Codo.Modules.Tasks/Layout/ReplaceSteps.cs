@@ -25,8 +25,8 @@ internal static class ReplaceSteps
     /// <param name="TempArgs">Words that orders may replace, beside those of the library; absent leaves them as they are.</param>
     internal sealed record Command(
         long? TempId,
-        IReadOnlyList<Step?>? NewTempData,
-        IReadOnlyList<GroupProperties?>? Groups,
+        [property: MostItems(StepRules.MostSteps, StepRules.TooManyStepsZh, StepRules.TooManySteps)] IReadOnlyList<Step?>? NewTempData,
+        [property: MostItems(StepRules.MostSteps, StepRules.TooManyGroupsZh, StepRules.TooManyGroups)] IReadOnlyList<GroupProperties?>? Groups,
         IReadOnlyList<string?>? TempArgs,
         string? Space
     ) : IRequest<Result>, IVersioned

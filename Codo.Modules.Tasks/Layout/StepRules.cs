@@ -11,6 +11,10 @@ internal static partial class StepRules
 {
     public const int MostSteps = 1000;
 
+    // Constants, for the attributes of ReplaceSteps.Command: the number cannot be put into such a text.
+    public const string TooManyStepsZh = "一个模板最多 1000 个步骤", TooManySteps = "A template has at most 1000 steps";
+    public const string TooManyGroupsZh = "一个模板最多 1000 个组", TooManyGroups = "A template has at most 1000 groups";
+
     /// <summary>The longest time limit of a step, 30 days in seconds.</summary>
     private const int MostTimeout = 30 * 24 * 3600;
 
@@ -25,7 +29,7 @@ internal static partial class StepRules
     public static Refusal? Wrong(IReadOnlyList<ReplaceSteps.Step?>? steps)
     {
         if (steps is null) return null;
-        if (steps.Count > MostSteps) return Refusal.Invalid($"一个模板最多 {MostSteps} 个步骤", $"A template has at most {MostSteps} steps");
+        if (steps.Count > MostSteps) return Refusal.Invalid(TooManyStepsZh, TooManySteps);
         return steps.Select((step, place) => Wrong(step, $"new_temp_data[{place}]")).FirstOrDefault(wrong => wrong is not null);
     }
 
@@ -33,7 +37,7 @@ internal static partial class StepRules
     public static Refusal? Wrong(IReadOnlyList<ReplaceSteps.GroupProperties?>? groups)
     {
         if (groups is null) return null;
-        if (groups.Count > MostSteps) return Refusal.Invalid($"一个模板最多 {MostSteps} 个组", $"A template has at most {MostSteps} groups");
+        if (groups.Count > MostSteps) return Refusal.Invalid(TooManyGroupsZh, TooManyGroups);
         var wrong = groups.Select((group, place) => Wrong(group, $"groups[{place}]")).FirstOrDefault(wrong => wrong is not null);
         if (wrong is not null)
             return wrong;

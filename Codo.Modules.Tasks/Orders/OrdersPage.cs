@@ -13,9 +13,12 @@ internal static class OrdersPage
 {
     private const int Rows = 50;
 
+    // OFFSET 0, so that attempts are looked up order by order: the planner would read those of all orders.
     private const string PageSql = $"""
         SELECT o.list_id, o.task_name, o.creator, o.schedule, o.status, {OrderMirror.ShownState} AS shown, o.create_time, o.begins_at, o.ended_at,
-            d.background_job FROM tasks.scheduler_task_list o
+            coalesce(d.background_job, o.dashboard_job) AS background_job,
+            EXISTS (SELECT FROM tasks.scheduler_task_info i JOIN tasks.attempt a USING (sched_id) WHERE i.list_id = o.list_id OFFSET 0) AS has_begun
+        FROM tasks.scheduler_task_list o
         LEFT JOIN tasks.dashboard_job d USING (list_id) ORDER BY o.list_id DESC LIMIT @Most OFFSET @Offset
         """;
 
@@ -38,6 +41,7 @@ internal static class OrdersPage
             ("new", _, _) => ("awaits approval", DashboardState.WaitingName),
             ("ready", _, _) => ("awaits its time", DashboardState.WaitingName),
             ("OK", 3, _) => ("succeeded", SucceededState.StateName),
+            ("OK", _, _) when !row.HasBegun => ("ended before anything of it ran", DeletedState.StateName),
             ("OK", _, _) => ("ended, not every step succeeded", FailedState.StateName),
             (_, 4, _) => ("a step has failed", FailedState.StateName),
             (_, _, OrderMirror.AtInterruption) => ("a host was interrupted", FailedState.StateName),
@@ -54,7 +58,7 @@ internal static class OrdersPage
             zone.Text(row.CreateTime),
             zone.Text(row.BeginsAt),
             row.EndedAt is { } ended ? zone.Text(ended) : "",
-            row.BackgroundJob is null ? "" : new DashboardCell(row.BackgroundJob, Address: "/jobs/details/" + row.BackgroundJob, IsInDashboard: true),
+            row.BackgroundJob.Length == 0 ? "" : new DashboardCell(row.BackgroundJob, Address: "/jobs/details/" + row.BackgroundJob, IsInDashboard: true),
         ];
     }
 
@@ -68,6 +72,7 @@ internal static class OrdersPage
         DateTime CreateTime,
         DateTime BeginsAt,
         DateTime? EndedAt,
-        string? BackgroundJob
+        string BackgroundJob,
+        bool HasBegun
     );
 }

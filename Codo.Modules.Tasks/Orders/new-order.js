@@ -14,7 +14,10 @@ document.querySelector('[data-choose] select')?.addEventListener('change', (even
 
 function body(schedule) {
   const time = value('exec_time').replace('T', ' ');
-  const order = { task_name: value('task_name'), temp_id: Number(form.dataset.newOrder), hosts: {}, args: {}, details: value('details'), schedule, ...(time ? { exec_time: time, hold: true } : {}) };
+  const order = {
+    task_name: value('task_name'), temp_id: Number(form.dataset.newOrder), hosts: {}, args: {}, details: value('details'), schedule,
+    ...(time ? { exec_time: time, hold: true } : {}),
+  };
   for (const field of form.querySelectorAll('[data-group]')) {
     const hosts = split(field.value);
     order.hosts[field.dataset.group] = hosts.join(',');
@@ -24,7 +27,8 @@ function body(schedule) {
   return order;
 }
 
-const few = (lanes) => lanes.slice(0, 6).map((lane) => lane.host).join(', ') + (lanes.length > 6 ? t(` 等 ${lanes.length} 台`, ` and ${lanes.length - 6} more`) : '');
+const few = (lanes) => lanes.slice(0, 6).map((lane) => lane.host).join(', ')
+  + (lanes.length > 6 ? t(` 等 ${lanes.length} 台`, ` and ${lanes.length - 6} more`) : '');
 
 // Hosts that run the same lines stand together.
 function section(group) {
@@ -36,10 +40,12 @@ function section(group) {
   const batches = group.batches > 1 ? t(` · 分 ${group.batches} 批`, ` · ${group.batches} batches`) + follows(group) : '';
   return [h('h3', {}, t(`组 ${group.task_group}`, `Group ${group.task_group}`), batches), ...[...alike.values()].map((lanes) => h('div', { class: 'preview' },
     h('p', {}, h('strong', {}, count(lanes.length)), ' ', h('span', { class: 'mono muted' }, few(lanes))),
-    h('ol', { class: 'steps' }, ...lanes[0].steps.map((step) => h('li', {}, h('div', { class: 'row' }, h('strong', {}, step.task_name), h('span', { class: 'tag' }, step.exec_user),
-      step.runs_on === lanes[0].host ? null : h('span', { class: 'muted' }, t(`在 ${step.runs_on} 执行`, `on ${step.runs_on}`)),
-      step.node ? h('span', { class: 'muted' }, t(`仅限节点 ${step.node}`, `by nodes ${step.node} alone`)) : null,
-      step.trigger === 'order' ? null : h('span', { class: 'muted' }, step.starts)), h('pre', { tabindex: '0' }, h('code', {}, visible(step.command_line))))))))];
+    h('ol', { class: 'steps' }, ...lanes[0].steps.map((step) => h('li', {},
+      h('div', { class: 'row' }, h('strong', {}, step.task_name), h('span', { class: 'tag' }, step.exec_user),
+        step.runs_on === lanes[0].host ? null : h('span', { class: 'muted' }, t(`在 ${step.runs_on} 执行`, `on ${step.runs_on}`)),
+        step.node ? h('span', { class: 'muted' }, t(`仅限节点 ${step.node}`, `by nodes ${step.node} alone`)) : null,
+        step.trigger === 'order' ? null : h('span', { class: 'muted' }, step.starts)),
+      h('pre', { tabindex: '0' }, h('code', {}, visible(step.command_line))))))))];
 }
 
 // Of the last preview.
@@ -61,7 +67,12 @@ const preview = () => (underWay = show());
 
 async function show() {
   const order = body('new'), mine = ++asked;
-  if (!Object.values(order.hosts).some(Boolean)) { plans(0); sum.textContent = ''; shown.replaceChildren(h('p', { class: 'muted' }, t('填写主机后显示', 'Say the hosts first'))); return true; }
+  if (!Object.values(order.hosts).some(Boolean)) {
+    plans(0);
+    sum.textContent = '';
+    shown.replaceChildren(h('p', { class: 'muted' }, t('填写主机后显示', 'Say the hosts first')));
+    return true;
+  }
   const answer = await request('POST', '/v2/task/preview/', order);
   if (mine !== asked) return underWay;
   if (answer.code !== 0) { plans(0); sum.textContent = ''; shown.replaceChildren(h('p', { class: 'error' }, answer.msg)); return false; }
@@ -99,7 +110,12 @@ async function isSure(button) {
 let key = newKey(), wasLost = false;
 
 if (form) {
-  form.addEventListener('input', () => { form.dataset.dirty = '1'; error.textContent = ''; clearTimeout(timer); timer = setTimeout(() => { timer = 0; preview(); }, 300); });
+  form.addEventListener('input', () => {
+    form.dataset.dirty = '1';
+    error.textContent = '';
+    clearTimeout(timer);
+    timer = setTimeout(() => { timer = 0; preview(); }, 300);
+  });
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     const button = event.submitter;

@@ -6,14 +6,24 @@ import { LogView, literal, stepSource } from './log-view.js';
 import { h, seconds, size, t } from './words.js';
 
 const HEAD = 30, BAND = 24, NAME = 232;
-// The sizes of what is pointed at: a row, the selection's box with its edge and the width that selects, where the name begins, the least of a step. A finger meets 44 pixels.
+// The sizes of what is pointed at: a row, the selection's box with its edge and the width that selects, where the name begins, the least of a step.
+// A finger meets 44 pixels.
 const POINTER = { row: 26, box: 11, edge: 12.5, pick: 30, host: 32, cell: 17 }, FINGER = { row: 44, box: 17, edge: 13.5, pick: 44, host: 44, cell: 44 };
 const LANES = {
-  failed: ['bad', t('失败', 'Failed'), 0], interrupted: ['bad', t('中断', 'Interrupted'), 1], hand: ['warn', t('等待人工', 'Waits for a person'), 2], running: ['run', t('运行中', 'Running'), 3],
-  stopped: ['idle', t('已停止', 'Stopped'), 4], ready: ['idle', t('就绪', 'Ready'), 5], waiting: ['idle', t('等待', 'Waiting'), 6], timed: ['idle', t('等待时间', 'Waits for its time'), 6], done: ['ok', t('完成', 'Done'), 7], ended: ['idle', t('已结束', 'Ended'), 7],
+  failed: ['bad', t('失败', 'Failed'), 0], interrupted: ['bad', t('中断', 'Interrupted'), 1], hand: ['warn', t('等待人工', 'Waits for a person'), 2],
+  running: ['run', t('运行中', 'Running'), 3], stopped: ['idle', t('已停止', 'Stopped'), 4], ready: ['idle', t('就绪', 'Ready'), 5],
+  waiting: ['idle', t('等待', 'Waiting'), 6], timed: ['idle', t('等待时间', 'Waits for its time'), 6], done: ['ok', t('完成', 'Done'), 7],
+  ended: ['idle', t('已结束', 'Ended'), 7],
 };
-const STEPS = { 0: ['idle', '·', t('未批准', 'Not approved')], 1: ['idle', '·', t('等待', 'Waiting')], 2: ['run', '▶', t('运行中', 'Running')], 3: ['ok', '✓', t('完成', 'Done')], 4: ['bad', '✕', t('失败', 'Failed')], 5: ['warn', '☞', t('等待人工', 'Waits for a person')], 6: ['bad', '!', t('中断', 'Interrupted')], 7: ['idle', '◷', t('等待时间', 'Waits for its time')] };
-const OUTCOMES = { i: t('失败但忽略', 'Failed, ignored'), t: t('超时', 'Timed out'), u: t('连不上', 'Unreachable'), l: t('失联', 'Lost'), s: t('已停止', 'Stopped'), e: t('已结束', 'Ended'), r: t('已驳回', 'Rejected'), k: t('已跳过', 'Skipped') };
+const STEPS = {
+  0: ['idle', '·', t('未批准', 'Not approved')], 1: ['idle', '·', t('等待', 'Waiting')], 2: ['run', '▶', t('运行中', 'Running')],
+  3: ['ok', '✓', t('完成', 'Done')], 4: ['bad', '✕', t('失败', 'Failed')], 5: ['warn', '☞', t('等待人工', 'Waits for a person')],
+  6: ['bad', '!', t('中断', 'Interrupted')], 7: ['idle', '◷', t('等待时间', 'Waits for its time')],
+};
+const OUTCOMES = {
+  i: t('失败但忽略', 'Failed, ignored'), t: t('超时', 'Timed out'), u: t('连不上', 'Unreachable'), l: t('失联', 'Lost'),
+  s: t('已停止', 'Stopped'), e: t('已结束', 'Ended'), r: t('已驳回', 'Rejected'), k: t('已跳过', 'Skipped'),
+};
 const wordOf = (step, outcome) => OUTCOMES[outcome] ?? STEPS[step]?.[2] ?? step;
 // Steps that count as done, and were not.
 const FACES = { i: ['warn', '!'], k: ['idle', '⤼'] };
@@ -21,10 +31,16 @@ const FACES = { i: ['warn', '!'], k: ['idle', '⤼'] };
 export const faceOf = (step, outcome) => FACES[outcome] ?? STEPS[step] ?? ['idle', '?'];
 const UNDER_WAY = ['ready', 'running', 'timed'];
 const ACTS = {
-  restart: { word: t('重新执行', 'Restart'), from: ['failed', 'interrupted', 'stopped'], tone: '', none: t('没有失败、中断或已停止的主机', 'None has failed, is interrupted or stopped') },
+  restart: {
+    word: t('重新执行', 'Restart'), from: ['failed', 'interrupted', 'stopped'], tone: '',
+    none: t('没有失败、中断或已停止的主机', 'None has failed, is interrupted or stopped'),
+  },
   skip: { word: t('跳过该步', 'Skip the step'), from: ['failed', 'interrupted'], tone: '', none: t('没有失败或中断的主机', 'None has failed or is interrupted') },
   execute: { word: t('放行人工步骤', 'Release the hand step'), from: ['hand'], tone: '', none: t('没有等待人工的主机', 'None waits for a person') },
-  stop_one: { word: t('停止', 'Stop'), from: ['running', 'hand', 'timed', 'failed', 'interrupted', 'ready', 'waiting'], tone: 'danger', none: t('都已结束', 'All have ended') },
+  stop_one: {
+    word: t('停止', 'Stop'), from: ['running', 'hand', 'timed', 'failed', 'interrupted', 'ready', 'waiting'], tone: 'danger',
+    none: t('都已结束', 'All have ended'),
+  },
 };
 const MOST_TOLD = 20;
 const hostCount = (count) => t(`${count} 台主机`, count === 1 ? '1 host' : `${count} hosts`);
@@ -62,7 +78,10 @@ class OrderGrid {
 
   build() {
     const query = new URLSearchParams(location.search);
-    this.filter = h('input', { type: 'search', value: query.get('host') ?? '', placeholder: t('主机，正则表达式', 'Host, a regular expression'), 'aria-label': t('按主机筛选', 'Filter by host'), oninput: () => { this.remember(); this.arrange(); } });
+    this.filter = h('input', {
+      type: 'search', value: query.get('host') ?? '', placeholder: t('主机，正则表达式', 'Host, a regular expression'),
+      'aria-label': t('按主机筛选', 'Filter by host'), oninput: () => { this.remember(); this.arrange(); },
+    });
     for (const state of (query.get('state') ?? '').split(',').filter(Boolean)) this.states.add(state);
     // What a search has found in the output of the cell that the address names.
     this.find = query.get('find') ?? '';
@@ -70,20 +89,31 @@ class OrderGrid {
     this.tableButton = h('button', { type: 'button', class: 'button small', 'aria-pressed': 'false', onclick: () => this.showTable() }, t('表格', 'Table'));
     this.canvas = h('canvas', { 'aria-hidden': 'true' });
     this.space = h('div', { class: 'grid-space' });
-    this.scroller = h('div', { class: 'grid-scroll', tabindex: '0', role: 'application', 'aria-label': t('主机与步骤：方向键移动，空格选择，回车看输出', 'Hosts and steps: arrows move, space selects, Enter shows the output'), onscroll: () => this.plan(), onkeydown: (event) => this.key(event), onclick: (event) => this.click(event) }, this.space, this.canvas);
+    this.scroller = h('div', {
+      class: 'grid-scroll', tabindex: '0', role: 'application',
+      'aria-label': t('主机与步骤：方向键移动，空格选择，回车看输出', 'Hosts and steps: arrows move, space selects, Enter shows the output'),
+      onscroll: () => this.plan(), onkeydown: (event) => this.key(event), onclick: (event) => this.click(event),
+    }, this.space, this.canvas);
     this.told = h('div', { class: 'sr', role: 'status', 'aria-live': 'polite' });
     this.table = h('div', { class: 'grid-table', hidden: true, tabindex: '0', role: 'region', 'aria-label': t('主机与步骤', 'Hosts and steps') });
     this.selected = h('strong');
-    this.buttons = Object.entries(ACTS).map(([kind, { tone }]) => h('button', { type: 'button', class: `button small ${tone}`, 'data-kind': kind, onclick: () => this.act(kind) }));
+    this.buttons = Object.entries(ACTS).map(([kind, { tone }]) => h('button', {
+      type: 'button', class: `button small ${tone}`, 'data-kind': kind, onclick: () => this.act(kind),
+    }));
     this.acts = h('div', { class: 'grid-acts', hidden: true }, this.selected, ...this.buttons, h('span', { class: 'grow' }),
       h('button', { type: 'button', class: 'button small ghost', onclick: () => { this.chosen.clear(); this.showActs(); this.draw(); } }, t('取消选择', 'Clear')));
-    this.place.replaceChildren(h('div', { class: 'grid-bar' }, this.filter, this.chips, h('span', { class: 'grow' }), this.tableButton), this.scroller, this.table, this.acts, this.told);
+    this.place.replaceChildren(
+      h('div', { class: 'grid-bar' }, this.filter, this.chips, h('span', { class: 'grow' }), this.tableButton),
+      this.scroller, this.table, this.acts, this.told);
     this.log = document.querySelector('[data-cell-log]');
   }
 
   remember() {
     const query = new URLSearchParams(location.search);
-    for (const [name, value] of [['host', this.filter.value], ['state', [...this.states].join(',')], ['cell', this.focus ? `${this.focus.key}/${this.column}` : ''], ['find', this.find]]) if (value) query.set(name, value); else query.delete(name);
+    for (const [name, value] of [
+      ['host', this.filter.value], ['state', [...this.states].join(',')],
+      ['cell', this.focus ? `${this.focus.key}/${this.column}` : ''], ['find', this.find],
+    ]) if (value) query.set(name, value); else query.delete(name);
     history.replaceState(null, '', `${location.pathname}${query.size ? `?${query}` : ''}`);
   }
 
@@ -91,7 +121,10 @@ class OrderGrid {
     const before = this.shown && this.focus.steps[this.column];
     if (data?.groups) this.whole(data);
     else if (data?.lanes) {
-      for (const lane of data.lanes) { const known = this.lanes.get(`${lane.task_group}/${lane.host}`); if (known) Object.assign(known, { state: lane.state, steps: lane.steps, outcomes: lane.outcomes, batch: lane.batch }); }
+      for (const lane of data.lanes) {
+        const known = this.lanes.get(`${lane.task_group}/${lane.host}`);
+        if (known) Object.assign(known, { state: lane.state, steps: lane.steps, outcomes: lane.outcomes, batch: lane.batch });
+      }
       this.dirty = true;
       this.plan();
     }
@@ -108,7 +141,9 @@ class OrderGrid {
     for (const group of groups)
       for (let i = 0; i < group.hosts.length; i++) {
         const key = `${group.task_group}/${group.hosts[i]}`;
-        this.lanes.set(key, Object.assign(known.get(key) ?? { key, group: group.task_group, host: group.hosts[i], place: i }, { batch: group.batches[i], state: group.states[i], steps: group.steps[i], outcomes: group.outcomes[i] }));
+        this.lanes.set(key, Object.assign(known.get(key) ?? { key, group: group.task_group, host: group.hosts[i], place: i }, {
+          batch: group.batches[i], state: group.states[i], steps: group.steps[i], outcomes: group.outcomes[i],
+        }));
       }
     this.arrange();
     if (!this.opened) {
@@ -118,7 +153,9 @@ class OrderGrid {
       const lane = (asked && this.lanes.get(asked[1])) ?? this.rows.find((row) => row.lane)?.lane;
       if (lane) {
         this.focus = lane;
-        this.column = Math.max(0, asked?.[2] ? groups.find((group) => group.task_group === lane.group).names.findIndex((step) => step.task_level === Number(asked[3])) : asked ? Number(asked[3]) : this.hot(lane));
+        this.column = Math.max(0, asked?.[2]
+          ? groups.find((group) => group.task_group === lane.group).names.findIndex((step) => step.task_level === Number(asked[3]))
+          : asked ? Number(asked[3]) : this.hot(lane));
         this.showLog();
         this.reveal(this.rows.find((row) => row.lane === lane));
         this.draw();
@@ -143,20 +180,31 @@ class OrderGrid {
     this.countChips(counts);
     this.tellPage();
     let pattern = null;
-    try { pattern = this.filter.value ? new RegExp(this.filter.value, 'i') : null; this.filter.removeAttribute('aria-invalid'); } catch { this.filter.setAttribute('aria-invalid', 'true'); }
+    try {
+      pattern = this.filter.value ? new RegExp(this.filter.value, 'i') : null;
+      this.filter.removeAttribute('aria-invalid');
+    } catch { this.filter.setAttribute('aria-invalid', 'true'); }
     this.rows = [];
     for (const group of this.groups) {
-      const lanes = [...this.lanes.values()].filter((lane) => lane.group === group.number && (!pattern || pattern.test(lane.host)) && (!this.states.size || this.states.has(lane.state)));
+      const lanes = [...this.lanes.values()].filter((lane) => lane.group === group.number
+        && (!pattern || pattern.test(lane.host)) && (!this.states.size || this.states.has(lane.state)));
       if (!lanes.length) continue;
       // Failures first; batches as bands where there are several.
       const bands = new Set(lanes.map((lane) => lane.batch)).size > 1;
-      lanes.sort((a, b) => (LANES[a.state]?.[2] < 3 || LANES[b.state]?.[2] < 3 ? (LANES[a.state]?.[2] ?? 9) - (LANES[b.state]?.[2] ?? 9) : 0) || a.batch - b.batch || a.place - b.place);
+      lanes.sort((a, b) =>
+        (LANES[a.state]?.[2] < 3 || LANES[b.state]?.[2] < 3 ? (LANES[a.state]?.[2] ?? 9) - (LANES[b.state]?.[2] ?? 9) : 0)
+        || a.batch - b.batch || a.place - b.place);
       this.rows.push({ group });
       let band = null;
       for (const lane of lanes) {
         const urgent = LANES[lane.state]?.[2] < 3;
         const name = urgent ? 'urgent' : bands ? `${lane.batch}` : null;
-        if (name !== band && (bands || band === 'urgent' || urgent)) { this.rows.push({ band: urgent ? t('需要处理', 'Needs a person') : bands ? t(`第 ${lane.batch} 批`, `Batch ${lane.batch}`) : t('其余主机', 'Other hosts') }); band = name; }
+        if (name !== band && (bands || band === 'urgent' || urgent)) {
+          this.rows.push({
+            band: urgent ? t('需要处理', 'Needs a person') : bands ? t(`第 ${lane.batch} 批`, `Batch ${lane.batch}`) : t('其余主机', 'Other hosts'),
+          });
+          band = name;
+        }
         this.rows.push({ lane, group });
       }
     }
@@ -169,7 +217,8 @@ class OrderGrid {
     this.draw();
   }
 
-  // What stands above the grid is the page's, as the button of a batch that may begin, and no topic tells of a host that has ended where others failed before it.
+  // What stands above the grid is the page's, as the button of a batch that may begin, and no topic tells of a host that has ended where others failed
+  // before it.
   tellPage() {
     if (!this.lanes.size) return;
     const groups = new Map();
@@ -195,14 +244,23 @@ class OrderGrid {
     this.chipText = text;
     const focused = this.chips.contains(document.activeElement) ? document.activeElement.dataset.state : null;
     const states = Object.keys(LANES).filter((state) => counts[state] || this.states.has(state));
-    this.chips.replaceChildren(...states.map((state) => h('button', { type: 'button', class: 'chip', 'data-state': state, 'aria-pressed': String(this.states.has(state)), onclick: () => { if (this.states.has(state)) this.states.delete(state); else this.states.add(state); this.remember(); this.arrange(); } },
-      h('span', { class: `dot ${LANES[state][0]}` }), `${LANES[state][1]} `, h('b', {}, String(counts[state] ?? 0)))));
+    this.chips.replaceChildren(...states.map((state) => h('button', {
+      type: 'button', class: 'chip', 'data-state': state, 'aria-pressed': String(this.states.has(state)),
+      onclick: () => {
+        if (this.states.has(state)) this.states.delete(state); else this.states.add(state);
+        this.remember();
+        this.arrange();
+      },
+    }, h('span', { class: `dot ${LANES[state][0]}` }), `${LANES[state][1]} `, h('b', {}, String(counts[state] ?? 0)))));
     if (focused) this.chips.querySelector(`[data-state="${focused}"]`)?.focus();
   }
 
   colours() {
     const style = getComputedStyle(document.documentElement);
-    this.c = Object.fromEntries(['text', 'muted', 'line', 'surface', 'sunken', 'selected', 'accent', 'ok', 'ok-soft', 'bad', 'bad-soft', 'warn', 'warn-soft', 'run', 'run-soft', 'idle', 'idle-soft'].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+    this.c = Object.fromEntries([
+      'text', 'muted', 'line', 'surface', 'sunken', 'selected', 'accent', 'ok', 'ok-soft', 'bad', 'bad-soft', 'warn', 'warn-soft', 'run', 'run-soft',
+      'idle', 'idle-soft',
+    ].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
     this.sans = style.getPropertyValue('--sans').trim();
     this.mono = style.getPropertyValue('--mono').trim();
   }
@@ -216,7 +274,10 @@ class OrderGrid {
   draw() {
     if (!this.rows) return;
     // Steps that do not fit are scrolled to; names stay.
-    const wide = Math.ceil(Math.max(0, ...this.groups.map((group) => { const { name, cell } = this.geometry(group); return name + cell * group.steps.length; })));
+    const wide = Math.ceil(Math.max(0, ...this.groups.map((group) => {
+      const { name, cell } = this.geometry(group);
+      return name + cell * group.steps.length;
+    })));
     if (wide !== this.wide) { this.wide = wide; this.space.style.width = `${wide}px`; }
     const { clientWidth: width, clientHeight: height } = this.scroller, scale = devicePixelRatio || 1;
     if (this.canvas.width !== Math.round(width * scale) || this.canvas.height !== Math.round(height * scale)) {
@@ -235,7 +296,11 @@ class OrderGrid {
       if (y > height) break;
       if (y < -Math.max(HEAD, this.size.row)) continue;
       if (row.lane) this.drawLane(g, row, y, width);
-      else if (row.band) { g.fillStyle = c.sunken; g.fillRect(0, y, width, BAND); g.fillStyle = c.muted; g.font = `600 11px ${this.sans}`; g.fillText(row.band, 12, y + BAND / 2); }
+      else if (row.band) {
+        g.fillStyle = c.sunken; g.fillRect(0, y, width, BAND);
+        g.fillStyle = c.muted; g.font = `600 11px ${this.sans}`;
+        g.fillText(row.band, 12, y + BAND / 2);
+      }
       else this.drawHead(g, row.group, y, width);
     }
     // The head of the group in view stays at the top.
@@ -269,7 +334,10 @@ class OrderGrid {
       g.fillStyle = c[stepTone]; g.font = `11px ${this.sans}`;
       if (cell >= 64) g.fillText(fit(g, `${glyph} ${wordOf(lane.steps[i], lane.outcomes[i])}`, cell - 14), x + 8, y + row / 2);
       else { g.textAlign = 'center'; g.fillText(glyph, x + cell / 2, y + row / 2 + .5); g.textAlign = 'left'; }
-      if (isFocus && i === this.column) { g.strokeStyle = c.accent; g.lineWidth = 2; g.beginPath(); g.roundRect(x + 1.5, y + 2.5, cell - 3, row - 5, 4); g.stroke(); }
+      if (isFocus && i === this.column) {
+        g.strokeStyle = c.accent; g.lineWidth = 2;
+        g.beginPath(); g.roundRect(x + 1.5, y + 2.5, cell - 3, row - 5, 4); g.stroke();
+      }
     }
     // A step that is scrolled away lies under the name.
     if (from < name) { g.fillStyle = isChosen ? c.selected : c.surface; g.fillRect(0, y, name, row); }
@@ -282,11 +350,18 @@ class OrderGrid {
     g.font = `12px ${this.mono}`; g.fillStyle = c.text;
     const wordWidth = lane.state === 'done' || width < 480 ? 0 : Math.min(90, g.measureText(word).width + 8);
     g.fillText(fit(g, lane.host, name - host - 4 - wordWidth), host, y + row / 2);
-    if (wordWidth) { g.font = `11px ${this.sans}`; g.fillStyle = c[tone]; g.textAlign = 'right'; g.fillText(fit(g, word, 84), name - 8, y + row / 2); g.textAlign = 'left'; }
+    if (wordWidth) {
+      g.font = `11px ${this.sans}`; g.fillStyle = c[tone];
+      g.textAlign = 'right'; g.fillText(fit(g, word, 84), name - 8, y + row / 2); g.textAlign = 'left';
+    }
     g.fillStyle = c.line; g.fillRect(0, y + row - 1, width, .5);
   }
 
-  rowAt(y) { let low = 0, high = this.rows.length - 1; while (low < high) { const middle = (low + high + 1) >> 1; if (this.rows[middle].y <= y) low = middle; else high = middle - 1; } return this.rows[low]; }
+  rowAt(y) {
+    let low = 0, high = this.rows.length - 1;
+    while (low < high) { const middle = (low + high + 1) >> 1; if (this.rows[middle].y <= y) low = middle; else high = middle - 1; }
+    return this.rows[low];
+  }
 
   click(event) {
     const box = this.scroller.getBoundingClientRect(), x = event.clientX - box.left, y = event.clientY - box.top + this.scroller.scrollTop;
@@ -312,10 +387,24 @@ class OrderGrid {
   key(event) {
     const lanes = this.rows.filter((row) => row.lane);
     const at = lanes.findIndex((row) => row.lane === this.focus);
-    const move = (to, column = this.column) => { const row = lanes[Math.max(0, Math.min(lanes.length - 1, to))]; if (!row) return; if (event.shiftKey && row.lane !== this.focus) this.range(row.lane); this.focus = row.lane; this.column = Math.max(0, Math.min(row.lane.steps.length - 1, column)); this.moved(row); };
+    const move = (to, column = this.column) => {
+      const row = lanes[Math.max(0, Math.min(lanes.length - 1, to))];
+      if (!row) return;
+      if (event.shiftKey && row.lane !== this.focus) this.range(row.lane);
+      this.focus = row.lane;
+      this.column = Math.max(0, Math.min(row.lane.steps.length - 1, column));
+      this.moved(row);
+    };
     const page = Math.max(1, Math.floor(this.scroller.clientHeight / this.size.row) - 2);
-    const keys = { ArrowDown: () => move(at + 1), ArrowUp: () => move(at - 1), ArrowRight: () => move(at, this.column + 1), ArrowLeft: () => move(at, this.column - 1), PageDown: () => move(at + page), PageUp: () => move(at - page), Home: () => move(0), End: () => move(lanes.length - 1),
-      ' ': () => { if (this.focus) { this.toggle(this.focus); this.draw(); } }, Enter: () => { this.showLog(); this.log?.querySelector('.log-lines')?.focus(); }, a: () => { for (const row of lanes) this.chosen.add(row.lane.key); this.showActs(); this.draw(); }, Escape: () => { this.chosen.clear(); this.showActs(); this.draw(); } };
+    const keys = {
+      ArrowDown: () => move(at + 1), ArrowUp: () => move(at - 1),
+      ArrowRight: () => move(at, this.column + 1), ArrowLeft: () => move(at, this.column - 1),
+      PageDown: () => move(at + page), PageUp: () => move(at - page), Home: () => move(0), End: () => move(lanes.length - 1),
+      ' ': () => { if (this.focus) { this.toggle(this.focus); this.draw(); } },
+      Enter: () => { this.showLog(); this.log?.querySelector('.log-lines')?.focus(); },
+      a: () => { for (const row of lanes) this.chosen.add(row.lane.key); this.showActs(); this.draw(); },
+      Escape: () => { this.chosen.clear(); this.showActs(); this.draw(); },
+    };
     if (!keys[event.key] || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     event.stopPropagation();
@@ -389,7 +478,13 @@ class OrderGrid {
     const { usage } = answer;
     place.hidden = !usage;
     if (usage) {
-      const facts = [[t('处理器', 'Processor'), `${seconds(usage.cpu_seconds)}${answer.cores === null ? '' : t(` · 现在 ${answer.cores.toFixed(2)} 核`, ` · ${answer.cores.toFixed(2)} cores now`)}`], [t('内存峰值', 'Peak memory'), `${size(usage.peak_memory_bytes)}${answer.memory_bytes === null ? '' : t(` · 现在 ${size(answer.memory_bytes)}`, ` · ${size(answer.memory_bytes)} now`)}`], [t('读 / 写存储', 'Read / written'), `${size(usage.read_bytes)} / ${size(usage.written_bytes)}`]];
+      const facts = [
+        [t('处理器', 'Processor'), seconds(usage.cpu_seconds)
+          + (answer.cores === null ? '' : t(` · 现在 ${answer.cores.toFixed(2)} 核`, ` · ${answer.cores.toFixed(2)} cores now`))],
+        [t('内存峰值', 'Peak memory'), size(usage.peak_memory_bytes)
+          + (answer.memory_bytes === null ? '' : t(` · 现在 ${size(answer.memory_bytes)}`, ` · ${size(answer.memory_bytes)} now`))],
+        [t('读 / 写存储', 'Read / written'), `${size(usage.read_bytes)} / ${size(usage.written_bytes)}`],
+      ];
       if (answer.process_count) facts.push([t('进程', 'Processes'), String(answer.process_count)]);
       place.replaceChildren(...facts.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))));
       place.title = answer.note;
@@ -408,8 +503,13 @@ class OrderGrid {
   fillTable() {
     const lanes = this.rows.filter((row) => row.lane);
     const most = Math.max(0, ...this.groups.map((group) => group.steps.length));
-    this.table.replaceChildren(h('table', {}, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, t('组', 'Group')), h('th', { scope: 'col' }, t('主机', 'Host')), h('th', { scope: 'col' }, t('状态', 'State')), ...Array.from({ length: most }, (_, i) => h('th', { scope: 'col' }, t(`步骤 ${i + 1}`, `Step ${i + 1}`))))),
-      h('tbody', {}, ...lanes.slice(0, 200).map(({ lane }) => h('tr', {}, h('td', {}, String(lane.group)), h('th', { scope: 'row' }, lane.host), h('td', {}, LANES[lane.state]?.[1] ?? lane.state), ...[...lane.steps].map((step, i) => h('td', {}, wordOf(step, lane.outcomes[i]))))))),
+    this.table.replaceChildren(h('table', {},
+      h('thead', {}, h('tr', {},
+        h('th', { scope: 'col' }, t('组', 'Group')), h('th', { scope: 'col' }, t('主机', 'Host')), h('th', { scope: 'col' }, t('状态', 'State')),
+        ...Array.from({ length: most }, (_, i) => h('th', { scope: 'col' }, t(`步骤 ${i + 1}`, `Step ${i + 1}`))))),
+      h('tbody', {}, ...lanes.slice(0, 200).map(({ lane }) => h('tr', {},
+        h('td', {}, String(lane.group)), h('th', { scope: 'row' }, lane.host), h('td', {}, LANES[lane.state]?.[1] ?? lane.state),
+        ...[...lane.steps].map((step, i) => h('td', {}, wordOf(step, lane.outcomes[i]))))))),
       lanes.length > 200 ? h('p', { class: 'empty' }, t(`另有 ${lanes.length - 200} 台主机：请先筛选`, `${lanes.length - 200} more hosts: filter first`)) : '');
   }
 
@@ -421,7 +521,8 @@ class OrderGrid {
     const lanes = this.picked(), { busy } = this;
     this.acts.hidden = !lanes.length && !busy;
     if (this.acts.hidden) return;
-    const progress = busy && t(`已完成 ${busy.done.toLocaleString()} / ${busy.all.toLocaleString()} 台`, `${busy.done.toLocaleString()} of ${busy.all.toLocaleString()} done`);
+    const progress = busy
+      && t(`已完成 ${busy.done.toLocaleString()} / ${busy.all.toLocaleString()} 台`, `${busy.done.toLocaleString()} of ${busy.all.toLocaleString()} done`);
     const kinds = Object.values(ACTS).map(({ from, none }) => {
       const able = lanes.filter((lane) => from.includes(lane.state)).length;
       return { able, why: progress ?? this.reason ?? (able ? null : none) };
@@ -433,7 +534,8 @@ class OrderGrid {
     this.buttons.forEach((button, index) => {
       const { able, why } = kinds[index], { word } = ACTS[button.dataset.kind];
       button.textContent = why ? word : `${word} (${able})`;
-      for (const [name, value] of [['aria-disabled', why && 'true'], ['data-reason', why], ['title', why]]) if (value) button.setAttribute(name, value); else button.removeAttribute(name);
+      for (const [name, value] of [['aria-disabled', why && 'true'], ['data-reason', why], ['title', why]])
+        if (value) button.setAttribute(name, value); else button.removeAttribute(name);
     });
   }
 
@@ -446,7 +548,14 @@ class OrderGrid {
       const at = this.hot({ steps });
       return { group, host, at, status: steps[at], step: this.groups.find((one) => one.number === group).steps[at] };
     });
-    const what = { restart: ({ host, at, step }) => t(`${host}：从第 ${at + 1} 步「${step.task_name}」起重新执行`, `${host}: runs again from step ${at + 1} “${step.task_name}”`), skip: ({ host, at, step }) => t(`${host}：第 ${at + 1} 步「${step.task_name}」视为完成`, `${host}: step ${at + 1} “${step.task_name}” counts as done`), execute: ({ host, step }) => t(`${host}：放行「${step.task_name}」`, `${host}: “${step.task_name}” goes on`), stop_one: ({ host }) => t(`${host}：终止正在执行的命令，其余步骤不再执行`, `${host}: what runs is killed, the remaining steps never run`) }[kind];
+    const what = {
+      restart: ({ host, at, step }) =>
+        t(`${host}：从第 ${at + 1} 步「${step.task_name}」起重新执行`, `${host}: runs again from step ${at + 1} “${step.task_name}”`),
+      skip: ({ host, at, step }) => t(`${host}：第 ${at + 1} 步「${step.task_name}」视为完成`, `${host}: step ${at + 1} “${step.task_name}” counts as done`),
+      execute: ({ host, step }) => t(`${host}：放行「${step.task_name}」`, `${host}: “${step.task_name}” goes on`),
+      stop_one: ({ host }) =>
+        t(`${host}：终止正在执行的命令，其余步骤不再执行`, `${host}: what runs is killed, the remaining steps never run`),
+    }[kind];
     // A host that is in several groups is one.
     const hosts = new Set(lanes.map((lane) => lane.host)).size;
     if (!await confirm(`${word}${t('：', ': ')}${hostCount(hosts)}`, lanes.map(what), word, tone === 'danger', typedFor(hosts))) return;
@@ -473,7 +582,10 @@ class OrderGrid {
       this.showActs();
     }
     const done = lanes.length - refused.length, more = refused.length - MOST_TOLD;
-    say([t(`${word}：${done} 台完成`, `${word}: done on ${hostCount(done)}`), ...refused.slice(0, MOST_TOLD), ...(more > 0 ? [t(`另有 ${more} 台`, `and ${more} more`)] : [])].join('\n'), refused.length > 0);
+    say([
+      t(`${word}：${done} 台完成`, `${word}: done on ${hostCount(done)}`), ...refused.slice(0, MOST_TOLD),
+      ...(more > 0 ? [t(`另有 ${more} 台`, `and ${more} more`)] : []),
+    ].join('\n'), refused.length > 0);
     this.draw();
   }
 
@@ -485,7 +597,8 @@ class OrderGrid {
       if (check.code !== 0) return check;
       const steps = check.data.scheduler_list, row = steps[at];
       // A lane that somebody has put back stands at an earlier step: a gate ahead of it stays closed.
-      if (row?.task_status !== status || (kind === 'execute' && steps.slice(0, at).some((before) => before.task_status !== '3'))) return { code: -1, msg: t(`「${step.task_name}」已不再等待此操作，没有执行`, `“${step.task_name}” no longer waits for this; nothing was done`) };
+      if (row?.task_status !== status || (kind === 'execute' && steps.slice(0, at).some((before) => before.task_status !== '3')))
+        return { code: -1, msg: t(`「${step.task_name}」已不再等待此操作，没有执行`, `“${step.task_name}” no longer waits for this; nothing was done`) };
       body.scheduler_id = row.sched_id;
     }
     return request('PATCH', '/v2/task/check/', body);
@@ -495,7 +608,10 @@ class OrderGrid {
 function fit(g, text, width) {
   if (g.measureText(text).width <= width) return text;
   let low = 0, high = text.length;
-  while (low < high) { const middle = (low + high + 1) >> 1; if (g.measureText(`${text.slice(0, middle)}…`).width <= width) low = middle; else high = middle - 1; }
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (g.measureText(`${text.slice(0, middle)}…`).width <= width) low = middle; else high = middle - 1;
+  }
   return low ? `${text.slice(0, low)}…` : '';
 }
 

@@ -24,10 +24,16 @@ function orderSource(order) {
     // A long line comes in pieces. Those that stand together are copied as one, so that its host is named once.
     const isPiece = above?.continues && above.attempt === attempt && above.number === row.line - 1;
     if (isPiece) above.line.joins = true;
-    const line = { text: isPiece ? row.log_info : `${row.host} | ${row.log_info}`, at: `${row.exec_time} · ${row.task_name}`, isCommand: row.line === 1 && row.log_info.startsWith('[CMD]: ') };
+    const line = {
+      text: isPiece ? row.log_info : `${row.host} | ${row.log_info}`, at: `${row.exec_time} · ${row.task_name}`,
+      isCommand: row.line === 1 && row.log_info.startsWith('[CMD]: '),
+    };
     above = { line, attempt, number: row.line, continues: row.continues };
     waiting.push(line);
-    if (++count === MOST) { close(); waiting.push({ text: t(`—— 只显示 ${MOST} 行：其余的请搜索 ——`, `—— ${MOST} lines are shown: search for what is in the others ——`), isCommand: true }); }
+    if (++count === MOST) {
+      close();
+      waiting.push({ text: t(`—— 只显示 ${MOST} 行：其余的请搜索 ——`, `—— ${MOST} lines are shown: search for what is in the others ——`), isCommand: true });
+    }
     tell();
   }
 

@@ -41,8 +41,10 @@ const line = (step) => `${step.command} ${step.args ?? ''}`.trim();
 
 function lint(step) {
   const found = [];
-  if (step.force_host !== '127.0.0.1' && !aliases.includes(step.exec_user)) found.push(['warn', t(`没有执行用户 ${step.exec_user}`, `There is no execute-user ${step.exec_user}`)]);
-  const loose = [...new Set((step.args ?? '').split(/\s+/).filter((word) => /^[A-Z][A-Z0-9_]+$/.test(word) && word !== 'FLOW_ID' && !words.has(word)))];
+  if (step.force_host !== '127.0.0.1' && !aliases.includes(step.exec_user))
+    found.push(['warn', t(`没有执行用户 ${step.exec_user}`, `There is no execute-user ${step.exec_user}`)]);
+  const loose = [...new Set((step.args ?? '').split(/\s+/)
+    .filter((word) => /^[A-Z][A-Z0-9_]+$/.test(word) && word !== 'FLOW_ID' && !words.has(word)))];
   if (loose.length) found.push(['warn', t(`未声明，订单不能替换：${loose.join(', ')}`, `Not declared, so that orders may not replace it: ${loose.join(', ')}`)]);
   for (const hit of risks.get(line(step)) ?? []) found.push([hit.action === 'warn' ? 'warn' : 'bad', `${t('高危', 'High risk')}: ${hit.name} · ${hit.reason}`]);
   return found;
@@ -65,11 +67,15 @@ function row(step, group) {
   const used = [...new Set((step.args ?? '').split(/\s+/).filter((word) => words.has(word)))];
   const notes = [t(`级别 ${step.level}`, `level ${step.level}`), step.force_host && t(`在 ${step.force_host}`, `on ${step.force_host}`),
     step.trigger === 'hand' && t('人工放行', 'waits for a person'), step.trigger === 'timed' && t('等待时间', 'waits for the time'),
-    step.on_error === 'continue' && t('失败后继续', 'goes on after a failure'), step.retries > 0 && t(`重试 ${step.retries}`, `${step.retries} retries`)].filter(Boolean);
+    step.on_error === 'continue' && t('失败后继续', 'goes on after a failure'),
+    step.retries > 0 && t(`重试 ${step.retries}`, `${step.retries} retries`)].filter(Boolean);
   const element = h('li', { tabindex: '0', draggable: 'true', 'aria-label': t(`步骤 ${step.command_name}`, `Step ${step.command_name}`) },
-    h('div', { class: 'row' }, h('strong', {}, step.command_name), h('span', { class: 'tag' }, step.exec_user), h('span', { class: 'muted' }, notes.join(' · ')), h('span', { class: 'acts' },
-      button('↑', () => shift(step, -1), { 'aria-label': t('上移', 'Move up') }), button('↓', () => shift(step, 1), { 'aria-label': t('下移', 'Move down') }),
-      button(t('修改', 'Edit'), () => edit(step)), button('✕', () => { group.steps.splice(group.steps.indexOf(step), 1); level(group); touch(); }, { 'aria-label': t('删除步骤', 'Remove the step') }))),
+    h('div', { class: 'row' },
+      h('strong', {}, step.command_name), h('span', { class: 'tag' }, step.exec_user), h('span', { class: 'muted' }, notes.join(' · ')),
+      h('span', { class: 'acts' },
+        button('↑', () => shift(step, -1), { 'aria-label': t('上移', 'Move up') }), button('↓', () => shift(step, 1), { 'aria-label': t('下移', 'Move down') }),
+        button(t('修改', 'Edit'), () => edit(step)),
+        button('✕', () => { group.steps.splice(group.steps.indexOf(step), 1); level(group); touch(); }, { 'aria-label': t('删除步骤', 'Remove the step') }))),
     h('pre', {}, h('code', {}, visible(line(step)))),
     ...clashes(step),
     used.length ? h('p', { class: 'muted' }, t('订单替换：', 'Orders replace: '), h('code', {}, used.join(', '))) : null,
@@ -80,7 +86,11 @@ function row(step, group) {
     if (event.altKey && (event.key === 'ArrowUp' || event.key === 'ArrowDown')) { event.preventDefault(); shift(step, event.key === 'ArrowUp' ? -1 : 1); }
     else if (event.key === 'Enter') { event.preventDefault(); edit(step); }
   });
-  element.addEventListener('dragstart', (event) => { dragged = step; event.dataTransfer.effectAllowed = 'move'; event.dataTransfer.setData('text/plain', step.command_name); });
+  element.addEventListener('dragstart', (event) => {
+    dragged = step;
+    event.dataTransfer.effectAllowed = 'move';
+    event.dataTransfer.setData('text/plain', step.command_name);
+  });
   element.addEventListener('dragend', () => { dragged = null; for (const over of root.querySelectorAll('.over')) over.classList.remove('over'); });
   element.addEventListener('dragover', (event) => { if (dragged) { event.preventDefault(); element.classList.add('over'); } });
   element.addEventListener('dragleave', () => element.classList.remove('over'));
@@ -88,7 +98,8 @@ function row(step, group) {
     event.preventDefault();
     event.stopPropagation();
     if (!dragged || dragged === step) return;
-    const after = event.offsetY > element.offsetHeight / 2 ? 1 : 0, own = find(dragged) === group && group.steps.indexOf(dragged) < group.steps.indexOf(step) ? 1 : 0;
+    const after = event.offsetY > element.offsetHeight / 2 ? 1 : 0;
+    const own = find(dragged) === group && group.steps.indexOf(dragged) < group.steps.indexOf(step) ? 1 : 0;
     move(dragged, group, group.steps.indexOf(step) + after - own);
   });
   return element;
@@ -100,20 +111,30 @@ function draw() {
   const place = document.activeElement?.step;
   root.replaceChildren(...groups.map((group) => {
     const list = h('ol', { class: 'steps moves' }, ...group.steps.map((step) => row(step, group)));
-    const panel = h('section', { class: 'panel' }, h('h2', {}, t(`组 ${group.group}`, `Group ${group.group}`), h('span', { class: 'count' }, how(group)), h('span', { class: 'grow' }),
-      button(t('批次', 'Batches'), () => properties(group)), button(t('添加步骤', 'Add a step'), () => add(group))), ...clashes(group), list);
+    const panel = h('section', { class: 'panel' },
+      h('h2', {}, t(`组 ${group.group}`, `Group ${group.group}`), h('span', { class: 'count' }, how(group)), h('span', { class: 'grow' }),
+        button(t('批次', 'Batches'), () => properties(group)), button(t('添加步骤', 'Add a step'), () => add(group))),
+      ...clashes(group), list);
     panel.addEventListener('dragover', (event) => { if (dragged) event.preventDefault(); });
     panel.addEventListener('drop', (event) => { event.preventDefault(); if (dragged) move(dragged, group, group.steps.length); });
     return panel;
-  }), h('div', { class: 'form-bar decide' }, button(t('添加组', 'Add a group'), () => { groups.push({ group: Math.max(0, ...groups.map((group) => group.group)) + 1, batch: '', batch_pause: 0, max_failures: 0, next: 'auto', steps: [] }); touch(); }),
-    h('span', { class: 'muted grow keys-hint' }, dirty ? t('有未保存的修改', 'There are changes that are not saved') : t('拖动或 Alt+↑ ↓ 移动，Enter 修改', 'Drag or Alt+↑ ↓ to move, Enter to edit')),
+  }), h('div', { class: 'form-bar decide' },
+    button(t('添加组', 'Add a group'), () => {
+      groups.push({ group: Math.max(0, ...groups.map((group) => group.group)) + 1, batch: '', batch_pause: 0, max_failures: 0, next: 'auto', steps: [] });
+      touch();
+    }),
+    h('span', { class: 'muted grow keys-hint' },
+      dirty ? t('有未保存的修改', 'There are changes that are not saved') : t('拖动或 Alt+↑ ↓ 移动，Enter 修改', 'Drag or Alt+↑ ↓ to move, Enter to edit')),
     dirty ? button(t('放弃', 'Discard'), () => { dirty = false; location.reload(); }, { class: 'button' }) : null,
     button(t('保存', 'Save'), save, { class: 'button primary', disabled: !dirty })));
   if (place) item(place)?.focus();
   check();
 }
 
-const field = (name, label, control, wide = false) => { control.setAttribute('name', name); return h('label', { class: wide ? 'field wide' : 'field' }, h('span', {}, label), control); };
+const field = (name, label, control, wide = false) => {
+  control.setAttribute('name', name);
+  return h('label', { class: wide ? 'field wide' : 'field' }, h('span', {}, label), control);
+};
 const input = (value, more = {}) => h('input', { value: value ?? '', autocomplete: 'off', ...more });
 // A line of input would drop the breaks of its value.
 const area = (value, more = {}) => h('textarea', { class: 'mono', spellcheck: 'false', ...more }, value ?? '');
@@ -122,7 +143,9 @@ const select = (value, options) => h('select', {}, ...options.map(([word, text])
 function dialog(title, fields, done) {
   const form = h('form', { method: 'dialog' }, h('h2', {}, title), h('div', { class: 'form' }, ...fields),
     // Enter in a field presses the first button that submits.
-    h('div', { class: 'end' }, h('button', { type: 'button', class: 'button', onclick: () => box.close('no') }, t('取消', 'Cancel')), h('button', { class: 'button primary', value: 'yes' }, t('确定', 'OK'))));
+    h('div', { class: 'end' },
+      h('button', { type: 'button', class: 'button', onclick: () => box.close('no') }, t('取消', 'Cancel')),
+      h('button', { class: 'button primary', value: 'yes' }, t('确定', 'OK'))));
   const box = h('dialog', { class: 'wide', 'aria-label': title }, form);
   box.addEventListener('close', () => {
     if (box.returnValue === 'yes') done(Object.fromEntries(new FormData(form)), form);
@@ -142,10 +165,13 @@ function nodes(step) {
 function edit(step, done = touch) {
   dialog(step.command_name || t('新步骤', 'New step'), [
     field('command_name', t('名称', 'Name'), input(step.command_name, { required: true, maxlength: '100' })),
-    field('exec_user', t('执行用户', 'Execute-user'), input(step.exec_user, { list: 'aliases' })), h('datalist', { id: 'aliases' }, ...aliases.map((alias) => h('option', { value: alias }))),
+    field('exec_user', t('执行用户', 'Execute-user'), input(step.exec_user, { list: 'aliases' })),
+    h('datalist', { id: 'aliases' }, ...aliases.map((alias) => h('option', { value: alias }))),
     field('command', t('命令', 'Command'), area(step.command, { rows: '3', required: true }), true),
     field('args', t('参数', 'Arguments'), area(step.args, { rows: '2' }), true),
-    field('trigger', t('触发', 'Trigger'), select(step.trigger, [['order', t('上一步之后', 'After the step before')], ['hand', t('人工放行', 'A person releases it')], ['timed', t('到达开始时间', 'At the start time')]])),
+    field('trigger', t('触发', 'Trigger'), select(step.trigger, [
+      ['order', t('上一步之后', 'After the step before')], ['hand', t('人工放行', 'A person releases it')], ['timed', t('到达开始时间', 'At the start time')],
+    ])),
     field('on_error', t('失败时', 'On a failure'), select(step.on_error, [['stop', t('停止', 'Stop')], ['continue', t('继续', 'Go on')]])),
     field('force_host', t('固定主机', 'Forced host'), input(step.force_host, { class: 'mono' })),
     field('timeout', t('超时（秒）', 'Timeout (seconds)'), input(step.timeout, { inputmode: 'numeric', pattern: '[0-9]+' })),
@@ -162,10 +188,15 @@ function edit(step, done = touch) {
 }
 
 function add(group) {
-  const step = { group: group.group, command_name: '', command: '', args: '', trigger: 'order', exec_user: aliases[0] ?? 'root', force_host: '', timeout: 1800, retries: 0, retry_delay: 0, on_error: 'stop', interpreter: '', run_as: '', node: '' };
+  const step = {
+    group: group.group, command_name: '', command: '', args: '', trigger: 'order', exec_user: aliases[0] ?? 'root', force_host: '',
+    timeout: 1800, retries: 0, retry_delay: 0, on_error: 'stop', interpreter: '', run_as: '', node: '',
+  };
   const insert = () => { group.steps.push(step); level(group); touch(); };
   if (!commands.length) { edit(step, insert); return; }
-  const library = field('command', t('从命令库', 'From the library'), select('', [['', t('空白步骤', 'An empty step')], ...commands.map((command, at) => [String(at), command.command_name])]), true);
+  const library = field('command', t('从命令库', 'From the library'), select('', [
+    ['', t('空白步骤', 'An empty step')], ...commands.map((command, at) => [String(at), command.command_name]),
+  ]), true);
   // Not all of a large library are offered here.
   if (further > 0) library.append(h('small', {}, t(`另有 ${further} 条，请用命令库`, `${further} more in the library`)));
   dialog(t('添加步骤', 'Add a step'), [library],
@@ -194,11 +225,14 @@ function clashes(part) {
 // Somebody else saved meanwhile: what only they changed is taken over, what both changed waits for a choice, and nothing that was done here is lost.
 function merge({ version: stored, by: name, fields }) {
   const by = name || t('其他人', 'somebody else'), steps = () => groups.flatMap((group) => group.steps);
-  const groupOf = (number) => groups.find((group) => group.group === number) ?? groups[groups.push({ group: number, batch: '', batch_pause: 0, max_failures: 0, next: 'auto', steps: [] }) - 1];
+  const groupOf = (number) => groups.find((group) => group.group === number)
+    ?? groups[groups.push({ group: number, batch: '', batch_pause: 0, max_failures: 0, next: 'auto', steps: [] }) - 1];
   const differ = (part, field, before, now) => {
     if (part[field] === now) return;
     if (part[field] === before) part[field] = now;
-    else theirs.set(part, [...(theirs.get(part) ?? []), { words: t(`${by} 把 ${field} 保存为 `, `${by} saved ${field} as `), value: now, take: () => { part[field] = now; } }]);
+    else theirs.set(part, [...(theirs.get(part) ?? []), {
+      words: t(`${by} 把 ${field} 保存为 `, `${by} saved ${field} as `), value: now, take: () => { part[field] = now; },
+    }]);
   };
   theirs.clear();
   for (const { field, of, before, now } of fields) {
@@ -227,12 +261,17 @@ async function save() {
     groups: kept.map(({ group, batch, batch_pause, max_failures, next }) => ({ group, batch, batch_pause, max_failures, next })) });
   const text = [answer.msg, ...(answer.warnings ?? [])].join('\n');
   if (answer.code !== 0) {
-    say(answer.data?.made_to ? `${text}\n${t('对方的修改已合入；双方都改过的已标出，请选择后再保存。', 'Their changes are in now; what both of you changed is marked: choose, then save again.')}` : text, true);
+    say(answer.data?.made_to
+      ? `${text}\n${t('对方的修改已合入；双方都改过的已标出，请选择后再保存。', 'Their changes are in now; what both of you changed is marked: choose, then save again.')}`
+      : text, true);
     if (answer.data?.made_to) merge(answer.data);
     return;
   }
   dirty = false;
-  sayLater(text, answer.version > version ? { word: t('撤销', 'Undo'), path: '/v2/task_layout/temp/version/', body: { temp_id: Number(root.dataset.template), version, current: answer.version }, go: location.pathname } : null);
+  sayLater(text, answer.version > version ? {
+    word: t('撤销', 'Undo'), path: '/v2/task_layout/temp/version/',
+    body: { temp_id: Number(root.dataset.template), version, current: answer.version }, go: location.pathname,
+  } : null);
   location.reload();
 }
 

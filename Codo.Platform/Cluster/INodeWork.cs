@@ -35,5 +35,5 @@ public interface INodeWork
 /// <param name="What">As the operator knows it: <c>Cron backup-db #123</c>.</param>
 /// <param name="Since">UTC.</param>
 /// <param name="Detail">Process group, attempt, host: what helps to find it.</param>
-/// <param name="Link">Where it is read: its output, its order.</param>
+/// <param name="Link">Its page in the console: of the run, of the order.</param>
 public sealed record RunningWork(string What, string Node, DateTime Since, string Detail, string Link);

@@ -55,10 +55,15 @@ public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceS
 
     /// <summary>Whether history may be dropped now.</summary>
     /// <returns>PostgreSQL's time, by which what is old is told; null when nothing may be dropped.</returns>
-    public async Task<DateTime?> Allows(CancellationToken cancellation)
-    {
+    public async Task<DateTime?> Allows(CancellationToken cancellation) =>
         // A restored installation keeps what it was restored for.
-        if (!node.HoldsLease || node.IsHeld) return null;
+        node.IsHeld ? null : await Agrees(cancellation);
+
+    /// <summary>Whether PostgreSQL's clock can be trusted now: what drops nothing goes on while the installation is held.</summary>
+    /// <returns>PostgreSQL's time; null when the clock has jumped, and while this node does not hold its lease.</returns>
+    public async Task<DateTime?> Agrees(CancellationToken cancellation)
+    {
+        if (!node.HoldsLease) return null;
         Seen seen;
         var boot = BootTime.Now;
         await using (var connection = await source.OpenConnectionAsync(cancellation))

@@ -84,12 +84,15 @@ internal sealed class WorkLoops
                 catch (Exception error) when (!cancellation.IsCancellationRequested)
                 {
                     worked.Recovered.Failed(error);
-                    log.LogError(
-                        error,
-                        "What an earlier start left of {Work} could not be recovered; it is tried again, and no {Work} begins on this node before",
-                        worked.Work.Name,
-                        worked.Work.Name
-                    );
+                    if (node.HasRecovered(worked.Work.Name))
+                        log.LogError(error, "What other nodes left of {Work} could not be recovered; it is tried again", worked.Work.Name);
+                    else
+                        log.LogError(
+                            error,
+                            "What an earlier start left of {Work} could not be recovered; it is tried again, and no {Work} begins on this node before",
+                            worked.Work.Name,
+                            worked.Work.Name
+                        );
                 }
             })
         );
@@ -107,17 +110,31 @@ internal sealed class WorkLoops
         await using (var connection = await source.OpenConnectionAsync(cancellation))
             dead = (await connection.QueryAsync<Unrecovered>(UnrecoveredSql)).AsList();
         worked.Recovered.IsIdle = dead.Count == 0;
-        foreach (var left in dead.Where(left => !worked.HasDone(left)))
-        {
-            await worked.Work.Recover(left.Name, left.Fenced, cancellation);
-            worked.Done[left.Name] = left.Fenced;
-        }
-        node.Recovered(worked.Work.Name);
+        var failures = new List<Exception>();
+        // What an earlier start of this node left comes first: its new work waits for that alone. A node that cannot be recovered holds up no other.
+        foreach (var own in dead.Where(left => left.Name == node.Name)) await TryRecover(own);
+        if (failures.Count == 0) node.Recovered(worked.Work.Name);
+        foreach (var other in dead.Where(left => left.Name != node.Name)) await TryRecover(other);
         foreach (var left in dead.Where(left => works.All(other => other.HasDone(left))))
         {
             await using var connection = await source.OpenConnectionAsync(cancellation);
             if (await connection.ExecuteAsync(RecoveredSql, left) > 0)
                 log.LogInformation("Recovered what node {Dead} left up to incarnation {Incarnation}", left.Name, left.Fenced);
+        }
+        if (failures.Count > 0) throw new AggregateException($"What {failures.Count} of {dead.Count} dead nodes left could not be recovered", failures);
+
+        async Task TryRecover(Unrecovered left)
+        {
+            if (worked.HasDone(left)) return;
+            try
+            {
+                await worked.Work.Recover(left.Name, left.Fenced, cancellation);
+                worked.Done[left.Name] = left.Fenced;
+            }
+            catch (Exception error) when (!cancellation.IsCancellationRequested)
+            {
+                failures.Add(error);
+            }
         }
     }
 

@@ -23,7 +23,7 @@ public static class DashboardPages
         NavigationMenu.Items.Add(page => new MenuItem(title, page.Url.To(path)) { Active = page.RequestPath.StartsWith(path, StringComparison.Ordinal) });
     }
 
-    /// <summary>Teaches the dashboard Codo's states, and links jobs to their output.</summary>
+    /// <summary>Teaches the dashboard Codo's states, and links jobs to their pages in the console.</summary>
     public static void AddStates()
     {
         if (!Added.TryAdd("states", true))

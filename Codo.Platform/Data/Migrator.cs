@@ -105,11 +105,15 @@ public static class Migrator
 
     private static readonly TimeSpan Lease = TimeSpan.FromSeconds(10), LongestWait = TimeSpan.FromSeconds(15), Look = TimeSpan.FromMilliseconds(500);
 
+    // For a table that somebody holds: a backup of a large database takes its time.
+    private static readonly TimeSpan LongestHeld = TimeSpan.FromMinutes(30), RestWhileHeld = TimeSpan.FromSeconds(5);
+
     /// <summary>Brings the database up to this binary's schema.</summary>
     /// <param name="node">The name of this node: what an earlier start of it left among the nodes is not alive.</param>
     /// <param name="alsoUnderLock">Other schemas that must not be made by two hosts at once (Hangfire's).</param>
     /// <param name="patience">How long to wait for older nodes to end; default a little more than a lease, so that one that was killed is no hindrance.</param>
     /// <param name="isRestoring">Whether a restore brings up what it has just loaded.</param>
+    /// <param name="restWhileHeld">How long the nodes that run have a table to themselves before a script that waits for it tries again; default 5 s.</param>
     /// <exception cref="RestoreIsUnfinished"/>
     /// <exception cref="SchemaIsNewer">The schema is a newer binary's, beside which this one may not run.</exception>
     /// <exception cref="OlderNodesRun">Nodes run that may not run beside what this binary brings.</exception>
@@ -120,7 +124,8 @@ public static class Migrator
         ILogger log,
         Action<NpgsqlConnection> alsoUnderLock,
         TimeSpan? patience = null,
-        bool isRestoring = false
+        bool isRestoring = false,
+        TimeSpan? restWhileHeld = null
     )
     {
         await using var connection = await source.OpenConnectionAsync();
@@ -132,19 +137,7 @@ public static class Migrator
             var applied = await Applied(connection);
             await RefuseNewer(connection, schema, applied, log);
             await WaitForOlder(connection, schema, applied, node, patience ?? LongestWait);
-            var upgrade = DeployChanges.To.PostgresqlDatabase(new PostgresqlConnectionManager(source))
-                .WithScripts(schema.Migrations.Select(one => new SqlScript(one.Name, one.Sql, new SqlScriptOptions { RunGroupOrder = one.Order })))
-                .WithScriptNameComparer(StringComparer.Ordinal)
-                .JournalToPostgresqlTable("platform", "schema_version")
-                .WithTransactionPerScript()
-                .WithPreprocessor(new WithoutWait())
-                .WithVariablesDisabled()
-                .WithExecutionTimeout(TimeSpan.FromMinutes(30))
-                .LogTo(new MigrationLog(log))
-                .Build();
-            var result = upgrade.PerformUpgrade();
-            if (!result.Successful)
-                throw new InvalidOperationException($"The migration {result.ErrorScript?.Name} failed: {result.Error.Message}", result.Error);
+            await Apply(source, schema, log, restWhileHeld ?? RestWhileHeld);
             // Waits for the disk, and so for all scripts before it.
             await Remember(connection, schema);
             alsoUnderLock(connection);
@@ -154,6 +147,39 @@ public static class Migrator
             await connection.ExecuteAsync("SELECT pg_advisory_unlock(@Lock)", new { Lock });
         }
     }
+
+    // A script is one transaction with its entry in the journal: one that was rolled back is tried again as if it had never begun.
+    private static async Task Apply(NpgsqlDataSource source, Schema schema, ILogger log, TimeSpan rest)
+    {
+        for (var waited = Stopwatch.StartNew(); ; await Task.Delay(rest))
+        {
+            var lines = new MigrationLog(log);
+            var result = DeployChanges.To.PostgresqlDatabase(new PostgresqlConnectionManager(source))
+                .WithScripts(schema.Migrations.Select(one => new SqlScript(one.Name, one.Sql, new SqlScriptOptions { RunGroupOrder = one.Order })))
+                .WithScriptNameComparer(StringComparer.Ordinal)
+                .JournalToPostgresqlTable("platform", "schema_version")
+                .WithTransactionPerScript()
+                .WithPreprocessor(new WithoutWait())
+                .WithVariablesDisabled()
+                .WithExecutionTimeout(TimeSpan.FromMinutes(30))
+                .LogTo(lines)
+                .Build()
+                .PerformUpgrade();
+            if (result.Successful) return;
+            if (!MetHeldTable(result.Error) || waited.Elapsed >= LongestHeld)
+            {
+                lines.TellErrors();
+                throw new InvalidOperationException($"The migration {result.ErrorScript?.Name} failed: {result.Error.Message}", result.Error);
+            }
+            log.LogWarning(
+                "The migration {Script} waits for a table that somebody holds: a backup, or a transaction that was left open. It is tried again",
+                result.ErrorScript?.Name
+            );
+        }
+    }
+
+    private static bool MetHeldTable(Exception? error) =>
+        error is PostgresException { SqlState: PostgresErrorCodes.LockNotAvailable } || (error is not null && MetHeldTable(error.InnerException));
 
     /// <summary>
     /// Refuses a schema that is not this binary's to work with. Until the transaction ends no migration begins: whoever joins the cluster in it is seen by the
@@ -241,14 +267,25 @@ public static class Migrator
         );
     }
 
-    /// <summary>A script does not wait until it is on the disk: one that a power failure takes, its entry in the journal with it, is applied again.</summary>
+    /// <summary>
+    /// A script does not wait until it is on the disk: one that a power failure takes, its entry in the journal with it, is applied again. Nor does it wait for
+    /// long for a table that is held: each statement of the nodes that run, their heartbeats too, would wait behind it.
+    /// </summary>
     private sealed class WithoutWait : IScriptPreprocessor
     {
-        public string Process(string contents) => $"SET LOCAL synchronous_commit = off;\n{contents}";
+        public string Process(string contents) => $"SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '1s';\n{contents}";
     }
 
+    /// <summary>Keeps errors until it is known that they are the end: a script that met a table that is held is only tried again.</summary>
     private sealed class MigrationLog(ILogger log) : IUpgradeLog
     {
+        private readonly List<Action> errors = [];
+
+        public void TellErrors()
+        {
+            foreach (var tell in errors) tell();
+        }
+
         public void LogTrace(string format, params object[] args) => log.LogTrace(format, args);
 
         public void LogDebug(string format, params object[] args) => log.LogDebug(format, args);
@@ -257,8 +294,8 @@ public static class Migrator
 
         public void LogWarning(string format, params object[] args) => log.LogWarning(format, args);
 
-        public void LogError(string format, params object[] args) => log.LogError(format, args);
+        public void LogError(string format, params object[] args) => errors.Add(() => log.LogError(format, args));
 
-        public void LogError(Exception ex, string format, params object[] args) => log.LogError(ex, format, args);
+        public void LogError(Exception ex, string format, params object[] args) => errors.Add(() => log.LogError(ex, format, args));
     }
 }

@@ -37,19 +37,28 @@ public static class Postgres
     }
 
     /// <summary>The connection string with a pool size, a name that the operator sees in <c>pg_stat_activity</c>, and time limits in seconds.</summary>
-    public static string WithLimits(string connectionString, int poolSize, string name) => new NpgsqlConnectionStringBuilder(ForPrimary(connectionString))
+    public static string WithLimits(string connectionString, int poolSize, string name)
     {
-        MaxPoolSize = poolSize,
-        ApplicationName = name,
-        Timeout = 5,
-        CommandTimeout = 15,
-        KeepAlive = 15,
-        // A burst of requests leaves no servers behind for the next hour.
-        ConnectionIdleLifetime = 60,
-        IncludeErrorDetail = false,
-        Timezone = "UTC",
-        // Statements are constants and come again and again: prepared ones cost PostgreSQL two thirds.
-        MaxAutoPrepare = 200,
-        AutoPrepareMinUsages = 3,
-    }.ConnectionString;
+        var text = new NpgsqlConnectionStringBuilder(ForPrimary(connectionString))
+        {
+            MaxPoolSize = poolSize,
+            ApplicationName = name,
+            Timeout = 5,
+            CommandTimeout = 15,
+            KeepAlive = 15,
+            // A burst of requests leaves no servers behind for the next hour.
+            ConnectionIdleLifetime = 60,
+            IncludeErrorDetail = false,
+            Timezone = "UTC",
+            // Statements are constants and come again and again: prepared ones cost PostgreSQL two thirds.
+            MaxAutoPrepare = 200,
+            AutoPrepareMinUsages = 3,
+        };
+        // KeepAlive sends nothing while a statement runs, and some have no limit of time: where a server goes without a word the kernel finds out, in minutes.
+        if (IsTcp(text.Host)) (text.TcpKeepAlive, text.TcpKeepAliveTime, text.TcpKeepAliveInterval) = (true, 30, 10);
+        return text.ConnectionString;
+    }
+
+    // A socket in the file system refuses what is TCP's: Npgsql could not connect.
+    private static bool IsTcp(string? hosts) => hosts?.Split(',').All(host => host.Trim() is [not ('/' or '@'), ..]) == true;
 }

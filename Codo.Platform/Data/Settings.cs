@@ -26,6 +26,13 @@ public static class Settings
         return await connection.QuerySingleAsync<string>(ReadSql, new { Key = key });
     }
 
+    /// <summary>The stored value; null where there is none.</summary>
+    public static async Task<string?> Read(NpgsqlDataSource source, string key)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        return await connection.QuerySingleOrDefaultAsync<string>(ReadSql, new { Key = key });
+    }
+
     /// <summary>Stores a value that the operator has set.</summary>
     public static async Task Replace(NpgsqlDataSource source, string key, string value)
     {

@@ -18,11 +18,18 @@ public sealed class StoredZone(NpgsqlDataSource source, Zone zone, TimeProvider 
 
     /// <summary>Reads the zone, or stores it: the setting where it is given, else the machine's at the first start.</summary>
     /// <param name="setting"><c>Codo:TimeZone</c>; empty takes what is stored.</param>
-    /// <exception cref="TimeZoneNotFoundException">The setting names no zone of this machine.</exception>
-    public async Task Load(string setting)
+    /// <param name="local">The machine's zone; null asks the machine.</param>
+    /// <exception cref="TimeZoneNotFoundException">
+    /// The setting names no zone of this machine; or nothing is set or stored, and the machine's zone has no name.
+    /// </exception>
+    public async Task Load(string setting, TimeZoneInfo? local = null)
     {
+        local ??= TimeZoneInfo.Local;
         if (setting.Length > 0) await Settings.Replace(source, ZoneKey, TimeZoneInfo.FindSystemTimeZoneById(setting).Id);
-        var id = await Settings.ReadOrKeep(source, ZoneKey, TimeZoneInfo.Local.Id);
+        // It would be stored under a name that no start finds again, and all times would be UTC's.
+        else if (!TimeZoneInfo.TryFindSystemTimeZoneById(local.Id, out _) && await Settings.Read(source, ZoneKey) is null)
+            throw new TimeZoneNotFoundException("it is not set, and the machine's time zone has no name (/etc/localtime is a copy). Set it.");
+        var id = await Settings.ReadOrKeep(source, ZoneKey, local.Id);
         try
         {
             zone.Info = TimeZoneInfo.FindSystemTimeZoneById(id);

@@ -43,6 +43,7 @@ public static class Body
         try
         {
             if (json.TrimStart(" \t\r\n"u8) is not [(byte)'{', ..]) throw IsNoObject(json);
+            if (ItemLimits.Exceeded(typeof(T), json) is { } tooMany) throw tooMany;
             return JsonSerializer.Deserialize<T>(json, options)!;
         }
         catch (JsonException error)

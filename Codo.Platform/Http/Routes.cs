@@ -68,7 +68,11 @@ public static class Routes
 
 /// <summary>What a route that is no slice takes from its query, for the API's description.</summary>
 /// <param name="Names">As they stand in the query.</param>
-public sealed record TakesQuery(params string[] Names);
+public sealed record TakesQuery(params string[] Names)
+{
+    /// <summary>Before the name in <c>fields.txt</c>: the same name means something else in another route.</summary>
+    public string Where { get; init; } = "stream";
+}
 
 /// <summary>Marks a route whose slice reads <see cref="IdempotencyKey"/>.</summary>
 public sealed record TakesIdempotencyKey;

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization.Metadata;
@@ -27,39 +28,40 @@ public static class UnknownFields
 
     private static readonly object Key = new();
 
+    // A list has one object after another of the same type, and reflection is slow.
+    private static readonly ConcurrentDictionary<Type, EchoedAttribute?> Echoes = new();
+
     /// <summary>Notes what a body has and <typeparamref name="T"/> does not, for the answer of this request.</summary>
     /// <param name="json">A JSON object that was read as a <typeparamref name="T"/>.</param>
     public static void Note<T>(HttpContext context, ReadOnlySpan<byte> json, JsonSerializerOptions options)
     {
-        var found = new List<Text>();
+        var found = context.Items[Key] as Found ?? new Found();
         var reader = new Utf8JsonReader(json);
         reader.Read();
         Walk(ref reader, options.GetTypeInfo(typeof(T)), "", found);
-        if (found.Count == 0) return;
-        if (context.Items[Key] is List<Text> before) before.AddRange(found);
-        else context.Items[Key] = found;
+        if (found.Named.Count > 0) context.Items[Key] = found;
     }
 
     /// <summary>The answer with what was noted among its <c>warnings</c>; the answer itself where nothing was.</summary>
     public static object AddTo(HttpContext context, object answer, JsonSerializerOptions options)
     {
-        if (context.Items[Key] is not List<Text> found) return answer;
+        if (context.Items[Key] is not Found found) return answer;
         var node = JsonSerializer.SerializeToNode(answer, options)!.AsObject();
         if (node["warnings"] is not JsonArray warnings)
             node["warnings"] = warnings = [];
-        foreach (var text in found.Take(MostNamed))
+        foreach (var text in found.Named)
             warnings.Add(text.ToString());
-        if (found.Count > MostNamed)
-            warnings.Add(new Text($"还有 {found.Count - MostNamed} 个不认识的字段", $"{found.Count - MostNamed} more unknown fields").ToString());
+        if (found.More > 0) warnings.Add(new Text($"还有 {found.More} 个不认识的字段", $"{found.More} more unknown fields").ToString());
         return node;
     }
 
-    private static void Walk(ref Utf8JsonReader reader, JsonTypeInfo info, string path, List<Text> found)
+    private static void Walk(ref Utf8JsonReader reader, JsonTypeInfo info, string path, Found found)
     {
         if (reader.TokenType == JsonTokenType.StartArray && info.Kind == JsonTypeInfoKind.Enumerable && info.ElementType is { } element)
         {
             var inner = info.Options.GetTypeInfo(element);
-            for (var place = 0; reader.Read() && reader.TokenType != JsonTokenType.EndArray; place++) Walk(ref reader, inner, $"{path}[{place}]", found);
+            for (var place = 0; reader.Read() && reader.TokenType != JsonTokenType.EndArray; place++)
+                Walk(ref reader, inner, found.IsFull ? "" : $"{path}[{place}]", found);
             return;
         }
         if (reader.TokenType != JsonTokenType.StartObject || info.Kind != JsonTypeInfoKind.Object)
@@ -67,7 +69,10 @@ public static class UnknownFields
             reader.Skip();
             return;
         }
-        var echoed = info.Type.GetCustomAttributes(typeof(EchoedAttribute), false).OfType<EchoedAttribute>().SingleOrDefault();
+        var echoed = Echoes.GetOrAdd(
+            info.Type,
+            static type => type.GetCustomAttributes(typeof(EchoedAttribute), false).OfType<EchoedAttribute>().SingleOrDefault()
+        );
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             var name = reader.GetString()!;
@@ -80,8 +85,11 @@ public static class UnknownFields
             }
             var isEmpty = reader.TokenType == JsonTokenType.String && reader.ValueTextEquals(""u8);
             reader.Skip();
-            if (echoed is null || !(echoed.Fields.Contains(name) || (isEmpty && echoed.Empty.Contains(name))))
-                found.Add(Say(path.Length == 0 ? name : $"{path}.{name}", Nearest(name, info.Properties.Select(property => property.Name))));
+            if (echoed is not null && (echoed.Fields.Contains(name) || (isEmpty && echoed.Empty.Contains(name)))) continue;
+            if (found.IsFull)
+                found.More++;
+            else
+                found.Named.Add(Say(path.Length == 0 ? name : $"{path}.{name}", Nearest(name, info.Properties.Select(property => property.Name))));
         }
     }
 
@@ -121,5 +129,15 @@ public static class UnknownFields
             }
         }
         return far[one.Length, other.Length];
+    }
+
+    // Those after the first are only counted: a body may have a million, and what is meant by each takes long to find.
+    private sealed class Found
+    {
+        public List<Text> Named { get; } = [];
+
+        public int More { get; set; }
+
+        public bool IsFull => Named.Count == MostNamed;
     }
 }

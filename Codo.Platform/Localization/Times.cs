@@ -119,7 +119,9 @@ public static partial class Times
         offset = TimeSpan.Zero;
         if (text == "Z")
             return true;
-        int hours = int.Parse(text.AsSpan(1, 2), CultureInfo.InvariantCulture), minutes = int.Parse(text.AsSpan(text.Length - 2), CultureInfo.InvariantCulture);
+        // +08:00, +0800, or +08 as PostgreSQL writes it.
+        var hours = int.Parse(text.AsSpan(1, 2), CultureInfo.InvariantCulture);
+        var minutes = text.Length == 3 ? 0 : int.Parse(text.AsSpan(text.Length - 2), CultureInfo.InvariantCulture);
         offset = new TimeSpan(hours, minutes, 0) * (text[0] == '-' ? -1 : 1);
         return minutes < 60 && offset.Duration() <= TimeSpan.FromHours(14);
     }
@@ -130,7 +132,7 @@ public static partial class Times
     // [0-9], because \d takes the digits of every script, and \z, because $ lets a line end pass.
     [GeneratedRegex(
         @"^(?<year>[0-9]{4})-(?<month>[0-9]{1,2})-(?<day>[0-9]{1,2})(?<separator>[ T])(?<hour>[0-9]{1,2}):(?<minute>[0-9]{2})"
-        + @"(:(?<second>[0-9]{2})(\.(?<fraction>[0-9]{1,9}))?)?(?<offset>Z|[+-][0-9]{2}:?[0-9]{2})?\z",
+        + @"(:(?<second>[0-9]{2})(\.(?<fraction>[0-9]{1,9}))?)?(?<offset>Z|[+-][0-9]{2}(:?[0-9]{2})?)?\z",
         RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture)]
     private static partial Regex DateAndTime();
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
+using Dapper;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
@@ -13,7 +14,10 @@ namespace Codo.Platform.Security;
 /// </summary>
 internal sealed class AuditPartitions(NpgsqlDataSource source, NodeSettings settings, RetentionGuard guard, TimeProvider time, ILogger<AuditPartitions> log)
 {
-    private const string Table = "platform.audit";
+    internal const string Table = "platform.audit";
+
+    internal static string AddSql(DateTime first) =>
+        string.Create(CultureInfo.InvariantCulture, $"SELECT platform.add_audit_partition('{first:yyyy-MM-dd}')");
 
     /// <summary>The hourly run.</summary>
     public async Task Maintain(CancellationToken cancellation)
@@ -24,7 +28,7 @@ internal sealed class AuditPartitions(NpgsqlDataSource source, NodeSettings sett
             PartitionSpan.Month,
             time.GetUtcNow(),
             ahead: 2,
-            first => string.Create(CultureInfo.InvariantCulture, $"SELECT platform.add_audit_partition('{first:yyyy-MM-dd}')"),
+            AddSql,
             left: why => log.LogWarning("{Why}", why)
         );
         if (await guard.Allows(cancellation) is not { } now)
@@ -38,5 +42,33 @@ internal sealed class AuditPartitions(NpgsqlDataSource source, NodeSettings sett
         );
         if (dropped > 0)
             log.LogInformation("{Count} months of the audit are past their retention of {Days} days and were dropped", dropped, settings.AuditRetentionDays);
+    }
+}
+
+/// <summary>
+/// The month of the audit that is under way, for whoever writes into it before the first upkeep. Where no host has run for months it is not made yet: a row
+/// would lie in the default partition, and keep it from being made for good.
+/// </summary>
+public static class AuditMonth
+{
+    private const string NowSql = """
+        SELECT clock_timestamp()
+        """;
+
+    /// <summary>Makes it where it is missing.</summary>
+    /// <param name="left">Told why it could not be made, for those who go on all the same; null fails.</param>
+    public static async Task Make(NpgsqlDataSource source, Action<string>? left = null)
+    {
+        try
+        {
+            DateTime now;
+            await using (var connection = await source.OpenConnectionAsync())
+                now = await connection.ExecuteScalarAsync<DateTime>(NowSql);
+            await Partitions.Ensure(source, AuditPartitions.Table, PartitionSpan.Month, now, ahead: 0, AuditPartitions.AddSql, left: left);
+        }
+        catch (Exception error) when (left is not null && error is TimeoutException or PostgresException)
+        {
+            left(error.Message);
+        }
     }
 }

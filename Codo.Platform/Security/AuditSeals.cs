@@ -264,7 +264,8 @@ internal sealed class AuditSealing(AuditSeals seals, RetentionGuard guard, ILogg
     /// <summary>The run every ten minutes.</summary>
     public async Task SealDue(CancellationToken cancellation)
     {
-        if (await guard.Allows(cancellation) is not { } now || await seals.SealUntil(now, cancellation) is not (> 0 and var days)) return;
+        // Also while the installation is held: a seal drops nothing, and without it the audit would not hold.
+        if (await guard.Agrees(cancellation) is not { } now || await seals.SealUntil(now, cancellation) is not (> 0 and var days)) return;
         // A log is often kept where the database is not: `codo audit verify --seal` compares.
         var newest = await seals.Newest(cancellation);
         log.LogInformation("{Days} days of the audit are sealed; the newest with its seal: {Seal}", days, newest);

@@ -12,11 +12,14 @@ public sealed class BackgroundFaultsTests
     {
         using var folder = new TestFolder();
         string[] done = [folder.At("cron"), folder.At("step")];
+        // For as long as it is there they write: until the host is gone, and no longer than the folder.
+        var writing = folder.At("writing");
+        await File.WriteAllTextAsync(writing, "", TestContext.Current.CancellationToken);
         await using (var host = await HostProcess.Start(folder.At("codo"), environment: ("Codo__TimeZone", "Asia/Shanghai")))
         {
-            await host.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = "left", cmd = Writer(done[0]), cron = "0 0 0 1 1 *" });
+            await host.Send(HttpMethod.Post, "/v1/cron/job/", new { job_id = "left", cmd = Writer(writing, done[0]), cron = "0 0 0 1 1 *" });
             var log = (await host.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "left" }))["log_id"]!;
-            var order = await Order(host, OrderHost.Step(Writer(done[1])));
+            var order = await Order(host, OrderHost.Step(Writer(writing, done[1])));
             await Eventually.True(
                 async () => (await host.Send(HttpMethod.Get, $"/v1/cron/log/?key=log_id&value={log}"))["data"]![0]!["status"]!.GetValue<string>() == "success",
                 "the run has ended"
@@ -34,10 +37,11 @@ public sealed class BackgroundFaultsTests
             await host.Kill();
         }
 
+        File.Delete(writing);
         foreach (var file in done) await Eventually.True(() => File.Exists(file), "the background process has come to its end");
     }
 
-    private static string Writer(string done) => $"(for i in $(seq 100); do echo $i; seq 2000; sleep 0.1; done; touch {done}) & exit 0";
+    private static string Writer(string writing, string done) => $"(while test -e {writing}; do echo x; seq 2000; sleep 0.1; done; touch {done}) & exit 0";
 
     private static async Task<JsonNode> Order(HostProcess host, JsonObject step)
     {

@@ -42,13 +42,12 @@ public sealed class ClusterTests(TestPostgres postgres)
             await connection.OpenAsync(token);
             await Eventually.True(() => Holds("SELECT count(DISTINCT node) = 2 FROM cron.attempt"), "both nodes run jobs");
             // Which node takes an order is chance: there are new ones until one runs on the node that is killed.
-            var orders = 0;
             await Eventually.True(
                 async () =>
                 {
                     if (await Holds("SELECT EXISTS (SELECT FROM tasks.attempt WHERE node = 'a' AND ended_at IS NULL)")) return true;
                     if (await Holds("SELECT NOT EXISTS (SELECT FROM tasks.lane WHERE state <> 'done')"))
-                        for (var i = 0; i < Orders; i++, orders++)
+                        for (var i = 0; i < Orders; i++)
                             await Sent(i % 2 == 0 ? killed : stays, "/v2/task/accept/", order);
                     return false;
                 },
@@ -82,6 +81,8 @@ public sealed class ClusterTests(TestPostgres postgres)
             ).ShouldBe(0);
             var lines = await File.ReadAllLinesAsync(ran, token);
             lines.Length.ShouldBe(lines.Distinct().Count(), "nothing ran twice");
+            // Another attempt has another run id, and its line is another: no step here may be retried, and nobody restarts one.
+            (await connection.QuerySingleAsync<long>("SELECT count(*) FROM tasks.attempt WHERE attempt > 1")).ShouldBe(0);
             var succeeded = await connection.QuerySingleAsync<long>("SELECT count(*) FROM cron.cron_log WHERE status = 'success'");
             lines.Count(line => line[0] == 'j').ShouldBeGreaterThanOrEqualTo((int)succeeded, "what is a success has run");
             // A step is done, or it is the one that was cut off, or it comes after that one.
@@ -95,7 +96,8 @@ public sealed class ClusterTests(TestPostgres postgres)
                 )
             ).ShouldBe(0);
             var done = await connection.QuerySingleAsync<long>("SELECT count(*) FROM tasks.scheduler_task_info WHERE task_status = 3");
-            lines.Count(line => line[0] == 'o').ShouldBeInRange((int)done, (int)done + orders);
+            var cut = await connection.QuerySingleAsync<long>("SELECT count(*) FROM tasks.scheduler_task_info WHERE task_status = 6");
+            lines.Count(line => line[0] == 'o').ShouldBeInRange((int)done, (int)(done + cut), "what was cut off may have come to its end");
 
             async Task<bool> Holds(string sql) => await connection.QuerySingleOrDefaultAsync<bool?>(sql) == true;
         }
@@ -187,6 +189,52 @@ public sealed class ClusterTests(TestPostgres postgres)
         log.Status().ShouldBe("interrupted");
         log["task_log"]!.GetValue<string>().ShouldContain("命令未启动");
         File.Exists(ran).ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task A_dead_node_that_cannot_be_recovered_holds_up_no_other()
+    {
+        var token = TestContext.Current.CancellationToken;
+        await using var host = await TestHost.Start(postgres, null, ("Codo:NodeName", "a"));
+        await using var connection = await host.Source.OpenConnectionAsync(token);
+        foreach (var (job, node) in new[] { ("of-the-first", "gone-1"), ("of-the-second", "gone-2") })
+        {
+            await host.Make(new { job_id = job, cmd = "true", cron = CronClient.Never });
+            await connection.ExecuteAsync(
+                """
+                WITH l AS (INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd)
+                    SELECT id, job_id, 'manual', 'manual', now(), now(), 'running', now(), 'true' FROM cron.job WHERE job_id = @job
+                    RETURNING log_id, nominal_at, job, job_id
+                ), a AS (INSERT INTO cron.attempt (log_id, nominal_at, attempt, trigger, run_id, node, incarnation, started_at)
+                    SELECT log_id, nominal_at, 1, 'manual', @node, @node, 1, now() FROM l)
+                INSERT INTO cron.active_execution (log_id, nominal_at, job, job_id, state, not_before, exclusive, node, incarnation)
+                SELECT log_id, nominal_at, job, job_id, 'running', now(), true, @node, 1 FROM l
+                """,
+                new { job, node }
+            );
+        }
+        await using var holder = await host.Source.OpenConnectionAsync(token);
+        await using var holding = await holder.BeginTransactionAsync(token);
+        var held = await holder.QueryAsync<long>("SELECT log_id FROM cron.active_execution WHERE node = 'gone-1' FOR UPDATE", transaction: holding);
+        held.ShouldHaveSingleItem();
+
+        await connection.ExecuteAsync(
+            """
+            INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version, heartbeat_at, fenced)
+            VALUES ('gone-1', 1, 'm', 'b', 1, 'v', '-infinity', 1), ('gone-2', 1, 'm', 'b', 1, 'v', '-infinity', 1)
+            """
+        );
+        var second = Eventually.True(async () => await Status("of-the-second") == "interrupted", "what the second left is recovered");
+        await host.CancelBehind(holder, second, "the second one is judged");
+        await second;
+        (await Status("of-the-first")).ShouldBe("running");
+        (await host.Count("SELECT count(*) FROM platform.node WHERE name = 'gone-1' AND settled < fenced")).ShouldBe(1, "it is tried again");
+
+        await holding.RollbackAsync(token);
+        await Eventually.True(async () => await Status("of-the-first") == "interrupted", "what the first left is recovered too");
+        await Eventually.True(async () => await host.Count("SELECT count(*) FROM platform.node WHERE settled < fenced") == 0, "both are settled");
+
+        Task<string> Status(string job) => host.Ask<string>("SELECT status FROM cron.cron_log WHERE job_id = @job", new { job });
     }
 
     private static async Task Sent(HostProcess host, string path, object body, HttpMethod? method = null)

@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Text;
 using System.Text.Json.Nodes;
 using Codo.Host.LocalServices;
+using Codo.Modules.Cron.Executions;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Dapper;
@@ -33,12 +34,16 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
                 new
                 {
                     job_id = "survivor",
-                    cmd = $"trap '' TERM HUP PIPE; echo started; echo $$ > {pid}; while :; do sleep 1; done",
+                    cmd = $"trap '' TERM HUP PIPE; head -c 70000 /dev/zero | tr '\\0' x; echo $$ > {pid}; while :; do sleep 1; done",
                     cron = CronClient.Never,
                 }
             );
             logId = (await Send(first, HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "survivor" }))["log_id"]!.GetValue<long>();
             await Eventually.True(() => File.Exists(pid) && File.ReadAllText(pid).Length > 1, "the command runs");
+            await Eventually.True(
+                async () => (await Send(first, HttpMethod.Get, $"/v1/cron/log/output/?log_id={logId}"))["after"]!.GetValue<long>() >= 66_000,
+                "more of its output is stored than lists show"
+            );
             await first.Kill();
         }
         IsAlive(pid).ShouldBeTrue("the command outlives its host");
@@ -48,6 +53,7 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
         var log = await Log(second, logId);
         log.Status().ShouldBe("interrupted");
         log["task_log"]!.GetValue<string>().ShouldContain("中断");
+        log["task_log"]!.GetValue<string>().ShouldContain("xx\n" + ExecutionStore.RestAt(logId));
         // Nothing, or what was stored while it ran.
         ((string?)log["usage"]?["source"] ?? "sampled").ShouldBe("sampled");
         (await Send(second, HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "survivor" })).Code().ShouldBe(0);

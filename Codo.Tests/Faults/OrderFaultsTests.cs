@@ -45,6 +45,7 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
             }
             await using var source = NpgsqlDataSource.Create(database);
             await using var connection = await source.OpenConnectionAsync();
+            accepted.Count.ShouldBeGreaterThan(10, "there are orders at all");
             // What was answered is there; what was not may be there too, whole or not at all.
             (
                 await connection.ExecuteScalarAsync<long>(
@@ -71,6 +72,7 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
             runs.ShouldBe(runs.Distinct());
             var done = (await connection.QueryAsync<string>("SELECT run_id FROM tasks.attempt WHERE outcome = 'done'")).ToHashSet();
             done.Except(runs).ShouldBeEmpty();
+            done.Count.ShouldBeGreaterThan(10, "and they ran");
             (await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM tasks.attempt WHERE attempt > 1")).ShouldBe(0);
             (await connection.ExecuteScalarAsync<long>("SELECT count(*) FROM tasks.attempt WHERE ended_at IS NULL")).ShouldBe(0);
             // People restart what was interrupted, and all is well.
@@ -450,21 +452,21 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
     {
         try
         {
-            return (long?)
-                (
-                    await Send(
-                        host,
-                        HttpMethod.Post,
-                        "/v2/task/accept/",
-                        new
-                        {
-                            task_name = "fault",
-                            temp_id = template,
-                            hosts = new Dictionary<string, string> { ["1"] = hosts },
-                            schedule = "ready",
-                        }
-                    )
-                )["list_id"];
+            var answer = await Send(
+                host,
+                HttpMethod.Post,
+                "/v2/task/accept/",
+                new
+                {
+                    task_name = "fault",
+                    temp_id = template,
+                    hosts = new Dictionary<string, string> { ["1"] = hosts },
+                    schedule = "ready",
+                }
+            );
+            // A refusal is no fault.
+            answer.Code().ShouldBe(0, answer.ToJsonString());
+            return (long)answer["list_id"]!;
         }
         catch (Exception error) when (error is HttpRequestException or IOException or TaskCanceledException)
         {

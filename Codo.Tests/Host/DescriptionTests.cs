@@ -52,7 +52,24 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
         }
 
         static JsonNode? Header(JsonNode operation) =>
-            operation["parameters"]?.AsArray().SingleOrDefault(parameter => (string)parameter!["in"]! == "header");
+            operation["parameters"]?.AsArray()
+                .SingleOrDefault(parameter => (string)parameter!["in"]! == "header" && (string)parameter["name"]! != "If-Match");
+    }
+
+    [Fact]
+    public async Task What_a_route_reads_beside_its_record_is_described_as_well()
+    {
+        var operations = Operations(await host.Get("/openapi/v1.json")).ToDictionary(one => one.Name, one => one.Operation);
+        Names("get /v2/task/log/stream", "query").ShouldBe(["log_key", "list_id", "sched_id", "attempt", "after"]);
+        Names("get /v2/accounts/audit/export", "query").ShouldBe(["who", "kind", "object", "action", "result", "from", "to", "after"]);
+        operations
+            .Keys.Where(name => Names(name, "header").Contains("If-Match"))
+            .ShouldBe(["put /v1/cron/job", "put /v2/task_layout/details"], ignoreOrder: true);
+
+        IEnumerable<string> Names(string name, string place) =>
+            (operations[name]["parameters"]?.AsArray() ?? [])
+                .Where(parameter => (string)parameter!["in"]! == place)
+                .Select(parameter => (string)parameter!["name"]!);
     }
 
     [Fact]

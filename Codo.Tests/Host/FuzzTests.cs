@@ -206,6 +206,19 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
     }
 
     [Fact]
+    public async Task A_body_full_of_fields_that_nobody_reads_is_answered_with_the_first_of_them()
+    {
+        var memory = fixture.Begin();
+        var fields = string.Join(',', Enumerable.Repeat("\"x\":1", 1_000_000));
+        var body = $$"""{"temp_id": 99999999, "new_temp_data": [], {{fields}}}""";
+        using var response = await fixture.Http.SendAsync(TestHost.Request(HttpMethod.Put, "/v2/task_layout/details/", body, Admin));
+        var answer = JsonNode.Parse(await response.Content.ReadAsStringAsync())!;
+        ((string)answer["msg"]!, answer["warnings"]!.AsArray().Count).ShouldBe(("模板不存在", 21));
+        ((string)answer["warnings"]![20]!).ShouldBe("还有 999980 个不认识的字段");
+        (fixture.Peak() - memory).ShouldBeLessThan(MostGrowth);
+    }
+
+    [Fact]
     public async Task Patterns_whose_automata_are_large_leave_memory_bounded()
     {
         // Each takes some 80 MB while it is built.

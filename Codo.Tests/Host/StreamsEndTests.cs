@@ -18,13 +18,15 @@ public sealed class StreamsEndTests(StreamsHost fixture) : IClassFixture<Streams
     [Fact]
     public async Task Server_sent_events_end_with_their_token()
     {
+        var (token, expires) = Short();
         using var response = await host.Http.SendAsync(
-            TestHost.Request(HttpMethod.Get, "/v2/task/log/stream/?log_key=1_1_1_h", null, Short()),
+            TestHost.Request(HttpMethod.Get, "/v2/task/log/stream/?log_key=1_1_1_h", null, token),
             HttpCompletionOption.ResponseHeadersRead
         );
+        ShouldStream(response);
         await using var stream = await response.Content.ReadAsStreamAsync();
-        var ended = Read(stream);
-        await ended.WaitAsync(TimeSpan.FromSeconds(60));
+        await Read(stream).WaitAsync(TimeSpan.FromSeconds(60));
+        DateTimeOffset.UtcNow.ShouldBeGreaterThanOrEqualTo(expires.AddSeconds(-1), "it was open until then");
     }
 
     [Theory]
@@ -32,8 +34,9 @@ public sealed class StreamsEndTests(StreamsHost fixture) : IClassFixture<Streams
     [InlineData(false)]
     public async Task A_WebSocket_ends_with_its_token(bool asks)
     {
+        var (token, expires) = Short();
         using var socket = new ClientWebSocket();
-        socket.Options.SetRequestHeader("auth-key", Short());
+        socket.Options.SetRequestHeader("auth-key", token);
         await socket.ConnectAsync(
             new Uri(host.Http.BaseAddress!.ToString().Replace("http", "ws", StringComparison.Ordinal) + "ws/v1/task/log/"),
             TestContext.Current.CancellationToken
@@ -41,6 +44,7 @@ public sealed class StreamsEndTests(StreamsHost fixture) : IClassFixture<Streams
         if (asks)
             await socket.SendAsync(Encoding.UTF8.GetBytes("1_1_1_h"), WebSocketMessageType.Text, true, TestContext.Current.CancellationToken);
         await Ended(socket).WaitAsync(TimeSpan.FromSeconds(60));
+        DateTimeOffset.UtcNow.ShouldBeGreaterThanOrEqualTo(expires.AddSeconds(-1), "it was open until then");
     }
 
     [Fact]
@@ -53,6 +57,7 @@ public sealed class StreamsEndTests(StreamsHost fixture) : IClassFixture<Streams
             TestHost.Request(HttpMethod.Get, "/v2/stream/?topics=jobs", null, TestTokens.For(41, "for a while")),
             HttpCompletionOption.ResponseHeadersRead
         );
+        ShouldStream(response);
         await using var stream = await response.Content.ReadAsStreamAsync();
         await Read(stream).WaitAsync(TimeSpan.FromSeconds(60));
         DateTimeOffset.UtcNow.ShouldBeGreaterThan(until);
@@ -68,17 +73,22 @@ public sealed class StreamsEndTests(StreamsHost fixture) : IClassFixture<Streams
             TestHost.Request(HttpMethod.Get, "/v2/stream/?topics=jobs,order:1", null, TestTokens.Admin),
             HttpCompletionOption.ResponseHeadersRead
         );
-        response.StatusCode.ShouldBe(HttpStatusCode.OK);
+        ShouldStream(response);
         await using var stream = await response.Content.ReadAsStreamAsync();
         await Read(stream).WaitAsync(TimeSpan.FromSeconds(60));
     }
 
-    private static string Short()
+    private static (string Token, DateTimeOffset Expires) Short()
     {
         var payload = TestTokens.Payload(1, "admin", superuser: true);
-        payload["exp"] = DateTimeOffset.UtcNow.ToUnixTimeSeconds() + 10;
-        return TestTokens.Sign(payload);
+        var expires = DateTimeOffset.UtcNow.ToUnixTimeSeconds() + 10;
+        payload["exp"] = expires;
+        return (TestTokens.Sign(payload), DateTimeOffset.FromUnixTimeSeconds(expires));
     }
+
+    /// <summary>A refusal is 200 as well, and ends at once.</summary>
+    internal static void ShouldStream(HttpResponseMessage response) =>
+        (response.StatusCode, response.Content.Headers.ContentType?.MediaType).ShouldBe((HttpStatusCode.OK, "text/event-stream"));
 
     internal static async Task Read(Stream stream)
     {

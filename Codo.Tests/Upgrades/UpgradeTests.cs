@@ -25,6 +25,8 @@ public sealed class UpgradeTests(TestPostgres postgres)
                 FROM cron.cron_log WHERE job_id = 'fails';
             INSERT INTO tasks.news (list_id, situation) SELECT list_id, 1 FROM tasks.scheduler_task_list WHERE schedule = 'new';
             UPDATE tasks.scheduler_task_list SET told = 0 WHERE schedule = 'new';
+            -- Its 29th of February may have come since the dump was taken: it would run once more, and fail once more.
+            UPDATE cron.job SET accounted_to = now(), next_run_at = now() + interval '1 year' WHERE job_id = 'fails';
             """);
         await DatabaseRoles.Settle(TestPostgres.AsSuperuser(database));
         var failures = await Count(database, "SELECT count FROM alerts.task_monitor WHERE fingerprint = 'job:fails:failed'");

@@ -11,7 +11,10 @@ main() { cat /run/codo-test.pid; }
 owner_of_main() { stat -c %U "/proc/$(main)"; }
 export CODO_URL=http://127.0.0.1:$port
 # as_host BINARY ARGUMENTS…: as the user that the host runs as, with its data.
-as_host() { setpriv --reuid=codo --regid=codo --init-groups env HOME=/var/lib/codo DOTNET_BUNDLE_EXTRACT_BASE_DIR=/var/cache/codo Codo__DataDirectory=/var/lib/codo "$@"; }
+as_host() {
+  setpriv --reuid=codo --regid=codo --init-groups env HOME=/var/lib/codo DOTNET_BUNDLE_EXTRACT_BASE_DIR=/var/cache/codo \
+    Codo__DataDirectory=/var/lib/codo "$@"
+}
 sign_in() { CODO_TOKEN=$("$@" token --user admin --superuser | tail -n 1); export CODO_TOKEN; }
 jobs() {
   mkdir -p /tmp/files/jobs
@@ -48,6 +51,21 @@ is "$(codo job run who --follow)" codo-run "the user of commands"
 is "$(codo why --help >/dev/null && echo yes)" yes "the client"
 [ -s /usr/share/man/man1/codo.1.gz ] || [ -e /etc/dpkg/dpkg.cfg.d ] || fail "no manual page"
 say "installs into a fresh root without .NET, starts as codo, and runs commands as codo-run"
+
+# The documents lead to nothing that the package does not have. A root that leaves documents out has none of them.
+if [ -e /usr/share/doc/codo/README.md ]; then
+  links=0
+  while IFS=: read -r page target; do
+    target=${target#*](} target=${target%)} target=${target%%#*}
+    case $target in '' | *:* ) continue ;; esac
+    links=$((links + 1))
+    [ -e "$(dirname "$page")/$target" ] || fail "$page leads to $target, which the package does not have"
+  done < <(grep -rHo --include='*.md' '][(][^)]*)' /usr/share/doc/codo)
+  [ "$links" -gt 100 ] || fail "only $links links were found in the documents"
+  say "has what its documents lead to ($links links)"
+else
+  [ -e /etc/dpkg/dpkg.cfg.d ] || fail "no documents"
+fi
 
 # An upgrade with a job under way, and settings that somebody has changed.
 dpkg-query -W -f '${Conffiles}\n' codo | grep -q ' /etc/codo/appsettings.json ' || fail "the settings are no conffile"
@@ -104,7 +122,8 @@ printf '[Service]\nExecStart=/usr/local/bin/codo\n' >/etc/systemd/system/codo.se
 dpkg-deb -x "/packages/$before" /tmp/before
 cp /tmp/before/usr/bin/codo /usr/local/bin/codo
 hash -r
-env -i PATH="$PATH" HOME=/root Codo__AllowRunAs=root Codo__MinFreeDisk=0 ASPNETCORE_URLS="$CODO_URL" /usr/local/bin/codo >/var/log/codo-test.log 2>&1 </dev/null &
+env -i PATH="$PATH" HOME=/root Codo__AllowRunAs=root Codo__MinFreeDisk=0 ASPNETCORE_URLS="$CODO_URL" /usr/local/bin/codo \
+  >/var/log/codo-test.log 2>&1 </dev/null &
 byhand=$!
 for _ in $(seq 300); do ! grep -q '^Codo is up' /var/log/codo-test.log || break; sleep 0.1; done
 sign_in /usr/local/bin/codo

@@ -153,6 +153,7 @@ internal sealed class ImportPlan(ClientContext context, CodoServer server, strin
     private async Task<int> Apply(Dictionary<ImportItem, string> wrong)
     {
         var (made, changed, same, failed) = (0, 0, 0, 0);
+        var saved = new List<string>();
         foreach (var item in Taken(wrong))
         {
             var id = item.Job!.Text("job_id");
@@ -169,6 +170,7 @@ internal sealed class ImportPlan(ClientContext context, CodoServer server, strin
                     await JobForm.Save(server, present is null ? HttpMethod.Post : HttpMethod.Put, body);
                     if (present is null) made++;
                     else changed++;
+                    saved.Add(id);
                 }
             }
             catch (CodoServer.Refused refused)
@@ -186,7 +188,23 @@ internal sealed class ImportPlan(ClientContext context, CodoServer server, strin
             $"{made} made, {changed} changed, {same} unchanged, {failed} refused by the server, "
                 + $"{items.Count(item => item.Refused is not null) + wrong.Count} refused."
         );
+        await WarnOfTwo(saved);
         return failed > 0 ? ExitCodes.Failed : ExitCodes.Done;
+    }
+
+    // The source goes on until somebody stops it, and its commands then run in both places.
+    private async Task WarnOfTwo(IReadOnlyList<string> saved)
+    {
+        var live = 0;
+        // Asked anew: a high-risk rule may hold what was just saved.
+        foreach (var id in saved)
+            if ((await Find(id)).Text("state") == "running") live++;
+        if (live == 0) return;
+        context.Error.WriteLine(
+            context.IsChinese ? $"现在有 {live} 个任务在这里触发：请在来源处停用它们。"
+            : live == 1 ? "1 job fires here now; stop it at the source."
+            : $"{live} jobs fire here now; stop them at the source."
+        );
     }
 
     private JsonArray Report(Dictionary<ImportItem, string> wrong) =>

@@ -1,12 +1,17 @@
 // Requests of the public API, and what became of them.
 import { h, language, t, visible } from './words.js';
 
-/** @param {string | null} key an Idempotency-Key @returns {Promise<any>} the answer; a failure has `code` other than 0, and `lost` where it may be done all the same. */
+/**
+ * @param {string | null} key an Idempotency-Key
+ * @returns {Promise<any>} the answer; a failure has `code` other than 0, and `lost` where it may be done all the same.
+ */
 export async function request(method, path, body = undefined, key = null) {
   try {
     const response = await fetch(path, {
       method,
-      headers: { 'Accept-Language': language, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }), ...(key ? { 'Idempotency-Key': key } : {}) },
+      headers: {
+        'Accept-Language': language, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }), ...(key ? { 'Idempotency-Key': key } : {}),
+      },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     const answer = await response.json();
@@ -37,7 +42,8 @@ export function say(text, isBad = false, undo = null) {
     undo && h('button', { type: 'button', class: 'button small', onclick: () => { message.remove(); undo.run(); } }, undo.word),
     h('button', { type: 'button', class: 'button small ghost', 'aria-label': t('关闭', 'Dismiss'), onclick: () => message.remove() }, '✕'));
   // What has failed again, in the same words, is said once.
-  if (isBad && !undo) for (const old of box.querySelectorAll('.message.bad:not(:has(.button:not(.ghost)))')) if (old.firstElementChild.textContent === text) old.remove();
+  if (isBad && !undo)
+    for (const old of box.querySelectorAll('.message.bad:not(:has(.button:not(.ghost)))')) if (old.firstElementChild.textContent === text) old.remove();
   box.append(message);
   for (const old of [...box.querySelectorAll('.message:not(.bad):not(:has(.button:not(.ghost)))')].slice(0, -4)) old.remove();
   box.scrollTop = box.scrollHeight;
@@ -65,7 +71,9 @@ export const typedFor = (hosts) => (hosts > 50 ? String(hosts) : null);
 /** Asks before it acts: a title, what will happen as a list, and the word of the button. Resolves to true when it was pressed. */
 export function confirm(title, list, word, isDanger = false, typed = null) {
   return new Promise((resolve) => {
-    const field = typed && h('input', { name: 'typed', autocomplete: 'off', 'aria-label': t(`输入 ${typed} 以确认`, `Type ${typed} to confirm`), placeholder: typed });
+    const field = typed && h('input', {
+      name: 'typed', autocomplete: 'off', 'aria-label': t(`输入 ${typed} 以确认`, `Type ${typed} to confirm`), placeholder: typed,
+    });
     const go = h('button', { class: isDanger ? 'button danger' : 'button primary', value: 'yes', disabled: Boolean(typed) }, word);
     if (field) field.addEventListener('input', () => { go.disabled = field.value !== typed; });
     const dialog = h('dialog', { 'aria-labelledby': 'confirm-title' }, h('form', { method: 'dialog' },

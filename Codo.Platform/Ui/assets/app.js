@@ -170,13 +170,16 @@ async function takeBack({ method = 'POST', path, body, go }) {
   await refresh();
 }
 
-const told = (answer) => [answer.msg, answer.hint, answer.delivered === undefined ? null : answer.answer, ...(answer.warnings ?? [])].filter(Boolean).join('\n');
+const told = (answer) => [answer.msg, answer.hint, answer.delivered === undefined ? null : answer.answer, ...(answer.warnings ?? [])]
+  .filter(Boolean).join('\n');
 
 // A secret that is answered this once, each with a button to copy it.
 function showSecrets(title, values) {
   const dialog = h('dialog', { 'aria-labelledby': 'secret-title' }, h('div', { class: 'inside' }, h('h2', { id: 'secret-title' }, title),
     h('p', { class: 'muted' }, t('只显示这一次，请现在保存。', 'It is shown this once: keep it now.')),
-    ...values.map((value) => h('div', { class: 'code' }, h('pre', { tabindex: '0' }, h('code', {}, value)), h('button', { type: 'button', class: 'button small', onclick: () => copy(value) }, t('复制', 'Copy')))),
+    ...values.map((value) => h('div', { class: 'code' },
+      h('pre', { tabindex: '0' }, h('code', {}, value)),
+      h('button', { type: 'button', class: 'button small', onclick: () => copy(value) }, t('复制', 'Copy')))),
     h('div', { class: 'end' }, h('button', { class: 'button primary', onclick: () => dialog.close() }, t('已保存', 'I have kept it')))));
   // Neither Escape nor Back takes it away. A browser lets a dialog refuse only the first of several, so that the key itself is held back too.
   const stay = (event) => { if (event.key === 'Escape' && [...document.querySelectorAll('dialog[open]')].at(-1) === dialog) event.preventDefault(); };
@@ -188,7 +191,8 @@ function showSecrets(title, values) {
 }
 
 // What nobody has touched is not sent: it may have been changed elsewhere meanwhile.
-export const isAsItWas = (field) => (field.type === 'checkbox' ? field.checked === field.defaultChecked : field.options ? [...field.options].every((option) => option.selected === option.defaultSelected) : field.value === field.defaultValue);
+export const isAsItWas = (field) => (field.type === 'checkbox' ? field.checked === field.defaultChecked
+  : field.options ? [...field.options].every((option) => option.selected === option.defaultSelected) : field.value === field.defaultValue);
 
 const listOf = (text) => text.split(/[,，\n]/).map((item) => item.trim()).filter(Boolean);
 
@@ -203,7 +207,8 @@ export const quoted = (value) => (value !== null && (/[\n\r]/.test(value) || unq
 function pairs(field) {
   const lines = field.value.split('\n').filter((line) => line.trim());
   const wrong = lines.find((line) => !line.includes('='));
-  if (wrong === undefined) return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf('=')).trim(), unquoted(line.slice(line.indexOf('=') + 1))]));
+  if (wrong === undefined)
+    return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf('=')).trim(), unquoted(line.slice(line.indexOf('=') + 1))]));
   refuse(field.form, field, t(`「${wrong}」没有等号：每行一个 名称=值，多行的值写成 名称="一\\n二"`,
     `“${wrong}” has no equals sign: one NAME=value a line, and a value of several lines as NAME="one\\ntwo"`));
   return null;
@@ -226,7 +231,8 @@ async function submit(form, by) {
     const group = kind === 'each' ? [...form.elements].filter((other) => other.name === field.name) : [field];
     if (seen.has(field.name) && kind === 'each') continue;
     seen.add(field.name);
-    if ((kind?.startsWith('skip-empty') && field.value === '') || ((method === 'PUT' || kind === 'skip-same') && field.type !== 'hidden' && group.every(isAsItWas))) continue;
+    if ((kind?.startsWith('skip-empty') && field.value === '')
+      || ((method === 'PUT' || kind === 'skip-same') && field.type !== 'hidden' && group.every(isAsItWas))) continue;
     const value = kind === 'number' ? field.value.trim() || '0'
       : kind === 'each' ? group.filter((box) => box.checked).map((box) => box.value)
       : kind === 'list' ? listOf(field.value)
@@ -255,7 +261,8 @@ async function submit(form, by) {
     }
     // A version is taken back by the one before it. Not where the space has changed: an old version leaves a job where it is.
     const { undo, undoKey } = form.dataset, was = Number(body.version);
-    const back = undo && body.space === undefined && answer.version > was ? { path: undo, body: { [undoKey]: body[undoKey], version: was, current: answer.version } } : null;
+    const back = undo && body.space === undefined && answer.version > was
+      ? { path: undo, body: { [undoKey]: body[undoKey], version: was, current: answer.version } } : null;
     say(told(answer), false, back && { word: t('撤销', 'Undo'), run: () => takeBack(back) });
     form.dispatchEvent(new CustomEvent('codo:saved', { bubbles: true, detail: answer }));
     await refresh();
@@ -265,7 +272,10 @@ async function submit(form, by) {
   }
   if (answer.code === 401) { signedOut(); return; }
   // What would run is no longer what was shown: it is to be looked at before it is approved.
-  if (answer.plan_sha256) { say(told(answer), true, { word: t('重新载入页面', 'Reload the page'), run: () => { form.removeAttribute('data-dirty'); location.reload(); } }); return; }
+  if (answer.plan_sha256) {
+    say(told(answer), true, { word: t('重新载入页面', 'Reload the page'), run: () => { form.removeAttribute('data-dirty'); location.reload(); } });
+    return;
+  }
   if (answer.data?.made_to && form.elements.version) { (await import('./conflict.js')).showConflict(form, answer); return; }
   // The message names the field; without one it stands at the button.
   const field = [...form.elements].find((element) => element.name && new RegExp(`(^|[^a-z_])${element.name}([^a-z_]|$)`).test(answer.msg))
@@ -279,7 +289,8 @@ function refuse(form, field, text) {
 }
 
 document.addEventListener('click', (event) => {
-  const target = event.target instanceof Element ? event.target.closest('[data-method], [aria-disabled="true"], [data-copy], [data-curl], [data-language], [data-theme-next], [data-palette]') : null;
+  const target = event.target instanceof Element
+    ? event.target.closest('[data-method], [aria-disabled="true"], [data-copy], [data-curl], [data-language], [data-theme-next], [data-palette]') : null;
   if (!target) return;
   const { dataset } = target;
   if (dataset.copy !== undefined) copy(dataset.copy);
@@ -331,7 +342,8 @@ async function preview(input) {
   const zone = input.form.elements.namedItem('time_zone')?.value;
   const answer = await request('GET', `/v1/cron/job/next/?cron=${encodeURIComponent(input.value)}${zone ? `&time_zone=${encodeURIComponent(zone)}` : ''}`);
   output.replaceChildren(answer.code === 0
-    ? h('span', {}, h('strong', {}, answer.cron_text), ' · ', (answer.data ?? []).slice(0, 3).map((time) => time.local + (time.note ? ` (${time.note})` : "")).join(' · '))
+    ? h('span', {}, h('strong', {}, answer.cron_text), ' · ',
+      (answer.data ?? []).slice(0, 3).map((time) => time.local + (time.note ? ` (${time.note})` : "")).join(' · '))
     : h('span', { class: 'error' }, answer.msg + (answer.hint ? ` · ${answer.hint}` : '')));
 }
 
@@ -349,8 +361,11 @@ async function fit(input) {
 
 function curl(command) {
   const dialog = h('dialog', { 'aria-label': 'curl' }, h('div', { class: 'inside' }, h('h2', {}, t('同样的内容，用 curl', 'The same with curl')),
-    h('p', { class: 'muted' }, t('CODO_TOKEN 是你的令牌。', 'CODO_TOKEN is your token.')), h('div', { class: 'code' }, h('pre', { tabindex: '0' }, h('code', {}, command))),
-    h('div', { class: 'end' }, h('button', { class: 'button', onclick: () => copy(command) }, t('复制', 'Copy')), h('button', { class: 'button primary', onclick: () => dialog.close() }, t('关闭', 'Close')))));
+    h('p', { class: 'muted' }, t('CODO_TOKEN 是你的令牌。', 'CODO_TOKEN is your token.')),
+    h('div', { class: 'code' }, h('pre', { tabindex: '0' }, h('code', {}, command))),
+    h('div', { class: 'end' },
+      h('button', { class: 'button', onclick: () => copy(command) }, t('复制', 'Copy')),
+      h('button', { class: 'button primary', onclick: () => dialog.close() }, t('关闭', 'Close')))));
   dialog.addEventListener('close', () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
@@ -397,7 +412,10 @@ document.addEventListener('keydown', (event) => {
   else if (event.key === 'j') cursor(1);
   else if (event.key === 'k') cursor(-1);
   // Of what a click has focused, a button or a link means itself.
-  else if (event.key === 'Enter' && place >= 0 && (event.target === document.body || event.target.matches?.('#main, .scroll'))) { const row = rows()[place]; if (row?.dataset.href) location.href = row.dataset.href; }
+  else if (event.key === 'Enter' && place >= 0 && (event.target === document.body || event.target.matches?.('#main, .scroll'))) {
+    const row = rows()[place];
+    if (row?.dataset.href) location.href = row.dataset.href;
+  }
   else if (!event.repeat) {
     const scope = place >= 0 ? rows()[place] : null;
     const button = scope?.querySelector(`[data-key="${CSS.escape(event.key)}"]`) ?? document.querySelector(`main .title [data-key="${CSS.escape(event.key)}"]`);

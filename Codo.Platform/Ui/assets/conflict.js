@@ -19,7 +19,8 @@ function set(field, value) {
 }
 
 function note(field, by, words, take) {
-  const place = field.closest('.field'), box = h('div', { class: 'theirs', role: 'group', 'aria-label': t(`${by}保存的值`, `What ${by} saved`) }, h('p', {}, words));
+  const place = field.closest('.field');
+  const box = h('div', { class: 'theirs', role: 'group', 'aria-label': t(`${by}保存的值`, `What ${by} saved`) }, h('p', {}, words));
   place.classList.add('changed');
   place.append(box);
   if (!take) return;
@@ -53,7 +54,8 @@ export function showConflict(form, answer) {
     }
   }
   form.elements.version.value = version;
-  const compare = form.dataset.versions && h('a', { href: `${form.dataset.versions}?version=${version}&with=${made}` }, t('查看两个版本的不同', 'See how the two differ'));
+  const compare = form.dataset.versions
+    && h('a', { href: `${form.dataset.versions}?version=${version}&with=${made}` }, t('查看两个版本的不同', 'See how the two differ'));
   const banner = h('div', { class: 'banner warn conflict', role: 'alert' }, h('div', {}, answer.msg, ' ', compare || '', h('p', {}, first
     ? t('双方都改过的字段已标出：请选择，再保存。', 'Fields that both of you changed are marked: choose, then save again.')
     : t('对方的修改已合入表单：再次保存即可。', 'Their changes are in the form now: save again to store yours.'))));

@@ -34,7 +34,11 @@ function connect() {
 
 const announce = () => { if (!hidden) send({ topics: Object.fromEntries([...listeners.keys()].map((topic) => [topic, versions[topic] ?? ''])) }); };
 
-/** @param {string} topic @param {string} version what the page shows; empty asks for the whole state @param {(change: {topic: string, version: string, data: any}) => void} listener */
+/**
+ * @param {string} topic
+ * @param {string} version what the page shows; empty asks for the whole state
+ * @param {(change: {topic: string, version: string, data: any}) => void} listener
+ */
 export function follow(topic, version, listener) {
   connect();
   if (!listeners.has(topic)) listeners.set(topic, new Set());

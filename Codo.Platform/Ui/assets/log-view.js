@@ -13,7 +13,12 @@ function cells(text) {
   // eslint-disable-next-line no-control-regex
   if (/^[\x20-\x7e]*$/.test(text)) return width;
   width = 0;
-  for (const letter of text) { const code = letter.codePointAt(0); width += letter === '\t' ? 8 - (width % 8) : code >= 0x1100 && (code <= 0x115f || (code >= 0x2e80 && code <= 0xa4cf) || (code >= 0xac00 && code <= 0xd7a3) || (code >= 0xf900 && code <= 0xfaff) || (code >= 0xfe30 && code <= 0xfe6f) || (code >= 0xff00 && code <= 0xff60) || code >= 0x1f300) ? 2 : 1; }
+  for (const letter of text) {
+    const code = letter.codePointAt(0);
+    width += letter === '\t' ? 8 - (width % 8)
+      : code >= 0x1100 && (code <= 0x115f || (code >= 0x2e80 && code <= 0xa4cf) || (code >= 0xac00 && code <= 0xd7a3)
+        || (code >= 0xf900 && code <= 0xfaff) || (code >= 0xfe30 && code <= 0xfe6f) || (code >= 0xff00 && code <= 0xff60) || code >= 0x1f300) ? 2 : 1;
+  }
   return width;
 }
 
@@ -41,7 +46,12 @@ function pieces(text) {
       else if (code === 39) style.f = '';
       else if (code >= 40 && code <= 47) style.b = `b${code - 40}`;
       else if (code === 49) style.b = '';
-      else if (code === 38 || code === 48) { if (codes[i + 1] === 5) { if (code === 38 && codes[i + 2] < 16) style.f = `f${codes[i + 2] % 8}`; i += 2; } else i += 4; }
+      else if (code === 38 || code === 48) {
+        if (codes[i + 1] === 5) {
+          if (code === 38 && codes[i + 2] < 16) style.f = `f${codes[i + 2] % 8}`;
+          i += 2;
+        } else i += 4;
+      }
     }
   }
   if (at < text.length) found.push([text.slice(at), classes()]);
@@ -51,15 +61,26 @@ function pieces(text) {
 /** The output of a step of an order. */
 export function stepSource(key) {
   const address = `/v2/task/log/?log_key=${encodeURIComponent(key)}`;
-  const line = (row) => ({ text: row.log_info, at: row.exec_time, isCommand: row.line === 1 && row.log_info.startsWith('[CMD]: '), joins: row.continues });
+  const line = (row) => ({
+    text: row.log_info, at: row.exec_time, isCommand: row.line === 1 && row.log_info.startsWith('[CMD]: '), joins: row.continues,
+  });
   return {
     topic: `log:${key}`, name: key,
-    async tail() { const answer = await request('GET', `${address}&tail=${TAIL}`); return { ...answer, lines: (answer.data ?? []).map(line) }; },
-    async next(after, limit = PAGE) { const answer = await request('GET', `${address}&limit=${limit}${after ? `&after=${encodeURIComponent(after)}` : ''}`); return { ...answer, lines: (answer.data ?? []).map(line) }; },
+    async tail() {
+      const answer = await request('GET', `${address}&tail=${TAIL}`);
+      return { ...answer, lines: (answer.data ?? []).map(line) };
+    },
+    async next(after, limit = PAGE) {
+      const answer = await request('GET', `${address}&limit=${limit}${after ? `&after=${encodeURIComponent(after)}` : ''}`);
+      return { ...answer, lines: (answer.data ?? []).map(line) };
+    },
   };
 }
 
-/** The output of a run of a job: a text that grows, its end perhaps half a line; the newest attempt first, or the one that is named, then each that comes after it. */
+/**
+ * The output of a run of a job: a text that grows, its end perhaps half a line; the newest attempt first, or the one that is named, then each that comes
+ * after it.
+ */
 export function runSource(id, attempt = 0) {
   // Bytes count anew in each attempt. The one that is shown is named until it has ended, so that neither its last lines nor the next one's first are left out.
   let rest = '', shown = attempt, over = 0;
@@ -70,14 +91,20 @@ export function runSource(id, attempt = 0) {
       const named = shown;
       const answer = await request('GET', `/v1/cron/log/output/?log_id=${id}${named ? `&attempt=${named}` : ''}${after ? `&after=${after}` : ''}`);
       if (answer.code !== 0) return { ...answer, lines: [] };
-      if (!named && over && answer.attempt > over) { shown = over + 1; return { code: 0, lines: [{ text: t(`—— 第 ${shown} 次尝试 ——`, `—— Attempt ${shown} ——`), isCommand: true }], after: '', more: true }; }
+      if (!named && over && answer.attempt > over) {
+        shown = over + 1;
+        return { code: 0, lines: [{ text: t(`—— 第 ${shown} 次尝试 ——`, `—— Attempt ${shown} ——`), isCommand: true }], after: '', more: true };
+      }
       if (!named && !over) shown = answer.attempt;
       const parts = (rest + answer.data).split('\n');
       rest = parts.pop();
       if (answer.ended && rest) { parts.push(rest); rest = ''; }
       const isOver = named > 0 && answer.ended;
       if (isOver) { shown = 0; over = named; }
-      return { code: 0, lines: parts.map((text) => ({ text: text.endsWith('\r') ? text.slice(0, -1) : text })), after: String(answer.after), more: isOver || (!answer.ended && Number(answer.after) > Number(after || 0)), ended: answer.ended };
+      return {
+        code: 0, lines: parts.map((text) => ({ text: text.endsWith('\r') ? text.slice(0, -1) : text })), after: String(answer.after),
+        more: isOver || (!answer.ended && Number(answer.after) > Number(after || 0)), ended: answer.ended,
+      };
     },
   };
 }
@@ -90,7 +117,9 @@ export class LogView {
 
   /** @param {any} place @param {any} source @param {string} sought a regular expression whose first match is gone to once the lines are read */
   constructor(place, source, sought = '') {
-    Object.assign(this, { place, source, lines: [], follows: true, wrap: localStorage.getItem('codo_wrap') !== '0', matches: [], match: -1, tops: null, from: 0, marked: null });
+    Object.assign(this, {
+      place, source, lines: [], follows: true, wrap: localStorage.getItem('codo_wrap') !== '0', matches: [], match: -1, tops: null, from: 0, marked: null,
+    });
     this.build();
     this.search.value = this.sought = sought;
     // What has no topic of its own brings its news itself.
@@ -103,18 +132,30 @@ export class LogView {
   dispose() { this.disposed = true; this.unfollow(); this.observer.disconnect(); this.place.replaceChildren(); }
 
   build() {
-    this.search = h('input', { type: 'search', placeholder: t('搜索或 :行号', 'Search, or :line'), 'aria-label': t('在输出中搜索，正则表达式', 'Search the output, a regular expression'), oninput: () => this.find(), onkeydown: (event) => this.searchKey(event) });
+    this.search = h('input', {
+      type: 'search', placeholder: t('搜索或 :行号', 'Search, or :line'),
+      'aria-label': t('在输出中搜索，正则表达式', 'Search the output, a regular expression'),
+      oninput: () => this.find(), onkeydown: (event) => this.searchKey(event),
+    });
     this.found = h('span', { class: 'status', role: 'status' });
     this.count = h('span', { class: 'status' });
-    this.followButton = h('button', { type: 'button', class: 'button small', 'aria-pressed': 'true', onclick: () => this.setFollow(!this.follows) }, t('跟随', 'Follow'));
+    this.followButton = h('button', {
+      type: 'button', class: 'button small', 'aria-pressed': 'true', onclick: () => this.setFollow(!this.follows),
+    }, t('跟随', 'Follow'));
     this.wrapButton = h('button', { type: 'button', class: 'button small', 'aria-pressed': String(this.wrap), onclick: () => this.setWrap() }, t('换行', 'Wrap'));
-    this.scroller = h('div', { class: `log-lines${this.wrap ? ' wrap' : ''}`, tabindex: '0', role: 'region', 'aria-label': t('输出行', 'Lines of output'), onscroll: () => this.scrolled(), onkeydown: (event) => this.key(event), onclick: (event) => this.clicked(event) });
+    this.scroller = h('div', {
+      class: `log-lines${this.wrap ? ' wrap' : ''}`, tabindex: '0', role: 'region', 'aria-label': t('输出行', 'Lines of output'),
+      onscroll: () => this.scrolled(), onkeydown: (event) => this.key(event), onclick: (event) => this.clicked(event),
+    });
     this.space = h('div', { class: 'log-space' });
     this.note = h('div', { class: 'empty', hidden: true });
     this.scroller.append(this.space);
     this.place.classList.add('log');
-    this.place.replaceChildren(h('div', { class: 'log-bar' }, this.search, this.found, h('span', { class: 'grow' }), this.count, this.followButton, this.wrapButton,
-      h('button', { type: 'button', class: 'button small', onclick: () => this.copyText() }, t('复制', 'Copy')), h('button', { type: 'button', class: 'button small', onclick: () => this.download() }, t('下载', 'Download'))), this.note, this.scroller);
+    this.place.replaceChildren(
+      h('div', { class: 'log-bar' }, this.search, this.found, h('span', { class: 'grow' }), this.count, this.followButton, this.wrapButton,
+        h('button', { type: 'button', class: 'button small', onclick: () => this.copyText() }, t('复制', 'Copy')),
+        h('button', { type: 'button', class: 'button small', onclick: () => this.download() }, t('下载', 'Download'))),
+      this.note, this.scroller);
     this.place.dataset.log = '';
     const hash = /^#L(\d+)(?:-(\d+))?$/.exec(location.hash);
     if (hash && this.place.dataset.hash !== undefined) { this.marked = [Number(hash[1]) - 1, Number(hash[2] ?? hash[1]) - 1]; this.setFollow(false); }
@@ -158,7 +199,8 @@ export class LogView {
     this.head = head;
     // Lines of one attempt are numbered: where the gap lies within one, each of its lines can be asked for.
     const [attempt, line, step] = after.split(':').map(Number), next = end.data?.[0];
-    if (head < this.before && next?.attempt === attempt && next.line === line + this.before - head + 1 && (!step || next.sched_id === step)) this.cursor = (index) => `${attempt}:${line + index - head}${step ? `:${step}` : ''}`;
+    if (head < this.before && next?.attempt === attempt && next.line === line + this.before - head + 1 && (!step || next.sched_id === step))
+      this.cursor = (index) => `${attempt}:${line + index - head}${step ? `:${step}` : ''}`;
     this.isLoaded = true;
     if (this.cursor) this.layout();
     this.place.dataset.loaded = '1';
@@ -225,7 +267,11 @@ export class LogView {
     if (this.wrap) {
       const width = Math.max(20, Math.floor((this.scroller.clientWidth - 62 - 12) / this.cell()));
       if (width !== this.width) { this.width = width; this.dirty = 0; }
-      if (!this.tops || this.tops.length < this.lines.length + 1) { const grown = new Float64Array(Math.max(1024, this.lines.length * 1.5 + 1)); if (this.tops) grown.set(this.tops); this.tops = grown; }
+      if (!this.tops || this.tops.length < this.lines.length + 1) {
+        const grown = new Float64Array(Math.max(1024, this.lines.length * 1.5 + 1));
+        if (this.tops) grown.set(this.tops);
+        this.tops = grown;
+      }
       for (let i = this.dirty ?? 0; i < this.lines.length; i++) {
         const line = this.lines[i];
         if (line && line.width === undefined) line.width = cells(plain(line.text));
@@ -259,7 +305,8 @@ export class LogView {
   }
 
   draw() {
-    const first = Math.max(0, this.at(this.scroller.scrollTop) - OVERSCAN), last = Math.min(this.lines.length, this.at(this.scroller.scrollTop + this.scroller.clientHeight) + OVERSCAN + 1);
+    const first = Math.max(0, this.at(this.scroller.scrollTop) - OVERSCAN);
+    const last = Math.min(this.lines.length, this.at(this.scroller.scrollTop + this.scroller.clientHeight) + OVERSCAN + 1);
     const rows = [];
     let hole = -1;
     for (let i = first; i < last && rows.length < 120; i++) { rows.push(this.row(i)); if (hole < 0 && !this.lines[i]) hole = i; }
@@ -271,9 +318,13 @@ export class LogView {
   row(index) {
     const line = this.lines[index];
     const text = h('span');
-    for (const [piece, classes] of line ? pieces(line.text) : [['…', 'f0']]) text.append(classes ? h('span', { class: classes }, ...this.marks(piece)) : document.createDocumentFragment(), ...(classes ? [] : this.marks(piece)));
+    for (const [piece, classes] of line ? pieces(line.text) : [['…', 'f0']])
+      text.append(classes ? h('span', { class: classes }, ...this.marks(piece)) : document.createDocumentFragment(), ...(classes ? [] : this.marks(piece)));
     const isMarked = this.marked && index >= Math.min(...this.marked) && index <= Math.max(...this.marked);
-    const row = h('div', { class: `log-line${line?.isCommand ? ' cmd' : ''}${isMarked ? ' mark' : ''}${this.matches[this.match] === index ? ' now' : ''}`, 'data-index': String(index), title: line?.at ?? null }, h('i', {}, String(index + 1)), text);
+    const row = h('div', {
+      class: `log-line${line?.isCommand ? ' cmd' : ''}${isMarked ? ' mark' : ''}${this.matches[this.match] === index ? ' now' : ''}`,
+      'data-index': String(index), title: line?.at ?? null,
+    }, h('i', {}, String(index + 1)), text);
     row.style.top = `${this.top(index)}px`;
     return row;
   }
@@ -297,7 +348,11 @@ export class LogView {
     this.drawing = requestAnimationFrame(() => { this.drawing = 0; this.draw(); });
   }
 
-  setFollow(on, move = true) { this.follows = on; this.followButton?.setAttribute('aria-pressed', String(on)); if (on && move) { this.scroller.scrollTop = this.scroller.scrollHeight; this.draw(); } }
+  setFollow(on, move = true) {
+    this.follows = on;
+    this.followButton?.setAttribute('aria-pressed', String(on));
+    if (on && move) { this.scroller.scrollTop = this.scroller.scrollHeight; this.draw(); }
+  }
 
   setWrap() {
     const keep = this.at(this.scroller.scrollTop);
@@ -339,7 +394,10 @@ export class LogView {
     const run = this.scanning = this.run;
     while (this.searched < this.lines.length) {
       const end = Math.min(this.searched + 8000, this.lines.length);
-      for (let i = this.searched; i < end; i++) { this.pattern.lastIndex = 0; if (this.lines[i] && this.pattern.test(plain(this.lines[i].text))) this.matches.push(i); }
+      for (let i = this.searched; i < end; i++) {
+        this.pattern.lastIndex = 0;
+        if (this.lines[i] && this.pattern.test(plain(this.lines[i].text))) this.matches.push(i);
+      }
       this.searched = end;
       if (isNew && this.match < 0 && this.matches.length) this.step(1);
       if (end < this.lines.length) await new Promise((resolve) => setTimeout(resolve));
@@ -357,7 +415,8 @@ export class LogView {
   told() {
     const { count, first, last } = this.unsearched ?? this.absent();
     const found = this.matches.length ? `${this.match + 1} / ${this.matches.length}` : t('没有匹配', 'No match');
-    this.found.textContent = this.pattern ? found + (count ? t(`；第 ${first}–${last} 行中有 ${count} 行未搜索`, `; ${count} of lines ${first}–${last} are not searched`) : '') : '';
+    this.found.textContent = this.pattern
+      ? found + (count ? t(`；第 ${first}–${last} 行中有 ${count} 行未搜索`, `; ${count} of lines ${first}–${last} are not searched`) : '') : '';
   }
 
   step(by) {
@@ -368,11 +427,17 @@ export class LogView {
     this.told();
   }
 
-  searchKey(event) { if (event.isComposing || event.keyCode === 229) return; if (event.key === 'Enter') { event.preventDefault(); this.step(event.shiftKey ? -1 : 1); } }
+  searchKey(event) {
+    if (event.isComposing || event.keyCode === 229) return;
+    if (event.key === 'Enter') { event.preventDefault(); this.step(event.shiftKey ? -1 : 1); }
+  }
 
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const keys = { f: () => this.setFollow(true), g: () => { this.setFollow(false, false); this.scroller.scrollTop = 0; this.draw(); }, G: () => this.setFollow(true), n: () => this.step(1), N: () => this.step(-1), w: () => this.setWrap(), '/': () => this.search.focus() };
+    const keys = {
+      f: () => this.setFollow(true), g: () => { this.setFollow(false, false); this.scroller.scrollTop = 0; this.draw(); }, G: () => this.setFollow(true),
+      n: () => this.step(1), N: () => this.step(-1), w: () => this.setWrap(), '/': () => this.search.focus(),
+    };
     if (!keys[event.key]) return;
     event.preventDefault();
     event.stopPropagation();
@@ -393,7 +458,8 @@ export class LogView {
     let text = '', absent = 0;
     const tell = () => {
       if (!absent) return;
-      text += (text && !text.endsWith('\n') ? '\n' : '') + t(`… 此文件中缺少 ${absent} 行 …\n`, absent === 1 ? '… 1 line is not in this file …\n' : `… ${absent} lines are not in this file …\n`);
+      text += (text && !text.endsWith('\n') ? '\n' : '')
+        + t(`… 此文件中缺少 ${absent} 行 …\n`, absent === 1 ? '… 1 line is not in this file …\n' : `… ${absent} lines are not in this file …\n`);
       absent = 0;
     };
     for (let i = from; i < Math.min(to, this.lines.length); i++) {
@@ -416,5 +482,6 @@ export class LogView {
   }
 }
 
-for (const place of document.querySelectorAll('[data-run-log]')) place.view = new LogView(place, runSource(place.dataset.runLog, Number(place.dataset.attempt ?? 0)));
+for (const place of document.querySelectorAll('[data-run-log]'))
+  place.view = new LogView(place, runSource(place.dataset.runLog, Number(place.dataset.attempt ?? 0)));
 for (const place of document.querySelectorAll('[data-step-log]')) place.view = new LogView(place, stepSource(place.dataset.stepLog));

@@ -14,7 +14,8 @@ function attributes(from, to) {
 }
 
 // What a person or a script has set since.
-const own = (element, name) => name === 'open' || name === 'aria-busy' || name === 'data-live' || (name === 'value' && element.matches('input') && !element.closest('form[data-api]')) || (name === 'checked' && !element.closest('form[data-api]'))
+const own = (element, name) => name === 'open' || name === 'aria-busy' || name === 'data-live'
+  || (name === 'value' && element.matches('input') && !element.closest('form[data-api]')) || (name === 'checked' && !element.closest('form[data-api]'))
   || (name === 'class' && element.hasAttribute('data-cursor')) || name === 'data-cursor' || (name === 'title' && element.hasAttribute('data-time'));
 
 const keyOf = (node) => (node instanceof Element ? node.id || node.getAttribute('data-row') || '' : '');

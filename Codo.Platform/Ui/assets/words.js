@@ -9,7 +9,9 @@ export const language = english ? 'en' : 'zh';
 const clock = document.querySelector('[data-clock]');
 let zone = null;
 try {
-  zone = clock && new Intl.DateTimeFormat('en-GB', { timeZone: clock.title, year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
+  zone = clock && new Intl.DateTimeFormat('en-GB', {
+    timeZone: clock.title, year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23',
+  });
 } catch { /* Such as a name of Windows. */ }
 
 /** A moment as pages write it: 2024-03-31 03:00:00 in Codo's zone. @param {number} at milliseconds */
@@ -19,7 +21,11 @@ export function inZone(at) {
   return `${year}-${month}-${day} ${hour}:${minute}:${second}`;
 }
 
-/** A command as it is shown: characters that turn the direction of what follows, and are not seen, by their numbers. What a button copies, or is sent, keeps them. @param {string} text */
+/**
+ * A command as it is shown: characters that turn the direction of what follows, and are not seen, by their numbers. What a button copies, or is sent,
+ * keeps them.
+ * @param {string} text
+ */
 export const visible = (text) => text.replace(/\p{Bidi_Control}/gu, (letter) => `⟨U+${letter.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}⟩`);
 
 /** Makes an element: `h('button', {class: 'x', onclick}, 'text', child)`. */
@@ -36,7 +42,9 @@ export function h(name, attributes = {}, ...children) {
 
 /** How one batch of a group follows the other. */
 export const follows = (group) => (group.batch_pause > 0 ? t(`，间隔 ${group.batch_pause} 秒`, `, ${group.batch_pause} s between`) : '')
-  + (group.max_failures > 0 ? t(`，失败超过 ${group.max_failures} 台时停止`, `, stops after more than ${group.max_failures} failure${group.max_failures === 1 ? '' : 's'}`) : t('，有主机失败时停止', ', stops after any failure'))
+  + (group.max_failures > 0
+    ? t(`，失败超过 ${group.max_failures} 台时停止`, `, stops after more than ${group.max_failures} failure${group.max_failures === 1 ? '' : 's'}`)
+    : t('，有主机失败时停止', ', stops after any failure'))
   + (group.next === 'confirm' ? t('，每批后确认', ', confirmed one by one') : '');
 
 /** Seconds as a person says them. */
@@ -49,7 +57,8 @@ export function span(seconds) {
 }
 
 /** Seconds that were measured; null is a dash. */
-export const seconds = (value) => (value === null || value === undefined ? '–' : value < 10 ? `${+value.toFixed(2)} s` : value < 60 ? `${value.toFixed(0)} s` : span(value));
+export const seconds = (value) => (value === null || value === undefined ? '–'
+  : value < 10 ? `${+value.toFixed(2)} s` : value < 60 ? `${value.toFixed(0)} s` : span(value));
 
 /** Bytes in the unit that suits them; null is a dash. */
 export function size(bytes) {

@@ -64,6 +64,25 @@ public sealed class AccessTokensTests(AccountsHost fixture) : IClassFixture<Acco
     }
 
     [Fact]
+    public async Task A_token_that_is_no_superusers_makes_none_of_its_person_who_is_one()
+    {
+        await host.Account("lesser", superuser: true);
+        var id = Codo.Host.Commands.IssueToken.UserId("lesser");
+        // As `codo token --user lesser` signs it without --superuser.
+        var token = TestTokens.For(id, "lesser");
+        var challenge = TerminalChallenge.Of(TerminalChallenge.NewVerifier());
+        object Terminal(params string[] scopes) => new { challenge, name = "codo", scopes, days = 1 };
+        (await host.Post("/v2/accounts/token/", Wanted(All), token)).Code().ShouldBe(-2);
+        (await host.Post("/v2/accounts/terminal/", Terminal(All), token)).Code().ShouldBe(-2);
+        foreach (var table in new[] { "accounts.access_token", "accounts.terminal_login" })
+            (await host.Count($"SELECT count(*) FROM {table} WHERE user_id = {id}")).ShouldBe(0, table);
+        // Without admin it is no superuser's.
+        (await host.Get("/v2/outbox/", await Token(token, "see", "run", "edit", "approve"))).Code().ShouldNotBe(0);
+        (await host.Post("/v2/accounts/terminal/", Terminal("see"), token)).Code().ShouldBe(0);
+        (await host.Get("/v2/outbox/", await Token(await host.Token("lesser"), All))).Code().ShouldBe(0, "a superuser's sign-in makes a superuser's");
+    }
+
+    [Fact]
     public async Task Comes_from_its_networks_alone()
     {
         var token = (string)(await Make(TestTokens.For(2004, "netted"), ["see"], networks: ["10.1.0.0/16", "203.0.113.7", "2001:db8::/32"]))["token"]!;
@@ -138,7 +157,12 @@ public sealed class AccessTokensTests(AccountsHost fixture) : IClassFixture<Acco
     {
         await host.Account("owner");
         var session = await host.Token("owner");
-        var token = await Token(session, "see");
+        var (token, ahead) = (await Token(session, "see"), await Make(session, ["see"]));
+        // Made while the database's clock was ahead.
+        await host.Ask<int>(
+            "UPDATE accounts.access_token SET created_at = clock_timestamp() + interval '1 hour' WHERE token_id = @Id RETURNING 1",
+            new { Id = (long)ahead["token_id"]! }
+        );
         var id = Codo.Host.Commands.IssueToken.UserId("owner");
         (await host.Post("/v2/accounts/password/", new { password = AccountsClient.Password, new_password = "a much better one" }, session))
             .Code()
@@ -147,9 +171,13 @@ public sealed class AccessTokensTests(AccountsHost fixture) : IClassFixture<Acco
         (await host.Patch("/v2/accounts/person/", new { user_id = id, disabled = true })).Code().ShouldBe(0);
         (await host.Reason(token)).ShouldBeOneOf("disabled", "unknown");
         (await host.Patch("/v2/accounts/person/", new { user_id = id, disabled = false })).Code().ShouldBe(0);
-        (await host.Reason(token)).ShouldBeNull();
+        foreach (var one in new[] { token, (string)ahead["token"]! }) (await host.Reason(one)).ShouldBeNull();
         (await host.Post("/v2/accounts/revoke/", new { user_id = id })).Code().ShouldBe(0);
-        (await host.Reason(token)).ShouldBe("revoked", "all that the person has had so far");
+        foreach (var one in new[] { token, (string)ahead["token"]! }) (await host.Reason(one)).ShouldBe("unknown", "all that the person has had so far");
+        var rows = (await host.Get($"/v2/accounts/token/?user_id={id}"))["data"]!.AsArray();
+        rows.Count.ShouldBe(2);
+        rows.ShouldAllBe(row => row!["revoked"] != null);
+        (await host.Reason(await Token(await host.Token("owner", "a much better one"), "see"))).ShouldBeNull();
     }
 
     [Fact]

@@ -101,10 +101,13 @@ public sealed class PeopleTests(PeopleHost fixture) : IClassFixture<PeopleHost>
             TestHost.Request(HttpMethod.Get, "/v2/task/log/stream/?log_key=1_1_1_h", null, token),
             HttpCompletionOption.ResponseHeadersRead
         );
+        StreamsEndTests.ShouldStream(open);
         await using var stream = await open.Content.ReadAsStreamAsync();
+        var ended = StreamsEndTests.Read(stream);
         await Seen(920);
+        ended.IsCompleted.ShouldBeFalse("it is open");
         (await host.Patch("/v2/accounts/person/", new { user_id = 920, disabled = true, reason = "left" })).Code().ShouldBe(0);
-        await StreamsEndTests.Read(stream).WaitAsync(TimeSpan.FromSeconds(60));
+        await ended.WaitAsync(TimeSpan.FromSeconds(60));
         (await Reason(host, token)).ShouldBe("disabled");
         (await Reason(host, another)).ShouldBe("disabled");
         await Eventually.True(async () => await Reason(other, another) == "disabled", "the other node knows");

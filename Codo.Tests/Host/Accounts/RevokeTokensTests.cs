@@ -64,6 +64,7 @@ public sealed class RevokeTokensTests(RevocationsHost fixture) : IClassFixture<R
             TestHost.Request(HttpMethod.Get, "/v2/task/log/stream/?log_key=1_1_1_h", null, token),
             HttpCompletionOption.ResponseHeadersRead
         );
+        StreamsEndTests.ShouldStream(response);
         await using var stream = await response.Content.ReadAsStreamAsync();
         using var socket = new ClientWebSocket();
         socket.Options.SetRequestHeader("auth-key", token);
@@ -72,10 +73,12 @@ public sealed class RevokeTokensTests(RevocationsHost fixture) : IClassFixture<R
             TestContext.Current.CancellationToken
         );
 
+        var (events, messages) = (StreamsEndTests.Read(stream), StreamsEndTests.Ended(socket));
+        (events.IsCompleted, messages.IsCompleted).ShouldBe((false, false), "both are open");
         (await host.Post("/v2/accounts/revoke/", byPerson ? new { user_id = id } : new { jti = $"open-{id}" })).Code().ShouldBe(0);
 
-        await StreamsEndTests.Read(stream).WaitAsync(TimeSpan.FromSeconds(60));
-        await StreamsEndTests.Ended(socket).WaitAsync(TimeSpan.FromSeconds(60));
+        await events.WaitAsync(TimeSpan.FromSeconds(60));
+        await messages.WaitAsync(TimeSpan.FromSeconds(60));
     }
 
     [Fact]
@@ -98,6 +101,70 @@ public sealed class RevokeTokensTests(RevocationsHost fixture) : IClassFixture<R
         await host.Services.GetRequiredService<Revocations>().Refresh(TestContext.Current.CancellationToken);
         (await Reason(host, With(807, "ahead"))).ShouldBe("revoked");
         (await Reason(host, With(807, "mine"))).ShouldBeNull();
+    }
+
+    [Fact]
+    public async Task What_was_issued_while_a_clock_was_ahead_ends_too_and_is_not_good_again_later()
+    {
+        var (stolen, others, mine) = (With(808, "stolen", issued: 3600), With(809, "others", issued: 3600), With(809, "mine", issued: 3600));
+        foreach (var token in new[] { stolen, others, mine }) (await Reason(host, token)).ShouldBeNull();
+        await Eventually.True(
+            async () => await host.Count("SELECT count(*) FROM accounts.session WHERE user_id IN (808, 809)") == 3,
+            "they are recorded"
+        );
+        (await host.Post("/v2/accounts/revoke/", new { user_id = 808 })).Code().ShouldBe(0);
+        (await Reason(host, stolen)).ShouldBe("revoked");
+        (await Reason(host, With(808, "next", issued: 2))).ShouldBeNull();
+        (await host.Delete("/v2/accounts/session/", new { others = true }, mine)).Code().ShouldBe(0);
+        (await Reason(host, others)).ShouldBe("revoked");
+        (await Reason(host, mine)).ShouldBeNull();
+        // Kept for as long as the token, and a little longer.
+        (
+            await host.Count(
+                "SELECT count(*) FROM accounts.revocation r JOIN accounts.session s USING (jti) "
+                    + "WHERE s.user_id IN (808, 809) AND r.until = s.expires_at + interval '1 hour'"
+            )
+        ).ShouldBe(2);
+    }
+
+    [Fact]
+    public async Task One_that_was_issued_ahead_and_ends_with_the_calendar_is_refused_for_good()
+    {
+        var payload = TestTokens.Payload(810, "u810");
+        payload["jti"] = "eternal-ahead";
+        payload["iat"] = DateTimeOffset.UtcNow.ToUnixTimeSeconds() + 3600;
+        payload["exp"] = DateTimeOffset.MaxValue.ToUnixTimeSeconds();
+        var token = TestTokens.Sign(payload);
+        (await Reason(host, token)).ShouldBeNull();
+        await Eventually.True(async () => await host.Count("SELECT count(*) FROM accounts.session WHERE jti = 'eternal-ahead'") == 1, "it is recorded");
+        (await host.Post("/v2/accounts/revoke/", new { user_id = 810 })).Code().ShouldBe(0);
+        (await Reason(host, token)).ShouldBe("revoked");
+        (await host.Count("SELECT count(*) FROM accounts.revocation WHERE jti = 'eternal-ahead' AND until IS NULL")).ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task An_access_token_that_ended_long_ago_is_dropped()
+    {
+        (
+            await host.Ask<long>(
+                """
+                WITH owner AS (INSERT INTO accounts.person (user_id, username, kind) VALUES (813, 'u813', 'own') RETURNING user_id),
+                added AS (INSERT INTO accounts.access_token (user_id, name, digest, hint, scopes, expires_at, revoked_at)
+                    SELECT user_id, t.name, 'dropped ' || t.name, '', '{see}', clock_timestamp() + t.expires, clock_timestamp() + t.revoked
+                    FROM owner, (VALUES
+                        ('expired', interval '-401 days', NULL), ('revoked', interval '1 day', interval '-401 days'),
+                        ('expired lately', interval '-399 days', NULL), ('revoked lately', interval '-300 days', interval '-399 days'),
+                        ('good', interval '1 day', NULL)
+                    ) AS t (name, expires, revoked)
+                    RETURNING 1)
+                SELECT count(*) FROM added
+                """
+            )
+        ).ShouldBe(5);
+        await Eventually.True(() => host.Services.GetRequiredService<Node>().HoldsLease, "the host holds its lease");
+        await host.Services.GetRequiredService<EndedRevocations>().Drop(TestContext.Current.CancellationToken);
+        (await host.Ask<string>("SELECT string_agg(name, ', ' ORDER BY name) FROM accounts.access_token WHERE user_id = 813"))
+            .ShouldBe("expired lately, good, revoked lately");
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Codo.Platform.Http;
+using Codo.Platform.Security;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Dapper;
@@ -99,6 +100,26 @@ public sealed class RightsTests(ViewersHost fixture, TestPostgres postgres) : IC
         (await host.Post(Job, new { job_id = job, cmd = "true", cron = CronClient.Never, space = "default" })).Code().ShouldBe(0);
         // Every node knows within a second.
         await Eventually.True(async () => (await host.Post("/v1/cron/job/run/", new { job_id = job }, annToken)).Code() == -2, "the grant is gone");
+    }
+
+    [Fact]
+    public async Task A_grant_that_is_made_while_its_object_goes_does_not_wait_for_the_next_of_that_name()
+    {
+        var (_, job) = await SpaceWithJob();
+        var (ann, _) = Person();
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await using var transaction = await connection.BeginTransactionAsync();
+        await ObjectGrants.Forget(connection, transaction, Caller.Codo, ResourceKind.Job, job);
+        var granting = host.Post(Grant, new { user_id = ann, role = "editor", @object = $"job:{job}" });
+        // For the deletion: the job is there until it is committed.
+        const string waits =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%grant%'";
+        await Eventually.True(async () => granting.IsCompleted || await host.Count(waits) > 0, "the grant waits");
+        await connection.ExecuteAsync("DELETE FROM cron.job WHERE job_id = @job", new { job }, transaction);
+        await transaction.CommitAsync();
+        var answer = await granting;
+        answer.Code().ShouldBe(-1, answer.ToJsonString());
+        (await host.Count($"SELECT count(*) FROM accounts.role_grant WHERE object_id = '{job}'")).ShouldBe(0);
     }
 
     [Fact]

@@ -53,6 +53,21 @@ public sealed class SignInTests(AccountsHost fixture) : IClassFixture<AccountsHo
     }
 
     [Fact]
+    public async Task A_sign_in_is_good_for_the_hours_that_are_set_and_so_is_its_cookie()
+    {
+        await using var brief = await host.Again(("Codo:KnownProxies", "127.0.0.1"), ("Codo:Auth:SessionHours", "1"));
+        await host.Account("brief");
+        var before = DateTimeOffset.UtcNow;
+        var (answer, response) = await brief.SignIn("brief");
+        using var answered = response;
+        var token = new Microsoft.IdentityModel.JsonWebTokens.JsonWebTokenHandler().ReadJsonWebToken((string)answer["auth_key"]!);
+        (token.ValidTo - token.ValidFrom).ShouldBe(TimeSpan.FromHours(1));
+        token.ValidFrom.ShouldBeInRange(before.UtcDateTime.AddSeconds(-1), DateTime.UtcNow);
+        var cookie = Microsoft.Net.Http.Headers.SetCookieHeaderValue.Parse(response.Cookies().Single());
+        cookie.Expires.ShouldBe(new DateTimeOffset(token.ValidTo, TimeSpan.Zero));
+    }
+
+    [Fact]
     public async Task Under_https_a_cookie_that_somebody_on_the_way_could_have_set_counts_for_nothing()
     {
         await host.Account("planted");
@@ -227,7 +242,7 @@ public sealed class SignInTests(AccountsHost fixture) : IClassFixture<AccountsHo
         await using var transaction = await connection.BeginTransactionAsync();
         var account = (await OwnAccount.Find(connection, "overtaken")).ShouldNotBeNull();
         var hash = host.Services.GetRequiredService<Passwords>().Hash("a much better one");
-        await OwnAccount.SetPassword(connection, transaction, Caller.Codo, account.UserId, hash);
+        await OwnAccount.SetPassword(connection, transaction, Caller.Codo, account.UserId, hash, before: null);
         // It finds the old password, which is right until the new one is committed.
         var signingIn = host.SignIn("overtaken");
         const string waits =
@@ -237,6 +252,52 @@ public sealed class SignInTests(AccountsHost fixture) : IClassFixture<AccountsHo
         var (answer, response) = await signingIn;
         using (response) (answer.Code(), response.Cookies().Length).ShouldBe((-1, 0), answer.ToJsonString());
         (await host.Reason(await Again("overtaken", "a much better one"))).ShouldBeNull();
+    }
+
+    [Fact]
+    public async Task A_change_of_the_password_that_is_being_checked_does_not_undo_a_reset()
+    {
+        await host.Account("retaken");
+        var session = await host.Token("retaken");
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await using var transaction = await connection.BeginTransactionAsync();
+        var account = (await OwnAccount.Find(connection, "retaken")).ShouldNotBeNull();
+        var hash = host.Services.GetRequiredService<Passwords>().Hash("a much better one");
+        await OwnAccount.SetPassword(connection, transaction, Caller.Codo, account.UserId, hash, before: null);
+        // It finds the old password, which is right until the new one is committed.
+        var changing = host.Post("/v2/accounts/password/", new { password = AccountsClient.Password, new_password = "of somebody else" }, session);
+        const string waits =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%SET password_hash%'";
+        await Eventually.True(async () => changing.IsCompleted || await host.Count(waits) > 0, "the password is checked");
+        await transaction.CommitAsync();
+        var answer = await changing;
+        (answer.Code(), answer.ContainsKey("auth_key")).ShouldBe((-1, false), answer.ToJsonString());
+        await host.Services.GetRequiredService<Revocations>().Refresh(TestContext.Current.CancellationToken);
+        (await host.Reason(session)).ShouldBe("revoked");
+        (await host.Reason(await Again("retaken", "a much better one"))).ShouldBeNull();
+    }
+
+    [Fact]
+    public async Task A_reset_ends_the_session_of_a_change_of_the_same_second_and_one_that_a_clock_ahead_has_made()
+    {
+        await host.Account("hurried");
+        var payload = TestTokens.Payload(Codo.Host.Commands.IssueToken.UserId("hurried"), "hurried");
+        payload["iat"] = DateTimeOffset.UtcNow.ToUnixTimeSeconds() + 3600;
+        payload["jti"] = "hurried-ahead";
+        var ahead = TestTokens.Sign(payload);
+        (await host.Reason(ahead)).ShouldBeNull();
+        await Eventually.True(async () => await host.Count("SELECT count(*) FROM accounts.session WHERE jti = 'hurried-ahead'") == 1, "it is recorded");
+        var session = await host.Token("hurried");
+        await using var connection = await host.Source.OpenConnectionAsync();
+        var account = (await OwnAccount.Find(connection, "hurried")).ShouldNotBeNull();
+        var hash = host.Services.GetRequiredService<Passwords>().Hash("a much better one");
+        var changed = await host.Post("/v2/accounts/password/", new { password = AccountsClient.Password, new_password = "of somebody else" }, session);
+        await using var transaction = await connection.BeginTransactionAsync();
+        await OwnAccount.SetPassword(connection, transaction, Caller.Codo, account.UserId, hash, before: null);
+        await transaction.CommitAsync();
+        await host.Services.GetRequiredService<Revocations>().Refresh(TestContext.Current.CancellationToken);
+        foreach (var token in new[] { (string)changed["auth_key"]!, ahead }) (await host.Reason(token)).ShouldBe("revoked");
+        (await host.Reason(await Again("hurried", "a much better one"))).ShouldBeNull();
     }
 
     [Fact]

@@ -3,6 +3,8 @@ using System.Net.Http.Json;
 using System.Text.Json.Nodes;
 using Codo.Host.LocalServices;
 using Codo.Tests.Support;
+using Dapper;
+using Npgsql;
 
 namespace Codo.Tests.Host.Accounts;
 
@@ -40,6 +42,7 @@ public sealed class UserCommandsTests
             await Eventually.True(async () => await Status(host, ann) == HttpStatusCode.Unauthorized, "the old sign-in has ended");
             ((int)(await SignIn(host, "ann", "another password"))["code"]!).ShouldBe(0);
             (await HostProcess.RunWith("", ["user", "passwd", "nobody"], place)).Errors.ShouldContain("There is no account nobody");
+            await FindsPeopleByTheirNames(data, place);
             File.Delete(file);
         }
 
@@ -101,6 +104,27 @@ public sealed class UserCommandsTests
 
         PostgresUser.OwnerOf(cluster).ShouldBe(user.Identity.Id);
         Directory.GetFileSystemEntries(data).ShouldBe([cluster]);
+    }
+
+    // Beside the running host: the list names them, and so they are found by their names.
+    private static async Task FindsPeopleByTheirNames(string data, (string, string)[] place)
+    {
+        await using var inside = new NpgsqlConnection(EmbeddedPostgres.OfRunningHost(data) + ";Pooling=false");
+        await inside.ExecuteAsync(
+            """
+            INSERT INTO accounts.person (user_id, username, kind, managed) VALUES (4711, 'Carl', 'oidc', true), (4712, 'dora', 'oidc', true),
+                (4713, 'Dora', 'codo-admin', false), (4714, 'ann', 'codo-admin', false)
+            """
+        );
+        (await HostProcess.RunWith("", ["user", "disable", "carl"], place)).Output.ShouldBe("carl is disabled.\n");
+        (await HostProcess.RunWith("", ["user", "disable", "ann"], place)).Output.ShouldBe("ann is disabled.\n");
+        (await HostProcess.RunWith("", ["user", "disable", "dora"], place)).Errors
+            .ShouldContain("Several people are called dora: 4712, 4713; give the id.");
+        (await HostProcess.RunWith("", ["user", "disable", "4713"], place)).Output.ShouldBe("4713 is disabled.\n");
+        // An account's name is the account's.
+        (await inside.QueryAsync<string>("SELECT concat(username, ' ', kind) FROM accounts.person WHERE disabled ORDER BY lower(username)"))
+            .ShouldBe(["ann own", "Carl oidc", "Dora codo-admin"]);
+        (await HostProcess.RunWith("", ["user", "enable", "CARL"], place)).Output.ShouldBe("CARL is enabled.\n");
     }
 
     private static async Task<JsonObject> SignIn(HostProcess host, string username, string password)

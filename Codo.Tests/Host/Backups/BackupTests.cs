@@ -12,6 +12,7 @@ using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Codo.Tests.Upgrades;
 using Dapper;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
@@ -34,12 +35,14 @@ public sealed class BackupTests(TestPostgres postgres)
         var underWay = await OrderHost.Order(host, await OrderHost.Template(host, OrderHost.Step("sleep 300"), OrderHost.Step("true", level: 2)));
         await OrderHost.Stands(host, underWay, "21");
         var later = await OrderHost.Order(host, await OrderHost.Template(host, OrderHost.Step($"echo x >> {once}")), schedule: "new");
+        var over = await OrderHost.Order(host, await OrderHost.Template(host, OrderHost.Step("true")));
         await Eventually.True(
             () => host.Ask<bool>("""
                 SELECT EXISTS (SELECT FROM cron.cron_log WHERE dashboard_job <> '')
                     AND EXISTS (SELECT FROM tasks.dashboard_job WHERE list_id = @later AND background_job <> '')
-                """, new { later }),
-            "both are in the dashboard"
+                    AND EXISTS (SELECT FROM tasks.scheduler_task_list WHERE list_id = @over AND dashboard_job <> '')
+                """, new { later, over }),
+            "all are in the dashboard"
         );
         var shown = await host.Ask<long>("SELECT max(CAST(dashboard_job AS bigint)) FROM cron.cron_log WHERE dashboard_job <> ''");
         await using (var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken))
@@ -105,6 +108,7 @@ public sealed class BackupTests(TestPostgres postgres)
             SELECT invocationdata ->> 'Arguments' FROM hangfire.job WHERE CAST(id AS text) =
                 (SELECT background_job FROM tasks.dashboard_job WHERE list_id = {later})
             """)).ShouldContain(later.ToString(CultureInfo.InvariantCulture));
+        (await Text(inside, $"SELECT dashboard_job FROM tasks.scheduler_task_list WHERE list_id = {over}")).ShouldBe("");
         // Production's own commands are left alone.
         (await host.Log(run)).Status().ShouldBe("running");
         await OrderHost.Stands(host, underWay, "21");
@@ -263,6 +267,40 @@ public sealed class BackupTests(TestPostgres postgres)
         foreach (var name in names)
             (await File.ReadAllTextAsync(Path.Combine(secrets, name))).ShouldBe($"the {name} of this installation, and of no other\n");
         Directory.GetFiles(secrets, "*.replaced-*").ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Keys_of_a_backup_take_the_place_of_those_of_a_new_installation_only_where_that_is_asked_for()
+    {
+        using var folder = new TestFolder();
+        var data = folder.At("data");
+        var secrets = Directory.CreateDirectory(Path.Combine(data, "secrets")).FullName;
+        (string Name, string Value)[] keys = [("master-key", MasterKey), ("token-secret", TestTokens.Secret)];
+        foreach (var (name, _) in keys) await File.WriteAllTextAsync(Path.Combine(secrets, name), $"the {name} of this installation, and of no other\n");
+        var given = new ConfigurationBuilder()
+            .AddInMemoryCollection([new("Codo:MasterKey", MasterKey), new("Codo:Auth:TokenSecret", TestTokens.Secret)])
+            .Build();
+        var settings = new ConfigurationBuilder().Build();
+
+        await Refused(() => InstallationKeys.Keep(given, settings, data, replace: false), "is another key");
+        (await InstallationKeys.Keep(given, settings, data, replace: true)).Count.ShouldBe(2);
+
+        foreach (var (name, value) in keys) (await File.ReadAllTextAsync(Path.Combine(secrets, name))).ShouldBe(value + "\n");
+        Directory.GetFiles(secrets, "*.replaced-*").Length.ShouldBe(2, "those that were there are kept");
+    }
+
+    [Fact]
+    public async Task Keys_that_cannot_be_read_are_refused_with_a_sentence()
+    {
+        using var folder = new TestFolder();
+        var backup = folder.At("codo.backup");
+        await BackupFile.Write(backup, new BackupHeader(), _ => Task.CompletedTask);
+        foreach (var keys in (string[])[folder.Path, folder.At("missing")])
+        {
+            var (code, output, errors) = await HostProcess.Run(["restore", backup, "--keys", keys], environment: ("Codo__DataDirectory", folder.At("data")));
+            (code, output).ShouldBe((2, ""), errors);
+            errors.Trim().Split('\n').ShouldHaveSingleItem().ShouldStartWith($"{keys} cannot be read by user ");
+        }
     }
 
     [Theory]

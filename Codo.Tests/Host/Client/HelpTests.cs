@@ -42,10 +42,12 @@ public sealed class HelpTests(ClientHost fixture)
         string[] ofTheHost = ["serve", "token", "user", "audit", "migrate"];
         foreach (var words in commands.Where(words => ClientProgram.Takes([words[1]]) && !ofTheHost.Contains(words[1])))
             document.ShouldContain(string.Join(' ', words.TakeWhile(word => char.IsLower(word[0]))));
+        var shown = string.Join(' ', page.Split([' ', '\n'], StringSplitOptions.RemoveEmptyEntries));
         foreach (var code in (int[])[0, 1, 2, 4, 5, 64, 75, 124, 130, 141])
         {
-            document.ShouldContain($"| {code} |");
+            var row = document.Split('\n').Single(line => line.StartsWith($"| {code} |", StringComparison.Ordinal));
             page.ShouldContain($"\n       {code}\n");
+            shown.ShouldContain($" {code} {row.Split('|')[2].Trim().Replace("`", "", StringComparison.Ordinal)}. ");
         }
     }
 

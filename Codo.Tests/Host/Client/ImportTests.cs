@@ -165,6 +165,32 @@ public sealed class ImportTests(ClientHost fixture)
         (await fixture.Run("job", "run", $"xxl-job-{first}", "-f")).Text.ShouldBe("it's a b quoted\n");
     }
 
+    [Theory]
+    [InlineData("en_US.UTF-8", "2 jobs fire here now; stop them at the source.\n")]
+    [InlineData("zh_CN.UTF-8", "现在有 2 个任务在这里触发：请在来源处停用它们。\n")]
+    public async Task An_import_that_is_applied_says_how_many_jobs_fire_in_two_places(string language, string sentence)
+    {
+        var word = ClientHost.NewName("live");
+        (await Import("3")).Errors.ShouldEndWith(sentence);
+        (await Import("3")).Errors.ShouldNotContain(sentence);
+        // What is paused here fires nothing, also where the import changes it.
+        foreach (var name in (await fixture.Run("job", "list", "-S", word, "-o", "name")).Lines) (await fixture.Run("job", "pause", name)).Code.ShouldBe(0);
+        var run = await Import("4");
+        run.Errors.ShouldContain("0 made, 2 changed");
+        run.Errors.ShouldNotContain(sentence);
+
+        Task<ClientRun> Import(string hour) => ClientHost.RunIn(
+            $"0 {hour} * * * /opt/{word} a\n30 {hour} * * * /opt/{word} b\n",
+            [(Logins.UrlVariable, fixture.Url), (Logins.TokenVariable, Codo.Tests.Support.TestTokens.Admin), ("LANG", language)],
+            "import",
+            "crontab",
+            "-",
+            "--time-zone",
+            "UTC",
+            "--apply"
+        );
+    }
+
     [Fact]
     public async Task A_script_of_xxl_job_runs_by_what_ran_it_there_whatever_its_first_line_says()
     {
@@ -221,8 +247,12 @@ public sealed class ImportTests(ClientHost fixture)
         run.Output.ShouldNotContain("Fires differ");
         run.Errors.ShouldContain("2 jobs, 2 of them changed; 1 refused");
         (await fixture.Run("job", "list", "-S", word, "-o", "name")).Output.ShouldBe("");
-        (await Import("--apply")).Errors.ShouldContain("2 made, 0 changed, 0 unchanged, 0 refused by the server, 1 refused.");
-        (await Import("--apply")).Errors.ShouldContain("0 made, 0 changed, 2 unchanged");
+        run = await Import("--apply");
+        run.Errors.ShouldContain("2 made, 0 changed, 0 unchanged, 0 refused by the server, 1 refused.");
+        run.Errors.ShouldContain("\n1 job fires here now; stop it at the source.\n");
+        run = await Import("--apply");
+        run.Errors.ShouldContain("0 made, 0 changed, 2 unchanged");
+        run.Errors.ShouldNotContain("at the source");
         (await fixture.Run("job", "list", "-S", word, "--status", "paused", "-o", "name")).Lines.ShouldBe([$"{word}-b"]);
         (await fixture.Host.Count($"SELECT count(*) FROM platform.audit WHERE object_id = '{word}-b' AND action = 'pause'"))
             .ShouldBe(0, "it never was live: it is made paused");

@@ -2,6 +2,7 @@ using System.Net;
 using System.Text.Json.Nodes;
 using Codo.Modules.Cron.Executions;
 using Codo.Modules.Tasks.Execution;
+using Codo.Platform.Cluster;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Dapper;
@@ -64,7 +65,7 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
         failed.Data["ExceptionMessage"].ShouldBe("exit code 7");
         failed.Data["ExceptionDetails"].ShouldContain("the last line");
         failed.Data["ExceptionDetails"].ShouldNotContain("hunter2");
-        failed.Data["Output"].ShouldStartWith("/v1/cron/log/output/?log_id=");
+        failed.Data["Output"].ShouldStartWith("/runs/");
         // The command's; of a wake-up's own failure see below.
         (Monitor.JobDetails(id).ExpireAt - Monitor.JobDetails(id).CreatedAt)!.Value.TotalDays.ShouldBeInRange(6.9, 7.1);
         Monitor.FailedByDatesCount().Values.Sum().ShouldBeGreaterThan(0);
@@ -84,7 +85,7 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
         );
         Monitor.ProcessingJobs(0, 100).ShouldNotContain(job => job.Key == running);
         var data = Monitor.JobDetails(running).History[0].Data;
-        (data.ContainsKey("Since"), data.ContainsKey("Node"), data["Output"].StartsWith("/v1/", StringComparison.Ordinal)).ShouldBe((true, true, true));
+        (data.ContainsKey("Since"), data.ContainsKey("Node"), data["Output"].StartsWith("/runs/", StringComparison.Ordinal)).ShouldBe((true, true, true));
         // The next due time is skipped, and its wake-up says so.
         await Eventually.True(
             () =>
@@ -145,6 +146,46 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
     }
 
     [Fact]
+    public async Task A_retry_that_begins_one_that_is_killed_and_one_that_is_lost_are_shown_before_the_mirror_looks_by_itself()
+    {
+        // It does so each 30 s.
+        const double Soon = 20;
+        var go = fixture.NewFile();
+        var (begun, first) = await AwaitsRetry("retry-begins", $"test $CODO_ATTEMPT = 2 && while ! test -e {go}; do sleep 0.05; done");
+        var (killed, second) = await AwaitsRetry("retry-killed", "false");
+        var (lost, third) = await AwaitsRetry("retry-lost", "false");
+
+        await host.Ask<int>("UPDATE cron.active_execution SET not_before = clock_timestamp() WHERE log_id = @begun RETURNING 1", new { begun });
+        await host.Running(begun);
+        await Eventually.True(() => State(first) == "Running", "the retry is shown as running", Soon);
+
+        (await host.Post("/v1/cron/job/kill/", new { log_id = killed })).Code().ShouldBe(0);
+        await Eventually.True(() => State(second) == "Failed", "the one that was killed is shown as failed", Soon);
+
+        // As if this node had claimed it and forgotten it.
+        var node = host.Services.GetRequiredService<Node>();
+        await host.Ask<int>(
+            """
+            WITH taken AS (
+                UPDATE cron.active_execution SET state = 'running', node = @Name, incarnation = @Incarnation WHERE log_id = @lost RETURNING log_id, nominal_at
+            )
+            UPDATE cron.cron_log l SET status = 'running' FROM taken t WHERE l.log_id = t.log_id AND l.nominal_at = t.nominal_at RETURNING 1
+            """,
+            new
+            {
+                node.Name,
+                node.Incarnation,
+                lost,
+            }
+        );
+        (await host.Ended(lost)).Status().ShouldBe("interrupted");
+        await Eventually.True(() => State(third) == "Failed", "the one that was lost is shown as failed", Soon);
+
+        await File.WriteAllTextAsync(go, "");
+        await Eventually.True(() => State(first) == "Succeeded", "the retry has succeeded");
+    }
+
+    [Fact]
     public async Task An_order_is_one_background_job_from_its_acceptance_to_its_end()
     {
         var go = fixture.NewFile();
@@ -166,7 +207,7 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
         await Eventually.True(() => State(id) == "Failed", "it has failed");
         var details = Monitor.JobDetails(id);
         details.History[0].Data["ExceptionDetails"].ShouldContain("failed");
-        details.History[0].Data["Output"].ShouldBe($"/v2/task/check/?list_id={order}");
+        details.History[0].Data["Output"].ShouldBe($"/orders/{order}");
         // Whoever ended it may come to this only after the mirror has settled it.
         const string settled = "SELECT NOT EXISTS (SELECT FROM tasks.dashboard_job WHERE list_id = @order)";
         await Eventually.True(() => host.Ask<bool>(settled, new { order }), "it is settled");
@@ -174,6 +215,43 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
             await host.Services.GetRequiredService<Codo.Modules.Tasks.Orders.AdvanceOrder>().Enqueue(connection, order);
         Orders(order).ShouldBe([id]);
         details.History.ShouldNotContain(state => state.StateName == "Succeeded");
+    }
+
+    [Fact]
+    public async Task The_page_of_orders_links_one_that_has_ended_to_its_background_job_and_says_of_one_that_nothing_of_it_ran()
+    {
+        var template = await OrderHost.Template(host, OrderHost.Step("true"));
+        var (ran, never) = (await OrderHost.Order(host, template), await OrderHost.Order(host, template, schedule: "new"));
+        await Eventually.True(() => Orders(never) is [var job] && State(job) == "Waiting", "it waits for its approval");
+        (await host.Put("/v2/task/list/", new { list_id = never })).Code().ShouldBe(0);
+        foreach (var (order, word, state) in new[] { (ran, "succeeded", "Succeeded"), (never, "ended before anything of it ran", "Deleted") })
+        {
+            await OrderHost.Ended(host, order);
+            const string settled = "SELECT NOT EXISTS (SELECT FROM tasks.dashboard_job WHERE list_id = @order)";
+            await Eventually.True(() => host.Ask<bool>(settled, new { order }), "it is settled");
+            var id = await host.Ask<string>("SELECT dashboard_job FROM tasks.scheduler_task_list WHERE list_id = @order", new { order });
+            Orders(order).ShouldContain(id);
+            State(id).ShouldBe(state);
+            var row = await RowOf("/hangfire/orders", $"/orders/{order}");
+            row.ShouldContain($"/jobs/details/{id}\"");
+            row.ShouldContain(word);
+        }
+    }
+
+    [Fact]
+    public async Task What_is_under_way_leads_to_its_page_in_the_console()
+    {
+        await host.Make(new { job_id = "linked", cmd = "exec sleep 1000", cron = CronClient.Never });
+        var log = await host.RunNow("linked");
+        var order = await OrderHost.Order(host, await OrderHost.Template(host, OrderHost.Step("exec sleep 1000")));
+        await host.Running(log);
+        await OrderHost.Stands(host, order, "2");
+        (await RowOf("/hangfire/executions", $"/runs/{log}")).ShouldContain("linked");
+        (await RowOf("/hangfire/running", $"/runs/{log}")).ShouldContain("linked");
+        (await RowOf("/hangfire/running", $"/orders/{order}")).ShouldContain("an order");
+        foreach (var address in (string[])[$"/runs/{log}", $"/orders/{order}"]) (await host.Page(address, TestTokens.Admin)).Status.ShouldBe(200);
+        (await host.Post("/v1/cron/job/kill/", new { log_id = log })).Code().ShouldBe(0);
+        (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
     }
 
     [Fact]
@@ -352,8 +430,8 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
         (await Open("/hangfire/recurring")).ShouldContain("page-fails");
         var job = Jobs("page-fails").First(job => State(job) == "Failed");
         (await Open($"/hangfire/jobs/details/{job}")).ShouldContain("exit code 4");
-        await page.ClickAsync("a[href^='/v1/cron/log/output/']");
-        (await page.InnerTextAsync("body")).ShouldContain("why");
+        await page.ClickAsync("a[href^='/runs/']");
+        await page.WaitForSelectorAsync("[data-run-log] >> text=why");
         foreach (var made in new[] { "page-fails", "page-succeeds", "page-runs", "page-by-hand" }) await host.Delete("/v1/cron/job/", new { job_id = made });
     }
 
@@ -366,6 +444,36 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
         using var answer = await host.Http.SendAsync(stranger);
         (answer.StatusCode, answer.Content.Headers.ContentType?.MediaType).ShouldBe((HttpStatusCode.Unauthorized, "text/html"));
     }
+
+    // A run that has failed once and is shown as waiting for its retry.
+    private async Task<(long Log, string Id)> AwaitsRetry(string jobId, string cmd)
+    {
+        await host.Make(
+            new
+            {
+                job_id = jobId,
+                cmd,
+                cron = CronClient.Never,
+                retries = 1,
+                retry_delay = 86_400,
+            }
+        );
+        var log = await host.RunNow(jobId);
+        const string failed = "SELECT EXISTS (SELECT FROM cron.active_execution WHERE log_id = @log AND state = 'queued' AND attempt = 2)";
+        await Eventually.True(() => host.Ask<bool>(failed, new { log }), "it waits for its retry");
+        var id = await Eventually.Get(
+            () => Task.FromResult(Jobs(jobId).SingleOrDefault()),
+            job => job is not null && State(job) == "Queued",
+            "it is shown as queued"
+        );
+        return (log, id);
+    }
+
+    // The row of a page of the dashboard that leads to an address.
+    private async Task<string> RowOf(string page, string address) =>
+        (await host.Page(page, TestTokens.Admin))
+            .Html.Split("<tr>")
+            .Single(row => row.Contains($"href=\"{address}\"", StringComparison.Ordinal));
 
     private async Task<string> Shows(string jobId, params string[] states) =>
         (

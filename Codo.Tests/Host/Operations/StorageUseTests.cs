@@ -43,6 +43,26 @@ public sealed class StorageUseTests(TestPostgres postgres)
     }
 
     [Fact]
+    public async Task Dead_letters_go_after_the_days_that_are_set_and_what_still_waits_stays_however_old_it_is()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:DeadLetterRetentionDays", "30"));
+        await Eventually.True(() => host.Services.GetRequiredService<Node>().HoldsLease, "the host holds its lease");
+        await host.FirstRounds("storage");
+        await host.Ask<int>(
+            """
+            INSERT INTO platform.outbox (stream, kind, at, next_try_at, dead_at)
+            SELECT kind, kind, now() - interval '200 days', CAST('infinity' AS timestamptz), now() - days * interval '1 day'
+            FROM (VALUES ('long dead', 31), ('dead', 29), ('alive', NULL)) AS letters (kind, days);
+            SELECT 1
+            """
+        );
+        await host.Services.GetRequiredService<StorageUse>().Maintain(TestContext.Current.CancellationToken);
+        (
+            await host.Ask<string>("SELECT string_agg(kind, ', ' ORDER BY kind) FROM platform.outbox WHERE at < now() - interval '199 days'")
+        ).ShouldBe("alive, dead");
+    }
+
+    [Fact]
     public async Task Orders_that_are_too_wide_to_go_together_go_a_few_at_a_time()
     {
         await using var host = await TestHost.Start(postgres);

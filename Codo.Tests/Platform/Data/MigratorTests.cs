@@ -16,6 +16,11 @@ public sealed class MigratorTests(TestPostgres postgres)
 {
     private const string Script = "Codo.Platform.Data.Migrations.9999-newer.sql";
 
+    private const string WaitsForNodesSql = """
+        SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND relation = CAST('platform.node' AS regclass))
+        """;
+
     private static Version Own => Composition.Schema.Binary;
 
     private static Version Next => new(Own.Major, Own.Minor + 1, 0);
@@ -174,6 +179,37 @@ public sealed class MigratorTests(TestPostgres postgres)
             goOn.Set();
             await migrating;
         }
+    }
+
+    [Fact]
+    public async Task A_migration_that_waits_for_a_table_that_is_held_holds_up_nobody_else()
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        await using var source = await Migrated();
+        await Execute(source, Node("own", Own.ToString(3)));
+        var newer = Newer($"-- runs beside: {Own.ToString(3)}\nALTER TABLE platform.node ADD COLUMN newer text NOT NULL DEFAULT 'x'");
+        // As a backup does, for as long as it takes.
+        await using var reader = await source.OpenConnectionAsync(cancellation);
+        await using var reading = await reader.BeginTransactionAsync(cancellation);
+        await reader.ExecuteAsync("SELECT count(*) FROM platform.node", transaction: reading);
+
+        var migrating = Task.Run(
+            () => Migrator.Run(source, newer, "own", NullLogger.Instance, _ => { }, restWhileHeld: TimeSpan.FromMilliseconds(100)),
+            cancellation
+        );
+        await using var beating = await source.OpenConnectionAsync(cancellation);
+        // The second time is after a try that was given up.
+        for (var beat = 0; beat < 2; beat++)
+        {
+            await Eventually.True(() => beating.ExecuteScalarAsync<bool>(WaitsForNodesSql), "the migration waits for the table");
+            (await beating.ExecuteAsync("UPDATE platform.node SET heartbeat_at = clock_timestamp()", commandTimeout: 20)).ShouldBe(1);
+        }
+        migrating.IsCompleted.ShouldBeFalse();
+
+        await reading.CommitAsync(cancellation);
+        await migrating;
+        (await Migrator.IsCurrent(source, newer)).ShouldBeTrue();
+        (await beating.QuerySingleAsync<string>("SELECT newer FROM platform.node")).ShouldBe("x");
     }
 
     private async Task<NpgsqlDataSource> Migrated() =>

@@ -1,6 +1,12 @@
+using System.Text;
+using System.Text.Json;
+using Codo.Modules.Cron.Jobs;
+using Codo.Platform.Http;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Modules.Cron.Jobs;
 using Codo.Tests.Support;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Codo.Tests.Platform.Http;
 
@@ -96,5 +102,36 @@ public sealed class UnknownFieldsTests(CronHost fixture) : IClassFixture<CronHos
             ((string)answer["warnings"]![0]!).Length < 100,
             ((string)answer["warnings"]![20]!).Contains("4980")
         ).ShouldBe((-1, 21, true, true));
+    }
+
+    [Fact]
+    public async Task The_first_twenty_are_named_and_the_rest_is_a_number_also_of_two_bodies_together()
+    {
+        var answer = await host.Send(HttpMethod.Patch, "/v1/cron/job/", $$"""{"job_id":"nobody",{{Fields(25)}}}""");
+        Said(answer).ShouldBe([.. Enumerable.Range(0, 20).Select(number => $"字段 qqqqqq{number} 不认识，已忽略"), "还有 5 个不认识的字段"]);
+        var inner = $$"""{"task_name": "x", "temp_id": 99999999, "hosts": {"1": "127.0.0.1"}, {{Fields(15)}}}""";
+        var page = $$"""{"post_data": {{JsonSerializer.Serialize(inner)}}, {{Fields(15)}}}""";
+        var both = Said(await host.Send(HttpMethod.Post, "/other/v1/submission/post_task/", page)).ToList();
+        (both.Count, both[^1]).ShouldBe((21, "还有 10 个不认识的字段"));
+
+        static string Fields(int count) => string.Join(',', Enumerable.Range(0, count).Select(number => $"\"qqqqqq{number}\":1"));
+        static IEnumerable<string> Said(System.Text.Json.Nodes.JsonObject answer) => answer["warnings"]!.AsArray().Select(text => (string)text!);
+    }
+
+    [Fact]
+    public void Those_that_are_only_counted_cost_next_to_nothing()
+    {
+        var options = host.Services.GetRequiredService<JsonSerializerOptions>();
+        var body = Encoding.UTF8.GetBytes("{" + string.Join(',', Enumerable.Repeat("\"unread\":1", 100_000)) + "}");
+        JsonSerializer.Deserialize<EditJob.Command>(body, options).ShouldNotBeNull();
+        // To look for what is meant by each of them would take hundreds of times the body.
+        Note(body).ShouldBeLessThan(body.Length * 50L);
+
+        long Note(byte[] json)
+        {
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            UnknownFields.Note<EditJob.Command>(new DefaultHttpContext(), json, options);
+            return GC.GetAllocatedBytesForCurrentThread() - before;
+        }
     }
 }

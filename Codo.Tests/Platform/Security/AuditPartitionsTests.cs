@@ -1,4 +1,5 @@
 using Codo.Platform.Cluster;
+using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
@@ -47,6 +48,50 @@ public sealed class AuditPartitionsTests(TestPostgres postgres)
                 """
             )
         ).ShouldBeTrue();
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task What_is_audited_before_the_first_upkeep_lies_in_its_month_after_months_off(bool isStart)
+    {
+        var database = await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
+        await using (var owner = new NpgsqlConnection(TestPostgres.AsSuperuser(database)))
+            // No month is there that holds today. The start has something to audit.
+            await owner.ExecuteAsync(
+                """
+                DO $$ DECLARE month text;
+                BEGIN
+                    FOR month IN SELECT CAST(inhrelid::regclass AS text) FROM pg_inherits
+                        WHERE inhparent = 'platform.audit'::regclass AND inhrelid <> 'platform.audit_default'::regclass
+                    LOOP
+                        EXECUTE 'DROP TABLE ' || month;
+                    END LOOP;
+                END $$;
+                INSERT INTO platform.setting (key, value) VALUES ('stamp.run_as', 'due') ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+                """
+            );
+        if (isStart) await (await TestHost.Start(postgres, database)).DisposeAsync();
+        else await AsUserCommand(database);
+
+        await using var asked = new NpgsqlConnection(TestPostgres.AsSuperuser(database));
+        (await asked.ExecuteScalarAsync<long>("SELECT count(*) FROM platform.audit")).ShouldBeGreaterThan(0);
+        (await asked.ExecuteScalarAsync<long>("SELECT count(*) FROM platform.audit_default")).ShouldBe(0);
+
+        static async Task AsUserCommand(string database)
+        {
+            await using var source = NpgsqlDataSource.Create(database + ";Pooling=false");
+            await Codo.Host.Commands.UserCommands.Audited(
+                source,
+                async () =>
+                {
+                    await using var connection = await source.OpenConnectionAsync();
+                    await using var transaction = await connection.BeginTransactionAsync();
+                    await Audit.Write(connection, transaction, Caller.Codo, "create", "person", "1");
+                    await transaction.CommitAsync();
+                }
+            );
+        }
     }
 
     [Fact]

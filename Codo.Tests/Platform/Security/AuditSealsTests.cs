@@ -1,4 +1,5 @@
 using System.Globalization;
+using Codo.Platform.Cluster;
 using Codo.Platform.Security;
 using Codo.Tests.Support;
 using Dapper;
@@ -75,7 +76,6 @@ public sealed class AuditSealsTests(TestPostgres postgres)
     public async Task A_chain_that_was_made_anew_does_not_have_the_seal_that_was_kept_elsewhere()
     {
         await using var host = await Sealed();
-        await host.FirstRounds("audit seals");
         var seals = host.Services.GetRequiredService<AuditSeals>();
         using var said = new StringWriter(CultureInfo.InvariantCulture);
         Codo.Host.Commands.AuditCommand.Say(await seals.Verify(Today.AddHours(2)), said).ShouldBe(0);
@@ -116,6 +116,7 @@ public sealed class AuditSealsTests(TestPostgres postgres)
     public async Task A_month_that_retention_drops_takes_its_rows_and_leaves_a_chain_that_holds()
     {
         await using var host = await TestHost.Start(postgres);
+        await host.FirstRounds("audit seals");
         var month = new DateTime(Today.Year, Today.Month, 1, 0, 0, 0, DateTimeKind.Utc).AddMonths(-6);
         await using var owner = new NpgsqlConnection(TestPostgres.AsSuperuser(host.Postgres));
         await owner.ExecuteAsync(
@@ -145,10 +146,36 @@ public sealed class AuditSealsTests(TestPostgres postgres)
     }
 
     [Fact]
+    public async Task Days_are_sealed_while_a_restored_installation_is_held()
+    {
+        var database = await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
+        await using (var connection = new NpgsqlConnection(database))
+            await connection.ExecuteAsync("INSERT INTO platform.hold (backup_at) VALUES (now())");
+        await using var host = await TestHost.Start(postgres, database);
+        await host.FirstRounds("audit seals");
+        var node = host.Services.GetRequiredService<Node>();
+        await Eventually.True(() => node.HoldsLease, "the host holds its lease");
+        node.IsHeld.ShouldBeTrue();
+        await using (var owner = new NpgsqlConnection(TestPostgres.AsSuperuser(host.Postgres)))
+            for (var day = 4; day <= 5; day++) await owner.ExecuteAsync(AddSql, new { At = Today.AddDays(-day).AddHours(5), Object = "restored" });
+        var seals = host.Services.GetRequiredService<AuditSeals>();
+        // As the backup has it.
+        (await seals.SealUntil(Today.AddDays(-3).AddHours(1))).ShouldBe(1);
+        (await seals.Verify(await seals.Now())).Broken.ShouldBe(Today.AddDays(-4));
+
+        await host.Services.GetRequiredService<AuditSealing>().SealDue(TestContext.Current.CancellationToken);
+
+        var verdict = await seals.Verify(await seals.Now());
+        verdict.Broken.ShouldBeNull(verdict.Why);
+        (await host.Services.GetRequiredService<RetentionGuard>().Allows(TestContext.Current.CancellationToken)).ShouldBeNull("nothing may be dropped");
+    }
+
+    [Fact]
     public async Task Two_hosts_that_seal_at_once_seal_once()
     {
         await using var host = await TestHost.Start(postgres);
         await using var other = await host.Again();
+        await other.FirstRounds("audit seals");
         await Fill(host);
         var all = await Task.WhenAll(
             Enumerable.Range(0, 6).Select(i => (i % 2 == 0 ? host : other).Services.GetRequiredService<AuditSeals>().SealUntil(Today.AddHours(25)))
@@ -170,6 +197,8 @@ public sealed class AuditSealsTests(TestPostgres postgres)
 
     private static async Task Fill(TestHost host)
     {
+        // A round that comes now would seal some of the days itself.
+        await host.FirstRounds("audit seals");
         await using var owner = new NpgsqlConnection(TestPostgres.AsSuperuser(host.Postgres));
         for (var day = 1; day <= 3; day++)
             for (var row = 0; row < 3; row++)

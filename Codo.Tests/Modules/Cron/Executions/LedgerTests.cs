@@ -362,6 +362,43 @@ public sealed class LedgerTests(TestPostgres postgres)
     }
 
     [Fact]
+    public async Task Where_a_running_command_has_said_more_than_is_shown_a_line_names_the_rest()
+    {
+        await using var host = await TestHost.Start(postgres);
+        // 70 KiB, 10 KB in a third of the characters, and little.
+        var (much, wide, little) = (await Said("x", 71), await Said("汉", 10), await Said("x", 1));
+        (await Shown(much, 10)).ShouldBe(new string('x', 66_560) + Rest(much));
+        (await Shown(much, 200)).ShouldBe(new string('x', 4096) + Rest(much));
+        (await Shown(wide, 10)).ShouldBe(new string('汉', 3400));
+        (await Shown(wide, 200)).ShouldBe(new string('汉', 1700) + Rest(wide));
+        (await Shown(little, 10)).ShouldBe(new string('x', 1020));
+        (await Shown(little, 200)).ShouldBe(new string('x', 1020));
+
+        static string Rest(long run) => "\n" + ExecutionStore.RestAt(run);
+
+        async Task<long> Said(string letter, int pieces)
+        {
+            var job = $"says {pieces}";
+            await host.Make(new { job_id = job, cmd = "exec sleep 1000", cron = CronClient.Never });
+            var run = await host.RunNow(job);
+            await host.Running(run);
+            await using var connection = await host.Source.OpenConnectionAsync();
+            await connection.ExecuteAsync(
+                """
+                INSERT INTO cron.output (log_id, nominal_at, attempt, from_byte, next_byte, text)
+                SELECT log_id, nominal_at, 1, (n - 1) * 1020, n * 1020, repeat(@letter, 1020 / octet_length(@letter))
+                FROM cron.cron_log, generate_series(1, @pieces) n WHERE log_id = @run
+                """,
+                new { letter, pieces, run }
+            );
+            return run;
+        }
+
+        async Task<string> Shown(long run, int limit) =>
+            (string)(await host.Get($"/v1/cron/log/?limit={limit}"))["data"]!.AsArray().Single(row => (long)row!["log_id"]! == run)!["task_log"]!;
+    }
+
+    [Fact]
     public async Task The_ledger_is_filtered_by_each_key_and_by_dates_whose_ends_are_inclusive()
     {
         // The rows have fixed dates, which the retention must not reach.

@@ -101,6 +101,20 @@ public sealed class RecurringJobsTests(TestPostgres postgres)
     }
 
     [Fact]
+    public async Task One_that_is_put_right_keeps_its_last_run()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await host.Make(new { job_id = "kept", cmd = "true", cron = CronClient.Never });
+        await Eventually.True(() => Recurring(host).Count == 1, "it is registered");
+        host.Services.GetRequiredService<IRecurringJobManager>().Trigger("kept");
+        var ran = await Eventually.Get(() => Task.FromResult(Recurring(host).Find(job => job.LastJobId is not null)), _ => true, "it has run");
+        await host.Ask<int>("UPDATE hangfire.hash SET value = 'UTC+09:00' WHERE key = 'recurring-job:kept' AND field = 'TimeZoneId' RETURNING 1");
+        await host.Services.GetRequiredService<RecurringJobs>().Reconcile(TestContext.Current.CancellationToken);
+        var now = Recurring(host).Single();
+        (now.TimeZoneId, now.LastJobId, now.LastExecution).ShouldBe(("UTC+08:00", ran.LastJobId, ran.LastExecution));
+    }
+
+    [Fact]
     public async Task One_whose_entry_is_locked_keeps_no_other_from_being_registered()
     {
         await using var host = await TestHost.Start(postgres);

@@ -112,6 +112,23 @@ public sealed class LocalOrderTests(OrderFixture fixture) : IClassFixture<OrderF
         (await Task.WhenAll(ends)).ShouldAllBe(end => end.Signal == "SIGTERM");
     }
 
+    [Fact]
+    public async Task Nothing_runs_on_this_machine_where_that_is_not_allowed()
+    {
+        await using var closed = await fixture.Another(("Codo:Tasks:AllowLocal", "false"));
+        foreach (var (command, forced, at) in new[] { ("touch", "", Here), ("touch", Here, "10.0.0.1"), ("#!/bin/sh\ntouch", "", Here) })
+        {
+            var file = fixture.NewFile();
+            var template = await closed.Template(Step($"{command} {file}", forceHost: forced));
+            var order = await closed.Order(template, new Dictionary<string, string> { ["1"] = at });
+            await closed.Stands(order, "4", $"&get_run_host={at}");
+            var step = (await closed.Steps(order, $"&get_run_host={at}"))[0];
+            ((string)step["outcome"]!).ShouldBe("failed", command);
+            ((string)step["cause"]!).ShouldContain("Codo:Tasks:AllowLocal", Case.Sensitive, command);
+            File.Exists(file).ShouldBeFalse(command);
+        }
+    }
+
     private async Task<JsonObject> Usage(long order) => await host.Get($"/v2/task/log/usage/?log_key={order}_1_1_{Here}");
 
     [Fact]

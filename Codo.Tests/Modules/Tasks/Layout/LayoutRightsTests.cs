@@ -1,6 +1,7 @@
 using System.Net;
 using Codo.Tests.Support;
 using Dapper;
+using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
 namespace Codo.Tests.Modules.Tasks.Layout;
 
@@ -87,6 +88,28 @@ public sealed class LayoutRightsTests(TestPostgres postgres)
         (await Try(TestTokens.For(14, "op", nickname: "somebody"))).ShouldBe([-2, -2]);
         (await host.Delete(LibraryHost.Temp, new { temp_id = id }, Nobody)).ShouldSay(-2, "你不是模板「t」的用户，不能修改它");
         (await host.Delete(LibraryHost.Temp, new { temp_id = id }, User)).Code().ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task Of_a_templates_orders_each_is_shown_the_own_ones_and_those_to_approve_newest_first()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var template = await OrderHost.Template(host, null, (string[])["12,,,somebody"], OrderHost.Step("true"));
+        var first = await OrderHost.Order(host, template, schedule: "new", token: Operator);
+        var second = await OrderHost.Order(host, template, schedule: "new");
+        await OrderHost.Order(host, await OrderHost.Template(host, OrderHost.Step("true")), schedule: "new", token: Operator);
+        async Task<long[]> Seen(string token, string more = "")
+        {
+            var answer = await host.Get($"/v2/task_layout/temp/orders/?temp_id={template}{more}", token);
+            answer.Code().ShouldBe(0, answer.ToJsonString());
+            return [.. answer.Data().Select(row => (long)row!["list_id"]!)];
+        }
+        // Who may see the template and submit orders from it is not shown those of others.
+        (await Seen(Nobody)).ShouldBeEmpty();
+        (await Seen(Operator)).ShouldBe([first]);
+        (await Seen(User)).ShouldBe([second, first]);
+        (await Seen(TestTokens.Admin)).ShouldBe([second, first]);
+        (await Seen(TestTokens.Admin, "&limit=1")).ShouldBe([second]);
     }
 
     [Fact]

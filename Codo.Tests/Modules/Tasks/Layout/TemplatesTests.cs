@@ -315,6 +315,21 @@ public sealed class TemplatesTests(LibraryHost library) : IClassFixture<LibraryH
     }
 
     [Fact]
+    public async Task Steps_and_groups_past_the_limit_are_counted_before_anything_is_made_of_them()
+    {
+        const string steps = "一个模板最多 1000 个步骤", groups = "一个模板最多 1000 个组";
+        static string Many(int count) => "[" + string.Join(',', Enumerable.Repeat("{}", count)) + "]";
+        Task<JsonObject> Put(string fields) => host.Send(HttpMethod.Put, LibraryHost.Details, $$"""{"temp_id": 999999999, {{fields}}}""");
+        (await Put($"\"new_temp_data\": {Many(1001)}")).ShouldSay(-1, steps);
+        (await Put($"\"groups\": {Many(1001)}")).ShouldSay(-1, groups);
+        (await Put($"\"new_temp_data\": {Many(2_700_000)}")).ShouldSay(-1, steps);
+        (await Put($"\"groups\": {Many(2_700_000)}")).ShouldSay(-1, groups);
+        // As many as are taken: what is wrong with one of them is said.
+        (await Put($"\"new_temp_data\": {Many(1000)}")).ShouldSay(-1, "new_temp_data[0].command_name 不能为空");
+        (await Put("\"new_temp_data\": [{}, {}, {\"level\": \"8x\"}]")).ShouldSay(-1, "字段 new_temp_data[2].level 的值或类型不正确");
+    }
+
+    [Fact]
     public async Task Two_who_save_at_once_save_one_after_the_other()
     {
         var id = await library.AddTemplate();
