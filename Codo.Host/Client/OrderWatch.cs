@@ -51,8 +51,8 @@ internal static class OrderWatch
                     if (board is { HasEnded: true })
                         return view.End(board, board.IsDone ? "is done" : "has ended with steps that are not done");
                     // Asked again: a stream may begin with how things stood a moment ago, before a restart.
-                    if (!untilEnded && board is { IsStuck: true } && await retry.Read(() => IsStuck(server, id), ending))
-                        return view.End(board, "has failed and waits for a restart or its end");
+                    if (!untilEnded && board is { IsStuck: true } && await retry.Read(() => Stuck(server, id), ending) is { } stuck)
+                        return view.End(stuck, "has failed and waits for a restart or its end");
                 }
                 retry.Answered();
             }
@@ -70,17 +70,17 @@ internal static class OrderWatch
         }
     }
 
-    private static async Task<bool> IsStuck(CodoServer server, long id)
+    // The order as it stands, which may be further than the stream has told; null where it goes on.
+    private static async Task<OrderBoard?> Stuck(CodoServer server, long id)
     {
-        if (!await StandsStill(server, id)) return false;
+        if (!(await Read(server, id)).IsStuck) return null;
         // A pause between two batches looks the same. An older server does not tell the two apart.
         var next = (await server.Get("/v2/task/check/", ("list_id", id)))["data"]?["next_batch"];
         // Once more: the pause may have ended between the two answers.
-        return !next.IsTrue("goes_on") && await StandsStill(server, id);
+        return !next.IsTrue("goes_on") && await Read(server, id) is { IsStuck: true } still ? still : null;
     }
 
-    private static async Task<bool> StandsStill(CodoServer server, long id) =>
-        new OrderBoard(await server.Get("/v2/task/grid/", ("list_id", id))).IsStuck;
+    private static async Task<OrderBoard> Read(CodoServer server, long id) => new(await server.Get("/v2/task/grid/", ("list_id", id)));
 
     /// <summary>How the progress is shown.</summary>
     private interface IProgressView

@@ -70,7 +70,7 @@ internal sealed class Ledger(
         WITH fire AS (
             INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd, spec, env)
             SELECT j.id, j.job_id, 'schedule', f.trigger, f.at, f.at, 'queued', f.at, j.cmd,
-                {Spec.OfJobSql}, j.env
+                {Spec.OfJob}, j.env
             FROM unnest(CAST(@Jobs AS bigint[]), CAST(@Triggers AS text[]), CAST(@Times AS timestamptz[])) WITH ORDINALITY AS f(job, trigger, at, place)
                 JOIN cron.job j ON j.id = f.job
             ORDER BY f.place

@@ -122,7 +122,7 @@ internal static class ListLogs
                     FROM (SELECT max(m.attempt) AS attempt FROM cron.attempt m WHERE m.log_id = l.log_id AND m.nominal_at = l.nominal_at) newest
                     CROSS JOIN LATERAL (SELECT coalesce(string_agg(o.text, '' ORDER BY o.from_byte), '') AS text FROM cron.output o
                         WHERE o.log_id = l.log_id AND o.nominal_at = l.nominal_at AND o.attempt = newest.attempt AND o.from_byte < @Most) head)
-                    WHEN length(l.task_log) > @Most THEN left(l.task_log, @Most) || E'\n… /v1/cron/log/output/?log_id=' || l.log_id || ' …'
+                    WHEN length(l.task_log) > @Most THEN left(l.task_log, CAST(@Most AS int)) || E'\n… /v1/cron/log/output/?log_id=' || l.log_id || ' …'
                         ELSE l.task_log END AS task_log,
                 (SELECT jsonb_agg(jsonb_build_object('attempt', a.attempt, 'trigger', a.trigger, 'node', a.node, 'status', a.status, 'exit_code',
                     a.exit_code, 'left_alive', a.left_alive,

@@ -85,7 +85,7 @@ internal sealed record Spec(
 )
 {
     /// <summary>In SQL, of a row of <c>cron.job</c>: the spec that its executions keep.</summary>
-    public const string OfJobSql = """
+    public const string OfJob = """
         jsonb_build_object('timeout', timeout, 'retries', retries, 'retry_delay', retry_delay, 'working_directory', working_directory,
             'interpreter', interpreter, 'encoding', encoding, 'run_as', run_as, 'overlap', overlap)
             || CASE WHEN node_selector = '' THEN '{}' ELSE jsonb_build_object('node', node_selector) END

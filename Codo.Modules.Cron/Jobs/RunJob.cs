@@ -71,7 +71,7 @@ internal static class RunJob
             WITH fire AS (
                 INSERT INTO cron.cron_log (job, job_id, kind, trigger, by_id, by_name, nominal_at, nominal_until, status, exec_time, task_cmd, spec, env)
                 SELECT id, job_id, 'manual', 'manual', @CallerId, @CallerName, @Now, @Now, 'queued', @Now, cmd,
-                    {Spec.OfJobSql} || jsonb_strip_nulls(jsonb_build_object('traceparent', CAST(@TraceParent AS text))), env
+                    {Spec.OfJob} || jsonb_strip_nulls(jsonb_build_object('traceparent', CAST(@TraceParent AS text))), env
                 FROM cron.job WHERE id = @Id
                 RETURNING log_id, nominal_at, job, job_id, spec ->> 'overlap' AS overlap, COALESCE(spec ->> 'node', '') AS selector
             ), shown AS (

@@ -248,7 +248,7 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
         await OrderHost.Stands(host, order, "2");
         (await RowOf("/hangfire/executions", $"/runs/{log}")).ShouldContain("linked");
         (await RowOf("/hangfire/running", $"/runs/{log}")).ShouldContain("linked");
-        (await RowOf("/hangfire/running", $"/orders/{order}")).ShouldContain("an order");
+        (await RowOf("/hangfire/running", $"/orders/{order}")).ShouldContain("127.0.0.1");
         foreach (var address in (string[])[$"/runs/{log}", $"/orders/{order}"]) (await host.Page(address, TestTokens.Admin)).Status.ShouldBe(200);
         (await host.Post("/v1/cron/job/kill/", new { log_id = log })).Code().ShouldBe(0);
         (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
