@@ -32,7 +32,7 @@ internal static class RequestPipeline
         var began = Stopwatch.GetTimestamp();
         await next(context);
         if (HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method)) return;
-        if (context.Response.StatusCode < StatusCodes.Status400BadRequest) context.RequestServices.GetRequiredService<LiveTopics>().Look();
+        if (context.Response.StatusCode < StatusCodes.Status400BadRequest) context.RequestServices.GetRequiredService<LiveTopics>().Changed();
         // The path alone: a query may hold a token, a body may hold a secret.
         context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger("Codo.Http").LogInformation(
             "{Method} {Path} {Status} in {Milliseconds:0.0} ms by {Username} ({UserId}) from {Address}, request {RequestId}",

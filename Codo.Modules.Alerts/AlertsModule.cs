@@ -54,7 +54,7 @@ public static class AlertsModule
             .AddSingleton<IChannel, CommandChannel>()
             .AddSingleton<ChannelSettings>()
             .AddSingleton<Contacts>()
-            .AddSingleton<Wording>()
+            .AddSingleton<MessageTexts>()
             .AddSingleton<Sending>()
             .AddSingleton<Courier>()
             .AddSingleton<Undeliverable>()

@@ -81,7 +81,7 @@ public static class CronModule
             .AddSingleton<FolderCheck>()
             .AddSingleton<Runner>()
             .AddSingleton<UnplacedRuns>()
-            .AddPoll<UnplacedRuns>("cron placement", PlacementWatch.Period, PlacementWatch.LongestRest, (watch, stopping) => watch.Look(stopping))
+            .AddPoll<UnplacedRuns>("cron placement", PlacementWatch.Period, PlacementWatch.LongestRest, (watch, stopping) => watch.Poll(stopping))
             .AddSingleton<INodeWork>(provider => provider.GetRequiredService<Runner>())
             .AddSingleton<WakeSources>()
             .AddSingleton<RecurringJobs>()

@@ -74,7 +74,7 @@ public static class TasksModule
             .AddSingleton<Recovery>()
             .AddSingleton<PendingOrders>()
             .AddSingleton<UnplacedLanes>()
-            .AddPoll<UnplacedLanes>("orders placement", PlacementWatch.Period, PlacementWatch.LongestRest, (watch, stopping) => watch.Look(stopping))
+            .AddPoll<UnplacedLanes>("orders placement", PlacementWatch.Period, PlacementWatch.LongestRest, (watch, stopping) => watch.Poll(stopping))
             .AddSingleton<OrderWork>()
             .AddSingleton<OrderMirror>()
             .AddSingleton<INodeWork>(provider => provider.GetRequiredService<OrderWork>())

@@ -23,7 +23,7 @@ internal static class CreateAccessToken
 
     internal sealed record Command(string? Name, List<string>? Scopes, int? Days, List<string>? Networks) : IRequest<Result>, IWanted;
 
-    internal sealed record Result(string Token, long TokenId, DateTime Expires) : Answer(Say.Added);
+    internal sealed record Result(string Token, long TokenId, DateTime Expires) : Answer(Messages.Added);
 
     internal sealed class WantedValidator : AbstractValidator<IWanted>
     {

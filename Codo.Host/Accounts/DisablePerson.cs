@@ -47,7 +47,7 @@ internal static class DisablePerson
             }
 
             await revocations.Refresh(cancellationToken);
-            return new Answer(Say.Edited);
+            return new Answer(Messages.Edited);
         }
 
         /// <summary>Changes and announces it; false when the person is so already.</summary>

@@ -17,7 +17,7 @@ internal static class Explain
 
     /// <param name="By">What allows it; empty when nothing does.</param>
     /// <param name="Missing">What is missing, and who can grant it; empty when it is allowed.</param>
-    internal sealed record Result(long Person, string Verb, string Object, bool Allowed, Text By, Text Missing) : Answer(Say.Fetched);
+    internal sealed record Result(long Person, string Verb, string Object, bool Allowed, Text By, Text Missing) : Answer(Messages.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {
@@ -76,7 +76,7 @@ internal static class ListVerbs
     internal sealed record Query(string? Object, string? Space) : IRequest<Result>;
 
     /// <param name="Missing">Of each other verb: what is missing, and who can grant it.</param>
-    internal sealed record Result(IReadOnlyList<string> Verbs, IReadOnlyDictionary<string, Text> Missing) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<string> Verbs, IReadOnlyDictionary<string, Text> Missing) : Answer(Messages.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {

@@ -9,7 +9,7 @@ internal static class GetMe
 {
     internal sealed record Query : IRequest<Result>;
 
-    internal sealed record Result(Person Data) : Answer(Say.Fetched);
+    internal sealed record Result(Person Data) : Answer(Messages.Fetched);
 
     /// <param name="Expires">When the token of this request ends.</param>
     /// <param name="Otp">Whether signing in asks for a one-time code; null where the caller has no account of Codo's own.</param>

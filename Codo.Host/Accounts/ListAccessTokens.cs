@@ -10,7 +10,7 @@ internal static class ListAccessTokens
 {
     internal sealed record Query(long? UserId) : IRequest<Result>;
 
-    internal sealed record Result(List<Row> Data) : Answer(Say.Fetched);
+    internal sealed record Result(List<Row> Data) : Answer(Messages.Fetched);
 
     internal sealed record Row(
         long TokenId,

@@ -24,7 +24,7 @@ internal static class ListAudit
     ) : IRequest<Result>, IAuditFilter;
 
     /// <param name="Next">What to ask with as <c>after</c> for older lines; null on the last page.</param>
-    internal sealed record Result(IReadOnlyList<AuditRow> Data, string? Next) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<AuditRow> Data, string? Next) : Answer(Messages.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {

@@ -17,7 +17,7 @@ internal static class ListGrants
     internal sealed record Query(long? UserId, long? TeamId, string? Space, string? Object, long? After, int? Limit) : IRequest<Result>;
 
     /// <param name="Next">What to give as <c>after</c> for the next page; null on the last one.</param>
-    internal sealed record Result(IReadOnlyList<View> Data, long? Next) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<View> Data, long? Next) : Answer(Messages.Fetched);
 
     /// <param name="GrantId">Null for what is no grant and cannot be changed here.</param>
     /// <param name="Username">Of whom a setting names; <c>*</c> is everyone signed in.</param>

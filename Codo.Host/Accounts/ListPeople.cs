@@ -13,7 +13,7 @@ internal static class ListPeople
     internal sealed record Query(string? Q, long? After, int? Limit) : IRequest<Result>;
 
     /// <param name="Next">What to give as <c>after</c> for the next page; null on the last one.</param>
-    internal sealed record Result(List<Row> Data, long? Next) : Answer(Say.Fetched);
+    internal sealed record Result(List<Row> Data, long? Next) : Answer(Messages.Fetched);
 
     /// <param name="Email">Shown to superusers.</param>
     internal sealed record Row(

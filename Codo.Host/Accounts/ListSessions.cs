@@ -10,7 +10,7 @@ internal static class ListSessions
 {
     internal sealed record Query(long? UserId) : IRequest<Result>;
 
-    internal sealed record Result(IReadOnlyList<Row> Data) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<Row> Data) : Answer(Messages.Fetched);
 
     /// <param name="Created">When its token was issued; when it was first seen, where the token does not say.</param>
     /// <param name="Browser">In words, such as <c>Firefox, Linux</c>.</param>

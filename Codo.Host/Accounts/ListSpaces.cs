@@ -13,7 +13,7 @@ internal static class ListSpaces
     internal sealed record Query(long? After, int? Limit, long? SpaceId = null) : IRequest<Result>;
 
     /// <param name="Next">What to give as <c>after</c> for the next page; null on the last one.</param>
-    internal sealed record Result(IReadOnlyList<View> Data, long? Next) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<View> Data, long? Next) : Answer(Messages.Fetched);
 
     /// <param name="Verbs">What the caller may do with the jobs in it.</param>
     /// <param name="Holds">What keeps it from being deleted; null without <c>space_id</c>, and for whoever is not its admin.</param>

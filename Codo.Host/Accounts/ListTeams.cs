@@ -13,7 +13,7 @@ internal static class ListTeams
     internal sealed record Query(long? TeamId, long? After, int? Limit) : IRequest<Result>;
 
     /// <param name="Next">What to give as <c>after</c> for the next page; null on the last one.</param>
-    internal sealed record Result(IReadOnlyList<View> Data, long? Next) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<View> Data, long? Next) : Answer(Messages.Fetched);
 
     /// <param name="Mine">Whether the caller is in it.</param>
     internal sealed record View(long TeamId, string Name, string Description, int People, bool Mine, IReadOnlyList<Member>? Members);

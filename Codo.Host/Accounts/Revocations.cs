@@ -114,7 +114,7 @@ internal sealed class Revocations(NpgsqlDataSource source, AccessTokens access) 
     /// Reads what is new before the next second, for a token that is not known yet; false where that was done a moment ago, or PostgreSQL is away. Strangers
     /// bring unknown tokens as often as they like.
     /// </summary>
-    public async Task<bool> Look(CancellationToken cancellation)
+    public async Task<bool> Poll(CancellationToken cancellation)
     {
         var (now, before) = (Environment.TickCount64, Interlocked.Read(ref lookedAt));
         if (now - before < BetweenLooks || Interlocked.CompareExchange(ref lookedAt, now, before) != before) return false;

@@ -16,7 +16,7 @@ internal static class CreateGrant
 {
     internal sealed record Command(long? UserId, long? TeamId, string? Role, string? Space, string? Object, string? Until) : IRequest<Result>;
 
-    internal sealed record Result(long GrantId) : Answer(Say.Added);
+    internal sealed record Result(long GrantId) : Answer(Messages.Added);
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -153,7 +153,7 @@ internal static class EditGrant
                 await transaction.CommitAsync(cancellationToken);
             }
             await rules.Refresh(cancellationToken);
-            return new Answer(Say.Edited);
+            return new Answer(Messages.Edited);
         }
     }
 }
@@ -188,7 +188,7 @@ internal static class DeleteGrant
                 await transaction.CommitAsync(cancellationToken);
             }
             await rules.Refresh(cancellationToken);
-            return new Answer(Say.Deleted);
+            return new Answer(Messages.Deleted);
         }
     }
 }

@@ -12,7 +12,7 @@ internal static class CreateSpace
 {
     internal sealed record Command(string? Name, string? Description, bool? Confirm) : IRequest<Result>, ISpaceFields;
 
-    internal sealed record Result(long SpaceId) : Answer(Say.Added);
+    internal sealed record Result(long SpaceId) : Answer(Messages.Added);
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -99,7 +99,7 @@ internal static class EditSpace
                 await transaction.CommitAsync(cancellationToken);
             }
             await rules.Refresh(cancellationToken);
-            return new Answer(Say.Edited);
+            return new Answer(Messages.Edited);
         }
     }
 }
@@ -159,7 +159,7 @@ internal static class DeleteSpace
                 await transaction.CommitAsync(cancellationToken);
             }
             await rules.Refresh(cancellationToken);
-            return new Answer(Say.Deleted);
+            return new Answer(Messages.Deleted);
         }
 
         private static Refusal InUse(IReadOnlyList<HeldObjects> held)

@@ -13,7 +13,7 @@ internal static class CreateTeam
 {
     internal sealed record Command(string? Name, string? Description) : IRequest<Result>, ITeamFields;
 
-    internal sealed record Result(long TeamId) : Answer(Say.Added);
+    internal sealed record Result(long TeamId) : Answer(Messages.Added);
 
     internal sealed class Validator : AbstractValidator<Command>
     {
@@ -91,7 +91,7 @@ internal static class EditTeam
                 await transaction.CommitAsync(cancellationToken);
             }
             await rules.Refresh(cancellationToken);
-            return new Answer(Say.Edited);
+            return new Answer(Messages.Edited);
         }
 
         private sealed record Row(string Name, string Description);
@@ -145,7 +145,7 @@ internal static class DeleteTeam
                 await transaction.CommitAsync(cancellationToken);
             }
             await rules.Refresh(cancellationToken);
-            return new Answer(Say.Deleted);
+            return new Answer(Messages.Deleted);
         }
 
         private static Refusal Approves(long byRules, long inOrders)
@@ -197,10 +197,10 @@ internal static class ChangeMember
             """;
 
         public Task<Answer> Handle(Add request, CancellationToken cancellationToken) =>
-            Change(AddSql, "add member", request.TeamId!.Value, request.UserId!.Value, Say.Added, cancellationToken);
+            Change(AddSql, "add member", request.TeamId!.Value, request.UserId!.Value, Messages.Added, cancellationToken);
 
         public Task<Answer> Handle(Remove request, CancellationToken cancellationToken) =>
-            Change(RemoveSql, "remove member", request.TeamId!.Value, request.UserId!.Value, Say.Deleted, cancellationToken);
+            Change(RemoveSql, "remove member", request.TeamId!.Value, request.UserId!.Value, Messages.Deleted, cancellationToken);
 
         private async Task<Answer> Change(
             string sql,

@@ -10,7 +10,7 @@ internal static class SetUpOtp
 {
     internal sealed record Command(string? Password) : IRequest<Result>;
 
-    internal sealed record Result(string OtpKey, string OtpUri) : Answer(Say.Added);
+    internal sealed record Result(string OtpKey, string OtpUri) : Answer(Messages.Added);
 
     internal sealed class Validator : AbstractValidator<Command>
     {

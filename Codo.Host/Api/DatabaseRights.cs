@@ -35,7 +35,7 @@ internal sealed class DatabaseRights(NpgsqlDataSource source, IConfiguration con
     {
         try
         {
-            return await Look(cancellationToken);
+            return await Check(cancellationToken);
         }
         catch (Exception error) when (error is NpgsqlException or TimeoutException)
         {
@@ -43,7 +43,7 @@ internal sealed class DatabaseRights(NpgsqlDataSource source, IConfiguration con
         }
     }
 
-    private async Task<HealthCheckResult> Look(CancellationToken cancellation)
+    private async Task<HealthCheckResult> Check(CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
         var rights = await connection.QuerySingleAsync<Rights>(new CommandDefinition(RightsSql, cancellationToken: cancellation));

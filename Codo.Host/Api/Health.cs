@@ -110,7 +110,7 @@ internal static class Health
 
     private static async Task<HealthCheckResult> RunAs(RunAsRule rule)
     {
-        var (isDegraded, detail) = await rule.Look(CancellationToken.None);
+        var (isDegraded, detail) = await rule.Check(CancellationToken.None);
         return isDegraded ? HealthCheckResult.Degraded(detail) : HealthCheckResult.Healthy(detail);
     }
 

@@ -93,7 +93,7 @@ internal sealed class Tokens
         if (!AccessTokens.IsOne(token)) return (null, "malformed");
         var found = access.Find(context, token);
         // Another node may have made it in this second.
-        if (found.Reason == "unknown" && await revocations.Look(context.RequestAborted)) found = access.Find(context, token);
+        if (found.Reason == "unknown" && await revocations.Poll(context.RequestAborted)) found = access.Find(context, token);
         if (found.Caller is not { } caller) return found;
         return revocations.Against(caller) is { } reason ? (null, reason) : (caller, "");
     }

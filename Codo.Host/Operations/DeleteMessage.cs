@@ -36,7 +36,7 @@ internal static class DeleteMessage
             await Audit.Write(connection, transaction, caller, "delete", "outbox", id.ToString(CultureInfo.InvariantCulture), before: new { message });
             await transaction.CommitAsync(cancellationToken);
             await relay.SayOverWithoutDeadLetters();
-            return new Answer(Say.Deleted);
+            return new Answer(Messages.Deleted);
         }
     }
 }

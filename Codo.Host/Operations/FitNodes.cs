@@ -15,7 +15,7 @@ internal static class FitNodes
     internal sealed record Query(string? Node, string? Role) : IRequest<Result>;
 
     /// <param name="Selector">In the form that is stored.</param>
-    internal sealed record Result(string Selector, List<Row> Data) : Answer(Say.Fetched);
+    internal sealed record Result(string Selector, List<Row> Data) : Answer(Messages.Fetched);
 
     internal sealed class Row
     {

@@ -14,7 +14,7 @@ internal static class ListNodes
 
     /// <param name="Node">The node that answers; the loops are its own.</param>
     internal sealed record Result(List<NodeView> Data, Use Storage, string Node, IReadOnlyList<LoopView> Loops, IReadOnlyList<QueueView> Queues)
-        : Answer(Say.Fetched);
+        : Answer(Messages.Fetched);
 
     /// <param name="Period">Seconds between two runs.</param>
     /// <param name="Age">Seconds since the last success.</param>

@@ -12,7 +12,7 @@ internal static class ListOutbox
 {
     internal sealed record Query(bool? Dead, int? Page, int? Limit) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(List<Message> Data, long Count) : Answer(Say.Fetched);
+    internal sealed record Result(List<Message> Data, long Count) : Answer(Messages.Fetched);
 
     /// <param name="Stream">Messages of one stream are published in order.</param>
     /// <param name="DeadTime">When it was given up; null while it waits.</param>

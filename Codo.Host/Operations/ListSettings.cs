@@ -14,7 +14,7 @@ internal static class ListSettings
 {
     internal sealed record Query : IRequest<Result>;
 
-    internal sealed record Result(IReadOnlyList<Row> Data) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<Row> Data) : Answer(Messages.Fetched);
 
     /// <param name="Value">As text; null of a secret.</param>
     /// <param name="Secret">Whether the value is not shown.</param>

@@ -13,7 +13,7 @@ internal static class ShowHold
     /// <param name="Since">When it was restored; null where nothing is held.</param>
     /// <param name="BackupAt">When the backup was taken.</param>
     /// <param name="Releasers">Names of superusers.</param>
-    internal sealed record Result(bool Held, DateTime? Since, DateTime? BackupAt, IReadOnlyList<string> Releasers, Text? Detail) : Answer(Say.Fetched);
+    internal sealed record Result(bool Held, DateTime? Since, DateTime? BackupAt, IReadOnlyList<string> Releasers, Text? Detail) : Answer(Messages.Fetched);
 
     internal sealed class Handler(Hold hold) : IRequestHandler<Query, Result>
     {

@@ -46,7 +46,7 @@ internal sealed class StorageUse(
 ) : IHealthCheck
 {
     /// <summary>The key of the incident that the budget opens.</summary>
-    public const string Trouble = "size";
+    public const string Problem = "size";
 
     private static readonly (string Table, PartitionSpan Span)[] Droppable =
     [
@@ -182,14 +182,14 @@ internal sealed class StorageUse(
         var mediator = scope.ServiceProvider.GetRequiredService<IMediator>();
         if (!isWrong)
         {
-            await mediator.Publish(new SystemTroubleOver(Trouble));
+            await mediator.Publish(new SystemTroubleOver(Problem));
             isTold = false;
             return;
         }
         var (size, most) = (Megabytes(use.Bytes), Megabytes(settings.MaxSize));
         await mediator.Publish(
             new SystemTroubleFound(
-                Trouble,
+                Problem,
                 new Text("数据库超过容量上限", "The database is above its size budget"),
                 new Text(
                     $"数据库占用 {size} MB，上限 Codo:Retention:MaxSize 为 {most} MB。最旧的输出和日志被删除，最近 7 天的除外；删除了哪些见主机日志",

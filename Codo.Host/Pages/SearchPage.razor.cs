@@ -12,7 +12,7 @@ public sealed partial class SearchPage
 {
     private const int MostText = 300;
 
-    private List<Place> places = [];
+    private List<SearchTarget> places = [];
     private List<IOutputSearch> seen = [];
     private (string Name, string Path)? only;
 
@@ -42,11 +42,11 @@ public sealed partial class SearchPage
 
     private string? OnlyOf(IOutputSearch search) => search.Only is { } name ? Asked(name) : null;
 
-    private async Task<Place> Find(IOutputSearch search, string text)
+    private async Task<SearchTarget> Find(IOutputSearch search, string text)
     {
         var page = Alone is null ? 1 : PageNumber;
         var sought = new OutputSought(text, Asked(search.Within), Asked("from"), Asked("to"), Around, page, OnlyOf(search));
-        var place = new Place(search, search.Api(sought));
+        var place = new SearchTarget(search, search.Api(sought));
         try
         {
             var found = await search.Find(sought, Mediator, Context.RequestAborted);
@@ -108,7 +108,7 @@ public sealed partial class SearchPage
     // No half of a pair of surrogates.
     private static int Whole(string text, int at) => char.IsLowSurrogate(text[at]) ? at - 1 : at;
 
-    private sealed record Place(IOutputSearch Search, string Api)
+    private sealed record SearchTarget(IOutputSearch Search, string Api)
     {
         public OutputFound? Found { get; init; }
 

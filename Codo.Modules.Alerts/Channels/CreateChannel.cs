@@ -26,7 +26,7 @@ internal static class CreateChannel
             IChannelFields;
 
     /// <param name="OpenIncidents">Incidents that are open, of which the channel tells at once.</param>
-    internal sealed record Result(long ChannelId, int OpenIncidents) : Answer(Say.Added);
+    internal sealed record Result(long ChannelId, int OpenIncidents) : Answer(Messages.Added);
 
     internal sealed class Validator : AbstractValidator<Command>
     {

@@ -51,7 +51,7 @@ internal static class DeleteChannel
             await ObjectGrants.Forget(connection, transaction, access.Caller, channel.Kind, channel.Id);
             await Audit.Write(connection, transaction, access.Caller, "delete", "alert_channel", $"{request.ChannelId}", before: gone);
             await transaction.CommitAsync(cancellationToken);
-            return new Answer(Say.Deleted);
+            return new Answer(Messages.Deleted);
         }
 
         private sealed record Gone(string Name, string Kind);

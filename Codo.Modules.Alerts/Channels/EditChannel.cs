@@ -88,7 +88,7 @@ internal static class EditChannel
             if (after.Enabled && !before.Enabled) await OpenIncidents.Tell(connection, transaction, after.ChannelId, time.GetUtcNow().UtcDateTime);
             await transaction.CommitAsync(cancellationToken);
             notifier.Written.Set();
-            return new Answer(Say.Edited);
+            return new Answer(Messages.Edited);
         }
 
         private object Shown(ChannelRow row) =>

@@ -14,7 +14,7 @@ internal static class ListChannels
 {
     internal sealed record Query(int? Page, int? Limit, long? ChannelId) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(List<View> Data, long Count) : Answer(Say.Fetched);
+    internal sealed record Result(List<View> Data, long Count) : Answer(Messages.Fetched);
 
     /// <param name="Broken">Why its settings do not read and nothing is sent by it; empty where they do.</param>
     internal sealed record View(

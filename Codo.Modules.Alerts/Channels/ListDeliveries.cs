@@ -18,7 +18,7 @@ internal static class ListDeliveries
     internal sealed record Query(int? Page, int? Limit, long? IncidentId, long? ChannelId, string? State, string? Reason) : IRequest<Result>, IPaged;
 
     /// <param name="CountIsEstimate">There are more than 10,000 deliveries, and no more were counted.</param>
-    internal sealed record Result(List<View> Data, long Count, bool CountIsEstimate) : Answer(Say.Fetched);
+    internal sealed record Result(List<View> Data, long Count, bool CountIsEstimate) : Answer(Messages.Fetched);
 
     // With properties, because Dapper gives no array to a constructor.
     internal sealed record View
@@ -77,7 +77,7 @@ internal static class ListDeliveries
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             var list = (request with { Page = null, Limit = null }).ToString();
-            var place = new PagePositions.Place(access.Caller.UserId, "deliveries " + list, request.Limit ?? DefaultLimit, request.Page ?? 1);
+            var place = new PagePositions.PageKey(access.Caller.UserId, "deliveries " + list, request.Limit ?? DefaultLimit, request.Page ?? 1);
             var before = positions.Before<Last>(place)?.Id;
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var asked = new DynamicParameters(await IncidentVisibility.Parameters(connection, access, readers));

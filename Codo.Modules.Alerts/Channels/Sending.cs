@@ -11,7 +11,7 @@ internal sealed class Sending(
     NpgsqlDataSource source,
     ChannelSettings channels,
     Contacts contacts,
-    Wording wording,
+    MessageTexts wording,
     Undeliverable undeliverable,
     AlertSettings settings,
     TimeProvider time,

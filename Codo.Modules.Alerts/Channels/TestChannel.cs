@@ -34,7 +34,7 @@ internal static class TestChannel
         NpgsqlDataSource source,
         Sending sending,
         Contacts contacts,
-        Wording wording,
+        MessageTexts wording,
         Undeliverable undeliverable,
         PublicAddress address,
         Access access,

@@ -18,7 +18,7 @@ internal static class ListIncidents
             IPaged;
 
     /// <param name="CountIsEstimate">There are more than 10,000 incidents, and no more were counted.</param>
-    internal sealed record Result(List<IncidentView> Data, long Count, bool CountIsEstimate) : Answer(Say.Fetched);
+    internal sealed record Result(List<IncidentView> Data, long Count, bool CountIsEstimate) : Answer(Messages.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {
@@ -65,7 +65,7 @@ internal static class ListIncidents
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             var list = (request with { Page = null, Limit = null }).ToString();
-            var place = new PagePositions.Place(access.Caller.UserId, "incidents " + list, request.Limit ?? DefaultLimit, request.Page ?? 1);
+            var place = new PagePositions.PageKey(access.Caller.UserId, "incidents " + list, request.Limit ?? DefaultLimit, request.Page ?? 1);
             var before = positions.Before<Last>(place)?.Id;
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var asked = new DynamicParameters(await IncidentVisibility.Parameters(connection, access, readers));

@@ -11,7 +11,7 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
         INotificationHandler<OrderExpired>,
         INotificationHandler<OrderTurnedDown>,
         INotificationHandler<ApprovalReminder>,
-        INotificationHandler<OrderGlassBroken>,
+        INotificationHandler<OrderBrokeGlass>,
         INotificationHandler<OrderPushedBack>
 {
     /// <summary>Hosts that a message names; the rest is a number.</summary>
@@ -36,7 +36,7 @@ internal sealed class OrderAlerts(IncidentLog incidents, Zone zone)
     public Task Handle(ApprovalReminder notification, CancellationToken cancellationToken) => incidents.Raise(Asks(notification.Order, isAgain: true));
 
     /// <summary>It stays open until a person has looked at it.</summary>
-    public Task Handle(OrderGlassBroken notification, CancellationToken cancellationToken) =>
+    public Task Handle(OrderBrokeGlass notification, CancellationToken cancellationToken) =>
         incidents.Raise(
             About(
                 notification.Order.ListId,

@@ -215,7 +215,7 @@ internal sealed class Watch(
     }
 
     // Of an order the oldest of each kind speaks for all its hosts.
-    private static AlertEvent Oldest(IEnumerable<Lasting> group) => group.MinBy(one => one.Since)!.Trouble();
+    private static AlertEvent Oldest(IEnumerable<Lasting> group) => group.MinBy(one => one.Since)!.Event();
 
     // When a person last closed what goes on.
     private async Task<Dictionary<string, DateTime>> Closed(string[] fingerprints)
@@ -293,7 +293,7 @@ internal sealed class Watch(
     private static string Fingerprint(RunningOrder order) => $"order:{order.ListId}:{order.Situation}";
 
     /// <summary>What runs or waits; its texts are put together only where it speaks for the others.</summary>
-    private sealed record Lasting(string Fingerprint, DateTime Since, Func<AlertEvent> Trouble);
+    private sealed record Lasting(string Fingerprint, DateTime Since, Func<AlertEvent> Event);
 
     private sealed record DueRow
     {

@@ -29,7 +29,7 @@ internal static class CreateRule
         string? Space = null
     ) : IRequest<Result>, IRuleFields;
 
-    internal sealed record Result(long RuleId) : Answer(Say.Added);
+    internal sealed record Result(long RuleId) : Answer(Messages.Added);
 
     internal sealed class Validator : AbstractValidator<Command>
     {

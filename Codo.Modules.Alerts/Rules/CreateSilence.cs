@@ -14,7 +14,7 @@ internal static class CreateSilence
     internal sealed record Command(string? Source, string? Kind, string? Subject, string? StartsAt, string? EndsAt, string? Reason, string? Space = null)
         : IRequest<Result>;
 
-    internal sealed record Result(long SilenceId) : Answer(Say.Added);
+    internal sealed record Result(long SilenceId) : Answer(Messages.Added);
 
     internal sealed class Validator : AbstractValidator<Command>
     {

@@ -31,7 +31,7 @@ internal static class DeleteContact
                 ?? throw Refusal.NotFound($"联系人 {request.Name} 不存在", $"There is no contact {request.Name}");
             await Audit.Write(connection, transaction, caller, "delete", "contact", request.Name!, before: gone);
             await transaction.CommitAsync(cancellationToken);
-            return new Answer(Say.Deleted);
+            return new Answer(Messages.Deleted);
         }
     }
 }

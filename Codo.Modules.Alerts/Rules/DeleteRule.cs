@@ -32,7 +32,7 @@ internal static class DeleteRule
             await ObjectGrants.Forget(connection, transaction, access.Caller, rule.Kind, rule.Id);
             await Audit.Write(connection, transaction, access.Caller, "delete", "alert_rule", $"{request.RuleId}", before: gone);
             await transaction.CommitAsync(cancellationToken);
-            return new Answer(Say.Deleted);
+            return new Answer(Messages.Deleted);
         }
     }
 }

@@ -32,7 +32,7 @@ internal static class DeleteSilence
                 await connection.QuerySingleOrDefaultAsync<ListSilences.View>(DeleteSql, new { request.SilenceId }, transaction) ?? throw RuleFields.NoSuchId;
             await Audit.Write(connection, transaction, access.Caller, "delete", "silence", $"{request.SilenceId}", before: gone);
             await transaction.CommitAsync(cancellationToken);
-            return new Answer(Say.Deleted);
+            return new Answer(Messages.Deleted);
         }
     }
 }

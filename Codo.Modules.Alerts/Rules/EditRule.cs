@@ -100,7 +100,7 @@ internal static class EditRule
             var after = await connection.QuerySingleAsync<ListRules.Row>(LockSql, new { request.RuleId }, transaction);
             await Audit.Write(connection, transaction, caller, "edit", "alert_rule", $"{request.RuleId}", before, after);
             await transaction.CommitAsync(cancellationToken);
-            return new Answer(Say.Edited);
+            return new Answer(Messages.Edited);
         }
     }
 }

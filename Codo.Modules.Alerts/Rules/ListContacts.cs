@@ -13,7 +13,7 @@ internal static class ListContacts
 {
     internal sealed record Query(int? Page, int? Limit, string? Name) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(List<View> Data, long Count) : Answer(Say.Fetched);
+    internal sealed record Result(List<View> Data, long Count) : Answer(Messages.Fetched);
 
     internal sealed record View(string Name, long? UserId, string Tel, string Email, string Feishu, DateTime UpdateTime);
 

@@ -14,7 +14,7 @@ internal static class ListRules
 {
     internal sealed record Query(int? Page, int? Limit, long? RuleId) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(List<View> Data, long Count) : Answer(Say.Fetched);
+    internal sealed record Result(List<View> Data, long Count) : Answer(Messages.Fetched);
 
     internal sealed record View(
         long RuleId,

@@ -13,7 +13,7 @@ internal static class ListSilences
 {
     internal sealed record Query(int? Page, int? Limit) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(List<View> Data, long Count) : Answer(Say.Fetched);
+    internal sealed record Result(List<View> Data, long Count) : Answer(Messages.Fetched);
 
     internal sealed record View(
         long SilenceId,

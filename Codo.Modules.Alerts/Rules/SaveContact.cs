@@ -58,7 +58,7 @@ internal static partial class SaveContact
             var after = await connection.QuerySingleAsync<Contact>(BeforeSql, new { request.Name }, transaction);
             await Audit.Write(connection, transaction, caller, before is null ? "create" : "edit", "contact", request.Name!, before, after);
             await transaction.CommitAsync(cancellationToken);
-            return new Answer(before is null ? Say.Added : Say.Edited);
+            return new Answer(before is null ? Messages.Added : Messages.Edited);
         }
     }
 

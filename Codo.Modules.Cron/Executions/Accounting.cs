@@ -66,7 +66,7 @@ internal static class Accounting
     /// Accounts for every due time in (<see cref="Due.AccountedTo"/>, <paramref name="now"/>], or for the first <see cref="MostTimes"/> of them where more are
     /// long past.
     /// </summary>
-    public static Outcome Account(Due job, Active going, DateTimeOffset now)
+    public static Outcome Account(Due job, Active unfinished, DateTimeOffset now)
     {
         if (job.AccountedTo < now - Furthest) job = job with { AccountedTo = now - Furthest };
         var (times, upTo) = Times(job, now);
@@ -92,12 +92,12 @@ internal static class Accounting
         }
         else
         {
-            var active = going.Count;
-            var blocker = going.First;
+            var active = unfinished.Count;
+            var blocker = unfinished.First;
             foreach (var (time, trigger) in Fires(job, times, now, entries))
             {
                 // Each of them is to run. The queue starts one at a time: that those before it have not ended is no reason to leave it out.
-                var isMadeUp = trigger == "catch_up" && job.Misfire == "all" && going.Count == 0;
+                var isMadeUp = trigger == "catch_up" && job.Misfire == "all" && unfinished.Count == 0;
                 if (job.Overlap == "skip" && active > 0 && !isMadeUp)
                 {
                     Skip(entries, ExecutionStatus.Skipped, time, $"overlap {blocker}", Overlaps("skip", blocker));

@@ -13,7 +13,7 @@ internal static class ActiveRuns
     internal sealed record Query(int Limit, string? JobId = null) : IRequest<Result>;
 
     /// <param name="Count">Of all jobs how many there are; of one job how many are answered.</param>
-    internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Messages.Fetched);
 
     internal sealed record Row(long LogId, string JobId, string Status, DateTime ExecTime);
 

@@ -21,7 +21,7 @@ internal sealed class ExecutionMirror(
     Node node,
     TimeProvider time,
     ILogger<ExecutionMirror> log
-) : DashboardMirror<ExecutionMirror.BehindRow>(source, mirror, node, time, log)
+) : DashboardMirror<ExecutionMirror.OutdatedRow>(source, mirror, node, time, log)
 {
     // Newest first: after a stall the wake-up is the last due time's, whatever was caught up before it.
     private const string NewestSql = """
@@ -52,7 +52,7 @@ internal sealed class ExecutionMirror(
         """;
 
     // What a look did not settle goes to the end, so that it holds up nothing.
-    private const string BehindSql = """
+    private const string OutdatedSql = """
         SELECT d.log_id, d.nominal_at, d.job, d.background_job, l.job_id, l.status FROM cron.dashboard_job d
         LEFT JOIN cron.cron_log l ON l.log_id = d.log_id AND l.nominal_at = d.nominal_at
         WHERE d.state IS DISTINCT FROM l.status ORDER BY d.looked_at LIMIT @Batch FOR UPDATE OF d SKIP LOCKED
@@ -82,7 +82,7 @@ internal sealed class ExecutionMirror(
             AND NOT EXISTS (SELECT FROM cron.dashboard_job d WHERE d.background_job = CAST(j.id AS text)) LIMIT 100
         """;
 
-    protected override string Behind => BehindSql;
+    protected override string Outdated => OutdatedSql;
 
     protected override string Lost => LostSql;
 
@@ -122,7 +122,7 @@ internal sealed class ExecutionMirror(
         Wake.Set();
     }
 
-    protected override async Task Show(NpgsqlConnection connection, NpgsqlTransaction transaction, BehindRow row)
+    protected override async Task Show(NpgsqlConnection connection, NpgsqlTransaction transaction, OutdatedRow row)
     {
         var facts = row.Status is null ? null : await connection.QuerySingleOrDefaultAsync<Facts>(FactsSql, new Key(row.LogId, row.NominalAt), transaction);
         if (facts is null)
@@ -185,7 +185,7 @@ internal sealed class ExecutionMirror(
         public bool IsGap => Status is ExecutionStatus.Skipped or ExecutionStatus.Missed;
     }
 
-    internal sealed record BehindRow(long LogId, DateTime NominalAt, long Job, string? BackgroundJob, string? JobId, string? Status);
+    internal sealed record OutdatedRow(long LogId, DateTime NominalAt, long Job, string? BackgroundJob, string? JobId, string? Status);
 
     private sealed record Facts(
         long LogId,

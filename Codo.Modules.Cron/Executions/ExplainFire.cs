@@ -17,7 +17,7 @@ internal static class ExplainFire
     /// <param name="Sentence">What happened, and why.</param>
     /// <param name="LogId">The row of the ledger that says so; null where none does.</param>
     /// <param name="Status">Of that row; null where there is none.</param>
-    internal sealed record Result(string JobId, Text Sentence, long? LogId, string? Status) : Answer(Say.Fetched);
+    internal sealed record Result(string JobId, Text Sentence, long? LogId, string? Status) : Answer(Messages.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {

@@ -107,7 +107,7 @@ internal sealed class JobEnvironment(SecretBox box, IConfiguration configuration
     {
         if (!before.Values.TryGetValue(sent.Key, out var stored)) return null;
         var secret = IsSecret(before, new(sent.Key, stored));
-        return (secret && sent.Value == Mask) || (!secret && Beginning.Is(sent.Value, stored)) ? stored : null;
+        return (secret && sent.Value == Mask) || (!secret && Excerpt.Is(sent.Value, stored)) ? stored : null;
     }
 
     private bool IsSecret(JobVariables variables, KeyValuePair<string, string> pair) =>

@@ -44,17 +44,17 @@ internal static class KillExecution
             var cause = new Text($"被 {caller.Nickname} 终止", $"Ended by {caller.Nickname}");
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            if (await connection.QuerySingleOrDefaultAsync<Row>(LockSql, new { request.LogId }, transaction) is not { } going)
+            if (await connection.QuerySingleOrDefaultAsync<Row>(LockSql, new { request.LogId }, transaction) is not { } unfinished)
             {
                 var ended = await connection.ExecuteScalarAsync<long?>(EndedSql, new { request.LogId }, transaction) ?? throw absent;
                 await access.Demand(Verbs.Run, await JobAccess.OfRow(connection, ended), absent);
                 throw Refusal.Conflict($"日志 {request.LogId} 的执行已经结束", $"The execution of log {request.LogId} has ended");
             }
-            await access.Demand(Verbs.Run, await JobAccess.OfRow(connection, going.Job), absent);
-            if (going.State == ExecutionStatus.Running) await connection.ExecuteAsync(StopSql, new { request.LogId, cause.Zh, cause.En }, transaction);
+            await access.Demand(Verbs.Run, await JobAccess.OfRow(connection, unfinished.Job), absent);
+            if (unfinished.State == ExecutionStatus.Running) await connection.ExecuteAsync(StopSql, new { request.LogId, cause.Zh, cause.En }, transaction);
             else await QueuedExecutions.Drop(connection, transaction, request.LogId!.Value, cause);
-            await Audit.Write(connection, transaction, caller, "kill", "job", going.JobId, after: new { request.LogId });
-            if (going.Node is not null) await Control.Notify(connection, transaction, going.Node);
+            await Audit.Write(connection, transaction, caller, "kill", "job", unfinished.JobId, after: new { request.LogId });
+            if (unfinished.Node is not null) await Control.Notify(connection, transaction, unfinished.Node);
             await transaction.CommitAsync(cancellationToken);
             outbox.Wake();
             // One that was queued has ended with this.

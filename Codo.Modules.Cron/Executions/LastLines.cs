@@ -11,7 +11,7 @@ internal static class LastLines
     internal sealed record Query(long[] LogIds) : IRequest<Result>;
 
     /// <param name="Data">By log id; an execution that said nothing has none.</param>
-    internal sealed record Result(IReadOnlyDictionary<long, string> Data) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyDictionary<long, string> Data) : Answer(Messages.Fetched);
 
     internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
     {

@@ -300,7 +300,7 @@ internal sealed class Ledger(
     )
     {
         // Of jobs that may overlap thousands may wait, and nobody asks how many.
-        var going = (
+        var unfinished = (
             await connection.QueryAsync<ActiveRow>(
                 ActiveSql,
                 new { Jobs = jobs.Where(job => job.Overlap is "skip" or "queue").Select(job => job.Id).ToArray() },
@@ -320,7 +320,7 @@ internal sealed class Ledger(
             {
                 outcome = Accounting.Account(
                     job.ToDue(steady, reason, skip, held),
-                    going.GetValueOrDefault(job.Id),
+                    unfinished.GetValueOrDefault(job.Id),
                     new DateTimeOffset(job.LockedAt, TimeSpan.Zero)
                 );
             }

@@ -39,7 +39,7 @@ internal static class ListLogs
 
     /// <param name="CountIsEstimate">There are more than 10,000 rows, and no more were counted.</param>
     /// <param name="Partial">The search for <c>q</c> ran out of time: older rows may contain it as well.</param>
-    internal sealed record Result(int Status, long Count, bool CountIsEstimate, List<LogView> Data, bool Partial) : Answer(Say.Fetched);
+    internal sealed record Result(int Status, long Count, bool CountIsEstimate, List<LogView> Data, bool Partial) : Answer(Messages.Fetched);
 
     /// <param name="Usage">What all attempts that are over used together; null where nothing was measured.</param>
     /// <param name="NominalTime">When it was due; <paramref name="NominalUntil"/> and <paramref name="Times"/> tell of a stretch that is one row.</param>
@@ -142,7 +142,7 @@ internal static class ListLogs
             var filter = await LedgerPages.OfJobs(connection, Filter(request), request.Tag, request.Owner, cancellationToken);
             if (request.Q is not null || request is { Key: "task_log", Value: not null })
                 return await Search(connection, request, filter, limit, offset, cancellationToken);
-            var place = new PagePositions.Place(access.Caller.UserId, (request with { Page = null, Limit = null }).ToString(), limit, request.Page ?? 1);
+            var place = new PagePositions.PageKey(access.Caller.UserId, (request with { Page = null, Limit = null }).ToString(), limit, request.Page ?? 1);
             await using var transaction = await ListReading.Begin(connection, cancellationToken);
             var keys = await LedgerPages.Page(connection, transaction, filter, positions.Before<LedgerKey>(place), offset, limit);
             if (keys.Count == limit) positions.Remember(place, keys[^1]);
@@ -174,7 +174,7 @@ internal static class ListLogs
         private static async Task<List<LogView>> Rows(NpgsqlConnection connection, NpgsqlTransaction transaction, List<LedgerKey> keys, int limit)
         {
             if (keys.Count == 0) return [];
-            var most = limit > MostWithOutput ? Beginning.Length : ExecutionStore.ListLimit + EndLine;
+            var most = limit > MostWithOutput ? Excerpt.Length : ExecutionStore.ListLimit + EndLine;
             var rows = await connection.QueryAsync<Row>(RowsSql, new { Ids = keys.Select(key => key.LogId).ToArray(), Most = most }, transaction);
             return [.. rows.Select(View)];
         }

@@ -19,7 +19,8 @@ internal static class ReadOutput
     /// among bytes that are not text.</param>
     /// <param name="After">The value to ask with next.</param>
     /// <param name="Ended">Nothing more will come: of the attempt that was asked for, else of the whole execution, its further attempts included.</param>
-    internal sealed record Result(long LogId, int Attempt, string Status, string Data, long From, long After, bool Ended, Text Cause) : Answer(Say.Fetched);
+    internal sealed record Result(long LogId, int Attempt, string Status, string Data, long From, long After, bool Ended, Text Cause)
+        : Answer(Messages.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {

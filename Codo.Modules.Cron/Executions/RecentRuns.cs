@@ -10,7 +10,7 @@ internal static class RecentRuns
 {
     internal sealed record Query(string[] JobIds, int Most) : IRequest<Result>;
 
-    internal sealed record Result(ILookup<string, Run> Data) : Answer(Say.Fetched);
+    internal sealed record Result(ILookup<string, Run> Data) : Answer(Messages.Fetched);
 
     internal sealed record Run(string JobId, long LogId, string Status, DateTime ExecTime, double? Seconds);
 

@@ -11,7 +11,7 @@ internal static class RecentUsage
     internal sealed record Query(string JobId, int Most) : IRequest<Result>;
 
     /// <param name="Runs">How many were measured.</param>
-    internal sealed record Result(long Runs, double? CpuP50, double? CpuP95, long? MemoryP50, long? MemoryP95) : Answer(Say.Fetched);
+    internal sealed record Result(long Runs, double? CpuP50, double? CpuP95, long? MemoryP50, long? MemoryP95) : Answer(Messages.Fetched);
 
     internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<Query, Result>
     {

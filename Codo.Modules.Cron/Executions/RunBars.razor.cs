@@ -23,7 +23,7 @@ public sealed partial class RunBars
             $"Last {Runs.Count} runs: {Runs.Count(run => run.Status == "success")} succeeded, {Bad} went wrong"
         ).ToString();
 
-    private int Bad => Runs.Count(run => ExecutionFace.Of(run.Status).Tone == "bad");
+    private int Bad => Runs.Count(run => ExecutionBadge.Of(run.Status).Tone == "bad");
 
     /// <inheritdoc/>
     protected override void OnParametersSet()
@@ -33,9 +33,9 @@ public sealed partial class RunBars
         var x = 0;
         foreach (var run in Runs.Take(Most).Reverse())
         {
-            var face = ExecutionFace.Of(run.Status);
+            var face = ExecutionBadge.Of(run.Status);
             var height = (int)Math.Round(Lowest + ((Highest - Lowest) * Math.Sqrt(Math.Clamp((run.Seconds ?? 0) / longest, 0, 1))));
-            bars.Add(new Bar(face.Tone, x, 24 - height, height, $"{Zone.Text(run.At)} {face.Word} {ExecutionFace.Lasted(run.Seconds)}"));
+            bars.Add(new Bar(face.Tone, x, 24 - height, height, $"{Zone.Text(run.At)} {face.Word} {ExecutionBadge.Lasted(run.Seconds)}"));
             x += Step;
         }
     }

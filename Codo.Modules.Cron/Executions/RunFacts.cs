@@ -13,7 +13,7 @@ internal static class RunFacts
 
     /// <param name="IsDeleted">The job is; of a deleted job no environment is shown, here or elsewhere.</param>
     /// <param name="Environment">By name, with secrets masked; null when it does not read.</param>
-    internal sealed record Result(Resource Job, bool IsDeleted, IReadOnlyDictionary<string, string>? Environment) : Answer(Say.Fetched);
+    internal sealed record Result(Resource Job, bool IsDeleted, IReadOnlyDictionary<string, string>? Environment) : Answer(Messages.Fetched);
 
     internal sealed class Handler(NpgsqlDataSource source, JobEnvironment environments, Access access) : IRequestHandler<Query, Result>
     {

@@ -53,7 +53,7 @@ internal sealed class RunOutputSearch : IOutputSearch
 
     private static OutputLine LineOf(SearchRuns.Row row, SearchRuns.Match line)
     {
-        var face = ExecutionFace.Of(row.Status);
+        var face = ExecutionBadge.Of(row.Status);
         var id = row.LogId.ToString(CultureInfo.InvariantCulture);
         return new OutputLine(
             line.LogInfo,

@@ -31,7 +31,7 @@ public sealed partial class RunPage
     // Before there is a run, the page says that there is none.
     private string Name => run is null ? T($"运行 {id}", $"Run {id}") : run.JobId;
 
-    private ExecutionFace Face => ExecutionFace.Of(run.Status);
+    private ExecutionBadge Face => ExecutionBadge.Of(run.Status);
 
     private string Why =>
         attempts.Count > 0 && attempts[^1].Cause.Length > 0 ? attempts[^1].Cause

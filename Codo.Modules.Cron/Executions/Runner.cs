@@ -397,7 +397,7 @@ internal sealed class Runner(
         if (await Task.WhenAny(ended, run.Stopped) == run.Stopped)
         {
             // Of what is killed together with its parent nobody is told what it used.
-            await sampler.Look(TimeSpan.FromMilliseconds(100));
+            await sampler.Sample(TimeSpan.FromMilliseconds(100));
             left = await ProcessTree.KillAsync(command.Mark);
         }
         // What cannot be killed would hold the row for ever; it is reported as left instead.

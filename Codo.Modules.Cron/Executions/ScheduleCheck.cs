@@ -134,12 +134,12 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
         {
             if (await connection.ExecuteAsync(LetGoSql) is > 0 and var count)
                 log.LogWarning("{Count} executions waited for a time from before PostgreSQL's clock was put back; they wait no longer", count);
-            Look(await connection.QueryAsync<JobRow>(AheadOrBrokenSql, new { Ahead }));
+            Collect(await connection.QueryAsync<JobRow>(AheadOrBrokenSql, new { Ahead }));
             var (isFirst, last) = (checkedTo is null, checkedTo ?? 0);
             do
             {
                 var page = (await connection.QueryAsync<JobRow>(PageSql, new { After = last, Most = PageSize })).AsList();
-                Look(page);
+                Collect(page);
                 last = page.Count == PageSize ? page[^1].Id : 0;
             }
             while (isFirst && last > 0);
@@ -157,7 +157,7 @@ internal sealed class ScheduleCheck(NpgsqlDataSource source, Ledger ledger, Recu
             }
         }
 
-        void Look(IEnumerable<JobRow> jobs) => wrong.UnionWith(jobs.Where(job => Wrong(job) is not null).Select(job => job.Id));
+        void Collect(IEnumerable<JobRow> jobs) => wrong.UnionWith(jobs.Where(job => Wrong(job) is not null).Select(job => job.Id));
     }
 
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)

@@ -26,7 +26,7 @@ internal static class SearchRuns
     /// <param name="Count">Executions that were found so far.</param>
     /// <param name="More">There are more, on the next page.</param>
     /// <param name="Partial">The time was over before all was looked through.</param>
-    internal sealed record Result(IReadOnlyList<Row> Data, int Count, bool More, bool Partial) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<Row> Data, int Count, bool More, bool Partial) : Answer(Messages.Fetched);
 
     /// <param name="Attempt">The newest attempt whose output has the text; null where only the reason has it.</param>
     /// <param name="LinesPartial">Its output was too long for all of its lines to be counted.</param>

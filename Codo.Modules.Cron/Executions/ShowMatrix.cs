@@ -23,7 +23,7 @@ internal static class ShowMatrix
     internal sealed record Query(int? Hours, string? Q, int? Page, int? Limit) : IRequest<Result>, IPaged;
 
     /// <param name="Step">Seconds of one slot.</param>
-    internal sealed record Result(DateTime From, DateTime To, int Step, List<Row> Data, long Count) : Answer(Say.Fetched);
+    internal sealed record Result(DateTime From, DateTime To, int Step, List<Row> Data, long Count) : Answer(Messages.Fetched);
 
     /// <param name="Cells">
     /// One letter a slot, with a number behind it where it stands for several: <c>.</c> nothing, <c>s</c> success, <c>q</c> queued, <c>r</c> running,

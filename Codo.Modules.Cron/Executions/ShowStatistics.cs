@@ -23,7 +23,7 @@ internal static class ShowStatistics
     /// <param name="Days">One entry a day, of all jobs or of the job.</param>
     /// <param name="Jobs">Those with the most of what is sorted by.</param>
     /// <param name="Hours">The last 24 hours, where they were asked for; else empty.</param>
-    internal sealed record Result(string From, string To, List<DaySums> Days, List<JobSums> Jobs, List<HourSums> Hours) : Answer(Say.Fetched);
+    internal sealed record Result(string From, string To, List<DaySums> Days, List<JobSums> Jobs, List<HourSums> Hours) : Answer(Messages.Fetched);
 
     /// <param name="At">When the hour begins.</param>
     /// <param name="NotRun">Due times of this hour that were skipped or missed.</param>

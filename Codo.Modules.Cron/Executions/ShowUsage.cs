@@ -37,7 +37,7 @@ internal static class ShowUsage
         double? RemainingSeconds,
         string? Outlook,
         Text Note
-    ) : Answer(Say.Fetched);
+    ) : Answer(Messages.Fetched);
 
     /// <summary>
     /// How a running execution compares with the job's runs of the last 30 days: too few of them, not past their p50, past it, past their p95.
@@ -141,7 +141,7 @@ internal static class ShowUsage
 
         private async Task<Result> Here(Result answer, RunWatch watch)
         {
-            await sampler.Look(Fresh);
+            await sampler.Sample(Fresh);
             if (watch.Latest is not { } sample) return answer;
             return answer with
             {

@@ -42,7 +42,7 @@ internal sealed class UnplacedRuns(NpgsqlDataSource source, Node node, IServiceS
         SELECT DISTINCT job_id AS name, node_selector AS selector FROM cron.active_execution WHERE node_selector <> '' AND unplaced ORDER BY 1, 2
         """;
 
-    protected override string Trouble => "runs without a node";
+    protected override string Problem => "runs without a node";
 
     protected override Text Title => new("没有节点可运行任务", "Runs wait for a node that fits");
 

@@ -68,8 +68,8 @@ public sealed partial class UsagePanel
     {
         get
         {
-            var (p50, p95) = (ExecutionFace.Lasted(Expected), ExecutionFace.Lasted(ExpectedP95));
-            var left = ExecutionFace.Lasted(Remaining is { } seconds ? Math.Ceiling(seconds) : null);
+            var (p50, p95) = (ExecutionBadge.Lasted(Expected), ExecutionBadge.Lasted(ExpectedP95));
+            var left = ExecutionBadge.Lasted(Remaining is { } seconds ? Math.Ceiling(seconds) : null);
             return Outlook switch
             {
                 ShowUsage.Usual => T($"约 {left}（p50 {p50}）", $"about {left} (p50 {p50})"),
@@ -130,11 +130,11 @@ public sealed partial class UsagePanel
             _ => T("休眠", "sleeping"),
         };
 
-    private static string Seconds(double? seconds) => ExecutionFace.Lasted(seconds);
+    private static string Seconds(double? seconds) => ExecutionBadge.Lasted(seconds);
 
     private static string Number(double value) => value.ToString("0.###", CultureInfo.InvariantCulture);
 
-    private static string Size(long? bytes) => ExecutionFace.Size(bytes);
+    private static string Size(long? bytes) => ExecutionBadge.Size(bytes);
 
     private static MarkupString Spark(IReadOnlyList<double> values, string words)
     {

@@ -61,7 +61,7 @@ internal static class CreateJob
     /// <param name="CronText">The expression in words.</param>
     /// <param name="NextRunTimes">The next three times, in the job's zone.</param>
     internal sealed record Result(string JobId, int Version, bool Paused, Text CronText, IReadOnlyList<string> NextRunTimes, IReadOnlyList<Text> Warnings)
-        : Answer(Say.Added);
+        : Answer(Messages.Added);
 
     internal sealed class Validator : AbstractValidator<Command>
     {

@@ -19,7 +19,7 @@ internal static class DeleteJob
     internal sealed record Command(string? JobId) : IRequest<Result>;
 
     /// <param name="DeletedId">What brings it back.</param>
-    internal sealed record Result(string JobId, long DeletedId) : Answer(Say.Deleted);
+    internal sealed record Result(string JobId, long DeletedId) : Answer(Messages.Deleted);
 
     internal sealed class Validator : AbstractValidator<Command>
     {

@@ -170,7 +170,7 @@ internal static class EditJob
             if (user == job.RunAs && ChangesWhatRuns(request, before, request.Env is null || !hasOtherVariables))
                 await runAs.MayChange(connection, transaction, caller, job.RunAs);
             (before.Env, before.SecretEnv) = (environments.Masked(job.Env), (stored ?? JobVariables.None).Marked);
-            var cmd = request.Cmd is null || Beginning.Is(request.Cmd, job.Cmd) ? job.Cmd : request.Cmd;
+            var cmd = request.Cmd is null || Excerpt.Is(request.Cmd, job.Cmd) ? job.Cmd : request.Cmd;
             var interpreter = request.Interpreter?.Trim() ?? job.Interpreter;
             var risk = JobRisk.Of(await rules.Read(connection, transaction), cmd, interpreter, () => variables.Values);
             risk.Demand();
@@ -189,7 +189,7 @@ internal static class EditJob
                 HeldZh = isHeld ? risk.SecondCause.Zh : "",
                 HeldEn = isHeld ? risk.SecondCause.En : "",
                 job.Id,
-                Cmd = Beginning.Is(request.Cmd, job.Cmd) ? null : request.Cmd,
+                Cmd = Excerpt.Is(request.Cmd, job.Cmd) ? null : request.Cmd,
                 Cron = expression.ToString(),
                 TimeZone = zone.Id,
                 request.Timeout,
@@ -239,7 +239,7 @@ internal static class EditJob
         // Clients send a whole job back: what counts is what differs.
         private static bool ChangesWhatRuns(Command request, Shown before, bool sameVariables) =>
             !sameVariables
-            || (Differs(request.Cmd, before.Cmd) && !Beginning.Is(request.Cmd, before.Cmd))
+            || (Differs(request.Cmd, before.Cmd) && !Excerpt.Is(request.Cmd, before.Cmd))
             || Differs(request.Interpreter?.Trim(), before.Interpreter)
             || Differs(request.Encoding, before.Encoding)
             || Differs(request.WorkingDirectory, before.WorkingDirectory);

@@ -36,7 +36,7 @@ internal static class Forecast
         IReadOnlyList<Slot> Slots,
         IReadOnlyList<Meeting> Meetings,
         IReadOnlyList<Change> Changes
-    ) : Answer(Say.Fetched);
+    ) : Answer(Messages.Fetched);
 
     /// <param name="ParallelP50">The most runs at the same time, if each takes as long as half of its runs do at most.</param>
     /// <param name="ParallelP95">The same, if each takes as long as 95 % of its runs do at most.</param>

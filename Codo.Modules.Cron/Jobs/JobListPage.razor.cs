@@ -78,7 +78,7 @@ public sealed partial class JobListPage
 
     // The list has the beginning of a long command alone.
     private static string? ReleaseElsewhere(JobView job) =>
-        IsHeld(job) && !job.Cmd.IsWithin(Beginning.Length)
+        IsHeld(job) && !job.Cmd.IsWithin(Excerpt.Length)
             ? T("命令过长：请在任务页查看后放行", "The command is long: look at it and release it on the job's page")
             : null;
 

@@ -85,7 +85,7 @@ internal sealed record JobView(
         }
         var env = environments.Masked(variables);
         if (inList)
-            env = env.ToDictionary(pair => pair.Key, pair => Beginning.Of(pair.Value));
+            env = env.ToDictionary(pair => pair.Key, pair => Excerpt.Of(pair.Value));
         var fields = FieldNames
             .Zip(expression?.Fields ?? row.Cron.Split(' ', StringSplitOptions.RemoveEmptyEntries))
             .ToDictionary(pair => pair.First, pair => pair.Second);
@@ -93,7 +93,7 @@ internal sealed record JobView(
         fields["year"] = "*";
         return new JobView(
             row.JobId,
-            inList ? Beginning.Of(row.Cmd) : row.Cmd,
+            inList ? Excerpt.Of(row.Cmd) : row.Cmd,
             row.Cron,
             next,
             row.Paused ? "1" : "0",

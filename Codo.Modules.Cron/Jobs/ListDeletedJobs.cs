@@ -14,7 +14,7 @@ internal static class ListDeletedJobs
 {
     internal sealed record Query(int? Page, int? Limit) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Messages.Fetched);
 
     /// <param name="DeletedId">What brings it back.</param>
     /// <param name="Until">Until when it is kept.</param>
@@ -72,7 +72,7 @@ internal static class ListDeletedJobs
             var rows = (await connection.QueryAsync<Deleted>(RowsSql, asked)).Select(row => new Row(
                 row.Job,
                 row.JobId,
-                Beginning.Of(row.Cmd),
+                Excerpt.Of(row.Cmd),
                 row.Cron,
                 access.NameOf(row.SpaceId),
                 row.Version,

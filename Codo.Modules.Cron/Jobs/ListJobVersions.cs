@@ -14,7 +14,7 @@ internal static class ListJobVersions
     internal sealed record Query(string? JobId, int? Page, int? Limit) : IRequest<Result>, IPaged;
 
     /// <param name="Version">The stored one.</param>
-    internal sealed record Result(IReadOnlyList<Row> Data, long Count, int Version) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<Row> Data, long Count, int Version) : Answer(Messages.Fetched);
 
     /// <param name="RestoredFrom">The version whose content came back as this one; null for an edit.</param>
     /// <param name="Changed">Fields that differ from the version before; none of the first, and where that is no longer kept.</param>

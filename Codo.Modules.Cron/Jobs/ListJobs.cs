@@ -35,7 +35,7 @@ internal static class ListJobs
         string? After = null
     ) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(IAsyncEnumerable<JobView> Data, long Count) : WrittenAnswer(Say.Fetched);
+    internal sealed record Result(IAsyncEnumerable<JobView> Data, long Count) : WrittenAnswer(Messages.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {

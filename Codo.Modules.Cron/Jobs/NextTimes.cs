@@ -10,7 +10,7 @@ internal static class NextTimes
 {
     internal sealed record Query(string? Cron, string? TimeZone, int? Count) : IRequest<Result>;
 
-    internal sealed record Result(string Cron, Text CronText, string TimeZone, List<Due> Data) : Answer(Say.Fetched);
+    internal sealed record Result(string Cron, Text CronText, string TimeZone, List<Due> Data) : Answer(Messages.Fetched);
 
     /// <summary>A due time in the zone asked for and in UTC, with a note where a change of the clock touches it.</summary>
     internal sealed record Due(string Local, string Utc, Text? Note);

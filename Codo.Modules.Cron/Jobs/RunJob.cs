@@ -103,13 +103,13 @@ internal static class RunJob
             var risk = JobRisk.Of(await rules.Read(connection, transaction), job.Cmd, job.Interpreter, () => environments.TryOpen(job.Env)?.Values);
             risk.Demand();
             if (risk.NeedsSecond(job.Released)) throw new Refusal(-2, risk.SecondCause, RefusalKind.Forbidden);
-            var going = (await connection.QueryAsync<long>(ActiveSql, new { job.Id }, transaction)).AsList();
-            if ((job.Overlap == "skip" && going.Count > 0) || (job.Overlap == "queue" && going.Count > 1))
+            var unfinished = (await connection.QueryAsync<long>(ActiveSql, new { job.Id }, transaction)).AsList();
+            if ((job.Overlap == "skip" && unfinished.Count > 0) || (job.Overlap == "queue" && unfinished.Count > 1))
                 throw Refusal.Conflict(
-                    $"job {request.JobId} 正在执行（日志 {going[0]}），overlap={job.Overlap}，未重复执行",
-                    $"job {request.JobId} is running (log {going[0]}), overlap={job.Overlap}: not run again"
+                    $"job {request.JobId} 正在执行（日志 {unfinished[0]}），overlap={job.Overlap}，未重复执行",
+                    $"job {request.JobId} is running (log {unfinished[0]}), overlap={job.Overlap}: not run again"
                 );
-            if (job.Overlap == "replace" && going.Count > 0)
+            if (job.Overlap == "replace" && unfinished.Count > 0)
                 await ledger.StopOthers(connection, transaction, job.Id);
             var logId = await connection.QuerySingleAsync<long>(
                 InsertSql,

@@ -26,7 +26,7 @@ internal static class ShowJobVersion
         int? RestoredFrom,
         JsonObject Content,
         IReadOnlyList<FieldDifference> Differences
-    ) : Answer(Say.Fetched);
+    ) : Answer(Messages.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {

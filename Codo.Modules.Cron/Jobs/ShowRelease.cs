@@ -16,7 +16,7 @@ internal static class ShowRelease
     internal sealed record Query(string JobId) : IRequest<Result>;
 
     /// <param name="Cause">The rule that asks for a second person; empty where letting it run releases nothing.</param>
-    internal sealed record Result(Text Cause) : Answer(Say.Fetched);
+    internal sealed record Result(Text Cause) : Answer(Messages.Fetched);
 
     internal sealed class Handler(NpgsqlDataSource source, RiskRules rules, JobEnvironment environments, Access access) : IRequestHandler<Query, Result>
     {

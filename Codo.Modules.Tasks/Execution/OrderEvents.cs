@@ -75,7 +75,7 @@ internal static class OrderEvents
     public static string Stream(long listId) => $"order:{listId}";
 
     // Also of a push back: who said what.
-    internal sealed record Glass(long ListId, string By, long ById, string Reason);
+    internal sealed record BrokeGlass(long ListId, string By, long ById, string Reason);
 
     /// <param name="Days">How long it waited, at least.</param>
     internal sealed record Expiry(long ListId, int Days);

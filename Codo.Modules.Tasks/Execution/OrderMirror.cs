@@ -20,7 +20,7 @@ internal sealed class OrderMirror(
     Node node,
     TimeProvider time,
     ILogger<OrderMirror> log
-) : DashboardMirror<OrderMirror.BehindRow>(source, mirror, node, time, log)
+) : DashboardMirror<OrderMirror.OutdatedRow>(source, mirror, node, time, log)
 {
     /// <summary>
     /// In SQL, of an order <c>o</c>: how it is shown; one that has ended, or has not begun, by its <c>schedule</c> alone. A failure, an interruption, a hand
@@ -41,7 +41,7 @@ internal sealed class OrderMirror(
 
     // An order that was made just now gets its background job from whoever wakes it. Each is looked up by itself: without statistics of the few that are
     // shown the planner would read all orders.
-    private const string BehindSql = $"""
+    private const string OutdatedSql = $"""
         SELECT d.list_id, d.background_job FROM tasks.dashboard_job d
             LEFT JOIN LATERAL (SELECT list_id, schedule, status FROM tasks.scheduler_task_list WHERE list_id = d.list_id LIMIT 1) o ON true
         WHERE d.state IS DISTINCT FROM {ShownState} AND (d.background_job IS NOT NULL OR d.looked_at < clock_timestamp() - interval '1 second')
@@ -91,7 +91,7 @@ internal sealed class OrderMirror(
             AND NOT EXISTS (SELECT FROM tasks.dashboard_job d WHERE d.background_job = CAST(j.id AS text)) LIMIT 100
         """;
 
-    protected override string Behind => BehindSql;
+    protected override string Outdated => OutdatedSql;
 
     protected override string Lost => LostSql;
 
@@ -126,7 +126,7 @@ internal sealed class OrderMirror(
 
     protected override Task<bool> HasMore(NpgsqlConnection connection) => connection.ExecuteScalarAsync<bool>(YoungSql);
 
-    protected override async Task Show(NpgsqlConnection connection, NpgsqlTransaction transaction, BehindRow row)
+    protected override async Task Show(NpgsqlConnection connection, NpgsqlTransaction transaction, OutdatedRow row)
     {
         if (await connection.QuerySingleOrDefaultAsync<Facts>(FactsSql, new { row.ListId }, transaction) is not { } facts)
         {
@@ -186,7 +186,7 @@ internal sealed class OrderMirror(
         };
     }
 
-    internal sealed record BehindRow(long ListId, string? BackgroundJob);
+    internal sealed record OutdatedRow(long ListId, string? BackgroundJob);
 
     private sealed record Facts(
         long ListId,

@@ -179,9 +179,9 @@ internal sealed class BrokenGlassReader : IOutboxReader
 
     public async Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction)
     {
-        var glass = messages[0].Read<OrderEvents.Glass>();
+        var glass = messages[0].Read<OrderEvents.BrokeGlass>();
         var order = await OrderSituationReader.Now(connection, transaction, glass.ListId, messages[0].At);
-        return order is null ? null : new OrderGlassBroken(order, glass.By, glass.Reason);
+        return order is null ? null : new OrderBrokeGlass(order, glass.By, glass.Reason);
     }
 }
 
@@ -197,7 +197,7 @@ internal sealed class PushedBackReader : IOutboxReader
 
     public async Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction)
     {
-        var said = messages[0].Read<OrderEvents.Glass>();
+        var said = messages[0].Read<OrderEvents.BrokeGlass>();
         var order = await connection.QuerySingleOrDefaultAsync<Row>(OrderSql, new { said.ListId }, transaction);
         return order is null
             ? null

@@ -117,9 +117,9 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
             left = (await connection.QueryAsync<OrphanedProcess>(LeftSql, new { Node = node, Incarnation = incarnation })).AsList();
         var changed = new HashSet<long>();
         // The looks all at once: most of their time is waiting for hosts.
-        var looks = left.Select(attempt => (Left: attempt, Look: Task.Run(() => orphans.Probe(attempt), CancellationToken.None))).ToList();
+        var probes = left.Select(attempt => (Left: attempt, Probe: Task.Run(() => orphans.Probe(attempt), CancellationToken.None))).ToList();
         var enough = Task.Delay(LookTime, cancellation);
-        foreach (var (attempt, look) in looks)
+        foreach (var (attempt, look) in probes)
         {
             await Task.WhenAny(look, enough);
             // Asked once: an answer that comes while the row is written is late.

@@ -36,7 +36,7 @@ internal sealed class StepRun(
         UPDATE tasks.attempt SET left_behind = @LeftBehind WHERE sched_id = @SchedId AND attempt = @Attempt AND left_behind IS DISTINCT FROM @LeftBehind
         """;
 
-    private static readonly TimeSpan LookBeforeKill = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan SampleBeforeKill = TimeSpan.FromMilliseconds(100);
 
     // After a kill the reading ends with the last process; what could not be killed may hold the pipe for ever.
     private static readonly TimeSpan ReadAfterKill = TimeSpan.FromSeconds(2);
@@ -139,7 +139,7 @@ internal sealed class StepRun(
             var first = await Task.WhenAny(reading, attempt.Stop, limit);
             if (first == reading) return StepOutcomes.Of(await reading) with { Usage = watch.Ended(started.Used) };
             // Of what is killed together with its parent nobody is told what it used.
-            await sampler.Look(LookBeforeKill);
+            await sampler.Sample(SampleBeforeKill);
             var alive = await ProcessTree.KillAsync(started.Mark);
             await Task.WhenAny(reading, Task.Delay(ReadAfterKill, over.Token));
             return StepOutcomes.Cut(first == limit ? null : await attempt.Stop, attempt.Step.Timeout, alive) with { Usage = watch.Ended(started.Used) };

@@ -48,7 +48,7 @@ internal sealed class UnplacedLanes(NpgsqlDataSource source, Node node, IService
         WHERE l.unplaced ORDER BY 1, 2
         """;
 
-    protected override string Trouble => "lanes without a node";
+    protected override string Problem => "lanes without a node";
 
     protected override Text Title => new("没有节点可执行订单步骤", "Steps of orders wait for a node that fits");
 

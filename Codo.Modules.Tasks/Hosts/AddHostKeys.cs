@@ -29,7 +29,7 @@ internal static class AddHostKeys
     /// <param name="Unchanged">Hosts that had this key already.</param>
     /// <param name="Replaced">Hosts that had another key.</param>
     /// <param name="Skipped">Lines of <c>known_hosts</c> that gave no key, and why.</param>
-    internal sealed record Result(int Added, int Unchanged, int Replaced, IReadOnlyList<KnownHosts.Skipped> Skipped) : Answer(Say.Added);
+    internal sealed record Result(int Added, int Unchanged, int Replaced, IReadOnlyList<KnownHosts.Skipped> Skipped) : Answer(Messages.Added);
 
     internal sealed class Validator : AbstractValidator<Command>
     {

@@ -42,7 +42,7 @@ internal static class ForgetHostKey
                 ?? throw Refusal.NotFound($"没有记录主机 {host}:{port} 的密钥", $"No key of {host}:{port} is pinned");
             await Audit.Write(connection, transaction, caller, "forget", "host_key", $"{host}:{port}", before: gone);
             await transaction.CommitAsync(cancellationToken);
-            return new Answer(Say.Deleted);
+            return new Answer(Messages.Deleted);
 
             Task<Gone?> Remove(string path) =>
                 connection.QuerySingleOrDefaultAsync<Gone>(RemoveSql, new { Path = path, Host = host, Port = port }, transaction);

@@ -12,7 +12,7 @@ internal static class ListHostKeys
 
     internal sealed record Query(string? Host, int? Port, string? Path, int? Page, int? Limit) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Messages.Fetched);
 
     /// <param name="ListId">The order that first met the host.</param>
     /// <param name="Path">The bastions on the way, <c>host:port</c> with commas between; empty when the host is reached directly.</param>

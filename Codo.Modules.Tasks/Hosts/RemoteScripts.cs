@@ -188,7 +188,7 @@ internal static partial class RemoteScripts
     // ASCII, which the host's encoding leaves as it is.
     private const string HiddenBackslash = "fish would read a character of this command as a backslash in the host's encoding, so the command was not run";
 
-    private const string LookOnly = "";
+    private const string ProbeOnly = "";
     private const string KillRounds = "0.01 0.05 0.05 0.05 0.1 0.1 0.1 0.2 0.2 0.2";
 
     [GeneratedRegex("^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -245,7 +245,7 @@ internal static partial class RemoteScripts
     }
 
     /// <summary>Prints <see cref="LeftPrefix"/> and how many processes of a run there are.</summary>
-    public static byte[] Look(RunMark run) => Account(run, LookOnly, LookOnly);
+    public static byte[] Probe(RunMark run) => Account(run, ProbeOnly, ProbeOnly);
 
     /// <summary>
     /// Prints <see cref="LeftPrefix"/> and how many processes have the output of a run open whose command has ended; nothing where that cannot be found out.

@@ -124,7 +124,7 @@ internal sealed class SshConnection : IAsyncDisposable
         AccountAsync(RemoteScripts.Kill(run, grace ?? ProcessTree.DefaultGrace), (grace ?? ProcessTree.DefaultGrace) + StepLimit);
 
     /// <summary>Counts what is left of a run; over a connection of its own when this one is dead.</summary>
-    public Task<RunLeft> ProbeAsync(RunMark run) => AccountAsync(RemoteScripts.Look(run), StepLimit);
+    public Task<RunLeft> ProbeAsync(RunMark run) => AccountAsync(RemoteScripts.Probe(run), StepLimit);
 
     /// <summary>Ends a run that was started over a connection that is no more.</summary>
     public static Task<RunLeft> KillAsync(SshTarget target, RunMark run, TimeSpan? grace = null) =>

@@ -87,8 +87,8 @@ internal static class SshNetInternals
 
     private static object Proxy(Type face, Func<MethodInfo, object?[]?, object?> answer)
     {
-        var proxy = DispatchProxy.Create(face, typeof(Stand));
-        ((Stand)proxy).Answer = answer;
+        var proxy = DispatchProxy.Create(face, typeof(Substitute));
+        ((Substitute)proxy).Answer = answer;
         return proxy;
     }
 
@@ -97,7 +97,7 @@ internal static class SshNetInternals
     private static extern object GetSession(BaseClient client);
 
     /// <summary>Implements an interface of the library that cannot be named here. Open, since the runtime derives the implementation from it.</summary>
-    internal class Stand : DispatchProxy
+    internal class Substitute : DispatchProxy
     {
         public Func<MethodInfo, object?[]?, object?> Answer { get; set; } = (_, _) => null;
 

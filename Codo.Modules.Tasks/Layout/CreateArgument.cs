@@ -13,7 +13,7 @@ internal static class CreateArgument
     [Echoed("args_id", "creator", "update_time")]
     internal sealed record Command(string? ArgsName, string? ArgsSelf) : IRequest<Result>;
 
-    internal sealed record Result(long ArgsId) : Answer(Say.Added);
+    internal sealed record Result(long ArgsId) : Answer(Messages.Added);
 
     internal sealed class Validator : AbstractValidator<Command>
     {

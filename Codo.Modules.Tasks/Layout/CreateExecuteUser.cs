@@ -44,7 +44,7 @@ internal static class CreateExecuteUser
     }
 
     /// <param name="Warnings">What is likely to be a mistake.</param>
-    internal sealed record Result(long Id, IReadOnlyList<Text> Warnings) : Answer(Say.Added);
+    internal sealed record Result(long Id, IReadOnlyList<Text> Warnings) : Answer(Messages.Added);
 
     internal sealed class Validator : AbstractValidator<Command>
     {

@@ -31,7 +31,7 @@ internal static class DeleteArgument
             var gone = await connection.QuerySingleOrDefaultAsync<Gone>(RemoveSql, command, transaction) ?? throw LibraryRules.NoSuchId;
             await Audit.Write(connection, transaction, caller, "delete", "argument", $"{command.ArgsId}", before: gone);
             await transaction.CommitAsync(cancellationToken);
-            return new Answer(Say.Deleted);
+            return new Answer(Messages.Deleted);
         }
     }
 }

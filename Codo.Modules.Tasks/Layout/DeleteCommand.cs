@@ -32,7 +32,7 @@ internal static class DeleteCommand
             var gone = await connection.QuerySingleOrDefaultAsync<Gone>(RemoveSql, command, transaction) ?? throw LibraryRules.NoSuchId;
             await Audit.Write(connection, transaction, caller, "delete", "command", $"{command.CommandId}", before: gone);
             await transaction.CommitAsync(cancellationToken);
-            return new Answer(Say.Deleted);
+            return new Answer(Messages.Deleted);
         }
     }
 }

@@ -41,7 +41,7 @@ internal static class DeleteExecuteUser
             await ObjectGrants.Forget(connection, transaction, access.Caller, resource.Kind, resource.Id);
             await Audit.Write(connection, transaction, access.Caller, "delete", "execute_user", $"{command.ExecUserId}", before: gone);
             await transaction.CommitAsync(cancellationToken);
-            return new Answer(Say.Deleted);
+            return new Answer(Messages.Deleted);
         }
     }
 }

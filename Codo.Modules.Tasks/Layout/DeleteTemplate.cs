@@ -66,7 +66,7 @@ internal static class DeleteTemplate
                 }
             );
             await transaction.CommitAsync(cancellationToken);
-            return new Answer(Say.Deleted);
+            return new Answer(Messages.Deleted);
         }
     }
 }

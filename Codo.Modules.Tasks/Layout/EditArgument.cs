@@ -52,7 +52,7 @@ internal static class EditArgument
             }
             await Audit.Write(connection, transaction, caller, "edit", "argument", $"{command.ArgsId}", before, after);
             await transaction.CommitAsync(cancellationToken);
-            return new Answer(Say.Edited);
+            return new Answer(Messages.Edited);
         }
     }
 }

@@ -42,7 +42,7 @@ internal static class EditExecuteUser
     }
 
     /// <param name="Warnings">What the change means that is easily overlooked.</param>
-    internal sealed record Result(IReadOnlyList<Text> Warnings) : Answer(Say.Edited);
+    internal sealed record Result(IReadOnlyList<Text> Warnings) : Answer(Messages.Edited);
 
     internal sealed class Validator : AbstractValidator<Command>
     {

@@ -11,7 +11,7 @@ internal static class ListArguments
 {
     internal sealed record Query(string? SearchValue, int? Page, int? Limit) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(IAsyncEnumerable<Row> Data, long Count) : Answer(Say.Fetched);
+    internal sealed record Result(IAsyncEnumerable<Row> Data, long Count) : Answer(Messages.Fetched);
 
     internal sealed record Row(long ArgsId, string ArgsName, string ArgsSelf, string Creator, DateTime UpdateTime);
 

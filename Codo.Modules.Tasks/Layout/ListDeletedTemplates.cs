@@ -14,7 +14,7 @@ internal static class ListDeletedTemplates
 {
     internal sealed record Query(int? Page, int? Limit) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Messages.Fetched);
 
     /// <param name="Steps">How many it had.</param>
     /// <param name="Until">Until when it is kept.</param>

@@ -11,7 +11,7 @@ internal static class ListExecuteUsers
 {
     internal sealed record Query : IRequest<Result>;
 
-    internal sealed record Result(IAsyncEnumerable<Row> Data) : Answer(Say.Fetched);
+    internal sealed record Result(IAsyncEnumerable<Row> Data) : Answer(Messages.Fetched);
 
     /// <param name="SshPort">The port of SSH on the hosts.</param>
     /// <param name="SshHost">The machine that is entered when this is another's bastion; else empty.</param>

@@ -13,7 +13,7 @@ internal static class ListTemplateArguments
     internal sealed record Query(long? TempId) : IRequest<Result>;
 
     /// <param name="ArgsDict">Every known argument, the name to show by the word.</param>
-    internal sealed record Result(IReadOnlyList<string> Data, IReadOnlyDictionary<string, string> ArgsDict) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<string> Data, IReadOnlyDictionary<string, string> ArgsDict) : Answer(Messages.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {

@@ -14,7 +14,7 @@ internal static class ListTemplateVersions
     internal sealed record Query(long? TempId, int? Page, int? Limit) : IRequest<Result>, IPaged;
 
     /// <param name="Version">The stored one.</param>
-    internal sealed record Result(IReadOnlyList<Row> Data, long Count, int Version) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<Row> Data, long Count, int Version) : Answer(Messages.Fetched);
 
     /// <param name="By">Who saved it; empty where the template was changed otherwise.</param>
     /// <param name="RestoredFrom">The version whose content came back as this one; null for an edit.</param>

@@ -12,7 +12,7 @@ internal static class ListTemplates
 {
     internal sealed record Query(string? Key, string? Value, string? Space) : IRequest<Result>;
 
-    internal sealed record Result(IAsyncEnumerable<Row> Data) : Answer(Say.Fetched);
+    internal sealed record Result(IAsyncEnumerable<Row> Data) : Answer(Messages.Fetched);
 
     internal sealed record Row(long TempId, string TempName, string Creator, [property: JsonIgnore] long SpaceId)
     {

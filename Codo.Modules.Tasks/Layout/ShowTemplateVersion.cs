@@ -25,7 +25,7 @@ internal static class ShowTemplateVersion
         int? RestoredFrom,
         JsonObject Content,
         IReadOnlyList<FieldDifference> Differences
-    ) : Answer(Say.Fetched);
+    ) : Answer(Messages.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {

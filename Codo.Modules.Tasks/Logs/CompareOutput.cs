@@ -36,7 +36,7 @@ internal static class CompareOutput
         IReadOnlyList<LeftOut> Others,
         bool Partial,
         IReadOnlyList<OrderStep> Steps
-    ) : Answer(Say.Fetched);
+    ) : Answer(Messages.Fetched);
 
     /// <param name="Lines">That were compared.</param>
     /// <param name="Partial">There is more output than was compared.</param>

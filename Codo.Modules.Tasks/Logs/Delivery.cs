@@ -15,7 +15,7 @@ internal sealed class Delivery : IDisposable
     private readonly LogTable table;
     private readonly LogKey key;
     private readonly SemaphoreSlim gate = new(1);
-    private readonly WakeSignal news = new();
+    private readonly WakeSignal signal = new();
     private long stored;
     private long heard;
     private long linesAtLastPoll;
@@ -54,7 +54,7 @@ internal sealed class Delivery : IDisposable
     {
         if (line <= Interlocked.Read(ref heard)) return;
         Interlocked.Exchange(ref heard, line);
-        news.Set();
+        signal.Set();
         Moved?.Invoke();
     }
 
@@ -101,7 +101,7 @@ internal sealed class Delivery : IDisposable
         while (Heard < all)
         {
             var before = Heard;
-            if (!await news.Wait(Patience, cancellation) && Heard == before) return;
+            if (!await signal.Wait(Patience, cancellation) && Heard == before) return;
         }
     }
 

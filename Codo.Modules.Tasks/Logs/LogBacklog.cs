@@ -9,7 +9,7 @@ namespace Codo.Modules.Tasks.Logs;
 /// <summary>What the database may still lack of the attempts that have ended, and whether somebody is there to bring it.</summary>
 internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
 {
-    private const string BehindSql = """
+    private const string BacklogSql = """
         SELECT a.node, COALESCE(n.heartbeat_at >= clock_timestamp() - CAST(@Lease AS interval), false) AS alive
         FROM tasks.scheduler_task_info s JOIN tasks.lane l USING (lane_id) JOIN tasks.attempt a USING (sched_id) LEFT JOIN platform.node n ON n.name = a.node
         WHERE s.list_id = @ListId AND (CAST(@LogKey AS text) IS NULL OR s.list_id || '_' || s.task_group || '_' || s.task_level || '_' || l.host = @LogKey)
@@ -78,7 +78,7 @@ internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
         await using var connection = await source.OpenConnectionAsync(cancellation);
         return await connection.QuerySingleOrDefaultAsync<LaggingNode>(
             new CommandDefinition(
-                BehindSql,
+                BacklogSql,
                 new
                 {
                     Node.Lease,

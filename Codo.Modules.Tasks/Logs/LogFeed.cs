@@ -38,7 +38,7 @@ internal sealed class LogFeed(LogKey key, LogReader reader, LogBacklog rest, ILo
     private readonly Lock gate = new();
     private readonly List<LogRow> window = [];
     private readonly HashSet<Follower> followers = [];
-    private readonly WakeSignal news = new(), taken = new();
+    private readonly WakeSignal signal = new(), taken = new();
     private readonly CancellationTokenSource ended = new();
     private TaskCompletionSource changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private LogCursor head = LogCursor.Start;
@@ -73,7 +73,7 @@ internal sealed class LogFeed(LogKey key, LogReader reader, LogBacklog rest, ILo
     public void Poll(bool attempts)
     {
         if (attempts) ask = true;
-        news.Set();
+        signal.Set();
     }
 
     public void Dispose()
@@ -160,7 +160,7 @@ internal sealed class LogFeed(LogKey key, LogReader reader, LogBacklog rest, ILo
                 if (ask) await AskForRest(token);
                 // Whoever follows one attempt or one step may have lines to read that this feed cannot reach yet.
                 if (changes == had) Pulse();
-                await (held ? news.Wait(Again, token) : news.Wait(token));
+                await (held ? signal.Wait(Again, token) : signal.Wait(token));
             }
             catch (OperationCanceledException) when (token.IsCancellationRequested)
             {

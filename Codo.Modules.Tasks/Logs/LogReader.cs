@@ -78,7 +78,7 @@ internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node no
         UNION ALL
         SELECT {Columns} FROM tasks.sealed_line
         WHERE sched_id = @SchedId AND attempt = @Attempt AND last_line > @After AND first_line <= @Upto
-            AND since >= CAST(@Since AS timestamptz) - interval '1 day' AND line > @After AND line <= @Upto AND exec_time >= @Since
+            AND since >= @SinceDay AND line > @After AND line <= @Upto AND exec_time >= @Since
         """;
 
     private const string LinesSql = $"""
@@ -131,7 +131,7 @@ internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node no
                     UNION ALL
                     SELECT sum(lines), max(last_line) FROM tasks.sealed_log
                     WHERE sched_id = @SchedId AND attempt = @Attempt AND until >= @Since
-                        AND since >= CAST(@Since AS timestamptz) - interval '1 day') both_tables) total
+                        AND since >= @SinceDay) both_tables) total
         """;
 
     // After which line the last ones are so many, of an attempt that has gaps.
@@ -265,6 +265,7 @@ internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node no
                     After = lines == upto ? upto - most : await Last(connection, stream, most, cancellation),
                     Upto = upto,
                     stream.Since,
+                    stream.SinceDay,
                     Bytes = (long)MostBytes,
                 },
                 cancellation
@@ -328,6 +329,7 @@ internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node no
                 After = after,
                 Upto = upto,
                 stream.Since,
+                stream.SinceDay,
                 Bytes = bytes,
             },
             cancellation
@@ -342,7 +344,7 @@ internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node no
             Attempts = new[] { stream.Attempt },
             Afters = new[] { after },
             Sinces = new[] { stream.Since },
-            Least = stream.Since.AddDays(-1),
+            Least = stream.SinceDay,
             Before = (DateTime?)null,
         };
         var found = await connection.QuerySingleAsync<(long SchedId, int Attempt, long? Line)>(
@@ -358,6 +360,7 @@ internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node no
             stream.SchedId,
             stream.Attempt,
             stream.Since,
+            stream.SinceDay,
             Most = most,
         };
         return connection.ExecuteScalarAsync<long>(new CommandDefinition(LastSql, asked, cancellationToken: cancellation));
@@ -378,6 +381,9 @@ internal sealed class LogReader(NpgsqlDataSource source, StepLogs steps, Node no
     /// <param name="IsWhole">It has ended, and nobody has more of its lines than the database.</param>
     private sealed record AttemptLog(long SchedId, int Attempt, DateTime Since, bool IsOpen, bool IsWhole)
     {
+        // A sealed row of its first lines may begin up to a day before.
+        public DateTime SinceDay => Since.AddDays(-1);
+
         public bool Is(LogCursor cursor) => cursor.Attempt == Attempt && (cursor.SchedId is null || cursor.SchedId == SchedId);
     }
 

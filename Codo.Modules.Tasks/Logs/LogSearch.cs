@@ -171,13 +171,13 @@ internal sealed class LogSearch(NpgsqlDataSource source, LogSettings settings)
             return run.Found;
         }
 
-        await Look(run, Lines, wanted);
+        await SearchLayer(run, Lines, wanted);
         // Of the sealed ones nothing counts that is older than the lines that are already as many as are wanted.
-        await Look(run, Sealed, wanted with { From = run.Begin() ?? wanted.From });
+        await SearchLayer(run, Sealed, wanted with { From = run.Begin() ?? wanted.From });
         return run.Found;
     }
 
-    private static async Task Look(Run run, Layer layer, Wanted wanted)
+    private static async Task SearchLayer(Run run, Layer layer, Wanted wanted)
     {
         var days = await run.Days(layer);
         var (isFrequent, isFirst) = (true, true);

@@ -64,7 +64,7 @@ internal sealed class LogTable(NpgsqlDataSource source, TimeProvider time, ILogg
         WHERE l.sched_id = s.sched_id AND l.attempt = s.attempt AND l.line = s.line AND l.exec_time = s.exec_time
         """;
 
-    private const string MissingSql = $"""
+    internal const string MissingSql = $"""
         SELECT last + 1 AS first, next - 1 AS last
         FROM (SELECT max(last) OVER (ORDER BY first ROWS UNBOUNDED PRECEDING) AS last, lead(first, 1, CAST(@Upto AS bigint) + 1) OVER (ORDER BY first) AS next
               FROM (SELECT CAST(@After AS bigint) AS first, CAST(@After AS bigint) AS last
@@ -162,6 +162,7 @@ internal sealed class LogTable(NpgsqlDataSource source, TimeProvider time, ILogg
                         After = after,
                         Upto = upto,
                         Since = since,
+                        SinceDay = since.AddDays(-1),
                     },
                     commandTimeout: 60,
                     cancellationToken: cancellation

@@ -22,7 +22,8 @@ internal sealed record OrderLine(
 
 /// <summary>
 /// Reads the lines of all attempts of one order for one follower. Within an attempt they come in order and without a gap, but for lines that are lost; attempts
-/// that print at the same time are merged by time. The follower says which attempts have news, and the reader goes on from the line that it read last of each.
+/// that print at the same time are merged by time. The follower says which attempts have changed, and the reader goes on from the line that it read
+/// last of each.
 /// </summary>
 internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
 {
@@ -51,7 +52,7 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
     // A line is written soon after it was read, or late by whoever recovers it: log_time says when. What stands behind a gap was not sent: it waited for the
     // lines that were missing.
     private const string SeenRanges = """
-        SELECT line AS first, line AS last, log_time > @From AS news FROM tasks.log_line
+        SELECT line AS first, line AS last, log_time > @From AS is_new FROM tasks.log_line
         WHERE sched_id = p.sched_id AND attempt = p.attempt AND exec_time >= p.since AND exec_time >= @Least
         UNION ALL
         SELECT first_line, last_line, false FROM tasks.sealed_log
@@ -64,7 +65,7 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
     // A gap is looked for where there is one: as many lines as the last one's number have none.
     private const string SeenSql = $"""
         SELECT p.sched_id, p.attempt, (
-            SELECT LEAST(min(first) FILTER (WHERE news) - 1, max(last), CASE WHEN sum(last - first + 1) <> max(last) THEN (
+            SELECT LEAST(min(first) FILTER (WHERE is_new) - 1, max(last), CASE WHEN sum(last - first + 1) <> max(last) THEN (
                 SELECT min(upto)
                 FROM (SELECT max(last) OVER (ORDER BY first ROWS UNBOUNDED PRECEDING) AS upto, lead(first) OVER (ORDER BY first) AS next
                       FROM ({SeenRanges}) each_of) gaps
@@ -92,8 +93,8 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
         WHERE before < @Bytes ORDER BY exec_time, sched_id, attempt, line
         """;
 
-    private readonly Dictionary<(long SchedId, int Attempt), Place> known = [];
-    private readonly List<Place> due = [];
+    private readonly Dictionary<(long SchedId, int Attempt), Position> known = [];
+    private readonly List<Position> due = [];
 
     /// <summary>The lines that were passed over because nobody has them; the first of them, where there are many.</summary>
     public List<LostLines> Lost { get; } = [];
@@ -134,11 +135,11 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
                 place.Line = seen.Line ?? 0;
     }
 
-    /// <summary>Takes up those that have news.</summary>
-    public async Task Take(IReadOnlyCollection<(long SchedId, int Attempt)> news, CancellationToken cancellation)
+    /// <summary>Takes up those that have changed.</summary>
+    public async Task Take(IReadOnlyCollection<(long SchedId, int Attempt)> changed, CancellationToken cancellation)
     {
-        var strangers = news.Where(one => !known.ContainsKey(one)).Select(one => one.SchedId).Distinct().ToArray();
-        foreach (var one in news)
+        var strangers = changed.Where(one => !known.ContainsKey(one)).Select(one => one.SchedId).Distinct().ToArray();
+        foreach (var one in changed)
             if (known.TryGetValue(one, out var place))
                 Queue(place);
         if (strangers.Length == 0) return;
@@ -207,7 +208,7 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
     }
 
     // Lines behind those that nobody brings any more are read on from there; behind others they wait.
-    private async Task PassLost(List<Place> places, CancellationToken cancellation)
+    private async Task PassLost(List<Position> places, CancellationToken cancellation)
     {
         var asked = new
         {
@@ -233,7 +234,7 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
     private async Task Meet(NpgsqlConnection connection, long[]? scheds, DateTime? from, CancellationToken cancellation)
     {
         foreach (
-            var place in await connection.QueryAsync<Place>(
+            var place in await connection.QueryAsync<Position>(
                 new CommandDefinition(
                     AttemptsSql,
                     new
@@ -253,7 +254,7 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
         }
     }
 
-    private void Queue(Place place)
+    private void Queue(Position place)
     {
         if (place.IsDue) return;
         place.IsDue = true;
@@ -261,9 +262,9 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
     }
 
     // No day before it is looked at; a sealed row goes by its earliest line.
-    private static DateTime Least(List<Place> places) => places.Min(place => place.Since).AddDays(-1);
+    private static DateTime Least(List<Position> places) => places.Min(place => place.Since).AddDays(-1);
 
-    private static T[] Column<T>(List<Place> places, Func<Place, T> value) => [.. places.Select(value)];
+    private static T[] Column<T>(List<Position> places, Func<Position, T> value) => [.. places.Select(value)];
 
     private sealed record Row(
         long LogId,
@@ -280,7 +281,7 @@ internal sealed class OrderLogReader(NpgsqlDataSource source, long listId)
     private sealed record Seen(long SchedId, int Attempt, long? Line);
 
     /// <summary>How far an attempt was read. No record: two are never equal.</summary>
-    private sealed class Place
+    private sealed class Position
     {
         public long SchedId { get; init; }
 

@@ -24,7 +24,7 @@ internal static class ReadLog
     /// <param name="Before">Of an answer to <c>tail</c>: lines of the log before these.</param>
     /// <param name="LostLines">How many lines between these nobody has.</param>
     internal sealed record Result(IReadOnlyList<LogRow> Data, string After, bool More, bool CatchingUp, Text Missing, long? Before, long LostLines)
-        : Answer(Say.Fetched);
+        : Answer(Messages.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {

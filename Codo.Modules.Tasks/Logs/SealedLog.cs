@@ -6,15 +6,19 @@ namespace Codo.Modules.Tasks.Logs;
 /// </summary>
 internal static class SealedLog
 {
-    /// <summary>Which numbers an attempt has, as ranges: of <c>@SchedId</c> and <c>@Attempt</c>, from <c>@Since</c> on.</summary>
+    /// <summary>
+    /// Which numbers an attempt has, as ranges: of <c>@SchedId</c> and <c>@Attempt</c>, from <c>@Since</c> on; <c>@SinceDay</c> is a day before that, in which
+    /// its first sealed row may begin. As a parameter of its own: PostgreSQL leaves out the partitions of other days before it plans only where the bound is a
+    /// value, and a plan over 90 of them takes 0.1 s.
+    /// </summary>
     public const string Ranges = """
         SELECT line AS first, line AS last FROM tasks.log_line WHERE sched_id = @SchedId AND attempt = @Attempt AND exec_time >= @Since
         UNION ALL
         SELECT first_line, last_line FROM tasks.sealed_log
-        WHERE sched_id = @SchedId AND attempt = @Attempt AND until >= @Since AND since >= CAST(@Since AS timestamptz) - interval '1 day' AND line_steps IS NULL
+        WHERE sched_id = @SchedId AND attempt = @Attempt AND until >= @Since AND since >= @SinceDay AND line_steps IS NULL
         UNION ALL
         SELECT line, line FROM tasks.sealed_line
-        WHERE sched_id = @SchedId AND attempt = @Attempt AND until >= @Since AND since >= CAST(@Since AS timestamptz) - interval '1 day' AND has_gaps
+        WHERE sched_id = @SchedId AND attempt = @Attempt AND until >= @Since AND since >= @SinceDay AND has_gaps
         """;
 
     /// <summary>

@@ -32,7 +32,7 @@ internal static class SearchLogs
         bool Partial,
         IReadOnlyList<EqualLines> Groups,
         bool ContextPartial
-    ) : Answer(Say.Fetched);
+    ) : Answer(Messages.Fetched);
 
     /// <param name="Newest">The <c>log_id</c> of the newest of them.</param>
     /// <param name="Hosts">At most 100.</param>

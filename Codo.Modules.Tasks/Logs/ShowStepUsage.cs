@@ -35,7 +35,7 @@ internal static class ShowStepUsage
         IReadOnlyList<RunProcess> Processes,
         IReadOnlyList<UsagePoint> History,
         Text Note
-    ) : Answer(Say.Fetched);
+    ) : Answer(Messages.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {
@@ -110,7 +110,7 @@ internal static class ShowStepUsage
 
         private async Task<Result> Here(Result answer, RunWatch watch)
         {
-            await sampler.Look(Fresh);
+            await sampler.Sample(Fresh);
             if (watch.Latest is not { } sample) return answer;
             return answer with
             {

@@ -34,13 +34,13 @@ internal static class StreamOrderLog
             context.RequestAborted,
             services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping
         );
-        using var news = new OrderLogNews(services.GetRequiredService<LogChanges>(), listId);
+        using var subscription = new OrderLogSubscription(services.GetRequiredService<LogChanges>(), listId);
         try
         {
             await Follow(
                 new EventStream(context),
                 new OrderLogReader(source, listId),
-                news,
+                subscription,
                 services.GetRequiredService<LogBacklog>(),
                 listId,
                 from,
@@ -56,7 +56,7 @@ internal static class StreamOrderLog
     private static async Task Follow(
         EventStream stream,
         OrderLogReader reader,
-        OrderLogNews news,
+        OrderLogSubscription subscription,
         LogBacklog rest,
         long listId,
         DateTime? from,
@@ -66,12 +66,12 @@ internal static class StreamOrderLog
         if (!await stream.Begin()) return;
         LaggingNode? away = null;
         var said = Text.Same("");
-        news.All = true;
+        subscription.All = true;
         var looked = DateTime.MinValue;
         while (true)
         {
             var until = await reader.Now(ending);
-            var (all, some) = news.Taken();
+            var (all, some) = subscription.Taken();
             // That nobody brings the lines any more for which others wait is announced to no one: it is looked at now and then, whatever else comes.
             all |= reader.Waits && until - looked >= EventStream.Heartbeat;
             if (all) looked = until;
@@ -94,11 +94,11 @@ internal static class StreamOrderLog
             if (missing != said && !await stream.Send("missing", null, new { missing, lost = LostLines.Words(reader.Lost, null) })) return;
             said = missing;
             await Task.Delay(Gather, ending);
-            while (!await news.Come(EventStream.Heartbeat, ending))
+            while (!await subscription.Come(EventStream.Heartbeat, ending))
             {
                 if (!await stream.Beat()) return;
                 if (!reader.Waits) continue;
-                news.All = true;
+                subscription.All = true;
                 break;
             }
         }
@@ -118,7 +118,7 @@ internal static class StreamOrderLog
 }
 
 /// <summary>Which attempts of an order have new lines, as every node announces it.</summary>
-internal sealed class OrderLogNews : IDisposable
+internal sealed class OrderLogSubscription : IDisposable
 {
     private readonly LogChanges changes;
     private readonly string prefix;
@@ -126,7 +126,7 @@ internal sealed class OrderLogNews : IDisposable
     private readonly WakeSignal signal = new();
     private HashSet<(long SchedId, int Attempt)> some = [];
 
-    public OrderLogNews(LogChanges changes, long listId)
+    public OrderLogSubscription(LogChanges changes, long listId)
     {
         (this.changes, prefix) = (changes, string.Create(CultureInfo.InvariantCulture, $"{listId}_"));
         changes.Heard += Hear;

@@ -17,7 +17,7 @@ public sealed partial class ApprovePage
     // Before there is an order, the page says that there is none.
     private string Name => order is null ? T($"订单 {id}", $"Order {id}") : order.TaskName;
 
-    private OrderFace Face => OrderFace.Of(order.Schedule, order.Status);
+    private OrderBadge Face => OrderBadge.Of(order.Schedule, order.Status);
 
     private CheckOrder.Approval? PushedBack => order.Approvals.LastOrDefault(one => one is { Verdict: "push_back", Counts: true });
 

@@ -150,7 +150,7 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
             transaction,
             OrderEvents.Stream(order.ListId) + ":push_back",
             OrderEvents.PushedBack,
-            new OrderEvents.Glass(order.ListId, caller.Nickname, caller.UserId, decision.Comment)
+            new OrderEvents.BrokeGlass(order.ListId, caller.Nickname, caller.UserId, decision.Comment)
         );
         await transaction.CommitAsync(cancellation);
         return approval.Rule.Needed;
@@ -233,7 +233,7 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
                 transaction,
                 OrderEvents.Stream(order.ListId),
                 OrderEvents.GlassBroken,
-                new OrderEvents.Glass(order.ListId, caller.Nickname, caller.UserId, decision.Comment)
+                new OrderEvents.BrokeGlass(order.ListId, caller.Nickname, caller.UserId, decision.Comment)
             );
         await Commit(connection, transaction, order.ListId, cancellation);
         Text[] warnings =

@@ -14,7 +14,7 @@ internal static class CountOrders
 
     internal sealed record Row(string TaskType, long TaskLen);
 
-    internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Messages.Fetched);
 
     internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Query, Result>
     {

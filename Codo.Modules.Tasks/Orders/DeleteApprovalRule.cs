@@ -34,7 +34,7 @@ internal static class DeleteApprovalRule
             var id = gone.RuleId.ToString(CultureInfo.InvariantCulture);
             await Audit.Write(connection, transaction, caller, "delete", "approval_rule", id, before: gone);
             await transaction.CommitAsync(cancellationToken);
-            return new Answer(Say.Deleted);
+            return new Answer(Messages.Deleted);
         }
     }
 }

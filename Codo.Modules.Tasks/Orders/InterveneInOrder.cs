@@ -66,7 +66,7 @@ internal static class InterveneInOrder
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
             // Killing what is left takes seconds, so it comes before the transaction; whether it is gone is asked again within.
-            if (command.HandType is "restart" or "restart_failed") await RestartLane.EndLeftovers(source, orphans, access, command);
+            if (command.HandType is "restart" or "restart_failed") await RestartLane.EndOrphans(source, orphans, access, command);
             var (result, stopped) = await Intervene(command, cancellationToken);
             // Hosts may take tens of seconds to answer, and no connection to PostgreSQL waits for them.
             if (stopped is not null) await orphans.EndAll(command.ListId!.Value, stopped.LaneId);

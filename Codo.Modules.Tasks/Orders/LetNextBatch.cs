@@ -13,7 +13,7 @@ internal static class LetNextBatch
 {
     private const string NextSql = """
         SELECT min(l.batch) FILTER (WHERE l.state = 'waiting') AS next,
-            COALESCE(bool_or(l.batch = g.allowed AND l.state = ANY(@UnderWay)), false) AS is_under_way
+            COALESCE(bool_or(l.batch = g.allowed AND l.state = ANY(@ActiveStates)), false) AS is_under_way
         FROM tasks.lane l JOIN tasks.order_group g USING (list_id, task_group) WHERE l.list_id = @ListId AND l.task_group = @Group
         """;
 
@@ -21,7 +21,7 @@ internal static class LetNextBatch
         UPDATE tasks.order_group SET allowed = @Batch WHERE list_id = @ListId AND task_group = @Group AND allowed < @Batch
         """;
 
-    private static readonly string[] UnderWay =
+    private static readonly string[] ActiveStates =
     [
         LaneState.Ready.Word(),
         LaneState.Running.Word(),
@@ -35,7 +35,7 @@ internal static class LetNextBatch
     {
         var (next, isUnderWay) = await connection.QuerySingleAsync<(int? Next, bool IsUnderWay)>(
             NextSql,
-            new { ListId = listId, Group = group, UnderWay },
+            new { ListId = listId, Group = group, ActiveStates },
             transaction
         );
         // The first batch needs nobody to let it begin.

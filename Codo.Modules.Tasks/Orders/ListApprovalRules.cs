@@ -13,7 +13,7 @@ internal static class ListApprovalRules
 {
     internal sealed record Query(int? Page, int? Limit, long? TempId, long? SpaceId) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Messages.Fetched);
 
     internal sealed record Row
     {

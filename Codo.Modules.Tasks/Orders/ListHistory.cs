@@ -14,7 +14,7 @@ internal static class ListHistory
     internal sealed record Query(string? SearchVal, int? Page, int? Limit) : IRequest<Result>, IPaged;
 
     /// <param name="CountIsEstimate">There are more than 10,000 orders, and no more were counted.</param>
-    internal sealed record Result(IAsyncEnumerable<OrderRow> Data, long Count, bool CountIsEstimate) : Answer(Say.Fetched)
+    internal sealed record Result(IAsyncEnumerable<OrderRow> Data, long Count, bool CountIsEstimate) : Answer(Messages.Fetched)
     {
         public bool History => true;
     }
@@ -90,7 +90,7 @@ internal static class ListHistory
         {
             var viewer = Viewer.Of(access);
             var searched = string.IsNullOrWhiteSpace(query.SearchVal) ? null : query.SearchVal.Trim();
-            var place = new PagePositions.Place(access.Caller.UserId, "history " + searched, query.Limit ?? 500, query.Page ?? 1);
+            var place = new PagePositions.PageKey(access.Caller.UserId, "history " + searched, query.Limit ?? 500, query.Page ?? 1);
             var before = positions.Before<Last>(place)?.ListId;
             var offset = before is null ? query.Offset(500) : 0;
             var asked = new

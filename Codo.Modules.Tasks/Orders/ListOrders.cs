@@ -18,7 +18,7 @@ internal static class ListOrders
 
     /// <param name="ListId">The first order's, or empty text: the console opens it.</param>
     /// <param name="CountIsEstimate">There are more than 10,000 orders, and no more were counted.</param>
-    internal sealed record Result(IAsyncEnumerable<OrderRow> Data, long Count, bool CountIsEstimate, object ListId) : Answer(Say.Fetched);
+    internal sealed record Result(IAsyncEnumerable<OrderRow> Data, long Count, bool CountIsEstimate, object ListId) : Answer(Messages.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {
@@ -44,7 +44,7 @@ internal static class ListOrders
         public async Task<Result> Handle(Query query, CancellationToken cancellationToken)
         {
             var viewer = Viewer.Of(access);
-            var place = new PagePositions.Place(access.Caller.UserId, "orders", query.Limit ?? 100, query.Page ?? 1);
+            var place = new PagePositions.PageKey(access.Caller.UserId, "orders", query.Limit ?? 100, query.Page ?? 1);
             var before = positions.Before<Last>(place);
             var asked = new
             {
@@ -142,7 +142,7 @@ internal sealed record OrderRow(
     private static string Short(string json)
     {
         const int mostMembers = 20;
-        if (json.Length <= Beginning.Length) return json;
+        if (json.Length <= Excerpt.Length) return json;
         var shown = new JsonObject();
         try
         {

@@ -15,7 +15,7 @@ internal static class ListTemplateOrders
 
     internal sealed record Query(long? TempId, int? Limit) : IRequest<Result>;
 
-    internal sealed record Result(IReadOnlyList<Row> Data) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<Row> Data) : Answer(Messages.Fetched);
 
     internal sealed record Row(long ListId, string TaskName, string Creator, string Schedule, string Status, DateTime CreateTime);
 

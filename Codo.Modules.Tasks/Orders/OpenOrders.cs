@@ -13,9 +13,9 @@ internal static class OpenOrders
     /// <param name="NeedsPerson">Those that wait for a person; else those that run.</param>
     internal sealed record Query(bool NeedsPerson, int Limit) : IRequest<Result>;
 
-    internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<Row> Data, long Count) : Answer(Messages.Fetched);
 
-    /// <param name="Face">The key of its <see cref="OrderFace"/>.</param>
+    /// <param name="Face">The key of its <see cref="OrderBadge"/>.</param>
     internal sealed record Row(long ListId, string TaskName, string Creator, string Face, DateTime Since, long Hosts, long Done, bool IsPushedBack);
 
     // Its submitter reads why, and the approvers have nothing to do.
@@ -59,7 +59,7 @@ internal static class OpenOrders
     {
         // Of the few that are shown, and of no others.
         private const string Columns = $"""
-            SELECT o.list_id, o.task_name, o.creator, o.face, {OrderFace.Since} AS since,
+            SELECT o.list_id, o.task_name, o.creator, o.face, {OrderBadge.Since} AS since,
                 (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id) AS hosts,
                 (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state = 'done') AS done,
                 {IsPushedBack} AS is_pushed_back
@@ -68,7 +68,7 @@ internal static class OpenOrders
 
         private const string WaitingSql = $"""
             WITH shown AS MATERIALIZED (
-                SELECT o.list_id, o.task_name, o.creator, o.create_time, o.start_time, {OrderFace.KeyOf} AS face
+                SELECT o.list_id, o.task_name, o.creator, o.create_time, o.start_time, {OrderBadge.KeyOf} AS face
                 {Waits} ORDER BY o.start_time, o.list_id LIMIT @Limit)
             {Columns}
             """;
@@ -79,7 +79,7 @@ internal static class OpenOrders
 
         private const string RunningSql = $"""
             WITH shown AS MATERIALIZED (
-                SELECT o.list_id, o.task_name, o.creator, o.create_time, o.start_time, {OrderFace.KeyOf} AS face
+                SELECT o.list_id, o.task_name, o.creator, o.create_time, o.start_time, {OrderBadge.KeyOf} AS face
                 {Runs} ORDER BY o.start_time, o.list_id LIMIT @Limit)
             {Columns}
             """;

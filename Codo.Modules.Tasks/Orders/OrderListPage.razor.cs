@@ -5,8 +5,8 @@ public sealed partial class OrderListPage
 {
     private const int Limit = 100;
 
-    private IReadOnlyList<OrdersByFace.Row> rows = [];
-    private List<(OrderFace Face, long Count)> faces = [];
+    private IReadOnlyList<OrdersByBadge.Row> rows = [];
+    private List<(OrderBadge Face, long Count)> faces = [];
     private long count, openCount;
 
     /// <inheritdoc/>
@@ -34,25 +34,25 @@ public sealed partial class OrderListPage
             openCount = (await Send(new ListOrders.Query(1, 1))).Count;
             return;
         }
-        var open = await Send(new OrdersByFace.Query(Asked("wait"), PageNumber, Limit));
+        var open = await Send(new OrdersByBadge.Query(Asked("wait"), PageNumber, Limit));
         rows = open.Data;
         openCount = open.Counts.Values.Sum();
         count = Asked("wait") is { } wait ? open.Counts.GetValueOrDefault(wait) : openCount;
         faces = [
-            .. OrderFace
+            .. OrderBadge
                 .Open.Select(face => (Face: face, Count: open.Counts.GetValueOrDefault(face.Key)))
                 .Where(face => face.Count > 0 || face.Face.Key == Asked("wait")),
         ];
     }
 
-    private static OrdersByFace.Row RowOf(OrderRow row) =>
+    private static OrdersByBadge.Row RowOf(OrderRow row) =>
         new(
             row.ListId,
             row.TaskName,
             row.TaskType,
             row.Creator,
             row.Executor,
-            OrderFace.Of(row.Schedule, row.Status).Key,
+            OrderBadge.Of(row.Schedule, row.Status).Key,
             row.EndedAt ?? row.StartTime
         );
 }

@@ -13,7 +13,7 @@ public sealed partial class OrderPage
 
     // The hosts that another order would take over are those that the form of a new order fills in.
     private const string StandingSql = $"""
-        SELECT {OrderFace.KeyOf} AS face,
+        SELECT {OrderBadge.KeyOf} AS face,
             EXISTS (SELECT FROM tasks.lane d WHERE d.list_id = o.list_id GROUP BY d.task_group
                 HAVING NOT bool_or(CASE WHEN o.schedule = 'OK' THEN d.state <> 'done' ELSE d.state IN ('failed', 'interrupted', 'stopped') END))
                 AS has_empty_group
@@ -47,7 +47,7 @@ public sealed partial class OrderPage
     // Before there is an order, the page says that there is none.
     private string Name => order is null ? T($"订单 {id}", $"Order {id}") : order.TaskName;
 
-    private OrderFace Face => OrderFace.Named(standing.Face);
+    private OrderBadge Face => OrderBadge.Named(standing.Face);
 
     // An order needs hosts for every group: where one has none that would be taken over, no order can be made.
     private bool MakesOrderOfTheRest => Face.Key is "failed" or "interrupted" or "ended" && !standing.HasEmptyGroup;

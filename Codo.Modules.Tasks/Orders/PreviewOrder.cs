@@ -66,7 +66,7 @@ internal static class PreviewOrder
         IReadOnlyList<Group> Groups
     );
 
-    internal sealed record Result(Preview Data, IReadOnlyList<Text> Warnings) : Answer(Say.Fetched);
+    internal sealed record Result(Preview Data, IReadOnlyList<Text> Warnings) : Answer(Messages.Fetched);
 
     internal sealed class Handler(NpgsqlDataSource source, Drafting drafting) : IRequestHandler<Command, Result>
     {

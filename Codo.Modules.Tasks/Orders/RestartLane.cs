@@ -17,7 +17,7 @@ internal static class RestartLane
     private const int MostNamed = 20;
 
     // Of lanes that are about to be restarted, and of no others: the same as FailedSql where no host is named. A kill that is under way lets no lane restart.
-    private const string LeftoversSql = $"""
+    private const string OrphansSql = $"""
         SELECT {OrphanedProcess.Columns}, a.stop_requested IS NOT NULL AS unwanted
         FROM tasks.attempt a JOIN tasks.lane l USING (lane_id) JOIN tasks.scheduler_task_list o ON o.list_id = l.list_id
             LEFT JOIN platform.node n ON n.name = a.node
@@ -88,7 +88,7 @@ internal static class RestartLane
     /// where nothing is to be restarted, it does nothing.
     /// </summary>
     /// <exception cref="Refusal">The lane of a <c>restart</c> does not run again from there: then nothing is killed either.</exception>
-    public static async Task EndLeftovers(NpgsqlDataSource source, OrphanedProcesses orphans, Access access, InterveneInOrder.Command command)
+    public static async Task EndOrphans(NpgsqlDataSource source, OrphanedProcesses orphans, Access access, InterveneInOrder.Command command)
     {
         var isOne = command.HandType == "restart";
         var asked = new
@@ -105,7 +105,7 @@ internal static class RestartLane
             if (await OrderAccess.Find(connection, asked.ListId) is not { } order || !await access.May(Verbs.Approve, order)) return;
             if (isOne && await connection.QuerySingleOrDefaultAsync<LockedLane>(UnlockedSql, asked) is { } lane)
                 await Demand(connection, null, lane, command.TaskLevel ?? 0, command.SchedulerId);
-            left = (await connection.QueryAsync<OrphanedProcess>(LeftoversSql, asked)).AsList();
+            left = (await connection.QueryAsync<OrphanedProcess>(OrphansSql, asked)).AsList();
         }
         await Task.WhenAll(left.Select(async each => await orphans.Say(each, await orphans.End(each))));
     }

@@ -27,7 +27,7 @@ internal static class SetApprovalRule
         bool? ReasonRequired
     ) : IRequest<Result>;
 
-    internal sealed record Result(long RuleId) : Answer(Say.Edited);
+    internal sealed record Result(long RuleId) : Answer(Messages.Edited);
 
     internal sealed class Validator : AbstractValidator<Command>
     {

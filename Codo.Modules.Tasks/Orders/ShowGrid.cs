@@ -11,7 +11,7 @@ internal static class ShowGrid
 {
     internal sealed record Query(long? ListId) : IRequest<Result>;
 
-    internal sealed record Result(GridOrder Order, IReadOnlyList<GridGroup> Groups) : Answer(Say.Fetched);
+    internal sealed record Result(GridOrder Order, IReadOnlyList<GridGroup> Groups) : Answer(Messages.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {

@@ -15,7 +15,7 @@ internal static class ShowOrderStatistics
     /// <param name="To">A time or a day, which is meant to its end.</param>
     internal sealed record Query(string? From, string? To) : IRequest<Result>;
 
-    internal sealed record Result(List<Row> Data) : Answer(Say.Fetched);
+    internal sealed record Result(List<Row> Data) : Answer(Messages.Fetched);
 
     /// <param name="WaitP50">Seconds from the making of an order to its start time, which an approval sets.</param>
     internal sealed record Row(

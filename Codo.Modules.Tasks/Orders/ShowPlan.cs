@@ -40,9 +40,9 @@ internal static class ShowPlan
     );
 
     /// <summary>Hosts that run the same lines as the same user.</summary>
-    internal sealed record Alike(IReadOnlyList<string> Hosts, IReadOnlyList<Step> Steps);
+    internal sealed record EqualHosts(IReadOnlyList<string> Hosts, IReadOnlyList<Step> Steps);
 
-    internal sealed record Group(int TaskGroup, int Batches, int BatchPause, int MaxFailures, string Next, int HostCount, IReadOnlyList<Alike> Alike);
+    internal sealed record Group(int TaskGroup, int Batches, int BatchPause, int MaxFailures, string Next, int HostCount, IReadOnlyList<EqualHosts> Alike);
 
     /// <param name="Words">The rule in a sentence.</param>
     internal sealed record Rule(int Approvals, string Team, bool NotSubmitter, bool NotEditor, int? ValidHours, bool ReasonRequired, Text Words);
@@ -70,7 +70,7 @@ internal static class ShowPlan
         LastOrder? LastOrder
     );
 
-    internal sealed record Result(Plan Data) : Answer(Say.Fetched);
+    internal sealed record Result(Plan Data) : Answer(Messages.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {
@@ -216,7 +216,7 @@ internal static class ShowPlan
                     .. group
                         .Hosts.Select(host => (host.Host, Steps: Steps(group, host.Host)))
                         .GroupBy(host => (StepHost.IsLocal(host.Host), string.Join('\n', host.Steps)))
-                        .Select(alike => new Alike([.. alike.Select(host => host.Host)], alike.First().Steps)),
+                        .Select(alike => new EqualHosts([.. alike.Select(host => host.Host)], alike.First().Steps)),
                 ]
             );
 

@@ -25,7 +25,7 @@ internal static class ShowTimeline
         IReadOnlyList<TimelineWait> Waits,
         IReadOnlyList<TimelineEvent> Events,
         bool Partial
-    ) : Answer(Say.Fetched);
+    ) : Answer(Messages.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {

@@ -15,7 +15,7 @@ internal static class CreateRiskRule
         : IRequest<Result>,
             IRiskRuleFields;
 
-    internal sealed record Result(long RuleId) : Answer(Say.Added);
+    internal sealed record Result(long RuleId) : Answer(Messages.Added);
 
     internal sealed class Validator : AbstractValidator<Command>
     {

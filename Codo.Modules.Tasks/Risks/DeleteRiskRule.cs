@@ -33,7 +33,7 @@ internal static class DeleteRiskRule
             var id = gone.RuleId.ToString(CultureInfo.InvariantCulture);
             await Audit.Write(connection, transaction, caller, "delete", "risk_rule", id, before: gone);
             await transaction.CommitAsync(cancellationToken);
-            return new Answer(Say.Deleted);
+            return new Answer(Messages.Deleted);
         }
     }
 }

@@ -66,7 +66,7 @@ internal static class EditRiskRule
             var id = before.RuleId.ToString(CultureInfo.InvariantCulture);
             await Audit.Write(connection, transaction, caller, "edit", "risk_rule", id, before, after);
             await transaction.CommitAsync(cancellationToken);
-            return new Answer(Say.Edited);
+            return new Answer(Messages.Edited);
         }
     }
 }

@@ -11,7 +11,7 @@ internal static class ListRiskRules
 {
     internal sealed record Query(int? Page, int? Limit, long? RuleId) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(IReadOnlyList<RiskRuleRow> Data, long Count) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<RiskRuleRow> Data, long Count) : Answer(Messages.Fetched);
 
     internal sealed class Validator : AbstractValidator<Query>
     {

@@ -20,7 +20,7 @@ internal static class TestRisk
     /// <param name="Matches">Whether the pattern that was sent finds something; null when none was sent.</param>
     internal sealed record Data(IReadOnlyList<Hit> Hits, IReadOnlyList<string> Commands, bool? Matches);
 
-    internal sealed record Result(Data Data) : Answer(Say.Fetched);
+    internal sealed record Result(Data Data) : Answer(Messages.Fetched);
 
     internal sealed class Validator : AbstractValidator<Command>
     {

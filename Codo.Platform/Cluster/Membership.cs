@@ -84,7 +84,7 @@ internal sealed class Membership(
         LongestLeave = TimeSpan.FromSeconds(5),
         // Two beats and some: a host that lives has sent one by then.
         LongestLook = TimeSpan.FromSeconds(5),
-        LookPeriod = TimeSpan.FromMilliseconds(250);
+        PollPeriod = TimeSpan.FromMilliseconds(250);
 
     private readonly CancellationTokenSource stopping = new();
 
@@ -160,7 +160,7 @@ internal sealed class Membership(
         var began = BootTime.Now;
         while (BootTime.Now - began < LongestLook)
         {
-            await Task.Delay(LookPeriod, cancellation);
+            await Task.Delay(PollPeriod, cancellation);
             if (await Read() is not { } now) return;
             if (now.HeartbeatAt != found.HeartbeatAt) throw new NodeNameIsTaken(node.Name);
         }
@@ -350,7 +350,7 @@ public static class ClusterRegistration
             .AddPoll<Hold>("hold", TimeSpan.FromSeconds(2), TimeSpan.FromMinutes(1), (hold, stopping) => hold.Refresh(stopping), hold => hold.Wake)
             .AddSingleton<StateWatch>()
             .AddSingleton(provider => new WatchedState(WorkLoops.UnrecoveredVersion, provider.GetRequiredService<WorkLoops>().WakeRecoveries))
-            .AddLoop<StateWatch>("announcements", TimeSpan.FromSeconds(1), (watch, stopping) => watch.Look(stopping))
+            .AddLoop<StateWatch>("announcements", TimeSpan.FromSeconds(1), (watch, stopping) => watch.Poll(stopping))
             .AddSingleton<RetentionGuard>()
             .AddSingleton<Outbox>()
             .AddSingleton<OutboxRelay>()

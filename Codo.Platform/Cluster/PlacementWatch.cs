@@ -27,7 +27,7 @@ public abstract class PlacementWatch(NpgsqlDataSource source, Node node, IServic
     private string? told;
 
     /// <summary>The key of the incident.</summary>
-    protected abstract string Trouble { get; }
+    protected abstract string Problem { get; }
 
     protected abstract Text Title { get; }
 
@@ -38,7 +38,7 @@ public abstract class PlacementWatch(NpgsqlDataSource source, Node node, IServic
     protected abstract Task<IEnumerable<Unplaced>> Mark(NpgsqlConnection connection);
 
     /// <summary>Looks once; answers whether anything waits that has a selector.</summary>
-    public async Task<bool> Look(CancellationToken cancellation)
+    public async Task<bool> Poll(CancellationToken cancellation)
     {
         // After PostgreSQL was away every lease looks old for a moment.
         if (!node.SteadyForALease) return true;
@@ -60,11 +60,11 @@ public abstract class PlacementWatch(NpgsqlDataSource source, Node node, IServic
         if (named == told) return;
         await using var scope = scopes.CreateAsyncScope();
         var mediator = scope.ServiceProvider.GetRequiredService<IMediator>();
-        if (all.Count == 0) await mediator.Publish(new SystemTroubleOver(Trouble));
+        if (all.Count == 0) await mediator.Publish(new SystemTroubleOver(Problem));
         else
             await mediator.Publish(
                 new SystemTroubleFound(
-                    Trouble,
+                    Problem,
                     Title,
                     new Text(
                         $"没有存活的节点符合以下选择条件：{named}。请启动或恢复符合的节点，或修改条件",

@@ -18,7 +18,7 @@ namespace Codo.Platform.Cluster;
 public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceScopeFactory scopes, ILogger<RetentionGuard> log) : IHealthCheck
 {
     /// <summary>The key of the incident that a jump opens.</summary>
-    public const string Trouble = "clock";
+    public const string Problem = "clock";
 
     /// <summary>Days for which a job or a template that was deleted can be brought back.</summary>
     public const int DeletedDays = 30;
@@ -122,10 +122,10 @@ public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceS
         var mediator = scope.ServiceProvider.GetRequiredService<IMediator>();
         if (found is { } detail)
             await mediator.Publish(
-                new SystemTroubleFound(Trouble, new Text("PostgreSQL 时钟异常，历史清理已停止", "PostgreSQL's clock jumped; retention is stopped"), detail)
+                new SystemTroubleFound(Problem, new Text("PostgreSQL 时钟异常，历史清理已停止", "PostgreSQL's clock jumped; retention is stopped"), detail)
             );
         else
-            await mediator.Publish(new SystemTroubleOver(Trouble));
+            await mediator.Publish(new SystemTroubleOver(Problem));
         // Last: what could not be published is published by the next look.
         isTold = found.HasValue;
     }

@@ -17,7 +17,7 @@ internal sealed class StateWatch(NpgsqlDataSource source, IEnumerable<WatchedSta
     private string?[]? known;
 
     /// <summary>Compares the versions once.</summary>
-    public async Task Look(CancellationToken cancellation)
+    public async Task Poll(CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
         var now = (await connection.ExecuteScalarAsync<string?[]>($"SELECT ARRAY[{string.Join(", ", states.Select(Text))}]"))!;

@@ -29,7 +29,7 @@ public abstract class DashboardMirror<TRow>(NpgsqlDataSource source, BackgroundM
     protected DateTime Now => time.GetUtcNow().UtcDateTime;
 
     /// <summary>Selects at most <c>@Batch</c> rows that are behind, locked, those first that were looked at longest ago.</summary>
-    protected abstract string Behind { get; }
+    protected abstract string Outdated { get; }
 
     /// <summary>Selects ids of background jobs that no row of the mirror's table knows: the process died between the two.</summary>
     protected abstract string Lost { get; }
@@ -48,7 +48,7 @@ public abstract class DashboardMirror<TRow>(NpgsqlDataSource source, BackgroundM
         await using var connection = await source.OpenConnectionAsync(cancellation);
         await using (var transaction = await connection.BeginTransactionAsync(cancellation))
         {
-            var behind = (await connection.QueryAsync<TRow>(Behind, new { Batch }, transaction)).AsList();
+            var behind = (await connection.QueryAsync<TRow>(Outdated, new { Batch }, transaction)).AsList();
             foreach (var row in behind) await Show(connection, transaction, row);
             await transaction.CommitAsync(cancellation);
             if (behind.Count == Batch) Wake.Set();

@@ -103,7 +103,7 @@ public static class Migrator
         RETURNING name
         """;
 
-    private static readonly TimeSpan Lease = TimeSpan.FromSeconds(10), LongestWait = TimeSpan.FromSeconds(15), Look = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan Lease = TimeSpan.FromSeconds(10), LongestWait = TimeSpan.FromSeconds(15), PollPeriod = TimeSpan.FromMilliseconds(500);
 
     // For a table that somebody holds: a backup of a large database takes its time.
     private static readonly TimeSpan LongestHeld = TimeSpan.FromMinutes(30), RestWhileHeld = TimeSpan.FromSeconds(5);
@@ -236,7 +236,7 @@ public static class Migrator
         if (applied.Count == 0 || pending.Count == 0) return;
         var strictest = pending.MaxBy(migration => migration.Oldest ?? schema.Binary)!;
         var oldest = strictest.Oldest ?? schema.Binary;
-        for (var waited = Stopwatch.StartNew(); ; await Task.Delay(Look))
+        for (var waited = Stopwatch.StartNew(); ; await Task.Delay(PollPeriod))
         {
             var older = (await connection.QueryAsync<(string Name, string Version)>(OthersSql, new { Own = node }))
                 .Where(other => Schema.Parse(other.Version) < oldest)

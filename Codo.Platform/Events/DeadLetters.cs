@@ -9,7 +9,7 @@ namespace Codo.Platform.Events;
 public sealed class DeadLetters(NpgsqlDataSource source) : IHealthCheck
 {
     /// <summary>The key of the incident that dead letters open; it is over when none is left.</summary>
-    public const string Trouble = "outbox";
+    public const string Problem = "outbox";
 
     private const string StateSql = """
         SELECT (SELECT count(*) FROM platform.outbox WHERE dead_at IS NOT NULL) AS dead,

@@ -57,7 +57,7 @@ public sealed record ApprovalReminder(OrderSituationChanged Order) : INotificati
 
 /// <summary>Somebody started an order without the approvals that it needs. Published at least once.</summary>
 /// <param name="By">The name of whoever did.</param>
-public sealed record OrderGlassBroken(OrderSituationChanged Order, string By, string Reason) : INotification;
+public sealed record OrderBrokeGlass(OrderSituationChanged Order, string By, string Reason) : INotification;
 
 /// <summary>Somebody who may approve an order pushed it back to its submitter. Published at least once.</summary>
 /// <param name="By">The name of whoever did.</param>

@@ -93,7 +93,7 @@ public sealed class OutboxRelay(
     /// <summary>Ends the incident of the dead letters when none is left.</summary>
     public async Task SayOverWithoutDeadLetters()
     {
-        if (await CountDead() == 0) await Tell(new SystemTroubleOver(DeadLetters.Trouble));
+        if (await CountDead() == 0) await Tell(new SystemTroubleOver(DeadLetters.Problem));
     }
 
     /// <summary>Tells of the dead letters that nobody was told of, and ends their incident when none is left.</summary>
@@ -106,7 +106,7 @@ public sealed class OutboxRelay(
         {
             var dead = await CountDead();
             if (dead == 0)
-                await Tell(new SystemTroubleOver(DeadLetters.Trouble));
+                await Tell(new SystemTroubleOver(DeadLetters.Problem));
             else if (isUntold)
                 await Tell(
                     Found(
@@ -237,7 +237,7 @@ public sealed class OutboxRelay(
 
     private static SystemTroubleFound Found(Text detail, bool isReminder = false) =>
         new(
-            DeadLetters.Trouble,
+            DeadLetters.Problem,
             new Text("消息无法送达其他模块（死信）", "A message could not be delivered to another module (dead letter)"),
             detail,
             isReminder

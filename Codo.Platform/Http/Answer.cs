@@ -13,7 +13,7 @@ public record Answer([property: JsonPropertyOrder(-2)] Text Msg)
 }
 
 /// <summary>The texts that many answers share.</summary>
-public static class Say
+public static class Messages
 {
     public static readonly Text Fetched = new("获取成功", "OK");
     public static readonly Text Added = new("添加成功", "Added");

@@ -13,22 +13,22 @@ public sealed class PagePositions(TimeProvider time)
 
     private static readonly TimeSpan Kept = TimeSpan.FromMinutes(10);
 
-    private readonly ConcurrentDictionary<Place, (object Key, long At)> places = new();
+    private readonly ConcurrentDictionary<PageKey, (object Key, long At)> places = new();
 
     /// <summary>A page of a list as one caller asks for it.</summary>
     /// <param name="List">The list with its filter, as text.</param>
-    public readonly record struct Place(long UserId, string List, int Limit, int Page)
+    public readonly record struct PageKey(long UserId, string List, int Limit, int Page)
     {
-        public Place Next => this with { Page = Page + 1 };
+        public PageKey Next => this with { Page = Page + 1 };
     }
 
     /// <summary>The key of the last row before this page; null when it is not known.</summary>
-    public TKey? Before<TKey>(Place place)
+    public TKey? Before<TKey>(PageKey place)
         where TKey : class =>
         place.Page > 1 && places.TryGetValue(place, out var found) && time.GetElapsedTime(found.At) < Kept ? found.Key as TKey : null;
 
     /// <summary>Remembers the key of the last row of a page.</summary>
-    public void Remember(Place shown, object lastKey)
+    public void Remember(PageKey shown, object lastKey)
     {
         if (places.Count >= Most)
             foreach (var (place, (_, at)) in places)

@@ -122,10 +122,9 @@ public sealed partial class LocalCommand
                 [.. user.Prefix, .. Shell, .. arguments],
                 variables,
                 user.IsOwn ? workingDirectory : "/",
-                withInput: input is not null
+                withInput: input is not null,
+                ofAnother: !user.IsOwn
             );
-            if (!user.IsOwn)
-                LetReopen(process.Output);
             if (input is not null)
                 _ = HandOverAsync(process.Input!, input);
             return new LocalCommand(process, new RunMark(runId, process.Id, ProcessTable.StartTicks(process.Id), RunMark.CurrentBootId));
@@ -176,13 +175,6 @@ public sealed partial class LocalCommand
     }
 
     internal static string Quote(string word) => "'" + word.Replace("'", @"'\''", StringComparison.Ordinal) + "'";
-
-    // The pipe is the host's: without this `echo … >/dev/stderr` of another user is refused. Only who may look into the process can open it at all.
-    private static void LetReopen(PipeStream output)
-    {
-        const uint anybodyMayWrite = 0b110_010_010;
-        _ = ChangeMode((int)output.SafePipeHandle.DangerousGetHandle(), anybodyMayWrite);
-    }
 
     private static async Task HandOverAsync(PipeStream input, byte[] command)
     {
@@ -303,9 +295,6 @@ public sealed partial class LocalCommand
     private static bool HasSomething(PipeStream output) =>
         (DescriptorPoll.Events((int)output.SafePipeHandle.DangerousGetHandle(), DescriptorPoll.Readable, 0) & (DescriptorPoll.Readable | DescriptorPoll.HungUp))
         != 0;
-
-    [LibraryImport("libc", EntryPoint = "fchmod")]
-    private static partial int ChangeMode(int descriptor, uint mode);
 
     [LibraryImport("libc", EntryPoint = "ioctl")]
     private static partial int ControlDevice(int descriptor, ulong request, out int answer);

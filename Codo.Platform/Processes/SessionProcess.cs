@@ -21,6 +21,8 @@ internal sealed partial class SessionProcess
 
     private const int Kill = 9, Stop = 19;
 
+    private const uint AnybodyMayWrite = 0b110_010_010;
+
     private SessionProcess(int id, PipeStream output, PipeStream? input, Task<ChildExit> exited) => (Id, Output, Input, Exited) = (id, output, input, exited);
 
     /// <summary>Of the process, its group and its session.</summary>
@@ -36,6 +38,7 @@ internal sealed partial class SessionProcess
 
     /// <summary>Starts a program, which is looked for in <c>PATH</c> when its name has no slash.</summary>
     /// <param name="workingDirectory">Where it starts; null for the host's own.</param>
+    /// <param name="ofAnother">It becomes another user, and may open its output anew all the same: <c>echo … >/dev/stderr</c>.</param>
     /// <param name="open">See <see cref="ChildExits.Of"/>.</param>
     /// <exception cref="Win32Exception">It could not be started, or its end could not be heard of, and it is gone; the message says why.</exception>
     public static SessionProcess Start(
@@ -43,6 +46,7 @@ internal sealed partial class SessionProcess
         IEnumerable<KeyValuePair<string, string?>> environment,
         string? workingDirectory,
         bool withInput,
+        bool ofAnother = false,
         Func<int, int>? open = null
     )
     {
@@ -59,6 +63,8 @@ internal sealed partial class SessionProcess
                 input = new AnonymousPipeClientStream(PipeDirection.Out, new SafePipeHandle(inputWrite, ownsHandle: true));
             }
             else inputRead = OpenNull();
+            // The pipe is the host's. Before the program can say anything. Only who may look into the process can open it at all.
+            if (ofAnother) _ = ChangeMode(outputRead, AnybodyMayWrite);
             var id = Spawn(command, environment, workingDirectory, inputRead, outputWrite);
             return new SessionProcess(id, output, input, Watch(id, open));
         }
@@ -155,6 +161,9 @@ internal sealed partial class SessionProcess
     {
         if (error != 0) throw new Win32Exception(error);
     }
+
+    [LibraryImport("libc", EntryPoint = "fchmod")]
+    private static partial int ChangeMode(int descriptor, uint mode);
 
     [LibraryImport("libc", EntryPoint = "pipe2", SetLastError = true)]
     private static unsafe partial int CreatePipe(int* ends, int flags);

@@ -40,7 +40,7 @@ public sealed class UsageSampler(TimeProvider time, ILogger<UsageSampler> log) :
     }
 
     /// <summary>Takes a look at all runs, unless one was begun after this was asked for or the last is younger than <paramref name="age"/>.</summary>
-    public async Task Look(TimeSpan age)
+    public async Task Sample(TimeSpan age)
     {
         var asked = time.GetTimestamp();
         await looking.WaitAsync().ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
@@ -112,7 +112,7 @@ public sealed class UsageSampler(TimeProvider time, ILogger<UsageSampler> log) :
     {
         try
         {
-            await Look(TimeSpan.Zero);
+            await Sample(TimeSpan.Zero);
         }
         catch (Exception error)
         {

@@ -15,7 +15,7 @@ public sealed class RunAsRule(NodeSettings settings, IConfiguration configuratio
     /// <summary>The user that commands run as where nothing else is set and the host may switch: it owns nothing of Codo's.</summary>
     public const string MadeForCommands = "codo-run";
 
-    private const string LookSql = """
+    private const string StampedSql = """
         SELECT value FROM platform.setting WHERE key = 'look.run_as'
         """;
 
@@ -62,7 +62,7 @@ public sealed class RunAsRule(NodeSettings settings, IConfiguration configuratio
     public async Task MayChange(NpgsqlConnection connection, NpgsqlTransaction transaction, Caller caller, string runAs)
     {
         if (caller.IsSuperuser || runAs.Length == 0 || runAs == Default || !IsOwner(runAs)) return;
-        if (await connection.ExecuteScalarAsync<string?>(LookSql, transaction: transaction) is not null) return;
+        if (await connection.ExecuteScalarAsync<string?>(StampedSql, transaction: transaction) is not null) return;
         throw Refusal.Forbidden($"它以 {runAs} 的身份执行（run_as），只有超级用户可以修改要执行的内容", $"It runs as {runAs} (run_as): only a superuser may change what it runs");
     }
 
@@ -73,10 +73,10 @@ public sealed class RunAsRule(NodeSettings settings, IConfiguration configuratio
 
     /// <summary>What a person should know of how commands run here.</summary>
     /// <returns>Whether something has to be done, and a sentence.</returns>
-    public async Task<(bool IsDegraded, string Detail)> Look(CancellationToken cancellation)
+    public async Task<(bool IsDegraded, string Detail)> Check(CancellationToken cancellation)
     {
         await using var connection = await source.OpenConnectionAsync(cancellation);
-        if (await connection.ExecuteScalarAsync<string?>(LookSql) is { } stamped)
+        if (await connection.ExecuteScalarAsync<string?>(StampedSql) is { } stamped)
             return (
                 true,
                 ($"the upgrade has set run_as to {stamped}, the host's user, on every job, step and command channel that was there: give them a user of "

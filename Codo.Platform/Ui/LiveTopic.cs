@@ -21,7 +21,7 @@ public interface ILiveTopic
     IAsyncEnumerable<LiveChange> Follow(string argument, Access access, string? known, CancellationToken cancellation);
 
     /// <summary>A request to this node may have changed it: who follows is told as soon as that is read.</summary>
-    void Look()
+    void Changed()
     {
     }
 }
@@ -93,11 +93,11 @@ public abstract class PolledTopic(NpgsqlDataSource source, TimeProvider time) : 
     }
 
     /// <inheritdoc/>
-    public void Look()
+    public void Changed()
     {
         lock (gate)
             foreach (var poll in polls.Values)
-                poll.Look();
+                poll.Changed();
     }
 
     private Shared Join(string argument)
@@ -181,7 +181,7 @@ public abstract class PolledTopic(NpgsqlDataSource source, TimeProvider time) : 
             told.SetResult();
         }
 
-        /// <summary>Ends once <see cref="Look"/> is called from now on: what was changed before is in what is read next.</summary>
+        /// <summary>Ends once <see cref="Changed"/> is called from now on: what was changed before is in what is read next.</summary>
         public Task Asked()
         {
             lock (gate)
@@ -191,7 +191,7 @@ public abstract class PolledTopic(NpgsqlDataSource source, TimeProvider time) : 
             }
         }
 
-        public void Look()
+        public void Changed()
         {
             lock (gate) asked.TrySetResult();
         }
@@ -210,9 +210,9 @@ public sealed class LiveTopics(IEnumerable<ILiveTopic> topics)
     private readonly Dictionary<string, ILiveTopic> byName = topics.ToDictionary(topic => topic.Name, StringComparer.Ordinal);
 
     /// <summary>A request to this node may have changed something.</summary>
-    public void Look()
+    public void Changed()
     {
-        foreach (var topic in byName.Values) topic.Look();
+        foreach (var topic in byName.Values) topic.Changed();
     }
 
     /// <summary>The topic that a text names, and what stands behind the colon; null for none.</summary>

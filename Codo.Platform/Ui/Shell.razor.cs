@@ -128,7 +128,7 @@ public sealed partial class Shell
             _ => new Text("系统", "System"),
         };
 
-    private (string Icon, string Title) ProblemFace =>
+    private (string Icon, string Title) ProblemBadge =>
         Page.Problem!.Status switch
         {
             403 => ("hand", new Text("你没有权限查看", "You may not see this").ToString()),

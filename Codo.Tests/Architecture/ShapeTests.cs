@@ -20,8 +20,10 @@ public sealed class ShapeTests
     [
         "News", "Telling", "Tiding", "Trouble", "Settling", "Going", "Leftover", "Leftovers", "Upkeep",
         "Bound", "Handlers", "Wake", "UnderWay", "Look", "Lines", "Paths", "Requests",
-        "Exposure", "Sight", "Endings", "DatabaseTurns", "LogRest", "Behind",
+        "Exposure", "Sight", "Endings", "DatabaseTurns", "LogRest", "Behind", "Place", "Face", "Say", "Wording", "Beginning",
     ];
+
+    private static readonly string[] PrivateMembers = ["News", "Telling", "Trouble", "Going", "Leftovers", "UnderWay", "Look", "Behind"];
 
     private static readonly string[] EmptyWords = ["Dto", "Service", "Manager", "Helper", "Utils", "Impl"];
 
@@ -75,6 +77,18 @@ public sealed class ShapeTests
             .Concat(Modules)
             .SelectMany(Own)
             .Where(type => PrivateWords.Contains(type.Name, StringComparer.Ordinal))
+            .ShouldBeEmpty();
+
+    [Fact]
+    public void No_method_property_or_constant_is_called_by_one_either() =>
+        new[] { Platform, typeof(Codo.Host.LegacyPathPrefixes).Assembly }
+            .Concat(Modules)
+            .SelectMany(Own)
+            .SelectMany(type =>
+                type.GetMembers(BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly)
+            )
+            .Where(member => PrivateMembers.Any(word => member.Name == word || member.Name == word + "Sql"))
+            .Select(member => $"{member.DeclaringType}.{member.Name}")
             .ShouldBeEmpty();
 
     [Fact]

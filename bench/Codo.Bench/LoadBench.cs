@@ -78,14 +78,22 @@ internal static class LoadBench
         File.Delete(file);
     }
 
+    // Second by second: a list counts 10,000 rows exactly, which is 500 a second in 20.
     private static async Task<long> Count(BenchClient client, long from, long until)
     {
+        var count = 0L;
+        for (var second = from; second <= until; second++)
+        {
+            var date = Date(second);
+            var found = await client.Send(HttpMethod.Get, $"/v1/cron/log/?limit=1&status=success,faild,running&start_date={date}&end_date={date}");
+            if (found["count_is_estimate"]?.GetValue<bool>() == true) throw new InvalidOperationException("The count of a second is an estimate.");
+            count += found["count"]!.GetValue<long>();
+        }
+        return count;
+
         // The ledger's times are in Codo's zone; a date with an offset names the instant.
         static string Date(long unix) =>
             Uri.EscapeDataString(DateTimeOffset.FromUnixTimeSeconds(unix).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture));
-        return (await client.Send(HttpMethod.Get, $"/v1/cron/log/?limit=1&status=success,faild,running&start_date={Date(from)}&end_date={Date(until)}"))[
-            "count"
-        ]!.GetValue<long>();
     }
 
     private static async Task<double> Bare(string change)

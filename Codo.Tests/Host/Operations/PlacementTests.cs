@@ -165,7 +165,7 @@ public sealed class PlacementTests(TestPostgres postgres)
         Eventually.True(
             async () =>
             {
-                await host.Services.GetRequiredService<T>().Look(CancellationToken.None);
+                await host.Services.GetRequiredService<T>().Poll(CancellationToken.None);
                 return await holds();
             },
             typeof(T).Name

@@ -24,12 +24,12 @@ public sealed class StateWatchTests(StateWatchHost fixture) : IClassFixture<Stat
             new WatchedState("SELECT value FROM platform.setting WHERE key = 'test.watch'", () => first++),
             new WatchedState("SELECT 1 WHERE false", () => second++),
         ]);
-        await watch.Look(TestContext.Current.CancellationToken);
+        await watch.Poll(TestContext.Current.CancellationToken);
         (first, second).ShouldBe((1, 1), "once after the start");
-        await watch.Look(TestContext.Current.CancellationToken);
+        await watch.Poll(TestContext.Current.CancellationToken);
         (first, second).ShouldBe((1, 1));
         await Execute("INSERT INTO platform.setting (key, value) VALUES ('test.watch', '1')");
-        await watch.Look(TestContext.Current.CancellationToken);
+        await watch.Poll(TestContext.Current.CancellationToken);
         (first, second).ShouldBe((2, 1));
     }
 
@@ -80,7 +80,7 @@ public sealed class StateWatchTests(StateWatchHost fixture) : IClassFixture<Stat
         async Task<List<string>> Told()
         {
             told.Clear();
-            await watch.Look(TestContext.Current.CancellationToken);
+            await watch.Poll(TestContext.Current.CancellationToken);
             return told;
         }
     }

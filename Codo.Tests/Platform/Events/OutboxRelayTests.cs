@@ -42,7 +42,7 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
             await bench.Relay.PublishDue(CancellationToken.None);
         }
         bench.Told.ShouldBe(["good"]);
-        bench.Troubles.ShouldBe([DeadLetters.Trouble]);
+        bench.Troubles.ShouldBe([DeadLetters.Problem]);
         (await bench.Ask<string>("SELECT cause FROM platform.outbox WHERE dead_at IS NOT NULL"))!.ShouldContain("the listener cannot take it");
         // It is not tried again by itself.
         await bench.Relay.PublishDue(CancellationToken.None);
@@ -66,7 +66,7 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
         bench.Troubles.ShouldBeEmpty();
         bench.IsDeaf = false;
         await bench.Relay.TellOfDeadLetters();
-        bench.Troubles.ShouldBe([DeadLetters.Trouble]);
+        bench.Troubles.ShouldBe([DeadLetters.Problem]);
         await bench.Relay.TellOfDeadLetters();
         bench.Troubles.Count.ShouldBe(1, "it is told once");
         await bench.Another().TellOfDeadLetters();
@@ -82,7 +82,7 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
         await using (var scope = host.Services.CreateAsyncScope())
             await scope
                 .ServiceProvider.GetRequiredService<IMediator>()
-                .Publish(new SystemTroubleFound(DeadLetters.Trouble, Text.Same("title"), Text.Same("detail")));
+                .Publish(new SystemTroubleFound(DeadLetters.Problem, Text.Same("title"), Text.Same("detail")));
         (await host.Count(open)).ShouldBe(1);
         await using var again = await host.Again();
         await Eventually.True(async () => await again.Count(open) == 0, "the incident is over");
@@ -100,7 +100,7 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
         await using (var scope = host.Services.CreateAsyncScope())
             await scope
                 .ServiceProvider.GetRequiredService<IMediator>()
-                .Publish(new SystemTroubleFound(DeadLetters.Trouble, Text.Same("title"), Text.Same("message 7 and its cause")));
+                .Publish(new SystemTroubleFound(DeadLetters.Problem, Text.Same("title"), Text.Same("message 7 and its cause")));
         await using var again = await host.Again();
         await again.FirstRounds("dead letters");
         (await again.Ask<string>("SELECT count || ' ' || state || ' ' || detail_en FROM alerts.task_monitor WHERE fingerprint = 'codo:outbox'"))

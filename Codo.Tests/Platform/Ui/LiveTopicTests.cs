@@ -20,10 +20,10 @@ public sealed class LiveTopicTests(TestPostgres postgres)
         (await Next()).ShouldBe("0");
         // The clock stands: without a request nothing would ever be read again.
         topic.Value = 1;
-        topic.Look();
+        topic.Changed();
         (await Next()).ShouldBe("1");
         topic.Value = 2;
-        topic.Look();
+        topic.Changed();
         var next = Next();
         // Ten times as long as a read takes.
         await using var connection = await source.OpenConnectionAsync(TestContext.Current.CancellationToken);

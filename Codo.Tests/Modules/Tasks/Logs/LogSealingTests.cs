@@ -78,6 +78,26 @@ public sealed class LogSealingTests(SealingHost fixture) : IClassFixture<Sealing
     }
 
     [Fact]
+    public async Task Of_days_before_an_attempt_began_nothing_is_planned()
+    {
+        await Partitions.Ensure(host.Source, "tasks.sealed_log", PartitionSpan.Day, DateTimeOffset.UtcNow.AddDays(-60), ahead: 20);
+        await using var connection = await host.Source.OpenConnectionAsync();
+        var asked = new
+        {
+            SchedId = 1L,
+            Attempt = 1,
+            After = 0L,
+            Upto = 10L,
+            Since = DateTime.UtcNow,
+            SinceDay = DateTime.UtcNow.AddDays(-1),
+        };
+        // Each step ends with this question: a plan over 90 days takes a hundred times as long as its answer.
+        var plan = string.Join('\n', await connection.QueryAsync<string>("EXPLAIN " + LogTable.MissingSql, asked));
+        plan.ShouldContain("log_line");
+        plan.ShouldNotContain($"sealed_log_{DateTime.UtcNow.AddDays(-50):yyyyMMdd}");
+    }
+
+    [Fact]
     public async Task A_seal_that_is_cut_short_loses_and_doubles_nothing_and_no_insert_waits_for_it()
     {
         var place = LogSteps.Place();

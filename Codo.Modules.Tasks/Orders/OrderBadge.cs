@@ -4,9 +4,9 @@ using Codo.Platform.Localization;
 namespace Codo.Modules.Tasks.Orders;
 
 /// <summary>What an order waits for, as its badge says it.</summary>
-internal sealed record OrderFace(string Key, string Tone, string Icon, Text Word)
+internal sealed record OrderBadge(string Key, string Tone, string Icon, Text Word)
 {
-    private static readonly OrderFace[] All =
+    private static readonly OrderBadge[] All =
     [
         new("failed", "bad", "cross", new Text("有主机失败", "A host has failed")),
         // The status, which is all that most lists know, is the same for a host that a person stopped.
@@ -39,20 +39,20 @@ internal sealed record OrderFace(string Key, string Tone, string Icon, Text Word
         """;
 
     /// <summary>Nothing is under way, and a person lets the next batch begin.</summary>
-    private static readonly OrderFace AwaitsBatch = new("batch", "warn", "hand", new Text("等待放行下一批", "A batch waits for a person"));
+    private static readonly OrderBadge AwaitsBatch = new("batch", "warn", "hand", new Text("等待放行下一批", "A batch waits for a person"));
 
     /// <summary>A host was interrupted indeed.</summary>
-    private static readonly OrderFace Interrupted = All[1] with { Word = new Text("有主机中断", "A host was interrupted") };
+    private static readonly OrderBadge Interrupted = All[1] with { Word = new Text("有主机中断", "A host was interrupted") };
 
     /// <summary>Those that <see cref="KeyOf"/> names of orders that have not ended, the most pressing first.</summary>
-    public static IReadOnlyList<OrderFace> Open { get; } = [All[0], Interrupted, All[2], AwaitsBatch, .. All[3..6]];
+    public static IReadOnlyList<OrderBadge> Open { get; } = [All[0], Interrupted, All[2], AwaitsBatch, .. All[3..6]];
 
     /// <param name="key">As <see cref="KeyOf"/> names it.</param>
-    public static OrderFace Named(string key) => Open.FirstOrDefault(face => face.Key == key) ?? All.First(face => face.Key == key);
+    public static OrderBadge Named(string key) => Open.FirstOrDefault(face => face.Key == key) ?? All.First(face => face.Key == key);
 
     /// <summary>By what most lists answer, which is less than is known of an order.</summary>
     /// <param name="status">As lists answer it.</param>
-    public static OrderFace Of(string schedule, string status) =>
+    public static OrderBadge Of(string schedule, string status) =>
         (schedule, status) switch
         {
             ("OK", "3") => All[6],

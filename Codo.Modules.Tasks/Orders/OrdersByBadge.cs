@@ -12,14 +12,14 @@ namespace Codo.Modules.Tasks.Orders;
 /// Orders that have not ended by what they wait for, the most pressing first and of those the newest start: the console's list. It looks at every open order,
 /// so that one that failed is on the first page however many have been made since.
 /// </summary>
-internal static class OrdersByFace
+internal static class OrdersByBadge
 {
-    /// <param name="Face">The key of the <see cref="OrderFace"/> that is asked for; null for all.</param>
+    /// <param name="Face">The key of the <see cref="OrderBadge"/> that is asked for; null for all.</param>
     /// <param name="Page">From 1.</param>
     internal sealed record Query(string? Face, int Page, int Limit) : IRequest<Result>;
 
     /// <param name="Counts">Of all open orders that the caller may see, by the key of their face.</param>
-    internal sealed record Result(IReadOnlyList<Row> Data, IReadOnlyDictionary<string, long> Counts) : Answer(Say.Fetched);
+    internal sealed record Result(IReadOnlyList<Row> Data, IReadOnlyDictionary<string, long> Counts) : Answer(Messages.Fetched);
 
     /// <param name="Since">Since when it has this face.</param>
     internal sealed record Row(long ListId, string TaskName, string TaskType, string Creator, string Executor, string Face, DateTime Since);
@@ -29,7 +29,7 @@ internal static class OrdersByFace
         // All of them are looked at once, for the counts as for the page. There is always a first row, for the counts where the page has none.
         private const string PageSql = $"""
             WITH faced AS MATERIALIZED (
-                SELECT o.list_id, o.start_time, {OrderFace.KeyOf} AS face
+                SELECT o.list_id, o.start_time, {OrderBadge.KeyOf} AS face
                 FROM tasks.scheduler_task_list o WHERE o.schedule <> 'OK' AND {OrderAccess.Visible}
             ), counted AS (
                 SELECT CAST(jsonb_object_agg(c.face, c.orders) AS text) AS counts FROM (SELECT face, count(*) AS orders FROM faced GROUP BY face) c
@@ -37,7 +37,7 @@ internal static class OrdersByFace
                 SELECT list_id, face, array_position(CAST(@Faces AS text[]), face) AS rank FROM faced
                 WHERE CAST(@Face AS text) IS NULL OR face = @Face ORDER BY rank, start_time DESC, list_id DESC LIMIT @Limit OFFSET @Offset)
             SELECT k.counts, p.* FROM counted k LEFT JOIN (
-                SELECT o.list_id, o.task_name, o.task_type, o.creator, o.executor, o.start_time, s.rank, s.face, {OrderFace.Since} AS since
+                SELECT o.list_id, o.task_name, o.task_type, o.creator, o.executor, o.start_time, s.rank, s.face, {OrderBadge.Since} AS since
                 FROM shown s JOIN tasks.scheduler_task_list o ON o.list_id = s.list_id) p ON true
             ORDER BY p.rank, p.start_time DESC, p.list_id DESC
             """;
@@ -54,7 +54,7 @@ internal static class OrdersByFace
                 viewer.Templates,
                 viewer.Teams,
                 query.Face,
-                Faces = OrderFace.Open.Select(face => face.Key).ToArray(),
+                Faces = OrderBadge.Open.Select(face => face.Key).ToArray(),
                 query.Limit,
                 Offset = (query.Page - 1L) * query.Limit,
             };

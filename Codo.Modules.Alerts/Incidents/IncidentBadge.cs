@@ -3,9 +3,9 @@ using Codo.Platform.Localization;
 namespace Codo.Modules.Alerts.Incidents;
 
 /// <summary>An incident's state as its badge says it.</summary>
-internal sealed record IncidentFace(string Tone, string Icon, Text Word)
+internal sealed record IncidentBadge(string Tone, string Icon, Text Word)
 {
-    public static IncidentFace Of(string state) =>
+    public static IncidentBadge Of(string state) =>
         state switch
         {
             "open" => new("bad", "bell", new Text("未处理", "Open")),

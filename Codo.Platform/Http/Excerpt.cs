@@ -4,7 +4,7 @@ using System.Text.RegularExpressions;
 namespace Codo.Platform.Http;
 
 /// <summary>A long text as a list shows it: its first characters and how many were left out. The whole of it is had from the object itself.</summary>
-public static partial class Beginning
+public static partial class Excerpt
 {
     /// <summary>Characters that a list shows of a text.</summary>
     public const int Length = 4096;

@@ -7,7 +7,7 @@ using Codo.Platform.Localization;
 namespace Codo.Modules.Alerts.Channels;
 
 /// <summary>What a message says, in the channel's language.</summary>
-internal sealed class Wording(Zone zone, PublicAddress address)
+internal sealed class MessageTexts(Zone zone, PublicAddress address)
 {
     private const int MostInDigest = 30;
 

@@ -4,9 +4,9 @@ using Codo.Platform.Localization;
 namespace Codo.Modules.Cron.Executions;
 
 /// <summary>A word of the ledger as its badge says it.</summary>
-internal sealed record ExecutionFace(string Tone, string Icon, Text Word)
+internal sealed record ExecutionBadge(string Tone, string Icon, Text Word)
 {
-    public static ExecutionFace Of(string? status) =>
+    public static ExecutionBadge Of(string? status) =>
         status switch
         {
             "success" => new("ok", "check", new Text("成功", "Succeeded")),
