@@ -10,7 +10,7 @@ internal static class RunningOrders
 {
     internal sealed class Handler(NpgsqlDataSource source) : IRequestHandler<ListRunningOrders, IReadOnlyList<RunningOrder>>
     {
-        private const string UnderWaySql = $"""
+        private const string RunningSql = $"""
             SELECT o.list_id, o.task_name, o.task_type, w.what, w.step, w.host, w.since, o.approver_ids, o.watchers, o.watcher_ids, o.watcher_names,
                 o.creator_id, o.creator, o.space_id,
                 ARRAY(SELECT COALESCE((SELECT u.nickname FROM tasks.scheduler_temp_user u WHERE u.temp_id = o.temp_id AND u.user_id = a.id), '')
@@ -33,7 +33,7 @@ internal static class RunningOrders
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             return
             [
-                .. (await connection.QueryAsync<Row>(UnderWaySql)).Select(row => new RunningOrder(
+                .. (await connection.QueryAsync<Row>(RunningSql)).Select(row => new RunningOrder(
                     row.ListId,
                     row.TaskName,
                     row.TaskType,

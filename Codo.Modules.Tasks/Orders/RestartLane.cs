@@ -45,7 +45,7 @@ internal static class RestartLane
             WHERE lane_id = @LaneId AND ended_at IS NOT NULL AND left_behind IN ('running', 'unreachable')
         """;
 
-    private const string UnderWaySql = """
+    private const string RunningSql = """
         SELECT EXISTS (SELECT FROM tasks.attempt WHERE lane_id = @LaneId AND ended_at IS NULL)
         """;
 
@@ -228,7 +228,7 @@ internal static class RestartLane
     /// <exception cref="Refusal">The lane does not run again from there, whatever is left of it on its hosts.</exception>
     private static async Task Demand(NpgsqlConnection connection, NpgsqlTransaction? transaction, LockedLane lane, int level, long? schedId)
     {
-        if (LaneStates.Next(lane.Stands, LaneAction.Restart) is null || await connection.ExecuteScalarAsync<bool>(UnderWaySql, lane, transaction))
+        if (LaneStates.Next(lane.Stands, LaneAction.Restart) is null || await connection.ExecuteScalarAsync<bool>(RunningSql, lane, transaction))
             throw Refusal.Conflict($"主机 {lane.Host} 上有任务正在执行或还未开始", $"On {lane.Host} a step runs, or nothing has begun yet");
         var steps = (await connection.QueryAsync<StepRow>(StepsSql, lane, transaction)).AsList();
         if (!steps.Exists(step => step.TaskLevel >= level)) throw Refusal.NotFound("没有这个级别的任务", "There is no step of that level or a higher one");
