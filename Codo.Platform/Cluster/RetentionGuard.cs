@@ -15,7 +15,8 @@ namespace Codo.Platform.Cluster;
 /// the time that has passed: a clock that is more than a day ahead of that would drop what nobody meant to lose. Then every drop stops, an incident is opened,
 /// and a person confirms the clock (<c>POST /v2/nodes/clock/</c>) or puts it right.
 /// </summary>
-public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceScopeFactory scopes, ILogger<RetentionGuard> log) : IHealthCheck
+public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceScopeFactory scopes, ILogger<RetentionGuard> log)
+    : IHealthCheck, IDisposable
 {
     /// <summary>The key of the incident that a jump opens.</summary>
     public const string Problem = "clock";
@@ -45,6 +46,9 @@ public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceS
         UPDATE platform.node SET clock_seen_at = clock_timestamp(), clock_boot_id = NULL, clock_boot_time = NULL
         """;
 
+    // One reading at a time: an older one that is told after a newer would take back what that has found.
+    private readonly SemaphoreSlim reading = new(1);
+
     private Text? jump;
 
     // Whether a jump, or its end, was told of last; null before the first of the two.
@@ -64,6 +68,19 @@ public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceS
     public async Task<DateTime?> Agrees(CancellationToken cancellation)
     {
         if (!node.HoldsLease) return null;
+        await reading.WaitAsync(cancellation);
+        try
+        {
+            return await Read(cancellation);
+        }
+        finally
+        {
+            reading.Release();
+        }
+    }
+
+    private async Task<DateTime?> Read(CancellationToken cancellation)
+    {
         Seen seen;
         var boot = BootTime.Now;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
@@ -83,6 +100,9 @@ public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceS
         await Tell(found);
         return found is null ? seen.Now : null;
     }
+
+    /// <inheritdoc/>
+    public void Dispose() => reading.Dispose();
 
     /// <summary>A person says that PostgreSQL's clock is right.</summary>
     public static Task Confirm(NpgsqlConnection connection, NpgsqlTransaction transaction) => connection.ExecuteAsync(ConfirmSql, transaction: transaction);

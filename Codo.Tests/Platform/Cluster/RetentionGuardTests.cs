@@ -25,7 +25,7 @@ public sealed class RetentionGuardTests(TestPostgres postgres)
         var listener = new TroubleListener();
         await using var services = new ServiceCollection().AddSingleton<IMediator>(listener).BuildServiceProvider();
         var node = new Node("guarded");
-        var guard = new RetentionGuard(source, node, services.GetRequiredService<IServiceScopeFactory>(), NullLogger<RetentionGuard>.Instance);
+        using var guard = new RetentionGuard(source, node, services.GetRequiredService<IServiceScopeFactory>(), NullLogger<RetentionGuard>.Instance);
         await using var connection = await source.OpenConnectionAsync(TestContext.Current.CancellationToken);
         await connection.ExecuteAsync(JumpSql);
 
@@ -59,14 +59,45 @@ public sealed class RetentionGuardTests(TestPostgres postgres)
         }
     }
 
+    [Fact]
+    public async Task A_reading_of_before_a_jump_does_not_take_back_what_a_later_one_has_found()
+    {
+        DefaultTypeMap.MatchNamesWithUnderscores = true;
+        await using var source = NpgsqlDataSource.Create(await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate)));
+        var listener = new TroubleListener { Held = new TaskCompletionSource() };
+        await using var services = new ServiceCollection().AddSingleton<IMediator>(listener).BuildServiceProvider();
+        var node = new Node("guarded");
+        node.Renewed(BootTime.Now, TimeSpan.Zero, DateTime.UtcNow);
+        using var guard = new RetentionGuard(source, node, services.GetRequiredService<IServiceScopeFactory>(), NullLogger<RetentionGuard>.Instance);
+        await using var connection = await source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+
+        var first = guard.Allows(TestContext.Current.CancellationToken);
+        await listener.Begun.Task;
+        await connection.ExecuteAsync(JumpSql);
+        var second = guard.Allows(TestContext.Current.CancellationToken);
+        // Ten times as long as a reading takes.
+        for (var asked = 0; asked < 10; asked++) await connection.ExecuteAsync("SELECT 1");
+        listener.Held.SetResult();
+        (await first).ShouldNotBeNull();
+        (await second).ShouldBeNull();
+        listener.Told.ShouldBe(["over clock", "found clock"]);
+        (await guard.CheckHealthAsync(new HealthCheckContext(), TestContext.Current.CancellationToken)).Status.ShouldBe(HealthStatus.Degraded);
+    }
+
     private sealed class TroubleListener : Listener
     {
         public bool Fails { get; set; }
 
+        /// <summary>What the first of them waits for.</summary>
+        public TaskCompletionSource? Held { get; init; }
+
+        public TaskCompletionSource Begun { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
         public List<string> Told { get; } = [];
 
-        public override Task Publish(object notification, CancellationToken cancellationToken = default)
+        public override async Task Publish(object notification, CancellationToken cancellationToken = default)
         {
+            if (Held is not null && Begun.TrySetResult()) await Held.Task;
             if (Fails) throw new InvalidOperationException("no incident can be opened or ended");
             Told.Add(
                 notification switch
@@ -76,7 +107,6 @@ public sealed class RetentionGuardTests(TestPostgres postgres)
                     _ => "",
                 }
             );
-            return Task.CompletedTask;
         }
     }
 }
