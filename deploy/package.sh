@@ -54,10 +54,10 @@ install -m 644 deploy/debian/templates "$root/DEBIAN/templates"
 printf '%s\n' /etc/codo/appsettings.json /etc/postgresql-common/createcluster.d/codo.conf >"$root/DEBIAN/conffiles"
 (cd "$root" && find etc usr -type f -exec md5sum {} + | LC_ALL=C sort -k2 >DEBIAN/md5sums)
 # PostgreSQL is recommended: a node of a cluster uses a server somewhere else. Redis and SSH are inside the binary. libssl: .NET's cryptography.
-cat >"$root/DEBIAN/control" <<CONTROL
-# PostgreSQL is recommended: a node of a cluster uses a server somewhere else. Redis and SSH are inside the binary. libssl: .NET's cryptography.
 depends='debconf (>= 0.5) | debconf-2.0, init-system-helpers (>= 1.54), libc6 (>= 2.28), libgcc-s1, libssl3 | libssl3t64 | libssl1.1'
 depends+=', libstdc++6, passwd, tzdata, util-linux'
+cat >"$root/DEBIAN/control" <<CONTROL
+Package: codo
 Version: $version
 Architecture: $debian
 Maintainer: Codo <codo@localhost>
