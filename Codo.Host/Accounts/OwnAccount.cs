@@ -58,7 +58,7 @@ internal sealed record OwnAccount(
     private const string EndSessionsSql = """
         INSERT INTO accounts.revocation (user_id, sessions_only, by_id, reason, revoked_at)
         SELECT @UserId, true, @By, 'new password', greatest(clock_timestamp(), date_trunc('second', max(revoked_at)) + interval '1 second')
-        FROM accounts.revocation WHERE user_id = @UserId AND except_jti IS NULL
+        FROM accounts.revocation WHERE user_id = @UserId
         RETURNING revoked_at
         """;
 

@@ -39,6 +39,7 @@ internal static class RevokeTokens
         // Beside the moment up to which all is ended: what is over is shown as such and counts no more, and one that a clock ahead made later than that ends.
         private const string AccessTokensSql = """
             UPDATE accounts.access_token SET revoked_at = clock_timestamp() WHERE user_id = @UserId AND revoked_at IS NULL
+                AND expires_at > clock_timestamp()
             """;
 
         public async Task<Answer> Handle(Command request, CancellationToken cancellationToken)

@@ -126,7 +126,7 @@ internal sealed class BackupFile
             await file.ReadExactlyAsync(text);
             return new BackupFile(path, JsonSerializer.Deserialize<BackupHeader>(text)!, first.Length + length, end);
         }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or ArgumentException)
         {
             throw new StartRefused($"{path} cannot be read: {failure.Message}");
         }

@@ -138,7 +138,7 @@ internal static class RestoreBackup
         {
             return File.OpenRead(keys);
         }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or ArgumentException)
         {
             throw new StartRefused($"{keys} cannot be read by user {Environment.UserName}: {failure.Message}");
         }

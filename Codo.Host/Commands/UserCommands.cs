@@ -77,7 +77,7 @@ internal static class UserCommands
         return command;
     }
 
-    // No host may have run for months.
+    // Before the first row of the audit: without a host for months its partition is missing, and the row would keep it from being made.
     internal static async Task Audited(NpgsqlDataSource source, Func<Task> run)
     {
         await AuditMonth.Make(source, Console.Error.WriteLine);

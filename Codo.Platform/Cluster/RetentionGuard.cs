@@ -55,7 +55,7 @@ public sealed class RetentionGuard(NpgsqlDataSource source, Node node, IServiceS
     private bool? isTold;
 
     /// <summary>Watches the clock, so that a jump is noticed within a minute and not only when something is about to be dropped.</summary>
-    public Task Watch(CancellationToken cancellation) => node.Incarnation == 0 ? Task.CompletedTask : Allows(cancellation);
+    public Task Watch(CancellationToken cancellation) => node.Incarnation == 0 ? Task.CompletedTask : Agrees(cancellation);
 
     /// <summary>Whether history may be dropped now.</summary>
     /// <returns>PostgreSQL's time, by which what is old is told; null when nothing may be dropped.</returns>

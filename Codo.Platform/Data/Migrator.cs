@@ -179,7 +179,8 @@ public static class Migrator
     }
 
     private static bool MetHeldTable(Exception? error) =>
-        error is PostgresException { SqlState: PostgresErrorCodes.LockNotAvailable } || (error is not null && MetHeldTable(error.InnerException));
+        error is PostgresException { SqlState: PostgresErrorCodes.LockNotAvailable or PostgresErrorCodes.DeadlockDetected }
+        || (error is not null && MetHeldTable(error.InnerException));
 
     /// <summary>
     /// Refuses a schema that is not this binary's to work with. Until the transaction ends no migration begins: whoever joins the cluster in it is seen by the
@@ -269,11 +270,12 @@ public static class Migrator
 
     /// <summary>
     /// A script does not wait until it is on the disk: one that a power failure takes, its entry in the journal with it, is applied again. Nor does it wait for
-    /// long for a table that is held: each statement of the nodes that run, their heartbeats too, would wait behind it.
+    /// long for a table that is held: each statement of the nodes that run, their heartbeats too, would wait behind it. The limit is
+    /// longer than PostgreSQL's deadlock_timeout (1 s), at which it cancels an autovacuum that is in the way.
     /// </summary>
     private sealed class WithoutWait : IScriptPreprocessor
     {
-        public string Process(string contents) => $"SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '1s';\n{contents}";
+        public string Process(string contents) => $"SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '2s';\n{contents}";
     }
 
     /// <summary>Keeps errors until it is known that they are the end: a script that met a table that is held is only tried again.</summary>

@@ -63,7 +63,8 @@ internal sealed partial class SessionProcess
                 input = new AnonymousPipeClientStream(PipeDirection.Out, new SafePipeHandle(inputWrite, ownsHandle: true));
             }
             else inputRead = OpenNull();
-            // The pipe is the host's. Before the program can say anything. Only who may look into the process can open it at all.
+            // The pipe belongs to the host's user: without this another user's `echo … >/dev/stderr` is refused. Set before the program starts, which may
+            // open its output at once. Nobody else gains by it: only who may look into the program's /proc entry can open the pipe.
             if (ofAnother) _ = ChangeMode(outputRead, AnybodyMayWrite);
             var id = Spawn(command, environment, workingDirectory, inputRead, outputWrite);
             return new SessionProcess(id, output, input, Watch(id, open));

@@ -66,7 +66,7 @@ public static class AuditMonth
                 now = await connection.ExecuteScalarAsync<DateTime>(NowSql);
             await Partitions.Ensure(source, AuditPartitions.Table, PartitionSpan.Month, now, ahead: 0, AuditPartitions.AddSql, left: left);
         }
-        catch (Exception error) when (left is not null && error is TimeoutException or PostgresException)
+        catch (Exception error) when (left is not null && error is TimeoutException or PostgresException { SqlState: not PostgresErrorCodes.UndefinedTable })
         {
             left(error.Message);
         }

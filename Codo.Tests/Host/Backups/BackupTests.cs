@@ -295,11 +295,11 @@ public sealed class BackupTests(TestPostgres postgres)
         using var folder = new TestFolder();
         var backup = folder.At("codo.backup");
         await BackupFile.Write(backup, new BackupHeader(), _ => Task.CompletedTask);
-        foreach (var keys in (string[])[folder.Path, folder.At("missing")])
+        foreach (var keys in (string[])[folder.Path, folder.At("missing"), ""])
         {
             var (code, output, errors) = await HostProcess.Run(["restore", backup, "--keys", keys], environment: ("Codo__DataDirectory", folder.At("data")));
             (code, output).ShouldBe((2, ""), errors);
-            errors.Trim().Split('\n').ShouldHaveSingleItem().ShouldStartWith($"{keys} cannot be read by user ");
+            errors.TrimEnd().Split('\n').ShouldHaveSingleItem().ShouldStartWith($"{keys} cannot be read by user ");
         }
     }
 
