@@ -61,8 +61,8 @@ internal sealed class Runner(
     public string Name => WorkName;
 
     /// <summary>
-    /// Claims and starts as much of what is queued as there is room for, in its order. No more commands are claimed than are about to start: what waits stays
-    /// queued, where every node and the operator see it.
+    /// Claims and starts what is queued, in its order. While more than half of the places for starting commands are taken it claims nothing: the start that
+    /// frees the half claims the next. What waits stays queued, where every node and the operator see it.
     /// Calls that meet are one: whoever claims looks again for those that came meanwhile.
     /// </summary>
     public async Task StartQueued(CancellationToken cancellation)
@@ -102,9 +102,10 @@ internal sealed class Runner(
     private async Task ClaimAll(CancellationToken cancellation)
     {
         var quota = await quotas.Runs();
-        // Until a claim has found less than there is room for. Said before it: what starts meanwhile asks again (NotStarting).
+        // Set before `starting` is read: a start that ends after the read sees it and claims the next (NotStarting). Cleared by a claim that found less than
+        // its room.
         isMore = true;
-        // No claim for each place that becomes free, which would be a commit for each command: half of them at least.
+        // At least half of the places at a time: a claim for each place that becomes free would be a commit for each command.
         while (
             node.MayStart(WorkName)
             && MostStarting - Volatile.Read(ref starting) is var places
@@ -459,7 +460,7 @@ internal sealed class Runner(
 
     private void NotStarting(Claimed claimed)
     {
-        // What waited for this start only.
+        // ClaimAll leaves the queue alone until half of the places are free.
         if (Interlocked.Decrement(ref starting) <= MostStarting / 2 && isMore) _ = ClaimNext(claimed);
     }
 

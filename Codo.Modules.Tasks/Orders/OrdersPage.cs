@@ -17,7 +17,8 @@ internal static class OrdersPage
     private const string PageSql = $"""
         SELECT o.list_id, o.task_name, o.creator, o.schedule, o.status, {OrderMirror.ShownState} AS shown, o.create_time, o.begins_at, o.ended_at,
             coalesce(d.background_job, o.dashboard_job) AS background_job,
-            EXISTS (SELECT FROM tasks.scheduler_task_info i JOIN tasks.attempt a USING (sched_id) WHERE i.list_id = o.list_id OFFSET 0) AS has_begun
+            o.schedule = 'OK' AND o.status <> 3
+                AND EXISTS (SELECT FROM tasks.scheduler_task_info i JOIN tasks.attempt a USING (sched_id) WHERE i.list_id = o.list_id OFFSET 0) AS has_begun
         FROM tasks.scheduler_task_list o
         LEFT JOIN tasks.dashboard_job d USING (list_id) ORDER BY o.list_id DESC LIMIT @Most OFFSET @Offset
         """;

@@ -49,7 +49,8 @@ public sealed class BatchWriter<TItem, TResult>(
             {
                 foreach (var (_, result) in batch) result.TrySetException(error);
             }
-            if (batch.Count > 1 && gather > TimeSpan.Zero) await Task.Delay(gather, time ?? TimeProvider.System);
+            // After a full batch more is waiting already.
+            if (batch.Count > 1 && batch.Count < most && gather > TimeSpan.Zero) await Task.Delay(gather, time ?? TimeProvider.System);
         }
     }
 
