@@ -28,7 +28,8 @@ internal sealed class AccessTokens(NpgsqlDataSource source, SecretBox box, TimeP
 
     private const string LiveSql = """
         SELECT t.token_id, t.digest, array_to_string(t.scopes, ',', '?') AS scopes, array_to_string(t.networks, ',', '?') AS networks,
-            t.created_at, t.expires_at, p.user_id, p.username, p.nickname, p.email, p.is_superuser
+            t.created_at, t.expires_at, p.user_id, p.username, p.nickname, p.email,
+            p.is_superuser AND t.of_superuser AS is_superuser
         FROM accounts.access_token t JOIN accounts.person p USING (user_id)
         WHERE t.revoked_at IS NULL AND t.expires_at > clock_timestamp()
         """;

@@ -38,8 +38,8 @@ internal static class ApproveTerminal
             """;
 
         private const string ApproveSql = """
-            INSERT INTO accounts.terminal_login (digest, challenge, user_id, name, scopes, days, expires_at)
-            VALUES (@Digest, @Challenge, @UserId, @Name, @Scopes, @Days, clock_timestamp() + interval '2 minutes')
+            INSERT INTO accounts.terminal_login (digest, challenge, user_id, name, scopes, days, of_superuser, expires_at)
+            VALUES (@Digest, @Challenge, @UserId, @Name, @Scopes, @Days, @IsSuperuser, clock_timestamp() + interval '2 minutes')
             RETURNING expires_at
             """;
 
@@ -52,7 +52,6 @@ internal static class ApproveTerminal
             var (grant, code) = (AccessTokens.Make()[AccessTokens.Prefix.Length..], TerminalChallenge.CodeOf(request.Challenge!));
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            await CreateAccessToken.DemandNoMore(connection, transaction, caller, request.Scopes!);
             await connection.ExecuteAsync(DropSql, transaction: transaction);
             var scopes = CreateAccessToken.Ordered(request.Scopes!);
             var expires = await connection.QuerySingleAsync<DateTime>(
@@ -65,6 +64,7 @@ internal static class ApproveTerminal
                     Name = request.Name!.Trim(),
                     Scopes = scopes,
                     Days = request.Days!.Value,
+                    caller.IsSuperuser,
                 },
                 transaction
             );

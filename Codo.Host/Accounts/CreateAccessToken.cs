@@ -74,10 +74,6 @@ internal static class CreateAccessToken
 
     private const int MostOfPerson = 100;
 
-    private const string IsSuperuserSql = """
-        SELECT EXISTS (SELECT FROM accounts.person WHERE user_id = @UserId AND is_superuser)
-        """;
-
     // The person's row is locked, so that the limit holds for requests at once.
     private const string CountSql = """
         SELECT (SELECT count(*) FROM accounts.access_token t WHERE t.user_id = p.user_id AND t.revoked_at IS NULL AND t.expires_at > clock_timestamp())
@@ -85,8 +81,8 @@ internal static class CreateAccessToken
         """;
 
     private const string MakeSql = """
-        INSERT INTO accounts.access_token (user_id, name, digest, hint, scopes, networks, expires_at)
-        VALUES (@UserId, @Name, @Digest, @Hint, @Scopes, @Networks, clock_timestamp() + make_interval(days => @Days))
+        INSERT INTO accounts.access_token (user_id, name, digest, hint, scopes, networks, of_superuser, expires_at)
+        VALUES (@UserId, @Name, @Digest, @Hint, @Scopes, @Networks, @IsSuperuser, clock_timestamp() + make_interval(days => @Days))
         RETURNING token_id, expires_at
         """;
 
@@ -94,20 +90,9 @@ internal static class CreateAccessToken
     internal static string[] Ordered(List<string> scopes) => [.. AccessTokens.AllScopes.Where(scopes.Contains)];
 
     /// <summary>
-    /// Refuses the scope admin to a request whose token is not a superuser's though its person is one: the access token would be, and may more than what asked
-    /// for it.
+    /// Writes a token of its owner and the line of the audit. It is a superuser's only if what asked for it is one's, whatever its person is now or becomes.
+    /// The caller of this method commits, then refreshes <see cref="Revocations"/>.
     /// </summary>
-    internal static async Task DemandNoMore(NpgsqlConnection connection, NpgsqlTransaction transaction, Caller caller, List<string> scopes)
-    {
-        if (caller.IsSuperuser || !scopes.Contains("admin")) return;
-        if (await connection.ExecuteScalarAsync<bool>(IsSuperuserSql, new { caller.UserId }, transaction))
-            throw Refusal.Forbidden(
-                "此令牌不是超级用户的令牌，不能创建范围含 admin 的访问令牌",
-                "This token is not a superuser's: it makes none with the scope admin"
-            );
-    }
-
-    /// <summary>Writes a token of its owner and the line of the audit. The caller of this method commits, then refreshes <see cref="Revocations"/>.</summary>
     internal static async Task<(long Id, DateTime Expires)> Insert(
         NpgsqlConnection connection,
         NpgsqlTransaction transaction,
@@ -131,6 +116,7 @@ internal static class CreateAccessToken
                 Hint = token[^4..],
                 Scopes = scopes,
                 Networks = networks,
+                owner.IsSuperuser,
                 Days = wanted.Days!.Value,
             },
             transaction
@@ -168,7 +154,6 @@ internal static class CreateAccessToken
             await using (var connection = await source.OpenConnectionAsync(cancellationToken))
             await using (var transaction = await connection.BeginTransactionAsync(cancellationToken))
             {
-                await DemandNoMore(connection, transaction, caller, request.Scopes!);
                 made = await Insert(connection, transaction, tokens, caller, token, request);
                 await transaction.CommitAsync(cancellationToken);
             }

@@ -35,7 +35,8 @@ internal static class FinishTerminal
         // Gone with the first attempt, whether the verifier is right or not.
         private const string TakeSql = """
             DELETE FROM accounts.terminal_login WHERE digest = @Digest
-            RETURNING user_id, challenge, name, array_to_string(scopes, ',') AS scopes, days, approved_at, expires_at > clock_timestamp() AS is_good
+            RETURNING user_id, challenge, name, array_to_string(scopes, ',') AS scopes, days, of_superuser, approved_at,
+                expires_at > clock_timestamp() AS is_good
             """;
 
         // Who was shut out, or whose tokens were taken back, since the approval.
@@ -58,7 +59,7 @@ internal static class FinishTerminal
             var token = AccessTokens.Make();
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var person = await connection.QuerySingleOrDefaultAsync<SignedIn>(PersonSql, taken, transaction) ?? throw Over();
-            var caller = new Caller(person.UserId, person.Username, person.Nickname, person.Email, false, stranger.Address, stranger.RequestId);
+            var caller = new Caller(person.UserId, person.Username, person.Nickname, person.Email, taken.OfSuperuser, stranger.Address, stranger.RequestId);
             var made = await CreateAccessToken.Insert(
                 connection,
                 transaction,
@@ -80,6 +81,7 @@ internal static class FinishTerminal
             string Name,
             string Scopes,
             int Days,
+            bool OfSuperuser,
             DateTime ApprovedAt,
             bool IsGood
         );

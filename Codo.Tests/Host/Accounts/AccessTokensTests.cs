@@ -13,6 +13,7 @@ public sealed class AccessTokensTests(AccountsHost fixture) : IClassFixture<Acco
     private static readonly string[] All = ["see", "run", "edit", "approve", "admin"];
 
     private readonly TestHost host = fixture.Host;
+    private int seconds;
 
     [Fact]
     public async Task Is_shown_once_and_taken_wherever_any_token_is()
@@ -63,23 +64,36 @@ public sealed class AccessTokensTests(AccountsHost fixture) : IClassFixture<Acco
         await host.Delete("/v1/cron/job/", new { job_id = "scope-all" });
     }
 
-    [Fact]
-    public async Task A_token_that_is_no_superusers_makes_none_of_its_person_who_is_one()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_token_that_is_no_superusers_makes_none_of_its_person_who_is_or_was_or_becomes_one(bool hasAccount)
     {
-        await host.Account("lesser", superuser: true);
-        var id = Codo.Host.Commands.IssueToken.UserId("lesser");
-        // As `codo token --user lesser` signs it without --superuser.
-        var token = TestTokens.For(id, "lesser");
-        var challenge = TerminalChallenge.Of(TerminalChallenge.NewVerifier());
-        object Terminal(params string[] scopes) => new { challenge, name = "codo", scopes, days = 1 };
-        (await host.Post("/v2/accounts/token/", Wanted(All), token)).Code().ShouldBe(-2);
-        (await host.Post("/v2/accounts/terminal/", Terminal(All), token)).Code().ShouldBe(-2);
-        foreach (var table in new[] { "accounts.access_token", "accounts.terminal_login" })
-            (await host.Count($"SELECT count(*) FROM {table} WHERE user_id = {id}")).ShouldBe(0, table);
-        // Without admin it is no superuser's.
-        (await host.Get("/v2/outbox/", await Token(token, "see", "run", "edit", "approve"))).Code().ShouldNotBe(0);
-        (await host.Post("/v2/accounts/terminal/", Terminal("see"), token)).Code().ShouldBe(0);
-        (await host.Get("/v2/outbox/", await Token(await host.Token("lesser"), All))).Code().ShouldBe(0, "a superuser's sign-in makes a superuser's");
+        var name = hasAccount ? "lesser" : "lesser-without";
+        var id = Codo.Host.Commands.IssueToken.UserId(name);
+        if (hasAccount) await host.Account(name, superuser: true);
+        else await host.Get("/v2/accounts/me/", Signed(superuser: true));
+        var (verifier, token) = (TerminalChallenge.NewVerifier(), Signed(superuser: false));
+        var made = new List<string> { await Token(token, All) };
+        var terminal = new { challenge = TerminalChallenge.Of(verifier), name = "codo", scopes = All, days = 1 };
+        var grant = (string)(await host.Post("/v2/accounts/terminal/", terminal, token))["grant"]!;
+        made.Add((string)(await host.Post("/v2/accounts/terminal/token/", new { grant, verifier }))["token"]!);
+        var chiefs = await Token(hasAccount ? await host.Token(name) : Signed(superuser: true), All);
+        (await host.Ask<bool>($"SELECT is_superuser FROM accounts.person WHERE user_id = {id}")).ShouldBeTrue("the person is one again");
+        (await host.Get("/v2/outbox/", chiefs)).Code().ShouldBe(0, "a superuser's sign-in makes a superuser's");
+        foreach (var one in made)
+        {
+            (await host.Get("/v1/cron/job/", one)).Code().ShouldBe(0);
+            (await host.Get("/v2/outbox/", one)).Code().ShouldBe(-2);
+        }
+
+        // As `codo token --user NAME` signs it with and without --superuser, each a second later than the one before: the newest says what the person is.
+        string Signed(bool superuser)
+        {
+            var payload = TestTokens.Payload(id, name, superuser: superuser);
+            payload["iat"] = DateTimeOffset.UtcNow.ToUnixTimeSeconds() - 100 + seconds++;
+            return TestTokens.Sign(payload);
+        }
     }
 
     [Fact]
