@@ -44,7 +44,7 @@ internal static class ChangePassword
             {
                 var ended = await OwnAccount.SetPassword(connection, transaction, caller, account.UserId, hash, account.PasswordHash);
                 // Before another new password goes on, which waits for this one: it ends the session too.
-                session = sessions.Open(http.HttpContext!, person, after: ended);
+                session = await sessions.Open(connection, transaction, http.HttpContext!, person, after: ended);
                 await transaction.CommitAsync(cancellationToken);
             }
 

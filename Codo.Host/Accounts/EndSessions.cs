@@ -40,7 +40,7 @@ internal static class EndSessions
 
         private const string EndOthersSql = """
             INSERT INTO accounts.revocation (user_id, sessions_only, except_jti, by_id, reason)
-            VALUES (@UserId, true, @TokenId, @UserId, 'other sessions ended')
+            VALUES (@UserId, true, @TokenId, @UserId, 'other sessions ended') RETURNING revoked_at
             """;
 
         public async Task<Answer> Handle(Command request, CancellationToken cancellationToken)
@@ -66,8 +66,8 @@ internal static class EndSessions
                 }
                 else
                 {
-                    await connection.ExecuteAsync(EndOthersSql, caller, transaction);
-                    await Revocations.EndAhead(connection, transaction, caller.UserId, caller.UserId, except: caller.TokenId);
+                    var ended = await connection.QuerySingleAsync<DateTime>(EndOthersSql, caller, transaction);
+                    await Revocations.EndAhead(connection, transaction, caller.UserId, ended, caller.UserId, except: caller.TokenId);
                 }
                 await Audit.Write(
                     connection,

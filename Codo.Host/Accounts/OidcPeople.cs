@@ -79,16 +79,16 @@ internal sealed class OidcPeople(
             // What was signed in as a superuser says so until it ends.
             isDemoted = before.IsSuperuser && !person.IsSuperuser;
             ended = isDemoted ? await connection.QuerySingleAsync<DateTime>(EndSessionsSql, person, transaction) : before.EndedAt;
-            if (isDemoted) await Revocations.EndAhead(connection, transaction, person.UserId, by: 0);
+            if (isDemoted) await Revocations.EndAhead(connection, transaction, person.UserId, ended!.Value, by: 0);
             await Write(connection, transaction, context, person.UserId, person.Username);
             if (isChanged) await Revocations.Announce(connection, transaction);
             var groups = claims.FindAll(settings.GroupsClaim).Select(claim => claim.Value).ToHashSet(StringComparer.Ordinal);
             await OidcTeams.Follow(connection, transaction, ByProvider(context, person), person.UserId, settings, groups);
+            await sessions.Open(connection, transaction, context, person, ended);
             await transaction.CommitAsync();
         }
 
         if (isDemoted) await revocations.Refresh(context.RequestAborted);
-        sessions.Open(context, person, ended);
         return true;
     }
 

@@ -54,12 +54,8 @@ internal sealed record OwnAccount(
         WHERE user_id = @UserId AND (CAST(@Before AS text) IS NULL OR password_hash = @Before)
         """;
 
-    // A session that the revocation before has made is issued in the second after it: one of the same second ends it all the same.
     private const string EndSessionsSql = """
-        INSERT INTO accounts.revocation (user_id, sessions_only, by_id, reason, revoked_at)
-        SELECT @UserId, true, @By, 'new password', greatest(clock_timestamp(), date_trunc('second', max(revoked_at)) + interval '1 second')
-        FROM accounts.revocation WHERE user_id = @UserId
-        RETURNING revoked_at
+        INSERT INTO accounts.revocation (user_id, sessions_only, by_id, reason) VALUES (@UserId, true, @By, 'new password') RETURNING revoked_at
         """;
 
     public static Task<OwnAccount?> Find(NpgsqlConnection connection, string name) =>
@@ -125,7 +121,7 @@ internal sealed record OwnAccount(
         };
         if (await connection.ExecuteAsync(SetPasswordSql, password, transaction) == 0) throw OwnPassword.Wrong;
         var ended = await connection.QuerySingleAsync<DateTime>(EndSessionsSql, new { UserId = userId, By = by.UserId }, transaction);
-        await Revocations.EndAhead(connection, transaction, userId, by.UserId);
+        await Revocations.EndAhead(connection, transaction, userId, ended, by.UserId);
         await Audit.Write(connection, transaction, by, "password", "account", userId.ToString(CultureInfo.InvariantCulture));
         await Revocations.Announce(connection, transaction);
         return ended;

@@ -50,7 +50,7 @@ internal sealed class Revocations(NpgsqlDataSource source, AccessTokens access) 
     private const string EndAheadSql = """
         INSERT INTO accounts.revocation (jti, until, by_id, reason)
         SELECT jti, CASE WHEN expires_at < '9999-12-31' THEN expires_at + interval '1 hour' END, @By, 'issued ahead' FROM accounts.session
-        WHERE user_id = @UserId AND issued_at > clock_timestamp() AND jti IS DISTINCT FROM CAST(@Except AS text)
+        WHERE user_id = @UserId AND issued_at > @Ended AND jti IS DISTINCT FROM CAST(@Except AS text)
         """;
 
     // Milliseconds.
@@ -80,16 +80,25 @@ internal sealed class Revocations(NpgsqlDataSource source, AccessTokens access) 
     }
 
     /// <summary>
-    /// Ends the sign-ins of a person that were issued while a clock was ahead, in the transaction that ends all up to now: by their time they are later than
-    /// that, and would be good again once it has come. What was never used is not known.
+    /// Ends the sign-ins of a person that say that they were issued later than now, in the transaction that ends all up to now: a clock was ahead, or they
+    /// followed another revocation of this second. By their time they would be good again. What another issuer made and nobody has used is not known.
     /// </summary>
+    /// <param name="ended">Up to when the transaction ends all.</param>
     /// <param name="except">The <c>jti</c> of the one that goes on.</param>
-    public static Task EndAhead(NpgsqlConnection connection, NpgsqlTransaction transaction, long userId, long by, string? except = null) =>
+    public static Task EndAhead(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        long userId,
+        DateTime ended,
+        long by,
+        string? except = null
+    ) =>
         connection.ExecuteAsync(
             EndAheadSql,
             new
             {
                 UserId = userId,
+                Ended = ended,
                 By = by,
                 Except = except,
             },

@@ -34,6 +34,7 @@ internal static class RevokeTokens
     {
         private const string RevokeSql = """
             INSERT INTO accounts.revocation (jti, user_id, by_id, reason) VALUES (NULLIF(@Jti, ''), CAST(@UserId AS bigint), @By, @Reason)
+            RETURNING revoked_at
             """;
 
         // Beside the moment up to which all is ended: what is over is shown as such and counts no more, and one that a clock ahead made later than that ends.
@@ -47,7 +48,7 @@ internal static class RevokeTokens
             await using (var connection = await source.OpenConnectionAsync(cancellationToken))
             await using (var transaction = await connection.BeginTransactionAsync(cancellationToken))
             {
-                await connection.ExecuteAsync(
+                var revoked = await connection.QuerySingleAsync<DateTime>(
                     RevokeSql,
                     new
                     {
@@ -61,7 +62,7 @@ internal static class RevokeTokens
                 if (request.UserId is { } person)
                 {
                     await connection.ExecuteAsync(AccessTokensSql, new { UserId = person }, transaction);
-                    await Revocations.EndAhead(connection, transaction, person, caller.UserId);
+                    await Revocations.EndAhead(connection, transaction, person, revoked, caller.UserId);
                 }
                 await Audit.Write(
                     connection,

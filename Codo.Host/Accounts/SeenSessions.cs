@@ -45,24 +45,29 @@ internal sealed class SeenSessions(NpgsqlDataSource source, TimeProvider time)
         Wake.Set();
     }
 
+    /// <summary>Records sign-ins as seen now.</summary>
+    public static Task Write(NpgsqlConnection connection, NpgsqlTransaction? transaction, IReadOnlyList<(Caller Caller, string Agent)> seen) =>
+        connection.ExecuteAsync(
+            RecordSql,
+            new
+            {
+                Ids = seen.Select(one => one.Caller.UserId).ToArray(),
+                Tokens = seen.Select(one => OutsideText.Clean(one.Caller.TokenId)).ToArray(),
+                Issued = seen.Select(one => one.Caller.Issued?.UtcDateTime).ToArray(),
+                Expires = seen.Select(one => one.Caller.Expires!.Value.UtcDateTime).ToArray(),
+                Addresses = seen.Select(one => one.Caller.Address).ToArray(),
+                Agents = seen.Select(one => OutsideText.Clean(one.Agent, MostAgent)).ToArray(),
+            },
+            transaction
+        );
+
     /// <summary>Writes those that wait; after a failure they go on waiting.</summary>
     public async Task Record(CancellationToken cancellation)
     {
         while (waiting.Take(MostOfBatch).ToArray() is { Length: > 0 } batch)
         {
             await using var connection = await source.OpenConnectionAsync(cancellation);
-            await connection.ExecuteAsync(
-                RecordSql,
-                new
-                {
-                    Ids = batch.Select(one => one.Key.UserId).ToArray(),
-                    Tokens = batch.Select(one => OutsideText.Clean(one.Key.TokenId)).ToArray(),
-                    Issued = batch.Select(one => one.Value.Caller.Issued?.UtcDateTime).ToArray(),
-                    Expires = batch.Select(one => one.Value.Caller.Expires!.Value.UtcDateTime).ToArray(),
-                    Addresses = batch.Select(one => one.Value.Caller.Address).ToArray(),
-                    Agents = batch.Select(one => OutsideText.Clean(one.Value.Agent, MostAgent)).ToArray(),
-                }
-            );
+            await Write(connection, null, [.. batch.Select(one => one.Value)]);
             foreach (var one in batch) waiting.TryRemove(one);
         }
 

@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Codo.Host.Auth;
 using Codo.Platform.Http;
 using Microsoft.IdentityModel.JsonWebTokens;
+using Npgsql;
 
 namespace Codo.Host.Accounts;
 
@@ -14,23 +15,34 @@ internal sealed class Sessions(SigningKeys keys, AuthSettings settings, TimeProv
 {
     private readonly JsonWebTokenHandler handler = new() { SetDefaultTimesOnTokenCreation = false };
 
-    /// <summary>Signs the person in, and gives the browser the cookie.</summary>
+    /// <summary>
+    /// Signs the person in, and gives the browser the cookie. The session is recorded in the transaction: a revocation ends it before it was ever used, also
+    /// where it is issued in the next second.
+    /// </summary>
     /// <param name="after">
     /// What was issued up to then is revoked. A token says in whole seconds when it was issued: one of the same second would be too.
     /// </param>
-    public (string Token, DateTimeOffset Expires) Open(HttpContext context, SignedIn person, DateTime? after)
+    public async Task<(string Token, DateTimeOffset Expires)> Open(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        HttpContext context,
+        SignedIn person,
+        DateTime? after
+    )
     {
         var now = time.GetUtcNow();
         var ended = after is { } revoked ? new DateTimeOffset(revoked, TimeSpan.Zero).ToUnixTimeSeconds() : 0;
         var expires = now + TimeSpan.FromHours(settings.SessionHours);
+        var issued = Math.Max(now.ToUnixTimeSeconds(), ended + 1);
+        var tokenId = Guid.NewGuid().ToString("N");
         var payload = new JsonObject
         {
             ["exp"] = expires.ToUnixTimeSeconds(),
             ["nbf"] = now.ToUnixTimeSeconds(),
-            ["iat"] = Math.Max(now.ToUnixTimeSeconds(), ended + 1),
+            ["iat"] = issued,
             ["iss"] = "codo",
             ["sub"] = "session",
-            ["jti"] = Guid.NewGuid().ToString("N"),
+            ["jti"] = tokenId,
             ["data"] = new JsonObject
             {
                 ["user_id"] = person.UserId,
@@ -41,6 +53,14 @@ internal sealed class Sessions(SigningKeys keys, AuthSettings settings, TimeProv
             },
         };
         var token = handler.CreateToken(payload.ToJsonString(JsonSerializerOptions.Default), keys.Session);
+        var signedIn = Stranger(context) with
+        {
+            UserId = person.UserId,
+            TokenId = tokenId,
+            Issued = DateTimeOffset.FromUnixTimeSeconds(issued),
+            Expires = expires,
+        };
+        await SeenSessions.Write(connection, transaction, [(signedIn, context.Request.Headers.UserAgent.ToString())]);
         SessionCookie.Append(context, token, expires);
         return (token, expires);
     }

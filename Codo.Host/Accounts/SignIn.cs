@@ -160,7 +160,7 @@ internal static partial class SignIn
                 account.UserId.ToString(CultureInfo.InvariantCulture),
                 after: new { how }
             );
-            var session = sessions.Open(context, person, same.EndedAt);
+            var session = await sessions.Open(connection, transaction, context, person, same.EndedAt);
             await transaction.CommitAsync();
             return session;
         }

@@ -66,14 +66,16 @@ internal static class UserCommands
                 new Command("otp-off", "Take the second factor from an account whose authenticator is lost.") { name },
                 (source, parsed) => DropCodes(source, parsed.GetRequiredValue(name))
             ),
-            Of(new Command("list", "List the accounts, and who came by OpenID Connect."), (source, _) => List(source)),
+            Of(new Command("list", "List the accounts, and who came by OpenID Connect."), (source, _) => List(source), writes: false),
         };
     }
 
-    private static Command Of(Command command, Func<NpgsqlDataSource, ParseResult, Task> run)
+    private static Command Of(Command command, Func<NpgsqlDataSource, ParseResult, Task> run, bool writes = true)
     {
         command.TreatUnmatchedTokensAsErrors = false;
-        command.SetAction((parsed, _) => With(CommandLine.SettingsOf(parsed), source => Audited(source, () => run(source, parsed))));
+        command.SetAction(
+            (parsed, _) => With(CommandLine.SettingsOf(parsed), source => writes ? Audited(source, () => run(source, parsed)) : run(source, parsed))
+        );
         return command;
     }
 

@@ -5,6 +5,7 @@ using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
+using Dapper;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 
@@ -277,8 +278,35 @@ public sealed class SignInTests(AccountsHost fixture) : IClassFixture<AccountsHo
         (await host.Reason(await Again("retaken", "a much better one"))).ShouldBeNull();
     }
 
+    [Theory]
+    [InlineData("reset")]
+    [InlineData("revoke")]
+    public async Task A_session_that_follows_a_revocation_by_its_time_and_was_never_used_ends_with_the_next_one(string how)
+    {
+        var name = $"follows-{how}";
+        await host.Account(name);
+        var id = Codo.Host.Commands.IssueToken.UserId(name);
+        await using var connection = await host.Source.OpenConnectionAsync();
+        // As one of the same second does, it makes the session later than the next revocation will be.
+        await connection.ExecuteAsync(
+            "INSERT INTO accounts.revocation (user_id, by_id, reason, revoked_at) VALUES (@Id, 0, 'test', clock_timestamp() + interval '1 hour')",
+            new { Id = id }
+        );
+        var session = await host.Token(name);
+        if (how == "revoke") (await host.Post("/v2/accounts/revoke/", new { user_id = id })).Code().ShouldBe(0);
+        else
+        {
+            await using var transaction = await connection.BeginTransactionAsync();
+            await OwnAccount.SetPassword(connection, transaction, Caller.Codo, id, "no hash", before: null);
+            await transaction.CommitAsync();
+            await host.Services.GetRequiredService<Revocations>().Refresh(TestContext.Current.CancellationToken);
+        }
+
+        (await host.Reason(session)).ShouldBe("revoked");
+    }
+
     [Fact]
-    public async Task A_reset_ends_the_session_of_a_change_of_the_same_second_and_one_that_a_clock_ahead_has_made()
+    public async Task A_reset_ends_the_session_of_a_change_before_it_and_one_that_a_clock_ahead_has_made()
     {
         await host.Account("hurried");
         var payload = TestTokens.Payload(Codo.Host.Commands.IssueToken.UserId("hurried"), "hurried");
