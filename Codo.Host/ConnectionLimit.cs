@@ -11,7 +11,7 @@ namespace Codo.Host;
 /// </summary>
 /// <param name="most">Connections in all.</param>
 /// <param name="mostOpen">The same with those that were closed for others and take a moment to go: no more are accepted before one of them is gone
-/// (<see cref="SettingsBindingedListeners"/>).</param>
+/// (<see cref="BoundedListeners"/>).</param>
 /// <param name="mostPerAddress">Connections of one IPv4 address or one IPv6 network of 64 bits.</param>
 /// <param name="proxies">Addresses that many people share.</param>
 internal sealed class ConnectionLimit(int most, int mostOpen, int mostPerAddress, IReadOnlyList<IPNetwork> proxies) : IDisposable

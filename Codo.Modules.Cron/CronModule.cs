@@ -91,6 +91,7 @@ public static class CronModule
             .AddSingleton<ScheduleCheck>()
             .AddSingleton<JobListCache>()
             .AddSingleton<ForecastCache>()
+            .AddSingleton<LastDayCache>()
             .AddSingleton<Summaries>()
             .AddPoll<Summaries>("cron summaries", TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(30), (summaries, stopping) => summaries.Round(stopping))
             .AddSingleton<PartitionMaintenance>()

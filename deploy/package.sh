@@ -8,7 +8,8 @@ command -v dpkg-deb >/dev/null || { echo "dpkg-deb is not here (package dpkg): n
 file=$(readlink -f "$1") architecture=$2 dist=$(readlink -f "$3")
 cd "$(dirname "$(readlink -f "$0")")/.."
 case $architecture in x64) debian=amd64 ;; arm64) debian=arm64 ;; *) echo "There is no package for $architecture." >&2; exit 2 ;; esac
-version=${CODO_PACKAGE_VERSION:-$(sed -n 's|.*<Version>\(.*\)</Version>.*|\1|p' Directory.Build.props)}
+here=$(sed -n 's|.*<Version>\(.*\)</Version>.*|\1|p' Directory.Build.props)
+version=${CODO_PACKAGE_VERSION:-$here}
 staging=$(mktemp -d)
 trap 'rm -rf "$staging"' EXIT
 root=$staging/root
@@ -33,16 +34,19 @@ install -D -m 644 -t "$doc/docs/images" docs/images/*.png
 install -D -m 644 -t "$doc/deploy" deploy/codo.service deploy/users.sh deploy/alerts.yml deploy/grafana-codo.json
 gzip -9n <CHANGELOG.md >"$doc/changelog.gz"
 [ ! -e "$file.cdx.json" ] || gzip -9n <"$file.cdx.json" >"$doc/codo.cdx.json.gz"
-# What the binary prints of itself; the one for another processor cannot be asked, and has the same commands as the one beside it.
+# What the binary prints of itself; the one for another processor cannot be asked, and has the same commands as the one beside it, if that is not of before.
+version_of() { { "$1" --version 2>/dev/null || true; } | cut -d+ -f1; }
 speaks=$file
-"$speaks" --version >/dev/null 2>&1 || speaks=${file%-arm64}-x64
-if [ -x "$speaks" ] && "$speaks" --version >/dev/null 2>&1; then
+[ -n "$(version_of "$speaks")" ] || speaks=${file%-arm64}-x64
+if [ "$(version_of "$speaks")" = "$here" ]; then
   install -d "$root/usr/share/man/man1" "$root/usr/share/bash-completion/completions" "$root/usr/share/zsh/vendor-completions" \
     "$root/usr/share/fish/vendor_completions.d"
   "$speaks" help --roff | gzip -9n >"$root/usr/share/man/man1/codo.1.gz"
   "$speaks" completion bash >"$root/usr/share/bash-completion/completions/codo"
   "$speaks" completion zsh >"$root/usr/share/zsh/vendor-completions/_codo"
   "$speaks" completion fish >"$root/usr/share/fish/vendor_completions.d/codo.fish"
+else
+  echo "The package for $debian has no manual page and no completions: $speaks, which would print them, is not there or not $here." >&2
 fi
 
 install -d "$root/DEBIAN"

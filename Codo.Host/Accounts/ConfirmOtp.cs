@@ -18,7 +18,8 @@ internal static class ConfirmOtp
         public Validator() => RuleFor(command => command.Otp).NotEmpty().Refuse("otp 不能为空", "otp is required").AtMost(20, "otp");
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, OneTimeCodes codes, SignInLimit limit, Caller caller) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, OneTimeCodes codes, SignInLimit limit, RefusedAttempts attempts, Caller caller)
+        : IRequestHandler<Command, Answer>
     {
         public async Task<Answer> Handle(Command request, CancellationToken cancellationToken)
         {
@@ -31,7 +32,11 @@ internal static class ConfirmOtp
             // Counted here alone: whoever found an access token could count the owner out of signing in.
             if (limit.TakeCode(caller.UserId) is var wait && wait > TimeSpan.Zero) throw SignInLimit.TooMany(wait);
             if (!await codes.Take(connection, transaction, account, request.Otp!))
+            {
+                attempts.SignInFailed(account.Username, caller.Address, "code", "code");
                 throw Refusal.Invalid("一次性验证码错误或已使用", "The one-time code is wrong, or was used before");
+            }
+
             await Audit.Write(connection, transaction, caller, "otp_on", "account", account.UserId.ToString(CultureInfo.InvariantCulture));
             await transaction.CommitAsync(cancellationToken);
             limit.ForgiveCodes(caller.UserId);

@@ -32,6 +32,7 @@ internal static class DropOtp
         OneTimeCodes codes,
         SignInLimit limit,
         SecondFactorDemand demand,
+        RefusedAttempts attempts,
         IHttpContextAccessor http,
         Caller caller
     ) : IRequestHandler<Command, Answer>
@@ -54,7 +55,12 @@ internal static class DropOtp
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             if (!await codes.Take(connection, transaction, account, request.Otp!))
+            {
+                // As at a sign-in: whoever sits at a session that was left open is guessing.
+                attempts.SignInFailed(account.Username, caller.Address, "code", "code");
                 throw Refusal.Invalid("一次性验证码错误或已使用", "The one-time code is wrong, or was used before");
+            }
+
             if (!await Drop(connection, transaction, caller, account.UserId)) throw IsOff;
             await transaction.CommitAsync(cancellationToken);
             limit.ForgiveCodes(account.UserId);

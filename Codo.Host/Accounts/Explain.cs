@@ -54,14 +54,14 @@ internal static class Explain
                 person = new Caller(id, row?.Username ?? "", row?.Nickname ?? "", "", row?.IsSuperuser ?? false, "", "");
             }
             var verb = Roles.Words[request.Verb!];
-            var decision = access.Rules.Decide(person, verb, on, now);
+            var (decision, missing) = await objects.Decide(connection, person, verb, on, now);
             return new Result(
                 person.UserId,
                 request.Verb!,
                 request.Object!,
                 decision.IsAllowed,
                 decision.IsAllowed ? Explanation.Allowed(access.Rules, decision, on) : Text.Same(""),
-                decision.IsAllowed ? Text.Same("") : Explanation.Missing(access.Rules, person, verb, on, now)
+                missing
             );
         }
 
@@ -92,8 +92,9 @@ internal static class ListVerbs
             var (verbs, missing) = (new List<string>(), new Dictionary<string, Text>(StringComparer.Ordinal));
             foreach (var (word, verb) in Roles.Words)
             {
-                if (await access.May(verb, on)) verbs.Add(word);
-                else missing[word] = Explanation.Missing(access.Rules, access.Caller, verb, on, time.GetUtcNow().UtcDateTime);
+                var (decision, why) = await objects.Decide(connection, access.Caller, verb, on, time.GetUtcNow().UtcDateTime);
+                if (decision.IsAllowed) verbs.Add(word);
+                else missing[word] = why;
             }
             return new Result(verbs, missing);
         }

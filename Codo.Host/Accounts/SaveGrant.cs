@@ -58,7 +58,7 @@ internal static class CreateGrant
             await using (var transaction = await connection.BeginTransactionAsync(cancellationToken))
             {
                 var named = string.IsNullOrWhiteSpace(request.Object) ? $"space:{request.Space!.Trim()}" : request.Object.Trim();
-                var on = await objects.Find(connection, named);
+                var on = await objects.Find(connection, named, changes: true);
                 var isSpace = on.Kind == ResourceKind.Space;
                 if (!isSpace && (!on.IsOne || !ResourceKind.Granted.Contains(on.Kind)))
                     throw Refusal.Invalid("object 必须是一个已有的对象，且不能是订单", "object must be one that exists, and no order");
@@ -66,7 +66,7 @@ internal static class CreateGrant
                 {
                     // Looked for again: a deletion that was under way is over, and the grant would wait for the next object of that name.
                     await ObjectGrants.Hold(connection, transaction, on.Kind, on.Id);
-                    on = await objects.Find(connection, named);
+                    on = await objects.Find(connection, named, changes: true);
                 }
                 await GrantRights.Demand(access, on, request.Role!);
                 var until = GrantRights.Until(request.Until, zone, time);

@@ -176,9 +176,18 @@ internal static class FieldTexts
             field,
         ];
         if (keys.Select(Take).FirstOrDefault(line => line is not null) is { } found)
-            return found;
+            return isRequest && type.Name == "Command" && declaring?.StartsWith("Edit", StringComparison.Ordinal) == true ? OfChange(found) : found;
         Without[$"{declaring}.{type.Name}.{field}"] = true;
         return null;
+    }
+
+    // What a new one gets for an absent field, a change leaves as it is.
+    private static Line OfChange(Line line)
+    {
+        var start = line.Text.IndexOf("; default", StringComparison.Ordinal);
+        if (start < 0) return line;
+        var end = line.Text.IndexOf(';', start + 1);
+        return line with { Text = $"{line.Text[..start]}{(end < 0 ? "" : line.Text[end..])}; absent leaves it" };
     }
 
     private static Line? Take(string key)

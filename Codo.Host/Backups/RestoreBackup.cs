@@ -45,7 +45,8 @@ internal static class RestoreBackup
 
     // Rights are not in a backup: its roles may not be there. These are the migrations' own.
     private const string RightsSql = """
-        REVOKE ALL ON FUNCTION platform.add_audit_partition(date), platform.drop_audit_partition(text), platform.refuse_seal_change() FROM PUBLIC
+        REVOKE ALL ON FUNCTION platform.add_audit_partition(date), platform.drop_audit_partition(text), platform.drop_old_audit_rows(timestamptz),
+            platform.refuse_seal_change() FROM PUBLIC
         """;
 
     // A host that was cut off from the database, and so was not found connected, must not go on as one of the nodes that are in the backup. A heartbeat
@@ -205,6 +206,11 @@ internal static class RestoreBackup
             )
         );
         if (withoutKeys) Console.WriteLine("Stored secrets cannot be read: enter private keys, passwords and environments again.");
+        Console.WriteLine(
+            "Rights are as they were then: whoever was disabled, what was revoked, and each grant, role and password that was changed after the backup is as "
+                + "it was before. Disable, revoke, grant and change passwords again before anybody reaches the port; a new Codo:Auth:TokenSecret ends every "
+                + "signed token."
+        );
         Console.WriteLine(
             "It is held: no job fires, no order goes on and nobody is told. Start it, look at the open orders (what ran after the backup would run again), and "
                 + "release it as a superuser: `codo release`."

@@ -13,12 +13,29 @@ internal static class CompletionCommand
     private const string Bash = """
         # bash completion for codo: source <(codo completion bash)
         _codo() {
-            local word
+            local word place rest=$COMP_LINE typed
+            local -a words=()
             COMPREPLY=()
+            # bash breaks words at : = and @ too, which names may hold: what has no blank between is one word.
+            for ((place = 0; place <= COMP_CWORD; place++)); do
+                word=${COMP_WORDS[place]}
+                if ((place > 1)) && [[ $rest != [[:blank:]]* && ($word == [@:=]* || ${COMP_WORDS[place - 1]} == *[@:=]) ]]; then
+                    words[${#words[@]} - 1]+=$word
+                else
+                    words+=("$word")
+                fi
+                rest=${rest#"${rest%%[![:blank:]]*}"}
+                rest=${rest#"$word"}
+            done
+            # What stands before the last of them stays on the line.
+            typed=${words[${#words[@]} - 1]}
+            [[ -n $word && -z ${word//[@:=]/} ]] || typed=${typed%"$word"}
             while IFS= read -r word; do
-                printf -v word %q "$word"
+                word=${word#"$typed"}
+                # Of nothing %q makes two quotes.
+                [[ -z $word ]] || printf -v word %q "$word"
                 COMPREPLY+=("$word")
-            done < <(codo __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+            done < <(codo __complete "${words[@]:1}" 2>/dev/null)
             [ ${#COMPREPLY[@]} -gt 0 ] || compopt -o default
         }
         complete -F _codo codo

@@ -68,6 +68,9 @@ internal static class DatabaseRoles
             IF to_regprocedure('platform.add_audit_partition(date)') IS NOT NULL THEN
                 GRANT EXECUTE ON FUNCTION platform.add_audit_partition(date), platform.drop_audit_partition(text) TO codo_host;
             END IF;
+            IF to_regprocedure('platform.drop_old_audit_rows(timestamptz)') IS NOT NULL THEN
+                GRANT EXECUTE ON FUNCTION platform.drop_old_audit_rows(timestamptz) TO codo_host;
+            END IF;
         END $$;
         """;
 

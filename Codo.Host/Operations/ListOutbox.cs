@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Dapper;
 using FluentValidation;
@@ -12,7 +13,8 @@ internal static class ListOutbox
 {
     internal sealed record Query(bool? Dead, int? Page, int? Limit) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(List<Message> Data, long Count) : Answer(Messages.Fetched);
+    /// <param name="CountIsEstimate">There are more than 10,000 messages, and no more were counted.</param>
+    internal sealed record Result(List<Message> Data, long Count, bool CountIsEstimate) : Answer(Messages.Fetched);
 
     /// <param name="Stream">Messages of one stream are published in order.</param>
     /// <param name="DeadTime">When it was given up; null while it waits.</param>
@@ -43,15 +45,22 @@ internal static class ListOutbox
             WHERE (dead_at IS NOT NULL) = @Dead ORDER BY message_id LIMIT @Limit OFFSET @Offset
             """;
 
-        private const string CountSql = """
-            SELECT count(*) FROM platform.outbox WHERE (dead_at IS NOT NULL) = @Dead
+        private const string RowsSql = """
+            SELECT FROM platform.outbox WHERE (dead_at IS NOT NULL) = @Dead
+            """;
+
+        private const string CountSql = $"""
+            SELECT count(*) FROM ({RowsSql} LIMIT 10001) counted
             """;
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             var filter = new { Dead = request.Dead ?? true, Limit = request.Limit ?? DefaultLimit, Offset = request.Offset(DefaultLimit) };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            var rows = await connection.QueryAsync<Row>(ListSql, filter);
+            await using var transaction = await ListReading.Begin(connection, cancellationToken);
+            var rows = await connection.QueryAsync<Row>(ListSql, filter, transaction);
+            var count = await ListReading.Count(connection, transaction, CountSql, RowsSql, filter);
+            await transaction.CommitAsync(cancellationToken);
             return new Result(
                 [
                     .. rows.Select(row => new Message(
@@ -66,7 +75,8 @@ internal static class ListOutbox
                         row.Cause
                     )),
                 ],
-                await connection.ExecuteScalarAsync<long>(CountSql, filter)
+                count.Rows,
+                count.IsEstimate
             );
         }
 

@@ -150,23 +150,38 @@ internal sealed class StorageUse(
     private async Task KeepBudget(Use use, DateTime now, CancellationToken cancellation)
     {
         var dropped = new List<string>();
-        while (IsOver(use) && await Oldest(now - Untouched) is var (table, span, start))
+        var tried = new Dictionary<string, DateTime>(StringComparer.Ordinal);
+        AggregateException? refused = null;
+        while (IsOver(use) && await Oldest(now - Untouched, tried) is var (table, span, start))
         {
-            if (await Partitions.Drop(source, table, span, Partitions.EndOf(start, span)) == 0) break;
-            dropped.Add(string.Create(CultureInfo.InvariantCulture, $"{table} {start:yyyy-MM-dd}"));
+            tried[table] = start;
+            try
+            {
+                // Somebody reads it: it is left to the next run, and so is what is younger.
+                if (await Partitions.Drop(source, table, span, Partitions.EndOf(start, span)) == 0) break;
+            }
+            catch (AggregateException error)
+            {
+                // One that PostgreSQL refuses to drop, this or one before it, keeps none of those that follow, and nobody from being told.
+                refused = error;
+            }
+            if (await Partitions.Oldest(source, table, span, start.AddTicks(-1)) != start)
+                dropped.Add(string.Create(CultureInfo.InvariantCulture, $"{table} {start:yyyy-MM-dd}"));
             use = await Measure(cancellation);
         }
         if (dropped.Count > 0) log.LogWarning("The database is above Codo:Retention:MaxSize; dropped: {Partitions}", string.Join(", ", dropped));
         await Tell(use, dropped);
+        if (refused is not null) throw refused;
     }
 
     /// <summary>The oldest part of output or lines that ended before a time.</summary>
-    private async Task<(string Table, PartitionSpan Span, DateTime Start)?> Oldest(DateTime before)
+    /// <param name="tried">The newest of each table that was tried already.</param>
+    private async Task<(string Table, PartitionSpan Span, DateTime Start)?> Oldest(DateTime before, Dictionary<string, DateTime> tried)
     {
         (string, PartitionSpan, DateTime)? oldest = null;
         foreach (var (table, span) in Droppable)
             if (
-                await Partitions.Oldest(source, table, span) is { } start
+                await Partitions.Oldest(source, table, span, tried.TryGetValue(table, out var newest) ? newest : null) is { } start
                 && Partitions.EndOf(start, span) <= before
                 && (oldest is null || start < oldest.Value.Item3)
             )

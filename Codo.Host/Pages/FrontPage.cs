@@ -122,8 +122,10 @@ internal static class FrontPage
         context.Response.ContentType = "text/html; charset=utf-8";
         context.Response.Headers.CacheControl = "no-store";
         context.Response.Headers.ContentSecurityPolicy =
-            "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'self'; base-uri 'none'";
-        return context.Response.WriteAsync(Html.Replace("{{session}}", session, StringComparison.Ordinal), context.RequestAborted);
+            "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'self'; base-uri 'none'";
+        var script = context.RequestServices.GetRequiredService<Assets>().Address("sign-in.js");
+        var html = Html.Replace("{{script}}", script, StringComparison.Ordinal).Replace("{{session}}", session, StringComparison.Ordinal);
+        return context.Response.WriteAsync(html, context.RequestAborted);
     }
 
     private static string Who(Caller caller) =>

@@ -92,7 +92,7 @@ internal static partial class IncidentPage
                 context,
                 StatusCodes.Status404NotFound,
                 Pair("没有这个事件", "No such incident"),
-                $"<p>{Pair("它不存在，或你无权查看。", "It does not exist, or you may not see it.")}</p>"
+                $"<p>{Pair("它不存在，或你无权查看。", "It does not exist, or you may not see it.")}</p>{Line([All])}"
             );
             return;
         }
@@ -106,7 +106,14 @@ internal static partial class IncidentPage
             context,
             refused is null ? 200 : 409,
             Language.English ? row.TitleEn : row.TitleZh,
-            Body(services.GetRequiredService<Zone>(), row, refused, IncidentVisibility.WhyNot(access.Caller, services, mayAct), messages)
+            Body(
+                services.GetRequiredService<Zone>(),
+                services.GetRequiredService<TimeProvider>().GetUtcNow().UtcDateTime,
+                row,
+                refused,
+                IncidentVisibility.WhyNot(access.Caller, services, mayAct),
+                messages
+            )
         );
     }
 
@@ -119,7 +126,7 @@ internal static partial class IncidentPage
         return await connection.QuerySingleOrDefaultAsync<IncidentView.Row>(ReadSql, asked);
     }
 
-    private static string Body(Zone zone, IncidentView.Row row, Refusal? refused, Text? mayNot, ListDeliveries.Result? messages)
+    private static string Body(Zone zone, DateTime now, IncidentView.Row row, Refusal? refused, Text? mayNot, ListDeliveries.Result? messages)
     {
         var state = row.State switch
         {
@@ -141,8 +148,11 @@ internal static partial class IncidentPage
         if (row.ResolvedAt is { } resolved) facts.Add((Pair("解决于", "Resolved"), zone.Text(resolved)));
         if (row.ResolvedAt is { } over) facts.Add((Pair("持续", "Lasted"), DurationWords.Of(over - row.Ctime, Language.English)));
         var detail = Language.English ? row.DetailEn : row.DetailZh;
+        var asOf = $"{zone.Text(now)[11..]} {zone.Info.Id}";
+        // It follows nothing: what it says is so at the time that it names.
         return $"""
             <p class="state {row.State}">{Encode(state)}</p>
+            <p class="now"><span>{Pair($"截至 {Encode(asOf)}", $"As of {Encode(asOf)}")}</span> · <a href="/i/{row.Id}">{Pair("重新载入", "Reload")}</a></p>
             {(refused is null ? "" : $"<p class=\"error\">{Encode(refused.Text.ToString())}</p>")}
             <pre class="detail">{Encode(detail)}</pre>
             <dl>{string.Concat(facts.Select(fact => $"<dt>{Encode(fact.Name)}</dt><dd>{Encode(fact.Value)}</dd>"))}</dl>
@@ -153,6 +163,8 @@ internal static partial class IncidentPage
             <p class="foot">{(Language.English ? "" : Encode(row.CallInfo) + " · ")}#{row.Id}</p>
             """;
     }
+
+    private static (string Path, string Name) All => ("/incidents", Pair("全部事件", "All incidents"));
 
     // call_info is the original's line, and names the run: ID-{log_id} 任务-{job_id} 类型-cron.
     private static string Links(IncidentView.Row row)
@@ -170,10 +182,11 @@ internal static partial class IncidentPage
                 links = [($"/runs/{id}", Pair($"执行 {id}", $"Run {id}"))];
             if (row.Subjects is [var job]) links.Add(($"/jobs/{Uri.EscapeDataString(job)}", Pair($"任务 {job}", $"Job {job}")));
         }
-        return links.Count == 0
-            ? ""
-            : $"<p class=\"links\">{string.Join(" · ", links.Select(link => $"<a href=\"{Encode(link.Path)}\">{Encode(link.Name)}</a>"))}</p>";
+        return Line([.. links, All]);
     }
+
+    private static string Line(IEnumerable<(string Path, string Name)> links) =>
+        $"<p class=\"links\">{string.Join(" · ", links.Select(link => $"<a href=\"{Encode(link.Path)}\">{Encode(link.Name)}</a>"))}</p>";
 
     [GeneratedRegex("^ID-([0-9]{1,19}) ", RegexOptions.CultureInvariant)]
     private static partial Regex RunId();
@@ -275,6 +288,7 @@ internal static partial class IncidentPage
                 padding: 1.2rem 1rem 3rem; overflow-wrap: anywhere; }
             h1 { font-size: 1.35rem; line-height: 1.35; margin: 0 0 .4rem; } h2 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
             .state { display: inline-block; margin: 0 0 .6rem; padding: .1rem .7rem; border-radius: 1rem; font-weight: 600; border: 1px solid currentColor; }
+            .now { margin: 0 0 .4rem; font-size: .85rem; } .now span { opacity: .7; }
             .open { color: var(--red); } .acknowledged { color: var(--amber); } .resolved { color: var(--green); } .error { color: var(--red); }
             pre { font: .82rem/1.5 ui-monospace, monospace; white-space: pre-wrap; background: var(--soft); border: 1px solid var(--line);
                 border-radius: .5rem; padding: .7rem .8rem; margin: .4rem 0; }

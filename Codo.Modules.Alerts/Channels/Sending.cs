@@ -32,7 +32,7 @@ internal sealed class Sending(
 
     private const string HeldSql = $"""
         SELECT d.reason, {IncidentView.Columns} FROM alerts.delivery d JOIN alerts.task_monitor m ON m.id = d.incident_id
-            WHERE d.digest_id = @DeliveryId ORDER BY d.delivery_id
+            WHERE d.digest_id = @DeliveryId AND (@SpaceId = 1 OR m.space_id = @SpaceId) ORDER BY d.delivery_id
         """;
 
     // What a digest carries shares its fate.
@@ -58,7 +58,9 @@ internal sealed class Sending(
         Outcome outcome;
         try
         {
-            outcome = await Compose(channel, delivery) is { } message ? await Call(channel, message) : new Outcome(false, "the incident is gone", Retry: false);
+            outcome = await Compose(channel, delivery) is { } message
+                ? await Call(channel, message)
+                : new Outcome(false, "the incident is gone, or another space's", Retry: false);
         }
         catch (Exception error)
         {
@@ -109,6 +111,7 @@ internal sealed class Sending(
         }
     }
 
+    // The incident or the channel may have moved to another space since the message was written: a channel tells of its own space alone, default's of all.
     private async Task<Message?> Compose(ChannelRow channel, Delivery delivery)
     {
         var english = channel.Language == "en";
@@ -119,13 +122,15 @@ internal sealed class Sending(
             var held = await connection.QueryAsync<string, IncidentView.Row, (string, IncidentView.Row)>(
                 HeldSql,
                 (reason, incident) => (reason, incident),
-                new { delivery.DeliveryId },
+                new { delivery.DeliveryId, channel.SpaceId },
                 splitOn: "id"
             );
-            return wording.Digest(delivery.DeliveryId, held.AsList(), english, people);
+            return held.AsList() is { Count: > 0 } some ? wording.Digest(delivery.DeliveryId, some, english, people) : null;
         }
         var incident = await connection.QuerySingleOrDefaultAsync<IncidentView.Row>(IncidentSql, new { Id = delivery.IncidentId });
-        return incident is null ? null : wording.Of(delivery.DeliveryId, delivery.Reason, incident, english, people);
+        return incident is null || (channel.SpaceId != 1 && incident.SpaceId != channel.SpaceId)
+            ? null
+            : wording.Of(delivery.DeliveryId, delivery.Reason, incident, english, people);
     }
 
     private async Task Record(ChannelRow channel, Delivery delivery, Outcome outcome)

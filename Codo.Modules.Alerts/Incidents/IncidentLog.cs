@@ -56,7 +56,7 @@ internal sealed class IncidentLog(NpgsqlDataSource source, Notifier notifier, Ti
             held_people = '[]'
         WHERE id = @Id;
         UPDATE alerts.delivery SET state = 'failed', ended_at = clock_timestamp(), answer = 'the incident has moved to another space'
-        WHERE incident_id = @Id AND state IN ('due', 'held')
+        WHERE incident_id = @Id AND state IN ('due', 'held', 'digested')
         """;
 
     // An incident that nobody has heard of is told once the silence is over.

@@ -30,9 +30,11 @@ internal sealed class Notifier(Undeliverable undeliverable, TimeProvider time, I
         SELECT EXISTS (SELECT 1 FROM alerts.channel)
         """;
 
+    // Before the first telling, escalate_at is when an untold one is looked at next.
     private const string ToldSql = """
         UPDATE alerts.task_monitor SET rounds = @Number, told_at = @Now, call_level = @Level,
-            escalate_at = CASE WHEN @Anew OR CAST(@EscalateAt AS timestamptz) IS NULL THEN @EscalateAt ELSE LEAST(escalate_at, @EscalateAt) END,
+            escalate_at = CASE WHEN @Anew OR told_at IS NULL OR CAST(@EscalateAt AS timestamptz) IS NULL THEN @EscalateAt
+                ELSE LEAST(escalate_at, @EscalateAt) END,
             silence_id = NULL, held_people = '[]',
             told_names = ARRAY(SELECT DISTINCT unnest(told_names || @Names) ORDER BY 1), told_ids = ARRAY(SELECT DISTINCT unnest(told_ids || @Ids) ORDER BY 1),
             told_by_name = ARRAY(SELECT DISTINCT unnest(told_by_name || @ByName) ORDER BY 1),

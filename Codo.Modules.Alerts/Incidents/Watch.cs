@@ -83,6 +83,11 @@ internal sealed class Watch(
             SELECT delivery_id FROM alerts.delivery WHERE incident_id IS NULL AND create_time < @Before LIMIT @Batch)
         """;
 
+    private const string DropSilencesSql = """
+        DELETE FROM alerts.silence WHERE ends_at < @Before
+            AND silence_id IN (SELECT silence_id FROM alerts.silence WHERE ends_at < @Before ORDER BY ends_at LIMIT @Batch)
+        """;
+
     /// <summary>
     /// Tells the next people of each incident that nobody acknowledged in time, and the first of one that opened in a silence; a silence puts it off.
     /// </summary>
@@ -207,7 +212,17 @@ internal sealed class Watch(
                 log.LogError(error, "No incident could be opened for {Fingerprint}", trouble.Fingerprint);
             }
         }
-        foreach (var fingerprint in open.Keys) await incidents.Recover(fingerprint);
+        foreach (var fingerprint in open.Keys)
+        {
+            try
+            {
+                await incidents.Recover(fingerprint);
+            }
+            catch (Exception error) when (!DatabaseErrors.IsTransient(error))
+            {
+                log.LogError(error, "The incident of {Fingerprint} could not be ended", fingerprint);
+            }
+        }
         return true;
 
         // Without its rule what is open stays so until it is over.
@@ -226,7 +241,7 @@ internal sealed class Watch(
         return rows.ToDictionary(row => row.Fingerprint, row => row.At);
     }
 
-    /// <summary>Drops resolved incidents past their retention, with their deliveries.</summary>
+    /// <summary>Drops resolved incidents past their retention, with their deliveries, and silences that are over for as long.</summary>
     internal async Task DropOld(DateTime now, CancellationToken cancellation = default)
     {
         var before = now.AddDays(-settings.RetentionDays);
@@ -234,6 +249,8 @@ internal sealed class Watch(
         if (await Drop(connection, DropOldSql, before, cancellation) is > 0 and var count)
             log.LogInformation("{Count} resolved incidents are past their retention and were dropped", count);
         await Drop(connection, DropLooseSql, before, cancellation);
+        if (await Drop(connection, DropSilencesSql, before, cancellation) is > 0 and var silences)
+            log.LogInformation("{Count} silences are past their retention and were dropped", silences);
     }
 
     private static async Task<int> Drop(NpgsqlConnection connection, string sql, DateTime before, CancellationToken cancellation)

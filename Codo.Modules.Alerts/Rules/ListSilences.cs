@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Codo.Platform.Data;
 using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Dapper;
@@ -13,7 +14,8 @@ internal static class ListSilences
 {
     internal sealed record Query(int? Page, int? Limit) : IRequest<Result>, IPaged;
 
-    internal sealed record Result(List<View> Data, long Count) : Answer(Messages.Fetched);
+    /// <param name="CountIsEstimate">There are more than 10,000 silences, and no more were counted.</param>
+    internal sealed record Result(List<View> Data, long Count, bool CountIsEstimate) : Answer(Messages.Fetched);
 
     internal sealed record View(
         long SilenceId,
@@ -39,26 +41,33 @@ internal static class ListSilences
     {
         private const int DefaultLimit = 15;
 
-        private const string ListSql = """
-            SELECT silence_id, source, kind, subject, starts_at, ends_at, reason, creator, space_id FROM alerts.silence
-            WHERE @SeesAll OR space_id = ANY(@Spaces) ORDER BY ends_at DESC,
-                silence_id DESC LIMIT @Limit OFFSET @Offset;
+        private const string From = """
+            FROM alerts.silence WHERE @SeesAll OR space_id = ANY(@Spaces)
             """;
 
-        private const string CountSql = """
-            SELECT count(*) FROM alerts.silence WHERE @SeesAll OR space_id = ANY(@Spaces)
+        private const string ListSql = $"""
+            SELECT silence_id, source, kind, subject, starts_at, ends_at, reason, creator, space_id {From}
+            ORDER BY ends_at DESC, silence_id DESC LIMIT @Limit OFFSET @Offset
+            """;
+
+        private const string RowsSql = $"""
+            SELECT {From}
+            """;
+
+        private const string CountSql = $"""
+            SELECT count(*) FROM ({RowsSql} LIMIT 10001) counted
             """;
 
         public async Task<Result> Handle(Query request, CancellationToken cancellationToken)
         {
             var sight = access.Sees(ResourceKind.Rule);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
-            await using var both = await connection.QueryMultipleAsync(
-                ListSql + CountSql,
-                new { SeesAll = sight.All, sight.Spaces, Limit = request.Limit ?? DefaultLimit, Offset = request.Offset(DefaultLimit) }
-            );
-            var rows = (await both.ReadAsync<View>()).Select(row => row with { Space = access.NameOf(row.SpaceId) }).ToList();
-            return new Result(rows, await both.ReadSingleAsync<long>());
+            var asked = new { SeesAll = sight.All, sight.Spaces, Limit = request.Limit ?? DefaultLimit, Offset = request.Offset(DefaultLimit) };
+            await using var transaction = await ListReading.Begin(connection, cancellationToken);
+            var rows = (await connection.QueryAsync<View>(ListSql, asked, transaction)).Select(row => row with { Space = access.NameOf(row.SpaceId) }).ToList();
+            var count = await ListReading.Count(connection, transaction, CountSql, RowsSql, asked);
+            await transaction.CommitAsync(cancellationToken);
+            return new Result(rows, count.Rows, count.IsEstimate);
         }
     }
 }

@@ -71,6 +71,12 @@ internal sealed class ExecutionMirror(
         UPDATE cron.dashboard_job SET looked_at = clock_timestamp() WHERE log_id = @LogId
         """;
 
+    // As LaterSql, and whether both rows take a change.
+    private const string TriedSql = """
+        WITH later AS (UPDATE cron.dashboard_job SET looked_at = clock_timestamp() WHERE log_id = @LogId RETURNING log_id, nominal_at)
+        UPDATE cron.cron_log l SET dashboard_job = l.dashboard_job FROM later WHERE l.log_id = later.log_id AND l.nominal_at = later.nominal_at
+        """;
+
     private const string SettledSql = """
         DELETE FROM cron.dashboard_job WHERE log_id = @LogId
         """;
@@ -83,6 +89,8 @@ internal sealed class ExecutionMirror(
         """;
 
     protected override string Outdated => OutdatedSql;
+
+    protected override string LookedAt => LaterSql;
 
     protected override string Lost => LostSql;
 
@@ -133,8 +141,11 @@ internal sealed class ExecutionMirror(
         }
         if (row.BackgroundJob is null)
         {
+            // First: for a row that takes no change no background job is made, and none again in each round.
+            await connection.ExecuteAsync(TriedSql, new { row.LogId }, transaction);
             var made = jobs.Create(Job.FromExpression<FireDueJobs>(fire => fire.Fire(row.Job, facts.JobId, null!, CancellationToken.None)), StateOf(facts));
             await connection.ExecuteAsync(MadeSql, new { row.LogId, Id = made }, transaction);
+            await transaction.SaveAsync(OneRow);
             await Shown(connection, transaction, facts);
             return;
         }

@@ -175,6 +175,11 @@ internal sealed class ExecutionStore
         SELECT id FROM cron.job WHERE id = ANY(@Jobs) ORDER BY id FOR KEY SHARE
         """;
 
+    // A job's row that somebody holds for longer keeps the ends of its own runs, and no other's.
+    private const string PatienceSql = """
+        SET LOCAL lock_timeout = '1s'
+        """;
+
     private const string StopsSql = """
         SELECT log_id, attempt, stop_zh AS zh, stop_en AS en FROM cron.active_execution WHERE log_id = ANY(@LogIds) ORDER BY log_id FOR UPDATE
         """;
@@ -295,6 +300,7 @@ internal sealed class ExecutionStore
         else
         {
             await using var transaction = await connection.BeginTransactionAsync();
+            await connection.ExecuteAsync(PatienceSql, transaction: transaction);
             ended = await End(connection, transaction, await WithoutVainRetries(connection, transaction, batch));
             await transaction.CommitAsync();
         }

@@ -90,8 +90,12 @@ internal sealed class Ledger(
 
     // A stretch stands in the list where it ends: a pause that goes on is among the newest, however long ago it began.
     private const string ExtendGapSql = """
-        UPDATE cron.cron_log SET nominal_until = GREATEST(nominal_until, @Until), exec_time = GREATEST(exec_time, @Until), times = times + @Times
-            WHERE log_id = @LogId AND nominal_at = @NominalAt RETURNING times
+        WITH before AS (
+            SELECT nominal_until FROM cron.cron_log WHERE log_id = @LogId AND nominal_at = @NominalAt
+        )
+        UPDATE cron.cron_log l SET nominal_until = GREATEST(l.nominal_until, @Until), exec_time = GREATEST(l.exec_time, @Until), times = l.times + @Times
+        FROM before b WHERE l.log_id = @LogId AND l.nominal_at = @NominalAt
+        RETURNING l.times, date_trunc('hour', l.nominal_until) > date_trunc('hour', b.nominal_until) AS is_new_hour
         """;
 
     // The account moves forward only: a clock that was put back accounts for nothing twice.
@@ -439,7 +443,7 @@ internal sealed class Ledger(
         if (
             open.LogId is { } logId
             && open.Reason == entry.Reason
-            && await connection.ExecuteScalarAsync<int?>(
+            && await connection.QuerySingleOrDefaultAsync<Extended>(
                 ExtendGapSql,
                 new
                 {
@@ -450,11 +454,11 @@ internal sealed class Ledger(
                 },
                 transaction
             )
-                is { } times
+                is { } extended
         )
         {
             CronMetrics.Over(entry.Status, entry.Times);
-            return (open, tell && await Tell(connection, transaction, job, logId, open.At!.Value, entry, times));
+            return (open, tell && await Tell(connection, transaction, job, logId, open.At!.Value, entry, extended));
         }
         CronMetrics.Over(entry.Status, entry.Times);
         var from = entry.From.UtcDateTime;
@@ -470,10 +474,14 @@ internal sealed class Ledger(
             entry.Cause.Zh,
             entry.Cause.En,
         }, transaction);
-        return (new Gap(made, from, entry.Reason), tell && made is { } written && await Tell(connection, transaction, job, written, from, entry, entry.Times));
+        return (
+            new Gap(made, from, entry.Reason),
+            tell && made is { } written && await Tell(connection, transaction, job, written, from, entry, new Extended(entry.Times, false))
+        );
     }
 
-    // A miss is told whenever it is noticed; skips are once they are three in a row, which are one row of the ledger since nothing ran in between. What a
+    // A miss is told whenever it is noticed, but for that of a job that was broken: people have heard of that already. Skips are once they are three in a row,
+    // which are one row of the ledger since nothing ran in between, and then once an hour: whoever listens says how often people hear of what goes on. What a
     // high-risk rule keeps from running is told with the first: it stays so until a person does something.
     private static async Task<bool> Tell(
         NpgsqlConnection connection,
@@ -482,15 +490,16 @@ internal sealed class Ledger(
         long logId,
         DateTime at,
         Accounting.Entry entry,
-        int times
+        Extended stretch
     )
     {
-        var isMissed = entry.Status == ExecutionStatus.Missed;
+        var times = stretch.Times;
+        var isMissed = entry.Status == ExecutionStatus.Missed && entry.Reason != BrokenGap.Key;
         var isSkipped = entry.Reason!.StartsWith(OfRule, StringComparison.Ordinal)
             ? times == entry.Times
             : entry.Reason.StartsWith("overlap", StringComparison.Ordinal)
                 && times >= JobEvents.SkipsThatCount
-                && times - entry.Times < JobEvents.SkipsThatCount;
+                && (stretch.IsNewHour || times - entry.Times < JobEvents.SkipsThatCount);
         if (!isMissed && !isSkipped)
             return false;
         await Outbox.Write(
@@ -524,6 +533,10 @@ internal sealed class Ledger(
 
     /// <summary>The job's newest row of the ledger when that is a stretch of skips or misses.</summary>
     private readonly record struct Gap(long? LogId, DateTime? At, string? Reason);
+
+    /// <summary>A stretch with what has come to it.</summary>
+    /// <param name="IsNewHour">It ends in another hour than before.</param>
+    private sealed record Extended(int Times, bool IsNewHour);
 
     private sealed record Move(long Job, DateTime AccountedTo, DateTime? Next, Gap Gap);
 

@@ -111,7 +111,23 @@ internal sealed class PartitionMaintenance(
                 before,
                 settings.LogRetentionDays
             );
-        foreach (var table in Tables)
+        // A month that cannot be dropped keeps nothing else.
+        await Steps.All(
+            cancellation,
+            [
+                .. Tables.Select<string, Func<Task>>(table => () => DropMonths(table)),
+                () => Execute(DeleteOldSql, new { Before = before }, timeout: 600),
+                () => Execute(ForgetDeletedSql, new { Before = before }),
+                () => Execute(EndUndoSql, new { Now = now, Days = RetentionGuard.DeletedDays }),
+                () => Execute(DeleteVersionsSql, new { Most = RetentionGuard.KeptVersions }),
+                () => Execute(ForgetLastSql),
+                () => Execute(ForgetKeysSql),
+                DeleteSummaries,
+            ]
+        );
+
+        async Task DropMonths(string table)
+        {
             if (await Partitions.Drop(source, table, PartitionSpan.Month, before) is > 0 and var count)
                 log.LogInformation(
                     "{Count} months of {Table} are past their retention of {Days} days and were dropped",
@@ -119,15 +135,19 @@ internal sealed class PartitionMaintenance(
                     table,
                     settings.LogRetentionDays
                 );
-        await using var connection = await source.OpenConnectionAsync(cancellation);
-        await connection.ExecuteAsync(DeleteOldSql, new { Before = before }, commandTimeout: 600);
-        await connection.ExecuteAsync(ForgetDeletedSql, new { Before = before });
-        await connection.ExecuteAsync(EndUndoSql, new { Now = now, Days = RetentionGuard.DeletedDays });
-        await connection.ExecuteAsync(DeleteVersionsSql, new { Most = RetentionGuard.KeptVersions });
-        await connection.ExecuteAsync(ForgetLastSql);
-        await connection.ExecuteAsync(ForgetKeysSql);
-        var summaries = new { Before = wanted, SummariesBefore = now.AddDays(-settings.SummaryRetentionDays) };
-        while (await connection.ExecuteAsync(DeleteSummariesSql, summaries) == 10_000) cancellation.ThrowIfCancellationRequested();
+        }
+
+        async Task<int> Execute(string sql, object? parameters = null, int? timeout = null)
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellation);
+            return await connection.ExecuteAsync(sql, parameters, commandTimeout: timeout);
+        }
+
+        async Task DeleteSummaries()
+        {
+            var summaries = new { Before = wanted, SummariesBefore = now.AddDays(-settings.SummaryRetentionDays) };
+            while (await Execute(DeleteSummariesSql, summaries) == 10_000) cancellation.ThrowIfCancellationRequested();
+        }
     }
 
     // An attempt is changed twice and a row of the ledger too, whose status and start are indexed, so that it moves all the same.

@@ -32,9 +32,15 @@ internal sealed class Recovery(
             SELECT FROM unnest(CAST(@LogIds AS bigint[]), CAST(@Attempts AS int[])) AS k(log_id, attempt) WHERE k.log_id = g.log_id AND k.attempt = g.attempt)
         """;
 
-    private const string SelectLeft = """
+    // One row with a time that the host cannot read would keep all the others of the node from being recovered.
+    private const string StartedAt = """
+        CASE WHEN a.started_at >= '0001-01-01 00:00+00' AND a.started_at < '10000-01-01 00:00+00' THEN a.started_at END AS started_at
+        """;
+
+    private const string SelectLeft = $"""
         SELECT g.log_id, g.nominal_at, g.job_id, g.attempt, coalesce(a.run_id, '') AS run_id, a.process_group, a.start_ticks, a.boot_id,
-            n.boot_id AS node_boot_id, coalesce(n.machine, '') AS machine, a.started_at, coalesce(g.incarnation >= n.machine_since, false) AS is_nodes_machine
+            n.boot_id AS node_boot_id, coalesce(n.machine, '') AS machine, {StartedAt},
+            coalesce(g.incarnation >= n.machine_since, false) AS is_nodes_machine
         FROM cron.active_execution g LEFT JOIN cron.attempt a ON a.log_id = g.log_id AND a.nominal_at = g.nominal_at AND a.attempt = g.attempt
         LEFT JOIN platform.node n ON n.name = g.node
         WHERE g.node = @Dead AND g.state = 'running'
@@ -46,6 +52,7 @@ internal sealed class Recovery(
                 AND state = 'running' RETURNING job, job_id
         ), ended AS (
             UPDATE cron.attempt SET ended_at = clock_timestamp(), status = 'interrupted', left_alive = @Left, cause_zh = @Zh, cause_en = @En,
+                left_unknown = CASE WHEN CAST(@Left AS int) IS NULL THEN true END,
                 (cpu_ms, peak_memory_bytes, read_bytes, written_bytes, usage_source) = (SELECT u.cpu_ms, u.peak_memory_bytes, u.read_bytes, u.written_bytes,
                     'sampled' FROM cron.live_usage u WHERE u.log_id = @LogId AND u.attempt = @Attempt)
             WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt AND ended_at IS NULL AND EXISTS (SELECT 1 FROM gone)
@@ -60,6 +67,24 @@ internal sealed class Recovery(
                         AND n.attempt = @Attempt AND n.from_byte >= 65536) THEN E'\n' || CAST(@RestAt AS text) ELSE '' END FROM cron.output o
                 WHERE o.log_id = @LogId AND o.nominal_at = @NominalAt AND o.attempt = @Attempt AND o.from_byte < 65536), '')
         WHERE l.log_id = @LogId AND l.nominal_at = @NominalAt AND l.status = 'running' AND EXISTS (SELECT 1 FROM gone)
+        """;
+
+    private const string UnknownSql = $"""
+        SELECT a.log_id, a.nominal_at, l.job_id, a.attempt, a.run_id, a.process_group, a.start_ticks, a.boot_id, n.boot_id AS node_boot_id, n.machine,
+            {StartedAt}, a.incarnation >= n.machine_since AS is_nodes_machine
+        FROM cron.attempt a JOIN cron.cron_log l ON l.log_id = a.log_id AND l.nominal_at = a.nominal_at JOIN platform.node n ON n.name = a.node
+        WHERE a.node = @Name AND a.left_unknown
+        """;
+
+    // The ledger says what became of its newest attempt.
+    private const string KnownSql = """
+        WITH known AS (
+            UPDATE cron.attempt SET left_unknown = NULL, left_alive = @Left, cause_zh = @Zh, cause_en = @En
+            WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt AND left_unknown RETURNING attempt
+        )
+        UPDATE cron.cron_log l SET cause_zh = @Zh, cause_en = @En
+        WHERE l.log_id = @LogId AND l.nominal_at = @NominalAt AND l.status = 'interrupted' AND EXISTS (SELECT FROM known)
+            AND NOT EXISTS (SELECT FROM cron.attempt a WHERE a.log_id = @LogId AND a.nominal_at = @NominalAt AND a.attempt > @Attempt)
         """;
 
     // For a row that does not read: the job must not wait for it for ever.
@@ -86,6 +111,8 @@ internal sealed class Recovery(
             rows = (await connection.QueryAsync<LeftRow>(LeftSql, new { Dead = dead, Incarnation = incarnation })).AsList();
         // Together, because each may take its 5 s between TERM and KILL.
         var failures = (await Task.WhenAll(rows.Select(row => TryRecover(row, dead, incarnation)))).OfType<Exception>().ToList();
+        // After them: what another machine settles meanwhile goes from those to these.
+        if (dead == node.Name) await EndUnknown(cancellation);
         // Tried again by the next run: what was recovered does not come back.
         if (failures.Count > 0)
             throw new AggregateException($"{failures.Count} of {rows.Count} executions of node {dead} wait for PostgreSQL to be recovered", failures);
@@ -118,6 +145,39 @@ internal sealed class Recovery(
             log.LogWarning(failure, "An execution whose end is not recorded waits for PostgreSQL");
     }
 
+    // What another machine has settled while this node was away: its commands may run here, beside the job's next run.
+    private async Task EndUnknown(CancellationToken cancellation)
+    {
+        List<LeftRow> rows;
+        await using (var connection = await source.OpenConnectionAsync(cancellation))
+            rows = (await connection.QueryAsync<LeftRow>(UnknownSql, new { node.Name })).AsList();
+        await Task.WhenAll(rows.Where(IsHere).Select(EndOne));
+
+        async Task EndOne(LeftRow row)
+        {
+            try
+            {
+                var left = await End(row);
+                var cause = Cause(new Text($"节点 {node.Name} 中断", $"Node {node.Name} was cut off"), left);
+                await using var connection = await source.OpenConnectionAsync(CancellationToken.None);
+                await connection.ExecuteAsync(KnownSql, new
+                {
+                    row.LogId,
+                    row.NominalAt,
+                    row.Attempt,
+                    Left = left,
+                    cause.Zh,
+                    cause.En,
+                });
+                log.LogWarning("What was left of execution {LogId} of job {JobId} is ended: {Cause}", row.LogId, row.JobId, cause.En);
+            }
+            catch (Exception error) when (!DatabaseErrors.IsTransient(error))
+            {
+                log.LogError(error, "What is left of execution {LogId} of job {JobId} could not be ended", row.LogId, row.JobId);
+            }
+        }
+    }
+
     private async Task<Exception?> TryRecover(LeftRow row, string dead, long incarnation, bool isStray = false)
     {
         try
@@ -144,21 +204,11 @@ internal sealed class Recovery(
 
     private async Task RecoverOne(LeftRow row, string dead, long incarnation, bool isStray)
     {
-        var here = new RunPlace(row.Machine, row.NodeBootId, row.IsNodesMachine, row.BootId, row.StartedAt).IsHere(time.GetUtcNow().UtcDateTime);
-        // Without a recorded group the host died between the claim and the mark: the run id in the environment finds what was started.
-        int? left =
-            here && row.RunId.Length > 0
-                ? await ProcessTree.KillAsync(new RunMark(row.RunId, row.ProcessGroup ?? 0, row.StartTicks ?? 0, row.BootId ?? ""))
-                : null;
+        int? left = IsHere(row) && row.RunId.Length > 0 ? await End(row) : null;
         var why = isStray
             ? new Text($"节点 {dead} 未能记录其结果", $"Node {dead} could not record how it ended")
             : new Text($"节点 {dead} 中断", $"Node {dead} was cut off");
-        var cause = left switch
-        {
-            0 => new Text($"{why.Zh}，命令已不在或已被终止", $"{why.En}; the command is gone or was ended"),
-            > 0 => new Text($"{why.Zh}，仍有 {left} 个进程无法结束", $"{why.En}; {left} processes could not be ended"),
-            _ => new Text($"{why.Zh}，其机器上的命令是否仍在运行未知", $"{why.En}; whether the command still runs on its machine is not known"),
-        };
+        var cause = Cause(why, left);
         await using var connection = await source.OpenConnectionAsync();
         var interrupted = await connection.ExecuteAsync(InterruptSql, new
         {
@@ -177,6 +227,20 @@ internal sealed class Recovery(
         Wake();
         log.LogWarning("Execution {LogId} of job {JobId} is interrupted: {Cause}", row.LogId, row.JobId, cause.En);
     }
+
+    private bool IsHere(LeftRow row) =>
+        new RunPlace(row.Machine, row.NodeBootId, row.IsNodesMachine, row.BootId, row.StartedAt).IsHere(time.GetUtcNow().UtcDateTime);
+
+    // Without a recorded group the host died between the claim and the mark: the run id in the environment finds what was started.
+    private static Task<int> End(LeftRow row) =>
+        ProcessTree.KillAsync(new RunMark(row.RunId, row.ProcessGroup ?? 0, row.StartTicks ?? 0, row.BootId ?? ""));
+
+    private static Text Cause(Text why, int? left) => left switch
+    {
+        0 => new Text($"{why.Zh}，命令已不在或已被终止", $"{why.En}; the command is gone or was ended"),
+        > 0 => new Text($"{why.Zh}，仍有 {left} 个进程无法结束", $"{why.En}; {left} processes could not be ended"),
+        _ => new Text($"{why.Zh}，其机器上的命令是否仍在运行未知", $"{why.En}; whether the command still runs on its machine is not known"),
+    };
 
     // Those who are told that it ended, and the dashboard.
     private void Wake()

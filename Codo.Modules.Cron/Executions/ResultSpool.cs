@@ -56,13 +56,8 @@ internal sealed class ResultSpool(ExecutionStore store, NodeSettings node, ILogg
             catch (Exception error) when (!DatabaseErrors.IsTransient(error))
             {
                 // A power loss leaves empty and half-written files. The row of such an execution is recovered as interrupted.
-                log.LogError(
-                    error,
-                    "The spooled result {File} does not read; it is set aside in {Folder}",
-                    Path.GetFileName(file),
-                    BadFiles.FolderOf(node.DataDirectory)
-                );
-                BadFiles.SetAside(node.DataDirectory, file);
+                log.LogError(error, "The spooled result {File} does not read", Path.GetFileName(file));
+                BadFiles.TrySetAside(node.DataDirectory, file, log);
             }
         }
     }

@@ -22,6 +22,10 @@ internal sealed class SettleRestoredRuns : ISettleRestored
         FROM gone WHERE l.log_id = gone.log_id AND l.nominal_at = gone.nominal_at AND l.status IN ('queued', 'running')
         """;
 
+    private const string ForgetUnknownSql = """
+        UPDATE cron.attempt SET left_unknown = NULL WHERE left_unknown
+        """;
+
     // Background jobs are not in a backup.
     private const string ForgetDashboardSql = """
         DELETE FROM cron.dashboard_job
@@ -37,6 +41,7 @@ internal sealed class SettleRestoredRuns : ISettleRestored
     public async Task Settle(NpgsqlConnection connection, NpgsqlTransaction transaction, Text cause)
     {
         await connection.ExecuteAsync(SettleSql, new { cause.Zh, cause.En }, transaction, commandTimeout: 0);
+        await connection.ExecuteAsync(ForgetUnknownSql, transaction: transaction, commandTimeout: 0);
         await connection.ExecuteAsync(ForgetDashboardSql, transaction: transaction);
         await connection.ExecuteAsync(NumberSql, transaction: transaction, commandTimeout: 0);
     }

@@ -11,6 +11,8 @@ const WORDS = {
   m: t('错过', 'missed'), i: t('中断', 'interrupted'), x: t('被终止', 'killed'), t: t('超时', 'timed out'), f: t('失败', 'failed'),
 };
 const LETTERS = { success: 's', queued: 'q', running: 'r', skipped: 'k', missed: 'm', interrupted: 'i', killed: 'x', timeout: 't', faild: 'f' };
+const HINT = t('点击一格看原因', 'A click on a cell says why');
+const CLEAN = t('本页任务没有出错或未执行的', 'Of the jobs of this page nothing went wrong, and all that was due ran');
 // What went wrong, or did not run.
 const isBad = (letter) => WORST.indexOf(letter) > 3;
 const TONES = { s: '--ok', q: '--idle', r: '--run', k: '--line-strong', m: '--warn', i: '--bad', x: '--bad', t: '--bad', f: '--bad' };
@@ -28,7 +30,7 @@ class Matrix {
       onscroll: () => this.draw(), onkeydown: (event) => this.key(event),
       onclick: (event) => this.point(event, true), onmousemove: (event) => this.point(event, false),
     }, this.space, this.canvas);
-    this.told = h('div', { class: 'muted', role: 'status', 'aria-live': 'polite' }, t('点击一格看原因', 'A click on a cell says why'));
+    this.told = h('div', { class: 'muted', role: 'status', 'aria-live': 'polite' }, HINT);
     this.table = h('div', { class: 'grid-table', hidden: true, tabindex: '0', role: 'region', 'aria-label': t('任务与时间', 'Jobs against time') });
     const button = h('button', { type: 'button', class: 'button small', 'aria-pressed': 'false', onclick: () => this.toggle(button) }, t('表格', 'Table'));
     const bar = h('div', { class: 'grid-bar' }, this.told, h('span', { class: 'grow' }), button);
@@ -56,6 +58,9 @@ class Matrix {
     this.from = Date.parse(from);
     this.step = Number(step);
     this.ticks = JSON.parse(ticks);
+    // Only a filter that the page itself applies leaves no row.
+    const isEmpty = !this.rows.length;
+    if (isEmpty !== (this.told.textContent === CLEAN)) this.told.textContent = isEmpty ? CLEAN : HINT;
     this.space.style.height = `${HEAD + this.rows.length * ROW}px`;
     this.scroller.style.height = `${HEAD + Math.min(MostRows, Math.max(3, this.rows.length)) * ROW + 2}px`;
     if (!this.table.hidden) this.fillTable();
@@ -126,6 +131,8 @@ class Matrix {
         const half = WORST[pixels[x]] === 'k' || WORST[pixels[x]] === 'm';
         pen.fillStyle = colour(TONES[WORST[pixels[x]]]);
         pen.fillRect(left + x, y + (half ? ROW / 2 : 3), end - x, half ? ROW / 2 - 3 : ROW - 6);
+        // And what went wrong has a notch.
+        if (TONES[WORST[pixels[x]]] === '--bad') { pen.fillStyle = colour('--surface'); pen.fillRect(left + x, y + ROW - 8, end - x, 2); }
       }
       x = end;
     }

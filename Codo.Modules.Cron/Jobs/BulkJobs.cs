@@ -16,6 +16,9 @@ namespace Codo.Modules.Cron.Jobs;
 /// </summary>
 internal static class BulkJobs
 {
+    // The audit's name for a refused item: as Failures writes it for this route.
+    private const string Route = "POST /v1/cron/job/bulk/";
+
     private static readonly string[] Actions = ["pause", "resume", "run", "tag", "untag"];
 
     /// <param name="Tags">Those to be added or taken away, by <c>tag</c> and <c>untag</c>.</param>
@@ -66,6 +69,7 @@ internal static class BulkJobs
         IRequestHandler<TogglePause.Command, TogglePause.Result> pauses,
         IRequestHandler<EditJob.Command, EditJob.Result> edits,
         Access access,
+        RefusedAttempts attempts,
         ILogger<Handler> log
     ) : IRequestHandler<Command, Result>
     {
@@ -104,6 +108,7 @@ internal static class BulkJobs
                 }
                 catch (Refusal refused)
                 {
+                    attempts.Refused(access.Caller, Route, refused);
                     items.Add(NotDone(id, refused.Text, refused.Hint));
                     unanswered = 0;
                 }

@@ -174,10 +174,19 @@ internal static class EditJob
             var interpreter = request.Interpreter?.Trim() ?? job.Interpreter;
             var risk = JobRisk.Of(await rules.Read(connection, transaction), cmd, interpreter, () => variables.Values);
             risk.Demand();
-            // The rules see the variables' values in the command: released was what it did with the old ones.
-            var released = hasOtherVariables ? JobRisk.Kept(job.Released, cmd, interpreter) : job.Released;
+            // As another user, in another directory or encoding, or on other nodes, the same words do something else. The rules see the variables' values in
+            // the command: released was what it did with the old ones.
+            var isMoved =
+                user != (job.RunAs is { Length: > 0 } named ? named : runAs.Default)
+                || Differs(request.WorkingDirectory, before.WorkingDirectory)
+                || Differs(request.Encoding, before.Encoding)
+                || Differs(request.Node is null ? null : NodeSelector.Form(request.Node), before.Node);
+            var released =
+                isMoved ? ""
+                : hasOtherVariables ? JobRisk.Kept(job.Released, cmd, interpreter)
+                : job.Released;
             var isHeld = risk.NeedsSecond(released);
-            var isWriter = hasOtherVariables || cmd != job.Cmd || interpreter != job.Interpreter;
+            var isWriter = isMoved || hasOtherVariables || cmd != job.Cmd || interpreter != job.Interpreter;
             var version = await connection.ExecuteScalarAsync<int>(UpdateSql, new
             {
                 Risks = risk.Stored,

@@ -82,8 +82,6 @@ public sealed partial class JobListPage
             ? T("命令过长：请在任务页查看后放行", "The command is long: look at it and release it on the job's page")
             : null;
 
-    private static string Iso(DateTime at) => at.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
-
     private static string FirstLine(string text) => text.Split('\n', 2)[0] is { Length: > 160 } line ? line[..160] + "…" : text.Split('\n', 2)[0];
 
     private static IEnumerable<string> Owners(JobView job) => job.Owners.Length > 0 ? job.Owners : [job.Creator];

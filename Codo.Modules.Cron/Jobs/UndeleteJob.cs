@@ -32,6 +32,7 @@ internal static class UndeleteJob
         RecurringJobs recurring,
         JobEnvironment environments,
         Quotas quotas,
+        RunAsRule runAs,
         RiskRules rules,
         Access access
     ) : IRequestHandler<Command, Result>
@@ -40,7 +41,8 @@ internal static class UndeleteJob
             SELECT d.job, d.job_id, d.space_id, d.version, d.creator_id, d.paused, d.held_by, COALESCE(d.released, '') AS released,
                 COALESCE(d.writer_id, v.by_id) AS writer_id,
                 v.content ->> 'cmd' AS cmd, v.content ->> 'cron' AS cron, v.content ->> 'time_zone' AS time_zone, v.content ->> 'interpreter' AS interpreter,
-                v.env, clock_timestamp() AS now, NOT EXISTS (SELECT FROM accounts.space s WHERE s.space_id = d.space_id) AS space_is_gone
+                COALESCE(v.content ->> 'run_as', '') AS run_as, v.env, clock_timestamp() AS now,
+                NOT EXISTS (SELECT FROM accounts.space s WHERE s.space_id = d.space_id) AS space_is_gone
             FROM cron.deleted_job d JOIN cron.job_version v ON v.job = d.job AND v.version = d.version
             WHERE d.job = @DeletedId AND d.job_id IS NOT NULL AND d.deleted_at > clock_timestamp() - make_interval(days => @Days)
             FOR UPDATE OF d
@@ -80,6 +82,8 @@ internal static class UndeleteJob
             // Grants on it have ended with it: the roles on its space decide.
             var resource = Resource.Any(ResourceKind.Job, job.SpaceId);
             await access.Demand(Verbs.Edit, resource, Gone(request.DeletedId!.Value));
+            // What a superuser has taken away is not to run again as Codo's own user by anybody else.
+            await runAs.MayChange(connection, transaction, caller, job.RunAs);
             var space = await access.SpaceForReturn(resource, request.Space, job.SpaceIsGone);
             var version = space == job.SpaceId ? job.Version : job.Version + 1;
             var jobs = await connection.ExecuteScalarAsync<long>(OfCreatorSql, new { job.CreatorId }, transaction);
@@ -143,6 +147,7 @@ internal static class UndeleteJob
             public string? Cron { get; init; }
             public string? TimeZone { get; init; }
             public string? Interpreter { get; init; }
+            public string RunAs { get; init; } = "";
             public byte[]? Env { get; init; }
             public DateTime Now { get; init; }
         }

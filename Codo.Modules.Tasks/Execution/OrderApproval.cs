@@ -36,6 +36,21 @@ internal sealed class OrderApproval
         (NOT p.void AND (p.verdict <> 'approve' OR o.schedule <> 'new' OR NOT {IsOver}))
         """;
 
+    /// <summary>
+    /// In SQL, those who can approve an order <c>o</c>, whether or not they have: rows of <c>id</c>, <c>name</c> and <c>place</c>. Of a team they are its
+    /// members of now, else those who could at its acceptance. Since then a start may have asked for a second person: that leaves out the submitter.
+    /// </summary>
+    public const string Candidates = """
+        (SELECT c.id, c.name, c.place FROM tasks.order_approval k, LATERAL (
+            SELECT n.id, n.name, n.place FROM unnest(k.candidate_ids, k.candidates) WITH ORDINALITY AS n(id, name, place) WHERE k.team_id IS NULL
+            UNION ALL
+            SELECT m.user_id, COALESCE(NULLIF(u.nickname, ''), u.username, ''), row_number() OVER (ORDER BY m.user_id)
+            FROM (SELECT DISTINCT t.user_id FROM accounts.team_member t WHERE t.team_id = k.team_id) m LEFT JOIN accounts.person u USING (user_id)) c
+        WHERE k.list_id = o.list_id AND c.id IS DISTINCT FROM k.not_editor_id
+            AND NOT (k.not_submitter AND (c.id IN (k.submitter_id, COALESCE(o.creator_id, k.submitter_id)) OR (o.creator_id IS NULL AND (o.creator = c.name
+                OR EXISTS (SELECT FROM accounts.person w WHERE w.user_id = c.id AND o.creator IN (w.username, w.nickname)))))))
+        """;
+
     // Approvals of another plan, and those whose time is over, no longer count.
     private const string VoidSql = $"""
         UPDATE tasks.approval p SET void = true WHERE p.list_id = @ListId AND NOT p.void AND p.verdict = 'approve'

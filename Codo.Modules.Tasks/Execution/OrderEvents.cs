@@ -39,13 +39,20 @@ internal static class OrderEvents
              ELSE 0 END
         """;
 
-    // A dead letter counts as noted: its situation is told when a person sends it again, and not once more with every change.
+    // A dead letter counts as noted: its situation is told when a person sends it again, and not once more with every change. Hosts that come to trouble later
+    // are told as well: by what waits to be published, which is locked so that it is read after this is committed, or else by a message of their own. So the
+    // failures of a thousand hosts are few messages.
     private const string NoteSql = $"""
+        WITH waiting AS (
+            SELECT message_id FROM platform.outbox WHERE stream = 'order:' || CAST(@ListId AS bigint) AND kind = 'orders.situation' FOR UPDATE SKIP LOCKED
+        )
         INSERT INTO platform.outbox (stream, kind, payload)
         SELECT 'order:' || o.list_id, 'orders.situation', jsonb_build_object('list_id', o.list_id, 'situation', {Situation}) FROM tasks.scheduler_task_list o
         WHERE o.list_id = @ListId
-            AND COALESCE((SELECT CAST(m.payload ->> 'situation' AS int) FROM platform.outbox m WHERE m.stream = 'order:' || o.list_id
+            AND (COALESCE((SELECT CAST(m.payload ->> 'situation' AS int) FROM platform.outbox m WHERE m.stream = 'order:' || o.list_id
                 ORDER BY m.message_id DESC LIMIT 1), o.told) <> {Situation}
+                OR {Situation} IN (4, 6) AND o.told_hosts < (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id
+                    AND l.state IN ('failed', 'interrupted')) AND NOT EXISTS (SELECT FROM waiting))
         """;
 
     // Its stream is its own, so that it holds up nothing else of the order; its time is the one at which it is due, so that it counts as late only after that.

@@ -93,6 +93,8 @@ internal sealed class OrderMirror(
 
     protected override string Outdated => OutdatedSql;
 
+    protected override string LookedAt => LaterSql;
+
     protected override string Lost => LostSql;
 
     /// <summary>The order's page in the console.</summary>
@@ -135,8 +137,11 @@ internal sealed class OrderMirror(
         }
         if (row.BackgroundJob is null)
         {
+            // First: for a row that takes no change no background job is made, and none again in each round.
+            await connection.ExecuteAsync(LaterSql, new { row.ListId }, transaction);
             var made = jobs.Create(Job.FromExpression<Advancing>(advancing => advancing.Advance(row.ListId, null!)), StateOf(facts));
             await connection.ExecuteAsync(MadeSql, new { row.ListId, Id = made }, transaction);
+            await transaction.SaveAsync(OneRow);
             await Shown(connection, transaction, facts);
             return;
         }

@@ -10,19 +10,21 @@ namespace Codo.Modules.Tasks.Execution;
 internal sealed class OrderSituationReader : IOutboxReader
 {
     private const string ToldSql = """
-        UPDATE tasks.scheduler_task_list SET told = @Situation WHERE list_id = @ListId
+        UPDATE tasks.scheduler_task_list SET told = @Situation, told_hosts = @Hosts WHERE list_id = @ListId
+        """;
+
+    // One query, so that ids and names are of the same people: what counts depends on the clock.
+    private const string StillAskedSql = $"""
+        SELECT c.id, c.name FROM tasks.scheduler_task_list o CROSS JOIN LATERAL {OrderApproval.Candidates} c
+        WHERE o.list_id = @ListId AND o.schedule = 'new' AND NOT EXISTS (SELECT FROM tasks.approval p WHERE p.list_id = o.list_id
+            AND p.user_id = c.id AND p.verdict = 'approve' AND {OrderApproval.Counts}) ORDER BY c.place
         """;
 
     private const string ReadSql = $"""
-        SELECT o.list_id, o.task_name, o.task_type, {OrderEvents.Situation} AS situation, o.told, o.approver_ids, o.watchers, o.watcher_ids, o.watcher_names,
-            o.creator_id, o.creator, o.space_id,
+        SELECT o.list_id, o.task_name, o.task_type, {OrderEvents.Situation} AS situation, o.told, o.told_hosts, o.approver_ids, o.watchers, o.watcher_ids,
+            o.watcher_names, o.creator_id, o.creator, o.space_id,
                ARRAY(SELECT COALESCE((SELECT u.nickname FROM tasks.scheduler_temp_user u WHERE u.temp_id = o.temp_id AND u.user_id = a.id), '')
                 FROM unnest(o.approver_ids) WITH ORDINALITY AS a(id, place) ORDER BY a.place) AS approver_names,
-               CASE WHEN o.schedule <> 'new' THEN CAST(ARRAY[] AS bigint[]) ELSE ARRAY(SELECT c.id FROM tasks.order_approval k,
-                    unnest(k.candidate_ids) AS c(id) WHERE k.list_id = o.list_id AND NOT EXISTS (SELECT FROM tasks.approval p WHERE p.list_id = o.list_id
-                    AND p.user_id = c.id AND p.verdict = 'approve' AND {OrderApproval.Counts})) END AS asked_ids,
-               (SELECT p.candidate_ids FROM tasks.order_approval p WHERE p.list_id = o.list_id) AS candidate_ids,
-               (SELECT p.candidates FROM tasks.order_approval p WHERE p.list_id = o.list_id) AS candidates,
                ARRAY(SELECT l.host FROM tasks.lane l WHERE l.list_id = o.list_id AND l.state IN ('failed', 'interrupted') ORDER BY l.lane_id) AS hosts
         FROM tasks.scheduler_task_list o WHERE o.list_id = @ListId
         """;
@@ -57,9 +59,11 @@ internal sealed class OrderSituationReader : IOutboxReader
     {
         var changed = messages[0].Read<OrderEvents.Changed>();
         if (await connection.QuerySingleOrDefaultAsync<Row>(ReadSql, new { changed.ListId }, transaction) is not { } row) return null;
-        await connection.ExecuteAsync(ToldSql, new { changed.ListId, row.Situation }, transaction);
+        await connection.ExecuteAsync(ToldSql, new { changed.ListId, row.Situation, Hosts = row.Hosts.Length }, transaction);
         // What became of it and went back in the meantime is told as it is now: whoever listens may have to count it.
-        return changed.Situation == row.Told && row.Situation == row.Told ? null : await Describe(connection, transaction, row, messages[0].At);
+        return changed.Situation == row.Told && row.Situation == row.Told && row.Hosts.Length <= row.ToldHosts
+            ? null
+            : await Describe(connection, transaction, row, messages[0].At);
     }
 
     private static async Task<OrderSituationChanged> Describe(NpgsqlConnection connection, NpgsqlTransaction transaction, Row row, DateTime since)
@@ -75,15 +79,12 @@ internal sealed class OrderSituationReader : IOutboxReader
             row.Hosts,
             OrderPeople.Of(row.ApproverIds, row.ApproverNames, row.WatcherIds, row.WatcherNames, row.CreatorId, row.Creator),
             row.Watchers,
-            Asked(row),
+            [.. await connection.QueryAsync<Approver>(StillAskedSql, new { row.ListId }, transaction)],
             steps.ConvertAll(step => new StepInTrouble(step.Host, step.Step, step.Outcome, Causes.Apart(step.Cause), step.ExitCode)),
             output,
             row.SpaceId
         );
     }
-
-    private static List<Approver> Asked(Row row) =>
-        [.. row.AskedIds.Select(id => new Approver(id, Array.IndexOf(row.CandidateIds, id) is >= 0 and var place ? row.Candidates[place] : ""))];
 
     private static OrderSituation Read(int situation) => situation switch
     {
@@ -110,6 +111,8 @@ internal sealed class OrderSituationReader : IOutboxReader
 
         public int Told { get; init; }
 
+        public int ToldHosts { get; init; }
+
         public long[] ApproverIds { get; init; } = [];
 
         public string[] ApproverNames { get; init; } = [];
@@ -127,12 +130,6 @@ internal sealed class OrderSituationReader : IOutboxReader
         public long SpaceId { get; init; }
 
         public string[] Hosts { get; init; } = [];
-
-        public long[] AskedIds { get; init; } = [];
-
-        public long[] CandidateIds { get; init; } = [];
-
-        public string[] Candidates { get; init; } = [];
     }
 }
 
@@ -164,6 +161,8 @@ internal sealed class BrokenOrderReader : IOutboxReader
 internal sealed class ApprovalReminderReader : IOutboxReader
 {
     public string Kind => OrderEvents.Reminder;
+
+    public bool MayWait => true;
 
     public async Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction)
     {

@@ -1,4 +1,5 @@
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Dapper;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -50,6 +51,22 @@ internal sealed class OrderWork(
         SELECT sched_id, attempt, stop_requested FROM tasks.attempt WHERE node = @Name AND ended_at IS NULL AND stop_requested IS NOT NULL
         """;
 
+    // What was to last for a while when PostgreSQL's clock was put back would last as much longer. A lane whose step waits for a time of a person's still does:
+    // only one that pauses before a retry has a step at 2.
+    private const string TakeBackSql = """
+        UPDATE tasks.lane l SET due_at = clock_timestamp() + (l.due_at - l.since), since = clock_timestamp()
+        WHERE l.due_at > clock_timestamp() AND l.due_at < 'infinity' AND l.since > clock_timestamp() + interval '5 seconds' AND l.since < 'infinity'
+            AND l.state = 'timed' AND EXISTS (SELECT FROM tasks.scheduler_task_info i WHERE i.lane_id = l.lane_id AND i.task_status = 2);
+        UPDATE tasks.order_group SET wake_at = clock_timestamp() + make_interval(secs => batch_pause)
+            WHERE wake_at > clock_timestamp() + make_interval(secs => batch_pause) + interval '5 seconds' AND wake_at < 'infinity';
+        UPDATE tasks.advance SET at = clock_timestamp() WHERE at > clock_timestamp() + interval '65 seconds' AND at < 'infinity'
+        """;
+
+    // A row that somebody holds is left to a later round.
+    private const string PatienceSql = """
+        SET LOCAL lock_timeout = '1s'
+        """;
+
     private const string ForgetKeysSql = """
         DELETE FROM tasks.idempotency WHERE at < clock_timestamp() - interval '24 hours'
         """;
@@ -76,9 +93,21 @@ internal sealed class OrderWork(
 
     public Task Recover(string node, long incarnation, CancellationToken cancellation) => recovery.Recover(node, incarnation, cancellation);
 
-    /// <summary>Recovers what is this node's by its rows and runs nowhere.</summary>
-    public Task RecoverStrays(CancellationToken cancellation) =>
-        node.HoldsLease ? recovery.RecoverStrays(node.Name, node.Incarnation, runner.Runs) : Task.CompletedTask;
+    /// <summary>Recovers what is this node's by its rows and runs nowhere, and what waits because PostgreSQL's clock was put back.</summary>
+    public async Task RecoverStrays(CancellationToken cancellation)
+    {
+        if (!node.HoldsLease) return;
+        await Steps.All(cancellation, TakeBack, () => recovery.RecoverStrays(node.Name, node.Incarnation, runner.Runs));
+
+        async Task TakeBack()
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellation);
+            await using var transaction = await connection.BeginTransactionAsync(cancellation);
+            await connection.ExecuteAsync(PatienceSql, transaction: transaction);
+            await connection.ExecuteAsync(TakeBackSql, transaction: transaction);
+            await transaction.CommitAsync(cancellation);
+        }
+    }
 
     /// <summary>Forgets idempotency keys that are past their day.</summary>
     public async Task Clean(CancellationToken cancellation)

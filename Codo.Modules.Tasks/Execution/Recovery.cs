@@ -25,17 +25,17 @@ internal sealed class Recovery(NpgsqlDataSource source, OrphanedProcesses orphan
         SELECT lane_id, list_id, since FROM tasks.lane WHERE node = @Node AND incarnation <= @Incarnation AND state = 'running' ORDER BY lane_id
         """;
 
-    // What was begun a moment ago may be on its way from the transaction to the runner.
+    // What was begun a moment ago may be on its way from the transaction to the runner. What was begun in the future is not: PostgreSQL's clock was put back.
     private const string StrayLanesSql = """
         SELECT lane_id, list_id, since FROM tasks.lane WHERE node = @Node AND incarnation = @Incarnation AND state = 'running'
-            AND since < clock_timestamp() - interval '15 seconds' ORDER BY lane_id
+            AND since NOT BETWEEN clock_timestamp() - interval '15 seconds' AND clock_timestamp() + interval '5 seconds' ORDER BY lane_id
         """;
 
     private const string StrayAttemptsSql = $"""
         SELECT {OrphanedProcess.Columns}, a.stop_requested IS NOT NULL AS unwanted
         FROM tasks.attempt a LEFT JOIN platform.node n ON n.name = a.node
-        WHERE a.node = @Node AND a.incarnation = @Incarnation AND a.ended_at IS NULL AND a.started_at < clock_timestamp() - interval '15 seconds'
-            ORDER BY a.lane_id
+        WHERE a.node = @Node AND a.incarnation = @Incarnation AND a.ended_at IS NULL
+            AND a.started_at NOT BETWEEN clock_timestamp() - interval '15 seconds' AND clock_timestamp() + interval '5 seconds' ORDER BY a.lane_id
         """;
 
     private const string LockSql = """

@@ -29,9 +29,9 @@ internal sealed class StartCheck(RunPlans plans)
         UPDATE tasks.order_approval SET stopped_zh = @Zh, stopped_en = @En, not_submitter = not_submitter OR @NeedsSecond WHERE list_id = @ListId
         """;
 
-    // Who started it without its approvals did so for what it was then: the next start needs them again.
+    // Who started it without its approvals did so for what it was then: the next start needs them again. A push back was answered by the approvals after it.
     private const string VoidSql = """
-        UPDATE tasks.approval SET void = true WHERE list_id = @ListId AND NOT void AND verdict IN ('approve', 'break_glass')
+        UPDATE tasks.approval SET void = true WHERE list_id = @ListId AND NOT void AND verdict IN ('approve', 'break_glass', 'push_back')
         """;
 
     private const string ApprovedSql = $"""

@@ -37,10 +37,13 @@ internal static partial class RemoteScripts
     // it gets the group 0.
     //
     // Some characters end in the byte of a backslash in GBK, Big5 and Shift JIS. In single quotes it is none to any shell but fish, which would read the quote
-    // behind it as text: such a command is not run there.
+    // behind it as text: such a command is not run there. Where it would be one to others, CommandForm.DemandReadable has refused it.
     //
     // The login shell has read its start files when sshd started it. Its second start is told not to: bash reads .bashrc where it sees that sshd is near and
-    // SHLVL below 2.
+    // SHLVL below 2. fish below 3.3 cannot be told.
+    //
+    // The shell that removes a script may have been killed with its session; the parent looks, which is not in it. As in Tree, nothing but a file of that name
+    // is removed.
     //
     // The first reader ends with the output, or at the first write that the channel does not take any more; then a second one throws the rest away. The
     // channel's own process waits for the first: dropbear closes a channel when that process has ended and nothing is left to read, whoever still holds it. The
@@ -69,11 +72,14 @@ internal static partial class RemoteScripts
               zsh) set -- -f;;
               fish)
                 [ -z "$codo_backslash" ] || { echo "codo: $codo_backslash"; exit 126; }
-                set -- --no-config; codo_reader='eval (cat <&3 | string collect)';;
+                if "$SHELL" --no-config -c true </dev/null >/dev/null 2>&1; then set -- --no-config; fi
+                codo_reader='eval (cat <&3 | string collect)';;
             esac
             codo_start "$@"
           )
-          printf '%s%03d' "$codo_mark" $?
+          codo_status=$?
+          if [ -d "$codo_place" ]; then rm -f "$codo_place/codo-$codo_run"; rmdir "$codo_place"; fi
+          printf '%s%03d' "$codo_mark" $codo_status
         } | { exec 4<&0 3>&-; CODO_DRAIN=$codo_run; export CODO_DRAIN; cat || { cat <&4 >/dev/null 4<&- & } }
         exit 255
         """;
@@ -87,16 +93,23 @@ internal static partial class RemoteScripts
         CODO_END
         """;
 
+    // script starts $SHELL with nothing but -c: it gets a shell that starts the login shell as it is started elsewhere.
     private const string StartPty = """
         command -v script >/dev/null || { echo 'codo: pty needs the program script (util-linux)'; exit 127; }
-        exec $codo_setsid script -qefc "$codo_reader" /dev/null 3<<CODO_END
+        CODO_SHELL=${SHELL:-/bin/sh} CODO_FLAG=$1 CODO_READER=$codo_reader SHELL=/bin/sh
+        export CODO_SHELL CODO_FLAG CODO_READER SHELL
+        exec $codo_setsid script -qefc "$codo_terminal" /dev/null 3<<CODO_END
         $codo_command
         CODO_END
         """;
 
+    // Nothing of what it was told is left in the command's environment.
+    private const string Terminal =
+        """SHELL=$CODO_SHELL; set -- $CODO_FLAG -c "$CODO_READER"; unset CODO_SHELL CODO_FLAG CODO_READER; exec "$SHELL" "$@" """;
+
     // As for local commands (LocalCommand.FileScript).
     private const string StartFile = """
-        codo_file=${TMPDIR:-/tmp}/codo-$codo_run/codo-$codo_run
+        codo_file=$codo_place/codo-$codo_run
         exec $codo_setsid /bin/sh -c "$codo_keeper" sh "$codo_file" "$codo_pty" "$@" 3<<CODO_END
         $codo_command
         CODO_END
@@ -134,7 +147,7 @@ internal static partial class RemoteScripts
         """;
 
     // $1 run id, $2 group, $3 start, $4 boot id, $5 the list's program, $6 pauses in seconds after TERM (none: only look), $7 pauses after KILL.
-    // Where there is no /proc or no awk only the group is known.
+    // Where there is no /proc or no awk only the group is known, and of a run without one nothing: no answer is given.
     //
     // The shell that would have removed a script may have been killed, or ended with the host. Whoever its folder belongs to may have put a link in its place:
     // nothing but a file of that name is ever removed behind one.
@@ -155,8 +168,9 @@ internal static partial class RemoteScripts
           if [ -r /proc/self/stat ] && command -v awk >/dev/null 2>&1; then
             marked=$(grep -lszxF -e "CODO_RUN_ID=$run" /proc/[0-9]*/environ 2>/dev/null | tr -dc '0-9\n' | tr '\n' ' ')
             left=$(cat /proc/[0-9]*/stat 2>/dev/null | awk -v marked="$marked" -v known="$known" -v group="$group" -v start="$start" "$list" | tr '\n' ' ')
-          elif [ "$group" -gt 1 ] && kill -0 "-$group" 2>/dev/null; then left="$group:$start:m "
-          else left=; fi
+          elif [ "$group" -gt 1 ]; then
+            if kill -0 "-$group" 2>/dev/null; then left="$group:$start:m "; else left=; fi
+          else exit; fi
           for one in $left; do known="$known ${one%:m}"; done
         }
         signal() {
@@ -214,6 +228,7 @@ internal static partial class RemoteScripts
                 )
             );
 
+        form.DemandReadable(command);
         var interpreter = CommandForm.Interpreter(command);
         var start =
             interpreter is not null ? $"set -- {string.Join(' ', interpreter.Select(Quote))}\n{StartFile}"
@@ -227,7 +242,10 @@ internal static partial class RemoteScripts
         };
         if (interpreter is not null)
             set.Add($"codo_keeper={Quote(Keeper)} codo_pty={Quote(form.Pty ? string.Join(' ', interpreter.Select(Quote)) + " \"$codo_file\"" : "")}");
+        else if (form.Pty) set.Add($"codo_terminal={Quote(Terminal)}");
         set.AddRange(variables.Select(variable => $"{variable.Key}={Quote(variable.Value)}; export {variable.Key}"));
+        // As the variables have it.
+        set.Add(interpreter is null ? "codo_place=" : "codo_place=${TMPDIR:-/tmp}/codo-$codo_run");
         var text = $"{{\n{string.Join('\n', set)}\ncodo_start() {{\n{start}\n}}\n{Launch}\n}}\n";
         if (text.Contains('\0'))
             throw new CommandNotStartedException(new Text("命令包含空字符（NUL）", "The command contains a NUL character, which no shell can be given."));

@@ -183,8 +183,11 @@ internal static partial class SshKeys
     private static string Normal(string text)
     {
         var normal = Strip(text).Replace("\r\n", "\n", StringComparison.Ordinal);
+        var isPutty = !normal.StartsWith('-');
+        return string.Concat(normal.Split('\n').Select(line => (IsComment(line) ? line.TrimStart() : line.Trim()) + "\n"));
+
         // A PuTTY key's check sum covers its comment as it stands.
-        return normal.StartsWith('-') ? string.Concat(normal.Split('\n').Select(line => line.Trim() + "\n")) : normal + "\n";
+        bool IsComment(string line) => isPutty && line.AsSpan().TrimStart().StartsWith("Comment:", StringComparison.Ordinal);
     }
 
     private static string Strip(string text) => text.Trim().Trim('\uFEFF', '\u200B').Trim();

@@ -26,7 +26,7 @@ internal static class CreateArgument
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, RunAsRule rule, Caller caller) : IRequestHandler<Command, Result>
     {
         private const string AddSql = """
             INSERT INTO tasks.scheduler_args_list (args_name, args_self, creator, creator_id) VALUES (@ArgsName, @ArgsSelf, @Username, @UserId)
@@ -37,9 +37,11 @@ internal static class CreateArgument
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
         {
             // Compared with the words of steps, which end at these blanks.
-            command = command with { ArgsSelf = command.ArgsSelf!.Trim(ArgumentWords.Blanks) };
+            var word = command.ArgsSelf!.Trim(ArgumentWords.Blanks);
+            command = command with { ArgsSelf = word };
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            await WordRight.Demand(connection, transaction, rule, caller, word);
             var id =
                 await connection.ExecuteScalarAsync<long?>(
                     AddSql,

@@ -26,7 +26,7 @@ internal static class EditArgument
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Caller caller) : IRequestHandler<Command, Answer>
+    internal sealed class Handler(NpgsqlDataSource source, RunAsRule rule, Caller caller) : IRequestHandler<Command, Answer>
     {
         private const string LockSql = """
             SELECT args_name, args_self FROM tasks.scheduler_args_list WHERE args_id = @ArgsId FOR UPDATE
@@ -42,6 +42,7 @@ internal static class EditArgument
             await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
             var before = await connection.QuerySingleOrDefaultAsync<State>(LockSql, new { command.ArgsId }, transaction) ?? throw LibraryRules.NoSuchId;
             var after = new State(command.ArgsName ?? before.ArgsName, command.ArgsSelf?.Trim(ArgumentWords.Blanks) ?? before.ArgsSelf);
+            if (after.ArgsSelf != before.ArgsSelf) await WordRight.Demand(connection, transaction, rule, caller, after.ArgsSelf);
             try
             {
                 await connection.ExecuteAsync(SaveSql, new { command.ArgsId, after.ArgsName, after.ArgsSelf }, transaction);

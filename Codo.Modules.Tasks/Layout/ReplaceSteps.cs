@@ -1,6 +1,5 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Codo.Modules.Tasks.Hosts;
 using Codo.Platform.Cluster;
 using Codo.Platform.Http;
 using Codo.Platform.Localization;
@@ -140,8 +139,11 @@ internal static class ReplaceSteps
             """;
 
         private const string TouchSql = """
-            UPDATE tasks.scheduler_temp_list SET update_time = now(), editor_id = @EditorId, declared = COALESCE(@Declared, declared), space_id = @SpaceId
-                WHERE temp_id = @TempId
+            UPDATE tasks.scheduler_temp_list SET update_time = now(), declared = COALESCE(@Declared, declared), space_id = @SpaceId WHERE temp_id = @TempId
+            """;
+
+        private const string EditorSql = """
+            UPDATE tasks.scheduler_temp_list SET editor_id = @UserId WHERE temp_id = @TempId
             """;
 
         public async Task<Result> Handle(Command command, CancellationToken cancellationToken)
@@ -165,14 +167,17 @@ internal static class ReplaceSteps
                 new
                 {
                     TempId = id,
-                    EditorId = access.Caller.UserId,
                     Declared = command.TempArgs?.Distinct(StringComparer.Ordinal).ToArray(),
                     SpaceId = space,
                 },
                 transaction
             );
             var after = await TemplateContent.Read(connection, transaction, id);
-            await DemandWords(connection, transaction, [.. after.Declared.Except(before.Declared, StringComparer.Ordinal)], after.Steps);
+            var words = after.Declared.Except(before.Declared, StringComparer.Ordinal).ToList();
+            await WordRight.Demand(connection, transaction, rule, caller, words, after.Steps.Select(step => (step.RunAs, step.Args)));
+            // Whoever wrote what runs stays the one who may not approve it, whoever saves it again, arranges its groups or moves it to another space.
+            if (words.Count > 0 || after.Declared.Count < before.Declared.Count || !after.Steps.Select(Runs).SequenceEqual(before.Steps.Select(Runs)))
+                await connection.ExecuteAsync(EditorSql, new { TempId = id, caller.UserId }, transaction);
             // What the template brings along must be usable where it goes.
             if (space != template.Space)
                 await ExecuteUserRight.Demand(connection, transaction, access, [.. after.Steps.Select(step => step.ExecUser).Distinct()], isNew: false, space);
@@ -202,6 +207,9 @@ internal static class ReplaceSteps
             await transaction.CommitAsync(cancellationToken);
             return new Result(command.NewTempData is { Count: 0 } ? Emptied : Saved, version, warnings);
         }
+
+        // Steps that come back without their ids are new rows of whoever saved them, and run the same.
+        private static StepRow Runs(StepRow step) => step with { Id = 0, Creator = "" };
 
         private async Task<IReadOnlyList<Text>> Replace(
             NpgsqlConnection connection,
@@ -281,14 +289,6 @@ internal static class ReplaceSteps
                 .Concat(await connection.QueryAsync<string>(AliasesSql, new { Names = padded }, transaction))
                 .ToHashSet(StringComparer.Ordinal);
             return [.. names.Select(name => kept.Contains(name) ? name : name.Trim())];
-        }
-
-        // An order gives a declared word any value: a new one changes what runs on Codo's own machine, where a step without a host of its own may run too.
-        private async Task DemandWords(NpgsqlConnection connection, NpgsqlTransaction transaction, string[] words, IReadOnlyList<StepRow> steps)
-        {
-            foreach (var step in steps.Where(step => step.ForceHost.Length == 0 || StepHost.IsLocal(step.ForceHost)))
-                if (ArgumentWords.Of([step.Args]).Intersect(words, StringComparer.Ordinal).Any())
-                    await rule.MayChange(connection, transaction, caller, step.RunAs);
         }
 
         private static async Task<List<Text>> Unfit(NpgsqlConnection connection, IReadOnlyList<Step> steps)

@@ -47,7 +47,9 @@ internal static class RestoreTemplateVersion
             TemplateVersion version;
             await using (var connection = await source.OpenConnectionAsync(cancellationToken))
             {
-                await TemplateRight.DemandSee(connection, null, access, id);
+                // Not DemandSee: this is an attempt to change it, which the audit records also of a template that the caller may not see.
+                var template = await TemplateRight.Find(connection, null, id) ?? throw TemplateRight.NoSuchTemplate;
+                if (!await access.May(Verbs.See, template)) throw TemplateRight.NoSuchTemplate.AsHidden();
                 version = await TemplateVersions.One(connection, id, command.Version!.Value);
             }
             var content = VersionContent.Of(version, access);

@@ -36,7 +36,7 @@ internal static class UndeleteTemplate
         }
     }
 
-    internal sealed class Handler(NpgsqlDataSource source, Access access) : IRequestHandler<Command, Result>
+    internal sealed class Handler(NpgsqlDataSource source, RunAsRule rule, Access access) : IRequestHandler<Command, Result>
     {
         private const string LockSql = """
             SELECT d.temp_name, d.space_id, d.creator_id, NOT EXISTS (SELECT FROM accounts.space s WHERE s.space_id = d.space_id) AS space_is_gone,
@@ -105,10 +105,13 @@ internal static class UndeleteTemplate
                     -2
                 );
             await connection.ExecuteAsync(ContentSql, new { TempId = id }, transaction);
+            var steps = (await TemplateContent.Read(connection, transaction, id)).Steps;
+            // What a superuser has taken away is not to run again as Codo's own user by anybody else.
+            foreach (var runAs in steps.Select(step => step.RunAs).Distinct(StringComparer.Ordinal))
+                await rule.MayChange(connection, transaction, access.Caller, runAs);
             if (space != deleted.SpaceId)
             {
                 // What the template brings along must be usable where it goes.
-                var steps = (await TemplateContent.Read(connection, transaction, id)).Steps;
                 await ExecuteUserRight.Demand(connection, transaction, access, [.. steps.Select(step => step.ExecUser).Distinct()], isNew: false, space);
                 version = await TemplateVersions.Keep(connection, transaction, id, access.Caller);
             }

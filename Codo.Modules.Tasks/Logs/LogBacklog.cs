@@ -33,7 +33,7 @@ internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
     private const string WholeSql = """
         WITH whole AS (
             UPDATE tasks.attempt a SET log_whole = true, whole_at = clock_timestamp()
-            WHERE node = @Here AND NOT log_whole AND ended_at IS NOT NULL
+            WHERE node = @Here AND NOT log_whole AND ended_at IS NOT NULL AND incarnation >= @Least
               AND NOT EXISTS (SELECT FROM unnest(CAST(@Scheds AS bigint[]), CAST(@Attempts AS int[])) open (sched_id, attempt)
                   WHERE open.sched_id = a.sched_id AND open.attempt = a.attempt)
             RETURNING a.sched_id, a.attempt, a.ended_at)
@@ -41,6 +41,14 @@ internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
         FROM whole JOIN tasks.scheduler_task_info s USING (sched_id) JOIN tasks.lane l USING (lane_id)
             WHERE whole.ended_at < clock_timestamp() - interval '1 second'
                 OR EXISTS (SELECT FROM tasks.attempt later WHERE later.sched_id = whole.sched_id AND later.attempt > whole.attempt)
+        """;
+
+    private const string EndSql = """
+        SELECT s.list_id || '_' || s.task_group || '_' || s.task_level || '_' || l.host AS log_key, a.ended_at IS NOT NULL AS ended,
+            GREATEST((SELECT max(line) FROM tasks.log_line WHERE sched_id = @SchedId AND attempt = @Attempt),
+                (SELECT max(last_line) FROM tasks.sealed_log WHERE sched_id = @SchedId AND attempt = @Attempt), 0) AS last_line
+        FROM tasks.scheduler_task_info s JOIN tasks.lane l USING (lane_id) JOIN tasks.attempt a USING (sched_id)
+        WHERE a.sched_id = @SchedId AND a.attempt = @Attempt AND a.node = @Here AND NOT a.log_whole
         """;
 
     /// <summary>What another node has, or may have, of a log.</summary>
@@ -93,9 +101,30 @@ internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
         );
     }
 
-    /// <summary>Says of every ended attempt of this node that the database has all of it, but for those whose spool is still open here.</summary>
-    public async Task SayWhole(IReadOnlyCollection<(long SchedId, int Attempt)> open, CancellationToken cancellation)
+    /// <summary>Where the lines of an attempt of this node end in the database; null where it has all of them, or there is no such attempt.</summary>
+    public async Task<LogEnding?> End(long schedId, int attempt, CancellationToken cancellation)
     {
+        await using var connection = await source.OpenConnectionAsync(cancellation);
+        return await connection.QuerySingleOrDefaultAsync<LogEnding>(
+            new CommandDefinition(
+                EndSql,
+                new
+                {
+                    SchedId = schedId,
+                    Attempt = attempt,
+                    Here = node.Name,
+                },
+                cancellationToken: cancellation
+            )
+        );
+    }
+
+    /// <summary>Says of every ended attempt of this node that the database has all of it, but for those whose spool is still open here.</summary>
+    /// <param name="ofThisProcess">Only of those that this process has run: what an earlier one has left is not known.</param>
+    public async Task SayWhole(IReadOnlyCollection<(long SchedId, int Attempt)> open, bool ofThisProcess, CancellationToken cancellation)
+    {
+        // It has none before it has joined.
+        if (ofThisProcess && node.Incarnation == 0) return;
         await using var connection = await source.OpenConnectionAsync(cancellation);
         await connection.ExecuteAsync(
             new CommandDefinition(
@@ -103,6 +132,7 @@ internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
                 new
                 {
                     Here = node.Name,
+                    Least = ofThisProcess ? node.Incarnation : 0,
                     Scheds = open.Select(one => one.SchedId).ToArray(),
                     Attempts = open.Select(one => one.Attempt).ToArray(),
                 },
@@ -111,6 +141,10 @@ internal sealed class LogBacklog(NpgsqlDataSource source, Node node)
         );
     }
 }
+
+/// <summary>The last line of an attempt that is in the database, 0 for none.</summary>
+/// <param name="Ended">The attempt is over.</param>
+internal sealed record LogEnding(string LogKey, bool Ended, long LastLine);
 
 /// <summary>Lines of an ended attempt that a node has in its spool, or had when it was last heard of.</summary>
 /// <param name="Alive">It is there, and writes them.</param>

@@ -59,7 +59,11 @@ internal sealed class LogPartitionMaintenance(
     {
         if (await guard.Allows(cancellation) is not { } now) return;
         var before = now.AddDays(-settings.LogRetentionDays);
-        foreach (var table in new[] { Table, Sealed })
+        // A day that cannot be dropped keeps nothing else.
+        await Steps.All(cancellation, () => DropDays(Table), () => DropDays(Sealed), DeleteOld);
+
+        async Task DropDays(string table)
+        {
             if (await Partitions.Drop(source, table, PartitionSpan.Day, before) is > 0 and var count)
                 log.LogInformation(
                     "{Count} days of {Table} are past their retention of {Days} days and were dropped",
@@ -67,8 +71,13 @@ internal sealed class LogPartitionMaintenance(
                     table,
                     settings.LogRetentionDays
                 );
-        await using var connection = await source.OpenConnectionAsync(cancellation);
-        await connection.ExecuteAsync(DeleteOldSql, new { Before = before }, commandTimeout: 600);
+        }
+
+        async Task DeleteOld()
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellation);
+            await connection.ExecuteAsync(DeleteOldSql, new { Before = before }, commandTimeout: 600);
+        }
     }
 
     // From yesterday on: what waited in a spool over midnight belongs to its own day.

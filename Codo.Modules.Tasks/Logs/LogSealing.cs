@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Runtime.ExceptionServices;
 using Codo.Platform.Cluster;
 using Codo.Platform.Data;
 using Dapper;
@@ -103,12 +104,15 @@ internal sealed class LogSealing(NpgsqlDataSource source, Node node, RetentionGu
         try
         {
             await connection.ExecuteAsync("SET work_mem = '64MB'; SET maintenance_work_mem = '256MB'");
+            var failures = new List<(string Day, NpgsqlException Error)>();
             foreach (var day in (await connection.QueryAsync<Day>(DaysSql)).AsList())
             {
-                await SealDay(connection, day, step, cancellation);
-                await Index(connection, day.Name.Replace("log_line", "sealed_log", StringComparison.Ordinal), step, cancellation);
+                await TryDay(connection, day.Name, failures, () => SealDay(connection, day, step, cancellation));
+                var sealedDay = day.Name.Replace("log_line", "sealed_log", StringComparison.Ordinal);
+                await TryDay(connection, sealedDay, failures, () => Index(connection, sealedDay, failures, step, cancellation));
             }
-            await Index(connection, null, step, cancellation);
+            await TryDay(connection, "sealed_log", failures, () => Index(connection, null, failures, step, cancellation));
+            if (failures.Count > 0) ExceptionDispatchInfo.Throw(failures[0].Error);
         }
         finally
         {
@@ -117,6 +121,20 @@ internal sealed class LogSealing(NpgsqlDataSource source, Node node, RetentionGu
                 await connection.ExecuteAsync("RESET work_mem; RESET maintenance_work_mem");
                 await connection.ExecuteAsync("SELECT pg_advisory_unlock(@Lock)", new { Lock });
             }
+        }
+    }
+
+    // One day's damage keeps no other from being sealed and dropped. Over a connection that is lost no day gets anywhere.
+    private async Task TryDay(NpgsqlConnection connection, string day, List<(string Day, NpgsqlException Error)> failures, Func<Task> work)
+    {
+        try
+        {
+            await work();
+        }
+        catch (NpgsqlException error) when (connection.State == System.Data.ConnectionState.Open)
+        {
+            log.LogError(error, "{Day} cannot be sealed or indexed; the other days go on", day);
+            failures.Add((day, error));
         }
     }
 
@@ -202,13 +220,24 @@ internal sealed class LogSealing(NpgsqlDataSource source, Node node, RetentionGu
         }
     }
 
-    /// <summary>Makes a sealed day searchable by index, or all; without the extension pg_trgm searches scan, and say what they have not seen.</summary>
-    private static async Task Index(NpgsqlConnection connection, string? only, Action step, CancellationToken cancellation)
+    /// <summary>
+    /// Makes a sealed day searchable by index, or all that have not failed; without the extension pg_trgm searches scan, and say what they have not seen.
+    /// </summary>
+    private async Task Index(
+        NpgsqlConnection connection,
+        string? only,
+        List<(string Day, NpgsqlException Error)> failures,
+        Action step,
+        CancellationToken cancellation
+    )
     {
         var days = (await connection.QueryAsync<(string Day, bool Broken)>(UnindexedSql, new { Only = only })).AsList();
         if (days.Count == 0 || !await connection.ExecuteScalarAsync<bool>("SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_trgm')")) return;
         await connection.ExecuteAsync("CREATE EXTENSION IF NOT EXISTS pg_trgm");
         foreach (var (day, broken) in days)
+            if (!failures.Exists(failure => failure.Day == day)) await TryDay(connection, day, failures, () => IndexDay(day, broken));
+
+        async Task IndexDay(string day, bool broken)
         {
             if (broken) await connection.ExecuteAsync($"DROP INDEX IF EXISTS tasks.{day}_trgm");
             // CONCURRENTLY: it is read meanwhile, and another node may drop it.

@@ -27,6 +27,8 @@ internal sealed class Spool
     private long latest;
     private string? failure;
     private bool inTail;
+    // The first files of the tail did not read: what is missing before the others is not the limit's alone.
+    private bool tailIsDamaged;
 
     private Spool(SpoolFolder folder, OutputPlace place, SpoolFile? head)
     {
@@ -48,6 +50,9 @@ internal sealed class Spool
 
     /// <summary>The time of the first line, null before there is one.</summary>
     public long? FirstMilliseconds { get; private set; }
+
+    /// <summary>A file that an earlier process left is damaged, and no line says that what it had is missing.</summary>
+    public bool IsDamaged { get; private set; }
 
     /// <summary>Why output is lost or may be; null while the spool is whole.</summary>
     public string? Failure => failure;
@@ -90,13 +95,29 @@ internal sealed class Spool
         }
         var at = head.Start;
         if (head.Next(ref at, 1) is [var first]) spool.FirstMilliseconds = first.Milliseconds;
-        foreach (var segment in Directory.EnumerateFiles(Path.GetDirectoryName(path)!, Path.GetFileName(path) + ".tail-*").Order(StringComparer.Ordinal))
-            if (SpoolFile.Open(segment) is { } opened) spool.tail.Add(opened);
-            else folder.SetAside(segment);
+        var endIsDamaged = false;
+        foreach (var segment in folder.TailOf(path))
+        {
+            var opened = SpoolFile.Open(segment);
+            endIsDamaged = opened is null || TailHead.Read(opened.Head) is null;
+            if (!endIsDamaged)
+            {
+                spool.tail.Add(opened!);
+                endIsDamaged = opened!.IsDamaged;
+                continue;
+            }
+
+            opened?.Dispose();
+            folder.TrySetAside(segment);
+            spool.tailIsDamaged |= spool.tail.Count == 0;
+        }
+
         spool.latest = spool.tail.Append(head).Max(file => Last(file)?.Milliseconds ?? 0);
         // The copying of the tail was cut short: it is done again, and gives the same lines the same numbers.
         if (spool.tail.Count > 0 && !spool.IsJoined && spool.FindGap() is { } gap) head.Truncate(gap);
         folder.Found(head.Length + spool.tail.Sum(file => file.Length));
+        // Where the tail is joined already, the head has what such a file had.
+        spool.IsDamaged = head.IsDamaged || (endIsDamaged && !spool.IsJoined);
         spool.Seal();
         return spool;
     }
@@ -268,14 +289,13 @@ internal sealed class Spool
     /// </summary>
     private string? Join()
     {
-        var missing = JsonSerializer.Deserialize<TailHead>(tail[0].Head)!;
-        var lines = missing.Lines + tail.Sum(file => file.Lines + file.Pending.Lines);
+        var lines = BeforeOf(tail[^1]).Lines + tail[^1].Lines + tail[^1].Pending.Lines;
         var placed = 0L;
         try
         {
             Write(tail[^1], always: true);
             // What an earlier process has copied has its numbers, and the first of these files may be gone.
-            if (!IsJoined) Copy(missing, lines, ref placed);
+            if (!IsJoined) Copy(lines, ref placed);
             placed = lines;
             foreach (var file in tail) Delete(file);
             tail.Clear();
@@ -289,20 +309,24 @@ internal sealed class Spool
     }
 
     /// <param name="lines">Of the tail, those that are missing included.</param>
-    /// <param name="placed">How many of them were given their place.</param>
-    private void Copy(TailHead missing, long lines, ref long placed)
+    /// <param name="placed">How many of them were given their place, or are said to be missing.</param>
+    private void Copy(long lines, ref long placed)
     {
         var mark = LineMarks.Gap;
         foreach (var file in tail)
         {
+            var before = BeforeOf(file);
             var at = file.Start;
             for (var read = file.Next(ref at, 1000); read.Count > 0; read = file.Next(ref at, 1000))
             {
                 foreach (var line in read)
                 {
-                    if (mark == LineMarks.Gap && missing.Lines > 0) head!.Add(line.Milliseconds, mark, missing.Text);
-                    if (mark == LineMarks.Gap) placed += missing.Lines;
-                    if (missing.Lines > 0) mark = LineMarks.None;
+                    if (before.Lines > placed)
+                    {
+                        head!.Add(line.Milliseconds, mark, Missing(file, before.Lines - placed, isFirst: placed == 0));
+                        (mark, placed) = (LineMarks.None, before.Lines);
+                    }
+
                     if (placed + 1 == lines) mark |= LineMarks.Joined;
                     head!.Add(line with { Marks = line.Marks | mark });
                     mark = LineMarks.None;
@@ -312,7 +336,26 @@ internal sealed class Spool
                 Write(head!, always: true);
             }
         }
+
+        // The last files have their heads, and no line.
+        if (placed == lines) return;
+        head!.Add(Now, mark | LineMarks.Joined, Missing(tail[^1], lines - placed, isFirst: placed == 0));
+        Write(head!, always: true);
+        placed = lines;
     }
+
+    // Within the tail nothing goes past the limit: a file before this one was damaged, or cut where it was. Before all of it, either may be.
+    private string Missing(SpoolFile file, long lines, bool isFirst) =>
+        isFirst && file == tail[0] && !tailIsDamaged ? BeforeOf(file).Text
+        : isFirst
+            ? string.Create(
+                CultureInfo.InvariantCulture,
+                ($"[Codo]: … 缺少 {lines} 行，超出 Codo:Tasks:MaxOutputPerStep，或在已损坏的暂存文件里 / {lines} lines are missing, past "
+                    + $"Codo:Tasks:MaxOutputPerStep or in a spool file that is damaged …")
+            )
+        : string.Create(CultureInfo.InvariantCulture, $"[Codo]: … 缺少 {lines} 行，暂存文件已损坏 / {lines} lines are missing, a spool file is damaged …");
+
+    private static TailHead BeforeOf(SpoolFile file) => TailHead.Read(file.Head)!;
 
     private static SpooledLine? Last(SpoolFile file)
     {
@@ -368,6 +411,19 @@ internal sealed class Spool
     /// <summary>What came between the head and a tail file.</summary>
     private sealed record TailHead(long Lines, long Bytes)
     {
+        /// <summary>Null where a power loss has damaged it.</summary>
+        public static TailHead? Read(byte[] head)
+        {
+            try
+            {
+                return JsonSerializer.Deserialize<TailHead>(head);
+            }
+            catch (JsonException)
+            {
+                return null;
+            }
+        }
+
         public string Text =>
             string.Create(
                 CultureInfo.InvariantCulture,

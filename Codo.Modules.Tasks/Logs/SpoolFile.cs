@@ -51,6 +51,8 @@ internal sealed class SpoolFile : IDisposable
     private long length;
     private long lines;
     private long pendingLines;
+    // Behind its last line that reads there is what does not.
+    private bool hasRest;
 
     private SpoolFile(string path, SafeFileHandle handle, byte[] head)
     {
@@ -63,6 +65,9 @@ internal sealed class SpoolFile : IDisposable
     public string Path { get; }
 
     public byte[] Head { get; }
+
+    /// <summary>What it had behind its last line is not the beginning of another: a power loss has damaged it.</summary>
+    public bool IsDamaged { get; private set; }
 
     /// <summary>Bytes of the file.</summary>
     public long Length => Interlocked.Read(ref length);
@@ -83,7 +88,7 @@ internal sealed class SpoolFile : IDisposable
         return new SpoolFile(path, handle, head);
     }
 
-    /// <summary>A file that an earlier process left; a line whose writing was cut short is taken off. Null when not even the head is whole.</summary>
+    /// <summary>A file that an earlier process left; a line whose writing was cut short is not read. Null when not even the head is whole.</summary>
     public static SpoolFile? Open(string path)
     {
         var handle = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.Read);
@@ -100,7 +105,6 @@ internal sealed class SpoolFile : IDisposable
         RandomAccess.Read(handle, head, 4);
         var file = new SpoolFile(path, handle, head);
         file.CountUpTo(size);
-        RandomAccess.SetLength(handle, file.length);
         return file;
     }
 
@@ -129,6 +133,9 @@ internal sealed class SpoolFile : IDisposable
     public void Flush()
     {
         if (pending.WrittenCount == 0) return;
+        // Not before: until then another start finds the damage, too.
+        if (hasRest) RandomAccess.SetLength(handle, length);
+        hasRest = false;
         RandomAccess.Write(handle, pending.WrittenSpan, length);
         Index(pending.WrittenSpan, length);
         Interlocked.Add(ref lines, pendingLines);
@@ -203,6 +210,7 @@ internal sealed class SpoolFile : IDisposable
     {
         var at = Find(line);
         RandomAccess.SetLength(handle, at.Offset);
+        hasRest = false;
         lock (index) index.RemoveAll(offset => offset >= at.Offset);
         length = at.Offset;
         lines = at.Lines;
@@ -240,6 +248,9 @@ internal sealed class SpoolFile : IDisposable
 
         length = at.Offset;
         lines = at.Lines;
+        hasRest = size > length;
+        // A write that was cut short leaves a line's beginning: it reads, as far as it is there.
+        IsDamaged = size - length >= RecordHead && RecordSize(Block(length, RecordHead).Span) is null;
     }
 
     private void Index(ReadOnlySpan<byte> records, long offset)

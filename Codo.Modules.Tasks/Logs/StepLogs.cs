@@ -28,6 +28,13 @@ internal sealed class StepLogs(
 
     private readonly ConcurrentDictionary<(long SchedId, int Attempt), Delivery> deliveries = new();
     private readonly CancellationTokenSource stopping = new();
+    // Attempts whose spool an earlier process left and which is damaged: a line is still to say so. Once made it stays the same, so that it is there once
+    // however often it is written.
+    private readonly Dictionary<(long SchedId, int Attempt), LogLine?> lost = [];
+    // Attempts whose spool neither reads nor could be set aside: the next start tries again.
+    private readonly HashSet<(long SchedId, int Attempt)> stuck = [];
+    // It is not known which attempts have a spool.
+    private bool isUnread;
 
     /// <summary>Set when a delivery has become whole.</summary>
     public WakeSignal Finished { get; } = new();
@@ -73,9 +80,13 @@ internal sealed class StepLogs(
         try
         {
             foreach (var path in folder.Left()) TakeUp(path);
+            // Also those of an earlier process, which may have ended before it said so. Of a log that is whole nothing is said again.
+            foreach (var path in folder.Aside())
+                if (SpoolFolder.AttemptOf(path) is { } attempt) lost.TryAdd(attempt, null);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
+            isUnread = true;
             log.LogError(error, "The folder of spools cannot be read, lines of an earlier process may be missing");
         }
         return Task.CompletedTask;
@@ -104,7 +115,29 @@ internal sealed class StepLogs(
     public async Task SayWhole(CancellationToken cancellation)
     {
         await Task.Delay(ToBeRecorded, cancellation);
-        await rest.SayWhole([.. deliveries.Where(pair => !pair.Value.Done).Select(pair => pair.Key)], cancellation);
+        var open = deliveries.Where(pair => !pair.Value.Done).Select(pair => pair.Key);
+        await rest.SayWhole([.. open, .. lost.Keys, .. stuck], ofThisProcess: isUnread, cancellation);
+        // Behind what another spool of the same attempt still brings.
+        foreach (var one in lost.Keys.Where(one => !deliveries.ContainsKey(one)).ToList()) await SayLost(one, cancellation);
+    }
+
+    private async Task SayLost((long SchedId, int Attempt) one, CancellationToken cancellation)
+    {
+        if (lost[one] is null)
+        {
+            var end = await rest.End(one.SchedId, one.Attempt, cancellation);
+            if (end is { Ended: false }) return;
+            if (end is not null)
+            {
+                const string Text = "[Codo]: 暂存文件已损坏，其中尚未入库的输出已丢失 / A spool file is damaged: output in it that had not been stored is lost";
+                var at = DateTime.UnixEpoch.AddMilliseconds(folder.Now);
+                lost[one] = new LogLine(LogKey.Parse(end.LogKey), one.SchedId, one.Attempt, end.LastLine + 1, false, Text, at);
+            }
+        }
+
+        if (lost[one] is { } line) await table.Write([line], cancellation);
+        lost.Remove(one);
+        Finished.Set();
     }
 
     // One that a power loss has damaged must not keep the others, or the host, from going on.
@@ -113,7 +146,14 @@ internal sealed class StepLogs(
         try
         {
             var spool = Spool.Reopen(folder, path);
-            deliveries[(spool.Place.SchedId, spool.Place.Attempt)] = new Delivery(spool, table) { Ended = true };
+            var attempt = (spool.Place.SchedId, spool.Place.Attempt);
+            deliveries[attempt] = new Delivery(spool, table) { Ended = true };
+            if (spool.IsDamaged)
+            {
+                log.LogError("The spool {File} is damaged, and read as far as it can be", Path.GetFileName(path));
+                lost.TryAdd(attempt, null);
+            }
+
             log.LogInformation(
                 "An earlier process left {Lines} lines of {LogKey}; what the database lacks of them is written",
                 spool.Lines,
@@ -122,12 +162,8 @@ internal sealed class StepLogs(
         }
         catch (Exception error)
         {
-            log.LogError(
-                error,
-                "The spool {File} does not read; it is set aside in {Folder}",
-                Path.GetFileName(path),
-                Path.GetDirectoryName(folder.SetAside(path))
-            );
+            log.LogError(error, "The spool {File} does not read", Path.GetFileName(path));
+            if (!folder.TrySetAsideAll(path) && SpoolFolder.AttemptOf(path) is { } attempt) stuck.Add(attempt);
         }
     }
 

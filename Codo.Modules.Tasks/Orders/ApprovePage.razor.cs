@@ -19,7 +19,14 @@ public sealed partial class ApprovePage
 
     private OrderBadge Face => OrderBadge.Of(order.Schedule, order.Status);
 
-    private CheckOrder.Approval? PushedBack => order.Approvals.LastOrDefault(one => one is { Verdict: "push_back", Counts: true });
+    // Rejected, or ended before all was done: some of it never ran.
+    private bool IsOverUndone => order is { Schedule: "OK", Status: not "3" };
+
+    // Whoever has approved it since has answered it.
+    private CheckOrder.Approval? PushedBack =>
+        order.Approvals.LastOrDefault(one => one is { Verdict: "approve" } or { Verdict: "push_back", Counts: true }) is { Verdict: "push_back" } last
+            ? last
+            : null;
 
     private bool IsBeforeItsTime => order.StartTime > Time.GetUtcNow().UtcDateTime;
 

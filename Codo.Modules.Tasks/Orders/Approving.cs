@@ -37,12 +37,19 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
 {
     private readonly Caller caller = access.Caller;
 
+    // Submitted before PostgreSQL's clock was put back: the times that it was given then are as far ahead, but for one that a person has named.
+    private const string IsFromAhead = """
+        create_time > clock_timestamp() + interval '5 seconds' AND isfinite(create_time) AND isfinite(not_before)
+        """;
+
     // A time in the past means now. The console's button for a later time promises that nothing starts before it.
-    private const string ApproveSql = """
+    private const string ApproveSql = $"""
         UPDATE tasks.scheduler_task_list SET schedule = 'ready', executor = @Nickname, executor_id = @UserId,
             hold = COALESCE(@Hold, hold OR (@LaterMeansHold AND COALESCE(CAST(@StartTime AS timestamptz) > clock_timestamp() + interval '1 minute', false))),
-            start_time = GREATEST(COALESCE(CAST(@StartTime AS timestamptz), start_time), clock_timestamp()),
-            not_before = GREATEST(not_before, clock_timestamp())
+            start_time = GREATEST(COALESCE(CAST(@StartTime AS timestamptz), CASE WHEN {IsFromAhead}
+                AND start_time BETWEEN create_time - interval '1 second' AND create_time + interval '1 second'
+                THEN clock_timestamp() ELSE start_time END), clock_timestamp()),
+            not_before = CASE WHEN {IsFromAhead} THEN clock_timestamp() + (not_before - create_time) ELSE GREATEST(not_before, clock_timestamp()) END
         WHERE list_id = @ListId AND schedule = ANY(@From)
         """;
 
@@ -267,11 +274,13 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
 
     private ValueTask<bool> MayApprove(LockedOrder order) => access.May(Verbs.Approve, order.Resource);
 
-    // What is missing is said to those who may see the order.
+    // What is missing is said to those who may see the order; where a team approves, no role is.
     private async Task<Refusal> Refused(LockedOrder order, Text why)
     {
         if (!await access.May(Verbs.See, order.Resource)) return Refusal.Forbidden("你没有审批权限", "You have no right to approve this order");
-        return await MayApprove(order) ? new Refusal(-2, why, RefusalKind.Forbidden) : access.Refuse(Verbs.Approve, order.Resource, why);
+        return order.TeamId is not null || await MayApprove(order)
+            ? new Refusal(-2, why, RefusalKind.Forbidden)
+            : access.Refuse(Verbs.Approve, order.Resource, why);
     }
 
     private async Task DemandGlass(LockedOrder order, Decision decision)

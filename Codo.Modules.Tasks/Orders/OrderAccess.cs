@@ -44,6 +44,21 @@ internal static class OrderAccess
     public static async Task<LockedOrder> Lock(NpgsqlConnection connection, NpgsqlTransaction transaction, long listId) =>
         await connection.QuerySingleOrDefaultAsync<LockedOrder>(LockSql, new { ListId = listId }, transaction) ?? throw NoSuchOrder;
 
+    /// <summary>
+    /// Whether somebody may approve an order that has not started, which its rule decides beside rights. Afterwards the verb is also what intervening needs,
+    /// which rights alone decide; to move the time of timed steps the rule is asked still.
+    /// </summary>
+    /// <param name="decision">What rights say.</param>
+    public static async Task<AccessDecision> Judge(NpgsqlConnection connection, TeamDirectory teams, Caller caller, long listId, AccessDecision decision)
+    {
+        var order = await connection.QuerySingleOrDefaultAsync<LockedOrder>(FindSql, new { ListId = listId });
+        if (order is not { State: OrderState.New or OrderState.Ready }) return decision;
+        var rule = (await OrderApproval.Read(connection, null, listId)).Rule;
+        if (rule.Against(caller, teams, decision.IsAllowed, order.CreatorId, order.Creator) is { } why)
+            return rule.TeamId is null && !decision.IsAllowed ? decision : new AccessDecision(AccessBasis.Nothing, Against: why);
+        return rule.TeamId is null ? decision : new AccessDecision(AccessBasis.ApprovingTeam);
+    }
+
     public static Refusal NoSuchOrder => Refusal.NotFound("没有这个订单", "No such order");
 }
 
@@ -110,10 +125,16 @@ internal sealed record LockedOrder
 }
 
 /// <summary>Finds orders for decisions that are asked about by name.</summary>
-internal sealed class OrderResources : IResourceReader
+internal sealed class OrderResources(TeamDirectory teams) : IResourceReader
 {
     public string Kind => ResourceKind.Order;
 
     public async Task<Resource?> Find(NpgsqlConnection connection, string id) =>
         long.TryParse(id, CultureInfo.InvariantCulture, out var number) ? await OrderAccess.Find(connection, number) : null;
+
+    // What the token's scope does not have no rule gives.
+    public async Task<AccessDecision> Judge(NpgsqlConnection connection, Caller caller, Verbs verb, Resource resource, AccessDecision decision) =>
+        verb == Verbs.Approve && decision.Basis != AccessBasis.Scope && resource.IsOne
+            ? await OrderAccess.Judge(connection, teams, caller, long.Parse(resource.Id, CultureInfo.InvariantCulture), decision)
+            : decision;
 }

@@ -14,10 +14,11 @@ public sealed partial class OrderListPage
 
     private string Show => Asked("show") == "ended" ? "ended" : "open";
 
-    private string Api =>
-        Show == "ended"
-            ? Paged($"/v2/task/check_history/?search_val={Uri.EscapeDataString(Asked("q") ?? "")}", Limit)
-            : Paged("/v2/task/list/", Limit);
+    // No request answers only the orders that wait for one thing.
+    private string? Api =>
+        Show == "ended" ? Paged($"/v2/task/check_history/?search_val={Uri.EscapeDataString(Asked("q") ?? "")}", Limit)
+        : Asked("wait") is null ? Paged("/v2/task/list/", Limit)
+        : null;
 
     private string First =>
         $"curl -H \"auth-key: $CODO_TOKEN\" {Context.Request.Scheme}://{Context.Request.Host}/v2/task/accept/ \\\n"

@@ -44,6 +44,8 @@ internal static class ShowOrderStatistics
 
     internal sealed class Handler(NpgsqlDataSource source, Zone zone, TimeProvider time, Access access) : IRequestHandler<Query, Result>
     {
+        private const int MostDays = 100;
+
         private const string RowsSql = $"""
             SELECT e.task_type, count(*) AS orders, count(*) FILTER (WHERE e.status = 3) AS done, count(*) FILTER (WHERE e.status <> 3) AS failed,
                 (percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY e.wait))[1] AS wait_p50,
@@ -61,6 +63,9 @@ internal static class ShowOrderStatistics
             var now = time.GetUtcNow();
             var from = Times.TryParseStart(query.From, zone.Info, out var start) ? start : now.AddDays(-7);
             var before = Times.TryParseEnd(query.To, zone.Info, out var end) ? end : now.AddDays(1);
+            // There is no summary of orders: each of the range is read. Nothing has ended after now; the hour is that of a change of the clocks.
+            if ((before < now ? before : now) - from > TimeSpan.FromDays(MostDays) + TimeSpan.FromHours(1))
+                throw Refusal.Invalid($"最多查询 {MostDays} 天", $"At most {MostDays} days are answered");
             var viewer = Viewer.Of(access);
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var rows = await connection.QueryAsync<Row>(

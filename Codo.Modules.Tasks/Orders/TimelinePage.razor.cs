@@ -17,6 +17,12 @@ public sealed partial class TimelinePage
     /// <inheritdoc/>
     public override IReadOnlyList<string> Topics => ["orders"];
 
+    // The commands of an order that somebody ends are killed after it has ended.
+    private bool IsOver => found.Order.EndedAt is not null && found.Data.All(stretch => stretch.Running == 0);
+
+    // The topic `orders` does not change with an order's steps, so the page is polled.
+    private IReadOnlyList<string> Scripts => found is null || IsOver ? [] : ["poll.js"];
+
     /// <inheritdoc/>
     protected override async Task Load()
     {

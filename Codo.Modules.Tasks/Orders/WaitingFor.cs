@@ -12,9 +12,8 @@ internal static class WaitingFor
             AS approvals_given,
         CASE WHEN o.schedule <> 'new' THEN ''
             WHEN EXISTS (SELECT FROM tasks.order_approval a WHERE a.list_id = o.list_id) THEN COALESCE((
-                SELECT string_agg(CASE c.name WHEN '' THEN '#' || c.id ELSE c.name END, '，' ORDER BY c.place) FROM tasks.order_approval a,
-                    unnest(a.candidate_ids, a.candidates) WITH ORDINALITY AS c(id, name, place)
-                WHERE a.list_id = o.list_id AND c.place <= 50
+                SELECT string_agg(CASE c.name WHEN '' THEN '#' || c.id ELSE c.name END, '，' ORDER BY c.place) FROM {OrderApproval.Candidates} c
+                WHERE c.place <= 50
                     AND NOT EXISTS (SELECT FROM tasks.approval p WHERE p.list_id = o.list_id AND p.user_id = c.id AND p.verdict = 'approve'
                         AND {OrderApproval.Counts})), '')
             ELSE COALESCE((SELECT string_agg(u.nickname, '，' ORDER BY u.id) FROM tasks.scheduler_temp_user u

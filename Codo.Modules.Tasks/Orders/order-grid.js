@@ -106,15 +106,17 @@ class OrderGrid {
       h('div', { class: 'grid-bar' }, this.filter, this.chips, h('span', { class: 'grow' }), this.tableButton),
       this.scroller, this.table, this.acts, this.told);
     this.log = document.querySelector('[data-cell-log]');
+    // A line that is in the address is one of this cell.
+    this.log?.addEventListener('click', () => { if (location.hash) this.remember(); });
   }
 
-  remember() {
+  remember(hash = location.hash) {
     const query = new URLSearchParams(location.search);
     for (const [name, value] of [
       ['host', this.filter.value], ['state', [...this.states].join(',')],
       ['cell', this.focus ? `${this.focus.key}/${this.column}` : ''], ['find', this.find],
     ]) if (value) query.set(name, value); else query.delete(name);
-    history.replaceState(null, '', `${location.pathname}${query.size ? `?${query}` : ''}`);
+    history.replaceState(null, '', `${location.pathname}${query.size ? `?${query}` : ''}${hash}`);
   }
 
   take(data) {
@@ -423,11 +425,11 @@ class OrderGrid {
 
   moved(row = this.rows.find((one) => one.lane === this.focus)) {
     this.reveal(row);
-    // It was for the cell that the address named.
+    // It was for the cell that the address named, and so was the line.
     this.find = '';
     const lane = this.focus, step = this.groups.find((group) => group.number === lane.group).steps[this.column];
     this.told.textContent = `${lane.host}, ${step?.task_name}: ${wordOf(lane.steps[this.column], lane.outcomes[this.column])}`;
-    this.remember();
+    this.remember('');
     this.draw();
     clearTimeout(this.opening);
     this.opening = setTimeout(() => this.showLog(), 120);
@@ -443,7 +445,7 @@ class OrderGrid {
     const title = document.querySelector('[data-cell-name]');
     if (title) title.textContent = `${this.focus.host} · ${step.task_name}`;
     document.querySelector('[data-cell-compare]')?.setAttribute('href', `/orders/${this.id}/compare?group=${this.focus.group}&step=${this.column + 1}`);
-    this.view = new LogView(this.log, stepSource(key), literal(this.find));
+    this.log.view = this.view = new LogView(this.log, stepSource(key), literal(this.find));
     const usage = document.querySelector('[data-cell-usage]');
     if (usage) usage.hidden = true;
     this.showUsage(key);

@@ -61,15 +61,16 @@ internal static class TestRisk
 
         private static Data Try(RiskRuleSet set, Command command)
         {
-            var commands = SimpleCommands.Of(CommandForm.Clean(command.Cmd!));
+            var line = CommandForm.Clean(command.Cmd!);
+            var commands = SimpleCommands.Of(line, null, out var isWhole);
             RiskRule? tried = null;
             if (
                 !string.IsNullOrWhiteSpace(command.Pattern)
                 && !RiskRule.TryMake(0, "-", command.Kind ?? "regex", command.Pattern, "warn", default, out tried, out var why)
             )
                 throw new Refusal(-1, why);
-            var hits = set.Check(CommandForm.Clean(command.Cmd!));
-            return new Data([.. hits.Select(Show)], commands, tried?.Finds(command.Cmd!, commands));
+            // As the rules that are saved: what could not be looked at counts as found.
+            return new Data([.. set.Check(line).Select(Show)], commands, tried is null ? null : !isWhole || tried.Finds(line, commands));
         }
 
         private static Hit Show(RiskHit hit) => new(hit.RuleId, hit.Name, StepRisk.WordOf(hit.Action), hit.Reason);

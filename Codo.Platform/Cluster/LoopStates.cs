@@ -91,5 +91,6 @@ public sealed class LoopStates : IHealthCheck
         );
     }
 
-    private static string Shown(LoopState loop) => string.Create(CultureInfo.InvariantCulture, $"{loop.Name} {loop.Age.TotalSeconds:0.0} s ago");
+    private static string Shown(LoopState loop) =>
+        loop.HasSucceeded ? string.Create(CultureInfo.InvariantCulture, $"{loop.Name} {loop.Age.TotalSeconds:0.0} s ago") : $"{loop.Name} none yet";
 }

@@ -17,8 +17,12 @@ internal sealed class WorkLoops
         SELECT string_agg(concat(name, ' ', fenced), ',' ORDER BY name) FROM platform.node WHERE settled < fenced
         """;
 
+    // A node that has crashed and is back knows of its earlier starts more than others do: it ends the commands that they left on its machine. The others leave
+    // them to it for a while, unless it dies meanwhile.
     private const string UnrecoveredSql = """
-        SELECT name, fenced FROM platform.node WHERE settled < fenced
+        SELECT name, fenced, fenced < incarnation AND name <> @Name AND stopped_at IS NULL AND heartbeat_at >= clock_timestamp() - CAST(@Lease AS interval)
+            AND started_at BETWEEN clock_timestamp() - CAST(@OwnTime AS interval) AND clock_timestamp() + CAST(@OwnTime AS interval) AS is_left_to_itself
+        FROM platform.node WHERE settled < fenced
         """;
 
     private const string RecoveredSql = """
@@ -28,7 +32,8 @@ internal sealed class WorkLoops
     private static readonly TimeSpan PollPeriod = TimeSpan.FromSeconds(1),
         LongestRest = TimeSpan.FromSeconds(5),
         RecoveryPeriod = TimeSpan.FromSeconds(2),
-        LongestRecoveryRest = TimeSpan.FromSeconds(30);
+        LongestRecoveryRest = TimeSpan.FromSeconds(30),
+        OwnTime = TimeSpan.FromSeconds(15);
 
     private readonly NpgsqlDataSource source;
     private readonly Node node;
@@ -106,22 +111,25 @@ internal sealed class WorkLoops
     private async Task Recover(Worked worked, CancellationToken cancellation)
     {
         if (!node.HoldsLease) return;
-        List<Unrecovered> dead;
+        List<Unrecovered> unrecovered;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
-            dead = (await connection.QueryAsync<Unrecovered>(UnrecoveredSql)).AsList();
-        worked.Recovered.IsIdle = dead.Count == 0;
+            unrecovered = (await connection.QueryAsync<Unrecovered>(UnrecoveredSql, new { node.Name, Node.Lease, OwnTime })).AsList();
+        // Also where others have settled its rows already: what runs on its machine they could not end.
+        var earlier = new Unrecovered(node.Name, node.Incarnation - 1, false);
+        worked.Recovered.IsIdle = unrecovered.Count == 0 && worked.HasDone(earlier);
+        var dead = unrecovered.Where(left => !left.IsLeftToItself).ToList();
         var failures = new List<Exception>();
         // What an earlier start of this node left comes first: its new work waits for that alone. A node that cannot be recovered holds up no other.
-        foreach (var own in dead.Where(left => left.Name == node.Name)) await TryRecover(own);
+        await TryRecover(earlier);
         if (failures.Count == 0) node.Recovered(worked.Work.Name);
-        foreach (var other in dead.Where(left => left.Name != node.Name)) await TryRecover(other);
+        foreach (var left in dead.Where(left => left.Name != node.Name || left.Fenced > earlier.Fenced)) await TryRecover(left);
         foreach (var left in dead.Where(left => works.All(other => other.HasDone(left))))
         {
             await using var connection = await source.OpenConnectionAsync(cancellation);
             if (await connection.ExecuteAsync(RecoveredSql, left) > 0)
                 log.LogInformation("Recovered what node {Dead} left up to incarnation {Incarnation}", left.Name, left.Fenced);
         }
-        if (failures.Count > 0) throw new AggregateException($"What {failures.Count} of {dead.Count} dead nodes left could not be recovered", failures);
+        if (failures.Count > 0) throw new AggregateException($"{failures.Count} recoveries of what nodes left have failed", failures);
 
         async Task TryRecover(Unrecovered left)
         {
@@ -138,7 +146,8 @@ internal sealed class WorkLoops
         }
     }
 
-    private sealed record Unrecovered(string Name, long Fenced);
+    /// <param name="IsLeftToItself">The node is back, and recovers it itself.</param>
+    private sealed record Unrecovered(string Name, long Fenced, bool IsLeftToItself);
 
     /// <summary>
     /// A work, its loops, and which dead incarnations it has recovered. The last is kept in memory: a node that dies before all works are done leaves it to be

@@ -1,4 +1,5 @@
 using Codo.Platform.Cluster;
+using Codo.Platform.Data;
 using Dapper;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -14,6 +15,16 @@ public abstract class DashboardMirror<TRow>(NpgsqlDataSource source, BackgroundM
 {
     /// <summary>Rows that one round looks at.</summary>
     protected const int Batch = 10;
+
+    /// <summary>
+    /// The savepoint of one row. Whoever has made a background job and noted it down sets it anew: what fails after that must not undo the note.
+    /// </summary>
+    protected const string OneRow = "one";
+
+    // A row that somebody holds is left to a later round.
+    private const string PatienceSql = """
+        SET LOCAL lock_timeout = '1s'
+        """;
 
     private static readonly TimeSpan Rest = TimeSpan.FromMilliseconds(200), SweepAfter = TimeSpan.FromMinutes(5);
 
@@ -31,6 +42,9 @@ public abstract class DashboardMirror<TRow>(NpgsqlDataSource source, BackgroundM
     /// <summary>Selects at most <c>@Batch</c> rows that are behind, locked, those first that were looked at longest ago.</summary>
     protected abstract string Outdated { get; }
 
+    /// <summary>Notes of a row that it was looked at, so that it goes to the end.</summary>
+    protected abstract string LookedAt { get; }
+
     /// <summary>Selects ids of background jobs that no row of the mirror's table knows: the process died between the two.</summary>
     protected abstract string Lost { get; }
 
@@ -46,18 +60,43 @@ public abstract class DashboardMirror<TRow>(NpgsqlDataSource source, BackgroundM
         if (!node.HoldsLease) return;
         await Task.Delay(Rest, time, cancellation);
         await using var connection = await source.OpenConnectionAsync(cancellation);
+        var (isWhole, isFull) = (true, false);
         await using (var transaction = await connection.BeginTransactionAsync(cancellation))
         {
+            await connection.ExecuteAsync(PatienceSql, transaction: transaction);
             var behind = (await connection.QueryAsync<TRow>(Outdated, new { Batch }, transaction)).AsList();
-            foreach (var row in behind) await Show(connection, transaction, row);
+            foreach (var row in behind)
+            {
+                if (await Apart(transaction, () => Show(connection, transaction, row))) continue;
+                isWhole = false;
+                await Apart(transaction, () => connection.ExecuteAsync(LookedAt, row, transaction));
+            }
             await transaction.CommitAsync(cancellation);
-            if (behind.Count == Batch) Wake.Set();
+            isFull = behind.Count == Batch;
         }
-        if (await HasMore(connection)) Wake.Set();
+        // What failed is tried again after a whole rest.
+        if (isWhole && (isFull || await HasMore(connection))) Wake.Set();
         if (time.GetElapsedTime(sweptAt) < SweepAfter) return;
         sweptAt = time.GetTimestamp();
         foreach (var lost in await connection.QueryAsync<string>(Lost))
             mirror.Show(lost, DashboardState.Deleted("what it stood for is shown by another background job, or gone", Now));
+    }
+
+    // One row that cannot be shown undoes nothing of the others: background jobs that were made for them would be made again.
+    private async Task<bool> Apart(NpgsqlTransaction transaction, Func<Task> work)
+    {
+        await transaction.SaveAsync(OneRow);
+        try
+        {
+            await work();
+            return true;
+        }
+        catch (Exception error) when (!DatabaseErrors.IsTransient(error) || DatabaseErrors.IsHeld(error))
+        {
+            log.LogWarning(error, "The dashboard does not show one row of {Mirror}; the others go on", GetType().Name);
+            await transaction.RollbackAsync(OneRow);
+            return false;
+        }
     }
 
     /// <summary>Moves a background job, and notes what became of that in the mirror's table.</summary>

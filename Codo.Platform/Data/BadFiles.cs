@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Logging;
+
 namespace Codo.Platform.Data;
 
 /// <summary>
@@ -6,20 +8,36 @@ namespace Codo.Platform.Data;
 /// </summary>
 public static class BadFiles
 {
-    /// <summary>Where such files lie.</summary>
-    public static string FolderOf(string dataDirectory) => Path.Combine(dataDirectory, "spool", "bad");
+    /// <summary>Where they lie.</summary>
+    public static string Folder(string dataDirectory) => Path.Combine(dataDirectory, "spool", "bad");
 
-    /// <summary>Moves a file there; a number is added where its name is taken.</summary>
-    /// <exception cref="IOException">It cannot be moved.</exception>
-    public static string SetAside(string dataDirectory, string file)
+    /// <summary>Moves a file there; false where that cannot be done, and it stays where it is. Either is logged.</summary>
+    public static bool TrySetAside(string dataDirectory, string file, ILogger log)
     {
-        var folder = Directory.CreateDirectory(FolderOf(dataDirectory), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute).FullName;
+        var folder = Folder(dataDirectory);
+        try
+        {
+            SetAside(folder, file);
+            log.LogWarning("{File} is set aside in {Folder}", Path.GetFileName(file), folder);
+            return true;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            log.LogError(error, "{File} cannot be set aside in {Folder}, and stays where it is", file, folder);
+            return false;
+        }
+    }
+
+    // A number is added where the name is taken.
+    private static void SetAside(string folder, string file)
+    {
+        Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         for (var number = 0; ; number++)
         {
             var target = Path.Combine(folder, Path.GetFileName(file) + (number == 0 ? "" : $".{number}"));
             if (File.Exists(target)) continue;
             File.Move(file, target);
-            return target;
+            return;
         }
     }
 }

@@ -3,7 +3,8 @@ namespace Codo.Platform.Data;
 /// <summary>
 /// Writes what many tasks bring at once in one statement. One batch is written at a time, and what comes meanwhile is the next one: a hundred cost one
 /// commit. After a batch of several the next one may be gathered for a moment, or it would be of the few that came while the last one was written; after a
-/// single item nothing waits. When PostgreSQL refuses a batch, each item of it is written alone, so that one that it does not take fails for itself.
+/// single item nothing waits. When PostgreSQL refuses a batch, or somebody holds a row of it, each item of it is written alone, so that one that it does not
+/// take fails for itself.
 /// </summary>
 /// <param name="write">Writes a batch and answers one result for each item, in their order.</param>
 /// <param name="most">Items of a batch.</param>
@@ -41,7 +42,7 @@ public sealed class BatchWriter<TItem, TResult>(
             {
                 await WriteBatch(batch);
             }
-            catch (Exception error) when (batch.Count > 1 && DatabaseErrors.IsPermanent(error))
+            catch (Exception error) when (batch.Count > 1 && (DatabaseErrors.IsPermanent(error) || DatabaseErrors.IsHeld(error)))
             {
                 foreach (var one in batch) await WriteAlone(one);
             }

@@ -1,3 +1,4 @@
+using System.Data;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -62,9 +63,17 @@ public static class DatabaseErrors
     /// <param name="connection">Open, and in no failed transaction.</param>
     public static void ForgetPrepared(NpgsqlConnection connection) => connection.UnprepareAll();
 
-    /// <summary>Whether PostgreSQL, or Npgsql before it, refused what it was given, so that giving it again is pointless.</summary>
+    /// <summary>
+    /// Whether PostgreSQL, or Npgsql before it, refused what it was given, so that giving it again is pointless; or Dapper could not read what is there.
+    /// </summary>
     public static bool IsPermanent(Exception error) =>
-        error is (NpgsqlException or ArgumentException or InvalidCastException or FormatException or OverflowException) && !IsTransient(error);
+        error is (NpgsqlException or ArgumentException or InvalidCastException or FormatException or OverflowException or DataException)
+        && !IsTransient(error);
+
+    /// <summary>
+    /// Whether somebody held a row for longer than the transaction's <c>lock_timeout</c>. It is transient, and one row's own: the others of a batch go on.
+    /// </summary>
+    public static bool IsHeld(Exception error) => error is PostgresException { SqlState: PostgresErrorCodes.LockNotAvailable };
 
     /// <summary>
     /// Repeats what fails transiently until it succeeds or the token is cancelled, with growing pauses up to 2 s. A permanent failure is the caller's.

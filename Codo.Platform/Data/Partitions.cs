@@ -82,24 +82,40 @@ public static class Partitions
 
     /// <summary>
     /// Drops every partition that ended before <paramref name="before"/>, and those that an earlier run detached and did not come to drop; returns how many.
-    /// One that somebody reads for long is left to the next run.
+    /// One that somebody reads for long is left to the next run, and one that PostgreSQL refuses to drop keeps none of the others.
     /// </summary>
     /// <param name="drop">The statement for one by its name, where the table is not the host's own; null detaches and drops.</param>
+    /// <exception cref="AggregateException">PostgreSQL refused some: a view reads them, say.</exception>
     public static async Task<int> Drop(NpgsqlDataSource source, string table, PartitionSpan span, DateTimeOffset before, Func<string, string>? drop = null)
     {
         var last = NameOf(table, span, Start(before.UtcDateTime, span));
         var schema = table[..table.IndexOf('.', StringComparison.Ordinal)];
-        var (dropped, tries) = (0, Tries);
+        var (dropped, tries, refused) = (0, Tries, new List<PostgresException>());
         foreach (var name in await List(source, table))
         {
             var full = schema + "." + name;
             // Names end in their date, so that their order is time's; the default partition has no date and stays.
             if (full.Length != last.Length || string.CompareOrdinal(full, last) >= 0) continue;
-            if (await (drop is null ? DropOne(source, table, full, tries) : Patiently(source, tries, drop(name)))) dropped++;
-            // Whoever is in the way of one is so of the next, most likely.
-            else tries = 1;
+            await DropNext(() => drop is null ? DropOne(source, table, full, tries) : Patiently(source, tries, drop(name)));
         }
-        return drop is null ? dropped + await DropDetached(source, table, span, Start(before.UtcDateTime, span), tries) : dropped;
+        if (drop is null)
+            foreach (var full in await Detached(source, table, span, Start(before.UtcDateTime, span)))
+                await DropNext(() => Patiently(source, tries, $"DROP TABLE IF EXISTS {full}"));
+        return refused.Count == 0 ? dropped : throw new AggregateException(refused);
+
+        async Task DropNext(Func<Task<bool>> way)
+        {
+            try
+            {
+                if (await way()) dropped++;
+                // Whoever is in the way of one is so of the next, most likely.
+                else tries = 1;
+            }
+            catch (PostgresException error)
+            {
+                refused.Add(error);
+            }
+        }
     }
 
     // DETACH CONCURRENTLY waits for readers without holding writers up; it needs to stand outside a transaction. Where it is refused, the partition is dropped
@@ -109,25 +125,21 @@ public static class Partitions
         && await Patiently(source, tries, $"ALTER TABLE {table} DETACH PARTITION {full}{Concurrently}", $"DROP TABLE IF EXISTS {full}")
         && await Patiently(source, tries, $"DROP TABLE IF EXISTS {full}");
 
-    private static async Task<int> DropDetached(NpgsqlDataSource source, string table, PartitionSpan span, DateTime before, int tries)
+    private static async Task<List<string>> Detached(NpgsqlDataSource source, string table, PartitionSpan span, DateTime before)
     {
-        List<string> names;
-        await using (var connection = await source.OpenConnectionAsync())
-            names = (await connection.QueryAsync<string>(DetachedSql, new { Table = table, Doomed })).AsList();
+        await using var connection = await source.OpenConnectionAsync();
+        var names = (await connection.QueryAsync<string>(DetachedSql, new { Table = table, Doomed })).AsList();
         var schema = table[..table.IndexOf('.', StringComparison.Ordinal)];
-        var dropped = 0;
-        foreach (var name in names.FindAll(name => StartOf(table, span, name) < before))
-            if (await Patiently(source, tries, $"DROP TABLE IF EXISTS {schema}.{name}"))
-                dropped++;
-        return dropped;
+        return [.. names.Where(name => StartOf(table, span, name) < before).Select(name => schema + "." + name)];
     }
 
     /// <summary>The beginning of the oldest partition; null when there is none with a date.</summary>
-    public static async Task<DateTime?> Oldest(NpgsqlDataSource source, string table, PartitionSpan span)
+    /// <param name="after">Only of those that begin after it.</param>
+    public static async Task<DateTime?> Oldest(NpgsqlDataSource source, string table, PartitionSpan span, DateTime? after = null)
     {
         DateTime? oldest = null;
         foreach (var name in await List(source, table))
-            if (StartOf(table, span, name) is { } start && (oldest is null || start < oldest))
+            if (StartOf(table, span, name) is { } start && (after is null || start > after) && (oldest is null || start < oldest))
                 oldest = start;
         return oldest;
     }

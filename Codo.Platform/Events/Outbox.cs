@@ -26,6 +26,9 @@ public interface IOutboxReader
     /// <summary>Whether messages of several streams that are due together become one event.</summary>
     bool ReadsTogether => false;
 
+    /// <summary>Whether a message is written for a time that is far ahead, and waits until then.</summary>
+    bool MayWait => false;
+
     /// <summary>
     /// Reads what the event says, in the transaction that deletes the messages once the event was published: what is changed here is changed once.
     /// </summary>

@@ -28,9 +28,17 @@ public sealed class OutboxRelay(
 
     private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(2);
 
-    private const string HeadsSql = """
+    /// <summary>A message whose next attempt is further ahead was written before PostgreSQL's clock was put back.</summary>
+    internal static readonly TimeSpan MostAhead = LongestPause + DatabaseClock.Difference;
+
+    /// <summary>In SQL, of a message: whether its time is from before PostgreSQL's clock was put back. It is not waited for.</summary>
+    internal const string IsFromAhead = """
+        next_try_at > clock_timestamp() + CAST(@MostAhead AS interval) AND next_try_at < 'infinity' AND kind <> ALL(@Patient)
+        """;
+
+    private const string HeadsSql = $"""
         SELECT message_id, kind FROM platform.outbox o
-        WHERE dead_at IS NULL AND next_try_at <= clock_timestamp()
+        WHERE dead_at IS NULL AND (next_try_at <= clock_timestamp() OR {IsFromAhead})
             AND NOT EXISTS (SELECT 1 FROM platform.outbox e WHERE e.stream = o.stream AND e.message_id < o.message_id AND e.dead_at IS NULL)
         ORDER BY message_id LIMIT @Batch
         """;
@@ -58,13 +66,22 @@ public sealed class OutboxRelay(
         SELECT count(*) FROM platform.outbox WHERE dead_at IS NOT NULL
         """;
 
+    // The transaction holds what is due to be told: of a row that somebody holds for long the message waits, and no other does.
+    private const string PatienceSql = """
+        SET LOCAL lock_timeout = '500ms'
+        """;
+
     // Whether there may be a dead letter of which nobody was told: one of an earlier start, or one whose incident could not be opened.
     private volatile bool untold = true;
 
     private readonly Dictionary<string, IOutboxReader> readers = readers.ToDictionary(reader => reader.Kind, StringComparer.Ordinal);
+    private readonly string[] patient = Patient(readers);
 
     /// <summary>Set when this node has written a message.</summary>
     public WakeSignal Written => outbox.Written;
+
+    /// <summary>The kinds whose messages wait for a time that is far ahead.</summary>
+    internal static string[] Patient(IEnumerable<IOutboxReader> readers) => [.. readers.Where(reader => reader.MayWait).Select(reader => reader.Kind)];
 
     /// <summary>Publishes until no stream has a message that is due.</summary>
     public async Task<bool> PublishDue(CancellationToken cancellation)
@@ -74,7 +91,7 @@ public sealed class OutboxRelay(
         {
             List<Head> heads;
             await using (var connection = await source.OpenConnectionAsync(cancellation))
-                heads = (await connection.QueryAsync<Head>(HeadsSql, new { Batch })).AsList();
+                heads = (await connection.QueryAsync<Head>(HeadsSql, new { Batch, MostAhead, Patient = patient })).AsList();
             var moved = 0;
             foreach (var (kind, ids) in Grouped(heads))
             {
@@ -144,6 +161,7 @@ public sealed class OutboxRelay(
         {
             await using var connection = await source.OpenConnectionAsync(cancellation);
             await using var transaction = await connection.BeginTransactionAsync(cancellation);
+            await connection.ExecuteAsync(PatienceSql, transaction: transaction);
             messages = (await connection.QueryAsync<OutboxMessage>(LockSql, new { Ids = ids }, transaction)).AsList();
             if (messages.Count == 0) return 0;
             if (!readers.TryGetValue(kind, out var reader)) throw new InvalidOperationException($"No module reads messages of kind '{kind}'.");
@@ -156,7 +174,11 @@ public sealed class OutboxRelay(
             await transaction.CommitAsync(cancellation);
             return messages.Count;
         }
-        catch (Exception error) when (messages.Count > 1 && error is not OperationCanceledException && !DatabaseErrors.IsTransient(error))
+        catch (Exception error)
+            when (messages.Count > 1
+                && error is not OperationCanceledException
+                && (!DatabaseErrors.IsTransient(error) || DatabaseErrors.IsHeld(error))
+            )
         {
             // One of them is the cause: alone each shows whether it is.
             var moved = 0;

@@ -29,8 +29,8 @@ public static class Failures
                 {
                     var more = refusal.More ?? (refusal.Hint is { } hint ? new { hint } : new { });
                     if (refusal.RetryAfter is { } seconds) context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
-                    if (refusal.Kind == RefusalKind.Forbidden && Caller.Of(context) is { } caller)
-                        context.RequestServices.GetService<RefusedAttempts>()?.Refused(caller, RefusedAttempts.Route(context), refusal.Text.En);
+                    if (Caller.Of(context) is { } caller)
+                        context.RequestServices.GetService<RefusedAttempts>()?.Refused(caller, RefusedAttempts.Route(context), refusal);
                     await Write(
                         context,
                         refusal.Code,

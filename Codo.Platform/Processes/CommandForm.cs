@@ -20,7 +20,10 @@ public sealed partial record CommandForm(bool Private = false, bool Pty = false,
     /// <summary>A command as it is: one argument of its shell, in UTF-8, without a terminal.</summary>
     public static CommandForm Plain { get; } = new();
 
-    /// <summary>The names that <c>encoding</c> may have, as their standard writes them. ASCII means the same in each, so a shell reads its own words.</summary>
+    /// <summary>
+    /// The names that <c>encoding</c> may have, as their standard writes them. ASCII is written alike in each, but in some another character has a byte of it
+    /// (<see cref="DemandReadable"/>).
+    /// </summary>
     public static IReadOnlyList<string> Encodings { get; } =
     ["utf-8", "gbk", "gb18030", "big5", "shift_jis", "euc-jp", "euc-kr", "iso-8859-1", "iso-8859-15", "windows-1251", "windows-1252", "koi8-r"];
 
@@ -86,6 +89,45 @@ public sealed partial record CommandForm(bool Private = false, bool Pty = false,
                 new Text($"命令中有 {Encoding.WebName} 编码没有的字符", $"The command holds a character that the encoding {Encoding.WebName} lacks."), cause);
         }
     }
+
+    /// <summary>
+    /// Sees to it that a shell, which reads bytes, finds the quotes of a command where they are. In GBK, Big5 and Shift JIS the second byte of a character may
+    /// be that of a backslash, a backquote or a bar. Between single quotes, and in a comment, none of them means anything; between double quotes a bar
+    /// does not, nor does a backslash before most characters.
+    /// </summary>
+    /// <exception cref="CommandNotStartedException">It holds such a character elsewhere, or one that the encoding lacks.</exception>
+    public void DemandReadable(string command)
+    {
+        if (Encoding is null || !IsForShell(command)) return;
+        _ = Bytes(command);
+        var encoding = Encoding;
+        var bytes = new byte[16];
+        var at = ShellQuoting.IndexOutside(command, (place, quoting) => HidesAscii(command, place, quoting, encoding, bytes));
+        if (at < 0) return;
+        var character = command[at..(at + LengthAt(command, at))];
+        throw new CommandNotStartedException(
+            new Text(
+                ($"字符“{character}”在 {encoding.WebName} 编码中含有 shell 读作 \\、` 或 | 的字节，命令没有执行：请把它放在单引号里"
+                    + "（在 here-document 之类之前），或写在命令读取的文件里"),
+                ($"The encoding {encoding.WebName} writes '{character}' with a byte that a shell reads as \\, ` or |, so the command was not run: put it "
+                    + "between single quotes, before any here-document or the like, or into a file that the command reads.")
+            )
+        );
+    }
+
+    private static bool HidesAscii(string command, int at, Quoting quoting, Encoding encoding, byte[] bytes)
+    {
+        // The second half of a pair was looked at with the first.
+        if (char.IsAscii(command[at]) || char.IsLowSurrogate(command[at])) return false;
+        var behind = at + LengthAt(command, at);
+        var written = bytes.AsSpan(0, encoding.GetBytes(command.AsSpan(at, behind - at), bytes));
+        if (quoting != Quoting.Double) return written.IndexOfAny((byte)'\\', (byte)'`', (byte)'|') >= 0;
+        // A backslash is text there unless one of these follows. At the end of the command nobody knows.
+        var escapes = behind == command.Length || "\"$`\\\n".Contains(command[behind], StringComparison.Ordinal);
+        return written.IndexOf((byte)'`') >= 0 || (escapes && written.IndexOf((byte)'\\') >= 0);
+    }
+
+    private static int LengthAt(string command, int at) => char.IsHighSurrogate(command[at]) ? 2 : 1;
 
     [GeneratedRegex(@"\A#![ \t]*([^\s]+)([^\n]*)", RegexOptions.CultureInvariant)]
     private static partial Regex InterpreterLine { get; }

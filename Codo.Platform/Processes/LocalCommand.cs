@@ -53,10 +53,12 @@ public sealed partial class LocalCommand
     private static readonly TimeSpan WaitAfterEnd = TimeSpan.FromMilliseconds(300);
 
     private readonly SessionProcess process;
+    private readonly bool isScript;
 
-    private LocalCommand(SessionProcess process, RunMark mark)
+    private LocalCommand(SessionProcess process, RunMark mark, bool isScript)
     {
         this.process = process;
+        this.isScript = isScript;
         Mark = mark;
     }
 
@@ -101,6 +103,7 @@ public sealed partial class LocalCommand
             );
         if (command.Contains('\0'))
             throw new CommandNotStartedException(new Text("命令包含空字符（NUL）", "The command contains a NUL character, which no shell can be given."));
+        form.DemandReadable(command);
         if (workingDirectory is not null && user.IsSeenThrough && !Directory.Exists(workingDirectory))
             throw new CommandNotStartedException(new Text($"工作目录 {workingDirectory} 不存在", $"The working directory {workingDirectory} does not exist."));
 
@@ -127,7 +130,8 @@ public sealed partial class LocalCommand
             );
             if (input is not null)
                 _ = HandOverAsync(process.Input!, input);
-            return new LocalCommand(process, new RunMark(runId, process.Id, ProcessTable.StartTicks(process.Id), RunMark.CurrentBootId));
+            var mark = new RunMark(runId, process.Id, ProcessTable.StartTicks(process.Id), RunMark.CurrentBootId);
+            return new LocalCommand(process, mark, CommandForm.Interpreter(command) is not null);
         }
         catch (Win32Exception cause)
         {
@@ -209,9 +213,12 @@ public sealed partial class LocalCommand
         var exited = ExitAsync(ended, stop.Token);
         try
         {
-            if (await CopyAsync(output, onOutput, ended.Token, cancellation)) await exited;
-            else return new CommandEnd((await process.Exited).Status, await LeaveAsync(output));
-            return new CommandEnd((await process.Exited).Status);
+            var isWhole = await CopyAsync(output, onOutput, ended.Token, cancellation);
+            if (isWhole) await exited;
+            var status = (await process.Exited).Status;
+            // The shell that would have removed it may have been killed by anybody.
+            if (isScript && status > 128) RemoveScript(Mark.RunId);
+            return isWhole ? new CommandEnd(status) : new CommandEnd(status, await LeaveAsync(output));
         }
         finally
         {

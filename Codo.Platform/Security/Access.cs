@@ -30,7 +30,8 @@ public sealed class Access(Caller caller, CurrentRules current, IAuthorizationSe
     public async ValueTask Demand(Verbs verb, Resource resource, Refusal absent, Text? refused = null)
     {
         if (await May(verb, resource)) return;
-        if (verb == Verbs.See || !await May(Verbs.See, resource)) throw absent;
+        if (verb == Verbs.See) throw absent;
+        if (!await May(Verbs.See, resource)) throw absent.AsHidden();
         throw Refuse(verb, resource, refused);
     }
 
@@ -46,7 +47,7 @@ public sealed class Access(Caller caller, CurrentRules current, IAuthorizationSe
     /// <exception cref="Refusal">There is no such space, or the caller may make none there.</exception>
     public async ValueTask<long> SpaceForNew(string kind, string? name)
     {
-        var space = SpaceOf(name);
+        var space = SpaceOf(name, changes: true);
         if (!await May(Verbs.Edit, Resource.New(kind, space))) throw Refuse(Verbs.Edit, Resource.New(kind, space));
         return space;
     }
@@ -58,7 +59,7 @@ public sealed class Access(Caller caller, CurrentRules current, IAuthorizationSe
     {
         // Compared before it is resolved: whoever was granted this one object need not see its space, and sends the name back with the rest of the object.
         if (name is null || string.Equals(NameOf(resource.Space), name.Trim(), StringComparison.OrdinalIgnoreCase)) return resource.Space;
-        var space = SpaceOf(name);
+        var space = SpaceOf(name, changes: true);
         foreach (var one in new[] { resource.Space, space })
             if (!await May(Verbs.Edit, Resource.New(resource.Kind, one))) throw Refuse(Verbs.Edit, Resource.New(resource.Kind, one));
         return space;
@@ -81,12 +82,15 @@ public sealed class Access(Caller caller, CurrentRules current, IAuthorizationSe
     /// The number of a space by the name that a request gives. A page knows the number of each row's space and does not ask here: the caller may see an object
     /// without its space.
     /// </summary>
+    /// <param name="changes">Whether something is to be changed or made there: an attempt on a space that the caller may not see is in the audit.</param>
     /// <exception cref="Refusal">There is none, or none that the caller may see.</exception>
-    public long SpaceOf(string? name)
+    public long SpaceOf(string? name, bool changes = false)
     {
         if (name is null) return Resource.DefaultSpace;
         var found = Rules.Spaces.Values.FirstOrDefault(space => string.Equals(space.Name, name.Trim(), StringComparison.OrdinalIgnoreCase));
-        return found is not null && SeesSpace(found.SpaceId) ? found.SpaceId : throw Refusal.NotFound($"空间 {name} 不存在", $"There is no space {name}");
+        if (found is not null && SeesSpace(found.SpaceId)) return found.SpaceId;
+        var absent = Refusal.NotFound($"空间 {name} 不存在", $"There is no space {name}");
+        throw found is not null && changes ? absent.AsHidden() : absent;
     }
 
     /// <summary>The name of a space; empty where it is gone.</summary>

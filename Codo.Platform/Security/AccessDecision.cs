@@ -1,3 +1,5 @@
+using Codo.Platform.Localization;
+
 namespace Codo.Platform.Security;
 
 /// <summary>What allows it, or keeps it from being allowed.</summary>
@@ -39,7 +41,8 @@ public enum AccessBasis
 /// <summary>A decision: whether, and by what.</summary>
 /// <param name="Grant">The grant, where that is what allows it.</param>
 /// <param name="Setting">The list of operators, where that is what allows it.</param>
-public readonly record struct AccessDecision(AccessBasis Basis, RoleGrant? Grant = null, string Setting = "")
+/// <param name="Against">Why the object's own rule refuses it, where that is what does: no role helps then.</param>
+public readonly record struct AccessDecision(AccessBasis Basis, RoleGrant? Grant = null, string Setting = "", Text? Against = null)
 {
     public bool IsAllowed => Basis is not (AccessBasis.Nothing or AccessBasis.Scope);
 }

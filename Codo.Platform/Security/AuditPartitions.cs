@@ -10,11 +10,20 @@ namespace Codo.Platform.Security;
 /// <summary>
 /// The audit's months: made ahead of time, dropped past their retention. The audit need not be the host's own table, so both are functions that run as its
 /// owner (migration 0012); they make the next months alone, and drop none of the last 90 days. Until a month has been made its rows go to the default
-/// partition.
+/// partition, of which whole days are dropped, some at a time (migration 0170).
 /// </summary>
 internal sealed class AuditPartitions(NpgsqlDataSource source, NodeSettings settings, RetentionGuard guard, TimeProvider time, ILogger<AuditPartitions> log)
 {
     internal const string Table = "platform.audit";
+
+    // Whoever reads or writes the audit waits behind this while it waits itself.
+    private const string WaitSql = """
+        SET LOCAL lock_timeout = '100ms'
+        """;
+
+    private const string DropRowsSql = """
+        SELECT platform.drop_old_audit_rows(@Before)
+        """;
 
     internal static string AddSql(DateTime first) =>
         string.Create(CultureInfo.InvariantCulture, $"SELECT platform.add_audit_partition('{first:yyyy-MM-dd}')");
@@ -22,26 +31,72 @@ internal sealed class AuditPartitions(NpgsqlDataSource source, NodeSettings sett
     /// <summary>The hourly run.</summary>
     public async Task Maintain(CancellationToken cancellation)
     {
-        await Partitions.Ensure(
-            source,
-            Table,
-            PartitionSpan.Month,
-            time.GetUtcNow(),
-            ahead: 2,
-            AddSql,
-            left: why => log.LogWarning("{Why}", why)
-        );
-        if (await guard.Allows(cancellation) is not { } now)
-            return;
-        var dropped = await Partitions.Drop(
-            source,
-            Table,
-            PartitionSpan.Month,
-            now.AddDays(-settings.AuditRetentionDays),
-            name => $"SELECT platform.drop_audit_partition('{name}')"
-        );
-        if (dropped > 0)
-            log.LogInformation("{Count} months of the audit are past their retention of {Days} days and were dropped", dropped, settings.AuditRetentionDays);
+        try
+        {
+            await Partitions.Ensure(
+                source,
+                Table,
+                PartitionSpan.Month,
+                time.GetUtcNow(),
+                ahead: 2,
+                AddSql,
+                left: why => log.LogWarning("{Why}", why)
+            );
+        }
+        finally
+        {
+            // What keeps a month from being made, and this run from succeeding, does not keep what is old.
+            await DropOld(cancellation);
+        }
+    }
+
+    private async Task DropOld(CancellationToken cancellation)
+    {
+        if (await guard.Allows(cancellation) is not { } now) return;
+        var before = now.AddDays(-settings.AuditRetentionDays);
+        // A month that cannot be dropped keeps nothing else.
+        await Steps.All(cancellation, DropMonths, DropRows);
+
+        async Task DropMonths()
+        {
+            var dropped = await Partitions.Drop(
+                source,
+                Table,
+                PartitionSpan.Month,
+                before,
+                name => $"SELECT platform.drop_audit_partition('{name}')"
+            );
+            if (dropped > 0)
+                log.LogInformation(
+                    "{Count} months of the audit are past their retention of {Days} days and were dropped",
+                    dropped,
+                    settings.AuditRetentionDays
+                );
+        }
+
+        async Task DropRows()
+        {
+            await using var connection = await source.OpenConnectionAsync(cancellation);
+            await using var transaction = await connection.BeginTransactionAsync(cancellation);
+            await connection.ExecuteAsync(WaitSql, transaction: transaction);
+            try
+            {
+                var dropped = await connection.ExecuteScalarAsync<long>(
+                    new CommandDefinition(DropRowsSql, new { Before = before }, transaction, commandTimeout: 30, cancellationToken: cancellation)
+                );
+                await transaction.CommitAsync(cancellation);
+                if (dropped > 0)
+                    log.LogInformation(
+                        "{Count} rows of the audit that lay in no month are past their retention of {Days} days and were dropped",
+                        dropped,
+                        settings.AuditRetentionDays
+                    );
+            }
+            catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.LockNotAvailable)
+            {
+                log.LogInformation("Rows of the audit that lie in no month are left to the next hour: somebody holds the table");
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ namespace Codo.Platform.Security;
 
 /// <summary>
 /// Seals each day of the audit (UTC) 25 hours after its end: a keyed hash of its rows, chained to the seal of the day before. Whoever can change the database
-/// and has not the master key cannot make a changed day hold. Seals outlive the rows, which retention drops by months.
+/// and has not the master key cannot make a changed day hold. Seals outlive the rows, which retention drops by months (by days where they lie in none).
 /// </summary>
 public sealed class AuditSeals(NpgsqlDataSource source, SecretBox box)
 {

@@ -10,12 +10,15 @@ namespace Codo.Platform.Security;
 
 /// <summary>
 /// Brings refused attempts and failed sign-ins into the audit. The first of a minute is written within seconds; the rest of the minute is one row that counts
-/// them. A flood fills neither the memory nor the disk: beyond <see cref="MostKeys"/> different attempts a minute one row counts all others.
+/// them. A flood fills neither the memory nor the disk: beyond <see cref="MostKeys"/> different attempts of an action a minute one row counts all others.
 /// </summary>
 public sealed class RefusedAttempts(NpgsqlDataSource source, TimeProvider time, ILogger<RefusedAttempts> log) : IHostedService
 {
-    /// <summary>Rows a minute and node at most, twice: the first of each, and how many followed.</summary>
+    /// <summary>Different attempts of one action that a node keeps apart in a minute. Each writes at most two rows: the first, and how many followed.</summary>
     public const int MostKeys = 200;
+
+    /// <summary>Names that one address claims in a minute; its further ones are counted without a name, so that it hides no other address.</summary>
+    internal const int MostNames = 20;
 
     private const int MostText = 200;
 
@@ -40,6 +43,13 @@ public sealed class RefusedAttempts(NpgsqlDataSource source, TimeProvider time, 
             new Key(caller.UserId, caller.Username, caller.Address, "refuse", what, "refused"),
             new Row(caller.Nickname, caller.RequestId, why)
         );
+
+    /// <summary>Notes what a caller was answered, where that was an attempt on what is not theirs.</summary>
+    public void Refused(Http.Caller caller, string what, Http.Refusal refusal)
+    {
+        if (refusal.Kind == Http.RefusalKind.Forbidden) Refused(caller, what, refusal.Text.En);
+        else if (refusal.IsHidden) Refused(caller, what, "they may not see it; answered as if it did not exist");
+    }
 
     /// <summary>Somebody came with a token or a password that is not good.</summary>
     /// <param name="claimed">Who they say they are; nobody has checked it.</param>
@@ -116,7 +126,14 @@ public sealed class RefusedAttempts(NpgsqlDataSource source, TimeProvider time, 
     private Counted CountedOf(Key key, Row row)
     {
         if (minute.TryGetValue(key, out var counted)) return counted;
-        if (minute.Count >= MostKeys)
+        if (IsOfStranger(key) && minute.Keys.Count(one => IsOfStranger(one) && one.Address == key.Address) >= MostNames)
+        {
+            key = key with { Username = "" };
+            row = row with { Why = "too many different names from this address in one minute; counted together" };
+            if (minute.TryGetValue(key, out counted)) return counted;
+        }
+
+        if (minute.Keys.Count(one => one.Action == key.Action) >= MostKeys)
         {
             key = new Key(0, "", "", key.Action, "…", key.Result);
             row = new Row("", "", "too many different attempts in one minute; counted together");
@@ -124,6 +141,8 @@ public sealed class RefusedAttempts(NpgsqlDataSource source, TimeProvider time, 
         if (!minute.TryGetValue(key, out counted)) minute[key] = counted = new Counted(row);
         return counted;
     }
+
+    private static bool IsOfStranger(Key key) => key is { UserId: 0, Username.Length: > 0 };
 
     private List<Taken> Take(bool isLast)
     {

@@ -1,3 +1,4 @@
+using Codo.Platform.Http;
 using Codo.Platform.Localization;
 
 namespace Codo.Platform.Security;
@@ -93,4 +94,8 @@ public interface IResourceReader
             if (await Find(connection, id) is { } one) found.Add(one);
         return found;
     }
+
+    /// <summary>What the object's own rule makes of a decision by rights, as the gate does; without such a rule the decision stays.</summary>
+    Task<AccessDecision> Judge(Npgsql.NpgsqlConnection connection, Caller caller, Verbs verb, Resource resource, AccessDecision decision) =>
+        Task.FromResult(decision);
 }

@@ -11,8 +11,14 @@ internal static class SecretForms
     /// <summary>A shorter piece would hit what is no secret.</summary>
     private const int LeastLength = 8;
 
-    /// <summary>As <c>base64</c> (coreutils) and MIME break their lines.</summary>
-    private const int Base64Line = 76;
+    /// <summary>As <c>base64</c> (coreutils) and MIME break their lines, and as <c>openssl</c> does.</summary>
+    private static readonly int[] Base64Lines = [76, 64];
+
+    /// <summary>Bytes in a line of <c>xxd -p</c>.</summary>
+    private const int PlainRow = 30;
+
+    /// <summary>Bytes in a line of <c>od</c>, <c>xxd</c> and <c>hexdump -C</c>; the last leaves two blanks in its middle.</summary>
+    private const int DumpRow = 16;
 
     public static IEnumerable<string> Of(string text) =>
         Base64(text).Concat(Hexadecimal(text)).Where(form => form.Length >= LeastLength).Concat(Quoted(text)).Where(form => form != text);
@@ -29,7 +35,8 @@ internal static class SecretForms
                 .Select(Within)
                 .Append(alone)
                 .Append(alone.TrimEnd('='))
-                .Concat(alone.Chunk(Base64Line).Where(_ => alone.Length > Base64Line).Select(line => new string(line)))
+                // The last letters are others where more follows, as the line end of echo.
+                .Concat(((string[])[alone, Within(0)]).SelectMany(whole => Base64Lines.SelectMany(line => Rows(whole, line))))
         )
         {
             yield return standard;
@@ -44,25 +51,39 @@ internal static class SecretForms
         }
     }
 
-    // As xxd -p, xxd, od -tx1 and hexdump write it.
+    // As xxd -p, xxd, od -tx1 and hexdump -C write it, on one line and on several.
     private static IEnumerable<string> Hexadecimal(string text)
     {
         var bytes = Encoding.UTF8.GetBytes(text);
         var lower = Convert.ToHexStringLower(bytes);
         foreach (
-            var form in new[]
-            {
+            var form in (string[])
+            [
                 lower,
-                string.Join(' ', lower.Chunk(2).Select(pair => new string(pair))),
-                string.Join(':', lower.Chunk(2).Select(pair => new string(pair))),
-                string.Join(' ', lower.Chunk(4).Select(pairs => new string(pairs))),
-            }
+                Grouped(lower, 2, ' '),
+                Grouped(lower, 2, ':'),
+                Grouped(lower, 4, ' '),
+                .. Rows(lower, 2 * PlainRow),
+                .. Rows(lower, 2 * DumpRow).Select(row => Grouped(row, 4, ' ')),
+            ]
         )
         {
             yield return form;
             yield return form.ToUpperInvariant();
         }
+
+        foreach (var row in Rows(lower, DumpRow)) yield return Grouped(row, 2, ' ');
+
+        // What stands beside a line of xxd and hexdump. Dots alone would hit any dots.
+        foreach (var row in Rows(string.Concat(bytes.Select(one => one is >= 0x20 and < 0x7F ? (char)one : '.')), DumpRow))
+            if (row.Count(letter => letter != '.') >= LeastLength) yield return row;
     }
+
+    private static string Grouped(string digits, int size, char between) => string.Join(between, digits.Chunk(size).Select(one => new string(one)));
+
+    // None where it is not broken at all.
+    private static IEnumerable<string> Rows(string text, int length) =>
+        text.Length <= length ? [] : text.Chunk(length).Select(row => new string(row));
 
     private static IEnumerable<string> Quoted(string text)
     {

@@ -50,7 +50,7 @@ public sealed partial class SecretNames(IEnumerable<string> patterns)
         }
     }
 
-    // The last @ before the path ends the password: people forget to encode one in it.
-    [GeneratedRegex(@"://[^/?#\s:@]*:(?<password>[^/?#\s]+)@", RegexOptions.CultureInvariant)]
+    // The last @ before the path ends the password: people forget to encode one in it, and in a name that is an address of mail.
+    [GeneratedRegex(@"://[^/?#\s:]*:(?<password>[^/?#\s]+)@", RegexOptions.CultureInvariant)]
     private static partial Regex WithPassword();
 }

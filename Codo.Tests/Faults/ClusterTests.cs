@@ -237,6 +237,38 @@ public sealed class ClusterTests(TestPostgres postgres)
         Task<string> Status(string job) => host.Ask<string>("SELECT status FROM cron.cron_log WHERE job_id = @job", new { job });
     }
 
+    [Fact]
+    public async Task What_a_node_that_is_back_left_before_is_its_own_to_recover_until_it_dies_or_takes_long()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:NodeName", "b"));
+        await host.Ask<int>(
+            """
+            INSERT INTO platform.node (name, incarnation, machine, boot_id, process_id, version, started_at, heartbeat_at, fenced) VALUES
+                ('back', 900002, 'm', 'b', 1, 'v', clock_timestamp(), clock_timestamp(), 900001),
+                ('dead', 900002, 'm', 'b', 1, 'v', clock_timestamp(), '-infinity', 900001),
+                ('slow', 900002, 'm', 'b', 1, 'v', clock_timestamp() - interval '1 minute', clock_timestamp(), 900001);
+            SELECT 1
+            """
+        );
+        await Eventually.True(async () => await Recovered("clock_timestamp()") == "dead slow", "the others are recovered");
+
+        await Eventually.True(
+            async () => await Recovered("clock_timestamp() - interval '1 minute'") == "back dead slow",
+            "so is what it has not recovered itself"
+        );
+
+        // With a heartbeat of those that live.
+        Task<string> Recovered(string started) => host.Ask<string>(
+            $"""
+            WITH beat AS (
+                UPDATE platform.node SET heartbeat_at = clock_timestamp(), started_at = CASE WHEN name = 'back' THEN {started} ELSE started_at END
+                WHERE name IN ('back', 'slow')
+            )
+            SELECT coalesce(string_agg(name, ' ' ORDER BY name), '') FROM platform.node WHERE settled >= 900001
+            """
+        );
+    }
+
     private static async Task Sent(HostProcess host, string path, object body, HttpMethod? method = null)
     {
         var answer = await host.Send(method ?? HttpMethod.Post, path, body);

@@ -8,6 +8,7 @@ using Codo.Modules.Cron.Executions;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Dapper;
+using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 
 namespace Codo.Tests.Faults;
@@ -98,6 +99,83 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
         rebooted["task_log"]!.GetValue<string>().ShouldEndWith(isOnFreshMachine ? "是否仍在运行未知" : "命令已不在或已被终止");
         ((int?)rebooted["attempts"]![0]!["left_alive"]).ShouldBe(isOnFreshMachine ? (int?)null : 0);
         (await Log(second, runs["moved"]))["task_log"]!.GetValue<string>().ShouldEndWith("是否仍在运行未知");
+    }
+
+    [Fact]
+    public async Task What_another_machine_has_settled_is_ended_by_its_own_node_when_that_is_back()
+    {
+        var pid = Path.Combine(folder.FullName, "pid");
+        var database = await Database();
+        await using var source = NpgsqlDataSource.Create(database);
+        await using var connection = await source.OpenConnectionAsync();
+        long logId;
+        await using (var first = await Start("one", database))
+        {
+            var cmd = $"echo $$ > {pid}; exec sleep 1000";
+            await Send(first, HttpMethod.Post, "/v1/cron/job/", new { job_id = "orphan", cmd, cron = CronClient.Never });
+            logId = (long)(await Send(first, HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "orphan" }))["log_id"]!;
+            await Eventually.True(() => File.Exists(pid) && File.ReadAllText(pid).Length > 1, "the command runs");
+            // By it the node knows the command for its own, on whatever machine the row says that it was.
+            await Eventually.True(
+                async () => await connection.ExecuteScalarAsync<bool>("SELECT boot_id IS NOT NULL FROM cron.attempt"),
+                "the boot that it runs in is recorded"
+            );
+            await first.Kill();
+        }
+        await connection.ExecuteAsync("UPDATE platform.node SET machine = 'elsewhere'");
+        // A time that the host cannot read.
+        await connection.ExecuteAsync("UPDATE cron.attempt SET started_at = started_at + interval '18000 years'");
+        await using var other = await Start("two", database);
+        // Found dead, without waiting for the lease.
+        await connection.ExecuteAsync("UPDATE platform.node SET fenced = incarnation, heartbeat_at = '-infinity' WHERE name = 'one'");
+        var settled = await Eventually.Get(
+            async () => (JsonObject?)await Log(other, logId),
+            row => row.Status() == "interrupted",
+            "the other node settles the row",
+            60
+        );
+        ((int?)settled["attempts"]![0]!["left_alive"]).ShouldBeNull();
+        IsAlive(pid).ShouldBeTrue("from another machine nobody can end it");
+        await Eventually.True(
+            async () => await connection.ExecuteScalarAsync<bool>("SELECT settled = incarnation FROM platform.node WHERE name = 'one'"),
+            "nothing of it is unrecovered"
+        );
+
+        await using var back = await Start("one", database);
+        IsAlive(pid).ShouldBeFalse("it is ended before anything new begins");
+        var known = await Log(back, logId);
+        ((int?)known["attempts"]![0]!["left_alive"]).ShouldBe(0);
+        known["task_log"]!.GetValue<string>().ShouldEndWith("命令已不在或已被终止");
+    }
+
+    [Fact]
+    public async Task What_another_machine_settles_while_its_own_node_recovers_is_ended_all_the_same()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:NodeName", "one"));
+        await host.Make(new { job_id = "left", cmd = "true", cron = CronClient.Never });
+        var own = await host.RunNow("left");
+        await host.Ended(own);
+        var others = await host.RunNow("left");
+        await host.Ended(others);
+        await using var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        // As if an earlier start had left the one; the other is settled in the moment in which that one is.
+        await connection.ExecuteAsync(
+            $"""
+            CREATE FUNCTION cron.settle_other() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                UPDATE cron.attempt SET left_unknown = true WHERE log_id = {others};
+                RETURN OLD;
+            END $$;
+            CREATE TRIGGER settle_other BEFORE DELETE ON cron.active_execution FOR EACH ROW WHEN (OLD.log_id = {own}) EXECUTE FUNCTION cron.settle_other();
+            INSERT INTO cron.active_execution (log_id, nominal_at, job, job_id, state, not_before, exclusive, node, incarnation)
+            SELECT log_id, nominal_at, job, job_id, 'running', nominal_at, false, 'one', 0 FROM cron.cron_log WHERE log_id = {own}
+            """
+        );
+        await host.Services.GetRequiredService<Recovery>().Recover("one", 0, TestContext.Current.CancellationToken);
+        (await host.Count($"SELECT count(*) FROM cron.active_execution WHERE log_id = {own}")).ShouldBe(0);
+        (
+            await host.Ask<bool>("SELECT left_unknown IS NULL AND left_alive IS NOT DISTINCT FROM 0 FROM cron.attempt WHERE log_id = @others", new { others })
+        ).ShouldBeTrue();
     }
 
     [Fact]

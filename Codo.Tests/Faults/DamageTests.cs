@@ -253,6 +253,8 @@ public sealed class DamageTests(TestPostgres postgres)
         var victims = new Queue<string>(
             (await connection.QueryAsync<string>($"SELECT tableoid || ' ' || ctid FROM {table}")).Where(row => !before.Contains(row))
         );
+        // A partitioned table's own constraints would be every partition's.
+        var isPlain = await connection.ExecuteScalarAsync<bool>("SELECT relkind = 'r' FROM pg_class WHERE oid = CAST(@table AS regclass)", new { table });
         var damaged = 0;
         foreach (
             var (column, type) in await connection.QueryAsync<(string, string)>(
@@ -264,7 +266,8 @@ public sealed class DamageTests(TestPostgres postgres)
             )
         )
         {
-            foreach (var value in Values(type))
+            string[] values = isPlain ? [.. Values(type), .. Unreadable(type)] : Values(type);
+            foreach (var value in values)
             {
                 if (!victims.TryDequeue(out var victim)) break;
                 var at = victim.Split(' ');
@@ -282,6 +285,9 @@ public sealed class DamageTests(TestPostgres postgres)
         await connection.ExecuteAsync("RESET session_replication_role");
         return damaged;
     }
+
+    // Times that PostgreSQL has and the host has not.
+    private static string[] Unreadable(string type) => type is "timestamp with time zone" or "date" ? ["'20260-01-01'", "'0044-03-15 BC'"] : [];
 
     private static string[] Values(string type) => type switch
     {

@@ -1,6 +1,12 @@
 using System.Text.Json.Nodes;
+using Codo.Modules.Tasks.Execution;
+using Codo.Modules.Tasks.Logs;
+using Codo.Platform.Cluster;
+using Codo.Tests.Modules.Tasks.Logs;
+using Codo.Tests.Modules.Tasks.Orders;
 using Codo.Tests.Support;
 using Dapper;
+using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 
 namespace Codo.Tests.Faults;
@@ -46,6 +52,47 @@ public sealed class DamagedStartTests(TestPostgres postgres) : IDisposable
         Directory.GetFiles(Path.Combine(data, "spool", "bad")).Length.ShouldBe(2 * damaged.Length);
         host.Output.ShouldContain("set aside");
         (await Send(host, "/healthz/ready"))["checks"]!["loops"]!["status"]!.GetValue<string>().ShouldBe("healthy");
+    }
+
+    // What an earlier process has set aside it may not have said.
+    [Theory]
+    [InlineData("logs", false)]
+    [InlineData("bad", false)]
+    [InlineData("logs", true)]
+    public async Task The_log_of_an_attempt_whose_spool_does_not_read_says_so_at_its_end(string at, bool reads)
+    {
+        var database = await Database();
+        var (order, first, _) = await Ran(database);
+        if (reads) LeaveDamaged(new OutputPlace(order, 1, 1, "127.0.0.1", first, 1));
+        else await DamageLog(first, at);
+        await using var host = await TestHost.Start(postgres, database, ("Codo:DataDirectory", folder.FullName), ("Codo:NodeName", "one"));
+        await Eventually.True(() => host.Ask<bool>("SELECT log_whole FROM tasks.attempt WHERE sched_id = @first", new { first }), "its log is whole");
+        var lines = (await host.Get($"/v2/task/log/?log_key={order}_1_1_127.0.0.1"))["data"]!.AsArray().Select(row => (string)row!["log_info"]!).ToList();
+        lines.Count.ShouldBe(4);
+        lines[1..3].ShouldBe(["one", "two"]);
+        lines[3].ShouldContain("A spool file is damaged: output in it that had not been stored is lost");
+        Directory.GetFiles(Path.Combine(folder.FullName, "spool", "logs")).ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Damaged_spools_that_cannot_be_set_aside_stop_no_others_and_their_logs_are_not_called_whole()
+    {
+        var database = await Database();
+        var (_, first, second) = await Ran(database);
+        await DamageLog(0);
+        await DamageLog(first);
+        var cron = Directory.CreateDirectory(Path.Combine(folder.FullName, "spool", "cron")).FullName;
+        await File.WriteAllBytesAsync(Path.Combine(cron, "1-1.json"), new byte[64]);
+        await File.WriteAllTextAsync(Path.Combine(folder.FullName, "spool", "bad"), "no folder");
+        var place = LogSteps.Place();
+        LeaveSpool(place, 3);
+
+        await using var host = await TestHost.Start(postgres, database, ("Codo:DataDirectory", folder.FullName), ("Codo:NodeName", "one"));
+        (await host.Post("/v1/cron/job/", new { job_id = "tick", cmd = "true", cron = "* * * * * *" }))["code"]!.GetValue<int>().ShouldBe(0);
+        await Eventually.True(async () => await host.Count("SELECT count(*) FROM cron.cron_log WHERE status = 'success'") > 0, "the job fires");
+        await Eventually.True(async () => (await host.Source.Stored(place)).Count == 3, "the lines of the good spool arrive");
+        await Eventually.True(() => host.Ask<bool>("SELECT log_whole FROM tasks.attempt WHERE sched_id = @second", new { second }), "another log is whole");
+        (await host.Ask<bool>("SELECT log_whole FROM tasks.attempt WHERE sched_id = @first", new { first })).ShouldBeFalse();
     }
 
     [Fact]
@@ -198,6 +245,44 @@ public sealed class DamagedStartTests(TestPostgres postgres) : IDisposable
         var ended = await HostProcess.Run([$"--Codo:DataDirectory={open.At("codo")}", "--urls=http://127.0.0.1:0"]);
         ended.ExitCode.ShouldBe(75, ended.Output + ended.Errors);
         ended.Errors.ShouldContain($"Its log is {open.At("codo")}/postgres.log.");
+    }
+
+    /// <summary>An order of two steps whose node has ended, and has not said that it wrote all of their output.</summary>
+    private async Task<(long Order, long First, long Second)> Ran(string database)
+    {
+        long order;
+        await using (var host = await TestHost.Start(postgres, database, ("Codo:NodeName", "one")))
+        {
+            order = await host.Order(await host.Template(OrderHost.Step("echo one; echo two"), OrderHost.Step("echo three", level: 2)));
+            await Eventually.True(async () => await host.Count("SELECT count(*) FROM tasks.attempt WHERE log_whole") == 2, "both logs are whole");
+        }
+        await Execute(database, "UPDATE tasks.attempt SET log_whole = false");
+        return (order, await StepOf(1), await StepOf(2));
+
+        Task<long> StepOf(int level) => Ask<long>(database, $"SELECT sched_id FROM tasks.scheduler_task_info WHERE task_level = {level}");
+    }
+
+    private Task DamageLog(long schedId, string at = "logs") =>
+        File.WriteAllBytesAsync(
+            Path.Combine(Directory.CreateDirectory(Path.Combine(folder.FullName, "spool", at)).FullName, $"{schedId}-1-abcdef01.log"),
+            new byte[4096]
+        );
+
+    private void LeaveSpool(OutputPlace place, int lines)
+    {
+        var node = new NodeSettings { DataDirectory = folder.FullName, MinFreeDisk = 0 };
+        var spool = Spool.Create(new SpoolFolder(node, new LogSettings(), new Disk(node), TimeProvider.System, NullLogger<SpoolFolder>.Instance), place);
+        for (var line = 1; line <= lines; line++) spool.Add(DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), false, $"line {line}");
+        spool.Flush();
+        spool.Leave();
+    }
+
+    /// <summary>Leaves a spool whose head reads, and no line.</summary>
+    private void LeaveDamaged(OutputPlace place)
+    {
+        LeaveSpool(place, 0);
+        using var stream = new FileStream(Directory.GetFiles(Path.Combine(folder.FullName, "spool", "logs")).Single(), FileMode.Append);
+        stream.Write(new byte[100]);
     }
 
     private static string FakeTime() =>

@@ -10,6 +10,7 @@ using Codo.Tests.Support;
 using Dapper;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using StackExchange.Redis;
 
@@ -336,7 +337,7 @@ public sealed class LogFaultsTests(TestPostgres postgres) : IDisposable
         foreach (var file in Directory.EnumerateFiles(Path.Combine(folder.FullName, "killed", "spool", "logs")))
             File.Copy(file, Path.Combine(target.FullName, Path.GetFileName(file)));
         var node = new NodeSettings { DataDirectory = copy.FullName, MinFreeDisk = 0 };
-        var spools = new SpoolFolder(node, new LogSettings(), new Disk(node), TimeProvider.System);
+        var spools = new SpoolFolder(node, new LogSettings(), new Disk(node), TimeProvider.System, NullLogger<SpoolFolder>.Instance);
         var lines = Spool.Reopen(spools, spools.Left().Single())!.Lines;
         copy.Delete(recursive: true);
         return lines;

@@ -88,6 +88,11 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
         (await host.Ask<string>("SELECT string_agg(status || ' ' || times, ',' ORDER BY nominal_at) FROM cron.cron_log WHERE job_id = 'back'")).ShouldBe(
             "missed 3"
         );
+        await Eventually.True(
+            () => host.Ask<bool>("SELECT NOT EXISTS (SELECT FROM platform.outbox WHERE kind = 'cron.missed' AND dead_at IS NULL)"),
+            "what was missed is told, if it is"
+        );
+        (await host.Count("SELECT count(*) FROM alerts.task_monitor WHERE kind = 'missed' AND 'back' = ANY(subjects)")).ShouldBe(0, "Codo was not down");
         (await Job("paused"))!["state"]!.GetValue<string>().ShouldBe("broken");
         (await host.Get("/v1/cron/job/?job_id=gone")).Code().ShouldBe(-1);
     }
@@ -353,6 +358,86 @@ public sealed class OneBadRowTests(OneBadRowFixture fixture) : IClassFixture<One
         await Eventually.True(async () => await Fires("held") >= fires + 7, "what was due meanwhile runs");
         (await host.Ask<long>("SELECT count(*) FROM cron.cron_log WHERE job_id = 'held' AND status = 'missed'")).ShouldBe(0);
         (await host.Delete("/v1/cron/job/", new { job_id = "held" })).Code().ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task News_of_jobs_whose_rows_somebody_holds_keep_nobody_elses_waiting()
+    {
+        // Each would take as long as a statement may.
+        string[] held = [.. Enumerable.Range(1, 8).Select(number => $"unheard {number}")];
+        foreach (var job in held)
+        {
+            await host.Make(new { job_id = job, cmd = "true", cron = CronClient.Never });
+            (await host.Ended(await host.RunNow(job))).Status().ShouldBe("success");
+        }
+        await host.Make(new { job_id = "heard", cmd = "exit 1", cron = CronClient.Never });
+        await using (var connection = await host.Source.OpenConnectionAsync())
+        await using (var transaction = await connection.BeginTransactionAsync())
+        {
+            await connection.ExecuteAsync("SELECT 1 FROM cron.job WHERE job_id = ANY(@held) FOR UPDATE", new { held }, transaction);
+            // As their ends write them.
+            await host.Ask<long>(
+                """
+                WITH told AS (INSERT INTO platform.outbox (stream, kind, payload)
+                    SELECT 'job:' || job, 'cron.ended', jsonb_build_object('job', job, 'job_id', job_id, 'log_id', log_id, 'nominal_at', nominal_at)
+                    FROM cron.cron_log WHERE job_id = ANY(@held) RETURNING 1)
+                SELECT count(*) FROM told
+                """,
+                new { held }
+            );
+            await host.RunNow("heard");
+            await Eventually.True(async () => await Incidents("job:heard:failed", "open") == 1, "the failure is told");
+        }
+        await Eventually.True(
+            () => host.Ask<bool>("SELECT NOT EXISTS (SELECT FROM platform.outbox WHERE payload ->> 'job_id' = ANY(@held))", new { held }),
+            "theirs are read once nobody holds the rows"
+        );
+    }
+
+    [Fact]
+    public async Task The_end_of_a_run_whose_job_somebody_holds_keeps_no_other_from_being_recorded()
+    {
+        using var folder = new TestFolder();
+        await Started("kept-1", "exit 1");
+        await Started("kept-2", "exit 1");
+        var run = await Started("not-kept", "true");
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await using var transaction = await connection.BeginTransactionAsync();
+        await connection.ExecuteAsync("SELECT 1 FROM cron.job WHERE job_id LIKE 'kept-_' FOR UPDATE", transaction: transaction);
+        await Go("kept-1");
+        await Eventually.True(
+            () =>
+                host.Ask<bool>(
+                    """
+                    SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+                        AND query LIKE '%FOR KEY SHARE%')
+                    """
+                ),
+            "its end waits for the job's row"
+        );
+        // They come in one batch.
+        await Go("kept-2");
+        await Go("not-kept");
+        (await host.Ended(run)).Status().ShouldBe("success");
+
+        Task Go(string job) => File.WriteAllTextAsync(folder.At(job), "");
+
+        async Task<long> Started(string job, string end)
+        {
+            await host.Make(
+                new
+                {
+                    job_id = job,
+                    cmd = $"while ! test -e {folder.At(job)}; do sleep 0.05; done; {end}",
+                    cron = CronClient.Never,
+                    retries = 1,
+                    retry_delay = 600,
+                }
+            );
+            var started = await host.RunNow(job);
+            await host.Running(started);
+            return started;
+        }
     }
 
     [Fact]

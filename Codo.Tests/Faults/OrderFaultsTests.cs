@@ -244,6 +244,29 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
     }
 
     [Fact]
+    public async Task A_row_that_somebody_holds_keeps_no_lane_that_runs_nowhere_from_being_given_back()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:NodeName", "one"));
+        var order = await host.Order(await host.Template(Step("true", trigger: "hand", level: 1), Step("true", level: 2)));
+        await host.Stands(order, "51");
+        await using var connection = await host.Source.OpenConnectionAsync();
+        // Of an order that is not there: it is taken back, and leads to nothing.
+        await connection.ExecuteAsync("INSERT INTO tasks.advance (list_id, at) VALUES (900001, clock_timestamp() + interval '1 hour')");
+        await using var transaction = await connection.BeginTransactionAsync();
+        await connection.ExecuteAsync("SELECT list_id FROM tasks.advance WHERE list_id = 900001 FOR UPDATE", transaction: transaction);
+        // As after a commit whose answer was lost: the row names this node, and no runner has it.
+        await host.Ask<int>("UPDATE tasks.scheduler_task_info SET task_status = 1 WHERE list_id = @order RETURNING 1", new { order });
+        await host.Ask<int>(
+            """
+            UPDATE tasks.lane l SET state = 'running', since = now() - interval '1 minute', node = n.name, incarnation = n.incarnation
+                FROM platform.node n WHERE l.list_id = @order AND n.name = 'one' RETURNING 1
+            """,
+            new { order }
+        );
+        (await host.Ended(order, 60)).ShouldBe("3");
+    }
+
+    [Fact]
     public async Task A_lane_that_was_taken_anew_since_it_was_found_to_run_nowhere_is_not_given_back()
     {
         await using var host = await TestHost.Start(postgres, null, ("Codo:NodeName", "one"));

@@ -132,6 +132,37 @@ public sealed class DescriptionTests(CronHost fixture) : IClassFixture<CronHost>
     }
 
     [Fact]
+    public async Task A_change_is_promised_no_default_for_what_it_leaves_as_it_is()
+    {
+        var operations = Operations(await host.Get("/openapi/v1.json")).ToDictionary(one => one.Name, one => one.Operation);
+        string[] changes =
+        [
+            "put /v1/cron/job",
+            "put /v2/task_layout/command",
+            "put /v2/task_layout/args",
+            "put /v2/task_layout/user",
+            "put /v2/task/risk",
+            "put /v2/alerts/rule",
+            "put /v2/alerts/channel",
+            "put /v2/accounts/space",
+            "put /v2/accounts/team",
+            "put /v2/accounts/grant",
+        ];
+        foreach (var name in changes)
+            foreach (var (field, schema) in Body(operations[name])!["properties"]!.AsObject())
+            {
+                var text = (string)schema!["description"]!;
+                text.ShouldNotContain("; default", Case.Sensitive, $"{name} {field}");
+                text.ShouldNotContain("absent: n", Case.Sensitive, $"{name} {field}");
+            }
+        Field("put", "timeout").ShouldBe("Seconds after which a run is ended with its whole process tree, 0 to 2,592,000; 0: no limit; absent leaves it");
+        Field("put", "overlap").ShouldEndWith("while the run before is under way; absent leaves it");
+        Field("post", "overlap").ShouldEndWith("while the run before is under way; default skip");
+
+        string Field(string verb, string field) => (string)Body(operations[$"{verb} /v1/cron/job"])!["properties"]![field]!["description"]!;
+    }
+
+    [Fact]
     public async Task The_longest_page_that_is_described_is_accepted_and_a_longer_one_refused()
     {
         var walked = 0;

@@ -74,7 +74,7 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
 {
     private const int Valid = 8000,
         Wild = 2000,
-        Group = 50;
+        Group = 5;
     // What the tests before it left in the process is not counted: .NET gives it back late, and the order of the tests is chance.
     private const long MostGrowth = 440L << 20;
 
@@ -134,15 +134,27 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
         await using (var connection = new NpgsqlConnection(fixture.Database))
             (await connection.ExecuteScalarAsync<long>(Changes, new { refused })).ShouldBe(0);
 
+        var (before, compared) = (await Everything(), 0);
         for (var n = 0; n < Wild; n += Group)
         {
-            var before = await Everything();
-            var codes = new List<int>();
+            var (asked, isChanged) = (new List<string>(), false);
             for (var i = 0; i < Group; i++)
-                codes.Add((await Send(maker.Wild(slices[random.Next(slices.Count)]))).Code);
-            if (codes.TrueForAll(code => code != 0))
-                (await Everything()).ShouldBe(before);
+            {
+                var slice = slices[random.Next(slices.Count)];
+                asked.Add($"{slice.Method} {slice.Path}");
+                var (_, code) = await Send(maker.Wild(slice));
+                // Whatever is only read may be answered: it changes nothing either.
+                isChanged |= code == 0 && slice.Method != "GET";
+            }
+            var after = await Everything();
+            if (!isChanged)
+            {
+                after.ShouldBe(before, string.Join(", ", asked));
+                compared++;
+            }
+            before = after;
         }
+        compared.ShouldBeGreaterThan(50, "refused requests were looked at");
 
         (fixture.Peak() - memory).ShouldBeLessThan(MostGrowth);
         (await Get("/v1/cron/job/"))["code"]!.GetValue<int>().ShouldBe(0);
@@ -444,37 +456,38 @@ public sealed class FuzzTests(FuzzHost fixture, ITestOutputHelper output) : ICla
         }
     }
 
+    private static readonly string[] Tables =
+    [
+        "cron.job",
+        "tasks.scheduler_cmd_list",
+        "tasks.scheduler_args_list",
+        "tasks.scheduler_temp_list",
+        "tasks.scheduler_temp_details",
+        "tasks.scheduler_temp_group",
+        "tasks.scheduler_temp_user",
+        "tasks.scheduler_execute_user",
+        "tasks.host_keys",
+        "alerts.rule",
+        "alerts.channel",
+        "alerts.silence",
+        "alerts.contact",
+    ];
+
     // What people can change, and not what the host itself moves on.
+    private static readonly string EverythingSql = string.Join(
+        " UNION ALL ",
+        Tables.Select(table =>
+            $"SELECT '{table} ' || coalesce(md5(string_agg(content, '' ORDER BY content)), '') FROM (SELECT CAST(to_jsonb(t) - ARRAY['accounted_to', "
+                + "'next_run_at', 'troubled', 'failures', 'gap_log_id', 'gap_nominal_at', 'gap_reason'] AS text) AS content "
+                + $"FROM {table} t) AS r"
+        )
+    );
+
+    // One statement, because it is asked after every few requests.
     private async Task<string> Everything()
     {
         await using var connection = new NpgsqlConnection(fixture.Database);
-        var sums = new List<string>();
-        foreach (
-            var table in new[]
-            {
-                "cron.job",
-                "tasks.scheduler_cmd_list",
-                "tasks.scheduler_args_list",
-                "tasks.scheduler_temp_list",
-                "tasks.scheduler_temp_details",
-                "tasks.scheduler_temp_group",
-                "tasks.scheduler_temp_user",
-                "tasks.scheduler_execute_user",
-                "tasks.host_keys",
-                "alerts.rule",
-                "alerts.channel",
-                "alerts.silence",
-                "alerts.contact",
-            }
-        )
-            sums.Add(
-                table
-                    + await connection.QuerySingleAsync<string>(
-                        ($"SELECT coalesce(md5(string_agg((to_jsonb(t) - ARRAY['accounted_to', 'next_run_at', 'troubled', 'failures', 'gap_log_id', "
-                            + $"'gap_nominal_at', 'gap_reason'])::text, '' ORDER BY to_jsonb(t)::text)), '') FROM {table} t")
-                    )
-            );
-        return string.Join('\n', sums);
+        return string.Join('\n', (await connection.QueryAsync<string>(EverythingSql)).Order(StringComparer.Ordinal));
     }
 
     private sealed record Slice(string Method, string Path, Type Type);

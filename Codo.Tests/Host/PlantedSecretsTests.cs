@@ -20,6 +20,9 @@ public sealed class PlantedSecretsTests
     public async Task None_turns_up_in_a_file_a_process_Redis_the_database_or_an_answer()
     {
         using var folder = new TestFolder();
+        var (go, jobRuns, stepRuns) = (folder.At("go"), folder.At("job-runs"), folder.At("step-runs"));
+        // Until they may go on, or the test has ended without that.
+        var waits = $"while [ -d {folder.Path} ] && [ ! -e {go} ]; do sleep 0.1; done";
         await using var redis = await TestRedis.StartNew();
         await using var stub = await HttpStub.Start();
         var secrets = new Dictionary<string, string>();
@@ -55,7 +58,7 @@ public sealed class PlantedSecretsTests
                 new
                 {
                     job_id = "planted",
-                    cmd = "set -x; echo $DB_PASSWORD $UPSTREAM $MARKED; sleep 3; false",
+                    cmd = $"set -x; echo $DB_PASSWORD $UPSTREAM $MARKED; set +x; touch {jobRuns}; {waits}; false",
                     cron = "0 0 0 29 2 *",
                     owners = new[] { "ann" },
                     env = new Dictionary<string, string>
@@ -129,7 +132,7 @@ public sealed class PlantedSecretsTests
                         new
                         {
                             command_name = "c",
-                            command = "echo",
+                            command = $"touch {stepRuns}; {waits}; echo",
                             args = "API_TOKEN PROXY",
                             group = 1,
                             level = 1,
@@ -155,11 +158,9 @@ public sealed class PlantedSecretsTests
 
         var run = await host.Send(HttpMethod.Post, "/v1/cron/job/run/", new { job_id = "planted" });
         var log = run["log_id"] ?? throw new InvalidOperationException(run.ToJsonString());
-        await Eventually.True(
-            async () => (await host.Send(HttpMethod.Get, "/v1/cron/log/?key=status&value=running"))["count"]!.GetValue<long>() == 1,
-            "the job runs"
-        );
+        await Eventually.True(() => File.Exists(jobRuns) && File.Exists(stepRuns), "the job and the step run");
         Found(secrets, Processes()).ShouldBeEmpty("in the arguments of a process");
+        await File.WriteAllTextAsync(go, "");
         await Eventually.True(
             async () => (await host.Send(HttpMethod.Get, "/v1/cron/log/?key=status&value=faild"))["count"]!.GetValue<long>() == 1,
             "the job has ended"

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Codo.Tests.Host.LocalServices;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using LibraryHost = Codo.Tests.Modules.Tasks.Layout.LibraryHost;
@@ -64,12 +65,20 @@ public sealed class RunAsTests(TestPostgres postgres)
             $"cat /proc/{host.Pid}/mem",
             $"ls /proc/{host.Pid}/fd/",
             $"kill -0 {host.Pid}",
-            $"psql -h {host.DataDirectory}/postgres-socket -U codo -c 'SELECT 1' codo",
         ];
         foreach (var attempt in attempts)
         {
             var (status, said) = await Run(host, attempt);
             status.ShouldBe("faild", $"{attempt}: {said}");
+        }
+
+        foreach (var role in (string[])["codo", "codo_host"])
+        {
+            var psql = $"LC_ALL=C {PrivateClusterTests.Psql()} -w -h {host.DataDirectory}/postgres-socket -U {role} -c 'SELECT 1' codo";
+            var (status, said) = await Run(host, psql);
+            status.ShouldBe("faild", $"{psql}: {said}");
+            // Refused, and not only a program that is not there.
+            said.ShouldMatch("Permission denied|authentication failed");
         }
 
         var (_, listed) = await Run(host, $"tr '\\0' '\\n' </proc/{host.Pid}/cmdline; env; id -G; ls -l /proc/self/fd/ | grep -v pipe");
@@ -152,6 +161,10 @@ public sealed class RunAsTests(TestPostgres postgres)
             (await host.Put("/v1/cron/job/", change, Operator)).Code().ShouldBe(-2);
         (await host.Put("/v1/cron/job/", new { job_id = "a", run_as = own }, Operator)).Code().ShouldBe(-2);
         (await host.Put("/v1/cron/job/", new { job_id = "b", cmd = "true" })).Code().ShouldBe(0);
+        // Nor does a superuser's deletion end by somebody else.
+        var removed = new { deleted_id = (long)(await host.Delete("/v1/cron/job/", new { job_id = "b" }))["deleted_id"]! };
+        (await host.Post("/v1/cron/job/deleted/", removed, Operator)).Code().ShouldBe(-2);
+        (await host.Post("/v1/cron/job/deleted/", removed)).Code().ShouldBe(0);
         (await host.Put("/v1/cron/job/", new { job_id = "b", cmd = "id -un", run_as = user.Identity.Name }, Operator)).Code().ShouldBe(0);
 
         // The same for a template's steps.
@@ -159,6 +172,9 @@ public sealed class RunAsTests(TestPostgres postgres)
         (await Save(host, template, Operator, Local("cat /etc/shadow", own, 1))).Code().ShouldBe(-2);
         (await Save(host, template, Operator, Local("id -un", own, 1), Local("cat /etc/shadow", own))).Code().ShouldBe(-2);
         (await Save(host, template, Operator, Local("id -un", own, 1), Local("id -un", other.Identity.Name))).Code().ShouldBe(0);
+        (await host.Delete(LibraryHost.Temp, new { temp_id = template })).Code().ShouldBe(0);
+        (await host.Post(LibraryHost.Temp + "deleted/", new { temp_id = template }, Operator)).Code().ShouldBe(-2);
+        (await host.Post(LibraryHost.Temp + "deleted/", new { temp_id = template })).Code().ShouldBe(0);
 
         // An order gives a declared word any value.
         foreach (var forced in (string[])["127.0.0.1", ""])
@@ -172,6 +188,25 @@ public sealed class RunAsTests(TestPostgres postgres)
             (await host.Put(LibraryHost.Details, new { temp_id = worded, temp_args = new[] { "WORD" } })).Code().ShouldBe(0);
             (await host.Put(LibraryHost.Details, new { temp_id = worded, temp_args = new[] { "WORD", "OTHER" } }, Operator)).Code().ShouldBe(0);
         }
+
+        // The library's words count in every template, and a step that is meant for another host now may come back.
+        var away = Local("echo", own);
+        away["args"] = "WORD fixed";
+        away["force_host"] = "";
+        var moved = await OrderHost.Template(host, null, ["11,,,op"], away);
+        away["id"] = (await Steps(moved))[0]!["id"]!.GetValue<long>();
+        away["force_host"] = "10.0.0.5";
+        (await Save(host, moved, Operator, away)).Code().ShouldBe(0);
+        (await Steps(moved))[0]!["run_as"]!.GetValue<string>().ShouldBe(own);
+        (await host.Put(LibraryHost.Details, new { temp_id = moved, temp_args = new[] { "fixed" } }, Operator)).Code().ShouldBe(-2);
+        (await host.Post(LibraryHost.Args, new { args_name = "x", args_self = " fixed" }, Operator)).Code().ShouldBe(-2);
+        var named = await host.Post(LibraryHost.Args, new { args_name = "y", args_self = "fix" }, Operator);
+        named.Code().ShouldBe(0, "part of a word is none");
+        var argument = (long)named["args_id"]!;
+        (await host.Put(LibraryHost.Args, new { args_id = argument, args_self = "fixed" }, Operator)).Code().ShouldBe(-2);
+        (await host.Put(LibraryHost.Args, new { args_id = argument, args_self = "fixed" })).Code().ShouldBe(0);
+        (await host.Put(LibraryHost.Args, new { args_id = argument, args_name = "z", args_self = "fixed" }, Operator)).Code().ShouldBe(0);
+        (await host.Post(LibraryHost.Args, new { args_name = "x", args_self = "fixed" })).Code().ShouldBe(0);
 
         // And for the program of a channel.
         var made = await host.Post(
@@ -189,6 +224,8 @@ public sealed class RunAsTests(TestPostgres postgres)
             (await host.Put("/v2/alerts/channel/", new { channel_id = channel, settings }, Operator)).Code().ShouldBe(-2);
         (await host.Put("/v2/alerts/channel/", new { channel_id = channel, name = "told" }, Operator)).Code().ShouldBe(0);
         (await host.Put("/v2/alerts/channel/", new { channel_id = channel, settings = new { path = "/bin/false" } })).Code().ShouldBe(0);
+
+        async Task<JsonArray> Steps(long id) => (await host.Get($"{LibraryHost.Details}?temp_id={id}"))["data"]!["temp_list"]!.AsArray();
     }
 
     [Fact]

@@ -185,6 +185,32 @@ public sealed class ServiceUnitTests
     }
 
     [Theory]
+    [InlineData("Environment=\"Codo__DataDirectory=/srv/my data\"", "/srv/my data", "")]
+    [InlineData("Environment = A=1 \\\n  Codo__DataDirectory='/srv/my data' B=2", "/srv/my data", "")]
+    [InlineData("Environment=\"A=1\" Codo__DataDirectory=/srv/data B=2", "/srv/data", "")]
+    [InlineData("EnvironmentFile=-HERE/variables", "/srv/of file", "")]
+    // Codo unpacks elsewhere from now on, and serve is what it does anyway.
+    [InlineData("Environment=\"DOTNET_BUNDLE_EXTRACT_BASE_DIR=/root/.net\"\nExecStart=/usr/local/bin/codo serve\nWorkingDirectory=HERE/empty", "", "")]
+    [InlineData("ExecStart=/usr/local/bin/codo \\\n --Codo:DataDirectory=/srv/x", "", "ExecStart=/usr/local/bin/codo   --Codo:DataDirectory=/srv/x")]
+    [InlineData("WorkingDirectory=-HERE\nExecStart=/usr/local/bin/codo", "", "HERE/appsettings.json")]
+    [InlineData("WorkingDirectory=/etc/codo\nExecStart=HERE/codo", "", "HERE/appsettings.json")]
+    public async Task The_package_finds_where_the_data_of_a_unit_lie_and_what_is_not_taken_along(string lines, string elsewhere, string lost)
+    {
+        using var folder = new TestFolder();
+        var cancellation = TestContext.Current.CancellationToken;
+        Directory.CreateDirectory(folder.At("empty"));
+        await File.WriteAllTextAsync(folder.At("appsettings.json"), "{}", cancellation);
+        await File.WriteAllTextAsync(folder.At("variables"), "Codo__DataDirectory=\"/srv/of file\"\n", cancellation);
+        await File.WriteAllTextAsync(folder.At("unit"), Here($"[Service]\n{lines}\n"), cancellation);
+        var said = InPostinst("keep_settings", "printf '%s|%s' \"$elsewhere\" \"$lost\"", folder.At("unit"), folder.At("drop-ins/before.conf"));
+        said.ShouldBe($"{elsewhere}|{Here(lost)}");
+        // What is taken along is in the drop-in, and the place where Codo unpacks is not.
+        File.Exists(folder.At("drop-ins/before.conf")).ShouldBe(elsewhere.Length > 0);
+
+        string Here(string text) => text.Replace("HERE", folder.Path, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("docs/operations.md")]
     [InlineData("docs/zh/operations.md")]
     public void The_way_by_hand_from_root_to_the_unit_keeps_who_commands_ran_as(string file)
@@ -194,13 +220,15 @@ public sealed class ServiceUnitTests
         line[..line.IndexOf(given, StringComparison.Ordinal)].ShouldContain("stat -c %U /var/lib/codo >/var/lib/codo/ran-as");
     }
 
-    // The function of postinst alone: the rest asks debconf and systemd.
-    private static void TakeOver(string directory, TestUser user)
+    private static void TakeOver(string directory, TestUser user) => InPostinst("take_over", "", directory, user.Identity.Name);
+
+    // The function of postinst alone, and what is asked after it: the rest asks debconf and systemd.
+    private static string InPostinst(string function, string after, params string[] arguments)
     {
         var lines = File.ReadLines(Path.Combine(PublishedHost.Root(), "deploy/debian/postinst"))
-            .SkipWhile(line => !line.StartsWith("take_over()", StringComparison.Ordinal))
+            .SkipWhile(line => !line.StartsWith(function + "()", StringComparison.Ordinal))
             .TakeWhile(line => line != "}");
-        TestSshd.Run("sh", "-ec", string.Join('\n', lines) + "\n}\ntake_over \"$@\"", "sh", directory, user.Identity.Name);
+        return TestSshd.Run("sh", ["-ec", string.Join('\n', lines) + $"\n}}\n{function} \"$@\"\n{after}", "sh", .. arguments]);
     }
 
     private static string OwnerOf(string path) => TestSshd.Run("stat", "-c", "%U", path).Trim();

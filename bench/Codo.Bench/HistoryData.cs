@@ -195,14 +195,14 @@ internal static class HistoryData
     public static async Task<long> Fill(NpgsqlConnection connection, double scale, Action<string> say, bool withLines = false)
     {
         var (jobs, ledger) = (Rows(10_000, scale, 600), Rows(10_000_000, scale, 2000));
-        var (orders, audit) = (Rows(100_000, scale, 1000), Rows(10_000_000, scale, 2000));
+        var (orders, audit) = (Rows(100_000, scale, 3000), Rows(10_000_000, scale, 2000));
         string Of(string sql, long from = 0, long until = 0) =>
             new System.Text.StringBuilder(sql)
                 .Replace("{jobs}", Text(jobs))
                 .Replace("{ledger}", Text(ledger))
                 .Replace("{orders}", Text(orders))
                 .Replace("{audit}", Text(audit))
-                .Replace("{incidents}", Text(Rows(100_000, scale, 1000)))
+                .Replace("{incidents}", Text(Rows(100_000, scale, 3000)))
                 .Replace("{days}", Text(Days))
                 .Replace("{from}", Text(from))
                 .Replace("{until}", Text(until))

@@ -66,8 +66,11 @@ internal static class HistoryLists
         ("lines, a text in 1 of 1,000", "/v2/task/log/search/?q=slow%20disk", 1000),
         ("lines, a text in none", $"/v2/task/log/search/?q={HistoryData.NoText}", 1000),
         ("statistics, a week", "/v2/stats/", 50),
+        ("statistics, 88 days, all spaces", "/v2/stats/?from={quarter}", 1000),
+        ("statistics, the last 24 hours, all spaces", "/v2/stats/?by=hour", 50),
         ("statistics, a job of a tenth of all rows, 88 days", $"/v2/stats/?from=2020-01-01&job_id={HistoryData.FrequentJob}", 50),
         ("statistics of orders, a week", "/v2/stats/orders/", 50),
+        ("statistics of orders, 88 days, all spaces", "/v2/stats/orders/?from={quarter}", 1000),
         ("nodes and storage", "/v2/nodes/", 50),
         ("incidents", "/v2/alerts/incident/", 50),
         ("incidents, page 1,000", "/v2/alerts/incident/?page=1000", 50),
@@ -109,5 +112,6 @@ internal static class HistoryLists
     /// <summary>A path with its days filled in.</summary>
     public static string At(string path, DateTimeOffset now) =>
         path.Replace("{month}", now.AddDays(-30).ToString("yyyy-MM-dd", CultureInfo.InvariantCulture), StringComparison.Ordinal)
+            .Replace("{quarter}", now.AddDays(-HistoryData.Days).ToString("yyyy-MM-dd", CultureInfo.InvariantCulture), StringComparison.Ordinal)
             .Replace("{second}", now.AddDays(-3).ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture), StringComparison.Ordinal);
 }

@@ -9,6 +9,8 @@ fail() { echo "FAILED: $*" >&2; tail -n 20 /var/log/codo-test.log >&2 2>/dev/nul
 is() { [ "$1" = "$2" ] || fail "$3: '$1', not '$2'"; }
 main() { cat /run/codo-test.pid; }
 owner_of_main() { stat -c %U "/proc/$(main)"; }
+# leaves_out: whether this root leaves files of packages out, documents and pages for one.
+leaves_out() { grep -rqs '^path-exclude' /etc/dpkg/dpkg.cfg /etc/dpkg/dpkg.cfg.d; }
 export CODO_URL=http://127.0.0.1:$port
 # as_host BINARY ARGUMENTS…: as the user that the host runs as, with its data.
 as_host() {
@@ -49,7 +51,9 @@ cron: 0 0 0 29 2 *
 YAML
 is "$(codo job run who --follow)" codo-run "the user of commands"
 is "$(codo why --help >/dev/null && echo yes)" yes "the client"
-[ -s /usr/share/man/man1/codo.1.gz ] || [ -e /etc/dpkg/dpkg.cfg.d ] || fail "no manual page"
+for told in man/man1/codo.1.gz bash-completion/completions/codo zsh/vendor-completions/_codo fish/vendor_completions.d/codo.fish; do
+  [ -s "/usr/share/$told" ] || leaves_out || fail "no /usr/share/$told"
+done
 say "installs into a fresh root without .NET, starts as codo, and runs commands as codo-run"
 
 # The documents lead to nothing that the package does not have. A root that leaves documents out has none of them.
@@ -64,7 +68,7 @@ if [ -e /usr/share/doc/codo/README.md ]; then
   [ "$links" -gt 100 ] || fail "only $links links were found in the documents"
   say "has what its documents lead to ($links links)"
 else
-  [ -e /etc/dpkg/dpkg.cfg.d ] || fail "no documents"
+  leaves_out || fail "no documents"
 fi
 
 # An upgrade with a job under way, and settings that somebody has changed.
@@ -115,10 +119,20 @@ apt purge codo
 [ ! -e /var/lib/codo ] && [ ! -e /etc/codo ] || fail "purge left $(ls -d /var/lib/codo /etc/codo 2>/dev/null)"
 say "purge with a yes deletes data and settings"
 
-# An installation that was made by hand and ran as root, with the unit of before.
-mkdir -p /etc/codo /etc/systemd/system /usr/local/bin
-printf 'ASPNETCORE_URLS=http://127.0.0.1:%s\nCodo__MinFreeDisk=0\nCodo__AllowRunAs=root\n' "$port" >/etc/codo/codo.env
-printf '[Service]\nExecStart=/usr/local/bin/codo\n' >/etc/systemd/system/codo.service
+# An installation that was made by hand and ran as root, with the unit of before, as 0.1.0's documents had it: its settings are in a file of another name.
+mkdir -p /etc/systemd/system /usr/local/bin
+printf 'ASPNETCORE_URLS=http://127.0.0.1:%s\nCodo__AllowRunAs=root\n' "$port" >/etc/codo.env
+chmod 600 /etc/codo.env
+cat >/etc/systemd/system/codo.service <<'UNIT'
+[Service]
+ExecStart=/usr/local/bin/codo
+EnvironmentFile=-/etc/codo.env
+Environment=DOTNET_BUNDLE_EXTRACT_BASE_DIR=/var/cache/codo
+Environment=Codo__Cron__MaxParallel=66 \
+  Codo__MinFreeDisk=0
+Environment=
+CacheDirectory=codo
+UNIT
 dpkg-deb -x "/packages/$before" /tmp/before
 cp /tmp/before/usr/bin/codo /usr/local/bin/codo
 hash -r
@@ -157,9 +171,37 @@ is "$(find /var/lib/codo ! -user codo | wc -l)" 0 "files of others"
 is "$(find /srv/wal ! -user codo)" /srv/wal/of-root "what codo did not get of the place that a link of PostgreSQL's leads to"
 is "$(cat /var/lib/codo/ran-as)" root "the user of before, for what names nobody"
 [ -e /etc/systemd/system/codo.service.before-package ] && [ ! -e /etc/systemd/system/codo.service ] || fail "the unit of before hides the package's"
+# That it answers, here and below, is by the settings of /etc/codo.env.
+is "$(tr -s ' \n' '  ' </etc/systemd/system/codo.service.d/before-package.conf)" \
+  "[Service] EnvironmentFile=-/etc/codo.env Environment=Codo__Cron__MaxParallel=66 Codo__MinFreeDisk=0 EnvironmentFile=-/etc/codo/codo.env " \
+  "the settings of the unit of before"
+grep -q 'stay in force through /etc/systemd/system/codo.service.d/before-package.conf' /tmp/apt.log || fail "it does not say where the settings are"
 sign_in as_host codo
 is "$(codo job run root --follow)" root "a job of root's after the take-over"
 is "$(codo job run who --follow)" codo-run "another job after the take-over"
 is "$(codo job list -o name | sort | tr '\n' ' ')" "root who " "the jobs"
-say "takes over an installation that ran as root: files, unit, jobs and who they run as"
-/usr/bin/systemctl stop codo
+say "takes over an installation that ran as root: files, unit, settings, jobs and who they run as"
+
+# One that had its data elsewhere does not start as an empty one, nor over files that it cannot open.
+apt purge codo
+mkdir /srv/elsewhere
+printf '[Service]\nExecStart=/usr/local/bin/codo\nEnvironment="Codo__DataDirectory=/srv/elsewhere"\n' >/etc/systemd/system/codo.service
+apt install "/packages/$after"
+! /usr/bin/systemctl is-active codo.service || fail "it started beside its data"
+grep -q 'not started: its data are in /srv/elsewhere,' /tmp/apt.log || fail "it does not say that the data lie elsewhere"
+is "$(stat -c %U /srv/elsewhere)" root "whose the data elsewhere are"
+say "does not start where the unit of before had its data in another place"
+
+# Nor without the arguments and the file of settings that the unit of before had.
+apt purge codo
+rm -r /etc/systemd/system/codo.service.d
+mkdir /srv/codo
+echo '{}' >/srv/codo/appsettings.json
+printf '[Service]\nWorkingDirectory=/srv/codo\nExecStart=/usr/local/bin/codo --Codo:DataDirectory=/srv/elsewhere\n' >/etc/systemd/system/codo.service
+apt install "/packages/$after"
+! /usr/bin/systemctl is-active codo.service || fail "it started without its arguments"
+[ ! -e /etc/systemd/system/multi-user.target.wants/codo.service ] || fail "it would start with the machine without its arguments"
+grep -q 'not started: the package does not take these settings along' /tmp/apt.log || fail "it does not say that settings are lost"
+grep -qx 'ExecStart=/usr/local/bin/codo --Codo:DataDirectory=/srv/elsewhere' /tmp/apt.log || fail "it does not name the arguments"
+grep -qx '/srv/codo/appsettings.json' /tmp/apt.log || fail "it does not name the file of settings"
+say "does not start without the arguments and the file of settings of the unit of before"

@@ -7,7 +7,7 @@ namespace Codo.Host.Client.Import;
 
 /// <summary>How crontabs are read.</summary>
 /// <param name="IsSystem">Lines have a column with the user, as /etc/crontab and /etc/cron.d have.</param>
-/// <param name="User">Whose crontab it is; null where that is not known.</param>
+/// <param name="User">Whose crontab it is; null where lines have that column.</param>
 /// <param name="Zone">The zone of the machine that cron ran on.</param>
 /// <param name="Expand">Lines of run-parts become a job for each script.</param>
 internal sealed record CrontabForm(bool IsSystem, string? User, TimeZoneInfo Zone, bool Expand);
@@ -16,6 +16,8 @@ internal sealed record CrontabForm(bool IsSystem, string? User, TimeZoneInfo Zon
 internal static partial class Crontab
 {
     private const string Tag = "crontab";
+
+    private const string Weekdays = "-weekdays";
 
     private static readonly Dictionary<string, string> Nicknames = new(StringComparer.OrdinalIgnoreCase)
     {
@@ -71,6 +73,10 @@ internal static partial class Crontab
             if (times > 1) job["job_id"] = string.Create(CultureInfo.InvariantCulture, $"{name}-{times}");
         }
     }
+
+    /// <summary>What the second job of a line with day or weekday is called beside the one of that name; null where the name is no first one.</summary>
+    public static string? OtherHalf(string name) =>
+        First().Match(name) is { Success: true } first ? first.Groups[1].Value + Weekdays + first.Groups[2].Value : null;
 
     private static string? Ignored(string name) => name switch
     {
@@ -247,6 +253,10 @@ internal static partial class Crontab
     [GeneratedRegex("""^("[^"]*"|'[^']*'|[A-Za-z_][A-Za-z0-9_]*)\s*=(.*)$""")]
     private static partial Regex Assignment();
 
+    // As ImportName makes it, and Distinct.
+    [GeneratedRegex("^(.+-[0-9a-f]{8})(-[0-9]+)?$")]
+    private static partial Regex First();
+
     /// <summary>The five fields of a line.</summary>
     internal sealed class Times
     {
@@ -318,7 +328,7 @@ internal static partial class Crontab
 
             yield return ("", $"0 {texts[0]} {texts[1]} {texts[2]} {texts[3]} *", Schedule(OnDay));
             yield return (
-                "-weekdays",
+                Weekdays,
                 $"0 {texts[0]} {texts[1]} {ScheduleField.Write(others)} {texts[3]} {texts[4]}",
                 Schedule(on => OnWeekday(on) && !OnDay(on))
             );

@@ -20,6 +20,9 @@ internal static partial class CrontabExport
 
     private const int Weekday = 4;
 
+    // crontab(5) of Debian: MAX_COMMAND of Vixie's cron, without the line end. cronie takes more than any command here has.
+    private const int MostBytes = 998;
+
     public static Command Command(ClientContext context)
     {
         var system = new Option<bool>("--system") { Description = "With a column for the user, as /etc/cron.d has it." };
@@ -71,7 +74,8 @@ internal static partial class CrontabExport
         foreach (var line in about.Split(['\n', '\r'], StringSplitOptions.RemoveEmptyEntries)) text.Append("# ").Append(line).Append('\n');
         var (times, wrong) = Times(job.Text("cron"));
         var command = Line(job);
-        var why = Unsayable(job, target) ?? wrong ?? Unsayable(job, command, target);
+        var written = command.Replace("\n", " ", StringComparison.Ordinal).Replace("%", "\\%", StringComparison.Ordinal);
+        var why = Unsayable(job, target) ?? wrong ?? Unsayable(job, command, target) ?? TooLong(written, target);
         // A comment too, so that nobody takes the file for complete without reading it.
         if (why is not null) text.Append("# Not in this crontab: ").Append(TerminalText.OneLine(why)).Append('\n');
         else if (Lost(job, isAllSkip) is { Length: > 0 } lost) text.Append(NotKept).Append(lost).Append(".\n");
@@ -80,8 +84,7 @@ internal static partial class CrontabExport
         if (isPaused) text.Append("# Paused.\n");
         var mark = why is not null || isPaused ? "#" : "";
         var user = target.IsSystem ? job.Text("run_as") + " " : "";
-        command = command.Replace("\n", " ", StringComparison.Ordinal).Replace("%", "\\%", StringComparison.Ordinal);
-        text.Append(mark).Append(times).Append(' ').Append(user).Append(command).Append('\n');
+        text.Append(mark).Append(times).Append(' ').Append(user).Append(written).Append('\n');
     }
 
     private static string Lost(JsonObject job, bool isAllSkip)
@@ -152,6 +155,12 @@ internal static partial class CrontabExport
         if (target.Zone is not null && command.Contains(@"\\", StringComparison.Ordinal)) return @"crons differ in what \\ means (--cronie is for one).";
         return (job["env"] as JsonObject ?? []).Any(pair => pair.Value.AsText() == "******") ? "a variable of it is secret." : null;
     }
+
+    // What is longer cron cuts off without a word, or refuses with the whole file.
+    private static string? TooLong(string written, CrontabTarget target) =>
+        target.Zone is not null && Encoding.UTF8.GetByteCount(written) > MostBytes
+            ? $"cron takes {MostBytes} bytes of a command (--cronie is for one that takes more)."
+            : null;
 
     // Whatever the command is, nothing of it runs where its directory is not there.
     private static string Line(JsonObject job)

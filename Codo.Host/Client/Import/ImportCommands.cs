@@ -40,18 +40,27 @@ internal static partial class ImportCommands
                 var items = new List<ImportItem>();
                 foreach (var file in Files(parsed.GetRequiredValue(files)))
                 {
-                    var text = await Text(context, file, cancellation);
                     var form = new CrontabForm(
                         parsed.GetValue(system) || IsSystem(file),
                         parsed.GetValue(user) ?? OwnerOf(file),
                         ZoneOf(parsed.GetValue(zone)),
                         parsed.GetValue(expand)
                     );
+                    // Its commands would run as somebody else than cron runs them as, and under the right user be other jobs.
+                    if (!form.IsSystem && form.User is null)
+                        throw new ClientFailure(
+                            $"{file}: whose crontab it is cannot be told. Say --user NAME, or --system where its lines have a column with the user.",
+                            ExitCodes.Usage
+                        );
+                    var text = await Text(context, file, cancellation);
                     items.AddRange(Crontab.Read(file, text, form));
                 }
                 // Over all files: a command that stands in two of them is two jobs.
                 Crontab.Distinct(items);
-                return await new ImportPlan(context, server, "cron", items).Run(parsed.GetValue(apply), parsed.GetValue(format));
+                return await new ImportPlan(context, server, "cron", items) { Leftover = Crontab.OtherHalf }.Run(
+                    parsed.GetValue(apply),
+                    parsed.GetValue(format)
+                );
             }
         );
     }

@@ -14,6 +14,9 @@ internal sealed class ImportPlan(ClientContext context, CodoServer server, strin
 
     private readonly Dictionary<string, JsonObject> there = new(StringComparer.Ordinal);
 
+    /// <summary>The name of a second job that an earlier form of the same line may have made beside that one.</summary>
+    public Func<string, string?> Leftover { get; init; } = _ => null;
+
     /// <summary>Answers the exit code: 1 where the server refused something.</summary>
     public async Task<int> Run(bool apply, string? format)
     {
@@ -21,7 +24,11 @@ internal sealed class ImportPlan(ClientContext context, CodoServer server, strin
         var fires = new List<(DateTimeOffset Time, string Job, bool InCodo)>();
         foreach (var item in items.Where(item => item.Job is not null))
         {
-            if (await Find(item.Job!.Text("job_id")) is { } present) there[item.Job!.Text("job_id")] = present;
+            if (await Find(item.Job!.Text("job_id")) is { } present)
+            {
+                there[item.Job!.Text("job_id")] = present;
+                await TellLeftover(item);
+            }
             try
             {
                 await Compare(item, fires);
@@ -55,6 +62,15 @@ internal sealed class ImportPlan(ClientContext context, CodoServer server, strin
         {
             return null;
         }
+    }
+
+    // The import of a line that has become one job makes nothing of the other one, which goes on firing.
+    private async Task TellLeftover(ImportItem item)
+    {
+        var name = Leftover(item.Job!.Text("job_id"));
+        if (name is null || items.Any(other => other.Job.Text("job_id") == name) || await Find(name) is not { } left) return;
+        if (left.Text("state") == "running" && left.Texts("tags").Intersect(item.Job.Texts("tags")).Any())
+            item.Changes.Add($"{name} of an earlier import fires too: pause or delete it.");
     }
 
     private async Task Compare(ImportItem item, List<(DateTimeOffset Time, string Job, bool InCodo)> fires)

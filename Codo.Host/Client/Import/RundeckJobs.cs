@@ -73,10 +73,12 @@ internal static partial class RundeckJobs
                 ["tags"] = new JsonArray("rundeck"),
                 ["overlap"] = job.Text("multipleExecutions") == "true" ? "allow" : "skip",
             };
-            if (Seconds(job.Text("timeout")) is { } timeout) made["timeout"] = timeout;
-            if (Retries(job) is var (count, delay) && count > 0)
+            if (Amount("timeout", job.Text("timeout"), env, changes) is { } timeout) made["timeout"] = timeout;
+            var (count, pause) = job["retry"] is JsonObject retry ? (retry.Text("retry"), retry.Text("delay")) : (job.Text("retry"), "");
+            var delay = Amount("delay of retries", pause, env, changes);
+            if (Amount("number of retries", count, env, changes) is > 0 and var retries)
             {
-                made["retries"] = count;
+                made["retries"] = retries;
                 if (delay > 0) made["retry_delay"] = delay;
             }
             if (env.Count > 0) made["env"] = env;
@@ -118,14 +120,23 @@ internal static partial class RundeckJobs
         );
     }
 
+    // A time, or a number, where an option may stand for it.
+    private static int? Amount(string what, string text, JsonObject options, List<string> changes)
+    {
+        var value = RundeckOptions.Fill(text, options).Trim();
+        if (value.Length == 0) return null;
+        var amount = Seconds(value);
+        if (amount is null) changes.Add($"Its {what} {text} is not read: the job has none here.");
+        else if (value != text.Trim()) changes.Add($"Its {what} {text} is taken from the option's default value: {value}.");
+        return amount;
+    }
+
     /// <exception cref="FormatException">It is longer than any time of a job here may be.</exception>
     private static int? Seconds(string text)
     {
-        if (text.Length == 0 || text.Contains('$', StringComparison.Ordinal)) return null;
-        var parts = Parts().Matches(text.All(char.IsAsciiDigit) ? text + "s" : text);
-        if (parts.Count == 0) return null;
+        if (!Time().IsMatch(text)) return null;
         var seconds = 0L;
-        foreach (Match part in parts)
+        foreach (Match part in Parts().Matches(text))
         {
             var unit = part.Groups[2].Value switch { "d" => 86_400, "h" => 3600, "m" => 60, _ => 1 };
             // No number at all is what is too long for one.
@@ -136,11 +147,10 @@ internal static partial class RundeckJobs
         return (int)seconds;
     }
 
-    private static (int Times, int Delay) Retries(JsonObject job) =>
-        job["retry"] is JsonObject retry
-            ? (Seconds(retry.Text("retry")) ?? 0, Seconds(retry.Text("delay")) ?? 0)
-            : (Seconds(job.Text("retry")) ?? 0, 0);
+    // A number without a unit is seconds.
+    [GeneratedRegex(@"^(?:[0-9]+|[0-9]+[dhms](?:\s*[0-9]+[dhms])*)$")]
+    private static partial Regex Time();
 
-    [GeneratedRegex("([0-9]+)([dhms])")]
+    [GeneratedRegex("([0-9]+)([dhms]?)")]
     private static partial Regex Parts();
 }

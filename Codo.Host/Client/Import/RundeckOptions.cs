@@ -92,6 +92,10 @@ internal static partial class RundeckOptions
         return made.ToString();
     }
 
+    /// <summary>A field of the job with the default values in the place of options; one that there is not stays as it stands.</summary>
+    public static string Fill(string text, JsonObject variables) =>
+        Named().Replace(text, named => variables[Variable(named.Groups[1].Value)] is { } value ? value.AsText() : named.Value);
+
     /// <summary>Variables that Rundeck sets beside the options; an empty one in a path or a condition does harm.</summary>
     [GeneratedRegex(@"\bRD_(?:JOB|NODE|DATA|GLOBALS)_\w+")]
     public static partial Regex Surroundings();
@@ -100,6 +104,9 @@ internal static partial class RundeckOptions
 
     [GeneratedRegex(@"\G\$\{([a-z]+)\.([^}]+)\}")]
     private static partial Regex Reference();
+
+    [GeneratedRegex(@"\$\{option\.([^}]+)\}")]
+    private static partial Regex Named();
 
     // What begins a text with quoting of its own: here-documents, arithmetic, $'…', comments.
     [GeneratedRegex(@"\G(?:<<|\$\(\(|\$'|(?<![^\s;&|()])#)")]

@@ -123,7 +123,8 @@ internal static partial class XxlJobs
             return script;
         }
 
-        if (!Arguments().IsMatch(script)) return script;
+        // A parameter may be read in ways that its text does not show; without one only a script that looks at its arguments needs them.
+        if (parameter.Length == 0 && !Arguments().IsMatch(script)) return script;
         changes.Add("Its parameter, the shard 0 and 1 shard are set before the script.");
         return $"set -- '{parameter.Replace("'", "'\\''", StringComparison.Ordinal)}' 0 1\n{script}";
     }
@@ -133,7 +134,7 @@ internal static partial class XxlJobs
     [GeneratedRegex(@"\A(?:#![^\n]*\n?)+")]
     private static partial Regex Shebang();
 
-    [GeneratedRegex(@"\$[1-9@*]|\$\{[1-9@*]")]
+    [GeneratedRegex(@"\$\{?[1-9@*#]|\b(?:shift|getopts)\b")]
     private static partial Regex Arguments();
 }
 

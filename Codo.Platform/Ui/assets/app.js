@@ -301,9 +301,9 @@ document.addEventListener('click', (event) => {
   // The second click of a double click would meet what the first has made of the button.
   else if ((dataset.method || dataset.reason) && event.detail < 2) act(target);
 });
-// A key that is held presses again and again, and by then the button may say the opposite.
+// A key that is held presses again and again: by then the button may say the opposite, or the focus is on that of a question that nobody has read.
 document.addEventListener('keydown', (event) => {
-  if (event.repeat && (event.key === 'Enter' || event.key === ' ') && event.target.closest?.('[data-method]')) event.preventDefault();
+  if (event.repeat && (event.key === 'Enter' || event.key === ' ') && event.target.closest?.('button')) event.preventDefault();
 });
 document.addEventListener('submit', (event) => {
   if (event.target.dataset.api) { event.preventDefault(); submit(event.target, event.submitter); }
@@ -419,7 +419,10 @@ document.addEventListener('keydown', (event) => {
   else if (!event.repeat) {
     const scope = place >= 0 ? rows()[place] : null;
     const button = scope?.querySelector(`[data-key="${CSS.escape(event.key)}"]`) ?? document.querySelector(`main .title [data-key="${CSS.escape(event.key)}"]`);
+    const logs = document.querySelectorAll('[data-log]');
     if (button) { event.preventDefault(); button.click(); }
+    // The keys of the only output of a page mean it wherever the focus is.
+    else if (logs.length === 1 && 'fgGnNw'.includes(event.key)) logs[0].view?.key(event);
   }
 });
 

@@ -12,7 +12,8 @@ export function openPalette() {
     type: 'text', role: 'combobox', 'aria-expanded': 'true', 'aria-controls': 'palette-list', 'aria-label': t('转到', 'Go to'),
     autocomplete: 'off', spellcheck: 'false', placeholder: t('页面、任务名、#订单号、run 编号…', 'A page, a job, #order, run number…'),
   });
-  const dialog = h('dialog', { class: 'palette', 'aria-label': t('转到', 'Go to') }, input, list);
+  const told = h('p', { class: 'muted', role: 'status' });
+  const dialog = h('dialog', { class: 'palette', 'aria-label': t('转到', 'Go to') }, input, list, told);
   let found = [], at = 0, asked = 0;
 
   const show = () => {
@@ -33,10 +34,15 @@ export function openPalette() {
       { name: t(`运行 ${number[1]}`, `Run ${number[1]}`), path: `/runs/${number[1]}`, kind: t('运行', 'Run') });
     at = 0;
     show();
-    if (text.length < 2 || number) return;
+    const isAsked = text.length > 1, none = t('没有找到', 'Nothing was found');
+    if (found.length || !isAsked) told.textContent = found.length ? '' : none;
+    if (!isAsked) return;
+    // A job may have a number for its name.
     const answer = await request('GET', `/v1/cron/job/?limit=12&q=${encodeURIComponent(text)}`);
-    if (mine !== asked || answer.code !== 0) return;
-    found.push(...answer.data.map((job) => ({ name: job.job_id, path: `/jobs/${encodeURIComponent(job.job_id)}`, kind: t('任务', 'Job') })));
+    if (mine !== asked) return;
+    if (answer.code === 0)
+      found.push(...answer.data.map((job) => ({ name: job.job_id, path: `/jobs/${encodeURIComponent(job.job_id)}`, kind: t('任务', 'Job') })));
+    told.textContent = answer.code !== 0 ? answer.msg : found.length ? '' : none;
     show();
   }
   input.addEventListener('input', search);
@@ -62,7 +68,17 @@ export function showKeys() {
     ...[...document.querySelectorAll('main [data-key]')]
       .filter((button, index, all) => all.findIndex((other) => other.dataset.key === button.dataset.key) === index)
       .map((button) => [button.dataset.key, button.dataset.word ?? button.textContent.trim()]),
-    ...(document.querySelector('[data-grid]') ? [['↑ ↓ ← →', t('表格中移动', 'Move in the grid')], [t('空格', 'Space'), t('选择主机', 'Select the host')]] : []),
+    ...(document.querySelector('[data-grid]') ? [
+      ['↑ ↓ ← →', t('表格中移动', 'Move in the grid')], ['PgUp  PgDn', t('上一页、下一页主机', 'A page of hosts up, down')],
+      ['Home  End', t('第一台、最后一台主机', 'First, last host')], [t('空格', 'Space'), t('选择主机', 'Select the host')],
+      ['Shift ↑ ↓', t('连续选择主机', 'Select the hosts on the way')], ['a', t('选择所有符合的主机', 'Select all that match')],
+      ['Esc', t('取消选择', 'Clear the selection')], ['Enter', t('到输出', 'To the output')],
+    ] : []),
+    ...(document.querySelector('[data-matrix]') ? [
+      ['↑ ↓', t('上一个、下一个任务', 'Job above, below')], ['← →', t('前一个、后一个到期的格', 'Previous, next cell in which anything was due')],
+      ['Enter', t('这一格为什么', 'Why the cell is so')],
+    ] : []),
+    ...(document.querySelector('[data-template]') ? [['Alt ↑ ↓', t('移动所在步骤', 'Move the step')], ['Enter', t('修改所在步骤', 'Change the step')]] : []),
     ...(document.querySelector('[data-log]') ? [
       ['f', t('跟随日志末尾', 'Follow the end of the log')], ['g  G', t('日志开头、末尾', 'Start, end of the log')],
       ['n  N', t('下一个、上一个匹配', 'Next, previous match')], ['w', t('换行', 'Wrap')],

@@ -141,6 +141,64 @@ public sealed class AuditTests(CronHost fixture) : IClassFixture<CronHost>
     }
 
     [Fact]
+    public async Task An_attempt_on_what_somebody_may_not_see_is_in_the_audit_and_the_answer_does_not_tell_it_from_what_is_not_there()
+    {
+        var (space, job) = ($"closed-{Guid.NewGuid():N}", $"hidden-{Guid.NewGuid():N}");
+        (await host.Post("/v2/accounts/space/", new { name = space })).Code().ShouldBe(0);
+        (await host.Post("/v1/cron/job/", new { job_id = job, cmd = "true", cron = CronClient.Never, space })).Code().ShouldBe(0);
+        var marvin = TestTokens.For(900_002, "marvin");
+        var unknown = await host.Delete("/v1/cron/job/", new { job_id = $"no-{job}" }, marvin);
+        var answer = await host.Delete("/v1/cron/job/", new { job_id = job }, marvin);
+        answer.Code().ShouldBe(-1);
+        answer.ToJsonString().ShouldBe(unknown.ToJsonString().Replace($"no-{job}", job, StringComparison.Ordinal));
+        var bulk = await host.Post("/v1/cron/job/bulk/", new { job_ids = new[] { job }, action = "pause" }, marvin);
+        ((string)bulk["data"]![0]!["text"]!).ShouldBe($"job {job} Not Found!");
+        // Looking for it is no attempt to do anything.
+        (await host.Get($"/v1/cron/job/?job_id={job}", marvin)).Code().ShouldBe(-1);
+        await host.Services.GetRequiredService<RefusedAttempts>().StopAsync(TestContext.Current.CancellationToken);
+        await Eventually.True(async () => (await Rows("who=900002&result=refused")).Count >= 2, "both are written");
+        var rows = await Rows("who=900002&result=refused");
+        rows.Select(row => (string)row["object"]!).ShouldBe(["DELETE /v1/cron/job/", "POST /v1/cron/job/bulk/"], ignoreOrder: true);
+        (await host.Count("SELECT sum(times) FROM platform.audit WHERE user_id = 900002 AND action = 'refuse'")).ShouldBe(2);
+    }
+
+    [Fact]
+    public async Task An_old_version_a_grant_or_a_new_job_where_somebody_may_see_nothing_is_such_an_attempt_as_well()
+    {
+        var (space, job, template) = ($"closed-{Guid.NewGuid():N}", $"hidden-{Guid.NewGuid():N}", $"hidden-{Guid.NewGuid():N}");
+        (await host.Post("/v2/accounts/space/", new { name = space })).Code().ShouldBe(0);
+        (await host.Post("/v1/cron/job/", new { job_id = job, cmd = "true", cron = CronClient.Never, space })).Code().ShouldBe(0);
+        (await host.Post("/v2/task_layout/temp/", new { temp_name = template, space })).Code().ShouldBe(0);
+        var id = await host.Ask<long>("SELECT temp_id FROM tasks.scheduler_temp_list WHERE temp_name = @template", new { template });
+        var ford = TestTokens.For(900_003, "ford");
+        // Looking for it is no attempt to do anything.
+        (await host.Get($"/v2/task_layout/temp/versions/?temp_id={id}", ford)).Code().ShouldBe(-1);
+        (await host.Get($"/v2/accounts/may/?object=job:{job}", ford)).Code().ShouldBe(-1);
+        (await host.Get($"/v1/cron/job/?space={space}", ford)).Code().ShouldBe(-1);
+        (await Restored(id)).ShouldBe(await Restored(999_999_999));
+        (await Granted(job)).ShouldBe((await Granted($"no-{job}")).Replace($"no-{job}", job, StringComparison.Ordinal));
+        (await Made(space)).ShouldBe((await Made($"no-{space}")).Replace($"no-{space}", space, StringComparison.Ordinal));
+        await Eventually.True(async () => (await Rows("who=900003&result=refused")).Count >= 3, "all are written");
+        (await Rows("who=900003&result=refused"))
+            .Select(row => (string)row["object"]!)
+            .ShouldBe(["POST /v2/task_layout/temp/version/", "POST /v2/accounts/grant/", "POST /v1/cron/job/"], ignoreOrder: true);
+
+        async Task<string> Restored(long temp) => Absent(await host.Post("/v2/task_layout/temp/version/", new { temp_id = temp, version = 1 }, ford));
+
+        async Task<string> Granted(string name) =>
+            Absent(await host.Post("/v2/accounts/grant/", new { user_id = 900_003, role = "admin", @object = $"job:{name}" }, ford));
+
+        async Task<string> Made(string name) =>
+            Absent(await host.Post("/v1/cron/job/", new { job_id = $"new-{job}", cmd = "true", cron = CronClient.Never, space = name }, ford));
+
+        static string Absent(JsonObject answer)
+        {
+            answer.Code().ShouldBe(-1, answer.ToJsonString());
+            return answer.ToJsonString();
+        }
+    }
+
+    [Fact]
     public async Task Each_filter_reads_no_more_rows_than_it_shows()
     {
         await using var owner = new NpgsqlConnection(TestPostgres.AsSuperuser(host.Postgres));

@@ -63,12 +63,13 @@ public sealed partial class OidcTests(OidcFixture fixture) : IClassFixture<OidcF
             // The page that asks to sign in is a 401, and there is no icon: a browser mentions both.
             if (message.Type == "error" && !message.Text.StartsWith("Failed to load resource", StringComparison.Ordinal)) errors.Add(message.Text);
         };
-        await page.GotoAsync(new Uri(host.Http.BaseAddress!, "/hangfire/executions").ToString());
+        await page.GotoAsync(new Uri(host.Http.BaseAddress!, "/hangfire/executions#L3").ToString());
         if (Environment.GetEnvironmentVariable("CODO_TEST_SCREENSHOTS") is { } folder)
             await page.ScreenshotAsync(new PageScreenshotOptions { Path = Path.Combine(folder, "sign-in.png"), FullPage = true });
         await page.ClickAsync("text=Company");
         await page.ClickAsync("button:has-text('Ann')");
         await page.WaitForSelectorAsync("h1:has-text('Executions')");
+        page.Url.ShouldEndWith("/hangfire/executions#L3");
         await page.GotoAsync(host.Http.BaseAddress!.ToString());
         (await page.InnerTextAsync("body")).ShouldContain("Ann Li");
         errors.ShouldBeEmpty();

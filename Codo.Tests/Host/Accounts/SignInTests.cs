@@ -381,6 +381,7 @@ public sealed class SignInTests(AccountsHost fixture) : IClassFixture<AccountsHo
     [Theory]
     [InlineData("/hangfire/executions", "/hangfire/executions")]
     [InlineData("/jobs?status=failed&page=2", "/jobs?status=failed&page=2")]
+    [InlineData("/runs/5#L120-140", "/runs/5#L120-140")]
     [InlineData("/jobs/%E5%A4%87%E4%BB%BD%20(a)'$", "/jobs/%E5%A4%87%E4%BB%BD%20(a)'$")]
     [InlineData("//evil.example.test", "/")]
     [InlineData("/\\evil.example.test", "/")]

@@ -134,15 +134,21 @@ public sealed class BackupTests(TestPostgres postgres)
         made = await HostProcess.Run(["backup", own], environment: ("Codo__DataDirectory", data));
         made.ExitCode.ShouldBe(0, made.Errors);
         var external = TestPostgres.AsSuperuser(await postgres.CreateDatabase());
-        string[] there =
-        [
-            $"--ConnectionStrings:Postgres={external}",
-            $"--Codo:Auth:TokenSecret={TestTokens.Secret}",
-            $"--Codo:MasterKey={MasterKey}",
-            $"--Codo:DataDirectory={folder.At("elsewhere")}",
-            "--Codo:MinFreeDisk=0",
-        ];
-        await RestoreBackup.Run(there, own, null, false, false);
+        var restored = await HostProcess.Run(
+            ["restore", own],
+            environment:
+            [
+                ("ConnectionStrings__Postgres", external),
+                ("Codo__Auth__TokenSecret", TestTokens.Secret),
+                ("Codo__MasterKey", MasterKey),
+                ("Codo__DataDirectory", folder.At("elsewhere")),
+                ("Codo__MinFreeDisk", "0"),
+            ]
+        );
+        restored.ExitCode.ShouldBe(0, restored.Errors);
+        // What a person has to do before anybody else comes is said at the end.
+        foreach (var told in (string[])["was disabled", "was revoked", "grant", "password", "Codo:Auth:TokenSecret", "codo release"])
+            restored.Output.ShouldContain(told);
         await using var outside = new NpgsqlConnection(external + ";Pooling=false");
         (await Text(outside, "SELECT string_agg(job_id, ' ' ORDER BY job_id) FROM cron.job")).ShouldBe("long tick");
         (await Count(outside, "SELECT count(*) FROM platform.hold WHERE released_at IS NULL")).ShouldBe(1);

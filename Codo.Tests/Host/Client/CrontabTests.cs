@@ -167,7 +167,7 @@ public sealed class CrontabTests(ClientHost fixture)
         var (folder, word) = (fixture.NewFolder(), ClientHost.NewName("twice"));
         await File.WriteAllTextAsync(Path.Combine(folder, "one"), $"0 3 * * * /opt/{word}\n");
         await File.WriteAllTextAsync(Path.Combine(folder, "two"), $"0 4 * * * /opt/{word}\n");
-        Task<ClientRun> Import() => fixture.Run("import", "crontab", folder, "--time-zone", "UTC", "--apply");
+        Task<ClientRun> Import() => fixture.Run("import", "crontab", folder, "--user", Environment.UserName, "--time-zone", "UTC", "--apply");
         (await Import()).Errors.ShouldContain("2 made, 0 changed, 0 unchanged");
         (await Import()).Errors.ShouldContain("0 made, 0 changed, 2 unchanged");
     }
@@ -176,10 +176,11 @@ public sealed class CrontabTests(ClientHost fixture)
     public async Task A_dry_run_tells_each_line_and_the_fires_beside_those_of_cron_and_makes_nothing()
     {
         var word = ClientHost.NewName("dry");
-        var text = $"# {word}\n0 3 * * * /opt/{word}\n15 4 1 * 5 /opt/{word} b\n@reboot /opt/{word} c\n";
-        var run = await fixture.RunWith(text, "import", "crontab", "-", "--time-zone", "Europe/Berlin");
+        // With a home in the text none of this machine's is a change.
+        var text = $"HOME=/\n# {word}\n0 3 * * * /opt/{word}\n15 4 1 * 5 /opt/{word} b\n@reboot /opt/{word} c\n";
+        var run = await fixture.RunWith(text, "import", "crontab", "-", "--user", Environment.UserName, "--time-zone", "Europe/Berlin");
         run.Text.ShouldContain("refused");
-        run.Output.ShouldContain("-:3: Day or weekday");
+        run.Output.ShouldContain("-:4: Day or weekday");
         run.Output.ShouldContain("CODO   CRON");
         run.Output.ShouldNotContain("Fires differ");
         System.Text.RegularExpressions.Regex.Count(run.Output, @"fires +fires").ShouldBe(20);
@@ -192,22 +193,50 @@ public sealed class CrontabTests(ClientHost fixture)
     {
         var word = ClientHost.NewName("apply");
         var text = $"TOKEN=secret-{word}\n0 3 * * * /opt/{word} a\n15 4 1 * 5 /opt/{word} b\n";
-        var run = await fixture.RunWith(text, "import", "crontab", "-", "--time-zone", "Europe/Berlin", "--apply");
+        var run = await Apply(text);
         run.Code.ShouldBe(0, run.Errors);
         run.Errors.ShouldContain("3 made, 0 changed, 0 unchanged, 0 refused by the server, 0 refused.");
-        run = await fixture.RunWith(text, "import", "crontab", "-", "--time-zone", "Europe/Berlin", "--apply");
+        run = await Apply(text);
         run.Errors.ShouldContain("0 made, 0 changed, 3 unchanged");
-        run = await fixture.RunWith(
-            text.Replace("0 3 ", "0 5 ", StringComparison.Ordinal),
-            "import",
-            "crontab",
-            "-",
-            "--time-zone",
-            "Europe/Berlin",
-            "--apply"
-        );
+        run = await Apply(text.Replace("0 3 ", "0 5 ", StringComparison.Ordinal));
         run.Errors.ShouldContain("0 made, 1 changed, 2 unchanged");
         (await fixture.Run("job", "list", "-S", word, "-o", "name")).Lines.Length.ShouldBe(3);
+    }
+
+    private Task<ClientRun> Apply(string text) =>
+        fixture.RunWith(text, "import", "crontab", "-", "--user", Environment.UserName, "--time-zone", "Europe/Berlin", "--apply");
+
+    [Fact]
+    public async Task Lines_of_a_user_whom_nothing_names_are_refused_before_anything_is_made()
+    {
+        var (word, copy) = (ClientHost.NewName("whose"), Path.Combine(fixture.NewFolder(), "copy"));
+        await File.WriteAllTextAsync(copy, $"0 3 * * * /opt/{word}\n");
+        foreach (var file in (string[])["-", copy])
+        {
+            var run = await fixture.RunWith($"0 3 * * * /opt/{word}\n", "import", "crontab", file, "--time-zone", "UTC", "--apply");
+            run.Code.ShouldBe(ExitCodes.Usage);
+            run.Errors.ShouldContain($"{file}: whose crontab it is cannot be told. Say --user NAME");
+        }
+        (await fixture.Run("job", "list", "-S", word, "-o", "name")).Output.ShouldBe("");
+    }
+
+    [Fact]
+    public async Task Of_a_line_that_is_no_longer_day_or_weekday_the_second_job_is_told_while_it_fires()
+    {
+        var word = ClientHost.NewName("halves");
+        // The same command twice, so that the second pair has numbers.
+        (await Apply($"15 4 1 * 5 /opt/{word}\n15 5 1 * 5 /opt/{word}\n")).Errors.ShouldContain("4 made");
+        var mended = $"15 4 1 * * /opt/{word}\n15 5 1 * * /opt/{word}\n";
+        var all = (await fixture.Run("job", "list", "-S", word, "-o", "name")).Lines;
+        var names = all.Where(name => name.Contains("-weekdays", StringComparison.Ordinal)).ToList();
+        names.Count.ShouldBe(2);
+        var run = await Apply(mended);
+        foreach (var name in names) run.Text.ShouldContain($"{name} of an earlier import fires too: pause or delete it.");
+        foreach (var name in names) (await fixture.Run("job", "pause", name)).Code.ShouldBe(0);
+        (await Apply(mended)).Text.ShouldNotContain("fires too");
+        // While the line has both, both are its own.
+        foreach (var name in names) (await fixture.Run("job", "resume", name)).Code.ShouldBe(0);
+        (await Apply($"15 4 1 * 5 /opt/{word}\n15 5 1 * 5 /opt/{word}\n")).Text.ShouldNotContain("fires too");
     }
 
     [Fact]
@@ -375,6 +404,14 @@ public sealed class CrontabTests(ClientHost fixture)
         Written(Deploy, ("node", "dc=bj & !canary")).ShouldEndWith("it runs on nodes that fit dc=bj & !canary.\n#0 3 * * * run\n");
         Written(Deploy, ("encoding", "gbk")).ShouldEndWith("it is sent and read in gbk.\n#0 3 * * * run\n");
         Written(Deploy, ("node", ""), ("encoding", "utf-8")).ShouldEndWith("\n# written\n0 3 * * * run\n");
+        // Bytes of the command as it stands there: é is two, and so is a percent sign with its backslash.
+        foreach (var last in (string[])["xx", "é", "%"])
+        {
+            var longest = new string('x', 996) + last;
+            Written(Deploy, ("cmd", longest)).ShouldContain("\n0 3 * * * xxx");
+            Written(Deploy, ("cmd", "x" + longest)).ShouldContain("cron takes 998 bytes of a command (--cronie is for one that takes more).\n#0 3 * * * xxx");
+            Written(Deploy with { Zone = null }, ("cmd", "x" + longest)).ShouldContain("\n0 3 * * * xxx");
+        }
     }
 
     [Fact]

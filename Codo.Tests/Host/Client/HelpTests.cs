@@ -97,5 +97,27 @@ public sealed class HelpTests(ClientHost fixture)
         File.Exists(made).ShouldBeFalse();
     }
 
+    [Theory]
+    [InlineData("codo job show db:ba", "codo job show db : ba", "job show db:ba", "db:backup db:barrier", "backup,barrier")]
+    [InlineData("codo job show db:", "codo job show db :", "job show db:", "db:backup db:barrier", "backup,barrier")]
+    // Nothing is left of a name that is typed already.
+    [InlineData("codo job show db:", "codo job show db :", "job show db:", "db: db:backup", ",backup")]
+    // With blanks between they are words of their own, and where bash does not break at a colon none of the name stands before the word.
+    [InlineData("codo job show x : db:ba", "codo job show x : db : ba", "job show x : db:ba", "db:backup db:barrier", "backup,barrier")]
+    [InlineData("codo job show db:ba", "codo job show db:ba", "job show db:ba", "db:backup db:barrier", "db:backup,db:barrier")]
+    public async Task A_name_with_a_colon_is_one_word_to_the_completion_of_bash(string line, string words, string asked, string names, string offered)
+    {
+        var bash = Programs.Find("bash");
+        var folder = fixture.NewFolder();
+        var (heard, stub, script) = (Path.Combine(folder, "heard"), Path.Combine(folder, "codo"), Path.Combine(folder, "script"));
+        await File.WriteAllTextAsync(stub, $"#!/bin/sh\nshift\necho \"$*\" >{heard}\nprintf '%s\\n' {names}\n");
+        File.SetUnixFileMode(stub, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        var pressed = $"COMP_LINE='{line}'\nCOMP_WORDS=({words})\nCOMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n_codo\n(IFS=,; echo \"${{COMPREPLY[*]}}\")\n";
+        await File.WriteAllTextAsync(script, (await fixture.Run("completion", "bash")).Text + pressed);
+        var path = $"{folder}:{Environment.GetEnvironmentVariable("PATH")}";
+        (await HostProcess.Run([script], binary: bash, environment: ("PATH", path))).ShouldBe((0, offered + "\n", ""));
+        (await File.ReadAllTextAsync(heard)).ShouldBe(asked + "\n");
+    }
+
     private static string Root([System.Runtime.CompilerServices.CallerFilePath] string file = "") => Path.Combine(Path.GetDirectoryName(file)!, "../../..");
 }

@@ -145,6 +145,19 @@ public sealed class ImportTests(ClientHost fixture)
         (job.Text("overlap"), job.Text("misfire"), job.Text("misfire_window")).ShouldBe(("queue", "skip", ""));
     }
 
+    [Theory]
+    // However a script reads its parameter; one that reads none has nothing before it where there is none.
+    [InlineData("-d7", "while getopts d: o; do echo $OPTARG; done", "set -- '-d7' 0 1\nwhile getopts")]
+    [InlineData("a", "for x do echo; done", "set -- 'a' 0 1\nfor x do")]
+    [InlineData("", "echo $#; shift", "set -- '' 0 1\necho")]
+    [InlineData("", "for x do echo; done", "for x do")]
+    public void A_script_of_xxl_job_gets_its_parameter_however_it_reads_it(string parameter, string script, string begins)
+    {
+        var dump = "INSERT INTO `xxl_job_info` (`id`, `schedule_type`, `schedule_conf`, `glue_type`, `executor_param`, `glue_source`) VALUES "
+            + $"(1, 'CRON', '0 0 3 * * ?', 'GLUE_SHELL', '{parameter}', '{script}');";
+        XxlJobs.Read(dump, Shanghai)[0].Job!.Text("cmd").ShouldStartWith(begins);
+    }
+
     [Fact]
     public async Task Jobs_of_xxl_job_are_made_once_and_one_that_was_stopped_is_paused()
     {
@@ -185,6 +198,8 @@ public sealed class ImportTests(ClientHost fixture)
             "import",
             "crontab",
             "-",
+            "--user",
+            Environment.UserName,
             "--time-zone",
             "UTC",
             "--apply"

@@ -382,6 +382,27 @@ public sealed class RundeckTests(ClientHost fixture)
     public void What_would_not_run_as_in_Rundeck_is_refused_with_the_reason(string fields, string reason) =>
         ReadJob(fields).Refused.ShouldNotBeNull().ShouldContain(reason);
 
+    [Fact]
+    public void A_time_limit_and_retries_may_be_options_and_what_does_not_read_is_said()
+    {
+        const string Steps = "sequence: {commands: [{exec: 'true'}]}\noptions: [{name: limit, value: 30m}, {name: times, value: '3'}, {name: none}]\n";
+        var item = ReadJob(Steps + "timeout: ${option.limit}\nretry: {retry: '${option.times}', delay: 1m 30s}");
+        var job = item.Job.ShouldNotBeNull(item.Refused);
+        (job["timeout"]!.GetValue<int>(), job["retries"]!.GetValue<int>(), job["retry_delay"]!.GetValue<int>()).ShouldBe((1800, 3, 90));
+        item.Changes.ShouldContain("Its timeout ${option.limit} is taken from the option's default value: 30m.");
+        // Without a value there is no limit there either.
+        item = ReadJob(Steps + "timeout: ${option.none}");
+        item.Job.ShouldNotBeNull(item.Refused).ContainsKey("timeout").ShouldBeFalse();
+        item.Changes.ShouldNotContain(change => change.StartsWith("Its timeout", StringComparison.Ordinal));
+        foreach (var text in (string[])["${option.unknown}", "1.5h", "soon", "2 weeks"])
+        {
+            item = ReadJob(Steps + $"timeout: '{text}'\nretry: '{text}'");
+            item.Job.ShouldNotBeNull(item.Refused).ContainsKey("timeout").ShouldBeFalse();
+            item.Changes.ShouldContain($"Its timeout {text} is not read: the job has none here.");
+            item.Changes.ShouldContain($"Its number of retries {text} is not read: the job has none here.");
+        }
+    }
+
     [Theory]
     [InlineData("<sequence><command><exec>true</exec><errorhandler><exec>true</exec></errorhandler></command></sequence>", "error handler")]
     [InlineData("<sequence strategy='parallel'><command><exec>a</exec></command><command><exec>b</exec></command></sequence>", "parallel")]

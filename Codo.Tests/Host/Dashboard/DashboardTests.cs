@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Codo.Modules.Cron.Executions;
 using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Cluster;
+using Codo.Platform.Dashboard;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Dapper;
@@ -11,7 +12,9 @@ using Hangfire.Common;
 using Hangfire.States;
 using Hangfire.Storage;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Playwright;
+using Npgsql;
 using OrderHost = Codo.Tests.Modules.Tasks.Orders.OrderHost;
 
 namespace Codo.Tests.Host.Dashboard;
@@ -336,6 +339,122 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
     }
 
     [Fact]
+    public async Task An_order_whose_row_takes_no_change_gets_no_further_background_job_and_holds_up_no_other()
+    {
+        var template = await OrderHost.Template(host, OrderHost.Step("true"));
+        var refused = await OrderHost.Order(host, template, schedule: "new");
+        var other = await OrderHost.Order(host, template, schedule: "new");
+        await Eventually.True(
+            () =>
+                host.Ask<bool>(
+                    "SELECT count(*) = 2 FROM tasks.dashboard_job WHERE list_id IN (@refused, @other) AND background_job IS NOT NULL AND state = 'new'",
+                    new { refused, other }
+                ),
+            "both are shown"
+        );
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await using (var transaction = await connection.BeginTransactionAsync())
+        {
+            await connection.ExecuteAsync(
+                "UPDATE tasks.dashboard_job SET background_job = NULL, state = '', looked_at = '2000-01-01' WHERE list_id IN (@refused, @other)",
+                new { refused, other },
+                transaction
+            );
+            await connection.ExecuteAsync(
+                $"""
+                CREATE FUNCTION tasks.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN
+                    RAISE EXCEPTION 'not this one' USING ERRCODE = '22000';
+                END $$;
+                CREATE TRIGGER refuse_change BEFORE UPDATE ON tasks.dashboard_job FOR EACH ROW WHEN (NEW.list_id = {refused})
+                    EXECUTE FUNCTION tasks.refuse_change()
+                """,
+                transaction: transaction
+            );
+            await transaction.CommitAsync();
+        }
+        var mirror = host.Services.GetRequiredService<OrderMirror>();
+        try
+        {
+            mirror.Wake.Set();
+            await Eventually.True(() => IsNamed(other), "the other is shown again");
+            for (var round = 0; round < 3; round++) await mirror.Round(TestContext.Current.CancellationToken);
+            Orders(refused).Count.ShouldBe(1);
+        }
+        finally
+        {
+            await connection.ExecuteAsync("DROP FUNCTION tasks.refuse_change() CASCADE");
+        }
+        mirror.Wake.Set();
+        await Eventually.True(() => IsNamed(refused), "it is shown again");
+
+        Task<bool> IsNamed(long order) => host.Ask<bool>("SELECT background_job IS NOT NULL FROM tasks.dashboard_job WHERE list_id = @order", new { order });
+    }
+
+    [Fact]
+    public async Task An_execution_whose_ledger_row_takes_no_change_gets_no_further_background_job_and_holds_up_no_other()
+    {
+        foreach (var job in (string[])["refused run", "other run"]) await host.Make(new { job_id = job, cmd = "exec sleep 1000", cron = CronClient.Never });
+        var (refused, other) = (await host.RunNow("refused run"), await host.RunNow("other run"));
+        await Eventually.True(
+            () =>
+                host.Ask<bool>(
+                    "SELECT count(*) = 2 FROM cron.dashboard_job WHERE log_id IN (@refused, @other) AND background_job IS NOT NULL AND state = 'running'",
+                    new { refused, other }
+                ),
+            "both are shown"
+        );
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await using (var transaction = await connection.BeginTransactionAsync())
+        {
+            await connection.ExecuteAsync(
+                "UPDATE cron.dashboard_job SET background_job = NULL, state = '', looked_at = '2000-01-01' WHERE log_id IN (@refused, @other)",
+                new { refused, other },
+                transaction
+            );
+            await connection.ExecuteAsync(
+                $"""
+                CREATE FUNCTION cron.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN
+                    RAISE EXCEPTION 'not this one' USING ERRCODE = '22000';
+                END $$;
+                CREATE TRIGGER refuse_change BEFORE UPDATE ON cron.cron_log FOR EACH ROW WHEN (NEW.log_id = {refused})
+                    EXECUTE FUNCTION cron.refuse_change()
+                """,
+                transaction: transaction
+            );
+            await transaction.CommitAsync();
+        }
+        var mirror = host.Services.GetRequiredService<ExecutionMirror>();
+        try
+        {
+            mirror.Wake.Set();
+            await Eventually.True(() => IsNamed(other), "the other is shown again");
+            for (var round = 0; round < 3; round++) await mirror.Round(TestContext.Current.CancellationToken);
+            Jobs("refused run").Count.ShouldBe(1);
+        }
+        finally
+        {
+            await connection.ExecuteAsync("DROP FUNCTION cron.refuse_change() CASCADE");
+        }
+        mirror.Wake.Set();
+        await Eventually.True(() => IsNamed(refused), "it is shown again");
+        foreach (var log in (long[])[refused, other]) (await host.Post("/v1/cron/job/kill/", new { log_id = log })).Code().ShouldBe(0);
+
+        Task<bool> IsNamed(long log) => host.Ask<bool>("SELECT background_job IS NOT NULL FROM cron.dashboard_job WHERE log_id = @log", new { log });
+    }
+
+    [Fact]
+    public async Task A_round_full_of_rows_that_cannot_be_shown_calls_for_no_other_at_once()
+    {
+        await Eventually.True(() => host.Services.GetRequiredService<Node>().HoldsLease, "the host holds its lease");
+        var mirror = new Refusing(host.Services);
+        await mirror.Round(TestContext.Current.CancellationToken);
+        mirror.Tried.ShouldBe(10);
+        (await mirror.Wake.Wait(TimeSpan.Zero, TestContext.Current.CancellationToken)).ShouldBeFalse();
+    }
+
+    [Fact]
     public async Task What_names_no_background_job_holds_up_neither_an_approval_nor_what_is_shown_of_others()
     {
         var template = await OrderHost.Template(host, OrderHost.Step("true"));
@@ -384,6 +503,9 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
             () => Jobs("page-runs").Exists(job => State(job) == "Running") && Jobs("page-runs").Exists(job => State(job) == "Deleted"),
             "one runs and one is skipped"
         );
+        // A wake-up that comes before its fire is accounted for is deleted as well.
+        const string SkippedSql = "SELECT EXISTS (SELECT FROM cron.cron_log WHERE job_id = 'page-runs' AND status = 'skipped')";
+        await Eventually.True(() => host.Ask<bool>(SkippedSql), "the ledger has the skip");
         await Eventually.True(() => Jobs("page-by-hand").Exists(job => State(job) == "Failed"), "one is killed");
 
         using var playwright = await Playwright.CreateAsync();
@@ -507,5 +629,32 @@ public sealed class DashboardTests(DashboardFixture fixture) : IClassFixture<Das
                 new { type = $"%{type}%", arguments }
             )
             .AsList();
+    }
+
+    /// <summary>A mirror whose rows can none of them be shown.</summary>
+    private sealed class Refusing(IServiceProvider services)
+        : DashboardMirror<Refusing.Row>(
+            services.GetRequiredService<NpgsqlDataSource>(),
+            services.GetRequiredService<BackgroundMirror>(),
+            services.GetRequiredService<Node>(),
+            TimeProvider.System,
+            NullLogger.Instance
+        )
+    {
+        public int Tried { get; private set; }
+
+        protected override string Outdated => "SELECT n AS number FROM generate_series(1, @Batch) n";
+
+        protected override string LookedAt => "SELECT 1";
+
+        protected override string Lost => "SELECT '' WHERE false";
+
+        protected override Task Show(NpgsqlConnection connection, NpgsqlTransaction transaction, Row row)
+        {
+            Tried++;
+            return Task.FromException(new InvalidOperationException($"row {row.Number}"));
+        }
+
+        internal sealed record Row(int Number);
     }
 }

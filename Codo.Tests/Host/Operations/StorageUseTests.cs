@@ -134,6 +134,39 @@ public sealed class StorageUseTests(TestPostgres postgres)
         (await host.Get("/healthz/ready"))["checks"]!["storage"]!["status"]!.GetValue<string>().ShouldBe("degraded");
     }
 
+    [Fact]
+    public async Task Above_its_budget_a_part_that_cannot_be_dropped_keeps_none_of_the_others()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:Retention:MaxSize", "1048576"));
+        await Eventually.True(() => host.Services.GetRequiredService<Node>().HoldsLease, "the host holds its lease");
+        await host.FirstRounds("storage");
+        await using var connection = await host.Source.OpenConnectionAsync();
+        foreach (var days in new[] { 20, 30 })
+            foreach (var table in new[] { "log_line", "sealed_log" })
+                await Partitions.Ensure(host.Source, "tasks." + table, PartitionSpan.Day, DateTime.UtcNow.Date.AddDays(-days), ahead: 0);
+        // Older than them all.
+        await connection.ExecuteAsync("""
+            CREATE TABLE cron.output_202401 PARTITION OF cron.output FOR VALUES FROM ('2024-01-01 00:00+00') TO ('2024-02-01 00:00+00');
+            CREATE VIEW cron.kept AS SELECT * FROM cron.output_202401
+            """);
+        var storage = host.Services.GetRequiredService<StorageUse>();
+        const string LeftSql = """
+            SELECT count(*) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+            WHERE i.inhparent IN (CAST('tasks.log_line' AS regclass), CAST('tasks.sealed_log' AS regclass)) AND c.relname ~ '_20[0-9]{6}$'
+                AND right(c.relname, 8) < to_char(clock_timestamp() AT TIME ZONE 'UTC' - interval '15 days', 'YYYYMMDD')
+            """;
+        // Whoever seals may hold one of them for a moment.
+        await Eventually.True(
+            async () =>
+            {
+                await Should.ThrowAsync<AggregateException>(() => storage.Maintain(TestContext.Current.CancellationToken));
+                return await host.Count(LeftSql) == 0;
+            },
+            "the others are dropped"
+        );
+        (await host.Count("SELECT count(*) FROM cron.kept")).ShouldBe(0);
+    }
+
     private static async Task Drop(TestHost host)
     {
         await host.Services.GetRequiredService<OrderRetention>().DropOld(TestContext.Current.CancellationToken);

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using Codo.Platform.Localization;
 using Codo.Platform.Ui;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
@@ -280,6 +281,7 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
     [Fact]
     public async Task The_command_of_a_list_asks_for_the_page_that_is_shown()
     {
+        var template = await OrderHost.Template(host, OrderHost.Step("true", forceHost: "127.0.0.1"));
         foreach (
             var (path, api) in new[]
             {
@@ -295,6 +297,7 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
                 ("/ledger/matrix?page=2", "/v1/cron/log/matrix/?hours=24&page=2&limit=500"),
                 ("/orders", "/v2/task/list/?page=1&limit=100"),
                 ("/orders?show=ended&q=x&page=2", "/v2/task/check_history/?search_val=x&page=2&limit=100"),
+                ($"/orders/new?temp_id={template}", $"/v2/task_layout/details/?temp_id={template}"),
                 ("/commands?q=x", "/v2/task_layout/command/?search_value=x&page=1&limit=100"),
                 ("/arguments", "/v2/task_layout/args/?search_value=&page=1&limit=100"),
                 ("/deleted/templates?page=3", "/v2/task_layout/temp/deleted/?page=3&limit=50"),
@@ -309,6 +312,121 @@ public sealed partial class ConsolePagesTests(ConsoleFixture fixture) : IClassFi
             WebUtility.HtmlDecode(html).ShouldContain($"{host.Http.BaseAddress!.Authority}{api}'\"", Case.Sensitive, path);
             (await host.Get(api)).Code().ShouldBe(0, api);
         }
+        foreach (var path in new[] { "/orders?wait=hand", "/orders/new" })
+            (await host.Page(path, TestTokens.Admin)).Html.ShouldNotContain("data-curl", Case.Sensitive, path);
+    }
+
+    [Fact]
+    public async Task Each_field_for_a_time_says_in_which_zone_it_is_and_every_page_does()
+    {
+        var zone = host.Services.GetRequiredService<Zone>().Info.Id;
+        var template = await OrderHost.Template(host, OrderHost.Step("true", forceHost: "127.0.0.1"));
+        (await host.Get("/v2/accounts/me/", TestTokens.For(5, "bob"))).Code().ShouldBe(0);
+        var grant = (long)(await host.Post("/v2/accounts/grant/", new { user_id = 5, role = "viewer", space = "default" }))["grant_id"]!;
+        foreach (var (path, count) in new[] { ("/alerting/silences", 2), ($"/people/grants?edit={grant}", 2), ($"/orders/new?temp_id={template}", 1) })
+        {
+            var page = WebUtility.HtmlDecode((await host.Page(path, TestTokens.Admin, "en")).Html);
+            page.ShouldContain($"Times are in {zone}", Case.Sensitive, path);
+            var fields = page.Split("type=\"datetime-local\"")[1..];
+            fields.Length.ShouldBe(count, path);
+            foreach (var field in fields)
+                field[..field.IndexOf("</label>", StringComparison.Ordinal)].ShouldContain($"Zone {zone}</small>", Case.Sensitive, path);
+        }
+        (await host.Delete("/v2/accounts/grant/", new { grant_id = grant })).Code().ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task Pages_of_what_no_stream_tells_are_read_again_by_themselves()
+    {
+        var poll = host.Services.GetRequiredService<Assets>().Address("poll.js");
+        var template = await OrderHost.Template(host, OrderHost.Step("true", trigger: "hand", name: "gate", forceHost: "127.0.0.1"));
+        var order = await OrderHost.Order(host, template, ConsoleFixture.Hosts("polled-1"));
+        foreach (var path in new[] { "/", "/nodes", "/alerting/silences", $"/orders/{order}/timeline" })
+            (await host.Page(path, TestTokens.Admin)).Html.ShouldContain(poll, Case.Sensitive, path);
+        await host.Put("/v2/task/list/", new { list_id = order });
+        await OrderHost.Ended(host, order);
+        foreach (var path in new[] { "/jobs", $"/orders/{order}/timeline" })
+            (await host.Page(path, TestTokens.Admin)).Html.ShouldNotContain(poll, Case.Sensitive, path);
+    }
+
+    [Fact]
+    public async Task The_list_of_jobs_says_when_each_ran_last()
+    {
+        await host.Make(new { job_id = "ran once", cmd = "true", cron = CronClient.Never });
+        await host.Ended(await host.RunNow("ran once"));
+        (await Row("/jobs?q=ran%20once", "job-ran once")).Split("</td>")[2].ShouldContain("<time datetime=");
+        await host.Delete("/v1/cron/job/", new { job_id = "ran once" });
+    }
+
+    [Fact]
+    public async Task A_time_that_was_missed_is_no_failure_of_the_job()
+    {
+        await host.Make(new { job_id = "half missed", cmd = "true", cron = CronClient.Never });
+        await host.Ended(await host.RunNow("half missed"));
+        await host.Count(
+            """
+            INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd)
+            SELECT id, job_id, 'schedule', 'schedule', now() - interval '1 minute', now() - interval '1 minute', 'missed', now() - interval '1 minute', cmd
+            FROM cron.job WHERE job_id = 'half missed' RETURNING 1
+            """
+        );
+        (await host.Page("/jobs/half%20missed", TestTokens.Admin, "en")).Html.ShouldContain("100 % (of the last 1)");
+        await host.Delete("/v1/cron/job/", new { job_id = "half missed" });
+    }
+
+    [Fact]
+    public async Task The_hours_in_which_something_went_wrong_are_said_in_words()
+    {
+        await host.Make(new { job_id = "wrong once", cmd = "exit 3", cron = CronClient.Never });
+        await host.Ended(await host.RunNow("wrong once"));
+        const string Hour = "[0-9]{2}:[0-9]{2} [0-9]+ succeeded, [1-9][0-9]* went wrong, [0-9]+ did not run";
+        // The hours are kept for some seconds: another test may have had them read before.
+        var page = await Eventually.Get(
+            async () => (await host.Page("/", TestTokens.Admin, "en")).Html,
+            html => Regex.IsMatch(html, Hour),
+            "the first page has read the hours anew"
+        );
+        page.ShouldMatch($"aria-label=\"Outcomes by the hour: [^\"]*{Hour}");
+        page.ShouldMatch($"<p class=\"muted small-hours\">[^<]*{Hour}");
+        await host.Delete("/v1/cron/job/", new { job_id = "wrong once" });
+    }
+
+    [Fact]
+    public async Task What_narrows_the_ledger_is_said_and_stays_while_one_types()
+    {
+        foreach (var name in new[] { "tag", "owner" })
+        {
+            var page = WebUtility.HtmlDecode((await host.Page($"/ledger?{name}=db&view=failed", TestTokens.Admin, "en")).Html);
+            page.ShouldContain($"<input type=\"hidden\" name=\"{name}\" value=\"db\"", Case.Sensitive, name);
+            page.ShouldContain("href=\"/ledger?view=failed\">" + (name == "tag" ? "Tag" : "Owner") + " db ✕</a>", Case.Sensitive, name);
+        }
+    }
+
+    [Fact]
+    public async Task Of_an_order_that_was_rejected_the_approval_page_does_not_say_that_it_runs()
+    {
+        var template = await OrderHost.Template(host, OrderHost.Step("true", forceHost: "127.0.0.1"));
+        var order = await OrderHost.Order(host, template, ConsoleFixture.Hosts("never-1"), schedule: "new");
+        var row = await Row("/orders", $"{order}");
+        foreach (var label in new[] { "Submitter", "Approver", "Type" }) row.ShouldContain($"data-label=\"{label}\"");
+        (await host.Post("/v2/task/approval/", new { list_id = order, verdict = "reject" })).Code().ShouldBe(0);
+        var page = (await host.Page($"/orders/{order}/approve", TestTokens.Admin, "en")).Html;
+        page.ShouldContain("below is what it was to run");
+        page.ShouldNotContain("below is what it runs");
+    }
+
+    [Fact]
+    public async Task What_went_wrong_is_told_by_more_than_its_colour()
+    {
+        foreach (var (name, cmd) in new[] { ("notched", "exit 3"), ("unmarked", "true") })
+        {
+            await host.Make(new { job_id = name, cmd, cron = CronClient.Never });
+            await host.Ended(await host.RunNow(name));
+        }
+        (await Row("/jobs?q=notched", "job-notched")).ShouldContain("class=\"notch\"");
+        (await Row("/jobs?q=unmarked", "job-unmarked")).ShouldNotContain("class=\"notch\"");
+        (await host.Page("/", TestTokens.Admin, "en")).Html.ShouldContain("class=\"notch\"");
+        foreach (var name in new[] { "notched", "unmarked" }) await host.Delete("/v1/cron/job/", new { job_id = name });
     }
 
     [Fact]

@@ -454,4 +454,149 @@ public sealed partial class ConsoleWorkTests
         visitor.Errors.ShouldBeEmpty();
         await host.Delete("/v1/cron/job/", new { job_id = "stretched" });
     }
+
+    [Fact]
+    public async Task A_key_that_is_held_answers_no_question()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await host.Make(new { job_id = "held down", cmd = $"while ! test -e {fixture.NewFile()}; do sleep 0.05; done", cron = CronClient.Never });
+        var run = await host.RunNow("held down");
+        await host.Running(run);
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open($"/runs/{run}");
+        await page.FocusAsync(".title button:has-text('Kill')");
+        // From the second time on it is the repeat of a key that is held.
+        await page.Keyboard.DownAsync("Enter");
+        await page.WaitForSelectorAsync("dialog[open] .danger");
+        for (var repeat = 0; repeat < 2; repeat++) await page.Keyboard.DownAsync("Enter");
+        (await page.Locator("dialog[open]").CountAsync()).ShouldBe(1);
+        await page.Keyboard.UpAsync("Enter");
+        // Pressed anew it means yes.
+        await page.Keyboard.PressAsync("Enter");
+        (await host.Ended(run)).Status().ShouldBe("killed");
+        visitor.Errors.ShouldBeEmpty();
+        await host.Delete("/v1/cron/job/", new { job_id = "held down" });
+    }
+
+    [Fact]
+    public async Task A_link_to_a_line_of_a_run_or_of_a_cell_opens_it_also_after_the_sign_in()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await host.Make(new { job_id = "linked", cmd = "seq 1 5", cron = CronClient.Never });
+        var run = await host.RunNow("linked");
+        await host.Ended(run);
+        var template = await OrderHost.Template(host, OrderHost.Step("seq 1 5", name: "print", forceHost: "127.0.0.1"));
+        var order = await OrderHost.Order(host, template, ConsoleFixture.Hosts("line-1"));
+        await OrderHost.Ended(host, order);
+        string cell;
+        await using (var visitor = await fixture.Visit())
+        {
+            await visitor.Open($"/orders/{order}");
+            await visitor.Page.ClickAsync(".log-line[data-index='2'] i");
+            await visitor.Page.WaitForFunctionAsync("() => location.hash === '#L3' && location.search.includes('cell=')");
+            cell = new Uri(visitor.Page.Url).PathAndQuery;
+            // The line is none of another cell.
+            await visitor.Page.FocusAsync(".grid-scroll");
+            await visitor.Page.Keyboard.PressAsync("ArrowDown");
+            await visitor.Page.WaitForFunctionAsync("() => location.hash === ''");
+            visitor.Errors.ShouldBeEmpty();
+        }
+        // The first line of a step is its command.
+        foreach (var (path, line) in new[] { ($"/runs/{run}", "3"), (cell, "2") })
+        {
+            await using var stranger = await fixture.Visit(isStranger: true);
+            (await stranger.Open($"{path}#L3")).ShouldBe(401, path);
+            await stranger.Page.FillAsync("#token", TestTokens.Admin);
+            await stranger.Page.PressAsync("#token", "Enter");
+            await stranger.Page.WaitForSelectorAsync("html[data-ready='1']");
+            new Uri(stranger.Page.Url).PathAndQuery.ShouldBe(path);
+            new Uri(stranger.Page.Url).Fragment.ShouldBe("#L3");
+            await stranger.Page.WaitForSelectorAsync($".log-line.mark span:text-is('{line}')");
+            stranger.Errors.ShouldBeEmpty();
+        }
+        await host.Delete("/v1/cron/job/", new { job_id = "linked" });
+    }
+
+    [Fact]
+    public async Task Jobs_against_time_of_which_only_what_went_wrong_is_asked_for_say_that_nothing_did()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await host.Make(new { job_id = "always well", cmd = "true", cron = CronClient.Never });
+        await host.Ended(await host.RunNow("always well"));
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open("/ledger/matrix?q=always%20well&only=bad");
+        await page.WaitForSelectorAsync("[data-matrix] [role=status]:has-text('nothing went wrong')");
+        await page.UncheckAsync("[name=only]");
+        await page.WaitForSelectorAsync("[data-matrix] [role=status]:has-text('A click on a cell says why')");
+        visitor.Errors.ShouldBeEmpty();
+        await host.Delete("/v1/cron/job/", new { job_id = "always well" });
+    }
+
+    [Fact]
+    public async Task The_numbers_of_the_header_have_names_on_a_phone_too()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await using var visitor = await fixture.Visit(width: 360);
+        await visitor.Open("/jobs");
+        var figures = visitor.Page.Locator("#figures");
+        foreach (var name in new[] { "running", "wait", "open" })
+            (await figures.GetByRole(Microsoft.Playwright.AriaRole.Link, new() { Name = name }).CountAsync()).ShouldBe(1, name);
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task The_list_of_keys_has_those_of_the_page_and_those_of_its_only_output_need_no_focus()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await host.Make(new { job_id = "many lines", cmd = "seq 1 3000", cron = CronClient.Never });
+        var run = await host.RunNow("many lines");
+        await host.Ended(run);
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open($"/runs/{run}");
+        await page.WaitForSelectorAsync(".log-line:has-text('3000')");
+        await page.Keyboard.PressAsync("g");
+        await page.WaitForSelectorAsync(".log-line[data-index='0']");
+        foreach (
+            var (path, key) in new[]
+            {
+                ($"/orders/{fixture.Failed}", "Select all that match"),
+                ($"/templates/{fixture.Template}", "Move the step"),
+                ("/ledger/matrix", "Why the cell is so"),
+            }
+        )
+        {
+            await visitor.Open(path);
+            await page.Keyboard.PressAsync("?");
+            await page.WaitForSelectorAsync($"dialog[open] dd:has-text('{key}')");
+        }
+        visitor.Errors.ShouldBeEmpty();
+        await host.Delete("/v1/cron/job/", new { job_id = "many lines" });
+    }
+
+    [Fact]
+    public async Task The_palette_says_that_it_found_nothing_or_got_no_answer_and_finds_a_job_whose_name_is_a_number()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        await host.Make(new { job_id = "4711", cmd = "true", cron = CronClient.Never });
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open("/jobs");
+        await page.Keyboard.PressAsync("Control+k");
+        await page.FillAsync("dialog.palette input", "zzz");
+        await page.WaitForSelectorAsync("dialog.palette [role=status]:has-text('Nothing was found')");
+        await page.FillAsync("dialog.palette input", "4711");
+        await page.WaitForSelectorAsync("dialog.palette li:has-text('4711'):has(span:text-is('Job'))");
+        (await page.InnerTextAsync("dialog.palette [role=status]")).ShouldBe("");
+        await page.RouteAsync(
+            url => url.Contains("/v1/cron/job/?", StringComparison.Ordinal),
+            route => route.FulfillAsync(new() { ContentType = "application/json", Body = """{"code": -1, "msg": "away"}""" })
+        );
+        await page.FillAsync("dialog.palette input", "zzzz");
+        await page.WaitForSelectorAsync("dialog.palette [role=status]:has-text('away')");
+        visitor.Errors.ShouldBeEmpty();
+        await host.Delete("/v1/cron/job/", new { job_id = "4711" });
+    }
 }

@@ -292,6 +292,75 @@ public sealed partial class ConsoleWorkTests
     }
 
     [Fact]
+    public async Task The_timeline_of_an_order_goes_on_with_its_steps_and_the_comparison_says_of_when_it_is()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var (next, end) = (fixture.NewFile(), fixture.NewFile());
+        var template = await OrderHost.Template(
+            host,
+            OrderHost.Step($"while ! test -e {next}; do sleep 0.05; done", name: "first", forceHost: "127.0.0.1", timeout: 600),
+            OrderHost.Step($"while ! test -e {end}; do sleep 0.05; done; echo said", level: 2, name: "second", forceHost: "127.0.0.1", timeout: 600)
+        );
+        var order = await OrderHost.Order(host, template, ConsoleFixture.Hosts("drawn-1"));
+        await OrderHost.Stands(host, order, "21");
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        await visitor.Open($"/orders/{order}/timeline");
+        await page.EvaluateAsync("window.sameDocument = true");
+        (await page.Locator("[data-row='1-1-1']").CountAsync()).ShouldBe(1);
+        (await page.Locator("[data-row='1-1-2']").CountAsync()).ShouldBe(0);
+        await File.WriteAllTextAsync(next, "");
+        await page.WaitForSelectorAsync("[data-row='1-1-2']");
+        (await page.EvaluateAsync<bool>("window.sameDocument === true")).ShouldBeTrue();
+
+        await visitor.Open($"/orders/{order}/compare?step=2");
+        (await visitor.Text()).ShouldContain("As of");
+        await File.WriteAllTextAsync(end, "");
+        await OrderHost.Ended(host, order);
+        await Eventually.True(
+            async () => (await host.Get($"/v2/task/compare/?list_id={order}&task_group=1&step=2"))["compared"]?.GetValue<int>() == 1,
+            "its output has arrived"
+        );
+        await page.ClickAsync("main a:has-text('Compare again')");
+        await page.WaitForSelectorAsync("main .summary:has-text('1 host')");
+        (await visitor.Text()).ShouldContain("As of");
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task The_timeline_of_an_order_is_read_again_until_nothing_of_it_runs()
+    {
+        Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);
+        var template = await OrderHost.Template(host, OrderHost.Step("exec sleep 1000", name: "long", forceHost: "127.0.0.1", timeout: 600));
+        var order = await OrderHost.Order(host, template, ConsoleFixture.Hosts("drawn-2"));
+        await OrderHost.Stands(host, order, "2");
+        await using var visitor = await fixture.Visit();
+        var page = visitor.Page;
+        // What is polled is kept, and asks when the test says so.
+        await page.AddInitScriptAsync(
+            """
+            window.polls = new Map();
+            ((often, cancel) => {
+              let count = 0;
+              window.setInterval = (run, time, ...more) => {
+                if (time !== 5000) return often(run, time, ...more);
+                window.polls.set(--count, run);
+                return count;
+              };
+              window.clearInterval = (id) => { if (!window.polls.delete(id)) cancel(id); };
+            })(window.setInterval, window.clearInterval);
+            """
+        );
+        await visitor.Open($"/orders/{order}/timeline");
+        await page.WaitForFunctionAsync("() => document.documentElement.dataset.stream === 'live' && window.polls.size === 1");
+        (await page.Locator("[data-row='1-1-1']:has-text('1 running')").CountAsync()).ShouldBe(1);
+        (await host.Put("/v2/task/list/", new { list_id = order })).Code().ShouldBe(0);
+        await page.WaitForFunctionAsync("() => { for (const poll of [...window.polls.values()]) poll(); return window.polls.size === 0; }");
+        (await page.Locator("[data-row='1-1-1']:has-text('1 running')").CountAsync()).ShouldBe(0);
+        visitor.Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
     public async Task Since_when_a_page_is_not_live_is_said_in_the_zone_of_its_clock()
     {
         Assert.SkipUnless(ConsoleFixture.HasBrowser, NoBrowser);

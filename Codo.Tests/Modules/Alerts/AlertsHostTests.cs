@@ -1,7 +1,9 @@
 using System.Net;
+using Codo.Platform.Localization;
 using Codo.Tests.Modules.Cron;
 using Codo.Tests.Support;
 using Dapper;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Codo.Tests.Modules.Alerts;
 
@@ -455,6 +457,8 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
             (await Page(HttpMethod.Get, path, Ann + cookie)).Html.ShouldContain($" data-theme=\"{theme}\">");
         (await Page(HttpMethod.Get, path, Ann, language: "en")).Html.ShouldSatisfyAllConditions(
             html => html.ShouldContain($"Run {run}"),
+            html => html.ShouldContain("<a href=\"/incidents\">All incidents</a>"),
+            html => html.ShouldMatch($"As of [0-9:]{{8}} {host.Services.GetRequiredService<Zone>().Info.Id}</span> · <a href=\"{path}\">Reload</a>"),
             html => html.ShouldContain("sent</span>"),
             html => html.ShouldContain("lang=\"en\""),
             html => html.ShouldNotMatch("[\u4e00-\u9fff]")
@@ -464,7 +468,9 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
         await TheButtonAnswersWithAPageAndDoesNothing(path);
         (await Page(HttpMethod.Post, path, Ann)).Status.ShouldBe(303);
         (await Page(HttpMethod.Get, path, Ann)).Html.ShouldSatisfyAllConditions(html => html.ShouldContain("ann 已确认"), html => html.ShouldNotContain("我来处理"));
-        (await Page(HttpMethod.Get, "/i/999", Ann)).Status.ShouldBe(404);
+        var (status, gone) = await Page(HttpMethod.Get, "/i/999", Ann);
+        status.ShouldBe(404);
+        gone.ShouldContain("<a href=\"/incidents\">全部事件</a>");
     }
 
     // The session has ended, or the token is for looking alone.

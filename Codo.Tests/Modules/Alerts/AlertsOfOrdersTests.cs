@@ -93,6 +93,34 @@ public sealed class AlertsOfOrdersTests(TestPostgres postgres)
     }
 
     [Fact]
+    public async Task A_host_that_fails_after_the_order_was_told_comes_to_its_incident_and_calls_nobody_again()
+    {
+        using var folder = new TestFolder();
+        await using var stub = await HttpStub.Start();
+        await using var host = await TestHost.Start(postgres);
+        var channel = new { name = "hook", kind = "webhook", language = "en", settings = new { url = stub.Url } };
+        (await host.Post("/v2/alerts/channel/", channel)).Code().ShouldBe(0);
+        var gate = folder.At("gate");
+        // One host makes the folder and fails, the other waits.
+        var command = $"mkdir {folder.At("first")} && exit 7; while ! test -e {gate}; do sleep 0.05; done; exit 8";
+        var template = await host.Template(null, ["42,,,paul"], OrderHost.Step(command, name: "restart", forceHost: "127.0.0.1"));
+        var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2" });
+        await Eventually.True(() => stub.Requests.Count == 1, "the first failure is told");
+        var told = (string)stub.Requests.First().Json["incident"]!["detail"]!;
+        (told.Contains("restart failed (7)", StringComparison.Ordinal), told.Contains("(8)", StringComparison.Ordinal)).ShouldBe((true, false));
+
+        await File.WriteAllTextAsync(gate, "", TestContext.Current.CancellationToken);
+        await Eventually.True(
+            () => host.Ask<bool>(
+                "SELECT bool_or(detail_en LIKE '%failed (7)%' AND detail_en LIKE '%failed (8)%') FROM alerts.task_monitor WHERE list_id = @order",
+                new { order }
+            ),
+            "the second failure has come to it"
+        );
+        (await host.Count("SELECT count(*) FROM alerts.delivery")).ShouldBe(1, "its people know");
+    }
+
+    [Fact]
     public async Task What_an_order_of_a_space_asks_for_is_told_by_the_channels_of_that_space()
     {
         await using var stub = await HttpStub.Start();

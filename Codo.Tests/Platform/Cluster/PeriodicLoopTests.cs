@@ -87,8 +87,19 @@ public sealed class PeriodicLoopTests
         health.Status.ShouldBe(HealthStatus.Degraded);
         health.Description!.ShouldContain("ill");
         health.Description!.ShouldContain("one bad row");
+        health.Description!.ShouldContain("ill none yet");
         health.Description!.ShouldNotContain("well");
         Should.Throw<InvalidOperationException>(() => states.Add("well", TimeSpan.FromHours(1)));
+    }
+
+    [Fact]
+    public async Task A_loop_that_has_not_succeeded_yet_is_shown_as_that()
+    {
+        var states = new LoopStates();
+        states.Add("begun", TimeSpan.FromHours(1)).Failed(new InvalidDataException("one bad row"));
+        states.Add("well", TimeSpan.FromHours(1)).Succeeded();
+        var health = await states.CheckHealthAsync(new HealthCheckContext(), TestContext.Current.CancellationToken);
+        health.Description!.ShouldStartWith("last success: begun none yet, well 0");
     }
 
     [Fact]

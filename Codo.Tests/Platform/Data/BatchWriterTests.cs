@@ -60,13 +60,15 @@ public sealed class BatchWriterTests
         batches.ShouldBe([1, 1, 1, 1, 2, 5]);
     }
 
-    [Fact]
-    public async Task One_that_is_refused_fails_for_itself()
+    [Theory]
+    [InlineData("22021")]
+    [InlineData(PostgresErrorCodes.LockNotAvailable)]
+    public async Task One_that_is_refused_or_held_fails_for_itself(string state)
     {
         var writer = new BatchWriter<int, int>(
             items =>
                 items.Contains(3)
-                    ? throw new PostgresException("invalid byte sequence", "ERROR", "ERROR", "22021")
+                    ? throw new PostgresException("not this one", "ERROR", "ERROR", state)
                     : Task.FromResult<IReadOnlyList<int>>([.. items]),
             50
         );

@@ -1,3 +1,4 @@
+using System.Data;
 using System.Net.Sockets;
 using System.Text;
 using Codo.Platform.Data;
@@ -63,6 +64,7 @@ public sealed class DatabaseErrorsTests(TestPostgres postgres)
         DatabaseErrors.IsTransient(new TimeoutException()).ShouldBeTrue();
         DatabaseErrors.IsTransient(new NpgsqlException("half a pair", new EncoderFallbackException())).ShouldBeFalse();
         DatabaseErrors.IsPermanent(new InvalidCastException()).ShouldBeTrue();
+        DatabaseErrors.IsPermanent(new DataException("Error parsing column 25", new InvalidCastException())).ShouldBeTrue();
         DatabaseErrors.IsPermanent(new OperationCanceledException()).ShouldBeFalse();
     }
 

@@ -37,6 +37,15 @@ public sealed class ListEdgesTests(TestPostgres postgres)
         SELECT 1, 'v', 'digest', 'sent', now(), now(), now() FROM generate_series(1, @Count) n
         """;
 
+    private const string Silences = """
+        INSERT INTO alerts.silence (starts_at, ends_at, reason, creator_id, creator)
+        SELECT now(), now() + n * interval '1 second', 'v', 1, 'v' FROM generate_series(1, @Count) n
+        """;
+
+    private const string Letters = """
+        INSERT INTO platform.outbox (stream, kind, attempts, dead_at, cause) SELECT 'edge:' || n, 'edge', 20, now(), 'v' FROM generate_series(1, @Count) n
+        """;
+
     public static TheoryData<string, string, string> Lists => new()
     {
         { "/v1/cron/log/?", "log_id", Ledger },
@@ -96,6 +105,24 @@ public sealed class ListEdgesTests(TestPostgres postgres)
                     : "SELECT list_id FROM tasks.scheduler_task_list ORDER BY start_time DESC, list_id DESC"
                 )
             ).AsList();
+    }
+
+    [Theory]
+    [InlineData("/v2/alerts/silence/", Silences, "alerts.silence")]
+    [InlineData("/v2/alerts/delivery/", Deliveries, "alerts.delivery")]
+    [InlineData("/v2/outbox/", Letters, "platform.outbox")]
+    public async Task A_list_without_a_bound_counts_ten_thousand_rows_at_most(string path, string insert, string table)
+    {
+        await using var host = await TestHost.Start(postgres);
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync(insert, new { Count = 10_000 });
+        var exact = await host.Get(path + "?limit=1");
+        ((long)exact["count"]!, (bool)exact["count_is_estimate"]!).ShouldBe((10_000L, false));
+        await connection.ExecuteAsync(insert, new { Count = 10_000 });
+        await connection.ExecuteAsync("ANALYZE " + table);
+        var estimate = await host.Get(path + "?limit=1");
+        ((bool)estimate["count_is_estimate"]!).ShouldBeTrue();
+        ((long)estimate["count"]!).ShouldBeInRange(18_000, 22_000);
     }
 
     [Fact]

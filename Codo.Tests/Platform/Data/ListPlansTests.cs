@@ -85,6 +85,8 @@ public sealed class ListPlansTests(TestPostgres postgres)
         foreach (var (list, path, _) in HistoryLists.All)
         {
             if (path.Contains("/check/", StringComparison.Ordinal) || path.Contains("/grid/", StringComparison.Ordinal)) continue;
+            // The statistics of months are no page: they read what they add up.
+            if (path.Contains("{quarter}", StringComparison.Ordinal)) continue;
             plans.All.Clear();
             // Twice, since what other backends write at the same time may lie between the lines of a plan, which then does not read.
             foreach (var _ in Enumerable.Range(0, 2))
@@ -96,7 +98,7 @@ public sealed class ListPlansTests(TestPostgres postgres)
             foreach (var plan in plans.All.Select(Read).OfType<JsonNode>().Where(plan => IsRead((string)plan["Query Text"]!)))
             {
                 seen++;
-                foreach (var node in Nodes(plan["Plan"]!).Where(IsWrong))
+                foreach (var node in Nodes(plan["Plan"]!).Where(node => IsWrong(node) && !(IsSort(node) && IsOfHours(plan))))
                     wrong.Add($"{list}: {node["Node Type"]} on {node["Relation Name"]} ({Read(node)} rows) in {plan["Query Text"]}");
             }
         }
@@ -132,6 +134,19 @@ public sealed class ListPlansTests(TestPostgres postgres)
         wrong.ShouldBeEmpty();
     }
 
+    [Theory]
+    [InlineData(MostSorted, false)]
+    [InlineData(MostSorted * 2, true)]
+    public async Task A_sort_of_more_than_a_page_is_wrong_also_where_it_gives_ten_rows(int rows, bool isWrong)
+    {
+        await using var connection = new NpgsqlConnection(await postgres.CreateDatabase());
+        await connection.OpenAsync(TestContext.Current.CancellationToken);
+        var sql = $"EXPLAIN (ANALYZE, FORMAT JSON) SELECT n FROM generate_series(1, {rows}) n ORDER BY md5(CAST(n AS text)) LIMIT 10";
+        await using var command = new NpgsqlCommand(sql, connection);
+        var plan = Read((string)(await command.ExecuteScalarAsync(TestContext.Current.CancellationToken))!)!;
+        Nodes(plan[0]!["Plan"]!).Any(IsWrong).ShouldBe(isWrong, plan.ToJsonString());
+    }
+
     private static bool IsRead(string sql) => !sql.Contains("DELETE FROM", StringComparison.Ordinal) && !sql.Contains("INSERT INTO", StringComparison.Ordinal);
 
     // A count is exact up to this many, and reads them.
@@ -150,16 +165,23 @@ public sealed class ListPlansTests(TestPostgres postgres)
         }
     }
 
+    private static bool IsSort(JsonNode node) => ((string)node["Node Type"]!).EndsWith("Sort", StringComparison.Ordinal);
+
+    // A far page is found by the hours of the ledger, of which each day that is kept has 24.
+    private static bool IsOfHours(JsonNode plan) => ((string)plan["Query Text"]!).Contains("FROM cron.ledger_hour h", StringComparison.Ordinal);
+
     private static bool IsWrong(JsonNode node)
     {
-        var (type, rows) = ((string)node["Node Type"]!, (double?)node["Actual Rows"] ?? 0);
-        if (type.EndsWith("Sort", StringComparison.Ordinal)) return rows > MostSorted;
+        // By what it was given: under LIMIT 10 it gives ten rows of a whole table.
+        if (IsSort(node)) return Math.Max(Given(node), Inputs(node).Select(Given).Sum()) > MostSorted;
         var table = (string?)node["Relation Name"] ?? "";
         // The audit's seals are a row a day, and are read by the sealing that may come meanwhile.
         if (table == "audit_seal") return false;
         // Partitions with next to nothing in them are read as the planner likes: the history may begin or end with a few days of a month.
         var least = History.Contains(table) ? 0 : FewDays;
-        return type == "Seq Scan" && Read(node) > least && History.Any(name => table == name || table.StartsWith(name + "_", StringComparison.Ordinal));
+        return (string)node["Node Type"]! == "Seq Scan"
+            && Read(node) > least
+            && History.Any(name => table == name || table.StartsWith(name + "_", StringComparison.Ordinal));
     }
 
     // Rows of the ledger that were read to be sorted or left out. A page shows the newest of some jobs, or a day: fewer than a frequent job has.
@@ -170,6 +192,11 @@ public sealed class ListPlansTests(TestPostgres postgres)
         var gathered = (string)node["Node Type"]! == "Append" ? (double?)node["Actual Rows"] ?? 0 : 0;
         return isLedger && Math.Max(gathered, (double?)node["Rows Removed by Filter"] ?? 0) * loops > MostPassedOver;
     }
+
+    private static double Given(JsonNode node) => ((double?)node["Actual Rows"] ?? 0) * ((double?)node["Actual Loops"] ?? 1);
+
+    private static IEnumerable<JsonNode> Inputs(JsonNode node) =>
+        (node["Plans"]?.AsArray() ?? []).OfType<JsonNode>().Where(inner => (string?)inner["Parent Relationship"] == "Outer");
 
     private static double Read(JsonNode node) => ((double?)node["Actual Rows"] ?? 0) + ((double?)node["Rows Removed by Filter"] ?? 0);
 

@@ -5,6 +5,7 @@ using Codo.Tests.Support;
 using Dapper;
 using MediatR;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 
@@ -27,6 +28,20 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
         await bench.Relay.PublishDue(CancellationToken.None);
         bench.Told.ShouldBe(["b1", "b2", "b3", "a1", "a2"]);
         (await bench.Ask<long>("SELECT count(*) FROM platform.outbox")).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task What_was_written_before_the_clock_was_put_back_is_published_now_and_what_is_for_later_waits()
+    {
+        await using var bench = await Bench.Start(postgres);
+        await bench.Write(("a", "a1"), ("a", "a2"), ("b", "?later"));
+        await bench.Ask<int>(
+            "UPDATE platform.outbox SET at = now() + interval '1 day', next_try_at = now() + interval '1 day' WHERE payload ->> 'name' <> 'a2' RETURNING 1"
+        );
+        (await bench.Health()).ShouldBe("0 dead letters (GET /v2/outbox/), messages that wait for a time from before PostgreSQL's clock was put back: 1");
+        await bench.Relay.PublishDue(CancellationToken.None);
+        bench.Told.ShouldBe(["a1", "a2"]);
+        (await bench.Health()).ShouldBe("delivered");
     }
 
     [Fact]
@@ -165,6 +180,8 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
         private readonly ServiceProvider services;
         private readonly NpgsqlDataSource source;
 
+        private static readonly Reader[] Readers = [new("alone"), new("together") { ReadsTogether = true }, new("later") { MayWait = true }];
+
         private Bench(NpgsqlDataSource source)
         {
             this.source = source;
@@ -194,18 +211,28 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
                 source,
                 services.GetRequiredService<IServiceScopeFactory>(),
                 new Outbox(),
-                [new Reader("alone", false), new Reader("together", true)],
+                Readers,
                 NullLogger<OutboxRelay>.Instance
             );
+
+        public async Task<string?> Health() =>
+            (await new DeadLetters(source, Readers).CheckHealthAsync(new HealthCheckContext(), TestContext.Current.CancellationToken)).Description;
 
         public async Task Write(params (string Stream, string Name)[] messages)
         {
             await using var connection = await source.OpenConnectionAsync();
             await using var transaction = await connection.BeginTransactionAsync();
             foreach (var (stream, name) in messages)
-                await Outbox.Write(connection, transaction, stream, name.StartsWith('+') ? "together" : "alone", new { name });
+                await Outbox.Write(connection, transaction, stream, KindOf(name), new { name });
             await transaction.CommitAsync();
         }
+
+        private static string KindOf(string name) => name[0] switch
+        {
+            '+' => "together",
+            '?' => "later",
+            _ => "alone",
+        };
 
         public async Task<T?> Ask<T>(string sql, object? parameters = null)
         {
@@ -241,11 +268,13 @@ public sealed class OutboxRelayTests(TestPostgres postgres)
         }
     }
 
-    private sealed class Reader(string kind, bool together) : IOutboxReader
+    private sealed class Reader(string kind) : IOutboxReader
     {
         public string Kind => kind;
 
-        public bool ReadsTogether => together;
+        public bool ReadsTogether { get; init; }
+
+        public bool MayWait { get; init; }
 
         public Task<INotification?> Read(IReadOnlyList<OutboxMessage> messages, NpgsqlConnection connection, NpgsqlTransaction transaction)
         {

@@ -85,6 +85,7 @@ public sealed class LocalCommandTests
     {
         Refused(() => LocalCommand.Start(new string('x', LocalCommand.MaxCommandBytes + 1), "r")).ShouldContain("131072 bytes");
         Refused(() => LocalCommand.Start("echo a\0b", "r")).ShouldContain("NUL");
+        Refused(() => LocalCommand.Start("echo \"功\"", "r", form: new CommandForm(Encoding: CommandForm.EncodingOf("big5")))).ShouldContain("'功'");
         Refused(() => LocalCommand.Start("true", "r", workingDirectory: "/no/such/place")).ShouldContain("/no/such/place");
         Refused(() => LocalCommand.Start("true", "r", new Dictionary<string, string> { ["A=B"] = "" })).ShouldContain("A=B");
         Refused(() => LocalCommand.Start("true", "r", new Dictionary<string, string> { ["LONG"] = new('x', 200_000) })).ShouldContain("Argument list too long");
@@ -340,6 +341,15 @@ public sealed class LocalCommandTests
         (await ProcessTree.KillAsync(command.Mark, TimeSpan.FromSeconds(0.3))).ShouldBe(0);
         (await reading).Signal.ShouldBe("SIGKILL");
         Directory.Exists(Path.GetDirectoryName(file)).ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task A_script_whose_session_was_killed_is_gone()
+    {
+        var command = LocalCommand.Start("#!/bin/sh\necho \"$0\"; kill -9 0", NewRunId());
+        var (end, output) = await ReadAsync(command);
+        (end.Signal, output).ShouldBe(("SIGKILL", $"{ScriptFile(command)}\n"));
+        Directory.Exists(Path.GetDirectoryName(ScriptFile(command))).ShouldBeFalse();
     }
 
     [Fact]

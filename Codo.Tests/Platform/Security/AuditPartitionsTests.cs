@@ -50,6 +50,80 @@ public sealed class AuditPartitionsTests(TestPostgres postgres)
         ).ShouldBeTrue();
     }
 
+    [Fact]
+    public async Task What_is_past_its_retention_goes_from_the_default_partition_too_and_while_no_month_can_be_made()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await host.FirstRounds("audit partitions", "audit seals");
+        await using var owner = new NpgsqlConnection(TestPostgres.AsSuperuser(host.Postgres));
+        // Rows of 500 and of 200 days ago lie in no month. The month after the next is missing, and cannot be made as if somebody held the table.
+        await owner.ExecuteAsync("""
+            DO $$ DECLARE
+                month timestamp := date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC');
+                past timestamp := month - interval '18 months';
+                present text := (SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'platform.audit'::regclass
+                    AND inhrelid <> 'platform.audit_default'::regclass ORDER BY 1 LIMIT 1);
+            BEGIN
+                EXECUTE format('ALTER TABLE platform.audit DETACH PARTITION %s', present);
+                EXECUTE format('ALTER TABLE platform.audit ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)', present,
+                    (month - interval '3 months') AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC');
+                EXECUTE format('CREATE TABLE platform.%I PARTITION OF platform.audit FOR VALUES FROM (%L) TO (%L)', 'audit_' || to_char(past, 'YYYYMM'),
+                    past AT TIME ZONE 'UTC', (past + interval '1 month') AT TIME ZONE 'UTC');
+                INSERT INTO platform.audit (at, user_id, username, nickname, address, request_id, action, kind, object_id)
+                SELECT at, 1, 'u', 'u', '', '', 'create', 'job', name FROM (VALUES ((past + interval '1 day') AT TIME ZONE 'UTC', 'of a month'),
+                    (clock_timestamp() - interval '500 days', 'of none'), (clock_timestamp() - interval '500 days', 'of none'),
+                    (clock_timestamp() - interval '200 days', 'young')) r (at, name);
+                EXECUTE format('DROP TABLE platform.%I', 'audit_' || to_char(month + interval '2 months', 'YYYYMM'));
+            END $$;
+            CREATE OR REPLACE FUNCTION platform.add_audit_partition(day date) RETURNS void LANGUAGE plpgsql AS $$
+            BEGIN
+                RAISE EXCEPTION 'held' USING ERRCODE = 'lock_not_available';
+            END $$;
+            """);
+        (await host.Count("SELECT count(*) FROM platform.audit_default")).ShouldBe(3);
+        var seals = host.Services.GetRequiredService<AuditSeals>();
+        var now = await seals.Now();
+        await seals.SealUntil(now);
+        await Eventually.True(() => host.Services.GetRequiredService<Node>().HoldsLease, "the host holds its lease");
+
+        var audit = host.Services.GetRequiredService<AuditPartitions>();
+        await Should.ThrowAsync<TimeoutException>(() => audit.Maintain(TestContext.Current.CancellationToken));
+
+        const string LeftSql = "SELECT string_agg(object_id, ',') FROM platform.audit WHERE object_id IN ('of a month', 'of none', 'young')";
+        (await host.Ask<string>(LeftSql)).ShouldBe("young");
+        var verdict = await seals.Verify(now);
+        (verdict.Broken, verdict.Dropped).ShouldBe((null, 2), verdict.Why);
+        // It is as closed as before.
+        foreach (var sql in (string[])["DELETE FROM platform.audit_default", "SELECT platform.drop_old_audit_rows(clock_timestamp() - interval '80 days')"])
+            (await Should.ThrowAsync<PostgresException>(() => owner.ExecuteAsync(sql))).SqlState.ShouldBe(PostgresErrorCodes.RaiseException);
+        (await host.Count("SELECT count(*) FROM platform.audit_default")).ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task Rows_of_no_month_go_by_whole_days_and_the_audit_is_closed_for_no_more_of_them_than_for_one_day_or_20_000_rows()
+    {
+        var database = await postgres.CreateDatabase(await postgres.Template("codo_migrated", TestHost.Migrate));
+        await using var owner = new NpgsqlConnection(TestPostgres.AsSuperuser(database));
+        await owner.ExecuteAsync("""
+            DO $$ DECLARE
+                month timestamp := date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC');
+                noon timestamp := date_trunc('day', clock_timestamp() AT TIME ZONE 'UTC') + interval '12 hours';
+                present text := (SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'platform.audit'::regclass
+                    AND inhrelid <> 'platform.audit_default'::regclass ORDER BY 1 LIMIT 1);
+            BEGIN
+                EXECUTE format('ALTER TABLE platform.audit DETACH PARTITION %s', present);
+                EXECUTE format('ALTER TABLE platform.audit ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)', present,
+                    (month - interval '3 months') AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC');
+                INSERT INTO platform.audit (at, user_id, username, nickname, address, request_id, action, kind, object_id)
+                SELECT (noon - d.ago * interval '1 day') AT TIME ZONE 'UTC', 1, 'u', 'u', '', '', 'create', 'job', 'old'
+                FROM (VALUES (500, 20001), (499, 15000), (498, 6000)) d (ago, many) CROSS JOIN LATERAL generate_series(1, d.many);
+            END $$
+            """);
+        const string DropSql = "SELECT platform.drop_old_audit_rows(clock_timestamp() - interval '400 days')";
+        foreach (var dropped in (long[])[20_001, 15_000, 6000, 0]) (await owner.ExecuteScalarAsync<long>(DropSql)).ShouldBe(dropped);
+        (await owner.ExecuteScalarAsync<long>("SELECT count(*) FROM platform.audit WHERE object_id = 'old'")).ShouldBe(0);
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

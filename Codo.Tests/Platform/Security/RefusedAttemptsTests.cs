@@ -1,3 +1,4 @@
+using Codo.Platform.Http;
 using Codo.Platform.Security;
 using Codo.Tests.Support;
 using Dapper;
@@ -47,7 +48,7 @@ public sealed class RefusedAttemptsTests(TestPostgres postgres) : IAsyncLifetime
     {
         for (var minute = 0; minute < 3; minute++)
         {
-            for (var i = 0; i < 1000; i++) Try($"name-{minute}-{i}", 1);
+            for (var i = 0; i < 1000; i++) Try($"name-{minute}-{i}", 1, $"10.0.{i / 250}.{i % 250}");
             await Fails();
             time.Advance(TimeSpan.FromMinutes(1));
         }
@@ -77,9 +78,36 @@ public sealed class RefusedAttemptsTests(TestPostgres postgres) : IAsyncLifetime
         (await Written()).ShouldBe(["a␀b 1", "mallory 1"], ignoreOrder: true);
     }
 
-    private void Try(string name, int times)
+    [Fact]
+    public async Task What_strangers_claim_hides_nobody_who_is_signed_in()
     {
-        for (var i = 0; i < times; i++) refused.SignInFailed(name, "10.0.0.1", "password", "wrong");
+        for (var i = 0; i < 5000; i++) Try($"name-{i}", 1, $"10.0.{i / 250}.{i % 250}");
+        refused.Refused(new Caller(7, "mallory", "Mallory", "", false, "10.9.9.9", ""), "GET /x", "no right");
+        await refused.Flush(CancellationToken.None);
+        await using var connection = await source.OpenConnectionAsync();
+        const string sql = "SELECT count(*) FROM platform.audit WHERE user_id = 7 AND object_id = 'GET /x' AND result = 'refused'";
+        (await connection.ExecuteScalarAsync<long>(sql)).ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task One_address_with_many_names_hides_no_other_guesser()
+    {
+        for (var i = 0; i < 1000; i++) Try($"name-{i}", 1);
+        Try("ann", 2, "10.0.0.2");
+        await refused.StopAsync(CancellationToken.None);
+        var written = await Written();
+        written.Count.ShouldBe(RefusedAttempts.MostNames + 2);
+        written.ShouldContain("ann 2");
+        // Those that are counted together keep their address.
+        written.ShouldContain($" {1000 - RefusedAttempts.MostNames}");
+        await using var connection = await source.OpenConnectionAsync();
+        const string sql = "SELECT DISTINCT address FROM platform.audit WHERE action = 'sign_in' AND username = ''";
+        (await connection.QueryAsync<string>(sql)).ShouldBe(["10.0.0.1"]);
+    }
+
+    private void Try(string name, int times, string address = "10.0.0.1")
+    {
+        for (var i = 0; i < times; i++) refused.SignInFailed(name, address, "password", "wrong");
     }
 
     // A run that waits for a lock in vain stands for one that finds no PostgreSQL.

@@ -189,6 +189,19 @@ public sealed class RiskRulesTests(CronHost fixture) : IClassFixture<CronHost>
         set.Check("mkfs /dev/sda").Count.ShouldBe(1);
     }
 
+    [Fact]
+    public async Task A_pattern_that_is_tried_finds_what_it_finds_once_it_is_saved()
+    {
+        // Too much to read; and as an editor on another system saved it.
+        var growing = "a=xxxxxxxxxx;" + string.Concat(Enumerable.Repeat("a=$a$a;", 20)) + "echo $a";
+        foreach (var (cmd, pattern, finds) in new[] { (growing, "zzz", true), ("\uFEFFecho hi\r\necho b", @"\Aecho hi\necho", true), ("echo b", "zzz", false) })
+        {
+            var answer = await host.Post("/v2/task/risk/test/", new { cmd, pattern });
+            answer["code"]!.GetValue<int>().ShouldBe(0, answer.ToJsonString());
+            answer["data"]!["matches"]!.GetValue<bool>().ShouldBe(finds, pattern);
+        }
+    }
+
     private static RiskRule Made(string kind, string pattern)
     {
         RiskRule.TryMake(1, "x", kind, pattern, "warn", Text.Same("r"), out var rule, out var why).ShouldBeTrue(why.En);

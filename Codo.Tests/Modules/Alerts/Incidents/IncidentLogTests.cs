@@ -75,6 +75,36 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
         (await bench.Rows<string>("SELECT concat_ws(' ', count, space_id, call_users, told_by_name) FROM alerts.task_monitor")).ShouldBe(["2 3 ann {ann}"]);
     }
 
+    [Theory]
+    [InlineData("UPDATE alerts.delivery SET state = 'sending', attempts = 1, started_at = create_time, due_at = create_time WHERE channel_name = 'theirs'")]
+    [InlineData(
+        """
+        WITH digest AS (
+            INSERT INTO alerts.delivery (channel_id, channel_name, reason, people, due_at, create_time)
+            SELECT channel_id, channel_name, 'digest', people, due_at, create_time FROM alerts.delivery WHERE channel_name = 'theirs' RETURNING delivery_id
+        )
+        UPDATE alerts.delivery d SET state = 'digested', digest_id = g.delivery_id FROM digest g WHERE d.channel_name = 'theirs'
+        """
+    )]
+    [InlineData("UPDATE alerts.channel SET space_id = 3 WHERE name = 'theirs'", false)]
+    public async Task A_channel_of_a_space_says_nothing_of_what_is_another_spaces_by_now(string underWay, bool isMoved = true)
+    {
+        await using var others = await HttpStub.Start();
+        await bench.Channel("webhook", new { url = others.Url }, "theirs");
+        await bench.Rows<int>(
+            "INSERT INTO accounts.space (space_id, name) VALUES (2, 'before'), (3, 'now'); UPDATE alerts.channel SET space_id = 2 WHERE name = 'theirs'"
+        );
+        await bench.Publish(bench.Failed(owners: "ann") with { Space = 2 });
+        // One under way that is sent once more, because its host died or the channel did not answer; one in a digest; one that waits while its channel moves.
+        await bench.Rows<int>(underWay);
+        if (isMoved) await bench.Publish(bench.Failed(inARow: 2, output: "of the other space", owners: "ann") with { Space = 3 });
+        bench.Time.Advance(TimeSpan.FromHours(1));
+        await bench.Deliver();
+        others.Requests.ShouldBeEmpty();
+        (await bench.Rows<string>("SELECT DISTINCT state FROM alerts.delivery WHERE channel_name = 'theirs'")).ShouldBe(["failed"]);
+        stub.Requests.ShouldNotBeEmpty("that of default hears of every space");
+    }
+
     [Fact]
     public async Task A_success_resolves_it_and_those_who_heard_of_it_hear_that_too()
     {
@@ -295,6 +325,22 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
         await bench.Watch.Escalate();
         (await bench.Deliveries()).ShouldBe(["opened due ann"], "what is over or taken on is told to nobody");
         await bench.Watch.Escalate();
+        (await bench.Deliveries()).ShouldBe(["opened due ann"], "she has her time to take it on");
+        bench.Time.Advance(TimeSpan.FromMinutes(10));
+        await bench.Watch.Escalate();
+        (await bench.Deliveries()).ShouldBe(["opened due ann", "escalated due carol"]);
+    }
+
+    [Fact]
+    public async Task What_opened_in_a_silence_and_fails_again_after_it_gives_those_who_are_told_their_time()
+    {
+        await bench.Send(new CreateRule.Command("chain", null, null, null, null, null, null, null, null, null, ["ann"], [["carol"]], 600, null, null));
+        await bench.Send(new CreateSilence.Command("job", null, "back*", null, "2026-03-01 13:00", "moving the database"));
+        await bench.Publish(bench.Failed());
+        bench.Time.Advance(TimeSpan.FromMinutes(61));
+        await bench.Publish(bench.Failed(inARow: 2));
+        await bench.Watch.Escalate();
+        (await bench.Deliveries()).ShouldBe(["opened due ann"]);
         bench.Time.Advance(TimeSpan.FromMinutes(10));
         await bench.Watch.Escalate();
         (await bench.Deliveries()).ShouldBe(["opened due ann", "escalated due carol"]);
@@ -573,6 +619,30 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task One_that_cannot_be_ended_keeps_no_other_open()
+    {
+        await bench.Send(new CreateRule.Command("long", null, null, "job", ["overlong"], null, null, null, 600, null, null, null, null, null, null));
+        var since = bench.Time.GetUtcNow().UtcDateTime;
+        foreach (var job in new[] { "kept", "over" }) bench.Running.Add(new RunningJob(job, 5, since, "node-a", ["ann"]));
+        bench.Time.Advance(TimeSpan.FromMinutes(11));
+        await bench.Watch.FindLong();
+        await bench.Rows<int>(
+            """
+            CREATE FUNCTION alerts.refuse_end() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not this one' USING ERRCODE = '22000'; END $$;
+            CREATE TRIGGER refuse_end BEFORE UPDATE ON alerts.task_monitor FOR EACH ROW
+                WHEN (NEW.state = 'resolved' AND NEW.fingerprint LIKE 'job:kept:%') EXECUTE FUNCTION alerts.refuse_end();
+            SELECT 1
+            """
+        );
+        bench.Running.Clear();
+        await bench.Watch.FindLong();
+        (await bench.Rows<string>("SELECT fingerprint || ' ' || state FROM alerts.task_monitor ORDER BY id")).ShouldBe([
+            "job:kept:5:overlong open",
+            "job:over:5:overlong resolved",
+        ]);
+    }
+
+    [Fact]
     public async Task A_step_that_began_after_a_person_closed_that_of_another_host_opens_an_incident_of_its_own()
     {
         await bench.Send(new CreateRule.Command("long", null, null, "order", null, null, null, null, 600, null, null, null, null, null, null));
@@ -712,5 +782,22 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
         );
         await bench.Watch.DropOld(bench.Time.GetUtcNow().UtcDateTime);
         (await bench.Rows<string>("SELECT subject FROM alerts.task_monitor")).ShouldBe(["b"]);
+    }
+
+    [Fact]
+    public async Task Silences_go_when_they_have_been_over_for_the_retention()
+    {
+        var now = bench.Time.GetUtcNow().UtcDateTime;
+        await bench.Rows<long>(
+            $"""
+            INSERT INTO alerts.silence (subject, starts_at, ends_at, reason, creator_id, creator)
+            SELECT r.name, r.ends_at - interval '3 days', r.ends_at, 'x', 1, 'x'
+            FROM (VALUES ('old', CAST('{now.AddDays(-91):O}' AS timestamptz), 1500), ('yesterday', '{now.AddDays(-1):O}', 1),
+                ('tomorrow', '{now.AddDays(1):O}', 1)) r (name, ends_at, many)
+            CROSS JOIN LATERAL generate_series(1, r.many) RETURNING silence_id
+            """
+        );
+        await bench.Watch.DropOld(now);
+        (await bench.Rows<string>("SELECT subject FROM alerts.silence ORDER BY ends_at")).ShouldBe(["yesterday", "tomorrow"]);
     }
 }

@@ -97,6 +97,45 @@ public sealed class LedgerTests(TestPostgres postgres)
     }
 
     [Fact]
+    public async Task A_job_whose_run_hangs_is_told_again_with_the_first_skip_of_a_later_hour()
+    {
+        await using var host = await TestHost.Start(postgres);
+        await host.Make(
+            new
+            {
+                job_id = "hung",
+                cmd = "exec sleep 1000",
+                cron = CronClient.Never,
+                overlap = "skip",
+                misfire = "all",
+                misfire_window = 86_400,
+            }
+        );
+        await host.Running(await host.RunNow("hung"));
+        await host.Ask<int>(
+            "UPDATE cron.job SET cron = '0 */10 * * * *', create_time = '2000-01-01', accounted_to = now() - interval '1 hour', "
+                + "next_run_at = now() - interval '50 minutes' RETURNING 1"
+        );
+        await Eventually.True(async () => await Told() == 1, "the skips in a row are told");
+        var times = await Times();
+        // As if they had been two hours earlier, and the run still hung.
+        await host.Ask<int>(
+            """
+            UPDATE cron.job SET gap_nominal_at = gap_nominal_at - interval '2 hours', accounted_to = now() - interval '11 minutes',
+                next_run_at = now() - interval '1 minute';
+            UPDATE cron.cron_log SET nominal_at = nominal_at - interval '2 hours', nominal_until = nominal_until - interval '2 hours'
+                WHERE status = 'skipped' RETURNING 1
+            """
+        );
+        await Eventually.True(async () => await Told() >= 2, "it is told that it goes on");
+        (await Times()).ShouldBeGreaterThan(times);
+
+        Task<int> Told() => host.Ask<int>("SELECT coalesce(max(count), 0) FROM alerts.task_monitor WHERE fingerprint = 'job:hung:skipped'");
+        Task<int> Times() =>
+            host.Ask<int>("SELECT CAST(substring(title_en FROM '[0-9]+') AS int) FROM alerts.task_monitor WHERE fingerprint = 'job:hung:skipped'");
+    }
+
+    [Fact]
     public async Task A_pause_whose_row_has_passed_its_retention_goes_on_in_a_row_of_its_own()
     {
         await using var host = await TestHost.Start(postgres);
@@ -301,6 +340,33 @@ public sealed class LedgerTests(TestPostgres postgres)
         await Task.WhenAll(Task.Run(() => maintenance.DropOld(CancellationToken.None)), Task.Run(() => maintenance.DropOld(CancellationToken.None)));
         (await connection.QueryAsync<DateTime>("SELECT nominal_at FROM cron.cron_log")).ShouldHaveSingleItem().Year.ShouldBe(DateTime.UtcNow.Year);
         (await connection.ExecuteScalarAsync<string?>("SELECT to_regclass('cron.cron_log_202001')::text")).ShouldBeNull();
+    }
+
+    [Fact]
+    public async Task A_month_that_cannot_be_dropped_keeps_nothing_else()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:Cron:LogRetentionDays", "30"));
+        await host.FirstRounds("cron partitions");
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync(
+            """
+            CREATE TABLE cron.cron_log_202001 PARTITION OF cron.cron_log FOR VALUES FROM ('2020-01-01 00:00:00+00') TO ('2020-02-01 00:00:00+00');
+            CREATE TABLE cron.cron_log_202002 PARTITION OF cron.cron_log FOR VALUES FROM ('2020-02-01 00:00:00+00') TO ('2020-03-01 00:00:00+00');
+            CREATE TABLE cron.attempt_202001 PARTITION OF cron.attempt FOR VALUES FROM ('2020-01-01 00:00:00+00') TO ('2020-02-01 00:00:00+00');
+            CREATE VIEW cron.reads AS SELECT log_id FROM cron.cron_log_202001;
+            INSERT INTO cron.run_key (user_id, key, job, log_id, at) VALUES (1, 'asked', 1, 1, now() - interval '25 hours')
+            """
+        );
+        await Eventually.True(() => host.Services.GetRequiredService<Node>().HoldsLease, "the host holds its lease");
+        await Assert.ThrowsAsync<AggregateException>(() => host.Services.GetRequiredService<PartitionMaintenance>().DropOld(CancellationToken.None));
+        (
+            await host.Ask<string>(
+                """
+                SELECT string_agg(relname, ' ' ORDER BY relname) || ', ' || (SELECT count(*) FROM cron.run_key) FROM pg_class
+                WHERE relname IN ('cron_log_202001', 'cron_log_202002', 'attempt_202001')
+                """
+            )
+        ).ShouldBe("cron_log_202001, 0");
     }
 
     [Fact]

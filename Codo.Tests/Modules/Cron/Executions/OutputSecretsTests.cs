@@ -37,18 +37,23 @@ public sealed class OutputSecretsTests(OutputSecretsHost fixture) : IClassFixtur
     [Fact]
     public async Task The_password_of_a_url_is_one_whatever_the_names()
     {
-        var secret = $"p{Guid.NewGuid():N}";
+        var (secret, other) = ($"p{Guid.NewGuid():N}", $"p{Guid.NewGuid():N}");
         await host.Make(
             new
             {
                 job_id = "url",
-                cmd = "echo $UPSTREAM; echo ${UPSTREAM##*:}",
+                cmd = "echo $UPSTREAM $MAIL; echo ${UPSTREAM##*:}",
                 cron = CronClient.Never,
-                env = new Dictionary<string, string> { ["UPSTREAM"] = $"amqp://rabbit:{secret}@mq.example.test/vhost" },
+                env = new Dictionary<string, string>
+                {
+                    ["UPSTREAM"] = $"amqp://rabbit:{secret}@mq.example.test/vhost",
+                    ["MAIL"] = $"smtp://bot@corp.example.test:{other}@smtp.example.test:587",
+                },
             }
         );
         await host.Ended(await host.RunNow("url"));
         await IsNowhere(secret, "url");
+        await IsNowhere(other, "url");
     }
 
     [Fact]

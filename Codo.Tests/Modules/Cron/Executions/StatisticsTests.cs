@@ -1,8 +1,10 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using Codo.Modules.Cron.Executions;
 using Codo.Tests.Support;
 using Dapper;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
 using Npgsql;
 
 namespace Codo.Tests.Modules.Cron.Executions;
@@ -52,10 +54,72 @@ public sealed class StatisticsTests(TestPostgres postgres)
         (await host.Get("/v2/stats/?from=2020-01-01&to=2020-02-01"))["days"]!.AsArray().ShouldBeEmpty();
         (await host.Get("/v2/stats/?from=yesterday")).Code().ShouldBe(-1);
         (await host.Get("/v2/stats/orders/")).Code().ShouldBe(0);
+        // A job has a row a day; of all of them, and of orders, not any number of days is read.
+        (await host.Get("/v2/stats/?from=2000-01-01&job_id=other")).Code().ShouldBe(0);
+        var refused = await host.Send(HttpMethod.Get, "/v2/stats/?from=2000-01-01", language: "en");
+        (refused.Code(), refused.Msg()).ShouldBe((-1, "Without job_id at most 400 days are answered"));
+        // Both ends count.
+        (await host.Get("/v2/stats/?from=2024-01-01&to=2025-02-03")).Code().ShouldBe(0);
+        (await host.Get("/v2/stats/?from=2024-01-01&to=2025-02-04")).Code().ShouldBe(-1);
+        refused = await host.Send(HttpMethod.Get, "/v2/stats/orders/?from=2000-01-01", language: "en");
+        (refused.Code(), refused.Msg()).ShouldBe((-1, "At most 100 days are answered"));
+        (await host.Get("/v2/stats/orders/?from=2024-01-01&to=2024-04-09")).Code().ShouldBe(0);
+        (await host.Get("/v2/stats/orders/?from=2024-01-01&to=2024-04-10")).Code().ShouldBe(-1);
+        // What lies ahead has no orders: it is not counted.
+        var yesterday = DateTime.UtcNow.AddDays(-1).ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
+        (await host.Get($"/v2/stats/orders/?from={yesterday}&to=2999-12-31")).Code().ShouldBe(0);
 
         // The list knows the newest row at once, added up or not.
         var listed = (await host.Get("/v1/cron/job/?job_id=other"))["data"]![0]!;
         ((string)listed["last_status"]!).ShouldBe("skipped");
+    }
+
+    [Fact]
+    public async Task Of_many_jobs_that_are_not_all_the_days_are_added_up_without_their_durations()
+    {
+        await using var host = await TestHost.Start(postgres, null, ("Codo:Auth:DefaultRole", "viewer"));
+        (await host.Post("/v2/accounts/space/", new { name = "hidden" })).Code().ShouldBe(0);
+        await host.Make(new { job_id = "hidden", cmd = "true", cron = CronClient.Never, space = "hidden" });
+        await using var connection = await host.Source.OpenConnectionAsync();
+        await connection.ExecuteAsync("""
+            INSERT INTO cron.job (job_id, cmd, cron, time_zone, creator_id, creator, updater_id, updater, accounted_to, next_run_at)
+            SELECT 'seen-' || n, 'true', '0 0 0 29 2 *', 'UTC', 1, 'x', 1, 'x', clock_timestamp() + interval '1 year', clock_timestamp() + interval '1 year'
+            FROM generate_series(1, 300) n;
+            INSERT INTO cron.job_day (day, job, job_id, success, durations)
+            SELECT CAST(clock_timestamp() AT TIME ZONE 'Asia/Shanghai' AS date) - n, j.id, j.job_id, 1, '{0,1}'
+            FROM cron.job j, generate_series(1, 5) n
+            """);
+        var viewer = TestTokens.For(8, "rita");
+        var days = (await host.Get("/v2/stats/?limit=2", viewer))["days"]!.AsArray();
+        Sums(days, "runs").ShouldBe([5 * 300]);
+        WithDurations(days).ShouldBe(0);
+        // Of few they are; and each job's own are.
+        await connection.ExecuteAsync("DELETE FROM cron.job WHERE job_id LIKE 'seen-1%'");
+        var few = await host.Get("/v2/stats/?limit=2", viewer);
+        WithDurations(few["days"]!.AsArray()).ShouldBe(5);
+        WithDurations(few["jobs"]!.AsArray()).ShouldBe(2);
+
+        static int WithDurations(JsonArray some) => some.Count(one => one!["duration_p50"] is not null);
+    }
+
+    [Fact]
+    public async Task The_last_day_of_all_jobs_is_read_once_in_ten_seconds_and_that_of_one_each_time()
+    {
+        await using var host = await TestHost.Start(postgres);
+        var time = new FakeTimeProvider();
+        host.Services.GetRequiredService<LastDayCache>().Time = time;
+        await host.Make(new { job_id = "by hour", cmd = "true", cron = CronClient.Never });
+        (await Failed("")).ShouldBe(0);
+        await host.Ask<int>("""
+            INSERT INTO cron.cron_log (job, job_id, kind, trigger, nominal_at, nominal_until, status, exec_time, task_cmd)
+            SELECT id, job_id, 'manual', 'manual', now(), now(), 'faild', now(), cmd FROM cron.job WHERE job_id = 'by hour' RETURNING 1
+            """);
+        (await Failed("&job_id=by%20hour")).ShouldBe(1);
+        (await Failed("")).ShouldBe(0);
+        time.Advance(LastDayCache.Longest);
+        (await Failed("")).ShouldBe(1);
+
+        async Task<long> Failed(string filter) => Sums((await host.Get("/v2/stats/?by=hour" + filter))["hours"]!.AsArray(), "failed")[0];
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Codo.Platform.Cluster;
+using Codo.Platform.Processes;
 using Codo.Tests.Support;
 using Dapper;
 using Microsoft.Extensions.DependencyInjection;
@@ -122,6 +123,50 @@ public sealed class JobRisksTests(CronHost fixture) : IClassFixture<CronHost>
         (await host.Put("/v1/cron/job/", new { job_id = id, cmd = "true", env = new { WHAT = "a detour" } }, Ann)).Code().ShouldBe(0);
         (await host.Put("/v1/cron/job/", new { job_id = id, job.cmd }, Ann)).Code().ShouldBe(0);
         ((string)(await Shown(id))["status"]!).ShouldBe("1");
+    }
+
+    [Fact]
+    public async Task Released_is_what_the_command_does_where_it_runs_and_as_whom()
+    {
+        await using var host = await fixture.Another(("Codo:AllowRunAs", $"{Environment.UserName},nobody"));
+        var word = $"w{Guid.NewGuid():N}";
+        var rule = new { name = word, kind = "words", pattern = $"echo {word}", action = "approve", reason = "不许", reason_en = "no" };
+        (await host.Post("/v2/task/risk/", rule)).Code().ShouldBe(0);
+        object[] users = HostPrivileges.CanSwitchUser ? [new { job_id = "moved", run_as = "nobody" }] : [];
+        object[] moves =
+        [
+            new { job_id = "moved", working_directory = "/var" },
+            new { job_id = "moved", encoding = "gbk" },
+            new { job_id = "moved", node = "!elsewhere" },
+            .. users,
+        ];
+        var job = new { job_id = "moved", cmd = $"echo {word}", cron = CronClient.Never, working_directory = "/tmp" };
+        (await host.Post("/v1/cron/job/", job, Ann)).Code().ShouldBe(0);
+        (await host.Patch("/v1/cron/job/", new { job_id = "moved" }, Bob)).Code().ShouldBe(0);
+        // A client sends the whole job back.
+        var same = new { job_id = "moved", job.working_directory, encoding = "utf-8", node = "", description = "x" };
+        (await host.Put("/v1/cron/job/", same, Ann)).Code().ShouldBe(0);
+        (await Status()).ShouldBe("0");
+        // A job of an old version names nobody, and runs as the default user: an edit that writes the name down moves nothing.
+        await using (var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken))
+            await connection.ExecuteAsync("UPDATE cron.job SET run_as = '' WHERE job_id = 'moved'");
+        (await host.Put("/v1/cron/job/", new { job_id = "moved", description = "y" }, Ann)).Code().ShouldBe(0);
+        (await Status()).ShouldBe("0");
+        foreach (var move in moves)
+        {
+            var saved = await host.Put("/v1/cron/job/", move, Ann);
+            saved.Code().ShouldBe(0, saved.ToJsonString());
+            (await Status()).ShouldBe("1", move.ToString());
+            (await host.Patch("/v1/cron/job/", new { job_id = "moved" }, Ann)).Code().ShouldBe(-2, move.ToString());
+            (await host.Patch("/v1/cron/job/", new { job_id = "moved" }, Bob)).Code().ShouldBe(0, move.ToString());
+        }
+
+        // An old version brings its directory back, and that is a move as well.
+        var restored = await host.Post("/v1/cron/job/version/", new { job_id = "moved", version = 1 }, Ann);
+        restored.Code().ShouldBe(0, restored.ToJsonString());
+        (await Status()).ShouldBe("1");
+
+        async Task<string> Status() => (string)(await host.Get("/v1/cron/job/?job_id=moved"))["data"]![0]!["status"]!;
     }
 
     [Fact]

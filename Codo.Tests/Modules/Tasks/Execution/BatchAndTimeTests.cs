@@ -240,6 +240,44 @@ public sealed class BatchAndTimeTests(OrderFixture fixture) : IClassFixture<Orde
     }
 
     [Fact]
+    public async Task What_was_to_last_for_a_while_lasts_no_longer_because_the_clock_was_put_back()
+    {
+        var paused = await host.Order(await host.Template(Groups(batch: "1", pause: 600), [], Step("true", forceHost: Here)), On(2));
+        await Eventually.True(() => Holds("SELECT count(wake_at) = 1 FROM tasks.order_group WHERE list_id = @order", paused), "it pauses between two batches");
+        var failed = await host.Order(await host.Template(Step("exit 1", retries: 1, retryDelay: 600)));
+        await Count(failed, "timed", 1);
+        var timed = await Accept(await host.Template(Step("true", trigger: "timed")), new { exec_time = "2099-01-01 00:00" });
+        await Count(timed, "timed", 1);
+        // As if all that had begun while the clock was an hour ahead.
+        await host.Ask<int>(
+            """
+            UPDATE tasks.order_group SET wake_at = wake_at + interval '1 hour' WHERE list_id = @paused;
+            UPDATE tasks.lane SET since = since + interval '1 hour', due_at = due_at + interval '1 hour' WHERE list_id = @failed;
+            UPDATE tasks.lane SET since = since + interval '1 hour' WHERE list_id = @timed;
+            INSERT INTO tasks.advance (list_id, at) VALUES (@paused, clock_timestamp() + interval '1 hour');
+            SELECT 1
+            """,
+            new { paused, failed, timed }
+        );
+        var work = host.Services.GetRequiredService<OrderWork>();
+        // The pause before a retry is a fifth more or less than what is set.
+        const string soon = "<= clock_timestamp() + interval '13 minutes'";
+        await Eventually.True(
+            async () =>
+            {
+                await work.RecoverStrays(TestContext.Current.CancellationToken);
+                return await Holds($"SELECT bool_and(wake_at {soon}) FROM tasks.order_group WHERE list_id = @order", paused)
+                    && await Holds($"SELECT bool_and(due_at {soon}) FROM tasks.lane WHERE list_id = @order", failed)
+                    && await Holds("SELECT NOT EXISTS (SELECT FROM tasks.advance WHERE list_id = @order)", paused);
+            },
+            "they are taken back"
+        );
+        (await Holds("SELECT bool_and(due_at > '2098-12-30') FROM tasks.lane WHERE list_id = @order", timed)).ShouldBeTrue("a person has named that time");
+
+        Task<bool> Holds(string sql, long order) => host.Ask<bool>(sql, new { order });
+    }
+
+    [Fact]
     public async Task A_time_in_the_past_means_now()
     {
         var order = await Accept(await host.Template(Step("true", trigger: "timed")), new { exec_time = "2001-02-03 04:05:06" });

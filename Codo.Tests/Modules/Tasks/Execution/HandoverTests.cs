@@ -147,6 +147,23 @@ public sealed class HandoverTests(OrderFixture fixture, TestSshd sshd) : IClassF
     }
 
     [Fact]
+    public async Task No_value_leaves_its_quotes_in_a_hosts_own_encoding()
+    {
+        var account = sshd.MakeAccount("/bin/bash");
+        // 功 is A5 5C in Big5, and 5C a backslash: it would take the quote behind it for itself.
+        var step = Step("echo \"功\"", "VALUE \"功\"", execUser: await ExecuteUser(account, "big5"), retries: 0);
+        var order = await host.Order(await host.Template(step), OnHost("127.0.0.4"), new { VALUE = "$(touch ran)" });
+        await host.Stands(order, "4", "&get_run_host=127.0.0.4");
+        ((string)(await host.Steps(order, "&get_run_host=127.0.0.4"))[0]["cause"]!).ShouldContain("big5");
+        File.Exists(Path.Combine(sshd.Home(account), "ran")).ShouldBeFalse();
+        step = Step("echo '功'", "VALUE '功'", execUser: await ExecuteUser(account, "big5"), retries: 0);
+        order = await host.Order(await host.Template(step), OnHost("127.0.0.4"), new { VALUE = "$(touch ran)" });
+        (await host.Ended(order)).ShouldBe("3");
+        (await host.Log($"{order}_1_1_127.0.0.4")).ShouldEndWith("\n功 $(touch ran) 功");
+        File.Exists(Path.Combine(sshd.Home(account), "ran")).ShouldBeFalse();
+    }
+
+    [Fact]
     public async Task A_login_shell_that_is_not_supported_fails_the_step_and_nothing_has_run()
     {
         var account = sshd.MakeAccount("/bin/tcsh");

@@ -41,8 +41,41 @@ public sealed class LoginShellTests(TestSshd sshd) : IClassFixture<TestSshd>
         Lines().ShouldBe(2 * once);
         (await RemoteRun.ToEnd(connection, "echo \"<$FROM_START>\"", form: new CommandForm(Private: true))).ShouldBe((new CommandEnd(0), said));
         Lines().ShouldBe(3 * once);
+        // A terminal ends its lines so.
+        (await RemoteRun.ToEnd(connection, "echo \"<$FROM_START>\"", form: new CommandForm(Pty: true)))
+            .ShouldBe((new CommandEnd(0), said.Replace("\n", "\r\n", StringComparison.Ordinal)));
+        Lines().ShouldBe(4 * once);
 
         int Lines() => File.Exists(starts) ? File.ReadAllLines(starts).Length : 0;
+    }
+
+    [Theory]
+    [InlineData("/bin/bash")]
+    [InlineData("/bin/zsh")]
+    [InlineData("/usr/bin/fish")]
+    public async Task A_terminal_leaves_the_environment_as_it_is_without_one(string shell)
+    {
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target(user: sshd.MakeAccount(shell)));
+        const string command = "echo \"<$SHELL>\"; env | grep '^CODO_' | cut -d = -f 1";
+        var (end, output) = await RemoteRun.ToEnd(connection, command, form: new CommandForm(Pty: true));
+        (end, output.Replace("\r", "", StringComparison.Ordinal)).ShouldBe((new CommandEnd(0), $"<{shell}>\nCODO_RUN_ID\n"));
+    }
+
+    [Fact]
+    public async Task A_fish_that_cannot_be_told_to_read_no_start_file_runs_commands_too()
+    {
+        const string fish = "/usr/bin/fish";
+        Assert.SkipUnless(File.Exists(fish), $"{fish} is not installed.");
+        // As fish before 3.3 does.
+        var old = Path.Combine(Directory.CreateDirectory(sshd.In("old")).FullName, "fish");
+        await File.WriteAllTextAsync(old, $"#!/bin/sh\n[ \"$1\" != --no-config ] || exit 2\nexec {fish} \"$@\"\n", TestContext.Current.CancellationToken);
+        File.SetUnixFileMode(old, (UnixFileMode)0b111_101_101);
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target(user: sshd.MakeAccount(old)));
+        foreach (var form in (CommandForm[])[CommandForm.Plain, new(Private: true), new(Pty: true)])
+        {
+            var (end, output) = await RemoteRun.ToEnd(connection, "echo x; exit 3", form: form);
+            (end, output.TrimEnd()).ShouldBe((new CommandEnd(3), "x"));
+        }
     }
 
     [Theory]

@@ -49,6 +49,14 @@ public sealed class SshKeysTests
 
         var indented = string.Concat(Make("-t ed25519", "").Split('\n').Select(line => $"    {line} \n"));
         SshKeys.TryRead(indented, null, out _, out var reason).ShouldBeTrue(reason.En);
+        // Blanks behind a comment are a part of it.
+        foreach (var key in new[] { ForeignKeys.PuttyTwo, ForeignKeys.PuttyThree })
+        {
+            indented = string.Concat(
+                key.Split('\n').Select(line => $"    {line.TrimEnd()}{(line.StartsWith("Comment:", StringComparison.Ordinal) ? "" : " ")}\n")
+            );
+            SshKeys.TryRead(indented, null, out _, out reason).ShouldBeTrue(reason.En);
+        }
     }
 
     [Theory]

@@ -70,6 +70,37 @@ public sealed class SshRunTests(TestSshd sshd) : IClassFixture<TestSshd>
         (await RemoteRun.ToEnd(connection, "#!/bin/sh\necho '功'; exit 4", form: big5)).End.ExitCode.ShouldBe(4);
     }
 
+    [Theory]
+    [InlineData("/bin/bash")]
+    [InlineData("/bin/dash")]
+    public async Task A_command_is_not_run_of_whose_characters_a_shell_would_read_one_half_as_its_own(string shell)
+    {
+        var account = sshd.MakeAccount(shell);
+        var ran = Path.Combine(sshd.Home(account), "ran");
+        var big5 = new CommandForm(Encoding: CommandForm.EncodingOf("big5"));
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target(user: account));
+        foreach (var form in (CommandForm[])[big5, big5 with { Private = true }, big5 with { Pty = true }])
+            foreach (var first in (string[])["", "#!/bin/sh\n"])
+            {
+                // 功 is A5 5C.
+                var command = $"{first}echo \"功\" '$(touch {ran})' \"功\"";
+                (await Should.ThrowAsync<CommandNotStartedException>(() => RemoteRun.ToEnd(connection, command, form: form))).Text.En.ShouldContain("'功'");
+            }
+
+        File.Exists(ran).ShouldBeFalse();
+        (await RemoteRun.ToEnd(connection, "echo '功' \"中\" # 功\nexit 3", form: big5)).End.ExitCode.ShouldBe(3);
+    }
+
+    [Fact]
+    public async Task A_script_whose_session_was_killed_is_gone_from_its_host()
+    {
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target());
+        var (end, output) = await RemoteRun.ToEnd(connection, "#!/bin/sh\necho \"$0\"; kill -9 0");
+        end.Signal.ShouldBe("SIGKILL");
+        output.ShouldContain("/codo-test-");
+        Directory.Exists(Path.GetDirectoryName(output.TrimEnd('\n'))).ShouldBeFalse();
+    }
+
     [Fact]
     public async Task A_script_that_had_to_be_killed_is_gone_from_its_host()
     {
@@ -133,6 +164,24 @@ public sealed class SshRunTests(TestSshd sshd) : IClassFixture<TestSshd>
         await run.Up;
         (await connection.KillAsync(await run.Mark, TimeSpan.FromSeconds(0.3))).ShouldBe(new RunLeft(0));
         (await run.End).Signal.ShouldBe("SIGKILL");
+    }
+
+    [Fact]
+    public async Task Does_not_say_of_processes_which_it_cannot_look_for_that_there_are_none()
+    {
+        var tools = Directory.CreateDirectory(Path.Combine(sshd.Folder, "few")).FullName;
+        foreach (var tool in (string[])["sh", "cat", "sleep"])
+            File.CreateSymbolicLink(Path.Combine(tools, tool), $"/usr/bin/{tool}");
+        var account = sshd.MakeAccount("/bin/zsh", $"PATH={tools}");
+        var over = Path.Combine(sshd.Home(account), "over");
+        await using var connection = await SshConnection.ConnectAsync(sshd.Target(user: account));
+        var run = new RemoteRun(connection, $"echo up; until test -e {over}; do sleep 0.05; done; exit 3");
+        await run.Up;
+        (await run.Mark).ProcessGroup.ShouldBe(0);
+        (await connection.ProbeAsync(await run.Mark)).Processes.ShouldBeNull();
+        (await connection.KillAsync(await run.Mark, TimeSpan.FromSeconds(0.3))).Processes.ShouldBeNull();
+        await File.WriteAllTextAsync(over, "", TestContext.Current.CancellationToken);
+        (await run.End).ExitCode.ShouldBe(3);
     }
 
     [Fact]

@@ -195,6 +195,67 @@ public sealed class LogSealingTests(SealingHost fixture) : IClassFixture<Sealing
     }
 
     [Fact]
+    public async Task A_day_that_cannot_be_sealed_keeps_no_older_day_from_it()
+    {
+        var (damaged, place) = (LogSteps.Place(), LogSteps.Place());
+        var day = await host.MakeDay(9);
+        await Insert(damaged, day, LogSteps.Lines(5));
+        await Insert(place, await host.MakeDay(10), LogSteps.Lines(5));
+        await Execute(
+            $"""
+            CREATE FUNCTION tasks.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'this day is damaged'; END $$;
+            CREATE TRIGGER refuse BEFORE DELETE ON tasks.log_line_{day:yyyyMMdd} FOR EACH ROW EXECUTE FUNCTION tasks.refuse();
+            """,
+            new { }
+        );
+        try
+        {
+            (await Should.ThrowAsync<PostgresException>(Seal())).MessageText.ShouldBe("this day is damaged");
+            (await Live(damaged)).ShouldBe(5);
+            (await Live(place)).ShouldBe(0);
+            (await host.Source.Stored(place)).ShouldBeLines(5);
+        }
+        finally
+        {
+            await Execute("DROP FUNCTION tasks.refuse() CASCADE", new { });
+        }
+        await Seal();
+        (await Live(damaged)).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task Where_no_index_of_the_search_can_be_made_every_day_is_sealed()
+    {
+        Assert.SkipUnless(
+            await host.Ask<bool>("SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_trgm')"),
+            "pg_trgm is not installed."
+        );
+        var (younger, older) = (LogSteps.Place(), LogSteps.Place());
+        await Insert(younger, await host.MakeDay(11), LogSteps.Lines(5));
+        await Insert(older, await host.MakeDay(12), LogSteps.Lines(5));
+        // The extension cannot be made beside a function that it has too.
+        await using var superuser = new NpgsqlConnection(TestPostgres.AsSuperuser(host.Postgres));
+        await superuser.ExecuteAsync(
+            """
+            DROP EXTENSION IF EXISTS pg_trgm CASCADE;
+            CREATE FUNCTION public.similarity(text, text) RETURNS real LANGUAGE sql AS 'SELECT CAST(1 AS real)';
+            """
+        );
+        try
+        {
+            (await Should.ThrowAsync<PostgresException>(Seal())).SqlState.ShouldBe(PostgresErrorCodes.DuplicateFunction);
+            (await Live(younger)).ShouldBe(0);
+            (await Live(older)).ShouldBe(0);
+        }
+        finally
+        {
+            await superuser.ExecuteAsync("DROP FUNCTION public.similarity(text, text)");
+        }
+        await Seal();
+        (await host.Ask<bool>("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_trgm')")).ShouldBeTrue("the index is made when it can be");
+    }
+
+    [Fact]
     public async Task Nothing_is_sealed_by_a_clock_that_has_jumped_until_a_person_confirms_it()
     {
         var place = LogSteps.Place();

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.RegularExpressions;
 using Codo.Platform.Security;
 using Codo.Tests.Support;
 
@@ -55,6 +56,47 @@ public sealed class SecretMaskTests
             foreach (var rest in masked.Split(' ', '\n'))
                 rest.Replace("******", "", StringComparison.Ordinal).Length.ShouldBeLessThan(12, $"{said} -> {masked}");
         }
+    }
+
+    [Theory]
+    [InlineData("base64")]
+    [InlineData("base64 -w 64")]
+    [InlineData("od -An -tx1")]
+    [InlineData("xxd")]
+    [InlineData("xxd -p")]
+    [InlineData("xxd -u")]
+    [InlineData("hexdump -C")]
+    public void Masks_a_secret_that_a_program_breaks_into_lines(string program)
+    {
+        var name = program.Split(' ')[0];
+        Assert.SkipUnless(TestSshd.Run("sh", "-c", $"command -v {name} || true").Length > 0, $"{name} is not installed.");
+        const string letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+        foreach (var length in (int[])[24, 64, 100])
+            foreach (var writer in (string[])["echo", "printf %s"])
+            {
+                var secret = string.Concat(Enumerable.Range(0, length).Select(at => letters[at * 37 % 61]));
+                var said = TestSshd.Run("sh", "-c", $"{writer} {secret} | {program}");
+                var masked = Through([secret], Encoding.UTF8.GetBytes(said));
+                // What is left is where each line begins, the line end of echo, and the secret's last piece where it has fewer than 8 letters.
+                var rest = Regex.Replace(masked, @"^[0-9a-f]{8}:?|\*{6}|[\s|]", "", RegexOptions.Multiline);
+                var piece = length % 16 < 8 ? secret[^(length % 16)..] : "";
+                var left = (program, writer) switch
+                {
+                    ("base64" or "base64 -w 64", "echo") => length switch
+                    {
+                        24 => "Cg==",
+                        64 => "go=",
+                        _ when program == "base64" => "Ao=",
+                        _ => Convert.ToBase64String(Encoding.ASCII.GetBytes(piece + "\n")),
+                    },
+                    ("xxd" or "hexdump -C", "echo") => $"0a{piece}.",
+                    ("xxd -u", "echo") => $"0A{piece}.",
+                    ("xxd" or "xxd -u" or "hexdump -C", _) => piece,
+                    (_, "echo") => "0a",
+                    _ => "",
+                };
+                rest.ShouldBe(left, $"{said} -> {masked}");
+            }
     }
 
     [Fact]

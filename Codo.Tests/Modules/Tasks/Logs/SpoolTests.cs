@@ -1,6 +1,8 @@
+using System.Globalization;
 using System.Text;
 using Codo.Modules.Tasks.Logs;
 using Codo.Platform.Cluster;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Codo.Tests.Modules.Tasks.Logs;
@@ -89,6 +91,64 @@ public sealed class SpoolTests : IDisposable
             crashed.EnumerateFiles("*.tail-*", SearchOption.AllDirectories).OrderBy(file => file.Name, StringComparer.Ordinal);
     }
 
+    [Theory]
+    [InlineData(0, 64)]
+    [InlineData(2, 64)]
+    [InlineData(2, null)]
+    public void Says_how_many_lines_are_missing_where_a_file_of_the_tail_is_damaged(int place, int? zeros)
+    {
+        Damage(place, zeros);
+        var texts = Texts(Reopen(directory), 1);
+        // Before the first file also what went past the limit is missing.
+        var said = place == 0 ? "past Codo:Tasks:MaxOutputPerStep or in a spool file that is damaged" : "a spool file is damaged";
+        var gap = texts.FindIndex(text => text.Contains(said, StringComparison.Ordinal));
+        var (before, after) = (Number(texts[gap - 1]), Number(texts[gap + 1]));
+        texts[gap].ShouldContain($" {after - before - 1} lines are missing");
+        texts[^1].ShouldBe("line 20000");
+        var numbers = texts.Where(text => text.StartsWith("line ", StringComparison.Ordinal)).Select(Number).ToList();
+        numbers.ShouldBe(numbers.Order());
+        numbers[0].ShouldBe(1);
+        Files().Count(file => file.Directory!.Name == "bad").ShouldBe(zeros is null ? 0 : 1);
+        Files().Count(file => file.Directory!.Name == "logs").ShouldBe(1);
+
+        static int Number(string text) => int.Parse(text["line ".Length..], CultureInfo.InvariantCulture);
+    }
+
+    [Theory]
+    [InlineData(3, false)]
+    [InlineData(4, true)]
+    public void Knows_that_the_end_is_missing_where_the_last_file_of_the_tail_is_damaged(int place, bool isDamaged)
+    {
+        Damage(place, 64);
+        var spool = Reopen(directory);
+        spool.IsDamaged.ShouldBe(isDamaged);
+        var texts = Texts(spool, 1);
+        texts.ShouldContain("line 1");
+        texts.Contains("line 20000").ShouldBe(!isDamaged);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public void Knows_that_lines_are_missing_where_the_middle_of_its_last_file_is_damaged(int tails)
+    {
+        var spool = Spool.Create(Folder(("MaxOutputPerStep", 100_000)), LogSteps.Place());
+        Fill(spool, tails == 0 ? 500 : 2500);
+        spool.Leave();
+        var files = Files().OrderBy(file => file.Name, StringComparer.Ordinal).ToList();
+        files.Count.ShouldBe(1 + tails);
+        Zero(files[^1]);
+        var again = Reopen(directory);
+        again.IsDamaged.ShouldBeTrue();
+        var texts = Texts(again, 1);
+        // The last one that reads may have lost its own end.
+        texts[..^1].ShouldBe(Enumerable.Range(1, texts.Count - 1).Select(line => $"line {line}"));
+        texts.Count.ShouldBeLessThan(tails == 0 ? 500 : 2500);
+        again.Leave();
+        // As long as nothing was written behind it the next start knows, too.
+        if (tails == 0) Reopen(directory).IsDamaged.ShouldBeTrue();
+    }
+
     [Fact]
     public void Takes_off_a_line_whose_writing_was_cut_short()
     {
@@ -100,6 +160,7 @@ public sealed class SpoolTests : IDisposable
         using (var stream = file.OpenWrite()) stream.SetLength(file.Length - 3);
         var again = Reopen(directory);
         again.Place.ShouldBe(place);
+        again.IsDamaged.ShouldBeFalse();
         Texts(again, 1).ShouldBe(Enumerable.Range(1, 499).Select(line => $"line {line}"));
         again.FirstMilliseconds.ShouldBe(1001);
     }
@@ -162,7 +223,13 @@ public sealed class SpoolTests : IDisposable
     public void Gives_up_nothing_that_it_has_written_when_the_disk_becomes_low(bool printsOn)
     {
         var node = new NodeSettings { DataDirectory = directory.FullName, MinFreeDisk = 0 };
-        var folder = new SpoolFolder(node, new LogSettings { MaxOutputPerStep = 100_000 }, new Disk(node), TimeProvider.System);
+        var folder = new SpoolFolder(
+            node,
+            new LogSettings { MaxOutputPerStep = 100_000 },
+            new Disk(node),
+            TimeProvider.System,
+            NullLogger<SpoolFolder>.Instance
+        );
         var spool = Spool.Create(folder, LogSteps.Place());
         Fill(spool, 20_000);
         node.MinFreeDisk = long.MaxValue;
@@ -176,6 +243,26 @@ public sealed class SpoolTests : IDisposable
         Files().Count.ShouldBe(1);
         spool.Delete();
         folder.Used.ShouldBe(0);
+    }
+
+    /// <summary>Leaves a spool whose tail has five files, one of which is zeros, or gone.</summary>
+    private void Damage(int place, int? zeros)
+    {
+        var spool = Spool.Create(Folder(("MaxOutputPerStep", 100_000)), LogSteps.Place());
+        Fill(spool, 20_000);
+        spool.Leave();
+        var tail = Files().Where(file => file.Name.Contains(".tail-", StringComparison.Ordinal)).OrderBy(file => file.Name, StringComparer.Ordinal).ToList();
+        tail.Count.ShouldBe(5);
+        if (zeros is { } length) File.WriteAllBytes(tail[place].FullName, new byte[length]);
+        else tail[place].Delete();
+    }
+
+    /// <summary>Overwrites a hundred bytes in the middle of a file.</summary>
+    private static void Zero(FileInfo file)
+    {
+        using var stream = file.OpenWrite();
+        stream.Position = file.Length / 2;
+        stream.Write(new byte[100]);
     }
 
     private static void Fill(Spool spool, int lines)
@@ -215,7 +302,7 @@ public sealed class SpoolTests : IDisposable
     private SpoolFolder InThePast(long maxSpool)
     {
         var node = new NodeSettings { DataDirectory = directory.FullName, MinFreeDisk = 0 };
-        return new SpoolFolder(node, new LogSettings { MaxSpool = maxSpool }, new Disk(node), new FakeTimeProvider());
+        return new SpoolFolder(node, new LogSettings { MaxSpool = maxSpool }, new Disk(node), new FakeTimeProvider(), NullLogger<SpoolFolder>.Instance);
     }
 
     private static SpoolFolder Folder(DirectoryInfo at, params (string Name, long Value)[] settings)
@@ -225,7 +312,7 @@ public sealed class SpoolTests : IDisposable
             if (name == "MaxSpool") logs.MaxSpool = value;
             else logs.MaxOutputPerStep = value;
         var node = new NodeSettings { DataDirectory = at.FullName, MinFreeDisk = 0 };
-        return new SpoolFolder(node, logs, new Disk(node), TimeProvider.System);
+        return new SpoolFolder(node, logs, new Disk(node), TimeProvider.System, NullLogger<SpoolFolder>.Instance);
     }
 
     private static Spool Reopen(DirectoryInfo at)

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Codo.Modules.Tasks.Execution;
 using Codo.Platform.Security;
 using Codo.Tests.Modules.Alerts;
 using Codo.Tests.Support;
@@ -41,6 +42,37 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
     }
 
     [Fact]
+    public async Task An_order_that_was_submitted_before_the_clock_was_put_back_starts_with_its_approval_or_at_the_time_that_was_asked_for()
+    {
+        var order = await Waiting(new { approvals = 1 }, submitter: Ann, step: OrderHost.Step("true", trigger: "timed"));
+        var later = await Waiting(new { approvals = 1 }, submitter: Ann, step: OrderHost.Step("true", trigger: "timed"));
+        await Sql(
+            $"""
+            UPDATE tasks.scheduler_task_list SET create_time = create_time + interval '1 hour', not_before = not_before + interval '1 hour',
+                start_time = CASE WHEN list_id = {later} THEN '2099-01-01' ELSE start_time + interval '1 hour' END WHERE list_id IN ({order}, {later})
+            """
+        );
+        (await Decide(order, "approve", Bob)).Code().ShouldBe(0);
+        (await Decide(later, "approve", Bob)).Code().ShouldBe(0);
+        (await host.Ended(order)).ShouldBe("3");
+        await host.Stands(later, "7");
+
+        // A time that the first of two approvals names is before the time of the submission, and is asked for all the same.
+        var named = await Waiting(new { approvals = 2 }, submitter: Ann, step: OrderHost.Step("true", trigger: "timed"));
+        await Sql(
+            $"""
+            UPDATE tasks.scheduler_task_list SET create_time = create_time + interval '100 years', not_before = not_before + interval '100 years',
+                start_time = start_time + interval '100 years' WHERE list_id = {named}
+            """
+        );
+        (await Decide(named, "approve", Bob, later: true)).Code().ShouldBe(0);
+        (await Decide(named, "approve", Carol)).Code().ShouldBe(0);
+        const string waits = "schedule <> 'new' AND start_time > clock_timestamp() + interval '10 years'";
+        (await host.Count($"SELECT count(*) FROM tasks.scheduler_task_list WHERE list_id = {named} AND {waits}")).ShouldBe(1);
+        await host.Stands(named, "7");
+    }
+
+    [Fact]
     public async Task Each_refusal_says_why_in_two_languages()
     {
         var order = await Waiting(new { approvals = 2, not_editor = true, reason_required = true }, submitter: Ann, editor: Bob);
@@ -53,6 +85,42 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         await Says(order, TestTokens.Admin, "执行内容已改变", "has changed", code: -1, comment: "ok", sha256: new string('0', 64));
         (await Decide(order, "reject", TestTokens.Admin, comment: "not today")).Code().ShouldBe(0);
         await Says(order, TestTokens.Admin, "订单已结束", "has ended", code: -1, comment: "ok");
+    }
+
+    [Fact]
+    public async Task The_last_editor_is_whoever_wrote_what_runs_not_whoever_saved_it_again()
+    {
+        const string details = "/v2/task_layout/details/";
+        var template = await Template(new { approvals = 1, not_editor = true }, OrderHost.Step("true"));
+        var steps = new JsonObject { ["temp_id"] = template, ["new_temp_data"] = new JsonArray(OrderHost.Step("echo", "bob")) };
+        (await host.Put(details, steps.ToJsonString(), Bob)).Code().ShouldBe(0);
+        var again = new JsonObject
+        {
+            ["temp_id"] = template,
+            ["new_temp_data"] = (await host.Get($"{details}?temp_id={template}"))["data"]!["temp_list"]!.DeepClone(),
+            ["groups"] = new JsonArray(new JsonObject { ["group"] = 1, ["batch"] = "50%" }),
+            ["temp_args"] = new JsonArray(),
+        };
+        foreach (var hasIds in (bool[])[true, false])
+        {
+            // The console sends steps without their ids.
+            if (!hasIds)
+                foreach (var step in again["new_temp_data"]!.AsArray()) step!.AsObject().Remove("id").ShouldBeTrue();
+            (await host.Put(details, again.ToJsonString(), Carol)).Code().ShouldBe(0);
+            var order = (long)(await Submit(template, Ann, "new"))["list_id"]!;
+            await Says(order, Bob, "最后修改模板的人不能审批", "last edited the template");
+            (await Decide(order, "approve", Carol)).Code().ShouldBe(0);
+        }
+
+        // The words that orders may replace are part of what runs.
+        foreach (var words in (string[][])[["VALUE"], []])
+        {
+            var (editor, other) = words.Length > 0 ? (Carol, Bob) : (Bob, Carol);
+            (await host.Put(details, new { temp_id = template, temp_args = words }, editor)).Code().ShouldBe(0);
+            var order = (long)(await Submit(template, Ann, "new"))["list_id"]!;
+            await Says(order, editor, "最后修改模板的人不能审批", "last edited the template");
+            (await Decide(order, "approve", other)).Code().ShouldBe(0);
+        }
     }
 
     [Fact]
@@ -80,6 +148,19 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         (await Shown(order, Eve))["approval_button"]!.GetValue<bool>().ShouldBeTrue();
         (await WaitsFor(order, Eve)).ShouldBe("eve");
 
+        // Who asks beforehand hears what the gate says.
+        await Explains(10, allowed: true, "a member of the team that is to approve");
+        await Explains(8, allowed: false, "it needs members of the team release-");
+        await Explains(7, allowed: false, "the submitter may not approve");
+        await Explains(1, allowed: false, "it needs members of the team release-");
+        (await MayApprove(Eve)).ShouldBeTrue();
+        (await MayApprove(Bob)).ShouldBeFalse();
+        // Her own order, and neither is she in the team nor may she approve by a role: no role would help.
+        var mia = TestTokens.For(36, "mia");
+        var own = (long)(await Submit(template, mia, "new"))["list_id"]!;
+        var refused = await Decide(own, "approve", mia);
+        (refused.Code(), refused.ContainsKey("hint")).ShouldBe((-2, false), refused.ToJsonString());
+
         // Who joins later sees it as the others do, and it is said why.
         var late = TestTokens.For(31, "late");
         (await host.Get($"/v2/task/check/?list_id={order}", late)).Code().ShouldNotBe(0);
@@ -91,8 +172,34 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         (await NeedsMe(late)).ShouldContain($"/orders/{order}\"");
         (await NeedsMe(Ann)).Contains($"/orders/{order}\"", StringComparison.Ordinal).ShouldBeFalse("the submitter may not approve it");
         (await NeedsMe(Bob)).Contains($"/orders/{order}\"", StringComparison.Ordinal).ShouldBeFalse("not in the team");
+        // Who is still needed is who is in the team now.
+        await Eventually.True(async () => await host.Count("SELECT count(*) FROM accounts.person WHERE user_id = 31") == 1, "the name is recorded");
+        (await WaitsFor(order, Eve)).ShouldBe("eve，late");
+        (await Asked()).ShouldBe([10L, 31L]);
+        (await host.Delete("/v2/accounts/team/member/", new { team_id = team, user_id = 31 })).Code().ShouldBe(0);
+        (await WaitsFor(order, Eve)).ShouldBe("eve");
+        (await Asked()).ShouldBe([10L]);
         (await Decide(order, "approve", Eve)).Code().ShouldBe(0);
         (await host.Ended(order)).ShouldBe("3");
+
+        async Task Explains(long person, bool allowed, string words)
+        {
+            var path = $"/v2/accounts/explain/?person={person}&verb=approve&object=order:{order}";
+            var said = await host.Send(HttpMethod.Get, path, null, TestTokens.Admin, "en");
+            ((bool)said["allowed"]!).ShouldBe(allowed, said.ToJsonString());
+            ((string)said[allowed ? "by" : "missing"]!).ShouldContain(words);
+        }
+
+        async Task<bool> MayApprove(string token) =>
+            (await host.Get($"/v2/accounts/may/?object=order:{order}", token))["verbs"]!.AsArray().Any(verb => (string)verb! == "approve");
+
+        // Whom the alerts name.
+        async Task<IEnumerable<long>> Asked()
+        {
+            await using var connection = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+            await using var transaction = await connection.BeginTransactionAsync(TestContext.Current.CancellationToken);
+            return (await OrderSituationReader.Now(connection, transaction, order, DateTime.UnixEpoch))!.Asked.Select(person => person.Id);
+        }
     }
 
     [Fact]
@@ -648,7 +755,9 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
             await Rule(word, "approve");
             await Start(order);
             await Eventually.True(async () => (string)(await Shown(order))["schedule"]! == "new", "sent back");
-            ((string)(await Shown(order))["stopped"]!).ShouldContain("需要另一人审批");
+            var shown = await Shown(order);
+            ((string)shown["stopped"]!).ShouldContain("需要另一人审批");
+            ((string)shown["waits_for"]!).ShouldBe("bob，carol");
             (await host.Count($"SELECT count(*) FROM tasks.attempt WHERE list_id = {order}")).ShouldBe(0);
         }
     }
@@ -668,6 +777,37 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         (await Decide(order, "push_back", Bob, comment: "not like this")).Code().ShouldBe(0);
         (await Shown(order))["approvals"]!.AsArray().Count(one => (string)one!["verdict"]! == "break_glass" && (bool)one["counts"]!).ShouldBe(0);
     }
+
+    [Fact]
+    public async Task An_approval_after_a_push_back_by_somebody_else_answers_it()
+    {
+        // With a second approval needed it waits for the others.
+        var two = await Waiting(new { approvals = 2 }, submitter: Ann);
+        await First(two);
+        (await Decide(two, "push_back", Carol, comment: "why today?")).Code().ShouldBe(0);
+        (await NeedsMe(TestTokens.Admin)).ShouldNotContain($"\"wait-{two}\"");
+        (await host.Page($"/orders/{two}/approve", Carol, "en")).Html.ShouldContain("Pushed back by carol");
+        (await Decide(two, "approve", Bob)).Code().ShouldBe(0);
+        await First(two);
+        (await NeedsMe(TestTokens.Admin)).ShouldContain($"\"wait-{two}\"");
+        (await NeedsMe(Carol)).ShouldContain($"\"wait-{two}\"");
+        (await host.Page($"/orders/{two}/approve", Carol, "en")).Html.ShouldNotContain("Pushed back by carol");
+        (await Decide(two, "reject", Carol)).Code().ShouldBe(0);
+
+        // One that is sent back at its start awaits approval, and no answer of its submitter.
+        var order = await Waiting(new { approvals = 1 }, submitter: Ann);
+        (await Decide(order, "push_back", Carol, comment: "why today?")).Code().ShouldBe(0);
+        (await Decide(order, "approve", Bob, later: true)).Code().ShouldBe(0);
+        await Sql($"UPDATE tasks.scheduler_task_info SET timeout = 7 WHERE list_id = {order}");
+        await Start(order);
+        await Eventually.True(async () => (string)(await Shown(order))["schedule"]! == "new", "sent back");
+        await First(order);
+        (await NeedsMe(Carol)).ShouldContain($"\"wait-{order}\"");
+        (await Shown(order))["approvals"]!.AsArray().ShouldAllBe(one => !(bool)one!["counts"]!);
+    }
+
+    // The first page shows a few of the orders that wait.
+    private Task First(long order) => Sql($"UPDATE tasks.scheduler_task_list SET start_time = start_time - interval '10 years' WHERE list_id = {order}");
 
     // An incident of the submitter's.
     private Task ToldOf(long order, string what, string why) =>

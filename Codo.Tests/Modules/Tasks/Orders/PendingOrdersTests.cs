@@ -49,6 +49,34 @@ public sealed class PendingOrdersTests(OrderFixture fixture) : IClassFixture<Ord
     }
 
     [Fact]
+    public async Task An_overdue_order_that_somebody_holds_keeps_no_other_from_its_end()
+    {
+        await using var host = await fixture.Another(("Codo:Tasks:PendingDays", "0"));
+        await Eventually.True(() => host.Services.GetRequiredService<Node>().MayStart(OrderWork.WorkName), "the node may start orders");
+        var template = await host.Template(OrderHost.Step("true"));
+        var held = await host.Order(template, schedule: "new");
+        var other = await host.Order(template, schedule: "new");
+        await using var holder = await host.Source.OpenConnectionAsync(TestContext.Current.CancellationToken);
+        await holder.ExecuteAsync("UPDATE tasks.scheduler_task_list SET create_time = now() - interval '15 days'");
+        await using (var holding = await holder.BeginTransactionAsync(TestContext.Current.CancellationToken))
+        {
+            await holder.ExecuteAsync("SELECT 1 FROM tasks.scheduler_task_list WHERE list_id = @held FOR UPDATE", new { held }, holding);
+            await Sweep();
+        }
+        (await Schedule(other)).ShouldBe("OK");
+        (await Schedule(held)).ShouldBe("new");
+        await Sweep();
+        (await Schedule(held)).ShouldBe("OK");
+
+        Task Sweep() =>
+            ActivatorUtilities
+                .CreateInstance<PendingOrders>(host.Services, new TaskSettings { PendingDays = 14 })
+                .EndOverdue(TestContext.Current.CancellationToken);
+
+        Task<string> Schedule(long order) => host.Ask<string>("SELECT schedule FROM tasks.scheduler_task_list WHERE list_id = @order", new { order });
+    }
+
+    [Fact]
     public async Task An_order_that_was_sent_back_at_its_start_awaits_its_approval_from_then_on()
     {
         var host = fixture.Host;

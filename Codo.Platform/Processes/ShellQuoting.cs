@@ -1,7 +1,7 @@
-namespace Codo.Modules.Tasks.Execution;
+namespace Codo.Platform.Processes;
 
 /// <summary>How a shell reads a place of a command line.</summary>
-internal enum Quoting
+public enum Quoting
 {
     /// <summary>Outside all quotes, also in <c>$(…)</c> that stands outside them.</summary>
     None,
@@ -34,7 +34,7 @@ internal enum Quoting
 /// single quotes is an escape. Where they differ the rest is <see cref="Quoting.Opaque"/>. It is fed what is literally there; a value that was quoted for its
 /// place leaves the state as it was.
 /// </summary>
-internal struct ShellQuoting
+public struct ShellQuoting
 {
     // Behind one of the first ones # begins a comment in every shell; behind the others it may, or goes on with a word, as in $(date)#.
     private const string BeforeComment = " \t\n;";
@@ -60,6 +60,25 @@ internal struct ShellQuoting
         if (piece.IsEmpty) return;
         beforeLast = piece.Length > 1 ? piece[^2] : last;
         last = piece[^1];
+    }
+
+    /// <summary>
+    /// Where, in a whole command, the first of the characters that are asked for stands neither between single quotes nor in a comment; -1 for none.
+    /// </summary>
+    /// <param name="isAsked">Whether the character at a place is one of them, as it is read there.</param>
+    public static int IndexOutside(string command, Func<int, Quoting, bool> isAsked)
+    {
+        var quoting = new ShellQuoting();
+        for (int at = 0, end; at < command.Length; at = end)
+        {
+            var state = quoting.State;
+            // A backslash at the end, and what is opaque, say more than is there.
+            end = at + Math.Min(quoting.Step(command, at), command.Length - at);
+            for (var place = at; place < end && state is not (Quoting.Single or Quoting.Comment); place++)
+                if (isAsked(place, state)) return place;
+        }
+
+        return -1;
     }
 
     // Reads what begins here and answers its length.

@@ -1,0 +1,28 @@
+using System.Collections.Concurrent;
+
+namespace Codo.Modules.Cron.Executions;
+
+/// <summary>The last 24 hours of all jobs by the hour, kept for some seconds: each console that is open asks for them again and again.</summary>
+internal sealed class LastDayCache(TimeProvider time)
+{
+    private const int MostKept = 64;
+
+    internal static readonly TimeSpan Longest = TimeSpan.FromSeconds(10);
+
+    private readonly ConcurrentDictionary<string, (long At, List<ShowStatistics.HourSums> Hours)> kept = new(StringComparer.Ordinal);
+
+    /// <summary>Replaced in tests.</summary>
+    internal TimeProvider Time { get; set; } = time;
+
+    /// <summary>As they were read last, or read anew.</summary>
+    /// <param name="key">What the caller sees.</param>
+    public async Task<List<ShowStatistics.HourSums>> Get(string key, Func<Task<List<ShowStatistics.HourSums>>> read)
+    {
+        if (kept.TryGetValue(key, out var found) && Time.GetElapsedTime(found.At) < Longest) return found.Hours;
+        var at = Time.GetTimestamp();
+        var hours = await read();
+        if (kept.Count >= MostKept) kept.Clear();
+        kept[key] = (at, hours);
+        return hours;
+    }
+}
