@@ -74,6 +74,7 @@ internal static partial class IncidentPage
         }
         catch (Refusal refusal)
         {
+            context.RequestServices.GetRequiredService<RefusedAttempts>().Refused(caller, RefusedAttempts.Route(context), refusal);
             await Show(context, refusal);
             return;
         }

@@ -33,6 +33,10 @@ internal static class ChangeIncident
             SELECT m.state, m.space_id, m.told_by_name, m.told_ids FROM alerts.task_monitor m WHERE m.id = @Id AND {IncidentVisibility.Visible} FOR UPDATE
             """;
 
+        private const string IsThereSql = """
+            SELECT EXISTS (SELECT FROM alerts.task_monitor WHERE id = @Id)
+            """;
+
         private const string AcknowledgeSql = """
             UPDATE alerts.task_monitor SET state = 'acknowledged', acknowledger_id = @UserId, acknowledger = @Name, acknowledged_at = @Now,
                 escalate_at = NULL WHERE id = @Id AND state = ANY(@From)
@@ -56,7 +60,7 @@ internal static class ChangeIncident
                     LockSql,
                     asked,
                     transaction
-                ) ?? throw Refusal.NotFound($"事件 {command.Id} 不存在", $"There is no incident {command.Id}");
+                ) ?? throw await Absent(connection, transaction, command.Id!.Value);
             if (!await IncidentVisibility.MayActOn(access, before.SpaceId, before.ToldByName, before.ToldIds))
                 throw new Refusal(-2, IncidentVisibility.OnlyTold, RefusalKind.Forbidden);
             var changed = await connection.ExecuteAsync(
@@ -67,6 +71,12 @@ internal static class ChangeIncident
             await Audit.Write(connection, transaction, caller, command.Action!, "incident", $"{command.Id}", new { before.State }, new { State = after });
             await transaction.CommitAsync(cancellationToken);
             return new Result(command.Id!.Value, after);
+        }
+
+        private static async Task<Refusal> Absent(NpgsqlConnection connection, NpgsqlTransaction transaction, long id)
+        {
+            var absent = Refusal.NotFound($"事件 {id} 不存在", $"There is no incident {id}");
+            return await connection.ExecuteScalarAsync<bool>(IsThereSql, new { Id = id }, transaction) ? absent.AsHidden() : absent;
         }
 
         private sealed record Row

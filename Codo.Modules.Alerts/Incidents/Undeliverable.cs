@@ -29,6 +29,7 @@ internal sealed class Undeliverable(NpgsqlDataSource source, TimeProvider time, 
 
     private const string AllFailedSql = """
         SELECT NOT EXISTS (SELECT 1 FROM alerts.delivery WHERE incident_id = @Incident AND round = @Round AND state <> 'failed')
+            AND NOT (@IsElsewhere AND EXISTS (SELECT 1 FROM alerts.delivery WHERE incident_id = @Incident AND round > @Round))
         """;
 
     private const string OverSql = """
@@ -56,11 +57,22 @@ internal sealed class Undeliverable(NpgsqlDataSource source, TimeProvider time, 
     }
 
     /// <summary>Messages were given up: what no other channel has taken, or may still take, is undeliverable.</summary>
-    public async Task GivenUp(NpgsqlConnection connection, NpgsqlTransaction transaction, IReadOnlyList<GivenUp> messages)
+    /// <param name="isElsewhere">Because their incident is another space's by now: a later round has told it there.</param>
+    public async Task GivenUp(
+        NpgsqlConnection connection,
+        NpgsqlTransaction transaction,
+        IReadOnlyList<GivenUp> messages,
+        bool isElsewhere = false
+    )
     {
         await Lock(connection, transaction, messages);
         foreach (var message in messages.Where(message => message.IncidentId is not null).Distinct())
-            if (await connection.ExecuteScalarAsync<bool>(AllFailedSql, new { Incident = message.IncidentId, message.Round }, transaction))
+            if (await connection.ExecuteScalarAsync<bool>(AllFailedSql, new
+            {
+                Incident = message.IncidentId,
+                message.Round,
+                IsElsewhere = isElsewhere,
+            }, transaction))
                 await Raise(connection, transaction, message.IncidentId!.Value);
     }
 

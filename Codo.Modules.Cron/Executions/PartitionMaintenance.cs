@@ -27,6 +27,11 @@ internal sealed class PartitionMaintenance(
         DELETE FROM cron.cron_log_default WHERE nominal_at < @Before
         """;
 
+    // Of nodes that have not come back.
+    private const string ForgetUnknownSql = """
+        DELETE FROM cron.left_unknown WHERE nominal_at < @Before
+        """;
+
     // A month of the ledger goes when its last day is past the retention: by then nothing is left of what was deleted two months before.
     private const string ForgetDeletedSql = """
         DELETE FROM cron.deleted_job WHERE deleted_at < CAST(@Before AS timestamptz) - interval '62 days'
@@ -117,6 +122,7 @@ internal sealed class PartitionMaintenance(
             [
                 .. Tables.Select<string, Func<Task>>(table => () => DropMonths(table)),
                 () => Execute(DeleteOldSql, new { Before = before }, timeout: 600),
+                () => Execute(ForgetUnknownSql, new { Before = before }),
                 () => Execute(ForgetDeletedSql, new { Before = before }),
                 () => Execute(EndUndoSql, new { Now = now, Days = RetentionGuard.DeletedDays }),
                 () => Execute(DeleteVersionsSql, new { Most = RetentionGuard.KeptVersions }),

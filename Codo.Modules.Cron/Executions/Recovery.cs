@@ -52,10 +52,13 @@ internal sealed class Recovery(
                 AND state = 'running' RETURNING job, job_id
         ), ended AS (
             UPDATE cron.attempt SET ended_at = clock_timestamp(), status = 'interrupted', left_alive = @Left, cause_zh = @Zh, cause_en = @En,
-                left_unknown = CASE WHEN CAST(@Left AS int) IS NULL THEN true END,
                 (cpu_ms, peak_memory_bytes, read_bytes, written_bytes, usage_source) = (SELECT u.cpu_ms, u.peak_memory_bytes, u.read_bytes, u.written_bytes,
                     'sampled' FROM cron.live_usage u WHERE u.log_id = @LogId AND u.attempt = @Attempt)
             WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt AND ended_at IS NULL AND EXISTS (SELECT 1 FROM gone)
+        ), unknown AS (
+            INSERT INTO cron.left_unknown (node, log_id, nominal_at, attempt)
+            SELECT CAST(@Dead AS text), CAST(@LogId AS bigint), CAST(@NominalAt AS timestamptz), CAST(@Attempt AS int) FROM gone
+            WHERE CAST(@Left AS int) IS NULL ON CONFLICT DO NOTHING
         ), told AS (
             INSERT INTO platform.outbox (stream, kind, payload)
             SELECT 'job:' || job, 'cron.ended', jsonb_build_object('job', job, 'job_id', job_id, 'log_id', CAST(@LogId AS bigint), 'nominal_at',
@@ -72,15 +75,18 @@ internal sealed class Recovery(
     private const string UnknownSql = $"""
         SELECT a.log_id, a.nominal_at, l.job_id, a.attempt, a.run_id, a.process_group, a.start_ticks, a.boot_id, n.boot_id AS node_boot_id, n.machine,
             {StartedAt}, a.incarnation >= n.machine_since AS is_nodes_machine
-        FROM cron.attempt a JOIN cron.cron_log l ON l.log_id = a.log_id AND l.nominal_at = a.nominal_at JOIN platform.node n ON n.name = a.node
-        WHERE a.node = @Name AND a.left_unknown
+        FROM cron.left_unknown u JOIN cron.attempt a ON a.log_id = u.log_id AND a.nominal_at = u.nominal_at AND a.attempt = u.attempt
+        JOIN cron.cron_log l ON l.log_id = a.log_id AND l.nominal_at = a.nominal_at JOIN platform.node n ON n.name = u.node
+        WHERE u.node = @Name
         """;
 
     // The ledger says what became of its newest attempt.
     private const string KnownSql = """
         WITH known AS (
-            UPDATE cron.attempt SET left_unknown = NULL, left_alive = @Left, cause_zh = @Zh, cause_en = @En
-            WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt AND left_unknown RETURNING attempt
+            DELETE FROM cron.left_unknown WHERE node = @Name AND log_id = @LogId AND attempt = @Attempt RETURNING attempt
+        ), said AS (
+            UPDATE cron.attempt SET left_alive = @Left, cause_zh = @Zh, cause_en = @En
+            WHERE log_id = @LogId AND nominal_at = @NominalAt AND attempt = @Attempt AND EXISTS (SELECT FROM known)
         )
         UPDATE cron.cron_log l SET cause_zh = @Zh, cause_en = @En
         WHERE l.log_id = @LogId AND l.nominal_at = @NominalAt AND l.status = 'interrupted' AND EXISTS (SELECT FROM known)
@@ -151,7 +157,7 @@ internal sealed class Recovery(
         List<LeftRow> rows;
         await using (var connection = await source.OpenConnectionAsync(cancellation))
             rows = (await connection.QueryAsync<LeftRow>(UnknownSql, new { node.Name })).AsList();
-        await Task.WhenAll(rows.Where(IsHere).Select(EndOne));
+        await Task.WhenAll(rows.Where(row => row.RunId.Length > 0 && IsHere(row)).Select(EndOne));
 
         async Task EndOne(LeftRow row)
         {
@@ -162,6 +168,7 @@ internal sealed class Recovery(
                 await using var connection = await source.OpenConnectionAsync(CancellationToken.None);
                 await connection.ExecuteAsync(KnownSql, new
                 {
+                    node.Name,
                     row.LogId,
                     row.NominalAt,
                     row.Attempt,

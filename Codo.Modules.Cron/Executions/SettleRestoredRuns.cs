@@ -23,7 +23,7 @@ internal sealed class SettleRestoredRuns : ISettleRestored
         """;
 
     private const string ForgetUnknownSql = """
-        UPDATE cron.attempt SET left_unknown = NULL WHERE left_unknown
+        DELETE FROM cron.left_unknown
         """;
 
     // Background jobs are not in a backup.
@@ -41,7 +41,7 @@ internal sealed class SettleRestoredRuns : ISettleRestored
     public async Task Settle(NpgsqlConnection connection, NpgsqlTransaction transaction, Text cause)
     {
         await connection.ExecuteAsync(SettleSql, new { cause.Zh, cause.En }, transaction, commandTimeout: 0);
-        await connection.ExecuteAsync(ForgetUnknownSql, transaction: transaction, commandTimeout: 0);
+        await connection.ExecuteAsync(ForgetUnknownSql, transaction: transaction);
         await connection.ExecuteAsync(ForgetDashboardSql, transaction: transaction);
         await connection.ExecuteAsync(NumberSql, transaction: transaction, commandTimeout: 0);
     }

@@ -224,7 +224,8 @@ internal static class EditJob
             }, transaction);
             var after = await connection.QuerySingleAsync<Shown>(ShownSql, new { job.Id }, transaction);
             (after.Env, after.SecretEnv) = (environments.Masked(variables), variables.Marked);
-            if (after.Node != before.Node && await connection.ExecuteAsync(MoveQueuedSql, new { job.Id, after.Node }, transaction) > 0)
+            // What is queued was released for where it was to run.
+            if (!isHeld && after.Node != before.Node && await connection.ExecuteAsync(MoveQueuedSql, new { job.Id, after.Node }, transaction) > 0)
                 await Control.Notify(connection, transaction, "");
             // What is restored may be what is there, and then the stored version has not come from it.
             if (request.RestoredFrom is { } from && version != before.Version) await JobVersions.Note(connection, transaction, job.Id, version, from);

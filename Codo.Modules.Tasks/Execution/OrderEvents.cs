@@ -41,7 +41,7 @@ internal static class OrderEvents
 
     // A dead letter counts as noted: its situation is told when a person sends it again, and not once more with every change. Hosts that come to trouble later
     // are told as well: by what waits to be published, which is locked so that it is read after this is committed, or else by a message of their own. So the
-    // failures of a thousand hosts are few messages.
+    // failures of a thousand hosts are few messages. That there are fewer is noted in the same way, and told to nobody, so that the next one counts.
     private const string NoteSql = $"""
         WITH waiting AS (
             SELECT message_id FROM platform.outbox WHERE stream = 'order:' || CAST(@ListId AS bigint) AND kind = 'orders.situation' FOR UPDATE SKIP LOCKED
@@ -51,7 +51,7 @@ internal static class OrderEvents
         WHERE o.list_id = @ListId
             AND (COALESCE((SELECT CAST(m.payload ->> 'situation' AS int) FROM platform.outbox m WHERE m.stream = 'order:' || o.list_id
                 ORDER BY m.message_id DESC LIMIT 1), o.told) <> {Situation}
-                OR {Situation} IN (4, 6) AND o.told_hosts < (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id
+                OR {Situation} IN (4, 6) AND o.told_hosts <> (SELECT count(*) FROM tasks.lane l WHERE l.list_id = o.list_id
                     AND l.state IN ('failed', 'interrupted')) AND NOT EXISTS (SELECT FROM waiting))
         """;
 

@@ -55,7 +55,8 @@ internal sealed class Approving(NpgsqlDataSource source, Access access, TaskSett
 
     // One approval of several: the last that names a time decides it.
     private const string PartSql = """
-        UPDATE tasks.scheduler_task_list SET start_time = GREATEST(COALESCE(CAST(@StartTime AS timestamptz), start_time), clock_timestamp()),
+        UPDATE tasks.scheduler_task_list SET
+            start_time = CASE WHEN CAST(@StartTime AS timestamptz) IS NULL THEN start_time ELSE GREATEST(@StartTime, clock_timestamp()) END,
             hold = COALESCE(@Hold, hold OR (@LaterMeansHold AND COALESCE(CAST(@StartTime AS timestamptz) > clock_timestamp() + interval '1 minute', false)))
         WHERE list_id = @ListId AND schedule = 'new'
         """;

@@ -163,7 +163,7 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
             $"""
             CREATE FUNCTION cron.settle_other() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN
-                UPDATE cron.attempt SET left_unknown = true WHERE log_id = {others};
+                INSERT INTO cron.left_unknown SELECT node, log_id, nominal_at, attempt FROM cron.attempt WHERE log_id = {others};
                 RETURN OLD;
             END $$;
             CREATE TRIGGER settle_other BEFORE DELETE ON cron.active_execution FOR EACH ROW WHEN (OLD.log_id = {own}) EXECUTE FUNCTION cron.settle_other();
@@ -174,7 +174,10 @@ public sealed class CronFaultsTests(TestPostgres postgres) : IDisposable
         await host.Services.GetRequiredService<Recovery>().Recover("one", 0, TestContext.Current.CancellationToken);
         (await host.Count($"SELECT count(*) FROM cron.active_execution WHERE log_id = {own}")).ShouldBe(0);
         (
-            await host.Ask<bool>("SELECT left_unknown IS NULL AND left_alive IS NOT DISTINCT FROM 0 FROM cron.attempt WHERE log_id = @others", new { others })
+            await host.Ask<bool>(
+                "SELECT left_alive IS NOT DISTINCT FROM 0 AND NOT EXISTS (SELECT FROM cron.left_unknown) FROM cron.attempt WHERE log_id = @others",
+                new { others }
+            )
         ).ShouldBeTrue();
     }
 

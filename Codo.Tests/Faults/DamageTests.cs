@@ -85,6 +85,8 @@ public sealed class DamageTests(TestPostgres postgres)
             "INSERT INTO cron.live_usage (log_id, attempt, node, incarnation, at, sample) SELECT 700000 + v, 1, 'n', 1, now(), '{{}}' FROM "
                 + "generate_series(1, {0}) v",
         ["cron.dashboard_job"] = "INSERT INTO cron.dashboard_job (log_id, nominal_at, job) SELECT 600000 + v, now(), 1 FROM generate_series(1, {0}) v",
+        ["cron.left_unknown"] =
+            "INSERT INTO cron.left_unknown (node, log_id, nominal_at, attempt) SELECT 'n', 700000 + v, now(), 1 FROM generate_series(1, {0}) v",
         ["cron.run_key"] = "INSERT INTO cron.run_key (user_id, key, job, log_id) SELECT 1, 'victim ' || v, 1, 1 FROM generate_series(1, {0}) v",
         ["cron.output"] = "INSERT INTO cron.output SELECT 700000 + v, now(), 1, 0, 1, 'x' FROM generate_series(1, {0}) v",
         ["tasks.approval_rule"] = "INSERT INTO tasks.approval_rule (space_id) SELECT 900000 + v FROM generate_series(1, {0}) v",

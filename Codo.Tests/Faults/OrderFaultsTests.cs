@@ -255,11 +255,12 @@ public sealed class OrderFaultsTests(TestPostgres postgres, TestSshd sshd) : ICl
         await using var transaction = await connection.BeginTransactionAsync();
         await connection.ExecuteAsync("SELECT list_id FROM tasks.advance WHERE list_id = 900001 FOR UPDATE", transaction: transaction);
         // As after a commit whose answer was lost: the row names this node, and no runner has it.
-        await host.Ask<int>("UPDATE tasks.scheduler_task_info SET task_status = 1 WHERE list_id = @order RETURNING 1", new { order });
-        await host.Ask<int>(
+        await using var other = await host.Source.OpenConnectionAsync();
+        await other.ExecuteAsync("UPDATE tasks.scheduler_task_info SET task_status = 1 WHERE list_id = @order", new { order });
+        await other.ExecuteAsync(
             """
             UPDATE tasks.lane l SET state = 'running', since = now() - interval '1 minute', node = n.name, incarnation = n.incarnation
-                FROM platform.node n WHERE l.list_id = @order AND n.name = 'one' RETURNING 1
+                FROM platform.node n WHERE l.list_id = @order AND n.name = 'one'
             """,
             new { order }
         );

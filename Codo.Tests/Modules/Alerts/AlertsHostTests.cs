@@ -465,6 +465,9 @@ public sealed class AlertsHostTests(TestPostgres postgres) : IAsyncLifetime
         );
         (await Page(HttpMethod.Post, path, Ann, "https://evil.example.test")).Status.ShouldBe(402);
         (await Page(HttpMethod.Post, path, Bob)).Status.ShouldBe(409);
+        const string RefusedSql =
+            "SELECT EXISTS (SELECT FROM platform.audit WHERE username = 'bob' AND result = 'refused' AND object_id = 'POST /i/{id:long}')";
+        await Eventually.True(() => host.Ask<bool>(RefusedSql), "as by the API it is a refused attempt");
         await TheButtonAnswersWithAPageAndDoesNothing(path);
         (await Page(HttpMethod.Post, path, Ann)).Status.ShouldBe(303);
         (await Page(HttpMethod.Get, path, Ann)).Html.ShouldSatisfyAllConditions(html => html.ShouldContain("ann 已确认"), html => html.ShouldNotContain("我来处理"));

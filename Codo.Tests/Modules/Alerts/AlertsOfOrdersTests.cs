@@ -100,11 +100,15 @@ public sealed class AlertsOfOrdersTests(TestPostgres postgres)
         await using var host = await TestHost.Start(postgres);
         var channel = new { name = "hook", kind = "webhook", language = "en", settings = new { url = stub.Url } };
         (await host.Post("/v2/alerts/channel/", channel)).Code().ShouldBe(0);
-        var gate = folder.At("gate");
-        // One host makes the folder and fails, the other waits.
-        var command = $"mkdir {folder.At("first")} && exit 7; while ! test -e {gate}; do sleep 0.05; done; exit 8";
+        var (gate, last, good) = (folder.At("gate"), folder.At("last"), folder.At("good"));
+        // One host makes the folder and fails, the others wait.
+        var command = $$"""
+            test ! -e {{good}} || exit 0; mkdir {{folder.At("first")}} && exit 7
+            mkdir {{folder.At("second")}} && { while ! test -e {{gate}}; do sleep 0.05; done; exit 8; }
+            while ! test -e {{last}}; do sleep 0.05; done; exit 9
+            """;
         var template = await host.Template(null, ["42,,,paul"], OrderHost.Step(command, name: "restart", forceHost: "127.0.0.1"));
-        var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2" });
+        var order = await host.Order(template, new Dictionary<string, string> { ["1"] = "10.0.0.1,10.0.0.2,10.0.0.3" });
         await Eventually.True(() => stub.Requests.Count == 1, "the first failure is told");
         var told = (string)stub.Requests.First().Json["incident"]!["detail"]!;
         (told.Contains("restart failed (7)", StringComparison.Ordinal), told.Contains("(8)", StringComparison.Ordinal)).ShouldBe((true, false));
@@ -116,6 +120,19 @@ public sealed class AlertsOfOrdersTests(TestPostgres postgres)
                 new { order }
             ),
             "the second failure has come to it"
+        );
+        // One is repaired while the order stays in trouble: of the next one it is known all the same that it is new.
+        await File.WriteAllTextAsync(good, "", TestContext.Current.CancellationToken);
+        var repaired = await host.Ask<string>("SELECT host FROM tasks.lane WHERE list_id = @order AND state = 'failed' LIMIT 1", new { order });
+        (await host.Intervene(order, "restart", ip: repaired)).Code().ShouldBe(0);
+        await Eventually.True(
+            () => host.Ask<bool>("SELECT told_hosts = 1 FROM tasks.scheduler_task_list WHERE list_id = @order", new { order }),
+            "one host is left in trouble"
+        );
+        await File.WriteAllTextAsync(last, "", TestContext.Current.CancellationToken);
+        await Eventually.True(
+            () => host.Ask<bool>("SELECT bool_or(detail_en LIKE '%failed (9)%') FROM alerts.task_monitor WHERE list_id = @order", new { order }),
+            "the third failure has come to it"
         );
         (await host.Count("SELECT count(*) FROM alerts.delivery")).ShouldBe(1, "its people know");
     }

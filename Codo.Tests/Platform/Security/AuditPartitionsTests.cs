@@ -87,10 +87,16 @@ public sealed class AuditPartitionsTests(TestPostgres postgres)
         await Eventually.True(() => host.Services.GetRequiredService<Node>().HoldsLease, "the host holds its lease");
 
         var audit = host.Services.GetRequiredService<AuditPartitions>();
-        await Should.ThrowAsync<TimeoutException>(() => audit.Maintain(TestContext.Current.CancellationToken));
-
         const string LeftSql = "SELECT string_agg(object_id, ',') FROM platform.audit WHERE object_id IN ('of a month', 'of none', 'young')";
-        (await host.Ask<string>(LeftSql)).ShouldBe("young");
+        // Whoever holds the audit for a moment leaves them to the next run.
+        await Eventually.True(
+            async () =>
+            {
+                await Should.ThrowAsync<TimeoutException>(() => audit.Maintain(TestContext.Current.CancellationToken));
+                return await host.Ask<string>(LeftSql) == "young";
+            },
+            "what is past its retention goes"
+        );
         var verdict = await seals.Verify(now);
         (verdict.Broken, verdict.Dropped).ShouldBe((null, 2), verdict.Why);
         // It is as closed as before.

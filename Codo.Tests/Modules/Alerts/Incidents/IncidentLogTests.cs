@@ -103,6 +103,7 @@ public sealed class IncidentLogTests(TestPostgres postgres) : IAsyncLifetime
         others.Requests.ShouldBeEmpty();
         (await bench.Rows<string>("SELECT DISTINCT state FROM alerts.delivery WHERE channel_name = 'theirs'")).ShouldBe(["failed"]);
         stub.Requests.ShouldNotBeEmpty("that of default hears of every space");
+        if (isMoved) (await bench.Rows<long>("SELECT count(*) FROM alerts.task_monitor WHERE kind = 'undeliverable'")).ShouldBe([0]);
     }
 
     [Fact]

@@ -170,6 +170,22 @@ public sealed class JobRisksTests(CronHost fixture) : IClassFixture<CronHost>
     }
 
     [Fact]
+    public async Task What_waits_to_run_was_released_for_where_it_was_to_run_and_stays_there()
+    {
+        var (id, word) = (Id(), $"w{Guid.NewGuid():N}");
+        await Rule("approve", word);
+        var job = new { job_id = id, cmd = $"echo {word}; exec sleep 1000", cron = CronClient.Never, overlap = "queue" };
+        (await host.Post("/v1/cron/job/", job, Ann)).Code().ShouldBe(0);
+        (await host.Patch("/v1/cron/job/", new { job_id = id }, Bob)).Code().ShouldBe(0);
+        var running = await host.RunNow(id);
+        await host.Running(running);
+        var queued = await host.RunNow(id);
+        (await host.Put("/v1/cron/job/", new { job_id = id, node = "!elsewhere" }, Ann)).Code().ShouldBe(0);
+        (await host.Ask<string>("SELECT node_selector FROM cron.active_execution WHERE log_id = @queued AND state = 'queued'", new { queued })).ShouldBe("");
+        foreach (var log in (long[])[queued, running]) (await host.Post("/v1/cron/job/kill/", new { log_id = log })).Code().ShouldBe(0);
+    }
+
+    [Fact]
     public async Task Whoever_pauses_or_describes_a_job_is_not_its_writer()
     {
         var id = Id();

@@ -70,6 +70,24 @@ public sealed class ApprovalTests(OrderFixture fixture) : IClassFixture<OrderFix
         const string waits = "schedule <> 'new' AND start_time > clock_timestamp() + interval '10 years'";
         (await host.Count($"SELECT count(*) FROM tasks.scheduler_task_list WHERE list_id = {named} AND {waits}")).ShouldBe(1);
         await host.Stands(named, "7");
+
+        // One that neither of them names is none, whenever the first of them has approved.
+        var unnamed = await Waiting(new { approvals = 2 }, submitter: Ann, step: OrderHost.Step("true", trigger: "timed"));
+        await Sql(
+            $"""
+            UPDATE tasks.scheduler_task_list SET create_time = create_time - interval '1 minute', start_time = create_time - interval '1 minute'
+            WHERE list_id = {unnamed}
+            """
+        );
+        (await Decide(unnamed, "approve", Bob)).Code().ShouldBe(0);
+        await Sql(
+            $"""
+            UPDATE tasks.scheduler_task_list SET create_time = create_time + interval '100 years', not_before = not_before + interval '100 years',
+                start_time = start_time + interval '100 years' WHERE list_id = {unnamed}
+            """
+        );
+        (await Decide(unnamed, "approve", Carol)).Code().ShouldBe(0);
+        (await host.Ended(unnamed)).ShouldBe("3");
     }
 
     [Fact]
